@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "compiler/ir/type.h"
+
+namespace tessera::ir {
+
+// Where a buffer lives. kGlobal: the caller's memory. kWorkspace: scratch in the caller's
+// workspace. kLocal: private to one thread, small (stack or registers). kShared: one GPU thread
+// block. kAccelerator*: VTA's on-chip memories.
+enum class Scope : uint8_t {
+  kGlobal, kWorkspace, kLocal, kShared, kAcceleratorInput, kAcceleratorWeight,
+  kAcceleratorAccumulator
+};
+
+// What the workload allows to be done with a buffer's storage order (architecture, decision 13).
+// kFixed: none. kBlocked: the dimension `block_axis` may be split and its block moved innermost.
+// kFree: any layout, packed before the timed run (constant weights).
+enum class LayoutPolicy : uint8_t { kFixed, kBlocked, kFree };
+
+// One dimension of the stored array: (logical index of `axis` / divisor) % extent.
+struct LayoutDim {
+  int axis = 0;
+  int64_t divisor = 1;
+  int64_t extent = 1;
+  bool operator==(const LayoutDim&) const = default;
+};
+
+// A typed array. Identity is the node: two buffers of equal fields are different buffers.
+struct BufferNode {
+  std::string name;
+  Type type;                     // of one element
+  std::vector<int64_t> shape;    // logical
+  Scope scope = Scope::kGlobal;
+  LayoutPolicy policy = LayoutPolicy::kFixed;
+  int block_axis = -1;           // for kBlocked
+  std::vector<LayoutDim> layout; // stored dimensions, outermost first; empty = row-major `shape`
+
+  int64_t ElementCount() const;        // of the logical shape
+  int64_t StoredElementCount() const;  // of the layout, padding included
+  int64_t StoredBytes() const;         // rounded up to whole bytes for sub-byte types
+};
+using Buffer = std::shared_ptr<const BufferNode>;
+
+Buffer MakeBuffer(std::string name, Type type, std::vector<int64_t> shape,
+                  Scope scope = Scope::kGlobal);
+
+// A layout as text, outermost first: {0,1,2,3 with 16-blocks of axis 1} is "0 1/16 2 3 1%16".
+// Splits of one axis at several places read "1/64 1/16%4 1%16". Both ways; parsing checks that
+// every logical axis is covered exactly.
+std::string LayoutToString(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape);
+absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
+                                                   const std::vector<int64_t>& shape);
+
+// Stored position of the element at `index` (logical, row-major order of `buffer.shape`).
+int64_t StoredOffset(const BufferNode& buffer, const std::vector<int64_t>& index);
+
+std::string ToString(Scope scope);
+
+}  // namespace tessera::ir

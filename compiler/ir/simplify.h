@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/container/flat_hash_map.h"
+#include "compiler/ir/stmt.h"
+
+namespace tessera::ir {
+
+// Inclusive range of an integer expression.
+struct Interval {
+  int64_t min, max;
+  bool operator==(const Interval&) const = default;
+};
+
+// Ranges of the variables in scope.
+using Ranges = absl::flat_hash_map<const Var*, Interval>;
+
+// The tightest interval that interval arithmetic on the linear form gives, or nothing if a
+// variable is unknown, a Load occurs, or it would overflow.
+std::optional<Interval> Bound(const Expr& e, const Ranges& ranges);
+
+// An equal expression: linear integer arithmetic in a canonical order with like terms joined,
+// floor division and modulo by constants resolved where ranges allow ((16*a + b)/16 with
+// 0 <= b < 16 is a, its modulo b), comparisons and min/max decided where ranges allow, trivial
+// float identities that are exact (x+0 with x not -0 is not one of them; x*1 is). Idempotent.
+Expr Simplify(const Expr& e, const Ranges& ranges);
+
+// Simplifies every expression under its enclosing loops' ranges (and what enclosing conditions
+// add to them), drops dead branches, loops of extent 0, and replaces loops of extent 1 (other than
+// kThread and kParallel) by their body.
+Stmt Simplify(const Stmt& s);
+
+// `e` as sum of coefficient × variable + constant, or nothing if it is not linear.
+struct LinearForm {
+  std::vector<std::pair<VarRef, int64_t>> terms;  // no zero coefficients, first-use order
+  int64_t constant = 0;
+};
+std::optional<LinearForm> AsLinear(const Expr& e);
+Expr FromLinear(const LinearForm& form);
+
+}  // namespace tessera::ir

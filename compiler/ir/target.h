@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace tessera::ir {
+
+enum class TargetKind : uint8_t { kX86, kAArch64, kOpenCl, kCuda, kVta };
+
+// What code is generated for: kind, instruction-set features and limits. Canonical: two targets
+// that generate the same code are equal and print the same.
+struct Target {
+  TargetKind kind = TargetKind::kX86;
+  // Of the kind's fixed list, sorted: x86 "sse4.2" < "avx2" (with fma, f16c) < "avx512"
+  // (f, bw, dq, vl, cd), and beside it "vnni", "bf16"; aarch64 "neon", "dotprod", "fp16".
+  std::vector<std::string> features;
+  int vector_bytes = 16;
+  int vector_registers = 16;
+  int64_t l1_bytes = 32 << 10;   // data cache of a core
+  int64_t l2_bytes = 1 << 20;
+  int max_threads = 1;           // cores that a kernel may use
+
+  bool operator==(const Target&) const = default;
+  bool Has(std::string_view feature) const;
+  int Lanes(int element_bits) const { return vector_bytes * 8 / element_bits; }
+};
+
+// "x86/avx512,vnni l1=32768 l2=1048576 threads=2". Both ways; unknown kinds and features are
+// refused with the list of known ones.
+std::string ToString(const Target& target);
+absl::StatusOr<Target> ParseTarget(std::string_view text);
+
+// The x86 target of a named ISA ceiling ("sse4.2", "avx2", "avx512") with default limits.
+absl::StatusOr<Target> X86Target(std::string_view isa);
+
+}  // namespace tessera::ir
