@@ -1,0 +1,20 @@
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "compiler/ir/stmt.h"
+#include "compiler/ir/target.h"
+#include "compiler/schedule/loop_structure.h"
+#include "compiler/schedule/schedule.h"
+
+namespace tessera::passes {
+
+// The schedule as a program for code generation: parameters are inputs then outputs in their
+// stored layout; indices are flat; vector loops are vector expressions; unrolled loops are copies;
+// accumulators of register tiles are kLocal buffers with constant indices; parallel loops remain
+// For nodes of kind kParallel (outermost only), whose Allocate'd buffers are private to an
+// iteration. Each pass is verified after it ran in debug builds.
+absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
+                                  const schedule::LoopStructure& loops, const ir::Target& target,
+                                  std::string name);
+
+}  // namespace tessera::passes

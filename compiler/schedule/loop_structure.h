@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/statusor.h"
+#include "compiler/schedule/schedule.h"
+
+// The bounded loop structure: what a schedule executes, with every extent known, before vectors
+// and unrolled bodies are expanded. Features, loop hash and lowering all start here.
+
+namespace tessera::schedule {
+
+// A loop with its extent. `id` numbers loops over the whole structure.
+struct BoundLoop {
+  int id;
+  int64_t extent;
+  bool is_reduction;
+  ir::LoopKind kind;
+  ir::ThreadAxis thread_axis;
+  absl::InlinedVector<Digit, 1> digits;  // extents filled in
+};
+
+// One term of an affine value: coefficient × ((loop / divisor) % extent).
+struct LoopTerm {
+  int loop;          // id
+  int64_t divisor;
+  int64_t extent;    // of this digit
+  int64_t coefficient;
+};
+
+// Σ terms + constant.
+struct AffineValue {
+  absl::InlinedVector<LoopTerm, 4> terms;
+  int64_t constant = 0;
+};
+
+struct AxisRange {
+  AffineValue base;  // first value, in loops of the stages around
+  int64_t extent;    // how many values are computed
+  bool guarded;      // some computed positions lie outside the axis: test before computing
+};
+
+struct BoundStage {
+  int stage;                       // index into Schedule::stages()
+  std::vector<AxisRange> axes;     // spatial, then reduction
+  std::vector<BoundLoop> loops;    // outermost first
+  // Where it runs: inside the first `at_depth + 1` loops of bound stage `at` (after what is
+  // attached there earlier), or at the root (-1).
+  int at = -1;
+  int at_depth = -1;
+  ir::Scope scope = ir::Scope::kGlobal;
+  // Shape of the memory that holds the outputs: the whole array at the root, else the region.
+  std::vector<int64_t> buffer_shape;
+};
+
+struct LoopStructure {
+  // Execution order: producers before consumers. Inlined stages are absent.
+  std::vector<BoundStage> stages;
+  int loop_count = 0;
+};
+
+// Infers regions from consumers to producers. Requires that every attached stage is read only
+// inside its attachment loop. Errors are InvalidArgument naming stage and loop.
+absl::StatusOr<LoopStructure> InferBounds(const Schedule& schedule);
+
+// Equal for structures that execute the same loops: loops of extent 1 and names don't count;
+// layouts, kinds, placement and the stages' definitions do. Server and builder must agree on it.
+uint64_t LoopHash(const Schedule& schedule, const LoopStructure& loops);
+
+// The value of axis `axis` of `stage` in terms of loops: base + own digits.
+AffineValue AxisValue(const BoundStage& stage, int axis);
+
+}  // namespace tessera::schedule

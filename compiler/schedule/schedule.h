@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/statusor.h"
+#include "compiler/ir/stmt.h"
+#include "compiler/schedule/trace.h"
+#include "compiler/te/dag.h"
+
+namespace tessera::schedule {
+
+// A digit of a mixed-radix loop counter: it contributes stride × digit to one axis of the stage.
+// Axes count the spatial ones first, then the reduction axes.
+struct Digit {
+  int axis;
+  int64_t stride;
+  // 0 = inferred: the axis's outermost digit covers what region inference asks for.
+  int64_t extent;
+};
+
+// A loop of a stage. Most have one digit; a fused loop has several, outermost first.
+struct LoopState {
+  std::string name;
+  bool is_reduction = false;
+  ir::LoopKind kind = ir::LoopKind::kSerial;
+  ir::ThreadAxis thread_axis = ir::ThreadAxis::kNone;
+  absl::InlinedVector<Digit, 1> digits;
+};
+
+enum class Placement : uint8_t { kRoot, kInlined, kAt };
+
+struct StageState {
+  std::shared_ptr<const te::Stage> stage;
+  std::vector<LoopState> loops;  // outermost first
+  Placement placement = Placement::kRoot;
+  int at_stage = -1;             // kAt: index of the consumer …
+  std::string at_loop;           // … and the loop of it in whose body this stage is computed
+
+  int LoopNamed(std::string_view name) const;  // index, or -1
+  int axis_count() const {
+    return static_cast<int>(stage->axes.size() + stage->reduce_axes.size());
+  }
+};
+
+// A workload with scheduling decisions. A value: copying is cheap (stages are shared), so a sketch
+// applies its structural steps once and copies per config. Thread-compatible.
+class Schedule {
+ public:
+  // One root nest a stage, loops named after the axes, in the order axes then reduction axes.
+  explicit Schedule(const te::Dag& dag);
+
+  // Applies one primitive. On an error (InvalidArgument, naming the step, the value and the limit)
+  // the schedule is unchanged.
+  absl::Status Apply(const Step& step);
+  absl::Status Apply(const Trace& trace);
+
+  const std::vector<te::Input>& inputs() const { return inputs_; }
+  const std::vector<ir::Buffer>& outputs() const { return outputs_; }
+  // Topological order; inlined stages stay in the list, unused.
+  const std::vector<StageState>& stages() const { return stages_; }
+  int StageNamed(std::string_view name) const;
+  // Stages (not inlined) that read any output of stage `index`.
+  std::vector<int> Consumers(int index) const;
+
+ private:
+  absl::Status Layout(const Step& step);
+  absl::Status Inline(const Step& step);
+  absl::Status CacheWrite(const Step& step);
+  absl::Status CacheRead(const Step& step);
+  absl::Status Rfactor(const Step& step);
+  absl::Status ComputeAt(const Step& step);
+  absl::Status Split(const Step& step);
+  absl::Status Fuse(const Step& step);
+  absl::Status Reorder(const Step& step);
+  absl::Status Annotate(const Step& step);
+
+  absl::StatusOr<int> FindStage(std::string_view name) const;
+  void InsertStage(int index, StageState state);
+  void ReplaceEverywhere(const ir::Buffer& from, const ir::Buffer& to);
+
+  std::vector<te::Input> inputs_;
+  std::vector<ir::Buffer> outputs_;
+  std::vector<StageState> stages_;
+};
+
+// `dag` under `trace`. Errors name the step's number and text.
+absl::StatusOr<Schedule> ApplyTrace(const te::Dag& dag, const Trace& trace);
+
+}  // namespace tessera::schedule
