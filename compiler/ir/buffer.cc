@@ -1,0 +1,166 @@
+#include "compiler/ir/buffer.h"
+
+#include <algorithm>
+#include <charconv>
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+
+namespace tessera::ir {
+namespace {
+
+int64_t CeilDiv(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+
+// The stored dimensions of `axis`, innermost first.
+std::vector<int> DimsOfAxis(const std::vector<LayoutDim>& layout, int axis) {
+  std::vector<int> dims;
+  for (size_t i = 0; i < layout.size(); ++i) {
+    if (layout[i].axis == axis) dims.push_back(static_cast<int>(i));
+  }
+  std::stable_sort(dims.begin(), dims.end(), [&](int a, int b) {
+    return std::pair(layout[a].divisor, layout[a].extent) <
+           std::pair(layout[b].divisor, layout[b].extent);
+  });
+  return dims;
+}
+
+absl::Status CheckCovers(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape) {
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    int64_t covered = 1;
+    for (int i : DimsOfAxis(layout, static_cast<int>(axis))) {
+      if (layout[i].divisor != covered) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "layout: axis ", axis, " has a part of divisor ", layout[i].divisor,
+            " where the parts inside it cover ", covered));
+      }
+      if (__builtin_mul_overflow(covered, layout[i].extent, &covered)) {
+        return absl::InvalidArgumentError(absl::StrCat("layout: axis ", axis, " overflows 64 bits"));
+      }
+    }
+    const std::vector<int> dims = DimsOfAxis(layout, static_cast<int>(axis));
+    if (dims.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("layout: axis ", axis, " is missing"));
+    }
+    const LayoutDim& outer = layout[dims.back()];
+    if (outer.extent != CeilDiv(shape[axis], outer.divisor)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "layout: the parts of axis ", axis, " cover ", covered, " of extent ", shape[axis]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool TakeNumber(std::string_view& text, int64_t& value) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || value < 0) return false;
+  text.remove_prefix(end - text.data());
+  return true;
+}
+
+}  // namespace
+
+int64_t BufferNode::ElementCount() const {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+int64_t BufferNode::StoredElementCount() const {
+  if (layout.empty()) return ElementCount();
+  int64_t count = 1;
+  for (const LayoutDim& dim : layout) count *= dim.extent;
+  return count;
+}
+
+int64_t BufferNode::StoredBytes() const {
+  const int64_t bits = type.bits;
+  if (bits >= 8) return StoredElementCount() * (bits / 8) * type.lanes;
+  return (StoredElementCount() * bits * type.lanes + 7) / 8;
+}
+
+Buffer MakeBuffer(std::string name, Type type, std::vector<int64_t> shape, Scope scope) {
+  auto buffer = std::make_shared<BufferNode>();
+  buffer->name = std::move(name);
+  buffer->type = type;
+  buffer->shape = std::move(shape);
+  buffer->scope = scope;
+  return buffer;
+}
+
+std::string LayoutToString(const std::vector<LayoutDim>& layout,
+                           const std::vector<int64_t>& shape) {
+  std::string text;
+  for (size_t i = 0; i < layout.size(); ++i) {
+    const LayoutDim& dim = layout[i];
+    absl::StrAppend(&text, i == 0 ? "" : " ", dim.axis);
+    if (dim.divisor != 1) absl::StrAppend(&text, "/", dim.divisor);
+    // The outermost part's extent follows from the shape.
+    const bool implied = dim.axis >= 0 && static_cast<size_t>(dim.axis) < shape.size() &&
+                         DimsOfAxis(layout, dim.axis).back() == static_cast<int>(i) &&
+                         dim.divisor > 0 && dim.extent == CeilDiv(shape[dim.axis], dim.divisor);
+    if (!implied) absl::StrAppend(&text, "%", dim.extent);
+  }
+  return text;
+}
+
+absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
+                                                   const std::vector<int64_t>& shape) {
+  std::vector<LayoutDim> layout;
+  for (std::string_view part : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+    const std::string whole(part.substr(0, 60));
+    const auto refuse = [&](std::string_view why) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layout part \"", whole, "\": ", std::string(why)));
+    };
+    int64_t axis = 0;
+    LayoutDim dim;
+    if (!TakeNumber(part, axis)) return refuse("starts with no axis number");
+    if (axis >= static_cast<int64_t>(shape.size())) {
+      return refuse(absl::StrCat("the buffer has ", shape.size(), " axes"));
+    }
+    dim.axis = static_cast<int>(axis);
+    if (!part.empty() && part[0] == '/') {
+      part.remove_prefix(1);
+      if (!TakeNumber(part, dim.divisor) || dim.divisor < 1) return refuse("divisor is not positive");
+    }
+    dim.extent = CeilDiv(shape[axis], dim.divisor);
+    if (!part.empty() && part[0] == '%') {
+      part.remove_prefix(1);
+      if (!TakeNumber(part, dim.extent) || dim.extent < 1) return refuse("extent is not positive");
+    }
+    if (!part.empty()) return refuse("expected axis, axis/divisor, axis%extent or axis/divisor%extent");
+    layout.push_back(dim);
+    if (layout.size() > 64) return refuse("a layout has at most 64 parts");
+  }
+  if (layout.empty()) return layout;
+  TESSERA_RETURN_IF_ERROR(CheckCovers(layout, shape));
+  return layout;
+}
+
+int64_t StoredOffset(const BufferNode& buffer, const std::vector<int64_t>& index) {
+  TESSERA_CHECK(index.size() == buffer.shape.size());
+  int64_t offset = 0;
+  if (buffer.layout.empty()) {
+    for (size_t i = 0; i < index.size(); ++i) offset = offset * buffer.shape[i] + index[i];
+    return offset;
+  }
+  for (const LayoutDim& dim : buffer.layout) {
+    offset = offset * dim.extent + index[dim.axis] / dim.divisor % dim.extent;
+  }
+  return offset;
+}
+
+std::string ToString(Scope scope) {
+  switch (scope) {
+    case Scope::kGlobal: return "global";
+    case Scope::kWorkspace: return "workspace";
+    case Scope::kLocal: return "local";
+    case Scope::kShared: return "shared";
+    case Scope::kAcceleratorInput: return "accelerator_input";
+    case Scope::kAcceleratorWeight: return "accelerator_weight";
+    case Scope::kAcceleratorAccumulator: return "accelerator_accumulator";
+  }
+  return "?";
+}
+
+}  // namespace tessera::ir

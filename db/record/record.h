@@ -1,0 +1,191 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+// The domain types that are stored and sent: plain values, independent of storage and wire.
+// Workloads, targets and traces appear as their canonical text; their hashes are identities.
+
+namespace tessera::db {
+
+// A failed measurement is data. Only candidate failures (kBuildError … kWrongAnswer) teach the
+// cost model; kInfrastructure never does and is measured again.
+enum class Outcome : uint8_t {
+  kOk = 0,
+  kBuildError = 1,       // lowering or code generation refused it
+  kRunError = 2,         // crashed or broke a sandbox rule
+  kTimeout = 3,
+  kOutOfMemory = 4,
+  kWrongAnswer = 5,      // wrong values, guard bytes or inputs overwritten
+  kInfrastructure = 6,   // the device, network or service failed, not the candidate
+  kCancelled = 7
+};
+std::string_view ToString(Outcome outcome);  // "ok", "build_error", …
+absl::StatusOr<Outcome> ParseOutcome(std::string_view text);
+inline bool IsCandidateFailure(Outcome o) {
+  return o != Outcome::kOk && o != Outcome::kInfrastructure && o != Outcome::kCancelled;
+}
+
+enum class CacheMode : uint8_t { kWarm = 0, kCold = 1 };
+
+// What is tuned: workload × target × threads × cache mode.
+struct Task {
+  std::string name;           // for people: "C2"
+  std::string workload_hash;  // 16 hex digits
+  std::string workload;       // canonical text
+  std::string target;         // canonical text
+  int threads = 1;
+  CacheMode cache_mode = CacheMode::kWarm;
+  double weight = 1;          // how often it occurs in what the job is for
+
+  // Identity: SHA-256 over the fields above except name and weight, 64 hex digits.
+  std::string Key() const;
+};
+
+// Where time was measured: microarchitecture, driver, clock policy.
+struct DeviceClass {
+  std::string name;           // canonical: "x86/zen4/avx512/2c"
+  std::string description;    // CPU model, caches, governor
+  bool operator==(const DeviceClass&) const = default;
+};
+
+// The circumstances of one measurement, as far as they could be read; unread values are negative.
+struct Environment {
+  double cpu_mhz = -1;
+  double load_average = -1;
+  double temperature_celsius = -1;
+  double reference_gflops = -1;     // of the reference loop, bracketing this measurement
+  int64_t peak_memory_bytes = -1;
+  std::string runtime_version;      // of compiler/runtime
+};
+
+struct Measurement {
+  Outcome outcome = Outcome::kInfrastructure;
+  std::string reason;                    // empty when kOk
+  std::vector<double> sample_seconds;    // one a repeat: seconds per call
+  std::vector<int64_t> sample_calls;     // calls a repeat averaged over
+  double build_seconds = 0;
+  double run_seconds = 0;                // wall time of verification and timing
+  Environment environment;
+
+  // Ranking cost: the minimum of the samples; infinity unless kOk.
+  double CostSeconds() const;
+};
+
+// One measured config, appended once, never changed.
+struct Record {
+  int64_t id = 0;               // given by the store, ascending
+  std::string task_key;
+  int64_t job_id = 0;
+  int64_t trial = 0;            // within the job and task, from 0
+  std::string attempt_key;      // idempotency: "<job>/<trial>/<attempt>/<fence>", unique
+  std::string trace;            // canonical text
+  std::string config;           // named knobs as JSON, may be empty
+  std::string loop_hash;        // 16 hex digits
+  std::string artifact;         // SHA-256 of the binary, empty if it wasn't built
+  std::string device;           // id of the device
+  std::string device_class;
+  std::string explorer;         // which strategy proposed it
+  uint64_t seed = 0;            // of the inputs
+  Measurement measurement;
+  bool stale = false;           // arrived after its lease had been given up
+  std::string tessera_version;
+  absl::Time created;
+};
+
+enum class JobState : uint8_t { kQueued = 0, kRunning = 1, kDone = 2, kFailed = 3, kCancelled = 4 };
+std::string_view ToString(JobState state);
+absl::StatusOr<JobState> ParseJobState(std::string_view text);
+
+struct JobOptions {
+  int trials_per_task = 64;
+  int threads = 1;
+  uint64_t seed = 0;
+  std::string explorer = "annealing";    // tuner/explorer.h lists them
+  std::string cost_model = "xgboost";    // costmodel/cost_model.h lists them
+  double max_seconds = 0;                // 0 = no limit
+  std::string idempotency_key;           // equal keys return the same job
+};
+
+struct Job {
+  int64_t id = 0;
+  std::string name;
+  JobState state = JobState::kQueued;
+  std::string message;           // why it failed
+  JobOptions options;
+  std::vector<Task> tasks;
+  absl::Time created;
+  absl::Time updated;
+};
+
+// The tuner's durable, totally ordered log of one job (architecture, decision 8). `sequence`
+// counts from 1 without gaps within a job.
+enum class EventKind : uint8_t {
+  kProposed = 0,    // trial, task_index, config, trace, loop_hash, explorer
+  kResult = 1,      // trial, task_index, record_id, outcome, cost_seconds
+  kModelReady = 2,  // task_index, model (digest of the stored model), through_sequence
+  kLeaseLost = 3,   // trial, task_index: to be handed out again
+  kTaskDone = 4,    // task_index
+  kCancel = 5
+};
+struct Event {
+  int64_t job_id = 0;
+  int64_t sequence = 0;
+  EventKind kind = EventKind::kProposed;
+  int64_t trial = -1;
+  int task_index = -1;
+  std::string config, trace, loop_hash, explorer;  // kProposed
+  int64_t record_id = 0;                           // kResult
+  Outcome outcome = Outcome::kInfrastructure;      // kResult
+  double cost_seconds = 0;                         // kResult
+  std::string model;                               // kModelReady
+  int64_t through_sequence = 0;                    // kModelReady
+};
+
+struct Device {
+  std::string id;               // chosen by the worker, stable: "<hostname>/cpu"
+  std::string worker;           // name of the worker process
+  DeviceClass device_class;
+  std::string target;           // canonical text
+  bool runs = false;            // has a runner
+  bool builds = false;          // has a builder
+  int cores = 0;
+  std::string tessera_version;
+  std::string state;            // "online", "offline", "draining", "quarantined"
+  std::string state_reason;
+  double peak_gflops_per_core = 0;  // measured FMA peak, 0 = not measured
+  absl::Time last_seen;
+};
+
+// A decision about what goes into a library, from which alone it is built (decision 14).
+struct SelectionItem {
+  std::string op;               // symbol
+  Task task;
+  std::string trace;            // empty: the default schedule
+  int64_t record_id = 0;        // 0: no record
+  double seconds = 0;           // measured; 0 if none
+};
+struct Selection {
+  int64_t id = 0;
+  std::string name;
+  std::string device_class;
+  std::vector<SelectionItem> items;
+  absl::Time created;
+};
+
+struct RecordFilter {
+  std::string task_key;         // empty = any; the same for the others
+  std::string workload_hash;
+  std::string device_class;
+  int64_t job_id = 0;
+  std::vector<Outcome> outcomes;
+  int64_t after_id = 0;         // only ids above
+  int64_t limit = 1000;
+};
+
+}  // namespace tessera::db

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "db/record/record.h"
+
+namespace tessera::db {
+
+// Durable storage of everything that a server knows. A call that returned OK is on disk. Thread-safe.
+// Every implementation passes tests/db/record/store_conformance.h. Errors: NotFound for ids that
+// don't exist, AlreadyExists where stated, FailedPrecondition for a schema newer than this build,
+// ResourceExhausted for a full disk, DataLoss for a damaged file.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // Returns the job's id. With a non-empty idempotency_key that exists: the existing id.
+  virtual absl::StatusOr<int64_t> CreateJob(const Job& job) = 0;
+  virtual absl::Status SetJobState(int64_t id, JobState state, std::string_view message) = 0;
+  virtual absl::StatusOr<Job> GetJob(int64_t id) = 0;
+  virtual absl::StatusOr<std::vector<Job>> ListJobs(int limit) = 0;  // newest first
+
+  // Appends records and events in one transaction. A record whose attempt_key exists is not
+  // appended again. Returns the records' ids in order (existing ones included). An event with
+  // kind kResult and record_id 0 refers to the record at the same place of `records`.
+  // Events must continue their job's sequence, else FailedPrecondition and nothing is written.
+  virtual absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const Record> records,
+                                                      absl::Span<const Event> events) = 0;
+  virtual absl::StatusOr<std::vector<Event>> ReadEvents(int64_t job_id, int64_t after_sequence) = 0;
+
+  virtual absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) = 0;
+  // The fastest kOk, not stale records of distinct traces, fastest first.
+  virtual absl::StatusOr<std::vector<Record>> Best(std::string_view task_key,
+                                                   std::string_view device_class, int count) = 0;
+  virtual absl::StatusOr<std::vector<Task>> ListTasks() = 0;
+
+  virtual absl::Status PutDevice(const Device& device) = 0;  // insert or replace
+  virtual absl::StatusOr<std::vector<Device>> ListDevices() = 0;
+
+  virtual absl::StatusOr<int64_t> CreateSelection(const Selection& selection) = 0;
+  virtual absl::StatusOr<Selection> GetSelection(int64_t id) = 0;
+
+  // Content-addressed small blobs (models, explorer states). Returns the SHA-256.
+  virtual absl::StatusOr<std::string> PutBlob(std::string_view bytes) = 0;
+  virtual absl::StatusOr<std::string> GetBlob(std::string_view digest) = 0;
+};
+
+}  // namespace tessera::db

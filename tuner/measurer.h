@@ -1,0 +1,34 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "db/record/record.h"
+
+namespace tessera::tuner {
+
+// A trial to build and measure.
+struct TrialRequest {
+  int64_t job_id = 0;
+  int64_t trial = 0;
+  int task_index = 0;
+  db::Task task;
+  std::string trace;
+  std::string loop_hash;
+  std::string config;
+  std::string explorer;
+};
+
+// Builds and measures trials somewhere else. The tuner's only way to a device. Thread-safe.
+class Measurer {
+ public:
+  virtual ~Measurer() = default;
+  // How many more trials of `task` should be handed over now so that nothing idles: what devices
+  // can take beyond what they hold. 0 = none, also when no device matches.
+  virtual int Appetite(const db::Task& task) = 0;
+  // Starts a trial. `done` is called once, from any thread, with the record to be stored (task,
+  // trace, outcome, samples, device; id 0), or with kInfrastructure when no device could do it.
+  virtual void Start(const TrialRequest& request, std::function<void(db::Record)> done) = 0;
+};
+
+}  // namespace tessera::tuner
