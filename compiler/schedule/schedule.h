@@ -9,6 +9,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "compiler/ir/stmt.h"
+#include "compiler/schedule/access.h"
 #include "compiler/schedule/trace.h"
 #include "compiler/te/dag.h"
 
@@ -36,6 +37,7 @@ enum class Placement : uint8_t { kRoot, kInlined, kAt };
 
 struct StageState {
   std::shared_ptr<const te::Stage> stage;
+  std::shared_ptr<const StageAnalysis> analysis;
   std::vector<LoopState> loops;  // outermost first
   Placement placement = Placement::kRoot;
   int at_stage = -1;             // kAt: index of the consumer …
@@ -64,6 +66,12 @@ class Schedule {
   // Topological order; inlined stages stay in the list, unused.
   const std::vector<StageState>& stages() const { return stages_; }
   int StageNamed(std::string_view name) const;
+  // Storage order chosen by kLayout for a buffer; empty = row-major.
+  const std::vector<ir::LayoutDim>& LayoutOf(const ir::Buffer& buffer) const;
+  // What kLayout does, without text. Requires a buffer of this schedule whose policy allows it.
+  absl::Status SetLayout(const ir::Buffer& buffer, std::vector<ir::LayoutDim> layout);
+  // An input, stage output or cached copy by name; null if there is none.
+  ir::Buffer BufferNamed(std::string_view name) const;
   // Stages (not inlined) that read any output of stage `index`.
   std::vector<int> Consumers(int index) const;
 
@@ -80,12 +88,14 @@ class Schedule {
   absl::Status Annotate(const Step& step);
 
   absl::StatusOr<int> FindStage(std::string_view name) const;
-  void InsertStage(int index, StageState state);
-  void ReplaceEverywhere(const ir::Buffer& from, const ir::Buffer& to);
+  absl::StatusOr<int> FindUntouchedStage(const Step& step) const;
+  void InsertStage(int index, te::Stage stage);
+  void ReplaceStage(int index, te::Stage stage);
 
   std::vector<te::Input> inputs_;
   std::vector<ir::Buffer> outputs_;
   std::vector<StageState> stages_;
+  std::vector<std::pair<ir::Buffer, std::vector<ir::LayoutDim>>> layouts_;
 };
 
 // `dag` under `trace`. Errors name the step's number and text.

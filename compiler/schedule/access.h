@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "compiler/te/dag.h"
+
+namespace tessera::schedule {
+
+// An index as Σ coefficient × axis + constant, over a stage's axes (spatial, then reduction).
+struct AxisForm {
+  bool affine = false;  // false: any value of the dimension may be read
+  int64_t constant = 0;
+  absl::InlinedVector<std::pair<int, int64_t>, 3> terms;  // (axis, coefficient), no zeros
+};
+
+// One Load in a stage's bodies.
+struct Access {
+  ir::Buffer buffer;
+  std::vector<AxisForm> dims;
+};
+
+// Arithmetic per evaluation of the bodies (and one combination), by kind.
+struct OperationCounts {
+  int float_add = 0, float_mul = 0, float_div = 0, float_minmax = 0, float_math = 0;
+  int integer = 0, compare = 0, select = 0;
+};
+
+// What schedules and features need to know of a stage's definition. Computed once a stage.
+struct StageAnalysis {
+  std::vector<Access> reads;
+  OperationCounts operations;
+  uint64_t definition_hash = 0;  // of the stage's canonical text
+};
+
+std::shared_ptr<const StageAnalysis> Analyze(const te::Stage& stage);
+
+}  // namespace tessera::schedule
