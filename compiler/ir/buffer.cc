@@ -106,11 +106,13 @@ std::string LayoutToString(const std::vector<LayoutDim>& layout,
 absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
                                                    const std::vector<int64_t>& shape) {
   std::vector<LayoutDim> layout;
-  for (std::string_view part : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
-    const std::string whole(part.substr(0, 60));
+  const std::vector<std::string> parts =
+      absl::StrSplit(std::string(text), ' ', absl::SkipEmpty());
+  for (const std::string& whole : parts) {
+    std::string_view part = whole;
     const auto refuse = [&](std::string_view why) {
       return absl::InvalidArgumentError(
-          absl::StrCat("layout part \"", whole, "\": ", std::string(why)));
+          absl::StrCat("layout part \"", whole.substr(0, 60), "\": ", std::string(why)));
     };
     int64_t axis = 0;
     LayoutDim dim;

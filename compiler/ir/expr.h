@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 //  - Integer arithmetic wraps at the type's width; kDiv and kMod on integers round to minus
 //    infinity (the remainder has the divisor's sign); division by zero is refused by the verifier
 //    for constants and is the caller's fault otherwise. kSatAdd/kSatSub clamp to the type's range.
+//  - Shifts by less than zero or by the width or more have no defined value.
 //  - Float arithmetic is IEEE in the element type; reductions may be reassociated, and a product
 //    that is added may be fused (one rounding).
 //  - Select evaluates one side only: an out-of-range Load on the other side is harmless.
@@ -43,7 +45,8 @@ class Expr {
  public:
   Expr() = default;
   template <typename Node>
-  Expr(std::shared_ptr<const Node> node) : node_(std::move(node)) {}  // NOLINT: implicit
+    requires std::derived_from<Node, ExprNode>
+  Expr(std::shared_ptr<Node> node) : node_(std::move(node)) {}  // NOLINT: implicit
   Expr(int value);                                                    // NOLINT: i64 constant
   Expr(int64_t value);                                                // NOLINT: i64 constant
 
@@ -102,6 +105,7 @@ struct Not : ExprNode {
   explicit Not(Expr x) : ExprNode(kKind, x.type()), a(std::move(x)) {}
 };
 
+// `condition` has the lanes of the sides, or is scalar and chooses for all lanes.
 struct Select : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kSelect;
   Expr condition, if_true, if_false;
@@ -157,6 +161,10 @@ struct Call : ExprNode {
   Call(Type t, std::string n, std::vector<Expr> a)
       : ExprNode(kKind, t), name(std::move(n)), args(std::move(a)) {}
 };
+
+// Whether MakeBinary accepts these operand types: equal, and integers, booleans or any number as
+// the operator wants.
+bool BinaryTypesAgree(BinaryOp op, Type a, Type b);
 
 // --- Construction. Factories check types (TESSERA_CHECK) and fold constants; nothing more.
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,7 +33,8 @@ class Stmt {
  public:
   Stmt() = default;
   template <typename Node>
-  Stmt(std::shared_ptr<const Node> node) : node_(std::move(node)) {}  // NOLINT: implicit
+    requires std::derived_from<Node, StmtNode>
+  Stmt(std::shared_ptr<Node> node) : node_(std::move(node)) {}  // NOLINT: implicit
   const StmtNode* get() const { return node_.get(); }
   const StmtNode* operator->() const { return node_.get(); }
   explicit operator bool() const { return node_ != nullptr; }

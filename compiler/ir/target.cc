@@ -1,0 +1,171 @@
+#include "compiler/ir/target.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+
+namespace tessera::ir {
+namespace {
+
+struct KindInfo {
+  TargetKind kind;
+  std::string name;
+  std::vector<std::string> features;
+};
+
+const std::array<KindInfo, 5>& Kinds() {
+  static const std::array<KindInfo, 5> kinds = {
+      KindInfo{TargetKind::kX86, "x86", {"sse4.2", "avx2", "avx512", "vnni", "bf16"}},
+      KindInfo{TargetKind::kAArch64, "aarch64", {"neon", "dotprod", "fp16"}},
+      KindInfo{TargetKind::kOpenCl, "opencl", {}},
+      KindInfo{TargetKind::kCuda, "cuda", {}},
+      KindInfo{TargetKind::kVta, "vta", {}},
+  };
+  return kinds;
+}
+
+const KindInfo& InfoOf(TargetKind kind) {
+  for (const KindInfo& info : Kinds()) {
+    if (info.kind == kind) return info;
+  }
+  TESSERA_CHECK(false);
+}
+
+// Vector width and registers follow from kind and features.
+void DeriveVectors(Target& target) {
+  switch (target.kind) {
+    case TargetKind::kX86:
+      target.vector_bytes = target.Has("avx512") ? 64 : target.Has("avx2") ? 32 : 16;
+      target.vector_registers = target.Has("avx512") ? 32 : 16;
+      break;
+    case TargetKind::kAArch64:
+      target.vector_bytes = 16;
+      target.vector_registers = 32;
+      break;
+    case TargetKind::kOpenCl:
+    case TargetKind::kCuda:
+      target.vector_bytes = 16;
+      target.vector_registers = 64;
+      break;
+    case TargetKind::kVta:
+      target.vector_bytes = 16;
+      target.vector_registers = 16;
+      break;
+  }
+}
+
+// Of the x86 ISA levels only the highest is named; later ones include earlier ones.
+absl::Status Canonicalise(Target& target) {
+  auto& features = target.features;
+  std::sort(features.begin(), features.end());
+  features.erase(std::unique(features.begin(), features.end()), features.end());
+  const auto drop = [&](std::string_view name) {
+    features.erase(std::remove(features.begin(), features.end(), name), features.end());
+  };
+  if (target.kind == TargetKind::kX86) {
+    if (target.Has("avx512")) drop("avx2");
+    if (target.Has("avx512") || target.Has("avx2")) drop("sse4.2");
+    if ((target.Has("vnni") || target.Has("bf16")) && !target.Has("avx512")) {
+      return absl::InvalidArgumentError("target: x86 features vnni and bf16 need avx512");
+    }
+    if (!target.Has("avx512") && !target.Has("avx2") && !target.Has("sse4.2")) {
+      features.push_back("sse4.2");
+    }
+  }
+  if (target.kind == TargetKind::kAArch64 && !target.Has("neon")) features.push_back("neon");
+  std::sort(features.begin(), features.end());
+  DeriveVectors(target);
+  return absl::OkStatus();
+}
+
+absl::Status ReadLimit(Target& target, const std::string& part) {
+  const std::pair<std::string, std::string> key_value =
+      absl::StrSplit(part, absl::MaxSplits('=', 1));
+  const auto& [key, text] = key_value;
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  constexpr int64_t kMaxBytes = int64_t{1} << 40;
+  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kMaxBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "target: \"", part, "\" is not KEY=NUMBER with a number from 1 to 2^40"));
+  }
+  if (key == "l1") {
+    target.l1_bytes = value;
+  } else if (key == "l2") {
+    target.l2_bytes = value;
+  } else if (key == "threads") {
+    if (value > 4096) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("target: threads=", value, " is over the limit of 4096"));
+    }
+    target.max_threads = static_cast<int>(value);
+  } else {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "target: limit \"", key, "\" is unknown; known: l1, l2, threads"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool Target::Has(std::string_view feature) const {
+  return std::find(features.begin(), features.end(), feature) != features.end();
+}
+
+std::string ToString(const Target& target) {
+  const KindInfo& info = InfoOf(target.kind);
+  return absl::StrCat(info.name, target.features.empty() ? "" : "/",
+                      absl::StrJoin(target.features, ","), " l1=", target.l1_bytes,
+                      " l2=", target.l2_bytes, " threads=", target.max_threads);
+}
+
+absl::StatusOr<Target> ParseTarget(std::string_view text) {
+  const std::vector<std::string> parts =
+      absl::StrSplit(std::string(text), ' ', absl::SkipEmpty());
+  if (parts.empty()) {
+    return absl::InvalidArgumentError("target is empty; write for example x86/avx2 threads=2");
+  }
+  const std::pair<std::string, std::string> head =
+      absl::StrSplit(parts[0], absl::MaxSplits('/', 1));
+  const KindInfo* info = nullptr;
+  std::vector<std::string> names;
+  for (const KindInfo& candidate : Kinds()) {
+    names.push_back(candidate.name);
+    if (candidate.name == head.first) info = &candidate;
+  }
+  if (info == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("target kind \"", head.first,
+                                                   "\" is unknown; known: ",
+                                                   absl::StrJoin(names, ", ")));
+  }
+  Target target;
+  target.kind = info->kind;
+  const std::vector<std::string> features = absl::StrSplit(head.second, ',', absl::SkipEmpty());
+  for (const std::string& feature : features) {
+    if (std::find(info->features.begin(), info->features.end(), feature) == info->features.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "target: ", info->name, " feature \"", feature,
+          "\" is unknown; known: ",
+          info->features.empty() ? "none" : absl::StrJoin(info->features, ", ")));
+    }
+    target.features.push_back(feature);
+  }
+  for (size_t i = 1; i < parts.size(); ++i) TESSERA_RETURN_IF_ERROR(ReadLimit(target, parts[i]));
+  TESSERA_RETURN_IF_ERROR(Canonicalise(target));
+  return target;
+}
+
+absl::StatusOr<Target> X86Target(std::string_view isa) {
+  if (isa != "sse4.2" && isa != "avx2" && isa != "avx512") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "x86 ISA \"", std::string(isa), "\" is unknown; known: sse4.2, avx2, avx512"));
+  }
+  return ParseTarget(absl::StrCat("x86/", std::string(isa)));
+}
+
+}  // namespace tessera::ir
