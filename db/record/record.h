@@ -32,6 +32,8 @@ inline bool IsCandidateFailure(Outcome o) {
 }
 
 enum class CacheMode : uint8_t { kWarm = 0, kCold = 1 };
+std::string_view ToString(CacheMode mode);  // "warm", "cold"
+absl::StatusOr<CacheMode> ParseCacheMode(std::string_view text);
 
 // What is tuned: workload × target × threads × cache mode.
 struct Task {
@@ -95,7 +97,7 @@ struct Record {
   Measurement measurement;
   bool stale = false;           // arrived after its lease had been given up
   std::string tessera_version;
-  absl::Time created;
+  absl::Time created;           // stamped by the store where it is the epoch; whole microseconds
 };
 
 enum class JobState : uint8_t { kQueued = 0, kRunning = 1, kDone = 2, kFailed = 3, kCancelled = 4 };
@@ -119,8 +121,8 @@ struct Job {
   std::string message;           // why it failed
   JobOptions options;
   std::vector<Task> tasks;
-  absl::Time created;
-  absl::Time updated;
+  absl::Time created;            // stamped by the store
+  absl::Time updated;            // of state and message, stamped by the store
 };
 
 // The tuner's durable, totally ordered log of one job (architecture, decision 8). `sequence`
@@ -133,6 +135,9 @@ enum class EventKind : uint8_t {
   kTaskDone = 4,    // task_index
   kCancel = 5
 };
+std::string_view ToString(EventKind kind);  // "proposed", "result", …
+absl::StatusOr<EventKind> ParseEventKind(std::string_view text);
+
 struct Event {
   int64_t job_id = 0;
   int64_t sequence = 0;
@@ -185,7 +190,7 @@ struct RecordFilter {
   int64_t job_id = 0;
   std::vector<Outcome> outcomes;
   int64_t after_id = 0;         // only ids above
-  int64_t limit = 1000;
+  int64_t limit = 1000;         // below 1: none
 };
 
 }  // namespace tessera::db

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <optional>
+#include <cstdint>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -11,10 +11,14 @@
 
 namespace tessera::db {
 
+inline constexpr int64_t kMaxBlobBytes = int64_t{64} << 20;
+
 // Durable storage of everything that a server knows. A call that returned OK is on disk. Thread-safe.
 // Every implementation passes tests/db/record/store_conformance.h. Errors: NotFound for ids that
-// don't exist, AlreadyExists where stated, FailedPrecondition for a schema newer than this build,
-// ResourceExhausted for a full disk, DataLoss for a damaged file.
+// don't exist, InvalidArgument for values that db/record/validate.h refuses, FailedPrecondition for
+// a schema newer than this build, ResourceExhausted for a full disk, DataLoss for a damaged file,
+// Unavailable for a file that another process holds. A call that failed has changed nothing.
+// Times are kept in whole microseconds.
 class Store {
  public:
   virtual ~Store() = default;
@@ -29,23 +33,31 @@ class Store {
   // appended again. Returns the records' ids in order (existing ones included). An event with
   // kind kResult and record_id 0 refers to the record at the same place of `records`.
   // Events must continue their job's sequence, else FailedPrecondition and nothing is written.
+  // A record's job must exist unless it is 0 (a record without a job, such as an imported one);
+  // its task need not have been named by a job.
   virtual absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const Record> records,
                                                       absl::Span<const Event> events) = 0;
+  // The job's events with a sequence above after_sequence, in order.
   virtual absl::StatusOr<std::vector<Event>> ReadEvents(int64_t job_id, int64_t after_sequence) = 0;
 
+  // By ascending id: ask for more with after_id = the last one's id.
   virtual absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) = 0;
-  // The fastest kOk, not stale records of distinct traces, fastest first.
+  // The fastest kOk, not stale records of distinct traces, fastest first, the older first where
+  // equal. An empty device_class means any.
   virtual absl::StatusOr<std::vector<Record>> Best(std::string_view task_key,
                                                    std::string_view device_class, int count) = 0;
+  // Every task that a job or selection named, in the order of first naming, with the name it had
+  // then and weight 1.
   virtual absl::StatusOr<std::vector<Task>> ListTasks() = 0;
 
-  virtual absl::Status PutDevice(const Device& device) = 0;  // insert or replace
-  virtual absl::StatusOr<std::vector<Device>> ListDevices() = 0;
+  virtual absl::Status PutDevice(const Device& device) = 0;       // insert or replace
+  virtual absl::StatusOr<std::vector<Device>> ListDevices() = 0;  // by id
 
+  // The records that it names must exist.
   virtual absl::StatusOr<int64_t> CreateSelection(const Selection& selection) = 0;
   virtual absl::StatusOr<Selection> GetSelection(int64_t id) = 0;
 
-  // Content-addressed small blobs (models, explorer states). Returns the SHA-256.
+  // Content-addressed small blobs (models, explorer states), at most kMaxBlobBytes. Returns the SHA-256.
   virtual absl::StatusOr<std::string> PutBlob(std::string_view bytes) = 0;
   virtual absl::StatusOr<std::string> GetBlob(std::string_view digest) = 0;
 };

@@ -1,0 +1,229 @@
+#include "db/record/memory_store.h"
+
+#include <algorithm>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "db/record/validate.h"
+
+namespace tessera::db {
+namespace {
+
+absl::Status NoSuch(const char* what, int64_t id) {
+  return absl::NotFoundError(absl::StrCat(what, " ", id, " does not exist"));
+}
+
+bool Matches(const RecordFilter& filter, const Record& record) {
+  if (!filter.task_key.empty() && record.task_key != filter.task_key) return false;
+  if (!filter.device_class.empty() && record.device_class != filter.device_class) return false;
+  if (filter.job_id != 0 && record.job_id != filter.job_id) return false;
+  return filter.outcomes.empty() || absl::c_linear_search(filter.outcomes,
+                                                          record.measurement.outcome);
+}
+
+}  // namespace
+
+void MemoryStore::RememberTask(const Task& task) {
+  if (!task_by_key_.emplace(task.Key(), tasks_.size()).second) return;
+  tasks_.push_back(task);
+  tasks_.back().weight = 1;
+}
+
+absl::StatusOr<int64_t> MemoryStore::CreateJob(const Job& job) {
+  TESSERA_RETURN_IF_ERROR(ValidateJob(job));
+  const absl::Time now = ToStoredPrecision(clock_.Now());
+  absl::MutexLock lock(&mutex_);
+  const std::string& key = job.options.idempotency_key;
+  if (auto found = job_by_idempotency_key_.find(key); found != job_by_idempotency_key_.end()) {
+    return found->second;
+  }
+  jobs_.push_back(job);
+  events_.emplace_back();
+  Job& stored = jobs_.back();
+  stored.id = static_cast<int64_t>(jobs_.size());
+  stored.created = stored.updated = now;
+  if (!key.empty()) job_by_idempotency_key_.emplace(key, stored.id);
+  for (const Task& task : job.tasks) RememberTask(task);
+  return stored.id;
+}
+
+absl::Status MemoryStore::SetJobState(int64_t id, JobState state, std::string_view message) {
+  const absl::Time now = ToStoredPrecision(clock_.Now());
+  absl::MutexLock lock(&mutex_);
+  if (!HasJob(id)) return NoSuch("job", id);
+  Job& job = jobs_[id - 1];
+  job.state = state;
+  job.message = std::string(message);
+  job.updated = now;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Job> MemoryStore::GetJob(int64_t id) {
+  absl::MutexLock lock(&mutex_);
+  if (!HasJob(id)) return NoSuch("job", id);
+  return jobs_[id - 1];
+}
+
+absl::StatusOr<std::vector<Job>> MemoryStore::ListJobs(int limit) {
+  absl::MutexLock lock(&mutex_);
+  const size_t count = std::min<size_t>(std::max(limit, 0), jobs_.size());
+  return std::vector<Job>(jobs_.rbegin(), jobs_.rbegin() + static_cast<ptrdiff_t>(count));
+}
+
+absl::Status MemoryStore::CheckFits(absl::Span<const Record> records,
+                                    absl::Span<const Event> events) const {
+  for (const Record& record : records) {
+    if (record.job_id != 0 && !HasJob(record.job_id)) return NoSuch("job", record.job_id);
+  }
+  absl::flat_hash_map<int64_t, int64_t> last;
+  for (const Event& event : events) {
+    if (!HasJob(event.job_id)) return NoSuch("job", event.job_id);
+    const auto held = static_cast<int64_t>(events_[event.job_id - 1].size());
+    int64_t& sequence = last.try_emplace(event.job_id, held).first->second;
+    if (event.sequence != sequence + 1) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("event ", event.sequence, " of job ", event.job_id,
+                       " does not continue its log, which ends at ", sequence));
+    }
+    ++sequence;
+    if (event.record_id != 0 && !HasRecord(event.record_id)) {
+      return NoSuch("record", event.record_id);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<int64_t>> MemoryStore::Append(absl::Span<const Record> records,
+                                                         absl::Span<const Event> events) {
+  TESSERA_RETURN_IF_ERROR(ValidateAppend(records, events));
+  const absl::Time now = clock_.Now();
+  absl::MutexLock lock(&mutex_);
+  TESSERA_RETURN_IF_ERROR(CheckFits(records, events));
+  std::vector<int64_t> ids;
+  for (const Record& record : records) {
+    const int64_t next_id = static_cast<int64_t>(records_.size()) + 1;
+    auto [entry, inserted] = record_by_attempt_.emplace(record.attempt_key, next_id);
+    ids.push_back(entry->second);
+    if (!inserted) continue;
+    records_.push_back(record);
+    Record& stored = records_.back();
+    stored.id = next_id;
+    stored.created = ToStoredPrecision(record.created == absl::Time() ? now : record.created);
+    if (stored.measurement.outcome == Outcome::kOk && !stored.stale) {
+      ranking_[stored.task_key].emplace(stored.measurement.CostSeconds(), stored.id);
+    }
+  }
+  for (size_t i = 0; i < events.size(); ++i) {
+    std::vector<Event>& log = events_[events[i].job_id - 1];
+    log.push_back(events[i]);
+    if (log.back().kind == EventKind::kResult && log.back().record_id == 0) {
+      log.back().record_id = ids[i];
+    }
+  }
+  return ids;
+}
+
+absl::StatusOr<std::vector<Event>> MemoryStore::ReadEvents(int64_t job_id,
+                                                           int64_t after_sequence) {
+  absl::MutexLock lock(&mutex_);
+  if (!HasJob(job_id)) return NoSuch("job", job_id);
+  const std::vector<Event>& log = events_[job_id - 1];
+  const auto size = static_cast<int64_t>(log.size());
+  return std::vector<Event>(log.begin() + std::clamp<int64_t>(after_sequence, 0, size), log.end());
+}
+
+absl::StatusOr<std::vector<Record>> MemoryStore::QueryRecords(const RecordFilter& filter) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<Record> found;
+  const auto size = static_cast<int64_t>(records_.size());
+  for (int64_t i = std::max<int64_t>(filter.after_id, 0); i < size; ++i) {
+    if (static_cast<int64_t>(found.size()) >= filter.limit) break;
+    const Record& record = records_[i];
+    if (!Matches(filter, record)) continue;
+    if (!filter.workload_hash.empty()) {
+      auto task = task_by_key_.find(record.task_key);
+      if (task == task_by_key_.end()) continue;
+      if (tasks_[task->second].workload_hash != filter.workload_hash) continue;
+    }
+    found.push_back(record);
+  }
+  return found;
+}
+
+absl::StatusOr<std::vector<Record>> MemoryStore::Best(std::string_view task_key,
+                                                      std::string_view device_class, int count) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<Record> best;
+  auto ranking = ranking_.find(std::string(task_key));
+  if (ranking == ranking_.end()) return best;
+  absl::flat_hash_set<std::string_view> traces;
+  for (const auto& [cost_seconds, id] : ranking->second) {
+    if (static_cast<int>(best.size()) >= count) break;
+    const Record& record = records_[id - 1];
+    if (!device_class.empty() && record.device_class != device_class) continue;
+    if (traces.insert(record.trace).second) best.push_back(record);
+  }
+  return best;
+}
+
+absl::StatusOr<std::vector<Task>> MemoryStore::ListTasks() {
+  absl::MutexLock lock(&mutex_);
+  return tasks_;
+}
+
+absl::Status MemoryStore::PutDevice(const Device& device) {
+  TESSERA_RETURN_IF_ERROR(ValidateDevice(device));
+  absl::MutexLock lock(&mutex_);
+  Device& stored = devices_[device.id];
+  stored = device;
+  stored.last_seen = ToStoredPrecision(device.last_seen);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Device>> MemoryStore::ListDevices() {
+  absl::MutexLock lock(&mutex_);
+  std::vector<Device> devices;
+  for (const auto& [id, device] : devices_) devices.push_back(device);
+  return devices;
+}
+
+absl::StatusOr<int64_t> MemoryStore::CreateSelection(const Selection& selection) {
+  TESSERA_RETURN_IF_ERROR(ValidateSelection(selection));
+  const absl::Time now = ToStoredPrecision(clock_.Now());
+  absl::MutexLock lock(&mutex_);
+  for (const SelectionItem& item : selection.items) {
+    if (item.record_id != 0 && !HasRecord(item.record_id)) return NoSuch("record", item.record_id);
+  }
+  selections_.push_back(selection);
+  selections_.back().id = static_cast<int64_t>(selections_.size());
+  selections_.back().created = now;
+  for (const SelectionItem& item : selection.items) RememberTask(item.task);
+  return selections_.back().id;
+}
+
+absl::StatusOr<Selection> MemoryStore::GetSelection(int64_t id) {
+  absl::MutexLock lock(&mutex_);
+  if (id < 1 || id > static_cast<int64_t>(selections_.size())) return NoSuch("selection", id);
+  return selections_[id - 1];
+}
+
+absl::StatusOr<std::string> MemoryStore::PutBlob(std::string_view bytes) {
+  TESSERA_RETURN_IF_ERROR(ValidateBlob(bytes));
+  std::string digest = Sha256Hex(bytes);
+  absl::MutexLock lock(&mutex_);
+  blobs_.emplace(digest, bytes);
+  return digest;
+}
+
+absl::StatusOr<std::string> MemoryStore::GetBlob(std::string_view digest) {
+  absl::MutexLock lock(&mutex_);
+  auto found = blobs_.find(std::string(digest));
+  if (found == blobs_.end()) {
+    return absl::NotFoundError(absl::StrCat("blob ", std::string(digest), " does not exist"));
+  }
+  return found->second;
+}
+
+}  // namespace tessera::db
