@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "base/view.h"
 
 namespace tessera::schedule {
 namespace {
@@ -23,6 +24,12 @@ absl::Status BadLine(int number, std::string_view line, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("trace line ", number, ": \"",
                                                  std::string(line.substr(0, 200)),
                                                  "\": ", std::string(why)));
+}
+
+std::string KnownNames() {
+  std::string names;
+  for (std::string_view name : kNames) absl::StrAppend(&names, names.empty() ? "" : ", ", AbslView(name));
+  return names;
 }
 
 // How many words follow the stage: {at least, at most}.
@@ -54,16 +61,16 @@ Arity OperandArity(Primitive primitive) {
 }
 
 absl::StatusOr<Step> ParseStep(std::string_view line, int number) {
-  std::vector<std::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+  std::vector<std::string> words = absl::StrSplit(AbslView(line), ' ', absl::SkipEmpty());
   const auto name = std::find(kNames.begin(), kNames.end(), words[0]);
   if (name == kNames.end()) {
     return BadLine(number, line,
-                   absl::StrCat("unknown primitive; known are ", absl::StrJoin(kNames, ", ")));
+                   absl::StrCat("unknown primitive; known are ", KnownNames()));
   }
   if (words.size() < 2) return BadLine(number, line, "the stage is missing");
   Step step;
   step.primitive = static_cast<Primitive>(name - kNames.begin());
-  step.stage = std::string(words[1]);
+  step.stage = words[1];
   words.erase(words.begin(), words.begin() + 2);
   const Arity arity = OperandArity(step.primitive);
   if (words.size() < arity.min || words.size() > arity.max) {
@@ -77,16 +84,16 @@ absl::StatusOr<Step> ParseStep(std::string_view line, int number) {
   size_t names = words.size();
   if (step.primitive == Primitive::kSplit) {
     names = 1;
-    for (std::string_view word : absl::MakeSpan(words).subspan(1)) {
+    for (const std::string& word : absl::MakeSpan(words).subspan(1)) {
       int64_t factor = 0;
       if (!absl::SimpleAtoi(word, &factor) || factor < 1) {
         return BadLine(number, line,
-                       absl::StrCat("factor \"", std::string(word), "\" is not a number above 0"));
+                       absl::StrCat("factor \"", word, "\" is not a number above 0"));
       }
       step.factors.push_back(factor);
     }
   }
-  for (size_t i = 0; i < names; ++i) step.names.emplace_back(words[i]);
+  for (size_t i = 0; i < names; ++i) step.names.push_back(words[i]);
   return step;
 }
 
@@ -114,7 +121,8 @@ absl::StatusOr<Trace> ParseTrace(std::string_view text) {
   }
   Trace trace;
   int number = 0;
-  for (std::string_view line : absl::StrSplit(text, '\n')) {
+  for (const absl::string_view text_line : absl::StrSplit(AbslView(text), '\n')) {
+    const std::string_view line = StdView(text_line);
     ++number;
     if (number == 1) {
       if (line != kHeader) return BadLine(1, line, "expected \"trace 1\"");

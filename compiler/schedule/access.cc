@@ -1,0 +1,135 @@
+#include "compiler/schedule/access.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "compiler/ir/print.h"
+#include "compiler/ir/simplify.h"
+#include "compiler/ir/visitor.h"
+
+namespace tessera::schedule {
+namespace {
+
+class Analyzer final : public ir::Visitor {
+ public:
+  Analyzer(const te::Stage& stage, StageAnalysis& analysis) : stage_(stage), analysis_(analysis) {}
+
+ private:
+  int AxisOf(const ir::VarRef& var) const {
+    int number = 0;
+    for (const std::vector<te::Axis>* axes : {&stage_.axes, &stage_.reduce_axes}) {
+      for (const te::Axis& axis : *axes) {
+        if (axis.var == var) return number;
+        ++number;
+      }
+    }
+    return -1;
+  }
+
+  AxisForm Form(const ir::Expr& index) const {
+    AxisForm form;
+    const std::optional<ir::LinearForm> linear = ir::AsLinear(index);
+    if (!linear) return form;
+    for (const auto& [var, coefficient] : linear->terms) {
+      const int axis = AxisOf(var);
+      if (axis < 0) return form;
+      form.terms.emplace_back(axis, coefficient);
+    }
+    form.constant = linear->constant;
+    form.affine = true;
+    return form;
+  }
+
+  void VisitLoad(const ir::Load& load) override {
+    Access access{load.buffer, {}};
+    for (const ir::Expr& index : load.indices) access.dims.push_back(Form(index));
+    analysis_.reads.push_back(std::move(access));
+    // Index arithmetic is addressing, not work; but a gather's index holds loads of its own.
+    for (const ir::Expr& index : load.indices) {
+      if (!ir::AsLinear(index)) Visit(index);
+    }
+  }
+
+  void VisitBinary(const ir::Binary& node) override {
+    OperationCounts& count = analysis_.operations;
+    const bool is_float = node.a.type().is_float();
+    switch (node.op) {
+      case ir::BinaryOp::kAdd:
+      case ir::BinaryOp::kSub:
+        ++(is_float ? count.float_add : count.integer);
+        break;
+      case ir::BinaryOp::kMul:
+        ++(is_float ? count.float_mul : count.integer);
+        break;
+      case ir::BinaryOp::kDiv:
+      case ir::BinaryOp::kMod:
+        ++(is_float ? count.float_div : count.integer);
+        break;
+      case ir::BinaryOp::kMin:
+      case ir::BinaryOp::kMax:
+        ++(is_float ? count.float_minmax : count.integer);
+        break;
+      case ir::BinaryOp::kEq:
+      case ir::BinaryOp::kNe:
+      case ir::BinaryOp::kLt:
+      case ir::BinaryOp::kLe:
+        ++count.compare;
+        break;
+      default:
+        ++count.integer;
+    }
+    ir::Visitor::VisitBinary(node);
+  }
+
+  void VisitSelect(const ir::Select& node) override {
+    ++analysis_.operations.select;
+    ir::Visitor::VisitSelect(node);
+  }
+
+  void VisitCall(const ir::Call& node) override {
+    ++analysis_.operations.float_math;
+    ir::Visitor::VisitCall(node);
+  }
+
+  const te::Stage& stage_;
+  StageAnalysis& analysis_;
+};
+
+}  // namespace
+
+std::shared_ptr<const StageAnalysis> Analyze(const te::Stage& stage) {
+  auto analysis = std::make_shared<StageAnalysis>();
+  Analyzer analyzer(stage, *analysis);
+  StableHasher hasher;
+  hasher.Add(static_cast<uint64_t>(stage.combiner));
+  for (const std::vector<te::Axis>* axes : {&stage.axes, &stage.reduce_axes}) {
+    hasher.Add(axes->size());
+    for (const te::Axis& axis : *axes) {
+      hasher.Add(axis.var->name).Add(static_cast<uint64_t>(axis.extent));
+    }
+  }
+  for (const ir::Expr& body : stage.bodies) {
+    analyzer.Visit(body);
+    hasher.Add(ir::Print(body));
+  }
+  OperationCounts& count = analysis->operations;
+  const bool is_float = stage.output()->type.is_float();
+  switch (stage.combiner) {
+    case te::Combiner::kNone:
+      break;
+    case te::Combiner::kSum:
+      ++(is_float ? count.float_add : count.integer);
+      break;
+    case te::Combiner::kProduct:
+      ++(is_float ? count.float_mul : count.integer);
+      break;
+    default:
+      ++(is_float ? count.float_minmax : count.integer);
+  }
+  for (const ir::Buffer& output : stage.outputs) {
+    hasher.Add(output->name).Add(ir::ToString(output->type));
+  }
+  analysis->definition_hash = hasher.Finish();
+  return analysis;
+}
+
+}  // namespace tessera::schedule

@@ -1,0 +1,295 @@
+#include "compiler/schedule/loop_structure.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "base/status.h"
+
+namespace tessera::schedule {
+namespace {
+
+// The range of Σ terms + constant.
+struct Range {
+  int64_t min, max;
+};
+
+Range RangeOf(const AffineValue& value) {
+  Range range{value.constant, value.constant};
+  for (const LoopTerm& term : value.terms) {
+    const int64_t reach = term.coefficient * (term.extent - 1);
+    (reach < 0 ? range.min : range.max) += reach;
+  }
+  return range;
+}
+
+bool SameTerm(const LoopTerm& a, const LoopTerm& b) {
+  return a.loop == b.loop && a.divisor == b.divisor && a.extent == b.extent;
+}
+
+void AddTerm(AffineValue& value, const LoopTerm& term, int64_t factor) {
+  if (term.extent == 1) return;
+  for (LoopTerm& known : value.terms) {
+    if (SameTerm(known, term)) {
+      known.coefficient += factor * term.coefficient;
+      return;
+    }
+  }
+  value.terms.push_back(term);
+  value.terms.back().coefficient *= factor;
+}
+
+bool SameTerms(const AffineValue& a, const AffineValue& b) {
+  if (a.terms.size() != b.terms.size()) return false;
+  return std::all_of(a.terms.begin(), a.terms.end(), [&](const LoopTerm& term) {
+    return std::any_of(b.terms.begin(), b.terms.end(), [&](const LoopTerm& other) {
+      return SameTerm(term, other) && term.coefficient == other.coefficient;
+    });
+  });
+}
+
+class Binder {
+ public:
+  explicit Binder(const Schedule& schedule)
+      : schedule_(schedule), position_(schedule.stages().size(), -1) {}
+
+  absl::StatusOr<LoopStructure> Run() {
+    const std::vector<StageState>& stages = schedule_.stages();
+    // Consumers first: a producer's region follows from them.
+    for (int i = static_cast<int>(stages.size()) - 1; i >= 0; --i) {
+      if (stages[i].placement == Placement::kInlined) continue;
+      TESSERA_ASSIGN_OR_RETURN(BoundStage bound, Bind(i));
+      position_[i] = static_cast<int>(bound_.size());
+      bound_.push_back(std::move(bound));
+    }
+    LoopStructure structure;
+    structure.loop_count = loop_count_;
+    const int last = static_cast<int>(bound_.size()) - 1;
+    for (int i = last; i >= 0; --i) {
+      BoundStage& stage = bound_[i];
+      if (stage.at >= 0) stage.at = last - stage.at;
+      structure.stages.push_back(std::move(stage));
+    }
+    return structure;
+  }
+
+ private:
+  absl::StatusOr<BoundStage> Bind(int index) {
+    const StageState& state = schedule_.stages()[index];
+    const te::Stage& stage = *state.stage;
+    BoundStage bound;
+    bound.stage = index;
+    for (const te::Axis& axis : stage.axes) bound.axes.push_back({{}, axis.extent, false});
+    for (const te::Axis& axis : stage.reduce_axes) bound.axes.push_back({{}, axis.extent, false});
+    if (state.placement == Placement::kAt) TESSERA_RETURN_IF_ERROR(InferRegion(state, bound));
+    BindLoops(state, bound);
+    const bool is_output =
+        std::find(schedule_.outputs().begin(), schedule_.outputs().end(), stage.output()) !=
+        schedule_.outputs().end();
+    bound.scope = is_output ? ir::Scope::kGlobal
+                            : (bound.at < 0 ? ir::Scope::kWorkspace : ir::Scope::kLocal);
+    for (size_t d = 0; d < stage.axes.size(); ++d) bound.buffer_shape.push_back(bound.axes[d].extent);
+    return bound;
+  }
+
+  // Loops around the body of `bound`'s loop `depth`, its own included: those that are fixed while
+  // a stage attached there runs.
+  void CollectFixed(const BoundStage& bound, int depth, std::vector<bool>& fixed) const {
+    for (int d = 0; d <= depth; ++d) fixed[bound.loops[d].id] = true;
+    if (bound.at >= 0) CollectFixed(bound_[bound.at], bound.at_depth, fixed);
+  }
+
+  // Whether `bound` runs inside the body of loop `depth` of bound stage `at`.
+  bool RunsInside(const BoundStage& bound, int at, int depth) const {
+    for (const BoundStage* b = &bound; b->at >= 0; b = &bound_[b->at]) {
+      if (b->at == at && b->at_depth >= depth) return true;
+    }
+    return false;
+  }
+
+  absl::Status InferRegion(const StageState& state, BoundStage& bound) {
+    const std::string& name = state.stage->name();
+    bound.at = position_[state.at_stage];
+    if (bound.at < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("compute_at ", name, ": its consumer has been inlined"));
+    }
+    const BoundStage& at = bound_[bound.at];
+    bound.at_depth = schedule_.stages()[state.at_stage].LoopNamed(state.at_loop);
+    if (bound.at_depth < 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "compute_at ", name, ": loop ", state.at_loop, " of its consumer no longer exists"));
+    }
+    std::vector<bool> fixed(loop_count_, false);
+    CollectFixed(at, bound.at_depth, fixed);
+
+    const size_t rank = state.stage->axes.size();
+    std::vector<bool> seen(rank, false), whole(rank, false);
+    std::vector<AffineValue> base(rank);
+    std::vector<Range> reach(rank);
+    for (const BoundStage& consumer : bound_) {
+      bool reads = false;
+      for (const Access& access : schedule_.stages()[consumer.stage].analysis->reads) {
+        const auto& outputs = state.stage->outputs;
+        if (std::find(outputs.begin(), outputs.end(), access.buffer) == outputs.end()) continue;
+        reads = true;
+        for (size_t d = 0; d < rank; ++d) {
+          AffineValue need;
+          Range span{0, 0};
+          if (!access.dims[d].affine) {
+            whole[d] = true;
+            continue;
+          }
+          need.constant = access.dims[d].constant;
+          for (const auto& [axis, coefficient] : access.dims[d].terms) {
+            const AffineValue value = AxisValue(consumer, axis);
+            need.constant += coefficient * value.constant;
+            for (const LoopTerm& term : value.terms) AddTerm(need, term, coefficient);
+          }
+          AffineValue outer;
+          for (const LoopTerm& term : need.terms) {
+            if (term.coefficient == 0) continue;
+            if (fixed[term.loop]) {
+              outer.terms.push_back(term);
+            } else {
+              const int64_t r = term.coefficient * (term.extent - 1);
+              (r < 0 ? span.min : span.max) += r;
+            }
+          }
+          span.min += need.constant;
+          span.max += need.constant;
+          if (!seen[d]) {
+            seen[d] = true;
+            base[d] = outer;
+            reach[d] = span;
+          } else if (SameTerms(base[d], outer)) {
+            reach[d] = {std::min(reach[d].min, span.min), std::max(reach[d].max, span.max)};
+          } else {
+            whole[d] = true;
+          }
+        }
+      }
+      if (reads && &consumer != &at && !RunsInside(consumer, bound.at, bound.at_depth)) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("compute_at ", name, ": stage ",
+                         schedule_.stages()[consumer.stage].stage->name(),
+                         " reads it outside of loop ", state.at_loop));
+      }
+    }
+    for (size_t d = 0; d < rank; ++d) {
+      const int64_t extent = state.stage->axes[d].extent;
+      if (!seen[d] || whole[d] || reach[d].max - reach[d].min + 1 >= extent) continue;
+      AxisRange& axis = bound.axes[d];
+      axis.base = base[d];
+      axis.base.constant = reach[d].min;
+      axis.extent = reach[d].max - reach[d].min + 1;
+      const Range range = RangeOf(axis.base);
+      axis.guarded = range.min < 0 || range.max + axis.extent > extent;
+    }
+    return absl::OkStatus();
+  }
+
+  void BindLoops(const StageState& state, BoundStage& bound) {
+    std::vector<int64_t> span(bound.axes.size(), 1);  // positions that the loops count over
+    for (const LoopState& loop : state.loops) {
+      BoundLoop made{loop_count_++, 1, loop.is_reduction, loop.kind, loop.thread_axis, loop.digits};
+      for (Digit& digit : made.digits) {
+        if (digit.extent == 0) {
+          digit.extent = (bound.axes[digit.axis].extent + digit.stride - 1) / digit.stride;
+        }
+        made.extent *= digit.extent;
+        span[digit.axis] += digit.stride * (digit.extent - 1);
+      }
+      bound.loops.push_back(std::move(made));
+    }
+    for (size_t a = 0; a < bound.axes.size(); ++a) {
+      if (span[a] > bound.axes[a].extent) bound.axes[a].guarded = true;
+    }
+  }
+
+  const Schedule& schedule_;
+  std::vector<int> position_;      // of a stage in bound_
+  std::vector<BoundStage> bound_;  // consumers first
+  int loop_count_ = 0;
+};
+
+}  // namespace
+
+AffineValue AxisValue(const BoundStage& stage, int axis) {
+  AffineValue value = stage.axes[axis].base;
+  for (const BoundLoop& loop : stage.loops) {
+    int64_t divisor = 1;
+    for (size_t i = loop.digits.size(); i-- > 0;) {
+      const Digit& digit = loop.digits[i];
+      if (digit.axis == axis && digit.extent > 1) {
+        value.terms.push_back({loop.id, divisor, digit.extent, digit.stride});
+      }
+      divisor *= digit.extent;
+    }
+  }
+  return value;
+}
+
+absl::StatusOr<LoopStructure> InferBounds(const Schedule& schedule) {
+  return Binder(schedule).Run();
+}
+
+uint64_t LoopHash(const Schedule& schedule, const LoopStructure& loops) {
+  StableHasher hasher;
+  const auto add = [&hasher](int64_t value) { hasher.Add(static_cast<uint64_t>(value)); };
+  // Loops of extent 1 don't count, so loops are numbered without them.
+  std::vector<int> number(loops.loop_count, -1);
+  int next = 0;
+  for (const BoundStage& stage : loops.stages) {
+    for (const BoundLoop& loop : stage.loops) {
+      if (loop.extent > 1) number[loop.id] = next++;
+    }
+  }
+  const auto add_layout = [&](const ir::Buffer& buffer) {
+    for (const ir::LayoutDim& dim : schedule.LayoutOf(buffer)) {
+      if (dim.extent == 1) continue;
+      add(dim.axis);
+      add(dim.divisor);
+      add(dim.extent);
+    }
+    add(-1);
+  };
+  for (const te::Input& input : schedule.inputs()) add_layout(input.buffer);
+  for (const BoundStage& stage : loops.stages) {
+    const StageState& state = schedule.stages()[stage.stage];
+    hasher.Add(state.analysis->definition_hash);
+    add_layout(state.stage->output());
+    for (const BoundLoop& loop : stage.loops) {
+      if (loop.extent == 1) continue;
+      add(static_cast<int64_t>(loop.kind));
+      add(static_cast<int64_t>(loop.thread_axis));
+      for (const Digit& digit : loop.digits) {
+        if (digit.extent == 1) continue;
+        add(digit.axis);
+        add(digit.stride);
+        add(digit.extent);
+      }
+      add(-2);
+    }
+    for (const AxisRange& axis : stage.axes) {
+      add(axis.extent);
+      add(axis.base.constant);
+      for (const LoopTerm& term : axis.base.terms) {
+        add(number[term.loop]);
+        add(term.divisor);
+        add(term.extent);
+        add(term.coefficient);
+      }
+    }
+    add(stage.at);
+    if (stage.at >= 0) {
+      int depth = 0;
+      for (int d = 0; d <= stage.at_depth; ++d) {
+        depth += loops.stages[stage.at].loops[d].extent > 1 ? 1 : 0;
+      }
+      add(depth);
+    }
+  }
+  return hasher.Finish();
+}
+
+}  // namespace tessera::schedule

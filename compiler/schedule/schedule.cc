@@ -1,0 +1,526 @@
+#include "compiler/schedule/schedule.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "compiler/ir/visitor.h"
+#include "compiler/schedule/digits.h"
+
+namespace tessera::schedule {
+namespace {
+
+absl::Status Invalid(const Step& step, std::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat(std::string(ToString(step.primitive)), " ",
+                                                 step.stage, ": ", std::string(why)));
+}
+
+// Replaces reads of `from` by what `make` returns for the read's indices.
+class ReadReplacer final : public ir::Mutator {
+ public:
+  ReadReplacer(const ir::Buffer& from, std::function<ir::Expr(const std::vector<ir::Expr>&)> make)
+      : from_(from), make_(std::move(make)) {}
+
+ private:
+  ir::Expr MutateLoad(const ir::Load& load, const ir::Expr& self) override {
+    if (load.buffer != from_) return ir::Mutator::MutateLoad(load, self);
+    std::vector<ir::Expr> indices;
+    for (const ir::Expr& index : load.indices) indices.push_back(Mutate(index));
+    return make_(indices);
+  }
+
+  ir::Buffer from_;
+  std::function<ir::Expr(const std::vector<ir::Expr>&)> make_;
+};
+
+te::Stage ReplaceReads(const te::Stage& stage, const ir::Buffer& from,
+                       const std::function<ir::Expr(const std::vector<ir::Expr>&)>& make) {
+  te::Stage result = stage;
+  ReadReplacer replacer(from, make);
+  for (ir::Expr& body : result.bodies) body = replacer.Mutate(body);
+  return result;
+}
+
+te::Stage RedirectReads(const te::Stage& stage, const ir::Buffer& from, const ir::Buffer& to) {
+  return ReplaceReads(stage, from, [&](const std::vector<ir::Expr>& indices) {
+    return ir::MakeLoad(to, indices);
+  });
+}
+
+bool Reads(const StageState& state, const ir::Buffer& buffer) {
+  return std::any_of(state.analysis->reads.begin(), state.analysis->reads.end(),
+                     [&](const Access& access) { return access.buffer == buffer; });
+}
+
+StageState MakeState(te::Stage stage) {
+  StageState state;
+  state.analysis = Analyze(stage);
+  int axis = 0;
+  for (const te::Axis& a : stage.axes) {
+    state.loops.push_back({a.var->name, false, ir::LoopKind::kSerial, ir::ThreadAxis::kNone,
+                           {Digit{axis++, 1, 0}}});
+  }
+  for (const te::Axis& a : stage.reduce_axes) {
+    state.loops.push_back({a.var->name, true, ir::LoopKind::kSerial, ir::ThreadAxis::kNone,
+                           {Digit{axis++, 1, 0}}});
+  }
+  state.stage = std::make_shared<const te::Stage>(std::move(stage));
+  return state;
+}
+
+// A stage that copies `from`, with axes named after `names`.
+te::Stage CopyStage(const ir::Buffer& from, const ir::Buffer& to,
+                    const std::vector<std::string>& names) {
+  te::Stage copy;
+  copy.outputs = {to};
+  std::vector<ir::Expr> indices;
+  for (size_t d = 0; d < from->shape.size(); ++d) {
+    copy.axes.push_back({ir::MakeVar(names[d]), from->shape[d]});
+    indices.push_back(copy.axes.back().var);
+  }
+  copy.bodies = {ir::MakeLoad(from, indices)};
+  return copy;
+}
+
+std::vector<std::string> AxisNames(const te::Stage& stage) {
+  std::vector<std::string> names;
+  for (const te::Axis& axis : stage.axes) names.push_back(axis.var->name);
+  return names;
+}
+
+}  // namespace
+
+int StageState::LoopNamed(std::string_view name) const {
+  for (size_t i = 0; i < loops.size(); ++i) {
+    if (loops[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+Schedule::Schedule(const te::Dag& dag) : inputs_(dag.inputs), outputs_(dag.outputs) {
+  for (const te::Stage& stage : dag.stages) stages_.push_back(MakeState(stage));
+}
+
+int Schedule::StageNamed(std::string_view name) const {
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    if (stages_[i].stage->name() == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+ir::Buffer Schedule::BufferNamed(std::string_view name) const {
+  for (const te::Input& input : inputs_) {
+    if (input.buffer->name == name) return input.buffer;
+  }
+  for (const StageState& state : stages_) {
+    for (const ir::Buffer& output : state.stage->outputs) {
+      if (output->name == name) return output;
+    }
+  }
+  return nullptr;
+}
+
+std::vector<int> Schedule::Consumers(int index) const {
+  std::vector<int> consumers;
+  for (size_t i = static_cast<size_t>(index) + 1; i < stages_.size(); ++i) {
+    if (stages_[i].placement == Placement::kInlined) continue;
+    for (const ir::Buffer& output : stages_[index].stage->outputs) {
+      if (Reads(stages_[i], output)) {
+        consumers.push_back(static_cast<int>(i));
+        break;
+      }
+    }
+  }
+  return consumers;
+}
+
+const std::vector<ir::LayoutDim>& Schedule::LayoutOf(const ir::Buffer& buffer) const {
+  for (const auto& [known, layout] : layouts_) {
+    if (known == buffer) return layout;
+  }
+  return buffer->layout;
+}
+
+absl::StatusOr<int> Schedule::FindStage(std::string_view name) const {
+  const int index = StageNamed(name);
+  if (index >= 0 && stages_[index].placement != Placement::kInlined) return index;
+  if (index >= 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stage ", std::string(name), " has been inlined"));
+  }
+  std::vector<std::string> known;
+  for (const StageState& state : stages_) known.push_back(state.stage->name());
+  return absl::InvalidArgumentError(absl::StrCat("no stage ", std::string(name),
+                                                 "; known are ", absl::StrJoin(known, ", ")));
+}
+
+absl::StatusOr<int> Schedule::FindUntouchedStage(const Step& step) const {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  const StageState& state = stages_[index];
+  bool untouched = state.placement == Placement::kRoot &&
+                   state.loops.size() == static_cast<size_t>(state.axis_count());
+  for (const LoopState& loop : state.loops) {
+    untouched &= loop.kind == ir::LoopKind::kSerial && loop.digits.size() == 1;
+  }
+  if (!untouched) return Invalid(step, "must come before the stage's loops are changed");
+  return index;
+}
+
+void Schedule::InsertStage(int index, te::Stage stage) {
+  stages_.insert(stages_.begin() + index, MakeState(std::move(stage)));
+  for (StageState& state : stages_) {
+    if (state.at_stage >= index) ++state.at_stage;
+  }
+}
+
+void Schedule::ReplaceStage(int index, te::Stage stage) {
+  StageState& state = stages_[index];
+  state.analysis = Analyze(stage);
+  state.stage = std::make_shared<const te::Stage>(std::move(stage));
+}
+
+absl::Status Schedule::Apply(const Step& step) {
+  switch (step.primitive) {
+    case Primitive::kLayout: return Layout(step);
+    case Primitive::kInline: return Inline(step);
+    case Primitive::kCacheWrite: return CacheWrite(step);
+    case Primitive::kCacheRead: return CacheRead(step);
+    case Primitive::kRfactor: return Rfactor(step);
+    case Primitive::kComputeAt: return ComputeAt(step);
+    case Primitive::kSplit: return Split(step);
+    case Primitive::kFuse: return Fuse(step);
+    case Primitive::kReorder: return Reorder(step);
+    case Primitive::kVectorize:
+    case Primitive::kUnroll:
+    case Primitive::kParallel:
+    case Primitive::kBind: return Annotate(step);
+  }
+  return absl::InternalError("unknown primitive");
+}
+
+absl::Status Schedule::Apply(const Trace& trace) {
+  for (size_t i = 0; i < trace.size(); ++i) {
+    TESSERA_RETURN_IF_ERROR(tessera::Annotate(Apply(trace[i]), absl::StrCat("step ", i + 1)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::LayoutDim> layout) {
+  const bool is_input = std::any_of(inputs_.begin(), inputs_.end(),
+                                    [&](const te::Input& i) { return i.buffer == buffer; });
+  const bool is_output = std::find(outputs_.begin(), outputs_.end(), buffer) != outputs_.end();
+  if (is_input || is_output) {
+    if (buffer->policy == ir::LayoutPolicy::kFixed) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layout ", buffer->name, ": the workload fixes this buffer's layout"));
+    }
+    if (buffer->policy == ir::LayoutPolicy::kBlocked) {
+      // Row-major but for one block of block_axis, which is innermost.
+      const size_t rank = buffer->shape.size();
+      const int64_t block = layout.empty() ? 1 : layout.back().extent;
+      bool allowed = layout.size() == rank + 1 && layout.back().axis == buffer->block_axis &&
+                     layout.back().divisor == 1;
+      for (size_t d = 0; allowed && d < rank; ++d) {
+        allowed = layout[d].axis == static_cast<int>(d) &&
+                  layout[d].divisor == (layout[d].axis == buffer->block_axis ? block : 1);
+      }
+      if (!allowed) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "layout ", buffer->name, ": \"", ir::LayoutToString(layout, buffer->shape),
+            "\" is not a block of axis ", buffer->block_axis, " moved innermost"));
+      }
+    }
+  }
+  for (auto& [known, existing] : layouts_) {
+    if (known == buffer) {
+      existing = std::move(layout);
+      return absl::OkStatus();
+    }
+  }
+  layouts_.emplace_back(buffer, std::move(layout));
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::Layout(const Step& step) {
+  const ir::Buffer buffer = BufferNamed(step.stage);
+  if (buffer == nullptr) return Invalid(step, "no such buffer");
+  absl::StatusOr<std::vector<ir::LayoutDim>> layout = ir::ParseLayout(step.layout, buffer->shape);
+  if (!layout.ok()) return Invalid(step, StdView(layout.status().message()));
+  return SetLayout(buffer, *std::move(layout));
+}
+
+absl::Status Schedule::Inline(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindUntouchedStage(step));
+  const std::shared_ptr<const te::Stage> stage = stages_[index].stage;
+  if (stage->is_reduction()) return Invalid(step, "a reduction can't be inlined");
+  if (std::find(outputs_.begin(), outputs_.end(), stage->output()) != outputs_.end()) {
+    return Invalid(step, "an output can't be inlined");
+  }
+  const std::vector<int> consumers = Consumers(index);
+  std::vector<ir::VarRef> axes;
+  for (const te::Axis& axis : stage->axes) axes.push_back(axis.var);
+  for (int consumer : consumers) {
+    ReplaceStage(consumer, ReplaceReads(*stages_[consumer].stage, stage->output(),
+                                        [&](const std::vector<ir::Expr>& indices) {
+                                          return ir::Substitute(stage->bodies[0], axes, indices);
+                                        }));
+  }
+  stages_[index].placement = Placement::kInlined;
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::CacheWrite(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindUntouchedStage(step));
+  te::Stage local = *stages_[index].stage;
+  if (local.outputs.size() != 1) return Invalid(step, "tuple reductions have no cached copy");
+  const ir::Buffer original = local.output();
+  const ir::Buffer cache =
+      ir::MakeBuffer(original->name + ".local", original->type, original->shape, ir::Scope::kLocal);
+  if (BufferNamed(cache->name) != nullptr) return Invalid(step, "is cached already");
+  local.outputs = {cache};
+  te::Stage copy = CopyStage(cache, original, AxisNames(local));
+  // The computation takes the stage's place; the copy comes after it, under the old name.
+  stages_[index] = MakeState(std::move(local));
+  InsertStage(index + 1, std::move(copy));
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::CacheRead(const Step& step) {
+  const ir::Buffer buffer = BufferNamed(step.stage);
+  if (buffer == nullptr) return Invalid(step, "no such buffer");
+  TESSERA_ASSIGN_OR_RETURN(const int consumer, FindStage(step.names[0]));
+  if (!Reads(stages_[consumer], buffer)) {
+    return Invalid(step, absl::StrCat("stage ", step.names[0], " does not read it"));
+  }
+  const ir::Buffer cache = ir::MakeBuffer(absl::StrCat(step.names[0], ".", buffer->name),
+                                          buffer->type, buffer->shape, ir::Scope::kLocal);
+  if (BufferNamed(cache->name) != nullptr) return Invalid(step, "is cached already");
+  const int producer = StageNamed(step.stage);
+  std::vector<std::string> names;
+  for (size_t d = 0; d < buffer->shape.size(); ++d) names.push_back(absl::StrCat("d", d));
+  if (producer >= 0) names = AxisNames(*stages_[producer].stage);
+  te::Stage copy = CopyStage(buffer, cache, names);
+  ReplaceStage(consumer, RedirectReads(*stages_[consumer].stage, buffer, cache));
+  InsertStage(consumer, std::move(copy));
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::Rfactor(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  const StageState& state = stages_[index];
+  const te::Stage& stage = *state.stage;
+  if (stage.outputs.size() != 1 || !stage.is_reduction()) {
+    return Invalid(step, "rfactor needs a reduction with one output");
+  }
+  const int loop = state.LoopNamed(step.names[0]);
+  if (loop < 0 || !state.loops[loop].is_reduction || state.loops[loop].digits.size() != 1) {
+    return Invalid(step, absl::StrCat("no reduction loop ", step.names[0]));
+  }
+  const int spatial = static_cast<int>(stage.axes.size());
+  const int axis = state.loops[loop].digits[0].axis;
+  // The reduction axis as its loops: the factored one becomes spatial, the others stay.
+  te::Stage partial = stage;
+  partial.outputs = {nullptr};
+  partial.reduce_axes.clear();
+  te::Stage total;
+  total.combiner = stage.combiner;
+  total.outputs = stage.outputs;
+  ir::Expr value(0);
+  int64_t covered = 1;
+  te::Axis factored;
+  std::vector<te::Axis> rest;
+  for (const LoopState& l : state.loops) {
+    if (l.digits.size() != 1) return Invalid(step, "must come before loops are fused");
+    const Digit& digit = l.digits[0];
+    if (digit.axis != axis) continue;
+    te::Axis made{ir::MakeVar(l.name), *DigitExtent(state, digit)};
+    value = value + ir::Expr(made.var) * ir::Expr(digit.stride);
+    covered *= made.extent;
+    if (l.name == step.names[0]) {
+      factored = made;
+    } else {
+      rest.push_back(made);
+    }
+  }
+  const te::Axis& reduced = stage.reduce_axes[axis - spatial];
+  for (int r = 0; r < static_cast<int>(stage.reduce_axes.size()); ++r) {
+    if (r + spatial != axis) {
+      partial.reduce_axes.push_back(stage.reduce_axes[r]);
+    } else {
+      partial.reduce_axes.insert(partial.reduce_axes.end(), rest.begin(), rest.end());
+    }
+  }
+  partial.axes.push_back(factored);
+  if (partial.reduce_axes.empty()) partial.combiner = te::Combiner::kNone;
+  std::vector<int64_t> shape = stage.output()->shape;
+  shape.push_back(factored.extent);
+  const ir::Buffer buffer = ir::MakeBuffer(stage.name() + ".rf", stage.output()->type, shape,
+                                           ir::Scope::kLocal);
+  if (BufferNamed(buffer->name) != nullptr) return Invalid(step, "is factored already");
+  partial.outputs = {buffer};
+  ir::Expr body = ir::Substitute(stage.bodies[0], {reduced.var}, {value});
+  if (covered > reduced.extent) {
+    body = ir::MakeSelect(ir::Lt(value, ir::Expr(reduced.extent)), body,
+                          te::Identity(stage.combiner, body.type()));
+  }
+  partial.bodies = {body};
+
+  std::vector<ir::Expr> indices;
+  for (const te::Axis& a : stage.axes) {
+    total.axes.push_back({ir::MakeVar(a.var->name), a.extent});
+    indices.push_back(total.axes.back().var);
+  }
+  total.reduce_axes = {{ir::MakeVar(factored.var->name), factored.extent}};
+  indices.push_back(total.reduce_axes[0].var);
+  total.bodies = {ir::MakeLoad(buffer, indices)};
+  stages_[index] = MakeState(std::move(partial));
+  InsertStage(index + 1, std::move(total));
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::ComputeAt(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  TESSERA_ASSIGN_OR_RETURN(const int consumer, FindStage(step.names[0]));
+  const StageState& at = stages_[consumer];
+  if (consumer <= index) {
+    return Invalid(step, absl::StrCat(step.names[0], " does not come after it"));
+  }
+  if (at.LoopNamed(step.names[1]) < 0) {
+    return Invalid(step, absl::StrCat("stage ", step.names[0], " has no loop ", step.names[1]));
+  }
+  for (const ir::Buffer& output : stages_[index].stage->outputs) {
+    if (std::find(outputs_.begin(), outputs_.end(), output) != outputs_.end()) {
+      return Invalid(step, "an output is computed at the root");
+    }
+  }
+  StageState& state = stages_[index];
+  for (const LoopState& loop : state.loops) {
+    for (const Digit& digit : loop.digits) {
+      if (loop.digits.size() > 1 && digit.axis < static_cast<int>(state.stage->axes.size())) {
+        return Invalid(step, "must come before the stage's loops are fused");
+      }
+    }
+  }
+  state.placement = Placement::kAt;
+  state.at_stage = consumer;
+  state.at_loop = step.names[1];
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::Split(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  StageState& state = stages_[index];
+  const int at = state.LoopNamed(step.names[0]);
+  if (at < 0) return Invalid(step, absl::StrCat("no loop ", step.names[0]));
+  const LoopState& original = state.loops[at];
+  if (original.kind != ir::LoopKind::kSerial) {
+    return Invalid(step, absl::StrCat("loop ", step.names[0], " is annotated already"));
+  }
+  std::vector<LoopState> parts(step.factors.size() + 1, original);
+  for (size_t i = parts.size() - 1; i > 0; --i) {
+    absl::StatusOr<DigitSplit> split = SplitDigits(state, parts[0].digits, step.factors[i - 1]);
+    if (!split.ok()) return Invalid(step, StdView(split.status().message()));
+    parts[i].digits = std::move(split->inner);
+    parts[0].digits = std::move(split->outer);
+  }
+  for (size_t i = 0; i < parts.size(); ++i) parts[i].name = absl::StrCat(original.name, ".", i);
+  state.loops.erase(state.loops.begin() + at);
+  state.loops.insert(state.loops.begin() + at, parts.begin(), parts.end());
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::Fuse(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  StageState& state = stages_[index];
+  const int at = state.LoopNamed(step.names[0]);
+  if (at < 0) return Invalid(step, absl::StrCat("no loop ", step.names[0]));
+  LoopState fused = state.loops[at];
+  for (size_t i = 1; i < step.names.size(); ++i) {
+    const size_t next = static_cast<size_t>(at) + i;
+    if (next >= state.loops.size() || state.loops[next].name != step.names[i]) {
+      return Invalid(step, absl::StrCat("loop ", step.names[i], " is not next inside ",
+                                        step.names[i - 1]));
+    }
+    const LoopState& inner = state.loops[next];
+    if (inner.is_reduction != fused.is_reduction) {
+      return Invalid(step, "a reduction loop can't be fused with a spatial one");
+    }
+    if (inner.kind != ir::LoopKind::kSerial || fused.kind != ir::LoopKind::kSerial) {
+      return Invalid(step, "annotated loops can't be fused");
+    }
+    fused.digits.insert(fused.digits.end(), inner.digits.begin(), inner.digits.end());
+  }
+  fused.name = absl::StrJoin(step.names, "+");
+  state.loops[at] = std::move(fused);
+  state.loops.erase(state.loops.begin() + at + 1, state.loops.begin() + at + step.names.size());
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::Reorder(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  StageState& state = stages_[index];
+  if (step.names.size() != state.loops.size()) {
+    return Invalid(step, absl::StrCat("names ", step.names.size(), " loops; the stage has ",
+                                      state.loops.size()));
+  }
+  std::vector<LoopState> ordered;
+  std::vector<bool> used(state.loops.size(), false);
+  for (const std::string& name : step.names) {
+    const int at = state.LoopNamed(name);
+    if (at < 0 || used[at]) return Invalid(step, absl::StrCat("no (further) loop ", name));
+    used[at] = true;
+    ordered.push_back(state.loops[at]);
+  }
+  state.loops = std::move(ordered);
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::Annotate(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  StageState& state = stages_[index];
+  const int at = state.LoopNamed(step.names[0]);
+  if (at < 0) return Invalid(step, absl::StrCat("no loop ", step.names[0]));
+  LoopState& loop = state.loops[at];
+  if (loop.kind != ir::LoopKind::kSerial) {
+    return Invalid(step, absl::StrCat("loop ", loop.name, " is annotated already"));
+  }
+  if (loop.is_reduction && step.primitive != Primitive::kUnroll) {
+    return Invalid(step, absl::StrCat("loop ", loop.name, " reduces; use rfactor first"));
+  }
+  switch (step.primitive) {
+    case Primitive::kVectorize: loop.kind = ir::LoopKind::kVectorized; break;
+    case Primitive::kUnroll: loop.kind = ir::LoopKind::kUnrolled; break;
+    case Primitive::kParallel:
+      if (at != 0 || state.placement != Placement::kRoot) {
+        return Invalid(step, absl::StrCat("loop ", loop.name,
+                                          " is not the outermost loop of a root stage"));
+      }
+      loop.kind = ir::LoopKind::kParallel;
+      break;
+    default: {
+      constexpr ir::ThreadAxis kAxes[] = {
+          ir::ThreadAxis::kBlockX,  ir::ThreadAxis::kBlockY,  ir::ThreadAxis::kBlockZ,
+          ir::ThreadAxis::kThreadX, ir::ThreadAxis::kThreadY, ir::ThreadAxis::kThreadZ,
+          ir::ThreadAxis::kVirtual};
+      for (ir::ThreadAxis axis : kAxes) {
+        if (ir::ToString(axis) == step.names[1]) {
+          loop.kind = ir::LoopKind::kThread;
+          loop.thread_axis = axis;
+          return absl::OkStatus();
+        }
+      }
+      return Invalid(step, absl::StrCat("unknown thread axis ", step.names[1]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Schedule> ApplyTrace(const te::Dag& dag, const Trace& trace) {
+  Schedule schedule(dag);
+  TESSERA_RETURN_IF_ERROR(schedule.Apply(trace));
+  return schedule;
+}
+
+}  // namespace tessera::schedule
