@@ -1,0 +1,346 @@
+#include "compiler/passes/build_loops.h"
+
+#include <map>
+
+#include "base/status.h"
+#include "compiler/ir/visitor.h"
+
+namespace tessera::passes {
+namespace {
+
+using schedule::AffineValue;
+using schedule::BoundLoop;
+using schedule::BoundStage;
+using schedule::LoopStructure;
+using schedule::Schedule;
+
+// A stage's value with the condition under which it is worth computing.
+struct GuardedValue {
+  ir::Expr condition;  // empty: always
+  ir::Expr value;
+};
+
+bool IsZero(const ir::Expr& e) { return ir::IsConst(e, 0.0); }
+
+// Splits `e` into a condition and a value such that e is zero where the condition is false:
+// a product with a padded tap is skipped rather than multiplied.
+GuardedValue SplitZero(const ir::Expr& e) {
+  if (const auto* select = e.As<ir::Select>(); select != nullptr && IsZero(select->if_false)) {
+    GuardedValue inner = SplitZero(select->if_true);
+    return {ir::And(select->condition, inner.condition), inner.value};
+  }
+  if (const auto* product = e.As<ir::Binary>();
+      product != nullptr && product->op == ir::BinaryOp::kMul) {
+    GuardedValue a = SplitZero(product->a), b = SplitZero(product->b);
+    if (!a.condition && !b.condition) return {{}, e};
+    return {ir::And(a.condition, b.condition), a.value * b.value};
+  }
+  if (const auto* cast = e.As<ir::Cast>()) {
+    GuardedValue inner = SplitZero(cast->value);
+    if (inner.condition) return {inner.condition, ir::MakeCast(cast->type, inner.value, cast->saturate)};
+  }
+  return {{}, e};
+}
+
+bool SameConst(const ir::Expr& a, const ir::Expr& b) {
+  const auto* x = a.As<ir::FloatImm>();
+  const auto* y = b.As<ir::FloatImm>();
+  if (x != nullptr && y != nullptr) return x->value == y->value;
+  const int64_t* i = ir::AsConstInt(a);
+  const int64_t* j = ir::AsConstInt(b);
+  return i != nullptr && j != nullptr && *i == *j;
+}
+
+GuardedValue SplitIdentity(te::Combiner combiner, const ir::Expr& body) {
+  if (combiner == te::Combiner::kSum) return SplitZero(body);
+  if (const auto* select = body.As<ir::Select>();
+      select != nullptr && SameConst(select->if_false, te::Identity(combiner, body.type()))) {
+    return {select->condition, select->if_true};
+  }
+  return {{}, body};
+}
+
+// Rewrites a stage's body into loop variables and storage.
+class BodyRewriter final : public ir::Mutator {
+ public:
+  using Substitution = std::map<const ir::Var*, ir::Expr>;
+  using Storage = std::map<const ir::BufferNode*, std::pair<ir::Buffer, std::vector<ir::Expr>>>;
+  BodyRewriter(const Substitution& axes, const Storage& storage) : axes_(axes), storage_(storage) {}
+
+ private:
+  ir::Expr MutateVar(const ir::Var& var, const ir::Expr& self) override {
+    const auto found = axes_.find(&var);
+    return found == axes_.end() ? self : found->second;
+  }
+  ir::Expr MutateLoad(const ir::Load& load, const ir::Expr&) override {
+    const auto& [buffer, base] = storage_.at(load.buffer.get());
+    std::vector<ir::Expr> indices;
+    for (size_t d = 0; d < load.indices.size(); ++d) {
+      ir::Expr index = Mutate(load.indices[d]);
+      indices.push_back(base.empty() ? index : index - base[d]);
+    }
+    return ir::MakeLoad(buffer, std::move(indices));
+  }
+
+  const Substitution& axes_;
+  const Storage& storage_;
+};
+
+class Builder {
+ public:
+  Builder(const Schedule& schedule, const LoopStructure& loops)
+      : schedule_(schedule), loops_(loops) {}
+
+  ir::Program Run(std::string name) {
+    ir::Program program;
+    program.name = std::move(name);
+    for (const te::Input& input : schedule_.inputs()) {
+      program.params.push_back(Stored(input.buffer, input.buffer->shape, ir::Scope::kGlobal));
+      storage_[input.buffer.get()] = {program.params.back(), {}};
+    }
+    std::map<const ir::BufferNode*, ir::Buffer> outputs;
+    for (const ir::Buffer& output : schedule_.outputs()) {
+      outputs[output.get()] = Stored(output, output->shape, ir::Scope::kGlobal);
+      program.params.push_back(outputs[output.get()]);
+    }
+    vars_.resize(loops_.loop_count);
+    extents_.resize(loops_.loop_count);
+    for (const BoundStage& stage : loops_.stages) {
+      const schedule::StageState& state = schedule_.stages()[stage.stage];
+      for (size_t l = 0; l < stage.loops.size(); ++l) {
+        vars_[stage.loops[l].id] = ir::MakeVar(state.loops[l].name);
+        extents_[stage.loops[l].id] = stage.loops[l].extent;
+      }
+    }
+    for (const BoundStage& stage : loops_.stages) {
+      const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
+      std::vector<ir::Expr> base;
+      for (size_t d = 0; d < definition.axes.size(); ++d) base.push_back(ToExpr(stage.axes[d].base));
+      for (const ir::Buffer& buffer : definition.outputs) {
+        const auto output = outputs.find(buffer.get());
+        storage_[buffer.get()] = {output != outputs.end()
+                                      ? output->second
+                                      : Stored(buffer, stage.buffer_shape, stage.scope),
+                                  base};
+      }
+    }
+    program.body = EmitChildren(-1, -1, ir::Stmt());
+    return program;
+  }
+
+ private:
+  ir::Buffer Stored(const ir::Buffer& buffer, const std::vector<int64_t>& shape,
+                    ir::Scope scope) const {
+    ir::BufferNode node = *buffer;
+    node.shape = shape;
+    node.scope = scope;
+    node.layout = schedule_.LayoutOf(buffer);
+    if (scope == ir::Scope::kLocal) node.layout.clear();
+    return std::make_shared<const ir::BufferNode>(std::move(node));
+  }
+
+  ir::Expr ToExpr(const AffineValue& value) const {
+    ir::Expr sum(value.constant);
+    for (const schedule::LoopTerm& term : value.terms) {
+      sum = sum + DigitExpr(term.loop, term.divisor, term.extent) * ir::Expr(term.coefficient);
+    }
+    return sum;
+  }
+
+  ir::Expr DigitExpr(int loop, int64_t divisor, int64_t extent) const {
+    ir::Expr digit = vars_[loop];
+    if (divisor > 1) digit = digit / ir::Expr(divisor);
+    const bool outermost = divisor * extent == extents_[loop];
+    return outermost ? digit : digit % ir::Expr(extent);
+  }
+
+  // `inner` preceded by the nests attached at loop `depth` of bound stage `at` (-1, -1: the root).
+  ir::Stmt EmitChildren(int at, int depth, const ir::Stmt& inner) {
+    std::vector<ir::Stmt> sequence;
+    std::vector<ir::Buffer> buffers;
+    for (size_t i = 0; i < loops_.stages.size(); ++i) {
+      const BoundStage& stage = loops_.stages[i];
+      if (stage.at != at || stage.at_depth != depth) continue;
+      sequence.push_back(EmitNest(static_cast<int>(i)));
+      if (stage.scope == ir::Scope::kGlobal) continue;
+      for (const ir::Buffer& output : schedule_.stages()[stage.stage].stage->outputs) {
+        buffers.push_back(storage_.at(output.get()).first);
+      }
+    }
+    sequence.push_back(inner);
+    ir::Stmt body = ir::MakeBlock(std::move(sequence));
+    for (size_t i = buffers.size(); i-- > 0;) body = ir::MakeAllocate(buffers[i], body);
+    return body;
+  }
+
+  // Positions of the stage's axes: own digits without the region's base.
+  std::vector<ir::Expr> LocalPositions(const BoundStage& stage) const {
+    std::vector<ir::Expr> positions(stage.axes.size(), ir::Expr(0));
+    for (const BoundLoop& loop : stage.loops) {
+      int64_t divisor = 1;
+      for (size_t i = loop.digits.size(); i-- > 0;) {
+        const schedule::Digit& digit = loop.digits[i];
+        positions[digit.axis] = positions[digit.axis] +
+                                DigitExpr(loop.id, divisor, digit.extent) * ir::Expr(digit.stride);
+        divisor *= digit.extent;
+      }
+    }
+    return positions;
+  }
+
+  // True where the position is one that the stage must compute.
+  ir::Expr Guard(const BoundStage& stage, const std::vector<ir::Expr>& positions,
+                 size_t first_axis, size_t last_axis) const {
+    const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
+    ir::Expr guard;
+    for (size_t a = first_axis; a < last_axis; ++a) {
+      if (!stage.axes[a].guarded) continue;
+      const int64_t extent = a < definition.axes.size()
+                                 ? definition.axes[a].extent
+                                 : definition.reduce_axes[a - definition.axes.size()].extent;
+      guard = ir::And(guard, ir::Lt(positions[a], ir::Expr(stage.axes[a].extent)));
+      const AffineValue& base = stage.axes[a].base;
+      if (base.terms.empty() && base.constant == 0 && stage.axes[a].extent == extent) continue;
+      const ir::Expr value = ToExpr(base) + positions[a];
+      guard = ir::And(guard, ir::Le(ir::Expr(0), value));
+      guard = ir::And(guard, ir::Lt(value, ir::Expr(extent)));
+    }
+    return guard;
+  }
+
+  static ir::Stmt Guarded(const ir::Expr& condition, ir::Stmt body) {
+    return condition ? ir::MakeIf(condition, std::move(body)) : body;
+  }
+
+  ir::Stmt WrapLoops(const BoundStage& stage, size_t begin, size_t end, bool skip_reductions,
+                     ir::Stmt body) const {
+    for (size_t l = end; l-- > begin;) {
+      const BoundLoop& loop = stage.loops[l];
+      if (skip_reductions && loop.is_reduction) continue;
+      body = ir::MakeFor(vars_[loop.id], 0, loop.extent, std::move(body), loop.kind,
+                         loop.thread_axis);
+    }
+    return body;
+  }
+
+  ir::Stmt EmitNest(int index) {
+    const BoundStage& stage = loops_.stages[index];
+    const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
+    const size_t spatial = definition.axes.size();
+    const std::vector<ir::Expr> positions = LocalPositions(stage);
+    BodyRewriter::Substitution axes;
+    for (size_t a = 0; a < stage.axes.size(); ++a) {
+      const te::Axis& axis =
+          a < spatial ? definition.axes[a] : definition.reduce_axes[a - spatial];
+      axes[axis.var.get()] = ToExpr(stage.axes[a].base) + positions[a];
+    }
+    // Local memory holds the region from 0; memory at the root holds every value at its place.
+    std::vector<ir::Expr> where(positions.begin(), positions.begin() + spatial);
+    BodyRewriter rewriter(axes, storage_);
+
+    ir::Stmt body;
+    ir::Expr condition = Guard(stage, positions, 0, stage.axes.size());
+    if (!definition.is_reduction()) {
+      body = ir::MakeStore(Buffer(definition, 0), where, rewriter.Mutate(definition.bodies[0]));
+    } else if (definition.bodies.size() == 2) {
+      body = TupleUpdate(definition, where, rewriter);
+    } else {
+      GuardedValue term = SplitIdentity(definition.combiner, definition.bodies[0]);
+      const ir::Buffer buffer = Buffer(definition, 0);
+      body = ir::MakeStore(buffer, where,
+                           te::Combine(definition.combiner, ir::MakeLoad(buffer, where),
+                                       rewriter.Mutate(term.value)));
+      if (term.condition) condition = ir::And(condition, rewriter.Mutate(term.condition));
+    }
+    body = Guarded(condition, std::move(body));
+
+    size_t first_reduction = stage.loops.size();
+    for (size_t l = stage.loops.size(); l-- > 0;) {
+      if (stage.loops[l].is_reduction) first_reduction = l;
+    }
+    for (size_t l = stage.loops.size(); l-- > 0;) {
+      body = EmitChildren(index, static_cast<int>(l), body);
+      body = WrapLoops(stage, l, l + 1, false, std::move(body));
+      if (l == first_reduction && definition.is_reduction()) {
+        body = ir::MakeBlock({InitNest(stage, definition, positions, where, l), std::move(body)});
+      }
+    }
+    if (definition.is_reduction() && first_reduction == stage.loops.size()) {
+      body = ir::MakeBlock({InitNest(stage, definition, positions, where, first_reduction), body});
+    }
+    return body;
+  }
+
+  ir::Stmt InitNest(const BoundStage& stage, const te::Stage& definition,
+                    const std::vector<ir::Expr>& positions, const std::vector<ir::Expr>& where,
+                    size_t first_reduction) const {
+    std::vector<ir::Stmt> stores;
+    for (size_t k = 0; k < definition.outputs.size(); ++k) {
+      const ir::Buffer buffer = Buffer(definition, static_cast<int>(k));
+      stores.push_back(ir::MakeStore(
+          buffer, where, te::Identity(definition.combiner, buffer->type, static_cast<int>(k))));
+    }
+    ir::Stmt init = Guarded(Guard(stage, positions, 0, definition.axes.size()),
+                            ir::MakeBlock(std::move(stores)));
+    init = WrapLoops(stage, first_reduction, stage.loops.size(), true, std::move(init));
+    // The update nest binds the same loops: give the initialisation variables of its own.
+    for (size_t l = first_reduction; l < stage.loops.size(); ++l) {
+      if (stage.loops[l].is_reduction) continue;
+      const ir::VarRef& var = vars_[stage.loops[l].id];
+      init = RenameLoop(init, var, ir::MakeVar(var->name));
+    }
+    return init;
+  }
+
+  static ir::Stmt RenameLoop(const ir::Stmt& s, const ir::VarRef& from, const ir::VarRef& to) {
+    class Renamer final : public ir::Mutator {
+     public:
+      Renamer(const ir::VarRef& from, const ir::VarRef& to) : from_(from), to_(to) {}
+
+     private:
+      ir::Expr MutateVar(const ir::Var& var, const ir::Expr& self) override {
+        return &var == from_.get() ? ir::Expr(to_) : self;
+      }
+      ir::Stmt MutateFor(const ir::For& loop, const ir::Stmt&) override {
+        return ir::MakeFor(loop.var == from_ ? to_ : loop.var, loop.min, loop.extent,
+                           Mutate(loop.body), loop.loop_kind, loop.thread_axis);
+      }
+      ir::VarRef from_, to_;
+    };
+    return Renamer(from, to).Mutate(s);
+  }
+
+  // (value, index) pairs: the index first, while the old value still stands.
+  ir::Stmt TupleUpdate(const te::Stage& definition, const std::vector<ir::Expr>& where,
+                       BodyRewriter& rewriter) const {
+    const ir::Buffer values = Buffer(definition, 0), places = Buffer(definition, 1);
+    const ir::Expr value = rewriter.Mutate(definition.bodies[0]);
+    const ir::Expr place = rewriter.Mutate(definition.bodies[1]);
+    const ir::Expr best = ir::MakeLoad(values, where), best_place = ir::MakeLoad(places, where);
+    const bool is_max = definition.combiner == te::Combiner::kArgMax;
+    const ir::Expr better = is_max ? ir::Lt(best, value) : ir::Lt(value, best);
+    const ir::Expr earlier = ir::And(ir::Eq(value, best), ir::Lt(place, best_place));
+    return ir::MakeBlock(
+        {ir::MakeStore(places, where, ir::MakeSelect(ir::Or(better, earlier), place, best_place)),
+         ir::MakeStore(values, where, is_max ? ir::Max(best, value) : ir::Min(best, value))});
+  }
+
+  ir::Buffer Buffer(const te::Stage& definition, int k) const {
+    return storage_.at(definition.outputs[k].get()).first;
+  }
+
+  const Schedule& schedule_;
+  const LoopStructure& loops_;
+  std::vector<ir::VarRef> vars_;  // by loop id
+  std::vector<int64_t> extents_;  // by loop id
+  BodyRewriter::Storage storage_;
+};
+
+}  // namespace
+
+absl::StatusOr<ir::Program> BuildLoops(const Schedule& schedule, const LoopStructure& loops,
+                                       std::string name) {
+  return Builder(schedule, loops).Run(std::move(name));
+}
+
+}  // namespace tessera::passes

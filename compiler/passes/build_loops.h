@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "compiler/ir/stmt.h"
+#include "compiler/schedule/loop_structure.h"
+#include "compiler/schedule/schedule.h"
+
+namespace tessera::passes {
+
+// The loop nests of a bounded schedule. Requires `loops` = InferBounds(schedule).
+// Ensures: indices are logical, one per dimension; every computed position outside its axis and
+// every tap on padding is behind an If around its Store; loop kinds are as scheduled; buffers of
+// attached stages hold their region only.
+absl::StatusOr<ir::Program> BuildLoops(const schedule::Schedule& schedule,
+                                       const schedule::LoopStructure& loops, std::string name);
+
+}  // namespace tessera::passes

@@ -1,0 +1,65 @@
+#include "compiler/passes/lower.h"
+
+#include "base/status.h"
+#include "base/view.h"
+#include "compiler/ir/simplify.h"
+#include "compiler/ir/verify.h"
+#include "compiler/passes/build_loops.h"
+#include "compiler/passes/flatten.h"
+#include "compiler/passes/hoist_guards.h"
+#include "compiler/passes/partition_loops.h"
+#include "compiler/passes/unroll_loops.h"
+#include "compiler/passes/vectorize_loops.h"
+
+namespace tessera::passes {
+namespace {
+
+struct Pass {
+  const char* name;
+  absl::StatusOr<ir::Program> (*run)(const ir::Program&);
+};
+
+template <ir::Stmt (*pass)(const ir::Stmt&)>
+absl::StatusOr<ir::Program> OnBody(const ir::Program& program) {
+  return ir::Program{program.name, program.params, pass(program.body)};
+}
+
+template <absl::StatusOr<ir::Stmt> (*pass)(const ir::Stmt&)>
+absl::StatusOr<ir::Program> OnBodyOrError(const ir::Program& program) {
+  TESSERA_ASSIGN_OR_RETURN(ir::Stmt body, pass(program.body));
+  return ir::Program{program.name, program.params, std::move(body)};
+}
+
+absl::StatusOr<ir::Program> FlattenIndices(const ir::Program& program) { return Flatten(program); }
+
+ir::Stmt SimplifyBody(const ir::Stmt& s) { return ir::Simplify(s); }
+
+constexpr Pass kLowering[] = {
+    {"simplify", OnBody<SimplifyBody>},
+    {"hoist_guards", OnBody<HoistGuards>},
+    {"partition_loops", OnBody<PartitionLoops>},
+    {"flatten", FlattenIndices},
+    {"simplify", OnBody<SimplifyBody>},
+    {"vectorize_loops", OnBodyOrError<VectorizeLoops>},
+    {"unroll_loops", OnBodyOrError<UnrollLoops>},
+    {"simplify", OnBody<SimplifyBody>},
+};
+
+}  // namespace
+
+absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
+                                  const schedule::LoopStructure& loops, const ir::Target&,
+                                  std::string name) {
+  TESSERA_ASSIGN_OR_RETURN(ir::Program program, BuildLoops(schedule, loops, std::move(name)));
+  for (const Pass& pass : kLowering) {
+    absl::StatusOr<ir::Program> lowered = pass.run(program);
+    if (!lowered.ok()) return Annotate(lowered.status(), pass.name);
+    program = *std::move(lowered);
+#ifndef NDEBUG
+    TESSERA_RETURN_IF_ERROR(Annotate(ir::Verify(program), absl::StrCat("after ", pass.name)));
+#endif
+  }
+  return program;
+}
+
+}  // namespace tessera::passes

@@ -1,0 +1,50 @@
+#include "compiler/passes/unroll_loops.h"
+
+#include "base/status.h"
+#include "compiler/ir/visitor.h"
+
+namespace tessera::passes {
+namespace {
+
+// Stores after unrolling.
+class StoreCounter final : public ir::Visitor {
+ public:
+  int64_t count = 0;
+
+ private:
+  void VisitFor(const ir::For& loop) override {
+    const int64_t before = count;
+    ir::Visitor::VisitFor(loop);
+    if (loop.loop_kind == ir::LoopKind::kUnrolled) {
+      count = before + (count - before) * loop.extent;
+    }
+  }
+  void VisitStore(const ir::Store&) override { ++count; }
+};
+
+class Unroller final : public ir::Mutator {
+ private:
+  ir::Stmt MutateFor(const ir::For& loop, const ir::Stmt& self) override {
+    if (loop.loop_kind != ir::LoopKind::kUnrolled) return ir::Mutator::MutateFor(loop, self);
+    const ir::Stmt body = Mutate(loop.body);
+    std::vector<ir::Stmt> copies;
+    for (int64_t i = 0; i < loop.extent; ++i) {
+      copies.push_back(ir::Substitute(body, loop.var, ir::Expr(loop.min + i)));
+    }
+    return ir::MakeBlock(std::move(copies));
+  }
+};
+
+}  // namespace
+
+absl::StatusOr<ir::Stmt> UnrollLoops(const ir::Stmt& root) {
+  StoreCounter counter;
+  counter.Visit(root);
+  if (counter.count > kMaxUnrolledStores) {
+    return absl::InvalidArgumentError(absl::StrCat("unrolling gives ", counter.count,
+                                                   " stores; the limit is ", kMaxUnrolledStores));
+  }
+  return Unroller().Mutate(root);
+}
+
+}  // namespace tessera::passes

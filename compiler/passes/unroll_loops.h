@@ -1,0 +1,15 @@
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "compiler/ir/stmt.h"
+
+namespace tessera::passes {
+
+// Replaces loops marked kUnrolled by copies of their body with the variable's value.
+// Ensures no kUnrolled loop remains. InvalidArgument when more than kMaxUnrolledStores stores
+// would result.
+absl::StatusOr<ir::Stmt> UnrollLoops(const ir::Stmt& root);
+
+inline constexpr int64_t kMaxUnrolledStores = 20'000;
+
+}  // namespace tessera::passes
