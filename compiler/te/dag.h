@@ -41,6 +41,12 @@ struct Stage {
 ir::Expr Identity(Combiner combiner, ir::Type type, int k = 0);
 // The combination of two partial values (single-output combiners).
 ir::Expr Combine(Combiner combiner, ir::Expr a, ir::Expr b);
+// The combination of two partial tuples, one expression an output, for every combiner. A store of
+// one of them must not come before the last use of what it overwrites: store from the back.
+std::vector<ir::Expr> CombineTuple(Combiner combiner, const std::vector<ir::Expr>& a,
+                                   const std::vector<ir::Expr>& b);
+// "sum", "max", "argmax", … as Print writes them; "none" for kNone.
+std::string_view ToString(Combiner combiner);
 
 struct Input {
   ir::Buffer buffer;
@@ -48,6 +54,12 @@ struct Input {
   // the timed run.
   bool is_constant = false;
 };
+
+// A tensor's elements and the points of a stage's axes times reduce axes, at most.
+inline constexpr int64_t kMaxElements = int64_t{1} << 40;
+inline constexpr int64_t kMaxStagePoints = int64_t{1} << 56;
+inline constexpr int kMaxStages = 4096;
+inline constexpr int kMaxRank = 16;
 
 // Stages in topological order; every stage is used by a later one or is an output.
 struct Dag {
@@ -79,7 +91,7 @@ std::string Print(const Workload& workload);
 // Errors name line and column.
 absl::StatusOr<Workload> ParseWorkload(std::string_view text);
 
-// Names unique, axes used consistently, reads of defined buffers with the right rank, loads in
+// Within the limits above, names unique and [A-Za-z_][A-Za-z0-9_]*, axes used consistently, reads of defined buffers with the right rank, loads in
 // range (where affine), types agree, every stage reachable from the outputs.
 absl::Status Verify(const Dag& dag);
 
@@ -88,8 +100,9 @@ uint64_t StructuralHash(const Dag& dag);
 
 // Arithmetic operations on floats (and on integers where the workload is integer) that a run must
 // execute: each add, multiply, min, max, division and math call of each stage counts 1; products
-// with a tap that is known to be padding (the false side of a Select between a load and zero) and
-// their additions don't count. Padding stages themselves count 0.
+// with a tap that is known to be padding (the false side of a Select between a load and zero, or
+// the identity of the reduction) and their additions don't count. Padding stages themselves count 0.
+// Exact where the conditions compare linear expressions; saturates at the largest int64_t.
 int64_t ExecutedOperations(const Dag& dag);
 
 // Bytes of all inputs and outputs, each once.

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <vector>
+
+#include "compiler/te/attributes.h"
+#include "compiler/te/dag_builder.h"
+
+namespace tessera::te {
+
+// The type in which sums of products of `type` are kept: f32 for floats, i32 for integers.
+ir::Type AccumulatorType(ir::Type type);
+// `value` in `type`, which is the same expression if it is that already.
+ir::Expr As(ir::Type type, ir::Expr value);
+
+// Stages after the reduction `sum` over `dims`, in this order, those that `attributes` ask for:
+// `bias` (a constant Bias over `bias_dims`, positions in `dims`), `add` (an input Residual placed
+// like the output), `relu`, and `cast` to the type that the operator's result has. Returns the last one.
+ir::Buffer ApplyEpilogue(DagBuilder& builder, const Attributes& attributes, ir::Buffer sum,
+                         const std::vector<Dim>& dims, const std::vector<int>& bias_dims,
+                         const Placement& placement);
+
+}  // namespace tessera::te
