@@ -13,7 +13,7 @@ class Visitor {
   void Visit(const Stmt& s);
 
  protected:
-#define X(name) virtual void Visit##name(const name& node);
+#define X(name) virtual void Visit##name(const struct name& node);
   TESSERA_IR_EXPR_NODES(X)
   TESSERA_IR_STMT_NODES(X)
 #undef X
@@ -28,10 +28,10 @@ class Mutator {
   Stmt Mutate(const Stmt& s);
 
  protected:
-#define X(name) virtual Expr Mutate##name(const name& node, const Expr& self);
+#define X(name) virtual Expr Mutate##name(const struct name& node, const Expr& self);
   TESSERA_IR_EXPR_NODES(X)
 #undef X
-#define X(name) virtual Stmt Mutate##name(const name& node, const Stmt& self);
+#define X(name) virtual Stmt Mutate##name(const struct name& node, const Stmt& self);
   TESSERA_IR_STMT_NODES(X)
 #undef X
 };
