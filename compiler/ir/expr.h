@@ -61,6 +61,11 @@ class Expr {
   const Node* As() const {
     return node_ && node_->kind == Node::kKind ? static_cast<const Node*>(node_.get()) : nullptr;
   }
+  // The same as an owner: expr.Share<Var>() is a VarRef.
+  template <typename Node>
+  std::shared_ptr<const Node> Share() const {
+    return As<Node>() ? std::static_pointer_cast<const Node>(node_) : nullptr;
+  }
 
  private:
   std::shared_ptr<const ExprNode> node_;
