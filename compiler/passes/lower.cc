@@ -4,6 +4,7 @@
 #include "base/view.h"
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/verify.h"
+#include "compiler/passes/accumulate_in_registers.h"
 #include "compiler/passes/build_loops.h"
 #include "compiler/passes/flatten.h"
 #include "compiler/passes/hoist_guards.h"
@@ -38,6 +39,7 @@ constexpr Pass kLowering[] = {
     {"simplify", OnBody<SimplifyBody>},
     {"hoist_guards", OnBody<HoistGuards>},
     {"partition_loops", OnBody<PartitionLoops>},
+    {"accumulate_in_registers", OnBody<AccumulateInRegisters>},
     {"flatten", FlattenIndices},
     {"simplify", OnBody<SimplifyBody>},
     {"vectorize_loops", OnBodyOrError<VectorizeLoops>},

@@ -1,0 +1,225 @@
+#include "compiler/passes/accumulate_in_registers.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "compiler/ir/simplify.h"
+#include "compiler/ir/visitor.h"
+
+namespace tessera::passes {
+namespace {
+
+// Twice the register file of the widest machine: more can't stay in registers anyway.
+constexpr int64_t kMaxTileBytes = 4096;
+
+bool IsExpanded(const ir::For& loop) {
+  return loop.loop_kind == ir::LoopKind::kUnrolled || loop.loop_kind == ir::LoopKind::kVectorized;
+}
+
+bool SameForm(const ir::LinearForm& a, const ir::LinearForm& b) {
+  if (a.constant != b.constant || a.terms.size() != b.terms.size()) return false;
+  return std::all_of(a.terms.begin(), a.terms.end(), [&](const auto& term) {
+    return std::find(b.terms.begin(), b.terms.end(), term) != b.terms.end();
+  });
+}
+
+using Forms = std::vector<ir::LinearForm>;  // one a dimension
+
+// How a loop's body uses each buffer.
+class UseCollector final : public ir::Visitor {
+ public:
+  struct Use {
+    ir::Buffer buffer;
+    Forms forms;
+    bool stored = false;
+    bool loaded = false;
+    bool uniform = true;  // every access has the same linear indices and no predicate
+  };
+  std::map<const ir::BufferNode*, Use> uses;
+  std::map<const ir::Var*, const ir::For*> expanded;  // bound inside, to be expanded
+  std::set<const ir::Var*> serial;                    // bound inside, stay loops
+  std::set<const ir::BufferNode*> allocated;          // inside
+
+ private:
+  void VisitFor(const ir::For& loop) override {
+    if (IsExpanded(loop)) {
+      expanded[loop.var.get()] = &loop;
+    } else {
+      serial.insert(loop.var.get());
+    }
+    ir::Visitor::VisitFor(loop);
+  }
+  void VisitAllocate(const ir::Allocate& node) override {
+    allocated.insert(node.buffer.get());
+    ir::Visitor::VisitAllocate(node);
+  }
+  void VisitLoad(const ir::Load& load) override {
+    Add(load.buffer, load.indices, !load.predicate).loaded = true;
+    ir::Visitor::VisitLoad(load);
+  }
+  void VisitStore(const ir::Store& store) override {
+    Add(store.buffer, store.indices, !store.predicate).stored = true;
+    ir::Visitor::VisitStore(store);
+  }
+
+  Use& Add(const ir::Buffer& buffer, const std::vector<ir::Expr>& indices, bool plain) {
+    Use& use = uses[buffer.get()];
+    const bool first = use.buffer == nullptr;
+    use.buffer = buffer;
+    use.uniform &= plain;
+    Forms forms;
+    for (const ir::Expr& index : indices) {
+      std::optional<ir::LinearForm> form = ir::AsLinear(index);
+      if (!form) {
+        use.uniform = false;
+        return use;
+      }
+      forms.push_back(*std::move(form));
+    }
+    if (first) {
+      use.forms = std::move(forms);
+    } else if (use.forms.size() != forms.size() ||
+               !std::equal(forms.begin(), forms.end(), use.forms.begin(), SameForm)) {
+      use.uniform = false;
+    }
+    return use;
+  }
+};
+
+// Redirects accesses of one buffer to the tile.
+class Redirector final : public ir::Mutator {
+ public:
+  Redirector(const ir::Buffer& from, const ir::Buffer& to, const std::vector<ir::Expr>& indices)
+      : from_(from), to_(to), indices_(indices) {}
+
+ private:
+  ir::Expr MutateLoad(const ir::Load& load, const ir::Expr& self) override {
+    if (load.buffer == from_) return ir::MakeLoad(to_, indices_);
+    return ir::Mutator::MutateLoad(load, self);
+  }
+  ir::Stmt MutateStore(const ir::Store& store, const ir::Stmt& self) override {
+    if (store.buffer != from_) return ir::Mutator::MutateStore(store, self);
+    return ir::MakeStore(to_, indices_, Mutate(store.value), {}, store.streaming);
+  }
+
+  ir::Buffer from_, to_;
+  std::vector<ir::Expr> indices_;
+};
+
+class Promoter final : public ir::Mutator {
+ private:
+  ir::Stmt MutateFor(const ir::For& loop, const ir::Stmt& self) override {
+    ranges_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
+    ir::Stmt result =
+        loop.loop_kind == ir::LoopKind::kSerial ? Promote(loop, self) : ir::Stmt();
+    if (!result) result = ir::Mutator::MutateFor(loop, self);
+    ranges_.erase(loop.var.get());
+    return result;
+  }
+
+  // The loop with its accumulators promoted, or nothing if it has none.
+  ir::Stmt Promote(const ir::For& loop, const ir::Stmt& self) {
+    UseCollector collector;
+    collector.Visit(self);
+    for (const auto& [node, use] : collector.uses) {
+      if (!use.stored || !use.loaded || !use.uniform || collector.allocated.contains(node)) continue;
+      std::optional<Tile> tile = MakeTile(use, collector);
+      if (!tile) continue;
+      const ir::Stmt body =
+          Redirector(use.buffer, tile->buffer, tile->positions).Mutate(loop.body);
+      // Further accumulators of the same loop, or of loops inside.
+      const ir::Stmt redirected = ir::MakeFor(loop.var, loop.min, loop.extent, body);
+      const ir::Stmt inner = MutateFor(*redirected.As<ir::For>(), redirected);
+      ranges_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
+      return ir::MakeAllocate(
+          tile->buffer,
+          ir::MakeBlock({Copy(*tile, tile->buffer, tile->positions, use.buffer, tile->places),
+                         inner,
+                         Copy(*tile, use.buffer, tile->places, tile->buffer, tile->positions)}));
+    }
+    return ir::Stmt();
+  }
+
+  struct Tile {
+    ir::Buffer buffer;
+    std::vector<const ir::For*> loops;  // expanded loops that span it
+    std::vector<ir::Expr> positions;    // in the tile
+    std::vector<ir::Expr> places;       // in the original
+  };
+
+  std::optional<Tile> MakeTile(const UseCollector::Use& use, const UseCollector& collector) {
+    Tile tile;
+    std::vector<int64_t> shape;
+    bool moves = false;  // depends on a loop outside: else it has constant indices already
+    for (size_t d = 0; d < use.forms.size(); ++d) {
+      ir::LinearForm inner;
+      ir::Ranges ranges = ranges_;
+      int64_t extent = 1;
+      for (const auto& [var, coefficient] : use.forms[d].terms) {
+        if (collector.serial.contains(var.get())) return std::nullopt;
+        const auto loop = collector.expanded.find(var.get());
+        if (loop == collector.expanded.end()) {
+          moves = true;
+          continue;
+        }
+        if (coefficient < 0 || loop->second->min != 0) return std::nullopt;
+        inner.terms.emplace_back(var, coefficient);
+        extent += coefficient * (loop->second->extent - 1);
+        ranges[var.get()] = {0, loop->second->extent - 1};
+        if (std::find(tile.loops.begin(), tile.loops.end(), loop->second) == tile.loops.end()) {
+          tile.loops.push_back(loop->second);
+        }
+      }
+      const ir::Expr place = ir::FromLinear(use.forms[d]);
+      const std::optional<ir::Interval> bound = ir::Bound(place, ranges);
+      if (!bound || bound->min < 0 || bound->max >= use.buffer->shape[d]) return std::nullopt;
+      tile.places.push_back(place);
+      tile.positions.push_back(ir::FromLinear(inner));
+      shape.push_back(extent);
+    }
+    if (!moves && use.buffer->scope == ir::Scope::kLocal) return std::nullopt;
+    tile.buffer = ir::MakeBuffer(use.buffer->name + ".tile", use.buffer->type, std::move(shape),
+                                 ir::Scope::kLocal);
+    if (tile.buffer->StoredBytes() > kMaxTileBytes) return std::nullopt;
+    // Vector loops innermost, so that copies move whole vectors.
+    std::stable_sort(tile.loops.begin(), tile.loops.end(), [](const auto* a, const auto* b) {
+      return a->loop_kind == ir::LoopKind::kUnrolled && b->loop_kind == ir::LoopKind::kVectorized;
+    });
+    return tile;
+  }
+
+  static ir::Stmt Copy(const Tile& tile, const ir::Buffer& to,
+                       const std::vector<ir::Expr>& to_indices, const ir::Buffer& from,
+                       const std::vector<ir::Expr>& from_indices) {
+    std::vector<ir::VarRef> old_vars;
+    std::vector<ir::Expr> new_vars;
+    std::vector<ir::VarRef> fresh;
+    for (const ir::For* loop : tile.loops) {
+      old_vars.push_back(loop->var);
+      fresh.push_back(ir::MakeVar(loop->var->name));
+      new_vars.push_back(fresh.back());
+    }
+    const auto renamed = [&](const std::vector<ir::Expr>& indices) {
+      std::vector<ir::Expr> result;
+      for (const ir::Expr& index : indices) {
+        result.push_back(ir::Substitute(index, old_vars, new_vars));
+      }
+      return result;
+    };
+    ir::Stmt body = ir::MakeStore(to, renamed(to_indices), ir::MakeLoad(from, renamed(from_indices)));
+    for (size_t l = tile.loops.size(); l-- > 0;) {
+      body = ir::MakeFor(fresh[l], 0, tile.loops[l]->extent, body, tile.loops[l]->loop_kind);
+    }
+    return body;
+  }
+
+  ir::Ranges ranges_;
+};
+
+}  // namespace
+
+ir::Stmt AccumulateInRegisters(const ir::Stmt& root) { return Promoter().Mutate(root); }
+
+}  // namespace tessera::passes

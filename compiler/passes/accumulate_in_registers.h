@@ -1,0 +1,14 @@
+#pragma once
+
+#include "compiler/ir/stmt.h"
+
+namespace tessera::passes {
+
+// Keeps the accumulators of a register tile in a small local array while reduction loops run:
+// around the outermost serial loop in which a buffer is updated at places that no serial loop
+// inside moves, the tile is loaded before and stored after. With its unrolled and vector loops
+// expanded, the array has constant indices and becomes registers.
+// Requires logical indices. Ensures: same values in the same memory after each such loop.
+ir::Stmt AccumulateInRegisters(const ir::Stmt& root);
+
+}  // namespace tessera::passes

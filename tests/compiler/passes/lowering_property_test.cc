@@ -1,0 +1,62 @@
+#include <catch2/catch.hpp>
+
+#include "compiler/ir/print.h"
+#include "compiler/ir/verify.h"
+#include "compiler/passes/lower.h"
+#include "compiler/schedule/default_trace.h"
+#include "tests/support/random_trace.h"
+#include "tests/support/reference_check.h"
+#include "tests/support/workloads.h"
+
+namespace tessera {
+namespace {
+
+absl::StatusOr<ir::Program> LowerTrace(const te::Workload& workload, const schedule::Trace& trace) {
+  TESSERA_ASSIGN_OR_RETURN(schedule::Schedule schedule,
+                           schedule::ApplyTrace(workload.dag, trace));
+  TESSERA_ASSIGN_OR_RETURN(schedule::LoopStructure loops, schedule::InferBounds(schedule));
+  return passes::Lower(schedule, loops, *ir::X86Target("avx2"), workload.name);
+}
+
+absl::Status LowerAndCheck(const te::Workload& workload, const te::Expected& expected,
+                           const schedule::Trace& trace) {
+  TESSERA_ASSIGN_OR_RETURN(ir::Program program, LowerTrace(workload, trace));
+  TESSERA_RETURN_IF_ERROR(ir::Verify(program));
+  return te::CheckAgainst(workload, expected, program, ir::Evaluate);
+}
+
+TEST_CASE("default traces compute what the definitions say", "[passes]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    CAPTURE(spec.name);
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, 1);
+    REQUIRE(expected.ok());
+    for (int threads : {1, 2}) {
+      ir::Target target = *ir::X86Target("avx2");
+      target.max_threads = threads;
+      const schedule::Trace trace = schedule::DefaultTrace(workload->dag, target);
+      CAPTURE(schedule::Print(trace));
+      CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("random traces of every operator compute what the definitions say", "[passes]") {
+  constexpr int kTracesPerWorkload = 6;
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, 1);
+    REQUIRE(expected.ok());
+    for (uint64_t seed = 0; seed < kTracesPerWorkload; ++seed) {
+      const schedule::Trace trace =
+          schedule::RandomTrace(workload->dag, Rng(seed).Fork(spec.name)).Draw();
+      CAPTURE(spec.name, seed, schedule::Print(trace));
+      CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,134 @@
+#include "compiler/schedule/schedule.h"
+
+#include <catch2/catch.hpp>
+
+#include "compiler/schedule/loop_structure.h"
+#include "tests/support/random_trace.h"
+#include "tests/support/workloads.h"
+
+namespace tessera::schedule {
+namespace {
+
+te::Workload Conv() {
+  te::OpSpec spec{"c", "conv2d",
+                  {{"ic", "8"}, {"oc", "32"}, {"h", "14"}, {"w", "14"}, {"k", "3"}, {"pad", "1"},
+                   {"bias", "true"}, {"relu", "true"}, {"layout", "any"}}};
+  auto workload = te::MakeWorkload(spec);
+  REQUIRE(workload.ok());
+  return *std::move(workload);
+}
+
+absl::StatusOr<Schedule> Scheduled(const te::Workload& workload, std::string_view steps) {
+  auto trace = ParseTrace(absl::StrCat("trace 1\n", std::string(steps)));
+  if (!trace.ok()) return trace.status();
+  return ApplyTrace(workload.dag, *trace);
+}
+
+std::string Why(const te::Workload& workload, std::string_view steps) {
+  const auto schedule = Scheduled(workload, steps);
+  if (!schedule.ok()) return std::string(schedule.status().message());
+  return std::string(InferBounds(*schedule).status().message());
+}
+
+bool Contains(const std::string& text, const std::string& part) {
+  INFO(text);
+  return text.find(part) != std::string::npos;
+}
+
+TEST_CASE("an attached stage covers the region that its consumer's tile reads", "[schedule]") {
+  const te::Workload workload = Conv();
+  const auto schedule = Scheduled(workload,
+                                  "inline bias\n"
+                                  "split relu ow 7\n"
+                                  "split relu oc 16\n"
+                                  "reorder relu n oc.0 oh ow.0 ow.1 oc.1\n"
+                                  "compute_at conv relu ow.0\n"
+                                  "compute_at pad conv ic\n");
+  REQUIRE(schedule.ok());
+  const auto loops = InferBounds(*schedule);
+  REQUIRE(loops.ok());
+  REQUIRE(loops->stages.size() == 3);
+  CHECK(loops->stages[0].buffer_shape == std::vector<int64_t>{1, 1, 3, 9});
+  CHECK(loops->stages[1].buffer_shape == std::vector<int64_t>{1, 16, 1, 7});
+  CHECK(loops->stages[1].at == 2);
+  CHECK_FALSE(loops->stages[1].axes[3].guarded);
+  CHECK(loops->stages[1].scope == ir::Scope::kLocal);
+  CHECK(loops->stages[2].scope == ir::Scope::kGlobal);
+}
+
+TEST_CASE("a factor that does not divide guards the axis", "[schedule]") {
+  const te::Workload workload = Conv();
+  const auto schedule = Scheduled(workload, "split relu ow 4\n");
+  REQUIRE(schedule.ok());
+  const auto loops = InferBounds(*schedule);
+  REQUIRE(loops.ok());
+  const BoundStage& relu = loops->stages.back();
+  CHECK(relu.axes[3].guarded);
+  CHECK(relu.loops[3].extent == 4);
+  CHECK(relu.loops[4].extent == 4);
+}
+
+TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
+  const te::Workload workload = Conv();
+  CHECK(Contains(Why(workload, "inline conv\n"), "step 1: inline conv: a reduction can't be inlined"));
+  CHECK(Contains(Why(workload, "inline relu\n"), "an output can't be inlined"));
+  CHECK(Contains(Why(workload, "split conv xx 4\n"), "no loop xx"));
+  CHECK(Contains(Why(workload, "split nope ow 4\n"), "no stage nope; known are pad, conv"));
+  CHECK(Contains(Why(workload, "split conv ow 2 7\nsplit conv ow.1 3\n"),
+                 "factor 3 does not divide extent 2"));
+  CHECK(Contains(Why(workload, "vectorize conv ic\n"), "use rfactor first"));
+  CHECK(Contains(Why(workload, "reorder conv oc n\n"), "names 2 loops; the stage has 7"));
+  CHECK(Contains(Why(workload, "parallel conv oc\n"), "not the outermost loop"));
+  CHECK(Contains(Why(workload, "compute_at relu conv oc\n"), "does not come after it"));
+  CHECK(Contains(Why(workload, "fuse conv oc ic\n"), "is not next inside"));
+  CHECK(Contains(Why(workload, "fuse conv ow ic\n"), "can't be fused with a spatial one"));
+  CHECK(Contains(Why(workload, "compute_at pad conv ow\nsplit conv ow 7\n"), "no longer exists"));
+  CHECK(Contains(Why(workload, "layout B 0/4 0%4\n"), "fixes this buffer's layout"));
+  CHECK(Contains(Why(workload, "layout X 1 0 2 3\n"), "is not a block of axis 1 moved innermost"));
+}
+
+TEST_CASE("a refused step leaves the schedule unchanged", "[schedule]") {
+  const te::Workload workload = Conv();
+  Schedule schedule(workload.dag);
+  REQUIRE(schedule.Apply({Primitive::kSplit, "conv", {"ow"}, {2, 7}, {}}).ok());
+  const uint64_t before = LoopHash(schedule, *InferBounds(schedule));
+  CHECK_FALSE(schedule.Apply({Primitive::kSplit, "conv", {"ow.1"}, {3}, {}}).ok());
+  CHECK(LoopHash(schedule, *InferBounds(schedule)) == before);
+}
+
+TEST_CASE("loop hashes ignore loops of extent 1 and see everything else", "[schedule]") {
+  const te::Workload workload = Conv();
+  const auto hash = [&](std::string_view steps) {
+    const auto schedule = Scheduled(workload, steps);
+    REQUIRE(schedule.ok());
+    return LoopHash(*schedule, *InferBounds(*schedule));
+  };
+  CHECK(hash("split relu ow 7\n") == hash("split relu ow 7 1\n"));
+  CHECK(hash("split relu ow 7\n") != hash("split relu ow 2\n"));
+  CHECK(hash("split relu ow 7\n") != hash("split relu ow 7\nunroll relu ow.1\n"));
+  CHECK(hash("layout X 0 1/4 2 3 1%4\n") != hash("layout X 0 1/8 2 3 1%8\n"));
+  CHECK(hash("inline pad\n") != hash(""));
+}
+
+TEST_CASE("random traces of every operator have bounds and stable hashes", "[schedule]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    for (uint64_t seed = 0; seed < 10; ++seed) {
+      const Trace trace = RandomTrace(workload->dag, Rng(seed).Fork(spec.name)).Draw();
+      CAPTURE(spec.name, seed, Print(trace));
+      const auto schedule = ApplyTrace(workload->dag, trace);
+      REQUIRE(schedule.ok());
+      const auto loops = InferBounds(*schedule);
+      REQUIRE(loops.ok());
+      const auto again = ApplyTrace(workload->dag, trace);
+      CHECK(LoopHash(*schedule, *loops) == LoopHash(*again, *InferBounds(*again)));
+      for (const BoundStage& stage : loops->stages) {
+        for (const BoundLoop& loop : stage.loops) CHECK(loop.extent >= 1);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tessera::schedule
