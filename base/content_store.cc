@@ -1,0 +1,236 @@
+#include "base/content_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "base/view.h"
+
+namespace tessera {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kTemporaryPrefix = "writing-";
+
+absl::Status ErrnoStatus(int error, std::string_view what, const std::string& path) {
+  const std::string message = absl::StrCat(AbslView(what), " ", path, ": ", std::strerror(error));
+  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(message);
+  if (error == ENOENT) return absl::NotFoundError(message);
+  if (error == EACCES || error == EPERM || error == EROFS) {
+    return absl::PermissionDeniedError(message);
+  }
+  return absl::UnavailableError(message);
+}
+
+// Closes a file descriptor at the end of a scope.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return ErrnoStatus(errno, "cannot write", path);
+    bytes.remove_prefix(written);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadAll(const std::string& path) {
+  Descriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return ErrnoStatus(errno, "cannot open", path);
+  struct stat info;
+  if (fstat(fd.get(), &info) != 0) return ErrnoStatus(errno, "cannot stat", path);
+  std::string bytes(info.st_size, '\0');
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = read(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus(errno, "cannot read", path);
+    if (got == 0) break;
+    done += got;
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+bool IsDigest(std::string_view name) {
+  return name.size() == 64 && std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ContentStore>> ContentStore::Open(Options options) {
+  std::error_code error;
+  fs::create_directories(options.directory, error);
+  if (error) return ErrnoStatus(error.value(), "cannot make directory", options.directory);
+  if (access(options.directory.c_str(), W_OK | X_OK) != 0) {
+    return ErrnoStatus(errno, "cannot write to directory", options.directory);
+  }
+  std::unique_ptr<ContentStore> store(new ContentStore(std::move(options)));
+  TESSERA_RETURN_IF_ERROR(store->Scan());
+  return store;
+}
+
+absl::Status ContentStore::Scan() {
+  struct Found {
+    fs::file_time_type time;
+    std::string name;
+    int64_t size;
+  };
+  std::vector<Found> found;
+  std::error_code error;
+  for (fs::directory_iterator it(options_.directory, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    std::error_code ignored;
+    if (absl::StartsWith(name, AbslView(kTemporaryPrefix))) {
+      fs::remove(it->path(), ignored);
+    } else if (IsDigest(name)) {
+      found.push_back({fs::last_write_time(it->path(), ignored), name,
+                       static_cast<int64_t>(fs::file_size(it->path(), ignored))});
+    }
+  }
+  if (error) return ErrnoStatus(error.value(), "cannot list", options_.directory);
+  std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
+    return std::tie(a.time, a.name) < std::tie(b.time, b.name);
+  });
+  absl::MutexLock lock(&mutex_);
+  for (const Found& file : found) {
+    entries_[file.name] = {file.size, by_use_.insert(by_use_.end(), file.name)};
+    bytes_ += file.size;
+  }
+  return absl::OkStatus();
+}
+
+std::string ContentStore::PathOf(std::string_view digest) const {
+  return absl::StrCat(options_.directory, "/", AbslView(digest));
+}
+
+absl::StatusOr<std::string> ContentStore::Put(std::string_view bytes) {
+  std::string digest = Sha256Hex(bytes);
+  if (Contains(digest)) return digest;
+  TESSERA_RETURN_IF_ERROR(WriteFile(digest, bytes));
+  std::vector<std::string> evicted;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!entries_.contains(digest)) {
+      entries_[digest] = {static_cast<int64_t>(bytes.size()),
+                          by_use_.insert(by_use_.end(), digest)};
+      bytes_ += static_cast<int64_t>(bytes.size());
+    }
+    while (bytes_ > options_.max_bytes && by_use_.size() > 1) {
+      evicted.push_back(by_use_.front());
+      Forget(evicted.back());
+    }
+  }
+  for (const std::string& old : evicted) unlink(PathOf(old).c_str());
+  return digest;
+}
+
+absl::Status ContentStore::PutVerified(std::string_view digest, std::string_view bytes) {
+  if (Contains(digest)) return absl::OkStatus();
+  const std::string actual = Sha256Hex(bytes);
+  if (actual != digest) {
+    return absl::DataLossError(absl::StrCat("artifact ", AbslView(digest), ": the ", bytes.size(),
+                                            " bytes that came have digest ", actual,
+                                            "; send it again"));
+  }
+  return Put(bytes).status();
+}
+
+absl::Status ContentStore::WriteFile(const std::string& digest, std::string_view bytes) {
+  std::string temporary;
+  {
+    absl::MutexLock lock(&mutex_);
+    temporary = absl::StrCat(options_.directory, "/", AbslView(kTemporaryPrefix), next_temporary_++);
+  }
+  const auto write = [&]() -> absl::Status {
+    Descriptor fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (fd.get() < 0) return ErrnoStatus(errno, "cannot create", temporary);
+    TESSERA_RETURN_IF_ERROR(WriteAll(fd.get(), bytes, temporary));
+    if (options_.sync && fsync(fd.get()) != 0) return ErrnoStatus(errno, "cannot sync", temporary);
+    if (rename(temporary.c_str(), PathOf(digest).c_str()) != 0) {
+      return ErrnoStatus(errno, "cannot rename to", PathOf(digest));
+    }
+    if (options_.sync) {
+      Descriptor directory(open(options_.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (directory.get() < 0 || fsync(directory.get()) != 0) {
+        return ErrnoStatus(errno, "cannot sync", options_.directory);
+      }
+    }
+    return absl::OkStatus();
+  };
+  absl::Status status = write();
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
+absl::StatusOr<std::string> ContentStore::Get(std::string_view digest) {
+  if (!Contains(digest)) {
+    return absl::NotFoundError(absl::StrCat("artifact ", AbslView(digest), ": not stored here"));
+  }
+  absl::StatusOr<std::string> bytes = ReadAll(PathOf(digest));
+  if (bytes.ok() && Sha256Hex(*bytes) == digest) return bytes;
+  // Gone or damaged: forget it, so that it is made again instead of failing for ever.
+  {
+    absl::MutexLock lock(&mutex_);
+    Forget(digest);
+  }
+  unlink(PathOf(digest).c_str());
+  if (!bytes.ok()) return bytes.status();
+  return absl::DataLossError(absl::StrCat("artifact ", AbslView(digest), ": damaged on disk (",
+                                          bytes->size(), " bytes), removed"));
+}
+
+bool ContentStore::Contains(std::string_view digest) {
+  absl::MutexLock lock(&mutex_);
+  if (!entries_.contains(AbslView(digest))) return false;
+  Touch(digest);
+  return true;
+}
+
+void ContentStore::Touch(std::string_view digest) {
+  by_use_.splice(by_use_.end(), by_use_, entries_.find(AbslView(digest))->second.use);
+}
+
+void ContentStore::Forget(std::string_view digest) {
+  const auto it = entries_.find(AbslView(digest));
+  if (it == entries_.end()) return;
+  bytes_ -= it->second.size;
+  by_use_.erase(it->second.use);
+  entries_.erase(it);
+}
+
+int64_t ContentStore::bytes() const {
+  absl::MutexLock lock(&mutex_);
+  return bytes_;
+}
+
+}  // namespace tessera

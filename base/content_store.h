@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+
+namespace tessera {
+
+// Files in one directory, named by the SHA-256 of their bytes: a server's artifacts, a worker's
+// cache. A file appears whole (written beside, synced, renamed) or not at all. Above `max_bytes`
+// the least recently used files go. Thread-safe; one process a directory.
+//
+// Invariants: the sum of the known sizes is at most max_bytes after every Put, but for the newest
+// file alone.
+class ContentStore {
+ public:
+  struct Options {
+    std::string directory;              // made when it is not there
+    int64_t max_bytes = int64_t{4} << 30;
+    bool sync = true;                   // fsync file and directory before Put returns
+  };
+
+  // Opens the directory, removes half-written files and lists what is there.
+  // PermissionDenied or Unavailable naming the path when it can't be used.
+  static absl::StatusOr<std::unique_ptr<ContentStore>> Open(Options options);
+
+  // Stores `bytes` and returns their digest; what is there already is only marked as used.
+  // ResourceExhausted when the disk is full.
+  absl::StatusOr<std::string> Put(std::string_view bytes);
+  // As above, but DataLoss when `bytes` don't have `digest`.
+  absl::Status PutVerified(std::string_view digest, std::string_view bytes);
+
+  // The bytes, verified. NotFound; DataLoss when the file was damaged, which removes it.
+  absl::StatusOr<std::string> Get(std::string_view digest);
+  bool Contains(std::string_view digest);
+  // Where Get would read. Only for files that Contains() confirmed.
+  std::string PathOf(std::string_view digest) const;
+
+  int64_t bytes() const;
+
+ private:
+  explicit ContentStore(Options options) : options_(std::move(options)) {}
+  absl::Status Scan();
+  absl::Status WriteFile(const std::string& digest, std::string_view bytes);
+  void Touch(std::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forget(std::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  struct Entry {
+    int64_t size;
+    std::list<std::string>::iterator use;
+  };
+
+  const Options options_;
+  mutable absl::Mutex mutex_;  // guards the index; no file is read or written while it is held
+  absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  std::list<std::string> by_use_ ABSL_GUARDED_BY(mutex_);  // least recently used first
+  int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_temporary_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace tessera

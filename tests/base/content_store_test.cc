@@ -1,0 +1,87 @@
+#include "base/content_store.h"
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "base/hash.h"
+
+namespace tessera {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TemporaryDirectory {
+  TemporaryDirectory() {
+    std::string pattern = (fs::temp_directory_path() / "tessera-content-XXXXXX").string();
+    path = mkdtemp(pattern.data());
+  }
+  ~TemporaryDirectory() { fs::remove_all(path); }
+  std::string path;
+};
+
+TEST_CASE("content comes back by its digest, also after reopening", "[base]") {
+  TemporaryDirectory directory;
+  std::string digest;
+  {
+    auto store = ContentStore::Open({.directory = directory.path});
+    REQUIRE(store.ok());
+    digest = *(*store)->Put("kernel");
+    CHECK(digest == Sha256Hex("kernel"));
+    CHECK(*(*store)->Put("kernel") == digest);
+    CHECK((*store)->bytes() == 6);
+  }
+  auto store = ContentStore::Open({.directory = directory.path});
+  CHECK(*(*store)->Get(digest) == "kernel");
+  CHECK((*store)->bytes() == 6);
+}
+
+TEST_CASE("bytes that do not have the stated digest are refused", "[base]") {
+  TemporaryDirectory directory;
+  auto store = ContentStore::Open({.directory = directory.path});
+  CHECK(absl::IsDataLoss((*store)->PutVerified(Sha256Hex("a"), "b")));
+  CHECK_FALSE((*store)->Contains(Sha256Hex("a")));
+  CHECK((*store)->PutVerified(Sha256Hex("a"), "a").ok());
+}
+
+TEST_CASE("a file damaged on disk is reported once, then missing", "[base]") {
+  TemporaryDirectory directory;
+  auto store = ContentStore::Open({.directory = directory.path});
+  const std::string digest = *(*store)->Put("kernel");
+  std::ofstream((*store)->PathOf(digest)) << "kernfl";
+  CHECK(absl::IsDataLoss((*store)->Get(digest).status()));
+  CHECK(absl::IsNotFound((*store)->Get(digest).status()));
+  CHECK(*(*store)->Put("kernel") == digest);
+  CHECK(*(*store)->Get(digest) == "kernel");
+}
+
+TEST_CASE("above the limit the least recently used content goes", "[base]") {
+  TemporaryDirectory directory;
+  auto store = ContentStore::Open({.directory = directory.path, .max_bytes = 10});
+  const std::string a = *(*store)->Put("aaaa");
+  const std::string b = *(*store)->Put("bbbb");
+  CHECK((*store)->Get(a).ok());
+  const std::string c = *(*store)->Put("cccc");
+  CHECK((*store)->Contains(a));
+  CHECK_FALSE((*store)->Contains(b));
+  CHECK_FALSE(fs::exists((*store)->PathOf(b)));
+  CHECK((*store)->Contains(c));
+  CHECK((*store)->bytes() == 8);
+}
+
+TEST_CASE("half-written files of a killed process are removed", "[base]") {
+  TemporaryDirectory directory;
+  std::ofstream(directory.path + "/writing-0") << "half";
+  auto store = ContentStore::Open({.directory = directory.path});
+  CHECK_FALSE(fs::exists(directory.path + "/writing-0"));
+  CHECK((*store)->bytes() == 0);
+}
+
+TEST_CASE("a directory that cannot be made is one clear error", "[base]") {
+  auto store = ContentStore::Open({.directory = "/proc/no/such"});
+  REQUIRE_FALSE(store.ok());
+  CHECK(store.status().message().find("/proc/no/such") != std::string_view::npos);
+}
+
+}  // namespace
+}  // namespace tessera
