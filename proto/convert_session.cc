@@ -1,0 +1,535 @@
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "proto/checks.h"
+#include "proto/convert.h"
+#include "proto/limits.h"
+
+namespace tessera::proto {
+namespace {
+
+constexpr int64_t kMaxId = int64_t{1} << 62;
+
+template <typename Message>
+auto Nested(Checks& check, const Message& message) {
+  auto converted = FromProto(message);
+  check.Add(converted.status());
+  return converted.ok() ? *std::move(converted)
+                        : typename decltype(converted)::value_type{};
+}
+
+template <typename T>
+absl::StatusOr<T> Finish(const Checks& check, T value) {
+  if (!check.status().ok()) return check.status();
+  return value;
+}
+
+uint64_t Fence(Checks& check, uint64_t fence) {
+  if (fence == 0) check.Fail("fence", "must not be 0");
+  return fence;
+}
+
+v1::Artifact ArtifactToProto(const Artifact& artifact) {
+  v1::Artifact m;
+  m.set_digest(artifact.digest);
+  m.set_size(artifact.size);
+  m.set_symbol(artifact.symbol);
+  m.set_shared_workspace_bytes(artifact.shared_workspace_bytes);
+  m.set_private_workspace_bytes(artifact.private_workspace_bytes);
+  for (const BufferSpec& buffer : artifact.buffers) {
+    v1::BufferSpec* b = m.add_buffers();
+    b->set_name(CleanText(buffer.name, kMaxNameBytes));
+    b->set_type(buffer.type);
+    b->mutable_shape()->Add(buffer.shape.begin(), buffer.shape.end());
+    for (const LayoutDim& dim : buffer.layout) {
+      v1::LayoutDim* d = b->add_layout();
+      d->set_axis(dim.axis);
+      d->set_divisor(dim.divisor);
+      d->set_extent(dim.extent);
+    }
+    b->set_is_output(buffer.is_output);
+    b->set_is_constant(buffer.is_constant);
+  }
+  return m;
+}
+
+// `value` times `factor`, or an error when that exceeds `max`.
+int64_t BoundedProduct(Checks& check, std::string_view field, int64_t value, int64_t factor,
+                       int64_t max) {
+  if (value > max / factor) {
+    check.Fail(field, absl::StrCat("more than ", max, " elements"));
+    return 1;
+  }
+  return value * factor;
+}
+
+BufferSpec BufferFromProto(Checks& check, const v1::BufferSpec& m) {
+  BufferSpec buffer;
+  buffer.name = check.Name("buffer name", m.name(), kMaxNameBytes);
+  buffer.type = check.RequiredName("buffer type", m.type(), 16);
+  int64_t elements = 1;
+  if (check.Count("buffer shape", m.shape_size(), kMaxDimensions)) {
+    for (int64_t extent : m.shape()) {
+      buffer.shape.push_back(check.Range("buffer shape", extent, 1, kMaxElements));
+      elements =
+          BoundedProduct(check, "buffer shape", elements, buffer.shape.back(), kMaxElements);
+    }
+  }
+  int64_t stored = 1;
+  if (check.Count("buffer layout", m.layout_size(), kMaxDimensions)) {
+    for (const v1::LayoutDim& d : m.layout()) {
+      LayoutDim dim;
+      dim.axis = check.Int("layout axis", d.axis(), 0, std::max(0, m.shape_size() - 1));
+      dim.divisor = check.Range("layout divisor", d.divisor(), 1, kMaxElements);
+      dim.extent = check.Range("layout extent", d.extent(), 1, kMaxElements);
+      stored = BoundedProduct(check, "buffer layout", stored, dim.extent, kMaxElements);
+      buffer.layout.push_back(dim);
+    }
+  }
+  // Padding of split dimensions makes the stored array larger, never smaller.
+  if (!buffer.layout.empty() && stored < elements) {
+    check.Fail("buffer layout",
+               absl::StrCat(stored, " stored elements for ", elements, " logical ones"));
+  }
+  buffer.is_output = m.is_output();
+  buffer.is_constant = m.is_constant();
+  return buffer;
+}
+
+Artifact ArtifactFromProto(Checks& check, const v1::Artifact& m) {
+  Artifact artifact;
+  artifact.digest = check.Hex("artifact digest", m.digest(), 64, false);
+  artifact.size = check.Range("artifact size", m.size(), 1, kMaxArtifactBytes);
+  check.Add(CheckIdentifier("artifact symbol", m.symbol()));
+  artifact.symbol = m.symbol();
+  artifact.shared_workspace_bytes = check.Range("artifact shared_workspace_bytes",
+                                                m.shared_workspace_bytes(), 0, kMaxWorkspaceBytes);
+  artifact.private_workspace_bytes = check.Range(
+      "artifact private_workspace_bytes", m.private_workspace_bytes(), 0, kMaxWorkspaceBytes);
+  if (m.buffers().empty()) check.Fail("artifact buffers", "at least one output is needed");
+  if (check.Count("artifact buffers", m.buffers_size(), kMaxBuffers)) {
+    bool outputs_began = false;
+    for (const v1::BufferSpec& buffer : m.buffers()) {
+      artifact.buffers.push_back(BufferFromProto(check, buffer));
+      if (outputs_began && !buffer.is_output()) {
+        check.Fail("artifact buffers", "an input follows an output");
+      }
+      outputs_began |= buffer.is_output();
+    }
+  }
+  return artifact;
+}
+
+void OracleToProto(const std::vector<Tolerance>& tolerances,
+                   const std::vector<OracleSample>& samples,
+                   google::protobuf::RepeatedPtrField<v1::Tolerance>* tolerance_messages,
+                   google::protobuf::RepeatedPtrField<v1::OracleSample>* sample_messages) {
+  for (const Tolerance& tolerance : tolerances) {
+    v1::Tolerance* t = tolerance_messages->Add();
+    t->set_absolute(tolerance.absolute);
+    t->set_relative(tolerance.relative);
+  }
+  for (const OracleSample& sample : samples) {
+    v1::OracleSample* s = sample_messages->Add();
+    s->set_output(sample.output);
+    s->set_index(sample.index);
+    s->set_value(sample.value);
+  }
+}
+
+// RunPlan and BuildResult carry the oracle alike.
+template <typename Message, typename Domain>
+void OracleFromProto(Checks& check, const Message& m, Domain& domain) {
+  if (check.Count("tolerances", m.tolerances_size(), kMaxBuffers)) {
+    for (const v1::Tolerance& t : m.tolerances()) {
+      domain.tolerances.push_back({check.Number("tolerance absolute", t.absolute(), 0, 1e300),
+                                   check.Number("tolerance relative", t.relative(), 0, 1e300)});
+    }
+  }
+  if (check.Count("samples", m.samples_size(), kMaxSamples)) {
+    for (const v1::OracleSample& s : m.samples()) {
+      domain.samples.push_back({check.Int("sample output", s.output(), 0, kMaxBuffers),
+                                check.Range("sample index", s.index(), 0, kMaxElements), s.value()});
+    }
+  }
+}
+
+v1::LeaseId LeaseToProto(const LeaseId& lease) {
+  v1::LeaseId m;
+  m.set_job_id(lease.job_id);
+  m.set_task_index(lease.task_index);
+  m.set_trial(lease.trial);
+  m.set_attempt(lease.attempt);
+  m.set_fence(lease.fence);
+  return m;
+}
+
+LeaseId LeaseFromProto(Checks& check, const v1::LeaseId& m) {
+  LeaseId lease;
+  lease.job_id = check.Range("lease job_id", m.job_id(), 0, kMaxId);
+  lease.task_index = check.Int("lease task_index", m.task_index(), 0, kMaxTasks - 1);
+  lease.trial = check.Range("lease trial", m.trial(), 0, kMaxId);
+  lease.attempt = check.Int("lease attempt", m.attempt(), 0, 1'000'000);
+  lease.fence = Fence(check, m.fence());
+  return lease;
+}
+
+v1::RunPlan PlanToProto(const RunPlan& plan) {
+  v1::RunPlan m;
+  *m.mutable_lease() = LeaseToProto(plan.lease);
+  m.set_device(plan.device);
+  *m.mutable_artifact() = ArtifactToProto(plan.artifact);
+  *m.mutable_reference() = ArtifactToProto(plan.reference);
+  OracleToProto(plan.tolerances, plan.samples, m.mutable_tolerances(), m.mutable_samples());
+  m.set_seed(plan.seed);
+  m.set_threads(plan.threads);
+  m.set_cache_mode(ToProto(plan.cache_mode));
+  m.set_repeats(plan.repeats);
+  m.set_min_repeat_seconds(plan.min_repeat_seconds);
+  m.set_max_seconds(plan.max_seconds);
+  m.set_max_memory_bytes(plan.max_memory_bytes);
+  m.set_best_seconds(plan.best_seconds);
+  m.set_workload_hash(plan.workload_hash);
+  return m;
+}
+
+absl::StatusOr<RunPlan> PlanFromProto(const v1::RunPlan& m) {
+  Checks check;
+  RunPlan plan;
+  plan.lease = LeaseFromProto(check, m.lease());
+  plan.device = check.RequiredName("plan device", m.device(), kMaxNameBytes);
+  plan.artifact = ArtifactFromProto(check, m.artifact());
+  plan.reference = ArtifactFromProto(check, m.reference());
+  OracleFromProto(check, m, plan);
+  plan.seed = m.seed();
+  plan.threads = check.Int("plan threads", m.threads(), 1, kMaxThreads);
+  plan.cache_mode = static_cast<db::CacheMode>(
+      check.Int("plan cache_mode", m.cache_mode(), v1::CACHE_MODE_WARM, v1::CACHE_MODE_COLD));
+  plan.repeats = check.Int("plan repeats", m.repeats(), 1, kMaxSamples);
+  plan.min_repeat_seconds =
+      check.Number("plan min_repeat_seconds", m.min_repeat_seconds(), 0, 3600);
+  plan.max_seconds = check.Number("plan max_seconds", m.max_seconds(), 0.001, 86400);
+  plan.max_memory_bytes =
+      check.Range("plan max_memory_bytes", m.max_memory_bytes(), 1 << 20, int64_t{1} << 50);
+  plan.workload_hash = check.Hex("plan workload_hash", m.workload_hash(), 16, false);
+  plan.best_seconds = check.Number("plan best_seconds", m.best_seconds(), 0, kMaxSeconds);
+  return Finish(check, std::move(plan));
+}
+
+v1::LibraryResult LibraryResultToProto(const LibraryResult& result) {
+  v1::LibraryResult m;
+  m.set_fence(result.fence);
+  m.set_error(CleanText(result.error, kMaxTextBytes));
+  for (const LibraryFile& file : result.files) {
+    v1::LibraryFile* f = m.add_files();
+    f->set_name(file.name);
+    f->set_digest(file.digest);
+    f->set_size(file.size);
+  }
+  return m;
+}
+
+// A file name that stays in its folder: [A-Za-z0-9_.-]+, not starting with a dot.
+void CheckFileName(Checks& check, const std::string& name) {
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
+  });
+  if (name.empty() || name.size() > kMaxNameBytes || name[0] == '.' || !plain) {
+    check.Fail("library file name", "must be letters, digits, '_', '-' and '.', not led by a dot");
+  }
+}
+
+absl::StatusOr<LibraryResult> LibraryResultFromProto(const v1::LibraryResult& m) {
+  Checks check;
+  LibraryResult result;
+  result.fence = Fence(check, m.fence());
+  result.error = check.Text("library error", m.error(), kMaxTextBytes);
+  if (result.error.empty() && m.files().empty()) {
+    check.Fail("library files", "none, though there is no error");
+  }
+  if (check.Count("library files", m.files_size(), kMaxFiles)) {
+    for (const v1::LibraryFile& f : m.files()) {
+      CheckFileName(check, f.name());
+      result.files.push_back({f.name(), check.Hex("library file digest", f.digest(), 64, false),
+                              check.Range("library file size", f.size(), 0, kMaxArtifactBytes)});
+    }
+  }
+  return Finish(check, std::move(result));
+}
+
+template <typename Repeated>
+std::vector<uint64_t> HeldFromProto(Checks& check, const Repeated& held) {
+  if (!check.Count("held", held.size(), kMaxHeld)) return {};
+  return {held.begin(), held.end()};
+}
+
+v1::Hello HelloToProto(const Hello& hello) {
+  v1::Hello m;
+  m.set_protocol_version(hello.protocol_version);
+  m.set_worker(CleanText(hello.worker, kMaxNameBytes));
+  m.set_instance(hello.instance);
+  m.set_tessera_version(hello.tessera_version);
+  for (const db::Device& device : hello.devices) *m.add_devices() = ToProto(device);
+  m.set_build_slots(hello.build_slots);
+  m.mutable_held()->Add(hello.held.begin(), hello.held.end());
+  return m;
+}
+
+absl::StatusOr<Hello> HelloFromProto(const v1::Hello& m) {
+  if (m.protocol_version() != kProtocolVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("protocol_version: ", m.protocol_version(), ", this side speaks ",
+                     kProtocolVersion, "; install the same release on server and worker"));
+  }
+  Checks check;
+  Hello hello;
+  hello.worker = check.RequiredName("worker name", m.worker(), kMaxNameBytes);
+  hello.instance = check.RequiredName("worker instance", m.instance(), kMaxNameBytes);
+  hello.tessera_version = check.Name("worker version", m.tessera_version(), kMaxNameBytes);
+  if (m.devices().empty()) check.Fail("worker devices", "at least one device is needed");
+  if (check.Count("worker devices", m.devices_size(), kMaxDevices)) {
+    for (const v1::Device& message : m.devices()) {
+      db::Device device = Nested(check, message);
+      for (const db::Device& other : hello.devices) {
+        if (other.id == device.id) check.Fail("device id", device.id + " occurs twice");
+      }
+      device.worker = hello.worker;
+      hello.devices.push_back(std::move(device));
+    }
+  }
+  hello.build_slots = check.Int("worker build_slots", m.build_slots(), 0, kMaxThreads);
+  hello.held = HeldFromProto(check, m.held());
+  return Finish(check, std::move(hello));
+}
+
+absl::StatusOr<Welcome> WelcomeFromProto(const v1::Welcome& m) {
+  Checks check;
+  Welcome welcome;
+  welcome.server_version = check.Name("server_version", m.server_version(), kMaxNameBytes);
+  welcome.heartbeat_seconds =
+      check.Number("heartbeat_seconds", m.heartbeat_seconds(), 0.01, 3600);
+  welcome.lease_seconds = check.Number("lease_seconds", m.lease_seconds(), 0.01, 86400);
+  return Finish(check, std::move(welcome));
+}
+
+template <typename T>
+T FenceOnly(Checks& check, uint64_t fence) {
+  return T{Fence(check, fence)};
+}
+
+template <typename T, typename Variant>
+absl::StatusOr<Variant> Widen(absl::StatusOr<T> value) {
+  if (!value.ok()) return value.status();
+  return Variant(*std::move(value));
+}
+
+// Picks the lambda for the alternative that a variant holds.
+template <typename... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <typename... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+}  // namespace
+
+std::string LeaseId::AttemptKey() const {
+  return absl::StrCat(job_id, "/", trial, "/", attempt, "/", fence);
+}
+
+absl::Status CheckIdentifier(std::string_view field, std::string_view value) {
+  const auto is_word = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
+  };
+  if (value.empty() || value.size() > 64 || absl::ascii_isdigit(static_cast<unsigned char>(value[0])) ||
+      !std::all_of(value.begin(), value.end(), is_word)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        AbslView(field), ": \"", CleanText(value.substr(0, 64), 64),
+        "\" is not an identifier of letters, digits and '_' with at most 64 characters"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDigest(std::string_view field, std::string_view value) {
+  Checks check;
+  check.Hex(field, std::string(value), 64, false);
+  return check.status();
+}
+
+v1::BuildRequest ToProto(const BuildRequest& request) {
+  v1::BuildRequest m;
+  m.set_fence(request.fence);
+  m.set_workload(request.workload);
+  m.set_target(request.target);
+  m.set_trace(request.trace);
+  m.set_loop_hash(request.loop_hash);
+  m.set_threads(request.threads);
+  m.set_is_reference(request.is_reference);
+  m.set_seed(request.seed);
+  m.set_sample_count(request.sample_count);
+  m.set_max_seconds(request.max_seconds);
+  return m;
+}
+
+absl::StatusOr<BuildRequest> FromProto(const v1::BuildRequest& m) {
+  Checks check;
+  BuildRequest request;
+  request.fence = Fence(check, m.fence());
+  request.workload = check.Text("build workload", m.workload(), kMaxWorkloadBytes);
+  request.target = check.RequiredName("build target", m.target(), kMaxNameBytes);
+  request.trace = check.Text("build trace", m.trace(), kMaxTraceBytes);
+  request.loop_hash = check.Hex("build loop_hash", m.loop_hash(), 16, true);
+  request.threads = check.Int("build threads", m.threads(), 1, kMaxThreads);
+  request.is_reference = m.is_reference();
+  request.seed = m.seed();
+  request.sample_count = check.Int("build sample_count", m.sample_count(), 0, 1 << 16);
+  request.max_seconds = check.Number("build max_seconds", m.max_seconds(), 0.001, 86400);
+  return Finish(check, std::move(request));
+}
+
+v1::BuildResult ToProto(const BuildResult& result) {
+  v1::BuildResult m;
+  m.set_fence(result.fence);
+  m.set_outcome(ToProto(result.outcome));
+  m.set_reason(CleanText(result.reason, kMaxTextBytes));
+  if (result.outcome == db::Outcome::kOk) *m.mutable_artifact() = ArtifactToProto(result.artifact);
+  m.set_loop_hash(result.loop_hash);
+  m.set_build_seconds(result.build_seconds);
+  OracleToProto(result.tolerances, result.samples, m.mutable_tolerances(), m.mutable_samples());
+  return m;
+}
+
+absl::StatusOr<BuildResult> FromProto(const v1::BuildResult& m) {
+  Checks check;
+  BuildResult result;
+  result.fence = Fence(check, m.fence());
+  result.outcome = Nested(check, m.outcome());
+  if (result.outcome != db::Outcome::kOk && result.outcome != db::Outcome::kBuildError &&
+      result.outcome != db::Outcome::kInfrastructure) {
+    check.Fail("build outcome", "must be ok, build_error or infrastructure");
+  }
+  result.reason = check.Text("build reason", m.reason(), kMaxTextBytes);
+  if (result.outcome == db::Outcome::kOk) result.artifact = ArtifactFromProto(check, m.artifact());
+  result.loop_hash = check.Hex("build loop_hash", m.loop_hash(), 16, true);
+  result.build_seconds = check.Number("build_seconds", m.build_seconds(), 0, kMaxSeconds);
+  OracleFromProto(check, m, result);
+  return Finish(check, std::move(result));
+}
+
+v1::LibraryRequest ToProto(const LibraryRequest& request) {
+  v1::LibraryRequest m;
+  m.set_fence(request.fence);
+  m.set_name(request.name);
+  *m.mutable_selection() = ToProto(request.selection);
+  return m;
+}
+
+absl::StatusOr<LibraryRequest> FromProto(const v1::LibraryRequest& m) {
+  Checks check;
+  LibraryRequest request;
+  request.fence = Fence(check, m.fence());
+  check.Add(CheckIdentifier("library name", m.name()));
+  request.name = m.name();
+  request.selection = Nested(check, m.selection());
+  return Finish(check, std::move(request));
+}
+
+v1::WorkerMessage ToProto(const WorkerMessage& message) {
+  v1::WorkerMessage m;
+  std::visit(Overloaded{
+                 [&](const Hello& hello) { *m.mutable_hello() = HelloToProto(hello); },
+                 [&](const Heartbeat& heartbeat) {
+                   m.mutable_heartbeat()->mutable_held()->Add(heartbeat.held.begin(),
+                                                              heartbeat.held.end());
+                 },
+                 [&](const BuildResult& result) { *m.mutable_build_result() = ToProto(result); },
+                 [&](const RunResult& result) {
+                   *m.mutable_run_result()->mutable_lease() = LeaseToProto(result.lease);
+                   *m.mutable_run_result()->mutable_measurement() = ToProto(result.measurement);
+                 },
+                 [&](const LibraryResult& result) {
+                   *m.mutable_library_result() = LibraryResultToProto(result);
+                 },
+             },
+             message);
+  return m;
+}
+
+absl::StatusOr<WorkerMessage> FromProto(const v1::WorkerMessage& m) {
+  Checks check;
+  switch (m.kind_case()) {
+    case v1::WorkerMessage::kHello:
+      return Widen<Hello, WorkerMessage>(HelloFromProto(m.hello()));
+    case v1::WorkerMessage::kHeartbeat: {
+      Heartbeat heartbeat{HeldFromProto(check, m.heartbeat().held())};
+      return Finish<WorkerMessage>(check, std::move(heartbeat));
+    }
+    case v1::WorkerMessage::kBuildResult:
+      return Widen<BuildResult, WorkerMessage>(FromProto(m.build_result()));
+    case v1::WorkerMessage::kRunResult: {
+      RunResult result{LeaseFromProto(check, m.run_result().lease()),
+                       Nested(check, m.run_result().measurement())};
+      return Finish<WorkerMessage>(check, std::move(result));
+    }
+    case v1::WorkerMessage::kLibraryResult:
+      return Widen<LibraryResult, WorkerMessage>(LibraryResultFromProto(m.library_result()));
+    case v1::WorkerMessage::KIND_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError("worker message: of no known kind");
+}
+
+v1::ServerMessage ToProto(const ServerMessage& message) {
+  v1::ServerMessage m;
+  std::visit(Overloaded{
+                 [&](const Welcome& welcome) {
+                   m.mutable_welcome()->set_server_version(welcome.server_version);
+                   m.mutable_welcome()->set_heartbeat_seconds(welcome.heartbeat_seconds);
+                   m.mutable_welcome()->set_lease_seconds(welcome.lease_seconds);
+                 },
+                 [&](const BuildRequest& request) { *m.mutable_build_request() = ToProto(request); },
+                 [&](const RunPlan& plan) { *m.mutable_run_plan() = PlanToProto(plan); },
+                 [&](const LibraryRequest& request) {
+                   *m.mutable_library_request() = ToProto(request);
+                 },
+                 [&](const Cancel& cancel) { m.mutable_cancel()->set_fence(cancel.fence); },
+                 [&](const Acknowledge& acknowledge) {
+                   m.mutable_acknowledge()->set_fence(acknowledge.fence);
+                 },
+                 [&](const Drain& drain) {
+                   m.mutable_drain()->set_device(drain.device);
+                   m.mutable_drain()->set_draining(drain.draining);
+                 },
+             },
+             message);
+  return m;
+}
+
+absl::StatusOr<ServerMessage> FromProto(const v1::ServerMessage& m) {
+  Checks check;
+  switch (m.kind_case()) {
+    case v1::ServerMessage::kWelcome:
+      return Widen<Welcome, ServerMessage>(WelcomeFromProto(m.welcome()));
+    case v1::ServerMessage::kBuildRequest:
+      return Widen<BuildRequest, ServerMessage>(FromProto(m.build_request()));
+    case v1::ServerMessage::kRunPlan:
+      return Widen<RunPlan, ServerMessage>(PlanFromProto(m.run_plan()));
+    case v1::ServerMessage::kLibraryRequest:
+      return Widen<LibraryRequest, ServerMessage>(FromProto(m.library_request()));
+    case v1::ServerMessage::kCancel:
+      return Finish<ServerMessage>(check, FenceOnly<Cancel>(check, m.cancel().fence()));
+    case v1::ServerMessage::kAcknowledge:
+      return Finish<ServerMessage>(check, FenceOnly<Acknowledge>(check, m.acknowledge().fence()));
+    case v1::ServerMessage::kDrain: {
+      Drain drain{check.RequiredName("drain device", m.drain().device(), kMaxNameBytes),
+                  m.drain().draining()};
+      return Finish<ServerMessage>(check, std::move(drain));
+    }
+    case v1::ServerMessage::KIND_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError("server message: of no known kind");
+}
+
+}  // namespace tessera::proto

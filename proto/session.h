@@ -1,0 +1,201 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "db/record/record.h"
+
+// What server and workers say to each other, as plain values (the messages of proto/worker.proto
+// state each field's meaning). A fence names one request or lease; no fence is given twice.
+
+namespace tessera::proto {
+
+inline constexpr int kProtocolVersion = 1;
+
+struct LayoutDim {
+  int axis = 0;
+  int64_t divisor = 1;
+  int64_t extent = 1;
+  bool operator==(const LayoutDim&) const = default;
+};
+
+// One argument of a kernel; inputs come before outputs.
+struct BufferSpec {
+  std::string name;
+  std::string type;                // "f32"
+  std::vector<int64_t> shape;      // logical
+  std::vector<LayoutDim> layout;   // stored, outermost first; empty: row-major
+  bool is_output = false;
+  bool is_constant = false;
+  bool operator==(const BufferSpec&) const = default;
+};
+
+// A built kernel: a shared object by its SHA-256 and what its caller must provide.
+struct Artifact {
+  std::string digest;
+  int64_t size = 0;
+  std::string symbol;
+  int64_t shared_workspace_bytes = 0;
+  int64_t private_workspace_bytes = 0;  // a thread
+  std::vector<BufferSpec> buffers;
+  bool operator==(const Artifact&) const = default;
+};
+
+// A value of one output element as the reference evaluator computed it.
+struct OracleSample {
+  int output = 0;
+  int64_t index = 0;  // row-major, logical
+  double value = 0;
+  bool operator==(const OracleSample&) const = default;
+};
+
+struct Tolerance {
+  double absolute = 0;
+  double relative = 0;
+  bool operator==(const Tolerance&) const = default;
+};
+
+struct BuildRequest {
+  uint64_t fence = 0;
+  std::string workload;
+  std::string target;
+  std::string trace;      // empty: the default schedule
+  std::string loop_hash;  // empty: not checked
+  int threads = 1;
+  bool is_reference = false;
+  uint64_t seed = 0;
+  int sample_count = 0;   // an output, of a reference
+  double max_seconds = 30;
+  bool operator==(const BuildRequest&) const = default;
+};
+
+struct BuildResult {
+  uint64_t fence = 0;
+  db::Outcome outcome = db::Outcome::kInfrastructure;
+  std::string reason;
+  Artifact artifact;      // when kOk
+  std::string loop_hash;
+  double build_seconds = 0;
+  std::vector<Tolerance> tolerances;
+  std::vector<OracleSample> samples;
+  bool operator==(const BuildResult&) const = default;
+};
+
+struct LeaseId {
+  int64_t job_id = 0;
+  int task_index = 0;
+  int64_t trial = 0;
+  int attempt = 0;
+  uint64_t fence = 0;
+  bool operator==(const LeaseId&) const = default;
+  // "<job>/<trial>/<attempt>/<fence>": the idempotency key of the record.
+  std::string AttemptKey() const;
+};
+
+struct RunPlan {
+  LeaseId lease;
+  std::string device;
+  std::string workload_hash;
+  Artifact artifact;
+  Artifact reference;
+  std::vector<Tolerance> tolerances;
+  std::vector<OracleSample> samples;
+  uint64_t seed = 0;
+  int threads = 1;
+  db::CacheMode cache_mode = db::CacheMode::kWarm;
+  int repeats = 3;
+  double min_repeat_seconds = 0.001;
+  double max_seconds = 10;
+  int64_t max_memory_bytes = int64_t{4} << 30;
+  double best_seconds = 0;
+  bool operator==(const RunPlan&) const = default;
+};
+
+struct RunResult {
+  LeaseId lease;
+  db::Measurement measurement;
+};
+
+struct LibraryRequest {
+  uint64_t fence = 0;
+  std::string name;
+  db::Selection selection;
+};
+
+struct LibraryFile {
+  std::string name;
+  std::string digest;
+  int64_t size = 0;
+  bool operator==(const LibraryFile&) const = default;
+};
+
+struct LibraryResult {
+  uint64_t fence = 0;
+  std::string error;  // empty: built
+  std::vector<LibraryFile> files;
+  bool operator==(const LibraryResult&) const = default;
+};
+
+struct Hello {
+  int protocol_version = kProtocolVersion;
+  std::string worker;
+  std::string instance;
+  std::string tessera_version;
+  std::vector<db::Device> devices;
+  int build_slots = 0;
+  std::vector<uint64_t> held;
+};
+
+struct Heartbeat {
+  std::vector<uint64_t> held;
+};
+
+struct Welcome {
+  std::string server_version;
+  double heartbeat_seconds = 2;
+  double lease_seconds = 10;
+};
+
+struct Cancel {
+  uint64_t fence = 0;
+};
+
+struct Acknowledge {
+  uint64_t fence = 0;
+};
+
+struct Drain {
+  std::string device;
+  bool draining = true;
+};
+
+// Worker → server, server → worker.
+using WorkerMessage = std::variant<Hello, Heartbeat, BuildResult, RunResult, LibraryResult>;
+using ServerMessage =
+    std::variant<Welcome, BuildRequest, RunPlan, LibraryRequest, Cancel, Acknowledge, Drain>;
+
+// What WatchJob shows.
+struct TaskProgress {
+  std::string name;
+  std::string task_key;
+  int64_t trials_done = 0;
+  int64_t trials_total = 0;
+  double best_seconds = 0;  // 0: nothing measured yet
+  std::vector<std::pair<db::Outcome, int64_t>> failures;
+  bool done = false;
+};
+
+struct JobProgress {
+  int64_t job_id = 0;
+  db::JobState state = db::JobState::kQueued;
+  std::string message;
+  std::vector<TaskProgress> tasks;
+  double trials_per_second = 0;
+  double remaining_seconds = -1;  // negative: unknown
+  std::vector<std::string> log_lines;
+};
+
+}  // namespace tessera::proto

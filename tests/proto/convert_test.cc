@@ -1,0 +1,271 @@
+#include "proto/convert.h"
+
+#include <google/protobuf/stubs/logging.h>
+
+#include <catch2/catch.hpp>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "base/rng.h"
+#include "proto/checks.h"
+#include "proto/limits.h"
+
+namespace tessera::proto {
+namespace {
+
+constexpr int kRounds = 200;
+
+std::string RandomText(Rng& rng, int max_length) {
+  std::string text;
+  for (int64_t i = rng.Between(0, max_length); i > 0; --i) {
+    text.push_back(static_cast<char>(rng.Between(0x20, 0x7e)));
+  }
+  return text;
+}
+
+std::string RandomName(Rng& rng) { return absl::StrCat("n", RandomText(rng, 20)); }
+
+std::string RandomHex(Rng& rng, int digits) {
+  std::string hex;
+  for (int i = 0; i < digits; ++i) hex.push_back("0123456789abcdef"[rng.Below(16)]);
+  return hex;
+}
+
+db::Outcome RandomOutcome(Rng& rng) { return static_cast<db::Outcome>(rng.Below(8)); }
+
+db::Task RandomTask(Rng& rng) {
+  return {.name = RandomName(rng),
+          .workload_hash = RandomHex(rng, 16),
+          .workload = absl::StrCat("workload ", RandomText(rng, 200)),
+          .target = RandomName(rng),
+          .threads = static_cast<int>(rng.Between(1, 64)),
+          .cache_mode = static_cast<db::CacheMode>(rng.Below(2)),
+          .weight = rng.Uniform()};
+}
+
+db::Measurement RandomMeasurement(Rng& rng) {
+  db::Measurement m;
+  m.outcome = RandomOutcome(rng);
+  m.reason = RandomText(rng, 100);
+  for (int64_t i = rng.Between(1, 10); i > 0; --i) {
+    m.sample_seconds.push_back(rng.Uniform() + 1e-9);
+    m.sample_calls.push_back(rng.Between(1, 1000));
+  }
+  m.build_seconds = rng.Uniform();
+  m.run_seconds = rng.Uniform();
+  m.environment.cpu_mhz = rng.Uniform() * 4000;
+  m.environment.peak_memory_bytes = rng.Between(-1, 1 << 30);
+  m.environment.runtime_version = RandomName(rng);
+  return m;
+}
+
+db::Record RandomRecord(Rng& rng) {
+  return {.id = rng.Between(0, 1 << 30),
+          .task_key = RandomHex(rng, 64),
+          .job_id = rng.Between(0, 1000),
+          .trial = rng.Between(0, 1000),
+          .attempt_key = RandomName(rng),
+          .trace = RandomText(rng, 500),
+          .config = RandomText(rng, 50),
+          .loop_hash = RandomHex(rng, 16),
+          .artifact = rng.Chance(0.5) ? "" : RandomHex(rng, 64),
+          .device = RandomName(rng),
+          .device_class = RandomName(rng),
+          .explorer = RandomName(rng),
+          .seed = rng.Next(),
+          .measurement = RandomMeasurement(rng),
+          .stale = rng.Chance(0.5),
+          .tessera_version = RandomName(rng),
+          .created = absl::FromUnixMicros(rng.Between(0, int64_t{1} << 50))};
+}
+
+Artifact RandomArtifact(Rng& rng) {
+  Artifact artifact;
+  artifact.digest = RandomHex(rng, 64);
+  artifact.size = rng.Between(1, 1 << 20);
+  artifact.symbol = absl::StrCat("kernel_", RandomHex(rng, 8));
+  artifact.shared_workspace_bytes = rng.Between(0, 1 << 20);
+  artifact.private_workspace_bytes = rng.Between(0, 1 << 20);
+  const int64_t inputs = rng.Between(0, 3);
+  for (int64_t i = 0; i < inputs + 1; ++i) {
+    BufferSpec buffer{.name = RandomName(rng), .type = "f32", .is_output = i == inputs};
+    int axis = 0;
+    for (int64_t d = rng.Between(1, 5); d > 0; --d) {
+      buffer.shape.push_back(rng.Between(1, 64));
+      buffer.layout.push_back({axis++, 1, buffer.shape.back()});
+    }
+    artifact.buffers.push_back(std::move(buffer));
+  }
+  return artifact;
+}
+
+RunPlan RandomPlan(Rng& rng) {
+  RunPlan plan;
+  plan.lease = {rng.Between(0, 99), static_cast<int>(rng.Between(0, 99)), rng.Between(0, 99),
+                static_cast<int>(rng.Between(0, 9)), rng.Next() | 1};
+  plan.device = RandomName(rng);
+  plan.workload_hash = RandomHex(rng, 16);
+  plan.artifact = RandomArtifact(rng);
+  plan.reference = RandomArtifact(rng);
+  plan.tolerances = {{rng.Uniform(), rng.Uniform()}};
+  plan.samples = {{0, rng.Between(0, 100), rng.Uniform() - 0.5}};
+  plan.seed = rng.Next();
+  plan.threads = static_cast<int>(rng.Between(1, 64));
+  plan.cache_mode = static_cast<db::CacheMode>(rng.Below(2));
+  plan.repeats = static_cast<int>(rng.Between(1, 50));
+  plan.best_seconds = rng.Uniform();
+  return plan;
+}
+
+// Message → domain → message must be the identity on what domain → message made.
+template <typename Domain>
+void CheckRoundTrip(const Domain& domain) {
+  const auto message = ToProto(domain);
+  auto back = FromProto(message);
+  INFO(message.DebugString());
+  REQUIRE(back.status() == absl::OkStatus());
+  CHECK(ToProto(*back).SerializeAsString() == message.SerializeAsString());
+}
+
+TEST_CASE("every message survives the way to a domain value and back", "[proto]") {
+  for (uint64_t seed = 0; seed < kRounds; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    CheckRoundTrip(RandomTask(rng));
+    CheckRoundTrip(RandomMeasurement(rng));
+    CheckRoundTrip(RandomRecord(rng));
+    db::Job job{.id = 7, .name = RandomName(rng), .state = db::JobState::kFailed,
+                .message = RandomText(rng, 100), .tasks = {RandomTask(rng), RandomTask(rng)}};
+    CheckRoundTrip(job);
+    db::Device device{.id = RandomName(rng), .worker = RandomName(rng),
+                      .device_class = {RandomName(rng), RandomText(rng, 50)},
+                      .target = RandomName(rng), .runs = true, .cores = 2,
+                      .state = "online", .peak_gflops_per_core = 100 * rng.Uniform()};
+    CheckRoundTrip(device);
+    db::Selection selection{.id = 1, .name = RandomName(rng), .device_class = RandomName(rng)};
+    selection.items.push_back({.op = "C2", .task = RandomTask(rng), .trace = RandomText(rng, 99),
+                               .record_id = 5, .seconds = rng.Uniform()});
+    CheckRoundTrip(selection);
+    CheckRoundTrip(db::RecordFilter{.task_key = RandomHex(rng, 64), .outcomes = {RandomOutcome(rng)},
+                                    .limit = rng.Between(1, 1000)});
+
+    BuildResult built{.fence = rng.Next() | 1, .outcome = db::Outcome::kOk,
+                      .artifact = RandomArtifact(rng), .loop_hash = RandomHex(rng, 16),
+                      .build_seconds = rng.Uniform(), .tolerances = {{1e-3, 1e-4}},
+                      .samples = {{0, 3, rng.Uniform()}}};
+    CheckRoundTrip(built);
+    CheckRoundTrip(BuildRequest{.fence = 3, .workload = "w", .target = RandomName(rng),
+                                .trace = RandomText(rng, 99), .seed = rng.Next()});
+    CheckRoundTrip(ServerMessage(RandomPlan(rng)));
+    CheckRoundTrip(ServerMessage(Cancel{5}));
+    CheckRoundTrip(ServerMessage(Acknowledge{5}));
+    CheckRoundTrip(ServerMessage(Drain{"host/cpu", true}));
+    CheckRoundTrip(ServerMessage(Welcome{"0.1.0", 1, 5}));
+    CheckRoundTrip(ServerMessage(LibraryRequest{9, "ops", selection}));
+    device.worker = "w";
+    CheckRoundTrip(WorkerMessage(Hello{.worker = "w", .instance = "i", .devices = {device},
+                                       .build_slots = 2, .held = {1, 2, 3}}));
+    CheckRoundTrip(WorkerMessage(Heartbeat{{rng.Next(), rng.Next()}}));
+    CheckRoundTrip(WorkerMessage(RunResult{RandomPlan(rng).lease, RandomMeasurement(rng)}));
+    CheckRoundTrip(WorkerMessage(LibraryResult{4, "", {{"ops.h", RandomHex(rng, 64), 10}}}));
+    JobProgress progress{.job_id = 1, .state = db::JobState::kRunning, .log_lines = {"line"}};
+    progress.tasks.push_back({.name = "C2", .task_key = RandomHex(rng, 64), .trials_done = 3,
+                              .failures = {{db::Outcome::kTimeout, 2}}});
+    CheckRoundTrip(progress);
+  }
+}
+
+TEST_CASE("flipped bytes are refused or give bounded values, never a crash", "[proto]") {
+  const google::protobuf::LogSilencer silencer;  // it reports every malformed string
+  int accepted = 0;
+  for (uint64_t seed = 0; seed < 20 * kRounds; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    std::string bytes = seed % 2 == 0
+                            ? ToProto(ServerMessage(RandomPlan(rng))).SerializeAsString()
+                            : ToProto(RandomRecord(rng)).SerializeAsString();
+    for (int64_t flips = rng.Between(1, 8); flips > 0; --flips) {
+      bytes[rng.Below(bytes.size())] = static_cast<char>(rng.Next());
+    }
+    if (seed % 2 == 0) {
+      v1::ServerMessage message;
+      if (!message.ParseFromString(bytes)) continue;
+      const absl::StatusOr<ServerMessage> value = FromProto(message);
+      if (!value.ok() || !std::holds_alternative<RunPlan>(*value)) continue;
+      ++accepted;
+      const RunPlan& plan = std::get<RunPlan>(*value);
+      CHECK(plan.repeats >= 1);
+      CHECK(plan.artifact.size <= kMaxArtifactBytes);
+      CHECK(plan.artifact.digest.size() == 64);
+    } else {
+      v1::Record message;
+      if (!message.ParseFromString(bytes)) continue;
+      const absl::StatusOr<db::Record> value = FromProto(message);
+      if (!value.ok()) continue;
+      ++accepted;
+      for (double seconds : value->measurement.sample_seconds) CHECK(seconds > 0);
+    }
+  }
+  CHECK(accepted > 0);  // else the test looks at nothing
+}
+
+TEST_CASE("an error names field, value and limit", "[proto]") {
+  Rng rng(1);
+  v1::Task task = ToProto(RandomTask(rng));
+  task.set_threads(0);
+  CHECK(FromProto(task).status() ==
+        absl::InvalidArgumentError("task threads: 0 is outside 1 to 1024"));
+  task = ToProto(RandomTask(rng));
+  task.set_workload_hash("../../etc/passwd");
+  CHECK(absl::IsInvalidArgument(FromProto(task).status()));
+  task = ToProto(RandomTask(rng));
+  task.set_workload(std::string(kMaxWorkloadBytes + 1, 'x'));
+  CHECK(FromProto(task).status().message() ==
+        "task workload: 1048577 bytes, at most 1048576 are allowed");
+  task = ToProto(RandomTask(rng));
+  task.set_name("two\nlines");
+  CHECK(absl::IsInvalidArgument(FromProto(task).status()));
+}
+
+TEST_CASE("times that would win for ever are refused", "[proto]") {
+  Rng rng(2);
+  for (double bad : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN(),
+                     std::numeric_limits<double>::infinity()}) {
+    v1::Measurement m = ToProto(RandomMeasurement(rng));
+    m.set_sample_seconds(0, bad);
+    CHECK(absl::IsInvalidArgument(FromProto(m).status()));
+  }
+  v1::Measurement m = ToProto(db::Measurement{.outcome = db::Outcome::kOk});
+  CHECK(absl::IsInvalidArgument(FromProto(m).status()));
+}
+
+TEST_CASE("names of library files stay in their folder", "[proto]") {
+  for (std::string name : {"../libops.so", "/etc/passwd", ".hidden", "", "a/b"}) {
+    CAPTURE(name);
+    WorkerMessage message = LibraryResult{4, "", {{name, std::string(64, 'a'), 10}}};
+    CHECK(absl::IsInvalidArgument(FromProto(ToProto(message)).status()));
+  }
+}
+
+TEST_CASE("a worker of another protocol is told so", "[proto]") {
+  const absl::Status status =
+      FromProto(ToProto(WorkerMessage(Hello{.protocol_version = 99}))).status();
+  CHECK(absl::IsFailedPrecondition(status));
+}
+
+TEST_CASE("unknown enumerators are refused", "[proto]") {
+  CHECK(absl::IsInvalidArgument(FromProto(static_cast<v1::Outcome>(42)).status()));
+  CHECK(absl::IsInvalidArgument(FromProto(v1::OUTCOME_UNSPECIFIED).status()));
+  CHECK(absl::IsInvalidArgument(FromProto(static_cast<v1::JobState>(-1)).status()));
+}
+
+TEST_CASE("reasons that are not UTF-8 are made so", "[proto]") {
+  CHECK(CleanText("caf\xc3\xa9", 99) == "caf\xc3\xa9");
+  CHECK(CleanText("a\xff" "b\xc3", 99) == "a?b?");
+  CHECK(CleanText("\xed\xa0\x80", 99) == "???");  // a surrogate
+  CHECK(CleanText("aaa\xc3\xa9", 4) == "aaa");    // not cut within a character
+  CHECK(CleanText(std::string_view("a\0b", 3), 99) == "a?b");
+}
+
+}  // namespace
+}  // namespace tessera::proto
