@@ -47,6 +47,7 @@ struct Task {
 
   // Identity: SHA-256 over the fields above except name and weight, 64 hex digits.
   std::string Key() const;
+  bool operator==(const Task&) const = default;
 };
 
 // Where time was measured: microarchitecture, driver, clock policy.
@@ -64,6 +65,7 @@ struct Environment {
   double reference_gflops = -1;     // of the reference loop, bracketing this measurement
   int64_t peak_memory_bytes = -1;
   std::string runtime_version;      // of compiler/runtime
+  bool operator==(const Environment&) const = default;
 };
 
 struct Measurement {
@@ -77,6 +79,7 @@ struct Measurement {
 
   // Ranking cost: the minimum of the samples; infinity unless kOk.
   double CostSeconds() const;
+  bool operator==(const Measurement&) const = default;
 };
 
 // One measured config, appended once, never changed.
@@ -98,6 +101,7 @@ struct Record {
   bool stale = false;           // arrived after its lease had been given up
   std::string tessera_version;
   absl::Time created;           // stamped by the store where it is the epoch; whole microseconds
+  bool operator==(const Record&) const = default;
 };
 
 enum class JobState : uint8_t { kQueued = 0, kRunning = 1, kDone = 2, kFailed = 3, kCancelled = 4 };
@@ -112,6 +116,7 @@ struct JobOptions {
   std::string cost_model = "xgboost";    // costmodel/cost_model.h lists them
   double max_seconds = 0;                // 0 = no limit
   std::string idempotency_key;           // equal keys return the same job
+  bool operator==(const JobOptions&) const = default;
 };
 
 struct Job {
@@ -123,6 +128,7 @@ struct Job {
   std::vector<Task> tasks;
   absl::Time created;            // stamped by the store
   absl::Time updated;            // of state and message, stamped by the store
+  bool operator==(const Job&) const = default;
 };
 
 // The tuner's durable, totally ordered log of one job (architecture, decision 8). `sequence`
@@ -150,6 +156,7 @@ struct Event {
   double cost_seconds = 0;                         // kResult
   std::string model;                               // kModelReady
   int64_t through_sequence = 0;                    // kModelReady
+  bool operator==(const Event&) const = default;
 };
 
 struct Device {
@@ -165,6 +172,7 @@ struct Device {
   std::string state_reason;
   double peak_gflops_per_core = 0;  // measured FMA peak, 0 = not measured
   absl::Time last_seen;
+  bool operator==(const Device&) const = default;
 };
 
 // A decision about what goes into a library, from which alone it is built (decision 14).
@@ -174,6 +182,7 @@ struct SelectionItem {
   std::string trace;            // empty: the default schedule
   int64_t record_id = 0;        // 0: no record
   double seconds = 0;           // measured; 0 if none
+  bool operator==(const SelectionItem&) const = default;
 };
 struct Selection {
   int64_t id = 0;
@@ -181,6 +190,7 @@ struct Selection {
   std::string device_class;
   std::vector<SelectionItem> items;
   absl::Time created;
+  bool operator==(const Selection&) const = default;
 };
 
 struct RecordFilter {
