@@ -1,5 +1,6 @@
 #include "compiler/passes/build_loops.h"
 
+#include <algorithm>
 #include <map>
 
 #include "base/status.h"
@@ -95,12 +96,12 @@ class Builder {
     ir::Program program;
     program.name = std::move(name);
     for (const te::Input& input : schedule_.inputs()) {
-      program.params.push_back(Stored(input.buffer, input.buffer->shape, ir::Scope::kGlobal));
+      program.params.push_back(Parameter(input.buffer));
       storage_[input.buffer.get()] = {program.params.back(), {}};
     }
     std::map<const ir::BufferNode*, ir::Buffer> outputs;
     for (const ir::Buffer& output : schedule_.outputs()) {
-      outputs[output.get()] = Stored(output, output->shape, ir::Scope::kGlobal);
+      outputs[output.get()] = Parameter(output);
       program.params.push_back(outputs[output.get()]);
     }
     vars_.resize(loops_.loop_count);
@@ -118,10 +119,8 @@ class Builder {
       for (size_t d = 0; d < definition.axes.size(); ++d) base.push_back(ToExpr(stage.axes[d].base));
       for (const ir::Buffer& buffer : definition.outputs) {
         const auto output = outputs.find(buffer.get());
-        storage_[buffer.get()] = {output != outputs.end()
-                                      ? output->second
-                                      : Stored(buffer, stage.buffer_shape, stage.scope),
-                                  base};
+        storage_[buffer.get()] = {
+            output != outputs.end() ? output->second : Intermediate(buffer, stage), base};
       }
     }
     program.body = EmitChildren(-1, -1, ir::Stmt());
@@ -129,13 +128,39 @@ class Builder {
   }
 
  private:
-  ir::Buffer Stored(const ir::Buffer& buffer, const std::vector<int64_t>& shape,
-                    ir::Scope scope) const {
+  // A parameter: as the workload declares it, in the layout that the schedule chose.
+  ir::Buffer Parameter(const ir::Buffer& buffer) const {
     ir::BufferNode node = *buffer;
-    node.shape = shape;
-    node.scope = scope;
+    node.scope = ir::Scope::kGlobal;
     node.layout = schedule_.LayoutOf(buffer);
-    if (scope == ir::Scope::kLocal) node.layout.clear();
+    return std::make_shared<const ir::BufferNode>(std::move(node));
+  }
+
+  // Memory of an intermediate stage. Unless the schedule says otherwise its dimensions are stored
+  // in the order in which the stage's innermost loops run over them, so that vectors are contiguous.
+  ir::Buffer Intermediate(const ir::Buffer& buffer, const BoundStage& stage) const {
+    ir::BufferNode node = *buffer;
+    node.shape = stage.buffer_shape;
+    node.scope = stage.scope;
+    node.layout.clear();
+    if (stage.scope == ir::Scope::kWorkspace) node.layout = schedule_.LayoutOf(buffer);
+    if (node.layout.empty() && node.shape.size() > 1) {
+      std::vector<size_t> innermost(node.shape.size(), 0);
+      for (size_t l = 0; l < stage.loops.size(); ++l) {
+        for (const schedule::Digit& digit : stage.loops[l].digits) {
+          if (digit.axis < static_cast<int>(innermost.size()) && digit.extent > 1) {
+            innermost[digit.axis] = l;
+          }
+        }
+      }
+      for (size_t d = 0; d < node.shape.size(); ++d) {
+        node.layout.push_back({static_cast<int>(d), 1, node.shape[d]});
+      }
+      std::stable_sort(node.layout.begin(), node.layout.end(),
+                       [&](const ir::LayoutDim& a, const ir::LayoutDim& b) {
+                         return innermost[a.axis] < innermost[b.axis];
+                       });
+    }
     return std::make_shared<const ir::BufferNode>(std::move(node));
   }
 
