@@ -87,7 +87,7 @@ struct Record {
   int64_t id = 0;               // given by the store, ascending
   std::string task_key;
   int64_t job_id = 0;
-  int64_t trial = 0;            // within the job and task, from 0
+  int64_t trial = 0;            // unique within the job, from 0 in the order proposed
   std::string attempt_key;      // idempotency: "<job>/<trial>/<attempt>/<fence>", unique
   std::string trace;            // canonical text
   std::string config;           // named knobs as JSON, may be empty

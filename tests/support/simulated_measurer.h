@@ -1,0 +1,154 @@
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "base/hash.h"
+#include "base/rng.h"
+#include "tuner/measurer.h"
+
+namespace tessera::test {
+
+struct SimulationOptions {
+  int capacity = 4;                  // trials held at once
+  double noise = 0;                  // standard deviation of log time, about
+  double failure_rate = 0;           // of candidates, a property of the program
+  double infrastructure_rate = 0;    // of attempts
+  double give_back_rate = 0;         // of attempts
+  bool reorder = false;              // deliver in a random order
+  uint64_t seed = 0;
+};
+
+// Devices that need no time: trials wait until the test calls Deliver. Times come from a function
+// of the request; noise and failures are fixed by the seed and the program, not by the order, so
+// that a program measures the same before and after a restart. Thread-safe.
+class SimulatedMeasurer final : public tuner::Measurer {
+ public:
+  using Cost = std::function<double(const tuner::TrialRequest&)>;
+
+  SimulatedMeasurer(SimulationOptions options, Cost cost_seconds)
+      : options_(options), cost_seconds_(std::move(cost_seconds)), order_(options.seed) {}
+
+  int Appetite(const db::Task&) override {
+    absl::MutexLock lock(&mutex_);
+    return online_ ? options_.capacity - static_cast<int>(held_.size()) : 0;
+  }
+
+  void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override {
+    absl::MutexLock lock(&mutex_);
+    started_.push_back(request);
+    held_.push_back({request, std::move(done)});
+  }
+
+  void Stored(const db::Record& record) override {
+    absl::MutexLock lock(&mutex_);
+    stored_.push_back(record.trial);
+  }
+
+  void Abandon(int64_t) override {
+    absl::MutexLock lock(&mutex_);
+    ++abandoned_;
+  }
+
+  // That trial is never delivered: its device hangs.
+  void HoldBack(int64_t trial) {
+    absl::MutexLock lock(&mutex_);
+    held_back_.insert(trial);
+  }
+
+  // Completes one trial; false if there is none.
+  bool Deliver() {
+    std::pair<tuner::TrialRequest, std::function<void(db::Record)>> next;
+    {
+      absl::MutexLock lock(&mutex_);
+      std::vector<size_t> free;
+      for (size_t i = 0; i < held_.size(); ++i) {
+        if (!held_back_.contains(held_[i].first.trial)) free.push_back(i);
+      }
+      if (free.empty()) return false;
+      const size_t index = free[options_.reorder ? order_.Below(free.size()) : 0];
+      next = std::move(held_[index]);
+      held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(index));
+    }
+    next.second(Measure(next.first));
+    return true;
+  }
+
+  void SetOnline(bool online) {
+    absl::MutexLock lock(&mutex_);
+    online_ = online;
+  }
+  int held() const {
+    absl::MutexLock lock(&mutex_);
+    return static_cast<int>(held_.size());
+  }
+  int abandoned() const {
+    absl::MutexLock lock(&mutex_);
+    return abandoned_;
+  }
+  std::vector<tuner::TrialRequest> started() const {
+    absl::MutexLock lock(&mutex_);
+    return started_;
+  }
+  std::vector<int64_t> stored() const {
+    absl::MutexLock lock(&mutex_);
+    return stored_;
+  }
+
+  db::Record Measure(const tuner::TrialRequest& request) const {
+    Rng attempt(StableHasher()
+                    .Add(options_.seed)
+                    .Add(request.loop_hash)
+                    .Add(static_cast<uint64_t>(request.attempt))
+                    .Finish());
+    Rng program(StableHasher().Add(options_.seed).Add(request.loop_hash).Finish());
+    db::Record record;
+    record.loop_hash = request.loop_hash;
+    record.device = "simulated/cpu";
+    record.device_class = "simulated";
+    db::Measurement& m = record.measurement;
+    if (attempt.Chance(options_.give_back_rate) && request.attempt == 0 && GiveBackOnce(request)) {
+      m.outcome = db::Outcome::kCancelled;
+    } else if (attempt.Chance(options_.infrastructure_rate)) {
+      m.outcome = db::Outcome::kInfrastructure;
+      m.reason = "device lost";
+    } else if (program.Chance(options_.failure_rate)) {
+      m.outcome = db::Outcome::kRunError;
+      m.reason = "crashed";
+    } else {
+      m.outcome = db::Outcome::kOk;
+      // The sum of uniform numbers is normal enough.
+      double normal = -3;
+      for (int i = 0; i < 6; ++i) normal += program.Uniform();
+      m.sample_seconds = {cost_seconds_(request) * std::exp(options_.noise * normal * 1.4)};
+    }
+    return record;
+  }
+
+ private:
+  bool GiveBackOnce(const tuner::TrialRequest& request) const {
+    absl::MutexLock lock(&mutex_);
+    return given_back_[request.trial]++ == 0;
+  }
+
+  const SimulationOptions options_;
+  const Cost cost_seconds_;
+  mutable absl::Mutex mutex_;
+  Rng order_ ABSL_GUARDED_BY(mutex_);
+  bool online_ ABSL_GUARDED_BY(mutex_) = true;
+  int abandoned_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::pair<tuner::TrialRequest, std::function<void(db::Record)>>> held_
+      ABSL_GUARDED_BY(mutex_);
+  std::set<int64_t> held_back_ ABSL_GUARDED_BY(mutex_);
+  std::vector<tuner::TrialRequest> started_ ABSL_GUARDED_BY(mutex_);
+  std::vector<int64_t> stored_ ABSL_GUARDED_BY(mutex_);
+  mutable std::map<int64_t, int> given_back_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tessera::test

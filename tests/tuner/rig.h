@@ -1,0 +1,162 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "db/record/memory_store.h"
+#include "tests/support/simulated_measurer.h"
+#include "tests/tuner/synthetic.h"
+#include "tuner/job_runner.h"
+
+namespace tessera::test {
+
+// A store that dies after a number of events, the way a killed process does: the transaction that
+// would exceed it never happens, nor does anything later.
+class MortalStore final : public db::Store {
+ public:
+  explicit MortalStore(db::Store& inner) : inner_(inner) {}
+  int64_t events_left = int64_t{1} << 60;
+  bool lose_blobs = false;
+
+  absl::StatusOr<int64_t> CreateJob(const db::Job& job) override { return inner_.CreateJob(job); }
+  absl::Status SetJobState(int64_t id, db::JobState state, std::string_view message) override {
+    if (events_left <= 0) return Dead();
+    return inner_.SetJobState(id, state, message);
+  }
+  absl::StatusOr<db::Job> GetJob(int64_t id) override { return inner_.GetJob(id); }
+  absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) override {
+    return inner_.ListJobs(limit);
+  }
+  absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const db::Record> records,
+                                              absl::Span<const db::Event> events) override {
+    if (events_left <= 0) return Dead();
+    events_left -= static_cast<int64_t>(events.size());
+    return inner_.Append(records, events);
+  }
+  absl::StatusOr<std::vector<db::Event>> ReadEvents(int64_t id, int64_t after) override {
+    return inner_.ReadEvents(id, after);
+  }
+  absl::StatusOr<std::vector<db::Record>> QueryRecords(const db::RecordFilter& filter) override {
+    return inner_.QueryRecords(filter);
+  }
+  absl::StatusOr<std::vector<db::Record>> Best(std::string_view key, std::string_view device_class,
+                                               int count) override {
+    return inner_.Best(key, device_class, count);
+  }
+  absl::StatusOr<std::vector<db::Task>> ListTasks() override { return inner_.ListTasks(); }
+  absl::Status PutDevice(const db::Device& device) override { return inner_.PutDevice(device); }
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override { return inner_.ListDevices(); }
+  absl::StatusOr<int64_t> CreateSelection(const db::Selection& selection) override {
+    return inner_.CreateSelection(selection);
+  }
+  absl::StatusOr<db::Selection> GetSelection(int64_t id) override {
+    return inner_.GetSelection(id);
+  }
+  absl::StatusOr<std::string> PutBlob(std::string_view bytes) override {
+    if (events_left <= 0) return Dead();
+    return inner_.PutBlob(bytes);
+  }
+  absl::StatusOr<std::string> GetBlob(std::string_view digest) override {
+    if (lose_blobs) return absl::NotFoundError("the blob is lost");
+    return inner_.GetBlob(digest);
+  }
+
+ private:
+  static absl::Status Dead() { return absl::UnavailableError("the store is dead"); }
+  db::Store& inner_;
+};
+
+// One job over synthetic spaces, driven step by step.
+class Rig {
+ public:
+  Rig(int tasks, db::JobOptions options, SimulationOptions simulation, uint64_t space_seed = 1,
+      int knobs = 10, int choices = SyntheticSpace::kChoices)
+      : simulation_(simulation) {
+    SetLogLevel("off");  // jobs are made to fail by the hundred
+    db::Job job;
+    job.name = "rig";
+    job.options = options;
+    for (int t = 0; t < tasks; ++t) {
+      spaces.push_back(std::make_shared<SyntheticSpace>(space_seed + t, knobs, choices));
+      db::Task task;
+      task.name = absl::StrCat("T", t);
+      task.workload_hash = HashToHex(space_seed + t);
+      task.workload = absl::StrCat("synthetic ", t);
+      task.target = "synthetic";
+      job.tasks.push_back(task);
+    }
+    job_id = *memory.CreateJob(job);
+    NewMeasurer();
+  }
+
+  void NewMeasurer() {
+    measurer = std::make_unique<SimulatedMeasurer>(
+        simulation_, [this](const tuner::TrialRequest& request) {
+          return spaces[request.task_index]->CostSeconds(request.config);
+        });
+  }
+
+  absl::StatusOr<std::unique_ptr<tuner::JobRunner>> Runner() {
+    std::vector<std::shared_ptr<const tuner::SearchSpace>> views(spaces.begin(), spaces.end());
+    return tuner::JobRunner::Create(
+        *memory.GetJob(job_id), {views, learner, store, *measurer, executor, clock});
+  }
+
+  // Steps and delivers, `deliveries` results between two steps, until the job ends.
+  void Drive(tuner::JobRunner& runner, int deliveries = 1) {
+    while (runner.Step()) {
+      clock.Advance(absl::Milliseconds(10));
+      for (int i = 0; i < deliveries; ++i) measurer->Deliver();
+    }
+  }
+
+  // The whole job without interruption.
+  db::Job Run(int deliveries = 1) {
+    auto runner = *Runner();
+    Drive(*runner, deliveries);
+    last_progress = *runner->Progress();
+    return *memory.GetJob(job_id);
+  }
+
+  std::vector<db::Event> Log() { return *memory.ReadEvents(job_id, 0); }
+  std::vector<db::Event> Log(db::EventKind kind) {
+    std::vector<db::Event> found;
+    for (db::Event& event : Log()) {
+      if (event.kind == kind) found.push_back(std::move(event));
+    }
+    return found;
+  }
+  std::vector<db::Record> Records() {
+    db::RecordFilter all;
+    all.limit = 1 << 20;
+    return *memory.QueryRecords(all);
+  }
+
+  ManualClock clock{absl::FromUnixSeconds(1700000000)};
+  db::MemoryStore memory{clock};
+  MortalStore store{memory};
+  tuner::InlineExecutor executor;
+  std::shared_ptr<RidgeLearner> learner = std::make_shared<RidgeLearner>();
+  std::vector<std::shared_ptr<SyntheticSpace>> spaces;
+  std::unique_ptr<SimulatedMeasurer> measurer;
+  tuner::JobProgress last_progress;
+  int64_t job_id = 0;
+
+ private:
+  SimulationOptions simulation_;
+};
+
+inline db::JobOptions Budget(int trials, uint64_t seed = 0,
+                             const std::string& explorer = "annealing") {
+  db::JobOptions options;
+  options.trials_per_task = trials;
+  options.seed = seed;
+  options.explorer = explorer;
+  return options;
+}
+
+}  // namespace tessera::test

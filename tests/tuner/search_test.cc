@@ -1,0 +1,150 @@
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "tests/tuner/rig.h"
+#include "tuner/accept.h"
+#include "tuner/batch.h"
+#include "tuner/explorer.h"
+#include "tuner/task_scheduler.h"
+
+namespace tessera::test {
+namespace {
+
+// Log of the best noise-free time found ÷ 1 ms.
+double BestLog(const std::string& explorer, uint64_t seed, int trials) {
+  Rig rig(1, Budget(trials, seed, explorer),
+          {.capacity = 4, .noise = 0.03, .failure_rate = 0.02, .reorder = true, .seed = seed},
+          1000 + seed, 12);
+  rig.Run(2);
+  double best = 1e9;
+  for (const db::Record& record : rig.Records()) {
+    if (record.measurement.outcome != db::Outcome::kOk) continue;
+    best = std::min(best, std::log(rig.spaces[0]->CostSeconds(record.config) / 1e-3));
+  }
+  return best;
+}
+
+TEST_CASE("annealing with a model beats random search over seeds", "[tuner]") {
+  double annealing = 0;
+  double random = 0;
+  int wins = 0;
+  constexpr int kSeeds = 12;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    const double a = BestLog("annealing", seed, 96);
+    const double r = BestLog("random", seed, 96);
+    annealing += a / kSeeds;
+    random += r / kSeeds;
+    wins += a < r;
+  }
+  CAPTURE(annealing, random, wins);
+  // The measure is how much slower than the optimum the found one is, on a log scale.
+  CHECK(annealing < 0.5 * random);
+  CHECK(wins >= 11);
+}
+
+TEST_CASE("half of annealing's budget is worth more than random's whole", "[tuner]") {
+  double annealing = 0;
+  double random = 0;
+  for (uint64_t seed = 21; seed <= 28; ++seed) {
+    annealing += BestLog("annealing", seed, 64);
+    random += BestLog("random", seed, 128);
+  }
+  CAPTURE(annealing, random);
+  CHECK(annealing < random);
+}
+
+TEST_CASE("without a model annealing proposes random samples", "[tuner]") {
+  SyntheticSpace space(3);
+  const absl::flat_hash_set<uint64_t> known;
+  Rng rng(1);
+  const auto found =
+      tuner::MakeAnnealingExplorer()->Explore({space, nullptr, {}, known}, 10, rng);
+  CHECK(found.size() == 10);
+}
+
+TEST_CASE("a batch prefers good candidates and covers different knob values", "[tuner]") {
+  const std::vector<tuner::Candidate> pool = {
+      {{0, 1, 1}, 1.0f}, {{0, 1, 2}, 0.95f}, {{0, 2, 3}, 0.9f}, {{0, 9, 9}, 0.0f}};
+  // Scores alone: in order.
+  CHECK(tuner::SelectBatch(pool, 3, {}, 0) == std::vector<int>{0, 1, 2});
+  // The second shares two of its three values with the first, the third one.
+  CHECK(tuner::SelectBatch(pool, 3, {}, 1) == std::vector<int>{0, 2, 1});
+  // What is in flight counts as covered.
+  const std::vector<tuner::Point> in_flight = {{0, 1, 1}};
+  CHECK(tuner::SelectBatch(pool, 1, in_flight, 1) == std::vector<int>{2});
+  CHECK(tuner::SelectBatch(pool, 9, {}, 1).size() == 4);
+  CHECK(tuner::SelectBatch({}, 3, {}, 1).empty());
+}
+
+TEST_CASE("equal knob values of different sketches are different values", "[tuner]") {
+  const std::vector<tuner::Candidate> pool = {
+      {{0, 1, 1}, 1.0f}, {{0, 1, 2}, 1.0f}, {{1, 1, 1}, 1.0f}};
+  CHECK(tuner::SelectBatch(pool, 2, {}, 1) == std::vector<int>{0, 2});
+}
+
+TEST_CASE("the fair scheduler gives the next trial to the task with the largest share left",
+          "[tuner]") {
+  const tuner::FairScheduler fair;
+  CHECK(fair.Next({}) == -1);
+  CHECK(fair.Next({{.task_index = 4, .budget = 10, .handed_out = 3}}) == 4);
+  CHECK(fair.Next({{.task_index = 0, .budget = 10, .handed_out = 3},
+                   {.task_index = 1, .budget = 10, .handed_out = 2}}) == 1);
+  CHECK(fair.Next({{.task_index = 0, .budget = 10, .handed_out = 2},
+                   {.task_index = 1, .budget = 10, .handed_out = 2}}) == 0);
+  CHECK(fair.Next({{.task_index = 0, .budget = 100, .handed_out = 50},
+                   {.task_index = 1, .budget = 10, .handed_out = 4}}) == 1);
+}
+
+TEST_CASE("tasks advance together", "[tuner]") {
+  Rig rig(5, Budget(20), {.capacity = 3});
+  auto runner = *rig.Runner();
+  while (runner->Step()) {
+    rig.measurer->Deliver();
+    int low = 20;
+    int high = 0;
+    for (const tuner::TaskProgress& task : runner->Progress()->tasks) {
+      low = std::min(low, task.finished + task.in_flight);
+      high = std::max(high, task.finished + task.in_flight);
+    }
+    REQUIRE(high - low <= 1);
+  }
+}
+
+TEST_CASE("a measurement that can't be is the device's failure", "[tuner]") {
+  tuner::Trial trial;
+  trial.loop_hash = 42;
+  trial.text = std::make_unique<tuner::TrialText>(tuner::TrialText{"config", "trace", "random"});
+  db::Record good;
+  good.measurement.outcome = db::Outcome::kOk;
+  good.measurement.sample_seconds = {1e-3, 2e-3};
+  good.loop_hash = HashToHex(42);
+  good.trace = "what the device claims";
+  const auto accept = [&](db::Record record) {
+    return tuner::AcceptRecord(7, 3, trial, "key", std::move(record));
+  };
+  const db::Record accepted = accept(good);
+  CHECK(accepted.measurement.outcome == db::Outcome::kOk);
+  CHECK(accepted.trace == "trace");
+  CHECK(accepted.attempt_key == "7/3/0/0");
+  CHECK(accepted.trial == 3);
+
+  for (double bad : {0.0, -1.0, std::nan(""), HUGE_VAL}) {
+    db::Record record = good;
+    record.measurement.sample_seconds[1] = bad;
+    CHECK(accept(record).measurement.outcome == db::Outcome::kInfrastructure);
+    CHECK(accept(record).measurement.sample_seconds.empty());
+  }
+  db::Record without = good;
+  without.measurement.sample_seconds.clear();
+  CHECK(accept(without).measurement.outcome == db::Outcome::kInfrastructure);
+  db::Record other = good;
+  other.loop_hash = HashToHex(43);
+  CHECK(accept(other).measurement.reason.find("loop hash") != std::string::npos);
+  db::Record unread = good;
+  unread.measurement.environment.cpu_mhz = std::nan("");
+  CHECK(accept(unread).measurement.outcome == db::Outcome::kOk);
+  CHECK(accept(unread).measurement.environment.cpu_mhz == -1);
+}
+
+}  // namespace
+}  // namespace tessera::test

@@ -1,0 +1,257 @@
+#include "tuner/state.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "tests/tuner/rig.h"
+
+namespace tessera::test {
+namespace {
+
+using db::EventKind;
+using db::Outcome;
+using tuner::TuningState;
+
+TuningState Fresh(Rig& rig) {
+  std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces(rig.spaces.begin(),
+                                                                rig.spaces.end());
+  return *TuningState::Create(*rig.memory.GetJob(rig.job_id), spaces);
+}
+
+void LoadModels(Rig& rig, TuningState& state) {
+  for (int t = 0; t < state.task_count(); ++t) {
+    const std::string digest = state.MissingModel(t);
+    if (!digest.empty()) {
+      state.SetRanker(t, *rig.learner->Load(*rig.memory.GetBlob(digest)));
+    }
+  }
+}
+
+// Checks that `log[at…]` begins with what the state proposes; returns how many events that were.
+size_t CheckProposals(const TuningState& state, const std::vector<db::Event>& log, size_t at) {
+  const auto proposals = state.Propose(log[at].task_index, 8);
+  REQUIRE(proposals.ok());
+  REQUIRE(!proposals->empty());
+  for (size_t i = 0; i < proposals->size(); ++i) {
+    CAPTURE(at, i);
+    const db::Event& event = log[at + i];
+    REQUIRE(event.kind == EventKind::kProposed);
+    REQUIRE(event.config == (*proposals)[i].config);
+    REQUIRE(event.trace == (*proposals)[i].trace);
+    REQUIRE(event.loop_hash == HashToHex((*proposals)[i].loop_hash));
+    REQUIRE(event.explorer == (*proposals)[i].explorer);
+  }
+  return proposals->size();
+}
+
+db::Event Proposed(const TuningState& state, const tuner::Proposal& proposal, int task = 0) {
+  db::Event event;
+  event.job_id = 1;
+  event.sequence = state.next_sequence();
+  event.kind = EventKind::kProposed;
+  event.trial = state.trial_count();
+  event.task_index = task;
+  event.config = proposal.config;
+  event.trace = proposal.trace;
+  event.loop_hash = HashToHex(proposal.loop_hash);
+  event.explorer = proposal.explorer;
+  return event;
+}
+
+db::Event Result(const TuningState& state, int64_t trial, Outcome outcome, double cost = 0,
+                 int task = 0) {
+  db::Event event;
+  event.job_id = 1;
+  event.sequence = state.next_sequence();
+  event.kind = EventKind::kResult;
+  event.trial = trial;
+  event.task_index = task;
+  event.outcome = outcome;
+  event.cost_seconds = cost;
+  return event;
+}
+
+TEST_CASE("a recorded log gives the same proposals bit for bit", "[tuner]") {
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    CAPTURE(seed);
+    const std::string explorer = seed % 3 == 0 ? "random" : "annealing";
+    Rig rig(3, Budget(50, seed, explorer),
+            {.capacity = 7, .noise = 0.1, .failure_rate = 0.1, .infrastructure_rate = 0.05,
+             .give_back_rate = 0.05, .reorder = true, .seed = seed});
+    rig.Run(2);
+    const std::vector<db::Event> log = rig.Log();
+    TuningState state = Fresh(rig);
+    size_t at = 0;
+    while (at < log.size()) {
+      const size_t batch =
+          log[at].kind == EventKind::kProposed ? CheckProposals(state, log, at) : 1;
+      for (size_t i = 0; i < batch; ++i) REQUIRE(state.Apply(log[at + i]).ok());
+      at += batch;
+      LoadModels(rig, state);
+    }
+    CHECK(state.trial_count() == 150);
+  }
+}
+
+TEST_CASE("folding a prefix at once equals having lived through it", "[tuner]") {
+  Rig rig(2, Budget(40, 5), {.capacity = 5, .noise = 0.1, .failure_rate = 0.1, .reorder = true});
+  rig.Run(2);
+  const std::vector<db::Event> log = rig.Log();
+  for (size_t at = 0; at < log.size(); ++at) {
+    // Batches begin where something else came before.
+    if (log[at].kind != EventKind::kProposed) continue;
+    if (at > 0 && log[at - 1].kind == EventKind::kProposed) continue;
+    TuningState state = Fresh(rig);
+    for (size_t i = 0; i < at; ++i) REQUIRE(state.Apply(log[i]).ok());
+    LoadModels(rig, state);  // only the last model of each task is loaded
+    CheckProposals(state, log, at);
+  }
+}
+
+TEST_CASE("other seeds give other proposals", "[tuner]") {
+  Rig one(1, Budget(16, 1), {});
+  Rig two(1, Budget(16, 2), {});
+  const auto a = *Fresh(one).Propose(0, 8);
+  const auto b = *Fresh(two).Propose(0, 8);
+  REQUIRE(a.size() == 8);
+  CHECK(a[0].loop_hash == b[0].loop_hash);  // the space's own default
+  CHECK(a[0].explorer == "default");
+  for (size_t i = 1; i < 8; ++i) CHECK(a[i].loop_hash != b[i].loop_hash);
+}
+
+TEST_CASE("no program is proposed twice in a task", "[tuner]") {
+  for (const char* explorer : {"annealing", "random"}) {
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
+      CAPTURE(explorer, seed);
+      // 3 knobs of 8 choices, the last in pairs: 256 programs, 200 of which are wanted.
+      Rig rig(1, Budget(200, seed, explorer), {.capacity = 6, .reorder = true}, seed, 3, 8);
+      rig.Run();
+      std::set<std::string> programs;
+      for (const db::Event& event : rig.Log(EventKind::kProposed)) {
+        CHECK(programs.insert(event.loop_hash).second);
+      }
+      CHECK(programs.size() >= 190);
+    }
+  }
+}
+
+TEST_CASE("infrastructure failures don't teach, candidate failures do", "[tuner]") {
+  Rig rig(1, Budget(64), {});
+  TuningState state = Fresh(rig);
+  const auto proposals = *state.Propose(0, 20);
+  for (const auto& proposal : proposals) REQUIRE(state.Apply(Proposed(state, proposal)).ok());
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    for (int64_t trial = 0; trial < 8; ++trial) {
+      REQUIRE_FALSE(state.trial(trial).finished);
+      REQUIRE(state.Apply(Result(state, trial, Outcome::kInfrastructure)).ok());
+    }
+  }
+  CHECK(state.task(0).finished == 8);
+  CHECK(state.task(0).taught == 0);
+  CHECK(state.task(0).outcomes[static_cast<int>(Outcome::kInfrastructure)] == 24);
+  CHECK_FALSE(state.FitDue(0).has_value());
+
+  for (int64_t trial = 8; trial < 12; ++trial) {
+    REQUIRE(state.Apply(Result(state, trial, Outcome::kWrongAnswer)).ok());
+  }
+  for (int64_t trial = 12; trial < 16; ++trial) {
+    REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, 1e-3 * static_cast<double>(trial))).ok());
+  }
+  const auto fit = state.FitDue(0);
+  REQUIRE(fit.has_value());
+  CHECK(fit->points.size() == 8);
+  CHECK(fit->through_sequence == state.next_sequence() - 1);
+  CHECK(fit->targets == std::vector<float>{0, 0, 0, 0, 1, 12.f / 13, 12.f / 14, 12.f / 15});
+  CHECK(state.task(0).best_trial == 12);
+}
+
+TEST_CASE("refits come as results grow by a share, so that their cost stays linear", "[tuner]") {
+  Rig rig(1, Budget(2000), {.capacity = 4});
+  rig.Run(4);
+  const auto fits = static_cast<int>(rig.Log(EventKind::kModelReady).size());
+  CHECK(fits > 15);
+  CHECK(fits < 40);
+}
+
+TEST_CASE("a model learns from the events up to its sequence number only", "[tuner]") {
+  Rig rig(1, Budget(200), {});
+  TuningState state = Fresh(rig);
+  const auto proposals = *state.Propose(0, 40);
+  for (const auto& proposal : proposals) {
+    REQUIRE(state.Apply(Proposed(state, proposal)).ok());
+  }
+  for (int64_t trial = 0; trial < 8; ++trial) {
+    REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, 1e-3)).ok());
+  }
+  const int64_t through = state.next_sequence() - 1;
+  for (int64_t trial = 8; trial < 18; ++trial) {
+    REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, 1e-3)).ok());
+  }
+  db::Event ready;
+  ready.sequence = state.next_sequence();
+  ready.kind = EventKind::kModelReady;
+  ready.task_index = 0;
+  ready.model = "digest";
+  ready.through_sequence = through;
+  REQUIRE(state.Apply(ready).ok());
+  CHECK(state.MissingModel(0) == "digest");
+  CHECK(state.Propose(0, 1).status().code() == absl::StatusCode::kFailedPrecondition);
+  // Ten results came while it was trained: the next fit is due at once.
+  CHECK(state.FitDue(0).has_value());
+}
+
+TEST_CASE("a log that doesn't continue is refused and changes nothing", "[tuner]") {
+  Rig rig(1, Budget(16), {});
+  TuningState state = Fresh(rig);
+  const auto proposals = *state.Propose(0, 2);
+  REQUIRE(state.Apply(Proposed(state, proposals[0])).ok());
+
+  db::Event skipped = Proposed(state, proposals[1]);
+  ++skipped.sequence;
+  CHECK(state.Apply(skipped).message() == "event 3 of job 1: expected sequence 2");
+  db::Event wrong_task = Proposed(state, proposals[1], 4);
+  CHECK(state.Apply(wrong_task).message() == "event 2 of job 1: task 4 is not in [0, 1)");
+  db::Event wrong_trial = Proposed(state, proposals[1]);
+  wrong_trial.trial = 5;
+  CHECK(state.Apply(wrong_trial).code() == absl::StatusCode::kDataLoss);
+  CHECK(state.Apply(Result(state, 1, Outcome::kOk, 1)).message() ==
+        "event 2 of job 1: trial 1 was never proposed");
+  CHECK(state.Apply(Result(state, 0, Outcome::kOk, -1)).code() == absl::StatusCode::kDataLoss);
+  CHECK(state.next_sequence() == 2);
+  REQUIRE(state.Apply(Result(state, 0, Outcome::kOk, 1)).ok());
+  CHECK(state.Apply(Result(state, 0, Outcome::kOk, 1)).message() ==
+        "event 3 of job 1: trial 0 already has a result");
+}
+
+TEST_CASE("configs of another space are measured by their trace and teach nothing", "[tuner]") {
+  Rig rig(1, Budget(16), {});
+  TuningState state = Fresh(rig);
+  REQUIRE(state.Apply(Proposed(state, {"[1,2]", "an old trace", 42, "annealing"})).ok());
+  CHECK(state.trial(0).text->trace == "an old trace");
+  REQUIRE(state.Apply(Result(state, 0, Outcome::kOk, 1e-6)).ok());
+  CHECK(state.task(0).taught == 0);
+  CHECK(state.task(0).best_trace == "an old trace");
+  CHECK(state.Propose(0, 8)->size() == 8);
+}
+
+TEST_CASE("memory grows by a bounded, small amount a trial over 5,000 trials", "[tuner]") {
+  Rig rig(1, Budget(5000), {});
+  rig.spaces[0]->padding = std::string(4096, '.');
+  TuningState state = Fresh(rig);
+  std::vector<size_t> bytes;
+  while (state.task(0).proposed < 5000) {
+    const auto proposals = *state.Propose(0, 16);
+    for (const auto& proposal : proposals) REQUIRE(state.Apply(Proposed(state, proposal)).ok());
+    for (int64_t trial : state.PendingTrials(0)) {
+      const double cost = rig.spaces[0]->CostSeconds(state.trial(trial).point);
+      REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, cost)).ok());
+    }
+    bytes.push_back(state.MemoryBytes());
+  }
+  CHECK(bytes.back() < 5000 * 512);
+  // Doubling containers: never more than twice what the trials so far call for.
+  for (size_t i = 10; i < bytes.size(); ++i) CHECK(bytes[i] < 64 * 1024 + 16 * (i + 1) * 512);
+}
+
+}  // namespace
+}  // namespace tessera::test

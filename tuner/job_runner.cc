@@ -1,0 +1,426 @@
+#include "tuner/job_runner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "tuner/accept.h"
+
+namespace tessera::tuner {
+namespace {
+
+// How long devices that became free may wait to be noticed if nobody calls Wake.
+constexpr absl::Duration kPoll = absl::Milliseconds(20);
+constexpr size_t kRateWindow = 64;
+
+// Large enough to spread a model's search over several trials, small enough to use a new model soon.
+int BatchSize(int budget) { return std::clamp(budget / 16, 8, 16); }
+
+}  // namespace
+
+JobRunner::JobRunner(db::Job job, JobParts parts, TuningState state)
+    : job_(std::move(job)),
+      parts_(std::move(parts)),
+      state_(std::move(state)),
+      runs_(job_.tasks.size()),
+      began_(parts_.clock.Now()) {}
+
+JobRunner::~JobRunner() {
+  Stop();
+  inbox_->Close();
+}
+
+absl::StatusOr<std::unique_ptr<JobRunner>> JobRunner::Create(db::Job job, JobParts parts,
+                                                             const SearchOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(TuningState state, TuningState::Create(job, parts.spaces, options));
+  std::unique_ptr<JobRunner> runner(
+      new JobRunner(std::move(job), std::move(parts), std::move(state)));
+  TESSERA_RETURN_IF_ERROR(runner->Resume());
+  return runner;
+}
+
+absl::Status JobRunner::Resume() {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Event> log, parts_.store.ReadEvents(job_.id, 0));
+  for (const db::Event& event : log) TESSERA_RETURN_IF_ERROR(state_.Apply(event));
+  for (int t = 0; t < state_.task_count(); ++t) {
+    TESSERA_RETURN_IF_ERROR(LoadModel(t));
+    const std::vector<int64_t> pending = state_.PendingTrials(t);
+    runs_[t].ready.assign(pending.begin(), pending.end());
+  }
+  db::RecordFilter first;
+  first.job_id = job_.id;
+  first.limit = 1;
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records, parts_.store.QueryRecords(first));
+  if (!records.empty()) began_ = std::min(began_, records[0].created);
+
+  ended_ = job_.state == db::JobState::kDone || job_.state == db::JobState::kFailed ||
+           job_.state == db::JobState::kCancelled;
+  if (!ended_ && job_.state != db::JobState::kRunning) {
+    TESSERA_RETURN_IF_ERROR(parts_.store.SetJobState(job_.id, db::JobState::kRunning, ""));
+    job_.state = db::JobState::kRunning;
+  }
+  Publish();
+  return absl::OkStatus();
+}
+
+absl::Status JobRunner::LoadModel(int task_index) {
+  const std::string digest = state_.MissingModel(task_index);
+  if (digest.empty()) return absl::OkStatus();
+  absl::StatusOr<std::string> bytes = parts_.store.GetBlob(digest);
+  // A model of another version or a lost blob costs one fit, not the job. Other errors are the
+  // store's trouble, and the log must not be continued under a different state for their sake.
+  if (!bytes.ok() && !absl::IsNotFound(bytes.status()) && !absl::IsDataLoss(bytes.status())) {
+    return bytes.status();
+  }
+  absl::Status status = bytes.status();
+  if (bytes.ok()) {
+    absl::StatusOr<std::shared_ptr<const Ranker>> ranker = parts_.learner->Load(*bytes);
+    status = ranker.status();
+    if (ranker.ok()) {
+      state_.SetRanker(task_index, *std::move(ranker));
+      runs_[task_index].model = std::make_shared<const std::string>(*std::move(bytes));
+      return absl::OkStatus();
+    }
+  }
+  LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[task_index].name, ": model ",
+                          digest, " can't be used, it is trained anew: ", status.ToString()));
+  state_.SetRanker(task_index, nullptr);
+  return absl::OkStatus();
+}
+
+void JobRunner::Start() {
+  TESSERA_CHECK(!thread_.joinable());
+  thread_ = std::thread([this] {
+    while (!stop_requested_ && Step()) inbox_->Wait(kPoll);
+  });
+}
+
+void JobRunner::Stop() {
+  stop_requested_ = true;
+  inbox_->Wake();
+  Wait();
+}
+
+void JobRunner::Wait() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void JobRunner::Cancel() {
+  cancel_requested_ = true;
+  inbox_->Wake();
+}
+
+std::shared_ptr<const JobProgress> JobRunner::Progress() const {
+  absl::MutexLock lock(&progress_mutex_);
+  return progress_;
+}
+
+bool JobRunner::Step() {
+  if (ended_) return false;
+  if (absl::Status status = Advance(); !status.ok()) {
+    Finish(db::JobState::kFailed, std::string(status.message()));
+  }
+  Publish();
+  return !ended_;
+}
+
+absl::Status JobRunner::Advance() {
+  TESSERA_RETURN_IF_ERROR(Settle(inbox_->Drain()));
+  if (cancel_requested_ && !state_.cancelled()) {
+    TESSERA_RETURN_IF_ERROR(Log({}, {NewEvent(db::EventKind::kCancel, -1)}));
+  }
+  if (state_.cancelled()) {
+    Finish(db::JobState::kCancelled, "cancelled");
+    return absl::OkStatus();
+  }
+  const double limit = job_.options.max_seconds;
+  out_of_time_ =
+      limit > 0 && absl::ToDoubleSeconds(parts_.clock.Now() - began_) >= limit;
+  if (!out_of_time_) {
+    StartFits();
+    // What came meanwhile, a model above all, is better known before proposing than after.
+    TESSERA_RETURN_IF_ERROR(Settle(inbox_->Drain()));
+    TESSERA_RETURN_IF_ERROR(Feed());
+  }
+  TESSERA_RETURN_IF_ERROR(CloseFinishedTasks(out_of_time_));
+  bool all_done = true;
+  for (int t = 0; t < state_.task_count(); ++t) all_done = all_done && state_.task(t).done;
+  if (all_done) FinishDone();
+  return absl::OkStatus();
+}
+
+absl::Status JobRunner::Settle(std::vector<Completion> completions) {
+  std::vector<db::Record> records;
+  std::vector<db::Event> events;
+  std::vector<db::Event> given_back;
+  std::vector<Fitted> fits;
+  for (Completion& completion : completions) {
+    if (Fitted* fitted = std::get_if<Fitted>(&completion)) {
+      fits.push_back(std::move(*fitted));
+      continue;
+    }
+    Measured& measured = std::get<Measured>(completion);
+    if (in_flight_.erase(measured.trial) == 0) continue;
+    const int t = state_.trial(measured.trial).task_index;
+    --runs_[t].in_flight;
+    if (state_.task(t).done) continue;
+    if (measured.record.measurement.outcome == db::Outcome::kCancelled) {
+      db::Event event = NewEvent(db::EventKind::kLeaseLost, t);
+      event.trial = measured.trial;
+      given_back.push_back(std::move(event));
+      continue;
+    }
+    db::Record record = AcceptRecord(job_.id, measured.trial, state_.trial(measured.trial),
+                                     job_.tasks[t].Key(), std::move(measured.record));
+    if (record.created == absl::Time()) record.created = parts_.clock.Now();
+    db::Event event = NewEvent(db::EventKind::kResult, t);
+    event.trial = measured.trial;
+    event.outcome = record.measurement.outcome;
+    if (event.outcome == db::Outcome::kOk) {
+      event.cost_seconds = record.measurement.CostSeconds();
+    } else {
+      last_failure_ = record.measurement.reason;
+    }
+    events.push_back(std::move(event));
+    records.push_back(std::move(record));
+  }
+  // The store pairs records with the events at the same place, so results come first.
+  const size_t results = events.size();
+  for (db::Event& event : given_back) events.push_back(std::move(event));
+  if (!events.empty()) {
+    std::vector<std::pair<int64_t, int>> settled;  // trial, task
+    for (const db::Event& event : events) settled.emplace_back(event.trial, event.task_index);
+    TESSERA_RETURN_IF_ERROR(Log(records, std::move(events)));
+    for (const db::Record& record : records) parts_.measurer.Stored(record);
+    for (const auto& [trial, t] : settled) {
+      // What has no result yet goes first.
+      if (!state_.trial(trial).finished) runs_[t].ready.push_front(trial);
+    }
+    const absl::Time now = parts_.clock.Now();
+    for (size_t i = 0; i < results; ++i) {
+      recent_results_.push_back(now);
+      if (recent_results_.size() > kRateWindow) recent_results_.pop_front();
+    }
+  }
+  for (Fitted& fitted : fits) TESSERA_RETURN_IF_ERROR(StoreModel(std::move(fitted)));
+  return absl::OkStatus();
+}
+
+absl::Status JobRunner::StoreModel(Fitted fitted) {
+  TaskRun& run = runs_[fitted.task_index];
+  run.fitting = false;
+  if (!fitted.model.ok()) {
+    run.fit_failed_at = state_.task(fitted.task_index).taught;
+    LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[fitted.task_index].name,
+                            ": fit failed: ", fitted.model.status().ToString()));
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::string> digest = parts_.store.PutBlob(*fitted.model);
+  if (!digest.ok()) return Annotate(digest.status(), absl::StrCat("job ", job_.id, ": model"));
+  db::Event event = NewEvent(db::EventKind::kModelReady, fitted.task_index);
+  event.through_sequence = fitted.through_sequence;
+  event.model = *std::move(digest);
+  TESSERA_RETURN_IF_ERROR(Log({}, {std::move(event)}));
+  // Through the store's bytes even now, so that a resumed job ranks with exactly the same model.
+  return LoadModel(fitted.task_index);
+}
+
+db::Event JobRunner::NewEvent(db::EventKind kind, int task_index) const {
+  db::Event event;
+  event.job_id = job_.id;
+  event.kind = kind;
+  event.task_index = task_index;
+  return event;
+}
+
+// One transaction; the state learns of it when it is on disk.
+absl::Status JobRunner::Log(absl::Span<const db::Record> records, std::vector<db::Event> events) {
+  for (size_t i = 0; i < events.size(); ++i) {
+    events[i].sequence = state_.next_sequence() + static_cast<int64_t>(i);
+  }
+  absl::StatusOr<std::vector<int64_t>> ids = parts_.store.Append(records, events);
+  if (!ids.ok()) return Annotate(ids.status(), absl::StrCat("job ", job_.id, ": log"));
+  for (size_t i = 0; i < events.size(); ++i) {
+    if (i < ids->size()) events[i].record_id = (*ids)[i];
+    TESSERA_RETURN_IF_ERROR(state_.Apply(events[i]));
+  }
+  return absl::OkStatus();
+}
+
+void JobRunner::StartFits() {
+  for (int t = 0; t < state_.task_count(); ++t) {
+    TaskRun& run = runs_[t];
+    if (run.fitting || run.fit_failed_at == state_.task(t).taught) continue;
+    std::optional<FitInput> due = state_.FitDue(t);
+    if (!due) continue;
+    run.fitting = true;
+    parts_.executor.Submit([inbox = inbox_, space = parts_.spaces[t], learner = parts_.learner,
+                            previous = run.model, input = *std::move(due), t] {
+      if (inbox->closed()) return;
+      const auto fit = [&]() -> absl::StatusOr<std::string> {
+        TrainingSet set;
+        set.columns = space->FeatureCount();
+        TESSERA_ASSIGN_OR_RETURN(set.rows, space->Features(input.points));
+        set.targets = input.targets;
+        return learner->Fit(set, previous == nullptr ? std::string_view() : *previous);
+      };
+      inbox->Put(Fitted{t, input.through_sequence, fit()});
+    });
+  }
+}
+
+absl::Status JobRunner::Feed() {
+  std::vector<int> appetite(runs_.size());
+  std::vector<TaskLoad> loads;
+  bool work_left = false;
+  const auto has_work = [&](int t) {
+    const TaskSummary& task = state_.task(t);
+    return !task.done &&
+           (!runs_[t].ready.empty() || (task.proposed < task.budget && !runs_[t].dry));
+  };
+  // Tasks share devices, so every hand-out may change every appetite.
+  while (true) {
+    loads.clear();
+    for (int t = 0; t < state_.task_count(); ++t) {
+      if (!has_work(t)) continue;
+      work_left = true;
+      if (parts_.measurer.Appetite(job_.tasks[t]) <= 0) continue;
+      const TaskSummary& task = state_.task(t);
+      loads.push_back({t, job_.tasks[t].weight, task.budget, task.finished + runs_[t].in_flight,
+                       task.best_seconds});
+    }
+    const int t = scheduler_.Next(loads);
+    if (t < 0) break;
+    if (runs_[t].ready.empty()) {
+      const int64_t first_trial = state_.trial_count();
+      TESSERA_ASSIGN_OR_RETURN(const std::vector<Proposal> proposals,
+                               state_.Propose(t, BatchSize(state_.task(t).budget)));
+      std::vector<db::Event> events;
+      for (const Proposal& proposal : proposals) {
+        db::Event event = NewEvent(db::EventKind::kProposed, t);
+        event.trial = first_trial + static_cast<int64_t>(events.size());
+        event.config = proposal.config;
+        event.trace = proposal.trace;
+        event.loop_hash = HashToHex(proposal.loop_hash);
+        event.explorer = proposal.explorer;
+        events.push_back(std::move(event));
+      }
+      if (events.empty()) {
+        runs_[t].dry = true;
+        continue;
+      }
+      TESSERA_RETURN_IF_ERROR(Log({}, std::move(events)));
+      for (int64_t trial = first_trial; trial < state_.trial_count(); ++trial) {
+        runs_[t].ready.push_back(trial);
+      }
+    }
+    HandOut(t);
+  }
+  starved_ = work_left && in_flight_.empty();
+  return absl::OkStatus();
+}
+
+void JobRunner::HandOut(int task_index) {
+  TaskRun& run = runs_[task_index];
+  const int64_t trial = run.ready.front();
+  run.ready.pop_front();
+  const Trial& state = state_.trial(trial);
+  TrialRequest request;
+  request.job_id = job_.id;
+  request.trial = trial;
+  request.attempt = state.attempts;
+  request.task_index = task_index;
+  request.task = job_.tasks[task_index];
+  request.trace = state.text->trace;
+  request.loop_hash = HashToHex(state.loop_hash);
+  request.config = state.text->config;
+  request.explorer = state.text->explorer;
+  in_flight_.insert(trial);
+  ++run.in_flight;
+  parts_.measurer.Start(request, [inbox = inbox_, trial](db::Record record) {
+    inbox->Put(Measured{trial, std::move(record)});
+  });
+}
+
+absl::Status JobRunner::CloseFinishedTasks(bool out_of_time) {
+  std::vector<db::Event> events;
+  for (int t = 0; t < state_.task_count(); ++t) {
+    const TaskSummary& task = state_.task(t);
+    if (task.done) continue;
+    const bool used_up = task.pending == 0 && (task.proposed >= task.budget || runs_[t].dry);
+    if (used_up || out_of_time) events.push_back(NewEvent(db::EventKind::kTaskDone, t));
+  }
+  return events.empty() ? absl::OkStatus() : Log({}, std::move(events));
+}
+
+void JobRunner::FinishDone() {
+  int finished = 0;
+  int planned = 0;
+  std::vector<std::string> without;
+  for (int t = 0; t < state_.task_count(); ++t) {
+    const TaskSummary& task = state_.task(t);
+    finished += task.finished;
+    planned += task.budget;
+    if (task.budget > 0 && task.best_trial < 0) without.push_back(job_.tasks[t].name);
+  }
+  std::string message;
+  if (out_of_time_) {
+    message = absl::StrFormat("stopped after %g s (max_seconds) with %d of %d trials",
+                              job_.options.max_seconds, finished, planned);
+  }
+  if (!without.empty()) {
+    if (!message.empty()) message += "; ";
+    absl::StrAppend(&message, "no trial succeeded for ", absl::StrJoin(without, ", "));
+    if (!last_failure_.empty()) absl::StrAppend(&message, "; last failure: ", last_failure_);
+  }
+  const bool nothing = !without.empty() && static_cast<int>(without.size()) == state_.task_count();
+  Finish(nothing ? db::JobState::kFailed : db::JobState::kDone, std::move(message));
+}
+
+void JobRunner::Finish(db::JobState state, std::string message) {
+  ended_ = true;
+  inbox_->Close();
+  parts_.measurer.Abandon(job_.id);
+  job_.state = state;
+  job_.message = std::move(message);
+  absl::Status status = parts_.store.SetJobState(job_.id, state, job_.message);
+  if (!status.ok()) {
+    LogError(absl::StrCat("job ", job_.id, " ended as ", std::string(db::ToString(state)), " (", job_.message,
+                          "), which could not be stored: ", status.ToString()));
+  }
+}
+
+void JobRunner::Publish() {
+  auto progress = std::make_shared<JobProgress>();
+  progress->job_id = job_.id;
+  progress->state = job_.state;
+  progress->message = job_.message;
+  progress->starved = starved_ && !ended_;
+  int left = 0;
+  for (int t = 0; t < state_.task_count(); ++t) {
+    const TaskSummary& task = state_.task(t);
+    progress->tasks.push_back({job_.tasks[t].name, task.budget, task.proposed, runs_[t].in_flight,
+                               task.finished, task.done, task.best_seconds, task.best_trace,
+                               task.best_config, task.best_record_id, task.outcomes,
+                               !task.model.empty()});
+    if (!task.done) left += task.budget - task.finished;
+  }
+  const absl::Time now = parts_.clock.Now();
+  progress->elapsed_seconds = absl::ToDoubleSeconds(now - began_);
+  if (recent_results_.size() > 1) {
+    const double window = absl::ToDoubleSeconds(now - recent_results_.front());
+    if (window > 0) {
+      progress->trials_per_second = static_cast<double>(recent_results_.size() - 1) / window;
+      progress->eta_seconds = left / progress->trials_per_second;
+    }
+  }
+  if (left == 0) progress->eta_seconds = 0;
+  absl::MutexLock lock(&progress_mutex_);
+  progress_ = std::move(progress);
+}
+
+}  // namespace tessera::tuner

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "db/record/store.h"
+#include "tuner/executor.h"
+#include "tuner/inbox.h"
+#include "tuner/learner.h"
+#include "tuner/measurer.h"
+#include "tuner/progress.h"
+#include "tuner/state.h"
+#include "tuner/task_scheduler.h"
+
+namespace tessera::tuner {
+
+// What a runner works with. The references outlive the runner.
+struct JobParts {
+  std::vector<std::shared_ptr<const SearchSpace>> spaces;  // one a task
+  std::shared_ptr<const Learner> learner;
+  db::Store& store;
+  Measurer& measurer;
+  Executor& executor;  // fits models
+  Clock& clock;
+};
+
+// Drives one job: proposes, has measured, logs, learns, until every task has used its budget.
+// Nothing waits for anything else: a result is logged as it comes, devices are fed up to their
+// appetite, models are fitted beside it. Every step that matters is an event in the store before it
+// has any effect, so a runner that is dropped at any point is continued by the next one: trials
+// without a result are handed out again, models are loaded and not trained again.
+//
+// Thread safety: Progress, Cancel and Wake may be called from any thread; the others from one.
+// No lock is held during calls to the store, the measurer or the learner.
+class JobRunner {
+ public:
+  // Folds the job's log. NotFound and DataLoss come from the store and the fold.
+  static absl::StatusOr<std::unique_ptr<JobRunner>> Create(db::Job job, JobParts parts,
+                                                           const SearchOptions& options = {});
+  // Stops; the job stays as it is in the store and can be continued.
+  ~JobRunner();
+  JobRunner(const JobRunner&) = delete;
+  JobRunner& operator=(const JobRunner&) = delete;
+
+  // Runs Step in a thread of its own until the job has ended or Stop is called.
+  void Start();
+  void Stop();
+  // Until the job has ended or the thread was stopped.
+  void Wait();
+
+  // Without Start: one round of log, learn, feed. False once the job has ended. For simulation.
+  bool Step();
+
+  // Ends the job as kCancelled in the next step. Results that come later are dropped.
+  void Cancel();
+  // Looks at the appetite of devices now instead of at the next poll.
+  void Wake() { inbox_->Wake(); }
+
+  std::shared_ptr<const JobProgress> Progress() const;
+
+ private:
+  struct TaskRun {
+    std::deque<int64_t> ready;      // proposed and at nobody's, next first
+    int in_flight = 0;
+    bool fitting = false;
+    int fit_failed_at = -1;         // taught results when the last fit failed
+    bool dry = false;               // the space has no more distinct programs
+    std::shared_ptr<const std::string> model;  // bytes of the latest, empty if none
+  };
+
+  JobRunner(db::Job job, JobParts parts, TuningState state);
+
+  absl::Status Resume();
+  absl::Status LoadModel(int task_index);
+  absl::Status Advance();
+  absl::Status Settle(std::vector<Completion> completions);
+  absl::Status StoreModel(Fitted fitted);
+  absl::Status CloseFinishedTasks(bool out_of_time);
+  absl::Status Feed();
+  void HandOut(int task_index);
+  void StartFits();
+  absl::Status Log(absl::Span<const db::Record> records, std::vector<db::Event> events);
+  db::Event NewEvent(db::EventKind kind, int task_index) const;
+  void Finish(db::JobState state, std::string message);
+  void FinishDone();
+  void Publish();
+
+  db::Job job_;
+  JobParts parts_;
+  TuningState state_;
+  FairScheduler scheduler_;
+  std::vector<TaskRun> runs_;
+  absl::flat_hash_set<int64_t> in_flight_;
+  std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+  absl::Time began_;
+  std::deque<absl::Time> recent_results_;
+  std::string last_failure_;
+  bool starved_ = false;
+  bool ended_ = false;
+  bool out_of_time_ = false;
+  std::atomic<bool> cancel_requested_ = false;
+  std::atomic<bool> stop_requested_ = false;
+  std::thread thread_;
+
+  mutable absl::Mutex progress_mutex_;
+  std::shared_ptr<const JobProgress> progress_ ABSL_GUARDED_BY(progress_mutex_);
+};
+
+}  // namespace tessera::tuner

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace tessera::tuner {
+
+// A trained model. Immutable and thread-safe.
+class Ranker {
+ public:
+  virtual ~Ranker() = default;
+  // One score a row, higher = expected to be faster. `rows` is [n × columns], row-major. The same
+  // bytes and rows give the same scores, bit for bit, on one machine.
+  virtual std::vector<float> Score(absl::Span<const float> rows) const = 0;
+};
+
+struct TrainingSet {
+  int columns = 0;
+  std::vector<float> rows;     // [targets × columns], row-major
+  std::vector<float> targets;  // throughput relative to the best of the task, (0, 1]; failures 0
+};
+
+// Trains and loads models. Thread-safe: fits run beside the search.
+class Learner {
+ public:
+  virtual ~Learner() = default;
+  // Returns the trained model's bytes. `previous` holds the bytes of the task's model so far, which
+  // may be continued, or is empty.
+  virtual absl::StatusOr<std::string> Fit(const TrainingSet& set,
+                                          std::string_view previous) const = 0;
+  // DataLoss or FailedPrecondition for bytes that this build can't read.
+  virtual absl::StatusOr<std::shared_ptr<const Ranker>> Load(std::string_view bytes) const = 0;
+};
+
+}  // namespace tessera::tuner

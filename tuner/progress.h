@@ -1,0 +1,41 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "db/record/record.h"
+#include "tuner/state.h"
+
+namespace tessera::tuner {
+
+struct TaskProgress {
+  std::string name;
+  int budget = 0;              // trials
+  int proposed = 0;
+  int in_flight = 0;           // at the measurer
+  int finished = 0;
+  bool done = false;
+  double best_seconds = 0;     // infinity before the first success
+  std::string best_trace;
+  std::string best_config;
+  int64_t best_record_id = 0;
+  // Results by db::Outcome; an infrastructure failure that is tried again counts too.
+  std::array<int, kOutcomeCount> outcomes{};
+  bool has_model = false;
+};
+
+// A job as it stands. A value that nobody changes.
+struct JobProgress {
+  int64_t job_id = 0;
+  db::JobState state = db::JobState::kQueued;
+  std::string message;         // how it ended
+  std::vector<TaskProgress> tasks;
+  double trials_per_second = 0;   // over the latest 64 results; 0 before the second
+  double elapsed_seconds = 0;     // since the job's first record, over restarts
+  double eta_seconds = -1;        // negative: not known
+  bool starved = false;        // trials are left, none is running, and no device takes any
+};
+
+}  // namespace tessera::tuner

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/rng.h"
+
+namespace tessera::tuner {
+
+// A config as explorers see it: element 0 is the sketch, the others are choices of its knobs. What
+// a number means is the space's business; equal points are the same config.
+using Point = std::vector<int32_t>;
+
+// Stable over platforms and releases. Equal points have equal hashes.
+uint64_t HashPoint(const Point& point);
+
+// What a search walks through for one task: a config space together with its features. Every point
+// that it hands out is valid. Thread-safe; all randomness comes from the caller.
+class SearchSpace {
+ public:
+  virtual ~SearchSpace() = default;
+
+  // Points worth measuring before anything is known, best guess first; may be empty.
+  virtual std::vector<Point> Defaults() const = 0;
+  virtual Point Sample(Rng& rng) const = 0;
+  // A near neighbour: one knob moves a little.
+  virtual Point Mutate(const Point& point, Rng& rng) const = 0;
+
+  // Identity of the program: points of equal loop hash need only one measurement.
+  virtual absl::StatusOr<uint64_t> LoopHash(const Point& point) const = 0;
+  // The self-contained schedule that the point stands for, canonical text.
+  virtual absl::StatusOr<std::string> Trace(const Point& point) const = 0;
+  // Named knobs, and back. Parse fails with InvalidArgument for configs of another space.
+  virtual std::string Config(const Point& point) const = 0;
+  virtual absl::StatusOr<Point> Parse(std::string_view config) const = 0;
+
+  virtual int FeatureCount() const = 0;
+  // Returns [points × FeatureCount()], row-major.
+  virtual absl::StatusOr<std::vector<float>> Features(absl::Span<const Point> points) const = 0;
+};
+
+}  // namespace tessera::tuner

@@ -1,0 +1,328 @@
+#include "tuner/state.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "tuner/batch.h"
+
+namespace tessera::tuner {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr size_t kElites = 16;
+
+bool Teaches(const Trial& trial) {
+  return trial.finished && !trial.point.empty() &&
+         (trial.outcome == db::Outcome::kOk || db::IsCandidateFailure(trial.outcome));
+}
+
+absl::Status Broken(const db::Event& event, absl::string_view what) {
+  return absl::DataLossError(
+      absl::StrCat("event ", event.sequence, " of job ", event.job_id, ": ", what));
+}
+
+}  // namespace
+
+absl::StatusOr<TuningState> TuningState::Create(
+    const db::Job& job, std::vector<std::shared_ptr<const SearchSpace>> spaces,
+    const SearchOptions& options) {
+  if (spaces.size() != job.tasks.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " has ", job.tasks.size(),
+                                                   " tasks but ", spaces.size(), " spaces"));
+  }
+  TuningState state;
+  state.seed_ = job.options.seed;
+  state.options_ = options;
+  for (std::shared_ptr<const SearchSpace>& space : spaces) {
+    TaskState task;
+    task.space = std::move(space);
+    TESSERA_ASSIGN_OR_RETURN(task.explorer, MakeExplorer(job.options.explorer));
+    task.summary.budget = std::max(0, job.options.trials_per_task);
+    task.summary.best_seconds = kInfinity;
+    state.tasks_.push_back(std::move(task));
+  }
+  return state;
+}
+
+absl::Status TuningState::Apply(const db::Event& event) {
+  if (event.sequence != last_sequence_ + 1) {
+    return Broken(event, absl::StrCat("expected sequence ", last_sequence_ + 1));
+  }
+  const bool names_task = event.kind != db::EventKind::kCancel;
+  if (names_task && (event.task_index < 0 || event.task_index >= task_count())) {
+    return Broken(event, absl::StrCat("task ", event.task_index, " is not in [0, ", task_count(),
+                                      ")"));
+  }
+  switch (event.kind) {
+    case db::EventKind::kProposed:
+      TESSERA_RETURN_IF_ERROR(ApplyProposed(event));
+      break;
+    case db::EventKind::kResult:
+      TESSERA_RETURN_IF_ERROR(ApplyResult(event));
+      break;
+    case db::EventKind::kModelReady: {
+      TaskState& task = tasks_[event.task_index];
+      task.summary.model = event.model;
+      task.ranker = nullptr;
+      task.ranker_missing = true;
+      task.trained_on = 0;
+      for (int64_t number : task.trials) {
+        const Trial& trial = trials_[number];
+        task.trained_on += Teaches(trial) && trial.result_sequence <= event.through_sequence;
+      }
+      break;
+    }
+    case db::EventKind::kLeaseLost:
+      // The trial is pending as before; who hands out trials reads that from here.
+      TESSERA_RETURN_IF_ERROR(CheckTrial(event));
+      break;
+    case db::EventKind::kTaskDone:
+      tasks_[event.task_index].summary.done = true;
+      break;
+    case db::EventKind::kCancel:
+      cancelled_ = true;
+      break;
+    default:
+      return Broken(event, absl::StrCat("kind ", static_cast<int>(event.kind), " is not known"));
+  }
+  last_sequence_ = event.sequence;
+  return absl::OkStatus();
+}
+
+absl::Status TuningState::CheckTrial(const db::Event& event) const {
+  if (event.trial < 0 || event.trial >= trial_count()) {
+    return Broken(event, absl::StrCat("trial ", event.trial, " was never proposed"));
+  }
+  if (trials_[event.trial].task_index != event.task_index) {
+    return Broken(event, absl::StrCat("trial ", event.trial, " belongs to task ",
+                                      trials_[event.trial].task_index, ", not ",
+                                      event.task_index));
+  }
+  if (trials_[event.trial].finished) {
+    return Broken(event, absl::StrCat("trial ", event.trial, " already has a result"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TuningState::ApplyProposed(const db::Event& event) {
+  if (event.trial != trial_count()) {
+    return Broken(event, absl::StrCat("proposes trial ", event.trial, ", expected ",
+                                      trial_count()));
+  }
+  absl::StatusOr<uint64_t> loop_hash = HashFromHex(event.loop_hash);
+  if (!loop_hash.ok()) return Broken(event, loop_hash.status().message());
+
+  TaskState& task = tasks_[event.task_index];
+  Trial trial;
+  trial.task_index = event.task_index;
+  trial.loop_hash = *loop_hash;
+  trial.cost_seconds = kInfinity;
+  // A log outlives the numbering of a space: such a trial is still measured by its trace and
+  // never proposed again, but nothing is learned from it.
+  if (absl::StatusOr<Point> point = task.space->Parse(event.config); point.ok()) {
+    trial.point = *std::move(point);
+    task.points.insert(HashPoint(trial.point));
+  }
+  trial.text = std::make_unique<TrialText>(TrialText{event.config, event.trace, event.explorer});
+  task.loop_hashes.insert(trial.loop_hash);
+  task.trials.push_back(event.trial);
+  ++task.summary.proposed;
+  ++task.summary.pending;
+  trials_.push_back(std::move(trial));
+  return absl::OkStatus();
+}
+
+absl::Status TuningState::ApplyResult(const db::Event& event) {
+  TESSERA_RETURN_IF_ERROR(CheckTrial(event));
+  if (event.outcome == db::Outcome::kOk &&
+      !(std::isfinite(event.cost_seconds) && event.cost_seconds > 0)) {
+    return Broken(event, absl::StrCat("cost ", event.cost_seconds, " s is not a positive time"));
+  }
+  Trial& trial = trials_[event.trial];
+  ++tasks_[trial.task_index].summary.outcomes[static_cast<int>(event.outcome) % kOutcomeCount];
+  if (event.outcome == db::Outcome::kInfrastructure && ++trial.attempts < options_.max_attempts) {
+    return absl::OkStatus();  // still pending
+  }
+  Finish(trial, event.trial, event);
+  return absl::OkStatus();
+}
+
+void TuningState::Finish(Trial& trial, int64_t number, const db::Event& event) {
+  TaskState& task = tasks_[trial.task_index];
+  TaskSummary& summary = task.summary;
+  trial.finished = true;
+  trial.outcome = event.outcome;
+  trial.result_sequence = event.sequence;
+  if (event.outcome == db::Outcome::kOk) trial.cost_seconds = event.cost_seconds;
+  ++summary.finished;
+  --summary.pending;
+
+  if (trial.cost_seconds < summary.best_seconds) {
+    summary.best_seconds = trial.cost_seconds;
+    summary.best_trial = number;
+    summary.best_record_id = event.record_id;
+    summary.best_trace = std::move(trial.text->trace);
+    summary.best_config = std::move(trial.text->config);
+  }
+  trial.text = nullptr;
+  if (!Teaches(trial)) return;
+
+  ++summary.taught;
+  if (trial.outcome == db::Outcome::kOk) {
+    const auto slower = [this](double cost, int64_t other) {
+      return cost < trials_[other].cost_seconds;
+    };
+    task.elites.insert(
+        std::upper_bound(task.elites.begin(), task.elites.end(), trial.cost_seconds, slower),
+        number);
+    if (task.elites.size() > kElites) task.elites.pop_back();
+  }
+  const double share =
+      std::min(1.0, static_cast<double>(summary.finished) / std::max(1, summary.budget));
+  task.explorer->Observe({trial.point, trial.outcome == db::Outcome::kOk, trial.cost_seconds, share},
+                         Rng(seed_).Fork(absl::StrCat("observe/", number)));
+}
+
+absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int count) const {
+  const TaskState& task = tasks_[task_index];
+  if (task.ranker_missing) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "task ", task_index, ": model ", task.summary.model, " has to be loaded before proposing"));
+  }
+  count = std::min(count, task.summary.budget - task.summary.proposed);
+  if (count <= 0 || task.summary.done || cancelled_) return std::vector<Proposal>();
+  Rng rng = Rng(seed_).Fork(absl::StrCat("propose/", task_index, "/", task.summary.proposed));
+
+  std::vector<Proposal> proposals;
+  absl::flat_hash_set<uint64_t> batch_hashes;
+  const auto is_new = [&](uint64_t loop_hash) {
+    return !task.loop_hashes.contains(loop_hash) && !batch_hashes.contains(loop_hash);
+  };
+  const auto add = [&](const Point& point, uint64_t loop_hash,
+                       std::string_view explorer) -> absl::Status {
+    TESSERA_ASSIGN_OR_RETURN(std::string trace, task.space->Trace(point));
+    batch_hashes.insert(loop_hash);
+    proposals.push_back(
+        {task.space->Config(point), std::move(trace), loop_hash, std::string(explorer)});
+    return absl::OkStatus();
+  };
+  const auto full = [&] { return static_cast<int>(proposals.size()) >= count; };
+
+  const std::vector<Point> defaults = task.space->Defaults();
+  if (task.summary.proposed < static_cast<int>(defaults.size())) {
+    for (const Point& point : defaults) {
+      if (full()) break;
+      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, task.space->LoopHash(point));
+      if (is_new(loop_hash)) TESSERA_RETURN_IF_ERROR(add(point, loop_hash, "default"));
+    }
+  }
+
+  int explored = 0;  // slots that are the explorer's, not ε's
+  for (int slot = static_cast<int>(proposals.size()); slot < count; ++slot) {
+    explored += !rng.Chance(options_.epsilon);
+  }
+  const bool informed = task.explorer->UsesModel() && task.ranker != nullptr;
+  if (informed && explored > 0) {
+    std::vector<Point> elites;
+    for (int64_t number : task.elites) elites.push_back(trials_[number].point);
+    std::vector<Candidate> pool;
+    std::vector<uint64_t> pool_hashes;
+    absl::flat_hash_set<uint64_t> in_pool;
+    const int wanted = explored * options_.pool_factor;
+    for (Candidate& candidate : task.explorer->Explore(
+             {*task.space, task.ranker.get(), elites, task.points}, 2 * wanted, rng)) {
+      if (static_cast<int>(pool.size()) >= wanted) break;
+      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, task.space->LoopHash(candidate.point));
+      if (!is_new(loop_hash) || !in_pool.insert(loop_hash).second) continue;
+      pool.push_back(std::move(candidate));
+      pool_hashes.push_back(loop_hash);
+    }
+    std::vector<Point> in_flight;
+    for (int64_t number : PendingTrials(task_index)) {
+      if (!trials_[number].point.empty()) in_flight.push_back(trials_[number].point);
+    }
+    for (int index : SelectBatch(pool, explored, in_flight, options_.diversity)) {
+      TESSERA_RETURN_IF_ERROR(add(pool[index].point, pool_hashes[index], task.explorer->Name()));
+    }
+  }
+
+  // Whatever is left: ε's share, everything before the first model, and what the explorer did not
+  // find.
+  const int max_draws = 64 + 32 * count;
+  for (int draw = 0; draw < max_draws && !full(); ++draw) {
+    const Point point = task.space->Sample(rng);
+    if (task.points.contains(HashPoint(point))) continue;
+    TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, task.space->LoopHash(point));
+    if (is_new(loop_hash)) TESSERA_RETURN_IF_ERROR(add(point, loop_hash, "random"));
+  }
+  return proposals;
+}
+
+std::string TuningState::MissingModel(int task_index) const {
+  const TaskState& task = tasks_[task_index];
+  return task.ranker_missing ? task.summary.model : std::string();
+}
+
+void TuningState::SetRanker(int task_index, std::shared_ptr<const Ranker> ranker) {
+  TaskState& task = tasks_[task_index];
+  task.ranker_missing = false;
+  if (ranker == nullptr) {
+    task.summary.model.clear();
+    task.trained_on = 0;
+  }
+  task.ranker = std::move(ranker);
+}
+
+std::optional<FitInput> TuningState::FitDue(int task_index) const {
+  const TaskState& task = tasks_[task_index];
+  const TaskSummary& summary = task.summary;
+  // A model that no proposal will be made with is not trained.
+  if (!task.explorer->UsesModel() || summary.done || summary.proposed >= summary.budget) return {};
+  if (summary.best_trial < 0) return {};
+  const double growth = std::max<double>(options_.first_fit, task.trained_on * options_.refit_growth);
+  if (summary.taught - task.trained_on < growth) return {};
+  FitInput input;
+  input.through_sequence = last_sequence_;
+  for (int64_t number : task.trials) {
+    const Trial& trial = trials_[number];
+    if (!Teaches(trial)) continue;
+    input.points.push_back(trial.point);
+    // x ÷ infinity: failures are 0.
+    input.targets.push_back(static_cast<float>(summary.best_seconds / trial.cost_seconds));
+  }
+  return input;
+}
+
+std::vector<int64_t> TuningState::PendingTrials(int task_index) const {
+  std::vector<int64_t> pending;
+  const TaskState& task = tasks_[task_index];
+  // Pending trials are the recent ones: stop once all have been found.
+  for (auto it = task.trials.rbegin(); it != task.trials.rend(); ++it) {
+    if (static_cast<int>(pending.size()) == task.summary.pending) break;
+    if (!trials_[*it].finished) pending.push_back(*it);
+  }
+  std::reverse(pending.begin(), pending.end());
+  return pending;
+}
+
+size_t TuningState::MemoryBytes() const {
+  size_t bytes = trials_.capacity() * sizeof(Trial);
+  for (const Trial& trial : trials_) {
+    bytes += trial.point.capacity() * sizeof(Point::value_type);
+    if (trial.text != nullptr) {
+      bytes += sizeof(TrialText) + trial.text->config.capacity() + trial.text->trace.capacity() +
+               trial.text->explorer.capacity();
+    }
+  }
+  for (const TaskState& task : tasks_) {
+    bytes += sizeof(TaskState) + task.trials.capacity() * sizeof(int64_t) +
+             (task.loop_hashes.capacity() + task.points.capacity()) * (sizeof(uint64_t) + 1) +
+             task.summary.best_trace.capacity() + task.summary.best_config.capacity();
+  }
+  return bytes;
+}
+
+}  // namespace tessera::tuner

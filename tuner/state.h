@@ -1,0 +1,148 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "db/record/record.h"
+#include "tuner/explorer.h"
+#include "tuner/learner.h"
+#include "tuner/search_space.h"
+
+namespace tessera::tuner {
+
+inline constexpr int kOutcomeCount = 8;
+
+// What the search may be turned by. Part of the state: the same log under other options gives
+// other proposals.
+struct SearchOptions {
+  double epsilon = 0.08;     // share of uniformly random proposals
+  double diversity = 0.4;    // weight of new knob values against score in a batch
+  int pool_factor = 4;       // candidates an explorer is asked for, a proposal
+  int max_attempts = 3;      // infrastructure failures until a trial is given up
+  int first_fit = 8;         // results before the first model
+  double refit_growth = 0.25;  // a refit is due when results grew by this share (at least first_fit)
+};
+
+// A trial's texts, kept until its result is known.
+struct TrialText {
+  std::string config, trace, explorer;
+};
+
+struct Trial {
+  int task_index = 0;
+  Point point;               // empty if the config is no longer one of the space's
+  uint64_t loop_hash = 0;
+  bool finished = false;     // has a result, or was given up
+  db::Outcome outcome = db::Outcome::kInfrastructure;
+  int attempts = 0;          // infrastructure failures
+  double cost_seconds = 0;   // infinity unless kOk
+  int64_t result_sequence = 0;
+  std::unique_ptr<TrialText> text;  // null when finished
+};
+
+struct Proposal {
+  std::string config;
+  std::string trace;
+  uint64_t loop_hash = 0;
+  std::string explorer;      // "default", "random", or the explorer's name
+};
+
+// What a model is to be trained on: the taught results up to a sequence number.
+struct FitInput {
+  int64_t through_sequence = 0;
+  std::vector<Point> points;
+  std::vector<float> targets;  // as TrainingSet
+};
+
+// What is known about one task.
+struct TaskSummary {
+  int budget = 0;
+  int proposed = 0;
+  int finished = 0;
+  int pending = 0;           // proposed − finished
+  int taught = 0;            // results that models may learn from
+  bool done = false;         // the log says so
+  double best_seconds = 0;   // infinity before the first success
+  std::string best_trace;
+  std::string best_config;
+  int64_t best_record_id = 0;
+  int64_t best_trial = -1;
+  std::array<int, kOutcomeCount> outcomes{};  // finished trials and infrastructure failures
+  std::string model;         // digest, empty before the first
+};
+
+// The search of one job as a fold over its event log (architecture, decision 8). Nothing else
+// enters: the same job, spaces, options and events give the same proposals, bit for bit, whether
+// the events came from devices, from the store after a restart, or from a recording.
+// Invariants: trials are numbered from 0 in log order; no loop hash is proposed twice in a task;
+// memory a trial is bounded (texts go when the result comes). Thread-compatible.
+class TuningState {
+ public:
+  // One space a task. InvalidArgument for an unknown explorer or a wrong number of spaces.
+  static absl::StatusOr<TuningState> Create(
+      const db::Job& job, std::vector<std::shared_ptr<const SearchSpace>> spaces,
+      const SearchOptions& options = {});
+
+  // Folds the next event. DataLoss, naming the sequence number and what is wrong, for one that
+  // does not continue the log.
+  absl::Status Apply(const db::Event& event);
+
+  // The next proposals of a task: at most `count`, at most what its budget leaves, all with loop
+  // hashes never proposed before. Fewer, or none, when the space has run dry. A pure function of
+  // the folded log. FailedPrecondition while the task's model has not been set.
+  absl::StatusOr<std::vector<Proposal>> Propose(int task_index, int count) const;
+
+  // The digest of the model that the log names last and that SetRanker has not been called for;
+  // empty if there is none to load.
+  std::string MissingModel(int task_index) const;
+  // Null: the model can't be read; the task goes on without and a refit is due.
+  void SetRanker(int task_index, std::shared_ptr<const Ranker> ranker);
+  // What to fit on now, if enough has been learned since the last model.
+  std::optional<FitInput> FitDue(int task_index) const;
+
+  int task_count() const { return static_cast<int>(tasks_.size()); }
+  const TaskSummary& task(int task_index) const { return tasks_[task_index].summary; }
+  int64_t trial_count() const { return static_cast<int64_t>(trials_.size()); }
+  const Trial& trial(int64_t trial) const { return trials_[trial]; }
+  std::vector<int64_t> PendingTrials(int task_index) const;  // ascending
+  int64_t next_sequence() const { return last_sequence_ + 1; }
+  bool cancelled() const { return cancelled_; }
+
+  // Bytes held on the heap, estimated from below.
+  size_t MemoryBytes() const;
+
+ private:
+  struct TaskState {
+    std::shared_ptr<const SearchSpace> space;
+    std::unique_ptr<Explorer> explorer;
+    std::shared_ptr<const Ranker> ranker;
+    bool ranker_missing = false;
+    int trained_on = 0;               // taught results that the model has seen
+    std::vector<int64_t> trials;
+    std::vector<int64_t> elites;      // fastest trials, fastest first
+    absl::flat_hash_set<uint64_t> loop_hashes;
+    absl::flat_hash_set<uint64_t> points;
+    TaskSummary summary;
+  };
+
+  TuningState() = default;
+  absl::Status ApplyProposed(const db::Event& event);
+  absl::Status ApplyResult(const db::Event& event);
+  void Finish(Trial& trial, int64_t number, const db::Event& event);
+  absl::Status CheckTrial(const db::Event& event) const;
+
+  uint64_t seed_ = 0;
+  SearchOptions options_;
+  std::vector<TaskState> tasks_;
+  std::vector<Trial> trials_;
+  int64_t last_sequence_ = 0;
+  bool cancelled_ = false;
+};
+
+}  // namespace tessera::tuner
