@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that Tessera builds with. Does nothing where all are present.
+# --tests adds what only the tests need (cross compilers, an emulator).
+set -euo pipefail
+
+packages=(
+  g++ cmake ninja-build ccache pkg-config git python3
+  llvm-19-dev liblld-19-dev libzstd-dev zlib1g-dev
+  libxgboost-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
+  libabsl-dev libsqlite3-dev libspdlog-dev libsodium-dev
+  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev catch2
+)
+if [ "${1:-}" = "--tests" ]; then
+  packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  if ! dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -q '^installed$'; then
+    missing+=("$package")
+  fi
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+sudo=""
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || {
+    echo "install_deps: missing packages: ${missing[*]}; run this as root, or install them" >&2
+    exit 1
+  }
+  sudo=sudo
+fi
+echo "installing ${#missing[@]} Debian packages: ${missing[*]}"
+$sudo apt-get update -qq
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+  "${missing[@]}" >/dev/null
