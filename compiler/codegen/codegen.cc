@@ -1,0 +1,156 @@
+#include "compiler/codegen/codegen.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "compiler/codegen/function_emitter.h"
+#include "compiler/codegen/object_symbols.h"
+#include "compiler/codegen/target_machine.h"
+#include "compiler/codegen/workspace_plan.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/PassManager.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/SmallVectorMemoryBuffer.h"
+#include "llvm/Transforms/Scalar/EarlyCSE.h"
+#include "llvm/Transforms/Scalar/InstSimplifyPass.h"
+#include "llvm/Transforms/Scalar/SROA.h"
+#include "llvm/Transforms/Scalar/SimplifyCFG.h"
+
+namespace tessera::codegen {
+namespace {
+
+std::string SymbolOf(const std::string& name) {
+  std::string symbol = name.empty() ? "kernel" : name;
+  for (char& c : symbol) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return absl::ascii_isdigit(static_cast<unsigned char>(symbol[0])) ? absl::StrCat("_", symbol)
+                                                                    : symbol;
+}
+
+// The kernel unpacks its buffers and calls a body whose parameters are known not to overlap.
+absl::Status EmitKernel(const ir::Program& program, ModuleState& state) {
+  llvm::LLVMContext& context = state.module.getContext();
+  llvm::Type* pointer = llvm::PointerType::getUnqual(context);
+  const size_t count = program.params.size();
+  llvm::Function* kernel = state.MakeFunction(state.kernel, {pointer, pointer, pointer}, true);
+  llvm::Function* body = state.MakeFunction(
+      state.kernel + ".body", std::vector<llvm::Type*>(count + 3, pointer), false);
+  body->addFnAttr(llvm::Attribute::NoInline);
+  for (size_t i = 0; i < count + 2; ++i) {
+    llvm::AttrBuilder attributes(context);
+    attributes.addAttribute(llvm::Attribute::NoAlias);
+    attributes.addAlignmentAttr(64);
+    body->addParamAttrs(static_cast<unsigned>(i), attributes);
+  }
+
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context, "entry", kernel));
+  std::vector<llvm::Value*> arguments;
+  for (size_t i = 0; i < count; ++i) {
+    arguments.push_back(
+        b.CreateLoad(pointer, b.CreateConstGEP1_64(pointer, kernel->getArg(0), i)));
+  }
+  arguments.push_back(kernel->getArg(1));
+  arguments.push_back(
+      b.CreateConstGEP1_64(b.getInt8Ty(), kernel->getArg(1),
+                           static_cast<uint64_t>(state.plan.shared_bytes)));
+  arguments.push_back(kernel->getArg(2));
+  b.CreateCall(body, arguments);
+  b.CreateRetVoid();
+
+  FunctionEmitter emitter(state, body);
+  for (size_t i = 0; i < count; ++i) {
+    emitter.BindBuffer(program.params[i].get(), body->getArg(static_cast<unsigned>(i)));
+  }
+  const auto last = static_cast<unsigned>(count);
+  emitter.SetWorkspace({body->getArg(last), body->getArg(last + 1), body->getArg(last + 2)});
+  emitter.Emit(program.body);
+  emitter.Return();
+  return state.status;
+}
+
+// Promotion of register tiles, common subexpressions, tidy control flow; nothing that changes
+// loops or vectors.
+void Optimise(llvm::Module& module, llvm::TargetMachine& machine) {
+  llvm::LoopAnalysisManager loop_analyses;
+  llvm::FunctionAnalysisManager function_analyses;
+  llvm::CGSCCAnalysisManager scc_analyses;
+  llvm::ModuleAnalysisManager module_analyses;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(module_analyses);
+  builder.registerCGSCCAnalyses(scc_analyses);
+  builder.registerFunctionAnalyses(function_analyses);
+  builder.registerLoopAnalyses(loop_analyses);
+  builder.crossRegisterProxies(loop_analyses, function_analyses, scc_analyses, module_analyses);
+  llvm::FunctionPassManager passes;
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(llvm::SROAPass(llvm::SROAOptions::PreserveCFG));
+  passes.addPass(llvm::EarlyCSEPass());
+  passes.addPass(llvm::InstSimplifyPass());
+  for (llvm::Function& function : module) {
+    if (!function.isDeclaration()) passes.run(function, function_analyses);
+  }
+}
+
+struct Compiled {
+  std::string bytes;
+  std::string symbol;
+  WorkspacePlan plan;
+};
+
+absl::StatusOr<Compiled> Compile(const ir::Program& program, const ir::Target& target,
+                                 llvm::CodeGenFileType file_type) {
+  TESSERA_ASSIGN_OR_RETURN(const MachineDescription description, DescribeMachine(target));
+  TESSERA_ASSIGN_OR_RETURN(llvm::TargetMachine * machine, MachineFor(description));
+  TESSERA_ASSIGN_OR_RETURN(WorkspacePlan plan, PlanWorkspace(program));
+
+  llvm::LLVMContext context;
+  context.setDiscardValueNames(true);
+  llvm::Module module("tessera", context);
+  module.setTargetTriple(description.triple);
+  module.setDataLayout(machine->createDataLayout());
+  module.setPICLevel(llvm::PICLevel::BigPIC);
+  ModuleState state{target, description, plan, module, SymbolOf(program.name), 0, {}};
+  TESSERA_RETURN_IF_ERROR(EmitKernel(program, state));
+  std::string fault;
+  llvm::raw_string_ostream fault_stream(fault);
+  if (llvm::verifyModule(module, &fault_stream)) {
+    return absl::InternalError(absl::StrCat("code generation made invalid LLVM IR: ", fault));
+  }
+  Optimise(module, *machine);
+
+  llvm::SmallVector<char, 0> output;
+  llvm::raw_svector_ostream stream(output);
+  llvm::legacy::PassManager emission;
+  if (machine->addPassesToEmitFile(emission, stream, nullptr, file_type)) {
+    return absl::InternalError("LLVM can't emit files for this target");
+  }
+  emission.run(module);
+  return Compiled{std::string(output.begin(), output.end()), state.kernel, std::move(plan)};
+}
+
+}  // namespace
+
+absl::StatusOr<ObjectCode> GenerateObject(const ir::Program& program, const ir::Target& target) {
+  TESSERA_ASSIGN_OR_RETURN(Compiled compiled,
+                           Compile(program, target, llvm::CodeGenFileType::ObjectFile));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> undefined,
+                           UndefinedSymbols(compiled.bytes));
+  if (!undefined.empty()) {
+    return absl::InternalError(absl::StrCat("kernel ", compiled.symbol,
+                                            " needs library functions: ",
+                                            absl::StrJoin(undefined, ", ")));
+  }
+  return ObjectCode{std::move(compiled.bytes), std::move(compiled.symbol),
+                    compiled.plan.shared_bytes, compiled.plan.private_bytes};
+}
+
+absl::StatusOr<std::string> GenerateAssembly(const ir::Program& program, const ir::Target& target) {
+  TESSERA_ASSIGN_OR_RETURN(Compiled compiled,
+                           Compile(program, target, llvm::CodeGenFileType::AssemblyFile));
+  return std::move(compiled.bytes);
+}
+
+}  // namespace tessera::codegen

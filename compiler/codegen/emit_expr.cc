@@ -1,0 +1,125 @@
+#include "absl/strings/str_cat.h"
+#include "compiler/codegen/function_emitter.h"
+#include "compiler/ir/print.h"
+
+namespace tessera::codegen {
+
+using llvm::Value;
+
+Value* FunctionEmitter::Fail(const ir::Type& type, absl::Status error) {
+  state_.Fail(std::move(error));
+  return llvm::PoisonValue::get(numbers_.ValueType(type));
+}
+
+Value* FunctionEmitter::Emit(const ir::Expr& e) {
+  const ir::Type type = e.type();
+  switch (e->kind) {
+    case ir::ExprKind::kIntImm: return numbers_.Integer(type, e.As<ir::IntImm>()->value);
+    case ir::ExprKind::kFloatImm: return numbers_.Float(type, e.As<ir::FloatImm>()->value);
+    case ir::ExprKind::kVar: {
+      const auto found = vars_.find(e.As<ir::Var>());
+      if (found == vars_.end()) {
+        return Fail(type, absl::InvalidArgumentError(absl::StrCat(
+                              "code generation: variable ", e.As<ir::Var>()->name,
+                              " is not bound by an enclosing loop")));
+      }
+      return found->second.value;
+    }
+    case ir::ExprKind::kBinary: return EmitBinary(*e.As<ir::Binary>());
+    case ir::ExprKind::kNot: return b_.CreateNot(Emit(e.As<ir::Not>()->a));
+    case ir::ExprKind::kSelect: return EmitSelect(*e.As<ir::Select>());
+    case ir::ExprKind::kCast: {
+      const auto* node = e.As<ir::Cast>();
+      return numbers_.Cast(node->value.type(), type, Emit(node->value), node->saturate);
+    }
+    case ir::ExprKind::kLoad: return EmitLoad(*e.As<ir::Load>());
+    case ir::ExprKind::kRamp: return EmitRamp(*e.As<ir::Ramp>());
+    case ir::ExprKind::kBroadcast:
+      return EmitBroadcast(e.As<ir::Broadcast>()->value, type.lanes);
+    case ir::ExprKind::kCall: return EmitCall(*e.As<ir::Call>());
+  }
+  return nullptr;
+}
+
+Value* FunctionEmitter::EmitBinary(const ir::Binary& node) {
+  const ir::Type type = node.a.type();
+  Value* a = Emit(node.a);
+  Value* b = Emit(node.b);
+  const bool divides = node.op == ir::BinaryOp::kDiv || node.op == ir::BinaryOp::kMod;
+  if (divides && type.is_integer() && !llvm::isa<llvm::Constant>(b)) {
+    // The divisor may be zero on lanes that don't count.
+    llvm::Constant* one = llvm::ConstantInt::get(b->getType(), 1);
+    if (mask_.scalar != nullptr) b = b_.CreateSelect(mask_.scalar, b, one);
+    if (mask_.vector != nullptr) b = b_.CreateSelect(mask_.vector, b, one);
+  }
+  return numbers_.Binary(node.op, type, a, b);
+}
+
+// Both sides are computed, each without touching memory where it doesn't count.
+Value* FunctionEmitter::EmitSelect(const ir::Select& node) {
+  Value* condition = Emit(node.condition);
+  if (const auto* known = llvm::dyn_cast<llvm::ConstantInt>(condition)) {
+    return Emit(known->isOne() ? node.if_true : node.if_false);
+  }
+  const bool is_vector = condition->getType()->isVectorTy();
+  const auto side = [&](const ir::Expr& e, bool when) {
+    if (!MayFault(e)) return Emit(e);
+    const Mask outer = mask_;
+    Value* counts = when ? condition : b_.CreateNot(condition);
+    Value*& part = is_vector ? mask_.vector : mask_.scalar;
+    part = part == nullptr ? counts : b_.CreateAnd(part, counts);
+    Value* result = Emit(e);
+    mask_ = outer;
+    return result;
+  };
+  Value* if_true = side(node.if_true, true);
+  Value* if_false = side(node.if_false, false);
+  return b_.CreateSelect(condition, if_true, if_false);
+}
+
+Value* FunctionEmitter::EmitBroadcast(const ir::Expr& value, int lanes) {
+  const Mask outer = mask_;
+  if (mask_.vector != nullptr && MayFault(value)) {
+    Value* any = b_.CreateOrReduce(mask_.vector);
+    mask_.scalar = mask_.scalar == nullptr ? any : b_.CreateAnd(mask_.scalar, any);
+  }
+  mask_.vector = nullptr;
+  Value* scalar = Emit(value);
+  mask_ = outer;
+  return b_.CreateVectorSplat(static_cast<unsigned>(lanes), scalar);
+}
+
+Value* FunctionEmitter::EmitRamp(const ir::Ramp& node) {
+  Value* base = EmitBroadcast(node.base, node.type.lanes);
+  std::vector<llvm::Constant*> steps;
+  const ir::Type element = node.type.Element();
+  for (int i = 0; i < node.type.lanes; ++i) {
+    steps.push_back(numbers_.Integer(element, i * node.stride));
+  }
+  return b_.CreateAdd(base, llvm::ConstantVector::get(steps));
+}
+
+Value* FunctionEmitter::EmitCall(const ir::Call& node) {
+  const ir::Type type = node.type;
+  std::vector<Value*> args;
+  for (const ir::Expr& arg : node.args) args.push_back(Emit(arg));
+  if (node.name == "abs" && args.size() == 1 && type.is_integer()) {
+    if (type.code == ir::TypeCode::kUInt) return args[0];
+    return b_.CreateIntrinsic(llvm::Intrinsic::abs, {args[0]->getType()},
+                              {args[0], b_.getFalse()});
+  }
+  const int arity = VectorMath::Arity(node.name);
+  if (arity == 0 || !type.is_float()) {
+    return Fail(type, absl::UnimplementedError(absl::StrCat(
+                          "code generation: no function \"", node.name, "\" of ",
+                          ir::ToString(type), " on target ", ir::ToString(state_.target))));
+  }
+  if (static_cast<size_t>(arity) != args.size()) {
+    return Fail(type, absl::InvalidArgumentError(
+                          absl::StrCat("code generation: ", node.name, " takes ", arity,
+                                       " arguments, not ", args.size())));
+  }
+  return numbers_.Round(type, math_.Call(node.name, args));
+}
+
+}  // namespace tessera::codegen

@@ -1,0 +1,280 @@
+#include "absl/strings/str_cat.h"
+#include "compiler/codegen/function_emitter.h"
+
+namespace tessera::codegen {
+
+using llvm::Value;
+
+Value* FunctionEmitter::Pointer(const ir::BufferNode& buffer) {
+  const auto found = buffers_.find(&buffer);
+  if (found != buffers_.end()) return found->second;
+  state_.Fail(absl::InvalidArgumentError(absl::StrCat(
+      "code generation: buffer ", buffer.name, " is neither a parameter nor allocated around its use")));
+  return llvm::PoisonValue::get(b_.getPtrTy());
+}
+
+// Of the byte that holds the element.
+Value* FunctionEmitter::Address(const ir::BufferNode& buffer, const LinearIndex& index) {
+  const int bits = buffer.type.bits;
+  if (bits < 8) {
+    Value* bit = b_.CreateMul(IndexValue(index), b_.getInt64(static_cast<uint64_t>(bits)));
+    return b_.CreateGEP(b_.getInt8Ty(), Pointer(buffer), b_.CreateAShr(bit, 3));
+  }
+  const int64_t bytes = bits / 8;
+  Value* pointer = Partial(Pointer(buffer), index, bytes, true);
+  if (index.constant == 0) return pointer;
+  return b_.CreateGEP(b_.getInt8Ty(), pointer,
+                      b_.getInt64(static_cast<uint64_t>(index.constant * bytes)));
+}
+
+// The element's address, or the buffer's start where `mask` is false: reading there is harmless and
+// needs no branch. A constant index is in range anyway.
+Value* FunctionEmitter::GuardedAddress(const ir::BufferNode& buffer, const LinearIndex& index,
+                                       Value* mask) {
+  Value* address = Address(buffer, index);
+  if (mask == nullptr || index.terms.empty()) return address;
+  return b_.CreateSelect(mask, address, Pointer(buffer));
+}
+
+Value* FunctionEmitter::LoadElement(const ir::BufferNode& buffer, const LinearIndex& index,
+                                    Value* mask) {
+  const ir::Type type = buffer.type;
+  Value* address = GuardedAddress(buffer, index, mask);
+  if (type.bits >= 8) {
+    Value* stored = b_.CreateAlignedLoad(numbers_.StorageType(type), address,
+                                         llvm::Align(static_cast<uint64_t>(type.bits / 8)));
+    return numbers_.FromStorage(type, stored);
+  }
+  Value* byte = b_.CreateAlignedLoad(b_.getInt8Ty(), address, llvm::Align(1));
+  Value* bit = b_.CreateMul(IndexValue(index), b_.getInt64(type.bits));
+  Value* shift = b_.CreateTrunc(b_.CreateAnd(bit, 7), b_.getInt8Ty());
+  return b_.CreateTrunc(b_.CreateLShr(byte, shift), numbers_.ValueType(type));
+}
+
+void FunctionEmitter::StoreElement(const ir::BufferNode& buffer, const LinearIndex& index,
+                                   Value* value, bool streaming) {
+  const ir::Type type = buffer.type;
+  Value* address = Address(buffer, index);
+  if (type.bits >= 8) {
+    auto* store = b_.CreateAlignedStore(numbers_.ToStorage(type, value), address,
+                                        llvm::Align(static_cast<uint64_t>(type.bits / 8)));
+    if (streaming) MarkStreaming(store);
+    return;
+  }
+  Value* byte = b_.CreateAlignedLoad(b_.getInt8Ty(), address, llvm::Align(1));
+  Value* bit = b_.CreateMul(IndexValue(index), b_.getInt64(type.bits));
+  Value* shift = b_.CreateTrunc(b_.CreateAnd(bit, 7), b_.getInt8Ty());
+  Value* hole = b_.CreateNot(b_.CreateShl(b_.getInt8((1u << type.bits) - 1), shift));
+  Value* piece = b_.CreateShl(b_.CreateZExt(value, b_.getInt8Ty()), shift);
+  b_.CreateAlignedStore(b_.CreateOr(b_.CreateAnd(byte, hole), piece), address, llvm::Align(1));
+}
+
+void FunctionEmitter::MarkStreaming(llvm::StoreInst* store) {
+  llvm::LLVMContext& context = state_.module.getContext();
+  store->setMetadata(llvm::LLVMContext::MD_nontemporal,
+                     llvm::MDNode::get(context, llvm::ConstantAsMetadata::get(b_.getInt32(1))));
+  has_streaming_store_ = true;
+}
+
+// Everything that says which lanes count, as one vector; null when all do.
+Value* FunctionEmitter::VectorMaskOf(const ir::Expr& predicate, int lanes) {
+  Value* mask = mask_.vector;
+  const auto add = [&](Value* part) { mask = mask == nullptr ? part : b_.CreateAnd(mask, part); };
+  if (mask_.scalar != nullptr && (predicate || mask != nullptr)) {
+    add(b_.CreateVectorSplat(static_cast<unsigned>(lanes), mask_.scalar));
+  }
+  if (predicate) add(Emit(predicate));
+  return mask;
+}
+
+Value* FunctionEmitter::EmitLoad(const ir::Load& node) {
+  const ir::Expr index = FlatIndex(*node.buffer, node.indices);
+  const int lanes = node.type.lanes;
+  if (lanes > 1) {
+    Value* mask = VectorMaskOf(node.predicate, lanes);
+    Value* value = LoadVector(node, index, mask);
+    return node.predicate ? b_.CreateSelect(mask, value, numbers_.Zero(node.type)) : value;
+  }
+  Value* mask = mask_.scalar;
+  if (!node.predicate) return LoadElement(*node.buffer, Linearise(index), mask);
+  Value* predicate = Emit(node.predicate);
+  mask = mask == nullptr ? predicate : b_.CreateAnd(mask, predicate);
+  // The index may divide by zero or load where the predicate is false.
+  const Mask outer = std::exchange(mask_, Mask{mask, nullptr});
+  Value* value = LoadElement(*node.buffer, Linearise(index), mask);
+  mask_ = outer;
+  return b_.CreateSelect(predicate, value, numbers_.Zero(node.type));
+}
+
+Value* FunctionEmitter::LoadVector(const ir::Load& node, const ir::Expr& index, Value* mask) {
+  const std::optional<RampForm> ramp = AsRamp(index);
+  const bool whole_bytes = node.type.bits >= 8;
+  if (ramp && ramp->stride == 1 && whole_bytes) return LoadContiguous(node, ramp->base, mask);
+  if (ramp && ramp->stride == 0) {
+    Value* any = mask == nullptr ? mask_.scalar : b_.CreateOrReduce(mask);
+    const Mask outer = std::exchange(mask_, Mask{any, nullptr});
+    Value* scalar = LoadElement(*node.buffer, Linearise(ramp->base), any);
+    mask_ = outer;
+    return b_.CreateVectorSplat(node.type.lanes, scalar);
+  }
+  if (ramp && ramp->stride == 2 && whole_bytes && mask == nullptr && mask_.scalar == nullptr) {
+    return LoadStrideTwo(node, ramp->base);
+  }
+  return LoadLanes(node, index, mask);
+}
+
+Value* FunctionEmitter::LoadContiguous(const ir::Load& node, const ir::Expr& base, Value* mask) {
+  const ir::BufferNode& buffer = *node.buffer;
+  const int64_t bytes = node.type.bits / 8;
+  llvm::Type* type = numbers_.StorageType(node.type);
+  const LinearIndex linear = Linearise(base);
+  const llvm::Align alignment = AlignmentOf(linear, bytes);
+  Value* scalar = mask_.scalar;
+  if (mask == nullptr && scalar != nullptr && !linear.terms.empty() &&
+      buffer.StoredBytes() < bytes * node.type.lanes) {
+    // Too small a buffer to read a whole vector from its start.
+    mask = b_.CreateVectorSplat(node.type.lanes, scalar);
+  }
+  Value* stored;
+  if (mask == nullptr) {
+    stored = b_.CreateAlignedLoad(type, GuardedAddress(buffer, linear, scalar), alignment);
+  } else {
+    stored = b_.CreateMaskedLoad(type, Address(buffer, linear), alignment, mask,
+                                 llvm::Constant::getNullValue(type));
+  }
+  return numbers_.FromStorage(node.type, stored);
+}
+
+// Two whole vectors that together cover the 2n - 1 elements exactly, then one shuffle.
+Value* FunctionEmitter::LoadStrideTwo(const ir::Load& node, const ir::Expr& base) {
+  const int lanes = node.type.lanes;
+  const int64_t bytes = node.type.bits / 8;
+  llvm::Type* type = numbers_.StorageType(node.type);
+  LinearIndex linear = Linearise(base);
+  Value* low = b_.CreateAlignedLoad(type, Address(*node.buffer, linear), AlignmentOf(linear, bytes));
+  linear.constant += lanes - 1;
+  Value* high =
+      b_.CreateAlignedLoad(type, Address(*node.buffer, linear), AlignmentOf(linear, bytes));
+  llvm::SmallVector<int, 64> picks;
+  for (int i = 0; i < lanes; ++i) {
+    picks.push_back(2 * i < lanes ? 2 * i : lanes + 2 * i - (lanes - 1));
+  }
+  return numbers_.FromStorage(node.type, b_.CreateShuffleVector(low, high, picks));
+}
+
+Value* FunctionEmitter::LoadLanes(const ir::Load& node, const ir::Expr& index, Value* mask) {
+  const ir::BufferNode& buffer = *node.buffer;
+  const int lanes = node.type.lanes;
+  const std::optional<RampForm> ramp = AsRamp(index);
+  LinearIndex linear;
+  Value* positions = nullptr;
+  if (ramp) {
+    linear = Linearise(ramp->base);
+  } else {
+    const Mask outer = std::exchange(mask_, Mask{mask_.scalar, mask});
+    positions = Emit(index);
+    mask_ = outer;
+    if (!positions->getType()->getScalarType()->isIntegerTy(64)) {
+      llvm::Type* wide = llvm::FixedVectorType::get(b_.getInt64Ty(), static_cast<unsigned>(lanes));
+      positions = index.type().code == ir::TypeCode::kUInt ? b_.CreateZExt(positions, wide)
+                                                           : b_.CreateSExt(positions, wide);
+    }
+  }
+  Value* result = llvm::PoisonValue::get(numbers_.ValueType(node.type));
+  constexpr int kHere = std::numeric_limits<int>::max();
+  for (int i = 0; i < lanes; ++i) {
+    LinearIndex lane = linear;
+    if (ramp) {
+      lane.constant += i * ramp->stride;
+    } else {
+      lane.terms.push_back({b_.CreateExtractElement(positions, static_cast<uint64_t>(i)), 1, kHere, 1});
+    }
+    Value* counts = mask == nullptr ? mask_.scalar
+                                    : b_.CreateExtractElement(mask, static_cast<uint64_t>(i));
+    result = b_.CreateInsertElement(result, LoadElement(buffer, lane, counts),
+                                    static_cast<uint64_t>(i));
+  }
+  return result;
+}
+
+void FunctionEmitter::EmitStore(const ir::Store& node) {
+  if (!node.predicate) return StoreTo(node, Emit(node.value), nullptr);
+  Value* predicate = Emit(node.predicate);
+  if (predicate->getType()->isVectorTy()) {
+    mask_ = {nullptr, predicate};
+    Value* value = Emit(node.value);
+    mask_ = {};
+    return StoreTo(node, value, predicate);
+  }
+  llvm::BasicBlock* then_block = NewBlock("store");
+  llvm::BasicBlock* join = NewBlock("join");
+  b_.CreateCondBr(predicate, then_block, join);
+  b_.SetInsertPoint(then_block);
+  StoreTo(node, Emit(node.value), nullptr);
+  b_.CreateBr(join);
+  b_.SetInsertPoint(join);
+}
+
+void FunctionEmitter::StoreTo(const ir::Store& node, Value* value, Value* mask) {
+  const ir::BufferNode& buffer = *node.buffer;
+  const ir::Expr index = FlatIndex(buffer, node.indices);
+  const int lanes = node.value.type().lanes;
+  if (lanes == 1 && !index.type().is_vector()) {
+    return StoreElement(buffer, Linearise(index), value, node.streaming);
+  }
+  const ir::Type type = buffer.type.WithLanes(lanes);
+  const std::optional<RampForm> ramp = AsRamp(index);
+  if (ramp && ramp->stride == 1 && type.bits >= 8) {
+    const int64_t bytes = type.bits / 8;
+    const LinearIndex linear = Linearise(ramp->base);
+    const llvm::Align alignment = AlignmentOf(linear, bytes);
+    Value* address = Address(buffer, linear);
+    Value* stored = numbers_.ToStorage(type, value);
+    if (mask != nullptr) {
+      b_.CreateMaskedStore(stored, address, alignment, mask);
+      return;
+    }
+    auto* store = b_.CreateAlignedStore(stored, address, alignment);
+    const auto whole = static_cast<uint64_t>(bytes * lanes);
+    if (node.streaming && alignment.value() >= std::min<uint64_t>(whole, 64)) MarkStreaming(store);
+    return;
+  }
+  Value* positions = nullptr;
+  LinearIndex linear;
+  if (ramp) {
+    linear = Linearise(ramp->base);
+  } else {
+    mask_ = {nullptr, mask};
+    positions = Emit(index);
+    mask_ = {};
+  }
+  constexpr int kHere = std::numeric_limits<int>::max();
+  for (int i = 0; i < lanes; ++i) {
+    const auto lane_number = static_cast<uint64_t>(i);
+    llvm::BasicBlock* join = nullptr;
+    Value* element = b_.CreateExtractElement(value, lane_number);
+    LinearIndex lane = linear;
+    if (ramp) {
+      lane.constant += i * ramp->stride;
+    } else {
+      Value* position = b_.CreateExtractElement(positions, lane_number);
+      position = index.type().code == ir::TypeCode::kUInt
+                     ? b_.CreateZExt(position, b_.getInt64Ty())
+                     : b_.CreateSExt(position, b_.getInt64Ty());
+      lane.terms.push_back({position, 1, kHere, 1});
+    }
+    if (mask != nullptr) {
+      llvm::BasicBlock* then_block = NewBlock("store");
+      join = NewBlock("join");
+      b_.CreateCondBr(b_.CreateExtractElement(mask, lane_number), then_block, join);
+      b_.SetInsertPoint(then_block);
+    }
+    StoreElement(buffer, lane, element, node.streaming);
+    if (join != nullptr) {
+      b_.CreateBr(join);
+      b_.SetInsertPoint(join);
+    }
+  }
+}
+
+}  // namespace tessera::codegen
