@@ -123,11 +123,15 @@ absl::StatusOr<Workload> BuildLayerNorm(const Attributes& attributes) {
   const ir::Buffer mean = builder.Compute("mean", rows.wide, {rows.m}, [&](const Indices& axes) {
     return ir::MakeLoad(sum, axes) / Count(rows.wide, rows.n.extent);
   });
+  const ir::Buffer centred =
+      builder.Compute("centred", rows.wide, dims, [&](const Indices& axes) {
+        return wide(axes) - ir::MakeLoad(mean, {axes[0]});
+      });
   const ir::Buffer squares = builder.Reduce(
       "square_sum", rows.wide, {rows.m}, {rows.n}, Combiner::kSum,
       [&](const Indices& axes, const Indices& reduce) {
-        const ir::Expr centred = wide({axes[0], reduce[0]}) - ir::MakeLoad(mean, {axes[0]});
-        return centred * centred;
+        const ir::Expr value = ir::MakeLoad(centred, {axes[0], reduce[0]});
+        return value * value;
       });
   const ir::Buffer inverse =
       builder.Compute("inverse_deviation", rows.wide, {rows.m}, [&](const Indices& axes) {
@@ -138,8 +142,7 @@ absl::StatusOr<Workload> BuildLayerNorm(const Attributes& attributes) {
       });
   const ir::Buffer result =
       builder.Compute("layer_norm", rows.type, dims, [&](const Indices& axes) {
-        const ir::Expr normal = (wide(axes) - ir::MakeLoad(mean, {axes[0]})) *
-                                ir::MakeLoad(inverse, {axes[0]});
+        const ir::Expr normal = ir::MakeLoad(centred, axes) * ir::MakeLoad(inverse, {axes[0]});
         return As(rows.type,
                   normal * ir::MakeLoad(scale, {axes[1]}) + ir::MakeLoad(shift, {axes[1]}));
       });
