@@ -139,6 +139,16 @@ absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
   return layout;
 }
 
+bool IndexIsStoredPosition(const BufferNode& buffer) {
+  if (buffer.shape.size() != 1) return true;
+  int64_t inner = 1;
+  for (auto dim = buffer.layout.rbegin(); dim != buffer.layout.rend(); ++dim) {
+    if (dim->divisor != inner) return false;
+    inner *= dim->extent;
+  }
+  return true;
+}
+
 int64_t StoredOffset(const BufferNode& buffer, const std::vector<int64_t>& index) {
   TESSERA_CHECK(index.size() == buffer.shape.size());
   int64_t offset = 0;

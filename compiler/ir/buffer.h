@@ -58,6 +58,11 @@ std::string LayoutToString(const std::vector<LayoutDim>& layout, const std::vect
 absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
                                                    const std::vector<int64_t>& shape);
 
+// Whether an access with one index names a stored position: after flattening always, and for rank 1
+// unless the layout permutes (then the index is logical; flattening must take a buffer without
+// that layout).
+bool IndexIsStoredPosition(const BufferNode& buffer);
+
 // Stored position of the element at `index` (logical, row-major order of `buffer.shape`).
 int64_t StoredOffset(const BufferNode& buffer, const std::vector<int64_t>& index);
 

@@ -5,7 +5,8 @@
 namespace tessera::ir {
 
 // Walks every node once per occurrence. Override what you look for; call the base to go deeper.
-// Visitors are private to the pass that needs them.
+// Visitors are private to the pass that needs them. (`struct`: evaluate.h's function Evaluate would
+// hide the statement of that name.)
 class Visitor {
  public:
   virtual ~Visitor() = default;

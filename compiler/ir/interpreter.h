@@ -1,0 +1,118 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "compiler/ir/stmt.h"
+
+// A program compiled once to a tree of small objects that run it; evaluate.h is its face. Every
+// object works on one lane at a time, so a vector program runs as its scalar meaning. Internal to
+// this folder.
+
+namespace tessera::ir::interpreter {
+
+// Signed values sign-extended, unsigned ones zero-extended, u64 as its bit pattern.
+class IntCode {
+ public:
+  virtual ~IntCode() = default;
+  virtual int64_t Run(int lane) = 0;
+};
+
+// Values of the expression's type.
+class FloatCode {
+ public:
+  virtual ~FloatCode() = default;
+  virtual double Run(int lane) = 0;
+};
+
+class StmtCode {
+ public:
+  virtual ~StmtCode() = default;
+  virtual void Run() = 0;
+};
+
+// The memory of one buffer. Parameters have no `written`.
+struct Memory {
+  const BufferNode* buffer = nullptr;
+  std::byte* bytes = nullptr;
+  int64_t count = 0;  // stored elements
+  std::vector<std::byte> owned;
+  std::vector<uint8_t> written;  // by element, of an Allocate
+};
+
+// Owns the code and the variables' values, and keeps the first error.
+class Machine {
+ public:
+  bool failed() const { return failed_; }
+  const absl::Status& status() const { return status_; }
+  void Fail(absl::Status status) {
+    if (!failed_) status_ = std::move(status);
+    failed_ = true;
+  }
+  // " (i=3, j=0)": the values of the variables in `e`.
+  std::string ValuesOf(const std::vector<Expr>& exprs) const;
+
+  template <typename Code, typename... Args>
+  Code* Make(Args&&... args) {
+    auto code = std::make_shared<Code>(std::forward<Args>(args)...);
+    Code* raw = code.get();
+    owned_.push_back(std::move(code));
+    return raw;
+  }
+  int64_t* SlotOf(const Var* var);
+  Memory* MemoryOf(const BufferNode* buffer);
+
+ private:
+  bool failed_ = false;
+  absl::Status status_;
+  std::vector<std::shared_ptr<void>> owned_;
+  std::deque<int64_t> values_;
+  absl::flat_hash_map<const Var*, int64_t*> slots_;
+  std::deque<Memory> memories_;
+  absl::flat_hash_map<const BufferNode*, Memory*> by_buffer_;
+};
+
+// The stored position of an access, or -1 after an error.
+class AddressCode {
+ public:
+  virtual ~AddressCode() = default;
+  virtual int64_t Run(int lane) = 0;
+};
+
+class Compiler {
+ public:
+  explicit Compiler(Machine& machine) : machine_(machine) {}
+
+  void BindParameter(const Buffer& buffer, std::byte* bytes);
+  // Never null; what can't be run fails the machine.
+  StmtCode* Compile(const Stmt& s);
+
+ private:
+  IntCode* CompileInt(const Expr& e);
+  IntCode* CompileIntBinary(const Binary& node);
+  IntCode* CompileCompare(const Binary& node);
+  IntCode* CompileIntCast(const Cast& node);
+  IntCode* CompileIntCall(const Call& node);
+  FloatCode* CompileFloat(const Expr& e);
+  FloatCode* CompileFloatBinary(const Binary& node);
+  FloatCode* CompileFloatCall(const Call& node);
+  IntCode* CompilePredicate(const Expr& predicate);  // null if empty
+  AddressCode* CompileAddress(const Buffer& buffer, const std::vector<Expr>& indices);
+  StmtCode* CompileStore(const Store& node);
+  StmtCode* CompileFor(const For& node);
+  StmtCode* CompileAllocate(const Allocate& node);
+  StmtCode* CompileEvaluate(const struct ir::Evaluate& node);
+  StmtCode* CompileAsyncCopy(const AsyncCopy& node);
+  // Fails the machine; returns code that does nothing.
+  IntCode* RefuseInt(absl::Status status);
+  FloatCode* RefuseFloat(absl::Status status);
+  void CheckBuffer(const BufferNode& buffer);
+
+  Machine& machine_;
+};
+
+}  // namespace tessera::ir::interpreter

@@ -1,0 +1,283 @@
+#include "absl/strings/str_cat.h"
+#include "compiler/ir/element_io.h"
+#include "compiler/ir/interpreter.h"
+#include "compiler/ir/print.h"
+
+namespace tessera::ir::interpreter {
+namespace {
+
+class Nothing final : public StmtCode {
+ public:
+  void Run() override {}
+};
+
+class ForCode final : public StmtCode {
+ public:
+  ForCode(Machine& machine, int64_t* slot, int64_t min, int64_t extent, StmtCode* body)
+      : machine_(machine), slot_(slot), min_(min), end_(min + extent), body_(body) {}
+  void Run() override {
+    for (int64_t value = min_; value < end_; ++value) {
+      *slot_ = value;
+      body_->Run();
+      if (machine_.failed()) [[unlikely]] return;
+    }
+  }
+
+ private:
+  Machine& machine_;
+  int64_t* slot_;
+  int64_t min_, end_;
+  StmtCode* body_;
+};
+
+class BlockCode final : public StmtCode {
+ public:
+  BlockCode(Machine& machine, std::vector<StmtCode*> parts)
+      : machine_(machine), parts_(std::move(parts)) {}
+  void Run() override {
+    for (StmtCode* part : parts_) {
+      part->Run();
+      if (machine_.failed()) [[unlikely]] return;
+    }
+  }
+
+ private:
+  Machine& machine_;
+  std::vector<StmtCode*> parts_;
+};
+
+class IfCode final : public StmtCode {
+ public:
+  IfCode(IntCode* condition, StmtCode* then_body, StmtCode* else_body)
+      : condition_(condition), then_(then_body), else_(else_body) {}
+  void Run() override { (condition_->Run(0) != 0 ? then_ : else_)->Run(); }
+
+ private:
+  IntCode* condition_;
+  StmtCode *then_, *else_;
+};
+
+// Computes every lane before it writes any. `Write(bytes, index, value)`.
+template <typename Value, typename Code, typename Write>
+class StoreCode final : public StmtCode {
+ public:
+  StoreCode(Machine& machine, Memory* memory, int lanes, AddressCode* address, IntCode* predicate,
+            Code* value, Write write)
+      : machine_(machine), memory_(memory), lanes_(lanes), address_(address),
+        predicate_(predicate), value_(value), write_(std::move(write)), at_(lanes),
+        values_(lanes) {}
+
+  void Run() override {
+    if (lanes_ == 1 && !predicate_) {
+      const Value value = value_->Run(0);
+      const int64_t at = address_->Run(0);
+      if (!machine_.failed()) [[likely]] Put(at, value);
+      return;
+    }
+    for (int lane = 0; lane < lanes_; ++lane) {
+      at_[lane] = -1;
+      if (predicate_ && predicate_->Run(lane) == 0) continue;
+      values_[lane] = value_->Run(lane);
+      at_[lane] = address_->Run(lane);
+    }
+    if (machine_.failed()) return;
+    for (int lane = 0; lane < lanes_; ++lane) {
+      if (at_[lane] >= 0) Put(at_[lane], values_[lane]);
+    }
+  }
+
+ private:
+  void Put(int64_t at, Value value) {
+    write_(memory_->bytes, at, value);
+    if (!memory_->written.empty()) memory_->written[at] = 1;
+  }
+
+  Machine& machine_;
+  Memory* memory_;
+  int lanes_;
+  AddressCode* address_;
+  IntCode* predicate_;
+  Code* value_;
+  Write write_;
+  std::vector<int64_t> at_;
+  std::vector<Value> values_;
+};
+
+class AllocateCode final : public StmtCode {
+ public:
+  AllocateCode(Memory* memory, StmtCode* body) : memory_(memory), body_(body) {}
+  void Run() override {
+    std::fill(memory_->written.begin(), memory_->written.end(), 0);
+    body_->Run();
+  }
+
+ private:
+  Memory* memory_;
+  StmtCode* body_;
+};
+
+// Evaluates every lane, for what can go wrong on the way.
+template <typename Code>
+class EvaluateCode final : public StmtCode {
+ public:
+  EvaluateCode(Code* value, int lanes) : value_(value), lanes_(lanes) {}
+  void Run() override {
+    for (int lane = 0; lane < lanes_; ++lane) value_->Run(lane);
+  }
+
+ private:
+  Code* value_;
+  int lanes_;
+};
+
+class CopyCode final : public StmtCode {
+ public:
+  CopyCode(Machine& machine, const AsyncCopy& node, IntCode* to, IntCode* from)
+      : machine_(machine), node_(node), to_memory_(machine.MemoryOf(node.to.get())),
+        from_memory_(machine.MemoryOf(node.from.get())), to_(to), from_(from) {}
+
+  void Run() override {
+    const int64_t to = to_->Run(0), from = from_->Run(0);
+    if (!Inside(*to_memory_, node_.to_index, to) || !Inside(*from_memory_, node_.from_index, from)) {
+      return;
+    }
+    const Type type = node_.to->type;
+    for (int64_t i = 0; i < node_.elements; ++i) {
+      if (!from_memory_->written.empty() && !from_memory_->written[from + i]) {
+        machine_.Fail(absl::FailedPreconditionError(
+            absl::StrCat("async copy from ", node_.from->name, "[", Print(node_.from_index), "]",
+                         machine_.ValuesOf({node_.from_index}), ": stored element ", from + i,
+                         " is read before it is written")));
+        return;
+      }
+      if (type.is_float()) {
+        WriteFloat(type, to_memory_->bytes, to + i, ReadFloat(type, from_memory_->bytes, from + i));
+      } else {
+        WriteInteger(type, to_memory_->bytes, to + i,
+                     ReadInteger(type, from_memory_->bytes, from + i));
+      }
+      if (!to_memory_->written.empty()) to_memory_->written[to + i] = 1;
+    }
+  }
+
+ private:
+  bool Inside(const Memory& memory, const Expr& index, int64_t at) {
+    if (at >= 0 && at <= memory.count && node_.elements <= memory.count - at) return true;
+    machine_.Fail(absl::OutOfRangeError(absl::StrCat(
+        "async copy at ", memory.buffer->name, "[", Print(index), "]", machine_.ValuesOf({index}),
+        ": elements ", at, " and the next ", node_.elements, " are outside the ", memory.count,
+        " stored elements")));
+    return false;
+  }
+
+  Machine& machine_;
+  const AsyncCopy& node_;
+  Memory *to_memory_, *from_memory_;
+  IntCode *to_, *from_;
+};
+
+template <typename Value, typename Code, typename Write>
+StmtCode* MakeStoreCode(Machine& machine, const Store& node, AddressCode* address,
+                        IntCode* predicate, Code* value, Write write) {
+  return machine.Make<StoreCode<Value, Code, Write>>(
+      machine, machine.MemoryOf(node.buffer.get()), static_cast<int>(node.value.type().lanes),
+      address, predicate, value, std::move(write));
+}
+
+}  // namespace
+
+StmtCode* Compiler::Compile(const Stmt& s) {
+  if (!s) return machine_.Make<Nothing>();
+  switch (s->kind) {
+    case StmtKind::kFor: return CompileFor(*s.As<For>());
+    case StmtKind::kBlock: {
+      std::vector<StmtCode*> parts;
+      for (const Stmt& part : s.As<Block>()->stmts) parts.push_back(Compile(part));
+      return machine_.Make<BlockCode>(machine_, std::move(parts));
+    }
+    case StmtKind::kStore: return CompileStore(*s.As<Store>());
+    case StmtKind::kIf: {
+      const auto& node = *s.As<If>();
+      IntCode* condition = CompileInt(node.condition);
+      return machine_.Make<IfCode>(condition, Compile(node.then_body), Compile(node.else_body));
+    }
+    case StmtKind::kAllocate: return CompileAllocate(*s.As<Allocate>());
+    case StmtKind::kEvaluate: return CompileEvaluate(*s.As<ir::Evaluate>());
+    case StmtKind::kAsyncCopy: return CompileAsyncCopy(*s.As<AsyncCopy>());
+    case StmtKind::kBarrier:
+    case StmtKind::kAsyncWait: return machine_.Make<Nothing>();
+  }
+  return machine_.Make<Nothing>();
+}
+
+StmtCode* Compiler::CompileFor(const For& node) {
+  StmtCode* body = Compile(node.body);
+  return machine_.Make<ForCode>(machine_, machine_.SlotOf(node.var.get()), node.min, node.extent,
+                                body);
+}
+
+StmtCode* Compiler::CompileStore(const Store& node) {
+  AddressCode* address = CompileAddress(node.buffer, node.indices);
+  IntCode* predicate = CompilePredicate(node.predicate);
+  const Type type = node.buffer->type;
+  if (type == Float(32)) {
+    return MakeStoreCode<double>(machine_, node, address, predicate, CompileFloat(node.value),
+                                 [](std::byte* bytes, int64_t at, double value) {
+                                   StoreRaw(bytes, at, static_cast<float>(value));
+                                 });
+  }
+  if (type.is_float()) {
+    return MakeStoreCode<double>(machine_, node, address, predicate, CompileFloat(node.value),
+                                 [type](std::byte* bytes, int64_t at, double value) {
+                                   WriteFloat(type, bytes, at, value);
+                                 });
+  }
+  return MakeStoreCode<int64_t>(machine_, node, address, predicate, CompileInt(node.value),
+                                [type](std::byte* bytes, int64_t at, int64_t value) {
+                                  WriteInteger(type, bytes, at, value);
+                                });
+}
+
+StmtCode* Compiler::CompileAllocate(const Allocate& node) {
+  CheckBuffer(*node.buffer);
+  constexpr int64_t kMaxBytes = int64_t{1} << 34;
+  Memory* memory = machine_.MemoryOf(node.buffer.get());
+  const int64_t bytes = node.buffer->StoredBytes();
+  if (bytes < 0 || bytes > kMaxBytes) {
+    machine_.Fail(absl::ResourceExhaustedError(
+        absl::StrCat("allocate ", node.buffer->name, ": ", bytes,
+                     " bytes are over the evaluator's limit of ", kMaxBytes)));
+    return machine_.Make<Nothing>();
+  }
+  memory->count = node.buffer->StoredElementCount();
+  memory->owned.resize(bytes);
+  memory->bytes = memory->owned.data();
+  memory->written.resize(memory->count);
+  StmtCode* body = Compile(node.body);
+  return machine_.Make<AllocateCode>(memory, body);
+}
+
+StmtCode* Compiler::CompileEvaluate(const ir::Evaluate& node) {
+  // A prefetch changes no value and may point anywhere.
+  if (const auto* call = node.value.As<Call>(); call && call->name == "prefetch") {
+    return machine_.Make<Nothing>();
+  }
+  const int lanes = node.value.type().lanes;
+  if (node.value.type().is_float()) {
+    return machine_.Make<EvaluateCode<FloatCode>>(CompileFloat(node.value), lanes);
+  }
+  return machine_.Make<EvaluateCode<IntCode>>(CompileInt(node.value), lanes);
+}
+
+StmtCode* Compiler::CompileAsyncCopy(const AsyncCopy& node) {
+  IntCode *to = CompileInt(node.to_index), *from = CompileInt(node.from_index);
+  for (const Buffer& buffer : {node.to, node.from}) {
+    if (machine_.MemoryOf(buffer.get())->bytes == nullptr) {
+      machine_.Fail(absl::InvalidArgumentError(absl::StrCat(
+          "buffer ", buffer->name, " is neither a parameter nor allocated around its use")));
+    }
+  }
+  return machine_.Make<CopyCode>(machine_, node, to, from);
+}
+
+}  // namespace tessera::ir::interpreter
