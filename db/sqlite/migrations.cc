@@ -1,0 +1,212 @@
+#include "db/sqlite/migrations.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace tessera::db {
+namespace {
+
+// Times are microseconds since the epoch, UTC. Outcomes, states and kinds are the words of
+// db/record/record.h. `seed` is an unsigned number stored as two's complement.
+
+constexpr std::string_view kLog = R"sql(
+CREATE TABLE tasks (
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  workload_hash TEXT NOT NULL,
+  workload TEXT NOT NULL,
+  target TEXT NOT NULL,
+  threads INTEGER NOT NULL,
+  cache_mode TEXT NOT NULL
+) STRICT;
+CREATE INDEX tasks_workload ON tasks (workload_hash);
+
+CREATE TABLE jobs (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  state TEXT NOT NULL,
+  message TEXT NOT NULL,
+  trials_per_task INTEGER NOT NULL,
+  threads INTEGER NOT NULL,
+  seed INTEGER NOT NULL,
+  explorer TEXT NOT NULL,
+  cost_model TEXT NOT NULL,
+  max_seconds REAL NOT NULL,
+  idempotency_key TEXT UNIQUE,
+  created_us INTEGER NOT NULL,
+  updated_us INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE job_tasks (
+  job_id INTEGER NOT NULL REFERENCES jobs (id),
+  position INTEGER NOT NULL,
+  task_id INTEGER NOT NULL REFERENCES tasks (id),
+  name TEXT NOT NULL,
+  weight REAL NOT NULL,
+  PRIMARY KEY (job_id, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE records (
+  id INTEGER PRIMARY KEY,
+  task_key TEXT NOT NULL,
+  job_id INTEGER NOT NULL,
+  trial INTEGER NOT NULL,
+  attempt_key TEXT NOT NULL UNIQUE,
+  trace TEXT NOT NULL,
+  config TEXT NOT NULL,
+  loop_hash TEXT NOT NULL,
+  artifact TEXT NOT NULL,
+  device TEXT NOT NULL,
+  device_class TEXT NOT NULL,
+  explorer TEXT NOT NULL,
+  seed INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  sample_seconds TEXT NOT NULL,
+  sample_calls TEXT NOT NULL,
+  build_seconds REAL NOT NULL,
+  run_seconds REAL NOT NULL,
+  cpu_mhz REAL NOT NULL,
+  load_average REAL NOT NULL,
+  temperature_celsius REAL NOT NULL,
+  reference_gflops REAL NOT NULL,
+  peak_memory_bytes INTEGER NOT NULL,
+  runtime_version TEXT NOT NULL,
+  stale INTEGER NOT NULL,
+  tessera_version TEXT NOT NULL,
+  created_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX records_task ON records (task_key);
+CREATE INDEX records_job ON records (job_id);
+
+CREATE TABLE events (
+  job_id INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  trial INTEGER NOT NULL,
+  task_index INTEGER NOT NULL,
+  config TEXT NOT NULL,
+  trace TEXT NOT NULL,
+  loop_hash TEXT NOT NULL,
+  explorer TEXT NOT NULL,
+  record_id INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  cost_seconds REAL NOT NULL,
+  model TEXT NOT NULL,
+  through_sequence INTEGER NOT NULL,
+  PRIMARY KEY (job_id, sequence)
+) STRICT;
+
+CREATE TABLE devices (
+  id TEXT PRIMARY KEY,
+  worker TEXT NOT NULL,
+  device_class TEXT NOT NULL,
+  device_class_description TEXT NOT NULL,
+  target TEXT NOT NULL,
+  runs INTEGER NOT NULL,
+  builds INTEGER NOT NULL,
+  cores INTEGER NOT NULL,
+  tessera_version TEXT NOT NULL,
+  state TEXT NOT NULL,
+  state_reason TEXT NOT NULL,
+  peak_gflops_per_core REAL NOT NULL,
+  last_seen_us INTEGER NOT NULL
+) STRICT;
+)sql";
+
+// cost_seconds is NULL where a record can't be ranked. The index holds what Best asks for, in the
+// order in which it reads.
+constexpr std::string_view kRanking = R"sql(
+ALTER TABLE records ADD COLUMN cost_seconds REAL;
+UPDATE records SET cost_seconds = (SELECT min(value) FROM json_each(sample_seconds))
+  WHERE outcome = 'ok';
+CREATE INDEX records_ranking ON records (task_key, device_class, cost_seconds)
+  WHERE outcome = 'ok' AND stale = 0;
+)sql";
+
+constexpr std::string_view kSelectionsAndBlobs = R"sql(
+CREATE TABLE selections (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  device_class TEXT NOT NULL,
+  created_us INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE selection_items (
+  selection_id INTEGER NOT NULL REFERENCES selections (id),
+  position INTEGER NOT NULL,
+  op TEXT NOT NULL,
+  task_id INTEGER NOT NULL REFERENCES tasks (id),
+  task_name TEXT NOT NULL,
+  task_weight REAL NOT NULL,
+  trace TEXT NOT NULL,
+  record_id INTEGER NOT NULL,
+  seconds REAL NOT NULL,
+  PRIMARY KEY (selection_id, position)
+) STRICT;
+
+CREATE TABLE blobs (
+  digest TEXT PRIMARY KEY,
+  bytes BLOB NOT NULL,
+  created_us INTEGER NOT NULL
+) STRICT;
+)sql";
+
+constexpr Migration kMigrations[] = {
+    {1, "log", kLog},
+    {2, "ranking", kRanking},
+    {3, "selections and blobs", kSelectionsAndBlobs},
+};
+
+}  // namespace
+
+absl::Span<const Migration> Migrations() { return kMigrations; }
+int SchemaVersion() { return Migrations().back().version; }
+
+absl::StatusOr<int64_t> CheckSchema(Connection& connection) {
+  TESSERA_ASSIGN_OR_RETURN(const int64_t version, connection.QueryInt("PRAGMA user_version"));
+  TESSERA_ASSIGN_OR_RETURN(const int64_t application,
+                           connection.QueryInt("PRAGMA application_id"));
+  TESSERA_ASSIGN_OR_RETURN(const int64_t tables,
+                           connection.QueryInt("SELECT count(*) FROM sqlite_schema"));
+  if (application != kApplicationId && (application != 0 || version != 0 || tables != 0)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "database ", connection.path(), " belongs to another application (id ", application,
+        ", Tessera's is ", kApplicationId, "); give another path"));
+  }
+  if (version > SchemaVersion()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "database ", connection.path(), " has schema version ", version,
+        ", this build knows versions up to ", SchemaVersion(),
+        "; upgrade Tessera, or give the path of another database"));
+  }
+  return version;
+}
+
+absl::Status Migrate(Connection& connection) {
+  TESSERA_ASSIGN_OR_RETURN(const int64_t version, CheckSchema(connection));
+  if (version == SchemaVersion()) return absl::OkStatus();
+  TESSERA_RETURN_IF_ERROR(connection.ExecuteScript("BEGIN IMMEDIATE"));
+  absl::Status status = connection.ExecuteScript(
+      absl::StrCat("PRAGMA application_id=", kApplicationId));
+  for (const Migration& migration : Migrations()) {
+    if (migration.version <= version) continue;
+    if (status.ok()) status = connection.ExecuteScript(migration.sql);
+    if (status.ok()) {
+      status = connection.ExecuteScript(absl::StrCat("PRAGMA user_version=", migration.version));
+    }
+    if (!status.ok()) {
+      status = Annotate(status, absl::StrCat("migration ", migration.version, " (",
+                                             std::string(migration.name), ")"));
+      break;
+    }
+  }
+  if (status.ok()) status = connection.ExecuteScript("COMMIT");
+  if (!status.ok() && connection.in_transaction()) {
+    connection.ExecuteScript("ROLLBACK").IgnoreError();
+  }
+  return status;
+}
+
+}  // namespace tessera::db

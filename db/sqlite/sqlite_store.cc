@@ -1,0 +1,384 @@
+#include "db/sqlite/sqlite_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "db/record/validate.h"
+#include "db/sqlite/append.h"
+#include "db/sqlite/migrations.h"
+#include "db/sqlite/rows.h"
+
+namespace tessera::db {
+namespace {
+
+absl::Status NoSuch(const char* what, int64_t id) {
+  return absl::NotFoundError(absl::StrCat(what, " ", id, " does not exist"));
+}
+
+// Reads every row of `cursor` by `read`, which returns StatusOr<T>.
+template <typename T, typename Read>
+absl::StatusOr<std::vector<T>> ReadAll(Cursor cursor, Read read) {
+  std::vector<T> values;
+  while (true) {
+    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
+    if (!row) return values;
+    TESSERA_ASSIGN_OR_RETURN(T value, read(cursor));
+    values.push_back(std::move(value));
+  }
+}
+
+absl::Status RequireJob(Connection& connection, int64_t id) {
+  TESSERA_ASSIGN_OR_RETURN(const int64_t count,
+                           connection.QueryInt("SELECT count(*) FROM jobs WHERE id = ?", {id}));
+  return count == 0 ? NoSuch("job", id) : absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Task>> ReadJobTasks(Connection& connection, int64_t job_id) {
+  static const std::string sql =
+      absl::StrCat("SELECT job_tasks.name, job_tasks.weight, ", AbslView(kTaskColumns),
+                   " FROM job_tasks JOIN tasks ON tasks.id = job_tasks.task_id "
+                   "WHERE job_tasks.job_id = ? ORDER BY job_tasks.position");
+  TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, {job_id}));
+  return ReadAll<Task>(std::move(cursor), [](const Cursor& row) -> absl::StatusOr<Task> {
+    TESSERA_ASSIGN_OR_RETURN(Task task, ReadTask(row, 2));
+    task.name = row.Text(0);
+    task.weight = row.Real(1);
+    return task;
+  });
+}
+
+absl::StatusOr<int64_t> InsertJobWithTasks(Connection& connection, const Job& job,
+                                           absl::Time now) {
+  if (!job.options.idempotency_key.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(Cursor row,
+                             connection.Query("SELECT id FROM jobs WHERE idempotency_key = ?",
+                                              {job.options.idempotency_key}));
+    TESSERA_ASSIGN_OR_RETURN(const bool exists, row.Next());
+    if (exists) return row.Int(0);
+  }
+  TESSERA_ASSIGN_OR_RETURN(const int64_t id, InsertJob(connection, job, now));
+  for (size_t i = 0; i < job.tasks.size(); ++i) {
+    const Task& task = job.tasks[i];
+    TESSERA_ASSIGN_OR_RETURN(const int64_t task_id, InternTask(connection, task));
+    TESSERA_RETURN_IF_ERROR(connection.Execute(
+        "INSERT INTO job_tasks (job_id, position, task_id, name, weight) VALUES (?,?,?,?,?)",
+        {id, static_cast<int64_t>(i), task_id, task.name, task.weight}));
+  }
+  return id;
+}
+
+absl::StatusOr<int64_t> InsertSelection(Connection& connection, const Selection& selection,
+                                        absl::Time now) {
+  TESSERA_RETURN_IF_ERROR(connection.Execute(
+      "INSERT INTO selections (name, device_class, created_us) VALUES (?,?,?)",
+      {selection.name, selection.device_class, absl::ToUnixMicros(now)}));
+  const int64_t id = connection.last_insert_id();
+  for (size_t i = 0; i < selection.items.size(); ++i) {
+    const SelectionItem& item = selection.items[i];
+    if (item.record_id != 0) {
+      TESSERA_ASSIGN_OR_RETURN(
+          const int64_t count,
+          connection.QueryInt("SELECT count(*) FROM records WHERE id = ?", {item.record_id}));
+      if (count == 0) return NoSuch("record", item.record_id);
+    }
+    TESSERA_ASSIGN_OR_RETURN(const int64_t task_id, InternTask(connection, item.task));
+    TESSERA_RETURN_IF_ERROR(connection.Execute(
+        "INSERT INTO selection_items (selection_id, position, op, task_id, task_name, "
+        "task_weight, trace, record_id, seconds) VALUES (?,?,?,?,?,?,?,?,?)",
+        {id, static_cast<int64_t>(i), item.op, task_id, item.task.name, item.task.weight,
+         item.trace, item.record_id, item.seconds}));
+  }
+  return id;
+}
+
+absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connection, int64_t id) {
+  static const std::string sql =
+      absl::StrCat("SELECT op, task_name, task_weight, trace, record_id, seconds, ",
+                   AbslView(kTaskColumns),
+                   " FROM selection_items JOIN tasks ON tasks.id = selection_items.task_id "
+                   "WHERE selection_id = ? ORDER BY position");
+  TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, {id}));
+  return ReadAll<SelectionItem>(
+      std::move(cursor), [](const Cursor& row) -> absl::StatusOr<SelectionItem> {
+        SelectionItem item;
+        TESSERA_ASSIGN_OR_RETURN(item.task, ReadTask(row, 6));
+        item.op = row.Text(0);
+        item.task.name = row.Text(1);
+        item.task.weight = row.Real(2);
+        item.trace = row.Text(3);
+        item.record_id = row.Int(4);
+        item.seconds = row.Real(5);
+        return item;
+      });
+}
+
+absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
+                                                  const RecordFilter& filter) {
+  std::string sql =
+      absl::StrCat("SELECT ", AbslView(kRecordColumns), " FROM records WHERE id > ?");
+  std::vector<SqlValue> values = {filter.after_id};
+  auto require = [&](const char* condition, SqlValue value) {
+    absl::StrAppend(&sql, " AND ", condition);
+    values.push_back(value);
+  };
+  if (!filter.task_key.empty()) require("task_key = ?", filter.task_key);
+  if (!filter.workload_hash.empty()) {
+    require("task_key IN (SELECT key FROM tasks WHERE workload_hash = ?)", filter.workload_hash);
+  }
+  if (!filter.device_class.empty()) require("device_class = ?", filter.device_class);
+  if (filter.job_id != 0) require("job_id = ?", filter.job_id);
+  // Each outcome once, so that the number of different statements stays small.
+  std::vector<Outcome> outcomes = filter.outcomes;
+  std::sort(outcomes.begin(), outcomes.end());
+  outcomes.erase(std::unique(outcomes.begin(), outcomes.end()), outcomes.end());
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    absl::StrAppend(&sql, i == 0 ? " AND outcome IN (?" : ", ?");
+    values.push_back(ToString(outcomes[i]));
+  }
+  absl::StrAppend(&sql, outcomes.empty() ? "" : ")", " ORDER BY id LIMIT ?");
+  values.push_back(std::max<int64_t>(filter.limit, 0));
+  TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, values.data(), values.size()));
+  return ReadAll<Record>(std::move(cursor), ReadRecord);
+}
+
+absl::StatusOr<std::vector<Record>> SelectBest(Connection& connection, std::string_view task_key,
+                                               std::string_view device_class, int count) {
+  // The first reads records_ranking in its order and stops early; the second sorts one task.
+  static const std::string one_class =
+      absl::StrCat("SELECT ", AbslView(kRecordColumns),
+                   " FROM records WHERE task_key = ? AND device_class = ? AND outcome = 'ok' AND "
+                   "stale = 0 ORDER BY cost_seconds, id");
+  static const std::string any_class =
+      absl::StrCat("SELECT ", AbslView(kRecordColumns),
+                   " FROM records WHERE task_key = ? AND outcome = 'ok' AND stale = 0 "
+                   "ORDER BY cost_seconds, id");
+  std::vector<Record> best;
+  absl::flat_hash_set<std::string> traces;
+  TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
+                           device_class.empty()
+                               ? connection.Query(any_class, {task_key})
+                               : connection.Query(one_class, {task_key, device_class}));
+  while (static_cast<int>(best.size()) < count) {
+    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
+    if (!row) break;
+    TESSERA_ASSIGN_OR_RETURN(Record record, ReadRecord(cursor));
+    if (traces.insert(record.trace).second) best.push_back(std::move(record));
+  }
+  return best;
+}
+
+absl::Status Configure(Connection& connection) {
+  {
+    TESSERA_ASSIGN_OR_RETURN(Cursor row, connection.Query("PRAGMA journal_mode=WAL"));
+    TESSERA_ASSIGN_OR_RETURN(const bool answered, row.Next());
+    if (!answered || row.Text(0) != "wal") {
+      return absl::FailedPreconditionError(
+          absl::StrCat("database ", connection.path(),
+                       ": its file system has no shared memory for a write-ahead log; move it to "
+                       "a local disk"));
+    }
+  }
+  // The log file shrinks back to this size after a burst.
+  return connection.ExecuteScript(
+      "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=67108864");
+}
+
+// Runs `work`, which returns StatusOr<T>, through `run` of a Writer or ReaderPool.
+template <typename T, typename Runner, typename Work>
+absl::StatusOr<T> RunFor(Runner& runner, Work work) {
+  absl::StatusOr<T> result = absl::UnknownError("not run");
+  TESSERA_RETURN_IF_ERROR(runner.Run([&](Connection& connection) {
+    result = work(connection);
+    return result.status();
+  }));
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string& path,
+                                                               Clock& clock,
+                                                               const SqliteOptions& options) {
+  if (path.empty() || path.front() == ':' || absl::StartsWith(path, "file:")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("database path \"", path, "\": must be the path of a file"));
+  }
+  TESSERA_ASSIGN_OR_RETURN(FileLock lock, FileLock::Acquire(path));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::unique_ptr<Connection> connection,
+      Connection::Open(path, Connection::Mode::kReadWriteCreate, options.lock_wait));
+  TESSERA_RETURN_IF_ERROR(CheckSchema(*connection).status());
+  TESSERA_RETURN_IF_ERROR(Configure(*connection));
+  if (options.max_bytes > 0) TESSERA_RETURN_IF_ERROR(connection->LimitSize(options.max_bytes));
+  TESSERA_RETURN_IF_ERROR(Migrate(*connection));
+  return std::unique_ptr<SqliteStore>(
+      new SqliteStore(path, std::move(lock), std::move(connection), options, clock));
+}
+
+absl::StatusOr<int64_t> SqliteStore::CreateJob(const Job& job) {
+  TESSERA_RETURN_IF_ERROR(ValidateJob(job));
+  const absl::Time now = clock_.Now();
+  return RunFor<int64_t>(writer_,
+                         [&](Connection& c) { return InsertJobWithTasks(c, job, now); });
+}
+
+absl::Status SqliteStore::SetJobState(int64_t id, JobState state, std::string_view message) {
+  const int64_t now_us = absl::ToUnixMicros(clock_.Now());
+  return writer_.Run([&](Connection& c) -> absl::Status {
+    TESSERA_RETURN_IF_ERROR(RequireJob(c, id));
+    return c.Execute("UPDATE jobs SET state = ?, message = ?, updated_us = ? WHERE id = ?",
+                     {ToString(state), message, now_us, id});
+  });
+}
+
+absl::StatusOr<Job> SqliteStore::GetJob(int64_t id) {
+  static const std::string sql =
+      absl::StrCat("SELECT ", AbslView(kJobColumns), " FROM jobs WHERE id = ?");
+  return RunFor<Job>(readers_, [&](Connection& c) -> absl::StatusOr<Job> {
+    TESSERA_ASSIGN_OR_RETURN(Cursor cursor, c.Query(sql, {id}));
+    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
+    if (!row) return NoSuch("job", id);
+    TESSERA_ASSIGN_OR_RETURN(Job job, ReadJob(cursor));
+    TESSERA_ASSIGN_OR_RETURN(job.tasks, ReadJobTasks(c, id));
+    return job;
+  });
+}
+
+absl::StatusOr<std::vector<Job>> SqliteStore::ListJobs(int limit) {
+  static const std::string sql =
+      absl::StrCat("SELECT ", AbslView(kJobColumns), " FROM jobs ORDER BY id DESC LIMIT ?");
+  using Jobs = std::vector<Job>;
+  return RunFor<Jobs>(readers_, [&](Connection& c) -> absl::StatusOr<Jobs> {
+    TESSERA_ASSIGN_OR_RETURN(Cursor cursor, c.Query(sql, {int64_t{std::max(limit, 0)}}));
+    TESSERA_ASSIGN_OR_RETURN(Jobs jobs, ReadAll<Job>(std::move(cursor), ReadJob));
+    for (Job& job : jobs) {
+      TESSERA_ASSIGN_OR_RETURN(job.tasks, ReadJobTasks(c, job.id));
+    }
+    return jobs;
+  });
+}
+
+absl::StatusOr<std::vector<int64_t>> SqliteStore::Append(absl::Span<const Record> records,
+                                                         absl::Span<const Event> events) {
+  TESSERA_RETURN_IF_ERROR(ValidateAppend(records, events));
+  const absl::Time now = clock_.Now();
+  return RunFor<std::vector<int64_t>>(
+      writer_, [&](Connection& c) { return AppendRows(c, records, events, now); });
+}
+
+absl::StatusOr<std::vector<Event>> SqliteStore::ReadEvents(int64_t job_id,
+                                                           int64_t after_sequence) {
+  static const std::string sql =
+      absl::StrCat("SELECT ", AbslView(kEventColumns),
+                   " FROM events WHERE job_id = ? AND sequence > ? ORDER BY sequence");
+  using Events = std::vector<Event>;
+  return RunFor<Events>(readers_, [&](Connection& c) -> absl::StatusOr<Events> {
+    TESSERA_RETURN_IF_ERROR(RequireJob(c, job_id));
+    TESSERA_ASSIGN_OR_RETURN(Cursor cursor, c.Query(sql, {job_id, after_sequence}));
+    return ReadAll<Event>(std::move(cursor), ReadEvent);
+  });
+}
+
+absl::StatusOr<std::vector<Record>> SqliteStore::QueryRecords(const RecordFilter& filter) {
+  return RunFor<std::vector<Record>>(readers_,
+                                     [&](Connection& c) { return SelectRecords(c, filter); });
+}
+
+absl::StatusOr<std::vector<Record>> SqliteStore::Best(std::string_view task_key,
+                                                      std::string_view device_class, int count) {
+  return RunFor<std::vector<Record>>(readers_, [&](Connection& c) {
+    return SelectBest(c, task_key, device_class, count);
+  });
+}
+
+absl::StatusOr<std::vector<Task>> SqliteStore::ListTasks() {
+  static const std::string sql =
+      absl::StrCat("SELECT name, ", AbslView(kTaskColumns), " FROM tasks ORDER BY id");
+  using Tasks = std::vector<Task>;
+  return RunFor<Tasks>(readers_, [&](Connection& c) -> absl::StatusOr<Tasks> {
+    TESSERA_ASSIGN_OR_RETURN(Cursor cursor, c.Query(sql));
+    return ReadAll<Task>(std::move(cursor), [](const Cursor& row) -> absl::StatusOr<Task> {
+      TESSERA_ASSIGN_OR_RETURN(Task task, ReadTask(row, 1));
+      task.name = row.Text(0);
+      return task;
+    });
+  });
+}
+
+absl::Status SqliteStore::PutDevice(const Device& device) {
+  TESSERA_RETURN_IF_ERROR(ValidateDevice(device));
+  return writer_.Run([&](Connection& c) { return UpsertDevice(c, device); });
+}
+
+absl::StatusOr<std::vector<Device>> SqliteStore::ListDevices() {
+  static const std::string sql =
+      absl::StrCat("SELECT ", AbslView(kDeviceColumns), " FROM devices ORDER BY id");
+  using Devices = std::vector<Device>;
+  return RunFor<Devices>(readers_, [&](Connection& c) -> absl::StatusOr<Devices> {
+    TESSERA_ASSIGN_OR_RETURN(Cursor cursor, c.Query(sql));
+    return ReadAll<Device>(std::move(cursor), [](const Cursor& row) {
+      return absl::StatusOr<Device>(ReadDevice(row));
+    });
+  });
+}
+
+absl::StatusOr<int64_t> SqliteStore::CreateSelection(const Selection& selection) {
+  TESSERA_RETURN_IF_ERROR(ValidateSelection(selection));
+  const absl::Time now = clock_.Now();
+  return RunFor<int64_t>(writer_,
+                         [&](Connection& c) { return InsertSelection(c, selection, now); });
+}
+
+absl::StatusOr<Selection> SqliteStore::GetSelection(int64_t id) {
+  return RunFor<Selection>(readers_, [&](Connection& c) -> absl::StatusOr<Selection> {
+    TESSERA_ASSIGN_OR_RETURN(
+        Cursor cursor,
+        c.Query("SELECT name, device_class, created_us FROM selections WHERE id = ?", {id}));
+    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
+    if (!row) return NoSuch("selection", id);
+    Selection selection;
+    selection.id = id;
+    selection.name = cursor.Text(0);
+    selection.device_class = cursor.Text(1);
+    selection.created = FromMicros(cursor.Int(2));
+    TESSERA_ASSIGN_OR_RETURN(selection.items, ReadSelectionItems(c, id));
+    return selection;
+  });
+}
+
+absl::StatusOr<std::string> SqliteStore::PutBlob(std::string_view bytes) {
+  TESSERA_RETURN_IF_ERROR(ValidateBlob(bytes));
+  const int64_t now_us = absl::ToUnixMicros(clock_.Now());
+  std::string digest = Sha256Hex(bytes);
+  TESSERA_RETURN_IF_ERROR(writer_.Run([&](Connection& c) {
+    return c.Execute(
+        "INSERT INTO blobs (digest, bytes, created_us) VALUES (?,?,?) ON CONFLICT DO NOTHING",
+        {digest, Blob{bytes}, now_us});
+  }));
+  return digest;
+}
+
+absl::StatusOr<std::string> SqliteStore::GetBlob(std::string_view digest) {
+  TESSERA_ASSIGN_OR_RETURN(
+      std::string bytes,
+      RunFor<std::string>(readers_, [&](Connection& c) -> absl::StatusOr<std::string> {
+        TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
+                                 c.Query("SELECT bytes FROM blobs WHERE digest = ?", {digest}));
+        TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
+        if (row) return cursor.Bytes(0);
+        return absl::NotFoundError(absl::StrCat("blob ", AbslView(digest), " does not exist"));
+      }));
+  if (Sha256Hex(bytes) != digest) {
+    return absl::DataLossError(
+        absl::StrCat("blob ", AbslView(digest), " has other bytes than were stored"));
+  }
+  return bytes;
+}
+
+}  // namespace tessera::db

@@ -1,0 +1,121 @@
+#include "db/sqlite/migrations.h"
+
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "db/sqlite/sqlite_store.h"
+#include "tests/db/record/samples.h"
+#include "tests/db/sqlite/raw_sqlite.h"
+#include "tests/db/sqlite/temp_dir.h"
+
+namespace tessera::db {
+namespace {
+
+constexpr char kSchema[] =
+    "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
+
+// Makes the database of an earlier version from its fixture.
+void CreateFixture(int version, const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(__FILE__).parent_path() / "fixtures";
+  std::ifstream file(folder / absl::StrCat("schema_v", version, ".sql"));
+  REQUIRE(file.good());
+  std::stringstream sql;
+  sql << file.rdbuf();
+  const std::string error = RawSqlite(path).Run(sql.str());
+  INFO(error);
+  REQUIRE(error.empty());
+}
+
+TEST_CASE("migrations are numbered without gaps and named", "[db]") {
+  int version = 0;
+  for (const Migration& migration : Migrations()) {
+    CHECK(migration.version == ++version);
+    CHECK_FALSE(migration.name.empty());
+  }
+  CHECK(SchemaVersion() == version);
+}
+
+TEST_CASE("a database of schema 1 opens with all that it held", "[db]") {
+  TempDir dir;
+  const std::string path = dir.File("t.db");
+  CreateFixture(1, path);
+  auto opened = SqliteStore::Open(path, Clock::Real());
+  INFO(opened.status().ToString());
+  REQUIRE(opened.ok());
+  Store& store = **opened;
+
+  const Job job = store.GetJob(1).value();
+  CHECK(job.name == "resnet18");
+  CHECK(job.state == JobState::kRunning);
+  CHECK(job.options.seed == 0xffffffffffffffffu);
+  CHECK(job.options.idempotency_key == "nightly");
+  REQUIRE(job.tasks.size() == 1);
+  CHECK(job.tasks[0].cache_mode == CacheMode::kCold);
+
+  const std::vector<Record> records = store.QueryRecords({}).value();
+  REQUIRE(records.size() == 4);
+  CHECK(records[0].measurement.sample_seconds == std::vector<double>{0.003, 0.0025, 0.004});
+  CHECK(records[1].measurement.outcome == Outcome::kTimeout);
+  CHECK(store.ReadEvents(1, 0)->size() == 3);
+  CHECK(store.ListDevices()->at(0).builds);
+}
+
+TEST_CASE("records of schema 1 are ranked and the job goes on", "[db]") {
+  TempDir dir;
+  CreateFixture(1, dir.File("t.db"));
+  auto store = SqliteStore::Open(dir.File("t.db"), Clock::Real()).value();
+  const std::string task_key(64, '5');
+  const std::vector<Record> best = store->Best(task_key, "x86/test/2c", 10).value();
+  REQUIRE(best.size() == 2);  // the time-out and the stale one are left out
+  CHECK(best[0].id == 3);
+  CHECK(best[1].id == 1);
+
+  Record faster = SampleRecord(task_key, "1/4/0/1", 1e-4);
+  faster.job_id = 1;
+  REQUIRE(store->Append({faster}, {ResultEvent(1, 4, faster)}).ok());
+  CHECK(store->Best(task_key, "x86/test/2c", 1)->at(0).attempt_key == "1/4/0/1");
+  CHECK(store->PutBlob("model").ok());
+}
+
+TEST_CASE("a migrated database has the schema of a new one", "[db]") {
+  TempDir dir;
+  CreateFixture(1, dir.File("old.db"));
+  REQUIRE(SqliteStore::Open(dir.File("old.db"), Clock::Real()).ok());
+  REQUIRE(SqliteStore::Open(dir.File("new.db"), Clock::Real()).ok());
+  RawSqlite migrated(dir.File("old.db")), fresh(dir.File("new.db"));
+  CHECK(migrated.Select(kSchema) == fresh.Select(kSchema));
+  CHECK(migrated.Select("PRAGMA user_version") == fresh.Select("PRAGMA user_version"));
+  CHECK(migrated.Select("PRAGMA integrity_check") == "ok\n");
+}
+
+TEST_CASE("a migration that fails names its step and leaves the database as it was", "[db]") {
+  TempDir dir;
+  const std::string path = dir.File("t.db");
+  CreateFixture(1, path);
+  // In the way of the last step, after the one before it has already changed the file.
+  REQUIRE(RawSqlite(path).Run("CREATE TABLE selections (mine TEXT)").empty());
+  const std::string before = RawSqlite(path).Select(kSchema);
+  const absl::Status status = SqliteStore::Open(path, Clock::Real()).status();
+  CHECK_FALSE(status.ok());
+  CHECK_THAT(std::string(status.message()), Catch::Contains("migration 3 (selections and blobs)"));
+  RawSqlite raw(path);
+  CHECK(raw.Select(kSchema) == before);
+  CHECK(raw.Select("PRAGMA user_version") == "1\n");
+}
+
+TEST_CASE("a database that is up to date is opened without a write", "[db]") {
+  TempDir dir;
+  REQUIRE(SqliteStore::Open(dir.File("t.db"), Clock::Real()).ok());
+  RawSqlite raw(dir.File("t.db"));
+  const std::string before = raw.Select("PRAGMA data_version");
+  REQUIRE(SqliteStore::Open(dir.File("t.db"), Clock::Real()).ok());
+  CHECK(raw.Select("PRAGMA data_version") == before);
+}
+
+}  // namespace
+}  // namespace tessera::db
