@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "absl/strings/str_split.h"
 #include "base/log.h"
@@ -21,8 +22,13 @@ namespace {
 // Killing is asynchronous, but takes microseconds; past this the zygote itself must be gone.
 constexpr absl::Duration kKillPatience = absl::Seconds(20);
 
+// A time that no adjustment of the wall clock moves.
+absl::Time SteadyNow() {
+  return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+}
+
 int PollTimeout(absl::Time deadline) {
-  const absl::Duration left = deadline - absl::Now();
+  const absl::Duration left = deadline - SteadyNow();
   return static_cast<int>(std::clamp<int64_t>(
       absl::ToInt64Milliseconds(left + absl::Microseconds(999)), 0, 1 << 30));
 }
@@ -46,29 +52,29 @@ absl::Status Child::Send(absl::Span<const std::byte> message) {
 }
 
 absl::StatusOr<size_t> Child::Receive(absl::Span<std::byte> into, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   for (;;) {
     const ssize_t size = recv(channel_.get(), into.data(), into.size(), MSG_DONTWAIT);
     if (size > 0) return static_cast<size_t>(size);
     if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
       // The channel is closed; the end itself follows.
-      if (!PollExit(std::max(deadline - absl::Now(), absl::Milliseconds(100)))) {
+      if (!PollExit(std::max(deadline - SteadyNow(), absl::Milliseconds(100)))) {
         return absl::DeadlineExceededError("the child closed its channel but goes on");
       }
       return Ended(exit_);
     }
-    if (absl::Now() >= deadline) return absl::DeadlineExceededError("no message from the child");
+    if (SteadyNow() >= deadline) return absl::DeadlineExceededError("no message from the child");
     pollfd poll_for = {channel_.get(), POLLIN, 0};
     poll(&poll_for, 1, PollTimeout(deadline));
   }
 }
 
 bool Child::PollExit(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   while (!ended_) {
     pollfd poll_for = {monitor_.get(), POLLIN, 0};
     const int ready = poll(&poll_for, 1, PollTimeout(deadline));
-    if (ready == 0 && absl::Now() >= deadline) return false;
+    if (ready == 0 && SteadyNow() >= deadline) return false;
     if (ready <= 0) continue;
     ExitMessage message;
     const ssize_t size = recv(monitor_.get(), &message, sizeof(message), MSG_DONTWAIT);

@@ -1,0 +1,340 @@
+#include "worker/runner/cpu_runner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+#include "base/rng.h"
+#include "base/status.h"
+#include "compiler/runtime/kernel.h"
+#include "worker/runner/cores.h"
+#include "worker/runner/environment.h"
+#include "worker/runner/peak.h"
+#include "worker/runner/verify.h"
+
+namespace tessera::runner {
+namespace {
+
+using db::Outcome;
+
+// Poisons of output bytes: not a number in every float type, and a value that isn't; an element
+// that is never written can't agree under both.
+constexpr uint8_t kPoisons[] = {0xff, 0x7b};
+constexpr int kClaimAttempts = 5;
+constexpr absl::Duration kLoopDuration = absl::Milliseconds(1);
+
+absl::Status CheckKernel(const MeasurePlan& plan, const KernelArtifact& kernel) {
+  if (kernel.abi != TESSERA_KERNEL_ABI) {
+    return absl::InvalidArgumentError(absl::StrCat(kernel.name, ": built for kernel ABI ", kernel.abi,
+                                                   ", this runner has ", TESSERA_KERNEL_ABI));
+  }
+  if (!kernel.layouts.empty() && kernel.layouts.size() != plan.buffers.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(kernel.name, ": ", kernel.layouts.size(),
+                                                   " layouts for ", plan.buffers.size(), " buffers"));
+  }
+  constexpr int64_t kMaxWorkspace = int64_t{1} << 36;
+  for (const int64_t bytes : {kernel.shared_workspace_bytes, kernel.private_workspace_bytes}) {
+    if (bytes < 0 || bytes > kMaxWorkspace) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(kernel.name, ": a workspace of ", bytes, " bytes; 0 to 2^36 are allowed"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPlan(const MeasurePlan& plan) {
+  const auto outputs = static_cast<size_t>(std::count_if(
+      plan.buffers.begin(), plan.buffers.end(), [](const BufferSpec& b) { return b.is_output; }));
+  if (plan.buffers.size() > kMaxBuffers || outputs == 0) {
+    return absl::InvalidArgumentError(absl::StrCat("plan: ", plan.buffers.size(), " buffers, ", outputs,
+                                                   " of them outputs; at most ", kMaxBuffers,
+                                                   " with at least 1 output are allowed"));
+  }
+  if (!std::is_partitioned(plan.buffers.begin(), plan.buffers.end(),
+                           [](const BufferSpec& b) { return !b.is_output; })) {
+    return absl::InvalidArgumentError("plan: an output precedes an input");
+  }
+  if (plan.tolerances.size() != outputs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("plan: ", plan.tolerances.size(), " tolerances for ", outputs, " outputs"));
+  }
+  const std::vector<int> allowed = AllowedCores();
+  if (plan.threads < 1 || plan.threads > kMaxThreads ||
+      (!plan.cores.empty() && plan.cores.size() != static_cast<size_t>(plan.threads))) {
+    return absl::InvalidArgumentError(absl::StrCat("plan: ", plan.threads, " threads on ",
+                                                   plan.cores.size(), " cores; 1 to ", kMaxThreads,
+                                                   " threads with one core each, or none, are allowed"));
+  }
+  for (const int core : plan.cores) {
+    if (std::count(plan.cores.begin(), plan.cores.end(), core) > 1) {
+      return absl::InvalidArgumentError(absl::StrCat("plan: core ", core, " is named twice"));
+    }
+    if (!std::binary_search(allowed.begin(), allowed.end(), core)) {
+      return absl::InvalidArgumentError(absl::StrCat("plan: core ", core, " is not one of this process: ",
+                                                     absl::StrJoin(allowed, ", ")));
+    }
+  }
+  const Timing& timing = plan.timing;
+  if (timing.repeats < 1 || timing.repeats > 10'000 || timing.warmup_calls < 0 || timing.max_calls < 1 ||
+      !(timing.min_repeat_seconds >= 0 && timing.min_repeat_seconds <= 60) || !(timing.max_seconds > 0)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "plan: %d repeats of at least %g s within %g s, %d warm-up calls, at most %d calls; allowed are "
+        "1 to 10000 repeats of 0 to 60 s, at least 0 warm-up calls and 1 call",
+        timing.repeats, timing.min_repeat_seconds, timing.max_seconds, timing.warmup_calls,
+        timing.max_calls));
+  }
+  if (plan.call_timeout <= absl::ZeroDuration() || plan.call_timeout > absl::Hours(1)) {
+    return absl::InvalidArgumentError(absl::StrCat("plan: a call time-out of ",
+                                                   absl::FormatDuration(plan.call_timeout),
+                                                   "; more than 0 and at most 1h is allowed"));
+  }
+  for (const KernelArtifact& kernel : plan.candidates) TESSERA_RETURN_IF_ERROR(CheckKernel(plan, kernel));
+  return absl::OkStatus();
+}
+
+// One candidate on its way through a plan.
+struct Trial {
+  std::unique_ptr<KernelSession> session;
+  db::Measurement measurement;
+  int64_t calls = 1;            // a repeat
+  double call_seconds = 0;      // a first estimate
+  double spent_seconds = 0;     // on timing
+  absl::Time started;
+  bool done = false;            // failed or dropped, or every repeat made
+
+  void Fail(Failure failure) {
+    measurement.outcome = failure.outcome;
+    measurement.reason = std::move(failure.reason);
+    done = true;
+  }
+  // Whether `failure` is none; else the trial ends with it.
+  bool Passed(std::optional<Failure> failure) {
+    if (failure) Fail(*std::move(failure));
+    return !done;
+  }
+};
+
+void Verify(Trial& trial, const MeasurePlan& plan, const TestSet& set) {
+  if (!trial.Passed(trial.session->Load(plan.call_timeout))) return;
+  for (int run = 0; run < 2; ++run) {
+    if (!trial.Passed(trial.session->Prepare(run == 0 ? Placement::kStrict : Placement::kLoose,
+                                             kPoisons[run]))) {
+      return;
+    }
+    KernelSession::CallResult call = trial.session->Call(1, plan.call_timeout);
+    trial.call_seconds = call.wall_seconds;
+    if (!trial.Passed(std::move(call.failure)) || !trial.Passed(trial.session->Collect()) ||
+        !trial.Passed(trial.session->CheckOutputs(set.expected))) {
+      if (run == 1) absl::StrAppend(&trial.measurement.reason, " (in the second call)");
+      return;
+    }
+  }
+}
+
+absl::Duration RepeatTimeout(const MeasurePlan& plan, const Trial& trial, int64_t calls) {
+  return plan.call_timeout + absl::Seconds(10 * trial.call_seconds * static_cast<double>(calls));
+}
+
+// Seconds of `calls` calls that parent and child agree on.
+std::optional<double> TimedCalls(Trial& trial, const MeasurePlan& plan, int64_t calls) {
+  bool always_false = true;
+  for (int attempt = 0; attempt < kClaimAttempts; ++attempt) {
+    const bool cold = plan.timing.cache_mode == db::CacheMode::kCold;
+    const absl::Time start = absl::Now();
+    if (plan.timing.warmup_calls > 0) {
+      auto warmup = trial.session->Call(plan.timing.warmup_calls,
+                                        RepeatTimeout(plan, trial, plan.timing.warmup_calls));
+      if (!trial.Passed(std::move(warmup.failure))) return std::nullopt;
+    }
+    if (cold && !trial.Passed(trial.session->Evict())) return std::nullopt;
+    auto call = trial.session->Call(calls, RepeatTimeout(plan, trial, calls));
+    trial.spent_seconds += absl::ToDoubleSeconds(absl::Now() - start);
+    if (!trial.Passed(std::move(call.failure))) return std::nullopt;
+    const Claim claim = JudgeClaim(call.claimed_seconds, call.wall_seconds);
+    if (claim == Claim::kPlausible) return call.claimed_seconds;
+    always_false &= claim == Claim::kFalse;
+    if (attempt + 1 < kClaimAttempts) continue;
+    if (!always_false) return call.wall_seconds;  // a busy machine: too slow rather than too fast
+    trial.Fail({Outcome::kRunError,
+                absl::StrFormat("the child claims %.6g s for what took %.6g s, %d times in a row",
+                                call.claimed_seconds, call.wall_seconds, kClaimAttempts)});
+  }
+  return std::nullopt;
+}
+
+// Chooses the calls a repeat: enough of them to last `min_repeat_seconds`.
+void Calibrate(Trial& trial, const MeasurePlan& plan) {
+  // Verified outputs are spoilt once more: what is checked after timing was computed in it.
+  if (!trial.Passed(trial.session->Prepare(Placement::kLoose, kPoisons[0]))) return;
+  if (plan.timing.cache_mode == db::CacheMode::kCold) return;
+  const double wanted = plan.timing.min_repeat_seconds;
+  for (;;) {
+    const std::optional<double> seconds = TimedCalls(trial, plan, trial.calls);
+    if (!seconds) return;
+    trial.call_seconds = *seconds / static_cast<double>(trial.calls);
+    const double needed = std::ceil(wanted / std::max(trial.call_seconds, 1e-9));
+    const bool settled = *seconds >= wanted / 8;
+    // Short runs say little about long ones: approach in steps.
+    const double next = settled ? needed : std::min(needed, static_cast<double>(trial.calls) * 20);
+    trial.calls = std::clamp<int64_t>(static_cast<int64_t>(next), 1, plan.timing.max_calls);
+    if (settled || next >= needed || trial.calls == plan.timing.max_calls) return;
+  }
+}
+
+void Repeat(Trial& trial, const MeasurePlan& plan) {
+  const std::optional<double> seconds = TimedCalls(trial, plan, trial.calls);
+  if (!seconds) return;
+  db::Measurement& measurement = trial.measurement;
+  measurement.sample_seconds.push_back(*seconds / static_cast<double>(trial.calls));
+  measurement.sample_calls.push_back(trial.calls);
+  const double drop = plan.timing.drop_if_slower_than_seconds;
+  trial.done = trial.spent_seconds >= plan.timing.max_seconds ||
+               (measurement.sample_seconds.size() == 1 && drop > 0 && measurement.sample_seconds[0] > drop);
+}
+
+// Verifies what the timed calls left behind, once the child can't change it any more.
+void Conclude(Trial& trial, const TestSet& set) {
+  if (trial.measurement.outcome != Outcome::kOk) {
+    trial.measurement.environment.peak_memory_bytes = trial.session->peak_memory_bytes();
+    return;
+  }
+  trial.done = false;
+  trial.Passed(trial.session->Collect());
+  std::optional<Failure> meddled = trial.session->Finish();
+  trial.measurement.environment.peak_memory_bytes = trial.session->peak_memory_bytes();
+  if (!trial.done && trial.Passed(std::move(meddled))) {
+    trial.Passed(trial.session->CheckOutputs(set.expected));
+  }
+  if (trial.measurement.outcome == Outcome::kWrongAnswer) {
+    absl::StrAppend(&trial.measurement.reason, " (after the timed calls)");
+  }
+}
+
+double ReferenceLoop(const MeasurePlan& plan) {
+  if (!plan.timing.bracket_with_reference_loop) return -1;
+  const std::vector<int> core(plan.cores.begin(), plan.cores.begin() + (plan.cores.empty() ? 0 : 1));
+  const auto peak = MeasurePeakFlops(1, core, kLoopDuration);
+  return peak.ok() ? peak->gflops : -1;
+}
+
+}  // namespace
+
+Claim JudgeClaim(double claimed_seconds, double wall_seconds) {
+  constexpr double kMessageSeconds = 0.002;
+  const double missing = wall_seconds - claimed_seconds;
+  if (claimed_seconds >= 0 && missing >= -1e-6 && missing <= std::max(kMessageSeconds, 0.1 * wall_seconds)) {
+    return Claim::kPlausible;
+  }
+  return claimed_seconds >= 0.5 * (wall_seconds - kMessageSeconds) && missing >= -1e-6 ? Claim::kDoubtful
+                                                                                        : Claim::kFalse;
+}
+
+absl::Status CpuRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
+  const Expectation& expectation = plan.expectation;
+  std::vector<const BufferSpec*> outputs;
+  for (const BufferSpec& buffer : plan.buffers) {
+    if (buffer.is_output) outputs.push_back(&buffer);
+  }
+  if (!expectation.values.empty()) {
+    set.expected = expectation.values;
+    if (set.expected.size() != outputs.size()) {
+      return absl::InvalidArgumentError(absl::StrCat("plan: expected values of ", set.expected.size(),
+                                                     " outputs where it has ", outputs.size()));
+    }
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      TESSERA_ASSIGN_OR_RETURN(StoredLayout layout, StoredLayout::Create(outputs[i]->shape, {}));
+      const auto bytes = static_cast<size_t>(layout.logical_elements() * ElementBytes(outputs[i]->type));
+      if (set.expected[i].size() != bytes) {
+        return absl::InvalidArgumentError(absl::StrCat("plan: ", set.expected[i].size(),
+                                                       " bytes of expected values for ", outputs[i]->name,
+                                                       ", which has ", bytes));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  const KernelArtifact& reference = expectation.reference;
+  if (reference.bytes.empty()) {
+    return absl::NotFoundError(absl::StrCat("no expected outputs are known for workload ",
+                                            plan.workload_hash, " with seed ", plan.seed,
+                                            "; send the reference program"));
+  }
+  TESSERA_RETURN_IF_ERROR(CheckKernel(plan, reference));
+  TESSERA_ASSIGN_OR_RETURN(auto session, KernelSession::Start(sandbox_, plan, reference, set.inputs));
+  std::optional<Failure> failure = session->Load(plan.reference_timeout);
+  if (!failure) failure = session->Prepare(Placement::kStrict, kPoisons[0]);
+  if (!failure) failure = session->Call(1, plan.reference_timeout).failure;
+  if (!failure) failure = session->Collect();
+  if (!failure) failure = session->Finish();
+  if (failure) {
+    const std::string message = absl::StrCat("reference program: ", failure->reason);
+    return failure->outcome == Outcome::kInfrastructure ? absl::UnavailableError(message)
+                                                        : absl::FailedPreconditionError(message);
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    set.expected.push_back(session->LogicalOutput(static_cast<int>(i)));
+    const std::string& values = set.expected.back();
+    auto wrong = CompareSamples(*outputs[i], static_cast<int>(i),
+                                {reinterpret_cast<const std::byte*>(values.data()), values.size()},
+                                expectation.samples, plan.tolerances[i]);
+    if (wrong) return absl::FailedPreconditionError("reference program: " + *wrong);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const TestSet>> CpuRunner::FindTestSet(const MeasurePlan& plan) {
+  if (auto known = test_sets_.Get(plan.workload_hash, plan.seed)) return known;
+  auto set = std::make_shared<TestSet>();
+  for (size_t i = 0; i < plan.buffers.size() && !plan.buffers[i].is_output; ++i) {
+    TESSERA_RETURN_IF_ERROR(StoredLayout::Create(plan.buffers[i].shape, {}).status());
+    set->inputs.push_back(SeededInput(plan.buffers[i], static_cast<int>(i), plan.seed));
+  }
+  TESSERA_RETURN_IF_ERROR(ComputeExpected(plan, *set));
+  test_sets_.Put(plan.workload_hash, plan.seed, set);
+  return set;
+}
+
+absl::StatusOr<std::vector<db::Measurement>> CpuRunner::Measure(const MeasurePlan& plan) {
+  TESSERA_RETURN_IF_ERROR(CheckPlan(plan));
+  TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const TestSet> set, FindTestSet(plan));
+  const db::Environment before = ReadEnvironment(plan.cores);
+  const double loop_before = ReferenceLoop(plan);
+
+  std::vector<Trial> trials(plan.candidates.size());
+  for (size_t i = 0; i < trials.size(); ++i) {
+    Trial& trial = trials[i];
+    trial.started = absl::Now();
+    trial.measurement.outcome = Outcome::kOk;
+    trial.measurement.environment = before;
+    TESSERA_ASSIGN_OR_RETURN(trial.session,
+                             KernelSession::Start(sandbox_, plan, plan.candidates[i], set->inputs));
+    Verify(trial, plan, *set);
+    if (!trial.done) Calibrate(trial, plan);
+  }
+
+  Rng rng(plan.interleaving_seed);
+  std::vector<size_t> order(trials.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  for (int repeat = 0; repeat < plan.timing.repeats; ++repeat) {
+    rng.Shuffle(absl::MakeSpan(order));
+    for (const size_t i : order) {
+      if (!trials[i].done) Repeat(trials[i], plan);
+    }
+  }
+
+  const double loop_after = ReferenceLoop(plan);
+  std::vector<db::Measurement> measurements;
+  for (Trial& trial : trials) {
+    Conclude(trial, *set);
+    // The slower of both: a disturbance on either side shows.
+    trial.measurement.environment.reference_gflops = std::min(loop_before, loop_after);
+    trial.measurement.run_seconds = absl::ToDoubleSeconds(absl::Now() - trial.started);
+    measurements.push_back(std::move(trial.measurement));
+  }
+  return measurements;
+}
+
+}  // namespace tessera::runner

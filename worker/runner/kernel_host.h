@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+
+#include "worker/runner/exchange.h"
+#include "worker/sandbox/sandbox.h"
+
+// The child's side of a CPU measurement: loads one kernel and obeys the parent's commands. It never
+// sees expected values, and the parent believes nothing it says that can be checked.
+
+namespace tessera::runner {
+
+constexpr int kMaxBuffers = 64;
+constexpr int kMaxThreads = 256;
+
+// The child's argument; its only descriptor is the exchange image.
+struct HostArgument {
+  int32_t buffer_count;
+  int32_t threads;
+  int32_t pinned;                // whether `cores` holds one core a thread
+  int64_t workspace_bytes;
+  int64_t exchange_bytes;
+  Slot slots[kMaxBuffers];
+  int32_t cores[kMaxThreads];
+  char symbol[256];
+};
+
+enum class HostCommandKind : uint32_t {
+  kPrepare,  // copies the image to the buffers, spoils the workspace
+  kCall,     // calls the kernel `calls` times; `seconds` is what they took
+  kCollect,  // copies the buffers to the image
+  kEvict     // removes the buffers from all caches
+};
+
+struct HostCommand {
+  uint64_t sequence;
+  HostCommandKind kind;
+  Placement placement;
+  int64_t calls;
+};
+
+// One a command, in order; one with sequence 0 after the kernel was loaded.
+struct HostReply {
+  uint64_t sequence;
+  double seconds;
+  char error[240];  // empty = done
+};
+
+// Memory that the host maps besides the image, for limits.
+int64_t HostMemoryBytes(const HostArgument& argument);
+
+int KernelHostMain(const sandbox::ChildContext& context);
+
+}  // namespace tessera::runner

@@ -1,0 +1,243 @@
+#include "worker/runner/kernel_session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "absl/strings/str_format.h"
+#include "base/status.h"
+#include "worker/runner/verify.h"
+
+namespace tessera::runner {
+namespace {
+
+using sandbox::ExitKind;
+using sandbox::KillReason;
+
+// Copying and evicting: seconds would mean a machine in trouble.
+constexpr absl::Duration kHostTimeout = absl::Seconds(30);
+
+std::byte* Data(const sandbox::SharedMemory& image, const Slot& slot) {
+  return image.bytes().data() + slot.offset;
+}
+
+absl::StatusOr<HostArgument> MakeArgument(const MeasurePlan& plan, const KernelArtifact& kernel,
+                                          const Exchange& exchange) {
+  HostArgument argument = {};
+  if (kernel.symbol.empty() || kernel.symbol.size() >= sizeof(argument.symbol)) {
+    return absl::InvalidArgumentError(absl::StrCat("symbol \"", kernel.symbol.substr(0, 64),
+                                                   "\": 1 to 255 characters are allowed"));
+  }
+  argument.buffer_count = static_cast<int32_t>(exchange.slots.size());
+  argument.threads = plan.threads;
+  argument.pinned = plan.cores.empty() ? 0 : 1;
+  argument.workspace_bytes = std::max<int64_t>(
+      kernel.shared_workspace_bytes + plan.threads * kernel.private_workspace_bytes, 1);
+  argument.exchange_bytes = exchange.bytes;
+  std::copy(exchange.slots.begin(), exchange.slots.end(), argument.slots);
+  std::copy(plan.cores.begin(), plan.cores.end(), argument.cores);
+  memcpy(argument.symbol, kernel.symbol.data(), kernel.symbol.size());
+  return argument;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
+    sandbox::Sandbox& sandbox, const MeasurePlan& plan, const KernelArtifact& kernel,
+    absl::Span<const std::string> inputs) {
+  auto session = std::unique_ptr<KernelSession>(new KernelSession);
+  session->plan_ = &plan;
+  std::vector<int64_t> sizes;
+  for (size_t i = 0; i < plan.buffers.size(); ++i) {
+    const BufferSpec& buffer = plan.buffers[i];
+    auto layout = StoredLayout::Create(
+        buffer.shape, kernel.layouts.empty() ? absl::Span<const LayoutDim>() : kernel.layouts[i]);
+    if (!layout.ok()) return Annotate(layout.status(), absl::StrCat(kernel.name, ": ", buffer.name));
+    sizes.push_back(layout->stored_elements() * ElementBytes(buffer.type));
+    session->layouts_.push_back(*std::move(layout));
+  }
+  session->exchange_ = LayOutExchange(sizes);
+  TESSERA_ASSIGN_OR_RETURN(session->image_, sandbox::SharedMemory::Create(
+                                                "tessera-buffers",
+                                                static_cast<size_t>(session->exchange_.bytes)));
+  const absl::Span<std::byte> image = session->image_.bytes();
+  for (size_t i = 0; i < plan.buffers.size(); ++i) {
+    const Slot& slot = session->exchange_.slots[i];
+    FillGuards(image, slot);
+    if (plan.buffers[i].is_output) continue;
+    session->layouts_[i].Store(
+        ElementBytes(plan.buffers[i].type),
+        {reinterpret_cast<const std::byte*>(inputs[i].data()), inputs[i].size()},
+        image.subspan(static_cast<size_t>(slot.offset), static_cast<size_t>(slot.bytes)));
+  }
+  session->pristine_.assign(image.begin(), image.end());
+
+  TESSERA_ASSIGN_OR_RETURN(HostArgument argument, MakeArgument(plan, kernel, session->exchange_));
+  sandbox::ChildTask task;
+  task.entry = KernelHostMain;
+  task.argument.assign(reinterpret_cast<const char*>(&argument), sizeof(argument));
+  task.descriptors = {session->image_.fd()};
+  task.library = kernel.bytes;
+  task.limits.memory_bytes = plan.memory_bytes + HostMemoryBytes(argument);
+  task.limits.max_threads = plan.threads + 16;
+  task.limits.cpu_seconds = static_cast<int>(
+      std::min(1e6, (absl::ToDoubleSeconds(plan.call_timeout + plan.reference_timeout) +
+                     plan.timing.max_seconds + 60) * 4 * plan.threads));
+  TESSERA_ASSIGN_OR_RETURN(session->child_, sandbox.Spawn(task));
+  return session;
+}
+
+Failure KernelSession::FailureOf(const sandbox::ChildExit& exit) {
+  peak_memory_bytes_ = exit.peak_memory_bytes;
+  switch (exit.kind) {
+    case ExitKind::kTimeout: return {db::Outcome::kTimeout, exit.reason};
+    case ExitKind::kOutOfMemory: return {db::Outcome::kOutOfMemory, exit.reason};
+    case ExitKind::kSandbox: return {db::Outcome::kInfrastructure, exit.reason};
+    case ExitKind::kExited: return {db::Outcome::kRunError, "the kernel ended its process: " + exit.reason};
+    case ExitKind::kCrashed:
+    case ExitKind::kForbidden:
+    case ExitKind::kKilled: break;
+  }
+  return {db::Outcome::kRunError, exit.reason};
+}
+
+KernelSession::Answer KernelSession::AwaitReply(uint64_t sequence, absl::Duration timeout) {
+  Answer answer;
+  std::byte message[sizeof(HostReply) + 1];
+  const absl::StatusOr<size_t> size = child_->Receive(absl::MakeSpan(message), timeout);
+  if (absl::IsDeadlineExceeded(size.status())) {
+    answer.failure = FailureOf(child_->Kill(KillReason::kTimeout));
+    if (answer.failure->outcome == db::Outcome::kTimeout) {
+      answer.failure->reason = absl::StrFormat("no answer after %.3g s, call %d",
+                                               absl::ToDoubleSeconds(timeout), calls_ + 1);
+    }
+    return answer;
+  }
+  if (!size.ok()) {
+    const auto exit = child_->Wait(absl::Seconds(10));
+    answer.failure = exit.ok() ? FailureOf(*exit)
+                               : Failure{db::Outcome::kInfrastructure, std::string(exit.status().message())};
+    if (calls_ > 0) absl::StrAppend(&answer.failure->reason, ", in call ", calls_ + 1, " or after it");
+    return answer;
+  }
+  memcpy(&answer.reply, message, sizeof(HostReply));
+  answer.reply.error[sizeof(answer.reply.error) - 1] = 0;
+  if (*size != sizeof(HostReply) || answer.reply.sequence != sequence) {
+    child_->Kill(KillReason::kNotNeeded);
+    answer.failure = {db::Outcome::kRunError, "the kernel meddled with the channel to the runner"};
+  } else if (answer.reply.error[0] != 0) {
+    answer.failure = {db::Outcome::kRunError, answer.reply.error};
+  }
+  return answer;
+}
+
+std::optional<Failure> KernelSession::Load(absl::Duration timeout) {
+  return AwaitReply(0, timeout).failure;
+}
+
+KernelSession::CallResult KernelSession::Execute(HostCommandKind kind, int64_t calls,
+                                                 absl::Duration timeout) {
+  const HostCommand command = {++sequence_, kind, placement_, calls};
+  CallResult result;
+  const auto start = std::chrono::steady_clock::now();  // the child's clock too
+  // An ended child is told by the reply that doesn't come.
+  child_->Send({reinterpret_cast<const std::byte*>(&command), sizeof(command)}).IgnoreError();
+  Answer answer = AwaitReply(sequence_, timeout);
+  result.wall_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.claimed_seconds = answer.reply.seconds;
+  result.failure = std::move(answer.failure);
+  return result;
+}
+
+std::optional<Failure> KernelSession::Prepare(Placement placement, uint8_t poison) {
+  placement_ = placement;
+  std::copy(pristine_.begin(), pristine_.end(), image_.bytes().begin());
+  for (size_t i = 0; i < exchange_.slots.size(); ++i) {
+    if (!plan_->buffers[i].is_output) continue;
+    memset(Data(image_, exchange_.slots[i]), poison, static_cast<size_t>(exchange_.slots[i].bytes));
+  }
+  return Execute(HostCommandKind::kPrepare, 0, kHostTimeout).failure;
+}
+
+KernelSession::CallResult KernelSession::Call(int64_t calls, absl::Duration timeout) {
+  CallResult result = Execute(HostCommandKind::kCall, calls, timeout);
+  calls_ += calls;
+  // Both clocks are the same system's, and the child's interval lies within ours.
+  if (!result.failure && (!std::isfinite(result.claimed_seconds) || result.claimed_seconds < 0 ||
+                          result.claimed_seconds > result.wall_seconds * 1.001 + 1e-6)) {
+    child_->Kill(KillReason::kNotNeeded);
+    result.failure = {db::Outcome::kRunError,
+                      absl::StrFormat("the child claims %.6g s for what took %.6g s",
+                                      result.claimed_seconds, result.wall_seconds)};
+  }
+  return result;
+}
+
+std::optional<Failure> KernelSession::Evict() {
+  return Execute(HostCommandKind::kEvict, 0, kHostTimeout).failure;
+}
+
+std::optional<Failure> KernelSession::Collect() {
+  if (auto failure = Execute(HostCommandKind::kCollect, 0, kHostTimeout).failure) return failure;
+  for (size_t i = 0; i < exchange_.slots.size(); ++i) {
+    const Slot& slot = exchange_.slots[i];
+    const BufferSpec& buffer = plan_->buffers[i];
+    if (const int64_t at = FindOverwrittenGuard(image_.bytes(), slot, placement_); at != 0) {
+      return Failure{db::Outcome::kWrongAnswer,
+                     at < 0 ? absl::StrFormat("wrote %d bytes before %s", -at, buffer.name)
+                            : absl::StrFormat("wrote %d bytes past the end of %s (%d bytes)",
+                                              at - slot.bytes + 1, buffer.name, slot.bytes)};
+    }
+    if (buffer.is_output) continue;
+    const std::byte* now = Data(image_, slot);
+    const std::byte* before = pristine_.data() + slot.offset;
+    if (memcmp(now, before, static_cast<size_t>(slot.bytes)) != 0) {
+      const auto at = std::mismatch(now, now + slot.bytes, before).first - now;
+      return Failure{db::Outcome::kWrongAnswer,
+                     absl::StrFormat("overwrote its input %s at byte %d", buffer.name, at)};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> KernelSession::CheckOutputs(absl::Span<const std::string> expected) const {
+  size_t output = 0;
+  for (size_t i = 0; i < exchange_.slots.size(); ++i) {
+    if (!plan_->buffers[i].is_output) continue;
+    const Slot& slot = exchange_.slots[i];
+    const std::string& values = expected[output];
+    auto wrong = CompareOutput(
+        plan_->buffers[i], layouts_[i], {Data(image_, slot), static_cast<size_t>(slot.bytes)},
+        {reinterpret_cast<const std::byte*>(values.data()), values.size()}, plan_->tolerances[output]);
+    if (wrong) return Failure{db::Outcome::kWrongAnswer, *std::move(wrong)};
+    ++output;
+  }
+  return std::nullopt;
+}
+
+std::string KernelSession::LogicalOutput(int output) const {
+  for (size_t i = 0; i < exchange_.slots.size(); ++i) {
+    if (!plan_->buffers[i].is_output || output-- > 0) continue;
+    const Slot& slot = exchange_.slots[i];
+    const int bytes = ElementBytes(plan_->buffers[i].type);
+    std::string values(static_cast<size_t>(layouts_[i].logical_elements() * bytes), '\0');
+    layouts_[i].Load(bytes, {Data(image_, slot), static_cast<size_t>(slot.bytes)},
+                     absl::MakeSpan(reinterpret_cast<std::byte*>(values.data()), values.size()));
+    return values;
+  }
+  return "";
+}
+
+std::optional<Failure> KernelSession::Finish() {
+  const sandbox::ChildExit exit = child_->Kill(KillReason::kNotNeeded);
+  peak_memory_bytes_ = exit.peak_memory_bytes;
+  std::byte message[sizeof(HostReply)];
+  if (child_->Receive(absl::MakeSpan(message), absl::ZeroDuration()).ok()) {
+    return Failure{db::Outcome::kRunError, "the kernel meddled with the channel to the runner"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace tessera::runner
