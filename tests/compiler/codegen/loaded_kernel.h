@@ -16,7 +16,7 @@
 #include "base/status.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/link.h"
-#include "compiler/runtime/kernel.h"
+#include "compiler/runtime/thread_pool.h"
 
 namespace tessera::codegen {
 

@@ -1,0 +1,102 @@
+// Whole lowered programs, compiled and run, against the reference evaluator.
+
+#include <catch2/catch.hpp>
+
+#include "compiler/passes/lower.h"
+#include "compiler/schedule/default_trace.h"
+#include "tests/compiler/codegen/loaded_kernel.h"
+#include "tests/support/random_trace.h"
+#include "tests/support/reference_check.h"
+#include "tests/support/workloads.h"
+
+namespace tessera::codegen {
+namespace {
+
+absl::StatusOr<ir::Program> LowerTrace(const te::Workload& workload, const schedule::Trace& trace,
+                                       const ir::Target& target) {
+  TESSERA_ASSIGN_OR_RETURN(schedule::Schedule schedule, schedule::ApplyTrace(workload.dag, trace));
+  TESSERA_ASSIGN_OR_RETURN(schedule::LoopStructure loops, schedule::InferBounds(schedule));
+  return passes::Lower(schedule, loops, target, workload.name);
+}
+
+absl::Status RunCompiled(const ir::Program& program, const ir::Target& target,
+                         absl::Span<const absl::Span<std::byte>> buffers) {
+  TESSERA_ASSIGN_OR_RETURN(const LoadedKernel kernel, LoadedKernel::Load(program, target));
+  std::vector<AlignedBytes> memory;
+  std::vector<void*> pointers;
+  for (const absl::Span<std::byte> buffer : buffers) {
+    memory.emplace_back(buffer.size());
+    std::memcpy(memory.back().data(), buffer.data(), buffer.size());
+    pointers.push_back(memory.back().data());
+  }
+  tessera_launcher launcher{RunInOrder, target.max_threads};
+  kernel.Run(pointers, &launcher);
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    if (!memory[i].GuardsIntact()) {
+      return absl::OutOfRangeError(absl::StrCat("wrote outside buffer ", i));
+    }
+    std::memcpy(buffers[i].data(), memory[i].data(), buffers[i].size());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LowerRunAndCheck(const te::Workload& workload, const te::Expected& expected,
+                              const schedule::Trace& trace, const ir::Target& target) {
+  TESSERA_ASSIGN_OR_RETURN(const ir::Program program, LowerTrace(workload, trace, target));
+  return te::CheckAgainst(workload, expected, program,
+                          [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {
+                            return RunCompiled(p, target, b);
+                          });
+}
+
+// The levels that this machine can run.
+std::vector<ir::Target> Targets() {
+  std::vector<ir::Target> targets;
+  const ir::Target host = HostTarget();
+  if (host.kind != ir::TargetKind::kX86) return {host};
+  for (const char* isa : {"sse4.2", "avx2", "avx512"}) {
+    const ir::Target target = ir::X86Target(isa).value();
+    if (target.vector_bytes <= host.vector_bytes) targets.push_back(target);
+  }
+  return targets;
+}
+
+}  // namespace
+
+TEST_CASE("default traces of every operator run right on every level", "[codegen]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    CAPTURE(spec.name);
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, 1);
+    REQUIRE(expected.ok());
+    int threads = 1;
+    for (ir::Target target : Targets()) {
+      target.max_threads = threads++;
+      CAPTURE(ir::ToString(target));
+      const schedule::Trace trace = schedule::DefaultTrace(workload->dag, target);
+      CHECK(LowerRunAndCheck(*workload, *expected, trace, target) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("random traces of every operator run right", "[codegen]") {
+  constexpr uint64_t kTracesPerWorkload = 5;
+  const std::vector<ir::Target> targets = Targets();
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, 2);
+    REQUIRE(expected.ok());
+    for (uint64_t seed = 100; seed < 100 + kTracesPerWorkload; ++seed) {
+      ir::Target target = targets[seed % targets.size()];
+      target.max_threads = 2;
+      const schedule::Trace trace =
+          schedule::RandomTrace(workload->dag, Rng(seed).Fork(spec.name)).Draw();
+      CAPTURE(spec.name, seed, ir::ToString(target), schedule::Print(trace));
+      CHECK(LowerRunAndCheck(*workload, *expected, trace, target) == absl::OkStatus());
+    }
+  }
+}
+
+}  // namespace tessera::codegen
