@@ -90,9 +90,9 @@ class Compiler {
   void BindParameter(const Buffer& buffer, std::byte* bytes);
   // Never null; what can't be run fails the machine.
   StmtCode* Compile(const Stmt& s);
+  IntCode* CompileInt(const Expr& e);
 
  private:
-  IntCode* CompileInt(const Expr& e);
   IntCode* CompileIntBinary(const Binary& node);
   IntCode* CompileCompare(const Binary& node);
   IntCode* CompileIntCast(const Cast& node);

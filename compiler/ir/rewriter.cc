@@ -348,9 +348,24 @@ bool Rewriter::Assume(const Expr& condition, bool holds) {
   difference.DropZeros();
   constexpr __int128 kFar = static_cast<__int128>(1) << 100;
   const int slack = node->op == BinaryOp::kLe;
-  if (equal) return known_.Assume(difference, 0, 0);
-  return holds ? known_.Assume(difference, -kFar, slack - 1)
-               : known_.Assume(difference, slack, kFar);
+  if (equal) return AssumeSum(difference, 0, 0);
+  return holds ? AssumeSum(difference, -kFar, slack - 1) : AssumeSum(difference, slack, kFar);
+}
+
+bool Rewriter::AssumeSum(const Affine& sum, __int128 low, __int128 high) {
+  if (!known_.Assume(sum, low, high)) return false;
+  if (sum.terms.size() != 1 || sum.lane_stride != 0) return true;
+  // low <= y / c <= high says where y lies.
+  const auto* node = sum.terms[0].atom.As<Binary>();
+  const int64_t* divisor = node && node->op == BinaryOp::kDiv ? AsConstInt(node->b) : nullptr;
+  if (!divisor || *divisor <= 0) return true;
+  Affine quotient;
+  quotient.lanes = sum.lanes;
+  quotient.Add(sum.terms[0].atom, 1, sum.terms[0].range);
+  const std::optional<Interval> range = known_.RangeOf(quotient);
+  if (!range) return true;
+  const __int128 c = *divisor;
+  return known_.Assume(ToAffineNormal(node->a), range->min * c, range->max * c + c - 1);
 }
 
 }  // namespace tessera::ir

@@ -80,6 +80,7 @@ class Rewriter {
   Affine DivideRemainder(Affine x, int64_t divisor, bool modulo);
   Affine DivisionAtom(Affine x, int64_t divisor, bool modulo,
                       const std::optional<Interval>& range);
+  bool AssumeSum(const Affine& sum, __int128 low, __int128 high);
   // Joins what a division took apart: (x / c) * c + x % c.
   void Recombine(Affine& sum);
   bool RecombineOnce(Affine& sum);
