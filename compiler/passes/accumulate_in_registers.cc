@@ -27,6 +27,14 @@ bool SameForm(const ir::LinearForm& a, const ir::LinearForm& b) {
 
 using Forms = std::vector<ir::LinearForm>;  // one a dimension
 
+// An unrolled or vectorised loop variable with the values that it takes in any loop that binds it
+// (cutting a loop leaves several).
+struct Expanded {
+  ir::VarRef var;
+  int64_t min, max;
+  ir::LoopKind kind;
+};
+
 // How a loop's body uses each buffer.
 class UseCollector final : public ir::Visitor {
  public:
@@ -38,14 +46,18 @@ class UseCollector final : public ir::Visitor {
     bool uniform = true;  // every access has the same linear indices and no predicate
   };
   std::map<const ir::BufferNode*, Use> uses;
-  std::map<const ir::Var*, const ir::For*> expanded;  // bound inside, to be expanded
+  std::map<const ir::Var*, Expanded> expanded;        // bound inside, to be expanded
   std::set<const ir::Var*> serial;                    // bound inside, stay loops
   std::set<const ir::BufferNode*> allocated;          // inside
 
  private:
   void VisitFor(const ir::For& loop) override {
     if (IsExpanded(loop)) {
-      expanded[loop.var.get()] = &loop;
+      const int64_t last = loop.min + loop.extent - 1;
+      auto [known, is_new] = expanded.try_emplace(
+          loop.var.get(), Expanded{loop.var, loop.min, last, loop.loop_kind});
+      known->second.min = std::min(known->second.min, loop.min);
+      known->second.max = std::max(known->second.max, last);
     } else {
       serial.insert(loop.var.get());
     }
@@ -144,7 +156,7 @@ class Promoter final : public ir::Mutator {
 
   struct Tile {
     ir::Buffer buffer;
-    std::vector<const ir::For*> loops;  // expanded loops that span it
+    std::vector<Expanded> loops;        // that span it
     std::vector<ir::Expr> positions;    // in the tile
     std::vector<ir::Expr> places;       // in the original
   };
@@ -159,18 +171,20 @@ class Promoter final : public ir::Mutator {
       int64_t extent = 1;
       for (const auto& [var, coefficient] : use.forms[d].terms) {
         if (collector.serial.contains(var.get())) return std::nullopt;
-        const auto loop = collector.expanded.find(var.get());
-        if (loop == collector.expanded.end()) {
+        const auto found = collector.expanded.find(var.get());
+        if (found == collector.expanded.end()) {
           moves = true;
           continue;
         }
-        if (coefficient < 0 || loop->second->min != 0) return std::nullopt;
+        if (coefficient < 0) return std::nullopt;
+        const Expanded& loop = found->second;
         inner.terms.emplace_back(var, coefficient);
-        extent += coefficient * (loop->second->extent - 1);
-        ranges[var.get()] = {0, loop->second->extent - 1};
-        if (std::find(tile.loops.begin(), tile.loops.end(), loop->second) == tile.loops.end()) {
-          tile.loops.push_back(loop->second);
-        }
+        inner.constant -= coefficient * loop.min;
+        extent += coefficient * (loop.max - loop.min);
+        ranges[var.get()] = {loop.min, loop.max};
+        const bool is_new = std::none_of(tile.loops.begin(), tile.loops.end(),
+                                         [&](const Expanded& l) { return l.var == loop.var; });
+        if (is_new) tile.loops.push_back(loop);
       }
       const ir::Expr place = ir::FromLinear(use.forms[d]);
       const std::optional<ir::Interval> bound = ir::Bound(place, ranges);
@@ -184,8 +198,8 @@ class Promoter final : public ir::Mutator {
                                  ir::Scope::kLocal);
     if (tile.buffer->StoredBytes() > kMaxTileBytes) return std::nullopt;
     // Vector loops innermost, so that copies move whole vectors.
-    std::stable_sort(tile.loops.begin(), tile.loops.end(), [](const auto* a, const auto* b) {
-      return a->loop_kind == ir::LoopKind::kUnrolled && b->loop_kind == ir::LoopKind::kVectorized;
+    std::stable_sort(tile.loops.begin(), tile.loops.end(), [](const Expanded& a, const Expanded& b) {
+      return a.kind == ir::LoopKind::kUnrolled && b.kind == ir::LoopKind::kVectorized;
     });
     return tile;
   }
@@ -196,9 +210,9 @@ class Promoter final : public ir::Mutator {
     std::vector<ir::VarRef> old_vars;
     std::vector<ir::Expr> new_vars;
     std::vector<ir::VarRef> fresh;
-    for (const ir::For* loop : tile.loops) {
-      old_vars.push_back(loop->var);
-      fresh.push_back(ir::MakeVar(loop->var->name));
+    for (const Expanded& loop : tile.loops) {
+      old_vars.push_back(loop.var);
+      fresh.push_back(ir::MakeVar(loop.var->name));
       new_vars.push_back(fresh.back());
     }
     const auto renamed = [&](const std::vector<ir::Expr>& indices) {
@@ -210,7 +224,8 @@ class Promoter final : public ir::Mutator {
     };
     ir::Stmt body = ir::MakeStore(to, renamed(to_indices), ir::MakeLoad(from, renamed(from_indices)));
     for (size_t l = tile.loops.size(); l-- > 0;) {
-      body = ir::MakeFor(fresh[l], 0, tile.loops[l]->extent, body, tile.loops[l]->loop_kind);
+      const Expanded& loop = tile.loops[l];
+      body = ir::MakeFor(fresh[l], loop.min, loop.max - loop.min + 1, body, loop.kind);
     }
     return body;
   }

@@ -213,17 +213,26 @@ class Builder {
     return positions;
   }
 
-  // True where the position is one that the stage must compute.
-  ir::Expr Guard(const BoundStage& stage, const std::vector<ir::Expr>& positions,
-                 size_t first_axis, size_t last_axis) const {
-    const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
+  // True where the position is inside the memory that the stage writes.
+  static ir::Expr InsideBuffer(const BoundStage& stage, const std::vector<ir::Expr>& positions,
+                               size_t axis_count) {
     ir::Expr guard;
-    for (size_t a = first_axis; a < last_axis; ++a) {
+    for (size_t a = 0; a < axis_count; ++a) {
+      if (!stage.axes[a].guarded) continue;
+      guard = ir::And(guard, ir::Lt(positions[a], ir::Expr(stage.axes[a].extent)));
+    }
+    return guard;
+  }
+
+  // True where the position is one that the stage must compute.
+  ir::Expr Guard(const BoundStage& stage, const std::vector<ir::Expr>& positions) const {
+    const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
+    ir::Expr guard = InsideBuffer(stage, positions, stage.axes.size());
+    for (size_t a = 0; a < stage.axes.size(); ++a) {
       if (!stage.axes[a].guarded) continue;
       const int64_t extent = a < definition.axes.size()
                                  ? definition.axes[a].extent
                                  : definition.reduce_axes[a - definition.axes.size()].extent;
-      guard = ir::And(guard, ir::Lt(positions[a], ir::Expr(stage.axes[a].extent)));
       const AffineValue& base = stage.axes[a].base;
       if (base.terms.empty() && base.constant == 0 && stage.axes[a].extent == extent) continue;
       const ir::Expr value = ToExpr(base) + positions[a];
@@ -264,7 +273,7 @@ class Builder {
     BodyRewriter rewriter(axes, storage_);
 
     ir::Stmt body;
-    ir::Expr condition = Guard(stage, positions, 0, stage.axes.size());
+    ir::Expr condition = Guard(stage, positions);
     if (!definition.is_reduction()) {
       body = ir::MakeStore(Buffer(definition, 0), where, rewriter.Mutate(definition.bodies[0]));
     } else if (definition.bodies.size() == 2) {
@@ -305,7 +314,8 @@ class Builder {
       stores.push_back(ir::MakeStore(
           buffer, where, te::Identity(definition.combiner, buffer->type, static_cast<int>(k))));
     }
-    ir::Stmt init = Guarded(Guard(stage, positions, 0, definition.axes.size()),
+    // All of the buffer, also what lies outside of the axes, so that tiles can be loaded whole.
+    ir::Stmt init = Guarded(InsideBuffer(stage, positions, definition.axes.size()),
                             ir::MakeBlock(std::move(stores)));
     init = WrapLoops(stage, first_reduction, stage.loops.size(), true, std::move(init));
     // The update nest binds the same loops: give the initialisation variables of its own.

@@ -42,7 +42,7 @@ constexpr Pass kLowering[] = {
     {"accumulate_in_registers", OnBody<AccumulateInRegisters>},
     {"flatten", FlattenIndices},
     {"simplify", OnBody<SimplifyBody>},
-    {"vectorize_loops", OnBodyOrError<VectorizeLoops>},
+    {"vectorize_loops", OnBody<VectorizeLoops>},
     {"unroll_loops", OnBodyOrError<UnrollLoops>},
     {"simplify", OnBody<SimplifyBody>},
 };

@@ -95,8 +95,8 @@ class Partitioner final : public ir::Mutator {
  private:
   ir::Stmt MutateFor(const ir::For& original, const ir::Stmt& self) override {
     const ir::Stmt tightened = Tighten(original, self);
-    const auto* loop = tightened.As<ir::For>();
-    if (loop == nullptr) return tightened ? Mutate(tightened) : tightened;
+    if (!tightened.Same(self)) return tightened ? Mutate(tightened) : tightened;
+    const ir::For* loop = &original;
     if (loop->loop_kind != ir::LoopKind::kSerial || loop->extent == 1) {
       return ir::Mutator::MutateFor(*loop, tightened);
     }
