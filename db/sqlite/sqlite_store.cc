@@ -1,6 +1,7 @@
 #include "db/sqlite/sqlite_store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -147,27 +148,65 @@ absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
   return ReadAll<Record>(std::move(cursor), ReadRecord);
 }
 
-absl::StatusOr<std::vector<Record>> SelectBest(Connection& connection, std::string_view task_key,
-                                               std::string_view device_class, int count) {
-  // The first reads records_ranking in its order and stops early; the second sorts one task.
-  static const std::string one_class =
+// Reads records_ranking in its order and stops early.
+absl::StatusOr<std::vector<Record>> SelectBestOfClass(Connection& connection,
+                                                      std::string_view task_key,
+                                                      std::string_view device_class, int count) {
+  static const std::string sql =
       absl::StrCat("SELECT ", AbslView(kRecordColumns),
                    " FROM records WHERE task_key = ? AND device_class = ? AND outcome = 'ok' AND "
                    "stale = 0 ORDER BY cost_seconds, id");
-  static const std::string any_class =
-      absl::StrCat("SELECT ", AbslView(kRecordColumns),
-                   " FROM records WHERE task_key = ? AND outcome = 'ok' AND stale = 0 "
-                   "ORDER BY cost_seconds, id");
   std::vector<Record> best;
   absl::flat_hash_set<std::string> traces;
-  TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
-                           device_class.empty()
-                               ? connection.Query(any_class, {task_key})
-                               : connection.Query(one_class, {task_key, device_class}));
+  TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, {task_key, device_class}));
   while (static_cast<int>(best.size()) < count) {
     TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
     if (!row) break;
     TESSERA_ASSIGN_OR_RETURN(Record record, ReadRecord(cursor));
+    if (traces.insert(record.trace).second) best.push_back(std::move(record));
+  }
+  return best;
+}
+
+// One look into records_ranking a class.
+absl::StatusOr<std::vector<std::string>> SelectRankedClasses(Connection& connection,
+                                                             std::string_view task_key) {
+  TESSERA_ASSIGN_OR_RETURN(
+      Cursor cursor,
+      connection.Query("WITH RECURSIVE classes (name) AS ("
+                       " SELECT min(device_class) FROM records"
+                       "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
+                       " UNION ALL"
+                       " SELECT (SELECT min(device_class) FROM records"
+                       "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
+                       "   AND device_class > classes.name)"
+                       "  FROM classes WHERE classes.name IS NOT NULL) "
+                       "SELECT name FROM classes WHERE name IS NOT NULL",
+                       {task_key}));
+  return ReadAll<std::string>(std::move(cursor), [](const Cursor& row) {
+    return absl::StatusOr<std::string>(row.Text(0));
+  });
+}
+
+// What is among the best of all is among the best of its class.
+absl::StatusOr<std::vector<Record>> SelectBestOfAll(Connection& connection,
+                                                    std::string_view task_key, int count) {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> classes,
+                           SelectRankedClasses(connection, task_key));
+  std::vector<Record> candidates;
+  for (const std::string& device_class : classes) {
+    TESSERA_ASSIGN_OR_RETURN(std::vector<Record> best,
+                             SelectBestOfClass(connection, task_key, device_class, count));
+    std::move(best.begin(), best.end(), std::back_inserter(candidates));
+  }
+  std::sort(candidates.begin(), candidates.end(), [](const Record& a, const Record& b) {
+    return std::pair(a.measurement.CostSeconds(), a.id) <
+           std::pair(b.measurement.CostSeconds(), b.id);
+  });
+  std::vector<Record> best;
+  absl::flat_hash_set<std::string> traces;
+  for (Record& record : candidates) {
+    if (static_cast<int>(best.size()) >= count) break;
     if (traces.insert(record.trace).second) best.push_back(std::move(record));
   }
   return best;
@@ -293,7 +332,8 @@ absl::StatusOr<std::vector<Record>> SqliteStore::QueryRecords(const RecordFilter
 absl::StatusOr<std::vector<Record>> SqliteStore::Best(std::string_view task_key,
                                                       std::string_view device_class, int count) {
   return RunFor<std::vector<Record>>(readers_, [&](Connection& c) {
-    return SelectBest(c, task_key, device_class, count);
+    return device_class.empty() ? SelectBestOfAll(c, task_key, count)
+                                : SelectBestOfClass(c, task_key, device_class, count);
   });
 }
 

@@ -6,7 +6,7 @@
 namespace tessera::db {
 
 std::shared_ptr<Store> MakeStore(Clock& clock) {
-  auto dir = std::make_shared<TempDir>();
+  auto dir = std::make_shared<TempDir>(TempDir::Place::kMemory);
   absl::StatusOr<std::unique_ptr<SqliteStore>> store =
       SqliteStore::Open(dir->File("tessera.db"), clock);
   INFO(store.status().ToString());

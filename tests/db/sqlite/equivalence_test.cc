@@ -187,7 +187,7 @@ TEST_CASE("memory and SQLite stores answer every sequence of operations alike", 
     CAPTURE(seed);
     Operations draw(seed);
     ManualClock clock(absl::FromUnixMicros(1'600'000'000'000'000));
-    TempDir dir;
+    TempDir dir(TempDir::Place::kMemory);
     MemoryStore memory(clock);
     auto sqlite = SqliteStore::Open(dir.File("t.db"), clock).value();
     for (int step = 0; step < 150; ++step) {
