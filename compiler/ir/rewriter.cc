@@ -1,5 +1,8 @@
 #include "compiler/ir/rewriter.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "compiler/ir/numeric.h"
 
 namespace tessera::ir {
@@ -200,9 +203,7 @@ Expr Rewriter::RewriteLogic(const Expr& e, const Binary& node) {
       known_.Rewind(mark);
       return Truth(e.type(), false);
     }
-    const bool repeated = std::any_of(parts.begin(), parts.end(),
-                                      [&](const Expr& other) { return SameTree(other, made); });
-    if (!repeated) parts.push_back(made);
+    FlattenAnd(made, parts);
   }
   known_.Rewind(mark);
   // A condition that the others imply goes. Long lists would cost the square.
@@ -214,7 +215,9 @@ Expr Rewriter::RewriteLogic(const Expr& e, const Binary& node) {
     known_.Rewind(mark);
     const int64_t* value = AsConstInt(made);
     if (!possible || (value && *value == 0)) return Truth(e.type(), false);
-    if (value) {
+    const bool repeated = std::any_of(parts.begin(), parts.begin() + i,
+                                      [&](const Expr& other) { return SameTree(other, parts[i]); });
+    if (value || repeated) {
       parts.erase(parts.begin() + i);
     } else {
       ++i;

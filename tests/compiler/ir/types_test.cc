@@ -1,0 +1,119 @@
+#include <catch2/catch.hpp>
+
+#include "compiler/ir/buffer.h"
+#include "compiler/ir/target.h"
+#include "compiler/ir/type.h"
+
+namespace tessera::ir {
+namespace {
+
+TEST_CASE("types go to text and back", "[ir][type]") {
+  for (const char* text : {"f32", "f16", "f64", "bf16", "i8", "u8", "i64", "u1", "u2", "i4", "token",
+                           "f32x16", "bf16x32", "u1x8", "i64x2"}) {
+    CAPTURE(text);
+    const auto type = ParseType(text);
+    REQUIRE(type.ok());
+    CHECK(ToString(*type) == text);
+  }
+  CHECK(*ParseType("f32x16") == Float(32).WithLanes(16));
+}
+
+TEST_CASE("unknown types are refused and named", "[ir][type]") {
+  for (const char* text : {"", "f", "f31", "i3", "f8", "bf32", "i128", "f32x", "f32x1", "f32x5000",
+                           "f32x16x2", "token4", "x", "i-8", "f32 ", "i99999999999999999999"}) {
+    CAPTURE(text);
+    const auto type = ParseType(text);
+    REQUIRE(!type.ok());
+    CHECK(std::string(type.status().message()).find(text) != std::string::npos);
+  }
+}
+
+TEST_CASE("layouts go to text and back", "[ir][layout]") {
+  const std::vector<int64_t> shape = {1, 60, 7, 7};
+  for (const char* text : {"", "0 1 2 3", "0 1/16 2 3 1%16", "0 1/32 1/8%4 2 3 1%8", "3 2 1 0"}) {
+    CAPTURE(text);
+    const auto layout = ParseLayout(text, shape);
+    REQUIRE(layout.status() == absl::OkStatus());
+    CHECK(LayoutToString(*layout, shape) == text);
+  }
+}
+
+TEST_CASE("layouts that miss, repeat or overlap an axis are refused", "[ir][layout]") {
+  const std::vector<int64_t> shape = {4, 60};
+  for (const char* text : {"0", "0 1 1", "0 1/16 1%8", "0 1/16 1%32", "0 2", "0 1/0 1%4", "0 1/16",
+                           "0 x", "0 1%30", "0 1/16%2 1%16", "0 1-", "0/4611686018427387904 1"}) {
+    CAPTURE(text);
+    CHECK(!ParseLayout(text, shape).ok());
+  }
+}
+
+TEST_CASE("a blocked layout pads and places its elements", "[ir][layout]") {
+  BufferNode buffer{"A", Float(32), {2, 20}};
+  buffer.layout = *ParseLayout("1/16 0 1%16", buffer.shape);
+  CHECK(buffer.ElementCount() == 40);
+  CHECK(buffer.StoredElementCount() == 64);
+  CHECK(buffer.StoredBytes() == 256);
+  CHECK(StoredOffset(buffer, {0, 0}) == 0);
+  CHECK(StoredOffset(buffer, {0, 17}) == 33);
+  CHECK(StoredOffset(buffer, {1, 3}) == 19);
+  buffer.layout.clear();
+  CHECK(StoredOffset(buffer, {1, 3}) == 23);
+}
+
+TEST_CASE("stored bytes of sub-byte types round up", "[ir][layout]") {
+  CHECK(MakeBuffer("A", UInt(1), {9})->StoredBytes() == 2);
+  CHECK(MakeBuffer("A", Int(4), {3})->StoredBytes() == 2);
+  CHECK(MakeBuffer("A", Float(16), {})->StoredBytes() == 2);
+}
+
+TEST_CASE("targets go to text and back, without what makes no difference", "[ir][target]") {
+  const std::string canonical = "x86/avx512,vnni l1=32768 l2=1048576 threads=2";
+  const auto target = ParseTarget("x86/vnni,avx512,sse4.2,avx2 threads=2");
+  REQUIRE(target.status() == absl::OkStatus());
+  CHECK(ToString(*target) == canonical);
+  CHECK(*ParseTarget(canonical) == *target);
+  CHECK(target->vector_bytes == 64);
+  CHECK(target->vector_registers == 32);
+  CHECK(target->Lanes(32) == 16);
+  CHECK(*ParseTarget("x86") == *X86Target("sse4.2"));
+  CHECK(ToString(*ParseTarget("aarch64/dotprod")) == "aarch64/dotprod,neon l1=32768 l2=1048576 threads=1");
+  for (const char* text : {"opencl l1=1024", "cuda", "vta"}) {
+    CHECK(ParseTarget(ToString(*ParseTarget(text))) == ParseTarget(text));
+  }
+}
+
+TEST_CASE("x86 ceilings have their vectors", "[ir][target]") {
+  CHECK(X86Target("sse4.2")->vector_bytes == 16);
+  CHECK(X86Target("avx2")->vector_bytes == 32);
+  CHECK(X86Target("avx2")->vector_registers == 16);
+  CHECK(X86Target("avx512")->vector_registers == 32);
+  CHECK(!X86Target("avx1024").ok());
+}
+
+struct BadTarget {
+  const char* text;
+  const char* message;
+};
+
+TEST_CASE("bad targets are refused with what is known", "[ir][target]") {
+  const BadTarget cases[] = {
+      {"", "target is empty"},
+      {"x87", "known: x86, aarch64, opencl, cuda, vta"},
+      {"x86/sse5", "known: sse4.2, avx2, avx512, vnni, bf16"},
+      {"cuda/fast", "known: none"},
+      {"x86/vnni", "need avx512"},
+      {"x86 l1=0", "from 1 to 2^40"},
+      {"x86 l1=big", "from 1 to 2^40"},
+      {"x86 l9=5", "known: l1, l2, threads"},
+      {"x86 threads=5000", "over the limit of 4096"},
+  };
+  for (const BadTarget& bad : cases) {
+    CAPTURE(bad.text);
+    const auto target = ParseTarget(bad.text);
+    REQUIRE(!target.ok());
+    CHECK(std::string(target.status().message()).find(bad.message) != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace tessera::ir
