@@ -14,6 +14,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/durable_file.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/view.h"
@@ -24,16 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kTemporaryPrefix = "writing-";
-
-absl::Status ErrnoStatus(int error, std::string_view what, const std::string& path) {
-  const std::string message = absl::StrCat(AbslView(what), " ", path, ": ", std::strerror(error));
-  if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(message);
-  if (error == ENOENT) return absl::NotFoundError(message);
-  if (error == EACCES || error == EPERM || error == EROFS) {
-    return absl::PermissionDeniedError(message);
-  }
-  return absl::UnavailableError(message);
-}
 
 // Closes a file descriptor at the end of a scope.
 class Descriptor {
@@ -49,16 +40,6 @@ class Descriptor {
  private:
   int fd_;
 };
-
-absl::Status WriteAll(int fd, std::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, "cannot write", path);
-    bytes.remove_prefix(written);
-  }
-  return absl::OkStatus();
-}
 
 absl::StatusOr<std::string> ReadAll(const std::string& path) {
   Descriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -171,25 +152,7 @@ absl::Status ContentStore::WriteFile(const std::string& digest, std::string_view
     absl::MutexLock lock(&mutex_);
     temporary = absl::StrCat(options_.directory, "/", AbslView(kTemporaryPrefix), next_temporary_++);
   }
-  const auto write = [&]() -> absl::Status {
-    Descriptor fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (fd.get() < 0) return ErrnoStatus(errno, "cannot create", temporary);
-    TESSERA_RETURN_IF_ERROR(WriteAll(fd.get(), bytes, temporary));
-    if (options_.sync && fsync(fd.get()) != 0) return ErrnoStatus(errno, "cannot sync", temporary);
-    if (rename(temporary.c_str(), PathOf(digest).c_str()) != 0) {
-      return ErrnoStatus(errno, "cannot rename to", PathOf(digest));
-    }
-    if (options_.sync) {
-      Descriptor directory(open(options_.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (directory.get() < 0 || fsync(directory.get()) != 0) {
-        return ErrnoStatus(errno, "cannot sync", options_.directory);
-      }
-    }
-    return absl::OkStatus();
-  };
-  absl::Status status = write();
-  if (!status.ok()) unlink(temporary.c_str());
-  return status;
+  return WriteFileDurably(PathOf(digest), temporary, bytes, options_.sync);
 }
 
 absl::StatusOr<std::string> ContentStore::Get(std::string_view digest) {

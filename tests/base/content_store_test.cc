@@ -5,20 +5,14 @@
 #include <fstream>
 
 #include "base/hash.h"
+#include "tests/support/temporary_directory.h"
 
 namespace tessera {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct TemporaryDirectory {
-  TemporaryDirectory() {
-    std::string pattern = (fs::temp_directory_path() / "tessera-content-XXXXXX").string();
-    path = mkdtemp(pattern.data());
-  }
-  ~TemporaryDirectory() { fs::remove_all(path); }
-  std::string path;
-};
+using test::TemporaryDirectory;
 
 TEST_CASE("content comes back by its digest, also after reopening", "[base]") {
   TemporaryDirectory directory;
