@@ -7,11 +7,13 @@
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/status.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -52,6 +54,18 @@ class Cursor {
   Connection& connection_;
   sqlite3_stmt* statement_;
 };
+
+// Every row of `cursor` through `read`, which takes the row and returns StatusOr<T>.
+template <typename T, typename Read>
+absl::StatusOr<std::vector<T>> ReadAll(Cursor cursor, Read read) {
+  std::vector<T> values;
+  while (true) {
+    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
+    if (!row) return values;
+    TESSERA_ASSIGN_OR_RETURN(T value, read(cursor));
+    values.push_back(std::move(value));
+  }
+}
 
 // One SQLite connection with its prepared statements. Not thread-safe: one thread at a time.
 // Errors: ResourceExhausted (disk or size limit), Unavailable (locked by another program, I/O),

@@ -1,10 +1,8 @@
 #include "db/sqlite/sqlite_store.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -13,6 +11,7 @@
 #include "db/record/validate.h"
 #include "db/sqlite/append.h"
 #include "db/sqlite/migrations.h"
+#include "db/sqlite/record_queries.h"
 #include "db/sqlite/rows.h"
 
 namespace tessera::db {
@@ -20,18 +19,6 @@ namespace {
 
 absl::Status NoSuch(const char* what, int64_t id) {
   return absl::NotFoundError(absl::StrCat(what, " ", id, " does not exist"));
-}
-
-// Reads every row of `cursor` by `read`, which returns StatusOr<T>.
-template <typename T, typename Read>
-absl::StatusOr<std::vector<T>> ReadAll(Cursor cursor, Read read) {
-  std::vector<T> values;
-  while (true) {
-    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
-    if (!row) return values;
-    TESSERA_ASSIGN_OR_RETURN(T value, read(cursor));
-    values.push_back(std::move(value));
-  }
 }
 
 absl::Status RequireJob(Connection& connection, int64_t id) {
@@ -117,99 +104,6 @@ absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connec
         item.seconds = row.Real(5);
         return item;
       });
-}
-
-absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
-                                                  const RecordFilter& filter) {
-  std::string sql =
-      absl::StrCat("SELECT ", AbslView(kRecordColumns), " FROM records WHERE id > ?");
-  std::vector<SqlValue> values = {filter.after_id};
-  auto require = [&](const char* condition, SqlValue value) {
-    absl::StrAppend(&sql, " AND ", condition);
-    values.push_back(value);
-  };
-  if (!filter.task_key.empty()) require("task_key = ?", filter.task_key);
-  if (!filter.workload_hash.empty()) {
-    require("task_key IN (SELECT key FROM tasks WHERE workload_hash = ?)", filter.workload_hash);
-  }
-  if (!filter.device_class.empty()) require("device_class = ?", filter.device_class);
-  if (filter.job_id != 0) require("job_id = ?", filter.job_id);
-  // Each outcome once, so that the number of different statements stays small.
-  std::vector<Outcome> outcomes = filter.outcomes;
-  std::sort(outcomes.begin(), outcomes.end());
-  outcomes.erase(std::unique(outcomes.begin(), outcomes.end()), outcomes.end());
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    absl::StrAppend(&sql, i == 0 ? " AND outcome IN (?" : ", ?");
-    values.push_back(ToString(outcomes[i]));
-  }
-  absl::StrAppend(&sql, outcomes.empty() ? "" : ")", " ORDER BY id LIMIT ?");
-  values.push_back(std::max<int64_t>(filter.limit, 0));
-  TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, values.data(), values.size()));
-  return ReadAll<Record>(std::move(cursor), ReadRecord);
-}
-
-// Reads records_ranking in its order and stops early.
-absl::StatusOr<std::vector<Record>> SelectBestOfClass(Connection& connection,
-                                                      std::string_view task_key,
-                                                      std::string_view device_class, int count) {
-  static const std::string sql =
-      absl::StrCat("SELECT ", AbslView(kRecordColumns),
-                   " FROM records WHERE task_key = ? AND device_class = ? AND outcome = 'ok' AND "
-                   "stale = 0 ORDER BY cost_seconds, id");
-  std::vector<Record> best;
-  absl::flat_hash_set<std::string> traces;
-  TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, {task_key, device_class}));
-  while (static_cast<int>(best.size()) < count) {
-    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
-    if (!row) break;
-    TESSERA_ASSIGN_OR_RETURN(Record record, ReadRecord(cursor));
-    if (traces.insert(record.trace).second) best.push_back(std::move(record));
-  }
-  return best;
-}
-
-// One look into records_ranking a class.
-absl::StatusOr<std::vector<std::string>> SelectRankedClasses(Connection& connection,
-                                                             std::string_view task_key) {
-  TESSERA_ASSIGN_OR_RETURN(
-      Cursor cursor,
-      connection.Query("WITH RECURSIVE classes (name) AS ("
-                       " SELECT min(device_class) FROM records"
-                       "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
-                       " UNION ALL"
-                       " SELECT (SELECT min(device_class) FROM records"
-                       "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
-                       "   AND device_class > classes.name)"
-                       "  FROM classes WHERE classes.name IS NOT NULL) "
-                       "SELECT name FROM classes WHERE name IS NOT NULL",
-                       {task_key}));
-  return ReadAll<std::string>(std::move(cursor), [](const Cursor& row) {
-    return absl::StatusOr<std::string>(row.Text(0));
-  });
-}
-
-// What is among the best of all is among the best of its class.
-absl::StatusOr<std::vector<Record>> SelectBestOfAll(Connection& connection,
-                                                    std::string_view task_key, int count) {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> classes,
-                           SelectRankedClasses(connection, task_key));
-  std::vector<Record> candidates;
-  for (const std::string& device_class : classes) {
-    TESSERA_ASSIGN_OR_RETURN(std::vector<Record> best,
-                             SelectBestOfClass(connection, task_key, device_class, count));
-    std::move(best.begin(), best.end(), std::back_inserter(candidates));
-  }
-  std::sort(candidates.begin(), candidates.end(), [](const Record& a, const Record& b) {
-    return std::pair(a.measurement.CostSeconds(), a.id) <
-           std::pair(b.measurement.CostSeconds(), b.id);
-  });
-  std::vector<Record> best;
-  absl::flat_hash_set<std::string> traces;
-  for (Record& record : candidates) {
-    if (static_cast<int>(best.size()) >= count) break;
-    if (traces.insert(record.trace).second) best.push_back(std::move(record));
-  }
-  return best;
 }
 
 absl::Status Configure(Connection& connection) {
@@ -332,8 +226,7 @@ absl::StatusOr<std::vector<Record>> SqliteStore::QueryRecords(const RecordFilter
 absl::StatusOr<std::vector<Record>> SqliteStore::Best(std::string_view task_key,
                                                       std::string_view device_class, int count) {
   return RunFor<std::vector<Record>>(readers_, [&](Connection& c) {
-    return device_class.empty() ? SelectBestOfAll(c, task_key, count)
-                                : SelectBestOfClass(c, task_key, device_class, count);
+    return SelectBest(c, task_key, device_class, count);
   });
 }
 
