@@ -1,0 +1,186 @@
+#include "schedule_space/config_space.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/status.h"
+
+namespace tessera::space {
+namespace {
+
+constexpr double kChangeSketch = 0.03;
+constexpr double kJump = 0.1;         // to any option of the domain
+constexpr double kNear = 2.0;         // doublings or inversions
+constexpr int kMutationTries = 32;
+
+absl::Span<const int> Choices(const Config& config) {
+  return absl::MakeConstSpan(config).subspan(1);
+}
+
+int Draw(const std::vector<double>& weights, absl::Span<const int> domain, Rng& rng) {
+  if (weights.empty()) return domain[rng.Below(domain.size())];
+  double total = 0;
+  for (int option : domain) total += weights[option];
+  double at = rng.Uniform() * total;
+  for (int option : domain) {
+    at -= weights[option];
+    if (at < 0) return option;
+  }
+  return domain.back();
+}
+
+// Another option of the domain, near ones likelier. `current` if there is no other.
+int Move(const Knob& knob, absl::Span<const int> domain, int current, Rng& rng) {
+  if (domain.size() < 2) return current;
+  if (rng.Chance(kJump)) {
+    const int option = domain[rng.Below(domain.size())];
+    if (option != current) return option;
+  }
+  double total = 0, closest = 1e9;
+  int fallback = current;
+  absl::InlinedVector<std::pair<int, double>, 32> near;
+  for (int option : domain) {
+    if (option == current) continue;
+    const double distance = Distance(knob, current, option);
+    if (distance < closest) {
+      closest = distance;
+      fallback = option;
+    }
+    if (distance > kNear) continue;
+    const double weight = 1 / ((0.5 + distance) * (0.5 + distance));
+    total += weight;
+    near.emplace_back(option, weight);
+  }
+  double at = rng.Uniform() * total;
+  for (const auto& [option, weight] : near) {
+    at -= weight;
+    if (at < 0) return option;
+  }
+  return fallback;
+}
+
+}  // namespace
+
+ConfigSpace::ConfigSpace(ir::Target target, std::vector<Sketch> sketches)
+    : target_(std::move(target)), sketches_(std::move(sketches)) {
+  TESSERA_CHECK(!sketches_.empty());
+}
+
+const std::vector<Knob>& ConfigSpace::KnobsOf(const Config& config) const {
+  return sketches_[config[0]].group->knobs();
+}
+
+int ConfigSpace::SampleSketchIndex(Rng& rng) const {
+  double total = 0;
+  for (const Sketch& sketch : sketches_) total += sketch.weight;
+  double at = rng.Uniform() * total;
+  for (size_t i = 0; i < sketches_.size(); ++i) {
+    at -= sketches_[i].weight;
+    if (at < 0) return static_cast<int>(i);
+  }
+  return static_cast<int>(sketches_.size()) - 1;
+}
+
+Config ConfigSpace::SampleSketch(int sketch, Rng& rng) const {
+  const std::vector<Knob>& knobs = sketches_[sketch].group->knobs();
+  Config config(knobs.size() + 1, 0);
+  config[0] = sketch;
+  for (size_t k = 0; k < knobs.size(); ++k) {
+    config[k + 1] = Draw(knobs[k].weights, knobs[k].Domain(Choices(config)), rng);
+  }
+  Canonicalize(config);
+  return config;
+}
+
+Config ConfigSpace::Sample(Rng& rng) const { return SampleSketch(SampleSketchIndex(rng), rng); }
+
+void ConfigSpace::Canonicalize(Config& config) const {
+  sketches_[config[0]].group->Canonicalize(absl::MakeSpan(config).subspan(1));
+}
+
+void ConfigSpace::Repair(Config& config) const {
+  const std::vector<Knob>& knobs = KnobsOf(config);
+  for (size_t k = 0; k < knobs.size(); ++k) {
+    const std::vector<int>& domain = knobs[k].Domain(Choices(config));
+    int& chosen = config[k + 1];
+    if (std::find(domain.begin(), domain.end(), chosen) != domain.end()) continue;
+    chosen = *std::min_element(domain.begin(), domain.end(), [&](int a, int b) {
+      return Distance(knobs[k], chosen, a) < Distance(knobs[k], chosen, b);
+    });
+  }
+  Canonicalize(config);
+}
+
+Config ConfigSpace::Mutate(const Config& config, Rng& rng) const {
+  for (int attempt = 0; attempt < kMutationTries; ++attempt) {
+    Config changed = config;
+    if (sketches_.size() > 1 && rng.Chance(kChangeSketch)) {
+      changed = Sample(rng);
+    } else {
+      const std::vector<Knob>& knobs = KnobsOf(config);
+      if (knobs.empty()) break;
+      const size_t k = rng.Below(knobs.size());
+      changed[k + 1] = Move(knobs[k], knobs[k].Domain(Choices(config)), config[k + 1], rng);
+      Repair(changed);
+    }
+    if (changed != config) return changed;
+  }
+  return Sample(rng);
+}
+
+Config ConfigSpace::Crossover(const Config& a, const Config& b, Rng& rng) const {
+  if (a[0] != b[0]) return Mutate(rng.Chance(0.5) ? a : b, rng);
+  Config child = a;
+  for (size_t k = 1; k < child.size(); ++k) {
+    if (rng.Chance(0.5)) child[k] = b[k];
+  }
+  Repair(child);
+  return child;
+}
+
+absl::Status ConfigSpace::Validate(const Config& config) const {
+  if (config.empty() || config[0] < 0 || config[0] >= static_cast<int>(sketches_.size())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("config: sketch ", config.empty() ? -1 : config[0], " of ", sketches_.size()));
+  }
+  const std::vector<Knob>& knobs = KnobsOf(config);
+  if (config.size() != knobs.size() + 1) {
+    return absl::InvalidArgumentError(absl::StrCat("config: ", config.size() - 1,
+                                                   " choices; sketch ", sketches_[config[0]].name,
+                                                   " has ", knobs.size(), " knobs"));
+  }
+  for (size_t k = 0; k < knobs.size(); ++k) {
+    const std::vector<int>& domain = knobs[k].Domain(Choices(config));
+    if (std::find(domain.begin(), domain.end(), config[k + 1]) == domain.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("config: knob ", knobs[k].name, " has option ",
+                                                     config[k + 1],
+                                                     ", which the knobs before it rule out"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<schedule::Schedule> ConfigSpace::ToSchedule(const Config& config) const {
+  const Sketch& sketch = sketches_[config[0]];
+  Decisions decisions = sketch.group->Decide(Choices(config));
+  schedule::Schedule schedule = *sketch.base;
+  for (auto& [buffer, layout] : decisions.layouts) {
+    TESSERA_RETURN_IF_ERROR(schedule.SetLayout(buffer, std::move(layout)));
+  }
+  TESSERA_RETURN_IF_ERROR(schedule.Apply(decisions.steps));
+  return schedule;
+}
+
+absl::StatusOr<schedule::Trace> ConfigSpace::ToTrace(const Config& config) const {
+  const Sketch& sketch = sketches_[config[0]];
+  Decisions decisions = sketch.group->Decide(Choices(config));
+  schedule::Trace trace = sketch.structure;
+  for (const auto& [buffer, layout] : decisions.layouts) {
+    trace.push_back({schedule::Primitive::kLayout, buffer->name, {}, {},
+                     ir::LayoutToString(layout, buffer->shape)});
+  }
+  trace.insert(trace.end(), decisions.steps.begin(), decisions.steps.end());
+  return trace;
+}
+
+}  // namespace tessera::space

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/rng.h"
+#include "compiler/ir/target.h"
+#include "compiler/schedule/schedule.h"
+#include "compiler/te/dag.h"
+#include "schedule_space/group.h"
+
+namespace tessera::space {
+
+// One point of a space: the sketch, then for each of its knobs the index of the chosen option.
+// Means something only together with its space; a Trace outlives it.
+using Config = std::vector<int>;
+
+// A loop structure derived by rules, with its knobs.
+struct Sketch {
+  std::string name;                              // "direct", "chunked", …
+  schedule::Trace structure;                     // steps that all its configs share
+  std::shared_ptr<const schedule::Schedule> base;  // with them applied
+  std::shared_ptr<const Group> group;
+  double weight = 1;                             // prior when sampled
+};
+
+// How many configs a space has. `exact`: counted one by one; else Knuth's estimator (Estimating
+// the efficiency of backtrack programs, 1975) over seeded random descents, with its standard
+// error: a descent counts as the product of the domain sizes that it met times the fraction of
+// canonical configs at its end, which makes the mean unbiased for their number.
+struct SpaceSize {
+  double configs = 0;
+  double standard_error = 0;
+  bool exact = false;
+};
+
+// Everything that may be chosen for a workload on a target. Every Config that its methods return
+// is valid and canonical: it applies without error, and different ones are different programs.
+// Immutable; thread-safe.
+class ConfigSpace {
+ public:
+  ConfigSpace(ir::Target target, std::vector<Sketch> sketches);
+
+  const std::vector<Sketch>& sketches() const { return sketches_; }
+  const ir::Target& target() const { return target_; }
+  const std::vector<Knob>& KnobsOf(const Config& config) const;
+
+  Config Sample(Rng& rng) const;
+  // A neighbour: one knob moves, mostly to a near option (a factor moves between tile levels, two
+  // loops change places); now and then far, or to another sketch. Equal to `config` only when the
+  // space has hardly any other.
+  Config Mutate(const Config& config, Rng& rng) const;
+  // Each knob of either parent; of different sketches, a mutation of one of them.
+  Config Crossover(const Config& a, const Config& b, Rng& rng) const;
+
+  // InvalidArgument naming the knob and its value unless `config` is one of this space's.
+  absl::Status Validate(const Config& config) const;
+
+  // Both require a valid config; errors are bugs of the rules. The same structure either way:
+  // ToSchedule copies the sketch's base and applies what the config adds.
+  absl::StatusOr<schedule::Trace> ToTrace(const Config& config) const;
+  absl::StatusOr<schedule::Schedule> ToSchedule(const Config& config) const;
+
+  SpaceSize Size() const;
+
+  // {"sketch":"direct","tile":{"vector":1,"lanes":16,"n":1,"oc":64,…},"middle.oc":2,…}
+  std::string ToJson(const Config& config) const;
+  // The config of named knobs; InvalidArgument naming what is missing, unknown or out of domain.
+  absl::StatusOr<Config> FromJson(std::string_view json) const;
+
+ private:
+  friend class SpaceCounter;
+  Config SampleSketch(int sketch, Rng& rng) const;
+  int SampleSketchIndex(Rng& rng) const;
+  // Puts options that their domains don't hold in place of the nearest that they do.
+  void Repair(Config& config) const;
+  void Canonicalize(Config& config) const;
+
+  ir::Target target_;
+  std::vector<Sketch> sketches_;
+};
+
+// The space of `workload` on `target` for kernels that use up to `threads` threads, by the sketch
+// rules of schedule_space/sketch_rules.h. Unimplemented for targets without rules.
+absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::Target& target,
+                                       int threads);
+
+// Sketches, knobs, domains and size, for people.
+std::string DescribeSpace(const ConfigSpace& space);
+
+}  // namespace tessera::space

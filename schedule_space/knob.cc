@@ -1,0 +1,71 @@
+#include "schedule_space/knob.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+
+namespace tessera::space {
+
+int FindOption(const Knob& knob, const Option& option) {
+  const auto found = std::find(knob.options.begin(), knob.options.end(), option);
+  return found == knob.options.end() ? -1 : static_cast<int>(found - knob.options.begin());
+}
+
+double Distance(const Knob& knob, int a, int b) {
+  const Option& x = knob.options[a];
+  const Option& y = knob.options[b];
+  double distance = 0;
+  if (knob.is_order) {
+    absl::InlinedVector<int64_t, 8> place(x.size());
+    for (size_t i = 0; i < y.size(); ++i) place[y[i]] = static_cast<int64_t>(i);
+    for (size_t i = 0; i < x.size(); ++i) {
+      for (size_t j = i + 1; j < x.size(); ++j) distance += place[x[i]] > place[x[j]] ? 1 : 0;
+    }
+    return distance;
+  }
+  for (size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
+    if (x[i] == y[i]) continue;
+    distance += std::abs(std::log2((static_cast<double>(x[i]) + 0.5) /
+                                   (static_cast<double>(y[i]) + 0.5)));
+  }
+  return distance;
+}
+
+Knob FreeKnob(std::string name, std::vector<std::string> parts, std::vector<Option> options) {
+  Knob knob;
+  knob.name = std::move(name);
+  knob.parts = std::move(parts);
+  knob.options = std::move(options);
+  std::vector<int> all(knob.options.size());
+  std::iota(all.begin(), all.end(), 0);
+  knob.domains[1] = std::move(all);
+  return knob;
+}
+
+Knob OrderKnob(std::string name, int count) {
+  std::vector<Option> options;
+  Option order(count);
+  std::iota(order.begin(), order.end(), 0);
+  do {
+    options.push_back(order);
+  } while (std::next_permutation(order.begin(), order.end()));
+  std::vector<std::string> parts;
+  for (int i = 0; i < count; ++i) parts.push_back(absl::StrCat(i));
+  Knob knob = FreeKnob(std::move(name), std::move(parts), std::move(options));
+  knob.is_order = true;
+  return knob;
+}
+
+int RankOfOrder(absl::Span<const int> order) {
+  int rank = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    int smaller_after = 0;
+    for (size_t j = i + 1; j < order.size(); ++j) smaller_after += order[j] < order[i] ? 1 : 0;
+    rank = rank * static_cast<int>(order.size() - i) + smaller_after;
+  }
+  return rank;
+}
+
+}  // namespace tessera::space

@@ -1,0 +1,98 @@
+#include "schedule_space/layout_rules.h"
+
+#include <algorithm>
+
+#include "schedule_space/tile_sizes.h"
+
+namespace tessera::space {
+
+bool IsPlain(const schedule::AxisForm& form, int axis) {
+  return form.affine && form.constant == 0 && form.terms.size() == 1 &&
+         form.terms[0].first == axis && form.terms[0].second == 1;
+}
+
+bool Uses(const schedule::AxisForm& form, int axis) {
+  if (!form.affine) return true;
+  return std::any_of(form.terms.begin(), form.terms.end(),
+                     [&](const auto& term) { return term.first == axis; });
+}
+
+std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
+                                             absl::Span<const NestDigit> nest) {
+  const std::vector<int64_t>& shape = access.buffer->shape;
+  std::vector<ir::LayoutDim> layout;
+  std::vector<bool> placed(shape.size(), false);
+  // Dimensions that no loop moves have nothing to say about order.
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const bool moved = std::any_of(nest.begin(), nest.end(), [&](const NestDigit& digit) {
+      return digit.extent > 1 && Uses(access.dims[d], digit.axis);
+    });
+    if (moved) continue;
+    layout.push_back({static_cast<int>(d), 1, shape[d]});
+    placed[d] = true;
+  }
+  for (const NestDigit& digit : nest) {
+    if (digit.extent <= 1) continue;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      const schedule::AxisForm& form = access.dims[d];
+      const int dim = static_cast<int>(d);
+      if (!IsPlain(form, digit.axis)) {
+        if (placed[d] || !Uses(form, digit.axis)) continue;
+        layout.push_back({dim, 1, shape[d]});
+        placed[d] = true;
+        continue;
+      }
+      ir::LayoutDim made{dim, digit.stride, digit.extent};
+      // The outermost part covers what is left of the dimension.
+      if (!placed[d]) made.extent = CeilDiv(shape[d], digit.stride);
+      placed[d] = true;
+      if (!layout.empty() && layout.back().axis == dim &&
+          layout.back().divisor == made.divisor * made.extent) {
+        layout.back().divisor = made.divisor;
+        layout.back().extent *= made.extent;
+      } else {
+        layout.push_back(made);
+      }
+    }
+  }
+  return layout;
+}
+
+std::vector<ir::LayoutDim> BlockedLayout(const ir::BufferNode& buffer, int block_axis,
+                                         int64_t block) {
+  std::vector<ir::LayoutDim> layout;
+  for (size_t d = 0; d < buffer.shape.size(); ++d) {
+    const int dim = static_cast<int>(d);
+    if (dim == block_axis) {
+      layout.push_back({dim, block, CeilDiv(buffer.shape[d], block)});
+    } else {
+      layout.push_back({dim, 1, buffer.shape[d]});
+    }
+  }
+  layout.push_back({block_axis, 1, block});
+  return layout;
+}
+
+std::vector<int64_t> BlockChoices(int64_t channels) {
+  std::vector<int64_t> blocks;
+  for (int64_t block : {1, 2, 4, 8, 16, 32, 64}) {
+    if (block < channels && channels % block == 0) blocks.push_back(block);
+  }
+  blocks.push_back(channels);
+  return blocks;
+}
+
+Contiguous ContiguousDim(const ir::BufferNode& buffer) {
+  if (buffer.layout.empty()) {
+    for (size_t d = buffer.shape.size(); d-- > 0;) {
+      if (buffer.shape[d] > 1) return {static_cast<int>(d), buffer.shape[d]};
+    }
+    return {-1, 1};
+  }
+  for (size_t i = buffer.layout.size(); i-- > 0;) {
+    if (buffer.layout[i].extent > 1) return {buffer.layout[i].axis, buffer.layout[i].extent};
+  }
+  return {-1, 1};
+}
+
+}  // namespace tessera::space

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "compiler/ir/buffer.h"
+#include "compiler/schedule/access.h"
+
+namespace tessera::space {
+
+// One loop of a nest as far as layouts care: it moves `axis` of the stage by `stride`.
+struct NestDigit {
+  int axis;
+  int64_t stride;
+  int64_t extent;
+};
+
+// Layout rewrite (Ansor, 2006.06762 §4.2): the storage order in which a nest, outermost loop
+// first, walks through the buffer from its first element to its last. Dimensions that are not one
+// plain axis stay whole, at the place of the first loop that moves them.
+std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
+                                             absl::Span<const NestDigit> nest);
+
+// Row-major but for a block of axis `block_axis`, which is innermost.
+std::vector<ir::LayoutDim> BlockedLayout(const ir::BufferNode& buffer, int block_axis,
+                                         int64_t block);
+
+// Channel blocks offered for a blocked buffer: 1, 2, 4, … 64 where they divide, and all.
+std::vector<int64_t> BlockChoices(int64_t channels);
+
+// The axis of `buffer` whose elements are next to each other in memory, and how many of them.
+// {-1, 1} for a scalar.
+struct Contiguous {
+  int dim;
+  int64_t run;
+};
+Contiguous ContiguousDim(const ir::BufferNode& buffer);
+
+// Whether `dim` of the access is axis `axis` alone with coefficient 1.
+bool IsPlain(const schedule::AxisForm& form, int axis);
+bool Uses(const schedule::AxisForm& form, int axis);
+
+}  // namespace tessera::space

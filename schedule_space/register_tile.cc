@@ -1,0 +1,140 @@
+#include "schedule_space/register_tile.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "schedule_space/layout_rules.h"
+#include "schedule_space/tile_sizes.h"
+
+namespace tessera::space {
+namespace {
+
+// Twice this many independent accumulators hide the latency of two FMA units (4 cycles each).
+constexpr double kEnoughAccumulators = 10;
+constexpr int64_t kMapTile = 16;  // vectors of a tile that only copies or maps
+
+class Enumerator {
+ public:
+  Enumerator(const RegisterTileProblem& problem, const ir::Target& target)
+      : problem_(problem), target_(target),
+        limit_(problem.analysis == nullptr ? kMapTile : target.vector_registers - 2) {}
+
+  Knob Run() {
+    for (const VectorAxis& candidate : problem_.vector_axes) {
+      vector_axis_ = candidate.axis;
+      const int64_t full = std::max<int64_t>(
+          1, std::min<int64_t>(target_.Lanes(std::max(8, problem_.element_bits)), candidate.run));
+      if (vector_axis_ < 0) {
+        lanes_ = 1;
+        Extend(0, Option(problem_.extents.size(), 1), 1);
+        continue;
+      }
+      for (int64_t lanes : LaneChoices(problem_.extents[vector_axis_], full)) {
+        lanes_ = lanes;
+        Extend(0, Option(problem_.extents.size(), 1), 1);
+      }
+    }
+    Prune();
+    Knob knob = FreeKnob("tile", {"vector", "lanes"}, std::move(options_));
+    for (size_t a = 0; a < problem_.extents.size(); ++a) knob.parts.push_back(absl::StrCat(a));
+    knob.weights = std::move(weights_);
+    return knob;
+  }
+
+ private:
+  // Chooses the factors of axes from `axis` on; `vectors` so far.
+  void Extend(size_t axis, Option factors, int64_t vectors) {
+    if (axis == problem_.extents.size()) {
+      Add(factors, vectors);
+      return;
+    }
+    const int64_t extent = problem_.extents[axis];
+    const int64_t room = limit_ / vectors;
+    if (static_cast<int>(axis) == vector_axis_) {
+      double least = 1;
+      for (int64_t n = 1; n <= room; ++n) least = std::min(least, TileWaste(extent, n * lanes_));
+      for (int64_t n = 1; n <= room && (n - 1) * lanes_ < extent; ++n) {
+        if (TileWaste(extent, n * lanes_) > least + 0.08) continue;
+        factors[axis] = n * lanes_;
+        Extend(axis + 1, factors, vectors * n);
+      }
+      return;
+    }
+    for (int64_t size : TileSizes(extent, room)) {
+      factors[axis] = size;
+      Extend(axis + 1, factors, vectors * size);
+    }
+  }
+
+  void Add(const Option& factors, int64_t vectors) {
+    double loads = 0;
+    int64_t held = 0;
+    if (problem_.analysis != nullptr) {
+      for (const schedule::Access& access : problem_.analysis->reads) {
+        int64_t count = 1;
+        bool wide = false;
+        for (size_t a = 0; a < factors.size(); ++a) {
+          const int axis = static_cast<int>(a);
+          const bool used = std::any_of(access.dims.begin(), access.dims.end(),
+                                        [&](const auto& form) { return Uses(form, axis); });
+          if (!used) continue;
+          wide |= axis == vector_axis_;
+          count *= axis == vector_axis_ ? factors[a] / lanes_ : factors[a];
+        }
+        loads += static_cast<double>(count);
+        if (wide) held = held == 0 ? count : std::min(held, count);
+      }
+      if (vectors + held + 1 > target_.vector_registers) return;
+    }
+    double weight = 1;
+    for (size_t a = 0; a < factors.size(); ++a) {
+      const double useful = 1 - TileWaste(problem_.extents[a], factors[a]);
+      weight *= useful * useful;
+    }
+    const auto accumulators = static_cast<double>(vectors);
+    if (loads > 0) {
+      const double reuse = std::min(1.0, accumulators / loads);
+      weight *= reuse * reuse;
+    }
+    weight *= std::min(1.0, accumulators / kEnoughAccumulators);
+    Option option{vector_axis_, lanes_};
+    option.insert(option.end(), factors.begin(), factors.end());
+    options_.push_back(std::move(option));
+    weights_.push_back(weight + 0.01);
+  }
+
+  void Prune() {
+    int64_t most = 1;
+    for (const Option& option : options_) most = std::max(most, Accumulators(option));
+    size_t kept = 0;
+    for (size_t i = 0; i < options_.size(); ++i) {
+      if (Accumulators(options_[i]) * 8 < most) continue;
+      options_[kept] = options_[i];
+      weights_[kept++] = weights_[i];
+    }
+    options_.resize(kept);
+    weights_.resize(kept);
+  }
+
+  const RegisterTileProblem& problem_;
+  const ir::Target& target_;
+  const int64_t limit_;
+  int vector_axis_ = -1;
+  int64_t lanes_ = 1;
+  std::vector<Option> options_;
+  std::vector<double> weights_;
+};
+
+}  // namespace
+
+int64_t Accumulators(const Option& tile) {
+  int64_t elements = 1;
+  for (size_t i = kTileFactors; i < tile.size(); ++i) elements *= tile[i];
+  return elements / tile[kTileLanes];
+}
+
+Knob RegisterTileKnob(const RegisterTileProblem& problem, const ir::Target& target) {
+  return Enumerator(problem, target).Run();
+}
+
+}  // namespace tessera::space

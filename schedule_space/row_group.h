@@ -1,0 +1,20 @@
+#pragma once
+
+#include <memory>
+
+#include "compiler/ir/target.h"
+#include "compiler/schedule/schedule.h"
+#include "schedule_space/group.h"
+
+namespace tessera::space {
+
+// Stages that go along rows (softmax, norms, reductions over contiguous axes, tuples): the last
+// stage's leading axes are the rows. Reductions are factored into vectors of partial results
+// (rfactor), element-wise stages are vectorised along the row, and all but the last stage are
+// computed row by row where the last stage reads them, or each at the root.
+//
+// `base`: after the structural steps; it must outlive the group.
+std::unique_ptr<Group> MakeRowGroup(const schedule::Schedule& base, const ir::Target& target,
+                                    int threads);
+
+}  // namespace tessera::space

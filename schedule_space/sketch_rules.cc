@@ -1,0 +1,245 @@
+#include "schedule_space/sketch_rules.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/status.h"
+#include "schedule_space/layout_rules.h"
+#include "schedule_space/row_group.h"
+#include "schedule_space/steps.h"
+#include "schedule_space/tile_group.h"
+
+namespace tessera::space {
+namespace {
+
+using schedule::Schedule;
+using schedule::StageState;
+
+constexpr double kDirectWeight = 3;  // most good programs keep their accumulators in registers
+constexpr int64_t kMinReuse = 16;    // reads of an element that pay for packing it
+
+bool IsOutput(const Schedule& schedule, const ir::Buffer& buffer) {
+  return std::find(schedule.outputs().begin(), schedule.outputs().end(), buffer) !=
+         schedule.outputs().end();
+}
+
+int64_t Points(const te::Stage& stage) {
+  int64_t points = 1;
+  for (const te::Axis& axis : stage.axes) points *= axis.extent;
+  for (const te::Axis& axis : stage.reduce_axes) points *= axis.extent;
+  return points;
+}
+
+bool IsPadding(const StageState& state) {
+  return !state.stage->is_reduction() && state.analysis->operations.select > 0 &&
+         state.analysis->reads.size() == 1;
+}
+
+// A schedule with the steps that made it.
+struct Draft {
+  Schedule schedule;
+  schedule::Trace steps;
+
+  absl::Status Do(schedule::Step step) {
+    TESSERA_RETURN_IF_ERROR(schedule.Apply(step));
+    steps.push_back(std::move(step));
+    return absl::OkStatus();
+  }
+};
+
+// Rule always-inline.
+absl::StatusOr<Draft> Inline(const te::Dag& dag, bool keep_padding) {
+  Draft draft{Schedule(dag), {}};
+  for (size_t i = 0; i < draft.schedule.stages().size(); ++i) {
+    const StageState& state = draft.schedule.stages()[i];
+    if (state.stage->is_reduction() || IsOutput(draft.schedule, state.stage->output())) continue;
+    if (keep_padding && IsPadding(state)) continue;
+    const std::vector<int> consumers = draft.schedule.Consumers(static_cast<int>(i));
+    bool repeats = consumers.size() > 1;
+    for (int consumer : consumers) {
+      repeats |= Points(*draft.schedule.stages()[consumer].stage) > Points(*state.stage);
+    }
+    const schedule::OperationCounts& work = state.analysis->operations;
+    if (repeats && work.float_math + work.float_div > 0) continue;
+    TESSERA_RETURN_IF_ERROR(draft.Do(InlineStep(state.stage->name())));
+  }
+  return draft;
+}
+
+std::vector<int> Live(const Schedule& schedule) {
+  std::vector<int> live;
+  for (size_t i = 0; i < schedule.stages().size(); ++i) {
+    if (schedule.stages()[i].placement != schedule::Placement::kInlined) {
+      live.push_back(static_cast<int>(i));
+    }
+  }
+  return live;
+}
+
+// Reads of one element of the operand, on average.
+int64_t Reuse(const te::Stage& stage, const ir::BufferNode& buffer) {
+  return Points(stage) / std::max<int64_t>(1, buffer.ElementCount());
+}
+
+class Rules {
+ public:
+  Rules(const te::Dag& dag, const ir::Target& target, int threads)
+      : dag_(dag), target_(target), threads_(threads) {}
+
+  absl::StatusOr<std::vector<Sketch>> Run() {
+    TESSERA_ASSIGN_OR_RETURN(Draft plain, Inline(dag_, false));
+    const std::vector<int> live = Live(plain.schedule);
+    std::vector<int> reductions;
+    for (int index : live) {
+      if (plain.schedule.stages()[index].stage->is_reduction()) reductions.push_back(index);
+    }
+    if (live.size() == 1 && reductions.empty()) {
+      AddTile("map", plain, {}, false, 1);
+      return std::move(sketches_);
+    }
+    if (reductions.size() == 1 && IsTileable(plain.schedule, live, reductions[0])) {
+      TESSERA_RETURN_IF_ERROR(AddTiled(plain));
+      if (!RunsAlongRows(*plain.schedule.stages()[reductions[0]].stage,
+                         *plain.schedule.stages()[reductions[0]].analysis)) {
+        return std::move(sketches_);
+      }
+    }
+    AddRows(plain);
+    return std::move(sketches_);
+  }
+
+ private:
+  static bool IsTileable(const Schedule& schedule, const std::vector<int>& live, int reduce) {
+    const te::Stage& stage = *schedule.stages()[reduce].stage;
+    if (stage.outputs.size() != 1 || stage.axes.empty()) return false;
+    if (live.size() == 1) return true;
+    return live.size() == 2 && live[0] == reduce && IsElementwiseOver(schedule, live[1], reduce);
+  }
+
+  // Every operand is contiguous along reduction axes only: vectors have to run along those.
+  static bool RunsAlongRows(const te::Stage& stage, const schedule::StageAnalysis& analysis) {
+    const int spatial = static_cast<int>(stage.axes.size());
+    for (const schedule::Access& access : analysis.reads) {
+      if (access.buffer->policy == ir::LayoutPolicy::kFree) return false;
+      const Contiguous last = ContiguousDim(*access.buffer);
+      if (last.dim < 0) continue;
+      for (int axis = 0; axis < spatial; ++axis) {
+        if (stage.axes[axis].extent > 1 && Uses(access.dims[last.dim], axis)) return false;
+      }
+    }
+    return true;
+  }
+
+  absl::Status AddTiled(const Draft& plain) {
+    TESSERA_ASSIGN_OR_RETURN(Draft draft, WithCacheWrite(plain));
+    AddTile("direct", draft, {}, false, kDirectWeight);
+    AddTile("chunked", draft, {}, true, 1);
+
+    TESSERA_ASSIGN_OR_RETURN(Draft kept, Inline(dag_, true));
+    std::vector<std::string> padding;
+    for (int index : Live(kept.schedule)) {
+      const StageState& state = kept.schedule.stages()[index];
+      if (IsPadding(state) && !IsOutput(kept.schedule, state.stage->output())) {
+        padding.push_back(state.stage->name());
+      }
+    }
+    if (!padding.empty()) {
+      TESSERA_ASSIGN_OR_RETURN(Draft padded, WithCacheWrite(kept));
+      AddTile("padded", padded, padding, false, 1);
+    }
+
+    TESSERA_ASSIGN_OR_RETURN(Draft packed, WithCacheWrite(plain));
+    const int reduce = ReductionOf(packed.schedule);
+    const std::string name = packed.schedule.stages()[reduce].stage->name();
+    std::vector<std::string> packs;
+    for (const te::Input& input : dag_.inputs) {
+      const StageState& state = packed.schedule.stages()[ReductionOf(packed.schedule)];
+      if (input.is_constant || input.buffer->policy != ir::LayoutPolicy::kFixed ||
+          !input.buffer->layout.empty() || Reuse(*state.stage, *input.buffer) < kMinReuse) {
+        continue;
+      }
+      const bool plain_dims =
+          std::any_of(state.analysis->reads.begin(), state.analysis->reads.end(),
+                      [&](const schedule::Access& access) {
+                        return access.buffer == input.buffer &&
+                               std::all_of(access.dims.begin(), access.dims.end(),
+                                           [](const schedule::AxisForm& form) {
+                                             return form.affine && form.constant == 0 &&
+                                                    form.terms.size() <= 1;
+                                           });
+                      });
+      if (!plain_dims || state.analysis->operations.select > 0) continue;
+      TESSERA_RETURN_IF_ERROR(packed.Do(CacheReadStep(input.buffer->name, name)));
+      packs.push_back(name + "." + input.buffer->name);
+    }
+    if (packs.empty()) return absl::OkStatus();
+    AddTile("packed", packed, packs, false, 1);
+    AddTile("packed_chunked", packed, packs, true, 1);
+    return absl::OkStatus();
+  }
+
+  static int ReductionOf(const Schedule& schedule) {
+    for (int index : Live(schedule)) {
+      if (schedule.stages()[index].stage->is_reduction()) return index;
+    }
+    return -1;
+  }
+
+  // Rule cache-write.
+  static absl::StatusOr<Draft> WithCacheWrite(Draft draft) {
+    const te::Stage& stage = *draft.schedule.stages()[ReductionOf(draft.schedule)].stage;
+    if (IsOutput(draft.schedule, stage.output())) {
+      TESSERA_RETURN_IF_ERROR(draft.Do(CacheWriteStep(stage.name())));
+    }
+    return draft;
+  }
+
+  void AddTile(std::string name, const Draft& draft, const std::vector<std::string>& copies,
+               bool chunked, double weight) {
+    Sketch sketch{std::move(name), draft.steps, std::make_shared<const Schedule>(draft.schedule),
+                  nullptr, weight};
+    TileSpec spec;
+    spec.base = sketch.base.get();
+    spec.reduce = ReductionOf(*sketch.base);
+    spec.store = Live(*sketch.base).back();
+    for (const std::string& copy : copies) spec.copies.push_back(sketch.base->StageNamed(copy));
+    spec.chunked = chunked;
+    spec.threads = threads_;
+    sketch.group = MakeTileGroup(spec, target_);
+    if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
+  }
+
+  void AddRows(const Draft& draft) {
+    Sketch sketch{"rows", draft.steps, std::make_shared<const Schedule>(draft.schedule), nullptr, 1};
+    sketch.group = MakeRowGroup(*sketch.base, target_, threads_);
+    sketches_.push_back(std::move(sketch));
+  }
+
+  const te::Dag& dag_;
+  const ir::Target& target_;
+  const int threads_;
+  std::vector<Sketch> sketches_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<Sketch>> CpuSketches(const te::Dag& dag, const ir::Target& target,
+                                                int threads) {
+  return Rules(dag, target, threads).Run();
+}
+
+absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::Target& target,
+                                       int threads) {
+  if (target.kind != ir::TargetKind::kX86 && target.kind != ir::TargetKind::kAArch64) {
+    return absl::UnimplementedError(
+        absl::StrCat("no sketch rules for target ", ir::ToString(target)));
+  }
+  if (threads < 1) {
+    return absl::InvalidArgumentError(absl::StrCat("threads is ", threads, "; at least 1 is needed"));
+  }
+  TESSERA_ASSIGN_OR_RETURN(std::vector<Sketch> sketches,
+                           CpuSketches(workload.dag, target, threads));
+  return ConfigSpace(target, std::move(sketches));
+}
+
+}  // namespace tessera::space

@@ -1,0 +1,434 @@
+#include "schedule_space/tile_group.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "absl/strings/str_cat.h"
+#include "schedule_space/layout_rules.h"
+#include "schedule_space/tile_group_impl.h"
+#include "schedule_space/tile_sizes.h"
+
+namespace tessera::space {
+namespace {
+
+constexpr int64_t kMaxUnrolledBodies = 3000;  // multiplications; more leave the instruction cache
+constexpr int64_t kMaxPaddedBodies = 1024;    // edges are partitioned: up to three copies of those
+constexpr int64_t kMaxTilesInRegion = 128;
+constexpr size_t kMaxOrdered = 6;             // 720 orders
+
+}  // namespace
+
+TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
+    : base_(*spec.base), reduce_(spec.reduce), store_(spec.store), copies_(spec.copies),
+      chunked_(spec.chunked), threads_(spec.threads) {
+  for (const te::Axis& axis : Stage(store_).axes) {
+    extents_.push_back(axis.extent);
+    names_.push_back(axis.var->name);
+  }
+  if (reduce_ >= 0) {
+    for (const te::Axis& axis : Stage(reduce_).axes) reduce_spatial_.push_back(axis.var->name);
+    for (const te::Axis& axis : Stage(reduce_).reduce_axes) {
+      reduction_.extents.push_back(axis.extent);
+      reduce_names_.push_back(axis.var->name);
+    }
+    reduction_.chunked = chunked_;
+    main_ = MainAxis(reduction_);
+  }
+  MakeTileKnob(target);
+  if (chunked_) MakeRegionKnob(target);
+  MakeAxisKnobs();
+  if (reduce_ >= 0) MakeReductionKnobs();
+  if (threads_ > 1 && !spatial_.empty()) MakeParallelKnob();
+  MakeBlockKnobs();
+}
+
+bool TileGroup::HasChoices() const {
+  return std::all_of(knobs_.begin(), knobs_.end(), [](const Knob& knob) {
+    return !knob.options.empty() &&
+           std::all_of(knob.domains.begin(), knob.domains.end(),
+                       [](const auto& domain) { return !domain.second.empty(); });
+  });
+}
+
+std::vector<VectorAxis> TileGroup::VectorAxes() const {
+  const ir::Buffer& out = Stage(store_).output();
+  const Contiguous last = ContiguousDim(*out);
+  std::vector<VectorAxis> candidates;
+  if (out->policy == ir::LayoutPolicy::kBlocked && out->shape[out->block_axis] > 1) {
+    candidates.push_back({out->block_axis, out->shape[out->block_axis]});
+  }
+  if (last.dim >= 0 && (candidates.empty() || candidates[0].axis != last.dim)) {
+    candidates.push_back({last.dim, last.run});
+  }
+  if (candidates.empty()) candidates.push_back({-1, 1});
+  return candidates;
+}
+
+void TileGroup::MakeTileKnob(const ir::Target& target) {
+  RegisterTileProblem problem;
+  problem.extents = extents_;
+  problem.vector_axes = VectorAxes();
+  const int computed = reduce_ >= 0 ? reduce_ : store_;
+  if (reduce_ >= 0) problem.analysis = &Analysis(reduce_);
+  problem.element_bits = Stage(computed).output()->type.bits;
+  tile_knob_ = 0;
+  knobs_.push_back(RegisterTileKnob(problem, target));
+  for (size_t a = 0; a < rank(); ++a) knobs_[0].parts[kTileFactors + a] = names_[a];
+  for (size_t a = 0; a < rank(); ++a) {
+    if (extents_[a] > 1) spatial_.push_back(static_cast<int>(a));
+  }
+}
+
+// How many register tiles a region holds, by axis.
+void TileGroup::MakeRegionKnob(const ir::Target& target) {
+  const Knob& tiles = knobs_[tile_knob_];
+  const int64_t limit =
+      std::max<int64_t>(target.l1_bytes, target.l2_bytes / 8) * 8 /
+      std::max<int64_t>(8, Stage(reduce_).output()->type.bits);
+  Knob knob;
+  knob.name = "region";
+  knob.parts = names_;
+  Knob::Control control{tile_knob_, {}};
+  absl::flat_hash_map<std::vector<int64_t>, int> known;
+  for (size_t t = 0; t < tiles.options.size(); ++t) {
+    const Option& tile = tiles.options[t];
+    std::vector<int>& domain = knob.domains[static_cast<int64_t>(t) + 1];
+    control.factor.push_back(static_cast<int64_t>(t) + 1);
+    const int64_t elements = Accumulators(tile) * tile[kTileLanes];
+    const auto add = [&](const std::vector<int64_t>& counts, int64_t product) {
+      if (product > kMaxTilesInRegion || product * elements > limit) return;
+      const auto [found, fresh] = known.try_emplace(counts, static_cast<int>(knob.options.size()));
+      if (fresh) knob.options.emplace_back(counts.begin(), counts.end());
+      domain.push_back(found->second);
+    };
+    const std::function<void(size_t, std::vector<int64_t>&, int64_t)> extend =
+        [&](size_t i, std::vector<int64_t>& counts, int64_t product) {
+          if (i == spatial_.size()) {
+            if (product > 1) add(counts, product);
+            return;
+          }
+          const int a = spatial_[i];
+          for (int64_t count : Divisors(CeilDiv(extents_[a], tile[kTileFactors + a]))) {
+            if (product * count > kMaxTilesInRegion) break;
+            counts[a] = count;
+            extend(i + 1, counts, product * count);
+          }
+          counts[a] = 1;
+        };
+    std::vector<int64_t> counts(rank(), 1);
+    extend(0, counts, 1);
+    if (domain.empty()) add(std::vector<int64_t>(rank(), 1), 1);
+  }
+  knob.controls.push_back(std::move(control));
+  region_knob_ = static_cast<int>(knobs_.size());
+  knobs_.push_back(std::move(knob));
+}
+
+// How many regions a middle tile holds along one axis.
+void TileGroup::MakeAxisKnobs() {
+  axis_knob_.assign(rank(), -1);
+  for (int a : spatial_) {
+    Knob knob;
+    knob.name = absl::StrCat("middle.", names_[a]);
+    knob.parts = {"count"};
+    Knob::Control tile{tile_knob_, {}};
+    std::vector<int64_t> sizes, counts{1};
+    for (const Option& option : knobs_[tile_knob_].options) {
+      tile.factor.push_back(option[kTileFactors + a]);
+    }
+    sizes = tile.factor;
+    knob.controls.push_back(std::move(tile));
+    if (region_knob_ >= 0) {
+      Knob::Control region{region_knob_, {}};
+      for (const Option& option : knobs_[region_knob_].options) region.factor.push_back(option[a]);
+      counts = region.factor;
+      knob.controls.push_back(std::move(region));
+    }
+    for (std::vector<int64_t>* values : {&sizes, &counts}) {
+      std::sort(values->begin(), values->end());
+      values->erase(std::unique(values->begin(), values->end()), values->end());
+    }
+    std::vector<int64_t> known;
+    for (int64_t size : sizes) {
+      for (int64_t count : counts) {
+        std::vector<int>& domain = knob.domains[size * count];
+        if (!domain.empty()) continue;
+        for (int64_t middle : Divisors(CeilDiv(extents_[a], size * count))) {
+          const auto found = std::find(known.begin(), known.end(), middle);
+          domain.push_back(static_cast<int>(found - known.begin()));
+          if (found != known.end()) continue;
+          known.push_back(middle);
+          knob.options.push_back({middle});
+        }
+      }
+    }
+    axis_knob_[a] = static_cast<int>(knobs_.size());
+    knobs_.push_back(std::move(knob));
+  }
+  if (spatial_.size() > 1 && spatial_.size() <= kMaxOrdered) {
+    const int count = static_cast<int>(spatial_.size());
+    outer_order_ = static_cast<int>(knobs_.size());
+    knobs_.push_back(OrderKnob("order.outer", count));
+    middle_order_ = static_cast<int>(knobs_.size());
+    knobs_.push_back(OrderKnob("order.middle", count));
+    if (region_knob_ >= 0) {
+      region_order_ = static_cast<int>(knobs_.size());
+      knobs_.push_back(OrderKnob("order.region", count));
+    }
+  }
+}
+
+bool TileGroup::IsPadded() const {
+  return Analysis(reduce_).operations.select > 0;
+}
+
+void TileGroup::MakeReductionKnobs() {
+  Knob knob;
+  knob.name = "reduce";
+  knob.parts = {"chunk", "inner"};
+  for (const std::string& name : reduce_names_) knob.parts.push_back(absl::StrCat("unroll.", name));
+  knob.options = ReductionOptions(reduction_);
+  const int64_t cap = IsPadded() ? kMaxPaddedBodies : kMaxUnrolledBodies;
+  Knob::Control control{tile_knob_, {}};
+  for (const Option& tile : knobs_[tile_knob_].options) {
+    const int64_t accumulators = Accumulators(tile);
+    control.factor.push_back(accumulators);
+    std::vector<int>& domain = knob.domains[accumulators];
+    if (!domain.empty()) continue;
+    for (size_t i = 0; i < knob.options.size(); ++i) {
+      const int64_t copies = UnrolledCopies(knob.options[i]);
+      if (copies == 1 || copies * accumulators <= cap) domain.push_back(static_cast<int>(i));
+    }
+  }
+  knob.controls.push_back(std::move(control));
+  reduce_knob_ = static_cast<int>(knobs_.size());
+  knobs_.push_back(std::move(knob));
+  // Places: the main axis's outer loop, the other axes in order, its inner loop.
+  const int places = static_cast<int>(reduce_names_.size()) + 1;
+  const auto real = std::count_if(reduction_.extents.begin(), reduction_.extents.end(),
+                                  [](int64_t extent) { return extent > 1; });
+  if (real > 1 && places <= static_cast<int>(kMaxOrdered)) {
+    reduce_order_ = static_cast<int>(knobs_.size());
+    knobs_.push_back(OrderKnob("order.reduce", places));
+  }
+  // Which operand's values are used up first.
+  tile_order_ = static_cast<int>(knobs_.size());
+  knobs_.push_back(FreeKnob("order.tile", {"vectors_outermost"}, {{0}, {1}}));
+}
+
+void TileGroup::MakeParallelKnob() {
+  std::vector<Option> options;
+  for (size_t i = 1; i <= spatial_.size(); ++i) options.push_back({static_cast<int64_t>(i)});
+  parallel_knob_ = static_cast<int>(knobs_.size());
+  knobs_.push_back(FreeKnob("parallel", {"loops"}, std::move(options)));
+}
+
+// One knob for each buffer whose channels may be blocked. Where vectors run along a dimension of
+// the buffer, the block has to keep them contiguous.
+void TileGroup::MakeBlockKnobs() {
+  const auto offer = [&](const ir::Buffer& buffer) {
+    if (buffer->policy != ir::LayoutPolicy::kBlocked || buffer->shape[buffer->block_axis] == 1) {
+      return;
+    }
+    Knob knob;
+    knob.name = absl::StrCat("block.", buffer->name);
+    knob.parts = {"channels"};
+    const std::vector<int64_t> sizes = BlockChoices(buffer->shape[buffer->block_axis]);
+    for (int64_t size : sizes) knob.options.push_back({size});
+    // Dimensions of the buffer that each axis of the tile moves.
+    std::vector<bool> in_channels(rank(), false), in_last(rank(), false);
+    const int last = static_cast<int>(buffer->shape.size()) - 1;
+    const auto note = [&](const std::vector<schedule::AxisForm>& dims) {
+      for (size_t a = 0; a < rank(); ++a) {
+        if (Uses(dims[buffer->block_axis], static_cast<int>(a))) in_channels[a] = true;
+        if (Uses(dims[last], static_cast<int>(a))) in_last[a] = true;
+      }
+    };
+    if (buffer == Stage(store_).output()) {
+      in_channels[buffer->block_axis] = in_last[last] = true;
+    }
+    for (int stage : {reduce_, store_}) {
+      if (stage < 0) continue;
+      for (const schedule::Access& access : Analysis(stage).reads) {
+        if (access.buffer == buffer) note(access.dims);
+      }
+    }
+    Knob::Control control{tile_knob_, {}};
+    for (const Option& tile : knobs_[tile_knob_].options) {
+      const int v = static_cast<int>(tile[kTileVectorAxis]);
+      const int64_t lanes = tile[kTileLanes];
+      const bool along_channels = v >= 0 && in_channels[v];
+      const bool along_last = v >= 0 && !along_channels && in_last[v];
+      const int64_t key = along_channels ? 1 + lanes : along_last ? 1 : -1;
+      control.factor.push_back(key);
+      std::vector<int>& domain = knob.domains[key];
+      if (!domain.empty()) continue;
+      for (size_t i = 0; i < sizes.size(); ++i) {
+        const bool fits = along_channels ? (sizes[i] % lanes == 0 || i + 1 == sizes.size())
+                                         : !along_last || sizes[i] == 1;
+        if (fits) domain.push_back(static_cast<int>(i));
+      }
+      if (domain.empty()) domain.push_back(0);
+    }
+    knob.controls.push_back(std::move(control));
+    blocks_.push_back({buffer, buffer->block_axis, static_cast<int>(knobs_.size())});
+    knobs_.push_back(std::move(knob));
+  };
+  for (const te::Input& input : base_.inputs()) offer(input.buffer);
+  offer(Stage(store_).output());
+}
+
+// --- Reading choices
+
+TileGroup::Tiling TileGroup::Read(absl::Span<const int> choices) const {
+  const Option& tile = Chosen(choices, tile_knob_);
+  Tiling t;
+  t.vector_axis = static_cast<int>(tile[kTileVectorAxis]);
+  t.lanes = tile[kTileLanes];
+  for (size_t a = 0; a < rank(); ++a) {
+    t.tile.push_back(tile[kTileFactors + a]);
+    t.region.push_back(region_knob_ >= 0 ? Chosen(choices, region_knob_)[a] : 1);
+    t.middle.push_back(axis_knob_[a] >= 0 ? Chosen(choices, axis_knob_[a])[0] : 1);
+    t.outer.push_back(CeilDiv(extents_[a], t.tile[a] * t.region[a] * t.middle[a]));
+  }
+  return t;
+}
+
+absl::InlinedVector<int, 8> TileGroup::Ordered(absl::Span<const int> choices, int knob) const {
+  absl::InlinedVector<int, 8> order;
+  if (knob < 0) {
+    order.assign(spatial_.begin(), spatial_.end());
+    return order;
+  }
+  for (int64_t i : Chosen(choices, knob)) order.push_back(spatial_[i]);
+  return order;
+}
+
+// Loops that don't exist come first, in their natural order.
+void TileGroup::SetOrder(absl::Span<int> choices, int knob, absl::Span<const int> active) const {
+  if (knob < 0) return;
+  absl::InlinedVector<int, 8> order;
+  for (size_t i = 0; i < spatial_.size(); ++i) {
+    if (std::find(active.begin(), active.end(), spatial_[i]) == active.end()) {
+      order.push_back(static_cast<int>(i));
+    }
+  }
+  for (int a : active) {
+    const auto at = std::find(spatial_.begin(), spatial_.end(), a);
+    order.push_back(static_cast<int>(at - spatial_.begin()));
+  }
+  choices[knob] = RankOfOrder(order);
+}
+
+void TileGroup::Canonicalize(absl::Span<int> choices) const {
+  Tiling t = Read(choices);
+  absl::InlinedVector<int, 8> outer, middle;
+  for (int a : Ordered(choices, outer_order_)) {
+    if (t.outer[a] > 1) outer.push_back(a);
+  }
+  for (int a : Ordered(choices, middle_order_)) {
+    if (t.middle[a] > 1) middle.push_back(a);
+  }
+  // A middle loop right inside the outer ones is an outer loop if its axis has none yet, and
+  // nothing but a piece of it if its axis is the last of them.
+  const auto clear_middle = [&](int a) {
+    t.outer[a] *= t.middle[a];
+    t.middle[a] = 1;
+    choices[axis_knob_[a]] = FindOption(knobs_[axis_knob_[a]], {1});
+    middle.erase(middle.begin());
+  };
+  while (!middle.empty()) {
+    const int a = middle.front();
+    if (t.outer[a] == 1 && outer_order_ >= 0) {
+      outer.push_back(a);
+    } else if (outer.empty() || outer.back() != a) {
+      break;
+    }
+    clear_middle(a);
+  }
+  SetOrder(choices, outer_order_, outer);
+  SetOrder(choices, middle_order_, middle);
+  absl::InlinedVector<int, 8> region;
+  for (int a : Ordered(choices, region_order_)) {
+    if (t.region[a] > 1) region.push_back(a);
+  }
+  SetOrder(choices, region_order_, region);
+  if (parallel_knob_ >= 0) {
+    auto fused = static_cast<size_t>(Chosen(choices, parallel_knob_)[0]);
+    fused = std::min(fused, std::max<size_t>(1, outer.size()));
+    int64_t iterations = 1;
+    for (size_t i = 0; i < fused && i < outer.size(); ++i) iterations *= t.outer[outer[i]];
+    while (iterations < threads_ && fused < outer.size()) iterations *= t.outer[outer[fused++]];
+    choices[parallel_knob_] = static_cast<int>(fused) - 1;
+  }
+  if (tile_order_ >= 0 && !HasVectorRows(t)) choices[tile_order_] = 0;
+  CanonicalizeReduction(choices);
+}
+
+// Whether the register tile has several vectors in each of several rows.
+bool TileGroup::HasVectorRows(const Tiling& t) const {
+  if (t.vector_axis < 0 || t.tile[t.vector_axis] <= t.lanes) return false;
+  for (int a : spatial_) {
+    if (a != t.vector_axis && t.tile[a] > 1) return true;
+  }
+  return false;
+}
+
+void TileGroup::CanonicalizeReduction(absl::Span<int> choices) const {
+  if (reduce_order_ < 0) return;
+  Option reduce = Chosen(choices, reduce_knob_);
+  const int inner_place = static_cast<int>(reduce_names_.size());
+  const auto active = [&](int place) {
+    const int64_t unroll_main = reduce[kReduceUnroll + main_];
+    if (place == inner_place) return reduce[kReduceInner] > unroll_main;
+    if (place == main_) return reduce[kReduceChunk] > reduce[kReduceInner];
+    return reduction_.extents[place] > reduce[kReduceUnroll + place];
+  };
+  absl::InlinedVector<int, 8> order, loops;
+  for (int64_t place : Chosen(choices, reduce_order_)) {
+    if (active(static_cast<int>(place))) loops.push_back(static_cast<int>(place));
+  }
+  const auto outer = std::find(loops.begin(), loops.end(), main_);
+  const auto inner = std::find(loops.begin(), loops.end(), inner_place);
+  if (outer != loops.end() && inner != loops.end()) {
+    if (inner < outer) std::iter_swap(inner, outer);
+    const auto first = std::min(inner, outer), second = std::max(inner, outer);
+    if (second == first + 1) {  // two pieces of one loop
+      loops.erase(second);
+      reduce[kReduceInner] = reduce[kReduceUnroll + main_];
+      choices[reduce_knob_] = FindOption(knobs_[reduce_knob_], reduce);
+    }
+  }
+  for (int place = 0; place <= inner_place; ++place) {
+    if (std::find(loops.begin(), loops.end(), place) == loops.end()) order.push_back(place);
+  }
+  order.insert(order.end(), loops.begin(), loops.end());
+  choices[reduce_order_] = RankOfOrder(order);
+}
+
+std::unique_ptr<Group> MakeTileGroup(const TileSpec& spec, const ir::Target& target) {
+  auto group = std::make_unique<TileGroup>(spec, target);
+  if (!group->HasChoices()) return nullptr;
+  return group;
+}
+
+bool IsElementwiseOver(const schedule::Schedule& schedule, int store, int reduce) {
+  const schedule::StageState& consumer = schedule.stages()[store];
+  const te::Stage& producer = *schedule.stages()[reduce].stage;
+  if (consumer.stage->is_reduction() || producer.outputs.size() != 1 ||
+      consumer.stage->axes.size() != producer.axes.size()) {
+    return false;
+  }
+  for (const schedule::Access& access : consumer.analysis->reads) {
+    if (access.buffer != producer.output()) continue;
+    for (size_t d = 0; d < access.dims.size(); ++d) {
+      if (!IsPlain(access.dims[d], static_cast<int>(d)) ||
+          consumer.stage->axes[d].extent != producer.axes[d].extent) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+}  // namespace tessera::space

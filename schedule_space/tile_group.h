@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/ir/target.h"
+#include "compiler/schedule/schedule.h"
+#include "schedule_space/group.h"
+
+namespace tessera::space {
+
+// Multi-level tiling with fusion: a store stage (an epilogue, or the copy out of a cached
+// reduction) in tiles, and the reduction that feeds it computed for one tile at a time.
+//
+//   store:   outer loops (an order) · middle loops (an order) · [reduction] · tiles · register tile
+//   reduce:  chunks · tiles (an order) · reduction loops (an order) · unrolled · register tile
+//
+// "tiles" are more than one register tile only when the reduction is chunked. Ansor calls this
+// SSRSRS (2006.06762).
+struct TileSpec {
+  const schedule::Schedule* base = nullptr;  // after the structural steps
+  int reduce = -1;                           // stage index; -1: the store stage is all there is
+  int store = -1;
+  std::vector<int> copies;                   // stages that stay at the root: padding, packing
+  bool chunked = false;
+  int threads = 1;
+};
+
+// Null when the spec has no choice that is worth it (chunks of a short reduction).
+std::unique_ptr<Group> MakeTileGroup(const TileSpec& spec, const ir::Target& target);
+
+// Whether `store` reads `reduce` at its own place and nowhere else, so that MakeTileGroup applies.
+bool IsElementwiseOver(const schedule::Schedule& schedule, int store, int reduce);
+
+}  // namespace tessera::space

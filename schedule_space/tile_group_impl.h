@@ -1,0 +1,104 @@
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "schedule_space/layout_rules.h"
+#include "schedule_space/reduction_knobs.h"
+#include "schedule_space/register_tile.h"
+#include "schedule_space/tile_group.h"
+
+// The inside of MakeTileGroup: tile_group.cc makes the knobs, tile_steps.cc turns choices into
+// steps.
+
+namespace tessera::space {
+
+// The names of an axis's loops by level, empty where the level is not a loop of its own.
+struct LoopLevels {
+  std::string outer;
+  std::vector<std::string> inner;
+};
+
+class TileGroup final : public Group {
+ public:
+  TileGroup(const TileSpec& spec, const ir::Target& target);
+
+  // Every domain offers something.
+  bool HasChoices() const;
+
+  const std::vector<Knob>& knobs() const override { return knobs_; }
+  void Canonicalize(absl::Span<int> choices) const override;
+  Decisions Decide(absl::Span<const int> choices) const override;
+
+ private:
+  // What the choices say of each axis.
+  struct Tiling {
+    absl::InlinedVector<int64_t, 8> outer, middle, region, tile;  // by spatial axis
+    int vector_axis;
+    int64_t lanes;
+  };
+
+  const te::Stage& Stage(int index) const { return *base_.stages()[index].stage; }
+  const schedule::StageAnalysis& Analysis(int index) const {
+    return *base_.stages()[index].analysis;
+  }
+  size_t rank() const { return extents_.size(); }
+
+  void MakeTileKnob(const ir::Target& target);
+  void MakeRegionKnob(const ir::Target& target);
+  void MakeAxisKnobs();
+  void MakeReductionKnobs();
+  void MakeParallelKnob();
+  void MakeBlockKnobs();
+  std::vector<VectorAxis> VectorAxes() const;
+  bool IsPadded() const;
+
+  Tiling Read(absl::Span<const int> choices) const;
+  const Option& Chosen(absl::Span<const int> choices, int knob) const {
+    return knobs_[knob].options[choices[knob]];
+  }
+  // Axes in the order of an order knob, over spatial_.
+  absl::InlinedVector<int, 8> Ordered(absl::Span<const int> choices, int knob) const;
+  void SetOrder(absl::Span<int> choices, int knob, absl::Span<const int> active) const;
+  bool HasVectorRows(const Tiling& tiling) const;
+  void CanonicalizeReduction(absl::Span<int> choices) const;
+
+  LoopLevels Split(schedule::Trace& steps, const std::string& stage, const std::string& axis,
+               absl::Span<const int64_t> factors) const;
+  std::vector<NestDigit> Nest(absl::Span<const int> choices, const Tiling& tiling) const;
+  void DecideCopies(absl::Span<const int> choices, const Tiling& tiling,
+                    const std::vector<NestDigit>& nest, Decisions& decisions) const;
+  void DecideStore(absl::Span<const int> choices, const Tiling& tiling, Decisions& decisions) const;
+  void DecideReduce(absl::Span<const int> choices, const Tiling& tiling,
+                    Decisions& decisions) const;
+
+  const schedule::Schedule& base_;
+  const int reduce_, store_;
+  const std::vector<int> copies_;
+  const bool chunked_;
+  const int threads_;
+  std::vector<int64_t> extents_;              // of the store stage's axes
+  std::vector<std::string> names_;            // of them
+  std::vector<std::string> reduce_spatial_;   // the same axes in the reduction
+  std::vector<std::string> reduce_names_;
+  ReductionProblem reduction_;
+  int main_ = -1;
+  std::vector<int> spatial_;                  // axes with more than one element
+
+  std::vector<Knob> knobs_;
+  int tile_knob_ = -1, region_knob_ = -1, reduce_knob_ = -1, reduce_order_ = -1;
+  int outer_order_ = -1, middle_order_ = -1, region_order_ = -1;
+  int tile_order_ = -1, parallel_knob_ = -1;
+  std::vector<int> axis_knob_;                // by axis, -1 if it has one element
+  struct Block {
+    ir::Buffer buffer;
+    int block_axis;
+    int knob;
+  };
+  std::vector<Block> blocks_;
+};
+
+}  // namespace tessera::space

@@ -1,0 +1,221 @@
+#include "schedule_space/config_space.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "compiler/schedule/loop_structure.h"
+#include "tests/support/workloads.h"
+
+namespace tessera::space {
+namespace {
+
+ir::Target Avx512(int threads) {
+  ir::Target target = *ir::X86Target("avx512");
+  target.max_threads = threads;
+  return target;
+}
+
+te::Workload Make(const te::OpSpec& spec) {
+  absl::StatusOr<te::Workload> workload = te::MakeWorkload(spec);
+  CAPTURE(spec.name, std::string(workload.status().message()));
+  REQUIRE(workload.ok());
+  return *std::move(workload);
+}
+
+te::Workload C2() {
+  return Make({"C2", "conv2d",
+               {{"size", "56"}, {"ic", "64"}, {"oc", "64"}, {"k", "3"}, {"pad", "1"},
+                {"bias", "true"}, {"relu", "true"}, {"layout", "any"}}});
+}
+
+ConfigSpace SpaceOf(const te::Workload& workload, int threads, std::string_view isa = "avx512") {
+  ir::Target target = *ir::X86Target(isa);
+  target.max_threads = threads;
+  absl::StatusOr<ConfigSpace> space = BuildSpace(workload, target, threads);
+  CAPTURE(std::string(space.status().message()));
+  REQUIRE(space.ok());
+  return *std::move(space);
+}
+
+// Applies the config both ways; the loop hash, once both agree.
+uint64_t HashOf(const te::Workload& workload, const ConfigSpace& space, const Config& config) {
+  CAPTURE(space.ToJson(config));
+  REQUIRE(space.Validate(config).ok());
+  absl::StatusOr<schedule::Trace> trace = space.ToTrace(config);
+  REQUIRE(trace.ok());
+  CAPTURE(schedule::Print(*trace));
+  absl::StatusOr<schedule::Schedule> fast = space.ToSchedule(config);
+  CAPTURE(std::string(fast.status().message()));
+  REQUIRE(fast.ok());
+  absl::StatusOr<schedule::Trace> parsed = schedule::ParseTrace(schedule::Print(*trace));
+  REQUIRE(parsed.ok());
+  absl::StatusOr<schedule::Schedule> slow = schedule::ApplyTrace(workload.dag, *parsed);
+  CAPTURE(std::string(slow.status().message()));
+  REQUIRE(slow.ok());
+  absl::StatusOr<schedule::LoopStructure> loops = schedule::InferBounds(*fast);
+  CAPTURE(std::string(loops.status().message()));
+  REQUIRE(loops.ok());
+  absl::StatusOr<schedule::LoopStructure> again = schedule::InferBounds(*slow);
+  REQUIRE(again.ok());
+  const uint64_t hash = schedule::LoopHash(*fast, *loops);
+  CHECK(hash == schedule::LoopHash(*slow, *again));
+  return hash;
+}
+
+TEST_CASE("sampled, mutated and crossed configs apply without error", "[space]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    const te::Workload workload = Make(spec);
+    for (int threads : {1, 3}) {
+      const ConfigSpace space = SpaceOf(workload, threads);
+      const uint64_t seed = 11;
+      CAPTURE(spec.name, threads, seed);
+      Rng rng(seed);
+      Config config = space.Sample(rng);
+      for (int i = 0; i < 6; ++i) {
+        HashOf(workload, space, config);
+        const Config other = space.Sample(rng);
+        HashOf(workload, space, space.Crossover(config, other, rng));
+        config = space.Mutate(config, rng);
+      }
+    }
+  }
+}
+
+TEST_CASE("narrow targets get configs that apply too", "[space]") {
+  for (const char* isa : {"sse4.2", "avx2"}) {
+    const te::Workload workload = C2();
+    const ConfigSpace space = SpaceOf(workload, 2, isa);
+    Rng rng(5);
+    for (int i = 0; i < 20; ++i) HashOf(workload, space, space.Sample(rng));
+  }
+}
+
+TEST_CASE("of 10,000 samples of C2 at least 99% are distinct programs", "[space]") {
+  const te::Workload workload = C2();
+  const ConfigSpace space = SpaceOf(workload, 1);
+  const uint64_t seed = 7;
+  CAPTURE(seed);
+  Rng rng(seed);
+  std::set<uint64_t> hashes;
+  std::set<Config> configs;
+  for (int i = 0; i < 10'000; ++i) {
+    const Config config = space.Sample(rng);
+    configs.insert(config);
+    absl::StatusOr<schedule::Schedule> schedule = space.ToSchedule(config);
+    REQUIRE(schedule.ok());
+    absl::StatusOr<schedule::LoopStructure> loops = schedule::InferBounds(*schedule);
+    REQUIRE(loops.ok());
+    hashes.insert(schedule::LoopHash(*schedule, *loops));
+  }
+  CHECK(hashes.size() >= 9'900);
+  CHECK(hashes.size() == configs.size());
+}
+
+TEST_CASE("C2 has more than a billion programs", "[space]") {
+  const SpaceSize size = SpaceOf(C2(), 1).Size();
+  CHECK(size.configs > 1e9);
+  CHECK_FALSE(size.exact);
+  CHECK(size.standard_error < size.configs / 5);
+}
+
+TEST_CASE("small spaces are counted one by one and every config is a program of its own",
+          "[space]") {
+  const te::Workload workload = Make({"r", "relu", {{"m", "4"}, {"n", "32"}}});
+  const ConfigSpace space = SpaceOf(workload, 1);
+  const SpaceSize size = space.Size();
+  REQUIRE(size.exact);
+  Rng rng(3);
+  std::set<uint64_t> hashes;
+  for (int i = 0; i < 4000; ++i) hashes.insert(HashOf(workload, space, space.Sample(rng)));
+  CHECK(static_cast<double>(hashes.size()) == size.configs);
+}
+
+TEST_CASE("the same seed gives the same configs", "[space]") {
+  const ConfigSpace a = SpaceOf(C2(), 2), b = SpaceOf(C2(), 2);
+  Rng first(42), second(42);
+  Config x = a.Sample(first), y = b.Sample(second);
+  for (int i = 0; i < 50; ++i) {
+    CHECK(x == y);
+    x = a.Crossover(a.Mutate(x, first), a.Sample(first), first);
+    y = b.Crossover(b.Mutate(y, second), b.Sample(second), second);
+  }
+}
+
+TEST_CASE("mutation changes the config, mostly by one knob a little", "[space]") {
+  const ConfigSpace space = SpaceOf(C2(), 1);
+  Rng rng(9);
+  const Config start = space.Sample(rng);
+  int small = 0;
+  for (int i = 0; i < 200; ++i) {
+    const Config next = space.Mutate(start, rng);
+    CHECK(next != start);
+    if (next.size() != start.size()) continue;
+    int changed = 0;
+    for (size_t k = 0; k < next.size(); ++k) changed += next[k] != start[k] ? 1 : 0;
+    small += changed <= 3 ? 1 : 0;
+  }
+  CHECK(small > 150);
+}
+
+TEST_CASE("named knobs read back as the same config", "[space]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    const ConfigSpace space = SpaceOf(Make(spec), 2);
+    Rng rng(1);
+    for (int i = 0; i < 5; ++i) {
+      const Config config = space.Sample(rng);
+      const absl::StatusOr<Config> back = space.FromJson(space.ToJson(config));
+      CAPTURE(space.ToJson(config), std::string(back.status().message()));
+      REQUIRE(back.ok());
+      CHECK(*back == config);
+    }
+  }
+}
+
+TEST_CASE("a config that is not of the space is refused by name", "[space]") {
+  const ConfigSpace space = SpaceOf(C2(), 1);
+  const auto refusal = [&](std::string_view json) {
+    return std::string(space.FromJson(json).status().message());
+  };
+  CHECK(refusal("]") == "config: expected a JSON object with a \"sketch\"");
+  CHECK(refusal(R"({"sketch":"magic"})") == "config: no sketch magic");
+  CHECK(refusal(R"({"sketch":"direct"})").find("0 knobs; sketch direct has") != std::string::npos);
+  Rng rng(2);
+  std::string json = space.ToJson(space.Sample(rng));
+  const size_t at = json.find("\"middle.oc\":");
+  REQUIRE(at != std::string::npos);
+  json.insert(at + 12, "99");
+  CHECK(refusal(json).find("config: knob middle.oc has no option 99") == 0);
+  CHECK(space.Validate({0, 1}).code() == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("register tiles stay within the register file", "[space]") {
+  for (const char* isa : {"sse4.2", "avx2", "avx512"}) {
+    const ConfigSpace space = SpaceOf(C2(), 1, isa);
+    const int registers = space.target().vector_registers;
+    for (const Sketch& sketch : space.sketches()) {
+      for (const Option& tile : sketch.group->knobs()[0].options) {
+        int64_t vectors = 1;
+        for (size_t i = 2; i < tile.size(); ++i) vectors *= tile[i];
+        CHECK(vectors / tile[1] + 2 <= registers);
+      }
+    }
+  }
+}
+
+TEST_CASE("a description names every sketch and the size", "[space]") {
+  const std::string text = DescribeSpace(SpaceOf(C2(), 1));
+  CHECK(text.find("sketch direct") != std::string::npos);
+  CHECK(text.find("sketch chunked") != std::string::npos);
+  CHECK(text.find("standard error") != std::string::npos);
+}
+
+TEST_CASE("targets without rules and zero threads are refused", "[space]") {
+  ir::Target target = Avx512(1);
+  CHECK(BuildSpace(C2(), target, 0).status().message() ==
+        "threads is 0; at least 1 is needed");
+  target.kind = ir::TargetKind::kCuda;
+  CHECK(BuildSpace(C2(), target, 1).status().code() == absl::StatusCode::kUnimplemented);
+}
+
+}  // namespace
+}  // namespace tessera::space

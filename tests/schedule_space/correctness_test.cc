@@ -1,0 +1,63 @@
+#include <catch2/catch.hpp>
+
+#include "compiler/ir/evaluate.h"
+#include "compiler/passes/lower.h"
+#include "compiler/schedule/loop_structure.h"
+#include "schedule_space/config_space.h"
+#include "tests/support/reference_check.h"
+#include "tests/support/workloads.h"
+
+namespace tessera::space {
+namespace {
+
+// Samples every sketch of every operator's space and compares what the lowered program computes
+// with the oracle.
+void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uint64_t seed,
+                  int samples) {
+  const absl::StatusOr<te::Workload> workload = te::MakeWorkload(spec);
+  REQUIRE(workload.ok());
+  ir::Target target = *ir::X86Target(isa);
+  target.max_threads = threads;
+  const absl::StatusOr<ConfigSpace> space = BuildSpace(*workload, target, threads);
+  REQUIRE(space.ok());
+  const absl::StatusOr<te::Expected> expected = te::ComputeExpected(*workload, seed);
+  REQUIRE(expected.ok());
+  Rng rng(seed);
+  for (int i = 0; i < samples; ++i) {
+    const Config config = space->Sample(rng);
+    CAPTURE(spec.name, seed, i, space->ToJson(config), schedule::Print(*space->ToTrace(config)));
+    const absl::StatusOr<schedule::Schedule> schedule = space->ToSchedule(config);
+    REQUIRE(schedule.ok());
+    const absl::StatusOr<schedule::LoopStructure> loops = schedule::InferBounds(*schedule);
+    REQUIRE(loops.ok());
+    const absl::StatusOr<ir::Program> program =
+        passes::Lower(*schedule, *loops, target, "kernel");
+    CAPTURE(std::string(program.status().message()));
+    REQUIRE(program.ok());
+    const absl::Status status = te::CheckAgainst(
+        *workload, *expected, *program,
+        [](const ir::Program& p, absl::Span<const absl::Span<std::byte>> buffers) {
+          return ir::Evaluate(p, buffers);
+        });
+    CAPTURE(std::string(status.message()));
+    CHECK(status.ok());
+  }
+}
+
+TEST_CASE("sampled programs compute what the workload defines", "[space]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) CheckSamples(spec, "avx512", 1, 101, 4);
+}
+
+TEST_CASE("sampled programs for threads and narrow vectors compute the same", "[space]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    CheckSamples(spec, "sse4.2", 2, 202, 2);
+    CheckSamples(spec, "avx2", 3, 303, 2);
+  }
+}
+
+TEST_CASE("many sampled programs agree with the evaluator", "[.slow]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) CheckSamples(spec, "avx512", 2, 404, 60);
+}
+
+}  // namespace
+}  // namespace tessera::space
