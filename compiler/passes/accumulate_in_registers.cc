@@ -44,6 +44,7 @@ class UseCollector final : public ir::Visitor {
     bool stored = false;
     bool loaded = false;
     bool uniform = true;  // every access has the same linear indices and no predicate
+    int64_t loads = 0;
   };
   std::map<const ir::BufferNode*, Use> uses;
   std::map<const ir::Var*, Expanded> expanded;        // bound inside, to be expanded
@@ -68,12 +69,18 @@ class UseCollector final : public ir::Visitor {
     ir::Visitor::VisitAllocate(node);
   }
   void VisitLoad(const ir::Load& load) override {
-    Add(load.buffer, load.indices, !load.predicate).loaded = true;
+    Use& use = Add(load.buffer, load.indices, !load.predicate);
+    use.loaded = true;
+    ++use.loads;
     ir::Visitor::VisitLoad(load);
   }
   void VisitStore(const ir::Store& store) override {
     Add(store.buffer, store.indices, !store.predicate).stored = true;
+    const int64_t loads_before = uses[store.buffer.get()].loads;
     ir::Visitor::VisitStore(store);
+    // A store that is no update starts the accumulation: promote further in, behind it.
+    Use& use = uses[store.buffer.get()];
+    use.uniform &= use.loads > loads_before;
   }
 
   Use& Add(const ir::Buffer& buffer, const std::vector<ir::Expr>& indices, bool plain) {
