@@ -1,0 +1,109 @@
+#include "tuner/config_search_space.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "base/hash.h"
+#include "compiler/schedule/loop_structure.h"
+#include "compiler/te/operators.h"
+#include "tests/tuner/synthetic.h"
+#include "tuner/state.h"
+
+namespace tessera::test {
+namespace {
+
+te::Workload SmallConvolution() {
+  return *te::MakeWorkload({"conv", "conv2d",
+                            {{"ic", "16"}, {"oc", "32"}, {"size", "14"}, {"k", "3"}, {"pad", "1"},
+                             {"bias", "true"}, {"relu", "true"}, {"layout", "any"}}});
+}
+
+std::shared_ptr<const tuner::ConfigSearchSpace> Space(const te::Workload& workload) {
+  const ir::Target target = *ir::X86Target("avx2");
+  auto space = std::make_shared<const space::ConfigSpace>(*space::BuildSpace(workload, target, 1));
+  // Rows that need no model of programs: the knobs themselves, cut or filled to one width.
+  const tuner::FeatureSource knobs = {
+      12, [](absl::Span<const space::Config> configs) -> absl::StatusOr<std::vector<float>> {
+        std::vector<float> rows;
+        for (const space::Config& config : configs) {
+          for (size_t i = 0; i < 12; ++i) {
+            rows.push_back(i < config.size() ? static_cast<float>(config[i]) : -1.0f);
+          }
+        }
+        return rows;
+      }};
+  return std::make_shared<const tuner::ConfigSearchSpace>(std::move(space), knobs);
+}
+
+TEST_CASE("a proposal's trace alone gives the program that its loop hash names", "[tuner]") {
+  const te::Workload workload = SmallConvolution();
+  const auto space = Space(workload);
+  for (const char* explorer : {"random", "annealing"}) {
+    db::Job job;
+    job.tasks.resize(1);
+    job.options.explorer = explorer;
+    job.options.trials_per_task = 48;
+    tuner::TuningState state = *tuner::TuningState::Create(job, {space});
+    const RidgeLearner learner;
+    std::set<uint64_t> programs;
+    std::set<std::string> explorers;
+    while (state.task(0).proposed < 48) {
+      const auto proposals = state.Propose(0, 8);
+      REQUIRE(proposals.ok());
+      REQUIRE(proposals->size() == 8);
+      for (const tuner::Proposal& proposal : *proposals) {
+        CAPTURE(proposal.trace, proposal.config);
+        const auto trace = schedule::ParseTrace(proposal.trace);
+        REQUIRE(trace.ok());
+        const auto schedule = schedule::ApplyTrace(workload.dag, *trace);
+        REQUIRE(schedule.ok());
+        const auto loops = schedule::InferBounds(*schedule);
+        REQUIRE(loops.ok());
+        CHECK(schedule::LoopHash(*schedule, *loops) == proposal.loop_hash);
+        CHECK(programs.insert(proposal.loop_hash).second);
+        const auto point = space->Parse(proposal.config);
+        REQUIRE(point.ok());
+        CHECK(space->Config(*point) == proposal.config);
+        explorers.insert(proposal.explorer);
+
+        db::Event event;
+        event.kind = db::EventKind::kProposed;
+        event.sequence = state.next_sequence();
+        event.task_index = 0;
+        event.trial = state.trial_count();
+        event.config = proposal.config;
+        event.trace = proposal.trace;
+        event.loop_hash = HashToHex(proposal.loop_hash);
+        event.explorer = proposal.explorer;
+        REQUIRE(state.Apply(event).ok());
+        event.kind = db::EventKind::kResult;
+        event.sequence = state.next_sequence();
+        event.outcome = db::Outcome::kOk;
+        event.cost_seconds = 1e-3 * (1 + static_cast<double>(proposal.loop_hash % 97));
+        REQUIRE(state.Apply(event).ok());
+      }
+      if (const auto due = state.FitDue(0)) {
+        const std::string model = *learner.Fit(
+            {space->FeatureCount(), *space->Features(due->points), due->targets}, "");
+        db::Event ready;
+        ready.kind = db::EventKind::kModelReady;
+        ready.sequence = state.next_sequence();
+        ready.task_index = 0;
+        ready.model = Sha256Hex(model);
+        ready.through_sequence = due->through_sequence;
+        REQUIRE(state.Apply(ready).ok());
+        state.SetRanker(0, *learner.Load(model));
+      }
+    }
+    CHECK(explorers.count(explorer) == 1);
+  }
+}
+
+TEST_CASE("a config of another space is refused", "[tuner]") {
+  const auto space = Space(SmallConvolution());
+  CHECK(space->Parse("{}").status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(space->Parse("not json").status().code() == absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace tessera::test

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schedule_space/config_space.h"
+#include "tuner/search_space.h"
+
+namespace tessera::tuner {
+
+// Where the rows of a config space come from. Thread-safe.
+struct FeatureSource {
+  int count = 0;
+  // [configs × count], row-major.
+  std::function<absl::StatusOr<std::vector<float>>(absl::Span<const space::Config>)> rows;
+};
+
+// A config space of schedule_space as explorers see it: points are its configs. Immutable and
+// thread-safe.
+class ConfigSearchSpace final : public SearchSpace {
+ public:
+  ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space, FeatureSource features);
+
+  std::vector<Point> Defaults() const override { return {}; }
+  Point Sample(Rng& rng) const override { return space_->Sample(rng); }
+  Point Mutate(const Point& point, Rng& rng) const override { return space_->Mutate(point, rng); }
+  absl::StatusOr<uint64_t> LoopHash(const Point& point) const override;
+  absl::StatusOr<std::string> Trace(const Point& point) const override;
+  std::string Config(const Point& point) const override { return space_->ToJson(point); }
+  absl::StatusOr<Point> Parse(std::string_view config) const override {
+    return space_->FromJson(config);
+  }
+  int FeatureCount() const override { return features_.count; }
+  absl::StatusOr<std::vector<float>> Features(absl::Span<const Point> points) const override {
+    return features_.rows(points);
+  }
+
+ private:
+  std::shared_ptr<const space::ConfigSpace> space_;
+  FeatureSource features_;
+};
+
+}  // namespace tessera::tuner
