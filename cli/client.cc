@@ -1,0 +1,244 @@
+#include "cli/client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "base/status.h"
+#include "proto/convert.h"
+#include "proto/limits.h"
+#include "proto/rpc_status.h"
+#include "proto/services.grpc.pb.h"
+
+namespace tessera::cli {
+namespace {
+
+using proto::FromProto;
+using proto::FromRpc;
+using proto::ToProto;
+
+class GrpcClient final : public Client {
+ public:
+  explicit GrpcClient(const std::shared_ptr<grpc::Channel>& channel)
+      : jobs_(v1::JobService::NewStub(channel)),
+        log_(v1::LogService::NewStub(channel)),
+        library_(v1::LibraryService::NewStub(channel)),
+        devices_(v1::DeviceService::NewStub(channel)) {}
+
+  absl::StatusOr<int64_t> CreateJob(const db::Job& job) override {
+    v1::CreateJobRequest request;
+    request.set_name(job.name);
+    *request.mutable_options() = ToProto(job.options);
+    for (const db::Task& task : job.tasks) *request.add_tasks() = ToProto(task);
+    v1::CreateJobReply reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(FromRpc(jobs_->CreateJob(&context, request, &reply)));
+    return reply.job_id();
+  }
+
+  absl::StatusOr<db::Job> GetJob(int64_t id) override {
+    v1::GetJobRequest request;
+    request.set_job_id(id);
+    v1::Job reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(FromRpc(jobs_->GetJob(&context, request, &reply)));
+    return FromProto(reply);
+  }
+
+  absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) override {
+    v1::ListJobsRequest request;
+    request.set_limit(limit);
+    v1::ListJobsReply reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(FromRpc(jobs_->ListJobs(&context, request, &reply)));
+    std::vector<db::Job> jobs;
+    for (const v1::Job& message : reply.jobs()) {
+      // Listed jobs come without their tasks' texts; what is shown of them needs none.
+      v1::Job without_tasks = message;
+      without_tasks.clear_tasks();
+      TESSERA_ASSIGN_OR_RETURN(db::Job job, FromProto(without_tasks));
+      for (const v1::Task& task : message.tasks()) {
+        job.tasks.emplace_back();
+        job.tasks.back().name = task.name();
+      }
+      jobs.push_back(std::move(job));
+    }
+    return jobs;
+  }
+
+  absl::Status CancelJob(int64_t id) override {
+    v1::CancelJobRequest request;
+    request.set_job_id(id);
+    v1::CancelJobReply reply;
+    grpc::ClientContext context;
+    return FromRpc(jobs_->CancelJob(&context, request, &reply));
+  }
+
+  absl::Status WatchJob(int64_t id,
+                        const std::function<bool(const proto::JobProgress&)>& show) override {
+    v1::WatchJobRequest request;
+    request.set_job_id(id);
+    grpc::ClientContext context;
+    const auto reader = jobs_->WatchJob(&context, request);
+    v1::JobProgress message;
+    while (reader->Read(&message)) {
+      TESSERA_ASSIGN_OR_RETURN(const proto::JobProgress progress, FromProto(message));
+      if (!show(progress)) {
+        context.TryCancel();
+        reader->Finish();
+        return absl::OkStatus();
+      }
+    }
+    return FromRpc(reader->Finish());
+  }
+
+  absl::Status QueryRecords(const db::RecordFilter& filter,
+                            const std::function<void(const db::Record&)>& take) override {
+    grpc::ClientContext context;
+    const auto reader = log_->QueryRecords(&context, ToProto(filter));
+    v1::Record message;
+    while (reader->Read(&message)) {
+      TESSERA_ASSIGN_OR_RETURN(const db::Record record, FromProto(message));
+      take(record);
+    }
+    return FromRpc(reader->Finish());
+  }
+
+  absl::StatusOr<std::vector<db::Record>> Best(const std::string& task_key,
+                                               const std::string& device_class,
+                                               int count) override {
+    v1::BestRequest request;
+    request.set_task_key(task_key);
+    request.set_device_class(device_class);
+    request.set_count(count);
+    v1::BestReply reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(FromRpc(log_->Best(&context, request, &reply)));
+    return Convert<db::Record>(reply.records());
+  }
+
+  absl::StatusOr<std::vector<db::Task>> ListTasks() override {
+    v1::ListTasksReply reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(FromRpc(log_->ListTasks(&context, {}, &reply)));
+    return Convert<db::Task>(reply.tasks());
+  }
+
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override {
+    v1::ListDevicesReply reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(FromRpc(devices_->ListDevices(&context, {}, &reply)));
+    return Convert<db::Device>(reply.devices());
+  }
+
+  absl::Status DrainDevice(const std::string& device, const std::string& reason) override {
+    v1::DrainRequest request;
+    request.set_device(device);
+    request.set_reason(reason);
+    v1::DrainReply reply;
+    grpc::ClientContext context;
+    return FromRpc(devices_->Drain(&context, request, &reply));
+  }
+
+  absl::Status ResumeDevice(const std::string& device) override {
+    v1::ResumeRequest request;
+    request.set_device(device);
+    v1::ResumeReply reply;
+    grpc::ClientContext context;
+    return FromRpc(devices_->Resume(&context, request, &reply));
+  }
+
+  absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) override {
+    v1::CreateSelectionRequest request;
+    request.set_name(selection.name);
+    request.set_device_class(selection.device_class);
+    for (const db::SelectionItem& item : selection.items) {
+      v1::LibraryOp* op = request.add_ops();
+      op->set_op(item.op);
+      *op->mutable_task() = ToProto(item.task);
+    }
+    v1::Selection reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(FromRpc(library_->CreateSelection(&context, request, &reply)));
+    return FromProto(reply);
+  }
+
+  absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection, const std::string& name,
+                                                        const std::string& directory) override {
+    v1::BuildLibraryRequest request;
+    request.set_selection_id(selection);
+    request.set_name(name);
+    grpc::ClientContext context;
+    const auto reader = library_->BuildLibrary(&context, request);
+    std::vector<std::pair<std::string, std::string>> files;
+    v1::FileChunk chunk;
+    while (reader->Read(&chunk)) {
+      if (!chunk.name().empty()) files.emplace_back(chunk.name(), "");
+      if (files.empty()) return absl::DataLossError("the server sent bytes of no file");
+      files.back().second += chunk.data();
+    }
+    TESSERA_RETURN_IF_ERROR(FromRpc(reader->Finish()));
+    return WriteFiles(files, directory);
+  }
+
+ private:
+  template <typename Domain, typename Messages>
+  static absl::StatusOr<std::vector<Domain>> Convert(const Messages& messages) {
+    std::vector<Domain> values;
+    for (const auto& message : messages) {
+      TESSERA_ASSIGN_OR_RETURN(Domain value, FromProto(message));
+      values.push_back(std::move(value));
+    }
+    return values;
+  }
+
+  // Each file appears whole or not at all.
+  static absl::StatusOr<std::vector<std::string>> WriteFiles(
+      const std::vector<std::pair<std::string, std::string>>& files, const std::string& directory) {
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    std::vector<std::string> paths;
+    for (const auto& [name, bytes] : files) {
+      if (name.find('/') != std::string::npos || name.starts_with(".")) {
+        return absl::DataLossError(absl::StrCat("the server sent a file named \"", name, "\""));
+      }
+      const std::string path = absl::StrCat(directory, "/", name);
+      const std::string temporary = path + ".part";
+      std::ofstream out(temporary, std::ios::binary);
+      out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+      out.close();
+      if (out) std::filesystem::rename(temporary, path, error);
+      if (!out || error) {
+        return absl::ResourceExhaustedError(
+            absl::StrCat(path, ": can't be written; free space or choose another --out"));
+      }
+      paths.push_back(path);
+    }
+    return paths;
+  }
+
+  const std::unique_ptr<v1::JobService::Stub> jobs_;
+  const std::unique_ptr<v1::LogService::Stub> log_;
+  const std::unique_ptr<v1::LibraryService::Stub> library_;
+  const std::unique_ptr<v1::DeviceService::Stub> devices_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(proto::kMaxMessageBytes));
+  const auto channel =
+      grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  if (!channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(2))) {
+    return absl::UnavailableError(
+        absl::StrCat("no server answers at ", address,
+                     "; start one with `tessera up`, or name yours with --server"));
+  }
+  return std::make_unique<GrpcClient>(channel);
+}
+
+}  // namespace tessera::cli

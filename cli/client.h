@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "db/record/record.h"
+#include "proto/session.h"
+
+namespace tessera::cli {
+
+// The server as plain functions. Errors are the server's; Unavailable when nothing answers, naming
+// the address and what to start. Thread-safe.
+class Client {
+ public:
+  // Waits up to two seconds for the server to answer.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& address);
+  virtual ~Client() = default;
+
+  virtual absl::StatusOr<int64_t> CreateJob(const db::Job& job) = 0;
+  virtual absl::StatusOr<db::Job> GetJob(int64_t id) = 0;
+  virtual absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) = 0;
+  virtual absl::Status CancelJob(int64_t id) = 0;
+  // Calls `show` for each update until the job has ended or `show` returns false.
+  virtual absl::Status WatchJob(int64_t id,
+                                const std::function<bool(const proto::JobProgress&)>& show) = 0;
+  // Calls `take` for each record, in ascending id.
+  virtual absl::Status QueryRecords(const db::RecordFilter& filter,
+                                    const std::function<void(const db::Record&)>& take) = 0;
+  virtual absl::StatusOr<std::vector<db::Record>> Best(const std::string& task_key,
+                                                       const std::string& device_class,
+                                                       int count) = 0;
+  virtual absl::StatusOr<std::vector<db::Task>> ListTasks() = 0;
+  virtual absl::StatusOr<std::vector<db::Device>> ListDevices() = 0;
+  virtual absl::Status DrainDevice(const std::string& device, const std::string& reason) = 0;
+  virtual absl::Status ResumeDevice(const std::string& device) = 0;
+  // Items carry op and task only; the answer has traces and records filled in.
+  virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
+  // Writes each file of the library into `directory` (made if missing). Returns their paths.
+  virtual absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection,
+                                                                const std::string& name,
+                                                                const std::string& directory) = 0;
+};
+
+}  // namespace tessera::cli

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/te/operators.h"
+#include "db/record/record.h"
+
+namespace tessera::cli {
+
+// What a YAML job file asks for (examples/resnet18.yaml shows the form).
+struct JobFile {
+  std::string name;
+  db::JobOptions options;
+  std::vector<te::OpSpec> operators;
+  std::vector<double> weights;  // one an operator
+};
+
+// Errors are InvalidArgument with path and line: unknown keys, wrong kinds, no operators, two
+// operators of one name. NotFound when there is no such file. Attributes are checked by
+// te::MakeWorkload.
+absl::StatusOr<JobFile> ReadJobFile(const std::string& path);
+absl::StatusOr<JobFile> ParseJobFile(const std::string& text, const std::string& path);
+
+// The tasks of `file` for a target (canonical text) and thread count.
+absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::string& target,
+                                                int threads);
+
+}  // namespace tessera::cli

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "base/clock.h"
+#include "proto/session.h"
+
+namespace tessera::cli {
+
+// Shows a job's progress: a block of lines redrawn in place on a terminal; elsewhere one line
+// every ten seconds and one at each change of state. Single thread.
+class ProgressView {
+ public:
+  ProgressView(std::FILE* out, bool is_terminal, Clock& clock)
+      : out_(out), is_terminal_(is_terminal), clock_(clock) {}
+
+  void Show(const proto::JobProgress& progress);
+  // Leaves the last block standing.
+  void Finish();
+
+ private:
+  std::FILE* const out_;
+  const bool is_terminal_;
+  Clock& clock_;
+  int lines_drawn_ = 0;
+  absl::Time last_line_ = absl::InfinitePast();
+  db::JobState last_state_ = db::JobState::kQueued;
+};
+
+// "12 of 64 trials, 18.3/s, 3 tasks of 15 done, 2 failed (1 timeout, 1 run_error), 0:41 left".
+std::string Summary(const proto::JobProgress& progress);
+
+// "0:41", "12:05", "3:07:20".
+std::string DurationText(double seconds);
+// "812 us", "4.61 ms", "1.20 s"; "-" for 0.
+std::string TimeText(double seconds);
+
+}  // namespace tessera::cli

@@ -1,0 +1,127 @@
+#include "cli/report.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/status.h"
+#include "cli/progress_view.h"
+#include "compiler/te/dag.h"
+
+namespace tessera::cli {
+namespace {
+
+double Gflops(int64_t operations, double seconds) {
+  return seconds > 0 ? static_cast<double>(operations) / seconds * 1e-9 : 0;
+}
+
+std::string FailureText(const ReportRow& row) {
+  std::string text;
+  for (const auto& [outcome, count] : row.failures) {
+    absl::StrAppend(&text, text.empty() ? "" : ", ", count, " ",
+                    std::string(db::ToString(outcome)));
+  }
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace
+
+double ReportRow::DefaultGflops() const { return Gflops(operations, default_seconds); }
+double ReportRow::TunedGflops() const { return Gflops(operations, tuned_seconds); }
+
+absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
+  Report report;
+  report.job_id = job.id;
+  report.threads = job.options.threads;
+  std::map<std::string, size_t> row_of_task;
+  for (const db::Task& task : job.tasks) {
+    TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
+    ReportRow row;
+    row.op = task.name;
+    row.operations = te::ExecutedOperations(workload.dag);
+    row_of_task[task.Key()] = report.rows.size();
+    report.rows.push_back(std::move(row));
+  }
+  std::vector<std::map<db::Outcome, int64_t>> failures(report.rows.size());
+  db::RecordFilter filter;
+  filter.job_id = job.id;
+  filter.limit = std::numeric_limits<int32_t>::max() / 4096;
+  TESSERA_RETURN_IF_ERROR(client.QueryRecords(filter, [&](const db::Record& record) {
+    const auto found = row_of_task.find(record.task_key);
+    if (found == row_of_task.end()) return;
+    ReportRow& row = report.rows[found->second];
+    report.device_class = record.device_class;
+    ++row.trials;
+    row.seconds += record.measurement.build_seconds + record.measurement.run_seconds;
+    if (record.measurement.outcome != db::Outcome::kOk) {
+      ++failures[found->second][record.measurement.outcome];
+      return;
+    }
+    const double seconds = record.measurement.CostSeconds();
+    if (record.explorer == "default") row.default_seconds = seconds;
+    if (row.tuned_seconds == 0 || seconds < row.tuned_seconds) row.tuned_seconds = seconds;
+  }));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
+  for (const db::Device& device : devices) {
+    if (device.device_class.name != report.device_class) continue;
+    report.machine = device.device_class.description;
+    report.peak_gflops = device.peak_gflops_per_core * report.threads;
+  }
+  for (size_t i = 0; i < report.rows.size(); ++i) {
+    ReportRow& row = report.rows[i];
+    row.failures.assign(failures[i].begin(), failures[i].end());
+    if (report.peak_gflops > 0) row.peak_fraction = row.TunedGflops() / report.peak_gflops;
+  }
+  return report;
+}
+
+std::string ToTable(const Report& report) {
+  std::string text = absl::StrFormat(
+      "%s, %s\npeak %.1f GFLOPS measured on %d thread%s; GFLOPS count executed arithmetic\n\n",
+      report.device_class, report.machine, report.peak_gflops, report.threads,
+      report.threads == 1 ? "" : "s");
+  absl::StrAppendFormat(&text, "%-14s %12s %10s %12s %10s %8s %7s %7s %8s  %s\n", "operator",
+                        "default", "GFLOPS", "tuned", "GFLOPS", "of peak", "gain", "trials",
+                        "seconds", "failures");
+  for (const ReportRow& row : report.rows) {
+    const double gain = row.tuned_seconds > 0 ? row.default_seconds / row.tuned_seconds : 0;
+    absl::StrAppendFormat(&text, "%-14s %12s %10.1f %12s %10.1f %7.1f%% %6.1fx %7d %8.1f  %s\n",
+                          row.op, TimeText(row.default_seconds), row.DefaultGflops(),
+                          TimeText(row.tuned_seconds), row.TunedGflops(), row.peak_fraction * 100,
+                          gain, row.trials, row.seconds, FailureText(row));
+  }
+  return text;
+}
+
+std::string ToJson(const Report& report) {
+  nlohmann::json operators = nlohmann::json::array();
+  for (const ReportRow& row : report.rows) {
+    nlohmann::json failures = nlohmann::json::object();
+    for (const auto& [outcome, count] : row.failures) {
+      failures[std::string(db::ToString(outcome))] = count;
+    }
+    operators.push_back({{"op", row.op},
+                         {"default_gflops", row.DefaultGflops()},
+                         {"tuned_gflops", row.TunedGflops()},
+                         {"default_seconds", row.default_seconds},
+                         {"tuned_seconds", row.tuned_seconds},
+                         {"peak_fraction", row.peak_fraction},
+                         {"trials", row.trials},
+                         {"seconds", row.seconds},
+                         {"failures", std::move(failures)}});
+  }
+  const nlohmann::json document = {{"job", report.job_id},
+                                   {"machine",
+                                    {{"device_class", report.device_class},
+                                     {"description", report.machine},
+                                     {"threads", report.threads},
+                                     {"peak_gflops", report.peak_gflops}}},
+                                   {"operators", std::move(operators)}};
+  return document.dump(2) + "\n";
+}
+
+}  // namespace tessera::cli

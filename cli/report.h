@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cli/client.h"
+
+namespace tessera::cli {
+
+// One operator of a finished (or stopped) job.
+struct ReportRow {
+  std::string op;
+  double default_seconds = 0;   // 0: not measured
+  double tuned_seconds = 0;
+  int64_t operations = 0;       // executed arithmetic of one call
+  double peak_fraction = 0;     // of the device's measured peak on the threads used; 0: unknown
+  int64_t trials = 0;
+  double seconds = 0;           // that building and running its trials took
+  std::vector<std::pair<db::Outcome, int64_t>> failures;
+
+  double DefaultGflops() const;
+  double TunedGflops() const;
+};
+
+struct Report {
+  int64_t job_id = 0;
+  std::string device_class;
+  std::string machine;          // description of the device class
+  double peak_gflops = 0;       // measured, of the threads used
+  int threads = 1;
+  std::vector<ReportRow> rows;
+};
+
+// Reads a job's records: the default schedule is the trial that explorer "default" proposed.
+absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job);
+
+std::string ToTable(const Report& report);
+// {"machine": …, "operators": [{op, default_gflops, tuned_gflops, peak_fraction, trials, seconds,
+// failures}, …]}
+std::string ToJson(const Report& report);
+
+}  // namespace tessera::cli
