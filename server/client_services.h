@@ -1,0 +1,89 @@
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include "base/clock.h"
+#include "base/content_store.h"
+#include "db/record/store.h"
+#include "proto/services.grpc.pb.h"
+#include "server/dispatcher.h"
+#include "server/jobs.h"
+
+// What clients call (proto/services.proto). The handlers validate, convert and delegate.
+
+namespace tessera::server {
+
+class JobServiceImpl final : public v1::JobService::Service {
+ public:
+  JobServiceImpl(JobManager& jobs, db::Store& store, Clock& clock)
+      : jobs_(jobs), store_(store), clock_(clock) {}
+
+  grpc::Status CreateJob(grpc::ServerContext* context, const v1::CreateJobRequest* request,
+                         v1::CreateJobReply* reply) override;
+  grpc::Status GetJob(grpc::ServerContext* context, const v1::GetJobRequest* request,
+                      v1::Job* reply) override;
+  grpc::Status ListJobs(grpc::ServerContext* context, const v1::ListJobsRequest* request,
+                        v1::ListJobsReply* reply) override;
+  grpc::Status WatchJob(grpc::ServerContext* context, const v1::WatchJobRequest* request,
+                        grpc::ServerWriter<v1::JobProgress>* writer) override;
+  grpc::Status CancelJob(grpc::ServerContext* context, const v1::CancelJobRequest* request,
+                         v1::CancelJobReply* reply) override;
+
+ private:
+  JobManager& jobs_;
+  db::Store& store_;
+  Clock& clock_;
+};
+
+class LogServiceImpl final : public v1::LogService::Service {
+ public:
+  explicit LogServiceImpl(db::Store& store) : store_(store) {}
+
+  grpc::Status QueryRecords(grpc::ServerContext* context, const v1::RecordFilter* request,
+                            grpc::ServerWriter<v1::Record>* writer) override;
+  grpc::Status Best(grpc::ServerContext* context, const v1::BestRequest* request,
+                    v1::BestReply* reply) override;
+  grpc::Status ListTasks(grpc::ServerContext* context, const v1::ListTasksRequest* request,
+                         v1::ListTasksReply* reply) override;
+
+ private:
+  db::Store& store_;
+};
+
+class LibraryServiceImpl final : public v1::LibraryService::Service {
+ public:
+  LibraryServiceImpl(db::Store& store, Dispatcher& dispatcher, ContentStore& artifacts,
+                     Clock& clock)
+      : store_(store), dispatcher_(dispatcher), artifacts_(artifacts), clock_(clock) {}
+
+  grpc::Status CreateSelection(grpc::ServerContext* context,
+                               const v1::CreateSelectionRequest* request,
+                               v1::Selection* reply) override;
+  grpc::Status BuildLibrary(grpc::ServerContext* context, const v1::BuildLibraryRequest* request,
+                            grpc::ServerWriter<v1::FileChunk>* writer) override;
+
+ private:
+  db::Store& store_;
+  Dispatcher& dispatcher_;
+  ContentStore& artifacts_;
+  Clock& clock_;
+};
+
+class DeviceServiceImpl final : public v1::DeviceService::Service {
+ public:
+  DeviceServiceImpl(DeviceRegistry& devices, Dispatcher& dispatcher)
+      : devices_(devices), dispatcher_(dispatcher) {}
+
+  grpc::Status ListDevices(grpc::ServerContext* context, const v1::ListDevicesRequest* request,
+                           v1::ListDevicesReply* reply) override;
+  grpc::Status Drain(grpc::ServerContext* context, const v1::DrainRequest* request,
+                     v1::DrainReply* reply) override;
+  grpc::Status Resume(grpc::ServerContext* context, const v1::ResumeRequest* request,
+                      v1::ResumeReply* reply) override;
+
+ private:
+  DeviceRegistry& devices_;
+  Dispatcher& dispatcher_;
+};
+
+}  // namespace tessera::server

@@ -1,0 +1,166 @@
+#include "server/devices.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/view.h"
+
+namespace tessera::server {
+namespace {
+
+constexpr std::string_view kOnline = "online";
+constexpr std::string_view kOffline = "offline";
+constexpr std::string_view kDraining = "draining";
+constexpr std::string_view kQuarantined = "quarantined";
+constexpr int kStrikesToQuarantine = 3;
+
+// Of the x86 ISA levels a target names only its highest, which includes the others.
+bool Offers(const ir::Target& device, const std::string& feature) {
+  if (device.Has(feature)) return true;
+  if (feature == "sse4.2") return device.Has("avx2") || device.Has("avx512");
+  return feature == "avx2" && device.Has("avx512");
+}
+
+}  // namespace
+
+bool CanRun(const ir::Target& device_target, const ir::Target& task_target, int threads) {
+  return device_target.kind == task_target.kind && threads <= device_target.max_threads &&
+         std::all_of(task_target.features.begin(), task_target.features.end(),
+                     [&](const std::string& feature) { return Offers(device_target, feature); });
+}
+
+absl::StatusOr<std::unique_ptr<DeviceRegistry>> DeviceRegistry::Load(db::Store& store,
+                                                                     Clock& clock) {
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Device> devices, store.ListDevices());
+  std::unique_ptr<DeviceRegistry> registry(new DeviceRegistry(store, clock));
+  absl::MutexLock lock(&registry->mutex_);
+  for (db::Device& device : devices) {
+    if (device.state == kOffline) device.state = std::string(kOnline);
+    const std::string id = device.id;
+    registry->entries_[id] = {std::move(device), false, 0};
+  }
+  return registry;
+}
+
+db::Device DeviceRegistry::Shown(const Entry& entry) {
+  db::Device device = entry.device;
+  if (!entry.connected && device.state == kOnline) device.state = std::string(kOffline);
+  return device;
+}
+
+void DeviceRegistry::Persist(const db::Device& device) {
+  const absl::Status status = store_.PutDevice(device);
+  if (!status.ok()) {
+    LogWarning(absl::StrCat("device ", device.id, ": state not stored: ",
+                            status.message()));
+  }
+}
+
+absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices) {
+  for (const db::Device& device : devices) {
+    TESSERA_RETURN_IF_ERROR(
+        Annotate(ir::ParseTarget(device.target).status(), "device " + device.id));
+  }
+  std::vector<db::Device> changed;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const db::Device& device : devices) {
+      Entry& entry = entries_[device.id];
+      // The worker says what the device is; the server says whether it is used.
+      const std::string state = entry.device.state.empty() ? std::string(kOnline) : entry.device.state;
+      const std::string reason = entry.device.state_reason;
+      entry.device = device;
+      entry.device.state = state;
+      entry.device.state_reason = reason;
+      entry.device.last_seen = clock_.Now();
+      entry.connected = true;
+      changed.push_back(Shown(entry));
+    }
+  }
+  for (const db::Device& device : changed) Persist(device);
+  return absl::OkStatus();
+}
+
+void DeviceRegistry::Disconnect(absl::Span<const db::Device> devices) {
+  std::vector<db::Device> changed;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const db::Device& device : devices) {
+      const auto it = entries_.find(device.id);
+      if (it == entries_.end() || it->second.device.worker != device.worker) continue;
+      it->second.connected = false;
+      it->second.device.last_seen = clock_.Now();
+      changed.push_back(Shown(it->second));
+    }
+  }
+  for (const db::Device& device : changed) Persist(device);
+}
+
+absl::Status DeviceRegistry::SetState(std::string_view id, std::string_view state,
+                                      std::string_view reason) {
+  db::Device changed;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = entries_.find(id);
+    if (it == entries_.end()) {
+      const std::string known = absl::StrJoin(
+          entries_, ", ", [](std::string* out, const auto& entry) { out->append(entry.first); });
+      return absl::NotFoundError(absl::StrCat("device \"", AbslView(id), "\": not known; ",
+                                              known.empty() ? "no device has connected yet"
+                                                            : "known are " + known));
+    }
+    it->second.device.state = std::string(state);
+    it->second.device.state_reason = std::string(reason);
+    it->second.strikes = 0;
+    changed = Shown(it->second);
+  }
+  Persist(changed);
+  return absl::OkStatus();
+}
+
+absl::Status DeviceRegistry::Drain(std::string_view id, std::string_view reason) {
+  return SetState(id, kDraining, reason);
+}
+
+absl::Status DeviceRegistry::Resume(std::string_view id) { return SetState(id, kOnline, ""); }
+
+void DeviceRegistry::Strike(std::string_view id, std::string_view evidence) {
+  bool suspect = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = entries_.find(id);
+    if (it == entries_.end()) return;
+    suspect = ++it->second.strikes >= kStrikesToQuarantine;
+  }
+  if (!suspect) return;
+  LogWarning(absl::StrCat("device ", AbslView(id), ": quarantined: ", AbslView(evidence)));
+  SetState(id, kQuarantined,
+           absl::StrCat(kStrikesToQuarantine, " programs that ran elsewhere failed here; last: ",
+                        AbslView(evidence)))
+      .IgnoreError();
+}
+
+void DeviceRegistry::ClearStrikes(std::string_view id) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = entries_.find(id);
+  if (it != entries_.end()) it->second.strikes = 0;
+}
+
+bool DeviceRegistry::Accepts(std::string_view id) const {
+  absl::MutexLock lock(&mutex_);
+  const auto it = entries_.find(id);
+  return it != entries_.end() && it->second.connected && it->second.device.state == kOnline;
+}
+
+std::vector<db::Device> DeviceRegistry::List() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<db::Device> devices;
+  for (const auto& [id, entry] : entries_) devices.push_back(Shown(entry));
+  return devices;
+}
+
+}  // namespace tessera::server

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "base/clock.h"
+#include "compiler/ir/target.h"
+#include "db/record/store.h"
+
+namespace tessera::server {
+
+// True when code generated for `task_target` runs on a device of `device_target` with `threads`.
+bool CanRun(const ir::Target& device_target, const ir::Target& task_target, int threads);
+
+// Every device that was ever seen and what may be given to it. Draining and quarantine outlive
+// reconnects and restarts. Thread-safe; the store is called without a lock held.
+class DeviceRegistry {
+ public:
+  // The registry of what `store` knows; all devices are offline at first.
+  static absl::StatusOr<std::unique_ptr<DeviceRegistry>> Load(db::Store& store, Clock& clock);
+
+  // A worker brought these devices. InvalidArgument when a target can't be read.
+  absl::Status Connect(absl::Span<const db::Device> devices);
+  // A worker is gone with them.
+  void Disconnect(absl::Span<const db::Device> devices);
+
+  // NotFound names the known devices.
+  absl::Status Drain(std::string_view id, std::string_view reason);
+  absl::Status Resume(std::string_view id);
+
+  // A program that is known to be good failed here. The third time in a row quarantines the
+  // device; a success in between starts anew.
+  void Strike(std::string_view id, std::string_view evidence);
+  void ClearStrikes(std::string_view id);
+
+  // Connected and neither draining nor quarantined. Takes no other lock.
+  bool Accepts(std::string_view id) const;
+  std::vector<db::Device> List() const;
+
+ private:
+  struct Entry {
+    db::Device device;
+    bool connected = false;
+    int strikes = 0;
+  };
+
+  DeviceRegistry(db::Store& store, Clock& clock) : store_(store), clock_(clock) {}
+  absl::Status SetState(std::string_view id, std::string_view state, std::string_view reason);
+  // What is stored and shown of an entry.
+  static db::Device Shown(const Entry& entry);
+  void Persist(const db::Device& device);
+
+  db::Store& store_;
+  Clock& clock_;
+  mutable absl::Mutex mutex_;
+  std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tessera::server

@@ -1,0 +1,224 @@
+// How the dispatcher hands out work; what comes back is in dispatcher.cc.
+
+#include <algorithm>
+#include <utility>
+
+#include "base/hash.h"
+#include "server/dispatcher.h"
+
+namespace tessera::server {
+namespace {
+
+// Past this much of a request's own limit a worker is taken for wedged even though it beats.
+absl::Duration Longest(double seconds) { return absl::Seconds(3 * seconds) + absl::Minutes(1); }
+
+bool Builds(const proto::Hello& hello, const DeviceRegistry& devices) {
+  return hello.build_slots > 0 &&
+         std::any_of(hello.devices.begin(), hello.devices.end(), [&](const db::Device& device) {
+           return device.builds && devices.Accepts(device.id);
+         });
+}
+
+}  // namespace
+
+uint64_t InputSeed(std::string_view task_key) { return StableHash(task_key); }
+
+int Dispatcher::Appetite(const db::Task& task) {
+  const absl::StatusOr<ir::Target> target = ir::ParseTarget(task.target);
+  if (!target.ok()) return 0;
+  absl::MutexLock lock(&mutex_);
+  int runners = 0;
+  int build_slots = 0;
+  for (const auto& [name, worker] : workers_) {
+    if (worker.link == nullptr) continue;
+    if (Builds(worker.hello, devices_)) build_slots += worker.hello.build_slots;
+    for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
+      const db::Device& device = worker.hello.devices[i];
+      runners += device.runs && devices_.Accepts(device.id) &&
+                 CanRun(worker.targets[i], *target, task.threads);
+    }
+  }
+  if (runners == 0 || build_slots == 0) return 0;
+  const int wanted = runners * (options_.run_depth + options_.built_ahead) +
+                     build_slots * options_.builds_per_slot;
+  return std::max(0, wanted - static_cast<int>(trials_.size()));
+}
+
+void Dispatcher::Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) {
+  Trial trial{.request = request, .done = std::move(done), .task_key = request.task.Key()};
+  absl::StatusOr<ir::Target> target = ir::ParseTarget(request.task.target);
+  Actions actions;
+  {
+    absl::MutexLock lock(&mutex_);
+    const uint64_t number = next_number_++;
+    if (target.ok()) trial.target = *std::move(target);
+    references_.try_emplace(trial.task_key, Reference{.task = request.task});
+    trials_.emplace(number, std::move(trial));
+    Pump();
+  }
+  Perform(actions);
+}
+
+void Dispatcher::Pump() {
+  for (auto& [task_key, reference] : references_) {
+    if (!reference.ready && !reference.building && !SendReference(reference, task_key)) break;
+  }
+  bool builders_full = false;
+  for (auto& [number, trial] : trials_) {
+    if (trial.phase == Phase::kToBuild && !builders_full) {
+      builders_full = !SendBuild(number, trial);
+    } else if (trial.phase == Phase::kToRun) {
+      const Reference& reference = references_[trial.task_key];
+      if (reference.ready) SendRun(number, trial, reference);
+    }
+  }
+}
+
+bool Dispatcher::SendReference(Reference& reference, const std::string& task_key) {
+  Worker* builder = PickBuilder(false);
+  if (builder == nullptr) return false;
+  const Lease lease = leases_.Grant(
+      {.kind = LeaseKind::kReference, .worker = builder->hello.worker, .task_key = task_key},
+      clock_.Now(), Longest(options_.reference_seconds));
+  reference.building = true;
+  builder->link->Send(proto::BuildRequest{.fence = lease.fence,
+                                          .workload = reference.task.workload,
+                                          .target = reference.task.target,
+                                          .threads = reference.task.threads,
+                                          .is_reference = true,
+                                          .seed = InputSeed(task_key),
+                                          .sample_count = options_.oracle_samples,
+                                          .max_seconds = options_.reference_seconds});
+  return true;
+}
+
+bool Dispatcher::SendBuild(uint64_t number, Trial& trial) {
+  Worker* builder = PickBuilder(false);
+  if (builder == nullptr) return false;
+  const Lease lease = leases_.Grant(
+      {.kind = LeaseKind::kBuild, .worker = builder->hello.worker, .subject = number},
+      clock_.Now(), Longest(options_.build_seconds));
+  trial.phase = Phase::kBuilding;
+  trial.fence = lease.fence;
+  builder->link->Send(proto::BuildRequest{.fence = lease.fence,
+                                          .workload = trial.request.task.workload,
+                                          .target = trial.request.task.target,
+                                          .trace = trial.request.trace,
+                                          .loop_hash = trial.request.loop_hash,
+                                          .threads = trial.request.task.threads,
+                                          .max_seconds = options_.build_seconds});
+  return true;
+}
+
+bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& reference) {
+  // A crashed candidate goes to another device while there is one.
+  RunnerChoice runner = PickRunner(trial, trial.crashed_on, false);
+  if (runner.worker == nullptr) {
+    // … and to the same one when the others have gone; a second crash there is final.
+    if (PickRunner(trial, trial.crashed_on, true).worker == nullptr) trial.crashed_on.clear();
+    return false;
+  }
+  const Lease lease = leases_.Grant({.kind = LeaseKind::kRun,
+                                     .worker = runner.worker->hello.worker,
+                                     .device = runner.device->id,
+                                     .subject = number},
+                                    clock_.Now(), Longest(options_.run_seconds));
+  trial.phase = Phase::kRunning;
+  trial.fence = lease.fence;
+  const auto best = best_seconds_.find(trial.task_key);
+  runner.worker->link->Send(proto::RunPlan{
+      .lease = {.job_id = trial.request.job_id,
+                .task_index = trial.request.task_index,
+                .trial = trial.request.trial,
+                .attempt = trial.request.attempt + trial.failures,
+                .fence = lease.fence},
+      .device = runner.device->id,
+      .workload_hash = trial.request.task.workload_hash,
+      .artifact = trial.built.artifact,
+      .reference = reference.built.artifact,
+      .tolerances = reference.built.tolerances,
+      .samples = reference.built.samples,
+      .seed = InputSeed(trial.task_key),
+      .threads = trial.request.task.threads,
+      .cache_mode = trial.request.task.cache_mode,
+      .repeats = options_.repeats,
+      .min_repeat_seconds = options_.min_repeat_seconds,
+      .max_seconds = options_.run_seconds,
+      .best_seconds = best == best_seconds_.end() ? 0 : best->second});
+  return true;
+}
+
+Dispatcher::Worker* Dispatcher::PickBuilder(bool ignore_depth) {
+  Worker* best = nullptr;
+  double best_load = 0;
+  for (auto& [name, worker] : workers_) {
+    if (worker.link == nullptr || !Builds(worker.hello, devices_)) continue;
+    const double load =
+        static_cast<double>(leases_.CountBuilds(name)) / worker.hello.build_slots;
+    if (!ignore_depth && load >= options_.builds_per_slot) continue;
+    if (best == nullptr || load < best_load) {
+      best = &worker;
+      best_load = load;
+    }
+  }
+  return best;
+}
+
+Dispatcher::RunnerChoice Dispatcher::PickRunner(const Trial& trial, std::string_view except,
+                                                bool ignore_depth) {
+  RunnerChoice best;
+  int best_load = 0;
+  for (auto& [name, worker] : workers_) {
+    if (worker.link == nullptr) continue;
+    for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
+      const db::Device& device = worker.hello.devices[i];
+      if (!device.runs || device.id == except || !devices_.Accepts(device.id) ||
+          !CanRun(worker.targets[i], trial.target, trial.request.task.threads)) {
+        continue;
+      }
+      const int load = leases_.CountRuns(device.id);
+      if (!ignore_depth && load >= options_.run_depth) continue;
+      if (best.worker == nullptr || load < best_load) {
+        best = {&worker, &device};
+        best_load = load;
+      }
+    }
+  }
+  return best;
+}
+
+absl::StatusOr<uint64_t> Dispatcher::BuildLibrary(
+    const db::Selection& selection, std::string name,
+    std::function<void(absl::StatusOr<proto::LibraryResult>)> done) {
+  absl::MutexLock lock(&mutex_);
+  Worker* builder = PickBuilder(true);
+  if (builder == nullptr) {
+    return absl::FailedPreconditionError(
+        "no builder is connected; start tessera-worker with --roles builder,runner");
+  }
+  const uint64_t number = next_number_++;
+  const Lease lease = leases_.Grant(
+      {.kind = LeaseKind::kLibrary, .worker = builder->hello.worker, .subject = number},
+      clock_.Now(), absl::Seconds(options_.library_seconds));
+  Library& library = libraries_[number];
+  library.request = {.fence = lease.fence, .name = std::move(name), .selection = selection};
+  library.done = std::move(done);
+  builder->link->Send(library.request);
+  return number;
+}
+
+void Dispatcher::SendTo(const std::string& worker, proto::ServerMessage message) {
+  const auto it = workers_.find(worker);
+  if (it != workers_.end() && it->second.link != nullptr) {
+    it->second.link->Send(std::move(message));
+  }
+}
+
+Dispatcher::Worker* Dispatcher::WorkerOf(const WorkerLink* link) {
+  for (auto& [name, worker] : workers_) {
+    if (worker.link.get() == link) return &worker;
+  }
+  return nullptr;
+}
+
+}  // namespace tessera::server

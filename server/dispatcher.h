@@ -1,0 +1,201 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "base/clock.h"
+#include "base/content_store.h"
+#include "db/record/store.h"
+#include "proto/session.h"
+#include "server/devices.h"
+#include "server/leases.h"
+#include "server/worker_link.h"
+#include "tuner/measurer.h"
+
+namespace tessera::server {
+
+struct DispatcherOptions {
+  absl::Duration heartbeat = absl::Seconds(2);
+  absl::Duration lease_timeout = absl::Seconds(10);  // of silence
+  int run_depth = 2;          // plans at a runner: one runs, the others wait beside it
+  int builds_per_slot = 2;    // requests at a builder, a slot
+  int built_ahead = 2;        // built trials that wait here, a runner
+  int max_attempts = 3;       // of the infrastructure, until a trial is given back
+  int repeats = 3;
+  double min_repeat_seconds = 0.005;
+  double run_seconds = 20;    // wall time of one plan
+  double build_seconds = 30;
+  double reference_seconds = 120;
+  double library_seconds = 600;
+  int oracle_samples = 32;    // an output
+  uint64_t first_fence = 1;   // above all fences of earlier server runs
+};
+
+// Has trials built by builders and measured by runners: the life of a trial between the tuner and
+// the devices. Building and running overlap; what a worker was given is leased under a fence, and
+// what is lost is handed out again.
+//
+// Infrastructure failures (a lost worker, a missing artifact, disagreement about the loops) are
+// tried again up to max_attempts, then given back as kInfrastructure. A crash is tried once more on
+// another device if there is one; the second crash is final, and if the second device succeeds the
+// first gets a strike. Results without a live lease are stored as stale.
+//
+// Thread-safe. Callbacks, links' peers and the store are called without the lock held; sending on
+// a link only enqueues.
+class Dispatcher final : public tuner::Measurer {
+ public:
+  Dispatcher(db::Store& store, ContentStore& artifacts, DeviceRegistry& devices, Clock& clock,
+             DispatcherOptions options);
+  ~Dispatcher() override;
+
+  int Appetite(const db::Task& task) override;
+  void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override;
+  // Its worker may forget the result.
+  void Stored(const db::Record& record) override;
+  // Gives back all trials of the job as kCancelled; results that come later are stored as stale.
+  void Abandon(int64_t job_id) override;
+
+  // Called when devices may take more than before.
+  void OnCapacity(std::function<void()> listener);
+
+  // A worker (again) opened a stream. What it holds and this side does not know is cancelled; what
+  // this side thinks it holds and it does not is handed out again. ALREADY_EXISTS while another
+  // process of that name is alive.
+  absl::Status Connect(const proto::Hello& hello, std::shared_ptr<WorkerLink> link);
+  // Whatever a stale link says is ignored. InvalidArgument for a second Hello.
+  absl::Status Receive(const WorkerLink* link, const proto::WorkerMessage& message);
+  // Leases live on until they time out: the worker may come back with its results.
+  void Disconnect(const WorkerLink* link);
+
+  // Has the library of a selection built. FailedPrecondition when no builder is connected. `done`
+  // is called once. Returns a number for CancelLibrary.
+  absl::StatusOr<uint64_t> BuildLibrary(
+      const db::Selection& selection, std::string name,
+      std::function<void(absl::StatusOr<proto::LibraryResult>)> done);
+  void CancelLibrary(uint64_t library);
+
+  absl::Status Drain(std::string_view device, std::string_view reason);
+  absl::Status Resume(std::string_view device);
+
+  // Hands out again what was lost. Call it a few times a lease time-out.
+  void Tick();
+
+ private:
+  enum class Phase : uint8_t { kToBuild, kBuilding, kToRun, kRunning };
+
+  struct Trial {
+    tuner::TrialRequest request;
+    std::function<void(db::Record)> done;
+    std::string task_key;
+    ir::Target target;
+    Phase phase = Phase::kToBuild;
+    int failures = 0;            // of the infrastructure
+    proto::BuildResult built;    // from kToRun on
+    uint64_t fence = 0;          // of the latest lease
+    std::string crashed_on;      // device of the first crash
+    std::string crash_reason;
+  };
+
+  // The default schedule of a task, against which outputs are checked, with the oracle's samples.
+  struct Reference {
+    db::Task task;
+    bool building = false;
+    bool ready = false;
+    proto::BuildResult built;
+  };
+
+  struct Worker {
+    proto::Hello hello;
+    std::shared_ptr<WorkerLink> link;  // null: not connected
+    std::vector<ir::Target> targets;   // of hello.devices
+    absl::Time last_seen;
+  };
+
+  struct Library {
+    proto::LibraryRequest request;
+    std::function<void(absl::StatusOr<proto::LibraryResult>)> done;
+  };
+
+  struct Unacknowledged {
+    std::string worker;
+    uint64_t fence;
+    int64_t job_id;
+  };
+
+  struct RunnerChoice {
+    Worker* worker = nullptr;
+    const db::Device* device = nullptr;
+  };
+
+  // What to do once the lock is released.
+  using Actions = std::vector<std::function<void()>>;
+  static void Perform(const Actions& actions);
+
+  // dispatch_work.cc: handing out.
+  void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool SendReference(Reference& reference, const std::string& task_key)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool SendBuild(uint64_t number, Trial& trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool SendRun(uint64_t number, Trial& trial, const Reference& reference)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Worker* PickBuilder(bool ignore_depth) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  RunnerChoice PickRunner(const Trial& trial, std::string_view except, bool ignore_depth)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SendTo(const std::string& worker, proto::ServerMessage message)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Worker* WorkerOf(const WorkerLink* link) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // dispatcher.cc: what comes back.
+  void HandleBuild(Worker& worker, const proto::BuildResult& result, Actions& actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleTrialBuild(uint64_t number, const proto::BuildResult& result, Actions& actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleReference(const std::string& task_key, const proto::BuildResult& result,
+                       Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleRun(Worker& worker, const proto::RunResult& result, Actions& actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandleLibrary(Worker& worker, const proto::LibraryResult& result, Actions& actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Lose(const Lease& lease, std::string_view reason, Actions& actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Hands the trial out again, or gives it back after max_attempts.
+  void Retry(uint64_t number, std::string_view reason, Actions& actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends a trial with its record.
+  void Complete(uint64_t number, const db::Measurement& measurement, const db::Device* device,
+                Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndLeases(uint64_t trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StoreStale(const proto::RunResult& result, const db::Device& device,
+                  const std::shared_ptr<WorkerLink>& link);
+
+  db::Store& store_;
+  ContentStore& artifacts_;
+  DeviceRegistry& devices_;
+  Clock& clock_;
+  const DispatcherOptions options_;
+
+  absl::Mutex mutex_;  // guards all below; devices_ and artifacts_' index may be asked under it
+  LeaseTable leases_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Worker, std::less<>> workers_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, Trial> trials_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  std::map<std::string, Reference> references_ ABSL_GUARDED_BY(mutex_);  // by task key
+  std::map<uint64_t, Library> libraries_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Unacknowledged> unacknowledged_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, double> best_seconds_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> on_capacity_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+// The seed of a task's inputs: the same in every trial, so that its reference serves all of them.
+uint64_t InputSeed(std::string_view task_key);
+
+}  // namespace tessera::server

@@ -1,0 +1,87 @@
+#include "server/leases.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tessera::server {
+namespace {
+
+bool Contains(absl::Span<const uint64_t> held, uint64_t fence) {
+  return std::find(held.begin(), held.end(), fence) != held.end();
+}
+
+}  // namespace
+
+Lease LeaseTable::Grant(Lease lease, absl::Time now, absl::Duration longest) {
+  lease.fence = next_fence_++;
+  lease.confirmed = now;
+  lease.deadline = now + longest;
+  leases_[lease.fence] = lease;
+  return lease;
+}
+
+const Lease* LeaseTable::Find(uint64_t fence) const {
+  const auto it = leases_.find(fence);
+  return it == leases_.end() ? nullptr : &it->second;
+}
+
+std::optional<Lease> LeaseTable::Take(uint64_t fence) {
+  auto node = leases_.extract(fence);
+  if (node.empty()) return std::nullopt;
+  return std::move(node.mapped());
+}
+
+void LeaseTable::Confirm(std::string_view worker, absl::Span<const uint64_t> held,
+                         absl::Time now) {
+  for (uint64_t fence : held) {
+    const auto it = leases_.find(fence);
+    if (it != leases_.end() && it->second.worker == worker) it->second.confirmed = now;
+  }
+}
+
+template <typename Predicate>
+std::vector<Lease> LeaseTable::TakeIf(Predicate predicate) {
+  std::vector<Lease> taken;
+  for (auto it = leases_.begin(); it != leases_.end();) {
+    if (predicate(it->second)) {
+      taken.push_back(std::move(it->second));
+      it = leases_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  return taken;
+}
+
+std::vector<Lease> LeaseTable::TakeExpired(absl::Time now, absl::Duration silence) {
+  return TakeIf([&](const Lease& lease) {
+    return lease.confirmed + silence < now || lease.deadline < now;
+  });
+}
+
+std::vector<Lease> LeaseTable::TakeMissing(std::string_view worker,
+                                           absl::Span<const uint64_t> held) {
+  return TakeIf([&](const Lease& lease) {
+    return lease.worker == worker && !Contains(held, lease.fence);
+  });
+}
+
+std::vector<Lease> LeaseTable::TakeSubject(LeaseKind kind, uint64_t subject) {
+  return TakeIf([&](const Lease& lease) {
+    return lease.kind == kind && lease.subject == subject;
+  });
+}
+
+int LeaseTable::CountBuilds(std::string_view worker) const {
+  return static_cast<int>(std::count_if(leases_.begin(), leases_.end(), [&](const auto& entry) {
+    return entry.second.kind != LeaseKind::kRun && entry.second.worker == worker;
+  }));
+}
+
+int LeaseTable::CountRuns(std::string_view device) const {
+  return static_cast<int>(std::count_if(leases_.begin(), leases_.end(), [&](const auto& entry) {
+    return entry.second.kind == LeaseKind::kRun && entry.second.device == device;
+  }));
+}
+
+}  // namespace tessera::server

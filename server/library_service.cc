@@ -1,0 +1,108 @@
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/status.h"
+#include "proto/convert.h"
+#include "proto/limits.h"
+#include "proto/rpc_status.h"
+#include "server/client_services.h"
+#include "server/tasks.h"
+
+namespace tessera::server {
+namespace {
+
+using BuiltLibrary = absl::StatusOr<proto::LibraryResult>;
+
+// One answer that a handler waits for and the dispatcher gives.
+class Answer {
+ public:
+  void Set(BuiltLibrary value) {
+    absl::MutexLock lock(&mutex_);
+    value_ = std::move(value);
+  }
+  // Nothing after `timeout`.
+  std::optional<BuiltLibrary> WaitFor(absl::Duration timeout) {
+    absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(
+        absl::Condition(
+            +[](std::optional<BuiltLibrary>* value) { return value->has_value(); }, &value_),
+        timeout);
+    return value_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::optional<BuiltLibrary> value_ ABSL_GUARDED_BY(mutex_);
+};
+
+absl::StatusOr<db::Selection> Select(db::Store& store, Clock& clock,
+                                     const v1::CreateSelectionRequest& request) {
+  TESSERA_ASSIGN_OR_RETURN(db::Selection selection, proto::FromProto(request));
+  for (db::SelectionItem& item : selection.items) {
+    TESSERA_RETURN_IF_ERROR(CheckTask(item.task));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
+                             store.Best(item.task.Key(), selection.device_class, 1));
+    if (best.empty()) continue;
+    item.trace = best[0].trace;
+    item.record_id = best[0].id;
+    item.seconds = best[0].measurement.CostSeconds();
+  }
+  selection.created = clock.Now();
+  TESSERA_ASSIGN_OR_RETURN(const int64_t id, store.CreateSelection(selection));
+  return store.GetSelection(id);
+}
+
+}  // namespace
+
+grpc::Status LibraryServiceImpl::CreateSelection(grpc::ServerContext*,
+                                                 const v1::CreateSelectionRequest* request,
+                                                 v1::Selection* reply) {
+  const absl::StatusOr<db::Selection> selection = Select(store_, clock_, *request);
+  if (!selection.ok()) return proto::ToRpc(selection.status());
+  *reply = proto::ToProto(*selection);
+  return grpc::Status::OK;
+}
+
+grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
+                                              const v1::BuildLibraryRequest* request,
+                                              grpc::ServerWriter<v1::FileChunk>* writer) {
+  const absl::Status named = proto::CheckIdentifier("library name", request->name());
+  if (!named.ok()) return proto::ToRpc(named);
+  const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());
+  if (!selection.ok()) return proto::ToRpc(selection.status());
+
+  const auto answer = std::make_shared<Answer>();
+  const absl::StatusOr<uint64_t> library =
+      dispatcher_.BuildLibrary(*selection, request->name(),
+                               [answer](BuiltLibrary built) { answer->Set(std::move(built)); });
+  if (!library.ok()) return proto::ToRpc(library.status());
+  std::optional<BuiltLibrary> built;
+  while (!built.has_value()) {
+    built = answer->WaitFor(absl::Milliseconds(100));
+    if (!built.has_value() && context->IsCancelled()) {
+      dispatcher_.CancelLibrary(*library);
+      return grpc::Status::CANCELLED;
+    }
+  }
+  if (!built->ok()) return proto::ToRpc(built->status());
+  for (const proto::LibraryFile& file : (*built)->files) {
+    const absl::StatusOr<std::string> bytes = artifacts_.Get(file.digest);
+    if (!bytes.ok()) return proto::ToRpc(Annotate(bytes.status(), "library file " + file.name));
+    v1::FileChunk chunk;
+    chunk.set_name(file.name);
+    for (size_t at = 0; at == 0 || at < bytes->size(); at += proto::kMaxChunkBytes) {
+      chunk.set_data(bytes->substr(at, proto::kMaxChunkBytes));
+      if (!writer->Write(chunk)) return grpc::Status::OK;
+      chunk.Clear();
+    }
+  }
+  return grpc::Status::OK;
+}
+
+}  // namespace tessera::server

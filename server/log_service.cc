@@ -1,0 +1,65 @@
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "proto/convert.h"
+#include "proto/rpc_status.h"
+#include "server/client_services.h"
+
+namespace tessera::server {
+namespace {
+
+constexpr int64_t kPageRecords = 500;
+constexpr int kMaxBest = 1000;
+
+absl::StatusOr<std::vector<db::Record>> FindBest(db::Store& store, const v1::BestRequest& request) {
+  TESSERA_RETURN_IF_ERROR(proto::CheckDigest("task_key", request.task_key()));
+  if (request.count() < 0 || request.count() > kMaxBest) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("count: ", request.count(), " is outside 0 to ", kMaxBest));
+  }
+  return store.Best(request.task_key(), request.device_class(), std::max(1, request.count()));
+}
+
+}  // namespace
+
+grpc::Status LogServiceImpl::QueryRecords(grpc::ServerContext* context,
+                                          const v1::RecordFilter* request,
+                                          grpc::ServerWriter<v1::Record>* writer) {
+  absl::StatusOr<db::RecordFilter> filter = proto::FromProto(*request);
+  if (!filter.ok()) return proto::ToRpc(filter.status());
+  // In pages, so that neither side ever holds the whole log.
+  int64_t left = filter->limit;
+  while (left > 0 && !context->IsCancelled()) {
+    filter->limit = std::min(left, kPageRecords);
+    const absl::StatusOr<std::vector<db::Record>> page = store_.QueryRecords(*filter);
+    if (!page.ok()) return proto::ToRpc(page.status());
+    for (const db::Record& record : *page) {
+      if (!writer->Write(proto::ToProto(record))) return grpc::Status::OK;
+    }
+    if (static_cast<int64_t>(page->size()) < filter->limit) break;
+    left -= filter->limit;
+    filter->after_id = page->back().id;
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status LogServiceImpl::Best(grpc::ServerContext*, const v1::BestRequest* request,
+                                  v1::BestReply* reply) {
+  const absl::StatusOr<std::vector<db::Record>> records = FindBest(store_, *request);
+  if (!records.ok()) return proto::ToRpc(records.status());
+  for (const db::Record& record : *records) *reply->add_records() = proto::ToProto(record);
+  return grpc::Status::OK;
+}
+
+grpc::Status LogServiceImpl::ListTasks(grpc::ServerContext*, const v1::ListTasksRequest*,
+                                       v1::ListTasksReply* reply) {
+  const absl::StatusOr<std::vector<db::Task>> tasks = store_.ListTasks();
+  if (!tasks.ok()) return proto::ToRpc(tasks.status());
+  for (const db::Task& task : *tasks) *reply->add_tasks() = proto::ToProto(task);
+  return grpc::Status::OK;
+}
+
+}  // namespace tessera::server

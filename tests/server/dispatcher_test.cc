@@ -1,0 +1,545 @@
+#include "server/dispatcher.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "base/rng.h"
+#include "db/record/memory_store.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/temporary_directory.h"
+
+namespace tessera::server {
+namespace {
+
+using test::FakeBuild;
+using test::FakeDevice;
+using test::FakeRun;
+
+// The far end of a link, played by hand.
+class RecordingLink final : public WorkerLink {
+ public:
+  void Send(proto::ServerMessage message) override { messages.push_back(std::move(message)); }
+  void Close(absl::Status reason) override { closed = std::move(reason); }
+
+  template <typename T>
+  std::vector<T> All() const {
+    std::vector<T> found;
+    for (const proto::ServerMessage& message : messages) {
+      if (const T* value = std::get_if<T>(&message)) found.push_back(*value);
+    }
+    return found;
+  }
+  template <typename T>
+  T Last() const {
+    REQUIRE_FALSE(All<T>().empty());
+    return All<T>().back();
+  }
+  bool Acknowledged(uint64_t fence) const {
+    for (const auto& acknowledge : All<proto::Acknowledge>()) {
+      if (acknowledge.fence == fence) return true;
+    }
+    return false;
+  }
+
+  std::vector<proto::ServerMessage> messages;
+  std::optional<absl::Status> closed;
+};
+
+struct Rig {
+  explicit Rig(DispatcherOptions options = {}) {
+    artifacts = *ContentStore::Open({.directory = directory.path, .sync = false});
+    devices = *DeviceRegistry::Load(store, clock);
+    dispatcher =
+        std::make_unique<Dispatcher>(store, *artifacts, *devices, clock, std::move(options));
+    task.name = "C2";
+    task.workload_hash = "0123456789abcdef";
+    task.workload = "workload c2";
+    task.target = test::kFakeTarget;
+    db::Job job;
+    job.name = "job";
+    job.tasks = {task};
+    job_id = *store.CreateJob(job);
+  }
+
+  std::shared_ptr<RecordingLink> Connect(const std::string& name,
+                                         std::vector<uint64_t> held = {},
+                                         const std::string& instance = "first", bool builds = true,
+                                         bool runs = true) {
+    auto link = std::make_shared<RecordingLink>();
+    const absl::Status status = dispatcher->Connect(
+        proto::Hello{.worker = name,
+                     .instance = instance,
+                     .devices = {WithWorker(FakeDevice(name + "/cpu", builds, runs), name)},
+                     .build_slots = builds ? 1 : 0,
+                     .held = std::move(held)},
+        link);
+    INFO(status);
+    REQUIRE(status.ok());
+    return link;
+  }
+  static db::Device WithWorker(db::Device device, const std::string& worker) {
+    device.worker = worker;
+    return device;
+  }
+
+  void Start(int64_t trial) {
+    tuner::TrialRequest request;
+    request.job_id = job_id;
+    request.trial = trial;
+    request.task = task;
+    request.trace = absl::StrCat("trace ", trial);
+    request.loop_hash = HashToHex(trial + 1);
+    dispatcher->Start(request, [this](db::Record record) { records.push_back(record); });
+  }
+
+  // Builds everything that was asked for and not answered yet.
+  void BuildAll(RecordingLink& link) {
+    for (const auto& request : link.All<proto::BuildRequest>()) {
+      if (!built.insert(request.fence).second) continue;
+      const std::string bytes = absl::StrCat("artifact of ", request.trace);
+      REQUIRE(artifacts->Put(bytes).ok());
+      REQUIRE(dispatcher->Receive(&link, FakeBuild(request, bytes)).ok());
+    }
+  }
+  void Reply(RecordingLink& link, const proto::WorkerMessage& message) {
+    REQUIRE(dispatcher->Receive(&link, message).ok());
+  }
+
+  test::TemporaryDirectory directory;
+  ManualClock clock;
+  db::MemoryStore store{clock};
+  std::unique_ptr<ContentStore> artifacts;
+  std::unique_ptr<DeviceRegistry> devices;
+  std::unique_ptr<Dispatcher> dispatcher;
+  db::Task task;
+  int64_t job_id = 0;
+  std::set<uint64_t> built;
+  std::vector<db::Record> records;
+};
+
+proto::RunResult Failed(const proto::RunPlan& plan, db::Outcome outcome) {
+  proto::RunResult result{.lease = plan.lease};
+  result.measurement.outcome = outcome;
+  result.measurement.reason = "signal 11";
+  return result;
+}
+
+TEST_CASE("a trial is built, run and given back as a record", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  CHECK(rig.dispatcher->Appetite(rig.task) > 0);
+  rig.Start(7);
+  REQUIRE(link->All<proto::BuildRequest>().size() == 2);  // the reference, then the trial
+  CHECK(link->All<proto::BuildRequest>()[0].is_reference);
+  rig.BuildAll(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  CHECK(plan.artifact.digest == Sha256Hex("artifact of trace 7"));
+  CHECK(plan.reference.digest == Sha256Hex("artifact of "));
+  CHECK(plan.samples.size() == 1);
+  rig.Reply(*link, FakeRun(plan));
+  REQUIRE(rig.records.size() == 1);
+  const db::Record& record = rig.records[0];
+  CHECK(record.trial == 7);
+  CHECK(record.measurement.outcome == db::Outcome::kOk);
+  CHECK(record.measurement.build_seconds == 0.01);
+  CHECK(record.device == "w/cpu");
+  CHECK(record.device_class == "x86/fake");
+  CHECK(record.attempt_key == plan.lease.AttemptKey());
+  CHECK(record.task_key == rig.task.Key());
+}
+
+TEST_CASE("a result is acknowledged when it is on disk, not before", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.BuildAll(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  rig.Reply(*link, FakeRun(plan));
+  CHECK_FALSE(link->Acknowledged(plan.lease.fence));
+  rig.dispatcher->Stored(rig.records[0]);
+  CHECK(link->Acknowledged(plan.lease.fence));
+}
+
+TEST_CASE("a result that is sent twice before the commit counts once", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.BuildAll(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  rig.Reply(*link, FakeRun(plan));
+  rig.Reply(*link, FakeRun(plan));
+  CHECK(rig.records.size() == 1);
+  CHECK(rig.store.QueryRecords({})->empty());  // not stored as stale either
+}
+
+TEST_CASE("builds are asked for while a plan runs", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  const int appetite = rig.dispatcher->Appetite(rig.task);
+  for (int trial = 0; trial < appetite; ++trial) rig.Start(trial);
+  CHECK(rig.dispatcher->Appetite(rig.task) == 0);
+  rig.BuildAll(*link);
+  rig.BuildAll(*link);
+  rig.BuildAll(*link);
+  // Two plans at the runner, everything else built and waiting.
+  CHECK(link->All<proto::RunPlan>().size() == 2);
+  CHECK(link->All<proto::BuildRequest>().size() == static_cast<size_t>(appetite + 1));
+  rig.Reply(*link, FakeRun(link->All<proto::RunPlan>()[0]));
+  CHECK(link->All<proto::RunPlan>().size() == 3);
+  CHECK(rig.dispatcher->Appetite(rig.task) == 1);
+}
+
+TEST_CASE("the task's reference is built once and served to all trials", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  for (int trial = 0; trial < 4; ++trial) {
+    rig.Start(trial);
+    rig.BuildAll(*link);
+    rig.Reply(*link, FakeRun(link->Last<proto::RunPlan>()));
+  }
+  int references = 0;
+  for (const auto& request : link->All<proto::BuildRequest>()) references += request.is_reference;
+  CHECK(references == 1);
+  CHECK(rig.records.size() == 4);
+}
+
+TEST_CASE("a candidate that can't be built is a result", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  const auto requests = link->All<proto::BuildRequest>();
+  rig.Reply(*link, proto::BuildResult{.fence = requests[1].fence,
+                                      .outcome = db::Outcome::kBuildError,
+                                      .reason = "too many registers"});
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kBuildError);
+  CHECK(rig.records[0].measurement.reason == "too many registers");
+  CHECK_FALSE(rig.records[0].attempt_key.empty());
+}
+
+TEST_CASE("builder and server that disagree about loops are an infrastructure failure",
+          "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const auto request = link->Last<proto::BuildRequest>();
+    proto::BuildResult result = FakeBuild(request, "x");
+    REQUIRE(rig.artifacts->Put("x").ok());
+    result.loop_hash = "ffffffffffffffff";
+    rig.Reply(*link, result);
+  }
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kInfrastructure);
+}
+
+TEST_CASE("an artifact that was never uploaded is an infrastructure failure", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  const auto request = link->Last<proto::BuildRequest>();
+  rig.Reply(*link, FakeBuild(request, "never uploaded"));
+  CHECK(rig.records.empty());
+  CHECK(link->Last<proto::BuildRequest>().fence > request.fence);  // asked for again
+}
+
+TEST_CASE("a lease without a heartbeat is lost and handed out again under a new fence",
+          "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.BuildAll(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  rig.clock.Advance(absl::Seconds(6));
+  rig.Reply(*link, proto::Heartbeat{{plan.lease.fence}});
+  rig.clock.Advance(absl::Seconds(6));
+  rig.dispatcher->Tick();
+  CHECK(link->All<proto::RunPlan>().size() == 1);  // the heartbeat kept it
+  rig.clock.Advance(absl::Seconds(6));
+  rig.Reply(*link, proto::Heartbeat{{}});
+  rig.dispatcher->Tick();
+  const auto again = link->Last<proto::RunPlan>();
+  CHECK(again.lease.fence > plan.lease.fence);
+  CHECK(again.lease.attempt == 1);
+  CHECK(link->Last<proto::Cancel>().fence == plan.lease.fence);
+  CHECK(rig.records.empty());
+}
+
+TEST_CASE("three lost leases give the trial back", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.BuildAll(*link);
+  for (int i = 0; i < 3; ++i) {
+    rig.clock.Advance(absl::Seconds(11));
+    rig.Reply(*link, proto::Heartbeat{{}});
+    rig.dispatcher->Tick();
+  }
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kInfrastructure);
+}
+
+TEST_CASE("a late result is stored as stale and acknowledged", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  db::Event proposed;
+  proposed.job_id = rig.job_id;
+  proposed.sequence = 1;
+  proposed.trial = 0;
+  proposed.task_index = 0;
+  proposed.trace = "trace 0";
+  proposed.loop_hash = HashToHex(1);
+  REQUIRE(rig.store.Append({}, {proposed}).ok());
+  rig.Start(0);
+  rig.BuildAll(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  rig.clock.Advance(absl::Seconds(11));
+  rig.Reply(*link, proto::Heartbeat{{}});
+  rig.dispatcher->Tick();
+  rig.Reply(*link, FakeRun(plan));  // under the old fence
+  CHECK(rig.records.empty());
+  const auto stored = *rig.store.QueryRecords({});
+  REQUIRE(stored.size() == 1);
+  CHECK(stored[0].stale);
+  CHECK(stored[0].trace == "trace 0");
+  CHECK(stored[0].attempt_key == plan.lease.AttemptKey());
+  CHECK(link->Acknowledged(plan.lease.fence));
+  CHECK(rig.store.Best(rig.task.Key(), "", 10)->empty());
+  // The attempt that is under way still counts.
+  rig.Reply(*link, FakeRun(link->Last<proto::RunPlan>()));
+  CHECK(rig.records.size() == 1);
+}
+
+TEST_CASE("a worker that comes back keeps what it holds and loses the rest", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.Start(1);
+  rig.BuildAll(*link);
+  rig.BuildAll(*link);
+  const auto plans = link->All<proto::RunPlan>();
+  REQUIRE(plans.size() == 2);
+  rig.dispatcher->Disconnect(link.get());
+  rig.clock.Advance(absl::Seconds(3));
+  auto back = rig.Connect("w", {plans[0].lease.fence, 4711});
+  CHECK(back->Last<proto::Cancel>().fence == 4711);  // nobody here knows it
+  const auto again = back->All<proto::RunPlan>();
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].artifact.digest == plans[1].artifact.digest);
+  CHECK(again[0].lease.fence > plans[1].lease.fence);
+  rig.Reply(*back, FakeRun(plans[0]));  // measured while the line was down
+  CHECK(rig.records.size() == 1);
+}
+
+TEST_CASE("a second process under a live worker's name is refused", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  auto other = std::make_shared<RecordingLink>();
+  const proto::Hello hello{
+      .worker = "w", .instance = "second", .devices = {FakeDevice("w/cpu")}, .build_slots = 1};
+  CHECK(absl::IsAlreadyExists(rig.dispatcher->Connect(hello, other)));
+  rig.clock.Advance(absl::Seconds(11));  // the first one is silent: it died
+  CHECK(rig.dispatcher->Connect(hello, other).ok());
+  CHECK(link->closed.has_value());
+}
+
+TEST_CASE("a crash is tried on another device and counts when it crashes there too", "[server]") {
+  Rig rig;
+  auto a = rig.Connect("a");
+  auto b = rig.Connect("b");
+  rig.Start(0);
+  rig.BuildAll(*a);
+  rig.BuildAll(*b);
+  const bool first_on_a = !a->All<proto::RunPlan>().empty();
+  RecordingLink& first = first_on_a ? *a : *b;
+  RecordingLink& second = first_on_a ? *b : *a;
+  rig.Reply(first, Failed(first.Last<proto::RunPlan>(), db::Outcome::kRunError));
+  CHECK(rig.records.empty());
+  rig.Reply(second, Failed(second.Last<proto::RunPlan>(), db::Outcome::kRunError));
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kRunError);
+}
+
+TEST_CASE("a crash on the only device is final", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.BuildAll(*link);
+  rig.Reply(*link, Failed(link->Last<proto::RunPlan>(), db::Outcome::kRunError));
+  CHECK(rig.records.size() == 1);
+}
+
+TEST_CASE("a device on which good programs crash is quarantined with the evidence", "[server]") {
+  Rig rig;
+  auto builder = rig.Connect("builder", {}, "first", true, false);
+  auto bad = rig.Connect("bad", {}, "first", false);
+  auto good = rig.Connect("good", {}, "first", false);
+  int crashes = 0;
+  for (int trial = 0; trial < 8 && crashes < 3; ++trial) {
+    // Occupy nothing: one trial at a time, wherever it lands.
+    const size_t good_before = good->All<proto::RunPlan>().size();
+    rig.Start(trial);
+    rig.BuildAll(*builder);
+    if (good->All<proto::RunPlan>().size() == good_before) {
+      ++crashes;
+      rig.Reply(*bad, Failed(bad->Last<proto::RunPlan>(), db::Outcome::kRunError));
+    }
+    rig.Reply(*good, FakeRun(good->Last<proto::RunPlan>()));
+  }
+  REQUIRE(crashes == 3);
+  for (const db::Device& device : rig.devices->List()) {
+    CAPTURE(device.id);
+    CHECK(device.state == (device.id == "bad/cpu" ? "quarantined" : "online"));
+    if (device.id == "bad/cpu") CHECK(device.state_reason.find("signal 11") != std::string::npos);
+  }
+  CHECK(rig.dispatcher->Resume("bad/cpu").ok());
+  CHECK(rig.devices->Accepts("bad/cpu"));
+}
+
+TEST_CASE("a draining device finishes what it holds and gets nothing new", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.BuildAll(*link);
+  REQUIRE(rig.dispatcher->Drain("w/cpu", "maintenance").ok());
+  CHECK(link->Last<proto::Drain>().draining);
+  CHECK(rig.dispatcher->Appetite(rig.task) == 0);
+  rig.Start(1);
+  rig.Reply(*link, FakeRun(link->Last<proto::RunPlan>()));
+  CHECK(rig.records.size() == 1);
+  CHECK(link->All<proto::BuildRequest>().size() == 2);
+  REQUIRE(rig.dispatcher->Resume("w/cpu").ok());
+  CHECK(link->All<proto::BuildRequest>().size() == 3);
+  CHECK(absl::IsNotFound(rig.dispatcher->Drain("nobody", "")));
+}
+
+TEST_CASE("draining outlives a restart of the server", "[server]") {
+  Rig rig;
+  rig.Connect("w");
+  REQUIRE(rig.dispatcher->Drain("w/cpu", "maintenance").ok());
+  const auto registry = *DeviceRegistry::Load(rig.store, rig.clock);
+  REQUIRE(registry->Connect({FakeDevice("w/cpu")}).ok());
+  CHECK_FALSE(registry->Accepts("w/cpu"));
+  CHECK(registry->List()[0].state_reason == "maintenance");
+}
+
+TEST_CASE("tasks go only to devices that can run them", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  db::Task task = rig.task;
+  task.target = "x86/avx512,vnni l1=32768 l2=1048576 threads=2";
+  CHECK(rig.dispatcher->Appetite(task) == 0);
+  task.target = "x86/avx2 l1=32768 l2=1048576 threads=2";
+  CHECK(rig.dispatcher->Appetite(task) > 0);
+  task.threads = 3;
+  CHECK(rig.dispatcher->Appetite(task) == 0);
+  task.threads = 1;
+  task.target = "aarch64/neon l1=32768 l2=1048576 threads=2";
+  CHECK(rig.dispatcher->Appetite(task) == 0);
+}
+
+TEST_CASE("an abandoned job's trials are given back and cancelled at the worker", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.Start(1);
+  rig.BuildAll(*link);
+  rig.BuildAll(*link);
+  rig.dispatcher->Abandon(rig.job_id);
+  REQUIRE(rig.records.size() == 2);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kCancelled);
+  CHECK(link->All<proto::Cancel>().size() == 2);
+}
+
+TEST_CASE("without a reference the trials go back with the reason", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.Reply(*link, proto::BuildResult{.fence = link->All<proto::BuildRequest>()[0].fence,
+                                      .outcome = db::Outcome::kBuildError,
+                                      .reason = "no such intrinsic"});
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kInfrastructure);
+  CHECK(rig.records[0].measurement.reason == "no reference for task C2: no such intrinsic");
+}
+
+TEST_CASE("results under another worker's fence are not believed", "[server]") {
+  Rig rig;
+  auto honest = rig.Connect("honest");
+  rig.Start(0);
+  rig.BuildAll(*honest);
+  const auto plan = honest->Last<proto::RunPlan>();
+  auto liar = rig.Connect("liar", {}, "first", false);
+  rig.Reply(*liar, FakeRun(plan, 1e-9));
+  CHECK(rig.records.empty());
+  rig.Reply(*honest, FakeRun(plan, 1e-3));
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.CostSeconds() == 1e-3);
+}
+
+TEST_CASE("random losses, reconnects and late results never lose or double a trial", "[server]") {
+  for (uint64_t seed = 0; seed < 30; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    Rig rig({.max_attempts = 1000});
+    constexpr int kTrials = 30;
+    std::vector<std::shared_ptr<RecordingLink>> links = {rig.Connect("a"), rig.Connect("b")};
+    std::vector<std::set<uint64_t>> unanswered(2);
+    std::vector<size_t> seen(2, 0);
+    for (int trial = 0; trial < kTrials; ++trial) rig.Start(trial);
+    int steps = 0;
+    while (rig.records.size() < kTrials && ++steps < 20000) {
+      const int w = static_cast<int>(rng.Below(2));
+      RecordingLink& link = *links[w];
+      if (rng.Chance(0.02)) {  // the worker's process restarts or its line drops
+        rig.dispatcher->Disconnect(&link);
+        std::vector<uint64_t> held;
+        if (rng.Chance(0.5)) held.assign(unanswered[w].begin(), unanswered[w].end());
+        links[w] = rig.Connect(w == 0 ? "a" : "b", held, absl::StrCat(steps));
+        seen[w] = 0;
+        continue;
+      }
+      if (rng.Chance(0.05)) {
+        rig.clock.Advance(absl::Seconds(rng.Between(1, 12)));
+        if (rng.Chance(0.7)) {
+          rig.Reply(link, proto::Heartbeat{{unanswered[w].begin(), unanswered[w].end()}});
+        }
+        rig.dispatcher->Tick();
+        if (link.closed.has_value()) {
+          links[w] = rig.Connect(w == 0 ? "a" : "b", {}, absl::StrCat(steps));
+          seen[w] = 0;
+        }
+        continue;
+      }
+      if (seen[w] >= link.messages.size()) continue;
+      const proto::ServerMessage message = link.messages[seen[w]++];
+      if (const auto* request = std::get_if<proto::BuildRequest>(&message)) {
+        unanswered[w].insert(request->fence);
+        if (rng.Chance(0.1)) continue;  // never answered
+        const std::string bytes = absl::StrCat("artifact of ", request->trace);
+        REQUIRE(rig.artifacts->Put(bytes).ok());
+        rig.Reply(link, FakeBuild(*request, bytes));
+        unanswered[w].erase(request->fence);
+      } else if (const auto* plan = std::get_if<proto::RunPlan>(&message)) {
+        unanswered[w].insert(plan->lease.fence);
+        if (rng.Chance(0.1)) continue;
+        rig.Reply(link, rng.Chance(0.1) ? Failed(*plan, db::Outcome::kInfrastructure)
+                                        : FakeRun(*plan));
+        unanswered[w].erase(plan->lease.fence);
+      }
+    }
+    REQUIRE(rig.records.size() == kTrials);
+    std::set<int64_t> trials;
+    std::set<std::string> keys;
+    for (const db::Record& record : rig.records) {
+      trials.insert(record.trial);
+      keys.insert(record.attempt_key);
+      CHECK(record.measurement.outcome == db::Outcome::kOk);
+    }
+    CHECK(trials.size() == kTrials);
+    CHECK(keys.size() == kTrials);
+  }
+}
+
+}  // namespace
+}  // namespace tessera::server

@@ -1,0 +1,545 @@
+#include "server/server.h"
+
+#include <google/protobuf/stubs/logging.h>
+
+#include <catch2/catch.hpp>
+#include <atomic>
+#include <fstream>
+
+#include "base/hash.h"
+#include "compiler/te/dag.h"
+#include "db/record/memory_store.h"
+#include "proto/services.grpc.pb.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/tuner/synthetic.h"
+
+namespace tessera::server {
+namespace {
+
+using test::FakeBuild;
+using test::FakeRun;
+using test::FakeWorker;
+
+SearchFactory ToySearch() {
+  return {.space = [](const db::Task&) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
+            return std::make_shared<test::SyntheticSpace>(1);
+          },
+          .learner = [](const std::string& name)
+              -> absl::StatusOr<std::shared_ptr<const tuner::Learner>> {
+            if (name != "ridge") return absl::InvalidArgumentError("cost_model: known is ridge");
+            return std::make_shared<test::RidgeLearner>();
+          }};
+}
+
+// A store that several servers may have one after the other.
+class SharedStore final : public db::Store {
+ public:
+  explicit SharedStore(std::shared_ptr<db::Store> store) : store_(std::move(store)) {}
+  absl::StatusOr<int64_t> CreateJob(const db::Job& job) override { return store_->CreateJob(job); }
+  absl::Status SetJobState(int64_t id, db::JobState state, std::string_view message) override {
+    return store_->SetJobState(id, state, message);
+  }
+  absl::StatusOr<db::Job> GetJob(int64_t id) override { return store_->GetJob(id); }
+  absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) override {
+    return store_->ListJobs(limit);
+  }
+  absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const db::Record> records,
+                                              absl::Span<const db::Event> events) override {
+    return store_->Append(records, events);
+  }
+  absl::StatusOr<std::vector<db::Event>> ReadEvents(int64_t job, int64_t after) override {
+    return store_->ReadEvents(job, after);
+  }
+  absl::StatusOr<std::vector<db::Record>> QueryRecords(const db::RecordFilter& filter) override {
+    return store_->QueryRecords(filter);
+  }
+  absl::StatusOr<std::vector<db::Record>> Best(std::string_view task, std::string_view device,
+                                               int count) override {
+    return store_->Best(task, device, count);
+  }
+  absl::StatusOr<std::vector<db::Task>> ListTasks() override { return store_->ListTasks(); }
+  absl::Status PutDevice(const db::Device& device) override { return store_->PutDevice(device); }
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override { return store_->ListDevices(); }
+  absl::StatusOr<int64_t> CreateSelection(const db::Selection& selection) override {
+    return store_->CreateSelection(selection);
+  }
+  absl::StatusOr<db::Selection> GetSelection(int64_t id) override {
+    return store_->GetSelection(id);
+  }
+  absl::StatusOr<std::string> PutBlob(std::string_view bytes) override {
+    return store_->PutBlob(bytes);
+  }
+  absl::StatusOr<std::string> GetBlob(std::string_view digest) override {
+    return store_->GetBlob(digest);
+  }
+
+ private:
+  std::shared_ptr<db::Store> store_;
+};
+
+struct Rig {
+  Rig() { StartServer(); }
+
+  void StartServer() {
+    server.reset();
+    ServerOptions options;
+    options.listen = "127.0.0.1:0";
+    options.data_directory = directory.path;
+    options.dispatcher.lease_timeout = absl::Milliseconds(500);
+    options.dispatcher.heartbeat = absl::Milliseconds(100);
+    auto started = Server::Start(options, std::make_unique<SharedStore>(store), Clock::Real(),
+                                 ToySearch());
+    INFO(started.status());
+    REQUIRE(started.ok());
+    server = *std::move(started);
+    channel = grpc::CreateChannel(absl::StrCat("127.0.0.1:", server->port()),
+                                  grpc::InsecureChannelCredentials());
+    jobs = v1::JobService::NewStub(channel);
+  }
+
+  static db::Task Task(int columns = 8) {
+    const std::string text = absl::StrCat("workload rows\ninput X: f32[4,", columns,
+                                          "]\nstage total: f32[m:4] = sum[n:", columns,
+                                          "] (X[m, n])\noutput total\n");
+    const auto workload = te::ParseWorkload(text);
+    INFO(workload.status());
+    REQUIRE(workload.ok());
+    return {.name = "rows",
+            .workload_hash = HashToHex(te::StructuralHash(workload->dag)),
+            .workload = te::Print(*workload),
+            .target = test::kFakeTarget};
+  }
+
+  static v1::CreateJobRequest Request(int trials, const std::string& key = "") {
+    v1::CreateJobRequest request;
+    request.set_name("job");
+    *request.add_tasks() = proto::ToProto(Task());
+    *request.mutable_options() = proto::ToProto(db::JobOptions{
+        .trials_per_task = trials, .cost_model = "ridge", .idempotency_key = key});
+    return request;
+  }
+
+  absl::StatusOr<int64_t> Create(const v1::CreateJobRequest& request) {
+    grpc::ClientContext context;
+    v1::CreateJobReply reply;
+    const absl::Status status = proto::FromRpc(jobs->CreateJob(&context, request, &reply));
+    if (!status.ok()) return status;
+    return reply.job_id();
+  }
+
+  // Watches until the job has ended; fails after half a minute.
+  v1::JobProgress WatchToEnd(int64_t id) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    v1::WatchJobRequest request;
+    request.set_job_id(id);
+    auto reader = jobs->WatchJob(&context, request);
+    v1::JobProgress progress, last;
+    while (reader->Read(&progress)) last = progress;
+    const grpc::Status status = reader->Finish();
+    INFO(status.error_message());
+    REQUIRE(status.ok());
+    return last;
+  }
+
+  test::TemporaryDirectory directory;
+  std::shared_ptr<db::Store> store = std::make_shared<db::MemoryStore>(Clock::Real());
+  std::unique_ptr<Server> server;
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<v1::JobService::Stub> jobs;
+};
+
+// Waits for something that another thread brings about.
+template <typename Predicate>
+bool Eventually(Predicate predicate) {
+  for (int i = 0; i < 1000; ++i) {
+    if (predicate()) return true;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return false;
+}
+
+TEST_CASE("a job runs through a worker to its end", "[server]") {
+  Rig rig;
+  FakeWorker worker(rig.server->port(), {});
+  worker.Connect();
+  const auto id = rig.Create(Rig::Request(40));
+  INFO(id.status());
+  REQUIRE(id.ok());
+  const v1::JobProgress end = rig.WatchToEnd(*id);
+  CHECK(end.state() == v1::JOB_STATE_DONE);
+  CHECK(end.tasks(0).trials_done() == 40);
+  CHECK(end.tasks(0).best_seconds() == Approx(1e-3));
+  const auto records = *rig.store->QueryRecords({.job_id = *id});
+  CHECK(records.size() == 40);
+  // Every result was acknowledged after it was stored.
+  CHECK(Eventually([&] { return worker.Received<proto::Acknowledge>().size() >= 40 + 41; }));
+}
+
+TEST_CASE("an equal idempotency key names the same job", "[server]") {
+  Rig rig;
+  const auto first = rig.Create(Rig::Request(5, "nightly"));
+  const auto second = rig.Create(Rig::Request(5, "nightly"));
+  REQUIRE(first.ok());
+  CHECK(*first == *second);
+  CHECK(*rig.Create(Rig::Request(5)) != *first);
+}
+
+TEST_CASE("malformed jobs are refused with the value and change nothing", "[server]") {
+  Rig rig;
+  v1::CreateJobRequest request = Rig::Request(5);
+  request.mutable_tasks(0)->set_workload("stage x");
+  CHECK(absl::IsInvalidArgument(rig.Create(request).status()));
+  request = Rig::Request(5);
+  request.mutable_tasks(0)->set_workload_hash("0000000000000000");
+  CHECK(absl::IsInvalidArgument(rig.Create(request).status()));
+  request = Rig::Request(5);
+  request.mutable_tasks(0)->set_target("z80");
+  CHECK(absl::IsInvalidArgument(rig.Create(request).status()));
+  request = Rig::Request(5);
+  request.mutable_options()->set_explorer("tarot");
+  CHECK(absl::IsInvalidArgument(rig.Create(request).status()));
+  request = Rig::Request(5);
+  request.mutable_options()->set_cost_model("tarot");
+  CHECK(absl::IsInvalidArgument(rig.Create(request).status()));
+  request = Rig::Request(5);
+  request.mutable_tasks(0)->set_threads(3);
+  CHECK(absl::IsInvalidArgument(rig.Create(request).status()));
+  request = Rig::Request(0);
+  CHECK(rig.Create(request).status().message() ==
+        "options trials_per_task: 0 is outside 1 to 10000000");
+  CHECK(rig.store->ListJobs(10)->empty());
+}
+
+TEST_CASE("a worker that dies with a lease does not stop the job", "[server]") {
+  Rig rig;
+  std::atomic<int> plans = 0;
+  FakeWorker::Script forgetful;
+  forgetful.name = "forgetful";
+  forgetful.run = [&](const proto::RunPlan& plan) -> std::optional<proto::RunResult> {
+    if (++plans > 3) return std::nullopt;
+    return FakeRun(plan);
+  };
+  FakeWorker first(rig.server->port(), forgetful);
+  first.Connect();
+  const auto id = rig.Create(Rig::Request(20));
+  REQUIRE(id.ok());
+  REQUIRE(Eventually([&] { return plans > 3; }));
+  first.Disconnect();
+  FakeWorker second(rig.server->port(), {.name = "second"});
+  second.Connect();
+  const v1::JobProgress end = rig.WatchToEnd(*id);
+  CHECK(end.state() == v1::JOB_STATE_DONE);
+  CHECK(end.tasks(0).trials_done() == 20);
+}
+
+TEST_CASE("a restarted server goes on with the job and measures nothing twice", "[server]") {
+  Rig rig;
+  std::atomic<int> plans = 0;
+  FakeWorker::Script slow;
+  slow.run = [&](const proto::RunPlan& plan) -> std::optional<proto::RunResult> {
+    ++plans;
+    absl::SleepFor(absl::Milliseconds(5));
+    return FakeRun(plan);
+  };
+  std::optional<FakeWorker> worker;
+  worker.emplace(rig.server->port(), slow);
+  worker->Connect();
+  const auto id = rig.Create(Rig::Request(40));
+  REQUIRE(id.ok());
+  REQUIRE(Eventually([&] { return plans > 10; }));
+  worker.reset();
+  rig.StartServer();
+  worker.emplace(rig.server->port(), slow);
+  worker->Connect();
+  const v1::JobProgress end = rig.WatchToEnd(*id);
+  CHECK(end.state() == v1::JOB_STATE_DONE);
+  const auto records = *rig.store->QueryRecords({.job_id = *id});
+  std::set<int64_t> trials;
+  for (const db::Record& record : records) {
+    if (!record.stale) CHECK(trials.insert(record.trial).second);
+  }
+  CHECK(trials.size() == 40);
+}
+
+TEST_CASE("a cancelled job ends and says so", "[server]") {
+  Rig rig;
+  FakeWorker worker(rig.server->port(), {.run = [](const proto::RunPlan&) {
+                                           return std::nullopt;  // never answers
+                                         }});
+  worker.Connect();
+  const auto id = rig.Create(Rig::Request(40));
+  REQUIRE(id.ok());
+  REQUIRE(Eventually([&] { return !worker.Received<proto::RunPlan>().empty(); }));
+  v1::CancelJobRequest request;
+  request.set_job_id(*id);
+  v1::CancelJobReply reply;
+  {
+    grpc::ClientContext context;
+    CHECK(rig.jobs->CancelJob(&context, request, &reply).ok());
+  }
+  CHECK(rig.WatchToEnd(*id).state() == v1::JOB_STATE_CANCELLED);
+  CHECK(Eventually([&] { return !worker.Received<proto::Cancel>().empty(); }));
+  {
+    grpc::ClientContext context;
+    CHECK(rig.jobs->CancelJob(&context, request, &reply).error_code() ==
+          grpc::StatusCode::FAILED_PRECONDITION);
+  }
+  request.set_job_id(4711);
+  grpc::ClientContext context;
+  CHECK(rig.jobs->CancelJob(&context, request, &reply).error_code() == grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_CASE("a corrupt artifact upload is refused", "[server]") {
+  Rig rig;
+  FakeWorker worker(rig.server->port(), {});
+  CHECK(absl::IsDataLoss(worker.Upload(Sha256Hex("good"), "evil")));
+  CHECK(absl::IsInvalidArgument(worker.Upload("../../etc/passwd", "x")));
+  CHECK(worker.Upload(Sha256Hex("good"), "good").ok());
+  CHECK(worker.Upload(Sha256Hex("good"), "good").ok());
+  auto artifacts = v1::ArtifactService::NewStub(rig.channel);
+  const auto download = [&](const std::string& digest, std::string* bytes) {
+    grpc::ClientContext context;
+    v1::DownloadRequest request;
+    request.set_digest(digest);
+    auto reader = artifacts->Download(&context, request);
+    v1::Chunk chunk;
+    while (reader->Read(&chunk)) bytes->append(chunk.data());
+    return proto::FromRpc(reader->Finish());
+  };
+  std::string bytes;
+  CHECK(download(Sha256Hex("good"), &bytes).ok());
+  CHECK(bytes == "good");
+  CHECK(absl::IsNotFound(download(Sha256Hex("evil"), &bytes)));
+  std::ofstream(absl::StrCat(rig.directory.path, "/artifacts/", Sha256Hex("good"))) << "evil";
+  CHECK(absl::IsDataLoss(download(Sha256Hex("good"), &bytes)));
+}
+
+TEST_CASE("an upload that stops early is refused", "[server]") {
+  Rig rig;
+  auto artifacts = v1::ArtifactService::NewStub(rig.channel);
+  grpc::ClientContext context;
+  v1::UploadReply reply;
+  auto writer = artifacts->Upload(&context, &reply);
+  v1::Chunk chunk;
+  chunk.set_digest(Sha256Hex("whole"));
+  chunk.set_size(5);
+  chunk.set_data("who");
+  writer->Write(chunk);
+  writer->WritesDone();
+  CHECK(absl::IsInvalidArgument(proto::FromRpc(writer->Finish())));
+}
+
+TEST_CASE("a hostile worker is cut off and the server serves on", "[server]") {
+  const google::protobuf::LogSilencer silencer;
+  Rig rig;
+  {
+    FakeWorker worker(rig.server->port(), {});
+    worker.ConnectRaw();
+    worker.Send(proto::Heartbeat{});  // before hello
+    CHECK(absl::IsInvalidArgument(worker.WaitForEnd()));
+  }
+  {
+    FakeWorker worker(rig.server->port(), {});
+    worker.ConnectRaw();
+    worker.Send(proto::Hello{.protocol_version = 99});
+    CHECK(absl::IsFailedPrecondition(worker.WaitForEnd()));
+  }
+  {
+    FakeWorker worker(rig.server->port(), {});
+    worker.ConnectRaw();
+    worker.Send(proto::Hello{.worker = "w",
+                             .instance = "i",
+                             .devices = {{.id = "w/cpu", .device_class = {"c", ""}, .target = "z80",
+                                          .cores = 1}}});
+    CHECK(absl::IsInvalidArgument(worker.WaitForEnd()));
+  }
+  {
+    FakeWorker worker(rig.server->port(), {});
+    worker.Connect();
+    worker.Send(proto::Hello{.worker = "again", .instance = "i", .devices = {test::FakeDevice("x")}});
+    CHECK(absl::IsInvalidArgument(worker.WaitForEnd()));
+  }
+  {
+    FakeWorker worker(rig.server->port(), {});
+    worker.Connect();
+    v1::WorkerMessage message;
+    message.mutable_run_result()->mutable_measurement()->set_outcome(v1::OUTCOME_OK);
+    message.mutable_run_result()->mutable_measurement()->add_sample_seconds(-1);
+    worker.SendRaw(message);
+    CHECK(absl::IsInvalidArgument(worker.WaitForEnd()));
+  }
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    FakeWorker worker(rig.server->port(), {});
+    worker.Connect();
+    std::string bytes = proto::ToProto(proto::WorkerMessage(proto::RunResult{
+                                           {1, 0, 1, 0, rng.Next()}, FakeRun({}).measurement}))
+                            .SerializeAsString();
+    for (int i = 0; i < 4; ++i) bytes[rng.Below(bytes.size())] = static_cast<char>(rng.Next());
+    v1::WorkerMessage message;
+    message.ParsePartialFromString(bytes);
+    worker.SendRaw(message);
+  }
+  FakeWorker worker(rig.server->port(), {.name = "good"});
+  worker.Connect();
+  const auto id = rig.Create(Rig::Request(5));
+  REQUIRE(id.ok());
+  CHECK(rig.WatchToEnd(*id).state() == v1::JOB_STATE_DONE);
+}
+
+TEST_CASE("the log can be asked for records, bests and tasks", "[server]") {
+  Rig rig;
+  FakeWorker worker(rig.server->port(), {});
+  worker.Connect();
+  const auto id = rig.Create(Rig::Request(10));
+  REQUIRE(id.ok());
+  rig.WatchToEnd(*id);
+  auto log = v1::LogService::NewStub(rig.channel);
+  {
+    grpc::ClientContext context;
+    v1::RecordFilter filter;
+    filter.set_job_id(*id);
+    filter.set_limit(7);
+    auto reader = log->QueryRecords(&context, filter);
+    v1::Record record;
+    int count = 0;
+    while (reader->Read(&record)) ++count;
+    CHECK(reader->Finish().ok());
+    CHECK(count == 7);
+  }
+  {
+    grpc::ClientContext context;
+    v1::BestRequest request;
+    request.set_task_key(Rig::Task().Key());
+    request.set_count(3);
+    v1::BestReply reply;
+    CHECK(log->Best(&context, request, &reply).ok());
+    CHECK(reply.records_size() == 3);
+  }
+  grpc::ClientContext context;
+  v1::ListTasksReply reply;
+  CHECK(log->ListTasks(&context, {}, &reply).ok());
+  CHECK(reply.tasks_size() == 1);
+}
+
+TEST_CASE("a library is selected from the best records and built by a builder", "[server]") {
+  Rig rig;
+  FakeWorker* self = nullptr;
+  FakeWorker::Script script;
+  script.library = [&](const proto::LibraryRequest& request) -> std::optional<proto::LibraryResult> {
+    proto::LibraryResult result{.fence = request.fence};
+    for (const db::SelectionItem& item : request.selection.items) {
+      const std::string bytes = absl::StrCat(item.op, " with ", item.trace);
+      REQUIRE(self->Upload(Sha256Hex(bytes), bytes).ok());
+      result.files.push_back({item.op + ".txt", Sha256Hex(bytes), static_cast<int64_t>(bytes.size())});
+    }
+    return result;
+  };
+  auto libraries = v1::LibraryService::NewStub(rig.channel);
+  v1::CreateSelectionRequest select;
+  select.set_name("ops");
+  for (int columns : {8, 16}) {  // the second has no records
+    v1::LibraryOp* op = select.add_ops();
+    op->set_op(absl::StrCat("rows", columns));
+    *op->mutable_task() = proto::ToProto(Rig::Task(columns));
+  }
+  v1::BuildLibraryRequest build;
+  build.set_name("ops");
+  build.set_selection_id(1);
+  {
+    grpc::ClientContext context;
+    v1::FileChunk chunk;
+    auto reader = libraries->BuildLibrary(&context, build);
+    CHECK_FALSE(reader->Read(&chunk));
+    CHECK(reader->Finish().error_code() == grpc::StatusCode::NOT_FOUND);
+  }
+  FakeWorker worker(rig.server->port(), script);
+  self = &worker;
+  worker.Connect();
+  const auto id = rig.Create(Rig::Request(5));
+  REQUIRE(id.ok());
+  rig.WatchToEnd(*id);
+  v1::Selection selection;
+  {
+    grpc::ClientContext context;
+    const grpc::Status status = libraries->CreateSelection(&context, select, &selection);
+    INFO(status.error_message());
+    REQUIRE(status.ok());
+    CHECK(selection.items(0).record_id() != 0);
+    CHECK(selection.items(1).record_id() == 0);
+    CHECK(selection.items(1).trace().empty());
+  }
+  build.set_selection_id(selection.id());
+  grpc::ClientContext context;
+  auto reader = libraries->BuildLibrary(&context, build);
+  std::map<std::string, std::string> files;
+  std::string name;
+  v1::FileChunk chunk;
+  while (reader->Read(&chunk)) {
+    if (!chunk.name().empty()) name = chunk.name();
+    files[name] += chunk.data();
+  }
+  CHECK(reader->Finish().ok());
+  CHECK(files["rows8.txt"] == "rows8 with " + selection.items(0).trace());
+  CHECK(files["rows16.txt"] == "rows16 with ");
+}
+
+TEST_CASE("devices are listed, drained and resumed", "[server]") {
+  Rig rig;
+  FakeWorker worker(rig.server->port(), {});
+  worker.Connect();
+  REQUIRE(Eventually([&] { return !worker.Received<proto::Welcome>().empty(); }));
+  auto devices = v1::DeviceService::NewStub(rig.channel);
+  const auto state = [&] {
+    grpc::ClientContext context;
+    v1::ListDevicesReply reply;
+    REQUIRE(devices->ListDevices(&context, {}, &reply).ok());
+    REQUIRE(reply.devices_size() == 1);
+    return reply.devices(0).state();
+  };
+  CHECK(state() == "online");
+  v1::DrainRequest drain;
+  drain.set_device("fake/cpu");
+  v1::DrainReply drained;
+  grpc::ClientContext drain_context;
+  CHECK(devices->Drain(&drain_context, drain, &drained).ok());
+  CHECK(state() == "draining");
+  v1::ResumeRequest resume;
+  resume.set_device("fake/cpu");
+  v1::ResumeReply resumed;
+  grpc::ClientContext resume_context;
+  CHECK(devices->Resume(&resume_context, resume, &resumed).ok());
+  CHECK(state() == "online");
+  worker.Disconnect();
+  CHECK(Eventually([&] { return state() == "offline"; }));
+}
+
+TEST_CASE("only loopback addresses are served", "[server]") {
+  for (const char* good : {"127.0.0.1:0", "localhost:80", "[::1]:65535", "127.1.2.3:1"}) {
+    CAPTURE(good);
+    CHECK(CheckLoopback(good).ok());
+  }
+  for (const char* bad : {"0.0.0.0:1", "192.168.0.1:1", "127.0.0.1", "127.0.0.1:99999", ":1",
+                          "127.evil.example:1", "127.0.0.1:x", ""}) {
+    CAPTURE(bad);
+    CHECK(absl::IsInvalidArgument(CheckLoopback(bad)));
+  }
+}
+
+TEST_CASE("a port in use is one clear error", "[server]") {
+  Rig rig;
+  test::TemporaryDirectory other;
+  ServerOptions options;
+  options.listen = absl::StrCat("127.0.0.1:", rig.server->port());
+  options.data_directory = other.path;
+  const auto second =
+      Server::Start(options, std::make_unique<SharedStore>(rig.store), Clock::Real(), ToySearch());
+  REQUIRE_FALSE(second.ok());
+  CHECK(second.status().message().find("is the port in use?") != absl::string_view::npos);
+}
+
+}  // namespace
+}  // namespace tessera::server
