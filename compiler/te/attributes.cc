@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
@@ -30,8 +30,8 @@ bool MatchesWord(const Attribute& attribute, const std::string& text) {
     absl::string_view digits = text;
     if (!absl::ConsumeSuffix(&choice, "<N>") || !absl::ConsumePrefix(&digits, choice)) continue;
     int64_t number = 0;
-    if (absl::SimpleAtoi(digits, &number) && number >= attribute.min &&
-        number <= attribute.max && absl::StrCat(number) == digits) {
+    if (absl::SimpleAtoi(digits, &number) && number >= attribute.min && number <= attribute.max &&
+        absl::StrCat(number) == digits) {
       return true;
     }
   }
@@ -42,7 +42,8 @@ std::string Allowed(const Attribute& attribute) {
   switch (attribute.kind) {
     case AttributeKind::kInt:
       return absl::StrCat("a whole number from ", attribute.min, " to ", attribute.max);
-    case AttributeKind::kFlag: return "true or false";
+    case AttributeKind::kFlag:
+      return "true or false";
     case AttributeKind::kWord: {
       std::string words = absl::StrReplaceAll(attribute.choices, {{"|", ", "}});
       if (absl::StrContains(words, "<N>")) {

@@ -63,8 +63,7 @@ absl::StatusOr<Workload> BuildConvolution(const Attributes& attributes) {
         }
         const Indices weight =
             Joined(Indices(axes.begin() + 1, axes.begin() + channel + 1), reduce);
-        return As(accumulator, ir::MakeLoad(pad, from)) *
-               As(accumulator, ir::MakeLoad(w, weight));
+        return As(accumulator, ir::MakeLoad(pad, from)) * As(accumulator, ir::MakeLoad(w, weight));
       });
   std::vector<int> bias_dims{channel};
   if (groups > 1) bias_dims.insert(bias_dims.begin(), 1);
@@ -80,8 +79,8 @@ absl::StatusOr<Workload> BuildDepthwise(const Attributes& attributes) {
   const std::string& layout = attributes.Word("layout");
   const int64_t multiplier = attributes.Int("multiplier");
   if (multiplier > 1 && layout != "nchw" && layout != "nhwc") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "layout is ", layout, " with multiplier ", multiplier, "; use nchw or nhwc"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("layout is ", layout, " with multiplier ", multiplier, "; use nchw or nhwc"));
   }
   const Dim n{"n", attributes.Int("n")}, c{"c", attributes.Int("c")};
   std::vector<Dim> out_leading{n, c};
@@ -107,8 +106,7 @@ absl::StatusOr<Workload> BuildDepthwise(const Attributes& attributes) {
           from.push_back(Tap(windows[i], axes[channels + i], reduce[i]));
         }
         const Indices weight = Joined(Indices(axes.begin() + 1, axes.begin() + channels), reduce);
-        return As(accumulator, ir::MakeLoad(pad, from)) *
-               As(accumulator, ir::MakeLoad(w, weight));
+        return As(accumulator, ir::MakeLoad(pad, from)) * As(accumulator, ir::MakeLoad(w, weight));
       });
   std::vector<int> bias_dims{1};
   if (multiplier > 1) bias_dims.push_back(2);
@@ -129,13 +127,13 @@ absl::StatusOr<Workload> BuildTransposedConvolution(const Attributes& attributes
   for (const char* name : {"h", "w"}) {
     const int64_t in = attributes.Int(name), kernel = attributes.Int(absl::StrCat("k", name));
     if (pad >= kernel) {
-      return absl::InvalidArgumentError(absl::StrCat("pad is ", pad, "; it has to be below k", name,
-                                                     " ", kernel));
+      return absl::InvalidArgumentError(
+          absl::StrCat("pad is ", pad, "; it has to be below k", name, " ", kernel));
     }
     const int64_t out = (in - 1) * stride - 2 * pad + kernel;
     if (out < 1) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "the output's ", name, " would be ", out, "; enlarge ", name, " or lower pad ", pad));
+      return absl::InvalidArgumentError(absl::StrCat("the output's ", name, " would be ", out,
+                                                     "; enlarge ", name, " or lower pad ", pad));
     }
     windows.push_back({.name = name, .in = in, .kernel = kernel, .out = out});
     border.push_back(kernel - 1 - pad);
@@ -149,8 +147,8 @@ absl::StatusOr<Workload> BuildTransposedConvolution(const Attributes& attributes
 
   DagBuilder builder;
   const ir::Buffer x = builder.Input("X", element, in_dims, in_place);
-  const ir::Buffer w = builder.Constant("W", element, KernelDims({ic, oc}, windows),
-                                        FreePlacement());
+  const ir::Buffer w =
+      builder.Constant("W", element, KernelDims({ic, oc}, windows), FreePlacement());
   const ir::Buffer spread = builder.Compute("pad", element, spread_dims, [&](const Indices& axes) {
     ir::Expr inside;
     Indices from{axes[0], axes[1]};
@@ -169,8 +167,8 @@ absl::StatusOr<Workload> BuildTransposedConvolution(const Attributes& attributes
   ir::Buffer conv = builder.Reduce(
       "conv", accumulator, out_dims, KernelDims({ic}, windows), Combiner::kSum,
       [&](const Indices& axes, const Indices& reduce) {
-        const ir::Expr value = ir::MakeLoad(
-            spread, {axes[0], reduce[0], axes[2] + reduce[1], axes[3] + reduce[2]});
+        const ir::Expr value =
+            ir::MakeLoad(spread, {axes[0], reduce[0], axes[2] + reduce[1], axes[3] + reduce[2]});
         const ir::Expr weight =
             ir::MakeLoad(w, {reduce[0], axes[1], ir::Expr(windows[0].kernel - 1) - reduce[1],
                              ir::Expr(windows[1].kernel - 1) - reduce[2]});

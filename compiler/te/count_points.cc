@@ -54,10 +54,14 @@ void AddConstraints(const std::vector<Axis>& axes, const ir::Expr& condition,
     }
   };
   switch (compare->op) {
-    case ir::BinaryOp::kLe: return add(compare->b - compare->a, 0);
-    case ir::BinaryOp::kLt: return add(compare->b - compare->a, -1);
-    case ir::BinaryOp::kEq: break;
-    default: return;
+    case ir::BinaryOp::kLe:
+      return add(compare->b - compare->a, 0);
+    case ir::BinaryOp::kLt:
+      return add(compare->b - compare->a, -1);
+    case ir::BinaryOp::kEq:
+      break;
+    default:
+      return;
   }
   const auto* modulo = compare->a.As<ir::Binary>();
   const int64_t* rest = ir::AsConstInt(compare->b);
@@ -80,8 +84,7 @@ class GroupCounter {
   GroupCounter(const std::vector<Axis>& axes, std::vector<int> group,
                std::vector<const Constraint*> constraints)
       : axes_(axes), constraints_(std::move(constraints)) {
-    solved_ = *std::ranges::max_element(
-        group, {}, [&](int axis) { return axes[axis].extent; });
+    solved_ = *std::ranges::max_element(group, {}, [&](int axis) { return axes[axis].extent; });
     for (int axis : group) {
       if (axis != solved_) enumerated_.push_back(axis);
     }

@@ -6,14 +6,21 @@ namespace tessera::te {
 
 ir::Expr Identity(Combiner combiner, ir::Type type, int k) {
   switch (combiner) {
-    case Combiner::kNone: break;
-    case Combiner::kSum: return ir::Zero(type);
-    case Combiner::kProduct: return ir::MakeConst(type, 1);
-    case Combiner::kMax: return ir::MinValue(type);
-    case Combiner::kMin: return ir::MaxValue(type);
+    case Combiner::kNone:
+      break;
+    case Combiner::kSum:
+      return ir::Zero(type);
+    case Combiner::kProduct:
+      return ir::MakeConst(type, 1);
+    case Combiner::kMax:
+      return ir::MinValue(type);
+    case Combiner::kMin:
+      return ir::MaxValue(type);
     // Any index wins over the largest one.
-    case Combiner::kArgMax: return k == 0 ? ir::MinValue(type) : ir::MaxValue(type);
-    case Combiner::kArgMin: return ir::MaxValue(type);
+    case Combiner::kArgMax:
+      return k == 0 ? ir::MinValue(type) : ir::MaxValue(type);
+    case Combiner::kArgMin:
+      return ir::MaxValue(type);
   }
   TESSERA_CHECK(combiner != Combiner::kNone);
   return {};
@@ -21,11 +28,16 @@ ir::Expr Identity(Combiner combiner, ir::Type type, int k) {
 
 ir::Expr Combine(Combiner combiner, ir::Expr a, ir::Expr b) {
   switch (combiner) {
-    case Combiner::kSum: return std::move(a) + std::move(b);
-    case Combiner::kProduct: return std::move(a) * std::move(b);
-    case Combiner::kMax: return ir::Max(std::move(a), std::move(b));
-    case Combiner::kMin: return ir::Min(std::move(a), std::move(b));
-    default: break;
+    case Combiner::kSum:
+      return std::move(a) + std::move(b);
+    case Combiner::kProduct:
+      return std::move(a) * std::move(b);
+    case Combiner::kMax:
+      return ir::Max(std::move(a), std::move(b));
+    case Combiner::kMin:
+      return ir::Min(std::move(a), std::move(b));
+    default:
+      break;
   }
   CheckFailed("Combine: single-output combiner", __FILE__, __LINE__);
 }
@@ -37,22 +49,27 @@ std::vector<ir::Expr> CombineTuple(Combiner combiner, const std::vector<ir::Expr
     return {Combine(combiner, a[0], b[0])};
   }
   TESSERA_CHECK(a.size() == 2 && b.size() == 2);
-  const ir::Expr better =
-      combiner == Combiner::kArgMax ? ir::Lt(a[0], b[0]) : ir::Lt(b[0], a[0]);
+  const ir::Expr better = combiner == Combiner::kArgMax ? ir::Lt(a[0], b[0]) : ir::Lt(b[0], a[0]);
   const ir::Expr earlier = ir::And(ir::Eq(a[0], b[0]), ir::Lt(b[1], a[1]));
-  return {ir::MakeSelect(better, b[0], a[0]),
-          ir::MakeSelect(ir::Or(better, earlier), b[1], a[1])};
+  return {ir::MakeSelect(better, b[0], a[0]), ir::MakeSelect(ir::Or(better, earlier), b[1], a[1])};
 }
 
 std::string_view ToString(Combiner combiner) {
   switch (combiner) {
-    case Combiner::kNone: return "none";
-    case Combiner::kSum: return "sum";
-    case Combiner::kProduct: return "prod";
-    case Combiner::kMax: return "max";
-    case Combiner::kMin: return "min";
-    case Combiner::kArgMax: return "argmax";
-    case Combiner::kArgMin: return "argmin";
+    case Combiner::kNone:
+      return "none";
+    case Combiner::kSum:
+      return "sum";
+    case Combiner::kProduct:
+      return "prod";
+    case Combiner::kMax:
+      return "max";
+    case Combiner::kMin:
+      return "min";
+    case Combiner::kArgMax:
+      return "argmax";
+    case Combiner::kArgMin:
+      return "argmin";
   }
   return "none";
 }

@@ -82,17 +82,20 @@ struct Workload {
 //   workload conv2d_relu
 //   input X: f32[1,64,56,56] blocked(1)
 //   const W: f32[64,64,3,3] free
-//   stage pad: f32[n:1, c:64, h:58, w:58] = select(…, X[n, c, h - 1, w - 1], 0.0f32)
+//   stage pad: f32[n:1, c:64, h:58, w:58] = select(…, X[n, c, h - 1, w - 1], 0.0)
 //   stage conv: f32[n:1, oc:64, oh:56, ow:56] = sum[ic:64, kh:3, kw:3] (pad[…] * W[…])
-//   stage relu: f32[n:1, oc:64, oh:56, ow:56] blocked(1) = max(conv[…], 0.0f32)
+//   stage relu: f32[n:1, oc:64, oh:56, ow:56] blocked(1) = max(conv[…], 0.0)
 //   output relu
+// Bodies are in the IR's text (compiler/ir/print.h). A layout reads "layout(0 1/16 2 3 1%16)"; a
+// tuple "stage value: f32[m:6], index: i32 = argmax[n:21] (X[m, n], cast(i32, n))".
 std::string Print(const Workload& workload);
 // Input is hostile: limits are 64 MiB of text, 4096 stages, 16 dimensions, 2^40 elements a tensor.
-// Errors name line and column.
+// Errors of form name line and column, faults that Verify finds the stage or tensor.
 absl::StatusOr<Workload> ParseWorkload(std::string_view text);
 
-// Within the limits above, names unique and [A-Za-z_][A-Za-z0-9_]*, axes used consistently, reads of defined buffers with the right rank, loads in
-// range (where affine), types agree, every stage reachable from the outputs.
+// Within the limits above, names unique and [A-Za-z_][A-Za-z0-9_]* without the words of the text,
+// axes used consistently, reads of defined buffers with the right rank, loads in range (where
+// affine), types agree, every stage reachable from the outputs.
 absl::Status Verify(const Dag& dag);
 
 // Identity: equal for workloads that differ in names only. 16 hex digits by base/hash.h.

@@ -67,10 +67,9 @@ ir::Buffer DagBuilder::Constant(std::string name, ir::Type type, const std::vect
 
 ir::Buffer DagBuilder::Compute(std::string name, ir::Type type, const std::vector<Dim>& dims,
                                const Body& body) {
-  return ReduceTuple({std::move(name)}, {type}, dims, {}, Combiner::kNone,
-                     [&](const Indices& axes, const Indices&) {
-                       return std::vector<ir::Expr>{body(axes)};
-                     })[0];
+  return ReduceTuple(
+      {std::move(name)}, {type}, dims, {}, Combiner::kNone,
+      [&](const Indices& axes, const Indices&) { return std::vector<ir::Expr>{body(axes)}; })[0];
 }
 
 ir::Buffer DagBuilder::Reduce(std::string name, ir::Type type, const std::vector<Dim>& dims,

@@ -39,8 +39,7 @@ class DagBuilder {
   ir::Buffer Compute(std::string name, ir::Type type, const std::vector<Dim>& dims,
                      const Body& body);
   ir::Buffer Reduce(std::string name, ir::Type type, const std::vector<Dim>& dims,
-                    const std::vector<Dim>& reduce_dims, Combiner combiner,
-                    const ReduceBody& body);
+                    const std::vector<Dim>& reduce_dims, Combiner combiner, const ReduceBody& body);
   // Names and types are one an output.
   std::vector<ir::Buffer> ReduceTuple(const std::vector<std::string>& names,
                                       const std::vector<ir::Type>& types,

@@ -42,13 +42,12 @@ absl::StatusOr<Workload> BuildBinary(const Attributes& attributes) {
   const bool bias = attributes.op() == "bias_add";
   DagBuilder builder;
   const ir::Buffer x = builder.Input("X", type, dims);
-  const ir::Buffer y = bias ? builder.Constant("Bias", type, {dims[1]})
-                            : builder.Input("Y", type, dims);
+  const ir::Buffer y =
+      bias ? builder.Constant("Bias", type, {dims[1]}) : builder.Input("Y", type, dims);
   const ir::Buffer result =
       builder.Compute(attributes.op(), type, dims, [&](const DagBuilder::Indices& axes) {
         const ir::Expr a = As(wide, ir::MakeLoad(x, axes));
-        const ir::Expr b =
-            As(wide, ir::MakeLoad(y, bias ? DagBuilder::Indices{axes[1]} : axes));
+        const ir::Expr b = As(wide, ir::MakeLoad(y, bias ? DagBuilder::Indices{axes[1]} : axes));
         return As(type, attributes.op() == "mul" ? a * b : a + b);
       });
   return std::move(builder).Finish({result});

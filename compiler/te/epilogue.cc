@@ -40,7 +40,7 @@ ir::Buffer ApplyEpilogue(DagBuilder& builder, const Attributes& attributes, ir::
     });
   }
   if (result != accumulator) {
-    last = builder.Compute("cast", result, dims, [&](const Indices& axes) {
+    last = builder.Compute("narrow", result, dims, [&](const Indices& axes) {
       return ir::MakeCast(result, ir::MakeLoad(last, axes));
     });
   }

@@ -21,8 +21,10 @@ bool CountsAsOperation(ir::BinaryOp op) {
     case ir::BinaryOp::kMin:
     case ir::BinaryOp::kMax:
     case ir::BinaryOp::kSatAdd:
-    case ir::BinaryOp::kSatSub: return true;
-    default: return false;
+    case ir::BinaryOp::kSatSub:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -33,7 +33,7 @@ Attribute Flag(std::string name, std::string default_value = "false") {
   return {std::move(name), AttributeKind::kFlag, std::move(default_value), 0, 1};
 }
 Attribute Word(std::string name, std::string default_value, std::string choices) {
-  return {std::move(name), AttributeKind::kWord, std::move(default_value), 0, 0,
+  return {std::move(name),   AttributeKind::kWord, std::move(default_value), 0, 0,
           std::move(choices)};
 }
 Attribute Layout() {
@@ -93,8 +93,7 @@ const std::vector<Operator>& Operators() {
   static const auto* const operators = new std::vector<Operator>{
       {"matmul", Matmul({}, "const"), BuildMatmul},
       {"batch_matmul", Matmul({Extent("batch")}, "input"), BuildMatmul},
-      {"dense",
-       Table{Extent("m", "1"), Extent("n"), Extent("k")} + Epilogue() + Table{AnyType()},
+      {"dense", Table{Extent("m", "1"), Extent("n"), Extent("k")} + Epilogue() + Table{AnyType()},
        BuildMatmul},
       {"conv1d", Convolution(1), BuildConvolution},
       {"conv2d", Convolution(2), BuildConvolution},
@@ -175,9 +174,10 @@ std::string OperatorHelp() {
   for (const Operator& op : Operators()) {
     absl::StrAppend(&help, op.name, ":");
     for (const Attribute& attribute : op.attributes) {
-      absl::StrAppend(&help, " ", attribute.name);
+      const bool optional = attribute.default_value == "-";
+      absl::StrAppend(&help, optional ? " [" : " ", attribute.name, optional ? "]" : "");
       if (!attribute.choices.empty()) absl::StrAppend(&help, "(", attribute.choices, ")");
-      if (attribute.default_value != "-" && !attribute.default_value.empty()) {
+      if (!optional && !attribute.default_value.empty()) {
         absl::StrAppend(&help, attribute.default_value.starts_with('=') ? "" : "=",
                         attribute.default_value);
       }

@@ -24,9 +24,12 @@ class Cursor {
  public:
   Cursor(std::string_view line, int number) : line_(line), number_(number) {}
 
+  // At the next character that is not a blank.
   absl::Status Error(const std::string& what) const {
+    Cursor here = *this;
+    here.SkipSpaces();
     return absl::InvalidArgumentError(
-        absl::StrCat("line ", number_, ", column ", at_ + 1, ": ", what));
+        absl::StrCat("line ", number_, ", column ", here.at_ + 1, ": ", what));
   }
 
   void SkipSpaces() {
@@ -52,8 +55,8 @@ class Cursor {
   std::string_view Word() {
     SkipSpaces();
     const size_t start = at_;
-    while (at_ < line_.size() && (absl::ascii_isalnum(static_cast<unsigned char>(line_[at_])) ||
-                                  line_[at_] == '_')) {
+    while (at_ < line_.size() &&
+           (absl::ascii_isalnum(static_cast<unsigned char>(line_[at_])) || line_[at_] == '_')) {
       ++at_;
     }
     return line_.substr(start, at_ - start);
@@ -177,12 +180,15 @@ class Parser {
     if (finished_) {
       return cursor.AtEnd() ? absl::OkStatus() : cursor.Error("the output line has to be the last");
     }
+    const Cursor before = cursor;
     const std::string_view what = cursor.Word();
-    if (number == 1) return what == "workload" ? Header(cursor) : cursor.Error("expected \"workload\"");
+    if (number == 1) {
+      return what == "workload" ? Header(cursor) : before.Error("expected \"workload\"");
+    }
     if (what == "input" || what == "const") return Input(cursor, what == "const");
     if (what == "stage") return Stage(cursor);
     if (what == "output") return Outputs(cursor);
-    return cursor.Error("expected \"input\", \"const\", \"stage\" or \"output\"");
+    return before.Error("expected \"input\", \"const\", \"stage\" or \"output\"");
   }
 
   absl::StatusOr<Workload> Finish() && {
@@ -259,8 +265,7 @@ class Parser {
         TESSERA_ASSIGN_OR_RETURN(stage.axes, Axes(cursor, scope));
       }
       for (const Axis& axis : stage.axes) node->shape.push_back(axis.extent);
-      node->scope =
-          outputs_.contains(node->name) ? ir::Scope::kGlobal : ir::Scope::kWorkspace;
+      node->scope = outputs_.contains(node->name) ? ir::Scope::kGlobal : ir::Scope::kWorkspace;
       TESSERA_RETURN_IF_ERROR(Placement(cursor, *node));
       stage.outputs.push_back(std::move(node));
     } while (cursor.Take(','));

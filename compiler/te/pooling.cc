@@ -13,9 +13,9 @@ ir::Expr TapsInside(const std::vector<Window>& windows, const Indices& axes) {
   ir::Expr taps = 1;
   for (size_t i = 0; i < windows.size(); ++i) {
     const Window& window = windows[i];
-    const ir::Expr start = axes[2 + i] * ir::Expr(window.stride) - ir::Expr(window.pad);
-    const ir::Expr inside = ir::Min(start + ir::Expr(window.kernel), ir::Expr(window.in)) -
-                            ir::Max(start, ir::Expr(0));
+    const ir::Expr start = Tap(window, axes[2 + i], ir::Expr(-window.pad));
+    const ir::Expr end = Tap(window, axes[2 + i], ir::Expr(window.kernel - window.pad));
+    const ir::Expr inside = ir::Min(end, ir::Expr(window.in)) - ir::Max(start, ir::Expr(0));
     taps = i == 0 ? inside : taps * inside;
   }
   return taps;
@@ -45,15 +45,15 @@ absl::StatusOr<Workload> BuildPooling(const Attributes& attributes) {
   const ir::Buffer pad =
       PadStage(builder, x, leading, windows, largest ? ir::MinValue(type) : ir::Zero(type));
   const ir::Type kept = largest ? type : wide;
-  ir::Buffer last = builder.Reduce(
-      "pool", kept, dims, KernelDims({}, windows), largest ? Combiner::kMax : Combiner::kSum,
-      [&](const Indices& axes, const Indices& reduce) {
-        Indices from{axes[0], axes[1]};
-        for (size_t i = 0; i < windows.size(); ++i) {
-          from.push_back(Tap(windows[i], axes[2 + i], reduce[i]));
-        }
-        return As(kept, ir::MakeLoad(pad, from));
-      });
+  ir::Buffer last = builder.Reduce("pool", kept, dims, KernelDims({}, windows),
+                                   largest ? Combiner::kMax : Combiner::kSum,
+                                   [&](const Indices& axes, const Indices& reduce) {
+                                     Indices from{axes[0], axes[1]};
+                                     for (size_t i = 0; i < windows.size(); ++i) {
+                                       from.push_back(Tap(windows[i], axes[2 + i], reduce[i]));
+                                     }
+                                     return As(kept, ir::MakeLoad(pad, from));
+                                   });
   if (!largest) {
     const bool padded = windows[0].pad > 0;
     const bool all_taps = !padded || attributes.Flag("count_include_pad");
@@ -78,11 +78,11 @@ absl::StatusOr<Workload> BuildGlobalPooling(const Attributes& attributes) {
   TESSERA_ASSIGN_OR_RETURN(const Placement out_place, ActivationPlacement(layout, {n, c}, 1));
   DagBuilder builder;
   const ir::Buffer x = builder.Input("X", type, in_dims, in_place);
-  const ir::Buffer sum = builder.Reduce(
-      "pool", wide, {n, c}, {h, w}, Combiner::kSum,
-      [&](const Indices& axes, const Indices& reduce) {
-        return As(wide, ir::MakeLoad(x, {axes[0], axes[1], reduce[0], reduce[1]}));
-      });
+  const ir::Buffer sum =
+      builder.Reduce("pool", wide, {n, c}, {h, w}, Combiner::kSum,
+                     [&](const Indices& axes, const Indices& reduce) {
+                       return As(wide, ir::MakeLoad(x, {axes[0], axes[1], reduce[0], reduce[1]}));
+                     });
   const ir::Buffer average = builder.Compute("average", type, {n, c}, [&](const Indices& axes) {
     const auto count = static_cast<double>(h.extent) * static_cast<double>(w.extent);
     return As(type, ir::MakeLoad(sum, axes) / ir::MakeConst(wide, count));

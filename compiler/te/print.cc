@@ -21,9 +21,11 @@ std::string PlacementText(const ir::BufferNode& buffer) {
 }
 
 std::string AxesText(const std::vector<Axis>& axes) {
-  return absl::StrCat("[", absl::StrJoin(axes, ", ", [](std::string* out, const Axis& axis) {
-                        absl::StrAppend(out, axis.var->name, ":", axis.extent);
-                      }),
+  return absl::StrCat("[",
+                      absl::StrJoin(axes, ", ",
+                                    [](std::string* out, const Axis& axis) {
+                                      absl::StrAppend(out, axis.var->name, ":", axis.extent);
+                                    }),
                       "]");
 }
 

@@ -30,7 +30,8 @@ ir::Program Assemble(const Workload& workload, const Holdings& holdings,
       program.params.push_back(held->second.buffer);
     }
   }
-  for (const ir::Buffer& result : results) program.params.push_back(holdings.at(result.get()).buffer);
+  for (const ir::Buffer& result : results)
+    program.params.push_back(holdings.at(result.get()).buffer);
   std::vector<ir::Stmt> nests;
   for (const Stage& stage : dag.stages) {
     if (holdings.contains(stage.output().get())) nests.push_back(StageNest(stage, holdings));
@@ -155,8 +156,8 @@ Needs NeedsOf(const Dag& dag, const ir::Buffer& output, const Box& box) {
     }
     LoadCollector collector;
     for (const ir::Expr& body : stage.bodies) collector.Visit(body);
-    needs.operations = SaturatingAdd(needs.operations,
-                                     SaturatingMultiply(points, 1 + collector.nodes));
+    needs.operations =
+        SaturatingAdd(needs.operations, SaturatingMultiply(points, 1 + collector.nodes));
     for (const ir::Load* load : collector.loads) {
       Box read = WholeBox(load->buffer->shape);
       for (size_t d = 0; d < read.size(); ++d) {
@@ -195,9 +196,8 @@ absl::StatusOr<double> Element(const Workload& workload, const ir::Buffer& outpu
     for (const ir::Buffer& buffer : stage.outputs) {
       const auto found = needs.boxes.find(buffer.get());
       if (found == needs.boxes.end()) continue;
-      holdings[buffer.get()] =
-          Hold(buffer, found->second,
-               buffer == output ? ir::Scope::kGlobal : ir::Scope::kWorkspace);
+      holdings[buffer.get()] = Hold(buffer, found->second,
+                                    buffer == output ? ir::Scope::kGlobal : ir::Scope::kWorkspace);
     }
   }
   storage.push_back(BytesFor(output->type, Points(needs.boxes.at(output.get()))));
@@ -266,9 +266,8 @@ absl::StatusOr<std::vector<Sample>> SampleReference(const Workload& workload, ui
       operations = SaturatingAdd(operations, needs.operations);
       if (operations > max_operations) {
         return absl::ResourceExhaustedError(absl::StrCat(
-            workload.name, ": sampling ", count, " elements of ", output->name,
-            " takes more than ", max_operations,
-            " interpreted operations; sample fewer elements or raise the limit"));
+            workload.name, ": sampling ", count, " elements of ", output->name, " takes more than ",
+            max_operations, " interpreted operations; sample fewer elements or raise the limit"));
       }
       TESSERA_ASSIGN_OR_RETURN(const double value, Element(workload, output, needs, seed));
       samples.push_back({static_cast<int>(o), place, value});

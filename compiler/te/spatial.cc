@@ -5,8 +5,7 @@
 
 namespace tessera::te {
 
-absl::StatusOr<std::vector<Window>> Windows(const Attributes& attributes, int rank,
-                                            bool dilated) {
+absl::StatusOr<std::vector<Window>> Windows(const Attributes& attributes, int rank, bool dilated) {
   std::vector<Window> windows;
   for (char letter : std::string_view("dhw").substr(3 - rank)) {
     Window window{.name = std::string(1, letter),
@@ -58,8 +57,8 @@ ir::Buffer PadStage(DagBuilder& builder, const ir::Buffer& x, const std::vector<
   });
 }
 
-absl::StatusOr<Placement> ActivationPlacement(std::string_view layout,
-                                              const std::vector<Dim>& dims, int channel_dim) {
+absl::StatusOr<Placement> ActivationPlacement(std::string_view layout, const std::vector<Dim>& dims,
+                                              int channel_dim) {
   Placement placement;
   if (layout == "nchw") return placement;
   if (layout == "any") {
@@ -82,8 +81,8 @@ absl::StatusOr<Placement> ActivationPlacement(std::string_view layout,
   if (channels % block != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("layout nchwc", block, ": ", dims[channel_dim].name, " has ", channels,
-                     " channels", channel_dim > 1 ? " in a group" : "",
-                     ", which ", block, " does not divide; use layout any, nchw or a divisor"));
+                     " channels", channel_dim > 1 ? " in a group" : "", ", which ", block,
+                     " does not divide; use layout any, nchw or a divisor"));
   }
   for (int d = 0; d < rank; ++d) {
     placement.layout.push_back(d == channel_dim ? ir::LayoutDim{d, block, channels / block}

@@ -30,8 +30,7 @@ struct Window {
 
 // One window per dimension of "dhw" that the last `rank` letters name, `out` computed, from
 // attributes h…, kh…, stride, pad, and dilation if the operator has it.
-absl::StatusOr<std::vector<Window>> Windows(const Attributes& attributes, int rank,
-                                            bool dilated);
+absl::StatusOr<std::vector<Window>> Windows(const Attributes& attributes, int rank, bool dilated);
 
 // The position in the padded input that tap `kernel` of window `out` reads.
 ir::Expr Tap(const Window& window, const ir::Expr& out, const ir::Expr& kernel);
@@ -43,8 +42,8 @@ ir::Buffer PadStage(DagBuilder& builder, const ir::Buffer& x, const std::vector<
 
 // What `layout` (nchw, nhwc, nchwc<N>, any) means for an activation of these dimensions. The
 // block has to divide the channels.
-absl::StatusOr<Placement> ActivationPlacement(std::string_view layout,
-                                              const std::vector<Dim>& dims, int channel_dim);
+absl::StatusOr<Placement> ActivationPlacement(std::string_view layout, const std::vector<Dim>& dims,
+                                              int channel_dim);
 
 // `leading` and then In() or Out() of every window.
 std::vector<Dim> InputDims(std::vector<Dim> leading, const std::vector<Window>& windows);

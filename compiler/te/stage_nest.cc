@@ -82,8 +82,7 @@ ir::Stmt StageNest(const Stage& stage, const Holdings& holdings) {
     nest = ir::MakeBlock(std::move(parts));
   }
   for (size_t a = stage.axes.size(); a-- > 0;) {
-    nest = ir::MakeFor(stage.axes[a].var, box[a].min, box[a].max - box[a].min + 1,
-                       std::move(nest));
+    nest = ir::MakeFor(stage.axes[a].var, box[a].min, box[a].max - box[a].min + 1, std::move(nest));
   }
   return nest;
 }

@@ -10,8 +10,8 @@ namespace {
 // What the reference program, all row-major, does not show of a caller's buffer.
 void AddPlacement(StableHasher& hash, const ir::BufferNode& buffer, bool is_constant) {
   hash.Add(is_constant ? 1 : 0).Add(static_cast<uint64_t>(buffer.policy));
-  hash.Add(static_cast<uint64_t>(
-      buffer.policy == ir::LayoutPolicy::kBlocked ? buffer.block_axis : -1));
+  hash.Add(
+      static_cast<uint64_t>(buffer.policy == ir::LayoutPolicy::kBlocked ? buffer.block_axis : -1));
   hash.Add(buffer.layout.size());
   for (const ir::LayoutDim& dim : buffer.layout) {
     hash.Add(static_cast<uint64_t>(dim.axis)).Add(static_cast<uint64_t>(dim.divisor));

@@ -71,9 +71,9 @@ class BodyChecker : public ir::Visitor {
   void VisitRamp(const ir::Ramp&) override { Fail("holds a vector; bodies are scalar"); }
   void VisitBroadcast(const ir::Broadcast&) override { Fail("holds a vector; bodies are scalar"); }
   void VisitCall(const ir::Call& call) override {
-    static constexpr std::string_view kUnary[] = {"abs",  "ceil",  "erf",     "exp",  "floor", "log",
-                                                  "round", "rsqrt", "sigmoid", "sqrt", "tanh"};
-    const size_t arity = call.name == "pow"                                      ? 2
+    static constexpr std::string_view kUnary[] = {
+        "abs", "ceil", "erf", "exp", "floor", "log", "round", "rsqrt", "sigmoid", "sqrt", "tanh"};
+    const size_t arity = call.name == "pow"                                         ? 2
                          : std::ranges::find(kUnary, call.name) != std::end(kUnary) ? 1
                                                                                     : 0;
     if (arity == 0 || call.args.size() != arity) {
@@ -118,7 +118,8 @@ class DagChecker {
     }
     for (const Stage& stage : dag_.stages) TESSERA_RETURN_IF_ERROR(CheckStage(stage));
     for (const std::string& axis : axis_names_) {
-      if (names_.contains(axis)) return Fault(absl::StrCat("axis ", axis, " is named like a tensor"));
+      if (names_.contains(axis))
+        return Fault(absl::StrCat("axis ", axis, " is named like a tensor"));
     }
     return CheckOutputs();
   }
@@ -142,8 +143,8 @@ class DagChecker {
     defined_.insert(buffer.get());
     const auto rank = static_cast<int>(buffer->shape.size());
     if (rank < 1 || rank > kMaxRank) {
-      return Fault(absl::StrCat(buffer->name, " has ", rank, " dimensions; allowed are 1 to ",
-                                kMaxRank));
+      return Fault(
+          absl::StrCat(buffer->name, " has ", rank, " dimensions; allowed are 1 to ", kMaxRank));
     }
     for (int64_t extent : buffer->shape) {
       if (extent < 1) return Fault(absl::StrCat(buffer->name, ": extent ", extent, " is below 1"));
@@ -173,9 +174,10 @@ class DagChecker {
           return Fault(absl::StrCat("stage ", stage.name(), " has two axes ", axis.var->name));
         }
         if (axis.extent < 1 || axis.var->type != ir::Index()) {
-          return Fault(absl::StrCat("stage ", stage.name(), ": axis ", axis.var->name, " of extent ",
-                                    axis.extent, " and type ", ir::ToString(axis.var->type),
-                                    "; it has to be at least 1 and ", ir::ToString(ir::Index())));
+          return Fault(absl::StrCat("stage ", stage.name(), ": axis ", axis.var->name,
+                                    " of extent ", axis.extent, " and type ",
+                                    ir::ToString(axis.var->type), "; it has to be at least 1 and ",
+                                    ir::ToString(ir::Index())));
         }
         if (!vars_.insert(axis.var.get()).second) {
           return Fault(absl::StrCat("stage ", stage.name(), " shares axis ", axis.var->name,
@@ -201,9 +203,9 @@ class DagChecker {
                                 std::string(ToString(stage.combiner)), " takes ", outputs));
     }
     if (stage.is_reduction() == stage.reduce_axes.empty()) {
-      return Fault(absl::StrCat("stage ", stage.name(),
-                                stage.is_reduction() ? " reduces over no axis"
-                                                     : " has reduce axes but no combiner"));
+      return Fault(absl::StrCat(
+          "stage ", stage.name(),
+          stage.is_reduction() ? " reduces over no axis" : " has reduce axes but no combiner"));
     }
     if (stage.reduce_axes.size() > kMaxRank) {
       return Fault(absl::StrCat("stage ", stage.name(), " has ", stage.reduce_axes.size(),

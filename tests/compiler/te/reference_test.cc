@@ -1,0 +1,123 @@
+#include "compiler/te/reference.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "compiler/ir/evaluate.h"
+#include "compiler/ir/verify.h"
+#include "tests/compiler/te/run.h"
+#include "tests/support/workloads.h"
+
+namespace tessera::te {
+
+TEST_CASE("sampled elements equal the full evaluation bit for bit", "[te]") {
+  const uint64_t seed = 5;
+  for (const OpSpec& spec : TestWorkloads()) {
+    CAPTURE(spec.name, seed);
+    const Workload workload = Make(spec);
+    const Run run = RunReference(workload, seed);
+    const auto samples = SampleReference(workload, seed, 9);
+    INFO(samples.status().ToString());
+    REQUIRE(samples.ok());
+    std::set<std::pair<int, int64_t>> places;
+    for (const Sample& sample : *samples) {
+      CAPTURE(sample.output, sample.index);
+      CHECK(places.emplace(sample.output, sample.index).second);
+      CHECK(run.outputs[sample.output][sample.index] == sample.value);
+    }
+    for (size_t o = 0; o < run.outputs.size(); ++o) {
+      const auto elements = static_cast<int64_t>(run.outputs[o].size());
+      CHECK(places.contains({static_cast<int>(o), 0}));
+      CHECK(places.contains({static_cast<int>(o), elements - 1}));
+    }
+  }
+}
+
+TEST_CASE("sampling a large convolution computes only what its samples need", "[te]") {
+  const Workload workload = Make({"C2",
+                                  "conv2d",
+                                  {{"ic", "64"},
+                                   {"oc", "64"},
+                                   {"size", "56"},
+                                   {"k", "3"},
+                                   {"pad", "1"},
+                                   {"bias", "true"},
+                                   {"relu", "true"},
+                                   {"layout", "any"}}});
+  const auto samples = SampleReference(workload, 1, 8, /*max_operations=*/200'000);
+  INFO(samples.status().ToString());
+  REQUIRE(samples.ok());
+  CHECK(samples->size() == 8);
+}
+
+TEST_CASE("sampling stops before it takes more operations than allowed", "[te]") {
+  const Workload workload = Make({"wide", "softmax", {{"m", "4"}, {"n", "100000"}}});
+  const auto samples = SampleReference(workload, 1, 8, /*max_operations=*/10'000);
+  CHECK(samples.status().code() == absl::StatusCode::kResourceExhausted);
+  CHECK(std::string(samples.status().message()).find("more than 10000") != std::string::npos);
+}
+
+TEST_CASE("samples depend on the seed alone", "[te]") {
+  const Workload workload = Make({"square", "matmul", {{"m", "64"}, {"n", "64"}, {"k", "16"}}});
+  const auto first = SampleReference(workload, 1, 6), again = SampleReference(workload, 1, 6),
+             other = SampleReference(workload, 2, 6);
+  REQUIRE((first.ok() && again.ok() && other.ok()));
+  bool differs = false;
+  for (size_t i = 0; i < first->size(); ++i) {
+    CHECK((*first)[i].index == (*again)[i].index);
+    CHECK((*first)[i].value == (*again)[i].value);
+    differs |= (*first)[i].index != (*other)[i].index;
+  }
+  CHECK(differs);
+}
+
+TEST_CASE("the reference program is row-major and passes the verifier", "[te]") {
+  for (const OpSpec& spec : TestWorkloads()) {
+    CAPTURE(spec.name);
+    const Workload workload = Make(spec);
+    const ir::Program program = ReferenceProgram(workload);
+    REQUIRE(program.params.size() == workload.dag.inputs.size() + workload.dag.outputs.size());
+    for (const ir::Buffer& param : program.params) CHECK(param->layout.empty());
+    const absl::Status status = ir::Verify(program);
+    INFO(status.ToString());
+    CHECK(status.ok());
+  }
+}
+
+TEST_CASE("test inputs stay in the range of their type", "[te]") {
+  for (const ir::Type type : {ir::Int(8), ir::UInt(8), ir::Int(4), ir::UInt(1), ir::Float(16),
+                              ir::BFloat16(), ir::Float(32)}) {
+    CAPTURE(ir::ToString(type));
+    const ir::Buffer buffer = ir::MakeBuffer("X", type, {3, 67});
+    const std::vector<std::byte> bytes = TestInput(*buffer, 0, 7);
+    REQUIRE(static_cast<int64_t>(bytes.size()) == buffer->StoredBytes());
+    const double low = type.is_float() ? -1 : type.code == ir::TypeCode::kUInt ? 0 : -8;
+    const double high = type.is_float()                    ? 1
+                        : type.is_bool()                   ? 1
+                        : type.code == ir::TypeCode::kUInt ? 15
+                                                           : 7;
+    std::set<double> seen;
+    for (int64_t i = 0; i < 201; ++i) {
+      const double value = ir::ReadElement(type, bytes, i);
+      CHECK((value >= low && value <= high));
+      seen.insert(value);
+    }
+    CHECK(seen.size() > 1);
+  }
+}
+
+TEST_CASE("tolerance grows with the length of sums and is zero for integers", "[te]") {
+  const auto tolerance = [](const std::string& k, const std::string& type) {
+    return OutputTolerance(
+        Make({"x", "matmul", {{"m", "2"}, {"n", "2"}, {"k", k}, {"dtype", type}}}).dag, 0);
+  };
+  CHECK(tolerance("4096", "f32").absolute > tolerance("64", "f32").absolute);
+  CHECK(tolerance("4096", "f32").absolute < 1e-3);
+  CHECK(tolerance("64", "f16").relative > tolerance("64", "f32").relative);
+  CHECK(tolerance("64", "i8").absolute == 0);
+  CHECK(tolerance("64", "i8").relative == 0);
+  const Workload norm = Make({"n", "layer_norm", {{"m", "1"}, {"n", "1024"}}});
+  CHECK(OutputTolerance(norm.dag, 0).absolute < 1e-4);
+}
+
+}  // namespace tessera::te
