@@ -24,7 +24,8 @@ using db::Outcome;
 // that is never written can't agree under both.
 constexpr uint8_t kPoisons[] = {0xff, 0x7b};
 constexpr int kClaimAttempts = 5;
-constexpr absl::Duration kLoopDuration = absl::Milliseconds(1);
+constexpr size_t kMaxCandidates = 64;
+constexpr absl::Duration kLoopDuration = absl::Microseconds(500);
 
 absl::Status CheckKernel(const MeasurePlan& plan, const KernelArtifact& kernel) {
   if (kernel.abi != TESSERA_KERNEL_ABI) {
@@ -90,6 +91,11 @@ absl::Status CheckPlan(const MeasurePlan& plan) {
     return absl::InvalidArgumentError(absl::StrCat("plan: a call time-out of ",
                                                    absl::FormatDuration(plan.call_timeout),
                                                    "; more than 0 and at most 1h is allowed"));
+  }
+  if (plan.candidates.size() > kMaxCandidates) {
+    return absl::InvalidArgumentError(absl::StrCat("plan: ", plan.candidates.size(),
+                                                   " candidates, at most ", kMaxCandidates,
+                                                   " are allowed: all of them live at once"));
   }
   for (const KernelArtifact& kernel : plan.candidates) TESSERA_RETURN_IF_ERROR(CheckKernel(plan, kernel));
   return absl::OkStatus();

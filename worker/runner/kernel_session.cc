@@ -15,6 +15,8 @@ namespace {
 using sandbox::ExitKind;
 using sandbox::KillReason;
 
+// Of all children that are alive at once; memory bounds those of one.
+constexpr int kMaxSandboxThreads = 4096;
 // Copying and evicting: seconds would mean a machine in trouble.
 constexpr absl::Duration kHostTimeout = absl::Seconds(30);
 
@@ -80,7 +82,7 @@ absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
   task.descriptors = {session->image_.fd()};
   task.library = kernel.bytes;
   task.limits.memory_bytes = plan.memory_bytes + HostMemoryBytes(argument);
-  task.limits.max_threads = plan.threads + 16;
+  task.limits.max_threads = kMaxSandboxThreads;
   task.limits.cpu_seconds = static_cast<int>(
       std::min(1e6, (absl::ToDoubleSeconds(plan.call_timeout + plan.reference_timeout) +
                      plan.timing.max_seconds + 60) * 4 * plan.threads));

@@ -96,7 +96,7 @@ NamedLoop ChooseLoop() {
 #endif
 }
 
-constexpr int64_t kRounds = 40'000;  // 0.2 to 0.5 ms
+constexpr int64_t kRounds = 20'000;  // 0.1 to 0.3 ms
 
 // Rounds until `deadline`, all threads starting each together. Returns operations a second of this
 // thread in its best round.

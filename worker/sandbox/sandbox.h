@@ -24,7 +24,7 @@ struct Limits {
   int64_t memory_bytes = int64_t{1} << 30;  // beyond what the process maps before it is confined
   int64_t stack_bytes = 8 << 20;            // of the main thread
   int cpu_seconds = 600;                    // of all threads together
-  int max_threads = 256;
+  int max_threads = 4096;                   // of all of a sandbox's children together
 };
 
 // What a child's entry function sees. It runs confined from its first line.

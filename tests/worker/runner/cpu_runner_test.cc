@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "base/test_data.h"
 #include "tests/worker/runner/kernels/kernels.h"
@@ -250,6 +251,35 @@ TEST_CASE("candidates of a plan are interleaved, and only the slow one is droppe
   REQUIRE(measurements[0].sample_seconds.size() == 4);
   REQUIRE(measurements[1].sample_seconds.size() == 1);
   REQUIRE(measurements[1].outcome == Outcome::kOk);
+}
+
+TEST_CASE("many candidates with threads live side by side", "[cpu_runner]") {
+  MeasurePlan plan = AddPlan(Good());
+  plan.candidates.resize(24, plan.candidates[0]);
+  plan.threads = 2;
+  plan.timing.repeats = 2;
+  for (const db::Measurement& measurement : SharedRunner().Measure(plan).value()) {
+    CAPTURE(measurement.reason);
+    REQUIRE(measurement.outcome == Outcome::kOk);
+  }
+  plan.candidates.resize(65, plan.candidates[0]);
+  REQUIRE(absl::IsInvalidArgument(SharedRunner().Measure(plan).status()));
+}
+
+TEST_CASE("plans may be measured from several threads at once", "[cpu_runner]") {
+  CpuRunner& runner = SharedRunner();
+  const MeasurePlan plans[] = {AddPlan(Good()), AddPlan(Kernel("null_dereference")), AddPlan(Good())};
+  Outcome outcomes[3] = {};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 5; ++round) outcomes[i] = runner.Measure(plans[i]).value()[0].outcome;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  REQUIRE(outcomes[0] == Outcome::kOk);
+  REQUIRE(outcomes[1] == Outcome::kRunError);
+  REQUIRE(outcomes[2] == Outcome::kOk);
 }
 
 TEST_CASE("cold caches are slower than warm ones", "[cpu_runner]") {
