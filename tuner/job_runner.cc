@@ -168,7 +168,15 @@ absl::Status JobRunner::Settle(std::vector<Completion> completions) {
     const int t = state_.trial(measured.trial).task_index;
     --runs_[t].in_flight;
     if (state_.task(t).done) continue;
-    if (measured.record.measurement.outcome == db::Outcome::kCancelled) {
+    db::Measurement& measurement = measured.record.measurement;
+    if (measurement.outcome == db::Outcome::kCancelled &&
+        state_.trial(measured.trial).given_back >= state_.options().max_given_back) {
+      // The log must not grow without end where a device takes trials and never tries them.
+      measurement.outcome = db::Outcome::kInfrastructure;
+      measurement.reason = absl::StrCat("given back untried ", state_.options().max_given_back + 1,
+                                        " times");
+    }
+    if (measurement.outcome == db::Outcome::kCancelled) {
       db::Event event = NewEvent(db::EventKind::kLeaseLost, t);
       event.trial = measured.trial;
       given_back.push_back(std::move(event));

@@ -78,6 +78,7 @@ absl::Status TuningState::Apply(const db::Event& event) {
     case db::EventKind::kLeaseLost:
       // The trial is pending as before; who hands out trials reads that from here.
       TESSERA_RETURN_IF_ERROR(CheckTrial(event));
+      ++trials_[event.trial].given_back;
       break;
     case db::EventKind::kTaskDone:
       tasks_[event.task_index].summary.done = true;

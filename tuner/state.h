@@ -25,6 +25,7 @@ struct SearchOptions {
   double diversity = 0.4;    // weight of new knob values against score in a batch
   int pool_factor = 4;       // candidates an explorer is asked for, a proposal
   int max_attempts = 3;      // infrastructure failures until a trial is given up
+  int max_given_back = 8;    // lost leases of a trial until the next one is a failure
   int first_fit = 8;         // results before the first model
   double refit_growth = 0.25;  // a refit is due when results grew by this share (at least first_fit)
 };
@@ -41,6 +42,7 @@ struct Trial {
   bool finished = false;     // has a result, or was given up
   db::Outcome outcome = db::Outcome::kInfrastructure;
   int attempts = 0;          // infrastructure failures
+  int given_back = 0;        // leases lost untried
   double cost_seconds = 0;   // infinity unless kOk
   int64_t result_sequence = 0;
   std::unique_ptr<TrialText> text;  // null when finished
@@ -113,6 +115,7 @@ class TuningState {
   std::vector<int64_t> PendingTrials(int task_index) const;  // ascending
   int64_t next_sequence() const { return last_sequence_ + 1; }
   bool cancelled() const { return cancelled_; }
+  const SearchOptions& options() const { return options_; }
 
   // Bytes held on the heap, estimated from below.
   size_t MemoryBytes() const;

@@ -20,7 +20,8 @@ struct SimulationOptions {
   double noise = 0;                  // standard deviation of log time, about
   double failure_rate = 0;           // of candidates, a property of the program
   double infrastructure_rate = 0;    // of attempts
-  double give_back_rate = 0;         // of attempts
+  double give_back_rate = 0;         // of trials, at the first attempt
+  int give_backs = 1;                // how often such a trial is given back
   bool reorder = false;              // deliver in a random order
   uint64_t seed = 0;
 };
@@ -113,7 +114,7 @@ class SimulatedMeasurer final : public tuner::Measurer {
     record.device = "simulated/cpu";
     record.device_class = "simulated";
     db::Measurement& m = record.measurement;
-    if (attempt.Chance(options_.give_back_rate) && request.attempt == 0 && GiveBackOnce(request)) {
+    if (attempt.Chance(options_.give_back_rate) && request.attempt == 0 && GiveBack(request)) {
       m.outcome = db::Outcome::kCancelled;
     } else if (attempt.Chance(options_.infrastructure_rate)) {
       m.outcome = db::Outcome::kInfrastructure;
@@ -132,9 +133,9 @@ class SimulatedMeasurer final : public tuner::Measurer {
   }
 
  private:
-  bool GiveBackOnce(const tuner::TrialRequest& request) const {
+  bool GiveBack(const tuner::TrialRequest& request) const {
     absl::MutexLock lock(&mutex_);
-    return given_back_[request.trial]++ == 0;
+    return given_back_[request.trial]++ < options_.give_backs;
   }
 
   const SimulationOptions options_;

@@ -182,6 +182,16 @@ TEST_CASE("a trial that was given back untried is handed out again without a rec
   CHECK(rig.Records().size() == 12);
 }
 
+TEST_CASE("a trial that is given back for ever ends as infrastructure failure", "[tuner]") {
+  Rig rig(1, Budget(4), {.capacity = 2, .infrastructure_rate = 1, .give_back_rate = 1,
+                         .give_backs = 1000});
+  const db::Job job = rig.Run();
+  CHECK(job.state == JobState::kFailed);
+  CHECK(rig.Log(EventKind::kLeaseLost).size() == 4 * 8);
+  CHECK(rig.Records().size() == 4 * 3);
+  CHECK(rig.Records()[0].measurement.reason == "given back untried 9 times");
+}
+
 TEST_CASE("a job whose every candidate fails says why", "[tuner]") {
   Rig rig(1, Budget(10), {.failure_rate = 1});
   const db::Job job = rig.Run();
