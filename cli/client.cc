@@ -7,6 +7,8 @@
 #include <fstream>
 #include <map>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
@@ -78,21 +80,34 @@ class GrpcClient final : public Client {
   }
 
   absl::Status WatchJob(int64_t id,
-                        const std::function<bool(const proto::JobProgress&)>& show) override {
+                        const std::function<void(const proto::JobProgress&)>& show) override {
     v1::WatchJobRequest request;
     request.set_job_id(id);
     grpc::ClientContext context;
-    const auto reader = jobs_->WatchJob(&context, request);
-    v1::JobProgress message;
-    while (reader->Read(&message)) {
-      TESSERA_ASSIGN_OR_RETURN(const proto::JobProgress progress, FromProto(message));
-      if (!show(progress)) {
-        context.TryCancel();
-        reader->Finish();
-        return absl::OkStatus();
-      }
+    {
+      absl::MutexLock lock(&mutex_);
+      if (interrupted_) return absl::CancelledError("interrupted");
+      watching_ = &context;
     }
-    return FromRpc(reader->Finish());
+    const auto reader = jobs_->WatchJob(&context, request);
+    absl::Status status;
+    v1::JobProgress message;
+    while (status.ok() && reader->Read(&message)) {
+      const absl::StatusOr<proto::JobProgress> progress = FromProto(message);
+      status = progress.status();
+      if (status.ok()) show(*progress);
+    }
+    if (!status.ok()) context.TryCancel();
+    const grpc::Status ended = reader->Finish();
+    absl::MutexLock lock(&mutex_);
+    watching_ = nullptr;
+    return status.ok() ? FromRpc(ended) : status;
+  }
+
+  void Interrupt() override {
+    absl::MutexLock lock(&mutex_);
+    interrupted_ = true;
+    if (watching_ != nullptr) watching_->TryCancel();
   }
 
   absl::Status QueryRecords(const db::RecordFilter& filter,
@@ -220,6 +235,9 @@ class GrpcClient final : public Client {
     return paths;
   }
 
+  absl::Mutex mutex_;
+  grpc::ClientContext* watching_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
   const std::unique_ptr<v1::JobService::Stub> jobs_;
   const std::unique_ptr<v1::LogService::Stub> log_;
   const std::unique_ptr<v1::LibraryService::Stub> library_;

@@ -23,9 +23,11 @@ class Client {
   virtual absl::StatusOr<db::Job> GetJob(int64_t id) = 0;
   virtual absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) = 0;
   virtual absl::Status CancelJob(int64_t id) = 0;
-  // Calls `show` for each update until the job has ended or `show` returns false.
+  // Calls `show` for each update until the job has ended. Cancelled after Interrupt.
   virtual absl::Status WatchJob(int64_t id,
-                                const std::function<bool(const proto::JobProgress&)>& show) = 0;
+                                const std::function<void(const proto::JobProgress&)>& show) = 0;
+  // Ends the running WatchJob and every later one. From any thread.
+  virtual void Interrupt() = 0;
   // Calls `take` for each record, in ascending id.
   virtual absl::Status QueryRecords(const db::RecordFilter& filter,
                                     const std::function<void(const db::Record&)>& take) = 0;
