@@ -26,10 +26,11 @@ struct Sample {
   double value;
 };
 
-// Values of single output elements computed on demand by the interpreter from seeded inputs,
-// without computing the rest: memoises intermediate elements. `count` elements an output at seeded
-// places, the first and last element always among them. ResourceExhausted when more than
-// `max_operations` interpreted operations would be needed.
+// Values of single output elements, bit for bit those of ReferenceProgram: each is computed by the
+// interpreter from seeded inputs, restricted to the part of each stage and input that it needs.
+// `count` distinct elements an output (all, if it has fewer) at seeded places, the first and last
+// element always among them. ResourceExhausted when more than `max_operations` interpreted
+// operations would be needed.
 absl::StatusOr<std::vector<Sample>> SampleReference(const Workload& workload, uint64_t seed,
                                                     int count, int64_t max_operations = 200'000'000);
 
