@@ -21,8 +21,8 @@ ir::Program ReferenceProgram(const Workload& workload);
 std::vector<std::byte> TestInput(const ir::BufferNode& buffer, int index, uint64_t seed);
 
 struct Sample {
-  int output;           // index into dag.outputs
-  int64_t index;        // row-major logical
+  int output;     // index into dag.outputs
+  int64_t index;  // row-major logical
   double value;
 };
 
@@ -32,7 +32,8 @@ struct Sample {
 // element always among them. ResourceExhausted when more than `max_operations` interpreted
 // operations would be needed.
 absl::StatusOr<std::vector<Sample>> SampleReference(const Workload& workload, uint64_t seed,
-                                                    int count, int64_t max_operations = 200'000'000);
+                                                    int count,
+                                                    int64_t max_operations = 200'000'000);
 
 // The largest absolute difference from the expected value that a correct schedule may show for an
 // element: type-aware and growing with the length of the reductions that feed it.
