@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "db/record/record.h"
 #include "schedule_space/config_space.h"
 #include "tuner/search_space.h"
 
@@ -42,5 +43,9 @@ class ConfigSearchSpace final : public SearchSpace {
   std::shared_ptr<const space::ConfigSpace> space_;
   FeatureSource features_;
 };
+
+// The space of a task's workload and target for its number of threads, with the features of
+// costmodel. Errors are those of the texts and of space::BuildSpace, with the task's name.
+absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Task& task);
 
 }  // namespace tessera::tuner

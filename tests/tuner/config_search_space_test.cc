@@ -99,6 +99,24 @@ TEST_CASE("a proposal's trace alone gives the program that its loop hash names",
   }
 }
 
+TEST_CASE("a task's texts make its space, or say what is wrong with them", "[tuner]") {
+  db::Task task;
+  task.name = "C9";
+  task.workload = te::Print(SmallConvolution());
+  task.target = ir::ToString(*ir::X86Target("avx2"));
+  const auto space = tuner::MakeSearchSpace(task);
+  REQUIRE(space.ok());
+  Rng rng(1);
+  const std::vector<tuner::Point> points = {(*space)->Sample(rng), (*space)->Sample(rng)};
+  CHECK((*space)->Features(points)->size() == 2u * (*space)->FeatureCount());
+  CHECK((*space)->Parse((*space)->Config(points[0])).value() == points[0]);
+
+  task.target = "abacus";
+  const auto refused = tuner::MakeSearchSpace(task);
+  CHECK(refused.status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(refused.status().message().find("task C9: ") == 0);
+}
+
 TEST_CASE("a config of another space is refused", "[tuner]") {
   const auto space = Space(SmallConvolution());
   CHECK(space->Parse("{}").status().code() == absl::StatusCode::kInvalidArgument);
