@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+// One function a subcommand. Results go to standard output, progress and remarks to standard error.
+// main.cc turns a returned status into one line and an exit code.
+
+namespace tessera::cli {
+
+inline constexpr char kDefaultServer[] = "127.0.0.1:7654";
+
+struct UpOptions {
+  std::string listen = kDefaultServer;
+  std::string data = "tessera-data";
+  std::string isa;      // ceiling of the worker; empty: what the machine has
+  int cores = 0;        // for the worker; 0: all
+  bool worker = true;
+};
+// Starts a server and a local worker, prints "ready ADDRESS" and runs until interrupted.
+absl::Status RunUp(const UpOptions& options);
+
+// Operators come from a job file or from words: "matmul m=512 n=512 k=512".
+struct OperatorSource {
+  std::string file;
+  std::vector<std::string> words;
+};
+
+struct TuneOptions {
+  std::string server = kDefaultServer;
+  OperatorSource source;
+  std::string target;         // empty: that of a connected device
+  int trials = 0;             // 0: what the file says
+  int threads = 0;
+  int64_t seed = -1;
+  double max_seconds = 0;
+  std::string explorer, cost_model;
+  std::string key;            // idempotency
+  std::string report;         // file for the JSON report
+  bool detach = false;
+};
+absl::Status RunTune(const TuneOptions& options);
+
+struct JobOptions {
+  std::string server = kDefaultServer;
+  int64_t job = 0;            // 0: all
+  bool cancel = false;
+  bool json = false;
+};
+absl::Status RunWatch(const JobOptions& options);
+absl::Status RunJobs(const JobOptions& options);
+
+struct BestOptions {
+  std::string server = kDefaultServer;
+  std::string task;           // name, prefix of the key, or empty: all
+  std::string device_class;
+  int count = 1;
+  bool trace = false;
+  bool json = false;
+};
+absl::Status RunBest(const BestOptions& options);
+
+struct LogOptions {
+  std::string server = kDefaultServer;
+  std::string task;
+  std::string device_class;
+  std::vector<std::string> outcomes;
+  int64_t job = 0;
+  int64_t after = 0;
+  int64_t limit = 1000;
+  std::string format = "table";   // table, csv, jsonl
+};
+absl::Status RunLog(const LogOptions& options);
+
+struct BuildOptions {
+  std::string server = kDefaultServer;
+  int64_t job = 0;            // its tasks …
+  OperatorSource source;      // … or these
+  std::string device_class;
+  std::string target;
+  int threads = 1;
+  std::string name = "ops";
+  std::string out = "dist";
+};
+absl::Status RunBuild(const BuildOptions& options);
+
+struct DevicesOptions {
+  std::string server = kDefaultServer;
+  std::string drain, resume, reason;
+  bool json = false;
+};
+absl::Status RunDevices(const DevicesOptions& options);
+
+struct SpaceOptions {
+  OperatorSource source;
+  std::string target = "x86/avx512";
+  int threads = 1;
+  int samples = 10'000;
+  uint64_t seed = 0;
+};
+absl::Status RunSpace(const SpaceOptions& options);
+
+}  // namespace tessera::cli

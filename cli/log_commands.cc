@@ -1,0 +1,135 @@
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_format.h"
+#include "base/status.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/progress_view.h"
+#include "cli/report.h"
+#include "db/record/export.h"
+
+namespace tessera::cli {
+namespace {
+
+// The tasks whose name is `wanted` or whose key begins with it; all for an empty one.
+absl::StatusOr<std::vector<db::Task>> FindTasks(Client& client, const std::string& wanted) {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, client.ListTasks());
+  std::vector<db::Task> found;
+  for (const db::Task& task : tasks) {
+    if (wanted.empty() || task.name == wanted || task.Key().starts_with(wanted)) {
+      found.push_back(task);
+    }
+  }
+  if (found.empty() && !wanted.empty()) {
+    return absl::NotFoundError(
+        absl::StrCat("no task is named ", wanted, " or has a key that begins so; `tessera best` ",
+                     "lists the ", tasks.size(), " there are"));
+  }
+  return found;
+}
+
+void PrintRow(const db::Record& record) {
+  const db::Measurement& m = record.measurement;
+  std::printf("%8ld job %-4ld %-12.12s %-14s %10s  %-9s %s\n", static_cast<long>(record.id),
+              static_cast<long>(record.job_id), record.task_key.c_str(),
+              std::string(db::ToString(m.outcome)).c_str(),
+              m.outcome == db::Outcome::kOk ? TimeText(m.CostSeconds()).c_str() : "-",
+              record.explorer.c_str(), m.reason.substr(0, 80).c_str());
+}
+
+}  // namespace
+
+absl::Status RunJobs(const JobOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  if (options.cancel) {
+    if (options.job == 0) return absl::InvalidArgumentError("--cancel needs the job's number");
+    return client->CancelJob(options.job);
+  }
+  if (options.job != 0) {
+    TESSERA_ASSIGN_OR_RETURN(const db::Job job, client->GetJob(options.job));
+    TESSERA_ASSIGN_OR_RETURN(const Report report, MakeReport(*client, job));
+    std::fputs((options.json ? ToJson(report) : ToTable(report)).c_str(), stdout);
+    return absl::OkStatus();
+  }
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Job> jobs, client->ListJobs(100));
+  nlohmann::json list = nlohmann::json::array();
+  for (const db::Job& job : jobs) {
+    if (options.json) {
+      list.push_back({{"id", job.id},
+                      {"name", job.name},
+                      {"state", std::string(db::ToString(job.state))},
+                      {"message", job.message},
+                      {"tasks", job.tasks.size()},
+                      {"trials_per_task", job.options.trials_per_task}});
+      continue;
+    }
+    std::printf("%6ld  %-10s %-24s %4zu tasks x %-6d %s\n", static_cast<long>(job.id),
+                std::string(db::ToString(job.state)).c_str(), job.name.c_str(), job.tasks.size(),
+                job.options.trials_per_task, job.message.c_str());
+  }
+  if (options.json) std::printf("%s\n", list.dump(2).c_str());
+  return absl::OkStatus();
+}
+
+absl::Status RunBest(const BestOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, FindTasks(*client, options.task));
+  for (const db::Task& task : tasks) {
+    TESSERA_ASSIGN_OR_RETURN(
+        const std::vector<db::Record> records,
+        client->Best(task.Key(), options.device_class, options.count));
+    if (options.json) {
+      for (const db::Record& record : records) std::fputs(db::ToJsonLine(record).c_str(), stdout);
+      continue;
+    }
+    if (records.empty()) {
+      std::printf("%-14s %.12s  %d threads  nothing measured yet\n", task.name.c_str(),
+                  task.Key().c_str(), task.threads);
+    }
+    for (const db::Record& record : records) {
+      std::printf("%-14s %.12s  %d threads  %10s  record %ld on %s\n", task.name.c_str(),
+                  task.Key().c_str(), task.threads,
+                  TimeText(record.measurement.CostSeconds()).c_str(),
+                  static_cast<long>(record.id), record.device_class.c_str());
+      if (options.trace) std::printf("%s\n", record.trace.c_str());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunLog(const LogOptions& options) {
+  db::RecordFilter filter;
+  filter.device_class = options.device_class;
+  filter.job_id = options.job;
+  filter.after_id = options.after;
+  filter.limit = options.limit;
+  for (const std::string& outcome : options.outcomes) {
+    TESSERA_ASSIGN_OR_RETURN(const db::Outcome parsed, db::ParseOutcome(outcome));
+    filter.outcomes.push_back(parsed);
+  }
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  std::vector<std::string> keys{""};
+  if (!options.task.empty()) {
+    keys.clear();
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, FindTasks(*client, options.task));
+    for (const db::Task& task : tasks) keys.push_back(task.Key());
+  }
+  if (options.format == "csv") std::fputs(db::RecordCsvHeader().c_str(), stdout);
+  for (const std::string& key : keys) {
+    filter.task_key = key;
+    TESSERA_RETURN_IF_ERROR(client->QueryRecords(filter, [&](const db::Record& record) {
+      if (options.format == "csv") {
+        std::fputs(db::ToCsvLine(record).c_str(), stdout);
+      } else if (options.format == "jsonl") {
+        std::fputs(db::ToJsonLine(record).c_str(), stdout);
+      } else {
+        PrintRow(record);
+      }
+    }));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tessera::cli

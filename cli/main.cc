@@ -1,0 +1,182 @@
+// The command line: parses arguments (CLI11 is heavy, so only here) and hands them to commands.h.
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "base/version.h"
+#include "cli/child_process.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "compiler/te/operators.h"
+
+namespace {
+
+using namespace tessera;  // NOLINT: this file is the program
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+constexpr int kInterrupted = 130;
+
+int ExitCode(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk: return 0;
+    case absl::StatusCode::kInvalidArgument: return kUsage;
+    case absl::StatusCode::kCancelled: return kInterrupted;
+    default: return kFailed;
+  }
+}
+
+void AddSource(CLI::App* command, cli::OperatorSource& source) {
+  command->add_option("file", source.file, "job file (YAML), e.g. examples/resnet18.yaml");
+  command->add_option("--op", source.words,
+                      "one operator instead: matmul m=512 n=512 k=512 (see `tessera operators`)");
+}
+
+void AddServer(CLI::App* command, std::string& server) {
+  command->add_option("--server", server, "address of the server")
+      ->envname("TESSERA_SERVER")
+      ->capture_default_str();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cli::BlockInterrupts();
+  CLI::App app{"Tessera: a learned tuning service for tensor programs"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", absl::StrCat("tessera ", std::string(kVersion)));
+  app.footer("Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.");
+  absl::Status status;
+
+  cli::UpOptions up;
+  CLI::App* command = app.add_subcommand("up", "start a server and a local worker");
+  command->add_option("--listen", up.listen, "address; port 0 picks a free one")
+      ->capture_default_str();
+  command->add_option("--data", up.data, "folder of the database and artifacts")
+      ->capture_default_str();
+  command->add_option("--isa", up.isa, "ceiling of the worker: sse4.2, avx2 or avx512");
+  command->add_option("--cores", up.cores, "cores of the worker; 0: all")->check(CLI::Range(0, 1024));
+  command->add_flag("!--no-worker", up.worker, "start the server alone");
+  command->callback([&] { status = cli::RunUp(up); });
+
+  cli::TuneOptions tune;
+  command = app.add_subcommand("tune", "tune operators and show the progress");
+  AddServer(command, tune.server);
+  AddSource(command, tune.source);
+  command->add_option("--target", tune.target, "what to generate code for; default: a device's");
+  command->add_option("--trials", tune.trials, "an operator; default: the file's, or 64")
+      ->check(CLI::Range(1, 10'000'000));
+  command->add_option("--threads", tune.threads, "of a kernel")->check(CLI::Range(1, 1024));
+  command->add_option("--seed", tune.seed, "of the search")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--max-seconds", tune.max_seconds, "stop after this long")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--explorer", tune.explorer, "random or annealing");
+  command->add_option("--cost-model", tune.cost_model, "xgboost or random");
+  command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
+  command->add_option("--report", tune.report, "also write the table as JSON to this file");
+  command->add_flag("--detach", tune.detach, "print the job's number and return");
+  command->callback([&] { status = cli::RunTune(tune); });
+
+  cli::JobOptions watch;
+  command = app.add_subcommand("watch", "show a job's progress until it has ended");
+  AddServer(command, watch.server);
+  command->add_option("job", watch.job, "number")->required();
+  command->callback([&] { status = cli::RunWatch(watch); });
+
+  cli::JobOptions jobs;
+  command = app.add_subcommand("jobs", "list jobs, or report on one");
+  AddServer(command, jobs.server);
+  command->add_option("job", jobs.job, "number; default: all");
+  command->add_flag("--cancel", jobs.cancel, "end it");
+  command->add_flag("--json", jobs.json, "for programs");
+  command->callback([&] { status = cli::RunJobs(jobs); });
+
+  cli::BestOptions best;
+  command = app.add_subcommand("best", "the fastest measured programs");
+  AddServer(command, best.server);
+  command->add_option("task", best.task, "name, or how its key begins; default: all");
+  command->add_option("--device-class", best.device_class, "default: any");
+  command->add_option("--count", best.count, "a task")->check(CLI::Range(1, 1000));
+  command->add_flag("--trace", best.trace, "print the traces too");
+  command->add_flag("--json", best.json, "one JSON object a line");
+  command->callback([&] { status = cli::RunBest(best); });
+
+  cli::LogOptions log;
+  command = app.add_subcommand("log", "the measurements");
+  AddServer(command, log.server);
+  command->add_option("--task", log.task, "name, or how its key begins");
+  command->add_option("--device-class", log.device_class, "default: any");
+  command->add_option("--outcome", log.outcomes, "ok, build_error, timeout, …; repeatable");
+  command->add_option("--job", log.job, "number");
+  command->add_option("--after", log.after, "only ids above");
+  command->add_option("--limit", log.limit, "at most")->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
+  command->add_option("--format", log.format, "table, csv or jsonl")
+      ->check(CLI::IsMember({"table", "csv", "jsonl"}));
+  command->callback([&] { status = cli::RunLog(log); });
+
+  cli::BuildOptions build;
+  command = app.add_subcommand("build", "build an operator library from the log");
+  AddServer(command, build.server);
+  AddSource(command, build.source);
+  command->add_option("--job", build.job, "build for this job's operators");
+  command->add_option("--device-class", build.device_class, "whose records count");
+  command->add_option("--target", build.target, "default: the device class's");
+  command->add_option("--threads", build.threads, "tuned for this many")->check(CLI::Range(1, 1024));
+  command->add_option("--name", build.name, "gives libNAME.so and NAME.h")->capture_default_str();
+  command->add_option("--out", build.out, "folder")->capture_default_str();
+  command->callback([&] { status = cli::RunBuild(build); });
+
+  cli::DevicesOptions devices;
+  command = app.add_subcommand("devices", "list devices, drain or resume one");
+  AddServer(command, devices.server);
+  command->add_option("--drain", devices.drain, "give this device nothing new");
+  command->add_option("--resume", devices.resume, "end draining or quarantine");
+  command->add_option("--reason", devices.reason, "of draining, for others to read");
+  command->add_flag("--json", devices.json, "for programs");
+  command->callback([&] { status = cli::RunDevices(devices); });
+
+  cli::SpaceOptions space;
+  command = app.add_subcommand("space", "size of a schedule space, with its proof by sampling");
+  AddSource(command, space.source);
+  command->add_option("--target", space.target)->capture_default_str();
+  command->add_option("--threads", space.threads)->check(CLI::Range(1, 1024));
+  command->add_option("--samples", space.samples)->capture_default_str()
+      ->check(CLI::Range(1, 10'000'000));
+  command->add_option("--seed", space.seed)->capture_default_str();
+  command->callback([&] { status = cli::RunSpace(space); });
+
+  command = app.add_subcommand("worker", "run a worker (all arguments go to tessera-worker)");
+  command->prefix_command();
+  command->callback([&, command] {
+    std::vector<std::string> words = command->remaining();
+    const std::string path = cli::SiblingProgram("tessera-worker");
+    std::vector<char*> arguments{const_cast<char*>(path.c_str())};
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    cli::UnblockInterrupts();
+    execv(path.c_str(), arguments.data());
+    status = absl::NotFoundError(absl::StrCat(path, ": can't be started"));
+  });
+
+  app.add_subcommand("operators", "list operators and their attributes")->callback([] {
+    std::fputs(te::OperatorHelp().c_str(), stdout);
+  });
+  app.add_subcommand("version", "print the version")->callback([] {
+    std::printf("tessera %s\n", std::string(kVersion).c_str());
+  });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  if (!status.ok()) {
+    std::fprintf(stderr, "tessera: %s\n", std::string(status.message()).c_str());
+  }
+  return ExitCode(status);
+}

@@ -1,0 +1,38 @@
+#include "cli/operator_source.h"
+
+#include "base/status.h"
+
+namespace tessera::cli {
+
+absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
+  if (source.file.empty() == source.words.empty()) {
+    return absl::InvalidArgumentError(
+        "name either a job file or, with --op, one operator and its attributes");
+  }
+  if (!source.file.empty()) return ReadJobFile(source.file);
+  JobFile file;
+  te::OpSpec spec;
+  spec.op = source.words[0];
+  spec.name = spec.op;
+  for (size_t i = 1; i < source.words.size(); ++i) {
+    const std::string& word = source.words[i];
+    const size_t sign = word.find('=');
+    if (sign == std::string::npos) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", word, "\" is no attribute; write name=value"));
+    }
+    const std::string key = word.substr(0, sign), value = word.substr(sign + 1);
+    if (key == "name") {
+      spec.name = value;
+    } else {
+      spec.attributes[key] = value;
+    }
+  }
+  file.name = spec.name;
+  file.operators = {spec};
+  file.weights = {1};
+  TESSERA_RETURN_IF_ERROR(te::MakeWorkload(spec).status());
+  return file;
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,47 @@
+#include <cstdio>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_format.h"
+#include "base/status.h"
+#include "cli/commands.h"
+#include "cli/operator_source.h"
+#include "compiler/schedule/loop_structure.h"
+#include "schedule_space/config_space.h"
+
+namespace tessera::cli {
+
+absl::Status RunSpace(const SpaceOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(options.target));
+  for (const te::OpSpec& spec : file.operators) {
+    TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::MakeWorkload(spec));
+    TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace space,
+                             space::BuildSpace(workload, target, options.threads));
+    std::printf("%s on %s, %d threads\n%s", spec.name.c_str(), ir::ToString(target).c_str(),
+                options.threads, space::DescribeSpace(space).c_str());
+    Rng rng(options.seed);
+    absl::flat_hash_set<space::Config> configs;
+    absl::flat_hash_set<uint64_t> loops;
+    int valid = 0;
+    for (int i = 0; i < options.samples; ++i) {
+      space::Config config = space.Sample(rng);
+      const auto schedule = space.ToSchedule(config);
+      if (!schedule.ok()) continue;
+      const auto structure = schedule::InferBounds(*schedule);
+      if (!structure.ok()) continue;
+      ++valid;
+      loops.insert(schedule::LoopHash(*schedule, *structure));
+      configs.insert(std::move(config));
+    }
+    std::printf("%d samples (seed %lu): %.2f %% valid, %zu distinct configs, %zu distinct loop "
+                "structures (%.2f %% of samples, %.2f %% of configs)\n",
+                options.samples, static_cast<unsigned long>(options.seed),
+                100.0 * valid / options.samples, configs.size(), loops.size(),
+                100.0 * static_cast<double>(loops.size()) / options.samples,
+                100.0 * static_cast<double>(loops.size()) /
+                    static_cast<double>(std::max<size_t>(configs.size(), 1)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,104 @@
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <fstream>
+
+#include "base/status.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/operator_source.h"
+#include "cli/progress_view.h"
+#include "cli/report.h"
+
+namespace tessera::cli {
+namespace {
+
+// The target of a device that measures; the error says how to get one.
+absl::StatusOr<std::string> TargetOfSomeDevice(Client& client) {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
+  for (const db::Device& device : devices) {
+    if (device.runs && device.state == "online") return device.target;
+  }
+  return absl::FailedPreconditionError(
+      "no device is online; start a worker with `tessera worker`, or name a --target");
+}
+
+absl::Status WriteReport(const Report& report, const std::string& path) {
+  std::ofstream out(path);
+  out << ToJson(report);
+  out.close();
+  if (!out) return absl::ResourceExhaustedError(absl::StrCat(path, ": can't be written"));
+  return absl::OkStatus();
+}
+
+// Watches until the job has ended. Cancelled when interrupted, with how to go on.
+absl::Status Watch(Client& client, int64_t job) {
+  ProgressView view(stderr, isatty(STDERR_FILENO) != 0, Clock::Real());
+  std::atomic<bool> interrupted = false;
+  const InterruptHandler handler([&] {
+    interrupted = true;
+    client.Interrupt();
+  });
+  const absl::Status status =
+      client.WatchJob(job, [&](const proto::JobProgress& progress) { view.Show(progress); });
+  view.Finish();
+  if (!interrupted) return status;
+  return absl::CancelledError(
+      absl::StrCat("stopped watching; job ", job, " goes on at the server: `tessera watch ", job,
+                   "` shows it again, `tessera jobs ", job, " --cancel` ends it"));
+}
+
+absl::Status WatchAndReport(Client& client, int64_t id, const std::string& report_path) {
+  TESSERA_RETURN_IF_ERROR(Watch(client, id));
+  TESSERA_ASSIGN_OR_RETURN(const db::Job job, client.GetJob(id));
+  TESSERA_ASSIGN_OR_RETURN(const Report report, MakeReport(client, job));
+  std::fputs(ToTable(report).c_str(), stdout);
+  if (!report_path.empty()) TESSERA_RETURN_IF_ERROR(WriteReport(report, report_path));
+  if (job.state == db::JobState::kFailed) {
+    return absl::InternalError(absl::StrCat("job ", id, " failed: ", job.message));
+  }
+  if (job.state == db::JobState::kCancelled) {
+    return absl::CancelledError(absl::StrCat("job ", id, " was cancelled"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RunTune(const TuneOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  std::string target = options.target;
+  if (target.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(target, TargetOfSomeDevice(*client));
+  }
+  db::Job job;
+  job.name = file.name;
+  job.options = file.options;
+  if (options.trials > 0) job.options.trials_per_task = options.trials;
+  if (options.threads > 0) job.options.threads = options.threads;
+  if (options.seed >= 0) job.options.seed = static_cast<uint64_t>(options.seed);
+  if (options.max_seconds > 0) job.options.max_seconds = options.max_seconds;
+  if (!options.explorer.empty()) job.options.explorer = options.explorer;
+  if (!options.cost_model.empty()) job.options.cost_model = options.cost_model;
+  job.options.idempotency_key = options.key;
+  TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, target, job.options.threads));
+  TESSERA_ASSIGN_OR_RETURN(const int64_t id, client->CreateJob(job));
+  if (options.detach) {
+    std::printf("%ld\n", static_cast<long>(id));
+    return absl::OkStatus();
+  }
+  std::fprintf(stderr, "job %ld: %zu tasks, %d trials each, %d thread%s on %s\n",
+               static_cast<long>(id), job.tasks.size(), job.options.trials_per_task,
+               job.options.threads, job.options.threads == 1 ? "" : "s", target.c_str());
+  return WatchAndReport(*client, id, options.report);
+}
+
+absl::Status RunWatch(const JobOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  return WatchAndReport(*client, options.job, "");
+}
+
+}  // namespace tessera::cli

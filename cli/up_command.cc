@@ -1,0 +1,83 @@
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "cli/child_process.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr absl::Duration kStartPatience = absl::Seconds(30);
+constexpr absl::Duration kPoll = absl::Milliseconds(100);
+
+absl::StatusOr<std::string> WaitForAddress(ChildProcess& server) {
+  for (;;) {
+    const absl::StatusOr<std::string> line = server.ReadLine(kStartPatience);
+    if (!line.ok()) return absl::UnavailableError("the server did not start (see above)");
+    absl::string_view address(*line);
+    if (absl::ConsumePrefix(&address, "listening on ")) return std::string(address);
+  }
+}
+
+absl::Status WaitForDevice(const std::string& address, ChildProcess& worker,
+                           const std::atomic<bool>& interrupted) {
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(address));
+  const absl::Time deadline = absl::Now() + kStartPatience;
+  while (absl::Now() < deadline && !interrupted) {
+    if (worker.HasEnded()) return absl::UnavailableError("the worker did not start (see above)");
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client->ListDevices());
+    for (const db::Device& device : devices) {
+      if (device.state == "online") return absl::OkStatus();
+    }
+    absl::SleepFor(kPoll);
+  }
+  return interrupted ? absl::OkStatus()
+                     : absl::DeadlineExceededError("the worker has not registered in time");
+}
+
+}  // namespace
+
+absl::Status RunUp(const UpOptions& options) {
+  std::atomic<bool> interrupted = false;
+  TESSERA_ASSIGN_OR_RETURN(
+      ChildProcess server,
+      ChildProcess::Start("tessera-server", {"--listen", options.listen, "--data", options.data}));
+  TESSERA_ASSIGN_OR_RETURN(const std::string address, WaitForAddress(server));
+  const InterruptHandler handler([&] { interrupted = true; });
+  std::vector<ChildProcess> workers;
+  if (options.worker) {
+    std::vector<std::string> arguments{"--server", address};
+    if (!options.isa.empty()) arguments.insert(arguments.end(), {"--isa", options.isa});
+    if (options.cores > 0) {
+      arguments.insert(arguments.end(), {"--cores", absl::StrCat(options.cores)});
+    }
+    TESSERA_ASSIGN_OR_RETURN(ChildProcess worker, ChildProcess::Start("tessera-worker", arguments));
+    workers.push_back(std::move(worker));
+    TESSERA_RETURN_IF_ERROR(WaitForDevice(address, workers[0], interrupted));
+  }
+  std::printf("ready %s\n", address.c_str());
+  std::fflush(stdout);
+  while (!interrupted) {
+    if (server.HasEnded()) return absl::UnavailableError("the server has ended (see above)");
+    for (ChildProcess& worker : workers) {
+      if (worker.HasEnded()) return absl::UnavailableError("the worker has ended (see above)");
+    }
+    absl::SleepFor(kPoll);
+  }
+  for (ChildProcess& worker : workers) worker.Stop();
+  server.Stop();
+  std::fprintf(stderr, "stopped; `tessera up --data %s` goes on with what is unfinished\n",
+               options.data.c_str());
+  return absl::OkStatus();
+}
+
+}  // namespace tessera::cli
