@@ -258,7 +258,9 @@ TEST_CASE("many candidates with threads live side by side", "[cpu_runner]") {
   plan.candidates.resize(24, plan.candidates[0]);
   plan.threads = 2;
   plan.timing.repeats = 2;
-  for (const db::Measurement& measurement : SharedRunner().Measure(plan).value()) {
+  const auto measurements = SharedRunner().Measure(plan).value();
+  REQUIRE(measurements.size() == 24);
+  for (const db::Measurement& measurement : measurements) {
     CAPTURE(measurement.reason);
     REQUIRE(measurement.outcome == Outcome::kOk);
   }
