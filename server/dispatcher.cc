@@ -114,9 +114,7 @@ absl::Status Dispatcher::Connect(const proto::Hello& hello, std::shared_ptr<Work
   LogInfo(absl::StrCat("worker ", hello.worker, " connected with ", hello.devices.size(),
                        " device(s), ", hello.build_slots, " build slot(s), holding ",
                        hello.held.size()));
-  if (replaced != nullptr) {
-    replaced->Close(absl::UnavailableError("replaced by a newer connection of this worker"));
-  }
+  if (replaced != nullptr) replaced->Abort();
   Perform(actions);
   return absl::OkStatus();
 }
@@ -509,7 +507,7 @@ absl::Status Dispatcher::Resume(std::string_view device) {
 
 void Dispatcher::Tick() {
   Actions actions;
-  std::vector<std::pair<std::shared_ptr<WorkerLink>, absl::Status>> silent;
+  std::vector<std::shared_ptr<WorkerLink>> silent;
   {
     absl::MutexLock lock(&mutex_);
     const absl::Time now = clock_.Now();
@@ -522,16 +520,14 @@ void Dispatcher::Tick() {
     for (auto it = workers_.begin(); it != workers_.end();) {
       Worker& worker = it->second;
       const bool quiet = worker.last_seen + 2 * options_.lease_timeout < now;
-      if (quiet && worker.link != nullptr) {
-        silent.emplace_back(worker.link, absl::UnavailableError("no heartbeat"));
-      }
+      if (quiet && worker.link != nullptr) silent.push_back(worker.link);
       it = quiet && worker.link == nullptr ? workers_.erase(it) : std::next(it);
     }
     Pump();
   }
-  for (const auto& [link, reason] : silent) {
+  for (const std::shared_ptr<WorkerLink>& link : silent) {
     Disconnect(link.get());
-    link->Close(reason);
+    link->Abort();
   }
   Perform(actions);
 }

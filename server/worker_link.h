@@ -11,7 +11,10 @@ class WorkerLink {
   virtual ~WorkerLink() = default;
   // Dropped silently once the link is closed.
   virtual void Send(proto::ServerMessage message) = 0;
+  // Ends the stream with `reason` once the write under way is through.
   virtual void Close(absl::Status reason) = 0;
+  // Ends it at once, for a peer that no longer takes anything.
+  virtual void Abort() = 0;
 };
 
 }  // namespace tessera::server

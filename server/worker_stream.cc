@@ -35,12 +35,12 @@ class StreamLink final : public WorkerLink {
     if (reactor_ == nullptr || closing_.has_value()) return;
     closing_ = std::move(reason);
     queue_.clear();
-    if (writing_) {
-      // The peer may never take the rest; OnWriteDone comes at once then and finishes.
-      context_->TryCancel();
-    } else {
-      Finish();
-    }
+    if (!writing_) Finish();  // else OnWriteDone does
+  }
+
+  void Abort() override {
+    absl::MutexLock lock(&mutex_);
+    if (reactor_ != nullptr) context_->TryCancel();  // reads and writes fail at once then
   }
 
   void OnWriteDone(bool ok) {
