@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
+#include <tuple>
 
 #include "compiler/ir/numeric.h"
 
@@ -198,12 +199,22 @@ int64_t Affine::CommonDivisor(int64_t start) const {
 }
 
 void Affine::Sort(OrdinalOfVar ordinal) {
-  if (terms.size() < 2) return;
-  std::stable_sort(terms.begin(), terms.end(), [&](const Term& a, const Term& b) {
+  const auto before = [&](const Term& a, const Term& b) {
     const uint64_t x = Magnitude(a.coefficient), y = Magnitude(b.coefficient);
-    if (x != y) return x > y;
-    return CompareExprs(a.atom, b.atom, ordinal) < 0;
+    return x != y ? x > y : CompareExprs(a.atom, b.atom, ordinal) < 0;
+  };
+  if (std::is_sorted(terms.begin(), terms.end(), before)) return;
+  // Equal terms keep their order.
+  absl::InlinedVector<size_t, 8> order(terms.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t i, size_t j) {
+    if (before(terms[i], terms[j])) return true;
+    return !before(terms[j], terms[i]) && i < j;
   });
+  absl::InlinedVector<Term, 4> sorted;
+  sorted.reserve(terms.size());
+  for (const size_t i : order) sorted.push_back(std::move(terms[i]));
+  terms = std::move(sorted);
 }
 
 namespace {

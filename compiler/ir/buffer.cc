@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <numeric>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -19,9 +20,9 @@ std::vector<int> DimsOfAxis(const std::vector<LayoutDim>& layout, int axis) {
   for (size_t i = 0; i < layout.size(); ++i) {
     if (layout[i].axis == axis) dims.push_back(static_cast<int>(i));
   }
-  std::stable_sort(dims.begin(), dims.end(), [&](int a, int b) {
-    return std::pair(layout[a].divisor, layout[a].extent) <
-           std::pair(layout[b].divisor, layout[b].extent);
+  std::sort(dims.begin(), dims.end(), [&](int a, int b) {
+    return std::tuple(layout[a].divisor, layout[a].extent, a) <
+           std::tuple(layout[b].divisor, layout[b].extent, b);
   });
   return dims;
 }

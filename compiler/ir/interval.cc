@@ -138,6 +138,8 @@ class Bounder {
 
   std::optional<Interval> BoundBinary(const Binary& node) {
     const auto a = Bound(node.a), b = Bound(node.b);
+    // A remainder has the divisor's range, whatever is divided.
+    if (!a && b && node.op == BinaryOp::kMod && b->min > 0) return Interval{0, b->max - 1};
     if (!a || !b) return std::nullopt;
     const bool constant = b->min == b->max;
     switch (node.op) {

@@ -231,7 +231,6 @@ Expr Rewriter::RewriteLogic(const Expr& e, const Binary& node) {
 
 Expr Rewriter::RewriteNot(const Expr& e, const Not& node) {
   const Expr a = Rewrite(node.a);
-  if (const auto* inner = a.As<Not>()) return inner->a;
   if (const auto* broadcast = a.As<Broadcast>()) {
     return MakeBroadcast(RewriteNegation(broadcast->value), a.type().lanes);
   }
@@ -239,6 +238,7 @@ Expr Rewriter::RewriteNot(const Expr& e, const Not& node) {
 }
 
 Expr Rewriter::RewriteNegation(const Expr& a) {
+  if (const auto* inner = a.As<Not>()) return inner->a;
   const auto* node = a.As<Binary>();
   if (!node || !node->a.type().is_integer()) return MakeNot(a);
   switch (node->op) {

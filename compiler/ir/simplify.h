@@ -18,7 +18,8 @@ struct Interval {
 using Ranges = absl::flat_hash_map<const Var*, Interval>;
 
 // The tightest interval that interval arithmetic on the linear form gives, or nothing if a
-// variable is unknown, a Load occurs, or it would overflow.
+// variable is unknown, a Load occurs, or it would overflow; a remainder by a positive constant is
+// bounded by it in any case.
 std::optional<Interval> Bound(const Expr& e, const Ranges& ranges);
 
 // An equal expression: linear integer arithmetic in a canonical order with like terms joined,
