@@ -48,18 +48,21 @@ int CompareExprs(const Expr& a, const Expr& b, OrdinalOfVar ordinal) {
     return Order(std::tuple(x.lanes, x.code, x.bits), std::tuple(y.lanes, y.code, y.bits));
   }
   switch (a->kind) {
-    case ExprKind::kIntImm: return Order(a.As<IntImm>()->value, b.As<IntImm>()->value);
+    case ExprKind::kIntImm:
+      return Order(a.As<IntImm>()->value, b.As<IntImm>()->value);
     case ExprKind::kFloatImm:
       return Order(std::bit_cast<uint64_t>(a.As<FloatImm>()->value),
                    std::bit_cast<uint64_t>(b.As<FloatImm>()->value));
-    case ExprKind::kVar: return CompareVars(a.As<Var>(), b.As<Var>(), ordinal);
+    case ExprKind::kVar:
+      return CompareVars(a.As<Var>(), b.As<Var>(), ordinal);
     case ExprKind::kBinary: {
       const auto &x = *a.As<Binary>(), &y = *b.As<Binary>();
       if (x.op != y.op) return Order(x.op, y.op);
       if (const int c = compare(x.a, y.a)) return c;
       return compare(x.b, y.b);
     }
-    case ExprKind::kNot: return compare(a.As<Not>()->a, b.As<Not>()->a);
+    case ExprKind::kNot:
+      return compare(a.As<Not>()->a, b.As<Not>()->a);
     case ExprKind::kSelect: {
       const auto &x = *a.As<Select>(), &y = *b.As<Select>();
       if (const int c = compare(x.condition, y.condition)) return c;
@@ -84,7 +87,8 @@ int CompareExprs(const Expr& a, const Expr& b, OrdinalOfVar ordinal) {
       if (x.stride != y.stride) return Order(x.stride, y.stride);
       return compare(x.base, y.base);
     }
-    case ExprKind::kBroadcast: return compare(a.As<Broadcast>()->value, b.As<Broadcast>()->value);
+    case ExprKind::kBroadcast:
+      return compare(a.As<Broadcast>()->value, b.As<Broadcast>()->value);
     case ExprKind::kCall: {
       const auto &x = *a.As<Call>(), &y = *b.As<Call>();
       if (const int c = x.name.compare(y.name)) return c;
@@ -101,16 +105,19 @@ bool SameTree(const Expr& a, const Expr& b) {
     return std::equal(x.begin(), x.end(), y.begin(), y.end(), SameTree);
   };
   switch (a->kind) {
-    case ExprKind::kIntImm: return a.As<IntImm>()->value == b.As<IntImm>()->value;
+    case ExprKind::kIntImm:
+      return a.As<IntImm>()->value == b.As<IntImm>()->value;
     case ExprKind::kFloatImm:
       return std::bit_cast<uint64_t>(a.As<FloatImm>()->value) ==
              std::bit_cast<uint64_t>(b.As<FloatImm>()->value);
-    case ExprKind::kVar: return false;
+    case ExprKind::kVar:
+      return false;
     case ExprKind::kBinary: {
       const auto &x = *a.As<Binary>(), &y = *b.As<Binary>();
       return x.op == y.op && SameTree(x.a, y.a) && SameTree(x.b, y.b);
     }
-    case ExprKind::kNot: return SameTree(a.As<Not>()->a, b.As<Not>()->a);
+    case ExprKind::kNot:
+      return SameTree(a.As<Not>()->a, b.As<Not>()->a);
     case ExprKind::kSelect: {
       const auto &x = *a.As<Select>(), &y = *b.As<Select>();
       return SameTree(x.condition, y.condition) && SameTree(x.if_true, y.if_true) &&
@@ -129,7 +136,8 @@ bool SameTree(const Expr& a, const Expr& b) {
       const auto &x = *a.As<Ramp>(), &y = *b.As<Ramp>();
       return x.stride == y.stride && SameTree(x.base, y.base);
     }
-    case ExprKind::kBroadcast: return SameTree(a.As<Broadcast>()->value, b.As<Broadcast>()->value);
+    case ExprKind::kBroadcast:
+      return SameTree(a.As<Broadcast>()->value, b.As<Broadcast>()->value);
     case ExprKind::kCall: {
       const auto &x = *a.As<Call>(), &y = *b.As<Call>();
       return x.name == y.name && same_lists(x.args, y.args);
@@ -252,7 +260,8 @@ Expr BuildSum(absl::InlinedVector<const Affine::Term*, 8> terms, Expr constant) 
 
 Expr Affine::Build() const {
   absl::InlinedVector<const Term*, 8> scalars, vectors;
-  for (const Term& term : terms) (term.atom.type().is_vector() ? vectors : scalars).push_back(&term);
+  for (const Term& term : terms)
+    (term.atom.type().is_vector() ? vectors : scalars).push_back(&term);
   Expr scalar = BuildSum(std::move(scalars), Expr(constant));
   if (!scalar) scalar = Expr(constant);
   if (lanes == 1) return scalar;

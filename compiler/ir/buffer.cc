@@ -32,12 +32,13 @@ absl::Status CheckCovers(const std::vector<LayoutDim>& layout, const std::vector
     int64_t covered = 1;
     for (int i : DimsOfAxis(layout, static_cast<int>(axis))) {
       if (layout[i].divisor != covered) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "layout: axis ", axis, " has a part of divisor ", layout[i].divisor,
-            " where the parts inside it cover ", covered));
+        return absl::InvalidArgumentError(
+            absl::StrCat("layout: axis ", axis, " has a part of divisor ", layout[i].divisor,
+                         " where the parts inside it cover ", covered));
       }
       if (__builtin_mul_overflow(covered, layout[i].extent, &covered)) {
-        return absl::InvalidArgumentError(absl::StrCat("layout: axis ", axis, " overflows 64 bits"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("layout: axis ", axis, " overflows 64 bits"));
       }
     }
     const std::vector<int> dims = DimsOfAxis(layout, static_cast<int>(axis));
@@ -46,8 +47,8 @@ absl::Status CheckCovers(const std::vector<LayoutDim>& layout, const std::vector
     }
     const LayoutDim& outer = layout[dims.back()];
     if (outer.extent != CeilDiv(shape[axis], outer.divisor)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "layout: the parts of axis ", axis, " cover ", covered, " of extent ", shape[axis]));
+      return absl::InvalidArgumentError(absl::StrCat("layout: the parts of axis ", axis, " cover ",
+                                                     covered, " of extent ", shape[axis]));
     }
   }
   return absl::OkStatus();
@@ -107,8 +108,7 @@ std::string LayoutToString(const std::vector<LayoutDim>& layout,
 absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
                                                    const std::vector<int64_t>& shape) {
   std::vector<LayoutDim> layout;
-  const std::vector<std::string> parts =
-      absl::StrSplit(std::string(text), ' ', absl::SkipEmpty());
+  const std::vector<std::string> parts = absl::StrSplit(std::string(text), ' ', absl::SkipEmpty());
   for (const std::string& whole : parts) {
     std::string_view part = whole;
     const auto refuse = [&](std::string_view why) {
@@ -124,14 +124,16 @@ absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
     dim.axis = static_cast<int>(axis);
     if (!part.empty() && part[0] == '/') {
       part.remove_prefix(1);
-      if (!TakeNumber(part, dim.divisor) || dim.divisor < 1) return refuse("divisor is not positive");
+      if (!TakeNumber(part, dim.divisor) || dim.divisor < 1)
+        return refuse("divisor is not positive");
     }
     dim.extent = CeilDiv(shape[axis], dim.divisor);
     if (!part.empty() && part[0] == '%') {
       part.remove_prefix(1);
       if (!TakeNumber(part, dim.extent) || dim.extent < 1) return refuse("extent is not positive");
     }
-    if (!part.empty()) return refuse("expected axis, axis/divisor, axis%extent or axis/divisor%extent");
+    if (!part.empty())
+      return refuse("expected axis, axis/divisor, axis%extent or axis/divisor%extent");
     layout.push_back(dim);
     if (layout.size() > 64) return refuse("a layout has at most 64 parts");
   }
@@ -165,13 +167,20 @@ int64_t StoredOffset(const BufferNode& buffer, const std::vector<int64_t>& index
 
 std::string ToString(Scope scope) {
   switch (scope) {
-    case Scope::kGlobal: return "global";
-    case Scope::kWorkspace: return "workspace";
-    case Scope::kLocal: return "local";
-    case Scope::kShared: return "shared";
-    case Scope::kAcceleratorInput: return "accelerator_input";
-    case Scope::kAcceleratorWeight: return "accelerator_weight";
-    case Scope::kAcceleratorAccumulator: return "accelerator_accumulator";
+    case Scope::kGlobal:
+      return "global";
+    case Scope::kWorkspace:
+      return "workspace";
+    case Scope::kLocal:
+      return "local";
+    case Scope::kShared:
+      return "shared";
+    case Scope::kAcceleratorInput:
+      return "accelerator_input";
+    case Scope::kAcceleratorWeight:
+      return "accelerator_weight";
+    case Scope::kAcceleratorAccumulator:
+      return "accelerator_accumulator";
   }
   return "?";
 }

@@ -26,10 +26,14 @@ inline void StoreRaw(std::byte* bytes, int64_t index, T value) {
 
 inline int64_t ReadInteger(Type type, const std::byte* bytes, int64_t index) {
   switch (type.bits) {
-    case 64: return LoadRaw<int64_t>(bytes, index);
-    case 32: return WrapInteger(type, LoadRaw<int32_t>(bytes, index));
-    case 16: return WrapInteger(type, LoadRaw<int16_t>(bytes, index));
-    case 8: return WrapInteger(type, LoadRaw<int8_t>(bytes, index));
+    case 64:
+      return LoadRaw<int64_t>(bytes, index);
+    case 32:
+      return WrapInteger(type, LoadRaw<int32_t>(bytes, index));
+    case 16:
+      return WrapInteger(type, LoadRaw<int16_t>(bytes, index));
+    case 8:
+      return WrapInteger(type, LoadRaw<int8_t>(bytes, index));
     default: {
       const int64_t bit = index * type.bits;
       return WrapInteger(type, std::to_integer<int64_t>(bytes[bit / 8]) >> (bit % 8));
@@ -39,10 +43,14 @@ inline int64_t ReadInteger(Type type, const std::byte* bytes, int64_t index) {
 
 inline void WriteInteger(Type type, std::byte* bytes, int64_t index, int64_t value) {
   switch (type.bits) {
-    case 64: return StoreRaw(bytes, index, value);
-    case 32: return StoreRaw(bytes, index, static_cast<int32_t>(value));
-    case 16: return StoreRaw(bytes, index, static_cast<int16_t>(value));
-    case 8: return StoreRaw(bytes, index, static_cast<int8_t>(value));
+    case 64:
+      return StoreRaw(bytes, index, value);
+    case 32:
+      return StoreRaw(bytes, index, static_cast<int32_t>(value));
+    case 16:
+      return StoreRaw(bytes, index, static_cast<int16_t>(value));
+    case 8:
+      return StoreRaw(bytes, index, static_cast<int8_t>(value));
     default: {
       const int64_t bit = index * type.bits;
       const auto mask = static_cast<unsigned>((1 << type.bits) - 1) << (bit % 8);

@@ -20,10 +20,9 @@ absl::Status Evaluate(const Program& program, absl::Span<const absl::Span<std::b
   for (size_t i = 0; i < buffers.size(); ++i) {
     const BufferNode& param = *program.params[i];
     if (static_cast<int64_t>(buffers[i].size()) != param.StoredBytes()) {
-      return absl::InvalidArgumentError(absl::StrCat(program.name, ": buffer ", param.name,
-                                                     " has ", buffers[i].size(),
-                                                     " bytes, its type and layout need ",
-                                                     param.StoredBytes()));
+      return absl::InvalidArgumentError(
+          absl::StrCat(program.name, ": buffer ", param.name, " has ", buffers[i].size(),
+                       " bytes, its type and layout need ", param.StoredBytes()));
     }
     compiler.BindParameter(program.params[i], buffers[i].data());
   }

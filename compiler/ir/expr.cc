@@ -32,21 +32,30 @@ double FloatOf(const ExprNode* constant) { return static_cast<const FloatImm*>(c
 std::optional<int64_t> FoldIntegers(BinaryOp op, Type type, int64_t a, int64_t b) {
   const bool wide_unsigned = type.code == TypeCode::kUInt && type.bits == 64;
   switch (op) {
-    case BinaryOp::kAdd: return WrappingAdd(a, b);
-    case BinaryOp::kSub: return WrappingSub(a, b);
-    case BinaryOp::kMul: return WrappingMul(a, b);
+    case BinaryOp::kAdd:
+      return WrappingAdd(a, b);
+    case BinaryOp::kSub:
+      return WrappingSub(a, b);
+    case BinaryOp::kMul:
+      return WrappingMul(a, b);
     case BinaryOp::kDiv:
       if (b == 0) return std::nullopt;
-      if (wide_unsigned) return static_cast<int64_t>(static_cast<uint64_t>(a) / static_cast<uint64_t>(b));
+      if (wide_unsigned)
+        return static_cast<int64_t>(static_cast<uint64_t>(a) / static_cast<uint64_t>(b));
       return FloorDiv(a, b);
     case BinaryOp::kMod:
       if (b == 0) return std::nullopt;
-      if (wide_unsigned) return static_cast<int64_t>(static_cast<uint64_t>(a) % static_cast<uint64_t>(b));
+      if (wide_unsigned)
+        return static_cast<int64_t>(static_cast<uint64_t>(a) % static_cast<uint64_t>(b));
       return FloorMod(a, b);
-    case BinaryOp::kMin: return IntegerLess(type, a, b) ? a : b;
-    case BinaryOp::kMax: return IntegerLess(type, a, b) ? b : a;
-    case BinaryOp::kSatAdd: return SaturatingAdd(type, a, b);
-    case BinaryOp::kSatSub: return SaturatingSub(type, a, b);
+    case BinaryOp::kMin:
+      return IntegerLess(type, a, b) ? a : b;
+    case BinaryOp::kMax:
+      return IntegerLess(type, a, b) ? b : a;
+    case BinaryOp::kSatAdd:
+      return SaturatingAdd(type, a, b);
+    case BinaryOp::kSatSub:
+      return SaturatingSub(type, a, b);
     case BinaryOp::kShiftLeft:
       if (b < 0 || b >= type.bits) return std::nullopt;
       return static_cast<int64_t>(static_cast<uint64_t>(a) << b);
@@ -54,31 +63,49 @@ std::optional<int64_t> FoldIntegers(BinaryOp op, Type type, int64_t a, int64_t b
       if (b < 0 || b >= type.bits) return std::nullopt;
       return wide_unsigned ? static_cast<int64_t>(static_cast<uint64_t>(a) >> b) : a >> b;
     case BinaryOp::kBitAnd:
-    case BinaryOp::kAnd: return a & b;
+    case BinaryOp::kAnd:
+      return a & b;
     case BinaryOp::kBitOr:
-    case BinaryOp::kOr: return a | b;
-    case BinaryOp::kBitXor: return a ^ b;
-    case BinaryOp::kEq: return a == b;
-    case BinaryOp::kNe: return a != b;
-    case BinaryOp::kLt: return IntegerLess(type, a, b);
-    case BinaryOp::kLe: return !IntegerLess(type, b, a);
+    case BinaryOp::kOr:
+      return a | b;
+    case BinaryOp::kBitXor:
+      return a ^ b;
+    case BinaryOp::kEq:
+      return a == b;
+    case BinaryOp::kNe:
+      return a != b;
+    case BinaryOp::kLt:
+      return IntegerLess(type, a, b);
+    case BinaryOp::kLe:
+      return !IntegerLess(type, b, a);
   }
   return std::nullopt;
 }
 
 std::optional<double> FoldFloats(BinaryOp op, double a, double b) {
   switch (op) {
-    case BinaryOp::kAdd: return a + b;
-    case BinaryOp::kSub: return a - b;
-    case BinaryOp::kMul: return a * b;
-    case BinaryOp::kDiv: return a / b;
-    case BinaryOp::kMin: return a < b ? a : b;
-    case BinaryOp::kMax: return a > b ? a : b;
-    case BinaryOp::kEq: return a == b;
-    case BinaryOp::kNe: return a != b;
-    case BinaryOp::kLt: return a < b;
-    case BinaryOp::kLe: return a <= b;
-    default: return std::nullopt;
+    case BinaryOp::kAdd:
+      return a + b;
+    case BinaryOp::kSub:
+      return a - b;
+    case BinaryOp::kMul:
+      return a * b;
+    case BinaryOp::kDiv:
+      return a / b;
+    case BinaryOp::kMin:
+      return a < b ? a : b;
+    case BinaryOp::kMax:
+      return a > b ? a : b;
+    case BinaryOp::kEq:
+      return a == b;
+    case BinaryOp::kNe:
+      return a != b;
+    case BinaryOp::kLt:
+      return a < b;
+    case BinaryOp::kLe:
+      return a <= b;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -102,7 +129,8 @@ bool BinaryTypesAgree(BinaryOp op, Type a, Type b) {
   if (a != b || a.code == TypeCode::kToken) return false;
   switch (op) {
     case BinaryOp::kAnd:
-    case BinaryOp::kOr: return a.is_bool();
+    case BinaryOp::kOr:
+      return a.is_bool();
     case BinaryOp::kMod:
     case BinaryOp::kSatAdd:
     case BinaryOp::kSatSub:
@@ -110,17 +138,17 @@ bool BinaryTypesAgree(BinaryOp op, Type a, Type b) {
     case BinaryOp::kShiftRight:
     case BinaryOp::kBitAnd:
     case BinaryOp::kBitOr:
-    case BinaryOp::kBitXor: return a.is_integer();
-    default: return true;
+    case BinaryOp::kBitXor:
+      return a.is_integer();
+    default:
+      return true;
   }
 }
 
 Expr::Expr(int value) : Expr(static_cast<int64_t>(value)) {}
 Expr::Expr(int64_t value) : node_(std::make_shared<IntImm>(Index(), value)) {}
 
-VarRef MakeVar(std::string name, Type type) {
-  return std::make_shared<Var>(type, std::move(name));
-}
+VarRef MakeVar(std::string name, Type type) { return std::make_shared<Var>(type, std::move(name)); }
 
 Expr MakeInt(Type type, int64_t value) {
   TESSERA_CHECK(type.is_integer());
@@ -132,8 +160,8 @@ Expr MakeFloat(Type type, double value) {
   TESSERA_CHECK(type.is_float());
   const Type element = type.Element();
   // One NaN, so that constants compare and print alike.
-  const double rounded = std::isnan(value) ? std::numeric_limits<double>::quiet_NaN()
-                                           : RoundFloat(element, value);
+  const double rounded =
+      std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : RoundFloat(element, value);
   return MakeBroadcast(std::make_shared<FloatImm>(element, rounded), type.lanes);
 }
 
@@ -262,26 +290,46 @@ bool IsConst(const Expr& e, double value) {
 
 std::string_view ToString(BinaryOp op) {
   switch (op) {
-    case BinaryOp::kAdd: return "+";
-    case BinaryOp::kSub: return "-";
-    case BinaryOp::kMul: return "*";
-    case BinaryOp::kDiv: return "/";
-    case BinaryOp::kMod: return "%";
-    case BinaryOp::kMin: return "min";
-    case BinaryOp::kMax: return "max";
-    case BinaryOp::kSatAdd: return "sat_add";
-    case BinaryOp::kSatSub: return "sat_sub";
-    case BinaryOp::kShiftLeft: return "shift_left";
-    case BinaryOp::kShiftRight: return "shift_right";
-    case BinaryOp::kBitAnd: return "bit_and";
-    case BinaryOp::kBitOr: return "bit_or";
-    case BinaryOp::kBitXor: return "bit_xor";
-    case BinaryOp::kEq: return "==";
-    case BinaryOp::kNe: return "!=";
-    case BinaryOp::kLt: return "<";
-    case BinaryOp::kLe: return "<=";
-    case BinaryOp::kAnd: return "&&";
-    case BinaryOp::kOr: return "||";
+    case BinaryOp::kAdd:
+      return "+";
+    case BinaryOp::kSub:
+      return "-";
+    case BinaryOp::kMul:
+      return "*";
+    case BinaryOp::kDiv:
+      return "/";
+    case BinaryOp::kMod:
+      return "%";
+    case BinaryOp::kMin:
+      return "min";
+    case BinaryOp::kMax:
+      return "max";
+    case BinaryOp::kSatAdd:
+      return "sat_add";
+    case BinaryOp::kSatSub:
+      return "sat_sub";
+    case BinaryOp::kShiftLeft:
+      return "shift_left";
+    case BinaryOp::kShiftRight:
+      return "shift_right";
+    case BinaryOp::kBitAnd:
+      return "bit_and";
+    case BinaryOp::kBitOr:
+      return "bit_or";
+    case BinaryOp::kBitXor:
+      return "bit_xor";
+    case BinaryOp::kEq:
+      return "==";
+    case BinaryOp::kNe:
+      return "!=";
+    case BinaryOp::kLt:
+      return "<";
+    case BinaryOp::kLe:
+      return "<=";
+    case BinaryOp::kAnd:
+      return "&&";
+    case BinaryOp::kOr:
+      return "||";
   }
   return "?";
 }

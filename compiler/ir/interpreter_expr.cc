@@ -124,8 +124,12 @@ class LoadCode final : public Base {
   using Value = typename ValueOf<Base>::type;
 
   LoadCode(Machine& machine, const Load& node, AddressCode* address, IntCode* predicate, Read read)
-      : machine_(machine), node_(node), memory_(machine.MemoryOf(node.buffer.get())),
-        address_(address), predicate_(predicate), read_(std::move(read)) {}
+      : machine_(machine),
+        node_(node),
+        memory_(machine.MemoryOf(node.buffer.get())),
+        address_(address),
+        predicate_(predicate),
+        read_(std::move(read)) {}
 
   Value Run(int lane) override {
     if (predicate_ && predicate_->Run(lane) == 0) return 0;
@@ -169,8 +173,8 @@ Base* MakeLoadCode(Machine& machine, const Load& node, AddressCode* address, Int
 template <typename F>
 IntCode* MakeWrapped(Machine& machine, Type type, IntCode* a, IntCode* b, F f) {
   if (type.bits == 64) return MakeBinaryCode<IntCode>(machine, a, b, f);
-  return MakeBinaryCode<IntCode>(machine, a, b,
-                                 [f, type](int64_t x, int64_t y) { return WrapInteger(type, f(x, y)); });
+  return MakeBinaryCode<IntCode>(
+      machine, a, b, [f, type](int64_t x, int64_t y) { return WrapInteger(type, f(x, y)); });
 }
 
 }  // namespace
@@ -200,9 +204,12 @@ IntCode* Compiler::CompileInt(const Expr& e) {
     }
   }
   switch (e->kind) {
-    case ExprKind::kIntImm: return machine_.Make<Constant<IntCode>>(e.As<IntImm>()->value);
-    case ExprKind::kVar: return machine_.Make<Variable>(machine_.SlotOf(e.As<Var>()));
-    case ExprKind::kBinary: return CompileIntBinary(*e.As<Binary>());
+    case ExprKind::kIntImm:
+      return machine_.Make<Constant<IntCode>>(e.As<IntImm>()->value);
+    case ExprKind::kVar:
+      return machine_.Make<Variable>(machine_.SlotOf(e.As<Var>()));
+    case ExprKind::kBinary:
+      return CompileIntBinary(*e.As<Binary>());
     case ExprKind::kNot:
       return MakeUnary<IntCode>(machine_, CompileInt(e.As<Not>()->a),
                                 [](int64_t a) -> int64_t { return a == 0; });
@@ -212,7 +219,8 @@ IntCode* Compiler::CompileInt(const Expr& e) {
                                             !node.condition.type().is_vector(),
                                             CompileInt(node.if_true), CompileInt(node.if_false));
     }
-    case ExprKind::kCast: return CompileIntCast(*e.As<Cast>());
+    case ExprKind::kCast:
+      return CompileIntCast(*e.As<Cast>());
     case ExprKind::kLoad: {
       const auto& node = *e.As<Load>();
       const Type type = node.buffer->type;
@@ -227,7 +235,8 @@ IntCode* Compiler::CompileInt(const Expr& e) {
       IntCode* base = machine_.Make<Spread<IntCode>>(CompileInt(node.base));
       class Steps final : public IntCode {
        public:
-        Steps(IntCode* base, int64_t stride, Type type) : base_(base), stride_(stride), type_(type) {}
+        Steps(IntCode* base, int64_t stride, Type type)
+            : base_(base), stride_(stride), type_(type) {}
         int64_t Run(int lane) override {
           return WrapInteger(type_, WrappingAdd(base_->Run(0), WrappingMul(stride_, lane)));
         }
@@ -241,8 +250,10 @@ IntCode* Compiler::CompileInt(const Expr& e) {
     }
     case ExprKind::kBroadcast:
       return machine_.Make<Spread<IntCode>>(CompileInt(e.As<Broadcast>()->value));
-    case ExprKind::kCall: return CompileIntCall(*e.As<Call>());
-    case ExprKind::kFloatImm: break;
+    case ExprKind::kCall:
+      return CompileIntCall(*e.As<Call>());
+    case ExprKind::kFloatImm:
+      break;
   }
   return RefuseInt(absl::InternalError("a float constant of integer type"));
 }
@@ -262,9 +273,12 @@ IntCode* Compiler::CompileIntBinary(const Binary& node) {
     return 0;
   };
   switch (node.op) {
-    case BinaryOp::kAdd: return MakeWrapped(machine_, type, a, b, WrappingAdd);
-    case BinaryOp::kSub: return MakeWrapped(machine_, type, a, b, WrappingSub);
-    case BinaryOp::kMul: return MakeWrapped(machine_, type, a, b, WrappingMul);
+    case BinaryOp::kAdd:
+      return MakeWrapped(machine_, type, a, b, WrappingAdd);
+    case BinaryOp::kSub:
+      return MakeWrapped(machine_, type, a, b, WrappingSub);
+    case BinaryOp::kMul:
+      return MakeWrapped(machine_, type, a, b, WrappingMul);
     case BinaryOp::kDiv:
       return MakeWrapped(machine_, type, a, b, [=](int64_t x, int64_t y) -> int64_t {
         if (y == 0) return fail("division by zero");
@@ -278,13 +292,11 @@ IntCode* Compiler::CompileIntBinary(const Binary& node) {
         return FloorMod(x, y);
       });
     case BinaryOp::kMin:
-      return MakeBinaryCode<IntCode>(machine_, a, b, [type](int64_t x, int64_t y) {
-        return IntegerLess(type, x, y) ? x : y;
-      });
+      return MakeBinaryCode<IntCode>(
+          machine_, a, b, [type](int64_t x, int64_t y) { return IntegerLess(type, x, y) ? x : y; });
     case BinaryOp::kMax:
-      return MakeBinaryCode<IntCode>(machine_, a, b, [type](int64_t x, int64_t y) {
-        return IntegerLess(type, x, y) ? y : x;
-      });
+      return MakeBinaryCode<IntCode>(
+          machine_, a, b, [type](int64_t x, int64_t y) { return IntegerLess(type, x, y) ? y : x; });
     case BinaryOp::kSatAdd:
       return MakeBinaryCode<IntCode>(
           machine_, a, b, [type](int64_t x, int64_t y) { return SaturatingAdd(type, x, y); });
@@ -309,7 +321,8 @@ IntCode* Compiler::CompileIntBinary(const Binary& node) {
       return MakeBinaryCode<IntCode>(machine_, a, b, [](int64_t x, int64_t y) { return x | y; });
     case BinaryOp::kBitXor:
       return MakeBinaryCode<IntCode>(machine_, a, b, [](int64_t x, int64_t y) { return x ^ y; });
-    default: break;
+    default:
+      break;
   }
   return RefuseInt(absl::InternalError("an unknown integer operation"));
 }
@@ -356,9 +369,8 @@ IntCode* Compiler::CompileIntCast(const Cast& node) {
   const Type to = node.type.Element(), from = node.value.type().Element();
   const bool saturate = node.saturate;
   if (from.is_float()) {
-    return MakeUnary<IntCode>(machine_, CompileFloat(node.value), [to, saturate](double v) {
-      return FloatToInteger(to, v, saturate);
-    });
+    return MakeUnary<IntCode>(machine_, CompileFloat(node.value),
+                              [to, saturate](double v) { return FloatToInteger(to, v, saturate); });
   }
   return MakeUnary<IntCode>(machine_, CompileInt(node.value), [to, from, saturate](int64_t v) {
     return IntegerToInteger(to, from, v, saturate);
@@ -373,8 +385,8 @@ IntCode* Compiler::CompileIntCall(const Call& node) {
       return type.code == TypeCode::kInt && v < 0 ? WrapInteger(type, WrappingSub(0, v)) : v;
     });
   }
-  return RefuseInt(absl::UnimplementedError(absl::StrCat(
-      "call of \"", node.name, "\": the evaluator knows no such integer function")));
+  return RefuseInt(absl::UnimplementedError(
+      absl::StrCat("call of \"", node.name, "\": the evaluator knows no such integer function")));
 }
 
 FloatCode* Compiler::CompileFloat(const Expr& e) {
@@ -383,8 +395,10 @@ FloatCode* Compiler::CompileFloat(const Expr& e) {
   }
   const Type type = e.type().Element();
   switch (e->kind) {
-    case ExprKind::kFloatImm: return machine_.Make<Constant<FloatCode>>(e.As<FloatImm>()->value);
-    case ExprKind::kBinary: return CompileFloatBinary(*e.As<Binary>());
+    case ExprKind::kFloatImm:
+      return machine_.Make<Constant<FloatCode>>(e.As<FloatImm>()->value);
+    case ExprKind::kBinary:
+      return CompileFloatBinary(*e.As<Binary>());
     case ExprKind::kSelect: {
       const auto& node = *e.As<Select>();
       return machine_.Make<Choice<FloatCode>>(
@@ -417,8 +431,10 @@ FloatCode* Compiler::CompileFloat(const Expr& e) {
     }
     case ExprKind::kBroadcast:
       return machine_.Make<Spread<FloatCode>>(CompileFloat(e.As<Broadcast>()->value));
-    case ExprKind::kCall: return CompileFloatCall(*e.As<Call>());
-    default: break;
+    case ExprKind::kCall:
+      return CompileFloatCall(*e.As<Call>());
+    default:
+      break;
   }
   return RefuseFloat(absl::InvalidArgumentError(
       absl::StrCat(Print(e), ": a float variable has no value; only loops bind variables")));
@@ -431,9 +447,8 @@ template <typename F>
 FloatCode* MakeRounded(Machine& machine, Type type, FloatCode* a, FloatCode* b, F f) {
   if (type.bits == 64) return MakeBinaryCode<FloatCode>(machine, a, b, f);
   if (type.bits == 32) {
-    return MakeBinaryCode<FloatCode>(machine, a, b, [f](double x, double y) -> double {
-      return static_cast<float>(f(x, y));
-    });
+    return MakeBinaryCode<FloatCode>(
+        machine, a, b, [f](double x, double y) -> double { return static_cast<float>(f(x, y)); });
   }
   return MakeBinaryCode<FloatCode>(
       machine, a, b, [f, type](double x, double y) { return RoundFloat(type, f(x, y)); });
@@ -478,7 +493,8 @@ FloatCode* Compiler::CompileFloatBinary(const Binary& node) {
     case BinaryOp::kMax:
       return MakeBinaryCode<FloatCode>(machine_, a, b,
                                        [](double x, double y) { return x > y ? x : y; });
-    default: break;
+    default:
+      break;
   }
   return RefuseFloat(absl::InvalidArgumentError(absl::StrCat(
       "operation ", std::string(ToString(node.op)), " is not defined on ", ToString(type))));
@@ -487,9 +503,9 @@ FloatCode* Compiler::CompileFloatBinary(const Binary& node) {
 FloatCode* Compiler::CompileFloatCall(const Call& node) {
   const Type type = node.type.Element();
   const auto refuse = [&] {
-    return RefuseFloat(absl::UnimplementedError(
-        absl::StrCat("call of \"", node.name, "\" with ", node.args.size(),
-                     " arguments: the evaluator knows no such function")));
+    return RefuseFloat(
+        absl::UnimplementedError(absl::StrCat("call of \"", node.name, "\" with ", node.args.size(),
+                                              " arguments: the evaluator knows no such function")));
   };
   for (const Expr& arg : node.args) {
     if (arg.type() != node.type) return refuse();

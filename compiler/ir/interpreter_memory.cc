@@ -40,7 +40,8 @@ class FlatAddress final : public AddressCode {
 
   int64_t Run(int lane) override {
     const int64_t at = index_->Run(lane);
-    if (static_cast<uint64_t>(at) < static_cast<uint64_t>(memory_->count)) [[likely]] return at;
+    if (static_cast<uint64_t>(at) < static_cast<uint64_t>(memory_->count)) [[likely]]
+      return at;
     machine_.Fail(absl::OutOfRangeError(
         absl::StrCat(access_.Text(machine_), ": index ", at, " is outside the ", memory_->count,
                      " stored elements of ", access_.buffer->name)));
@@ -58,7 +59,9 @@ class FlatAddress final : public AddressCode {
 class RowMajorAddress : public AddressCode {
  public:
   RowMajorAddress(Machine& machine, Access access, std::vector<IntCode*> indices)
-      : machine_(machine), access_(std::move(access)), indices_(std::move(indices)),
+      : machine_(machine),
+        access_(std::move(access)),
+        indices_(std::move(indices)),
         shape_(access_.buffer->shape) {}
 
   int64_t Run(int lane) override {
@@ -75,9 +78,9 @@ class RowMajorAddress : public AddressCode {
 
  protected:
   int64_t Outside(size_t dimension, int64_t at) {
-    machine_.Fail(absl::OutOfRangeError(
-        absl::StrCat(access_.Text(machine_), ": index ", at, " of dimension ", dimension,
-                     " is outside 0..", shape_[dimension] - 1)));
+    machine_.Fail(
+        absl::OutOfRangeError(absl::StrCat(access_.Text(machine_), ": index ", at, " of dimension ",
+                                           dimension, " is outside 0..", shape_[dimension] - 1)));
     return -1;
   }
 
@@ -119,10 +122,14 @@ std::string Machine::ValuesOf(const std::vector<Expr>& exprs) const {
   VarFinder finder;
   for (const Expr& e : exprs) finder.Visit(e);
   if (finder.vars.empty()) return "";
-  return absl::StrCat(" (", absl::StrJoin(finder.vars, ", ", [this](std::string* out, const Var* var) {
-                        const auto it = slots_.find(var);
-                        absl::StrAppend(out, var->name, "=", it == slots_.end() ? 0 : *it->second);
-                      }), ")");
+  return absl::StrCat(" (",
+                      absl::StrJoin(finder.vars, ", ",
+                                    [this](std::string* out, const Var* var) {
+                                      const auto it = slots_.find(var);
+                                      absl::StrAppend(out, var->name, "=",
+                                                      it == slots_.end() ? 0 : *it->second);
+                                    }),
+                      ")");
 }
 
 int64_t* Machine::SlotOf(const Var* var) {
@@ -155,9 +162,9 @@ AddressCode* Compiler::CompileAddress(const Buffer& buffer, const std::vector<Ex
     return machine_.Make<FlatAddress>(machine_, std::move(access), memory, codes[0]);
   }
   if (indices.size() != buffer->shape.size()) {
-    machine_.Fail(absl::InvalidArgumentError(
-        absl::StrCat(Print(MakeLoad(buffer, indices)), ": ", indices.size(), " indices for ",
-                     buffer->shape.size(), " dimensions")));
+    machine_.Fail(absl::InvalidArgumentError(absl::StrCat(Print(MakeLoad(buffer, indices)), ": ",
+                                                          indices.size(), " indices for ",
+                                                          buffer->shape.size(), " dimensions")));
     return machine_.Make<Nowhere>();
   }
   if (buffer->layout.empty()) {

@@ -19,7 +19,8 @@ class ForCode final : public StmtCode {
     for (int64_t value = min_; value < end_; ++value) {
       *slot_ = value;
       body_->Run();
-      if (machine_.failed()) [[unlikely]] return;
+      if (machine_.failed()) [[unlikely]]
+        return;
     }
   }
 
@@ -37,7 +38,8 @@ class BlockCode final : public StmtCode {
   void Run() override {
     for (StmtCode* part : parts_) {
       part->Run();
-      if (machine_.failed()) [[unlikely]] return;
+      if (machine_.failed()) [[unlikely]]
+        return;
     }
   }
 
@@ -63,15 +65,22 @@ class StoreCode final : public StmtCode {
  public:
   StoreCode(Machine& machine, Memory* memory, int lanes, AddressCode* address, IntCode* predicate,
             Code* value, Write write)
-      : machine_(machine), memory_(memory), lanes_(lanes), address_(address),
-        predicate_(predicate), value_(value), write_(std::move(write)), at_(lanes),
+      : machine_(machine),
+        memory_(memory),
+        lanes_(lanes),
+        address_(address),
+        predicate_(predicate),
+        value_(value),
+        write_(std::move(write)),
+        at_(lanes),
         values_(lanes) {}
 
   void Run() override {
     if (lanes_ == 1 && !predicate_) {
       const Value value = value_->Run(0);
       const int64_t at = address_->Run(0);
-      if (!machine_.failed()) [[likely]] Put(at, value);
+      if (!machine_.failed()) [[likely]]
+        Put(at, value);
       return;
     }
     for (int lane = 0; lane < lanes_; ++lane) {
@@ -133,12 +142,17 @@ class EvaluateCode final : public StmtCode {
 class CopyCode final : public StmtCode {
  public:
   CopyCode(Machine& machine, const AsyncCopy& node, IntCode* to, IntCode* from)
-      : machine_(machine), node_(node), to_memory_(machine.MemoryOf(node.to.get())),
-        from_memory_(machine.MemoryOf(node.from.get())), to_(to), from_(from) {}
+      : machine_(machine),
+        node_(node),
+        to_memory_(machine.MemoryOf(node.to.get())),
+        from_memory_(machine.MemoryOf(node.from.get())),
+        to_(to),
+        from_(from) {}
 
   void Run() override {
     const int64_t to = to_->Run(0), from = from_->Run(0);
-    if (!Inside(*to_memory_, node_.to_index, to) || !Inside(*from_memory_, node_.from_index, from)) {
+    if (!Inside(*to_memory_, node_.to_index, to) ||
+        !Inside(*from_memory_, node_.from_index, from)) {
       return;
     }
     const Type type = node_.to->type;
@@ -163,10 +177,10 @@ class CopyCode final : public StmtCode {
  private:
   bool Inside(const Memory& memory, const Expr& index, int64_t at) {
     if (at >= 0 && at <= memory.count && node_.elements <= memory.count - at) return true;
-    machine_.Fail(absl::OutOfRangeError(absl::StrCat(
-        "async copy at ", memory.buffer->name, "[", Print(index), "]", machine_.ValuesOf({index}),
-        ": elements ", at, " and the next ", node_.elements, " are outside the ", memory.count,
-        " stored elements")));
+    machine_.Fail(absl::OutOfRangeError(
+        absl::StrCat("async copy at ", memory.buffer->name, "[", Print(index), "]",
+                     machine_.ValuesOf({index}), ": elements ", at, " and the next ",
+                     node_.elements, " are outside the ", memory.count, " stored elements")));
     return false;
   }
 
@@ -179,9 +193,9 @@ class CopyCode final : public StmtCode {
 template <typename Value, typename Code, typename Write>
 StmtCode* MakeStoreCode(Machine& machine, const Store& node, AddressCode* address,
                         IntCode* predicate, Code* value, Write write) {
-  return machine.Make<StoreCode<Value, Code, Write>>(
-      machine, machine.MemoryOf(node.buffer.get()), static_cast<int>(node.value.type().lanes),
-      address, predicate, value, std::move(write));
+  return machine.Make<StoreCode<Value, Code, Write>>(machine, machine.MemoryOf(node.buffer.get()),
+                                                     static_cast<int>(node.value.type().lanes),
+                                                     address, predicate, value, std::move(write));
 }
 
 }  // namespace
@@ -189,23 +203,29 @@ StmtCode* MakeStoreCode(Machine& machine, const Store& node, AddressCode* addres
 StmtCode* Compiler::Compile(const Stmt& s) {
   if (!s) return machine_.Make<Nothing>();
   switch (s->kind) {
-    case StmtKind::kFor: return CompileFor(*s.As<For>());
+    case StmtKind::kFor:
+      return CompileFor(*s.As<For>());
     case StmtKind::kBlock: {
       std::vector<StmtCode*> parts;
       for (const Stmt& part : s.As<Block>()->stmts) parts.push_back(Compile(part));
       return machine_.Make<BlockCode>(machine_, std::move(parts));
     }
-    case StmtKind::kStore: return CompileStore(*s.As<Store>());
+    case StmtKind::kStore:
+      return CompileStore(*s.As<Store>());
     case StmtKind::kIf: {
       const auto& node = *s.As<If>();
       IntCode* condition = CompileInt(node.condition);
       return machine_.Make<IfCode>(condition, Compile(node.then_body), Compile(node.else_body));
     }
-    case StmtKind::kAllocate: return CompileAllocate(*s.As<Allocate>());
-    case StmtKind::kEvaluate: return CompileEvaluate(*s.As<ir::Evaluate>());
-    case StmtKind::kAsyncCopy: return CompileAsyncCopy(*s.As<AsyncCopy>());
+    case StmtKind::kAllocate:
+      return CompileAllocate(*s.As<Allocate>());
+    case StmtKind::kEvaluate:
+      return CompileEvaluate(*s.As<ir::Evaluate>());
+    case StmtKind::kAsyncCopy:
+      return CompileAsyncCopy(*s.As<AsyncCopy>());
     case StmtKind::kBarrier:
-    case StmtKind::kAsyncWait: return machine_.Make<Nothing>();
+    case StmtKind::kAsyncWait:
+      return machine_.Make<Nothing>();
   }
   return machine_.Make<Nothing>();
 }
@@ -227,10 +247,9 @@ StmtCode* Compiler::CompileStore(const Store& node) {
                                  });
   }
   if (type.is_float()) {
-    return MakeStoreCode<double>(machine_, node, address, predicate, CompileFloat(node.value),
-                                 [type](std::byte* bytes, int64_t at, double value) {
-                                   WriteFloat(type, bytes, at, value);
-                                 });
+    return MakeStoreCode<double>(
+        machine_, node, address, predicate, CompileFloat(node.value),
+        [type](std::byte* bytes, int64_t at, double value) { WriteFloat(type, bytes, at, value); });
   }
   return MakeStoreCode<int64_t>(machine_, node, address, predicate, CompileInt(node.value),
                                 [type](std::byte* bytes, int64_t at, int64_t value) {

@@ -20,8 +20,8 @@ std::optional<Interval> MultiplyIntervals(const Interval& a, const Interval& b) 
 std::optional<Interval> DivideIntervals(const Interval& a, const Interval& b) {
   if (b.min <= 0 && b.max >= 0) return std::nullopt;
   if (a.min == INT64_MIN && b.min <= -1 && b.max >= -1) return std::nullopt;
-  const int64_t corners[] = {FloorDiv(a.min, b.min), FloorDiv(a.min, b.max),
-                             FloorDiv(a.max, b.min), FloorDiv(a.max, b.max)};
+  const int64_t corners[] = {FloorDiv(a.min, b.min), FloorDiv(a.min, b.max), FloorDiv(a.max, b.min),
+                             FloorDiv(a.max, b.max)};
   return Interval{*std::min_element(std::begin(corners), std::end(corners)),
                   *std::max_element(std::begin(corners), std::end(corners))};
 }
@@ -115,7 +115,8 @@ class Bounder {
 
   std::optional<Interval> BoundAtom(const Expr& e) {
     switch (e->kind) {
-      case ExprKind::kVar: return range_of_(e.As<Var>());
+      case ExprKind::kVar:
+        return range_of_(e.As<Var>());
       case ExprKind::kSelect: {
         const auto a = Bound(e.As<Select>()->if_true), b = Bound(e.As<Select>()->if_false);
         if (!a || !b) return std::nullopt;
@@ -131,8 +132,10 @@ class Bounder {
         return Interval{std::clamp(range->min, allowed.min, allowed.max),
                         std::clamp(range->max, allowed.min, allowed.max)};
       }
-      case ExprKind::kBinary: return BoundBinary(*e.As<Binary>());
-      default: return std::nullopt;
+      case ExprKind::kBinary:
+        return BoundBinary(*e.As<Binary>());
+      default:
+        return std::nullopt;
     }
   }
 
@@ -143,21 +146,26 @@ class Bounder {
     if (!a || !b) return std::nullopt;
     const bool constant = b->min == b->max;
     switch (node.op) {
-      case BinaryOp::kMul: return MultiplyIntervals(*a, *b);
-      case BinaryOp::kDiv: return DivideIntervals(*a, *b);
+      case BinaryOp::kMul:
+        return MultiplyIntervals(*a, *b);
+      case BinaryOp::kDiv:
+        return DivideIntervals(*a, *b);
       case BinaryOp::kMod:
         if (constant && b->min > 0) return ModuloInterval(*a, b->min);
         if (b->min > 0) return Interval{0, b->max - 1};
         return std::nullopt;
-      case BinaryOp::kMin: return MinIntervals(*a, *b);
-      case BinaryOp::kMax: return MaxIntervals(*a, *b);
+      case BinaryOp::kMin:
+        return MinIntervals(*a, *b);
+      case BinaryOp::kMax:
+        return MaxIntervals(*a, *b);
       case BinaryOp::kSatAdd:
       case BinaryOp::kSatSub: {
         const Type type = node.type.Element();
         if (type.bits == 64) return std::nullopt;
         const bool add = node.op == BinaryOp::kSatAdd;
-        return Interval{add ? SaturatingAdd(type, a->min, b->min) : SaturatingSub(type, a->min, b->max),
-                        add ? SaturatingAdd(type, a->max, b->max) : SaturatingSub(type, a->max, b->min)};
+        return Interval{
+            add ? SaturatingAdd(type, a->min, b->min) : SaturatingSub(type, a->min, b->max),
+            add ? SaturatingAdd(type, a->max, b->max) : SaturatingSub(type, a->max, b->min)};
       }
       case BinaryOp::kShiftLeft:
         if (!constant || b->min < 0 || b->min > 62) return std::nullopt;
@@ -168,7 +176,8 @@ class Bounder {
       case BinaryOp::kBitAnd:
         if (a->min < 0 || b->min < 0) return std::nullopt;
         return Interval{0, std::min(a->max, b->max)};
-      default: return std::nullopt;
+      default:
+        return std::nullopt;
     }
   }
 

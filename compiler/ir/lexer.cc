@@ -16,8 +16,8 @@ constexpr std::string_view kSigns = "()[]{},;:=<!+-*/%";
 }  // namespace
 
 void Lexer::SkipSpace() {
-  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' ||
-                                text_[at_] == '\r')) {
+  while (at_ < text_.size() &&
+         (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) {
     ++at_;
   }
 }
@@ -68,13 +68,15 @@ void Lexer::Advance() {
     TakeNumber();
   } else if (IsLetter(c)) {
     current_.kind = TokenKind::kName;
-    while (at_ < text_.size() && (IsLetter(text_[at_]) || IsDigit(text_[at_]) || text_[at_] == '.')) {
+    while (at_ < text_.size() &&
+           (IsLetter(text_[at_]) || IsDigit(text_[at_]) || text_[at_] == '.')) {
       ++at_;
     }
   } else {
     const std::string_view rest = text_.substr(at_);
-    const auto is_long = std::any_of(std::begin(kLongSigns), std::end(kLongSigns),
-                                     [&](std::string_view sign) { return rest.substr(0, 2) == sign; });
+    const auto is_long =
+        std::any_of(std::begin(kLongSigns), std::end(kLongSigns),
+                    [&](std::string_view sign) { return rest.substr(0, 2) == sign; });
     const bool known = is_long || kSigns.find(c) != std::string_view::npos;
     current_.kind = known ? TokenKind::kSign : TokenKind::kBad;
     at_ += is_long ? 2 : 1;

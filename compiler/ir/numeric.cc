@@ -39,7 +39,7 @@ uint16_t HalfBits(double value) {
     return sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24));
   }
   int exponent;
-  const double fraction = std::frexp(magnitude, &exponent);  // [0.5, 1)
+  const double fraction = std::frexp(magnitude, &exponent);                        // [0.5, 1)
   const auto mantissa = static_cast<uint32_t>(std::nearbyint(fraction * 2048.0));  // [1024, 2048]
   return sign | static_cast<uint16_t>((static_cast<uint32_t>(exponent + 13) << 10) + mantissa);
 }
@@ -63,7 +63,8 @@ uint16_t BFloatBits(double value) {
   if (std::isnan(value)) return sign | 0x7fc0;
   const double magnitude = std::fabs(value);
   if (std::isinf(magnitude)) return sign | 0x7f80;
-  if (magnitude < 0x1p-126) return sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p133));
+  if (magnitude < 0x1p-126)
+    return sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p133));
   int exponent;
   const double fraction = std::frexp(magnitude, &exponent);
   const auto mantissa = static_cast<uint32_t>(std::nearbyint(fraction * 256.0));  // [128, 256]
@@ -111,7 +112,8 @@ double IntegerToFloat(Type to, Type from, int64_t value) {
   double wide = IntegerToDouble(from, value);
   if (to.code == TypeCode::kBFloat && std::fabs(wide) >= 0x1p53) {
     const bool negative = from.code == TypeCode::kInt && value < 0;
-    uint64_t magnitude = negative ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value);
+    uint64_t magnitude =
+        negative ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value);
     magnitude = (magnitude & ~uint64_t{0xffff}) | ((magnitude & 0xffff) != 0 ? 0x8000 : 0);
     wide = static_cast<double>(magnitude) * (negative ? -1 : 1);
   }

@@ -43,10 +43,11 @@ bool Parser::Accept(std::string_view sign_or_name) {
 absl::Status Parser::Expect(std::string_view sign_or_name) {
   if (Accept(sign_or_name)) return absl::OkStatus();
   const TextToken& found = lexer_.current();
-  return lexer_.Error(absl::StrCat(
-      "expected \"", std::string(sign_or_name), "\", found ",
-      found.kind == TokenKind::kEnd ? "the end"
-                                    : absl::StrCat("\"", std::string(found.text.substr(0, 40)), "\"")));
+  return lexer_.Error(
+      absl::StrCat("expected \"", std::string(sign_or_name), "\", found ",
+                   found.kind == TokenKind::kEnd
+                       ? "the end"
+                       : absl::StrCat("\"", std::string(found.text.substr(0, 40)), "\"")));
 }
 
 absl::StatusOr<std::string> Parser::TakeName(std::string_view what) {
@@ -105,7 +106,8 @@ absl::StatusOr<Type> Parser::TakeType() {
   if (lexer_.current().kind != TokenKind::kName) return lexer_.Error("expected a type");
   const auto type = ParseType(lexer_.current().text);
   if (!type.ok()) {
-    return lexer_.Error(std::string(type.status().message().data(), type.status().message().size()));
+    return lexer_.Error(
+        std::string(type.status().message().data(), type.status().message().size()));
   }
   lexer_.Advance();
   return *type;

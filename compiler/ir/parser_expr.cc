@@ -18,17 +18,17 @@ struct InfixOp {
   int level;
 };
 constexpr InfixOp kInfix[] = {
-    {"||", BinaryOp::kOr, 0},  {"&&", BinaryOp::kAnd, 1}, {"==", BinaryOp::kEq, 2},
-    {"!=", BinaryOp::kNe, 2},  {"<=", BinaryOp::kLe, 2},  {"<", BinaryOp::kLt, 2},
-    {"+", BinaryOp::kAdd, 3},  {"-", BinaryOp::kSub, 3},  {"*", BinaryOp::kMul, 4},
-    {"/", BinaryOp::kDiv, 4},  {"%", BinaryOp::kMod, 4},
+    {"||", BinaryOp::kOr, 0}, {"&&", BinaryOp::kAnd, 1}, {"==", BinaryOp::kEq, 2},
+    {"!=", BinaryOp::kNe, 2}, {"<=", BinaryOp::kLe, 2},  {"<", BinaryOp::kLt, 2},
+    {"+", BinaryOp::kAdd, 3}, {"-", BinaryOp::kSub, 3},  {"*", BinaryOp::kMul, 4},
+    {"/", BinaryOp::kDiv, 4}, {"%", BinaryOp::kMod, 4},
 };
 constexpr int kCompareLevel = 2, kLevels = 5;
 
 constexpr BinaryOp kNamedOps[] = {
-    BinaryOp::kMin,       BinaryOp::kMax,        BinaryOp::kSatAdd, BinaryOp::kSatSub,
-    BinaryOp::kShiftLeft, BinaryOp::kShiftRight, BinaryOp::kBitAnd, BinaryOp::kBitOr,
-    BinaryOp::kBitXor,
+    BinaryOp::kMin,    BinaryOp::kMax,       BinaryOp::kSatAdd,
+    BinaryOp::kSatSub, BinaryOp::kShiftLeft, BinaryOp::kShiftRight,
+    BinaryOp::kBitAnd, BinaryOp::kBitOr,     BinaryOp::kBitXor,
 };
 
 std::optional<BinaryOp> NamedOp(std::string_view name) {
@@ -95,7 +95,8 @@ absl::StatusOr<Parser::Tree> Parser::ParseUnary() {
   LeaveNesting();
   if (!operand.ok()) return operand;
   if (!operand->expr.type().is_bool()) {
-    return lexer_.Error(absl::StrCat("! wants a truth value, not ", ToString(operand->expr.type())));
+    return lexer_.Error(
+        absl::StrCat("! wants a truth value, not ", ToString(operand->expr.type())));
   }
   return Grown(MakeNot(operand->expr), operand->height);
 }
@@ -122,7 +123,8 @@ absl::StatusOr<Parser::Tree> Parser::ParseNumber(bool negative) {
   const TextToken token = lexer_.current();
   const bool integer = token.kind == TokenKind::kInteger;
   const bool word = token.kind == TokenKind::kName && (token.text == "inf" || token.text == "nan");
-  if (!integer && !word && token.kind != TokenKind::kFloat) return lexer_.Error("expected a number");
+  if (!integer && !word && token.kind != TokenKind::kFloat)
+    return lexer_.Error("expected a number");
   const Lexer at_number = lexer_;
   lexer_.Advance();
   Type type = integer ? Index() : Float(32);
@@ -160,7 +162,8 @@ absl::StatusOr<Parser::Tree> Parser::ParseNumber(bool negative) {
     value = narrow;
   }
   if (result.ec != std::errc() || result.ptr != end) {
-    return at_number.Error(absl::StrCat("the number is malformed or out of range for ", ToString(type)));
+    return at_number.Error(
+        absl::StrCat("the number is malformed or out of range for ", ToString(type)));
   }
   return Tree{MakeFloat(type, negative ? -value : value)};
 }
@@ -185,7 +188,8 @@ absl::StatusOr<Parser::Tree> Parser::ParseNamed() {
   }
   if (lexer_.Is("[")) {
     TESSERA_ASSIGN_OR_RETURN(Access access, ParseAccess(name));
-    return Grown(MakeLoad(access.buffer, std::move(access.indices), access.predicate), access.height);
+    return Grown(MakeLoad(access.buffer, std::move(access.indices), access.predicate),
+                 access.height);
   }
   const auto it = scope_.vars.find(name);
   if (it == scope_.vars.end()) {
@@ -234,8 +238,8 @@ absl::StatusOr<Parser::Tree> Parser::ParseRamp() {
   TESSERA_ASSIGN_OR_RETURN(const int lanes, TakeLanes());
   TESSERA_RETURN_IF_ERROR(Expect(")"));
   if (!base.expr.type().is_integer() || base.expr.type().is_vector()) {
-    return lexer_.Error(absl::StrCat("a ramp starts at a scalar integer, not ",
-                                     ToString(base.expr.type())));
+    return lexer_.Error(
+        absl::StrCat("a ramp starts at a scalar integer, not ", ToString(base.expr.type())));
   }
   return Grown(MakeRamp(base.expr, stride, lanes), base.height);
 }
@@ -295,7 +299,8 @@ absl::StatusOr<Parser::Access> Parser::ParseAccess(const std::string& name) {
     if (!access.indices.empty()) TESSERA_RETURN_IF_ERROR(Expect(","));
     TESSERA_ASSIGN_OR_RETURN(const Tree index, ParseExpr());
     const Type type = index.expr.type();
-    if (!type.is_integer() || (type.is_vector() && access.lanes != 1 && access.lanes != type.lanes)) {
+    if (!type.is_integer() ||
+        (type.is_vector() && access.lanes != 1 && access.lanes != type.lanes)) {
       return lexer_.Error(absl::StrCat("an index of type ", ToString(type), " does not suit"));
     }
     if (type.is_vector()) access.lanes = type.lanes;

@@ -8,9 +8,12 @@ namespace {
 
 constexpr int64_t kMaxElements = int64_t{1} << 40;
 
-constexpr Scope kScopes[] = {Scope::kGlobal,           Scope::kWorkspace,
-                             Scope::kLocal,            Scope::kShared,
-                             Scope::kAcceleratorInput, Scope::kAcceleratorWeight,
+constexpr Scope kScopes[] = {Scope::kGlobal,
+                             Scope::kWorkspace,
+                             Scope::kLocal,
+                             Scope::kShared,
+                             Scope::kAcceleratorInput,
+                             Scope::kAcceleratorWeight,
                              Scope::kAcceleratorAccumulator};
 constexpr LoopKind kLoopKinds[] = {LoopKind::kSerial, LoopKind::kParallel, LoopKind::kVectorized,
                                    LoopKind::kUnrolled, LoopKind::kThread};
@@ -82,7 +85,8 @@ absl::StatusOr<Buffer> Parser::ParseBuffer() {
   while (!lexer_.Is("]")) {
     if (!buffer->shape.empty()) TESSERA_RETURN_IF_ERROR(Expect(","));
     TESSERA_ASSIGN_OR_RETURN(const int64_t extent, TakeInteger("an extent"));
-    if (extent < 1 || buffer->shape.size() >= 32 || (elements = BoundedProduct(elements, extent)) < 0) {
+    if (extent < 1 || buffer->shape.size() >= 32 ||
+        (elements = BoundedProduct(elements, extent)) < 0) {
       return lexer_.Error(absl::StrCat(
           "extent ", extent, ": extents are positive, at most 32, and hold at most 2^40 elements"));
     }
@@ -101,7 +105,8 @@ absl::StatusOr<Buffer> Parser::ParseBuffer() {
     TESSERA_RETURN_IF_ERROR(Expect("("));
     TESSERA_ASSIGN_OR_RETURN(const int64_t axis, TakeInteger("an axis"));
     if (axis < 0 || axis >= static_cast<int64_t>(buffer->shape.size())) {
-      return lexer_.Error(absl::StrCat("blocked axis ", axis, " of ", buffer->shape.size(), " axes"));
+      return lexer_.Error(
+          absl::StrCat("blocked axis ", axis, " of ", buffer->shape.size(), " axes"));
     }
     buffer->block_axis = static_cast<int>(axis);
     TESSERA_RETURN_IF_ERROR(Expect(")"));
@@ -218,7 +223,8 @@ absl::StatusOr<Stmt> Parser::ParseIf() {
 absl::StatusOr<Stmt> Parser::ParseAllocate() {
   TESSERA_ASSIGN_OR_RETURN(const Buffer buffer, ParseBuffer());
   if (buffer->scope == Scope::kGlobal) {
-    return lexer_.Error(absl::StrCat("allocate ", buffer->name, ": needs a scope other than global"));
+    return lexer_.Error(
+        absl::StrCat("allocate ", buffer->name, ": needs a scope other than global"));
   }
   scope_.buffers[buffer->name] = buffer;
   auto body = ParseBody();
@@ -237,7 +243,8 @@ absl::StatusOr<Stmt> Parser::ParseStore(bool streaming) {
     return lexer_.Error(absl::StrCat("a value of type ", ToString(value.expr.type()),
                                      " is stored where ", ToString(wanted), " is wanted"));
   }
-  return MakeStore(access.buffer, std::move(access.indices), value.expr, access.predicate, streaming);
+  return MakeStore(access.buffer, std::move(access.indices), value.expr, access.predicate,
+                   streaming);
 }
 
 absl::StatusOr<Stmt> Parser::ParseAsyncCopy() {
@@ -256,8 +263,9 @@ absl::StatusOr<Stmt> Parser::ParseAsyncCopy() {
   TESSERA_ASSIGN_OR_RETURN(const int64_t elements, TakeInteger("a number of elements"));
   TESSERA_RETURN_IF_ERROR(Expect(")"));
   if (elements < 0 || ends[0].buffer->type != ends[1].buffer->type || !IsPlainName(token_name)) {
-    return lexer_.Error("an asynchronous copy wants a plain token name, buffers of one type and a "
-                        "number of elements that is not negative");
+    return lexer_.Error(
+        "an asynchronous copy wants a plain token name, buffers of one type and a "
+        "number of elements that is not negative");
   }
   const VarRef token = MakeVar(token_name, Token());
   tokens_[token_name] = token;
@@ -271,8 +279,8 @@ absl::StatusOr<Stmt> Parser::ParseAsyncWait() {
   TESSERA_RETURN_IF_ERROR(Expect(")"));
   const auto it = tokens_.find(name);
   if (it == tokens_.end()) {
-    return lexer_.Error(absl::StrCat("no asynchronous copy before makes token \"",
-                                     name.substr(0, 60), "\""));
+    return lexer_.Error(
+        absl::StrCat("no asynchronous copy before makes token \"", name.substr(0, 60), "\""));
   }
   return MakeAsyncWait(it->second);
 }

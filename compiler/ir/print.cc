@@ -13,22 +13,36 @@ namespace tessera::ir {
 namespace {
 
 // Binding strength, weakest first; the parser climbs the same ladder.
-enum Precedence { kLowest = 0, kOrLevel, kAndLevel, kCompareLevel, kSumLevel, kProductLevel, kUnaryLevel };
+enum Precedence {
+  kLowest = 0,
+  kOrLevel,
+  kAndLevel,
+  kCompareLevel,
+  kSumLevel,
+  kProductLevel,
+  kUnaryLevel
+};
 
 int PrecedenceOf(BinaryOp op) {
   switch (op) {
-    case BinaryOp::kOr: return kOrLevel;
-    case BinaryOp::kAnd: return kAndLevel;
+    case BinaryOp::kOr:
+      return kOrLevel;
+    case BinaryOp::kAnd:
+      return kAndLevel;
     case BinaryOp::kEq:
     case BinaryOp::kNe:
     case BinaryOp::kLt:
-    case BinaryOp::kLe: return kCompareLevel;
+    case BinaryOp::kLe:
+      return kCompareLevel;
     case BinaryOp::kAdd:
-    case BinaryOp::kSub: return kSumLevel;
+    case BinaryOp::kSub:
+      return kSumLevel;
     case BinaryOp::kMul:
     case BinaryOp::kDiv:
-    case BinaryOp::kMod: return kProductLevel;
-    default: return kLowest;  // written as a call
+    case BinaryOp::kMod:
+      return kProductLevel;
+    default:
+      return kLowest;  // written as a call
   }
 }
 
@@ -57,10 +71,9 @@ std::string FloatText(const FloatImm& imm) {
     text = imm.value < 0 ? "-inf" : "inf";
   } else {
     char digits[64];
-    const auto end = imm.type.bits == 64
-                         ? std::to_chars(digits, digits + sizeof(digits), imm.value)
-                         : std::to_chars(digits, digits + sizeof(digits),
-                                         static_cast<float>(imm.value));
+    const auto end = imm.type.bits == 64 ? std::to_chars(digits, digits + sizeof(digits), imm.value)
+                                         : std::to_chars(digits, digits + sizeof(digits),
+                                                         static_cast<float>(imm.value));
     text.assign(digits, end.ptr);
     if (text.find_first_of(".e") == std::string::npos) text += ".0";
   }
@@ -74,10 +87,16 @@ class Printer {
 
   void Print(const Expr& e, int parent = kLowest) {
     switch (e->kind) {
-      case ExprKind::kIntImm: return PrintInt(*e.As<IntImm>());
-      case ExprKind::kFloatImm: Put(FloatText(*e.As<FloatImm>())); return;
-      case ExprKind::kVar: Put(Name(e.As<Var>(), e.As<Var>()->name)); return;
-      case ExprKind::kBinary: return PrintBinary(*e.As<Binary>(), parent);
+      case ExprKind::kIntImm:
+        return PrintInt(*e.As<IntImm>());
+      case ExprKind::kFloatImm:
+        Put(FloatText(*e.As<FloatImm>()));
+        return;
+      case ExprKind::kVar:
+        Put(Name(e.As<Var>(), e.As<Var>()->name));
+        return;
+      case ExprKind::kBinary:
+        return PrintBinary(*e.As<Binary>(), parent);
       case ExprKind::kNot:
         Put("!");
         return Print(e.As<Not>()->a, kUnaryLevel);
@@ -109,14 +128,16 @@ class Printer {
         Print(node.value);
         return Put(absl::StrCat(", ", static_cast<int>(node.type.lanes), ")"));
       }
-      case ExprKind::kCall: return PrintCallNode(*e.As<Call>());
+      case ExprKind::kCall:
+        return PrintCallNode(*e.As<Call>());
     }
   }
 
   void Print(const Stmt& s) {
     if (!s) return;
     switch (s->kind) {
-      case StmtKind::kFor: return PrintFor(*s.As<For>());
+      case StmtKind::kFor:
+        return PrintFor(*s.As<For>());
       case StmtKind::kBlock:
         for (const Stmt& part : s.As<Block>()->stmts) Print(part);
         return;

@@ -35,24 +35,29 @@ Expr TrivialIdentity(BinaryOp op, const Expr& a, const Expr& b) {
       if (integer && IsConst(b, 0)) return a;
       if (integer && IsConst(a, 0)) return b;
       return {};
-    case BinaryOp::kSub: return (integer && IsConst(b, 0)) || IsPositiveZero(b) ? a : Expr();
+    case BinaryOp::kSub:
+      return (integer && IsConst(b, 0)) || IsPositiveZero(b) ? a : Expr();
     case BinaryOp::kMul:
       if (IsConst(b, 1)) return a;
       if (IsConst(a, 1)) return b;
       if (integer && IsConst(b, 0)) return b;
       if (integer && IsConst(a, 0)) return a;
       return {};
-    case BinaryOp::kDiv: return IsConst(b, 1) ? a : Expr();
-    case BinaryOp::kMod: return IsConst(b, 1) ? Zero(a.type()) : Expr();
+    case BinaryOp::kDiv:
+      return IsConst(b, 1) ? a : Expr();
+    case BinaryOp::kMod:
+      return IsConst(b, 1) ? Zero(a.type()) : Expr();
     case BinaryOp::kMin:
-    case BinaryOp::kMax: return SameTree(a, b) ? a : Expr();
+    case BinaryOp::kMax:
+      return SameTree(a, b) ? a : Expr();
     case BinaryOp::kEq:
     case BinaryOp::kLe:
       return integer && SameTree(a, b) ? Truth(Bool().WithLanes(a.type().lanes), true) : Expr();
     case BinaryOp::kNe:
     case BinaryOp::kLt:
       return integer && SameTree(a, b) ? Truth(Bool().WithLanes(a.type().lanes), false) : Expr();
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -76,18 +81,25 @@ __int128 FloorDivideWide(__int128 a, int64_t b) {
 Expr Rewriter::Rewrite(const Expr& e) {
   switch (e->kind) {
     case ExprKind::kIntImm:
-    case ExprKind::kFloatImm: return e;
+    case ExprKind::kFloatImm:
+      return e;
     case ExprKind::kVar: {
       if (!e.type().is_integer()) return e;
       const std::optional<Interval> range = known_.RangeOf(e.As<Var>());
       return range && range->min == range->max ? MakeInt(e.type(), range->min) : e;
     }
-    case ExprKind::kBinary: return RewriteBinary(e, *e.As<Binary>());
-    case ExprKind::kNot: return RewriteNot(e, *e.As<Not>());
-    case ExprKind::kSelect: return RewriteSelect(e, *e.As<Select>());
-    case ExprKind::kCast: return RewriteCast(e, *e.As<Cast>());
-    case ExprKind::kLoad: return RewriteLoad(e, *e.As<Load>());
-    case ExprKind::kCall: return RewriteCall(e, *e.As<Call>());
+    case ExprKind::kBinary:
+      return RewriteBinary(e, *e.As<Binary>());
+    case ExprKind::kNot:
+      return RewriteNot(e, *e.As<Not>());
+    case ExprKind::kSelect:
+      return RewriteSelect(e, *e.As<Select>());
+    case ExprKind::kCast:
+      return RewriteCast(e, *e.As<Cast>());
+    case ExprKind::kLoad:
+      return RewriteLoad(e, *e.As<Load>());
+    case ExprKind::kCall:
+      return RewriteCall(e, *e.As<Call>());
     case ExprKind::kRamp: {
       const auto& node = *e.As<Ramp>();
       if (IsIndex(e.type())) return KeepIfSame(Build(ToAffine(e)), e);
@@ -161,8 +173,8 @@ Expr Rewriter::RewriteCompare(BinaryOp op, const Expr& a, const Expr& b) {
   for (Affine::Term& term : difference.terms) term.coefficient /= common;
   difference.lane_stride /= common;
   difference.Sort(Ordinals());
-  const bool negative = difference.terms.empty() ? difference.lane_stride < 0
-                                                 : difference.terms[0].coefficient < 0;
+  const bool negative =
+      difference.terms.empty() ? difference.lane_stride < 0 : difference.terms[0].coefficient < 0;
   if (negative) difference.Scale(-1);
   if (!known_.RangeOf(difference)) return MakeBinaryOfAny(op, Build(left), Build(right));
   const auto compare = [&](BinaryOp with, bool constant_first, __int128 value) {
@@ -242,15 +254,18 @@ Expr Rewriter::RewriteNegation(const Expr& a) {
   const auto* node = a.As<Binary>();
   if (!node || !node->a.type().is_integer()) return MakeNot(a);
   switch (node->op) {
-    case BinaryOp::kEq: return MakeBinary(BinaryOp::kNe, node->a, node->b);
-    case BinaryOp::kNe: return MakeBinary(BinaryOp::kEq, node->a, node->b);
+    case BinaryOp::kEq:
+      return MakeBinary(BinaryOp::kNe, node->a, node->b);
+    case BinaryOp::kNe:
+      return MakeBinary(BinaryOp::kEq, node->a, node->b);
     case BinaryOp::kLt:
       return IsIndex(node->a.type()) ? RewriteCompare(BinaryOp::kLe, node->b, node->a)
                                      : Le(node->b, node->a);
     case BinaryOp::kLe:
       return IsIndex(node->a.type()) ? RewriteCompare(BinaryOp::kLt, node->b, node->a)
                                      : Lt(node->b, node->a);
-    default: return MakeNot(a);
+    default:
+      return MakeNot(a);
   }
 }
 

@@ -84,22 +84,27 @@ void Rewriter::Accumulate(const Expr& e, int64_t scale, Affine& out) {
       }
       return;
     }
-    case ExprKind::kBroadcast: return Accumulate(e.As<Broadcast>()->value, scale, out);
+    case ExprKind::kBroadcast:
+      return Accumulate(e.As<Broadcast>()->value, scale, out);
     case ExprKind::kRamp: {
       const auto& ramp = *e.As<Ramp>();
       out.lane_stride = WrappingAdd(out.lane_stride, WrappingMul(scale, ramp.stride));
       return Accumulate(ramp.base, scale, out);
     }
-    case ExprKind::kBinary: return AccumulateBinary(*e.As<Binary>(), scale, out);
-    default: return AccumulateNormal(Rewrite(e), scale, out);
+    case ExprKind::kBinary:
+      return AccumulateBinary(*e.As<Binary>(), scale, out);
+    default:
+      return AccumulateNormal(Rewrite(e), scale, out);
   }
 }
 
 void Rewriter::AccumulateNormal(const Expr& e, int64_t scale, Affine& out) {
   switch (e->kind) {
     case ExprKind::kIntImm:
-    case ExprKind::kVar: return Accumulate(e, scale, out);
-    case ExprKind::kBroadcast: return AccumulateNormal(e.As<Broadcast>()->value, scale, out);
+    case ExprKind::kVar:
+      return Accumulate(e, scale, out);
+    case ExprKind::kBroadcast:
+      return AccumulateNormal(e.As<Broadcast>()->value, scale, out);
     case ExprKind::kRamp: {
       const auto& ramp = *e.As<Ramp>();
       out.lane_stride = WrappingAdd(out.lane_stride, WrappingMul(scale, ramp.stride));
@@ -110,14 +115,16 @@ void Rewriter::AccumulateNormal(const Expr& e, int64_t scale, Affine& out) {
       const int64_t* factor = AsConstInt(node.b);
       if (node.op == BinaryOp::kAdd || node.op == BinaryOp::kSub) {
         AccumulateNormal(node.a, scale, out);
-        return AccumulateNormal(node.b, node.op == BinaryOp::kAdd ? scale : WrappingSub(0, scale), out);
+        return AccumulateNormal(node.b, node.op == BinaryOp::kAdd ? scale : WrappingSub(0, scale),
+                                out);
       }
       if (node.op == BinaryOp::kMul && factor) {
         return AccumulateNormal(node.a, WrappingMul(scale, *factor), out);
       }
       return AddAtom(e, scale, out);
     }
-    default: return AddAtom(e, scale, out);
+    default:
+      return AddAtom(e, scale, out);
   }
 }
 
@@ -129,10 +136,13 @@ void Rewriter::AccumulateBinary(const Binary& node, int64_t scale, Affine& out) 
     case BinaryOp::kSub:
       Accumulate(node.a, scale, out);
       return Accumulate(node.b, WrappingSub(0, scale), out);
-    case BinaryOp::kMul: return AccumulateProduct(node, scale, out);
+    case BinaryOp::kMul:
+      return AccumulateProduct(node, scale, out);
     case BinaryOp::kMin:
-    case BinaryOp::kMax: return AccumulateMinMax(node, scale, out);
-    default: break;
+    case BinaryOp::kMax:
+      return AccumulateMinMax(node, scale, out);
+    default:
+      break;
   }
   const Expr b = Rewrite(node.b);
   if (const int64_t* constant = AsConstInt(b)) {
@@ -151,7 +161,8 @@ void Rewriter::AccumulateBinary(const Binary& node, int64_t scale, Affine& out) 
       case BinaryOp::kBitAnd:
         if (c == INT64_MAX || !IsPowerOfTwo(c + 1)) break;
         return out.AddScaled(Divide(ToAffine(node.a), c + 1, true), scale);
-      default: break;
+      default:
+        break;
     }
   }
   const Expr whole = MakeUniformBinary(node.op, Rewrite(node.a), b);
@@ -174,8 +185,7 @@ void Rewriter::AccumulateProduct(const Binary& node, int64_t scale, Affine& out)
   Expr y = uniform ? BuildScalarIfUniform(b) : Build(b);
   if (CompareExprs(x, y, Ordinals()) > 0) std::swap(x, y);
   const auto x_range = known_.RangeOf(a), y_range = known_.RangeOf(b);
-  out.Add(x * y, scale,
-          x_range && y_range ? MultiplyIntervals(*x_range, *y_range) : std::nullopt);
+  out.Add(x * y, scale, x_range && y_range ? MultiplyIntervals(*x_range, *y_range) : std::nullopt);
 }
 
 void Rewriter::AccumulateMinMax(const Binary& node, int64_t scale, Affine& out) {
@@ -306,8 +316,7 @@ Affine Rewriter::DivideRemainder(Affine x, int64_t divisor, bool modulo) {
       through.constant = WrappingAdd(through.constant, x.constant * inner->divisor);
       if (known_.RangeOf(through)) return Divide(std::move(through), product, false);
     }
-    if (inner && inner->op == BinaryOp::kMod && x.constant == 0 &&
-        inner->divisor % divisor == 0) {
+    if (inner && inner->op == BinaryOp::kMod && x.constant == 0 && inner->divisor % divisor == 0) {
       // (y % m) / c is (y / c) % (m / c).
       Affine through = ToAffineNormal(*inner->dividend);
       through.lanes = x.lanes;

@@ -12,10 +12,14 @@ class StmtSimplifier {
   Stmt Simplify(const Stmt& s) {
     if (!s) return s;
     switch (s->kind) {
-      case StmtKind::kFor: return SimplifyFor(s, *s.As<For>());
-      case StmtKind::kBlock: return SimplifyBlock(s, *s.As<Block>());
-      case StmtKind::kStore: return SimplifyStore(s, *s.As<Store>());
-      case StmtKind::kIf: return SimplifyIf(s, *s.As<If>());
+      case StmtKind::kFor:
+        return SimplifyFor(s, *s.As<For>());
+      case StmtKind::kBlock:
+        return SimplifyBlock(s, *s.As<Block>());
+      case StmtKind::kStore:
+        return SimplifyStore(s, *s.As<Store>());
+      case StmtKind::kIf:
+        return SimplifyIf(s, *s.As<If>());
       case StmtKind::kAllocate: {
         const auto& node = *s.As<Allocate>();
         Stmt body = Simplify(node.body);
@@ -34,7 +38,8 @@ class StmtSimplifier {
         return MakeAsyncCopy(node.to, to, node.from, from, node.elements, node.token);
       }
       case StmtKind::kBarrier:
-      case StmtKind::kAsyncWait: return s;
+      case StmtKind::kAsyncWait:
+        return s;
     }
     return s;
   }
@@ -135,7 +140,8 @@ bool CollectLinear(const Expr& e, int64_t scale, LinearForm& form) {
   const auto* node = e.As<Binary>();
   if (!node) return false;
   switch (node->op) {
-    case BinaryOp::kAdd: return CollectLinear(node->a, scale, form) && CollectLinear(node->b, scale, form);
+    case BinaryOp::kAdd:
+      return CollectLinear(node->a, scale, form) && CollectLinear(node->b, scale, form);
     case BinaryOp::kSub:
       return scale != INT64_MIN && CollectLinear(node->a, scale, form) &&
              CollectLinear(node->b, -scale, form);
@@ -146,7 +152,8 @@ bool CollectLinear(const Expr& e, int64_t scale, LinearForm& form) {
       return factor && !__builtin_mul_overflow(scale, *factor, &product) &&
              CollectLinear(right ? node->a : node->b, product, form);
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 

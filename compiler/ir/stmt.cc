@@ -92,25 +92,38 @@ Stmt MakeAsyncWait(VarRef token) {
 
 std::string_view ToString(LoopKind kind) {
   switch (kind) {
-    case LoopKind::kSerial: return "serial";
-    case LoopKind::kParallel: return "parallel";
-    case LoopKind::kVectorized: return "vectorized";
-    case LoopKind::kUnrolled: return "unrolled";
-    case LoopKind::kThread: return "thread";
+    case LoopKind::kSerial:
+      return "serial";
+    case LoopKind::kParallel:
+      return "parallel";
+    case LoopKind::kVectorized:
+      return "vectorized";
+    case LoopKind::kUnrolled:
+      return "unrolled";
+    case LoopKind::kThread:
+      return "thread";
   }
   return "?";
 }
 
 std::string_view ToString(ThreadAxis axis) {
   switch (axis) {
-    case ThreadAxis::kNone: return "none";
-    case ThreadAxis::kBlockX: return "block.x";
-    case ThreadAxis::kBlockY: return "block.y";
-    case ThreadAxis::kBlockZ: return "block.z";
-    case ThreadAxis::kThreadX: return "thread.x";
-    case ThreadAxis::kThreadY: return "thread.y";
-    case ThreadAxis::kThreadZ: return "thread.z";
-    case ThreadAxis::kVirtual: return "virtual";
+    case ThreadAxis::kNone:
+      return "none";
+    case ThreadAxis::kBlockX:
+      return "block.x";
+    case ThreadAxis::kBlockY:
+      return "block.y";
+    case ThreadAxis::kBlockZ:
+      return "block.z";
+    case ThreadAxis::kThreadX:
+      return "thread.x";
+    case ThreadAxis::kThreadY:
+      return "thread.y";
+    case ThreadAxis::kThreadZ:
+      return "thread.z";
+    case ThreadAxis::kVirtual:
+      return "virtual";
   }
   return "?";
 }

@@ -57,16 +57,19 @@ class Matcher {
     if (!a || !b) return !a && !b;
     if (a->kind != b->kind || a.type() != b.type()) return false;
     switch (a->kind) {
-      case ExprKind::kIntImm: return a.As<IntImm>()->value == b.As<IntImm>()->value;
+      case ExprKind::kIntImm:
+        return a.As<IntImm>()->value == b.As<IntImm>()->value;
       case ExprKind::kFloatImm:
         return std::bit_cast<uint64_t>(a.As<FloatImm>()->value) ==
                std::bit_cast<uint64_t>(b.As<FloatImm>()->value);
-      case ExprKind::kVar: return Use(a.As<Var>(), b.As<Var>());
+      case ExprKind::kVar:
+        return Use(a.As<Var>(), b.As<Var>());
       case ExprKind::kBinary: {
         const auto &x = *a.As<Binary>(), &y = *b.As<Binary>();
         return x.op == y.op && Match(x.a, y.a) && Match(x.b, y.b);
       }
-      case ExprKind::kNot: return Match(a.As<Not>()->a, b.As<Not>()->a);
+      case ExprKind::kNot:
+        return Match(a.As<Not>()->a, b.As<Not>()->a);
       case ExprKind::kSelect: {
         const auto &x = *a.As<Select>(), &y = *b.As<Select>();
         return Match(x.condition, y.condition) && Match(x.if_true, y.if_true) &&
@@ -85,7 +88,8 @@ class Matcher {
         const auto &x = *a.As<Ramp>(), &y = *b.As<Ramp>();
         return x.stride == y.stride && Match(x.base, y.base);
       }
-      case ExprKind::kBroadcast: return Match(a.As<Broadcast>()->value, b.As<Broadcast>()->value);
+      case ExprKind::kBroadcast:
+        return Match(a.As<Broadcast>()->value, b.As<Broadcast>()->value);
       case ExprKind::kCall: {
         const auto &x = *a.As<Call>(), &y = *b.As<Call>();
         return x.name == y.name && MatchAll(x.args, y.args);
@@ -127,8 +131,10 @@ class Matcher {
         const auto &x = *a.As<Allocate>(), &y = *b.As<Allocate>();
         return Bind(x.buffer.get(), y.buffer.get()) && Match(x.body, y.body);
       }
-      case StmtKind::kEvaluate: return Match(a.As<Evaluate>()->value, b.As<Evaluate>()->value);
-      case StmtKind::kBarrier: return a.As<Barrier>()->scope == b.As<Barrier>()->scope;
+      case StmtKind::kEvaluate:
+        return Match(a.As<Evaluate>()->value, b.As<Evaluate>()->value);
+      case StmtKind::kBarrier:
+        return a.As<Barrier>()->scope == b.As<Barrier>()->scope;
       case StmtKind::kAsyncCopy: {
         const auto &x = *a.As<AsyncCopy>(), &y = *b.As<AsyncCopy>();
         return Bind(x.token.get(), y.token.get()) && x.elements == y.elements &&

@@ -33,8 +33,7 @@ class Hasher {
     Add(buffer->shape.size());
     for (int64_t extent : buffer->shape) Add(static_cast<uint64_t>(extent));
     Add(static_cast<uint64_t>(buffer->scope) << 8 | static_cast<uint64_t>(buffer->policy));
-    Add(static_cast<uint64_t>(
-        buffer->policy == LayoutPolicy::kBlocked ? buffer->block_axis : -1));
+    Add(static_cast<uint64_t>(buffer->policy == LayoutPolicy::kBlocked ? buffer->block_axis : -1));
     Add(buffer->layout.size());
     for (const LayoutDim& dim : buffer->layout) {
       Add(static_cast<uint64_t>(dim.axis));
@@ -64,14 +63,16 @@ class Hasher {
       case ExprKind::kFloatImm:
         Add(e->type);
         return Add(std::bit_cast<uint64_t>(e.As<FloatImm>()->value));
-      case ExprKind::kVar: return Use(e.As<Var>());
+      case ExprKind::kVar:
+        return Use(e.As<Var>());
       case ExprKind::kBinary: {
         const auto& node = *e.As<Binary>();
         Add(static_cast<uint64_t>(node.op));
         Hash(node.a);
         return Hash(node.b);
       }
-      case ExprKind::kNot: return Hash(e.As<Not>()->a);
+      case ExprKind::kNot:
+        return Hash(e.As<Not>()->a);
       case ExprKind::kSelect: {
         const auto& node = *e.As<Select>();
         Hash(node.condition);
@@ -150,8 +151,10 @@ class Hasher {
         Bind(node.buffer.get());
         return Hash(node.body);
       }
-      case StmtKind::kEvaluate: return Hash(s.As<Evaluate>()->value);
-      case StmtKind::kBarrier: return Add(static_cast<uint64_t>(s.As<Barrier>()->scope));
+      case StmtKind::kEvaluate:
+        return Hash(s.As<Evaluate>()->value);
+      case StmtKind::kBarrier:
+        return Add(static_cast<uint64_t>(s.As<Barrier>()->scope));
       case StmtKind::kAsyncCopy: {
         const auto& node = *s.As<AsyncCopy>();
         Bind(node.token.get());
@@ -161,7 +164,8 @@ class Hasher {
         Hash(node.from_index);
         return Add(static_cast<uint64_t>(node.elements));
       }
-      case StmtKind::kAsyncWait: return Use(s.As<AsyncWait>()->token.get());
+      case StmtKind::kAsyncWait:
+        return Use(s.As<AsyncWait>()->token.get());
     }
   }
 

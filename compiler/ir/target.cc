@@ -91,8 +91,8 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   constexpr int64_t kMaxBytes = int64_t{1} << 40;
   if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kMaxBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "target: \"", part, "\" is not KEY=NUMBER with a number from 1 to 2^40"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("target: \"", part, "\" is not KEY=NUMBER with a number from 1 to 2^40"));
   }
   if (key == "l1") {
     target.l1_bytes = value;
@@ -105,8 +105,8 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
     }
     target.max_threads = static_cast<int>(value);
   } else {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "target: limit \"", key, "\" is unknown; known: l1, l2, threads"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("target: limit \"", key, "\" is unknown; known: l1, l2, threads"));
   }
   return absl::OkStatus();
 }
@@ -125,8 +125,7 @@ std::string ToString(const Target& target) {
 }
 
 absl::StatusOr<Target> ParseTarget(std::string_view text) {
-  const std::vector<std::string> parts =
-      absl::StrSplit(std::string(text), ' ', absl::SkipEmpty());
+  const std::vector<std::string> parts = absl::StrSplit(std::string(text), ' ', absl::SkipEmpty());
   if (parts.empty()) {
     return absl::InvalidArgumentError("target is empty; write for example x86/avx2 threads=2");
   }
@@ -139,19 +138,17 @@ absl::StatusOr<Target> ParseTarget(std::string_view text) {
     if (candidate.name == head.first) info = &candidate;
   }
   if (info == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat("target kind \"", head.first,
-                                                   "\" is unknown; known: ",
-                                                   absl::StrJoin(names, ", ")));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "target kind \"", head.first, "\" is unknown; known: ", absl::StrJoin(names, ", ")));
   }
   Target target;
   target.kind = info->kind;
   const std::vector<std::string> features = absl::StrSplit(head.second, ',', absl::SkipEmpty());
   for (const std::string& feature : features) {
     if (std::find(info->features.begin(), info->features.end(), feature) == info->features.end()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "target: ", info->name, " feature \"", feature,
-          "\" is unknown; known: ",
-          info->features.empty() ? "none" : absl::StrJoin(info->features, ", ")));
+      return absl::InvalidArgumentError(
+          absl::StrCat("target: ", info->name, " feature \"", feature, "\" is unknown; known: ",
+                       info->features.empty() ? "none" : absl::StrJoin(info->features, ", ")));
     }
     target.features.push_back(feature);
   }
@@ -162,8 +159,8 @@ absl::StatusOr<Target> ParseTarget(std::string_view text) {
 
 absl::StatusOr<Target> X86Target(std::string_view isa) {
   if (isa != "sse4.2" && isa != "avx2" && isa != "avx512") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "x86 ISA \"", std::string(isa), "\" is unknown; known: sse4.2, avx2, avx512"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("x86 ISA \"", std::string(isa), "\" is unknown; known: sse4.2, avx2, avx512"));
   }
   return ParseTarget(absl::StrCat("x86/", std::string(isa)));
 }

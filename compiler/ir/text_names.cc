@@ -9,11 +9,11 @@ constexpr size_t kMaxName = 200;
 
 // Sorted.
 constexpr std::string_view kReserved[] = {
-    "allocate", "async_copy", "async_wait", "barrier", "bit_and",     "bit_or",      "bit_xor",
-    "broadcast", "call",      "cast",       "cast_sat", "else",       "eval",        "false",
-    "for",      "if",         "in",         "inf",     "max",         "min",         "nan",
-    "program",  "ramp",       "sat_add",    "sat_sub", "select",      "shift_left",  "shift_right",
-    "stream",   "true",
+    "allocate", "async_copy", "async_wait", "barrier",     "bit_and",  "bit_or",
+    "bit_xor",  "broadcast",  "call",       "cast",        "cast_sat", "else",
+    "eval",     "false",      "for",        "if",          "in",       "inf",
+    "max",      "min",        "nan",        "program",     "ramp",     "sat_add",
+    "sat_sub",  "select",     "shift_left", "shift_right", "stream",   "true",
 };
 static_assert(std::is_sorted(std::begin(kReserved), std::end(kReserved)));
 

@@ -16,20 +16,28 @@ bool ValidBits(TypeCode code, int bits) {
     case TypeCode::kUInt:
       return bits == 1 || bits == 2 || bits == 4 || bits == 8 || bits == 16 || bits == 32 ||
              bits == 64;
-    case TypeCode::kFloat: return bits == 16 || bits == 32 || bits == 64;
-    case TypeCode::kBFloat: return bits == 16;
-    case TypeCode::kToken: return bits == 0;
+    case TypeCode::kFloat:
+      return bits == 16 || bits == 32 || bits == 64;
+    case TypeCode::kBFloat:
+      return bits == 16;
+    case TypeCode::kToken:
+      return bits == 0;
   }
   return false;
 }
 
 std::string_view Prefix(TypeCode code) {
   switch (code) {
-    case TypeCode::kInt: return "i";
-    case TypeCode::kUInt: return "u";
-    case TypeCode::kFloat: return "f";
-    case TypeCode::kBFloat: return "bf";
-    case TypeCode::kToken: return "token";
+    case TypeCode::kInt:
+      return "i";
+    case TypeCode::kUInt:
+      return "u";
+    case TypeCode::kFloat:
+      return "f";
+    case TypeCode::kBFloat:
+      return "bf";
+    case TypeCode::kToken:
+      return "token";
   }
   return "?";
 }
@@ -57,7 +65,8 @@ absl::StatusOr<Type> ParseType(std::string_view text) {
     return absl::InvalidArgumentError(absl::StrCat(
         "type \"", std::string(text.substr(0, 40)),
         "\" is unknown; known: i and u of 1, 2, 4, 8, 16, 32, 64 bits, f16, f32, f64, bf16, "
-        "token, and vectors of them such as f32x16 (2 to ", kMaxLanes, " lanes)"));
+        "token, and vectors of them such as f32x16 (2 to ",
+        kMaxLanes, " lanes)"));
   };
   if (text == "token") return Token();
   std::string_view rest = text;

@@ -55,12 +55,15 @@ class Verifier {
   absl::Status Check(const Stmt& s) {
     if (!s) return absl::OkStatus();
     switch (s->kind) {
-      case StmtKind::kFor: return CheckFor(s, *s.As<For>());
+      case StmtKind::kFor:
+        return CheckFor(s, *s.As<For>());
       case StmtKind::kBlock:
         for (const Stmt& part : s.As<Block>()->stmts) TESSERA_RETURN_IF_ERROR(Check(part));
         return absl::OkStatus();
-      case StmtKind::kStore: return CheckStore(s, *s.As<Store>());
-      case StmtKind::kIf: return CheckIf(s, *s.As<If>());
+      case StmtKind::kStore:
+        return CheckStore(s, *s.As<Store>());
+      case StmtKind::kIf:
+        return CheckIf(s, *s.As<If>());
       case StmtKind::kAllocate: {
         const auto& node = *s.As<Allocate>();
         statement_ = s;
@@ -75,8 +78,10 @@ class Verifier {
       case StmtKind::kEvaluate:
         statement_ = s;
         return CheckExpr(s.As<Evaluate>()->value);
-      case StmtKind::kBarrier: return absl::OkStatus();
-      case StmtKind::kAsyncCopy: return CheckAsyncCopy(s, *s.As<AsyncCopy>());
+      case StmtKind::kBarrier:
+        return absl::OkStatus();
+      case StmtKind::kAsyncCopy:
+        return CheckAsyncCopy(s, *s.As<AsyncCopy>());
       case StmtKind::kAsyncWait:
         statement_ = s;
         if (!tokens_.contains(s.As<AsyncWait>()->token.get())) {
@@ -143,7 +148,8 @@ class Verifier {
       TESSERA_RETURN_IF_ERROR(CheckUse(buffer));
       TESSERA_RETURN_IF_ERROR(CheckExpr(index));
       if (node.elements == 0) continue;
-      TESSERA_RETURN_IF_ERROR(CheckRange(buffer, index, buffer->StoredElementCount() - node.elements));
+      TESSERA_RETURN_IF_ERROR(
+          CheckRange(buffer, index, buffer->StoredElementCount() - node.elements));
     }
     return absl::OkStatus();
   }
@@ -214,8 +220,8 @@ class Verifier {
     if (!range || (range->min >= 0 && range->max <= last)) return absl::OkStatus();
     const std::optional<std::string> witness = FindOutside(place_, index, last);
     if (!witness) return absl::OkStatus();
-    return Fault(absl::StrCat("index ", Print(index), " of ", buffer->name,
-                              " leaves 0..", last, " at ", *witness));
+    return Fault(absl::StrCat("index ", Print(index), " of ", buffer->name, " leaves 0..", last,
+                              " at ", *witness));
   }
 
   // --- Expressions.
@@ -234,17 +240,19 @@ class Verifier {
       case ExprKind::kVar:
         if (vars_.contains(e.As<Var>())) return absl::OkStatus();
         return Fault(absl::StrCat("variable ", e.As<Var>()->name, " is not bound here"));
-      case ExprKind::kBinary: return CheckBinary(*e.As<Binary>());
+      case ExprKind::kBinary:
+        return CheckBinary(*e.As<Binary>());
       case ExprKind::kNot:
         TESSERA_RETURN_IF_ERROR(CheckExpr(e.As<Not>()->a));
         return e.type().is_bool() ? absl::OkStatus() : Fault("! of no truth value");
-      case ExprKind::kSelect: return CheckSelect(*e.As<Select>());
+      case ExprKind::kSelect:
+        return CheckSelect(*e.As<Select>());
       case ExprKind::kCast: {
         const auto& node = *e.As<Cast>();
         TESSERA_RETURN_IF_ERROR(CheckExpr(node.value));
         if (node.value.type().lanes == node.type.lanes) return absl::OkStatus();
-        return Fault(absl::StrCat("cast from ", ToString(node.value.type()), " to ",
-                                  ToString(node.type)));
+        return Fault(
+            absl::StrCat("cast from ", ToString(node.value.type()), " to ", ToString(node.type)));
       }
       case ExprKind::kLoad: {
         const auto& node = *e.As<Load>();

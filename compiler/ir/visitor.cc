@@ -8,8 +8,9 @@ namespace tessera::ir {
 void Visitor::Visit(const Expr& e) {
   if (!e) return;
   switch (e->kind) {
-#define X(name) \
-  case ExprKind::k##name: return Visit##name(static_cast<const name&>(*e.get()));
+#define X(name)           \
+  case ExprKind::k##name: \
+    return Visit##name(static_cast<const name&>(*e.get()));
     TESSERA_IR_EXPR_NODES(X)
 #undef X
   }
@@ -18,8 +19,9 @@ void Visitor::Visit(const Expr& e) {
 void Visitor::Visit(const Stmt& s) {
   if (!s) return;
   switch (s->kind) {
-#define X(name) \
-  case StmtKind::k##name: return Visit##name(static_cast<const name&>(*s.get()));
+#define X(name)           \
+  case StmtKind::k##name: \
+    return Visit##name(static_cast<const name&>(*s.get()));
     TESSERA_IR_STMT_NODES(X)
 #undef X
   }
@@ -74,8 +76,9 @@ void Visitor::VisitAsyncWait(const AsyncWait&) {}
 Expr Mutator::Mutate(const Expr& e) {
   if (!e) return e;
   switch (e->kind) {
-#define X(name) \
-  case ExprKind::k##name: return Mutate##name(static_cast<const name&>(*e.get()), e);
+#define X(name)           \
+  case ExprKind::k##name: \
+    return Mutate##name(static_cast<const name&>(*e.get()), e);
     TESSERA_IR_EXPR_NODES(X)
 #undef X
   }
@@ -85,8 +88,9 @@ Expr Mutator::Mutate(const Expr& e) {
 Stmt Mutator::Mutate(const Stmt& s) {
   if (!s) return s;
   switch (s->kind) {
-#define X(name) \
-  case StmtKind::k##name: return Mutate##name(static_cast<const name&>(*s.get()), s);
+#define X(name)           \
+  case StmtKind::k##name: \
+    return Mutate##name(static_cast<const name&>(*s.get()), s);
     TESSERA_IR_STMT_NODES(X)
 #undef X
   }

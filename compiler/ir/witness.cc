@@ -66,9 +66,9 @@ class Search {
 
   std::optional<std::string> Try() {
     for (int lane = 0; lane < lanes_; ++lane) {
-      const bool reached = std::all_of(conditions_.begin(), conditions_.end(), [&](const Condition& c) {
-        return (c.code->Run(c.vector ? lane : 0) != 0) == c.holds;
-      });
+      const bool reached = std::all_of(
+          conditions_.begin(), conditions_.end(),
+          [&](const Condition& c) { return (c.code->Run(c.vector ? lane : 0) != 0) == c.holds; });
       if (!reached || machine_.failed()) continue;
       const int64_t at = index_->Run(lane);
       if (machine_.failed() || (at >= 0 && at <= last_)) continue;
@@ -117,9 +117,14 @@ class Search {
         const int64_t span = loops_[i].extent - 1;
         const int64_t near = std::min<int64_t>(span, rng.Between(0, 3));
         switch (rng.Below(4)) {
-          case 0: *slots_[i] = loops_[i].min + near; break;
-          case 1: *slots_[i] = loops_[i].min + span - near; break;
-          default: *slots_[i] = loops_[i].min + rng.Between(0, span);
+          case 0:
+            *slots_[i] = loops_[i].min + near;
+            break;
+          case 1:
+            *slots_[i] = loops_[i].min + span - near;
+            break;
+          default:
+            *slots_[i] = loops_[i].min + rng.Between(0, span);
         }
       }
       if (auto found = Try()) return found;

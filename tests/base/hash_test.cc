@@ -29,7 +29,8 @@ TEST_CASE("SHA-256 matches the standard's vectors", "[hash]") {
 }
 
 TEST_CASE("a hash goes to hexadecimal and back", "[hash]") {
-  for (const uint64_t hash : {uint64_t{0}, uint64_t{1}, ~uint64_t{0}, uint64_t{0x0123456789abcdef}}) {
+  for (const uint64_t hash :
+       {uint64_t{0}, uint64_t{1}, ~uint64_t{0}, uint64_t{0x0123456789abcdef}}) {
     REQUIRE(HashFromHex(HashToHex(hash)).ok());
     CHECK(*HashFromHex(HashToHex(hash)) == hash);
   }

@@ -64,7 +64,8 @@ TEST_CASE("a matrix product adds up", "[ir][evaluate]") {
 
 TEST_CASE("a layout decides where logical elements are stored", "[ir][evaluate]") {
   const Run run = RunText(R"(program p(A: i32[2, 5] layout "1/2 0 1%2") {
-    for i in [0, 2) { for j in [0, 5) { A[i, j] = cast(i32, i * 10 + j) } } })", {{}});
+    for i in [0, 2) { for j in [0, 5) { A[i, j] = cast(i32, i * 10 + j) } } })",
+                          {{}});
   REQUIRE(run.status == absl::OkStatus());
   CHECK(run.values[0] == Values{0, 1, 10, 11, 2, 3, 12, 13, 4, 0, 14, 0});
 }
@@ -74,13 +75,15 @@ TEST_CASE("integers wrap at their width and saturate where told", "[ir][evaluate
     for i in [0, 3) {
       O[i] = A[i] + B[i]
       O[i + 3] = sat_add(A[i], B[i])
-    } })", {{100, -100, 5}, {100, -100, 6}, {}});
+    } })",
+                          {{100, -100, 5}, {100, -100, 6}, {}});
   CHECK(run.values[2] == Values{-56, 56, 11, 127, -128, 11});
   const Run unsigned_run = RunText(R"(program p(A: u8[2], B: u8[2], O: u8[4]) {
     for i in [0, 2) {
       O[i] = A[i] - B[i]
       O[i + 2] = sat_sub(A[i], B[i])
-    } })", {{5, 250}, {10, 10}, {}});
+    } })",
+                                   {{5, 250}, {10, 10}, {}});
   CHECK(unsigned_run.values[2] == Values{251, 240, 0, 240});
 }
 
@@ -89,7 +92,8 @@ TEST_CASE("integer division rounds to minus infinity", "[ir][evaluate]") {
     for i in [0, 4) {
       Q[i] = A[i] / B[i]
       R[i] = A[i] % B[i]
-    } })", {{7, -7, 7, -7}, {2, 2, -2, -2}, {}, {}});
+    } })",
+                          {{7, -7, 7, -7}, {2, 2, -2, -2}, {}, {}});
   CHECK(run.values[2] == Values{3, -4, -4, 3});
   CHECK(run.values[3] == Values{1, 1, -1, -1});
 }
@@ -100,15 +104,17 @@ TEST_CASE("casts truncate, wrap, round and clamp", "[ir][evaluate]") {
       T[i] = cast(i8, A[i])
       S[i] = cast_sat(i8, A[i])
       U[i] = cast_sat(u8, A[i])
-    } })", {{1.5, 2.5, -1.5, 300, -300, -0.4}, {}, {}, {}});
+    } })",
+                          {{1.5, 2.5, -1.5, 300, -300, -0.4}, {}, {}, {}});
   CHECK(run.values[1] == Values{1, 2, -1, 44, -44, 0});
   CHECK(run.values[2] == Values{2, 2, -2, 127, -128, 0});
   CHECK(run.values[3] == Values{2, 2, 0, 255, 0, 0});
 }
 
 TEST_CASE("sub-byte integers are packed, little end first", "[ir][evaluate]") {
-  const auto program = ParseProgram("program p(A: u4[3], B: i2[4]) { for i in [0, 3) { A[i] = cast(u4, i + 9) } "
-                                    "for i in [0, 4) { B[i] = cast(i2, i) } }");
+  const auto program = ParseProgram(
+      "program p(A: u4[3], B: i2[4]) { for i in [0, 3) { A[i] = cast(u4, i + 9) } "
+      "for i in [0, 4) { B[i] = cast(i2, i) } }");
   REQUIRE(program.ok());
   std::vector<std::byte> a(2), b(1);
   CHECK(program->params[0]->StoredBytes() == 2);
@@ -126,7 +132,8 @@ TEST_CASE("half precision rounds each operation to nearest even", "[ir][evaluate
                           {{2048, 2048, 65504, 0x1p-24}, {1, 3, 32, 0x1p-24}, {}});
   CHECK(run.values[2] == Values{2048, 2052, INFINITY, 0x1p-23});
   const Run brain = RunText(R"(program p(A: bf16[3], B: bf16[3], O: bf16[3]) {
-    for i in [0, 3) { O[i] = A[i] * B[i] } })", {{1.0078125, 3, 256}, {1.0078125, 7, 1}, {}});
+    for i in [0, 3) { O[i] = A[i] * B[i] } })",
+                            {{1.0078125, 3, 256}, {1.0078125, 7, 1}, {}});
   CHECK(brain.values[2] == Values{1.015625, 21, 256});
 }
 
@@ -159,20 +166,22 @@ TEST_CASE("vector operations work lane by lane, predicates switch lanes off", "[
   const Run run = RunText(R"(program p(A: f32[8], O: f32[8]) {
     O[ramp(0, 2, 4); ramp(0, 1, 4) < broadcast(3, 4)] = A[ramp(7, -1, 4)] * broadcast(2.0, 4)
     O[ramp(1, 2, 4)] = A[ramp(100, -50, 4); ramp(100, -50, 4) == broadcast(0, 4)]
-  })", {{0, 1, 2, 3, 4, 5, 6, 7}, {9, 9, 9, 9, 9, 9, 9, 9}});
+  })",
+                          {{0, 1, 2, 3, 4, 5, 6, 7}, {9, 9, 9, 9, 9, 9, 9, 9}});
   REQUIRE(run.status == absl::OkStatus());
   CHECK(run.values[1] == Values{14, 0, 12, 0, 10, 0, 9, 0});
 }
 
 TEST_CASE("a vector store reads all lanes before it writes one", "[ir][evaluate]") {
-  const Run run = RunText("program p(A: i32[5]) { A[ramp(1, 1, 4)] = A[ramp(0, 1, 4)] }",
-                          {{1, 2, 3, 4, 5}});
+  const Run run =
+      RunText("program p(A: i32[5]) { A[ramp(1, 1, 4)] = A[ramp(0, 1, 4)] }", {{1, 2, 3, 4, 5}});
   CHECK(run.values[0] == Values{1, 1, 2, 3, 4});
 }
 
 TEST_CASE("select evaluates only the side it takes", "[ir][evaluate]") {
   const Run run = RunText(R"(program p(A: i32[4], O: i32[6]) {
-    for i in [0, 6) { O[i] = select(i < 4, A[i], -1:i32) } })", {{5, 6, 7, 8}, {}});
+    for i in [0, 6) { O[i] = select(i < 4, A[i], -1:i32) } })",
+                          {{5, 6, 7, 8}, {}});
   REQUIRE(run.status == absl::OkStatus());
   CHECK(run.values[1] == Values{5, 6, 7, 8, -1, -1});
 }
@@ -196,20 +205,22 @@ TEST_CASE("what goes wrong is told with the access and the loop values", "[ir][e
   const Failing cases[] = {
       {"for i in [0, 9) { O[0] = A[i * 2 + 1] }", absl::StatusCode::kOutOfRange,
        "A[i * 2 + 1] (i=4): index 9 is outside the 8 stored elements of A"},
-      {"for i in [0, 9) { O[i - 1] = 1.0 }", absl::StatusCode::kOutOfRange, "O[i - 1] (i=0): index -1"},
+      {"for i in [0, 9) { O[i - 1] = 1.0 }", absl::StatusCode::kOutOfRange,
+       "O[i - 1] (i=0): index -1"},
       {"M[1, 4] = 1.0", absl::StatusCode::kOutOfRange, "index 4 of dimension 1 is outside 0..3"},
       {"allocate t: f32[4] local { t[1] = 1.0 O[0] = t[2] }", absl::StatusCode::kFailedPrecondition,
        "stored element 2 of t is read before it is written"},
       {"for i in [0, 2) { O[0] = cast(f32, 7 / (i - 1)) }", absl::StatusCode::kInvalidArgument,
        "(i=1): division by zero"},
       {"O[0] = mystery(A[0])", absl::StatusCode::kUnimplemented, "mystery"},
-      {"async_copy(t, O[4], A[0], 5)", absl::StatusCode::kOutOfRange, "outside the 8 stored elements"},
+      {"async_copy(t, O[4], A[0], 5)", absl::StatusCode::kOutOfRange,
+       "outside the 8 stored elements"},
   };
   for (const Failing& failing : cases) {
     CAPTURE(failing.body);
-    const Run run = RunText(std::string("program p(A: f32[8], M: f32[2, 4], O: f32[8]) {") +
-                                failing.body + "}",
-                            {{}, {}, {}});
+    const Run run =
+        RunText(std::string("program p(A: f32[8], M: f32[2, 4], O: f32[8]) {") + failing.body + "}",
+                {{}, {}, {}});
     CHECK(run.status.code() == failing.code);
     const std::string message(run.status.message());
     CAPTURE(message);
@@ -220,7 +231,8 @@ TEST_CASE("what goes wrong is told with the access and the loop values", "[ir][e
 TEST_CASE("contents of an allocation do not outlive it", "[ir][evaluate]") {
   const Run run = RunText(R"(program p(O: f32[2]) { for i in [0, 2) { allocate t: f32[1] local {
     if i == 0 { t[0] = 1.0 }
-    O[i] = t[0] } } })", {{}});
+    O[i] = t[0] } } })",
+                          {{}});
   CHECK(run.status.code() == absl::StatusCode::kFailedPrecondition);
 }
 
@@ -230,7 +242,8 @@ TEST_CASE("buffers of the wrong number or size are refused", "[ir][evaluate]") {
   std::vector<std::byte> small(31);
   const absl::Span<std::byte> spans[] = {absl::MakeSpan(small)};
   const absl::Status status = Evaluate(*program, spans);
-  CHECK(std::string(status.message()).find("31 bytes, its type and layout need 32") != std::string::npos);
+  CHECK(std::string(status.message()).find("31 bytes, its type and layout need 32") !=
+        std::string::npos);
   CHECK(!Evaluate(*program, {}).ok());
 }
 
@@ -238,18 +251,20 @@ TEST_CASE("an asynchronous copy moves stored elements at once", "[ir][evaluate]"
   const Run run = RunText(R"(program p(A: f16[8], O: f16[8]) { allocate t: f16[4] shared {
     async_copy(c, t[0], A[2], 4)
     async_wait(c)
-    for i in [0, 4) { O[i] = t[i] } } })", {{0, 1, 2, 3, 4, 5, 6, 7}, {}});
+    for i in [0, 4) { O[i] = t[i] } } })",
+                          {{0, 1, 2, 3, 4, 5, 6, 7}, {}});
   REQUIRE(run.status == absl::OkStatus());
   CHECK(run.values[1] == Values{2, 3, 4, 5, 0, 0, 0, 0});
 }
 
 TEST_CASE("the evaluator runs a product of 128³ in a moment", "[ir][evaluate]") {
   const auto begin = std::chrono::steady_clock::now();
-  const Run run = RunText(R"(program p(A: f32[128, 128], B: f32[128, 128], C: f32[128, 128]) {
+  const Run run =
+      RunText(R"(program p(A: f32[128, 128], B: f32[128, 128], C: f32[128, 128]) {
     for i in [0, 128) { for j in [0, 128) {
       C[i, j] = 0.0
       for k in [0, 128) { C[i, j] = C[i, j] + A[i, k] * B[k, j] } } } })",
-                          {std::vector<double>(128 * 128, 1), std::vector<double>(128 * 128, 2), {}});
+              {std::vector<double>(128 * 128, 1), std::vector<double>(128 * 128, 2), {}});
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   REQUIRE(run.status == absl::OkStatus());

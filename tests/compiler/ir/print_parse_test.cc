@@ -60,7 +60,8 @@ TEST_CASE("float constants survive print and parse bit for bit", "[ir][print]") 
       double value;
       const uint64_t bits = rng.Next();
       std::memcpy(&value, &bits, sizeof(value));
-      if (rng.Chance(0.5)) value = std::ldexp(rng.Uniform() - 0.5, static_cast<int>(rng.Between(-150, 130)));
+      if (rng.Chance(0.5))
+        value = std::ldexp(rng.Uniform() - 0.5, static_cast<int>(rng.Between(-150, 130)));
       const Expr e = MakeFloat(type, value);
       CAPTURE(Print(e));
       const auto read = ParseExpr(Print(e), {});
@@ -97,7 +98,8 @@ TEST_CASE("faults in text are told with line and column", "[ir][parse]") {
       {"", "line 1, column 1: expected \"program\", found the end"},
       {"program p() {\n  A[0] = 1.0\n}", "line 2, column 4: buffer \"A\" is not known here"},
       {"program p(A: f32[4]) {\n  A[i] = 1.0\n}", "variable \"i\" is not bound here"},
-      {"program p(A: f32[4]) {\n  A[0] = 1\n}", "a value of type i64 is stored where f32 is wanted"},
+      {"program p(A: f32[4]) {\n  A[0] = 1\n}",
+       "a value of type i64 is stored where f32 is wanted"},
       {"program p(A: f33[4]) {}", "type \"f33\" is unknown"},
       {"program p(A: f32[0]) {}", "extent 0"},
       {"program p(A: f32[9999999999, 9999999999]) {}", "2^40"},
@@ -166,11 +168,14 @@ TEST_CASE("damaged texts do not crash the parser", "[ir][parse][fuzz]") {
   Rng rng(seed);
   std::vector<std::string> texts;
   for (uint64_t i = 0; i < 200; ++i) texts.push_back(Print(testing::RandomProgram(i)));
-  const std::string_view pieces[] = {"(",  ")",   "[",    "]",      "{",     "}",        "-",
-                                     "!",  "999", "1.5",  "x4",     "f32",   "i1x4",     "0",
-                                     ";",  ",",   "if ",  "for ",   "else ", "ramp(",    "nan",
-                                     "/ 0", ":",  "cast(", "-9223372036854775808", "\"", "\\",
-                                     "broadcast(", "shift_left(", "async_wait(", "\xff"};
+  const std::string_view pieces[] = {
+      "(",   ")",   "[",          "]",           "{",
+      "}",   "-",   "!",          "999",         "1.5",
+      "x4",  "f32", "i1x4",       "0",           ";",
+      ",",   "if ", "for ",       "else ",       "ramp(",
+      "nan", "/ 0", ":",          "cast(",       "-9223372036854775808",
+      "\"",  "\\",  "broadcast(", "shift_left(", "async_wait(",
+      "\xff"};
   int accepted = 0;
   for (int i = 0; i < 20000; ++i) {
     std::string text = texts[rng.Below(texts.size())];
@@ -179,11 +184,21 @@ TEST_CASE("damaged texts do not crash the parser", "[ir][parse][fuzz]") {
       const size_t at = rng.Below(text.size());
       const size_t length = rng.Below(std::min<size_t>(text.size() - at, 30)) + 1;
       switch (rng.Below(6)) {
-        case 0: text.erase(at, length); break;
-        case 1: text.insert(at, text.substr(rng.Below(text.size()), length)); break;
-        case 2: text[at] = static_cast<char>(rng.Below(256)); break;
-        case 3: text.resize(at); break;
-        case 4: text.replace(at, 1, pieces[rng.Below(std::size(pieces))]); break;
+        case 0:
+          text.erase(at, length);
+          break;
+        case 1:
+          text.insert(at, text.substr(rng.Below(text.size()), length));
+          break;
+        case 2:
+          text[at] = static_cast<char>(rng.Below(256));
+          break;
+        case 3:
+          text.resize(at);
+          break;
+        case 4:
+          text.replace(at, 1, pieces[rng.Below(std::size(pieces))]);
+          break;
         default: {
           const std::string& other = texts[rng.Below(texts.size())];
           text.insert(at, other.substr(rng.Below(other.size()), length));

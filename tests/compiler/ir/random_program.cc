@@ -33,29 +33,41 @@ Expr RandomIndex(Rng& rng, const std::vector<RangedVar>& vars, int depth, int la
     case 0:
     case 1:
     case 2:
-    case 3: return sub() + sub();
-    case 4: return sub() - sub();
+    case 3:
+      return sub() + sub();
+    case 4:
+      return sub() - sub();
     case 5:
-    case 6: return sub() * Constant(Pick(rng, factors), lanes);
-    case 7: return Constant(Pick(rng, factors), lanes) * sub();
-    case 8: return sub() * sub();
+    case 6:
+      return sub() * Constant(Pick(rng, factors), lanes);
+    case 7:
+      return Constant(Pick(rng, factors), lanes) * sub();
+    case 8:
+      return sub() * sub();
     case 9:
-    case 10: return sub() / Constant(Pick(rng, divisors), lanes);
+    case 10:
+      return sub() / Constant(Pick(rng, divisors), lanes);
     case 11:
-    case 12: return sub() % Constant(Pick(rng, divisors), lanes);
-    case 13: return rng.Chance(0.5) ? Min(sub(), sub()) : Max(sub(), sub());
+    case 12:
+      return sub() % Constant(Pick(rng, divisors), lanes);
+    case 13:
+      return rng.Chance(0.5) ? Min(sub(), sub()) : Max(sub(), sub());
     case 14: {
       const int condition_lanes = rng.Chance(0.5) ? 1 : lanes;
       return MakeSelect(RandomCondition(rng, vars, depth - 1, condition_lanes), sub(), sub());
     }
     default:
-      if (lanes > 1) return rng.Chance(0.5) ? MakeRamp(scalar(), rng.Between(-4, 4), lanes)
-                                            : MakeBroadcast(scalar(), lanes);
+      if (lanes > 1)
+        return rng.Chance(0.5) ? MakeRamp(scalar(), rng.Between(-4, 4), lanes)
+                               : MakeBroadcast(scalar(), lanes);
       switch (rng.Below(3)) {
-        case 0: return MakeBinary(BinaryOp::kShiftLeft, sub(), Constant(rng.Between(0, 4), lanes));
-        case 1: return MakeBinary(BinaryOp::kShiftRight, sub(), Constant(rng.Between(0, 4), lanes));
+        case 0:
+          return MakeBinary(BinaryOp::kShiftLeft, sub(), Constant(rng.Between(0, 4), lanes));
+        case 1:
+          return MakeBinary(BinaryOp::kShiftRight, sub(), Constant(rng.Between(0, 4), lanes));
         default:
-          return MakeBinary(BinaryOp::kBitAnd, sub(), Constant((1 << rng.Between(0, 6)) - 1, lanes));
+          return MakeBinary(BinaryOp::kBitAnd, sub(),
+                            Constant((1 << rng.Between(0, 6)) - 1, lanes));
       }
   }
 }
@@ -64,26 +76,33 @@ Expr RandomCondition(Rng& rng, const std::vector<RangedVar>& vars, int depth, in
   if (depth > 0 && rng.Chance(0.4)) {
     const Expr a = RandomCondition(rng, vars, depth - 1, lanes);
     switch (rng.Below(3)) {
-      case 0: return And(a, RandomCondition(rng, vars, depth - 1, lanes));
-      case 1: return Or(a, RandomCondition(rng, vars, depth - 1, lanes));
-      default: return MakeNot(a);
+      case 0:
+        return And(a, RandomCondition(rng, vars, depth - 1, lanes));
+      case 1:
+        return Or(a, RandomCondition(rng, vars, depth - 1, lanes));
+      default:
+        return MakeNot(a);
     }
   }
   const int below = std::max(0, depth - 1);
   const Expr a = RandomIndex(rng, vars, below, lanes), b = RandomIndex(rng, vars, below, lanes);
   switch (rng.Below(5)) {
-    case 0: return Eq(a, b);
-    case 1: return MakeBinary(BinaryOp::kNe, a, b);
-    case 2: return Le(a, b);
-    default: return Lt(a, b);
+    case 0:
+      return Eq(a, b);
+    case 1:
+      return MakeBinary(BinaryOp::kNe, a, b);
+    case 2:
+      return Le(a, b);
+    default:
+      return Lt(a, b);
   }
 }
 
 namespace {
 
-constexpr Type kTypes[] = {Float(32), Float(32), Float(64), Float(16), BFloat16(), Int(8),
-                           UInt(8),   Int(16),   Int(32),   Int(64),   UInt(4),    Int(2),
-                           Bool(),    UInt(32),  UInt(64)};
+constexpr Type kTypes[] = {Float(32), Float(32), Float(64), Float(16), BFloat16(),
+                           Int(8),    UInt(8),   Int(16),   Int(32),   Int(64),
+                           UInt(4),   Int(2),    Bool(),    UInt(32),  UInt(64)};
 
 class Generator {
  public:
@@ -149,8 +168,8 @@ class Generator {
   }
 
   Expr FloatConstant(Type type) {
-    const double values[] = {0.0, -0.0, 1.0, 0.1, -3.5, 1e-30, 65504.0, 3e38, 1.0 / 3,
-                             INFINITY, -INFINITY, NAN, 0x1p-149, 0x1.fffffep-3};
+    const double values[] = {0.0,  -0.0,    1.0,      0.1,       -3.5, 1e-30,    65504.0,
+                             3e38, 1.0 / 3, INFINITY, -INFINITY, NAN,  0x1p-149, 0x1.fffffep-3};
     return MakeFloat(type, Pick(rng_, values));
   }
 
@@ -174,7 +193,8 @@ class Generator {
           return MakeLoad(buffer, Indices(*buffer, lanes), Predicate(lanes));
         }
         [[fallthrough]];
-      case 3: return Arithmetic(type, depth);
+      case 3:
+        return Arithmetic(type, depth);
       case 4:
         return MakeSelect(RandomCondition(rng_, vars_, 1, rng_.Chance(0.5) ? 1 : lanes),
                           Value(type, depth - 1), Value(type, depth - 1));
@@ -193,7 +213,8 @@ class Generator {
         }
         if (type.is_bool()) return MakeNot(Value(type, depth - 1));
         return MakeCall(type, "abs", {Value(type, depth - 1)});
-      default: return Arithmetic(type, depth);
+      default:
+        return Arithmetic(type, depth);
     }
   }
 
@@ -214,10 +235,11 @@ class Generator {
       }
     }
     if (type.is_bool()) {
-      return MakeBinary(rng_.Chance(0.5) ? BinaryOp::kAnd : BinaryOp::kOr, a, Value(type, depth - 1));
+      return MakeBinary(rng_.Chance(0.5) ? BinaryOp::kAnd : BinaryOp::kOr, a,
+                        Value(type, depth - 1));
     }
-    const BinaryOp op = type.is_integer() && rng_.Chance(0.4) ? Pick(rng_, on_integers)
-                                                              : Pick(rng_, on_all);
+    const BinaryOp op =
+        type.is_integer() && rng_.Chance(0.4) ? Pick(rng_, on_integers) : Pick(rng_, on_all);
     return MakeBinary(op, a, Value(type, depth - 1));
   }
 
@@ -249,7 +271,7 @@ class Generator {
       case 0:
       case 1:
       case 2: {
-        const LoopKind kinds[] = {LoopKind::kSerial, LoopKind::kSerial, LoopKind::kParallel,
+        const LoopKind kinds[] = {LoopKind::kSerial,     LoopKind::kSerial,   LoopKind::kParallel,
                                   LoopKind::kVectorized, LoopKind::kUnrolled, LoopKind::kThread};
         const ThreadAxis axes[] = {ThreadAxis::kBlockX, ThreadAxis::kThreadY, ThreadAxis::kVirtual};
         const LoopKind kind = Pick(rng_, kinds);
@@ -287,7 +309,8 @@ class Generator {
       case 6: {
         const Buffer& buffer = buffers_[rng_.Below(buffers_.size())];
         const Expr load = MakeLoad(buffer, Indices(*buffer, 1));
-        return MakeBlock({MakeEvaluate(MakeCall(Int(32), "prefetch", {load})), RandomStmt(depth - 1)});
+        return MakeBlock(
+            {MakeEvaluate(MakeCall(Int(32), "prefetch", {load})), RandomStmt(depth - 1)});
       }
       default: {
         std::vector<Stmt> stmts;

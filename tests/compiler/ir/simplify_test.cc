@@ -184,7 +184,8 @@ TEST_CASE("statements lose dead branches, empty loops and loops of one", "[ir][s
 
 TEST_CASE("a simplified statement is the same node when nothing changed", "[ir][simplify]") {
   const auto program = ParseProgram(
-      "program p(A: f32[64]) { for i in [0, 4) { for j in [0, 16) { A[i * 16 + j] = A[j] * 2.0 } } }");
+      "program p(A: f32[64]) { for i in [0, 4) { for j in [0, 16) { A[i * 16 + j] = A[j] * 2.0 } } "
+      "}");
   REQUIRE(program.ok());
   CHECK(Simplify(program->body).Same(program->body));
 }
@@ -204,7 +205,9 @@ TEST_CASE("linear forms collect and write back", "[ir][simplify]") {
 
 TEST_CASE("Bound knows what it can't know", "[ir][simplify]") {
   Fixture fixture;
-  const auto bound = [&](const std::string& text) { return Bound(fixture.Read(text), fixture.ranges); };
+  const auto bound = [&](const std::string& text) {
+    return Bound(fixture.Read(text), fixture.ranges);
+  };
   CHECK(bound("oh * 2 + kh - 1") == Interval{-1, 111});
   CHECK(bound("oh - oh + 3") == Interval{3, 3});
   CHECK(bound("f / 56") == Interval{0, 7});
@@ -239,17 +242,21 @@ Compared EvaluateBoth(const std::vector<testing::RangedVar>& vars, const Expr& a
   const Buffer after = MakeBuffer("after", Int(64), {count * lanes});
   const Expr index = lanes == 1 ? position : MakeRamp(position * Expr(lanes), 1, lanes);
   const auto as_index = [&](const Expr& e) { return MakeCast(Index().WithLanes(lanes), e); };
-  Stmt body = MakeBlock({MakeStore(before, {index}, as_index(a)), MakeStore(after, {index}, as_index(b))});
+  Stmt body =
+      MakeBlock({MakeStore(before, {index}, as_index(a)), MakeStore(after, {index}, as_index(b))});
   for (size_t i = vars.size(); i > 0; --i) {
     body = MakeFor(vars[i - 1].var, vars[i - 1].min, vars[i - 1].extent, body);
   }
-  Compared result{std::vector<std::byte>(before->StoredBytes()), std::vector<std::byte>(after->StoredBytes())};
-  const absl::Span<std::byte> spans[] = {absl::MakeSpan(result.before), absl::MakeSpan(result.after)};
+  Compared result{std::vector<std::byte>(before->StoredBytes()),
+                  std::vector<std::byte>(after->StoredBytes())};
+  const absl::Span<std::byte> spans[] = {absl::MakeSpan(result.before),
+                                         absl::MakeSpan(result.after)};
   REQUIRE(Evaluate({"both", {before, after}, body}, spans) == absl::OkStatus());
   return result;
 }
 
-TEST_CASE("random index expressions keep their values, and bounds hold them", "[ir][simplify][property]") {
+TEST_CASE("random index expressions keep their values, and bounds hold them",
+          "[ir][simplify][property]") {
   for (uint64_t seed = 0; seed < 8000; ++seed) {
     CAPTURE(seed);
     Rng rng(seed);

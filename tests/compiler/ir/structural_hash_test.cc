@@ -21,7 +21,8 @@ constexpr char kBase[] =
 
 TEST_CASE("names of variables and buffers do not count", "[ir][hash]") {
   const Program a = Read(kBase);
-  const Program b = Read("program p(X: f32[8], Y: f32[8]) { for n in [0, 8) { Y[n] = X[n] + 1.0 } }");
+  const Program b =
+      Read("program p(X: f32[8], Y: f32[8]) { for n in [0, 8) { Y[n] = X[n] + 1.0 } }");
   CHECK(StructuralHash(a) == StructuralHash(b));
   CHECK(StructurallyEqual(a, b));
 }
@@ -34,7 +35,8 @@ TEST_CASE("everything else counts", "[ir][hash]") {
       "program p(A: f32[8] free, O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
       "program p(A: f32[8] blocked(0), O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
       "program p(A: f32[8] shared, O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
-      "program p(A: f32[8] layout \"0/4 0%4\", O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
+      "program p(A: f32[8] layout \"0/4 0%4\", O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } "
+      "}",
       "program p(A: f32[8], O: f32[8]) { for i in [0, 7) { O[i] = A[i] + 1.0 } }",
       "program p(A: f32[8], O: f32[8]) { for i in [1, 8) { O[i] = A[i] + 1.0 } }",
       "program p(A: f32[8], O: f32[8]) { for i: i32 in [0, 8) { O[i] = A[i] + 1.0 } }",
@@ -80,8 +82,8 @@ TEST_CASE("substitution replaces a variable everywhere and folds", "[ir][visitor
 }
 
 TEST_CASE("a buffer is replaced in every kind of access", "[ir][visitor]") {
-  const Program program = Read(
-      "program p(A: f32[8]) { A[0] = A[1] async_copy(t, A[0], A[4], 2) eval prefetch(A[3]) }");
+  const Program program =
+      Read("program p(A: f32[8]) { A[0] = A[1] async_copy(t, A[0], A[4], 2) eval prefetch(A[3]) }");
   const Buffer other = MakeBuffer("other", Float(32), {8});
   const Stmt replaced = ReplaceBuffer(program.body, program.params[0], other);
   CHECK(StructuralHash({"p", {other}, replaced}) == StructuralHash(program));

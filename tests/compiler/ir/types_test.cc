@@ -8,8 +8,8 @@ namespace tessera::ir {
 namespace {
 
 TEST_CASE("types go to text and back", "[ir][type]") {
-  for (const char* text : {"f32", "f16", "f64", "bf16", "i8", "u8", "i64", "u1", "u2", "i4", "token",
-                           "f32x16", "bf16x32", "u1x8", "i64x2"}) {
+  for (const char* text : {"f32", "f16", "f64", "bf16", "i8", "u8", "i64", "u1", "u2", "i4",
+                           "token", "f32x16", "bf16x32", "u1x8", "i64x2"}) {
     CAPTURE(text);
     const auto type = ParseType(text);
     REQUIRE(type.ok());
@@ -76,7 +76,8 @@ TEST_CASE("targets go to text and back, without what makes no difference", "[ir]
   CHECK(target->vector_registers == 32);
   CHECK(target->Lanes(32) == 16);
   CHECK(*ParseTarget("x86") == *X86Target("sse4.2"));
-  CHECK(ToString(*ParseTarget("aarch64/dotprod")) == "aarch64/dotprod,neon l1=32768 l2=1048576 threads=1");
+  CHECK(ToString(*ParseTarget("aarch64/dotprod")) ==
+        "aarch64/dotprod,neon l1=32768 l2=1048576 threads=1");
   for (const char* text : {"opencl l1=1024", "cuda", "vta"}) {
     CHECK(ParseTarget(ToString(*ParseTarget(text))) == ParseTarget(text));
   }
