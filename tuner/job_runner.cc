@@ -222,11 +222,13 @@ absl::Status JobRunner::StoreModel(Fitted fitted) {
   TaskRun& run = runs_[fitted.task_index];
   run.fitting = false;
   if (!fitted.model.ok()) {
+    // Tried again when there is about as much news as a first fit asks for.
     run.fit_failed_at = state_.task(fitted.task_index).taught;
     LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[fitted.task_index].name,
                             ": fit failed: ", fitted.model.status().ToString()));
     return absl::OkStatus();
   }
+  run.fit_failed_at = -1;
   absl::StatusOr<std::string> digest = parts_.store.PutBlob(*fitted.model);
   if (!digest.ok()) return Annotate(digest.status(), absl::StrCat("job ", job_.id, ": model"));
   db::Event event = NewEvent(db::EventKind::kModelReady, fitted.task_index);
@@ -262,7 +264,11 @@ absl::Status JobRunner::Log(absl::Span<const db::Record> records, std::vector<db
 void JobRunner::StartFits() {
   for (int t = 0; t < state_.task_count(); ++t) {
     TaskRun& run = runs_[t];
-    if (run.fitting || run.fit_failed_at == state_.task(t).taught) continue;
+    if (run.fitting) continue;
+    if (run.fit_failed_at >= 0 &&
+        state_.task(t).taught < run.fit_failed_at + state_.options().first_fit) {
+      continue;
+    }
     std::optional<FitInput> due = state_.FitDue(t);
     if (!due) continue;
     run.fitting = true;

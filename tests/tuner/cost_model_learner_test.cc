@@ -1,0 +1,143 @@
+#include "tuner/cost_model_learner.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "compiler/te/operators.h"
+#include "db/record/memory_store.h"
+#include "tests/support/simulated_measurer.h"
+#include "tuner/config_search_space.h"
+#include "tuner/job_runner.h"
+
+namespace tessera::test {
+namespace {
+
+db::Task ConvolutionTask() {
+  const te::Workload workload = *te::MakeWorkload(
+      {"conv", "conv2d",
+       {{"ic", "64"}, {"oc", "64"}, {"size", "28"}, {"k", "3"}, {"pad", "1"}, {"bias", "true"},
+        {"relu", "true"}, {"layout", "any"}}});
+  db::Task task;
+  task.name = "conv";
+  task.workload = te::Print(workload);
+  task.workload_hash = HashToHex(te::StructuralHash(workload.dag));
+  task.target = ir::ToString(*ir::X86Target("avx512"));
+  return task;
+}
+
+// A made-up machine: log time is a random sparse function of a program's features.
+class Landscape {
+ public:
+  Landscape(std::shared_ptr<const tuner::SearchSpace> space, uint64_t seed)
+      : space_(std::move(space)) {
+    Rng rng(seed);
+    std::vector<tuner::Point> points;
+    for (int i = 0; i < 256; ++i) points.push_back(space_->Sample(rng));
+    const std::vector<float> rows = *space_->Features(points);
+    const int columns = space_->FeatureCount();
+    for (int c = 0; c < columns; ++c) {
+      double mean = 0, square = 0;
+      for (size_t r = 0; r < points.size(); ++r) mean += rows[r * columns + c] / points.size();
+      for (size_t r = 0; r < points.size(); ++r) {
+        square += std::pow(rows[r * columns + c] - mean, 2) / points.size();
+      }
+      const bool counts = square > 1e-6 && rng.Chance(0.3);
+      scale_.push_back(counts ? 1 / std::sqrt(square) : 0);
+      centre_.push_back(mean + (rng.Uniform() - 0.5) * 2 * std::sqrt(square));
+    }
+  }
+
+  double CostSeconds(const std::string& config) const {
+    const std::vector<tuner::Point> point = {*space_->Parse(config)};
+    const std::vector<float> row = *space_->Features(point);
+    double log_cost = 0;
+    for (size_t c = 0; c < row.size(); ++c) {
+      log_cost += 0.02 * std::pow((row[c] - centre_[c]) * scale_[c], 2);
+    }
+    return 1e-3 * std::exp(log_cost);
+  }
+
+ private:
+  std::shared_ptr<const tuner::SearchSpace> space_;
+  std::vector<double> scale_, centre_;
+};
+
+struct Outcome {
+  double best_log = 0;
+  int models = 0;
+};
+
+Outcome Search(const std::string& explorer, uint64_t seed) {
+  ManualClock clock;
+  db::MemoryStore store(clock);
+  tuner::InlineExecutor executor;
+  db::Job job;
+  job.tasks = {ConvolutionTask()};
+  job.options.explorer = explorer;
+  job.options.seed = seed;
+  job.options.trials_per_task = 64;
+  job.id = *store.CreateJob(job);
+  const auto space = *tuner::MakeSearchSpace(job.tasks[0]);
+  const Landscape landscape(space, seed);
+  SimulatedMeasurer measurer(
+      {.capacity = 4, .noise = 0.02, .reorder = true, .seed = seed},
+      [&](const tuner::TrialRequest& request) { return landscape.CostSeconds(request.config); });
+  auto runner = *tuner::JobRunner::Create(
+      job, {{space}, *tuner::MakeLearner("xgboost", seed), store, measurer, executor, clock});
+  while (runner->Step()) measurer.Deliver();
+  Outcome outcome;
+  outcome.best_log = std::log(runner->Progress()->tasks[0].best_seconds / 1e-3);
+  for (const db::Event& event : *store.ReadEvents(job.id, 0)) {
+    outcome.models += event.kind == db::EventKind::kModelReady;
+  }
+  return outcome;
+}
+
+TEST_CASE("annealing with boosted trees beats random search in a convolution's space", "[tuner]") {
+  double annealing = 0;
+  double random = 0;
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    const Outcome learned = Search("annealing", seed);
+    const Outcome drawn = Search("random", seed);
+    annealing += learned.best_log;
+    random += drawn.best_log;
+    CHECK(learned.models >= 4);
+    CHECK(drawn.models == 0);
+    UNSCOPED_INFO(learned.best_log << " " << drawn.best_log);
+  }
+  CAPTURE(annealing, random);
+  CHECK(annealing < 0.9 * random);
+}
+
+TEST_CASE("a model is the same from its bytes, and refuses others", "[tuner]") {
+  for (const char* name : {"xgboost", "random"}) {
+    CAPTURE(name);
+    const auto space = *tuner::MakeSearchSpace(ConvolutionTask());
+    Rng rng(3);
+    std::vector<tuner::Point> points;
+    tuner::TrainingSet set;
+    for (int i = 0; i < 40; ++i) {
+      points.push_back(space->Sample(rng));
+      set.targets.push_back(static_cast<float>(rng.Uniform()));
+    }
+    set.columns = space->FeatureCount();
+    set.rows = *space->Features(points);
+    const auto learner = *tuner::MakeLearner(name, 5);
+    const auto bytes = learner->Fit(set, "");
+    REQUIRE(bytes.ok());
+    CHECK(*learner->Fit(set, "") == *bytes);
+    const auto first = (*learner->Load(*bytes))->Score(set.rows);
+    CHECK(first.size() == 40);
+    CHECK(first == (*learner->Load(*bytes))->Score(set.rows));
+    CHECK_FALSE(learner->Load("nonsense").ok());
+  }
+}
+
+TEST_CASE("an unknown cost model is refused by name", "[tuner]") {
+  const auto learner = tuner::MakeLearner("crystal", 1);
+  CHECK(learner.status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(std::string(learner.status().message()).find("crystal") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace tessera::test

@@ -1,0 +1,71 @@
+#include "tuner/cost_model_learner.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "costmodel/cost_model.h"
+#include "costmodel/features.h"
+
+namespace tessera::tuner {
+namespace {
+
+using costmodel::CostModel;
+
+// Results below which a model is trained from nothing: that takes a fraction of a second there, and
+// what was learned from a handful of early results doesn't stay in it.
+constexpr size_t kContinueFrom = 256;
+
+class CostModelRanker final : public Ranker {
+ public:
+  explicit CostModelRanker(std::unique_ptr<const CostModel> model) : model_(std::move(model)) {}
+  std::vector<float> Score(absl::Span<const float> rows) const override {
+    return model_->Predict(rows, costmodel::FeatureCount());
+  }
+
+ private:
+  const std::unique_ptr<const CostModel> model_;
+};
+
+class CostModelLearner final : public Learner {
+ public:
+  CostModelLearner(std::string_view name, uint64_t seed) : name_(name), seed_(seed) {}
+
+  absl::StatusOr<std::string> Fit(const TrainingSet& set,
+                                  std::string_view previous) const override {
+    TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<CostModel> model,
+                             costmodel::MakeCostModel(name_, seed_));
+    if (!previous.empty() && set.targets.size() >= kContinueFrom) {
+      // What can't be continued is trained from nothing.
+      if (absl::Status status = model->Load(previous); !status.ok()) {
+        LogWarning(absl::StrCat("model not continued: ", status.ToString()));
+      }
+    }
+    TESSERA_RETURN_IF_ERROR(model->Fit({set.columns, set.rows, set.targets, {}}));
+    return model->Save();
+  }
+
+  absl::StatusOr<std::shared_ptr<const Ranker>> Load(std::string_view bytes) const override {
+    TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<CostModel> model,
+                             costmodel::MakeCostModel(name_, seed_));
+    TESSERA_RETURN_IF_ERROR(model->Load(bytes));
+    return std::make_shared<const CostModelRanker>(std::move(model));
+  }
+
+ private:
+  const std::string name_;
+  const uint64_t seed_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Learner>> MakeLearner(std::string_view cost_model,
+                                                           uint64_t seed) {
+  // Asked once here, so that a wrong name is refused when the job is made and not at its first fit.
+  if (auto model = costmodel::MakeCostModel(cost_model, seed); !model.ok()) return model.status();
+  return std::make_shared<const CostModelLearner>(cost_model, seed);
+}
+
+}  // namespace tessera::tuner
