@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace tessera::costmodel {
+
+// Measured programs.
+struct TrainingData {
+  int columns = 0;            // of a row
+  std::vector<float> rows;    // [labels × columns], row-major
+  std::vector<float> labels;  // throughput relative to the best of its task, [0, 1]; failures 0
+  // Numbers of consecutive rows that may be compared with each other (one task each); empty: all.
+  std::vector<int> groups;
+};
+
+// Ranks programs by their features. Const methods are thread-safe.
+class CostModel {
+ public:
+  virtual ~CostModel() = default;
+  virtual std::string_view name() const = 0;
+  // Trains from nothing, or goes on from what was loaded. Deterministic. InvalidArgument for data
+  // of inconsistent sizes or values that are not finite.
+  virtual absl::Status Fit(const TrainingData& data) = 0;
+  // One score a row, higher = expected to be faster; all equal before the first Fit. `rows` is
+  // [n × columns] with the columns of the training data. The same model and rows give the same
+  // scores, bit for bit.
+  virtual std::vector<float> Predict(absl::Span<const float> rows, int columns) const = 0;
+  // The model as bytes, and back. Load: FailedPrecondition for another feature or format version,
+  // DataLoss for bytes that are damaged; the model is unchanged then.
+  virtual absl::StatusOr<std::string> Save() const = 0;
+  virtual absl::Status Load(std::string_view bytes) = 0;
+};
+
+// "xgboost": boosted trees with a pairwise ranking objective. "random": scores by hash of the row,
+// the baseline that learning has to beat. InvalidArgument names the known ones.
+absl::StatusOr<std::unique_ptr<CostModel>> MakeCostModel(std::string_view name, uint64_t seed);
+
+absl::Status CheckTrainingData(const TrainingData& data);
+
+}  // namespace tessera::costmodel
