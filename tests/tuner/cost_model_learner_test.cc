@@ -87,7 +87,8 @@ Outcome Search(const std::string& explorer, uint64_t seed) {
   while (runner->Step()) measurer.Deliver();
   Outcome outcome;
   outcome.best_log = std::log(runner->Progress()->tasks[0].best_seconds / 1e-3);
-  for (const db::Event& event : *store.ReadEvents(job.id, 0)) {
+  const std::vector<db::Event> log = *store.ReadEvents(job.id, 0);
+  for (const db::Event& event : log) {
     outcome.models += event.kind == db::EventKind::kModelReady;
   }
   return outcome;
