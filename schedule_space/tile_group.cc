@@ -11,8 +11,8 @@
 namespace tessera::space {
 namespace {
 
-constexpr int64_t kMaxUnrolledBodies = 3000;  // multiplications; more leave the instruction cache
-constexpr int64_t kMaxPaddedBodies = 1024;    // edges are partitioned: up to three copies of those
+constexpr int64_t kMaxUnrolledBodies = 768;   // multiplications; more cost compile time, not speed
+constexpr int64_t kMaxPaddedBodies = 256;     // edges are partitioned: up to three copies of those
 constexpr int64_t kMaxTilesInRegion = 128;
 constexpr size_t kMaxOrdered = 6;             // 720 orders
 
@@ -71,6 +71,7 @@ void TileGroup::MakeTileKnob(const ir::Target& target) {
   const int computed = reduce_ >= 0 ? reduce_ : store_;
   if (reduce_ >= 0) problem.analysis = &Analysis(reduce_);
   problem.element_bits = Stage(computed).output()->type.bits;
+  problem.whole_tiles = chunked_;  // edges of regions would test every update
   tile_knob_ = 0;
   knobs_.push_back(RegisterTileKnob(problem, target));
   for (size_t a = 0; a < rank(); ++a) knobs_[0].parts[kTileFactors + a] = names_[a];

@@ -9,6 +9,7 @@
 #include "compiler/passes/flatten.h"
 #include "compiler/passes/hoist_guards.h"
 #include "compiler/passes/partition_loops.h"
+#include "compiler/passes/predicate_guards.h"
 #include "compiler/passes/unroll_loops.h"
 #include "compiler/passes/vectorize_loops.h"
 
@@ -39,6 +40,7 @@ constexpr Pass kLowering[] = {
     {"simplify", OnBody<SimplifyBody>},
     {"hoist_guards", OnBody<HoistGuards>},
     {"partition_loops", OnBody<PartitionLoops>},
+    {"predicate_guards", OnBody<PredicateGuards>},
     {"accumulate_in_registers", OnBody<AccumulateInRegisters>},
     {"flatten", FlattenIndices},
     {"simplify", OnBody<SimplifyBody>},

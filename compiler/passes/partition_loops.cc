@@ -7,12 +7,17 @@
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/conjuncts.h"
+#include "compiler/passes/unroll_loops.h"
 
 namespace tessera::passes {
 namespace {
 
 // Iterations at one end that are peeled one by one; more stay a loop with its tests.
 constexpr int64_t kMaxPeeled = 2;
+
+// Stores of the whole program after unrolling: copies of loop bodies stop there, because compile
+// time and instruction cache suffer more than a test costs.
+constexpr int64_t kMaxStores = 1024;
 
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - ((a % b != 0) && ((a < 0) != (b < 0))); }
 int64_t CeilDiv(int64_t a, int64_t b) { return -FloorDiv(-a, b); }
@@ -92,6 +97,9 @@ class TestCollector final : public ir::Visitor {
 };
 
 class Partitioner final : public ir::Mutator {
+ public:
+  explicit Partitioner(const ir::Stmt& root) : stores_(CountUnrolledStores(root)) {}
+
  private:
   ir::Stmt MutateFor(const ir::For& original, const ir::Stmt& self) override {
     const ir::Stmt tightened = Tighten(original, self);
@@ -110,6 +118,11 @@ class Partitioner final : public ir::Mutator {
       if (loop->extent > 2 * kMaxPeeled) return ir::Mutator::MutateFor(*loop, tightened);
       safe = {end, end};
     }
+    const int64_t copies = PieceCount(begin, safe.begin) + (safe.begin < safe.end ? 1 : 0) +
+                           PieceCount(safe.end, end) - 1;
+    const int64_t added = copies * CountUnrolledStores(loop->body);
+    if (stores_ + added > kMaxStores) return ir::Mutator::MutateFor(*loop, tightened);
+    stores_ += added;
     std::vector<ir::Stmt> pieces;
     AddPieces(*loop, begin, safe.begin, true, pieces);
     AddPieces(*loop, safe.begin, safe.end, false, pieces);
@@ -117,9 +130,15 @@ class Partitioner final : public ir::Mutator {
     return ir::MakeBlock(std::move(pieces));
   }
 
+  // Into how many loops the iterations at one end are taken apart.
+  static int64_t PieceCount(int64_t begin, int64_t end) {
+    if (begin >= end) return 0;
+    return end - begin <= 2 * kMaxPeeled ? end - begin : 1;
+  }
+
   void AddPieces(const ir::For& loop, int64_t begin, int64_t end, bool peel,
                  std::vector<ir::Stmt>& pieces) {
-    const bool one_by_one = peel && end - begin <= 2 * kMaxPeeled;
+    const bool one_by_one = peel && PieceCount(begin, end) > 1;
     while (begin < end) {
       const int64_t count = one_by_one ? 1 : end - begin;
       const ir::VarRef var = ir::MakeVar(loop.var->name);
@@ -152,10 +171,12 @@ class Partitioner final : public ir::Mutator {
                                     rest ? ir::MakeIf(rest, guard->then_body) : guard->then_body,
                                     loop.loop_kind, loop.thread_axis));
   }
+
+  int64_t stores_;
 };
 
 }  // namespace
 
-ir::Stmt PartitionLoops(const ir::Stmt& root) { return Partitioner().Mutate(root); }
+ir::Stmt PartitionLoops(const ir::Stmt& root) { return Partitioner(root).Mutate(root); }
 
 }  // namespace tessera::passes

@@ -37,11 +37,16 @@ class Unroller final : public ir::Mutator {
 
 }  // namespace
 
-absl::StatusOr<ir::Stmt> UnrollLoops(const ir::Stmt& root) {
+int64_t CountUnrolledStores(const ir::Stmt& root) {
   StoreCounter counter;
   counter.Visit(root);
-  if (counter.count > kMaxUnrolledStores) {
-    return absl::InvalidArgumentError(absl::StrCat("unrolling gives ", counter.count,
+  return counter.count;
+}
+
+absl::StatusOr<ir::Stmt> UnrollLoops(const ir::Stmt& root) {
+  const int64_t count = CountUnrolledStores(root);
+  if (count > kMaxUnrolledStores) {
+    return absl::InvalidArgumentError(absl::StrCat("unrolling gives ", count,
                                                    " stores; the limit is ", kMaxUnrolledStores));
   }
   return Unroller().Mutate(root);

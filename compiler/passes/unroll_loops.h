@@ -12,4 +12,7 @@ absl::StatusOr<ir::Stmt> UnrollLoops(const ir::Stmt& root);
 
 inline constexpr int64_t kMaxUnrolledStores = 20'000;
 
+// How many Store statements `root` holds once its unrolled loops are copied.
+int64_t CountUnrolledStores(const ir::Stmt& root);
+
 }  // namespace tessera::passes

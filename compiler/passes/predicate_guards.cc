@@ -1,0 +1,131 @@
+#include "compiler/passes/predicate_guards.h"
+
+#include <optional>
+
+#include "absl/container/flat_hash_set.h"
+#include "compiler/ir/simplify.h"
+#include "compiler/ir/visitor.h"
+#include "compiler/passes/conjuncts.h"
+
+namespace tessera::passes {
+namespace {
+
+// Collects which variables an expression uses.
+class VarCollector final : public ir::Visitor {
+ public:
+  std::vector<const ir::Var*> vars;
+
+ private:
+  void VisitVar(const ir::Var& var) override { vars.push_back(&var); }
+};
+
+class Predicator final : public ir::Mutator {
+ private:
+  ir::Stmt MutateFor(const ir::For& loop, const ir::Stmt& self) override {
+    ranges_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
+    const bool unrolled = loop.loop_kind == ir::LoopKind::kUnrolled;
+    if (unrolled) unrolled_.insert(loop.var.get());
+    ir::Stmt result = ir::Mutator::MutateFor(loop, self);
+    if (unrolled) unrolled_.erase(loop.var.get());
+    ranges_.erase(loop.var.get());
+    return result;
+  }
+
+  ir::Stmt MutateIf(const ir::If& node, const ir::Stmt& self) override {
+    if (node.else_body) return ir::Mutator::MutateIf(node, self);
+    ir::Expr branch, predicate;
+    for (const ir::Expr& part : Conjuncts(node.condition)) {
+      ir::Expr& place = IsCostly(part) ? predicate : branch;
+      place = ir::And(place, part);
+    }
+    if (!predicate) return ir::Mutator::MutateIf(node, self);
+    const ir::Expr saved = pending_;
+    pending_ = ir::And(pending_, predicate);
+    failed_ = false;
+    ir::Stmt body = Mutate(node.then_body);
+    pending_ = saved;
+    if (failed_) {
+      // Some store is not a sum of products: this test stays a branch.
+      failed_ = static_cast<bool>(pending_);
+      return self;
+    }
+    return branch ? ir::MakeIf(branch, body) : body;
+  }
+
+  ir::Stmt MutateStore(const ir::Store& store, const ir::Stmt& self) override {
+    if (!pending_) return self;
+    const auto* sum = store.value.As<ir::Binary>();
+    const auto* old = sum != nullptr ? sum->a.As<ir::Load>() : nullptr;
+    if (sum == nullptr || sum->op != ir::BinaryOp::kAdd || old == nullptr ||
+        old->buffer != store.buffer || store.predicate) {
+      failed_ = true;
+      return self;
+    }
+    const ir::Expr term = PredicateFactor(sum->b);
+    if (!term) {
+      failed_ = true;
+      return self;
+    }
+    return ir::MakeStore(store.buffer, store.indices, sum->a + term, {}, store.streaming);
+  }
+
+  bool IsCostly(const ir::Expr& condition) const {
+    VarCollector collector;
+    collector.Visit(condition);
+    bool expanded = false, dynamic = false;
+    for (const ir::Var* var : collector.vars) {
+      (unrolled_.contains(var) ? expanded : dynamic) = true;
+    }
+    return expanded && dynamic;
+  }
+
+  // `e`, which is zero where pending_ fails and reads only what is there; empty if it can't be made
+  // so. A product needs one such factor, if the other's loads are in range anyway.
+  ir::Expr PredicateFactor(const ir::Expr& e) const {
+    if (const auto* load = e.As<ir::Load>()) {
+      return ir::MakeLoad(load->buffer, load->indices, ir::And(pending_, load->predicate));
+    }
+    if (const auto* cast = e.As<ir::Cast>()) {
+      const ir::Expr value = PredicateFactor(cast->value);
+      return value ? ir::MakeCast(cast->type, value, cast->saturate) : ir::Expr();
+    }
+    const auto* product = e.As<ir::Binary>();
+    if (product == nullptr || product->op != ir::BinaryOp::kMul) return ir::Expr();
+    const bool a_safe = IsInRange(product->a), b_safe = IsInRange(product->b);
+    const ir::Expr a = a_safe && !b_safe ? product->a : PredicateFactor(product->a);
+    const ir::Expr b = b_safe ? product->b : PredicateFactor(product->b);
+    return a && b ? a * b : ir::Expr();
+  }
+
+  // Whether every load in `e` is inside its buffer whatever the loops' variables are.
+  bool IsInRange(const ir::Expr& e) const {
+    class Checker final : public ir::Visitor {
+     public:
+      explicit Checker(const ir::Ranges& ranges) : ranges_(ranges) {}
+      bool safe = true;
+
+     private:
+      void VisitLoad(const ir::Load& load) override {
+        for (size_t d = 0; d < load.indices.size(); ++d) {
+          const std::optional<ir::Interval> bound = ir::Bound(load.indices[d], ranges_);
+          safe &= bound && bound->min >= 0 && bound->max < load.buffer->shape[d];
+        }
+      }
+      const ir::Ranges& ranges_;
+    };
+    Checker checker(ranges_);
+    checker.Visit(e);
+    return checker.safe;
+  }
+
+  ir::Ranges ranges_;
+  absl::flat_hash_set<const ir::Var*> unrolled_;
+  ir::Expr pending_;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+ir::Stmt PredicateGuards(const ir::Stmt& root) { return Predicator().Mutate(root); }
+
+}  // namespace tessera::passes
