@@ -23,13 +23,14 @@ struct RegisterTileProblem {
   std::vector<VectorAxis> vector_axes;    // candidates, at least one
   const schedule::StageAnalysis* analysis = nullptr;  // of the computation; null: a plain map
   int element_bits = 32;                  // of the accumulators
+  bool whole_tiles = false;               // unrolled factors have to divide
 };
 
 // Options {vector axis, lanes, factor of each axis}, the vector axis's factor counting elements.
 // All fit the register file: accumulators + one operand's vectors + 1 (baselines.md: more spills,
 // 43–81 instead of 117 GFLOPS). Those with under an eighth of the accumulators that fit are left
 // out. Weights prefer many multiplications per loaded value, enough independent accumulators to
-// hide latency, and little waste at edges.
+// hide latency, little waste at edges, no vector tails, and no vectors along inlined padding.
 Knob RegisterTileKnob(const RegisterTileProblem& problem, const ir::Target& target);
 
 // Parts of its options.

@@ -133,7 +133,7 @@ class Rules {
   absl::Status AddTiled(const Draft& plain) {
     TESSERA_ASSIGN_OR_RETURN(Draft draft, WithCacheWrite(plain));
     AddTile("direct", draft, {}, false, kDirectWeight);
-    AddTile("chunked", draft, {}, true, 1);
+    AddTile("chunked", draft, {}, true, 0.7);
 
     TESSERA_ASSIGN_OR_RETURN(Draft kept, Inline(dag_, true));
     std::vector<std::string> padding;
@@ -146,6 +146,7 @@ class Rules {
     if (!padding.empty()) {
       TESSERA_ASSIGN_OR_RETURN(Draft padded, WithCacheWrite(kept));
       AddTile("padded", padded, padding, false, 1);
+      AddTile("padded_chunked", padded, padding, true, 0.5);
     }
 
     TESSERA_ASSIGN_OR_RETURN(Draft packed, WithCacheWrite(plain));

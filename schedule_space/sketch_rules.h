@@ -13,7 +13,8 @@
 //   cache-write      a reduction that is an output gets a copy out, which it is fused into
 //   tiling + fusion  one reduction under one element-wise stage: multi-level tiles ("direct"), with
 //                    chunks of the reduction whose accumulators are reloaded ("chunked"), with the
-//                    padding materialised ("padded"), with fixed-layout operands packed ("packed")
+//                    padding materialised ("padded"), with fixed-layout operands packed
+//                    ("packed"), and those with chunks
 //   rfactor, rows    reductions along contiguous rows, softmax and norms ("rows")
 //   plain            what is left is a map: tiles, vectors, threads ("map")
 
