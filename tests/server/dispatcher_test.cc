@@ -111,11 +111,11 @@ struct Rig {
   db::MemoryStore store{clock};
   std::unique_ptr<ContentStore> artifacts;
   std::unique_ptr<DeviceRegistry> devices;
+  std::vector<db::Record> records;  // outlive the dispatcher, which gives back what it still has
   std::unique_ptr<Dispatcher> dispatcher;
   db::Task task;
   int64_t job_id = 0;
   std::set<uint64_t> built;
-  std::vector<db::Record> records;
 };
 
 proto::RunResult Failed(const proto::RunPlan& plan, db::Outcome outcome) {

@@ -1,0 +1,167 @@
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+
+#include "base/hash.h"
+#include "compiler/te/dag.h"
+#include "db/record/memory_store.h"
+#include "proto/convert.h"
+#include "proto/rpc_status.h"
+#include "proto/services.grpc.pb.h"
+#include "server/server.h"
+#include "tests/support/fake_worker.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/tuner/synthetic.h"
+
+namespace tessera::server {
+
+inline SearchFactory ToySearch() {
+  return {.space = [](const db::Task&) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
+            return std::make_shared<test::SyntheticSpace>(1);
+          },
+          .learner = [](const std::string& name)
+              -> absl::StatusOr<std::shared_ptr<const tuner::Learner>> {
+            if (name != "ridge") return absl::InvalidArgumentError("cost_model: known is ridge");
+            return std::make_shared<test::RidgeLearner>();
+          }};
+}
+
+// A store that several servers may have one after the other.
+class SharedStore final : public db::Store {
+ public:
+  explicit SharedStore(std::shared_ptr<db::Store> store) : store_(std::move(store)) {}
+  absl::StatusOr<int64_t> CreateJob(const db::Job& job) override { return store_->CreateJob(job); }
+  absl::Status SetJobState(int64_t id, db::JobState state, std::string_view message) override {
+    return store_->SetJobState(id, state, message);
+  }
+  absl::StatusOr<db::Job> GetJob(int64_t id) override { return store_->GetJob(id); }
+  absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) override {
+    return store_->ListJobs(limit);
+  }
+  absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const db::Record> records,
+                                              absl::Span<const db::Event> events) override {
+    return store_->Append(records, events);
+  }
+  absl::StatusOr<std::vector<db::Event>> ReadEvents(int64_t job, int64_t after) override {
+    return store_->ReadEvents(job, after);
+  }
+  absl::StatusOr<std::vector<db::Record>> QueryRecords(const db::RecordFilter& filter) override {
+    return store_->QueryRecords(filter);
+  }
+  absl::StatusOr<std::vector<db::Record>> Best(std::string_view task, std::string_view device,
+                                               int count) override {
+    return store_->Best(task, device, count);
+  }
+  absl::StatusOr<std::vector<db::Task>> ListTasks() override { return store_->ListTasks(); }
+  absl::Status PutDevice(const db::Device& device) override { return store_->PutDevice(device); }
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override { return store_->ListDevices(); }
+  absl::StatusOr<int64_t> CreateSelection(const db::Selection& selection) override {
+    return store_->CreateSelection(selection);
+  }
+  absl::StatusOr<db::Selection> GetSelection(int64_t id) override {
+    return store_->GetSelection(id);
+  }
+  absl::StatusOr<std::string> PutBlob(std::string_view bytes) override {
+    return store_->PutBlob(bytes);
+  }
+  absl::StatusOr<std::string> GetBlob(std::string_view digest) override {
+    return store_->GetBlob(digest);
+  }
+
+ private:
+  std::shared_ptr<db::Store> store_;
+};
+
+// A whole server in this process, on a loopback port of its own, with a store that outlives it.
+struct Rig {
+  Rig() { StartServer(); }
+
+  // A new server over the same store and directory, on the old one's port.
+  void RestartServer() {
+    const int port = server->port();
+    server.reset();
+    StartServer(port);
+  }
+
+  void StartServer(int port = 0) {
+    server.reset();
+    ServerOptions options;
+    options.listen = absl::StrCat("127.0.0.1:", port);
+    options.data_directory = directory.path;
+    options.dispatcher.lease_timeout = absl::Milliseconds(500);
+    options.dispatcher.heartbeat = absl::Milliseconds(100);
+    auto started = Server::Start(options, std::make_unique<SharedStore>(store), Clock::Real(),
+                                 ToySearch());
+    INFO(started.status());
+    REQUIRE(started.ok());
+    server = *std::move(started);
+    channel = grpc::CreateChannel(absl::StrCat("127.0.0.1:", server->port()),
+                                  grpc::InsecureChannelCredentials());
+    jobs = v1::JobService::NewStub(channel);
+  }
+
+  static db::Task Task(int columns = 8) {
+    const std::string text = absl::StrCat("workload rows\ninput X: f32[4,", columns,
+                                          "]\nstage total: f32[m:4] = sum[n:", columns,
+                                          "] (X[m, n])\noutput total\n");
+    const auto workload = te::ParseWorkload(text);
+    INFO(workload.status());
+    REQUIRE(workload.ok());
+    return {.name = "rows",
+            .workload_hash = HashToHex(te::StructuralHash(workload->dag)),
+            .workload = te::Print(*workload),
+            .target = test::kFakeTarget};
+  }
+
+  static v1::CreateJobRequest Request(int trials, const std::string& key = "") {
+    v1::CreateJobRequest request;
+    request.set_name("job");
+    *request.add_tasks() = proto::ToProto(Task());
+    *request.mutable_options() = proto::ToProto(db::JobOptions{
+        .trials_per_task = trials, .cost_model = "ridge", .idempotency_key = key});
+    return request;
+  }
+
+  absl::StatusOr<int64_t> Create(const v1::CreateJobRequest& request) {
+    grpc::ClientContext context;
+    v1::CreateJobReply reply;
+    const absl::Status status = proto::FromRpc(jobs->CreateJob(&context, request, &reply));
+    if (!status.ok()) return status;
+    return reply.job_id();
+  }
+
+  // Watches until the job has ended; fails after half a minute.
+  v1::JobProgress WatchToEnd(int64_t id) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    v1::WatchJobRequest request;
+    request.set_job_id(id);
+    auto reader = jobs->WatchJob(&context, request);
+    v1::JobProgress progress, last;
+    while (reader->Read(&progress)) last = progress;
+    const grpc::Status status = reader->Finish();
+    INFO(status.error_message());
+    REQUIRE(status.ok());
+    return last;
+  }
+
+  test::TemporaryDirectory directory;
+  std::shared_ptr<db::Store> store = std::make_shared<db::MemoryStore>(Clock::Real());
+  std::unique_ptr<Server> server;
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<v1::JobService::Stub> jobs;
+};
+
+// Waits for something that another thread brings about.
+template <typename Predicate>
+bool Eventually(Predicate predicate) {
+  for (int i = 0; i < 1000; ++i) {
+    if (predicate()) return true;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return false;
+}
+
+}  // namespace tessera::server

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "db/record/record.h"
+#include "proto/session.h"
+
+// What a worker does, without saying how: the agent depends on neither compiler nor runner.
+
+namespace tessera::agent {
+
+struct BuildOutput {
+  proto::BuildResult result;  // the agent fills in the artifact's digest and size, and the fence
+  std::string bytes;          // the shared object, when kOk
+};
+
+struct LibraryOutput {
+  std::string error;  // empty: built
+  std::vector<std::pair<std::string, std::string>> files;  // name, bytes
+};
+
+// Compiles. Calls come from as many threads as there are slots.
+class BuilderRole {
+ public:
+  virtual ~BuilderRole() = default;
+  virtual int slots() const = 0;
+  // On `core`. Whatever goes wrong is in the result: kBuildError when it is the candidate's fault,
+  // kInfrastructure when it is not.
+  virtual BuildOutput Build(const proto::BuildRequest& request, int core) = 0;
+  virtual LibraryOutput BuildLibrary(const proto::LibraryRequest& request, int core) = 0;
+};
+
+// Verifies and times. Called from one thread, with `cores` to itself.
+class RunnerRole {
+ public:
+  virtual ~RunnerRole() = default;
+  // `artifact` and `reference` are the plan's shared objects, verified against their digests.
+  virtual db::Measurement Run(const proto::RunPlan& plan, const std::string& artifact,
+                              const std::string& reference, const std::vector<int>& cores) = 0;
+};
+
+}  // namespace tessera::agent
