@@ -1,6 +1,7 @@
 #include "schedule_space/register_tile.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "absl/strings/str_cat.h"
 #include "schedule_space/layout_rules.h"
@@ -27,8 +28,12 @@ class Enumerator {
   Knob Run() {
     for (const VectorAxis& candidate : problem_.vector_axes) {
       vector_axis_ = candidate.axis;
-      const int64_t full = std::max<int64_t>(
-          1, std::min<int64_t>(target_.Lanes(std::max(8, problem_.element_bits)), candidate.run));
+      int64_t full = target_.Lanes(std::max(8, problem_.element_bits));
+      // Within a fixed block, whole powers of two; along a whole axis the last one may be masked.
+      if (vector_axis_ >= 0 && candidate.run < problem_.extents[vector_axis_]) {
+        full = std::min(full, static_cast<int64_t>(
+                                  std::bit_floor(static_cast<uint64_t>(candidate.run))));
+      }
       if (vector_axis_ < 0) {
         lanes_ = 1;
         Extend(0, Option(problem_.extents.size(), 1), 1);
