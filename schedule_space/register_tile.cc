@@ -16,6 +16,7 @@ constexpr int64_t kMapTile = 16;  // vectors of a tile that only copies or maps
 // Priors: masked vectors at edges or over padding, and edges in two directions (measured on C2:
 // 5–50 and 190 instead of 270 GFLOPS).
 constexpr double kTailWeight = 0.1;
+constexpr double kPartialWeight = 0.5;  // the last tile has fewer vectors
 constexpr double kPaddedVectorWeight = 0.1;
 constexpr double kPaddedPlaneWeight = 0.3;
 
@@ -116,7 +117,11 @@ class Enumerator {
 
   double EdgeWeight(const Option& factors) const {
     double weight = 1;
-    if (vector_axis_ >= 0 && problem_.extents[vector_axis_] % lanes_ != 0) weight *= kTailWeight;
+    if (vector_axis_ >= 0 && problem_.extents[vector_axis_] % lanes_ != 0) {
+      weight *= kTailWeight;
+    } else if (vector_axis_ >= 0 && problem_.extents[vector_axis_] % factors[vector_axis_] != 0) {
+      weight *= kPartialWeight;
+    }
     if (problem_.analysis == nullptr || problem_.analysis->operations.select == 0) return weight;
     int windows = 0;  // unrolled axes along which taps may fall on padding
     for (size_t a = 0; a < factors.size(); ++a) {

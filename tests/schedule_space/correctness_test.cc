@@ -55,6 +55,14 @@ TEST_CASE("sampled programs for threads and narrow vectors compute the same", "[
   }
 }
 
+TEST_CASE("tiles of several vectors that don't divide their axis compute the same", "[space]") {
+  CheckSamples({"wide", "matmul", {{"m", "2"}, {"n", "80"}, {"k", "6"}}}, "avx512", 1, 505, 40);
+  CheckSamples({"wide_conv", "conv2d",
+                {{"ic", "3"}, {"oc", "80"}, {"size", "5"}, {"k", "3"}, {"pad", "1"},
+                 {"relu", "true"}, {"layout", "any"}}},
+               "avx512", 1, 606, 20);
+}
+
 TEST_CASE("many sampled programs agree with the evaluator", "[.slow]") {
   for (const te::OpSpec& spec : te::TestWorkloads()) CheckSamples(spec, "avx512", 2, 404, 60);
 }
