@@ -17,7 +17,7 @@ constexpr int64_t kMaxPeeled = 2;
 
 // Stores of the whole program after unrolling: copies of loop bodies stop there, because compile
 // time and instruction cache suffer more than a test costs.
-constexpr int64_t kMaxStores = 1024;
+constexpr int64_t kMaxStores = 640;
 
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - ((a % b != 0) && ((a < 0) != (b < 0))); }
 int64_t CeilDiv(int64_t a, int64_t b) { return -FloorDiv(-a, b); }

@@ -1,5 +1,6 @@
 #include "compiler/passes/predicate_guards.h"
 
+#include <functional>
 #include <optional>
 
 #include "absl/container/flat_hash_set.h"
@@ -57,7 +58,7 @@ class Predicator final : public ir::Mutator {
     const auto* sum = store.value.As<ir::Binary>();
     const auto* old = sum != nullptr ? sum->a.As<ir::Load>() : nullptr;
     if (sum == nullptr || sum->op != ir::BinaryOp::kAdd || old == nullptr ||
-        old->buffer != store.buffer || store.predicate) {
+        old->buffer != store.buffer || store.predicate || !IsReadable(sum->a)) {
       failed_ = true;
       return self;
     }
@@ -91,31 +92,48 @@ class Predicator final : public ir::Mutator {
     }
     const auto* product = e.As<ir::Binary>();
     if (product == nullptr || product->op != ir::BinaryOp::kMul) return ir::Expr();
-    const bool a_safe = IsInRange(product->a), b_safe = IsInRange(product->b);
+    const bool a_safe = IsParameter(product->a) && IsReadable(product->a);
+    const bool b_safe = IsParameter(product->b) && IsReadable(product->b);
     const ir::Expr a = a_safe && !b_safe ? product->a : PredicateFactor(product->a);
     const ir::Expr b = b_safe ? product->b : PredicateFactor(product->b);
     return a && b ? a * b : ir::Expr();
   }
 
   // Whether every load in `e` is inside its buffer whatever the loops' variables are.
-  bool IsInRange(const ir::Expr& e) const {
-    class Checker final : public ir::Visitor {
+  bool IsReadable(const ir::Expr& e) const {
+    bool readable = true;
+    ForEachLoad(e, [&](const ir::Load& load) {
+      for (size_t d = 0; d < load.indices.size(); ++d) {
+        const std::optional<ir::Interval> bound = ir::Bound(load.indices[d], ranges_);
+        readable &= bound && bound->min >= 0 && bound->max < load.buffer->shape[d];
+      }
+    });
+    return readable;
+  }
+
+  // Whether `e` reads the caller's memory alone: what a test guards may never have been written
+  // elsewhere.
+  static bool IsParameter(const ir::Expr& e) {
+    bool parameter = true;
+    ForEachLoad(e, [&](const ir::Load& load) {
+      parameter &= load.buffer->scope == ir::Scope::kGlobal;
+    });
+    return parameter;
+  }
+
+  static void ForEachLoad(const ir::Expr& e, const std::function<void(const ir::Load&)>& visit) {
+    class Finder final : public ir::Visitor {
      public:
-      explicit Checker(const ir::Ranges& ranges) : ranges_(ranges) {}
-      bool safe = true;
+      explicit Finder(const std::function<void(const ir::Load&)>& visit) : visit_(visit) {}
 
      private:
       void VisitLoad(const ir::Load& load) override {
-        for (size_t d = 0; d < load.indices.size(); ++d) {
-          const std::optional<ir::Interval> bound = ir::Bound(load.indices[d], ranges_);
-          safe &= bound && bound->min >= 0 && bound->max < load.buffer->shape[d];
-        }
+        visit_(load);
+        ir::Visitor::VisitLoad(load);
       }
-      const ir::Ranges& ranges_;
+      const std::function<void(const ir::Load&)>& visit_;
     };
-    Checker checker(ranges_);
-    checker.Visit(e);
-    return checker.safe;
+    Finder(visit).Visit(e);
   }
 
   ir::Ranges ranges_;
