@@ -1,0 +1,146 @@
+#include "compiler/library/compiled_op.h"
+
+#include <algorithm>
+#include <array>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "compiler/passes/lower.h"
+#include "compiler/runtime/layout.h"
+#include "compiler/runtime/ops.h"
+#include "compiler/schedule/loop_structure.h"
+
+namespace tessera::library {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+int64_t RoundUp(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Words that C or C++ keep for themselves.
+bool IsReserved(const std::string& name) {
+  static const auto& words = *new absl::flat_hash_set<std::string>{
+      "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char",
+      "class", "compl", "concept", "const", "consteval", "constexpr", "constinit", "continue",
+      "decltype", "default", "delete", "do", "double", "else", "enum", "explicit", "export",
+      "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "main",
+      "mutable", "namespace", "new", "noexcept", "not", "nullptr", "operator", "or", "private",
+      "protected", "public", "register", "requires", "restrict", "return", "short", "signed",
+      "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try",
+      "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile",
+      "weights", "while", "xor"};
+  return words.contains(name);
+}
+
+// A C name for a tensor, different from those before it.
+std::string ParameterName(const std::string& name, absl::flat_hash_set<std::string>& used) {
+  std::string result;
+  for (char c : name) result += absl::ascii_isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  if (result.empty() || absl::ascii_isdigit(static_cast<unsigned char>(result[0]))) {
+    result = absl::StrCat("t", result);
+  }
+  while (IsReserved(result) || !used.insert(result).second) result += '_';
+  return result;
+}
+
+absl::Status CheckLayout(const ir::BufferNode& buffer) {
+  if (buffer.layout.empty()) return absl::OkStatus();
+  if (buffer.type.bits < 8) {
+    return absl::UnimplementedError(
+        absl::StrCat("tensor ", buffer.name, ": ", ir::ToString(buffer.type),
+                     " elements can't be packed into a layout by a library; keep it row-major"));
+  }
+  if (buffer.shape.size() > TESSERA_MAX_RANK || buffer.layout.size() > TESSERA_MAX_LAYOUT_DIMS) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor ", buffer.name, ": rank ", buffer.shape.size(), " with ",
+                     buffer.layout.size(), " stored dimensions is over the limit of ",
+                     TESSERA_MAX_RANK, " and ", TESSERA_MAX_LAYOUT_DIMS));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<CopyFunction> NameCopies(const std::string& prefix, const std::vector<OpTensor>& tensors) {
+  std::vector<CopyFunction> functions;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (tensors[i].is_constant) continue;
+    functions.push_back({absl::StrCat(prefix, "_", tensors[i].name), static_cast<int>(i)});
+  }
+  if (functions.size() == 1) functions[0].name = prefix;
+  return functions;
+}
+
+absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, const ir::Target& target) {
+  TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule,
+                           schedule::ApplyTrace(op.workload.dag, op.trace));
+  TESSERA_ASSIGN_OR_RETURN(const schedule::LoopStructure loops, schedule::InferBounds(schedule));
+  TESSERA_ASSIGN_OR_RETURN(
+      const ir::Program program,
+      passes::Lower(schedule, loops, target, absl::StrCat("tessera_kernel_", op.name)));
+  if (program.params.size() > TESSERA_OP_MAX_BUFFERS) {
+    return absl::InvalidArgumentError(absl::StrCat(program.params.size(),
+                                                   " tensors are over the limit of ",
+                                                   TESSERA_OP_MAX_BUFFERS));
+  }
+  CompiledOp compiled{&op};
+  TESSERA_ASSIGN_OR_RETURN(compiled.code, codegen::GenerateObject(program, target));
+  absl::flat_hash_set<std::string> used;
+  for (size_t i = 0; i < program.params.size(); ++i) {
+    OpTensor tensor{program.params[i], ParameterName(program.params[i]->name, used)};
+    TESSERA_RETURN_IF_ERROR(CheckLayout(*tensor.buffer));
+    if (i >= schedule.inputs().size()) {
+      compiled.outputs.push_back(std::move(tensor));
+      continue;
+    }
+    tensor.is_constant = schedule.inputs()[i].is_constant;
+    if (tensor.is_constant) {
+      tensor.packed_offset = compiled.packed_bytes;
+      compiled.packed_bytes += RoundUp(tensor.buffer->StoredBytes());
+    }
+    compiled.inputs.push_back(std::move(tensor));
+  }
+  compiled.pack_inputs = NameCopies(op.name + "_pack_input", compiled.inputs);
+  compiled.unpack_outputs = NameCopies(op.name + "_unpack_output", compiled.outputs);
+  return compiled;
+}
+
+}  // namespace
+
+std::vector<std::string> CompiledOp::ExportedNames() const {
+  std::vector<std::string> names = {op->name};
+  if (has_constants()) {
+    names.push_back(pack_weights_name());
+    names.push_back(packed_bytes_name());
+  }
+  for (const CopyFunction& f : pack_inputs) names.push_back(f.name);
+  for (const CopyFunction& f : unpack_outputs) names.push_back(f.name);
+  return names;
+}
+
+absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& target) {
+  if (!IsCIdentifier(op.name)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "library: operator name \"", op.name,
+        "\" can't name a C function; use letters, digits and _, a letter first, no reserved word"));
+  }
+  absl::StatusOr<CompiledOp> compiled = Compile(op, target);
+  if (!compiled.ok()) return Annotate(compiled.status(), absl::StrCat("operator ", op.name));
+  return compiled;
+}
+
+std::string CTypeOf(ir::Type type) {
+  if (type.is_float()) return type.bits == 64 ? "double" : type.bits == 32 ? "float" : "uint16_t";
+  if (type.bits < 8) return "uint8_t";
+  return absl::StrCat(type.code == ir::TypeCode::kUInt ? "uint" : "int", static_cast<int>(type.bits), "_t");
+}
+
+bool IsCIdentifier(const std::string& name) {
+  if (name.empty() || !absl::ascii_isalpha(static_cast<unsigned char>(name[0]))) return false;
+  if (name.size() > 128 || IsReserved(name)) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
+  });
+}
+
+}  // namespace tessera::library

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/codegen/codegen.h"
+#include "compiler/library/library.h"
+
+namespace tessera::library {
+
+// A tensor of an operator as its C interface shows it.
+struct OpTensor {
+  ir::Buffer buffer;   // with its stored layout
+  std::string name;    // in C
+  bool is_constant = false;
+  int64_t packed_offset = 0;  // constants: bytes into the packed block
+};
+
+// Names of an operator's functions.
+struct CopyFunction {
+  std::string name;
+  int tensor;  // index into inputs or outputs
+};
+
+struct CompiledOp {
+  const LibraryOp* op;  // of the spec
+  codegen::ObjectCode code;
+  std::vector<OpTensor> inputs, outputs;
+  int64_t packed_bytes = 0;  // of all constants; 0 without any
+  std::vector<CopyFunction> pack_inputs, unpack_outputs;
+
+  bool has_constants() const { return packed_bytes > 0; }
+  std::string pack_weights_name() const { return op->name + "_pack_weights"; }
+  std::string packed_bytes_name() const { return op->name + "_packed_bytes"; }
+  // All symbols that the operator exports.
+  std::vector<std::string> ExportedNames() const;
+};
+
+absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& target);
+
+// "float", "int8_t", "uint16_t" for f16 and bf16, "uint8_t" for packed sub-byte elements.
+std::string CTypeOf(ir::Type type);
+// Whether `name` can name a C and C++ function.
+bool IsCIdentifier(const std::string& name);
+
+}  // namespace tessera::library

@@ -1,0 +1,171 @@
+#include "compiler/library/documents.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/hash.h"
+#include "llvm/Config/llvm-config.h"
+
+namespace tessera::library {
+namespace {
+
+std::string ShapeOf(const ir::BufferNode& buffer) {
+  return absl::StrCat(ir::ToString(buffer.type), "[", absl::StrJoin(buffer.shape, ", "), "]");
+}
+
+std::string LayoutOf(const ir::BufferNode& buffer) {
+  return buffer.layout.empty() ? "row-major" : ir::LayoutToString(buffer.layout, buffer.shape);
+}
+
+std::string Line(const OpTensor& tensor, const char* role) {
+  const ir::BufferNode& buffer = *tensor.buffer;
+  return absl::StrCat("//   ", role, " ", tensor.name, ": ", ShapeOf(buffer), ", stored ",
+                      LayoutOf(buffer), ", ", buffer.StoredBytes(), " bytes\n");
+}
+
+std::string Parameters(const std::vector<std::string>& parameters) {
+  return parameters.empty() ? "(void)" : absl::StrCat("(", absl::StrJoin(parameters, ", "), ")");
+}
+
+std::string Source(const OpTensor& tensor) {
+  return absl::StrCat("const ", CTypeOf(tensor.buffer->type), "* ", tensor.name);
+}
+std::string Sink(const OpTensor& tensor) {
+  return absl::StrCat(CTypeOf(tensor.buffer->type), "* ", tensor.name);
+}
+
+std::string OpHeader(const CompiledOp& op) {
+  std::string text = absl::StrCat(
+      "// ", op.op->name, " (", op.op->workload.name, "): ",
+      op.op->is_default ? "safe default schedule, not tuned.\n" : "tuned schedule.\n");
+  std::vector<std::string> parameters, constants;
+  for (const OpTensor& tensor : op.inputs) {
+    text += Line(tensor, tensor.is_constant ? "constant" : "input");
+    (tensor.is_constant ? constants : parameters).push_back(Source(tensor));
+  }
+  for (const OpTensor& tensor : op.outputs) text += Line(tensor, "output");
+  if (op.has_constants()) parameters.push_back("const void* weights");
+  for (const OpTensor& tensor : op.outputs) parameters.push_back(Sink(tensor));
+  absl::StrAppend(&text, "int ", op.op->name, Parameters(parameters), ";\n");
+  if (op.has_constants()) {
+    constants.push_back("void* weights");
+    absl::StrAppend(&text, "// Row-major constants to the block that ", op.op->name,
+                    " takes: ", op.packed_bytes, " bytes.\n");
+    absl::StrAppend(&text, "size_t ", op.packed_bytes_name(), "(void);\n");
+    absl::StrAppend(&text, "int ", op.pack_weights_name(), Parameters(constants), ";\n");
+  }
+  for (const CopyFunction& f : op.pack_inputs) {
+    const std::string type =
+        CTypeOf(op.inputs[static_cast<size_t>(f.tensor)].buffer->type);
+    absl::StrAppend(&text, "int ", f.name, "(const ", type, "* row_major, ", type, "* stored);\n");
+  }
+  for (const CopyFunction& f : op.unpack_outputs) {
+    const std::string type =
+        CTypeOf(op.outputs[static_cast<size_t>(f.tensor)].buffer->type);
+    absl::StrAppend(&text, "int ", f.name, "(const ", type, "* stored, ", type, "* row_major);\n");
+  }
+  return text + "\n";
+}
+
+nlohmann::json TensorJson(const OpTensor& tensor, const char* role) {
+  const ir::BufferNode& buffer = *tensor.buffer;
+  nlohmann::json json = {{"name", tensor.name},
+                         {"role", role},
+                         {"type", ir::ToString(buffer.type)},
+                         {"shape", buffer.shape},
+                         {"layout", LayoutOf(buffer)},
+                         {"stored_bytes", buffer.StoredBytes()}};
+  if (tensor.is_constant) json["packed_offset"] = tensor.packed_offset;
+  return json;
+}
+
+nlohmann::json OpJson(const CompiledOp& op) {
+  nlohmann::json tensors = nlohmann::json::array();
+  for (const OpTensor& tensor : op.inputs) {
+    tensors.push_back(TensorJson(tensor, tensor.is_constant ? "constant" : "input"));
+  }
+  for (const OpTensor& tensor : op.outputs) tensors.push_back(TensorJson(tensor, "output"));
+  nlohmann::json measured;
+  if (op.op->measured_seconds) measured = *op.op->measured_seconds;
+  return {{"name", op.op->name},
+          {"functions", op.ExportedNames()},
+          {"workload", te::Print(op.op->workload)},
+          {"workload_hash", HashToHex(te::StructuralHash(op.op->workload.dag))},
+          {"executed_operations", te::ExecutedOperations(op.op->workload.dag)},
+          {"trace", schedule::Print(op.op->trace)},
+          {"is_default", op.op->is_default},
+          {"measured_seconds", measured},
+          {"device_class", op.op->device_class},
+          {"record_ids", op.op->record_ids},
+          {"object_sha256", Sha256Hex(op.code.bytes)},
+          {"shared_workspace_bytes", op.code.shared_workspace_bytes},
+          {"private_workspace_bytes", op.code.private_workspace_bytes},
+          {"packed_bytes", op.packed_bytes},
+          {"tensors", tensors}};
+}
+
+}  // namespace
+
+std::string GenerateHeader(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
+                           const std::string& version) {
+  std::string text = absl::StrCat(
+      "// Tuned operators, generated by ", version, " for ", ir::ToString(spec.target), R"(.
+//
+// Every function returns TESSERA_OPS_OK or one of the errors below, and may be called by any number
+// of threads at once. Operators take pointers aligned to 64 bytes, tensors in the stored layouts
+// named here, and write every byte of their outputs. Inputs and outputs must not overlap.
+//
+// A layout lists the stored dimensions, outermost first: "0 1/16 2 3 1%16" is a tensor whose
+// dimension 1 is split into blocks of 16, the block innermost. Padding is zero. The functions
+// ..._pack_input and ..._unpack_output convert from and to row-major; ..._pack_weights is called once.
+
+#ifndef TESSERA_OPS_H_
+#define TESSERA_OPS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+  TESSERA_OPS_OK = 0,
+  TESSERA_OPS_NULL_POINTER = 1,   // an argument is NULL
+  TESSERA_OPS_MISALIGNED = 2,     // an argument of an operator is not aligned to 64 bytes
+  TESSERA_OPS_OUT_OF_MEMORY = 3,  // no memory for workspace or threads
+  TESSERA_OPS_BAD_THREADS = 4     // a number of threads outside 1 to 1024
+};
+
+// Threads that operators use from now on, the caller included; waits for running calls. Without it,
+// as many as the library was made for ()",
+      spec.target.max_threads, R"(), but not more than the process has cores.
+int tessera_ops_set_threads(int threads);
+
+// Who made this library.
+const char* tessera_ops_version(void);
+
+)");
+  for (const CompiledOp& op : ops) text += OpHeader(op);
+  text += "#ifdef __cplusplus\n}\n#endif\n\n#endif  // TESSERA_OPS_H_\n";
+  return text;
+}
+
+std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
+                             const std::string& version, const Digests& digests) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const CompiledOp& op : ops) list.push_back(OpJson(op));
+  const nlohmann::json manifest = {{"manifest_version", 1},
+                                   {"tessera_version", version},
+                                   {"llvm_version", LLVM_VERSION_STRING},
+                                   {"runtime_sha256", digests.runtime_sha256},
+                                   {"library_sha256", digests.library_sha256},
+                                   {"header_sha256", digests.header_sha256},
+                                   {"target", ir::ToString(spec.target)},
+                                   {"needed", nlohmann::json::array({"libc.so.6"})},
+                                   {"ops", list}};
+  return manifest.dump(2) + "\n";
+}
+
+}  // namespace tessera::library

@@ -1,0 +1,177 @@
+#include "compiler/library/glue.h"
+
+#include "base/status.h"
+#include "compiler/codegen/llvm_headers.h"
+#include "compiler/codegen/target_machine.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Verifier.h"
+
+namespace tessera::library {
+namespace {
+
+using llvm::Constant;
+
+// Builds constants that mirror the C structures of compiler/runtime/ops.h and layout.h: every
+// member is 8 bytes wide, so there is no padding to care for.
+class GlueModule {
+ public:
+  explicit GlueModule(llvm::Module& module)
+      : module_(module),
+        context_(module.getContext()),
+        pointer_(llvm::PointerType::getUnqual(context_)),
+        i64_(llvm::Type::getInt64Ty(context_)),
+        i32_(llvm::Type::getInt32Ty(context_)) {}
+
+  void AddOp(const CompiledOp& op, int threads);
+  void AddVersion(const std::string& version);
+
+ private:
+  Constant* Number(int64_t value) {
+    return llvm::ConstantInt::get(i64_, static_cast<uint64_t>(value));
+  }
+  Constant* Struct(std::vector<Constant*> members) {
+    return llvm::ConstantStruct::getAnon(context_, members);
+  }
+  // A private constant's address.
+  Constant* Global(Constant* value) {
+    auto* global = new llvm::GlobalVariable(module_, value->getType(), true,
+                                            llvm::GlobalValue::PrivateLinkage, value, "");
+    global->setAlignment(llvm::Align(8));
+    return global;
+  }
+  Constant* Array(const std::vector<Constant*>& elements) {
+    if (elements.empty()) return llvm::ConstantPointerNull::get(pointer_);
+    return Global(llvm::ConstantArray::get(
+        llvm::ArrayType::get(elements[0]->getType(), elements.size()), elements));
+  }
+  Constant* Layout(const ir::BufferNode& buffer);
+  llvm::Function* Exported(const std::string& name, llvm::Type* result, size_t arguments) {
+    auto* type = llvm::FunctionType::get(
+        result, std::vector<llvm::Type*>(arguments, pointer_), false);
+    auto* function =
+        llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module_);
+    function->addFnAttr(llvm::Attribute::NoUnwind);
+    return function;
+  }
+  void Forward(const std::string& name, size_t arguments, const std::string& callee,
+               Constant* descriptor);
+
+  llvm::Module& module_;
+  llvm::LLVMContext& context_;
+  llvm::PointerType* pointer_;
+  llvm::Type* i64_;
+  llvm::Type* i32_;
+};
+
+Constant* GlueModule::Layout(const ir::BufferNode& buffer) {
+  std::vector<Constant*> shape, dims;
+  int64_t element_bytes = buffer.type.bits / 8;
+  if (buffer.type.bits < 8) {
+    element_bytes = 1;  // packed and row-major: copied as bytes
+    shape.push_back(Number(buffer.StoredBytes()));
+  } else {
+    for (int64_t extent : buffer.shape) shape.push_back(Number(extent));
+  }
+  for (const ir::LayoutDim& dim : buffer.layout) {
+    dims.push_back(Struct({Number(dim.axis), Number(dim.divisor), Number(dim.extent)}));
+  }
+  return Struct({Number(element_bytes), Number(static_cast<int64_t>(shape.size())), Array(shape),
+                 Number(static_cast<int64_t>(dims.size())), Array(dims)});
+}
+
+// int name(void* …) { void* arguments[] = {…}; return callee(descriptor, arguments); }
+void GlueModule::Forward(const std::string& name, size_t arguments, const std::string& callee,
+                         Constant* descriptor) {
+  llvm::Function* function = Exported(name, i32_, arguments);
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
+  auto* array_type = llvm::ArrayType::get(pointer_, arguments);
+  llvm::Value* array = b.CreateAlloca(array_type);
+  for (unsigned i = 0; i < arguments; ++i) {
+    b.CreateStore(function->getArg(i), b.CreateConstGEP2_64(array_type, array, 0, i));
+  }
+  const llvm::FunctionCallee target = module_.getOrInsertFunction(
+      callee, llvm::FunctionType::get(i32_, {pointer_, pointer_}, false));
+  b.CreateRet(b.CreateCall(target, {descriptor, array}));
+}
+
+void GlueModule::AddOp(const CompiledOp& op, int threads) {
+  // The arguments are the inputs that are no constants, the packed constants, the outputs.
+  std::vector<Constant*> buffers, layouts, offsets;
+  int64_t arguments = 0;
+  int64_t activations = 0;
+  for (const OpTensor& tensor : op.inputs) activations += tensor.is_constant ? 0 : 1;
+  for (const OpTensor& tensor : op.inputs) {
+    const int64_t argument = tensor.is_constant ? activations : arguments++;
+    buffers.push_back(Struct({Number(argument), Number(tensor.packed_offset)}));
+    if (!tensor.is_constant) continue;
+    layouts.push_back(Layout(*tensor.buffer));
+    offsets.push_back(Number(tensor.packed_offset));
+  }
+  if (op.has_constants()) ++arguments;
+  for (size_t i = 0; i < op.outputs.size(); ++i) {
+    buffers.push_back(Struct({Number(arguments++), Number(0)}));
+  }
+  llvm::FunctionCallee kernel = module_.getOrInsertFunction(
+      op.code.symbol,
+      llvm::FunctionType::get(llvm::Type::getVoidTy(context_), {pointer_, pointer_, pointer_}, false));
+  Constant* descriptor = Global(Struct(
+      {llvm::cast<Constant>(kernel.getCallee()), Number(arguments),
+       Number(static_cast<int64_t>(buffers.size())), Array(buffers),
+       Number(op.code.shared_workspace_bytes), Number(op.code.private_workspace_bytes),
+       Number(threads)}));
+  Forward(op.op->name, static_cast<size_t>(arguments), "tessera_op_run", descriptor);
+  if (op.has_constants()) {
+    Forward(op.pack_weights_name(), layouts.size() + 1, "tessera_op_pack_constants",
+            Global(Struct({Number(static_cast<int64_t>(layouts.size())), Array(layouts),
+                           Array(offsets)})));
+    llvm::Function* bytes = Exported(op.packed_bytes_name(), i64_, 0);
+    llvm::IRBuilder<>(llvm::BasicBlock::Create(context_, "", bytes))
+        .CreateRet(Number(op.packed_bytes));
+  }
+  for (const CopyFunction& f : op.pack_inputs) {
+    Forward(f.name, 2, "tessera_op_pack",
+            Global(Layout(*op.inputs[static_cast<size_t>(f.tensor)].buffer)));
+  }
+  for (const CopyFunction& f : op.unpack_outputs) {
+    Forward(f.name, 2, "tessera_op_unpack",
+            Global(Layout(*op.outputs[static_cast<size_t>(f.tensor)].buffer)));
+  }
+}
+
+void GlueModule::AddVersion(const std::string& version) {
+  llvm::Function* function = Exported("tessera_ops_version", pointer_, 0);
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
+  b.CreateRet(Global(llvm::ConstantDataArray::getString(context_, version)));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const ir::Target& target,
+                                         const std::string& version) {
+  TESSERA_ASSIGN_OR_RETURN(const codegen::MachineDescription description,
+                           codegen::DescribeMachine(target));
+  TESSERA_ASSIGN_OR_RETURN(llvm::TargetMachine * machine, codegen::MachineFor(description));
+  llvm::LLVMContext context;
+  llvm::Module module("tessera_glue", context);
+  module.setTargetTriple(description.triple);
+  module.setDataLayout(machine->createDataLayout());
+  module.setPICLevel(llvm::PICLevel::BigPIC);
+  GlueModule glue(module);
+  for (const CompiledOp& op : ops) glue.AddOp(op, target.max_threads);
+  glue.AddVersion(version);
+  std::string fault;
+  llvm::raw_string_ostream fault_stream(fault);
+  if (llvm::verifyModule(module, &fault_stream)) {
+    return absl::InternalError(absl::StrCat("library glue is invalid LLVM IR: ", fault));
+  }
+  llvm::SmallVector<char, 0> output;
+  llvm::raw_svector_ostream stream(output);
+  llvm::legacy::PassManager emission;
+  if (machine->addPassesToEmitFile(emission, stream, nullptr, llvm::CodeGenFileType::ObjectFile)) {
+    return absl::InternalError("LLVM can't emit objects for this target");
+  }
+  emission.run(module);
+  return std::string(output.begin(), output.end());
+}
+
+}  // namespace tessera::library

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "compiler/library/compiled_op.h"
+
+namespace tessera::library {
+
+// The object with the exported functions of all operators: each gathers its arguments into an array
+// and calls the runtime (compiler/runtime/ops.h) with a constant descriptor. `version` is what
+// tessera_ops_version() returns.
+absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const ir::Target& target,
+                                         const std::string& version);
+
+}  // namespace tessera::library

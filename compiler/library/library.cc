@@ -1,0 +1,63 @@
+#include "compiler/library/library.h"
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "compiler/codegen/link.h"
+#include "compiler/library/compiled_op.h"
+#include "compiler/library/documents.h"
+#include "compiler/library/glue.h"
+#include "compiler/library/runtime_object.h"
+
+namespace tessera::library {
+namespace {
+
+// Every symbol that the library exports, with no two alike.
+absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const CompiledOp> ops) {
+  std::vector<std::string> names = {"tessera_ops_set_threads", "tessera_ops_version"};
+  absl::flat_hash_map<std::string, std::string> owner = {{names[0], "the library"},
+                                                         {names[1], "the library"}};
+  for (const CompiledOp& op : ops) {
+    for (const std::string& name : op.ExportedNames()) {
+      const auto [entry, is_new] = owner.emplace(name, op.op->name);
+      if (!is_new) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("library: operators ", entry->second, " and ", op.op->name,
+                         " both define the function ", name, "; rename one"));
+      }
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec) {
+  if (spec.ops.empty()) return absl::InvalidArgumentError("library: there is no operator in it");
+  const std::string version = "tessera " TESSERA_VERSION;
+  TESSERA_ASSIGN_OR_RETURN(const std::string runtime, RuntimeObject(spec.target.kind));
+  std::vector<CompiledOp> ops;
+  for (const LibraryOp& op : spec.ops) {
+    TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec.target));
+  }
+  codegen::LinkOptions options;
+  options.kind = spec.target.kind;
+  options.soname = "libops.so";
+  options.libc_functions = RuntimeLibcFunctions();
+  TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops));
+  TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec.target, version));
+  std::vector<std::string> objects = {std::move(glue), runtime};
+  for (const CompiledOp& op : ops) objects.push_back(op.code.bytes);
+
+  LibraryFiles files;
+  TESSERA_ASSIGN_OR_RETURN(files.shared_object, codegen::LinkSharedObject(objects, options));
+  files.header = GenerateHeader(ops, spec, version);
+  files.manifest = GenerateManifest(
+      ops, spec, version,
+      {Sha256Hex(files.shared_object), Sha256Hex(files.header), Sha256Hex(runtime)});
+  return files;
+}
+
+}  // namespace tessera::library

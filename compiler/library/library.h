@@ -1,0 +1,50 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/ir/target.h"
+#include "compiler/schedule/trace.h"
+#include "compiler/te/dag.h"
+
+namespace tessera::library {
+
+// One operator of a library and where its schedule comes from.
+struct LibraryOp {
+  std::string name;  // of the C function: a C identifier
+  te::Workload workload;
+  schedule::Trace trace;
+  bool is_default = false;  // the safe default schedule: no record was there
+  std::vector<std::string> record_ids;
+  std::optional<double> measured_seconds;
+  std::string device_class;  // that `measured_seconds` was taken on; may be empty
+};
+
+struct LibrarySpec {
+  ir::Target target;
+  std::vector<LibraryOp> ops;  // names are unique
+};
+
+// The bytes of libops.so, ops.h and manifest.json.
+struct LibraryFiles {
+  std::string shared_object;
+  std::string header;
+  std::string manifest;
+};
+
+// Lowers, compiles and links the operators with the runtime. A pure function of `spec`, of the
+// versions of Tessera and LLVM and of the embedded runtime: same input, same bytes, on any host.
+// The shared object needs libc only. InvalidArgument for names that are no identifiers or meet, and
+// for traces that don't apply; errors name the operator. Thread-safe.
+//
+// Per operator `op` the library has (ops.h says the same with shapes, layouts and sizes):
+//   int op(const T* input …, const void* weights, T* output …)   weights: only with constants
+//   int op_pack_weights(const T* constant …, void* weights), size_t op_packed_bytes(void)
+//   int op_pack_input(const T* row_major, T* stored)             op_pack_input_X with several
+//   int op_unpack_output(const T* stored, T* row_major)          op_unpack_output_Y with several
+// and once tessera_ops_set_threads, tessera_ops_version.
+absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec);
+
+}  // namespace tessera::library

@@ -1,0 +1,66 @@
+#ifndef TESSERA_COMPILER_RUNTIME_OPS_H_
+#define TESSERA_COMPILER_RUNTIME_OPS_H_
+
+// What the entry points of a generated operator library call. The library's own code only gathers
+// its arguments and names a descriptor. C11, libc only.
+
+#include <stdint.h>
+
+#include "compiler/runtime/kernel.h"
+#include "compiler/runtime/layout.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Results of every function of a library; its header documents them.
+enum {
+  TESSERA_OPS_OK = 0,
+  TESSERA_OPS_NULL_POINTER = 1,
+  TESSERA_OPS_MISALIGNED = 2,
+  TESSERA_OPS_OUT_OF_MEMORY = 3,
+  TESSERA_OPS_BAD_THREADS = 4
+};
+
+// A kernel's buffer is argument `argument` of the entry point plus `offset` bytes.
+typedef struct tessera_op_buffer {
+  int64_t argument;
+  int64_t offset;
+} tessera_op_buffer;
+
+#define TESSERA_OP_MAX_BUFFERS 64
+
+typedef struct tessera_op {
+  tessera_kernel kernel;
+  int64_t argument_count;
+  int64_t buffer_count;  // at most TESSERA_OP_MAX_BUFFERS
+  const tessera_op_buffer* buffers;
+  int64_t shared_workspace_bytes;
+  int64_t private_workspace_bytes;
+  int64_t threads;  // that the library was made for
+} tessera_op;
+
+// The constants of an operator, each packed at its offset of one block of memory.
+typedef struct tessera_op_packing {
+  int64_t count;
+  const tessera_layout* layouts;
+  const int64_t* offsets;
+} tessera_op_packing;
+
+// Runs the operator. Any number of threads may call at once; they share the pool (thread_pool.h).
+int tessera_op_run(const tessera_op* op, void* const* arguments);
+// arguments: the row-major constants in order, then the packed block.
+int tessera_op_pack_constants(const tessera_op_packing* packing, void* const* arguments);
+// arguments: row-major source, stored destination.
+int tessera_op_pack(const tessera_layout* layout, void* const* arguments);
+// arguments: stored source, row-major destination.
+int tessera_op_unpack(const tessera_layout* layout, void* const* arguments);
+
+// Threads that operators use from now on; waits for running ones to end.
+int tessera_ops_set_threads(int threads);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // TESSERA_COMPILER_RUNTIME_OPS_H_

@@ -1,0 +1,322 @@
+#include "compiler/library/library.h"
+
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/hash.h"
+#include "compiler/codegen/codegen.h"
+#include "compiler/ir/evaluate.h"
+#include "compiler/schedule/default_trace.h"
+#include "compiler/te/operators.h"
+#include "compiler/te/reference.h"
+#include "llvm/Object/ELFObjectFile.h"
+#include "tests/support/reference_check.h"
+
+namespace tessera::library {
+namespace {
+
+LibraryOp MakeOp(const std::string& name, const std::string& op,
+                 const std::map<std::string, std::string>& attributes, const ir::Target& target,
+                 const std::string& layouts = "") {
+  const auto workload = te::MakeWorkload({name, op, attributes});
+  INFO(workload.status());
+  REQUIRE(workload.ok());
+  LibraryOp result;
+  result.name = name;
+  result.workload = *workload;
+  result.trace = schedule::DefaultTrace(workload->dag, target);
+  result.is_default = layouts.empty();
+  if (!layouts.empty()) {
+    auto trace = schedule::ParseTrace("trace 1\n" + layouts);
+    INFO(trace.status());
+    REQUIRE(trace.ok());
+    trace->insert(trace->end(), result.trace.begin(), result.trace.end());
+    result.trace = *trace;
+    result.record_ids = {"17", "42"};
+    result.measured_seconds = 1.5e-6;
+    result.device_class = "test device";
+  }
+  return result;
+}
+
+ir::Target TestTarget() {
+  ir::Target target = codegen::HostTarget();
+  target.max_threads = 2;
+  return target;
+}
+
+LibrarySpec TestSpec() {
+  const ir::Target target = TestTarget();
+  LibrarySpec spec{target, {}};
+  spec.ops.push_back(MakeOp("product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}, target));
+  spec.ops.push_back(MakeOp("conv", "conv2d",
+                            {{"ic", "5"}, {"oc", "6"}, {"size", "7"}, {"k", "3"}, {"bias", "true"},
+                             {"pad", "1"}, {"relu", "true"}, {"layout", "any"}},
+                            target,
+                            "layout X 0 1/4 2 3 1%4\n"));
+  return spec;
+}
+
+class Library {
+ public:
+  explicit Library(const std::string& bytes) {
+    const int file = memfd_create("ops", MFD_CLOEXEC);
+    REQUIRE(write(file, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    handle_ = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
+    INFO((handle_ == nullptr ? dlerror() : ""));
+    REQUIRE(handle_ != nullptr);
+    close(file);
+  }
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+  ~Library() { dlclose(handle_); }
+  template <typename Function>
+  Function Find(const std::string& name) const {
+    void* symbol = dlsym(handle_, name.c_str());
+    CAPTURE(name);
+    REQUIRE(symbol != nullptr);
+    return reinterpret_cast<Function>(symbol);
+  }
+
+ private:
+  void* handle_;
+};
+
+struct Aligned {
+  explicit Aligned(size_t bytes)
+      : data(static_cast<float*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64))) {}
+  Aligned(const Aligned&) = delete;
+  Aligned& operator=(const Aligned&) = delete;
+  ~Aligned() { std::free(data); }
+  float* data;
+};
+
+std::vector<std::string> Needed(const std::string& library) {
+  auto file = llvm::object::ObjectFile::createObjectFile(
+      llvm::MemoryBufferRef(llvm::StringRef(library), "ops"));
+  REQUIRE(!!file);
+  const auto& elf = llvm::cast<llvm::object::ELF64LEObjectFile>(**file).getELFFile();
+  std::vector<std::string> names;
+  const auto entries = llvm::cantFail(elf.dynamicEntries());
+  uint64_t strings = 0;
+  for (const auto& entry : entries) {
+    if (entry.getTag() == llvm::ELF::DT_STRTAB) strings = entry.getPtr();
+  }
+  const auto* table = reinterpret_cast<const char*>(llvm::cantFail(elf.toMappedAddr(strings)));
+  for (const auto& entry : entries) {
+    if (entry.getTag() == llvm::ELF::DT_NEEDED) names.push_back(table + entry.getVal());
+  }
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("operators of a built library compute what their workloads say", "[library]") {
+  const LibrarySpec spec = TestSpec();
+  const auto files = BuildLibrary(spec);
+  INFO(files.status());
+  REQUIRE(files.ok());
+  const Library library(files->shared_object);
+
+  const auto& product = spec.ops[0].workload;
+  const auto expected = te::ComputeExpected(product, 3);
+  REQUIRE(expected.ok());
+  const auto manifest = nlohmann::json::parse(files->manifest);
+  const auto set_threads = library.Find<int (*)(int)>("tessera_ops_set_threads");
+  for (int threads : {1, 2, 3}) {
+    REQUIRE(set_threads(threads) == 0);
+    // Whether weights are constants is the operator's choice; the manifest says it.
+    std::vector<std::vector<std::byte>> inputs = expected->inputs;
+    std::vector<std::unique_ptr<Aligned>> memory;
+    std::vector<void*> arguments, constants;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      memory.push_back(std::make_unique<Aligned>(inputs[i].size()));
+      std::memcpy(memory.back()->data, inputs[i].data(), inputs[i].size());
+      (product.dag.inputs[i].is_constant ? constants : arguments).push_back(memory.back()->data);
+    }
+    Aligned weights(manifest["ops"][0]["packed_bytes"].get<size_t>() + 64);
+    if (!constants.empty()) {
+      REQUIRE(constants.size() == 1);
+      REQUIRE(library.Find<size_t (*)()>("product_packed_bytes")() ==
+              manifest["ops"][0]["packed_bytes"].get<size_t>());
+      REQUIRE(library.Find<int (*)(const void*, void*)>("product_pack_weights")(
+                  constants[0], weights.data) == 0);
+      arguments.push_back(weights.data);
+    }
+    Aligned output(6 * 20 * 4);
+    REQUIRE(arguments.size() == 2);
+    REQUIRE(library.Find<int (*)(void*, void*, void*)>("product")(arguments[0], arguments[1],
+                                                                  output.data) == 0);
+    for (size_t i = 0; i < expected->outputs[0].size(); ++i) {
+      REQUIRE(output.data[i] == Approx(expected->outputs[0][i]).margin(1e-5));
+    }
+  }
+}
+
+TEST_CASE("layouts are packed, weights too, outputs unpacked, from several threads", "[library]") {
+  const LibrarySpec spec = TestSpec();
+  const auto files = BuildLibrary(spec);
+  INFO(files.status());
+  REQUIRE(files.ok());
+  const Library library(files->shared_object);
+  const auto& workload = spec.ops[1].workload;
+  const auto expected = te::ComputeExpected(workload, 4);
+  REQUIRE(expected.ok());
+  REQUIRE(workload.dag.inputs.size() == 3);
+  REQUIRE(workload.dag.inputs[1].is_constant);
+  REQUIRE(workload.dag.inputs[2].is_constant);
+
+  const auto manifest = nlohmann::json::parse(files->manifest)["ops"][1];
+  const size_t input_bytes = manifest["tensors"][0]["stored_bytes"];
+  REQUIRE(input_bytes == 8 * 7 * 7 * 4);  // five channels in blocks of four
+  const size_t output_bytes = manifest["tensors"][3]["stored_bytes"];
+  Aligned weights(library.Find<size_t (*)()>("conv_packed_bytes")());
+  REQUIRE(library.Find<int (*)(const void*, const void*, void*)>("conv_pack_weights")(
+              expected->inputs[1].data(), expected->inputs[2].data(), weights.data) == 0);
+  Aligned input(input_bytes);
+  REQUIRE(library.Find<int (*)(const void*, void*)>("conv_pack_input")(expected->inputs[0].data(),
+                                                                       input.data) == 0);
+  const auto conv = library.Find<int (*)(const void*, const void*, void*)>("conv");
+  const auto unpack = library.Find<int (*)(const void*, void*)>("conv_unpack_output");
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 3; ++t) {
+    callers.emplace_back([&] {
+      for (int repeat = 0; repeat < 20; ++repeat) {
+        Aligned output(output_bytes);
+        std::vector<float> result(expected->outputs[0].size());
+        wrong += conv(input.data, weights.data, output.data) != 0;
+        wrong += unpack(output.data, result.data()) != 0;
+        for (size_t i = 0; i < result.size(); ++i) {
+          wrong += std::abs(result[i] - expected->outputs[0][i]) > 1e-4;
+        }
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  REQUIRE(wrong == 0);
+}
+
+TEST_CASE("same spec gives the same bytes wherever it is built", "[library]") {
+  const LibrarySpec spec = TestSpec();
+  const auto first = BuildLibrary(spec);
+  REQUIRE(first.ok());
+  const auto folder = std::filesystem::temp_directory_path() / "tessera-library-test-elsewhere";
+  std::filesystem::create_directories(folder);
+  const char* before = std::getenv("TMPDIR");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("TMPDIR", folder.c_str(), 1);
+  const auto second = BuildLibrary(spec);
+  if (before == nullptr) unsetenv("TMPDIR"); else setenv("TMPDIR", kept.c_str(), 1);
+  std::filesystem::remove_all(folder);
+  REQUIRE(second.ok());
+  REQUIRE(first->shared_object == second->shared_object);
+  REQUIRE(first->header == second->header);
+  REQUIRE(first->manifest == second->manifest);
+  REQUIRE(first->shared_object.find(folder.string()) == std::string::npos);
+}
+
+TEST_CASE("library needs libc alone", "[library]") {
+  const auto files = BuildLibrary(TestSpec());
+  REQUIRE(files.ok());
+  REQUIRE(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
+}
+
+TEST_CASE("manifest tells where each operator comes from", "[library]") {
+  const auto files = BuildLibrary(TestSpec());
+  REQUIRE(files.ok());
+  const auto manifest = nlohmann::json::parse(files->manifest);
+  REQUIRE(manifest["library_sha256"] == Sha256Hex(files->shared_object));
+  REQUIRE(manifest["header_sha256"] == Sha256Hex(files->header));
+  REQUIRE(manifest["ops"][0]["is_default"] == true);
+  REQUIRE(manifest["ops"][0]["measured_seconds"].is_null());
+  REQUIRE(manifest["ops"][1]["is_default"] == false);
+  REQUIRE(manifest["ops"][1]["measured_seconds"] == 1.5e-6);
+  REQUIRE(manifest["ops"][1]["record_ids"] == nlohmann::json({"17", "42"}));
+  REQUIRE(manifest["ops"][1]["device_class"] == "test device");
+  const auto workload = te::ParseWorkload(manifest["ops"][1]["workload"].get<std::string>());
+  REQUIRE(workload.ok());
+  REQUIRE(HashToHex(te::StructuralHash(workload->dag)) == manifest["ops"][1]["workload_hash"]);
+}
+
+TEST_CASE("wrong arguments are told, not crashed on", "[library]") {
+  const auto files = BuildLibrary(TestSpec());
+  REQUIRE(files.ok());
+  const Library library(files->shared_object);
+  const auto conv = library.Find<int (*)(const void*, const void*, void*)>("conv");
+  Aligned memory(1 << 16);
+  REQUIRE(conv(nullptr, memory.data, memory.data) == 1);
+  REQUIRE(conv(memory.data + 1, memory.data, memory.data) == 2);
+  const auto set_threads = library.Find<int (*)(int)>("tessera_ops_set_threads");
+  REQUIRE(set_threads(0) == 4);
+  REQUIRE(set_threads(1 << 20) == 4);
+  REQUIRE(std::string(library.Find<const char* (*)()>("tessera_ops_version")()).find("tessera ") == 0);
+}
+
+TEST_CASE("bad operator names are refused with the reason", "[library]") {
+  for (const char* name : {"", "1st", "a-b", "int", "a b"}) {
+    LibrarySpec spec = TestSpec();
+    spec.ops[0].name = name;
+    CAPTURE(name);
+    REQUIRE(BuildLibrary(spec).status().code() == absl::StatusCode::kInvalidArgument);
+  }
+  LibrarySpec spec = TestSpec();
+  spec.ops[0].name = "conv_pack_weights";
+  const absl::Status status = BuildLibrary(spec).status();
+  REQUIRE(status.code() == absl::StatusCode::kInvalidArgument);
+  REQUIRE(std::string(status.message()).find("conv_pack_weights") != std::string::npos);
+  spec = TestSpec();
+  spec.target = ir::ParseTarget("cuda").value();
+  REQUIRE(!BuildLibrary(spec).ok());
+}
+
+TEST_CASE("header compiles as C and C++ and links against the library", "[library]") {
+  if (std::system("cc --version >/dev/null 2>&1") != 0) {
+    WARN("no C compiler `cc` on this machine: the header is not compiled");
+    return;
+  }
+  const auto files = BuildLibrary(TestSpec());
+  REQUIRE(files.ok());
+  std::string pattern =
+      (std::filesystem::temp_directory_path() / "tessera-header-test-XXXXXX").string();
+  REQUIRE(mkdtemp(pattern.data()) != nullptr);
+  const auto write_file = [&](const char* name, const std::string& bytes) {
+    std::ofstream(pattern + "/" + name, std::ios::binary) << bytes;
+  };
+  write_file("ops.h", files->header);
+  write_file("libops.so", files->shared_object);
+  write_file("main.c",
+             "#include \"ops.h\"\n#include <stdio.h>\n"
+             "int main(void) { puts(tessera_ops_version());\n"
+             "  return product(NULL, NULL, NULL) == TESSERA_OPS_NULL_POINTER ? 0 : 1; }\n");
+  CAPTURE(files->header);
+  REQUIRE(std::system(("cd " + pattern +
+                       " && cc -std=c99 -Wall -Wextra -Werror main.c -o main -L. -lops "
+                       "-Wl,-rpath,. && ./main >/dev/null && cc -x c++ -Wall -Werror "
+                       "-fsyntax-only ops.h -Wno-pragma-once-outside-header").c_str()) == 0);
+  std::filesystem::remove_all(pattern);
+}
+
+TEST_CASE("libraries for AArch64 link", "[library]") {
+  LibrarySpec spec = TestSpec();
+  spec.target = ir::ParseTarget("aarch64/neon threads=2").value();
+  const auto files = BuildLibrary(spec);
+  if (files.status().code() == absl::StatusCode::kFailedPrecondition) {
+    WARN(files.status().ToString());
+    return;
+  }
+  INFO(files.status());
+  REQUIRE(files.ok());
+  REQUIRE(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
+}
+
+}  // namespace tessera::library
