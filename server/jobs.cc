@@ -89,7 +89,7 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
     spaces.push_back(*std::move(space));
   }
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const tuner::Learner> learner,
-                           factory_.learner(job.options.cost_model));
+                           factory_.learner(job.options.cost_model, job.options.seed));
   // Refuses explorers that don't exist before anything is stored.
   TESSERA_RETURN_IF_ERROR(tuner::TuningState::Create(job, spaces).status());
   return tuner::JobParts{.spaces = std::move(spaces),

@@ -23,8 +23,9 @@ namespace tessera::server {
 struct SearchFactory {
   // InvalidArgument for a task that has no space.
   std::function<absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>>(const db::Task&)> space;
-  // By name of the cost model. InvalidArgument lists the known ones.
-  std::function<absl::StatusOr<std::shared_ptr<const tuner::Learner>>(const std::string&)> learner;
+  // By name of the cost model and seed. InvalidArgument lists the known names.
+  std::function<absl::StatusOr<std::shared_ptr<const tuner::Learner>>(std::string_view, uint64_t)>
+      learner;
 };
 
 // Keeps one JobRunner for each unfinished job. Thread-safe; the store and runners are called

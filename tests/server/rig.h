@@ -21,7 +21,7 @@ inline SearchFactory ToySearch() {
   return {.space = [](const db::Task&) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
             return std::make_shared<test::SyntheticSpace>(1);
           },
-          .learner = [](const std::string& name)
+          .learner = [](std::string_view name, uint64_t)
               -> absl::StatusOr<std::shared_ptr<const tuner::Learner>> {
             if (name != "ridge") return absl::InvalidArgumentError("cost_model: known is ridge");
             return std::make_shared<test::RidgeLearner>();

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <functional>
+#include <thread>
+
+namespace tessera {
+
+// Blocks SIGINT and SIGTERM for the calling thread and those that it starts later. Call it first
+// in main; InterruptHandler then receives them.
+void BlockInterrupts();
+// Undoes that, before another program takes this one's place.
+void UnblockInterrupts();
+
+// While it lives, the first SIGINT or SIGTERM calls `handle` once, in a thread of its own; a second
+// one ends the process at once with exit code 130.
+class InterruptHandler {
+ public:
+  explicit InterruptHandler(std::function<void()> handle);
+  ~InterruptHandler();
+  InterruptHandler(const InterruptHandler&) = delete;
+  InterruptHandler& operator=(const InterruptHandler&) = delete;
+
+ private:
+  std::thread thread_;
+};
+
+}  // namespace tessera

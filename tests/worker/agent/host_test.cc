@@ -1,0 +1,42 @@
+#include "worker/agent/host.h"
+
+#include <catch2/catch.hpp>
+
+namespace tessera::agent {
+namespace {
+
+TEST_CASE("a host says its target and device class with the number of its cores", "[agent]") {
+  const auto host = DescribeHost({0}, "");
+  INFO(host.status());
+  REQUIRE(host.ok());
+  CAPTURE(host->target, host->device_class.name);
+  CHECK(host->target.find(" threads=1") != std::string::npos);
+  CHECK(host->device_class.name.substr(host->device_class.name.size() - 3) == "/1c");
+  CHECK(host->device_class.description.find("L2 ") != std::string::npos);
+}
+
+#if defined(__x86_64__)
+TEST_CASE("a ceiling lowers the instruction set of a host", "[agent]") {
+  const auto host = DescribeHost({0, 1}, "sse4.2");
+  REQUIRE(host.ok());
+  CHECK(host->target.substr(0, 11) == "x86/sse4.2 ");
+  CHECK(host->device_class.name.find("/sse4.2/2c") != std::string::npos);
+}
+#endif
+
+TEST_CASE("a ceiling that the machine lacks is refused with what it has", "[agent]") {
+  const auto host = DescribeHost({0}, "sve");
+  REQUIRE(absl::IsInvalidArgument(host.status()));
+  CHECK(host.status().message().find("\"sve\" is not among") != absl::string_view::npos);
+}
+
+TEST_CASE("microarchitectures have names, unknown ones numbers", "[agent]") {
+  CHECK(Microarchitecture("AuthenticAMD", 25, 0x11) == "zen4");
+  CHECK(Microarchitecture("AuthenticAMD", 25, 0x21) == "zen3");
+  CHECK(Microarchitecture("GenuineIntel", 6, 0x8f) == "sapphirerapids");
+  CHECK(Microarchitecture("GenuineIntel", 6, 3) == "intel-6-3");
+  CHECK(Microarchitecture("0x41", 0x41, 0xd0c) == "cpu-65-3340");
+}
+
+}  // namespace
+}  // namespace tessera::agent

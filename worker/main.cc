@@ -1,0 +1,222 @@
+// tessera-worker: finds out what this machine is, makes its roles and serves a server.
+
+#include <grpc/support/log.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/version.h"
+#include "base/view.h"
+#include "worker/agent/agent.h"
+#include "worker/agent/host.h"
+#include "worker/local_runner.h"
+#include "worker/runner/cores.h"
+#include "worker/runner/cpu_runner.h"
+#include "worker/runner/peak.h"
+#include "worker/sandbox/sandbox.h"
+#ifdef TESSERA_WITH_BUILDER
+#include "worker/builder/builder.h"
+#endif
+
+namespace {
+
+using namespace tessera;  // NOLINT: this file is the program
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+#ifdef TESSERA_WITH_BUILDER
+constexpr bool kWithBuilder = true;
+#else
+constexpr bool kWithBuilder = false;
+#endif
+
+struct Options {
+  std::string server = "127.0.0.1:7654";
+  std::string name;
+  std::vector<std::string> roles;
+  std::string isa;
+  std::string cache;
+  std::string log_level = "info";
+  int cores = 0;
+
+  bool Has(std::string_view role) const {
+    return std::find(roles.begin(), roles.end(), role) != roles.end();
+  }
+};
+
+std::string HostName() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "worker";
+}
+
+std::string DefaultCache(const std::string& name) {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME")) {
+    return absl::StrCat(cache, "/tessera/", name);
+  }
+  if (const char* home = std::getenv("HOME")) return absl::StrCat(home, "/.cache/tessera/", name);
+  return absl::StrCat("/tmp/tessera-", getuid(), "/", name);
+}
+
+absl::Status CheckOptions(const Options& options) {
+  const size_t colon = options.server.rfind(':');
+  int port = 0;
+  if (colon == std::string::npos || colon == 0 ||
+      !absl::SimpleAtoi(options.server.substr(colon + 1), &port) || port < 1 || port > 65535) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--server: \"", options.server, "\" is not HOST:PORT with a port from 1 to 65535"));
+  }
+  if (options.name.find('/') != std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--name: \"", options.name, "\" must not contain '/'"));
+  }
+  for (const std::string& role : options.roles) {
+    if (role != "builder" && role != "runner") {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--roles: \"", role, "\" is neither builder nor runner"));
+    }
+  }
+  if (options.Has("builder") && !kWithBuilder) {
+    return absl::InvalidArgumentError("--roles: this worker was built without the builder");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<int>> ChooseCores(int count) {
+  std::vector<int> cores = runner::AllowedCores();
+  if (cores.empty()) return absl::UnavailableError("this process may use no core");
+  if (count > static_cast<int>(cores.size())) {
+    return absl::InvalidArgumentError(absl::StrCat("--cores: ", count, " are more than the ",
+                                                   cores.size(), " that this process may use"));
+  }
+  if (count > 0) cores.resize(count);
+  return cores;
+}
+
+// The roles with all that they stand on.
+struct Roles {
+  std::unique_ptr<sandbox::Sandbox> sandbox;
+  std::unique_ptr<runner::CpuRunner> cpu_runner;
+  std::unique_ptr<LocalRunner> runner;
+  std::unique_ptr<agent::BuilderRole> builder;
+};
+
+// Forks: call it before any thread runs.
+absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
+  Roles roles;
+  if (options.Has("runner")) {
+    TESSERA_ASSIGN_OR_RETURN(roles.sandbox, sandbox::Sandbox::Create());
+    roles.cpu_runner = std::make_unique<runner::CpuRunner>(*roles.sandbox);
+    roles.runner = std::make_unique<LocalRunner>(*roles.cpu_runner);
+  }
+#ifdef TESSERA_WITH_BUILDER
+  if (options.Has("builder")) {
+    // One core stays with the runner, if there is more than one.
+    builder::BuilderOptions builder_options;
+    builder_options.slots = std::max(1, options.Has("runner") ? core_count - 1 : core_count);
+    TESSERA_ASSIGN_OR_RETURN(roles.builder, builder::Builder::Create(builder_options));
+  }
+#else
+  static_cast<void>(core_count);
+#endif
+  return roles;
+}
+
+absl::StatusOr<db::Device> DescribeDevice(const Options& options, const std::vector<int>& cores) {
+  TESSERA_ASSIGN_OR_RETURN(agent::Host host, agent::DescribeHost(cores, options.isa));
+  db::Device device;
+  device.id = absl::StrCat(options.name, "/cpu");
+  device.worker = options.name;
+  device.device_class = std::move(host.device_class);
+  device.target = std::move(host.target);
+  device.runs = options.Has("runner");
+  device.builds = options.Has("builder");
+  device.cores = static_cast<int>(cores.size());
+  device.tessera_version = std::string(kVersion);
+  if (device.runs) {
+    TESSERA_ASSIGN_OR_RETURN(const runner::PeakFlops peak,
+                             runner::MeasurePeakFlops(1, {cores.back()}));
+    device.peak_gflops_per_core = peak.gflops;
+  }
+  return device;
+}
+
+absl::Status Serve(const Options& options) {
+  TESSERA_RETURN_IF_ERROR(CheckOptions(options));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<int> cores, ChooseCores(options.cores));
+  TESSERA_RETURN_IF_ERROR(agent::DescribeHost(cores, options.isa).status());
+  TESSERA_ASSIGN_OR_RETURN(const Roles roles, MakeRoles(options, static_cast<int>(cores.size())));
+  TESSERA_ASSIGN_OR_RETURN(const db::Device device, DescribeDevice(options, cores));
+  LogInfo(absl::StrCat("device ", device.id, ": ", device.device_class.name, ", ",
+                       device.device_class.description));
+  agent::AgentOptions agent_options;
+  agent_options.server = options.server;
+  agent_options.name = options.name;
+  agent_options.devices = {device};
+  agent_options.cores = cores;
+  agent_options.cache_directory = options.cache;
+  TESSERA_ASSIGN_OR_RETURN(
+      const std::unique_ptr<agent::Agent> agent,
+      agent::Agent::Create(std::move(agent_options), roles.builder.get(), roles.runner.get()));
+  const InterruptHandler handler([&] { agent->Stop(); });
+  return agent->Serve();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+#ifdef TESSERA_WITH_BUILDER
+  if (argc > 1 && argv[1] == std::string_view(builder::kBuildChildArgument)) {
+    return builder::BuildChildMain(builder::kBuildChildDescriptor);
+  }
+#endif
+  BlockInterrupts();
+  // What gRPC has to say about a failed call comes back as its status.
+  gpr_set_log_function([](gpr_log_func_args* args) {
+    if (args->severity == GPR_LOG_SEVERITY_ERROR) LogDebug(args->message);
+  });
+  Options options;
+  options.name = HostName();
+  options.roles = {"runner"};
+  if (kWithBuilder) options.roles.insert(options.roles.begin(), "builder");
+  CLI::App app{"A Tessera worker: dials out to a server, builds candidates and measures them here."};
+  app.set_version_flag("--version", absl::StrCat("tessera-worker ", std::string(kVersion)));
+  app.add_option("--server", options.server, "address of the server")
+      ->envname("TESSERA_SERVER")
+      ->capture_default_str();
+  app.add_option("--name", options.name, "unique on the server")->capture_default_str();
+  app.add_option("--roles", options.roles, "builder, runner or both, with a comma")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--cores", options.cores, "cores to use; 0: all that this process may use")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app.add_option("--isa", options.isa, "instruction set ceiling; default: what the machine has")
+      ->check(CLI::IsMember({"sse4.2", "avx2", "avx512", "neon"}));
+  app.add_option("--cache", options.cache,
+                 "folder for artifacts; default: tessera/NAME in the user's cache folder");
+  app.add_option("--log-level", options.log_level, "what is said on standard error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
+      ->capture_default_str();
+  app.footer("Exit codes: 0 stopped, 1 failed, 2 bad options.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  SetLogLevel(options.log_level);
+  if (options.cache.empty()) options.cache = DefaultCache(options.name);
+  const absl::Status status = Serve(options);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "tessera-worker: %s\n", std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? kUsage : kFailed;
+}
