@@ -1,0 +1,195 @@
+#include "worker/builder/compile.h"
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "compiler/codegen/codegen.h"
+#include "compiler/codegen/link.h"
+#include "compiler/passes/lower.h"
+#include "compiler/schedule/default_trace.h"
+#include "compiler/schedule/loop_structure.h"
+#include "compiler/schedule/schedule.h"
+#include "compiler/te/reference.h"
+#include "proto/checks.h"
+#include "proto/convert.h"
+#include "proto/limits.h"
+
+namespace tessera::builder {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A step's error with who is to blame for it.
+struct Refusal {
+  db::Outcome outcome;
+  std::string reason;
+};
+using MaybeRefusal = std::optional<Refusal>;
+
+Refusal Blame(db::Outcome outcome, std::string_view step, const absl::Status& status) {
+  return {outcome, std::string(Annotate(status, step).message())};
+}
+
+// The part of a build that can't be the candidate's fault.
+struct Task {
+  te::Workload workload;
+  ir::Target target;
+};
+
+absl::StatusOr<Task> ReadTask(const proto::BuildRequest& request) {
+  Task task;
+  absl::StatusOr<te::Workload> workload = te::ParseWorkload(request.workload);
+  if (!workload.ok()) return Annotate(workload.status(), "workload");
+  task.workload = *std::move(workload);
+  absl::StatusOr<ir::Target> target = ir::ParseTarget(request.target);
+  if (!target.ok()) return Annotate(target.status(), "target");
+  task.target = *std::move(target);
+  task.target.max_threads = request.threads;
+  if (task.target.kind != ir::TargetKind::kX86 && task.target.kind != ir::TargetKind::kAArch64) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("target ", proto::CleanText(request.target, 256),
+                     ": this builder compiles for x86 and aarch64 only"));
+  }
+  return task;
+}
+
+struct Scheduled {
+  schedule::Schedule schedule;
+  schedule::LoopStructure loops;
+};
+
+absl::StatusOr<Scheduled> ApplySchedule(const Task& task, const std::string& text) {
+  schedule::Trace trace;
+  if (text.empty()) {
+    trace = schedule::DefaultTrace(task.workload.dag, task.target);
+  } else {
+    TESSERA_ASSIGN_OR_RETURN(trace, schedule::ParseTrace(text));
+  }
+  TESSERA_ASSIGN_OR_RETURN(schedule::Schedule schedule,
+                           schedule::ApplyTrace(task.workload.dag, trace));
+  TESSERA_ASSIGN_OR_RETURN(schedule::LoopStructure loops, schedule::InferBounds(schedule));
+  return Scheduled{std::move(schedule), std::move(loops)};
+}
+
+std::vector<proto::BufferSpec> DescribeBuffers(const te::Dag& dag, const ir::Program& program) {
+  std::vector<proto::BufferSpec> specs;
+  for (size_t i = 0; i < program.params.size(); ++i) {
+    const ir::BufferNode& buffer = *program.params[i];
+    proto::BufferSpec& spec = specs.emplace_back();
+    spec.name = buffer.name;
+    spec.type = ir::ToString(buffer.type);
+    spec.shape = buffer.shape;
+    for (const ir::LayoutDim& dim : buffer.layout) {
+      spec.layout.push_back({dim.axis, dim.divisor, dim.extent});
+    }
+    spec.is_output = i >= dag.inputs.size();
+    spec.is_constant = !spec.is_output && dag.inputs[i].is_constant;
+  }
+  return specs;
+}
+
+// Lowered, compiled and linked, into `output`.
+MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
+                          agent::BuildOutput& output) {
+  const absl::StatusOr<ir::Program> program =
+      passes::Lower(scheduled.schedule, scheduled.loops, task.target, kKernelSymbol);
+  if (!program.ok()) return Blame(db::Outcome::kBuildError, "lowering", program.status());
+  absl::StatusOr<codegen::ObjectCode> code = codegen::GenerateObject(*program, task.target);
+  if (!code.ok()) return Blame(db::Outcome::kBuildError, "code generation", code.status());
+
+  codegen::LinkOptions options;
+  options.kind = task.target.kind;
+  options.exported = {code->symbol};
+  absl::StatusOr<std::string> bytes = codegen::LinkSharedObject({code->bytes}, options);
+  if (!bytes.ok()) {
+    const bool no_room =
+        absl::IsUnavailable(bytes.status()) || absl::IsResourceExhausted(bytes.status());
+    return Blame(no_room ? db::Outcome::kInfrastructure : db::Outcome::kBuildError, "linking",
+                 bytes.status());
+  }
+  proto::Artifact& artifact = output.result.artifact;
+  artifact.digest = Sha256Hex(*bytes);
+  artifact.size = static_cast<int64_t>(bytes->size());
+  artifact.symbol = code->symbol;
+  artifact.shared_workspace_bytes = code->shared_workspace_bytes;
+  artifact.private_workspace_bytes = code->private_workspace_bytes;
+  artifact.buffers = DescribeBuffers(task.workload.dag, *program);
+  output.bytes = *std::move(bytes);
+  return std::nullopt;
+}
+
+// As many samples as asked for, or (large reductions) as can be afforded.
+absl::StatusOr<std::vector<te::Sample>> SampleOracle(const te::Workload& workload, uint64_t seed,
+                                                     int count) {
+  for (;; count /= 2) {
+    absl::StatusOr<std::vector<te::Sample>> samples = te::SampleReference(workload, seed, count);
+    if (samples.ok() || !absl::IsResourceExhausted(samples.status()) || count <= 1) return samples;
+  }
+}
+
+MaybeRefusal AddOracle(const Task& task, const proto::BuildRequest& request,
+                       proto::BuildResult& result) {
+  for (size_t i = 0; i < task.workload.dag.outputs.size(); ++i) {
+    const te::Tolerance tolerance = te::OutputTolerance(task.workload.dag, static_cast<int>(i));
+    result.tolerances.push_back({tolerance.absolute, tolerance.relative});
+  }
+  if (request.sample_count == 0) return std::nullopt;
+  const absl::StatusOr<std::vector<te::Sample>> samples =
+      SampleOracle(task.workload, request.seed, request.sample_count);
+  if (!samples.ok()) return Blame(db::Outcome::kBuildError, "sampling", samples.status());
+  for (const te::Sample& sample : *samples) {
+    result.samples.push_back({sample.output, sample.index, sample.value});
+  }
+  return std::nullopt;
+}
+
+MaybeRefusal CompileInto(const proto::BuildRequest& request, agent::BuildOutput& output) {
+  const absl::StatusOr<Task> task = ReadTask(request);
+  if (!task.ok()) return Blame(db::Outcome::kInfrastructure, "builder", task.status());
+  const absl::StatusOr<Scheduled> scheduled = ApplySchedule(*task, request.trace);
+  if (!scheduled.ok()) return Blame(db::Outcome::kBuildError, "trace", scheduled.status());
+  const std::string hash = HashToHex(schedule::LoopHash(scheduled->schedule, scheduled->loops));
+  output.result.loop_hash = hash;
+  if (!request.loop_hash.empty() && request.loop_hash != hash) {
+    return Refusal{db::Outcome::kInfrastructure,
+                   absl::StrCat("loop hash: the server expects ", request.loop_hash,
+                                ", this builder makes ", hash,
+                                "; install the same release on server and worker")};
+  }
+  if (MaybeRefusal refusal = MakeArtifact(*task, *scheduled, output)) return refusal;
+  if (request.is_reference) return AddOracle(*task, request, output.result);
+  return std::nullopt;
+}
+
+}  // namespace
+
+agent::BuildOutput Compile(const proto::BuildRequest& request) {
+  const Clock::time_point start = Clock::now();
+  agent::BuildOutput output;
+  MaybeRefusal refusal = CompileInto(request, output);
+  proto::BuildResult& result = output.result;
+  result.fence = request.fence;
+  result.outcome = db::Outcome::kOk;
+  if (!refusal) {
+    // What no message can carry (too large, too many parameters) is refused here.
+    if (const auto carried = proto::FromProto(proto::ToProto(result)); !carried.ok()) {
+      refusal = Blame(db::Outcome::kBuildError, "artifact", carried.status());
+    }
+  }
+  if (refusal) {
+    result.outcome = refusal->outcome;
+    result.reason = proto::CleanText(refusal->reason, proto::kMaxTextBytes);
+    result.artifact = {};
+    result.tolerances.clear();
+    result.samples.clear();
+    output.bytes.clear();
+  }
+  result.build_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  return output;
+}
+
+}  // namespace tessera::builder
