@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/rng.h"
+#include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
 
 namespace tessera::schedule {
@@ -14,18 +15,44 @@ namespace tessera::schedule {
 // every back end must get right. Each returned step was accepted by Schedule::Apply.
 class RandomTrace {
  public:
-  RandomTrace(const te::Dag& dag, Rng rng) : schedule_(dag), rng_(rng) {}
+  RandomTrace(const te::Dag& dag, Rng rng) : start_(dag), schedule_(start_), rng_(rng) {}
 
   Trace Draw() {
-    Layouts();
-    Structure();
-    for (int i = static_cast<int>(schedule_.stages().size()) - 1; i >= 0; --i) {
-      if (schedule_.stages()[i].placement != Placement::kInlined) Loops(i);
-    }
+    do {
+      schedule_ = start_;
+      trace_.clear();
+      Layouts();
+      Structure();
+      for (int i = static_cast<int>(schedule_.stages().size()) - 1; i >= 0; --i) {
+        if (schedule_.stages()[i].placement != Placement::kInlined) Loops(i);
+      }
+    } while (Iterations() > kMaxIterations);
     return trace_;
   }
 
  private:
+  // Producers attached deep inside compute everything again each time; the interpreter has to stay
+  // quick.
+  static constexpr double kMaxIterations = 1e6;
+
+  double Iterations() const {
+    const absl::StatusOr<LoopStructure> loops = InferBounds(schedule_);
+    if (!loops.ok()) return 0;  // the test reports it
+    const auto runs = [&](auto& self, int stage, int depth) -> double {
+      if (stage < 0) return 1;
+      const BoundStage& bound = loops->stages[stage];
+      double product = self(self, bound.at, bound.at_depth);
+      for (int d = 0; d <= depth; ++d) product *= static_cast<double>(bound.loops[d].extent);
+      return product;
+    };
+    double total = 0;
+    for (size_t i = 0; i < loops->stages.size(); ++i) {
+      const int innermost = static_cast<int>(loops->stages[i].loops.size()) - 1;
+      total += runs(runs, static_cast<int>(i), innermost);
+    }
+    return total;
+  }
+
   bool Try(Step step) {
     if (!schedule_.Apply(step).ok()) return false;
     trace_.push_back(std::move(step));
@@ -153,6 +180,7 @@ class RandomTrace {
     }
   }
 
+  Schedule start_;
   Schedule schedule_;
   Rng rng_;
   Trace trace_;
