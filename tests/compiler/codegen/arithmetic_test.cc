@@ -253,6 +253,47 @@ TEST_CASE("loads with strides, predicates and gathers equal the evaluator's", "[
   }
 }
 
+TEST_CASE("streaming stores, prefetches and copies equal the evaluator's", "[codegen]") {
+  const auto a = ir::MakeBuffer("a", ir::Float(32), {128});
+  const auto local = ir::MakeBuffer("local", ir::Float(32), {37}, ir::Scope::kLocal);
+  const auto o = ir::MakeBuffer("o", ir::Float(32), {128});
+  const auto i = ir::MakeVar("i"), j = ir::MakeVar("j");
+  const auto token = ir::MakeVar("token", ir::Token());
+  const Expr lanes = ir::MakeRamp(Expr(i) * 16, 1, 16);
+  const Expr value = ir::MakeLoad(a, {lanes});
+  const auto stream = ir::MakeFor(
+      i, 0, 8, ir::MakeBlock({ir::MakeEvaluate(ir::MakeCall(ir::Float(32), "prefetch",
+                                                            {ir::MakeLoad(a, {Expr(i) * 16})})),
+                              ir::MakeStore(o, {lanes}, value + value, {}, true)}));
+  const auto copy = ir::MakeAllocate(
+      local, ir::MakeBlock({ir::MakeAsyncCopy(local, Expr(0), a, Expr(5), 37, token),
+                            ir::MakeAsyncWait(token), ir::MakeBarrier(ir::Scope::kLocal),
+                            ir::MakeFor(j, 0, 37, ir::MakeIf(ir::Lt(Expr(j), Expr(20)),
+                                ir::MakeStore(o, {j}, ir::MakeLoad(local, {j}))))}));
+  const ir::Program program{"stream", {a, o}, ir::MakeBlock({stream, copy})};
+  for (const ir::Target& target : Levels()) {
+    CAPTURE(ir::ToString(target));
+    const auto kernel = LoadedKernel::Load(program, target);
+    INFO(kernel.status());
+    REQUIRE(kernel.ok());
+    AlignedBytes in(a->StoredBytes()), out(o->StoredBytes());
+    for (int64_t x = 0; x < 128; ++x) {
+      ir::WriteElement(a->type, {in.data(), in.size()}, x, static_cast<double>(x) * 0.25);
+    }
+    std::memset(out.data(), 0, out.size());
+    std::vector<std::byte> expected(out.size());
+    const absl::Span<std::byte> spans[] = {{in.data(), in.size()}, absl::MakeSpan(expected)};
+    REQUIRE(ir::Evaluate(program, spans) == absl::OkStatus());
+    kernel->Run({in.data(), out.data()}, tessera_serial_launcher());
+    REQUIRE(std::memcmp(out.data(), expected.data(), expected.size()) == 0);
+  }
+  const auto assembly = GenerateAssembly(program, ir::X86Target("avx512").value());
+  REQUIRE(assembly.ok());
+  REQUIRE(assembly->find("vmovntps") != std::string::npos);
+  REQUIRE(assembly->find("sfence") != std::string::npos);
+  REQUIRE(assembly->find("prefetch") != std::string::npos);
+}
+
 TEST_CASE("large local buffers and workspace buffers live in the workspace", "[codegen]") {
   const auto in = ir::MakeBuffer("in", ir::Float(32), {64, 8192});
   const auto out = ir::MakeBuffer("out", ir::Float(32), {64, 8192});

@@ -43,7 +43,7 @@ TEST_CASE("default traces compute what the definitions say", "[passes]") {
 }
 
 TEST_CASE("random traces of every operator compute what the definitions say", "[passes]") {
-  constexpr int kTracesPerWorkload = 6;
+  constexpr int kTracesPerWorkload = 40;
   for (const te::OpSpec& spec : te::TestWorkloads()) {
     const auto workload = te::MakeWorkload(spec);
     REQUIRE(workload.ok());

@@ -48,7 +48,7 @@ TEST_CASE("an attached stage covers the region that its consumer's tile reads", 
   const auto loops = InferBounds(*schedule);
   REQUIRE(loops.ok());
   REQUIRE(loops->stages.size() == 3);
-  CHECK(loops->stages[0].buffer_shape == std::vector<int64_t>{1, 1, 3, 9});
+  CHECK(loops->stages[0].buffer_shape == std::vector<int64_t>{1, 1, 3, 3});
   CHECK(loops->stages[1].buffer_shape == std::vector<int64_t>{1, 16, 1, 7});
   CHECK(loops->stages[1].at == 2);
   CHECK_FALSE(loops->stages[1].axes[3].guarded);
@@ -83,7 +83,7 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
   CHECK(Contains(Why(workload, "fuse conv oc ic\n"), "is not next inside"));
   CHECK(Contains(Why(workload, "fuse conv ow ic\n"), "can't be fused with a spatial one"));
   CHECK(Contains(Why(workload, "compute_at pad conv ow\nsplit conv ow 7\n"), "no longer exists"));
-  CHECK(Contains(Why(workload, "layout B 0/4 0%4\n"), "fixes this buffer's layout"));
+  CHECK(Contains(Why(workload, "layout Bias 0/4 0%4\n"), "fixes this buffer's layout"));
   CHECK(Contains(Why(workload, "layout X 1 0 2 3\n"), "is not a block of axis 1 moved innermost"));
 }
 
