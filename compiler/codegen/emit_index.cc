@@ -116,8 +116,13 @@ int64_t FunctionEmitter::MultipleOf(const ir::Expr& e) {
 LinearIndex FunctionEmitter::Linearise(const ir::Expr& e) {
   LinearIndex sum;
   AddScaled(e, 1, sum);
-  std::stable_sort(sum.terms.begin(), sum.terms.end(),
-                   [](const auto& a, const auto& b) { return a.depth < b.depth; });
+  // Insertion, which keeps the order of equal depths; there are a handful of terms.
+  for (auto term = sum.terms.begin(); term != sum.terms.end(); ++term) {
+    const auto place =
+        std::upper_bound(sum.terms.begin(), term, *term,
+                         [](const auto& a, const auto& b) { return a.depth < b.depth; });
+    std::rotate(place, term, term + 1);
+  }
   return sum;
 }
 

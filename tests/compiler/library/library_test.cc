@@ -56,7 +56,8 @@ ir::Target TestTarget() {
 
 LibrarySpec TestSpec() {
   const ir::Target target = TestTarget();
-  LibrarySpec spec{target, {}};
+  LibrarySpec spec;
+  spec.target = target;
   spec.ops.push_back(MakeOp("product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}, target));
   spec.ops.push_back(MakeOp("conv", "conv2d",
                             {{"ic", "5"}, {"oc", "6"}, {"size", "7"}, {"k", "3"}, {"bias", "true"},
@@ -235,8 +236,8 @@ TEST_CASE("manifest tells where each operator comes from", "[library]") {
   const auto files = BuildLibrary(TestSpec());
   REQUIRE(files.ok());
   const auto manifest = nlohmann::json::parse(files->manifest);
-  REQUIRE(manifest["library_sha256"] == Sha256Hex(files->shared_object));
-  REQUIRE(manifest["header_sha256"] == Sha256Hex(files->header));
+  REQUIRE(manifest["library_sha256"].get<std::string>() == Sha256Hex(files->shared_object));
+  REQUIRE(manifest["header_sha256"].get<std::string>() == Sha256Hex(files->header));
   REQUIRE(manifest["ops"][0]["is_default"] == true);
   REQUIRE(manifest["ops"][0]["measured_seconds"].is_null());
   REQUIRE(manifest["ops"][1]["is_default"] == false);
@@ -245,7 +246,8 @@ TEST_CASE("manifest tells where each operator comes from", "[library]") {
   REQUIRE(manifest["ops"][1]["device_class"] == "test device");
   const auto workload = te::ParseWorkload(manifest["ops"][1]["workload"].get<std::string>());
   REQUIRE(workload.ok());
-  REQUIRE(HashToHex(te::StructuralHash(workload->dag)) == manifest["ops"][1]["workload_hash"]);
+  REQUIRE(HashToHex(te::StructuralHash(workload->dag)) ==
+          manifest["ops"][1]["workload_hash"].get<std::string>());
 }
 
 TEST_CASE("wrong arguments are told, not crashed on", "[library]") {
