@@ -107,8 +107,8 @@ class Widener final : public ir::Mutator {
   }
   ir::Expr MutateLoad(const ir::Load& load, const ir::Expr& self) override {
     ir::Expr index = Mutate(load.indices[0]);
-    if (index.Same(load.indices[0]) && !mask_) return self;
     ir::Expr mask = MaskFor(load.predicate);
+    if (index.Same(load.indices[0]) && mask.Same(load.predicate)) return self;
     if (!index.type().is_vector() && mask && mask.type().is_vector()) {
       // A value that all lanes share, wanted by some of them.
       index = Widen(index);
