@@ -201,14 +201,37 @@ class Promoter final : public ir::Mutator {
       shape.push_back(extent);
     }
     if (!moves && use.buffer->scope == ir::Scope::kLocal) return std::nullopt;
-    tile.buffer = ir::MakeBuffer(use.buffer->name + ".tile", use.buffer->type, std::move(shape),
-                                 ir::Scope::kLocal);
+    ir::BufferNode node;
+    node.name = use.buffer->name + ".tile";
+    node.type = use.buffer->type;
+    node.shape = std::move(shape);
+    node.scope = ir::Scope::kLocal;
+    node.layout = VectorsInnermost(node.shape, use.forms, collector);
+    tile.buffer = std::make_shared<const ir::BufferNode>(std::move(node));
     if (tile.buffer->StoredBytes() > kMaxTileBytes) return std::nullopt;
     // Vector loops innermost, so that copies move whole vectors.
     std::stable_sort(tile.loops.begin(), tile.loops.end(), [](const Expanded& a, const Expanded& b) {
       return a.kind == ir::LoopKind::kUnrolled && b.kind == ir::LoopKind::kVectorized;
     });
     return tile;
+  }
+
+  // Row-major, but for the dimensions that vector loops move in, which come last.
+  static std::vector<ir::LayoutDim> VectorsInnermost(const std::vector<int64_t>& shape,
+                                                     const Forms& forms,
+                                                     const UseCollector& collector) {
+    std::vector<ir::LayoutDim> layout, vectors;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      const bool is_vector =
+          std::any_of(forms[d].terms.begin(), forms[d].terms.end(), [&](const auto& term) {
+            const auto loop = collector.expanded.find(term.first.get());
+            return loop != collector.expanded.end() &&
+                   loop->second.kind == ir::LoopKind::kVectorized;
+          });
+      (is_vector ? vectors : layout).push_back({static_cast<int>(d), 1, shape[d]});
+    }
+    layout.insert(layout.end(), vectors.begin(), vectors.end());
+    return layout;
   }
 
   static ir::Stmt Copy(const Tile& tile, const ir::Buffer& to,

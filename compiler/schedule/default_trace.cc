@@ -1,8 +1,10 @@
 #include "compiler/schedule/default_trace.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "compiler/schedule/schedule.h"
 
@@ -31,49 +33,131 @@ void InlineCheapStages(Schedule& schedule, Trace& trace) {
   }
 }
 
-// Vector over the innermost axis that has any extent, reductions just outside of it, everything
-// else outside in order, fused and shared out among threads.
+// How a stage's loops are arranged: `outer` run in order around the reductions, then the unrolled
+// tile, then the vector.
+struct Arrangement {
+  std::string vector_axis;  // empty: no axis has any extent
+  std::string tile_axis;    // empty: none
+  int64_t tile = 1;
+};
+
+constexpr int64_t kMaxTile = 6;
+
+// The largest divisor of `extent` up to kMaxTile.
+int64_t TileOf(int64_t extent) {
+  int64_t tile = std::min(extent, kMaxTile);
+  while (extent % tile != 0) --tile;
+  return tile;
+}
+
+// The axis of `stage` that indexes a dimension of the weights alone: reads of other buffers don't
+// depend on it, so a vector over it broadcasts them. Nothing if there is no such axis.
+struct WeightAxis {
+  ir::Buffer weights;
+  int axis;
+  int dimension;  // of the weights
+};
+std::optional<WeightAxis> FindWeightAxis(const StageState& state, int lanes) {
+  const int spatial = static_cast<int>(state.stage->axes.size());
+  for (const Access& read : state.analysis->reads) {
+    if (read.buffer->policy != ir::LayoutPolicy::kFree) continue;
+    for (size_t d = 0; d < read.dims.size(); ++d) {
+      const AxisForm& form = read.dims[d];
+      if (!form.affine || form.terms.size() != 1 || form.terms[0].second != 1) continue;
+      const int axis = form.terms[0].first;
+      if (axis >= spatial || state.stage->axes[axis].extent < lanes) continue;
+      bool alone = true;
+      for (const Access& other : state.analysis->reads) {
+        for (size_t e = 0; e < other.dims.size(); ++e) {
+          if (other.buffer == read.buffer && e == d) continue;
+          for (const auto& [used, coefficient] : other.dims[e].terms) alone &= used != axis;
+          alone &= other.dims[e].affine;
+        }
+      }
+      if (alone) return WeightAxis{read.buffer, axis, static_cast<int>(d)};
+    }
+  }
+  return std::nullopt;
+}
+
+// Packs the weights with the vector's dimension innermost.
+void PackWeights(Schedule& schedule, Trace& trace, const WeightAxis& choice) {
+  const std::vector<int64_t>& shape = choice.weights->shape;
+  std::vector<ir::LayoutDim> layout;
+  for (int d = 0; d < static_cast<int>(shape.size()); ++d) {
+    if (d != choice.dimension) layout.push_back({d, 1, shape[d]});
+  }
+  layout.push_back({choice.dimension, 1, shape[choice.dimension]});
+  Do(schedule, trace,
+     {Primitive::kLayout, choice.weights->name, {}, {}, ir::LayoutToString(layout, shape)});
+}
+
+Arrangement Arrange(Schedule& schedule, Trace& trace, int index, int lanes) {
+  const StageState& state = schedule.stages()[index];
+  const te::Stage& stage = *state.stage;
+  Arrangement arrangement;
+  int vector_axis = -1;
+  if (stage.is_reduction() && stage.outputs.size() == 1) {
+    if (const std::optional<WeightAxis> choice = FindWeightAxis(state, lanes)) {
+      vector_axis = choice->axis;
+      PackWeights(schedule, trace, *choice);
+    }
+  }
+  const bool broadcasts = vector_axis >= 0;
+  for (int a = static_cast<int>(stage.axes.size()) - 1; a >= 0; --a) {
+    if (stage.axes[a].extent == 1 || a == vector_axis) continue;
+    if (vector_axis < 0) {
+      vector_axis = a;
+    } else if (broadcasts && arrangement.tile == 1) {
+      arrangement.tile = TileOf(stage.axes[a].extent);
+      if (arrangement.tile > 1) arrangement.tile_axis = stage.axes[a].var->name;
+    }
+  }
+  if (vector_axis >= 0) arrangement.vector_axis = stage.axes[vector_axis].var->name;
+  return arrangement;
+}
+
 void ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir::Target& target) {
+  const std::string name = schedule.stages()[index].stage->name();
+  const int lanes =
+      target.Lanes(std::max<int>(8, schedule.stages()[index].stage->output()->type.bits));
+  const Arrangement arrangement = Arrange(schedule, trace, index, lanes);
   const te::Stage& stage = *schedule.stages()[index].stage;
-  const std::string name = stage.name();
-  const int lanes = target.Lanes(std::max<int>(8, stage.output()->type.bits));
-  std::vector<std::string> outer, reductions;
-  std::string vector_axis;
-  for (size_t a = stage.axes.size(); a-- > 0;) {
-    const te::Axis& axis = stage.axes[a];
-    if (vector_axis.empty() && axis.extent > 1) {
-      vector_axis = axis.var->name;
+
+  std::vector<std::string> outer, split_outer, reductions, tile;
+  std::string vector_loop;
+  for (const te::Axis& axis : stage.axes) {
+    const std::string& loop = axis.var->name;
+    if (loop == arrangement.vector_axis) {
+      vector_loop = loop;
+      if (axis.extent <= lanes) continue;
+      Do(schedule, trace, {Primitive::kSplit, name, {loop}, {lanes}, {}});
+      vector_loop = absl::StrCat(loop, ".1");
+      split_outer.push_back(absl::StrCat(loop, ".0"));
+    } else if (loop == arrangement.tile_axis) {
+      Do(schedule, trace, {Primitive::kSplit, name, {loop}, {arrangement.tile}, {}});
+      split_outer.push_back(absl::StrCat(loop, ".0"));
+      tile.push_back(absl::StrCat(loop, ".1"));
     } else {
-      outer.insert(outer.begin(), axis.var->name);
+      outer.push_back(loop);
     }
   }
   for (const te::Axis& axis : stage.reduce_axes) reductions.push_back(axis.var->name);
-  std::vector<std::string> order = outer;
-  std::string vector_loop = vector_axis;
-  if (!vector_axis.empty()) {
-    const int at = schedule.stages()[index].LoopNamed(vector_axis);
-    const Digit digit = schedule.stages()[index].loops[at].digits[0];
-    if (stage.axes[digit.axis].extent > lanes) {
-      Do(schedule, trace, {Primitive::kSplit, name, {vector_axis}, {lanes}, {}});
-      order.push_back(absl::StrCat(vector_axis, ".0"));
-      vector_loop = absl::StrCat(vector_axis, ".1");
-    }
+  std::vector<std::string> order;
+  for (const auto* part : {&outer, &split_outer, &reductions, &tile}) {
+    order.insert(order.end(), part->begin(), part->end());
   }
-  order.insert(order.end(), reductions.begin(), reductions.end());
   if (!vector_loop.empty()) order.push_back(vector_loop);
   if (order.size() > 1) Do(schedule, trace, {Primitive::kReorder, name, order, {}, {}});
+  for (const std::string& loop : tile) Do(schedule, trace, {Primitive::kUnroll, name, {loop}, {}, {}});
   if (!vector_loop.empty()) {
     Do(schedule, trace, {Primitive::kVectorize, name, {vector_loop}, {}, {}});
   }
-  if (target.max_threads == 1 || order[0] == vector_loop) return;
-  if (!reductions.empty() && order[0] == reductions[0]) return;
-  std::string parallel = order[0];
-  if (outer.size() > 1) {
-    Do(schedule, trace, {Primitive::kFuse, name, outer, {}, {}});
-    parallel = outer[0];
-    for (size_t i = 1; i < outer.size(); ++i) absl::StrAppend(&parallel, "+", outer[i]);
-  }
-  Do(schedule, trace, {Primitive::kParallel, name, {parallel}, {}, {}});
+  if (target.max_threads == 1) return;
+  const std::vector<std::string>& shared = outer.empty() ? split_outer : outer;
+  if (shared.empty()) return;
+  if (shared.size() > 1) Do(schedule, trace, {Primitive::kFuse, name, shared, {}, {}});
+  Do(schedule, trace, {Primitive::kParallel, name, {absl::StrJoin(shared, "+")}, {}, {}});
 }
 
 }  // namespace

@@ -6,9 +6,11 @@
 
 namespace tessera::schedule {
 
-// A schedule that always works and needs no measurement: inlines what is elementwise, vectorises
-// the innermost contiguous axis, parallelises the outermost loops, keeps every layout as declared
-// (kBlocked and kFree ones stay row-major). The fallback of libraries, the reference of verification.
+// A schedule that always works and needs no measurement: inlines what is elementwise, parallelises
+// the outermost loops and vectorises. Reductions with constant weights run over the weights' output
+// axis in vectors, with the weights packed for it and a small tile of accumulators; everything else
+// runs over the innermost axis. Activations stay row-major. The fallback of libraries, the
+// reference of verification.
 Trace DefaultTrace(const te::Dag& dag, const ir::Target& target);
 
 }  // namespace tessera::schedule
