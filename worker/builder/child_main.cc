@@ -9,11 +9,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <fstream>
 #include <new>
 
-#include "absl/strings/str_cat.h"
+#include "absl/status/statusor.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "proto/convert.h"
@@ -74,41 +73,32 @@ constexpr double kLibraryCpuSeconds = 24 * 3600;
 struct Work {
   proto::WorkerMessage message;
   std::vector<std::string> files;
+  bool is_last = false;  // then this process ends
 };
 
 Work Do(const proto::BuildRequest& request) {
   const CpuTimer timer(request.max_seconds + kGraceSeconds);
+  Compiled<agent::BuildOutput> compiled = Compile(request);
   Work work;
-  agent::BuildOutput output;
-  try {
-    output = Compile(request);
-  } catch (const std::exception& error) {
-    output = {};
-    output.result.fence = request.fence;
-    output.result.outcome = db::Outcome::kBuildError;
-    output.result.reason = absl::StrCat("the compiler threw: ", error.what());
+  work.is_last = compiled.is_last;
+  if (compiled.output.result.outcome == db::Outcome::kOk) {
+    work.files.push_back(std::move(compiled.output.bytes));
   }
-  if (output.result.outcome == db::Outcome::kOk) work.files.push_back(std::move(output.bytes));
-  work.message = std::move(output.result);
+  work.message = std::move(compiled.output.result);
   return work;
 }
 
 Work Do(const proto::LibraryRequest& request) {
   const CpuTimer timer(kLibraryCpuSeconds);
+  Compiled<agent::LibraryOutput> compiled = CompileLibrary(request);
   Work work;
+  work.is_last = compiled.is_last;
   proto::LibraryResult result;
   result.fence = request.fence;
-  try {
-    agent::LibraryOutput output = CompileLibrary(request);
-    result.error = output.error;
-    for (auto& [name, bytes] : output.files) {
-      result.files.push_back({name, Sha256Hex(bytes), static_cast<int64_t>(bytes.size())});
-      work.files.push_back(std::move(bytes));
-    }
-  } catch (const std::exception& error) {
-    result.files.clear();
-    work.files.clear();
-    result.error = absl::StrCat("the compiler threw: ", error.what());
+  result.error = compiled.output.error;
+  for (auto& [name, bytes] : compiled.output.files) {
+    result.files.push_back({name, Sha256Hex(bytes), static_cast<int64_t>(bytes.size())});
+    work.files.push_back(std::move(bytes));
   }
   work.message = std::move(result);
   return work;
@@ -136,6 +126,7 @@ absl::Status ServeAll(int socket) {
     for (const std::string& file : work.files) {
       TESSERA_RETURN_IF_ERROR(SendFrame(socket, file, kForever));
     }
+    if (work.is_last) return absl::OkStatus();
   }
 }
 

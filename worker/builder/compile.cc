@@ -1,6 +1,7 @@
 #include "worker/builder/compile.h"
 
 #include <chrono>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -27,11 +28,15 @@ using Clock = std::chrono::steady_clock;
 struct Refusal {
   db::Outcome outcome;
   std::string reason;
+  bool is_last = false;  // of this process
 };
 using MaybeRefusal = std::optional<Refusal>;
 
+Refusal Blame(db::Outcome outcome, const absl::Status& status) {
+  return {outcome, std::string(status.message())};
+}
 Refusal Blame(db::Outcome outcome, std::string_view step, const absl::Status& status) {
-  return {outcome, std::string(Annotate(status, step).message())};
+  return Blame(outcome, Annotate(status, step));
 }
 
 // The part of a build that can't be the candidate's fault.
@@ -99,7 +104,7 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
       passes::Lower(scheduled.schedule, scheduled.loops, task.target, kKernelSymbol);
   if (!program.ok()) return Blame(db::Outcome::kBuildError, "lowering", program.status());
   absl::StatusOr<codegen::ObjectCode> code = codegen::GenerateObject(*program, task.target);
-  if (!code.ok()) return Blame(db::Outcome::kBuildError, "code generation", code.status());
+  if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());
 
   codegen::LinkOptions options;
   options.kind = task.target.kind;
@@ -108,8 +113,10 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
   if (!bytes.ok()) {
     const bool no_room =
         absl::IsUnavailable(bytes.status()) || absl::IsResourceExhausted(bytes.status());
-    return Blame(no_room ? db::Outcome::kInfrastructure : db::Outcome::kBuildError, "linking",
-                 bytes.status());
+    Refusal refusal =
+        Blame(no_room ? db::Outcome::kInfrastructure : db::Outcome::kBuildError, bytes.status());
+    refusal.is_last = true;
+    return refusal;
   }
   proto::Artifact& artifact = output.result.artifact;
   artifact.digest = Sha256Hex(*bytes);
@@ -167,11 +174,17 @@ MaybeRefusal CompileInto(const proto::BuildRequest& request, agent::BuildOutput&
 
 }  // namespace
 
-agent::BuildOutput Compile(const proto::BuildRequest& request) {
+Compiled<agent::BuildOutput> Compile(const proto::BuildRequest& request) {
   const Clock::time_point start = Clock::now();
-  agent::BuildOutput output;
-  MaybeRefusal refusal = CompileInto(request, output);
-  proto::BuildResult& result = output.result;
+  Compiled<agent::BuildOutput> compiled;
+  proto::BuildResult& result = compiled.output.result;
+  MaybeRefusal refusal;
+  try {
+    refusal = CompileInto(request, compiled.output);
+  } catch (const std::exception& error) {
+    refusal = Refusal{db::Outcome::kBuildError, absl::StrCat("the compiler threw: ", error.what()),
+                      /*is_last=*/true};
+  }
   result.fence = request.fence;
   result.outcome = db::Outcome::kOk;
   if (!refusal) {
@@ -186,10 +199,11 @@ agent::BuildOutput Compile(const proto::BuildRequest& request) {
     result.artifact = {};
     result.tolerances.clear();
     result.samples.clear();
-    output.bytes.clear();
+    compiled.output.bytes.clear();
+    compiled.is_last = refusal->is_last;
   }
   result.build_seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  return output;
+  return compiled;
 }
 
 }  // namespace tessera::builder

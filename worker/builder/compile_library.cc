@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "compiler/library/library.h"
 #include "compiler/schedule/default_trace.h"
 #include "proto/checks.h"
@@ -73,18 +75,25 @@ absl::StatusOr<library::LibraryFiles> MakeFiles(const proto::LibraryRequest& req
 
 }  // namespace
 
-agent::LibraryOutput CompileLibrary(const proto::LibraryRequest& request) {
-  agent::LibraryOutput output;
-  absl::StatusOr<library::LibraryFiles> files = MakeFiles(request);
+Compiled<agent::LibraryOutput> CompileLibrary(const proto::LibraryRequest& request) {
+  Compiled<agent::LibraryOutput> compiled;
+  agent::LibraryOutput& output = compiled.output;
+  absl::StatusOr<library::LibraryFiles> files;
+  try {
+    files = MakeFiles(request);
+  } catch (const std::exception& error) {
+    files = absl::InternalError(absl::StrCat("the compiler threw: ", error.what()));
+  }
   if (!files.ok()) {
-    output.error = proto::CleanText(std::string(files.status().message()), proto::kMaxTextBytes);
-    return output;
+    output.error = proto::CleanText(StdView(files.status().message()), proto::kMaxTextBytes);
+    compiled.is_last = true;  // which step failed is not known here
+    return compiled;
   }
   output.files.emplace_back(absl::StrCat("lib", request.name, ".so"),
                             std::move(files->shared_object));
   output.files.emplace_back(absl::StrCat(request.name, ".h"), std::move(files->header));
   output.files.emplace_back("manifest.json", std::move(files->manifest));
-  return output;
+  return compiled;
 }
 
 }  // namespace tessera::builder
