@@ -44,7 +44,7 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec) {
   }
   codegen::LinkOptions options;
   options.kind = spec.target.kind;
-  options.soname = "libops.so";
+  options.soname = absl::StrCat("lib", spec.name, ".so");
   options.libc_functions = RuntimeLibcFunctions();
   TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops));
   TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec.target, version));

@@ -23,6 +23,7 @@ struct LibraryOp {
 };
 
 struct LibrarySpec {
+  std::string name = "ops";  // the shared object is meant to be lib<name>.so and says so
   ir::Target target;
   std::vector<LibraryOp> ops;  // names are unique
 };
