@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "compiler/ir/target.h"
+#include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/te/dag.h"
 #include "costmodel/features.h"
@@ -14,8 +15,11 @@ namespace tessera::tuner {
 static_assert(std::is_same_v<Point, space::Config>);
 
 ConfigSearchSpace::ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space,
-                                     FeatureSource features)
-    : space_(std::move(space)), features_(std::move(features)) {}
+                                     FeatureSource features,
+                                     std::optional<FixedProgram> baseline)
+    : space_(std::move(space)),
+      features_(std::move(features)),
+      baseline_(std::move(baseline)) {}
 
 absl::StatusOr<uint64_t> ConfigSearchSpace::LoopHash(const Point& point) const {
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule, space_->ToSchedule(point));
@@ -28,6 +32,18 @@ absl::StatusOr<std::string> ConfigSearchSpace::Trace(const Point& point) const {
   return schedule::Print(trace);
 }
 
+namespace {
+
+absl::StatusOr<FixedProgram> DefaultProgram(const te::Dag& dag, ir::Target target, int threads) {
+  target.max_threads = threads;
+  const schedule::Trace trace = schedule::DefaultTrace(dag, target);
+  TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule, schedule::ApplyTrace(dag, trace));
+  TESSERA_ASSIGN_OR_RETURN(const schedule::LoopStructure loops, schedule::InferBounds(schedule));
+  return FixedProgram{schedule::Print(trace), schedule::LoopHash(schedule, loops)};
+}
+
+}  // namespace
+
 absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Task& task) {
   const auto build = [&]() -> absl::StatusOr<std::shared_ptr<const SearchSpace>> {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
@@ -39,7 +55,10 @@ absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Tas
                               [space](absl::Span<const space::Config> configs) {
                                 return costmodel::ConfigFeatures(*space, configs);
                               }};
-    return std::make_shared<const ConfigSearchSpace>(std::move(space), std::move(features));
+    TESSERA_ASSIGN_OR_RETURN(FixedProgram baseline,
+                             DefaultProgram(workload.dag, target, task.threads));
+    return std::make_shared<const ConfigSearchSpace>(std::move(space), std::move(features),
+                                                     std::move(baseline));
   };
   absl::StatusOr<std::shared_ptr<const SearchSpace>> space = build();
   if (!space.ok()) return Annotate(space.status(), absl::StrCat("task ", task.name));

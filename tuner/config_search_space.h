@@ -23,9 +23,10 @@ struct FeatureSource {
 // thread-safe.
 class ConfigSearchSpace final : public SearchSpace {
  public:
-  ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space, FeatureSource features);
+  ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space, FeatureSource features,
+                    std::optional<FixedProgram> baseline = std::nullopt);
 
-  std::vector<Point> Defaults() const override { return {}; }
+  std::optional<FixedProgram> Baseline() const override { return baseline_; }
   Point Sample(Rng& rng) const override { return space_->Sample(rng); }
   Point Mutate(const Point& point, Rng& rng) const override { return space_->Mutate(point, rng); }
   absl::StatusOr<uint64_t> LoopHash(const Point& point) const override;
@@ -42,6 +43,7 @@ class ConfigSearchSpace final : public SearchSpace {
  private:
   std::shared_ptr<const space::ConfigSpace> space_;
   FeatureSource features_;
+  std::optional<FixedProgram> baseline_;
 };
 
 // The space of a task's workload and target for its number of threads, with the features of

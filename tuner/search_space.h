@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,14 +19,21 @@ using Point = std::vector<int32_t>;
 // Stable over platforms and releases. Equal points have equal hashes.
 uint64_t HashPoint(const Point& point);
 
+// A program by its self-contained trace.
+struct FixedProgram {
+  std::string trace;
+  uint64_t loop_hash = 0;
+};
+
 // What a search walks through for one task: a config space together with its features. Every point
 // that it hands out is valid. Thread-safe; all randomness comes from the caller.
 class SearchSpace {
  public:
   virtual ~SearchSpace() = default;
 
-  // Points worth measuring before anything is known, best guess first; may be empty.
-  virtual std::vector<Point> Defaults() const = 0;
+  // The program that a library would use without any tuning, if there is one: measured first, so
+  // that every job shows what was gained. No point of the space; nothing is learned from it.
+  virtual std::optional<FixedProgram> Baseline() const = 0;
   virtual Point Sample(Rng& rng) const = 0;
   // A near neighbour: one knob moves a little.
   virtual Point Mutate(const Point& point, Rng& rng) const = 0;

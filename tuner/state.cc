@@ -212,12 +212,10 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
   };
   const auto full = [&] { return static_cast<int>(proposals.size()) >= count; };
 
-  const std::vector<Point> defaults = task.space->Defaults();
-  if (task.summary.proposed < static_cast<int>(defaults.size())) {
-    for (const Point& point : defaults) {
-      if (full()) break;
-      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, task.space->LoopHash(point));
-      if (is_new(loop_hash)) TESSERA_RETURN_IF_ERROR(add(point, loop_hash, "default"));
+  if (task.summary.proposed == 0) {
+    if (std::optional<FixedProgram> baseline = task.space->Baseline()) {
+      batch_hashes.insert(baseline->loop_hash);
+      proposals.push_back({"", std::move(baseline->trace), baseline->loop_hash, "default"});
     }
   }
 

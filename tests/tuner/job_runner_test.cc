@@ -200,10 +200,10 @@ TEST_CASE("a job whose every candidate fails says why", "[tuner]") {
 }
 
 TEST_CASE("a space smaller than the budget ends the task early", "[tuner]") {
-  // Two knobs of four choices, the last in pairs: 8 programs.
+  // Two knobs of four choices, the last in pairs: 8 programs, and the baseline.
   Rig rig(1, Budget(64), {}, 3, 2, 4);
   CHECK(rig.Run().state == JobState::kDone);
-  CHECK(rig.Log(EventKind::kProposed).size() == 8);
+  CHECK(rig.Log(EventKind::kProposed).size() == 9);
 }
 
 TEST_CASE("a budget of zero is done at once", "[tuner]") {

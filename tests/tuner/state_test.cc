@@ -114,7 +114,7 @@ TEST_CASE("other seeds give other proposals", "[tuner]") {
   const auto a = *Fresh(one).Propose(0, 8);
   const auto b = *Fresh(two).Propose(0, 8);
   REQUIRE(a.size() == 8);
-  CHECK(a[0].loop_hash == b[0].loop_hash);  // the space's own default
+  CHECK(a[0].loop_hash == b[0].loop_hash);  // the baseline
   CHECK(a[0].explorer == "default");
   for (size_t i = 1; i < 8; ++i) CHECK(a[i].loop_hash != b[i].loop_hash);
 }
@@ -243,7 +243,7 @@ TEST_CASE("memory grows by a bounded, small amount a trial over 5,000 trials", "
     const auto proposals = *state.Propose(0, 16);
     for (const auto& proposal : proposals) REQUIRE(state.Apply(Proposed(state, proposal)).ok());
     for (int64_t trial : state.PendingTrials(0)) {
-      const double cost = rig.spaces[0]->CostSeconds(state.trial(trial).point);
+      const double cost = rig.spaces[0]->CostSeconds(state.trial(trial).text->config);
       REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, cost)).ok());
     }
     bytes.push_back(state.MemoryBytes());

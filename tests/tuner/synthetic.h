@@ -45,10 +45,14 @@ class SyntheticSpace final : public tuner::SearchSpace {
     }
     return 1e-3 * std::exp(log_cost);
   }
-  double CostSeconds(const std::string& config) const { return CostSeconds(*Parse(config)); }
+  // The baseline has no config.
+  static constexpr double kBaselineSeconds = 1;
+  double CostSeconds(const std::string& config) const {
+    return config.empty() ? kBaselineSeconds : CostSeconds(*Parse(config));
+  }
 
-  std::vector<tuner::Point> Defaults() const override {
-    return {tuner::Point(centre_.size() + 1, 0)};
+  std::optional<tuner::FixedProgram> Baseline() const override {
+    return tuner::FixedProgram{"baseline", 0xba5e};
   }
   tuner::Point Sample(Rng& rng) const override {
     tuner::Point point = {0};
