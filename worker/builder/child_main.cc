@@ -67,7 +67,7 @@ class CpuTimer {
   }
 };
 
-constexpr double kGraceSeconds = 1;           // the worker's own limit comes first
+constexpr double kGraceSeconds = 1;  // the worker's own limit comes first
 constexpr double kLibraryCpuSeconds = 24 * 3600;
 
 struct Work {
@@ -136,8 +136,8 @@ int BuildChildMain(int descriptor) {
   BoundMyself();
   const absl::Status status = ServeAll(descriptor);
   // The worker removes this child's folder; when it was killed, nobody else does.
-  if (const char* folder = getenv("TMPDIR"); folder != nullptr &&
-                                             strstr(folder, "/tessera-build-") != nullptr) {
+  if (const char* folder = getenv("TMPDIR");
+      folder != nullptr && strstr(folder, "/tessera-build-") != nullptr) {
     rmdir(folder);
   }
   if (status.ok()) return 0;

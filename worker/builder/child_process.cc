@@ -43,7 +43,8 @@ absl::StatusOr<sandbox::UniqueFd> Lifted(int fd) {
   sandbox::UniqueFd low(fd);
   if (fd >= 0) fd = fcntl(fd, F_DUPFD_CLOEXEC, kFirstPlainDescriptor);
   if (fd < 0) {
-    return absl::ResourceExhaustedError(absl::StrCat("build child: descriptors: ", strerror(errno)));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("build child: descriptors: ", strerror(errno)));
   }
   return sandbox::UniqueFd(fd);
 }
@@ -88,8 +89,8 @@ Failure Describe(int wait_status, const std::string& words, int64_t memory_bytes
   const std::string said = words.empty() ? "" : absl::StrCat("; it said: ", words);
   const bool aborted = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGABRT;
   if ((WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == kOutOfMemoryExit) ||
-      (aborted && (words.find("out of memory") != words.npos ||
-                   words.find("std::bad_alloc") != words.npos))) {
+      (aborted &&
+       (words.find("out of memory") != words.npos || words.find("std::bad_alloc") != words.npos))) {
     return {Fault::kOutOfMemory, absl::StrCat("the compiler needed more than its ",
                                               memory_bytes >> 20, " MiB of memory", said)};
   }
@@ -125,9 +126,8 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const BuilderO
       ReceiveFrame(child->socket_.get(), 0, std::chrono::steady_clock::now() + kStartTime);
   absl::Status limited = ready.ok() ? child->LimitMemory(options.memory_bytes) : absl::OkStatus();
   if (ready.ok() && limited.ok()) return child;
-  const Failure failure =
-      ready.ok() ? Failure{Fault::kCrashed, std::string(limited.message())}
-                 : child->Explain(ready.status(), kStartTime, kStartTime);
+  const Failure failure = ready.ok() ? Failure{Fault::kCrashed, std::string(limited.message())}
+                                     : child->Explain(ready.status(), kStartTime, kStartTime);
   return absl::UnavailableError(
       absl::StrCat("build child ", options.program, " did not start: ", failure.reason));
 }
@@ -160,8 +160,8 @@ absl::Status ChildProcess::Spawn(const BuilderOptions& options) {
   // expects them, whatever this one ignores or blocks.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                            POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   posix_spawnattr_setpgroup(&attributes, 0);
   sigset_t set;
   sigemptyset(&set);
@@ -259,7 +259,8 @@ Failure ChildProcess::Explain(const absl::Status& status, nanoseconds time, nano
   }
   if (!absl::IsUnavailable(status)) {
     End(true);
-    return {Fault::kCrashed, absl::StrCat("the build process sent ", std::string(status.message()))};
+    return {Fault::kCrashed,
+            absl::StrCat("the build process sent ", std::string(status.message()))};
   }
   const int wait_status = End(false);
   return Describe(wait_status, LastWords(), memory_bytes_);

@@ -162,10 +162,10 @@ MaybeRefusal CompileInto(const proto::BuildRequest& request, agent::BuildOutput&
   const std::string hash = HashToHex(schedule::LoopHash(scheduled->schedule, scheduled->loops));
   output.result.loop_hash = hash;
   if (!request.loop_hash.empty() && request.loop_hash != hash) {
-    return Refusal{db::Outcome::kInfrastructure,
-                   absl::StrCat("loop hash: the server expects ", request.loop_hash,
-                                ", this builder makes ", hash,
-                                "; install the same release on server and worker")};
+    return Refusal{
+        db::Outcome::kInfrastructure,
+        absl::StrCat("loop hash: the server expects ", request.loop_hash, ", this builder makes ",
+                     hash, "; install the same release on server and worker")};
   }
   if (MaybeRefusal refusal = MakeArtifact(*task, *scheduled, output)) return refusal;
   if (request.is_reference) return AddOracle(*task, request, output.result);

@@ -22,10 +22,9 @@ absl::StatusOr<library::LibraryOp> ReadItem(const db::SelectionItem& item, ir::T
   TESSERA_ASSIGN_OR_RETURN(op.workload, te::ParseWorkload(item.task.workload));
   const std::string hash = HashToHex(te::StructuralHash(op.workload.dag));
   if (!item.task.workload_hash.empty() && item.task.workload_hash != hash) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("workload hash: the selection says ", item.task.workload_hash,
-                     ", this builder makes ", hash,
-                     "; install the same release on server and worker"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "workload hash: the selection says ", item.task.workload_hash, ", this builder makes ",
+        hash, "; install the same release on server and worker"));
   }
   op.is_default = item.trace.empty();
   if (op.is_default) {
@@ -54,8 +53,8 @@ absl::StatusOr<library::LibrarySpec> ReadSelection(const proto::LibraryRequest& 
       spec.target = *target;
     } else if (spec.target != *target) {
       return absl::InvalidArgumentError(absl::StrCat(
-          item.op, ": target ", ir::ToString(*target), " is not that of ",
-          selection.items[0].op, ", ", ir::ToString(spec.target), "; one library has one target"));
+          item.op, ": target ", ir::ToString(*target), " is not that of ", selection.items[0].op,
+          ", ", ir::ToString(spec.target), "; one library has one target"));
     }
     threads = std::max(threads, item.task.threads);
     absl::StatusOr<library::LibraryOp> op = ReadItem(item, *target);

@@ -21,8 +21,8 @@ absl::Status WaitFor(int socket, short events, SteadyTime deadline) {
   for (;;) {
     int timeout_ms = -1;
     if (deadline != kForever) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-          deadline - std::chrono::steady_clock::now());
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       if (left.count() <= 0) return absl::DeadlineExceededError("no answer in time");
       timeout_ms = static_cast<int>(std::min<int64_t>(left.count(), 1 << 30));
     }
@@ -90,7 +90,8 @@ absl::StatusOr<std::string> ReceiveFrame(int socket, size_t max_bytes, SteadyTim
   while (bytes.size() < size) {
     const size_t begin = bytes.size();
     bytes.resize(std::min<size_t>(size, begin + kGrowthBytes));
-    TESSERA_RETURN_IF_ERROR(ReceiveAll(socket, bytes.data() + begin, bytes.size() - begin, deadline));
+    TESSERA_RETURN_IF_ERROR(
+        ReceiveAll(socket, bytes.data() + begin, bytes.size() - begin, deadline));
   }
   return bytes;
 }

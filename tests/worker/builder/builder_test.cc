@@ -64,8 +64,8 @@ absl::Status RunArtifact(const agent::BuildOutput& output,
     std::memcpy(copies.back().data(), bytes.data(), bytes.size());
     pointers.push_back(copies.back().data());
   }
-  const codegen::AlignedBytes workspace(static_cast<size_t>(artifact.shared_workspace_bytes +
-                                                            artifact.private_workspace_bytes));
+  const codegen::AlignedBytes workspace(
+      static_cast<size_t>(artifact.shared_workspace_bytes + artifact.private_workspace_bytes));
   tessera_launcher launcher = {codegen::RunInOrder, 1};
   kernel(pointers.data(), workspace.data(), &launcher);
   bool intact = workspace.GuardsIntact();
@@ -83,8 +83,7 @@ TEST_CASE("a built artifact is what its description says and computes what the e
   CAPTURE(kSeed);
   const auto builder = MakeBuilder();
   for (const te::Workload& workload :
-       {SmallConvolution(),
-        MakeWorkload({"soft", "softmax", {{"m", "5"}, {"n", "17"}}}),
+       {SmallConvolution(), MakeWorkload({"soft", "softmax", {{"m", "5"}, {"n", "17"}}}),
         MakeWorkload({"mm", "matmul", {{"m", "9"}, {"n", "32"}, {"k", "24"}, {"bias", "true"}}})}) {
     CAPTURE(workload.name);
     const auto expected = te::ComputeExpected(workload, kSeed);
@@ -107,8 +106,7 @@ TEST_CASE("a built artifact is what its description says and computes what the e
       REQUIRE(program.params.size() == workload.dag.inputs.size() + workload.dag.outputs.size());
       for (size_t i = 0; i < workload.dag.inputs.size(); ++i) {
         CHECK_FALSE(output.result.artifact.buffers[i].is_output);
-        CHECK(output.result.artifact.buffers[i].is_constant ==
-              workload.dag.inputs[i].is_constant);
+        CHECK(output.result.artifact.buffers[i].is_constant == workload.dag.inputs[i].is_constant);
       }
       CHECK(output.result.artifact.buffers.back().is_output);
       const absl::Status compared = te::CheckAgainst(
@@ -222,8 +220,7 @@ TEST_CASE("a library has its files, and the same selection gives the same bytes"
     item.task.target = ir::ToString(TestTarget());
     request.selection.items.push_back(std::move(item));
   }
-  request.selection.items[0].trace =
-      SampledRequest(convolution, SpaceOf(convolution), rng).trace;
+  request.selection.items[0].trace = SampledRequest(convolution, SpaceOf(convolution), rng).trace;
   request.selection.items[0].record_id = 42;
   request.selection.items[0].seconds = 1e-5;
 

@@ -57,7 +57,8 @@ pid_t SignalInMidBuild(const Builder& builder, int signal, pid_t other_than = -1
   return -1;
 }
 
-TEST_CASE("a child killed from outside is no candidate's fault and the slot recovers", "[builder]") {
+TEST_CASE("a child killed from outside is no candidate's fault and the slot recovers",
+          "[builder]") {
   const auto builder = MakeBuilder();
   const pid_t first = builder->children().at(0);
   agent::BuildOutput output;

@@ -41,16 +41,31 @@ inline te::Workload MakeWorkload(const te::OpSpec& spec) {
 }
 
 inline te::Workload SmallConvolution() {
-  return MakeWorkload({"small", "conv2d",
-                       {{"ic", "8"}, {"oc", "16"}, {"size", "9"}, {"k", "3"}, {"pad", "1"},
-                        {"bias", "true"}, {"relu", "true"}, {"layout", "any"}}});
+  return MakeWorkload({"small",
+                       "conv2d",
+                       {{"ic", "8"},
+                        {"oc", "16"},
+                        {"size", "9"},
+                        {"k", "3"},
+                        {"pad", "1"},
+                        {"bias", "true"},
+                        {"relu", "true"},
+                        {"layout", "any"}}});
 }
 
 // C2 of ResNet-18.
 inline te::Workload LargeConvolution() {
-  return MakeWorkload({"c2", "conv2d",
-                       {{"ic", "64"}, {"oc", "64"}, {"h", "56"}, {"w", "56"}, {"k", "3"},
-                        {"pad", "1"}, {"bias", "true"}, {"relu", "true"}, {"layout", "any"}}});
+  return MakeWorkload({"c2",
+                       "conv2d",
+                       {{"ic", "64"},
+                        {"oc", "64"},
+                        {"h", "56"},
+                        {"w", "56"},
+                        {"k", "3"},
+                        {"pad", "1"},
+                        {"bias", "true"},
+                        {"relu", "true"},
+                        {"layout", "any"}}});
 }
 
 inline ir::Target TestTarget() {
