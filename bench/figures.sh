@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Tunes bench/figures.yaml through server and worker on one and on two threads and writes
+# build/bench/figures-1.json and build/bench/figures-2.json (the report of `tessera tune`).
+# Usage: bench/figures.sh [trials]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+trials=${1:-200}
+data=$(mktemp -d)
+mkdir -p build/bench
+build/bin/tessera up --listen 127.0.0.1:0 --data "$data" >"$data/up.log" 2>&1 &
+up=$!
+trap 'kill -INT $up 2>/dev/null; wait $up 2>/dev/null || true; rm -rf "$data"' EXIT
+for _ in $(seq 300); do
+  grep -q '^ready ' "$data/up.log" && break
+  sleep 0.1
+done
+address=$(sed -n 's/^ready //p' "$data/up.log")
+[ -n "$address" ] || { cat "$data/up.log" >&2; exit 1; }
+for threads in 1 2; do
+  build/bin/tessera tune --server "$address" bench/figures.yaml --trials "$trials" \
+    --threads "$threads" --report "build/bench/figures-$threads.json"
+done
