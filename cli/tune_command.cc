@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
+#include "base/interrupt.h"
 #include "cli/operator_source.h"
 #include "cli/progress_view.h"
 #include "cli/report.h"

@@ -11,7 +11,7 @@
 #include "cli/child_process.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
+#include "base/interrupt.h"
 
 namespace tessera::cli {
 namespace {

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 deploy/install_deps.sh --tests
-python3 cmake/check_layering.py
+cmake/check_layering.py
 deploy/build.sh
 skip=(-LE nightly)
 [ -n "${TESSERA_NIGHTLY:-}" ] && skip=()
