@@ -8,6 +8,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(tessera_options INTERFACE
     -Wno-maybe-uninitialized $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict -Wno-stringop-overflow>)
 endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # clang 19 sees libstdc++ 12 use its own deprecated temporary buffers in std::stable_sort.
+  target_compile_options(tessera_options INTERFACE -Wno-deprecated-declarations)
+endif()
 if(TESSERA_WERROR)
   target_compile_options(tessera_options INTERFACE -Werror)
 endif()
