@@ -164,7 +164,9 @@ std::optional<double> TimedCalls(Trial& trial, const MeasurePlan& plan, int64_t 
     always_false &= claim == Claim::kFalse;
     if (attempt + 1 < kClaimAttempts) continue;
     if (!always_false) return call.wall_seconds;  // a busy machine: too slow rather than too fast
-    trial.Fail({Outcome::kRunError,
+    // A liar or a machine too busy to schedule this process: not to be told apart, so it is neither
+    // believed nor held against the candidate.
+    trial.Fail({Outcome::kInfrastructure,
                 absl::StrFormat("the child claims %.6g s for what took %.6g s, %d times in a row",
                                 call.claimed_seconds, call.wall_seconds, kClaimAttempts)});
   }
