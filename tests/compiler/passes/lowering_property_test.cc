@@ -42,20 +42,28 @@ TEST_CASE("default traces compute what the definitions say", "[passes]") {
   }
 }
 
-TEST_CASE("random traces of every operator compute what the definitions say", "[passes]") {
-  constexpr int kTracesPerWorkload = 40;
+// `traces` random ones of every operator, from seed `first_seed` on.
+void CheckRandomTraces(uint64_t first_seed, uint64_t traces) {
   for (const te::OpSpec& spec : te::TestWorkloads()) {
     const auto workload = te::MakeWorkload(spec);
     REQUIRE(workload.ok());
     const auto expected = te::ComputeExpected(*workload, 1);
     REQUIRE(expected.ok());
-    for (uint64_t seed = 0; seed < kTracesPerWorkload; ++seed) {
+    for (uint64_t seed = first_seed; seed < first_seed + traces; ++seed) {
       const schedule::Trace trace =
           schedule::RandomTrace(workload->dag, Rng(seed).Fork(spec.name)).Draw();
       CAPTURE(spec.name, seed, schedule::Print(trace));
       CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
     }
   }
+}
+
+TEST_CASE("random traces of every operator compute what the definitions say", "[passes]") {
+  CheckRandomTraces(0, 40);
+}
+
+TEST_CASE("many more random traces compute what the definitions say", "[.nightly]") {
+  CheckRandomTraces(1'000'000, 400);
 }
 
 }  // namespace
