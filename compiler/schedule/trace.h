@@ -23,7 +23,7 @@ enum class Primitive : uint8_t {
   kVectorize,   // vectorize S loop
   kUnroll,      // unroll S loop
   kParallel,    // parallel S loop
-  kBind,        // bind S loop threadIdx.x      GPU thread axis
+  kBind,        // bind S loop thread.x         GPU thread axis
 };
 
 // One primitive with its operands.
