@@ -1,0 +1,89 @@
+#include "cli/job_file.h"
+
+#include <catch2/catch.hpp>
+
+#include "base/rng.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr char kGood[] =
+    "name: two\n"
+    "threads: 2\n"
+    "trials: 10\n"
+    "seed: 5\n"
+    "defaults:\n"
+    "  conv2d: {bias: true, relu: true}\n"
+    "operators:\n"
+    "  - {name: a, op: conv2d, ic: 4, oc: 8, size: 6, k: 3, pad: 1, weight: 3}\n"
+    "  - {name: b, op: matmul, m: 4, n: 8, k: 2}\n";
+
+std::string Fault(const std::string& text) {
+  const auto file = ParseJobFile(text, "job.yaml");
+  REQUIRE_FALSE(file.ok());
+  CHECK(file.status().code() == absl::StatusCode::kInvalidArgument);
+  return std::string(file.status().message());
+}
+
+TEST_CASE("a job file gives operators with their defaults", "[cli]") {
+  const auto file = ParseJobFile(kGood, "job.yaml");
+  REQUIRE(file.ok());
+  CHECK(file->name == "two");
+  CHECK(file->options.threads == 2);
+  CHECK(file->options.trials_per_task == 10);
+  CHECK(file->options.seed == 5);
+  REQUIRE(file->operators.size() == 2);
+  CHECK(file->operators[0].attributes.at("relu") == "true");
+  CHECK(file->operators[1].attributes.count("relu") == 0);
+  CHECK(file->weights == std::vector<double>{3, 1});
+}
+
+TEST_CASE("tasks carry canonical texts and equal keys for equal work", "[cli]") {
+  const auto file = ParseJobFile(kGood, "job.yaml");
+  REQUIRE(file.ok());
+  const std::string target = "x86/avx2 l1=32768 l2=1048576 threads=2";
+  const auto tasks = MakeTasks(*file, target, 2);
+  REQUIRE(tasks.ok());
+  CHECK((*tasks)[0].target == target);
+  CHECK((*tasks)[0].Key() == (*MakeTasks(*file, target, 2))[0].Key());
+  CHECK((*tasks)[0].Key() != (*MakeTasks(*file, target, 1))[0].Key());
+  CHECK(MakeTasks(*file, target, 3).status().message() ==
+        "threads is 3; the device offers 1 to 2");
+  CHECK_FALSE(MakeTasks(*file, "pdp11", 1).ok());
+}
+
+TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli]") {
+  CHECK(Fault("operators: [") .starts_with("job.yaml:"));
+  CHECK(Fault("opreators: []\n") ==
+        "job.yaml:1: unknown key opreators; known are name, threads, trials, seed, defaults, "
+        "operators");
+  CHECK(Fault("name: x\n") == "job.yaml:1: names no operators");
+  CHECK(Fault("threads: many\noperators: []\n") == "job.yaml:1: threads is many; expected a number");
+  CHECK(Fault("operators:\n  - {op: matmul}\n") == "job.yaml:2: operator without name");
+  CHECK(Fault("operators:\n  - {name: a, op: matmul, m: 0, n: 1, k: 1}\n").find("0") !=
+        std::string::npos);
+  CHECK(Fault("operators:\n  - {name: a, op: nothing}\n").find("nothing") != std::string::npos);
+  CHECK(Fault("operators:\n"
+              "  - {name: a, op: matmul, m: 1, n: 1, k: 1}\n"
+              "  - {name: a, op: matmul, m: 2, n: 1, k: 1}\n") ==
+        "job.yaml:3: two operators are named a");
+  CHECK(ReadJobFile("/no/such/file").status().code() == absl::StatusCode::kNotFound);
+}
+
+TEST_CASE("mutated job files never crash", "[cli][fuzz]") {
+  const uint64_t seed = 11;
+  CAPTURE(seed);
+  Rng rng(seed);
+  for (int round = 0; round < 3000; ++round) {
+    std::string text = kGood;
+    for (int edits = static_cast<int>(rng.Between(1, 5)); edits > 0; --edits) {
+      text[rng.Below(text.size())] = static_cast<char>(rng.Below(256));
+    }
+    if (const auto file = ParseJobFile(text, "job.yaml"); file.ok()) {
+      CHECK_FALSE(file->operators.empty());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tessera::cli
