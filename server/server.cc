@@ -50,7 +50,6 @@ class ServerImpl final : public Server {
              std::unique_ptr<ContentStore> artifacts, std::unique_ptr<DeviceRegistry> devices,
              Clock& clock, SearchFactory factory)
       : options_(std::move(options)),
-        clock_(clock),
         store_(std::move(store)),
         artifacts_(std::move(artifacts)),
         devices_(std::move(devices)),
@@ -117,7 +116,6 @@ class ServerImpl final : public Server {
 
  private:
   const ServerOptions options_;
-  Clock& clock_;
   // Destroyed from the last to the first: services, jobs, dispatcher, then what they stand on.
   const std::unique_ptr<db::Store> store_;
   const std::unique_ptr<ContentStore> artifacts_;
