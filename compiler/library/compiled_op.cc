@@ -118,6 +118,15 @@ std::vector<std::string> CompiledOp::ExportedNames() const {
   return names;
 }
 
+std::vector<std::string> CompiledOp::HeaderNames() const {
+  std::vector<std::string> names = ExportedNames();
+  for (const OpTensor& tensor : inputs) {
+    if (!tensor.is_constant) names.push_back(bytes_name(tensor));
+  }
+  for (const OpTensor& tensor : outputs) names.push_back(bytes_name(tensor));
+  return names;
+}
+
 absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& target) {
   if (!IsCIdentifier(op.name)) {
     return absl::InvalidArgumentError(absl::StrCat(

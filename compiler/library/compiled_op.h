@@ -12,8 +12,8 @@ namespace tessera::library {
 
 // A tensor of an operator as its C interface shows it.
 struct OpTensor {
-  ir::Buffer buffer;   // with its stored layout
-  std::string name;    // in C
+  ir::Buffer buffer;  // with its stored layout
+  std::string name;   // in C
   bool is_constant = false;
   int64_t packed_offset = 0;  // constants: bytes into the packed block
 };
@@ -34,8 +34,14 @@ struct CompiledOp {
   bool has_constants() const { return packed_bytes > 0; }
   std::string pack_weights_name() const { return op->name + "_pack_weights"; }
   std::string packed_bytes_name() const { return op->name + "_packed_bytes"; }
+  // The macro that says how many bytes a tensor takes as it is stored.
+  std::string bytes_name(const OpTensor& tensor) const {
+    return op->name + "_" + tensor.name + "_BYTES";
+  }
   // All symbols that the operator exports.
   std::vector<std::string> ExportedNames() const;
+  // Those, and the macros of its part of the header.
+  std::vector<std::string> HeaderNames() const;
 };
 
 absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& target);

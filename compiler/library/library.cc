@@ -13,21 +13,21 @@
 namespace tessera::library {
 namespace {
 
-// Every symbol that the library exports, with no two alike.
+// Every symbol that the library exports. InvalidArgument where two names of its header are alike.
 absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const CompiledOp> ops) {
   std::vector<std::string> names = {"tessera_ops_set_threads", "tessera_ops_version"};
   absl::flat_hash_map<std::string, std::string> owner = {{names[0], "the library"},
                                                          {names[1], "the library"}};
   for (const CompiledOp& op : ops) {
-    for (const std::string& name : op.ExportedNames()) {
+    for (const std::string& name : op.HeaderNames()) {
       const auto [entry, is_new] = owner.emplace(name, op.op->name);
       if (!is_new) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("library: operators ", entry->second, " and ", op.op->name,
-                         " both define the function ", name, "; rename one"));
+        return absl::InvalidArgumentError(absl::StrCat("library: operators ", entry->second,
+                                                       " and ", op.op->name, " both define ", name,
+                                                       "; rename one"));
       }
-      names.push_back(name);
     }
+    for (std::string& name : op.ExportedNames()) names.push_back(std::move(name));
   }
   return names;
 }

@@ -45,6 +45,7 @@ struct LibraryFiles {
 //   int op_pack_weights(const T* constant …, void* weights), size_t op_packed_bytes(void)
 //   int op_pack_input(const T* row_major, T* stored)             op_pack_input_X with several
 //   int op_unpack_output(const T* stored, T* row_major)          op_unpack_output_Y with several
+//   op_X_BYTES, op_Y_BYTES: what inputs and outputs take as they are stored
 // and once tessera_ops_set_threads, tessera_ops_version.
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec);
 

@@ -277,6 +277,9 @@ TEST_CASE("bad operator names are refused with the reason", "[library]") {
   REQUIRE(status.code() == absl::StatusCode::kInvalidArgument);
   REQUIRE(std::string(status.message()).find("conv_pack_weights") != std::string::npos);
   spec = TestSpec();
+  spec.ops[0].name = "conv_X_BYTES";
+  REQUIRE(BuildLibrary(spec).status().code() == absl::StatusCode::kInvalidArgument);
+  spec = TestSpec();
   spec.target = ir::ParseTarget("cuda").value();
   REQUIRE(!BuildLibrary(spec).ok());
 }
@@ -298,7 +301,8 @@ TEST_CASE("header compiles as C and C++ and links against the library", "[librar
   write_file("libops.so", files->shared_object);
   write_file("main.c",
              "#include \"ops.h\"\n#include <stdio.h>\n"
-             "int main(void) { puts(tessera_ops_version());\n"
+             "static char stored[conv_X_BYTES == 8 * 7 * 7 * 4 ? 1 : -1];\n"
+             "int main(void) { (void)stored; puts(tessera_ops_version());\n"
              "  return product(NULL, NULL, NULL) == TESSERA_OPS_NULL_POINTER ? 0 : 1; }\n");
   CAPTURE(files->header);
   REQUIRE(std::system(("cd " + pattern +
