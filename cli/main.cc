@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
-#include "base/interrupt.h"
 #include "base/version.h"
 #include "cli/child_process.h"
 #include "cli/commands.h"
@@ -44,7 +43,6 @@ void AddServer(CLI::App* command, std::string& server) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  BlockInterrupts();
   CLI::App app{"Tessera: a learned tuning service for tensor programs"};
   app.require_subcommand(1);
   app.set_version_flag("--version", absl::StrCat("tessera ", std::string(kVersion)));
@@ -158,7 +156,6 @@ int main(int argc, char** argv) {
     std::vector<char*> arguments{const_cast<char*>(path.c_str())};
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    UnblockInterrupts();
     execv(path.c_str(), arguments.data());
     status = absl::NotFoundError(absl::StrCat(path, ": can't be started"));
   });

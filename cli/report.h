@@ -27,7 +27,9 @@ struct Report {
   int64_t job_id = 0;
   std::string device_class;
   std::string machine;          // description of the device class
-  double peak_gflops = 0;       // measured, of the threads used
+  // Of the threads used: their number times the fastest reference loop that this run measured on
+  // one core (the clock moves; no kernel exceeds it).
+  double peak_gflops = 0;
   int threads = 1;
   std::vector<ReportRow> rows;
 };

@@ -4,10 +4,10 @@
 #include <cstdio>
 #include <fstream>
 
+#include "base/interrupt.h"
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "base/interrupt.h"
 #include "cli/operator_source.h"
 #include "cli/progress_view.h"
 #include "cli/report.h"
@@ -34,7 +34,7 @@ absl::Status WriteReport(const Report& report, const std::string& path) {
 }
 
 // Watches until the job has ended. Cancelled when interrupted, with how to go on.
-absl::Status Watch(Client& client, int64_t job) {
+absl::Status Watch(Client& client, const std::string& server, int64_t job) {
   ProgressView view(stderr, isatty(STDERR_FILENO) != 0, Clock::Real());
   std::atomic<bool> interrupted = false;
   const InterruptHandler handler([&] {
@@ -45,13 +45,16 @@ absl::Status Watch(Client& client, int64_t job) {
       client.WatchJob(job, [&](const proto::JobProgress& progress) { view.Show(progress); });
   view.Finish();
   if (!interrupted) return status;
+  const std::string at =
+      server == kDefaultServer ? std::string() : absl::StrCat(" --server ", server);
   return absl::CancelledError(
-      absl::StrCat("stopped watching; job ", job, " goes on at the server: `tessera watch ", job,
-                   "` shows it again, `tessera jobs ", job, " --cancel` ends it"));
+      absl::StrCat("stopped watching job ", job, ", which goes on at its server: `tessera watch ",
+                   job, at, "` shows it again, `tessera jobs ", job, " --cancel", at, "` ends it"));
 }
 
-absl::Status WatchAndReport(Client& client, int64_t id, const std::string& report_path) {
-  TESSERA_RETURN_IF_ERROR(Watch(client, id));
+absl::Status WatchAndReport(Client& client, const std::string& server, int64_t id,
+                            const std::string& report_path) {
+  TESSERA_RETURN_IF_ERROR(Watch(client, server, id));
   TESSERA_ASSIGN_OR_RETURN(const db::Job job, client.GetJob(id));
   TESSERA_ASSIGN_OR_RETURN(const Report report, MakeReport(client, job));
   std::fputs(ToTable(report).c_str(), stdout);
@@ -68,6 +71,7 @@ absl::Status WatchAndReport(Client& client, int64_t id, const std::string& repor
 }  // namespace
 
 absl::Status RunTune(const TuneOptions& options) {
+  BlockInterrupts();
   TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   std::string target = options.target;
@@ -93,12 +97,13 @@ absl::Status RunTune(const TuneOptions& options) {
   std::fprintf(stderr, "job %ld: %zu tasks, %d trials each, %d thread%s on %s\n",
                static_cast<long>(id), job.tasks.size(), job.options.trials_per_task,
                job.options.threads, job.options.threads == 1 ? "" : "s", target.c_str());
-  return WatchAndReport(*client, id, options.report);
+  return WatchAndReport(*client, options.server, id, options.report);
 }
 
 absl::Status RunWatch(const JobOptions& options) {
+  BlockInterrupts();
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
-  return WatchAndReport(*client, options.job, "");
+  return WatchAndReport(*client, options.server, options.job, "");
 }
 
 }  // namespace tessera::cli

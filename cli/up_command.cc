@@ -6,12 +6,12 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "base/clock.h"
+#include "base/interrupt.h"
 #include "base/status.h"
 #include "base/view.h"
 #include "cli/child_process.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "base/interrupt.h"
 
 namespace tessera::cli {
 namespace {
@@ -19,13 +19,20 @@ namespace {
 constexpr absl::Duration kStartPatience = absl::Seconds(30);
 constexpr absl::Duration kPoll = absl::Milliseconds(100);
 
-absl::StatusOr<std::string> WaitForAddress(ChildProcess& server) {
-  for (;;) {
-    const absl::StatusOr<std::string> line = server.ReadLine(kStartPatience);
-    if (!line.ok()) return absl::UnavailableError("the server did not start (see above)");
-    absl::string_view address(*line);
-    if (absl::ConsumePrefix(&address, "listening on ")) return std::string(address);
+// Empty when interrupted.
+absl::StatusOr<std::string> WaitForAddress(ChildProcess& server,
+                                           const std::atomic<bool>& interrupted) {
+  const absl::Time deadline = absl::Now() + kStartPatience;
+  while (!interrupted) {
+    const absl::StatusOr<std::string> line = server.ReadLine(kPoll);
+    if (line.ok()) {
+      absl::string_view address(*line);
+      if (absl::ConsumePrefix(&address, "listening on ")) return std::string(address);
+    } else if (!absl::IsDeadlineExceeded(line.status()) || absl::Now() > deadline) {
+      return absl::UnavailableError("the server did not start (see above)");
+    }
   }
+  return "";
 }
 
 absl::Status WaitForDevice(const std::string& address, ChildProcess& worker,
@@ -47,14 +54,15 @@ absl::Status WaitForDevice(const std::string& address, ChildProcess& worker,
 }  // namespace
 
 absl::Status RunUp(const UpOptions& options) {
+  BlockInterrupts();
   std::atomic<bool> interrupted = false;
+  const InterruptHandler handler([&] { interrupted = true; });
   TESSERA_ASSIGN_OR_RETURN(
       ChildProcess server,
       ChildProcess::Start("tessera-server", {"--listen", options.listen, "--data", options.data}));
-  TESSERA_ASSIGN_OR_RETURN(const std::string address, WaitForAddress(server));
-  const InterruptHandler handler([&] { interrupted = true; });
+  TESSERA_ASSIGN_OR_RETURN(const std::string address, WaitForAddress(server, interrupted));
   std::vector<ChildProcess> workers;
-  if (options.worker) {
+  if (options.worker && !interrupted) {
     std::vector<std::string> arguments{"--server", address};
     if (!options.isa.empty()) arguments.insert(arguments.end(), {"--isa", options.isa});
     if (options.cores > 0) {
@@ -64,8 +72,10 @@ absl::Status RunUp(const UpOptions& options) {
     workers.push_back(std::move(worker));
     TESSERA_RETURN_IF_ERROR(WaitForDevice(address, workers[0], interrupted));
   }
-  std::printf("ready %s\n", address.c_str());
-  std::fflush(stdout);
+  if (!interrupted) {
+    std::printf("ready %s\n", address.c_str());
+    std::fflush(stdout);
+  }
   while (!interrupted) {
     if (server.HasEnded()) return absl::UnavailableError("the server has ended (see above)");
     for (ChildProcess& worker : workers) {
