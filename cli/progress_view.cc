@@ -1,5 +1,8 @@
 #include "cli/progress_view.h"
 
+#include <sys/ioctl.h>
+
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -10,7 +13,17 @@ namespace tessera::cli {
 namespace {
 
 constexpr absl::Duration kLineInterval = absl::Seconds(10);
-constexpr size_t kMaxTaskLines = 32;
+constexpr int kMaxTaskLines = 32;
+// Lines that are too long are cut, not wrapped: a block has to stay as many rows as it has lines.
+constexpr char kWrapOff[] = "\033[?7l";
+constexpr char kWrapOn[] = "\033[?7h";
+
+// What fits above the summary.
+int TaskLines(std::FILE* terminal) {
+  winsize size{};
+  if (ioctl(fileno(terminal), TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return kMaxTaskLines;
+  return std::clamp(static_cast<int>(size.ws_row) - 2, 1, kMaxTaskLines);
+}
 
 }  // namespace
 
@@ -43,9 +56,8 @@ std::string Summary(const proto::JobProgress& progress) {
       reasons[std::string(db::ToString(outcome))] += count;
     }
   }
-  std::string text =
-      absl::StrFormat("%d of %d trials, %.1f/s, %d tasks of %d done", done, total,
-                      progress.trials_per_second, tasks_done, progress.tasks.size());
+  std::string text = absl::StrFormat("%d of %d trials, %.1f/s, %d tasks of %d done", done, total,
+                                     progress.trials_per_second, tasks_done, progress.tasks.size());
   if (failed > 0) {
     const std::string detail =
         absl::StrJoin(reasons, ", ", [](std::string* out, const auto& reason) {
@@ -59,44 +71,47 @@ std::string Summary(const proto::JobProgress& progress) {
   return text;
 }
 
-void ProgressView::Show(const proto::JobProgress& progress) {
-  for (const std::string& line : progress.log_lines) {
-    if (is_terminal_ && lines_drawn_ > 0) std::fprintf(out_, "\033[%dA\033[J", lines_drawn_);
-    lines_drawn_ = 0;
-    std::fprintf(out_, "%s\n", line.c_str());
+void ProgressView::ShowLine(const proto::JobProgress& progress) {
+  for (const std::string& line : progress.log_lines) std::fprintf(out_, "%s\n", line.c_str());
+  const absl::Time now = clock_.Now();
+  if (now - last_line_ < kLineInterval && progress.state == last_state_) return;
+  last_line_ = now;
+  last_state_ = progress.state;
+  std::fprintf(out_, "job %ld %s: %s\n", static_cast<long>(progress.job_id),
+               std::string(db::ToString(progress.state)).c_str(), Summary(progress).c_str());
+  std::fflush(out_);
+}
+
+void ProgressView::ShowBlock(const proto::JobProgress& progress) {
+  std::string block = kWrapOff;
+  if (lines_drawn_ > 0) absl::StrAppendFormat(&block, "\033[%dA\033[J", lines_drawn_);
+  // Bests and ends of tasks are in the block.
+  if (progress.message != last_message_) {
+    absl::StrAppend(&block, progress.message, "\n");
+    last_message_ = progress.message;
   }
-  if (!is_terminal_) {
-    const absl::Time now = clock_.Now();
-    if (now - last_line_ < kLineInterval && progress.state == last_state_) return;
-    last_line_ = now;
-    last_state_ = progress.state;
-    std::fprintf(out_, "job %ld %s: %s\n", static_cast<long>(progress.job_id),
-                 std::string(db::ToString(progress.state)).c_str(), Summary(progress).c_str());
-    std::fflush(out_);
-    return;
-  }
-  std::string block;
-  int lines = 0;
-  for (const proto::TaskProgress& task : progress.tasks) {
-    if (static_cast<size_t>(lines) == kMaxTaskLines) break;
+  const int shown = std::min(TaskLines(out_), static_cast<int>(progress.tasks.size()));
+  for (int i = 0; i < shown; ++i) {
+    const proto::TaskProgress& task = progress.tasks[static_cast<size_t>(i)];
     constexpr int kWidth = 24;
     const double share = task.trials_total > 0 ? static_cast<double>(task.trials_done) /
                                                      static_cast<double>(task.trials_total)
                                                : 0;
-    const int filled = static_cast<int>(share * kWidth);
+    const int filled = std::clamp(static_cast<int>(share * kWidth), 0, kWidth);
     absl::StrAppendFormat(&block, "  %-14s %s%s %5d/%-5d best %9s\n", task.name.substr(0, 14),
                           std::string(static_cast<size_t>(filled), '#'),
                           std::string(static_cast<size_t>(kWidth - filled), '.'), task.trials_done,
                           task.trials_total, TimeText(task.best_seconds));
-    ++lines;
   }
   absl::StrAppend(&block, "job ", progress.job_id, " ", std::string(db::ToString(progress.state)),
-                  ": ", Summary(progress), "\n");
-  ++lines;
-  if (lines_drawn_ > 0) std::fprintf(out_, "\033[%dA\033[J", lines_drawn_);
+                  ": ", Summary(progress), "\n", kWrapOn);
   std::fputs(block.c_str(), out_);
   std::fflush(out_);
-  lines_drawn_ = lines;
+  lines_drawn_ = shown + 1;
+}
+
+void ProgressView::Show(const proto::JobProgress& progress) {
+  is_terminal_ ? ShowBlock(progress) : ShowLine(progress);
 }
 
 void ProgressView::Finish() { lines_drawn_ = 0; }

@@ -8,8 +8,8 @@
 
 namespace tessera::cli {
 
-// Shows a job's progress: a block of lines redrawn in place on a terminal; elsewhere one line
-// every ten seconds and one at each change of state. Single thread.
+// Shows a job's progress: a block of lines redrawn in place on a terminal; elsewhere the job's log,
+// and a summary every ten seconds and at each change of state. Single thread.
 class ProgressView {
  public:
   ProgressView(std::FILE* out, bool is_terminal, Clock& clock)
@@ -20,10 +20,14 @@ class ProgressView {
   void Finish();
 
  private:
+  void ShowLine(const proto::JobProgress& progress);
+  void ShowBlock(const proto::JobProgress& progress);
+
   std::FILE* const out_;
   const bool is_terminal_;
   Clock& clock_;
   int lines_drawn_ = 0;
+  std::string last_message_;
   absl::Time last_line_ = absl::InfinitePast();
   db::JobState last_state_ = db::JobState::kQueued;
 };

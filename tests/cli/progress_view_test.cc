@@ -49,6 +49,19 @@ TEST_CASE("on a terminal the block is redrawn in place", "[cli]") {
   CHECK(text.find("best      1 ms") != std::string::npos);
 }
 
+TEST_CASE("a terminal shows a job's message once and no lines that the block repeats", "[cli]") {
+  proto::JobProgress progress = Running();
+  progress.message = "device lost";
+  progress.log_lines = {"a: best 1 ms after 12 of 64 trials", "device lost"};
+  const std::string block = Shown(progress, true, 3);
+  CHECK(block.find("after 12") == std::string::npos);
+  const size_t first = block.find("device lost");
+  REQUIRE(first != std::string::npos);
+  CHECK(block.find("device lost", first + 1) == std::string::npos);
+  const std::string lines = Shown(progress, false, 1);
+  CHECK(lines.find("after 12 of 64 trials\ndevice lost\n") != std::string::npos);
+}
+
 TEST_CASE("durations and times are short", "[cli]") {
   CHECK(DurationText(41) == "0:41");
   CHECK(DurationText(11240) == "3:07:20");
