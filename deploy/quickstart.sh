@@ -77,7 +77,7 @@ at_exit() {
   stop "$client"
   stop "$services"
   if [ $code -eq 130 ] && [ -s "$out/unfinished" ]; then
-    say "stopped; what was measured is kept, and the same command goes on from there" >&2
+    say "stopped the server too; what was measured is kept, and the same command goes on from there" >&2
   fi
   exit $code
 }
