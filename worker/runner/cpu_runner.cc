@@ -101,6 +101,23 @@ absl::Status CheckPlan(const MeasurePlan& plan) {
   return absl::OkStatus();
 }
 
+// This process holds the test set, the image that a child maps, and what was in it at the start.
+absl::Status CheckMemory(const MeasurePlan& plan) {
+  constexpr double kCopies = 3;
+  double bytes = 0;
+  for (const BufferSpec& buffer : plan.buffers) {
+    bytes += std::accumulate(buffer.shape.begin(), buffer.shape.end(),
+                             kCopies * ElementBytes(buffer.type), std::multiplies<double>());
+  }
+  const int64_t available = AvailableMemoryBytes();
+  if (available < 0 || bytes <= static_cast<double>(available)) return absl::OkStatus();
+  constexpr double kMebi = 1 << 20;
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "measuring needs %.0f MiB of memory for the operator's arrays and their copies, this device "
+      "has %.0f MiB available; choose smaller shapes",
+      bytes / kMebi, static_cast<double>(available) / kMebi));
+}
+
 // One candidate on its way through a plan.
 struct Trial {
   std::unique_ptr<KernelSession> session;
@@ -307,6 +324,7 @@ absl::StatusOr<std::shared_ptr<const TestSet>> CpuRunner::FindTestSet(const Meas
 
 absl::StatusOr<std::vector<db::Measurement>> CpuRunner::Measure(const MeasurePlan& plan) {
   TESSERA_RETURN_IF_ERROR(CheckPlan(plan));
+  TESSERA_RETURN_IF_ERROR(CheckMemory(plan));
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const TestSet> set, FindTestSet(plan));
   const db::Environment before = ReadEnvironment(plan.cores);
   const double loop_before = ReferenceLoop(plan);

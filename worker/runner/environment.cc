@@ -48,4 +48,13 @@ db::Environment ReadEnvironment(const std::vector<int>& cores) {
   return environment;
 }
 
+int64_t AvailableMemoryBytes() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);) {
+    constexpr char kName[] = "MemAvailable:";
+    if (absl::StartsWith(line, kName)) return std::atoll(line.c_str() + sizeof(kName) - 1) * 1024;
+  }
+  return -1;
+}
+
 }  // namespace tessera::runner
