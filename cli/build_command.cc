@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/operator_source.h"
 #include "cli/progress_view.h"
+#include "proto/convert.h"
 
 namespace tessera::cli {
 namespace {
@@ -52,6 +53,7 @@ absl::Status RunBuild(const BuildOptions& options) {
   if (!from_job) {
     TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
   }
+  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", options.name));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   db::Selection selection;
   selection.name = options.name;

@@ -7,7 +7,8 @@
 #include "absl/status/status.h"
 
 // One function a subcommand. Results go to standard output, progress and remarks to standard error.
-// main.cc turns a returned status into one line and an exit code.
+// main.cc turns a returned status into one line and an exit code; with an empty message, it has been
+// said already.
 
 namespace tessera::cli {
 

@@ -44,9 +44,12 @@ void AddServer(CLI::App* command, std::string& server) {
 
 int main(int argc, char** argv) {
   CLI::App app{"Tessera: a learned tuning service for tensor programs"};
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // one, but an unknown one is better told by its name
   app.set_version_flag("--version", absl::StrCat("tessera ", std::string(kVersion)));
   app.footer("Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.");
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return absl::StrCat("tessera: ", error.what(), "; --help lists what there is\n");
+  });
   absl::Status status;
 
   cli::UpOptions up;
@@ -150,6 +153,7 @@ int main(int argc, char** argv) {
 
   command = app.add_subcommand("worker", "run a worker (all arguments go to tessera-worker)");
   command->prefix_command();
+  command->set_help_flag();  // it is the worker's to answer
   command->callback([&, command] {
     std::vector<std::string> words = command->remaining();
     const std::string path = cli::SiblingProgram("tessera-worker");
@@ -169,10 +173,11 @@ int main(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("A subcommand");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
-  if (!status.ok()) {
+  if (!status.message().empty()) {
     std::fprintf(stderr, "tessera: %s\n", std::string(status.message()).c_str());
   }
   return ExitCode(status);

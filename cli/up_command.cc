@@ -17,7 +17,19 @@ namespace tessera::cli {
 namespace {
 
 constexpr absl::Duration kStartPatience = absl::Seconds(30);
+constexpr absl::Duration kEndPatience = absl::Seconds(1);
 constexpr absl::Duration kPoll = absl::Milliseconds(100);
+
+// How a child that should run has ended. With exit codes 1 and 2 it has said why, in its own line.
+absl::Status EndOf(ChildProcess& child, std::string_view name) {
+  const absl::Time deadline = absl::Now() + kEndPatience;
+  while (!child.HasEnded() && absl::Now() < deadline) absl::SleepFor(kPoll);
+  const int code = child.Stop();
+  if (code == 1) return absl::UnavailableError("");
+  if (code == 2) return absl::InvalidArgumentError("");
+  return absl::UnavailableError(
+      absl::StrCat("the ", AbslView(name), " has ended with exit code ", code));
+}
 
 // Empty when interrupted.
 absl::StatusOr<std::string> WaitForAddress(ChildProcess& server,
@@ -28,8 +40,11 @@ absl::StatusOr<std::string> WaitForAddress(ChildProcess& server,
     if (line.ok()) {
       absl::string_view address(*line);
       if (absl::ConsumePrefix(&address, "listening on ")) return std::string(address);
-    } else if (!absl::IsDeadlineExceeded(line.status()) || absl::Now() > deadline) {
-      return absl::UnavailableError("the server did not start (see above)");
+    } else if (!absl::IsDeadlineExceeded(line.status())) {
+      return EndOf(server, "server");
+    } else if (absl::Now() > deadline) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "the server does not listen after ", absl::FormatDuration(kStartPatience)));
     }
   }
   return "";
@@ -40,7 +55,7 @@ absl::Status WaitForDevice(const std::string& address, ChildProcess& worker,
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(address));
   const absl::Time deadline = absl::Now() + kStartPatience;
   while (absl::Now() < deadline && !interrupted) {
-    if (worker.HasEnded()) return absl::UnavailableError("the worker did not start (see above)");
+    if (worker.HasEnded()) return EndOf(worker, "worker");
     TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client->ListDevices());
     for (const db::Device& device : devices) {
       if (device.state == "online") return absl::OkStatus();
@@ -63,7 +78,8 @@ absl::Status RunUp(const UpOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::string address, WaitForAddress(server, interrupted));
   std::vector<ChildProcess> workers;
   if (options.worker && !interrupted) {
-    std::vector<std::string> arguments{"--server", address};
+    std::vector<std::string> arguments{"--server", address, "--cache",
+                                       absl::StrCat(options.data, "/worker-cache")};
     if (!options.isa.empty()) arguments.insert(arguments.end(), {"--isa", options.isa});
     if (options.cores > 0) {
       arguments.insert(arguments.end(), {"--cores", absl::StrCat(options.cores)});
@@ -77,9 +93,9 @@ absl::Status RunUp(const UpOptions& options) {
     std::fflush(stdout);
   }
   while (!interrupted) {
-    if (server.HasEnded()) return absl::UnavailableError("the server has ended (see above)");
+    if (server.HasEnded()) return EndOf(server, "server");
     for (ChildProcess& worker : workers) {
-      if (worker.HasEnded()) return absl::UnavailableError("the worker has ended (see above)");
+      if (worker.HasEnded()) return EndOf(worker, "worker");
     }
     absl::SleepFor(kPoll);
   }

@@ -91,6 +91,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();
   app.footer("Exit codes: 0 stopped, 1 failed, 2 bad options.");
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return absl::StrCat("tessera-server: ", error.what(), "; --help lists what there is\n");
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
