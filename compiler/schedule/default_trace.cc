@@ -16,7 +16,7 @@ bool IsOutput(const Schedule& schedule, const ir::Buffer& buffer) {
          schedule.outputs().end();
 }
 
-// Applies `step` and writes it down. Every step made here is valid by construction.
+// Applies `step`, which is valid by construction, and writes it down.
 void Do(Schedule& schedule, Trace& trace, Step step) {
   TESSERA_CHECK(schedule.Apply(step).ok());
   trace.push_back(std::move(step));
@@ -29,7 +29,9 @@ void InlineCheapStages(Schedule& schedule, Trace& trace) {
     if (state.stage->is_reduction() || IsOutput(schedule, state.stage->output())) continue;
     const bool recomputes = schedule.Consumers(static_cast<int>(i)).size() > 1;
     if (recomputes && state.analysis->operations.float_math > 0) continue;
-    Do(schedule, trace, {Primitive::kInline, name, {}, {}, {}});
+    // What would make a consumer's body too large stays a stage of its own.
+    Step step{Primitive::kInline, name, {}, {}, {}};
+    if (schedule.Apply(step).ok()) trace.push_back(std::move(step));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "base/view.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/digits.h"
+#include "compiler/schedule/inlined_size.h"
 
 namespace tessera::schedule {
 namespace {
@@ -259,6 +260,15 @@ absl::Status Schedule::Inline(const Step& step) {
     return Invalid(step, "an output can't be inlined");
   }
   const std::vector<int> consumers = Consumers(index);
+  for (int consumer : consumers) {
+    const te::Stage& into = *stages_[consumer].stage;
+    const BodySize size = InlinedSize(*stage, into);
+    if (size.nodes > kMaxBodyNodes || size.height > kMaxBodyHeight) {
+      return Invalid(step, absl::StrCat("the body of ", into.name(), " would have ", size.nodes,
+                                        " nodes, ", size.height, " high; the limits are ",
+                                        kMaxBodyNodes, " and ", kMaxBodyHeight));
+    }
+  }
   std::vector<ir::VarRef> axes;
   for (const te::Axis& axis : stage->axes) axes.push_back(axis.var);
   for (int consumer : consumers) {

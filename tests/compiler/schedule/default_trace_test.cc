@@ -1,0 +1,61 @@
+#include "compiler/schedule/default_trace.h"
+
+#include <catch2/catch.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "compiler/schedule/inlined_size.h"
+#include "compiler/schedule/loop_structure.h"
+#include "compiler/schedule/schedule.h"
+
+namespace tessera::schedule {
+namespace {
+
+// `count` stages, each of which reads the one before as `body` says ('@' stands for its name).
+te::Workload Chain(int count, const std::string& body) {
+  std::string text = "workload chain\ninput s0: f32[8]\n";
+  for (int i = 1; i <= count; ++i) {
+    absl::StrAppend(&text, "stage s", i, ": f32[x:8] = ");
+    for (char c : body) text += c == '@' ? absl::StrCat("s", i - 1) : std::string(1, c);
+    text += '\n';
+  }
+  absl::StrAppend(&text, "output s", count, "\n");
+  auto workload = te::ParseWorkload(text);
+  INFO(workload.status().message());
+  REQUIRE(workload.ok());
+  return *std::move(workload);
+}
+
+TEST_CASE("bodies that double with every inlined stage stay below the limit", "[schedule]") {
+  const auto target = ir::ParseTarget("x86/avx2 threads=2");
+  REQUIRE(target.ok());
+  for (const char* body : {"@[x] + @[x]", "@[7 - x] * @[x]", "@[(x * x + x) % 8]"}) {
+    CAPTURE(body);
+    const te::Workload workload = Chain(200, body);
+    const Trace trace = DefaultTrace(workload.dag, *target);
+    const auto schedule = ApplyTrace(workload.dag, trace);
+    REQUIRE(schedule.ok());
+    CHECK(InferBounds(*schedule).ok());
+  }
+}
+
+TEST_CASE("inlining names the size that is too large", "[schedule]") {
+  const te::Workload workload = Chain(20, "@[x] + @[x]");
+  Schedule schedule(workload.dag);
+  absl::Status status;
+  for (int i = 1; i < 20 && status.ok(); ++i) {
+    status = schedule.Apply(Step{Primitive::kInline, absl::StrCat("s", i), {}, {}, {}});
+  }
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK(std::string(status.message()).find("the limits are 10000 and 2000") != std::string::npos);
+}
+
+TEST_CASE("the size after inlining is foretold", "[schedule]") {
+  const te::Workload workload = Chain(2, "@[x] + @[x]");
+  const BodySize size = InlinedSize(workload.dag.stages[0], workload.dag.stages[1]);
+  // +(+(load x, load x), +(load x, load x))
+  CHECK(size.nodes == 11);
+  CHECK(size.height == 4);
+}
+
+}  // namespace
+}  // namespace tessera::schedule
