@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "compiler/ir/print.h"
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
 
@@ -18,14 +19,27 @@ bool IsExpanded(const ir::For& loop) {
   return loop.loop_kind == ir::LoopKind::kUnrolled || loop.loop_kind == ir::LoopKind::kVectorized;
 }
 
-bool SameForm(const ir::LinearForm& a, const ir::LinearForm& b) {
-  if (a.constant != b.constant || a.terms.size() != b.terms.size()) return false;
-  return std::all_of(a.terms.begin(), a.terms.end(), [&](const auto& term) {
-    return std::find(b.terms.begin(), b.terms.end(), term) != b.terms.end();
+// An index as a linear part plus what can't be written so (digits of a fused loop), which then
+// depends on loops outside alone.
+struct IndexForm {
+  ir::LinearForm linear;
+  ir::Expr rest;  // empty: none
+
+  ir::Expr ToExpr() const { return rest ? ir::FromLinear(linear) + rest : ir::FromLinear(linear); }
+};
+
+bool SameForm(const IndexForm& a, const IndexForm& b) {
+  if (a.linear.constant != b.linear.constant || a.linear.terms.size() != b.linear.terms.size() ||
+      static_cast<bool>(a.rest) != static_cast<bool>(b.rest)) {
+    return false;
+  }
+  if (a.rest && ir::Print(a.rest) != ir::Print(b.rest)) return false;
+  return std::all_of(a.linear.terms.begin(), a.linear.terms.end(), [&](const auto& term) {
+    return std::find(b.linear.terms.begin(), b.linear.terms.end(), term) != b.linear.terms.end();
   });
 }
 
-using Forms = std::vector<ir::LinearForm>;  // one a dimension
+using Forms = std::vector<IndexForm>;  // one a dimension
 
 // An unrolled or vectorised loop variable with the values that it takes in any loop that binds it
 // (cutting a loop leaves several).
@@ -53,6 +67,7 @@ class UseCollector final : public ir::Visitor {
 
  private:
   void VisitFor(const ir::For& loop) override {
+    bound_.push_back(loop.var);
     if (IsExpanded(loop)) {
       const int64_t last = loop.min + loop.extent - 1;
       auto [known, is_new] = expanded.try_emplace(
@@ -83,6 +98,23 @@ class UseCollector final : public ir::Visitor {
     use.uniform &= use.loads > loads_before;
   }
 
+  // Adds `index` to `form`; false if a loop inside moves it in a way that is not linear.
+  bool Split(const ir::Expr& index, IndexForm& form) const {
+    if (const std::optional<ir::LinearForm> linear = ir::AsLinear(index)) {
+      form.linear.constant += linear->constant;
+      form.linear.terms.insert(form.linear.terms.end(), linear->terms.begin(), linear->terms.end());
+      return true;
+    }
+    const auto* sum = index.As<ir::Binary>();
+    if (sum != nullptr && sum->op == ir::BinaryOp::kAdd) {
+      return Split(sum->a, form) && Split(sum->b, form);
+    }
+    const auto used = [&](const ir::VarRef& var) { return ir::Uses(index, var); };
+    const bool moves_inside = std::any_of(bound_.begin(), bound_.end(), used);
+    if (!moves_inside) form.rest = form.rest ? form.rest + index : index;
+    return !moves_inside;
+  }
+
   Use& Add(const ir::Buffer& buffer, const std::vector<ir::Expr>& indices, bool plain) {
     Use& use = uses[buffer.get()];
     const bool first = use.buffer == nullptr;
@@ -90,12 +122,12 @@ class UseCollector final : public ir::Visitor {
     use.uniform &= plain;
     Forms forms;
     for (const ir::Expr& index : indices) {
-      std::optional<ir::LinearForm> form = ir::AsLinear(index);
-      if (!form) {
+      IndexForm form;
+      if (!Split(index, form)) {
         use.uniform = false;
         return use;
       }
-      forms.push_back(*std::move(form));
+      forms.push_back(std::move(form));
     }
     if (first) {
       use.forms = std::move(forms);
@@ -105,6 +137,8 @@ class UseCollector final : public ir::Visitor {
     }
     return use;
   }
+
+  std::vector<ir::VarRef> bound_;  // by loops inside
 };
 
 // Redirects accesses of one buffer to the tile.
@@ -176,7 +210,8 @@ class Promoter final : public ir::Mutator {
       ir::LinearForm inner;
       ir::Ranges ranges = ranges_;
       int64_t extent = 1;
-      for (const auto& [var, coefficient] : use.forms[d].terms) {
+      moves |= static_cast<bool>(use.forms[d].rest);
+      for (const auto& [var, coefficient] : use.forms[d].linear.terms) {
         if (collector.serial.contains(var.get())) return std::nullopt;
         const auto found = collector.expanded.find(var.get());
         if (found == collector.expanded.end()) {
@@ -193,7 +228,7 @@ class Promoter final : public ir::Mutator {
                                          [&](const Expanded& l) { return l.var == loop.var; });
         if (is_new) tile.loops.push_back(loop);
       }
-      const ir::Expr place = ir::FromLinear(use.forms[d]);
+      const ir::Expr place = use.forms[d].ToExpr();
       const std::optional<ir::Interval> bound = ir::Bound(place, ranges);
       if (!bound || bound->min < 0 || bound->max >= use.buffer->shape[d]) return std::nullopt;
       tile.places.push_back(place);
@@ -223,7 +258,7 @@ class Promoter final : public ir::Mutator {
     std::vector<ir::LayoutDim> layout, vectors;
     for (size_t d = 0; d < shape.size(); ++d) {
       const bool is_vector =
-          std::any_of(forms[d].terms.begin(), forms[d].terms.end(), [&](const auto& term) {
+          std::any_of(forms[d].linear.terms.begin(), forms[d].linear.terms.end(), [&](const auto& term) {
             const auto loop = collector.expanded.find(term.first.get());
             return loop != collector.expanded.end() &&
                    loop->second.kind == ir::LoopKind::kVectorized;

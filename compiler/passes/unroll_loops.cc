@@ -1,5 +1,7 @@
 #include "compiler/passes/unroll_loops.h"
 
+#include <limits>
+
 #include "base/status.h"
 #include "compiler/ir/visitor.h"
 
@@ -16,10 +18,15 @@ class StoreCounter final : public ir::Visitor {
     const int64_t before = count;
     ir::Visitor::VisitFor(loop);
     if (loop.loop_kind == ir::LoopKind::kUnrolled) {
-      count = before + (count - before) * loop.extent;
+      int64_t copies = 0;
+      const bool huge = __builtin_mul_overflow(count - before, loop.extent, &copies) ||
+                        __builtin_add_overflow(before, copies, &count);
+      if (huge) count = std::numeric_limits<int64_t>::max();
     }
   }
-  void VisitStore(const ir::Store&) override { ++count; }
+  void VisitStore(const ir::Store&) override {
+    if (count < std::numeric_limits<int64_t>::max()) ++count;
+  }
 };
 
 class Unroller final : public ir::Mutator {
