@@ -1,0 +1,253 @@
+"""What can't be done gets one line that names the value and the limit, and changes nothing."""
+
+import contextlib
+import hashlib
+import pathlib
+import shutil
+import socket
+import sqlite3
+import subprocess
+import unittest
+
+from tessera_rig import BAD_INPUT, BIN, FAILED, SMALL, RigTest, eventually
+
+
+class Refused(RigTest):
+    def check_refusal(self, done, code, words, program="tessera"):
+        self.assertEqual(done.returncode, code, done.stderr)
+        lines = done.stderr.splitlines()
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertTrue(lines[0].startswith(f"{program}: "), lines[0])
+        for word in words:
+            self.assertIn(word, lines[0])
+        self.assertEqual(done.stdout, "")
+
+
+class BadJobs(Refused):
+    def setUp(self):
+        super().setUp()
+        self.start_server()
+        self.start_worker("worker", "--cores", 1)
+
+    def refuse(self, code, words, *arguments):
+        with self.subTest(arguments=arguments):
+            self.check_refusal(self.tessera(*arguments), code, words)
+            self.assertEqual(self.jobs(), [])
+
+    def refuse_file(self, words, text):
+        path = self.folder / "job.yaml"
+        path.write_text(text)
+        with self.subTest(text=text):
+            self.refuse(BAD_INPUT, [str(path), *words], "tune", path)
+
+    def test_files(self):
+        def one(attributes):
+            return "operators:\n  - {name: a, " + attributes + "}\n"
+
+        for words, text in [
+            ([":2: "], "operators: [ {name: a, op: matmul\n"),
+            (["map"], ""),
+            (["list"], "operators: 5\n"),
+            (["unknown key operator;"], "operator:\n  - {name: a, op: relu, n: 4}\n"),
+            (["expected a number", "99999999999"], "trials: 99999999999\n"),
+            (['m is "0"', "1 to "], one("op: matmul, m: 0, n: 4, k: 4")),
+            (['m is "-3"', "1 to "], one("op: matmul, m: -3, n: 4, k: 4")),
+            (["2^40"], one("op: matmul, m: 4000000000, n: 4000000000, k: 4")),
+            (['m is "99999999999999999999"'], one("op: matmul, m: 99999999999999999999, n: 4, k: 4")),
+            (["k is missing"], one("op: matmul, m: 4, n: 4")),
+            (['no operator "matmull"', "batch_matmul"], one("op: matmull, m: 4, n: 4, k: 4")),
+            (['no attribute "colour"', "transpose_b"], one("op: matmul, m: 4, n: 4, k: 4, colour: 1")),
+            (["kernel spans 7"], one("op: conv2d, ic: 3, oc: 4, size: 4, k: 7")),
+            (["two operators are named a"], one("op: relu, n: 4") + "  - {name: a, op: relu, n: 4}\n"),
+        ]:  # fmt: skip
+            self.refuse_file(words, text)
+
+    def test_options(self):
+        for code, words, arguments in [
+            (BAD_INPUT, ['"x87"', "x86"], ["tune", *SMALL, "--target", "x87"]),
+            (BAD_INPUT, ["threads is 3", "1 to "], ["tune", *SMALL, "--threads", 3]),
+            (BAD_INPUT, ["--threads", "9999", "1024"], ["tune", *SMALL, "--threads", 9999]),
+            (BAD_INPUT, ["--trials", "0", "10000000"], ["tune", *SMALL, "--trials", 0]),
+            (BAD_INPUT, ["--trials", "many"], ["tune", *SMALL, "--trials", "many"]),
+            (BAD_INPUT, ["'foo'", "annealing"], ["tune", *SMALL, "--explorer", "foo"]),
+            (BAD_INPUT, ['"foo"', "xgboost"], ["tune", *SMALL, "--cost-model", "foo"]),
+            (BAD_INPUT, ["job file"], ["tune"]),
+            (BAD_INPUT, ['"m:3"', "name=value"], ["tune", "--op", "matmul", "m:3"]),
+            (FAILED, ["nosuch.yaml"], ["tune", "nosuch.yaml"]),
+            (FAILED, ["job 99"], ["watch", 99]),
+            (FAILED, ["job 99"], ["jobs", 99]),
+            (FAILED, ["job 99"], ["jobs", 99, "--cancel"]),
+            (FAILED, ["job 99"], ["build", "--job", 99]),
+            (BAD_INPUT, ["--job"], ["build"]),
+            (BAD_INPUT, ["../x"], ["build", *SMALL, "--name", "../x", "--out", self.folder / "o"]),
+            (BAD_INPUT, ['"foo"', "timeout"], ["log", "--outcome", "foo"]),
+            (FAILED, ["foo"], ["log", "--task", "foo"]),
+            (BAD_INPUT, ["bset"], ["bset"]),
+            (BAD_INPUT, ["subcommand"], []),
+            (FAILED, ["nowhere"], ["devices", "--drain", "nowhere"]),
+        ]:  # fmt: skip
+            self.refuse(code, words, *arguments)
+        self.assertEqual(self.log(), [])
+
+    def test_no_server(self):
+        address = self.address
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            nobody = f"127.0.0.1:{unused.getsockname()[1]}"
+            for arguments in (["tune", *SMALL], ["jobs"], ["log"], ["best"], ["devices"], ["watch", 1]):
+                done = self.tessera(*arguments, "--server", nobody)
+                self.check_refusal(done, FAILED, [nobody, "tessera up"])
+        self.address = address
+
+    def test_a_workload_larger_than_the_device_leaves_the_worker_alive(self):
+        worker = self.programs[-1]
+        self.tessera("tune", "--op", "matmul", "m=2000000", "n=20000", "k=20", "--trials", 2)
+        self.assertIsNone(worker.process.poll(), worker.said())
+        for record in self.log():
+            self.assertNotEqual(record["outcome"], "ok")
+            self.assertIn("memory", record["reason"])
+        self.output("tune", *SMALL, "--trials", 4)
+
+
+class BadServers(Refused):
+    def refuse_server(self, code, words, *arguments):
+        done = subprocess.run(
+            [BIN / "tessera-server", *map(str, arguments)], capture_output=True, text=True, timeout=20
+        )
+        self.check_refusal(done, code, words, "tessera-server")
+
+    def tree(self, folder):
+        """Digest of every file but the one that tells who has the database open."""
+        files = [p for p in pathlib.Path(folder).rglob("*") if p.is_file() and p.suffix != ".lock"]
+        return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+    def test_listening(self):
+        for listen, words in [
+            ("0.0.0.0:0", ['"0.0.0.0"', "loopback"]),
+            ("192.168.1.1:7654", ['"192.168.1.1"', "loopback"]),
+            ("example.org:7654", ['"example.org"', "loopback"]),
+            ("127.0.0.1:65536", ["65536", "0 to 65535"]),
+            ("nonsense", ['"nonsense"', "HOST:PORT"]),
+        ]:
+            self.refuse_server(BAD_INPUT, words, "--listen", listen, "--data", self.data)
+        self.assertFalse(self.data.exists())
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            words = [f"127.0.0.1:{port}", "in use"]
+            self.refuse_server(FAILED, words, "--listen", f"127.0.0.1:{port}", "--data", self.data)
+
+    def test_a_second_server_on_one_folder(self):
+        server = self.start_server()
+        words = [str(self.data), "in use", str(server.pid)]
+        self.refuse_server(FAILED, words, "--listen", "127.0.0.1:0", "--data", self.data)
+        self.assertEqual(self.jobs(), [])
+
+    def test_databases(self):
+        self.start_server().kill()
+        database = self.data / "tessera.db"
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            connection.execute("PRAGMA user_version = 999")
+            connection.commit()
+        before = self.tree(self.data)
+        words = [str(database), "999", f"up to {version}"]
+        self.refuse_server(FAILED, words, "--listen", "127.0.0.1:0", "--data", self.data)
+        self.assertEqual(self.tree(self.data), before)
+        database.write_bytes(b"not a database")
+        words = [str(database), "not a database"]
+        self.refuse_server(FAILED, words, "--listen", "127.0.0.1:0", "--data", self.data)
+        self.assertEqual(database.read_bytes(), b"not a database")
+
+    def test_folders_that_take_no_files(self):
+        file = self.folder / "file"
+        file.write_text("")
+        for data in (file, file / "below", "/proc/nothing"):
+            self.refuse_server(FAILED, [str(data)], "--listen", "127.0.0.1:0", "--data", data)
+
+    def test_up_tells_what_its_server_told(self):
+        self.start_server()
+        for code, listen, words in [(FAILED, self.address, [self.address, "in use"]),
+                                    (BAD_INPUT, "0.0.0.0:1", ["loopback"])]:  # fmt: skip
+            done = self.tessera("up", "--listen", listen, "--data", self.folder / "other")
+            self.check_refusal(done, code, words, "tessera-server")
+
+
+@contextlib.contextmanager
+def small_disk(folder, mebibytes):
+    """A file system of its own in `folder`; skips the test where it may not be mounted."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", folder], capture_output=True
+    )
+    if mounted.returncode != 0:
+        raise unittest.SkipTest("a full disk needs a mount, which takes root")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+class FullDisks(Refused):
+    def fill(self, path):
+        with open(path, "wb", buffering=0) as file:
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(4096))
+
+    def test_a_server_does_not_start_on_a_full_disk(self):
+        with small_disk(self.folder / "disk", 1):
+            self.fill(self.folder / "disk" / "ballast")
+            done = subprocess.run(
+                [BIN / "tessera-server", "--listen", "127.0.0.1:0", "--data", self.folder / "disk/d"],
+                capture_output=True, text=True, timeout=20,
+            )  # fmt: skip
+            self.check_refusal(done, FAILED, [str(self.folder / "disk")], "tessera-server")
+
+    def test_a_job_goes_on_after_the_disk_was_full(self):
+        disk = self.folder / "disk"
+        with small_disk(disk, 8):
+            try:
+                server = self.start_server(data=disk / "d")
+                self.start_worker()
+                job = self.tune_in_background(*SMALL, "--trials", 60)
+                seen = self.wait_for_records(job, 10)
+                self.fill(disk / "ballast")
+                eventually("the server says so", lambda: "full" in server.said() or
+                           "No space" in server.said())  # fmt: skip
+                self.assertIsNone(server.process.poll(), server.said())
+                (disk / "ballast").unlink()
+                server.kill()
+                server = self.start_server(listen=self.address, data=disk / "d")
+                self.wait_until_done(job)
+                self.check_log(job, 60, seen)
+            finally:
+                for program in self.programs:
+                    program.kill()
+
+
+class DamagedArtifacts(RigTest):
+    def test_what_is_damaged_is_built_again(self):
+        server = self.start_server()
+        worker = self.start_worker()
+        job = self.tune_in_background(*SMALL, "--trials", 80)
+        seen = self.wait_for_records(job, 10)
+        server.kill()
+        worker.kill()
+        shutil.rmtree(self.folder / "cache")
+        artifacts = [p for p in (self.data / "artifacts").iterdir() if len(p.name) == 64]
+        self.assertGreater(len(artifacts), 5)
+        for path in artifacts:
+            bytes_ = bytearray(path.read_bytes())
+            bytes_[len(bytes_) // 2] ^= 0xFF
+            path.write_bytes(bytes_)
+        self.start_server(listen=self.address)
+        self.start_worker()
+        self.wait_until_done(job)
+        counted = self.check_log(job, 80, seen)
+        self.assertNotIn("infrastructure", {r["outcome"] for r in counted})
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

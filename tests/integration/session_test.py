@@ -1,0 +1,143 @@
+"""Jobs, libraries and workers as scripts and people at a terminal use them."""
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import unittest
+
+from tessera_rig import BIN, INTERRUPTED, ROOT, SMALL, RigTest, alive, descendants, eventually
+
+
+class Jobs(RigTest):
+    def test_an_equal_key_finds_the_same_job(self):
+        self.start_server()
+        self.start_worker()
+        first = self.tune_in_background(*SMALL, "--trials", 6, "--key", "nightly")
+        self.assertEqual(self.tune_in_background(*SMALL, "--trials", 6, "--key", "nightly"), first)
+        self.wait_until_done(first)
+        self.assertEqual(self.tune_in_background(*SMALL, "--trials", 6, "--key", "nightly"), first)
+        self.assertNotEqual(self.tune_in_background(*SMALL, "--trials", 6, "--key", "other"), first)
+        self.assertNotEqual(self.tune_in_background(*SMALL, "--trials", 6), first)
+        self.check_log(first, 6)
+
+    def test_an_interrupted_tune_says_how_to_go_on(self):
+        self.start_server()
+        self.start_worker()
+        tune = self.start("tessera", "tune", "--server", self.address, *SMALL, "--trials", 100_000)
+        job = eventually("a job", self.jobs)[0]["id"]
+        self.wait_for_records(job, 3)
+        tune.signal(signal.SIGINT)
+        self.assertEqual(tune.wait(), INTERRUPTED)
+        self.assertIn(f"tessera watch {job}", tune.said().splitlines()[-1])
+        self.assertEqual(self.job_state(job), "running")
+        self.output("jobs", job, "--cancel")
+        eventually("the job ends", lambda: self.job_state(job) == "cancelled")
+
+    def test_an_interrupted_up_leaves_no_process(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            up = self.start("tessera", "up", "--listen", "127.0.0.1:0", "--data", self.data)
+            self.address = up.read_line("ready ")
+            job = self.tune_in_background(*SMALL, "--trials", 100_000)
+            self.wait_for_records(job, 3)
+            family = [up.pid, *descendants(up.pid)]
+            self.assertGreater(len(family), 3, "a server, a worker and its children")
+            up.signal(number)
+            self.assertEqual(up.wait(), 0, up.said())
+            eventually("no process is left", lambda: not any(map(alive, family)), seconds=5)
+            self.assertIn(f"tessera up --data {self.data}", up.said().splitlines()[-1])
+
+    def test_a_killed_up_leaves_no_process(self):
+        up = self.start("tessera", "up", "--listen", "127.0.0.1:0", "--data", self.data)
+        self.address = up.read_line("ready ")
+        self.wait_for_records(self.tune_in_background(*SMALL, "--trials", 100_000), 3)
+        family = descendants(up.pid)
+        up.signal(signal.SIGKILL)
+        eventually("no process is left", lambda: not any(map(alive, family)), seconds=30)
+
+    def test_a_builder_and_a_runner_share_a_job(self):
+        self.start_server()
+        self.start_worker("builder", "--roles", "builder", "--cores", 1)
+        done = self.tessera("tune", *SMALL, "--trials", 8)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no device is online", done.stderr)
+        self.start_worker("runner", "--roles", "runner", "--cores", 1)
+        job = self.tune_in_background(*SMALL, "--trials", 30)
+        self.wait_until_done(job)
+        counted = self.check_log(job, 30)
+        self.assertEqual({r["device"] for r in counted}, {"runner/cpu"})
+        self.assertIn("ok", {r["outcome"] for r in counted})
+
+    def test_two_ups_on_one_machine(self):
+        ups = []
+        for name in ("a", "b"):
+            up = self.start("tessera", "up", "--listen", "127.0.0.1:0", "--data", self.folder / name)
+            ups.append(up.read_line("ready "))
+        jobs = []
+        for self.address in ups:
+            jobs.append(self.tune_in_background(*SMALL, "--trials", 30))
+        for self.address, job in zip(ups, jobs):
+            self.wait_until_done(job)
+            counted = self.check_log(job, 30)
+            self.assertNotIn("infrastructure", {r["outcome"] for r in counted})
+
+
+class Libraries(RigTest):
+    def digests(self, folder):
+        return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+
+    def test_one_selection_gives_the_same_bytes(self):
+        self.start_server()
+        worker = self.start_worker("one")
+        self.output("tune", *SMALL, "--trials", 12)
+        one, two = self.folder / "one", self.folder / "two"
+        device_class = self.devices()[0]["device_class"]
+        self.output("build", *SMALL, "--out", one)
+        worker.kill()
+        self.start_worker("two", "--cores", 1)
+        self.output("build", *SMALL, "--out", two, "--device-class", device_class)
+        self.assertEqual(sorted(self.digests(one)), ["libops.so", "manifest.json", "ops.h"])
+        for name in ("libops.so", "ops.h"):
+            self.assertEqual((one / name).read_bytes(), (two / name).read_bytes(), name)
+        manifest = json.loads((one / "manifest.json").read_text())
+        again = json.loads((two / "manifest.json").read_text())
+        self.assertEqual(self.without_selection(manifest), self.without_selection(again))
+
+    def without_selection(self, manifest):
+        return {k: v for k, v in manifest.items() if k not in ("selection", "created")}
+
+
+class Help(RigTest):
+    def test_every_subcommand_helps(self):
+        self.address = None
+        listing = self.output("--help")
+        names = re.findall(r"^  ([a-z]+) +\S", listing[listing.index("Subcommands:") :], re.M)
+        for expected in ("up worker tune jobs watch best log build devices space version").split():
+            self.assertIn(expected, names)
+        options = {
+            "up": ["--listen", "--data", "--no-worker"],
+            "tune": ["--server", "--trials", "--key", "--report", "--detach"],
+            "log": ["--format", "--outcome", "--limit"],
+            "build": ["--job", "--device-class", "--out"],
+            "devices": ["--drain", "--resume"],
+            "space": ["--samples", "--seed"],
+            "best": ["--count", "--trace"],
+            "jobs": ["--cancel", "--json"],
+            "worker": ["--roles", "--cores"],
+        }
+        for name in names:
+            text = self.output(name, "--help")
+            for option in options.get(name, []):
+                self.assertIn(option, text, name)
+
+    def test_every_program_tells_its_version(self):
+        version = re.search(r"VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text().split("project(")[1])
+        self.assertEqual(self.output("version"), f"tessera {version.group(1)}\n")
+        for name in ("tessera", "tessera-server", "tessera-worker"):
+            said = subprocess.run([BIN / name, "--version"], capture_output=True, text=True, timeout=10)
+            self.assertEqual((said.returncode, said.stdout), (0, f"{name} {version.group(1)}\n"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
