@@ -63,7 +63,7 @@ client=
 # Runs a program out of reach of the terminal's Ctrl-C, which comes to this script alone and is
 # handed on in order. The program ends when this script does, even if that is killed.
 detached() {
-  exec setsid setpriv --pdeathsig TERM "$@" </dev/null
+  exec setsid setpriv --pdeathsig TERM "$@" </dev/null 9>&-
 }
 # stop PID: as Ctrl-C would; returns when it has ended.
 stop() {
@@ -84,10 +84,13 @@ at_exit() {
 trap at_exit EXIT
 trap 'exit 130' INT TERM HUP
 
+mkdir -p "$out"
+exec 9>"$out/lock"
+flock -n 9 || fail "another quickstart is running in this checkout; wait for it, or end it"
+
 # 1. Packages and programs.
 deploy/install_deps.sh
 deploy/build.sh tessera tessera-server tessera-worker
-mkdir -p "$out"
 
 # 2. A server and a worker, each a process of its own.
 : >"$out/up.log"
