@@ -1,6 +1,7 @@
 // tessera-server: reads its options, opens the store and serves until interrupted.
 
 #include <grpc/support/log.h>
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -68,10 +69,19 @@ int Serve(const Options& options) {
   return 0;
 }
 
+// Training and searching allocate much for a short time, on several threads. By default the heap
+// keeps that for each of them, and its own thresholds rise until nothing goes back to the system.
+void KeepHeapSmall() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   BlockInterrupts();
+  KeepHeapSmall();
   // What gRPC has to say about a failed call comes back as its status.
   gpr_set_log_function([](gpr_log_func_args* args) {
     if (args->severity == GPR_LOG_SEVERITY_ERROR) LogDebug(args->message);
