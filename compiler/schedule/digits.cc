@@ -5,6 +5,12 @@
 #include "base/status.h"
 
 namespace tessera::schedule {
+namespace {
+
+// Longer than any axis, so that strides and spans stay far below 2^63.
+constexpr int64_t kMaxStride = 2 * te::kMaxElements;
+
+}  // namespace
 
 std::optional<int64_t> DigitExtent(const StageState& state, const Digit& digit) {
   if (digit.extent != 0) return digit.extent;
@@ -19,6 +25,12 @@ std::optional<int64_t> DigitExtent(const StageState& state, const Digit& digit) 
 absl::StatusOr<DigitSplit> SplitDigits(const StageState& state, const Digits& digits,
                                        int64_t factor) {
   DigitSplit split;
+  for (const Digit& digit : digits) {
+    if (factor > kMaxStride / digit.stride) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "factor ", factor, " over stride ", digit.stride, " passes the limit of ", kMaxStride));
+    }
+  }
   for (size_t i = digits.size(); i-- > 0;) {
     const Digit& digit = digits[i];
     const std::optional<int64_t> extent = DigitExtent(state, digit);

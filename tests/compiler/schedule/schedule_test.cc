@@ -76,6 +76,8 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
   CHECK(Contains(Why(workload, "split nope ow 4\n"), "no stage nope; known are pad, conv"));
   CHECK(Contains(Why(workload, "split conv ow 2 7\nsplit conv ow.1 3\n"),
                  "factor 3 does not divide extent 2"));
+  CHECK(Contains(Why(workload, "split relu ow 1099511627776\nsplit relu ow.0 1099511627776\n"),
+                 "factor 1099511627776 over stride 1099511627776 passes the limit"));
   CHECK(Contains(Why(workload, "vectorize conv ic\n"), "use rfactor first"));
   CHECK(Contains(Why(workload, "reorder conv oc n\n"), "names 2 loops; the stage has 7"));
   CHECK(Contains(Why(workload, "parallel conv oc\n"), "not the outermost loop"));
