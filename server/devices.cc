@@ -41,14 +41,14 @@ absl::StatusOr<std::unique_ptr<DeviceRegistry>> DeviceRegistry::Load(db::Store& 
   for (db::Device& device : devices) {
     if (device.state == kOffline) device.state = std::string(kOnline);
     const std::string id = device.id;
-    registry->entries_[id] = {std::move(device), false, 0};
+    registry->entries_[id] = {std::move(device), nullptr, 0};
   }
   return registry;
 }
 
 db::Device DeviceRegistry::Shown(const Entry& entry) {
   db::Device device = entry.device;
-  if (!entry.connected && device.state == kOnline) device.state = std::string(kOffline);
+  if (entry.link == nullptr && device.state == kOnline) device.state = std::string(kOffline);
   return device;
 }
 
@@ -60,7 +60,8 @@ void DeviceRegistry::Persist(const db::Device& device) {
   }
 }
 
-absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices) {
+absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices,
+                                     const WorkerLink* link) {
   for (const db::Device& device : devices) {
     TESSERA_RETURN_IF_ERROR(
         Annotate(ir::ParseTarget(device.target).status(), "device " + device.id));
@@ -77,7 +78,7 @@ absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices) {
       entry.device.state = state;
       entry.device.state_reason = reason;
       entry.device.last_seen = clock_.Now();
-      entry.connected = true;
+      entry.link = link;
       changed.push_back(Shown(entry));
     }
   }
@@ -85,14 +86,14 @@ absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices) {
   return absl::OkStatus();
 }
 
-void DeviceRegistry::Disconnect(absl::Span<const db::Device> devices) {
+void DeviceRegistry::Disconnect(absl::Span<const db::Device> devices, const WorkerLink* link) {
   std::vector<db::Device> changed;
   {
     absl::MutexLock lock(&mutex_);
     for (const db::Device& device : devices) {
       const auto it = entries_.find(device.id);
-      if (it == entries_.end() || it->second.device.worker != device.worker) continue;
-      it->second.connected = false;
+      if (it == entries_.end() || it->second.link != link) continue;
+      it->second.link = nullptr;
       it->second.device.last_seen = clock_.Now();
       changed.push_back(Shown(it->second));
     }
@@ -153,7 +154,7 @@ void DeviceRegistry::ClearStrikes(std::string_view id) {
 bool DeviceRegistry::Accepts(std::string_view id) const {
   absl::MutexLock lock(&mutex_);
   const auto it = entries_.find(id);
-  return it != entries_.end() && it->second.connected && it->second.device.state == kOnline;
+  return it != entries_.end() && it->second.link != nullptr && it->second.device.state == kOnline;
 }
 
 std::vector<db::Device> DeviceRegistry::List() const {

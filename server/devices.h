@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "compiler/ir/target.h"
 #include "db/record/store.h"
+#include "server/worker_link.h"
 
 namespace tessera::server {
 
@@ -26,10 +27,10 @@ class DeviceRegistry {
   // The registry of what `store` knows; all devices are offline at first.
   static absl::StatusOr<std::unique_ptr<DeviceRegistry>> Load(db::Store& store, Clock& clock);
 
-  // A worker brought these devices. InvalidArgument when a target can't be read.
-  absl::Status Connect(absl::Span<const db::Device> devices);
-  // A worker is gone with them.
-  void Disconnect(absl::Span<const db::Device> devices);
+  // A worker brought these devices over `link`. InvalidArgument when a target can't be read.
+  absl::Status Connect(absl::Span<const db::Device> devices, const WorkerLink* link);
+  // `link` is gone. Devices that meanwhile came back over another one stay connected.
+  void Disconnect(absl::Span<const db::Device> devices, const WorkerLink* link);
 
   // NotFound names the known devices.
   absl::Status Drain(std::string_view id, std::string_view reason);
@@ -47,7 +48,7 @@ class DeviceRegistry {
  private:
   struct Entry {
     db::Device device;
-    bool connected = false;
+    const WorkerLink* link = nullptr;  // compared only; null: not connected
     int strikes = 0;
   };
 

@@ -87,7 +87,7 @@ absl::Status Dispatcher::Connect(const proto::Hello& hello, std::shared_ptr<Work
       }
     }
   }
-  TESSERA_RETURN_IF_ERROR(devices_.Connect(hello.devices));
+  TESSERA_RETURN_IF_ERROR(devices_.Connect(hello.devices, link.get()));
   Actions actions;
   {
     absl::MutexLock lock(&mutex_);
@@ -129,7 +129,7 @@ void Dispatcher::Disconnect(const WorkerLink* link) {
     devices = worker->hello.devices;
     LogInfo(absl::StrCat("worker ", worker->hello.worker, " disconnected"));
   }
-  devices_.Disconnect(devices);
+  devices_.Disconnect(devices, link);
 }
 
 absl::Status Dispatcher::Receive(const WorkerLink* link, const proto::WorkerMessage& message) {

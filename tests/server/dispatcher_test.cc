@@ -419,9 +419,22 @@ TEST_CASE("draining outlives a restart of the server", "[server]") {
   rig.Connect("w");
   REQUIRE(rig.dispatcher->Drain("w/cpu", "maintenance").ok());
   const auto registry = *DeviceRegistry::Load(rig.store, rig.clock);
-  REQUIRE(registry->Connect({FakeDevice("w/cpu")}).ok());
+  const RecordingLink link;
+  REQUIRE(registry->Connect({FakeDevice("w/cpu")}, &link).ok());
   CHECK_FALSE(registry->Accepts("w/cpu"));
   CHECK(registry->List()[0].state_reason == "maintenance");
+}
+
+TEST_CASE("a stream that ends late leaves the one that replaced it connected", "[server]") {
+  Rig rig;
+  const std::vector<db::Device> devices = {FakeDevice("w/cpu")};
+  const RecordingLink first, second;
+  REQUIRE(rig.devices->Connect(devices, &first).ok());
+  REQUIRE(rig.devices->Connect(devices, &second).ok());
+  rig.devices->Disconnect(devices, &first);
+  CHECK(rig.devices->Accepts("w/cpu"));
+  rig.devices->Disconnect(devices, &second);
+  CHECK_FALSE(rig.devices->Accepts("w/cpu"));
 }
 
 TEST_CASE("tasks go only to devices that can run them", "[server]") {
