@@ -1,0 +1,97 @@
+#include "worker/local_runner.h"
+
+#include <catch2/catch.hpp>
+
+namespace tessera {
+namespace {
+
+// Keeps the plan and answers as told.
+class RecordingRunner final : public runner::Runner {
+ public:
+  std::string_view kind() const override { return "recording"; }
+  absl::StatusOr<std::vector<db::Measurement>> Measure(const runner::MeasurePlan& plan) override {
+    plans.push_back(plan);
+    return answer;
+  }
+  std::vector<runner::MeasurePlan> plans;
+  absl::StatusOr<std::vector<db::Measurement>> answer = std::vector<db::Measurement>(1);
+};
+
+proto::RunPlan Plan() {
+  proto::RunPlan plan;
+  plan.lease.fence = 42;
+  plan.workload_hash = "0123456789abcdef";
+  plan.seed = 7;
+  plan.threads = 2;
+  plan.repeats = 5;
+  plan.best_seconds = 0.001;
+  plan.artifact.digest = "candidate";
+  plan.artifact.symbol = "kernel";
+  plan.artifact.private_workspace_bytes = 64;
+  plan.artifact.buffers = {
+      {.name = "X", .type = "f32", .shape = {4, 8}, .layout = {{1, 1, 8}, {0, 1, 4}}},
+      {.name = "Y", .type = "i8", .shape = {4}, .is_output = true}};
+  plan.reference = plan.artifact;
+  plan.reference.digest = "reference";
+  plan.reference.buffers[0].layout.clear();
+  plan.tolerances = {{1e-3, 1e-4}};
+  plan.samples = {{0, 3, 1.5}};
+  return plan;
+}
+
+TEST_CASE("a plan of the protocol reaches the runner whole", "[worker]") {
+  RecordingRunner recorder;
+  recorder.answer->front().outcome = db::Outcome::kTimeout;
+  LocalRunner local(recorder);
+  CHECK(local.Run(Plan(), "bytes", "reference bytes", {2, 3}).outcome == db::Outcome::kTimeout);
+  REQUIRE(recorder.plans.size() == 1);
+  const runner::MeasurePlan& plan = recorder.plans[0];
+  CHECK(plan.workload_hash == "0123456789abcdef");
+  CHECK(plan.seed == 7);
+  CHECK(plan.cores == std::vector<int>{2, 3});
+  CHECK(plan.threads == 2);
+  CHECK(plan.timing.repeats == 5);
+  CHECK(plan.timing.drop_if_slower_than_seconds > 0.001);
+  REQUIRE(plan.buffers.size() == 2);
+  CHECK(plan.buffers[0].type == runner::ElementType::kF32);
+  CHECK(plan.buffers[1].is_output);
+  REQUIRE(plan.candidates.size() == 1);
+  CHECK(plan.candidates[0].bytes == "bytes");
+  CHECK(plan.candidates[0].private_workspace_bytes == 64);
+  CHECK(plan.candidates[0].layouts[0] ==
+        std::vector<runner::LayoutDim>{{1, 1, 8}, {0, 1, 4}});
+  CHECK(plan.expectation.reference.bytes == "reference bytes");
+  CHECK(plan.expectation.reference.layouts[0].empty());
+  CHECK(plan.expectation.samples[0].value == 1.5);
+  CHECK(plan.tolerances[0].absolute == 1e-3);
+}
+
+TEST_CASE("the first trial of a task is never dropped for being slow", "[worker]") {
+  RecordingRunner recorder;
+  proto::RunPlan plan = Plan();
+  plan.best_seconds = 0;
+  LocalRunner(recorder).Run(plan, "a", "b", {0, 1});
+  CHECK(recorder.plans[0].timing.drop_if_slower_than_seconds == 0);
+}
+
+TEST_CASE("what hinders the measurement is not the candidate's fault", "[worker]") {
+  RecordingRunner recorder;
+  LocalRunner local(recorder);
+  proto::RunPlan plan = Plan();
+  plan.artifact.buffers[0].type = "complex";
+  plan.reference.buffers[0].type = "complex";
+  CHECK(local.Run(plan, "a", "b", {0, 1}).outcome == db::Outcome::kInfrastructure);
+  plan = Plan();
+  plan.reference.buffers[0].shape = {8, 4};
+  const db::Measurement mismatch = local.Run(plan, "a", "b", {0, 1});
+  CHECK(mismatch.outcome == db::Outcome::kInfrastructure);
+  CHECK(mismatch.reason == "candidate and reference have different buffers");
+  CHECK(recorder.plans.empty());
+  recorder.answer = absl::FailedPreconditionError("the reference is wrong");
+  const db::Measurement failed = local.Run(Plan(), "a", "b", {0, 1});
+  CHECK(failed.outcome == db::Outcome::kInfrastructure);
+  CHECK(failed.reason == "the reference is wrong");
+}
+
+}  // namespace
+}  // namespace tessera
