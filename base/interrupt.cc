@@ -27,11 +27,6 @@ void BlockInterrupts() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
-void UnblockInterrupts() {
-  const sigset_t signals = Signals();
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-}
-
 InterruptHandler::InterruptHandler(std::function<void()> handle)
     : thread_([handle = std::move(handle)] {
         const sigset_t signals = Signals();

@@ -8,8 +8,6 @@ namespace tessera {
 // Blocks SIGINT and SIGTERM for the calling thread and those that it starts later. Call it first
 // in main; InterruptHandler then receives them.
 void BlockInterrupts();
-// Undoes that, before another program takes this one's place.
-void UnblockInterrupts();
 
 // While it lives, the first SIGINT or SIGTERM calls `handle` once, in a thread of its own; a second
 // one ends the process at once with exit code 130.

@@ -4,11 +4,11 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "base/durable_file.h"
 #include "base/status.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
@@ -221,15 +221,8 @@ class GrpcClient final : public Client {
         return absl::DataLossError(absl::StrCat("the server sent a file named \"", name, "\""));
       }
       const std::string path = absl::StrCat(directory, "/", name);
-      const std::string temporary = path + ".part";
-      std::ofstream out(temporary, std::ios::binary);
-      out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-      out.close();
-      if (out) std::filesystem::rename(temporary, path, error);
-      if (!out || error) {
-        return absl::ResourceExhaustedError(
-            absl::StrCat(path, ": can't be written; free space or choose another --out"));
-      }
+      TESSERA_RETURN_IF_ERROR(
+          Annotate(WriteFileDurably(path, path + ".part", bytes), absl::StrCat("--out ", directory)));
       paths.push_back(path);
     }
     return paths;
