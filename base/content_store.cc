@@ -150,7 +150,8 @@ absl::Status ContentStore::WriteFile(const std::string& digest, std::string_view
   std::string temporary;
   {
     absl::MutexLock lock(&mutex_);
-    temporary = absl::StrCat(options_.directory, "/", AbslView(kTemporaryPrefix), next_temporary_++);
+    temporary =
+        absl::StrCat(options_.directory, "/", AbslView(kTemporaryPrefix), next_temporary_++);
   }
   return WriteFileDurably(PathOf(digest), temporary, bytes, options_.sync);
 }

@@ -22,9 +22,9 @@ namespace tessera {
 class ContentStore {
  public:
   struct Options {
-    std::string directory;              // made when it is not there
+    std::string directory;  // made when it is not there
     int64_t max_bytes = int64_t{4} << 30;
-    bool sync = true;                   // fsync file and directory before Put returns
+    bool sync = true;  // fsync file and directory before Put returns
   };
 
   // Opens the directory, removes half-written files and lists what is there.

@@ -60,8 +60,7 @@ absl::Status Write(const std::string& path, const std::string& temporary, std::s
 }  // namespace
 
 absl::Status ErrnoStatus(int error, std::string_view what, const std::string& path) {
-  const std::string message =
-      absl::StrCat(AbslView(what), " ", path, ": ", std::strerror(error));
+  const std::string message = absl::StrCat(AbslView(what), " ", path, ": ", std::strerror(error));
   if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(message);
   if (error == ENOENT) return absl::NotFoundError(message);
   if (error == EACCES || error == EPERM || error == EROFS) {

@@ -11,8 +11,8 @@
 #define TESSERA_CONCAT(a, b) TESSERA_CONCAT_INNER(a, b)
 
 // Returns from the enclosing function when `expr` is not OK.
-#define TESSERA_RETURN_IF_ERROR(expr)                       \
-  do {                                                      \
+#define TESSERA_RETURN_IF_ERROR(expr)                                                      \
+  do {                                                                                     \
     if (absl::Status tessera_status = (expr); !tessera_status.ok()) return tessera_status; \
   } while (false)
 
@@ -25,9 +25,10 @@
   lhs = std::move(tmp).value()
 
 // Assertion for our own bugs, on in every build: prints the condition and aborts.
-#define TESSERA_CHECK(condition) \
-  do {                           \
-    if (!(condition)) [[unlikely]] ::tessera::CheckFailed(#condition, __FILE__, __LINE__); \
+#define TESSERA_CHECK(condition)                              \
+  do {                                                        \
+    if (!(condition)) [[unlikely]]                            \
+      ::tessera::CheckFailed(#condition, __FILE__, __LINE__); \
   } while (false)
 
 namespace tessera {

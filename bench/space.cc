@@ -106,9 +106,15 @@ int main(int argc, char** argv) {
   const auto conv = [](std::string name, const char* size, const char* ic, const char* oc,
                        const char* k, const char* stride, const char* pad) {
     return tessera::te::OpSpec{std::move(name), "conv2d",
-                               Attributes{{"size", size}, {"ic", ic}, {"oc", oc}, {"k", k},
-                                          {"stride", stride}, {"pad", pad}, {"bias", "true"},
-                                          {"relu", "true"}, {"layout", "any"}}};
+                               Attributes{{"size", size},
+                                          {"ic", ic},
+                                          {"oc", oc},
+                                          {"k", k},
+                                          {"stride", stride},
+                                          {"pad", pad},
+                                          {"bias", "true"},
+                                          {"relu", "true"},
+                                          {"layout", "any"}}};
   };
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const tessera::te::OpSpec& spec :

@@ -54,7 +54,8 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const std::string& program,
     return absl::ResourceExhaustedError(absl::StrCat("fork: ", std::strerror(errno)));
   }
   if (pid == 0) {
-    // A group of its own: Ctrl-C reaches this process alone, which then stops its children in order.
+    // A group of its own: Ctrl-C reaches this process alone, which then stops its children in
+    // order.
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(1);

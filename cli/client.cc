@@ -221,8 +221,8 @@ class GrpcClient final : public Client {
         return absl::DataLossError(absl::StrCat("the server sent a file named \"", name, "\""));
       }
       const std::string path = absl::StrCat(directory, "/", name);
-      TESSERA_RETURN_IF_ERROR(
-          Annotate(WriteFileDurably(path, path + ".part", bytes), absl::StrCat("--out ", directory)));
+      TESSERA_RETURN_IF_ERROR(Annotate(WriteFileDurably(path, path + ".part", bytes),
+                                       absl::StrCat("--out ", directory)));
       paths.push_back(path);
     }
     return paths;

@@ -7,8 +7,8 @@
 #include "absl/status/status.h"
 
 // One function a subcommand. Results go to standard output, progress and remarks to standard error.
-// main.cc turns a returned status into one line and an exit code; with an empty message, it has been
-// said already.
+// main.cc turns a returned status into one line and an exit code; with an empty message, it has
+// been said already.
 
 namespace tessera::cli {
 
@@ -17,8 +17,8 @@ inline constexpr char kDefaultServer[] = "127.0.0.1:7654";
 struct UpOptions {
   std::string listen = kDefaultServer;
   std::string data = "tessera-data";
-  std::string isa;      // ceiling of the worker; empty: what the machine has
-  int cores = 0;        // for the worker; 0: all
+  std::string isa;  // ceiling of the worker; empty: what the machine has
+  int cores = 0;    // for the worker; 0: all
   bool worker = true;
 };
 // Starts a server and a local worker, prints "ready ADDRESS" and runs until interrupted.
@@ -33,21 +33,21 @@ struct OperatorSource {
 struct TuneOptions {
   std::string server = kDefaultServer;
   OperatorSource source;
-  std::string target;         // empty: that of a connected device
-  int trials = 0;             // 0: what the file says
+  std::string target;  // empty: that of a connected device
+  int trials = 0;      // 0: what the file says
   int threads = 0;
   int64_t seed = -1;
   double max_seconds = 0;
   std::string explorer, cost_model;
-  std::string key;            // idempotency
-  std::string report;         // file for the JSON report
+  std::string key;     // idempotency
+  std::string report;  // file for the JSON report
   bool detach = false;
 };
 absl::Status RunTune(const TuneOptions& options);
 
 struct JobOptions {
   std::string server = kDefaultServer;
-  int64_t job = 0;            // 0: all
+  int64_t job = 0;  // 0: all
   bool cancel = false;
   bool json = false;
 };
@@ -56,7 +56,7 @@ absl::Status RunJobs(const JobOptions& options);
 
 struct BestOptions {
   std::string server = kDefaultServer;
-  std::string task;           // name, prefix of the key, or empty: all
+  std::string task;  // name, prefix of the key, or empty: all
   std::string device_class;
   int count = 1;
   bool trace = false;
@@ -72,14 +72,14 @@ struct LogOptions {
   int64_t job = 0;
   int64_t after = 0;
   int64_t limit = 1000;
-  std::string format = "table";   // table, csv, jsonl
+  std::string format = "table";  // table, csv, jsonl
 };
 absl::Status RunLog(const LogOptions& options);
 
 struct BuildOptions {
   std::string server = kDefaultServer;
-  int64_t job = 0;            // its tasks …
-  OperatorSource source;      // … or these
+  int64_t job = 0;        // its tasks …
+  OperatorSource source;  // … or these
   std::string device_class;
   std::string target;
   int threads = 1;

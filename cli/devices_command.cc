@@ -32,9 +32,9 @@ absl::Status RunDevices(const DevicesOptions& options) {
                       {"peak_gflops_per_core", device.peak_gflops_per_core}});
       continue;
     }
-    const std::string roles = absl::StrCat(device.runs ? "run" : "",
-                                           device.runs && device.builds ? "+" : "",
-                                           device.builds ? "build" : "");
+    const std::string roles =
+        absl::StrCat(device.runs ? "run" : "", device.runs && device.builds ? "+" : "",
+                     device.builds ? "build" : "");
     std::printf("%-20s %-11s %-9s %2d cores  peak %6.1f GFLOPS/core  %s  %s\n", device.id.c_str(),
                 device.state.c_str(), roles.c_str(), device.cores, device.peak_gflops_per_core,
                 device.target.c_str(), device.device_class.name.c_str());

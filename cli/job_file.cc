@@ -17,8 +17,7 @@ constexpr int64_t kMaxFileBytes = 4 << 20;
 
 absl::Status At(const std::string& path, const YAML::Node& node, std::string_view why) {
   const YAML::Mark mark = node.Mark();
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, ":", mark.line + 1, ": ", std::string(why)));
+  return absl::InvalidArgumentError(absl::StrCat(path, ":", mark.line + 1, ": ", std::string(why)));
 }
 
 template <typename T>
@@ -140,8 +139,8 @@ absl::StatusOr<JobFile> ReadJobFile(const std::string& path) {
   std::stringstream text;
   text << in.rdbuf();
   if (static_cast<int64_t>(text.str().size()) > kMaxFileBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", text.str().size(),
-                                                   " bytes; the limit is ", kMaxFileBytes));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", text.str().size(), " bytes; the limit is ", kMaxFileBytes));
   }
   return ParseJobFile(text.str(), path);
 }
@@ -150,9 +149,8 @@ absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::
                                                 int threads) {
   TESSERA_ASSIGN_OR_RETURN(ir::Target target, ir::ParseTarget(target_text));
   if (threads < 1 || threads > target.max_threads) {
-    return absl::InvalidArgumentError(absl::StrCat("threads is ", threads,
-                                                   "; the device offers 1 to ",
-                                                   target.max_threads));
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads is ", threads, "; the device offers 1 to ", target.max_threads));
   }
   std::vector<db::Task> tasks;
   for (size_t i = 0; i < file.operators.size(); ++i) {

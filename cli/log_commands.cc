@@ -23,9 +23,9 @@ absl::StatusOr<std::vector<db::Task>> FindTasks(Client& client, const std::strin
     }
   }
   if (found.empty() && !wanted.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("no task is named ", wanted, " or has a key that begins so; `tessera best` ",
-                     "lists the ", tasks.size(), " there are"));
+    return absl::NotFoundError(absl::StrCat("no task is named ", wanted,
+                                            " or has a key that begins so; `tessera best` ",
+                                            "lists the ", tasks.size(), " there are"));
   }
   return found;
 }
@@ -77,9 +77,8 @@ absl::Status RunBest(const BestOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, FindTasks(*client, options.task));
   for (const db::Task& task : tasks) {
-    TESSERA_ASSIGN_OR_RETURN(
-        const std::vector<db::Record> records,
-        client->Best(task.Key(), options.device_class, options.count));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records,
+                             client->Best(task.Key(), options.device_class, options.count));
     if (options.json) {
       for (const db::Record& record : records) std::fputs(db::ToJsonLine(record).c_str(), stdout);
       continue;
@@ -91,8 +90,8 @@ absl::Status RunBest(const BestOptions& options) {
     for (const db::Record& record : records) {
       std::printf("%-14s %.12s  %d threads  %10s  record %ld on %s\n", task.name.c_str(),
                   task.Key().c_str(), task.threads,
-                  TimeText(record.measurement.CostSeconds()).c_str(),
-                  static_cast<long>(record.id), record.device_class.c_str());
+                  TimeText(record.measurement.CostSeconds()).c_str(), static_cast<long>(record.id),
+                  record.device_class.c_str());
       if (options.trace) std::printf("%s\n", record.trace.c_str());
     }
   }

@@ -21,10 +21,14 @@ constexpr int kInterrupted = 130;
 
 int ExitCode(const absl::Status& status) {
   switch (status.code()) {
-    case absl::StatusCode::kOk: return 0;
-    case absl::StatusCode::kInvalidArgument: return kUsage;
-    case absl::StatusCode::kCancelled: return kInterrupted;
-    default: return kFailed;
+    case absl::StatusCode::kOk:
+      return 0;
+    case absl::StatusCode::kInvalidArgument:
+      return kUsage;
+    case absl::StatusCode::kCancelled:
+      return kInterrupted;
+    default:
+      return kFailed;
   }
 }
 
@@ -59,7 +63,8 @@ int main(int argc, char** argv) {
   command->add_option("--data", up.data, "folder of the database and artifacts")
       ->capture_default_str();
   command->add_option("--isa", up.isa, "ceiling of the worker: sse4.2, avx2 or avx512");
-  command->add_option("--cores", up.cores, "cores of the worker; 0: all")->check(CLI::Range(0, 1024));
+  command->add_option("--cores", up.cores, "cores of the worker; 0: all")
+      ->check(CLI::Range(0, 1024));
   command->add_flag("!--no-worker", up.worker, "start the server alone");
   command->callback([&] { status = cli::RunUp(up); });
 
@@ -71,8 +76,7 @@ int main(int argc, char** argv) {
   command->add_option("--trials", tune.trials, "an operator; default: the file's, or 64")
       ->check(CLI::Range(1, 10'000'000));
   command->add_option("--threads", tune.threads, "of a kernel")->check(CLI::Range(1, 1024));
-  command->add_option("--seed", tune.seed, "of the search")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("--seed", tune.seed, "of the search")->check(CLI::NonNegativeNumber);
   command->add_option("--max-seconds", tune.max_seconds, "stop after this long")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--explorer", tune.explorer, "random or annealing");
@@ -114,7 +118,8 @@ int main(int argc, char** argv) {
   command->add_option("--outcome", log.outcomes, "ok, build_error, timeout, …; repeatable");
   command->add_option("--job", log.job, "number");
   command->add_option("--after", log.after, "only ids above");
-  command->add_option("--limit", log.limit, "at most")->capture_default_str()
+  command->add_option("--limit", log.limit, "at most")
+      ->capture_default_str()
       ->check(CLI::Range(1, 1'000'000));
   command->add_option("--format", log.format, "table, csv or jsonl")
       ->check(CLI::IsMember({"table", "csv", "jsonl"}));
@@ -127,7 +132,8 @@ int main(int argc, char** argv) {
   command->add_option("--job", build.job, "build for this job's operators");
   command->add_option("--device-class", build.device_class, "whose records count");
   command->add_option("--target", build.target, "default: the device class's");
-  command->add_option("--threads", build.threads, "tuned for this many")->check(CLI::Range(1, 1024));
+  command->add_option("--threads", build.threads, "tuned for this many")
+      ->check(CLI::Range(1, 1024));
   command->add_option("--name", build.name, "gives libNAME.so and NAME.h")->capture_default_str();
   command->add_option("--out", build.out, "folder")->capture_default_str();
   command->callback([&] { status = cli::RunBuild(build); });
@@ -146,7 +152,8 @@ int main(int argc, char** argv) {
   AddSource(command, space.source);
   command->add_option("--target", space.target)->capture_default_str();
   command->add_option("--threads", space.threads)->check(CLI::Range(1, 1024));
-  command->add_option("--samples", space.samples)->capture_default_str()
+  command->add_option("--samples", space.samples)
+      ->capture_default_str()
       ->check(CLI::Range(1, 10'000'000));
   command->add_option("--seed", space.seed)->capture_default_str();
   command->callback([&] { status = cli::RunSpace(space); });

@@ -84,7 +84,8 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
 
 std::string ToTable(const Report& report) {
   std::string text = absl::StrFormat(
-      "%s, %s\npeak %.1f GFLOPS on %d thread%s, by the fastest reference loop of the run; GFLOPS count "
+      "%s, %s\npeak %.1f GFLOPS on %d thread%s, by the fastest reference loop of the run; GFLOPS "
+      "count "
       "executed arithmetic\n\n",
       report.device_class, report.machine, report.peak_gflops, report.threads,
       report.threads == 1 ? "" : "s");

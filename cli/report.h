@@ -11,12 +11,12 @@ namespace tessera::cli {
 // One operator of a finished (or stopped) job.
 struct ReportRow {
   std::string op;
-  double default_seconds = 0;   // 0: not measured
+  double default_seconds = 0;  // 0: not measured
   double tuned_seconds = 0;
-  int64_t operations = 0;       // executed arithmetic of one call
-  double peak_fraction = 0;     // of the device's measured peak on the threads used; 0: unknown
+  int64_t operations = 0;    // executed arithmetic of one call
+  double peak_fraction = 0;  // of the device's measured peak on the threads used; 0: unknown
   int64_t trials = 0;
-  double seconds = 0;           // that building and running its trials took
+  double seconds = 0;  // that building and running its trials took
   std::vector<std::pair<db::Outcome, int64_t>> failures;
 
   double DefaultGflops() const;
@@ -26,7 +26,7 @@ struct ReportRow {
 struct Report {
   int64_t job_id = 0;
   std::string device_class;
-  std::string machine;          // description of the device class
+  std::string machine;  // description of the device class
   // Of the threads used: their number times the fastest reference loop that this run measured on
   // one core (the clock moves; no kernel exceeds it).
   double peak_gflops = 0;

@@ -33,13 +33,13 @@ absl::Status RunSpace(const SpaceOptions& options) {
       loops.insert(schedule::LoopHash(*schedule, *structure));
       configs.insert(std::move(config));
     }
-    std::printf("%d samples (seed %lu): %.2f %% valid, %zu distinct configs, %zu distinct loop "
-                "structures (%.2f %% of samples, %.2f %% of configs)\n",
-                options.samples, static_cast<unsigned long>(options.seed),
-                100.0 * valid / options.samples, configs.size(), loops.size(),
-                100.0 * static_cast<double>(loops.size()) / options.samples,
-                100.0 * static_cast<double>(loops.size()) /
-                    static_cast<double>(std::max<size_t>(configs.size(), 1)));
+    std::printf(
+        "%d samples (seed %lu): %.2f %% valid, %zu distinct configs, %zu distinct loop "
+        "structures (%.2f %% of samples, %.2f %% of configs)\n",
+        options.samples, static_cast<unsigned long>(options.seed), 100.0 * valid / options.samples,
+        configs.size(), loops.size(), 100.0 * static_cast<double>(loops.size()) / options.samples,
+        100.0 * static_cast<double>(loops.size()) /
+            static_cast<double>(std::max<size_t>(configs.size(), 1)));
   }
   return absl::OkStatus();
 }

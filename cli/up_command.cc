@@ -43,8 +43,8 @@ absl::StatusOr<std::string> WaitForAddress(ChildProcess& server,
     } else if (!absl::IsDeadlineExceeded(line.status())) {
       return EndOf(server, "server");
     } else if (absl::Now() > deadline) {
-      return absl::DeadlineExceededError(absl::StrCat(
-          "the server does not listen after ", absl::FormatDuration(kStartPatience)));
+      return absl::DeadlineExceededError(
+          absl::StrCat("the server does not listen after ", absl::FormatDuration(kStartPatience)));
     }
   }
   return "";

@@ -14,8 +14,8 @@ using schedule::BoundStage;
 using schedule::LoopStructure;
 using schedule::Schedule;
 
-constexpr int kBuffers = 4;          // accesses described one by one: the store and three reads
-constexpr int kInnerLoops = 4;       // serial loops described one by one, innermost first
+constexpr int kBuffers = 4;     // accesses described one by one: the store and three reads
+constexpr int kInnerLoops = 4;  // serial loops described one by one, innermost first
 constexpr int kIntensityPoints = 10;
 constexpr int kRelationThresholds = 9;  // touched bytes 2^8, 2^10, … 2^24
 
@@ -59,11 +59,11 @@ double Work(const schedule::OperationCounts& count) {
 
 // The innermost body, with unrolled and vector loops expanded.
 struct Body {
-  int begin;                 // depth of the outermost expanded loop
+  int begin;  // depth of the outermost expanded loop
   double lanes = 1;
-  double copies = 1;         // vector operations
-  double accumulators = 1;   // vectors
-  double reductions = 1;     // unrolled
+  double copies = 1;        // vector operations
+  double accumulators = 1;  // vectors
+  double reductions = 1;    // unrolled
 };
 
 Body BodyOf(const NestProfile& nest) {
@@ -106,8 +106,7 @@ struct Weighed {
   double work;
 };
 
-void WriteBuffers(const NestProfile& nest, const Body& body, int in_l1, int in_l2,
-                  RowWriter& row) {
+void WriteBuffers(const NestProfile& nest, const Body& body, int in_l1, int in_l2, RowWriter& row) {
   static const AccessProfile kNone;
   for (int b = 0; b < kBuffers; ++b) {
     const bool exists = b < static_cast<int>(nest.accesses.size());
@@ -270,8 +269,7 @@ void WriteRest(const std::vector<Weighed>& stages, size_t main, const Schedule& 
     (body.lanes > 1 ? vectors : scalar) += nest.iterations[0] / body.lanes;
     for (const AccessProfile& access : nest.accesses) {
       if (access.vector_stride > 1) gathered += nest.iterations[0];
-      traffic += Traffic(nest, access,
-                         FittingDepth(nest, static_cast<double>(target.l2_bytes)));
+      traffic += Traffic(nest, access, FittingDepth(nest, static_cast<double>(target.l2_bytes)));
     }
     double entered = 1;
     for (int l = 0; l < nest.own_begin; ++l) entered *= nest.extent[l];
@@ -348,8 +346,8 @@ const std::vector<std::string>& FeatureNames() {
 
 int FeatureCount() { return static_cast<int>(FeatureNames().size()); }
 
-void ExtractFeatures(const Schedule& schedule, const LoopStructure& loops,
-                     const ir::Target& target, absl::Span<float> row) {
+void ExtractFeatures(const Schedule& schedule, const LoopStructure& loops, const ir::Target& target,
+                     absl::Span<float> row) {
   TESSERA_CHECK(static_cast<int>(row.size()) == FeatureCount());
   RowWriter writer(row);
   Write(schedule, loops, target, writer);
@@ -362,7 +360,8 @@ absl::StatusOr<std::vector<float>> ConfigFeatures(const space::ConfigSpace& spac
   for (size_t i = 0; i < configs.size(); ++i) {
     TESSERA_ASSIGN_OR_RETURN(const Schedule schedule, space.ToSchedule(configs[i]));
     TESSERA_ASSIGN_OR_RETURN(const LoopStructure loops, schedule::InferBounds(schedule));
-    ExtractFeatures(schedule, loops, space.target(), absl::MakeSpan(rows).subspan(i * count, count));
+    ExtractFeatures(schedule, loops, space.target(),
+                    absl::MakeSpan(rows).subspan(i * count, count));
   }
   return rows;
 }

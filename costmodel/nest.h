@@ -20,9 +20,9 @@ constexpr double kLineBytes = 64;
 struct AccessProfile {
   bool is_write = false;
   double element_bytes = 4;
-  double vector_stride = 0;                            // elements; 0: all lanes read the same
-  std::array<bool, kMaxNestLoops> moved = {};          // by the loop
-  std::array<double, kMaxNestLoops> stride = {};       // of one step of the loop, in elements
+  double vector_stride = 0;                             // elements; 0: all lanes read the same
+  std::array<bool, kMaxNestLoops> moved = {};           // by the loop
+  std::array<double, kMaxNestLoops> stride = {};        // of one step of the loop, in elements
   std::array<double, kMaxNestLoops + 1> elements = {};  // distinct ones
   std::array<double, kMaxNestLoops + 1> lines = {};     // distinct cache lines
 };
@@ -34,7 +34,7 @@ struct NestProfile {
   std::array<ir::LoopKind, kMaxNestLoops> kind = {};
   std::array<bool, kMaxNestLoops> is_reduction = {};
   std::array<double, kMaxNestLoops + 1> iterations = {};  // of the body, by depth
-  int own_begin = 0;  // first loop of the stage itself
+  int own_begin = 0;                                      // first loop of the stage itself
   absl::InlinedVector<AccessProfile, kMaxAccesses> accesses;
 
   // Bytes of the lines that all accesses touch at a depth.

@@ -18,7 +18,8 @@ std::vector<float> RandomModel::Predict(absl::Span<const float> rows, int column
   for (size_t r = 0; r < scores.size(); ++r) {
     StableHasher hasher;
     hasher.Add(seed_);
-    for (float value : rows.subspan(r * columns, columns)) hasher.Add(std::bit_cast<uint32_t>(value));
+    for (float value : rows.subspan(r * columns, columns))
+      hasher.Add(std::bit_cast<uint32_t>(value));
     scores[r] = static_cast<float>(hasher.Finish() >> 40) / static_cast<float>(1 << 24);
   }
   return scores;

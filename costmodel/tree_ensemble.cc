@@ -61,9 +61,8 @@ absl::StatusOr<TreeEnsemble> TreeEnsemble::FromBoosterJson(std::string_view text
     const Json json = Json::parse(text);
     const Json& learner = json.at("learner");
     TreeEnsemble ensemble;
-    if (!absl::SimpleAtof(
-            learner.at("learner_model_param").at("base_score").get<std::string>(),
-            &ensemble.base_)) {
+    if (!absl::SimpleAtof(learner.at("learner_model_param").at("base_score").get<std::string>(),
+                          &ensemble.base_)) {
       return absl::DataLossError("booster: base_score is not a number");
     }
     std::vector<Nodes> trees;
@@ -73,13 +72,11 @@ absl::StatusOr<TreeEnsemble> TreeEnsemble::FromBoosterJson(std::string_view text
       trees.push_back(std::move(nodes));
     }
     if (ensemble.depth_ > kMaxDepth) {
-      return absl::UnimplementedError(
-          absl::StrCat("booster: trees deeper than ", kMaxDepth));
+      return absl::UnimplementedError(absl::StrCat("booster: trees deeper than ", kMaxDepth));
     }
     ensemble.tree_count_ = static_cast<int>(trees.size());
     const size_t inner = (size_t{1} << ensemble.depth_) - 1;
-    ensemble.splits_.assign(trees.size() * inner,
-                            {std::numeric_limits<float>::infinity(), 0});
+    ensemble.splits_.assign(trees.size() * inner, {std::numeric_limits<float>::infinity(), 0});
     ensemble.leaves_.assign(trees.size() * (inner + 1), 0);
     for (size_t t = 0; t < trees.size(); ++t) {
       // (node, place in the heap); a leaf above the bottom fills its leftmost descendant.

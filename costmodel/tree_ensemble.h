@@ -35,8 +35,8 @@ class TreeEnsemble {
   int depth_ = 0;
   int columns_used_ = 0;
   float base_ = 0;
-  std::vector<Split> splits_;   // [trees × (2^depth − 1)], heap order
-  std::vector<float> leaves_;   // [trees × 2^depth]
+  std::vector<Split> splits_;  // [trees × (2^depth − 1)], heap order
+  std::vector<float> leaves_;  // [trees × 2^depth]
 };
 
 }  // namespace tessera::costmodel

@@ -18,18 +18,16 @@ constexpr float kGrades = 1000;
 
 absl::Status Check(int result, std::string_view what) {
   if (result == 0) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("xgboost: ", std::string(what), ": ", XGBGetLastError()));
+  return absl::InternalError(absl::StrCat("xgboost: ", std::string(what), ": ", XGBGetLastError()));
 }
 
 class Matrix {
  public:
   static absl::StatusOr<Matrix> Make(absl::Span<const float> rows, int columns) {
     Matrix matrix;
-    TESSERA_RETURN_IF_ERROR(Check(
-        XGDMatrixCreateFromMat(rows.data(), rows.size() / columns, columns,
-                               std::nanf(""), &matrix.handle_),
-        "rows"));
+    TESSERA_RETURN_IF_ERROR(Check(XGDMatrixCreateFromMat(rows.data(), rows.size() / columns,
+                                                         columns, std::nanf(""), &matrix.handle_),
+                                  "rows"));
     return matrix;
   }
   Matrix(Matrix&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
@@ -72,8 +70,8 @@ class Booster {
   absl::StatusOr<std::string> ToJson() const {
     bst_ulong size = 0;
     const char* bytes = nullptr;
-    TESSERA_RETURN_IF_ERROR(Check(
-        XGBoosterSaveModelToBuffer(handle_, R"({"format": "json"})", &size, &bytes), "save"));
+    TESSERA_RETURN_IF_ERROR(
+        Check(XGBoosterSaveModelToBuffer(handle_, R"({"format": "json"})", &size, &bytes), "save"));
     return std::string(bytes, size);
   }
 
@@ -143,12 +141,12 @@ absl::StatusOr<std::vector<float>> XgboostModel::LibraryPredict(absl::Span<const
   const bst_ulong* shape = nullptr;
   bst_ulong dimensions = 0;
   const float* result = nullptr;
-  TESSERA_RETURN_IF_ERROR(Check(
-      XGBoosterPredictFromDMatrix(booster.handle(), matrix.handle(),
-                                  R"({"type": 1, "training": false, "iteration_begin": 0,
+  TESSERA_RETURN_IF_ERROR(
+      Check(XGBoosterPredictFromDMatrix(booster.handle(), matrix.handle(),
+                                        R"({"type": 1, "training": false, "iteration_begin": 0,
                                       "iteration_end": 0, "strict_shape": false})",
-                                  &shape, &dimensions, &result),
-      "predict"));
+                                        &shape, &dimensions, &result),
+            "predict"));
   return std::vector<float>(result, result + rows.size() / columns);
 }
 
@@ -173,9 +171,8 @@ absl::Status XgboostModel::Load(std::string_view bytes) {
     return damaged;
   }
   if (version != kFeatureVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("xgboost model: of feature version ",
-                                                      version, "; this build has ",
-                                                      kFeatureVersion));
+    return absl::FailedPreconditionError(absl::StrCat("xgboost model: of feature version ", version,
+                                                      "; this build has ", kFeatureVersion));
   }
   std::string json(bytes.substr(line + 1));
   TESSERA_ASSIGN_OR_RETURN(TreeEnsemble trees, TreeEnsemble::FromBoosterJson(json));

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that Tessera builds with. Does nothing where all are present.
-# --tests adds what only the tests need (cross compilers, an emulator).
+# --tests adds what only the tests need (a formatter, cross compilers, an emulator).
 set -euo pipefail
 
 packages=(
@@ -11,7 +11,7 @@ packages=(
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev catch2
 )
 if [ "${1:-}" = "--tests" ]; then
-  packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
+  packages+=(clang-format-19 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

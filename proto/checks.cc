@@ -20,10 +20,10 @@ size_t SequenceLength(std::string_view text) {
   for (size_t i = 1; i < length; ++i) {
     if ((at(i) & 0xc0) != 0x80) return 0;
   }
-  if (lead == 0xe0 && at(1) < 0xa0) return 0;                  // overlong
-  if (lead == 0xed && at(1) > 0x9f) return 0;                  // surrogates
-  if (lead == 0xf0 && at(1) < 0x90) return 0;                  // overlong
-  if (lead == 0xf4 && at(1) > 0x8f) return 0;                  // above U+10FFFF
+  if (lead == 0xe0 && at(1) < 0xa0) return 0;  // overlong
+  if (lead == 0xed && at(1) > 0x9f) return 0;  // surrogates
+  if (lead == 0xf0 && at(1) < 0x90) return 0;  // overlong
+  if (lead == 0xf4 && at(1) > 0x8f) return 0;  // above U+10FFFF
   return length;
 }
 
@@ -41,7 +41,8 @@ void Checks::Add(const absl::Status& status) {
 }
 
 void Checks::Fail(std::string_view field, std::string_view message) {
-  if (status_.ok()) status_ = absl::InvalidArgumentError(absl::StrCat(AbslView(field), ": ", AbslView(message)));
+  if (status_.ok())
+    status_ = absl::InvalidArgumentError(absl::StrCat(AbslView(field), ": ", AbslView(message)));
 }
 
 std::string Checks::Text(std::string_view field, const std::string& value, size_t max_bytes) {

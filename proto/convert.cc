@@ -25,8 +25,7 @@ template <typename Message>
 auto Nested(Checks& check, const Message& message) {
   auto converted = FromProto(message);
   check.Add(converted.status());
-  return converted.ok() ? *std::move(converted)
-                        : typename decltype(converted)::value_type{};
+  return converted.ok() ? *std::move(converted) : typename decltype(converted)::value_type{};
 }
 
 template <typename T>
@@ -109,8 +108,7 @@ absl::StatusOr<db::DeviceClass> FromProto(const v1::DeviceClass& m) {
   Checks check;
   db::DeviceClass device_class;
   device_class.name = check.RequiredName("device_class name", m.name(), kMaxNameBytes);
-  device_class.description =
-      check.Text("device_class description", m.description(), kMaxTextBytes);
+  device_class.description = check.Text("device_class description", m.description(), kMaxTextBytes);
   return Finish(check, std::move(device_class));
 }
 
@@ -148,8 +146,7 @@ absl::StatusOr<db::Measurement> FromProto(const v1::Measurement& m) {
   }
   if (check.Count("measurement sample_calls", m.sample_calls_size(), kMaxSamples)) {
     for (int64_t calls : m.sample_calls()) {
-      measurement.sample_calls.push_back(
-          check.Range("measurement sample_calls", calls, 1, kMaxId));
+      measurement.sample_calls.push_back(check.Range("measurement sample_calls", calls, 1, kMaxId));
     }
   }
   if (m.sample_calls_size() != 0 && m.sample_calls_size() != m.sample_seconds_size()) {
@@ -365,8 +362,7 @@ absl::StatusOr<db::Selection> FromProto(const v1::Selection& m) {
   db::Selection selection;
   selection.id = check.Range("selection id", m.id(), 0, kMaxId);
   selection.name = check.Name("selection name", m.name(), kMaxNameBytes);
-  selection.device_class =
-      check.Name("selection device_class", m.device_class(), kMaxNameBytes);
+  selection.device_class = check.Name("selection device_class", m.device_class(), kMaxNameBytes);
   if (check.Count("selection items", m.items_size(), kMaxTasks)) {
     for (const v1::SelectionItem& item : m.items()) {
       selection.items.push_back(Nested(check, item));
@@ -380,8 +376,7 @@ absl::StatusOr<db::Selection> FromProto(const v1::CreateSelectionRequest& m) {
   Checks check;
   db::Selection selection;
   selection.name = check.RequiredName("selection name", m.name(), kMaxNameBytes);
-  selection.device_class =
-      check.Name("selection device_class", m.device_class(), kMaxNameBytes);
+  selection.device_class = check.Name("selection device_class", m.device_class(), kMaxNameBytes);
   if (m.ops().empty()) check.Fail("selection ops", "at least one operator is needed");
   if (check.Count("selection ops", m.ops_size(), kMaxTasks)) {
     for (const v1::LibraryOp& op : m.ops()) {

@@ -15,8 +15,7 @@ template <typename Message>
 auto Nested(Checks& check, const Message& message) {
   auto converted = FromProto(message);
   check.Add(converted.status());
-  return converted.ok() ? *std::move(converted)
-                        : typename decltype(converted)::value_type{};
+  return converted.ok() ? *std::move(converted) : typename decltype(converted)::value_type{};
 }
 
 template <typename T>
@@ -72,8 +71,7 @@ BufferSpec BufferFromProto(Checks& check, const v1::BufferSpec& m) {
   if (check.Count("buffer shape", m.shape_size(), kMaxDimensions)) {
     for (int64_t extent : m.shape()) {
       buffer.shape.push_back(check.Range("buffer shape", extent, 1, kMaxElements));
-      elements =
-          BoundedProduct(check, "buffer shape", elements, buffer.shape.back(), kMaxElements);
+      elements = BoundedProduct(check, "buffer shape", elements, buffer.shape.back(), kMaxElements);
     }
   }
   int64_t stored = 1;
@@ -150,7 +148,8 @@ void OracleFromProto(Checks& check, const Message& m, Domain& domain) {
   if (check.Count("samples", m.samples_size(), kMaxSamples)) {
     for (const v1::OracleSample& s : m.samples()) {
       domain.samples.push_back({check.Int("sample output", s.output(), 0, kMaxBuffers),
-                                check.Range("sample index", s.index(), 0, kMaxElements), s.value()});
+                                check.Range("sample index", s.index(), 0, kMaxElements),
+                                s.value()});
     }
   }
 }
@@ -307,8 +306,7 @@ absl::StatusOr<Welcome> WelcomeFromProto(const v1::Welcome& m) {
   Checks check;
   Welcome welcome;
   welcome.server_version = check.Name("server_version", m.server_version(), kMaxNameBytes);
-  welcome.heartbeat_seconds =
-      check.Number("heartbeat_seconds", m.heartbeat_seconds(), 0.01, 3600);
+  welcome.heartbeat_seconds = check.Number("heartbeat_seconds", m.heartbeat_seconds(), 0.01, 3600);
   welcome.lease_seconds = check.Number("lease_seconds", m.lease_seconds(), 0.01, 86400);
   return Finish(check, std::move(welcome));
 }
@@ -342,7 +340,8 @@ absl::Status CheckIdentifier(std::string_view field, std::string_view value) {
   const auto is_word = [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
   };
-  if (value.empty() || value.size() > 64 || absl::ascii_isdigit(static_cast<unsigned char>(value[0])) ||
+  if (value.empty() || value.size() > 64 ||
+      absl::ascii_isdigit(static_cast<unsigned char>(value[0])) ||
       !std::all_of(value.begin(), value.end(), is_word)) {
     return absl::InvalidArgumentError(absl::StrCat(
         AbslView(field), ": \"", CleanText(value.substr(0, 64), 64),
@@ -482,27 +481,26 @@ absl::StatusOr<WorkerMessage> FromProto(const v1::WorkerMessage& m) {
 
 v1::ServerMessage ToProto(const ServerMessage& message) {
   v1::ServerMessage m;
-  std::visit(Overloaded{
-                 [&](const Welcome& welcome) {
-                   m.mutable_welcome()->set_server_version(welcome.server_version);
-                   m.mutable_welcome()->set_heartbeat_seconds(welcome.heartbeat_seconds);
-                   m.mutable_welcome()->set_lease_seconds(welcome.lease_seconds);
-                 },
-                 [&](const BuildRequest& request) { *m.mutable_build_request() = ToProto(request); },
-                 [&](const RunPlan& plan) { *m.mutable_run_plan() = PlanToProto(plan); },
-                 [&](const LibraryRequest& request) {
-                   *m.mutable_library_request() = ToProto(request);
-                 },
-                 [&](const Cancel& cancel) { m.mutable_cancel()->set_fence(cancel.fence); },
-                 [&](const Acknowledge& acknowledge) {
-                   m.mutable_acknowledge()->set_fence(acknowledge.fence);
-                 },
-                 [&](const Drain& drain) {
-                   m.mutable_drain()->set_device(drain.device);
-                   m.mutable_drain()->set_draining(drain.draining);
-                 },
-             },
-             message);
+  std::visit(
+      Overloaded{
+          [&](const Welcome& welcome) {
+            m.mutable_welcome()->set_server_version(welcome.server_version);
+            m.mutable_welcome()->set_heartbeat_seconds(welcome.heartbeat_seconds);
+            m.mutable_welcome()->set_lease_seconds(welcome.lease_seconds);
+          },
+          [&](const BuildRequest& request) { *m.mutable_build_request() = ToProto(request); },
+          [&](const RunPlan& plan) { *m.mutable_run_plan() = PlanToProto(plan); },
+          [&](const LibraryRequest& request) { *m.mutable_library_request() = ToProto(request); },
+          [&](const Cancel& cancel) { m.mutable_cancel()->set_fence(cancel.fence); },
+          [&](const Acknowledge& acknowledge) {
+            m.mutable_acknowledge()->set_fence(acknowledge.fence);
+          },
+          [&](const Drain& drain) {
+            m.mutable_drain()->set_device(drain.device);
+            m.mutable_drain()->set_draining(drain.draining);
+          },
+      },
+      message);
   return m;
 }
 

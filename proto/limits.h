@@ -7,21 +7,21 @@
 
 namespace tessera::proto {
 
-inline constexpr size_t kMaxMessageBytes = 64 << 20;      // one gRPC message
+inline constexpr size_t kMaxMessageBytes = 64 << 20;  // one gRPC message
 inline constexpr size_t kMaxWorkloadBytes = 1 << 20;
 inline constexpr size_t kMaxTraceBytes = 1 << 20;
 inline constexpr size_t kMaxConfigBytes = 256 << 10;
-inline constexpr size_t kMaxTextBytes = 4096;             // reasons, descriptions, messages
-inline constexpr size_t kMaxNameBytes = 256;              // names, ids, keys, targets
-inline constexpr int kMaxTasks = 1024;                    // of a job or selection
+inline constexpr size_t kMaxTextBytes = 4096;  // reasons, descriptions, messages
+inline constexpr size_t kMaxNameBytes = 256;   // names, ids, keys, targets
+inline constexpr int kMaxTasks = 1024;         // of a job or selection
 inline constexpr int kMaxTrialsPerTask = 10'000'000;
 inline constexpr int kMaxThreads = 1024;
-inline constexpr int kMaxDevices = 64;                    // of a worker
+inline constexpr int kMaxDevices = 64;  // of a worker
 inline constexpr int kMaxHeld = 65'536;
-inline constexpr int kMaxSamples = 1 << 20;               // repeats, oracle samples
-inline constexpr int kMaxBuffers = 256;                   // of a kernel
+inline constexpr int kMaxSamples = 1 << 20;  // repeats, oracle samples
+inline constexpr int kMaxBuffers = 256;      // of a kernel
 inline constexpr int kMaxDimensions = 64;
-inline constexpr int kMaxFiles = 64;                      // of a library
+inline constexpr int kMaxFiles = 64;  // of a library
 inline constexpr int64_t kMaxElements = int64_t{1} << 40;
 inline constexpr int64_t kMaxArtifactBytes = int64_t{256} << 20;
 inline constexpr int64_t kMaxChunkBytes = 1 << 20;

@@ -10,7 +10,8 @@ namespace tessera::proto {
 
 grpc::Status ToRpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  return {static_cast<grpc::StatusCode>(status.code()), CleanText(StdView(status.message()), kMaxTextBytes)};
+  return {static_cast<grpc::StatusCode>(status.code()),
+          CleanText(StdView(status.message()), kMaxTextBytes)};
 }
 
 absl::Status FromRpc(const grpc::Status& status) {

@@ -25,9 +25,9 @@ struct LayoutDim {
 // One argument of a kernel; inputs come before outputs.
 struct BufferSpec {
   std::string name;
-  std::string type;                // "f32"
-  std::vector<int64_t> shape;      // logical
-  std::vector<LayoutDim> layout;   // stored, outermost first; empty: row-major
+  std::string type;               // "f32"
+  std::vector<int64_t> shape;     // logical
+  std::vector<LayoutDim> layout;  // stored, outermost first; empty: row-major
   bool is_output = false;
   bool is_constant = false;
   bool operator==(const BufferSpec&) const = default;
@@ -67,7 +67,7 @@ struct BuildRequest {
   int threads = 1;
   bool is_reference = false;
   uint64_t seed = 0;
-  int sample_count = 0;   // an output, of a reference
+  int sample_count = 0;  // an output, of a reference
   double max_seconds = 30;
   bool operator==(const BuildRequest&) const = default;
 };
@@ -76,7 +76,7 @@ struct BuildResult {
   uint64_t fence = 0;
   db::Outcome outcome = db::Outcome::kInfrastructure;
   std::string reason;
-  Artifact artifact;      // when kOk
+  Artifact artifact;  // when kOk
   std::string loop_hash;
   double build_seconds = 0;
   std::vector<Tolerance> tolerances;

@@ -9,8 +9,8 @@ namespace tessera::space {
 namespace {
 
 constexpr double kChangeSketch = 0.03;
-constexpr double kJump = 0.1;         // to any option of the domain
-constexpr double kNear = 2.0;         // doublings or inversions
+constexpr double kJump = 0.1;  // to any option of the domain
+constexpr double kNear = 2.0;  // doublings or inversions
 constexpr int kMutationTries = 32;
 
 absl::Span<const int> Choices(const Config& config) {
@@ -176,7 +176,10 @@ absl::StatusOr<schedule::Trace> ConfigSpace::ToTrace(const Config& config) const
   Decisions decisions = sketch.group->Decide(Choices(config));
   schedule::Trace trace = sketch.structure;
   for (const auto& [buffer, layout] : decisions.layouts) {
-    trace.push_back({schedule::Primitive::kLayout, buffer->name, {}, {},
+    trace.push_back({schedule::Primitive::kLayout,
+                     buffer->name,
+                     {},
+                     {},
                      ir::LayoutToString(layout, buffer->shape)});
   }
   trace.insert(trace.end(), decisions.steps.begin(), decisions.steps.end());

@@ -21,11 +21,11 @@ using Config = std::vector<int>;
 
 // A loop structure derived by rules, with its knobs.
 struct Sketch {
-  std::string name;                              // "direct", "chunked", …
-  schedule::Trace structure;                     // steps that all its configs share
+  std::string name;                                // "direct", "chunked", …
+  schedule::Trace structure;                       // steps that all its configs share
   std::shared_ptr<const schedule::Schedule> base;  // with them applied
   std::shared_ptr<const Group> group;
-  double weight = 1;                             // prior when sampled
+  double weight = 1;  // prior when sampled
 };
 
 // How many configs a space has. `exact`: counted one by one; else Knuth's estimator (Estimating

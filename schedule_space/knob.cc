@@ -27,8 +27,8 @@ double Distance(const Knob& knob, int a, int b) {
   }
   for (size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
     if (x[i] == y[i]) continue;
-    distance += std::abs(std::log2((static_cast<double>(x[i]) + 0.5) /
-                                   (static_cast<double>(y[i]) + 0.5)));
+    distance +=
+        std::abs(std::log2((static_cast<double>(x[i]) + 0.5) / (static_cast<double>(y[i]) + 0.5)));
   }
   return distance;
 }

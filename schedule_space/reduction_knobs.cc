@@ -7,8 +7,8 @@
 namespace tessera::space {
 namespace {
 
-constexpr int64_t kSmallAxis = 8;        // kernel windows: a loop or unrolled as a whole
-constexpr int64_t kMinChunk = 16;        // shorter ones reload accumulators too often
+constexpr int64_t kSmallAxis = 8;  // kernel windows: a loop or unrolled as a whole
+constexpr int64_t kMinChunk = 16;  // shorter ones reload accumulators too often
 constexpr int64_t kMaxInner = 64;
 constexpr int64_t kMaxUnroll = 16;
 

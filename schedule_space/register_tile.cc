@@ -23,7 +23,8 @@ constexpr double kPaddedPlaneWeight = 0.3;
 class Enumerator {
  public:
   Enumerator(const RegisterTileProblem& problem, const ir::Target& target)
-      : problem_(problem), target_(target),
+      : problem_(problem),
+        target_(target),
         limit_(problem.analysis == nullptr ? kMapTile : target.vector_registers - 2) {}
 
   Knob Run() {
@@ -32,8 +33,8 @@ class Enumerator {
       int64_t full = target_.Lanes(std::max(8, problem_.element_bits));
       // Within a fixed block, whole powers of two; along a whole axis the last one may be masked.
       if (vector_axis_ >= 0 && candidate.run < problem_.extents[vector_axis_]) {
-        full = std::min(full, static_cast<int64_t>(
-                                  std::bit_floor(static_cast<uint64_t>(candidate.run))));
+        full = std::min(full,
+                        static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(candidate.run))));
       }
       if (vector_axis_ < 0) {
         lanes_ = 1;

@@ -19,11 +19,11 @@ struct VectorAxis {
 
 // The innermost tile of a computation: one axis in vectors, others unrolled.
 struct RegisterTileProblem {
-  std::vector<int64_t> extents;           // of the spatial axes
-  std::vector<VectorAxis> vector_axes;    // candidates, at least one
+  std::vector<int64_t> extents;                       // of the spatial axes
+  std::vector<VectorAxis> vector_axes;                // candidates, at least one
   const schedule::StageAnalysis* analysis = nullptr;  // of the computation; null: a plain map
-  int element_bits = 32;                  // of the accumulators
-  bool whole_tiles = false;               // unrolled factors have to divide
+  int element_bits = 32;                              // of the accumulators
+  bool whole_tiles = false;                           // unrolled factors have to divide
 };
 
 // Options {vector axis, lanes, factor of each axis}, the vector axis's factor counting elements.

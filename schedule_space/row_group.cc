@@ -47,12 +47,11 @@ class RowGroup final : public Group {
           if (n * lanes <= extent) options.push_back({n * lanes});
         }
         if (options.size() == 1 && extent > 1) {
-          options.push_back({static_cast<int64_t>(
-              std::bit_floor(static_cast<uint64_t>(extent)))});
+          options.push_back({static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(extent)))});
         }
         if (options.size() > 1) {
-          widths_.back() = Add(FreeKnob(absl::StrCat("partial.", stage.name()), {"width"},
-                                        std::move(options)));
+          widths_.back() =
+              Add(FreeKnob(absl::StrCat("partial.", stage.name()), {"width"}, std::move(options)));
           lanes_[widths_.back()] = lanes;
         }
       } else if (static_cast<int>(stage.axes.size()) > rows_ && !stage.is_reduction()) {
@@ -62,8 +61,8 @@ class RowGroup final : public Group {
           options.push_back({lanes, n});
         }
         if (extent > 1) {
-          unrolls_.back() = Add(FreeKnob(absl::StrCat("vector.", stage.name()),
-                                         {"lanes", "unroll"}, std::move(options)));
+          unrolls_.back() = Add(FreeKnob(absl::StrCat("vector.", stage.name()), {"lanes", "unroll"},
+                                         std::move(options)));
         }
       }
     }
@@ -77,8 +76,8 @@ class RowGroup final : public Group {
     if (last.axes.size() == static_cast<size_t>(rows_) && live_.size() == 1 && rows_ > 0 &&
         last.axes.back().extent > 1) {
       const int64_t lanes = target.Lanes(std::max<int>(8, last.output()->type.bits));
-      row_vector_ = Add(FreeKnob("vector.rows", {"lanes"},
-                                 {{1}, {std::min(lanes, last.axes.back().extent)}}));
+      row_vector_ = Add(
+          FreeKnob("vector.rows", {"lanes"}, {{1}, {std::min(lanes, last.axes.back().extent)}}));
     }
   }
 
@@ -121,7 +120,8 @@ class RowGroup final : public Group {
       const bool at_root = is_last || !attached;
       // Parts at the root share their own rows out among threads.
       std::string own = static_cast<int>(stage.axes.size()) >= rows_ && rows_ > 0
-                            ? stage.axes[rows_ - 1].var->name : std::string();
+                            ? stage.axes[rows_ - 1].var->name
+                            : std::string();
       std::vector<std::string> rows;
       if (at_root && parallel_ >= 0 && static_cast<int>(stage.axes.size()) >= rows_) {
         const int fused = choices[parallel_] + 1;
@@ -261,9 +261,9 @@ class RowGroup final : public Group {
   std::vector<int> live_;
   int rows_ = 0;
   std::vector<Knob> knobs_;
-  std::vector<int64_t> lanes_;              // by knob
+  std::vector<int64_t> lanes_;  // by knob
   int attach_ = -1, parallel_ = -1, row_vector_ = -1;
-  std::vector<int> widths_, unrolls_;       // knob by live stage, or -1
+  std::vector<int> widths_, unrolls_;  // knob by live stage, or -1
 };
 
 }  // namespace

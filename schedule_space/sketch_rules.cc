@@ -159,16 +159,15 @@ class Rules {
           !input.buffer->layout.empty() || Reuse(*state.stage, *input.buffer) < kMinReuse) {
         continue;
       }
-      const bool plain_dims =
-          std::any_of(state.analysis->reads.begin(), state.analysis->reads.end(),
-                      [&](const schedule::Access& access) {
-                        return access.buffer == input.buffer &&
-                               std::all_of(access.dims.begin(), access.dims.end(),
-                                           [](const schedule::AxisForm& form) {
-                                             return form.affine && form.constant == 0 &&
-                                                    form.terms.size() <= 1;
-                                           });
-                      });
+      const bool plain_dims = std::any_of(
+          state.analysis->reads.begin(), state.analysis->reads.end(),
+          [&](const schedule::Access& access) {
+            return access.buffer == input.buffer &&
+                   std::all_of(access.dims.begin(), access.dims.end(),
+                               [](const schedule::AxisForm& form) {
+                                 return form.affine && form.constant == 0 && form.terms.size() <= 1;
+                               });
+          });
       if (!plain_dims || state.analysis->operations.select > 0) continue;
       TESSERA_RETURN_IF_ERROR(packed.Do(CacheReadStep(input.buffer->name, name)));
       packs.push_back(name + "." + input.buffer->name);
@@ -211,7 +210,8 @@ class Rules {
   }
 
   void AddRows(const Draft& draft) {
-    Sketch sketch{"rows", draft.steps, std::make_shared<const Schedule>(draft.schedule), nullptr, 1};
+    Sketch sketch{"rows", draft.steps, std::make_shared<const Schedule>(draft.schedule), nullptr,
+                  1};
     sketch.group = MakeRowGroup(*sketch.base, target_, threads_);
     sketches_.push_back(std::move(sketch));
   }
@@ -236,7 +236,8 @@ absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::T
         absl::StrCat("no sketch rules for target ", ir::ToString(target)));
   }
   if (threads < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("threads is ", threads, "; at least 1 is needed"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads is ", threads, "; at least 1 is needed"));
   }
   TESSERA_ASSIGN_OR_RETURN(std::vector<Sketch> sketches,
                            CpuSketches(workload.dag, target, threads));

@@ -68,8 +68,8 @@ absl::StatusOr<Config> ConfigSpace::FromJson(std::string_view text) const {
   }
   const std::vector<Knob>& knobs = KnobsOf(config);
   if (json.size() != knobs.size() + 1) {
-    return absl::InvalidArgumentError(absl::StrCat("config: ", json.size() - 1, " knobs; sketch ",
-                                                   name, " has ", knobs.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("config: ", json.size() - 1, " knobs; sketch ", name, " has ", knobs.size()));
   }
   for (const Knob& knob : knobs) {
     const auto found = json.find(knob.name);
@@ -79,8 +79,8 @@ absl::StatusOr<Config> ConfigSpace::FromJson(std::string_view text) const {
     TESSERA_ASSIGN_OR_RETURN(const Option option, FromJsonValue(knob, *found));
     const int index = FindOption(knob, option);
     if (index < 0) {
-      return absl::InvalidArgumentError(absl::StrCat("config: knob ", knob.name, " has no option ",
-                                                     found->dump().substr(0, 80)));
+      return absl::InvalidArgumentError(
+          absl::StrCat("config: knob ", knob.name, " has no option ", found->dump().substr(0, 80)));
     }
     config.push_back(index);
   }

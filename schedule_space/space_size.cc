@@ -35,8 +35,7 @@ class SpaceCounter {
     config[0] = sketch;
     double product = 1;
     for (size_t k = 0; k < knobs.size(); ++k) {
-      const std::vector<int>& domain =
-          knobs[k].Domain(absl::MakeConstSpan(config).subspan(1));
+      const std::vector<int>& domain = knobs[k].Domain(absl::MakeConstSpan(config).subspan(1));
       product *= static_cast<double>(domain.size());
       config[k + 1] = domain[rng.Below(domain.size())];
     }
@@ -107,11 +106,12 @@ SpaceSize ConfigSpace::Size() const {
 
 std::string DescribeSpace(const ConfigSpace& space) {
   const SpaceSize size = space.Size();
-  std::string text =
-      size.exact ? absl::StrFormat("%.0f configs (counted)\n", size.configs)
-                 : absl::StrFormat("%.3g configs (estimated by %d random descents, standard error "
-                                   "%.2g)\n",
-                                   size.configs, kDescents, size.standard_error);
+  std::string text = size.exact
+                         ? absl::StrFormat("%.0f configs (counted)\n", size.configs)
+                         : absl::StrFormat(
+                               "%.3g configs (estimated by %d random descents, standard error "
+                               "%.2g)\n",
+                               size.configs, kDescents, size.standard_error);
   for (const Sketch& sketch : space.sketches()) {
     absl::StrAppendFormat(&text, "sketch %s\n", sketch.name);
     for (const schedule::Step& step : sketch.structure) {
@@ -126,7 +126,8 @@ std::string DescribeSpace(const ConfigSpace& space) {
       }
       absl::StrAppendFormat(&text, "  %-16s {%s}: %d options", knob.name,
                             absl::StrJoin(knob.parts, ", "), knob.options.size());
-      if (!knob.controls.empty()) absl::StrAppendFormat(&text, ", %d to %d open at a time", least, most);
+      if (!knob.controls.empty())
+        absl::StrAppendFormat(&text, ", %d to %d open at a time", least, most);
       text += "\n";
     }
   }

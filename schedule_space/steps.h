@@ -23,8 +23,11 @@ inline schedule::Step RfactorStep(std::string stage, std::string loop) {
   return {schedule::Primitive::kRfactor, std::move(stage), {std::move(loop)}, {}, {}};
 }
 inline schedule::Step ComputeAtStep(std::string stage, std::string consumer, std::string loop) {
-  return {schedule::Primitive::kComputeAt, std::move(stage),
-          {std::move(consumer), std::move(loop)}, {}, {}};
+  return {schedule::Primitive::kComputeAt,
+          std::move(stage),
+          {std::move(consumer), std::move(loop)},
+          {},
+          {}};
 }
 inline schedule::Step SplitStep(std::string stage, std::string loop, std::vector<int64_t> factors) {
   return {schedule::Primitive::kSplit, std::move(stage), {std::move(loop)}, std::move(factors), {}};

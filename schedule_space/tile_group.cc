@@ -11,16 +11,20 @@
 namespace tessera::space {
 namespace {
 
-constexpr int64_t kMaxUnrolledBodies = 768;   // multiplications; more cost compile time, not speed
-constexpr int64_t kMaxPaddedBodies = 256;     // edges are partitioned: up to three copies of those
+constexpr int64_t kMaxUnrolledBodies = 768;  // multiplications; more cost compile time, not speed
+constexpr int64_t kMaxPaddedBodies = 256;    // edges are partitioned: up to three copies of those
 constexpr int64_t kMaxTilesInRegion = 128;
-constexpr size_t kMaxOrdered = 6;             // 720 orders
+constexpr size_t kMaxOrdered = 6;  // 720 orders
 
 }  // namespace
 
 TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
-    : base_(*spec.base), reduce_(spec.reduce), store_(spec.store), copies_(spec.copies),
-      chunked_(spec.chunked), threads_(spec.threads) {
+    : base_(*spec.base),
+      reduce_(spec.reduce),
+      store_(spec.store),
+      copies_(spec.copies),
+      chunked_(spec.chunked),
+      threads_(spec.threads) {
   for (const te::Axis& axis : Stage(store_).axes) {
     extents_.push_back(axis.extent);
     names_.push_back(axis.var->name);
@@ -83,9 +87,8 @@ void TileGroup::MakeTileKnob(const ir::Target& target) {
 // How many register tiles a region holds, by axis.
 void TileGroup::MakeRegionKnob(const ir::Target& target) {
   const Knob& tiles = knobs_[tile_knob_];
-  const int64_t limit =
-      std::max<int64_t>(target.l1_bytes, target.l2_bytes / 8) * 8 /
-      std::max<int64_t>(8, Stage(reduce_).output()->type.bits);
+  const int64_t limit = std::max<int64_t>(target.l1_bytes, target.l2_bytes / 8) * 8 /
+                        std::max<int64_t>(8, Stage(reduce_).output()->type.bits);
   Knob knob;
   knob.name = "region";
   knob.parts = names_;
@@ -179,9 +182,7 @@ void TileGroup::MakeAxisKnobs() {
   }
 }
 
-bool TileGroup::IsPadded() const {
-  return Analysis(reduce_).operations.select > 0;
-}
+bool TileGroup::IsPadded() const { return Analysis(reduce_).operations.select > 0; }
 
 void TileGroup::MakeReductionKnobs() {
   Knob knob;

@@ -23,7 +23,7 @@ struct TileSpec {
   const schedule::Schedule* base = nullptr;  // after the structural steps
   int reduce = -1;                           // stage index; -1: the store stage is all there is
   int store = -1;
-  std::vector<int> copies;                   // stages that stay at the root: padding, packing
+  std::vector<int> copies;  // stages that stay at the root: padding, packing
   bool chunked = false;
   int threads = 1;
 };

@@ -67,7 +67,7 @@ class TileGroup final : public Group {
   void CanonicalizeReduction(absl::Span<int> choices) const;
 
   LoopLevels Split(schedule::Trace& steps, const std::string& stage, const std::string& axis,
-               absl::Span<const int64_t> factors) const;
+                   absl::Span<const int64_t> factors) const;
   std::vector<NestDigit> Nest(absl::Span<const int> choices, const Tiling& tiling) const;
   void DecideCopies(absl::Span<const int> choices, const Tiling& tiling,
                     const std::vector<NestDigit>& nest, Decisions& decisions) const;
@@ -80,19 +80,19 @@ class TileGroup final : public Group {
   const std::vector<int> copies_;
   const bool chunked_;
   const int threads_;
-  std::vector<int64_t> extents_;              // of the store stage's axes
-  std::vector<std::string> names_;            // of them
-  std::vector<std::string> reduce_spatial_;   // the same axes in the reduction
+  std::vector<int64_t> extents_;             // of the store stage's axes
+  std::vector<std::string> names_;           // of them
+  std::vector<std::string> reduce_spatial_;  // the same axes in the reduction
   std::vector<std::string> reduce_names_;
   ReductionProblem reduction_;
   int main_ = -1;
-  std::vector<int> spatial_;                  // axes with more than one element
+  std::vector<int> spatial_;  // axes with more than one element
 
   std::vector<Knob> knobs_;
   int tile_knob_ = -1, region_knob_ = -1, reduce_knob_ = -1, reduce_order_ = -1;
   int outer_order_ = -1, middle_order_ = -1, region_order_ = -1;
   int tile_order_ = -1, parallel_knob_ = -1;
-  std::vector<int> axis_knob_;                // by axis, -1 if it has one element
+  std::vector<int> axis_knob_;  // by axis, -1 if it has one element
   struct Block {
     ir::Buffer buffer;
     int block_axis;

@@ -8,8 +8,8 @@
 
 namespace tessera::space {
 
-LoopLevels TileGroup::Split(schedule::Trace& steps, const std::string& stage, const std::string& axis,
-                        absl::Span<const int64_t> factors) const {
+LoopLevels TileGroup::Split(schedule::Trace& steps, const std::string& stage,
+                            const std::string& axis, absl::Span<const int64_t> factors) const {
   LoopLevels levels;
   std::vector<int64_t> real;
   for (int64_t factor : factors) {
@@ -45,8 +45,8 @@ std::vector<NestDigit> TileGroup::Nest(absl::Span<const int> choices, const Tili
     regions();
     const int inner_place = static_cast<int>(reduce_names_.size());
     for (int place = 0; place <= inner_place; ++place) {
-      const int p = reduce_order_ >= 0
-                        ? static_cast<int>(Chosen(choices, reduce_order_)[place]) : place;
+      const int p =
+          reduce_order_ >= 0 ? static_cast<int>(Chosen(choices, reduce_order_)[place]) : place;
       if (p == inner_place) {
         nest.push_back({first + main_, unroll, inner / unroll});
       } else if (p == main_) {
@@ -115,9 +115,8 @@ void TileGroup::DecideCopies(absl::Span<const int> choices, const Tiling& t,
       for (size_t i = 0; i < layout.size(); ++i) {
         if (layout[i].axis == static_cast<int>(d)) places.push_back(i);
       }
-      std::sort(places.begin(), places.end(), [&](size_t a, size_t b) {
-        return layout[a].divisor > layout[b].divisor;
-      });
+      std::sort(places.begin(), places.end(),
+                [&](size_t a, size_t b) { return layout[a].divisor > layout[b].divisor; });
       const std::string& axis = stage.axes[d].var->name;
       std::vector<int64_t> cuts;
       for (size_t i = 1; i < places.size(); ++i) {
@@ -172,7 +171,8 @@ void TileGroup::DecideStore(absl::Span<const int> choices, const Tiling& t,
     order.push_back(levels[a].outer);
     if (active++ < fused) parallel.push_back(levels[a].outer);
   }
-  if (!parallel.empty()) std::rotate(order.begin(), order.begin() + idle, order.begin() + idle + parallel.size());
+  if (!parallel.empty())
+    std::rotate(order.begin(), order.begin() + idle, order.begin() + idle + parallel.size());
   const auto add_level = [&](int level) {
     for (int a : Ordered(choices, middle_order_)) {
       const std::string& name = levels[a].inner[level];
@@ -238,8 +238,8 @@ void TileGroup::DecideReduce(absl::Span<const int> choices, const Tiling& t,
     }
     const int64_t chunk = reduce[kReduceChunk], inner = reduce[kReduceInner];
     if (chunk < reduction_.extents[r]) {
-      const LoopLevels made = Split(steps, stage, reduce_names_[r],
-                                {chunk / inner, inner / unroll, unroll});
+      const LoopLevels made =
+          Split(steps, stage, reduce_names_[r], {chunk / inner, inner / unroll, unroll});
       chunks = made.outer;
       places[r] = made.inner[0];
       places[inner_place] = made.inner[1];

@@ -20,8 +20,8 @@ absl::Status ReadUpload(grpc::ServerReader<v1::Chunk>* reader, ContentStore& art
   const int64_t size = chunk.size();
   TESSERA_RETURN_IF_ERROR(proto::CheckDigest("upload digest", digest));
   if (size < 0 || size > proto::kMaxArtifactBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("upload size: ", size, " is outside 0 to ",
-                                                   proto::kMaxArtifactBytes));
+    return absl::InvalidArgumentError(
+        absl::StrCat("upload size: ", size, " is outside 0 to ", proto::kMaxArtifactBytes));
   }
   std::string bytes;
   do {
@@ -32,8 +32,8 @@ absl::Status ReadUpload(grpc::ServerReader<v1::Chunk>* reader, ContentStore& art
     bytes.append(chunk.data());
   } while (reader->Read(&chunk));
   if (static_cast<int64_t>(bytes.size()) != size) {
-    return absl::InvalidArgumentError(absl::StrCat("upload ", digest, ": ", bytes.size(),
-                                                   " bytes came, ", size, " were stated"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("upload ", digest, ": ", bytes.size(), " bytes came, ", size, " were stated"));
   }
   return artifacts.PutVerified(digest, bytes);
 }
@@ -45,8 +45,7 @@ grpc::Status ArtifactServiceImpl::Upload(grpc::ServerContext*,
   return proto::ToRpc(ReadUpload(reader, artifacts_));
 }
 
-grpc::Status ArtifactServiceImpl::Download(grpc::ServerContext*,
-                                           const v1::DownloadRequest* request,
+grpc::Status ArtifactServiceImpl::Download(grpc::ServerContext*, const v1::DownloadRequest* request,
                                            grpc::ServerWriter<v1::Chunk>* writer) {
   const absl::Status checked = proto::CheckDigest("download digest", request->digest());
   if (!checked.ok()) return proto::ToRpc(checked);

@@ -55,13 +55,11 @@ db::Device DeviceRegistry::Shown(const Entry& entry) {
 void DeviceRegistry::Persist(const db::Device& device) {
   const absl::Status status = store_.PutDevice(device);
   if (!status.ok()) {
-    LogWarning(absl::StrCat("device ", device.id, ": state not stored: ",
-                            status.message()));
+    LogWarning(absl::StrCat("device ", device.id, ": state not stored: ", status.message()));
   }
 }
 
-absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices,
-                                     const WorkerLink* link) {
+absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices, const WorkerLink* link) {
   for (const db::Device& device : devices) {
     TESSERA_RETURN_IF_ERROR(
         Annotate(ir::ParseTarget(device.target).status(), "device " + device.id));
@@ -72,7 +70,8 @@ absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices,
     for (const db::Device& device : devices) {
       Entry& entry = entries_[device.id];
       // The worker says what the device is; the server says whether it is used.
-      const std::string state = entry.device.state.empty() ? std::string(kOnline) : entry.device.state;
+      const std::string state =
+          entry.device.state.empty() ? std::string(kOnline) : entry.device.state;
       const std::string reason = entry.device.state_reason;
       entry.device = device;
       entry.device.state = state;
@@ -110,9 +109,9 @@ absl::Status DeviceRegistry::SetState(std::string_view id, std::string_view stat
     if (it == entries_.end()) {
       const std::string known = absl::StrJoin(
           entries_, ", ", [](std::string* out, const auto& entry) { out->append(entry.first); });
-      return absl::NotFoundError(absl::StrCat("device \"", AbslView(id), "\": not known; ",
-                                              known.empty() ? "no device has connected yet"
-                                                            : "known are " + known));
+      return absl::NotFoundError(
+          absl::StrCat("device \"", AbslView(id), "\": not known; ",
+                       known.empty() ? "no device has connected yet" : "known are " + known));
     }
     it->second.device.state = std::string(state);
     it->second.device.state_reason = std::string(reason);
@@ -140,8 +139,8 @@ void DeviceRegistry::Strike(std::string_view id, std::string_view evidence) {
   if (!suspect) return;
   LogWarning(absl::StrCat("device ", AbslView(id), ": quarantined: ", AbslView(evidence)));
   SetState(id, kQuarantined,
-           absl::StrCat(kStrikesToQuarantine, " programs that ran elsewhere failed here; last: ",
-                        AbslView(evidence)))
+           absl::StrCat(kStrikesToQuarantine,
+                        " programs that ran elsewhere failed here; last: ", AbslView(evidence)))
       .IgnoreError();
 }
 

@@ -95,9 +95,9 @@ bool Dispatcher::SendReference(Reference& reference, const std::string& task_key
 bool Dispatcher::SendBuild(uint64_t number, Trial& trial) {
   Worker* builder = PickBuilder(false);
   if (builder == nullptr) return false;
-  const Lease lease = leases_.Grant(
-      {.kind = LeaseKind::kBuild, .worker = builder->hello.worker, .subject = number},
-      clock_.Now(), Longest(options_.build_seconds));
+  const Lease lease =
+      leases_.Grant({.kind = LeaseKind::kBuild, .worker = builder->hello.worker, .subject = number},
+                    clock_.Now(), Longest(options_.build_seconds));
   trial.phase = Phase::kBuilding;
   trial.fence = lease.fence;
   builder->link->Send(proto::BuildRequest{.fence = lease.fence,
@@ -126,25 +126,25 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
   trial.phase = Phase::kRunning;
   trial.fence = lease.fence;
   const auto best = best_seconds_.find(trial.task_key);
-  runner.worker->link->Send(proto::RunPlan{
-      .lease = {.job_id = trial.request.job_id,
-                .task_index = trial.request.task_index,
-                .trial = trial.request.trial,
-                .attempt = trial.request.attempt + trial.failures,
-                .fence = lease.fence},
-      .device = runner.device->id,
-      .workload_hash = trial.request.task.workload_hash,
-      .artifact = trial.built.artifact,
-      .reference = reference.built.artifact,
-      .tolerances = reference.built.tolerances,
-      .samples = reference.built.samples,
-      .seed = InputSeed(trial.task_key),
-      .threads = trial.request.task.threads,
-      .cache_mode = trial.request.task.cache_mode,
-      .repeats = options_.repeats,
-      .min_repeat_seconds = options_.min_repeat_seconds,
-      .max_seconds = options_.run_seconds,
-      .best_seconds = best == best_seconds_.end() ? 0 : best->second});
+  runner.worker->link->Send(
+      proto::RunPlan{.lease = {.job_id = trial.request.job_id,
+                               .task_index = trial.request.task_index,
+                               .trial = trial.request.trial,
+                               .attempt = trial.request.attempt + trial.failures,
+                               .fence = lease.fence},
+                     .device = runner.device->id,
+                     .workload_hash = trial.request.task.workload_hash,
+                     .artifact = trial.built.artifact,
+                     .reference = reference.built.artifact,
+                     .tolerances = reference.built.tolerances,
+                     .samples = reference.built.samples,
+                     .seed = InputSeed(trial.task_key),
+                     .threads = trial.request.task.threads,
+                     .cache_mode = trial.request.task.cache_mode,
+                     .repeats = options_.repeats,
+                     .min_repeat_seconds = options_.min_repeat_seconds,
+                     .max_seconds = options_.run_seconds,
+                     .best_seconds = best == best_seconds_.end() ? 0 : best->second});
   return true;
 }
 
@@ -153,8 +153,7 @@ Dispatcher::Worker* Dispatcher::PickBuilder(bool ignore_depth) {
   double best_load = 0;
   for (auto& [name, worker] : workers_) {
     if (worker.link == nullptr || !Builds(worker.hello, devices_)) continue;
-    const double load =
-        static_cast<double>(leases_.CountBuilds(name)) / worker.hello.build_slots;
+    const double load = static_cast<double>(leases_.CountBuilds(name)) / worker.hello.build_slots;
     if (!ignore_depth && load >= options_.builds_per_slot) continue;
     if (best == nullptr || load < best_load) {
       best = &worker;

@@ -42,9 +42,8 @@ Dispatcher::~Dispatcher() {
                nullptr, actions);
     }
     for (auto& [number, library] : libraries_) {
-      actions.push_back([done = std::move(library.done)] {
-        done(absl::UnavailableError("the server stops"));
-      });
+      actions.push_back(
+          [done = std::move(library.done)] { done(absl::UnavailableError("the server stops")); });
     }
   }
   Perform(actions);
@@ -96,10 +95,9 @@ absl::Status Dispatcher::Connect(const proto::Hello& hello, std::shared_ptr<Work
     worker.hello = hello;
     worker.targets = std::move(targets);
     worker.last_seen = clock_.Now();
-    link->Send(proto::Welcome{
-        .server_version = std::string(kVersion),
-        .heartbeat_seconds = absl::ToDoubleSeconds(options_.heartbeat),
-        .lease_seconds = absl::ToDoubleSeconds(options_.lease_timeout)});
+    link->Send(proto::Welcome{.server_version = std::string(kVersion),
+                              .heartbeat_seconds = absl::ToDoubleSeconds(options_.heartbeat),
+                              .lease_seconds = absl::ToDoubleSeconds(options_.lease_timeout)});
     for (const Lease& lease : leases_.TakeMissing(hello.worker, hello.held)) {
       Lose(lease, "the worker came back without it", actions);
     }
@@ -159,9 +157,8 @@ absl::Status Dispatcher::Receive(const WorkerLink* link, const proto::WorkerMess
 void Dispatcher::HandleBuild(Worker& worker, const proto::BuildResult& result, Actions& actions) {
   worker.link->Send(proto::Acknowledge{result.fence});
   const Lease* held = leases_.Find(result.fence);
-  const bool expected =
-      held != nullptr && held->worker == worker.hello.worker &&
-      (held->kind == LeaseKind::kBuild || held->kind == LeaseKind::kReference);
+  const bool expected = held != nullptr && held->worker == worker.hello.worker &&
+                        (held->kind == LeaseKind::kBuild || held->kind == LeaseKind::kReference);
   if (!expected) return;  // late: it was handed out again, and what was built is stored by content
   const Lease lease = *leases_.Take(result.fence);
   proto::BuildResult checked = result;
@@ -269,7 +266,8 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
       });
     }
     devices_.ClearStrikes(lease.device);
-    double& best = best_seconds_.try_emplace(trial.task_key, measurement.CostSeconds()).first->second;
+    double& best =
+        best_seconds_.try_emplace(trial.task_key, measurement.CostSeconds()).first->second;
     best = std::min(best, measurement.CostSeconds());
   }
   const auto device =
@@ -280,7 +278,8 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
   const proto::LeaseId granted{trial.request.job_id, trial.request.task_index, trial.request.trial,
                                trial.request.attempt + trial.failures, fence};
   unacknowledged_[granted.AttemptKey()] = {worker.hello.worker, fence, trial.request.job_id};
-  Complete(lease.subject, whole, device == worker.hello.devices.end() ? nullptr : &*device, actions);
+  Complete(lease.subject, whole, device == worker.hello.devices.end() ? nullptr : &*device,
+           actions);
 }
 
 void Dispatcher::HandleLibrary(Worker& worker, const proto::LibraryResult& result,
@@ -305,7 +304,8 @@ void Dispatcher::Lose(const Lease& lease, std::string_view reason, Actions& acti
   LogWarning(absl::StrCat("lease ", lease.fence, " of worker ", lease.worker,
                           " is lost: ", AbslView(reason)));
   SendTo(lease.worker, proto::Cancel{lease.fence});
-  const std::string why = absl::StrCat("lease of worker ", lease.worker, " lost: ", AbslView(reason));
+  const std::string why =
+      absl::StrCat("lease of worker ", lease.worker, " lost: ", AbslView(reason));
   switch (lease.kind) {
     case LeaseKind::kReference: {
       const auto it = references_.find(lease.task_key);
@@ -319,9 +319,8 @@ void Dispatcher::Lose(const Lease& lease, std::string_view reason, Actions& acti
     case LeaseKind::kLibrary: {
       auto node = libraries_.extract(lease.subject);
       if (node.empty()) return;
-      actions.push_back([done = std::move(node.mapped().done), why] {
-        done(absl::UnavailableError(why));
-      });
+      actions.push_back(
+          [done = std::move(node.mapped().done), why] { done(absl::UnavailableError(why)); });
       return;
     }
   }
@@ -339,8 +338,8 @@ void Dispatcher::Retry(uint64_t number, std::string_view reason, Actions& action
              nullptr, actions);
     return;
   }
-  const bool built = !trial.built.artifact.digest.empty() &&
-                     artifacts_.Contains(trial.built.artifact.digest);
+  const bool built =
+      !trial.built.artifact.digest.empty() && artifacts_.Contains(trial.built.artifact.digest);
   trial.phase = built ? Phase::kToRun : Phase::kToBuild;
 }
 
@@ -430,8 +429,8 @@ void Dispatcher::StoreStale(const proto::RunResult& result, const db::Device& de
   };
   const absl::Status status = store();
   if (!status.ok()) {
-    LogWarning(absl::StrCat("late result ", lease.AttemptKey(), ": not stored: ",
-                            status.message()));
+    LogWarning(
+        absl::StrCat("late result ", lease.AttemptKey(), ": not stored: ", status.message()));
     // Worth another try only if it was the store's fault.
     if (!absl::IsNotFound(status) && !absl::IsInvalidArgument(status)) return;
   }

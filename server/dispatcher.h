@@ -26,18 +26,18 @@ namespace tessera::server {
 struct DispatcherOptions {
   absl::Duration heartbeat = absl::Seconds(2);
   absl::Duration lease_timeout = absl::Seconds(10);  // of silence
-  int run_depth = 2;          // plans at a runner: one runs, the others wait beside it
-  int builds_per_slot = 2;    // requests at a builder, a slot
-  int built_ahead = 2;        // built trials that wait here, a runner
-  int max_attempts = 3;       // of the infrastructure, until a trial is given back
+  int run_depth = 2;        // plans at a runner: one runs, the others wait beside it
+  int builds_per_slot = 2;  // requests at a builder, a slot
+  int built_ahead = 2;      // built trials that wait here, a runner
+  int max_attempts = 3;     // of the infrastructure, until a trial is given back
   int repeats = 3;
   double min_repeat_seconds = 0.005;
-  double run_seconds = 20;    // wall time of one plan
+  double run_seconds = 20;  // wall time of one plan
   double build_seconds = 30;
   double reference_seconds = 120;
   double library_seconds = 600;
-  int oracle_samples = 32;    // an output
-  uint64_t first_fence = 1;   // above all fences of earlier server runs
+  int oracle_samples = 32;   // an output
+  uint64_t first_fence = 1;  // above all fences of earlier server runs
 };
 
 // Has trials built by builders and measured by runners: the life of a trial between the tuner and
@@ -98,10 +98,10 @@ class Dispatcher final : public tuner::Measurer {
     std::string task_key;
     ir::Target target;
     Phase phase = Phase::kToBuild;
-    int failures = 0;            // of the infrastructure
-    proto::BuildResult built;    // from kToRun on
-    uint64_t fence = 0;          // of the latest lease
-    std::string crashed_on;      // device of the first crash
+    int failures = 0;          // of the infrastructure
+    proto::BuildResult built;  // from kToRun on
+    uint64_t fence = 0;        // of the latest lease
+    std::string crashed_on;    // device of the first crash
     std::string crash_reason;
   };
 
@@ -186,7 +186,7 @@ class Dispatcher final : public tuner::Measurer {
   absl::Mutex mutex_;  // guards all below; devices_ and artifacts_' index may be asked under it
   LeaseTable leases_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Worker, std::less<>> workers_ ABSL_GUARDED_BY(mutex_);
-  std::map<uint64_t, Trial> trials_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  std::map<uint64_t, Trial> trials_ ABSL_GUARDED_BY(mutex_);             // oldest first
   std::map<std::string, Reference> references_ ABSL_GUARDED_BY(mutex_);  // by task key
   std::map<uint64_t, Library> libraries_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Unacknowledged> unacknowledged_ ABSL_GUARDED_BY(mutex_);

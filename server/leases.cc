@@ -31,8 +31,7 @@ std::optional<Lease> LeaseTable::Take(uint64_t fence) {
   return std::move(node.mapped());
 }
 
-void LeaseTable::Confirm(std::string_view worker, absl::Span<const uint64_t> held,
-                         absl::Time now) {
+void LeaseTable::Confirm(std::string_view worker, absl::Span<const uint64_t> held, absl::Time now) {
   for (uint64_t fence : held) {
     const auto it = leases_.find(fence);
     if (it != leases_.end() && it->second.worker == worker) it->second.confirmed = now;
@@ -54,22 +53,18 @@ std::vector<Lease> LeaseTable::TakeIf(Predicate predicate) {
 }
 
 std::vector<Lease> LeaseTable::TakeExpired(absl::Time now, absl::Duration silence) {
-  return TakeIf([&](const Lease& lease) {
-    return lease.confirmed + silence < now || lease.deadline < now;
-  });
+  return TakeIf(
+      [&](const Lease& lease) { return lease.confirmed + silence < now || lease.deadline < now; });
 }
 
 std::vector<Lease> LeaseTable::TakeMissing(std::string_view worker,
                                            absl::Span<const uint64_t> held) {
-  return TakeIf([&](const Lease& lease) {
-    return lease.worker == worker && !Contains(held, lease.fence);
-  });
+  return TakeIf(
+      [&](const Lease& lease) { return lease.worker == worker && !Contains(held, lease.fence); });
 }
 
 std::vector<Lease> LeaseTable::TakeSubject(LeaseKind kind, uint64_t subject) {
-  return TakeIf([&](const Lease& lease) {
-    return lease.kind == kind && lease.subject == subject;
-  });
+  return TakeIf([&](const Lease& lease) { return lease.kind == kind && lease.subject == subject; });
 }
 
 int LeaseTable::CountBuilds(std::string_view worker) const {

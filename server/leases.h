@@ -19,11 +19,11 @@ struct Lease {
   uint64_t fence = 0;
   LeaseKind kind = LeaseKind::kBuild;
   std::string worker;
-  std::string device;      // of kRun
-  uint64_t subject = 0;    // the dispatcher's number of the trial or library
-  std::string task_key;    // of kReference
-  absl::Time confirmed;    // when the worker last said that it holds this
-  absl::Time deadline;     // at the latest
+  std::string device;    // of kRun
+  uint64_t subject = 0;  // the dispatcher's number of the trial or library
+  std::string task_key;  // of kReference
+  absl::Time confirmed;  // when the worker last said that it holds this
+  absl::Time deadline;   // at the latest
 };
 
 // Who holds what, until when. Thread-compatible; moves no time by itself.

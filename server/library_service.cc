@@ -78,9 +78,8 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
   if (!selection.ok()) return proto::ToRpc(selection.status());
 
   const auto answer = std::make_shared<Answer>();
-  const absl::StatusOr<uint64_t> library =
-      dispatcher_.BuildLibrary(*selection, request->name(),
-                               [answer](BuiltLibrary built) { answer->Set(std::move(built)); });
+  const absl::StatusOr<uint64_t> library = dispatcher_.BuildLibrary(
+      *selection, request->name(), [answer](BuiltLibrary built) { answer->Set(std::move(built)); });
   if (!library.ok()) return proto::ToRpc(library.status());
   std::optional<BuiltLibrary> built;
   while (!built.has_value()) {

@@ -26,7 +26,8 @@ namespace {
 constexpr int kMaxServerThreads = 256;
 constexpr int kFenceBitsOfOneStart = 40;
 
-// Counts the server's starts on disk, so that no fence is ever given twice, whatever the clock says.
+// Counts the server's starts on disk, so that no fence is ever given twice, whatever the clock
+// says.
 absl::StatusOr<uint64_t> NextEpoch(const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/epoch");
   uint64_t epoch = 0;
@@ -77,8 +78,8 @@ class ServerImpl final : public Server {
     quota.SetMaxThreads(kMaxServerThreads);
     builder.SetResourceQuota(quota);
     for (grpc::Service* service : std::initializer_list<grpc::Service*>{
-             &worker_service_, &artifact_service_, &job_service_, &log_service_,
-             &library_service_, &device_service_}) {
+             &worker_service_, &artifact_service_, &job_service_, &log_service_, &library_service_,
+             &device_service_}) {
       builder.RegisterService(service);
     }
     server_ = builder.BuildAndStart();
@@ -166,9 +167,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
                            DeviceRegistry::Load(*store, clock));
   TESSERA_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(options.data_directory));
   options.dispatcher.first_fence = epoch << kFenceBitsOfOneStart | 1;
-  auto server = std::make_unique<ServerImpl>(std::move(options), std::move(store),
-                                             std::move(artifacts), std::move(devices), clock,
-                                             std::move(factory));
+  auto server =
+      std::make_unique<ServerImpl>(std::move(options), std::move(store), std::move(artifacts),
+                                   std::move(devices), clock, std::move(factory));
   TESSERA_RETURN_IF_ERROR(server->Begin());
   return server;
 }

@@ -21,9 +21,8 @@ absl::Status CheckTask(const db::Task& task) {
     }
     TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
     if (task.threads > target.max_threads) {
-      return absl::InvalidArgumentError(absl::StrCat("threads: ", task.threads,
-                                                     " are more than the target's ",
-                                                     target.max_threads));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "threads: ", task.threads, " are more than the target's ", target.max_threads));
     }
     return absl::OkStatus();
   };

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 deploy/install_deps.sh --tests
 cmake/check_layering.py
+cmake/check_format.sh
 deploy/build.sh
 skip=(-LE nightly)
 [ -n "${TESSERA_NIGHTLY:-}" ] && skip=()

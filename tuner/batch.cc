@@ -49,8 +49,9 @@ std::vector<int> SelectBatch(absl::Span<const Candidate> pool, int count,
       if (taken[i]) continue;
       int fresh = 0;
       for (uint64_t value : values[i]) fresh += !covered.contains(value);
-      const double share =
-          values[i].empty() ? 0 : static_cast<double>(fresh) / static_cast<double>(values[i].size());
+      const double share = values[i].empty()
+                               ? 0
+                               : static_cast<double>(fresh) / static_cast<double>(values[i].size());
       const double gain = (range > 0 ? (pool[i].score - floor) / range : 1) + diversity * share;
       if (best < 0 || gain > best_gain) {
         best = static_cast<int>(i);

@@ -15,11 +15,8 @@ namespace tessera::tuner {
 static_assert(std::is_same_v<Point, space::Config>);
 
 ConfigSearchSpace::ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space,
-                                     FeatureSource features,
-                                     std::optional<FixedProgram> baseline)
-    : space_(std::move(space)),
-      features_(std::move(features)),
-      baseline_(std::move(baseline)) {}
+                                     FeatureSource features, std::optional<FixedProgram> baseline)
+    : space_(std::move(space)), features_(std::move(features)), baseline_(std::move(baseline)) {}
 
 absl::StatusOr<uint64_t> ConfigSearchSpace::LoopHash(const Point& point) const {
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule, space_->ToSchedule(point));

@@ -53,7 +53,8 @@ class CostModelLearner final : public Learner {
     TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<CostModel> model,
                              costmodel::MakeCostModel(name_, seed_));
     TESSERA_RETURN_IF_ERROR(model->Load(bytes));
-    // Fitting and reading leave tens of megabytes of holes in the heap, and come once in many trials.
+    // Fitting and reading leave tens of megabytes of holes in the heap, and come once in many
+    // trials.
     malloc_trim(0);
     return std::make_shared<const CostModelRanker>(std::move(model));
   }

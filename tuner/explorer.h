@@ -24,16 +24,16 @@ struct Candidate {
 struct Observation {
   const Point& point;
   bool ok;
-  double cost_seconds;   // infinity unless ok
-  double budget_share;   // finished trials of the task ÷ its budget, in [0, 1]
+  double cost_seconds;  // infinity unless ok
+  double budget_share;  // finished trials of the task ÷ its budget, in [0, 1]
 };
 
 // What an explorer may look at when it proposes.
 struct TaskView {
   const SearchSpace& space;
-  const Ranker* ranker;                                // null before the first model
-  absl::Span<const Point> elites;                      // fastest measured points, fastest first
-  const absl::flat_hash_set<uint64_t>& known_points;   // HashPoint of everything proposed so far
+  const Ranker* ranker;                               // null before the first model
+  absl::Span<const Point> elites;                     // fastest measured points, fastest first
+  const absl::flat_hash_set<uint64_t>& known_points;  // HashPoint of everything proposed so far
 };
 
 // One search strategy for one task. Its state is folded from the log: the same observations in the

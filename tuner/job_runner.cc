@@ -17,7 +17,8 @@ namespace {
 constexpr absl::Duration kPoll = absl::Milliseconds(20);
 constexpr size_t kRateWindow = 64;
 
-// Large enough to spread a model's search over several trials, small enough to use a new model soon.
+// Large enough to spread a model's search over several trials, small enough to use a new model
+// soon.
 int BatchSize(int budget) { return std::clamp(budget / 16, 8, 16); }
 
 }  // namespace
@@ -138,8 +139,7 @@ absl::Status JobRunner::Advance() {
     return absl::OkStatus();
   }
   const double limit = job_.options.max_seconds;
-  out_of_time_ =
-      limit > 0 && absl::ToDoubleSeconds(parts_.clock.Now() - began_) >= limit;
+  out_of_time_ = limit > 0 && absl::ToDoubleSeconds(parts_.clock.Now() - began_) >= limit;
   if (!out_of_time_) {
     StartFits();
     // What came meanwhile, a model above all, is better known before proposing than after.
@@ -173,8 +173,8 @@ absl::Status JobRunner::Settle(std::vector<Completion> completions) {
         state_.trial(measured.trial).given_back >= state_.options().max_given_back) {
       // The log must not grow without end where a device takes trials and never tries them.
       measurement.outcome = db::Outcome::kInfrastructure;
-      measurement.reason = absl::StrCat("given back untried ", state_.options().max_given_back + 1,
-                                        " times");
+      measurement.reason =
+          absl::StrCat("given back untried ", state_.options().max_given_back + 1, " times");
     }
     if (measurement.outcome == db::Outcome::kCancelled) {
       db::Event event = NewEvent(db::EventKind::kLeaseLost, t);
@@ -403,8 +403,8 @@ void JobRunner::Finish(db::JobState state, std::string message) {
   job_.message = std::move(message);
   absl::Status status = parts_.store.SetJobState(job_.id, state, job_.message);
   if (!status.ok()) {
-    LogError(absl::StrCat("job ", job_.id, " ended as ", std::string(db::ToString(state)), " (", job_.message,
-                          "), which could not be stored: ", status.ToString()));
+    LogError(absl::StrCat("job ", job_.id, " ended as ", std::string(db::ToString(state)), " (",
+                          job_.message, "), which could not be stored: ", status.ToString()));
   }
 }
 

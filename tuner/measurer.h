@@ -10,8 +10,8 @@ namespace tessera::tuner {
 // A trial to build and measure.
 struct TrialRequest {
   int64_t job_id = 0;
-  int64_t trial = 0;     // unique within the job
-  int attempt = 0;       // infrastructure failures of this trial so far, over restarts too
+  int64_t trial = 0;  // unique within the job
+  int attempt = 0;    // infrastructure failures of this trial so far, over restarts too
   int task_index = 0;
   db::Task task;
   std::string trace;
@@ -29,8 +29,8 @@ class Measurer {
   virtual int Appetite(const db::Task& task) = 0;
   // Starts a trial. `done` is called once, from any thread, with the record to be stored (task,
   // trace, outcome, samples, device; id 0), or with kInfrastructure when no device could do it, or
-  // with kCancelled when it was given back untried (nothing is stored then; it is handed out again).
-  // May be called before Start returns, and after the caller is gone.
+  // with kCancelled when it was given back untried (nothing is stored then; it is handed out
+  // again). May be called before Start returns, and after the caller is gone.
   virtual void Start(const TrialRequest& request, std::function<void(db::Record)> done) = 0;
   // `record` is on disk now: whoever measured it may be told and may forget it.
   virtual void Stored(const db::Record& record) { static_cast<void>(record); }

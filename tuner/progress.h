@@ -12,12 +12,12 @@ namespace tessera::tuner {
 
 struct TaskProgress {
   std::string name;
-  int budget = 0;              // trials
+  int budget = 0;  // trials
   int proposed = 0;
-  int in_flight = 0;           // at the measurer
+  int in_flight = 0;  // at the measurer
   int finished = 0;
   bool done = false;
-  double best_seconds = 0;     // infinity before the first success
+  double best_seconds = 0;  // infinity before the first success
   std::string best_trace;
   std::string best_config;
   int64_t best_record_id = 0;
@@ -30,12 +30,12 @@ struct TaskProgress {
 struct JobProgress {
   int64_t job_id = 0;
   db::JobState state = db::JobState::kQueued;
-  std::string message;         // how it ended
+  std::string message;  // how it ended
   std::vector<TaskProgress> tasks;
-  double trials_per_second = 0;   // over the latest 64 results; 0 before the second
-  double elapsed_seconds = 0;     // since the job's first record, over restarts
-  double eta_seconds = -1;        // negative: not known
-  bool starved = false;        // trials are left, none is running, and no device takes any
+  double trials_per_second = 0;  // over the latest 64 results; 0 before the second
+  double elapsed_seconds = 0;    // since the job's first record, over restarts
+  double eta_seconds = -1;       // negative: not known
+  bool starved = false;          // trials are left, none is running, and no device takes any
 };
 
 }  // namespace tessera::tuner

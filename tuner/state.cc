@@ -53,8 +53,8 @@ absl::Status TuningState::Apply(const db::Event& event) {
   }
   const bool names_task = event.kind != db::EventKind::kCancel;
   if (names_task && (event.task_index < 0 || event.task_index >= task_count())) {
-    return Broken(event, absl::StrCat("task ", event.task_index, " is not in [0, ", task_count(),
-                                      ")"));
+    return Broken(event,
+                  absl::StrCat("task ", event.task_index, " is not in [0, ", task_count(), ")"));
   }
   switch (event.kind) {
     case db::EventKind::kProposed:
@@ -99,8 +99,7 @@ absl::Status TuningState::CheckTrial(const db::Event& event) const {
   }
   if (trials_[event.trial].task_index != event.task_index) {
     return Broken(event, absl::StrCat("trial ", event.trial, " belongs to task ",
-                                      trials_[event.trial].task_index, ", not ",
-                                      event.task_index));
+                                      trials_[event.trial].task_index, ", not ", event.task_index));
   }
   if (trials_[event.trial].finished) {
     return Broken(event, absl::StrCat("trial ", event.trial, " already has a result"));
@@ -110,8 +109,8 @@ absl::Status TuningState::CheckTrial(const db::Event& event) const {
 
 absl::Status TuningState::ApplyProposed(const db::Event& event) {
   if (event.trial != trial_count()) {
-    return Broken(event, absl::StrCat("proposes trial ", event.trial, ", expected ",
-                                      trial_count()));
+    return Broken(event,
+                  absl::StrCat("proposes trial ", event.trial, ", expected ", trial_count()));
   }
   absl::StatusOr<uint64_t> loop_hash = HashFromHex(event.loop_hash);
   if (!loop_hash.ok()) return Broken(event, loop_hash.status().message());
@@ -183,8 +182,9 @@ void TuningState::Finish(Trial& trial, int64_t number, const db::Event& event) {
   }
   const double share =
       std::min(1.0, static_cast<double>(summary.finished) / std::max(1, summary.budget));
-  task.explorer->Observe({trial.point, trial.outcome == db::Outcome::kOk, trial.cost_seconds, share},
-                         Rng(seed_).Fork(absl::StrCat("observe/", number)));
+  task.explorer->Observe(
+      {trial.point, trial.outcome == db::Outcome::kOk, trial.cost_seconds, share},
+      Rng(seed_).Fork(absl::StrCat("observe/", number)));
 }
 
 absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int count) const {
@@ -281,7 +281,8 @@ std::optional<FitInput> TuningState::FitDue(int task_index) const {
   // A model that no proposal will be made with is not trained.
   if (!task.explorer->UsesModel() || summary.done || summary.proposed >= summary.budget) return {};
   if (summary.best_trial < 0) return {};
-  const double growth = std::max<double>(options_.first_fit, task.trained_on * options_.refit_growth);
+  const double growth =
+      std::max<double>(options_.first_fit, task.trained_on * options_.refit_growth);
   if (summary.taught - task.trained_on < growth) return {};
   FitInput input;
   input.through_sequence = last_sequence_;

@@ -21,13 +21,14 @@ inline constexpr int kOutcomeCount = 8;
 // What the search may be turned by. Part of the state: the same log under other options gives
 // other proposals.
 struct SearchOptions {
-  double epsilon = 0.08;     // share of uniformly random proposals
-  double diversity = 0.4;    // weight of new knob values against score in a batch
-  int pool_factor = 4;       // candidates an explorer is asked for, a proposal
-  int max_attempts = 3;      // infrastructure failures until a trial is given up
-  int max_given_back = 8;    // lost leases of a trial until the next one is a failure
-  int first_fit = 8;         // results before the first model
-  double refit_growth = 0.25;  // a refit is due when results grew by this share (at least first_fit)
+  double epsilon = 0.08;   // share of uniformly random proposals
+  double diversity = 0.4;  // weight of new knob values against score in a batch
+  int pool_factor = 4;     // candidates an explorer is asked for, a proposal
+  int max_attempts = 3;    // infrastructure failures until a trial is given up
+  int max_given_back = 8;  // lost leases of a trial until the next one is a failure
+  int first_fit = 8;       // results before the first model
+  double refit_growth =
+      0.25;  // a refit is due when results grew by this share (at least first_fit)
 };
 
 // A trial's texts, kept until its result is known.
@@ -37,13 +38,13 @@ struct TrialText {
 
 struct Trial {
   int task_index = 0;
-  Point point;               // empty if the config is no longer one of the space's
+  Point point;  // empty if the config is no longer one of the space's
   uint64_t loop_hash = 0;
-  bool finished = false;     // has a result, or was given up
+  bool finished = false;  // has a result, or was given up
   db::Outcome outcome = db::Outcome::kInfrastructure;
-  int attempts = 0;          // infrastructure failures
-  int given_back = 0;        // leases lost untried
-  double cost_seconds = 0;   // infinity unless kOk
+  int attempts = 0;         // infrastructure failures
+  int given_back = 0;       // leases lost untried
+  double cost_seconds = 0;  // infinity unless kOk
   int64_t result_sequence = 0;
   std::unique_ptr<TrialText> text;  // null when finished
 };
@@ -52,7 +53,7 @@ struct Proposal {
   std::string config;
   std::string trace;
   uint64_t loop_hash = 0;
-  std::string explorer;      // "default", "random", or the explorer's name
+  std::string explorer;  // "default", "random", or the explorer's name
 };
 
 // What a model is to be trained on: the taught results up to a sequence number.
@@ -67,16 +68,16 @@ struct TaskSummary {
   int budget = 0;
   int proposed = 0;
   int finished = 0;
-  int pending = 0;           // proposed − finished
-  int taught = 0;            // results that models may learn from
-  bool done = false;         // the log says so
-  double best_seconds = 0;   // infinity before the first success
+  int pending = 0;          // proposed − finished
+  int taught = 0;           // results that models may learn from
+  bool done = false;        // the log says so
+  double best_seconds = 0;  // infinity before the first success
   std::string best_trace;
   std::string best_config;
   int64_t best_record_id = 0;
   int64_t best_trial = -1;
   std::array<int, kOutcomeCount> outcomes{};  // finished trials and infrastructure failures
-  std::string model;         // digest, empty before the first
+  std::string model;                          // digest, empty before the first
 };
 
 // The search of one job as a fold over its event log (architecture, decision 8). Nothing else
@@ -87,9 +88,9 @@ struct TaskSummary {
 class TuningState {
  public:
   // One space a task. InvalidArgument for an unknown explorer or a wrong number of spaces.
-  static absl::StatusOr<TuningState> Create(
-      const db::Job& job, std::vector<std::shared_ptr<const SearchSpace>> spaces,
-      const SearchOptions& options = {});
+  static absl::StatusOr<TuningState> Create(const db::Job& job,
+                                            std::vector<std::shared_ptr<const SearchSpace>> spaces,
+                                            const SearchOptions& options = {});
 
   // Folds the next event. DataLoss, naming the sequence number and what is wrong, for one that
   // does not continue the log.
@@ -126,9 +127,9 @@ class TuningState {
     std::unique_ptr<Explorer> explorer;
     std::shared_ptr<const Ranker> ranker;
     bool ranker_missing = false;
-    int trained_on = 0;               // taught results that the model has seen
+    int trained_on = 0;  // taught results that the model has seen
     std::vector<int64_t> trials;
-    std::vector<int64_t> elites;      // fastest trials, fastest first
+    std::vector<int64_t> elites;  // fastest trials, fastest first
     absl::flat_hash_set<uint64_t> loop_hashes;
     absl::flat_hash_set<uint64_t> points;
     TaskSummary summary;

@@ -8,8 +8,8 @@ namespace tessera::tuner {
 struct TaskLoad {
   int task_index = 0;
   double weight = 1;
-  int budget = 0;         // trials
-  int handed_out = 0;     // of the budget: finished or at a device
+  int budget = 0;           // trials
+  int handed_out = 0;       // of the budget: finished or at a device
   double best_seconds = 0;  // infinity before the first success
 };
 

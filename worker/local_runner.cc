@@ -34,11 +34,11 @@ runner::KernelArtifact MakeArtifact(const proto::Artifact& artifact, const std::
 absl::Status CheckSameBuffers(const proto::RunPlan& plan) {
   const auto& ours = plan.artifact.buffers;
   const auto& theirs = plan.reference.buffers;
-  const bool same = std::equal(
-      ours.begin(), ours.end(), theirs.begin(), theirs.end(),
-      [](const proto::BufferSpec& a, const proto::BufferSpec& b) {
-        return a.type == b.type && a.shape == b.shape && a.is_output == b.is_output;
-      });
+  const bool same =
+      std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(),
+                 [](const proto::BufferSpec& a, const proto::BufferSpec& b) {
+                   return a.type == b.type && a.shape == b.shape && a.is_output == b.is_output;
+                 });
   if (same) return absl::OkStatus();
   return absl::InvalidArgumentError("candidate and reference have different buffers");
 }
@@ -53,8 +53,7 @@ absl::StatusOr<runner::MeasurePlan> MakePlan(const proto::RunPlan& plan,
   measure.seed = plan.seed;
   measure.interleaving_seed = plan.lease.fence;
   for (const proto::BufferSpec& buffer : plan.artifact.buffers) {
-    TESSERA_ASSIGN_OR_RETURN(const runner::ElementType type,
-                             runner::ParseElementType(buffer.type));
+    TESSERA_ASSIGN_OR_RETURN(const runner::ElementType type, runner::ParseElementType(buffer.type));
     measure.buffers.push_back({.name = buffer.name,
                                .type = type,
                                .shape = buffer.shape,
@@ -97,8 +96,8 @@ db::Measurement LocalRunner::Run(const proto::RunPlan& plan, const std::string& 
   auto measurements = runner_.Measure(*measure);
   if (!measurements.ok()) return NotMeasured(measurements.status());
   if (measurements->size() != 1) {
-    return NotMeasured(absl::InternalError(
-        absl::StrCat("the runner returned ", measurements->size(), " measurements for one program")));
+    return NotMeasured(absl::InternalError(absl::StrCat(
+        "the runner returned ", measurements->size(), " measurements for one program")));
   }
   return std::move(measurements->front());
 }

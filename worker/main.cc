@@ -188,7 +188,8 @@ int main(int argc, char** argv) {
   options.name = HostName();
   options.roles = {"runner"};
   if (kWithBuilder) options.roles.insert(options.roles.begin(), "builder");
-  CLI::App app{"A Tessera worker: dials out to a server, builds candidates and measures them here."};
+  CLI::App app{
+      "A Tessera worker: dials out to a server, builds candidates and measures them here."};
   app.set_version_flag("--version", absl::StrCat("tessera-worker ", std::string(kVersion)));
   app.add_option("--server", options.server, "address of the server")
       ->envname("TESSERA_SERVER")

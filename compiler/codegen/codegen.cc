@@ -36,8 +36,8 @@ absl::Status EmitKernel(const ir::Program& program, ModuleState& state) {
   llvm::Type* pointer = llvm::PointerType::getUnqual(context);
   const size_t count = program.params.size();
   llvm::Function* kernel = state.MakeFunction(state.kernel, {pointer, pointer, pointer}, true);
-  llvm::Function* body = state.MakeFunction(
-      state.kernel + ".body", std::vector<llvm::Type*>(count + 3, pointer), false);
+  llvm::Function* body = state.MakeFunction(state.kernel + ".body",
+                                            std::vector<llvm::Type*>(count + 3, pointer), false);
   body->addFnAttr(llvm::Attribute::NoInline);
   for (size_t i = 0; i < count + 2; ++i) {
     llvm::AttrBuilder attributes(context);
@@ -49,13 +49,11 @@ absl::Status EmitKernel(const ir::Program& program, ModuleState& state) {
   llvm::IRBuilder<> b(llvm::BasicBlock::Create(context, "entry", kernel));
   std::vector<llvm::Value*> arguments;
   for (size_t i = 0; i < count; ++i) {
-    arguments.push_back(
-        b.CreateLoad(pointer, b.CreateConstGEP1_64(pointer, kernel->getArg(0), i)));
+    arguments.push_back(b.CreateLoad(pointer, b.CreateConstGEP1_64(pointer, kernel->getArg(0), i)));
   }
   arguments.push_back(kernel->getArg(1));
-  arguments.push_back(
-      b.CreateConstGEP1_64(b.getInt8Ty(), kernel->getArg(1),
-                           static_cast<uint64_t>(state.plan.shared_bytes)));
+  arguments.push_back(b.CreateConstGEP1_64(b.getInt8Ty(), kernel->getArg(1),
+                                           static_cast<uint64_t>(state.plan.shared_bytes)));
   arguments.push_back(kernel->getArg(2));
   b.CreateCall(body, arguments);
   b.CreateRetVoid();
@@ -139,9 +137,8 @@ absl::StatusOr<ObjectCode> GenerateObject(const ir::Program& program, const ir::
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> undefined,
                            UndefinedSymbols(compiled.bytes));
   if (!undefined.empty()) {
-    return absl::InternalError(absl::StrCat("kernel ", compiled.symbol,
-                                            " needs library functions: ",
-                                            absl::StrJoin(undefined, ", ")));
+    return absl::InternalError(absl::StrCat(
+        "kernel ", compiled.symbol, " needs library functions: ", absl::StrJoin(undefined, ", ")));
   }
   return ObjectCode{std::move(compiled.bytes), std::move(compiled.symbol),
                     compiled.plan.shared_bytes, compiled.plan.private_bytes};

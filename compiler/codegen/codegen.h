@@ -12,8 +12,8 @@ namespace tessera::codegen {
 
 // Machine code for one kernel with what a caller must provide.
 struct ObjectCode {
-  std::string bytes;           // relocatable ELF
-  std::string symbol;          // of type tessera_kernel (compiler/runtime/kernel.h)
+  std::string bytes;   // relocatable ELF
+  std::string symbol;  // of type tessera_kernel (compiler/runtime/kernel.h)
   int64_t shared_workspace_bytes = 0;
   int64_t private_workspace_bytes = 0;  // a thread
 };

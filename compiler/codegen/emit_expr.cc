@@ -14,29 +14,37 @@ Value* FunctionEmitter::Fail(const ir::Type& type, absl::Status error) {
 Value* FunctionEmitter::Emit(const ir::Expr& e) {
   const ir::Type type = e.type();
   switch (e->kind) {
-    case ir::ExprKind::kIntImm: return numbers_.Integer(type, e.As<ir::IntImm>()->value);
-    case ir::ExprKind::kFloatImm: return numbers_.Float(type, e.As<ir::FloatImm>()->value);
+    case ir::ExprKind::kIntImm:
+      return numbers_.Integer(type, e.As<ir::IntImm>()->value);
+    case ir::ExprKind::kFloatImm:
+      return numbers_.Float(type, e.As<ir::FloatImm>()->value);
     case ir::ExprKind::kVar: {
       const auto found = vars_.find(e.As<ir::Var>());
       if (found == vars_.end()) {
-        return Fail(type, absl::InvalidArgumentError(absl::StrCat(
-                              "code generation: variable ", e.As<ir::Var>()->name,
-                              " is not bound by an enclosing loop")));
+        return Fail(type, absl::InvalidArgumentError(
+                              absl::StrCat("code generation: variable ", e.As<ir::Var>()->name,
+                                           " is not bound by an enclosing loop")));
       }
       return found->second.value;
     }
-    case ir::ExprKind::kBinary: return EmitBinary(*e.As<ir::Binary>());
-    case ir::ExprKind::kNot: return b_.CreateNot(Emit(e.As<ir::Not>()->a));
-    case ir::ExprKind::kSelect: return EmitSelect(*e.As<ir::Select>());
+    case ir::ExprKind::kBinary:
+      return EmitBinary(*e.As<ir::Binary>());
+    case ir::ExprKind::kNot:
+      return b_.CreateNot(Emit(e.As<ir::Not>()->a));
+    case ir::ExprKind::kSelect:
+      return EmitSelect(*e.As<ir::Select>());
     case ir::ExprKind::kCast: {
       const auto* node = e.As<ir::Cast>();
       return numbers_.Cast(node->value.type(), type, Emit(node->value), node->saturate);
     }
-    case ir::ExprKind::kLoad: return EmitLoad(*e.As<ir::Load>());
-    case ir::ExprKind::kRamp: return EmitRamp(*e.As<ir::Ramp>());
+    case ir::ExprKind::kLoad:
+      return EmitLoad(*e.As<ir::Load>());
+    case ir::ExprKind::kRamp:
+      return EmitRamp(*e.As<ir::Ramp>());
     case ir::ExprKind::kBroadcast:
       return EmitBroadcast(e.As<ir::Broadcast>()->value, type.lanes);
-    case ir::ExprKind::kCall: return EmitCall(*e.As<ir::Call>());
+    case ir::ExprKind::kCall:
+      return EmitCall(*e.As<ir::Call>());
   }
   return nullptr;
 }
@@ -105,8 +113,7 @@ Value* FunctionEmitter::EmitCall(const ir::Call& node) {
   for (const ir::Expr& arg : node.args) args.push_back(Emit(arg));
   if (node.name == "abs" && args.size() == 1 && type.is_integer()) {
     if (type.code == ir::TypeCode::kUInt) return args[0];
-    return b_.CreateIntrinsic(llvm::Intrinsic::abs, {args[0]->getType()},
-                              {args[0], b_.getFalse()});
+    return b_.CreateIntrinsic(llvm::Intrinsic::abs, {args[0]->getType()}, {args[0], b_.getFalse()});
   }
   const int arity = VectorMath::Arity(node.name);
   if (arity == 0 || !type.is_float()) {
@@ -115,9 +122,9 @@ Value* FunctionEmitter::EmitCall(const ir::Call& node) {
                           ir::ToString(type), " on target ", ir::ToString(state_.target))));
   }
   if (static_cast<size_t>(arity) != args.size()) {
-    return Fail(type, absl::InvalidArgumentError(
-                          absl::StrCat("code generation: ", node.name, " takes ", arity,
-                                       " arguments, not ", args.size())));
+    return Fail(type,
+                absl::InvalidArgumentError(absl::StrCat("code generation: ", node.name, " takes ",
+                                                        arity, " arguments, not ", args.size())));
   }
   return numbers_.Round(type, math_.Call(node.name, args));
 }

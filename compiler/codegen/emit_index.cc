@@ -80,15 +80,19 @@ int FunctionEmitter::DepthOf(const ir::Expr& e) {
       const auto* node = e.As<ir::Binary>();
       return std::max(DepthOf(node->a), DepthOf(node->b));
     }
-    case ir::ExprKind::kNot: return DepthOf(e.As<ir::Not>()->a);
+    case ir::ExprKind::kNot:
+      return DepthOf(e.As<ir::Not>()->a);
     case ir::ExprKind::kSelect: {
       const auto* node = e.As<ir::Select>();
       return std::max({DepthOf(node->condition), DepthOf(node->if_true), DepthOf(node->if_false)});
     }
-    case ir::ExprKind::kCast: return DepthOf(e.As<ir::Cast>()->value);
+    case ir::ExprKind::kCast:
+      return DepthOf(e.As<ir::Cast>()->value);
     case ir::ExprKind::kIntImm:
-    case ir::ExprKind::kFloatImm: return 0;
-    default: return kHere;
+    case ir::ExprKind::kFloatImm:
+      return 0;
+    default:
+      return kHere;
   }
 }
 
@@ -102,9 +106,12 @@ int64_t FunctionEmitter::MultipleOf(const ir::Expr& e) {
       case BinaryOp::kSub:
       case BinaryOp::kMin:
       case BinaryOp::kMax:
-      case BinaryOp::kMod: return std::min(a, b);
-      case BinaryOp::kMul: return std::min(a * b, kMaxMultiple);
-      default: return 1;
+      case BinaryOp::kMod:
+        return std::min(a, b);
+      case BinaryOp::kMul:
+        return std::min(a * b, kMaxMultiple);
+      default:
+        return 1;
     }
   }
   if (const auto* node = e.As<ir::Select>()) {
@@ -223,8 +230,8 @@ llvm::Align FunctionEmitter::AlignmentOf(const LinearIndex& index, int64_t eleme
   int64_t multiple = LowestBit(index.constant * element_bytes);
   for (const LinearIndex::Term& term : index.terms) {
     multiple = std::min(
-        multiple, std::min(LowestBit(term.coefficient * element_bytes) * term.multiple_of,
-                           kMaxMultiple));
+        multiple,
+        std::min(LowestBit(term.coefficient * element_bytes) * term.multiple_of, kMaxMultiple));
   }
   return llvm::Align(static_cast<uint64_t>(std::max(multiple, element_bytes & -element_bytes)));
 }
@@ -235,7 +242,8 @@ std::optional<FunctionEmitter::RampForm> FunctionEmitter::AsRamp(const ir::Expr&
   if (const auto* broadcast = e.As<ir::Broadcast>()) return RampForm{broadcast->value, 0};
   const auto* binary = e.As<ir::Binary>();
   if (binary == nullptr || e.type().Element() != ir::Index()) return std::nullopt;
-  if (binary->op != BinaryOp::kAdd && binary->op != BinaryOp::kSub && binary->op != BinaryOp::kMul) {
+  if (binary->op != BinaryOp::kAdd && binary->op != BinaryOp::kSub &&
+      binary->op != BinaryOp::kMul) {
     return std::nullopt;
   }
   const std::optional<RampForm> a = AsRamp(binary->a), b = AsRamp(binary->b);
@@ -257,7 +265,8 @@ std::optional<FunctionEmitter::RampForm> FunctionEmitter::AsRamp(const ir::Expr&
 bool FunctionEmitter::MayFault(const ir::Expr& e) {
   if (!e) return false;
   switch (e->kind) {
-    case ir::ExprKind::kLoad: return true;
+    case ir::ExprKind::kLoad:
+      return true;
     case ir::ExprKind::kBinary: {
       const auto* node = e.As<ir::Binary>();
       const bool divides = node->op == BinaryOp::kDiv || node->op == BinaryOp::kMod;
@@ -267,21 +276,26 @@ bool FunctionEmitter::MayFault(const ir::Expr& e) {
       }
       return MayFault(node->a) || MayFault(node->b);
     }
-    case ir::ExprKind::kNot: return MayFault(e.As<ir::Not>()->a);
+    case ir::ExprKind::kNot:
+      return MayFault(e.As<ir::Not>()->a);
     case ir::ExprKind::kSelect: {
       const auto* node = e.As<ir::Select>();
       return MayFault(node->condition) || MayFault(node->if_true) || MayFault(node->if_false);
     }
-    case ir::ExprKind::kCast: return MayFault(e.As<ir::Cast>()->value);
-    case ir::ExprKind::kRamp: return MayFault(e.As<ir::Ramp>()->base);
-    case ir::ExprKind::kBroadcast: return MayFault(e.As<ir::Broadcast>()->value);
+    case ir::ExprKind::kCast:
+      return MayFault(e.As<ir::Cast>()->value);
+    case ir::ExprKind::kRamp:
+      return MayFault(e.As<ir::Ramp>()->base);
+    case ir::ExprKind::kBroadcast:
+      return MayFault(e.As<ir::Broadcast>()->value);
     case ir::ExprKind::kCall: {
       for (const ir::Expr& arg : e.As<ir::Call>()->args) {
         if (MayFault(arg)) return true;
       }
       return false;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 

@@ -8,8 +8,9 @@ using llvm::Value;
 Value* FunctionEmitter::Pointer(const ir::BufferNode& buffer) {
   const auto found = buffers_.find(&buffer);
   if (found != buffers_.end()) return found->second;
-  state_.Fail(absl::InvalidArgumentError(absl::StrCat(
-      "code generation: buffer ", buffer.name, " is neither a parameter nor allocated around its use")));
+  state_.Fail(absl::InvalidArgumentError(
+      absl::StrCat("code generation: buffer ", buffer.name,
+                   " is neither a parameter nor allocated around its use")));
   return llvm::PoisonValue::get(b_.getPtrTy());
 }
 
@@ -151,7 +152,8 @@ Value* FunctionEmitter::LoadStrideTwo(const ir::Load& node, const ir::Expr& base
   const int64_t bytes = node.type.bits / 8;
   llvm::Type* type = numbers_.StorageType(node.type);
   LinearIndex linear = Linearise(base);
-  Value* low = b_.CreateAlignedLoad(type, Address(*node.buffer, linear), AlignmentOf(linear, bytes));
+  Value* low =
+      b_.CreateAlignedLoad(type, Address(*node.buffer, linear), AlignmentOf(linear, bytes));
   linear.constant += lanes - 1;
   Value* high =
       b_.CreateAlignedLoad(type, Address(*node.buffer, linear), AlignmentOf(linear, bytes));
@@ -187,12 +189,13 @@ Value* FunctionEmitter::LoadLanes(const ir::Load& node, const ir::Expr& index, V
     if (ramp) {
       lane.constant += i * ramp->stride;
     } else {
-      lane.terms.push_back({b_.CreateExtractElement(positions, static_cast<uint64_t>(i)), 1, kHere, 1});
+      lane.terms.push_back(
+          {b_.CreateExtractElement(positions, static_cast<uint64_t>(i)), 1, kHere, 1});
     }
-    Value* counts = mask == nullptr ? mask_.scalar
-                                    : b_.CreateExtractElement(mask, static_cast<uint64_t>(i));
-    result = b_.CreateInsertElement(result, LoadElement(buffer, lane, counts),
-                                    static_cast<uint64_t>(i));
+    Value* counts =
+        mask == nullptr ? mask_.scalar : b_.CreateExtractElement(mask, static_cast<uint64_t>(i));
+    result =
+        b_.CreateInsertElement(result, LoadElement(buffer, lane, counts), static_cast<uint64_t>(i));
   }
   return result;
 }

@@ -100,21 +100,27 @@ void FunctionEmitter::Return() {
 void FunctionEmitter::Emit(const ir::Stmt& s) {
   if (!s) return;
   switch (s->kind) {
-    case ir::StmtKind::kFor: return EmitFor(*s.As<ir::For>());
+    case ir::StmtKind::kFor:
+      return EmitFor(*s.As<ir::For>());
     case ir::StmtKind::kBlock:
       for (const ir::Stmt& inner : s.As<ir::Block>()->stmts) Emit(inner);
       return;
-    case ir::StmtKind::kStore: return EmitStore(*s.As<ir::Store>());
+    case ir::StmtKind::kStore:
+      return EmitStore(*s.As<ir::Store>());
     case ir::StmtKind::kIf: {
       const auto* node = s.As<ir::If>();
       return EmitIf(Emit(node->condition), node->then_body, node->else_body);
     }
-    case ir::StmtKind::kAllocate: return EmitAllocate(*s.As<ir::Allocate>());
-    case ir::StmtKind::kEvaluate: return EmitEvaluate(*s.As<ir::Evaluate>());
-    case ir::StmtKind::kAsyncCopy: return EmitAsyncCopy(*s.As<ir::AsyncCopy>());
+    case ir::StmtKind::kAllocate:
+      return EmitAllocate(*s.As<ir::Allocate>());
+    case ir::StmtKind::kEvaluate:
+      return EmitEvaluate(*s.As<ir::Evaluate>());
+    case ir::StmtKind::kAsyncCopy:
+      return EmitAsyncCopy(*s.As<ir::AsyncCopy>());
     // One thread runs a body in order, and copies are made at once.
     case ir::StmtKind::kBarrier:
-    case ir::StmtKind::kAsyncWait: return;
+    case ir::StmtKind::kAsyncWait:
+      return;
   }
 }
 
@@ -156,8 +162,7 @@ void FunctionEmitter::EmitRange(const ir::Var& var, Value* begin, Value* end,
 }
 
 // Runs at least once.
-void FunctionEmitter::EmitLoop(const ir::Var& var, Value* begin, Value* end,
-                               const ir::Stmt& body) {
+void FunctionEmitter::EmitLoop(const ir::Var& var, Value* begin, Value* end, const ir::Stmt& body) {
   llvm::BasicBlock* before = b_.GetInsertBlock();
   llvm::BasicBlock* header = NewBlock("loop");
   llvm::BasicBlock* inside = NewBlock("body");
@@ -171,7 +176,8 @@ void FunctionEmitter::EmitLoop(const ir::Var& var, Value* begin, Value* end,
   Emit(body);
   vars_.erase(&var);
   scopes_.pop_back();
-  Value* next = b_.CreateAdd(index, llvm::ConstantInt::get(index->getType(), 1), "next", true, true);
+  Value* next =
+      b_.CreateAdd(index, llvm::ConstantInt::get(index->getType(), 1), "next", true, true);
   index->addIncoming(next, b_.GetInsertBlock());
   llvm::BasicBlock* after = NewBlock("after");
   b_.CreateCondBr(b_.CreateICmpSLT(next, end), header, after);
@@ -241,7 +247,8 @@ void FunctionEmitter::EmitParallel(const ir::For& node) {
       inner->addParamAttrs(i + 2, attributes);
     }
     FunctionEmitter emitter(state_, inner);
-    for (size_t i = 0; i < buffers.size(); ++i) emitter.BindBuffer(buffers[i], inner->getArg(i + 2));
+    for (size_t i = 0; i < buffers.size(); ++i)
+      emitter.BindBuffer(buffers[i], inner->getArg(i + 2));
     emitter.SetWorkspace(
         {inner->getArg(buffers.size() + 2), inner->getArg(buffers.size() + 3), nullptr});
     for (size_t i = 0; i < vars.size(); ++i) {
@@ -266,10 +273,11 @@ void FunctionEmitter::EmitParallel(const ir::For& node) {
     b_.CreateStore(values[i], b_.CreateStructGEP(context_type, packed, i));
   }
   Value* parallel_for = b_.CreateLoad(pointer, workspace_.launcher);
-  auto* type = llvm::FunctionType::get(
-      b_.getVoidTy(), {pointer, b_.getInt64Ty(), pointer, pointer}, false);
-  b_.CreateCall(type, parallel_for,
-                {workspace_.launcher, b_.getInt64(static_cast<uint64_t>(node.extent)), body, packed});
+  auto* type =
+      llvm::FunctionType::get(b_.getVoidTy(), {pointer, b_.getInt64Ty(), pointer, pointer}, false);
+  b_.CreateCall(
+      type, parallel_for,
+      {workspace_.launcher, b_.getInt64(static_cast<uint64_t>(node.extent)), body, packed});
 }
 
 void FunctionEmitter::EmitIf(Value* condition, const ir::Stmt& then_body,
@@ -335,9 +343,9 @@ void FunctionEmitter::EmitEvaluate(const ir::Evaluate& node) {
   const int bits = load->buffer->type.bits;
   LinearIndex linear = Linearise(index);
   if (bits < 8) return;
-  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
-                     {Address(*load->buffer, linear), b_.getInt32(0), b_.getInt32(3),
-                      b_.getInt32(1)});
+  b_.CreateIntrinsic(
+      llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+      {Address(*load->buffer, linear), b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
 }
 
 // A copy in vectors, then its tail, written as the IR's own loops.

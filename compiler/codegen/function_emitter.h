@@ -36,10 +36,10 @@ struct ModuleState {
 // Sum of coefficient × value + constant. A value is computed where its innermost variable is bound.
 struct LinearIndex {
   struct Term {
-    llvm::Value* value;    // i64
+    llvm::Value* value;  // i64
     int64_t coefficient;
-    int depth;             // number of loops that must have been entered
-    int64_t multiple_of;   // a power of two that divides the value
+    int depth;            // number of loops that must have been entered
+    int64_t multiple_of;  // a power of two that divides the value
   };
   std::vector<Term> terms;
   int64_t constant = 0;
@@ -61,7 +61,9 @@ class FunctionEmitter {
   FunctionEmitter(ModuleState& state, llvm::Function* function);
 
   void SetWorkspace(Workspace workspace) { workspace_ = workspace; }
-  void BindBuffer(const ir::BufferNode* buffer, llvm::Value* pointer) { buffers_[buffer] = pointer; }
+  void BindBuffer(const ir::BufferNode* buffer, llvm::Value* pointer) {
+    buffers_[buffer] = pointer;
+  }
   void BindVar(const ir::Var* var, llvm::Value* value) { vars_[var] = {value, 0}; }
   llvm::IRBuilder<>& builder() { return b_; }
 

@@ -80,9 +80,20 @@ absl::Status RunLld(const std::vector<std::string>& arguments) {
 }
 
 std::vector<std::string> BaseArguments(ir::TargetKind kind) {
-  return {"ld.lld", "-m", kind == ir::TargetKind::kX86 ? "elf_x86_64" : "aarch64linux",
-          "-shared", "--build-id=none", "--threads=1", "--hash-style=gnu", "--strip-all",
-          "-z", "noexecstack", "-z", "now", "-z", "relro"};
+  return {"ld.lld",
+          "-m",
+          kind == ir::TargetKind::kX86 ? "elf_x86_64" : "aarch64linux",
+          "-shared",
+          "--build-id=none",
+          "--threads=1",
+          "--hash-style=gnu",
+          "--strip-all",
+          "-z",
+          "noexecstack",
+          "-z",
+          "now",
+          "-z",
+          "relro"};
 }
 
 // An object that defines the functions, to be linked against only.
@@ -98,8 +109,7 @@ absl::StatusOr<std::string> MakeStubObject(ir::TargetKind kind,
   module.setDataLayout(machine->createDataLayout());
   auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(context), false);
   for (const std::string& name : functions) {
-    auto* function =
-        llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module);
+    auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module);
     llvm::IRBuilder<>(llvm::BasicBlock::Create(context, "", function)).CreateRetVoid();
   }
   llvm::SmallVector<char, 0> output;
@@ -138,7 +148,8 @@ absl::StatusOr<std::string> LinkSharedObject(absl::Span<const std::string> objec
     arguments.push_back(stub_library);
   }
   std::string script = "{\n  global:\n";
-  for (const std::string& symbol : options.exported) absl::StrAppend(&script, "    ", symbol, ";\n");
+  for (const std::string& symbol : options.exported)
+    absl::StrAppend(&script, "    ", symbol, ";\n");
   script += "  local: *;\n};\n";
   TESSERA_ASSIGN_OR_RETURN(const std::string script_path, folder.Write("exports.map", script));
   const std::string result_path = folder.File("result.so");

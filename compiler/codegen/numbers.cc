@@ -8,8 +8,8 @@
 namespace tessera::codegen {
 
 using ir::BinaryOp;
-using llvm::Intrinsic::ID;
 using llvm::Value;
+using llvm::Intrinsic::ID;
 
 namespace {
 
@@ -25,10 +25,10 @@ bool IsNarrowFloat(ir::Type type) { return type.is_float() && type.bits == 16; }
 
 llvm::Type* Numbers::ValueType(ir::Type type) const {
   llvm::LLVMContext& context = b_.getContext();
-  llvm::Type* element = type.is_float()
-                            ? (type.bits == 64 ? llvm::Type::getDoubleTy(context)
-                                               : llvm::Type::getFloatTy(context))
-                            : static_cast<llvm::Type*>(llvm::IntegerType::get(context, type.bits));
+  llvm::Type* element =
+      type.is_float()
+          ? (type.bits == 64 ? llvm::Type::getDoubleTy(context) : llvm::Type::getFloatTy(context))
+          : static_cast<llvm::Type*>(llvm::IntegerType::get(context, type.bits));
   return Vectorise(element, type.lanes);
 }
 
@@ -39,8 +39,7 @@ llvm::Type* Numbers::StorageType(ir::Type type) const {
 
 llvm::Constant* Numbers::Integer(ir::Type type, int64_t value) const {
   llvm::Type* t = ValueType(type);
-  return llvm::ConstantInt::get(
-      t, llvm::APInt(64, static_cast<uint64_t>(value)).trunc(type.bits));
+  return llvm::ConstantInt::get(t, llvm::APInt(64, static_cast<uint64_t>(value)).trunc(type.bits));
 }
 
 llvm::Constant* Numbers::Float(ir::Type type, double value) const {
@@ -124,8 +123,8 @@ Value* Numbers::FloatToHalf(Value* value) {
   Value* normal = b_.CreateLShr(b_.CreateAdd(rebiased, odd), 13);
   Value* is_subnormal = b_.CreateICmpULT(magnitude, Splat(value, 0x38800000));
   Value* is_special = b_.CreateICmpUGE(magnitude, Splat(value, 0x47800000));
-  Value* result = b_.CreateSelect(is_special, special,
-                                  b_.CreateSelect(is_subnormal, subnormal, normal));
+  Value* result =
+      b_.CreateSelect(is_special, special, b_.CreateSelect(is_subnormal, subnormal, normal));
   Value* sign = b_.CreateAnd(b_.CreateLShr(bits, 16), 0x8000);
   return b_.CreateTrunc(b_.CreateOr(result, sign), storage);
 }
@@ -166,17 +165,28 @@ Value* Numbers::Binary(BinaryOp op, ir::Type type, Value* a, Value* b) {
 
 Value* Numbers::FloatBinary(BinaryOp op, Value* a, Value* b) {
   switch (op) {
-    case BinaryOp::kAdd: return b_.CreateFAdd(a, b);
-    case BinaryOp::kSub: return b_.CreateFSub(a, b);
-    case BinaryOp::kMul: return b_.CreateFMul(a, b);
-    case BinaryOp::kDiv: return b_.CreateFDiv(a, b);
-    case BinaryOp::kMin: return b_.CreateSelect(b_.CreateFCmpOLT(a, b), a, b);
-    case BinaryOp::kMax: return b_.CreateSelect(b_.CreateFCmpOGT(a, b), a, b);
-    case BinaryOp::kEq: return b_.CreateFCmpOEQ(a, b);
-    case BinaryOp::kNe: return b_.CreateFCmpUNE(a, b);
-    case BinaryOp::kLt: return b_.CreateFCmpOLT(a, b);
-    case BinaryOp::kLe: return b_.CreateFCmpOLE(a, b);
-    default: return nullptr;
+    case BinaryOp::kAdd:
+      return b_.CreateFAdd(a, b);
+    case BinaryOp::kSub:
+      return b_.CreateFSub(a, b);
+    case BinaryOp::kMul:
+      return b_.CreateFMul(a, b);
+    case BinaryOp::kDiv:
+      return b_.CreateFDiv(a, b);
+    case BinaryOp::kMin:
+      return b_.CreateSelect(b_.CreateFCmpOLT(a, b), a, b);
+    case BinaryOp::kMax:
+      return b_.CreateSelect(b_.CreateFCmpOGT(a, b), a, b);
+    case BinaryOp::kEq:
+      return b_.CreateFCmpOEQ(a, b);
+    case BinaryOp::kNe:
+      return b_.CreateFCmpUNE(a, b);
+    case BinaryOp::kLt:
+      return b_.CreateFCmpOLT(a, b);
+    case BinaryOp::kLe:
+      return b_.CreateFCmpOLE(a, b);
+    default:
+      return nullptr;
   }
 }
 
@@ -216,24 +226,44 @@ Value* Numbers::IntegerBinary(BinaryOp op, ir::Type type, Value* a, Value* b) {
     return b_.CreateBinaryIntrinsic(is_unsigned ? for_unsigned : for_signed, a, b);
   };
   switch (op) {
-    case BinaryOp::kAdd: return b_.CreateAdd(a, b);
-    case BinaryOp::kSub: return b_.CreateSub(a, b);
-    case BinaryOp::kMul: return b_.CreateMul(a, b);
-    case BinaryOp::kDiv: return Divide(false, type, a, b);
-    case BinaryOp::kMod: return Divide(true, type, a, b);
-    case BinaryOp::kMin: return intrinsic(llvm::Intrinsic::smin, llvm::Intrinsic::umin);
-    case BinaryOp::kMax: return intrinsic(llvm::Intrinsic::smax, llvm::Intrinsic::umax);
-    case BinaryOp::kSatAdd: return intrinsic(llvm::Intrinsic::sadd_sat, llvm::Intrinsic::uadd_sat);
-    case BinaryOp::kSatSub: return intrinsic(llvm::Intrinsic::ssub_sat, llvm::Intrinsic::usub_sat);
-    case BinaryOp::kShiftLeft: return b_.CreateShl(a, b);
-    case BinaryOp::kShiftRight: return is_unsigned ? b_.CreateLShr(a, b) : b_.CreateAShr(a, b);
-    case BinaryOp::kBitAnd: case BinaryOp::kAnd: return b_.CreateAnd(a, b);
-    case BinaryOp::kBitOr: case BinaryOp::kOr: return b_.CreateOr(a, b);
-    case BinaryOp::kBitXor: return b_.CreateXor(a, b);
-    case BinaryOp::kEq: return b_.CreateICmpEQ(a, b);
-    case BinaryOp::kNe: return b_.CreateICmpNE(a, b);
-    case BinaryOp::kLt: return is_unsigned ? b_.CreateICmpULT(a, b) : b_.CreateICmpSLT(a, b);
-    case BinaryOp::kLe: return is_unsigned ? b_.CreateICmpULE(a, b) : b_.CreateICmpSLE(a, b);
+    case BinaryOp::kAdd:
+      return b_.CreateAdd(a, b);
+    case BinaryOp::kSub:
+      return b_.CreateSub(a, b);
+    case BinaryOp::kMul:
+      return b_.CreateMul(a, b);
+    case BinaryOp::kDiv:
+      return Divide(false, type, a, b);
+    case BinaryOp::kMod:
+      return Divide(true, type, a, b);
+    case BinaryOp::kMin:
+      return intrinsic(llvm::Intrinsic::smin, llvm::Intrinsic::umin);
+    case BinaryOp::kMax:
+      return intrinsic(llvm::Intrinsic::smax, llvm::Intrinsic::umax);
+    case BinaryOp::kSatAdd:
+      return intrinsic(llvm::Intrinsic::sadd_sat, llvm::Intrinsic::uadd_sat);
+    case BinaryOp::kSatSub:
+      return intrinsic(llvm::Intrinsic::ssub_sat, llvm::Intrinsic::usub_sat);
+    case BinaryOp::kShiftLeft:
+      return b_.CreateShl(a, b);
+    case BinaryOp::kShiftRight:
+      return is_unsigned ? b_.CreateLShr(a, b) : b_.CreateAShr(a, b);
+    case BinaryOp::kBitAnd:
+    case BinaryOp::kAnd:
+      return b_.CreateAnd(a, b);
+    case BinaryOp::kBitOr:
+    case BinaryOp::kOr:
+      return b_.CreateOr(a, b);
+    case BinaryOp::kBitXor:
+      return b_.CreateXor(a, b);
+    case BinaryOp::kEq:
+      return b_.CreateICmpEQ(a, b);
+    case BinaryOp::kNe:
+      return b_.CreateICmpNE(a, b);
+    case BinaryOp::kLt:
+      return is_unsigned ? b_.CreateICmpULT(a, b) : b_.CreateICmpSLT(a, b);
+    case BinaryOp::kLe:
+      return is_unsigned ? b_.CreateICmpULE(a, b) : b_.CreateICmpSLE(a, b);
   }
   return nullptr;
 }
@@ -257,9 +287,9 @@ Value* Numbers::ClampInteger(ir::Type from, ir::Type to, Value* value) {
                                     constant(llvm::APInt::getLowBitsSet(from.bits, to.bits)));
   }
   if (from.bits <= to.bits) return value;
-  value = b_.CreateBinaryIntrinsic(
-      llvm::Intrinsic::smin, value,
-      constant(llvm::APInt::getSignedMaxValue(to.bits).sext(from.bits)));
+  value =
+      b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, value,
+                               constant(llvm::APInt::getSignedMaxValue(to.bits).sext(from.bits)));
   return b_.CreateBinaryIntrinsic(
       llvm::Intrinsic::smax, value,
       constant(llvm::APInt::getSignedMinValue(to.bits).sext(from.bits)));
@@ -274,13 +304,10 @@ Value* Numbers::FloatToInteger(ir::Type to, Value* value, bool saturate) {
         {result, value->getType()}, {value});
   }
   llvm::Type* i64 = WithLanesOf(value, b_.getInt64Ty());
-  Value* wide =
-      b_.CreateIntrinsic(llvm::Intrinsic::fptosi_sat, {i64, value->getType()}, {value});
+  Value* wide = b_.CreateIntrinsic(llvm::Intrinsic::fptosi_sat, {i64, value->getType()}, {value});
   if (IsUnsigned(to) && to.bits == 64) {
-    Value* high =
-        b_.CreateIntrinsic(llvm::Intrinsic::fptoui_sat, {i64, value->getType()}, {value});
-    Value* is_high =
-        b_.CreateFCmpOGE(value, llvm::ConstantFP::get(value->getType(), 0x1p63));
+    Value* high = b_.CreateIntrinsic(llvm::Intrinsic::fptoui_sat, {i64, value->getType()}, {value});
+    Value* is_high = b_.CreateFCmpOGE(value, llvm::ConstantFP::get(value->getType(), 0x1p63));
     wide = b_.CreateSelect(is_high, high, wide);
   }
   return b_.CreateTrunc(wide, result);

@@ -58,8 +58,8 @@ absl::StatusOr<MachineDescription> DescribeMachine(const ir::Target& target) {
     if (target.Has("fp16")) description.features += ",+fullfp16";
     return description;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "code generation: target ", ir::ToString(target), " is not a CPU; known kinds: x86, aarch64"));
+  return absl::InvalidArgumentError(absl::StrCat("code generation: target ", ir::ToString(target),
+                                                 " is not a CPU; known kinds: x86, aarch64"));
 }
 
 absl::StatusOr<llvm::TargetMachine*> MachineFor(const MachineDescription& description) {
@@ -73,10 +73,9 @@ absl::StatusOr<llvm::TargetMachine*> MachineFor(const MachineDescription& descri
     if (target == nullptr) return absl::InternalError(absl::StrCat("LLVM: ", error));
     llvm::TargetOptions options;
     options.TrapUnreachable = false;
-    machine.reset(target->createTargetMachine(description.triple, description.cpu,
-                                              description.features, options, llvm::Reloc::PIC_,
-                                              llvm::CodeModel::Small,
-                                              llvm::CodeGenOptLevel::Default));
+    machine.reset(target->createTargetMachine(
+        description.triple, description.cpu, description.features, options, llvm::Reloc::PIC_,
+        llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
     if (machine == nullptr) {
       return absl::InternalError(absl::StrCat("LLVM has no machine for ", description.triple));
     }

@@ -16,9 +16,9 @@ struct Named {
   std::string_view name;
   int arity;
 };
-constexpr Named kFunctions[] = {{"exp", 1},   {"log", 1},     {"sqrt", 1}, {"rsqrt", 1},
-                                {"tanh", 1},  {"sigmoid", 1}, {"erf", 1},  {"floor", 1},
-                                {"ceil", 1},  {"round", 1},   {"abs", 1},  {"pow", 2}};
+constexpr Named kFunctions[] = {{"exp", 1},  {"log", 1},     {"sqrt", 1}, {"rsqrt", 1},
+                                {"tanh", 1}, {"sigmoid", 1}, {"erf", 1},  {"floor", 1},
+                                {"ceil", 1}, {"round", 1},   {"abs", 1},  {"pow", 2}};
 
 }  // namespace
 
@@ -66,8 +66,8 @@ Value* VectorMath::PowerOfTwo(Value* exponent, llvm::Type* result) {
   return b_.CreateBitCast(b_.CreateShl(biased, is_double ? 52 : 23), result);
 }
 
-// x = n ln2 + r with |r| <= ln2 / 2; `low` and `high` multiply to 2^n, so that results near overflow
-// and subnormal ones come out; `tail` = e^r - 1.
+// x = n ln2 + r with |r| <= ln2 / 2; `low` and `high` multiply to 2^n, so that results near
+// overflow and subnormal ones come out; `tail` = e^r - 1.
 struct VectorMath::Reduced {
   Value* low;
   Value* high;
@@ -98,10 +98,12 @@ VectorMath::Reduced VectorMath::ReduceExp(Value* x) {
   }
   // Taylor terms r^k / k! down from the degree whose remainder is below half an ulp.
   llvm::SmallVector<double, 16> inverse_factorials;
-  for (int k = is_double ? 13 : 7; k >= 1; --k) inverse_factorials.push_back(1 / std::tgamma(k + 1));
+  for (int k = is_double ? 13 : 7; k >= 1; --k)
+    inverse_factorials.push_back(1 / std::tgamma(k + 1));
   Value* tail = b_.CreateFMul(Horner(r, inverse_factorials), r);
   Value* half = b_.CreateAShr(count, 1);
-  return {PowerOfTwo(half, x->getType()), PowerOfTwo(b_.CreateSub(count, half), x->getType()), tail};
+  return {PowerOfTwo(half, x->getType()), PowerOfTwo(b_.CreateSub(count, half), x->getType()),
+          tail};
 }
 
 Value* VectorMath::Exp(Value* x) {
@@ -124,16 +126,14 @@ Value* VectorMath::Log(Value* x) {
   const auto i = [&](uint64_t value) { return llvm::ConstantInt::get(integer, value); };
   // Subnormals are scaled up first.
   Value* is_tiny = b_.CreateFCmpOLT(x, C(x, is_double ? 0x1p-1022 : 0x1p-126));
-  Value* scaled = b_.CreateSelect(
-      is_tiny, b_.CreateFMul(x, C(x, is_double ? 0x1p54 : 0x1p25)), x);
+  Value* scaled = b_.CreateSelect(is_tiny, b_.CreateFMul(x, C(x, is_double ? 0x1p54 : 0x1p25)), x);
   Value* bits = b_.CreateBitCast(scaled, integer);
   // x = 2^e m with m in [sqrt(1/2), sqrt(2)).
   Value* offset = b_.CreateSub(bits, i(is_double ? 0x3fe6a09e667f3bcdull : 0x3f3504f3u));
   Value* exponent = b_.CreateAShr(offset, mantissa_bits);
-  Value* m = b_.CreateBitCast(b_.CreateSub(bits, b_.CreateShl(exponent, mantissa_bits)),
-                              x->getType());
-  exponent = b_.CreateSub(
-      exponent, b_.CreateSelect(is_tiny, i(is_double ? 54 : 25), i(0)));
+  Value* m =
+      b_.CreateBitCast(b_.CreateSub(bits, b_.CreateShl(exponent, mantissa_bits)), x->getType());
+  exponent = b_.CreateSub(exponent, b_.CreateSelect(is_tiny, i(is_double ? 54 : 25), i(0)));
   // log m = 2 atanh s, s = (m - 1) / (m + 1), |s| < 0.172.
   Value* f = b_.CreateFSub(m, C(x, 1));
   Value* s = b_.CreateFDiv(f, b_.CreateFAdd(m, C(x, 1)));
@@ -145,8 +145,8 @@ Value* VectorMath::Log(Value* x) {
   Value* log_m = b_.CreateFAdd(b_.CreateFMul(s, C(x, 2)), series);
   Value* low = b_.CreateFAdd(
       b_.CreateFMul(e, C(x, is_double ? 0x1.a39ef35793c76p-33 : 0x1.7f7d1cp-20)), log_m);
-  Value* result = b_.CreateFAdd(
-      b_.CreateFMul(e, C(x, is_double ? 0x1.62e42fee00000p-1 : 0x1.62e4p-1)), low);
+  Value* result =
+      b_.CreateFAdd(b_.CreateFMul(e, C(x, is_double ? 0x1.62e42fee00000p-1 : 0x1.62e4p-1)), low);
   result = b_.CreateSelect(b_.CreateFCmpOEQ(x, C(x, kInfinity)), x, result);
   result = b_.CreateSelect(b_.CreateFCmpOEQ(x, C(x, 0)), C(x, -kInfinity), result);
   Value* undefined = b_.CreateFCmpULT(x, C(x, 0));
@@ -174,21 +174,24 @@ Value* VectorMath::Erf(Value* x) {
                                    3.20937758913846947e3};
   constexpr double kDenominator[] = {1.0, 2.36012909523441209e1, 2.44024637934444173e2,
                                      1.28261652607737228e3, 2.84423683343917062e3};
-  constexpr double kTailNumerator[] = {2.15311535474403846e-8, 5.64188496988670089e-1,
-                                       8.88314979438837594e0,  6.61191906371416295e1,
-                                       2.98635138197400131e2,  8.81952221241769090e2,
-                                       1.71204761263407058e3,  2.05107837782607147e3,
-                                       1.23033935479799725e3};
+  constexpr double kTailNumerator[] = {
+      2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0,
+      6.61191906371416295e1,  2.98635138197400131e2,  8.81952221241769090e2,
+      1.71204761263407058e3,  2.05107837782607147e3,  1.23033935479799725e3};
   constexpr double kTailDenominator[] = {1.0,
-                                         1.57449261107098347e1, 1.17693950891312499e2,
-                                         5.37181101862009858e2, 1.62138957456669019e3,
-                                         3.29079923573345963e3, 4.36261909014324716e3,
-                                         3.43936767414372164e3, 1.23033935480374942e3};
+                                         1.57449261107098347e1,
+                                         1.17693950891312499e2,
+                                         5.37181101862009858e2,
+                                         1.62138957456669019e3,
+                                         3.29079923573345963e3,
+                                         4.36261909014324716e3,
+                                         3.43936767414372164e3,
+                                         1.23033935480374942e3};
   Value* magnitude = Unary(llvm::Intrinsic::fabs, x);
   magnitude = b_.CreateSelect(b_.CreateFCmpOGT(magnitude, C(x, 6)), C(x, 6), magnitude);
   Value* square = b_.CreateFMul(magnitude, magnitude);
-  Value* small = b_.CreateFDiv(b_.CreateFMul(x, Horner(square, kNumerator)),
-                               Horner(square, kDenominator));
+  Value* small =
+      b_.CreateFDiv(b_.CreateFMul(x, Horner(square, kNumerator)), Horner(square, kDenominator));
   Value* ratio =
       b_.CreateFDiv(Horner(magnitude, kTailNumerator), Horner(magnitude, kTailDenominator));
   Value* tail = b_.CreateFSub(C(x, 1), b_.CreateFMul(Exp(b_.CreateFNeg(square)), ratio));

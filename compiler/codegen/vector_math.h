@@ -7,8 +7,8 @@
 namespace tessera::codegen {
 
 // Mathematical functions of floats or doubles (scalar or vector) as straight-line LLVM IR: no
-// branch, no table, no library. Relative error at most 1e-6 for float and 1e-13 for double where the
-// result is a normal number; infinities, NaN and signed zeros come out as in C.
+// branch, no table, no library. Relative error at most 1e-6 for float and 1e-13 for double where
+// the result is a normal number; infinities, NaN and signed zeros come out as in C.
 class VectorMath {
  public:
   explicit VectorMath(llvm::IRBuilder<>& builder) : b_(builder) {}

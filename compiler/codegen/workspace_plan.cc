@@ -43,8 +43,8 @@ class Planner final : public ir::Visitor {
     if (buffer.scope == ir::Scope::kLocal && fits) {
       plan_.slots.try_emplace(&buffer, Slot{Place::kStack});
     }
-    const auto [slot, is_new] = plan_.slots.try_emplace(
-        &buffer, Slot{parallel_ ? Place::kPrivate : Place::kShared});
+    const auto [slot, is_new] =
+        plan_.slots.try_emplace(&buffer, Slot{parallel_ ? Place::kPrivate : Place::kShared});
     if (slot->second.place == Place::kStack) {
       // Entry-block allocas of disjoint lifetimes share space too, but not surely: count all.
       stack_ += bytes;

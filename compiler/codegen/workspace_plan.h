@@ -25,7 +25,7 @@ struct Slot {
 // allocated inside a parallel loop are private to the thread, the others shared.
 struct WorkspacePlan {
   absl::flat_hash_map<const ir::BufferNode*, Slot> slots;
-  int64_t shared_bytes = 0;   // multiples of 64
+  int64_t shared_bytes = 0;  // multiples of 64
   int64_t private_bytes = 0;
 };
 

@@ -15,7 +15,12 @@ namespace tessera::ir {
 // workspace. kLocal: private to one thread, small (stack or registers). kShared: one GPU thread
 // block. kAccelerator*: VTA's on-chip memories.
 enum class Scope : uint8_t {
-  kGlobal, kWorkspace, kLocal, kShared, kAcceleratorInput, kAcceleratorWeight,
+  kGlobal,
+  kWorkspace,
+  kLocal,
+  kShared,
+  kAcceleratorInput,
+  kAcceleratorWeight,
   kAcceleratorAccumulator
 };
 
@@ -35,12 +40,12 @@ struct LayoutDim {
 // A typed array. Identity is the node: two buffers of equal fields are different buffers.
 struct BufferNode {
   std::string name;
-  Type type;                     // of one element
-  std::vector<int64_t> shape;    // logical
+  Type type;                   // of one element
+  std::vector<int64_t> shape;  // logical
   Scope scope = Scope::kGlobal;
   LayoutPolicy policy = LayoutPolicy::kFixed;
-  int block_axis = -1;           // for kBlocked
-  std::vector<LayoutDim> layout; // stored dimensions, outermost first; empty = row-major `shape`
+  int block_axis = -1;            // for kBlocked
+  std::vector<LayoutDim> layout;  // stored dimensions, outermost first; empty = row-major `shape`
 
   int64_t ElementCount() const;        // of the logical shape
   int64_t StoredElementCount() const;  // of the layout, padding included

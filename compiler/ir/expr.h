@@ -23,7 +23,8 @@
 namespace tessera::ir {
 
 #define TESSERA_IR_EXPR_NODES(X) \
-  X(IntImm) X(FloatImm) X(Var) X(Binary) X(Not) X(Select) X(Cast) X(Load) X(Ramp) X(Broadcast) X(Call)
+  X(IntImm)                      \
+  X(FloatImm) X(Var) X(Binary) X(Not) X(Select) X(Cast) X(Load) X(Ramp) X(Broadcast) X(Call)
 
 enum class ExprKind : uint8_t {
 #define X(name) k##name,
@@ -47,8 +48,8 @@ class Expr {
   template <typename Node>
     requires std::derived_from<Node, ExprNode>
   Expr(std::shared_ptr<Node> node) : node_(std::move(node)) {}  // NOLINT: implicit
-  Expr(int value);                                                    // NOLINT: i64 constant
-  Expr(int64_t value);                                                // NOLINT: i64 constant
+  Expr(int value);                                              // NOLINT: i64 constant
+  Expr(int64_t value);                                          // NOLINT: i64 constant
 
   const ExprNode* get() const { return node_.get(); }
   const ExprNode* operator->() const { return node_.get(); }
@@ -92,9 +93,26 @@ struct Var : ExprNode {
 using VarRef = std::shared_ptr<const Var>;
 
 enum class BinaryOp : uint8_t {
-  kAdd, kSub, kMul, kDiv, kMod, kMin, kMax, kSatAdd, kSatSub,
-  kShiftLeft, kShiftRight, kBitAnd, kBitOr, kBitXor,
-  kEq, kNe, kLt, kLe, kAnd, kOr
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kMod,
+  kMin,
+  kMax,
+  kSatAdd,
+  kSatSub,
+  kShiftLeft,
+  kShiftRight,
+  kBitAnd,
+  kBitOr,
+  kBitXor,
+  kEq,
+  kNe,
+  kLt,
+  kLe,
+  kAnd,
+  kOr
 };
 struct Binary : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kBinary;
@@ -115,7 +133,9 @@ struct Select : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kSelect;
   Expr condition, if_true, if_false;
   Select(Expr c, Expr t, Expr f)
-      : ExprNode(kKind, t.type()), condition(std::move(c)), if_true(std::move(t)),
+      : ExprNode(kKind, t.type()),
+        condition(std::move(c)),
+        if_true(std::move(t)),
         if_false(std::move(f)) {}
 };
 
@@ -152,8 +172,7 @@ struct Ramp : ExprNode {
 struct Broadcast : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kBroadcast;
   Expr value;
-  Broadcast(Expr v, int lanes)
-      : ExprNode(kKind, v.type().WithLanes(lanes)), value(std::move(v)) {}
+  Broadcast(Expr v, int lanes) : ExprNode(kKind, v.type().WithLanes(lanes)), value(std::move(v)) {}
 };
 
 // A pure function by name. Math: exp, log, sqrt, rsqrt, tanh, sigmoid, erf, floor, ceil, round,

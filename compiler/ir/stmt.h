@@ -50,7 +50,16 @@ class Stmt {
 
 // How a loop's iterations are executed. kThread binds them to a GPU thread axis.
 enum class LoopKind : uint8_t { kSerial, kParallel, kVectorized, kUnrolled, kThread };
-enum class ThreadAxis : uint8_t { kNone, kBlockX, kBlockY, kBlockZ, kThreadX, kThreadY, kThreadZ, kVirtual };
+enum class ThreadAxis : uint8_t {
+  kNone,
+  kBlockX,
+  kBlockY,
+  kBlockZ,
+  kThreadX,
+  kThreadY,
+  kThreadZ,
+  kVirtual
+};
 
 // for var in [min, min + extent).
 struct For : StmtNode {
@@ -61,7 +70,12 @@ struct For : StmtNode {
   ThreadAxis thread_axis;
   Stmt body;
   For(VarRef v, int64_t m, int64_t e, LoopKind k, ThreadAxis a, Stmt b)
-      : StmtNode(kKind), var(std::move(v)), min(m), extent(e), loop_kind(k), thread_axis(a),
+      : StmtNode(kKind),
+        var(std::move(v)),
+        min(m),
+        extent(e),
+        loop_kind(k),
+        thread_axis(a),
         body(std::move(b)) {}
 };
 
@@ -79,16 +93,23 @@ struct Store : StmtNode {
   Expr value, predicate;
   bool streaming;
   Store(Buffer b, std::vector<Expr> i, Expr v, Expr p, bool s)
-      : StmtNode(kKind), buffer(std::move(b)), indices(std::move(i)), value(std::move(v)),
-        predicate(std::move(p)), streaming(s) {}
+      : StmtNode(kKind),
+        buffer(std::move(b)),
+        indices(std::move(i)),
+        value(std::move(v)),
+        predicate(std::move(p)),
+        streaming(s) {}
 };
 
 struct If : StmtNode {
   static constexpr StmtKind kKind = StmtKind::kIf;
-  Expr condition;  // scalar u1
+  Expr condition;             // scalar u1
   Stmt then_body, else_body;  // else may be empty
   If(Expr c, Stmt t, Stmt e)
-      : StmtNode(kKind), condition(std::move(c)), then_body(std::move(t)), else_body(std::move(e)) {}
+      : StmtNode(kKind),
+        condition(std::move(c)),
+        then_body(std::move(t)),
+        else_body(std::move(e)) {}
 };
 
 // The buffer exists during `body`; contents start undefined. Requires a scope other than kGlobal.
@@ -124,8 +145,13 @@ struct AsyncCopy : StmtNode {
   int64_t elements;
   VarRef token;
   AsyncCopy(Buffer t, Expr ti, Buffer f, Expr fi, int64_t n, VarRef k)
-      : StmtNode(kKind), to(std::move(t)), to_index(std::move(ti)), from(std::move(f)),
-        from_index(std::move(fi)), elements(n), token(std::move(k)) {}
+      : StmtNode(kKind),
+        to(std::move(t)),
+        to_index(std::move(ti)),
+        from(std::move(f)),
+        from_index(std::move(fi)),
+        elements(n),
+        token(std::move(k)) {}
 };
 
 struct AsyncWait : StmtNode {
@@ -134,8 +160,8 @@ struct AsyncWait : StmtNode {
   explicit AsyncWait(VarRef t) : StmtNode(kKind), token(std::move(t)) {}
 };
 
-Stmt MakeFor(VarRef var, int64_t min, int64_t extent, Stmt body,
-             LoopKind kind = LoopKind::kSerial, ThreadAxis axis = ThreadAxis::kNone);
+Stmt MakeFor(VarRef var, int64_t min, int64_t extent, Stmt body, LoopKind kind = LoopKind::kSerial,
+             ThreadAxis axis = ThreadAxis::kNone);
 // Flattens nested blocks and drops empty statements; an empty block is an empty Stmt, one
 // statement is itself.
 Stmt MakeBlock(std::vector<Stmt> stmts);

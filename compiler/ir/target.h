@@ -20,9 +20,9 @@ struct Target {
   std::vector<std::string> features;
   int vector_bytes = 16;
   int vector_registers = 16;
-  int64_t l1_bytes = 32 << 10;   // data cache of a core
+  int64_t l1_bytes = 32 << 10;  // data cache of a core
   int64_t l2_bytes = 1 << 20;
-  int max_threads = 1;           // cores that a kernel may use
+  int max_threads = 1;  // cores that a kernel may use
 
   bool operator==(const Target&) const = default;
   bool Has(std::string_view feature) const;

@@ -10,7 +10,8 @@ namespace tessera::ir {
 // flattening), extents are positive, and every Load and Store whose range can be derived stays
 // inside its buffer, taking the enclosing If, Select and predicate conditions into account. Returns
 // the first fault, with the statement printed and, for an access, loop values at which it happens,
-// or OK. An access whose range can't be derived, or for which no such values are found, is accepted.
+// or OK. An access whose range can't be derived, or for which no such values are found, is
+// accepted.
 absl::Status Verify(const Program& program);
 
 }  // namespace tessera::ir

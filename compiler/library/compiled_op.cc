@@ -22,15 +22,17 @@ int64_t RoundUp(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * 
 // Words that C or C++ keep for themselves.
 bool IsReserved(const std::string& name) {
   static const auto& words = *new absl::flat_hash_set<std::string>{
-      "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char",
-      "class", "compl", "concept", "const", "consteval", "constexpr", "constinit", "continue",
-      "decltype", "default", "delete", "do", "double", "else", "enum", "explicit", "export",
-      "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "main",
-      "mutable", "namespace", "new", "noexcept", "not", "nullptr", "operator", "or", "private",
-      "protected", "public", "register", "requires", "restrict", "return", "short", "signed",
-      "sizeof", "static", "struct", "switch", "template", "this", "throw", "true", "try",
-      "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile",
-      "weights", "while", "xor"};
+      "alignas",   "alignof",   "and",       "asm",      "auto",      "bool",      "break",
+      "case",      "catch",     "char",      "class",    "compl",     "concept",   "const",
+      "consteval", "constexpr", "constinit", "continue", "decltype",  "default",   "delete",
+      "do",        "double",    "else",      "enum",     "explicit",  "export",    "extern",
+      "false",     "float",     "for",       "friend",   "goto",      "if",        "inline",
+      "int",       "long",      "main",      "mutable",  "namespace", "new",       "noexcept",
+      "not",       "nullptr",   "operator",  "or",       "private",   "protected", "public",
+      "register",  "requires",  "restrict",  "return",   "short",     "signed",    "sizeof",
+      "static",    "struct",    "switch",    "template", "this",      "throw",     "true",
+      "try",       "typedef",   "typeid",    "typename", "union",     "unsigned",  "using",
+      "virtual",   "void",      "volatile",  "weights",  "while",     "xor"};
   return words.contains(name);
 }
 
@@ -61,7 +63,8 @@ absl::Status CheckLayout(const ir::BufferNode& buffer) {
   return absl::OkStatus();
 }
 
-std::vector<CopyFunction> NameCopies(const std::string& prefix, const std::vector<OpTensor>& tensors) {
+std::vector<CopyFunction> NameCopies(const std::string& prefix,
+                                     const std::vector<OpTensor>& tensors) {
   std::vector<CopyFunction> functions;
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (tensors[i].is_constant) continue;
@@ -79,9 +82,8 @@ absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, const ir::Target& target
       const ir::Program program,
       passes::Lower(schedule, loops, target, absl::StrCat("tessera_kernel_", op.name)));
   if (program.params.size() > TESSERA_OP_MAX_BUFFERS) {
-    return absl::InvalidArgumentError(absl::StrCat(program.params.size(),
-                                                   " tensors are over the limit of ",
-                                                   TESSERA_OP_MAX_BUFFERS));
+    return absl::InvalidArgumentError(absl::StrCat(
+        program.params.size(), " tensors are over the limit of ", TESSERA_OP_MAX_BUFFERS));
   }
   CompiledOp compiled{&op};
   TESSERA_ASSIGN_OR_RETURN(compiled.code, codegen::GenerateObject(program, target));
@@ -141,7 +143,8 @@ absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& targ
 std::string CTypeOf(ir::Type type) {
   if (type.is_float()) return type.bits == 64 ? "double" : type.bits == 32 ? "float" : "uint16_t";
   if (type.bits < 8) return "uint8_t";
-  return absl::StrCat(type.code == ir::TypeCode::kUInt ? "uint" : "int", static_cast<int>(type.bits), "_t");
+  return absl::StrCat(type.code == ir::TypeCode::kUInt ? "uint" : "int",
+                      static_cast<int>(type.bits), "_t");
 }
 
 bool IsCIdentifier(const std::string& name) {

@@ -46,10 +46,9 @@ class GlueModule {
   }
   Constant* Layout(const ir::BufferNode& buffer);
   llvm::Function* Exported(const std::string& name, llvm::Type* result, size_t arguments) {
-    auto* type = llvm::FunctionType::get(
-        result, std::vector<llvm::Type*>(arguments, pointer_), false);
-    auto* function =
-        llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module_);
+    auto* type =
+        llvm::FunctionType::get(result, std::vector<llvm::Type*>(arguments, pointer_), false);
+    auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module_);
     function->addFnAttr(llvm::Attribute::NoUnwind);
     return function;
   }
@@ -112,18 +111,17 @@ void GlueModule::AddOp(const CompiledOp& op, int threads) {
     buffers.push_back(Struct({Number(arguments++), Number(0)}));
   }
   llvm::FunctionCallee kernel = module_.getOrInsertFunction(
-      op.code.symbol,
-      llvm::FunctionType::get(llvm::Type::getVoidTy(context_), {pointer_, pointer_, pointer_}, false));
-  Constant* descriptor = Global(Struct(
-      {llvm::cast<Constant>(kernel.getCallee()), Number(arguments),
-       Number(static_cast<int64_t>(buffers.size())), Array(buffers),
-       Number(op.code.shared_workspace_bytes), Number(op.code.private_workspace_bytes),
-       Number(threads)}));
+      op.code.symbol, llvm::FunctionType::get(llvm::Type::getVoidTy(context_),
+                                              {pointer_, pointer_, pointer_}, false));
+  Constant* descriptor = Global(Struct({llvm::cast<Constant>(kernel.getCallee()), Number(arguments),
+                                        Number(static_cast<int64_t>(buffers.size())),
+                                        Array(buffers), Number(op.code.shared_workspace_bytes),
+                                        Number(op.code.private_workspace_bytes), Number(threads)}));
   Forward(op.op->name, static_cast<size_t>(arguments), "tessera_op_run", descriptor);
   if (op.has_constants()) {
     Forward(op.pack_weights_name(), layouts.size() + 1, "tessera_op_pack_constants",
-            Global(Struct({Number(static_cast<int64_t>(layouts.size())), Array(layouts),
-                           Array(offsets)})));
+            Global(Struct(
+                {Number(static_cast<int64_t>(layouts.size())), Array(layouts), Array(offsets)})));
     llvm::Function* bytes = Exported(op.packed_bytes_name(), i64_, 0);
     llvm::IRBuilder<>(llvm::BasicBlock::Create(context_, "", bytes))
         .CreateRet(Number(op.packed_bytes));

@@ -47,14 +47,39 @@ absl::StatusOr<std::string> RuntimeObject(ir::TargetKind kind) {
 }
 
 const std::vector<std::string>& RuntimeLibcFunctions() {
-  static const auto& functions = *new std::vector<std::string>{
-      "__sched_cpucount", "aligned_alloc", "calloc", "clock_gettime", "free", "getpid", "madvise",
-      "malloc", "memcpy", "memmove", "memset", "mmap", "munmap", "pthread_attr_destroy",
-      "pthread_attr_init", "pthread_attr_setstacksize", "pthread_create", "pthread_getspecific",
-      "pthread_join", "pthread_key_create", "pthread_key_delete", "pthread_mutex_lock",
-      "pthread_mutex_unlock", "pthread_once", "pthread_rwlock_rdlock", "pthread_rwlock_unlock",
-      "pthread_rwlock_wrlock", "pthread_setspecific", "pthread_sigmask", "sched_getaffinity",
-      "sched_setaffinity", "sigfillset", "syscall"};
+  static const auto& functions = *new std::vector<std::string>{"__sched_cpucount",
+                                                               "aligned_alloc",
+                                                               "calloc",
+                                                               "clock_gettime",
+                                                               "free",
+                                                               "getpid",
+                                                               "madvise",
+                                                               "malloc",
+                                                               "memcpy",
+                                                               "memmove",
+                                                               "memset",
+                                                               "mmap",
+                                                               "munmap",
+                                                               "pthread_attr_destroy",
+                                                               "pthread_attr_init",
+                                                               "pthread_attr_setstacksize",
+                                                               "pthread_create",
+                                                               "pthread_getspecific",
+                                                               "pthread_join",
+                                                               "pthread_key_create",
+                                                               "pthread_key_delete",
+                                                               "pthread_mutex_lock",
+                                                               "pthread_mutex_unlock",
+                                                               "pthread_once",
+                                                               "pthread_rwlock_rdlock",
+                                                               "pthread_rwlock_unlock",
+                                                               "pthread_rwlock_wrlock",
+                                                               "pthread_setspecific",
+                                                               "pthread_sigmask",
+                                                               "sched_getaffinity",
+                                                               "sched_setaffinity",
+                                                               "sigfillset",
+                                                               "syscall"};
   return functions;
 }
 

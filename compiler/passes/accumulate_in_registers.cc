@@ -61,17 +61,17 @@ class UseCollector final : public ir::Visitor {
     int64_t loads = 0;
   };
   std::map<const ir::BufferNode*, Use> uses;
-  std::map<const ir::Var*, Expanded> expanded;        // bound inside, to be expanded
-  std::set<const ir::Var*> serial;                    // bound inside, stay loops
-  std::set<const ir::BufferNode*> allocated;          // inside
+  std::map<const ir::Var*, Expanded> expanded;  // bound inside, to be expanded
+  std::set<const ir::Var*> serial;              // bound inside, stay loops
+  std::set<const ir::BufferNode*> allocated;    // inside
 
  private:
   void VisitFor(const ir::For& loop) override {
     bound_.push_back(loop.var);
     if (IsExpanded(loop)) {
       const int64_t last = loop.min + loop.extent - 1;
-      auto [known, is_new] = expanded.try_emplace(
-          loop.var.get(), Expanded{loop.var, loop.min, last, loop.loop_kind});
+      auto [known, is_new] =
+          expanded.try_emplace(loop.var.get(), Expanded{loop.var, loop.min, last, loop.loop_kind});
       known->second.min = std::min(known->second.min, loop.min);
       known->second.max = std::max(known->second.max, last);
     } else {
@@ -165,8 +165,7 @@ class Promoter final : public ir::Mutator {
  private:
   ir::Stmt MutateFor(const ir::For& loop, const ir::Stmt& self) override {
     ranges_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
-    ir::Stmt result =
-        loop.loop_kind == ir::LoopKind::kSerial ? Promote(loop, self) : ir::Stmt();
+    ir::Stmt result = loop.loop_kind == ir::LoopKind::kSerial ? Promote(loop, self) : ir::Stmt();
     if (!result) result = ir::Mutator::MutateFor(loop, self);
     ranges_.erase(loop.var.get());
     return result;
@@ -177,11 +176,11 @@ class Promoter final : public ir::Mutator {
     UseCollector collector;
     collector.Visit(self);
     for (const auto& [node, use] : collector.uses) {
-      if (!use.stored || !use.loaded || !use.uniform || collector.allocated.contains(node)) continue;
+      if (!use.stored || !use.loaded || !use.uniform || collector.allocated.contains(node))
+        continue;
       std::optional<Tile> tile = MakeTile(use, collector);
       if (!tile) continue;
-      const ir::Stmt body =
-          Redirector(use.buffer, tile->buffer, tile->positions).Mutate(loop.body);
+      const ir::Stmt body = Redirector(use.buffer, tile->buffer, tile->positions).Mutate(loop.body);
       // Further accumulators of the same loop, or of loops inside.
       const ir::Stmt redirected = ir::MakeFor(loop.var, loop.min, loop.extent, body);
       const ir::Stmt inner = MutateFor(*redirected.As<ir::For>(), redirected);
@@ -197,9 +196,9 @@ class Promoter final : public ir::Mutator {
 
   struct Tile {
     ir::Buffer buffer;
-    std::vector<Expanded> loops;        // that span it
-    std::vector<ir::Expr> positions;    // in the tile
-    std::vector<ir::Expr> places;       // in the original
+    std::vector<Expanded> loops;      // that span it
+    std::vector<ir::Expr> positions;  // in the tile
+    std::vector<ir::Expr> places;     // in the original
   };
 
   std::optional<Tile> MakeTile(const UseCollector::Use& use, const UseCollector& collector) {
@@ -245,9 +244,10 @@ class Promoter final : public ir::Mutator {
     tile.buffer = std::make_shared<const ir::BufferNode>(std::move(node));
     if (tile.buffer->StoredBytes() > kMaxTileBytes) return std::nullopt;
     // Vector loops innermost, so that copies move whole vectors.
-    std::stable_sort(tile.loops.begin(), tile.loops.end(), [](const Expanded& a, const Expanded& b) {
-      return a.kind == ir::LoopKind::kUnrolled && b.kind == ir::LoopKind::kVectorized;
-    });
+    std::stable_sort(
+        tile.loops.begin(), tile.loops.end(), [](const Expanded& a, const Expanded& b) {
+          return a.kind == ir::LoopKind::kUnrolled && b.kind == ir::LoopKind::kVectorized;
+        });
     return tile;
   }
 
@@ -257,8 +257,8 @@ class Promoter final : public ir::Mutator {
                                                      const UseCollector& collector) {
     std::vector<ir::LayoutDim> layout, vectors;
     for (size_t d = 0; d < shape.size(); ++d) {
-      const bool is_vector =
-          std::any_of(forms[d].linear.terms.begin(), forms[d].linear.terms.end(), [&](const auto& term) {
+      const bool is_vector = std::any_of(
+          forms[d].linear.terms.begin(), forms[d].linear.terms.end(), [&](const auto& term) {
             const auto loop = collector.expanded.find(term.first.get());
             return loop != collector.expanded.end() &&
                    loop->second.kind == ir::LoopKind::kVectorized;
@@ -287,7 +287,8 @@ class Promoter final : public ir::Mutator {
       }
       return result;
     };
-    ir::Stmt body = ir::MakeStore(to, renamed(to_indices), ir::MakeLoad(from, renamed(from_indices)));
+    ir::Stmt body =
+        ir::MakeStore(to, renamed(to_indices), ir::MakeLoad(from, renamed(from_indices)));
     for (size_t l = tile.loops.size(); l-- > 0;) {
       const Expanded& loop = tile.loops[l];
       body = ir::MakeFor(fresh[l], loop.min, loop.max - loop.min + 1, body, loop.kind);

@@ -38,7 +38,8 @@ GuardedValue SplitZero(const ir::Expr& e) {
   }
   if (const auto* cast = e.As<ir::Cast>()) {
     GuardedValue inner = SplitZero(cast->value);
-    if (inner.condition) return {inner.condition, ir::MakeCast(cast->type, inner.value, cast->saturate)};
+    if (inner.condition)
+      return {inner.condition, ir::MakeCast(cast->type, inner.value, cast->saturate)};
   }
   return {{}, e};
 }
@@ -116,7 +117,8 @@ class Builder {
     for (const BoundStage& stage : loops_.stages) {
       const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
       std::vector<ir::Expr> base;
-      for (size_t d = 0; d < definition.axes.size(); ++d) base.push_back(ToExpr(stage.axes[d].base));
+      for (size_t d = 0; d < definition.axes.size(); ++d)
+        base.push_back(ToExpr(stage.axes[d].base));
       for (const ir::Buffer& buffer : definition.outputs) {
         const auto output = outputs.find(buffer.get());
         storage_[buffer.get()] = {
@@ -137,7 +139,8 @@ class Builder {
   }
 
   // Memory of an intermediate stage. Unless the schedule says otherwise its dimensions are stored
-  // in the order in which the stage's innermost loops run over them, so that vectors are contiguous.
+  // in the order in which the stage's innermost loops run over them, so that vectors are
+  // contiguous.
   ir::Buffer Intermediate(const ir::Buffer& buffer, const BoundStage& stage) const {
     ir::BufferNode node = *buffer;
     node.shape = stage.buffer_shape;
@@ -251,8 +254,8 @@ class Builder {
     for (size_t l = end; l-- > begin;) {
       const BoundLoop& loop = stage.loops[l];
       if (skip_reductions && loop.is_reduction) continue;
-      body = ir::MakeFor(vars_[loop.id], 0, loop.extent, std::move(body), loop.kind,
-                         loop.thread_axis);
+      body =
+          ir::MakeFor(vars_[loop.id], 0, loop.extent, std::move(body), loop.kind, loop.thread_axis);
     }
     return body;
   }
@@ -264,8 +267,7 @@ class Builder {
     const std::vector<ir::Expr> positions = LocalPositions(stage);
     BodyRewriter::Substitution axes;
     for (size_t a = 0; a < stage.axes.size(); ++a) {
-      const te::Axis& axis =
-          a < spatial ? definition.axes[a] : definition.reduce_axes[a - spatial];
+      const te::Axis& axis = a < spatial ? definition.axes[a] : definition.reduce_axes[a - spatial];
       axes[axis.var.get()] = ToExpr(stage.axes[a].base) + positions[a];
     }
     // Local memory holds the region from 0; memory at the root holds every value at its place.

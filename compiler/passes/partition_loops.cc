@@ -55,8 +55,8 @@ class TestCollector final : public ir::Visitor {
 
  private:
   void VisitFor(const ir::For& loop) override {
-    const bool expanded = loop.loop_kind == ir::LoopKind::kUnrolled ||
-                          loop.loop_kind == ir::LoopKind::kVectorized;
+    const bool expanded =
+        loop.loop_kind == ir::LoopKind::kUnrolled || loop.loop_kind == ir::LoopKind::kVectorized;
     if (expanded) inner_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
     ir::Visitor::VisitFor(loop);
   }
@@ -142,8 +142,8 @@ class Partitioner final : public ir::Mutator {
     while (begin < end) {
       const int64_t count = one_by_one ? 1 : end - begin;
       const ir::VarRef var = ir::MakeVar(loop.var->name);
-      const ir::Stmt piece = ir::Simplify(
-          ir::MakeFor(var, begin, count, ir::Substitute(loop.body, loop.var, var)));
+      const ir::Stmt piece =
+          ir::Simplify(ir::MakeFor(var, begin, count, ir::Substitute(loop.body, loop.var, var)));
       // A middle piece has no test left on its own variable; what is inside may be cut further.
       if (piece) pieces.push_back(count > 1 && peel ? piece : Mutate(piece));
       begin += count;

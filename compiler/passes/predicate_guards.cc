@@ -115,9 +115,8 @@ class Predicator final : public ir::Mutator {
   // elsewhere.
   static bool IsParameter(const ir::Expr& e) {
     bool parameter = true;
-    ForEachLoad(e, [&](const ir::Load& load) {
-      parameter &= load.buffer->scope == ir::Scope::kGlobal;
-    });
+    ForEachLoad(
+        e, [&](const ir::Load& load) { parameter &= load.buffer->scope == ir::Scope::kGlobal; });
     return parameter;
   }
 

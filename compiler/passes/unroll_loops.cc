@@ -53,8 +53,8 @@ int64_t CountUnrolledStores(const ir::Stmt& root) {
 absl::StatusOr<ir::Stmt> UnrollLoops(const ir::Stmt& root) {
   const int64_t count = CountUnrolledStores(root);
   if (count > kMaxUnrolledStores) {
-    return absl::InvalidArgumentError(absl::StrCat("unrolling gives ", count,
-                                                   " stores; the limit is ", kMaxUnrolledStores));
+    return absl::InvalidArgumentError(
+        absl::StrCat("unrolling gives ", count, " stores; the limit is ", kMaxUnrolledStores));
   }
   return Unroller().Mutate(root);
 }

@@ -17,10 +17,18 @@ int64_t tessera_layout_stored_bytes(const tessera_layout* layout) {
 
 static void CopyElement(char* to, const char* from, int64_t bytes) {
   switch (bytes) {
-    case 1: *to = *from; return;
-    case 2: memcpy(to, from, 2); return;
-    case 4: memcpy(to, from, 4); return;
-    default: memcpy(to, from, 8); return;
+    case 1:
+      *to = *from;
+      return;
+    case 2:
+      memcpy(to, from, 2);
+      return;
+    case 4:
+      memcpy(to, from, 4);
+      return;
+    default:
+      memcpy(to, from, 8);
+      return;
   }
 }
 
@@ -58,8 +66,8 @@ static void Walk(const tessera_layout* layout, char* row_major, char* stored, in
       }
       index[dim->axis] = before + step;
       offset += step * strides[dim->axis];
-      outside += (index[dim->axis] >= layout->shape[dim->axis]) -
-                 (before >= layout->shape[dim->axis]);
+      outside +=
+          (index[dim->axis] >= layout->shape[dim->axis]) - (before >= layout->shape[dim->axis]);
       if (!wraps) break;
     }
   }

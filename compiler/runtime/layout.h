@@ -20,11 +20,11 @@ typedef struct tessera_layout_dim {
 } tessera_layout_dim;
 
 typedef struct tessera_layout {
-  int64_t element_bytes;             // 1, 2, 4 or 8
-  int64_t rank;                      // at most TESSERA_MAX_RANK
-  const int64_t* shape;              // logical
-  int64_t dim_count;                 // 0: row-major; at most TESSERA_MAX_LAYOUT_DIMS
-  const tessera_layout_dim* dims;    // outermost first
+  int64_t element_bytes;           // 1, 2, 4 or 8
+  int64_t rank;                    // at most TESSERA_MAX_RANK
+  const int64_t* shape;            // logical
+  int64_t dim_count;               // 0: row-major; at most TESSERA_MAX_LAYOUT_DIMS
+  const tessera_layout_dim* dims;  // outermost first
 } tessera_layout;
 
 // Bytes of the row-major array, and of the stored one with its padding.

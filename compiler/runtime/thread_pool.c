@@ -262,14 +262,13 @@ tessera_pool* tessera_pool_create(const tessera_pool_options* options) {
   if (pool == NULL) return NULL;
   pool->launcher = (tessera_launcher){PoolParallelFor, options->threads};
   pool->options = *options;
-  const int32_t spin = options->spin_microseconds < 0 ? kDefaultSpinMicroseconds
-                                                      : options->spin_microseconds;
+  const int32_t spin =
+      options->spin_microseconds < 0 ? kDefaultSpinMicroseconds : options->spin_microseconds;
   // Threads that share a core must not spin while another has work.
   pool->spin_nanoseconds = options->threads > AllowedCores() ? 0 : (int64_t)spin * 1000;
-  pool->shared_bytes =
-      sizeof(shared_state) + sizeof(mailbox) * (size_t)options->threads;
-  void* memory = mmap(NULL, pool->shared_bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  pool->shared_bytes = sizeof(shared_state) + sizeof(mailbox) * (size_t)options->threads;
+  void* memory =
+      mmap(NULL, pool->shared_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     free(pool);
     return NULL;

@@ -151,7 +151,8 @@ void ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir::Target
   }
   if (!vector_loop.empty()) order.push_back(vector_loop);
   if (order.size() > 1) Do(schedule, trace, {Primitive::kReorder, name, order, {}, {}});
-  for (const std::string& loop : tile) Do(schedule, trace, {Primitive::kUnroll, name, {loop}, {}, {}});
+  for (const std::string& loop : tile)
+    Do(schedule, trace, {Primitive::kUnroll, name, {loop}, {}, {}});
   if (!vector_loop.empty()) {
     Do(schedule, trace, {Primitive::kVectorize, name, {vector_loop}, {}, {}});
   }

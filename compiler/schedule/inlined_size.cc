@@ -15,11 +15,11 @@ class Measurer : public ir::Visitor {
   BodySize size;
 
  protected:
-#define X(name)                                      \
+#define X(name)                                     \
   void Visit##name(const ir::name& node) override { \
-    Enter();                                         \
-    ir::Visitor::Visit##name(node);                  \
-    --depth_;                                        \
+    Enter();                                        \
+    ir::Visitor::Visit##name(node);                 \
+    --depth_;                                       \
   }
   TESSERA_IR_EXPR_NODES(X)
 #undef X

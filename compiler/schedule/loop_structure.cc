@@ -82,12 +82,12 @@ class Binder {
     for (const te::Axis& axis : stage.reduce_axes) bound.axes.push_back({{}, axis.extent, false});
     if (state.placement == Placement::kAt) TESSERA_RETURN_IF_ERROR(InferRegion(state, bound));
     BindLoops(state, bound);
-    const bool is_output =
-        std::find(schedule_.outputs().begin(), schedule_.outputs().end(), stage.output()) !=
-        schedule_.outputs().end();
-    bound.scope = is_output ? ir::Scope::kGlobal
-                            : (bound.at < 0 ? ir::Scope::kWorkspace : ir::Scope::kLocal);
-    for (size_t d = 0; d < stage.axes.size(); ++d) bound.buffer_shape.push_back(bound.axes[d].extent);
+    const bool is_output = std::find(schedule_.outputs().begin(), schedule_.outputs().end(),
+                                     stage.output()) != schedule_.outputs().end();
+    bound.scope =
+        is_output ? ir::Scope::kGlobal : (bound.at < 0 ? ir::Scope::kWorkspace : ir::Scope::kLocal);
+    for (size_t d = 0; d < stage.axes.size(); ++d)
+      bound.buffer_shape.push_back(bound.axes[d].extent);
     return bound;
   }
 
@@ -116,8 +116,8 @@ class Binder {
     const BoundStage& at = bound_[bound.at];
     bound.at_depth = schedule_.stages()[state.at_stage].LoopNamed(state.at_loop);
     if (bound.at_depth < 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "compute_at ", name, ": loop ", state.at_loop, " of its consumer no longer exists"));
+      return absl::InvalidArgumentError(absl::StrCat("compute_at ", name, ": loop ", state.at_loop,
+                                                     " of its consumer no longer exists"));
     }
     std::vector<bool> fixed(loop_count_, false);
     CollectFixed(at, bound.at_depth, fixed);
@@ -169,10 +169,9 @@ class Binder {
         }
       }
       if (reads && &consumer != &at && !RunsInside(consumer, bound.at, bound.at_depth)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("compute_at ", name, ": stage ",
-                         schedule_.stages()[consumer.stage].stage->name(),
-                         " reads it outside of loop ", state.at_loop));
+        return absl::InvalidArgumentError(absl::StrCat(
+            "compute_at ", name, ": stage ", schedule_.stages()[consumer.stage].stage->name(),
+            " reads it outside of loop ", state.at_loop));
       }
     }
     for (size_t d = 0; d < rank; ++d) {

@@ -25,9 +25,9 @@ struct BoundLoop {
 
 // One term of an affine value: coefficient × ((loop / divisor) % extent).
 struct LoopTerm {
-  int loop;          // id
+  int loop;  // id
   int64_t divisor;
-  int64_t extent;    // of this digit
+  int64_t extent;  // of this digit
   int64_t coefficient;
 };
 
@@ -44,9 +44,9 @@ struct AxisRange {
 };
 
 struct BoundStage {
-  int stage;                       // index into Schedule::stages()
-  std::vector<AxisRange> axes;     // spatial, then reduction
-  std::vector<BoundLoop> loops;    // outermost first
+  int stage;                     // index into Schedule::stages()
+  std::vector<AxisRange> axes;   // spatial, then reduction
+  std::vector<BoundLoop> loops;  // outermost first
   // Where it runs: inside the first `at_depth + 1` loops of bound stage `at` (after what is
   // attached there earlier), or at the root (-1).
   int at = -1;

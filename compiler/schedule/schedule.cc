@@ -14,8 +14,8 @@ namespace tessera::schedule {
 namespace {
 
 absl::Status Invalid(const Step& step, std::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat(std::string(ToString(step.primitive)), " ",
-                                                 step.stage, ": ", std::string(why)));
+  return absl::InvalidArgumentError(
+      absl::StrCat(std::string(ToString(step.primitive)), " ", step.stage, ": ", std::string(why)));
 }
 
 // Replaces reads of `from` by what `make` returns for the read's indices.
@@ -45,9 +45,8 @@ te::Stage ReplaceReads(const te::Stage& stage, const ir::Buffer& from,
 }
 
 te::Stage RedirectReads(const te::Stage& stage, const ir::Buffer& from, const ir::Buffer& to) {
-  return ReplaceReads(stage, from, [&](const std::vector<ir::Expr>& indices) {
-    return ir::MakeLoad(to, indices);
-  });
+  return ReplaceReads(
+      stage, from, [&](const std::vector<ir::Expr>& indices) { return ir::MakeLoad(to, indices); });
 }
 
 bool Reads(const StageState& state, const ir::Buffer& buffer) {
@@ -60,12 +59,12 @@ StageState MakeState(te::Stage stage) {
   state.analysis = Analyze(stage);
   int axis = 0;
   for (const te::Axis& a : stage.axes) {
-    state.loops.push_back({a.var->name, false, ir::LoopKind::kSerial, ir::ThreadAxis::kNone,
-                           {Digit{axis++, 1, 0}}});
+    state.loops.push_back(
+        {a.var->name, false, ir::LoopKind::kSerial, ir::ThreadAxis::kNone, {Digit{axis++, 1, 0}}});
   }
   for (const te::Axis& a : stage.reduce_axes) {
-    state.loops.push_back({a.var->name, true, ir::LoopKind::kSerial, ir::ThreadAxis::kNone,
-                           {Digit{axis++, 1, 0}}});
+    state.loops.push_back(
+        {a.var->name, true, ir::LoopKind::kSerial, ir::ThreadAxis::kNone, {Digit{axis++, 1, 0}}});
   }
   state.stage = std::make_shared<const te::Stage>(std::move(stage));
   return state;
@@ -153,8 +152,8 @@ absl::StatusOr<int> Schedule::FindStage(std::string_view name) const {
   }
   std::vector<std::string> known;
   for (const StageState& state : stages_) known.push_back(state.stage->name());
-  return absl::InvalidArgumentError(absl::StrCat("no stage ", std::string(name),
-                                                 "; known are ", absl::StrJoin(known, ", ")));
+  return absl::InvalidArgumentError(
+      absl::StrCat("no stage ", std::string(name), "; known are ", absl::StrJoin(known, ", ")));
 }
 
 absl::StatusOr<int> Schedule::FindUntouchedStage(const Step& step) const {
@@ -184,19 +183,29 @@ void Schedule::ReplaceStage(int index, te::Stage stage) {
 
 absl::Status Schedule::Apply(const Step& step) {
   switch (step.primitive) {
-    case Primitive::kLayout: return Layout(step);
-    case Primitive::kInline: return Inline(step);
-    case Primitive::kCacheWrite: return CacheWrite(step);
-    case Primitive::kCacheRead: return CacheRead(step);
-    case Primitive::kRfactor: return Rfactor(step);
-    case Primitive::kComputeAt: return ComputeAt(step);
-    case Primitive::kSplit: return Split(step);
-    case Primitive::kFuse: return Fuse(step);
-    case Primitive::kReorder: return Reorder(step);
+    case Primitive::kLayout:
+      return Layout(step);
+    case Primitive::kInline:
+      return Inline(step);
+    case Primitive::kCacheWrite:
+      return CacheWrite(step);
+    case Primitive::kCacheRead:
+      return CacheRead(step);
+    case Primitive::kRfactor:
+      return Rfactor(step);
+    case Primitive::kComputeAt:
+      return ComputeAt(step);
+    case Primitive::kSplit:
+      return Split(step);
+    case Primitive::kFuse:
+      return Fuse(step);
+    case Primitive::kReorder:
+      return Reorder(step);
     case Primitive::kVectorize:
     case Primitive::kUnroll:
     case Primitive::kParallel:
-    case Primitive::kBind: return Annotate(step);
+    case Primitive::kBind:
+      return Annotate(step);
   }
   return absl::InternalError("unknown primitive");
 }
@@ -228,9 +237,9 @@ absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::Layou
                   layout[d].divisor == (layout[d].axis == buffer->block_axis ? block : 1);
       }
       if (!allowed) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "layout ", buffer->name, ": \"", ir::LayoutToString(layout, buffer->shape),
-            "\" is not a block of axis ", buffer->block_axis, " moved innermost"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("layout ", buffer->name, ": \"", ir::LayoutToString(layout, buffer->shape),
+                         "\" is not a block of axis ", buffer->block_axis, " moved innermost"));
       }
     }
   }
@@ -366,8 +375,8 @@ absl::Status Schedule::Rfactor(const Step& step) {
   if (partial.reduce_axes.empty()) partial.combiner = te::Combiner::kNone;
   std::vector<int64_t> shape = stage.output()->shape;
   shape.push_back(factored.extent);
-  const ir::Buffer buffer = ir::MakeBuffer(stage.name() + ".rf", stage.output()->type, shape,
-                                           ir::Scope::kLocal);
+  const ir::Buffer buffer =
+      ir::MakeBuffer(stage.name() + ".rf", stage.output()->type, shape, ir::Scope::kLocal);
   if (BufferNamed(buffer->name) != nullptr) return Invalid(step, "is factored already");
   partial.outputs = {buffer};
   ir::Expr body = ir::Substitute(stage.bodies[0], {reduced.var}, {value});
@@ -450,8 +459,8 @@ absl::Status Schedule::Fuse(const Step& step) {
   for (size_t i = 1; i < step.names.size(); ++i) {
     const size_t next = static_cast<size_t>(at) + i;
     if (next >= state.loops.size() || state.loops[next].name != step.names[i]) {
-      return Invalid(step, absl::StrCat("loop ", step.names[i], " is not next inside ",
-                                        step.names[i - 1]));
+      return Invalid(
+          step, absl::StrCat("loop ", step.names[i], " is not next inside ", step.names[i - 1]));
     }
     const LoopState& inner = state.loops[next];
     if (inner.is_reduction != fused.is_reduction) {
@@ -500,20 +509,24 @@ absl::Status Schedule::Annotate(const Step& step) {
     return Invalid(step, absl::StrCat("loop ", loop.name, " reduces; use rfactor first"));
   }
   switch (step.primitive) {
-    case Primitive::kVectorize: loop.kind = ir::LoopKind::kVectorized; break;
-    case Primitive::kUnroll: loop.kind = ir::LoopKind::kUnrolled; break;
+    case Primitive::kVectorize:
+      loop.kind = ir::LoopKind::kVectorized;
+      break;
+    case Primitive::kUnroll:
+      loop.kind = ir::LoopKind::kUnrolled;
+      break;
     case Primitive::kParallel:
       if (at != 0 || state.placement != Placement::kRoot) {
-        return Invalid(step, absl::StrCat("loop ", loop.name,
-                                          " is not the outermost loop of a root stage"));
+        return Invalid(
+            step, absl::StrCat("loop ", loop.name, " is not the outermost loop of a root stage"));
       }
       loop.kind = ir::LoopKind::kParallel;
       break;
     default: {
-      constexpr ir::ThreadAxis kAxes[] = {
-          ir::ThreadAxis::kBlockX,  ir::ThreadAxis::kBlockY,  ir::ThreadAxis::kBlockZ,
-          ir::ThreadAxis::kThreadX, ir::ThreadAxis::kThreadY, ir::ThreadAxis::kThreadZ,
-          ir::ThreadAxis::kVirtual};
+      constexpr ir::ThreadAxis kAxes[] = {ir::ThreadAxis::kBlockX,  ir::ThreadAxis::kBlockY,
+                                          ir::ThreadAxis::kBlockZ,  ir::ThreadAxis::kThreadX,
+                                          ir::ThreadAxis::kThreadY, ir::ThreadAxis::kThreadZ,
+                                          ir::ThreadAxis::kVirtual};
       for (ir::ThreadAxis axis : kAxes) {
         if (ir::ToString(axis) == step.names[1]) {
           loop.kind = ir::LoopKind::kThread;

@@ -40,8 +40,8 @@ struct StageState {
   std::shared_ptr<const StageAnalysis> analysis;
   std::vector<LoopState> loops;  // outermost first
   Placement placement = Placement::kRoot;
-  int at_stage = -1;             // kAt: index of the consumer …
-  std::string at_loop;           // … and the loop of it in whose body this stage is computed
+  int at_stage = -1;    // kAt: index of the consumer …
+  std::string at_loop;  // … and the loop of it in whose body this stage is computed
 
   int LoopNamed(std::string_view name) const;  // index, or -1
   int axis_count() const {

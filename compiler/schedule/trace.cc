@@ -21,14 +21,14 @@ constexpr std::array<std::string_view, 13> kNames = {
     "fuse",   "reorder", "vectorize",   "unroll",     "parallel", "bind"};
 
 absl::Status BadLine(int number, std::string_view line, std::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat("trace line ", number, ": \"",
-                                                 std::string(line.substr(0, 200)),
-                                                 "\": ", std::string(why)));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "trace line ", number, ": \"", std::string(line.substr(0, 200)), "\": ", std::string(why)));
 }
 
 std::string KnownNames() {
   std::string names;
-  for (std::string_view name : kNames) absl::StrAppend(&names, names.empty() ? "" : ", ", AbslView(name));
+  for (std::string_view name : kNames)
+    absl::StrAppend(&names, names.empty() ? "" : ", ", AbslView(name));
   return names;
 }
 
@@ -64,8 +64,7 @@ absl::StatusOr<Step> ParseStep(std::string_view line, int number) {
   std::vector<std::string> words = absl::StrSplit(AbslView(line), ' ', absl::SkipEmpty());
   const auto name = std::find(kNames.begin(), kNames.end(), words[0]);
   if (name == kNames.end()) {
-    return BadLine(number, line,
-                   absl::StrCat("unknown primitive; known are ", KnownNames()));
+    return BadLine(number, line, absl::StrCat("unknown primitive; known are ", KnownNames()));
   }
   if (words.size() < 2) return BadLine(number, line, "the stage is missing");
   Step step;
@@ -74,8 +73,9 @@ absl::StatusOr<Step> ParseStep(std::string_view line, int number) {
   words.erase(words.begin(), words.begin() + 2);
   const Arity arity = OperandArity(step.primitive);
   if (words.size() < arity.min || words.size() > arity.max) {
-    return BadLine(number, line,
-                   absl::StrCat(words.size(), " operands; expected ", arity.min, " to ", arity.max));
+    return BadLine(
+        number, line,
+        absl::StrCat(words.size(), " operands; expected ", arity.min, " to ", arity.max));
   }
   if (step.primitive == Primitive::kLayout) {
     step.layout = absl::StrJoin(words, " ");
@@ -87,8 +87,7 @@ absl::StatusOr<Step> ParseStep(std::string_view line, int number) {
     for (const std::string& word : absl::MakeSpan(words).subspan(1)) {
       int64_t factor = 0;
       if (!absl::SimpleAtoi(word, &factor) || factor < 1) {
-        return BadLine(number, line,
-                       absl::StrCat("factor \"", word, "\" is not a number above 0"));
+        return BadLine(number, line, absl::StrCat("factor \"", word, "\" is not a number above 0"));
       }
       step.factors.push_back(factor);
     }

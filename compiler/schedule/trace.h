@@ -29,10 +29,10 @@ enum class Primitive : uint8_t {
 // One primitive with its operands.
 struct Step {
   Primitive primitive;
-  std::string stage;                // S (for kLayout: the buffer B)
-  std::vector<std::string> names;   // loops; kComputeAt: {C, loop}; kCacheRead: {consumer}
-  std::vector<int64_t> factors;     // kSplit
-  std::string layout;               // kLayout, as ir::LayoutToString writes it
+  std::string stage;               // S (for kLayout: the buffer B)
+  std::vector<std::string> names;  // loops; kComputeAt: {C, loop}; kCacheRead: {consumer}
+  std::vector<int64_t> factors;    // kSplit
+  std::string layout;              // kLayout, as ir::LayoutToString writes it
   bool operator==(const Step&) const = default;
 };
 

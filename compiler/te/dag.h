@@ -27,10 +27,10 @@ enum class Combiner : uint8_t { kNone, kSum, kProduct, kMax, kMin, kArgMax, kArg
 // least extent 1. The stage is named after outputs[0].
 struct Stage {
   std::vector<ir::Buffer> outputs;
-  std::vector<Axis> axes;         // one per dimension of the outputs
+  std::vector<Axis> axes;  // one per dimension of the outputs
   std::vector<Axis> reduce_axes;
   Combiner combiner = Combiner::kNone;
-  std::vector<ir::Expr> bodies;   // one per output
+  std::vector<ir::Expr> bodies;  // one per output
 
   const std::string& name() const { return outputs[0]->name; }
   const ir::Buffer& output() const { return outputs[0]; }
@@ -104,8 +104,8 @@ uint64_t StructuralHash(const Dag& dag);
 // Arithmetic operations on floats (and on integers where the workload is integer) that a run must
 // execute: each add, multiply, min, max, division and math call of each stage counts 1; products
 // with a tap that is known to be padding (the false side of a Select between a load and zero, or
-// the identity of the reduction) and their additions don't count. Padding stages themselves count 0.
-// Exact where the conditions compare linear expressions; saturates at the largest int64_t.
+// the identity of the reduction) and their additions don't count. Padding stages themselves count
+// 0. Exact where the conditions compare linear expressions; saturates at the largest int64_t.
 int64_t ExecutedOperations(const Dag& dag);
 
 // Bytes of all inputs and outputs, each once.

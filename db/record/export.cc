@@ -181,8 +181,8 @@ std::string ToCsvLine(const Record& record) {
 std::string ToJsonLine(const Record& record) {
   std::string line = "{";
   for (const Field& field : FieldsOf(record)) {
-    absl::StrAppend(&line, line.size() > 1 ? "," : "", "\"", field.name, "\":",
-                    std::visit(ToJson(), field.value));
+    absl::StrAppend(&line, line.size() > 1 ? "," : "", "\"", field.name,
+                    "\":", std::visit(ToJson(), field.value));
   }
   return line + "}\n";
 }

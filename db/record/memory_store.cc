@@ -19,8 +19,8 @@ bool Matches(const RecordFilter& filter, const Record& record) {
   if (!filter.task_key.empty() && record.task_key != filter.task_key) return false;
   if (!filter.device_class.empty() && record.device_class != filter.device_class) return false;
   if (filter.job_id != 0 && record.job_id != filter.job_id) return false;
-  return filter.outcomes.empty() || absl::c_linear_search(filter.outcomes,
-                                                          record.measurement.outcome);
+  return filter.outcomes.empty() ||
+         absl::c_linear_search(filter.outcomes, record.measurement.outcome);
 }
 
 }  // namespace
@@ -125,8 +125,7 @@ absl::StatusOr<std::vector<int64_t>> MemoryStore::Append(absl::Span<const Record
   return ids;
 }
 
-absl::StatusOr<std::vector<Event>> MemoryStore::ReadEvents(int64_t job_id,
-                                                           int64_t after_sequence) {
+absl::StatusOr<std::vector<Event>> MemoryStore::ReadEvents(int64_t job_id, int64_t after_sequence) {
   absl::MutexLock lock(&mutex_);
   if (!HasJob(job_id)) return NoSuch("job", job_id);
   const std::vector<Event>& log = events_[job_id - 1];

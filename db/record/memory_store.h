@@ -31,8 +31,8 @@ class MemoryStore final : public Store {
                                               absl::Span<const Event> events) override;
   absl::StatusOr<std::vector<Event>> ReadEvents(int64_t job_id, int64_t after_sequence) override;
   absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) override;
-  absl::StatusOr<std::vector<Record>> Best(std::string_view task_key,
-                                           std::string_view device_class, int count) override;
+  absl::StatusOr<std::vector<Record>> Best(std::string_view task_key, std::string_view device_class,
+                                           int count) override;
   absl::StatusOr<std::vector<Task>> ListTasks() override;
   absl::Status PutDevice(const Device& device) override;
   absl::StatusOr<std::vector<Device>> ListDevices() override;

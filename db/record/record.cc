@@ -12,9 +12,9 @@ namespace tessera::db {
 namespace {
 
 // Position in the list = value of the enumerator.
-constexpr std::string_view kOutcomes[] = {"ok",           "build_error",    "run_error",
-                                          "timeout",      "out_of_memory",  "wrong_answer",
-                                          "infrastructure", "cancelled"};
+constexpr std::string_view kOutcomes[] = {
+    "ok",           "build_error",    "run_error", "timeout", "out_of_memory",
+    "wrong_answer", "infrastructure", "cancelled"};
 constexpr std::string_view kCacheModes[] = {"warm", "cold"};
 constexpr std::string_view kJobStates[] = {"queued", "running", "done", "failed", "cancelled"};
 constexpr std::string_view kEventKinds[] = {"proposed",   "result",    "model_ready",

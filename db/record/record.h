@@ -17,12 +17,12 @@ namespace tessera::db {
 // cost model; kInfrastructure never does and is measured again.
 enum class Outcome : uint8_t {
   kOk = 0,
-  kBuildError = 1,       // lowering or code generation refused it
-  kRunError = 2,         // crashed or broke a sandbox rule
+  kBuildError = 1,  // lowering or code generation refused it
+  kRunError = 2,    // crashed or broke a sandbox rule
   kTimeout = 3,
   kOutOfMemory = 4,
-  kWrongAnswer = 5,      // wrong values, guard bytes or inputs overwritten
-  kInfrastructure = 6,   // the device, network or service failed, not the candidate
+  kWrongAnswer = 5,     // wrong values, guard bytes or inputs overwritten
+  kInfrastructure = 6,  // the device, network or service failed, not the candidate
   kCancelled = 7
 };
 std::string_view ToString(Outcome outcome);  // "ok", "build_error", …
@@ -43,7 +43,7 @@ struct Task {
   std::string target;         // canonical text
   int threads = 1;
   CacheMode cache_mode = CacheMode::kWarm;
-  double weight = 1;          // how often it occurs in what the job is for
+  double weight = 1;  // how often it occurs in what the job is for
 
   // Identity: SHA-256 over the fields above except name and weight, 64 hex digits.
   std::string Key() const;
@@ -52,8 +52,8 @@ struct Task {
 
 // Where time was measured: microarchitecture, driver, clock policy.
 struct DeviceClass {
-  std::string name;           // canonical: "x86/zen4/avx512/2c"
-  std::string description;    // CPU model, caches, governor
+  std::string name;         // canonical: "x86/zen4/avx512/2c"
+  std::string description;  // CPU model, caches, governor
   bool operator==(const DeviceClass&) const = default;
 };
 
@@ -62,19 +62,19 @@ struct Environment {
   double cpu_mhz = -1;
   double load_average = -1;
   double temperature_celsius = -1;
-  double reference_gflops = -1;     // of the reference loop, bracketing this measurement
+  double reference_gflops = -1;  // of the reference loop, bracketing this measurement
   int64_t peak_memory_bytes = -1;
-  std::string runtime_version;      // of compiler/runtime
+  std::string runtime_version;  // of compiler/runtime
   bool operator==(const Environment&) const = default;
 };
 
 struct Measurement {
   Outcome outcome = Outcome::kInfrastructure;
-  std::string reason;                    // empty when kOk
-  std::vector<double> sample_seconds;    // one a repeat: seconds per call
-  std::vector<int64_t> sample_calls;     // calls a repeat averaged over
+  std::string reason;                  // empty when kOk
+  std::vector<double> sample_seconds;  // one a repeat: seconds per call
+  std::vector<int64_t> sample_calls;   // calls a repeat averaged over
   double build_seconds = 0;
-  double run_seconds = 0;                // wall time of verification and timing
+  double run_seconds = 0;  // wall time of verification and timing
   Environment environment;
 
   // Ranking cost: the minimum of the samples; infinity unless kOk.
@@ -84,23 +84,23 @@ struct Measurement {
 
 // One measured config, appended once, never changed.
 struct Record {
-  int64_t id = 0;               // given by the store, ascending
+  int64_t id = 0;  // given by the store, ascending
   std::string task_key;
   int64_t job_id = 0;
-  int64_t trial = 0;            // unique within the job, from 0 in the order proposed
-  std::string attempt_key;      // idempotency: "<job>/<trial>/<attempt>/<fence>", unique
-  std::string trace;            // canonical text
-  std::string config;           // named knobs as JSON, may be empty
-  std::string loop_hash;        // 16 hex digits
-  std::string artifact;         // SHA-256 of the binary, empty if it wasn't built
-  std::string device;           // id of the device
+  int64_t trial = 0;        // unique within the job, from 0 in the order proposed
+  std::string attempt_key;  // idempotency: "<job>/<trial>/<attempt>/<fence>", unique
+  std::string trace;        // canonical text
+  std::string config;       // named knobs as JSON, may be empty
+  std::string loop_hash;    // 16 hex digits
+  std::string artifact;     // SHA-256 of the binary, empty if it wasn't built
+  std::string device;       // id of the device
   std::string device_class;
-  std::string explorer;         // which strategy proposed it
-  uint64_t seed = 0;            // of the inputs
+  std::string explorer;  // which strategy proposed it
+  uint64_t seed = 0;     // of the inputs
   Measurement measurement;
-  bool stale = false;           // arrived after its lease had been given up
+  bool stale = false;  // arrived after its lease had been given up
   std::string tessera_version;
-  absl::Time created;           // stamped by the store where it is the epoch; whole microseconds
+  absl::Time created;  // stamped by the store where it is the epoch; whole microseconds
   bool operator==(const Record&) const = default;
 };
 
@@ -112,10 +112,10 @@ struct JobOptions {
   int trials_per_task = 64;
   int threads = 1;
   uint64_t seed = 0;
-  std::string explorer = "annealing";    // tuner/explorer.h lists them
-  std::string cost_model = "xgboost";    // costmodel/cost_model.h lists them
-  double max_seconds = 0;                // 0 = no limit
-  std::string idempotency_key;           // equal keys return the same job
+  std::string explorer = "annealing";  // tuner/explorer.h lists them
+  std::string cost_model = "xgboost";  // costmodel/cost_model.h lists them
+  double max_seconds = 0;              // 0 = no limit
+  std::string idempotency_key;         // equal keys return the same job
   bool operator==(const JobOptions&) const = default;
 };
 
@@ -123,11 +123,11 @@ struct Job {
   int64_t id = 0;
   std::string name;
   JobState state = JobState::kQueued;
-  std::string message;           // why it failed
+  std::string message;  // why it failed
   JobOptions options;
   std::vector<Task> tasks;
-  absl::Time created;            // stamped by the store
-  absl::Time updated;            // of state and message, stamped by the store
+  absl::Time created;  // stamped by the store
+  absl::Time updated;  // of state and message, stamped by the store
   bool operator==(const Job&) const = default;
 };
 
@@ -160,15 +160,15 @@ struct Event {
 };
 
 struct Device {
-  std::string id;               // chosen by the worker, stable: "<hostname>/cpu"
-  std::string worker;           // name of the worker process
+  std::string id;      // chosen by the worker, stable: "<hostname>/cpu"
+  std::string worker;  // name of the worker process
   DeviceClass device_class;
-  std::string target;           // canonical text
-  bool runs = false;            // has a runner
-  bool builds = false;          // has a builder
+  std::string target;   // canonical text
+  bool runs = false;    // has a runner
+  bool builds = false;  // has a builder
   int cores = 0;
   std::string tessera_version;
-  std::string state;            // "online", "offline", "draining", "quarantined"
+  std::string state;  // "online", "offline", "draining", "quarantined"
   std::string state_reason;
   double peak_gflops_per_core = 0;  // measured FMA peak, 0 = not measured
   absl::Time last_seen;
@@ -177,11 +177,11 @@ struct Device {
 
 // A decision about what goes into a library, from which alone it is built (decision 14).
 struct SelectionItem {
-  std::string op;               // symbol
+  std::string op;  // symbol
   Task task;
-  std::string trace;            // empty: the default schedule
-  int64_t record_id = 0;        // 0: no record
-  double seconds = 0;           // measured; 0 if none
+  std::string trace;      // empty: the default schedule
+  int64_t record_id = 0;  // 0: no record
+  double seconds = 0;     // measured; 0 if none
   bool operator==(const SelectionItem&) const = default;
 };
 struct Selection {
@@ -194,13 +194,13 @@ struct Selection {
 };
 
 struct RecordFilter {
-  std::string task_key;         // empty = any; the same for the others
+  std::string task_key;  // empty = any; the same for the others
   std::string workload_hash;
   std::string device_class;
   int64_t job_id = 0;
   std::vector<Outcome> outcomes;
-  int64_t after_id = 0;         // only ids above
-  int64_t limit = 1000;         // below 1: none
+  int64_t after_id = 0;  // only ids above
+  int64_t limit = 1000;  // below 1: none
 };
 
 }  // namespace tessera::db

@@ -13,12 +13,12 @@ namespace tessera::db {
 
 inline constexpr int64_t kMaxBlobBytes = int64_t{64} << 20;
 
-// Durable storage of everything that a server knows. A call that returned OK is on disk. Thread-safe.
-// Every implementation passes tests/db/record/store_conformance.h. Errors: NotFound for ids that
-// don't exist, InvalidArgument for values that db/record/validate.h refuses, FailedPrecondition for
-// a schema newer than this build, ResourceExhausted for a full disk, DataLoss for a damaged file,
-// Unavailable for a file that another process holds. A call that failed has changed nothing.
-// Times are kept in whole microseconds.
+// Durable storage of everything that a server knows. A call that returned OK is on disk.
+// Thread-safe. Every implementation passes tests/db/record/store_conformance.h. Errors: NotFound
+// for ids that don't exist, InvalidArgument for values that db/record/validate.h refuses,
+// FailedPrecondition for a schema newer than this build, ResourceExhausted for a full disk,
+// DataLoss for a damaged file, Unavailable for a file that another process holds. A call that
+// failed has changed nothing. Times are kept in whole microseconds.
 class Store {
  public:
   virtual ~Store() = default;
@@ -57,7 +57,8 @@ class Store {
   virtual absl::StatusOr<int64_t> CreateSelection(const Selection& selection) = 0;
   virtual absl::StatusOr<Selection> GetSelection(int64_t id) = 0;
 
-  // Content-addressed small blobs (models, explorer states), at most kMaxBlobBytes. Returns the SHA-256.
+  // Content-addressed small blobs (models, explorer states), at most kMaxBlobBytes. Returns the
+  // SHA-256.
   virtual absl::StatusOr<std::string> PutBlob(std::string_view bytes) = 0;
   virtual absl::StatusOr<std::string> GetBlob(std::string_view digest) = 0;
 };

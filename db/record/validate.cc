@@ -98,8 +98,8 @@ absl::Status ValidateSelection(const Selection& selection) {
 
 absl::Status ValidateBlob(std::string_view bytes) {
   if (static_cast<int64_t>(bytes.size()) <= kMaxBlobBytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("blob of ", bytes.size(),
-                                                 " bytes, the limit is ", kMaxBlobBytes,
+  return absl::InvalidArgumentError(absl::StrCat("blob of ", bytes.size(), " bytes, the limit is ",
+                                                 kMaxBlobBytes,
                                                  "; keep large data in the artifact store"));
 }
 

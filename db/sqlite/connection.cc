@@ -73,14 +73,13 @@ std::string Cursor::Bytes(int column) const {
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path, Mode mode,
                                                              absl::Duration lock_wait) {
   std::unique_ptr<Connection> connection(new Connection(path, lock_wait));
-  const int access = mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY
-                                             : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-  const int code = sqlite3_open_v2(path.c_str(), &connection->handle_,
-                                   access | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int access =
+      mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const int code =
+      sqlite3_open_v2(path.c_str(), &connection->handle_, access | SQLITE_OPEN_NOMUTEX, nullptr);
   if (code != SQLITE_OK) return connection->Error(code);
   sqlite3_extended_result_codes(connection->handle_, 1);
-  sqlite3_busy_timeout(connection->handle_,
-                       static_cast<int>(absl::ToInt64Milliseconds(lock_wait)));
+  sqlite3_busy_timeout(connection->handle_, static_cast<int>(absl::ToInt64Milliseconds(lock_wait)));
   return connection;
 }
 
@@ -158,8 +157,8 @@ absl::Status Connection::Error(int code) const {
   const int kept_errno = handle_ == nullptr ? 0 : sqlite3_system_errno(handle_);
   const int system_errno = kept_errno != 0 ? kept_errno : thread_errno;
   const std::string detail = absl::StrCat(
-      "database ", path_, ": ",
-      handle_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(handle_), " (SQLite ", code, ")");
+      "database ", path_, ": ", handle_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(handle_),
+      " (SQLite ", code, ")");
   if (DiskIsFull(code, system_errno)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         detail, "; nothing was written; ",
@@ -177,9 +176,9 @@ absl::Status Connection::Error(int code) const {
                        " .recover`"));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      return absl::UnavailableError(absl::StrCat(
-          detail, "; another program has been writing to it for ",
-          absl::FormatDuration(lock_wait_), ", end that program or try again"));
+      return absl::UnavailableError(
+          absl::StrCat(detail, "; another program has been writing to it for ",
+                       absl::FormatDuration(lock_wait_), ", end that program or try again"));
     case SQLITE_IOERR:
       if (code == SQLITE_IOERR_SHORT_READ || code == SQLITE_IOERR_CORRUPTFS) {
         return absl::DataLossError(absl::StrCat(detail, "; the file is cut short or damaged"));

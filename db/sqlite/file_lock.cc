@@ -13,9 +13,8 @@ namespace tessera::db {
 namespace {
 
 absl::Status OpenError(const std::string& database_path, const std::string& lock_path, int error) {
-  const std::string detail =
-      absl::StrCat("database ", database_path, ": cannot open ", lock_path, ": ",
-                   std::strerror(error));
+  const std::string detail = absl::StrCat("database ", database_path, ": cannot open ", lock_path,
+                                          ": ", std::strerror(error));
   switch (error) {
     case ENOENT:
     case ENOTDIR:
@@ -54,8 +53,7 @@ absl::StatusOr<FileLock> FileLock::Acquire(const std::string& database_path) {
   // The number is for the message above only; failing to write it changes nothing.
   const std::string holder = absl::StrCat(getpid());
   if (ftruncate(descriptor, 0) == 0) {
-    [[maybe_unused]] const ssize_t written =
-        pwrite(descriptor, holder.data(), holder.size(), 0);
+    [[maybe_unused]] const ssize_t written = pwrite(descriptor, holder.data(), holder.size(), 0);
   }
   return lock;
 }

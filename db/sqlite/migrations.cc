@@ -166,20 +166,19 @@ int SchemaVersion() { return Migrations().back().version; }
 
 absl::StatusOr<int64_t> CheckSchema(Connection& connection) {
   TESSERA_ASSIGN_OR_RETURN(const int64_t version, connection.QueryInt("PRAGMA user_version"));
-  TESSERA_ASSIGN_OR_RETURN(const int64_t application,
-                           connection.QueryInt("PRAGMA application_id"));
+  TESSERA_ASSIGN_OR_RETURN(const int64_t application, connection.QueryInt("PRAGMA application_id"));
   TESSERA_ASSIGN_OR_RETURN(const int64_t tables,
                            connection.QueryInt("SELECT count(*) FROM sqlite_schema"));
   if (application != kApplicationId && (application != 0 || version != 0 || tables != 0)) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "database ", connection.path(), " belongs to another application (id ", application,
-        ", Tessera's is ", kApplicationId, "); give another path"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("database ", connection.path(), " belongs to another application (id ",
+                     application, ", Tessera's is ", kApplicationId, "); give another path"));
   }
   if (version > SchemaVersion()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "database ", connection.path(), " has schema version ", version,
-        ", this build knows versions up to ", SchemaVersion(),
-        "; upgrade Tessera, or give the path of another database"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("database ", connection.path(), " has schema version ", version,
+                     ", this build knows versions up to ", SchemaVersion(),
+                     "; upgrade Tessera, or give the path of another database"));
   }
   return version;
 }
@@ -188,8 +187,8 @@ absl::Status Migrate(Connection& connection) {
   TESSERA_ASSIGN_OR_RETURN(const int64_t version, CheckSchema(connection));
   if (version == SchemaVersion()) return absl::OkStatus();
   TESSERA_RETURN_IF_ERROR(connection.ExecuteScript("BEGIN IMMEDIATE"));
-  absl::Status status = connection.ExecuteScript(
-      absl::StrCat("PRAGMA application_id=", kApplicationId));
+  absl::Status status =
+      connection.ExecuteScript(absl::StrCat("PRAGMA application_id=", kApplicationId));
   for (const Migration& migration : Migrations()) {
     if (migration.version <= version) continue;
     if (status.ok()) status = connection.ExecuteScript(migration.sql);

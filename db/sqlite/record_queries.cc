@@ -37,18 +37,17 @@ absl::StatusOr<std::vector<Record>> SelectBestOfClass(Connection& connection,
 // One look into records_ranking a class.
 absl::StatusOr<std::vector<std::string>> SelectRankedClasses(Connection& connection,
                                                              std::string_view task_key) {
-  TESSERA_ASSIGN_OR_RETURN(
-      Cursor cursor,
-      connection.Query("WITH RECURSIVE classes (name) AS ("
-                       " SELECT min(device_class) FROM records"
-                       "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
-                       " UNION ALL"
-                       " SELECT (SELECT min(device_class) FROM records"
-                       "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
-                       "   AND device_class > classes.name)"
-                       "  FROM classes WHERE classes.name IS NOT NULL) "
-                       "SELECT name FROM classes WHERE name IS NOT NULL",
-                       {task_key}));
+  TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
+                           connection.Query("WITH RECURSIVE classes (name) AS ("
+                                            " SELECT min(device_class) FROM records"
+                                            "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
+                                            " UNION ALL"
+                                            " SELECT (SELECT min(device_class) FROM records"
+                                            "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
+                                            "   AND device_class > classes.name)"
+                                            "  FROM classes WHERE classes.name IS NOT NULL) "
+                                            "SELECT name FROM classes WHERE name IS NOT NULL",
+                                            {task_key}));
   return ReadAll<std::string>(std::move(cursor), [](const Cursor& row) {
     return absl::StatusOr<std::string>(row.Text(0));
   });
@@ -82,8 +81,7 @@ absl::StatusOr<std::vector<Record>> SelectBestOfAll(Connection& connection,
 
 absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
                                                   const RecordFilter& filter) {
-  std::string sql =
-      absl::StrCat("SELECT ", AbslView(kRecordColumns), " FROM records WHERE id > ?");
+  std::string sql = absl::StrCat("SELECT ", AbslView(kRecordColumns), " FROM records WHERE id > ?");
   std::vector<SqlValue> values = {filter.after_id};
   auto require = [&](const char* condition, SqlValue value) {
     absl::StrAppend(&sql, " AND ", condition);

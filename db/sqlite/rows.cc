@@ -117,14 +117,35 @@ absl::Status InsertRecord(Connection& connection, int64_t id, const Record& r) {
   const double cost_seconds = m.CostSeconds();
   const std::string sample_seconds = NumbersToJson(m.sample_seconds);
   const std::string sample_calls = NumbersToJson(m.sample_calls);
-  return connection.Execute(
-      sql, {id, r.task_key, r.job_id, r.trial, r.attempt_key, r.trace, r.config, r.loop_hash,
-            r.artifact, r.device, r.device_class, r.explorer, std::bit_cast<int64_t>(r.seed),
-            ToString(m.outcome), m.reason, sample_seconds, sample_calls, m.build_seconds,
-            m.run_seconds, e.cpu_mhz, e.load_average, e.temperature_celsius, e.reference_gflops,
-            e.peak_memory_bytes, e.runtime_version, int64_t{r.stale}, r.tessera_version,
-            Micros(r.created),
-            std::isinf(cost_seconds) ? SqlValue() : SqlValue(cost_seconds)});
+  return connection.Execute(sql, {id,
+                                  r.task_key,
+                                  r.job_id,
+                                  r.trial,
+                                  r.attempt_key,
+                                  r.trace,
+                                  r.config,
+                                  r.loop_hash,
+                                  r.artifact,
+                                  r.device,
+                                  r.device_class,
+                                  r.explorer,
+                                  std::bit_cast<int64_t>(r.seed),
+                                  ToString(m.outcome),
+                                  m.reason,
+                                  sample_seconds,
+                                  sample_calls,
+                                  m.build_seconds,
+                                  m.run_seconds,
+                                  e.cpu_mhz,
+                                  e.load_average,
+                                  e.temperature_celsius,
+                                  e.reference_gflops,
+                                  e.peak_memory_bytes,
+                                  e.runtime_version,
+                                  int64_t{r.stale},
+                                  r.tessera_version,
+                                  Micros(r.created),
+                                  std::isinf(cost_seconds) ? SqlValue() : SqlValue(cost_seconds)});
 }
 
 const std::string_view kEventColumns =
@@ -207,7 +228,8 @@ absl::StatusOr<Task> ReadTask(const Cursor& row, int first) {
   t.target = row.Text(c++);
   t.threads = static_cast<int>(row.Int(c++));
   absl::StatusOr<CacheMode> mode = ParseCacheMode(row.Text(c++));
-  if (!mode.ok()) return absl::DataLossError(absl::StrCat("table tasks: ", mode.status().message()));
+  if (!mode.ok())
+    return absl::DataLossError(absl::StrCat("table tasks: ", mode.status().message()));
   t.cache_mode = *mode;
   return t;
 }
@@ -252,9 +274,9 @@ Device ReadDevice(const Cursor& row) {
 }
 
 absl::Status UpsertDevice(Connection& connection, const Device& d) {
-  static const std::string sql = absl::StrCat("INSERT OR REPLACE INTO devices (",
-                                              AbslView(kDeviceColumns),
-                                              ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
+  static const std::string sql =
+      absl::StrCat("INSERT OR REPLACE INTO devices (", AbslView(kDeviceColumns),
+                   ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
   return connection.Execute(
       sql, {d.id, d.worker, d.device_class.name, d.device_class.description, d.target,
             int64_t{d.runs}, int64_t{d.builds}, int64_t{d.cores}, d.tessera_version, d.state,

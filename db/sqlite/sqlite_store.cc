@@ -41,8 +41,7 @@ absl::StatusOr<std::vector<Task>> ReadJobTasks(Connection& connection, int64_t j
   });
 }
 
-absl::StatusOr<int64_t> InsertJobWithTasks(Connection& connection, const Job& job,
-                                           absl::Time now) {
+absl::StatusOr<int64_t> InsertJobWithTasks(Connection& connection, const Job& job, absl::Time now) {
   if (!job.options.idempotency_key.empty()) {
     TESSERA_ASSIGN_OR_RETURN(Cursor row,
                              connection.Query("SELECT id FROM jobs WHERE idempotency_key = ?",
@@ -63,9 +62,9 @@ absl::StatusOr<int64_t> InsertJobWithTasks(Connection& connection, const Job& jo
 
 absl::StatusOr<int64_t> InsertSelection(Connection& connection, const Selection& selection,
                                         absl::Time now) {
-  TESSERA_RETURN_IF_ERROR(connection.Execute(
-      "INSERT INTO selections (name, device_class, created_us) VALUES (?,?,?)",
-      {selection.name, selection.device_class, absl::ToUnixMicros(now)}));
+  TESSERA_RETURN_IF_ERROR(
+      connection.Execute("INSERT INTO selections (name, device_class, created_us) VALUES (?,?,?)",
+                         {selection.name, selection.device_class, absl::ToUnixMicros(now)}));
   const int64_t id = connection.last_insert_id();
   for (size_t i = 0; i < selection.items.size(); ++i) {
     const SelectionItem& item = selection.items[i];
@@ -86,24 +85,23 @@ absl::StatusOr<int64_t> InsertSelection(Connection& connection, const Selection&
 }
 
 absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connection, int64_t id) {
-  static const std::string sql =
-      absl::StrCat("SELECT op, task_name, task_weight, trace, record_id, seconds, ",
-                   AbslView(kTaskColumns),
-                   " FROM selection_items JOIN tasks ON tasks.id = selection_items.task_id "
-                   "WHERE selection_id = ? ORDER BY position");
+  static const std::string sql = absl::StrCat(
+      "SELECT op, task_name, task_weight, trace, record_id, seconds, ", AbslView(kTaskColumns),
+      " FROM selection_items JOIN tasks ON tasks.id = selection_items.task_id "
+      "WHERE selection_id = ? ORDER BY position");
   TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, {id}));
-  return ReadAll<SelectionItem>(
-      std::move(cursor), [](const Cursor& row) -> absl::StatusOr<SelectionItem> {
-        SelectionItem item;
-        TESSERA_ASSIGN_OR_RETURN(item.task, ReadTask(row, 6));
-        item.op = row.Text(0);
-        item.task.name = row.Text(1);
-        item.task.weight = row.Real(2);
-        item.trace = row.Text(3);
-        item.record_id = row.Int(4);
-        item.seconds = row.Real(5);
-        return item;
-      });
+  return ReadAll<SelectionItem>(std::move(cursor),
+                                [](const Cursor& row) -> absl::StatusOr<SelectionItem> {
+                                  SelectionItem item;
+                                  TESSERA_ASSIGN_OR_RETURN(item.task, ReadTask(row, 6));
+                                  item.op = row.Text(0);
+                                  item.task.name = row.Text(1);
+                                  item.task.weight = row.Real(2);
+                                  item.trace = row.Text(3);
+                                  item.record_id = row.Int(4);
+                                  item.seconds = row.Real(5);
+                                  return item;
+                                });
 }
 
 absl::Status Configure(Connection& connection) {
@@ -157,8 +155,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
 absl::StatusOr<int64_t> SqliteStore::CreateJob(const Job& job) {
   TESSERA_RETURN_IF_ERROR(ValidateJob(job));
   const absl::Time now = clock_.Now();
-  return RunFor<int64_t>(writer_,
-                         [&](Connection& c) { return InsertJobWithTasks(c, job, now); });
+  return RunFor<int64_t>(writer_, [&](Connection& c) { return InsertJobWithTasks(c, job, now); });
 }
 
 absl::Status SqliteStore::SetJobState(int64_t id, JobState state, std::string_view message) {
@@ -205,8 +202,7 @@ absl::StatusOr<std::vector<int64_t>> SqliteStore::Append(absl::Span<const Record
       writer_, [&](Connection& c) { return AppendRows(c, records, events, now); });
 }
 
-absl::StatusOr<std::vector<Event>> SqliteStore::ReadEvents(int64_t job_id,
-                                                           int64_t after_sequence) {
+absl::StatusOr<std::vector<Event>> SqliteStore::ReadEvents(int64_t job_id, int64_t after_sequence) {
   static const std::string sql =
       absl::StrCat("SELECT ", AbslView(kEventColumns),
                    " FROM events WHERE job_id = ? AND sequence > ? ORDER BY sequence");
@@ -225,9 +221,8 @@ absl::StatusOr<std::vector<Record>> SqliteStore::QueryRecords(const RecordFilter
 
 absl::StatusOr<std::vector<Record>> SqliteStore::Best(std::string_view task_key,
                                                       std::string_view device_class, int count) {
-  return RunFor<std::vector<Record>>(readers_, [&](Connection& c) {
-    return SelectBest(c, task_key, device_class, count);
-  });
+  return RunFor<std::vector<Record>>(
+      readers_, [&](Connection& c) { return SelectBest(c, task_key, device_class, count); });
 }
 
 absl::StatusOr<std::vector<Task>> SqliteStore::ListTasks() {

@@ -47,18 +47,18 @@ TEST_CASE("tasks carry canonical texts and equal keys for equal work", "[cli]") 
   CHECK((*tasks)[0].target == target);
   CHECK((*tasks)[0].Key() == (*MakeTasks(*file, target, 2))[0].Key());
   CHECK((*tasks)[0].Key() != (*MakeTasks(*file, target, 1))[0].Key());
-  CHECK(MakeTasks(*file, target, 3).status().message() ==
-        "threads is 3; the device offers 1 to 2");
+  CHECK(MakeTasks(*file, target, 3).status().message() == "threads is 3; the device offers 1 to 2");
   CHECK_FALSE(MakeTasks(*file, "pdp11", 1).ok());
 }
 
 TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli]") {
-  CHECK(Fault("operators: [") .starts_with("job.yaml:"));
+  CHECK(Fault("operators: [").starts_with("job.yaml:"));
   CHECK(Fault("opreators: []\n") ==
         "job.yaml:1: unknown key opreators; known are name, threads, trials, seed, defaults, "
         "operators");
   CHECK(Fault("name: x\n") == "job.yaml:1: names no operators");
-  CHECK(Fault("threads: many\noperators: []\n") == "job.yaml:1: threads is many; expected a number");
+  CHECK(Fault("threads: many\noperators: []\n") ==
+        "job.yaml:1: threads is many; expected a number");
   CHECK(Fault("operators:\n  - {op: matmul}\n") == "job.yaml:2: operator without name");
   CHECK(Fault("operators:\n  - {name: a, op: matmul, m: 0, n: 1, k: 1}\n").find("0") !=
         std::string::npos);

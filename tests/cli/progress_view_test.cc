@@ -33,8 +33,9 @@ std::string Shown(const proto::JobProgress& progress, bool is_terminal, int time
 }
 
 TEST_CASE("a summary counts trials, tasks and failures by reason", "[cli]") {
-  CHECK(Summary(Running()) ==
-        "76 of 128 trials, 12.3/s, 1 tasks of 2 done, 3 failed (2 run_error, 1 timeout), 0:41 left");
+  CHECK(
+      Summary(Running()) ==
+      "76 of 128 trials, 12.3/s, 1 tasks of 2 done, 3 failed (2 run_error, 1 timeout), 0:41 left");
 }
 
 TEST_CASE("outside a terminal progress is one line, not one an update", "[cli]") {

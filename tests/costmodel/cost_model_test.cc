@@ -15,7 +15,8 @@ constexpr int kColumns = 12;
 
 // Throughput that depends on three of the columns, one of them not monotonically.
 float Truth(absl::Span<const float> row) {
-  return 0.5f * row[2] + 0.3f * (row[5] > 0.6f ? 1.0f : 0.0f) + 0.2f * (1 - std::abs(row[7] - 0.4f));
+  return 0.5f * row[2] + 0.3f * (row[5] > 0.6f ? 1.0f : 0.0f) +
+         0.2f * (1 - std::abs(row[7] - 0.4f));
 }
 
 TrainingData Synthetic(uint64_t seed, int count) {
@@ -52,14 +53,15 @@ TEST_CASE("xgboost learns a ranking from examples; random does not", "[costmodel
   CHECK(PairwiseAccuracy(model.Predict(fresh.rows, kColumns), fresh.labels) > 0.9);
   const auto random = *MakeCostModel("random", 5);
   REQUIRE(random->Fit(data).ok());
-  CHECK(std::abs(PairwiseAccuracy(random->Predict(fresh.rows, kColumns), fresh.labels) - 0.5) < 0.1);
+  CHECK(std::abs(PairwiseAccuracy(random->Predict(fresh.rows, kColumns), fresh.labels) - 0.5) <
+        0.1);
 }
 
 TEST_CASE("the tree evaluator is bit-equal to the library", "[costmodel]") {
   for (const uint64_t seed : {3u, 4u}) {
     CAPTURE(seed);
-    XgboostModel model({.seed = seed, .rounds = 60, .continued_rounds = 10,
-                        .max_depth = seed == 3 ? 6 : 3});
+    XgboostModel model(
+        {.seed = seed, .rounds = 60, .continued_rounds = 10, .max_depth = seed == 3 ? 6 : 3});
     REQUIRE(model.Fit(Synthetic(seed, 300)).ok());
     const TrainingData fresh = Synthetic(seed + 10, 501);
     CHECK(model.Predict(fresh.rows, kColumns) == *model.LibraryPredict(fresh.rows, kColumns));

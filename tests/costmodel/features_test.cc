@@ -40,9 +40,8 @@ TEST_CASE("features of sampled configs of every operator are finite and bounded"
     for (int i = 0; i < 10; ++i) configs.push_back(space.Sample(rng));
     const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(space, configs);
     REQUIRE(rows.ok());
-    CHECK(std::all_of(rows->begin(), rows->end(), [](float x) {
-      return std::isfinite(x) && x >= 0 && x < 100;
-    }));
+    CHECK(std::all_of(rows->begin(), rows->end(),
+                      [](float x) { return std::isfinite(x) && x >= 0 && x < 100; }));
   }
 }
 
@@ -61,8 +60,8 @@ TEST_CASE("equal programs have equal features and other programs others", "[feat
 }
 
 TEST_CASE("a nest counts iterations, distinct elements and lines", "[features]") {
-  const te::Workload workload = *te::MakeWorkload(
-      {"p", "matmul", {{"m", "8"}, {"n", "32"}, {"k", "16"}, {"b", "input"}}});
+  const te::Workload workload =
+      *te::MakeWorkload({"p", "matmul", {{"m", "8"}, {"n", "32"}, {"k", "16"}, {"b", "input"}}});
   const schedule::Schedule schedule(workload.dag);
   const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
   const NestProfile nest = ProfileNest(schedule, loops, loops.stages[0]);
@@ -75,12 +74,12 @@ TEST_CASE("a nest counts iterations, distinct elements and lines", "[features]")
   CHECK(store.elements[2] == 1);
   CHECK_FALSE(store.moved[2]);
   const AccessProfile& a = nest.accesses[1];
-  CHECK(a.elements[2] == 16);   // a row along k
-  CHECK(a.lines[2] == 1);       // of 64 bytes
+  CHECK(a.elements[2] == 16);  // a row along k
+  CHECK(a.lines[2] == 1);      // of 64 bytes
   CHECK(a.stride[2] == 1);
   CHECK(a.stride[0] == 16);
   const AccessProfile& b = nest.accesses[2];
-  CHECK(b.elements[2] == 16);   // a column: every element on its own line
+  CHECK(b.elements[2] == 16);  // a column: every element on its own line
   CHECK(b.lines[2] == 16);
   CHECK(b.stride[2] == 32);
   CHECK(b.elements[0] == 16 * 32);

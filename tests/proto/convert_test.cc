@@ -134,28 +134,45 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
     CheckRoundTrip(RandomTask(rng));
     CheckRoundTrip(RandomMeasurement(rng));
     CheckRoundTrip(RandomRecord(rng));
-    db::Job job{.id = 7, .name = RandomName(rng), .state = db::JobState::kFailed,
-                .message = RandomText(rng, 100), .tasks = {RandomTask(rng), RandomTask(rng)}};
+    db::Job job{.id = 7,
+                .name = RandomName(rng),
+                .state = db::JobState::kFailed,
+                .message = RandomText(rng, 100),
+                .tasks = {RandomTask(rng), RandomTask(rng)}};
     CheckRoundTrip(job);
-    db::Device device{.id = RandomName(rng), .worker = RandomName(rng),
+    db::Device device{.id = RandomName(rng),
+                      .worker = RandomName(rng),
                       .device_class = {RandomName(rng), RandomText(rng, 50)},
-                      .target = RandomName(rng), .runs = true, .cores = 2,
-                      .state = "online", .peak_gflops_per_core = 100 * rng.Uniform()};
+                      .target = RandomName(rng),
+                      .runs = true,
+                      .cores = 2,
+                      .state = "online",
+                      .peak_gflops_per_core = 100 * rng.Uniform()};
     CheckRoundTrip(device);
     db::Selection selection{.id = 1, .name = RandomName(rng), .device_class = RandomName(rng)};
-    selection.items.push_back({.op = "C2", .task = RandomTask(rng), .trace = RandomText(rng, 99),
-                               .record_id = 5, .seconds = rng.Uniform()});
+    selection.items.push_back({.op = "C2",
+                               .task = RandomTask(rng),
+                               .trace = RandomText(rng, 99),
+                               .record_id = 5,
+                               .seconds = rng.Uniform()});
     CheckRoundTrip(selection);
-    CheckRoundTrip(db::RecordFilter{.task_key = RandomHex(rng, 64), .outcomes = {RandomOutcome(rng)},
+    CheckRoundTrip(db::RecordFilter{.task_key = RandomHex(rng, 64),
+                                    .outcomes = {RandomOutcome(rng)},
                                     .limit = rng.Between(1, 1000)});
 
-    BuildResult built{.fence = rng.Next() | 1, .outcome = db::Outcome::kOk,
-                      .artifact = RandomArtifact(rng), .loop_hash = RandomHex(rng, 16),
-                      .build_seconds = rng.Uniform(), .tolerances = {{1e-3, 1e-4}},
+    BuildResult built{.fence = rng.Next() | 1,
+                      .outcome = db::Outcome::kOk,
+                      .artifact = RandomArtifact(rng),
+                      .loop_hash = RandomHex(rng, 16),
+                      .build_seconds = rng.Uniform(),
+                      .tolerances = {{1e-3, 1e-4}},
                       .samples = {{0, 3, rng.Uniform()}}};
     CheckRoundTrip(built);
-    CheckRoundTrip(BuildRequest{.fence = 3, .workload = "w", .target = RandomName(rng),
-                                .trace = RandomText(rng, 99), .seed = rng.Next()});
+    CheckRoundTrip(BuildRequest{.fence = 3,
+                                .workload = "w",
+                                .target = RandomName(rng),
+                                .trace = RandomText(rng, 99),
+                                .seed = rng.Next()});
     CheckRoundTrip(ServerMessage(RandomPlan(rng)));
     CheckRoundTrip(ServerMessage(Cancel{5}));
     CheckRoundTrip(ServerMessage(Acknowledge{5}));
@@ -163,13 +180,15 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
     CheckRoundTrip(ServerMessage(Welcome{"0.1.0", 1, 5}));
     CheckRoundTrip(ServerMessage(LibraryRequest{9, "ops", selection}));
     device.worker = "w";
-    CheckRoundTrip(WorkerMessage(Hello{.worker = "w", .instance = "i", .devices = {device},
-                                       .build_slots = 2, .held = {1, 2, 3}}));
+    CheckRoundTrip(WorkerMessage(Hello{
+        .worker = "w", .instance = "i", .devices = {device}, .build_slots = 2, .held = {1, 2, 3}}));
     CheckRoundTrip(WorkerMessage(Heartbeat{{rng.Next(), rng.Next()}}));
     CheckRoundTrip(WorkerMessage(RunResult{RandomPlan(rng).lease, RandomMeasurement(rng)}));
     CheckRoundTrip(WorkerMessage(LibraryResult{4, "", {{"ops.h", RandomHex(rng, 64), 10}}}));
     JobProgress progress{.job_id = 1, .state = db::JobState::kRunning, .log_lines = {"line"}};
-    progress.tasks.push_back({.name = "C2", .task_key = RandomHex(rng, 64), .trials_done = 3,
+    progress.tasks.push_back({.name = "C2",
+                              .task_key = RandomHex(rng, 64),
+                              .trials_done = 3,
                               .failures = {{db::Outcome::kTimeout, 2}}});
     CheckRoundTrip(progress);
   }
@@ -181,9 +200,8 @@ TEST_CASE("flipped bytes are refused or give bounded values, never a crash", "[p
   for (uint64_t seed = 0; seed < 20 * kRounds; ++seed) {
     CAPTURE(seed);
     Rng rng(seed);
-    std::string bytes = seed % 2 == 0
-                            ? ToProto(ServerMessage(RandomPlan(rng))).SerializeAsString()
-                            : ToProto(RandomRecord(rng)).SerializeAsString();
+    std::string bytes = seed % 2 == 0 ? ToProto(ServerMessage(RandomPlan(rng))).SerializeAsString()
+                                      : ToProto(RandomRecord(rng)).SerializeAsString();
     for (int64_t flips = rng.Between(1, 8); flips > 0; --flips) {
       bytes[rng.Below(bytes.size())] = static_cast<char>(rng.Next());
     }
@@ -261,7 +279,9 @@ TEST_CASE("unknown enumerators are refused", "[proto]") {
 
 TEST_CASE("reasons that are not UTF-8 are made so", "[proto]") {
   CHECK(CleanText("caf\xc3\xa9", 99) == "caf\xc3\xa9");
-  CHECK(CleanText("a\xff" "b\xc3", 99) == "a?b?");
+  CHECK(CleanText("a\xff"
+                  "b\xc3",
+                  99) == "a?b?");
   CHECK(CleanText("\xed\xa0\x80", 99) == "???");  // a surrogate
   CHECK(CleanText("aaa\xc3\xa9", 4) == "aaa");    // not cut within a character
   CHECK(CleanText(std::string_view("a\0b", 3), 99) == "a?b");

@@ -23,9 +23,16 @@ te::Workload Make(const te::OpSpec& spec) {
 }
 
 te::Workload C2() {
-  return Make({"C2", "conv2d",
-               {{"size", "56"}, {"ic", "64"}, {"oc", "64"}, {"k", "3"}, {"pad", "1"},
-                {"bias", "true"}, {"relu", "true"}, {"layout", "any"}}});
+  return Make({"C2",
+               "conv2d",
+               {{"size", "56"},
+                {"ic", "64"},
+                {"oc", "64"},
+                {"k", "3"},
+                {"pad", "1"},
+                {"bias", "true"},
+                {"relu", "true"},
+                {"layout", "any"}}});
 }
 
 ConfigSpace SpaceOf(const te::Workload& workload, int threads, std::string_view isa = "avx512") {
@@ -211,8 +218,7 @@ TEST_CASE("a description names every sketch and the size", "[space]") {
 
 TEST_CASE("targets without rules and zero threads are refused", "[space]") {
   ir::Target target = Avx512(1);
-  CHECK(BuildSpace(C2(), target, 0).status().message() ==
-        "threads is 0; at least 1 is needed");
+  CHECK(BuildSpace(C2(), target, 0).status().message() == "threads is 0; at least 1 is needed");
   target.kind = ir::TargetKind::kCuda;
   CHECK(BuildSpace(C2(), target, 1).status().code() == absl::StatusCode::kUnimplemented);
 }

@@ -30,15 +30,14 @@ void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uin
     REQUIRE(schedule.ok());
     const absl::StatusOr<schedule::LoopStructure> loops = schedule::InferBounds(*schedule);
     REQUIRE(loops.ok());
-    const absl::StatusOr<ir::Program> program =
-        passes::Lower(*schedule, *loops, target, "kernel");
+    const absl::StatusOr<ir::Program> program = passes::Lower(*schedule, *loops, target, "kernel");
     CAPTURE(std::string(program.status().message()));
     REQUIRE(program.ok());
-    const absl::Status status = te::CheckAgainst(
-        *workload, *expected, *program,
-        [](const ir::Program& p, absl::Span<const absl::Span<std::byte>> buffers) {
-          return ir::Evaluate(p, buffers);
-        });
+    const absl::Status status =
+        te::CheckAgainst(*workload, *expected, *program,
+                         [](const ir::Program& p, absl::Span<const absl::Span<std::byte>> buffers) {
+                           return ir::Evaluate(p, buffers);
+                         });
     CAPTURE(std::string(status.message()));
     CHECK(status.ok());
   }
@@ -57,9 +56,15 @@ TEST_CASE("sampled programs for threads and narrow vectors compute the same", "[
 
 TEST_CASE("tiles of several vectors that don't divide their axis compute the same", "[space]") {
   CheckSamples({"wide", "matmul", {{"m", "2"}, {"n", "80"}, {"k", "6"}}}, "avx512", 1, 505, 40);
-  CheckSamples({"wide_conv", "conv2d",
-                {{"ic", "3"}, {"oc", "80"}, {"size", "5"}, {"k", "3"}, {"pad", "1"},
-                 {"relu", "true"}, {"layout", "any"}}},
+  CheckSamples({"wide_conv",
+                "conv2d",
+                {{"ic", "3"},
+                 {"oc", "80"},
+                 {"size", "5"},
+                 {"k", "3"},
+                 {"pad", "1"},
+                 {"relu", "true"},
+                 {"layout", "any"}}},
                "avx512", 1, 606, 20);
 }
 

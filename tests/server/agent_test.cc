@@ -28,7 +28,9 @@ TEST_CASE("an agent builds and runs a whole job", "[server]") {
 
 TEST_CASE("an agent that starts before its server finds it later", "[server]") {
   int port = 0;
-  { port = Rig().server->port(); }  // free again now
+  {
+    port = Rig().server->port();
+  }  // free again now
   Worker worker(port);
   worker.Start();
   absl::SleepFor(absl::Milliseconds(100));
@@ -39,8 +41,8 @@ TEST_CASE("an agent that starts before its server finds it later", "[server]") {
   auto server = Server::Start(options, std::make_unique<db::MemoryStore>(Clock::Real()),
                               Clock::Real(), ToySearch());
   if (!server.ok()) return;  // somebody took the port meanwhile
-  auto devices = v1::DeviceService::NewStub(grpc::CreateChannel(
-      options.listen, grpc::InsecureChannelCredentials()));
+  auto devices = v1::DeviceService::NewStub(
+      grpc::CreateChannel(options.listen, grpc::InsecureChannelCredentials()));
   CHECK(Eventually([&] {
     grpc::ClientContext context;
     context.set_wait_for_ready(true);

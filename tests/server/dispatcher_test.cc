@@ -62,8 +62,7 @@ struct Rig {
     job_id = *store.CreateJob(job);
   }
 
-  std::shared_ptr<RecordingLink> Connect(const std::string& name,
-                                         std::vector<uint64_t> held = {},
+  std::shared_ptr<RecordingLink> Connect(const std::string& name, std::vector<uint64_t> held = {},
                                          const std::string& instance = "first", bool builds = true,
                                          bool runs = true) {
     auto link = std::make_shared<RecordingLink>();
@@ -537,8 +536,8 @@ TEST_CASE("random losses, reconnects and late results never lose or double a tri
       } else if (const auto* plan = std::get_if<proto::RunPlan>(&message)) {
         unanswered[w].insert(plan->lease.fence);
         if (rng.Chance(0.1)) continue;
-        rig.Reply(link, rng.Chance(0.1) ? Failed(*plan, db::Outcome::kInfrastructure)
-                                        : FakeRun(*plan));
+        rig.Reply(link,
+                  rng.Chance(0.1) ? Failed(*plan, db::Outcome::kInfrastructure) : FakeRun(*plan));
         unanswered[w].erase(plan->lease.fence);
       }
     }

@@ -30,8 +30,8 @@ class ServerProcess {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, pipe_ends[1], STDOUT_FILENO);
     const std::string listen = absl::StrCat("127.0.0.1:", port);
-    std::vector<std::string> arguments = {TESSERA_SERVER, "--listen", listen, "--data", data,
-                                          "--log-level", "warning"};
+    std::vector<std::string> arguments = {TESSERA_SERVER, "--listen",    listen,   "--data",
+                                          data,           "--log-level", "warning"};
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);

@@ -18,14 +18,15 @@
 namespace tessera::server {
 
 inline SearchFactory ToySearch() {
-  return {.space = [](const db::Task&) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
-            return std::make_shared<test::SyntheticSpace>(1);
-          },
-          .learner = [](std::string_view name, uint64_t)
-              -> absl::StatusOr<std::shared_ptr<const tuner::Learner>> {
-            if (name != "ridge") return absl::InvalidArgumentError("cost_model: known is ridge");
-            return std::make_shared<test::RidgeLearner>();
-          }};
+  return {
+      .space = [](const db::Task&) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
+        return std::make_shared<test::SyntheticSpace>(1);
+      },
+      .learner = [](std::string_view name,
+                    uint64_t) -> absl::StatusOr<std::shared_ptr<const tuner::Learner>> {
+        if (name != "ridge") return absl::InvalidArgumentError("cost_model: known is ridge");
+        return std::make_shared<test::RidgeLearner>();
+      }};
 }
 
 // A store that several servers may have one after the other.
@@ -92,8 +93,8 @@ struct Rig {
     options.data_directory = directory.path;
     options.dispatcher.lease_timeout = absl::Milliseconds(500);
     options.dispatcher.heartbeat = absl::Milliseconds(100);
-    auto started = Server::Start(options, std::make_unique<SharedStore>(store), Clock::Real(),
-                                 ToySearch());
+    auto started =
+        Server::Start(options, std::make_unique<SharedStore>(store), Clock::Real(), ToySearch());
     INFO(started.status());
     REQUIRE(started.ok());
     server = *std::move(started);
@@ -103,9 +104,9 @@ struct Rig {
   }
 
   static db::Task Task(int columns = 8) {
-    const std::string text = absl::StrCat("workload rows\ninput X: f32[4,", columns,
-                                          "]\nstage total: f32[m:4] = sum[n:", columns,
-                                          "] (X[m, n])\noutput total\n");
+    const std::string text =
+        absl::StrCat("workload rows\ninput X: f32[4,", columns,
+                     "]\nstage total: f32[m:4] = sum[n:", columns, "] (X[m, n])\noutput total\n");
     const auto workload = te::ParseWorkload(text);
     INFO(workload.status());
     REQUIRE(workload.ok());
@@ -119,8 +120,8 @@ struct Rig {
     v1::CreateJobRequest request;
     request.set_name("job");
     *request.add_tasks() = proto::ToProto(Task());
-    *request.mutable_options() = proto::ToProto(db::JobOptions{
-        .trials_per_task = trials, .cost_model = "ridge", .idempotency_key = key});
+    *request.mutable_options() = proto::ToProto(
+        db::JobOptions{.trials_per_task = trials, .cost_model = "ridge", .idempotency_key = key});
     return request;
   }
 

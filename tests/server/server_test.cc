@@ -2,8 +2,8 @@
 
 #include <google/protobuf/stubs/logging.h>
 
-#include <catch2/catch.hpp>
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <fstream>
 
 #include "tests/server/rig.h"
@@ -120,8 +120,8 @@ TEST_CASE("a restarted server goes on with the job and measures nothing twice", 
 TEST_CASE("a cancelled job ends and says so", "[server]") {
   Rig rig;
   FakeWorker worker(rig.server->port(), {.run = [](const proto::RunPlan&) {
-                                           return std::nullopt;  // never answers
-                                         }});
+                      return std::nullopt;  // never answers
+                    }});
   worker.Connect();
   const auto id = rig.Create(Rig::Request(40));
   REQUIRE(id.ok());
@@ -203,16 +203,17 @@ TEST_CASE("a hostile worker is cut off and the server serves on", "[server]") {
   {
     FakeWorker worker(rig.server->port(), {});
     worker.ConnectRaw();
-    worker.Send(proto::Hello{.worker = "w",
-                             .instance = "i",
-                             .devices = {{.id = "w/cpu", .device_class = {"c", ""}, .target = "z80",
-                                          .cores = 1}}});
+    worker.Send(proto::Hello{
+        .worker = "w",
+        .instance = "i",
+        .devices = {{.id = "w/cpu", .device_class = {"c", ""}, .target = "z80", .cores = 1}}});
     CHECK(absl::IsInvalidArgument(worker.WaitForEnd()));
   }
   {
     FakeWorker worker(rig.server->port(), {});
     worker.Connect();
-    worker.Send(proto::Hello{.worker = "again", .instance = "i", .devices = {test::FakeDevice("x")}});
+    worker.Send(
+        proto::Hello{.worker = "again", .instance = "i", .devices = {test::FakeDevice("x")}});
     CHECK(absl::IsInvalidArgument(worker.WaitForEnd()));
   }
   {
@@ -283,12 +284,14 @@ TEST_CASE("a library is selected from the best records and built by a builder", 
   Rig rig;
   FakeWorker* self = nullptr;
   FakeWorker::Script script;
-  script.library = [&](const proto::LibraryRequest& request) -> std::optional<proto::LibraryResult> {
+  script.library =
+      [&](const proto::LibraryRequest& request) -> std::optional<proto::LibraryResult> {
     proto::LibraryResult result{.fence = request.fence};
     for (const db::SelectionItem& item : request.selection.items) {
       const std::string bytes = absl::StrCat(item.op, " with ", item.trace);
       REQUIRE(self->Upload(Sha256Hex(bytes), bytes).ok());
-      result.files.push_back({item.op + ".txt", Sha256Hex(bytes), static_cast<int64_t>(bytes.size())});
+      result.files.push_back(
+          {item.op + ".txt", Sha256Hex(bytes), static_cast<int64_t>(bytes.size())});
     }
     return result;
   };

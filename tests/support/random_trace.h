@@ -73,7 +73,10 @@ class RandomTrace {
     }
     for (const ir::Buffer& output : schedule_.outputs()) {
       if (output->policy != ir::LayoutPolicy::kBlocked || rng_.Chance(0.3)) continue;
-      Try({Primitive::kLayout, output->name, {}, {},
+      Try({Primitive::kLayout,
+           output->name,
+           {},
+           {},
            ir::LayoutToString(Blocked(output->shape, output->block_axis), output->shape)});
     }
   }
@@ -129,8 +132,11 @@ class RandomTrace {
       if (state.stage->is_reduction() && rng_.Chance(0.3)) {
         const te::Axis axis = state.stage->reduce_axes[rng_.Below(state.stage->reduce_axes.size())];
         const std::string loop = axis.var->name;
-        if (axis.extent > 1 && Try({Primitive::kSplit, name, {loop},
-                                    {rng_.Between(1, std::min<int64_t>(axis.extent, 6))}, {}})) {
+        if (axis.extent > 1 && Try({Primitive::kSplit,
+                                    name,
+                                    {loop},
+                                    {rng_.Between(1, std::min<int64_t>(axis.extent, 6))},
+                                    {}})) {
           Try({Primitive::kRfactor, name, {absl::StrCat(loop, ".", rng_.Below(2))}, {}, {}});
         }
       }

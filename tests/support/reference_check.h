@@ -28,8 +28,7 @@ inline absl::StatusOr<Expected> ComputeExpected(const Workload& workload, uint64
   Expected expected;
   std::vector<std::vector<std::byte>> storage;
   for (size_t i = 0; i < workload.dag.inputs.size(); ++i) {
-    expected.inputs.push_back(
-        TestInput(*workload.dag.inputs[i].buffer, static_cast<int>(i), seed));
+    expected.inputs.push_back(TestInput(*workload.dag.inputs[i].buffer, static_cast<int>(i), seed));
     storage.push_back(expected.inputs.back());
   }
   const ir::Program program = ReferenceProgram(workload);
@@ -50,10 +49,10 @@ inline absl::Status CheckAgainst(const Workload& workload, const Expected& expec
                                  const ir::Program& program, const ProgramRunner& run) {
   std::vector<std::vector<std::byte>> storage;
   for (size_t i = 0; i < program.params.size(); ++i) {
-    storage.push_back(i < expected.inputs.size()
-                          ? ir::ToStored(*program.params[i], expected.inputs[i])
-                          : std::vector<std::byte>(program.params[i]->StoredBytes(),
-                                                   std::byte{0xa5}));
+    storage.push_back(
+        i < expected.inputs.size()
+            ? ir::ToStored(*program.params[i], expected.inputs[i])
+            : std::vector<std::byte>(program.params[i]->StoredBytes(), std::byte{0xa5}));
   }
   std::vector<absl::Span<std::byte>> spans;
   for (auto& bytes : storage) spans.push_back(absl::MakeSpan(bytes));
@@ -66,9 +65,8 @@ inline absl::Status CheckAgainst(const Workload& workload, const Expected& expec
       const double want = expected.outputs[o][i];
       const double limit = tolerance.absolute + tolerance.relative * std::abs(want);
       if (actual[i] == want || std::abs(actual[i] - want) <= limit) continue;
-      return absl::InternalError(
-          absl::StrFormat("output %d element %d is %g, expected %g within %g", o, i, actual[i],
-                          want, limit));
+      return absl::InternalError(absl::StrFormat(
+          "output %d element %d is %g, expected %g within %g", o, i, actual[i], want, limit));
     }
   }
   return absl::OkStatus();

@@ -16,13 +16,13 @@
 namespace tessera::test {
 
 struct SimulationOptions {
-  int capacity = 4;                  // trials held at once
-  double noise = 0;                  // standard deviation of log time, about
-  double failure_rate = 0;           // of candidates, a property of the program
-  double infrastructure_rate = 0;    // of attempts
-  double give_back_rate = 0;         // of trials, at the first attempt
-  int give_backs = 1;                // how often such a trial is given back
-  bool reorder = false;              // deliver in a random order
+  int capacity = 4;                // trials held at once
+  double noise = 0;                // standard deviation of log time, about
+  double failure_rate = 0;         // of candidates, a property of the program
+  double infrastructure_rate = 0;  // of attempts
+  double give_back_rate = 0;       // of trials, at the first attempt
+  int give_backs = 1;              // how often such a trial is given back
+  bool reorder = false;            // deliver in a random order
   uint64_t seed = 0;
 };
 

@@ -9,8 +9,7 @@ namespace tessera::test {
 // An empty directory, removed with its contents at the end of the scope.
 struct TemporaryDirectory {
   TemporaryDirectory() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "tessera-test-XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "tessera-test-XXXXXX").string();
     path = mkdtemp(pattern.data());
   }
   TemporaryDirectory(const TemporaryDirectory&) = delete;

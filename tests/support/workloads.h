@@ -26,8 +26,13 @@ inline std::vector<OpSpec> TestWorkloads() {
   add("mm_input_b", "matmul",
       A{{"m", "9"}, {"n", "20"}, {"k", "5"}, {"b", "input"}, {"relu", "true"}});
   add("mm_transposed", "matmul",
-      A{{"m", "6"}, {"n", "17"}, {"k", "12"}, {"transpose_b", "true"}, {"bias", "true"},
-        {"add", "true"}, {"relu", "true"}});
+      A{{"m", "6"},
+        {"n", "17"},
+        {"k", "12"},
+        {"transpose_b", "true"},
+        {"bias", "true"},
+        {"add", "true"},
+        {"relu", "true"}});
   add("mm_f16", "matmul", A{{"m", "5"}, {"n", "18"}, {"k", "7"}, {"dtype", "f16"}});
   add("mm_bf16", "matmul",
       A{{"m", "5"}, {"n", "16"}, {"k", "9"}, {"dtype", "bf16"}, {"bias", "true"}});
@@ -45,49 +50,136 @@ inline std::vector<OpSpec> TestWorkloads() {
   add("c1d_pad", "conv1d",
       A{{"ic", "5"}, {"oc", "7"}, {"w", "17"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}});
   add("c1d_dilated", "conv1d",
-      A{{"n", "2"}, {"ic", "3"}, {"oc", "8"}, {"w", "13"}, {"k", "3"}, {"dilation", "2"},
+      A{{"n", "2"},
+        {"ic", "3"},
+        {"oc", "8"},
+        {"w", "13"},
+        {"k", "3"},
+        {"dilation", "2"},
         {"bias", "true"}});
   add("c2d_plain", "conv2d", A{{"ic", "5"}, {"oc", "7"}, {"size", "7"}, {"k", "3"}});
   add("c2d_pad", "conv2d",
-      A{{"ic", "6"}, {"oc", "16"}, {"size", "7"}, {"k", "3"}, {"pad", "1"}, {"bias", "true"},
-        {"relu", "true"}, {"layout", "any"}});
+      A{{"ic", "6"},
+        {"oc", "16"},
+        {"size", "7"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"bias", "true"},
+        {"relu", "true"},
+        {"layout", "any"}});
   add("c2d_first", "conv2d",
-      A{{"ic", "3"}, {"oc", "8"}, {"size", "15"}, {"k", "7"}, {"stride", "2"}, {"pad", "3"},
-        {"bias", "true"}, {"relu", "true"}, {"layout", "any"}});
+      A{{"ic", "3"},
+        {"oc", "8"},
+        {"size", "15"},
+        {"k", "7"},
+        {"stride", "2"},
+        {"pad", "3"},
+        {"bias", "true"},
+        {"relu", "true"},
+        {"layout", "any"}});
   add("c2d_point", "conv2d",
       A{{"ic", "11"}, {"oc", "13"}, {"size", "5"}, {"k", "1"}, {"layout", "any"}});
   add("c2d_point_stride", "conv2d",
-      A{{"ic", "8"}, {"oc", "16"}, {"size", "9"}, {"k", "1"}, {"stride", "2"}, {"bias", "true"},
+      A{{"ic", "8"},
+        {"oc", "16"},
+        {"size", "9"},
+        {"k", "1"},
+        {"stride", "2"},
+        {"bias", "true"},
         {"layout", "any"}});
   add("c2d_residual", "conv2d",
-      A{{"ic", "4"}, {"oc", "12"}, {"h", "6"}, {"w", "9"}, {"k", "3"}, {"pad", "1"},
-        {"bias", "true"}, {"add", "true"}, {"relu", "true"}, {"layout", "any"}});
+      A{{"ic", "4"},
+        {"oc", "12"},
+        {"h", "6"},
+        {"w", "9"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"bias", "true"},
+        {"add", "true"},
+        {"relu", "true"},
+        {"layout", "any"}});
   add("c2d_nhwc", "conv2d",
-      A{{"ic", "6"}, {"oc", "10"}, {"h", "5"}, {"w", "8"}, {"k", "3"}, {"pad", "1"},
-        {"layout", "nhwc"}, {"relu", "true"}});
+      A{{"ic", "6"},
+        {"oc", "10"},
+        {"h", "5"},
+        {"w", "8"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"layout", "nhwc"},
+        {"relu", "true"}});
   add("c2d_blocked", "conv2d",
-      A{{"n", "2"}, {"ic", "8"}, {"oc", "12"}, {"h", "6"}, {"w", "5"}, {"k", "3"}, {"pad", "1"},
-        {"layout", "nchwc4"}, {"bias", "true"}, {"add", "true"}});
+      A{{"n", "2"},
+        {"ic", "8"},
+        {"oc", "12"},
+        {"h", "6"},
+        {"w", "5"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"layout", "nchwc4"},
+        {"bias", "true"},
+        {"add", "true"}});
   add("c2d_dilated", "conv2d",
-      A{{"ic", "3"}, {"oc", "5"}, {"h", "9"}, {"w", "11"}, {"k", "3"}, {"pad", "2"},
+      A{{"ic", "3"},
+        {"oc", "5"},
+        {"h", "9"},
+        {"w", "11"},
+        {"k", "3"},
+        {"pad", "2"},
         {"dilation", "2"}});
   add("c2d_groups", "conv2d",
-      A{{"ic", "6"}, {"oc", "15"}, {"size", "6"}, {"k", "3"}, {"pad", "1"}, {"groups", "3"},
-        {"bias", "true"}, {"relu", "true"}});
+      A{{"ic", "6"},
+        {"oc", "15"},
+        {"size", "6"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"groups", "3"},
+        {"bias", "true"},
+        {"relu", "true"}});
   add("c2d_groups_any", "conv2d",
-      A{{"ic", "8"}, {"oc", "16"}, {"size", "5"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"},
-        {"groups", "2"}, {"layout", "any"}});
+      A{{"ic", "8"},
+        {"oc", "16"},
+        {"size", "5"},
+        {"k", "3"},
+        {"stride", "2"},
+        {"pad", "1"},
+        {"groups", "2"},
+        {"layout", "any"}});
   add("c2d_oblong", "conv2d",
-      A{{"ic", "4"}, {"oc", "9"}, {"h", "4"}, {"w", "10"}, {"kh", "1"}, {"kw", "5"}, {"pad", "2"},
+      A{{"ic", "4"},
+        {"oc", "9"},
+        {"h", "4"},
+        {"w", "10"},
+        {"kh", "1"},
+        {"kw", "5"},
+        {"pad", "2"},
         {"stride", "3"}});
   add("c2d_f16", "conv2d",
-      A{{"ic", "4"}, {"oc", "8"}, {"size", "5"}, {"k", "3"}, {"pad", "1"}, {"dtype", "f16"},
-        {"add", "true"}, {"layout", "any"}});
+      A{{"ic", "4"},
+        {"oc", "8"},
+        {"size", "5"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"dtype", "f16"},
+        {"add", "true"},
+        {"layout", "any"}});
   add("c2d_i8", "conv2d",
-      A{{"ic", "5"}, {"oc", "8"}, {"size", "6"}, {"k", "3"}, {"pad", "1"}, {"dtype", "i8"},
-        {"bias", "true"}, {"relu", "true"}, {"layout", "any"}});
+      A{{"ic", "5"},
+        {"oc", "8"},
+        {"size", "6"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"dtype", "i8"},
+        {"bias", "true"},
+        {"relu", "true"},
+        {"layout", "any"}});
   add("c3d_pad", "conv3d",
-      A{{"ic", "3"}, {"oc", "5"}, {"d", "4"}, {"h", "5"}, {"w", "6"}, {"k", "3"}, {"pad", "1"},
+      A{{"ic", "3"},
+        {"oc", "5"},
+        {"d", "4"},
+        {"h", "5"},
+        {"w", "6"},
+        {"k", "3"},
+        {"pad", "1"},
         {"relu", "true"}});
   add("c3d_stride", "conv3d",
       A{{"ic", "2"}, {"oc", "8"}, {"size", "5"}, {"k", "3"}, {"stride", "2"}, {"layout", "any"}});
@@ -96,13 +188,23 @@ inline std::vector<OpSpec> TestWorkloads() {
   add("dw_stride", "depthwise_conv2d",
       A{{"c", "16"}, {"size", "9"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}, {"layout", "any"}});
   add("dw_multiplier", "depthwise_conv2d",
-      A{{"c", "3"}, {"size", "6"}, {"k", "3"}, {"pad", "1"}, {"multiplier", "2"},
+      A{{"c", "3"},
+        {"size", "6"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"multiplier", "2"},
         {"bias", "true"}});
   add("t2d_stride", "t2d",
       A{{"ic", "5"}, {"oc", "6"}, {"size", "4"}, {"k", "4"}, {"stride", "2"}, {"pad", "1"}});
   add("t2d_plain", "t2d",
-      A{{"ic", "4"}, {"oc", "8"}, {"h", "3"}, {"w", "5"}, {"k", "3"}, {"relu", "true"},
-        {"bias", "true"}, {"layout", "any"}});
+      A{{"ic", "4"},
+        {"oc", "8"},
+        {"h", "3"},
+        {"w", "5"},
+        {"k", "3"},
+        {"relu", "true"},
+        {"bias", "true"},
+        {"layout", "any"}});
 
   add("max_pool_pad", "max_pool2d",
       A{{"c", "5"}, {"size", "9"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}});
@@ -110,7 +212,11 @@ inline std::vector<OpSpec> TestWorkloads() {
   add("avg_pool_pad", "avg_pool2d",
       A{{"c", "3"}, {"size", "7"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}});
   add("avg_pool_exclude", "avg_pool2d",
-      A{{"c", "4"}, {"size", "7"}, {"k", "3"}, {"stride", "1"}, {"pad", "1"},
+      A{{"c", "4"},
+        {"size", "7"},
+        {"k", "3"},
+        {"stride", "1"},
+        {"pad", "1"},
         {"count_include_pad", "false"}});
   add("global_pool", "global_avg_pool", A{{"c", "11"}, {"size", "7"}});
 

@@ -13,9 +13,16 @@ namespace tessera::test {
 namespace {
 
 te::Workload SmallConvolution() {
-  return *te::MakeWorkload({"conv", "conv2d",
-                            {{"ic", "16"}, {"oc", "32"}, {"size", "14"}, {"k", "3"}, {"pad", "1"},
-                             {"bias", "true"}, {"relu", "true"}, {"layout", "any"}}});
+  return *te::MakeWorkload({"conv",
+                            "conv2d",
+                            {{"ic", "16"},
+                             {"oc", "32"},
+                             {"size", "14"},
+                             {"k", "3"},
+                             {"pad", "1"},
+                             {"bias", "true"},
+                             {"relu", "true"},
+                             {"layout", "any"}}});
 }
 
 std::shared_ptr<const tuner::ConfigSearchSpace> Space(const te::Workload& workload) {
@@ -83,8 +90,8 @@ TEST_CASE("a proposal's trace alone gives the program that its loop hash names",
         REQUIRE(state.Apply(event).ok());
       }
       if (const auto due = state.FitDue(0)) {
-        const std::string model = *learner.Fit(
-            {space->FeatureCount(), *space->Features(due->points), due->targets}, "");
+        const std::string model =
+            *learner.Fit({space->FeatureCount(), *space->Features(due->points), due->targets}, "");
         db::Event ready;
         ready.kind = db::EventKind::kModelReady;
         ready.sequence = state.next_sequence();

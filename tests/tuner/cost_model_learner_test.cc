@@ -13,10 +13,16 @@ namespace tessera::test {
 namespace {
 
 db::Task ConvolutionTask() {
-  const te::Workload workload = *te::MakeWorkload(
-      {"conv", "conv2d",
-       {{"ic", "64"}, {"oc", "64"}, {"size", "28"}, {"k", "3"}, {"pad", "1"}, {"bias", "true"},
-        {"relu", "true"}, {"layout", "any"}}});
+  const te::Workload workload = *te::MakeWorkload({"conv",
+                                                   "conv2d",
+                                                   {{"ic", "64"},
+                                                    {"oc", "64"},
+                                                    {"size", "28"},
+                                                    {"k", "3"},
+                                                    {"pad", "1"},
+                                                    {"bias", "true"},
+                                                    {"relu", "true"},
+                                                    {"layout", "any"}}});
   db::Task task;
   task.name = "conv";
   task.workload = te::Print(workload);

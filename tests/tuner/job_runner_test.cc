@@ -127,8 +127,13 @@ TEST_CASE("killed again and again under load, a job measures every trial once", 
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     CAPTURE(seed);
     Rig rig(3, Budget(30, seed),
-            {.capacity = 6, .noise = 0.1, .failure_rate = 0.1, .infrastructure_rate = 0.1,
-             .give_back_rate = 0.1, .reorder = true, .seed = seed});
+            {.capacity = 6,
+             .noise = 0.1,
+             .failure_rate = 0.1,
+             .infrastructure_rate = 0.1,
+             .give_back_rate = 0.1,
+             .reorder = true,
+             .seed = seed});
     Rng rng(seed);
     db::Job job;
     int kills = 0;
@@ -183,8 +188,8 @@ TEST_CASE("a trial that was given back untried is handed out again without a rec
 }
 
 TEST_CASE("a trial that is given back for ever ends as infrastructure failure", "[tuner]") {
-  Rig rig(1, Budget(4), {.capacity = 2, .infrastructure_rate = 1, .give_back_rate = 1,
-                         .give_backs = 1000});
+  Rig rig(1, Budget(4),
+          {.capacity = 2, .infrastructure_rate = 1, .give_back_rate = 1, .give_backs = 1000});
   const db::Job job = rig.Run();
   CHECK(job.state == JobState::kFailed);
   CHECK(rig.Log(EventKind::kLeaseLost).size() == 4 * 8);
@@ -349,8 +354,12 @@ TEST_CASE("an unknown explorer is refused by name", "[tuner]") {
 }
 
 TEST_CASE("runner, devices, fits and readers run in their own threads", "[tuner]") {
-  Rig rig(4, Budget(100), {.capacity = 8, .noise = 0.05, .failure_rate = 0.05,
-                           .infrastructure_rate = 0.05, .reorder = true});
+  Rig rig(4, Budget(100),
+          {.capacity = 8,
+           .noise = 0.05,
+           .failure_rate = 0.05,
+           .infrastructure_rate = 0.05,
+           .reorder = true});
   tuner::BackgroundExecutor background;
   std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces(rig.spaces.begin(),
                                                                 rig.spaces.end());

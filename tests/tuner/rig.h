@@ -102,8 +102,8 @@ class Rig {
 
   absl::StatusOr<std::unique_ptr<tuner::JobRunner>> Runner() {
     std::vector<std::shared_ptr<const tuner::SearchSpace>> views(spaces.begin(), spaces.end());
-    return tuner::JobRunner::Create(
-        *memory.GetJob(job_id), {views, learner, store, *measurer, executor, clock});
+    return tuner::JobRunner::Create(*memory.GetJob(job_id),
+                                    {views, learner, store, *measurer, executor, clock});
   }
 
   // Steps and delivers, `deliveries` results between two steps, until the job ends.

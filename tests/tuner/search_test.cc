@@ -57,8 +57,7 @@ TEST_CASE("without a model annealing proposes random samples", "[tuner]") {
   SyntheticSpace space(3);
   const absl::flat_hash_set<uint64_t> known;
   Rng rng(1);
-  const auto found =
-      tuner::MakeAnnealingExplorer()->Explore({space, nullptr, {}, known}, 10, rng);
+  const auto found = tuner::MakeAnnealingExplorer()->Explore({space, nullptr, {}, known}, 10, rng);
   CHECK(found.size() == 10);
 }
 

@@ -76,8 +76,13 @@ TEST_CASE("a recorded log gives the same proposals bit for bit", "[tuner]") {
     CAPTURE(seed);
     const std::string explorer = seed % 3 == 0 ? "random" : "annealing";
     Rig rig(3, Budget(50, seed, explorer),
-            {.capacity = 7, .noise = 0.1, .failure_rate = 0.1, .infrastructure_rate = 0.05,
-             .give_back_rate = 0.05, .reorder = true, .seed = seed});
+            {.capacity = 7,
+             .noise = 0.1,
+             .failure_rate = 0.1,
+             .infrastructure_rate = 0.05,
+             .give_back_rate = 0.05,
+             .reorder = true,
+             .seed = seed});
     rig.Run(2);
     const std::vector<db::Event> log = rig.Log();
     TuningState state = Fresh(rig);
@@ -155,7 +160,8 @@ TEST_CASE("infrastructure failures don't teach, candidate failures do", "[tuner]
     REQUIRE(state.Apply(Result(state, trial, Outcome::kWrongAnswer)).ok());
   }
   for (int64_t trial = 12; trial < 16; ++trial) {
-    REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, 1e-3 * static_cast<double>(trial))).ok());
+    REQUIRE(
+        state.Apply(Result(state, trial, Outcome::kOk, 1e-3 * static_cast<double>(trial))).ok());
   }
   const auto fit = state.FitDue(0);
   REQUIRE(fit.has_value());

@@ -58,8 +58,7 @@ TEST_CASE("a plan of the protocol reaches the runner whole", "[worker]") {
   REQUIRE(plan.candidates.size() == 1);
   CHECK(plan.candidates[0].bytes == "bytes");
   CHECK(plan.candidates[0].private_workspace_bytes == 64);
-  CHECK(plan.candidates[0].layouts[0] ==
-        std::vector<runner::LayoutDim>{{1, 1, 8}, {0, 1, 4}});
+  CHECK(plan.candidates[0].layouts[0] == std::vector<runner::LayoutDim>{{1, 1, 8}, {0, 1, 4}});
   CHECK(plan.expectation.reference.bytes == "reference bytes");
   CHECK(plan.expectation.reference.layouts[0].empty());
   CHECK(plan.expectation.samples[0].value == 1.5);

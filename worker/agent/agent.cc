@@ -279,10 +279,10 @@ class AgentImpl final : public Agent {
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Create(AgentOptions options, BuilderRole* builder,
                                                      RunnerRole* runner) {
   // A lost cache costs a download: no need to wait for the disk.
-  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<ContentStore> cache,
-                           ContentStore::Open({.directory = options.cache_directory,
-                                               .max_bytes = options.cache_bytes,
-                                               .sync = false}));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::unique_ptr<ContentStore> cache,
+      ContentStore::Open(
+          {.directory = options.cache_directory, .max_bytes = options.cache_bytes, .sync = false}));
   if (options.cores.empty()) {
     return absl::InvalidArgumentError("cores: none; at least one is needed");
   }

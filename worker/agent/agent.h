@@ -12,10 +12,10 @@
 namespace tessera::agent {
 
 struct AgentOptions {
-  std::string server;                 // "127.0.0.1:7654"
-  std::string name;                   // of this worker, unique on the server
-  std::vector<db::Device> devices;    // what is offered
-  std::vector<int> cores;             // to share between building and timing
+  std::string server;               // "127.0.0.1:7654"
+  std::string name;                 // of this worker, unique on the server
+  std::vector<db::Device> devices;  // what is offered
+  std::vector<int> cores;           // to share between building and timing
   std::string cache_directory;
   int64_t cache_bytes = int64_t{1} << 30;
   absl::Duration first_retry = absl::Milliseconds(200);

@@ -64,8 +64,8 @@ absl::StatusOr<std::string> ArtifactClient::Download(const std::string& digest) 
   }
   const absl::Status status = proto::FromRpc(reader->Finish());
   if (too_big) {
-    return absl::InvalidArgumentError(absl::StrCat("download ", digest, ": more than ",
-                                                   proto::kMaxArtifactBytes, " bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("download ", digest, ": more than ", proto::kMaxArtifactBytes, " bytes"));
   }
   if (!status.ok()) return Annotate(status, "download");
   return bytes;

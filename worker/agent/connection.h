@@ -16,13 +16,14 @@
 
 namespace tessera::agent {
 
-// One stream to the server, from hello to its end. Run blocks; the other calls come from any thread.
+// One stream to the server, from hello to its end. Run blocks; the other calls come from any
+// thread.
 class Connection {
  public:
   explicit Connection(v1::WorkerService::Stub& stub) : stream_(stub.Connect(&context_)) {}
 
-  // Sends `first` (hello, then unacknowledged results), beats with what `held` returns, and hands on
-  // what comes. Returns why the stream ended.
+  // Sends `first` (hello, then unacknowledged results), beats with what `held` returns, and hands
+  // on what comes. Returns why the stream ended.
   absl::Status Run(std::vector<proto::WorkerMessage> first,
                    const std::function<std::vector<uint64_t>()>& held,
                    const std::function<void(const proto::ServerMessage&)>& receive);

@@ -64,9 +64,9 @@ int64_t CacheBytes(int core, int level, int sysconf_name) {
 }
 
 struct Isa {
-  std::string kind;                    // "x86"
-  std::string level;                   // "avx512": of the kind's ladder, the highest
-  std::vector<std::string> features;   // as targets name them, sorted
+  std::string kind;                   // "x86"
+  std::string level;                  // "avx512": of the kind's ladder, the highest
+  std::vector<std::string> features;  // as targets name them, sorted
 };
 
 #if defined(__x86_64__)
@@ -97,8 +97,8 @@ absl::StatusOr<Isa> FindIsa(std::string_view ceiling) {
 #elif defined(__aarch64__)
 absl::StatusOr<Isa> FindIsa(std::string_view ceiling) {
   if (!ceiling.empty() && ceiling != "neon") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--isa: \"", AbslView(ceiling), "\" is not among what this machine has (neon)"));
+    return absl::InvalidArgumentError(absl::StrCat("--isa: \"", AbslView(ceiling),
+                                                   "\" is not among what this machine has (neon)"));
   }
   std::map<std::string, std::string> info = ReadCpuInfo();
   const std::vector<std::string> flags = absl::StrSplit(info["Features"], ' ');
@@ -171,14 +171,14 @@ absl::StatusOr<Host> DescribeHost(const std::vector<int>& cores, std::string_vie
   const int64_t l2 = CacheBytes(cores[0], 2, _SC_LEVEL2_CACHE_SIZE);
   const int64_t l3 = CacheBytes(cores[0], 3, _SC_LEVEL3_CACHE_SIZE);
   Host host;
-  host.target = absl::StrCat(isa.kind, "/", absl::StrJoin(isa.features, ","),
-                             " l1=", l1 > 0 ? l1 : 32 << 10, " l2=", l2 > 0 ? l2 : 1 << 20,
-                             " threads=", cores.size());
+  host.target =
+      absl::StrCat(isa.kind, "/", absl::StrJoin(isa.features, ","), " l1=", l1 > 0 ? l1 : 32 << 10,
+                   " l2=", l2 > 0 ? l2 : 1 << 20, " threads=", cores.size());
   host.device_class.name =
       absl::StrCat(isa.kind, "/", architecture, "/", isa.level, "/", cores.size(), "c");
   const std::string model = info["model name"];
-  const std::string governor = FirstLine(
-      absl::StrCat("/sys/devices/system/cpu/cpu", cores[0], "/cpufreq/scaling_governor"));
+  const std::string governor =
+      FirstLine(absl::StrCat("/sys/devices/system/cpu/cpu", cores[0], "/cpufreq/scaling_governor"));
   host.device_class.description =
       absl::StrCat(model.empty() ? architecture : model, ", ", cores.size(), " core(s), L1d ",
                    Kibibytes(l1), ", L2 ", Kibibytes(l2), ", L3 ", Kibibytes(l3), ", governor ",

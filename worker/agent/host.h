@@ -11,8 +11,8 @@ namespace tessera::agent {
 
 // What this machine is, found out without a compiler, so that runner-only workers can say it too.
 struct Host {
-  std::string target;             // canonical text: ISA, caches, threads = number of `cores`
-  db::DeviceClass device_class;   // "x86/zen4/avx512/2c"
+  std::string target;            // canonical text: ISA, caches, threads = number of `cores`
+  db::DeviceClass device_class;  // "x86/zen4/avx512/2c"
 };
 
 // `isa` caps the instruction set ("sse4.2", "avx2", "avx512"; empty: all there is). InvalidArgument

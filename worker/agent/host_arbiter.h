@@ -19,7 +19,8 @@ class HostArbiter {
   class Grant {
    public:
     Grant(Grant&& other) noexcept
-        : arbiter_(std::exchange(other.arbiter_, nullptr)), cores_(std::move(other.cores_)),
+        : arbiter_(std::exchange(other.arbiter_, nullptr)),
+          cores_(std::move(other.cores_)),
           timing_(other.timing_) {}
     Grant& operator=(Grant&&) = delete;
     ~Grant() {

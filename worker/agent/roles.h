@@ -17,7 +17,7 @@ struct BuildOutput {
 };
 
 struct LibraryOutput {
-  std::string error;  // empty: built
+  std::string error;                                       // empty: built
   std::vector<std::pair<std::string, std::string>> files;  // name, bytes
 };
 

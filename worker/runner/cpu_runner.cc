@@ -29,12 +29,14 @@ constexpr absl::Duration kLoopDuration = absl::Microseconds(500);
 
 absl::Status CheckKernel(const MeasurePlan& plan, const KernelArtifact& kernel) {
   if (kernel.abi != TESSERA_KERNEL_ABI) {
-    return absl::InvalidArgumentError(absl::StrCat(kernel.name, ": built for kernel ABI ", kernel.abi,
-                                                   ", this runner has ", TESSERA_KERNEL_ABI));
+    return absl::InvalidArgumentError(absl::StrCat(kernel.name, ": built for kernel ABI ",
+                                                   kernel.abi, ", this runner has ",
+                                                   TESSERA_KERNEL_ABI));
   }
   if (!kernel.layouts.empty() && kernel.layouts.size() != plan.buffers.size()) {
     return absl::InvalidArgumentError(absl::StrCat(kernel.name, ": ", kernel.layouts.size(),
-                                                   " layouts for ", plan.buffers.size(), " buffers"));
+                                                   " layouts for ", plan.buffers.size(),
+                                                   " buffers"));
   }
   constexpr int64_t kMaxWorkspace = int64_t{1} << 36;
   for (const int64_t bytes : {kernel.shared_workspace_bytes, kernel.private_workspace_bytes}) {
@@ -50,9 +52,9 @@ absl::Status CheckPlan(const MeasurePlan& plan) {
   const auto outputs = static_cast<size_t>(std::count_if(
       plan.buffers.begin(), plan.buffers.end(), [](const BufferSpec& b) { return b.is_output; }));
   if (plan.buffers.size() > kMaxBuffers || outputs == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("plan: ", plan.buffers.size(), " buffers, ", outputs,
-                                                   " of them outputs; at most ", kMaxBuffers,
-                                                   " with at least 1 output are allowed"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "plan: ", plan.buffers.size(), " buffers, ", outputs, " of them outputs; at most ",
+        kMaxBuffers, " with at least 1 output are allowed"));
   }
   if (!std::is_partitioned(plan.buffers.begin(), plan.buffers.end(),
                            [](const BufferSpec& b) { return !b.is_output; })) {
@@ -65,27 +67,30 @@ absl::Status CheckPlan(const MeasurePlan& plan) {
   const std::vector<int> allowed = AllowedCores();
   if (plan.threads < 1 || plan.threads > kMaxThreads ||
       (!plan.cores.empty() && plan.cores.size() != static_cast<size_t>(plan.threads))) {
-    return absl::InvalidArgumentError(absl::StrCat("plan: ", plan.threads, " threads on ",
-                                                   plan.cores.size(), " cores; 1 to ", kMaxThreads,
-                                                   " threads with one core each, or none, are allowed"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("plan: ", plan.threads, " threads on ", plan.cores.size(), " cores; 1 to ",
+                     kMaxThreads, " threads with one core each, or none, are allowed"));
   }
   for (const int core : plan.cores) {
     if (std::count(plan.cores.begin(), plan.cores.end(), core) > 1) {
       return absl::InvalidArgumentError(absl::StrCat("plan: core ", core, " is named twice"));
     }
     if (!std::binary_search(allowed.begin(), allowed.end(), core)) {
-      return absl::InvalidArgumentError(absl::StrCat("plan: core ", core, " is not one of this process: ",
-                                                     absl::StrJoin(allowed, ", ")));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "plan: core ", core, " is not one of this process: ", absl::StrJoin(allowed, ", ")));
     }
   }
   const Timing& timing = plan.timing;
-  if (timing.repeats < 1 || timing.repeats > 10'000 || timing.warmup_calls < 0 || timing.max_calls < 1 ||
-      !(timing.min_repeat_seconds >= 0 && timing.min_repeat_seconds <= 60) || !(timing.max_seconds > 0)) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "plan: %d repeats of at least %g s within %g s, %d warm-up calls, at most %d calls; allowed are "
-        "1 to 10000 repeats of 0 to 60 s, at least 0 warm-up calls and 1 call",
-        timing.repeats, timing.min_repeat_seconds, timing.max_seconds, timing.warmup_calls,
-        timing.max_calls));
+  if (timing.repeats < 1 || timing.repeats > 10'000 || timing.warmup_calls < 0 ||
+      timing.max_calls < 1 ||
+      !(timing.min_repeat_seconds >= 0 && timing.min_repeat_seconds <= 60) ||
+      !(timing.max_seconds > 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("plan: %d repeats of at least %g s within %g s, %d warm-up calls, at most "
+                        "%d calls; allowed are "
+                        "1 to 10000 repeats of 0 to 60 s, at least 0 warm-up calls and 1 call",
+                        timing.repeats, timing.min_repeat_seconds, timing.max_seconds,
+                        timing.warmup_calls, timing.max_calls));
   }
   if (plan.call_timeout <= absl::ZeroDuration() || plan.call_timeout > absl::Hours(1)) {
     return absl::InvalidArgumentError(absl::StrCat("plan: a call time-out of ",
@@ -97,7 +102,8 @@ absl::Status CheckPlan(const MeasurePlan& plan) {
                                                    " candidates, at most ", kMaxCandidates,
                                                    " are allowed: all of them live at once"));
   }
-  for (const KernelArtifact& kernel : plan.candidates) TESSERA_RETURN_IF_ERROR(CheckKernel(plan, kernel));
+  for (const KernelArtifact& kernel : plan.candidates)
+    TESSERA_RETURN_IF_ERROR(CheckKernel(plan, kernel));
   return absl::OkStatus();
 }
 
@@ -122,11 +128,11 @@ absl::Status CheckMemory(const MeasurePlan& plan) {
 struct Trial {
   std::unique_ptr<KernelSession> session;
   db::Measurement measurement;
-  int64_t calls = 1;            // a repeat
-  double call_seconds = 0;      // a first estimate
-  double spent_seconds = 0;     // on timing
+  int64_t calls = 1;         // a repeat
+  double call_seconds = 0;   // a first estimate
+  double spent_seconds = 0;  // on timing
   absl::Time started;
-  bool done = false;            // failed or dropped, or every repeat made
+  bool done = false;  // failed or dropped, or every repeat made
 
   void Fail(Failure failure) {
     measurement.outcome = failure.outcome;
@@ -216,8 +222,9 @@ void Repeat(Trial& trial, const MeasurePlan& plan) {
   measurement.sample_seconds.push_back(*seconds / static_cast<double>(trial.calls));
   measurement.sample_calls.push_back(trial.calls);
   const double drop = plan.timing.drop_if_slower_than_seconds;
-  trial.done = trial.spent_seconds >= plan.timing.max_seconds ||
-               (measurement.sample_seconds.size() == 1 && drop > 0 && measurement.sample_seconds[0] > drop);
+  trial.done =
+      trial.spent_seconds >= plan.timing.max_seconds ||
+      (measurement.sample_seconds.size() == 1 && drop > 0 && measurement.sample_seconds[0] > drop);
 }
 
 // Verifies what the timed calls left behind, once the child can't change it any more.
@@ -240,7 +247,8 @@ void Conclude(Trial& trial, const TestSet& set) {
 
 double ReferenceLoop(const MeasurePlan& plan) {
   if (!plan.timing.bracket_with_reference_loop) return -1;
-  const std::vector<int> core(plan.cores.begin(), plan.cores.begin() + (plan.cores.empty() ? 0 : 1));
+  const std::vector<int> core(plan.cores.begin(),
+                              plan.cores.begin() + (plan.cores.empty() ? 0 : 1));
   const auto peak = MeasurePeakFlops(1, core, kLoopDuration);
   return peak.ok() ? peak->gflops : -1;
 }
@@ -250,11 +258,13 @@ double ReferenceLoop(const MeasurePlan& plan) {
 Claim JudgeClaim(double claimed_seconds, double wall_seconds) {
   constexpr double kMessageSeconds = 0.002;
   const double missing = wall_seconds - claimed_seconds;
-  if (claimed_seconds >= 0 && missing >= -1e-6 && missing <= std::max(kMessageSeconds, 0.1 * wall_seconds)) {
+  if (claimed_seconds >= 0 && missing >= -1e-6 &&
+      missing <= std::max(kMessageSeconds, 0.1 * wall_seconds)) {
     return Claim::kPlausible;
   }
-  return claimed_seconds >= 0.5 * (wall_seconds - kMessageSeconds) && missing >= -1e-6 ? Claim::kDoubtful
-                                                                                        : Claim::kFalse;
+  return claimed_seconds >= 0.5 * (wall_seconds - kMessageSeconds) && missing >= -1e-6
+             ? Claim::kDoubtful
+             : Claim::kFalse;
 }
 
 absl::Status CpuRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
@@ -266,16 +276,18 @@ absl::Status CpuRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
   if (!expectation.values.empty()) {
     set.expected = expectation.values;
     if (set.expected.size() != outputs.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("plan: expected values of ", set.expected.size(),
-                                                     " outputs where it has ", outputs.size()));
+      return absl::InvalidArgumentError(absl::StrCat("plan: expected values of ",
+                                                     set.expected.size(), " outputs where it has ",
+                                                     outputs.size()));
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
       TESSERA_ASSIGN_OR_RETURN(StoredLayout layout, StoredLayout::Create(outputs[i]->shape, {}));
-      const auto bytes = static_cast<size_t>(layout.logical_elements() * ElementBytes(outputs[i]->type));
+      const auto bytes =
+          static_cast<size_t>(layout.logical_elements() * ElementBytes(outputs[i]->type));
       if (set.expected[i].size() != bytes) {
         return absl::InvalidArgumentError(absl::StrCat("plan: ", set.expected[i].size(),
-                                                       " bytes of expected values for ", outputs[i]->name,
-                                                       ", which has ", bytes));
+                                                       " bytes of expected values for ",
+                                                       outputs[i]->name, ", which has ", bytes));
       }
     }
     return absl::OkStatus();
@@ -288,7 +300,8 @@ absl::Status CpuRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
                                             "; send the reference program"));
   }
   TESSERA_RETURN_IF_ERROR(CheckKernel(plan, reference));
-  TESSERA_ASSIGN_OR_RETURN(auto session, KernelSession::Start(sandbox_, plan, reference, set.inputs));
+  TESSERA_ASSIGN_OR_RETURN(auto session,
+                           KernelSession::Start(sandbox_, plan, reference, set.inputs));
   std::optional<Failure> failure = session->Load(plan.reference_timeout);
   if (!failure) failure = session->Prepare(Placement::kStrict, kPoisons[0]);
   if (!failure) failure = session->Call(1, plan.reference_timeout).failure;

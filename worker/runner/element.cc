@@ -18,8 +18,9 @@ struct Description {
   int bytes;
 };
 // In the order of ElementType.
-constexpr Description kTypes[] = {{"f64", 8}, {"f32", 4}, {"f16", 2}, {"bf16", 2}, {"i64", 8}, {"i32", 4},
-                                  {"i16", 2}, {"i8", 1},  {"u32", 4}, {"u16", 2},  {"u8", 1}};
+constexpr Description kTypes[] = {{"f64", 8}, {"f32", 4}, {"f16", 2}, {"bf16", 2},
+                                  {"i64", 8}, {"i32", 4}, {"i16", 2}, {"i8", 1},
+                                  {"u32", 4}, {"u16", 2}, {"u8", 1}};
 
 double FromHalf(uint16_t bits) {
   const double sign = (bits & 0x8000) != 0 ? -1.0 : 1.0;
@@ -28,7 +29,8 @@ double FromHalf(uint16_t bits) {
     return mantissa != 0 ? std::numeric_limits<double>::quiet_NaN()
                          : sign * std::numeric_limits<double>::infinity();
   }
-  return sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25));
+  return sign *
+         (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25));
 }
 
 uint16_t ToHalf(double value) {
@@ -37,7 +39,8 @@ uint16_t ToHalf(double value) {
   if (std::isnan(value)) return sign | 0x7e00;
   if (magnitude >= 65520) return sign | 0x7c00;
   if (magnitude < 0x1p-14) {
-    return static_cast<uint16_t>(sign | static_cast<int>(std::nearbyint(std::ldexp(magnitude, 24))));
+    return static_cast<uint16_t>(sign |
+                                 static_cast<int>(std::nearbyint(std::ldexp(magnitude, 24))));
   }
   int exponent;
   const double fraction = std::frexp(magnitude, &exponent);  // in [0.5, 1)
@@ -96,40 +99,62 @@ absl::StatusOr<ElementType> ParseElementType(std::string_view name) {
     if (kTypes[i].name == name) return static_cast<ElementType>(i);
     absl::StrAppend(&known, i == 0 ? "" : ", ", std::string(kTypes[i].name));
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("element type \"", std::string(name), "\" is not one that a runner reads: ", known));
+  return absl::InvalidArgumentError(absl::StrCat("element type \"", std::string(name),
+                                                 "\" is not one that a runner reads: ", known));
 }
 
 double ReadElement(ElementType type, const std::byte* data, int64_t index) {
   switch (type) {
-    case ElementType::kF64: return Load<double>(data, index);
-    case ElementType::kF32: return Load<float>(data, index);
-    case ElementType::kF16: return FromHalf(Load<uint16_t>(data, index));
-    case ElementType::kBF16: return FromBFloat(Load<uint16_t>(data, index));
-    case ElementType::kI64: return static_cast<double>(Load<int64_t>(data, index));
-    case ElementType::kI32: return Load<int32_t>(data, index);
-    case ElementType::kI16: return Load<int16_t>(data, index);
-    case ElementType::kI8: return Load<int8_t>(data, index);
-    case ElementType::kU32: return Load<uint32_t>(data, index);
-    case ElementType::kU16: return Load<uint16_t>(data, index);
-    case ElementType::kU8: return Load<uint8_t>(data, index);
+    case ElementType::kF64:
+      return Load<double>(data, index);
+    case ElementType::kF32:
+      return Load<float>(data, index);
+    case ElementType::kF16:
+      return FromHalf(Load<uint16_t>(data, index));
+    case ElementType::kBF16:
+      return FromBFloat(Load<uint16_t>(data, index));
+    case ElementType::kI64:
+      return static_cast<double>(Load<int64_t>(data, index));
+    case ElementType::kI32:
+      return Load<int32_t>(data, index);
+    case ElementType::kI16:
+      return Load<int16_t>(data, index);
+    case ElementType::kI8:
+      return Load<int8_t>(data, index);
+    case ElementType::kU32:
+      return Load<uint32_t>(data, index);
+    case ElementType::kU16:
+      return Load<uint16_t>(data, index);
+    case ElementType::kU8:
+      return Load<uint8_t>(data, index);
   }
   return 0;
 }
 
 void WriteElement(ElementType type, std::byte* data, int64_t index, double value) {
   switch (type) {
-    case ElementType::kF64: return Store(data, index, value);
-    case ElementType::kF32: return Store(data, index, static_cast<float>(value));
-    case ElementType::kF16: return Store(data, index, ToHalf(value));
-    case ElementType::kBF16: return Store(data, index, ToBFloat(value));
-    case ElementType::kI64: return Store(data, index, Saturate<int64_t>(value));
-    case ElementType::kI32: return Store(data, index, Saturate<int32_t>(value));
-    case ElementType::kI16: return Store(data, index, Saturate<int16_t>(value));
-    case ElementType::kI8: return Store(data, index, Saturate<int8_t>(value));
-    case ElementType::kU32: return Store(data, index, Saturate<uint32_t>(value));
-    case ElementType::kU16: return Store(data, index, Saturate<uint16_t>(value));
-    case ElementType::kU8: return Store(data, index, Saturate<uint8_t>(value));
+    case ElementType::kF64:
+      return Store(data, index, value);
+    case ElementType::kF32:
+      return Store(data, index, static_cast<float>(value));
+    case ElementType::kF16:
+      return Store(data, index, ToHalf(value));
+    case ElementType::kBF16:
+      return Store(data, index, ToBFloat(value));
+    case ElementType::kI64:
+      return Store(data, index, Saturate<int64_t>(value));
+    case ElementType::kI32:
+      return Store(data, index, Saturate<int32_t>(value));
+    case ElementType::kI16:
+      return Store(data, index, Saturate<int16_t>(value));
+    case ElementType::kI8:
+      return Store(data, index, Saturate<int8_t>(value));
+    case ElementType::kU32:
+      return Store(data, index, Saturate<uint32_t>(value));
+    case ElementType::kU16:
+      return Store(data, index, Saturate<uint16_t>(value));
+    case ElementType::kU8:
+      return Store(data, index, Saturate<uint8_t>(value));
   }
 }
 

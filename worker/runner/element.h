@@ -10,7 +10,19 @@ namespace tessera::runner {
 
 // Types of stored elements, named as in the IR. A runner has no compiler in it, so it reads
 // elements itself.
-enum class ElementType : uint8_t { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU32, kU16, kU8 };
+enum class ElementType : uint8_t {
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU32,
+  kU16,
+  kU8
+};
 
 int ElementBytes(ElementType type);
 bool IsFloat(ElementType type);

@@ -19,8 +19,8 @@ double ReadNumber(const std::string& path) {
 }
 
 double CpuMhz(int core) {
-  const double khz = ReadNumber(
-      absl::StrCat("/sys/devices/system/cpu/cpu", core, "/cpufreq/scaling_cur_freq"));
+  const double khz =
+      ReadNumber(absl::StrCat("/sys/devices/system/cpu/cpu", core, "/cpufreq/scaling_cur_freq"));
   if (khz > 0) return khz / 1000;
   std::ifstream file("/proc/cpuinfo");
   int processor = -1;

@@ -41,6 +41,7 @@ Exchange LayOutExchange(absl::Span<const int64_t> buffer_bytes);
 void FillGuards(absl::Span<std::byte> image, const Slot& slot);
 
 // The first overwritten guard byte relative to the data (negative: before it), or 0 for none.
-int64_t FindOverwrittenGuard(absl::Span<const std::byte> image, const Slot& slot, Placement placement);
+int64_t FindOverwrittenGuard(absl::Span<const std::byte> image, const Slot& slot,
+                             Placement placement);
 
 }  // namespace tessera::runner

@@ -45,7 +45,8 @@ tessera_launcher* MakeHostLauncher(int threads, absl::Span<const int32_t> cores)
     // A pool makes do with the threads that it gets; a measurement must not.
     if (CountThreads(launcher) != threads) return nullptr;
   }
-  if (!cores.empty() && !PinThisThread(*std::min_element(cores.begin(), cores.end()))) return nullptr;
+  if (!cores.empty() && !PinThisThread(*std::min_element(cores.begin(), cores.end())))
+    return nullptr;
   return launcher;
 }
 

@@ -86,8 +86,11 @@ void EvictLines(const std::byte* data, int64_t bytes) {
 class KernelHost {
  public:
   KernelHost(const HostArgument& argument, std::byte* image)
-      : argument_(argument), image_(image), workspace_(argument.workspace_bytes, argument.buffer_count) {
-    for (int i = 0; i < argument.buffer_count; ++i) regions_.emplace_back(argument.slots[i].bytes, i);
+      : argument_(argument),
+        image_(image),
+        workspace_(argument.workspace_bytes, argument.buffer_count) {
+    for (int i = 0; i < argument.buffer_count; ++i)
+      regions_.emplace_back(argument.slots[i].bytes, i);
   }
 
   std::string Load(const char* path) {

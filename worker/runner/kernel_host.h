@@ -17,7 +17,7 @@ constexpr int kMaxThreads = 256;
 struct HostArgument {
   int32_t buffer_count;
   int32_t threads;
-  int32_t pinned;                // whether `cores` holds one core a thread
+  int32_t pinned;  // whether `cores` holds one core a thread
   int64_t workspace_bytes;
   int64_t exchange_bytes;
   Slot slots[kMaxBuffers];

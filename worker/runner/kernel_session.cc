@@ -55,14 +55,15 @@ absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
     const BufferSpec& buffer = plan.buffers[i];
     auto layout = StoredLayout::Create(
         buffer.shape, kernel.layouts.empty() ? absl::Span<const LayoutDim>() : kernel.layouts[i]);
-    if (!layout.ok()) return Annotate(layout.status(), absl::StrCat(kernel.name, ": ", buffer.name));
+    if (!layout.ok())
+      return Annotate(layout.status(), absl::StrCat(kernel.name, ": ", buffer.name));
     sizes.push_back(layout->stored_elements() * ElementBytes(buffer.type));
     session->layouts_.push_back(*std::move(layout));
   }
   session->exchange_ = LayOutExchange(sizes);
-  TESSERA_ASSIGN_OR_RETURN(session->image_, sandbox::SharedMemory::Create(
-                                                "tessera-buffers",
-                                                static_cast<size_t>(session->exchange_.bytes)));
+  TESSERA_ASSIGN_OR_RETURN(session->image_,
+                           sandbox::SharedMemory::Create(
+                               "tessera-buffers", static_cast<size_t>(session->exchange_.bytes)));
   const absl::Span<std::byte> image = session->image_.bytes();
   for (size_t i = 0; i < plan.buffers.size(); ++i) {
     const Slot& slot = session->exchange_.slots[i];
@@ -85,7 +86,8 @@ absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
   task.limits.max_threads = kMaxSandboxThreads;
   task.limits.cpu_seconds = static_cast<int>(
       std::min(1e6, (absl::ToDoubleSeconds(plan.call_timeout + plan.reference_timeout) +
-                     plan.timing.max_seconds + 60) * 4 * plan.threads));
+                     plan.timing.max_seconds + 60) *
+                        4 * plan.threads));
   TESSERA_ASSIGN_OR_RETURN(session->child_, sandbox.Spawn(task));
   return session;
 }
@@ -93,13 +95,18 @@ absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
 Failure KernelSession::FailureOf(const sandbox::ChildExit& exit) {
   peak_memory_bytes_ = exit.peak_memory_bytes;
   switch (exit.kind) {
-    case ExitKind::kTimeout: return {db::Outcome::kTimeout, exit.reason};
-    case ExitKind::kOutOfMemory: return {db::Outcome::kOutOfMemory, exit.reason};
-    case ExitKind::kSandbox: return {db::Outcome::kInfrastructure, exit.reason};
-    case ExitKind::kExited: return {db::Outcome::kRunError, "the kernel ended its process: " + exit.reason};
+    case ExitKind::kTimeout:
+      return {db::Outcome::kTimeout, exit.reason};
+    case ExitKind::kOutOfMemory:
+      return {db::Outcome::kOutOfMemory, exit.reason};
+    case ExitKind::kSandbox:
+      return {db::Outcome::kInfrastructure, exit.reason};
+    case ExitKind::kExited:
+      return {db::Outcome::kRunError, "the kernel ended its process: " + exit.reason};
     case ExitKind::kCrashed:
     case ExitKind::kForbidden:
-    case ExitKind::kKilled: break;
+    case ExitKind::kKilled:
+      break;
   }
   return {db::Outcome::kRunError, exit.reason};
 }
@@ -118,9 +125,11 @@ KernelSession::Answer KernelSession::AwaitReply(uint64_t sequence, absl::Duratio
   }
   if (!size.ok()) {
     const auto exit = child_->Wait(absl::Seconds(10));
-    answer.failure = exit.ok() ? FailureOf(*exit)
-                               : Failure{db::Outcome::kInfrastructure, std::string(exit.status().message())};
-    if (calls_ > 0) absl::StrAppend(&answer.failure->reason, ", in call ", calls_ + 1, " or after it");
+    answer.failure =
+        exit.ok() ? FailureOf(*exit)
+                  : Failure{db::Outcome::kInfrastructure, std::string(exit.status().message())};
+    if (calls_ > 0)
+      absl::StrAppend(&answer.failure->reason, ", in call ", calls_ + 1, " or after it");
     return answer;
   }
   memcpy(&answer.reply, message, sizeof(HostReply));
@@ -210,9 +219,10 @@ std::optional<Failure> KernelSession::CheckOutputs(absl::Span<const std::string>
     if (!plan_->buffers[i].is_output) continue;
     const Slot& slot = exchange_.slots[i];
     const std::string& values = expected[output];
-    auto wrong = CompareOutput(
-        plan_->buffers[i], layouts_[i], {Data(image_, slot), static_cast<size_t>(slot.bytes)},
-        {reinterpret_cast<const std::byte*>(values.data()), values.size()}, plan_->tolerances[output]);
+    auto wrong = CompareOutput(plan_->buffers[i], layouts_[i],
+                               {Data(image_, slot), static_cast<size_t>(slot.bytes)},
+                               {reinterpret_cast<const std::byte*>(values.data()), values.size()},
+                               plan_->tolerances[output]);
     if (wrong) return Failure{db::Outcome::kWrongAnswer, *std::move(wrong)};
     ++output;
   }

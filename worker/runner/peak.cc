@@ -117,8 +117,9 @@ double BestRate(Loop loop, absl::Time deadline, std::atomic<int>& waiting, int t
 absl::StatusOr<PeakFlops> MeasurePeakFlops(int threads, const std::vector<int>& cores,
                                            absl::Duration duration) {
   if (threads < 1 || (!cores.empty() && cores.size() != static_cast<size_t>(threads))) {
-    return absl::InvalidArgumentError(absl::StrCat("peak: ", threads, " threads on ", cores.size(),
-                                                   " cores; one core a thread, or none, is needed"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("peak: ", threads, " threads on ", cores.size(),
+                     " cores; one core a thread, or none, is needed"));
   }
   const NamedLoop chosen = ChooseLoop();
   std::vector<double> rates(static_cast<size_t>(threads), 0);
@@ -133,7 +134,8 @@ absl::StatusOr<PeakFlops> MeasurePeakFlops(int threads, const std::vector<int>& 
   }
   for (std::thread& worker : workers) worker.join();
   if (unpinned >= 0) {
-    return absl::InvalidArgumentError(absl::StrCat("core ", unpinned.load(), " can't be used by this process"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("core ", unpinned.load(), " can't be used by this process"));
   }
   PeakFlops peak;
   peak.features = chosen.features;

@@ -27,10 +27,10 @@ struct BufferSpec {
 
 // A built program: a shared object with one tessera_kernel (compiler/runtime/kernel.h).
 struct KernelArtifact {
-  std::string name;            // for messages: the artifact's digest or "incumbent"
+  std::string name;  // for messages: the artifact's digest or "incumbent"
   std::string bytes;
   std::string symbol;
-  int abi = 1;                 // TESSERA_KERNEL_ABI it was built for
+  int abi = 1;                                  // TESSERA_KERNEL_ABI it was built for
   std::vector<std::vector<LayoutDim>> layouts;  // stored, one a buffer; empty ones are row-major
   int64_t shared_workspace_bytes = 0;
   int64_t private_workspace_bytes = 0;  // a thread
@@ -44,15 +44,15 @@ struct Tolerance {
 
 // A value that the oracle computed for one output element.
 struct OracleSample {
-  int output = 0;              // counted among the outputs
-  int64_t index = 0;           // row-major logical
+  int output = 0;     // counted among the outputs
+  int64_t index = 0;  // row-major logical
   double value = 0;
 };
 
 // How the expected outputs come about: `values`, or else `reference` run in the sandbox and
-// believed once it agrees with `samples`, of which every output needs one. Kept by (workload, seed),
-// so that later plans of the task may leave the reference's bytes empty; then an unknown pair is
-// NotFound, and the plan is to be sent again with them.
+// believed once it agrees with `samples`, of which every output needs one. Kept by (workload,
+// seed), so that later plans of the task may leave the reference's bytes empty; then an unknown
+// pair is NotFound, and the plan is to be sent again with them.
 struct Expectation {
   std::vector<std::string> values;  // row-major logical bytes, one an output
   KernelArtifact reference;
@@ -74,18 +74,18 @@ struct Timing {
 // One or more programs of one workload, verified each and timed interleaved in random order.
 struct MeasurePlan {
   std::string workload_hash;
-  uint64_t seed = 0;                 // of the inputs, by base/test_data.h
+  uint64_t seed = 0;  // of the inputs, by base/test_data.h
   uint64_t interleaving_seed = 0;
-  std::vector<BufferSpec> buffers;   // inputs, then outputs
+  std::vector<BufferSpec> buffers;  // inputs, then outputs
   std::vector<KernelArtifact> candidates;
   Expectation expectation;
-  std::vector<Tolerance> tolerances; // one an output
+  std::vector<Tolerance> tolerances;  // one an output
   int threads = 1;
-  std::vector<int> cores;            // one a thread; empty = not pinned
+  std::vector<int> cores;  // one a thread; empty = not pinned
   Timing timing;
-  absl::Duration call_timeout = absl::Seconds(10);       // of one call
+  absl::Duration call_timeout = absl::Seconds(10);  // of one call
   absl::Duration reference_timeout = absl::Seconds(60);
-  int64_t memory_bytes = int64_t{1} << 30;               // beyond buffers and workspace
+  int64_t memory_bytes = int64_t{1} << 30;  // beyond buffers and workspace
 };
 
 class Runner {

@@ -42,10 +42,14 @@ void CopyElements(const StoredLayout& layout, const std::byte* from, std::byte* 
 template <bool kToStored>
 void Copy(const StoredLayout& layout, int element_bytes, const std::byte* from, std::byte* to) {
   switch (element_bytes) {
-    case 1: return CopyElements<uint8_t, kToStored>(layout, from, to);
-    case 2: return CopyElements<uint16_t, kToStored>(layout, from, to);
-    case 4: return CopyElements<uint32_t, kToStored>(layout, from, to);
-    default: return CopyElements<uint64_t, kToStored>(layout, from, to);
+    case 1:
+      return CopyElements<uint8_t, kToStored>(layout, from, to);
+    case 2:
+      return CopyElements<uint16_t, kToStored>(layout, from, to);
+    case 4:
+      return CopyElements<uint32_t, kToStored>(layout, from, to);
+    default:
+      return CopyElements<uint64_t, kToStored>(layout, from, to);
   }
 }
 
@@ -70,8 +74,8 @@ absl::StatusOr<StoredLayout> StoredLayout::Create(absl::Span<const int64_t> shap
   std::vector<std::vector<LayoutDim>> by_axis(shape.size());
   for (const LayoutDim& dim : all) {
     if (dim.axis < 0 || static_cast<size_t>(dim.axis) >= shape.size()) {
-      return absl::InvalidArgumentError(absl::StrCat("stored layout: axis ", dim.axis, " of an array with ",
-                                                     shape.size(), " dimensions"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "stored layout: axis ", dim.axis, " of an array with ", shape.size(), " dimensions"));
     }
     extents.push_back(dim.extent);
     by_axis[static_cast<size_t>(dim.axis)].push_back(dim);
@@ -79,16 +83,15 @@ absl::StatusOr<StoredLayout> StoredLayout::Create(absl::Span<const int64_t> shap
   TESSERA_ASSIGN_OR_RETURN(layout.stored_elements_, Product(extents, "stored layout"));
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     std::vector<LayoutDim>& parts = by_axis[axis];
-    std::sort(parts.begin(), parts.end(),
-              [](const LayoutDim& a, const LayoutDim& b) {
-                return std::pair(a.divisor, a.extent) < std::pair(b.divisor, b.extent);
-              });
+    std::sort(parts.begin(), parts.end(), [](const LayoutDim& a, const LayoutDim& b) {
+      return std::pair(a.divisor, a.extent) < std::pair(b.divisor, b.extent);
+    });
     int64_t covered = 1;
     for (const LayoutDim& part : parts) {
       if (part.divisor != covered) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("stored layout: axis ", axis, " has a part with divisor ", part.divisor, " where ",
-                         covered, " must follow"));
+        return absl::InvalidArgumentError(absl::StrCat("stored layout: axis ", axis,
+                                                       " has a part with divisor ", part.divisor,
+                                                       " where ", covered, " must follow"));
       }
       covered *= part.extent;
     }

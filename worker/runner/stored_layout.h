@@ -24,8 +24,8 @@ struct LayoutDim {
 // Where each element of a logical array lies in its stored one. Immutable.
 class StoredLayout {
  public:
-  // `dims` outermost first; empty = row-major. InvalidArgument unless the dims of each axis cover it
-  // without gap or overlap, when an array exceeds 2^36 elements, or 16 dimensions.
+  // `dims` outermost first; empty = row-major. InvalidArgument unless the dims of each axis cover
+  // it without gap or overlap, when an array exceeds 2^36 elements, or 16 dimensions.
   static absl::StatusOr<StoredLayout> Create(absl::Span<const int64_t> shape,
                                              absl::Span<const LayoutDim> dims);
 
@@ -43,9 +43,11 @@ class StoredLayout {
   std::string IndexText(int64_t logical_index) const;
 
   // Copies row-major elements of `element_bytes` to their stored places and zeroes the padding.
-  void Store(int element_bytes, absl::Span<const std::byte> logical, absl::Span<std::byte> stored) const;
+  void Store(int element_bytes, absl::Span<const std::byte> logical,
+             absl::Span<std::byte> stored) const;
   // The reverse.
-  void Load(int element_bytes, absl::Span<const std::byte> stored, absl::Span<std::byte> logical) const;
+  void Load(int element_bytes, absl::Span<const std::byte> stored,
+            absl::Span<std::byte> logical) const;
 
  private:
   std::vector<int64_t> shape_;

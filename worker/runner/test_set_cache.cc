@@ -14,7 +14,8 @@ size_t TestSet::Bytes() const {
 std::shared_ptr<const TestSet> TestSetCache::Get(const std::string& workload_hash, uint64_t seed) {
   absl::MutexLock lock(&mutex_);
   const Key key(workload_hash, seed);
-  auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
+  auto found =
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
   if (found == entries_.end()) return nullptr;
   entries_.splice(entries_.begin(), entries_, found);
   return found->set;

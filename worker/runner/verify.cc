@@ -32,7 +32,8 @@ Mismatches Compare(const StoredLayout& layout, Tolerance tolerance, const std::b
   layout.ForEachRow([&](int64_t first, int64_t base, absl::Span<const int64_t> offsets) {
     for (size_t i = 0; i < offsets.size(); ++i) {
       const int64_t index = first + static_cast<int64_t>(i);
-      const double excess = Excess(read(stored, base + offsets[i]), read(expected, index), tolerance);
+      const double excess =
+          Excess(read(stored, base + offsets[i]), read(expected, index), tolerance);
       if (excess <= 0) continue;
       ++found.count;
       if (found.worst < 0 || excess > found.excess) {
@@ -48,7 +49,8 @@ Mismatches Compare(const StoredLayout& layout, Tolerance tolerance, const std::b
 
 std::optional<std::string> CompareOutput(const BufferSpec& buffer, const StoredLayout& layout,
                                          absl::Span<const std::byte> stored,
-                                         absl::Span<const std::byte> expected, Tolerance tolerance) {
+                                         absl::Span<const std::byte> expected,
+                                         Tolerance tolerance) {
   const ElementType type = buffer.type;
   const Mismatches found =
       type == ElementType::kF32
@@ -56,28 +58,30 @@ std::optional<std::string> CompareOutput(const BufferSpec& buffer, const StoredL
                     [](const std::byte* data, int64_t i) {
                       return static_cast<double>(reinterpret_cast<const float*>(data)[i]);
                     })
-          : Compare(layout, tolerance, stored.data(), expected.data(),
-                    [type](const std::byte* data, int64_t i) { return ReadElement(type, data, i); });
+          : Compare(
+                layout, tolerance, stored.data(), expected.data(),
+                [type](const std::byte* data, int64_t i) { return ReadElement(type, data, i); });
   if (found.count == 0) return std::nullopt;
   const double wanted = ReadElement(type, expected.data(), found.worst);
   return absl::StrFormat(
-      "%s: %d of %d elements are wrong; worst at %s: %.9g where %.9g is expected (±%.3g)", buffer.name,
-      found.count, layout.logical_elements(), layout.IndexText(found.worst),
+      "%s: %d of %d elements are wrong; worst at %s: %.9g where %.9g is expected (±%.3g)",
+      buffer.name, found.count, layout.logical_elements(), layout.IndexText(found.worst),
       ReadElement(type, stored.data(), layout.Offset(found.worst)), wanted,
       tolerance.absolute + tolerance.relative * std::fabs(wanted));
 }
 
 std::optional<std::string> CompareSamples(const BufferSpec& buffer, int output,
                                           absl::Span<const std::byte> values,
-                                          absl::Span<const OracleSample> samples, Tolerance tolerance) {
+                                          absl::Span<const OracleSample> samples,
+                                          Tolerance tolerance) {
   const auto elements = static_cast<int64_t>(values.size()) / ElementBytes(buffer.type);
   bool sampled = false;
   for (const OracleSample& sample : samples) {
     if (sample.output != output) continue;
     sampled = true;
     if (sample.index < 0 || sample.index >= elements) {
-      return absl::StrFormat("%s: the oracle's sample at %d lies outside its %d elements", buffer.name,
-                             sample.index, elements);
+      return absl::StrFormat("%s: the oracle's sample at %d lies outside its %d elements",
+                             buffer.name, sample.index, elements);
     }
     const double actual = ReadElement(buffer.type, values.data(), sample.index);
     if (Excess(actual, sample.value, tolerance) > 0) {

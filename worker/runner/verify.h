@@ -18,7 +18,8 @@ std::optional<std::string> CompareOutput(const BufferSpec& buffer, const StoredL
 // Checks row-major values against the oracle's samples of output `output`.
 std::optional<std::string> CompareSamples(const BufferSpec& buffer, int output,
                                           absl::Span<const std::byte> values,
-                                          absl::Span<const OracleSample> samples, Tolerance tolerance);
+                                          absl::Span<const OracleSample> samples,
+                                          Tolerance tolerance);
 
 // Seeded contents of input `input`, row-major: floats by TestValue, integers in [-8, 7], unsigned
 // ones in [0, 15]. The same as te::TestInput.

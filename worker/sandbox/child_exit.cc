@@ -16,23 +16,54 @@ struct NamedCall {
   const char* name;
 };
 constexpr NamedCall kCalls[] = {
-    {SYS_clone, "clone"},         {SYS_execve, "execve"},       {SYS_execveat, "execveat"},
-    {SYS_socket, "socket"},       {SYS_connect, "connect"},     {SYS_bind, "bind"},
-    {SYS_openat, "openat"},       {SYS_openat2, "openat2"},     {SYS_kill, "kill"},
-    {SYS_tgkill, "tgkill"},       {SYS_tkill, "tkill"},         {SYS_ptrace, "ptrace"},
-    {SYS_setsid, "setsid"},       {SYS_setpgid, "setpgid"},     {SYS_mount, "mount"},
-    {SYS_unshare, "unshare"},     {SYS_setns, "setns"},         {SYS_chroot, "chroot"},
-    {SYS_unlinkat, "unlinkat"},   {SYS_mkdirat, "mkdirat"},     {SYS_renameat, "renameat"},
-    {SYS_ftruncate, "ftruncate"}, {SYS_sendto, "sendto"},       {SYS_sendmsg, "sendmsg"},
-    {SYS_recvmsg, "recvmsg"},     {SYS_setrlimit, "setrlimit"}, {SYS_prlimit64, "prlimit64"},
-    {SYS_dup, "dup"},             {SYS_dup3, "dup3"},           {SYS_bpf, "bpf"},
-    {SYS_getcwd, "getcwd"},       {SYS_getdents64, "getdents64"}, {SYS_wait4, "wait4"},
-    {SYS_setuid, "setuid"},       {SYS_socketpair, "socketpair"}, {SYS_pipe2, "pipe2"},
-    {SYS_memfd_create, "memfd_create"}, {SYS_process_vm_readv, "process_vm_readv"},
+    {SYS_clone, "clone"},
+    {SYS_execve, "execve"},
+    {SYS_execveat, "execveat"},
+    {SYS_socket, "socket"},
+    {SYS_connect, "connect"},
+    {SYS_bind, "bind"},
+    {SYS_openat, "openat"},
+    {SYS_openat2, "openat2"},
+    {SYS_kill, "kill"},
+    {SYS_tgkill, "tgkill"},
+    {SYS_tkill, "tkill"},
+    {SYS_ptrace, "ptrace"},
+    {SYS_setsid, "setsid"},
+    {SYS_setpgid, "setpgid"},
+    {SYS_mount, "mount"},
+    {SYS_unshare, "unshare"},
+    {SYS_setns, "setns"},
+    {SYS_chroot, "chroot"},
+    {SYS_unlinkat, "unlinkat"},
+    {SYS_mkdirat, "mkdirat"},
+    {SYS_renameat, "renameat"},
+    {SYS_ftruncate, "ftruncate"},
+    {SYS_sendto, "sendto"},
+    {SYS_sendmsg, "sendmsg"},
+    {SYS_recvmsg, "recvmsg"},
+    {SYS_setrlimit, "setrlimit"},
+    {SYS_prlimit64, "prlimit64"},
+    {SYS_dup, "dup"},
+    {SYS_dup3, "dup3"},
+    {SYS_bpf, "bpf"},
+    {SYS_getcwd, "getcwd"},
+    {SYS_getdents64, "getdents64"},
+    {SYS_wait4, "wait4"},
+    {SYS_setuid, "setuid"},
+    {SYS_socketpair, "socketpair"},
+    {SYS_pipe2, "pipe2"},
+    {SYS_memfd_create, "memfd_create"},
+    {SYS_process_vm_readv, "process_vm_readv"},
 #ifdef SYS_fork
-    {SYS_fork, "fork"},           {SYS_vfork, "vfork"},         {SYS_open, "open"},
-    {SYS_creat, "creat"},         {SYS_unlink, "unlink"},       {SYS_mkdir, "mkdir"},
-    {SYS_dup2, "dup2"},           {SYS_pipe, "pipe"},           {SYS_readlink, "readlink"},
+    {SYS_fork, "fork"},
+    {SYS_vfork, "vfork"},
+    {SYS_open, "open"},
+    {SYS_creat, "creat"},
+    {SYS_unlink, "unlink"},
+    {SYS_mkdir, "mkdir"},
+    {SYS_dup2, "dup2"},
+    {SYS_pipe, "pipe"},
+    {SYS_readlink, "readlink"},
 #endif
 };
 
@@ -63,10 +94,10 @@ ChildExit ExplainExit(int wait_status, const Diagnosis& diagnosis, KillReason ki
   exit.peak_memory_bytes = peak_memory_bytes;
   if (diagnosis.setup_error[0] != 0) {
     exit.kind = ExitKind::kSandbox;
-    exit.reason = absl::StrCat(
-        "the child could not be confined: ",
-        std::string(diagnosis.setup_error,
-                    strnlen(diagnosis.setup_error, sizeof(diagnosis.setup_error))));
+    exit.reason =
+        absl::StrCat("the child could not be confined: ",
+                     std::string(diagnosis.setup_error,
+                                 strnlen(diagnosis.setup_error, sizeof(diagnosis.setup_error))));
     return exit;
   }
   if (WIFEXITED(wait_status)) {
@@ -93,9 +124,9 @@ ChildExit ExplainExit(int wait_status, const Diagnosis& diagnosis, KillReason ki
   }
   if (exit.signal == SIGSYS) {
     exit.kind = ExitKind::kForbidden;
-    exit.reason = diagnosis.signal == SIGSYS
-                      ? absl::StrCat("forbidden system call: ", SystemCallName(diagnosis.system_call))
-                      : "forbidden system call";
+    exit.reason = diagnosis.signal == SIGSYS ? absl::StrCat("forbidden system call: ",
+                                                            SystemCallName(diagnosis.system_call))
+                                             : "forbidden system call";
     return exit;
   }
   // A tenth is left for what the limit counts but memory does not show: stacks, mappings.
@@ -103,11 +134,10 @@ ChildExit ExplainExit(int wait_status, const Diagnosis& diagnosis, KillReason ki
       memory_limit_bytes > 0 && peak_memory_bytes > memory_limit_bytes - memory_limit_bytes / 10;
   if (exit.signal == SIGKILL || diagnosis.memory_exhausted != 0 || memory_full) {
     exit.kind = ExitKind::kOutOfMemory;
-    exit.reason =
-        exit.signal == SIGKILL
-            ? "killed by the system, most likely for want of memory"
-            : absl::StrCat("out of memory: the limit of ", memory_limit_bytes >> 20,
-                           " MiB was reached, then ", SignalName(exit.signal));
+    exit.reason = exit.signal == SIGKILL
+                      ? "killed by the system, most likely for want of memory"
+                      : absl::StrCat("out of memory: the limit of ", memory_limit_bytes >> 20,
+                                     " MiB was reached, then ", SignalName(exit.signal));
     return exit;
   }
   exit.kind = ExitKind::kCrashed;

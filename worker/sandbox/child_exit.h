@@ -15,7 +15,7 @@ struct Diagnosis {
   int32_t memory_exhausted;  // a small allocation failed when the signal came
   int32_t reserved;
   uint64_t fault_address;
-  char setup_error[208];     // why the child could not be confined; then nothing untrusted ran
+  char setup_error[208];  // why the child could not be confined; then nothing untrusted ran
 };
 
 enum class ExitKind : uint8_t {
@@ -30,10 +30,10 @@ enum class ExitKind : uint8_t {
 
 struct ChildExit {
   ExitKind kind = ExitKind::kSandbox;
-  int exit_code = 0;             // for kExited
-  int signal = 0;                // for kCrashed, kForbidden, kOutOfMemory; 0 = none
+  int exit_code = 0;  // for kExited
+  int signal = 0;     // for kCrashed, kForbidden, kOutOfMemory; 0 = none
   int64_t peak_memory_bytes = -1;
-  std::string reason;            // a sentence: "SIGSEGV at address 0x0 (null pointer)"
+  std::string reason;  // a sentence: "SIGSEGV at address 0x0 (null pointer)"
 };
 
 enum class KillReason : uint8_t { kNone, kTimeout, kNotNeeded };

@@ -102,7 +102,8 @@ void RecordFaults(Diagnosis* diagnosis, int64_t memory_limit_bytes) {
   g_probe_bytes = static_cast<size_t>(std::max<int64_t>(memory_limit_bytes / 16, 1 << 20));
   stack_t stack = {};
   stack.ss_size = kSignalStackBytes;
-  stack.ss_sp = mmap(nullptr, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  stack.ss_sp =
+      mmap(nullptr, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (stack.ss_sp != MAP_FAILED) sigaltstack(&stack, nullptr);
   struct sigaction action = {};
   action.sa_sigaction = OnFault;

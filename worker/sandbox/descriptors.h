@@ -13,7 +13,7 @@ absl::Status SendMessage(int socket, absl::Span<const std::byte> bytes,
                          absl::Span<const int> descriptors);
 
 struct Message {
-  std::vector<std::byte> bytes;       // empty = the other side is gone
+  std::vector<std::byte> bytes;  // empty = the other side is gone
   std::vector<UniqueFd> descriptors;
 };
 // Receives one message of at most `max_bytes`; blocks.

@@ -22,7 +22,8 @@ constexpr uid_t kNobody = 65534;
 
 bool WriteFile(const char* path, std::string_view text) {
   UniqueFd fd(open(path, O_WRONLY | O_CLOEXEC));
-  return fd.valid() && write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  return fd.valid() &&
+         write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
 void Miss(Isolation& isolation, std::string_view what) {
@@ -47,8 +48,8 @@ Isolation LeaveNamespaces(bool wanted) {
   uint32_t trap = SECCOMP_RET_TRAP;
   isolation.filter = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &trap) == 0;
   if (!isolation.filter) Miss(isolation, "seccomp filter");
-  isolation.landlock = syscall(SYS_landlock_create_ruleset, nullptr, 0,
-                               LANDLOCK_CREATE_RULESET_VERSION) >= 1;
+  isolation.landlock =
+      syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
   if (!wanted) {
     isolation.missing.push_back("namespaces: not wanted");
     return isolation;
@@ -62,10 +63,10 @@ Isolation LeaveNamespaces(bool wanted) {
     int flag;
     const char* name;
   } const parts[] = {{CLONE_NEWNS, "mount namespace"},
-                      {CLONE_NEWPID, "process namespace"},
-                      {CLONE_NEWNET, "network namespace"},
-                      {CLONE_NEWIPC, "IPC namespace"},
-                      {CLONE_NEWUTS, "host name namespace"}};
+                     {CLONE_NEWPID, "process namespace"},
+                     {CLONE_NEWNET, "network namespace"},
+                     {CLONE_NEWIPC, "IPC namespace"},
+                     {CLONE_NEWUTS, "host name namespace"}};
   for (const auto& [flag, name] : parts) {
     if (unshare(flag) != 0) {
       Miss(isolation, name);

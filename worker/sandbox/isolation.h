@@ -11,11 +11,11 @@ namespace tessera::sandbox {
 // What the system granted to the zygote; all children share it. Containers often refuse
 // namespaces; what is missing is stated, and system call filter, limits and Landlock remain.
 struct Isolation {
-  bool private_root = false;       // an empty root file system of its own
+  bool private_root = false;  // an empty root file system of its own
   bool user_namespace = false;
   bool process_namespace = false;
-  bool landlock = false;           // used when there is no private root
-  bool filter = false;             // seccomp
+  bool landlock = false;             // used when there is no private root
+  bool filter = false;               // seccomp
   std::vector<std::string> missing;  // "network namespace: Operation not permitted"
 };
 

@@ -29,8 +29,8 @@ absl::Time SteadyNow() {
 
 int PollTimeout(absl::Time deadline) {
   const absl::Duration left = deadline - SteadyNow();
-  return static_cast<int>(std::clamp<int64_t>(
-      absl::ToInt64Milliseconds(left + absl::Microseconds(999)), 0, 1 << 30));
+  return static_cast<int>(
+      std::clamp<int64_t>(absl::ToInt64Milliseconds(left + absl::Microseconds(999)), 0, 1 << 30));
 }
 
 absl::Status Ended(const ChildExit& exit) {
@@ -87,7 +87,8 @@ bool Child::PollExit(absl::Duration timeout) {
                           memory_limit_);
     } else {
       exit_.kind = ExitKind::kSandbox;
-      exit_.reason = "the sandbox's zygote could not fork or is gone; restart the worker if it stays so";
+      exit_.reason =
+          "the sandbox's zygote could not fork or is gone; restart the worker if it stays so";
     }
   }
   return true;
@@ -117,7 +118,8 @@ absl::StatusOr<std::unique_ptr<Sandbox>> Sandbox::Create(const Options& options)
   auto sandbox = std::unique_ptr<Sandbox>(new Sandbox);
   sandbox->process_ = fork();
   if (sandbox->process_ < 0) {
-    return absl::ResourceExhaustedError(absl::StrCat("fork of the sandbox's zygote: ", strerror(errno)));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("fork of the sandbox's zygote: ", strerror(errno)));
   }
   if (sandbox->process_ == 0) ZygoteMain(pair.second.get(), options.namespaces);
   pair.second.Reset();
@@ -155,10 +157,12 @@ absl::StatusOr<std::unique_ptr<Child>> Sandbox::Spawn(const ChildTask& task) {
   TESSERA_ASSIGN_OR_RETURN(auto channel, MakeSocketPair());
   TESSERA_ASSIGN_OR_RETURN(child->diagnosis_,
                            SharedMemory::Create("tessera-diagnosis", sizeof(Diagnosis)));
-  std::vector<int> descriptors = {monitor.second.get(), channel.second.get(), child->diagnosis_.fd()};
+  std::vector<int> descriptors = {monitor.second.get(), channel.second.get(),
+                                  child->diagnosis_.fd()};
   UniqueFd library;
   if (!task.library.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(library, SharedMemory::CreateReadOnly("tessera-library", task.library));
+    TESSERA_ASSIGN_OR_RETURN(library,
+                             SharedMemory::CreateReadOnly("tessera-library", task.library));
     descriptors.push_back(library.get());
   }
   descriptors.insert(descriptors.end(), task.descriptors.begin(), task.descriptors.end());

@@ -30,16 +30,17 @@ struct Limits {
 // What a child's entry function sees. It runs confined from its first line.
 struct ChildContext {
   absl::Span<const std::byte> argument;
-  std::vector<int> descriptors;  // the task's, in order
-  int channel = -1;              // one read or write is one message
-  const char* library = nullptr; // a path for dlopen, when the task has a library
+  std::vector<int> descriptors;   // the task's, in order
+  int channel = -1;               // one read or write is one message
+  const char* library = nullptr;  // a path for dlopen, when the task has a library
 };
 // Its return value is the exit code.
 using ChildEntry = int (*)(const ChildContext& context);
 
 struct ChildTask {
-  ChildEntry entry = nullptr;    // a function of this executable, or of a library loaded before Create
-  std::string argument;          // at most 64 KiB
+  ChildEntry entry =
+      nullptr;           // a function of this executable, or of a library loaded before Create
+  std::string argument;  // at most 64 KiB
   std::vector<int> descriptors;  // shared with the child; at most 12
   std::string library;           // bytes of a shared object; empty = none
   Limits limits;
@@ -78,10 +79,9 @@ class Child {
 // Spawns children from a zygote: a small process forked once, which costs a fraction of a
 // millisecond a child however large this process has grown. The zygote gets its own user, mount,
 // process, network, IPC and host name namespaces as far as the system grants them, an empty root
-// file system, and no privileges. A child adds: session, rlimits, no_new_privs, a system call filter
-// (seccomp_filter.h), and no descriptors but its own. When this process ends, so do zygote and
-// children.
-// Thread-safe.
+// file system, and no privileges. A child adds: session, rlimits, no_new_privs, a system call
+// filter (seccomp_filter.h), and no descriptors but its own. When this process ends, so do zygote
+// and children. Thread-safe.
 class Sandbox {
  public:
   struct Options {

@@ -25,15 +25,52 @@ constexpr uint32_t kArch = AUDIT_ARCH_AARCH64;
 #endif
 
 constexpr int kAllowed[] = {
-    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_lseek, SYS_close, SYS_fstat,
-    SYS_newfstatat, SYS_ppoll, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk,
-    SYS_futex, SYS_set_robust_list, SYS_set_tid_address, SYS_rseq, SYS_membarrier, SYS_sched_yield,
-    SYS_sched_getaffinity, SYS_sched_setaffinity, SYS_getcpu, SYS_nanosleep, SYS_clock_nanosleep,
-    SYS_clock_gettime, SYS_clock_getres, SYS_gettimeofday, SYS_getpid, SYS_gettid, SYS_getrusage,
-    SYS_getrandom, SYS_uname, SYS_sysinfo, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn,
-    SYS_sigaltstack, SYS_restart_syscall, SYS_exit, SYS_exit_group,
+    SYS_read,
+    SYS_write,
+    SYS_readv,
+    SYS_writev,
+    SYS_pread64,
+    SYS_lseek,
+    SYS_close,
+    SYS_fstat,
+    SYS_newfstatat,
+    SYS_ppoll,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_mprotect,
+    SYS_madvise,
+    SYS_brk,
+    SYS_futex,
+    SYS_set_robust_list,
+    SYS_set_tid_address,
+    SYS_rseq,
+    SYS_membarrier,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_sched_setaffinity,
+    SYS_getcpu,
+    SYS_nanosleep,
+    SYS_clock_nanosleep,
+    SYS_clock_gettime,
+    SYS_clock_getres,
+    SYS_gettimeofday,
+    SYS_getpid,
+    SYS_gettid,
+    SYS_getrusage,
+    SYS_getrandom,
+    SYS_uname,
+    SYS_sysinfo,
+    SYS_rt_sigaction,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,
+    SYS_sigaltstack,
+    SYS_restart_syscall,
+    SYS_exit,
+    SYS_exit_group,
 #ifdef SYS_poll
-    SYS_poll, SYS_time,
+    SYS_poll,
+    SYS_time,
 #endif
 #if defined(__SANITIZE_ADDRESS__)
     SYS_pipe2,  // the sanitizer's way to find out whether memory can be read
@@ -47,7 +84,9 @@ class Assembler {
   void Return(uint32_t action) { Add(BPF_RET | BPF_K, 0, 0, action); }
   void IfEqualSkip(uint32_t value, uint8_t skip) { Add(BPF_JMP | BPF_JEQ | BPF_K, skip, 0, value); }
   // Skips the next `skip` instructions unless the accumulator equals / is at least `value`.
-  void UnlessEqualSkip(uint32_t value, uint8_t skip) { Add(BPF_JMP | BPF_JEQ | BPF_K, 0, skip, value); }
+  void UnlessEqualSkip(uint32_t value, uint8_t skip) {
+    Add(BPF_JMP | BPF_JEQ | BPF_K, 0, skip, value);
+  }
   void UnlessAtLeastSkip(uint32_t value, uint8_t skip) {
     Add(BPF_JMP | BPF_JGE | BPF_K, 0, skip, value);
   }
@@ -91,7 +130,8 @@ std::vector<sock_filter> BuildFilter(int own_pid) {
     code.UnlessEqualSkip(static_cast<uint32_t>(number), 1);
     code.Return(SECCOMP_RET_ALLOW);
   }
-  constexpr uint32_t kWriting = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY);
+  constexpr uint32_t kWriting =
+      O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY);
   AllowMasked(code, SYS_openat, 2, kWriting, 0);
 #ifdef SYS_open
   AllowMasked(code, SYS_open, 1, kWriting, 0);
@@ -101,8 +141,10 @@ std::vector<sock_filter> BuildFilter(int own_pid) {
                                    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
   AllowMasked(code, SYS_clone, 0, kThread | kNamespaces, kThread);
   AllowMasked(code, SYS_tgkill, 0, ~0u, static_cast<uint32_t>(own_pid));
-  for (const auto& [number, error] : {std::pair{SYS_clone3, ENOSYS}, {SYS_ioctl, ENOTTY},
-                                      {SYS_prctl, EPERM}, {SYS_faccessat, EACCES},
+  for (const auto& [number, error] : {std::pair{SYS_clone3, ENOSYS},
+                                      {SYS_ioctl, ENOTTY},
+                                      {SYS_prctl, EPERM},
+                                      {SYS_faccessat, EACCES},
                                       {SYS_readlinkat, EACCES}}) {
     code.UnlessEqualSkip(static_cast<uint32_t>(number), 1);
     code.Return(Fail(error));

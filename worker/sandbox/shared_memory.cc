@@ -14,8 +14,9 @@ namespace tessera::sandbox {
 namespace {
 
 absl::Status MemoryError(const std::string& name, size_t bytes) {
-  return absl::ResourceExhaustedError(absl::StrCat("shared memory \"", name, "\": the system refuses ",
-                                                   bytes, " bytes: ", std::strerror(errno)));
+  return absl::ResourceExhaustedError(absl::StrCat("shared memory \"", name,
+                                                   "\": the system refuses ", bytes,
+                                                   " bytes: ", std::strerror(errno)));
 }
 
 }  // namespace

@@ -46,7 +46,10 @@ absl::Status CopyLibrary(int from, const std::string& path) {
 class Zygote {
  public:
   Zygote(int socket, Isolation isolation, UniqueFd proc, UniqueFd null)
-      : socket_(socket), isolation_(std::move(isolation)), proc_(std::move(proc)), null_(std::move(null)) {
+      : socket_(socket),
+        isolation_(std::move(isolation)),
+        proc_(std::move(proc)),
+        null_(std::move(null)) {
     sigset_t child_ended;
     sigemptyset(&child_ended);
     sigaddset(&child_ended, SIGCHLD);
@@ -91,7 +94,8 @@ class Zygote {
   bool Spawn() {
     auto message = ReceiveMessage(socket_.get(), sizeof(SpawnRequest) + kMaxArgumentBytes);
     if (!message.ok() || message->bytes.empty()) return false;
-    if (message->bytes.size() < sizeof(SpawnRequest) || message->descriptors.size() < 3) return true;
+    if (message->bytes.size() < sizeof(SpawnRequest) || message->descriptors.size() < 3)
+      return true;
     SpawnRequest request;
     memcpy(&request, message->bytes.data(), sizeof(request));
     const pid_t pid = fork();
@@ -147,11 +151,13 @@ class Zygote {
     UniqueFd score(openat(proc_.get(), "self/oom_score_adj", O_WRONLY | O_CLOEXEC));
     if (score.valid() && write(score.get(), "1000", 4) < 0) score.Reset();
     const int64_t mapped = MappedBytes(proc_.get());
-    if (absl::Status arranged = ArrangeDescriptors(wanted, null_.get()); !arranged.ok()) fail(arranged);
+    if (absl::Status arranged = ArrangeDescriptors(wanted, null_.get()); !arranged.ok())
+      fail(arranged);
     score.Release();
     prctl(PR_SET_NAME, "tessera-kernel", 0, 0, 0);
     RecordFaults(diagnosis, request.limits.memory_bytes);
-    if (absl::Status confined = Confine(isolation_, request.limits, mapped); !confined.ok()) fail(confined);
+    if (absl::Status confined = Confine(isolation_, request.limits, mapped); !confined.ok())
+      fail(confined);
     context.argument = absl::MakeConstSpan(message.bytes).subspan(sizeof(SpawnRequest));
     _exit(request.entry(context));
   }

@@ -36,7 +36,9 @@ double Value(ir::Type type, Rng& rng, int64_t i) {
   if (i == 0) return low;
   if (i == 1) return high > 9e15 ? 9e15 : high;
   if (i == 2) return 0;
-  if (type.bits > 32) return static_cast<double>(rng.Between(type.code == ir::TypeCode::kUInt ? 0 : -1000000, 1000000));
+  if (type.bits > 32)
+    return static_cast<double>(
+        rng.Between(type.code == ir::TypeCode::kUInt ? 0 : -1000000, 1000000));
   return static_cast<double>(rng.Between(static_cast<int64_t>(low), static_cast<int64_t>(high)));
 }
 
@@ -50,8 +52,8 @@ void Check(ir::Type in, ir::Type out, int lanes, const ir::Target& target, uint6
   const auto i = ir::MakeVar("i");
   const Expr index = ir::MakeRamp(Expr(i) * lanes, 1, lanes);
   const Expr value = make(ir::MakeLoad(a, {index}), ir::MakeLoad(b, {index}));
-  const ir::Program program{"element", {a, b, o},
-                            ir::MakeFor(i, 0, kCount / lanes, ir::MakeStore(o, {index}, value))};
+  const ir::Program program{
+      "element", {a, b, o}, ir::MakeFor(i, 0, kCount / lanes, ir::MakeStore(o, {index}, value))};
   CAPTURE(ir::Print(value), ir::ToString(target), lanes, seed);
   const auto kernel = LoadedKernel::Load(program, target);
   INFO(kernel.status());
@@ -67,9 +69,8 @@ void Check(ir::Type in, ir::Type out, int lanes, const ir::Target& target, uint6
       ir::WriteElement(in, {data[k].data(), data[k].size()}, x, v);
     }
   }
-  const absl::Span<std::byte> spans[] = {{data[0].data(), data[0].size()},
-                                         {data[1].data(), data[1].size()},
-                                         absl::MakeSpan(expected)};
+  const absl::Span<std::byte> spans[] = {
+      {data[0].data(), data[0].size()}, {data[1].data(), data[1].size()}, absl::MakeSpan(expected)};
   std::memset(data[2].data(), 0, data[2].size());
   REQUIRE(ir::Evaluate(program, spans) == absl::OkStatus());
   kernel->Run({data[0].data(), data[1].data(), data[2].data()}, tessera_serial_launcher());
@@ -86,9 +87,9 @@ void Check(ir::Type in, ir::Type out, int lanes, const ir::Target& target, uint6
   }
 }
 
-const ir::Type kIntegers[] = {ir::Int(8),  ir::UInt(8),  ir::Int(16), ir::UInt(16), ir::Int(32),
-                              ir::UInt(32), ir::Int(64), ir::UInt(64), ir::Int(4),  ir::UInt(4),
-                              ir::UInt(2)};
+const ir::Type kIntegers[] = {ir::Int(8),  ir::UInt(8),  ir::Int(16), ir::UInt(16),
+                              ir::Int(32), ir::UInt(32), ir::Int(64), ir::UInt(64),
+                              ir::Int(4),  ir::UInt(4),  ir::UInt(2)};
 const ir::Type kFloats[] = {ir::Float(32), ir::Float(64), ir::Float(16), ir::BFloat16()};
 
 }  // namespace
@@ -121,9 +122,10 @@ TEST_CASE("comparisons and selects equal the evaluator's", "[codegen]") {
                           ir::Float(16), ir::BFloat16()}) {
       for (BinaryOp op : {BinaryOp::kEq, BinaryOp::kNe, BinaryOp::kLt, BinaryOp::kLe}) {
         for (int lanes : {1, 16}) {
-          Check(type, type, lanes, target, 3,
-                [&](Expr a, Expr b) { return ir::MakeSelect(ir::MakeBinary(op, a, b), a, b); },
-                false, 0);
+          Check(
+              type, type, lanes, target, 3,
+              [&](Expr a, Expr b) { return ir::MakeSelect(ir::MakeBinary(op, a, b), a, b); }, false,
+              0);
         }
       }
       Check(type, ir::Bool(), 16, target, 4, [](Expr a, Expr b) { return ir::Lt(a, b); }, false, 0);
@@ -137,8 +139,9 @@ TEST_CASE("float operations equal the evaluator's bit for bit", "[codegen]") {
       for (BinaryOp op : {BinaryOp::kAdd, BinaryOp::kSub, BinaryOp::kMul, BinaryOp::kDiv,
                           BinaryOp::kMin, BinaryOp::kMax}) {
         for (int lanes : {1, 16}) {
-          Check(type, type, lanes, target, 5,
-                [&](Expr a, Expr b) { return ir::MakeBinary(op, a, b); }, true, 0);
+          Check(
+              type, type, lanes, target, 5,
+              [&](Expr a, Expr b) { return ir::MakeBinary(op, a, b); }, true, 0);
         }
       }
     }
@@ -154,11 +157,10 @@ TEST_CASE("casts equal the evaluator's bit for bit", "[codegen]") {
         if (from == to) continue;
         for (bool saturate : {false, true}) {
           if (saturate && to.is_float()) continue;
-          Check(from, to, 16, target, 6,
-                [&](Expr a, Expr) {
-                  return ir::MakeCast(to.WithLanes(a.type().lanes), a, saturate);
-                },
-                false, 0);
+          Check(
+              from, to, 16, target, 6,
+              [&](Expr a, Expr) { return ir::MakeCast(to.WithLanes(a.type().lanes), a, saturate); },
+              false, 0);
         }
       }
     }
@@ -174,31 +176,33 @@ TEST_CASE("functions stay within their stated error", "[codegen]") {
         const double tolerance = type.bits == 64 ? 1e-13 : type.bits == 32 ? 1e-6 : 0.01;
         const bool positive = std::string_view(name) == "log" || std::string_view(name) == "sqrt" ||
                               std::string_view(name) == "rsqrt";
-        Check(type, type, 16, level, 7,
-              [&](Expr a, Expr) {
-                if (positive) a = ir::MakeCall(a.type(), "abs", {a});
-                return ir::MakeCall(a.type(), name, {a});
-              },
-              false, tolerance);
+        Check(
+            type, type, 16, level, 7,
+            [&](Expr a, Expr) {
+              if (positive) a = ir::MakeCall(a.type(), "abs", {a});
+              return ir::MakeCall(a.type(), name, {a});
+            },
+            false, tolerance);
       }
     }
     for (ir::Type type : {ir::Float(32), ir::Float(64)}) {
-      Check(type, type, 16, level, 8,
-            [&](Expr a, Expr b) {
-              return ir::MakeCall(a.type(), "pow", {ir::MakeCall(a.type(), "abs", {a}),
-                                                    b * ir::MakeFloat(b.type(), 0.01)});
-            },
-            false, type.bits == 64 ? 1e-12 : 1e-6);
+      Check(
+          type, type, 16, level, 8,
+          [&](Expr a, Expr b) {
+            return ir::MakeCall(
+                a.type(), "pow",
+                {ir::MakeCall(a.type(), "abs", {a}), b * ir::MakeFloat(b.type(), 0.01)});
+          },
+          false, type.bits == 64 ? 1e-12 : 1e-6);
     }
   }
 }
 
 TEST_CASE("integer power keeps the sign of a negative base", "[codegen]") {
-  Check(ir::Float(32), ir::Float(32), 16, HostTarget(), 9,
-        [](Expr a, Expr) {
-          return ir::MakeCall(a.type(), "pow", {a, ir::MakeFloat(a.type(), 3)});
-        },
-        false, 1e-6);
+  Check(
+      ir::Float(32), ir::Float(32), 16, HostTarget(), 9,
+      [](Expr a, Expr) { return ir::MakeCall(a.type(), "pow", {a, ir::MakeFloat(a.type(), 3)}); },
+      false, 1e-6);
 }
 
 TEST_CASE("loads with strides, predicates and gathers equal the evaluator's", "[codegen]") {
@@ -210,8 +214,8 @@ TEST_CASE("loads with strides, predicates and gathers equal the evaluator's", "[
   std::vector<ir::Stmt> body;
   int row = 0;
   const auto store = [&](Expr value, Expr predicate = {}) {
-    body.push_back(ir::MakeStore(o, {ir::MakeRamp(Expr(row++ * 64) + Expr(i) * 16, 1, 16)}, value,
-                                 predicate));
+    body.push_back(
+        ir::MakeStore(o, {ir::MakeRamp(Expr(row++ * 64) + Expr(i) * 16, 1, 16)}, value, predicate));
   };
   const Expr base = Expr(i) * 16;
   store(ir::MakeLoad(a, {ir::MakeRamp(base, 2, 16)}));
@@ -223,8 +227,8 @@ TEST_CASE("loads with strides, predicates and gathers equal the evaluator's", "[
   store(ir::MakeSelect(in_range, ir::MakeLoad(a, {ir::MakeRamp(base * 3 + 50, 1, 16)}),
                        ir::MakeFloat(f16x, -1)));
   store(ir::MakeLoad(a, {ir::MakeLoad(picks, {lane})}));
-  store(ir::MakeSelect(ir::Lt(Expr(i), Expr(2)),
-                       ir::MakeLoad(a, {ir::MakeRamp(base + 160, 1, 16)}), ir::MakeFloat(f16x, 2)));
+  store(ir::MakeSelect(ir::Lt(Expr(i), Expr(2)), ir::MakeLoad(a, {ir::MakeRamp(base + 160, 1, 16)}),
+                       ir::MakeFloat(f16x, 2)));
   store(ir::MakeLoad(a, {ir::MakeRamp(base, 1, 16)}), in_range);
   const ir::Program program{"loads", {a, picks, o}, ir::MakeFor(i, 0, 4, ir::MakeBlock(body))};
 
@@ -244,9 +248,8 @@ TEST_CASE("loads with strides, predicates and gathers equal the evaluator's", "[
                        static_cast<double>(rng.Below(200)));
     }
     std::vector<std::byte> expected(out.size());
-    const absl::Span<std::byte> spans[] = {{data.data(), data.size()},
-                                           {index.data(), index.size()},
-                                           absl::MakeSpan(expected)};
+    const absl::Span<std::byte> spans[] = {
+        {data.data(), data.size()}, {index.data(), index.size()}, absl::MakeSpan(expected)};
     REQUIRE(ir::Evaluate(program, spans) == absl::OkStatus());
     kernel->Run({data.data(), index.data(), out.data()}, tessera_serial_launcher());
     REQUIRE(std::memcmp(out.data(), expected.data(), expected.size()) == 0);
@@ -261,15 +264,18 @@ TEST_CASE("streaming stores, prefetches and copies equal the evaluator's", "[cod
   const auto token = ir::MakeVar("token", ir::Token());
   const Expr lanes = ir::MakeRamp(Expr(i) * 16, 1, 16);
   const Expr value = ir::MakeLoad(a, {lanes});
-  const auto stream = ir::MakeFor(
-      i, 0, 8, ir::MakeBlock({ir::MakeEvaluate(ir::MakeCall(ir::Float(32), "prefetch",
-                                                            {ir::MakeLoad(a, {Expr(i) * 16})})),
-                              ir::MakeStore(o, {lanes}, value + value, {}, true)}));
+  const auto stream =
+      ir::MakeFor(i, 0, 8,
+                  ir::MakeBlock({ir::MakeEvaluate(ir::MakeCall(ir::Float(32), "prefetch",
+                                                               {ir::MakeLoad(a, {Expr(i) * 16})})),
+                                 ir::MakeStore(o, {lanes}, value + value, {}, true)}));
   const auto copy = ir::MakeAllocate(
-      local, ir::MakeBlock({ir::MakeAsyncCopy(local, Expr(0), a, Expr(5), 37, token),
-                            ir::MakeAsyncWait(token), ir::MakeBarrier(ir::Scope::kLocal),
-                            ir::MakeFor(j, 0, 37, ir::MakeIf(ir::Lt(Expr(j), Expr(20)),
-                                ir::MakeStore(o, {j}, ir::MakeLoad(local, {j}))))}));
+      local,
+      ir::MakeBlock({ir::MakeAsyncCopy(local, Expr(0), a, Expr(5), 37, token),
+                     ir::MakeAsyncWait(token), ir::MakeBarrier(ir::Scope::kLocal),
+                     ir::MakeFor(j, 0, 37,
+                                 ir::MakeIf(ir::Lt(Expr(j), Expr(20)),
+                                            ir::MakeStore(o, {j}, ir::MakeLoad(local, {j}))))}));
   const ir::Program program{"stream", {a, o}, ir::MakeBlock({stream, copy})};
   for (const ir::Target& target : Levels()) {
     CAPTURE(ir::ToString(target));
@@ -304,11 +310,15 @@ TEST_CASE("large local buffers and workspace buffers live in the workspace", "[c
       j, 0, 8192, ir::MakeStore(big, {j}, ir::MakeLoad(in, {i, j}) + ir::MakeLoad(shared, {i})));
   const auto copy = ir::MakeFor(k, 0, 8192, ir::MakeStore(out, {i, k}, ir::MakeLoad(big, {k})));
   const ir::Program program{
-      "workspace", {in, out},
-      ir::MakeAllocate(shared, ir::MakeBlock(
-          {ir::MakeFor(m, 0, 64, ir::MakeStore(shared, {m}, ir::MakeCast(ir::Float(32), Expr(m)))),
-           ir::MakeFor(i, 0, 64, ir::MakeAllocate(big, ir::MakeBlock({fill, copy})),
-                       ir::LoopKind::kParallel)}))};
+      "workspace",
+      {in, out},
+      ir::MakeAllocate(
+          shared,
+          ir::MakeBlock(
+              {ir::MakeFor(m, 0, 64,
+                           ir::MakeStore(shared, {m}, ir::MakeCast(ir::Float(32), Expr(m)))),
+               ir::MakeFor(i, 0, 64, ir::MakeAllocate(big, ir::MakeBlock({fill, copy})),
+                           ir::LoopKind::kParallel)}))};
   const auto kernel = LoadedKernel::Load(program, HostTarget());
   INFO(kernel.status());
   REQUIRE(kernel.ok());

@@ -35,17 +35,18 @@ ir::Program TiledMatmul(LoopKind outer) {
       zero.push_back(ir::MakeStore(tile, {at}, ir::MakeFloat(ir::Float(32).WithLanes(16), 0)));
       const Expr a = ir::MakeLoad(m.a, {(At(i) * 4 + r) * kK + At(k)});
       const Expr b = ir::MakeLoad(m.b, {ir::MakeRamp(At(k) * kN + At(j) * 32 + v * 16, 1, 16)});
-      step.push_back(ir::MakeStore(
-          tile, {at}, ir::MakeLoad(tile, {at}) + ir::MakeBroadcast(a, 16) * b));
-      write.push_back(ir::MakeStore(
-          m.c, {ir::MakeRamp((At(i) * 4 + r) * kN + At(j) * 32 + v * 16, 1, 16)},
-          ir::MakeLoad(tile, {at})));
+      step.push_back(
+          ir::MakeStore(tile, {at}, ir::MakeLoad(tile, {at}) + ir::MakeBroadcast(a, 16) * b));
+      write.push_back(
+          ir::MakeStore(m.c, {ir::MakeRamp((At(i) * 4 + r) * kN + At(j) * 32 + v * 16, 1, 16)},
+                        ir::MakeLoad(tile, {at})));
     }
   }
   const auto body = ir::MakeAllocate(
       tile, ir::MakeBlock({ir::MakeBlock(zero), ir::MakeFor(k, 0, kK, ir::MakeBlock(step)),
                            ir::MakeBlock(write)}));
-  return {"matmul", {m.a, m.b, m.c},
+  return {"matmul",
+          {m.a, m.b, m.c},
           ir::MakeFor(i, 0, kM / 4, ir::MakeFor(j, 0, kN / 32, body), outer)};
 }
 
@@ -53,11 +54,18 @@ ir::Program PlainMatmul() {
   const Matmul m;
   const auto i = ir::MakeVar("i"), j = ir::MakeVar("j"), k = ir::MakeVar("k");
   const std::vector<Expr> at = {i, j};
-  return {"matmul", {m.a, m.b, m.c},
-          ir::MakeFor(i, 0, kM, ir::MakeFor(j, 0, kN, ir::MakeBlock(
-              {ir::MakeStore(m.c, at, ir::MakeFloat(ir::Float(32), 0)),
-               ir::MakeFor(k, 0, kK, ir::MakeStore(m.c, at, ir::MakeLoad(m.c, at) +
-                   ir::MakeLoad(m.a, {i, k}) * ir::MakeLoad(m.b, {k, j})))})))};
+  return {"matmul",
+          {m.a, m.b, m.c},
+          ir::MakeFor(
+              i, 0, kM,
+              ir::MakeFor(
+                  j, 0, kN,
+                  ir::MakeBlock({ir::MakeStore(m.c, at, ir::MakeFloat(ir::Float(32), 0)),
+                                 ir::MakeFor(k, 0, kK,
+                                             ir::MakeStore(m.c, at,
+                                                           ir::MakeLoad(m.c, at) +
+                                                               ir::MakeLoad(m.a, {i, k}) *
+                                                                   ir::MakeLoad(m.b, {k, j})))})))};
 }
 
 void CheckMatmul(const ir::Program& program, const ir::Target& target, int threads) {
@@ -136,11 +144,16 @@ TEST_CASE("objects for AArch64 have no undefined symbols", "[codegen]") {
 TEST_CASE("GPU thread loops and unknown functions are refused by name", "[codegen]") {
   const auto out = ir::MakeBuffer("O", ir::Float(32), {4});
   const auto i = ir::MakeVar("i");
-  const ir::Program bound{"bound", {out},
+  const ir::Program bound{
+      "bound",
+      {out},
       ir::MakeFor(i, 0, 4, ir::MakeStore(out, {i}, ir::MakeFloat(ir::Float(32), 1)),
                   LoopKind::kThread, ir::ThreadAxis::kThreadX)};
-  REQUIRE(GenerateObject(bound, HostTarget()).status().code() == absl::StatusCode::kInvalidArgument);
-  const ir::Program unknown{"unknown", {out},
+  REQUIRE(GenerateObject(bound, HostTarget()).status().code() ==
+          absl::StatusCode::kInvalidArgument);
+  const ir::Program unknown{
+      "unknown",
+      {out},
       ir::MakeFor(i, 0, 4, ir::MakeStore(out, {i}, ir::MakeCall(ir::Float(32), "mystery", {})))};
   const absl::Status status = GenerateObject(unknown, HostTarget()).status();
   REQUIRE(status.code() == absl::StatusCode::kUnimplemented);

@@ -17,7 +17,8 @@
 namespace tessera::codegen {
 namespace {
 
-// driver LIBRARY SYMBOL WORKSPACE_BYTES FILE…: each file is a buffer, read before and written after.
+// driver LIBRARY SYMBOL WORKSPACE_BYTES FILE…: each file is a buffer, read before and written
+// after.
 constexpr char kDriver[] = R"(
 #include <dlfcn.h>
 #include <stdint.h>
@@ -94,8 +95,9 @@ absl::Status RunEmulated(const std::string& folder, const ir::Program& program,
 
 TEST_CASE("AArch64 kernels compute the right values under emulation", "[codegen]") {
   if (!Works("qemu-aarch64-static --version") || !Works("aarch64-linux-gnu-gcc --version")) {
-    WARN("qemu-aarch64-static or aarch64-linux-gnu-gcc is missing (packages qemu-user-static, "
-         "gcc-aarch64-linux-gnu): AArch64 code is generated but not run");
+    WARN(
+        "qemu-aarch64-static or aarch64-linux-gnu-gcc is missing (packages qemu-user-static, "
+        "gcc-aarch64-linux-gnu): AArch64 code is generated but not run");
     return;
   }
   std::string folder =
@@ -103,13 +105,15 @@ TEST_CASE("AArch64 kernels compute the right values under emulation", "[codegen]
   REQUIRE(mkdtemp(folder.data()) != nullptr);
   WriteFile(folder + "/driver.c", kDriver, sizeof(kDriver) - 1);
   REQUIRE(std::system(absl::StrCat("aarch64-linux-gnu-gcc -O1 -w ", folder, "/driver.c -o ", folder,
-                                   "/driver -ldl").c_str()) == 0);
+                                   "/driver -ldl")
+                          .c_str()) == 0);
   size_t number = 0;
   for (const te::OpSpec& spec : te::TestWorkloads()) {
     if (number++ % 2 != 0) continue;  // emulation costs 50 ms a run
     CAPTURE(spec.name);
     const ir::Target target =
-        ir::ParseTarget(number % 4 == 1 ? "aarch64/neon threads=2" : "aarch64/neon,dotprod,fp16 threads=2")
+        ir::ParseTarget(number % 4 == 1 ? "aarch64/neon threads=2"
+                                        : "aarch64/neon,dotprod,fp16 threads=2")
             .value();
     const auto workload = te::MakeWorkload(spec);
     REQUIRE(workload.ok());

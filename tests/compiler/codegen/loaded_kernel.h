@@ -61,7 +61,8 @@ class LoadedKernel {
     if (write(file, library.data(), library.size()) != static_cast<ssize_t>(library.size())) {
       return absl::InternalError("memfd");
     }
-    kernel.handle_.reset(dlopen(absl::StrCat("/proc/self/fd/", file).c_str(), RTLD_NOW | RTLD_LOCAL));
+    kernel.handle_.reset(
+        dlopen(absl::StrCat("/proc/self/fd/", file).c_str(), RTLD_NOW | RTLD_LOCAL));
     if (kernel.handle_ == nullptr) return absl::InternalError(dlerror());
     close(file);
     kernel.entry_ =

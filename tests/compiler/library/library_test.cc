@@ -4,8 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -60,10 +60,15 @@ LibrarySpec TestSpec() {
   spec.target = target;
   spec.ops.push_back(MakeOp("product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}, target));
   spec.ops.push_back(MakeOp("conv", "conv2d",
-                            {{"ic", "5"}, {"oc", "6"}, {"size", "7"}, {"k", "3"}, {"bias", "true"},
-                             {"pad", "1"}, {"relu", "true"}, {"layout", "any"}},
-                            target,
-                            "layout X 0 1/4 2 3 1%4\n"));
+                            {{"ic", "5"},
+                             {"oc", "6"},
+                             {"size", "7"},
+                             {"k", "3"},
+                             {"bias", "true"},
+                             {"pad", "1"},
+                             {"relu", "true"},
+                             {"layout", "any"}},
+                            target, "layout X 0 1/4 2 3 1%4\n"));
   return spec;
 }
 
@@ -149,8 +154,8 @@ TEST_CASE("operators of a built library compute what their workloads say", "[lib
       REQUIRE(constants.size() == 1);
       REQUIRE(library.Find<size_t (*)()>("product_packed_bytes")() ==
               manifest["ops"][0]["packed_bytes"].get<size_t>());
-      REQUIRE(library.Find<int (*)(const void*, void*)>("product_pack_weights")(
-                  constants[0], weights.data) == 0);
+      REQUIRE(library.Find<int (*)(const void*, void*)>("product_pack_weights")(constants[0],
+                                                                                weights.data) == 0);
       arguments.push_back(weights.data);
     }
     Aligned output(6 * 20 * 4);
@@ -217,7 +222,10 @@ TEST_CASE("same spec gives the same bytes wherever it is built", "[library]") {
   const std::string kept = before == nullptr ? "" : before;
   setenv("TMPDIR", folder.c_str(), 1);
   const auto second = BuildLibrary(spec);
-  if (before == nullptr) unsetenv("TMPDIR"); else setenv("TMPDIR", kept.c_str(), 1);
+  if (before == nullptr)
+    unsetenv("TMPDIR");
+  else
+    setenv("TMPDIR", kept.c_str(), 1);
   std::filesystem::remove_all(folder);
   REQUIRE(second.ok());
   REQUIRE(first->shared_object == second->shared_object);
@@ -261,7 +269,8 @@ TEST_CASE("wrong arguments are told, not crashed on", "[library]") {
   const auto set_threads = library.Find<int (*)(int)>("tessera_ops_set_threads");
   REQUIRE(set_threads(0) == 4);
   REQUIRE(set_threads(1 << 20) == 4);
-  REQUIRE(std::string(library.Find<const char* (*)()>("tessera_ops_version")()).find("tessera ") == 0);
+  REQUIRE(std::string(library.Find<const char* (*)()>("tessera_ops_version")()).find("tessera ") ==
+          0);
 }
 
 TEST_CASE("bad operator names are refused with the reason", "[library]") {
@@ -308,7 +317,8 @@ TEST_CASE("header compiles as C and C++ and links against the library", "[librar
   REQUIRE(std::system(("cd " + pattern +
                        " && cc -std=c99 -Wall -Wextra -Werror main.c -o main -L. -lops "
                        "-Wl,-rpath,. && ./main >/dev/null && cc -x c++ -Wall -Werror "
-                       "-fsyntax-only ops.h -Wno-pragma-once-outside-header").c_str()) == 0);
+                       "-fsyntax-only ops.h -Wno-pragma-once-outside-header")
+                          .c_str()) == 0);
   std::filesystem::remove_all(pattern);
 }
 

@@ -61,8 +61,7 @@ absl::StatusOr<Example> MakeExample(const std::string& info, const std::string& 
   }
   TESSERA_ASSIGN_OR_RETURN(te::Workload workload, te::MakeWorkload(spec));
   TESSERA_ASSIGN_OR_RETURN(const schedule::Trace trace, schedule::ParseTrace(trace_text));
-  TESSERA_ASSIGN_OR_RETURN(schedule::Schedule schedule,
-                           schedule::ApplyTrace(workload.dag, trace));
+  TESSERA_ASSIGN_OR_RETURN(schedule::Schedule schedule, schedule::ApplyTrace(workload.dag, trace));
   TESSERA_ASSIGN_OR_RETURN(schedule::LoopStructure loops, schedule::InferBounds(schedule));
   return Example{std::move(workload), std::move(schedule), std::move(loops)};
 }

@@ -10,9 +10,17 @@ namespace tessera::schedule {
 namespace {
 
 te::Workload Conv() {
-  te::OpSpec spec{"c", "conv2d",
-                  {{"ic", "8"}, {"oc", "32"}, {"h", "14"}, {"w", "14"}, {"k", "3"}, {"pad", "1"},
-                   {"bias", "true"}, {"relu", "true"}, {"layout", "any"}}};
+  te::OpSpec spec{"c",
+                  "conv2d",
+                  {{"ic", "8"},
+                   {"oc", "32"},
+                   {"h", "14"},
+                   {"w", "14"},
+                   {"k", "3"},
+                   {"pad", "1"},
+                   {"bias", "true"},
+                   {"relu", "true"},
+                   {"layout", "any"}}};
   auto workload = te::MakeWorkload(spec);
   REQUIRE(workload.ok());
   return *std::move(workload);
@@ -70,7 +78,8 @@ TEST_CASE("a factor that does not divide guards the axis", "[schedule]") {
 
 TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
   const te::Workload workload = Conv();
-  CHECK(Contains(Why(workload, "inline conv\n"), "step 1: inline conv: a reduction can't be inlined"));
+  CHECK(Contains(Why(workload, "inline conv\n"),
+                 "step 1: inline conv: a reduction can't be inlined"));
   CHECK(Contains(Why(workload, "inline relu\n"), "an output can't be inlined"));
   CHECK(Contains(Why(workload, "split conv xx 4\n"), "no loop xx"));
   CHECK(Contains(Why(workload, "split nope ow 4\n"), "no stage nope; known are pad, conv"));

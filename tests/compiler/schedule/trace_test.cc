@@ -28,8 +28,8 @@ TEST_CASE("faulty traces are refused with their line", "[schedule]") {
     return std::string(ParseTrace(text).status().message());
   };
   CHECK(message("trace 2\n") == "trace line 1: \"trace 2\": expected \"trace 1\"");
-  CHECK(message("trace 1\nspilt conv oc 4\n").find("line 2: \"spilt conv oc 4\": unknown primitive") !=
-        std::string::npos);
+  CHECK(message("trace 1\nspilt conv oc 4\n")
+            .find("line 2: \"spilt conv oc 4\": unknown primitive") != std::string::npos);
   CHECK(message("trace 1\nsplit conv oc 0\n").find("factor \"0\" is not a number above 0") !=
         std::string::npos);
   CHECK(message("trace 1\nsplit conv oc\n").find("1 operands; expected 2 to 32") !=

@@ -108,9 +108,14 @@ TEST_CASE("both formats have the same fields", "[db]") {
 
 TEST_CASE("bytes that are not UTF-8 become the replacement character in JSON", "[db]") {
   const std::pair<std::string, std::string> cases[] = {
-      {"a\xff" "b", "a\uFFFDb"},           {"\xc3", "\uFFFD"},
-      {"\xc0\x80", "\uFFFD\uFFFD"},        {"\xed\xa0\x80", "\uFFFD\uFFFD\uFFFD"},
-      {"\xf4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"}, {"\xe2\x82x", "\uFFFD\uFFFDx"}};
+      {"a\xff"
+       "b",
+       "a\uFFFDb"},
+      {"\xc3", "\uFFFD"},
+      {"\xc0\x80", "\uFFFD\uFFFD"},
+      {"\xed\xa0\x80", "\uFFFD\uFFFD\uFFFD"},
+      {"\xf4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"},
+      {"\xe2\x82x", "\uFFFD\uFFFDx"}};
   for (const auto& [bytes, expected] : cases) {
     Record record = SampleRecord("task", "a");
     record.measurement.reason = bytes;

@@ -357,8 +357,8 @@ TEST_CASE("best ignores failed trials and stale ones", "[db]") {
   stale.stale = true;
   Record wrong = SampleRecord("t", "wrong", 0.2);
   wrong.measurement.outcome = Outcome::kWrongAnswer;
-  f.Append({stale, wrong, FailedRecord("t", "crash", Outcome::kRunError),
-            SampleRecord("t", "good", 1)});
+  f.Append(
+      {stale, wrong, FailedRecord("t", "crash", Outcome::kRunError), SampleRecord("t", "good", 1)});
   CHECK(f.BestAttempts("t", "x86/test/2c", 10) == Attempts{"good"});
   CHECK(f.BestAttempts("t", "", 10) == Attempts{"good"});
 }

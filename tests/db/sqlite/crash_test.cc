@@ -1,8 +1,8 @@
-#include <catch2/catch.hpp>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <set>
 #include <string>
@@ -126,12 +126,12 @@ TEST_CASE("kill -9 at any moment loses nothing that was acknowledged", "[db]") {
     for (const Acknowledged& done : acknowledged) {
       CAPTURE(done.job_id, done.record_id, done.sequence);
       const std::vector<Event>& log = logs.at(done.job_id);
-      const bool kept = done.record_id <= static_cast<int64_t>(records.size()) &&
-                        records[done.record_id - 1].id == done.record_id &&
-                        records[done.record_id - 1].attempt_key ==
-                            AttemptKey(done.job_id, done.sequence) &&
-                        done.sequence < static_cast<int64_t>(log.size()) &&
-                        log[done.sequence - 1].record_id == done.record_id;
+      const bool kept =
+          done.record_id <= static_cast<int64_t>(records.size()) &&
+          records[done.record_id - 1].id == done.record_id &&
+          records[done.record_id - 1].attempt_key == AttemptKey(done.job_id, done.sequence) &&
+          done.sequence < static_cast<int64_t>(log.size()) &&
+          log[done.sequence - 1].record_id == done.record_id;
       if (!kept) FAIL("acknowledged, but lost");
     }
   }

@@ -66,8 +66,8 @@ class Operations {
     const auto log = store.ReadEvents(job, 0);
     int64_t sequence = (log.ok() ? static_cast<int64_t>(log->size()) : 0) + 1 + ahead;
     if (rng_.Chance(0.1)) sequence += rng_.Between(-2, 2);
-    Event event = rng_.Chance(0.5) ? ProposedEvent(job, sequence)
-                                   : ResultEvent(job, sequence, MakeRecord());
+    Event event =
+        rng_.Chance(0.5) ? ProposedEvent(job, sequence) : ResultEvent(job, sequence, MakeRecord());
     if (rng_.Chance(0.3)) event.record_id = rng_.Between(0, 20);
     if (rng_.Chance(0.2)) event.cost_seconds = std::numeric_limits<double>::infinity();
     return event;

@@ -1,8 +1,8 @@
-#include <catch2/catch.hpp>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <mutex>
 #include <set>
@@ -90,8 +90,8 @@ TEST_CASE("a full database refuses only what does not fit, also among concurrent
     });
   }
   for (std::thread& thread : threads) thread.join();
-  CHECK(codes == std::set<absl::StatusCode>{absl::StatusCode::kOk,
-                                            absl::StatusCode::kResourceExhausted});
+  CHECK(codes ==
+        std::set<absl::StatusCode>{absl::StatusCode::kOk, absl::StatusCode::kResourceExhausted});
   CHECK(StoredAttempts(*store) == acknowledged);
 }
 

@@ -1,9 +1,9 @@
 #include "db/sqlite/sqlite_store.h"
 
-#include <catch2/catch.hpp>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <filesystem>
 #include <fstream>
@@ -129,8 +129,8 @@ TEST_CASE("a second store on the same file is refused while the first is open", 
   auto store = SqliteStore::Open(path, Clock::Real()).value();
   const absl::Status status = OpenStatus(path);
   CHECK(absl::IsUnavailable(status));
-  CHECK_THAT(Message(status), Contains(path) && Contains("in use") &&
-                                  Contains(absl::StrCat("process ", getpid())));
+  CHECK_THAT(Message(status),
+             Contains(path) && Contains("in use") && Contains(absl::StrCat("process ", getpid())));
   REQUIRE(store->Append({SampleRecord("t", "still works")}, {}).ok());
   store.reset();
   CHECK(OpenStatus(path).ok());
@@ -165,8 +165,9 @@ TEST_CASE("a database held by another process is free again when that is killed"
 TEST_CASE("a write waits for another program's transaction and then says who is in the way",
           "[db]") {
   TempDir dir;
-  auto store = SqliteStore::Open(dir.File("t.db"), Clock::Real(),
-                                 {.lock_wait = absl::Milliseconds(30)}).value();
+  auto store =
+      SqliteStore::Open(dir.File("t.db"), Clock::Real(), {.lock_wait = absl::Milliseconds(30)})
+          .value();
   RawSqlite shell(dir.File("t.db"));
   REQUIRE(shell.Run("BEGIN IMMEDIATE").empty());
   const absl::Status status = store->Append({SampleRecord("t", "a")}, {}).status();

@@ -26,8 +26,7 @@ constexpr absl::Duration kLockWait = absl::Milliseconds(200);
 class Fixture {
  public:
   Fixture() {
-    auto connection = Connection::Open(path(), Connection::Mode::kReadWriteCreate,
-                                       kLockWait);
+    auto connection = Connection::Open(path(), Connection::Mode::kReadWriteCreate, kLockWait);
     REQUIRE(connection.ok());
     REQUIRE((*connection)
                 ->ExecuteScript("PRAGMA journal_mode=WAL; CREATE TABLE numbers (n INTEGER UNIQUE)")
@@ -71,9 +70,7 @@ class Fixture {
 };
 
 Fixture::Write Insert(int n) {
-  return [n](Connection& c) {
-    return c.Execute("INSERT INTO numbers VALUES (?)", {int64_t{n}});
-  };
+  return [n](Connection& c) { return c.Execute("INSERT INTO numbers VALUES (?)", {int64_t{n}}); };
 }
 
 TEST_CASE("a write is on disk when it returns", "[db]") {

@@ -14,10 +14,11 @@ namespace {
 class Beside {
  public:
   template <typename Work>
-  explicit Beside(Work work) : thread_([this, work] {
-    work();
-    done_ = true;
-  }) {}
+  explicit Beside(Work work)
+      : thread_([this, work] {
+          work();
+          done_ = true;
+        }) {}
   ~Beside() { thread_.join(); }
   bool DoneWithin(int milliseconds) {
     for (int i = 0; i < milliseconds && !done_; ++i) absl::SleepFor(absl::Milliseconds(1));

@@ -96,7 +96,8 @@ const Bad kBad[] = {
     {"hang_at_tenth_call", Outcome::kTimeout, "no answer after"},
     {"eat_memory", Outcome::kOutOfMemory, "out of memory: the limit of"},
     {"wrong_element", Outcome::kWrongAnswer, "c: 1 of 16000 elements are wrong; worst at [3, 7]"},
-    {"misses_element", Outcome::kWrongAnswer, "c: 1 of 16000 elements are wrong; worst at [63, 249]: "},
+    {"misses_element", Outcome::kWrongAnswer,
+     "c: 1 of 16000 elements are wrong; worst at [63, 249]: "},
     {"does_nothing", Outcome::kWrongAnswer, "c: 16000 of 16000 elements are wrong"},
     {"wrong_at_second_call", Outcome::kWrongAnswer, "(in the second call)"},
     {"wrong_after_tenth_call", Outcome::kWrongAnswer, "(after the timed calls)"},
@@ -140,7 +141,8 @@ TEST_CASE("a good kernel is verified and timed", "[cpu_runner]") {
   REQUIRE(measurement.environment.reference_gflops > 0.1);
 }
 
-TEST_CASE("every bad kernel has an outcome with its reason and the runner lives on", "[cpu_runner]") {
+TEST_CASE("every bad kernel has an outcome with its reason and the runner lives on",
+          "[cpu_runner]") {
   for (const Bad& bad : kBad) {
     CAPTURE(bad.symbol);
     if (kAddressSanitizer && bad.outcome == Outcome::kOutOfMemory) continue;
@@ -181,7 +183,8 @@ TEST_CASE("bytes written into the padding of an output are found", "[cpu_runner]
   REQUIRE(measurement.reason == "wrote 1 bytes past the end of c (1001 bytes)");
 }
 
-TEST_CASE("corrupt artifacts and hanging constructors are the candidate's failures", "[cpu_runner]") {
+TEST_CASE("corrupt artifacts and hanging constructors are the candidate's failures",
+          "[cpu_runner]") {
   KernelArtifact corrupt = Good();
   corrupt.bytes.resize(corrupt.bytes.size() / 3);
   REQUIRE(MeasureOne(AddPlan(corrupt)).outcome == Outcome::kRunError);
@@ -195,7 +198,8 @@ TEST_CASE("corrupt artifacts and hanging constructors are the candidate's failur
 
 TEST_CASE("kernels with other stored layouts are measured on the same values", "[cpu_runner]") {
   MeasurePlan plan = AddPlan(Kernel("other_layouts", "good"));
-  plan.candidates[0].layouts = {{}, {{1, 16, 16}, {0, 1, 64}, {1, 1, 16}}, {{1, 1, 250}, {0, 1, 64}}};
+  plan.candidates[0].layouts = {
+      {}, {{1, 16, 16}, {0, 1, 64}, {1, 1, 16}}, {{1, 1, 250}, {0, 1, 64}}};
   const db::Measurement measurement = MeasureOne(plan);
   CAPTURE(measurement.reason);
   REQUIRE(measurement.outcome == Outcome::kOk);
@@ -203,8 +207,9 @@ TEST_CASE("kernels with other stored layouts are measured on the same values", "
   plan.candidates[0].layouts[1] = {{1, 16, 15}, {0, 1, 64}, {1, 1, 16}};
   const auto refused = SharedRunner().Measure(plan);
   REQUIRE(absl::IsInvalidArgument(refused.status()));
-  REQUIRE_THAT(std::string(refused.status().message()),
-               Catch::Contains("other_layouts: b: stored layout: axis 1 of extent 250 is stored for 240"));
+  REQUIRE_THAT(
+      std::string(refused.status().message()),
+      Catch::Contains("other_layouts: b: stored layout: axis 1 of extent 250 is stored for 240"));
 }
 
 TEST_CASE("workspaces of the stated size may be used to the last byte", "[cpu_runner]") {
@@ -233,15 +238,18 @@ TEST_CASE("two pinned threads measure", "[cpu_runner]") {
   REQUIRE_THAT(std::string(refused.status().message()), Catch::Contains("core 5000 is not one"));
 }
 
-TEST_CASE("candidates of a plan are interleaved, and only the slow one is dropped", "[cpu_runner]") {
+TEST_CASE("candidates of a plan are interleaved, and only the slow one is dropped",
+          "[cpu_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.candidates.push_back(Kernel("slow", "good"));
   plan.candidates.push_back(Kernel("null_dereference"));
   plan.timing.repeats = 4;
   auto measurements = SharedRunner().Measure(plan).value();
   REQUIRE(measurements.size() == 3);
-  const double good = *std::min_element(measurements[0].sample_seconds.begin(), measurements[0].sample_seconds.end());
-  const double slow = *std::min_element(measurements[1].sample_seconds.begin(), measurements[1].sample_seconds.end());
+  const double good = *std::min_element(measurements[0].sample_seconds.begin(),
+                                        measurements[0].sample_seconds.end());
+  const double slow = *std::min_element(measurements[1].sample_seconds.begin(),
+                                        measurements[1].sample_seconds.end());
   REQUIRE(slow > 20 * good);
   REQUIRE(measurements[1].sample_seconds.size() == 4);
   REQUIRE(measurements[2].outcome == Outcome::kRunError);
@@ -270,12 +278,14 @@ TEST_CASE("many candidates with threads live side by side", "[cpu_runner]") {
 
 TEST_CASE("plans may be measured from several threads at once", "[cpu_runner]") {
   CpuRunner& runner = SharedRunner();
-  const MeasurePlan plans[] = {AddPlan(Good()), AddPlan(Kernel("null_dereference")), AddPlan(Good())};
+  const MeasurePlan plans[] = {AddPlan(Good()), AddPlan(Kernel("null_dereference")),
+                               AddPlan(Good())};
   Outcome outcomes[3] = {};
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
     threads.emplace_back([&, i] {
-      for (int round = 0; round < 5; ++round) outcomes[i] = runner.Measure(plans[i]).value()[0].outcome;
+      for (int round = 0; round < 5; ++round)
+        outcomes[i] = runner.Measure(plans[i]).value()[0].outcome;
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -315,8 +325,9 @@ TEST_CASE("a reference is believed only when it agrees with the oracle", "[cpu_r
   refused("lies outside");
   plan.expectation.samples = samples;
   plan.expectation.reference = Kernel("wrong_element");
-  plan.expectation.samples.push_back({0, 3 * TEST_COLUMNS + 7,
-                                      TestValue(7, 0, 3 * TEST_COLUMNS + 7) + TestValue(7, 1, 3 * TEST_COLUMNS + 7)});
+  plan.expectation.samples.push_back(
+      {0, 3 * TEST_COLUMNS + 7,
+       TestValue(7, 0, 3 * TEST_COLUMNS + 7) + TestValue(7, 1, 3 * TEST_COLUMNS + 7)});
   refused("reference program: c: element 757");
   plan.expectation.reference = Kernel("null_dereference");
   refused("reference program: SIGSEGV");
@@ -345,14 +356,17 @@ TEST_CASE("plans that contradict themselves are refused with what is wrong", "[c
     REQUIRE_THAT(std::string(result.status().message()), Catch::Contains(reason));
   };
   refused([](MeasurePlan& p) { p.tolerances.clear(); }, "0 tolerances for 1 outputs");
-  refused([](MeasurePlan& p) { std::swap(p.buffers[0], p.buffers[2]); }, "an output precedes an input");
+  refused([](MeasurePlan& p) { std::swap(p.buffers[0], p.buffers[2]); },
+          "an output precedes an input");
   refused([](MeasurePlan& p) { p.threads = 0; }, "0 threads");
   refused([](MeasurePlan& p) { p.timing.repeats = 0; }, "0 repeats");
   refused([](MeasurePlan& p) { p.timing.min_repeat_seconds = std::nan(""); }, "at least nan s");
   refused([](MeasurePlan& p) { p.candidates[0].abi = 9; }, "built for kernel ABI 9");
-  refused([](MeasurePlan& p) { p.candidates[0].symbol = std::string(300, 'x'); }, "1 to 255 characters");
+  refused([](MeasurePlan& p) { p.candidates[0].symbol = std::string(300, 'x'); },
+          "1 to 255 characters");
   refused([](MeasurePlan& p) { p.candidates[0].layouts = {{}}; }, "1 layouts for 3 buffers");
-  refused([](MeasurePlan& p) { p.candidates[0].shared_workspace_bytes = -1; }, "a workspace of -1 bytes");
+  refused([](MeasurePlan& p) { p.candidates[0].shared_workspace_bytes = -1; },
+          "a workspace of -1 bytes");
   refused([](MeasurePlan& p) { p.call_timeout = absl::ZeroDuration(); }, "time-out of 0");
   refused(
       [](MeasurePlan& p) {
@@ -364,7 +378,7 @@ TEST_CASE("plans that contradict themselves are refused with what is wrong", "[c
 
 TEST_CASE("claims about time are judged by the parent's clock", "[cpu_runner]") {
   REQUIRE(JudgeClaim(0.0100, 0.0101) == Claim::kPlausible);
-  REQUIRE(JudgeClaim(1e-6, 0.001) == Claim::kPlausible);     // messages take time
+  REQUIRE(JudgeClaim(1e-6, 0.001) == Claim::kPlausible);  // messages take time
   REQUIRE(JudgeClaim(0.100, 0.150) == Claim::kDoubtful);
   REQUIRE(JudgeClaim(0.001, 0.100) == Claim::kFalse);
   REQUIRE(JudgeClaim(0.2, 0.1) == Claim::kFalse);

@@ -16,10 +16,10 @@
 namespace tessera::runner {
 namespace {
 
-constexpr ElementType kTypes[] = {ElementType::kF64, ElementType::kF32, ElementType::kF16,
+constexpr ElementType kTypes[] = {ElementType::kF64,  ElementType::kF32, ElementType::kF16,
                                   ElementType::kBF16, ElementType::kI64, ElementType::kI32,
-                                  ElementType::kI16, ElementType::kI8, ElementType::kU32,
-                                  ElementType::kU16, ElementType::kU8};
+                                  ElementType::kI16,  ElementType::kI8,  ElementType::kU32,
+                                  ElementType::kU16,  ElementType::kU8};
 
 uint16_t Bits16(ElementType type, double value) {
   std::byte bytes[2];
@@ -39,7 +39,8 @@ TEST_CASE("element types have names that parse back", "[element]") {
   for (const ElementType type : kTypes) REQUIRE(ParseElementType(ToString(type)).value() == type);
   const auto unknown = ParseElementType("f8");
   REQUIRE(absl::IsInvalidArgument(unknown.status()));
-  REQUIRE_THAT(std::string(unknown.status().message()), Catch::Contains("\"f8\"") && Catch::Contains("bf16"));
+  REQUIRE_THAT(std::string(unknown.status().message()),
+               Catch::Contains("\"f8\"") && Catch::Contains("bf16"));
 }
 
 TEST_CASE("small test values survive every element type", "[element]") {
@@ -126,7 +127,8 @@ TEST_CASE("random stored layouts are injective and copy back", "[layout]") {
     const int bytes = 1 << rng.Below(4);
     std::vector<std::byte> logical(static_cast<size_t>(layout.logical_elements() * bytes));
     for (std::byte& byte : logical) byte = static_cast<std::byte>(rng.Below(256));
-    std::vector<std::byte> stored(static_cast<size_t>(layout.stored_elements() * bytes), std::byte{77});
+    std::vector<std::byte> stored(static_cast<size_t>(layout.stored_elements() * bytes),
+                                  std::byte{77});
     layout.Store(bytes, logical, absl::MakeSpan(stored));
     for (int64_t i = 0; i < layout.logical_elements(); ++i) {
       REQUIRE(memcmp(&stored[static_cast<size_t>(layout.Offset(i) * bytes)],
@@ -145,7 +147,8 @@ TEST_CASE("layouts that leave gaps or overlap are refused", "[layout]") {
   };
   REQUIRE_THAT(error({{0, 1, 4}}), Catch::Contains("axis 1 of extent 10 is stored for 1 elements"));
   REQUIRE_THAT(error({{0, 1, 4}, {1, 5, 2}}), Catch::Contains("divisor 5 where 1 must follow"));
-  REQUIRE_THAT(error({{0, 1, 4}, {1, 1, 5}, {1, 2, 5}}), Catch::Contains("divisor 2 where 5 must follow"));
+  REQUIRE_THAT(error({{0, 1, 4}, {1, 1, 5}, {1, 2, 5}}),
+               Catch::Contains("divisor 2 where 5 must follow"));
   REQUIRE_THAT(error({{2, 1, 4}}), Catch::Contains("axis 2 of an array with 2 dimensions"));
   REQUIRE_THAT(error({{0, 1, int64_t{1} << 40}}), Catch::Contains("at most 2^36"));
   REQUIRE_THAT(error({{0, 1, -4}}), Catch::Contains("at least 1"));
@@ -165,7 +168,8 @@ TEST_CASE("each overwritten guard byte is found", "[exchange]") {
       for (int64_t at = -kGuardBytes; at < slot.bytes + slot.BackGuard(placement); ++at) {
         const auto place = static_cast<size_t>(slot.offset + at);
         image[place] ^= std::byte{1};
-        REQUIRE(FindOverwrittenGuard(image, slot, placement) == (at >= 0 && at < slot.bytes ? 0 : at));
+        REQUIRE(FindOverwrittenGuard(image, slot, placement) ==
+                (at >= 0 && at < slot.bytes ? 0 : at));
         image[place] ^= std::byte{1};
       }
     }
@@ -186,7 +190,8 @@ TEST_CASE("outputs are compared within the tolerance of their type", "[verify]")
   REQUIRE(compare({1, 2, nan, inf}, {1.05f, 2.2f, nan, inf}).empty());
   REQUIRE(compare({1, 2, 3, 4}, {1, 2.3f, 3, 4}) ==
           "y: 1 of 4 elements are wrong; worst at [0, 1]: 2 where 2.29999995 is expected (±0.24)");
-  REQUIRE_THAT(compare({1, 2, nan, 5}, {1, 2, 3, 4}), Catch::StartsWith("y: 2 of 4 elements are wrong; worst at [1, 0]"));
+  REQUIRE_THAT(compare({1, 2, nan, 5}, {1, 2, 3, 4}),
+               Catch::StartsWith("y: 2 of 4 elements are wrong; worst at [1, 0]"));
   REQUIRE_THAT(compare({1, 2, 3, 4}, {1, 2, 3, nan}), Catch::Contains("[1, 1]"));
   REQUIRE_THAT(compare({1, 2, 3, -inf}, {1, 2, 3, inf}), Catch::Contains("[1, 1]"));
 }
@@ -194,7 +199,8 @@ TEST_CASE("outputs are compared within the tolerance of their type", "[verify]")
 TEST_CASE("the cache of test sets keeps the latest within its bytes", "[cache]") {
   TestSetCache cache(250);
   const auto set = [](size_t bytes) {
-    return std::make_shared<TestSet>(TestSet{{std::string(bytes / 2, 'i')}, {std::string(bytes / 2, 'o')}});
+    return std::make_shared<TestSet>(
+        TestSet{{std::string(bytes / 2, 'i')}, {std::string(bytes / 2, 'o')}});
   };
   cache.Put("a", 1, set(100));
   cache.Put("a", 2, set(100));

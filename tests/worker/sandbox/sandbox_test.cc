@@ -89,7 +89,8 @@ const Attempt kForbidden[] = {
        return open("/tmp/tessera_escape", O_WRONLY | O_CREAT, 0600) < 0;
      },
      "openat"},
-    {"ptrace", [](const ChildContext&) -> int { return static_cast<int>(ptrace(PTRACE_TRACEME, 0, 0, 0)); },
+    {"ptrace",
+     [](const ChildContext&) -> int { return static_cast<int>(ptrace(PTRACE_TRACEME, 0, 0, 0)); },
      "ptrace"},
     {"killing others", [](const ChildContext&) -> int { return kill(-1, SIGTERM); }, "kill"},
     {"raising a limit",
@@ -97,7 +98,8 @@ const Attempt kForbidden[] = {
        return static_cast<int>(syscall(SYS_prlimit64, 0, 0, "0123456789abcdef", nullptr));
      },
      "prlimit64"},
-    {"new namespaces", [](const ChildContext&) -> int { return static_cast<int>(syscall(SYS_unshare, 0)); },
+    {"new namespaces",
+     [](const ChildContext&) -> int { return static_cast<int>(syscall(SYS_unshare, 0)); },
      "unshare"},
 };
 
@@ -110,7 +112,8 @@ TEST_CASE("a child answers messages and its exit code comes back", "[sandbox]") 
   task.entry = Echo;
   auto child = Shared(namespaces).Spawn(task).value();
   const std::string text = "abc";
-  REQUIRE(child->Send(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(text.data()), 3)).ok());
+  REQUIRE(
+      child->Send(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(text.data()), 3)).ok());
   std::byte reply[16];
   auto size = child->Receive(absl::MakeSpan(reply), absl::Seconds(10));
   REQUIRE(size.ok());
@@ -124,8 +127,8 @@ TEST_CASE("a child answers messages and its exit code comes back", "[sandbox]") 
   REQUIRE(exit->kind == ExitKind::kExited);
   REQUIRE(exit->exit_code == 7);
   REQUIRE(exit->peak_memory_bytes > 0);
-  REQUIRE(absl::IsFailedPrecondition(
-      child->Receive(absl::MakeSpan(reply), absl::Seconds(1)).status()));
+  REQUIRE(
+      absl::IsFailedPrecondition(child->Receive(absl::MakeSpan(reply), absl::Seconds(1)).status()));
 }
 
 TEST_CASE("a crash is named with its signal and address", "[sandbox]") {
@@ -149,8 +152,7 @@ TEST_CASE("a crash is named with its signal and address", "[sandbox]") {
 
 TEST_CASE("a stack overflow is told from other faults", "[sandbox]") {
   if (kAddressSanitizer) return;
-  const ChildExit exit =
-      RunToEnd(true, [](const ChildContext&) -> int { return Recurse(1); });
+  const ChildExit exit = RunToEnd(true, [](const ChildContext&) -> int { return Recurse(1); });
   REQUIRE(exit.kind == ExitKind::kCrashed);
   REQUIRE(exit.reason == "SIGSEGV (stack overflow)");
 }
@@ -189,8 +191,11 @@ TEST_CASE("CPU time is limited even when nobody waits", "[sandbox]") {
   Limits limits;
   limits.cpu_seconds = 1;
   const ChildExit exit = RunToEnd(
-      true, [](const ChildContext&) -> int { for (;;) g_sink = g_sink + 1; }, limits,
-      absl::Seconds(60));
+      true,
+      [](const ChildContext&) -> int {
+        for (;;) g_sink = g_sink + 1;
+      },
+      limits, absl::Seconds(60));
   REQUIRE((exit.kind == ExitKind::kTimeout || exit.signal == SIGKILL));
 }
 
@@ -303,7 +308,9 @@ TEST_CASE("tasks beyond the limits are refused", "[sandbox]") {
 TEST_CASE("children die with their sandbox", "[sandbox]") {
   auto sandbox = Sandbox::Create().value();
   ChildTask task;
-  task.entry = [](const ChildContext&) -> int { for (;;) g_sink = g_sink + 1; };
+  task.entry = [](const ChildContext&) -> int {
+    for (;;) g_sink = g_sink + 1;
+  };
   auto child = sandbox->Spawn(task).value();
   sandbox.reset();
   auto exit = child->Wait(absl::Seconds(10));

@@ -24,7 +24,10 @@ static volatile int calls;
 static int* volatile null_pointer;
 static volatile int always_true = 1;
 
-KERNEL(null_dereference) { UNUSED; *null_pointer = 1; }
+KERNEL(null_dereference) {
+  UNUSED;
+  *null_pointer = 1;
+}
 
 KERNEL(hang) {
   UNUSED;
@@ -114,16 +117,25 @@ KERNEL(overwrites_input) {
   ((float*)buffers[1])[5] += 1;
 }
 
-KERNEL(aborts) { UNUSED; abort(); }
+KERNEL(aborts) {
+  UNUSED;
+  abort();
+}
 
 static int Recurse(int depth) {
   volatile char frame[1000];
   frame[depth % 1000] = 1;
   return depth < 0 ? 0 : Recurse(depth + 1) + frame[(depth + 1) % 1000];
 }
-KERNEL(overflows_stack) { UNUSED; calls = Recurse(1); }
+KERNEL(overflows_stack) {
+  UNUSED;
+  calls = Recurse(1);
+}
 
-KERNEL(exits) { UNUSED; _exit(0); }
+KERNEL(exits) {
+  UNUSED;
+  _exit(0);
+}
 
 KERNEL(fork_bomb) {
   UNUSED;
