@@ -1,5 +1,7 @@
 #include "compiler/schedule/access.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "compiler/ir/print.h"
@@ -111,6 +113,10 @@ std::shared_ptr<const StageAnalysis> Analyze(const te::Stage& stage) {
     analyzer.Visit(body);
     hasher.Add(ir::Print(body));
   }
+  std::vector<const ir::BufferNode*>& buffers = analysis->read_buffers;
+  for (const Access& access : analysis->reads) buffers.push_back(access.buffer.get());
+  std::sort(buffers.begin(), buffers.end());
+  buffers.erase(std::unique(buffers.begin(), buffers.end()), buffers.end());
   OperationCounts& count = analysis->operations;
   const bool is_float = stage.output()->type.is_float();
   switch (stage.combiner) {

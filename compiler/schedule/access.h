@@ -32,6 +32,7 @@ struct OperationCounts {
 // What schedules and features need to know of a stage's definition. Computed once a stage.
 struct StageAnalysis {
   std::vector<Access> reads;
+  std::vector<const ir::BufferNode*> read_buffers;  // of `reads`, sorted, each once
   OperationCounts operations;
   uint64_t definition_hash = 0;  // of the stage's canonical text
 };

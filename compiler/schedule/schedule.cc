@@ -50,8 +50,8 @@ te::Stage RedirectReads(const te::Stage& stage, const ir::Buffer& from, const ir
 }
 
 bool Reads(const StageState& state, const ir::Buffer& buffer) {
-  return std::any_of(state.analysis->reads.begin(), state.analysis->reads.end(),
-                     [&](const Access& access) { return access.buffer == buffer; });
+  const std::vector<const ir::BufferNode*>& buffers = state.analysis->read_buffers;
+  return std::binary_search(buffers.begin(), buffers.end(), buffer.get());
 }
 
 StageState MakeState(te::Stage stage) {
@@ -271,11 +271,9 @@ absl::Status Schedule::Inline(const Step& step) {
   const std::vector<int> consumers = Consumers(index);
   for (int consumer : consumers) {
     const te::Stage& into = *stages_[consumer].stage;
-    const BodySize size = InlinedSize(*stage, into);
-    if (size.nodes > kMaxBodyNodes || size.height > kMaxBodyHeight) {
-      return Invalid(step, absl::StrCat("the body of ", into.name(), " would have ", size.nodes,
-                                        " nodes, ", size.height, " high; the limits are ",
-                                        kMaxBodyNodes, " and ", kMaxBodyHeight));
+    if (InlinedSize(*stage, into) > kMaxBodyNodes) {
+      return Invalid(step, absl::StrCat("the body of ", into.name(), " would have more than ",
+                                        kMaxBodyNodes, " nodes"));
     }
   }
   std::vector<ir::VarRef> axes;

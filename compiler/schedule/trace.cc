@@ -13,7 +13,7 @@ namespace tessera::schedule {
 namespace {
 
 constexpr size_t kMaxTraceBytes = 1 << 20;
-constexpr size_t kMaxSteps = 4096;
+constexpr size_t kMaxSteps = 8192;
 constexpr std::string_view kHeader = "trace 1";
 
 constexpr std::array<std::string_view, 13> kNames = {

@@ -41,7 +41,7 @@ using Trace = std::vector<Step>;
 
 // "trace 1", then one step a line. Canonical: equal traces print equal text.
 std::string Print(const Trace& trace);
-// Input is hostile: at most 4096 steps and 1 MiB. Errors name the line.
+// Input is hostile: at most 8192 steps and 1 MiB. Errors name the line.
 absl::StatusOr<Trace> ParseTrace(std::string_view text);
 
 std::string_view ToString(Primitive primitive);

@@ -58,7 +58,7 @@ struct Input {
 // A tensor's elements and the points of a stage's axes times reduce axes, at most.
 inline constexpr int64_t kMaxElements = int64_t{1} << 40;
 inline constexpr int64_t kMaxStagePoints = int64_t{1} << 56;
-inline constexpr int kMaxStages = 4096;
+inline constexpr int kMaxStages = 512;
 inline constexpr int kMaxRank = 16;
 
 // Stages in topological order; every stage is used by a later one or is an output.
@@ -89,7 +89,7 @@ struct Workload {
 // Bodies are in the IR's text (compiler/ir/print.h). A layout reads "layout(0 1/16 2 3 1%16)"; a
 // tuple "stage value: f32[m:6], index: i32 = argmax[n:21] (X[m, n], cast(i32, n))".
 std::string Print(const Workload& workload);
-// Input is hostile: limits are 64 MiB of text, 4096 stages, 16 dimensions, 2^40 elements a tensor.
+// Input is hostile: limits are 64 MiB of text, 512 stages, 16 dimensions, 2^40 elements a tensor.
 // Errors of form name line and column, faults that Verify finds the stage or tensor.
 absl::StatusOr<Workload> ParseWorkload(std::string_view text);
 

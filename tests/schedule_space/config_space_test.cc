@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "compiler/schedule/loop_structure.h"
 #include "tests/support/workloads.h"
 
@@ -86,6 +87,21 @@ TEST_CASE("sampled, mutated and crossed configs apply without error", "[space]")
       }
     }
   }
+}
+
+TEST_CASE("stages that would grow too large by inlining keep loops of their own", "[space]") {
+  std::string text = "workload doubling\ninput s0: f32[8,32]\n";
+  for (int i = 1; i <= 40; ++i) {
+    absl::StrAppend(&text, "stage s", i, ": f32[y:8, x:32] = s", i - 1, "[y, x] * s", i - 1,
+                    "[y, x] + 1.0\n");
+  }
+  const absl::StatusOr<te::Workload> workload = te::ParseWorkload(text + "output s40\n");
+  REQUIRE(workload.ok());
+  const ConfigSpace space = SpaceOf(*workload, 2);
+  const uint64_t seed = 3;
+  CAPTURE(seed);
+  Rng rng(seed);
+  for (int i = 0; i < 10; ++i) HashOf(*workload, space, space.Sample(rng));
 }
 
 TEST_CASE("narrow targets get configs that apply too", "[space]") {

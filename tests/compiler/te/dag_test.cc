@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/rng.h"
 #include "compiler/ir/verify.h"
@@ -170,6 +171,18 @@ TEST_CASE("malformed workloads are refused with line and column", "[te]") {
   CheckRefused(With("output", "stage extra: f32[m:4] = total[m]\noutput"),
                "neither an output nor read");
   CheckRefused(With("f32[m:4]", "i32[m:4]"), "stage total of i32 has a body of f32");
+}
+
+TEST_CASE("more stages than the limit are refused", "[te]") {
+  const auto chain = [](int count) {
+    std::string text = "workload chain\ninput s0: f32[8]\n";
+    for (int i = 1; i <= count; ++i) {
+      absl::StrAppend(&text, "stage s", i, ": f32[x:8] = s", i - 1, "[x] + 1.0\n");
+    }
+    return absl::StrCat(text, "output s", count, "\n");
+  };
+  CHECK(Parsed(chain(512)).dag.stages.size() == 512);
+  CheckRefused(chain(513), "more than 512 stages");
 }
 
 TEST_CASE("expressions of any depth are refused or handled, never a crash", "[te]") {
