@@ -33,7 +33,7 @@ namespace {
 
 absl::StatusOr<FixedProgram> DefaultProgram(const te::Dag& dag, ir::Target target, int threads) {
   target.max_threads = threads;
-  const schedule::Trace trace = schedule::DefaultTrace(dag, target);
+  TESSERA_ASSIGN_OR_RETURN(const schedule::Trace trace, schedule::DefaultTrace(dag, target));
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule, schedule::ApplyTrace(dag, trace));
   TESSERA_ASSIGN_OR_RETURN(const schedule::LoopStructure loops, schedule::InferBounds(schedule));
   return FixedProgram{schedule::Print(trace), schedule::LoopHash(schedule, loops)};

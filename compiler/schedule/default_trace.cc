@@ -16,10 +16,11 @@ bool IsOutput(const Schedule& schedule, const ir::Buffer& buffer) {
          schedule.outputs().end();
 }
 
-// Applies `step`, which is valid by construction, and writes it down.
-void Do(Schedule& schedule, Trace& trace, Step step) {
-  TESSERA_CHECK(schedule.Apply(step).ok());
+// Applies `step` and writes it down.
+absl::Status Do(Schedule& schedule, Trace& trace, Step step) {
+  TESSERA_RETURN_IF_ERROR(schedule.Apply(step));
   trace.push_back(std::move(step));
+  return absl::OkStatus();
 }
 
 void InlineCheapStages(Schedule& schedule, Trace& trace) {
@@ -30,8 +31,7 @@ void InlineCheapStages(Schedule& schedule, Trace& trace) {
     const bool recomputes = schedule.Consumers(static_cast<int>(i)).size() > 1;
     if (recomputes && state.analysis->operations.float_math > 0) continue;
     // What would make a consumer's body too large stays a stage of its own.
-    Step step{Primitive::kInline, name, {}, {}, {}};
-    if (schedule.Apply(step).ok()) trace.push_back(std::move(step));
+    Do(schedule, trace, {Primitive::kInline, name, {}, {}, {}}).IgnoreError();
   }
 }
 
@@ -83,18 +83,18 @@ std::optional<WeightAxis> FindWeightAxis(const StageState& state, int lanes) {
 }
 
 // Packs the weights with the vector's dimension innermost.
-void PackWeights(Schedule& schedule, Trace& trace, const WeightAxis& choice) {
+absl::Status PackWeights(Schedule& schedule, Trace& trace, const WeightAxis& choice) {
   const std::vector<int64_t>& shape = choice.weights->shape;
   std::vector<ir::LayoutDim> layout;
   for (int d = 0; d < static_cast<int>(shape.size()); ++d) {
     if (d != choice.dimension) layout.push_back({d, 1, shape[d]});
   }
   layout.push_back({choice.dimension, 1, shape[choice.dimension]});
-  Do(schedule, trace,
-     {Primitive::kLayout, choice.weights->name, {}, {}, ir::LayoutToString(layout, shape)});
+  return Do(schedule, trace,
+            {Primitive::kLayout, choice.weights->name, {}, {}, ir::LayoutToString(layout, shape)});
 }
 
-Arrangement Arrange(Schedule& schedule, Trace& trace, int index, int lanes) {
+absl::StatusOr<Arrangement> Arrange(Schedule& schedule, Trace& trace, int index, int lanes) {
   const StageState& state = schedule.stages()[index];
   const te::Stage& stage = *state.stage;
   Arrangement arrangement;
@@ -102,7 +102,7 @@ Arrangement Arrange(Schedule& schedule, Trace& trace, int index, int lanes) {
   if (stage.is_reduction() && stage.outputs.size() == 1) {
     if (const std::optional<WeightAxis> choice = FindWeightAxis(state, lanes)) {
       vector_axis = choice->axis;
-      PackWeights(schedule, trace, *choice);
+      TESSERA_RETURN_IF_ERROR(PackWeights(schedule, trace, *choice));
     }
   }
   const bool broadcasts = vector_axis >= 0;
@@ -119,11 +119,11 @@ Arrangement Arrange(Schedule& schedule, Trace& trace, int index, int lanes) {
   return arrangement;
 }
 
-void ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir::Target& target) {
+absl::Status ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir::Target& target) {
   const std::string name = schedule.stages()[index].stage->name();
   const int lanes =
       target.Lanes(std::max<int>(8, schedule.stages()[index].stage->output()->type.bits));
-  const Arrangement arrangement = Arrange(schedule, trace, index, lanes);
+  TESSERA_ASSIGN_OR_RETURN(const Arrangement arrangement, Arrange(schedule, trace, index, lanes));
   const te::Stage& stage = *schedule.stages()[index].stage;
 
   std::vector<std::string> outer, split_outer, reductions, tile;
@@ -133,11 +133,12 @@ void ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir::Target
     if (loop == arrangement.vector_axis) {
       vector_loop = loop;
       if (axis.extent <= lanes) continue;
-      Do(schedule, trace, {Primitive::kSplit, name, {loop}, {lanes}, {}});
+      TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kSplit, name, {loop}, {lanes}, {}}));
       vector_loop = absl::StrCat(loop, ".1");
       split_outer.push_back(absl::StrCat(loop, ".0"));
     } else if (loop == arrangement.tile_axis) {
-      Do(schedule, trace, {Primitive::kSplit, name, {loop}, {arrangement.tile}, {}});
+      TESSERA_RETURN_IF_ERROR(
+          Do(schedule, trace, {Primitive::kSplit, name, {loop}, {arrangement.tile}, {}}));
       split_outer.push_back(absl::StrCat(loop, ".0"));
       tile.push_back(absl::StrCat(loop, ".1"));
     } else {
@@ -150,28 +151,32 @@ void ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir::Target
     order.insert(order.end(), part->begin(), part->end());
   }
   if (!vector_loop.empty()) order.push_back(vector_loop);
-  if (order.size() > 1) Do(schedule, trace, {Primitive::kReorder, name, order, {}, {}});
+  if (order.size() > 1)
+    TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kReorder, name, order, {}, {}}));
   for (const std::string& loop : tile)
-    Do(schedule, trace, {Primitive::kUnroll, name, {loop}, {}, {}});
+    TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kUnroll, name, {loop}, {}, {}}));
   if (!vector_loop.empty()) {
-    Do(schedule, trace, {Primitive::kVectorize, name, {vector_loop}, {}, {}});
+    TESSERA_RETURN_IF_ERROR(
+        Do(schedule, trace, {Primitive::kVectorize, name, {vector_loop}, {}, {}}));
   }
-  if (target.max_threads == 1) return;
+  if (target.max_threads == 1) return absl::OkStatus();
   const std::vector<std::string>& shared = outer.empty() ? split_outer : outer;
-  if (shared.empty()) return;
-  if (shared.size() > 1) Do(schedule, trace, {Primitive::kFuse, name, shared, {}, {}});
-  Do(schedule, trace, {Primitive::kParallel, name, {absl::StrJoin(shared, "+")}, {}, {}});
+  if (shared.empty()) return absl::OkStatus();
+  if (shared.size() > 1)
+    TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kFuse, name, shared, {}, {}}));
+  return Do(schedule, trace, {Primitive::kParallel, name, {absl::StrJoin(shared, "+")}, {}, {}});
 }
 
 }  // namespace
 
-Trace DefaultTrace(const te::Dag& dag, const ir::Target& target) {
+absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target) {
   Schedule schedule(dag);
   Trace trace;
   InlineCheapStages(schedule, trace);
   for (size_t i = 0; i < schedule.stages().size(); ++i) {
     if (schedule.stages()[i].placement == Placement::kInlined) continue;
-    ScheduleStage(schedule, trace, static_cast<int>(i), target);
+    TESSERA_RETURN_IF_ERROR(
+        Annotate(ScheduleStage(schedule, trace, static_cast<int>(i), target), "default schedule"));
   }
   return trace;
 }

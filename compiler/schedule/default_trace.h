@@ -1,5 +1,6 @@
 #pragma once
 
+#include "absl/status/statusor.h"
 #include "compiler/ir/target.h"
 #include "compiler/schedule/trace.h"
 #include "compiler/te/dag.h"
@@ -10,7 +11,8 @@ namespace tessera::schedule {
 // the outermost loops and vectorises. Reductions with constant weights run over the weights' output
 // axis in vectors, with the weights packed for it and a small tile of accumulators; everything else
 // runs over the innermost axis. Activations stay row-major. The fallback of libraries, the
-// reference of verification.
-Trace DefaultTrace(const te::Dag& dag, const ir::Target& target);
+// reference of verification. A step that doesn't apply to `dag` is an error, not an assertion: this
+// runs in servers, on workloads from outside.
+absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target);
 
 }  // namespace tessera::schedule

@@ -70,7 +70,7 @@ struct Scheduled {
 absl::StatusOr<Scheduled> ApplySchedule(const Task& task, const std::string& text) {
   schedule::Trace trace;
   if (text.empty()) {
-    trace = schedule::DefaultTrace(task.workload.dag, task.target);
+    TESSERA_ASSIGN_OR_RETURN(trace, schedule::DefaultTrace(task.workload.dag, task.target));
   } else {
     TESSERA_ASSIGN_OR_RETURN(trace, schedule::ParseTrace(text));
   }

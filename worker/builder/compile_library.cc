@@ -29,7 +29,7 @@ absl::StatusOr<library::LibraryOp> ReadItem(const db::SelectionItem& item, ir::T
   op.is_default = item.trace.empty();
   if (op.is_default) {
     target.max_threads = item.task.threads;
-    op.trace = schedule::DefaultTrace(op.workload.dag, target);
+    TESSERA_ASSIGN_OR_RETURN(op.trace, schedule::DefaultTrace(op.workload.dag, target));
   } else {
     TESSERA_ASSIGN_OR_RETURN(op.trace, schedule::ParseTrace(item.trace));
   }

@@ -120,7 +120,7 @@ TEST_CASE("AArch64 kernels compute the right values under emulation", "[codegen]
     const auto expected = te::ComputeExpected(*workload, 5);
     REQUIRE(expected.ok());
     const auto schedule =
-        schedule::ApplyTrace(workload->dag, schedule::DefaultTrace(workload->dag, target));
+        schedule::ApplyTrace(workload->dag, schedule::DefaultTrace(workload->dag, target).value());
     REQUIRE(schedule.ok());
     const auto loops = schedule::InferBounds(*schedule);
     REQUIRE(loops.ok());

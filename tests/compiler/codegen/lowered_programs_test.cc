@@ -96,7 +96,7 @@ TEST_CASE("default traces of every operator run right on every level", "[codegen
     for (ir::Target target : Targets()) {
       target.max_threads = threads++;
       CAPTURE(ir::ToString(target));
-      const schedule::Trace trace = schedule::DefaultTrace(workload->dag, target);
+      const schedule::Trace trace = schedule::DefaultTrace(workload->dag, target).value();
       CHECK(LowerRunAndCheck(*workload, *expected, trace, target) == absl::OkStatus());
     }
   }

@@ -33,7 +33,7 @@ LibraryOp MakeOp(const std::string& name, const std::string& op,
   LibraryOp result;
   result.name = name;
   result.workload = *workload;
-  result.trace = schedule::DefaultTrace(workload->dag, target);
+  result.trace = schedule::DefaultTrace(workload->dag, target).value();
   result.is_default = layouts.empty();
   if (!layouts.empty()) {
     auto trace = schedule::ParseTrace("trace 1\n" + layouts);

@@ -34,7 +34,7 @@ TEST_CASE("default traces compute what the definitions say", "[passes]") {
     for (int threads : {1, 2}) {
       ir::Target target = *ir::X86Target("avx2");
       target.max_threads = threads;
-      const schedule::Trace trace = schedule::DefaultTrace(workload->dag, target);
+      const schedule::Trace trace = schedule::DefaultTrace(workload->dag, target).value();
       CAPTURE(schedule::Print(trace));
       CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
     }

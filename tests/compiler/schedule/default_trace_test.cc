@@ -31,11 +31,27 @@ TEST_CASE("bodies that double with every inlined stage stay below the limit", "[
   for (const char* body : {"@[x] + @[x]", "@[7 - x] * @[x]", "@[(x * x + x) % 8]"}) {
     CAPTURE(body);
     const te::Workload workload = Chain(200, body);
-    const Trace trace = DefaultTrace(workload.dag, *target);
-    const auto schedule = ApplyTrace(workload.dag, trace);
+    const auto trace = DefaultTrace(workload.dag, *target);
+    REQUIRE(trace.ok());
+    const auto schedule = ApplyTrace(workload.dag, *trace);
     REQUIRE(schedule.ok());
     CHECK(InferBounds(*schedule).ok());
   }
+}
+
+TEST_CASE("a workload that a step doesn't apply to is refused, not asserted", "[schedule]") {
+  // No verifier lets two stages of one name through; steps would find the first for both.
+  te::Dag dag = Chain(1, "@[x] + 1.0").dag;
+  te::Dag other =
+      te::ParseWorkload("workload w\ninput a: f32[64]\nstage s1: f32[y:64] = a[y]\noutput s1\n")
+          .value()
+          .dag;
+  dag.inputs.push_back(other.inputs[0]);
+  dag.stages.push_back(other.stages[0]);
+  dag.outputs.push_back(other.outputs[0]);
+  const auto trace = DefaultTrace(dag, *ir::X86Target("avx2"));
+  CHECK(absl::IsInvalidArgument(trace.status()));
+  CHECK(std::string(trace.status().message()).find("default schedule: ") == 0);
 }
 
 TEST_CASE("inlining names the size that is too large", "[schedule]") {
