@@ -80,7 +80,7 @@ absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, const ir::Target& target
   TESSERA_ASSIGN_OR_RETURN(const schedule::LoopStructure loops, schedule::InferBounds(schedule));
   TESSERA_ASSIGN_OR_RETURN(
       const ir::Program program,
-      passes::Lower(schedule, loops, target, absl::StrCat("tessera_kernel_", op.name)));
+      passes::Lower(schedule, loops, absl::StrCat("tessera_kernel_", op.name)));
   if (program.params.size() > TESSERA_OP_MAX_BUFFERS) {
     return absl::InvalidArgumentError(absl::StrCat(
         program.params.size(), " tensors are over the limit of ", TESSERA_OP_MAX_BUFFERS));

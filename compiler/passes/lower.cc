@@ -52,8 +52,7 @@ constexpr Pass kLowering[] = {
 }  // namespace
 
 absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
-                                  const schedule::LoopStructure& loops, const ir::Target&,
-                                  std::string name) {
+                                  const schedule::LoopStructure& loops, std::string name) {
   TESSERA_ASSIGN_OR_RETURN(ir::Program program, BuildLoops(schedule, loops, std::move(name)));
   for (const Pass& pass : kLowering) {
     absl::StatusOr<ir::Program> lowered = pass.run(program);

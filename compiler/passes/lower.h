@@ -2,7 +2,6 @@
 
 #include "absl/status/statusor.h"
 #include "compiler/ir/stmt.h"
-#include "compiler/ir/target.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
 
@@ -14,7 +13,6 @@ namespace tessera::passes {
 // For nodes of kind kParallel (outermost only), whose Allocate'd buffers are private to an
 // iteration. Each pass is verified after it ran in debug builds.
 absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
-                                  const schedule::LoopStructure& loops, const ir::Target& target,
-                                  std::string name);
+                                  const schedule::LoopStructure& loops, std::string name);
 
 }  // namespace tessera::passes

@@ -30,7 +30,7 @@ void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uin
     REQUIRE(schedule.ok());
     const absl::StatusOr<schedule::LoopStructure> loops = schedule::InferBounds(*schedule);
     REQUIRE(loops.ok());
-    const absl::StatusOr<ir::Program> program = passes::Lower(*schedule, *loops, target, "kernel");
+    const absl::StatusOr<ir::Program> program = passes::Lower(*schedule, *loops, "kernel");
     CAPTURE(std::string(program.status().message()));
     REQUIRE(program.ok());
     const absl::Status status =

@@ -101,7 +101,7 @@ std::vector<proto::BufferSpec> DescribeBuffers(const te::Dag& dag, const ir::Pro
 MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
                           agent::BuildOutput& output) {
   const absl::StatusOr<ir::Program> program =
-      passes::Lower(scheduled.schedule, scheduled.loops, task.target, kKernelSymbol);
+      passes::Lower(scheduled.schedule, scheduled.loops, kKernelSymbol);
   if (!program.ok()) return Blame(db::Outcome::kBuildError, "lowering", program.status());
   absl::StatusOr<codegen::ObjectCode> code = codegen::GenerateObject(*program, task.target);
   if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());

@@ -124,7 +124,7 @@ TEST_CASE("AArch64 kernels compute the right values under emulation", "[codegen]
     REQUIRE(schedule.ok());
     const auto loops = schedule::InferBounds(*schedule);
     REQUIRE(loops.ok());
-    const auto program = passes::Lower(*schedule, *loops, target, workload->name);
+    const auto program = passes::Lower(*schedule, *loops, workload->name);
     REQUIRE(program.ok());
     CHECK(te::CheckAgainst(*workload, *expected, *program,
                            [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {

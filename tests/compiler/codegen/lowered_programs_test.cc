@@ -13,11 +13,10 @@
 namespace tessera::codegen {
 namespace {
 
-absl::StatusOr<ir::Program> LowerTrace(const te::Workload& workload, const schedule::Trace& trace,
-                                       const ir::Target& target) {
+absl::StatusOr<ir::Program> LowerTrace(const te::Workload& workload, const schedule::Trace& trace) {
   TESSERA_ASSIGN_OR_RETURN(schedule::Schedule schedule, schedule::ApplyTrace(workload.dag, trace));
   TESSERA_ASSIGN_OR_RETURN(schedule::LoopStructure loops, schedule::InferBounds(schedule));
-  return passes::Lower(schedule, loops, target, workload.name);
+  return passes::Lower(schedule, loops, workload.name);
 }
 
 // Elements stored by a run: random placements may recompute a stage without bounds.
@@ -61,7 +60,7 @@ absl::Status RunCompiled(const ir::Program& program, const ir::Target& target,
 
 absl::Status LowerRunAndCheck(const te::Workload& workload, const te::Expected& expected,
                               const schedule::Trace& trace, const ir::Target& target) {
-  TESSERA_ASSIGN_OR_RETURN(const ir::Program program, LowerTrace(workload, trace, target));
+  TESSERA_ASSIGN_OR_RETURN(const ir::Program program, LowerTrace(workload, trace));
   StoreCount stores;
   stores.Visit(program.body);
   if (stores.total > kMaxStores) return absl::OkStatus();

@@ -14,7 +14,7 @@ namespace {
 absl::StatusOr<ir::Program> LowerTrace(const te::Workload& workload, const schedule::Trace& trace) {
   TESSERA_ASSIGN_OR_RETURN(schedule::Schedule schedule, schedule::ApplyTrace(workload.dag, trace));
   TESSERA_ASSIGN_OR_RETURN(schedule::LoopStructure loops, schedule::InferBounds(schedule));
-  return passes::Lower(schedule, loops, *ir::X86Target("avx2"), workload.name);
+  return passes::Lower(schedule, loops, workload.name);
 }
 
 absl::Status LowerAndCheck(const te::Workload& workload, const te::Expected& expected,

@@ -71,7 +71,6 @@ TEST_CASE("the examples of docs/schedule.md do what the text shows", "[passes][d
   const size_t root = source.rfind("tests/compiler/passes/");
   REQUIRE(root != std::string::npos);
   const std::vector<Fence> fences = ReadFences(source.substr(0, root) + "docs/schedule.md");
-  const ir::Target target = *ir::X86Target("avx2");
   std::optional<Example> example;
   int examples = 0;
   for (const Fence& fence : fences) {
@@ -81,7 +80,7 @@ TEST_CASE("the examples of docs/schedule.md do what the text shows", "[passes][d
       REQUIRE(made.status() == absl::OkStatus());
       example = *std::move(made);
       ++examples;
-      const auto lowered = passes::Lower(example->schedule, example->loops, target, "example");
+      const auto lowered = passes::Lower(example->schedule, example->loops, "example");
       REQUIRE(lowered.ok());
       const auto expected = te::ComputeExpected(example->workload, 1);
       REQUIRE(expected.ok());
@@ -94,7 +93,7 @@ TEST_CASE("the examples of docs/schedule.md do what the text shows", "[passes][d
       CHECK(ir::Print(ir::Simplify(built->body)) == fence.text);
     } else if (fence.info == "lowered") {
       REQUIRE(example.has_value());
-      const auto lowered = passes::Lower(example->schedule, example->loops, target, "example");
+      const auto lowered = passes::Lower(example->schedule, example->loops, "example");
       REQUIRE(lowered.ok());
       CHECK(ir::Print(lowered->body) == fence.text);
     }
