@@ -12,16 +12,6 @@
 namespace tessera::ir::interpreter {
 namespace {
 
-class VarFinder final : public Visitor {
- public:
-  std::vector<const Var*> vars;
-
- protected:
-  void VisitVar(const Var& node) override {
-    if (std::find(vars.begin(), vars.end(), &node) == vars.end()) vars.push_back(&node);
-  }
-};
-
 // An access for messages: the printed Load and the values of its variables.
 struct Access {
   Buffer buffer;
@@ -119,11 +109,15 @@ class Nowhere final : public AddressCode {
 }  // namespace
 
 std::string Machine::ValuesOf(const std::vector<Expr>& exprs) const {
-  VarFinder finder;
-  for (const Expr& e : exprs) finder.Visit(e);
-  if (finder.vars.empty()) return "";
+  std::vector<const Var*> vars;
+  for (const Expr& e : exprs) {
+    ForEach<Var>(e, [&](const Var& var) {
+      if (std::find(vars.begin(), vars.end(), &var) == vars.end()) vars.push_back(&var);
+    });
+  }
+  if (vars.empty()) return "";
   return absl::StrCat(" (",
-                      absl::StrJoin(finder.vars, ", ",
+                      absl::StrJoin(vars, ", ",
                                     [this](std::string* out, const Var* var) {
                                       const auto it = slots_.find(var);
                                       absl::StrAppend(out, var->name, "=",

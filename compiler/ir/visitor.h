@@ -1,5 +1,7 @@
 #pragma once
 
+#include <concepts>
+
 #include "compiler/ir/stmt.h"
 
 namespace tessera::ir {
@@ -19,6 +21,28 @@ class Visitor {
   TESSERA_IR_STMT_NODES(X)
 #undef X
 };
+
+// Calls visit(node) for each occurrence of a node of type `Node` in an expression or statement,
+// outer ones first.
+template <typename Node, typename Root, typename Function>
+void ForEach(const Root& root, const Function& visit) {
+  class Caller final : public Visitor {
+   public:
+    explicit Caller(const Function& visit) : visit_(visit) {}
+
+   private:
+#define X(name)                                                  \
+  void Visit##name(const struct name& node) override {           \
+    if constexpr (std::same_as<Node, struct name>) visit_(node); \
+    Visitor::Visit##name(node);                                  \
+  }
+    TESSERA_IR_EXPR_NODES(X)
+    TESSERA_IR_STMT_NODES(X)
+#undef X
+    const Function& visit_;
+  };
+  Caller(visit).Visit(root);
+}
 
 // Rebuilds what changes and shares the rest: an untouched subtree is returned as the same node.
 // Rebuilt nodes go through the factories, so constants fold.

@@ -45,21 +45,9 @@ class Hoister final : public ir::Mutator {
   }
 
   static bool Reads(const ir::Expr& e, const ir::Buffer& buffer) {
-    class Finder final : public ir::Visitor {
-     public:
-      explicit Finder(const ir::Buffer& buffer) : buffer_(buffer) {}
-      bool found = false;
-
-     private:
-      void VisitLoad(const ir::Load& load) override {
-        found |= load.buffer == buffer_;
-        ir::Visitor::VisitLoad(load);
-      }
-      ir::Buffer buffer_;
-    };
-    Finder finder(buffer);
-    finder.Visit(e);
-    return finder.found;
+    bool found = false;
+    ir::ForEach<ir::Load>(e, [&](const ir::Load& load) { found |= load.buffer == buffer; });
+    return found;
   }
 };
 

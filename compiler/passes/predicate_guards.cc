@@ -1,6 +1,5 @@
 #include "compiler/passes/predicate_guards.h"
 
-#include <functional>
 #include <optional>
 
 #include "absl/container/flat_hash_set.h"
@@ -10,15 +9,6 @@
 
 namespace tessera::passes {
 namespace {
-
-// Collects which variables an expression uses.
-class VarCollector final : public ir::Visitor {
- public:
-  std::vector<const ir::Var*> vars;
-
- private:
-  void VisitVar(const ir::Var& var) override { vars.push_back(&var); }
-};
 
 class Predicator final : public ir::Mutator {
  private:
@@ -71,12 +61,10 @@ class Predicator final : public ir::Mutator {
   }
 
   bool IsCostly(const ir::Expr& condition) const {
-    VarCollector collector;
-    collector.Visit(condition);
     bool expanded = false, dynamic = false;
-    for (const ir::Var* var : collector.vars) {
-      (unrolled_.contains(var) ? expanded : dynamic) = true;
-    }
+    ir::ForEach<ir::Var>(condition, [&](const ir::Var& var) {
+      (unrolled_.contains(&var) ? expanded : dynamic) = true;
+    });
     return expanded && dynamic;
   }
 
@@ -102,7 +90,7 @@ class Predicator final : public ir::Mutator {
   // Whether every load in `e` is inside its buffer whatever the loops' variables are.
   bool IsReadable(const ir::Expr& e) const {
     bool readable = true;
-    ForEachLoad(e, [&](const ir::Load& load) {
+    ir::ForEach<ir::Load>(e, [&](const ir::Load& load) {
       for (size_t d = 0; d < load.indices.size(); ++d) {
         const std::optional<ir::Interval> bound = ir::Bound(load.indices[d], ranges_);
         readable &= bound && bound->min >= 0 && bound->max < load.buffer->shape[d];
@@ -115,24 +103,9 @@ class Predicator final : public ir::Mutator {
   // elsewhere.
   static bool IsParameter(const ir::Expr& e) {
     bool parameter = true;
-    ForEachLoad(
+    ir::ForEach<ir::Load>(
         e, [&](const ir::Load& load) { parameter &= load.buffer->scope == ir::Scope::kGlobal; });
     return parameter;
-  }
-
-  static void ForEachLoad(const ir::Expr& e, const std::function<void(const ir::Load&)>& visit) {
-    class Finder final : public ir::Visitor {
-     public:
-      explicit Finder(const std::function<void(const ir::Load&)>& visit) : visit_(visit) {}
-
-     private:
-      void VisitLoad(const ir::Load& load) override {
-        visit_(load);
-        ir::Visitor::VisitLoad(load);
-      }
-      const std::function<void(const ir::Load&)>& visit_;
-    };
-    Finder(visit).Visit(e);
   }
 
   ir::Ranges ranges_;

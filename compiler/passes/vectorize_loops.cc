@@ -8,16 +8,9 @@ namespace tessera::passes {
 namespace {
 
 bool Allocates(const ir::Stmt& s) {
-  class Finder final : public ir::Visitor {
-   public:
-    bool found = false;
-
-   private:
-    void VisitAllocate(const ir::Allocate&) override { found = true; }
-  };
-  Finder finder;
-  finder.Visit(s);
-  return finder.found;
+  bool found = false;
+  ir::ForEach<ir::Allocate>(s, [&](const ir::Allocate&) { found = true; });
+  return found;
 }
 
 // Puts a vector in place of one loop's variable and widens what depends on it.

@@ -30,16 +30,9 @@ bool CountsAsOperation(ir::BinaryOp op) {
 
 // Values come from tensors; what is computed from axes alone is index arithmetic.
 bool ReadsTensor(const ir::Expr& e) {
-  class Finder : public ir::Visitor {
-   public:
-    bool found = false;
-
-   protected:
-    void VisitLoad(const ir::Load&) override { found = true; }
-  };
-  Finder finder;
-  finder.Visit(e);
-  return finder.found;
+  bool found = false;
+  ir::ForEach<ir::Load>(e, [&](const ir::Load&) { found = true; });
+  return found;
 }
 
 // `count` operations at each point that meets all conditions; negative counts take away.

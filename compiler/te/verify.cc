@@ -258,26 +258,19 @@ class DagChecker {
       }
       used[stage] = true;
     }
-    class Reads : public ir::Visitor {
-     public:
-      std::set<const ir::BufferNode*> buffers;
-
-     protected:
-      void VisitLoad(const ir::Load& load) override {
-        buffers.insert(load.buffer.get());
-        ir::Visitor::VisitLoad(load);
-      }
-    } reads;
+    std::set<const ir::BufferNode*> read;
     for (size_t s = dag_.stages.size(); s-- > 0;) {
       const Stage& stage = dag_.stages[s];
       for (const ir::Buffer& output : stage.outputs) {
-        if (reads.buffers.contains(output.get())) used[s] = true;
+        if (read.contains(output.get())) used[s] = true;
       }
       if (!used[s]) {
         return Fault(absl::StrCat("stage ", stage.name(),
                                   " is neither an output nor read by a later stage"));
       }
-      for (const ir::Expr& body : stage.bodies) reads.Visit(body);
+      for (const ir::Expr& body : stage.bodies) {
+        ir::ForEach<ir::Load>(body, [&](const ir::Load& load) { read.insert(load.buffer.get()); });
+      }
     }
     return absl::OkStatus();
   }
