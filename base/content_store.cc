@@ -74,7 +74,11 @@ absl::StatusOr<std::unique_ptr<ContentStore>> ContentStore::Open(Options options
   if (access(options.directory.c_str(), W_OK | X_OK) != 0) {
     return ErrnoStatus(errno, "cannot write to directory", options.directory);
   }
-  std::unique_ptr<ContentStore> store(new ContentStore(std::move(options)));
+  TESSERA_ASSIGN_OR_RETURN(FileLock lock,
+                           FileLock::Acquire(absl::StrCat(options.directory, "/in-use.lock"),
+                                             absl::StrCat("folder ", options.directory),
+                                             "stop that one, or choose another folder"));
+  std::unique_ptr<ContentStore> store(new ContentStore(std::move(options), std::move(lock)));
   TESSERA_RETURN_IF_ERROR(store->Scan());
   return store;
 }

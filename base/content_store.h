@@ -10,12 +10,13 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "base/file_lock.h"
 
 namespace tessera {
 
 // Files in one directory, named by the SHA-256 of their bytes: a server's artifacts, a worker's
 // cache. A file appears whole (written beside, synced, renamed) or not at all. Above `max_bytes`
-// the least recently used files go. Thread-safe; one process a directory.
+// the least recently used files go. Thread-safe. An open store has its directory to itself.
 //
 // Invariants: the sum of the known sizes is at most max_bytes after every Put, but for the newest
 // file alone.
@@ -28,7 +29,7 @@ class ContentStore {
   };
 
   // Opens the directory, removes half-written files and lists what is there.
-  // PermissionDenied or Unavailable naming the path when it can't be used.
+  // PermissionDenied or Unavailable naming the path when it can't be used, or another store has it.
   static absl::StatusOr<std::unique_ptr<ContentStore>> Open(Options options);
 
   // Stores `bytes` and returns their digest; what is there already is only marked as used.
@@ -46,7 +47,8 @@ class ContentStore {
   int64_t bytes() const;
 
  private:
-  explicit ContentStore(Options options) : options_(std::move(options)) {}
+  ContentStore(Options options, FileLock lock)
+      : options_(std::move(options)), lock_(std::move(lock)) {}
   absl::Status Scan();
   absl::Status WriteFile(const std::string& digest, std::string_view bytes);
   void Touch(std::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -58,6 +60,7 @@ class ContentStore {
   };
 
   const Options options_;
+  const FileLock lock_;
   mutable absl::Mutex mutex_;  // guards the index; no file is read or written while it is held
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::list<std::string> by_use_ ABSL_GUARDED_BY(mutex_);  // least recently used first

@@ -140,7 +140,10 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
     return absl::InvalidArgumentError(
         absl::StrCat("database path \"", path, "\": must be the path of a file"));
   }
-  TESSERA_ASSIGN_OR_RETURN(FileLock lock, FileLock::Acquire(path));
+  TESSERA_ASSIGN_OR_RETURN(
+      FileLock lock,
+      FileLock::Acquire(path + ".lock", absl::StrCat("database ", path),
+                        "one server at a time may open it: stop that one or give another path"));
   TESSERA_ASSIGN_OR_RETURN(
       std::unique_ptr<Connection> connection,
       Connection::Open(path, Connection::Mode::kReadWriteCreate, options.lock_wait));

@@ -10,8 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "base/file_lock.h"
 #include "db/record/store.h"
-#include "db/sqlite/file_lock.h"
 #include "db/sqlite/reader_pool.h"
 #include "db/sqlite/writer.h"
 

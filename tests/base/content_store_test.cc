@@ -1,9 +1,12 @@
 #include "base/content_store.h"
 
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "tests/support/temporary_directory.h"
 
@@ -28,6 +31,18 @@ TEST_CASE("content comes back by its digest, also after reopening", "[base]") {
   auto store = ContentStore::Open({.directory = directory.path});
   CHECK(*(*store)->Get(digest) == "kernel");
   CHECK((*store)->bytes() == 6);
+}
+
+TEST_CASE("a directory is refused to a second store while the first is open", "[base]") {
+  TemporaryDirectory directory;
+  auto store = ContentStore::Open({.directory = directory.path});
+  REQUIRE(store.ok());
+  const absl::Status second = ContentStore::Open({.directory = directory.path}).status();
+  CHECK(absl::IsUnavailable(second));
+  CHECK(second.message() == absl::StrCat("folder ", directory.path, " is in use by process ",
+                                         getpid(), "; stop that one, or choose another folder"));
+  store->reset();
+  CHECK(ContentStore::Open({.directory = directory.path}).ok());
 }
 
 TEST_CASE("bytes that do not have the stated digest are refused", "[base]") {

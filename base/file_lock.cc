@@ -1,4 +1,4 @@
-#include "db/sqlite/file_lock.h"
+#include "base/file_lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -8,13 +8,14 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "base/view.h"
 
-namespace tessera::db {
+namespace tessera {
 namespace {
 
-absl::Status OpenError(const std::string& database_path, const std::string& lock_path, int error) {
-  const std::string detail = absl::StrCat("database ", database_path, ": cannot open ", lock_path,
-                                          ": ", std::strerror(error));
+absl::Status OpenError(std::string_view what, const std::string& lock_path, int error) {
+  const std::string detail =
+      absl::StrCat(AbslView(what), ": cannot open ", lock_path, ": ", std::strerror(error));
   switch (error) {
     case ENOENT:
     case ENOTDIR:
@@ -39,16 +40,15 @@ std::string ReadHolder(int descriptor) {
 
 }  // namespace
 
-absl::StatusOr<FileLock> FileLock::Acquire(const std::string& database_path) {
-  const std::string lock_path = database_path + ".lock";
+absl::StatusOr<FileLock> FileLock::Acquire(const std::string& lock_path, std::string_view what,
+                                           std::string_view advice) {
   const int descriptor = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor < 0) return OpenError(database_path, lock_path, errno);
+  if (descriptor < 0) return OpenError(what, lock_path, errno);
   FileLock lock(descriptor);
   if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return OpenError(database_path, lock_path, errno);
-    return absl::UnavailableError(
-        absl::StrCat("database ", database_path, " is in use by ", ReadHolder(descriptor),
-                     "; one server at a time may open it: stop that one or give another path"));
+    if (errno != EWOULDBLOCK) return OpenError(what, lock_path, errno);
+    return absl::UnavailableError(absl::StrCat(AbslView(what), " is in use by ",
+                                               ReadHolder(descriptor), "; ", AbslView(advice)));
   }
   // The number is for the message above only; failing to write it changes nothing.
   const std::string holder = absl::StrCat(getpid());
@@ -62,4 +62,4 @@ FileLock::~FileLock() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-}  // namespace tessera::db
+}  // namespace tessera
