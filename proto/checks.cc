@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/view.h"
 
@@ -108,6 +110,36 @@ bool Checks::Count(std::string_view field, int64_t count, int64_t max) {
   if (count <= max) return true;
   Fail(field, absl::StrCat(count, " elements, at most ", max, " are allowed"));
   return false;
+}
+
+absl::Status CheckWorkerName(std::string_view field, std::string_view value) {
+  constexpr size_t kMaxBytes = 64;  // a host's name is no longer
+  const auto letter_or_digit = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c));
+  };
+  const bool plain = std::all_of(value.begin(), value.end(), [&](char c) {
+    return letter_or_digit(c) || c == '.' || c == '_' || c == '-';
+  });
+  if (plain && !value.empty() && value.size() <= kMaxBytes && letter_or_digit(value[0])) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(AbslView(field), ": ", Shown(value), " is not a name of 1 to ", kMaxBytes,
+                   " letters, digits, '.', '_' and '-', led by a letter or digit"));
+}
+
+absl::Status CheckAddress(std::string_view field, std::string_view value, int lowest_port) {
+  constexpr int kHighestPort = 65535;
+  const size_t colon = value.rfind(':');
+  int port = -1;
+  if (colon != value.npos && colon > 0 &&
+      absl::SimpleAtoi(AbslView(value.substr(colon + 1)), &port) && port >= lowest_port &&
+      port <= kHighestPort) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(AbslView(field), ": ", Shown(value),
+                                                 " is not HOST:PORT with a port from ", lowest_port,
+                                                 " to ", kHighestPort));
 }
 
 std::string CleanText(std::string_view text, size_t max_bytes) {

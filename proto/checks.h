@@ -37,6 +37,12 @@ class Checks {
   absl::Status status_;
 };
 
+// A worker's name, part of paths and of its devices' ids: 1 to 64 letters, digits, '.', '_' and
+// '-', led by a letter or digit.
+absl::Status CheckWorkerName(std::string_view field, std::string_view value);
+// HOST:PORT with a port from `lowest_port` to 65535.
+absl::Status CheckAddress(std::string_view field, std::string_view value, int lowest_port);
+
 // `text` as valid UTF-8 of at most `max_bytes`: what isn't is replaced by '?', the rest cut.
 std::string CleanText(std::string_view text, size_t max_bytes);
 

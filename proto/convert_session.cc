@@ -283,7 +283,8 @@ absl::StatusOr<Hello> HelloFromProto(const v1::Hello& m) {
   }
   Checks check;
   Hello hello;
-  hello.worker = check.RequiredName("worker name", m.worker(), kMaxNameBytes);
+  hello.worker = m.worker();
+  check.Add(CheckWorkerName("worker name", m.worker()));
   hello.instance = check.RequiredName("worker instance", m.instance(), kMaxNameBytes);
   hello.tessera_version = check.Name("worker version", m.tessera_version(), kMaxNameBytes);
   if (m.devices().empty()) check.Fail("worker devices", "at least one device is needed");

@@ -10,13 +10,13 @@
 #include <cstdlib>
 #include <memory>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "base/view.h"
+#include "proto/checks.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/host.h"
 #include "worker/local_runner.h"
@@ -54,9 +54,11 @@ struct Options {
   }
 };
 
-std::string HostName() {
+// The machine's name; "worker" where it has none that a worker may have.
+std::string DefaultName() {
   std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "worker";
+  if (gethostname(name.data(), name.size() - 1) != 0) return "worker";
+  return proto::CheckWorkerName("", name.data()).ok() ? name.data() : "worker";
 }
 
 std::string DefaultCache(const std::string& name) {
@@ -65,30 +67,6 @@ std::string DefaultCache(const std::string& name) {
   }
   if (const char* home = std::getenv("HOME")) return absl::StrCat(home, "/.cache/tessera/", name);
   return absl::StrCat("/tmp/tessera-", getuid(), "/", name);
-}
-
-absl::Status CheckOptions(const Options& options) {
-  const size_t colon = options.server.rfind(':');
-  int port = 0;
-  if (colon == std::string::npos || colon == 0 ||
-      !absl::SimpleAtoi(options.server.substr(colon + 1), &port) || port < 1 || port > 65535) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--server: \"", options.server, "\" is not HOST:PORT with a port from 1 to 65535"));
-  }
-  if (options.name.find('/') != std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--name: \"", options.name, "\" must not contain '/'"));
-  }
-  for (const std::string& role : options.roles) {
-    if (role != "builder" && role != "runner") {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--roles: \"", role, "\" is neither builder nor runner"));
-    }
-  }
-  if (options.Has("builder") && !kWithBuilder) {
-    return absl::InvalidArgumentError("--roles: this worker was built without the builder");
-  }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<int>> ChooseCores(int count) {
@@ -100,6 +78,24 @@ absl::StatusOr<std::vector<int>> ChooseCores(int count) {
   }
   if (count > 0) cores.resize(count);
   return cores;
+}
+
+// InvalidArgument: the command line is wrong; else this machine is.
+absl::Status CheckOptions(const Options& options) {
+  TESSERA_RETURN_IF_ERROR(proto::CheckAddress("--server", options.server, 1));
+  TESSERA_RETURN_IF_ERROR(proto::CheckWorkerName("--name", options.name));
+  for (const std::string& role : options.roles) {
+    if (role != "builder" && role != "runner") {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--roles: \"", role, "\" is neither builder nor runner"));
+    }
+  }
+  if (options.Has("builder") && !kWithBuilder) {
+    return absl::InvalidArgumentError(
+        "--roles: this worker was built without the builder; choose runner");
+  }
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<int> cores, ChooseCores(options.cores));
+  return agent::DescribeHost(cores, options.isa).status();
 }
 
 // The roles with all that they stand on.
@@ -151,24 +147,22 @@ absl::StatusOr<db::Device> DescribeDevice(const Options& options, const std::vec
 }
 
 absl::Status Serve(const Options& options) {
-  TESSERA_RETURN_IF_ERROR(CheckOptions(options));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<int> cores, ChooseCores(options.cores));
-  TESSERA_RETURN_IF_ERROR(agent::DescribeHost(cores, options.isa).status());
   TESSERA_ASSIGN_OR_RETURN(const Roles roles, MakeRoles(options, static_cast<int>(cores.size())));
   TESSERA_ASSIGN_OR_RETURN(const db::Device device, DescribeDevice(options, cores));
-  LogInfo(absl::StrCat("device ", device.id, ": ", device.device_class.name, ", ",
-                       device.device_class.description));
   agent::AgentOptions agent_options;
   agent_options.server = options.server;
   agent_options.name = options.name;
   agent_options.devices = {device};
   agent_options.cores = cores;
   agent_options.cache_directory = options.cache;
-  TESSERA_ASSIGN_OR_RETURN(
-      const std::unique_ptr<agent::Agent> agent,
-      agent::Agent::Create(std::move(agent_options), roles.builder.get(), roles.runner.get()));
-  const InterruptHandler handler([&] { agent->Stop(); });
-  return agent->Serve();
+  auto agent =
+      agent::Agent::Create(std::move(agent_options), roles.builder.get(), roles.runner.get());
+  if (!agent.ok()) return Annotate(agent.status(), "--cache");
+  LogInfo(absl::StrCat("device ", device.id, ": ", device.device_class.name, ", ",
+                       device.device_class.description));
+  const InterruptHandler handler([&] { (*agent)->Stop(); });
+  return (*agent)->Serve();
 }
 
 }  // namespace
@@ -185,7 +179,7 @@ int main(int argc, char** argv) {
     if (args->severity == GPR_LOG_SEVERITY_ERROR) LogDebug(args->message);
   });
   Options options;
-  options.name = HostName();
+  options.name = DefaultName();
   options.roles = {"runner"};
   if (kWithBuilder) options.roles.insert(options.roles.begin(), "builder");
   CLI::App app{
@@ -219,8 +213,9 @@ int main(int argc, char** argv) {
   }
   SetLogLevel(options.log_level);
   if (options.cache.empty()) options.cache = DefaultCache(options.name);
-  const absl::Status status = Serve(options);
+  const absl::Status checked = CheckOptions(options);
+  const absl::Status status = checked.ok() ? Serve(options) : checked;
   if (status.ok()) return 0;
   std::fprintf(stderr, "tessera-worker: %s\n", std::string(status.message()).c_str());
-  return absl::IsInvalidArgument(status) ? kUsage : kFailed;
+  return absl::IsInvalidArgument(checked) ? kUsage : kFailed;
 }

@@ -6,7 +6,9 @@ import pathlib
 import shutil
 import socket
 import sqlite3
+import struct
 import subprocess
+import threading
 import unittest
 
 from tessera_rig import BAD_INPUT, BIN, FAILED, SMALL, RigTest, eventually
@@ -107,6 +109,76 @@ class BadJobs(Refused):
             self.assertNotEqual(record["outcome"], "ok")
             self.assertIn("memory", record["reason"])
         self.output("tune", *SMALL, "--trials", 4)
+
+
+class BadWorkers(Refused):
+    def refuse_worker(self, code, words, *arguments):
+        with self.subTest(arguments=arguments):
+            done = subprocess.run(
+                [BIN / "tessera-worker", "--log-level", "error", *map(str, arguments)],
+                capture_output=True, text=True, timeout=20,
+            )  # fmt: skip
+            self.check_refusal(done, code, words, "tessera-worker")
+
+    def test_options(self):
+        for words, arguments in [
+            (['--name: ""', "1 to 64 letters"], ["--name", ""]),
+            (['--name: "."', "letter or digit"], ["--name", "."]),
+            (['--name: ".."', "letter or digit"], ["--name", ".."]),
+            (['--name: "a/b"', "letters"], ["--name", "a/b"]),
+            (["--name", "1 to 64"], ["--name", "a" * 65]),
+            (['--server: "nowhere"', "HOST:PORT"], ["--server", "nowhere"]),
+            (['--server: "127.0.0.1:0"', "1 to 65535"], ["--server", "127.0.0.1:0"]),
+            (['"cook"', "builder"], ["--roles", "cook"]),
+            (["--cores", "1000", "may use"], ["--cores", 1000]),
+            (["--isa", "mmx", "sse4.2"], ["--isa", "mmx"]),
+        ]:  # fmt: skip
+            self.refuse_worker(BAD_INPUT, words, *arguments)
+
+    def test_a_cache_that_cannot_be_used(self):
+        self.start_server()
+        first = self.start_worker("one")
+        cache = self.folder / "cache" / "one"
+        before = sorted(cache.iterdir())
+        words = ["--cache", str(cache), f"process {first.pid}", "another folder"]
+        self.refuse_worker(FAILED, words, "--server", self.address, "--name", "two", "--cache", cache)
+        self.assertEqual(sorted(cache.iterdir()), before)
+        words = ["--cache", "/proc/nothing"]
+        self.refuse_worker(FAILED, words, "--server", self.address, "--cache", "/proc/nothing")
+
+    def test_a_refusal_by_the_server_is_no_bad_command_line(self):
+        # The least of HTTP/2 with which a server can say INVALID_ARGUMENT.
+        def frame(kind, flags, stream, payload):
+            return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+        def header(name, value):
+            return bytes([0, len(name)]) + name + bytes([len(value)]) + value
+
+        headers = b"\x88" + b"".join(
+            header(name, value)
+            for name, value in [(b"content-type", b"application/grpc"), (b"grpc-status", b"3"),
+                                (b"grpc-message", b"device: not to my taste")]  # fmt: skip
+        )
+
+        def refuse(listener):
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(frame(4, 0, 0, b""))  # settings
+                seen = connection.recv(1 << 16)
+                while b"/tessera.v1.WorkerService/Connect" not in seen:
+                    seen += connection.recv(1 << 16)
+                connection.sendall(frame(4, 1, 0, b"") + frame(1, 5, 1, headers))  # trailers only
+                while connection.recv(1 << 16):
+                    pass
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            threading.Thread(target=refuse, args=[listener], daemon=True).start()
+            done = subprocess.run(
+                [BIN / "tessera-worker", "--server", f"127.0.0.1:{listener.getsockname()[1]}", "--cores", "1",
+                 "--log-level", "error", "--cache", self.folder / "cache"],
+                capture_output=True, text=True, timeout=20,
+            )  # fmt: skip
+        self.check_refusal(done, FAILED, ["not to my taste"], "tessera-worker")
 
 
 class BadServers(Refused):

@@ -185,7 +185,7 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
     CheckRoundTrip(WorkerMessage(Heartbeat{{rng.Next(), rng.Next()}}));
     CheckRoundTrip(WorkerMessage(RunResult{RandomPlan(rng).lease, RandomMeasurement(rng)}));
     CheckRoundTrip(WorkerMessage(LibraryResult{4, "", {{"ops.h", RandomHex(rng, 64), 10}}}));
-    JobProgress progress{.job_id = 1, .state = db::JobState::kRunning, .log_lines = {"line"}};
+    JobProgress progress{.job_id = 1, .state = db::JobState::kRunning};
     progress.tasks.push_back({.name = "C2",
                               .task_key = RandomHex(rng, 64),
                               .trials_done = 3,
@@ -262,6 +262,33 @@ TEST_CASE("names of library files stay in their folder", "[proto]") {
     CAPTURE(name);
     WorkerMessage message = LibraryResult{4, "", {{name, std::string(64, 'a'), 10}}};
     CHECK(absl::IsInvalidArgument(FromProto(ToProto(message)).status()));
+  }
+}
+
+TEST_CASE("workers' names are plain words", "[proto]") {
+  for (std::string name : {"w", "vm-1.example.org", "0", "A_b"}) {
+    CHECK(CheckWorkerName("worker name", name).ok());
+  }
+  for (std::string name : {"", ".", "..", "-v", "a/b", "a b", "caf\xc3\xa9"}) {
+    CAPTURE(name);
+    const absl::Status refused = CheckWorkerName("worker name", name);
+    CHECK(absl::IsInvalidArgument(refused));
+    CHECK(refused.message().find("1 to 64 letters") != absl::string_view::npos);
+    const Hello hello{.worker = name, .instance = "i", .devices = {db::Device{}}};
+    CHECK(FromProto(ToProto(WorkerMessage(hello))).status().code() == refused.code());
+  }
+  CHECK(CheckWorkerName("worker name", std::string(64, 'a')).ok());
+  CHECK_FALSE(CheckWorkerName("worker name", std::string(65, 'a')).ok());
+}
+
+TEST_CASE("addresses name a host and a port in range", "[proto]") {
+  CHECK(CheckAddress("--server", "127.0.0.1:7654", 1).ok());
+  CHECK(CheckAddress("--server", "[::1]:1", 1).ok());
+  CHECK(CheckAddress("--listen", "localhost:0", 0).ok());
+  for (std::string bad : {"", "host", ":1", "host:", "host:0", "host:65536", "host:x"}) {
+    CAPTURE(bad);
+    CHECK(CheckAddress("--server", bad, 1).message() ==
+          absl::StrCat("--server: \"", bad, "\" is not HOST:PORT with a port from 1 to 65535"));
   }
 }
 
