@@ -89,11 +89,25 @@ db::Measurement NotMeasured(const absl::Status& status) {
 
 }  // namespace
 
+void LocalRunner::Begin(uint64_t fence) {
+  absl::MutexLock lock(&mutex_);
+  fence_ = fence;
+  cancelled_ = false;
+}
+
+void LocalRunner::Cancel(uint64_t fence) {
+  absl::MutexLock lock(&mutex_);
+  if (fence_ == fence) cancelled_ = true;
+}
+
 db::Measurement LocalRunner::Run(const proto::RunPlan& plan, const std::string& artifact,
                                  const std::string& reference, const std::vector<int>& cores) {
-  const auto measure = MakePlan(plan, artifact, reference, cores);
+  auto measure = MakePlan(plan, artifact, reference, cores);
   if (!measure.ok()) return NotMeasured(measure.status());
+  measure->cancelled = &cancelled_;
+  Begin(plan.lease.fence);
   auto measurements = runner_.Measure(*measure);
+  Begin(0);
   if (!measurements.ok()) return NotMeasured(measurements.status());
   if (measurements->size() != 1) {
     return NotMeasured(absl::InternalError(absl::StrCat(

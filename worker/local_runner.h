@@ -1,5 +1,12 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "worker/agent/roles.h"
 #include "worker/runner/runner.h"
 
@@ -14,9 +21,15 @@ class LocalRunner final : public agent::RunnerRole {
 
   db::Measurement Run(const proto::RunPlan& plan, const std::string& artifact,
                       const std::string& reference, const std::vector<int>& cores) override;
+  void Cancel(uint64_t fence) override;
 
  private:
+  void Begin(uint64_t fence);
+
   runner::Runner& runner_;
+  absl::Mutex mutex_;
+  uint64_t fence_ ABSL_GUARDED_BY(mutex_) = 0;  // of the plan that runs; 0: none
+  std::atomic<bool> cancelled_ = false;         // that plan
 };
 
 }  // namespace tessera

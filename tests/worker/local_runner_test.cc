@@ -1,6 +1,7 @@
 #include "worker/local_runner.h"
 
 #include <catch2/catch.hpp>
+#include <functional>
 
 namespace tessera {
 namespace {
@@ -11,9 +12,13 @@ class RecordingRunner final : public runner::Runner {
   std::string_view kind() const override { return "recording"; }
   absl::StatusOr<std::vector<db::Measurement>> Measure(const runner::MeasurePlan& plan) override {
     plans.push_back(plan);
+    if (meanwhile) meanwhile();
+    was_cancelled = plan.IsCancelled();
     return answer;
   }
   std::vector<runner::MeasurePlan> plans;
+  std::function<void()> meanwhile;
+  bool was_cancelled = false;
   absl::StatusOr<std::vector<db::Measurement>> answer = std::vector<db::Measurement>(1);
 };
 
@@ -63,6 +68,21 @@ TEST_CASE("a plan of the protocol reaches the runner whole", "[worker]") {
   CHECK(plan.expectation.reference.layouts[0].empty());
   CHECK(plan.expectation.samples[0].value == 1.5);
   CHECK(plan.tolerances[0].absolute == 1e-3);
+}
+
+TEST_CASE("cancelling reaches the plan that runs, and no later one", "[worker]") {
+  RecordingRunner recorder;
+  LocalRunner local(recorder);
+  recorder.meanwhile = [&] { local.Cancel(41); };
+  local.Run(Plan(), "a", "b", {0, 1});
+  CHECK_FALSE(recorder.was_cancelled);
+  recorder.meanwhile = [&] { local.Cancel(42); };
+  local.Run(Plan(), "a", "b", {0, 1});
+  CHECK(recorder.was_cancelled);
+  local.Cancel(42);
+  recorder.meanwhile = nullptr;
+  local.Run(Plan(), "a", "b", {0, 1});
+  CHECK_FALSE(recorder.was_cancelled);
 }
 
 TEST_CASE("the first trial of a task is never dropped for being slow", "[worker]") {

@@ -102,11 +102,15 @@ class AgentImpl final : public Agent {
   }
 
   void Stop() override {
-    absl::MutexLock lock(&mutex_);
-    stopped_ = true;
-    if (connection_ != nullptr) connection_->Cancel();
-    duties_.Stop();
-    arbiter_.Stop();
+    {
+      absl::MutexLock lock(&mutex_);
+      stopped_ = true;
+      if (connection_ != nullptr) connection_->Cancel();
+      duties_.Stop();
+      arbiter_.Stop();
+    }
+    // Without a connection no result reaches the server.
+    for (uint64_t fence : duties_.UnderWay()) Cancel(fence);
   }
 
  private:
@@ -158,7 +162,7 @@ class AgentImpl final : public Agent {
     } else if (const auto* plan = std::get_if<proto::RunPlan>(&message)) {
       duties_.Add(*plan);
     } else if (const auto* cancel = std::get_if<proto::Cancel>(&message)) {
-      duties_.Cancel(cancel->fence);
+      Cancel(cancel->fence);
     } else if (const auto* acknowledge = std::get_if<proto::Acknowledge>(&message)) {
       duties_.Acknowledge(acknowledge->fence);
     } else if (const auto* drain = std::get_if<proto::Drain>(&message)) {
@@ -171,6 +175,13 @@ class AgentImpl final : public Agent {
     }
   }
 
+  // A call that begins just now may be missed; its result is dropped all the same.
+  void Cancel(uint64_t fence) {
+    if (!duties_.Cancel(fence)) return;
+    if (builder_ != nullptr) builder_->Cancel(fence);
+    if (runner_ != nullptr) runner_->Cancel(fence);
+  }
+
   void Finish(uint64_t fence, const proto::WorkerMessage& result) {
     absl::MutexLock lock(&mutex_);
     if (duties_.Finish(fence, result) && connection_ != nullptr) connection_->Send(result);
@@ -180,6 +191,7 @@ class AgentImpl final : public Agent {
     while (std::optional<BuildDuty> duty = duties_.NextBuild()) {
       std::optional<HostArbiter::Grant> grant = arbiter_.AcquireBuild();
       if (!grant.has_value()) return;
+      if (!duties_.IsUnderWay(FenceOf(*duty))) continue;
       const int core = grant->cores()[0];
       if (const auto* request = std::get_if<proto::BuildRequest>(&*duty)) {
         BuildOutput output = builder_->Build(*request, core);
@@ -251,6 +263,7 @@ class AgentImpl final : public Agent {
     if (!reference.ok()) return NotRun(reference.status().ToString());
     const std::optional<HostArbiter::Grant> grant = arbiter_.AcquireTiming(plan.threads);
     if (!grant.has_value()) return NotRun("the worker stops");
+    if (!duties_.IsUnderWay(plan.lease.fence)) return NotRun("cancelled");
     const absl::Time began = absl::Now();
     db::Measurement measurement = runner_->Run(plan, *artifact, *reference, grant->cores());
     measurement.run_seconds = absl::ToDoubleSeconds(absl::Now() - began);

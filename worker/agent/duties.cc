@@ -18,11 +18,11 @@ void Duties::Add(proto::RunPlan plan) {
   runs_.push_back(std::move(plan));
 }
 
-void Duties::Cancel(uint64_t fence) {
+bool Duties::Cancel(uint64_t fence) {
   absl::MutexLock lock(&mutex_);
   std::erase_if(builds_, [&](const BuildDuty& duty) { return FenceOf(duty) == fence; });
   std::erase_if(runs_, [&](const proto::RunPlan& plan) { return plan.lease.fence == fence; });
-  under_way_.erase(fence);
+  return under_way_.erase(fence) > 0;
 }
 
 void Duties::Acknowledge(uint64_t fence) {
@@ -61,6 +61,16 @@ bool Duties::Finish(uint64_t fence, proto::WorkerMessage result) {
   if (under_way_.erase(fence) == 0) return false;
   results_[fence] = std::move(result);
   return true;
+}
+
+bool Duties::IsUnderWay(uint64_t fence) const {
+  absl::MutexLock lock(&mutex_);
+  return under_way_.contains(fence);
+}
+
+std::vector<uint64_t> Duties::UnderWay() const {
+  absl::MutexLock lock(&mutex_);
+  return {under_way_.begin(), under_way_.end()};
 }
 
 std::vector<uint64_t> Duties::Held() const {

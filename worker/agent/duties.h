@@ -23,8 +23,8 @@ class Duties {
  public:
   void Add(BuildDuty duty);
   void Add(proto::RunPlan plan);
-  // What waits is forgotten; what is under way will have no result.
-  void Cancel(uint64_t fence);
+  // What waits is forgotten; what is under way will have no result. Whether it was under way.
+  bool Cancel(uint64_t fence);
   void Acknowledge(uint64_t fence);
 
   // Block until there is work, which counts as under way from then on; nothing after Stop.
@@ -32,6 +32,8 @@ class Duties {
   std::optional<proto::RunPlan> NextRun();
   // What was under way has ended. False when it had been cancelled: then nothing is to be sent.
   bool Finish(uint64_t fence, proto::WorkerMessage result);
+  bool IsUnderWay(uint64_t fence) const;
+  std::vector<uint64_t> UnderWay() const;
 
   std::vector<uint64_t> Held() const;
   // Results that the server has not acknowledged, oldest first.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,9 @@ class BuilderRole {
   // kInfrastructure when it is not.
   virtual BuildOutput Build(const proto::BuildRequest& request, int core) = 0;
   virtual LibraryOutput BuildLibrary(const proto::LibraryRequest& request, int core) = 0;
+  // Cuts short the call whose request has this fence, if there is one: it returns soon, with
+  // anything. From any thread. A role whose calls are always short need not heed it.
+  virtual void Cancel(uint64_t fence) { static_cast<void>(fence); }
 };
 
 // Verifies and times. Called from one thread, with `cores` to itself.
@@ -39,6 +43,8 @@ class RunnerRole {
   // `artifact` and `reference` are the plan's shared objects, verified against their digests.
   virtual db::Measurement Run(const proto::RunPlan& plan, const std::string& artifact,
                               const std::string& reference, const std::vector<int>& cores) = 0;
+  // As BuilderRole::Cancel, by the fence of the plan's lease.
+  virtual void Cancel(uint64_t fence) { static_cast<void>(fence); }
 };
 
 }  // namespace tessera::agent

@@ -41,10 +41,12 @@ constexpr uint64_t kFence = 1;
 
 }  // namespace
 
+// Guarded by the builder's mutex, but that the slot's user may read `child` without.
 struct Builder::Slot {
-  std::unique_ptr<ChildProcess> child;  // of whoever uses the slot
-  pid_t process = -1;
+  std::unique_ptr<ChildProcess> child;
+  uint64_t fence = 0;  // of the user's request
   bool busy = false;
+  bool cancelled = false;
 };
 
 struct Builder::Answer {
@@ -55,7 +57,7 @@ struct Builder::Answer {
 // A slot to itself, for as long as it lives.
 class Builder::Use {
  public:
-  explicit Use(Builder& builder) : builder_(builder) {
+  Use(Builder& builder, uint64_t fence) : builder_(builder) {
     const auto is_free = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(builder_.mutex_) {
       slot_ = nullptr;
       for (const auto& slot : builder_.slots_) {
@@ -66,6 +68,8 @@ class Builder::Use {
     absl::MutexLock lock(&builder_.mutex_);
     builder_.mutex_.Await(absl::Condition(&is_free));
     slot_->busy = true;
+    slot_->fence = fence;
+    slot_->cancelled = false;
   }
   ~Use() {
     absl::MutexLock lock(&builder_.mutex_);
@@ -76,21 +80,25 @@ class Builder::Use {
 
   // The slot's child, a fresh one where there is none, it has ended or served its time.
   absl::StatusOr<ChildProcess*> Child() {
-    std::unique_ptr<ChildProcess>& child = slot_->child;
-    if (child == nullptr || !child->IsAlive() ||
-        child->requests() >= builder_.options_.builds_per_child) {
+    if (slot_->child == nullptr || !slot_->child->IsAlive() ||
+        slot_->child->requests() >= builder_.options_.builds_per_child) {
       Discard();
-      TESSERA_ASSIGN_OR_RETURN(child, ChildProcess::Start(builder_.options_));
+      TESSERA_ASSIGN_OR_RETURN(auto child, ChildProcess::Start(builder_.options_));
       absl::MutexLock lock(&builder_.mutex_);
-      slot_->process = child->process();
+      slot_->child = std::move(child);
     }
-    return child.get();
+    return slot_->child.get();
   }
 
   void Discard() {
-    slot_->child.reset();
+    std::unique_ptr<ChildProcess> child;  // ended without the lock
     absl::MutexLock lock(&builder_.mutex_);
-    slot_->process = -1;
+    child = std::move(slot_->child);
+  }
+
+  bool cancelled() const {
+    absl::MutexLock lock(&builder_.mutex_);
+    return slot_->cancelled;
   }
 
  private:
@@ -112,7 +120,7 @@ absl::StatusOr<std::unique_ptr<Builder>> Builder::Create(BuilderOptions options)
   std::unique_ptr<Builder> builder(new Builder(std::move(options)));
   std::vector<std::unique_ptr<Use>> all;
   for (int i = 0; i < builder->options_.slots; ++i) {
-    all.push_back(std::make_unique<Use>(*builder));
+    all.push_back(std::make_unique<Use>(*builder, 0));
     TESSERA_RETURN_IF_ERROR(all.back()->Child().status());
   }
   all.clear();
@@ -123,24 +131,36 @@ std::vector<pid_t> Builder::children() const {
   absl::MutexLock lock(&mutex_);
   std::vector<pid_t> processes;
   for (const auto& slot : slots_) {
-    if (slot->process > 0) processes.push_back(slot->process);
+    const pid_t process = slot->child == nullptr ? -1 : slot->child->process();
+    if (process > 0) processes.push_back(process);
   }
   return processes;
 }
 
-Builder::Answer Builder::Exchange(const proto::ServerMessage& request, int core,
+void Builder::Cancel(uint64_t fence) {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& slot : slots_) {
+    if (!slot->busy || slot->fence != fence) continue;
+    slot->cancelled = true;
+    if (slot->child != nullptr) slot->child->Kill();
+  }
+}
+
+Builder::Answer Builder::Exchange(const proto::ServerMessage& request, uint64_t fence, int core,
                                   absl::Duration time) {
   const v1::ServerMessage message = proto::ToProto(request);
-  Use use(*this);
+  Use use(*this, fence);
   for (;;) {
     const absl::StatusOr<ChildProcess*> child = use.Child();
     if (!child.ok()) return {child.status(), {}};
+    if (use.cancelled()) return {absl::CancelledError("cancelled"), {}};
     (*child)->Pin(core);
     const int earlier_requests = (*child)->requests();
     std::variant<Reply, Failure> answer =
         (*child)->Exchange(message, absl::ToChronoNanoseconds(time));
     if (const auto* failure = std::get_if<Failure>(&answer)) {
       use.Discard();
+      if (use.cancelled()) return {absl::CancelledError("cancelled"), {}};
       LogWarning(absl::StrCat("builder: ", failure->reason));
       if (MayBeAnothersFault(*failure, earlier_requests)) continue;
     }
@@ -163,7 +183,7 @@ agent::BuildOutput Builder::Build(const proto::BuildRequest& request, int core) 
     return refuse(db::Outcome::kInfrastructure, StdView(checked.status().message()));
   }
   const auto start = std::chrono::steady_clock::now();
-  Answer answer = Exchange(carried, core, absl::Seconds(request.max_seconds));
+  Answer answer = Exchange(carried, request.fence, core, absl::Seconds(request.max_seconds));
   if (!answer.status.ok()) {
     return refuse(db::Outcome::kInfrastructure, StdView(answer.status.message()));
   }
@@ -188,7 +208,7 @@ agent::LibraryOutput Builder::BuildLibrary(const proto::LibraryRequest& request,
   if (const auto checked = proto::FromProto(proto::ToProto(carried)); !checked.ok()) {
     return {std::string(checked.status().message()), {}};
   }
-  Answer answer = Exchange(carried, core, options_.library_time);
+  Answer answer = Exchange(carried, request.fence, core, options_.library_time);
   if (!answer.status.ok()) return {std::string(answer.status.message()), {}};
   if (const auto* failure = std::get_if<Failure>(&answer.value)) {
     return {proto::CleanText(failure->reason, proto::kMaxTextBytes), {}};

@@ -56,6 +56,8 @@ class Builder final : public agent::BuilderRole {
   // `core`: where to compile; negative = anywhere.
   agent::BuildOutput Build(const proto::BuildRequest& request, int core) override;
   agent::LibraryOutput BuildLibrary(const proto::LibraryRequest& request, int core) override;
+  // Kills the child; the slot goes on with a fresh one.
+  void Cancel(uint64_t fence) override;
 
   // Process ids of the idle and busy children.
   std::vector<pid_t> children() const;
@@ -66,7 +68,8 @@ class Builder final : public agent::BuilderRole {
   struct Answer;
 
   explicit Builder(BuilderOptions options);
-  Answer Exchange(const proto::ServerMessage& request, int core, absl::Duration time);
+  Answer Exchange(const proto::ServerMessage& request, uint64_t fence, int core,
+                  absl::Duration time);
 
   const BuilderOptions options_;
   mutable absl::Mutex mutex_;

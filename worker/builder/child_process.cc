@@ -172,12 +172,16 @@ absl::Status ChildProcess::Spawn(const BuilderOptions& options) {
   std::vector<std::string> arguments = {options.program};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   std::vector<std::string> environment = Environment(folder_);
-  const int error = posix_spawn(&process_, options.program.c_str(), &actions, &attributes,
+  pid_t process = -1;
+  const int error = posix_spawn(&process, options.program.c_str(), &actions, &attributes,
                                 Pointers(arguments).data(), Pointers(environment).data());
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
-  if (error == 0) return absl::OkStatus();
-  process_ = -1;
+  if (error == 0) {
+    absl::MutexLock lock(&mutex_);
+    process_ = process;
+    return absl::OkStatus();
+  }
   return absl::UnavailableError(
       absl::StrCat("build child ", options.program, " can't be executed: ", strerror(error)));
 }
@@ -200,6 +204,16 @@ bool ChildProcess::IsAlive() const {
   return process_ > 0 &&
          waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
          info.si_pid == 0;
+}
+
+pid_t ChildProcess::process() const {
+  absl::MutexLock lock(&mutex_);
+  return process_;
+}
+
+void ChildProcess::Kill() {
+  absl::MutexLock lock(&mutex_);
+  if (process_ > 0) ::kill(process_, SIGKILL);
 }
 
 void ChildProcess::Pin(int core) {
@@ -270,9 +284,13 @@ int ChildProcess::End(bool kill) {
   // It closes its socket by ending, or else talks no more.
   socket_.Reset();
   if (kill) ::kill(process_, SIGKILL);
-  int status = 0;
-  while (waitpid(process_, &status, 0) < 0 && errno == EINTR) {
+  siginfo_t info = {};
+  while (waitid(P_PID, static_cast<id_t>(process_), &info, WEXITED | WNOWAIT) < 0 &&
+         errno == EINTR) {
   }
+  absl::MutexLock lock(&mutex_);
+  int status = 0;
+  waitpid(process_, &status, 0);  // at once: it has ended
   process_ = -1;
   return status;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "proto/worker.pb.h"
 #include "worker/builder/builder.h"
 #include "worker/builder/frame.h"
@@ -39,7 +40,7 @@ struct Failure {
   std::string reason;
 };
 
-// One build child. Killed on destruction. Not thread-safe.
+// One build child. Killed on destruction. Not thread-safe but for Kill and process.
 class ChildProcess {
  public:
   // Blocks until it is ready. Unavailable when it does not come up.
@@ -48,7 +49,9 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  pid_t process() const { return process_; }
+  pid_t process() const;  // negative: it has ended
+  // Ends it; a running Exchange then fails. From any thread.
+  void Kill();
   int requests() const { return requests_; }  // answered so far
   bool IsAlive() const;
   // Keeps it on one core; negative = on all that this process may use.
@@ -71,7 +74,8 @@ class ChildProcess {
 
   sandbox::UniqueFd socket_, words_;  // words_: what it writes to standard error
   std::string folder_;                // for its temporary files
-  pid_t process_ = -1;
+  mutable absl::Mutex mutex_;  // held while a process is reaped, whose number may be reused then
+  pid_t process_ = -1;         // changed under mutex_, by one thread
   int64_t memory_bytes_ = 0;
   int requests_ = 0;
   int core_ = -1;

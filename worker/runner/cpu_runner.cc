@@ -309,6 +309,7 @@ absl::Status CpuRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
   if (!failure) failure = session->Finish();
   if (failure) {
     const std::string message = absl::StrCat("reference program: ", failure->reason);
+    if (failure->outcome == Outcome::kCancelled) return absl::CancelledError(message);
     return failure->outcome == Outcome::kInfrastructure ? absl::UnavailableError(message)
                                                         : absl::FailedPreconditionError(message);
   }

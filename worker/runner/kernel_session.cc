@@ -19,6 +19,8 @@ using sandbox::KillReason;
 constexpr int kMaxSandboxThreads = 4096;
 // Copying and evicting: seconds would mean a machine in trouble.
 constexpr absl::Duration kHostTimeout = absl::Seconds(30);
+// How often a wait for the child looks whether the plan is cancelled.
+constexpr absl::Duration kCancelInterval = absl::Milliseconds(50);
 
 std::byte* Data(const sandbox::SharedMemory& image, const Slot& slot) {
   return image.bytes().data() + slot.offset;
@@ -111,10 +113,29 @@ Failure KernelSession::FailureOf(const sandbox::ChildExit& exit) {
   return {db::Outcome::kRunError, exit.reason};
 }
 
+// Cancelled when the plan is, else as Child::Receive.
+absl::StatusOr<size_t> KernelSession::Receive(absl::Span<std::byte> message,
+                                              absl::Duration timeout) {
+  absl::Duration left = timeout;
+  for (;;) {
+    if (plan_->IsCancelled()) return absl::CancelledError("not wanted any more");
+    const absl::Duration slice = std::min(left, kCancelInterval);
+    const auto start = std::chrono::steady_clock::now();
+    const absl::StatusOr<size_t> size = child_->Receive(message, slice);
+    left -= absl::FromChrono(std::chrono::steady_clock::now() - start);
+    if (!absl::IsDeadlineExceeded(size.status()) || left <= absl::ZeroDuration()) return size;
+  }
+}
+
 KernelSession::Answer KernelSession::AwaitReply(uint64_t sequence, absl::Duration timeout) {
   Answer answer;
   std::byte message[sizeof(HostReply) + 1];
-  const absl::StatusOr<size_t> size = child_->Receive(absl::MakeSpan(message), timeout);
+  const absl::StatusOr<size_t> size = Receive(absl::MakeSpan(message), timeout);
+  if (absl::IsCancelled(size.status())) {
+    child_->Kill(KillReason::kNotNeeded);
+    answer.failure = {db::Outcome::kCancelled, std::string(size.status().message())};
+    return answer;
+  }
   if (absl::IsDeadlineExceeded(size.status())) {
     answer.failure = FailureOf(child_->Kill(KillReason::kTimeout));
     if (answer.failure->outcome == db::Outcome::kTimeout) {

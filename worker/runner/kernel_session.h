@@ -61,6 +61,7 @@ class KernelSession {
     HostReply reply = {};
   };
   CallResult Execute(HostCommandKind kind, int64_t calls, absl::Duration timeout);
+  absl::StatusOr<size_t> Receive(absl::Span<std::byte> message, absl::Duration timeout);
   Answer AwaitReply(uint64_t sequence, absl::Duration timeout);
   Failure FailureOf(const sandbox::ChildExit& exit);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -86,6 +87,10 @@ struct MeasurePlan {
   absl::Duration call_timeout = absl::Seconds(10);  // of one call
   absl::Duration reference_timeout = absl::Seconds(60);
   int64_t memory_bytes = int64_t{1} << 30;  // beyond buffers and workspace
+  // Set from any thread when the results are not wanted any more; null = never. Outlives Measure.
+  const std::atomic<bool>* cancelled = nullptr;
+
+  bool IsCancelled() const { return cancelled != nullptr && *cancelled; }
 };
 
 class Runner {
@@ -95,7 +100,8 @@ class Runner {
   // One measurement a candidate, in order; what a candidate does is its outcome, never an error.
   // InvalidArgument: the plan contradicts itself. NotFound: see Expectation. FailedPrecondition:
   // the reference program fails or disagrees with the oracle's samples. Unavailable,
-  // ResourceExhausted: this machine. Thread-safe; the caller sees to it that cores aren't shared.
+  // ResourceExhausted: this machine. Once cancelled it returns soon, with kCancelled or an error.
+  // Thread-safe; the caller sees to it that cores aren't shared.
   virtual absl::StatusOr<std::vector<db::Measurement>> Measure(const MeasurePlan& plan) = 0;
 };
 

@@ -31,8 +31,11 @@ TEST_CASE("cancelled work has no result", "[agent]") {
   duties.Add(Plan(1));
   duties.Add(Plan(2));
   CHECK(duties.NextRun()->lease.fence == 1);
-  duties.Cancel(1);
-  duties.Cancel(2);
+  CHECK(duties.IsUnderWay(1));
+  CHECK(duties.UnderWay() == std::vector<uint64_t>{1});
+  CHECK(duties.Cancel(1));        // somebody works on it
+  CHECK_FALSE(duties.Cancel(2));  // nobody does
+  CHECK_FALSE(duties.IsUnderWay(1));
   CHECK_FALSE(duties.Finish(1, proto::RunResult{}));
   CHECK(duties.Held().empty());
 }

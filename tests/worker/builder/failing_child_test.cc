@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -70,6 +71,26 @@ TEST_CASE("a child killed from outside is no candidate's fault and the slot reco
   CHECK(output.result.fence == LongRequest().fence);
   CHECK(builder->Build(RequestFor(SmallConvolution()), -1).result.outcome == db::Outcome::kOk);
   CHECK(builder->children().at(0) != first);
+}
+
+TEST_CASE("a cancelled build ends at once and the slot recovers", "[builder]") {
+  const auto builder = MakeBuilder();
+  std::atomic<bool> ended = false;
+  std::thread build([&] {
+    builder->Build(LongRequest(), -1);
+    ended = true;
+  });
+  while (CpuTicks(builder->children().at(0)) < 20) std::this_thread::sleep_for(5ms);
+  builder->Cancel(LongRequest().fence + 1);
+  std::this_thread::sleep_for(50ms);
+  CHECK_FALSE(ended);  // that was another's
+  const auto start = std::chrono::steady_clock::now();
+  builder->Cancel(LongRequest().fence);
+  build.join();
+  CHECK(std::chrono::steady_clock::now() - start < 5s);
+  CHECK(builder->Build(RequestFor(SmallConvolution()), -1).result.outcome == db::Outcome::kOk);
+  builder->Cancel(7);  // nobody's
+  CHECK(builder->Build(RequestFor(SmallConvolution()), -1).result.outcome == db::Outcome::kOk);
 }
 
 TEST_CASE("a crash in a fresh child is a build error", "[builder]") {

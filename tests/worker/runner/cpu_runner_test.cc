@@ -155,6 +155,24 @@ TEST_CASE("every bad kernel has an outcome with its reason and the runner lives 
   REQUIRE(access("/tmp/tessera_kernel_was_here", F_OK) != 0);
 }
 
+TEST_CASE("a cancelled plan ends soon and the runner lives on", "[cpu_runner]") {
+  std::atomic<bool> cancelled = false;
+  MeasurePlan plan = AddPlan(Kernel("hang"));
+  plan.call_timeout = absl::Minutes(1);
+  plan.cancelled = &cancelled;
+  std::thread canceller([&] {
+    absl::SleepFor(absl::Milliseconds(200));
+    cancelled = true;
+  });
+  const absl::Time start = absl::Now();
+  CHECK(MeasureOne(plan).outcome == Outcome::kCancelled);
+  CHECK(absl::Now() - start < absl::Seconds(5));
+  canceller.join();
+  plan.workload_hash = "00000000000000ae";  // whose reference has not run yet
+  CHECK(absl::IsCancelled(SharedRunner().Measure(plan).status()));
+  RequireGoodKernelMeasured();
+}
+
 TEST_CASE("threads beyond the limit can't be started", "[cpu_runner]") {
   if (kAddressSanitizer) return;
   const db::Measurement measurement = MeasureOne(AddPlan(Kernel("thread_bomb")));
