@@ -12,17 +12,54 @@
 namespace tessera::cli {
 namespace {
 
-constexpr absl::Duration kLineInterval = absl::Seconds(10);
-constexpr int kMaxTaskLines = 32;
+constexpr absl::Duration kLineInterval = absl::Seconds(5);
+constexpr int kMaxTaskRows = 32;
 // Lines that are too long are cut, not wrapped: a block has to stay as many rows as it has lines.
 constexpr char kWrapOff[] = "\033[?7l";
 constexpr char kWrapOn[] = "\033[?7h";
 
-// What fits above the summary.
-int TaskLines(std::FILE* terminal) {
+// What fits above the summary and a remark.
+int TaskRows(std::FILE* terminal) {
   winsize size{};
-  if (ioctl(fileno(terminal), TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return kMaxTaskLines;
-  return std::clamp(static_cast<int>(size.ws_row) - 2, 1, kMaxTaskLines);
+  if (ioctl(fileno(terminal), TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return kMaxTaskRows;
+  return std::clamp(static_cast<int>(size.ws_row) - 3, 1, kMaxTaskRows);
+}
+
+std::string TaskLine(const proto::TaskProgress& task) {
+  constexpr int kWidth = 24;
+  const double share = task.trials_total > 0 ? static_cast<double>(task.trials_done) /
+                                                   static_cast<double>(task.trials_total)
+                                             : 0;
+  const int filled = std::clamp(static_cast<int>(share * kWidth), 0, kWidth);
+  return absl::StrFormat("  %-14s %s%s %5d/%-5d best %9s", task.name.substr(0, 14),
+                         std::string(static_cast<size_t>(filled), '#'),
+                         std::string(static_cast<size_t>(kWidth - filled), '.'), task.trials_done,
+                         task.trials_total, TimeText(task.best_seconds));
+}
+
+// A line a task; where they are more than `rows`, those that are not done come first.
+std::vector<std::string> TaskLines(const proto::JobProgress& progress, int rows) {
+  std::vector<std::string> lines;
+  const auto all = static_cast<int>(progress.tasks.size());
+  const int shown = all <= rows ? all : rows - 1;
+  for (const bool done : {false, true}) {
+    for (const proto::TaskProgress& task : progress.tasks) {
+      const bool takes_turn = all <= rows ? !done : task.done == done;
+      if (takes_turn && static_cast<int>(lines.size()) < shown) lines.push_back(TaskLine(task));
+    }
+  }
+  if (shown < all) lines.push_back(absl::StrCat("  … and ", all - shown, " more"));
+  return lines;
+}
+
+// What the job has to say while it goes on.
+std::string Remark(const proto::JobProgress& progress) {
+  return progress.state == db::JobState::kFailed ? "" : progress.message;
+}
+
+std::string StateAndSummary(const proto::JobProgress& progress) {
+  return absl::StrCat("job ", progress.job_id, " ", std::string(db::ToString(progress.state)), ": ",
+                      Summary(progress));
 }
 
 }  // namespace
@@ -71,47 +108,49 @@ std::string Summary(const proto::JobProgress& progress) {
   return text;
 }
 
-void ProgressView::ShowLine(const proto::JobProgress& progress) {
-  for (const std::string& line : progress.log_lines) std::fprintf(out_, "%s\n", line.c_str());
+void ProgressView::ShowLines(const proto::JobProgress& progress) {
+  seen_.resize(progress.tasks.size());
+  for (size_t i = 0; i < seen_.size(); ++i) {
+    const proto::TaskProgress& task = progress.tasks[i];
+    if (task.best_seconds > 0 && task.best_seconds != seen_[i].best_seconds) {
+      latest_best_ = absl::StrCat(", ", task.name, " best ", TimeText(task.best_seconds));
+    }
+    if (task.done && !seen_[i].done) {
+      std::fprintf(out_, "%s: done after %ld trials, best %s\n", task.name.c_str(),
+                   static_cast<long>(task.trials_done), TimeText(task.best_seconds).c_str());
+    }
+    seen_[i] = {task.best_seconds, task.done};
+  }
+  const std::string message = Remark(progress);
+  if (!message.empty() && message != last_message_) {
+    std::fprintf(out_, "%s\n", message.c_str());
+    last_message_ = message;
+  }
   const absl::Time now = clock_.Now();
-  if (now - last_line_ < kLineInterval && progress.state == last_state_) return;
-  last_line_ = now;
-  last_state_ = progress.state;
-  std::fprintf(out_, "job %ld %s: %s\n", static_cast<long>(progress.job_id),
-               std::string(db::ToString(progress.state)).c_str(), Summary(progress).c_str());
+  if (now - last_line_ >= kLineInterval || progress.state != last_state_) {
+    last_line_ = now;
+    last_state_ = progress.state;
+    std::fprintf(out_, "%s%s\n", StateAndSummary(progress).c_str(), latest_best_.c_str());
+    latest_best_.clear();
+  }
   std::fflush(out_);
 }
 
 void ProgressView::ShowBlock(const proto::JobProgress& progress) {
+  std::vector<std::string> lines = TaskLines(progress, TaskRows(out_));
+  lines.push_back(StateAndSummary(progress));
+  if (std::string message = Remark(progress); !message.empty()) lines.push_back(std::move(message));
   std::string block = kWrapOff;
   if (lines_drawn_ > 0) absl::StrAppendFormat(&block, "\033[%dA\033[J", lines_drawn_);
-  // Bests and ends of tasks are in the block.
-  if (progress.message != last_message_) {
-    absl::StrAppend(&block, progress.message, "\n");
-    last_message_ = progress.message;
-  }
-  const int shown = std::min(TaskLines(out_), static_cast<int>(progress.tasks.size()));
-  for (int i = 0; i < shown; ++i) {
-    const proto::TaskProgress& task = progress.tasks[static_cast<size_t>(i)];
-    constexpr int kWidth = 24;
-    const double share = task.trials_total > 0 ? static_cast<double>(task.trials_done) /
-                                                     static_cast<double>(task.trials_total)
-                                               : 0;
-    const int filled = std::clamp(static_cast<int>(share * kWidth), 0, kWidth);
-    absl::StrAppendFormat(&block, "  %-14s %s%s %5d/%-5d best %9s\n", task.name.substr(0, 14),
-                          std::string(static_cast<size_t>(filled), '#'),
-                          std::string(static_cast<size_t>(kWidth - filled), '.'), task.trials_done,
-                          task.trials_total, TimeText(task.best_seconds));
-  }
-  absl::StrAppend(&block, "job ", progress.job_id, " ", std::string(db::ToString(progress.state)),
-                  ": ", Summary(progress), "\n", kWrapOn);
+  for (const std::string& line : lines) absl::StrAppend(&block, line, "\n");
+  block += kWrapOn;
   std::fputs(block.c_str(), out_);
   std::fflush(out_);
-  lines_drawn_ = shown + 1;
+  lines_drawn_ = static_cast<int>(lines.size());
 }
 
 void ProgressView::Show(const proto::JobProgress& progress) {
-  is_terminal_ ? ShowBlock(progress) : ShowLine(progress);
+  is_terminal_ ? ShowBlock(progress) : ShowLines(progress);
 }
 
 void ProgressView::Finish() { lines_drawn_ = 0; }

@@ -2,14 +2,16 @@
 
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "proto/session.h"
 
 namespace tessera::cli {
 
-// Shows a job's progress: a block of lines redrawn in place on a terminal; elsewhere the job's log,
-// and a summary every ten seconds and at each change of state. Single thread.
+// Shows a job's progress: a block of lines redrawn in place on a terminal; elsewhere a line for
+// each task that is done, and a summary at most every five seconds and at each change of state. Why
+// a job failed is left to the caller. Single thread.
 class ProgressView {
  public:
   ProgressView(std::FILE* out, bool is_terminal, Clock& clock)
@@ -20,13 +22,20 @@ class ProgressView {
   void Finish();
 
  private:
-  void ShowLine(const proto::JobProgress& progress);
+  struct Seen {
+    double best_seconds = 0;
+    bool done = false;
+  };
+
+  void ShowLines(const proto::JobProgress& progress);
   void ShowBlock(const proto::JobProgress& progress);
 
   std::FILE* const out_;
   const bool is_terminal_;
   Clock& clock_;
   int lines_drawn_ = 0;
+  std::vector<Seen> seen_;   // of each task
+  std::string latest_best_;  // since the last summary
   std::string last_message_;
   absl::Time last_line_ = absl::InfinitePast();
   db::JobState last_state_ = db::JobState::kQueued;

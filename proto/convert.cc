@@ -441,9 +441,6 @@ v1::JobProgress ToProto(const JobProgress& progress) {
   }
   m.set_trials_per_second(progress.trials_per_second);
   m.set_remaining_seconds(progress.remaining_seconds);
-  for (const std::string& line : progress.log_lines) {
-    m.add_log_lines(CleanText(line, kMaxTextBytes));
-  }
   return m;
 }
 
@@ -476,11 +473,6 @@ absl::StatusOr<JobProgress> FromProto(const v1::JobProgress& m) {
       check.Number("progress trials_per_second", m.trials_per_second(), 0, 1e9);
   progress.remaining_seconds =
       check.Number("progress remaining_seconds", m.remaining_seconds(), -1, kMaxSeconds);
-  if (check.Count("progress log_lines", m.log_lines_size(), kMaxHeld)) {
-    for (const std::string& line : m.log_lines()) {
-      progress.log_lines.push_back(check.Text("progress log_lines", line, kMaxTextBytes));
-    }
-  }
   return Finish(check, std::move(progress));
 }
 

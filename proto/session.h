@@ -195,7 +195,6 @@ struct JobProgress {
   std::vector<TaskProgress> tasks;
   double trials_per_second = 0;
   double remaining_seconds = -1;  // negative: unknown
-  std::vector<std::string> log_lines;
 };
 
 }  // namespace tessera::proto

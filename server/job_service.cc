@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "proto/convert.h"
 #include "proto/rpc_status.h"
@@ -16,26 +15,6 @@ namespace {
 constexpr int kDefaultJobs = 100;
 constexpr int kMaxJobs = 10'000;
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(100);
-
-// What is worth a line between two looks at a job.
-std::vector<std::string> News(const proto::JobProgress& before, const proto::JobProgress& now) {
-  std::vector<std::string> lines;
-  for (size_t i = 0; i < now.tasks.size(); ++i) {
-    const proto::TaskProgress& task = now.tasks[i];
-    const bool known = i < before.tasks.size();
-    const double best_before = known ? before.tasks[i].best_seconds : 0;
-    if (task.best_seconds > 0 && task.best_seconds != best_before) {
-      lines.push_back(absl::StrFormat("%s: best %.4g ms after %d of %d trials", task.name,
-                                      task.best_seconds * 1e3, task.trials_done,
-                                      task.trials_total));
-    }
-    if (task.done && !(known && before.tasks[i].done)) {
-      lines.push_back(absl::StrCat(task.name, ": done after ", task.trials_done, " trials"));
-    }
-  }
-  if (now.message != before.message && !now.message.empty()) lines.push_back(now.message);
-  return lines;
-}
 
 bool Ended(db::JobState state) {
   return state != db::JobState::kQueued && state != db::JobState::kRunning;
@@ -80,18 +59,15 @@ grpc::Status JobServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJobsRe
 grpc::Status JobServiceImpl::WatchJob(grpc::ServerContext* context,
                                       const v1::WatchJobRequest* request,
                                       grpc::ServerWriter<v1::JobProgress>* writer) {
-  proto::JobProgress before;
   std::string sent;
   while (!context->IsCancelled()) {
     absl::StatusOr<proto::JobProgress> progress = jobs_.Progress(request->job_id());
     if (!progress.ok()) return proto::ToRpc(progress.status());
-    progress->log_lines = News(before, *progress);
     const v1::JobProgress message = proto::ToProto(*progress);
     const std::string bytes = message.SerializeAsString();
     if (bytes != sent && !writer->Write(message)) break;
     sent = bytes;
     if (Ended(progress->state)) break;
-    before = *std::move(progress);
     clock_.SleepFor(kWatchInterval);
   }
   return grpc::Status::OK;

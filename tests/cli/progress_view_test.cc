@@ -1,7 +1,11 @@
 #include "cli/progress_view.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "cli/report.h"
 
 namespace tessera::cli {
@@ -18,18 +22,25 @@ proto::JobProgress Running() {
   return progress;
 }
 
-// What a view writes for one update.
-std::string Shown(const proto::JobProgress& progress, bool is_terminal, int times) {
+// What a view writes while it is used.
+std::string Written(bool is_terminal, Clock& clock, const std::function<void(ProgressView&)>& use) {
   std::FILE* file = std::tmpfile();
   REQUIRE(file != nullptr);
-  ManualClock clock;
   ProgressView view(file, is_terminal, clock);
-  for (int i = 0; i < times; ++i) view.Show(progress);
+  use(view);
   std::rewind(file);
   std::string text(1 << 14, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), file));
   std::fclose(file);
   return text;
+}
+
+// What it writes for equal updates.
+std::string Shown(const proto::JobProgress& progress, bool is_terminal, int times) {
+  ManualClock clock;
+  return Written(is_terminal, clock, [&](ProgressView& view) {
+    for (int i = 0; i < times; ++i) view.Show(progress);
+  });
 }
 
 TEST_CASE("a summary counts trials, tasks and failures by reason", "[cli]") {
@@ -38,9 +49,9 @@ TEST_CASE("a summary counts trials, tasks and failures by reason", "[cli]") {
       "76 of 128 trials, 12.3/s, 1 tasks of 2 done, 3 failed (2 run_error, 1 timeout), 0:41 left");
 }
 
-TEST_CASE("outside a terminal progress is one line, not one an update", "[cli]") {
+TEST_CASE("outside a terminal progress is one summary, not one an update", "[cli]") {
   const std::string text = Shown(Running(), false, 5);
-  CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 2);  // b is done, and the summary
   CHECK(text.find('\033') == std::string::npos);
 }
 
@@ -50,17 +61,64 @@ TEST_CASE("on a terminal the block is redrawn in place", "[cli]") {
   CHECK(text.find("best      1 ms") != std::string::npos);
 }
 
-TEST_CASE("a terminal shows a job's message once and no lines that the block repeats", "[cli]") {
+TEST_CASE("outside a terminal bests share a line every five seconds, ends have their own",
+          "[cli]") {
+  ManualClock clock;
+  proto::JobProgress progress = Running();
+  std::vector<proto::JobProgress> updates;
+  for (int i = 0; i < 120; ++i) {  // 12 s
+    progress.tasks[0].best_seconds *= 0.99;
+    progress.tasks[0].done = i >= 60;
+    updates.push_back(progress);
+  }
+  updates.push_back(progress);
+  updates.back().state = db::JobState::kDone;
+  const std::string text = Written(false, clock, [&](ProgressView& view) {
+    for (const proto::JobProgress& update : updates) {
+      view.Show(update);
+      clock.Advance(absl::Milliseconds(100));
+    }
+  });
+  CAPTURE(text);
+  const std::vector<std::string> lines = absl::StrSplit(text, '\n', absl::SkipEmpty());
+  REQUIRE(lines.size() == 6);
+  CHECK(lines[0] == "b: done after 64 trials, best -");
+  CHECK(lines[1].find("job 3 running: 76 of 128 trials") == 0);
+  CHECK(lines[2].find("0:41 left, a best 599 us") != std::string::npos);
+  CHECK(lines[3].find("a: done after 12 trials, best 5") == 0);
+  CHECK(lines[4].find("job 3 running") == 0);
+  CHECK(lines[5].find("job 3 done: 76 of 128 trials") == 0);
+}
+
+TEST_CASE("a remark has one line, and why a job failed none", "[cli]") {
   proto::JobProgress progress = Running();
   progress.message = "device lost";
-  progress.log_lines = {"a: best 1 ms after 12 of 64 trials", "device lost"};
-  const std::string block = Shown(progress, true, 3);
-  CHECK(block.find("after 12") == std::string::npos);
-  const size_t first = block.find("device lost");
-  REQUIRE(first != std::string::npos);
-  CHECK(block.find("device lost", first + 1) == std::string::npos);
-  const std::string lines = Shown(progress, false, 1);
-  CHECK(lines.find("after 12 of 64 trials\ndevice lost\n") != std::string::npos);
+  for (const bool is_terminal : {false, true}) {
+    ManualClock clock;
+    const std::string text = Written(is_terminal, clock, [&](ProgressView& view) {
+      view.Show(progress);
+      proto::JobProgress silent = progress;
+      silent.message.clear();
+      view.Show(silent);
+      view.Show(silent);
+    });
+    CAPTURE(text);
+    CHECK(text.find("device lost\n") != std::string::npos);
+    CHECK(text.find("\n\n") == std::string::npos);
+    CHECK(text.find("device lost") == text.rfind("device lost"));
+  }
+  progress.state = db::JobState::kFailed;
+  CHECK(Shown(progress, false, 1).find("device lost") == std::string::npos);
+  CHECK(Shown(progress, true, 1).find("device lost") == std::string::npos);
+}
+
+TEST_CASE("of more tasks than fit those that are not done are shown", "[cli]") {
+  proto::JobProgress progress = Running();
+  progress.tasks.assign(40, progress.tasks[1]);
+  progress.tasks.push_back({"last", "", 1, 64, 0, {}, false});
+  const std::string block = Shown(progress, true, 1);
+  CHECK(block.find("  last ") != std::string::npos);
+  CHECK(block.find("and 10 more") != std::string::npos);
 }
 
 TEST_CASE("durations and times are short", "[cli]") {
