@@ -93,17 +93,18 @@ std::string Summary(const proto::JobProgress& progress) {
       reasons[std::string(db::ToString(outcome))] += count;
     }
   }
-  std::string text = absl::StrFormat("%d of %d trials, %.1f/s, %d tasks of %d done", done, total,
-                                     progress.trials_per_second, tasks_done, progress.tasks.size());
+  std::string text = absl::StrFormat("%d of %d trials, ", done, total);
+  if (progress.state == db::JobState::kRunning && progress.remaining_seconds >= 0) {
+    absl::StrAppend(&text, DurationText(progress.remaining_seconds), " left, ");
+  }
+  absl::StrAppendFormat(&text, "%.1f/s, %d of %d tasks done", progress.trials_per_second,
+                        tasks_done, progress.tasks.size());
   if (failed > 0) {
     const std::string detail =
         absl::StrJoin(reasons, ", ", [](std::string* out, const auto& reason) {
           absl::StrAppend(out, reason.second, " ", reason.first);
         });
     absl::StrAppend(&text, ", ", failed, " failed (", detail, ")");
-  }
-  if (progress.state == db::JobState::kRunning && progress.remaining_seconds >= 0) {
-    absl::StrAppend(&text, ", ", DurationText(progress.remaining_seconds), " left");
   }
   return text;
 }

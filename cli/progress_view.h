@@ -41,7 +41,7 @@ class ProgressView {
   db::JobState last_state_ = db::JobState::kQueued;
 };
 
-// "12 of 64 trials, 18.3/s, 3 tasks of 15 done, 2 failed (1 timeout, 1 run_error), 0:41 left".
+// "12 of 64 trials, 0:41 left, 18.3/s, 3 of 15 tasks done, 2 failed (1 timeout, 1 run_error)".
 std::string Summary(const proto::JobProgress& progress);
 
 // "0:41", "12:05", "3:07:20".

@@ -25,7 +25,7 @@ std::string FailureText(const ReportRow& row) {
     absl::StrAppend(&text, text.empty() ? "" : ", ", count, " ",
                     std::string(db::ToString(outcome)));
   }
-  return text.empty() ? "none" : text;
+  return text.empty() ? "-" : text;
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
     const auto found = row_of_task.find(record.task_key);
     if (found == row_of_task.end()) return;
     ReportRow& row = report.rows[found->second];
-    report.device_class = record.device_class;
+    if (!record.device_class.empty()) report.device_class = record.device_class;
     ++row.trials;
     row.seconds += record.measurement.build_seconds + record.measurement.run_seconds;
     peak_of_a_core = std::max(peak_of_a_core, record.measurement.environment.reference_gflops);
@@ -83,19 +83,25 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
 }
 
 std::string ToTable(const Report& report) {
-  std::string text = absl::StrFormat(
-      "%s, %s\npeak %.1f GFLOPS on %d thread%s, by the fastest reference loop of the run; GFLOPS "
-      "count "
-      "executed arithmetic\n\n",
-      report.device_class, report.machine, report.peak_gflops, report.threads,
-      report.threads == 1 ? "" : "s");
-  absl::StrAppendFormat(&text, "%-14s %12s %10s %12s %10s %8s %7s %7s %8s  %s\n", "operator",
-                        "default", "GFLOPS", "tuned", "GFLOPS", "of peak", "gain", "trials",
-                        "seconds", "failures");
+  std::string text = "no trial has been measured\n\n";
+  if (!report.device_class.empty()) {
+    text = absl::StrFormat(
+        "%s, %s\npeak %.1f GFLOPS on %d thread%s, by the fastest reference loop of the run;\n"
+        "GFLOPS count executed arithmetic\n\n",
+        report.device_class, report.machine, report.peak_gflops, report.threads,
+        report.threads == 1 ? "" : "s");
+  }
+  size_t width = std::string_view("operator").size();
+  for (const ReportRow& row : report.rows) width = std::max(width, row.op.size());
+  // Within 80 columns for names of up to 9 characters.
+  const auto operators = static_cast<int>(width);
+  absl::StrAppendFormat(&text, "%-*s %8s %7s %8s %7s %6s %6s %6s %7s  %s\n", operators, "operator",
+                        "default", "GFLOPS", "tuned", "GFLOPS", "peak", "gain", "trials", "seconds",
+                        "failed");
   for (const ReportRow& row : report.rows) {
     const double gain = row.tuned_seconds > 0 ? row.default_seconds / row.tuned_seconds : 0;
-    absl::StrAppendFormat(&text, "%-14s %12s %10.1f %12s %10.1f %7.1f%% %6.1fx %7d %8.1f  %s\n",
-                          row.op, TimeText(row.default_seconds), row.DefaultGflops(),
+    absl::StrAppendFormat(&text, "%-*s %8s %7.1f %8s %7.1f %5.1f%% %5.1fx %6d %7.1f  %s\n",
+                          operators, row.op, TimeText(row.default_seconds), row.DefaultGflops(),
                           TimeText(row.tuned_seconds), row.TunedGflops(), row.peak_fraction * 100,
                           gain, row.trials, row.seconds, FailureText(row));
   }

@@ -46,7 +46,7 @@ std::string Shown(const proto::JobProgress& progress, bool is_terminal, int time
 TEST_CASE("a summary counts trials, tasks and failures by reason", "[cli]") {
   CHECK(
       Summary(Running()) ==
-      "76 of 128 trials, 12.3/s, 1 tasks of 2 done, 3 failed (2 run_error, 1 timeout), 0:41 left");
+      "76 of 128 trials, 0:41 left, 12.3/s, 1 of 2 tasks done, 3 failed (2 run_error, 1 timeout)");
 }
 
 TEST_CASE("outside a terminal progress is one summary, not one an update", "[cli]") {
@@ -84,7 +84,7 @@ TEST_CASE("outside a terminal bests share a line every five seconds, ends have t
   REQUIRE(lines.size() == 6);
   CHECK(lines[0] == "b: done after 64 trials, best -");
   CHECK(lines[1].find("job 3 running: 76 of 128 trials") == 0);
-  CHECK(lines[2].find("0:41 left, a best 599 us") != std::string::npos);
+  CHECK(lines[2].find("3 failed (2 run_error, 1 timeout), a best 599 us") != std::string::npos);
   CHECK(lines[3].find("a: done after 12 trials, best 5") == 0);
   CHECK(lines[4].find("job 3 running") == 0);
   CHECK(lines[5].find("job 3 done: 76 of 128 trials") == 0);
@@ -140,10 +140,16 @@ TEST_CASE("a report shows default, tuned and share of peak", "[cli]") {
   row.tuned_seconds = 1e-3;
   row.peak_fraction = row.TunedGflops() / report.peak_gflops;
   row.trials = 64;
+  row.seconds = 12.5;
   report.rows.push_back(row);
   CHECK(row.DefaultGflops() == Approx(50));
   const std::string table = ToTable(report);
   CHECK(table.find("50.0%") != std::string::npos);
+  const std::vector<std::string> lines = absl::StrSplit(table, '\n');
+  REQUIRE(lines.size() > 5);
+  CHECK(lines[4].size() <= 79);
+  CHECK(lines[5].size() <= 79);
+  CHECK(lines[5].find("c2 ") == 0);
   CHECK(table.find("2.0x") != std::string::npos);
   CHECK(ToJson(report).find("\"default_gflops\": 50") != std::string::npos);
 }
