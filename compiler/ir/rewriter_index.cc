@@ -294,6 +294,24 @@ Affine Rewriter::DivideRemainder(Affine x, int64_t divisor, bool modulo) {
     }
     return result;
   }
+  if (x.lane_stride != 0) {
+    // Where all else is a multiple of `common`, lanes that stay within one multiple share a
+    // quotient: 16 * i + (0 … 15) by 32 is (16 * i) / 32.
+    Affine shared = x;
+    shared.lane_stride = 0;
+    const int64_t common = shared.CommonDivisor(divisor);
+    const int64_t first = x.constant % common;
+    const __int128 last = first + static_cast<__int128>(x.lane_stride) * (x.lanes - 1);
+    shared.constant -= first;
+    if (last >= 0 && last < common && known_.RangeOf(shared)) {
+      Affine result = Divide(std::move(shared), divisor, modulo);
+      if (modulo) {
+        result.lane_stride = WrappingAdd(result.lane_stride, x.lane_stride);
+        result.constant = WrappingAdd(result.constant, first);
+      }
+      return result;
+    }
+  }
   if (modulo) {
     // y % m counts like y when the divisor divides m.
     for (const Affine::Term& term : x.terms) {

@@ -136,6 +136,11 @@ TEST_CASE("vector index arithmetic stays a ramp", "[ir][simplify]") {
   CHECK(simplify("broadcast(oh, 8) * broadcast(2, 8)") == "broadcast(oh * 2, 8)");
   CHECK(simplify("ramp(oc_o * 64, 1, 16) / broadcast(16, 16)") == "broadcast(oc_o * 4, 16)");
   CHECK(simplify("ramp(oc_o * 64 + 16, 1, 16) % broadcast(64, 16)") == "ramp(16, 1, 16)");
+  CHECK(simplify("ramp(oh * 16, 1, 16) / broadcast(32, 16)") == "broadcast(oh / 2, 16)");
+  CHECK(simplify("ramp(oh * 16, 1, 16) % broadcast(32, 16)") == "ramp(oh % 2 * 16, 1, 16)");
+  CHECK(simplify("ramp(oh * 8 + 3, 2, 3) / broadcast(24, 3)") == "broadcast(oh / 3, 3)");
+  CHECK(simplify("ramp(oh * 8 + 3, 2, 4) / broadcast(24, 4)") ==
+        "ramp(oh * 4 + 1, 1, 4) / broadcast(12, 4)");
   CHECK(simplify("ramp(oh * 16, 1, 16) - ramp(0, 1, 16)") == "broadcast(oh * 16, 16)");
   CHECK(simplify("ramp(oh, 1, 4) < broadcast(100, 4)") == "broadcast(true, 4)");
   CHECK(simplify("ramp(oh, 2, 4) < broadcast(21, 4)") == "ramp(oh, 2, 4) < broadcast(21, 4)");
