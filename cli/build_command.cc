@@ -1,5 +1,10 @@
-#include <cstdio>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+
+#include "base/durable_file.h"
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
@@ -42,6 +47,15 @@ absl::StatusOr<std::string> ChooseTarget(Client& client, const std::string& want
       absl::StrCat("device class ", device_class, " is not known; name a --target"));
 }
 
+// Makes the folder of the library; tells before anything is chosen that it can't be used.
+absl::Status PrepareFolder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return ErrnoStatus(error.value(), "--out: cannot make folder", path);
+  if (access(path.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, "--out: cannot write to folder", path);
+}
+
 }  // namespace
 
 absl::Status RunBuild(const BuildOptions& options) {
@@ -68,6 +82,7 @@ absl::Status RunBuild(const BuildOptions& options) {
                              ChooseTarget(*client, options.target, selection.device_class));
     TESSERA_ASSIGN_OR_RETURN(tasks, MakeTasks(file, target, options.threads));
   }
+  TESSERA_RETURN_IF_ERROR(PrepareFolder(options.out));
   for (const db::Task& task : tasks) selection.items.push_back({task.name, task, "", 0, 0});
   TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen, client->CreateSelection(selection));
   for (const db::SelectionItem& item : chosen.items) {

@@ -3,13 +3,13 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
-#include <filesystem>
 #include <map>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "base/durable_file.h"
 #include "base/status.h"
+#include "proto/checks.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
 #include "proto/rpc_status.h"
@@ -213,8 +213,6 @@ class GrpcClient final : public Client {
   // Each file appears whole or not at all.
   static absl::StatusOr<std::vector<std::string>> WriteFiles(
       const std::vector<std::pair<std::string, std::string>>& files, const std::string& directory) {
-    std::error_code error;
-    std::filesystem::create_directories(directory, error);
     std::vector<std::string> paths;
     for (const auto& [name, bytes] : files) {
       if (name.find('/') != std::string::npos || name.starts_with(".")) {
@@ -240,6 +238,7 @@ class GrpcClient final : public Client {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address) {
+  TESSERA_RETURN_IF_ERROR(proto::CheckAddress("--server", address, 1));
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(static_cast<int>(proto::kMaxMessageBytes));
   const auto channel =

@@ -15,7 +15,7 @@ namespace tessera::cli {
 // the address and what to start. Thread-safe.
 class Client {
  public:
-  // Waits up to two seconds for the server to answer.
+  // Waits up to two seconds for the server to answer. InvalidArgument when `address` is none.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(const std::string& address);
   virtual ~Client() = default;
 
@@ -40,7 +40,7 @@ class Client {
   virtual absl::Status ResumeDevice(const std::string& device) = 0;
   // Items carry op and task only; the answer has traces and records filled in.
   virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
-  // Writes each file of the library into `directory` (made if missing). Returns their paths.
+  // Writes each file of the library into `directory`. Returns their paths.
   virtual absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection,
                                                                 const std::string& name,
                                                                 const std::string& directory) = 0;

@@ -6,11 +6,15 @@
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/progress_view.h"
+#include "proto/checks.h"
+#include "proto/limits.h"
 
 namespace tessera::cli {
 
 absl::Status RunDevices(const DevicesOptions& options) {
+  proto::Checks check;
+  check.Text("--reason", options.reason, proto::kMaxTextBytes);
+  TESSERA_RETURN_IF_ERROR(check.status());
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   if (!options.drain.empty()) return client->DrainDevice(options.drain, options.reason);
   if (!options.resume.empty()) return client->ResumeDevice(options.resume);

@@ -2,13 +2,20 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <fstream>
+#include <limits>
 #include <set>
-#include <sstream>
 
+#include "absl/strings/numbers.h"
+#include "base/durable_file.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "compiler/ir/target.h"
+#include "proto/checks.h"
+#include "proto/convert.h"
+#include "proto/limits.h"
 
 namespace tessera::cli {
 namespace {
@@ -16,19 +23,33 @@ namespace {
 constexpr int64_t kMaxFileBytes = 4 << 20;
 
 absl::Status At(const std::string& path, const YAML::Node& node, std::string_view why) {
-  const YAML::Mark mark = node.Mark();
-  return absl::InvalidArgumentError(absl::StrCat(path, ":", mark.line + 1, ": ", std::string(why)));
+  const int line = node.Mark().line + 1;  // 0: an empty file has none
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, line > 0 ? absl::StrCat(":", line) : "", ": ", std::string(why)));
 }
 
-template <typename T>
-absl::StatusOr<T> Scalar(const std::string& path, const std::string& key, const YAML::Node& node) {
-  T value;
-  if (!node.IsScalar() || !YAML::convert<T>::decode(node, value)) {
-    return At(path, node,
-              absl::StrCat(key, " is ", node.IsScalar() ? node.Scalar() : "no single value",
-                           "; expected a ", std::is_same_v<T, std::string> ? "word" : "number"));
-  }
-  return value;
+absl::StatusOr<std::string> Word(const std::string& path, const std::string& key,
+                                 const YAML::Node& node) {
+  if (node.IsScalar()) return node.Scalar();
+  return At(path, node, absl::StrCat(key, " is no single value; expected a word"));
+}
+
+absl::StatusOr<int64_t> WholeNumber(const std::string& path, const std::string& key,
+                                    const YAML::Node& node, int64_t low, int64_t high) {
+  TESSERA_ASSIGN_OR_RETURN(const std::string text, Word(path, key, node));
+  int64_t value = 0;
+  if (absl::SimpleAtoi(text, &value) && low <= value && value <= high) return value;
+  return At(path, node,
+            absl::StrCat(key, " is ", text, "; expected a whole number from ", low, " to ", high));
+}
+
+absl::StatusOr<double> Weight(const std::string& path, const YAML::Node& node) {
+  constexpr double kMost = 1e9;
+  TESSERA_ASSIGN_OR_RETURN(const std::string text, Word(path, "weight", node));
+  double value = 0;
+  if (absl::SimpleAtod(text, &value) && 0 < value && value <= kMost) return value;
+  return At(path, node,
+            absl::StrCat("weight is ", text, "; expected a number above 0 and up to ", kMost));
 }
 
 using Attributes = std::map<std::string, std::string>;
@@ -38,7 +59,10 @@ absl::StatusOr<Attributes> ReadAttributes(const std::string& path, const YAML::N
   if (!node.IsMap()) return At(path, node, "expected attributes as {key: value, …}");
   for (const auto& entry : node) {
     const std::string key = entry.first.Scalar();
-    TESSERA_ASSIGN_OR_RETURN(attributes[key], Scalar<std::string>(path, key, entry.second));
+    TESSERA_ASSIGN_OR_RETURN(std::string value, Word(path, key, entry.second));
+    if (!attributes.emplace(key, std::move(value)).second) {
+      return At(path, entry.first, absl::StrCat(key, " is given twice"));
+    }
   }
   return attributes;
 }
@@ -58,17 +82,29 @@ class Reader {
                                  ReadAttributes(path_, entry.second));
       }
     }
+    std::set<std::string> keys;
     for (const auto& entry : root) {
       const std::string key = entry.first.Scalar();
       const YAML::Node& value = entry.second;
+      if (!keys.insert(key).second) return At(path_, entry.first, key + " is given twice");
       if (key == "name") {
-        TESSERA_ASSIGN_OR_RETURN(file.name, Scalar<std::string>(path_, key, value));
+        TESSERA_ASSIGN_OR_RETURN(file.name, Word(path_, key, value));
+        proto::Checks check;
+        check.RequiredName(key, file.name, proto::kMaxNameBytes);
+        if (!check.status().ok()) return At(path_, value, std::string(check.status().message()));
       } else if (key == "threads") {
-        TESSERA_ASSIGN_OR_RETURN(file.options.threads, Scalar<int>(path_, key, value));
+        TESSERA_ASSIGN_OR_RETURN(const int64_t threads,
+                                 WholeNumber(path_, key, value, 1, proto::kMaxThreads));
+        file.options.threads = static_cast<int>(threads);
       } else if (key == "trials") {
-        TESSERA_ASSIGN_OR_RETURN(file.options.trials_per_task, Scalar<int>(path_, key, value));
+        TESSERA_ASSIGN_OR_RETURN(const int64_t trials,
+                                 WholeNumber(path_, key, value, 1, proto::kMaxTrialsPerTask));
+        file.options.trials_per_task = static_cast<int>(trials);
       } else if (key == "seed") {
-        TESSERA_ASSIGN_OR_RETURN(file.options.seed, Scalar<uint64_t>(path_, key, value));
+        TESSERA_ASSIGN_OR_RETURN(
+            const int64_t seed,
+            WholeNumber(path_, key, value, 0, std::numeric_limits<int64_t>::max()));
+        file.options.seed = static_cast<uint64_t>(seed);
       } else if (key == "operators") {
         TESSERA_RETURN_IF_ERROR(ReadOperators(value, file));
       } else if (key != "defaults") {
@@ -95,8 +131,7 @@ class Reader {
         }
       }
       if (attributes.contains("weight")) {
-        TESSERA_ASSIGN_OR_RETURN(weight, Scalar<double>(path_, "weight", item["weight"]));
-        if (!(weight > 0)) return At(path_, item, "weight is not above 0");
+        TESSERA_ASSIGN_OR_RETURN(weight, Weight(path_, item["weight"]));
       }
       spec.name = attributes["name"];
       spec.op = attributes["op"];
@@ -107,6 +142,9 @@ class Reader {
       }
       if (!names.insert(spec.name).second) {
         return At(path_, item, absl::StrCat("two operators are named ", spec.name));
+      }
+      if (const absl::Status named = proto::CheckIdentifier("name", spec.name); !named.ok()) {
+        return At(path_, item, std::string(named.message()));
       }
       const auto workload = te::MakeWorkload(spec);
       if (!workload.ok()) {
@@ -134,15 +172,20 @@ absl::StatusOr<JobFile> ParseJobFile(const std::string& text, const std::string&
 }
 
 absl::StatusOr<JobFile> ReadJobFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return absl::NotFoundError(absl::StrCat(path, ": no such file, or not readable"));
-  std::stringstream text;
-  text << in.rdbuf();
-  if (static_cast<int64_t>(text.str().size()) > kMaxFileBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": ", text.str().size(), " bytes; the limit is ", kMaxFileBytes));
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a folder; name a job file (YAML)"));
   }
-  return ParseJobFile(text.str(), path);
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return ErrnoStatus(errno, "cannot open", path);
+  std::string text(kMaxFileBytes + 1, '\0');  // what it says of its size may be wrong: a device
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(in.gcount()));
+  if (static_cast<int64_t>(text.size()) > kMaxFileBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": more than ", kMaxFileBytes, " bytes, the most that is read"));
+  }
+  return ParseJobFile(text, path);
 }
 
 absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::string& target_text,

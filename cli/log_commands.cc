@@ -1,8 +1,10 @@
 #include <cstdio>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
@@ -28,6 +30,17 @@ absl::StatusOr<std::vector<db::Task>> FindTasks(Client& client, const std::strin
                                             "lists the ", tasks.size(), " there are"));
   }
   return found;
+}
+
+// NotFound when no device of the class was ever seen: its records can't be there either.
+absl::Status CheckDeviceClass(Client& client, const std::string& name) {
+  if (name.empty()) return absl::OkStatus();
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
+  std::set<std::string> known;
+  for (const db::Device& device : devices) known.insert(device.device_class.name);
+  if (known.contains(name)) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("--device-class: \"", name, "\" is not known; known are ",
+                                          known.empty() ? "none" : absl::StrJoin(known, ", ")));
 }
 
 void PrintRow(const db::Record& record) {
@@ -75,6 +88,7 @@ absl::Status RunJobs(const JobOptions& options) {
 
 absl::Status RunBest(const BestOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  TESSERA_RETURN_IF_ERROR(CheckDeviceClass(*client, options.device_class));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, FindTasks(*client, options.task));
   for (const db::Task& task : tasks) {
     TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records,
@@ -109,6 +123,8 @@ absl::Status RunLog(const LogOptions& options) {
     filter.outcomes.push_back(parsed);
   }
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  TESSERA_RETURN_IF_ERROR(CheckDeviceClass(*client, options.device_class));
+  if (options.job != 0) TESSERA_RETURN_IF_ERROR(client->GetJob(options.job).status());
   std::vector<std::string> keys{""};
   if (!options.task.empty()) {
     keys.clear();

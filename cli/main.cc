@@ -1,15 +1,20 @@
 // The command line: parses arguments (CLI11 is heavy, so only here) and hands them to commands.h.
 
+#include <grpc/support/log.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/durable_file.h"
 #include "base/version.h"
 #include "cli/child_process.h"
 #include "cli/commands.h"
 #include "compiler/te/operators.h"
+#include "proto/limits.h"
 
 namespace {
 
@@ -18,6 +23,8 @@ using namespace tessera;  // NOLINT: this file is the program
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 constexpr int kInterrupted = 130;
+constexpr int64_t kMaxId = 1'000'000'000'000'000;
+constexpr int64_t kMaxSeed = 1'000'000'000'000'000;
 
 int ExitCode(const absl::Status& status) {
   switch (status.code()) {
@@ -30,6 +37,36 @@ int ExitCode(const absl::Status& status) {
     default:
       return kFailed;
   }
+}
+
+// Tells what it was given, in place of the library's own words.
+CLI::Validator WholeNumber(int64_t low, int64_t high) {
+  return {[low, high](const std::string& text) {
+            int64_t value = 0;
+            if (absl::SimpleAtoi(text, &value) && value >= low && value <= high)
+              return std::string();
+            return absl::StrCat("\"", text, "\" is not a whole number from ", low, " to ", high);
+          },
+          absl::StrCat("in [", low, " - ", high, "]"), ""};
+}
+
+CLI::Validator Seconds() {
+  return {[](const std::string& text) {
+            double value = 0;
+            if (absl::SimpleAtod(text, &value) && value >= 0 && value <= proto::kMaxSeconds) {
+              return std::string();
+            }
+            return absl::StrCat("\"", text, "\" is not a number of seconds from 0 to ",
+                                static_cast<int64_t>(proto::kMaxSeconds));
+          },
+          "seconds", ""};
+}
+
+CLI::Validator NotEmpty() {
+  return {[](const std::string& text) {
+            return text.empty() ? "\"\" names nothing; give it a value, or leave it out" : "";
+          },
+          "", ""};
 }
 
 void AddSource(CLI::App* command, cli::OperatorSource& source) {
@@ -47,6 +84,8 @@ void AddServer(CLI::App* command, std::string& server) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // What gRPC has to say about a failed call comes back as its status.
+  gpr_set_log_function([](gpr_log_func_args*) {});
   CLI::App app{"Tessera: a learned tuning service for tensor programs"};
   app.require_subcommand(0, 1);  // one, but an unknown one is better told by its name
   app.set_version_flag("--version", absl::StrCat("tessera ", std::string(kVersion)));
@@ -61,10 +100,12 @@ int main(int argc, char** argv) {
   command->add_option("--listen", up.listen, "address; port 0 picks a free one")
       ->capture_default_str();
   command->add_option("--data", up.data, "folder of the database and artifacts")
-      ->capture_default_str();
-  command->add_option("--isa", up.isa, "ceiling of the worker: sse4.2, avx2 or avx512");
+      ->capture_default_str()
+      ->check(NotEmpty());
+  command->add_option("--isa", up.isa, "ceiling of the worker; default: what the machine has")
+      ->check(CLI::IsMember({"sse4.2", "avx2", "avx512", "neon"}));
   command->add_option("--cores", up.cores, "cores of the worker; 0: all")
-      ->check(CLI::Range(0, 1024));
+      ->check(WholeNumber(0, 1024));
   command->add_flag("!--no-worker", up.worker, "start the server alone");
   command->callback([&] { status = cli::RunUp(up); });
 
@@ -74,11 +115,11 @@ int main(int argc, char** argv) {
   AddSource(command, tune.source);
   command->add_option("--target", tune.target, "what to generate code for; default: a device's");
   command->add_option("--trials", tune.trials, "an operator; default: the file's, or 64")
-      ->check(CLI::Range(1, 10'000'000));
-  command->add_option("--threads", tune.threads, "of a kernel")->check(CLI::Range(1, 1024));
-  command->add_option("--seed", tune.seed, "of the search")->check(CLI::NonNegativeNumber);
-  command->add_option("--max-seconds", tune.max_seconds, "stop after this long")
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(1, proto::kMaxTrialsPerTask));
+  command->add_option("--threads", tune.threads, "of a kernel")
+      ->check(WholeNumber(1, proto::kMaxThreads));
+  command->add_option("--seed", tune.seed, "of the search")->check(WholeNumber(0, kMaxSeed));
+  command->add_option("--max-seconds", tune.max_seconds, "stop after this long")->check(Seconds());
   command->add_option("--explorer", tune.explorer, "random or annealing");
   command->add_option("--cost-model", tune.cost_model, "xgboost or random");
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
@@ -89,13 +130,13 @@ int main(int argc, char** argv) {
   cli::JobOptions watch;
   command = app.add_subcommand("watch", "show a job's progress until it has ended");
   AddServer(command, watch.server);
-  command->add_option("job", watch.job, "number")->required();
+  command->add_option("job", watch.job, "number")->required()->check(WholeNumber(1, kMaxId));
   command->callback([&] { status = cli::RunWatch(watch); });
 
   cli::JobOptions jobs;
   command = app.add_subcommand("jobs", "list jobs, or report on one");
   AddServer(command, jobs.server);
-  command->add_option("job", jobs.job, "number; default: all");
+  command->add_option("job", jobs.job, "number; default: all")->check(WholeNumber(1, kMaxId));
   command->add_flag("--cancel", jobs.cancel, "end it");
   command->add_flag("--json", jobs.json, "for programs");
   command->callback([&] { status = cli::RunJobs(jobs); });
@@ -105,7 +146,7 @@ int main(int argc, char** argv) {
   AddServer(command, best.server);
   command->add_option("task", best.task, "name, or how its key begins; default: all");
   command->add_option("--device-class", best.device_class, "default: any");
-  command->add_option("--count", best.count, "a task")->check(CLI::Range(1, 1000));
+  command->add_option("--count", best.count, "a task")->check(WholeNumber(1, 1000));
   command->add_flag("--trace", best.trace, "print the traces too");
   command->add_flag("--json", best.json, "one JSON object a line");
   command->callback([&] { status = cli::RunBest(best); });
@@ -116,11 +157,11 @@ int main(int argc, char** argv) {
   command->add_option("--task", log.task, "name, or how its key begins");
   command->add_option("--device-class", log.device_class, "default: any");
   command->add_option("--outcome", log.outcomes, "ok, build_error, timeout, …; repeatable");
-  command->add_option("--job", log.job, "number");
-  command->add_option("--after", log.after, "only ids above");
+  command->add_option("--job", log.job, "number; 0: all")->check(WholeNumber(0, kMaxId));
+  command->add_option("--after", log.after, "only ids above")->check(WholeNumber(0, kMaxId));
   command->add_option("--limit", log.limit, "at most")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(WholeNumber(1, proto::kMaxQueryLimit));
   command->add_option("--format", log.format, "table, csv or jsonl")
       ->check(CLI::IsMember({"table", "csv", "jsonl"}));
   command->callback([&] { status = cli::RunLog(log); });
@@ -129,11 +170,12 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("build", "build an operator library from the log");
   AddServer(command, build.server);
   AddSource(command, build.source);
-  command->add_option("--job", build.job, "build for this job's operators");
+  command->add_option("--job", build.job, "build for this job's operators")
+      ->check(WholeNumber(1, kMaxId));
   command->add_option("--device-class", build.device_class, "whose records count");
   command->add_option("--target", build.target, "default: the device class's");
   command->add_option("--threads", build.threads, "tuned for this many")
-      ->check(CLI::Range(1, 1024));
+      ->check(WholeNumber(1, proto::kMaxThreads));
   command->add_option("--name", build.name, "gives libNAME.so and NAME.h")->capture_default_str();
   command->add_option("--out", build.out, "folder")->capture_default_str();
   command->callback([&] { status = cli::RunBuild(build); });
@@ -141,9 +183,12 @@ int main(int argc, char** argv) {
   cli::DevicesOptions devices;
   command = app.add_subcommand("devices", "list devices, drain or resume one");
   AddServer(command, devices.server);
-  command->add_option("--drain", devices.drain, "give this device nothing new");
-  command->add_option("--resume", devices.resume, "end draining or quarantine");
-  command->add_option("--reason", devices.reason, "of draining, for others to read");
+  CLI::Option* drain = command->add_option("--drain", devices.drain, "give this device nothing new")
+                           ->check(NotEmpty());
+  command->add_option("--resume", devices.resume, "end draining or quarantine")
+      ->check(NotEmpty())
+      ->excludes(drain);
+  command->add_option("--reason", devices.reason, "of draining, for others to read")->needs(drain);
   command->add_flag("--json", devices.json, "for programs");
   command->callback([&] { status = cli::RunDevices(devices); });
 
@@ -151,11 +196,11 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("space", "size of a schedule space, with its proof by sampling");
   AddSource(command, space.source);
   command->add_option("--target", space.target)->capture_default_str();
-  command->add_option("--threads", space.threads)->check(CLI::Range(1, 1024));
+  command->add_option("--threads", space.threads)->check(WholeNumber(1, proto::kMaxThreads));
   command->add_option("--samples", space.samples)
       ->capture_default_str()
-      ->check(CLI::Range(1, 10'000'000));
-  command->add_option("--seed", space.seed)->capture_default_str();
+      ->check(WholeNumber(1, 10'000'000));
+  command->add_option("--seed", space.seed)->capture_default_str()->check(WholeNumber(0, kMaxSeed));
   command->callback([&] { status = cli::RunSpace(space); });
 
   command = app.add_subcommand("worker", "run a worker (all arguments go to tessera-worker)");
@@ -183,6 +228,10 @@ int main(int argc, char** argv) {
     if (app.get_subcommands().empty()) throw CLI::RequiredError("A subcommand");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  // Results that did not get out (a full disk, a closed pipe) are no success.
+  if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && status.ok()) {
+    status = ErrnoStatus(errno, "cannot write to", "standard output");
   }
   if (!status.message().empty()) {
     std::fprintf(stderr, "tessera: %s\n", std::string(status.message()).c_str());

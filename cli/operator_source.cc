@@ -1,6 +1,7 @@
 #include "cli/operator_source.h"
 
 #include "base/status.h"
+#include "proto/convert.h"
 
 namespace tessera::cli {
 
@@ -24,14 +25,15 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
     const std::string key = word.substr(0, sign), value = word.substr(sign + 1);
     if (key == "name") {
       spec.name = value;
-    } else {
-      spec.attributes[key] = value;
+    } else if (!spec.attributes.emplace(key, value).second) {
+      return absl::InvalidArgumentError(absl::StrCat(key, " is given twice"));
     }
   }
+  TESSERA_RETURN_IF_ERROR(te::MakeWorkload(spec).status());
+  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("name", spec.name));
   file.name = spec.name;
   file.operators = {spec};
   file.weights = {1};
-  TESSERA_RETURN_IF_ERROR(te::MakeWorkload(spec).status());
   return file;
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "absl/container/flat_hash_set.h"
@@ -12,7 +13,8 @@ namespace tessera::cli {
 
 absl::Status RunSpace(const SpaceOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));
-  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(options.target));
+  TESSERA_ASSIGN_OR_RETURN(ir::Target target, ir::ParseTarget(options.target));
+  target.max_threads = std::max(target.max_threads, options.threads);
   for (const te::OpSpec& spec : file.operators) {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::MakeWorkload(spec));
     TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace space,

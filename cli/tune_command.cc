@@ -1,9 +1,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 
+#include "base/durable_file.h"
 #include "base/interrupt.h"
 #include "base/status.h"
 #include "cli/client.h"
@@ -11,6 +14,8 @@
 #include "cli/operator_source.h"
 #include "cli/progress_view.h"
 #include "cli/report.h"
+#include "proto/checks.h"
+#include "proto/limits.h"
 
 namespace tessera::cli {
 namespace {
@@ -25,15 +30,28 @@ absl::StatusOr<std::string> TargetOfSomeDevice(Client& client) {
       "no device is online; start a worker with `tessera worker`, or name a --target");
 }
 
+// Tells before a job is tuned, not after, that its report could not be written.
+absl::Status CheckReportPath(const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  const std::string checked = access(path.c_str(), F_OK) == 0 ? path
+                              : folder.empty()                ? "."
+                                                              : folder.string();
+  if (access(checked.c_str(), W_OK) != 0) return ErrnoStatus(errno, "--report: cannot write", path);
+  return std::filesystem::is_directory(path)
+             ? absl::InvalidArgumentError(absl::StrCat("--report: ", path, " is a folder"))
+             : absl::OkStatus();
+}
+
 absl::Status WriteReport(const Report& report, const std::string& path) {
   std::ofstream out(path);
   out << ToJson(report);
   out.close();
-  if (!out) return absl::ResourceExhaustedError(absl::StrCat(path, ": can't be written"));
-  return absl::OkStatus();
+  return out ? absl::OkStatus() : ErrnoStatus(errno, "--report: cannot write", path);
 }
 
-// Watches until the job has ended. Cancelled when interrupted, with how to go on.
+// Watches until the job has ended. Cancelled when interrupted, Unavailable when the server goes
+// away, both with how to go on.
 absl::Status Watch(Client& client, const std::string& server, int64_t job) {
   ProgressView view(stderr, isatty(STDERR_FILENO) != 0, Clock::Real());
   std::atomic<bool> interrupted = false;
@@ -44,9 +62,14 @@ absl::Status Watch(Client& client, const std::string& server, int64_t job) {
   const absl::Status status =
       client.WatchJob(job, [&](const proto::JobProgress& progress) { view.Show(progress); });
   view.Finish();
-  if (!interrupted) return status;
   const std::string at =
       server == kDefaultServer ? std::string() : absl::StrCat(" --server ", server);
+  if (!interrupted) {
+    if (!absl::IsUnavailable(status) && !absl::IsCancelled(status)) return status;
+    return absl::UnavailableError(absl::StrCat(
+        "the server at ", server, " went away (", status.message(), "); job ", job,
+        " goes on when it is started again: `tessera watch ", job, at, "` shows it then"));
+  }
   return absl::CancelledError(
       absl::StrCat("stopped watching job ", job, ", which goes on at its server: `tessera watch ",
                    job, at, "` shows it again, `tessera jobs ", job, " --cancel", at, "` ends it"));
@@ -73,6 +96,10 @@ absl::Status WatchAndReport(Client& client, const std::string& server, int64_t i
 absl::Status RunTune(const TuneOptions& options) {
   BlockInterrupts();
   TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
+  proto::Checks check;
+  check.Name("--key", options.key, proto::kMaxNameBytes);
+  TESSERA_RETURN_IF_ERROR(check.status());
+  TESSERA_RETURN_IF_ERROR(CheckReportPath(options.report));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   std::string target = options.target;
   if (target.empty()) {

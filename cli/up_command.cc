@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -66,9 +67,20 @@ absl::Status WaitForDevice(const std::string& address, ChildProcess& worker,
                      : absl::DeadlineExceededError("the worker has not registered in time");
 }
 
+// What the worker would refuse, before a server is started for it.
+absl::Status CheckCores(int cores) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return absl::OkStatus();  // the worker will see
+  if (cores <= CPU_COUNT(&set)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--cores: ", cores, " are more than the ",
+                                                 CPU_COUNT(&set), " that this process may use"));
+}
+
 }  // namespace
 
 absl::Status RunUp(const UpOptions& options) {
+  TESSERA_RETURN_IF_ERROR(CheckCores(options.cores));
   BlockInterrupts();
   std::atomic<bool> interrupted = false;
   const InterruptHandler handler([&] { interrupted = true; });

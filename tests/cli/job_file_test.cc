@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "base/rng.h"
 
 namespace tessera::cli {
@@ -58,7 +59,24 @@ TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli
         "operators");
   CHECK(Fault("name: x\n") == "job.yaml:1: names no operators");
   CHECK(Fault("threads: many\noperators: []\n") ==
-        "job.yaml:1: threads is many; expected a number");
+        "job.yaml:1: threads is many; expected a whole number from 1 to 1024");
+  CHECK(Fault("trials: 99999999999\n") ==
+        "job.yaml:1: trials is 99999999999; expected a whole number from 1 to 10000000");
+  CHECK(Fault("seed: [1]\n") == "job.yaml:1: seed is no single value; expected a word");
+  CHECK(Fault("trials: 3\ntrials: 4\n") == "job.yaml:2: trials is given twice");
+  CHECK(Fault("name: \"a\\nb\"\n").starts_with("job.yaml:1: name: control characters"));
+  CHECK(Fault("") == "job.yaml: expected a map with the key operators");
+  CHECK(Fault("operators:\n  - {name: a, op: relu, n: 4, n: 5}\n") ==
+        "job.yaml:2: n is given twice");
+  CHECK(
+      Fault("operators:\n  - {name: a/b, op: relu, n: 4}\n").find("\"a/b\" is not an identifier") !=
+      std::string::npos);
+  for (const char* weight : {"0", "-1", ".inf", "nan", "1e99", "heavy"}) {
+    CHECK(
+        Fault(absl::StrCat("operators:\n  - {name: a, op: relu, n: 4, weight: ", weight, "}\n")) ==
+        absl::StrCat("job.yaml:2: weight is ", weight,
+                     "; expected a number above 0 and up to 1e+09"));
+  }
   CHECK(Fault("operators:\n  - {op: matmul}\n") == "job.yaml:2: operator without name");
   CHECK(Fault("operators:\n  - {name: a, op: matmul, m: 0, n: 1, k: 1}\n").find("0") !=
         std::string::npos);
@@ -67,7 +85,15 @@ TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli
               "  - {name: a, op: matmul, m: 1, n: 1, k: 1}\n"
               "  - {name: a, op: matmul, m: 2, n: 1, k: 1}\n") ==
         "job.yaml:3: two operators are named a");
-  CHECK(ReadJobFile("/no/such/file").status().code() == absl::StatusCode::kNotFound);
+}
+
+TEST_CASE("what is no job file is told apart from a wrong one", "[cli]") {
+  CHECK(ReadJobFile("/no/such/file").status() ==
+        absl::NotFoundError("cannot open /no/such/file: No such file or directory"));
+  CHECK(ReadJobFile("/").status() ==
+        absl::InvalidArgumentError("/: is a folder; name a job file (YAML)"));
+  CHECK(ReadJobFile("/dev/zero").status() ==
+        absl::InvalidArgumentError("/dev/zero: more than 4194304 bytes, the most that is read"));
 }
 
 TEST_CASE("mutated job files never crash", "[cli][fuzz]") {

@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import pathlib
+import platform
 import shutil
+import signal
 import socket
 import sqlite3
 import struct
@@ -51,7 +53,14 @@ class BadJobs(Refused):
             (["map"], ""),
             (["list"], "operators: 5\n"),
             (["unknown key operator;"], "operator:\n  - {name: a, op: relu, n: 4}\n"),
-            (["expected a number", "99999999999"], "trials: 99999999999\n"),
+            (["trials is 99999999999", "1 to 10000000"], "trials: 99999999999\n"),
+            (["threads is 0", "1 to 1024"], "threads: 0\n"),
+            (["trials is given twice"], "trials: 3\ntrials: 4\n"),
+            (["n is given twice"], one("op: relu, n: 4, n: 5")),
+            (["weight is .inf", "above 0"], one("op: relu, n: 4, weight: .inf")),
+            (["control characters"], 'name: "a\\nb"\n' + one("op: relu, n: 4")),
+            (['"a/b"', "identifier"], "operators:\n  - {name: a/b, op: relu, n: 4}\n"),
+            (["bad file"], "[" * 100_000),
             (['m is "0"', "1 to "], one("op: matmul, m: 0, n: 4, k: 4")),
             (['m is "-3"', "1 to "], one("op: matmul, m: -3, n: 4, k: 4")),
             (["2^40"], one("op: matmul, m: 4000000000, n: 4000000000, k: 4")),
@@ -65,30 +74,79 @@ class BadJobs(Refused):
             self.refuse_file(words, text)
 
     def test_options(self):
+        folder = self.folder
+        many = folder / "many.yaml"
+        many.write_text("operators:\n" + "".join(f"  - {{name: a{i}, op: relu, n: 4}}\n" for i in range(1025)))
+        (folder / "file").write_text("")
         for code, words, arguments in [
             (BAD_INPUT, ['"x87"', "x86"], ["tune", *SMALL, "--target", "x87"]),
             (BAD_INPUT, ["threads is 3", "1 to "], ["tune", *SMALL, "--threads", 3]),
-            (BAD_INPUT, ["--threads", "9999", "1024"], ["tune", *SMALL, "--threads", 9999]),
-            (BAD_INPUT, ["--trials", "0", "10000000"], ["tune", *SMALL, "--trials", 0]),
-            (BAD_INPUT, ["--trials", "many"], ["tune", *SMALL, "--trials", "many"]),
+            (BAD_INPUT, ["--threads", '"9999"', "1 to 1024"], ["tune", *SMALL, "--threads", 9999]),
+            (BAD_INPUT, ["--trials", '"0"', "1 to 10000000"], ["tune", *SMALL, "--trials", 0]),
+            (BAD_INPUT, ["--trials", '"-1"', "1 to 10000000"], ["tune", *SMALL, "--trials", -1]),
+            (BAD_INPUT, ["--trials", '"10000001"', "1 to 10000000"], ["tune", *SMALL, "--trials", 10_000_001]),
+            (BAD_INPUT, ["--trials", str(10**20)], ["tune", *SMALL, "--trials", 10**20]),
+            (BAD_INPUT, ["--trials", '"many"'], ["tune", *SMALL, "--trials", "many"]),
+            (BAD_INPUT, ["--seed", '"-1"', "0 to "], ["tune", *SMALL, "--seed", -1]),
+            (BAD_INPUT, ["--seed", str(10**20)], ["tune", *SMALL, "--seed", 10**20]),
+            (BAD_INPUT, ["--max-seconds", '"nan"', "0 to "], ["tune", *SMALL, "--max-seconds", "nan"]),
+            (BAD_INPUT, ["--max-seconds", '"-1"', "0 to "], ["tune", *SMALL, "--max-seconds", -1]),
             (BAD_INPUT, ["'foo'", "annealing"], ["tune", *SMALL, "--explorer", "foo"]),
             (BAD_INPUT, ['"foo"', "xgboost"], ["tune", *SMALL, "--cost-model", "foo"]),
+            (BAD_INPUT, ["--key", "300", "256"], ["tune", *SMALL, "--key", "k" * 300]),
+            (FAILED, ["--report", "/no/such"], ["tune", *SMALL, "--report", "/no/such/report.json"]),
+            (BAD_INPUT, ["--report", "is a folder"], ["tune", *SMALL, "--report", folder]),
             (BAD_INPUT, ["job file"], ["tune"]),
+            (BAD_INPUT, ["job file"], ["tune", many, *SMALL]),
+            (BAD_INPUT, ["1025", "1024"], ["tune", many]),
+            (BAD_INPUT, [str(folder), "is a folder"], ["tune", folder]),
+            (BAD_INPUT, ["/dev/null", "operators"], ["tune", "/dev/null"]),
+            (BAD_INPUT, ["/dev/zero", "4194304"], ["tune", "/dev/zero"]),
             (BAD_INPUT, ['"m:3"', "name=value"], ["tune", "--op", "matmul", "m:3"]),
-            (FAILED, ["nosuch.yaml"], ["tune", "nosuch.yaml"]),
+            (BAD_INPUT, ["m is given twice"], ["tune", *SMALL, "m=3"]),
+            (BAD_INPUT, ['"a/b"', "identifier"], ["tune", *SMALL, "name=a/b"]),
+            (FAILED, ["nosuch.yaml", "No such file"], ["tune", "nosuch.yaml"]),
+            (BAD_INPUT, ['"nowhere"', "HOST:PORT"], ["tune", *SMALL, "--server", "nowhere"]),
+            (BAD_INPUT, ['""', "HOST:PORT"], ["jobs", "--server", ""]),
             (FAILED, ["job 99"], ["watch", 99]),
+            (BAD_INPUT, ["job", '"0"', "1 to "], ["watch", 0]),
+            (BAD_INPUT, ["job", '"one"', "1 to "], ["watch", "one"]),
             (FAILED, ["job 99"], ["jobs", 99]),
+            (BAD_INPUT, ["job", '"-1"', "1 to "], ["jobs", -1]),
             (FAILED, ["job 99"], ["jobs", 99, "--cancel"]),
+            (BAD_INPUT, ["--cancel"], ["jobs", "--cancel"]),
             (FAILED, ["job 99"], ["build", "--job", 99]),
             (BAD_INPUT, ["--job"], ["build"]),
-            (BAD_INPUT, ["../x"], ["build", *SMALL, "--name", "../x", "--out", self.folder / "o"]),
+            (BAD_INPUT, ["../x"], ["build", *SMALL, "--name", "../x", "--out", folder / "o"]),
+            (FAILED, ["--out", "/proc/nothing"], ["build", *SMALL, "--out", "/proc/nothing"]),
+            (FAILED, ["--out", str(folder / "file")], ["build", *SMALL, "--out", folder / "file"]),
+            (BAD_INPUT, ["nosuch"], ["build", *SMALL, "--device-class", "nosuch", "--out", folder / "o"]),
             (BAD_INPUT, ['"foo"', "timeout"], ["log", "--outcome", "foo"]),
             (FAILED, ["foo"], ["log", "--task", "foo"]),
+            (FAILED, ["job 99"], ["log", "--job", 99]),
+            (BAD_INPUT, ["--limit", '"0"', "1 to 1000000"], ["log", "--limit", 0]),
+            (BAD_INPUT, ["--after", '"-1"', "0 to "], ["log", "--after", -1]),
+            (BAD_INPUT, ["--format", "xml", "jsonl"], ["log", "--format", "xml"]),
+            (FAILED, ["nosuch", "x86/" if platform.machine() == "x86_64" else "aarch64/"],
+             ["log", "--device-class", "nosuch"]),
+            (FAILED, ["nosuch", "known are"], ["best", "--device-class", "nosuch"]),
+            (FAILED, ["foo"], ["best", "foo"]),
+            (BAD_INPUT, ["--count", '"0"', "1 to 1000"], ["best", "--count", 0]),
             (BAD_INPUT, ["bset"], ["bset"]),
             (BAD_INPUT, ["subcommand"], []),
-            (FAILED, ["nowhere"], ["devices", "--drain", "nowhere"]),
+            (FAILED, ["nowhere", "worker/cpu"], ["devices", "--drain", "nowhere"]),
+            (BAD_INPUT, ["--drain", '""'], ["devices", "--drain", ""]),
+            (BAD_INPUT, ["--drain", "--resume"], ["devices", "--drain", "a", "--resume", "a"]),
+            (BAD_INPUT, ["--reason", "--drain"], ["devices", "--reason", "why"]),
+            (BAD_INPUT, ["--samples", '"0"', "1 to "], ["space", *SMALL, "--samples", 0]),
+            (BAD_INPUT, ["--seed", '"-1"', "0 to "], ["space", *SMALL, "--seed", -1]),
+            (BAD_INPUT, ['"x87"', "x86"], ["space", *SMALL, "--target", "x87"]),
+            (BAD_INPUT, ["--cores", "1000"], ["up", "--cores", 1000, "--data", folder / "o"]),
+            (BAD_INPUT, ["--isa", "mmx"], ["up", "--isa", "mmx", "--data", folder / "o"]),
+            (BAD_INPUT, ["--data", '""'], ["up", "--data", ""]),
         ]:  # fmt: skip
             self.refuse(code, words, *arguments)
+        self.assertFalse((folder / "o").exists())
         self.assertEqual(self.log(), [])
 
     def test_no_server(self):
@@ -101,14 +159,44 @@ class BadJobs(Refused):
                 self.check_refusal(done, FAILED, [nobody, "tessera up"])
         self.address = address
 
-    def test_a_workload_larger_than_the_device_leaves_the_worker_alive(self):
+    def test_a_workload_larger_than_the_device(self):
         worker = self.programs[-1]
-        self.tessera("tune", "--op", "matmul", "m=2000000", "n=20000", "k=20", "--trials", 2)
+        done = self.tessera("tune", "--op", "matmul", "m=2000000", "n=20000", "k=20", "--trials", 2)
+        self.assertEqual(done.returncode, FAILED, done.stderr)
+        last = done.stderr.splitlines()[-1]
+        for word in ("tessera: job 1 failed", "MiB of memory", "available", "smaller shapes"):
+            self.assertIn(word, last)
+        self.assertEqual(done.stderr.count("smaller shapes"), 1, done.stderr)
         self.assertIsNone(worker.process.poll(), worker.said())
         for record in self.log():
             self.assertNotEqual(record["outcome"], "ok")
             self.assertIn("memory", record["reason"])
         self.output("tune", *SMALL, "--trials", 4)
+
+    def test_results_that_do_not_get_out(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [BIN / "tessera", "devices", "--server", self.address],
+                stdout=full, stderr=subprocess.PIPE, text=True, timeout=20,
+            )  # fmt: skip
+        self.assertEqual(done.returncode, FAILED)
+        self.assertEqual(done.stderr, "tessera: cannot write to standard output: No space left on device\n")
+
+    def test_a_server_that_goes_away(self):
+        server = self.programs[0]
+        for job, number in enumerate((signal.SIGKILL, signal.SIGTERM), start=1):
+            tune = self.start("tessera", "tune", "--server", self.address, *SMALL, "--trials", 1_000_000)
+            eventually("the job is there", lambda: len(self.jobs()) == job)
+            self.wait_for_records(job, 3)
+            server.signal(number)
+            self.assertEqual(tune.wait(), FAILED)
+            last = tune.said().splitlines()[-1]
+            for word in (self.address, "went away", f"`tessera watch {job} --server {self.address}`"):
+                self.assertIn(word, last)
+            server.kill()
+            server = self.start_server(listen=self.address)
+            self.output("jobs", job, "--cancel")
+            self.wait_for_worker("worker")
 
 
 class BadWorkers(Refused):
@@ -276,6 +364,21 @@ class FullDisks(Refused):
                 capture_output=True, text=True, timeout=20,
             )  # fmt: skip
             self.check_refusal(done, FAILED, [str(self.folder / "disk")], "tessera-server")
+
+    def test_what_a_command_writes(self):
+        self.start_server()
+        self.start_worker()
+        disk = self.folder / "disk"
+        with small_disk(disk, 1):
+            self.fill(disk / "ballast")
+            done = self.tessera("tune", *SMALL, "--trials", 2, "--report", disk / "report.json")
+            self.assertEqual(done.returncode, FAILED, done.stderr)
+            last = done.stderr.splitlines()[-1]
+            self.assertIn(f"--report: cannot write {disk}/report.json: No space left on device", last)
+            done = self.tessera("build", *SMALL, "--out", disk)
+            self.assertEqual((done.returncode, done.stdout), (FAILED, ""), done.stderr)
+            self.assertRegex(done.stderr.splitlines()[-1], f"--out {disk}: .*No space left on device")
+            self.assertEqual(list(disk.glob("*.part")), [])
 
     def test_a_job_goes_on_after_the_disk_was_full(self):
         disk = self.folder / "disk"
