@@ -3,12 +3,12 @@
 #include "absl/strings/match.h"
 #include "base/status.h"
 #include "proto/checks.h"
+#include "proto/convert_parts.h"
 #include "proto/limits.h"
 
 namespace tessera::proto {
 namespace {
 
-constexpr int64_t kMaxId = int64_t{1} << 62;
 // Times from before the epoch to the year 9999, in microseconds.
 constexpr int64_t kMaxMicros = int64_t{253'402'300'799} * 1'000'000;
 
@@ -20,18 +20,19 @@ int64_t MicrosOf(absl::Time time) {
   return std::clamp<int64_t>(absl::ToUnixMicros(time), 0, kMaxMicros);
 }
 
-// Converts one sub-message, keeping its error in `check`.
-template <typename Message>
-auto Nested(Checks& check, const Message& message) {
-  auto converted = FromProto(message);
-  check.Add(converted.status());
-  return converted.ok() ? *std::move(converted) : typename decltype(converted)::value_type{};
-}
-
-template <typename T>
-absl::StatusOr<T> Finish(const Checks& check, T value) {
-  if (!check.status().ok()) return check.status();
-  return value;
+TaskProgress TaskProgressFromProto(Checks& check, const v1::TaskProgress& m) {
+  TaskProgress task;
+  task.name = check.Name("progress task name", m.name(), kMaxNameBytes);
+  task.task_key = check.Hex("progress task_key", m.task_key(), 64, true);
+  task.trials_done = check.Range("progress trials_done", m.trials_done(), 0, kMaxId);
+  task.trials_total = check.Range("progress trials_total", m.trials_total(), 0, kMaxId);
+  task.best_seconds = check.Number("progress best_seconds", m.best_seconds(), 0, kMaxSeconds);
+  task.failures = Each(check, "progress failures", m.failures(), 16, [&](const auto& failure) {
+    return std::pair{Nested(check, failure.outcome()),
+                     check.Range("progress failures count", failure.count(), 0, kMaxId)};
+  });
+  task.done = m.done();
+  return task;
 }
 
 }  // namespace
@@ -137,18 +138,14 @@ absl::StatusOr<db::Measurement> FromProto(const v1::Measurement& m) {
   db::Measurement measurement;
   measurement.outcome = Nested(check, m.outcome());
   measurement.reason = check.Text("measurement reason", m.reason(), kMaxTextBytes);
-  if (check.Count("measurement sample_seconds", m.sample_seconds_size(), kMaxSamples)) {
-    for (double seconds : m.sample_seconds()) {
-      // A kernel takes time: zero or less would be the best for ever.
-      measurement.sample_seconds.push_back(
-          check.Number("measurement sample_seconds", seconds, 1e-12, kMaxSeconds));
-    }
-  }
-  if (check.Count("measurement sample_calls", m.sample_calls_size(), kMaxSamples)) {
-    for (int64_t calls : m.sample_calls()) {
-      measurement.sample_calls.push_back(check.Range("measurement sample_calls", calls, 1, kMaxId));
-    }
-  }
+  // A kernel takes time: zero or less would be the best for ever.
+  measurement.sample_seconds = Each(
+      check, "measurement sample_seconds", m.sample_seconds(), kMaxSamples, [&](double seconds) {
+        return check.Number("measurement sample_seconds", seconds, 1e-12, kMaxSeconds);
+      });
+  measurement.sample_calls = Each(
+      check, "measurement sample_calls", m.sample_calls(), kMaxSamples,
+      [&](int64_t calls) { return check.Range("measurement sample_calls", calls, 1, kMaxId); });
   if (m.sample_calls_size() != 0 && m.sample_calls_size() != m.sample_seconds_size()) {
     check.Fail("measurement sample_calls",
                absl::StrCat(m.sample_calls_size(), " elements beside ", m.sample_seconds_size(),
@@ -269,9 +266,7 @@ absl::StatusOr<db::Job> FromProto(const v1::Job& m) {
   job.state = Nested(check, m.state());
   job.message = check.Text("job message", m.message(), kMaxTextBytes);
   job.options = Nested(check, m.options());
-  if (check.Count("job tasks", m.tasks_size(), kMaxTasks)) {
-    for (const v1::Task& task : m.tasks()) job.tasks.push_back(Nested(check, task));
-  }
+  job.tasks = NestedEach(check, "job tasks", m.tasks(), kMaxTasks);
   job.created = TimeOf(check, "job created_micros", m.created_micros());
   job.updated = TimeOf(check, "job updated_micros", m.updated_micros());
   return Finish(check, std::move(job));
@@ -283,9 +278,7 @@ absl::StatusOr<db::Job> FromProto(const v1::CreateJobRequest& m) {
   job.name = check.RequiredName("job name", m.name(), kMaxNameBytes);
   job.options = Nested(check, m.options());
   if (m.tasks().empty()) check.Fail("job tasks", "at least one task is needed");
-  if (check.Count("job tasks", m.tasks_size(), kMaxTasks)) {
-    for (const v1::Task& task : m.tasks()) job.tasks.push_back(Nested(check, task));
-  }
+  job.tasks = NestedEach(check, "job tasks", m.tasks(), kMaxTasks);
   return Finish(check, std::move(job));
 }
 
@@ -363,11 +356,7 @@ absl::StatusOr<db::Selection> FromProto(const v1::Selection& m) {
   selection.id = check.Range("selection id", m.id(), 0, kMaxId);
   selection.name = check.Name("selection name", m.name(), kMaxNameBytes);
   selection.device_class = check.Name("selection device_class", m.device_class(), kMaxNameBytes);
-  if (check.Count("selection items", m.items_size(), kMaxTasks)) {
-    for (const v1::SelectionItem& item : m.items()) {
-      selection.items.push_back(Nested(check, item));
-    }
-  }
+  selection.items = NestedEach(check, "selection items", m.items(), kMaxTasks);
   selection.created = TimeOf(check, "selection created_micros", m.created_micros());
   return Finish(check, std::move(selection));
 }
@@ -409,11 +398,9 @@ absl::StatusOr<db::RecordFilter> FromProto(const v1::RecordFilter& m) {
   filter.workload_hash = check.Hex("filter workload_hash", m.workload_hash(), 16, true);
   filter.device_class = check.Name("filter device_class", m.device_class(), kMaxNameBytes);
   filter.job_id = check.Range("filter job_id", m.job_id(), 0, kMaxId);
-  if (check.Count("filter outcomes", m.outcomes_size(), 16)) {
-    for (int outcome : m.outcomes()) {
-      filter.outcomes.push_back(Nested(check, static_cast<v1::Outcome>(outcome)));
-    }
-  }
+  filter.outcomes = Each(check, "filter outcomes", m.outcomes(), 16, [&](int outcome) {
+    return Nested(check, static_cast<v1::Outcome>(outcome));
+  });
   filter.after_id = check.Range("filter after_id", m.after_id(), 0, kMaxId);
   filter.limit = check.Range("filter limit", m.limit(), 0, kMaxQueryLimit);
   if (filter.limit == 0) filter.limit = 1000;
@@ -450,25 +437,8 @@ absl::StatusOr<JobProgress> FromProto(const v1::JobProgress& m) {
   progress.job_id = check.Range("progress job_id", m.job_id(), 0, kMaxId);
   progress.state = Nested(check, m.state());
   progress.message = check.Text("progress message", m.message(), kMaxTextBytes);
-  if (check.Count("progress tasks", m.tasks_size(), kMaxTasks)) {
-    for (const v1::TaskProgress& t : m.tasks()) {
-      TaskProgress task;
-      task.name = check.Name("progress task name", t.name(), kMaxNameBytes);
-      task.task_key = check.Hex("progress task_key", t.task_key(), 64, true);
-      task.trials_done = check.Range("progress trials_done", t.trials_done(), 0, kMaxId);
-      task.trials_total = check.Range("progress trials_total", t.trials_total(), 0, kMaxId);
-      task.best_seconds = check.Number("progress best_seconds", t.best_seconds(), 0, kMaxSeconds);
-      if (check.Count("progress failures", t.failures_size(), 16)) {
-        for (const v1::OutcomeCount& failure : t.failures()) {
-          task.failures.emplace_back(
-              Nested(check, failure.outcome()),
-              check.Range("progress failures count", failure.count(), 0, kMaxId));
-        }
-      }
-      task.done = t.done();
-      progress.tasks.push_back(std::move(task));
-    }
-  }
+  progress.tasks = Each(check, "progress tasks", m.tasks(), kMaxTasks,
+                        [&](const auto& task) { return TaskProgressFromProto(check, task); });
   progress.trials_per_second =
       check.Number("progress trials_per_second", m.trials_per_second(), 0, 1e9);
   progress.remaining_seconds =

@@ -1,28 +1,16 @@
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/view.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
+#include "proto/convert_parts.h"
 #include "proto/limits.h"
 
 namespace tessera::proto {
 namespace {
-
-constexpr int64_t kMaxId = int64_t{1} << 62;
-
-template <typename Message>
-auto Nested(Checks& check, const Message& message) {
-  auto converted = FromProto(message);
-  check.Add(converted.status());
-  return converted.ok() ? *std::move(converted) : typename decltype(converted)::value_type{};
-}
-
-template <typename T>
-absl::StatusOr<T> Finish(const Checks& check, T value) {
-  if (!check.status().ok()) return check.status();
-  return value;
-}
 
 uint64_t Fence(Checks& check, uint64_t fence) {
   if (fence == 0) check.Fail("fence", "must not be 0");
@@ -67,23 +55,21 @@ BufferSpec BufferFromProto(Checks& check, const v1::BufferSpec& m) {
   BufferSpec buffer;
   buffer.name = check.Name("buffer name", m.name(), kMaxNameBytes);
   buffer.type = check.RequiredName("buffer type", m.type(), 16);
+  buffer.shape = Each(check, "buffer shape", m.shape(), kMaxDimensions, [&](int64_t extent) {
+    return check.Range("buffer shape", extent, 1, kMaxElements);
+  });
+  buffer.layout = Each(check, "buffer layout", m.layout(), kMaxDimensions, [&](const auto& dim) {
+    return LayoutDim{check.Int("layout axis", dim.axis(), 0, std::max(0, m.shape_size() - 1)),
+                     check.Range("layout divisor", dim.divisor(), 1, kMaxElements),
+                     check.Range("layout extent", dim.extent(), 1, kMaxElements)};
+  });
   int64_t elements = 1;
-  if (check.Count("buffer shape", m.shape_size(), kMaxDimensions)) {
-    for (int64_t extent : m.shape()) {
-      buffer.shape.push_back(check.Range("buffer shape", extent, 1, kMaxElements));
-      elements = BoundedProduct(check, "buffer shape", elements, buffer.shape.back(), kMaxElements);
-    }
+  for (int64_t extent : buffer.shape) {
+    elements = BoundedProduct(check, "buffer shape", elements, extent, kMaxElements);
   }
   int64_t stored = 1;
-  if (check.Count("buffer layout", m.layout_size(), kMaxDimensions)) {
-    for (const v1::LayoutDim& d : m.layout()) {
-      LayoutDim dim;
-      dim.axis = check.Int("layout axis", d.axis(), 0, std::max(0, m.shape_size() - 1));
-      dim.divisor = check.Range("layout divisor", d.divisor(), 1, kMaxElements);
-      dim.extent = check.Range("layout extent", d.extent(), 1, kMaxElements);
-      stored = BoundedProduct(check, "buffer layout", stored, dim.extent, kMaxElements);
-      buffer.layout.push_back(dim);
-    }
+  for (const LayoutDim& dim : buffer.layout) {
+    stored = BoundedProduct(check, "buffer layout", stored, dim.extent, kMaxElements);
   }
   // Padding of split dimensions makes the stored array larger, never smaller.
   if (!buffer.layout.empty() && stored < elements) {
@@ -106,15 +92,11 @@ Artifact ArtifactFromProto(Checks& check, const v1::Artifact& m) {
   artifact.private_workspace_bytes = check.Range(
       "artifact private_workspace_bytes", m.private_workspace_bytes(), 0, kMaxWorkspaceBytes);
   if (m.buffers().empty()) check.Fail("artifact buffers", "at least one output is needed");
-  if (check.Count("artifact buffers", m.buffers_size(), kMaxBuffers)) {
-    bool outputs_began = false;
-    for (const v1::BufferSpec& buffer : m.buffers()) {
-      artifact.buffers.push_back(BufferFromProto(check, buffer));
-      if (outputs_began && !buffer.is_output()) {
-        check.Fail("artifact buffers", "an input follows an output");
-      }
-      outputs_began |= buffer.is_output();
-    }
+  artifact.buffers = Each(check, "artifact buffers", m.buffers(), kMaxBuffers,
+                          [&](const auto& buffer) { return BufferFromProto(check, buffer); });
+  if (!std::is_partitioned(artifact.buffers.begin(), artifact.buffers.end(),
+                           [](const BufferSpec& buffer) { return !buffer.is_output; })) {
+    check.Fail("artifact buffers", "an input follows an output");
   }
   return artifact;
 }
@@ -139,19 +121,14 @@ void OracleToProto(const std::vector<Tolerance>& tolerances,
 // RunPlan and BuildResult carry the oracle alike.
 template <typename Message, typename Domain>
 void OracleFromProto(Checks& check, const Message& m, Domain& domain) {
-  if (check.Count("tolerances", m.tolerances_size(), kMaxBuffers)) {
-    for (const v1::Tolerance& t : m.tolerances()) {
-      domain.tolerances.push_back({check.Number("tolerance absolute", t.absolute(), 0, 1e300),
-                                   check.Number("tolerance relative", t.relative(), 0, 1e300)});
-    }
-  }
-  if (check.Count("samples", m.samples_size(), kMaxSamples)) {
-    for (const v1::OracleSample& s : m.samples()) {
-      domain.samples.push_back({check.Int("sample output", s.output(), 0, kMaxBuffers),
-                                check.Range("sample index", s.index(), 0, kMaxElements),
-                                s.value()});
-    }
-  }
+  domain.tolerances = Each(check, "tolerances", m.tolerances(), kMaxBuffers, [&](const auto& t) {
+    return Tolerance{check.Number("tolerance absolute", t.absolute(), 0, 1e300),
+                     check.Number("tolerance relative", t.relative(), 0, 1e300)};
+  });
+  domain.samples = Each(check, "samples", m.samples(), kMaxSamples, [&](const auto& s) {
+    return OracleSample{check.Int("sample output", s.output(), 0, kMaxBuffers),
+                        check.Range("sample index", s.index(), 0, kMaxElements), s.value()};
+  });
 }
 
 v1::LeaseId LeaseToProto(const LeaseId& lease) {
@@ -247,13 +224,11 @@ absl::StatusOr<LibraryResult> LibraryResultFromProto(const v1::LibraryResult& m)
   if (result.error.empty() && m.files().empty()) {
     check.Fail("library files", "none, though there is no error");
   }
-  if (check.Count("library files", m.files_size(), kMaxFiles)) {
-    for (const v1::LibraryFile& f : m.files()) {
-      CheckFileName(check, f.name());
-      result.files.push_back({f.name(), check.Hex("library file digest", f.digest(), 64, false),
-                              check.Range("library file size", f.size(), 0, kMaxArtifactBytes)});
-    }
-  }
+  result.files = Each(check, "library files", m.files(), kMaxFiles, [&](const auto& file) {
+    CheckFileName(check, file.name());
+    return LibraryFile{file.name(), check.Hex("library file digest", file.digest(), 64, false),
+                       check.Range("library file size", file.size(), 0, kMaxArtifactBytes)};
+  });
   return Finish(check, std::move(result));
 }
 
