@@ -12,7 +12,7 @@ namespace tessera::space {
 namespace {
 
 constexpr int64_t kMaxUnrolledBodies = 768;  // multiplications; more cost compile time, not speed
-constexpr int64_t kMaxPaddedBodies = 256;    // edges are partitioned: up to three copies of those
+constexpr int64_t kMaxEdgeBodies = 256;      // edges are partitioned: up to three copies of those
 constexpr int64_t kMaxTilesInRegion = 128;
 constexpr size_t kMaxOrdered = 6;  // 720 orders
 
@@ -184,18 +184,27 @@ void TileGroup::MakeAxisKnobs() {
 
 bool TileGroup::IsPadded() const { return Analysis(reduce_).operations.select > 0; }
 
+// Whether the last tile along some axis reaches beyond it.
+bool TileGroup::Overshoots(const Option& tile) const {
+  for (size_t a = 0; a < rank(); ++a) {
+    if (extents_[a] % tile[kTileFactors + a] != 0) return true;
+  }
+  return false;
+}
+
 void TileGroup::MakeReductionKnobs() {
   Knob knob;
   knob.name = "reduce";
   knob.parts = {"chunk", "inner"};
   for (const std::string& name : reduce_names_) knob.parts.push_back(absl::StrCat("unroll.", name));
   knob.options = ReductionOptions(reduction_);
-  const int64_t cap = IsPadded() ? kMaxPaddedBodies : kMaxUnrolledBodies;
   Knob::Control control{tile_knob_, {}};
   for (const Option& tile : knobs_[tile_knob_].options) {
     const int64_t accumulators = Accumulators(tile);
-    control.factor.push_back(accumulators);
-    std::vector<int>& domain = knob.domains[accumulators];
+    const bool has_edges = IsPadded() || Overshoots(tile);
+    const int64_t cap = has_edges ? kMaxEdgeBodies : kMaxUnrolledBodies;
+    control.factor.push_back(has_edges ? -accumulators : accumulators);
+    std::vector<int>& domain = knob.domains[control.factor.back()];
     if (!domain.empty()) continue;
     for (size_t i = 0; i < knob.options.size(); ++i) {
       const int64_t copies = UnrolledCopies(knob.options[i]);

@@ -225,6 +225,39 @@ TEST_CASE("register tiles stay within the register file", "[space]") {
   }
 }
 
+TEST_CASE("bodies with tests at edges are unrolled less, so that loops can be cut", "[space]") {
+  const te::Workload workload = C2();
+  const ConfigSpace space = SpaceOf(workload, 1);
+  const uint64_t seed = 9;
+  CAPTURE(seed);
+  Rng rng(seed);
+  int overshooting = 0;
+  for (int i = 0; i < 3'000; ++i) {
+    const Config config = space.Sample(rng);
+    const std::vector<Knob>& knobs = space.sketches()[config[0]].group->knobs();
+    const Option& tile = knobs[0].options[config[1]];
+    int64_t bodies = 1;
+    bool has_edges = false;
+    const std::vector<te::Axis>& axes = workload.dag.stages.back().axes;
+    for (size_t a = 0; a < axes.size(); ++a) {
+      bodies *= tile[2 + a];
+      has_edges |= axes[a].extent % tile[2 + a] != 0;
+    }
+    if (!has_edges) continue;
+    ++overshooting;
+    bodies /= tile[1];
+    int64_t copies = 1;
+    for (size_t k = 0; k < knobs.size(); ++k) {
+      if (knobs[k].name != "reduce") continue;
+      const Option& reduce = knobs[k].options[config[k + 1]];
+      for (size_t r = 2; r < reduce.size(); ++r) copies *= reduce[r];
+    }
+    CAPTURE(space.ToJson(config));
+    CHECK((copies == 1 || copies * bodies <= 256));
+  }
+  CHECK(overshooting > 100);
+}
+
 TEST_CASE("a description names every sketch and the size", "[space]") {
   const std::string text = DescribeSpace(SpaceOf(C2(), 1));
   CHECK(text.find("sketch direct") != std::string::npos);
