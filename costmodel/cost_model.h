@@ -25,8 +25,9 @@ class CostModel {
  public:
   virtual ~CostModel() = default;
   virtual std::string_view name() const = 0;
-  // Trains from nothing, or goes on from what was loaded. Deterministic. InvalidArgument for data
-  // of inconsistent sizes or values that are not finite.
+  // Trains from nothing, so that a model depends on its data alone and has a bounded size whatever
+  // came before. Deterministic. InvalidArgument for data of inconsistent sizes or values that are
+  // not finite; the model is unchanged then.
   virtual absl::Status Fit(const TrainingData& data) = 0;
   // One score a row, higher = expected to be faster; all equal before the first Fit. `rows` is
   // [n × columns] with the columns of the training data. The same model and rows give the same

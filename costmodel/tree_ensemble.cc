@@ -1,6 +1,8 @@
 #include "costmodel/tree_ensemble.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -75,7 +77,7 @@ absl::StatusOr<TreeEnsemble> TreeEnsemble::FromBoosterJson(std::string_view text
       return absl::UnimplementedError(absl::StrCat("booster: trees deeper than ", kMaxDepth));
     }
     ensemble.tree_count_ = static_cast<int>(trees.size());
-    const size_t inner = (size_t{1} << ensemble.depth_) - 1;
+    const size_t inner = ensemble.inner();
     ensemble.splits_.assign(trees.size() * inner, {std::numeric_limits<float>::infinity(), 0});
     ensemble.leaves_.assign(trees.size() * (inner + 1), 0);
     for (size_t t = 0; t < trees.size(); ++t) {
@@ -101,12 +103,59 @@ absl::StatusOr<TreeEnsemble> TreeEnsemble::FromBoosterJson(std::string_view text
   }
 }
 
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "model bytes are little-endian");
+
+// What stands before the splits and leaves.
+struct Head {
+  int32_t trees, depth, columns_used;
+  float base;
+};
+
+}  // namespace
+
+std::string TreeEnsemble::ToBytes() const {
+  const Head head = {tree_count_, depth_, columns_used_, base_};
+  std::string bytes(reinterpret_cast<const char*>(&head), sizeof(head));
+  bytes.append(reinterpret_cast<const char*>(splits_.data()), splits_.size() * sizeof(Split));
+  bytes.append(reinterpret_cast<const char*>(leaves_.data()), leaves_.size() * sizeof(float));
+  return bytes;
+}
+
+absl::StatusOr<TreeEnsemble> TreeEnsemble::FromBytes(std::string_view bytes) {
+  const absl::Status damaged = absl::DataLossError("trees: damaged");
+  Head head;
+  if (bytes.size() < sizeof(head)) return damaged;
+  std::memcpy(&head, bytes.data(), sizeof(head));
+  bytes.remove_prefix(sizeof(head));
+  if (head.trees < 0 || head.depth < 0 || head.depth > kMaxDepth) return damaged;
+
+  TreeEnsemble ensemble;
+  ensemble.tree_count_ = head.trees;
+  ensemble.depth_ = head.depth;
+  ensemble.columns_used_ = head.columns_used;
+  ensemble.base_ = head.base;
+  const size_t split_bytes = head.trees * ensemble.inner() * sizeof(Split);
+  const size_t leaf_bytes = head.trees * (ensemble.inner() + 1) * sizeof(float);
+  if (bytes.size() != split_bytes + leaf_bytes) return damaged;
+  ensemble.splits_.resize(split_bytes / sizeof(Split));
+  ensemble.leaves_.resize(leaf_bytes / sizeof(float));
+  std::copy_n(bytes.data(), split_bytes, reinterpret_cast<char*>(ensemble.splits_.data()));
+  std::copy_n(bytes.data() + split_bytes, leaf_bytes,
+              reinterpret_cast<char*>(ensemble.leaves_.data()));
+  for (const Split& split : ensemble.splits_) {
+    if (split.feature < 0 || split.feature >= head.columns_used) return damaged;
+  }
+  return ensemble;
+}
+
 std::vector<float> TreeEnsemble::Predict(absl::Span<const float> rows, int columns) const {
   TESSERA_CHECK(columns >= columns_used_);
   constexpr size_t kBlock = 8;  // rows that walk a tree side by side
   const size_t count = columns > 0 ? rows.size() / columns : 0;
   std::vector<float> scores(count, base_);
-  const size_t inner = (size_t{1} << depth_) - 1;
+  const size_t inner = this->inner();
   for (size_t begin = 0; begin < count; begin += kBlock) {
     const size_t size = std::min(kBlock, count - begin);
     const float* first = rows.data() + begin * columns;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,11 @@ class TreeEnsemble {
   // trees with categories or deeper than 12.
   static absl::StatusOr<TreeEnsemble> FromBoosterJson(std::string_view json);
 
+  // Compact and complete: 12 bytes a node. FromBytes: DataLoss for anything that ToBytes can't have
+  // returned.
+  std::string ToBytes() const;
+  static absl::StatusOr<TreeEnsemble> FromBytes(std::string_view bytes);
+
   // One margin a row. `rows` is [n × columns], without missing values.
   std::vector<float> Predict(absl::Span<const float> rows, int columns) const;
 
@@ -31,6 +37,8 @@ class TreeEnsemble {
     float threshold;
     int32_t feature;
   };
+  size_t inner() const { return (size_t{1} << depth_) - 1; }  // splits of a tree
+
   int tree_count_ = 0;
   int depth_ = 0;
   int columns_used_ = 0;

@@ -7,12 +7,13 @@
 
 #include "absl/strings/numbers.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "costmodel/features.h"
 
 namespace tessera::costmodel {
 namespace {
 
-constexpr std::string_view kHeader = "tessera xgboost model 1\n";
+constexpr std::string_view kHeader = "tessera xgboost model 2\n";
 // Labels become integer grades: pairwise ranking only compares them.
 constexpr float kGrades = 1000;
 
@@ -84,10 +85,6 @@ class Booster {
 
 absl::Status XgboostModel::Fit(const TrainingData& data) {
   TESSERA_RETURN_IF_ERROR(CheckTrainingData(data));
-  if (columns_ != 0 && data.columns != columns_) {
-    return absl::InvalidArgumentError(absl::StrCat("training data: rows of ", data.columns,
-                                                   " columns; the model has ", columns_));
-  }
   TESSERA_ASSIGN_OR_RETURN(Matrix matrix, Matrix::Make(data.rows, data.columns));
   std::vector<float> grades;
   for (float label : data.labels) grades.push_back(std::round(label * kGrades));
@@ -99,8 +96,6 @@ absl::Status XgboostModel::Fit(const TrainingData& data) {
       XGDMatrixSetUIntInfo(matrix.handle(), "group", groups.data(), groups.size()), "groups"));
 
   TESSERA_ASSIGN_OR_RETURN(Booster booster, Booster::Make(&matrix));
-  const bool continued = !booster_.empty();
-  if (continued) TESSERA_RETURN_IF_ERROR(booster.LoadJson(booster_));
   TESSERA_RETURN_IF_ERROR(booster.Set("objective", "rank:pairwise"));
   TESSERA_RETURN_IF_ERROR(booster.Set("nthread", "1"));
   TESSERA_RETURN_IF_ERROR(booster.Set("seed", absl::StrCat(options_.seed % 2147483647)));
@@ -110,12 +105,9 @@ absl::Status XgboostModel::Fit(const TrainingData& data) {
   TESSERA_RETURN_IF_ERROR(booster.Set("min_child_weight", "1"));
   TESSERA_RETURN_IF_ERROR(booster.Set("gamma", "0.0001"));
   TESSERA_RETURN_IF_ERROR(booster.Set("verbosity", "0"));
-  int done = 0;
-  TESSERA_RETURN_IF_ERROR(Check(XGBoosterBoostedRounds(booster.handle(), &done), "rounds"));
-  const int rounds = continued ? options_.continued_rounds : options_.rounds;
-  for (int i = 0; i < rounds; ++i) {
+  for (int i = 0; i < options_.rounds; ++i) {
     TESSERA_RETURN_IF_ERROR(
-        Check(XGBoosterUpdateOneIter(booster.handle(), done + i, matrix.handle()), "update"));
+        Check(XGBoosterUpdateOneIter(booster.handle(), i, matrix.handle()), "update"));
   }
   TESSERA_ASSIGN_OR_RETURN(std::string json, booster.ToJson());
   TESSERA_ASSIGN_OR_RETURN(TreeEnsemble trees, TreeEnsemble::FromBoosterJson(json));
@@ -133,7 +125,9 @@ std::vector<float> XgboostModel::Predict(absl::Span<const float> rows, int colum
 
 absl::StatusOr<std::vector<float>> XgboostModel::LibraryPredict(absl::Span<const float> rows,
                                                                 int columns) const {
-  if (booster_.empty()) return absl::FailedPreconditionError("xgboost: the model is not fitted");
+  if (booster_.empty()) {
+    return absl::FailedPreconditionError("xgboost: the model was not fitted here");
+  }
   TESSERA_ASSIGN_OR_RETURN(Booster booster, Booster::Make());
   TESSERA_RETURN_IF_ERROR(booster.LoadJson(booster_));
   TESSERA_RETURN_IF_ERROR(booster.Set("nthread", "1"));
@@ -150,10 +144,10 @@ absl::StatusOr<std::vector<float>> XgboostModel::LibraryPredict(absl::Span<const
   return std::vector<float>(result, result + rows.size() / columns);
 }
 
-// Header, feature version, columns, booster.
+// Header, feature version, columns, trees.
 absl::StatusOr<std::string> XgboostModel::Save() const {
-  if (booster_.empty()) return absl::FailedPreconditionError("xgboost: the model is not fitted");
-  return absl::StrCat(std::string(kHeader), kFeatureVersion, " ", columns_, "\n", booster_);
+  if (!trees_) return absl::FailedPreconditionError("xgboost: the model is not fitted");
+  return absl::StrCat(AbslView(kHeader), kFeatureVersion, " ", columns_, "\n", trees_->ToBytes());
 }
 
 absl::Status XgboostModel::Load(std::string_view bytes) {
@@ -174,10 +168,9 @@ absl::Status XgboostModel::Load(std::string_view bytes) {
     return absl::FailedPreconditionError(absl::StrCat("xgboost model: of feature version ", version,
                                                       "; this build has ", kFeatureVersion));
   }
-  std::string json(bytes.substr(line + 1));
-  TESSERA_ASSIGN_OR_RETURN(TreeEnsemble trees, TreeEnsemble::FromBoosterJson(json));
+  TESSERA_ASSIGN_OR_RETURN(TreeEnsemble trees, TreeEnsemble::FromBytes(bytes.substr(line + 1)));
   if (columns < trees.columns_used()) return damaged;
-  booster_ = std::move(json);
+  booster_.clear();
   columns_ = columns;
   trees_ = std::move(trees);
   return absl::OkStatus();

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "base/status.h"
 #include "costmodel/cost_model.h"
 #include "costmodel/features.h"
@@ -15,10 +14,6 @@ namespace tessera::tuner {
 namespace {
 
 using costmodel::CostModel;
-
-// Results below which a model is trained from nothing: that takes a fraction of a second there, and
-// what was learned from a handful of early results doesn't stay in it.
-constexpr size_t kContinueFrom = 256;
 
 class CostModelRanker final : public Ranker {
  public:
@@ -35,16 +30,9 @@ class CostModelLearner final : public Learner {
  public:
   CostModelLearner(std::string_view name, uint64_t seed) : name_(name), seed_(seed) {}
 
-  absl::StatusOr<std::string> Fit(const TrainingSet& set,
-                                  std::string_view previous) const override {
+  absl::StatusOr<std::string> Fit(const TrainingSet& set) const override {
     TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<CostModel> model,
                              costmodel::MakeCostModel(name_, seed_));
-    if (!previous.empty() && set.targets.size() >= kContinueFrom) {
-      // What can't be continued is trained from nothing.
-      if (absl::Status status = model->Load(previous); !status.ok()) {
-        LogWarning(absl::StrCat("model not continued: ", status.ToString()));
-      }
-    }
     TESSERA_RETURN_IF_ERROR(model->Fit({set.columns, set.rows, set.targets, {}}));
     return model->Save();
   }

@@ -83,7 +83,6 @@ absl::Status JobRunner::LoadModel(int task_index) {
     status = ranker.status();
     if (ranker.ok()) {
       state_.SetRanker(task_index, *std::move(ranker));
-      runs_[task_index].model = std::make_shared<const std::string>(*std::move(bytes));
       return absl::OkStatus();
     }
   }
@@ -273,14 +272,14 @@ void JobRunner::StartFits() {
     if (!due) continue;
     run.fitting = true;
     parts_.executor.Submit([inbox = inbox_, space = parts_.spaces[t], learner = parts_.learner,
-                            previous = run.model, input = *std::move(due), t] {
+                            input = *std::move(due), t] {
       if (inbox->closed()) return;
       const auto fit = [&]() -> absl::StatusOr<std::string> {
         TrainingSet set;
         set.columns = space->FeatureCount();
         TESSERA_ASSIGN_OR_RETURN(set.rows, space->Features(input.points));
         set.targets = input.targets;
-        return learner->Fit(set, previous == nullptr ? std::string_view() : *previous);
+        return learner->Fit(set);
       };
       inbox->Put(Fitted{t, input.through_sequence, fit()});
     });

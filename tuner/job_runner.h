@@ -72,9 +72,8 @@ class JobRunner {
     std::deque<int64_t> ready;  // proposed and at nobody's, next first
     int in_flight = 0;
     bool fitting = false;
-    int fit_failed_at = -1;                    // taught results when the last fit failed
-    bool dry = false;                          // the space has no more distinct programs
-    std::shared_ptr<const std::string> model;  // bytes of the latest, empty if none
+    int fit_failed_at = -1;  // taught results when the last fit failed
+    bool dry = false;        // the space has no more distinct programs
   };
 
   JobRunner(db::Job job, JobParts parts, TuningState state);

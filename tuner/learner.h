@@ -29,10 +29,8 @@ struct TrainingSet {
 class Learner {
  public:
   virtual ~Learner() = default;
-  // Returns the trained model's bytes. `previous` holds the bytes of the task's model so far, which
-  // may be continued, or is empty.
-  virtual absl::StatusOr<std::string> Fit(const TrainingSet& set,
-                                          std::string_view previous) const = 0;
+  // Returns the trained model's bytes: a function of the set alone, of bounded size.
+  virtual absl::StatusOr<std::string> Fit(const TrainingSet& set) const = 0;
   // DataLoss or FailedPrecondition for bytes that this build can't read.
   virtual absl::StatusOr<std::shared_ptr<const Ranker>> Load(std::string_view bytes) const = 0;
 };

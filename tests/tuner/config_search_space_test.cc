@@ -91,7 +91,7 @@ TEST_CASE("a proposal's trace alone gives the program that its loop hash names",
       }
       if (const auto due = state.FitDue(0)) {
         const std::string model =
-            *learner.Fit({space->FeatureCount(), *space->Features(due->points), due->targets}, "");
+            *learner.Fit({space->FeatureCount(), *space->Features(due->points), due->targets});
         db::Event ready;
         ready.kind = db::EventKind::kModelReady;
         ready.sequence = state.next_sequence();

@@ -132,9 +132,9 @@ TEST_CASE("a model is the same from its bytes, and refuses others", "[tuner]") {
     set.columns = space->FeatureCount();
     set.rows = *space->Features(points);
     const auto learner = *tuner::MakeLearner(name, 5);
-    const auto bytes = learner->Fit(set, "");
+    const auto bytes = learner->Fit(set);
     REQUIRE(bytes.ok());
-    CHECK(*learner->Fit(set, "") == *bytes);
+    CHECK(*learner->Fit(set) == *bytes);
     const auto first = (*learner->Load(*bytes))->Score(set.rows);
     CHECK(first.size() == 40);
     CHECK(first == (*learner->Load(*bytes))->Score(set.rows));

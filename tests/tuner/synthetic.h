@@ -139,7 +139,7 @@ class RidgeLearner final : public tuner::Learner {
     std::vector<double> weights_;
   };
 
-  absl::StatusOr<std::string> Fit(const tuner::TrainingSet& set, std::string_view) const override {
+  absl::StatusOr<std::string> Fit(const tuner::TrainingSet& set) const override {
     ++fits;
     samples_seen = static_cast<int>(set.targets.size());
     smallest_target = *std::min_element(set.targets.begin(), set.targets.end());
