@@ -225,4 +225,10 @@ absl::StatusOr<std::string> MemoryStore::GetBlob(std::string_view digest) {
   return found->second;
 }
 
+absl::Status MemoryStore::DropBlob(std::string_view digest) {
+  absl::MutexLock lock(&mutex_);
+  blobs_.erase(std::string(digest));
+  return absl::OkStatus();
+}
+
 }  // namespace tessera::db

@@ -40,6 +40,7 @@ class MemoryStore final : public Store {
   absl::StatusOr<Selection> GetSelection(int64_t id) override;
   absl::StatusOr<std::string> PutBlob(std::string_view bytes) override;
   absl::StatusOr<std::string> GetBlob(std::string_view digest) override;
+  absl::Status DropBlob(std::string_view digest) override;
 
  private:
   void RememberTask(const Task& task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -61,6 +61,8 @@ class Store {
   // SHA-256.
   virtual absl::StatusOr<std::string> PutBlob(std::string_view bytes) = 0;
   virtual absl::StatusOr<std::string> GetBlob(std::string_view digest) = 0;
+  // For blobs whose bytes name their one owner, who alone may drop them. OK if there is none.
+  virtual absl::Status DropBlob(std::string_view digest) = 0;
 };
 
 }  // namespace tessera::db

@@ -312,4 +312,9 @@ absl::StatusOr<std::string> SqliteStore::GetBlob(std::string_view digest) {
   return bytes;
 }
 
+absl::Status SqliteStore::DropBlob(std::string_view digest) {
+  return writer_.Run(
+      [&](Connection& c) { return c.Execute("DELETE FROM blobs WHERE digest = ?", {digest}); });
+}
+
 }  // namespace tessera::db

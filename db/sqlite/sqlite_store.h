@@ -51,6 +51,7 @@ class SqliteStore final : public Store {
   absl::StatusOr<Selection> GetSelection(int64_t id) override;
   absl::StatusOr<std::string> PutBlob(std::string_view bytes) override;
   absl::StatusOr<std::string> GetBlob(std::string_view digest) override;
+  absl::Status DropBlob(std::string_view digest) override;
 
  private:
   SqliteStore(const std::string& path, FileLock lock, std::unique_ptr<Connection> connection,

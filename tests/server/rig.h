@@ -70,6 +70,7 @@ class SharedStore final : public db::Store {
   absl::StatusOr<std::string> GetBlob(std::string_view digest) override {
     return store_->GetBlob(digest);
   }
+  absl::Status DropBlob(std::string_view digest) override { return store_->DropBlob(digest); }
 
  private:
   std::shared_ptr<db::Store> store_;

@@ -64,6 +64,10 @@ class MortalStore final : public db::Store {
     if (lose_blobs) return absl::NotFoundError("the blob is lost");
     return inner_.GetBlob(digest);
   }
+  absl::Status DropBlob(std::string_view digest) override {
+    if (events_left <= 0) return Dead();
+    return inner_.DropBlob(digest);
+  }
 
  private:
   static absl::Status Dead() { return absl::UnavailableError("the store is dead"); }

@@ -443,6 +443,18 @@ TEST_CASE("a blob is found by its digest and stored once", "[db]") {
   CHECK(f.store->GetBlob(empty).value().empty());
 }
 
+TEST_CASE("a dropped blob is gone, the others are not, and it can be stored again", "[db]") {
+  Fixture f;
+  const std::string old = f.store->PutBlob("an old model").value();
+  const std::string current = f.store->PutBlob("a model").value();
+  REQUIRE(f.store->DropBlob(old).ok());
+  CHECK(absl::IsNotFound(f.store->GetBlob(old).status()));
+  CHECK(f.store->GetBlob(current).value() == "a model");
+  CHECK(f.store->DropBlob(old).ok());
+  CHECK(f.store->PutBlob("an old model").value() == old);
+  CHECK(f.store->GetBlob(old).value() == "an old model");
+}
+
 TEST_CASE("concurrent appends and reads lose and mix up nothing", "[db]") {
   Fixture f;
   constexpr int kThreads = 6, kAppends = 30;
