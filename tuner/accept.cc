@@ -58,9 +58,9 @@ db::Record AcceptRecord(int64_t job_id, int64_t number, const Trial& trial, std:
   reported.job_id = job_id;
   reported.trial = number;
   reported.task_key = std::move(task_key);
-  reported.trace = trial.text->trace;
-  reported.config = trial.text->config;
-  reported.explorer = trial.text->explorer;
+  reported.trace = trial.trace;
+  reported.config = trial.config;
+  reported.explorer = trial.explorer;
   reported.loop_hash = loop_hash;
   if (reported.attempt_key.empty()) {
     reported.attempt_key = absl::StrCat(job_id, "/", number, "/", trial.attempts, "/0");

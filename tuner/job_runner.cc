@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "tuner/accept.h"
+#include "tuner/model_store.h"
 
 namespace tessera::tuner {
 namespace {
@@ -45,10 +46,20 @@ absl::StatusOr<std::unique_ptr<JobRunner>> JobRunner::Create(db::Job job, JobPar
 }
 
 absl::Status JobRunner::Resume() {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Event> log, parts_.store.ReadEvents(job_.id, 0));
-  for (const db::Event& event : log) TESSERA_RETURN_IF_ERROR(state_.Apply(event));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Event> log, parts_.store.ReadEvents(job_.id, 0));
+  std::vector<std::string> replaced(runs_.size());  // the last but one model of each task
+  for (const db::Event& event : log) {
+    if (event.kind == db::EventKind::kModelReady && event.task_index >= 0 &&
+        event.task_index < state_.task_count()) {
+      replaced[event.task_index] = state_.task(event.task_index).model;
+    }
+    TESSERA_RETURN_IF_ERROR(state_.Apply(event));
+  }
+  log = std::vector<db::Event>();  // the largest thing here by far: gone before models are loaded
+  TESSERA_RETURN_IF_ERROR(LoadModels());
   for (int t = 0; t < state_.task_count(); ++t) {
-    TESSERA_RETURN_IF_ERROR(LoadModel(t));
+    // A runner that was killed may have left it.
+    DropModel(t, replaced[t]);
     const std::vector<int64_t> pending = state_.PendingTrials(t);
     runs_[t].ready.assign(pending.begin(), pending.end());
   }
@@ -68,27 +79,16 @@ absl::Status JobRunner::Resume() {
   return absl::OkStatus();
 }
 
-absl::Status JobRunner::LoadModel(int task_index) {
-  const std::string digest = state_.MissingModel(task_index);
-  if (digest.empty()) return absl::OkStatus();
-  absl::StatusOr<std::string> bytes = parts_.store.GetBlob(digest);
-  // A model of another version or a lost blob costs one fit, not the job. Other errors are the
-  // store's trouble, and the log must not be continued under a different state for their sake.
-  if (!bytes.ok() && !absl::IsNotFound(bytes.status()) && !absl::IsDataLoss(bytes.status())) {
-    return bytes.status();
+// Those that the log names, once each.
+absl::Status JobRunner::LoadModels() {
+  for (int t = 0; t < state_.task_count(); ++t) {
+    const std::string digest = state_.MissingModel(t);
+    if (digest.empty()) continue;
+    absl::StatusOr<std::shared_ptr<const Ranker>> ranker =
+        GetModel(parts_.store, *parts_.learner, {job_.id, t}, digest);
+    if (!ranker.ok()) return Annotate(ranker.status(), absl::StrCat("job ", job_.id, ": model"));
+    state_.SetRanker(t, *std::move(ranker));
   }
-  absl::Status status = bytes.status();
-  if (bytes.ok()) {
-    absl::StatusOr<std::shared_ptr<const Ranker>> ranker = parts_.learner->Load(*bytes);
-    status = ranker.status();
-    if (ranker.ok()) {
-      state_.SetRanker(task_index, *std::move(ranker));
-      return absl::OkStatus();
-    }
-  }
-  LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[task_index].name, ": model ",
-                          digest, " can't be used, it is trained anew: ", status.ToString()));
-  state_.SetRanker(task_index, nullptr);
   return absl::OkStatus();
 }
 
@@ -164,12 +164,13 @@ absl::Status JobRunner::Settle(std::vector<Completion> completions) {
     }
     Measured& measured = std::get<Measured>(completion);
     if (in_flight_.erase(measured.trial) == 0) continue;
-    const int t = state_.trial(measured.trial).task_index;
+    const Trial& pending = *state_.pending(measured.trial);
+    const int t = pending.task_index;
     --runs_[t].in_flight;
     if (state_.task(t).done) continue;
     db::Measurement& measurement = measured.record.measurement;
     if (measurement.outcome == db::Outcome::kCancelled &&
-        state_.trial(measured.trial).given_back >= state_.options().max_given_back) {
+        pending.given_back >= state_.options().max_given_back) {
       // The log must not grow without end where a device takes trials and never tries them.
       measurement.outcome = db::Outcome::kInfrastructure;
       measurement.reason =
@@ -181,8 +182,8 @@ absl::Status JobRunner::Settle(std::vector<Completion> completions) {
       given_back.push_back(std::move(event));
       continue;
     }
-    db::Record record = AcceptRecord(job_.id, measured.trial, state_.trial(measured.trial),
-                                     job_.tasks[t].Key(), std::move(measured.record));
+    db::Record record = AcceptRecord(job_.id, measured.trial, pending, job_.tasks[t].Key(),
+                                     std::move(measured.record));
     if (record.created == absl::Time()) record.created = parts_.clock.Now();
     db::Event event = NewEvent(db::EventKind::kResult, t);
     event.trial = measured.trial;
@@ -205,7 +206,7 @@ absl::Status JobRunner::Settle(std::vector<Completion> completions) {
     for (const db::Record& record : records) parts_.measurer.Stored(record);
     for (const auto& [trial, t] : settled) {
       // What has no result yet goes first.
-      if (!state_.trial(trial).finished) runs_[t].ready.push_front(trial);
+      if (state_.pending(trial) != nullptr) runs_[t].ready.push_front(trial);
     }
     const absl::Time now = parts_.clock.Now();
     for (size_t i = 0; i < results; ++i) {
@@ -218,24 +219,37 @@ absl::Status JobRunner::Settle(std::vector<Completion> completions) {
 }
 
 absl::Status JobRunner::StoreModel(Fitted fitted) {
-  TaskRun& run = runs_[fitted.task_index];
+  const int t = fitted.task_index;
+  TaskRun& run = runs_[t];
   run.fitting = false;
   if (!fitted.model.ok()) {
     // Tried again when there is about as much news as a first fit asks for.
-    run.fit_failed_at = state_.task(fitted.task_index).taught;
-    LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[fitted.task_index].name,
+    run.fit_failed_at = state_.task(t).taught;
+    LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[t].name,
                             ": fit failed: ", fitted.model.status().ToString()));
     return absl::OkStatus();
   }
   run.fit_failed_at = -1;
-  absl::StatusOr<std::string> digest = parts_.store.PutBlob(*fitted.model);
+  if (state_.task(t).done) return absl::OkStatus();
+  absl::StatusOr<std::string> digest = PutModel(parts_.store, {job_.id, t}, *fitted.model);
   if (!digest.ok()) return Annotate(digest.status(), absl::StrCat("job ", job_.id, ": model"));
-  db::Event event = NewEvent(db::EventKind::kModelReady, fitted.task_index);
+  const std::string replaced = state_.task(t).model;
+  db::Event event = NewEvent(db::EventKind::kModelReady, t);
   event.through_sequence = fitted.through_sequence;
   event.model = *std::move(digest);
   TESSERA_RETURN_IF_ERROR(Log({}, {std::move(event)}));
+  DropModel(t, replaced);
   // Through the store's bytes even now, so that a resumed job ranks with exactly the same model.
-  return LoadModel(fitted.task_index);
+  return LoadModels();
+}
+
+// A model that stays costs only its room: trouble here stops nothing.
+void JobRunner::DropModel(int task_index, const std::string& digest) {
+  if (digest.empty() || digest == state_.task(task_index).model) return;
+  if (absl::Status status = parts_.store.DropBlob(digest); !status.ok()) {
+    LogWarning(
+        absl::StrCat("job ", job_.id, ": old model ", digest, " not dropped: ", status.ToString()));
+  }
 }
 
 db::Event JobRunner::NewEvent(db::EventKind kind, int task_index) const {
@@ -341,17 +355,17 @@ void JobRunner::HandOut(int task_index) {
   TaskRun& run = runs_[task_index];
   const int64_t trial = run.ready.front();
   run.ready.pop_front();
-  const Trial& state = state_.trial(trial);
+  const Trial& state = *state_.pending(trial);
   TrialRequest request;
   request.job_id = job_.id;
   request.trial = trial;
   request.attempt = state.attempts;
   request.task_index = task_index;
   request.task = job_.tasks[task_index];
-  request.trace = state.text->trace;
+  request.trace = state.trace;
   request.loop_hash = HashToHex(state.loop_hash);
-  request.config = state.text->config;
-  request.explorer = state.text->explorer;
+  request.config = state.config;
+  request.explorer = state.explorer;
   in_flight_.insert(trial);
   ++run.in_flight;
   parts_.measurer.Start(request, [inbox = inbox_, trial](db::Record record) {

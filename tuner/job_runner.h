@@ -79,10 +79,11 @@ class JobRunner {
   JobRunner(db::Job job, JobParts parts, TuningState state);
 
   absl::Status Resume();
-  absl::Status LoadModel(int task_index);
+  absl::Status LoadModels();
   absl::Status Advance();
   absl::Status Settle(std::vector<Completion> completions);
   absl::Status StoreModel(Fitted fitted);
+  void DropModel(int task_index, const std::string& digest);
   absl::Status CloseFinishedTasks(bool out_of_time);
   absl::Status Feed();
   void HandOut(int task_index);

@@ -14,11 +14,6 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr size_t kElites = 16;
 
-bool Teaches(const Trial& trial) {
-  return trial.finished && !trial.point.empty() &&
-         (trial.outcome == db::Outcome::kOk || db::IsCandidateFailure(trial.outcome));
-}
-
 absl::Status Broken(const db::Event& event, absl::string_view what) {
   return absl::DataLossError(
       absl::StrCat("event ", event.sequence, " of job ", event.job_id, ": ", what));
@@ -37,7 +32,7 @@ absl::StatusOr<TuningState> TuningState::Create(
   state.seed_ = job.options.seed;
   state.options_ = options;
   for (std::shared_ptr<const SearchSpace>& space : spaces) {
-    TaskState task;
+    TaskState task(state.NoExamples());
     task.space = std::move(space);
     TESSERA_ASSIGN_OR_RETURN(task.explorer, MakeExplorer(job.options.explorer));
     task.summary.budget = std::max(0, job.options.trials_per_task);
@@ -63,26 +58,23 @@ absl::Status TuningState::Apply(const db::Event& event) {
     case db::EventKind::kResult:
       TESSERA_RETURN_IF_ERROR(ApplyResult(event));
       break;
-    case db::EventKind::kModelReady: {
-      TaskState& task = tasks_[event.task_index];
-      task.summary.model = event.model;
-      task.ranker = nullptr;
-      task.ranker_missing = true;
-      task.trained_on = 0;
-      for (int64_t number : task.trials) {
-        const Trial& trial = trials_[number];
-        task.trained_on += Teaches(trial) && trial.result_sequence <= event.through_sequence;
-      }
+    case db::EventKind::kModelReady:
+      ApplyModelReady(event);
+      break;
+    case db::EventKind::kLeaseLost: {
+      // The trial is pending as before; who hands out trials reads that from here.
+      TESSERA_ASSIGN_OR_RETURN(Trial* const trial, PendingTrial(event));
+      ++trial->given_back;
       break;
     }
-    case db::EventKind::kLeaseLost:
-      // The trial is pending as before; who hands out trials reads that from here.
-      TESSERA_RETURN_IF_ERROR(CheckTrial(event));
-      ++trials_[event.trial].given_back;
+    case db::EventKind::kTaskDone: {
+      // Nothing is proposed any more: what proposals are made from can go.
+      TaskState done(NoExamples());
+      done.summary = std::move(tasks_[event.task_index].summary);
+      done.summary.done = true;
+      tasks_[event.task_index] = std::move(done);
       break;
-    case db::EventKind::kTaskDone:
-      tasks_[event.task_index].summary.done = true;
-      break;
+    }
     case db::EventKind::kCancel:
       cancelled_ = true;
       break;
@@ -93,24 +85,37 @@ absl::Status TuningState::Apply(const db::Event& event) {
   return absl::OkStatus();
 }
 
-absl::Status TuningState::CheckTrial(const db::Event& event) const {
-  if (event.trial < 0 || event.trial >= trial_count()) {
+absl::StatusOr<Trial*> TuningState::PendingTrial(const db::Event& event) {
+  if (event.trial < 0 || event.trial >= trial_count_) {
     return Broken(event, absl::StrCat("trial ", event.trial, " was never proposed"));
   }
-  if (trials_[event.trial].task_index != event.task_index) {
-    return Broken(event, absl::StrCat("trial ", event.trial, " belongs to task ",
-                                      trials_[event.trial].task_index, ", not ", event.task_index));
-  }
-  if (trials_[event.trial].finished) {
+  const auto found = pending_.find(event.trial);
+  if (found == pending_.end()) {
     return Broken(event, absl::StrCat("trial ", event.trial, " already has a result"));
   }
-  return absl::OkStatus();
+  if (found->second.task_index != event.task_index) {
+    return Broken(event, absl::StrCat("trial ", event.trial, " belongs to task ",
+                                      found->second.task_index, ", not ", event.task_index));
+  }
+  return &found->second;
+}
+
+void TuningState::ApplyModelReady(const db::Event& event) {
+  TaskState& task = tasks_[event.task_index];
+  task.summary.model = event.model;
+  if (task.summary.done) return;
+  task.ranker = nullptr;
+  task.ranker_missing = true;
+  while (!task.news.empty() && task.news.front() <= event.through_sequence) task.news.pop_front();
+  task.trained_on = task.summary.taught - static_cast<int>(task.news.size());
 }
 
 absl::Status TuningState::ApplyProposed(const db::Event& event) {
-  if (event.trial != trial_count()) {
-    return Broken(event,
-                  absl::StrCat("proposes trial ", event.trial, ", expected ", trial_count()));
+  if (event.trial != trial_count_) {
+    return Broken(event, absl::StrCat("proposes trial ", event.trial, ", expected ", trial_count_));
+  }
+  if (tasks_[event.task_index].summary.done) {
+    return Broken(event, absl::StrCat("proposes for task ", event.task_index, ", which is done"));
   }
   absl::StatusOr<uint64_t> loop_hash = HashFromHex(event.loop_hash);
   if (!loop_hash.ok()) return Broken(event, loop_hash.status().message());
@@ -119,72 +124,62 @@ absl::Status TuningState::ApplyProposed(const db::Event& event) {
   Trial trial;
   trial.task_index = event.task_index;
   trial.loop_hash = *loop_hash;
-  trial.cost_seconds = kInfinity;
+  trial.config = event.config;
+  trial.trace = event.trace;
+  trial.explorer = event.explorer;
   // A log outlives the numbering of a space: such a trial is still measured by its trace and
   // never proposed again, but nothing is learned from it.
   if (absl::StatusOr<Point> point = task.space->Parse(event.config); point.ok()) {
     trial.point = *std::move(point);
     task.points.insert(HashPoint(trial.point));
   }
-  trial.text = std::make_unique<TrialText>(TrialText{event.config, event.trace, event.explorer});
   task.loop_hashes.insert(trial.loop_hash);
-  task.trials.push_back(event.trial);
   ++task.summary.proposed;
   ++task.summary.pending;
-  trials_.push_back(std::move(trial));
+  pending_.emplace(trial_count_++, std::move(trial));
   return absl::OkStatus();
 }
 
 absl::Status TuningState::ApplyResult(const db::Event& event) {
-  TESSERA_RETURN_IF_ERROR(CheckTrial(event));
+  TESSERA_ASSIGN_OR_RETURN(Trial* const trial, PendingTrial(event));
   if (event.outcome == db::Outcome::kOk &&
       !(std::isfinite(event.cost_seconds) && event.cost_seconds > 0)) {
     return Broken(event, absl::StrCat("cost ", event.cost_seconds, " s is not a positive time"));
   }
-  Trial& trial = trials_[event.trial];
-  ++tasks_[trial.task_index].summary.outcomes[static_cast<int>(event.outcome) % kOutcomeCount];
-  if (event.outcome == db::Outcome::kInfrastructure && ++trial.attempts < options_.max_attempts) {
+  ++tasks_[event.task_index].summary.outcomes[static_cast<int>(event.outcome) % kOutcomeCount];
+  if (event.outcome == db::Outcome::kInfrastructure && ++trial->attempts < options_.max_attempts) {
     return absl::OkStatus();  // still pending
   }
-  Finish(trial, event.trial, event);
+  Finish(event);
   return absl::OkStatus();
 }
 
-void TuningState::Finish(Trial& trial, int64_t number, const db::Event& event) {
+void TuningState::Finish(const db::Event& event) {
+  Trial trial = std::move(pending_.extract(event.trial).mapped());
   TaskState& task = tasks_[trial.task_index];
   TaskSummary& summary = task.summary;
-  trial.finished = true;
-  trial.outcome = event.outcome;
-  trial.result_sequence = event.sequence;
-  if (event.outcome == db::Outcome::kOk) trial.cost_seconds = event.cost_seconds;
   ++summary.finished;
   --summary.pending;
 
-  if (trial.cost_seconds < summary.best_seconds) {
-    summary.best_seconds = trial.cost_seconds;
-    summary.best_trial = number;
+  const bool ok = event.outcome == db::Outcome::kOk;
+  const double cost_seconds = ok ? event.cost_seconds : kInfinity;
+  if (cost_seconds < summary.best_seconds) {
+    summary.best_seconds = cost_seconds;
+    summary.best_trial = event.trial;
     summary.best_record_id = event.record_id;
-    summary.best_trace = std::move(trial.text->trace);
-    summary.best_config = std::move(trial.text->config);
+    summary.best_trace = std::move(trial.trace);
+    summary.best_config = std::move(trial.config);
   }
-  trial.text = nullptr;
-  if (!Teaches(trial)) return;
+  const bool teaches = !trial.point.empty() && (ok || db::IsCandidateFailure(event.outcome));
+  if (!teaches || summary.done) return;
 
   ++summary.taught;
-  if (trial.outcome == db::Outcome::kOk) {
-    const auto slower = [this](double cost, int64_t other) {
-      return cost < trials_[other].cost_seconds;
-    };
-    task.elites.insert(
-        std::upper_bound(task.elites.begin(), task.elites.end(), trial.cost_seconds, slower),
-        number);
-    if (task.elites.size() > kElites) task.elites.pop_back();
-  }
+  task.news.push_back(event.sequence);
   const double share =
       std::min(1.0, static_cast<double>(summary.finished) / std::max(1, summary.budget));
-  task.explorer->Observe(
-      {trial.point, trial.outcome == db::Outcome::kOk, trial.cost_seconds, share},
-      Rng(seed_).Fork(absl::StrCat("observe/", number)));
+  task.explorer->Observe({trial.point, ok, cost_seconds, share},
+                         Rng(seed_).Fork(absl::StrCat("observe/", event.trial)));
+  task.examples.Add(std::move(trial.point), cost_seconds);
 }
 
 absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int count) const {
@@ -225,8 +220,7 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
   }
   const bool informed = task.explorer->UsesModel() && task.ranker != nullptr;
   if (informed && explored > 0) {
-    std::vector<Point> elites;
-    for (int64_t number : task.elites) elites.push_back(trials_[number].point);
+    const std::vector<Point> elites = task.examples.Fastest(kElites);
     std::vector<Candidate> pool;
     std::vector<uint64_t> pool_hashes;
     absl::flat_hash_set<uint64_t> in_pool;
@@ -240,8 +234,8 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
       pool_hashes.push_back(loop_hash);
     }
     std::vector<Point> in_flight;
-    for (int64_t number : PendingTrials(task_index)) {
-      if (!trials_[number].point.empty()) in_flight.push_back(trials_[number].point);
+    for (const auto& [number, trial] : pending_) {
+      if (trial.task_index == task_index && !trial.point.empty()) in_flight.push_back(trial.point);
     }
     for (int index : SelectBatch(pool, explored, in_flight, options_.diversity)) {
       TESSERA_RETURN_IF_ERROR(add(pool[index].point, pool_hashes[index], task.explorer->Name()));
@@ -279,46 +273,42 @@ std::optional<FitInput> TuningState::FitDue(int task_index) const {
   const TaskState& task = tasks_[task_index];
   const TaskSummary& summary = task.summary;
   // A model that no proposal will be made with is not trained.
-  if (!task.explorer->UsesModel() || summary.done || summary.proposed >= summary.budget) return {};
+  if (summary.done || summary.proposed >= summary.budget || !task.explorer->UsesModel()) return {};
   if (summary.best_trial < 0) return {};
   const double growth =
       std::max<double>(options_.first_fit, task.trained_on * options_.refit_growth);
   if (summary.taught - task.trained_on < growth) return {};
   FitInput input;
   input.through_sequence = last_sequence_;
-  for (int64_t number : task.trials) {
-    const Trial& trial = trials_[number];
-    if (!Teaches(trial)) continue;
-    input.points.push_back(trial.point);
+  for (const Example* example : task.examples.All()) {
+    input.points.push_back(example->point);
     // x ÷ infinity: failures are 0.
-    input.targets.push_back(static_cast<float>(summary.best_seconds / trial.cost_seconds));
+    input.targets.push_back(static_cast<float>(summary.best_seconds / example->cost_seconds));
   }
   return input;
 }
 
+const Trial* TuningState::pending(int64_t trial) const {
+  const auto found = pending_.find(trial);
+  return found == pending_.end() ? nullptr : &found->second;
+}
+
 std::vector<int64_t> TuningState::PendingTrials(int task_index) const {
-  std::vector<int64_t> pending;
-  const TaskState& task = tasks_[task_index];
-  // Pending trials are the recent ones: stop once all have been found.
-  for (auto it = task.trials.rbegin(); it != task.trials.rend(); ++it) {
-    if (static_cast<int>(pending.size()) == task.summary.pending) break;
-    if (!trials_[*it].finished) pending.push_back(*it);
+  std::vector<int64_t> numbers;
+  for (const auto& [number, trial] : pending_) {
+    if (trial.task_index == task_index) numbers.push_back(number);
   }
-  std::reverse(pending.begin(), pending.end());
-  return pending;
+  return numbers;
 }
 
 size_t TuningState::MemoryBytes() const {
-  size_t bytes = trials_.capacity() * sizeof(Trial);
-  for (const Trial& trial : trials_) {
-    bytes += trial.point.capacity() * sizeof(Point::value_type);
-    if (trial.text != nullptr) {
-      bytes += sizeof(TrialText) + trial.text->config.capacity() + trial.text->trace.capacity() +
-               trial.text->explorer.capacity();
-    }
+  size_t bytes = 0;
+  for (const auto& [number, trial] : pending_) {
+    bytes += sizeof(number) + sizeof(trial) + trial.point.capacity() * sizeof(Point::value_type) +
+             trial.config.capacity() + trial.trace.capacity() + trial.explorer.capacity();
   }
   for (const TaskState& task : tasks_) {
-    bytes += sizeof(TaskState) + task.trials.capacity() * sizeof(int64_t) +
+    bytes += sizeof(TaskState) + task.news.size() * sizeof(int64_t) + task.examples.MemoryBytes() +
              (task.loop_hashes.capacity() + task.points.capacity()) * (sizeof(uint64_t) + 1) +
              task.summary.best_trace.capacity() + task.summary.best_config.capacity();
   }

@@ -2,14 +2,18 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "db/record/record.h"
+#include "tuner/examples.h"
 #include "tuner/explorer.h"
 #include "tuner/learner.h"
 #include "tuner/search_space.h"
@@ -27,26 +31,19 @@ struct SearchOptions {
   int max_attempts = 3;    // infrastructure failures until a trial is given up
   int max_given_back = 8;  // lost leases of a trial until the next one is a failure
   int first_fit = 8;       // results before the first model
-  double refit_growth =
-      0.25;  // a refit is due when results grew by this share (at least first_fit)
+  // A refit is due when results grew by this share (at least first_fit).
+  double refit_growth = 0.25;
+  ExampleLimits examples;  // what models are trained on
 };
 
-// A trial's texts, kept until its result is known.
-struct TrialText {
-  std::string config, trace, explorer;
-};
-
+// A trial without a final result.
 struct Trial {
   int task_index = 0;
   Point point;  // empty if the config is no longer one of the space's
   uint64_t loop_hash = 0;
-  bool finished = false;  // has a result, or was given up
-  db::Outcome outcome = db::Outcome::kInfrastructure;
-  int attempts = 0;         // infrastructure failures
-  int given_back = 0;       // leases lost untried
-  double cost_seconds = 0;  // infinity unless kOk
-  int64_t result_sequence = 0;
-  std::unique_ptr<TrialText> text;  // null when finished
+  int attempts = 0;    // infrastructure failures
+  int given_back = 0;  // leases lost untried
+  std::string config, trace, explorer;
 };
 
 struct Proposal {
@@ -56,7 +53,7 @@ struct Proposal {
   std::string explorer;  // "default", "random", or the explorer's name
 };
 
-// What a model is to be trained on: the taught results up to a sequence number.
+// What a model is to be trained on: examples of the results up to a sequence number.
 struct FitInput {
   int64_t through_sequence = 0;
   std::vector<Point> points;
@@ -83,8 +80,9 @@ struct TaskSummary {
 // The search of one job as a fold over its event log (architecture, decision 8). Nothing else
 // enters: the same job, spaces, options and events give the same proposals, bit for bit, whether
 // the events came from devices, from the store after a restart, or from a recording.
-// Invariants: trials are numbered from 0 in log order; no loop hash is proposed twice in a task;
-// memory a trial is bounded (texts go when the result comes). Thread-compatible.
+// Invariants: trials are numbered from 0 in log order; no loop hash is proposed twice in a task; a
+// finished trial leaves two hashes behind and, of a bounded number of them, an example; a task that
+// is done leaves its summary. Thread-compatible.
 class TuningState {
  public:
   // One space a task. InvalidArgument for an unknown explorer or a wrong number of spaces.
@@ -111,8 +109,9 @@ class TuningState {
 
   int task_count() const { return static_cast<int>(tasks_.size()); }
   const TaskSummary& task(int task_index) const { return tasks_[task_index].summary; }
-  int64_t trial_count() const { return static_cast<int64_t>(trials_.size()); }
-  const Trial& trial(int64_t trial) const { return trials_[trial]; }
+  int64_t trial_count() const { return trial_count_; }  // proposed so far
+  // Null for one that has its result, was given up, or was never proposed. Until the next Apply.
+  const Trial* pending(int64_t trial) const;
   std::vector<int64_t> PendingTrials(int task_index) const;  // ascending
   int64_t next_sequence() const { return last_sequence_ + 1; }
   bool cancelled() const { return cancelled_; }
@@ -123,13 +122,14 @@ class TuningState {
 
  private:
   struct TaskState {
+    explicit TaskState(Examples none) : examples(std::move(none)) {}
     std::shared_ptr<const SearchSpace> space;
     std::unique_ptr<Explorer> explorer;
     std::shared_ptr<const Ranker> ranker;
     bool ranker_missing = false;
-    int trained_on = 0;  // taught results that the model has seen
-    std::vector<int64_t> trials;
-    std::vector<int64_t> elites;  // fastest trials, fastest first
+    int trained_on = 0;        // taught results that the model has seen
+    std::deque<int64_t> news;  // sequence numbers of those that came later
+    Examples examples;
     absl::flat_hash_set<uint64_t> loop_hashes;
     absl::flat_hash_set<uint64_t> points;
     TaskSummary summary;
@@ -138,13 +138,17 @@ class TuningState {
   TuningState() = default;
   absl::Status ApplyProposed(const db::Event& event);
   absl::Status ApplyResult(const db::Event& event);
-  void Finish(Trial& trial, int64_t number, const db::Event& event);
-  absl::Status CheckTrial(const db::Event& event) const;
+  void ApplyModelReady(const db::Event& event);
+  void Finish(const db::Event& event);
+  // The trial that the event is about; DataLoss if that can't be.
+  absl::StatusOr<Trial*> PendingTrial(const db::Event& event);
+  Examples NoExamples() const { return {options_.examples, seed_}; }
 
   uint64_t seed_ = 0;
   SearchOptions options_;
   std::vector<TaskState> tasks_;
-  std::vector<Trial> trials_;
+  int64_t trial_count_ = 0;
+  std::map<int64_t, Trial> pending_;
   int64_t last_sequence_ = 0;
   bool cancelled_ = false;
 };

@@ -336,6 +336,24 @@ TEST_CASE("a model whose bytes are gone is trained anew", "[tuner]") {
   CHECK(runner->Progress()->tasks[0].has_model);
 }
 
+TEST_CASE("the store keeps one model a task, also where runners were killed", "[tuner]") {
+  for (const bool kill : {false, true}) {
+    Rig rig(2, Budget(60), {.capacity = 2});
+    rig.store.events_left = kill ? 20 : int64_t{1} << 60;
+    while (rig.Run().state == JobState::kRunning) {
+      rig.store.events_left = 7;
+      rig.NewMeasurer();
+    }
+    std::map<int, std::string> last;
+    const std::vector<db::Event> ready = rig.Log(EventKind::kModelReady);
+    CHECK(ready.size() >= 10);
+    for (const db::Event& event : ready) last[event.task_index] = event.model;
+    for (const db::Event& event : ready) {
+      CHECK(rig.memory.GetBlob(event.model).ok() == (event.model == last[event.task_index]));
+    }
+  }
+}
+
 TEST_CASE("a store that fails ends the job with its message", "[tuner]") {
   Rig rig(1, Budget(40), {});
   rig.store.events_left = 10;

@@ -16,7 +16,7 @@ namespace tessera::test {
 
 // A store that dies after a number of events, the way a killed process does: the transaction that
 // would exceed it never happens, nor does anything later.
-class MortalStore final : public db::Store {
+class MortalStore : public db::Store {
  public:
   explicit MortalStore(db::Store& inner) : inner_(inner) {}
   int64_t events_left = int64_t{1} << 60;

@@ -112,7 +112,9 @@ TEST_CASE("tasks advance together", "[tuner]") {
 TEST_CASE("a measurement that can't be is the device's failure", "[tuner]") {
   tuner::Trial trial;
   trial.loop_hash = 42;
-  trial.text = std::make_unique<tuner::TrialText>(tuner::TrialText{"config", "trace", "random"});
+  trial.config = "config";
+  trial.trace = "trace";
+  trial.explorer = "random";
   db::Record good;
   good.measurement.outcome = db::Outcome::kOk;
   good.measurement.sample_seconds = {1e-3, 2e-3};

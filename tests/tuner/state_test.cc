@@ -1,9 +1,12 @@
 #include "tuner/state.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
 #include <set>
 
 #include "tests/tuner/rig.h"
+#include "tuner/model_store.h"
 
 namespace tessera::test {
 namespace {
@@ -18,12 +21,38 @@ TuningState Fresh(Rig& rig) {
   return *TuningState::Create(*rig.memory.GetJob(rig.job_id), spaces);
 }
 
-void LoadModels(Rig& rig, TuningState& state) {
+using Models = std::map<std::string, std::string>;  // bytes by digest
+
+// Every model that the log names, trained again from what the log says: the store keeps only the
+// last one of a task.
+Models TrainAgain(Rig& rig, const std::vector<db::Event>& log) {
+  db::MemoryStore scratch(rig.clock);
+  TuningState state = Fresh(rig);
+  std::map<std::pair<int, int64_t>, tuner::FitInput> inputs;
+  Models models;
+  for (const db::Event& event : log) {
+    REQUIRE(state.Apply(event).ok());
+    for (int t = 0; t < state.task_count(); ++t) {
+      if (auto due = state.FitDue(t)) inputs[{t, due->through_sequence}] = *std::move(due);
+    }
+    if (event.kind != EventKind::kModelReady) continue;
+    const auto input = inputs.find({event.task_index, event.through_sequence});
+    REQUIRE(input != inputs.end());
+    tuner::TrainingSet set;
+    set.columns = rig.spaces[event.task_index]->FeatureCount();
+    set.rows = *rig.spaces[event.task_index]->Features(input->second.points);
+    set.targets = input->second.targets;
+    const std::string bytes = *rig.learner->Fit(set);
+    REQUIRE(*tuner::PutModel(scratch, {rig.job_id, event.task_index}, bytes) == event.model);
+    models[event.model] = bytes;
+  }
+  return models;
+}
+
+void LoadModels(Rig& rig, const Models& models, TuningState& state) {
   for (int t = 0; t < state.task_count(); ++t) {
     const std::string digest = state.MissingModel(t);
-    if (!digest.empty()) {
-      state.SetRanker(t, *rig.learner->Load(*rig.memory.GetBlob(digest)));
-    }
+    if (!digest.empty()) state.SetRanker(t, *rig.learner->Load(models.at(digest)));
   }
 }
 
@@ -71,7 +100,7 @@ db::Event Result(const TuningState& state, int64_t trial, Outcome outcome, doubl
   return event;
 }
 
-TEST_CASE("a recorded log gives the same proposals bit for bit", "[tuner]") {
+TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tuner]") {
   for (uint64_t seed = 1; seed <= 6; ++seed) {
     CAPTURE(seed);
     const std::string explorer = seed % 3 == 0 ? "random" : "annealing";
@@ -85,6 +114,7 @@ TEST_CASE("a recorded log gives the same proposals bit for bit", "[tuner]") {
              .seed = seed});
     rig.Run(2);
     const std::vector<db::Event> log = rig.Log();
+    const Models models = TrainAgain(rig, log);
     TuningState state = Fresh(rig);
     size_t at = 0;
     while (at < log.size()) {
@@ -92,7 +122,7 @@ TEST_CASE("a recorded log gives the same proposals bit for bit", "[tuner]") {
           log[at].kind == EventKind::kProposed ? CheckProposals(state, log, at) : 1;
       for (size_t i = 0; i < batch; ++i) REQUIRE(state.Apply(log[at + i]).ok());
       at += batch;
-      LoadModels(rig, state);
+      LoadModels(rig, models, state);
     }
     CHECK(state.trial_count() == 150);
   }
@@ -102,13 +132,14 @@ TEST_CASE("folding a prefix at once equals having lived through it", "[tuner]") 
   Rig rig(2, Budget(40, 5), {.capacity = 5, .noise = 0.1, .failure_rate = 0.1, .reorder = true});
   rig.Run(2);
   const std::vector<db::Event> log = rig.Log();
+  const Models models = TrainAgain(rig, log);
   for (size_t at = 0; at < log.size(); ++at) {
     // Batches begin where something else came before.
     if (log[at].kind != EventKind::kProposed) continue;
     if (at > 0 && log[at - 1].kind == EventKind::kProposed) continue;
     TuningState state = Fresh(rig);
     for (size_t i = 0; i < at; ++i) REQUIRE(state.Apply(log[i]).ok());
-    LoadModels(rig, state);  // only the last model of each task is loaded
+    LoadModels(rig, models, state);  // only the last model of each task is loaded
     CheckProposals(state, log, at);
   }
 }
@@ -147,7 +178,7 @@ TEST_CASE("infrastructure failures don't teach, candidate failures do", "[tuner]
   for (const auto& proposal : proposals) REQUIRE(state.Apply(Proposed(state, proposal)).ok());
   for (int attempt = 0; attempt < 3; ++attempt) {
     for (int64_t trial = 0; trial < 8; ++trial) {
-      REQUIRE_FALSE(state.trial(trial).finished);
+      REQUIRE(state.pending(trial) != nullptr);
       REQUIRE(state.Apply(Result(state, trial, Outcome::kInfrastructure)).ok());
     }
   }
@@ -233,30 +264,93 @@ TEST_CASE("configs of another space are measured by their trace and teach nothin
   Rig rig(1, Budget(16), {});
   TuningState state = Fresh(rig);
   REQUIRE(state.Apply(Proposed(state, {"[1,2]", "an old trace", 42, "annealing"})).ok());
-  CHECK(state.trial(0).text->trace == "an old trace");
+  CHECK(state.pending(0)->trace == "an old trace");
   REQUIRE(state.Apply(Result(state, 0, Outcome::kOk, 1e-6)).ok());
+  CHECK(state.pending(0) == nullptr);
   CHECK(state.task(0).taught == 0);
   CHECK(state.task(0).best_trace == "an old trace");
   CHECK(state.Propose(0, 8)->size() == 8);
 }
 
-TEST_CASE("memory grows by a bounded, small amount a trial over 5,000 trials", "[tuner]") {
-  Rig rig(1, Budget(5000), {});
+TEST_CASE("models are trained on a bounded number of examples", "[tuner]") {
+  Rig rig(1, Budget(1000), {});
+  std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces(rig.spaces.begin(),
+                                                                rig.spaces.end());
+  tuner::SearchOptions options;
+  options.examples = {.newest = 20, .fastest = 10, .sampled = 10};
+  TuningState state = *TuningState::Create(*rig.memory.GetJob(rig.job_id), spaces, options);
+  const auto proposals = *state.Propose(0, 200);
+  REQUIRE(proposals.size() == 200);
+  for (const auto& proposal : proposals) REQUIRE(state.Apply(Proposed(state, proposal)).ok());
+  for (int64_t trial = 0; trial < 200; ++trial) {
+    const double cost = rig.spaces[0]->CostSeconds(state.pending(trial)->config);
+    REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, cost)).ok());
+  }
+  const auto fit = state.FitDue(0);
+  REQUIRE(fit.has_value());
+  CHECK(fit->points.size() > 30);
+  CHECK(fit->points.size() <= 40);
+  CHECK(std::count(fit->targets.begin(), fit->targets.end(), 1.f) == 1);  // the fastest is one
+}
+
+TEST_CASE("a finished trial leaves less than 50 bytes behind", "[tuner]") {
+  Rig rig(1, Budget(20'100), {});
   rig.spaces[0]->padding = std::string(4096, '.');
   TuningState state = Fresh(rig);
-  std::vector<size_t> bytes;
-  while (state.task(0).proposed < 5000) {
+  std::map<int, size_t> bytes;
+  while (state.task(0).proposed < 20'000) {
     const auto proposals = *state.Propose(0, 16);
     for (const auto& proposal : proposals) REQUIRE(state.Apply(Proposed(state, proposal)).ok());
     for (int64_t trial : state.PendingTrials(0)) {
-      const double cost = rig.spaces[0]->CostSeconds(state.trial(trial).text->config);
+      const double cost = rig.spaces[0]->CostSeconds(state.pending(trial)->config);
       REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, cost)).ok());
     }
-    bytes.push_back(state.MemoryBytes());
+    if (state.task(0).taught % 1000 < 16) {
+      db::Event ready;  // as a runner would; what is not trained on yet is kept by number
+      ready.sequence = state.next_sequence();
+      ready.kind = EventKind::kModelReady;
+      ready.task_index = 0;
+      ready.model = "digest";
+      ready.through_sequence = ready.sequence - 1;
+      REQUIRE(state.Apply(ready).ok());
+      state.SetRanker(0, nullptr);
+    }
+    bytes[state.task(0).proposed] = state.MemoryBytes();
   }
-  CHECK(bytes.back() < 5000 * 512);
-  // Doubling containers: never more than twice what the trials so far call for.
-  for (size_t i = 10; i < bytes.size(); ++i) CHECK(bytes[i] < 64 * 1024 + 16 * (i + 1) * 512);
+  CHECK(bytes.lower_bound(1000)->second < 1000 * 200);
+  for (const auto& [trials, held] : bytes) {
+    CAPTURE(trials);
+    CHECK(held < size_t{512} * 1024 + 50 * static_cast<size_t>(trials));
+  }
+}
+
+TEST_CASE("a task that is done leaves its summary", "[tuner]") {
+  Rig rig(2, Budget(300), {});
+  TuningState state = Fresh(rig);
+  const auto proposals = *state.Propose(0, 300);
+  for (const auto& proposal : proposals) REQUIRE(state.Apply(Proposed(state, proposal)).ok());
+  for (int64_t trial = 0; trial < 299; ++trial) {
+    REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, 1)).ok());
+  }
+  const size_t before = state.MemoryBytes();
+  db::Event done;
+  done.job_id = 1;
+  done.sequence = state.next_sequence();
+  done.kind = EventKind::kTaskDone;
+  done.task_index = 0;
+  REQUIRE(state.Apply(done).ok());
+  CHECK(state.MemoryBytes() < before - 20'000);
+  CHECK(state.task(0).finished == 299);
+  CHECK(state.task(0).best_seconds == 1);
+  CHECK(state.Propose(0, 1)->empty());
+  CHECK_FALSE(state.FitDue(0).has_value());
+  CHECK(state.Propose(1, 8)->size() == 8);
+  // What was under way may still come in; new proposals may not.
+  REQUIRE(state.Apply(Result(state, 299, Outcome::kOk, 0.5)).ok());
+  CHECK(state.task(0).best_seconds == 0.5);
+  CHECK(state.Apply(Proposed(state, proposals[0])).message() ==
+        absl::StrCat("event ", state.next_sequence(),
+                     " of job 1: proposes for task 0, which is done"));
 }
 
 }  // namespace
