@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "tuner/accept.h"
 #include "tuner/model_store.h"
 
@@ -16,6 +17,8 @@ namespace {
 
 // How long devices that became free may wait to be noticed if nobody calls Wake.
 constexpr absl::Duration kPoll = absl::Milliseconds(20);
+// Between two attempts while the store fails.
+constexpr absl::Duration kStorePause = absl::Seconds(1);
 constexpr size_t kRateWindow = 64;
 
 // Large enough to spread a model's search over several trials, small enough to use a new model
@@ -86,7 +89,7 @@ absl::Status JobRunner::LoadModels() {
     if (digest.empty()) continue;
     absl::StatusOr<std::shared_ptr<const Ranker>> ranker =
         GetModel(parts_.store, *parts_.learner, {job_.id, t}, digest);
-    if (!ranker.ok()) return Annotate(ranker.status(), absl::StrCat("job ", job_.id, ": model"));
+    TESSERA_RETURN_IF_ERROR(FromStore(ranker.status(), "model"));
     state_.SetRanker(t, *std::move(ranker));
   }
   return absl::OkStatus();
@@ -95,7 +98,7 @@ absl::Status JobRunner::LoadModels() {
 void JobRunner::Start() {
   TESSERA_CHECK(!thread_.joinable());
   thread_ = std::thread([this] {
-    while (!stop_requested_ && Step()) inbox_->Wait(kPoll);
+    while (!stop_requested_ && Step()) inbox_->Wait(stalled_ ? kStorePause : kPoll);
   });
 }
 
@@ -121,126 +124,148 @@ std::shared_ptr<const JobProgress> JobRunner::Progress() const {
 
 bool JobRunner::Step() {
   if (ended_) return false;
-  if (absl::Status status = Advance(); !status.ok()) {
-    Finish(db::JobState::kFailed, std::string(status.message()));
+  store_trouble_ = absl::OkStatus();
+  absl::Status status = Advance();
+  if (!status.ok() && store_trouble_.ok()) {
+    status = End(db::JobState::kFailed, std::string(status.message()));
   }
+  const bool stalled = !store_trouble_.ok();
+  if (stalled && !stalled_) LogError(absl::StrCat(status.message(), "; tried until it works"));
+  if (!stalled && stalled_) LogInfo(absl::StrCat("job ", job_.id, ": the store works again"));
+  stalled_ = stalled;
   Publish();
   return !ended_;
 }
 
+absl::Status JobRunner::FromStore(const absl::Status& status, std::string_view what) {
+  if (status.ok()) return status;
+  const absl::Status annotated =
+      Annotate(status, absl::StrCat("job ", job_.id, ": ", AbslView(what)));
+  if (!absl::IsInvalidArgument(status)) store_trouble_ = annotated;
+  return annotated;
+}
+
 absl::Status JobRunner::Advance() {
-  TESSERA_RETURN_IF_ERROR(Settle(inbox_->Drain()));
+  TESSERA_RETURN_IF_ERROR(Settle());
   if (cancel_requested_ && !state_.cancelled()) {
     TESSERA_RETURN_IF_ERROR(Log({}, {NewEvent(db::EventKind::kCancel, -1)}));
   }
-  if (state_.cancelled()) {
-    Finish(db::JobState::kCancelled, "cancelled");
-    return absl::OkStatus();
-  }
+  if (state_.cancelled()) return End(db::JobState::kCancelled, "cancelled");
   const double limit = job_.options.max_seconds;
   out_of_time_ = limit > 0 && absl::ToDoubleSeconds(parts_.clock.Now() - began_) >= limit;
   if (!out_of_time_) {
     StartFits();
     // What came meanwhile, a model above all, is better known before proposing than after.
-    TESSERA_RETURN_IF_ERROR(Settle(inbox_->Drain()));
+    TESSERA_RETURN_IF_ERROR(Settle());
     TESSERA_RETURN_IF_ERROR(Feed());
   }
   TESSERA_RETURN_IF_ERROR(CloseFinishedTasks(out_of_time_));
   bool all_done = true;
   for (int t = 0; t < state_.task_count(); ++t) all_done = all_done && state_.task(t).done;
-  if (all_done) FinishDone();
-  return absl::OkStatus();
+  return all_done ? EndDone() : absl::OkStatus();
 }
 
-absl::Status JobRunner::Settle(std::vector<Completion> completions) {
-  std::vector<db::Record> records;
-  std::vector<db::Event> events;
-  std::vector<db::Event> given_back;
-  std::vector<Fitted> fits;
-  for (Completion& completion : completions) {
+// Brings what came in into the log.
+absl::Status JobRunner::Settle() {
+  for (Completion& completion : inbox_->Drain()) {
     if (Fitted* fitted = std::get_if<Fitted>(&completion)) {
-      fits.push_back(std::move(*fitted));
-      continue;
-    }
-    Measured& measured = std::get<Measured>(completion);
-    if (in_flight_.erase(measured.trial) == 0) continue;
-    const Trial& pending = *state_.pending(measured.trial);
-    const int t = pending.task_index;
-    --runs_[t].in_flight;
-    if (state_.task(t).done) continue;
-    db::Measurement& measurement = measured.record.measurement;
-    if (measurement.outcome == db::Outcome::kCancelled &&
-        pending.given_back >= state_.options().max_given_back) {
-      // The log must not grow without end where a device takes trials and never tries them.
-      measurement.outcome = db::Outcome::kInfrastructure;
-      measurement.reason =
-          absl::StrCat("given back untried ", state_.options().max_given_back + 1, " times");
-    }
-    if (measurement.outcome == db::Outcome::kCancelled) {
-      db::Event event = NewEvent(db::EventKind::kLeaseLost, t);
-      event.trial = measured.trial;
-      given_back.push_back(std::move(event));
-      continue;
-    }
-    db::Record record = AcceptRecord(job_.id, measured.trial, pending, job_.tasks[t].Key(),
-                                     std::move(measured.record));
-    if (record.created == absl::Time()) record.created = parts_.clock.Now();
-    db::Event event = NewEvent(db::EventKind::kResult, t);
-    event.trial = measured.trial;
-    event.outcome = record.measurement.outcome;
-    if (event.outcome == db::Outcome::kOk) {
-      event.cost_seconds = record.measurement.CostSeconds();
+      unlogged_.fits.push_back(std::move(*fitted));
     } else {
-      last_failure_ = record.measurement.reason;
+      Take(std::get<Measured>(std::move(completion)));
     }
-    events.push_back(std::move(event));
-    records.push_back(std::move(record));
   }
+  TESSERA_RETURN_IF_ERROR(LogResults());
+  while (!unlogged_.fits.empty()) {
+    TESSERA_RETURN_IF_ERROR(StoreModel(unlogged_.fits.front()));
+    unlogged_.fits.pop_front();
+  }
+  return LoadModels();
+}
+
+void JobRunner::Take(Measured measured) {
+  if (in_flight_.erase(measured.trial) == 0) return;
+  const Trial& trial = *state_.pending(measured.trial);
+  const int t = trial.task_index;
+  --runs_[t].in_flight;
+  if (state_.task(t).done) return;
+  db::Measurement& measurement = measured.record.measurement;
+  if (measurement.outcome == db::Outcome::kCancelled &&
+      trial.given_back >= state_.options().max_given_back) {
+    // The log must not grow without end where a device takes trials and never tries them.
+    measurement.outcome = db::Outcome::kInfrastructure;
+    measurement.reason =
+        absl::StrCat("given back untried ", state_.options().max_given_back + 1, " times");
+  }
+  if (measurement.outcome == db::Outcome::kCancelled) {
+    db::Event event = NewEvent(db::EventKind::kLeaseLost, t);
+    event.trial = measured.trial;
+    unlogged_.given_back.push_back(std::move(event));
+    return;
+  }
+  db::Record record =
+      AcceptRecord(job_.id, measured.trial, trial, job_.tasks[t].Key(), std::move(measured.record));
+  if (record.created == absl::Time()) record.created = parts_.clock.Now();
+  db::Event event = NewEvent(db::EventKind::kResult, t);
+  event.trial = measured.trial;
+  event.outcome = record.measurement.outcome;
+  if (event.outcome == db::Outcome::kOk) {
+    event.cost_seconds = record.measurement.CostSeconds();
+  } else {
+    last_failure_ = record.measurement.reason;
+  }
+  unlogged_.results.push_back(std::move(event));
+  unlogged_.records.push_back(std::move(record));
+}
+
+absl::Status JobRunner::LogResults() {
   // The store pairs records with the events at the same place, so results come first.
-  const size_t results = events.size();
-  for (db::Event& event : given_back) events.push_back(std::move(event));
-  if (!events.empty()) {
-    std::vector<std::pair<int64_t, int>> settled;  // trial, task
-    for (const db::Event& event : events) settled.emplace_back(event.trial, event.task_index);
-    TESSERA_RETURN_IF_ERROR(Log(records, std::move(events)));
-    for (const db::Record& record : records) parts_.measurer.Stored(record);
-    for (const auto& [trial, t] : settled) {
-      // What has no result yet goes first.
-      if (state_.pending(trial) != nullptr) runs_[t].ready.push_front(trial);
-    }
-    const absl::Time now = parts_.clock.Now();
-    for (size_t i = 0; i < results; ++i) {
-      recent_results_.push_back(now);
-      if (recent_results_.size() > kRateWindow) recent_results_.pop_front();
+  std::vector<db::Event> events = unlogged_.results;
+  events.insert(events.end(), unlogged_.given_back.begin(), unlogged_.given_back.end());
+  if (events.empty()) return absl::OkStatus();
+  TESSERA_RETURN_IF_ERROR(Log(unlogged_.records, events));
+  for (const db::Record& record : unlogged_.records) parts_.measurer.Stored(record);
+  for (const db::Event& event : events) {
+    // What has no result yet goes first.
+    if (state_.pending(event.trial) != nullptr) {
+      runs_[event.task_index].ready.push_front(event.trial);
     }
   }
-  for (Fitted& fitted : fits) TESSERA_RETURN_IF_ERROR(StoreModel(std::move(fitted)));
+  const absl::Time now = parts_.clock.Now();
+  for (size_t i = 0; i < unlogged_.results.size(); ++i) {
+    recent_results_.push_back(now);
+    if (recent_results_.size() > kRateWindow) recent_results_.pop_front();
+  }
+  unlogged_.records.clear();
+  unlogged_.results.clear();
+  unlogged_.given_back.clear();
   return absl::OkStatus();
 }
 
-absl::Status JobRunner::StoreModel(Fitted fitted) {
+absl::Status JobRunner::StoreModel(const Fitted& fitted) {
   const int t = fitted.task_index;
   TaskRun& run = runs_[t];
-  run.fitting = false;
   if (!fitted.model.ok()) {
+    run.fitting = false;
     // Tried again when there is about as much news as a first fit asks for.
     run.fit_failed_at = state_.task(t).taught;
     LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[t].name,
                             ": fit failed: ", fitted.model.status().ToString()));
     return absl::OkStatus();
   }
+  if (!state_.task(t).done) {
+    absl::StatusOr<std::string> digest = PutModel(parts_.store, {job_.id, t}, *fitted.model);
+    TESSERA_RETURN_IF_ERROR(FromStore(digest.status(), "model"));
+    const std::string replaced = state_.task(t).model;
+    db::Event event = NewEvent(db::EventKind::kModelReady, t);
+    event.through_sequence = fitted.through_sequence;
+    event.model = *std::move(digest);
+    TESSERA_RETURN_IF_ERROR(Log({}, {std::move(event)}));
+    DropModel(t, replaced);
+    // It is loaded from the store's bytes, so that a resumed job ranks with exactly the same model.
+  }
+  run.fitting = false;
   run.fit_failed_at = -1;
-  if (state_.task(t).done) return absl::OkStatus();
-  absl::StatusOr<std::string> digest = PutModel(parts_.store, {job_.id, t}, *fitted.model);
-  if (!digest.ok()) return Annotate(digest.status(), absl::StrCat("job ", job_.id, ": model"));
-  const std::string replaced = state_.task(t).model;
-  db::Event event = NewEvent(db::EventKind::kModelReady, t);
-  event.through_sequence = fitted.through_sequence;
-  event.model = *std::move(digest);
-  TESSERA_RETURN_IF_ERROR(Log({}, {std::move(event)}));
-  DropModel(t, replaced);
-  // Through the store's bytes even now, so that a resumed job ranks with exactly the same model.
-  return LoadModels();
+  return absl::OkStatus();
 }
 
 // A model that stays costs only its room: trouble here stops nothing.
@@ -266,7 +291,7 @@ absl::Status JobRunner::Log(absl::Span<const db::Record> records, std::vector<db
     events[i].sequence = state_.next_sequence() + static_cast<int64_t>(i);
   }
   absl::StatusOr<std::vector<int64_t>> ids = parts_.store.Append(records, events);
-  if (!ids.ok()) return Annotate(ids.status(), absl::StrCat("job ", job_.id, ": log"));
+  TESSERA_RETURN_IF_ERROR(FromStore(ids.status(), "log"));
   for (size_t i = 0; i < events.size(); ++i) {
     if (i < ids->size()) events[i].record_id = (*ids)[i];
     TESSERA_RETURN_IF_ERROR(state_.Apply(events[i]));
@@ -384,7 +409,7 @@ absl::Status JobRunner::CloseFinishedTasks(bool out_of_time) {
   return events.empty() ? absl::OkStatus() : Log({}, std::move(events));
 }
 
-void JobRunner::FinishDone() {
+absl::Status JobRunner::EndDone() {
   int finished = 0;
   int planned = 0;
   std::vector<std::string> without;
@@ -405,20 +430,17 @@ void JobRunner::FinishDone() {
     if (!last_failure_.empty()) absl::StrAppend(&message, "; last failure: ", last_failure_);
   }
   const bool nothing = !without.empty() && static_cast<int>(without.size()) == state_.task_count();
-  Finish(nothing ? db::JobState::kFailed : db::JobState::kDone, std::move(message));
+  return End(nothing ? db::JobState::kFailed : db::JobState::kDone, std::move(message));
 }
 
-void JobRunner::Finish(db::JobState state, std::string message) {
+absl::Status JobRunner::End(db::JobState state, std::string message) {
+  TESSERA_RETURN_IF_ERROR(FromStore(parts_.store.SetJobState(job_.id, state, message), "state"));
   ended_ = true;
   inbox_->Close();
   parts_.measurer.Abandon(job_.id);
   job_.state = state;
   job_.message = std::move(message);
-  absl::Status status = parts_.store.SetJobState(job_.id, state, job_.message);
-  if (!status.ok()) {
-    LogError(absl::StrCat("job ", job_.id, " ended as ", std::string(db::ToString(state)), " (",
-                          job_.message, "), which could not be stored: ", status.ToString()));
-  }
+  return absl::OkStatus();
 }
 
 void JobRunner::Publish() {
@@ -426,7 +448,12 @@ void JobRunner::Publish() {
   progress->job_id = job_.id;
   progress->state = job_.state;
   progress->message = job_.message;
-  progress->starved = starved_ && !ended_;
+  progress->stalled = stalled_;
+  if (stalled_) {
+    progress->message = absl::StrCat("waits for the server's database, and goes on by itself: ",
+                                     store_trouble_.message());
+  }
+  progress->starved = starved_ && !ended_ && !stalled_;
   int left = 0;
   for (int t = 0; t < state_.task_count(); ++t) {
     const TaskSummary& task = state_.task(t);

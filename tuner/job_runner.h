@@ -38,6 +38,9 @@ struct JobParts {
 // appetite, models are fitted beside it. Every step that matters is an event in the store before it
 // has any effect, so a runner that is dropped at any point is continued by the next one: trials
 // without a result are handed out again, models are loaded and not trained again.
+// While the store fails (a full disk) nothing is handed out; what comes back is kept, the store is
+// tried again, and the job goes on once it takes the events. Only what the store refuses for its
+// content (InvalidArgument), and a space that can't make its programs, fail a job.
 //
 // Thread safety: Progress, Cancel and Wake may be called from any thread; the others from one.
 // No lock is held during calls to the store, the measurer or the learner.
@@ -75,14 +78,23 @@ class JobRunner {
     int fit_failed_at = -1;  // taught results when the last fit failed
     bool dry = false;        // the space has no more distinct programs
   };
+  // What came in and is not in the log yet.
+  struct Unlogged {
+    std::vector<db::Record> records;
+    std::vector<db::Event> results;  // one a record
+    std::vector<db::Event> given_back;
+    std::deque<Fitted> fits;
+  };
 
   JobRunner(db::Job job, JobParts parts, TuningState state);
 
   absl::Status Resume();
   absl::Status LoadModels();
   absl::Status Advance();
-  absl::Status Settle(std::vector<Completion> completions);
-  absl::Status StoreModel(Fitted fitted);
+  absl::Status Settle();
+  void Take(Measured measured);
+  absl::Status LogResults();
+  absl::Status StoreModel(const Fitted& fitted);
   void DropModel(int task_index, const std::string& digest);
   absl::Status CloseFinishedTasks(bool out_of_time);
   absl::Status Feed();
@@ -90,8 +102,10 @@ class JobRunner {
   void StartFits();
   absl::Status Log(absl::Span<const db::Record> records, std::vector<db::Event> events);
   db::Event NewEvent(db::EventKind kind, int task_index) const;
-  void Finish(db::JobState state, std::string message);
-  void FinishDone();
+  // Passes the status of a call to the store on, and notes trouble that may pass.
+  absl::Status FromStore(const absl::Status& status, std::string_view what);
+  absl::Status End(db::JobState state, std::string message);
+  absl::Status EndDone();
   void Publish();
 
   db::Job job_;
@@ -101,10 +115,13 @@ class JobRunner {
   std::vector<TaskRun> runs_;
   absl::flat_hash_set<int64_t> in_flight_;
   std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+  Unlogged unlogged_;
   absl::Time began_;
   std::deque<absl::Time> recent_results_;
   std::string last_failure_;
+  absl::Status store_trouble_;  // of this step
   bool starved_ = false;
+  bool stalled_ = false;  // store_trouble_ in the last step
   bool ended_ = false;
   bool out_of_time_ = false;
   std::atomic<bool> cancel_requested_ = false;

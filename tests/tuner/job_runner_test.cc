@@ -336,6 +336,123 @@ TEST_CASE("a model whose bytes are gone is trained anew", "[tuner]") {
   CHECK(runner->Progress()->tasks[0].has_model);
 }
 
+const absl::Status kFull = absl::ResourceExhaustedError("the disk is full");
+
+TEST_CASE("while the log can't be written a job waits, and then goes on as if nothing had been",
+          "[tuner]") {
+  const SimulationOptions simulation{
+      .capacity = 3, .noise = 0.1, .failure_rate = 0.1, .give_back_rate = 0.2};
+  Rig whole(2, Budget(24, 3), simulation);
+  whole.Run(3);
+  const std::vector<db::Event> expected = whole.Log();
+  // Wherever the disk fills up: before the first proposal, with results, models or the end to log.
+  for (int full_at = 0; full_at < 24; ++full_at) {
+    CAPTURE(full_at);
+    Rig rig(2, Budget(24, 3), simulation);
+    auto runner = *rig.Runner();
+    for (int i = 0; i < full_at && runner->Step(); ++i) {
+      for (int d = 0; d < 3; ++d) rig.measurer->Deliver();
+    }
+    if (runner->Progress()->state != JobState::kRunning) break;
+    rig.store.log_refusal = kFull;
+    const size_t logged = rig.Log().size();
+    for (int i = 0; i < 4; ++i) {
+      REQUIRE(runner->Step());
+      CHECK(runner->Progress()->stalled);
+      CHECK(runner->Progress()->state == JobState::kRunning);
+      CHECK(runner->Progress()->message ==
+            "waits for the server's database, and goes on by itself: job 1: log: the disk is full");
+      CHECK(rig.memory.GetJob(rig.job_id)->state == JobState::kRunning);
+      CHECK(rig.Log().size() == logged);
+    }
+    rig.store.log_refusal = absl::OkStatus();
+    while (runner->Step()) {
+      CHECK_FALSE(runner->Progress()->stalled);
+      for (int d = 0; d < 3; ++d) rig.measurer->Deliver();
+    }
+    CHECK(runner->Progress()->state == JobState::kDone);
+    CHECK(runner->Progress()->message.empty());
+    const std::vector<db::Event> log = rig.Log();
+    REQUIRE(log.size() == expected.size());
+    for (size_t i = 0; i < log.size(); ++i) {
+      REQUIRE(log[i].kind == expected[i].kind);
+      REQUIRE(log[i].trial == expected[i].trial);
+      REQUIRE(log[i].config == expected[i].config);
+      REQUIRE(log[i].model == expected[i].model);
+    }
+    CHECK(rig.measurer->started().size() == whole.measurer->started().size());
+  }
+}
+
+TEST_CASE("results that come while the log can't be written are told to no device and kept",
+          "[tuner]") {
+  Rig rig(1, Budget(30), {.capacity = 6});
+  auto runner = *rig.Runner();
+  runner->Step();
+  rig.store.log_refusal = kFull;
+  for (int i = 0; i < 6; ++i) {
+    rig.measurer->Deliver();
+    runner->Step();
+  }
+  CHECK(rig.measurer->held() == 0);  // nothing new was handed out
+  CHECK(rig.measurer->stored().empty());
+  CHECK(rig.Records().empty());
+  rig.store.log_refusal = absl::OkStatus();
+  runner->Step();
+  CHECK(rig.measurer->stored().size() == 6);
+  CHECK(rig.Records().size() == 6);
+  CHECK(rig.measurer->held() == 6);
+}
+
+TEST_CASE("a job whose log can't be written goes on after a restart", "[tuner]") {
+  Rig rig(1, Budget(30), {.capacity = 4});
+  {
+    auto runner = *rig.Runner();
+    for (int i = 0; i < 5; ++i) {
+      runner->Step();
+      rig.measurer->Deliver();
+    }
+    rig.store.log_refusal = kFull;
+    for (int i = 0; i < 5; ++i) CHECK(runner->Step());
+  }
+  CHECK(rig.memory.GetJob(rig.job_id)->state == JobState::kRunning);
+  rig.store.log_refusal = absl::OkStatus();
+  rig.NewMeasurer();
+  CHECK(rig.Run().state == JobState::kDone);
+  CHECK(TrialsWithResult(rig.Log()).size() == 30);
+}
+
+TEST_CASE("an end that can't be stored is stored later", "[tuner]") {
+  for (const bool cancel : {false, true}) {
+    CAPTURE(cancel);
+    Rig rig(1, Budget(12), {});
+    auto runner = *rig.Runner();
+    runner->Step();
+    rig.store.state_refusal = kFull;
+    if (cancel) runner->Cancel();
+    for (int i = 0; i < 30; ++i) {
+      CHECK(runner->Step());
+      rig.measurer->Deliver();
+    }
+    CHECK(runner->Progress()->stalled);
+    CHECK(runner->Progress()->state == JobState::kRunning);
+    rig.store.state_refusal = absl::OkStatus();
+    CHECK_FALSE(runner->Step());
+    const JobState expected = cancel ? JobState::kCancelled : JobState::kDone;
+    CHECK(runner->Progress()->state == expected);
+    CHECK(rig.memory.GetJob(rig.job_id)->state == expected);
+  }
+}
+
+TEST_CASE("what the store refuses for its content fails the job with the reason", "[tuner]") {
+  Rig rig(1, Budget(40), {});
+  rig.store.log_refusal = absl::InvalidArgumentError("trace: 2 MiB, the limit is 1 MiB");
+  auto runner = *rig.Runner();
+  CHECK_FALSE(runner->Step());
+  CHECK(runner->Progress()->state == JobState::kFailed);
+  CHECK(runner->Progress()->message == "job 1: log: trace: 2 MiB, the limit is 1 MiB");
+}
+
 TEST_CASE("the store keeps one model a task, also where runners were killed", "[tuner]") {
   for (const bool kill : {false, true}) {
     Rig rig(2, Budget(60), {.capacity = 2});
@@ -352,15 +469,6 @@ TEST_CASE("the store keeps one model a task, also where runners were killed", "[
       CHECK(rig.memory.GetBlob(event.model).ok() == (event.model == last[event.task_index]));
     }
   }
-}
-
-TEST_CASE("a store that fails ends the job with its message", "[tuner]") {
-  Rig rig(1, Budget(40), {});
-  rig.store.events_left = 10;
-  auto runner = *rig.Runner();
-  rig.Drive(*runner);
-  CHECK(runner->Progress()->state == JobState::kFailed);
-  CHECK(runner->Progress()->message.find("the store is dead") != std::string::npos);
 }
 
 TEST_CASE("an unknown explorer is refused by name", "[tuner]") {

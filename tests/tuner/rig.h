@@ -21,10 +21,12 @@ class MortalStore : public db::Store {
   explicit MortalStore(db::Store& inner) : inner_(inner) {}
   int64_t events_left = int64_t{1} << 60;
   bool lose_blobs = false;
+  absl::Status log_refusal, state_refusal;  // of events and of job states, once set
 
   absl::StatusOr<int64_t> CreateJob(const db::Job& job) override { return inner_.CreateJob(job); }
   absl::Status SetJobState(int64_t id, db::JobState state, std::string_view message) override {
     if (events_left <= 0) return Dead();
+    TESSERA_RETURN_IF_ERROR(state_refusal);
     return inner_.SetJobState(id, state, message);
   }
   absl::StatusOr<db::Job> GetJob(int64_t id) override { return inner_.GetJob(id); }
@@ -34,6 +36,7 @@ class MortalStore : public db::Store {
   absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const db::Record> records,
                                               absl::Span<const db::Event> events) override {
     if (events_left <= 0) return Dead();
+    TESSERA_RETURN_IF_ERROR(log_refusal);
     events_left -= static_cast<int64_t>(events.size());
     return inner_.Append(records, events);
   }
@@ -110,9 +113,10 @@ class Rig {
                                     {views, learner, store, *measurer, executor, clock});
   }
 
-  // Steps and delivers, `deliveries` results between two steps, until the job ends.
+  // Steps and delivers, `deliveries` results between two steps, until the job ends or the store
+  // dies.
   void Drive(tuner::JobRunner& runner, int deliveries = 1) {
-    while (runner.Step()) {
+    while (runner.Step() && !runner.Progress()->stalled) {
       clock.Advance(absl::Milliseconds(10));
       for (int i = 0; i < deliveries; ++i) measurer->Deliver();
     }
