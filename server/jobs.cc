@@ -23,14 +23,14 @@ bool Ended(db::JobState state) {
 
 double BestOrZero(double seconds) { return std::isfinite(seconds) ? seconds : 0; }
 
-proto::JobProgress FromTuner(const tuner::JobProgress& from, const db::Job& job) {
+proto::JobProgress FromTuner(const tuner::JobProgress &from, const db::Job &job) {
   proto::JobProgress progress;
   progress.job_id = from.job_id;
   progress.state = from.state;
   progress.message = from.starved ? "no connected device takes this job's tasks" : from.message;
   for (size_t i = 0; i < from.tasks.size(); ++i) {
-    const tuner::TaskProgress& task = from.tasks[i];
-    proto::TaskProgress& to = progress.tasks.emplace_back();
+    const tuner::TaskProgress &task = from.tasks[i];
+    proto::TaskProgress &to = progress.tasks.emplace_back();
     to.name = task.name;
     to.task_key = i < job.tasks.size() ? job.tasks[i].Key() : "";
     to.trials_done = task.finished;
@@ -49,7 +49,7 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from, const db::Job& job)
 
 }  // namespace
 
-JobManager::JobManager(db::Store& store, tuner::Measurer& measurer, Clock& clock,
+JobManager::JobManager(db::Store &store, tuner::Measurer &measurer, Clock &clock,
                        SearchFactory factory)
     : store_(store), measurer_(measurer), clock_(clock), factory_(std::move(factory)) {}
 
@@ -59,7 +59,7 @@ JobManager::~JobManager() {
     absl::MutexLock lock(&mutex_);
     runners.swap(runners_);
   }
-  for (const auto& [id, runner] : runners) {
+  for (const auto &[id, runner] : runners) {
     if (runner != nullptr) runner->Stop();
   }
 }
@@ -67,22 +67,22 @@ JobManager::~JobManager() {
 absl::Status JobManager::ResumeUnfinished() {
   TESSERA_ASSIGN_OR_RETURN(std::vector<db::Job> jobs, store_.ListJobs(kMaxJobsToScan));
   std::reverse(jobs.begin(), jobs.end());  // oldest first
-  for (const db::Job& listed : jobs) {
+  for (const db::Job &listed : jobs) {
     if (Ended(listed.state)) continue;
-    TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(listed.id));
-    LogInfo(absl::StrCat("job ", job.id, " (", job.name, ") goes on"));
-    if (const absl::Status status = Run(job); !status.ok()) {
-      LogError(absl::StrCat("job ", job.id, ": ", status.message()));
-      TESSERA_RETURN_IF_ERROR(store_.SetJobState(
-          job.id, db::JobState::kFailed, absl::StrCat("can't be continued: ", status.message())));
+    LogInfo(absl::StrCat("job ", listed.id, " (", listed.name, ") goes on"));
+    if (const absl::Status status = Run(listed.id); !status.ok()) {
+      LogError(absl::StrCat("job ", listed.id, ": ", status.message()));
+      TESSERA_RETURN_IF_ERROR(
+          store_.SetJobState(listed.id, db::JobState::kFailed,
+                             absl::StrCat("can't be continued: ", status.message())));
     }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
+absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job &job) {
   std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces;
-  for (const db::Task& task : job.tasks) {
+  for (const db::Task &task : job.tasks) {
     TESSERA_RETURN_IF_ERROR(CheckTask(task));
     auto space = factory_.space(task);
     if (!space.ok()) return Annotate(space.status(), absl::StrCat("task ", task.name));
@@ -103,33 +103,39 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
 absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
   job.state = db::JobState::kQueued;
   job.created = job.updated = clock_.Now();
-  for (db::Task& task : job.tasks) task.threads = std::max(1, task.threads);
-  TESSERA_RETURN_IF_ERROR(MakeParts(job).status());
+  TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store_.CreateJob(job));
-  TESSERA_ASSIGN_OR_RETURN(job, store_.GetJob(id));
-  if (!Ended(job.state)) TESSERA_RETURN_IF_ERROR(Run(job));
+  TESSERA_RETURN_IF_ERROR(Run(id, Prepared{std::move(job), std::move(parts)}));
   return id;
 }
 
-absl::Status JobManager::Run(const db::Job& job) {
+absl::StatusOr<std::shared_ptr<tuner::JobRunner>> JobManager::MakeRunner(
+    int64_t id, std::optional<Prepared> prepared) {
+  TESSERA_ASSIGN_OR_RETURN(db::Job job, store_.GetJob(id));
+  if (Ended(job.state)) return nullptr;
+  // An idempotency key may have named an older job, which need not be the same.
+  if (!prepared || prepared->job.tasks != job.tasks || prepared->job.options != job.options) {
+    TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
+    prepared.emplace(Prepared{job, std::move(parts)});
+  }
+  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<tuner::JobRunner> runner,
+                           tuner::JobRunner::Create(std::move(job), std::move(prepared->parts)));
+  return std::shared_ptr<tuner::JobRunner>(std::move(runner));
+}
+
+absl::Status JobManager::Run(int64_t id, std::optional<Prepared> prepared) {
   {
     absl::MutexLock lock(&mutex_);
-    if (!runners_.try_emplace(job.id, nullptr).second) return absl::OkStatus();  // it runs
+    if (!runners_.try_emplace(id, nullptr).second) return absl::OkStatus();  // it runs
   }
-  const auto make = [&]() -> absl::StatusOr<std::shared_ptr<tuner::JobRunner>> {
-    TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
-    TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<tuner::JobRunner> runner,
-                             tuner::JobRunner::Create(job, std::move(parts)));
-    return std::shared_ptr<tuner::JobRunner>(std::move(runner));
-  };
-  absl::StatusOr<std::shared_ptr<tuner::JobRunner>> runner = make();
+  absl::StatusOr<std::shared_ptr<tuner::JobRunner>> runner = MakeRunner(id, std::move(prepared));
   absl::MutexLock lock(&mutex_);
-  if (!runner.ok()) {
-    runners_.erase(job.id);
+  if (!runner.ok() || *runner == nullptr) {
+    runners_.erase(id);
     return runner.status();
   }
   (*runner)->Start();
-  runners_[job.id] = *std::move(runner);
+  runners_[id] = *std::move(runner);
   return absl::OkStatus();
 }
 
@@ -161,18 +167,18 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
   TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(id));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Event> events, store_.ReadEvents(id, 0));
   proto::JobProgress progress{.job_id = id, .state = job.state, .message = job.message};
-  for (const db::Task& task : job.tasks) {
+  for (const db::Task &task : job.tasks) {
     progress.tasks.push_back({.name = task.name,
                               .task_key = task.Key(),
                               .trials_total = job.options.trials_per_task,
                               .done = true});
   }
-  for (const db::Event& event : events) {
+  for (const db::Event &event : events) {
     if (event.kind != db::EventKind::kResult || event.task_index < 0 ||
         event.task_index >= static_cast<int>(progress.tasks.size())) {
       continue;
     }
-    proto::TaskProgress& task = progress.tasks[event.task_index];
+    proto::TaskProgress &task = progress.tasks[event.task_index];
     ++task.trials_done;
     if (event.outcome == db::Outcome::kOk) {
       const bool first = task.best_seconds == 0;
@@ -182,7 +188,7 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
     }
     const auto known =
         std::find_if(task.failures.begin(), task.failures.end(),
-                     [&](const auto& failure) { return failure.first == event.outcome; });
+                     [&](const auto &failure) { return failure.first == event.outcome; });
     if (known == task.failures.end()) {
       task.failures.emplace_back(event.outcome, 1);
     } else {
@@ -194,7 +200,7 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
 
 void JobManager::Wake() {
   absl::MutexLock lock(&mutex_);
-  for (const auto& [id, runner] : runners_) {
+  for (const auto &[id, runner] : runners_) {
     if (runner != nullptr) runner->Wake();
   }
 }

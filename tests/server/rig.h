@@ -30,7 +30,7 @@ inline SearchFactory ToySearch() {
 }
 
 // A store that several servers may have one after the other.
-class SharedStore final : public db::Store {
+class SharedStore : public db::Store {
  public:
   explicit SharedStore(std::shared_ptr<db::Store> store) : store_(std::move(store)) {}
   absl::StatusOr<int64_t> CreateJob(const db::Job& job) override { return store_->CreateJob(job); }
