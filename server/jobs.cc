@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "server/tasks.h"
 
 namespace tessera::server {
@@ -23,14 +24,14 @@ bool Ended(db::JobState state) {
 
 double BestOrZero(double seconds) { return std::isfinite(seconds) ? seconds : 0; }
 
-proto::JobProgress FromTuner(const tuner::JobProgress &from, const db::Job &job) {
+proto::JobProgress FromTuner(const tuner::JobProgress& from, const db::Job& job) {
   proto::JobProgress progress;
   progress.job_id = from.job_id;
   progress.state = from.state;
   progress.message = from.starved ? "no connected device takes this job's tasks" : from.message;
   for (size_t i = 0; i < from.tasks.size(); ++i) {
-    const tuner::TaskProgress &task = from.tasks[i];
-    proto::TaskProgress &to = progress.tasks.emplace_back();
+    const tuner::TaskProgress& task = from.tasks[i];
+    proto::TaskProgress& to = progress.tasks.emplace_back();
     to.name = task.name;
     to.task_key = i < job.tasks.size() ? job.tasks[i].Key() : "";
     to.trials_done = task.finished;
@@ -49,7 +50,7 @@ proto::JobProgress FromTuner(const tuner::JobProgress &from, const db::Job &job)
 
 }  // namespace
 
-JobManager::JobManager(db::Store &store, tuner::Measurer &measurer, Clock &clock,
+JobManager::JobManager(db::Store& store, tuner::Measurer& measurer, Clock& clock,
                        SearchFactory factory)
     : store_(store), measurer_(measurer), clock_(clock), factory_(std::move(factory)) {}
 
@@ -59,7 +60,7 @@ JobManager::~JobManager() {
     absl::MutexLock lock(&mutex_);
     runners.swap(runners_);
   }
-  for (const auto &[id, runner] : runners) {
+  for (const auto& [id, runner] : runners) {
     if (runner != nullptr) runner->Stop();
   }
 }
@@ -67,22 +68,17 @@ JobManager::~JobManager() {
 absl::Status JobManager::ResumeUnfinished() {
   TESSERA_ASSIGN_OR_RETURN(std::vector<db::Job> jobs, store_.ListJobs(kMaxJobsToScan));
   std::reverse(jobs.begin(), jobs.end());  // oldest first
-  for (const db::Job &listed : jobs) {
+  for (const db::Job& listed : jobs) {
     if (Ended(listed.state)) continue;
     LogInfo(absl::StrCat("job ", listed.id, " (", listed.name, ") goes on"));
-    if (const absl::Status status = Run(listed.id); !status.ok()) {
-      LogError(absl::StrCat("job ", listed.id, ": ", status.message()));
-      TESSERA_RETURN_IF_ERROR(
-          store_.SetJobState(listed.id, db::JobState::kFailed,
-                             absl::StrCat("can't be continued: ", status.message())));
-    }
+    Run(listed.id, "continued").IgnoreError();  // the job says why not
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job &job) {
+absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
   std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces;
-  for (const db::Task &task : job.tasks) {
+  for (const db::Task& task : job.tasks) {
     TESSERA_RETURN_IF_ERROR(CheckTask(task));
     auto space = factory_.space(task);
     if (!space.ok()) return Annotate(space.status(), absl::StrCat("task ", task.name));
@@ -105,7 +101,7 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
   job.created = job.updated = clock_.Now();
   TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store_.CreateJob(job));
-  TESSERA_RETURN_IF_ERROR(Run(id, Prepared{std::move(job), std::move(parts)}));
+  TESSERA_RETURN_IF_ERROR(Run(id, "started", Prepared{std::move(job), std::move(parts)}));
   return id;
 }
 
@@ -123,16 +119,25 @@ absl::StatusOr<std::shared_ptr<tuner::JobRunner>> JobManager::MakeRunner(
   return std::shared_ptr<tuner::JobRunner>(std::move(runner));
 }
 
-absl::Status JobManager::Run(int64_t id, std::optional<Prepared> prepared) {
+absl::Status JobManager::Run(int64_t id, std::string_view what, std::optional<Prepared> prepared) {
   {
     absl::MutexLock lock(&mutex_);
     if (!runners_.try_emplace(id, nullptr).second) return absl::OkStatus();  // it runs
   }
   absl::StatusOr<std::shared_ptr<tuner::JobRunner>> runner = MakeRunner(id, std::move(prepared));
+  if (!runner.ok()) {
+    const std::string message =
+        absl::StrCat("can't be ", AbslView(what), ": ", runner.status().message());
+    LogError(absl::StrCat("job ", id, " ", message));
+    // Before the id is free, so that nobody runs it meanwhile.
+    const absl::Status stored = store_.SetJobState(id, db::JobState::kFailed, message);
+    if (!stored.ok())
+      LogError(absl::StrCat("job ", id, ": not stored as failed: ", stored.message()));
+  }
   absl::MutexLock lock(&mutex_);
   if (!runner.ok() || *runner == nullptr) {
     runners_.erase(id);
-    return runner.status();
+    return Annotate(runner.status(), absl::StrCat("job ", id, " can't be ", AbslView(what)));
   }
   (*runner)->Start();
   runners_[id] = *std::move(runner);
@@ -167,18 +172,18 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
   TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(id));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Event> events, store_.ReadEvents(id, 0));
   proto::JobProgress progress{.job_id = id, .state = job.state, .message = job.message};
-  for (const db::Task &task : job.tasks) {
+  for (const db::Task& task : job.tasks) {
     progress.tasks.push_back({.name = task.name,
                               .task_key = task.Key(),
                               .trials_total = job.options.trials_per_task,
                               .done = true});
   }
-  for (const db::Event &event : events) {
+  for (const db::Event& event : events) {
     if (event.kind != db::EventKind::kResult || event.task_index < 0 ||
         event.task_index >= static_cast<int>(progress.tasks.size())) {
       continue;
     }
-    proto::TaskProgress &task = progress.tasks[event.task_index];
+    proto::TaskProgress& task = progress.tasks[event.task_index];
     ++task.trials_done;
     if (event.outcome == db::Outcome::kOk) {
       const bool first = task.best_seconds == 0;
@@ -188,7 +193,7 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
     }
     const auto known =
         std::find_if(task.failures.begin(), task.failures.end(),
-                     [&](const auto &failure) { return failure.first == event.outcome; });
+                     [&](const auto& failure) { return failure.first == event.outcome; });
     if (known == task.failures.end()) {
       task.failures.emplace_back(event.outcome, 1);
     } else {
@@ -200,7 +205,7 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
 
 void JobManager::Wake() {
   absl::MutexLock lock(&mutex_);
-  for (const auto &[id, runner] : runners_) {
+  for (const auto& [id, runner] : runners_) {
     if (runner != nullptr) runner->Wake();
   }
 }

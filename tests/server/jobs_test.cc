@@ -14,6 +14,16 @@ class NoDevices final : public tuner::Measurer {
   void Start(const tuner::TrialRequest&, std::function<void(db::Record)>) override {}
 };
 
+class UnreadableEvents final : public SharedStore {
+ public:
+  using SharedStore::SharedStore;
+  absl::StatusOr<std::vector<db::Event>> ReadEvents(int64_t job, int64_t after) override {
+    if (broken) return absl::DataLossError("page 7 is damaged");
+    return SharedStore::ReadEvents(job, after);
+  }
+  bool broken = false;
+};
+
 struct Fixture {
   Fixture() {
     SearchFactory search = ToySearch();
@@ -33,7 +43,7 @@ struct Fixture {
   }
 
   std::shared_ptr<db::MemoryStore> memory = std::make_shared<db::MemoryStore>(Clock::Real());
-  SharedStore store{memory};
+  UnreadableEvents store{memory};
   NoDevices devices;
   int spaces = 0;
   std::unique_ptr<JobManager> jobs;
@@ -55,6 +65,29 @@ TEST_CASE("a job that an idempotency key names runs with its own tasks", "[serve
   CHECK(f.spaces == 1 + 2);
   CHECK(f.jobs->Progress(id)->tasks.size() == 2);
   CHECK(f.memory->GetJob(id)->state == db::JobState::kRunning);
+}
+
+TEST_CASE("a stored job that can't be started is failed with the reason", "[server]") {
+  Fixture f;
+  f.store.broken = true;
+  const absl::Status status = f.jobs->Create(Fixture::Job()).status();
+  CHECK(status == absl::DataLossError("job 1 can't be started: page 7 is damaged"));
+  const db::Job job = *f.memory->GetJob(1);
+  CHECK(job.state == db::JobState::kFailed);
+  CHECK(job.message == "can't be started: page 7 is damaged");
+  CHECK(absl::IsFailedPrecondition(f.jobs->Cancel(1)));
+}
+
+TEST_CASE("a job that can't be continued is failed and the others go on", "[server]") {
+  Fixture f;
+  db::Job unknown = Fixture::Job();
+  unknown.options.explorer = "tarot";
+  REQUIRE(f.memory->CreateJob(unknown).ok());
+  REQUIRE(f.memory->CreateJob(Fixture::Job()).ok());
+  REQUIRE(f.jobs->ResumeUnfinished().ok());
+  CHECK(f.memory->GetJob(1)->state == db::JobState::kFailed);
+  CHECK(f.memory->GetJob(1)->message.rfind("can't be continued: ", 0) == 0);
+  CHECK(f.memory->GetJob(2)->state == db::JobState::kRunning);
 }
 
 }  // namespace
