@@ -77,9 +77,9 @@ absl::Status JobManager::ResumeUnfinished() {
 }
 
 absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
+  TESSERA_RETURN_IF_ERROR(CheckTasks(job.tasks));
   std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces;
   for (const db::Task& task : job.tasks) {
-    TESSERA_RETURN_IF_ERROR(CheckTask(task));
     auto space = factory_.space(task);
     if (!space.ok()) return Annotate(space.status(), absl::StrCat("task ", task.name));
     spaces.push_back(*std::move(space));

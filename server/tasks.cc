@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
@@ -9,24 +10,50 @@
 #include "compiler/te/dag.h"
 
 namespace tessera::server {
+namespace {
+
+// The number of stages of a task that passes.
+absl::StatusOr<int64_t> CheckedStages(const db::Task& task) {
+  TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
+  TESSERA_RETURN_IF_ERROR(te::Verify(workload.dag));
+  const std::string hash = HashToHex(te::StructuralHash(workload.dag));
+  if (hash != task.workload_hash) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("workload_hash: ", task.workload_hash, " was sent, the workload has ", hash));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
+  if (task.threads > target.max_threads) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "threads: ", task.threads, " are more than the target's ", target.max_threads));
+  }
+  return static_cast<int64_t>(workload.dag.stages.size());
+}
+
+absl::Status CheckTotal(int64_t total, int64_t limit, const char* what) {
+  if (total <= limit) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("job: ", total, " ", what, ", the limit is ",
+                                                 limit, "; make several jobs of it"));
+}
+
+}  // namespace
 
 absl::Status CheckTask(const db::Task& task) {
-  const auto check = [&]() -> absl::Status {
-    TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
-    TESSERA_RETURN_IF_ERROR(te::Verify(workload.dag));
-    const std::string hash = HashToHex(te::StructuralHash(workload.dag));
-    if (hash != task.workload_hash) {
-      return absl::InvalidArgumentError(absl::StrCat("workload_hash: ", task.workload_hash,
-                                                     " was sent, the workload has ", hash));
-    }
-    TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
-    if (task.threads > target.max_threads) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "threads: ", task.threads, " are more than the target's ", target.max_threads));
-    }
-    return absl::OkStatus();
-  };
-  return Annotate(check(), absl::StrCat("task ", task.name));
+  return Annotate(CheckedStages(task).status(), absl::StrCat("task ", task.name));
+}
+
+absl::Status CheckTasks(absl::Span<const db::Task> tasks) {
+  TESSERA_RETURN_IF_ERROR(CheckTotal(static_cast<int64_t>(tasks.size()), kMaxJobTasks, "tasks"));
+  int64_t bytes = 0;
+  for (const db::Task& task : tasks) bytes += static_cast<int64_t>(task.workload.size());
+  TESSERA_RETURN_IF_ERROR(
+      CheckTotal(bytes, kMaxJobWorkloadBytes, "bytes of workloads in its tasks"));
+  int64_t stages = 0;
+  for (const db::Task& task : tasks) {
+    const absl::StatusOr<int64_t> more = CheckedStages(task);
+    if (!more.ok()) return Annotate(more.status(), absl::StrCat("task ", task.name));
+    stages += *more;
+  }
+  return CheckTotal(stages, kMaxJobStages, "stages in its tasks");
 }
 
 }  // namespace tessera::server
