@@ -41,7 +41,7 @@ absl::StatusOr<std::unique_ptr<DeviceRegistry>> DeviceRegistry::Load(db::Store& 
   for (db::Device& device : devices) {
     if (device.state == kOffline) device.state = std::string(kOnline);
     const std::string id = device.id;
-    registry->entries_[id] = {std::move(device), nullptr, 0};
+    registry->entries_[id].device = std::move(device);
   }
   return registry;
 }
@@ -52,11 +52,27 @@ db::Device DeviceRegistry::Shown(const Entry& entry) {
   return device;
 }
 
-void DeviceRegistry::Persist(const db::Device& device) {
-  const absl::Status status = store_.PutDevice(device);
-  if (!status.ok()) {
-    LogWarning(absl::StrCat("device ", device.id, ": state not stored: ", status.message()));
+void DeviceRegistry::Persist(std::string_view id) {
+  mutex_.Lock();
+  Entry& entry = entries_.find(id)->second;
+  const uint64_t wanted = entry.version;
+  while (entry.stored < wanted) {
+    const auto free = [&entry] { return !entry.storing; };
+    mutex_.Await(absl::Condition(&free));
+    if (entry.stored >= wanted) break;
+    entry.storing = true;
+    const uint64_t version = entry.version;
+    const db::Device device = Shown(entry);
+    mutex_.Unlock();
+    const absl::Status status = store_.PutDevice(device);
+    if (!status.ok()) {
+      LogWarning(absl::StrCat("device ", device.id, ": state not stored: ", status.message()));
+    }
+    mutex_.Lock();
+    entry.storing = false;
+    entry.stored = version;
   }
+  mutex_.Unlock();
 }
 
 absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices, const WorkerLink* link) {
@@ -64,7 +80,6 @@ absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices, const
     TESSERA_RETURN_IF_ERROR(
         Annotate(ir::ParseTarget(device.target).status(), "device " + device.id));
   }
-  std::vector<db::Device> changed;
   {
     absl::MutexLock lock(&mutex_);
     for (const db::Device& device : devices) {
@@ -78,15 +93,15 @@ absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices, const
       entry.device.state_reason = reason;
       entry.device.last_seen = clock_.Now();
       entry.link = link;
-      changed.push_back(Shown(entry));
+      ++entry.version;
     }
   }
-  for (const db::Device& device : changed) Persist(device);
+  for (const db::Device& device : devices) Persist(device.id);
   return absl::OkStatus();
 }
 
 void DeviceRegistry::Disconnect(absl::Span<const db::Device> devices, const WorkerLink* link) {
-  std::vector<db::Device> changed;
+  std::vector<std::string> changed;
   {
     absl::MutexLock lock(&mutex_);
     for (const db::Device& device : devices) {
@@ -94,15 +109,15 @@ void DeviceRegistry::Disconnect(absl::Span<const db::Device> devices, const Work
       if (it == entries_.end() || it->second.link != link) continue;
       it->second.link = nullptr;
       it->second.device.last_seen = clock_.Now();
-      changed.push_back(Shown(it->second));
+      ++it->second.version;
+      changed.push_back(device.id);
     }
   }
-  for (const db::Device& device : changed) Persist(device);
+  for (const std::string& id : changed) Persist(id);
 }
 
 absl::Status DeviceRegistry::SetState(std::string_view id, std::string_view state,
                                       std::string_view reason) {
-  db::Device changed;
   {
     absl::MutexLock lock(&mutex_);
     const auto it = entries_.find(id);
@@ -116,9 +131,9 @@ absl::Status DeviceRegistry::SetState(std::string_view id, std::string_view stat
     it->second.device.state = std::string(state);
     it->second.device.state_reason = std::string(reason);
     it->second.strikes = 0;
-    changed = Shown(it->second);
+    ++it->second.version;
   }
-  Persist(changed);
+  Persist(id);
   return absl::OkStatus();
 }
 

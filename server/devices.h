@@ -50,18 +50,23 @@ class DeviceRegistry {
     db::Device device;
     const WorkerLink* link = nullptr;  // compared only; null: not connected
     int strikes = 0;
+    uint64_t version = 0;  // counts changes
+    uint64_t stored = 0;   // the version that the store has, or refused
+    bool storing = false;  // by some thread
   };
 
   DeviceRegistry(db::Store& store, Clock& clock) : store_(store), clock_(clock) {}
   absl::Status SetState(std::string_view id, std::string_view state, std::string_view reason);
   // What is stored and shown of an entry.
   static db::Device Shown(const Entry& entry);
-  void Persist(const db::Device& device);
+  // Returns when the store has what `id` is now or became since. Of one device a thread at a time
+  // stores, always the newest state, so that the last one wins.
+  void Persist(std::string_view id) ABSL_LOCKS_EXCLUDED(mutex_);
 
   db::Store& store_;
   Clock& clock_;
   mutable absl::Mutex mutex_;
-  std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mutex_);  // never removed from
 };
 
 }  // namespace tessera::server

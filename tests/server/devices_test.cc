@@ -1,0 +1,79 @@
+#include "server/devices.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "absl/synchronization/notification.h"
+#include "tests/server/rig.h"
+
+namespace tessera::server {
+namespace {
+
+class NoLink final : public WorkerLink {
+ public:
+  void Send(proto::ServerMessage) override {}
+  void Close(absl::Status) override {}
+  void Abort() override {}
+};
+
+// The first write of a device is under way until it is let through.
+class SlowFirstDevice final : public SharedStore {
+ public:
+  using SharedStore::SharedStore;
+  absl::Status PutDevice(const db::Device& device) override {
+    if (!first_seen_.exchange(true)) {
+      entered.Notify();
+      go.WaitForNotification();
+    }
+    return SharedStore::PutDevice(device);
+  }
+  absl::Notification entered, go;
+
+ private:
+  std::atomic<bool> first_seen_ = false;
+};
+
+TEST_CASE("of quick changes of a device the last is the one that is stored", "[server]") {
+  const auto memory = std::make_shared<db::MemoryStore>(Clock::Real());
+  SlowFirstDevice store(memory);
+  const auto registry = *DeviceRegistry::Load(store, Clock::Real());
+  const std::vector<db::Device> devices = {test::FakeDevice("w/cpu")};
+  const NoLink link;
+  std::thread connect([&] { CHECK(registry->Connect(devices, &link).ok()); });
+  store.entered.WaitForNotification();
+  absl::Notification drained;
+  std::thread drain([&] {
+    CHECK(registry->Drain("w/cpu", "maintenance").ok());
+    drained.Notify();
+  });
+  // Either it is stored already, before the older state, or it waits for that.
+  drained.WaitForNotificationWithTimeout(absl::Milliseconds(200));
+  CHECK_FALSE(registry->Accepts("w/cpu"));  // nobody waits for the store to see it
+  store.go.Notify();
+  connect.join();
+  drain.join();
+  const auto stored = *memory->ListDevices();
+  REQUIRE(stored.size() == 1);
+  CHECK(stored[0].state == "draining");
+  CHECK(stored[0].state_reason == "maintenance");
+}
+
+TEST_CASE("a device's state that can't be stored is shown all the same", "[server]") {
+  class FullDisk final : public SharedStore {
+   public:
+    using SharedStore::SharedStore;
+    absl::Status PutDevice(const db::Device&) override {
+      return absl::ResourceExhaustedError("the disk is full");
+    }
+  };
+  FullDisk store(std::make_shared<db::MemoryStore>(Clock::Real()));
+  const auto registry = *DeviceRegistry::Load(store, Clock::Real());
+  const NoLink link;
+  CHECK(registry->Connect({test::FakeDevice("w/cpu")}, &link).ok());
+  CHECK(registry->Drain("w/cpu", "maintenance").ok());
+  CHECK(registry->List()[0].state == "draining");
+}
+
+}  // namespace
+}  // namespace tessera::server
