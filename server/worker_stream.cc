@@ -7,7 +7,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "base/log.h"
 #include "proto/convert.h"
+#include "proto/limits.h"
 #include "proto/rpc_status.h"
 #include "server/worker_link.h"
 
@@ -15,6 +17,11 @@ namespace tessera::server {
 namespace {
 
 using Reactor = grpc::ServerBidiReactor<v1::WorkerMessage, v1::ServerMessage>;
+
+// What may wait for a peer to read: an answer to each fence of the largest hello and, beside that,
+// more than a healthy worker is ever sent ahead.
+constexpr size_t kMaxQueuedMessages = proto::kMaxHeld + 4096;
+constexpr size_t kMaxQueuedBytes = 2 * proto::kMaxMessageBytes;
 
 // The writing half of a stream, which outlives it: whoever holds the link may send after the
 // reactor is gone. gRPC allows one write at a time and one Finish; both are kept here.
@@ -25,16 +32,27 @@ class StreamLink final : public WorkerLink {
 
   void Send(proto::ServerMessage message) override {
     absl::MutexLock lock(&mutex_);
-    if (reactor_ == nullptr || closing_.has_value()) return;
+    if (reactor_ == nullptr || closing_.has_value() || overfull_) return;
     queue_.push_back(proto::ToProto(message));
+    queued_bytes_ += queue_.back().ByteSizeLong();
     WriteNext();
+    if (queue_.size() <= kMaxQueuedMessages && queued_bytes_ <= kMaxQueuedBytes) return;
+    overfull_ = true;
+    ClearQueue();
+  }
+
+  // The peer does not read what it is sent. The stream has to be ended, which is left to its
+  // reactor: whoever sends may hold locks that the end of a stream takes.
+  bool overfull() {
+    absl::MutexLock lock(&mutex_);
+    return overfull_;
   }
 
   void Close(absl::Status reason) override {
     absl::MutexLock lock(&mutex_);
     if (reactor_ == nullptr || closing_.has_value()) return;
     closing_ = std::move(reason);
-    queue_.clear();
+    ClearQueue();
     if (!writing_) Finish();  // else OnWriteDone does
   }
 
@@ -57,7 +75,7 @@ class StreamLink final : public WorkerLink {
   void OnDone() {
     absl::MutexLock lock(&mutex_);
     reactor_ = nullptr;
-    queue_.clear();
+    ClearQueue();
   }
 
  private:
@@ -66,7 +84,13 @@ class StreamLink final : public WorkerLink {
     writing_ = true;
     outgoing_ = std::move(queue_.front());
     queue_.pop_front();
+    queued_bytes_ -= outgoing_.ByteSizeLong();
     reactor_->StartWrite(&outgoing_);
+  }
+
+  void ClearQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::exchange(queue_, {});
+    queued_bytes_ = 0;
   }
 
   void Finish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -79,6 +103,8 @@ class StreamLink final : public WorkerLink {
   Reactor* reactor_ ABSL_GUARDED_BY(mutex_);
   grpc::CallbackServerContext* const context_;
   std::deque<v1::ServerMessage> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool overfull_ ABSL_GUARDED_BY(mutex_) = false;
   v1::ServerMessage outgoing_ ABSL_GUARDED_BY(mutex_);
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
@@ -102,6 +128,13 @@ class WorkerStream final : public Reactor {
     if (absl::Status status = Handle(); !status.ok()) {
       dispatcher_.Disconnect(link_.get());
       link_->Close(std::move(status));
+      return;
+    }
+    if (link_->overfull()) {
+      LogWarning("a worker does not read what it is sent: its stream is ended");
+      dispatcher_.Disconnect(link_.get());
+      link_->Close(absl::ResourceExhaustedError("the worker does not read what it is sent"));
+      link_->Abort();  // the write under way would never end
       return;
     }
     StartRead(&incoming_);

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
+#include "proto/limits.h"
 #include "tests/server/rig.h"
 
 namespace tessera::server {
@@ -243,6 +244,36 @@ TEST_CASE("a hostile worker is cut off and the server serves on", "[server]") {
   const auto id = rig.Create(Rig::Request(5));
   REQUIRE(id.ok());
   CHECK(rig.WatchToEnd(*id).state() == v1::JOB_STATE_DONE);
+}
+
+TEST_CASE("a worker that does not read what it is sent is cut off", "[server]") {
+  Rig rig;
+  // With a window that does not grow, what is not read waits at the server.
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  const auto channel = grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", rig.server->port()),
+                                                 grpc::InsecureChannelCredentials(), arguments);
+  const auto workers = v1::WorkerService::NewStub(channel);
+  grpc::ClientContext context;
+  const auto stream = workers->Connect(&context);
+  proto::Hello hello{.worker = "deaf",
+                     .instance = "i",
+                     .devices = {test::FakeDevice("deaf/cpu")},
+                     .build_slots = 1};
+  // Each fence that nobody knows is answered.
+  for (uint64_t fence = 1; fence <= proto::kMaxHeld; ++fence) hello.held.push_back(fence);
+  REQUIRE(stream->Write(proto::ToProto(proto::WorkerMessage(hello))));
+  const v1::WorkerMessage late = proto::ToProto(
+      proto::WorkerMessage(proto::BuildResult{.fence = 1, .outcome = db::Outcome::kBuildError}));
+  int sent = 0;
+  while (sent < 200'000 && stream->Write(late)) ++sent;
+  CHECK(sent < 200'000);
+  // Only now does it read: what was on its way, but not all answers.
+  v1::ServerMessage message;
+  int answers = 0;
+  while (stream->Read(&message)) ++answers;
+  CHECK(answers < proto::kMaxHeld);
+  CHECK_FALSE(stream->Finish().ok());
 }
 
 TEST_CASE("the log can be asked for records, bests and tasks", "[server]") {
