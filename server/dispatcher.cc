@@ -400,26 +400,24 @@ void Dispatcher::StoreStale(const proto::RunResult& result, const db::Device& de
       return absl::OkStatus();  // says nothing about the program
     }
     TESSERA_ASSIGN_OR_RETURN(db::Job job, store_.GetJob(lease.job_id));
-    TESSERA_ASSIGN_OR_RETURN(std::vector<db::Event> events, store_.ReadEvents(lease.job_id, 0));
-    const auto proposed = std::find_if(events.begin(), events.end(), [&](const db::Event& event) {
-      return event.kind == db::EventKind::kProposed && event.trial == lease.trial &&
-             event.task_index == lease.task_index;
-    });
-    if (proposed == events.end() || lease.task_index >= static_cast<int>(job.tasks.size())) {
-      return absl::NotFoundError(
-          absl::StrCat("job ", lease.job_id, " never proposed trial ", lease.trial));
+    TESSERA_ASSIGN_OR_RETURN(const db::Event proposed,
+                             store_.FindProposal(lease.job_id, lease.trial));
+    if (proposed.task_index != lease.task_index ||
+        lease.task_index >= static_cast<int>(job.tasks.size())) {
+      return absl::NotFoundError(absl::StrCat("job ", lease.job_id, " has not proposed trial ",
+                                              lease.trial, " for its task ", lease.task_index));
     }
     db::Record record;
     record.task_key = job.tasks[lease.task_index].Key();
     record.job_id = lease.job_id;
     record.trial = lease.trial;
     record.attempt_key = lease.AttemptKey();
-    record.trace = proposed->trace;
-    record.config = proposed->config;
-    record.loop_hash = proposed->loop_hash;
+    record.trace = proposed.trace;
+    record.config = proposed.config;
+    record.loop_hash = proposed.loop_hash;
     record.device = device.id;
     record.device_class = device.device_class.name;
-    record.explorer = proposed->explorer;
+    record.explorer = proposed.explorer;
     record.seed = InputSeed(record.task_key);
     record.measurement = result.measurement;
     record.stale = true;

@@ -121,6 +121,9 @@ absl::StatusOr<std::vector<int64_t>> MemoryStore::Append(absl::Span<const Record
     if (log.back().kind == EventKind::kResult && log.back().record_id == 0) {
       log.back().record_id = ids[i];
     }
+    if (log.back().kind == EventKind::kProposed) {
+      proposals_.try_emplace({log.back().job_id, log.back().trial}, log.size() - 1);
+    }
   }
   return ids;
 }
@@ -131,6 +134,15 @@ absl::StatusOr<std::vector<Event>> MemoryStore::ReadEvents(int64_t job_id, int64
   const std::vector<Event>& log = events_[job_id - 1];
   const auto size = static_cast<int64_t>(log.size());
   return std::vector<Event>(log.begin() + std::clamp<int64_t>(after_sequence, 0, size), log.end());
+}
+
+absl::StatusOr<Event> MemoryStore::FindProposal(int64_t job_id, int64_t trial) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = proposals_.find({job_id, trial});
+  if (found == proposals_.end()) {
+    return absl::NotFoundError(absl::StrCat("job ", job_id, " has not proposed trial ", trial));
+  }
+  return events_[job_id - 1][found->second];
 }
 
 absl::StatusOr<std::vector<Record>> MemoryStore::QueryRecords(const RecordFilter& filter) {

@@ -30,6 +30,7 @@ class MemoryStore final : public Store {
   absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const Record> records,
                                               absl::Span<const Event> events) override;
   absl::StatusOr<std::vector<Event>> ReadEvents(int64_t job_id, int64_t after_sequence) override;
+  absl::StatusOr<Event> FindProposal(int64_t job_id, int64_t trial) override;
   absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) override;
   absl::StatusOr<std::vector<Record>> Best(std::string_view task_key, std::string_view device_class,
                                            int count) override;
@@ -59,6 +60,8 @@ class MemoryStore final : public Store {
   // Ids are places plus one: nothing is ever removed.
   std::vector<Job> jobs_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::vector<Event>> events_ ABSL_GUARDED_BY(mutex_);  // one list a job
+  // By job and trial: the place in the job's list.
+  absl::flat_hash_map<std::pair<int64_t, int64_t>, size_t> proposals_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, int64_t> job_by_idempotency_key_ ABSL_GUARDED_BY(mutex_);
   std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, size_t> task_by_key_ ABSL_GUARDED_BY(mutex_);

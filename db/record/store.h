@@ -39,6 +39,8 @@ class Store {
                                                       absl::Span<const Event> events) = 0;
   // The job's events with a sequence above after_sequence, in order.
   virtual absl::StatusOr<std::vector<Event>> ReadEvents(int64_t job_id, int64_t after_sequence) = 0;
+  // The first kProposed event of a trial, found without reading the rest of the log.
+  virtual absl::StatusOr<Event> FindProposal(int64_t job_id, int64_t trial) = 0;
 
   // By ascending id: ask for more with after_id = the last one's id.
   virtual absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) = 0;

@@ -153,10 +153,16 @@ CREATE TABLE blobs (
 ) STRICT;
 )sql";
 
+// Late results ask for their trial's proposal.
+constexpr std::string_view kProposals = R"sql(
+CREATE INDEX events_proposals ON events (job_id, trial, sequence) WHERE kind = 'proposed';
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
     {3, "selections and blobs", kSelectionsAndBlobs},
+    {4, "proposals", kProposals},
 };
 
 }  // namespace

@@ -217,6 +217,20 @@ absl::StatusOr<std::vector<Event>> SqliteStore::ReadEvents(int64_t job_id, int64
   });
 }
 
+absl::StatusOr<Event> SqliteStore::FindProposal(int64_t job_id, int64_t trial) {
+  // The words of the index, without which it is not used.
+  static const std::string sql =
+      absl::StrCat("SELECT ", AbslView(kEventColumns),
+                   " FROM events WHERE job_id = ? AND trial = ? AND kind = 'proposed' "
+                   "ORDER BY sequence LIMIT 1");
+  return RunFor<Event>(readers_, [&](Connection& c) -> absl::StatusOr<Event> {
+    TESSERA_ASSIGN_OR_RETURN(Cursor cursor, c.Query(sql, {job_id, trial}));
+    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
+    if (row) return ReadEvent(cursor);
+    return absl::NotFoundError(absl::StrCat("job ", job_id, " has not proposed trial ", trial));
+  });
+}
+
 absl::StatusOr<std::vector<Record>> SqliteStore::QueryRecords(const RecordFilter& filter) {
   return RunFor<std::vector<Record>>(readers_,
                                      [&](Connection& c) { return SelectRecords(c, filter); });

@@ -41,6 +41,7 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const Record> records,
                                               absl::Span<const Event> events) override;
   absl::StatusOr<std::vector<Event>> ReadEvents(int64_t job_id, int64_t after_sequence) override;
+  absl::StatusOr<Event> FindProposal(int64_t job_id, int64_t trial) override;
   absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) override;
   absl::StatusOr<std::vector<Record>> Best(std::string_view task_key, std::string_view device_class,
                                            int count) override;

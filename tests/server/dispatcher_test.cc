@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "db/record/memory_store.h"
+#include "tests/server/shared_store.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/temporary_directory.h"
 
@@ -44,6 +45,17 @@ class RecordingLink final : public WorkerLink {
 
   std::vector<proto::ServerMessage> messages;
   bool closed = false;
+};
+
+// Counts whole logs that are read.
+class WatchedStore final : public SharedStore {
+ public:
+  explicit WatchedStore(Clock& clock) : SharedStore(std::make_shared<db::MemoryStore>(clock)) {}
+  absl::StatusOr<std::vector<db::Event>> ReadEvents(int64_t job, int64_t after) override {
+    ++logs_read;
+    return SharedStore::ReadEvents(job, after);
+  }
+  int logs_read = 0;
 };
 
 struct Rig {
@@ -107,7 +119,7 @@ struct Rig {
 
   test::TemporaryDirectory directory;
   ManualClock clock;
-  db::MemoryStore store{clock};
+  WatchedStore store{clock};
   std::unique_ptr<ContentStore> artifacts;
   std::unique_ptr<DeviceRegistry> devices;
   std::vector<db::Record> records;  // outlive the dispatcher, which gives back what it still has
@@ -304,6 +316,7 @@ TEST_CASE("a late result is stored as stale and acknowledged", "[server]") {
   CHECK(stored[0].trace == "trace 0");
   CHECK(stored[0].attempt_key == plan.lease.AttemptKey());
   CHECK(link->Acknowledged(plan.lease.fence));
+  CHECK(rig.store.logs_read == 0);
   CHECK(rig.store.Best(rig.task.Key(), "", 10)->empty());
   // The attempt that is under way still counts.
   rig.Reply(*link, FakeRun(link->Last<proto::RunPlan>()));

@@ -43,6 +43,9 @@ class MortalStore : public db::Store {
   absl::StatusOr<std::vector<db::Event>> ReadEvents(int64_t id, int64_t after) override {
     return inner_.ReadEvents(id, after);
   }
+  absl::StatusOr<db::Event> FindProposal(int64_t id, int64_t trial) override {
+    return inner_.FindProposal(id, trial);
+  }
   absl::StatusOr<std::vector<db::Record>> QueryRecords(const db::RecordFilter& filter) override {
     return inner_.QueryRecords(filter);
   }

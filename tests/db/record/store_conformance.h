@@ -212,6 +212,29 @@ TEST_CASE("an event comes back as it was appended", "[db]") {
   CHECK(f.store->ReadEvents(job, -5)->size() == 6);
 }
 
+TEST_CASE("a trial's proposal is found by its number", "[db]") {
+  Fixture f;
+  const int64_t job = f.CreateJob(), other = f.CreateJob();
+  Event second = ProposedEvent(job, 2), third = ProposedEvent(job, 3);
+  second.trial = 40;
+  third.trial = 30;
+  third.trace = "split i 16";
+  Event lost = ProposedEvent(job, 4);
+  lost.kind = EventKind::kLeaseLost;
+  lost.trial = 50;
+  Event elsewhere = ProposedEvent(other, 1);
+  elsewhere.trial = 30;
+  f.Append({}, {ProposedEvent(job, 1), second, third, lost, elsewhere});
+  CHECK(f.store->FindProposal(job, 30).value() == third);
+  CHECK(f.store->FindProposal(job, 40).value() == second);
+  CHECK(f.store->FindProposal(other, 30).value() == elsewhere);
+  for (const int64_t trial : {50, 0, -1}) {
+    CAPTURE(trial);
+    CHECK(absl::IsNotFound(f.store->FindProposal(job, trial).status()));
+  }
+  CHECK(absl::IsNotFound(f.store->FindProposal(4711, 30).status()));
+}
+
 TEST_CASE("a result without record id refers to the record at its place", "[db]") {
   Fixture f;
   const int64_t job = f.CreateJob();

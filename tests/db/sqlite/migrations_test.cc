@@ -93,6 +93,22 @@ TEST_CASE("a migrated database has the schema of a new one", "[db]") {
   CHECK(migrated.Select("PRAGMA integrity_check") == "ok\n");
 }
 
+TEST_CASE("a trial's proposal is found through an index, also in a migrated database", "[db]") {
+  TempDir dir;
+  CreateFixture(1, dir.File("t.db"));
+  auto store = SqliteStore::Open(dir.File("t.db"), Clock::Real()).value();
+  const Event proposed = store->ReadEvents(1, 0)->at(0);
+  REQUIRE(proposed.kind == EventKind::kProposed);
+  CHECK(store->FindProposal(1, proposed.trial).value() == proposed);
+  const std::string plan = RawSqlite(dir.File("t.db"))
+                               .Select(
+                                   "EXPLAIN QUERY PLAN SELECT trace FROM events WHERE job_id = "
+                                   "1 AND trial = 7 AND kind = 'proposed' ORDER BY sequence "
+                                   "LIMIT 1");
+  CHECK_THAT(plan, Catch::Contains("USING INDEX events_proposals (job_id=? AND trial=?)"));
+  CHECK_THAT(plan, !Catch::Contains("TEMP B-TREE"));
+}
+
 TEST_CASE("a migration that fails names its step and leaves the database as it was", "[db]") {
   TempDir dir;
   const std::string path = dir.File("t.db");
