@@ -275,11 +275,10 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
                    [&](const db::Device& candidate) { return candidate.id == lease.device; });
   db::Measurement whole = measurement;
   whole.build_seconds = trial.built.build_seconds;
-  const proto::LeaseId granted{trial.request.job_id, trial.request.task_index, trial.request.trial,
-                               trial.request.attempt + trial.failures, fence};
-  unacknowledged_[granted.AttemptKey()] = {worker.hello.worker, fence, trial.request.job_id};
-  Complete(lease.subject, whole, device == worker.hello.devices.end() ? nullptr : &*device,
-           actions);
+  db::Record record = Complete(lease.subject, whole,
+                               device == worker.hello.devices.end() ? nullptr : &*device, actions);
+  const std::string key = record.attempt_key;
+  unacknowledged_[key] = {worker.hello.worker, fence, std::move(record)};
 }
 
 void Dispatcher::HandleLibrary(Worker& worker, const proto::LibraryResult& result,
@@ -343,8 +342,8 @@ void Dispatcher::Retry(uint64_t number, std::string_view reason, Actions& action
   trial.phase = built ? Phase::kToRun : Phase::kToBuild;
 }
 
-void Dispatcher::Complete(uint64_t number, const db::Measurement& measurement,
-                          const db::Device* device, Actions& actions) {
+db::Record Dispatcher::Complete(uint64_t number, const db::Measurement& measurement,
+                                const db::Device* device, Actions& actions) {
   auto node = trials_.extract(number);
   Trial& trial = node.mapped();
   const tuner::TrialRequest& request = trial.request;
@@ -372,7 +371,7 @@ void Dispatcher::Complete(uint64_t number, const db::Measurement& measurement,
   record.measurement = measurement;
   record.tessera_version = std::string(kVersion);
   record.created = clock_.Now();
-  actions.push_back([done = std::move(trial.done), record = std::move(record)] { done(record); });
+  actions.push_back([done = std::move(trial.done), record] { done(record); });
 
   if (references_.size() > kMaxIdleReferences) {
     std::set<std::string> used;
@@ -381,6 +380,7 @@ void Dispatcher::Complete(uint64_t number, const db::Measurement& measurement,
       return !entry.second.building && !used.contains(entry.first);
     });
   }
+  return record;
 }
 
 void Dispatcher::EndLeases(uint64_t trial) {
@@ -435,6 +435,20 @@ void Dispatcher::StoreStale(const proto::RunResult& result, const db::Device& de
   link->Send(proto::Acknowledge{lease.fence});
 }
 
+void Dispatcher::StoreStale(Unacknowledged result) {
+  result.record.stale = true;
+  // Without effect where the job has stored it, because the attempt is the same.
+  const absl::Status status = store_.Append({result.record}, {}).status();
+  if (!status.ok()) {
+    // The worker keeps it and sends it again when it reconnects.
+    LogWarning(absl::StrCat("result ", result.record.attempt_key,
+                            " of an ended job: not stored: ", status.message()));
+    return;
+  }
+  absl::MutexLock lock(&mutex_);
+  SendTo(result.worker, proto::Acknowledge{result.fence});
+}
+
 void Dispatcher::Stored(const db::Record& record) {
   absl::MutexLock lock(&mutex_);
   const auto it = unacknowledged_.find(record.attempt_key);
@@ -455,11 +469,13 @@ void Dispatcher::Abandon(int64_t job_id) {
       EndLeases(number);
       Complete(number, Failure(db::Outcome::kCancelled, "the job was cancelled"), nullptr, actions);
     }
-    absl::erase_if(unacknowledged_, [&](const auto& entry) {
-      if (entry.second.job_id != job_id) return false;
-      SendTo(entry.second.worker, proto::Acknowledge{entry.second.fence});
-      return true;
-    });
+    // The job took these and ended before it stored them, or nobody said that it did.
+    for (auto it = unacknowledged_.begin(); it != unacknowledged_.end();) {
+      const auto entry = it++;
+      if (entry->second.record.job_id != job_id) continue;
+      actions.push_back([this, result = std::move(entry->second)] { StoreStale(result); });
+      unacknowledged_.erase(entry);
+    }
     Pump();
   }
   Perform(actions);

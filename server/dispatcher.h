@@ -61,7 +61,8 @@ class Dispatcher final : public tuner::Measurer {
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override;
   // Its worker may forget the result.
   void Stored(const db::Record& record) override;
-  // Gives back all trials of the job as kCancelled; results that come later are stored as stale.
+  // Gives back all trials of the job as kCancelled. Results that come later are stored as stale,
+  // and so are those that came before and that the job did not store.
   void Abandon(int64_t job_id) override;
 
   // Called when devices may take more than before.
@@ -125,10 +126,11 @@ class Dispatcher final : public tuner::Measurer {
     std::function<void(absl::StatusOr<proto::LibraryResult>)> done;
   };
 
+  // A result that its job was given and is not on disk as far as is known.
   struct Unacknowledged {
     std::string worker;
     uint64_t fence;
-    int64_t job_id;
+    db::Record record;
   };
 
   struct RunnerChoice {
@@ -170,10 +172,11 @@ class Dispatcher final : public tuner::Measurer {
   // Hands the trial out again, or gives it back after max_attempts.
   void Retry(uint64_t number, std::string_view reason, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Ends a trial with its record.
-  void Complete(uint64_t number, const db::Measurement& measurement, const db::Device* device,
-                Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Ends a trial with its record, which is returned.
+  db::Record Complete(uint64_t number, const db::Measurement& measurement, const db::Device* device,
+                      Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndLeases(uint64_t trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StoreStale(Unacknowledged result);
   void StoreStale(const proto::RunResult& result, const db::Device& device,
                   const std::shared_ptr<WorkerLink>& link);
 

@@ -47,7 +47,7 @@ class RecordingLink final : public WorkerLink {
   bool closed = false;
 };
 
-// Counts whole logs that are read.
+// Counts whole logs that are read; appends nothing while it is full.
 class WatchedStore final : public SharedStore {
  public:
   explicit WatchedStore(Clock& clock) : SharedStore(std::make_shared<db::MemoryStore>(clock)) {}
@@ -55,7 +55,13 @@ class WatchedStore final : public SharedStore {
     ++logs_read;
     return SharedStore::ReadEvents(job, after);
   }
+  absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const db::Record> records,
+                                              absl::Span<const db::Event> events) override {
+    if (full) return absl::ResourceExhaustedError("the disk is full");
+    return SharedStore::Append(records, events);
+  }
   int logs_read = 0;
+  bool full = false;
 };
 
 struct Rig {
@@ -475,6 +481,66 @@ TEST_CASE("an abandoned job's trials are given back and cancelled at the worker"
   REQUIRE(rig.records.size() == 2);
   CHECK(rig.records[0].measurement.outcome == db::Outcome::kCancelled);
   CHECK(link->All<proto::Cancel>().size() == 2);
+}
+
+TEST_CASE("a result that a job took and ended without storing is stored, then acknowledged",
+          "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.BuildAll(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  rig.Reply(*link, FakeRun(plan));
+  REQUIRE(rig.records.size() == 1);  // in the job's inbox, which it does not look at again
+  rig.dispatcher->Abandon(rig.job_id);
+  const auto stored = *rig.store.QueryRecords({});
+  REQUIRE(stored.size() == 1);
+  CHECK(stored[0].attempt_key == plan.lease.AttemptKey());
+  CHECK(stored[0].trace == "trace 0");
+  CHECK(stored[0].device == "w/cpu");
+  CHECK(stored[0].measurement == rig.records[0].measurement);
+  CHECK(stored[0].stale);
+  CHECK(link->Acknowledged(plan.lease.fence));
+}
+
+TEST_CASE("a result that the job stored itself stays as it is when the job is abandoned",
+          "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.BuildAll(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  rig.Reply(*link, FakeRun(plan));
+  REQUIRE(rig.store.Append({rig.records[0]}, {}).ok());  // and the job has not said so yet
+  rig.dispatcher->Abandon(rig.job_id);
+  const auto stored = *rig.store.QueryRecords({});
+  REQUIRE(stored.size() == 1);
+  CHECK_FALSE(stored[0].stale);
+  CHECK(link->Acknowledged(plan.lease.fence));
+}
+
+TEST_CASE("a result that can't be stored is not acknowledged and may be sent again", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  db::Event proposed;
+  proposed.job_id = rig.job_id;
+  proposed.sequence = 1;
+  proposed.trial = 0;
+  proposed.task_index = 0;
+  REQUIRE(rig.store.Append({}, {proposed}).ok());
+  rig.Start(0);
+  rig.BuildAll(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  rig.Reply(*link, FakeRun(plan));
+  rig.store.full = true;
+  rig.dispatcher->Abandon(rig.job_id);
+  CHECK_FALSE(link->Acknowledged(plan.lease.fence));
+  rig.Reply(*link, FakeRun(plan));
+  CHECK_FALSE(link->Acknowledged(plan.lease.fence));
+  rig.store.full = false;
+  rig.Reply(*link, FakeRun(plan));
+  CHECK(link->Acknowledged(plan.lease.fence));
+  CHECK(rig.store.QueryRecords({})->size() == 1);
 }
 
 TEST_CASE("without a reference the trials go back with the reason", "[server]") {
