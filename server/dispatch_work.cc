@@ -125,7 +125,6 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
                                     clock_.Now(), Longest(options_.run_seconds));
   trial.phase = Phase::kRunning;
   trial.fence = lease.fence;
-  const auto best = best_seconds_.find(trial.task_key);
   runner.worker->link->Send(
       proto::RunPlan{.lease = {.job_id = trial.request.job_id,
                                .task_index = trial.request.task_index,
@@ -144,7 +143,7 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
                      .repeats = options_.repeats,
                      .min_repeat_seconds = options_.min_repeat_seconds,
                      .max_seconds = options_.run_seconds,
-                     .best_seconds = best == best_seconds_.end() ? 0 : best->second});
+                     .best_seconds = reference.best_seconds});
   return true;
 }
 

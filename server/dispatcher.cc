@@ -266,9 +266,10 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
       });
     }
     devices_.ClearStrikes(lease.device);
-    double& best =
-        best_seconds_.try_emplace(trial.task_key, measurement.CostSeconds()).first->second;
-    best = std::min(best, measurement.CostSeconds());
+    if (const auto it = references_.find(trial.task_key); it != references_.end()) {
+      double& best = it->second.best_seconds;
+      best = best == 0 ? measurement.CostSeconds() : std::min(best, measurement.CostSeconds());
+    }
   }
   const auto device =
       std::find_if(worker.hello.devices.begin(), worker.hello.devices.end(),

@@ -107,11 +107,13 @@ class Dispatcher final : public tuner::Measurer {
   };
 
   // The default schedule of a task, against which outputs are checked, with the oracle's samples.
+  // Kept while trials of the task are here, and of a bounded number of other tasks.
   struct Reference {
     db::Task task;
     bool building = false;
     bool ready = false;
     proto::BuildResult built;
+    double best_seconds = 0;  // of the task's trials since this is here; 0: none yet
   };
 
   struct Worker {
@@ -193,7 +195,6 @@ class Dispatcher final : public tuner::Measurer {
   std::map<std::string, Reference> references_ ABSL_GUARDED_BY(mutex_);  // by task key
   std::map<uint64_t, Library> libraries_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Unacknowledged> unacknowledged_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<std::string, double> best_seconds_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_capacity_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
 };

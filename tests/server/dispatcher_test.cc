@@ -543,6 +543,39 @@ TEST_CASE("a result that can't be stored is not acknowledged and may be sent aga
   CHECK(rig.store.QueryRecords({})->size() == 1);
 }
 
+TEST_CASE("a plan says how fast the task's best trial was", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  const double seconds[] = {2e-3, 1e-3, 3e-3};
+  const double best_before[] = {0, 2e-3, 1e-3};
+  for (int trial = 0; trial < 3; ++trial) {
+    rig.Start(trial);
+    rig.BuildAll(*link);
+    const auto plan = link->Last<proto::RunPlan>();
+    CHECK(plan.best_seconds == best_before[trial]);
+    rig.Reply(*link, FakeRun(plan, seconds[trial]));
+  }
+}
+
+TEST_CASE("what is kept of tasks that are done with is bounded", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  for (int64_t trial = 0; trial < 600; ++trial) {
+    rig.task.workload = absl::StrCat("workload ", trial);
+    rig.Start(trial);
+    rig.BuildAll(*link);
+    rig.Reply(*link, FakeRun(link->Last<proto::RunPlan>()));
+    link->messages.clear();
+  }
+  REQUIRE(rig.records.size() == 600);
+  // The first task's reference and best are gone: it starts anew.
+  rig.task.workload = "workload 0";
+  rig.Start(600);
+  CHECK(link->All<proto::BuildRequest>().size() == 2);
+  rig.BuildAll(*link);
+  CHECK(link->Last<proto::RunPlan>().best_seconds == 0);
+}
+
 TEST_CASE("without a reference the trials go back with the reason", "[server]") {
   Rig rig;
   auto link = rig.Connect("w");
