@@ -203,13 +203,34 @@ void Dispatcher::HandleReference(const std::string& task_key, const proto::Build
   if (result.outcome == db::Outcome::kOk) {
     it->second.built = result;
     it->second.ready = true;
-    return;
+    it->second.failures = 0;
+  } else if (result.outcome == db::Outcome::kBuildError) {
+    GiveBackWithoutReference(task_key, result.reason, actions);
+  } else {
+    RetryReference(task_key, result.reason, actions);
   }
-  // Without a reference nothing can be verified. The trials go back with the reason; the next one
-  // asks for the reference again.
-  const std::string reason =
-      absl::StrCat("no reference for task ", it->second.task.name, ": ", result.reason);
-  LogWarning(reason);
+}
+
+void Dispatcher::RetryReference(const std::string& task_key, std::string_view reason,
+                                Actions& actions) {
+  const auto it = references_.find(task_key);
+  if (it == references_.end()) return;
+  it->second.building = false;
+  if (++it->second.failures < options_.max_attempts) return;
+  GiveBackWithoutReference(task_key,
+                           absl::StrCat("gave up after ", it->second.failures,
+                                        " attempts, the last: ", AbslView(reason)),
+                           actions);
+}
+
+// Without a reference nothing can be verified. The next trial asks for it again.
+void Dispatcher::GiveBackWithoutReference(const std::string& task_key, std::string_view reason,
+                                          Actions& actions) {
+  const auto it = references_.find(task_key);
+  if (it == references_.end()) return;
+  const std::string why =
+      absl::StrCat("no reference for task ", it->second.task.name, ": ", AbslView(reason));
+  LogWarning(why);
   std::vector<uint64_t> waiting;
   for (const auto& [number, trial] : trials_) {
     if (trial.task_key == task_key) waiting.push_back(number);
@@ -217,7 +238,7 @@ void Dispatcher::HandleReference(const std::string& task_key, const proto::Build
   references_.erase(it);
   for (uint64_t number : waiting) {
     EndLeases(number);
-    Complete(number, Failure(db::Outcome::kInfrastructure, reason), nullptr, actions);
+    Complete(number, Failure(db::Outcome::kInfrastructure, why), nullptr, actions);
   }
 }
 
@@ -307,11 +328,9 @@ void Dispatcher::Lose(const Lease& lease, std::string_view reason, Actions& acti
   const std::string why =
       absl::StrCat("lease of worker ", lease.worker, " lost: ", AbslView(reason));
   switch (lease.kind) {
-    case LeaseKind::kReference: {
-      const auto it = references_.find(lease.task_key);
-      if (it != references_.end()) it->second.building = false;
+    case LeaseKind::kReference:
+      RetryReference(lease.task_key, why, actions);
       return;
-    }
     case LeaseKind::kBuild:
     case LeaseKind::kRun:
       Retry(lease.subject, why, actions);

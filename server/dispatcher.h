@@ -29,7 +29,7 @@ struct DispatcherOptions {
   int run_depth = 2;        // plans at a runner: one runs, the others wait beside it
   int builds_per_slot = 2;  // requests at a builder, a slot
   int built_ahead = 2;      // built trials that wait here, a runner
-  int max_attempts = 3;     // of the infrastructure, until a trial is given back
+  int max_attempts = 3;     // at a trial or reference, while the infrastructure fails
   int repeats = 3;
   double min_repeat_seconds = 0.005;
   double run_seconds = 20;  // wall time of one plan
@@ -45,7 +45,9 @@ struct DispatcherOptions {
 // what is lost is handed out again.
 //
 // Infrastructure failures (a lost worker, a missing artifact, disagreement about the loops) are
-// tried again up to max_attempts, then given back as kInfrastructure. A crash is tried once more on
+// tried again here and nowhere else: it is known here what is built and which devices there are.
+// After max_attempts the trial, or all trials that wait for a reference, are given back as
+// kInfrastructure, which the job takes as final. A crash is tried once more on
 // another device if there is one; the second crash is final, and if the second device succeeds the
 // first gets a strike. Results without a live lease are stored as stale.
 //
@@ -112,6 +114,7 @@ class Dispatcher final : public tuner::Measurer {
     db::Task task;
     bool building = false;
     bool ready = false;
+    int failures = 0;  // of the infrastructure, in a row
     proto::BuildResult built;
     double best_seconds = 0;  // of the task's trials since this is here; 0: none yet
   };
@@ -165,6 +168,11 @@ class Dispatcher final : public tuner::Measurer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleReference(const std::string& task_key, const proto::BuildResult& result,
                        Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Has the reference built again, or gives its task's trials back after max_attempts.
+  void RetryReference(const std::string& task_key, std::string_view reason, Actions& actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GiveBackWithoutReference(const std::string& task_key, std::string_view reason,
+                                Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleRun(Worker& worker, const proto::RunResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleLibrary(Worker& worker, const proto::LibraryResult& result, Actions& actions)

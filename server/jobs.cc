@@ -15,6 +15,8 @@
 namespace tessera::server {
 namespace {
 
+// The dispatcher has tried again what is worth it (dispatcher.h).
+constexpr tuner::SearchOptions kSearch = {.max_attempts = 1};
 constexpr int kMaxJobsToScan = 100'000;
 
 bool Ended(db::JobState state) {
@@ -87,7 +89,7 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const tuner::Learner> learner,
                            factory_.learner(job.options.cost_model, job.options.seed));
   // Refuses explorers that don't exist before anything is stored.
-  TESSERA_RETURN_IF_ERROR(tuner::TuningState::Create(job, spaces).status());
+  TESSERA_RETURN_IF_ERROR(tuner::TuningState::Create(job, spaces, kSearch).status());
   return tuner::JobParts{.spaces = std::move(spaces),
                          .learner = std::move(learner),
                          .store = store_,
@@ -114,8 +116,9 @@ absl::StatusOr<std::shared_ptr<tuner::JobRunner>> JobManager::MakeRunner(
     TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
     prepared.emplace(Prepared{job, std::move(parts)});
   }
-  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<tuner::JobRunner> runner,
-                           tuner::JobRunner::Create(std::move(job), std::move(prepared->parts)));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::unique_ptr<tuner::JobRunner> runner,
+      tuner::JobRunner::Create(std::move(job), std::move(prepared->parts), kSearch));
   return std::shared_ptr<tuner::JobRunner>(std::move(runner));
 }
 

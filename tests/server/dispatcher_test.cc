@@ -588,6 +588,39 @@ TEST_CASE("without a reference the trials go back with the reason", "[server]") 
   CHECK(rig.records[0].measurement.reason == "no reference for task C2: no such intrinsic");
 }
 
+TEST_CASE("a reference that the infrastructure fails is built again, three times at most",
+          "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  const auto asked = [&] {
+    std::vector<proto::BuildRequest> references;
+    for (const auto& request : link->All<proto::BuildRequest>()) {
+      if (request.is_reference) references.push_back(request);
+    }
+    return references;
+  };
+  rig.Reply(*link, proto::BuildResult{.fence = asked().back().fence,
+                                      .outcome = db::Outcome::kInfrastructure,
+                                      .reason = "the builder was killed"});
+  CHECK(rig.records.empty());
+  REQUIRE(asked().size() == 2);
+  // The worker comes back without it: the lease is lost.
+  link = rig.Connect("w");
+  REQUIRE(asked().size() == 1);
+  CHECK(rig.records.empty());
+  rig.Reply(*link, proto::BuildResult{.fence = asked().back().fence,
+                                      .outcome = db::Outcome::kInfrastructure,
+                                      .reason = "the builder was killed"});
+  CHECK(asked().size() == 1);
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kInfrastructure);
+  CHECK(rig.records[0].measurement.reason ==
+        "no reference for task C2: gave up after 3 attempts, the last: the builder was killed");
+  rig.Start(1);  // another trial, another try
+  CHECK(asked().size() == 2);
+}
+
 TEST_CASE("results under another worker's fence are not believed", "[server]") {
   Rig rig;
   auto honest = rig.Connect("honest");

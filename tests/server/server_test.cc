@@ -146,6 +146,31 @@ TEST_CASE("a cancelled job ends and says so", "[server]") {
   CHECK(rig.jobs->CancelJob(&context, request, &reply).error_code() == grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_CASE("a trial that the infrastructure fails is tried three times in all", "[server]") {
+  Rig rig;
+  absl::Mutex mutex;
+  std::map<int64_t, int> plans;
+  FakeWorker worker(rig.server->port(), {.run = [&](const proto::RunPlan& plan) {
+                      absl::MutexLock lock(&mutex);
+                      ++plans[plan.lease.trial];
+                      proto::RunResult result{.lease = plan.lease};
+                      result.measurement.outcome = db::Outcome::kInfrastructure;
+                      result.measurement.reason = "the disk is full";
+                      return std::make_optional(result);
+                    }});
+  worker.Connect();
+  const auto id = rig.Create(Rig::Request(4));
+  REQUIRE(id.ok());
+  const v1::JobProgress end = rig.WatchToEnd(*id);
+  CHECK(end.state() == v1::JOB_STATE_FAILED);
+  CHECK(end.message() ==
+        "no trial succeeded for rows; last failure: gave up after 3 attempts, the last: the disk "
+        "is full");
+  CHECK(end.tasks(0).trials_done() == 4);
+  absl::MutexLock lock(&mutex);
+  CHECK(plans == std::map<int64_t, int>{{0, 3}, {1, 3}, {2, 3}, {3, 3}});
+}
+
 TEST_CASE("a corrupt artifact upload is refused", "[server]") {
   Rig rig;
   FakeWorker worker(rig.server->port(), {});
