@@ -14,21 +14,12 @@
 #include "cli/operator_source.h"
 #include "cli/progress_view.h"
 #include "cli/report.h"
+#include "cli/tune_target.h"
 #include "proto/checks.h"
 #include "proto/limits.h"
 
 namespace tessera::cli {
 namespace {
-
-// The target of a device that measures; the error says how to get one.
-absl::StatusOr<std::string> TargetOfSomeDevice(Client& client) {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
-  for (const db::Device& device : devices) {
-    if (device.runs && device.state == "online") return device.target;
-  }
-  return absl::FailedPreconditionError(
-      "no device is online; start a worker with `tessera worker`, or name a --target");
-}
 
 // Tells before a job is tuned, not after, that its report could not be written.
 absl::Status CheckReportPath(const std::string& path) {
@@ -102,8 +93,12 @@ absl::Status RunTune(const TuneOptions& options) {
   TESSERA_RETURN_IF_ERROR(CheckReportPath(options.report));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   std::string target = options.target;
+  std::string waits_for;
   if (target.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(target, TargetOfSomeDevice(*client));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client->ListDevices());
+    TESSERA_ASSIGN_OR_RETURN(TuneTarget chosen, ChooseTuneTarget(devices, Clock::Real().Now()));
+    target = std::move(chosen.target);
+    waits_for = std::move(chosen.waits_for);
   }
   db::Job job;
   job.name = file.name;
@@ -117,6 +112,7 @@ absl::Status RunTune(const TuneOptions& options) {
   job.options.idempotency_key = options.key;
   TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, target, job.options.threads));
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, client->CreateJob(job));
+  if (!waits_for.empty()) std::fprintf(stderr, "%s\n", waits_for.c_str());
   if (options.detach) {
     std::printf("%ld\n", static_cast<long>(id));
     return absl::OkStatus();

@@ -30,7 +30,8 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from, const db::Job& job)
   proto::JobProgress progress;
   progress.job_id = from.job_id;
   progress.state = from.state;
-  progress.message = from.starved ? "no connected device takes this job's tasks" : from.message;
+  progress.message =
+      from.starved ? "waits: no connected device takes this job's tasks" : from.message;
   for (size_t i = 0; i < from.tasks.size(); ++i) {
     const tuner::TaskProgress& task = from.tasks[i];
     proto::TaskProgress& to = progress.tasks.emplace_back();

@@ -69,6 +69,18 @@ class Kill(RigTest):
         counted = self.check_log(job, TRIALS, seen)
         self.assertEqual({r["device"] for r in counted}, {"first/cpu", "second/cpu"})
 
+    def test_a_job_waits_for_a_device_that_is_known(self):
+        server = self.start_server()
+        worker = self.start_worker()
+        server.kill()
+        worker.kill()
+        self.start_server(listen=self.address)
+        done = self.tessera("tune", "--detach", *SMALL, "--trials", 8)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("the job waits for worker/cpu, seen last", done.stderr)
+        self.start_worker()
+        self.wait_until_done(int(done.stdout))
+
     def test_a_killed_server_knows_an_ended_job(self):
         server = self.start_server()
         self.start_worker()

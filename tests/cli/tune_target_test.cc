@@ -1,0 +1,53 @@
+#include "cli/tune_target.h"
+
+#include <catch2/catch.hpp>
+
+namespace tessera::cli {
+namespace {
+
+const absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
+
+db::Device Device(const std::string& id, const std::string& state, int seconds_ago = 0) {
+  db::Device device;
+  device.id = id;
+  device.target = "target of " + id;
+  device.runs = true;
+  device.state = state;
+  device.last_seen = kNow - absl::Seconds(seconds_ago);
+  return device;
+}
+
+TEST_CASE("a job is for a device that is online, if there is one", "[cli]") {
+  db::Device builder = Device("builder", "online");
+  builder.runs = false;
+  const auto chosen =
+      ChooseTuneTarget({builder, Device("away", "offline"), Device("here", "online", 9)}, kNow);
+  REQUIRE(chosen.ok());
+  CHECK(chosen->target == "target of here");
+  CHECK(chosen->waits_for.empty());
+}
+
+TEST_CASE("a job waits for the device that was online last", "[cli]") {
+  const auto chosen =
+      ChooseTuneTarget({Device("old", "offline", 3600), Device("recent", "offline", 41),
+                        Device("other", "draining")},
+                       kNow);
+  REQUIRE(chosen.ok());
+  CHECK(chosen->target == "target of recent");
+  CHECK(chosen->waits_for.rfind("no device is online; the job waits for recent, seen last 0:41 ago",
+                                0) == 0);
+}
+
+TEST_CASE("without a device to wait for a job is refused", "[cli]") {
+  db::Device builder = Device("builder", "online");
+  builder.runs = false;
+  CHECK(ChooseTuneTarget({builder}, kNow).status() ==
+        absl::FailedPreconditionError(
+            "no device is online; start a worker with `tessera worker`, or name a --target"));
+  CHECK(ChooseTuneTarget({Device("a", "draining"), Device("b", "quarantined")}, kNow).status() ==
+        absl::FailedPreconditionError("no device is online (a is draining, b is quarantined); "
+                                      "`tessera devices --resume DEVICE` has it used again"));
+}
+
+}  // namespace
+}  // namespace tessera::cli
