@@ -84,7 +84,8 @@ absl::StatusOr<TreeEnsemble> TreeEnsemble::FromBoosterJson(std::string_view text
       // (node, place in the heap); a leaf above the bottom fills its leftmost descendant.
       std::vector<std::pair<int, size_t>> open{{0, 0}};
       while (!open.empty()) {
-        auto [node, place] = open.back();
+        const int node = open.back().first;
+        size_t place = open.back().second;
         open.pop_back();
         if (trees[t].left[node] < 0) {
           while (place < inner) place = 2 * place + 1;

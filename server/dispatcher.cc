@@ -30,7 +30,7 @@ Dispatcher::Dispatcher(db::Store& store, ContentStore& artifacts, DeviceRegistry
       artifacts_(artifacts),
       devices_(devices),
       clock_(clock),
-      options_(std::move(options)),
+      options_(options),
       leases_(options_.first_fence) {}
 
 Dispatcher::~Dispatcher() {
@@ -58,7 +58,8 @@ void Dispatcher::OnCapacity(std::function<void()> listener) {
   on_capacity_ = std::move(listener);
 }
 
-absl::Status Dispatcher::Connect(const proto::Hello& hello, std::shared_ptr<WorkerLink> link) {
+absl::Status Dispatcher::Connect(const proto::Hello& hello,
+                                 const std::shared_ptr<WorkerLink>& link) {
   std::vector<ir::Target> targets;
   for (const db::Device& device : hello.devices) {
     absl::StatusOr<ir::Target> target = ir::ParseTarget(device.target);
@@ -312,9 +313,9 @@ void Dispatcher::HandleLibrary(Worker& worker, const proto::LibraryResult& resul
   }
   auto node = libraries_.extract(leases_.Take(result.fence)->subject);
   if (node.empty()) return;
-  actions.push_back([done = std::move(node.mapped().done), result]() mutable {
+  actions.push_back([done = std::move(node.mapped().done), result] {
     if (result.error.empty()) {
-      done(std::move(result));
+      done(result);
     } else {
       done(absl::FailedPreconditionError(result.error));
     }

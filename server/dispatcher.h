@@ -73,7 +73,7 @@ class Dispatcher final : public tuner::Measurer {
   // A worker (again) opened a stream. What it holds and this side does not know is cancelled; what
   // this side thinks it holds and it does not is handed out again. ALREADY_EXISTS while another
   // process of that name is alive.
-  absl::Status Connect(const proto::Hello& hello, std::shared_ptr<WorkerLink> link);
+  absl::Status Connect(const proto::Hello& hello, const std::shared_ptr<WorkerLink>& link);
   // Whatever a stale link says is ignored. InvalidArgument for a second Hello.
   absl::Status Receive(const WorkerLink* link, const proto::WorkerMessage& message);
   // Leases live on until they time out: the worker may come back with its results.

@@ -28,7 +28,7 @@ struct ModuleState {
   int parallel_loops = 0;  // outlined so far
   absl::Status status;     // the first error; emission goes on with poison values
 
-  void Fail(absl::Status error) { status.Update(error); }
+  void Fail(const absl::Status& error) { status.Update(error); }
   llvm::Function* MakeFunction(const std::string& name, llvm::ArrayRef<llvm::Type*> parameters,
                                bool is_exported);
 };

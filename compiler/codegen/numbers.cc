@@ -270,7 +270,7 @@ Value* Numbers::IntegerBinary(BinaryOp op, ir::Type type, Value* a, Value* b) {
 
 Value* Numbers::ClampInteger(ir::Type from, ir::Type to, Value* value) {
   const bool from_unsigned = IsUnsigned(from), to_unsigned = IsUnsigned(to);
-  const auto constant = [&](llvm::APInt limit) {
+  const auto constant = [&](const llvm::APInt& limit) {
     return llvm::ConstantInt::get(value->getType(), limit);
   };
   if (from_unsigned) {

@@ -29,7 +29,7 @@ class GlueModule {
   Constant* Number(int64_t value) {
     return llvm::ConstantInt::get(i64_, static_cast<uint64_t>(value));
   }
-  Constant* Struct(std::vector<Constant*> members) {
+  Constant* Struct(const std::vector<Constant*>& members) {
     return llvm::ConstantStruct::getAnon(context_, members);
   }
   // A private constant's address.
