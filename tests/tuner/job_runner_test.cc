@@ -422,6 +422,20 @@ TEST_CASE("a job whose log can't be written goes on after a restart", "[tuner]")
   CHECK(TrialsWithResult(rig.Log()).size() == 30);
 }
 
+TEST_CASE("a store that fails is not tried all the time", "[tuner]") {
+  Rig rig(1, Budget(30), {.capacity = 4});
+  auto runner = *rig.Runner();
+  runner->Step();
+  rig.store.log_refusal = kFull;
+  while (rig.measurer->Deliver()) {
+  }
+  runner->Start();
+  absl::SleepFor(absl::Milliseconds(300));
+  runner->Stop();
+  CHECK(rig.store.refused >= 1);
+  CHECK(rig.store.refused <= 3);
+}
+
 TEST_CASE("an end that can't be stored is stored later", "[tuner]") {
   for (const bool cancel : {false, true}) {
     CAPTURE(cancel);

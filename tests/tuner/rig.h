@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,6 +23,7 @@ class MortalStore : public db::Store {
   int64_t events_left = int64_t{1} << 60;
   bool lose_blobs = false;
   absl::Status log_refusal, state_refusal;  // of events and of job states, once set
+  std::atomic<int> refused = 0;             // times that events were
 
   absl::StatusOr<int64_t> CreateJob(const db::Job& job) override { return inner_.CreateJob(job); }
   absl::Status SetJobState(int64_t id, db::JobState state, std::string_view message) override {
@@ -36,7 +38,10 @@ class MortalStore : public db::Store {
   absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const db::Record> records,
                                               absl::Span<const db::Event> events) override {
     if (events_left <= 0) return Dead();
-    TESSERA_RETURN_IF_ERROR(log_refusal);
+    if (!log_refusal.ok()) {
+      ++refused;
+      return log_refusal;
+    }
     events_left -= static_cast<int64_t>(events.size());
     return inner_.Append(records, events);
   }
