@@ -9,7 +9,7 @@ import unittest
 from tessera_rig import RigTest
 
 TRIALS = 5000
-GROWTH = 1.20
+GROWTH = 1.12
 
 
 def resident_mebibytes(pid):
