@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 import unittest
 
 from tessera_rig import BIN, INTERRUPTED, ROOT, SMALL, RigTest, alive, descendants, eventually
@@ -68,6 +69,18 @@ class Jobs(RigTest):
         counted = self.check_log(job, 30)
         self.assertEqual({r["device"] for r in counted}, {"runner/cpu"})
         self.assertIn("ok", {r["outcome"] for r in counted})
+
+    def test_a_worker_finds_a_server_that_comes_back(self):
+        server = self.start_server()
+        worker = self.start_worker("worker", "--cores", 1)
+        for times in range(1, 4):
+            server.kill()
+            time.sleep(0.6)  # in which the worker finds nobody
+            server = self.start_server(listen=self.address)
+            connections = times + 1
+            eventually(
+                "the worker is back", lambda: worker.said().count("connected to") == connections, seconds=4
+            )
 
     def test_two_ups_on_one_machine(self):
         ups = []

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <optional>
 #include <random>
 #include <thread>
@@ -27,6 +28,8 @@ namespace {
 constexpr int kTransferAttempts = 3;
 // A stream that lived this long ended for a new reason: start the back-off anew.
 constexpr absl::Duration kSettled = absl::Seconds(5);
+constexpr absl::Duration kConnectPatience = absl::Seconds(1);
+constexpr std::chrono::milliseconds kStopInterval(100);  // waiting to connect heeds Stop so often
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server) {
   grpc::ChannelArguments arguments;
@@ -34,7 +37,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server) {
   arguments.SetMaxSendMessageSize(proto::kMaxMessageBytes);
   // The agent backs off itself; the channel must not add its own minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);  // for connecting, not between
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
@@ -124,7 +127,17 @@ class AgentImpl final : public Agent {
     mutex_.AwaitWithTimeout(absl::Condition(&stopped_), duration);
   }
 
+  // gRPC drives a connection that is being made only while some call waits for it. Without this
+  // one, a server that has come back is seen seconds late.
+  void AwaitChannel() {
+    const absl::Time deadline = absl::Now() + kConnectPatience;
+    while (!stopped() && absl::Now() < deadline &&
+           !channel_->WaitForConnected(std::chrono::system_clock::now() + kStopInterval)) {
+    }
+  }
+
   absl::Status ServeOnce() {
+    AwaitChannel();
     auto connection = std::make_shared<Connection>(*stub_);
     std::vector<proto::WorkerMessage> first;
     {

@@ -8,7 +8,8 @@
 #include <memory>
 #include <thread>
 
-#include "absl/synchronization/notification.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "proto/convert.h"
 #include "proto/worker.grpc.pb.h"
 #include "tests/support/temporary_directory.h"
@@ -18,21 +19,39 @@ namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(10);
 
+// May be set more than once, unlike absl::Notification.
+class Flag {
+ public:
+  void Set() {
+    absl::MutexLock lock(&mutex_);
+    set_ = true;
+  }
+  // Whether it is set, for which this waits.
+  bool Wait(absl::Duration patience = kPatience) {
+    absl::MutexLock lock(&mutex_);
+    return mutex_.AwaitWithTimeout(absl::Condition(&set_), patience);
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool set_ = false;
+};
+
 // Builds until it is cancelled.
 class EndlessBuilder final : public BuilderRole {
  public:
   int slots() const override { return 1; }
   BuildOutput Build(const proto::BuildRequest& request, int) override {
     fence_ = request.fence;
-    started.Notify();
-    cancelled.WaitForNotificationWithTimeout(kPatience);
+    started.Set();
+    cancelled.Wait();
     return {};
   }
   LibraryOutput BuildLibrary(const proto::LibraryRequest&, int) override { return {}; }
   void Cancel(uint64_t fence) override {
-    if (fence == fence_) cancelled.Notify();
+    if (fence == fence_) cancelled.Set();
   }
-  absl::Notification started, cancelled;
+  Flag started, cancelled;
 
  private:
   uint64_t fence_ = 0;
@@ -59,16 +78,16 @@ class OneBuildServer final : public v1::WorkerService::Service {
     };
     send(proto::Welcome{.heartbeat_seconds = 0.02});
     send(proto::BuildRequest{.fence = 7, .workload = "w", .target = "x86/avx2", .trace = "t"});
-    take_back.WaitForNotificationWithTimeout(kPatience);
+    take_back.Wait();
     send(proto::Cancel{7});
     while (stream->Read(&message)) {
       if (message.kind_case() != v1::WorkerMessage::kHeartbeat) other_than_beats = true;
-      if (message.heartbeat().held().empty() && !idle.HasBeenNotified()) idle.Notify();
+      if (message.heartbeat().held().empty()) idle.Set();
     }
     return grpc::Status::OK;
   }
   int port() const { return port_; }
-  absl::Notification take_back, idle;
+  Flag take_back, idle;
   std::atomic<bool> other_than_beats = false;
 
  private:
@@ -99,19 +118,19 @@ struct Rig {
 
 TEST_CASE("what the server takes back is cut short and has no result", "[agent]") {
   Rig rig;
-  REQUIRE(rig.builder.started.WaitForNotificationWithTimeout(kPatience));
-  rig.server.take_back.Notify();
-  CHECK(rig.builder.cancelled.WaitForNotificationWithTimeout(kPatience));
-  CHECK(rig.server.idle.WaitForNotificationWithTimeout(kPatience));
+  REQUIRE(rig.builder.started.Wait());
+  rig.server.take_back.Set();
+  CHECK(rig.builder.cancelled.Wait());
+  CHECK(rig.server.idle.Wait());
   CHECK_FALSE(rig.server.other_than_beats);
 }
 
 TEST_CASE("stopping cuts short what is under way", "[agent]") {
   Rig rig;
-  REQUIRE(rig.builder.started.WaitForNotificationWithTimeout(kPatience));
+  REQUIRE(rig.builder.started.Wait());
   rig.agent->Stop();
-  CHECK(rig.builder.cancelled.HasBeenNotified());
-  rig.server.take_back.Notify();
+  CHECK(rig.builder.cancelled.Wait(absl::ZeroDuration()));
+  rig.server.take_back.Set();
 }
 
 }  // namespace
