@@ -101,7 +101,7 @@ void TileGroup::DecideCopies(absl::Span<const int> choices, const Tiling& t,
     }
     // Loops in storage order; the innermost, contiguous one in vectors.
     std::vector<std::vector<int64_t>> factors(buffer->shape.size());
-    ir::LayoutDim& last = layout.back();
+    const ir::LayoutDim last = layout.back();  // a copy: push_back moves the elements
     const int64_t vector = std::min<int64_t>(last.extent, t.lanes > 1 ? t.lanes : 16);
     const bool cut = last.extent > vector;
     if (cut) {

@@ -78,7 +78,7 @@ absl::StatusOr<std::string> MakeFolder() {
   return pattern;
 }
 
-int64_t MappedBytes(pid_t process) {
+[[maybe_unused]] int64_t MappedBytes(pid_t process) {
   std::ifstream file(absl::StrCat("/proc/", process, "/statm"));
   int64_t pages = 0;
   file >> pages;
