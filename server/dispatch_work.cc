@@ -1,6 +1,7 @@
 // How the dispatcher hands out work; what comes back is in dispatcher.cc.
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/hash.h"
@@ -29,19 +30,34 @@ int Dispatcher::Appetite(const db::Task& task) {
   absl::MutexLock lock(&mutex_);
   int runners = 0;
   int build_slots = 0;
+  std::map<std::string, const ir::Target*> counted;  // of the runners, by text
   for (const auto& [name, worker] : workers_) {
     if (worker.link == nullptr) continue;
     if (Builds(worker.hello, devices_)) build_slots += worker.hello.build_slots;
     for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
       const db::Device& device = worker.hello.devices[i];
-      runners += device.runs && devices_.Accepts(device.id) &&
-                 CanRun(worker.targets[i], *target, task.threads);
+      if (!device.runs || !devices_.Accepts(device.id) ||
+          !CanRun(worker.targets[i], *target, task.threads)) {
+        continue;
+      }
+      ++runners;
+      counted[device.target] = &worker.targets[i];
     }
   }
   if (runners == 0 || build_slots == 0) return 0;
-  const int wanted = runners * (options_.run_depth + options_.built_ahead) +
-                     build_slots * options_.builds_per_slot;
-  return std::max(0, wanted - static_cast<int>(trials_.size()));
+  // Trials for other devices, which may have gone, only share the builders.
+  int competing = 0;
+  int built_for_others = 0;
+  for (const auto& [number, trial] : trials_) {
+    const bool competes = std::any_of(counted.begin(), counted.end(), [&](const auto& entry) {
+      return CanRun(*entry.second, trial.target, trial.request.task.threads);
+    });
+    competing += competes;
+    built_for_others += !competes && trial.phase < Phase::kToRun;
+  }
+  const int at_builders = std::max(0, build_slots * options_.builds_per_slot - built_for_others);
+  const int wanted = runners * (options_.run_depth + options_.built_ahead) + at_builders;
+  return std::max(0, wanted - competing);
 }
 
 void Dispatcher::Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) {
@@ -71,6 +87,32 @@ void Dispatcher::Pump() {
       const Reference& reference = references_[trial.task_key];
       if (reference.ready) SendRun(number, trial, reference);
     }
+  }
+}
+
+bool Dispatcher::HasTakers(const Trial& trial) {
+  if (PickRunner(trial, "", true).worker == nullptr) return false;
+  if (trial.phase == Phase::kToRun) {
+    const auto reference = references_.find(trial.task_key);
+    if (reference != references_.end() && reference->second.ready) return true;
+  }
+  return PickBuilder(true) != nullptr;
+}
+
+void Dispatcher::GiveBackUntaken(absl::Time now, Actions& actions) {
+  std::vector<uint64_t> untaken;
+  for (auto& [number, trial] : trials_) {
+    const bool waits = trial.phase == Phase::kToBuild || trial.phase == Phase::kToRun;
+    if (!waits || HasTakers(trial)) {
+      trial.untaken_since = absl::InfiniteFuture();
+      continue;
+    }
+    trial.untaken_since = std::min(trial.untaken_since, now);
+    if (trial.untaken_since + options_.lease_timeout < now) untaken.push_back(number);
+  }
+  for (uint64_t number : untaken) {
+    Complete(number, Failure(db::Outcome::kCancelled, "no device for it is connected"), nullptr,
+             actions);
   }
 }
 

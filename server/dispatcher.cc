@@ -15,13 +15,6 @@ namespace {
 
 constexpr size_t kMaxIdleReferences = 256;
 
-db::Measurement Failure(db::Outcome outcome, std::string_view reason) {
-  db::Measurement measurement;
-  measurement.outcome = outcome;
-  measurement.reason = std::string(reason);
-  return measurement;
-}
-
 }  // namespace
 
 Dispatcher::Dispatcher(db::Store& store, ContentStore& artifacts, DeviceRegistry& devices,
@@ -47,6 +40,13 @@ Dispatcher::~Dispatcher() {
     }
   }
   Perform(actions);
+}
+
+db::Measurement Dispatcher::Failure(db::Outcome outcome, std::string_view reason) {
+  db::Measurement measurement;
+  measurement.outcome = outcome;
+  measurement.reason = std::string(reason);
+  return measurement;
 }
 
 void Dispatcher::Perform(const Actions& actions) {
@@ -557,6 +557,7 @@ void Dispatcher::Tick() {
       if (quiet && worker.link != nullptr) silent.push_back(worker.link);
       it = quiet && worker.link == nullptr ? workers_.erase(it) : std::next(it);
     }
+    GiveBackUntaken(now, actions);
     Pump();
   }
   for (const std::shared_ptr<WorkerLink>& link : silent) {

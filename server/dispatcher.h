@@ -50,6 +50,8 @@ struct DispatcherOptions {
 // kInfrastructure, which the job takes as final. A crash is tried once more on
 // another device if there is one; the second crash is final, and if the second device succeeds the
 // first gets a strike. Results without a live lease are stored as stale.
+// A trial that waits for a device while none is connected that takes it is given back as
+// kCancelled after about a lease time-out.
 //
 // Thread-safe. Callbacks, links' peers and the store are called without the lock held; sending on
 // a link only enqueues.
@@ -89,7 +91,8 @@ class Dispatcher final : public tuner::Measurer {
   absl::Status Drain(std::string_view device, std::string_view reason);
   absl::Status Resume(std::string_view device);
 
-  // Hands out again what was lost. Call it a few times a lease time-out.
+  // Hands out again what was lost, gives back what nobody takes. Call it a few times a lease
+  // time-out.
   void Tick();
 
  private:
@@ -106,6 +109,7 @@ class Dispatcher final : public tuner::Measurer {
     uint64_t fence = 0;        // of the latest lease
     std::string crashed_on;    // device of the first crash
     std::string crash_reason;
+    absl::Time untaken_since = absl::InfiniteFuture();  // waiting, and no device was there for it
   };
 
   // The default schedule of a task, against which outputs are checked, with the oracle's samples.
@@ -146,6 +150,7 @@ class Dispatcher final : public tuner::Measurer {
   // What to do once the lock is released.
   using Actions = std::vector<std::function<void()>>;
   static void Perform(const Actions& actions);
+  static db::Measurement Failure(db::Outcome outcome, std::string_view reason);
 
   // dispatch_work.cc: handing out.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -157,6 +162,10 @@ class Dispatcher final : public tuner::Measurer {
   Worker* PickBuilder(bool ignore_depth) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   RunnerChoice PickRunner(const Trial& trial, std::string_view except, bool ignore_depth)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a connected device accepts the trial, which waits, and a builder if it needs one.
+  bool HasTakers(const Trial& trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The job hands those out again when there is a device, and says meanwhile what it waits for.
+  void GiveBackUntaken(absl::Time now, Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendTo(const std::string& worker, proto::ServerMessage message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Worker* WorkerOf(const WorkerLink* link) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -4,10 +4,7 @@
 #include <set>
 
 #include "base/rng.h"
-#include "db/record/memory_store.h"
-#include "tests/server/shared_store.h"
-#include "tests/support/fake_worker.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/server/dispatcher_rig.h"
 
 namespace tessera::server {
 namespace {
@@ -15,125 +12,7 @@ namespace {
 using test::FakeBuild;
 using test::FakeDevice;
 using test::FakeRun;
-
-// The far end of a link, played by hand.
-class RecordingLink final : public WorkerLink {
- public:
-  void Send(proto::ServerMessage message) override { messages.push_back(std::move(message)); }
-  void Close(absl::Status) override { closed = true; }
-  void Abort() override { closed = true; }
-
-  template <typename T>
-  std::vector<T> All() const {
-    std::vector<T> found;
-    for (const proto::ServerMessage& message : messages) {
-      if (const T* value = std::get_if<T>(&message)) found.push_back(*value);
-    }
-    return found;
-  }
-  template <typename T>
-  T Last() const {
-    REQUIRE_FALSE(All<T>().empty());
-    return All<T>().back();
-  }
-  bool Acknowledged(uint64_t fence) const {
-    for (const auto& acknowledge : All<proto::Acknowledge>()) {
-      if (acknowledge.fence == fence) return true;
-    }
-    return false;
-  }
-
-  std::vector<proto::ServerMessage> messages;
-  bool closed = false;
-};
-
-// Counts whole logs that are read; appends nothing while it is full.
-class WatchedStore final : public SharedStore {
- public:
-  explicit WatchedStore(Clock& clock) : SharedStore(std::make_shared<db::MemoryStore>(clock)) {}
-  absl::StatusOr<std::vector<db::Event>> ReadEvents(int64_t job, int64_t after) override {
-    ++logs_read;
-    return SharedStore::ReadEvents(job, after);
-  }
-  absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const db::Record> records,
-                                              absl::Span<const db::Event> events) override {
-    if (full) return absl::ResourceExhaustedError("the disk is full");
-    return SharedStore::Append(records, events);
-  }
-  int logs_read = 0;
-  bool full = false;
-};
-
-struct Rig {
-  explicit Rig(DispatcherOptions options = {}) {
-    artifacts = *ContentStore::Open({.directory = directory.path, .sync = false});
-    devices = *DeviceRegistry::Load(store, clock);
-    dispatcher =
-        std::make_unique<Dispatcher>(store, *artifacts, *devices, clock, std::move(options));
-    task.name = "C2";
-    task.workload_hash = "0123456789abcdef";
-    task.workload = "workload c2";
-    task.target = test::kFakeTarget;
-    db::Job job;
-    job.name = "job";
-    job.tasks = {task};
-    job_id = *store.CreateJob(job);
-  }
-
-  std::shared_ptr<RecordingLink> Connect(const std::string& name, std::vector<uint64_t> held = {},
-                                         const std::string& instance = "first", bool builds = true,
-                                         bool runs = true) {
-    auto link = std::make_shared<RecordingLink>();
-    const absl::Status status = dispatcher->Connect(
-        proto::Hello{.worker = name,
-                     .instance = instance,
-                     .devices = {WithWorker(FakeDevice(name + "/cpu", builds, runs), name)},
-                     .build_slots = builds ? 1 : 0,
-                     .held = std::move(held)},
-        link);
-    INFO(status);
-    REQUIRE(status.ok());
-    return link;
-  }
-  static db::Device WithWorker(db::Device device, const std::string& worker) {
-    device.worker = worker;
-    return device;
-  }
-
-  void Start(int64_t trial) {
-    tuner::TrialRequest request;
-    request.job_id = job_id;
-    request.trial = trial;
-    request.task = task;
-    request.trace = absl::StrCat("trace ", trial);
-    request.loop_hash = HashToHex(trial + 1);
-    dispatcher->Start(request, [this](db::Record record) { records.push_back(record); });
-  }
-
-  // Builds everything that was asked for and not answered yet.
-  void BuildAll(RecordingLink& link) {
-    for (const auto& request : link.All<proto::BuildRequest>()) {
-      if (!built.insert(request.fence).second) continue;
-      const std::string bytes = absl::StrCat("artifact of ", request.trace);
-      REQUIRE(artifacts->Put(bytes).ok());
-      REQUIRE(dispatcher->Receive(&link, FakeBuild(request, bytes)).ok());
-    }
-  }
-  void Reply(RecordingLink& link, const proto::WorkerMessage& message) {
-    REQUIRE(dispatcher->Receive(&link, message).ok());
-  }
-
-  test::TemporaryDirectory directory;
-  ManualClock clock;
-  WatchedStore store{clock};
-  std::unique_ptr<ContentStore> artifacts;
-  std::unique_ptr<DeviceRegistry> devices;
-  std::vector<db::Record> records;  // outlive the dispatcher, which gives back what it still has
-  std::unique_ptr<Dispatcher> dispatcher;
-  db::Task task;
-  int64_t job_id = 0;
-  std::set<uint64_t> built;
-};
+using Rig = DispatcherRig;
 
 proto::RunResult Failed(const proto::RunPlan& plan, db::Outcome outcome) {
   proto::RunResult result{.lease = plan.lease};

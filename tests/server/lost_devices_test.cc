@@ -1,0 +1,146 @@
+#include <catch2/catch.hpp>
+
+#include "base/log.h"
+#include "tests/server/dispatcher_rig.h"
+#include "tests/tuner/synthetic.h"
+#include "tuner/job_runner.h"
+
+// What becomes of trials whose devices go away.
+
+namespace tessera::server {
+namespace {
+
+using Rig = DispatcherRig;
+
+constexpr char kArmTarget[] = "aarch64/neon l1=32768 l2=1048576 threads=2";
+
+db::Device ArmDevice(const std::string& id) {
+  db::Device device = test::FakeDevice(id);
+  device.device_class = {"aarch64/fake", "another kind of device"};
+  device.target = kArmTarget;
+  return device;
+}
+
+// A whole job of one task over the rig's dispatcher.
+struct ToyJob {
+  ToyJob(Rig& rig, db::Task task, int trials) {
+    SetLogLevel("off");
+    db::Job job;
+    job.name = task.name;
+    job.options.trials_per_task = trials;
+    job.options.explorer = "random";
+    job.tasks = {std::move(task)};
+    id = *rig.store.CreateJob(job);
+    auto made = tuner::JobRunner::Create(*rig.store.GetJob(id),
+                                         {{std::make_shared<test::SyntheticSpace>(1)},
+                                          std::make_shared<test::RidgeLearner>(),
+                                          rig.store,
+                                          *rig.dispatcher,
+                                          executor,
+                                          rig.clock});
+    INFO(made.status());
+    REQUIRE(made.ok());
+    runner = *std::move(made);
+  }
+  // One step; false once the job has ended.
+  bool Step() { return runner->Step(); }
+  bool Done() const { return runner->Progress()->state == db::JobState::kDone; }
+
+  tuner::InlineExecutor executor;
+  int64_t id = 0;
+  std::unique_ptr<tuner::JobRunner> runner;
+};
+
+// Answers everything that came over a link, at once.
+struct Worker {
+  void Play(Rig& rig) {
+    rig.Reply(*link, proto::Heartbeat{{}});
+    rig.BuildAll(*link);
+    for (const auto& plan : link->All<proto::RunPlan>()) {
+      if (ran.insert(plan.lease.fence).second) rig.Reply(*link, test::FakeRun(plan));
+    }
+  }
+  std::shared_ptr<RecordingLink> link;
+  std::set<uint64_t> ran;
+};
+
+TEST_CASE("a device that has gone holds up only the jobs that need it", "[server]") {
+  Rig rig;
+  Worker x86{rig.Connect("x86"), {}};
+  Worker arm{rig.Connect("arm", {ArmDevice("arm/cpu")}, {}, "first", 1), {}};
+  db::Task arm_task = rig.task;
+  arm_task.target = kArmTarget;
+  ToyJob lost(rig, arm_task, 20);
+  ToyJob other(rig, rig.task, 20);
+  lost.Step();  // takes what the device and the builders can hold
+  rig.BuildAll(*arm.link);
+  rig.dispatcher->Disconnect(arm.link.get());
+  for (int round = 0; round < 200 && other.Step(); ++round) {
+    rig.clock.Advance(absl::Milliseconds(500));
+    x86.Play(rig);
+    rig.dispatcher->Tick();
+    lost.Step();
+  }
+  CHECK(other.Done());
+  for (int round = 0; round < 60; ++round) {
+    rig.clock.Advance(absl::Milliseconds(500));
+    x86.Play(rig);
+    rig.dispatcher->Tick();
+    lost.Step();
+  }
+  CHECK(lost.runner->Progress()->starved);  // and so it can say what it waits for
+  CHECK(lost.runner->Progress()->tasks[0].in_flight == 0);
+
+  arm = {rig.Connect("arm", {ArmDevice("arm/cpu")}, {}, "second", 1), {}};
+  for (int round = 0; round < 200 && lost.Step(); ++round) {
+    rig.clock.Advance(absl::Milliseconds(500));
+    x86.Play(rig);
+    arm.Play(rig);
+    rig.dispatcher->Tick();
+  }
+  CHECK(lost.Done());
+  db::RecordFilter of_lost;
+  of_lost.job_id = lost.id;
+  const auto records = *rig.store.QueryRecords(of_lost);
+  CHECK(records.size() == 20);
+  for (const db::Record& record : records) {
+    CHECK(record.measurement.outcome == db::Outcome::kOk);
+    CHECK(record.device == "arm/cpu");
+  }
+}
+
+TEST_CASE("trials of one kind of device leave the others' room alone, but share the builders",
+          "[server]") {
+  Rig rig;
+  auto x86 = rig.Connect("x86");
+  auto arm = rig.Connect("arm", {ArmDevice("arm/cpu")}, {}, "first", 0);
+  db::Task arm_task = rig.task;
+  arm_task.target = kArmTarget;
+  const int alone = rig.dispatcher->Appetite(arm_task);
+  for (int trial = 0; rig.dispatcher->Appetite(rig.task) > 0; ++trial) {
+    REQUIRE(trial < 100);
+    rig.Start(trial);
+  }
+  CHECK(rig.dispatcher->Appetite(arm_task) == alone - 2);  // the builders are full
+  for (int i = 0; i < 4; ++i) rig.BuildAll(*x86);
+  CHECK(rig.dispatcher->Appetite(rig.task) == 0);
+  CHECK(rig.dispatcher->Appetite(arm_task) == alone);
+}
+
+TEST_CASE("a trial is not given back for a device that is away for a moment", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  rig.dispatcher->Disconnect(link.get());
+  for (int second = 0; second < 8; ++second) {
+    rig.clock.Advance(absl::Seconds(1));
+    rig.dispatcher->Tick();
+  }
+  Worker back{rig.Connect("w", {}, "second"), {}};
+  for (int i = 0; i < 3; ++i) back.Play(rig);
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kOk);
+}
+
+}  // namespace
+}  // namespace tessera::server
