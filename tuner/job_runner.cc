@@ -11,6 +11,7 @@
 #include "base/view.h"
 #include "tuner/accept.h"
 #include "tuner/model_store.h"
+#include "tuner/store_trouble.h"
 
 namespace tessera::tuner {
 namespace {
@@ -141,7 +142,7 @@ absl::Status JobRunner::FromStore(const absl::Status& status, std::string_view w
   if (status.ok()) return status;
   const absl::Status annotated =
       Annotate(status, absl::StrCat("job ", job_.id, ": ", AbslView(what)));
-  if (!absl::IsInvalidArgument(status)) store_trouble_ = annotated;
+  if (MayPass(status)) store_trouble_ = annotated;
   return annotated;
 }
 
@@ -434,7 +435,11 @@ absl::Status JobRunner::EndDone() {
 }
 
 absl::Status JobRunner::End(db::JobState state, std::string message) {
-  TESSERA_RETURN_IF_ERROR(FromStore(parts_.store.SetJobState(job_.id, state, message), "state"));
+  // A job that has not ended in the store has not ended, whatever the reason.
+  if (absl::Status stored = parts_.store.SetJobState(job_.id, state, message); !stored.ok()) {
+    store_trouble_ = Annotate(stored, absl::StrCat("job ", job_.id, ": state"));
+    return store_trouble_;
+  }
   ended_ = true;
   inbox_->Close();
   parts_.measurer.Abandon(job_.id);
@@ -446,6 +451,7 @@ absl::Status JobRunner::End(db::JobState state, std::string message) {
 void JobRunner::Publish() {
   auto progress = std::make_shared<JobProgress>();
   progress->job_id = job_.id;
+  progress->revision = ++revision_;
   progress->state = job_.state;
   progress->message = job_.message;
   progress->stalled = stalled_;

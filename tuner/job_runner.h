@@ -39,8 +39,9 @@ struct JobParts {
 // has any effect, so a runner that is dropped at any point is continued by the next one: trials
 // without a result are handed out again, models are loaded and not trained again.
 // While the store fails (a full disk) nothing is handed out; what comes back is kept, the store is
-// tried again, and the job goes on once it takes the events. Only what the store refuses for its
-// content (InvalidArgument), and a space that can't make its programs, fail a job.
+// tried again, and the job goes on once it takes the events. What does not pass by waiting
+// (store_trouble.h), as damage and what the store refuses for its content, and a space that can't
+// make its programs, fail a job.
 //
 // Thread safety: Progress, Cancel and Wake may be called from any thread; the others from one.
 // No lock is held during calls to the store, the measurer or the learner.
@@ -120,6 +121,7 @@ class JobRunner {
   std::deque<absl::Time> recent_results_;
   std::string last_failure_;
   absl::Status store_trouble_;  // of this step
+  uint64_t revision_ = 0;
   bool starved_ = false;
   bool stalled_ = false;  // store_trouble_ in the last step
   bool ended_ = false;

@@ -29,6 +29,7 @@ struct TaskProgress {
 // A job as it stands. A value that nobody changes.
 struct JobProgress {
   int64_t job_id = 0;
+  uint64_t revision = 0;  // counts what was published of the job
   db::JobState state = db::JobState::kQueued;
   std::string message;  // how it ended, or what of the store it waits for
   std::vector<TaskProgress> tasks;

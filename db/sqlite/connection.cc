@@ -176,6 +176,7 @@ absl::Status Connection::Error(int code) const {
                        " .recover`"));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL:
       return absl::UnavailableError(
           absl::StrCat(detail, "; another program has been writing to it for ",
                        absl::FormatDuration(lock_wait_), ", end that program or try again"));
@@ -191,6 +192,8 @@ absl::Status Connection::Error(int code) const {
     case SQLITE_AUTH:
       return absl::PermissionDeniedError(
           absl::StrCat(detail, "; the file and its folder must be writable"));
+    case SQLITE_NOMEM:
+      return absl::ResourceExhaustedError(absl::StrCat(detail, "; free memory"));
     case SQLITE_TOOBIG:
       return absl::InvalidArgumentError(absl::StrCat(detail, "; the limit is 10^9 bytes a value"));
     default:

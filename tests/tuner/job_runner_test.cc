@@ -467,6 +467,33 @@ TEST_CASE("what the store refuses for its content fails the job with the reason"
   CHECK(runner->Progress()->message == "job 1: log: trace: 2 MiB, the limit is 1 MiB");
 }
 
+TEST_CASE("a job whose store is damaged fails with the reason instead of waiting for ever",
+          "[tuner]") {
+  for (const auto code : {absl::StatusCode::kDataLoss, absl::StatusCode::kFailedPrecondition,
+                          absl::StatusCode::kNotFound, absl::StatusCode::kInternal}) {
+    Rig rig(1, Budget(40), {});
+    auto runner = *rig.Runner();
+    CHECK(runner->Step());
+    rig.measurer->Deliver();
+    rig.store.log_refusal = absl::Status(code, "page 7 is damaged");
+    CHECK_FALSE(runner->Step());
+    CHECK(runner->Progress()->state == JobState::kFailed);
+    CHECK(rig.memory.GetJob(rig.job_id)->message == "job 1: log: page 7 is damaged");
+  }
+}
+
+TEST_CASE("a job whose failure can't be stored is tried again and says so", "[tuner]") {
+  Rig rig(1, Budget(40), {});
+  auto runner = *rig.Runner();
+  rig.store.log_refusal = rig.store.state_refusal = absl::DataLossError("page 7 is damaged");
+  CHECK(runner->Step());
+  CHECK(runner->Progress()->stalled);
+  CHECK(runner->Progress()->state == JobState::kRunning);
+  rig.store.state_refusal = absl::OkStatus();
+  CHECK_FALSE(runner->Step());
+  CHECK(rig.memory.GetJob(rig.job_id)->state == JobState::kFailed);
+}
+
 TEST_CASE("the store keeps one model a task, also where runners were killed", "[tuner]") {
   for (const bool kill : {false, true}) {
     Rig rig(2, Budget(60), {.capacity = 2});
