@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,7 +61,14 @@ grpc::Status JobServiceImpl::WatchJob(grpc::ServerContext* context,
                                       const v1::WatchJobRequest* request,
                                       grpc::ServerWriter<v1::JobProgress>* writer) {
   std::string sent;
+  std::optional<JobManager::Version> seen;
   while (!context->IsCancelled()) {
+    const JobManager::Version version = jobs_.ProgressVersion(request->job_id());
+    if (seen == version) {
+      clock_.SleepFor(kWatchInterval);
+      continue;
+    }
+    seen = version;
     absl::StatusOr<proto::JobProgress> progress = jobs_.Progress(request->job_id());
     if (!progress.ok()) return proto::ToRpc(progress.status());
     const v1::JobProgress message = proto::ToProto(*progress);
@@ -68,7 +76,6 @@ grpc::Status JobServiceImpl::WatchJob(grpc::ServerContext* context,
     if (bytes != sent && !writer->Write(message)) break;
     sent = bytes;
     if (Ended(progress->state)) break;
-    clock_.SleepFor(kWatchInterval);
   }
   return grpc::Status::OK;
 }

@@ -18,15 +18,30 @@ namespace {
 // The dispatcher has tried again what is worth it (dispatcher.h).
 constexpr tuner::SearchOptions kSearch = {.max_attempts = 1};
 constexpr int kMaxJobsToScan = 100'000;
+// Between two attempts at a job while the store is in trouble.
+constexpr absl::Duration kRetryPause = absl::Seconds(1);
+constexpr std::string_view kWaits = "waits for the server's database, and goes on by itself: ";
 
 bool Ended(db::JobState state) {
   return state == db::JobState::kDone || state == db::JobState::kFailed ||
          state == db::JobState::kCancelled;
 }
 
+// What is wrong with a job or its log, and stays so however often it is tried.
+bool IsFinal(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
+         absl::IsFailedPrecondition(status);
+}
+
+absl::Status HasEnded(int64_t id, db::JobState state) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("job ", id, ": has ended already (", std::string(ToString(state)), ")"));
+}
+
 double BestOrZero(double seconds) { return std::isfinite(seconds) ? seconds : 0; }
 
-proto::JobProgress FromTuner(const tuner::JobProgress& from, const db::Job& job) {
+proto::JobProgress FromTuner(const tuner::JobProgress& from,
+                             const std::vector<std::string>& task_keys) {
   proto::JobProgress progress;
   progress.job_id = from.job_id;
   progress.state = from.state;
@@ -36,7 +51,7 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from, const db::Job& job)
     const tuner::TaskProgress& task = from.tasks[i];
     proto::TaskProgress& to = progress.tasks.emplace_back();
     to.name = task.name;
-    to.task_key = i < job.tasks.size() ? job.tasks[i].Key() : "";
+    to.task_key = i < task_keys.size() ? task_keys[i] : "";
     to.trials_done = task.finished;
     to.trials_total = task.budget;
     to.best_seconds = BestOrZero(task.best_seconds);
@@ -58,13 +73,13 @@ JobManager::JobManager(db::Store& store, tuner::Measurer& measurer, Clock& clock
     : store_(store), measurer_(measurer), clock_(clock), factory_(std::move(factory)) {}
 
 JobManager::~JobManager() {
-  std::map<int64_t, std::shared_ptr<tuner::JobRunner>> runners;
+  std::map<int64_t, Entry> entries;
   {
     absl::MutexLock lock(&mutex_);
-    runners.swap(runners_);
+    entries.swap(entries_);
   }
-  for (const auto& [id, runner] : runners) {
-    if (runner != nullptr) runner->Stop();
+  for (const auto& [id, entry] : entries) {
+    if (entry.runner != nullptr) entry.runner->Stop();
   }
 }
 
@@ -108,68 +123,155 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
   return id;
 }
 
-absl::StatusOr<std::shared_ptr<tuner::JobRunner>> JobManager::MakeRunner(
-    int64_t id, std::optional<Prepared> prepared) {
+absl::Status JobManager::MakeRunner(int64_t id, std::optional<Prepared> prepared, Entry& entry) {
   TESSERA_ASSIGN_OR_RETURN(db::Job job, store_.GetJob(id));
-  if (Ended(job.state)) return nullptr;
+  if (Ended(job.state)) return absl::OkStatus();
   // An idempotency key may have named an older job, which need not be the same.
   if (!prepared || prepared->job.tasks != job.tasks || prepared->job.options != job.options) {
     TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
     prepared.emplace(Prepared{job, std::move(parts)});
   }
+  for (const db::Task& task : job.tasks) entry.task_keys.push_back(task.Key());
   TESSERA_ASSIGN_OR_RETURN(
-      std::unique_ptr<tuner::JobRunner> runner,
-      tuner::JobRunner::Create(std::move(job), std::move(prepared->parts), kSearch));
-  return std::shared_ptr<tuner::JobRunner>(std::move(runner));
+      entry.runner, tuner::JobRunner::Create(std::move(job), std::move(prepared->parts), kSearch));
+  return absl::OkStatus();
 }
 
 absl::Status JobManager::Run(int64_t id, std::string_view what, std::optional<Prepared> prepared) {
   {
     absl::MutexLock lock(&mutex_);
-    if (!runners_.try_emplace(id, nullptr).second) return absl::OkStatus();  // it runs
+    const auto [it, is_new] = entries_.try_emplace(id);
+    if (!is_new) return absl::OkStatus();  // somebody is at it
+    it->second.busy = true;
+    it->second.what = std::string(what);
+    it->second.version = ++changes_;
   }
-  absl::StatusOr<std::shared_ptr<tuner::JobRunner>> runner = MakeRunner(id, std::move(prepared));
-  if (!runner.ok()) {
-    const std::string message =
-        absl::StrCat("can't be ", AbslView(what), ": ", runner.status().message());
-    LogError(absl::StrCat("job ", id, " ", message));
-    // Before the id is free, so that nobody runs it meanwhile.
-    const absl::Status stored = store_.SetJobState(id, db::JobState::kFailed, message);
-    if (!stored.ok())
-      LogError(absl::StrCat("job ", id, ": not stored as failed: ", stored.message()));
-  }
-  absl::MutexLock lock(&mutex_);
-  if (!runner.ok() || *runner == nullptr) {
-    runners_.erase(id);
-    return Annotate(runner.status(), absl::StrCat("job ", id, " can't be ", AbslView(what)));
-  }
-  (*runner)->Start();
-  runners_[id] = *std::move(runner);
-  return absl::OkStatus();
+  return TryToRun(id, std::move(prepared));
 }
 
-std::shared_ptr<tuner::JobRunner> JobManager::Find(int64_t id) {
+absl::Status JobManager::TryToRun(int64_t id, std::optional<Prepared> prepared) {
+  Entry made;
+  {
+    absl::MutexLock lock(&mutex_);
+    const Entry& entry = entries_.find(id)->second;
+    made.what = entry.what;
+    made.failure = entry.failure;
+    made.cancel = entry.cancel;
+  }
+  absl::Status failed;   // the job, for good
+  absl::Status trouble;  // that may pass
+  if (made.cancel) {
+    trouble = CancelStored(id);
+  } else {
+    if (made.failure.empty()) {
+      trouble = MakeRunner(id, std::move(prepared), made);
+      if (IsFinal(trouble)) {
+        failed = Annotate(trouble, absl::StrCat("job ", id, " can't be ", made.what));
+        made.failure = absl::StrCat("can't be ", made.what, ": ", trouble.message());
+        LogError(absl::StrCat("job ", id, " ", made.failure));
+      }
+    }
+    // Before others may be at the job, so that nobody runs it meanwhile.
+    if (!made.failure.empty()) {
+      trouble = store_.SetJobState(id, db::JobState::kFailed, made.failure);
+    }
+  }
   absl::MutexLock lock(&mutex_);
-  const auto it = runners_.find(id);
-  return it == runners_.end() ? nullptr : it->second;
+  Entry& entry = entries_.find(id)->second;
+  if (made.runner != nullptr) {
+    if (entry.cancel) made.runner->Cancel();
+    made.runner->Start();
+    entry.runner = std::move(made.runner);
+    entry.task_keys = std::move(made.task_keys);
+    entry.busy = false;
+    entry.version = ++changes_;
+  } else if (trouble.ok() || absl::IsNotFound(trouble) ||
+             (made.cancel && absl::IsFailedPrecondition(trouble))) {
+    Forget(id);  // it has ended
+  } else {
+    entry.failure = std::move(made.failure);
+    LetWait(id, entry, trouble);
+  }
+  return failed;
+}
+
+void JobManager::LetWait(int64_t id, Entry& entry, const absl::Status& trouble) {
+  if (entry.trouble != trouble.message()) {
+    entry.trouble = std::string(trouble.message());
+    entry.version = ++changes_;
+    LogError(absl::StrCat("job ", id, " can't be ", entry.what, " yet: ", entry.trouble,
+                          "; tried until it works"));
+  }
+  entry.next_try = clock_.Now() + kRetryPause;
+  entry.busy = false;
+}
+
+void JobManager::Forget(int64_t id) {
+  entries_.erase(id);
+  ++changes_;
 }
 
 absl::Status JobManager::Cancel(int64_t id) {
-  TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(id));
-  const std::shared_ptr<tuner::JobRunner> runner = Find(id);
-  if (Ended(job.state) || runner == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("job ", id, ": has ended already (", std::string(ToString(job.state)), ")"));
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto [it, is_new] = entries_.try_emplace(id);
+    Entry& entry = it->second;
+    if (entry.runner != nullptr) {
+      const db::JobState state = entry.runner->Progress()->state;
+      if (Ended(state)) return HasEnded(id, state);
+      entry.runner->Cancel();
+      return absl::OkStatus();
+    }
+    if (entry.busy) {
+      entry.cancel = true;
+      return absl::OkStatus();
+    }
+    entry.busy = true;
+    if (is_new) entry.what = "continued";
   }
-  runner->Cancel();
-  return absl::OkStatus();
+  const absl::Status status = CancelStored(id);
+  absl::MutexLock lock(&mutex_);
+  if (status.ok() || absl::IsNotFound(status) || absl::IsFailedPrecondition(status)) {
+    Forget(id);
+  } else {
+    LetWait(id, entries_.find(id)->second, status);
+  }
+  return status;
+}
+
+absl::Status JobManager::CancelStored(int64_t id) {
+  TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(id));
+  if (Ended(job.state)) return HasEnded(id, job.state);
+  return store_.SetJobState(id, db::JobState::kCancelled, "cancelled");
 }
 
 absl::StatusOr<proto::JobProgress> JobManager::Progress(int64_t id) {
-  const std::shared_ptr<tuner::JobRunner> runner = Find(id);
-  if (runner == nullptr) return ProgressFromLog(id);
-  TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(id));
-  return FromTuner(*runner->Progress(), job);
+  std::shared_ptr<const tuner::JobProgress> live;
+  std::vector<std::string> task_keys;
+  std::string trouble;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto it = entries_.find(id); it != entries_.end()) {
+      trouble = it->second.trouble;
+      task_keys = it->second.task_keys;
+      if (it->second.runner != nullptr) live = it->second.runner->Progress();
+    }
+  }
+  if (live != nullptr) return FromTuner(*live, task_keys);
+  absl::StatusOr<proto::JobProgress> progress = ProgressFromLog(id);
+  if (trouble.empty() || (progress.ok() && Ended(progress->state))) return progress;
+  if (!progress.ok()) progress = proto::JobProgress{.job_id = id, .state = db::JobState::kRunning};
+  progress->message = absl::StrCat(AbslView(kWaits), trouble);
+  return progress;
+}
+
+JobManager::Version JobManager::ProgressVersion(int64_t id) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = entries_.find(id);
+  // Whoever was forgotten may be any of those without an entry.
+  if (it == entries_.end()) return {changes_, 0};
+  const Entry& entry = it->second;
+  return {entry.version, entry.runner == nullptr ? 0 : entry.runner->Progress()->revision};
 }
 
 absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
@@ -180,7 +282,7 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
     progress.tasks.push_back({.name = task.name,
                               .task_key = task.Key(),
                               .trials_total = job.options.trials_per_task,
-                              .done = true});
+                              .done = Ended(job.state)});
   }
   for (const db::Event& event : events) {
     if (event.kind != db::EventKind::kResult || event.task_index < 0 ||
@@ -209,22 +311,30 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
 
 void JobManager::Wake() {
   absl::MutexLock lock(&mutex_);
-  for (const auto& [id, runner] : runners_) {
-    if (runner != nullptr) runner->Wake();
+  for (const auto& [id, entry] : entries_) {
+    if (entry.runner != nullptr) entry.runner->Wake();
   }
 }
 
-void JobManager::Reap() {
+void JobManager::Tend() {
   std::vector<std::shared_ptr<tuner::JobRunner>> ended;  // destroyed after the lock is released
-  absl::MutexLock lock(&mutex_);
-  for (auto it = runners_.begin(); it != runners_.end();) {
-    if (it->second != nullptr && Ended(it->second->Progress()->state)) {
-      ended.push_back(std::move(it->second));
-      it = runners_.erase(it);
-    } else {
-      ++it;
+  std::optional<int64_t> due;
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::Time now = clock_.Now();
+    for (auto it = entries_.begin(); it != entries_.end();) {
+      const int64_t id = it->first;
+      Entry& entry = (it++)->second;
+      if (entry.runner != nullptr && Ended(entry.runner->Progress()->state)) {
+        ended.push_back(std::move(entry.runner));
+        Forget(id);
+      } else if (entry.runner == nullptr && !entry.busy && !due && entry.next_try <= now) {
+        entry.busy = true;
+        due = id;
+      }
     }
   }
+  if (due) TryToRun(*due, std::nullopt).IgnoreError();  // the job says why not
 }
 
 }  // namespace tessera::server

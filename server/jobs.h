@@ -6,10 +6,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "db/record/store.h"
 #include "proto/session.h"
@@ -30,7 +33,8 @@ struct SearchFactory {
       learner;
 };
 
-// Keeps one JobRunner for each unfinished job. Thread-safe; the store and runners are called
+// Keeps one JobRunner for each unfinished job. A job that can't be run because the store is in
+// trouble waits here without one and is tried again. Thread-safe; the store and runners are called
 // without a lock held.
 class JobManager {
  public:
@@ -39,22 +43,27 @@ class JobManager {
   // Stops the runners; their jobs stay unfinished and are continued by the next ResumeUnfinished.
   ~JobManager();
 
-  // Goes on with every job that is queued or running. A job that can't be continued becomes kFailed
-  // with the reason.
+  // Goes on with every job that is queued or running, now or once the store lets it. A job that
+  // can't be continued for what it or its log is becomes kFailed with the reason.
   absl::Status ResumeUnfinished();
 
   // Checks, stores and starts a job; with an idempotency key that exists returns that job's id. A
-  // job that was stored and can't be started becomes kFailed with the reason, which is returned.
+  // job that was stored and can't be started becomes kFailed with the reason, which is returned;
+  // one that only the store's trouble delays is as good as started.
   absl::StatusOr<int64_t> Create(db::Job job);
-  // NotFound; FailedPrecondition when it has ended.
+  // Whether it has a runner or not. NotFound; FailedPrecondition when it has ended.
   absl::Status Cancel(int64_t id);
-  // Of running jobs live, of ended ones from the log. NotFound.
+  // Of running jobs live, of others from the log. NotFound.
   absl::StatusOr<proto::JobProgress> Progress(int64_t id);
+  // Differs from what it was when Progress may say something new. Cheap.
+  using Version = std::pair<uint64_t, uint64_t>;
+  Version ProgressVersion(int64_t id);
 
   // Devices may take more than before.
   void Wake();
-  // Forgets runners whose job has ended.
-  void Reap();
+  // Forgets runners whose job has ended, and tries one job again that waits for the store. May wait
+  // for the store itself. Call it a few times a second.
+  void Tend();
 
  private:
   // What a runner works with, made for the tasks and options of `job`.
@@ -63,14 +72,34 @@ class JobManager {
     tuner::JobParts parts;
   };
 
+  // A job that has not ended.
+  struct Entry {
+    std::shared_ptr<tuner::JobRunner> runner;  // null: being made, or waits for the store
+    std::vector<std::string> task_keys;        // with a runner
+    bool busy = false;    // some thread makes the runner or stores the end; others keep off
+    bool cancel = false;  // asked for meanwhile
+    std::string what;     // "started", "continued"
+    std::string failure;  // not empty: what it has failed of, to be stored
+    std::string trouble;  // of the store; what it waits for
+    absl::Time next_try;  // while it waits
+    uint64_t version = 0;
+  };
+
   absl::StatusOr<tuner::JobParts> MakeParts(const db::Job& job);
-  // Runs a stored job unless it runs already or has ended; if that fails the job is kFailed:
-  // "can't be <what>: …". What is prepared is used if it is for the stored tasks and options.
+  // Runs a stored job unless somebody is at it or it has ended; if it can't be run for what it is,
+  // the job is kFailed: "can't be <what>: …". What is prepared is used if it is for the stored
+  // tasks and options.
   absl::Status Run(int64_t id, std::string_view what,
                    std::optional<Prepared> prepared = std::nullopt);
-  absl::StatusOr<std::shared_ptr<tuner::JobRunner>> MakeRunner(int64_t id,
-                                                               std::optional<Prepared> prepared);
-  std::shared_ptr<tuner::JobRunner> Find(int64_t id);
+  // Of an entry that the caller has made busy. Fails only with what fails the job.
+  absl::Status TryToRun(int64_t id, std::optional<Prepared> prepared);
+  // Fills `entry`'s runner and keys; leaves them empty for a job that has ended.
+  absl::Status MakeRunner(int64_t id, std::optional<Prepared> prepared, Entry& entry);
+  absl::Status CancelStored(int64_t id);
+  // Lets an entry that was busy wait for the store.
+  void LetWait(int64_t id, Entry& entry, const absl::Status& trouble)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Forget(int64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<proto::JobProgress> ProgressFromLog(int64_t id);
 
   db::Store& store_;
@@ -79,8 +108,8 @@ class JobManager {
   const SearchFactory factory_;
   tuner::BackgroundExecutor executor_;
   absl::Mutex mutex_;
-  // A null runner is being made.
-  std::map<int64_t, std::shared_ptr<tuner::JobRunner>> runners_ ABSL_GUARDED_BY(mutex_);
+  std::map<int64_t, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // of entries
 };
 
 }  // namespace tessera::server

@@ -99,8 +99,14 @@ class ServerImpl final : public Server {
     ticker_ = std::thread([this, period] {
       while (!stopping_) {
         dispatcher_.Tick();
-        jobs_.Reap();
         absl::SleepFor(std::min(period, absl::Milliseconds(250)));
+      }
+    });
+    // By itself: it may wait for the store, and leases do not.
+    job_keeper_ = std::thread([this] {
+      while (!stopping_) {
+        jobs_.Tend();
+        absl::SleepFor(absl::Milliseconds(100));
       }
     });
     return absl::OkStatus();
@@ -113,6 +119,7 @@ class ServerImpl final : public Server {
     if (stopping_.exchange(true)) return;
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
     if (ticker_.joinable()) ticker_.join();
+    if (job_keeper_.joinable()) job_keeper_.join();
   }
 
  private:
@@ -133,6 +140,7 @@ class ServerImpl final : public Server {
   int port_ = 0;
   std::atomic<bool> stopping_ = false;
   std::thread ticker_;
+  std::thread job_keeper_;
 };
 
 }  // namespace

@@ -42,14 +42,20 @@ std::string Sum(int terms) {
   return absl::StrCat("(", Sum(terms / 2), " + ", Sum(terms - terms / 2), ")");
 }
 
-class UnreadableEvents final : public SharedStore {
+class TroubledStore final : public SharedStore {
  public:
   using SharedStore::SharedStore;
   absl::StatusOr<std::vector<db::Event>> ReadEvents(int64_t job, int64_t after) override {
-    if (broken) return absl::DataLossError("page 7 is damaged");
+    ++reads;
+    TESSERA_RETURN_IF_ERROR(trouble);
     return SharedStore::ReadEvents(job, after);
   }
-  bool broken = false;
+  absl::Status SetJobState(int64_t id, db::JobState state, std::string_view message) override {
+    TESSERA_RETURN_IF_ERROR(state_trouble);
+    return SharedStore::SetJobState(id, state, message);
+  }
+  absl::Status trouble, state_trouble;
+  int reads = 0;
 };
 
 struct Fixture {
@@ -59,7 +65,7 @@ struct Fixture {
       ++spaces;
       return make(task);
     };
-    jobs = std::make_unique<JobManager>(store, devices, Clock::Real(), std::move(search));
+    jobs = std::make_unique<JobManager>(store, devices, clock, std::move(search));
   }
 
   static db::Job Job(std::vector<db::Task> tasks = {Rig::Task()}, const std::string& key = "") {
@@ -71,7 +77,8 @@ struct Fixture {
   }
 
   std::shared_ptr<db::MemoryStore> memory = std::make_shared<db::MemoryStore>(Clock::Real());
-  UnreadableEvents store{memory};
+  ManualClock clock;
+  TroubledStore store{memory};
   NoDevices devices;
   int spaces = 0;
   std::unique_ptr<JobManager> jobs;
@@ -97,7 +104,7 @@ TEST_CASE("a job that an idempotency key names runs with its own tasks", "[serve
 
 TEST_CASE("a stored job that can't be started is failed with the reason", "[server]") {
   Fixture f;
-  f.store.broken = true;
+  f.store.trouble = absl::DataLossError("page 7 is damaged");
   const absl::Status status = f.jobs->Create(Fixture::Job()).status();
   CHECK(status == absl::DataLossError("job 1 can't be started: page 7 is damaged"));
   const db::Job job = *f.memory->GetJob(1);
@@ -116,6 +123,79 @@ TEST_CASE("a job that can't be continued is failed and the others go on", "[serv
   CHECK(f.memory->GetJob(1)->state == db::JobState::kFailed);
   CHECK(f.memory->GetJob(1)->message.rfind("can't be continued: ", 0) == 0);
   CHECK(f.memory->GetJob(2)->state == db::JobState::kRunning);
+}
+
+const absl::Status kLocked = absl::UnavailableError("the database is locked");
+
+TEST_CASE("a job that the store's trouble keeps from going on waits and then goes on", "[server]") {
+  Fixture f;
+  const int64_t id = *f.memory->CreateJob(Fixture::Job());
+  for (absl::Status* const trouble : {&f.store.trouble, &f.store.state_trouble}) {
+    *trouble = kLocked;
+    REQUIRE(f.jobs->ResumeUnfinished().ok());
+    for (int i = 0; i < 3; ++i) {
+      f.clock.Advance(absl::Seconds(2));
+      f.jobs->Tend();
+      CHECK(f.memory->GetJob(id)->state == db::JobState::kQueued);
+      CHECK(f.jobs->Progress(id)->message ==
+            "waits for the server's database, and goes on by itself: the database is locked");
+    }
+    *trouble = absl::OkStatus();
+  }
+  const JobManager::Version waiting = f.jobs->ProgressVersion(id);
+  f.clock.Advance(absl::Seconds(2));
+  f.jobs->Tend();
+  CHECK(f.memory->GetJob(id)->state == db::JobState::kRunning);
+  CHECK(f.jobs->ProgressVersion(id) != waiting);
+  CHECK(f.jobs->Progress(id)->message.find("database") == std::string::npos);
+}
+
+TEST_CASE("a new job that was stored and can't be started yet is started later", "[server]") {
+  Fixture f;
+  f.store.trouble = kLocked;
+  const auto id = f.jobs->Create(Fixture::Job());
+  INFO(id.status());
+  REQUIRE(id.ok());
+  CHECK(f.memory->GetJob(*id)->state == db::JobState::kQueued);
+  f.store.trouble = absl::OkStatus();
+  f.clock.Advance(absl::Seconds(2));
+  f.jobs->Tend();
+  CHECK(f.memory->GetJob(*id)->state == db::JobState::kRunning);
+}
+
+TEST_CASE("a failure that can't be stored is stored later", "[server]") {
+  Fixture f;
+  const int64_t id = *f.memory->CreateJob(Fixture::Job());
+  f.store.trouble = absl::DataLossError("page 7 is damaged");
+  f.store.state_trouble = kLocked;
+  REQUIRE(f.jobs->ResumeUnfinished().ok());
+  f.store.state_trouble = absl::OkStatus();
+  f.clock.Advance(absl::Seconds(2));
+  f.jobs->Tend();
+  CHECK(f.memory->GetJob(id)->state == db::JobState::kFailed);
+  CHECK(f.memory->GetJob(id)->message == "can't be continued: page 7 is damaged");
+}
+
+TEST_CASE("a job without a runner can be cancelled", "[server]") {
+  Fixture f;
+  const int64_t waiting = *f.memory->CreateJob(Fixture::Job());
+  f.store.trouble = kLocked;
+  REQUIRE(f.jobs->ResumeUnfinished().ok());
+  const int64_t unknown = *f.memory->CreateJob(Fixture::Job());
+  for (const int64_t id : {waiting, unknown}) {
+    f.store.state_trouble = kLocked;
+    CHECK(f.jobs->Cancel(id) == kLocked);
+    f.store.state_trouble = absl::OkStatus();
+    CHECK(f.jobs->Cancel(id).ok());
+    CHECK(f.memory->GetJob(id)->state == db::JobState::kCancelled);
+    CHECK(f.jobs->Cancel(id).message() ==
+          absl::StrCat("job ", id, ": has ended already (cancelled)"));
+  }
+  CHECK(absl::IsNotFound(f.jobs->Cancel(4711)));
+  f.store.trouble = absl::OkStatus();
+  f.clock.Advance(absl::Seconds(2));
+  f.jobs->Tend();
+  CHECK(f.memory->GetJob(waiting)->state == db::JobState::kCancelled);
 }
 
 TEST_CASE("a job that would take long to prepare is refused with the limit", "[server]") {
