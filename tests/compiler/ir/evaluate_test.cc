@@ -269,9 +269,22 @@ TEST_CASE("the evaluator runs a product of 128³ in a moment", "[ir][evaluate]")
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   REQUIRE(run.status == absl::OkStatus());
   CHECK(run.values[2][77] == 256);
-  // Six operations an iteration (three reads, multiply, add, write); generous for busy machines.
+  // Six operations an iteration (three reads, multiply, add, write).
   WARN("evaluator: " << 6 * 128.0 * 128 * 128 / seconds / 1e6 << " million operations/s");
-  CHECK(seconds < 10);
+  // The same by the compiler of this test, with every access through memory.
+  static volatile float a[128 * 128], b[128 * 128], c[128 * 128];
+  const auto plain_begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 128; ++i) {
+    for (int j = 0; j < 128; ++j) {
+      for (int k = 0; k < 128; ++k) {
+        c[i * 128 + j] = c[i * 128 + j] + a[i * 128 + k] * b[k * 128 + j];
+      }
+    }
+  }
+  const double plain_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - plain_begin).count();
+  CAPTURE(seconds, plain_seconds);
+  CHECK(seconds < 300 * plain_seconds);
 }
 
 }  // namespace

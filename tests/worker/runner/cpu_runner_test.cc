@@ -130,15 +130,29 @@ TEST_CASE("a good kernel is verified and timed", "[cpu_runner]") {
   REQUIRE(measurement.reason.empty());
   REQUIRE(measurement.sample_seconds.size() == 5);
   REQUIRE(measurement.sample_calls.size() == 5);
+  double timed_seconds = 0;
   for (size_t i = 0; i < 5; ++i) {
-    REQUIRE(measurement.sample_seconds[i] > 1e-7);
-    REQUIRE(measurement.sample_seconds[i] < 1e-2);
-    REQUIRE(measurement.sample_calls[i] > 10);
+    REQUIRE(measurement.sample_seconds[i] > 0);
+    REQUIRE(measurement.sample_calls[i] == measurement.sample_calls[0]);
+    timed_seconds += measurement.sample_seconds[i] * measurement.sample_calls[i];
   }
-  REQUIRE(measurement.run_seconds > 0.05);
+  REQUIRE(measurement.run_seconds > 0.9 * timed_seconds);  // two clocks
   REQUIRE(measurement.environment.load_average >= 0);
   REQUIRE(measurement.environment.peak_memory_bytes > 0);
-  REQUIRE(measurement.environment.reference_gflops > 0.1);
+  REQUIRE(measurement.environment.reference_gflops > 0);
+}
+
+TEST_CASE("a repeat has as many calls as fill its time", "[cpu_runner]") {
+  // A pause while calls are counted looks like a slow kernel, so the most of some tries.
+  MeasurePlan plan = AddPlan(Good());
+  int64_t calls_of_short = 0, calls_of_long = 0;
+  for (int attempt = 0; attempt < 5 && calls_of_long <= 4 * calls_of_short; ++attempt) {
+    plan.timing.min_repeat_seconds = 0.001;
+    calls_of_short = MeasureOne(plan).sample_calls.at(0);
+    plan.timing.min_repeat_seconds = 0.05;
+    calls_of_long = std::max(calls_of_long, MeasureOne(plan).sample_calls.at(0));
+  }
+  CHECK(calls_of_long > 4 * calls_of_short);
 }
 
 TEST_CASE("every bad kernel has an outcome with its reason and the runner lives on",
@@ -166,7 +180,7 @@ TEST_CASE("a cancelled plan ends soon and the runner lives on", "[cpu_runner]") 
   });
   const absl::Time start = absl::Now();
   CHECK(MeasureOne(plan).outcome == Outcome::kCancelled);
-  CHECK(absl::Now() - start < absl::Seconds(5));
+  CHECK(absl::Now() - start < absl::Seconds(30));
   canceller.join();
   plan.workload_hash = "00000000000000ae";  // whose reference has not run yet
   CHECK(absl::IsCancelled(SharedRunner().Measure(plan).status()));
