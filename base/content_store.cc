@@ -108,7 +108,7 @@ absl::Status ContentStore::Scan() {
   });
   absl::MutexLock lock(&mutex_);
   for (const Found& file : found) {
-    entries_[file.name] = {file.size, by_use_.insert(by_use_.end(), file.name)};
+    entries_[file.name] = {file.size, next_entry_++, by_use_.insert(by_use_.end(), file.name)};
     bytes_ += file.size;
   }
   return absl::OkStatus();
@@ -121,22 +121,22 @@ std::string ContentStore::PathOf(std::string_view digest) const {
 absl::StatusOr<std::string> ContentStore::Put(std::string_view bytes) {
   std::string digest = Sha256Hex(bytes);
   if (Contains(digest)) return digest;
-  TESSERA_RETURN_IF_ERROR(WriteFile(digest, bytes));
-  std::vector<std::string> evicted;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!entries_.contains(digest)) {
-      entries_[digest] = {static_cast<int64_t>(bytes.size()),
-                          by_use_.insert(by_use_.end(), digest)};
-      bytes_ += static_cast<int64_t>(bytes.size());
-    }
-    while (bytes_ > options_.max_bytes && by_use_.size() > 1) {
-      evicted.push_back(by_use_.front());
-      Forget(evicted.back());
-    }
-  }
-  for (const std::string& old : evicted) unlink(PathOf(old).c_str());
+  do {
+    TESSERA_RETURN_IF_ERROR(WriteFile(digest, bytes));
+  } while (!Keep(digest, static_cast<int64_t>(bytes.size())));
   return digest;
+}
+
+bool ContentStore::Keep(const std::string& digest, int64_t size) {
+  absl::MutexLock lock(&mutex_);
+  if (!entries_.contains(digest)) {
+    // Another Put of it may have come and been evicted since, and our file with it.
+    if (access(PathOf(digest).c_str(), F_OK) != 0) return false;
+    entries_[digest] = {size, next_entry_++, by_use_.insert(by_use_.end(), digest)};
+    bytes_ += size;
+  }
+  while (bytes_ > options_.max_bytes && by_use_.size() > 1) Remove(by_use_.front());
+  return true;
 }
 
 absl::Status ContentStore::PutVerified(std::string_view digest, std::string_view bytes) {
@@ -161,20 +161,30 @@ absl::Status ContentStore::WriteFile(const std::string& digest, std::string_view
 }
 
 absl::StatusOr<std::string> ContentStore::Get(std::string_view digest) {
-  if (!Contains(digest)) {
-    return absl::NotFoundError(absl::StrCat("artifact ", AbslView(digest), ": not stored here"));
-  }
-  absl::StatusOr<std::string> bytes = ReadAll(PathOf(digest));
-  if (bytes.ok() && Sha256Hex(*bytes) == digest) return bytes;
-  // Gone or damaged: forget it, so that it is made again instead of failing for ever.
-  {
+  for (;;) {
+    uint64_t entry = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto it = entries_.find(AbslView(digest));
+      if (it == entries_.end()) {
+        return absl::NotFoundError(
+            absl::StrCat("artifact ", AbslView(digest), ": not stored here"));
+      }
+      Touch(digest);
+      entry = it->second.number;
+    }
+    absl::StatusOr<std::string> bytes = ReadAll(PathOf(digest));
+    if (bytes.ok() && Sha256Hex(*bytes) == digest) return bytes;
+    // Gone or damaged: forget it, so that it is made again instead of failing for ever. What was
+    // stored after this read is another file.
     absl::MutexLock lock(&mutex_);
-    Forget(digest);
+    const auto it = entries_.find(AbslView(digest));
+    if (it != entries_.end() && it->second.number != entry) continue;
+    if (it != entries_.end()) Remove(digest);
+    if (!bytes.ok()) return bytes.status();
+    return absl::DataLossError(absl::StrCat("artifact ", AbslView(digest), ": damaged on disk (",
+                                            bytes->size(), " bytes), removed"));
   }
-  unlink(PathOf(digest).c_str());
-  if (!bytes.ok()) return bytes.status();
-  return absl::DataLossError(absl::StrCat("artifact ", AbslView(digest), ": damaged on disk (",
-                                          bytes->size(), " bytes), removed"));
 }
 
 bool ContentStore::Contains(std::string_view digest) {
@@ -188,9 +198,9 @@ void ContentStore::Touch(std::string_view digest) {
   by_use_.splice(by_use_.end(), by_use_, entries_.find(AbslView(digest))->second.use);
 }
 
-void ContentStore::Forget(std::string_view digest) {
+void ContentStore::Remove(std::string_view digest) {
   const auto it = entries_.find(AbslView(digest));
-  if (it == entries_.end()) return;
+  unlink(PathOf(digest).c_str());
   bytes_ -= it->second.size;
   by_use_.erase(it->second.use);
   entries_.erase(it);

@@ -52,19 +52,24 @@ class ContentStore {
   absl::Status Scan();
   absl::Status WriteFile(const std::string& digest, std::string_view bytes);
   void Touch(std::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Forget(std::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Enters a file that was written, and evicts. False when the file has gone in between.
+  bool Keep(const std::string& digest, int64_t size);
+  // Removes entry and file together, so that no Put in between is acknowledged and then deleted.
+  void Remove(std::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   struct Entry {
     int64_t size;
+    uint64_t number;  // tells it from an earlier or later entry of the same digest
     std::list<std::string>::iterator use;
   };
 
   const Options options_;
   const FileLock lock_;
-  mutable absl::Mutex mutex_;  // guards the index; no file is read or written while it is held
+  mutable absl::Mutex mutex_;  // guards the index; files are removed, not read or written, under it
   absl::flat_hash_map<std::string, Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::list<std::string> by_use_ ABSL_GUARDED_BY(mutex_);  // least recently used first
   int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_entry_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_temporary_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

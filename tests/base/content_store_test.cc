@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -76,6 +78,31 @@ TEST_CASE("above the limit the least recently used content goes", "[base]") {
   CHECK_FALSE(fs::exists((*store)->PathOf(b)));
   CHECK((*store)->Contains(c));
   CHECK((*store)->bytes() == 8);
+}
+
+TEST_CASE("what was stored while its digest was evicted is there", "[base]") {
+  TemporaryDirectory directory;
+  const auto store = ContentStore::Open({directory.path, /*max_bytes=*/8, /*sync=*/false}).value();
+  const std::vector<std::string> contents = {"aaaa", "bbbb", "cccc"};  // one too many
+  for (int round = 0; round < 150; ++round) {
+    std::vector<std::thread> threads;
+    for (size_t t = 0; t < contents.size(); ++t) {
+      threads.emplace_back([&, t] {
+        for (size_t i = 0; i < 8; ++i) {
+          const std::string digest = store->Put(contents[(t + i) % contents.size()]).value();
+          const absl::StatusCode code = store->Get(digest).status().code();
+          if (code != absl::StatusCode::kOk && code != absl::StatusCode::kNotFound) std::abort();
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CAPTURE(round);
+    for (const std::string& content : contents) {
+      const std::string digest = Sha256Hex(content);
+      REQUIRE(store->Contains(digest) == fs::exists(store->PathOf(digest)));
+    }
+    REQUIRE(store->bytes() == 8);
+  }
 }
 
 TEST_CASE("half-written files of a killed process are removed", "[base]") {
