@@ -78,13 +78,6 @@ absl::StatusOr<std::string> MakeFolder() {
   return pattern;
 }
 
-[[maybe_unused]] int64_t MappedBytes(pid_t process) {
-  std::ifstream file(absl::StrCat("/proc/", process, "/statm"));
-  int64_t pages = 0;
-  file >> pages;
-  return pages * sysconf(_SC_PAGESIZE);
-}
-
 Failure Describe(int wait_status, const std::string& words, int64_t memory_bytes) {
   const std::string said = words.empty() ? "" : absl::StrCat("; it said: ", words);
   const bool aborted = WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGABRT;
@@ -190,7 +183,10 @@ absl::Status ChildProcess::LimitMemory(int64_t bytes) const {
 #if defined(__SANITIZE_ADDRESS__)
   (void)bytes;  // the sanitizer maps terabytes
 #else
-  const auto limit_bytes = static_cast<rlim_t>(MappedBytes(process_) + bytes);
+  std::ifstream file(absl::StrCat("/proc/", process_, "/statm"));
+  int64_t mapped_pages = 0;
+  file >> mapped_pages;
+  const auto limit_bytes = static_cast<rlim_t>(mapped_pages * sysconf(_SC_PAGESIZE) + bytes);
   const rlimit limit = {limit_bytes, limit_bytes};
   if (prlimit(process_, RLIMIT_AS, &limit, nullptr) != 0) {
     return absl::UnavailableError(absl::StrCat("memory limit of ", bytes, ": ", strerror(errno)));
