@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -147,6 +148,12 @@ absl::StatusOr<TreeEnsemble> TreeEnsemble::FromBytes(std::string_view bytes) {
               reinterpret_cast<char*>(ensemble.leaves_.data()));
   for (const Split& split : ensemble.splits_) {
     if (split.feature < 0 || split.feature >= head.columns_used) return damaged;
+    if (std::isnan(split.threshold)) return damaged;
+  }
+  // One that is not finite can make every score NaN, which orders nothing.
+  if (!std::isfinite(head.base)) return damaged;
+  for (const float leaf : ensemble.leaves_) {
+    if (!std::isfinite(leaf)) return damaged;
   }
   return ensemble;
 }

@@ -161,6 +161,18 @@ TEST_CASE("damaged and foreign model bytes are refused and change nothing", "[co
   const int32_t column = 1 << 30;
   std::memcpy(&wild[wild.size() - (40 * 64 * 4) - 4], &column, sizeof(column));
   CHECK(model.Load(wild).code() == absl::StatusCode::kDataLoss);
+  // The last leaf, the last split's threshold, the base score.
+  for (const size_t place : {wild.size() - 4, wild.size() - (40 * 64 * 4) - 8,
+                             bytes.find('\n', bytes.find('\n') + 1) + 1 + 12}) {
+    for (const float value : {std::numeric_limits<float>::quiet_NaN(), -1.0f}) {
+      CAPTURE(place, value);
+      std::string changed = bytes;
+      std::memcpy(&changed[place], &value, sizeof(value));
+      XgboostModel other_model = Small();
+      CHECK(other_model.Load(changed).code() ==
+            (value == -1 ? absl::StatusCode::kOk : absl::StatusCode::kDataLoss));
+    }
+  }
   CHECK(model.Load(bytes + "x").code() == absl::StatusCode::kDataLoss);
   CHECK(model.Predict(data.rows, kColumns) == scores);
 }
