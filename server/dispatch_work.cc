@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "server/dispatcher.h"
 
@@ -32,7 +33,7 @@ int Dispatcher::Appetite(const db::Task& task) {
   int build_slots = 0;
   std::map<std::string, const ir::Target*> counted;  // of the runners, by text
   for (const auto& [name, worker] : workers_) {
-    if (worker.link == nullptr) continue;
+    if (!Speaks(worker, LongestSilence(Asked::kRoom))) continue;
     if (Builds(worker.hello, devices_)) build_slots += worker.hello.build_slots;
     for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
       const db::Device& device = worker.hello.devices[i];
@@ -58,6 +59,29 @@ int Dispatcher::Appetite(const db::Task& task) {
   const int at_builders = std::max(0, build_slots * options_.builds_per_slot - built_for_others);
   const int wanted = runners * (options_.run_depth + options_.built_ahead) + at_builders;
   return std::max(0, wanted - competing);
+}
+
+std::string Dispatcher::Missing(const db::Task& task) {
+  const absl::StatusOr<ir::Target> target = ir::ParseTarget(task.target);
+  if (!target.ok()) return std::string(target.status().message());
+  bool runs = false;
+  bool builds = false;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [name, worker] : workers_) {
+    if (worker.link == nullptr) continue;
+    builds = builds || Builds(worker.hello, devices_);
+    for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
+      const db::Device& device = worker.hello.devices[i];
+      runs = runs || (device.runs && devices_.Accepts(device.id) &&
+                      CanRun(worker.targets[i], *target, task.threads));
+    }
+  }
+  if (!runs) {
+    // The levels of caches decide nothing.
+    return absl::StrCat("no connected device takes ", task.target.substr(0, task.target.find(' ')),
+                        " with ", task.threads, task.threads == 1 ? " thread" : " threads");
+  }
+  return builds ? "" : "no connected device builds";
 }
 
 void Dispatcher::Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) {
@@ -91,12 +115,12 @@ void Dispatcher::Pump() {
 }
 
 bool Dispatcher::HasTakers(const Trial& trial) {
-  if (PickRunner(trial, "", true).worker == nullptr) return false;
+  if (PickRunner(trial, "", Asked::kAny).worker == nullptr) return false;
   if (trial.phase == Phase::kToRun) {
     const auto reference = references_.find(trial.task_key);
     if (reference != references_.end() && reference->second.ready) return true;
   }
-  return PickBuilder(true) != nullptr;
+  return PickBuilder(Asked::kAny) != nullptr;
 }
 
 void Dispatcher::GiveBackUntaken(absl::Time now, Actions& actions) {
@@ -117,7 +141,7 @@ void Dispatcher::GiveBackUntaken(absl::Time now, Actions& actions) {
 }
 
 bool Dispatcher::SendReference(Reference& reference, const std::string& task_key) {
-  Worker* builder = PickBuilder(false);
+  Worker* builder = PickBuilder(Asked::kRoom);
   if (builder == nullptr) return false;
   const Lease lease = leases_.Grant(
       {.kind = LeaseKind::kReference, .worker = builder->hello.worker, .task_key = task_key},
@@ -135,7 +159,7 @@ bool Dispatcher::SendReference(Reference& reference, const std::string& task_key
 }
 
 bool Dispatcher::SendBuild(uint64_t number, Trial& trial) {
-  Worker* builder = PickBuilder(false);
+  Worker* builder = PickBuilder(Asked::kRoom);
   if (builder == nullptr) return false;
   const Lease lease =
       leases_.Grant({.kind = LeaseKind::kBuild, .worker = builder->hello.worker, .subject = number},
@@ -154,10 +178,11 @@ bool Dispatcher::SendBuild(uint64_t number, Trial& trial) {
 
 bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& reference) {
   // A crashed candidate goes to another device while there is one.
-  RunnerChoice runner = PickRunner(trial, trial.crashed_on, false);
+  RunnerChoice runner = PickRunner(trial, trial.crashed_on, Asked::kRoom);
   if (runner.worker == nullptr) {
     // … and to the same one when the others have gone; a second crash there is final.
-    if (PickRunner(trial, trial.crashed_on, true).worker == nullptr) trial.crashed_on.clear();
+    if (PickRunner(trial, trial.crashed_on, Asked::kAny).worker == nullptr)
+      trial.crashed_on.clear();
     return false;
   }
   const Lease lease = leases_.Grant({.kind = LeaseKind::kRun,
@@ -189,13 +214,22 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
   return true;
 }
 
-Dispatcher::Worker* Dispatcher::PickBuilder(bool ignore_depth) {
+absl::Duration Dispatcher::LongestSilence(Asked asked) const {
+  return asked == Asked::kRoom ? options_.lease_timeout / 2 : options_.lease_timeout;
+}
+
+bool Dispatcher::Speaks(const Worker& worker, absl::Duration longest_silence) const {
+  return worker.link != nullptr && worker.last_seen + longest_silence >= clock_.Now();
+}
+
+Dispatcher::Worker* Dispatcher::PickBuilder(Asked asked) {
+  const absl::Duration longest_silence = LongestSilence(asked);
   Worker* best = nullptr;
   double best_load = 0;
   for (auto& [name, worker] : workers_) {
-    if (worker.link == nullptr || !Builds(worker.hello, devices_)) continue;
+    if (!Speaks(worker, longest_silence) || !Builds(worker.hello, devices_)) continue;
     const double load = static_cast<double>(leases_.CountBuilds(name)) / worker.hello.build_slots;
-    if (!ignore_depth && load >= options_.builds_per_slot) continue;
+    if (asked == Asked::kRoom && load >= options_.builds_per_slot) continue;
     if (best == nullptr || load < best_load) {
       best = &worker;
       best_load = load;
@@ -205,11 +239,12 @@ Dispatcher::Worker* Dispatcher::PickBuilder(bool ignore_depth) {
 }
 
 Dispatcher::RunnerChoice Dispatcher::PickRunner(const Trial& trial, std::string_view except,
-                                                bool ignore_depth) {
+                                                Asked asked) {
+  const absl::Duration longest_silence = LongestSilence(asked);
   RunnerChoice best;
   int best_load = 0;
   for (auto& [name, worker] : workers_) {
-    if (worker.link == nullptr) continue;
+    if (!Speaks(worker, longest_silence)) continue;
     for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
       const db::Device& device = worker.hello.devices[i];
       if (!device.runs || device.id == except || !devices_.Accepts(device.id) ||
@@ -217,7 +252,7 @@ Dispatcher::RunnerChoice Dispatcher::PickRunner(const Trial& trial, std::string_
         continue;
       }
       const int load = leases_.CountRuns(device.id);
-      if (!ignore_depth && load >= options_.run_depth) continue;
+      if (asked == Asked::kRoom && load >= options_.run_depth) continue;
       if (best.worker == nullptr || load < best_load) {
         best = {&worker, &device};
         best_load = load;
@@ -231,7 +266,7 @@ absl::StatusOr<uint64_t> Dispatcher::BuildLibrary(
     const db::Selection& selection, std::string name,
     std::function<void(absl::StatusOr<proto::LibraryResult>)> done) {
   absl::MutexLock lock(&mutex_);
-  Worker* builder = PickBuilder(true);
+  Worker* builder = PickBuilder(Asked::kAny);
   if (builder == nullptr) {
     return absl::FailedPreconditionError(
         "no builder is connected; start tessera-worker with --roles builder,runner");

@@ -274,7 +274,7 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
     return;
   }
   if (measurement.outcome == db::Outcome::kRunError && trial.crashed_on.empty() &&
-      PickRunner(trial, lease.device, true).worker != nullptr) {
+      PickRunner(trial, lease.device, Asked::kAny).worker != nullptr) {
     worker.link->Send(proto::Acknowledge{fence});
     trial.crashed_on = lease.device;
     trial.crash_reason = measurement.reason;
@@ -541,28 +541,33 @@ absl::Status Dispatcher::Resume(std::string_view device) {
 
 void Dispatcher::Tick() {
   Actions actions;
-  std::vector<std::shared_ptr<WorkerLink>> silent;
   {
     absl::MutexLock lock(&mutex_);
     const absl::Time now = clock_.Now();
+    // First of all, so that nothing is handed to those that have gone.
+    for (auto it = workers_.begin(); it != workers_.end();) {
+      Worker& worker = it->second;
+      if (worker.last_seen + 2 * options_.lease_timeout >= now) {
+        ++it;
+        continue;
+      }
+      if (worker.link != nullptr) {
+        LogWarning(absl::StrCat("worker ", it->first, " is silent: disconnected"));
+        actions.push_back([this, devices = worker.hello.devices, link = worker.link] {
+          devices_.Disconnect(devices, link.get());
+          link->Abort();
+        });
+      }
+      it = workers_.erase(it);
+    }
     for (const Lease& lease : leases_.TakeExpired(now, options_.lease_timeout)) {
       Lose(lease,
            absl::StrCat("no word of it for ", absl::FormatDuration(options_.lease_timeout),
                         ", or past its deadline"),
            actions);
     }
-    for (auto it = workers_.begin(); it != workers_.end();) {
-      Worker& worker = it->second;
-      const bool quiet = worker.last_seen + 2 * options_.lease_timeout < now;
-      if (quiet && worker.link != nullptr) silent.push_back(worker.link);
-      it = quiet && worker.link == nullptr ? workers_.erase(it) : std::next(it);
-    }
     GiveBackUntaken(now, actions);
     Pump();
-  }
-  for (const std::shared_ptr<WorkerLink>& link : silent) {
-    Disconnect(link.get());
-    link->Abort();
   }
   Perform(actions);
 }

@@ -50,6 +50,7 @@ struct DispatcherOptions {
 // kInfrastructure, which the job takes as final. A crash is tried once more on
 // another device if there is one; the second crash is final, and if the second device succeeds the
 // first gets a strike. Results without a live lease are stored as stale.
+// A worker that is silent gets nothing, and is disconnected after two lease time-outs.
 // A trial that waits for a device while none is connected that takes it is given back as
 // kCancelled after about a lease time-out.
 //
@@ -62,6 +63,7 @@ class Dispatcher final : public tuner::Measurer {
   ~Dispatcher() override;
 
   int Appetite(const db::Task& task) override;
+  std::string Missing(const db::Task& task) override;
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override;
   // Its worker may forget the result.
   void Stored(const db::Record& record) override;
@@ -142,6 +144,9 @@ class Dispatcher final : public tuner::Measurer {
     db::Record record;
   };
 
+  // For one that takes work now, or whether there is one at all, full or not heard of lately.
+  enum class Asked : uint8_t { kRoom, kAny };
+
   struct RunnerChoice {
     Worker* worker = nullptr;
     const db::Device* device = nullptr;
@@ -159,8 +164,12 @@ class Dispatcher final : public tuner::Measurer {
   bool SendBuild(uint64_t number, Trial& trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool SendRun(uint64_t number, Trial& trial, const Reference& reference)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Worker* PickBuilder(bool ignore_depth) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  RunnerChoice PickRunner(const Trial& trial, std::string_view except, bool ignore_depth)
+  // A worker that has said nothing for longer may be hung. For room it is half a lease time-out:
+  // when the leases of a silent worker are lost, it has not been given any for a while.
+  absl::Duration LongestSilence(Asked asked) const;
+  bool Speaks(const Worker& worker, absl::Duration longest_silence) const;
+  Worker* PickBuilder(Asked asked) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  RunnerChoice PickRunner(const Trial& trial, std::string_view except, Asked asked)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a connected device accepts the trial, which waits, and a builder if it needs one.
   bool HasTakers(const Trial& trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -5,7 +5,7 @@
 #include "tests/tuner/synthetic.h"
 #include "tuner/job_runner.h"
 
-// What becomes of trials whose devices go away.
+// What becomes of trials whose devices go away or fall silent.
 
 namespace tessera::server {
 namespace {
@@ -63,6 +63,14 @@ struct Worker {
   std::shared_ptr<RecordingLink> link;
   std::set<uint64_t> ran;
 };
+
+// Beats for what a link was given, like a worker that is busy with it.
+void Beat(Rig& rig, RecordingLink& link) {
+  proto::Heartbeat beat;
+  for (const auto& request : link.All<proto::BuildRequest>()) beat.held.push_back(request.fence);
+  for (const auto& plan : link.All<proto::RunPlan>()) beat.held.push_back(plan.lease.fence);
+  rig.Reply(link, beat);
+}
 
 TEST_CASE("a device that has gone holds up only the jobs that need it", "[server]") {
   Rig rig;
@@ -140,6 +148,66 @@ TEST_CASE("a trial is not given back for a device that is away for a moment", "[
   for (int i = 0; i < 3; ++i) back.Play(rig);
   REQUIRE(rig.records.size() == 1);
   CHECK(rig.records[0].measurement.outcome == db::Outcome::kOk);
+}
+
+TEST_CASE("a silent worker loses what it holds and gets nothing more", "[server]") {
+  Rig rig;
+  auto builder = rig.Connect("builder", {}, "first", true, false);
+  auto hung = rig.Connect("a", {}, "first", false);
+  auto busy = rig.Connect("b", {}, "first", false);
+  for (int trial = 0; trial < 2; ++trial) rig.Start(trial);
+  for (int i = 0; i < 3; ++i) rig.BuildAll(*builder);
+  REQUIRE(hung->All<proto::RunPlan>().size() == 1);
+  REQUIRE(busy->All<proto::RunPlan>().size() == 1);
+  // One keeps its plan and beats; the other says no word more.
+  for (int second = 0; second < 15; ++second) {
+    rig.clock.Advance(absl::Seconds(1));
+    Beat(rig, *builder);
+    Beat(rig, *busy);
+    rig.dispatcher->Tick();
+  }
+  CHECK(hung->All<proto::RunPlan>().size() == 1);
+  REQUIRE(busy->All<proto::RunPlan>().size() == 2);
+  CHECK(busy->Last<proto::RunPlan>().lease.attempt == 1);
+  for (const auto& plan : busy->All<proto::RunPlan>()) rig.Reply(*busy, test::FakeRun(plan));
+  REQUIRE(rig.records.size() == 2);
+  for (const db::Record& record : rig.records) {
+    CHECK(record.measurement.outcome == db::Outcome::kOk);
+  }
+}
+
+TEST_CASE("the only worker's silence gives trials back and fails none", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.Start(0);
+  SECTION("while it builds the reference") {}
+  SECTION("while it runs") { rig.BuildAll(*link); }
+  const size_t requests = link->All<proto::BuildRequest>().size();
+  for (int second = 0; second < 100; ++second) {
+    rig.clock.Advance(absl::Seconds(1));
+    rig.dispatcher->Tick();
+  }
+  CHECK(link->All<proto::BuildRequest>().size() == requests);
+  CHECK(link->All<proto::RunPlan>().size() <= 1);
+  CHECK(link->closed);
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kCancelled);
+  CHECK(rig.dispatcher->Appetite(rig.task) == 0);
+}
+
+TEST_CASE("a worker that goes on after a stop is used again", "[server]") {
+  Rig rig;
+  Worker worker{rig.Connect("w"), {}};
+  rig.Start(0);
+  for (int second = 0; second < 7; ++second) {
+    rig.clock.Advance(absl::Seconds(1));
+    rig.dispatcher->Tick();
+  }
+  CHECK(rig.dispatcher->Appetite(rig.task) == 0);  // nothing more while nobody knows
+  for (int i = 0; i < 3; ++i) worker.Play(rig);
+  REQUIRE(rig.records.size() == 1);
+  CHECK(rig.records[0].measurement.outcome == db::Outcome::kOk);
+  CHECK(rig.dispatcher->Appetite(rig.task) > 0);
 }
 
 }  // namespace
