@@ -380,7 +380,13 @@ class FullDisks(Refused):
             self.assertRegex(done.stderr.splitlines()[-1], f"--out {disk}: .*No space left on device")
             self.assertEqual(list(disk.glob("*.part")), [])
 
-    def test_a_job_goes_on_after_the_disk_was_full(self):
+    def test_a_job_goes_on_by_itself_after_the_disk_was_full(self):
+        self.check_that_a_job_goes_on(restart=False)
+
+    def test_a_job_goes_on_in_a_new_server_after_the_disk_was_full(self):
+        self.check_that_a_job_goes_on(restart=True)
+
+    def check_that_a_job_goes_on(self, restart):
         disk = self.folder / "disk"
         with small_disk(disk, 8):
             try:
@@ -393,10 +399,12 @@ class FullDisks(Refused):
                            "No space" in server.said())  # fmt: skip
                 self.assertIsNone(server.process.poll(), server.said())
                 (disk / "ballast").unlink()
-                server.kill()
-                server = self.start_server(listen=self.address, data=disk / "d")
+                if restart:
+                    server.kill()
+                    server = self.start_server(listen=self.address, data=disk / "d")
                 self.wait_until_done(job)
                 self.check_log(job, 60, seen)
+                self.assertIsNone(server.process.poll(), server.said())
             finally:
                 for program in self.programs:
                     program.kill()
