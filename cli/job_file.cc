@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <limits>
 #include <set>
 
 #include "absl/strings/numbers.h"
@@ -101,9 +100,8 @@ class Reader {
                                  WholeNumber(path_, key, value, 1, proto::kMaxTrialsPerTask));
         file.options.trials_per_task = static_cast<int>(trials);
       } else if (key == "seed") {
-        TESSERA_ASSIGN_OR_RETURN(
-            const int64_t seed,
-            WholeNumber(path_, key, value, 0, std::numeric_limits<int64_t>::max()));
+        TESSERA_ASSIGN_OR_RETURN(const int64_t seed,
+                                 WholeNumber(path_, key, value, 0, proto::kMaxSeed));
         file.options.seed = static_cast<uint64_t>(seed);
       } else if (key == "operators") {
         TESSERA_RETURN_IF_ERROR(ReadOperators(value, file));

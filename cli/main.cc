@@ -24,7 +24,6 @@ constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 constexpr int kInterrupted = 130;
 constexpr int64_t kMaxId = 1'000'000'000'000'000;
-constexpr int64_t kMaxSeed = 1'000'000'000'000'000;
 
 int ExitCode(const absl::Status& status) {
   switch (status.code()) {
@@ -118,7 +117,7 @@ int main(int argc, char** argv) {
       ->check(WholeNumber(1, proto::kMaxTrialsPerTask));
   command->add_option("--threads", tune.threads, "of a kernel")
       ->check(WholeNumber(1, proto::kMaxThreads));
-  command->add_option("--seed", tune.seed, "of the search")->check(WholeNumber(0, kMaxSeed));
+  command->add_option("--seed", tune.seed, "of the search")->check(WholeNumber(0, proto::kMaxSeed));
   command->add_option("--max-seconds", tune.max_seconds, "stop after this long")->check(Seconds());
   command->add_option("--explorer", tune.explorer, "random or annealing");
   command->add_option("--cost-model", tune.cost_model, "xgboost or random");
@@ -200,7 +199,9 @@ int main(int argc, char** argv) {
   command->add_option("--samples", space.samples)
       ->capture_default_str()
       ->check(WholeNumber(1, 10'000'000));
-  command->add_option("--seed", space.seed)->capture_default_str()->check(WholeNumber(0, kMaxSeed));
+  command->add_option("--seed", space.seed)
+      ->capture_default_str()
+      ->check(WholeNumber(0, proto::kMaxSeed));
   command->callback([&] { status = cli::RunSpace(space); });
 
   command = app.add_subcommand("worker", "run a worker (all arguments go to tessera-worker)");

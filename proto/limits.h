@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 // The bounds that convert.cc holds every message to. A peer is hostile until proven otherwise.
 
@@ -15,6 +16,7 @@ inline constexpr size_t kMaxTextBytes = 4096;  // reasons, descriptions, message
 inline constexpr size_t kMaxNameBytes = 256;   // names, ids, keys, targets
 inline constexpr int kMaxTasks = 1024;         // of a job or selection
 inline constexpr int kMaxTrialsPerTask = 10'000'000;
+inline constexpr int64_t kMaxSeed = std::numeric_limits<int64_t>::max();  // of a job
 inline constexpr int kMaxThreads = 1024;
 inline constexpr int kMaxDevices = 64;  // of a worker
 inline constexpr int kMaxHeld = 65'536;

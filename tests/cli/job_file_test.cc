@@ -62,6 +62,7 @@ TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli
         "job.yaml:1: threads is many; expected a whole number from 1 to 1024");
   CHECK(Fault("trials: 99999999999\n") ==
         "job.yaml:1: trials is 99999999999; expected a whole number from 1 to 10000000");
+  CHECK(Fault("seed: 9223372036854775808\n").find("0 to 9223372036854775807") != std::string::npos);
   CHECK(Fault("seed: [1]\n") == "job.yaml:1: seed is no single value; expected a word");
   CHECK(Fault("trials: 3\ntrials: 4\n") == "job.yaml:2: trials is given twice");
   CHECK(Fault("name: \"a\\nb\"\n").starts_with("job.yaml:1: name: control characters"));

@@ -88,6 +88,7 @@ class BadJobs(Refused):
             (BAD_INPUT, ["--trials", str(10**20)], ["tune", *SMALL, "--trials", 10**20]),
             (BAD_INPUT, ["--trials", '"many"'], ["tune", *SMALL, "--trials", "many"]),
             (BAD_INPUT, ["--seed", '"-1"', "0 to "], ["tune", *SMALL, "--seed", -1]),
+            (BAD_INPUT, ["--seed", str(2**63), str(2**63 - 1)], ["tune", *SMALL, "--seed", 2**63]),
             (BAD_INPUT, ["--seed", str(10**20)], ["tune", *SMALL, "--seed", 10**20]),
             (BAD_INPUT, ["--max-seconds", '"nan"', "0 to "], ["tune", *SMALL, "--max-seconds", "nan"]),
             (BAD_INPUT, ["--max-seconds", '"-1"', "0 to "], ["tune", *SMALL, "--max-seconds", -1]),
@@ -148,6 +149,7 @@ class BadJobs(Refused):
             self.refuse(code, words, *arguments)
         self.assertFalse((folder / "o").exists())
         self.assertEqual(self.log(), [])
+        self.output("space", *SMALL, "--samples", 10, "--seed", 2**63 - 1)
 
     def test_no_server(self):
         address = self.address
