@@ -142,6 +142,20 @@ class GrpcClient final : public Client {
     return Convert<db::Task>(reply.tasks());
   }
 
+  absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
+      const std::vector<std::string>& task_keys) override {
+    v1::ListDeviceClassesRequest request;
+    for (const std::string& key : task_keys) request.add_task_keys(key);
+    v1::ListDeviceClassesReply reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(FromRpc(log_->ListDeviceClasses(&context, request, &reply)));
+    std::vector<RecordedClass> classes;
+    for (const v1::RecordedDeviceClass& one : reply.classes()) {
+      classes.push_back({one.name(), one.tasks()});
+    }
+    return classes;
+  }
+
   absl::StatusOr<std::vector<db::Device>> ListDevices() override {
     v1::ListDevicesReply reply;
     grpc::ClientContext context;

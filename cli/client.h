@@ -11,6 +11,13 @@
 
 namespace tessera::cli {
 
+// A device class that has records, and how many of the tasks asked for have one there that Best may
+// give.
+struct RecordedClass {
+  std::string name;
+  int tasks = 0;
+};
+
 // The server as plain functions. Errors are the server's; Unavailable when nothing answers, naming
 // the address and what to start. Thread-safe.
 class Client {
@@ -35,6 +42,9 @@ class Client {
                                                        const std::string& device_class,
                                                        int count) = 0;
   virtual absl::StatusOr<std::vector<db::Task>> ListTasks() = 0;
+  // Every class that has records, by name.
+  virtual absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
+      const std::vector<std::string>& task_keys) = 0;
   virtual absl::StatusOr<std::vector<db::Device>> ListDevices() = 0;
   virtual absl::Status DrainDevice(const std::string& device, const std::string& reason) = 0;
   virtual absl::Status ResumeDevice(const std::string& device) = 0;

@@ -1,13 +1,12 @@
 #include <cstdio>
-#include <set>
 
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/device_class.h"
 #include "cli/progress_view.h"
 #include "cli/report.h"
 #include "db/record/export.h"
@@ -30,17 +29,6 @@ absl::StatusOr<std::vector<db::Task>> FindTasks(Client& client, const std::strin
                                             "lists the ", tasks.size(), " there are"));
   }
   return found;
-}
-
-// NotFound when no device of the class was ever seen: its records can't be there either.
-absl::Status CheckDeviceClass(Client& client, const std::string& name) {
-  if (name.empty()) return absl::OkStatus();
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
-  std::set<std::string> known;
-  for (const db::Device& device : devices) known.insert(device.device_class.name);
-  if (known.contains(name)) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat("--device-class: \"", name, "\" is not known; known are ",
-                                          known.empty() ? "none" : absl::StrJoin(known, ", ")));
 }
 
 void PrintRow(const db::Record& record) {

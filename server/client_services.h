@@ -45,6 +45,9 @@ class LogServiceImpl final : public v1::LogService::Service {
                     v1::BestReply* reply) override;
   grpc::Status ListTasks(grpc::ServerContext* context, const v1::ListTasksRequest* request,
                          v1::ListTasksReply* reply) override;
+  grpc::Status ListDeviceClasses(grpc::ServerContext* context,
+                                 const v1::ListDeviceClassesRequest* request,
+                                 v1::ListDeviceClassesReply* reply) override;
 
  private:
   db::Store& store_;

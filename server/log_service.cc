@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "proto/convert.h"
+#include "proto/limits.h"
 #include "proto/rpc_status.h"
 #include "server/client_services.h"
 
@@ -21,6 +24,25 @@ absl::StatusOr<std::vector<db::Record>> FindBest(db::Store& store, const v1::Bes
         absl::StrCat("count: ", request.count(), " is outside 0 to ", kMaxBest));
   }
   return store.Best(request.task_key(), request.device_class(), std::max(1, request.count()));
+}
+
+// How many of the tasks have a record that Best may give, by device class.
+absl::StatusOr<std::map<std::string, int>> CountTasksOfClasses(
+    db::Store& store, const v1::ListDeviceClassesRequest& request) {
+  if (request.task_keys_size() > proto::kMaxTasks) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("task_keys: ", request.task_keys_size(), " are more than ", proto::kMaxTasks));
+  }
+  std::map<std::string, int> counts;
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> classes, store.ListDeviceClasses());
+  for (const std::string& name : classes) counts[name] = 0;
+  for (const std::string& key : request.task_keys()) {
+    TESSERA_RETURN_IF_ERROR(proto::CheckDigest("task_key", key));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> ranked,
+                             store.ListRankedDeviceClasses(key));
+    for (const std::string& name : ranked) ++counts[name];
+  }
+  return counts;
 }
 
 }  // namespace
@@ -59,6 +81,19 @@ grpc::Status LogServiceImpl::ListTasks(grpc::ServerContext*, const v1::ListTasks
   const absl::StatusOr<std::vector<db::Task>> tasks = store_.ListTasks();
   if (!tasks.ok()) return proto::ToRpc(tasks.status());
   for (const db::Task& task : *tasks) *reply->add_tasks() = proto::ToProto(task);
+  return grpc::Status::OK;
+}
+
+grpc::Status LogServiceImpl::ListDeviceClasses(grpc::ServerContext*,
+                                               const v1::ListDeviceClassesRequest* request,
+                                               v1::ListDeviceClassesReply* reply) {
+  const auto counts = CountTasksOfClasses(store_, *request);
+  if (!counts.ok()) return proto::ToRpc(counts.status());
+  for (const auto& [name, tasks] : *counts) {
+    v1::RecordedDeviceClass* one = reply->add_classes();
+    one->set_name(name);
+    one->set_tasks(tasks);
+  }
   return grpc::Status::OK;
 }
 

@@ -110,6 +110,7 @@ absl::StatusOr<std::vector<int64_t>> MemoryStore::Append(absl::Span<const Record
     records_.push_back(record);
     Record& stored = records_.back();
     stored.id = next_id;
+    device_classes_.insert(stored.device_class);
     stored.created = ToStoredPrecision(record.created == absl::Time() ? now : record.created);
     if (stored.measurement.outcome == Outcome::kOk && !stored.stale) {
       ranking_[stored.task_key].emplace(stored.measurement.CostSeconds(), stored.id);
@@ -177,6 +178,24 @@ absl::StatusOr<std::vector<Record>> MemoryStore::Best(std::string_view task_key,
     if (traces.insert(record.trace).second) best.push_back(record);
   }
   return best;
+}
+
+absl::StatusOr<std::vector<std::string>> MemoryStore::ListDeviceClasses() {
+  absl::MutexLock lock(&mutex_);
+  return std::vector<std::string>(device_classes_.begin(), device_classes_.end());
+}
+
+absl::StatusOr<std::vector<std::string>> MemoryStore::ListRankedDeviceClasses(
+    std::string_view task_key) {
+  absl::MutexLock lock(&mutex_);
+  std::set<std::string> classes;
+  const auto ranking = ranking_.find(std::string(task_key));
+  if (ranking != ranking_.end()) {
+    for (const auto& [cost_seconds, id] : ranking->second) {
+      classes.insert(records_[id - 1].device_class);
+    }
+  }
+  return std::vector<std::string>(classes.begin(), classes.end());
 }
 
 absl::StatusOr<std::vector<Task>> MemoryStore::ListTasks() {

@@ -34,6 +34,9 @@ class MemoryStore final : public Store {
   absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) override;
   absl::StatusOr<std::vector<Record>> Best(std::string_view task_key, std::string_view device_class,
                                            int count) override;
+  absl::StatusOr<std::vector<std::string>> ListDeviceClasses() override;
+  absl::StatusOr<std::vector<std::string>> ListRankedDeviceClasses(
+      std::string_view task_key) override;
   absl::StatusOr<std::vector<Task>> ListTasks() override;
   absl::Status PutDevice(const Device& device) override;
   absl::StatusOr<std::vector<Device>> ListDevices() override;
@@ -66,6 +69,7 @@ class MemoryStore final : public Store {
   std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, size_t> task_by_key_ ABSL_GUARDED_BY(mutex_);
   std::vector<Record> records_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> device_classes_ ABSL_GUARDED_BY(mutex_);  // of records_
   absl::flat_hash_map<std::string, int64_t> record_by_attempt_ ABSL_GUARDED_BY(mutex_);
   // By task: (cost, id) of what may become best.
   absl::flat_hash_map<std::string, std::set<std::pair<double, int64_t>>> ranking_

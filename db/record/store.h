@@ -48,6 +48,11 @@ class Store {
   // equal. An empty device_class means any.
   virtual absl::StatusOr<std::vector<Record>> Best(std::string_view task_key,
                                                    std::string_view device_class, int count) = 0;
+  // The device classes that any record names, by name.
+  virtual absl::StatusOr<std::vector<std::string>> ListDeviceClasses() = 0;
+  // Those for which Best of the task has something, by name.
+  virtual absl::StatusOr<std::vector<std::string>> ListRankedDeviceClasses(
+      std::string_view task_key) = 0;
   // Every task that a job or selection named, in the order of first naming, with the name it had
   // then and weight 1.
   virtual absl::StatusOr<std::vector<Task>> ListTasks() = 0;

@@ -158,11 +158,17 @@ constexpr std::string_view kProposals = R"sql(
 CREATE INDEX events_proposals ON events (job_id, trial, sequence) WHERE kind = 'proposed';
 )sql";
 
+// The log knows its device classes, which the devices of today may not have.
+constexpr std::string_view kDeviceClasses = R"sql(
+CREATE INDEX records_device_class ON records (device_class);
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
     {3, "selections and blobs", kSelectionsAndBlobs},
     {4, "proposals", kProposals},
+    {5, "device classes", kDeviceClasses},
 };
 
 }  // namespace

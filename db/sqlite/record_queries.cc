@@ -34,25 +34,6 @@ absl::StatusOr<std::vector<Record>> SelectBestOfClass(Connection& connection,
   return best;
 }
 
-// One look into records_ranking a class.
-absl::StatusOr<std::vector<std::string>> SelectRankedClasses(Connection& connection,
-                                                             std::string_view task_key) {
-  TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
-                           connection.Query("WITH RECURSIVE classes (name) AS ("
-                                            " SELECT min(device_class) FROM records"
-                                            "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
-                                            " UNION ALL"
-                                            " SELECT (SELECT min(device_class) FROM records"
-                                            "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
-                                            "   AND device_class > classes.name)"
-                                            "  FROM classes WHERE classes.name IS NOT NULL) "
-                                            "SELECT name FROM classes WHERE name IS NOT NULL",
-                                            {task_key}));
-  return ReadAll<std::string>(std::move(cursor), [](const Cursor& row) {
-    return absl::StatusOr<std::string>(row.Text(0));
-  });
-}
-
 // What is among the best of all is among the best of its class.
 absl::StatusOr<std::vector<Record>> SelectBestOfAll(Connection& connection,
                                                     std::string_view task_key, int count) {
@@ -79,6 +60,38 @@ absl::StatusOr<std::vector<Record>> SelectBestOfAll(Connection& connection,
 
 }  // namespace
 
+absl::StatusOr<std::vector<std::string>> SelectDeviceClasses(Connection& connection) {
+  TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
+                           connection.Query("WITH RECURSIVE classes (name) AS ("
+                                            " SELECT min(device_class) FROM records"
+                                            " UNION ALL"
+                                            " SELECT (SELECT min(device_class) FROM records"
+                                            "  WHERE device_class > classes.name)"
+                                            "  FROM classes WHERE classes.name IS NOT NULL) "
+                                            "SELECT name FROM classes WHERE name IS NOT NULL"));
+  return ReadAll<std::string>(std::move(cursor), [](const Cursor& row) {
+    return absl::StatusOr<std::string>(row.Text(0));
+  });
+}
+
+absl::StatusOr<std::vector<std::string>> SelectRankedClasses(Connection& connection,
+                                                             std::string_view task_key) {
+  TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
+                           connection.Query("WITH RECURSIVE classes (name) AS ("
+                                            " SELECT min(device_class) FROM records"
+                                            "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
+                                            " UNION ALL"
+                                            " SELECT (SELECT min(device_class) FROM records"
+                                            "  WHERE task_key = ?1 AND outcome = 'ok' AND stale = 0"
+                                            "   AND device_class > classes.name)"
+                                            "  FROM classes WHERE classes.name IS NOT NULL) "
+                                            "SELECT name FROM classes WHERE name IS NOT NULL",
+                                            {task_key}));
+  return ReadAll<std::string>(std::move(cursor), [](const Cursor& row) {
+    return absl::StatusOr<std::string>(row.Text(0));
+  });
+}
+
 absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
                                                   const RecordFilter& filter) {
   std::string sql = absl::StrCat("SELECT ", AbslView(kRecordColumns), " FROM records WHERE id > ?");
@@ -91,7 +104,12 @@ absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
   if (!filter.workload_hash.empty()) {
     require("task_key IN (SELECT key FROM tasks WHERE workload_hash = ?)", filter.workload_hash);
   }
-  if (!filter.device_class.empty()) require("device_class = ?", filter.device_class);
+  if (!filter.device_class.empty()) {
+    // The plus keeps the index of a class from standing in for a narrower one.
+    const bool narrower =
+        !filter.task_key.empty() || !filter.workload_hash.empty() || filter.job_id != 0;
+    require(narrower ? "+device_class = ?" : "device_class = ?", filter.device_class);
+  }
   if (filter.job_id != 0) require("job_id = ?", filter.job_id);
   // Each outcome once, so that the number of different statements stays small.
   std::vector<Outcome> outcomes = filter.outcomes;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,5 +18,10 @@ absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
 // none is named.
 absl::StatusOr<std::vector<Record>> SelectBest(Connection& connection, std::string_view task_key,
                                                std::string_view device_class, int count);
+
+// Store::ListDeviceClasses and ListRankedDeviceClasses: one look into an index a class.
+absl::StatusOr<std::vector<std::string>> SelectDeviceClasses(Connection& connection);
+absl::StatusOr<std::vector<std::string>> SelectRankedClasses(Connection& connection,
+                                                             std::string_view task_key);
 
 }  // namespace tessera::db

@@ -242,6 +242,16 @@ absl::StatusOr<std::vector<Record>> SqliteStore::Best(std::string_view task_key,
       readers_, [&](Connection& c) { return SelectBest(c, task_key, device_class, count); });
 }
 
+absl::StatusOr<std::vector<std::string>> SqliteStore::ListDeviceClasses() {
+  return RunFor<std::vector<std::string>>(readers_, SelectDeviceClasses);
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteStore::ListRankedDeviceClasses(
+    std::string_view task_key) {
+  return RunFor<std::vector<std::string>>(
+      readers_, [&](Connection& c) { return SelectRankedClasses(c, task_key); });
+}
+
 absl::StatusOr<std::vector<Task>> SqliteStore::ListTasks() {
   static const std::string sql =
       absl::StrCat("SELECT name, ", AbslView(kTaskColumns), " FROM tasks ORDER BY id");

@@ -45,6 +45,9 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) override;
   absl::StatusOr<std::vector<Record>> Best(std::string_view task_key, std::string_view device_class,
                                            int count) override;
+  absl::StatusOr<std::vector<std::string>> ListDeviceClasses() override;
+  absl::StatusOr<std::vector<std::string>> ListRankedDeviceClasses(
+      std::string_view task_key) override;
   absl::StatusOr<std::vector<Task>> ListTasks() override;
   absl::Status PutDevice(const Device& device) override;
   absl::StatusOr<std::vector<Device>> ListDevices() override;

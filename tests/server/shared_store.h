@@ -39,6 +39,12 @@ class SharedStore : public db::Store {
                                                int count) override {
     return store_->Best(task, device, count);
   }
+  absl::StatusOr<std::vector<std::string>> ListDeviceClasses() override {
+    return store_->ListDeviceClasses();
+  }
+  absl::StatusOr<std::vector<std::string>> ListRankedDeviceClasses(std::string_view key) override {
+    return store_->ListRankedDeviceClasses(key);
+  }
   absl::StatusOr<std::vector<db::Task>> ListTasks() override { return store_->ListTasks(); }
   absl::Status PutDevice(const db::Device& device) override { return store_->PutDevice(device); }
   absl::StatusOr<std::vector<db::Device>> ListDevices() override { return store_->ListDevices(); }

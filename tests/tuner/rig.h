@@ -58,6 +58,12 @@ class MortalStore : public db::Store {
                                                int count) override {
     return inner_.Best(key, device_class, count);
   }
+  absl::StatusOr<std::vector<std::string>> ListDeviceClasses() override {
+    return inner_.ListDeviceClasses();
+  }
+  absl::StatusOr<std::vector<std::string>> ListRankedDeviceClasses(std::string_view key) override {
+    return inner_.ListRankedDeviceClasses(key);
+  }
   absl::StatusOr<std::vector<db::Task>> ListTasks() override { return inner_.ListTasks(); }
   absl::Status PutDevice(const db::Device& device) override { return inner_.PutDevice(device); }
   absl::StatusOr<std::vector<db::Device>> ListDevices() override { return inner_.ListDevices(); }

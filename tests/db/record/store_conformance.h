@@ -396,6 +396,28 @@ TEST_CASE("best keeps device classes apart unless none is named", "[db]") {
   CHECK(f.BestAttempts("t", "", 10) == Attempts{"arm", "x86"});
 }
 
+TEST_CASE("the log knows its device classes, and those that have a best", "[db]") {
+  using Names = std::vector<std::string>;
+  Fixture f;
+  CHECK(f.store->ListDeviceClasses().value().empty());
+  CHECK(f.store->ListRankedDeviceClasses("t").value().empty());
+  REQUIRE(f.store->PutDevice(SampleDevice("host/cpu")).ok());
+  CHECK(f.store->ListDeviceClasses().value().empty());
+  const auto on = [](const char* device_class, Record record) {
+    record.device_class = device_class;
+    return record;
+  };
+  Record stale = on("d", SampleRecord("t", "stale"));
+  stale.stale = true;
+  f.Append({on("c", SampleRecord("t", "1")), on("a", SampleRecord("t", "2")),
+            on("b", FailedRecord("t", "3", Outcome::kRunError)), on("c", SampleRecord("t", "4")),
+            stale, on("e", SampleRecord("other", "6"))});
+  CHECK(f.store->ListDeviceClasses().value() == Names{"a", "b", "c", "d", "e"});
+  CHECK(f.store->ListRankedDeviceClasses("t").value() == Names{"a", "c"});
+  CHECK(f.store->ListRankedDeviceClasses("other").value() == Names{"e"});
+  CHECK(f.store->ListRankedDeviceClasses("nobody").value().empty());
+}
+
 TEST_CASE("best gives each trace once and the older of equals first", "[db]") {
   Fixture f;
   Record again = SampleRecord("t", "again", 1);

@@ -163,6 +163,8 @@ void Step(Operations& draw, Store& a, Store& b) {
       const std::string task = draw.MakeTask().Key(), device_class = draw.Class();
       const int count = static_cast<int>(rng.Between(-1, 12));
       CheckSame(a.Best(task, device_class, count), b.Best(task, device_class, count));
+      CheckSame(a.ListDeviceClasses(), b.ListDeviceClasses());
+      CheckSame(a.ListRankedDeviceClasses(task), b.ListRankedDeviceClasses(task));
       break;
     }
     case 7: {

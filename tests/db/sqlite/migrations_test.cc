@@ -109,6 +109,21 @@ TEST_CASE("a trial's proposal is found through an index, also in a migrated data
   CHECK_THAT(plan, !Catch::Contains("TEMP B-TREE"));
 }
 
+TEST_CASE("device classes are found through an index, also in a migrated database", "[db]") {
+  TempDir dir;
+  CreateFixture(1, dir.File("t.db"));
+  auto store = SqliteStore::Open(dir.File("t.db"), Clock::Real()).value();
+  CHECK(store->ListDeviceClasses().value() == std::vector<std::string>{"x86/test/2c"});
+  RawSqlite raw(dir.File("t.db"));
+  CHECK_THAT(raw.Select("EXPLAIN QUERY PLAN SELECT min(device_class) FROM records WHERE "
+                        "device_class > 'a'"),
+             Catch::Contains("SEARCH records USING COVERING INDEX records_device_class"));
+  // Where a task is named, too, its index is the narrower one.
+  CHECK_THAT(raw.Select("EXPLAIN QUERY PLAN SELECT trace FROM records WHERE id > 0 AND task_key = "
+                        "'t' AND +device_class = 'a' ORDER BY id LIMIT 9"),
+             Catch::Contains("records_task"));
+}
+
 TEST_CASE("a migration that fails names its step and leaves the database as it was", "[db]") {
   TempDir dir;
   const std::string path = dir.File("t.db");
