@@ -17,6 +17,7 @@ constexpr std::string_view kOffline = "offline";
 constexpr std::string_view kDraining = "draining";
 constexpr std::string_view kQuarantined = "quarantined";
 constexpr int kStrikesToQuarantine = 3;
+constexpr absl::Duration kStorePause = absl::Seconds(1);
 
 // Of the x86 ISA levels a target names only its highest, which includes the others.
 bool Offers(const ir::Target& device, const std::string& feature) {
@@ -52,11 +53,12 @@ db::Device DeviceRegistry::Shown(const Entry& entry) {
   return device;
 }
 
-void DeviceRegistry::Persist(std::string_view id) {
+absl::Status DeviceRegistry::Persist(std::string_view id) {
+  absl::Status status;
   mutex_.Lock();
   Entry& entry = entries_.find(id)->second;
   const uint64_t wanted = entry.version;
-  while (entry.stored < wanted) {
+  while (entry.stored < wanted && status.ok()) {
     const auto free = [&entry] { return !entry.storing; };
     mutex_.Await(absl::Condition(&free));
     if (entry.stored >= wanted) break;
@@ -64,15 +66,34 @@ void DeviceRegistry::Persist(std::string_view id) {
     const uint64_t version = entry.version;
     const db::Device device = Shown(entry);
     mutex_.Unlock();
-    const absl::Status status = store_.PutDevice(device);
-    if (!status.ok()) {
-      LogWarning(absl::StrCat("device ", device.id, ": state not stored: ", status.message()));
-    }
+    status = Annotate(store_.PutDevice(device),
+                      absl::StrCat("device ", device.id, ": ", device.state,
+                                   " now, but not stored yet (it is tried again)"));
     mutex_.Lock();
     entry.storing = false;
-    entry.stored = version;
+    if (status.ok()) {
+      entry.stored = version;
+    } else if (!entry.failed) {
+      LogWarning(std::string(status.message()));
+    }
+    entry.failed = !status.ok();
   }
   mutex_.Unlock();
+  return status;
+}
+
+void DeviceRegistry::StoreChanges() {
+  std::vector<std::string> changed;
+  {
+    absl::MutexLock lock(&mutex_);
+    const absl::Time now = clock_.Now();
+    if (now < tried_again_ + kStorePause) return;
+    for (const auto& [id, entry] : entries_) {
+      if (entry.failed && !entry.storing) changed.push_back(id);
+    }
+    if (!changed.empty()) tried_again_ = now;
+  }
+  for (const std::string& id : changed) Persist(id).IgnoreError();
 }
 
 absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices, const WorkerLink* link) {
@@ -96,7 +117,7 @@ absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices, const
       ++entry.version;
     }
   }
-  for (const db::Device& device : devices) Persist(device.id);
+  for (const db::Device& device : devices) Persist(device.id).IgnoreError();
   return absl::OkStatus();
 }
 
@@ -113,7 +134,7 @@ void DeviceRegistry::Disconnect(absl::Span<const db::Device> devices, const Work
       changed.push_back(device.id);
     }
   }
-  for (const std::string& id : changed) Persist(id);
+  for (const std::string& id : changed) Persist(id).IgnoreError();
 }
 
 absl::Status DeviceRegistry::SetState(std::string_view id, std::string_view state,
@@ -133,8 +154,7 @@ absl::Status DeviceRegistry::SetState(std::string_view id, std::string_view stat
     it->second.strikes = 0;
     ++it->second.version;
   }
-  Persist(id);
-  return absl::OkStatus();
+  return Persist(id);
 }
 
 absl::Status DeviceRegistry::Drain(std::string_view id, std::string_view reason) {

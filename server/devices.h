@@ -32,7 +32,8 @@ class DeviceRegistry {
   // `link` is gone. Devices that meanwhile came back over another one stay connected.
   void Disconnect(absl::Span<const db::Device> devices, const WorkerLink* link);
 
-  // NotFound names the known devices.
+  // NotFound names the known devices. Other errors are the store's: the change is in force, and
+  // lost if the server restarts before StoreChanges could store it.
   absl::Status Drain(std::string_view id, std::string_view reason);
   absl::Status Resume(std::string_view id);
 
@@ -40,6 +41,9 @@ class DeviceRegistry {
   // device; a success in between starts anew.
   void Strike(std::string_view id, std::string_view evidence);
   void ClearStrikes(std::string_view id);
+
+  // Tries again, now and then, to store what could not be.
+  void StoreChanges();
 
   // Connected and neither draining nor quarantined. Takes no other lock.
   bool Accepts(std::string_view id) const;
@@ -51,22 +55,24 @@ class DeviceRegistry {
     const WorkerLink* link = nullptr;  // compared only; null: not connected
     int strikes = 0;
     uint64_t version = 0;  // counts changes
-    uint64_t stored = 0;   // the version that the store has, or refused
+    uint64_t stored = 0;   // the version that the store has
     bool storing = false;  // by some thread
+    bool failed = false;   // the last time
   };
 
   DeviceRegistry(db::Store& store, Clock& clock) : store_(store), clock_(clock) {}
   absl::Status SetState(std::string_view id, std::string_view state, std::string_view reason);
   // What is stored and shown of an entry.
   static db::Device Shown(const Entry& entry);
-  // Returns when the store has what `id` is now or became since. Of one device a thread at a time
+  // OK when the store has what `id` is now or became since. Of one device a thread at a time
   // stores, always the newest state, so that the last one wins.
-  void Persist(std::string_view id) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Persist(std::string_view id) ABSL_LOCKS_EXCLUDED(mutex_);
 
   db::Store& store_;
   Clock& clock_;
   mutable absl::Mutex mutex_;
   std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mutex_);  // never removed from
+  absl::Time tried_again_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 }  // namespace tessera::server

@@ -516,16 +516,16 @@ void Dispatcher::CancelLibrary(uint64_t library) {
 }
 
 absl::Status Dispatcher::Drain(std::string_view device, std::string_view reason) {
-  TESSERA_RETURN_IF_ERROR(devices_.Drain(device, reason));
+  const absl::Status status = devices_.Drain(device, reason);
   absl::MutexLock lock(&mutex_);
   for (const db::Device& known : devices_.List()) {
     if (known.id == device) SendTo(known.worker, proto::Drain{known.id, true});
   }
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status Dispatcher::Resume(std::string_view device) {
-  TESSERA_RETURN_IF_ERROR(devices_.Resume(device));
+  const absl::Status status = devices_.Resume(device);
   Actions actions;
   {
     absl::MutexLock lock(&mutex_);
@@ -536,7 +536,7 @@ absl::Status Dispatcher::Resume(std::string_view device) {
     if (on_capacity_) actions.push_back(on_capacity_);
   }
   Perform(actions);
-  return absl::OkStatus();
+  return status;
 }
 
 void Dispatcher::Tick() {
@@ -570,6 +570,7 @@ void Dispatcher::Tick() {
     Pump();
   }
   Perform(actions);
+  devices_.StoreChanges();
 }
 
 }  // namespace tessera::server

@@ -90,6 +90,7 @@ class Dispatcher final : public tuner::Measurer {
       std::function<void(absl::StatusOr<proto::LibraryResult>)> done);
   void CancelLibrary(uint64_t library);
 
+  // As of DeviceRegistry.
   absl::Status Drain(std::string_view device, std::string_view reason);
   absl::Status Resume(std::string_view device);
 

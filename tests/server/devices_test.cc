@@ -59,20 +59,62 @@ TEST_CASE("of quick changes of a device the last is the one that is stored", "[s
   CHECK(stored[0].state_reason == "maintenance");
 }
 
-TEST_CASE("a device's state that can't be stored is shown all the same", "[server]") {
-  class FullDisk final : public SharedStore {
-   public:
-    using SharedStore::SharedStore;
-    absl::Status PutDevice(const db::Device&) override {
-      return absl::ResourceExhaustedError("the disk is full");
-    }
-  };
+class FullDisk final : public SharedStore {
+ public:
+  using SharedStore::SharedStore;
+  absl::Status PutDevice(const db::Device& device) override {
+    ++tries;
+    if (full) return absl::ResourceExhaustedError("the disk is full");
+    return SharedStore::PutDevice(device);
+  }
+  bool full = true;
+  int tries = 0;
+};
+
+TEST_CASE("a device's state that can't be stored is in force, and whoever asked is told",
+          "[server]") {
   FullDisk store(std::make_shared<db::MemoryStore>(Clock::Real()));
   const auto registry = *DeviceRegistry::Load(store, Clock::Real());
   const NoLink link;
   CHECK(registry->Connect({test::FakeDevice("w/cpu")}, &link).ok());
-  CHECK(registry->Drain("w/cpu", "maintenance").ok());
+  const absl::Status drained = registry->Drain("w/cpu", "maintenance");
+  CHECK(absl::IsResourceExhausted(drained));
+  CHECK(drained.message() ==
+        "device w/cpu: draining now, but not stored yet (it is tried again): the disk is full");
   CHECK(registry->List()[0].state == "draining");
+  CHECK(absl::IsResourceExhausted(registry->Resume("w/cpu")));
+  CHECK(registry->Accepts("w/cpu"));
+}
+
+TEST_CASE("a device's state that can't be stored is stored once the store works again",
+          "[server]") {
+  ManualClock clock;
+  const auto memory = std::make_shared<db::MemoryStore>(clock);
+  FullDisk store(memory);
+  const auto registry = *DeviceRegistry::Load(store, clock);
+  const NoLink link;
+  CHECK(registry->Connect({test::FakeDevice("w/cpu")}, &link).ok());
+  std::string expected;
+  SECTION("draining") {
+    CHECK_FALSE(registry->Drain("w/cpu", "maintenance").ok());
+    expected = "draining";
+  }
+  SECTION("quarantine") {
+    for (int i = 0; i < 3; ++i) registry->Strike("w/cpu", "signal 11");
+    expected = "quarantined";
+  }
+  const int tries = store.tries;
+  for (int i = 0; i < 10; ++i) registry->StoreChanges();
+  CHECK(store.tries == tries + 1);  // a full disk is not tried all the time
+  store.full = false;
+  clock.Advance(absl::Seconds(2));
+  registry->StoreChanges();
+  const auto stored = *memory->ListDevices();
+  REQUIRE(stored.size() == 1);
+  CHECK(stored[0].state == expected);
+  clock.Advance(absl::Seconds(2));
+  registry->StoreChanges();
+  CHECK(store.tries == tries + 2);
 }
 
 }  // namespace

@@ -322,6 +322,19 @@ TEST_CASE("draining outlives a restart of the server", "[server]") {
   CHECK(registry->List()[0].state_reason == "maintenance");
 }
 
+TEST_CASE("draining that can't be stored is told to the worker, and stored by a later tick",
+          "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  rig.store.full = true;
+  CHECK(absl::IsResourceExhausted(rig.dispatcher->Drain("w/cpu", "maintenance")));
+  CHECK(link->Last<proto::Drain>().draining);
+  rig.store.full = false;
+  rig.clock.Advance(absl::Seconds(2));
+  rig.dispatcher->Tick();
+  CHECK(rig.store.ListDevices()->front().state == "draining");
+}
+
 TEST_CASE("a stream that ends late leaves the one that replaced it connected", "[server]") {
   Rig rig;
   const std::vector<db::Device> devices = {FakeDevice("w/cpu")};
