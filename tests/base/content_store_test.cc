@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -80,7 +82,29 @@ TEST_CASE("above the limit the least recently used content goes", "[base]") {
   CHECK((*store)->bytes() == 8);
 }
 
-TEST_CASE("what was stored while its digest was evicted is there", "[base]") {
+TEST_CASE("what is stored while its digest is evicted stays", "[base]") {
+  TemporaryDirectory directory;
+  const auto store =
+      ContentStore::Open({.directory = directory.path, .max_bytes = 4000, .sync = false}).value();
+  for (int round = 0; round < 10; ++round) {
+    CAPTURE(round);
+    for (int i = 0; i < 400; ++i) REQUIRE(store->Put(absl::StrCat("small ", i)).ok());
+    // The large one drives every small one out, the last of them last.
+    const std::string last = "small 399", large(3995, static_cast<char>('a' + round));
+    std::atomic<bool> evicted = false;
+    std::thread evictor([&] {
+      if (!store->Put(large).ok()) std::abort();
+      evicted = true;
+    });
+    while (!evicted) REQUIRE(store->Put(last).ok());
+    evictor.join();
+    REQUIRE(store->Put(last).ok());
+    CHECK(store->Get(Sha256Hex(last)).ok());
+    CHECK(store->bytes() <= 4000);
+  }
+}
+
+TEST_CASE("reading, storing and evicting at once leave index and files alike", "[base]") {
   TemporaryDirectory directory;
   const auto store = ContentStore::Open({directory.path, /*max_bytes=*/8, /*sync=*/false}).value();
   const std::vector<std::string> contents = {"aaaa", "bbbb", "cccc"};  // one too many
