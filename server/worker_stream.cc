@@ -1,5 +1,8 @@
 #include "server/worker_stream.h"
 
+#include <grpcpp/alarm.h>
+
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -22,10 +25,12 @@ using Reactor = grpc::ServerBidiReactor<v1::WorkerMessage, v1::ServerMessage>;
 // more than a healthy worker is ever sent ahead.
 constexpr size_t kMaxQueuedMessages = proto::kMaxHeld + 4096;
 constexpr size_t kMaxQueuedBytes = 2 * proto::kMaxMessageBytes;
+// What a peer may take to read the message under way when its stream is to end.
+constexpr std::chrono::seconds kLastWrite{2};
 
 // The writing half of a stream, which outlives it: whoever holds the link may send after the
 // reactor is gone. gRPC allows one write at a time and one Finish; both are kept here.
-class StreamLink final : public WorkerLink {
+class StreamLink final : public WorkerLink, public std::enable_shared_from_this<StreamLink> {
  public:
   StreamLink(Reactor* reactor, grpc::CallbackServerContext* context)
       : reactor_(reactor), context_(context) {}
@@ -53,12 +58,25 @@ class StreamLink final : public WorkerLink {
     if (reactor_ == nullptr || closing_.has_value()) return;
     closing_ = std::move(reason);
     ClearQueue();
-    if (!writing_) Finish();  // else OnWriteDone does
+    if (!writing_) {
+      Finish();
+      return;
+    }
+    // OnWriteDone finishes, which a peer that does not read would put off for ever.
+    last_write_.Set(std::chrono::system_clock::now() + kLastWrite,
+                    [weak = weak_from_this()](bool /*expired*/) {
+                      if (const auto link = weak.lock()) link->AbortWrite();
+                    });
   }
 
   void Abort() override {
     absl::MutexLock lock(&mutex_);
     if (reactor_ != nullptr) context_->TryCancel();  // reads and writes fail at once then
+  }
+
+  void AbortWrite() {
+    absl::MutexLock lock(&mutex_);
+    if (reactor_ != nullptr && writing_) context_->TryCancel();
   }
 
   void OnWriteDone(bool ok) {
@@ -109,6 +127,7 @@ class StreamLink final : public WorkerLink {
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<absl::Status> closing_ ABSL_GUARDED_BY(mutex_);
+  grpc::Alarm last_write_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Lives from Connect to OnDone.

@@ -326,6 +326,33 @@ TEST_CASE("the log can be asked for records, bests and tasks", "[server]") {
     v1::BestRequest request;
     request.set_task_key(Rig::Task().Key());
     request.set_count(3);
+TEST_CASE("a stream that ends does not wait for a worker that does not read", "[server]") {
+  Rig rig;
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  const auto channel = grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", rig.server->port()),
+                                                 grpc::InsecureChannelCredentials(), arguments);
+  const auto workers = v1::WorkerService::NewStub(channel);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+  const auto stream = workers->Connect(&context);
+  proto::Hello hello{.worker = "deaf",
+                     .instance = "i",
+                     .devices = {test::FakeDevice("deaf/cpu")},
+                     .build_slots = 1};
+  for (uint64_t fence = 1; fence <= proto::kMaxHeld; ++fence) hello.held.push_back(fence);
+  REQUIRE(stream->Write(proto::ToProto(proto::WorkerMessage(hello))));
+  absl::SleepFor(absl::Seconds(1));  // until answers fill the window and wait to be read
+  // The second hello ends the stream.
+  REQUIRE(stream->Write(proto::ToProto(proto::WorkerMessage(hello))));
+  const v1::WorkerMessage more = proto::ToProto(proto::WorkerMessage(proto::Heartbeat{}));
+  while (stream->Write(more)) absl::SleepFor(absl::Milliseconds(10));
+  v1::ServerMessage message;
+  while (stream->Read(&message)) {
+  }
+  CHECK(stream->Finish().error_code() == grpc::StatusCode::CANCELLED);
+}
+
     v1::BestReply reply;
     CHECK(log->Best(&context, request, &reply).ok());
     CHECK(reply.records_size() == 3);
