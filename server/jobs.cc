@@ -45,8 +45,7 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from,
   proto::JobProgress progress;
   progress.job_id = from.job_id;
   progress.state = from.state;
-  progress.message =
-      from.starved ? "waits: no connected device takes this job's tasks" : from.message;
+  progress.message = from.message;
   for (size_t i = 0; i < from.tasks.size(); ++i) {
     const tuner::TaskProgress& task = from.tasks[i];
     proto::TaskProgress& to = progress.tasks.emplace_back();
@@ -95,7 +94,7 @@ absl::Status JobManager::ResumeUnfinished() {
 }
 
 absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
-  TESSERA_RETURN_IF_ERROR(CheckTasks(job.tasks));
+  TESSERA_RETURN_IF_ERROR(CheckTasks("job", job.tasks));
   std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces;
   for (const db::Task& task : job.tasks) {
     auto space = factory_.space(task);

@@ -44,8 +44,10 @@ class Answer {
 absl::StatusOr<db::Selection> Select(db::Store& store, Clock& clock,
                                      const v1::CreateSelectionRequest& request) {
   TESSERA_ASSIGN_OR_RETURN(db::Selection selection, proto::FromProto(request));
+  std::vector<db::Task> tasks;
+  for (const db::SelectionItem& item : selection.items) tasks.push_back(item.task);
+  TESSERA_RETURN_IF_ERROR(CheckTasks("selection", tasks));
   for (db::SelectionItem& item : selection.items) {
-    TESSERA_RETURN_IF_ERROR(CheckTask(item.task));
     TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
                              store.Best(item.task.Key(), selection.device_class, 1));
     if (best.empty()) continue;

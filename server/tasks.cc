@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "compiler/ir/target.h"
 #include "compiler/te/dag.h"
 
@@ -29,31 +30,30 @@ absl::StatusOr<int64_t> CheckedStages(const db::Task& task) {
   return static_cast<int64_t>(workload.dag.stages.size());
 }
 
-absl::Status CheckTotal(int64_t total, int64_t limit, const char* what) {
+absl::Status CheckTotal(std::string_view owner, int64_t total, int64_t limit, const char* what) {
   if (total <= limit) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("job: ", total, " ", what, ", the limit is ",
-                                                 limit, "; make several jobs of it"));
+  return absl::InvalidArgumentError(absl::StrCat(AbslView(owner), ": ", total, " ", what,
+                                                 ", the limit is ", limit, "; make several ",
+                                                 AbslView(owner), "s of it"));
 }
 
 }  // namespace
 
-absl::Status CheckTask(const db::Task& task) {
-  return Annotate(CheckedStages(task).status(), absl::StrCat("task ", task.name));
-}
-
-absl::Status CheckTasks(absl::Span<const db::Task> tasks) {
-  TESSERA_RETURN_IF_ERROR(CheckTotal(static_cast<int64_t>(tasks.size()), kMaxJobTasks, "tasks"));
+absl::Status CheckTasks(std::string_view owner, absl::Span<const db::Task> tasks) {
+  TESSERA_RETURN_IF_ERROR(
+      CheckTotal(owner, static_cast<int64_t>(tasks.size()), kMaxJobTasks, "tasks"));
   int64_t bytes = 0;
   for (const db::Task& task : tasks) bytes += static_cast<int64_t>(task.workload.size());
   TESSERA_RETURN_IF_ERROR(
-      CheckTotal(bytes, kMaxJobWorkloadBytes, "bytes of workloads in its tasks"));
+      CheckTotal(owner, bytes, kMaxJobWorkloadBytes, "bytes of workloads in its tasks"));
   int64_t stages = 0;
   for (const db::Task& task : tasks) {
     const absl::StatusOr<int64_t> more = CheckedStages(task);
     if (!more.ok()) return Annotate(more.status(), absl::StrCat("task ", task.name));
     stages += *more;
+    TESSERA_RETURN_IF_ERROR(CheckTotal(owner, stages, kMaxJobStages, "stages in its tasks"));
   }
-  return CheckTotal(stages, kMaxJobStages, "stages in its tasks");
+  return absl::OkStatus();
 }
 
 }  // namespace tessera::server

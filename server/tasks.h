@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
@@ -8,19 +9,17 @@
 
 namespace tessera::server {
 
-// What one job may hold, so that making its spaces takes seconds whatever it says. The costliest
-// chains of stages took 0.7 ms a stage (they are quadratic, up to te::kMaxStages), the costliest
-// expressions 0.8 s a MiB: 3 s each at these limits. A convolution with its epilogue has five
-// stages in less than a KiB.
+// What one job or selection may hold, so that making its spaces takes seconds whatever it says. The
+// costliest chains of stages took 0.7 ms a stage (they are quadratic, up to te::kMaxStages), the
+// costliest expressions 0.8 s a MiB: 3 s each at these limits. A convolution with its epilogue has
+// five stages in less than a KiB.
 inline constexpr int kMaxJobTasks = 256;
 inline constexpr int64_t kMaxJobStages = 4096;
 inline constexpr int64_t kMaxJobWorkloadBytes = int64_t{4} << 20;
 
-// A task from outside, believed only after a look: the workload parses and verifies, its hash is
-// the stated one, the target is known and has the threads. InvalidArgument naming task and value.
-absl::Status CheckTask(const db::Task& task);
-
-// All tasks of a job, together within the limits above.
-absl::Status CheckTasks(absl::Span<const db::Task> tasks);
+// The tasks of a job or selection (`owner`, for people) from outside, believed only after a look:
+// each workload parses and verifies, its hash is the stated one, the target is known and has the
+// threads, and all together are within the limits above. InvalidArgument naming task and value.
+absl::Status CheckTasks(std::string_view owner, absl::Span<const db::Task> tasks);
 
 }  // namespace tessera::server

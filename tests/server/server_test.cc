@@ -452,6 +452,24 @@ TEST_CASE("devices are listed, drained and resumed", "[server]") {
   v1::ResumeReply resumed;
   grpc::ClientContext resume_context;
   CHECK(devices->Resume(&resume_context, resume, &resumed).ok());
+TEST_CASE("a selection that would take long to check is refused with the limit", "[server]") {
+  Rig rig;
+  auto libraries = v1::LibraryService::NewStub(rig.channel);
+  v1::CreateSelectionRequest select;
+  select.set_name("ops");
+  for (int i = 0; i < 257; ++i) {
+    v1::LibraryOp* op = select.add_ops();
+    op->set_op(absl::StrCat("op", i));
+    *op->mutable_task() = proto::ToProto(Rig::Task());
+  }
+  grpc::ClientContext context;
+  v1::Selection selection;
+  const grpc::Status status = libraries->CreateSelection(&context, select, &selection);
+  CHECK(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  CHECK(status.error_message() ==
+        "selection: 257 tasks, the limit is 256; make several selections of it");
+}
+
   CHECK(state() == "online");
   worker.Disconnect();
   CHECK(Eventually([&] { return state() == "offline"; }));
