@@ -7,6 +7,7 @@
 #include "compiler/schedule/default_trace.h"
 #include "tests/compiler/codegen/loaded_kernel.h"
 #include "tests/support/random_trace.h"
+#include "tests/support/random_workload.h"
 #include "tests/support/reference_check.h"
 #include "tests/support/workloads.h"
 
@@ -115,6 +116,27 @@ TEST_CASE("random traces of every operator run right", "[codegen]") {
       const schedule::Trace trace =
           schedule::RandomTrace(workload->dag, Rng(seed).Fork(spec.name)).Draw();
       CAPTURE(spec.name, seed, ir::ToString(target), schedule::Print(trace));
+      CHECK(LowerRunAndCheck(*workload, *expected, trace, target) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("random traces of random workloads run right", "[codegen]") {
+  constexpr uint64_t kWorkloads = 80, kTracesPerWorkload = 8;
+  const std::vector<ir::Target> targets = Targets();
+  for (uint64_t seed = 0; seed < kWorkloads; ++seed) {
+    const te::OpSpec spec = te::RandomWorkload(Rng(seed).Fork("codegen")).Draw("random");
+    CAPTURE(seed, te::ToText(spec));
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, seed);
+    REQUIRE(expected.ok());
+    for (uint64_t t = 0; t < kTracesPerWorkload; ++t) {
+      ir::Target target = targets[t % targets.size()];
+      target.max_threads = 2;
+      const schedule::Trace trace =
+          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t))).Draw();
+      CAPTURE(t, ir::ToString(target), schedule::Print(trace));
       CHECK(LowerRunAndCheck(*workload, *expected, trace, target) == absl::OkStatus());
     }
   }

@@ -5,6 +5,7 @@
 #include "compiler/passes/lower.h"
 #include "compiler/schedule/default_trace.h"
 #include "tests/support/random_trace.h"
+#include "tests/support/random_workload.h"
 #include "tests/support/reference_check.h"
 #include "tests/support/workloads.h"
 
@@ -55,6 +56,32 @@ void CheckRandomTraces(uint64_t first_seed, uint64_t traces) {
       CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
     }
   }
+}
+
+// `traces` random ones of each of `workloads` random workloads.
+void CheckRandomWorkloads(uint64_t first_seed, uint64_t workloads, uint64_t traces) {
+  for (uint64_t seed = first_seed; seed < first_seed + workloads; ++seed) {
+    const te::OpSpec spec = te::RandomWorkload(Rng(seed)).Draw("random");
+    CAPTURE(seed, te::ToText(spec));
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, seed);
+    REQUIRE(expected.ok());
+    for (uint64_t t = 0; t < traces; ++t) {
+      const schedule::Trace trace =
+          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t))).Draw();
+      CAPTURE(t, schedule::Print(trace));
+      CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("random traces of random workloads compute what the definitions say", "[passes]") {
+  CheckRandomWorkloads(0, 300, 5);
+}
+
+TEST_CASE("many more traces of random workloads compute what the definitions say", "[.nightly]") {
+  CheckRandomWorkloads(1'000'000, 6000, 5);
 }
 
 TEST_CASE("random traces of every operator compute what the definitions say", "[passes]") {
