@@ -14,7 +14,7 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
   JobFile file;
   te::OpSpec spec;
   spec.op = source.words[0];
-  spec.name = spec.op;
+  spec.name = te::DefaultName(spec.op);
   for (size_t i = 1; i < source.words.size(); ++i) {
     const std::string& word = source.words[i];
     const size_t sign = word.find('=');

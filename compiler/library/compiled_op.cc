@@ -5,8 +5,10 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/library/c_names.h"
 #include "compiler/passes/lower.h"
 #include "compiler/runtime/layout.h"
 #include "compiler/runtime/ops.h"
@@ -19,20 +21,24 @@ constexpr int64_t kAlignment = 64;
 
 int64_t RoundUp(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Words that C or C++ keep for themselves.
+// Words that C or C++ keep for themselves, types and macros of <stddef.h> and <stdint.h> that the
+// header uses, macros that compilers and common headers define.
 bool IsReserved(const std::string& name) {
   static const auto& words = *new absl::flat_hash_set<std::string>{
-      "alignas",   "alignof",   "and",       "asm",      "auto",      "bool",      "break",
-      "case",      "catch",     "char",      "class",    "compl",     "concept",   "const",
-      "consteval", "constexpr", "constinit", "continue", "decltype",  "default",   "delete",
-      "do",        "double",    "else",      "enum",     "explicit",  "export",    "extern",
-      "false",     "float",     "for",       "friend",   "goto",      "if",        "inline",
-      "int",       "long",      "main",      "mutable",  "namespace", "new",       "noexcept",
-      "not",       "nullptr",   "operator",  "or",       "private",   "protected", "public",
-      "register",  "requires",  "restrict",  "return",   "short",     "signed",    "sizeof",
-      "static",    "struct",    "switch",    "template", "this",      "throw",     "true",
-      "try",       "typedef",   "typeid",    "typename", "union",     "unsigned",  "using",
-      "virtual",   "void",      "volatile",  "weights",  "while",     "xor"};
+      "NULL",      "assert",      "errno",     "linux",     "unix",     "size_t",    "ptrdiff_t",
+      "wchar_t",   "max_align_t", "offsetof",  "int8_t",    "int16_t",  "int32_t",   "int64_t",
+      "uint8_t",   "uint16_t",    "uint32_t",  "uint64_t",  "intptr_t", "uintptr_t", "intmax_t",
+      "uintmax_t", "alignas",     "alignof",   "and",       "asm",      "auto",      "bool",
+      "break",     "case",        "catch",     "char",      "class",    "compl",     "concept",
+      "const",     "consteval",   "constexpr", "constinit", "continue", "decltype",  "default",
+      "delete",    "do",          "double",    "else",      "enum",     "explicit",  "export",
+      "extern",    "false",       "float",     "for",       "friend",   "goto",      "if",
+      "inline",    "int",         "long",      "main",      "mutable",  "namespace", "new",
+      "noexcept",  "not",         "nullptr",   "operator",  "or",       "private",   "protected",
+      "public",    "register",    "requires",  "restrict",  "return",   "short",     "signed",
+      "sizeof",    "static",      "struct",    "switch",    "template", "this",      "throw",
+      "true",      "try",         "typedef",   "typeid",    "typename", "union",     "unsigned",
+      "using",     "virtual",     "void",      "volatile",  "weights",  "while",     "xor"};
   return words.contains(name);
 }
 
@@ -134,6 +140,17 @@ absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& targ
     return absl::InvalidArgumentError(absl::StrCat(
         "library: operator name \"", op.name,
         "\" can't name a C function; use letters, digits and _, a letter first, no reserved word"));
+  }
+  if (IsInCLibrary(op.name)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        op.name,
+        ": a function of the C library has this name; give the operator another with name=…"));
+  }
+  if (absl::StartsWithIgnoreCase(op.name, "tessera_")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(op.name,
+                     ": names that begin with tessera_ are the library's own; give the operator "
+                     "another with name=…"));
   }
   absl::StatusOr<CompiledOp> compiled = Compile(op, target);
   if (!compiled.ok()) return Annotate(compiled.status(), absl::StrCat("operator ", op.name));

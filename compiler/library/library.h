@@ -13,7 +13,7 @@ namespace tessera::library {
 
 // One operator of a library and where its schedule comes from.
 struct LibraryOp {
-  std::string name;  // of the C function: a C identifier
+  std::string name;  // of the C function: a C identifier that the C library does not have
   te::Workload workload;
   schedule::Trace trace;
   bool is_default = false;  // the safe default schedule: no record was there
@@ -37,8 +37,9 @@ struct LibraryFiles {
 
 // Lowers, compiles and links the operators with the runtime. A pure function of `spec`, of the
 // versions of Tessera and LLVM and of the embedded runtime: same input, same bytes, on any host.
-// The shared object needs libc only. InvalidArgument for names that are no identifiers or meet, and
-// for traces that don't apply; errors name the operator. Thread-safe.
+// The shared object needs libc only. InvalidArgument for names that are no identifiers, are
+// taken by the C library or meet, and for traces that don't apply; errors name the operator.
+// Thread-safe.
 //
 // Per operator `op` the library has (ops.h says the same with shapes, layouts and sizes):
 //   int op(const T* input …, const void* weights, T* output …)   weights: only with constants

@@ -149,6 +149,8 @@ std::string WorkloadName(std::string_view name) {
 
 }  // namespace
 
+std::string DefaultName(std::string_view op) { return op == "tanh" ? "tanh_op" : std::string(op); }
+
 absl::StatusOr<Workload> MakeWorkload(const OpSpec& spec) {
   const auto found = std::ranges::find(Operators(), spec.op, &Operator::name);
   if (found == Operators().end()) {
@@ -165,7 +167,7 @@ absl::StatusOr<Workload> MakeWorkload(const OpSpec& spec) {
                         ? spec.op
                         : absl::StrCat("\"", spec.name.substr(0, 64), "\" (", spec.op, ")"));
   }
-  workload->name = WorkloadName(spec.name.empty() ? spec.op : spec.name);
+  workload->name = WorkloadName(spec.name.empty() ? DefaultName(spec.op) : spec.name);
   return workload;
 }
 

@@ -293,6 +293,44 @@ TEST_CASE("bad operator names are refused with the reason", "[library]") {
   REQUIRE(!BuildLibrary(spec).ok());
 }
 
+TEST_CASE("an operator can't take the place of a C library function", "[library]") {
+  for (const char* name : {"tanh", "printf", "sin", "malloc", "exit", "select", "fma", "stdout",
+                           "pthread_create", "posix_memalign"}) {
+    LibrarySpec spec = TestSpec();
+    spec.ops[0].name = name;
+    const absl::Status status = BuildLibrary(spec).status();
+    CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+    CHECK(std::string(status.message()) ==
+          std::string(name) +
+              ": a function of the C library has this name; give the operator "
+              "another with name=…");
+  }
+}
+
+TEST_CASE("names of the library's own functions and of the types it uses are refused",
+          "[library]") {
+  for (const char* name : {"tessera_op_run", "tessera_kernel_conv", "TESSERA_OPS_OK", "size_t",
+                           "int8_t", "NULL", "linux"}) {
+    LibrarySpec spec = TestSpec();
+    spec.ops[0].name = name;
+    CAPTURE(name);
+    CHECK(BuildLibrary(spec).status().code() == absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST_CASE("every operator without a name of its own has one that a library takes", "[library]") {
+  for (const std::string& op : te::OperatorNames()) {
+    LibrarySpec spec = TestSpec();
+    spec.ops[0].name = te::DefaultName(op);
+    const auto files = BuildLibrary(spec);
+    INFO(files.status());
+    CHECK(files.ok());
+  }
+  const auto workload = te::MakeWorkload({"", "tanh", {{"n", "8"}}});
+  REQUIRE(workload.ok());
+  CHECK(workload->name == "tanh_op");
+}
+
 TEST_CASE("header compiles as C and C++ and links against the library", "[library]") {
   if (std::system("cc --version >/dev/null 2>&1") != 0) {
     WARN("no C compiler `cc` on this machine: the header is not compiled");
