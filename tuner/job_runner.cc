@@ -1,6 +1,7 @@
 #include "tuner/job_runner.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -329,7 +330,6 @@ void JobRunner::StartFits() {
 absl::Status JobRunner::Feed() {
   std::vector<int> appetite(runs_.size());
   std::vector<TaskLoad> loads;
-  bool work_left = false;
   const auto has_work = [&](int t) {
     const TaskSummary& task = state_.task(t);
     return !task.done &&
@@ -340,7 +340,6 @@ absl::Status JobRunner::Feed() {
     loads.clear();
     for (int t = 0; t < state_.task_count(); ++t) {
       if (!has_work(t)) continue;
-      work_left = true;
       if (parts_.measurer.Appetite(job_.tasks[t]) <= 0) continue;
       const TaskSummary& task = state_.task(t);
       loads.push_back({t, job_.tasks[t].weight, task.budget, task.finished + runs_[t].in_flight,
@@ -373,8 +372,25 @@ absl::Status JobRunner::Feed() {
     }
     HandOut(t);
   }
-  starved_ = work_left && in_flight_.empty();
+  missing_devices_ = MissingDevices();
   return absl::OkStatus();
+}
+
+std::string JobRunner::MissingDevices() const {
+  std::map<std::pair<std::string_view, int>, std::vector<int>> alike;  // tasks to a device
+  for (int t = 0; t < state_.task_count(); ++t) {
+    if (state_.task(t).done) continue;
+    alike[{job_.tasks[t].target, job_.tasks[t].threads}].push_back(t);
+  }
+  std::vector<std::string> missing;
+  for (const auto& [device, tasks] : alike) {
+    const std::string reason = parts_.measurer.Missing(job_.tasks[tasks[0]]);
+    if (reason.empty()) continue;
+    const size_t others = tasks.size() - 1;
+    missing.push_back(absl::StrCat(reason, " (", job_.tasks[tasks[0]].name,
+                                   others > 0 ? absl::StrCat(" and ", others, " more") : "", ")"));
+  }
+  return absl::StrJoin(missing, "; ");
 }
 
 void JobRunner::HandOut(int task_index) {
@@ -459,7 +475,8 @@ void JobRunner::Publish() {
     progress->message = absl::StrCat("waits for the server's database, and goes on by itself: ",
                                      store_trouble_.message());
   }
-  progress->starved = starved_ && !ended_ && !stalled_;
+  progress->starved = !missing_devices_.empty() && !ended_ && !stalled_;
+  if (progress->starved) progress->message = absl::StrCat("waits: ", missing_devices_);
   int left = 0;
   for (int t = 0; t < state_.task_count(); ++t) {
     const TaskSummary& task = state_.task(t);
@@ -475,7 +492,8 @@ void JobRunner::Publish() {
     const double window = absl::ToDoubleSeconds(now - recent_results_.front());
     if (window > 0) {
       progress->trials_per_second = static_cast<double>(recent_results_.size() - 1) / window;
-      progress->eta_seconds = left / progress->trials_per_second;
+      // How long devices stay away is not known.
+      if (!progress->starved) progress->eta_seconds = left / progress->trials_per_second;
     }
   }
   if (left == 0) progress->eta_seconds = 0;

@@ -100,6 +100,8 @@ class JobRunner {
   absl::Status CloseFinishedTasks(bool out_of_time);
   absl::Status Feed();
   void HandOut(int task_index);
+  // Which tasks no connected device takes, and why; empty if each has one.
+  std::string MissingDevices() const;
   void StartFits();
   absl::Status Log(absl::Span<const db::Record> records, std::vector<db::Event> events);
   db::Event NewEvent(db::EventKind kind, int task_index) const;
@@ -122,7 +124,7 @@ class JobRunner {
   std::string last_failure_;
   absl::Status store_trouble_;  // of this step
   uint64_t revision_ = 0;
-  bool starved_ = false;
+  std::string missing_devices_;
   bool stalled_ = false;  // store_trouble_ in the last step
   bool ended_ = false;
   bool out_of_time_ = false;

@@ -27,6 +27,12 @@ class Measurer {
   // How many more trials of `task` should be handed over now so that nothing idles: what devices
   // can take beyond what they hold. 0 = none, also when no device matches.
   virtual int Appetite(const db::Task& task) = 0;
+  // Why no connected device takes trials of `task`, busy or not, in words for people: "no connected
+  // device …". Empty when one does.
+  virtual std::string Missing(const db::Task& task) {
+    static_cast<void>(task);
+    return "";
+  }
   // Starts a trial. `done` is called once, from any thread, with the record to be stored (task,
   // trace, outcome, samples, device; id 0), or with kInfrastructure when no device could do it, or
   // with kCancelled when it was given back untried (nothing is stored then; it is handed out

@@ -31,12 +31,12 @@ struct JobProgress {
   int64_t job_id = 0;
   uint64_t revision = 0;  // counts what was published of the job
   db::JobState state = db::JobState::kQueued;
-  std::string message;  // how it ended, or what of the store it waits for
+  std::string message;  // how it ended, or what it waits for: a device or the store
   std::vector<TaskProgress> tasks;
   double trials_per_second = 0;  // over the latest 64 results; 0 before the second
   double elapsed_seconds = 0;    // since the job's first record, over restarts
   double eta_seconds = -1;       // negative: not known
-  bool starved = false;          // trials are left, none is running, and no device takes any
+  bool starved = false;          // tasks are left that no connected device takes
   bool stalled = false;          // the store takes nothing; the job goes on as soon as it does
 };
 

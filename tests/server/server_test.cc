@@ -118,6 +118,31 @@ TEST_CASE("a restarted server goes on with the job and measures nothing twice", 
   CHECK(trials.size() == 40);
 }
 
+TEST_CASE("a job without a device names what it waits for", "[server]") {
+  Rig rig;
+  const auto id = rig.Create(Rig::Request(5));
+  REQUIRE(id.ok());
+  const auto message_becomes = [&](const std::string& expected) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    v1::WatchJobRequest request;
+    request.set_job_id(*id);
+    auto reader = rig.jobs->WatchJob(&context, request);
+    v1::JobProgress progress;
+    while (reader->Read(&progress)) {
+      if (progress.message() != expected) continue;
+      CHECK(progress.remaining_seconds() < 0);
+      context.TryCancel();
+      return true;
+    }
+    return false;
+  };
+  CHECK(message_becomes("waits: no connected device takes x86/avx512 with 1 thread (rows)"));
+  FakeWorker worker(rig.server->port(), {.build_slots = 0});
+  worker.Connect();
+  CHECK(message_becomes("waits: no connected device builds (rows)"));
+}
+
 TEST_CASE("a cancelled job ends and says so", "[server]") {
   Rig rig;
   FakeWorker worker(rig.server->port(), {.run = [](const proto::RunPlan&) {
@@ -301,31 +326,6 @@ TEST_CASE("a worker that does not read what it is sent is cut off", "[server]") 
   CHECK_FALSE(stream->Finish().ok());
 }
 
-TEST_CASE("the log can be asked for records, bests and tasks", "[server]") {
-  Rig rig;
-  FakeWorker worker(rig.server->port(), {});
-  worker.Connect();
-  const auto id = rig.Create(Rig::Request(10));
-  REQUIRE(id.ok());
-  rig.WatchToEnd(*id);
-  auto log = v1::LogService::NewStub(rig.channel);
-  {
-    grpc::ClientContext context;
-    v1::RecordFilter filter;
-    filter.set_job_id(*id);
-    filter.set_limit(7);
-    auto reader = log->QueryRecords(&context, filter);
-    v1::Record record;
-    int count = 0;
-    while (reader->Read(&record)) ++count;
-    CHECK(reader->Finish().ok());
-    CHECK(count == 7);
-  }
-  {
-    grpc::ClientContext context;
-    v1::BestRequest request;
-    request.set_task_key(Rig::Task().Key());
-    request.set_count(3);
 TEST_CASE("a stream that ends does not wait for a worker that does not read", "[server]") {
   Rig rig;
   grpc::ChannelArguments arguments;
@@ -353,6 +353,31 @@ TEST_CASE("a stream that ends does not wait for a worker that does not read", "[
   CHECK(stream->Finish().error_code() == grpc::StatusCode::CANCELLED);
 }
 
+TEST_CASE("the log can be asked for records, bests and tasks", "[server]") {
+  Rig rig;
+  FakeWorker worker(rig.server->port(), {});
+  worker.Connect();
+  const auto id = rig.Create(Rig::Request(10));
+  REQUIRE(id.ok());
+  rig.WatchToEnd(*id);
+  auto log = v1::LogService::NewStub(rig.channel);
+  {
+    grpc::ClientContext context;
+    v1::RecordFilter filter;
+    filter.set_job_id(*id);
+    filter.set_limit(7);
+    auto reader = log->QueryRecords(&context, filter);
+    v1::Record record;
+    int count = 0;
+    while (reader->Read(&record)) ++count;
+    CHECK(reader->Finish().ok());
+    CHECK(count == 7);
+  }
+  {
+    grpc::ClientContext context;
+    v1::BestRequest request;
+    request.set_task_key(Rig::Task().Key());
+    request.set_count(3);
     v1::BestReply reply;
     CHECK(log->Best(&context, request, &reply).ok());
     CHECK(reply.records_size() == 3);
@@ -427,6 +452,24 @@ TEST_CASE("a library is selected from the best records and built by a builder", 
   CHECK(files["rows16.txt"] == "rows16 with ");
 }
 
+TEST_CASE("a selection that would take long to check is refused with the limit", "[server]") {
+  Rig rig;
+  auto libraries = v1::LibraryService::NewStub(rig.channel);
+  v1::CreateSelectionRequest select;
+  select.set_name("ops");
+  for (int i = 0; i < 257; ++i) {
+    v1::LibraryOp* op = select.add_ops();
+    op->set_op(absl::StrCat("op", i));
+    *op->mutable_task() = proto::ToProto(Rig::Task());
+  }
+  grpc::ClientContext context;
+  v1::Selection selection;
+  const grpc::Status status = libraries->CreateSelection(&context, select, &selection);
+  CHECK(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  CHECK(status.error_message() ==
+        "selection: 257 tasks, the limit is 256; make several selections of it");
+}
+
 TEST_CASE("devices are listed, drained and resumed", "[server]") {
   Rig rig;
   FakeWorker worker(rig.server->port(), {});
@@ -452,24 +495,6 @@ TEST_CASE("devices are listed, drained and resumed", "[server]") {
   v1::ResumeReply resumed;
   grpc::ClientContext resume_context;
   CHECK(devices->Resume(&resume_context, resume, &resumed).ok());
-TEST_CASE("a selection that would take long to check is refused with the limit", "[server]") {
-  Rig rig;
-  auto libraries = v1::LibraryService::NewStub(rig.channel);
-  v1::CreateSelectionRequest select;
-  select.set_name("ops");
-  for (int i = 0; i < 257; ++i) {
-    v1::LibraryOp* op = select.add_ops();
-    op->set_op(absl::StrCat("op", i));
-    *op->mutable_task() = proto::ToProto(Rig::Task());
-  }
-  grpc::ClientContext context;
-  v1::Selection selection;
-  const grpc::Status status = libraries->CreateSelection(&context, select, &selection);
-  CHECK(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT);
-  CHECK(status.error_message() ==
-        "selection: 257 tasks, the limit is 256; make several selections of it");
-}
-
   CHECK(state() == "online");
   worker.Disconnect();
   CHECK(Eventually([&] { return state() == "offline"; }));

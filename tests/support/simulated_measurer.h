@@ -41,6 +41,11 @@ class SimulatedMeasurer final : public tuner::Measurer {
     return online_ ? options_.capacity - static_cast<int>(held_.size()) : 0;
   }
 
+  std::string Missing(const db::Task& task) override {
+    absl::MutexLock lock(&mutex_);
+    return online_ ? "" : "no connected device takes " + task.target;
+  }
+
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override {
     absl::MutexLock lock(&mutex_);
     started_.push_back(request);

@@ -285,12 +285,46 @@ TEST_CASE("without a device the job waits and says so", "[tuner]") {
   auto runner = *rig.Runner();
   for (int i = 0; i < 3; ++i) CHECK(runner->Step());
   CHECK(runner->Progress()->starved);
+  CHECK(runner->Progress()->message == "waits: no connected device takes synthetic (T0)");
   CHECK(rig.Log().empty());
   rig.measurer->SetOnline(true);
   CHECK(runner->Step());
   CHECK_FALSE(runner->Progress()->starved);
   rig.Drive(*runner);
   CHECK(runner->Progress()->state == JobState::kDone);
+}
+
+TEST_CASE(
+    "a job that waits for a device says so while others of its trials run, without a time left",
+    "[tuner]") {
+  Rig rig(3, Budget(20), {.capacity = 2});
+  auto runner = *rig.Runner();
+  for (int i = 0; i < 5; ++i) {
+    CHECK(runner->Step());
+    rig.clock.Advance(absl::Milliseconds(10));
+    rig.measurer->Deliver();
+  }
+  CHECK(runner->Progress()->message.empty());
+  CHECK(runner->Progress()->eta_seconds > 0);
+  rig.measurer->SetOnline(false);  // trials that were handed over stay where they are
+  CHECK(runner->Step());
+  CHECK(rig.measurer->held() > 0);
+  CHECK(runner->Progress()->starved);
+  CHECK(runner->Progress()->message ==
+        "waits: no connected device takes synthetic (T0 and 2 more)");
+  CHECK(runner->Progress()->eta_seconds < 0);
+  rig.measurer->SetOnline(true);
+  rig.Drive(*runner);
+  CHECK(runner->Progress()->state == JobState::kDone);
+  CHECK(runner->Progress()->message.empty());
+}
+
+TEST_CASE("a job whose trials wait for busy devices does not miss one", "[tuner]") {
+  Rig rig(1, Budget(20), {.capacity = 0});
+  auto runner = *rig.Runner();
+  CHECK(runner->Step());
+  CHECK_FALSE(runner->Progress()->starved);
+  CHECK(runner->Progress()->message.empty());
 }
 
 TEST_CASE("a slow trial delays nothing but itself", "[tuner]") {
