@@ -196,7 +196,7 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
       proto::RunPlan{.lease = {.job_id = trial.request.job_id,
                                .task_index = trial.request.task_index,
                                .trial = trial.request.trial,
-                               .attempt = trial.request.attempt + trial.failures,
+                               .attempt = trial.failures,
                                .fence = lease.fence},
                      .device = runner.device->id,
                      .workload_hash = trial.request.task.workload_hash,

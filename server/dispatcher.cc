@@ -377,7 +377,7 @@ db::Record Dispatcher::Complete(uint64_t number, const db::Measurement& measurem
   record.job_id = request.job_id;
   record.trial = request.trial;
   record.attempt_key = proto::LeaseId{request.job_id, request.task_index, request.trial,
-                                      request.attempt + trial.failures, fence}
+                                      trial.failures, fence}
                            .AttemptKey();
   record.trace = request.trace;
   record.config = request.config;

@@ -15,8 +15,7 @@
 namespace tessera::server {
 namespace {
 
-// The dispatcher has tried again what is worth it (dispatcher.h).
-constexpr tuner::SearchOptions kSearch = {.max_attempts = 1};
+constexpr tuner::SearchOptions kSearch;
 constexpr int kMaxJobsToScan = 100'000;
 // Between two attempts at a job while the store is in trouble.
 constexpr absl::Duration kRetryPause = absl::Seconds(1);

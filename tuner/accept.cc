@@ -63,7 +63,7 @@ db::Record AcceptRecord(int64_t job_id, int64_t number, const Trial& trial, std:
   reported.explorer = trial.explorer;
   reported.loop_hash = loop_hash;
   if (reported.attempt_key.empty()) {
-    reported.attempt_key = absl::StrCat(job_id, "/", number, "/", trial.attempts, "/0");
+    reported.attempt_key = absl::StrCat(job_id, "/", number, "/0/0");
   }
   return reported;
 }

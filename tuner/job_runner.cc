@@ -401,7 +401,6 @@ void JobRunner::HandOut(int task_index) {
   TrialRequest request;
   request.job_id = job_.id;
   request.trial = trial;
-  request.attempt = state.attempts;
   request.task_index = task_index;
   request.task = job_.tasks[task_index];
   request.trace = state.trace;

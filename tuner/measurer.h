@@ -11,7 +11,6 @@ namespace tessera::tuner {
 struct TrialRequest {
   int64_t job_id = 0;
   int64_t trial = 0;  // unique within the job
-  int attempt = 0;    // infrastructure failures of this trial so far, over restarts too
   int task_index = 0;
   db::Task task;
   std::string trace;
@@ -20,7 +19,8 @@ struct TrialRequest {
   std::string explorer;
 };
 
-// Builds and measures trials somewhere else. The tuner's only way to a device. Thread-safe.
+// Builds and measures trials somewhere else, and tries again what is worth it. The tuner's only way
+// to a device. Thread-safe.
 class Measurer {
  public:
   virtual ~Measurer() = default;

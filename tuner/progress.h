@@ -21,7 +21,7 @@ struct TaskProgress {
   std::string best_trace;
   std::string best_config;
   int64_t best_record_id = 0;
-  // Results by db::Outcome; an infrastructure failure that is tried again counts too.
+  // Results by db::Outcome.
   std::array<int, kOutcomeCount> outcomes{};
   bool has_model = false;
 };

@@ -141,15 +141,12 @@ absl::Status TuningState::ApplyProposed(const db::Event& event) {
 }
 
 absl::Status TuningState::ApplyResult(const db::Event& event) {
-  TESSERA_ASSIGN_OR_RETURN(Trial* const trial, PendingTrial(event));
+  TESSERA_RETURN_IF_ERROR(PendingTrial(event).status());
   if (event.outcome == db::Outcome::kOk &&
       !(std::isfinite(event.cost_seconds) && event.cost_seconds > 0)) {
     return Broken(event, absl::StrCat("cost ", event.cost_seconds, " s is not a positive time"));
   }
   ++tasks_[event.task_index].summary.outcomes[static_cast<int>(event.outcome) % kOutcomeCount];
-  if (event.outcome == db::Outcome::kInfrastructure && ++trial->attempts < options_.max_attempts) {
-    return absl::OkStatus();  // still pending
-  }
   Finish(event);
   return absl::OkStatus();
 }

@@ -28,7 +28,6 @@ struct SearchOptions {
   double epsilon = 0.08;   // share of uniformly random proposals
   double diversity = 0.4;  // weight of new knob values against score in a batch
   int pool_factor = 4;     // candidates an explorer is asked for, a proposal
-  int max_attempts = 3;    // infrastructure failures until a trial is given up
   int max_given_back = 8;  // lost leases of a trial until the next one is a failure
   int first_fit = 8;       // results before the first model
   // A refit is due when results grew by this share (at least first_fit).
@@ -41,7 +40,6 @@ struct Trial {
   int task_index = 0;
   Point point;  // empty if the config is no longer one of the space's
   uint64_t loop_hash = 0;
-  int attempts = 0;    // infrastructure failures
   int given_back = 0;  // leases lost untried
   std::string config, trace, explorer;
 };

@@ -20,7 +20,7 @@ struct SimulationOptions {
   double noise = 0;                // standard deviation of log time, about
   double failure_rate = 0;         // of candidates, a property of the program
   double infrastructure_rate = 0;  // of attempts
-  double give_back_rate = 0;       // of trials, at the first attempt
+  double give_back_rate = 0;       // of trials, before they are tried
   int give_backs = 1;              // how often such a trial is given back
   bool reorder = false;            // deliver in a random order
   uint64_t seed = 0;
@@ -108,18 +108,14 @@ class SimulatedMeasurer final : public tuner::Measurer {
   }
 
   db::Record Measure(const tuner::TrialRequest& request) const {
-    Rng attempt(StableHasher()
-                    .Add(options_.seed)
-                    .Add(request.loop_hash)
-                    .Add(static_cast<uint64_t>(request.attempt))
-                    .Finish());
+    Rng attempt(StableHasher().Add(options_.seed).Add(request.loop_hash).Add(uint64_t{0}).Finish());
     Rng program(StableHasher().Add(options_.seed).Add(request.loop_hash).Finish());
     db::Record record;
     record.loop_hash = request.loop_hash;
     record.device = "simulated/cpu";
     record.device_class = "simulated";
     db::Measurement& m = record.measurement;
-    if (attempt.Chance(options_.give_back_rate) && request.attempt == 0 && GiveBack(request)) {
+    if (attempt.Chance(options_.give_back_rate) && GiveBack(request)) {
       m.outcome = db::Outcome::kCancelled;
     } else if (attempt.Chance(options_.infrastructure_rate)) {
       m.outcome = db::Outcome::kInfrastructure;

@@ -164,18 +164,17 @@ TEST_CASE("killed again and again under load, a job measures every trial once", 
   }
 }
 
-TEST_CASE("infrastructure failures are tried again a bounded number of times", "[tuner]") {
+TEST_CASE("an infrastructure failure is final: the measurer has tried again", "[tuner]") {
   Rig rig(1, Budget(12), {.capacity = 2, .infrastructure_rate = 1});
   const db::Job job = rig.Run();
   CHECK(job.state == JobState::kFailed);
   CHECK(job.message == "no trial succeeded for T0; last failure: device lost");
-  std::map<int64_t, std::vector<int>> attempts;
+  std::set<int64_t> trials;
   for (const tuner::TrialRequest& request : rig.measurer->started()) {
-    attempts[request.trial].push_back(request.attempt);
+    CHECK(trials.insert(request.trial).second);
   }
-  CHECK(attempts.size() == 12);
-  for (const auto& [trial, numbers] : attempts) CHECK(numbers == std::vector<int>{0, 1, 2});
-  CHECK(rig.Records().size() == 36);
+  CHECK(trials.size() == 12);
+  CHECK(rig.Records().size() == 12);
   CHECK(rig.learner->fits == 0);
 }
 
@@ -193,7 +192,7 @@ TEST_CASE("a trial that is given back for ever ends as infrastructure failure", 
   const db::Job job = rig.Run();
   CHECK(job.state == JobState::kFailed);
   CHECK(rig.Log(EventKind::kLeaseLost).size() == 4 * 8);
-  CHECK(rig.Records().size() == 4 * 3);
+  CHECK(rig.Records().size() == 4);
   CHECK(rig.Records()[0].measurement.reason == "given back untried 9 times");
 }
 
