@@ -164,6 +164,14 @@ std::string CTypeOf(ir::Type type) {
                       static_cast<int>(type.bits), "_t");
 }
 
+std::string SetThreadsName(const LibrarySpec& spec) {
+  return absl::StrCat("tessera_", spec.name, "_set_threads");
+}
+
+std::string VersionName(const LibrarySpec& spec) {
+  return absl::StrCat("tessera_", spec.name, "_version");
+}
+
 bool IsCIdentifier(const std::string& name) {
   if (name.empty() || !absl::ascii_isalpha(static_cast<unsigned char>(name[0]))) return false;
   if (name.size() > 128 || IsReserved(name)) return false;

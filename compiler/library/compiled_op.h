@@ -48,6 +48,9 @@ absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& targ
 
 // "float", "int8_t", "uint16_t" for f16 and bf16, "uint8_t" for packed sub-byte elements.
 std::string CTypeOf(ir::Type type);
+// The library's own functions.
+std::string SetThreadsName(const LibrarySpec& spec);
+std::string VersionName(const LibrarySpec& spec);
 // Whether `name` can name a C and C++ function.
 bool IsCIdentifier(const std::string& name);
 

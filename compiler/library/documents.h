@@ -7,7 +7,7 @@
 
 namespace tessera::library {
 
-// ops.h: C and C++, self-contained.
+// ops.h: C and C++, self-contained; headers of several libraries go together.
 std::string GenerateHeader(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
                            const std::string& version);
 

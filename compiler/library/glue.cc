@@ -23,7 +23,8 @@ class GlueModule {
         i32_(llvm::Type::getInt32Ty(context_)) {}
 
   void AddOp(const CompiledOp& op, int threads);
-  void AddVersion(const std::string& version);
+  void AddSetThreads(const std::string& name);
+  void AddVersion(const std::string& name, const std::string& version);
 
  private:
   Constant* Number(int64_t value) {
@@ -136,18 +137,27 @@ void GlueModule::AddOp(const CompiledOp& op, int threads) {
   }
 }
 
-void GlueModule::AddVersion(const std::string& version) {
-  llvm::Function* function = Exported("tessera_ops_version", pointer_, 0);
+void GlueModule::AddSetThreads(const std::string& name) {
+  auto* type = llvm::FunctionType::get(i32_, {i32_}, false);
+  auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module_);
+  function->addFnAttr(llvm::Attribute::NoUnwind);
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
+  const llvm::FunctionCallee target = module_.getOrInsertFunction("tessera_op_use_threads", type);
+  b.CreateRet(b.CreateCall(target, {function->getArg(0)}));
+}
+
+void GlueModule::AddVersion(const std::string& name, const std::string& version) {
+  llvm::Function* function = Exported(name, pointer_, 0);
   llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
   b.CreateRet(Global(llvm::ConstantDataArray::getString(context_, version)));
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const ir::Target& target,
+absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
                                          const std::string& version) {
   TESSERA_ASSIGN_OR_RETURN(const codegen::MachineDescription description,
-                           codegen::DescribeMachine(target));
+                           codegen::DescribeMachine(spec.target));
   TESSERA_ASSIGN_OR_RETURN(llvm::TargetMachine * machine, codegen::MachineFor(description));
   llvm::LLVMContext context;
   llvm::Module module("tessera_glue", context);
@@ -155,8 +165,9 @@ absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const
   module.setDataLayout(machine->createDataLayout());
   module.setPICLevel(llvm::PICLevel::BigPIC);
   GlueModule glue(module);
-  for (const CompiledOp& op : ops) glue.AddOp(op, target.max_threads);
-  glue.AddVersion(version);
+  for (const CompiledOp& op : ops) glue.AddOp(op, spec.target.max_threads);
+  glue.AddSetThreads(SetThreadsName(spec));
+  glue.AddVersion(VersionName(spec), version);
   std::string fault;
   llvm::raw_string_ostream fault_stream(fault);
   if (llvm::verifyModule(module, &fault_stream)) {

@@ -11,8 +11,8 @@ namespace tessera::library {
 
 // The object with the exported functions of all operators: each gathers its arguments into an array
 // and calls the runtime (compiler/runtime/ops.h) with a constant descriptor. `version` is what
-// tessera_ops_version() returns.
-absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const ir::Target& target,
+// the library's version function returns.
+absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
                                          const std::string& version);
 
 }  // namespace tessera::library

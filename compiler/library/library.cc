@@ -14,11 +14,17 @@ namespace tessera::library {
 namespace {
 
 // Every symbol that the library exports. InvalidArgument where two names of its header are alike.
-absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const CompiledOp> ops) {
-  std::vector<std::string> names = {"tessera_ops_set_threads", "tessera_ops_version"};
+absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const CompiledOp> ops,
+                                                       const LibrarySpec& spec) {
+  std::vector<std::string> names = {SetThreadsName(spec), VersionName(spec)};
   absl::flat_hash_map<std::string, std::string> owner = {{names[0], "the library"},
                                                          {names[1], "the library"}};
   for (const CompiledOp& op : ops) {
+    if (owner.contains(op.code.symbol)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("library: its name, ", spec.name, ", and operator ", op.op->name,
+                       " both define ", op.code.symbol, "; rename one"));
+    }
     for (const std::string& name : op.HeaderNames()) {
       const auto [entry, is_new] = owner.emplace(name, op.op->name);
       if (!is_new) {
@@ -36,6 +42,11 @@ absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const Compiled
 
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec) {
   if (spec.ops.empty()) return absl::InvalidArgumentError("library: there is no operator in it");
+  if (!IsCIdentifier(absl::StrCat("tessera_", spec.name)) || spec.name.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("library: name \"", spec.name,
+                     "\" can't be part of C names; use letters, digits and _, at most 120"));
+  }
   const std::string version = "tessera " TESSERA_VERSION;
   TESSERA_ASSIGN_OR_RETURN(const std::string runtime, RuntimeObject(spec.target.kind));
   std::vector<CompiledOp> ops;
@@ -46,8 +57,8 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec) {
   options.kind = spec.target.kind;
   options.soname = absl::StrCat("lib", spec.name, ".so");
   options.libc_functions = RuntimeLibcFunctions();
-  TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops));
-  TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec.target, version));
+  TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops, spec));
+  TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version));
   std::vector<std::string> objects = {std::move(glue), runtime};
   for (const CompiledOp& op : ops) objects.push_back(op.code.bytes);
 

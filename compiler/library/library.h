@@ -23,7 +23,9 @@ struct LibraryOp {
 };
 
 struct LibrarySpec {
-  std::string name = "ops";  // the shared object is meant to be lib<name>.so and says so
+  // The shared object is meant to be lib<name>.so and says so. Its own functions carry the name:
+  // letters, digits and _.
+  std::string name = "ops";
   ir::Target target;
   std::vector<LibraryOp> ops;  // names are unique
 };
@@ -47,7 +49,8 @@ struct LibraryFiles {
 //   int op_pack_input(const T* row_major, T* stored)             op_pack_input_X with several
 //   int op_unpack_output(const T* stored, T* row_major)          op_unpack_output_Y with several
 //   op_X_BYTES, op_Y_BYTES: what inputs and outputs take as they are stored
-// and once tessera_ops_set_threads, tessera_ops_version.
+// and once tessera_<name>_set_threads, tessera_<name>_version. Nothing else is exported, so that a
+// program can use several libraries that differ in their names and in those of their operators.
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec);
 
 }  // namespace tessera::library

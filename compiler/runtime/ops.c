@@ -92,7 +92,7 @@ static int SetThreads(int count) {
   return TESSERA_OPS_OK;
 }
 
-int tessera_ops_set_threads(int count) {
+int tessera_op_use_threads(int count) {
   if (count < 1 || count > TESSERA_POOL_MAX_THREADS) return TESSERA_OPS_BAD_THREADS;
   pthread_rwlock_wrlock(&pool_lock);
   const int result = SetThreads(count);

@@ -57,7 +57,7 @@ int tessera_op_pack(const tessera_layout* layout, void* const* arguments);
 int tessera_op_unpack(const tessera_layout* layout, void* const* arguments);
 
 // Threads that operators use from now on; waits for running ones to end.
-int tessera_ops_set_threads(int threads);
+int tessera_op_use_threads(int threads);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,36 @@ import unittest
 
 from tessera_rig import BAD_INPUT, ROOT, SMALL, RigTest
 
+TWO_LIBRARIES = """
+#include <math.h>
+#include <stdio.h>
+
+#include "one.h"
+#include "two.h"
+
+#ifdef __cplusplus
+#define ALIGNED alignas(64)
+#else
+#define ALIGNED _Alignas(64)
+#endif
+
+ALIGNED float x[64], y[64], z[64];
+
+int main(void) {
+  for (int i = 0; i < 64; ++i) x[i] = (float)(i - 32) / 8;
+  if (tessera_one_set_threads(1) != TESSERA_OPS_OK) return 2;
+  if (tessera_two_set_threads(1) != TESSERA_OPS_OK) return 3;
+  if (tanh_op(x, y) != TESSERA_OPS_OK) return 4;
+  if (relu(x, z) != TESSERA_OPS_OK) return 5;
+  for (int i = 0; i < 64; ++i) {
+    if (fabs(y[i] - tanh(x[i])) > 1e-5) return 6;
+    if (z[i] != (x[i] > 0 ? x[i] : 0)) return 7;
+  }
+  printf("%s, %s\\n", tessera_one_version(), tessera_two_version());
+  return 0;
+}
+"""
+
 
 class UseLibrary(RigTest):
     def test_the_c_example_agrees_with_a_library_built_from_an_empty_log(self):
@@ -27,6 +57,45 @@ class UseLibrary(RigTest):
         done = subprocess.run([program], capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn(f"all {len(manifest['ops'])} operators agree with plain loops", done.stdout)
+
+    def test_a_c_program_uses_two_libraries_and_the_c_library_beside_them(self):
+        self.start_server()
+        self.start_worker()
+        dist, program = self.folder / "dist", self.folder / "two"
+        self.output("build", "--op", "tanh", "n=64", "--name", "one", "--out", dist)
+        self.output("build", "--op", "relu", "n=64", "--name", "two", "--out", dist)
+        main = self.folder / "two.c"
+        main.write_text(TWO_LIBRARIES)
+        for compiler in (["cc", "-std=c11"], ["c++", "-x", "c++", "-std=c++17"]):
+            subprocess.run(
+                [*compiler, "-O0", "-fno-builtin", "-Wall", "-Wextra", "-Werror", "-I", dist]
+                + [main, "-o", program, "-x", "none", dist / "libone.so", dist / "libtwo.so"]
+                + [f"-Wl,-rpath,{dist}", "-lm"],
+                check=True,
+                timeout=60,
+            )
+            done = subprocess.run([program], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        done = subprocess.run(
+            ["nm", "-D", "--defined-only", dist / "libone.so"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        self.assertEqual(
+            sorted(line.split()[-1] for line in done.stdout.splitlines()),
+            ["tanh_op", "tanh_op_pack_input", "tanh_op_unpack_output"]
+            + ["tessera_one_set_threads", "tessera_one_version"],
+        )
+
+    def test_an_operator_with_the_name_of_a_c_function_is_refused(self):
+        self.start_server()
+        self.start_worker()
+        for name in ("tanh", "printf"):
+            done = self.tessera(
+                "build", "--op", "tanh", "n=64", f"name={name}", "--out", self.folder / "dist"
+            )
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(f"{name}: a function of the C library has this name", done.stderr)
+            self.assertIn("name=", done.stderr)
 
     @unittest.skipUnless(platform.machine() == "x86_64", "needs a second instruction set")
     def test_records_of_a_class_that_its_device_left_are_found_and_built(self):

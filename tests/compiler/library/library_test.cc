@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdlib>
@@ -124,6 +125,22 @@ std::vector<std::string> Needed(const std::string& library) {
   return names;
 }
 
+// Sorted names of the symbols that it defines for others.
+std::vector<std::string> Exported(const std::string& library) {
+  auto file = llvm::object::ObjectFile::createObjectFile(
+      llvm::MemoryBufferRef(llvm::StringRef(library), "ops"));
+  REQUIRE(!!file);
+  std::vector<std::string> names;
+  for (const auto& symbol :
+       llvm::cast<llvm::object::ELFObjectFileBase>(**file).getDynamicSymbolIterators()) {
+    const uint32_t flags = llvm::cantFail(symbol.getFlags());
+    if ((flags & llvm::object::SymbolRef::SF_Undefined) != 0) continue;
+    names.push_back(llvm::cantFail(symbol.getName()).str());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
 }  // namespace
 
 TEST_CASE("operators of a built library compute what their workloads say", "[library]") {
@@ -240,6 +257,25 @@ TEST_CASE("library needs libc alone", "[library]") {
   REQUIRE(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
 }
 
+TEST_CASE("a library exports what its header declares and nothing else", "[library]") {
+  LibrarySpec spec = TestSpec();
+  spec.name = "2nd_set";
+  const auto files = BuildLibrary(spec);
+  INFO(files.status());
+  REQUIRE(files.ok());
+  std::vector<std::string> declared = {"tessera_2nd_set_set_threads", "tessera_2nd_set_version"};
+  const auto manifest = nlohmann::json::parse(files->manifest);
+  for (const auto& op : manifest["ops"]) {
+    for (const auto& function : op["functions"]) declared.push_back(function);
+  }
+  for (const std::string& name : declared) {
+    CAPTURE(name);
+    CHECK(files->header.find(" " + name + "(") != std::string::npos);
+  }
+  std::ranges::sort(declared);
+  CHECK(Exported(files->shared_object) == declared);
+}
+
 TEST_CASE("manifest tells where each operator comes from", "[library]") {
   const auto files = BuildLibrary(TestSpec());
   REQUIRE(files.ok());
@@ -309,6 +345,16 @@ TEST_CASE("an operator can't take the place of a C library function", "[library]
 
 TEST_CASE("names of the library's own functions and of the types it uses are refused",
           "[library]") {
+  LibrarySpec odd = TestSpec();
+  for (const char* name : {"", "a-b", "a.b"}) {
+    odd.name = name;
+    CHECK(BuildLibrary(odd).status().code() == absl::StatusCode::kInvalidArgument);
+  }
+  odd.name = "kernel";
+  odd.ops[0].name = "version";
+  CHECK(BuildLibrary(odd).status().message() ==
+        "library: its name, kernel, and operator version both define tessera_kernel_version; "
+        "rename one");
   for (const char* name : {"tessera_op_run", "tessera_kernel_conv", "TESSERA_OPS_OK", "size_t",
                            "int8_t", "NULL", "linux"}) {
     LibrarySpec spec = TestSpec();
