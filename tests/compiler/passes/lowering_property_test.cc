@@ -42,6 +42,26 @@ TEST_CASE("default traces compute what the definitions say", "[passes]") {
   }
 }
 
+TEST_CASE("outputs that lie on padding alone touch no other output", "[passes]") {
+  // Rows 0 and 2 and columns 0 have no tap on the input: padding is as wide as the kernel.
+  const te::OpSpec spec{"padded",
+                        "conv2d",
+                        {{"ic", "2"},
+                         {"oc", "2"},
+                         {"h", "3"},
+                         {"w", "5"},
+                         {"k", "3"},
+                         {"pad", "3"},
+                         {"stride", "3"}}};
+  const auto workload = te::MakeWorkload(spec);
+  REQUIRE(workload.ok());
+  const auto expected = te::ComputeExpected(*workload, 1);
+  REQUIRE(expected.ok());
+  const auto trace = schedule::ParseTrace("trace 1\ninline pad\n");
+  REQUIRE(trace.ok());
+  CHECK(LowerAndCheck(*workload, *expected, *trace) == absl::OkStatus());
+}
+
 // `traces` random ones of every operator, from seed `first_seed` on.
 void CheckRandomTraces(uint64_t first_seed, uint64_t traces) {
   for (const te::OpSpec& spec : te::TestWorkloads()) {
