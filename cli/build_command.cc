@@ -98,7 +98,7 @@ absl::StatusOr<Plan> PlanFromFile(Client& client, const JobFile& file,
     targets[name] = target;
     if (!recorded_by_target.contains(target)) {
       TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks,
-                               MakeTasks(file, target, options.threads));
+                               MakeTasks(file, target, file.options.threads));
       TESSERA_ASSIGN_OR_RETURN(recorded_by_target[target], client.ListDeviceClasses(KeysOf(tasks)));
     }
     for (const RecordedClass& one : recorded_by_target[target]) {
@@ -113,7 +113,7 @@ absl::StatusOr<Plan> PlanFromFile(Client& client, const JobFile& file,
         absl::StrCat("device class ", plan.device_class, " is not known; name a --target"));
   }
   TESSERA_ASSIGN_OR_RETURN(plan.tasks,
-                           MakeTasks(file, targets[plan.device_class], options.threads));
+                           MakeTasks(file, targets[plan.device_class], file.options.threads));
   return plan;
 }
 
@@ -136,6 +136,7 @@ absl::Status RunBuild(const BuildOptions& options) {
   JobFile file;
   if (!from_job) {
     TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
+    if (options.threads > 0) file.options.threads = options.threads;
   }
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", options.name));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));

@@ -82,7 +82,7 @@ struct BuildOptions {
   OperatorSource source;  // … or these
   std::string device_class;
   std::string target;
-  int threads = 1;
+  int threads = 0;  // 0: the file's
   std::string name = "ops";
   std::string out = "dist";
 };

@@ -21,6 +21,11 @@ absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices
       latest = &device;
     }
   }
+  if (!refusing.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("no device is online (", absl::StrJoin(refusing, ", "),
+                     "); `tessera devices --resume DEVICE` has it used again, or name a --target"));
+  }
   if (latest != nullptr) {
     return TuneTarget{
         latest->target,
@@ -28,11 +33,6 @@ absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices
                      DurationText(absl::ToDoubleSeconds(now - latest->last_seen)),
                      " ago: its worker reconnects if it runs, else start it with `tessera "
                      "worker`")};
-  }
-  if (!refusing.empty()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("no device is online (", absl::StrJoin(refusing, ", "),
-                     "); `tessera devices --resume DEVICE` has it used again"));
   }
   return absl::FailedPreconditionError(
       "no device is online; start a worker with `tessera worker`, or name a --target");

@@ -117,6 +117,16 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
   job.created = job.updated = clock_.Now();
   TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store_.CreateJob(job));
+  if (!job.options.idempotency_key.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(const db::Job stored, store_.GetJob(id));
+    if (stored.tasks != job.tasks || stored.options != job.options) {
+      return absl::AlreadyExistsError(absl::StrCat("key ", job.options.idempotency_key,
+                                                   " is taken by job ", id,
+                                                   ", which has other tasks or options; choose "
+                                                   "another key, or `tessera watch ",
+                                                   id, "`"));
+    }
+  }
   TESSERA_RETURN_IF_ERROR(Run(id, "started", Prepared{std::move(job), std::move(parts)}));
   return id;
 }
@@ -124,8 +134,7 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
 absl::Status JobManager::MakeRunner(int64_t id, std::optional<Prepared> prepared, Entry& entry) {
   TESSERA_ASSIGN_OR_RETURN(db::Job job, store_.GetJob(id));
   if (Ended(job.state)) return absl::OkStatus();
-  // An idempotency key may have named an older job, which need not be the same.
-  if (!prepared || prepared->job.tasks != job.tasks || prepared->job.options != job.options) {
+  if (!prepared) {
     TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
     prepared.emplace(Prepared{job, std::move(parts)});
   }

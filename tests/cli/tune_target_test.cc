@@ -29,9 +29,7 @@ TEST_CASE("a job is for a device that is online, if there is one", "[cli]") {
 
 TEST_CASE("a job waits for the device that was online last", "[cli]") {
   const auto chosen =
-      ChooseTuneTarget({Device("old", "offline", 3600), Device("recent", "offline", 41),
-                        Device("other", "draining")},
-                       kNow);
+      ChooseTuneTarget({Device("old", "offline", 3600), Device("recent", "offline", 41)}, kNow);
   REQUIRE(chosen.ok());
   CHECK(chosen->target == "target of recent");
   CHECK(chosen->waits_for.rfind("no device is online; the job waits for recent, seen last 0:41 ago",
@@ -45,8 +43,16 @@ TEST_CASE("without a device to wait for a job is refused", "[cli]") {
         absl::FailedPreconditionError(
             "no device is online; start a worker with `tessera worker`, or name a --target"));
   CHECK(ChooseTuneTarget({Device("a", "draining"), Device("b", "quarantined")}, kNow).status() ==
-        absl::FailedPreconditionError("no device is online (a is draining, b is quarantined); "
-                                      "`tessera devices --resume DEVICE` has it used again"));
+        absl::FailedPreconditionError(
+            "no device is online (a is draining, b is quarantined); "
+            "`tessera devices --resume DEVICE` has it used again, or name a "
+            "--target"));
+}
+
+TEST_CASE("a job does not wait for a device that is away while another one drains", "[cli]") {
+  CHECK(ChooseTuneTarget({Device("away", "offline", 9), Device("here", "draining")}, kNow)
+            .status()
+            .code() == absl::StatusCode::kFailedPrecondition);
 }
 
 }  // namespace

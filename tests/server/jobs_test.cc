@@ -92,14 +92,27 @@ TEST_CASE("a new job's spaces are made once", "[server]") {
   CHECK(f.memory->GetJob(*id)->state == db::JobState::kRunning);
 }
 
-TEST_CASE("a job that an idempotency key names runs with its own tasks", "[server]") {
+TEST_CASE("an idempotency key finds the job that it was stored with", "[server]") {
   Fixture f;
   // Stored by a server that ended before it could run it.
   const int64_t id = *f.memory->CreateJob(Fixture::Job({Rig::Task(8), Rig::Task(16)}, "key"));
-  CHECK(*f.jobs->Create(Fixture::Job({Rig::Task(32)}, "key")) == id);
-  CHECK(f.spaces == 1 + 2);
+  CHECK(*f.jobs->Create(Fixture::Job({Rig::Task(8), Rig::Task(16)}, "key")) == id);
   CHECK(f.jobs->Progress(id)->tasks.size() == 2);
   CHECK(f.memory->GetJob(id)->state == db::JobState::kRunning);
+}
+
+TEST_CASE("an idempotency key of another job is refused", "[server]") {
+  Fixture f;
+  REQUIRE(f.jobs->Create(Fixture::Job({Rig::Task(8)}, "key")).ok());
+  const std::string taken =
+      "key key is taken by job 1, which has other tasks or options; choose another key, or "
+      "`tessera watch 1`";
+  CHECK(f.jobs->Create(Fixture::Job({Rig::Task(32)}, "key")).status() ==
+        absl::AlreadyExistsError(taken));
+  db::Job longer = Fixture::Job({Rig::Task(8)}, "key");
+  longer.options.trials_per_task = 6;
+  CHECK(f.jobs->Create(longer).status() == absl::AlreadyExistsError(taken));
+  CHECK(*f.jobs->Create(Fixture::Job({Rig::Task(8)}, "key")) == 1);
 }
 
 TEST_CASE("a stored job that can't be started is failed with the reason", "[server]") {
