@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Tunes bench/figures.yaml through server and worker on one and on two threads and writes
-# build/bench/figures-1.json and build/bench/figures-2.json (the report of `tessera tune`).
-# Usage: bench/figures.sh [trials]
+# Tunes bench/figures.yaml through server and worker on one and on two threads, once a seed, and
+# prints medians over the seeds; build/bench/figures.json has every run.
+# Usage: bench/figures.sh [trials] [seeds]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 trials=${1:-200}
+seeds=${2:-3}
 data=$(mktemp -d)
 mkdir -p build/bench
 build/bin/tessera up --listen 127.0.0.1:0 --data "$data" >"$data/up.log" 2>&1 &
@@ -16,7 +17,10 @@ for _ in $(seq 300); do
 done
 address=$(sed -n 's/^ready //p' "$data/up.log")
 [ -n "$address" ] || { cat "$data/up.log" >&2; exit 1; }
-for threads in 1 2; do
-  build/bin/tessera tune --server "$address" bench/figures.yaml --trials "$trials" \
-    --threads "$threads" --report "build/bench/figures-$threads.json"
+for seed in $(seq "$seeds"); do
+  for threads in 1 2; do
+    build/bin/tessera tune --server "$address" bench/figures.yaml --trials "$trials" \
+      --threads "$threads" --seed "$seed" --report "$data/$seed-$threads.json" >&2
+  done
 done
+bench/figures_summary.py "$data"/?*-?.json --json build/bench/figures.json
