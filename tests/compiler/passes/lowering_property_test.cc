@@ -44,6 +44,7 @@ TEST_CASE("default traces compute what the definitions say", "[passes]") {
 
 TEST_CASE("outputs that lie on padding alone touch no other output", "[passes]") {
   // Rows 0 and 2 and columns 0 have no tap on the input: padding is as wide as the kernel.
+  // The evaluator tells when an element of what relu reads is read before it is written.
   const te::OpSpec spec{"padded",
                         "conv2d",
                         {{"ic", "2"},
@@ -52,7 +53,8 @@ TEST_CASE("outputs that lie on padding alone touch no other output", "[passes]")
                          {"w", "5"},
                          {"k", "3"},
                          {"pad", "3"},
-                         {"stride", "3"}}};
+                         {"stride", "3"},
+                         {"relu", "true"}}};
   const auto workload = te::MakeWorkload(spec);
   REQUIRE(workload.ok());
   const auto expected = te::ComputeExpected(*workload, 1);
