@@ -61,7 +61,9 @@ absl::Status JobRunner::Resume() {
     TESSERA_RETURN_IF_ERROR(state_.Apply(event));
   }
   log = std::vector<db::Event>();  // the largest thing here by far: gone before models are loaded
-  TESSERA_RETURN_IF_ERROR(LoadModels());
+  ended_ = job_.state == db::JobState::kDone || job_.state == db::JobState::kFailed ||
+           job_.state == db::JobState::kCancelled;
+  if (!ended_) TESSERA_RETURN_IF_ERROR(LoadModels());
   for (int t = 0; t < state_.task_count(); ++t) {
     // A runner that was killed may have left it.
     DropModel(t, replaced[t]);
@@ -74,8 +76,6 @@ absl::Status JobRunner::Resume() {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records, parts_.store.QueryRecords(first));
   if (!records.empty()) began_ = std::min(began_, records[0].created);
 
-  ended_ = job_.state == db::JobState::kDone || job_.state == db::JobState::kFailed ||
-           job_.state == db::JobState::kCancelled;
   if (!ended_ && job_.state != db::JobState::kRunning) {
     TESSERA_RETURN_IF_ERROR(parts_.store.SetJobState(job_.id, db::JobState::kRunning, ""));
     job_.state = db::JobState::kRunning;
@@ -272,10 +272,10 @@ absl::Status JobRunner::StoreModel(const Fitted& fitted) {
 
 // A model that stays costs only its room: trouble here stops nothing.
 void JobRunner::DropModel(int task_index, const std::string& digest) {
-  if (digest.empty() || digest == state_.task(task_index).model) return;
+  if (digest.empty() || (digest == state_.task(task_index).model && !ended_)) return;
   if (absl::Status status = parts_.store.DropBlob(digest); !status.ok()) {
     LogWarning(
-        absl::StrCat("job ", job_.id, ": old model ", digest, " not dropped: ", status.ToString()));
+        absl::StrCat("job ", job_.id, ": model ", digest, " not dropped: ", status.ToString()));
   }
 }
 
@@ -457,6 +457,8 @@ absl::Status JobRunner::End(db::JobState state, std::string message) {
   }
   ended_ = true;
   inbox_->Close();
+  // Nobody proposes for the job any more.
+  for (int t = 0; t < state_.task_count(); ++t) DropModel(t, state_.task(t).model);
   parts_.measurer.Abandon(job_.id);
   job_.state = state;
   job_.message = std::move(message);
