@@ -68,9 +68,13 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from,
 
 JobManager::JobManager(db::Store& store, tuner::Measurer& measurer, Clock& clock,
                        SearchFactory factory)
-    : store_(store), measurer_(measurer), clock_(clock), factory_(std::move(factory)) {}
+    : store_(store),
+      turns_(measurer, [this] { WakeNext(); }),
+      clock_(clock),
+      factory_(std::move(factory)) {}
 
 JobManager::~JobManager() {
+  turns_.Close();
   std::map<int64_t, Entry> entries;
   {
     absl::MutexLock lock(&mutex_);
@@ -107,12 +111,29 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
   return tuner::JobParts{.spaces = std::move(spaces),
                          .learner = std::move(learner),
                          .store = store_,
-                         .measurer = measurer_,
+                         .measurer = turns_,
                          .executor = executor_,
                          .clock = clock_};
 }
 
 absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
+  {
+    absl::MutexLock lock(&mutex_);
+    const int unfinished = static_cast<int>(entries_.size()) + creating_;
+    if (unfinished >= kMaxUnfinishedJobs) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("job: ", unfinished, " jobs have not ended, the limit is ",
+                       kMaxUnfinishedJobs, "; wait for one to end or cancel one"));
+    }
+    ++creating_;
+  }
+  absl::StatusOr<int64_t> id = CreateChecked(std::move(job));
+  absl::MutexLock lock(&mutex_);
+  --creating_;
+  return id;
+}
+
+absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
   job.state = db::JobState::kQueued;
   job.created = job.updated = clock_.Now();
   TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
@@ -320,6 +341,18 @@ void JobManager::Wake() {
   absl::MutexLock lock(&mutex_);
   for (const auto& [id, entry] : entries_) {
     if (entry.runner != nullptr) entry.runner->Wake();
+  }
+}
+
+void JobManager::WakeNext() {
+  absl::MutexLock lock(&mutex_);
+  auto it = entries_.upper_bound(last_woken_);
+  for (size_t i = 0; i < entries_.size(); ++i, ++it) {
+    if (it == entries_.end()) it = entries_.begin();
+    if (it->second.runner == nullptr || !it->second.runner->Hungry()) continue;
+    last_woken_ = it->first;
+    it->second.runner->Wake();
+    return;
   }
 }
 

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "db/record/store.h"
 #include "proto/session.h"
+#include "server/turns.h"
 #include "tuner/executor.h"
 #include "tuner/job_runner.h"
 #include "tuner/learner.h"
@@ -33,6 +34,9 @@ struct SearchFactory {
       learner;
 };
 
+// Each unfinished job costs a thread and the memory of its search.
+inline constexpr int kMaxUnfinishedJobs = 256;
+
 // Keeps one JobRunner for each unfinished job. A job that can't be run because the store is in
 // trouble waits here without one and is tried again. Thread-safe; the store and runners are called
 // without a lock held.
@@ -49,7 +53,8 @@ class JobManager {
 
   // Checks, stores and starts a job; with an idempotency key that exists returns that job's id. A
   // job that was stored and can't be started becomes kFailed with the reason, which is returned;
-  // one that only the store's trouble delays is as good as started.
+  // one that only the store's trouble delays is as good as started. ResourceExhausted while
+  // kMaxUnfinishedJobs have not ended.
   absl::StatusOr<int64_t> Create(db::Job job);
   // Whether it has a runner or not. NotFound; FailedPrecondition when it has ended.
   absl::Status Cancel(int64_t id);
@@ -85,6 +90,9 @@ class JobManager {
     uint64_t version = 0;
   };
 
+  // One trial came back: the next job, in turn, that waits for devices looks at them again.
+  void WakeNext();
+  absl::StatusOr<int64_t> CreateChecked(db::Job job);
   absl::StatusOr<tuner::JobParts> MakeParts(const db::Job& job);
   // Runs a stored job unless somebody is at it or it has ended; if it can't be run for what it is,
   // the job is kFailed: "can't be <what>: …". What is prepared is used if it is for the stored
@@ -103,12 +111,14 @@ class JobManager {
   absl::StatusOr<proto::JobProgress> ProgressFromLog(int64_t id);
 
   db::Store& store_;
-  tuner::Measurer& measurer_;
+  Turns turns_;
   Clock& clock_;
   const SearchFactory factory_;
   tuner::BackgroundExecutor executor_;
   absl::Mutex mutex_;
   std::map<int64_t, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  int creating_ ABSL_GUARDED_BY(mutex_) = 0;  // jobs without an entry yet
+  int64_t last_woken_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;  // of entries
 };
 

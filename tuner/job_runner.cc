@@ -17,8 +17,9 @@
 namespace tessera::tuner {
 namespace {
 
-// How long devices that became free may wait to be noticed if nobody calls Wake.
-constexpr absl::Duration kPoll = absl::Milliseconds(20);
+// How long devices that became free, and the job's own end of time, may wait to be noticed if
+// nobody calls Wake. Rates are shown anew as often.
+constexpr absl::Duration kPoll = absl::Seconds(1);
 // Between two attempts while the store fails.
 constexpr absl::Duration kStorePause = absl::Seconds(1);
 constexpr size_t kRateWindow = 64;
@@ -93,6 +94,7 @@ absl::Status JobRunner::LoadModels() {
         GetModel(parts_.store, *parts_.learner, {job_.id, t}, digest);
     TESSERA_RETURN_IF_ERROR(FromStore(ranker.status(), "model"));
     state_.SetRanker(t, *std::move(ranker));
+    changed_ = true;
   }
   return absl::OkStatus();
 }
@@ -134,8 +136,9 @@ bool JobRunner::Step() {
   const bool stalled = !store_trouble_.ok();
   if (stalled && !stalled_) LogError(absl::StrCat(status.message(), "; tried until it works"));
   if (!stalled && stalled_) LogInfo(absl::StrCat("job ", job_.id, ": the store works again"));
+  changed_ = changed_ || stalled != stalled_ || stalled;
   stalled_ = stalled;
-  Publish();
+  if (changed_ || parts_.clock.Now() - published_ >= kPoll) Publish();
   return !ended_;
 }
 
@@ -189,6 +192,7 @@ void JobRunner::Take(Measured measured) {
   const Trial& trial = *state_.pending(measured.trial);
   const int t = trial.task_index;
   --runs_[t].in_flight;
+  changed_ = true;
   if (state_.task(t).done) return;
   db::Measurement& measurement = measured.record.measurement;
   if (measurement.outcome == db::Outcome::kCancelled &&
@@ -294,6 +298,7 @@ absl::Status JobRunner::Log(absl::Span<const db::Record> records, std::vector<db
   }
   absl::StatusOr<std::vector<int64_t>> ids = parts_.store.Append(records, events);
   TESSERA_RETURN_IF_ERROR(FromStore(ids.status(), "log"));
+  changed_ = true;
   for (size_t i = 0; i < events.size(); ++i) {
     if (i < ids->size()) events[i].record_id = (*ids)[i];
     TESSERA_RETURN_IF_ERROR(state_.Apply(events[i]));
@@ -330,6 +335,7 @@ void JobRunner::StartFits() {
 absl::Status JobRunner::Feed() {
   std::vector<int> appetite(runs_.size());
   std::vector<TaskLoad> loads;
+  bool work_left = false;
   const auto has_work = [&](int t) {
     const TaskSummary& task = state_.task(t);
     return !task.done &&
@@ -338,8 +344,10 @@ absl::Status JobRunner::Feed() {
   // Tasks share devices, so every hand-out may change every appetite.
   while (true) {
     loads.clear();
+    work_left = false;
     for (int t = 0; t < state_.task_count(); ++t) {
       if (!has_work(t)) continue;
+      work_left = true;
       if (parts_.measurer.Appetite(job_.tasks[t]) <= 0) continue;
       const TaskSummary& task = state_.task(t);
       loads.push_back({t, job_.tasks[t].weight, task.budget, task.finished + runs_[t].in_flight,
@@ -372,7 +380,10 @@ absl::Status JobRunner::Feed() {
     }
     HandOut(t);
   }
-  missing_devices_ = MissingDevices();
+  hungry_ = work_left;
+  std::string missing = MissingDevices();
+  changed_ = changed_ || missing != missing_devices_;
+  missing_devices_ = std::move(missing);
   return absl::OkStatus();
 }
 
@@ -409,6 +420,7 @@ void JobRunner::HandOut(int task_index) {
   request.explorer = state.explorer;
   in_flight_.insert(trial);
   ++run.in_flight;
+  changed_ = true;
   parts_.measurer.Start(request, [inbox = inbox_, trial](db::Record record) {
     inbox->Put(Measured{trial, std::move(record)});
   });
@@ -456,6 +468,7 @@ absl::Status JobRunner::End(db::JobState state, std::string message) {
     return store_trouble_;
   }
   ended_ = true;
+  changed_ = true;
   inbox_->Close();
   // Nobody proposes for the job any more.
   for (int t = 0; t < state_.task_count(); ++t) DropModel(t, state_.task(t).model);
@@ -488,6 +501,8 @@ void JobRunner::Publish() {
     if (!task.done) left += task.budget - task.finished;
   }
   const absl::Time now = parts_.clock.Now();
+  published_ = now;
+  changed_ = false;
   progress->elapsed_seconds = absl::ToDoubleSeconds(now - began_);
   if (recent_results_.size() > 1) {
     const double window = absl::ToDoubleSeconds(now - recent_results_.front());

@@ -43,8 +43,8 @@ struct JobParts {
 // (store_trouble.h), as damage and what the store refuses for its content, and a space that can't
 // make its programs, fail a job.
 //
-// Thread safety: Progress, Cancel and Wake may be called from any thread; the others from one.
-// No lock is held during calls to the store, the measurer or the learner.
+// Thread safety: Progress, Cancel, Hungry and Wake may be called from any thread; the others from
+// one. No lock is held during calls to the store, the measurer or the learner.
 class JobRunner {
  public:
   // Folds the job's log. NotFound and DataLoss come from the store and the fold.
@@ -70,6 +70,8 @@ class JobRunner {
   void Wake() { inbox_->Wake(); }
 
   std::shared_ptr<const JobProgress> Progress() const;
+  // The last step left trials that it would have handed out, had there been appetite for them.
+  bool Hungry() const { return hungry_; }
 
  private:
   struct TaskRun {
@@ -124,6 +126,9 @@ class JobRunner {
   std::string last_failure_;
   absl::Status store_trouble_;  // of this step
   uint64_t revision_ = 0;
+  bool changed_ = true;  // what Progress says, since the last Publish
+  absl::Time published_;
+  std::atomic<bool> hungry_ = false;
   std::string missing_devices_;
   bool stalled_ = false;  // store_trouble_ in the last step
   bool ended_ = false;

@@ -1,9 +1,11 @@
 #include "server/jobs.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "server/tasks.h"
 #include "tests/server/rig.h"
+#include "tests/support/simulated_measurer.h"
 #include "tuner/config_search_space.h"
 
 namespace tessera::server {
@@ -209,6 +211,36 @@ TEST_CASE("a job without a runner can be cancelled", "[server]") {
   f.clock.Advance(absl::Seconds(2));
   f.jobs->Tend();
   CHECK(f.memory->GetJob(waiting)->state == db::JobState::kCancelled);
+}
+
+TEST_CASE("jobs beyond the limit of unfinished ones are refused until one ends", "[server]") {
+  Fixture f;
+  for (int i = 0; i < kMaxUnfinishedJobs; ++i) REQUIRE(f.jobs->Create(Fixture::Job()).ok());
+  CHECK(f.jobs->Create(Fixture::Job()).status() ==
+        absl::ResourceExhaustedError("job: 256 jobs have not ended, the limit is 256; wait for one "
+                                     "to end or cancel one"));
+  CHECK(f.memory->ListJobs(1000)->size() == 256);
+  REQUIRE(f.jobs->Cancel(7).ok());
+  CHECK(Eventually([&] {
+    f.jobs->Tend();
+    return f.jobs->Create(Fixture::Job()).ok();
+  }));
+}
+
+TEST_CASE("a trial that comes back is a turn for a job that waits", "[server]") {
+  db::MemoryStore store(Clock::Real());
+  test::SimulatedMeasurer device({.capacity = 1}, [](const auto&) { return 1e-3; });
+  JobManager jobs(store, device, Clock::Real(), ToySearch());
+  db::Job job = Fixture::Job();
+  job.options.trials_per_task = 30;
+  const int64_t first = *jobs.Create(job);
+  const int64_t second = *jobs.Create(job);
+  const auto done = [&](int64_t id) { return jobs.Progress(id)->tasks[0].trials_done; };
+  CHECK(Eventually([&] {
+    device.Deliver();
+    return done(first) == 30 || done(second) == 30;
+  }));
+  CHECK(std::min(done(first), done(second)) >= 5);
 }
 
 TEST_CASE("a job that would take long to prepare is refused with the limit", "[server]") {

@@ -38,6 +38,7 @@ class SimulatedMeasurer final : public tuner::Measurer {
 
   int Appetite(const db::Task&) override {
     absl::MutexLock lock(&mutex_);
+    ++asked_;
     return online_ ? options_.capacity - static_cast<int>(held_.size()) : 0;
   }
 
@@ -89,6 +90,10 @@ class SimulatedMeasurer final : public tuner::Measurer {
   void SetOnline(bool online) {
     absl::MutexLock lock(&mutex_);
     online_ = online;
+  }
+  int asked() const {  // times, for its appetite
+    absl::MutexLock lock(&mutex_);
+    return asked_;
   }
   int held() const {
     absl::MutexLock lock(&mutex_);
@@ -144,6 +149,7 @@ class SimulatedMeasurer final : public tuner::Measurer {
   mutable absl::Mutex mutex_;
   Rng order_ ABSL_GUARDED_BY(mutex_);
   bool online_ ABSL_GUARDED_BY(mutex_) = true;
+  int asked_ ABSL_GUARDED_BY(mutex_) = 0;
   int abandoned_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::pair<tuner::TrialRequest, std::function<void(db::Record)>>> held_
       ABSL_GUARDED_BY(mutex_);

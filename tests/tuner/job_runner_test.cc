@@ -555,6 +555,36 @@ TEST_CASE("the store keeps one model a task while the job runs, and none later",
   }
 }
 
+TEST_CASE("progress is made anew when something changed, or a second later", "[tuner]") {
+  Rig rig(1, Budget(20), {.capacity = 2});
+  auto runner = *rig.Runner();
+  runner->Step();
+  const auto first = runner->Progress();
+  for (int i = 0; i < 10; ++i) runner->Step();
+  CHECK(runner->Progress() == first);
+  rig.clock.Advance(absl::Seconds(1));
+  runner->Step();
+  CHECK(runner->Progress()->revision == first->revision + 1);
+  rig.measurer->Deliver();
+  runner->Step();
+  CHECK(runner->Progress()->revision == first->revision + 2);
+  CHECK(runner->Progress()->tasks[0].finished == 1);
+}
+
+TEST_CASE("a job that waits does not look at devices all the time", "[tuner]") {
+  Rig rig(1, Budget(20), {});
+  rig.measurer->SetOnline(false);
+  auto runner = *rig.Runner();
+  runner->Start();
+  absl::SleepFor(absl::Milliseconds(300));
+  CHECK(rig.measurer->asked() <= 3);
+  rig.measurer->SetOnline(true);
+  runner->Wake();
+  absl::SleepFor(absl::Milliseconds(200));
+  CHECK(rig.measurer->held() > 0);
+  runner->Stop();
+}
+
 TEST_CASE("an unknown explorer is refused by name", "[tuner]") {
   Rig rig(1, Budget(4, 0, "divination"), {});
   const auto runner = rig.Runner();
