@@ -63,7 +63,7 @@ inline proto::RunResult FakeRun(const proto::RunPlan& plan, double seconds = 1e-
 }
 
 // A worker that is only its conversation: connects to a real server, answers as its script says and
-// keeps what it was told. Thread-safe.
+// keeps what it was told. It beats, and confirms no lease. Thread-safe.
 class FakeWorker {
  public:
   struct Script {
@@ -101,12 +101,19 @@ class FakeWorker {
     hello.held = std::move(held);
     ConnectRaw();
     Send(hello);
+    beater_ = std::thread([this] {
+      absl::MutexLock lock(&write_mutex_);
+      while (!write_mutex_.AwaitWithTimeout(absl::Condition(&gone_), absl::Milliseconds(50))) {
+        stream_->Write(proto::ToProto(proto::WorkerMessage(proto::Heartbeat{})));
+      }
+    });
   }
 
   // Only the stream, without a hello.
   void ConnectRaw() {
     Disconnect();
     context_ = std::make_unique<grpc::ClientContext>();
+    gone_ = false;
     stream_ = workers_->Connect(context_.get());
     reader_ = std::thread([this] { Read(); });
   }
@@ -186,6 +193,11 @@ class FakeWorker {
 
   void Join() {
     if (reader_.joinable()) reader_.join();
+    {
+      absl::MutexLock lock(&write_mutex_);
+      gone_ = true;
+    }
+    if (beater_.joinable()) beater_.join();
     if (stream_ != nullptr) end_ = proto::FromRpc(stream_->Finish());
     stream_.reset();
   }
@@ -196,9 +208,10 @@ class FakeWorker {
   std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
   std::unique_ptr<grpc::ClientContext> context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::WorkerMessage, v1::ServerMessage>> stream_;
-  std::thread reader_;
+  std::thread reader_, beater_;
   absl::Status end_;
   absl::Mutex write_mutex_;
+  bool gone_ = false;  // the stream; guarded by write_mutex_ while the beater lives
   absl::Mutex mutex_;
   std::vector<proto::ServerMessage> received_ ABSL_GUARDED_BY(mutex_);
 };
