@@ -190,6 +190,7 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
                                      .device = runner.device->id,
                                      .subject = number},
                                     clock_.Now(), Longest(options_.run_seconds));
+  const auto best = reference.best_seconds.find(runner.device->device_class.name);
   trial.phase = Phase::kRunning;
   trial.fence = lease.fence;
   runner.worker->link->Send(
@@ -210,7 +211,7 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
                      .repeats = options_.repeats,
                      .min_repeat_seconds = options_.min_repeat_seconds,
                      .max_seconds = options_.run_seconds,
-                     .best_seconds = reference.best_seconds});
+                     .best_seconds = best == reference.best_seconds.end() ? 0 : best->second});
   return true;
 }
 

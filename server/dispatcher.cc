@@ -1,6 +1,7 @@
 #include "server/dispatcher.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
@@ -281,21 +282,25 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
     trial.phase = Phase::kToRun;
     return;
   }
-  if (measurement.outcome == db::Outcome::kOk) {
-    if (!trial.crashed_on.empty()) {
-      actions.push_back([this, device = trial.crashed_on, reason = trial.crash_reason] {
-        devices_.Strike(device, reason);
-      });
-    }
-    devices_.ClearStrikes(lease.device);
-    if (const auto it = references_.find(trial.task_key); it != references_.end()) {
-      double& best = it->second.best_seconds;
-      best = best == 0 ? measurement.CostSeconds() : std::min(best, measurement.CostSeconds());
-    }
-  }
   const auto device =
       std::find_if(worker.hello.devices.begin(), worker.hello.devices.end(),
                    [&](const db::Device& candidate) { return candidate.id == lease.device; });
+  if (measurement.outcome == db::Outcome::kOk) {
+    if (!trial.crashed_on.empty()) {
+      actions.push_back([this, suspect = trial.crashed_on, reason = trial.crash_reason] {
+        devices_.Strike(suspect, reason);
+      });
+    }
+    devices_.ClearStrikes(lease.device);
+    const auto reference = references_.find(trial.task_key);
+    const double seconds = measurement.CostSeconds();
+    if (device != worker.hello.devices.end() && reference != references_.end() &&
+        std::isfinite(seconds) && seconds > 0) {
+      const auto [best, first] =
+          reference->second.best_seconds.try_emplace(device->device_class.name, seconds);
+      if (!first) best->second = std::min(best->second, seconds);
+    }
+  }
   db::Measurement whole = measurement;
   whole.build_seconds = trial.built.build_seconds;
   db::Record record = Complete(lease.subject, whole,
@@ -376,9 +381,9 @@ db::Record Dispatcher::Complete(uint64_t number, const db::Measurement& measurem
   record.task_key = trial.task_key;
   record.job_id = request.job_id;
   record.trial = request.trial;
-  record.attempt_key = proto::LeaseId{request.job_id, request.task_index, request.trial,
-                                      trial.failures, fence}
-                           .AttemptKey();
+  record.attempt_key =
+      proto::LeaseId{request.job_id, request.task_index, request.trial, trial.failures, fence}
+          .AttemptKey();
   record.trace = request.trace;
   record.config = request.config;
   record.loop_hash = request.loop_hash;

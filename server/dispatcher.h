@@ -123,7 +123,8 @@ class Dispatcher final : public tuner::Measurer {
     bool ready = false;
     int failures = 0;  // of the infrastructure, in a row
     proto::BuildResult built;
-    double best_seconds = 0;  // of the task's trials since this is here; 0: none yet
+    // Of the task's trials since this is here, by device class.
+    std::map<std::string, double, std::less<>> best_seconds;
   };
 
   struct Worker {

@@ -1,6 +1,7 @@
 #include "server/dispatcher.h"
 
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <set>
 
 #include "base/rng.h"
@@ -447,6 +448,41 @@ TEST_CASE("a plan says how fast the task's best trial was", "[server]") {
     CHECK(plan.best_seconds == best_before[trial]);
     rig.Reply(*link, FakeRun(plan, seconds[trial]));
   }
+}
+
+TEST_CASE("a plan says how fast the task's best trial was on such a device, not on others",
+          "[server]") {
+  Rig rig;
+  auto builder = rig.Connect("builder", {}, "first", true, false);
+  const auto connect = [&](const std::string& name, const std::string& device_class) {
+    db::Device device = FakeDevice(name + "/cpu");
+    device.builds = false;
+    device.device_class = {device_class, ""};
+    return rig.Connect(name, {device}, {}, "first", 0);
+  };
+  // Runs a trial there, which every other runner refuses, and returns its plan.
+  const auto run = [&](int64_t trial, RecordingLink& link, const std::vector<double>& samples) {
+    rig.Start(trial);
+    rig.BuildAll(*builder);
+    const auto plan = link.Last<proto::RunPlan>();
+    proto::RunResult result = FakeRun(plan);
+    result.measurement.sample_seconds = samples;
+    rig.Reply(link, result);
+    return plan;
+  };
+  auto fast = connect("fast", "x86/fast");
+  CHECK(run(0, *fast, {1e-3}).best_seconds == 0);
+  CHECK(run(1, *fast, {2e-3}).best_seconds == 1e-3);
+  REQUIRE(rig.dispatcher->Drain("fast/cpu", "the other's turn").ok());
+  auto slow = connect("slow", "x86/slow");
+  CHECK(run(2, *slow, {5e-3}).best_seconds == 0);
+  // What can't be is no best, though the record says what was said.
+  CHECK(run(3, *slow, {0}).best_seconds == 5e-3);
+  CHECK(run(4, *slow, {-1}).best_seconds == 5e-3);
+  CHECK(run(5, *slow, {std::nan("")}).best_seconds == 5e-3);
+  CHECK(run(6, *slow, {}).best_seconds == 5e-3);
+  CHECK(run(7, *slow, {4e-3}).best_seconds == 5e-3);
+  CHECK(run(8, *slow, {4e-3}).best_seconds == 4e-3);
 }
 
 TEST_CASE("what is kept of tasks that are done with is bounded", "[server]") {
