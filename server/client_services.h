@@ -6,12 +6,17 @@
 #include "base/content_store.h"
 #include "db/record/store.h"
 #include "proto/services.grpc.pb.h"
+#include "server/call_limit.h"
 #include "server/dispatcher.h"
 #include "server/jobs.h"
 
 // What clients call (proto/services.proto). The handlers validate, convert and delegate.
 
 namespace tessera::server {
+
+// Of the server's threads (kMaxServerThreads in server.cc).
+inline constexpr int kMaxWatches = 64;
+inline constexpr int kMaxLibraryBuilds = 16;
 
 class JobServiceImpl final : public v1::JobService::Service {
  public:
@@ -33,6 +38,7 @@ class JobServiceImpl final : public v1::JobService::Service {
   JobManager& jobs_;
   db::Store& store_;
   Clock& clock_;
+  CallLimit watches_{"watches of jobs", kMaxWatches};
 };
 
 class LogServiceImpl final : public v1::LogService::Service {
@@ -70,6 +76,7 @@ class LibraryServiceImpl final : public v1::LibraryService::Service {
   Dispatcher& dispatcher_;
   ContentStore& artifacts_;
   Clock& clock_;
+  CallLimit builds_{"builds of libraries", kMaxLibraryBuilds};
 };
 
 class DeviceServiceImpl final : public v1::DeviceService::Service {

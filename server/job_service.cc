@@ -60,6 +60,8 @@ grpc::Status JobServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJobsRe
 grpc::Status JobServiceImpl::WatchJob(grpc::ServerContext* context,
                                       const v1::WatchJobRequest* request,
                                       grpc::ServerWriter<v1::JobProgress>* writer) {
+  const absl::StatusOr<CallLimit::Slot> slot = watches_.Enter();
+  if (!slot.ok()) return proto::ToRpc(slot.status());
   std::string sent;
   std::optional<JobManager::Version> seen;
   while (!context->IsCancelled()) {

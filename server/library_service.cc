@@ -74,6 +74,8 @@ grpc::Status LibraryServiceImpl::CreateSelection(grpc::ServerContext*,
 grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
                                               const v1::BuildLibraryRequest* request,
                                               grpc::ServerWriter<v1::FileChunk>* writer) {
+  const absl::StatusOr<CallLimit::Slot> slot = builds_.Enter();
+  if (!slot.ok()) return proto::ToRpc(slot.status());
   const absl::Status named = proto::CheckIdentifier("library name", request->name());
   if (!named.ok()) return proto::ToRpc(named);
   const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "proto/limits.h"
+#include "server/client_services.h"
 #include "tests/server/rig.h"
 
 namespace tessera::server {
@@ -141,6 +142,43 @@ TEST_CASE("a job without a device names what it waits for", "[server]") {
   FakeWorker worker(rig.server->port(), {.build_slots = 0});
   worker.Connect();
   CHECK(message_becomes("waits: no connected device builds (rows)"));
+}
+
+TEST_CASE("however many watch, measuring goes on", "[server]") {
+  Rig rig;
+  const auto id = rig.Create(Rig::Request(5));
+  REQUIRE(id.ok());
+  v1::WatchJobRequest request;
+  request.set_job_id(*id);
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::unique_ptr<grpc::ClientReader<v1::JobProgress>>> watches;
+  v1::JobProgress progress;
+  const auto watch = [&] {
+    contexts.push_back(std::make_unique<grpc::ClientContext>());
+    watches.push_back(rig.jobs->WatchJob(contexts.back().get(), request));
+    return watches.back()->Read(&progress);
+  };
+  int refused = 0;
+  for (int i = 0; i < 300; ++i) {
+    if (watch()) continue;
+    const grpc::Status status = watches.back()->Finish();
+    CHECK(status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+    CHECK(status.error_message() ==
+          "watches of jobs: 64 are under way, which is the limit; try again when one has ended");
+    watches.pop_back();
+    ++refused;
+  }
+  CHECK(refused == 300 - kMaxWatches);
+  // The worker's artifacts go through, and those who watch see the end.
+  FakeWorker worker(rig.server->port(), {});
+  worker.Connect();
+  for (const auto& reader : watches) {
+    while (reader->Read(&progress)) {
+    }
+    CHECK(reader->Finish().ok());
+    CHECK(progress.state() == v1::JOB_STATE_DONE);
+  }
+  CHECK(Eventually([&] { return rig.WatchToEnd(*id).state() == v1::JOB_STATE_DONE; }));
 }
 
 TEST_CASE("a cancelled job ends and says so", "[server]") {
