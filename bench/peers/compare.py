@@ -17,6 +17,8 @@ from rows import TESSERA, Results, Row, case_key, make_row
 
 HERE = Path(__file__).resolve().parent
 PEERS = ("onednn", "onednn-omp", "openblas", "blis", "onnxruntime", "openvino")
+# Debian 12's versions don't know newer cores and fall back to slow kernels on them.
+AVX512 = {"OPENBLAS_CORETYPE": "SkylakeX", "BLIS_ARCH_TYPE": "0"}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -48,6 +50,8 @@ def dnnl_libraries() -> dict[str, Path]:
 def command(name: str, threads: int, calls: Path) -> Command:
     environment = {variable: str(threads) for variable in THREAD_VARIABLES}
     environment["TESSERA_PEERS_CALLS"] = str(calls)
+    if "avx512f" in Path("/proc/cpuinfo").read_text():
+        environment |= AVX512
     library = dnnl_libraries().get(name)
     if name.startswith("onednn"):
         if library is None:

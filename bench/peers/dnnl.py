@@ -204,7 +204,7 @@ class Primitive:
             *(ExecArgument(arg, memory.handle) for arg, memory in arguments.items())
         )
         step = Step(self.handle, ctypes.cast(array, Handle), len(arguments))
-        step.kept = (array, arguments, self)  # type: ignore[attr-defined]
+        step.kept = (array, arguments, self)  # what the pointers point to
         return step
 
     def run(self, arguments: dict[int, Memory]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -36,7 +36,7 @@ def ratio(peer: Sequence[float], tessera: Sequence[float], seed: int = 1) -> Rat
     return Ratio(median(peer) / median(tessera), ratios[cut], ratios[-1 - cut])
 
 
-def best(times: dict[str, Sequence[float]]) -> str:
+def best(times: Mapping[str, Sequence[float]]) -> str:
     """The name with the smallest median."""
     return min(times, key=lambda name: median(times[name]))
 
