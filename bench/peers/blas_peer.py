@@ -68,6 +68,7 @@ class BlisPeer(BlasPeer):
     def __init__(self) -> None:
         library = ctypes.CDLL("libblis.so.4")
         library.bli_info_get_version_str.restype = ctypes.c_char_p
+        library.bli_init()
         library.bli_arch_string.restype = ctypes.c_char_p
         kernels = library.bli_arch_string(library.bli_arch_query_id()).decode()
         version = library.bli_info_get_version_str().decode()

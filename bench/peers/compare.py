@@ -77,6 +77,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.1, help="of one turn of one library")
+    parser.add_argument("--retry-failed", action="store_true", help="cases where a library failed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one answer")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"of {','.join(PEERS)}")
@@ -118,16 +119,18 @@ def main() -> int:
     table = arguments.out / "results.md"
     known = results.load()
     for number, case in enumerate(cases, 1):
-        if set(names) <= set(known.get(case_key(case, plan), {})):
+        rows = known.get(case_key(case, plan), {})
+        failed = any(row.status == "failed" for row in rows.values())
+        if set(names) <= set(rows) and not (failed and arguments.retry_failed):
             print(f"{number}/{len(cases)} {case.name}: already measured", flush=True)
             continue
         load, date = load_average(), now()
         outcomes = measure(case, commands, plan)
-        rows = [make_row(case, plan, o, load, date, machine()) for o in outcomes]
-        results.append(rows)
+        new = [make_row(case, plan, o, load, date, machine()) for o in outcomes]
+        results.append(new)
         known = results.load()
         table.write_text(markdown(list(known.values())))
-        print(f"{number}/{len(cases)} {case.name}: {line(rows)}", flush=True)
+        print(f"{number}/{len(cases)} {case.name}: {line(new)}", flush=True)
     if known:
         table.write_text(markdown(list(known.values())))
     print(f"{results.path}, {table}")

@@ -49,8 +49,8 @@ class OnnxruntimePeer:
         binding = session.io_binding()
         for name, value in graph.feeds.items():
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(value))
-        for name, shape in graph.results.items():
-            empty = onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(shape), np.float32)
+        for name, (shape, kind) in graph.results.items():
+            empty = onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(shape), kind.type)
             binding.bind_ortvalue_output(name, empty)
         return session, binding
 
