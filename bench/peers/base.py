@@ -45,7 +45,7 @@ def address(array: np.ndarray) -> ctypes.c_void_p:
 def calls() -> ctypes.CDLL:
     """calls.c, which the driver compiled."""
     library = ctypes.CDLL(str(Path(os.environ["TESSERA_PEERS_CALLS"])))
-    for name in ("time_pointers", "time_sgemm", "time_sgemv", "time_steps"):
+    for name in ("time_pointers", "time_sgemm", "time_sgemv", "time_steps", "time_infer"):
         getattr(library, name).restype = ctypes.c_double
     return library
 

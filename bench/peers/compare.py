@@ -50,6 +50,7 @@ def dnnl_libraries() -> dict[str, Path]:
 def command(name: str, threads: int, calls: Path) -> Command:
     environment = {variable: str(threads) for variable in THREAD_VARIABLES}
     environment["TESSERA_PEERS_CALLS"] = str(calls)
+    environment["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
     if "avx512f" in Path("/proc/cpuinfo").read_text():
         environment |= AVX512
     library = dnnl_libraries().get(name)

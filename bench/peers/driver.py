@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
@@ -26,6 +27,16 @@ class PeerFailed(Exception):
     """The process ended, gave no answer in time, or answered with an error."""
 
 
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def _settle(cores: set[int]) -> None:
+    """In the child: a stopped process would otherwise outlive a driver that was killed."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.sched_setaffinity(0, cores)
+
+
 class Process:
     """Asleep (SIGSTOP) but while it answers, so that its idle threads disturb nobody."""
 
@@ -40,7 +51,7 @@ class Process:
             stderr=self._log,
             text=True,
             env={**os.environ, **environment},
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            preexec_fn=lambda: _settle(cores),
         )
         self._process.send_signal(signal.SIGSTOP)
 

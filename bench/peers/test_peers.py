@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from typing import Any
@@ -186,6 +189,31 @@ class Driving(unittest.TestCase):
         self.assertEqual(outcomes["tessera"].round_minima, [1e-3] * 3)
         self.assertEqual(outcomes["wrong"].round_minima, [])
         self.assertIn(str(-signal.SIGABRT), outcomes["crashes"].reason)
+
+    def test_peers_die_with_the_driver(self) -> None:
+        script = (
+            "import sys, time; from pathlib import Path; from driver import Process\n"
+            "p = Process(([sys.executable, '-c', 'input()'], {}), Path('/dev/null'), {%d}, 9.0)\n"
+            "print(p._process.pid, flush=True); time.sleep(60)"
+        ) % min(os.sched_getaffinity(0))
+        folder = Path(__file__).resolve().parent
+        driver = subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=folder
+        )
+        assert driver.stdout
+        child = Path("/proc") / driver.stdout.readline().strip() / "stat"
+        self.assertTrue(child.exists())
+        driver.kill()
+        driver.wait()
+        driver.stdout.close()
+
+        def is_alive() -> bool:  # a zombie that nobody has waited for yet is dead
+            return child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z"
+
+        deadline = time.monotonic() + 10
+        while is_alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertFalse(is_alive())
 
     def test_a_run_resumes_case_by_case(self) -> None:
         path = self.plan.out / "results.csv"
