@@ -27,15 +27,32 @@ double time_pointers(Pointers op, int count, void* const* a, long calls) {
   const double start = Now();
   for (long i = 0; i < calls && error == 0; ++i) {
     switch (count) {
-      case 1: error = op(a[0]); break;
-      case 2: error = op(a[0], a[1]); break;
-      case 3: error = op(a[0], a[1], a[2]); break;
-      case 4: error = op(a[0], a[1], a[2], a[3]); break;
-      case 5: error = op(a[0], a[1], a[2], a[3], a[4]); break;
-      case 6: error = op(a[0], a[1], a[2], a[3], a[4], a[5]); break;
-      case 7: error = op(a[0], a[1], a[2], a[3], a[4], a[5], a[6]); break;
-      case 8: error = op(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]); break;
-      default: error = 1000;
+      case 1:
+        error = op(a[0]);
+        break;
+      case 2:
+        error = op(a[0], a[1]);
+        break;
+      case 3:
+        error = op(a[0], a[1], a[2]);
+        break;
+      case 4:
+        error = op(a[0], a[1], a[2], a[3]);
+        break;
+      case 5:
+        error = op(a[0], a[1], a[2], a[3], a[4]);
+        break;
+      case 6:
+        error = op(a[0], a[1], a[2], a[3], a[4], a[5]);
+        break;
+      case 7:
+        error = op(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+        break;
+      case 8:
+        error = op(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
+        break;
+      default:
+        error = 1000;
     }
   }
   return Result(start, error);

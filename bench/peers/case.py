@@ -58,9 +58,7 @@ class Case:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Case:
-        tensors = tuple(
-            Tensor(**{**t, "shape": tuple(t["shape"])}) for t in data["tensors"]
-        )
+        tensors = tuple(Tensor(**{**t, "shape": tuple(t["shape"])}) for t in data["tensors"])
         return Case(**{**data, "tensors": tensors})
 
 

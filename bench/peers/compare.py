@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -63,6 +64,18 @@ def command(name: str, threads: int, calls: Path) -> Command:
     return [sys.executable, str(HERE / "peer.py"), name], environment
 
 
+def warn_of_threads(libraries: list[Path], threads: int) -> None:
+    for library in libraries:
+        target = json.loads((library / "manifest.json").read_text())["target"]
+        match = re.search(r"threads=(\d+)", target)
+        if match and int(match[1]) != threads:
+            print(
+                f"compare: {library} was made for {match[1]} threads, not {threads}: its operators "
+                f"were tuned for that; tune and build with --threads {threads}",
+                file=sys.stderr,
+            )
+
+
 def machine() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -72,7 +85,9 @@ def machine() -> str:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("library", nargs="+", type=Path, help="folder of libops.so and manifest.json")
+    parser.add_argument(
+        "library", nargs="+", type=Path, help="folder of libops.so and manifest.json"
+    )
     parser.add_argument("--suite", nargs="+", type=Path, required=True, help="YAML with attributes")
     parser.add_argument("--cases", default="", help="regular expression of names; default: all")
     parser.add_argument("--threads", type=int, default=1)
@@ -98,6 +113,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    warn_of_threads(arguments.library, arguments.threads)
     calls = compile_calls(arguments.out)
     names = [TESSERA, *arguments.peers.split(",")]
     commands = {name: command(name, arguments.threads, calls) for name in names}

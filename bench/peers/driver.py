@@ -40,7 +40,9 @@ def _settle(cores: set[int]) -> None:
 class Process:
     """Asleep (SIGSTOP) but while it answers, so that its idle threads disturb nobody."""
 
-    def __init__(self, command: Command, log: Path, cores: set[int], timeout_seconds: float) -> None:
+    def __init__(
+        self, command: Command, log: Path, cores: set[int], timeout_seconds: float
+    ) -> None:
         arguments, environment = command
         self._timeout_seconds = timeout_seconds
         self._log: TextIO = log.open("a")

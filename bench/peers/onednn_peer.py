@@ -85,7 +85,14 @@ class OnednnPeer:
             return self._rows(
                 values,
                 lambda x, y: self._dnnl.primitive(
-                    "eltwise_forward", dnnl.FORWARD_INFERENCE, ELTWISE[case.op], x, y, 0.0, 0.0, None
+                    "eltwise_forward",
+                    dnnl.FORWARD_INFERENCE,
+                    ELTWISE[case.op],
+                    x,
+                    y,
+                    0.0,
+                    0.0,
+                    None,
                 ),
             )
         if case.op == "softmax":
@@ -200,9 +207,7 @@ class OnednnPeer:
             arguments[dnnl.POST_OP | dnnl.SRC_1] = lib.filled(lib.layout(c), values["Residual"])
         return [primitive.step(arguments)], [lambda: y.read(c)]
 
-    def _rows(
-        self, values: Values, create: Callable[[object, object], dnnl.Primitive]
-    ) -> Plan:
+    def _rows(self, values: Values, create: Callable[[object, object], dnnl.Primitive]) -> Plan:
         lib, x = self._dnnl, values["X"]
         primitive = create(lib.layout(x.shape), lib.layout(x.shape))
         y = lib.memory(lib.layout(x.shape))

@@ -65,7 +65,9 @@ class Graph:
             ],
             [numpy_helper.from_array(v, n) for n, v in self.constants.items()],
         )
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+        return helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9
+        )
 
 
 def build(case: Case, values: Values) -> Graph:
@@ -125,7 +127,9 @@ def identity(graph: Graph) -> Graph:
     return trivial
 
 
-def _epilogue(graph: Graph, y: str, conv: Convolution | Product, residual: np.ndarray | None) -> str:
+def _epilogue(
+    graph: Graph, y: str, conv: Convolution | Product, residual: np.ndarray | None
+) -> str:
     if residual is not None:
         y = graph.node("Add", [y, graph.feed("Residual", residual)], "added")
     return graph.node("Relu", [y], "relu") if conv.relu else y

@@ -48,9 +48,7 @@ def case_key(case: Case, plan: Plan) -> tuple[str, ...]:
     return (case.suite, case.name, str(plan.threads), case.object_sha256[:12], str(plan.seed))
 
 
-def make_row(
-    case: Case, plan: Plan, outcome: Outcome, load: float, date: str, machine: str
-) -> Row:
+def make_row(case: Case, plan: Plan, outcome: Outcome, load: float, date: str, machine: str) -> Row:
     return Row(
         suite=case.suite,
         case=case.name,

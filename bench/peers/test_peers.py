@@ -25,7 +25,7 @@ from report import markdown
 from rows import Results, case_key, make_row
 from summary import best, geometric_mean, ratio
 
-FAKE = '''
+FAKE = """
 import json, os, sys
 import numpy as np
 seconds, value, behaviour = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
@@ -44,7 +44,7 @@ for line in sys.stdin:
         np.save(request["path"], np.full((2, 2), value, np.float32))
         answer = {"paths": [request["path"]]}
     print(json.dumps(answer), flush=True)
-'''
+"""
 
 
 def fake(seconds: float, value: float = 1.0, behaviour: str = "works") -> Command:
@@ -220,13 +220,17 @@ class Driving(unittest.TestCase):
         outcome = Outcome("tessera", "ok", round_minima=[1e-3] * 3)
         other = Outcome("onednn", "ok", round_minima=[2e-3] * 3)
         for name in ("first", "second"):
-            rows = [make_row(a_case(name), self.plan, o, 0.1, "now", "box") for o in (outcome, other)]
+            rows = [
+                make_row(a_case(name), self.plan, o, 0.1, "now", "box") for o in (outcome, other)
+            ]
             Results(path).append(rows)
         path.write_bytes(path.read_bytes()[:-40])  # killed while it wrote
         known = Results(path).load()
         self.assertEqual(set(known[case_key(a_case("first"), self.plan)]), {"tessera", "onednn"})
         self.assertEqual(set(known[case_key(a_case("second"), self.plan)]), {"tessera"})
-        rows = [make_row(a_case("second"), self.plan, o, 0.1, "now", "box") for o in (outcome, other)]
+        rows = [
+            make_row(a_case("second"), self.plan, o, 0.1, "now", "box") for o in (outcome, other)
+        ]
         Results(path).append(rows)
         known = Results(path).load()
         self.assertEqual(set(known[case_key(a_case("second"), self.plan)]), {"tessera", "onednn"})
