@@ -20,6 +20,18 @@ absl::StatusOr<Workload> BuildDepthwise(const Attributes& attributes);
 // t2d: the input with stride - 1 zeros between its elements, convolved with the flipped kernel.
 absl::StatusOr<Workload> BuildTransposedConvolution(const Attributes& attributes);
 
+// Convolution whose channels are square matrices and whose product is theirs (Hinton et al. 2018):
+// sum over k, c, kh, kw of X[n, i, k, c, …] * W[k, j, c, oc, kh, kw]. Activations are stored with
+// the capsules last.
+absl::StatusOr<Workload> BuildCapsuleConvolution(const Attributes& attributes);
+
+// Softmax over t of Q[n, q, h, :] · K[n, t, h, :] / sqrt(dim), as [n, h, q, t].
+absl::StatusOr<Workload> BuildAttentionScores(const Attributes& attributes);
+// One step of a long short-term memory: gates input, forget, candidate, output in this order along
+// the second dimension of Wx[input, 4, hidden] and Wh[hidden, 4, hidden]. Returns the next hidden
+// state and the next cell.
+absl::StatusOr<Workload> BuildLstmCell(const Attributes& attributes);
+
 absl::StatusOr<Workload> BuildPooling(const Attributes& attributes);  // max_pool2d, avg_pool2d
 absl::StatusOr<Workload> BuildGlobalPooling(const Attributes& attributes);
 

@@ -106,6 +106,16 @@ const std::vector<Operator>& Operators() {
        Table{Extent("n", "1"), Extent("ic"), Extent("oc")} + Sizes(2) + Kernels(2) + Steps() +
            Epilogue() + Table{Layout(), AnyType()},
        BuildTransposedConvolution},
+      {"capsule_conv2d",
+       Table{Extent("n", "1"), Extent("ic"), Extent("oc"), Whole("capsule", "4", 1, 64)} +
+           Sizes(2) + Kernels(2) + Steps() + Epilogue() + Table{AnyType()},
+       BuildCapsuleConvolution},
+      {"attention_scores",
+       {Extent("n", "1"), Extent("seq"), Extent("heads"), Extent("dim"), FloatType()},
+       BuildAttentionScores},
+      {"lstm_cell",
+       {Extent("m", "1"), Extent("input"), Extent("hidden"), FloatType()},
+       BuildLstmCell},
       {"max_pool2d", Image() + Kernels(2) + Steps("=k") + Table{Layout(), FloatType()},
        BuildPooling},
       {"avg_pool2d",

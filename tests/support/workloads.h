@@ -206,6 +206,22 @@ inline std::vector<OpSpec> TestWorkloads() {
         {"bias", "true"},
         {"layout", "any"}});
 
+  add("capsule_pad", "capsule_conv2d",
+      A{{"ic", "3"}, {"oc", "8"}, {"capsule", "2"}, {"size", "5"}, {"k", "3"}, {"pad", "1"}});
+  add("capsule_stride", "capsule_conv2d",
+      A{{"ic", "4"},
+        {"oc", "16"},
+        {"capsule", "2"},
+        {"size", "5"},
+        {"k", "3"},
+        {"stride", "2"},
+        {"bias", "true"},
+        {"relu", "true"}});
+  add("attention_odd", "attention_scores", A{{"seq", "7"}, {"heads", "3"}, {"dim", "5"}});
+  add("attention_even", "attention_scores",
+      A{{"n", "2"}, {"seq", "16"}, {"heads", "2"}, {"dim", "8"}});
+  add("lstm_odd", "lstm_cell", A{{"input", "5"}, {"hidden", "7"}});
+  add("lstm_batch", "lstm_cell", A{{"m", "3"}, {"input", "8"}, {"hidden", "16"}});
   add("max_pool_pad", "max_pool2d",
       A{{"c", "5"}, {"size", "9"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}});
   add("max_pool_any", "max_pool2d", A{{"c", "16"}, {"size", "6"}, {"k", "2"}, {"layout", "any"}});

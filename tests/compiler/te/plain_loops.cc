@@ -168,6 +168,88 @@ PlainResult Pool(const OpSpec& spec, const std::vector<Tensor>& in) {
   return result;
 }
 
+// Inputs in logical order: X[n, i, k, c, h, w], W[k, j, c, oc, kh, kw].
+PlainResult Capsules(const OpSpec& spec, const std::vector<Tensor>& in) {
+  const int64_t n = Int(spec, "n", 1), ic = Int(spec, "ic", 1), oc = Int(spec, "oc", 1),
+                p = Int(spec, "capsule", 4), size = Int(spec, "size", 1), k = Int(spec, "k", 1),
+                stride = Int(spec, "stride", 1), pad = Int(spec, "pad", 0);
+  const int64_t out = (size + 2 * pad - k) / stride + 1;
+  PlainResult result;
+  Tensor y;
+  for (int64_t b = 0; b < n; ++b)
+    for (int64_t i = 0; i < p; ++i)
+      for (int64_t j = 0; j < p; ++j)
+        for (int64_t o = 0; o < oc; ++o)
+          for (int64_t oy = 0; oy < out; ++oy)
+            for (int64_t ox = 0; ox < out; ++ox) {
+              double sum = 0;
+              for (int64_t l = 0; l < p; ++l)
+                for (int64_t c = 0; c < ic; ++c)
+                  for (int64_t ky = 0; ky < k; ++ky)
+                    for (int64_t kx = 0; kx < k; ++kx) {
+                      const int64_t at_y = oy * stride - pad + ky, at_x = ox * stride - pad + kx;
+                      if (at_y < 0 || at_y >= size || at_x < 0 || at_x >= size) continue;
+                      sum += in[0][((((b * p + i) * p + l) * ic + c) * size + at_y) * size + at_x] *
+                             in[1][((((l * p + j) * ic + c) * oc + o) * k + ky) * k + kx];
+                      result.operations += 2;
+                    }
+              y.push_back(sum);
+            }
+  result.outputs = {std::move(y)};
+  Epilogue(spec, in, 2, oc, out * out, result);
+  return result;
+}
+
+PlainResult AttentionScores(const OpSpec& spec, const std::vector<Tensor>& in) {
+  const int64_t n = Int(spec, "n", 1), seq = Int(spec, "seq", 1), heads = Int(spec, "heads", 1),
+                dim = Int(spec, "dim", 1);
+  PlainResult result;
+  Tensor y;
+  for (int64_t b = 0; b < n; ++b)
+    for (int64_t h = 0; h < heads; ++h)
+      for (int64_t q = 0; q < seq; ++q) {
+        Tensor powers;
+        double total = 0;
+        for (int64_t t = 0; t < seq; ++t) {
+          double sum = 0;
+          for (int64_t d = 0; d < dim; ++d) {
+            sum += in[0][((b * seq + q) * heads + h) * dim + d] *
+                   in[1][((b * seq + t) * heads + h) * dim + d];
+          }
+          powers.push_back(std::exp(sum / std::sqrt(static_cast<double>(dim))));
+          total += powers.back();
+        }
+        for (double power : powers) y.push_back(power / total);
+        result.operations += seq * (2 * dim + 6);
+      }
+  result.outputs = {std::move(y)};
+  return result;
+}
+
+PlainResult LstmCell(const OpSpec& spec, const std::vector<Tensor>& in) {
+  const int64_t m = Int(spec, "m", 1), width = Int(spec, "input", 1), u = Int(spec, "hidden", 1);
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  PlainResult result;
+  Tensor hidden, cell;
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < u; ++j) {
+      double gates[4];
+      for (int64_t g = 0; g < 4; ++g) {
+        gates[g] = in[5][g * u + j];
+        for (int64_t k = 0; k < width; ++k) {
+          gates[g] += in[0][i * width + k] * in[3][(k * 4 + g) * u + j];
+        }
+        for (int64_t k = 0; k < u; ++k) gates[g] += in[1][i * u + k] * in[4][(k * 4 + g) * u + j];
+      }
+      cell.push_back(sigmoid(gates[1]) * in[2][i * u + j] +
+                     sigmoid(gates[0]) * std::tanh(gates[2]));
+      hidden.push_back(sigmoid(gates[3]) * std::tanh(cell.back()));
+      result.operations += 8 * (width + u) + 17;
+    }
+  result.outputs = {std::move(hidden), std::move(cell)};
+  return result;
+}
+
 PlainResult Rows(const OpSpec& spec, const std::vector<Tensor>& in) {
   const int64_t m = Int(spec, "m", 1), n = Int(spec, "n", 1);
   const auto size = static_cast<double>(n);
@@ -259,6 +341,9 @@ PlainResult Elementwise(const OpSpec& spec, const std::vector<Tensor>& in) {
 PlainResult PlainLoops(const OpSpec& spec, const std::vector<Tensor>& inputs) {
   const std::string& op = spec.op;
   if (op == "matmul" || op == "batch_matmul" || op == "dense") return Matmul(spec, inputs);
+  if (op == "capsule_conv2d") return Capsules(spec, inputs);
+  if (op == "attention_scores") return AttentionScores(spec, inputs);
+  if (op == "lstm_cell") return LstmCell(spec, inputs);
   if (op.find("conv") != std::string::npos) return Convolution(spec, inputs);
   if (op == "t2d") return Transposed(spec, inputs);
   if (op.find("pool") != std::string::npos) return Pool(spec, inputs);

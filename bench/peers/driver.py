@@ -1,0 +1,186 @@
+"""Runs one case on several peers: each in a process, one of them awake at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from agree import judge
+from case import Case
+
+# name, threads → command and environment of a child.
+Command = tuple[list[str], dict[str, str]]
+
+
+class PeerFailed(Exception):
+    """The process ended, gave no answer in time, or answered with an error."""
+
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def _settle(cores: set[int]) -> None:
+    """In the child: a stopped process would otherwise outlive a driver that was killed."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.sched_setaffinity(0, cores)
+
+
+class Process:
+    """Asleep (SIGSTOP) but while it answers, so that its idle threads disturb nobody."""
+
+    def __init__(
+        self, command: Command, log: Path, cores: set[int], timeout_seconds: float
+    ) -> None:
+        arguments, environment = command
+        self._timeout_seconds = timeout_seconds
+        self._log: TextIO = log.open("a")
+        self._process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env={**os.environ, **environment},
+            preexec_fn=lambda: _settle(cores),
+        )
+        self._process.send_signal(signal.SIGSTOP)
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin and self._process.stdout
+        try:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            ready, _, _ = select.select([self._process.stdout], [], [], self._timeout_seconds)
+            line = self._process.stdout.readline() if ready else None
+        except BrokenPipeError:
+            line = ""
+        if line is None:
+            self.close()
+            raise PeerFailed(f"no answer within {self._timeout_seconds:.0f} s")
+        if not line:
+            raise PeerFailed(f"ended with {self._process.wait()}")
+        self._process.send_signal(signal.SIGSTOP)
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise PeerFailed(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    pass
+
+
+@dataclass
+class Outcome:
+    peer: str
+    status: str  # ok, unchecked, wrong, disagree, unsupported, failed
+    reason: str = ""
+    version: str = ""
+    overhead_seconds: float = 0.0
+    round_minima: list[float] = field(default_factory=list)  # seconds of a call
+
+
+@dataclass(frozen=True)
+class Plan:
+    threads: int
+    rounds: int
+    seconds: float  # of one turn
+    seed: int
+    timeout_seconds: float
+    out: Path
+
+
+def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcome]:
+    outcomes = {name: Outcome(name, "failed") for name in commands}
+    processes: dict[str, Process] = {}
+    logs = plan.out / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    allowed = sorted(os.sched_getaffinity(0))
+    cores = set(allowed[-plan.threads :])
+
+    def fail(name: str, error: PeerFailed) -> None:
+        outcomes[name].status, outcomes[name].reason = "failed", str(error)
+        processes.pop(name).close()
+
+    try:
+        for name, command in commands.items():
+            log = logs / f"{name}.log"
+            processes[name] = Process(command, log, cores, plan.timeout_seconds)
+            try:
+                _prepare(case, processes[name], outcomes[name], plan)
+            except PeerFailed as error:
+                fail(name, error)
+            else:
+                if outcomes[name].status == "unsupported":
+                    processes.pop(name).close()
+        outputs: dict[str, list[np.ndarray]] = {}
+        for name in list(processes):
+            try:
+                outputs[name] = _output(case, name, processes[name], plan)
+            except PeerFailed as error:
+                fail(name, error)
+        for name, verdict in (judge(outputs) if outputs else {}).items():
+            outcomes[name].status = verdict
+            if verdict in ("wrong", "disagree"):
+                outcomes[name].reason = "other libraries compute something else"
+                processes.pop(name).close()
+        outputs.clear()
+        order = random.Random(f"{plan.seed}/{case.name}")
+        for _ in range(plan.rounds):
+            turn = list(processes)
+            order.shuffle(turn)
+            for name in turn:
+                try:
+                    samples = processes[name].ask({"do": "run", "seconds": plan.seconds})["samples"]
+                    outcomes[name].round_minima.append(min(samples))
+                except PeerFailed as error:
+                    fail(name, error)
+    finally:
+        for process in processes.values():
+            process.close()
+    return list(outcomes.values())
+
+
+def _prepare(case: Case, process: Process, outcome: Outcome, plan: Plan) -> None:
+    request = {"do": "prepare", "case": case.to_json(), "threads": plan.threads, "seed": plan.seed}
+    answer = process.ask(request)
+    outcome.version = answer["version"]
+    outcome.overhead_seconds = answer["overhead_seconds"]
+    outcome.status = "unsupported" if answer["unsupported"] else "ok"
+    outcome.reason = answer["unsupported"] or ""
+
+
+def _output(case: Case, name: str, process: Process, plan: Plan) -> list[np.ndarray]:
+    path = plan.out / f"{case.name}-{name}.npy"
+    results = []
+    for written in process.ask({"do": "output", "path": str(path)})["paths"]:
+        results.append(np.load(written))
+        os.unlink(written)
+    return results
+
+
+def load_average() -> float:
+    return os.getloadavg()[0]
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
