@@ -116,6 +116,22 @@ class RandomWorkload {
       Channels();
       Set("dilation", rng_.Chance(0.3) ? rng_.Between(2, 3) : 1);
       Epilogue();
+    } else if (op == "capsule_conv2d") {
+      for (const char* name : {"ic", "oc"}) Set(name, rng_.Between(1, 9));
+      Set("capsule", rng_.Between(1, 3));
+      for (const char* name : {"h", "w"}) Set(name, rng_.Between(1, 6));
+      for (const char* name : {"kh", "kw"}) Set(name, rng_.Between(1, 3));
+      Set("stride", rng_.Between(1, 2));
+      Set("pad", rng_.Between(0, 1));
+      Epilogue();
+    } else if (op == "attention_scores") {
+      for (const char* name : {"n", "heads"}) Set(name, rng_.Between(1, 3));
+      for (const char* name : {"seq", "dim"}) Set(name, rng_.Between(1, 19));
+      ElementType(/*integer=*/false);
+    } else if (op == "lstm_cell") {
+      Set("m", rng_.Between(1, 4));
+      for (const char* name : {"input", "hidden"}) Set(name, rng_.Between(1, 19));
+      ElementType(/*integer=*/false);
     } else if (op == "depthwise_conv2d") {
       Spatial(2);
       Extent("c");
