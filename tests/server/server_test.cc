@@ -380,7 +380,8 @@ TEST_CASE("a stream that ends does not wait for a worker that does not read", "[
                      .build_slots = 1};
   for (uint64_t fence = 1; fence <= proto::kMaxHeld; ++fence) hello.held.push_back(fence);
   REQUIRE(stream->Write(proto::ToProto(proto::WorkerMessage(hello))));
-  absl::SleepFor(absl::Seconds(1));  // until answers fill the window and wait to be read
+  // Answers fill the window and wait to be read; after a second the worker would count as silent.
+  absl::SleepFor(absl::Milliseconds(300));
   // The second hello ends the stream.
   REQUIRE(stream->Write(proto::ToProto(proto::WorkerMessage(hello))));
   const v1::WorkerMessage more = proto::ToProto(proto::WorkerMessage(proto::Heartbeat{}));
