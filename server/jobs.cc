@@ -148,24 +148,26 @@ absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
                                                    id, "`"));
     }
   }
-  TESSERA_RETURN_IF_ERROR(Run(id, "started", Prepared{std::move(job), std::move(parts)}));
+  TESSERA_RETURN_IF_ERROR(Run(id, "started", std::move(parts)));
   return id;
 }
 
-absl::Status JobManager::MakeRunner(int64_t id, std::optional<Prepared> prepared, Entry& entry) {
+absl::Status JobManager::MakeRunner(int64_t id, std::optional<tuner::JobParts> parts,
+                                    Entry& entry) {
   TESSERA_ASSIGN_OR_RETURN(db::Job job, store_.GetJob(id));
   if (Ended(job.state)) return absl::OkStatus();
-  if (!prepared) {
-    TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
-    prepared.emplace(Prepared{job, std::move(parts)});
+  if (!parts) {
+    TESSERA_ASSIGN_OR_RETURN(tuner::JobParts made, MakeParts(job));
+    parts.emplace(std::move(made));
   }
   for (const db::Task& task : job.tasks) entry.task_keys.push_back(task.Key());
-  TESSERA_ASSIGN_OR_RETURN(
-      entry.runner, tuner::JobRunner::Create(std::move(job), std::move(prepared->parts), kSearch));
+  TESSERA_ASSIGN_OR_RETURN(entry.runner,
+                           tuner::JobRunner::Create(std::move(job), *std::move(parts), kSearch));
   return absl::OkStatus();
 }
 
-absl::Status JobManager::Run(int64_t id, std::string_view what, std::optional<Prepared> prepared) {
+absl::Status JobManager::Run(int64_t id, std::string_view what,
+                             std::optional<tuner::JobParts> parts) {
   {
     absl::MutexLock lock(&mutex_);
     const auto [it, is_new] = entries_.try_emplace(id);
@@ -174,10 +176,10 @@ absl::Status JobManager::Run(int64_t id, std::string_view what, std::optional<Pr
     it->second.what = std::string(what);
     it->second.version = ++changes_;
   }
-  return TryToRun(id, std::move(prepared));
+  return TryToRun(id, std::move(parts));
 }
 
-absl::Status JobManager::TryToRun(int64_t id, std::optional<Prepared> prepared) {
+absl::Status JobManager::TryToRun(int64_t id, std::optional<tuner::JobParts> parts) {
   Entry made;
   {
     absl::MutexLock lock(&mutex_);
@@ -192,7 +194,7 @@ absl::Status JobManager::TryToRun(int64_t id, std::optional<Prepared> prepared) 
     trouble = CancelStored(id);
   } else {
     if (made.failure.empty()) {
-      trouble = MakeRunner(id, std::move(prepared), made);
+      trouble = MakeRunner(id, std::move(parts), made);
       if (IsFinal(trouble)) {
         failed = Annotate(trouble, absl::StrCat("job ", id, " can't be ", made.what));
         made.failure = absl::StrCat("can't be ", made.what, ": ", trouble.message());

@@ -71,12 +71,6 @@ class JobManager {
   void Tend();
 
  private:
-  // What a runner works with, made for the tasks and options of `job`.
-  struct Prepared {
-    db::Job job;
-    tuner::JobParts parts;
-  };
-
   // A job that has not ended.
   struct Entry {
     std::shared_ptr<tuner::JobRunner> runner;  // null: being made, or waits for the store
@@ -95,14 +89,14 @@ class JobManager {
   absl::StatusOr<int64_t> CreateChecked(db::Job job);
   absl::StatusOr<tuner::JobParts> MakeParts(const db::Job& job);
   // Runs a stored job unless somebody is at it or it has ended; if it can't be run for what it is,
-  // the job is kFailed: "can't be <what>: …". What is prepared is used if it is for the stored
-  // tasks and options.
+  // the job is kFailed: "can't be <what>: …". `parts` are those of the stored tasks and options,
+  // made here if absent.
   absl::Status Run(int64_t id, std::string_view what,
-                   std::optional<Prepared> prepared = std::nullopt);
+                   std::optional<tuner::JobParts> parts = std::nullopt);
   // Of an entry that the caller has made busy. Fails only with what fails the job.
-  absl::Status TryToRun(int64_t id, std::optional<Prepared> prepared);
+  absl::Status TryToRun(int64_t id, std::optional<tuner::JobParts> parts);
   // Fills `entry`'s runner and keys; leaves them empty for a job that has ended.
-  absl::Status MakeRunner(int64_t id, std::optional<Prepared> prepared, Entry& entry);
+  absl::Status MakeRunner(int64_t id, std::optional<tuner::JobParts> parts, Entry& entry);
   absl::Status CancelStored(int64_t id);
   // Lets an entry that was busy wait for the store.
   void LetWait(int64_t id, Entry& entry, const absl::Status& trouble)
