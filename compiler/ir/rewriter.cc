@@ -325,7 +325,7 @@ Expr Rewriter::RewriteLoad(const Expr& e, const Load& node) {
   bool changed = !predicate.Same(node.predicate), vector = false;
   indices.reserve(node.indices.size());
   for (const Expr& index : node.indices) {
-    indices.push_back(Rewrite(index));
+    indices.push_back(indices_->Rewrite(index));
     changed = changed || !indices.back().Same(index);
     vector = vector || !indices.back().As<Broadcast>();
   }

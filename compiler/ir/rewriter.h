@@ -57,7 +57,9 @@ class Knowledge {
 // Rewrites expressions to the normal form that simplify.h promises, under some knowledge.
 class Rewriter {
  public:
-  explicit Rewriter(Knowledge& knowledge) : known_(knowledge) {}
+  explicit Rewriter(Knowledge& knowledge) : known_(knowledge), indices_(this) {}
+  // The indices of loads are left to `indices`, which must outlive this.
+  Rewriter(Knowledge& knowledge, Rewriter& indices) : known_(knowledge), indices_(&indices) {}
 
   Expr Rewrite(const Expr& e);
   // Adds what `condition` says, or its contrary. False if that can't be.
@@ -103,6 +105,7 @@ class Rewriter {
   };
 
   Knowledge& known_;
+  Rewriter* indices_;
   OrdinalLookup ordinals_{&known_};
 };
 

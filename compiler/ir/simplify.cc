@@ -9,6 +9,10 @@ namespace {
 
 class StmtSimplifier {
  public:
+  explicit StmtSimplifier(IndexFacts facts)
+      : rewriter_(known_, facts == IndexFacts::kLoops ? of_loops_ : rewriter_),
+        indices_(facts == IndexFacts::kLoops ? of_loops_ : rewriter_) {}
+
   Stmt Simplify(const Stmt& s) {
     if (!s) return s;
     switch (s->kind) {
@@ -47,11 +51,14 @@ class StmtSimplifier {
  private:
   Stmt SimplifyFor(const Stmt& s, const For& node) {
     if (node.extent == 0) return {};
-    const size_t mark = known_.Mark();
-    known_.Bind(node.var.get(), {node.min, node.min + node.extent - 1}, depth_++);
+    const size_t mark = known_.Mark(), loops_mark = loops_.Mark();
+    const Interval range{node.min, node.min + node.extent - 1};
+    known_.Bind(node.var.get(), range, depth_);
+    loops_.Bind(node.var.get(), range, depth_++);
     Stmt body = Simplify(node.body);
     --depth_;
     known_.Rewind(mark);
+    loops_.Rewind(loops_mark);
     const bool keep = node.loop_kind == LoopKind::kThread || node.loop_kind == LoopKind::kParallel;
     // A loop's only value has replaced its variable.
     if (!body || (node.extent == 1 && !keep)) return body;
@@ -87,7 +94,7 @@ class StmtSimplifier {
     indices.reserve(node.indices.size());
     bool changed = !predicate.Same(node.predicate);
     for (const Expr& index : node.indices) {
-      indices.push_back(rewriter_.Rewrite(index));
+      indices.push_back(indices_.Rewrite(index));
       changed = changed || !indices.back().Same(index);
     }
     const Expr value = rewriter_.Rewrite(node.value);
@@ -120,7 +127,10 @@ class StmtSimplifier {
   }
 
   Knowledge known_{nullptr};
-  Rewriter rewriter_{known_};
+  Knowledge loops_{nullptr};  // without what tests say
+  Rewriter of_loops_{loops_};
+  Rewriter rewriter_;
+  Rewriter& indices_;
   int depth_ = 0;
 };
 
@@ -165,7 +175,7 @@ Expr Simplify(const Expr& e, const Ranges& ranges) {
   return Rewriter(known).Rewrite(e);
 }
 
-Stmt Simplify(const Stmt& s) { return StmtSimplifier().Simplify(s); }
+Stmt Simplify(const Stmt& s, IndexFacts facts) { return StmtSimplifier(facts).Simplify(s); }
 
 std::optional<LinearForm> AsLinear(const Expr& e) {
   LinearForm form;

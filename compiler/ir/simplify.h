@@ -28,10 +28,14 @@ std::optional<Interval> Bound(const Expr& e, const Ranges& ranges);
 // float identities that are exact (x+0 with x not -0 is not one of them; x*1 is). Idempotent.
 Expr Simplify(const Expr& e, const Ranges& ranges);
 
+// What the indices of loads and stores may be rewritten by. Under kLoops an index behind a test
+// still means the place that it meant without the test, so a pass may move the access out.
+enum class IndexFacts { kLoops, kLoopsAndTests };
+
 // Simplifies every expression under its enclosing loops' ranges (and what enclosing conditions
 // add to them), drops dead branches, loops of extent 0, and replaces loops of extent 1 (other than
 // kThread and kParallel) by their body.
-Stmt Simplify(const Stmt& s);
+Stmt Simplify(const Stmt& s, IndexFacts facts = IndexFacts::kLoopsAndTests);
 
 // `e` as sum of coefficient × variable + constant, or nothing if it is not linear.
 struct LinearForm {

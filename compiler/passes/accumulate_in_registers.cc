@@ -64,19 +64,9 @@ class UseCollector final : public ir::Visitor {
   std::map<const ir::Var*, Expanded> expanded;  // bound inside, to be expanded
   std::set<const ir::Var*> serial;              // bound inside, stay loops
   std::set<const ir::BufferNode*> allocated;    // inside
-  ir::Ranges ranges;                            // of every loop inside
-  std::vector<ir::Expr> conditions;             // of tests inside
 
  private:
-  void VisitIf(const ir::If& node) override {
-    conditions.push_back(node.condition);
-    ir::Visitor::VisitIf(node);
-  }
   void VisitFor(const ir::For& loop) override {
-    const auto [range, first] =
-        ranges.try_emplace(loop.var.get(), ir::Interval{loop.min, loop.min + loop.extent - 1});
-    range->second.min = std::min(range->second.min, loop.min);
-    range->second.max = std::max(range->second.max, loop.min + loop.extent - 1);
     bound_.push_back(loop.var);
     if (IsExpanded(loop)) {
       const int64_t last = loop.min + loop.extent - 1;
@@ -185,7 +175,6 @@ class Promoter final : public ir::Mutator {
   ir::Stmt Promote(const ir::For& loop, const ir::Stmt& self) {
     UseCollector collector;
     collector.Visit(self);
-    if (TestsNarrow(collector)) return ir::Stmt();
     for (const auto& [node, use] : collector.uses) {
       if (!use.stored || !use.loaded || !use.uniform || collector.allocated.contains(node))
         continue;
@@ -203,28 +192,6 @@ class Promoter final : public ir::Mutator {
                          Copy(*tile, use.buffer, tile->places, tile->buffer, tile->positions)}));
     }
     return ir::Stmt();
-  }
-
-  // Whether a test inside fails for the first or last iterations of a loop outside, whatever the
-  // loops inside do, as where outputs lie on padding alone. Indices behind it may have been
-  // simplified by that and mean another place where the test fails, but tiles are copied there,
-  // too.
-  bool TestsNarrow(const UseCollector& collector) const {
-    ir::Ranges all = ranges_;
-    for (const auto& [var, range] : collector.ranges) all[var] = range;
-    for (const ir::Expr& condition : collector.conditions) {
-      for (const auto& [var, range] : ranges_) {
-        if (range.min == range.max || collector.ranges.contains(var)) continue;
-        ir::Ranges end = all;
-        for (const int64_t value : {range.min, range.max}) {
-          end[var] = {value, value};
-          const ir::Expr there = ir::Simplify(condition, end);
-          const int64_t* holds = ir::AsConstInt(there);
-          if (holds != nullptr && *holds == 0) return true;
-        }
-      }
-    }
-    return false;
   }
 
   struct Tile {

@@ -8,7 +8,8 @@ namespace tessera::passes {
 // around the outermost serial loop in which a buffer is updated at places that no serial loop
 // inside moves, the tile is loaded before and stored after. With its unrolled and vector loops
 // expanded, the array has constant indices and becomes registers.
-// Requires logical indices. Ensures: same values in the same memory after each such loop.
+// Requires logical indices, simplified by loops alone: a tile is copied outside the tests that
+// stand before its updates. Ensures: same values in the same memory after each such loop.
 ir::Stmt AccumulateInRegisters(const ir::Stmt& root);
 
 }  // namespace tessera::passes

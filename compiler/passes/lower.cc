@@ -34,19 +34,25 @@ absl::StatusOr<ir::Program> OnBodyOrError(const ir::Program& program) {
 
 absl::StatusOr<ir::Program> FlattenIndices(const ir::Program& program) { return Flatten(program); }
 
-ir::Stmt SimplifyBody(const ir::Stmt& s) { return ir::Simplify(s); }
+template <ir::IndexFacts facts>
+ir::Stmt Simplify(const ir::Stmt& s) {
+  return ir::Simplify(s, facts);
+}
+
+constexpr auto kLoops = ir::IndexFacts::kLoops;
+constexpr auto kLoopsAndTests = ir::IndexFacts::kLoopsAndTests;
 
 constexpr Pass kLowering[] = {
-    {"simplify", OnBody<SimplifyBody>},
+    {"simplify", OnBody<Simplify<kLoops>>},
     {"hoist_guards", OnBody<HoistGuards>},
     {"partition_loops", OnBody<PartitionLoops>},
     {"predicate_guards", OnBody<PredicateGuards>},
     {"accumulate_in_registers", OnBody<AccumulateInRegisters>},
     {"flatten", FlattenIndices},
-    {"simplify", OnBody<SimplifyBody>},
+    {"simplify", OnBody<Simplify<kLoopsAndTests>>},
     {"vectorize_loops", OnBody<VectorizeLoops>},
     {"unroll_loops", OnBodyOrError<UnrollLoops>},
-    {"simplify", OnBody<SimplifyBody>},
+    {"simplify", OnBody<Simplify<kLoopsAndTests>>},
 };
 
 }  // namespace

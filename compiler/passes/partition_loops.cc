@@ -143,7 +143,8 @@ class Partitioner final : public ir::Mutator {
       const int64_t count = one_by_one ? 1 : end - begin;
       const ir::VarRef var = ir::MakeVar(loop.var->name);
       const ir::Stmt piece =
-          ir::Simplify(ir::MakeFor(var, begin, count, ir::Substitute(loop.body, loop.var, var)));
+          ir::Simplify(ir::MakeFor(var, begin, count, ir::Substitute(loop.body, loop.var, var)),
+                       ir::IndexFacts::kLoops);
       // A middle piece has no test left on its own variable; what is inside may be cut further.
       if (piece) pieces.push_back(count > 1 && peel ? piece : Mutate(piece));
       begin += count;
@@ -169,7 +170,8 @@ class Partitioner final : public ir::Mutator {
     if (range.begin >= range.end) return ir::Stmt();
     return ir::Simplify(ir::MakeFor(loop.var, range.begin, range.end - range.begin,
                                     rest ? ir::MakeIf(rest, guard->then_body) : guard->then_body,
-                                    loop.loop_kind, loop.thread_axis));
+                                    loop.loop_kind, loop.thread_axis),
+                        ir::IndexFacts::kLoops);
   }
 
   int64_t stores_;

@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "base/view.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/verify.h"
 #include "compiler/passes/lower.h"
@@ -43,25 +44,43 @@ TEST_CASE("default traces compute what the definitions say", "[passes]") {
 }
 
 TEST_CASE("outputs that lie on padding alone touch no other output", "[passes]") {
+  const auto check = [](const te::OpSpec& spec, absl::string_view steps) {
+    CAPTURE(te::ToText(spec), steps);
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, 1);
+    REQUIRE(expected.ok());
+    const auto trace = schedule::ParseTrace(StdView(steps));
+    REQUIRE(trace.ok());
+    CHECK(LowerAndCheck(*workload, *expected, *trace) == absl::OkStatus());
+  };
   // Rows 0 and 2 and columns 0 have no tap on the input: padding is as wide as the kernel.
   // The evaluator tells when an element of what relu reads is read before it is written.
-  const te::OpSpec spec{"padded",
-                        "conv2d",
-                        {{"ic", "2"},
-                         {"oc", "2"},
-                         {"h", "3"},
-                         {"w", "5"},
-                         {"k", "3"},
-                         {"pad", "3"},
-                         {"stride", "3"},
-                         {"relu", "true"}}};
-  const auto workload = te::MakeWorkload(spec);
-  REQUIRE(workload.ok());
-  const auto expected = te::ComputeExpected(*workload, 1);
-  REQUIRE(expected.ok());
-  const auto trace = schedule::ParseTrace("trace 1\ninline pad\n");
-  REQUIRE(trace.ok());
-  CHECK(LowerAndCheck(*workload, *expected, *trace) == absl::OkStatus());
+  check({"padded",
+         "conv2d",
+         {{"ic", "2"},
+          {"oc", "2"},
+          {"h", "3"},
+          {"w", "5"},
+          {"k", "3"},
+          {"pad", "3"},
+          {"stride", "3"},
+          {"relu", "true"}}},
+        "trace 1\ninline pad\n");
+  // A split that does not divide the rows, with its points unrolled: the test that ends it fixes
+  // which rows are written.
+  check({"padded",
+         "depthwise_conv2d",
+         {{"c", "2"},
+          {"h", "6"},
+          {"w", "6"},
+          {"kh", "2"},
+          {"kw", "5"},
+          {"pad", "2"},
+          {"stride", "3"},
+          {"bias", "true"}}},
+        "trace 1\ninline pad\ncache_write conv\nsplit conv.local oh 5 2\n"
+        "reorder conv.local n oh.1 oh.2 c kw kh oh.0 ow\nunroll conv.local oh.2\n");
 }
 
 // `traces` random ones of every operator, from seed `first_seed` on.
