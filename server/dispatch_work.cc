@@ -1,4 +1,4 @@
-// How the dispatcher hands out work; what comes back is in dispatcher.cc.
+// How the dispatcher hands out work.
 
 #include <algorithm>
 #include <map>

@@ -181,7 +181,7 @@ class Dispatcher final : public tuner::Measurer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Worker* WorkerOf(const WorkerLink* link) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // dispatcher.cc: what comes back.
+  // dispatch_results.cc: what comes back.
   void HandleBuild(Worker& worker, const proto::BuildResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleTrialBuild(uint64_t number, const proto::BuildResult& result, Actions& actions)
@@ -197,6 +197,11 @@ class Dispatcher final : public tuner::Measurer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleLibrary(Worker& worker, const proto::LibraryResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StoreStale(Unacknowledged result);
+  void StoreStale(const proto::RunResult& result, const db::Device& device,
+                  const std::shared_ptr<WorkerLink>& link);
+
+  // dispatcher.cc: the loss of a lease, the end of a trial.
   void Lose(const Lease& lease, std::string_view reason, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Hands the trial out again, or gives it back after max_attempts.
@@ -206,9 +211,6 @@ class Dispatcher final : public tuner::Measurer {
   db::Record Complete(uint64_t number, const db::Measurement& measurement, const db::Device* device,
                       Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndLeases(uint64_t trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StoreStale(Unacknowledged result);
-  void StoreStale(const proto::RunResult& result, const db::Device& device,
-                  const std::shared_ptr<WorkerLink>& link);
 
   db::Store& store_;
   ContentStore& artifacts_;
