@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "base/durable_file.h"
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/device_class.h"
 #include "cli/operator_source.h"
+#include "cli/path_status.h"
 #include "cli/progress_view.h"
 #include "proto/convert.h"
 
@@ -79,6 +79,9 @@ absl::StatusOr<Plan> PlanFromJob(Client& client, const BuildOptions& options) {
 // A task belongs to a target, so each class is asked for the operators as its target has them.
 absl::StatusOr<Plan> PlanFromFile(Client& client, const JobFile& file,
                                   const BuildOptions& options) {
+  if (options.target.empty()) {
+    TESSERA_RETURN_IF_ERROR(CheckDeviceClass(client, options.device_class));
+  }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> known, client.ListDeviceClasses({}));
   std::set<std::string> classes;
@@ -121,9 +124,9 @@ absl::StatusOr<Plan> PlanFromFile(Client& client, const JobFile& file,
 absl::Status PrepareFolder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  if (error) return ErrnoStatus(error.value(), "--out: cannot make folder", path);
+  if (error) return PathStatus(error.value(), "--out: cannot make folder", path);
   if (access(path.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
-  return ErrnoStatus(errno, "--out: cannot write to folder", path);
+  return PathStatus(errno, "--out: cannot write to folder", path);
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const std::string& program,
                                                  const std::vector<std::string>& arguments) {
   const std::string path = SiblingProgram(program);
   if (access(path.c_str(), X_OK) != 0) {
-    return absl::NotFoundError(absl::StrCat(path, ": not found; build it, or install it there"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": not found; build it, or install it there"));
   }
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {

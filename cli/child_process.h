@@ -15,7 +15,7 @@ namespace tessera::cli {
 class ChildProcess {
  public:
   // Starts `program` (found beside this executable) with its standard output in a pipe.
-  // NotFound when it isn't there.
+  // FailedPrecondition when it isn't there.
   static absl::StatusOr<ChildProcess> Start(const std::string& program,
                                             const std::vector<std::string>& arguments);
   ChildProcess(ChildProcess&& other) noexcept;

@@ -8,9 +8,10 @@
 #include <set>
 
 #include "absl/strings/numbers.h"
-#include "base/durable_file.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "cli/path_status.h"
+#include "cli/tune_target.h"
 #include "compiler/ir/target.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
@@ -175,7 +176,7 @@ absl::StatusOr<JobFile> ReadJobFile(const std::string& path) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": is a folder; name a job file (YAML)"));
   }
   std::ifstream in(path, std::ios::binary);
-  if (!in) return ErrnoStatus(errno, "cannot open", path);
+  if (!in) return PathStatus(errno, "cannot open", path);
   std::string text(kMaxFileBytes + 1, '\0');  // what it says of its size may be wrong: a device
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(in.gcount()));
@@ -188,7 +189,7 @@ absl::StatusOr<JobFile> ReadJobFile(const std::string& path) {
 
 absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::string& target_text,
                                                 int threads) {
-  TESSERA_ASSIGN_OR_RETURN(ir::Target target, ir::ParseTarget(target_text));
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ParseTuneTarget(target_text));
   if (threads < 1 || threads > target.max_threads) {
     return absl::InvalidArgumentError(
         absl::StrCat("threads is ", threads, "; the device offers 1 to ", target.max_threads));

@@ -13,6 +13,7 @@
 #include "base/version.h"
 #include "cli/child_process.h"
 #include "cli/commands.h"
+#include "cli/exit_code.h"
 #include "compiler/te/operators.h"
 #include "proto/limits.h"
 
@@ -20,23 +21,7 @@ namespace {
 
 using namespace tessera;  // NOLINT: this file is the program
 
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
-constexpr int kInterrupted = 130;
 constexpr int64_t kMaxId = 1'000'000'000'000'000;
-
-int ExitCode(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kOk:
-      return 0;
-    case absl::StatusCode::kInvalidArgument:
-      return kUsage;
-    case absl::StatusCode::kCancelled:
-      return kInterrupted;
-    default:
-      return kFailed;
-  }
-}
 
 // Tells what it was given, in place of the library's own words.
 CLI::Validator WholeNumber(int64_t low, int64_t high) {
@@ -214,7 +199,8 @@ int main(int argc, char** argv) {
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     execv(path.c_str(), arguments.data());
-    status = absl::NotFoundError(absl::StrCat(path, ": can't be started"));
+    status = ErrnoStatus(errno, "cannot start", path);
+    if (absl::IsNotFound(status)) status = absl::FailedPreconditionError(status.message());
   });
 
   app.add_subcommand("operators", "list operators and their attributes")->callback([] {
@@ -228,7 +214,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     if (app.get_subcommands().empty()) throw CLI::RequiredError("A subcommand");
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kUsage;
+    return app.exit(error) == 0 ? 0 : cli::kUsageExitCode;
   }
   // Results that did not get out (a full disk, a closed pipe) are no success.
   if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && status.ok()) {
@@ -237,5 +223,5 @@ int main(int argc, char** argv) {
   if (!status.message().empty()) {
     std::fprintf(stderr, "tessera: %s\n", std::string(status.message()).c_str());
   }
-  return ExitCode(status);
+  return cli::ExitCode(status);
 }

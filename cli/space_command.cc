@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "cli/commands.h"
 #include "cli/operator_source.h"
+#include "cli/tune_target.h"
 #include "compiler/schedule/loop_structure.h"
 #include "schedule_space/config_space.h"
 
@@ -13,7 +14,7 @@ namespace tessera::cli {
 
 absl::Status RunSpace(const SpaceOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));
-  TESSERA_ASSIGN_OR_RETURN(ir::Target target, ir::ParseTarget(options.target));
+  TESSERA_ASSIGN_OR_RETURN(ir::Target target, ParseTuneTarget(options.target));
   target.max_threads = std::max(target.max_threads, options.threads);
   for (const te::OpSpec& spec : file.operators) {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::MakeWorkload(spec));

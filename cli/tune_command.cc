@@ -12,6 +12,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/operator_source.h"
+#include "cli/path_status.h"
 #include "cli/progress_view.h"
 #include "cli/report.h"
 #include "cli/tune_target.h"
@@ -28,7 +29,7 @@ absl::Status CheckReportPath(const std::string& path) {
   const std::string checked = access(path.c_str(), F_OK) == 0 ? path
                               : folder.empty()                ? "."
                                                               : folder.string();
-  if (access(checked.c_str(), W_OK) != 0) return ErrnoStatus(errno, "--report: cannot write", path);
+  if (access(checked.c_str(), W_OK) != 0) return PathStatus(errno, "--report: cannot write", path);
   return std::filesystem::is_directory(path)
              ? absl::InvalidArgumentError(absl::StrCat("--report: ", path, " is a folder"))
              : absl::OkStatus();

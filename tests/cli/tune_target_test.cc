@@ -55,5 +55,16 @@ TEST_CASE("a job does not wait for a device that is away while another one drain
             .code() == absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_CASE("a target without a code generator is refused, with those that have one", "[cli]") {
+  CHECK(ParseTuneTarget("x86/avx2 threads=2")->max_threads == 2);
+  CHECK(ParseTuneTarget("aarch64/neon").ok());
+  for (const char* text : {"cuda", "opencl", "vta"}) {
+    const absl::Status status = ParseTuneTarget(text).status();
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK(status.message().find("x86, aarch64") != absl::string_view::npos);
+  }
+  CHECK(absl::IsInvalidArgument(ParseTuneTarget("pdp11").status()));
+}
+
 }  // namespace
 }  // namespace tessera::cli

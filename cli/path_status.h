@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace tessera::cli {
+
+// The status for an errno value of a path that the user named: InvalidArgument where the path can
+// name no such file (a part of it is a file, it is too long, its links go round), else that of
+// ErrnoStatus.
+absl::Status PathStatus(int error, std::string_view what, const std::string& path);
+
+}  // namespace tessera::cli
