@@ -8,47 +8,95 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/view.h"
 
 namespace tessera::cli {
 namespace {
 
 constexpr absl::Duration kLineInterval = absl::Seconds(5);
 constexpr int kMaxTaskRows = 32;
-// Lines that are too long are cut, not wrapped: a block has to stay as many rows as it has lines.
+// The lines of a block are as long as the terminal is wide at most, and are cut where it has been
+// made narrower since: a block has to stay as many rows as it has lines.
 constexpr char kWrapOff[] = "\033[?7l";
 constexpr char kWrapOn[] = "\033[?7h";
 
-// What fits above the summary and a remark.
-int TaskRows(std::FILE* terminal) {
+TerminalSize SizeOf(std::FILE* terminal) {
   winsize size{};
-  if (ioctl(fileno(terminal), TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return kMaxTaskRows;
-  return std::clamp(static_cast<int>(size.ws_row) - 3, 1, kMaxTaskRows);
+  if (ioctl(fileno(terminal), TIOCGWINSZ, &size) != 0) return {};
+  return {size.ws_row > 0 ? size.ws_row : TerminalSize().rows,
+          size.ws_col > 0 ? size.ws_col : TerminalSize().columns};
 }
 
-std::string TaskLine(const proto::TaskProgress& task) {
-  constexpr int kWidth = 24;
+bool StartsCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; }
+
+// In characters, each taken to be one column wide.
+int WidthOf(std::string_view text) {
+  return static_cast<int>(std::count_if(text.begin(), text.end(), StartsCharacter));
+}
+
+// The first `width` characters.
+std::string_view Cut(std::string_view text, int width) {
+  size_t end = 0;
+  for (int taken = 0; end < text.size(); ++end) {
+    if (StartsCharacter(text[end]) && ++taken > width) break;
+  }
+  return text.substr(0, end);
+}
+
+// Lines of at most `width` characters, broken at spaces where there are some.
+std::vector<std::string> Wrapped(std::string_view text, int width) {
+  std::vector<std::string> lines;
+  while (WidthOf(text) > width) {
+    const std::string_view head = Cut(text, width + 1);
+    const size_t space = head.rfind(' ');
+    const size_t end =
+        space == std::string_view::npos || space == 0 ? Cut(text, width).size() : space;
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(end);
+    if (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  }
+  if (!text.empty()) lines.emplace_back(text);
+  return lines;
+}
+
+// The bar takes what the rest leaves, and is left out where that is too little to see a thing.
+std::string TaskLine(const proto::TaskProgress& task, int columns) {
+  constexpr int kLongestBar = 24, kShortestBar = 4;
+  const std::string name = absl::StrFormat("  %-14s", task.name.substr(0, 14));
+  const std::string rest = absl::StrFormat(" %5d/%-5d best %9s", task.trials_done,
+                                           task.trials_total, TimeText(task.best_seconds));
+  const int bar = std::min(columns - WidthOf(name) - 1 - WidthOf(rest), kLongestBar);
+  if (WidthOf(name) + WidthOf(rest) > columns) {
+    const std::string tight = absl::StrFormat(" %d/%d %s", task.trials_done, task.trials_total,
+                                              TimeText(task.best_seconds));
+    const std::string_view head = Cut(name, std::max(columns - WidthOf(tight), 0));
+    return std::string(Cut(absl::StrCat(AbslView(head), tight), columns));
+  }
+  if (bar < kShortestBar) return name + rest;
   const double share = task.trials_total > 0 ? static_cast<double>(task.trials_done) /
                                                    static_cast<double>(task.trials_total)
                                              : 0;
-  const int filled = std::clamp(static_cast<int>(share * kWidth), 0, kWidth);
-  return absl::StrFormat("  %-14s %s%s %5d/%-5d best %9s", task.name.substr(0, 14),
-                         std::string(static_cast<size_t>(filled), '#'),
-                         std::string(static_cast<size_t>(kWidth - filled), '.'), task.trials_done,
-                         task.trials_total, TimeText(task.best_seconds));
+  const int filled = std::clamp(static_cast<int>(share * bar), 0, bar);
+  return absl::StrCat(name, " ", std::string(static_cast<size_t>(filled), '#'),
+                      std::string(static_cast<size_t>(bar - filled), '.'), rest);
 }
 
-// A line a task; where they are more than `rows`, those that are not done come first.
-std::vector<std::string> TaskLines(const proto::JobProgress& progress, int rows) {
+// A line a task; where they are more than fit, those that are not done come first.
+std::vector<std::string> TaskLines(const proto::JobProgress& progress, TerminalSize size) {
   std::vector<std::string> lines;
   const auto all = static_cast<int>(progress.tasks.size());
-  const int shown = all <= rows ? all : rows - 1;
+  const int shown = all <= size.rows ? all : size.rows - 1;
   for (const bool done : {false, true}) {
     for (const proto::TaskProgress& task : progress.tasks) {
-      const bool takes_turn = all <= rows ? !done : task.done == done;
-      if (takes_turn && static_cast<int>(lines.size()) < shown) lines.push_back(TaskLine(task));
+      const bool takes_turn = all <= size.rows ? !done : task.done == done;
+      if (takes_turn && static_cast<int>(lines.size()) < shown) {
+        lines.push_back(TaskLine(task, size.columns));
+      }
     }
   }
-  if (shown < all) lines.push_back(absl::StrCat("  … and ", all - shown, " more"));
+  if (shown < all) {
+    lines.emplace_back(Cut(absl::StrCat("  … and ", all - shown, " more"), size.columns));
+  }
   return lines;
 }
 
@@ -137,10 +185,21 @@ void ProgressView::ShowLines(const proto::JobProgress& progress) {
   std::fflush(out_);
 }
 
+std::vector<std::string> BlockLines(const proto::JobProgress& progress, TerminalSize size) {
+  std::vector<std::string> below = Wrapped(StateAndSummary(progress), size.columns);
+  for (std::string& line : Wrapped(Remark(progress), size.columns)) {
+    below.push_back(std::move(line));
+  }
+  const int rows = size.rows - 1;  // the cursor has one
+  if (static_cast<int>(below.size()) > rows - 1) below.resize(std::max(rows - 1, 1));
+  const int task_rows = std::clamp(rows - static_cast<int>(below.size()), 1, kMaxTaskRows);
+  std::vector<std::string> lines = TaskLines(progress, {task_rows, size.columns});
+  lines.insert(lines.end(), below.begin(), below.end());
+  return lines;
+}
+
 void ProgressView::ShowBlock(const proto::JobProgress& progress) {
-  std::vector<std::string> lines = TaskLines(progress, TaskRows(out_));
-  lines.push_back(StateAndSummary(progress));
-  if (std::string message = Remark(progress); !message.empty()) lines.push_back(std::move(message));
+  const std::vector<std::string> lines = BlockLines(progress, SizeOf(out_));
   std::string block = kWrapOff;
   if (lines_drawn_ > 0) absl::StrAppendFormat(&block, "\033[%dA\033[J", lines_drawn_);
   for (const std::string& line : lines) absl::StrAppend(&block, line, "\n");

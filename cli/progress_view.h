@@ -41,6 +41,14 @@ class ProgressView {
   db::JobState last_state_ = db::JobState::kQueued;
 };
 
+struct TerminalSize {
+  int rows = 36;
+  int columns = 80;
+};
+// The block of a terminal: at most rows - 1 lines of at most `columns` characters (from three rows
+// on). What doesn't fit is said in more lines; of many tasks some are left out, which is said, too.
+std::vector<std::string> BlockLines(const proto::JobProgress& progress, TerminalSize size);
+
 // "12 of 64 trials, 0:41 left, 18.3/s, 3 of 15 tasks done, 2 failed (1 timeout, 1 run_error)".
 std::string Summary(const proto::JobProgress& progress);
 

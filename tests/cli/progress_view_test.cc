@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "cli/report.h"
 
@@ -57,7 +58,7 @@ TEST_CASE("outside a terminal progress is one summary, not one an update", "[cli
 
 TEST_CASE("on a terminal the block is redrawn in place", "[cli]") {
   const std::string text = Shown(Running(), true, 2);
-  CHECK(text.find("\033[3A") != std::string::npos);
+  CHECK(text.find("\033[4A") != std::string::npos);
   CHECK(text.find("best      1 ms") != std::string::npos);
 }
 
@@ -119,6 +120,42 @@ TEST_CASE("of more tasks than fit those that are not done are shown", "[cli]") {
   const std::string block = Shown(progress, true, 1);
   CHECK(block.find("  last ") != std::string::npos);
   CHECK(block.find("and 10 more") != std::string::npos);
+}
+
+TEST_CASE("a block fits its terminal, however narrow", "[cli]") {
+  proto::JobProgress progress = Running();
+  progress.tasks.push_back(
+      {"attention_of_all_heads", "", 1'234'567, 10'000'000, 1.234e-4, {}, false});
+  progress.message = "waits for a device of class x86/zen5/avx512/2c, and goes on by itself … so";
+  for (int columns = 1; columns <= 130; ++columns) {
+    for (const int rows : {3, 10, 40}) {
+      CAPTURE(columns, rows);
+      const std::vector<std::string> lines = BlockLines(progress, {rows, columns});
+      CHECK(lines.size() <= static_cast<size_t>(rows - 1));
+      for (const std::string& line : lines) {
+        CAPTURE(line);
+        CHECK(std::count_if(line.begin(), line.end(), [](char byte) {
+                return (static_cast<unsigned char>(byte) & 0xc0) != 0x80;
+              }) <= columns);
+      }
+    }
+  }
+}
+
+TEST_CASE("a narrow block shortens the bar and keeps every word", "[cli]") {
+  const auto text = [](int columns) {
+    return absl::StrJoin(BlockLines(Running(), {36, columns}), "\n");
+  };
+  CHECK(text(50) ==
+        "  a              #.....    12/64    best      1 ms\n"
+        "  b              ######    64/64    best         -\n"
+        "job 3 running: 76 of 128 trials, 0:41 left,\n"
+        "12.3/s, 1 of 2 tasks done, 3 failed (2 run_error,\n"
+        "1 timeout)");
+  CHECK(text(44).find("  a                 12/64    best      1 ms\n") == 0);
+  CHECK(text(30).find("  a              12/64 1 ms\n  b              64/64 -\n") == 0);
+  CHECK(text(120).find("  a              ####....................    12/64    best      1 ms\n") ==
+        0);
 }
 
 TEST_CASE("durations and times are short", "[cli]") {
