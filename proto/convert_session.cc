@@ -421,6 +421,7 @@ v1::WorkerMessage ToProto(const WorkerMessage& message) {
                  [&](const BuildResult& result) { *m.mutable_build_result() = ToProto(result); },
                  [&](const RunResult& result) {
                    *m.mutable_run_result()->mutable_lease() = LeaseToProto(result.lease);
+                   m.mutable_run_result()->set_device(result.device);
                    *m.mutable_run_result()->mutable_measurement() = ToProto(result.measurement);
                  },
                  [&](const LibraryResult& result) {
@@ -443,8 +444,10 @@ absl::StatusOr<WorkerMessage> FromProto(const v1::WorkerMessage& m) {
     case v1::WorkerMessage::kBuildResult:
       return Widen<BuildResult, WorkerMessage>(FromProto(m.build_result()));
     case v1::WorkerMessage::kRunResult: {
-      RunResult result{LeaseFromProto(check, m.run_result().lease()),
-                       Nested(check, m.run_result().measurement())};
+      RunResult result{
+          LeaseFromProto(check, m.run_result().lease()),
+          check.RequiredName("run result device", m.run_result().device(), kMaxNameBytes),
+          Nested(check, m.run_result().measurement())};
       return Finish<WorkerMessage>(check, std::move(result));
     }
     case v1::WorkerMessage::kLibraryResult:

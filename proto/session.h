@@ -116,6 +116,7 @@ struct RunPlan {
 
 struct RunResult {
   LeaseId lease;
+  std::string device;  // the plan's
   db::Measurement measurement;
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/version.h"
@@ -101,21 +102,51 @@ void Dispatcher::GiveBackWithoutReference(const std::string& task_key, std::stri
   }
 }
 
-void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actions& actions) {
+absl::Status Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result,
+                                   Actions& actions) {
+  const std::string& name = worker.hello.worker;
+  const std::vector<db::Device>& devices = worker.hello.devices;
+  const auto device =
+      std::find_if(devices.begin(), devices.end(),
+                   [&](const db::Device& candidate) { return candidate.id == result.device; });
+  if (device == devices.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "run result device: \"", result.device, "\" is not one that worker ", name,
+        " said hello with (",
+        absl::StrJoin(devices, ", ",
+                      [](std::string* out, const db::Device& known) { out->append(known.id); }),
+        "); name the plan's device"));
+  }
   const uint64_t fence = result.lease.fence;
   const Lease* held = leases_.Find(fence);
-  if (held == nullptr || held->kind != LeaseKind::kRun || held->worker != worker.hello.worker) {
-    if (unacknowledged_.contains(result.lease.AttemptKey())) return;  // sent twice, commit pending
-    actions.push_back([this, result, device = worker.hello.devices.front(), link = worker.link] {
-      StoreStale(result, device, link);
-    });
-    return;
+  if (held == nullptr) {
+    const auto pending = unacknowledged_.find(result.lease.AttemptKey());
+    if (pending != unacknowledged_.end() && pending->second.worker == name) {
+      return absl::OkStatus();  // sent twice, commit pending
+    }
+    if (pending != unacknowledged_.end() || !leases_.WasGranted(fence)) {
+      worker.link->Send(proto::Acknowledge{fence});
+    } else {
+      actions.push_back([this, result, device = *device, link = worker.link] {
+        StoreStale(result, device, link);
+      });
+    }
+    return absl::OkStatus();
+  }
+  if (held->kind != LeaseKind::kRun || held->worker != name) {
+    worker.link->Send(proto::Acknowledge{fence});
+    return absl::OkStatus();
+  }
+  if (held->device != result.device) {
+    return absl::InvalidArgumentError(absl::StrCat("run result device: \"", result.device,
+                                                   "\" for a plan of device ", held->device,
+                                                   "; name the plan's device"));
   }
   const Lease lease = *leases_.Take(fence);
   const auto it = trials_.find(lease.subject);
   if (it == trials_.end()) {
     worker.link->Send(proto::Acknowledge{fence});
-    return;
+    return absl::OkStatus();
   }
   Trial& trial = it->second;
   const db::Measurement& measurement = result.measurement;
@@ -129,7 +160,7 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
       reference->second.ready = false;
     }
     Retry(lease.subject, measurement.reason, actions);
-    return;
+    return absl::OkStatus();
   }
   if (measurement.outcome == db::Outcome::kRunError && trial.crashed_on.empty() &&
       PickRunner(trial, lease.device, Asked::kAny).worker != nullptr) {
@@ -137,11 +168,8 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
     trial.crashed_on = lease.device;
     trial.crash_reason = measurement.reason;
     trial.phase = Phase::kToRun;
-    return;
+    return absl::OkStatus();
   }
-  const auto device =
-      std::find_if(worker.hello.devices.begin(), worker.hello.devices.end(),
-                   [&](const db::Device& candidate) { return candidate.id == lease.device; });
   if (measurement.outcome == db::Outcome::kOk) {
     if (!trial.crashed_on.empty()) {
       actions.push_back([this, suspect = trial.crashed_on, reason = trial.crash_reason] {
@@ -151,8 +179,7 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
     devices_.ClearStrikes(lease.device);
     const auto reference = references_.find(trial.task_key);
     const double seconds = measurement.CostSeconds();
-    if (device != worker.hello.devices.end() && reference != references_.end() &&
-        std::isfinite(seconds) && seconds > 0) {
+    if (reference != references_.end() && std::isfinite(seconds) && seconds > 0) {
       const auto [best, first] =
           reference->second.best_seconds.try_emplace(device->device_class.name, seconds);
       if (!first) best->second = std::min(best->second, seconds);
@@ -160,10 +187,10 @@ void Dispatcher::HandleRun(Worker& worker, const proto::RunResult& result, Actio
   }
   db::Measurement whole = measurement;
   whole.build_seconds = trial.built.build_seconds;
-  db::Record record = Complete(lease.subject, whole,
-                               device == worker.hello.devices.end() ? nullptr : &*device, actions);
+  db::Record record = Complete(lease.subject, whole, &*device, actions);
   const std::string key = record.attempt_key;
   unacknowledged_[key] = {worker.hello.worker, fence, std::move(record)};
+  return absl::OkStatus();
 }
 
 void Dispatcher::HandleLibrary(Worker& worker, const proto::LibraryResult& result,

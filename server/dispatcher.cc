@@ -142,7 +142,7 @@ absl::Status Dispatcher::Receive(const WorkerLink* link, const proto::WorkerMess
     } else if (const auto* build = std::get_if<proto::BuildResult>(&message)) {
       HandleBuild(*worker, *build, actions);
     } else if (const auto* run = std::get_if<proto::RunResult>(&message)) {
-      HandleRun(*worker, *run, actions);
+      TESSERA_RETURN_IF_ERROR(HandleRun(*worker, *run, actions));
     } else if (const auto* library = std::get_if<proto::LibraryResult>(&message)) {
       HandleLibrary(*worker, *library, actions);
     } else {

@@ -49,7 +49,8 @@ struct DispatcherOptions {
 // After max_attempts the trial, or all trials that wait for a reference, are given back as
 // kInfrastructure, which the job takes as final. A crash is tried once more on
 // another device if there is one; the second crash is final, and if the second device succeeds the
-// first gets a strike. Results without a live lease are stored as stale.
+// first gets a strike. Results without a live lease are stored as stale, but not those under a
+// fence that another worker holds or nobody was given: they would take its record's place.
 // A worker that is silent gets nothing, and is disconnected after two lease time-outs.
 // A trial that waits for a device while none is connected that takes it is given back as
 // kCancelled after about a lease time-out.
@@ -78,7 +79,8 @@ class Dispatcher final : public tuner::Measurer {
   // this side thinks it holds and it does not is handed out again. ALREADY_EXISTS while another
   // process of that name is alive.
   absl::Status Connect(const proto::Hello& hello, const std::shared_ptr<WorkerLink>& link);
-  // Whatever a stale link says is ignored. InvalidArgument for a second Hello.
+  // Whatever a stale link says is ignored. InvalidArgument for a second Hello and for the result of
+  // a device that is not the worker's or not the plan's.
   absl::Status Receive(const WorkerLink* link, const proto::WorkerMessage& message);
   // Leases live on until they time out: the worker may come back with its results.
   void Disconnect(const WorkerLink* link);
@@ -193,7 +195,8 @@ class Dispatcher final : public tuner::Measurer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveBackWithoutReference(const std::string& task_key, std::string_view reason,
                                 Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void HandleRun(Worker& worker, const proto::RunResult& result, Actions& actions)
+  // InvalidArgument, and nothing done, when the device is not the worker's or not the lease's.
+  absl::Status HandleRun(Worker& worker, const proto::RunResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleLibrary(Worker& worker, const proto::LibraryResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

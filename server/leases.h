@@ -34,6 +34,7 @@ class LeaseTable {
   // Fills in fence, confirmed and deadline.
   Lease Grant(Lease lease, absl::Time now, absl::Duration longest);
   const Lease* Find(uint64_t fence) const;
+  bool WasGranted(uint64_t fence) const { return fence < next_fence_; }  // or by an earlier run
   // Ends a lease; nothing when it is unknown, which makes whatever comes under it late.
   std::optional<Lease> Take(uint64_t fence);
   void Confirm(std::string_view worker, absl::Span<const uint64_t> held, absl::Time now);

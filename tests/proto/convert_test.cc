@@ -183,7 +183,8 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
     CheckRoundTrip(WorkerMessage(Hello{
         .worker = "w", .instance = "i", .devices = {device}, .build_slots = 2, .held = {1, 2, 3}}));
     CheckRoundTrip(WorkerMessage(Heartbeat{{rng.Next(), rng.Next()}}));
-    CheckRoundTrip(WorkerMessage(RunResult{RandomPlan(rng).lease, RandomMeasurement(rng)}));
+    CheckRoundTrip(
+        WorkerMessage(RunResult{RandomPlan(rng).lease, "host/cpu", RandomMeasurement(rng)}));
     CheckRoundTrip(WorkerMessage(LibraryResult{4, "", {{"ops.h", RandomHex(rng, 64), 10}}}));
     JobProgress progress{.job_id = 1, .state = db::JobState::kRunning};
     progress.tasks.push_back({.name = "C2",
@@ -243,6 +244,18 @@ TEST_CASE("an error names field, value and limit", "[proto]") {
   task = ToProto(RandomTask(rng));
   task.set_name("two\nlines");
   CHECK(absl::IsInvalidArgument(FromProto(task).status()));
+}
+
+TEST_CASE("a result names its device", "[proto]") {
+  Rng rng(2);
+  for (const std::string& device : {std::string(), std::string(kMaxNameBytes + 1, 'x'),
+                                    std::string("two\nlines"), std::string("nul\0", 4)}) {
+    CAPTURE(device);
+    v1::WorkerMessage m =
+        ToProto(WorkerMessage(RunResult{RandomPlan(rng).lease, "w/cpu", RandomMeasurement(rng)}));
+    m.mutable_run_result()->set_device(device);
+    CHECK(absl::IsInvalidArgument(FromProto(m).status()));
+  }
 }
 
 TEST_CASE("times that would win for ever are refused", "[proto]") {

@@ -16,7 +16,7 @@ using test::FakeRun;
 using Rig = DispatcherRig;
 
 proto::RunResult Failed(const proto::RunPlan& plan, db::Outcome outcome) {
-  proto::RunResult result{.lease = plan.lease};
+  proto::RunResult result{.lease = plan.lease, .device = plan.device};
   result.measurement.outcome = outcome;
   result.measurement.reason = "signal 11";
   return result;
@@ -180,14 +180,7 @@ TEST_CASE("three lost leases give the trial back", "[server]") {
 TEST_CASE("a late result is stored as stale and acknowledged", "[server]") {
   Rig rig;
   auto link = rig.Connect("w");
-  db::Event proposed;
-  proposed.job_id = rig.job_id;
-  proposed.sequence = 1;
-  proposed.trial = 0;
-  proposed.task_index = 0;
-  proposed.trace = "trace 0";
-  proposed.loop_hash = HashToHex(1);
-  REQUIRE(rig.store.Append({}, {proposed}).ok());
+  rig.Propose(0);
   rig.Start(0);
   rig.BuildAll(*link);
   const auto plan = link->Last<proto::RunPlan>();
@@ -206,6 +199,58 @@ TEST_CASE("a late result is stored as stale and acknowledged", "[server]") {
   CHECK(rig.store.Best(rig.task.Key(), "", 10)->empty());
   // The attempt that is under way still counts.
   rig.Reply(*link, FakeRun(link->Last<proto::RunPlan>()));
+  CHECK(rig.records.size() == 1);
+}
+
+TEST_CASE("a late result is of the device that it names", "[server]") {
+  Rig rig;
+  db::Device big = FakeDevice("w/big");
+  big.device_class = {"x86/big", ""};
+  auto link = rig.Connect("w", {FakeDevice("w/small"), big}, {}, "first", 1);
+  for (int64_t trial : {0, 1}) {
+    rig.Propose(trial);
+    rig.Start(trial);
+    rig.BuildAll(*link);
+    rig.BuildAll(*link);
+  }
+  const auto plans = link->All<proto::RunPlan>();
+  REQUIRE(plans.size() == 2);
+  REQUIRE(plans[0].device != plans[1].device);
+  rig.clock.Advance(absl::Seconds(11));
+  rig.Reply(*link, proto::Heartbeat{{}});
+  rig.dispatcher->Tick();
+  for (const auto& plan : plans) rig.Reply(*link, FakeRun(plan));
+  const auto stored = *rig.store.QueryRecords({});
+  REQUIRE(stored.size() == 2);
+  for (const db::Record& record : stored) {
+    CAPTURE(record.attempt_key);
+    CHECK(record.stale);
+    CHECK(record.device == plans[record.trial].device);
+    CHECK(record.device_class == (record.device == "w/big" ? "x86/big" : "x86/fake"));
+  }
+}
+
+TEST_CASE("a result of a device that its lease is not of is refused", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w", {FakeDevice("w/a"), FakeDevice("w/b")}, {}, "first", 1);
+  rig.Propose(0);
+  rig.Start(0);
+  rig.BuildAll(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  proto::RunResult result = FakeRun(plan);
+  result.device = "w/c";
+  absl::Status refused = rig.dispatcher->Receive(link.get(), result);
+  CHECK(refused == absl::InvalidArgumentError(
+                       "run result device: \"w/c\" is not one that worker w said hello with "
+                       "(w/a, w/b); name the plan's device"));
+  result.device = plan.device == "w/a" ? "w/b" : "w/a";
+  refused = rig.dispatcher->Receive(link.get(), result);
+  CHECK(refused == absl::InvalidArgumentError(absl::StrCat("run result device: \"", result.device,
+                                                           "\" for a plan of device ", plan.device,
+                                                           "; name the plan's device")));
+  CHECK(rig.records.empty());
+  CHECK(rig.store.QueryRecords({})->empty());
+  rig.Reply(*link, FakeRun(plan));  // the lease is as it was
   CHECK(rig.records.size() == 1);
 }
 
@@ -415,12 +460,7 @@ TEST_CASE("a result that the job stored itself stays as it is when the job is ab
 TEST_CASE("a result that can't be stored is not acknowledged and may be sent again", "[server]") {
   Rig rig;
   auto link = rig.Connect("w");
-  db::Event proposed;
-  proposed.job_id = rig.job_id;
-  proposed.sequence = 1;
-  proposed.trial = 0;
-  proposed.task_index = 0;
-  REQUIRE(rig.store.Append({}, {proposed}).ok());
+  rig.Propose(0);
   rig.Start(0);
   rig.BuildAll(*link);
   const auto plan = link->Last<proto::RunPlan>();
@@ -552,15 +592,45 @@ TEST_CASE("a reference that the infrastructure fails is built again, three times
 TEST_CASE("results under another worker's fence are not believed", "[server]") {
   Rig rig;
   auto honest = rig.Connect("honest");
+  rig.Propose(0);
   rig.Start(0);
   rig.BuildAll(*honest);
   const auto plan = honest->Last<proto::RunPlan>();
   auto liar = rig.Connect("liar", {}, "first", false);
-  rig.Reply(*liar, FakeRun(plan, 1e-9));
+  proto::RunResult lie = FakeRun(plan, 1e-9);
+  lie.device = "liar/cpu";
+  rig.Reply(*liar, lie);
   CHECK(rig.records.empty());
+  CHECK(liar->Acknowledged(plan.lease.fence));
   rig.Reply(*honest, FakeRun(plan, 1e-3));
   REQUIRE(rig.records.size() == 1);
   CHECK(rig.records[0].measurement.CostSeconds() == 1e-3);
+  rig.Reply(*liar, lie);  // the commit is pending
+  CHECK(liar->All<proto::Acknowledge>().size() == 2);
+  // The attempt is still free in the store.
+  CHECK(rig.store.QueryRecords({})->empty());
+  REQUIRE(rig.store.Append({rig.records[0]}, {}).ok());
+  const auto stored = *rig.store.QueryRecords({});
+  REQUIRE(stored.size() == 1);
+  CHECK_FALSE(stored[0].stale);
+}
+
+TEST_CASE("results under a fence that was not given yet are not stored", "[server]") {
+  Rig rig;
+  auto honest = rig.Connect("honest");
+  rig.Propose(0);
+  rig.Start(0);
+  auto liar = rig.Connect("liar", {}, "first", false);
+  for (uint64_t fence = 1; fence < 9; ++fence) {
+    proto::RunResult lie{.lease = {.job_id = rig.job_id, .trial = 0, .fence = fence},
+                         .device = "liar/cpu"};
+    lie.measurement.outcome = db::Outcome::kOk;
+    lie.measurement.sample_seconds = {1e-9};
+    lie.measurement.sample_calls = {1};
+    rig.Reply(*liar, lie);
+    CHECK(liar->Acknowledged(fence));
+  }
+  CHECK(rig.store.QueryRecords({})->empty());
 }
 
 TEST_CASE("random losses, reconnects and late results never lose or double a trial", "[server]") {

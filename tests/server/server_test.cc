@@ -216,7 +216,7 @@ TEST_CASE("a trial that the infrastructure fails is tried three times in all", "
   FakeWorker worker(rig.server->port(), {.run = [&](const proto::RunPlan& plan) {
                       absl::MutexLock lock(&mutex);
                       ++plans[plan.lease.trial];
-                      proto::RunResult result{.lease = plan.lease};
+                      proto::RunResult result{.lease = plan.lease, .device = plan.device};
                       result.measurement.outcome = db::Outcome::kInfrastructure;
                       result.measurement.reason = "the disk is full";
                       return std::make_optional(result);
@@ -319,9 +319,10 @@ TEST_CASE("a hostile worker is cut off and the server serves on", "[server]") {
     Rng rng(seed);
     FakeWorker worker(rig.server->port(), {});
     worker.Connect();
-    std::string bytes = proto::ToProto(proto::WorkerMessage(proto::RunResult{
-                                           {1, 0, 1, 0, rng.Next()}, FakeRun({}).measurement}))
-                            .SerializeAsString();
+    std::string bytes =
+        proto::ToProto(proto::WorkerMessage(proto::RunResult{
+                           {1, 0, 1, 0, 1 + rng.Below(99)}, "fake/cpu", FakeRun({}).measurement}))
+            .SerializeAsString();
     for (int i = 0; i < 4; ++i) bytes[rng.Below(bytes.size())] = static_cast<char>(rng.Next());
     v1::WorkerMessage message;
     message.ParsePartialFromString(bytes);

@@ -55,7 +55,7 @@ inline proto::BuildResult FakeBuild(const proto::BuildRequest& request, const st
 }
 
 inline proto::RunResult FakeRun(const proto::RunPlan& plan, double seconds = 1e-3) {
-  proto::RunResult result{.lease = plan.lease};
+  proto::RunResult result{.lease = plan.lease, .device = plan.device};
   result.measurement.outcome = db::Outcome::kOk;
   result.measurement.sample_seconds = {seconds, seconds * 1.01};
   result.measurement.sample_calls = {10, 10};

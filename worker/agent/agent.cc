@@ -259,7 +259,7 @@ class AgentImpl final : public Agent {
 
   void RunLoop() {
     while (std::optional<proto::RunPlan> plan = duties_.NextRun()) {
-      proto::RunResult result{.lease = plan->lease};
+      proto::RunResult result{.lease = plan->lease, .device = plan->device};
       result.measurement = RunOne(*plan);
       Finish(plan->lease.fence, result);
     }
