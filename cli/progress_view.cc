@@ -145,8 +145,10 @@ std::string Summary(const proto::JobProgress& progress) {
   if (progress.state == db::JobState::kRunning && progress.remaining_seconds >= 0) {
     absl::StrAppend(&text, DurationText(progress.remaining_seconds), " left, ");
   }
-  absl::StrAppendFormat(&text, "%.1f/s, %d of %d tasks done", progress.trials_per_second,
-                        tasks_done, progress.tasks.size());
+  if (progress.state == db::JobState::kRunning && progress.trials_per_second > 0) {
+    absl::StrAppendFormat(&text, "%.1f/s, ", progress.trials_per_second);
+  }
+  absl::StrAppendFormat(&text, "%d of %d tasks done", tasks_done, progress.tasks.size());
   if (failed > 0) {
     const std::string detail =
         absl::StrJoin(reasons, ", ", [](std::string* out, const auto& reason) {

@@ -49,6 +49,7 @@ struct TerminalSize {
 // on). What doesn't fit is said in more lines; of many tasks some are left out, which is said, too.
 std::vector<std::string> BlockLines(const proto::JobProgress& progress, TerminalSize size);
 
+// Rate and time left are those of a job that runs:
 // "12 of 64 trials, 0:41 left, 18.3/s, 3 of 15 tasks done, 2 failed (1 timeout, 1 run_error)".
 std::string Summary(const proto::JobProgress& progress);
 

@@ -37,6 +37,10 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   Report report;
   report.job_id = job.id;
   report.threads = job.options.threads;
+  if (job.state == db::JobState::kDone || job.state == db::JobState::kFailed ||
+      job.state == db::JobState::kCancelled) {
+    report.elapsed_seconds = absl::ToDoubleSeconds(job.updated - job.created);
+  }
   std::map<std::string, size_t> row_of_task;
   for (const db::Task& task : job.tasks) {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
@@ -87,9 +91,17 @@ std::string ToTable(const Report& report) {
   if (!report.device_class.empty()) {
     text = absl::StrFormat(
         "%s, %s\npeak %.1f GFLOPS on %d thread%s, by the fastest reference loop of the run;\n"
-        "GFLOPS count executed arithmetic\n\n",
+        "GFLOPS count executed arithmetic\n",
         report.device_class, report.machine, report.peak_gflops, report.threads,
         report.threads == 1 ? "" : "s");
+    int64_t trials = 0;
+    for (const ReportRow& row : report.rows) trials += row.trials;
+    if (report.elapsed_seconds > 0) {
+      absl::StrAppendFormat(&text, "%d trials in %s from start to end, %.1f/s\n", trials,
+                            DurationText(report.elapsed_seconds),
+                            static_cast<double>(trials) / report.elapsed_seconds);
+    }
+    text += '\n';
   }
   size_t width = std::string_view("operator").size();
   for (const ReportRow& row : report.rows) width = std::max(width, row.op.size());
@@ -126,6 +138,7 @@ std::string ToJson(const Report& report) {
                          {"failures", std::move(failures)}});
   }
   const nlohmann::json document = {{"job", report.job_id},
+                                   {"elapsed_seconds", report.elapsed_seconds},
                                    {"machine",
                                     {{"device_class", report.device_class},
                                      {"description", report.machine},

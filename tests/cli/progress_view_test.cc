@@ -50,6 +50,19 @@ TEST_CASE("a summary counts trials, tasks and failures by reason", "[cli]") {
       "76 of 128 trials, 0:41 left, 12.3/s, 1 of 2 tasks done, 3 failed (2 run_error, 1 timeout)");
 }
 
+TEST_CASE("a job that does not run, or has just begun, has no rate", "[cli]") {
+  proto::JobProgress progress = Running();
+  for (const auto state : {db::JobState::kQueued, db::JobState::kDone, db::JobState::kFailed,
+                           db::JobState::kCancelled}) {
+    progress.state = state;
+    CHECK(Summary(progress) ==
+          "76 of 128 trials, 1 of 2 tasks done, 3 failed (2 run_error, 1 timeout)");
+  }
+  progress.state = db::JobState::kRunning;
+  progress.trials_per_second = 0;
+  CHECK(Summary(progress).find("/s") == std::string::npos);
+}
+
 TEST_CASE("outside a terminal progress is one summary, not one an update", "[cli]") {
   const std::string text = Shown(Running(), false, 5);
   CHECK(std::count(text.begin(), text.end(), '\n') == 2);  // b is done, and the summary
@@ -188,7 +201,11 @@ TEST_CASE("a report shows default, tuned and share of peak", "[cli]") {
   CHECK(lines[5].size() <= 79);
   CHECK(lines[5].find("c2 ") == 0);
   CHECK(table.find("2.0x") != std::string::npos);
+  CHECK(table.find("/s") == std::string::npos);  // it has not ended
   CHECK(ToJson(report).find("\"default_gflops\": 50") != std::string::npos);
+  report.elapsed_seconds = 32;
+  CHECK(ToTable(report).find("arithmetic\n64 trials in 0:32 from start to end, 2.0/s\n\n") !=
+        std::string::npos);
 }
 
 }  // namespace
