@@ -388,6 +388,8 @@ v1::RecordFilter ToProto(const db::RecordFilter& filter) {
   for (db::Outcome outcome : filter.outcomes) m.add_outcomes(ToProto(outcome));
   m.set_after_id(filter.after_id);
   m.set_limit(filter.limit);
+  m.set_newest_first(filter.newest_first);
+  m.set_before_id(filter.before_id);
   return m;
 }
 
@@ -404,6 +406,8 @@ absl::StatusOr<db::RecordFilter> FromProto(const v1::RecordFilter& m) {
   filter.after_id = check.Range("filter after_id", m.after_id(), 0, kMaxId);
   filter.limit = check.Range("filter limit", m.limit(), 0, kMaxQueryLimit);
   if (filter.limit == 0) filter.limit = 1000;
+  filter.newest_first = m.newest_first();
+  filter.before_id = check.Range("filter before_id", m.before_id(), 0, kMaxId);
   return Finish(check, std::move(filter));
 }
 

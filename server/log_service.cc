@@ -63,7 +63,7 @@ grpc::Status LogServiceImpl::QueryRecords(grpc::ServerContext* context,
     }
     if (static_cast<int64_t>(page->size()) < filter->limit) break;
     left -= filter->limit;
-    filter->after_id = page->back().id;
+    (filter->newest_first ? filter->before_id : filter->after_id) = page->back().id;
   }
   return grpc::Status::OK;
 }

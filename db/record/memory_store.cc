@@ -150,9 +150,12 @@ absl::StatusOr<std::vector<Record>> MemoryStore::QueryRecords(const RecordFilter
   absl::MutexLock lock(&mutex_);
   std::vector<Record> found;
   const auto size = static_cast<int64_t>(records_.size());
-  for (int64_t i = std::max<int64_t>(filter.after_id, 0); i < size; ++i) {
+  const int64_t begin = std::clamp<int64_t>(filter.after_id, 0, size);
+  const int64_t end =
+      filter.before_id > 0 ? std::clamp<int64_t>(filter.before_id - 1, begin, size) : size;
+  for (int64_t i = begin; i < end; ++i) {
     if (static_cast<int64_t>(found.size()) >= filter.limit) break;
-    const Record& record = records_[i];
+    const Record& record = records_[filter.newest_first ? end - 1 - (i - begin) : i];
     if (!Matches(filter, record)) continue;
     if (!filter.workload_hash.empty()) {
       auto task = task_by_key_.find(record.task_key);

@@ -201,6 +201,8 @@ struct RecordFilter {
   std::vector<Outcome> outcomes;
   int64_t after_id = 0;  // only ids above
   int64_t limit = 1000;  // below 1: none
+  bool newest_first = false;
+  int64_t before_id = 0;  // only ids below; 0 = any
 };
 
 }  // namespace tessera::db

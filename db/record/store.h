@@ -42,7 +42,8 @@ class Store {
   // The first kProposed event of a trial, found without reading the rest of the log.
   virtual absl::StatusOr<Event> FindProposal(int64_t job_id, int64_t trial) = 0;
 
-  // By ascending id: ask for more with after_id = the last one's id.
+  // By ascending id: ask for more with after_id = the last one's id. With newest_first by
+  // descending id, and before_id.
   virtual absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) = 0;
   // The fastest kOk, not stale records of distinct traces, fastest first, the older first where
   // equal. An empty device_class means any.

@@ -100,6 +100,7 @@ absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
     absl::StrAppend(&sql, " AND ", condition);
     values.push_back(value);
   };
+  if (filter.before_id > 0) require("id < ?", filter.before_id);
   if (!filter.task_key.empty()) require("task_key = ?", filter.task_key);
   if (!filter.workload_hash.empty()) {
     require("task_key IN (SELECT key FROM tasks WHERE workload_hash = ?)", filter.workload_hash);
@@ -119,7 +120,8 @@ absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
     absl::StrAppend(&sql, i == 0 ? " AND outcome IN (?" : ", ?");
     values.push_back(ToString(outcomes[i]));
   }
-  absl::StrAppend(&sql, outcomes.empty() ? "" : ")", " ORDER BY id LIMIT ?");
+  absl::StrAppend(&sql, outcomes.empty() ? "" : ")", " ORDER BY id",
+                  filter.newest_first ? " DESC" : "", " LIMIT ?");
   values.push_back(std::max<int64_t>(filter.limit, 0));
   TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, values.data(), values.size()));
   return ReadAll<Record>(std::move(cursor), ReadRecord);

@@ -158,7 +158,9 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
     CheckRoundTrip(selection);
     CheckRoundTrip(db::RecordFilter{.task_key = RandomHex(rng, 64),
                                     .outcomes = {RandomOutcome(rng)},
-                                    .limit = rng.Between(1, 1000)});
+                                    .limit = rng.Between(1, 1000),
+                                    .newest_first = rng.Chance(0.5),
+                                    .before_id = rng.Between(0, 1000)});
 
     BuildResult built{.fence = rng.Next() | 1,
                       .outcome = db::Outcome::kOk,

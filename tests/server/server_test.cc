@@ -415,6 +415,18 @@ TEST_CASE("the log can be asked for records, bests and tasks", "[server]") {
   }
   {
     grpc::ClientContext context;
+    v1::RecordFilter filter;
+    filter.set_newest_first(true);
+    filter.set_limit(3);
+    auto reader = log->QueryRecords(&context, filter);
+    v1::Record record;
+    std::vector<int64_t> ids;
+    while (reader->Read(&record)) ids.push_back(record.id());
+    CHECK(reader->Finish().ok());
+    CHECK(ids == std::vector<int64_t>{10, 9, 8});
+  }
+  {
+    grpc::ClientContext context;
     v1::BestRequest request;
     request.set_task_key(Rig::Task().Key());
     request.set_count(3);

@@ -351,6 +351,19 @@ TEST_CASE("records are filtered by each field and by all together", "[db]") {
         }) == ids);
   CHECK(query([&](RecordFilter& q) { q.after_id = ids[1]; }) == Ids{ids[2], ids[3]});
   CHECK(query([](RecordFilter& q) { q.limit = 2; }) == Ids{ids[0], ids[1]});
+  CHECK(query([](RecordFilter& q) { q.newest_first = true; }) ==
+        Ids{ids[3], ids[2], ids[1], ids[0]});
+  CHECK(query([&](RecordFilter& q) {
+          q.newest_first = true;
+          q.before_id = ids[3];
+          q.limit = 2;
+        }) == Ids{ids[2], ids[1]});
+  CHECK(query([&](RecordFilter& q) { q.before_id = ids[2]; }) == Ids{ids[0], ids[1]});
+  CHECK(query([&](RecordFilter& q) {
+          q.newest_first = true;
+          q.before_id = ids[2];
+          q.after_id = ids[2];
+        }).empty());
   CHECK(query([](RecordFilter& q) { q.limit = 0; }).empty());
   CHECK(query([](RecordFilter& q) { q.limit = -3; }).empty());
   CHECK(query([&](RecordFilter& q) {

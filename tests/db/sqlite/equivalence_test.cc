@@ -83,6 +83,8 @@ class Operations {
     }
     if (rng_.Chance(0.3)) filter.after_id = rng_.Between(-1, 40);
     if (rng_.Chance(0.5)) filter.limit = rng_.Between(-1, 20);
+    filter.newest_first = rng_.Chance(0.5);
+    if (rng_.Chance(0.3)) filter.before_id = rng_.Between(-1, 40);
     return filter;
   }
   Selection MakeSelection() {
