@@ -96,29 +96,25 @@ void DeviceRegistry::StoreChanges() {
   for (const std::string& id : changed) Persist(id).IgnoreError();
 }
 
-absl::Status DeviceRegistry::Connect(absl::Span<const db::Device> devices, const WorkerLink* link) {
+void DeviceRegistry::Connect(absl::Span<const db::Device> devices, const WorkerLink* link) {
+  absl::MutexLock lock(&mutex_);
   for (const db::Device& device : devices) {
-    TESSERA_RETURN_IF_ERROR(
-        Annotate(ir::ParseTarget(device.target).status(), "device " + device.id));
+    Entry& entry = entries_[device.id];
+    // The worker says what the device is; the server says whether it is used.
+    const std::string state =
+        entry.device.state.empty() ? std::string(kOnline) : entry.device.state;
+    const std::string reason = entry.device.state_reason;
+    entry.device = device;
+    entry.device.state = state;
+    entry.device.state_reason = reason;
+    entry.device.last_seen = clock_.Now();
+    entry.link = link;
+    ++entry.version;
   }
-  {
-    absl::MutexLock lock(&mutex_);
-    for (const db::Device& device : devices) {
-      Entry& entry = entries_[device.id];
-      // The worker says what the device is; the server says whether it is used.
-      const std::string state =
-          entry.device.state.empty() ? std::string(kOnline) : entry.device.state;
-      const std::string reason = entry.device.state_reason;
-      entry.device = device;
-      entry.device.state = state;
-      entry.device.state_reason = reason;
-      entry.device.last_seen = clock_.Now();
-      entry.link = link;
-      ++entry.version;
-    }
-  }
+}
+
+void DeviceRegistry::Store(absl::Span<const db::Device> devices) {
   for (const db::Device& device : devices) Persist(device.id).IgnoreError();
-  return absl::OkStatus();
 }
 
 void DeviceRegistry::Disconnect(absl::Span<const db::Device> devices, const WorkerLink* link) {

@@ -27,8 +27,11 @@ class DeviceRegistry {
   // The registry of what `store` knows; all devices are offline at first.
   static absl::StatusOr<std::unique_ptr<DeviceRegistry>> Load(db::Store& store, Clock& clock);
 
-  // A worker brought these devices over `link`. InvalidArgument when a target can't be read.
-  absl::Status Connect(absl::Span<const db::Device> devices, const WorkerLink* link);
+  // A worker brought these devices, whose targets can be read, over `link`. In memory only, takes
+  // no other lock: follow it by Store.
+  void Connect(absl::Span<const db::Device> devices, const WorkerLink* link);
+  // Stores what is new of these devices; what can't be stored now is tried again by StoreChanges.
+  void Store(absl::Span<const db::Device> devices);
   // `link` is gone. Devices that meanwhile came back over another one stay connected.
   void Disconnect(absl::Span<const db::Device> devices, const WorkerLink* link);
 

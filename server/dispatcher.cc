@@ -66,33 +66,16 @@ absl::Status Dispatcher::Connect(const proto::Hello& hello,
     targets.push_back(*std::move(target));
   }
   std::shared_ptr<WorkerLink> replaced;
-  {
-    absl::MutexLock lock(&mutex_);
-    for (const auto& [name, other] : workers_) {
-      if (other.link == nullptr || other.hello.instance == hello.instance ||
-          other.last_seen + options_.lease_timeout < clock_.Now()) {
-        continue;
-      }
-      for (const db::Device& device : hello.devices) {
-        for (const db::Device& taken : other.hello.devices) {
-          if (name == hello.worker || taken.id == device.id) {
-            return absl::AlreadyExistsError(absl::StrCat(
-                "worker \"", hello.worker, "\" (device ", device.id, "): worker \"", name,
-                "\" with device ", taken.id,
-                " is connected already; give this one another --name, or wait ",
-                absl::FormatDuration(options_.lease_timeout), " if it was just killed"));
-          }
-        }
-      }
-    }
-  }
-  TESSERA_RETURN_IF_ERROR(devices_.Connect(hello.devices, link.get()));
+  std::vector<db::Device> replaced_devices;
   Actions actions;
   {
+    // Check and entry in one go: of two that come at once the second is refused.
     absl::MutexLock lock(&mutex_);
+    TESSERA_RETURN_IF_ERROR(CheckIsFree(hello));
+    devices_.Connect(hello.devices, link.get());
     Worker& worker = workers_[hello.worker];
     replaced = std::exchange(worker.link, link);
-    worker.hello = hello;
+    replaced_devices = std::exchange(worker.hello, hello).devices;
     worker.targets = std::move(targets);
     worker.last_seen = clock_.Now();
     link->Send(proto::Welcome{.server_version = std::string(kVersion),
@@ -112,8 +95,33 @@ absl::Status Dispatcher::Connect(const proto::Hello& hello,
   LogInfo(absl::StrCat("worker ", hello.worker, " connected with ", hello.devices.size(),
                        " device(s), ", hello.build_slots, " build slot(s), holding ",
                        hello.held.size()));
-  if (replaced != nullptr) replaced->Abort();
+  if (replaced != nullptr) {
+    devices_.Disconnect(replaced_devices, replaced.get());  // those that it brought alone
+    replaced->Abort();
+  }
+  devices_.Store(hello.devices);
   Perform(actions);
+  return absl::OkStatus();
+}
+
+absl::Status Dispatcher::CheckIsFree(const proto::Hello& hello) {
+  for (const auto& [name, other] : workers_) {
+    if (other.link == nullptr || other.hello.instance == hello.instance ||
+        other.last_seen + options_.lease_timeout < clock_.Now()) {
+      continue;
+    }
+    for (const db::Device& device : hello.devices) {
+      for (const db::Device& taken : other.hello.devices) {
+        if (name == hello.worker || taken.id == device.id) {
+          return absl::AlreadyExistsError(
+              absl::StrCat("worker \"", hello.worker, "\" (device ", device.id, "): worker \"",
+                           name, "\" with device ", taken.id,
+                           " is connected already; give this one another --name, or wait ",
+                           absl::FormatDuration(options_.lease_timeout), " if it was just killed"));
+        }
+      }
+    }
+  }
   return absl::OkStatus();
 }
 

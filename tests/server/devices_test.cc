@@ -40,7 +40,8 @@ TEST_CASE("of quick changes of a device the last is the one that is stored", "[s
   const auto registry = *DeviceRegistry::Load(store, Clock::Real());
   const std::vector<db::Device> devices = {test::FakeDevice("w/cpu")};
   const NoLink link;
-  std::thread connect([&] { CHECK(registry->Connect(devices, &link).ok()); });
+  registry->Connect(devices, &link);
+  std::thread connect([&] { registry->Store(devices); });
   store.entered.WaitForNotification();
   absl::Notification drained;
   std::thread drain([&] {
@@ -76,7 +77,7 @@ TEST_CASE("a device's state that can't be stored is in force, and whoever asked 
   FullDisk store(std::make_shared<db::MemoryStore>(Clock::Real()));
   const auto registry = *DeviceRegistry::Load(store, Clock::Real());
   const NoLink link;
-  CHECK(registry->Connect({test::FakeDevice("w/cpu")}, &link).ok());
+  registry->Connect({test::FakeDevice("w/cpu")}, &link);
   const absl::Status drained = registry->Drain("w/cpu", "maintenance");
   CHECK(absl::IsResourceExhausted(drained));
   CHECK(drained.message() ==
@@ -93,7 +94,7 @@ TEST_CASE("a device's state that can't be stored is stored once the store works 
   FullDisk store(memory);
   const auto registry = *DeviceRegistry::Load(store, clock);
   const NoLink link;
-  CHECK(registry->Connect({test::FakeDevice("w/cpu")}, &link).ok());
+  registry->Connect({test::FakeDevice("w/cpu")}, &link);
   std::string expected;
   SECTION("draining") {
     CHECK_FALSE(registry->Drain("w/cpu", "maintenance").ok());

@@ -287,6 +287,41 @@ TEST_CASE("a second process under a live worker's name is refused", "[server]") 
   CHECK(link->closed);
 }
 
+TEST_CASE("of two processes that connect under one name at once the second is refused",
+          "[server]") {
+  Rig rig;
+  auto second = std::make_shared<RecordingLink>();
+  absl::Status refused;
+  rig.store.on_device = [&] {  // while the first one's device is being stored
+    refused = rig.dispatcher->Connect(
+        {.worker = "w", .instance = "second", .devices = {FakeDevice("w/other")}, .build_slots = 1},
+        second);
+  };
+  auto first = rig.Connect("w");
+  CHECK(absl::IsAlreadyExists(refused));
+  CHECK(second->messages.empty());
+  CHECK_FALSE(first->closed);
+  CHECK(rig.devices->Accepts("w/cpu"));
+  CHECK_FALSE(rig.devices->Accepts("w/other"));
+  rig.Start(0);
+  CHECK(first->All<proto::BuildRequest>().size() == 2);
+  rig.dispatcher->Disconnect(first.get());
+  CHECK_FALSE(rig.devices->Accepts("w/cpu"));
+}
+
+TEST_CASE("devices that a worker comes back without are offline", "[server]") {
+  Rig rig;
+  rig.Connect("w", {FakeDevice("w/a"), FakeDevice("w/b")}, {}, "first", 1);
+  auto back = rig.Connect("w", {FakeDevice("w/b")}, {}, "first", 1);  // the line dropped unnoticed
+  CHECK_FALSE(rig.devices->Accepts("w/a"));
+  CHECK(rig.devices->Accepts("w/b"));
+  const auto stored = *rig.store.ListDevices();
+  REQUIRE(stored.size() == 2);
+  for (const db::Device& device : stored) {
+    CHECK(device.state == (device.id == "w/a" ? "offline" : "online"));
+  }
+}
+
 TEST_CASE("a crash is tried on another device and counts when it crashes there too", "[server]") {
   Rig rig;
   auto a = rig.Connect("a");
@@ -363,7 +398,7 @@ TEST_CASE("draining outlives a restart of the server", "[server]") {
   REQUIRE(rig.dispatcher->Drain("w/cpu", "maintenance").ok());
   const auto registry = *DeviceRegistry::Load(rig.store, rig.clock);
   const RecordingLink link;
-  REQUIRE(registry->Connect({FakeDevice("w/cpu")}, &link).ok());
+  registry->Connect({FakeDevice("w/cpu")}, &link);
   CHECK_FALSE(registry->Accepts("w/cpu"));
   CHECK(registry->List()[0].state_reason == "maintenance");
 }
@@ -385,8 +420,8 @@ TEST_CASE("a stream that ends late leaves the one that replaced it connected", "
   Rig rig;
   const std::vector<db::Device> devices = {FakeDevice("w/cpu")};
   const RecordingLink first, second;
-  REQUIRE(rig.devices->Connect(devices, &first).ok());
-  REQUIRE(rig.devices->Connect(devices, &second).ok());
+  rig.devices->Connect(devices, &first);
+  rig.devices->Connect(devices, &second);
   rig.devices->Disconnect(devices, &first);
   CHECK(rig.devices->Accepts("w/cpu"));
   rig.devices->Disconnect(devices, &second);
