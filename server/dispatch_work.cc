@@ -11,6 +11,8 @@
 namespace tessera::server {
 namespace {
 
+constexpr size_t kMaxIdleReferences = 256;
+
 // Past this much of a request's own limit a worker is taken for wedged even though it beats.
 absl::Duration Longest(double seconds) { return absl::Seconds(3 * seconds) + absl::Minutes(1); }
 
@@ -92,7 +94,10 @@ void Dispatcher::Start(const tuner::TrialRequest& request, std::function<void(db
     absl::MutexLock lock(&mutex_);
     const uint64_t number = next_number_++;
     if (target.ok()) trial.target = *std::move(target);
-    references_.try_emplace(trial.task_key, Reference{.task = request.task});
+    Reference& reference =
+        references_.try_emplace(trial.task_key, Reference{.task = request.task}).first->second;
+    ++reference.trials;
+    reference.last_use = next_use_++;
     trials_.emplace(number, std::move(trial));
     Pump();
   }
@@ -100,17 +105,36 @@ void Dispatcher::Start(const tuner::TrialRequest& request, std::function<void(db
 }
 
 void Dispatcher::Pump() {
+  EvictReferences();
   for (auto& [task_key, reference] : references_) {
-    if (!reference.ready && !reference.building && !SendReference(reference, task_key)) break;
+    const bool wanted = reference.trials > 0 && !reference.ready && !reference.building;
+    if (wanted && !SendReference(reference, task_key)) break;
   }
   bool builders_full = false;
   for (auto& [number, trial] : trials_) {
     if (trial.phase == Phase::kToBuild && !builders_full) {
       builders_full = !SendBuild(number, trial);
     } else if (trial.phase == Phase::kToRun) {
-      const Reference& reference = references_[trial.task_key];
-      if (reference.ready) SendRun(number, trial, reference);
+      const auto reference = references_.find(trial.task_key);
+      if (reference != references_.end() && reference->second.ready) {
+        SendRun(number, trial, reference->second);
+      }
     }
+  }
+}
+
+void Dispatcher::EvictReferences() {
+  while (references_.size() > kMaxIdleReferences) {
+    size_t idle = 0;
+    auto oldest = references_.end();
+    for (auto it = references_.begin(); it != references_.end(); ++it) {
+      const Reference& reference = it->second;
+      if (reference.trials > 0 || reference.building) continue;
+      ++idle;
+      if (oldest == references_.end() || reference.last_use < oldest->second.last_use) oldest = it;
+    }
+    if (idle <= kMaxIdleReferences) return;
+    references_.erase(oldest);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "server/dispatcher.h"
 
 #include <set>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,11 +11,6 @@
 #include "base/view.h"
 
 namespace tessera::server {
-namespace {
-
-constexpr size_t kMaxIdleReferences = 256;
-
-}  // namespace
 
 Dispatcher::Dispatcher(db::Store& store, ContentStore& artifacts, DeviceRegistry& devices,
                        Clock& clock, DispatcherOptions options)
@@ -234,12 +230,10 @@ db::Record Dispatcher::Complete(uint64_t number, const db::Measurement& measurem
   record.created = clock_.Now();
   actions.push_back([done = std::move(trial.done), record] { done(record); });
 
-  if (references_.size() > kMaxIdleReferences) {
-    std::set<std::string> used;
-    for (const auto& [other, waiting] : trials_) used.insert(waiting.task_key);
-    std::erase_if(references_, [&](const auto& entry) {
-      return !entry.second.building && !used.contains(entry.first);
-    });
+  // It is gone when the trial is given back for want of it.
+  if (const auto used = references_.find(record.task_key); used != references_.end()) {
+    --used->second.trials;
+    used->second.last_use = next_use_++;
   }
   return record;
 }
@@ -250,6 +244,15 @@ void Dispatcher::EndLeases(uint64_t trial) {
       SendTo(lease.worker, proto::Cancel{lease.fence});
     }
   }
+}
+
+void Dispatcher::CancelReference(const std::string& task_key) {
+  const auto it = references_.find(task_key);
+  if (it == references_.end() || it->second.trials > 0 || !it->second.building) return;
+  for (const Lease& lease : leases_.TakeReference(task_key)) {
+    SendTo(lease.worker, proto::Cancel{lease.fence});
+  }
+  it->second.building = false;
 }
 
 void Dispatcher::Stored(const db::Record& record) {
@@ -265,13 +268,17 @@ void Dispatcher::Abandon(int64_t job_id) {
   {
     absl::MutexLock lock(&mutex_);
     std::vector<uint64_t> cancelled;
+    std::set<std::string> task_keys;
     for (const auto& [number, trial] : trials_) {
-      if (trial.request.job_id == job_id) cancelled.push_back(number);
+      if (trial.request.job_id != job_id) continue;
+      cancelled.push_back(number);
+      task_keys.insert(trial.task_key);
     }
     for (uint64_t number : cancelled) {
       EndLeases(number);
       Complete(number, Failure(db::Outcome::kCancelled, "the job was cancelled"), nullptr, actions);
     }
+    for (const std::string& task_key : task_keys) CancelReference(task_key);
     // The job took these and ended before it stored them, or nobody said that it did.
     for (auto it = unacknowledged_.begin(); it != unacknowledged_.end();) {
       const auto entry = it++;

@@ -118,9 +118,12 @@ class Dispatcher final : public tuner::Measurer {
   };
 
   // The default schedule of a task, against which outputs are checked, with the oracle's samples.
-  // Kept while trials of the task are here, and of a bounded number of other tasks.
+  // Kept while trials of the task are here, and of a bounded number of other tasks: those that were
+  // used last. Built for trials alone.
   struct Reference {
     db::Task task;
+    int trials = 0;         // here, of the task
+    uint64_t last_use = 0;  // grows with each trial that comes or goes
     bool building = false;
     bool ready = false;
     int failures = 0;  // of the infrastructure, in a row
@@ -163,6 +166,8 @@ class Dispatcher final : public tuner::Measurer {
 
   // dispatch_work.cc: handing out.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of references without trials the longest unused go, past a number.
+  void EvictReferences() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool SendReference(Reference& reference, const std::string& task_key)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool SendBuild(uint64_t number, Trial& trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -217,6 +222,8 @@ class Dispatcher final : public tuner::Measurer {
   db::Record Complete(uint64_t number, const db::Measurement& measurement, const db::Device* device,
                       Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndLeases(uint64_t trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Has the builder give up the reference if no trial waits for it.
+  void CancelReference(const std::string& task_key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   db::Store& store_;
   ContentStore& artifacts_;
@@ -233,6 +240,7 @@ class Dispatcher final : public tuner::Measurer {
   absl::flat_hash_map<std::string, Unacknowledged> unacknowledged_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_capacity_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t next_use_ ABSL_GUARDED_BY(mutex_) = 1;  // of a reference
 };
 
 // The seed of a task's inputs: the same in every trial, so that its reference serves all of them.

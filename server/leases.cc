@@ -67,6 +67,12 @@ std::vector<Lease> LeaseTable::TakeSubject(LeaseKind kind, uint64_t subject) {
   return TakeIf([&](const Lease& lease) { return lease.kind == kind && lease.subject == subject; });
 }
 
+std::vector<Lease> LeaseTable::TakeReference(std::string_view task_key) {
+  return TakeIf([&](const Lease& lease) {
+    return lease.kind == LeaseKind::kReference && lease.task_key == task_key;
+  });
+}
+
 int LeaseTable::CountBuilds(std::string_view worker) const {
   return static_cast<int>(std::count_if(leases_.begin(), leases_.end(), [&](const auto& entry) {
     return entry.second.kind != LeaseKind::kRun && entry.second.worker == worker;

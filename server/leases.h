@@ -45,6 +45,8 @@ class LeaseTable {
   std::vector<Lease> TakeMissing(std::string_view worker, absl::Span<const uint64_t> held);
   // Ends and returns the leases on a trial or library.
   std::vector<Lease> TakeSubject(LeaseKind kind, uint64_t subject);
+  // Ends and returns the leases on a task's reference.
+  std::vector<Lease> TakeReference(std::string_view task_key);
 
   int CountBuilds(std::string_view worker) const;  // references and libraries included
   int CountRuns(std::string_view device) const;
