@@ -70,7 +70,7 @@ struct LogOptions {
   std::string device_class;
   std::vector<std::string> outcomes;
   int64_t job = 0;
-  int64_t after = 0;
+  int64_t after = -1;  // ids above, the oldest first; negative: the newest
   int64_t limit = 1000;
   std::string format = "table";  // table, csv, jsonl
 };

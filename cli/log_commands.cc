@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include <nlohmann/json.hpp>
 
@@ -7,8 +9,10 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/device_class.h"
+#include "cli/log_query.h"
 #include "cli/progress_view.h"
 #include "cli/report.h"
+#include "cli/tables.h"
 #include "db/record/export.h"
 
 namespace tessera::cli {
@@ -31,15 +35,6 @@ absl::StatusOr<std::vector<db::Task>> FindTasks(Client& client, const std::strin
   return found;
 }
 
-void PrintRow(const db::Record& record) {
-  const db::Measurement& m = record.measurement;
-  std::printf("%8ld job %-4ld %-12.12s %-14s %10s  %-9s %s\n", static_cast<long>(record.id),
-              static_cast<long>(record.job_id), record.task_key.c_str(),
-              std::string(db::ToString(m.outcome)).c_str(),
-              m.outcome == db::Outcome::kOk ? TimeText(m.CostSeconds()).c_str() : "-",
-              record.explorer.c_str(), m.reason.substr(0, 80).c_str());
-}
-
 }  // namespace
 
 absl::Status RunJobs(const JobOptions& options) {
@@ -55,22 +50,21 @@ absl::Status RunJobs(const JobOptions& options) {
     return absl::OkStatus();
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Job> jobs, client->ListJobs(100));
+  if (!options.json) {
+    std::fputs(JobsTable(jobs).c_str(), stdout);
+    if (jobs.empty()) std::fputs("no job yet; `tessera tune` makes one\n", stderr);
+    return absl::OkStatus();
+  }
   nlohmann::json list = nlohmann::json::array();
   for (const db::Job& job : jobs) {
-    if (options.json) {
-      list.push_back({{"id", job.id},
-                      {"name", job.name},
-                      {"state", std::string(db::ToString(job.state))},
-                      {"message", job.message},
-                      {"tasks", job.tasks.size()},
-                      {"trials_per_task", job.options.trials_per_task}});
-      continue;
-    }
-    std::printf("%6ld  %-10s %-24s %4zu tasks x %-6d %s\n", static_cast<long>(job.id),
-                std::string(db::ToString(job.state)).c_str(), job.name.c_str(), job.tasks.size(),
-                job.options.trials_per_task, job.message.c_str());
+    list.push_back({{"id", job.id},
+                    {"name", job.name},
+                    {"state", std::string(db::ToString(job.state))},
+                    {"message", job.message},
+                    {"tasks", job.tasks.size()},
+                    {"trials_per_task", job.options.trials_per_task}});
   }
-  if (options.json) std::printf("%s\n", list.dump(2).c_str());
+  std::printf("%s\n", list.dump(2).c_str());
   return absl::OkStatus();
 }
 
@@ -104,7 +98,8 @@ absl::Status RunLog(const LogOptions& options) {
   db::RecordFilter filter;
   filter.device_class = options.device_class;
   filter.job_id = options.job;
-  filter.after_id = options.after;
+  filter.newest_first = options.after < 0;
+  filter.after_id = std::max<int64_t>(options.after, 0);
   filter.limit = options.limit;
   for (const std::string& outcome : options.outcomes) {
     TESSERA_ASSIGN_OR_RETURN(const db::Outcome parsed, db::ParseOutcome(outcome));
@@ -113,24 +108,39 @@ absl::Status RunLog(const LogOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   TESSERA_RETURN_IF_ERROR(CheckDeviceClass(*client, options.device_class));
   if (options.job != 0) TESSERA_RETURN_IF_ERROR(client->GetJob(options.job).status());
-  std::vector<std::string> keys{""};
+  std::vector<std::string> keys;
+  std::map<std::string, std::string> labels;
+  const bool is_table = options.format == "table";
+  if (is_table) {
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, client->ListTasks());
+    labels = TaskLabels(tasks);
+  }
   if (!options.task.empty()) {
-    keys.clear();
     TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, FindTasks(*client, options.task));
     for (const db::Task& task : tasks) keys.push_back(task.Key());
   }
   if (options.format == "csv") std::fputs(db::RecordCsvHeader().c_str(), stdout);
-  for (const std::string& key : keys) {
-    filter.task_key = key;
-    TESSERA_RETURN_IF_ERROR(client->QueryRecords(filter, [&](const db::Record& record) {
-      if (options.format == "csv") {
-        std::fputs(db::ToCsvLine(record).c_str(), stdout);
-      } else if (options.format == "jsonl") {
-        std::fputs(db::ToJsonLine(record).c_str(), stdout);
-      } else {
-        PrintRow(record);
-      }
-    }));
+  std::vector<db::Record> rows;
+  int64_t last = 0;
+  TESSERA_ASSIGN_OR_RETURN(
+      const bool has_more, ReadLog(*client, filter, keys, [&](const db::Record& record) {
+        last = record.id;
+        if (is_table) return rows.push_back(record);
+        std::fputs(
+            (options.format == "csv" ? db::ToCsvLine(record) : db::ToJsonLine(record)).c_str(),
+            stdout);
+      }));
+  std::fputs(LogTable(rows, labels).c_str(), stdout);
+  std::fflush(stdout);  // the remark comes after them
+  if (has_more && filter.newest_first) {
+    std::fprintf(stderr,
+                 "these are the newest %ld, there are more: --limit shows more of them, --after 0 "
+                 "begins with the oldest\n",
+                 static_cast<long>(options.limit));
+  } else if (has_more) {
+    std::fprintf(stderr, "there are more: go on with --after %ld\n", static_cast<long>(last));
+  } else if (last == 0) {
+    std::fputs("no measurement matches\n", stderr);
   }
   return absl::OkStatus();
 }

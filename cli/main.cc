@@ -136,14 +136,15 @@ int main(int argc, char** argv) {
   command->callback([&] { status = cli::RunBest(best); });
 
   cli::LogOptions log;
-  command = app.add_subcommand("log", "the measurements");
+  command = app.add_subcommand("log", "the measurements, the newest by default");
   AddServer(command, log.server);
   command->add_option("--task", log.task, "name, or how its key begins");
   command->add_option("--device-class", log.device_class, "default: any");
   command->add_option("--outcome", log.outcomes, "ok, build_error, timeout, …; repeatable");
   command->add_option("--job", log.job, "number; 0: all")->check(WholeNumber(0, kMaxId));
-  command->add_option("--after", log.after, "only ids above")->check(WholeNumber(0, kMaxId));
-  command->add_option("--limit", log.limit, "at most")
+  command->add_option("--after", log.after, "the first of the ids above; default: the newest")
+      ->check(WholeNumber(0, kMaxId));
+  command->add_option("--limit", log.limit, "how many at most; says when there are more")
       ->capture_default_str()
       ->check(WholeNumber(1, proto::kMaxQueryLimit));
   command->add_option("--format", log.format, "table, csv or jsonl")

@@ -1,0 +1,87 @@
+#include "cli/tables.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "cli/progress_view.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr size_t kShortKey = 8;
+constexpr size_t kMaxReason = 80;
+
+}  // namespace
+
+Table::Table(std::vector<std::string> titles) {
+  for (std::string& title : titles) {
+    is_number_.push_back(title.starts_with('>'));
+    if (is_number_.back()) title.erase(0, 1);
+  }
+  rows_.push_back(std::move(titles));
+}
+
+void Table::Add(std::vector<std::string> cells) {
+  TESSERA_CHECK(cells.size() == is_number_.size());
+  rows_.push_back(std::move(cells));
+}
+
+std::string Table::Text() const {
+  std::string text;
+  if (rows_.size() == 1) return text;
+  std::vector<size_t> widths(is_number_.size(), 0);
+  for (const std::vector<std::string>& row : rows_) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const std::vector<std::string>& row : rows_) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string padding(widths[i] - row[i].size(), ' ');
+      absl::StrAppend(&line, i == 0 ? "" : "  ", is_number_[i] ? padding : "", row[i],
+                      is_number_[i] ? "" : padding);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    absl::StrAppend(&text, line, "\n");
+  }
+  return text;
+}
+
+std::map<std::string, std::string> TaskLabels(absl::Span<const db::Task> tasks) {
+  std::map<std::string, int> uses;
+  for (const db::Task& task : tasks) ++uses[task.name];
+  std::map<std::string, std::string> labels;
+  for (const db::Task& task : tasks) {
+    const std::string key = task.Key();
+    labels[key] =
+        uses[task.name] == 1 ? task.name : absl::StrCat(task.name, " ", key.substr(0, kShortKey));
+  }
+  return labels;
+}
+
+std::string JobsTable(absl::Span<const db::Job> jobs) {
+  Table table({">job", "state", "name", ">tasks", ">trials each", "message"});
+  for (const db::Job& job : jobs) {
+    table.Add({absl::StrCat(job.id), std::string(db::ToString(job.state)), job.name,
+               absl::StrCat(job.tasks.size()), absl::StrCat(job.options.trials_per_task),
+               job.message});
+  }
+  return table.Text();
+}
+
+std::string LogTable(absl::Span<const db::Record> records,
+                     const std::map<std::string, std::string>& labels) {
+  Table table({">record", ">job", "task", "outcome", ">time", "explorer", "reason"});
+  for (const db::Record& record : records) {
+    const db::Measurement& m = record.measurement;
+    const auto label = labels.find(record.task_key);
+    table.Add({absl::StrCat(record.id), record.job_id == 0 ? "-" : absl::StrCat(record.job_id),
+               label == labels.end() ? record.task_key.substr(0, kShortKey) : label->second,
+               std::string(db::ToString(m.outcome)),
+               m.outcome == db::Outcome::kOk ? TimeText(m.CostSeconds()) : "-", record.explorer,
+               m.reason.substr(0, kMaxReason)});
+  }
+  return table.Text();
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "db/record/record.h"
+
+namespace tessera::cli {
+
+// Rows under one line of titles; each column is as wide as what it holds, numbers to the right, the
+// last one as it is. Empty without rows.
+class Table {
+ public:
+  // A title that begins with '>' heads a column of numbers.
+  explicit Table(std::vector<std::string> titles);
+  // As many cells as there are titles.
+  void Add(std::vector<std::string> cells);
+  std::string Text() const;
+
+ private:
+  std::vector<bool> is_number_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// What people call a task, by its key: its name and, where several tasks have that, what their keys
+// begin with ("matmul 1cd14ef4", as `--task` takes it).
+std::map<std::string, std::string> TaskLabels(absl::Span<const db::Task> tasks);
+
+std::string JobsTable(absl::Span<const db::Job> jobs);
+// A task without a label is shown by what its key begins with.
+std::string LogTable(absl::Span<const db::Record> records,
+                     const std::map<std::string, std::string>& labels);
+
+}  // namespace tessera::cli

@@ -1,0 +1,177 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "cli/log_query.h"
+#include "cli/tables.h"
+#include "db/record/memory_store.h"
+
+namespace tessera::cli {
+namespace {
+
+// A server of which only the log answers.
+class LogClient final : public Client {
+ public:
+  explicit LogClient(int records) {
+    for (int i = 0; i < records; ++i) {
+      db::Record record;
+      record.task_key = i % 3 == 0 ? "a" : "b";
+      record.attempt_key = absl::StrCat(i);
+      REQUIRE(store_.Append({record}, {}).ok());
+    }
+  }
+
+  absl::Status QueryRecords(const db::RecordFilter& filter,
+                            const std::function<void(const db::Record&)>& take) override {
+    auto records = store_.QueryRecords(filter);
+    if (!records.ok()) return records.status();
+    for (const db::Record& record : *records) take(record);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<int64_t> CreateJob(const db::Job&) override { return None(); }
+  absl::StatusOr<db::Job> GetJob(int64_t) override { return None(); }
+  absl::StatusOr<std::vector<db::Job>> ListJobs(int) override { return None(); }
+  absl::Status CancelJob(int64_t) override { return None(); }
+  absl::Status WatchJob(int64_t, const std::function<void(const proto::JobProgress&)>&) override {
+    return None();
+  }
+  void Interrupt() override {}
+  absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string&,
+                                               int) override {
+    return None();
+  }
+  absl::StatusOr<std::vector<db::Task>> ListTasks() override { return None(); }
+  absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
+      const std::vector<std::string>&) override {
+    return None();
+  }
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override { return None(); }
+  absl::Status DrainDevice(const std::string&, const std::string&) override { return None(); }
+  absl::Status ResumeDevice(const std::string&) override { return None(); }
+  absl::StatusOr<db::Selection> CreateSelection(const db::Selection&) override { return None(); }
+  absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t, const std::string&,
+                                                        const std::string&) override {
+    return None();
+  }
+
+ private:
+  static absl::Status None() { return absl::UnavailableError("only the log answers"); }
+
+  ManualClock clock_;
+  db::MemoryStore store_{clock_};
+};
+
+struct Page {
+  std::vector<int64_t> ids;
+  bool has_more = false;
+};
+
+Page Read(LogClient& client, const db::RecordFilter& filter, std::vector<std::string> keys = {}) {
+  Page page;
+  const auto more = ReadLog(client, filter, std::move(keys),
+                            [&](const db::Record& record) { page.ids.push_back(record.id); });
+  REQUIRE(more.ok());
+  page.has_more = *more;
+  return page;
+}
+
+using Ids = std::vector<int64_t>;
+
+TEST_CASE("the newest of the log are in order, and it is known whether there are older ones",
+          "[cli]") {
+  LogClient client(10);
+  db::RecordFilter filter;
+  filter.newest_first = true;
+  filter.limit = 3;
+  CHECK(Read(client, filter).ids == Ids{8, 9, 10});
+  CHECK(Read(client, filter).has_more);
+  filter.limit = 10;
+  CHECK(Read(client, filter).ids.size() == 10);
+  CHECK_FALSE(Read(client, filter).has_more);
+  filter.limit = 11;
+  CHECK_FALSE(Read(client, filter).has_more);
+  filter.limit = 4;
+  CHECK(Read(client, filter, {"a", "b"}).ids == Ids{7, 8, 9, 10});
+  CHECK(Read(client, filter, {"a"}).ids == Ids{1, 4, 7, 10});
+  CHECK_FALSE(Read(client, filter, {"a"}).has_more);
+  CHECK(Read(client, filter, {"a", "b"}).has_more);
+}
+
+TEST_CASE("the log after an id goes on where the last page ended", "[cli]") {
+  LogClient client(10);
+  for (const std::vector<std::string>& keys :
+       std::vector<std::vector<std::string>>{{}, {"a", "b"}, {"b", "a", "none"}}) {
+    db::RecordFilter filter;
+    filter.limit = 4;
+    Ids all;
+    for (bool more = true; more;) {
+      const Page page = Read(client, filter, keys);
+      REQUIRE_FALSE(page.ids.empty());
+      all.insert(all.end(), page.ids.begin(), page.ids.end());
+      filter.after_id = all.back();
+      more = page.has_more;
+    }
+    CHECK(all == Ids{1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  }
+}
+
+TEST_CASE("an empty log has nothing more", "[cli]") {
+  LogClient client(0);
+  for (const bool newest : {false, true}) {
+    db::RecordFilter filter;
+    filter.newest_first = newest;
+    const Page page = Read(client, filter);
+    CHECK(page.ids.empty());
+    CHECK_FALSE(page.has_more);
+  }
+}
+
+db::Task TaskOf(const std::string& name, int threads) {
+  db::Task task;
+  task.name = name;
+  task.threads = threads;
+  return task;
+}
+
+TEST_CASE("the log's table names tasks, and tells those of one name apart", "[cli]") {
+  const std::vector<db::Task> tasks{TaskOf("c2", 1), TaskOf("matmul", 2), TaskOf("matmul", 3)};
+  std::vector<db::Record> records(4);
+  for (size_t i = 0; i < 3; ++i) records[i].task_key = tasks[i].Key();
+  records[3].task_key = "0123456789abcdef";
+  for (size_t i = 0; i < records.size(); ++i) {
+    records[i].id = static_cast<int64_t>(98 + i);
+    records[i].explorer = "annealing";
+    records[i].measurement.outcome = db::Outcome::kTimeout;
+    records[i].measurement.reason = "took too long";
+  }
+  records[3].job_id = 7;
+  const std::string second = tasks[1].Key().substr(0, 8), third = tasks[2].Key().substr(0, 8);
+  CHECK(LogTable(records, TaskLabels(tasks)) ==
+        "record  job  task             outcome  time  explorer   reason\n"
+        "    98    -  c2               timeout     -  annealing  took too long\n"
+        "    99    -  matmul " +
+            second +
+            "  timeout     -  annealing  took too long\n"
+            "   100    -  matmul " +
+            third +
+            "  timeout     -  annealing  took too long\n"
+            "   101    7  01234567         timeout     -  annealing  took too long\n");
+  CHECK(LogTable({}, {}).empty());
+}
+
+TEST_CASE("the table of jobs has titles", "[cli]") {
+  db::Job job;
+  job.id = 12;
+  job.name = "resnet18";
+  job.state = db::JobState::kRunning;
+  job.tasks.resize(2);
+  CHECK(JobsTable({job}) ==
+        "job  state    name      tasks  trials each  message\n"
+        " 12  running  resnet18      2           64\n");
+  CHECK(JobsTable({}).empty());
+}
+
+}  // namespace
+}  // namespace tessera::cli
