@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/tables.h"
 #include "proto/checks.h"
 #include "proto/limits.h"
 
@@ -16,9 +17,18 @@ absl::Status RunDevices(const DevicesOptions& options) {
   check.Text("--reason", options.reason, proto::kMaxTextBytes);
   TESSERA_RETURN_IF_ERROR(check.status());
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
-  if (!options.drain.empty()) return client->DrainDevice(options.drain, options.reason);
-  if (!options.resume.empty()) return client->ResumeDevice(options.resume);
+  const bool drains = !options.drain.empty();
+  if (drains) TESSERA_RETURN_IF_ERROR(client->DrainDevice(options.drain, options.reason));
+  if (!options.resume.empty()) TESSERA_RETURN_IF_ERROR(client->ResumeDevice(options.resume));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client->ListDevices());
+  if (const std::string& changed = drains ? options.drain : options.resume; !changed.empty()) {
+    for (const db::Device& device : devices) {
+      if (device.id != changed) continue;
+      std::fprintf(options.json ? stderr : stdout, "%s\n",
+                   (drains ? DrainText(device) : ResumeText(device)).c_str());
+    }
+    return absl::OkStatus();
+  }
   nlohmann::json list = nlohmann::json::array();
   for (const db::Device& device : devices) {
     if (options.json) {

@@ -41,7 +41,10 @@ absl::Status RunJobs(const JobOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   if (options.cancel) {
     if (options.job == 0) return absl::InvalidArgumentError("--cancel needs the job's number");
-    return client->CancelJob(options.job);
+    TESSERA_RETURN_IF_ERROR(client->CancelJob(options.job));
+    TESSERA_ASSIGN_OR_RETURN(const db::Job job, client->GetJob(options.job));
+    std::fprintf(options.json ? stderr : stdout, "%s\n", CancelText(job).c_str());
+    return absl::OkStatus();
   }
   if (options.job != 0) {
     TESSERA_ASSIGN_OR_RETURN(const db::Job job, client->GetJob(options.job));

@@ -59,6 +59,24 @@ std::map<std::string, std::string> TaskLabels(absl::Span<const db::Task> tasks) 
   return labels;
 }
 
+std::string CancelText(const db::Job& job) {
+  const bool has_ended = job.state == db::JobState::kCancelled;
+  return absl::StrCat("job ", job.id, has_ended ? " is cancelled" : " is being cancelled",
+                      "; what it measured stays in the log");
+}
+
+std::string DrainText(const db::Device& device) {
+  return absl::StrCat(device.id, " is ", device.state,
+                      " and gets nothing new; what it has, it finishes. `tessera devices --resume ",
+                      device.id, "` has it used again");
+}
+
+std::string ResumeText(const db::Device& device) {
+  return absl::StrCat(device.id, " is ", device.state,
+                      device.state == "offline" ? "; it is used again when its worker connects"
+                                                : " and is used again");
+}
+
 std::string JobsTable(absl::Span<const db::Job> jobs) {
   Table table({">job", "state", "name", ">tasks", ">trials each", "message"});
   for (const db::Job& job : jobs) {

@@ -28,6 +28,11 @@ class Table {
 // begin with ("matmul 1cd14ef4", as `--task` takes it).
 std::map<std::string, std::string> TaskLabels(absl::Span<const db::Task> tasks);
 
+// What is so after a job was cancelled, or a device drained or resumed, in one line.
+std::string CancelText(const db::Job& job);
+std::string DrainText(const db::Device& device);
+std::string ResumeText(const db::Device& device);
+
 std::string JobsTable(absl::Span<const db::Job> jobs);
 // A task without a label is shown by what its key begins with.
 std::string LogTable(absl::Span<const db::Record> records,

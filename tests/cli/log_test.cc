@@ -173,5 +173,24 @@ TEST_CASE("the table of jobs has titles", "[cli]") {
   CHECK(JobsTable({}).empty());
 }
 
+TEST_CASE("what cancel, drain and resume did is one line", "[cli]") {
+  db::Job job;
+  job.id = 3;
+  job.state = db::JobState::kCancelled;
+  CHECK(CancelText(job) == "job 3 is cancelled; what it measured stays in the log");
+  job.state = db::JobState::kRunning;
+  CHECK(CancelText(job).find("job 3 is being cancelled;") == 0);
+  db::Device device;
+  device.id = "lab/cpu";
+  device.state = "draining";
+  CHECK(DrainText(device) ==
+        "lab/cpu is draining and gets nothing new; what it has, it finishes. `tessera devices "
+        "--resume lab/cpu` has it used again");
+  device.state = "online";
+  CHECK(ResumeText(device) == "lab/cpu is online and is used again");
+  device.state = "offline";
+  CHECK(ResumeText(device) == "lab/cpu is offline; it is used again when its worker connects");
+}
+
 }  // namespace
 }  // namespace tessera::cli
