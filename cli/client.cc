@@ -19,13 +19,13 @@ namespace tessera::cli {
 namespace {
 
 using proto::FromProto;
-using proto::FromRpc;
 using proto::ToProto;
 
 class GrpcClient final : public Client {
  public:
-  explicit GrpcClient(const std::shared_ptr<grpc::Channel>& channel)
-      : jobs_(v1::JobService::NewStub(channel)),
+  GrpcClient(const std::shared_ptr<grpc::Channel>& channel, std::string address)
+      : address_(std::move(address)),
+        jobs_(v1::JobService::NewStub(channel)),
         log_(v1::LogService::NewStub(channel)),
         library_(v1::LibraryService::NewStub(channel)),
         devices_(v1::DeviceService::NewStub(channel)) {}
@@ -37,7 +37,7 @@ class GrpcClient final : public Client {
     for (const db::Task& task : job.tasks) *request.add_tasks() = ToProto(task);
     v1::CreateJobReply reply;
     grpc::ClientContext context;
-    TESSERA_RETURN_IF_ERROR(FromRpc(jobs_->CreateJob(&context, request, &reply)));
+    TESSERA_RETURN_IF_ERROR(Answer(jobs_->CreateJob(&context, request, &reply)));
     return reply.job_id();
   }
 
@@ -46,7 +46,7 @@ class GrpcClient final : public Client {
     request.set_job_id(id);
     v1::Job reply;
     grpc::ClientContext context;
-    TESSERA_RETURN_IF_ERROR(FromRpc(jobs_->GetJob(&context, request, &reply)));
+    TESSERA_RETURN_IF_ERROR(Answer(jobs_->GetJob(&context, request, &reply)));
     return FromProto(reply);
   }
 
@@ -55,7 +55,7 @@ class GrpcClient final : public Client {
     request.set_limit(limit);
     v1::ListJobsReply reply;
     grpc::ClientContext context;
-    TESSERA_RETURN_IF_ERROR(FromRpc(jobs_->ListJobs(&context, request, &reply)));
+    TESSERA_RETURN_IF_ERROR(Answer(jobs_->ListJobs(&context, request, &reply)));
     std::vector<db::Job> jobs;
     for (const v1::Job& message : reply.jobs()) {
       // Listed jobs come without their tasks' texts; what is shown of them needs none.
@@ -76,7 +76,7 @@ class GrpcClient final : public Client {
     request.set_job_id(id);
     v1::CancelJobReply reply;
     grpc::ClientContext context;
-    return FromRpc(jobs_->CancelJob(&context, request, &reply));
+    return Answer(jobs_->CancelJob(&context, request, &reply));
   }
 
   absl::Status WatchJob(int64_t id,
@@ -101,7 +101,7 @@ class GrpcClient final : public Client {
     const grpc::Status ended = reader->Finish();
     absl::MutexLock lock(&mutex_);
     watching_ = nullptr;
-    return status.ok() ? FromRpc(ended) : status;
+    return status.ok() ? Answer(ended) : status;
   }
 
   void Interrupt() override {
@@ -119,7 +119,7 @@ class GrpcClient final : public Client {
       TESSERA_ASSIGN_OR_RETURN(const db::Record record, FromProto(message));
       take(record);
     }
-    return FromRpc(reader->Finish());
+    return Answer(reader->Finish());
   }
 
   absl::StatusOr<std::vector<db::Record>> Best(const std::string& task_key,
@@ -131,14 +131,14 @@ class GrpcClient final : public Client {
     request.set_count(count);
     v1::BestReply reply;
     grpc::ClientContext context;
-    TESSERA_RETURN_IF_ERROR(FromRpc(log_->Best(&context, request, &reply)));
+    TESSERA_RETURN_IF_ERROR(Answer(log_->Best(&context, request, &reply)));
     return Convert<db::Record>(reply.records());
   }
 
   absl::StatusOr<std::vector<db::Task>> ListTasks() override {
     v1::ListTasksReply reply;
     grpc::ClientContext context;
-    TESSERA_RETURN_IF_ERROR(FromRpc(log_->ListTasks(&context, {}, &reply)));
+    TESSERA_RETURN_IF_ERROR(Answer(log_->ListTasks(&context, {}, &reply)));
     return Convert<db::Task>(reply.tasks());
   }
 
@@ -148,7 +148,7 @@ class GrpcClient final : public Client {
     for (const std::string& key : task_keys) request.add_task_keys(key);
     v1::ListDeviceClassesReply reply;
     grpc::ClientContext context;
-    TESSERA_RETURN_IF_ERROR(FromRpc(log_->ListDeviceClasses(&context, request, &reply)));
+    TESSERA_RETURN_IF_ERROR(Answer(log_->ListDeviceClasses(&context, request, &reply)));
     std::vector<RecordedClass> classes;
     for (const v1::RecordedDeviceClass& one : reply.classes()) {
       classes.push_back({one.name(), one.tasks()});
@@ -159,7 +159,7 @@ class GrpcClient final : public Client {
   absl::StatusOr<std::vector<db::Device>> ListDevices() override {
     v1::ListDevicesReply reply;
     grpc::ClientContext context;
-    TESSERA_RETURN_IF_ERROR(FromRpc(devices_->ListDevices(&context, {}, &reply)));
+    TESSERA_RETURN_IF_ERROR(Answer(devices_->ListDevices(&context, {}, &reply)));
     return Convert<db::Device>(reply.devices());
   }
 
@@ -169,7 +169,7 @@ class GrpcClient final : public Client {
     request.set_reason(reason);
     v1::DrainReply reply;
     grpc::ClientContext context;
-    return FromRpc(devices_->Drain(&context, request, &reply));
+    return Answer(devices_->Drain(&context, request, &reply));
   }
 
   absl::Status ResumeDevice(const std::string& device) override {
@@ -177,7 +177,7 @@ class GrpcClient final : public Client {
     request.set_device(device);
     v1::ResumeReply reply;
     grpc::ClientContext context;
-    return FromRpc(devices_->Resume(&context, request, &reply));
+    return Answer(devices_->Resume(&context, request, &reply));
   }
 
   absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) override {
@@ -191,7 +191,7 @@ class GrpcClient final : public Client {
     }
     v1::Selection reply;
     grpc::ClientContext context;
-    TESSERA_RETURN_IF_ERROR(FromRpc(library_->CreateSelection(&context, request, &reply)));
+    TESSERA_RETURN_IF_ERROR(Answer(library_->CreateSelection(&context, request, &reply)));
     return FromProto(reply);
   }
 
@@ -209,11 +209,19 @@ class GrpcClient final : public Client {
       if (files.empty()) return absl::DataLossError("the server sent bytes of no file");
       files.back().second += chunk.data();
     }
-    TESSERA_RETURN_IF_ERROR(FromRpc(reader->Finish()));
+    TESSERA_RETURN_IF_ERROR(Answer(reader->Finish()));
     return WriteFiles(files, directory);
   }
 
  private:
+  // What the server said, or that it is there no more.
+  absl::Status Answer(const grpc::Status& status) const {
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return proto::FromRpc(status);
+    return absl::UnavailableError(absl::StrCat("the server at ", address_, " went away (",
+                                               status.error_message(),
+                                               "); start it again and repeat this command"));
+  }
+
   template <typename Domain, typename Messages>
   static absl::StatusOr<std::vector<Domain>> Convert(const Messages& messages) {
     std::vector<Domain> values;
@@ -243,6 +251,7 @@ class GrpcClient final : public Client {
   absl::Mutex mutex_;
   grpc::ClientContext* watching_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
+  const std::string address_;
   const std::unique_ptr<v1::JobService::Stub> jobs_;
   const std::unique_ptr<v1::LogService::Stub> log_;
   const std::unique_ptr<v1::LibraryService::Stub> library_;
@@ -262,7 +271,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& addre
         absl::StrCat("no server answers at ", address,
                      "; start one with `tessera up`, or name yours with --server"));
   }
-  return std::make_unique<GrpcClient>(channel);
+  return std::make_unique<GrpcClient>(channel, address);
 }
 
 }  // namespace tessera::cli

@@ -19,7 +19,7 @@ struct RecordedClass {
 };
 
 // The server as plain functions. Errors are the server's; Unavailable when nothing answers, naming
-// the address and what to start. Thread-safe.
+// the address and what to do. Thread-safe.
 class Client {
  public:
   // Waits up to two seconds for the server to answer. InvalidArgument when `address` is none.

@@ -42,8 +42,20 @@ absl::Status WriteReport(const Report& report, const std::string& path) {
   return out ? absl::OkStatus() : ErrnoStatus(errno, "--report: cannot write", path);
 }
 
-// Watches until the job has ended. Cancelled when interrupted, Unavailable when the server goes
-// away, both with how to go on.
+// How to name a server in a command.
+std::string ServerOption(const std::string& server) {
+  return server == kDefaultServer ? "" : absl::StrCat(" --server ", server);
+}
+
+// Where the server went away, what becomes of the job and what to do; other statuses as they are.
+absl::Status WithNextStep(const absl::Status& status, const std::string& server, int64_t job) {
+  if (!absl::IsUnavailable(status)) return status;
+  return absl::UnavailableError(absl::StrCat(
+      "the server at ", server, " went away; start it again on the same --data: job ", job,
+      " then goes on by itself, and `tessera watch ", job, ServerOption(server), "` shows it"));
+}
+
+// Watches until the job has ended. Cancelled when interrupted, with how to go on.
 absl::Status Watch(Client& client, const std::string& server, int64_t job) {
   ProgressView view(stderr, isatty(STDERR_FILENO) != 0, Clock::Real());
   std::atomic<bool> interrupted = false;
@@ -54,26 +66,35 @@ absl::Status Watch(Client& client, const std::string& server, int64_t job) {
   const absl::Status status =
       client.WatchJob(job, [&](const proto::JobProgress& progress) { view.Show(progress); });
   view.Finish();
-  const std::string at =
-      server == kDefaultServer ? std::string() : absl::StrCat(" --server ", server);
-  if (!interrupted) {
-    if (!absl::IsUnavailable(status) && !absl::IsCancelled(status)) return status;
-    return absl::UnavailableError(absl::StrCat(
-        "the server at ", server, " went away (", status.message(), "); job ", job,
-        " goes on when it is started again: `tessera watch ", job, at, "` shows it then"));
+  if (interrupted) {
+    const std::string at = ServerOption(server);
+    return absl::CancelledError(absl::StrCat(
+        "stopped watching job ", job, ", which goes on at its server: `tessera watch ", job, at,
+        "` shows it again, `tessera jobs ", job, " --cancel", at, "` ends it"));
   }
-  return absl::CancelledError(
-      absl::StrCat("stopped watching job ", job, ", which goes on at its server: `tessera watch ",
-                   job, at, "` shows it again, `tessera jobs ", job, " --cancel", at, "` ends it"));
+  // A server that stops cancels its calls.
+  return absl::IsCancelled(status) ? absl::UnavailableError(status.message()) : status;
+}
+
+struct Ended {
+  db::Job job;
+  Report report;
+};
+
+absl::StatusOr<Ended> WatchToEnd(Client& client, const std::string& server, int64_t id) {
+  TESSERA_RETURN_IF_ERROR(Watch(client, server, id));
+  TESSERA_ASSIGN_OR_RETURN(db::Job job, client.GetJob(id));
+  TESSERA_ASSIGN_OR_RETURN(Report report, MakeReport(client, job));
+  return Ended{std::move(job), std::move(report)};
 }
 
 absl::Status WatchAndReport(Client& client, const std::string& server, int64_t id,
                             const std::string& report_path) {
-  TESSERA_RETURN_IF_ERROR(Watch(client, server, id));
-  TESSERA_ASSIGN_OR_RETURN(const db::Job job, client.GetJob(id));
-  TESSERA_ASSIGN_OR_RETURN(const Report report, MakeReport(client, job));
-  std::fputs(ToTable(report).c_str(), stdout);
-  if (!report_path.empty()) TESSERA_RETURN_IF_ERROR(WriteReport(report, report_path));
+  const absl::StatusOr<Ended> ended = WatchToEnd(client, server, id);
+  if (!ended.ok()) return WithNextStep(ended.status(), server, id);
+  std::fputs(ToTable(ended->report).c_str(), stdout);
+  if (!report_path.empty()) TESSERA_RETURN_IF_ERROR(WriteReport(ended->report, report_path));
+  const db::Job& job = ended->job;
   if (job.state == db::JobState::kFailed) {
     return absl::InternalError(absl::StrCat("job ", id, " failed: ", job.message));
   }

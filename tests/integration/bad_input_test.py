@@ -198,7 +198,8 @@ class BadJobs(Refused):
             server.signal(number)
             self.assertEqual(tune.wait(), FAILED)
             last = tune.said().splitlines()[-1]
-            for word in (self.address, "went away", f"`tessera watch {job} --server {self.address}`"):
+            again = f"`tessera watch {job} --server {self.address}`"
+            for word in (self.address, "went away", "start it again", f"job {job} then goes on", again):
                 self.assertIn(word, last)
             server.kill()
             server = self.start_server(listen=self.address)
