@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "compiler/ir/target.h"
 
 // One function a subcommand. Results go to standard output, progress and remarks to standard error.
 // main.cc turns a returned status into one line and an exit code; with an empty message, it has
@@ -95,13 +96,18 @@ struct DevicesOptions {
 };
 absl::Status RunDevices(const DevicesOptions& options);
 
+inline constexpr char kDefaultSpaceTarget[] = "x86/avx512";
+
 struct SpaceOptions {
   OperatorSource source;
-  std::string target = "x86/avx512";
+  std::string target;  // empty: kDefaultSpaceTarget
   int threads = 1;
   int samples = 10'000;
   uint64_t seed = 0;
 };
+// "c9 on x86/avx512 …, 1 thread", and whether nobody chose that target.
+std::string SpaceTitle(const std::string& op, const ir::Target& target, int threads,
+                       bool is_default);
 absl::Status RunSpace(const SpaceOptions& options);
 
 }  // namespace tessera::cli

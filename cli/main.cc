@@ -97,7 +97,8 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("tune", "tune operators and show the progress");
   AddServer(command, tune.server);
   AddSource(command, tune.source);
-  command->add_option("--target", tune.target, "what to generate code for; default: a device's");
+  command->add_option("--target", tune.target, "what to generate code for; default: a device's")
+      ->check(NotEmpty());
   command->add_option("--trials", tune.trials, "an operator; default: the file's, or 64")
       ->check(WholeNumber(1, proto::kMaxTrialsPerTask));
   command->add_option("--threads", tune.threads, "of a kernel")
@@ -180,12 +181,17 @@ int main(int argc, char** argv) {
   cli::SpaceOptions space;
   command = app.add_subcommand("space", "size of a schedule space, with its proof by sampling");
   AddSource(command, space.source);
-  command->add_option("--target", space.target)->capture_default_str();
-  command->add_option("--threads", space.threads)->check(WholeNumber(1, proto::kMaxThreads));
-  command->add_option("--samples", space.samples)
+  command
+      ->add_option("--target", space.target,
+                   absl::StrCat("what to generate code for, as of `tessera tune`; default: ",
+                                cli::kDefaultSpaceTarget))
+      ->check(NotEmpty());
+  command->add_option("--threads", space.threads, "of a kernel")
+      ->check(WholeNumber(1, proto::kMaxThreads));
+  command->add_option("--samples", space.samples, "configs to draw")
       ->capture_default_str()
       ->check(WholeNumber(1, 10'000'000));
-  command->add_option("--seed", space.seed)
+  command->add_option("--seed", space.seed, "of the drawing")
       ->capture_default_str()
       ->check(WholeNumber(0, proto::kMaxSeed));
   command->callback([&] { status = cli::RunSpace(space); });

@@ -12,16 +12,25 @@
 
 namespace tessera::cli {
 
+std::string SpaceTitle(const std::string& op, const ir::Target& target, int threads,
+                       bool is_default) {
+  return absl::StrCat(op, " on ", ir::ToString(target), ", ", threads,
+                      threads == 1 ? " thread" : " threads",
+                      is_default ? " (the default target; --target names another)" : "");
+}
+
 absl::Status RunSpace(const SpaceOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));
-  TESSERA_ASSIGN_OR_RETURN(ir::Target target, ParseTuneTarget(options.target));
+  const bool is_default = options.target.empty();
+  TESSERA_ASSIGN_OR_RETURN(ir::Target target,
+                           ParseTuneTarget(is_default ? kDefaultSpaceTarget : options.target));
   target.max_threads = std::max(target.max_threads, options.threads);
   for (const te::OpSpec& spec : file.operators) {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::MakeWorkload(spec));
     TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace space,
                              space::BuildSpace(workload, target, options.threads));
-    std::printf("%s on %s, %d threads\n%s", spec.name.c_str(), ir::ToString(target).c_str(),
-                options.threads, space::DescribeSpace(space).c_str());
+    std::printf("%s\n%s", SpaceTitle(spec.name, target, options.threads, is_default).c_str(),
+                space::DescribeSpace(space).c_str());
     Rng rng(options.seed);
     absl::flat_hash_set<space::Config> configs;
     absl::flat_hash_set<uint64_t> loops;

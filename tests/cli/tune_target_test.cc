@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "cli/commands.h"
+
 namespace tessera::cli {
 namespace {
 
@@ -64,6 +66,16 @@ TEST_CASE("a target without a code generator is refused, with those that have on
     CHECK(status.message().find("x86, aarch64") != absl::string_view::npos);
   }
   CHECK(absl::IsInvalidArgument(ParseTuneTarget("pdp11").status()));
+}
+
+TEST_CASE("a space says of which target it is, and when nobody chose it", "[cli]") {
+  const auto target = ParseTuneTarget(kDefaultSpaceTarget);
+  REQUIRE(target.ok());
+  CHECK(SpaceTitle("c9", *target, 2, false) ==
+        "c9 on x86/avx512 l1=32768 l2=1048576 threads=1, 2 threads");
+  CHECK(SpaceTitle("c9", *target, 1, true) ==
+        "c9 on x86/avx512 l1=32768 l2=1048576 threads=1, 1 thread (the default target; --target "
+        "names another)");
 }
 
 }  // namespace
