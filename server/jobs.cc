@@ -117,6 +117,12 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
 }
 
 absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
+  // A job that exists is no more than before, however many there are.
+  if (const std::string& key = job.options.idempotency_key; !key.empty()) {
+    absl::StatusOr<db::Job> stored = store_.FindJob(key);
+    if (stored.ok()) return Found(*stored, job);
+    if (!absl::IsNotFound(stored.status())) return stored.status();
+  }
   {
     absl::MutexLock lock(&mutex_);
     const int unfinished = static_cast<int>(entries_.size()) + creating_;
@@ -133,20 +139,27 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
   return id;
 }
 
+absl::StatusOr<int64_t> JobManager::Found(const db::Job& stored, const db::Job& wanted) {
+  if (stored.tasks != wanted.tasks || stored.options != wanted.options) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("key ", wanted.options.idempotency_key, " is taken by job ", stored.id,
+                     ", which has other tasks or options; choose another key, or `tessera watch ",
+                     stored.id, "`"));
+  }
+  // Its creator may have failed before it ran.
+  if (!Ended(stored.state)) TESSERA_RETURN_IF_ERROR(Run(stored.id, "started"));
+  return stored.id;
+}
+
 absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
   job.state = db::JobState::kQueued;
   job.created = job.updated = clock_.Now();
   TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store_.CreateJob(job));
   if (!job.options.idempotency_key.empty()) {
+    // Somebody may have been faster since it was looked up.
     TESSERA_ASSIGN_OR_RETURN(const db::Job stored, store_.GetJob(id));
-    if (stored.tasks != job.tasks || stored.options != job.options) {
-      return absl::AlreadyExistsError(absl::StrCat("key ", job.options.idempotency_key,
-                                                   " is taken by job ", id,
-                                                   ", which has other tasks or options; choose "
-                                                   "another key, or `tessera watch ",
-                                                   id, "`"));
-    }
+    if (stored.tasks != job.tasks || stored.options != job.options) return Found(stored, job);
   }
   TESSERA_RETURN_IF_ERROR(Run(id, "started", std::move(parts)));
   return id;

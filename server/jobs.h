@@ -53,8 +53,8 @@ class JobManager {
 
   // Checks, stores and starts a job; with an idempotency key that exists returns that job's id. A
   // job that was stored and can't be started becomes kFailed with the reason, which is returned;
-  // one that only the store's trouble delays is as good as started. ResourceExhausted while
-  // kMaxUnfinishedJobs have not ended.
+  // one that only the store's trouble delays is as good as started. ResourceExhausted for a new
+  // job while kMaxUnfinishedJobs have not ended.
   absl::StatusOr<int64_t> Create(db::Job job);
   // Whether it has a runner or not. NotFound; FailedPrecondition when it has ended.
   absl::Status Cancel(int64_t id);
@@ -87,6 +87,8 @@ class JobManager {
   // One trial came back: the next job, in turn, that waits for devices looks at them again.
   void WakeNext();
   absl::StatusOr<int64_t> CreateChecked(db::Job job);
+  // The stored job that has the wanted one's key: AlreadyExists if it is another.
+  absl::StatusOr<int64_t> Found(const db::Job& stored, const db::Job& wanted);
   absl::StatusOr<tuner::JobParts> MakeParts(const db::Job& job);
   // Runs a stored job unless somebody is at it or it has ended; if it can't be run for what it is,
   // the job is kFailed: "can't be <what>: …". `parts` are those of the stored tasks and options,

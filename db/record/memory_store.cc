@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "db/record/validate.h"
 
 namespace tessera::db {
@@ -13,6 +14,10 @@ namespace {
 
 absl::Status NoSuch(const char* what, int64_t id) {
   return absl::NotFoundError(absl::StrCat(what, " ", id, " does not exist"));
+}
+
+absl::Status NoSuchKey(std::string_view idempotency_key) {
+  return absl::NotFoundError(absl::StrCat("no job has key \"", AbslView(idempotency_key), "\""));
 }
 
 bool Matches(const RecordFilter& filter, const Record& record) {
@@ -64,6 +69,13 @@ absl::StatusOr<Job> MemoryStore::GetJob(int64_t id) {
   absl::MutexLock lock(&mutex_);
   if (!HasJob(id)) return NoSuch("job", id);
   return jobs_[id - 1];
+}
+
+absl::StatusOr<Job> MemoryStore::FindJob(std::string_view idempotency_key) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = job_by_idempotency_key_.find(std::string(idempotency_key));
+  if (found == job_by_idempotency_key_.end()) return NoSuchKey(idempotency_key);
+  return jobs_[found->second - 1];
 }
 
 absl::StatusOr<std::vector<Job>> MemoryStore::ListJobs(int limit) {

@@ -26,6 +26,7 @@ class MemoryStore final : public Store {
   absl::StatusOr<int64_t> CreateJob(const Job& job) override;
   absl::Status SetJobState(int64_t id, JobState state, std::string_view message) override;
   absl::StatusOr<Job> GetJob(int64_t id) override;
+  absl::StatusOr<Job> FindJob(std::string_view idempotency_key) override;
   absl::StatusOr<std::vector<Job>> ListJobs(int limit) override;
   absl::StatusOr<std::vector<int64_t>> Append(absl::Span<const Record> records,
                                               absl::Span<const Event> events) override;

@@ -27,7 +27,8 @@ class Store {
   virtual absl::StatusOr<int64_t> CreateJob(const Job& job) = 0;
   virtual absl::Status SetJobState(int64_t id, JobState state, std::string_view message) = 0;
   virtual absl::StatusOr<Job> GetJob(int64_t id) = 0;
-  virtual absl::StatusOr<std::vector<Job>> ListJobs(int limit) = 0;  // newest first
+  virtual absl::StatusOr<Job> FindJob(std::string_view idempotency_key) = 0;  // no job's if empty
+  virtual absl::StatusOr<std::vector<Job>> ListJobs(int limit) = 0;           // newest first
 
   // Appends records and events in one transaction. A record whose attempt_key exists is not
   // appended again. Returns the records' ids in order (existing ones included). An event with

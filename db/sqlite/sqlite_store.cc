@@ -1,6 +1,7 @@
 #include "db/sqlite/sqlite_store.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -21,6 +22,10 @@ absl::Status NoSuch(const char* what, int64_t id) {
   return absl::NotFoundError(absl::StrCat(what, " ", id, " does not exist"));
 }
 
+absl::Status NoSuchKey(std::string_view idempotency_key) {
+  return absl::NotFoundError(absl::StrCat("no job has key \"", AbslView(idempotency_key), "\""));
+}
+
 absl::Status RequireJob(Connection& connection, int64_t id) {
   TESSERA_ASSIGN_OR_RETURN(const int64_t count,
                            connection.QueryInt("SELECT count(*) FROM jobs WHERE id = ?", {id}));
@@ -39,6 +44,20 @@ absl::StatusOr<std::vector<Task>> ReadJobTasks(Connection& connection, int64_t j
     task.weight = row.Real(1);
     return task;
   });
+}
+
+// The job that has the value in a unique column, if there is one.
+absl::StatusOr<std::optional<Job>> ReadJobWithTasks(Connection& connection, const char* column,
+                                                    const SqlValue& value) {
+  TESSERA_ASSIGN_OR_RETURN(Cursor row,
+                           connection.Query(absl::StrCat("SELECT ", AbslView(kJobColumns),
+                                                         " FROM jobs WHERE ", column, " = ?"),
+                                            {value}));
+  TESSERA_ASSIGN_OR_RETURN(const bool exists, row.Next());
+  if (!exists) return std::nullopt;
+  TESSERA_ASSIGN_OR_RETURN(Job job, ReadJob(row));
+  TESSERA_ASSIGN_OR_RETURN(job.tasks, ReadJobTasks(connection, job.id));
+  return job;
 }
 
 absl::StatusOr<int64_t> InsertJobWithTasks(Connection& connection, const Job& job, absl::Time now) {
@@ -171,15 +190,19 @@ absl::Status SqliteStore::SetJobState(int64_t id, JobState state, std::string_vi
 }
 
 absl::StatusOr<Job> SqliteStore::GetJob(int64_t id) {
-  static const std::string sql =
-      absl::StrCat("SELECT ", AbslView(kJobColumns), " FROM jobs WHERE id = ?");
   return RunFor<Job>(readers_, [&](Connection& c) -> absl::StatusOr<Job> {
-    TESSERA_ASSIGN_OR_RETURN(Cursor cursor, c.Query(sql, {id}));
-    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
-    if (!row) return NoSuch("job", id);
-    TESSERA_ASSIGN_OR_RETURN(Job job, ReadJob(cursor));
-    TESSERA_ASSIGN_OR_RETURN(job.tasks, ReadJobTasks(c, id));
-    return job;
+    TESSERA_ASSIGN_OR_RETURN(std::optional<Job> job, ReadJobWithTasks(c, "id", id));
+    if (!job) return NoSuch("job", id);
+    return *std::move(job);
+  });
+}
+
+absl::StatusOr<Job> SqliteStore::FindJob(std::string_view idempotency_key) {
+  return RunFor<Job>(readers_, [&](Connection& c) -> absl::StatusOr<Job> {
+    TESSERA_ASSIGN_OR_RETURN(std::optional<Job> job,
+                             ReadJobWithTasks(c, "idempotency_key", idempotency_key));
+    if (!job) return NoSuchKey(idempotency_key);
+    return *std::move(job);
   });
 }
 

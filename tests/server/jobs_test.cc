@@ -215,10 +215,14 @@ TEST_CASE("a job without a runner can be cancelled", "[server]") {
 
 TEST_CASE("jobs beyond the limit of unfinished ones are refused until one ends", "[server]") {
   Fixture f;
-  for (int i = 0; i < kMaxUnfinishedJobs; ++i) REQUIRE(f.jobs->Create(Fixture::Job()).ok());
+  const db::Job keyed = Fixture::Job({Rig::Task()}, "key");
+  const int64_t id = f.jobs->Create(keyed).value();
+  for (int i = 1; i < kMaxUnfinishedJobs; ++i) REQUIRE(f.jobs->Create(Fixture::Job()).ok());
   CHECK(f.jobs->Create(Fixture::Job()).status() ==
         absl::ResourceExhaustedError("job: 256 jobs have not ended, the limit is 256; wait for one "
                                      "to end or cancel one"));
+  CHECK(f.jobs->Create(keyed).value() == id);  // no new one
+  CHECK(absl::IsAlreadyExists(f.jobs->Create(Fixture::Job({Rig::Task(32)}, "key")).status()));
   CHECK(f.memory->ListJobs(1000)->size() == 256);
   REQUIRE(f.jobs->Cancel(7).ok());
   CHECK(Eventually([&] {

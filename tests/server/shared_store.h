@@ -19,6 +19,7 @@ class SharedStore : public db::Store {
     return store_->SetJobState(id, state, message);
   }
   absl::StatusOr<db::Job> GetJob(int64_t id) override { return store_->GetJob(id); }
+  absl::StatusOr<db::Job> FindJob(std::string_view key) override { return store_->FindJob(key); }
   absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) override {
     return store_->ListJobs(limit);
   }

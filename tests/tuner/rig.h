@@ -32,6 +32,7 @@ class MortalStore : public db::Store {
     return inner_.SetJobState(id, state, message);
   }
   absl::StatusOr<db::Job> GetJob(int64_t id) override { return inner_.GetJob(id); }
+  absl::StatusOr<db::Job> FindJob(std::string_view key) override { return inner_.FindJob(key); }
   absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) override {
     return inner_.ListJobs(limit);
   }

@@ -90,8 +90,11 @@ TEST_CASE("an equal idempotency key returns the same job", "[db]") {
   job.name = "second";
   CHECK(f.store->CreateJob(job).value() == id);
   CHECK(f.store->GetJob(id)->name == "first");
+  CHECK(f.store->FindJob("ci-4711").value() == f.store->GetJob(id).value());
+  CHECK(f.store->FindJob("ci-4712").status() == absl::NotFoundError("no job has key \"ci-4712\""));
   CHECK(f.CreateJob() != id);
   CHECK(f.CreateJob() != f.CreateJob());
+  CHECK(absl::IsNotFound(f.store->FindJob("").status()));  // not one of those without a key
 }
 
 TEST_CASE("a job's state, message and time of change are set", "[db]") {
