@@ -70,6 +70,13 @@ class WatchedStore final : public SharedStore {
   std::function<void()> on_device;  // called once, before a device is stored
 };
 
+inline proto::RunResult FailedRun(const proto::RunPlan& plan, db::Outcome outcome) {
+  proto::RunResult result{.lease = plan.lease, .device = plan.device};
+  result.measurement.outcome = outcome;
+  result.measurement.reason = "signal 11";
+  return result;
+}
+
 // A dispatcher whose workers are played by hand and whose time stands still.
 struct DispatcherRig {
   explicit DispatcherRig(DispatcherOptions options = {}) {
@@ -138,6 +145,12 @@ struct DispatcherRig {
       REQUIRE(artifacts->Put(bytes).ok());
       REQUIRE(dispatcher->Receive(&link, test::FakeBuild(request, bytes)).ok());
     }
+  }
+  // The plan at `link` of a trial that is started now and built there.
+  proto::RunPlan PlanFor(int64_t trial, RecordingLink& link) {
+    Start(trial);
+    BuildAll(link);
+    return link.Last<proto::RunPlan>();
   }
   void Reply(RecordingLink& link, const proto::WorkerMessage& message) {
     REQUIRE(dispatcher->Receive(&link, message).ok());
