@@ -1,7 +1,6 @@
 #include "tuner/job_runner.h"
 
 #include <catch2/catch.hpp>
-#include <map>
 #include <set>
 #include <thread>
 
@@ -12,24 +11,13 @@ namespace {
 
 using db::EventKind;
 using db::JobState;
-using db::Outcome;
-
-std::set<int64_t> TrialsWithResult(const std::vector<db::Event>& log) {
-  std::set<int64_t> trials;
-  for (const db::Event& event : log) {
-    if (event.kind == EventKind::kResult && event.outcome != Outcome::kInfrastructure) {
-      trials.insert(event.trial);
-    }
-  }
-  return trials;
-}
 
 TEST_CASE("a job uses every task's budget and ends as done", "[tuner]") {
   Rig rig(3, Budget(40), {.capacity = 5, .noise = 0.05, .failure_rate = 0.05, .reorder = true});
   const db::Job job = rig.Run();
   CHECK(job.state == JobState::kDone);
   CHECK(job.message.empty());
-  CHECK(TrialsWithResult(rig.Log()).size() == 120);
+  CHECK(rig.TrialsWithResult().size() == 120);
   CHECK(rig.Log(EventKind::kTaskDone).size() == 3);
   CHECK(rig.Records().size() == 120);
   for (const tuner::TaskProgress& task : rig.last_progress.tasks) {
@@ -64,103 +52,6 @@ TEST_CASE("progress names the fastest successful record of each task", "[tuner]"
     CHECK(task.best_trace == best_record.trace);
     CHECK(task.best_config == best_record.config);
     CHECK(task.outcomes == outcomes);
-  }
-}
-
-TEST_CASE("a result is in the store before the device is told", "[tuner]") {
-  Rig rig(1, Budget(20), {.capacity = 1});
-  auto runner = *rig.Runner();
-  for (int i = 0; i < 10; ++i) {
-    runner->Step();
-    CHECK(rig.measurer->stored().size() == rig.Records().size());
-    rig.measurer->Deliver();
-  }
-  CHECK(rig.measurer->stored().size() == 9);
-}
-
-TEST_CASE("killed at any event and continued, a job makes the same proposals in the same order",
-          "[tuner]") {
-  const SimulationOptions one{.capacity = 1, .noise = 0.05, .failure_rate = 0.05};
-  Rig whole(2, Budget(24, 7), one);
-  whole.Run();
-  const std::vector<db::Event> expected = whole.Log();
-  REQUIRE(whole.Log(EventKind::kModelReady).size() >= 2);
-
-  for (int64_t kill = 1; kill < static_cast<int64_t>(expected.size()); ++kill) {
-    CAPTURE(kill);
-    Rig rig(2, Budget(24, 7), one);
-    rig.store.events_left = kill;
-    {
-      auto runner = *rig.Runner();
-      rig.Drive(*runner);
-    }
-    const std::set<int64_t> measured = TrialsWithResult(rig.Log());
-    const int fits_before = rig.learner->fits;
-    const int models_before = static_cast<int>(rig.Log(EventKind::kModelReady).size());
-
-    rig.store.events_left = int64_t{1} << 60;
-    rig.NewMeasurer();
-    const db::Job job = rig.Run();
-    REQUIRE(job.state == JobState::kDone);
-    for (const tuner::TrialRequest& request : rig.measurer->started()) {
-      REQUIRE(measured.count(request.trial) == 0);
-    }
-    // At most the fits whose model was not logged yet are made again.
-    REQUIRE(rig.learner->fits - fits_before <=
-            static_cast<int>(whole.Log(EventKind::kModelReady).size()) - models_before);
-
-    const std::vector<db::Event> log = rig.Log();
-    REQUIRE(log.size() == expected.size());
-    for (size_t i = 0; i < log.size(); ++i) {
-      CAPTURE(i);
-      REQUIRE(log[i].kind == expected[i].kind);
-      REQUIRE(log[i].trial == expected[i].trial);
-      REQUIRE(log[i].config == expected[i].config);
-      REQUIRE(log[i].explorer == expected[i].explorer);
-      REQUIRE(log[i].cost_seconds == expected[i].cost_seconds);
-      REQUIRE(log[i].model == expected[i].model);
-    }
-  }
-}
-
-TEST_CASE("killed again and again under load, a job measures every trial once", "[tuner]") {
-  for (uint64_t seed = 1; seed <= 5; ++seed) {
-    CAPTURE(seed);
-    Rig rig(3, Budget(30, seed),
-            {.capacity = 6,
-             .noise = 0.1,
-             .failure_rate = 0.1,
-             .infrastructure_rate = 0.1,
-             .give_back_rate = 0.1,
-             .reorder = true,
-             .seed = seed});
-    Rng rng(seed);
-    db::Job job;
-    int kills = 0;
-    do {
-      rig.store.events_left = rng.Between(5, 30);
-      rig.NewMeasurer();
-      const std::set<int64_t> measured = TrialsWithResult(rig.Log());
-      auto runner = *rig.Runner();
-      rig.Drive(*runner, 3);
-      for (const tuner::TrialRequest& request : rig.measurer->started()) {
-        REQUIRE(measured.count(request.trial) == 0);
-      }
-      job = *rig.memory.GetJob(rig.job_id);
-      ++kills;
-    } while (job.state == JobState::kRunning && kills < 200);
-    CHECK(job.state == JobState::kDone);
-    CHECK(kills > 5);
-    const std::vector<db::Event> proposed = rig.Log(EventKind::kProposed);
-    CHECK(proposed.size() == 90);
-    std::map<int64_t, int> results;
-    for (const db::Event& event : rig.Log(EventKind::kResult)) {
-      results[event.trial] += event.outcome != Outcome::kInfrastructure;
-    }
-    for (const auto& [trial, count] : results) CHECK(count <= 1);
-    std::set<std::pair<int, std::string>> programs;
-    for (const db::Event& event : proposed) programs.insert({event.task_index, event.loop_hash});
-    CHECK(programs.size() == 90);
   }
 }
 
@@ -238,22 +129,6 @@ TEST_CASE("cancelling ends the job, also after a restart, and drops later result
   CHECK(rig.measurer->abandoned() == 1);
   auto again = *rig.Runner();
   CHECK_FALSE(again->Step());
-}
-
-TEST_CASE("a cancel whose end was not stored still holds after a restart", "[tuner]") {
-  Rig rig(1, Budget(40), {});
-  {
-    auto runner = *rig.Runner();
-    runner->Step();
-    const auto logged = static_cast<int64_t>(rig.Log().size());
-    rig.store.events_left = 1;
-    runner->Cancel();
-    runner->Step();
-    REQUIRE(static_cast<int64_t>(rig.Log().size()) == logged + 1);
-  }
-  REQUIRE(rig.memory.GetJob(rig.job_id)->state == JobState::kRunning);
-  rig.store.events_left = 100;
-  CHECK(rig.Run().state == JobState::kCancelled);
 }
 
 TEST_CASE("max_seconds ends the job with what it has, counted over restarts", "[tuner]") {
@@ -350,211 +225,6 @@ TEST_CASE("a failing learner leaves the job running without a model", "[tuner]")
   CHECK(rig.Log(EventKind::kModelReady).empty());
 }
 
-TEST_CASE("a model whose bytes are gone is trained anew", "[tuner]") {
-  Rig rig(1, Budget(40), {.capacity = 1});
-  {
-    auto runner = *rig.Runner();
-    while (rig.Log(EventKind::kModelReady).empty()) {
-      runner->Step();
-      rig.measurer->Deliver();
-    }
-  }
-  rig.store.lose_blobs = true;
-  rig.NewMeasurer();
-  auto runner = *rig.Runner();
-  CHECK_FALSE(runner->Progress()->tasks[0].has_model);
-  rig.store.lose_blobs = false;
-  rig.Drive(*runner);
-  CHECK(runner->Progress()->state == JobState::kDone);
-  CHECK(runner->Progress()->tasks[0].has_model);
-}
-
-const absl::Status kFull = absl::ResourceExhaustedError("the disk is full");
-
-TEST_CASE("while the log can't be written a job waits, and then goes on as if nothing had been",
-          "[tuner]") {
-  const SimulationOptions simulation{
-      .capacity = 3, .noise = 0.1, .failure_rate = 0.1, .give_back_rate = 0.2};
-  Rig whole(2, Budget(24, 3), simulation);
-  whole.Run(3);
-  const std::vector<db::Event> expected = whole.Log();
-  // Wherever the disk fills up: before the first proposal, with results, models or the end to log.
-  for (int full_at = 0; full_at < 24; ++full_at) {
-    CAPTURE(full_at);
-    Rig rig(2, Budget(24, 3), simulation);
-    auto runner = *rig.Runner();
-    for (int i = 0; i < full_at && runner->Step(); ++i) {
-      for (int d = 0; d < 3; ++d) rig.measurer->Deliver();
-    }
-    if (runner->Progress()->state != JobState::kRunning) break;
-    rig.store.log_refusal = kFull;
-    const size_t logged = rig.Log().size();
-    for (int i = 0; i < 4; ++i) {
-      REQUIRE(runner->Step());
-      CHECK(runner->Progress()->stalled);
-      CHECK(runner->Progress()->state == JobState::kRunning);
-      CHECK(runner->Progress()->message ==
-            "waits for the server's database, and goes on by itself: job 1: log: the disk is full");
-      CHECK(rig.memory.GetJob(rig.job_id)->state == JobState::kRunning);
-      CHECK(rig.Log().size() == logged);
-    }
-    rig.store.log_refusal = absl::OkStatus();
-    while (runner->Step()) {
-      CHECK_FALSE(runner->Progress()->stalled);
-      for (int d = 0; d < 3; ++d) rig.measurer->Deliver();
-    }
-    CHECK(runner->Progress()->state == JobState::kDone);
-    CHECK(runner->Progress()->message.empty());
-    const std::vector<db::Event> log = rig.Log();
-    REQUIRE(log.size() == expected.size());
-    for (size_t i = 0; i < log.size(); ++i) {
-      REQUIRE(log[i].kind == expected[i].kind);
-      REQUIRE(log[i].trial == expected[i].trial);
-      REQUIRE(log[i].config == expected[i].config);
-      REQUIRE(log[i].model == expected[i].model);
-    }
-    CHECK(rig.measurer->started().size() == whole.measurer->started().size());
-  }
-}
-
-TEST_CASE("results that come while the log can't be written are told to no device and kept",
-          "[tuner]") {
-  Rig rig(1, Budget(30), {.capacity = 6});
-  auto runner = *rig.Runner();
-  runner->Step();
-  rig.store.log_refusal = kFull;
-  for (int i = 0; i < 6; ++i) {
-    rig.measurer->Deliver();
-    runner->Step();
-  }
-  CHECK(rig.measurer->held() == 0);  // nothing new was handed out
-  CHECK(rig.measurer->stored().empty());
-  CHECK(rig.Records().empty());
-  rig.store.log_refusal = absl::OkStatus();
-  runner->Step();
-  CHECK(rig.measurer->stored().size() == 6);
-  CHECK(rig.Records().size() == 6);
-  CHECK(rig.measurer->held() == 6);
-}
-
-TEST_CASE("a job whose log can't be written goes on after a restart", "[tuner]") {
-  Rig rig(1, Budget(30), {.capacity = 4});
-  {
-    auto runner = *rig.Runner();
-    for (int i = 0; i < 5; ++i) {
-      runner->Step();
-      rig.measurer->Deliver();
-    }
-    rig.store.log_refusal = kFull;
-    for (int i = 0; i < 5; ++i) CHECK(runner->Step());
-  }
-  CHECK(rig.memory.GetJob(rig.job_id)->state == JobState::kRunning);
-  rig.store.log_refusal = absl::OkStatus();
-  rig.NewMeasurer();
-  CHECK(rig.Run().state == JobState::kDone);
-  CHECK(TrialsWithResult(rig.Log()).size() == 30);
-}
-
-TEST_CASE("a store that fails is not tried all the time", "[tuner]") {
-  Rig rig(1, Budget(30), {.capacity = 4});
-  auto runner = *rig.Runner();
-  runner->Step();
-  rig.store.log_refusal = kFull;
-  while (rig.measurer->Deliver()) {
-  }
-  runner->Start();
-  absl::SleepFor(absl::Milliseconds(300));
-  runner->Stop();
-  CHECK(rig.store.refused >= 1);
-  CHECK(rig.store.refused <= 3);
-}
-
-TEST_CASE("an end that can't be stored is stored later", "[tuner]") {
-  for (const bool cancel : {false, true}) {
-    CAPTURE(cancel);
-    Rig rig(1, Budget(12), {});
-    auto runner = *rig.Runner();
-    runner->Step();
-    rig.store.state_refusal = kFull;
-    if (cancel) runner->Cancel();
-    for (int i = 0; i < 30; ++i) {
-      CHECK(runner->Step());
-      rig.measurer->Deliver();
-    }
-    CHECK(runner->Progress()->stalled);
-    CHECK(runner->Progress()->state == JobState::kRunning);
-    rig.store.state_refusal = absl::OkStatus();
-    CHECK_FALSE(runner->Step());
-    const JobState expected = cancel ? JobState::kCancelled : JobState::kDone;
-    CHECK(runner->Progress()->state == expected);
-    CHECK(rig.memory.GetJob(rig.job_id)->state == expected);
-  }
-}
-
-TEST_CASE("what the store refuses for its content fails the job with the reason", "[tuner]") {
-  Rig rig(1, Budget(40), {});
-  rig.store.log_refusal = absl::InvalidArgumentError("trace: 2 MiB, the limit is 1 MiB");
-  auto runner = *rig.Runner();
-  CHECK_FALSE(runner->Step());
-  CHECK(runner->Progress()->state == JobState::kFailed);
-  CHECK(runner->Progress()->message == "job 1: log: trace: 2 MiB, the limit is 1 MiB");
-}
-
-TEST_CASE("a job whose store is damaged fails with the reason instead of waiting for ever",
-          "[tuner]") {
-  for (const auto code : {absl::StatusCode::kDataLoss, absl::StatusCode::kFailedPrecondition,
-                          absl::StatusCode::kNotFound, absl::StatusCode::kInternal}) {
-    Rig rig(1, Budget(40), {});
-    auto runner = *rig.Runner();
-    CHECK(runner->Step());
-    rig.measurer->Deliver();
-    rig.store.log_refusal = absl::Status(code, "page 7 is damaged");
-    CHECK_FALSE(runner->Step());
-    CHECK(runner->Progress()->state == JobState::kFailed);
-    CHECK(rig.memory.GetJob(rig.job_id)->message == "job 1: log: page 7 is damaged");
-  }
-}
-
-TEST_CASE("a job whose failure can't be stored is tried again and says so", "[tuner]") {
-  Rig rig(1, Budget(40), {});
-  auto runner = *rig.Runner();
-  rig.store.log_refusal = rig.store.state_refusal = absl::DataLossError("page 7 is damaged");
-  CHECK(runner->Step());
-  CHECK(runner->Progress()->stalled);
-  CHECK(runner->Progress()->state == JobState::kRunning);
-  rig.store.state_refusal = absl::OkStatus();
-  CHECK_FALSE(runner->Step());
-  CHECK(rig.memory.GetJob(rig.job_id)->state == JobState::kFailed);
-}
-
-TEST_CASE("the store keeps one model a task while the job runs, and none later", "[tuner]") {
-  for (const bool kill : {false, true}) {
-    CAPTURE(kill);
-    Rig rig(2, Budget(60), {.capacity = 2});
-    const auto kept = [&] {
-      std::map<int, std::set<std::string>> models;
-      for (const db::Event& event : rig.Log(EventKind::kModelReady)) {
-        if (rig.memory.GetBlob(event.model).ok()) models[event.task_index].insert(event.model);
-      }
-      return models;
-    };
-    size_t most = 0;
-    do {
-      rig.store.events_left = kill ? 7 : int64_t{1} << 60;
-      rig.NewMeasurer();
-      auto runner = *rig.Runner();
-      do {
-        for (const auto& [task, models] : kept()) most = std::max(most, models.size());
-        rig.measurer->Deliver();
-      } while (rig.store.events_left > 0 && runner->Step());
-    } while (rig.memory.GetJob(rig.job_id)->state == JobState::kRunning);
-    CHECK(rig.memory.GetJob(rig.job_id)->state == JobState::kDone);
-    CHECK(rig.Log(EventKind::kModelReady).size() >= 10);
-    CHECK(most == 1);
-    CHECK(kept().empty());
-  }
-}
-
 TEST_CASE("progress is made anew when something changed, or a second later", "[tuner]") {
   Rig rig(1, Budget(20), {.capacity = 2});
   auto runner = *rig.Runner();
@@ -629,30 +299,6 @@ TEST_CASE("runner, devices, fits and readers run in their own threads", "[tuner]
   CHECK(runner->Progress()->state == JobState::kDone);
   CHECK(rig.Log(EventKind::kProposed).size() == 400);
   CHECK(rig.Log(EventKind::kModelReady).size() >= 4);
-}
-
-TEST_CASE("a runner dropped with trials and fits under way leaves a job that can go on",
-          "[tuner]") {
-  Rig rig(2, Budget(30), {.capacity = 4});
-  {
-    tuner::BackgroundExecutor background;
-    std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces(rig.spaces.begin(),
-                                                                  rig.spaces.end());
-    auto runner = *tuner::JobRunner::Create(
-        *rig.memory.GetJob(rig.job_id),
-        {spaces, rig.learner, rig.memory, *rig.measurer, background, rig.clock});
-    runner->Start();
-    for (int i = 0; i < 20; ++i) {
-      rig.measurer->Deliver();
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-    runner.reset();
-    while (rig.measurer->Deliver()) {
-    }
-  }
-  rig.NewMeasurer();
-  CHECK(rig.Run().state == JobState::kDone);
-  CHECK(TrialsWithResult(rig.Log()).size() == 60);
 }
 
 }  // namespace

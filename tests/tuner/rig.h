@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -152,6 +153,13 @@ class Rig {
       if (event.kind == kind) found.push_back(std::move(event));
     }
     return found;
+  }
+  std::set<int64_t> TrialsWithResult() {
+    std::set<int64_t> trials;
+    for (const db::Event& event : Log(db::EventKind::kResult)) {
+      if (event.outcome != db::Outcome::kInfrastructure) trials.insert(event.trial);
+    }
+    return trials;
   }
   std::vector<db::Record> Records() {
     db::RecordFilter all;
