@@ -139,8 +139,9 @@ absl::Status RunTune(const TuneOptions& options) {
     std::printf("%ld\n", static_cast<long>(id));
     return absl::OkStatus();
   }
-  std::fprintf(stderr, "job %ld: %zu tasks, %d trials each, %d thread%s on %s\n",
-               static_cast<long>(id), job.tasks.size(), job.options.trials_per_task,
+  std::fprintf(stderr, "job %ld: %zu task%s, %d trial%s each, %d thread%s on %s\n",
+               static_cast<long>(id), job.tasks.size(), job.tasks.size() == 1 ? "" : "s",
+               job.options.trials_per_task, job.options.trials_per_task == 1 ? "" : "s",
                job.options.threads, job.options.threads == 1 ? "" : "s", target.c_str());
   return WatchAndReport(*client, options.server, id, options.report);
 }

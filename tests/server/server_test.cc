@@ -438,6 +438,34 @@ TEST_CASE("the log can be asked for records, bests and tasks", "[server]") {
   CHECK(reply.tasks_size() == 1);
 }
 
+TEST_CASE("the log comes whole in either direction, however many pages it has", "[server]") {
+  Rig rig;
+  constexpr int64_t kRecords = 1203;
+  std::vector<db::Record> records(kRecords);
+  for (size_t i = 0; i < records.size(); ++i) {
+    records[i].task_key = Rig::Task().Key();
+    records[i].attempt_key = absl::StrCat(i);
+    records[i].measurement.outcome = db::Outcome::kTimeout;
+  }
+  REQUIRE(rig.store->Append(records, {}).ok());
+  auto log = v1::LogService::NewStub(rig.channel);
+  for (const bool newest_first : {false, true}) {
+    grpc::ClientContext context;
+    v1::RecordFilter filter;
+    filter.set_newest_first(newest_first);
+    filter.set_limit(kRecords - 1);
+    auto reader = log->QueryRecords(&context, filter);
+    v1::Record record;
+    std::vector<int64_t> ids, expected;
+    while (reader->Read(&record)) ids.push_back(record.id());
+    CHECK(reader->Finish().ok());
+    for (int64_t i = 1; i < kRecords; ++i) {
+      expected.push_back(newest_first ? kRecords + 1 - i : i);
+    }
+    CHECK(ids == expected);
+  }
+}
+
 TEST_CASE("a library is selected from the best records and built by a builder", "[server]") {
   Rig rig;
   FakeWorker* self = nullptr;
