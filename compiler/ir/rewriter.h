@@ -60,6 +60,7 @@ class Rewriter {
   explicit Rewriter(Knowledge& knowledge) : known_(knowledge), indices_(this) {}
   // The indices of loads are left to `indices`, which must outlive this.
   Rewriter(Knowledge& knowledge, Rewriter& indices) : known_(knowledge), indices_(&indices) {}
+  Rewriter(const Rewriter&) = delete;
 
   Expr Rewrite(const Expr& e);
   // Adds what `condition` says, or its contrary. False if that can't be.
