@@ -84,7 +84,7 @@ Body BodyOf(const NestProfile& nest) {
 // The outermost depth whose working set fits into `bytes`.
 int FittingDepth(const NestProfile& nest, double bytes) {
   int depth = nest.depth;
-  while (depth > 0 && nest.WorkingSet(depth - 1) <= bytes) --depth;
+  while (depth > 0 && nest.working_set[depth - 1] <= bytes) --depth;
   return depth;
 }
 
@@ -111,7 +111,6 @@ void WriteBuffers(const NestProfile& nest, const Body& body, int in_l1, int in_l
   for (int b = 0; b < kBuffers; ++b) {
     const bool exists = b < static_cast<int>(nest.accesses.size());
     const AccessProfile& access = exists ? nest.accesses[b] : kNone;
-    const std::string name = absl::StrCat("buffer", b, ".");
     const double bytes = access.element_bytes;
     const double once = exists ? Traffic(nest, access, nest.depth) : 0;
     int serial[2] = {-1, -1};
@@ -121,33 +120,35 @@ void WriteBuffers(const NestProfile& nest, const Body& body, int in_l1, int in_l
     const auto stride = [&](int which) {
       return exists && serial[which] >= 0 ? access.stride[serial[which]] * bytes : 0;
     };
-    row.Put(exists, name, "exists");
-    row.Put(exists && access.vector_stride == 1, name, "contiguous");
-    row.Put(exists && access.vector_stride == 0, name, "broadcast");
-    row.Put(exists && access.vector_stride > 1, name, "gathered");
-    row.Log(exists ? access.elements[0] * bytes : 0, name, "unique_bytes");
-    row.Log(exists ? access.lines[0] : 0, name, "unique_lines");
-    row.Log(exists ? access.elements[body.begin] : 0, name, "body_elements");
-    row.Log(exists ? access.lines[body.begin] : 0, name, "body_lines");
-    row.Log(exists ? nest.iterations[0] / access.elements[0] : 0, name, "reuse");
-    row.Log(exists ? nest.iterations[body.begin] / access.elements[body.begin] : 0, name,
-            "body_reuse");
-    row.Log(stride(0), name, "stride_inner");
-    row.Log(stride(1), name, "stride_next");
-    row.Log(exists ? Traffic(nest, access, in_l1) : 0, name, "l1_traffic");
-    row.Log(exists ? Traffic(nest, access, in_l2) : 0, name, "l2_traffic");
-    row.Log(once, name, "register_traffic");
+    row.Put(exists, "buffer", b, ".exists");
+    row.Put(exists && access.vector_stride == 1, "buffer", b, ".contiguous");
+    row.Put(exists && access.vector_stride == 0, "buffer", b, ".broadcast");
+    row.Put(exists && access.vector_stride > 1, "buffer", b, ".gathered");
+    row.Log(exists ? access.elements[0] * bytes : 0, "buffer", b, ".unique_bytes");
+    row.Log(exists ? access.lines[0] : 0, "buffer", b, ".unique_lines");
+    row.Log(exists ? access.elements[body.begin] : 0, "buffer", b, ".body_elements");
+    row.Log(exists ? access.lines[body.begin] : 0, "buffer", b, ".body_lines");
+    row.Log(exists ? nest.iterations[0] / access.elements[0] : 0, "buffer", b, ".reuse");
+    row.Log(exists ? nest.iterations[body.begin] / access.elements[body.begin] : 0, "buffer", b,
+            ".body_reuse");
+    row.Log(stride(0), "buffer", b, ".stride_inner");
+    row.Log(stride(1), "buffer", b, ".stride_next");
+    row.Log(exists ? Traffic(nest, access, in_l1) : 0, "buffer", b, ".l1_traffic");
+    row.Log(exists ? Traffic(nest, access, in_l2) : 0, "buffer", b, ".l2_traffic");
+    row.Log(once, "buffer", b, ".register_traffic");
   }
 }
 
 void WriteCurves(const NestProfile& nest, double work, RowWriter& row) {
   // Arithmetic intensity against iterations, at evenly spaced (log) points.
-  const double all = std::log2(std::max(2.0, nest.iterations[0]));
+  std::array<double, kMaxNestLoops + 1> doublings;
+  for (int d = 0; d <= nest.depth; ++d) doublings[d] = std::log2(nest.iterations[d]);
+  const double all = std::max(1.0, doublings[0]);
   int depth = nest.depth;
   for (int p = 0; p < kIntensityPoints; ++p) {
     const double at = all * (p + 1) / kIntensityPoints;
-    while (depth > 0 && std::log2(nest.iterations[depth]) < at) --depth;
-    row.Log(work * nest.iterations[depth] / nest.WorkingSet(depth), "intensity.", p);
+    while (depth > 0 && doublings[depth] < at) --depth;
+    row.Log(work * nest.iterations[depth] / nest.working_set[depth], "intensity.", p);
   }
   // The best reuse among depths that touch at most so many bytes: of any read, and of the sum.
   for (int t = 0; t < kRelationThresholds; ++t) {
@@ -207,7 +208,7 @@ void WriteMain(const Weighed& main, const Schedule& schedule, const ir::Target& 
     if (described == kInnerLoops) continue;
     row.Log(nest.extent[l], "loop", described, ".extent");
     row.Put(nest.is_reduction[l], "loop", described, ".reduces");
-    row.Log(nest.WorkingSet(l), "loop", described, ".working_set");
+    row.Log(nest.working_set[l], "loop", described, ".working_set");
     ++described;
   }
   for (; described < kInnerLoops; ++described) {

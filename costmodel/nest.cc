@@ -80,40 +80,58 @@ void AddLoops(const LoopStructure& loops, const BoundStage& stage, int count, Ne
   }
 }
 
-// One access: `form` of each dimension over the stage's axes.
-struct Movement {
-  int dims = 0;
-  std::array<double, kMaxDims> shape;
-  // step[l][d]: what one step of loop l adds to dimension d (its largest digit's share), and
-  // reach[l][d]: what all its steps span.
-  std::array<std::array<double, kMaxDims>, kMaxNestLoops> step = {}, reach = {};
-  std::array<bool, kMaxDims> whole = {};
-};
+// How loops move one access through its buffer's dimensions.
+class Movement {
+ public:
+  // What one step of a loop adds to a dimension (its largest digit's share), and what all its
+  // steps span.
+  struct Way {
+    double step = 0, reach = 0;
+  };
 
-void AddTerm(Movement& movement, int d, int loop, const schedule::LoopTerm& term, double factor) {
-  if (loop < 0) return;
-  const double by = std::abs(factor * static_cast<double>(term.coefficient));
-  movement.reach[loop][d] += by * static_cast<double>(term.extent - 1);
-  if (term.divisor == 1) movement.step[loop][d] += by;
-}
+  Movement(const ir::BufferNode& buffer, int loops)
+      : shape_(buffer.shape.begin(),
+               buffer.shape.begin() + std::min<size_t>(kMaxDims, buffer.shape.size())),
+        whole_(shape_.size(), false),
+        ways_(shape_.size() * loops) {}
+
+  int dims() const { return static_cast<int>(shape_.size()); }
+  double shape(int d) const { return shape_[d]; }
+  bool whole(int d) const { return whole_[d]; }
+  const Way& way(int loop, int d) const { return ways_[loop * dims() + d]; }
+
+  void SetWhole(int d) { whole_[d] = true; }
+  void Add(int d, int loop, const schedule::LoopTerm& term, double factor) {
+    if (loop < 0) return;
+    Way& way = ways_[loop * dims() + d];
+    const double by = std::abs(factor * static_cast<double>(term.coefficient));
+    way.reach += by * static_cast<double>(term.extent - 1);
+    if (term.divisor == 1) way.step += by;
+  }
+
+ private:
+  absl::InlinedVector<double, kMaxDims> shape_;
+  absl::InlinedVector<bool, kMaxDims> whole_;  // any value of the dimension may be touched
+  absl::InlinedVector<Way, 128> ways_;         // [loops × dims]
+};
 
 void Profile(const NestProfile& nest, const Movement& movement, const Storage& storage,
              AccessProfile& access) {
   std::array<double, kMaxDims> span;
   span.fill(1);
   double cap = 1;  // distinct elements can't outnumber the iterations that move the access
-  for (int d = 0; d < movement.dims; ++d) {
-    if (movement.whole[d]) {
-      span[d] = movement.shape[d];
+  for (int d = 0; d < movement.dims(); ++d) {
+    if (movement.whole(d)) {
+      span[d] = movement.shape(d);
       cap *= span[d];
     }
   }
   const auto record = [&](int depth) {
     double elements = 1;
-    for (int d = 0; d < movement.dims; ++d) elements *= std::min(span[d], movement.shape[d]);
+    for (int d = 0; d < movement.dims(); ++d) elements *= std::min(span[d], movement.shape(d));
     elements = std::min(elements, cap);
     std::array<double, kMaxDims> clipped = span;
-    for (int d = 0; d < movement.dims; ++d) clipped[d] = std::min(span[d], movement.shape[d]);
+    for (int d = 0; d < movement.dims(); ++d) clipped[d] = std::min(span[d], movement.shape(d));
     const double run = std::min(elements, storage.Run(clipped));
     const double lines_a_run = std::max(1.0, std::ceil(run * access.element_bytes / kLineBytes));
     access.elements[depth] = elements;
@@ -122,11 +140,12 @@ void Profile(const NestProfile& nest, const Movement& movement, const Storage& s
   record(nest.depth);
   for (int l = nest.depth - 1; l >= 0; --l) {
     double stride = 0;
-    for (int d = 0; d < movement.dims; ++d) {
-      if (movement.reach[l][d] == 0) continue;
+    for (int d = 0; d < movement.dims(); ++d) {
+      const Movement::Way& way = movement.way(l, d);
+      if (way.reach == 0) continue;
       access.moved[l] = true;
-      span[d] += movement.reach[l][d];
-      if (movement.step[l][d] > 0) stride += storage.Stride(d, movement.step[l][d]);
+      span[d] += way.reach;
+      if (way.step > 0) stride += storage.Stride(d, way.step);
     }
     access.stride[l] = stride;
     if (access.moved[l]) cap *= nest.extent[l];
@@ -136,12 +155,6 @@ void Profile(const NestProfile& nest, const Movement& movement, const Storage& s
 }
 
 }  // namespace
-
-double NestProfile::WorkingSet(int at) const {
-  double lines = 0;
-  for (const AccessProfile& access : accesses) lines += access.lines[at];
-  return lines * kLineBytes;
-}
 
 NestProfile ProfileNest(const Schedule& schedule, const LoopStructure& loops,
                         const BoundStage& stage) {
@@ -153,17 +166,8 @@ NestProfile ProfileNest(const Schedule& schedule, const LoopStructure& loops,
     nest.iterations[l] = nest.iterations[l + 1] * nest.extent[l];
   }
   const schedule::StageState& state = schedule.stages()[stage.stage];
-  absl::InlinedVector<schedule::AffineValue, 10> axes;
-  for (size_t a = 0; a < stage.axes.size(); ++a) {
-    axes.push_back(AxisValue(stage, static_cast<int>(a)));
-  }
+  const schedule::AxisValues axes = schedule::ValuesOfAxes(stage);
 
-  const auto shape_of = [](const ir::BufferNode& buffer, Movement& movement) {
-    movement.dims = std::min<int>(kMaxDims, static_cast<int>(buffer.shape.size()));
-    for (int d = 0; d < movement.dims; ++d) {
-      movement.shape[d] = static_cast<double>(buffer.shape[d]);
-    }
-  };
   const auto add_access = [&](const ir::Buffer& buffer, const Movement& movement, bool is_write) {
     AccessProfile& access = nest.accesses.emplace_back();
     access.is_write = is_write;
@@ -172,32 +176,35 @@ NestProfile ProfileNest(const Schedule& schedule, const LoopStructure& loops,
   };
 
   // The store first, then the reads as the body lists them.
-  Movement written;
   const ir::Buffer& output = state.stage->output();
-  shape_of(*output, written);
-  for (int d = 0; d < written.dims; ++d) {
+  Movement written(*output, nest.depth);
+  for (int d = 0; d < written.dims(); ++d) {
     for (const schedule::LoopTerm& term : axes[d].terms) {
       // A region's own memory is addressed from its base.
       const int loop = position[term.loop];
       if (stage.at >= 0 && loop < nest.own_begin) continue;
-      AddTerm(written, d, loop, term, 1);
+      written.Add(d, loop, term, 1);
     }
   }
   add_access(output, written, true);
   for (const schedule::Access& read : state.analysis->reads) {
     if (nest.accesses.size() == kMaxAccesses) break;
-    Movement movement;
-    shape_of(*read.buffer, movement);
-    for (int d = 0; d < movement.dims; ++d) {
+    Movement movement(*read.buffer, nest.depth);
+    for (int d = 0; d < movement.dims(); ++d) {
       const schedule::AxisForm& form = read.dims[d];
-      movement.whole[d] = !form.affine;
+      if (!form.affine) movement.SetWhole(d);
       for (const auto& [axis, coefficient] : form.terms) {
         for (const schedule::LoopTerm& term : axes[axis].terms) {
-          AddTerm(movement, d, position[term.loop], term, static_cast<double>(coefficient));
+          movement.Add(d, position[term.loop], term, static_cast<double>(coefficient));
         }
       }
     }
     add_access(read.buffer, movement, false);
+  }
+  for (int depth = 0; depth <= nest.depth; ++depth) {
+    double lines = 0;
+    for (const AccessProfile& access : nest.accesses) lines += access.lines[depth];
+    nest.working_set[depth] = lines * kLineBytes;
   }
   return nest;
 }

@@ -34,11 +34,10 @@ struct NestProfile {
   std::array<ir::LoopKind, kMaxNestLoops> kind = {};
   std::array<bool, kMaxNestLoops> is_reduction = {};
   std::array<double, kMaxNestLoops + 1> iterations = {};  // of the body, by depth
-  int own_begin = 0;                                      // first loop of the stage itself
+  // Bytes of the lines that all accesses touch, by depth.
+  std::array<double, kMaxNestLoops + 1> working_set = {};
+  int own_begin = 0;  // first loop of the stage itself
   absl::InlinedVector<AccessProfile, kMaxAccesses> accesses;
-
-  // Bytes of the lines that all accesses touch at a depth.
-  double WorkingSet(int at) const;
 };
 
 NestProfile ProfileNest(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,

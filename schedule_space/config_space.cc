@@ -161,19 +161,24 @@ absl::Status ConfigSpace::Validate(const Config& config) const {
 }
 
 absl::StatusOr<schedule::Schedule> ConfigSpace::ToSchedule(const Config& config) const {
-  const Sketch& sketch = sketches_[config[0]];
-  Decisions decisions = sketch.group->Decide(Choices(config));
-  schedule::Schedule schedule = *sketch.base;
+  return Build(config, sketches_[config[0]].group->Decide(Choices(config)));
+}
+
+absl::StatusOr<schedule::Schedule> ConfigSpace::Build(const Config& config,
+                                                      Decisions decisions) const {
+  schedule::Schedule schedule = *sketches_[config[0]].base;
   for (auto& [buffer, layout] : decisions.layouts) {
     TESSERA_RETURN_IF_ERROR(schedule.SetLayout(buffer, std::move(layout)));
   }
   TESSERA_RETURN_IF_ERROR(schedule.Apply(decisions.steps));
+  for (schedule::Nest& nest : decisions.nests) schedule.SetNest(std::move(nest));
   return schedule;
 }
 
 absl::StatusOr<schedule::Trace> ConfigSpace::ToTrace(const Config& config) const {
   const Sketch& sketch = sketches_[config[0]];
-  Decisions decisions = sketch.group->Decide(Choices(config));
+  const Decisions decisions = sketch.group->Decide(Choices(config));
+  TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule, Build(config, decisions));
   schedule::Trace trace = sketch.structure;
   for (const auto& [buffer, layout] : decisions.layouts) {
     trace.push_back({schedule::Primitive::kLayout,
@@ -183,6 +188,10 @@ absl::StatusOr<schedule::Trace> ConfigSpace::ToTrace(const Config& config) const
                      ir::LayoutToString(layout, buffer->shape)});
   }
   trace.insert(trace.end(), decisions.steps.begin(), decisions.steps.end());
+  for (const schedule::Nest& nest : decisions.nests) {
+    const schedule::Trace steps = schedule::StepsOf(schedule, nest.stage);
+    trace.insert(trace.end(), steps.begin(), steps.end());
+  }
   return trace;
 }
 

@@ -60,8 +60,8 @@ class ConfigSpace {
   // InvalidArgument naming the knob and its value unless `config` is one of this space's.
   absl::Status Validate(const Config& config) const;
 
-  // Both require a valid config; errors are bugs of the rules. The same structure either way:
-  // ToSchedule copies the sketch's base and applies what the config adds.
+  // Both require a valid config; errors are bugs of the rules. The trace makes the same schedule:
+  // ToSchedule copies the sketch's base and sets what the config decides, without text.
   absl::StatusOr<schedule::Trace> ToTrace(const Config& config) const;
   absl::StatusOr<schedule::Schedule> ToSchedule(const Config& config) const;
 
@@ -79,6 +79,7 @@ class ConfigSpace {
   // Puts options that their domains don't hold in place of the nearest that they do.
   void Repair(Config& config) const;
   void Canonicalize(Config& config) const;
+  absl::StatusOr<schedule::Schedule> Build(const Config& config, Decisions decisions) const;
 
   ir::Target target_;
   std::vector<Sketch> sketches_;

@@ -10,10 +10,11 @@
 
 namespace tessera::space {
 
-// The per-config part of a program.
+// The per-config part of a program, in the order in which it applies.
 struct Decisions {
   std::vector<std::pair<ir::Buffer, std::vector<ir::LayoutDim>>> layouts;
-  schedule::Trace steps;
+  schedule::Trace steps;              // that change stages (rfactor)
+  std::vector<schedule::Nest> nests;  // of the stages that there are then, consumers first
 };
 
 // A part of a sketch: stages that are scheduled together, and the knobs of how. Immutable.

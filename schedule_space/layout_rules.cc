@@ -18,20 +18,20 @@ bool Uses(const schedule::AxisForm& form, int axis) {
 }
 
 std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
-                                             absl::Span<const NestDigit> nest) {
+                                             absl::Span<const schedule::Digit> nest) {
   const std::vector<int64_t>& shape = access.buffer->shape;
   std::vector<ir::LayoutDim> layout;
   std::vector<bool> placed(shape.size(), false);
   // Dimensions that no loop moves have nothing to say about order.
   for (size_t d = 0; d < shape.size(); ++d) {
-    const bool moved = std::any_of(nest.begin(), nest.end(), [&](const NestDigit& digit) {
+    const bool moved = std::any_of(nest.begin(), nest.end(), [&](const schedule::Digit& digit) {
       return digit.extent > 1 && Uses(access.dims[d], digit.axis);
     });
     if (moved) continue;
     layout.push_back({static_cast<int>(d), 1, shape[d]});
     placed[d] = true;
   }
-  for (const NestDigit& digit : nest) {
+  for (const schedule::Digit& digit : nest) {
     if (digit.extent <= 1) continue;
     for (size_t d = 0; d < shape.size(); ++d) {
       const schedule::AxisForm& form = access.dims[d];

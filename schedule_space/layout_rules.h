@@ -5,22 +5,16 @@
 
 #include "absl/types/span.h"
 #include "compiler/ir/buffer.h"
-#include "compiler/schedule/access.h"
+#include "compiler/schedule/schedule.h"
 
 namespace tessera::space {
 
-// One loop of a nest as far as layouts care: it moves `axis` of the stage by `stride`.
-struct NestDigit {
-  int axis;
-  int64_t stride;
-  int64_t extent;
-};
-
 // Layout rewrite (Ansor, 2006.06762 §4.2): the storage order in which a nest, outermost loop
-// first, walks through the buffer from its first element to its last. Dimensions that are not one
-// plain axis stay whole, at the place of the first loop that moves them.
+// first and with every extent known, walks through the buffer from its first element to its last.
+// Dimensions that are not one plain axis stay whole, at the place of the first loop that moves
+// them.
 std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
-                                             absl::Span<const NestDigit> nest);
+                                             absl::Span<const schedule::Digit> nest);
 
 // Row-major but for a block of axis `block_axis`, which is innermost.
 std::vector<ir::LayoutDim> BlockedLayout(const ir::BufferNode& buffer, int block_axis,

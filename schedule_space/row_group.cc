@@ -4,8 +4,8 @@
 #include <bit>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "schedule_space/layout_rules.h"
+#include "schedule_space/nest_loops.h"
 #include "schedule_space/steps.h"
 #include "schedule_space/tile_sizes.h"
 
@@ -99,69 +99,75 @@ class RowGroup final : public Group {
 
   Decisions Decide(absl::Span<const int> choices) const override {
     Decisions decisions;
-    schedule::Trace& steps = decisions.steps;
-    const bool attached = attach_ >= 0 && choices[attach_] == 1;
-    const te::Stage& last = Stage(live_.back());
-    std::vector<std::string> factored(live_.size());  // name of the partial loop, if any
+    std::vector<Part> parts(live_.size());
     for (size_t i = 0; i < live_.size(); ++i) {
-      const int64_t width = widths_[i] < 0 ? 1 : knobs_[widths_[i]].options[choices[widths_[i]]][0];
-      if (width == 1) continue;
       const te::Stage& stage = Stage(live_[i]);
+      // Each factored reduction before it has added a stage.
+      parts[i].stage = live_[i] + static_cast<int>(decisions.steps.size()) / 2;
+      parts[i].width = widths_[i] < 0 ? 1 : knobs_[widths_[i]].options[choices[widths_[i]]][0];
+      if (parts[i].width == 1) continue;
       const std::string& axis = stage.reduce_axes.back().var->name;
-      steps.push_back(SplitStep(stage.name(), axis, {width}));
-      factored[i] = axis + ".1";
-      steps.push_back(RfactorStep(stage.name(), factored[i]));
+      decisions.steps.push_back(SplitStep(stage.name(), axis, {parts[i].width}));
+      decisions.steps.push_back(RfactorStep(stage.name(), axis + ".1"));
+      parts[i].partial = parts[i].stage++;
     }
-    std::string at;
-    if (rows_ > 0) at = last.axes[rows_ - 1].var->name;
-    for (size_t i = 0; i < live_.size(); ++i) {
+    const bool attached = attach_ >= 0 && choices[attach_] == 1;
+    const Part& last = parts.back();
+    int last_row = -1;  // the loop of the last stage that the others are computed in
+    for (size_t i = live_.size(); i-- > 0;) {
+      const Part& part = parts[i];
       const te::Stage& stage = Stage(live_[i]);
       const bool is_last = i + 1 == live_.size();
       const bool at_root = is_last || !attached;
+      const bool has_rows = static_cast<int>(stage.axes.size()) >= rows_;
       // Parts at the root share their own rows out among threads.
-      std::string own = static_cast<int>(stage.axes.size()) >= rows_ && rows_ > 0
-                            ? stage.axes[rows_ - 1].var->name
-                            : std::string();
-      std::vector<std::string> rows;
-      if (at_root && parallel_ >= 0 && static_cast<int>(stage.axes.size()) >= rows_) {
-        const int fused = choices[parallel_] + 1;
-        for (int a = 0; a < fused; ++a) rows.push_back(stage.axes[a].var->name);
-      }
+      const int shared = at_root && has_rows && parallel_ >= 0 ? choices[parallel_] + 1 : 0;
+      schedule::Nest nest{part.stage, {}};
       const int64_t row_lanes =
           is_last && row_vector_ >= 0 ? knobs_[row_vector_].options[choices[row_vector_]][0] : 1;
       if (row_lanes > 1) {
-        VectorizeRows(steps, stage, row_lanes, !rows.empty());
+        nest.loops = VectorRows(stage, row_lanes, shared > 0);
+        decisions.nests.push_back(std::move(nest));
         continue;
       }
-      if (rows.size() > 1) {
-        const std::string fused = absl::StrJoin(rows, "+");
-        if (std::find(rows.begin(), rows.end(), own) != rows.end()) own = fused;
-        if (is_last && std::find(rows.begin(), rows.end(), at) != rows.end()) at = fused;
-        steps.push_back(FuseStep(stage.name(), rows));
-        rows = {fused};
-      }
-      if (!rows.empty()) steps.push_back(ParallelStep(stage.name(), rows[0]));
-      if (!factored[i].empty()) {
-        const std::string partial = stage.name() + ".rf";
-        if (at_root && !own.empty()) steps.push_back(ComputeAtStep(partial, stage.name(), own));
-        VectorizePartial(steps, stage, partial, factored[i], choices[widths_[i]], widths_[i]);
-        steps.push_back(UnrollStep(stage.name(), factored[i]));
+      nest.loops = Rows(stage, shared);
+      const int own_row = has_rows ? rows_ - 1 - std::max(0, shared - 1) : -1;
+      if (is_last) last_row = own_row;
+      if (part.width > 1) {
+        nest.loops.push_back(
+            Loop({static_cast<int>(stage.axes.size()), 1, kRest}, ir::LoopKind::kUnrolled));
       } else if (unrolls_[i] >= 0) {
         const Option& option = knobs_[unrolls_[i]].options[choices[unrolls_[i]]];
-        VectorizeMap(steps, stage.name(), stage.axes.back().var->name, stage.axes.back().extent,
-                     option[0], option[1]);
+        CutVectors(nest.loops, stage.axes.back().extent, option[0], option[1]);
+      } else {
+        AddReductions(stage, stage.reduce_axes.size(), nest.loops);
       }
-    }
-    if (!attached) return decisions;
-    for (size_t i = 0; i + 1 < live_.size(); ++i) {
-      const std::string& name = Stage(live_[i]).name();
-      if (!factored[i].empty()) steps.push_back(ComputeAtStep(name + ".rf", last.name(), at));
-      steps.push_back(ComputeAtStep(name, last.name(), at));
+      if (!at_root) {
+        nest.at_stage = last.stage;
+        nest.at_loop = last_row;
+      }
+      decisions.nests.push_back(std::move(nest));
+      if (part.width == 1) continue;
+      schedule::Nest partial{part.partial, PartialLoops(stage, part.width, lanes_[widths_[i]])};
+      if (!at_root) {
+        partial.at_stage = last.stage;
+        partial.at_loop = last_row;
+      } else if (own_row >= 0) {
+        partial.at_stage = part.stage;
+        partial.at_loop = own_row;
+      }
+      decisions.nests.push_back(std::move(partial));
     }
     return decisions;
   }
 
  private:
+  // A live stage after rfactor.
+  struct Part {
+    int stage = -1, partial = -1;  // indices
+    int64_t width = 1;
+  };
+
   const te::Stage& Stage(int index) const { return *base_.stages()[index].stage; }
 
   static int64_t Product(const te::Stage& stage, int axes) {
@@ -194,66 +200,68 @@ class RowGroup final : public Group {
     return static_cast<int>(knobs_.size()) - 1;
   }
 
-  // rows · reduction · row vectors.
-  static void VectorizeRows(schedule::Trace& steps, const te::Stage& stage, int64_t lanes,
-                            bool parallel) {
-    const std::string& axis = stage.axes.back().var->name;
-    std::vector<std::string> order;
-    for (size_t a = 0; a + 1 < stage.axes.size(); ++a) order.push_back(stage.axes[a].var->name);
-    std::string vector = axis;
-    if (lanes < stage.axes.back().extent) {
-      steps.push_back(SplitStep(stage.name(), axis, {lanes}));
-      order.push_back(axis + ".0");
-      vector = axis + ".1";
+  // A stage's axes, the first `shared` of them as one parallel loop.
+  static Loops Rows(const te::Stage& stage, int shared) {
+    Loops loops;
+    for (int a = 0; a < static_cast<int>(stage.axes.size()); ++a) {
+      if (a > 0 && a < shared) {
+        loops[0].digits.push_back({a, 1, kRest});
+      } else {
+        loops.push_back(Loop({a, 1, kRest}));
+      }
     }
-    const bool outer_row = !order.empty();
-    for (const te::Axis& reduce : stage.reduce_axes) order.push_back(reduce.var->name);
-    order.push_back(vector);
-    const std::string first = order[0];
-    steps.push_back(ReorderStep(stage.name(), std::move(order)));
-    if (parallel && outer_row) steps.push_back(ParallelStep(stage.name(), first));
-    steps.push_back(VectorizeStep(stage.name(), std::move(vector)));
-  }
-
-  // Splits `axis` into unrolled vectors.
-  static std::vector<std::string> VectorizeMap(schedule::Trace& steps, const std::string& stage,
-                                               const std::string& axis, int64_t extent,
-                                               int64_t lanes, int64_t unroll) {
-    if (lanes <= 1) return {axis};
-    std::vector<int64_t> factors;
-    if (unroll > 1) factors.push_back(unroll);
-    if (lanes < extent || unroll > 1) factors.push_back(lanes);
-    std::vector<std::string> loops{axis};
-    if (!factors.empty()) {
-      steps.push_back(SplitStep(stage, axis, factors));
-      loops.clear();
-      for (size_t i = 0; i <= factors.size(); ++i) loops.push_back(absl::StrCat(axis, ".", i));
-    }
-    if (unroll > 1) steps.push_back(UnrollStep(stage, loops[1]));
-    steps.push_back(VectorizeStep(stage, loops.back()));
+    if (shared > 0) loops[0].kind = ir::LoopKind::kParallel;
     return loops;
   }
 
-  void VectorizePartial(schedule::Trace& steps, const te::Stage& stage, const std::string& partial,
-                        const std::string& loop, int choice, int knob) const {
-    const int64_t width = knobs_[knob].options[choice][0];
-    const int64_t lanes = std::min(lanes_[knob], width);
-    std::vector<std::string> order;
-    for (const te::Axis& axis : stage.axes) order.push_back(axis.var->name);
-    for (size_t r = 0; r + 1 < stage.reduce_axes.size(); ++r) {
-      order.push_back(stage.reduce_axes[r].var->name);
+  static void AddReductions(const te::Stage& stage, size_t count, Loops& loops) {
+    const int first = static_cast<int>(stage.axes.size());
+    for (size_t r = 0; r < count; ++r) {
+      loops.push_back(Loop({first + static_cast<int>(r), 1, kRest}));
     }
-    order.push_back(stage.reduce_axes.back().var->name + ".0");
-    std::string vector = loop;
-    if (width > lanes) {
-      steps.push_back(SplitStep(partial, loop, {lanes}));
-      order.push_back(loop + ".0");
-      vector = loop + ".1";
+  }
+
+  // rows · reduction · row vectors.
+  static Loops VectorRows(const te::Stage& stage, int64_t lanes, bool parallel) {
+    Loops loops = Rows(stage, 0);
+    schedule::LoopState vector = loops.back();
+    if (lanes < stage.axes.back().extent) {
+      vector.digits[0].extent = lanes;
+      loops.back().digits[0].stride = lanes;
+    } else {
+      loops.pop_back();
     }
-    order.push_back(vector);
-    steps.push_back(ReorderStep(partial, order));
-    if (width > lanes) steps.push_back(UnrollStep(partial, loop + ".0"));
-    steps.push_back(VectorizeStep(partial, std::move(vector)));
+    vector.kind = ir::LoopKind::kVectorized;
+    if (parallel && !loops.empty()) loops[0].kind = ir::LoopKind::kParallel;
+    AddReductions(stage, stage.reduce_axes.size(), loops);
+    loops.push_back(std::move(vector));
+    return loops;
+  }
+
+  // Cuts the innermost loop, which covers an axis of `extent`, into unrolled vectors.
+  static void CutVectors(Loops& loops, int64_t extent, int64_t lanes, int64_t unroll) {
+    if (lanes <= 1) return;
+    const int axis = loops.back().digits[0].axis;
+    if (lanes >= extent && unroll == 1) {
+      loops.back().kind = ir::LoopKind::kVectorized;
+      return;
+    }
+    loops.back().digits[0].stride = unroll * lanes;
+    AddLoop(loops, {axis, lanes, unroll}, ir::LoopKind::kUnrolled);
+    AddLoop(loops, {axis, 1, lanes}, ir::LoopKind::kVectorized);
+  }
+
+  // Of the stage that rfactor adds, whose last axis counts partial results: rows · reduction ·
+  // vectors of partial results.
+  static Loops PartialLoops(const te::Stage& stage, int64_t width, int64_t lanes) {
+    Loops loops = Rows(stage, 0);
+    const int partial = static_cast<int>(stage.axes.size());
+    for (int r = 1; r <= static_cast<int>(stage.reduce_axes.size()); ++r) {
+      loops.push_back(Loop({partial + r, 1, kRest}));
+    }
+    if (width > lanes) loops.push_back(Loop({partial, lanes, kRest}, ir::LoopKind::kUnrolled));
+    loops.push_back(Loop({partial, 1, width > lanes ? lanes : kRest}, ir::LoopKind::kVectorized));
+    return loops;
   }
 
   const schedule::Schedule& base_;

@@ -30,7 +30,6 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
     names_.push_back(axis.var->name);
   }
   if (reduce_ >= 0) {
-    for (const te::Axis& axis : Stage(reduce_).axes) reduce_spatial_.push_back(axis.var->name);
     for (const te::Axis& axis : Stage(reduce_).reduce_axes) {
       reduction_.extents.push_back(axis.extent);
       reduce_names_.push_back(axis.var->name);

@@ -7,20 +7,15 @@
 
 #include "absl/container/inlined_vector.h"
 #include "schedule_space/layout_rules.h"
+#include "schedule_space/nest_loops.h"
 #include "schedule_space/reduction_knobs.h"
 #include "schedule_space/register_tile.h"
 #include "schedule_space/tile_group.h"
 
-// The inside of MakeTileGroup: tile_group.cc makes the knobs, tile_steps.cc turns choices into
-// steps.
+// The inside of MakeTileGroup: tile_group.cc makes the knobs, tile_nests.cc turns choices into
+// loops.
 
 namespace tessera::space {
-
-// The names of an axis's loops by level, empty where the level is not a loop of its own.
-struct LoopLevels {
-  std::string outer;
-  std::vector<std::string> inner;
-};
 
 class TileGroup final : public Group {
  public:
@@ -39,7 +34,9 @@ class TileGroup final : public Group {
     absl::InlinedVector<int64_t, 8> outer, middle, region, tile;  // by spatial axis
     int vector_axis;
     int64_t lanes;
+    int64_t LanesOf(int axis) const { return axis == vector_axis ? lanes : 1; }
   };
+  using Digits = absl::InlinedVector<schedule::Digit, 32>;
 
   const te::Stage& Stage(int index) const { return *base_.stages()[index].stage; }
   const schedule::StageAnalysis& Analysis(int index) const {
@@ -67,23 +64,27 @@ class TileGroup final : public Group {
   bool HasVectorRows(const Tiling& tiling) const;
   void CanonicalizeReduction(absl::Span<int> choices) const;
 
-  LoopLevels Split(schedule::Trace& steps, const std::string& stage, const std::string& axis,
-                   absl::Span<const int64_t> factors) const;
-  std::vector<NestDigit> Nest(absl::Span<const int> choices, const Tiling& tiling) const;
-  void DecideCopies(absl::Span<const int> choices, const Tiling& tiling,
-                    const std::vector<NestDigit>& nest, Decisions& decisions) const;
-  void DecideStore(absl::Span<const int> choices, const Tiling& tiling, Decisions& decisions) const;
-  void DecideReduce(absl::Span<const int> choices, const Tiling& tiling,
-                    Decisions& decisions) const;
+  // What runs at a place of the reduction's order: an axis, or the main axis's inner loop, which
+  // is numbered after them.
+  int ReducePlace(absl::Span<const int> choices, int i) const {
+    return reduce_order_ >= 0 ? static_cast<int>(Chosen(choices, reduce_order_)[i]) : i;
+  }
+
+  Digits Walk(absl::Span<const int> choices, const Tiling& tiling) const;
+  std::vector<ir::LayoutDim> CopyLayout(absl::Span<const int> choices, const Digits& walk,
+                                        int index) const;
+  schedule::Nest CopyNest(int index, std::vector<ir::LayoutDim> layout, int64_t lanes) const;
+  Loops OuterLoops(absl::Span<const int> choices, const Tiling& tiling) const;
+  void AddStoreTile(absl::Span<const int> choices, const Tiling& tiling, Loops& loops) const;
+  Loops ReduceLoops(absl::Span<const int> choices, const Tiling& tiling) const;
 
   const schedule::Schedule& base_;
   const int reduce_, store_;
   const std::vector<int> copies_;
   const bool chunked_;
   const int threads_;
-  std::vector<int64_t> extents_;             // of the store stage's axes
-  std::vector<std::string> names_;           // of them
-  std::vector<std::string> reduce_spatial_;  // the same axes in the reduction
+  std::vector<int64_t> extents_;    // of the store stage's axes
+  std::vector<std::string> names_;  // of them
   std::vector<std::string> reduce_names_;
   ReductionProblem reduction_;
   int main_ = -1;

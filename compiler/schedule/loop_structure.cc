@@ -1,6 +1,7 @@
 #include "compiler/schedule/loop_structure.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/hash.h"
 #include "base/status.h"
@@ -54,6 +55,7 @@ class Binder {
 
   absl::StatusOr<LoopStructure> Run() {
     const std::vector<StageState>& stages = schedule_.stages();
+    bound_.reserve(stages.size());
     // Consumers first: a producer's region follows from them.
     for (int i = static_cast<int>(stages.size()) - 1; i >= 0; --i) {
       if (stages[i].placement == Placement::kInlined) continue;
@@ -63,6 +65,7 @@ class Binder {
     }
     LoopStructure structure;
     structure.loop_count = loop_count_;
+    structure.stages.reserve(bound_.size());
     const int last = static_cast<int>(bound_.size()) - 1;
     for (int i = last; i >= 0; --i) {
       BoundStage& stage = bound_[i];
@@ -78,6 +81,8 @@ class Binder {
     const te::Stage& stage = *state.stage;
     BoundStage bound;
     bound.stage = index;
+    bound.axes.reserve(state.axis_count());
+    bound.buffer_shape.reserve(stage.axes.size());
     for (const te::Axis& axis : stage.axes) bound.axes.push_back({{}, axis.extent, false});
     for (const te::Axis& axis : stage.reduce_axes) bound.axes.push_back({{}, axis.extent, false});
     if (state.placement == Placement::kAt) TESSERA_RETURN_IF_ERROR(InferRegion(state, bound));
@@ -93,7 +98,8 @@ class Binder {
 
   // Loops around the body of `bound`'s loop `depth`, its own included: those that are fixed while
   // a stage attached there runs.
-  void CollectFixed(const BoundStage& bound, int depth, std::vector<bool>& fixed) const {
+  void CollectFixed(const BoundStage& bound, int depth,
+                    absl::InlinedVector<bool, 64>& fixed) const {
     for (int d = 0; d <= depth; ++d) fixed[bound.loops[d].id] = true;
     if (bound.at >= 0) CollectFixed(bound_[bound.at], bound.at_depth, fixed);
   }
@@ -119,76 +125,88 @@ class Binder {
       return absl::InvalidArgumentError(absl::StrCat("compute_at ", name, ": loop ", state.at_loop,
                                                      " of its consumer no longer exists"));
     }
-    std::vector<bool> fixed(loop_count_, false);
+    absl::InlinedVector<bool, 64> fixed(loop_count_, false);
     CollectFixed(at, bound.at_depth, fixed);
 
-    const size_t rank = state.stage->axes.size();
-    std::vector<bool> seen(rank, false), whole(rank, false);
-    std::vector<AffineValue> base(rank);
-    std::vector<Range> reach(rank);
+    absl::InlinedVector<Need, 8> needs(state.stage->axes.size());
     for (const BoundStage& consumer : bound_) {
-      bool reads = false;
-      for (const Access& access : schedule_.stages()[consumer.stage].analysis->reads) {
-        const auto& outputs = state.stage->outputs;
-        if (std::find(outputs.begin(), outputs.end(), access.buffer) == outputs.end()) continue;
-        reads = true;
-        for (size_t d = 0; d < rank; ++d) {
-          AffineValue need;
-          Range span{0, 0};
-          if (!access.dims[d].affine) {
-            whole[d] = true;
-            continue;
-          }
-          need.constant = access.dims[d].constant;
-          for (const auto& [axis, coefficient] : access.dims[d].terms) {
-            const AffineValue value = AxisValue(consumer, axis);
-            need.constant += coefficient * value.constant;
-            for (const LoopTerm& term : value.terms) AddTerm(need, term, coefficient);
-          }
-          AffineValue outer;
-          for (const LoopTerm& term : need.terms) {
-            if (term.coefficient == 0) continue;
-            if (fixed[term.loop]) {
-              outer.terms.push_back(term);
-            } else {
-              const int64_t r = term.coefficient * (term.extent - 1);
-              (r < 0 ? span.min : span.max) += r;
-            }
-          }
-          span.min += need.constant;
-          span.max += need.constant;
-          if (!seen[d]) {
-            seen[d] = true;
-            base[d] = outer;
-            reach[d] = span;
-          } else if (SameTerms(base[d], outer)) {
-            reach[d] = {std::min(reach[d].min, span.min), std::max(reach[d].max, span.max)};
-          } else {
-            whole[d] = true;
-          }
-        }
-      }
-      if (reads && &consumer != &at && !RunsInside(consumer, bound.at, bound.at_depth)) {
+      if (!AddNeeds(*state.stage, consumer, fixed, absl::MakeSpan(needs))) continue;
+      if (&consumer != &at && !RunsInside(consumer, bound.at, bound.at_depth)) {
         return absl::InvalidArgumentError(absl::StrCat(
             "compute_at ", name, ": stage ", schedule_.stages()[consumer.stage].stage->name(),
             " reads it outside of loop ", state.at_loop));
       }
     }
-    for (size_t d = 0; d < rank; ++d) {
+    for (size_t d = 0; d < needs.size(); ++d) {
+      const Need& need = needs[d];
       const int64_t extent = state.stage->axes[d].extent;
-      if (!seen[d] || whole[d] || reach[d].max - reach[d].min + 1 >= extent) continue;
+      if (!need.seen || need.whole || need.reach.max - need.reach.min + 1 >= extent) continue;
       AxisRange& axis = bound.axes[d];
-      axis.base = base[d];
-      axis.base.constant = reach[d].min;
-      axis.extent = reach[d].max - reach[d].min + 1;
+      axis.base = need.base;
+      axis.base.constant = need.reach.min;
+      axis.extent = need.reach.max - need.reach.min + 1;
       const Range range = RangeOf(axis.base);
       axis.guarded = range.min < 0 || range.max + axis.extent > extent;
     }
     return absl::OkStatus();
   }
 
+  // What readers need of one axis of a producer: `reach` around the terms of loops that are fixed
+  // while it runs, or all of it.
+  struct Need {
+    bool seen = false, whole = false;
+    AffineValue base;
+    Range reach = {0, 0};
+  };
+
+  // Adds what `consumer` reads of `producer`; false if it reads nothing.
+  bool AddNeeds(const te::Stage& producer, const BoundStage& consumer, absl::Span<const bool> fixed,
+                absl::Span<Need> needs) const {
+    std::optional<AxisValues> values;
+    for (const Access& access : schedule_.stages()[consumer.stage].analysis->reads) {
+      const auto& outputs = producer.outputs;
+      if (std::find(outputs.begin(), outputs.end(), access.buffer) == outputs.end()) continue;
+      if (!values) values = ValuesOfAxes(consumer);
+      for (size_t d = 0; d < needs.size(); ++d) {
+        Need& need = needs[d];
+        if (!access.dims[d].affine) {
+          need.whole = true;
+          continue;
+        }
+        AffineValue index;
+        index.constant = access.dims[d].constant;
+        for (const auto& [axis, coefficient] : access.dims[d].terms) {
+          index.constant += coefficient * (*values)[axis].constant;
+          for (const LoopTerm& term : (*values)[axis].terms) AddTerm(index, term, coefficient);
+        }
+        AffineValue outer;
+        Range span{index.constant, index.constant};
+        for (const LoopTerm& term : index.terms) {
+          if (term.coefficient == 0) continue;
+          if (fixed[term.loop]) {
+            outer.terms.push_back(term);
+          } else {
+            const int64_t reach = term.coefficient * (term.extent - 1);
+            (reach < 0 ? span.min : span.max) += reach;
+          }
+        }
+        if (!need.seen) {
+          need.seen = true;
+          need.base = std::move(outer);
+          need.reach = span;
+        } else if (SameTerms(need.base, outer)) {
+          need.reach = {std::min(need.reach.min, span.min), std::max(need.reach.max, span.max)};
+        } else {
+          need.whole = true;
+        }
+      }
+    }
+    return values.has_value();
+  }
+
   void BindLoops(const StageState& state, BoundStage& bound) {
-    std::vector<int64_t> span(bound.axes.size(), 1);  // positions that the loops count over
+    absl::InlinedVector<int64_t, 12> span(bound.axes.size(), 1);  // positions the loops count over
+    bound.loops.reserve(state.loops.size());
     for (const LoopState& loop : state.loops) {
       BoundLoop made{loop_count_++, 1, loop.is_reduction, loop.kind, loop.thread_axis, loop.digits};
       for (Digit& digit : made.digits) {
@@ -213,19 +231,20 @@ class Binder {
 
 }  // namespace
 
-AffineValue AxisValue(const BoundStage& stage, int axis) {
-  AffineValue value = stage.axes[axis].base;
+AxisValues ValuesOfAxes(const BoundStage& stage) {
+  AxisValues values;
+  for (const AxisRange& axis : stage.axes) values.push_back(axis.base);
   for (const BoundLoop& loop : stage.loops) {
     int64_t divisor = 1;
     for (size_t i = loop.digits.size(); i-- > 0;) {
       const Digit& digit = loop.digits[i];
-      if (digit.axis == axis && digit.extent > 1) {
-        value.terms.push_back({loop.id, divisor, digit.extent, digit.stride});
+      if (digit.extent > 1) {
+        values[digit.axis].terms.push_back({loop.id, divisor, digit.extent, digit.stride});
       }
       divisor *= digit.extent;
     }
   }
-  return value;
+  return values;
 }
 
 absl::StatusOr<LoopStructure> InferBounds(const Schedule& schedule) {

@@ -70,7 +70,8 @@ absl::StatusOr<LoopStructure> InferBounds(const Schedule& schedule);
 // layouts, kinds, placement and the stages' definitions do. Server and builder must agree on it.
 uint64_t LoopHash(const Schedule& schedule, const LoopStructure& loops);
 
-// The value of axis `axis` of `stage` in terms of loops: base + own digits.
-AffineValue AxisValue(const BoundStage& stage, int axis);
+// The value of each axis of `stage` in terms of loops: base + own digits.
+using AxisValues = absl::InlinedVector<AffineValue, 10>;
+AxisValues ValuesOfAxes(const BoundStage& stage);
 
 }  // namespace tessera::schedule

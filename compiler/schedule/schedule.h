@@ -49,6 +49,19 @@ struct StageState {
   }
 };
 
+// All loops of one stage, decided at once: what its split, reorder, fuse, annotation and compute_at
+// steps amount to, as numbers.
+struct Nest {
+  int stage = -1;  // index into Schedule::stages()
+  // Digits and kinds, outermost first; the rest follows. The digits of an axis are its mixed radix:
+  // at least one, each stride the product of the finer extents, no finer extent of 1, the coarsest
+  // one inferred. A fused loop's digits are spatial or of reductions, not both.
+  std::vector<LoopState> loops;
+  // Computed in the body of this loop of that stage, whose own nest is set before; -1: at the root.
+  int at_stage = -1;
+  int at_loop = -1;
+};
+
 // A workload with scheduling decisions. A value: copying is cheap (stages are shared), so a sketch
 // applies its structural steps once and copies per config. Thread-compatible.
 class Schedule {
@@ -70,6 +83,9 @@ class Schedule {
   const std::vector<ir::LayoutDim>& LayoutOf(const ir::Buffer& buffer) const;
   // What kLayout does, without text. Requires a buffer of this schedule whose policy allows it.
   absl::Status SetLayout(const ir::Buffer& buffer, std::vector<ir::LayoutDim> layout);
+  // What the steps of `nest` do to a stage that has the loops of its axes still, without text: the
+  // schedule is the one that StepsOf(*this, nest.stage) gives afterwards.
+  void SetNest(Nest nest);
   // An input, stage output or cached copy by name; null if there is none.
   ir::Buffer BufferNamed(std::string_view name) const;
   // Stages (not inlined) that read any output of stage `index`.
@@ -97,6 +113,10 @@ class Schedule {
   std::vector<StageState> stages_;
   std::vector<std::pair<ir::Buffer, std::vector<ir::LayoutDim>>> layouts_;
 };
+
+// The steps that arrange and place the loops of stage `index` as they are in a schedule that set
+// them by SetNest: compute_at, split, reorder, fuse, parallel, unroll, vectorize.
+Trace StepsOf(const Schedule& schedule, int index);
 
 // `dag` under `trace`. Errors name the step's number and text.
 absl::StatusOr<Schedule> ApplyTrace(const te::Dag& dag, const Trace& trace);

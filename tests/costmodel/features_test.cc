@@ -45,6 +45,38 @@ TEST_CASE("features of sampled configs of every operator are finite and bounded"
   }
 }
 
+TEST_CASE("features of a config are those of its trace applied to the workload, bit for bit",
+          "[features]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    for (int threads : {1, 3}) {
+      const te::Workload workload = *te::MakeWorkload(spec);
+      const space::ConfigSpace space = SpaceOf(spec, threads);
+      const uint64_t seed = 29;
+      CAPTURE(spec.name, threads, seed);
+      Rng rng(seed);
+      std::vector<space::Config> configs;
+      for (int i = 0; i < 20; ++i) configs.push_back(space.Sample(rng));
+      const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(space, configs);
+      REQUIRE(rows.ok());
+      std::vector<float> expected(FeatureCount());
+      for (size_t i = 0; i < configs.size(); ++i) {
+        const absl::StatusOr<schedule::Trace> trace =
+            schedule::ParseTrace(schedule::Print(*space.ToTrace(configs[i])));
+        REQUIRE(trace.ok());
+        const absl::StatusOr<schedule::Schedule> schedule =
+            schedule::ApplyTrace(workload.dag, *trace);
+        REQUIRE(schedule.ok());
+        const absl::StatusOr<schedule::LoopStructure> loops = schedule::InferBounds(*schedule);
+        REQUIRE(loops.ok());
+        ExtractFeatures(*schedule, *loops, space.target(), absl::MakeSpan(expected));
+        CAPTURE(space.ToJson(configs[i]), schedule::Print(*trace));
+        const auto row = rows->begin() + static_cast<int64_t>(i * expected.size());
+        CHECK(std::equal(expected.begin(), expected.end(), row));
+      }
+    }
+  }
+}
+
 TEST_CASE("equal programs have equal features and other programs others", "[features]") {
   const space::ConfigSpace space = SpaceOf(Product());
   Rng rng(3);

@@ -45,7 +45,42 @@ ConfigSpace SpaceOf(const te::Workload& workload, int threads, std::string_view 
   return *std::move(space);
 }
 
-// Applies the config both ways; the loop hash, once both agree.
+std::string DigitsOf(const schedule::LoopState& loop) {
+  std::string text;
+  for (const schedule::Digit& digit : loop.digits) {
+    absl::StrAppend(&text, " ", digit.axis, "*", digit.stride, "/", digit.extent);
+  }
+  return text;
+}
+
+// Loops, names, kinds, placements and layouts.
+void CheckSame(const schedule::Schedule& a, const schedule::Schedule& b) {
+  REQUIRE(a.stages().size() == b.stages().size());
+  for (size_t i = 0; i < a.stages().size(); ++i) {
+    const schedule::StageState &x = a.stages()[i], &y = b.stages()[i];
+    CAPTURE(x.stage->name());
+    CHECK(x.stage->name() == y.stage->name());
+    CHECK(x.analysis->definition_hash == y.analysis->definition_hash);
+    CHECK(x.placement == y.placement);
+    CHECK(x.at_stage == y.at_stage);
+    CHECK(x.at_loop == y.at_loop);
+    REQUIRE(x.loops.size() == y.loops.size());
+    for (size_t l = 0; l < x.loops.size(); ++l) {
+      CHECK(x.loops[l].name == y.loops[l].name);
+      CHECK(x.loops[l].kind == y.loops[l].kind);
+      CHECK(x.loops[l].is_reduction == y.loops[l].is_reduction);
+      CHECK(DigitsOf(x.loops[l]) == DigitsOf(y.loops[l]));
+    }
+    for (const ir::Buffer& output : x.stage->outputs) {
+      CHECK(a.LayoutOf(output) == b.LayoutOf(b.BufferNamed(output->name)));
+    }
+  }
+  for (const te::Input& input : a.inputs())
+    CHECK(a.LayoutOf(input.buffer) == b.LayoutOf(input.buffer));
+}
+
+// Makes the config's schedule directly and from the text of its trace; the loop hash, once both
+// agree.
 uint64_t HashOf(const te::Workload& workload, const ConfigSpace& space, const Config& config) {
   CAPTURE(space.ToJson(config));
   REQUIRE(space.Validate(config).ok());
@@ -60,6 +95,7 @@ uint64_t HashOf(const te::Workload& workload, const ConfigSpace& space, const Co
   absl::StatusOr<schedule::Schedule> slow = schedule::ApplyTrace(workload.dag, *parsed);
   CAPTURE(std::string(slow.status().message()));
   REQUIRE(slow.ok());
+  CheckSame(*fast, *slow);
   absl::StatusOr<schedule::LoopStructure> loops = schedule::InferBounds(*fast);
   CAPTURE(std::string(loops.status().message()));
   REQUIRE(loops.ok());

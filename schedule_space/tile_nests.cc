@@ -1,0 +1,252 @@
+#include <algorithm>
+
+#include "schedule_space/nest_loops.h"
+#include "schedule_space/tile_group_impl.h"
+#include "schedule_space/tile_sizes.h"
+
+namespace tessera::space {
+
+// All loops around and in the reduction (or the store stage), outermost first, in its axes.
+TileGroup::Digits TileGroup::Walk(absl::Span<const int> choices, const Tiling& t) const {
+  Digits walk;
+  for (int a : Ordered(choices, outer_order_)) {
+    walk.push_back({a, t.middle[a] * t.region[a] * t.tile[a], t.outer[a]});
+  }
+  for (int a : Ordered(choices, middle_order_)) {
+    walk.push_back({a, t.region[a] * t.tile[a], t.middle[a]});
+  }
+  const auto regions = [&] {
+    for (int a : Ordered(choices, region_order_)) walk.push_back({a, t.tile[a], t.region[a]});
+  };
+  if (reduce_ >= 0) {
+    const Option& reduce = Chosen(choices, reduce_knob_);
+    const int first = static_cast<int>(rank());
+    const int64_t chunk = reduce[kReduceChunk], inner = reduce[kReduceInner];
+    const int64_t unroll = reduce[kReduceUnroll + main_];
+    walk.push_back({first + main_, chunk, CeilDiv(reduction_.extents[main_], chunk)});
+    regions();
+    const int inner_place = static_cast<int>(reduction_.extents.size());
+    for (int i = 0; i <= inner_place; ++i) {
+      const int place = ReducePlace(choices, i);
+      if (place == inner_place) {
+        walk.push_back({first + main_, unroll, inner / unroll});
+      } else if (place == main_) {
+        walk.push_back({first + main_, inner, chunk / inner});
+      } else {
+        const int64_t u = reduce[kReduceUnroll + place];
+        walk.push_back({first + place, u, reduction_.extents[place] / u});
+      }
+    }
+    for (int p = 0; p < inner_place; ++p) walk.push_back({first + p, 1, reduce[kReduceUnroll + p]});
+  } else {
+    regions();
+  }
+  for (int a : spatial_) {
+    if (a != t.vector_axis) walk.push_back({a, 1, t.tile[a]});
+  }
+  if (t.vector_axis >= 0) walk.push_back({t.vector_axis, 1, t.tile[t.vector_axis]});
+  return walk;
+}
+
+// The layout of the output of copy `index`; empty: row-major.
+std::vector<ir::LayoutDim> TileGroup::CopyLayout(absl::Span<const int> choices, const Digits& walk,
+                                                 int index) const {
+  const ir::Buffer& buffer = Stage(index).output();
+  const ir::Buffer& source = Analysis(index).reads[0].buffer;
+  const auto block = std::find_if(blocks_.begin(), blocks_.end(),
+                                  [&](const Block& b) { return b.buffer == source; });
+  std::vector<ir::LayoutDim> layout;
+  if (block != blocks_.end()) {
+    // Padding keeps the order of what it pads.
+    const int64_t size = Chosen(choices, block->knob)[0];
+    if (size > 1) layout = BlockedLayout(*buffer, block->block_axis, size);
+  } else if (source->layout.empty() && !Analysis(index).operations.select) {
+    for (const schedule::Access& access : Analysis(reduce_).reads) {
+      if (access.buffer == buffer) layout = LayoutInLoopOrder(access, walk);
+    }
+  } else if (!source->layout.empty()) {
+    layout = source->layout;
+    for (ir::LayoutDim& dim : layout) {
+      bool split = dim.divisor != 1;
+      for (const ir::LayoutDim& other : layout) split |= &other != &dim && other.axis == dim.axis;
+      if (!split) dim.extent = buffer->shape[dim.axis];
+    }
+  }
+  return layout;
+}
+
+namespace {
+
+// The digit that walks through one dimension of a layout: whole steps of the next finer one of its
+// axis, even where a block overshoots.
+schedule::Digit DigitOf(const std::vector<ir::LayoutDim>& layout, const ir::LayoutDim& dim) {
+  const ir::LayoutDim *finer = nullptr, *coarser = nullptr;
+  for (const ir::LayoutDim& other : layout) {
+    if (other.axis != dim.axis) continue;
+    if (other.divisor < dim.divisor && (!finer || other.divisor > finer->divisor)) finer = &other;
+    if (other.divisor > dim.divisor && (!coarser || other.divisor < coarser->divisor)) {
+      coarser = &other;
+    }
+  }
+  schedule::Digit digit{dim.axis, 1, kRest};
+  if (finer != nullptr) {
+    const schedule::Digit inner = DigitOf(layout, *finer);
+    digit.stride = inner.stride * inner.extent;
+  }
+  if (coarser != nullptr) digit.extent = coarser->divisor / dim.divisor;
+  return digit;
+}
+
+}  // namespace
+
+// Loops in storage order; the innermost, contiguous one in vectors.
+schedule::Nest TileGroup::CopyNest(int index, std::vector<ir::LayoutDim> layout,
+                                   int64_t lanes) const {
+  if (layout.empty()) {
+    const std::vector<int64_t>& shape = Stage(index).output()->shape;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      layout.push_back({static_cast<int>(d), 1, shape[d]});
+    }
+  }
+  const ir::LayoutDim last = layout.back();
+  const int64_t vector = std::min<int64_t>(last.extent, lanes > 1 ? lanes : 16);
+  if (last.extent > vector) {
+    layout.back().divisor *= vector;
+    layout.back().extent = CeilDiv(last.extent, vector);
+    layout.push_back({last.axis, last.divisor, vector});
+  }
+  // Threads share the outermost loop that has anything to share.
+  size_t first = 0;
+  while (first + 2 < layout.size() && layout[first].extent == 1) ++first;
+  std::rotate(layout.begin(), layout.begin() + static_cast<int64_t>(first),
+              layout.begin() + static_cast<int64_t>(first) + 1);
+  schedule::Nest nest{index, {}};
+  for (const ir::LayoutDim& dim : layout) AddLoop(nest.loops, DigitOf(layout, dim));
+  if (threads_ > 1 && nest.loops.size() > 1) nest.loops.front().kind = ir::LoopKind::kParallel;
+  nest.loops.back().kind = ir::LoopKind::kVectorized;
+  return nest;
+}
+
+// The store stage's outer and middle loops. Outer loops of one iteration come after the parallel
+// one.
+Loops TileGroup::OuterLoops(absl::Span<const int> choices, const Tiling& t) const {
+  absl::InlinedVector<int, 8> idle, active;
+  for (size_t a = 0; a < rank(); ++a) {
+    if (extents_[a] == 1) idle.push_back(static_cast<int>(a));
+  }
+  for (int a : Ordered(choices, outer_order_)) (t.outer[a] == 1 ? idle : active).push_back(a);
+  size_t shared = parallel_knob_ >= 0 ? Chosen(choices, parallel_knob_)[0] : 0;
+  shared = std::min(shared, active.size());
+  const auto digit = [&](int a) {
+    return schedule::Digit{a, t.middle[a] * t.region[a] * t.tile[a], kRest};
+  };
+
+  Loops loops;
+  loops.reserve(4 * rank() + 1);
+  if (shared > 0) {
+    loops.push_back(Loop(digit(active[0]), ir::LoopKind::kParallel));
+    for (size_t i = 1; i < shared; ++i) loops[0].digits.push_back(digit(active[i]));
+  }
+  for (int a : idle) loops.push_back(Loop(digit(a)));
+  for (size_t i = shared; i < active.size(); ++i) loops.push_back(Loop(digit(active[i])));
+  for (int a : Ordered(choices, middle_order_)) {
+    AddLoop(loops, {a, t.region[a] * t.tile[a], t.middle[a]});
+  }
+  return loops;
+}
+
+// The store stage's loops inside those.
+void TileGroup::AddStoreTile(absl::Span<const int> choices, const Tiling& t, Loops& loops) const {
+  for (int a : Ordered(choices, middle_order_)) AddLoop(loops, {a, t.tile[a], t.region[a]});
+  for (int a : spatial_) {
+    const int64_t lanes = t.LanesOf(a);
+    AddLoop(loops, {a, lanes, t.tile[a] / lanes}, ir::LoopKind::kUnrolled);
+  }
+  if (t.lanes > 1) AddLoop(loops, {t.vector_axis, 1, t.lanes}, ir::LoopKind::kVectorized);
+}
+
+Loops TileGroup::ReduceLoops(absl::Span<const int> choices, const Tiling& t) const {
+  const Option& reduce = Chosen(choices, reduce_knob_);
+  const int first = static_cast<int>(rank());  // reduction axis
+  const int inner_place = static_cast<int>(reduction_.extents.size());
+  const int64_t chunk = reduce[kReduceChunk], inner = reduce[kReduceInner];
+  const int64_t unroll = reduce[kReduceUnroll + main_];
+  const bool has_chunks = chunk < reduction_.extents[main_];
+  // A region of one tile needs no cut: the axis is the tile.
+  const auto is_tile = [&](int a) {
+    return t.region[a] == 1 && t.tile[a] > 1 && t.LanesOf(a) == 1;
+  };
+
+  Loops loops;
+  loops.reserve(2 * (rank() + inner_place) + 3);
+  if (has_chunks) loops.push_back(Loop({first + main_, chunk, kRest}));
+  for (size_t a = 0; a < rank(); ++a) {
+    if (extents_[a] == 1) loops.push_back(Loop({static_cast<int>(a), 1, kRest}));
+  }
+  for (int a : Ordered(choices, region_order_)) {
+    if (!is_tile(a)) loops.push_back(Loop({a, t.tile[a], kRest}));
+  }
+  for (int i = 0; i <= inner_place; ++i) {
+    const int place = ReducePlace(choices, i);
+    if (place == inner_place) {
+      AddLoop(loops, {first + main_, unroll, inner / unroll});
+    } else if (place == main_) {
+      AddLoop(loops, {first + main_, inner, has_chunks ? chunk / inner : kRest});
+    } else {
+      AddLoop(loops, {first + place, reduce[kReduceUnroll + place], kRest});
+    }
+  }
+  for (int r = 0; r < inner_place; ++r) {
+    AddLoop(loops, {first + r, 1, reduce[kReduceUnroll + r]}, ir::LoopKind::kUnrolled);
+  }
+  const auto add_tile = [&](int a) {
+    const int64_t lanes = t.LanesOf(a);
+    AddLoop(loops, {a, lanes, is_tile(a) ? kRest : t.tile[a] / lanes}, ir::LoopKind::kUnrolled);
+  };
+  const bool vectors_outermost = Chosen(choices, tile_order_)[0] == 1;
+  if (t.vector_axis >= 0 && vectors_outermost) add_tile(t.vector_axis);
+  for (int a : spatial_) {
+    if (a != t.vector_axis) add_tile(a);
+  }
+  if (t.vector_axis >= 0 && !vectors_outermost) add_tile(t.vector_axis);
+  if (t.lanes > 1) AddLoop(loops, {t.vector_axis, 1, t.lanes}, ir::LoopKind::kVectorized);
+  return loops;
+}
+
+Decisions TileGroup::Decide(absl::Span<const int> choices) const {
+  Decisions decisions;
+  const Tiling t = Read(choices);
+  for (const Block& block : blocks_) {
+    const int64_t size = Chosen(choices, block.knob)[0];
+    if (size > 1) {
+      decisions.layouts.emplace_back(block.buffer,
+                                     BlockedLayout(*block.buffer, block.block_axis, size));
+    }
+  }
+  const int computed = reduce_ >= 0 ? reduce_ : store_;
+  const Digits walk = Walk(choices, t);
+  for (const te::Input& input : base_.inputs()) {
+    if (input.buffer->policy != ir::LayoutPolicy::kFree) continue;
+    for (const schedule::Access& access : Analysis(computed).reads) {
+      if (access.buffer != input.buffer) continue;
+      std::vector<ir::LayoutDim> layout = LayoutInLoopOrder(access, walk);
+      if (!layout.empty()) decisions.layouts.emplace_back(input.buffer, std::move(layout));
+      break;
+    }
+  }
+  for (int index : copies_) {
+    std::vector<ir::LayoutDim> layout = CopyLayout(choices, walk, index);
+    if (!layout.empty()) decisions.layouts.emplace_back(Stage(index).output(), layout);
+    decisions.nests.push_back(CopyNest(index, std::move(layout), t.lanes));
+  }
+  schedule::Nest store{store_, OuterLoops(choices, t)};
+  const int innermost = static_cast<int>(store.loops.size()) - 1;
+  AddStoreTile(choices, t, store.loops);
+  decisions.nests.push_back(std::move(store));
+  if (reduce_ >= 0) {
+    decisions.nests.push_back({reduce_, ReduceLoops(choices, t), store_, innermost});
+  }
+  return decisions;
+}
+
+}  // namespace tessera::space
