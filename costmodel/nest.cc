@@ -148,9 +148,14 @@ void Profile(const NestProfile& nest, const Movement& movement, const Storage& s
       if (way.step > 0) stride += storage.Stride(d, way.step);
     }
     access.stride[l] = stride;
-    if (access.moved[l]) cap *= nest.extent[l];
     if (nest.kind[l] == ir::LoopKind::kVectorized) access.vector_stride = stride;
-    record(l);
+    if (access.moved[l]) {
+      cap *= nest.extent[l];
+      record(l);
+    } else {
+      access.elements[l] = access.elements[l + 1];
+      access.lines[l] = access.lines[l + 1];
+    }
   }
 }
 

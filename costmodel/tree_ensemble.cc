@@ -160,22 +160,27 @@ absl::StatusOr<TreeEnsemble> TreeEnsemble::FromBytes(std::string_view bytes) {
 
 std::vector<float> TreeEnsemble::Predict(absl::Span<const float> rows, int columns) const {
   TESSERA_CHECK(columns >= columns_used_);
-  constexpr size_t kBlock = 8;  // rows that walk a tree side by side
+  // Rows that walk a tree side by side: the steps of one don't wait for those of another.
+  constexpr size_t kBlock = 16;
   const size_t count = columns > 0 ? rows.size() / columns : 0;
   std::vector<float> scores(count, base_);
+  std::vector<float> block(columns_used_ * kBlock);  // [features × rows]
   const size_t inner = this->inner();
   for (size_t begin = 0; begin < count; begin += kBlock) {
     const size_t size = std::min(kBlock, count - begin);
-    const float* first = rows.data() + begin * columns;
-    for (int t = 0; t < tree_count_; ++t) {
-      const Split* splits = splits_.data() + t * inner;
-      const float* leaves = leaves_.data() + t * (inner + 1);
-      size_t place[kBlock] = {};
+    for (size_t r = 0; r < size; ++r) {
+      const float* row = rows.data() + (begin + r) * columns;
+      for (int f = 0; f < columns_used_; ++f) block[f * kBlock + r] = row[f];
+    }
+    const Split* splits = splits_.data();
+    const float* leaves = leaves_.data();
+    for (int t = 0; t < tree_count_; ++t, splits += inner, leaves += inner + 1) {
+      uint32_t place[kBlock] = {};
       for (int d = 0; d < depth_; ++d) {
-        for (size_t r = 0; r < size; ++r) {
+        for (size_t r = 0; r < kBlock; ++r) {
           const Split& split = splits[place[r]];
-          const bool right = !(first[r * columns + split.feature] < split.threshold);
-          place[r] = 2 * place[r] + 1 + (right ? 1 : 0);
+          const bool left = block[split.feature * kBlock + r] < split.threshold;
+          place[r] = 2 * place[r] + (left ? 1 : 2);
         }
       }
       for (size_t r = 0; r < size; ++r) scores[begin + r] += leaves[place[r] - inner];

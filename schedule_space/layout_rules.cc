@@ -21,12 +21,19 @@ std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
                                              absl::Span<const schedule::Digit> nest) {
   const std::vector<int64_t>& shape = access.buffer->shape;
   std::vector<ir::LayoutDim> layout;
-  std::vector<bool> placed(shape.size(), false);
+  layout.reserve(nest.size());
+  absl::InlinedVector<bool, 12> placed(shape.size(), false), moves;
+  for (const schedule::Digit& digit : nest) {
+    moves.resize(std::max<size_t>(moves.size(), digit.axis + 1), false);
+    if (digit.extent > 1) moves[digit.axis] = true;
+  }
   // Dimensions that no loop moves have nothing to say about order.
   for (size_t d = 0; d < shape.size(); ++d) {
-    const bool moved = std::any_of(nest.begin(), nest.end(), [&](const schedule::Digit& digit) {
-      return digit.extent > 1 && Uses(access.dims[d], digit.axis);
-    });
+    const schedule::AxisForm& form = access.dims[d];
+    const bool moved = form.affine
+                           ? std::any_of(form.terms.begin(), form.terms.end(),
+                                         [&](const auto& term) { return moves[term.first]; })
+                           : std::find(moves.begin(), moves.end(), true) != moves.end();
     if (moved) continue;
     layout.push_back({static_cast<int>(d), 1, shape[d]});
     placed[d] = true;

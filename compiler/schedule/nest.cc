@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <iterator>
+#include <string>
 
-#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "compiler/schedule/schedule.h"
 
@@ -23,7 +23,7 @@ void AppendName(const te::Stage& stage, absl::Span<const Digit> digits, const Di
     coarser += other.axis == digit.axis && other.stride > digit.stride ? 1 : 0;
   }
   name += AxisName(stage, digit.axis);
-  if (count > 1) absl::StrAppend(&name, ".", coarser);
+  if (count > 1) name += '.' + std::to_string(coarser);
 }
 
 using AllDigits = absl::InlinedVector<Digit, 32>;

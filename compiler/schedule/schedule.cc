@@ -99,7 +99,8 @@ int StageState::LoopNamed(std::string_view name) const {
   return -1;
 }
 
-Schedule::Schedule(const te::Dag& dag) : inputs_(dag.inputs), outputs_(dag.outputs) {
+Schedule::Schedule(const te::Dag& dag)
+    : ports_(std::make_shared<const Ports>(Ports{dag.inputs, dag.outputs})) {
   for (const te::Stage& stage : dag.stages) stages_.push_back(MakeState(stage));
 }
 
@@ -111,7 +112,7 @@ int Schedule::StageNamed(std::string_view name) const {
 }
 
 ir::Buffer Schedule::BufferNamed(std::string_view name) const {
-  for (const te::Input& input : inputs_) {
+  for (const te::Input& input : inputs()) {
     if (input.buffer->name == name) return input.buffer;
   }
   for (const StageState& state : stages_) {
@@ -218,9 +219,9 @@ absl::Status Schedule::Apply(const Trace& trace) {
 }
 
 absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::LayoutDim> layout) {
-  const bool is_input = std::any_of(inputs_.begin(), inputs_.end(),
+  const bool is_input = std::any_of(inputs().begin(), inputs().end(),
                                     [&](const te::Input& i) { return i.buffer == buffer; });
-  const bool is_output = std::find(outputs_.begin(), outputs_.end(), buffer) != outputs_.end();
+  const bool is_output = std::find(outputs().begin(), outputs().end(), buffer) != outputs().end();
   if (is_input || is_output) {
     if (buffer->policy == ir::LayoutPolicy::kFixed) {
       return absl::InvalidArgumentError(
@@ -265,7 +266,7 @@ absl::Status Schedule::Inline(const Step& step) {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindUntouchedStage(step));
   const std::shared_ptr<const te::Stage> stage = stages_[index].stage;
   if (stage->is_reduction()) return Invalid(step, "a reduction can't be inlined");
-  if (std::find(outputs_.begin(), outputs_.end(), stage->output()) != outputs_.end()) {
+  if (std::find(outputs().begin(), outputs().end(), stage->output()) != outputs().end()) {
     return Invalid(step, "an output can't be inlined");
   }
   const std::vector<int> consumers = Consumers(index);
@@ -285,6 +286,7 @@ absl::Status Schedule::Inline(const Step& step) {
                                         }));
   }
   stages_[index].placement = Placement::kInlined;
+  stages_[index].loops.clear();
   return absl::OkStatus();
 }
 
@@ -408,7 +410,7 @@ absl::Status Schedule::ComputeAt(const Step& step) {
     return Invalid(step, absl::StrCat("stage ", step.names[0], " has no loop ", step.names[1]));
   }
   for (const ir::Buffer& output : stages_[index].stage->outputs) {
-    if (std::find(outputs_.begin(), outputs_.end(), output) != outputs_.end()) {
+    if (std::find(outputs().begin(), outputs().end(), output) != outputs().end()) {
       return Invalid(step, "an output is computed at the root");
     }
   }

@@ -62,8 +62,8 @@ struct Nest {
   int at_loop = -1;
 };
 
-// A workload with scheduling decisions. A value: copying is cheap (stages are shared), so a sketch
-// applies its structural steps once and copies per config. Thread-compatible.
+// A workload with scheduling decisions. A value: copying is cheap (definitions are shared), so a
+// sketch applies its structural steps once and copies per config. Thread-compatible.
 class Schedule {
  public:
   // One root nest a stage, loops named after the axes, in the order axes then reduction axes.
@@ -74,8 +74,8 @@ class Schedule {
   absl::Status Apply(const Step& step);
   absl::Status Apply(const Trace& trace);
 
-  const std::vector<te::Input>& inputs() const { return inputs_; }
-  const std::vector<ir::Buffer>& outputs() const { return outputs_; }
+  const std::vector<te::Input>& inputs() const { return ports_->inputs; }
+  const std::vector<ir::Buffer>& outputs() const { return ports_->outputs; }
   // Topological order; inlined stages stay in the list, unused.
   const std::vector<StageState>& stages() const { return stages_; }
   int StageNamed(std::string_view name) const;
@@ -108,8 +108,11 @@ class Schedule {
   void InsertStage(int index, te::Stage stage);
   void ReplaceStage(int index, te::Stage stage);
 
-  std::vector<te::Input> inputs_;
-  std::vector<ir::Buffer> outputs_;
+  struct Ports {
+    std::vector<te::Input> inputs;
+    std::vector<ir::Buffer> outputs;
+  };
+  std::shared_ptr<const Ports> ports_;
   std::vector<StageState> stages_;
   std::vector<std::pair<ir::Buffer, std::vector<ir::LayoutDim>>> layouts_;
 };
