@@ -20,8 +20,10 @@ struct Storage {
     for (size_t i = dims.size(); i-- > 0;) {
       const ir::LayoutDim& dim = dims[i];
       const auto extent = static_cast<double>(dim.extent);
-      const double covered =
-          std::min(extent, std::ceil(span[dim.axis] / static_cast<double>(dim.divisor)));
+      const double steps = dim.divisor == 1
+                               ? span[dim.axis]
+                               : std::ceil(span[dim.axis] / static_cast<double>(dim.divisor));
+      const double covered = std::min(extent, steps);
       run *= covered;
       if (covered < extent) break;
     }
@@ -117,22 +119,17 @@ class Movement {
 
 void Profile(const NestProfile& nest, const Movement& movement, const Storage& storage,
              AccessProfile& access) {
-  std::array<double, kMaxDims> span;
-  span.fill(1);
-  double cap = 1;  // distinct elements can't outnumber the iterations that move the access
+  std::array<double, kMaxDims> span;  // touched, of each dimension
+  double cap = 1;                     // distinct elements can't outnumber iterations that move them
   for (int d = 0; d < movement.dims(); ++d) {
-    if (movement.whole(d)) {
-      span[d] = movement.shape(d);
-      cap *= span[d];
-    }
+    span[d] = movement.whole(d) ? movement.shape(d) : 1;
+    cap *= span[d];
   }
   const auto record = [&](int depth) {
     double elements = 1;
-    for (int d = 0; d < movement.dims(); ++d) elements *= std::min(span[d], movement.shape(d));
+    for (int d = 0; d < movement.dims(); ++d) elements *= span[d];
     elements = std::min(elements, cap);
-    std::array<double, kMaxDims> clipped = span;
-    for (int d = 0; d < movement.dims(); ++d) clipped[d] = std::min(span[d], movement.shape(d));
-    const double run = std::min(elements, storage.Run(clipped));
+    const double run = std::min(elements, storage.Run(span));
     const double lines_a_run = std::max(1.0, std::ceil(run * access.element_bytes / kLineBytes));
     access.elements[depth] = elements;
     access.lines[depth] = elements / run * lines_a_run;
@@ -144,7 +141,7 @@ void Profile(const NestProfile& nest, const Movement& movement, const Storage& s
       const Movement::Way& way = movement.way(l, d);
       if (way.reach == 0) continue;
       access.moved[l] = true;
-      span[d] += way.reach;
+      span[d] = std::min(span[d] + way.reach, movement.shape(d));
       if (way.step > 0) stride += storage.Stride(d, way.step);
     }
     access.stride[l] = stride;

@@ -22,18 +22,12 @@ std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
   const std::vector<int64_t>& shape = access.buffer->shape;
   std::vector<ir::LayoutDim> layout;
   layout.reserve(nest.size());
-  absl::InlinedVector<bool, 12> placed(shape.size(), false), moves;
-  for (const schedule::Digit& digit : nest) {
-    moves.resize(std::max<size_t>(moves.size(), digit.axis + 1), false);
-    if (digit.extent > 1) moves[digit.axis] = true;
-  }
+  absl::InlinedVector<bool, 12> placed(shape.size(), false);
   // Dimensions that no loop moves have nothing to say about order.
   for (size_t d = 0; d < shape.size(); ++d) {
-    const schedule::AxisForm& form = access.dims[d];
-    const bool moved = form.affine
-                           ? std::any_of(form.terms.begin(), form.terms.end(),
-                                         [&](const auto& term) { return moves[term.first]; })
-                           : std::find(moves.begin(), moves.end(), true) != moves.end();
+    const bool moved = std::any_of(nest.begin(), nest.end(), [&](const schedule::Digit& digit) {
+      return digit.extent > 1 && Uses(access.dims[d], digit.axis);
+    });
     if (moved) continue;
     layout.push_back({static_cast<int>(d), 1, shape[d]});
     placed[d] = true;
@@ -43,8 +37,9 @@ std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
     for (size_t d = 0; d < shape.size(); ++d) {
       const schedule::AxisForm& form = access.dims[d];
       const int dim = static_cast<int>(d);
+      if (!Uses(form, digit.axis)) continue;
       if (!IsPlain(form, digit.axis)) {
-        if (placed[d] || !Uses(form, digit.axis)) continue;
+        if (placed[d]) continue;
         layout.push_back({dim, 1, shape[d]});
         placed[d] = true;
         continue;

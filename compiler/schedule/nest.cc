@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <iterator>
 #include <string>
+#include <utility>
 
-#include "absl/types/span.h"
+#include "absl/container/inlined_vector.h"
 #include "compiler/schedule/schedule.h"
 
 namespace tessera::schedule {
@@ -13,41 +13,61 @@ const std::string& AxisName(const te::Stage& stage, int axis) {
   return (axis < spatial ? stage.axes[axis] : stage.reduce_axes[axis - spatial]).var->name;
 }
 
-// Appends what split calls the loop over `digit`: "oc", or "oc.1" for the second coarsest of
-// several digits.
-void AppendName(const te::Stage& stage, absl::Span<const Digit> digits, const Digit& digit,
-                std::string& name) {
-  int count = 0, coarser = 0;
-  for (const Digit& other : digits) {
-    count += other.axis == digit.axis ? 1 : 0;
-    coarser += other.axis == digit.axis && other.stride > digit.stride ? 1 : 0;
+// What split calls the loops over the digits of a nest: "oc", or "oc.1" for the second coarsest of
+// several digits. Made for every config of a search: no allocations, each pair looked at once.
+class DigitNames {
+ public:
+  DigitNames(const te::Stage& stage, const std::vector<LoopState>& loops) : stage_(stage) {
+    for (const LoopState& loop : loops) {
+      for (const Digit& digit : loop.digits) Add(digit);
+    }
   }
-  name += AxisName(stage, digit.axis);
-  if (count > 1) name += '.' + std::to_string(coarser);
-}
 
-using AllDigits = absl::InlinedVector<Digit, 32>;
-
-AllDigits DigitsOf(const std::vector<LoopState>& loops) {
-  AllDigits digits;
-  for (const LoopState& loop : loops) {
-    digits.insert(digits.end(), loop.digits.begin(), loop.digits.end());
+  // Of the digits by number, outermost first.
+  void AppendTo(std::string& name, size_t number) const {
+    const Entry& entry = entries_[number];
+    name += AxisName(stage_, entry.axis);
+    if (entry.others == 0) return;
+    name += '.';
+    if (entry.coarser >= 10) name += static_cast<char>('0' + entry.coarser / 10);
+    name += static_cast<char>('0' + entry.coarser % 10);
   }
-  return digits;
-}
+
+ private:
+  struct Entry {
+    int64_t stride;
+    int axis;
+    int others = 0, coarser = 0;  // digits of the axis
+  };
+
+  void Add(const Digit& digit) {
+    Entry made{digit.stride, digit.axis};
+    for (Entry& known : entries_) {
+      if (known.axis != made.axis) continue;
+      ++known.others;
+      ++made.others;
+      ++(known.stride > made.stride ? made : known).coarser;
+    }
+    entries_.push_back(made);
+  }
+
+  const te::Stage& stage_;
+  absl::InlinedVector<Entry, 32> entries_;
+};
 
 }  // namespace
 
 void Schedule::SetNest(Nest nest) {
   StageState& state = stages_[nest.stage];
   const te::Stage& stage = *state.stage;
-  const AllDigits digits = DigitsOf(nest.loops);
+  const DigitNames names(stage, nest.loops);
+  size_t number = 0;
   for (LoopState& loop : nest.loops) {
     loop.is_reduction = loop.digits[0].axis >= static_cast<int>(stage.axes.size());
     loop.name.clear();
-    for (const Digit& digit : loop.digits) {
-      if (!loop.name.empty()) loop.name += '+';
-      AppendName(stage, digits, digit, loop.name);
+    for (size_t i = 0; i < loop.digits.size(); ++i) {
+      if (i > 0) loop.name += '+';
+      names.AppendTo(loop.name, number++);
     }
   }
   state.loops = std::move(nest.loops);
@@ -67,35 +87,44 @@ Trace StepsOf(const Schedule& schedule, int index) {
     steps.push_back({Primitive::kComputeAt, name, {consumer, state.at_loop}, {}, {}});
   }
 
-  const AllDigits all = DigitsOf(state.loops);
-  const auto name_of = [&](const Digit& digit) {
-    std::string text;
-    AppendName(stage, all, digit, text);
-    return text;
+  struct Named {
+    Digit digit;
+    std::string name;
   };
-  std::vector<std::string> natural, order;  // loops after the splits, and in which order they run
-  for (int axis = 0; axis < state.axis_count(); ++axis) {
-    std::vector<Digit> digits;  // coarsest first
-    std::copy_if(all.begin(), all.end(), std::back_inserter(digits),
-                 [&](const Digit& digit) { return digit.axis == axis; });
-    std::sort(digits.begin(), digits.end(),
-              [](const Digit& a, const Digit& b) { return a.stride > b.stride; });
+  std::vector<Named> order;  // outermost first
+  std::vector<Step> fusions;
+  const DigitNames names(stage, state.loops);
+  for (const LoopState& loop : state.loops) {
+    std::vector<std::string> parts;
+    for (const Digit& digit : loop.digits) {
+      parts.emplace_back();
+      names.AppendTo(parts.back(), order.size());
+      order.push_back({digit, parts.back()});
+    }
+    if (parts.size() > 1) fusions.push_back({Primitive::kFuse, name, std::move(parts), {}, {}});
+  }
+  std::vector<Named> natural = order;  // what the splits leave
+  std::sort(natural.begin(), natural.end(), [](const Named& a, const Named& b) {
+    return std::pair(a.digit.axis, -a.digit.stride) < std::pair(b.digit.axis, -b.digit.stride);
+  });
+  for (size_t begin = 0, end; begin < natural.size(); begin = end) {
+    const int axis = natural[begin].digit.axis;
     std::vector<int64_t> factors;
-    for (size_t i = 0; i < digits.size(); ++i) {
-      natural.push_back(name_of(digits[i]));
-      if (i > 0) factors.push_back(digits[i].extent);
+    for (end = begin + 1; end < natural.size() && natural[end].digit.axis == axis; ++end) {
+      factors.push_back(natural[end].digit.extent);
     }
     if (factors.empty()) continue;
     steps.push_back({Primitive::kSplit, name, {AxisName(stage, axis)}, std::move(factors), {}});
   }
-  std::vector<Step> fusions;
-  for (const LoopState& loop : state.loops) {
-    std::vector<std::string> parts;
-    for (const Digit& digit : loop.digits) parts.push_back(name_of(digit));
-    order.insert(order.end(), parts.begin(), parts.end());
-    if (parts.size() > 1) fusions.push_back({Primitive::kFuse, name, std::move(parts), {}, {}});
+  const auto names_of = [](const std::vector<Named>& loops) {
+    std::vector<std::string> texts;
+    for (const Named& loop : loops) texts.push_back(loop.name);
+    return texts;
+  };
+  std::vector<std::string> ordered = names_of(order);
+  if (ordered != names_of(natural)) {
+    steps.push_back({Primitive::kReorder, name, std::move(ordered), {}, {}});
   }
-  if (order != natural) steps.push_back({Primitive::kReorder, name, std::move(order), {}, {}});
   steps.insert(steps.end(), fusions.begin(), fusions.end());
 
   const auto annotate = [&](ir::LoopKind kind, Primitive primitive) {
