@@ -16,6 +16,9 @@ namespace {
 constexpr std::string_view kHeader = "tessera xgboost model 2\n";
 // Labels become integer grades: pairwise ranking only compares them.
 constexpr float kGrades = 1000;
+// Thresholds tried a feature. The library's 256 take twice the time for 2,000 rows and rank
+// held-out programs no better.
+constexpr int kBins = 64;
 
 absl::Status Check(int result, std::string_view what) {
   if (result == 0) return absl::OkStatus();
@@ -100,6 +103,7 @@ absl::Status XgboostModel::Fit(const TrainingData& data) {
   TESSERA_RETURN_IF_ERROR(booster.Set("nthread", "1"));
   TESSERA_RETURN_IF_ERROR(booster.Set("seed", absl::StrCat(options_.seed % 2147483647)));
   TESSERA_RETURN_IF_ERROR(booster.Set("tree_method", "hist"));
+  TESSERA_RETURN_IF_ERROR(booster.Set("max_bin", absl::StrCat(kBins)));
   TESSERA_RETURN_IF_ERROR(booster.Set("max_depth", absl::StrCat(options_.max_depth)));
   TESSERA_RETURN_IF_ERROR(booster.Set("eta", absl::StrCat(options_.learning_rate)));
   TESSERA_RETURN_IF_ERROR(booster.Set("min_child_weight", "1"));
