@@ -1,6 +1,7 @@
 // Config spaces: size, distinctness of samples, and candidates from config to score a second on
-// one core. Writes build/bench/space.json (or the path given).
+// one core (medians of nine rounds). Writes build/bench/space.json (or the path given).
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -23,6 +24,7 @@ namespace schedule = tessera::schedule;
 namespace costmodel = tessera::costmodel;
 
 constexpr int kSamples = 10'000;
+constexpr int kRounds = 9;
 constexpr uint64_t kSeed = 1;
 
 template <typename Work>
@@ -30,6 +32,11 @@ double SecondsOf(const Work& work) {
   const auto begin = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
 }
 
 nlohmann::ordered_json Measure(const tessera::te::OpSpec& spec) {
@@ -53,9 +60,7 @@ nlohmann::ordered_json Measure(const tessera::te::OpSpec& spec) {
     hashes.insert(schedule::LoopHash(made[0], loops));
   }
   const int columns = costmodel::FeatureCount();
-  std::vector<float> rows;
-  const double featuring =
-      SecondsOf([&] { rows = costmodel::ConfigFeatures(configs, samples).value(); });
+  const std::vector<float> rows = costmodel::ConfigFeatures(configs, samples).value();
 
   // A model of full size; what it learns doesn't matter here.
   costmodel::TrainingData data;
@@ -73,9 +78,14 @@ nlohmann::ordered_json Measure(const tessera::te::OpSpec& spec) {
     std::exit(1);
   }
   double checksum = 0;
-  const double predicting = SecondsOf([&] {
-    for (float score : model.Predict(rows, columns)) checksum += score;
-  });
+  std::vector<double> feature_rounds, predict_rounds;
+  for (int round = 0; round < kRounds; ++round) {
+    feature_rounds.push_back(
+        SecondsOf([&] { costmodel::ConfigFeatures(configs, samples).IgnoreError(); }));
+    predict_rounds.push_back(SecondsOf([&] { model.Predict(rows, columns); }));
+  }
+  const double featuring = Median(feature_rounds), predicting = Median(predict_rounds);
+  for (float score : model.Predict(rows, columns)) checksum += score;
   const double library = SecondsOf([&] {
     const std::vector<float> scores = model.LibraryPredict(rows, columns).value();
     for (float score : scores) checksum -= score;
