@@ -99,62 +99,33 @@ class RowGroup final : public Group {
 
   Decisions Decide(absl::Span<const int> choices) const override {
     Decisions decisions;
-    std::vector<Part> parts(live_.size());
-    for (size_t i = 0; i < live_.size(); ++i) {
-      const te::Stage& stage = Stage(live_[i]);
-      // Each factored reduction before it has added a stage.
-      parts[i].stage = live_[i] + static_cast<int>(decisions.steps.size()) / 2;
-      parts[i].width = widths_[i] < 0 ? 1 : knobs_[widths_[i]].options[choices[widths_[i]]][0];
-      if (parts[i].width == 1) continue;
-      const std::string& axis = stage.reduce_axes.back().var->name;
-      decisions.steps.push_back(SplitStep(stage.name(), axis, {parts[i].width}));
-      decisions.steps.push_back(RfactorStep(stage.name(), axis + ".1"));
-      parts[i].partial = parts[i].stage++;
-    }
+    const std::vector<Part> parts = Factor(choices, decisions.steps);
     const bool attached = attach_ >= 0 && choices[attach_] == 1;
-    const Part& last = parts.back();
     int last_row = -1;  // the loop of the last stage that the others are computed in
     for (size_t i = live_.size(); i-- > 0;) {
       const Part& part = parts[i];
       const te::Stage& stage = Stage(live_[i]);
-      const bool is_last = i + 1 == live_.size();
-      const bool at_root = is_last || !attached;
-      const bool has_rows = static_cast<int>(stage.axes.size()) >= rows_;
+      const bool at_root = i + 1 == live_.size() || !attached;
       // Parts at the root share their own rows out among threads.
+      const bool has_rows = static_cast<int>(stage.axes.size()) >= rows_;
       const int shared = at_root && has_rows && parallel_ >= 0 ? choices[parallel_] + 1 : 0;
-      schedule::Nest nest{part.stage, {}};
-      const int64_t row_lanes =
-          is_last && row_vector_ >= 0 ? knobs_[row_vector_].options[choices[row_vector_]][0] : 1;
-      if (row_lanes > 1) {
-        nest.loops = VectorRows(stage, row_lanes, shared > 0);
-        decisions.nests.push_back(std::move(nest));
-        continue;
-      }
-      nest.loops = Rows(stage, shared);
-      const int own_row = has_rows ? rows_ - 1 - std::max(0, shared - 1) : -1;
-      if (is_last) last_row = own_row;
-      if (part.width > 1) {
-        nest.loops.push_back(
-            Loop({static_cast<int>(stage.axes.size()), 1, kRest}, ir::LoopKind::kUnrolled));
-      } else if (unrolls_[i] >= 0) {
-        const Option& option = knobs_[unrolls_[i]].options[choices[unrolls_[i]]];
-        CutVectors(nest.loops, stage.axes.back().extent, option[0], option[1]);
-      } else {
-        AddReductions(stage, stage.reduce_axes.size(), nest.loops);
-      }
+      const int row = has_rows ? rows_ - std::max(1, shared) : -1;
+      if (i + 1 == live_.size()) last_row = row;
+
+      schedule::Nest nest{part.stage, StageLoops(choices, i, part.width, shared)};
       if (!at_root) {
-        nest.at_stage = last.stage;
+        nest.at_stage = parts.back().stage;
         nest.at_loop = last_row;
       }
       decisions.nests.push_back(std::move(nest));
       if (part.width == 1) continue;
       schedule::Nest partial{part.partial, PartialLoops(stage, part.width, lanes_[widths_[i]])};
       if (!at_root) {
-        partial.at_stage = last.stage;
+        partial.at_stage = parts.back().stage;
         partial.at_loop = last_row;
-      } else if (own_row >= 0) {
+      } else if (row >= 0) {
         partial.at_stage = part.stage;
-        partial.at_loop = own_row;
+        partial.at_loop = row;
       }
       decisions.nests.push_back(std::move(partial));
     }
@@ -200,6 +171,45 @@ class RowGroup final : public Group {
     return static_cast<int>(knobs_.size()) - 1;
   }
 
+  // The live stages after rfactor, which `steps` do.
+  std::vector<Part> Factor(absl::Span<const int> choices, schedule::Trace& steps) const {
+    std::vector<Part> parts(live_.size());
+    int added = 0;  // stages
+    for (size_t i = 0; i < live_.size(); ++i) {
+      parts[i].stage = live_[i] + added;
+      if (widths_[i] < 0) continue;
+      parts[i].width = knobs_[widths_[i]].options[choices[widths_[i]]][0];
+      if (parts[i].width == 1) continue;
+      const te::Stage& stage = Stage(live_[i]);
+      const std::string& axis = stage.reduce_axes.back().var->name;
+      steps.push_back(SplitStep(stage.name(), axis, {parts[i].width}));
+      steps.push_back(RfactorStep(stage.name(), axis + ".1"));
+      parts[i].partial = parts[i].stage++;
+      ++added;
+    }
+    return parts;
+  }
+
+  // Of live stage `i`, which adds up `width` partial results if more than 1.
+  Loops StageLoops(absl::Span<const int> choices, size_t i, int64_t width, int shared) const {
+    const te::Stage& stage = Stage(live_[i]);
+    if (i + 1 == live_.size() && row_vector_ >= 0) {
+      const int64_t lanes = knobs_[row_vector_].options[choices[row_vector_]][0];
+      if (lanes > 1) return VectorRows(stage, lanes, shared > 0);
+    }
+    Loops loops = Rows(stage, shared);
+    if (width > 1) {
+      const int partial = static_cast<int>(stage.axes.size());
+      loops.push_back(Loop({partial, 1, kRest}, ir::LoopKind::kUnrolled));
+    } else if (unrolls_[i] >= 0) {
+      const Option& option = knobs_[unrolls_[i]].options[choices[unrolls_[i]]];
+      CutVectors(loops, stage.axes.back().extent, option[0], option[1]);
+    } else {
+      AddReductions(stage, loops);
+    }
+    return loops;
+  }
+
   // A stage's axes, the first `shared` of them as one parallel loop.
   static Loops Rows(const te::Stage& stage, int shared) {
     Loops loops;
@@ -214,10 +224,10 @@ class RowGroup final : public Group {
     return loops;
   }
 
-  static void AddReductions(const te::Stage& stage, size_t count, Loops& loops) {
+  static void AddReductions(const te::Stage& stage, Loops& loops) {
     const int first = static_cast<int>(stage.axes.size());
-    for (size_t r = 0; r < count; ++r) {
-      loops.push_back(Loop({first + static_cast<int>(r), 1, kRest}));
+    for (int r = 0; r < static_cast<int>(stage.reduce_axes.size()); ++r) {
+      loops.push_back(Loop({first + r, 1, kRest}));
     }
   }
 
@@ -233,7 +243,7 @@ class RowGroup final : public Group {
     }
     vector.kind = ir::LoopKind::kVectorized;
     if (parallel && !loops.empty()) loops[0].kind = ir::LoopKind::kParallel;
-    AddReductions(stage, stage.reduce_axes.size(), loops);
+    AddReductions(stage, loops);
     loops.push_back(std::move(vector));
     return loops;
   }
