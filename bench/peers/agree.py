@@ -6,22 +6,23 @@ import numpy as np
 
 # Share of the largest value of a result by which two libraries may differ: sums in another order,
 # and Winograd's transforms, which lose about two decimal digits.
-TOLERANCES = {"float32": 1e-4, "float16": 4e-3}
+# Operands of f16 and bf16 are the same for all; a result is rounded to 2⁻¹¹ or 2⁻⁸ of itself, once or,
+# where a library stores what lies between product and epilogue, twice.
+TOLERANCES = {"f32": 1e-4, "f16": 2e-3, "bf16": 1.2e-2, "i8": 0.0}
 
 
-def agrees(a: np.ndarray, b: np.ndarray) -> bool:
+def agrees(a: np.ndarray, b: np.ndarray, dtype: str = "f32") -> bool:
     if a.shape != b.shape:
         return False
     if a.dtype.kind in "iu" and b.dtype.kind in "iu":
         return bool(np.array_equal(a, b))
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return False
-    tolerance = max(TOLERANCES.get(str(x.dtype), 0.0) for x in (a, b))
     scale = float(np.abs(a).max(initial=0.0))
-    return float(np.abs(a - b).max(initial=0.0)) <= tolerance * scale
+    return float(np.abs(a - b).max(initial=0.0)) <= TOLERANCES[dtype] * scale
 
 
-def judge(outputs: dict[str, list[np.ndarray]]) -> dict[str, str]:
+def judge(outputs: dict[str, list[np.ndarray]], dtype: str = "f32") -> dict[str, str]:
     """A verdict for each library: "ok", "wrong" (more libraries agree on something else),
     "disagree" (no result has a majority) or "unchecked" (nobody to compare with)."""
     names = list(outputs)
@@ -31,7 +32,7 @@ def judge(outputs: dict[str, list[np.ndarray]]) -> dict[str, str]:
 
     def same(a: str, b: str) -> bool:
         pairs = zip(outputs[a], outputs[b])
-        return len(outputs[a]) == len(outputs[b]) and all(agrees(x, y) for x, y in pairs)
+        return len(outputs[a]) == len(outputs[b]) and all(agrees(x, y, dtype) for x, y in pairs)
 
     friends = {a: {b for b in names if b == a or same(a, b)} for a in names}
     most = max(len(group) for group in friends.values())

@@ -24,7 +24,7 @@ class Peer(Protocol):
         """Raises Unsupported where the library has no such operator."""
 
     def time_calls(self, calls: int) -> float:
-        """Seconds of all calls together, on warm caches."""
+        """Seconds of all calls together; after set_flush() each finds cold caches."""
 
     def outputs(self) -> list[np.ndarray]:
         """Of the last call, row-major, in the case's order and shapes."""
@@ -45,9 +45,18 @@ def address(array: np.ndarray) -> ctypes.c_void_p:
 def calls() -> ctypes.CDLL:
     """calls.c, which the driver compiled."""
     library = ctypes.CDLL(str(Path(os.environ["TESSERA_PEERS_CALLS"])))
-    for name in ("time_pointers", "time_sgemm", "time_sgemv", "time_steps", "time_infer"):
+    for name in TIMED:
         getattr(library, name).restype = ctypes.c_double
     return library
+
+
+TIMED = ("time_pointers", "time_sgemm", "time_sgemv", "time_steps", "time_infer", "time_tvm")
+
+
+def set_flush(byte_count: int) -> None:
+    """Cold caches before each call from now on, in this process; 0: warm ones."""
+    if calls().set_flush(ctypes.c_size_t(byte_count)) != 0:
+        raise MemoryError(f"no {byte_count} bytes to empty caches with")
 
 
 def checked(seconds: float) -> float:

@@ -23,6 +23,8 @@ class BlasPeer:
 
     def prepare(self, case: Case, threads: int, values: Values) -> None:
         p = product(case)
+        if case.dtype != "f32":
+            raise Unsupported("the harness calls BLAS in f32 only")
         if p is None:
             raise Unsupported("BLAS has products only")
         if p.bias or p.add or p.relu:

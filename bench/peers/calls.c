@@ -1,11 +1,14 @@
 // Loops of calls for compare.py, so that no interpreter stands between two calls of a library.
 //
 // Each function makes `calls` calls and returns the seconds that they took together, negative when
-// a call failed: minus one and the library's own error.
+// a call failed: minus one and the library's own error. After set_flush() each call finds cold
+// caches, and only the calls are timed, not what empties the caches.
 
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 
+#include <sched.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <time.h>
 
 static double Now(void) {
@@ -14,48 +17,109 @@ static double Now(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static double Result(double start, int error) {
-  const double seconds = Now() - start;
+static volatile char* flush_buffer;
+static size_t flush_bytes;
+
+enum { kLine = 64 };
+
+static void Walk(void) {
+  for (size_t i = 0; i < flush_bytes; i += kLine) flush_buffer[i] += 1;
+}
+
+// Empties the caches of every core that the process may use: a core's own caches needn't be part of
+// the shared one. Ends on the core where it began.
+void flush(void) {
+  cpu_set_t allowed, one;
+  if (flush_bytes == 0) return;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
+    Walk();
+    return;
+  }
+  const int home = sched_getcpu();
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (core == home || !CPU_ISSET(core, &allowed)) continue;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    if (sched_setaffinity(0, sizeof one, &one) == 0) Walk();
+  }
+  CPU_ZERO(&one);
+  CPU_SET(home, &one);
+  sched_setaffinity(0, sizeof one, &one);
+  Walk();
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
+// From now on caches are cold before each call; `bytes`: more than the last level holds; 0: warm
+// again. Returns 0, or -1 when there is no memory.
+int set_flush(size_t bytes) {
+  free((void*)flush_buffer);
+  flush_buffer = NULL;
+  flush_bytes = 0;
+  if (bytes == 0) return 0;
+  flush_buffer = calloc(bytes, 1);
+  if (flush_buffer == NULL) return -1;
+  flush_bytes = bytes;
+  return 0;
+}
+
+int is_cold(void) { return flush_bytes > 0; }
+
+typedef int (*Call)(const void* context);
+
+static double Loop(Call call, const void* context, long calls) {
+  int error = 0;
+  double seconds = 0;
+  if (flush_bytes == 0) {
+    const double start = Now();
+    for (long i = 0; i < calls && error == 0; ++i) error = call(context);
+    seconds = Now() - start;
+  } else {
+    for (long i = 0; i < calls && error == 0; ++i) {
+      flush();
+      const double start = Now();
+      error = call(context);
+      seconds += Now() - start;
+    }
+  }
   return error == 0 ? seconds : -1.0 - (error > 0 ? error : -error);
 }
 
 typedef int (*Pointers)();
+typedef struct {
+  Pointers op;
+  int count;
+  void* const* a;
+} PointersCall;
+
+static int CallPointers(const void* context) {
+  const PointersCall* c = context;
+  void* const* a = c->a;
+  switch (c->count) {
+    case 1:
+      return c->op(a[0]);
+    case 2:
+      return c->op(a[0], a[1]);
+    case 3:
+      return c->op(a[0], a[1], a[2]);
+    case 4:
+      return c->op(a[0], a[1], a[2], a[3]);
+    case 5:
+      return c->op(a[0], a[1], a[2], a[3], a[4]);
+    case 6:
+      return c->op(a[0], a[1], a[2], a[3], a[4], a[5]);
+    case 7:
+      return c->op(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+    case 8:
+      return c->op(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
+    default:
+      return 1000;
+  }
+}
 
 // An operator of a Tessera library: up to eight pointers.
 double time_pointers(Pointers op, int count, void* const* a, long calls) {
-  int error = 0;
-  const double start = Now();
-  for (long i = 0; i < calls && error == 0; ++i) {
-    switch (count) {
-      case 1:
-        error = op(a[0]);
-        break;
-      case 2:
-        error = op(a[0], a[1]);
-        break;
-      case 3:
-        error = op(a[0], a[1], a[2]);
-        break;
-      case 4:
-        error = op(a[0], a[1], a[2], a[3]);
-        break;
-      case 5:
-        error = op(a[0], a[1], a[2], a[3], a[4]);
-        break;
-      case 6:
-        error = op(a[0], a[1], a[2], a[3], a[4], a[5]);
-        break;
-      case 7:
-        error = op(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
-        break;
-      case 8:
-        error = op(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
-        break;
-      default:
-        error = 1000;
-    }
-  }
-  return Result(start, error);
+  const PointersCall call = {op, count, a};
+  return Loop(CallPointers, &call, calls);
 }
 
 typedef void (*Sgemm)(int order, int trans_a, int trans_b, int m, int n, int k, float alpha,
@@ -65,32 +129,47 @@ typedef void (*Sgemv)(int order, int trans, int m, int n, float alpha, const flo
                       const float* x, int incx, float beta, float* y, int incy);
 enum { kRowMajor = 101, kNoTrans = 111, kTrans = 112 };
 
+typedef struct {
+  Sgemm sgemm;
+  Sgemv sgemv;
+  int batch, m, n, k, transposed;
+  const float *a, *b;
+  float* c;
+} Product;
+
+static int CallSgemm(const void* context) {
+  const Product* p = context;
+  const int64_t m = p->m, n = p->n, k = p->k;
+  for (int j = 0; j < p->batch; ++j) {
+    p->sgemm(kRowMajor, kNoTrans, p->transposed ? kTrans : kNoTrans, p->m, p->n, p->k, 1.0f,
+             p->a + j * m * k, p->k, p->b + j * k * n, p->transposed ? p->k : p->n, 0.0f,
+             p->c + j * m * n, p->n);
+  }
+  return 0;
+}
+
+static int CallSgemv(const void* context) {
+  const Product* p = context;
+  if (p->transposed) {
+    p->sgemv(kRowMajor, kNoTrans, p->n, p->k, 1.0f, p->b, p->k, p->a, 1, 0.0f, p->c, 1);
+  } else {
+    p->sgemv(kRowMajor, kTrans, p->k, p->n, 1.0f, p->b, p->n, p->a, 1, 0.0f, p->c, 1);
+  }
+  return 0;
+}
+
 // C[m, n] = A[m, k] · B[k, n], B given as [n, k] when `transposed`; `batch` products one by one.
 double time_sgemm(Sgemm sgemm, int batch, int m, int n, int k, int transposed, const float* a,
                   const float* b, float* c, long calls) {
-  const double start = Now();
-  for (long i = 0; i < calls; ++i) {
-    for (int j = 0; j < batch; ++j) {
-      sgemm(kRowMajor, kNoTrans, transposed ? kTrans : kNoTrans, m, n, k, 1.0f,
-            a + (int64_t)j * m * k, k, b + (int64_t)j * k * n, transposed ? k : n, 0.0f,
-            c + (int64_t)j * m * n, n);
-    }
-  }
-  return Result(start, 0);
+  const Product product = {sgemm, NULL, batch, m, n, k, transposed, a, b, c};
+  return Loop(CallSgemm, &product, calls);
 }
 
 // The same with m = 1 and one product.
 double time_sgemv(Sgemv sgemv, int n, int k, int transposed, const float* a, const float* b,
                   float* c, long calls) {
-  const double start = Now();
-  for (long i = 0; i < calls; ++i) {
-    if (transposed) {
-      sgemv(kRowMajor, kNoTrans, n, k, 1.0f, b, k, a, 1, 0.0f, c, 1);
-    } else {
-      sgemv(kRowMajor, kTrans, k, n, 1.0f, b, n, a, 1, 0.0f, c, 1);
-    }
-  }
-  return Result(start, 0);
+  const Product product = {NULL, sgemv, 1, 1, n, k, transposed, a, b, c};
+  return Loop(CallSgemv, &product, calls);
 }
 
 // One oneDNN primitive with its arguments (an array of dnnl_exec_arg_t).
@@ -101,27 +180,74 @@ typedef struct {
 } Step;
 typedef int (*Execute)(void* primitive, void* stream, int count, const void* arguments);
 typedef int (*Wait)(void* stream);
+typedef struct {
+  Execute execute;
+  Wait wait;
+  void* stream;
+  const Step* steps;
+  int count;
+} Steps;
 
-// The steps of one call are executed one after the other; the stream is waited for once.
+static int CallSteps(const void* context) {
+  const Steps* s = context;
+  int error = 0;
+  for (int j = 0; j < s->count && error == 0; ++j) {
+    error = s->execute(s->steps[j].primitive, s->stream, s->steps[j].count, s->steps[j].arguments);
+  }
+  return error;
+}
+
+static int CallStepsAndWait(const void* context) {
+  const Steps* s = context;
+  const int error = CallSteps(context);
+  return error == 0 ? s->wait(s->stream) : error;
+}
+
+// The steps of one call are executed one after the other. On warm caches the stream is waited for
+// once, at the end; on cold ones after each call.
 double time_steps(Execute execute, Wait wait, void* stream, const Step* steps, int count,
                   long calls) {
-  int error = 0;
+  const Steps s = {execute, wait, stream, steps, count};
+  if (flush_bytes > 0) return Loop(CallStepsAndWait, &s, calls);
   const double start = Now();
-  for (long i = 0; i < calls && error == 0; ++i) {
-    for (int j = 0; j < count && error == 0; ++j) {
-      error = execute(steps[j].primitive, stream, steps[j].count, steps[j].arguments);
-    }
-  }
-  if (error == 0) error = wait(stream);
-  return Result(start, error);
+  const double result = Loop(CallSteps, &s, calls);
+  if (result < 0) return result;
+  const int error = wait(stream);
+  return error == 0 ? Now() - start : -1.0 - (error > 0 ? error : -error);
 }
 
 typedef int (*Infer)(void* request);
+typedef struct {
+  Infer infer;
+  void* request;
+} InferCall;
+
+static int CallInfer(const void* context) {
+  const InferCall* c = context;
+  return c->infer(c->request);
+}
 
 // A request of OpenVINO with its tensors set.
 double time_infer(Infer infer, void* request, long calls) {
-  int error = 0;
-  const double start = Now();
-  for (long i = 0; i < calls && error == 0; ++i) error = infer(request);
-  return Result(start, error);
+  const InferCall call = {infer, request};
+  return Loop(CallInfer, &call, calls);
+}
+
+typedef int (*TvmFunction)(void* self, const void* arguments, int32_t count, void* result);
+typedef struct {
+  TvmFunction function;
+  const void* arguments;
+  int count;
+} TvmCall;
+
+static int CallTvm(const void* context) {
+  const TvmCall* c = context;
+  int64_t result[2] = {0, 0};
+  return c->function(NULL, c->arguments, c->count, result);
+}
+
+// A function of a library made by TVM; `arguments`: an array of TVMFFIAny.
+double time_tvm(TvmFunction function, const void* arguments, int count, long calls) {
+  const TvmCall call = {function, arguments, count};
+  return Loop(CallTvm, &call, calls);
 }

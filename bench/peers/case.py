@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from storage import STORED, exact
 
 Attributes = dict[str, Any]
 
@@ -22,7 +24,7 @@ class Tensor:
     name: str
     role: str  # input, constant, output
     shape: tuple[int, ...]
-    type: str  # f32, s32, …
+    type: str  # f32, i32, …
     stored_bytes: int
 
 
@@ -53,6 +55,10 @@ class Case:
     def word(self, name: str, default: str) -> str:
         return str(self.attributes.get(name, default))
 
+    @property
+    def dtype(self) -> str:
+        return self.word("dtype", "f32")
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -62,10 +68,22 @@ class Case:
         return Case(**{**data, "tensors": tensors})
 
 
-def load_cases(libraries: list[Path], suites: list[Path]) -> list[Case]:
-    """Operators that are in a suite and in a library, in the suites' order, matched by name."""
+def load_suite(path: Path) -> list[Case]:
+    """The operators of a job file, of no library: without tensors."""
     import yaml  # of requirements.txt; children need not have it
 
+    suite = yaml.safe_load(path.read_text())
+    defaults = suite.get("defaults", {})
+    cases = []
+    for entry in suite["operators"]:
+        attributes = {**defaults.get(entry["op"], {}), **entry}
+        name, kind = attributes.pop("name"), attributes.pop("op")
+        cases.append(Case(suite.get("name", path.stem), name, kind, attributes, "", "", 0))
+    return cases
+
+
+def load_cases(libraries: list[Path], suites: list[Path]) -> list[Case]:
+    """Operators that are in a suite and in a library, in the suites' order, matched by name."""
     built: dict[str, tuple[Path, dict[str, Any]]] = {}
     for library in libraries:
         manifest = json.loads((library / "manifest.json").read_text())
@@ -73,24 +91,17 @@ def load_cases(libraries: list[Path], suites: list[Path]) -> list[Case]:
             built.setdefault(op["name"], (library, op))
     cases: list[Case] = []
     for path in suites:
-        suite = yaml.safe_load(path.read_text())
-        defaults = suite.get("defaults", {})
-        for entry in suite["operators"]:
-            if entry["name"] not in built:
+        for case in load_suite(path):
+            if case.name not in built:
                 continue
-            library, op = built[entry["name"]]
-            attributes = {**defaults.get(entry["op"], {}), **entry}
-            name, kind = attributes.pop("name"), attributes.pop("op")
+            library, op = built[case.name]
             tensors = tuple(
                 Tensor(t["name"], t["role"], tuple(t["shape"]), t["type"], t["stored_bytes"])
                 for t in op["tensors"]
             )
             cases.append(
-                Case(
-                    suite=suite.get("name", path.stem),
-                    name=name,
-                    op=kind,
-                    attributes=attributes,
+                replace(
+                    case,
                     library=str(library.resolve()),
                     object_sha256=op["object_sha256"],
                     packed_bytes=op["packed_bytes"],
@@ -101,18 +112,28 @@ def load_cases(libraries: list[Path], suites: list[Path]) -> list[Case]:
 
 
 def make_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
-    """Row-major values of inputs and constants, the same in every process.
+    """Row-major values of inputs and constants, the same in every process: float32 that are exact in
+    the tensor's type, int8 or int32.
 
-    Uniform in [-1, 1); constants of two and more dimensions in [-1/8, 1/8), so that sums of
-    products don't saturate what follows.
+    Floats: uniform in [-1, 1); constants of two and more dimensions in [-1/8, 1/8), so that sums
+    of products don't saturate what follows. i8: all of its values; i32: within ±1000.
     """
     values: dict[str, np.ndarray] = {}
     for tensor in case.tensors:
         if tensor.role == "output":
             continue
-        if tensor.type != "f32":
-            raise Unsupported(f"{tensor.name} is {tensor.type}; the harness compares f32 only")
+        if tensor.type not in STORED:
+            raise Unsupported(f"{tensor.name} is {tensor.type}, which the harness doesn't know")
         rng = np.random.default_rng([seed, zlib.crc32(f"{case.name}/{tensor.name}".encode())])
+        if tensor.type in INTEGERS:
+            low, high = INTEGERS[tensor.type]
+            whole = rng.integers(low, high, tensor.shape, endpoint=True)
+            values[tensor.name] = whole.astype(STORED[tensor.type])
+            continue
         scale = 0.25 if tensor.role == "constant" and len(tensor.shape) > 1 else 2.0
-        values[tensor.name] = (rng.random(tensor.shape, dtype=np.float32) - 0.5) * np.float32(scale)
+        drawn = (rng.random(tensor.shape, dtype=np.float32) - 0.5) * np.float32(scale)
+        values[tensor.name] = exact(drawn, tensor.type)
     return values
+
+
+INTEGERS = {"i8": (-128, 127), "i32": (-1000, 1000), "s32": (-1000, 1000)}

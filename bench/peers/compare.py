@@ -11,13 +11,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-from case import load_cases
-from driver import Command, Plan, load_average, measure, now
-from report import markdown
-from rows import TESSERA, Results, Row, case_key, make_row
+from case import Case, load_cases
+from driver import Command, OtherLoad, Plan, load_average, measure, now
+from report import markdown, summary_csv
+from rows import TESSERA, Circumstances, Results, Row, case_key, make_row
 
 HERE = Path(__file__).resolve().parent
-PEERS = ("onednn", "onednn-omp", "openblas", "blis", "onnxruntime", "openvino")
+DEFAULT_PEERS = (
+    "onednn",
+    "onednn-omp",
+    "onednn-debian",
+    "openblas",
+    "blis",
+    "onnxruntime",
+    "openvino",
+)
+PEERS = (*DEFAULT_PEERS, "tvm")
+DEBIAN_DNNL = "/usr/lib/*-linux-gnu/libdnnl.so.2"
 # Debian 12's versions don't know newer cores and fall back to slow kernels on them.
 AVX512 = {"OPENBLAS_CORETYPE": "SkylakeX", "BLIS_ARCH_TYPE": "0"}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -33,7 +43,7 @@ def compile_calls(out: Path) -> Path:
 
 def dnnl_libraries() -> dict[str, Path]:
     """Of both wheels, by their version: `onednn` is the newest, `onednn-omp` the OpenMP build,
-    which was last published as 3.2."""
+    which was last published as 3.2. `onednn-debian` is the distribution's, 2.6 on Debian 12."""
     folder = Path(sys.prefix) / "lib"
     found = {
         tuple(int(x) for x in match.groups()): path
@@ -45,10 +55,23 @@ def dnnl_libraries() -> dict[str, Path]:
         result["onednn"] = found[max(found)]
     if (3, 2) in found:
         result["onednn-omp"] = found[(3, 2)]
+    for path in sorted(Path("/").glob(DEBIAN_DNNL[1:])):
+        result["onednn-debian"] = path
     return result
 
 
-def command(name: str, threads: int, calls: Path) -> Command:
+def last_level_bytes() -> int:
+    """Of the largest cache of core 0, as the kernel tells."""
+    sizes = [0]
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        match = re.fullmatch(r"(\d+)([KM]?)", path.read_text().strip())
+        if match:
+            sizes.append(int(match[1]) * {"": 1, "K": 1024, "M": 1024**2}[match[2]])
+    return max(sizes) or 64 * 1024**2
+
+
+def command(name: str, threads: int, calls: Path, tvm: tuple[Path, Path]) -> Command:
+    """`tvm`: the interpreter of TVM's virtual environment and tvm_tune.py's folder."""
     environment = {variable: str(threads) for variable in THREAD_VARIABLES}
     environment["TESSERA_PEERS_CALLS"] = str(calls)
     environment["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
@@ -57,11 +80,19 @@ def command(name: str, threads: int, calls: Path) -> Command:
     library = dnnl_libraries().get(name)
     if name.startswith("onednn"):
         if library is None:
-            raise SystemExit(f"compare: no library for {name} in {sys.prefix}/lib; see README.md")
+            raise SystemExit(f"compare: no library for {name}; see Install in README.md")
         environment["TESSERA_PEERS_DNNL"] = str(library)
         environment["LD_LIBRARY_PATH"] = str(library.parent)
         environment["OCL_ICD_FILENAMES"] = str(library.parent / "libintelocl.so")
-    return [sys.executable, str(HERE / "peer.py"), name], environment
+    interpreter = sys.executable
+    if name == "tvm":
+        interpreter = str(tvm[0])
+        environment |= {"TVM_NUM_THREADS": str(threads), "TESSERA_PEERS_TVM": str(tvm[1].resolve())}
+        if not tvm[0].exists():
+            raise SystemExit(
+                f"compare: no {interpreter}; see Install in README.md, or --tvm-python"
+            )
+    return [interpreter, str(HERE / "peer.py"), name], environment
 
 
 def warn_of_threads(libraries: list[Path], threads: int) -> None:
@@ -90,15 +121,29 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--suite", nargs="+", type=Path, required=True, help="YAML with attributes")
     parser.add_argument("--cases", default="", help="regular expression of names; default: all")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.1, help="of one turn of one library")
     parser.add_argument("--retry-failed", action="store_true", help="cases where a library failed")
+    parser.add_argument("--out", type=Path, default=Path("build/bench/peers"))
+    add_measuring_options(parser)
+    arguments = parser.parse_args()
+    check_measuring_options(parser, arguments)
+    return arguments
+
+
+def add_measuring_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cache", choices=("warm", "cold", "both"), default="warm")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--turn-seconds", type=float, default=0.1, help="of one turn of one library"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one answer")
-    parser.add_argument("--peers", default=",".join(PEERS), help=f"of {','.join(PEERS)}")
-    parser.add_argument("--out", type=Path, default=Path("build/bench/peers"))
-    arguments = parser.parse_args()
+    parser.add_argument("--peers", default=",".join(DEFAULT_PEERS), help=f"of {','.join(PEERS)}")
+    parser.add_argument("--tvm-python", type=Path, default=Path("build/peers-tvm/bin/python"))
+    parser.add_argument("--tvm-work", type=Path, default=Path("build/bench/tvm"))
+
+
+def check_measuring_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     cores = len(os.sched_getaffinity(0))
     if not 1 <= arguments.threads <= cores:
         parser.error(f"--threads {arguments.threads}: this process may use 1 to {cores} cores")
@@ -107,24 +152,67 @@ def parse_arguments() -> argparse.Namespace:
     unknown = set(arguments.peers.split(",")) - set(PEERS)
     if unknown:
         parser.error(f"--peers: {', '.join(sorted(unknown))}: there are {', '.join(PEERS)}")
-    return arguments
+
+
+def make_plans(arguments: argparse.Namespace) -> list[Plan]:
+    """One a state of the caches."""
+    plans = []
+    for cache in ("warm", "cold"):
+        if arguments.cache not in (cache, "both"):
+            continue
+        plans.append(
+            Plan(
+                threads=arguments.threads,
+                rounds=arguments.rounds,
+                seconds=arguments.turn_seconds,
+                seed=arguments.seed,
+                timeout_seconds=arguments.timeout,
+                out=arguments.out,
+                flush_bytes=2 * last_level_bytes() if cache == "cold" else 0,
+            )
+        )
+    return plans
+
+
+class Comparison:
+    """Measures cases and keeps results.csv, results.md and summary.csv in `arguments.out`."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        self.plans = make_plans(arguments)
+        self._retry_failed = bool(arguments.retry_failed)
+        calls = compile_calls(arguments.out)
+        names = [TESSERA, *arguments.peers.split(",")]
+        tvm = (arguments.tvm_python.absolute(), arguments.tvm_work)
+        self._commands = {name: command(name, arguments.threads, calls, tvm) for name in names}
+        self.results = Results(arguments.out / "results.csv")
+        self.table = arguments.out / "results.md"
+        self._summary = arguments.out / "summary.csv"
+
+    def is_measured(self, case: Case, plan: Plan) -> bool:
+        rows = self.results.load().get(case_key(case, plan), {})
+        failed = any(row.status == "failed" for row in rows.values())
+        return set(self._commands) <= set(rows) and not (failed and self._retry_failed)
+
+    def run(self, case: Case, plan: Plan) -> list[Row]:
+        load, date, others = load_average(), now(), OtherLoad()
+        outcomes = measure(case, self._commands, plan)
+        seen = Circumstances(load, others.cores(), date, machine())
+        rows = [make_row(case, plan, outcome, seen) for outcome in outcomes]
+        self.results.append(rows)
+        self.write_tables()
+        return rows
+
+    def write_tables(self) -> None:
+        known = list(self.results.load().values())
+        if known:
+            self.table.write_text(markdown(known))
+            self._summary.write_text(summary_csv(known))
 
 
 def main() -> int:
     arguments = parse_arguments()
-    arguments.out.mkdir(parents=True, exist_ok=True)
     warn_of_threads(arguments.library, arguments.threads)
-    calls = compile_calls(arguments.out)
-    names = [TESSERA, *arguments.peers.split(",")]
-    commands = {name: command(name, arguments.threads, calls) for name in names}
-    plan = Plan(
-        threads=arguments.threads,
-        rounds=arguments.rounds,
-        seconds=arguments.seconds,
-        seed=arguments.seed,
-        timeout_seconds=arguments.timeout,
-        out=arguments.out,
-    )
     cases = [
         case
         for case in load_cases(arguments.library, arguments.suite)
@@ -132,31 +220,22 @@ def main() -> int:
     ]
     if not cases:
         raise SystemExit("compare: no operator is both in a suite and in a library")
-    results = Results(arguments.out / "results.csv")
-    table = arguments.out / "results.md"
-    known = results.load()
+    comparison = Comparison(arguments)
     for number, case in enumerate(cases, 1):
-        rows = known.get(case_key(case, plan), {})
-        failed = any(row.status == "failed" for row in rows.values())
-        if set(names) <= set(rows) and not (failed and arguments.retry_failed):
-            print(f"{number}/{len(cases)} {case.name}: already measured", flush=True)
-            continue
-        load, date = load_average(), now()
-        outcomes = measure(case, commands, plan)
-        new = [make_row(case, plan, o, load, date, machine()) for o in outcomes]
-        results.append(new)
-        known = results.load()
-        table.write_text(markdown(list(known.values())))
-        print(f"{number}/{len(cases)} {case.name}: {line(new)}", flush=True)
-    if known:
-        table.write_text(markdown(list(known.values())))
-    print(f"{results.path}, {table}")
+        for plan in comparison.plans:
+            print(f"{number}/{len(cases)} {case.name}, {plan.cache}: ", end="", flush=True)
+            if comparison.is_measured(case, plan):
+                print("already measured", flush=True)
+            else:
+                print(line(comparison.run(case, plan)), flush=True)
+    comparison.write_tables()
+    print(f"{comparison.results.path}, {comparison.table}")
     return 0
 
 
 def line(rows: list[Row]) -> str:
     return ", ".join(
-        f"{r.peer} {min(r.minima):.4g} us" if r.minima else f"{r.peer} {r.status}" for r in rows
+        f"{r.peer} {min(r.rounds):.4g} us" if r.rounds else f"{r.peer} {r.status}" for r in rows
     )
 
 

@@ -1,5 +1,6 @@
-"""oneDNN's C API, version 3, as far as compare.py needs it. The wheels ship no headers: the numbers
-are those of dnnl_types.h and dnnl_common_types.h, which stay the same within version 3."""
+"""oneDNN's C API, version 3, as far as compare.py needs it; dnnl2.py is version 2. The wheels ship no
+headers: the numbers are those of dnnl_types.h and dnnl_common_types.h, which stay the same within
+version 3."""
 
 from __future__ import annotations
 
@@ -14,7 +15,10 @@ from case import Unsupported
 Handle = ctypes.c_void_p
 Dims = ctypes.c_int64 * 12
 
-F32, CPU, FORWARD_INFERENCE, UNDEFINED, ANY = 3, 1, 96, 0, 1
+CPU, FORWARD_INFERENCE, UNDEFINED, ANY = 1, 96, 0, 1
+F16, BF16, F32, S32, S8 = 1, 2, 3, 4, 5
+TYPES = {"f16": F16, "bf16": BF16, "f32": F32, "i32": S32, "s32": S32, "i8": S8}
+KINDS = {"float32": F32, "int32": S32, "int8": S8}  # of arrays
 ROW_MAJOR = {1: 2, 2: 3, 3: 4, 4: 5, 5: 6}  # dnnl_a … dnnl_abcde
 ACDB, BLOCKED_16C = 22, 78
 CONVOLUTION_AUTO, CONVOLUTION_DIRECT, DECONVOLUTION_DIRECT = 3, 1, 10
@@ -58,6 +62,10 @@ class Step(ctypes.Structure):
     _fields_ = [("primitive", Handle), ("arguments", Handle), ("count", ctypes.c_int)]
 
 
+def kind_of(values: np.ndarray) -> int:
+    return KINDS[str(values.dtype)]
+
+
 def dims(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
     return Dims(*values)
 
@@ -65,10 +73,23 @@ def dims(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
 RUNTIMES = {1: "sequential", 2: "OpenMP", 4: "TBB", 8: "thread pool", 512: "SYCL"}
 
 
+def open_library(path: Path) -> "Dnnl":
+    from dnnl2 import Dnnl2
+
+    library = ctypes.CDLL(str(path))
+    library.dnnl_version.restype = ctypes.POINTER(Version)
+    major = library.dnnl_version()[0].major
+    if major not in (2, 3):
+        raise RuntimeError(f"{path} is oneDNN {major}; the harness knows versions 2 and 3")
+    return Dnnl2(library) if major == 2 else Dnnl(library)
+
+
 class Dnnl:
-    def __init__(self, path: Path) -> None:
-        self.library = ctypes.CDLL(str(path))
-        self.library.dnnl_version.restype = ctypes.POINTER(Version)
+    post_op = POST_OP  # DNNL_ARG_ATTR_MULTIPLE_POST_OP(0)
+    operand_may_be_any = True  # of a binary post-op
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.library = library
         self.library.dnnl_primitive_desc_query_md.restype = Handle
         self.library.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
         version = self.library.dnnl_version()[0]
@@ -85,23 +106,23 @@ class Dnnl:
         if status != 0:
             raise RuntimeError(f"dnnl_{name}: {STATUS.get(status, status)}")
 
-    def layout(self, shape: Sequence[int], tag: int | None = None) -> Handle:
+    def layout(self, shape: Sequence[int], tag: int | None = None, kind: int = F32) -> Handle:
         """Row-major without a tag."""
         result = Handle()
         tag = ROW_MAJOR[len(shape)] if tag is None else tag
         self.call(
-            "memory_desc_create_with_tag", ctypes.byref(result), len(shape), dims(shape), F32, tag
+            "memory_desc_create_with_tag", ctypes.byref(result), len(shape), dims(shape), kind, tag
         )
         return result
 
-    def strided(self, shape: Sequence[int], strides: Sequence[int]) -> Handle:
+    def strided(self, shape: Sequence[int], strides: Sequence[int], kind: int = F32) -> Handle:
         result = Handle()
         self.call(
             "memory_desc_create_with_strides",
             ctypes.byref(result),
             len(shape),
             dims(shape),
-            F32,
+            kind,
             dims(strides),
         )
         return result
@@ -146,8 +167,8 @@ class Dnnl:
 
     def filled(self, layout: Handle, values: np.ndarray, plain: Handle | None = None) -> "Memory":
         """Memory in `layout` with row-major values (of layout `plain` where that is not row-major
-        of the values' shape)."""
-        source = self.memory(plain or self.layout(values.shape))
+        of the values' shape). Floats are converted to the layout's type."""
+        source = self.memory(plain or self.layout(values.shape, kind=kind_of(values)))
         source.write(values)
         target = self.memory(layout)
         self.reorder(source, target)
@@ -168,15 +189,15 @@ class Memory:
         return pointer.value or 0
 
     def write(self, values: np.ndarray) -> None:
-        row_major = np.ascontiguousarray(values, dtype=np.float32)
+        row_major = np.ascontiguousarray(values)
         assert row_major.nbytes == self.bytes
         ctypes.memmove(self._pointer(), row_major.ctypes.data, row_major.nbytes)
 
-    def read(self, shape: Sequence[int]) -> np.ndarray:
-        """Row-major."""
-        plain = self.dnnl.memory(self.dnnl.layout(shape))
+    def read(self, shape: Sequence[int], kind: int = F32) -> np.ndarray:
+        """Row-major, as float32 or, of S32, int32."""
+        plain = self.dnnl.memory(self.dnnl.layout(shape, kind=kind))
         self.dnnl.reorder(self, plain)
-        result = np.empty(shape, dtype=np.float32)
+        result = np.empty(shape, dtype=np.int32 if kind == S32 else np.float32)
         ctypes.memmove(result.ctypes.data, plain._pointer(), result.nbytes)
         return result
 

@@ -12,6 +12,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, TextIO
 
 import numpy as np
@@ -96,7 +97,7 @@ class Outcome:
     reason: str = ""
     version: str = ""
     overhead_seconds: float = 0.0
-    round_minima: list[float] = field(default_factory=list)  # seconds of a call
+    round_seconds: list[float] = field(default_factory=list)  # of a call, one a round
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,15 @@ class Plan:
     seed: int
     timeout_seconds: float
     out: Path
+    flush_bytes: int = 0  # above 0: caches are emptied before each call
+
+    @property
+    def cache(self) -> str:
+        return "cold" if self.flush_bytes else "warm"
+
+    def of_round(self, samples: list[float]) -> float:
+        """Warm: the minimum, noise only adds. Cold: the median, as each sample is one call."""
+        return median(samples) if self.flush_bytes else min(samples)
 
 
 def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcome]:
@@ -138,7 +148,7 @@ def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcom
                 outputs[name] = _output(case, name, processes[name], plan)
             except PeerFailed as error:
                 fail(name, error)
-        for name, verdict in (judge(outputs) if outputs else {}).items():
+        for name, verdict in (judge(outputs, case.dtype) if outputs else {}).items():
             outcomes[name].status = verdict
             if verdict in ("wrong", "disagree"):
                 outcomes[name].reason = "other libraries compute something else"
@@ -151,7 +161,7 @@ def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcom
             for name in turn:
                 try:
                     samples = processes[name].ask({"do": "run", "seconds": plan.seconds})["samples"]
-                    outcomes[name].round_minima.append(min(samples))
+                    outcomes[name].round_seconds.append(plan.of_round(samples))
                 except PeerFailed as error:
                     fail(name, error)
     finally:
@@ -161,7 +171,13 @@ def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcom
 
 
 def _prepare(case: Case, process: Process, outcome: Outcome, plan: Plan) -> None:
-    request = {"do": "prepare", "case": case.to_json(), "threads": plan.threads, "seed": plan.seed}
+    request = {
+        "do": "prepare",
+        "case": case.to_json(),
+        "threads": plan.threads,
+        "seed": plan.seed,
+        "flush_bytes": plan.flush_bytes,
+    }
     answer = process.ask(request)
     outcome.version = answer["version"]
     outcome.overhead_seconds = answer["overhead_seconds"]
@@ -180,6 +196,30 @@ def _output(case: Case, name: str, process: Process, plan: Plan) -> list[np.ndar
 
 def load_average() -> float:
     return os.getloadavg()[0]
+
+
+class OtherLoad:
+    """Cores that programs other than this one and its children kept busy since construction; what
+    a machine that hosts this one takes away (steal) counts as well."""
+
+    def __init__(self) -> None:
+        self._start = self._read()
+
+    @staticmethod
+    def _read() -> tuple[float, float, float]:
+        ticks = os.sysconf("SC_CLK_TCK")
+        for line in Path("/proc/stat").read_text().splitlines():
+            if line.startswith("cpu "):
+                user, nice, system, _, _, irq, soft, steal = (int(x) for x in line.split()[1:9])
+        busy = (user + nice + system + irq + soft + steal) / ticks
+        own = os.times()
+        spent = own.user + own.system + own.children_user + own.children_system
+        return time.monotonic(), busy, spent
+
+    def cores(self) -> float:
+        """Children count once they have ended."""
+        elapsed, busy, own = (now - then for now, then in zip(self._read(), self._start))
+        return max(0.0, (busy - own) / max(elapsed, 1e-9))
 
 
 def now() -> str:

@@ -134,7 +134,11 @@ def product(case: Case) -> Product | None:
 
 
 def operator_class(case: Case) -> str:
-    """The class of the geometric means."""
+    """The class of the geometric means; types other than f32 have classes of their own."""
+    return _shape_class(case) + ("" if case.dtype == "f32" else f" {case.dtype}")
+
+
+def _shape_class(case: Case) -> str:
     conv = convolution(case)
     if conv is None:
         matrix = product(case)

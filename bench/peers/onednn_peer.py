@@ -14,7 +14,7 @@ import numpy as np
 import dnnl
 from base import calls, checked
 from case import Case, Unsupported
-from dnnl import Dnnl, Memory, Step
+from dnnl import Memory, Step
 from geometry import Convolution, Product, Values, convolution, product
 
 Read = Callable[[], np.ndarray]
@@ -32,11 +32,14 @@ class OnednnPeer:
     overhead_seconds = 0.0
 
     def __init__(self) -> None:
-        self._dnnl = Dnnl(Path(os.environ["TESSERA_PEERS_DNNL"]))
+        self._dnnl = dnnl.open_library(Path(os.environ["TESSERA_PEERS_DNNL"]))
         self.version = self._dnnl.version
         self._calls = calls()
 
     def prepare(self, case: Case, threads: int, values: Values) -> None:
+        self._kind = dnnl.TYPES[case.dtype]
+        self._sum = dnnl.S32 if case.dtype == "i8" else dnnl.F32  # bias too, and what is read
+        self._result = dnnl.S32 if case.dtype == "i8" else self._kind
         steps, self._read = self._plan(case, values)
         self._kept = steps
         self._steps = (Step * len(steps))(*steps)
@@ -77,6 +80,8 @@ class OnednnPeer:
         matrix = product(case)
         if matrix is not None:
             return self._product(matrix, values)
+        if case.dtype != "f32":
+            raise Unsupported(f"the harness calls oneDNN's {case.op} in f32 only")
         if case.op in ("max_pool2d", "avg_pool2d", "global_avg_pool"):
             return self._pooling(case, values)
         if case.op in dnnl.REDUCE:
@@ -117,7 +122,7 @@ class OnednnPeer:
             weights = (conv.oc, conv.ic, *conv.kernel)
             taps = math.prod(conv.kernel)
             inner = [math.prod(conv.kernel[i + 1 :]) for i in range(len(conv.kernel))]
-            plain = lib.strided(weights, (taps, conv.oc * taps, *inner))
+            plain = lib.strided(weights, (taps, conv.oc * taps, *inner), dnnl.kind_of(values["W"]))
         result = conv.result
         residual = values["Residual"].reshape(result) if conv.add else None
         rank = len(conv.size)
@@ -129,24 +134,37 @@ class OnednnPeer:
         ]
         kind = "deconvolution_forward" if conv.transposed else "convolution_forward"
 
-        def create(algorithm: int) -> Plan:
-            # The residual is stored as the result is, which is known only once the layout is.
+        def primitive_of(algorithm: int, residual_layout: dnnl.Handle | None) -> dnnl.Primitive:
             post_ops: list[tuple[str, tuple[object, ...]]] = []
-            if conv.add:
-                post_ops.append(("binary", (dnnl.BINARY_ADD, lib.layout(result, free))))
+            if residual_layout is not None:
+                post_ops.append(("binary", (dnnl.BINARY_ADD, residual_layout)))
             if conv.relu:
                 post_ops.append(("eltwise", (dnnl.RELU, 0.0, 0.0)))
-            primitive = lib.primitive(
+            return lib.primitive(
                 kind,
                 dnnl.FORWARD_INFERENCE,
                 algorithm,
-                lib.layout(conv.source, free),
-                lib.layout(weights, dnnl.ANY),
-                lib.layout((result[1],)) if conv.bias else None,
-                lib.layout(result, free),
+                lib.layout(conv.source, free, self._kind),
+                lib.layout(weights, dnnl.ANY, self._kind),
+                lib.layout((result[1],), kind=self._sum) if conv.bias else None,
+                lib.layout(result, free, self._result),
                 *spatial,
                 lib.attributes(post_ops),
             )
+
+        def residual_layouts(algorithm: int) -> list[dnnl.Handle | None]:
+            """As the result is stored. Version 2 wants it said beforehand, and falls back to slow
+            code where it isn't what the fast one has, so that several are tried."""
+            if not conv.add:
+                return [None]
+            if free is None or lib.operand_may_be_any:
+                return [lib.layout(result, free, self._kind)]
+            found = primitive_of(algorithm, None).layout(dnnl.DST)
+            tags = (dnnl.BLOCKED_16C, dnnl.ACDB) if rank == 2 else ()
+            return [found, *(lib.layout(result, tag, self._kind) for tag in tags)]
+
+        def create(algorithm: int, residual_layout: dnnl.Handle | None) -> Plan:
+            primitive = primitive_of(algorithm, residual_layout)
             given = conv.weights_of(values)
             constants = given if plain is not None else given.reshape(weights)
             y = lib.memory(primitive.layout(dnnl.DST))
@@ -157,40 +175,53 @@ class OnednnPeer:
             }
             if conv.bias:
                 bias = values["Bias"].reshape(result[1])
-                arguments[dnnl.BIAS] = lib.filled(lib.layout(bias.shape), bias)
+                arguments[dnnl.BIAS] = lib.filled(lib.layout(bias.shape, kind=self._sum), bias)
             if residual is not None:
-                argument = dnnl.POST_OP | dnnl.SRC_1
-                arguments[argument] = lib.filled(primitive.layout(argument), residual)
+                argument = lib.post_op | dnnl.SRC_1
+                stored = residual_layout
+                if lib.operand_may_be_any:
+                    stored = primitive.layout(argument)
+                assert stored is not None
+                arguments[argument] = lib.filled(stored, residual)
             shape = case.with_role("output")[0].shape
-            return [primitive.step(arguments)], [lambda: y.read(result).reshape(shape)]
+            return [primitive.step(arguments)], [lambda: y.read(result, self._sum).reshape(shape)]
 
         if conv.transposed:
-            return create(dnnl.DECONVOLUTION_DIRECT)
-        plans = [create(dnnl.CONVOLUTION_DIRECT)]
-        try:
-            plans.append(create(dnnl.CONVOLUTION_AUTO))
-        except Unsupported:
-            pass
-        return self._fastest(plans)
+            algorithms = [dnnl.DECONVOLUTION_DIRECT]
+        else:
+            algorithms = [dnnl.CONVOLUTION_DIRECT, dnnl.CONVOLUTION_AUTO]
+        plans = []
+        for algorithm in algorithms:
+            try:
+                plans += [create(algorithm, layout) for layout in residual_layouts(algorithm)]
+            except Unsupported:
+                if algorithm != dnnl.CONVOLUTION_AUTO:
+                    raise
+        return self._fastest(plans) if len(plans) > 1 else plans[0]
 
     def _product(self, p: Product, values: Values) -> Plan:
         lib = self._dnnl
         lead = (p.batch,) if values["A"].ndim == 3 else ()
         a, b, c = (*lead, p.m, p.k), (*lead, p.k, p.n), (*lead, p.m, p.n)
         strides = (1, p.k) if p.transposed else (p.n, 1)
-        given = lib.strided(b, (*((p.k * p.n,) if lead else ()), *strides))
+        b_strides = (*((p.k * p.n,) if lead else ()), *strides)
+        given = lib.strided(b, b_strides, dnnl.kind_of(values["B"]))
         post_ops: list[tuple[str, tuple[object, ...]]] = []
         if p.add:
-            post_ops.append(("binary", (dnnl.BINARY_ADD, lib.layout(c))))
+            post_ops.append(("binary", (dnnl.BINARY_ADD, lib.layout(c, kind=self._kind))))
         if p.relu:
             post_ops.append(("eltwise", (dnnl.RELU, 0.0, 0.0)))
         bias_shape = (*(1 for _ in lead), 1, p.n)
         primitive = lib.primitive(
             "matmul",
-            lib.layout(a),
-            lib.layout(b, dnnl.ANY) if p.constant else given,
-            lib.layout(bias_shape) if p.bias else None,
-            lib.layout(c),
+            lib.layout(a, kind=self._kind),
+            (
+                lib.layout(b, dnnl.ANY, self._kind)
+                if p.constant
+                else lib.strided(b, b_strides, self._kind)
+            ),
+            lib.layout(bias_shape, kind=self._sum) if p.bias else None,
+            lib.layout(c, kind=self._result),
             lib.attributes(post_ops),
         )
         y = lib.memory(primitive.layout(dnnl.DST))
@@ -201,11 +232,13 @@ class OnednnPeer:
         }
         if p.bias:
             arguments[dnnl.BIAS] = lib.filled(
-                lib.layout(bias_shape), values["Bias"].reshape(bias_shape)
+                lib.layout(bias_shape, kind=self._sum), values["Bias"].reshape(bias_shape)
             )
         if p.add:
-            arguments[dnnl.POST_OP | dnnl.SRC_1] = lib.filled(lib.layout(c), values["Residual"])
-        return [primitive.step(arguments)], [lambda: y.read(c)]
+            arguments[lib.post_op | dnnl.SRC_1] = lib.filled(
+                lib.layout(c, kind=self._kind), values["Residual"]
+            )
+        return [primitive.step(arguments)], [lambda: y.read(c, self._sum)]
 
     def _rows(self, values: Values, create: Callable[[object, object], dnnl.Primitive]) -> Plan:
         lib, x = self._dnnl, values["X"]

@@ -56,7 +56,7 @@ class Graph:
             self.nodes,
             "case",
             [
-                helper.make_tensor_value_info(n, TensorProto.FLOAT, v.shape)
+                helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
                 for n, v in self.feeds.items()
             ],
             [
@@ -73,6 +73,10 @@ class Graph:
 def build(case: Case, values: Values) -> Graph:
     graph = Graph()
     conv, matrix = convolution(case), product(case)
+    if case.dtype == "i8":
+        return _integers(graph, conv, matrix, values)
+    if case.dtype != "f32":
+        raise Unsupported(f"ONNX runtimes have no {case.dtype} on CPUs but by conversion to f32")
     if conv is not None:
         _convolution(graph, conv, values)
     elif matrix is not None:
@@ -120,11 +124,54 @@ def identity(graph: Graph) -> Graph:
     """A model with as many inputs and outputs, of one element each, that computes next to nothing;
     every input is used, because runtimes drop the others."""
     trivial = Graph()
-    names = [trivial.feed(name, value.reshape(-1)[:1]) for name, value in graph.feeds.items()]
+    names = []
+    for name, value in graph.feeds.items():
+        one = trivial.feed(name, value.reshape(-1)[:1])
+        if value.dtype != np.float32:
+            one = trivial.node("Cast", [one], f"{name}_float", to=TensorProto.FLOAT)
+        names.append(one)
     for i, name in enumerate(graph.results):
         used = names if i == 0 else names[:1]
-        trivial.result(trivial.node("Sum" if len(used) > 1 else "Identity", used, name), (1,))
+        y = trivial.node("Sum" if len(used) > 1 else "Identity", used, name)
+        trivial.result(y, (1,))
     return trivial
+
+
+def _integers(
+    graph: Graph, conv: Convolution | None, matrix: Product | None, values: Values
+) -> Graph:
+    """i8 to i32, as ConvInteger and MatMulInteger; bias and ReLU as operators of their own."""
+    shape: tuple[int, ...]
+    if conv is not None and not conv.transposed and not conv.add:
+        inputs = [
+            graph.feed("X", values["X"].reshape(conv.source)),
+            graph.constant("W", conv.weights_of(values)),
+        ]
+        rank, shape = len(conv.size), conv.result
+        y = graph.node(
+            "ConvInteger",
+            inputs,
+            "conv",
+            kernel_shape=conv.kernel,
+            strides=[conv.stride] * rank,
+            pads=[conv.pad] * (2 * rank),
+            dilations=[conv.dilation] * rank,
+            group=conv.groups,
+        )
+        bias = values["Bias"].reshape(1, -1, *[1] * rank) if conv.bias else None
+        relu = conv.relu
+    elif matrix is not None and not matrix.add:
+        y = graph.node("MatMulInteger", _operands(graph, matrix, values), "matmul")
+        shape = (*values["A"].shape[:-1], matrix.n)
+        bias, relu = values["Bias"] if matrix.bias else None, matrix.relu
+    else:
+        raise Unsupported("ONNX has no such integer operator")
+    if bias is not None:
+        y = graph.node("Add", [y, graph.constant("Bias", bias)], "biased")
+    if relu:
+        y = graph.node("Max", [y, graph.constant("zero", np.zeros(1, np.int32))], "relu")
+    graph.result(y, shape, np.dtype(np.int32))
+    return graph
 
 
 def _epilogue(
@@ -157,7 +204,7 @@ def _convolution(graph: Graph, conv: Convolution, values: Values) -> None:
     graph.result(_epilogue(graph, y, conv, residual), conv.result)
 
 
-def _product(graph: Graph, p: Product, values: Values) -> None:
+def _operands(graph: Graph, p: Product, values: Values) -> list[str]:
     a = graph.feed("A", values["A"])
     value = values["B"]
     if p.transposed and p.constant:
@@ -166,6 +213,11 @@ def _product(graph: Graph, p: Product, values: Values) -> None:
     if p.transposed and not p.constant:
         order = [0, 2, 1] if value.ndim == 3 else [1, 0]
         b = graph.node("Transpose", [b], "B_transposed", perm=order)
+    return [a, b]
+
+
+def _product(graph: Graph, p: Product, values: Values) -> None:
+    a, b = _operands(graph, p, values)
     if p.bias and values["A"].ndim == 2:
         y = graph.node("Gemm", [a, b, graph.constant("Bias", values["Bias"])], "gemm")
     else:

@@ -1,6 +1,6 @@
 """One library in a process of its own: `peer.py NAME`, driven by JSON lines.
 
-    {"do": "prepare", "case": {…}, "threads": 1, "seed": 1}
+    {"do": "prepare", "case": {…}, "threads": 1, "seed": 1, "flush_bytes": 0 (warm caches)}
         {"version": "…", "overhead_seconds": 0.0, "unsupported": null or a reason}
     {"do": "run", "seconds": 0.1}     {"samples": [seconds of a call, …]}
     {"do": "output", "path": "x.npy"} {"paths": […]}  one file a result, row-major
@@ -16,32 +16,37 @@ import importlib
 import json
 import os
 import sys
+import time
 from typing import Any
 
 import numpy as np
 
-from base import Peer
+from base import Peer, set_flush
 from case import Case, Unsupported, make_inputs
 
 CLASSES = {
     "tessera": ("tessera_peer", "TesseraPeer"),
     "onednn": ("onednn_peer", "OnednnPeer"),
     "onednn-omp": ("onednn_peer", "OnednnPeer"),
+    "onednn-debian": ("onednn_peer", "OnednnPeer"),
     "openblas": ("blas_peer", "OpenblasPeer"),
     "blis": ("blas_peer", "BlisPeer"),
     "onnxruntime": ("onnxruntime_peer", "OnnxruntimePeer"),
     "openvino": ("openvino_peer", "OpenvinoPeer"),
+    "tvm": ("tvm_peer", "TvmPeer"),
 }
 
 # A sample lasts this long at least, so that the clock and a timer's tick don't matter.
 SAMPLE_SECONDS = 0.005
 MIN_SAMPLES = 3
+MIN_COLD_SAMPLES = 5  # of one call each
 
 
 class Server:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._calls = 1
+        self._is_cold = False
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         what = request["do"]
@@ -59,7 +64,12 @@ class Server:
         try:
             self._peer.prepare(case, request["threads"], make_inputs(case, request["seed"]))
             self._peer.time_calls(1)
-            self._calls = self._calls_for(SAMPLE_SECONDS)
+            flush_bytes = int(request.get("flush_bytes", 0))
+            self._is_cold = flush_bytes > 0
+            if self._is_cold:
+                set_flush(flush_bytes)
+            else:
+                self._calls = self._calls_for(SAMPLE_SECONDS)
         except Unsupported as unsupported:
             reason = str(unsupported)
         return {
@@ -76,12 +86,11 @@ class Server:
 
     def _run(self, seconds: float) -> list[float]:
         samples: list[float] = []
-        spent = 0.0
-        self._peer.time_calls(1)  # caches and clocks are warm again after other peers' turns
-        while len(samples) < MIN_SAMPLES or spent < seconds:
-            taken = self._peer.time_calls(self._calls)
-            spent += taken
-            samples.append(taken / self._calls)
+        least = MIN_COLD_SAMPLES if self._is_cold else MIN_SAMPLES
+        self._peer.time_calls(1)  # code and clocks (caches too, if warm) after other peers' turns
+        start = time.monotonic()
+        while len(samples) < least or time.monotonic() - start < seconds:
+            samples.append(self._peer.time_calls(self._calls) / self._calls)
         return samples
 
     def _write(self, path: str) -> list[str]:

@@ -22,33 +22,47 @@ class Row:
     op: str
     attributes: str
     threads: str
+    cache: str  # warm, or cold: emptied before each call
     object_sha256: str
     seed: str
     peer: str
     version: str
     status: str
     reason: str
-    round_minima_us: str  # separated by blanks
+    round_us: str  # of a call, separated by blanks; warm: each round's minimum, cold: its median
     overhead_us: str
     load_average: str  # of one minute, when the case began
+    other_cores: str  # kept busy by other programs during the case
     date: str  # UTC
     machine: str
 
     @property
     def case_key(self) -> tuple[str, ...]:
         """A case is measured again when its library's code has changed."""
-        return (self.suite, self.case, self.threads, self.object_sha256, self.seed)
+        return (self.suite, self.case, self.threads, self.cache, self.object_sha256, self.seed)
 
     @property
-    def minima(self) -> list[float]:
-        return [float(x) for x in self.round_minima_us.split()]
+    def rounds(self) -> list[float]:
+        """Microseconds."""
+        return [float(x) for x in self.round_us.split()]
 
 
 def case_key(case: Case, plan: Plan) -> tuple[str, ...]:
-    return (case.suite, case.name, str(plan.threads), case.object_sha256[:12], str(plan.seed))
+    sha = case.object_sha256[:12]
+    return (case.suite, case.name, str(plan.threads), plan.cache, sha, str(plan.seed))
 
 
-def make_row(case: Case, plan: Plan, outcome: Outcome, load: float, date: str, machine: str) -> Row:
+@dataclass(frozen=True)
+class Circumstances:
+    """Of the measurement of one case."""
+
+    load_average: float
+    other_cores: float
+    date: str
+    machine: str
+
+
+def make_row(case: Case, plan: Plan, outcome: Outcome, seen: Circumstances) -> Row:
     return Row(
         suite=case.suite,
         case=case.name,
@@ -56,17 +70,19 @@ def make_row(case: Case, plan: Plan, outcome: Outcome, load: float, date: str, m
         op=case.op,
         attributes=json.dumps(case.attributes),
         threads=str(plan.threads),
+        cache=plan.cache,
         object_sha256=case.object_sha256[:12],
         seed=str(plan.seed),
         peer=outcome.peer,
         version=outcome.version,
         status=outcome.status,
         reason=outcome.reason,
-        round_minima_us=" ".join(f"{s * 1e6:.4f}" for s in outcome.round_minima),
+        round_us=" ".join(f"{s * 1e6:.4f}" for s in outcome.round_seconds),
         overhead_us=f"{outcome.overhead_seconds * 1e6:.2f}",
-        load_average=f"{load:.2f}",
-        date=date,
-        machine=machine,
+        load_average=f"{seen.load_average:.2f}",
+        other_cores=f"{seen.other_cores:.2f}",
+        date=seen.date,
+        machine=seen.machine,
     )
 
 
@@ -82,7 +98,12 @@ class Results:
         if not self.path.exists():
             return cases
         with self.path.open(newline="") as file:
-            for record in csv.DictReader(file):
+            reader = csv.DictReader(file)
+            if reader.fieldnames is not None and list(reader.fieldnames) != self._names:
+                raise SystemExit(
+                    f"{self.path} has other columns than this version writes; move it away"
+                )
+            for record in reader:
                 if None in record.values() or set(record) != set(self._names):
                     continue  # cut off when a run was killed
                 row = Row(**record)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+
+import numpy as np
 
 RESAMPLES = 2000
 
@@ -25,15 +26,12 @@ def ratio(peer: Sequence[float], tessera: Sequence[float], seed: int = 1) -> Rat
     in one round stays together, so that load common to both cancels."""
     if not peer or len(peer) != len(tessera):
         raise ValueError(f"{len(peer)} rounds of the peer, {len(tessera)} of Tessera")
-    rng = random.Random(seed)
-    rounds = range(len(peer))
-    ratios = []
-    for _ in range(RESAMPLES):
-        drawn = rng.choices(rounds, k=len(rounds))
-        ratios.append(median(peer[i] for i in drawn) / median(tessera[i] for i in drawn))
-    ratios.sort()
+    drawn = np.random.default_rng(seed).integers(len(peer), size=(RESAMPLES, len(peer)))
+    above, below = np.asarray(peer)[drawn], np.asarray(tessera)[drawn]
+    ratios = np.sort(np.median(above, axis=1) / np.median(below, axis=1))
     cut = round(0.025 * RESAMPLES)
-    return Ratio(median(peer) / median(tessera), ratios[cut], ratios[-1 - cut])
+    value = median(peer) / median(tessera)
+    return Ratio(value, float(ratios[cut]), float(ratios[-1 - cut]))
 
 
 def best(times: Mapping[str, Sequence[float]]) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 from base import address, aligned, calls, checked
 from case import Case, Tensor
 from geometry import Values
-
-TYPES = {"f32": np.float32, "s32": np.int32, "i32": np.int32}
+from storage import STORED, from_stored, to_stored
 
 
 class TesseraPeer:
@@ -33,11 +32,13 @@ class TesseraPeer:
         }
         for tensor in inputs:
             function = self._copy_name("pack_input", tensor, inputs)
-            self._call(function, address(values[tensor.name]), address(self._stored[tensor.name]))
+            given = to_stored(values[tensor.name], tensor.type)
+            self._call(function, address(given), address(self._stored[tensor.name]))
         arguments = [self._stored[t.name] for t in inputs]
         if constants:
             weights = aligned((case.packed_bytes + 3) // 4)
-            rows = [address(values[t.name]) for t in constants]
+            given_constants = [to_stored(values[t.name], t.type) for t in constants]
+            rows = [address(given) for given in given_constants]
             self._call(f"{case.name}_pack_weights", *rows, address(weights))
             arguments.append(weights)
         arguments += [self._stored[t.name] for t in case.with_role("output")]
@@ -56,10 +57,10 @@ class TesseraPeer:
         results = []
         outputs = self._case.with_role("output")
         for tensor in outputs:
-            row_major = np.empty(tensor.shape, dtype=TYPES[tensor.type])
+            row_major = np.empty(tensor.shape, dtype=STORED[tensor.type])
             function = self._copy_name("unpack_output", tensor, outputs)
             self._call(function, address(self._stored[tensor.name]), address(row_major))
-            results.append(row_major)
+            results.append(from_stored(row_major, tensor.type))
         return results
 
     def _copy_name(self, verb: str, tensor: Tensor, tensors: list[Tensor]) -> str:

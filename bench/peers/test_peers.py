@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import ctypes
+import io
 import json
 import os
 import signal
@@ -10,6 +13,7 @@ import sys
 import tempfile
 import time
 import unittest
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +21,20 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from agree import judge
-from case import Case, Tensor, load_cases, make_inputs
-from driver import Command, Outcome, Plan, measure
+import dnnl
+from agree import agrees, judge
+from blas_peer import BlasPeer
+from case import Case, Tensor, Unsupported, load_cases, make_inputs
+from compare import compile_calls, dnnl_libraries
+from driver import Command, OtherLoad, Outcome, Plan, measure
 from geometry import convolution, operator_class, product
-from report import markdown
-from rows import Results, case_key, make_row
+from report import markdown, summary_csv
+from rows import Circumstances, Results, case_key, make_row
+from storage import exact, from_stored, to_stored
 from summary import best, geometric_mean, ratio
+from tvm_ops import Layout, largest_block, permutation
+from tvm_ops import operator as tvm_operator
+from tvm_work import Task, curve_of
 
 FAKE = """
 import json, os, sys
@@ -45,6 +56,9 @@ for line in sys.stdin:
         answer = {"paths": [request["path"]]}
     print(json.dumps(answer), flush=True)
 """
+
+
+SEEN = Circumstances(0.1, 0.2, "now", "box")
 
 
 def fake(seconds: float, value: float = 1.0, behaviour: str = "works") -> Command:
@@ -158,6 +172,171 @@ class Cases(unittest.TestCase):
         self.assertFalse(p.constant)
 
 
+class Types(unittest.TestCase):
+    def test_bf16_is_rounded_to_nearest_even(self) -> None:
+        x = np.array([1.0, 1.00390625, 1.01171875, -1.004, 3e38], np.float32)
+        self.assertEqual(to_stored(x, "bf16").tolist(), [0x3F80, 0x3F80, 0x3F82, 0xBF81, 0x7F62])
+        np.testing.assert_array_equal(exact(exact(x, "bf16"), "bf16"), exact(x, "bf16"))
+
+    def test_stored_values_come_back(self) -> None:
+        for kind, values in (("i8", [-128, 127]), ("f16", [0.5, -2.0]), ("bf16", [0.5, -2.0])):
+            array = np.array(values, np.float32)
+            np.testing.assert_array_equal(from_stored(to_stored(array, kind), kind), array)
+
+    def test_inputs_have_the_tensors_types(self) -> None:
+        tensors = (
+            Tensor("A", "input", (64, 64), "i8", 4096),
+            Tensor("B", "constant", (64, 64), "bf16", 8192),
+            Tensor("Bias", "constant", (64,), "i32", 256),
+        )
+        values = make_inputs(replace(a_case(), tensors=tensors), 1)
+        self.assertEqual(
+            [values[n].dtype for n in ("A", "B", "Bias")], ["int8", "float32", "int32"]
+        )
+        self.assertEqual((values["A"].min(), values["A"].max()), (-128, 127))
+        np.testing.assert_array_equal(values["B"], exact(values["B"], "bf16"))
+
+    def test_tolerance_is_the_types(self) -> None:
+        x = np.ones(4, np.float32)
+        self.assertTrue(agrees(x, x * 1.005, "bf16"))
+        self.assertFalse(agrees(x, x * 1.005, "f16"))
+        self.assertEqual(operator_class(a_case(m=1, n=8, k=8, dtype="i8")), "gemv i8")
+
+    def test_blas_has_no_integers(self) -> None:
+        with self.assertRaises(Unsupported):
+            BlasPeer.prepare(object.__new__(BlasPeer), a_case(m=2, n=2, k=3, dtype="i8"), 1, {})
+
+
+class Calls(unittest.TestCase):
+    """calls.c itself."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.library = ctypes.CDLL(str(compile_calls(Path(folder.name))))
+        self.library.time_pointers.restype = ctypes.c_double
+        self.addCleanup(self.library.set_flush, ctypes.c_size_t(0))
+        self.called = 0
+
+        def operator(_: int) -> int:
+            self.called += 1
+            return self.result
+
+        self.result = 0
+        self.operator = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(operator)
+
+    def time(self, calls: int) -> float:
+        arguments = (ctypes.c_void_p * 1)()
+        return float(self.library.time_pointers(self.operator, 1, arguments, ctypes.c_long(calls)))
+
+    def test_warm_and_cold_make_the_same_calls(self) -> None:
+        self.assertGreater(self.time(7), 0)
+        self.library.set_flush(ctypes.c_size_t(1 << 20))
+        self.assertGreater(self.time(5), 0)
+        self.assertEqual(self.called, 12)
+
+    def test_emptying_caches_is_not_timed(self) -> None:
+        self.library.set_flush(ctypes.c_size_t(1 << 26))
+        start = time.monotonic()
+        timed = self.time(5)
+        self.assertLess(timed, (time.monotonic() - start) / 2)
+
+    def test_emptying_caches_leaves_the_cores_as_they_were(self) -> None:
+        before = os.sched_getaffinity(0)
+        self.library.set_flush(ctypes.c_size_t(1 << 20))
+        self.library.flush()
+        self.assertEqual(os.sched_getaffinity(0), before)
+
+    def test_an_error_ends_the_loop_and_is_told(self) -> None:
+        self.result = 3
+        for bytes_to_flush in (0, 1 << 16):
+            self.library.set_flush(ctypes.c_size_t(bytes_to_flush))
+            self.assertEqual(self.time(9), -4)
+        self.assertEqual(self.called, 2)
+
+
+class Tvm(unittest.TestCase):
+    def test_blocked_activations_come_back(self) -> None:
+        x = np.random.default_rng(1).random((2, 32, 5, 7))
+        layout = Layout(largest_block(32))
+        self.assertEqual(layout.pack(x).shape, layout.shape(x.shape))
+        np.testing.assert_array_equal(layout.unpack(layout.pack(x)), x)
+        self.assertEqual([largest_block(c) for c in (3, 24, 17, 64)], [3, 12, 1, 16])
+
+    def test_packed_weights_are_where_the_compute_reads_them(self) -> None:
+        case = a_case(op="conv2d", ic=32, oc=64, size=8, k=3, pad=1, groups=2, layout="any")
+        op = tvm_operator(case)
+        rng = np.random.default_rng(1)
+        w = rng.random((64, 16, 3, 3))
+        packed = op.pack({"X": rng.random((1, 32, 8, 8)), "W": w})[1]
+        self.assertEqual(packed.shape, dict(op.arguments)["W"])
+        self.assertEqual(packed[3, 0, 2, 1, 5, 7], w[3 * 16 + 7, 5, 2, 1])
+
+    def test_a_permutation_follows_the_index_map(self) -> None:
+        w = np.arange(8 * 6).reshape(8, 6)
+        order = permutation(
+            (8, 6), (3, 4, 2, 2), ["i0", "i1"], ["i1 // 2", "i0 % 4", "i0 // 4", "i1 % 2"]
+        )
+        packed = w.reshape(-1)[order].reshape(3, 4, 2, 2)
+        self.assertEqual(packed[2, 3, 1, 1], w[4 + 3, 5])
+
+    def test_a_permutation_with_holes_is_refused(self) -> None:
+        with self.assertRaises(ValueError):
+            permutation((4,), (8,), ["i0"], ["i0"])
+
+    def test_a_tuned_task_is_known_by_its_attributes_and_trials(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            lines = [[0, [[], [2e-3, 1e-3]]], [0, [[], [1e10]]], [0, [[], None]]]
+            (folder / "database_tuning_record.json").write_text(
+                "".join(json.dumps(line) + "\n" for line in lines)
+            )
+            task = Task("c", "{}", 1, 3)
+            self.assertFalse(task.is_done(folder))
+            task.add_seconds(folder, 1.5)
+            task.add_seconds(folder, 2.0)
+            task.write(folder, curve_of(folder), [[1]], "row-major", "1")
+            self.assertTrue(task.is_done(folder))
+            self.assertFalse(replace(task, trials=4).is_done(folder))
+            with self.assertRaises(SystemExit):
+                replace(task, attributes="other").is_done(folder)
+            written = json.loads((folder / "task.json").read_text())
+        self.assertEqual((written["failed"], written["seconds"]), (2, 3.5))
+        self.assertAlmostEqual(written["best_us"], 1000)
+
+
+@unittest.skipUnless("onednn-debian" in dnnl_libraries(), "no libdnnl2")
+class OnednnTwo(unittest.TestCase):
+    def test_a_convolution_with_every_epilogue_agrees_with_its_sums(self) -> None:
+        lib = dnnl.open_library(dnnl_libraries()["onednn-debian"])
+        self.assertTrue(lib.version.startswith("2."))
+        rng = np.random.default_rng(1)
+        x, w = rng.random((1, 16, 6, 6), np.float32), rng.random((16, 16, 1, 1), np.float32)
+        shape = lib.layout(x.shape)
+        post_ops = [("binary", (dnnl.BINARY_ADD, shape)), ("eltwise", (dnnl.RELU, 0.0, 0.0))]
+        primitive = lib.primitive(
+            "convolution_forward",
+            dnnl.FORWARD_INFERENCE,
+            dnnl.CONVOLUTION_DIRECT,
+            shape,
+            lib.layout(w.shape, dnnl.ANY),
+            None,
+            shape,
+            *(dnnl.dims((v, v)) for v in (1, 0, 0, 0)),
+            lib.attributes(post_ops),
+        )
+        y = lib.memory(shape)
+        arguments = {
+            dnnl.SRC: lib.filled(shape, x),
+            dnnl.WEIGHTS: lib.filled(primitive.layout(dnnl.WEIGHTS), w),
+            dnnl.DST: y,
+            lib.post_op | dnnl.SRC_1: lib.filled(shape, -8 * x),
+        }
+        primitive.run(arguments)
+        expected = np.maximum(np.einsum("nchw,oc->nohw", x, w[:, :, 0, 0]) - 8 * x, 0)
+        np.testing.assert_allclose(y.read(x.shape), expected, rtol=1e-4, atol=1e-4)
+
+
 class Driving(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -186,8 +365,8 @@ class Driving(unittest.TestCase):
                 "dies": "failed",
             },
         )
-        self.assertEqual(outcomes["tessera"].round_minima, [1e-3] * 3)
-        self.assertEqual(outcomes["wrong"].round_minima, [])
+        self.assertEqual(outcomes["tessera"].round_seconds, [1e-3] * 3)
+        self.assertEqual(outcomes["wrong"].round_seconds, [])
         self.assertIn(str(-signal.SIGABRT), outcomes["crashes"].reason)
 
     def test_peers_die_with_the_driver(self) -> None:
@@ -217,26 +396,62 @@ class Driving(unittest.TestCase):
 
     def test_a_run_resumes_case_by_case(self) -> None:
         path = self.plan.out / "results.csv"
-        outcome = Outcome("tessera", "ok", round_minima=[1e-3] * 3)
-        other = Outcome("onednn", "ok", round_minima=[2e-3] * 3)
+        outcome = Outcome("tessera", "ok", round_seconds=[1e-3] * 3)
+        other = Outcome("onednn", "ok", round_seconds=[2e-3] * 3)
         for name in ("first", "second"):
-            rows = [
-                make_row(a_case(name), self.plan, o, 0.1, "now", "box") for o in (outcome, other)
-            ]
+            rows = [make_row(a_case(name), self.plan, o, SEEN) for o in (outcome, other)]
             Results(path).append(rows)
         path.write_bytes(path.read_bytes()[:-40])  # killed while it wrote
         known = Results(path).load()
         self.assertEqual(set(known[case_key(a_case("first"), self.plan)]), {"tessera", "onednn"})
         self.assertEqual(set(known[case_key(a_case("second"), self.plan)]), {"tessera"})
-        rows = [
-            make_row(a_case("second"), self.plan, o, 0.1, "now", "box") for o in (outcome, other)
-        ]
+        rows = [make_row(a_case("second"), self.plan, o, SEEN) for o in (outcome, other)]
         Results(path).append(rows)
         known = Results(path).load()
         self.assertEqual(set(known[case_key(a_case("second"), self.plan)]), {"tessera", "onednn"})
         self.assertEqual(len(known), 2)
         table = markdown(list(known.values()))
-        self.assertIn("| all | 2 | 2.000 | 2.000 |", table)
+        self.assertIn("| all | 2 | 2.000 | 2.000 | 0 |", table)
+
+    def test_cold_and_warm_are_cases_of_their_own(self) -> None:
+        cold = replace(self.plan, flush_bytes=1 << 20)
+        self.assertEqual(
+            (cold.of_round([9.0, 1.0, 2.0]), self.plan.of_round([9.0, 1.0])), (2.0, 1.0)
+        )
+        path = self.plan.out / "results.csv"
+        for plan in (self.plan, cold):
+            Results(path).append(
+                [make_row(a_case(), plan, Outcome("tessera", "ok", round_seconds=[1.0]), SEEN)]
+            )
+        known = Results(path).load()
+        self.assertEqual([rows["tessera"].cache for rows in known.values()], ["warm", "cold"])
+        self.assertIn("## Threads: 1, caches cold", markdown(list(known.values())))
+
+    def test_lost_cases_are_counted_and_named(self) -> None:
+        rows = {}
+        for name, seconds in (("tessera", [1.0] * 3), ("onednn", [0.9] * 3), ("blis", [5.0] * 3)):
+            outcome = Outcome(name, "ok", round_seconds=seconds)
+            rows[name] = make_row(a_case("slow"), self.plan, outcome, SEEN)
+        table = markdown([rows])
+        self.assertIn("| all | 1 | 0.900 | 0.900 | 1 |", table)
+        self.assertIn("Wholly below 0.97: slow.", table)
+        (line,) = csv.DictReader(io.StringIO(summary_csv([rows])))
+        self.assertEqual(
+            (line["fastest"], line["lost"], line["other_cores"]), ("onednn", "1", "0.20")
+        )
+
+    def test_a_file_with_other_columns_is_left_alone(self) -> None:
+        path = self.plan.out / "results.csv"
+        path.write_text("suite,case\nold,c\n")
+        with self.assertRaises(SystemExit):
+            Results(path).load()
+
+    def test_load_of_others_leaves_out_our_own(self) -> None:
+        others = OtherLoad()
+        began = time.process_time()
+        while time.process_time() - began < 0.3:
+            pass
+        self.assertLess(others.cores(), os.cpu_count() or 1)
 
 
 if __name__ == "__main__":
