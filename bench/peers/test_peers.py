@@ -32,9 +32,10 @@ from report import markdown, summary_csv
 from rows import Circumstances, Results, case_key, make_row
 from storage import exact, from_stored, to_stored
 from summary import best, geometric_mean, ratio
+from tvm_curves import Curves, table, tessera_curve, trials_to
 from tvm_ops import Layout, largest_block, permutation
 from tvm_ops import operator as tvm_operator
-from tvm_work import Task, curve_of
+from tvm_work import FAILED_SECONDS, Task, curve_of
 
 FAKE = """
 import json, os, sys
@@ -303,6 +304,28 @@ class Tvm(unittest.TestCase):
             written = json.loads((folder / "task.json").read_text())
         self.assertEqual((written["failed"], written["seconds"]), (2, 3.5))
         self.assertAlmostEqual(written["best_us"], 1000)
+
+
+class TvmCurves(unittest.TestCase):
+    def test_trials_count_against_the_best_of_either(self) -> None:
+        curves = Curves("c", [4.0, FAILED_SECONDS, 1.0], [2.0, 1.04, 1.5])
+        self.assertEqual(trials_to(curves.tessera, 4.0), 1)
+        cells = [cell.strip() for cell in curves.row().strip("|").split("|")]
+        self.assertEqual(cells[3:9], ["3", "3", "3", "2", "2", "never"])
+        self.assertEqual(cells[9:], ["3 (1)", "3 (0)"])
+        text = table([curves, Curves("d", [1.0], [])])
+        self.assertIn("1.040, geometric mean of 1.", text)
+        self.assertIn("Not tuned by both: d.", text)
+
+    def test_tesseras_records_are_put_in_the_order_of_trials(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "c.jsonl"
+            rows = [
+                {"trial": 1, "outcome": "timeout", "cost_seconds": 0},
+                {"trial": 0, "outcome": "ok", "cost_seconds": 2.0},
+            ]
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            self.assertEqual(tessera_curve(path), [2.0, FAILED_SECONDS])
 
 
 @unittest.skipUnless("onednn-debian" in dnnl_libraries(), "no libdnnl2")
