@@ -35,7 +35,7 @@ from summary import best, geometric_mean, ratio
 from tvm_curves import Curves, table, tessera_curve, trials_to
 from tvm_ops import Layout, largest_block, permutation
 from tvm_ops import operator as tvm_operator
-from tvm_work import FAILED_SECONDS, Task, curve_of
+from tvm_work import FAILED_SECONDS, Task, best_folder, curve_of, task_folder
 
 FAKE = """
 import json, os, sys
@@ -266,12 +266,25 @@ class Tvm(unittest.TestCase):
 
     def test_packed_weights_are_where_the_compute_reads_them(self) -> None:
         case = a_case(op="conv2d", ic=32, oc=64, size=8, k=3, pad=1, groups=2, layout="any")
-        op = tvm_operator(case)
+        op = tvm_operator(case, "nchwc")
         rng = np.random.default_rng(1)
         w = rng.random((64, 16, 3, 3))
         packed = op.pack({"X": rng.random((1, 32, 8, 8)), "W": w})[1]
         self.assertEqual(packed.shape, dict(op.arguments)["W"])
         self.assertEqual(packed[3, 0, 2, 1, 5, 7], w[3 * 16 + 7, 5, 2, 1])
+
+    def test_channels_last_arguments_have_their_shapes(self) -> None:
+        conv: dict[str, Any] = {"size": 8, "k": 3, "pad": 1, "layout": "any", "bias": True}
+        rng = np.random.default_rng(1)
+        cases: list[dict[str, Any]] = [{"op": "conv2d", "ic": 4, "oc": 6}]
+        for more in (*cases, {"op": "depthwise_conv2d", "c": 4}):
+            op = tvm_operator(a_case(**conv, **more))
+            w = rng.random((6, 4, 3, 3) if "oc" in more else (4, 1, 3, 3))
+            values = {"X": rng.random((1, 4, 8, 8)), "W": w, "Bias": rng.random(len(w))}
+            packed = op.pack(values)
+            self.assertEqual([p.shape for p in packed], [s for _, s in op.arguments[:-1]])
+            at = (2, 1, 3) if "oc" in more else (2, 1)
+            self.assertEqual(packed[1][*at, 1], w[1, 3 if "oc" in more else 0, 2, 1])
 
     def test_a_permutation_follows_the_index_map(self) -> None:
         w = np.arange(8 * 6).reshape(8, 6)
@@ -292,11 +305,11 @@ class Tvm(unittest.TestCase):
             (folder / "database_tuning_record.json").write_text(
                 "".join(json.dumps(line) + "\n" for line in lines)
             )
-            task = Task("c", "{}", 1, 3)
+            task = Task("c", "{}", 1, "nhwc", 3)
             self.assertFalse(task.is_done(folder))
             task.add_seconds(folder, 1.5)
             task.add_seconds(folder, 2.0)
-            task.write(folder, curve_of(folder), [[1]], "row-major", "1")
+            task.write(folder, curve_of(folder), [[1]], "1")
             self.assertTrue(task.is_done(folder))
             self.assertFalse(replace(task, trials=4).is_done(folder))
             with self.assertRaises(SystemExit):
@@ -304,6 +317,20 @@ class Tvm(unittest.TestCase):
             written = json.loads((folder / "task.json").read_text())
         self.assertEqual((written["failed"], written["seconds"]), (2, 3.5))
         self.assertAlmostEqual(written["best_us"], 1000)
+
+    def test_the_layout_that_was_faster_is_measured(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            work, case = Path(name), a_case()
+            self.assertIsNone(best_folder(work, case, 1))
+            for layout, seconds in (("nhwc", 2e-3), ("nchwc", 1e-3), ("unfinished", 1e-9)):
+                folder = task_folder(work, case, 1, layout)
+                folder.mkdir(parents=True)
+                line = json.dumps([0, [[], [seconds]]])
+                (folder / "database_tuning_record.json").write_text(line)
+                if layout != "unfinished":
+                    (folder / "task.json").write_text("{}")
+            self.assertEqual(best_folder(work, case, 1), task_folder(work, case, 1, "nchwc"))
+            self.assertIsNone(best_folder(work, case, 2))
 
 
 class TvmCurves(unittest.TestCase):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from case import Case, load_suite
 from summary import geometric_mean
-from tvm_work import FAILED_SECONDS, curve_of, task_folder
+from tvm_work import FAILED_SECONDS, best_folder, curve_of
 
 SHARES = (0.9, 0.95, 0.99)
 
@@ -76,7 +76,8 @@ def table(all_curves: list[Curves]) -> str:
 
 def read(case: Case, suite_out: Path, work: Path, threads: int) -> Curves:
     records = suite_out / f"tasks-t{threads}" / case.suite / f"{case.name}.jsonl"
-    return Curves(case.name, tessera_curve(records), curve_of(task_folder(work, case, threads)))
+    folder = best_folder(work, case, threads)
+    return Curves(case.name, tessera_curve(records), curve_of(folder) if folder else [])
 
 
 def main() -> None:

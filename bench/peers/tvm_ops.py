@@ -1,7 +1,7 @@
 """Operators as TVM computes: what MetaSchedule tunes and what the peer then feeds.
 
-Layout of activations: channel blocks (NCHWc, the largest divisor of the channels of a group up to 16) where the
-case's `layout` is `any`, else as the case has it, row-major. Weights are free (`layout_free_buffers`):
+Layout of activations where the case's `layout` is `any`: channels last, or channel blocks (NCHWc, the
+largest divisor of the channels of a group up to 16); else row-major, as the case has it. Weights are free (`layout_free_buffers`):
 MetaSchedule packs them as its best schedule likes, outside the timed function. Bias, residual and
 ReLU are part of the function, so that it can fuse them. Only f32.
 """
@@ -19,6 +19,8 @@ from case import Case, Unsupported
 from geometry import Convolution, Product, Values, convolution, product
 
 LARGEST_BLOCK = 16
+LAYOUTS = ("nhwc", "nchwc")
+ROW_MAJOR = "row-major"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Layout:
 
     @property
     def name(self) -> str:
-        return f"NC…{self.block}c" if self.block else "row-major"
+        return "nchwc" if self.block else ROW_MAJOR
 
     def pack(self, x: np.ndarray) -> np.ndarray:
         if not self.block:
@@ -56,7 +58,7 @@ def largest_block(channels: int) -> int:
 
 @dataclass(frozen=True)
 class Operator:
-    """`arguments`: name and shape of each parameter, outputs last; `free`: the place of weights
+    """`layout`: of LAYOUTS or ROW_MAJOR. `arguments`: name and shape of each parameter, outputs last; `free`: the place of weights
     whose layout the schedule chooses, or None. `compute` makes the TVM function."""
 
     layout: str
@@ -67,14 +69,17 @@ class Operator:
     compute: Callable[[Any, list[Any]], Any]
 
 
-def operator(case: Case) -> Operator:
-    """Raises Unsupported for what the subset doesn't have."""
+def operator(case: Case, layout: str = "nhwc") -> Operator:
+    """`layout`: one of LAYOUTS, of convolutions that are free to choose. Raises Unsupported for what
+    the subset doesn't have."""
     if case.dtype != "f32":
         raise Unsupported("TVM is compared in f32 only")
     conv, matrix = convolution(case), product(case)
     if conv is not None:
         if conv.transposed:
             raise Unsupported("transposed convolutions are not in TVM's subset")
+        if conv.blocked and layout == "nhwc":
+            return _channels_last(conv)
         return _convolution(conv)
     if matrix is not None:
         return _product(matrix, case.op == "batch_matmul")
@@ -97,6 +102,75 @@ def _relu(te: Any, x: Any) -> Any:
     from tvm import tirx
 
     return te.compute(x.shape, lambda *i: tirx.max(x(*i), tirx.const(0, "float32")), name="relu")
+
+
+def _padded(te: Any, x: Any, pad: int, sizes: tuple[int, ...], first: int) -> Any:
+    """x with `pad` zeros around its dimensions from `first` on, whose extents are `sizes`."""
+    from tvm import tirx
+
+    last = first + len(sizes)
+    shape = [*x.shape[:first], *(2 * pad + s for s in sizes), *x.shape[last:]]
+
+    def value(*i: Any) -> Any:
+        space = i[first:last]
+        inside = [tirx.all(v >= pad, v < pad + s) for v, s in zip(space, sizes)]
+        moved = [v - pad for v in space]
+        source = x(*i[:first], *moved, *i[last:])
+        return tirx.if_then_else(tirx.all(*inside), source, tirx.const(0, "float32"))
+
+    return te.compute(shape, value, name="pad")
+
+
+def _channels_last(conv: Convolution) -> Operator:
+    rank, groups, channels = len(conv.size), conv.groups, conv.groups * conv.oc
+    depthwise = groups > 1 and conv.ic == 1 and conv.oc == 1
+    x_shape = (conv.n, *conv.size, groups * conv.ic)
+    y_shape = (conv.n, *conv.out_size, channels)
+    w_shape = (*conv.kernel, *(() if depthwise else (conv.ic,)), channels)
+    arguments = [("X", x_shape), ("W", w_shape)]
+    if conv.bias:
+        arguments.append(("Bias", (channels,)))
+    if conv.add:
+        arguments.append(("Residual", y_shape))
+
+    def pack(values: Values) -> list[np.ndarray]:
+        w = conv.weights_of(values)  # [channels, ic, kernel…]
+        w = w[:, 0] if depthwise else w
+        order = (*range(w.ndim - rank, w.ndim), *((0,) if depthwise else (1, 0)))
+        packed = [np.moveaxis(values["X"].reshape(conv.source), 1, -1), w.transpose(order)]
+        if conv.bias:
+            packed.append(values["Bias"].reshape(-1))
+        if conv.add:
+            packed.append(np.moveaxis(values["Residual"].reshape(conv.result), 1, -1))
+        return [np.ascontiguousarray(array) for array in packed]
+
+    def compute(te: Any, tensors: list[Any]) -> Any:
+        given = dict(zip([name for name, _ in arguments], tensors))
+        x = _padded(te, given["X"], conv.pad, conv.size, 1) if conv.pad else given["X"]
+        taps = [te.reduce_axis((0, k), name=f"k{d}") for d, k in enumerate(conv.kernel)]
+        channel = te.reduce_axis((0, conv.ic), "ic")
+
+        def term(n: Any, *rest: Any) -> Any:
+            *space, o = rest
+            at = [v * conv.stride + t * conv.dilation for v, t in zip(space, taps)]
+            if depthwise:
+                return te.sum(x(n, *at, o) * given["W"](*taps, o), axis=taps)
+            first = o // conv.oc * conv.ic if groups > 1 else 0
+            value = x(n, *at, first + channel) * given["W"](*taps, channel, o)
+            return te.sum(value, axis=[*taps, channel])
+
+        y = te.compute(y_shape, term, name="conv")
+        if conv.bias:
+            bias, raw = given["Bias"], y
+            y = te.compute(y_shape, lambda *i: raw(*i) + bias(i[-1]), name="bias")
+        if conv.add:
+            residual, before = given["Residual"], y
+            y = te.compute(y_shape, lambda *i: before(*i) + residual(*i), name="add")
+        return _relu(te, y) if conv.relu else y
+
+    every = (*arguments, ("Y", y_shape))
+    unpack = lambda y: np.ascontiguousarray(np.moveaxis(y, -1, 1))  # noqa: E731
+    return Operator("nhwc", every, 1, pack, unpack, compute)
 
 
 def _convolution(conv: Convolution) -> Operator:
@@ -142,27 +216,8 @@ def _convolution(conv: Convolution) -> Operator:
         return x(n, chunk, *space, inner) if in_block else x(n, chunk, *space)
 
     def compute(te: Any, tensors: list[Any]) -> Any:
-        from tvm import tirx
-
         given = dict(zip([name for name, _ in arguments], tensors))
-        x = given["X"]
-        if conv.pad:
-            padded = [2 * conv.pad + s for s in conv.size]
-            shape = [*x_shape[:2], *padded, *x_shape[2 + rank :]]
-
-            def pad(*i: Any) -> Any:
-                space = i[2 : 2 + rank]
-                inside = [
-                    tirx.all(v >= conv.pad, v < conv.pad + s) for v, s in zip(space, conv.size)
-                ]
-                moved = [v - conv.pad for v in space]
-                return tirx.if_then_else(
-                    tirx.all(*inside),
-                    x(*i[:2], *moved, *i[2 + rank :]),
-                    tirx.const(0, "float32"),
-                )
-
-            x = te.compute(shape, pad, name="pad")
+        x = _padded(te, given["X"], conv.pad, conv.size, 2) if conv.pad else given["X"]
         taps = [te.reduce_axis((0, k), name=f"k{d}") for d, k in enumerate(conv.kernel)]
         chunk, inner = te.reduce_axis((0, chunks[0]), "io"), te.reduce_axis((0, ib), "ii")
 
@@ -229,7 +284,7 @@ def _product(p: Product, batched: bool) -> Operator:
     inputs = len(arguments)
     every = (*arguments, ("Y", y_shape))
     return Operator(
-        "row-major", every, 1 if p.constant else None, pack, lambda y: y.reshape(y_shape), compute
+        ROW_MAJOR, every, 1 if p.constant else None, pack, lambda y: y.reshape(y_shape), compute
     )
 
 
@@ -242,7 +297,7 @@ def _softmax(shape: tuple[int, ...]) -> Operator:
     def pack(values: Values) -> list[np.ndarray]:
         return [np.ascontiguousarray(values["X"])]
 
-    return Operator("row-major", (("X", shape), ("Y", shape)), None, pack, lambda y: y, compute)
+    return Operator(ROW_MAJOR, (("X", shape), ("Y", shape)), None, pack, lambda y: y, compute)
 
 
 def permutation(

@@ -14,7 +14,7 @@ from base import address, aligned, calls, checked
 from case import Case, Unsupported
 from geometry import Values
 from tvm_ops import operator
-from tvm_work import task_folder
+from tvm_work import best_folder
 
 DLTENSOR_POINTER = 7  # kTVMFFIDLTensorPtr of tvm/ffi/c_api.h
 CPU, FLOAT = 1, 2  # DLDeviceType, DLDataTypeCode
@@ -55,15 +55,15 @@ class TvmPeer:
         self._calls = calls()
 
     def prepare(self, case: Case, threads: int, values: Values) -> None:
-        op = operator(case)
-        folder = task_folder(Path(os.environ["TESSERA_PEERS_TVM"]), case, threads)
-        try:
-            task = json.loads((folder / "task.json").read_text())
-        except FileNotFoundError:
-            raise Unsupported("not tuned by tvm_tune.py") from None
+        operator(case)  # what is not in the subset is told first
+        folder = best_folder(Path(os.environ["TESSERA_PEERS_TVM"]), case, threads)
+        if folder is None:
+            raise Unsupported("not tuned by tvm_tune.py")
+        task = json.loads((folder / "task.json").read_text())
         if json.loads(task["attributes"]) != case.attributes:
             raise RuntimeError(f"{folder} is of {task['attributes']}; remove it and tune again")
-        self.version = f"{task['version']} ({task['trials']} trials)"
+        op = operator(case, task["layout"])
+        self.version = f"{task['version']} ({task['trials']} trials, {task['layout']})"
         packed = op.pack(values)
         order = folder / "weights.npy"
         if op.free is not None and order.exists():

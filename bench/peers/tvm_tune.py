@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from case import Case, Unsupported, load_suite
-from tvm_ops import Operator, operator, permutation, prim_func
+from tvm_ops import LAYOUTS, Operator, operator, permutation, prim_func
 from tvm_work import Task, curve_of, task_folder
 
 STOPPED = 75  # exit code: the slice's time is over, the same command goes on
@@ -130,7 +130,7 @@ def export(case: Case, op: Operator, folder: Path, target: Any, task: Task) -> N
         names, indices = index_map_of(best.trace)
         shape = op.arguments[op.free][1]
         np.save(order, permutation(shape, tuple(shapes[op.free]), names, indices))
-    task.write(folder, curve_of(folder), shapes, op.layout, tvm.__version__)
+    task.write(folder, curve_of(folder), shapes, tvm.__version__)
 
 
 def index_map_of(trace: Any) -> tuple[list[str], list[str]]:
@@ -153,6 +153,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--cases", default="", help="regular expression of names; default: all")
     parser.add_argument("--trials", type=int, default=200, help="an operator")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--layout", choices=LAYOUTS, default="nhwc", help="of free activations")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path("build/bench/tvm"))
     parser.add_argument(
@@ -171,12 +172,18 @@ def main() -> int:
         if not re.search(arguments.cases, case.name):
             continue
         try:
-            op = operator(case)
+            op = operator(case, arguments.layout)
         except Unsupported as reason:
             print(f"{case.name}: {reason}", flush=True)
             continue
-        folder = task_folder(arguments.work, case, arguments.threads)
-        task = Task(case.name, json.dumps(case.attributes), arguments.threads, arguments.trials)
+        folder = task_folder(arguments.work, case, arguments.threads, op.layout)
+        task = Task(
+            case.name,
+            json.dumps(case.attributes),
+            arguments.threads,
+            op.layout,
+            arguments.trials,
+        )
         if task.is_done(folder):
             print(f"{case.name}: already tuned", flush=True)
             continue

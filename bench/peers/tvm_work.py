@@ -12,8 +12,15 @@ from case import Case
 FAILED_SECONDS = 1e9  # MetaSchedule writes 10¹⁰ s for a trial that failed
 
 
-def task_folder(work: Path, case: Case, threads: int) -> Path:
-    return work / f"{case.suite}-t{threads}" / case.name
+def task_folder(work: Path, case: Case, threads: int, layout: str) -> Path:
+    return work / f"{case.suite}-t{threads}" / case.name / layout
+
+
+def best_folder(work: Path, case: Case, threads: int) -> Path | None:
+    """Of the layouts that were tuned to the end, the fastest's."""
+    folders = task_folder(work, case, threads, "*")
+    done = [path.parent for path in folders.parent.glob("*/task.json")]
+    return min(done, key=lambda f: min(curve_of(f)), default=None)
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Task:
     case: str
     attributes: str
     threads: int
+    layout: str
     trials: int
 
     def is_done(self, folder: Path) -> bool:
@@ -43,7 +51,7 @@ class Task:
         path.write_text(f"{before + seconds:.1f}\n")
 
     def write(
-        self, folder: Path, curve: list[float], shapes: list[list[int]], layout: str, version: str
+        self, folder: Path, curve: list[float], shapes: list[list[int]], version: str
     ) -> None:
         result: dict[str, Any] = {
             **asdict(self),
@@ -51,7 +59,6 @@ class Task:
             "failed": sum(s >= FAILED_SECONDS for s in curve),
             "best_us": min(curve) * 1e6,
             "seconds": float((folder / "seconds").read_text()),
-            "layout": layout,
             "shapes": shapes,
             "version": version,
         }
