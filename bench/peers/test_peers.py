@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import dnnl
 from agree import agrees, judge
 from blas_peer import BlasPeer
-from case import Case, Tensor, Unsupported, load_cases, make_inputs
+from case import Case, Tensor, Unsupported, load_cases, load_suite, make_inputs
 from compare import compile_calls, dnnl_libraries
 from driver import Command, OtherLoad, Outcome, Plan, measure
 from geometry import convolution, operator_class, product
@@ -33,7 +33,7 @@ from rows import Circumstances, Results, case_key, make_row
 from storage import exact, from_stored, to_stored
 from summary import best, geometric_mean, ratio
 from tvm_curves import Curves, table, tessera_curve, trials_to
-from tvm_ops import Layout, largest_block, permutation
+from tvm_ops import LAYOUTS, Layout, largest_block, permutation
 from tvm_ops import operator as tvm_operator
 from tvm_work import FAILED_SECONDS, Task, best_folder, curve_of, task_folder
 
@@ -331,6 +331,22 @@ class Tvm(unittest.TestCase):
                     (folder / "task.json").write_text("{}")
             self.assertEqual(best_folder(work, case, 1), task_folder(work, case, 1, "nchwc"))
             self.assertIsNone(best_folder(work, case, 2))
+
+
+class JobFiles(unittest.TestCase):
+    def test_every_operator_of_the_suites_has_a_class_and_a_name_of_its_own(self) -> None:
+        folder = Path(__file__).resolve().parent.parent
+        for path in [*(folder / "suite").glob("*.yaml"), folder / "peers" / "tvm_subset.yaml"]:
+            cases = load_suite(path)
+            self.assertEqual(len({case.name for case in cases}), len(cases), path)
+            for case in cases:
+                self.assertTrue(operator_class(case).startswith(("gemv", case.op)), case.name)
+
+    def test_tvms_subset_has_twelve_operators_that_it_can_express(self) -> None:
+        cases = load_suite(Path(__file__).resolve().parent / "tvm_subset.yaml")
+        for layout in LAYOUTS:
+            self.assertEqual({len(tvm_operator(c, layout).arguments) > 1 for c in cases}, {True})
+        self.assertGreaterEqual(len(cases), 12)
 
 
 class TvmCurves(unittest.TestCase):

@@ -1,6 +1,6 @@
 """How many trials Tessera and MetaSchedule needed: a Markdown table from the records of both.
 
-build/peers/bin/python bench/peers/tvm_curves.py bench/suite/tvm_subset.yaml
+build/peers/bin/python bench/peers/tvm_curves.py bench/peers/tvm_subset.yaml
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tunes operators of job files by TVM's MetaSchedule and exports the best schedules for `compare.py
 --peers tvm`; see README.md. Runs in TVM's own virtual environment (requirements-tvm.txt).
 
-    build/peers-tvm/bin/python bench/peers/tvm_tune.py bench/suite/tvm_subset.yaml --trials 200
+    build/peers-tvm/bin/python bench/peers/tvm_tune.py bench/peers/tvm_subset.yaml --trials 200
 
 An interrupted run goes on with the same command: MetaSchedule's database keeps every measurement, the
 cost model is fitted on them again.
@@ -25,7 +25,7 @@ from tvm_ops import LAYOUTS, Operator, operator, permutation, prim_func
 from tvm_work import Task, curve_of, task_folder
 
 STOPPED = 75  # exit code: the slice's time is over, the same command goes on
-ITERATION = 32  # trials between two fits of the cost model
+ITERATION = 64  # trials between two fits of the cost model, MetaSchedule's default
 
 
 class SliceOver(Exception):
@@ -141,7 +141,7 @@ def index_map_of(trace: Any) -> tuple[list[str], list[str]]:
         name = str(instruction.kind.name)
         after = after or name == "EnterPostproc"
         if after and name == "TransformLayout":
-            found = instruction.attrs[2]
+            found = next(x for x in instruction.inputs if hasattr(x, "initial_indices"))
     if found is None:
         raise ValueError("the trace changes no layout, but a shape has changed")
     return [str(i) for i in found.initial_indices], [str(i) for i in found.final_indices]
