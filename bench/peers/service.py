@@ -43,9 +43,11 @@ class Service:
 
     def start(self) -> None:
         """Started when first needed: a run that has nothing to tune or build needs none."""
-        if self._process is not None:
-            return
         log = self._out / "up.log"
+        if self._process is not None:
+            if self._process.poll() is not None:
+                raise SystemExit(f"suite: server and worker have ended:\n{log.read_text()[-2000:]}")
+            return
         with log.open("w") as file:
             self._process = subprocess.Popen(
                 [self.tessera, "up", "--listen", "127.0.0.1:0", "--data", self._out / "data"],
@@ -65,6 +67,11 @@ class Service:
                 raise SystemExit(f"suite: server and worker did not start:\n{log.read_text()}")
             else:
                 time.sleep(0.05)
+
+    @property
+    def process_id(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def command(self, verb: str, *arguments: object) -> list[str]:
         self.start()

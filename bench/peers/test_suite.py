@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +139,14 @@ class Tuning(unittest.TestCase):
         (self.folder / "jobs").write_text("job  state\n  3  running  x\n  2  done  y\n")
         self.tune()
         self.assertEqual((self.folder / "cancelled").read_text(), "3")
+
+    def test_a_server_that_has_ended_ends_the_run(self) -> None:
+        with Service(self.program, self.folder) as service:
+            service.start()
+            os.kill(service.process_id, signal.SIGKILL)
+            time.sleep(0.2)
+            with self.assertRaises(SystemExit):
+                service.call("jobs")
 
     def test_two_runs_in_one_folder_are_refused(self) -> None:
         with Service(self.program, self.folder):
