@@ -6,6 +6,7 @@
 
 #define _GNU_SOURCE
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,48 +18,90 @@ static double Now(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static volatile char* flush_buffer;
+// Caches are emptied by writing to a buffer that is larger than the last of them, on every core
+// that the process may use: a core's own caches needn't be part of the shared one. The cores other
+// than the caller's have a thread of ours each, which sleeps between; the caller itself isn't
+// moved, because a library's waiting threads would follow into its place and then stand in its way.
+
 static size_t flush_bytes;
+static int helpers;
+static int generation, walking;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER, walked = PTHREAD_COND_INITIALIZER;
+static volatile char* own_buffer;
 
 enum { kLine = 64 };
 
-static void Walk(void) {
-  for (size_t i = 0; i < flush_bytes; i += kLine) flush_buffer[i] += 1;
+static void Walk(volatile char* buffer, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += kLine) buffer[i] += 1;
 }
 
-// Empties the caches of every core that the process may use: a core's own caches needn't be part of
-// the shared one. Ends on the core where it began.
-void flush(void) {
-  cpu_set_t allowed, one;
-  if (flush_bytes == 0) return;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
-    Walk();
-    return;
+static void* Help(void* first_generation) {
+  size_t bytes = 0;
+  char* buffer = NULL;
+  int seen = (int)(intptr_t)first_generation;
+  pthread_mutex_lock(&mutex);
+  for (;;) {
+    while (generation == seen) pthread_cond_wait(&wanted, &mutex);
+    seen = generation;
+    if (bytes != flush_bytes) {
+      bytes = flush_bytes;
+      free(buffer);
+      buffer = calloc(bytes, 1);
+    }
+    pthread_mutex_unlock(&mutex);
+    if (buffer != NULL) Walk(buffer, bytes);
+    pthread_mutex_lock(&mutex);
+    if (--walking == 0) pthread_cond_signal(&walked);
   }
+  return NULL;
+}
+
+static void StartHelpers(void) {
+  cpu_set_t allowed, one;
   const int home = sched_getcpu();
+  if (helpers > 0 || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
   for (int core = 0; core < CPU_SETSIZE; ++core) {
     if (core == home || !CPU_ISSET(core, &allowed)) continue;
     CPU_ZERO(&one);
     CPU_SET(core, &one);
-    if (sched_setaffinity(0, sizeof one, &one) == 0) Walk();
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setaffinity_np(&attributes, sizeof one, &one);
+    if (pthread_create(&thread, &attributes, Help, (void*)(intptr_t)generation) == 0) {
+      pthread_detach(thread);
+      ++helpers;
+    }
+    pthread_attr_destroy(&attributes);
   }
-  CPU_ZERO(&one);
-  CPU_SET(home, &one);
-  sched_setaffinity(0, sizeof one, &one);
-  Walk();
-  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
+void flush(void) {
+  if (flush_bytes == 0) return;
+  pthread_mutex_lock(&mutex);
+  ++generation;
+  walking = helpers;
+  pthread_cond_broadcast(&wanted);
+  pthread_mutex_unlock(&mutex);
+  Walk(own_buffer, flush_bytes);
+  pthread_mutex_lock(&mutex);
+  while (walking > 0) pthread_cond_wait(&walked, &mutex);
+  pthread_mutex_unlock(&mutex);
 }
 
 // From now on caches are cold before each call; `bytes`: more than the last level holds; 0: warm
-// again. Returns 0, or -1 when there is no memory.
+// again. Returns 0, or -1 when there is no memory. One thread calls this and what follows.
 int set_flush(size_t bytes) {
-  free((void*)flush_buffer);
-  flush_buffer = NULL;
+  free((void*)own_buffer);
+  own_buffer = NULL;
   flush_bytes = 0;
   if (bytes == 0) return 0;
-  flush_buffer = calloc(bytes, 1);
-  if (flush_buffer == NULL) return -1;
+  own_buffer = calloc(bytes, 1);
+  if (own_buffer == NULL) return -1;
+  StartHelpers();
   flush_bytes = bytes;
+  flush();  // touches every page
   return 0;
 }
 

@@ -36,7 +36,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS
 def compile_calls(out: Path) -> Path:
     library = out / "calls.so"
     compiler = os.environ.get("CC", "cc")
-    flags = ["-std=c11", "-O2", "-fPIC", "-shared"]
+    flags = ["-std=c11", "-O2", "-fPIC", "-shared", "-pthread"]
     subprocess.run([compiler, *flags, str(HERE / "calls.c"), "-o", str(library)], check=True)
     return library.resolve()
 

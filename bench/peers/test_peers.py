@@ -248,6 +248,16 @@ class Calls(unittest.TestCase):
         self.library.flush()
         self.assertEqual(os.sched_getaffinity(0), before)
 
+    def test_every_core_but_the_callers_has_a_thread_that_empties_caches(self) -> None:
+        def threads() -> int:
+            return len(os.listdir("/proc/self/task"))
+
+        before = threads()
+        self.library.set_flush(ctypes.c_size_t(1 << 20))
+        self.library.set_flush(ctypes.c_size_t(1 << 21))
+        self.library.flush()
+        self.assertEqual(threads() - before, len(os.sched_getaffinity(0)) - 1)
+
     def test_an_error_ends_the_loop_and_is_told(self) -> None:
         self.result = 3
         for bytes_to_flush in (0, 1 << 16):
