@@ -7,12 +7,13 @@
 #include "cli/log_query.h"
 #include "cli/tables.h"
 #include "db/record/memory_store.h"
+#include "tests/cli/fake_client.h"
 
 namespace tessera::cli {
 namespace {
 
 // A server of which only the log answers.
-class LogClient final : public Client {
+class LogClient final : public FakeClient {
  public:
   explicit LogClient(int records) {
     for (int i = 0; i < records; ++i) {
@@ -30,35 +31,8 @@ class LogClient final : public Client {
     for (const db::Record& record : *records) take(record);
     return absl::OkStatus();
   }
-  absl::StatusOr<int64_t> CreateJob(const db::Job&) override { return None(); }
-  absl::StatusOr<db::Job> GetJob(int64_t) override { return None(); }
-  absl::StatusOr<std::vector<db::Job>> ListJobs(int) override { return None(); }
-  absl::Status CancelJob(int64_t) override { return None(); }
-  absl::Status WatchJob(int64_t, const std::function<void(const proto::JobProgress&)>&) override {
-    return None();
-  }
-  void Interrupt() override {}
-  absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string&,
-                                               int) override {
-    return None();
-  }
-  absl::StatusOr<std::vector<db::Task>> ListTasks() override { return None(); }
-  absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
-      const std::vector<std::string>&) override {
-    return None();
-  }
-  absl::StatusOr<std::vector<db::Device>> ListDevices() override { return None(); }
-  absl::Status DrainDevice(const std::string&, const std::string&) override { return None(); }
-  absl::Status ResumeDevice(const std::string&) override { return None(); }
-  absl::StatusOr<db::Selection> CreateSelection(const db::Selection&) override { return None(); }
-  absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t, const std::string&,
-                                                        const std::string&) override {
-    return None();
-  }
 
  private:
-  static absl::Status None() { return absl::UnavailableError("only the log answers"); }
-
   ManualClock clock_;
   db::MemoryStore store_{clock_};
 };

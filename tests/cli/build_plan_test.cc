@@ -1,0 +1,101 @@
+#include "cli/build_plan.h"
+
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "base/view.h"
+#include "tests/cli/fake_client.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr char kAvx2[] = "x86/avx2 threads=2";
+
+// Knows devices, and how many of any tasks have a record on a class.
+class DevicesClient final : public FakeClient {
+ public:
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override { return devices; }
+  absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
+      const std::vector<std::string>&) override {
+    return recorded;
+  }
+  absl::Status QueryRecords(const db::RecordFilter&,
+                            const std::function<void(const db::Record&)>&) override {
+    return absl::OkStatus();
+  }
+  void Add(const std::string& device_class, const std::string& target) {
+    db::Device device;
+    device.id = absl::StrCat(device_class, "/0");
+    device.device_class.name = device_class;
+    device.target = target;
+    device.runs = true;
+    devices.push_back(device);
+  }
+
+  std::vector<db::Device> devices;
+  std::vector<RecordedClass> recorded;
+};
+
+JobFile OneOperator(int threads) {
+  auto file = ParseJobFile(
+      "operators:\n  - {name: c, op: conv2d, n: 1, ic: 8, oc: 8, size: 8, k: 3, pad: 1}\n", "job.yaml");
+  INFO(file.status());
+  REQUIRE(file.ok());
+  file->options.threads = threads;
+  return *std::move(file);
+}
+
+bool Says(const absl::Status& status, std::string_view text) {
+  return status.message().find(AbslView(text)) != absl::string_view::npos;
+}
+
+TEST_CASE("a device of a foreign kind does not keep a library from being built", "[cli]") {
+  DevicesClient client;
+  client.Add("a gpu", "cuda");
+  client.Add("cpu", kAvx2);
+  for (const char* wanted : {"", "cpu"}) {
+    const auto plan = PlanFromFile(client, OneOperator(1), wanted, "");
+    INFO(plan.status());
+    REQUIRE(plan.ok());
+    CHECK(plan->device_class == "cpu");
+    CHECK(plan->tasks.size() == 1);
+  }
+  client.recorded = {{"a gpu", 0}, {"cpu", 1}};
+  CHECK(PlanFromFile(client, OneOperator(1), "", "")->device_class == "cpu");
+}
+
+TEST_CASE("a device with fewer cores than are wanted is no choice for a library", "[cli]") {
+  DevicesClient client;
+  client.Add("small", "x86/avx2 threads=1");
+  client.Add("wide", kAvx2);
+  const auto plan = PlanFromFile(client, OneOperator(2), "", "");
+  REQUIRE(plan.ok());
+  CHECK(plan->device_class == "wide");
+  CHECK(plan->tasks[0].threads == 2);
+}
+
+TEST_CASE("what is wrong with the wanted device class, or the only one, is said", "[cli]") {
+  DevicesClient client;
+  client.Add("a gpu", "cuda");
+  client.Add("cpu", kAvx2);
+  const absl::Status foreign = PlanFromFile(client, OneOperator(1), "a gpu", "").status();
+  CHECK(absl::IsInvalidArgument(foreign));
+  CHECK(Says(foreign, "device class a gpu: target \"cuda\" has no code generator"));
+  const absl::Status narrow = PlanFromFile(client, OneOperator(8), "cpu", "").status();
+  CHECK(absl::IsInvalidArgument(narrow));
+  CHECK(Says(narrow, "device class cpu: threads is 8"));
+  client.devices.pop_back();
+  CHECK(Says(PlanFromFile(client, OneOperator(1), "", "").status(), "device class a gpu"));
+}
+
+TEST_CASE("a target that is named is the one that is refused", "[cli]") {
+  DevicesClient client;
+  client.Add("cpu", kAvx2);
+  const absl::Status status = PlanFromFile(client, OneOperator(1), "", "cuda").status();
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK(status.message().find("device class") == absl::string_view::npos);
+}
+
+}  // namespace
+}  // namespace tessera::cli
