@@ -6,9 +6,11 @@
 #include <map>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "base/durable_file.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
@@ -17,6 +19,11 @@
 
 namespace tessera::cli {
 namespace {
+
+constexpr std::string_view kRepeatStep = "; start it again and repeat this command";
+constexpr std::string_view kCreateStep =
+    "; start it again. The job may have been made all the same: `tessera jobs` shows it. Repeating "
+    "a command makes no second job when it has a --key";
 
 using proto::FromProto;
 using proto::ToProto;
@@ -37,7 +44,10 @@ class GrpcClient final : public Client {
     for (const db::Task& task : job.tasks) *request.add_tasks() = ToProto(task);
     v1::CreateJobReply reply;
     grpc::ClientContext context;
-    TESSERA_RETURN_IF_ERROR(Answer(jobs_->CreateJob(&context, request, &reply)));
+    const grpc::Status status = jobs_->CreateJob(&context, request, &reply);
+    TESSERA_RETURN_IF_ERROR(job.options.idempotency_key.empty()
+                                ? WithNextStep(Answer(status), kCreateStep)
+                                : Answer(status));
     return reply.job_id();
   }
 
@@ -217,9 +227,7 @@ class GrpcClient final : public Client {
   // What the server said, or that it is there no more.
   absl::Status Answer(const grpc::Status& status) const {
     if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return proto::FromRpc(status);
-    return absl::UnavailableError(absl::StrCat("the server at ", address_, " went away (",
-                                               status.error_message(),
-                                               "); start it again and repeat this command"));
+    return WentAway(address_, status.error_message());
   }
 
   template <typename Domain, typename Messages>
@@ -259,6 +267,19 @@ class GrpcClient final : public Client {
 };
 
 }  // namespace
+
+absl::Status WentAway(std::string_view address, std::string_view heard) {
+  return absl::UnavailableError(absl::StrCat("the server at ", AbslView(address), " went away (",
+                                             AbslView(heard), ")", AbslView(kRepeatStep)));
+}
+
+absl::Status WithNextStep(const absl::Status& status, std::string_view step) {
+  absl::string_view fact = status.message();
+  if (!absl::IsUnavailable(status) || !absl::ConsumeSuffix(&fact, AbslView(kRepeatStep))) {
+    return status;
+  }
+  return absl::UnavailableError(absl::StrCat(fact, AbslView(step)));
+}
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& address) {
   TESSERA_RETURN_IF_ERROR(proto::CheckAddress("--server", address, 1));

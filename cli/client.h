@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -18,8 +19,8 @@ struct RecordedClass {
   int tasks = 0;
 };
 
-// The server as plain functions. Errors are the server's; Unavailable when nothing answers, naming
-// the address and what to do. Thread-safe.
+// The server as plain functions. Errors are the server's; Unavailable when nothing answers (any
+// more), naming the address and what to do. Thread-safe.
 class Client {
  public:
   // Waits up to two seconds for the server to answer. InvalidArgument when `address` is none.
@@ -55,5 +56,10 @@ class Client {
                                                                 const std::string& name,
                                                                 const std::string& directory) = 0;
 };
+
+// What a server that is gone says, of what the client heard last, and what to do about it.
+absl::Status WentAway(std::string_view address, std::string_view heard);
+// Has a status of WentAway name another thing to do; others as they are.
+absl::Status WithNextStep(const absl::Status& status, std::string_view step);
 
 }  // namespace tessera::cli

@@ -9,6 +9,7 @@
 #include "base/durable_file.h"
 #include "base/interrupt.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/operator_source.h"
@@ -47,12 +48,11 @@ std::string ServerOption(const std::string& server) {
   return server == kDefaultServer ? "" : absl::StrCat(" --server ", server);
 }
 
-// Where the server went away, what becomes of the job and what to do; other statuses as they are.
-absl::Status WithNextStep(const absl::Status& status, const std::string& server, int64_t job) {
-  if (!absl::IsUnavailable(status)) return status;
-  return absl::UnavailableError(absl::StrCat(
-      "the server at ", server, " went away; start it again on the same --data: job ", job,
-      " then goes on by itself, and `tessera watch ", job, ServerOption(server), "` shows it"));
+// What becomes of a job whose server went away, and what to do.
+std::string StepOf(const std::string& server, int64_t job) {
+  return absl::StrCat("; start it again on the same --data: job ", job,
+                      " then goes on by itself, and `tessera watch ", job, ServerOption(server),
+                      "` shows it");
 }
 
 // Watches until the job has ended. Cancelled when interrupted, with how to go on.
@@ -73,7 +73,7 @@ absl::Status Watch(Client& client, const std::string& server, int64_t job) {
         "` shows it again, `tessera jobs ", job, " --cancel", at, "` ends it"));
   }
   // A server that stops cancels its calls.
-  return absl::IsCancelled(status) ? absl::UnavailableError(status.message()) : status;
+  return absl::IsCancelled(status) ? WentAway(server, StdView(status.message())) : status;
 }
 
 struct Ended {
@@ -91,7 +91,7 @@ absl::StatusOr<Ended> WatchToEnd(Client& client, const std::string& server, int6
 absl::Status WatchAndReport(Client& client, const std::string& server, int64_t id,
                             const std::string& report_path) {
   const absl::StatusOr<Ended> ended = WatchToEnd(client, server, id);
-  if (!ended.ok()) return WithNextStep(ended.status(), server, id);
+  if (!ended.ok()) return WithNextStep(ended.status(), StepOf(server, id));
   std::fputs(ToTable(ended->report).c_str(), stdout);
   if (!report_path.empty()) TESSERA_RETURN_IF_ERROR(WriteReport(ended->report, report_path));
   const db::Job& job = ended->job;

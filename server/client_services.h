@@ -18,6 +18,10 @@ namespace tessera::server {
 inline constexpr int kMaxWatches = 64;
 inline constexpr int kMaxLibraryBuilds = 16;
 
+// As a client is answered. UNAVAILABLE would say that the server is going down, so that trouble of
+// its store or of a worker, which a server that runs on names, is ABORTED.
+grpc::Status ToClient(const absl::Status& status);
+
 class JobServiceImpl final : public v1::JobService::Service {
  public:
   JobServiceImpl(JobManager& jobs, db::Store& store, Clock& clock)

@@ -1,5 +1,4 @@
 #include "proto/convert.h"
-#include "proto/rpc_status.h"
 #include "server/client_services.h"
 
 namespace tessera::server {
@@ -12,12 +11,12 @@ grpc::Status DeviceServiceImpl::ListDevices(grpc::ServerContext*, const v1::List
 
 grpc::Status DeviceServiceImpl::Drain(grpc::ServerContext*, const v1::DrainRequest* request,
                                       v1::DrainReply*) {
-  return proto::ToRpc(dispatcher_.Drain(request->device(), request->reason()));
+  return ToClient(dispatcher_.Drain(request->device(), request->reason()));
 }
 
 grpc::Status DeviceServiceImpl::Resume(grpc::ServerContext*, const v1::ResumeRequest* request,
                                        v1::ResumeReply*) {
-  return proto::ToRpc(dispatcher_.Resume(request->device()));
+  return ToClient(dispatcher_.Resume(request->device()));
 }
 
 }  // namespace tessera::server

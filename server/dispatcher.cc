@@ -176,7 +176,7 @@ void Dispatcher::Lose(const Lease& lease, std::string_view reason, Actions& acti
       auto node = libraries_.extract(lease.subject);
       if (node.empty()) return;
       actions.push_back(
-          [done = std::move(node.mapped().done), why] { done(absl::UnavailableError(why)); });
+          [done = std::move(node.mapped().done), why] { done(absl::AbortedError(why)); });
       return;
     }
   }

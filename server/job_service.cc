@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "proto/convert.h"
-#include "proto/rpc_status.h"
 #include "server/client_services.h"
 
 namespace tessera::server {
@@ -26,9 +25,9 @@ bool Ended(db::JobState state) {
 grpc::Status JobServiceImpl::CreateJob(grpc::ServerContext*, const v1::CreateJobRequest* request,
                                        v1::CreateJobReply* reply) {
   absl::StatusOr<db::Job> job = proto::FromProto(*request);
-  if (!job.ok()) return proto::ToRpc(job.status());
+  if (!job.ok()) return ToClient(job.status());
   const absl::StatusOr<int64_t> id = jobs_.Create(*std::move(job));
-  if (!id.ok()) return proto::ToRpc(id.status());
+  if (!id.ok()) return ToClient(id.status());
   reply->set_job_id(*id);
   return grpc::Status::OK;
 }
@@ -36,7 +35,7 @@ grpc::Status JobServiceImpl::CreateJob(grpc::ServerContext*, const v1::CreateJob
 grpc::Status JobServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
                                     v1::Job* reply) {
   const absl::StatusOr<db::Job> job = store_.GetJob(request->job_id());
-  if (!job.ok()) return proto::ToRpc(job.status());
+  if (!job.ok()) return ToClient(job.status());
   *reply = proto::ToProto(*job);
   return grpc::Status::OK;
 }
@@ -44,12 +43,12 @@ grpc::Status JobServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobReques
 grpc::Status JobServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
                                       v1::ListJobsReply* reply) {
   if (request->limit() < 0 || request->limit() > kMaxJobs) {
-    return proto::ToRpc(absl::InvalidArgumentError(
+    return ToClient(absl::InvalidArgumentError(
         absl::StrCat("limit: ", request->limit(), " is outside 0 to ", kMaxJobs)));
   }
   absl::StatusOr<std::vector<db::Job>> jobs =
       store_.ListJobs(request->limit() == 0 ? kDefaultJobs : request->limit());
-  if (!jobs.ok()) return proto::ToRpc(jobs.status());
+  if (!jobs.ok()) return ToClient(jobs.status());
   for (db::Job& job : *jobs) {
     for (db::Task& task : job.tasks) task.workload.clear();
     *reply->add_jobs() = proto::ToProto(job);
@@ -61,7 +60,7 @@ grpc::Status JobServiceImpl::WatchJob(grpc::ServerContext* context,
                                       const v1::WatchJobRequest* request,
                                       grpc::ServerWriter<v1::JobProgress>* writer) {
   const absl::StatusOr<CallLimit::Slot> slot = watches_.Enter();
-  if (!slot.ok()) return proto::ToRpc(slot.status());
+  if (!slot.ok()) return ToClient(slot.status());
   std::string sent;
   std::optional<JobManager::Version> seen;
   while (!context->IsCancelled()) {
@@ -72,7 +71,7 @@ grpc::Status JobServiceImpl::WatchJob(grpc::ServerContext* context,
     }
     seen = version;
     absl::StatusOr<proto::JobProgress> progress = jobs_.Progress(request->job_id());
-    if (!progress.ok()) return proto::ToRpc(progress.status());
+    if (!progress.ok()) return ToClient(progress.status());
     const v1::JobProgress message = proto::ToProto(*progress);
     const std::string bytes = message.SerializeAsString();
     if (bytes != sent && !writer->Write(message)) break;
@@ -84,7 +83,7 @@ grpc::Status JobServiceImpl::WatchJob(grpc::ServerContext* context,
 
 grpc::Status JobServiceImpl::CancelJob(grpc::ServerContext*, const v1::CancelJobRequest* request,
                                        v1::CancelJobReply*) {
-  return proto::ToRpc(jobs_.Cancel(request->job_id()));
+  return ToClient(jobs_.Cancel(request->job_id()));
 }
 
 }  // namespace tessera::server

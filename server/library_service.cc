@@ -10,7 +10,6 @@
 #include "base/status.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
-#include "proto/rpc_status.h"
 #include "server/client_services.h"
 #include "server/tasks.h"
 
@@ -66,7 +65,7 @@ grpc::Status LibraryServiceImpl::CreateSelection(grpc::ServerContext*,
                                                  const v1::CreateSelectionRequest* request,
                                                  v1::Selection* reply) {
   const absl::StatusOr<db::Selection> selection = Select(store_, clock_, *request);
-  if (!selection.ok()) return proto::ToRpc(selection.status());
+  if (!selection.ok()) return ToClient(selection.status());
   *reply = proto::ToProto(*selection);
   return grpc::Status::OK;
 }
@@ -75,16 +74,16 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
                                               const v1::BuildLibraryRequest* request,
                                               grpc::ServerWriter<v1::FileChunk>* writer) {
   const absl::StatusOr<CallLimit::Slot> slot = builds_.Enter();
-  if (!slot.ok()) return proto::ToRpc(slot.status());
+  if (!slot.ok()) return ToClient(slot.status());
   const absl::Status named = proto::CheckIdentifier("library name", request->name());
-  if (!named.ok()) return proto::ToRpc(named);
+  if (!named.ok()) return ToClient(named);
   const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());
-  if (!selection.ok()) return proto::ToRpc(selection.status());
+  if (!selection.ok()) return ToClient(selection.status());
 
   const auto answer = std::make_shared<Answer>();
   const absl::StatusOr<uint64_t> library = dispatcher_.BuildLibrary(
       *selection, request->name(), [answer](BuiltLibrary built) { answer->Set(std::move(built)); });
-  if (!library.ok()) return proto::ToRpc(library.status());
+  if (!library.ok()) return ToClient(library.status());
   std::optional<BuiltLibrary> built;
   while (!built.has_value()) {
     built = answer->WaitFor(absl::Milliseconds(100));
@@ -93,10 +92,10 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
       return grpc::Status::CANCELLED;
     }
   }
-  if (!built->ok()) return proto::ToRpc(built->status());
+  if (!built->ok()) return ToClient(built->status());
   for (const proto::LibraryFile& file : (*built)->files) {
     const absl::StatusOr<std::string> bytes = artifacts_.Get(file.digest);
-    if (!bytes.ok()) return proto::ToRpc(Annotate(bytes.status(), "library file " + file.name));
+    if (!bytes.ok()) return ToClient(Annotate(bytes.status(), "library file " + file.name));
     v1::FileChunk chunk;
     chunk.set_name(file.name);
     for (size_t at = 0; at == 0 || at < bytes->size(); at += proto::kMaxChunkBytes) {

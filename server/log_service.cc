@@ -8,7 +8,6 @@
 #include "base/status.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
-#include "proto/rpc_status.h"
 #include "server/client_services.h"
 
 namespace tessera::server {
@@ -51,13 +50,13 @@ grpc::Status LogServiceImpl::QueryRecords(grpc::ServerContext* context,
                                           const v1::RecordFilter* request,
                                           grpc::ServerWriter<v1::Record>* writer) {
   absl::StatusOr<db::RecordFilter> filter = proto::FromProto(*request);
-  if (!filter.ok()) return proto::ToRpc(filter.status());
+  if (!filter.ok()) return ToClient(filter.status());
   // In pages, so that neither side ever holds the whole log.
   int64_t left = filter->limit;
   while (left > 0 && !context->IsCancelled()) {
     filter->limit = std::min(left, kPageRecords);
     const absl::StatusOr<std::vector<db::Record>> page = store_.QueryRecords(*filter);
-    if (!page.ok()) return proto::ToRpc(page.status());
+    if (!page.ok()) return ToClient(page.status());
     for (const db::Record& record : *page) {
       if (!writer->Write(proto::ToProto(record))) return grpc::Status::OK;
     }
@@ -71,7 +70,7 @@ grpc::Status LogServiceImpl::QueryRecords(grpc::ServerContext* context,
 grpc::Status LogServiceImpl::Best(grpc::ServerContext*, const v1::BestRequest* request,
                                   v1::BestReply* reply) {
   const absl::StatusOr<std::vector<db::Record>> records = FindBest(store_, *request);
-  if (!records.ok()) return proto::ToRpc(records.status());
+  if (!records.ok()) return ToClient(records.status());
   for (const db::Record& record : *records) *reply->add_records() = proto::ToProto(record);
   return grpc::Status::OK;
 }
@@ -79,7 +78,7 @@ grpc::Status LogServiceImpl::Best(grpc::ServerContext*, const v1::BestRequest* r
 grpc::Status LogServiceImpl::ListTasks(grpc::ServerContext*, const v1::ListTasksRequest*,
                                        v1::ListTasksReply* reply) {
   const absl::StatusOr<std::vector<db::Task>> tasks = store_.ListTasks();
-  if (!tasks.ok()) return proto::ToRpc(tasks.status());
+  if (!tasks.ok()) return ToClient(tasks.status());
   for (const db::Task& task : *tasks) *reply->add_tasks() = proto::ToProto(task);
   return grpc::Status::OK;
 }
@@ -88,7 +87,7 @@ grpc::Status LogServiceImpl::ListDeviceClasses(grpc::ServerContext*,
                                                const v1::ListDeviceClassesRequest* request,
                                                v1::ListDeviceClassesReply* reply) {
   const auto counts = CountTasksOfClasses(store_, *request);
-  if (!counts.ok()) return proto::ToRpc(counts.status());
+  if (!counts.ok()) return ToClient(counts.status());
   for (const auto& [name, tasks] : *counts) {
     v1::RecordedDeviceClass* one = reply->add_classes();
     one->set_name(name);

@@ -3,8 +3,12 @@
 #include <grpcpp/grpcpp.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
 
 #include "absl/strings/str_cat.h"
+#include "proto/rpc_status.h"
 #include "proto/services.grpc.pb.h"
 
 namespace tessera::cli {
@@ -22,35 +26,67 @@ class OneAnswer final : public v1::JobService::Service {
   const grpc::Status status_;
 };
 
-struct Asked {
+// A server that answers so, until it is destroyed.
+struct Served {
+  explicit Served(const grpc::Status& answer) : service(answer) {
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&service);
+    server = builder.BuildAndStart();
+    REQUIRE(server != nullptr);
+    address = absl::StrCat("127.0.0.1:", port);
+    auto connected = Client::Connect(address);
+    REQUIRE(connected.ok());
+    client = *std::move(connected);
+  }
+  void GoAway() {
+    server->Shutdown(std::chrono::system_clock::now());
+    server.reset();
+  }
+
+  OneAnswer service;
+  std::unique_ptr<grpc::Server> server;
   std::string address;
-  absl::Status status;
+  std::unique_ptr<Client> client;
 };
 
-Asked AskForJob(const grpc::Status& answer) {
-  OneAnswer service(answer);
-  int port = 0;
-  grpc::ServerBuilder builder;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  REQUIRE(server != nullptr);
-  const std::string address = absl::StrCat("127.0.0.1:", port);
-  const auto client = Client::Connect(address);
-  REQUIRE(client.ok());
-  return {address, (*client)->GetJob(1).status()};
+bool StartsWith(const absl::Status& status, const std::string& text) {
+  return status.message().rfind(text, 0) == 0;
+}
+bool EndsWith(const absl::Status& status, const std::string& text) {
+  return std::string(status.message()).ends_with(text);
 }
 
 TEST_CASE("a server that went away is named, with what to do", "[cli]") {
-  const Asked asked = AskForJob({grpc::StatusCode::UNAVAILABLE, "Socket closed"});
-  CHECK(asked.status == absl::UnavailableError(absl::StrCat("the server at ", asked.address,
-                                                            " went away (Socket closed); start ",
-                                                            "it again and repeat this command")));
+  Served served(grpc::Status::OK);
+  served.GoAway();
+  const absl::Status status = served.client->GetJob(1).status();
+  INFO(status);
+  CHECK(absl::IsUnavailable(status));
+  CHECK(StartsWith(status, absl::StrCat("the server at ", served.address, " went away (")));
+  CHECK(EndsWith(status, "); start it again and repeat this command"));
+  const absl::Status other = WithNextStep(status, "; wait");
+  CHECK(StartsWith(other, absl::StrCat("the server at ", served.address, " went away (")));
+  CHECK(EndsWith(other, "); wait"));
+}
+
+TEST_CASE("a job that may have been made twice is said to be, unless it has a key", "[cli]") {
+  Served served(grpc::Status::OK);
+  served.GoAway();
+  db::Job job;
+  CHECK(EndsWith(served.client->CreateJob(job).status(), "no second job when it has a --key"));
+  job.options.idempotency_key = "nightly";
+  CHECK(EndsWith(served.client->CreateJob(job).status(), "start it again and repeat this command"));
 }
 
 TEST_CASE("what the server has to say comes unchanged", "[cli]") {
-  const Asked asked = AskForJob({grpc::StatusCode::NOT_FOUND, "job 1 does not exist"});
-  CHECK(asked.status == absl::NotFoundError("job 1 does not exist"));
+  for (const absl::Status& said : {absl::NotFoundError("job 1 does not exist"),
+                                   absl::AbortedError("the database is busy: check the disk")}) {
+    Served served(proto::ToRpc(said));
+    CHECK(served.client->GetJob(1).status() == said);
+    CHECK(WithNextStep(said, "; start it again") == said);
+  }
 }
 
 }  // namespace

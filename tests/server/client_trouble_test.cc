@@ -1,0 +1,97 @@
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "tests/server/rig.h"
+#include "tests/support/fake_worker.h"
+
+namespace tessera::server {
+namespace {
+
+using test::FakeWorker;
+
+// Held by another process, as the database of a server may be for a while.
+class HeldStore final : public SharedStore {
+ public:
+  HeldStore() : SharedStore(std::make_shared<db::MemoryStore>(Clock::Real())) {}
+  absl::StatusOr<std::vector<db::Task>> ListTasks() override { return Held(); }
+  absl::StatusOr<int64_t> CreateJob(const db::Job&) override { return Held(); }
+  absl::Status PutDevice(const db::Device& device) override {
+    return holds_devices ? Held() : SharedStore::PutDevice(device);
+  }
+  std::atomic<bool> holds_devices = false;
+
+ private:
+  static absl::Status Held() { return absl::UnavailableError("the database is busy"); }
+};
+
+// Has the library of an empty log built by whoever builds.
+grpc::Status BuildLibrary(Rig& rig) {
+  const auto libraries = v1::LibraryService::NewStub(rig.channel);
+  v1::CreateSelectionRequest select;
+  select.set_name("ops");
+  v1::LibraryOp* op = select.add_ops();
+  op->set_op("rows");
+  *op->mutable_task() = proto::ToProto(Rig::Task());
+  v1::Selection selection;
+  {
+    grpc::ClientContext context;
+    const grpc::Status status = libraries->CreateSelection(&context, select, &selection);
+    INFO(status.error_message());
+    REQUIRE(status.ok());
+  }
+  v1::BuildLibraryRequest build;
+  build.set_name("ops");
+  build.set_selection_id(selection.id());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  const auto reader = libraries->BuildLibrary(&context, build);
+  v1::FileChunk chunk;
+  while (reader->Read(&chunk)) {
+  }
+  return reader->Finish();
+}
+
+TEST_CASE("a store in trouble is no server that is going down", "[server]") {
+  Rig rig;
+  const auto store = std::make_shared<HeldStore>();
+  rig.store = store;
+  rig.StartServer();
+  CHECK(rig.Create(Rig::Request(5)).status() == absl::AbortedError("the database is busy"));
+  const auto log = v1::LogService::NewStub(rig.channel);
+  grpc::ClientContext context;
+  v1::ListTasksReply reply;
+  const grpc::Status listed = log->ListTasks(&context, {}, &reply);
+  CHECK(listed.error_code() == grpc::StatusCode::ABORTED);
+  CHECK(listed.error_message() == "the database is busy");
+  FakeWorker worker(rig.server->port(), {});
+  worker.Connect();
+  store->holds_devices = true;
+  const auto devices = v1::DeviceService::NewStub(rig.channel);
+  v1::ListDevicesReply known;
+  REQUIRE(Eventually([&] {
+    grpc::ClientContext list;
+    return devices->ListDevices(&list, {}, &known).ok() && known.devices_size() == 1;
+  }));
+  v1::DrainRequest drain;
+  drain.set_device(known.devices(0).id());
+  grpc::ClientContext draining;
+  v1::DrainReply drained;
+  CHECK(devices->Drain(&draining, drain, &drained).error_code() == grpc::StatusCode::ABORTED);
+}
+
+TEST_CASE("a library whose builder is lost is aborted, by a server that lives on", "[server]") {
+  Rig rig;
+  FakeWorker worker(rig.server->port(), {});  // answers no request for a library
+  worker.Connect();
+  REQUIRE(Eventually([&] { return !worker.Received<proto::Welcome>().empty(); }));
+  const grpc::Status status = BuildLibrary(rig);
+  INFO(status.error_message());
+  CHECK(status.error_code() == grpc::StatusCode::ABORTED);
+  CHECK(status.error_message().find("lost") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace tessera::server
