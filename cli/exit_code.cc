@@ -10,7 +10,6 @@ int ExitCode(const absl::Status& status) {
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kOutOfRange:
-    case absl::StatusCode::kUnimplemented:
       return kUsageExitCode;
     case absl::StatusCode::kCancelled:
       return 130;

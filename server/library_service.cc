@@ -59,6 +59,17 @@ absl::StatusOr<db::Selection> Select(db::Store& store, Clock& clock,
   return store.GetSelection(id);
 }
 
+// Of a file that was just built: whoever asks did not name it, so its loss is no NotFound.
+absl::StatusOr<std::string> ReadBuilt(ContentStore& artifacts, const proto::LibraryFile& file) {
+  absl::StatusOr<std::string> bytes = artifacts.Get(file.digest);
+  if (bytes.ok()) return bytes;
+  const absl::Status status = Annotate(bytes.status(), absl::StrCat("library file ", file.name));
+  if (!absl::IsNotFound(status)) return status;
+  return absl::DataLossError(absl::StrCat(status.message(),
+                                          "; repeat the build, with a larger --artifact-mib of the "
+                                          "server if it comes again"));
+}
+
 }  // namespace
 
 grpc::Status LibraryServiceImpl::CreateSelection(grpc::ServerContext*,
@@ -94,8 +105,8 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
   }
   if (!built->ok()) return ToClient(built->status());
   for (const proto::LibraryFile& file : (*built)->files) {
-    const absl::StatusOr<std::string> bytes = artifacts_.Get(file.digest);
-    if (!bytes.ok()) return ToClient(Annotate(bytes.status(), "library file " + file.name));
+    const absl::StatusOr<std::string> bytes = ReadBuilt(artifacts_, file);
+    if (!bytes.ok()) return ToClient(bytes.status());
     v1::FileChunk chunk;
     chunk.set_name(file.name);
     for (size_t at = 0; at == 0 || at < bytes->size(); at += proto::kMaxChunkBytes) {

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "tests/server/rig.h"
@@ -91,6 +92,24 @@ TEST_CASE("a library whose builder is lost is aborted, by a server that lives on
   INFO(status.error_message());
   CHECK(status.error_code() == grpc::StatusCode::ABORTED);
   CHECK(status.error_message().find("lost") != std::string::npos);
+}
+
+TEST_CASE("a library's file that was evicted is a loss, not a name that nothing has", "[server]") {
+  Rig rig;
+  FakeWorker::Script script;
+  script.library = [](const proto::LibraryRequest& request) {
+    proto::LibraryResult result{.fence = request.fence};
+    result.files = {{"ops.h", Sha256Hex("never uploaded"), 14}};
+    return std::optional(result);
+  };
+  FakeWorker worker(rig.server->port(), script);
+  worker.Connect();
+  REQUIRE(Eventually([&] { return !worker.Received<proto::Welcome>().empty(); }));
+  const grpc::Status status = BuildLibrary(rig);
+  INFO(status.error_message());
+  CHECK(status.error_code() == grpc::StatusCode::DATA_LOSS);
+  CHECK(status.error_message().find("ops.h") != std::string::npos);
+  CHECK(status.error_message().find("repeat the build") != std::string::npos);
 }
 
 }  // namespace
