@@ -13,7 +13,9 @@
 
 namespace tessera::proto {
 
-inline constexpr int kProtocolVersion = 1;
+// Raised with whatever one side sends and a release before would refuse or misread. 2: the result
+// of a run names its device.
+inline constexpr int kProtocolVersion = 2;
 
 struct LayoutDim {
   int axis = 0;

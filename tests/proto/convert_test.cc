@@ -308,9 +308,21 @@ TEST_CASE("addresses name a host and a port in range", "[proto]") {
 }
 
 TEST_CASE("a worker of another protocol is told so", "[proto]") {
-  const absl::Status status =
-      FromProto(ToProto(WorkerMessage(Hello{.protocol_version = 99}))).status();
-  CHECK(absl::IsFailedPrecondition(status));
+  for (const int version : {99, kProtocolVersion - 1}) {
+    const absl::Status status =
+        FromProto(ToProto(WorkerMessage(Hello{.protocol_version = version}))).status();
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK(status.message() ==
+          absl::StrCat("protocol_version: ", version, ", this side speaks ", kProtocolVersion,
+                       "; install the same release on server and worker"));
+  }
+}
+
+TEST_CASE("a worker whose results name no device is of an older protocol", "[proto]") {
+  CHECK(kProtocolVersion >= 2);
+  v1::WorkerMessage message;
+  message.mutable_hello()->set_protocol_version(1);
+  CHECK(absl::IsFailedPrecondition(FromProto(message).status()));
 }
 
 TEST_CASE("unknown enumerators are refused", "[proto]") {
