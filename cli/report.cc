@@ -37,8 +37,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   Report report;
   report.job_id = job.id;
   report.threads = job.options.threads;
-  if (job.state == db::JobState::kDone || job.state == db::JobState::kFailed ||
-      job.state == db::JobState::kCancelled) {
+  if (db::HasEnded(job.state)) {
     report.elapsed_seconds = absl::ToDoubleSeconds(job.updated - job.created);
   }
   std::map<std::string, size_t> row_of_task;

@@ -16,10 +16,6 @@ constexpr int kDefaultJobs = 100;
 constexpr int kMaxJobs = 10'000;
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(100);
 
-bool Ended(db::JobState state) {
-  return state != db::JobState::kQueued && state != db::JobState::kRunning;
-}
-
 }  // namespace
 
 grpc::Status JobServiceImpl::CreateJob(grpc::ServerContext*, const v1::CreateJobRequest* request,
@@ -76,7 +72,7 @@ grpc::Status JobServiceImpl::WatchJob(grpc::ServerContext* context,
     const std::string bytes = message.SerializeAsString();
     if (bytes != sent && !writer->Write(message)) break;
     sent = bytes;
-    if (Ended(progress->state)) break;
+    if (db::HasEnded(progress->state)) break;
   }
   return grpc::Status::OK;
 }

@@ -21,18 +21,13 @@ constexpr int kMaxJobsToScan = 100'000;
 constexpr absl::Duration kRetryPause = absl::Seconds(1);
 constexpr std::string_view kWaits = "waits for the server's database, and goes on by itself: ";
 
-bool Ended(db::JobState state) {
-  return state == db::JobState::kDone || state == db::JobState::kFailed ||
-         state == db::JobState::kCancelled;
-}
-
 // What is wrong with a job or its log, and stays so however often it is tried.
 bool IsFinal(const absl::Status& status) {
   return absl::IsDataLoss(status) || absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
          absl::IsFailedPrecondition(status);
 }
 
-absl::Status HasEnded(int64_t id, db::JobState state) {
+absl::Status EndedAlready(int64_t id, db::JobState state) {
   return absl::FailedPreconditionError(
       absl::StrCat("job ", id, ": has ended already (", std::string(ToString(state)), ")"));
 }
@@ -89,7 +84,7 @@ absl::Status JobManager::ResumeUnfinished() {
   TESSERA_ASSIGN_OR_RETURN(std::vector<db::Job> jobs, store_.ListJobs(kMaxJobsToScan));
   std::reverse(jobs.begin(), jobs.end());  // oldest first
   for (const db::Job& listed : jobs) {
-    if (Ended(listed.state)) continue;
+    if (db::HasEnded(listed.state)) continue;
     LogInfo(absl::StrCat("job ", listed.id, " (", listed.name, ") goes on"));
     Run(listed.id, "continued").IgnoreError();  // the job says why not
   }
@@ -147,7 +142,7 @@ absl::StatusOr<int64_t> JobManager::Found(const db::Job& stored, const db::Job& 
                      stored.id, "`"));
   }
   // Its creator may have failed before it ran.
-  if (!Ended(stored.state)) TESSERA_RETURN_IF_ERROR(Run(stored.id, "started"));
+  if (!db::HasEnded(stored.state)) TESSERA_RETURN_IF_ERROR(Run(stored.id, "started"));
   return stored.id;
 }
 
@@ -168,7 +163,7 @@ absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
 absl::Status JobManager::MakeRunner(int64_t id, std::optional<tuner::JobParts> parts,
                                     Entry& entry) {
   TESSERA_ASSIGN_OR_RETURN(db::Job job, store_.GetJob(id));
-  if (Ended(job.state)) return absl::OkStatus();
+  if (db::HasEnded(job.state)) return absl::OkStatus();
   if (!parts) {
     TESSERA_ASSIGN_OR_RETURN(tuner::JobParts made, MakeParts(job));
     parts.emplace(std::move(made));
@@ -261,7 +256,7 @@ absl::Status JobManager::Cancel(int64_t id) {
     Entry& entry = it->second;
     if (entry.runner != nullptr) {
       const db::JobState state = entry.runner->Progress()->state;
-      if (Ended(state)) return HasEnded(id, state);
+      if (db::HasEnded(state)) return EndedAlready(id, state);
       entry.runner->Cancel();
       return absl::OkStatus();
     }
@@ -284,7 +279,7 @@ absl::Status JobManager::Cancel(int64_t id) {
 
 absl::Status JobManager::CancelStored(int64_t id) {
   TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(id));
-  if (Ended(job.state)) return HasEnded(id, job.state);
+  if (db::HasEnded(job.state)) return EndedAlready(id, job.state);
   return store_.SetJobState(id, db::JobState::kCancelled, "cancelled");
 }
 
@@ -302,7 +297,7 @@ absl::StatusOr<proto::JobProgress> JobManager::Progress(int64_t id) {
   }
   if (live != nullptr) return FromTuner(*live, task_keys);
   absl::StatusOr<proto::JobProgress> progress = ProgressFromLog(id);
-  if (trouble.empty() || (progress.ok() && Ended(progress->state))) return progress;
+  if (trouble.empty() || (progress.ok() && db::HasEnded(progress->state))) return progress;
   if (!progress.ok()) progress = proto::JobProgress{.job_id = id, .state = db::JobState::kRunning};
   progress->message = absl::StrCat(AbslView(kWaits), trouble);
   return progress;
@@ -325,7 +320,7 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
     progress.tasks.push_back({.name = task.name,
                               .task_key = task.Key(),
                               .trials_total = job.options.trials_per_task,
-                              .done = Ended(job.state)});
+                              .done = db::HasEnded(job.state)});
   }
   for (const db::Event& event : events) {
     if (event.kind != db::EventKind::kResult || event.task_index < 0 ||
@@ -380,7 +375,7 @@ void JobManager::Tend() {
     for (auto it = entries_.begin(); it != entries_.end();) {
       const int64_t id = it->first;
       Entry& entry = (it++)->second;
-      if (entry.runner != nullptr && Ended(entry.runner->Progress()->state)) {
+      if (entry.runner != nullptr && db::HasEnded(entry.runner->Progress()->state)) {
         ended.push_back(std::move(entry.runner));
         Forget(id);
       } else if (entry.runner == nullptr && !entry.busy && !due && entry.next_try <= now) {

@@ -62,8 +62,7 @@ absl::Status JobRunner::Resume() {
     TESSERA_RETURN_IF_ERROR(state_.Apply(event));
   }
   log = std::vector<db::Event>();  // the largest thing here by far: gone before models are loaded
-  ended_ = job_.state == db::JobState::kDone || job_.state == db::JobState::kFailed ||
-           job_.state == db::JobState::kCancelled;
+  ended_ = db::HasEnded(job_.state);
   if (!ended_) TESSERA_RETURN_IF_ERROR(LoadModels());
   for (int t = 0; t < state_.task_count(); ++t) {
     // A runner that was killed may have left it.

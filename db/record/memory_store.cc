@@ -12,14 +12,6 @@
 namespace tessera::db {
 namespace {
 
-absl::Status NoSuch(const char* what, int64_t id) {
-  return absl::NotFoundError(absl::StrCat(what, " ", id, " does not exist"));
-}
-
-absl::Status NoSuchKey(std::string_view idempotency_key) {
-  return absl::NotFoundError(absl::StrCat("no job has key \"", AbslView(idempotency_key), "\""));
-}
-
 bool Matches(const RecordFilter& filter, const Record& record) {
   if (!filter.task_key.empty() && record.task_key != filter.task_key) return false;
   if (!filter.device_class.empty() && record.device_class != filter.device_class) return false;
@@ -74,7 +66,7 @@ absl::StatusOr<Job> MemoryStore::GetJob(int64_t id) {
 absl::StatusOr<Job> MemoryStore::FindJob(std::string_view idempotency_key) {
   absl::MutexLock lock(&mutex_);
   const auto found = job_by_idempotency_key_.find(std::string(idempotency_key));
-  if (found == job_by_idempotency_key_.end()) return NoSuchKey(idempotency_key);
+  if (found == job_by_idempotency_key_.end()) return NoJobHasKey(idempotency_key);
   return jobs_[found->second - 1];
 }
 

@@ -58,6 +58,8 @@ absl::StatusOr<JobState> ParseJobState(std::string_view text) {
   return Parse<JobState>(kJobStates, "job state", text);
 }
 
+bool HasEnded(JobState state) { return state != JobState::kQueued && state != JobState::kRunning; }
+
 std::string_view ToString(EventKind kind) { return Name(kEventKinds, kind); }
 absl::StatusOr<EventKind> ParseEventKind(std::string_view text) {
   return Parse<EventKind>(kEventKinds, "event kind", text);

@@ -107,6 +107,8 @@ struct Record {
 enum class JobState : uint8_t { kQueued = 0, kRunning = 1, kDone = 2, kFailed = 3, kCancelled = 4 };
 std::string_view ToString(JobState state);
 absl::StatusOr<JobState> ParseJobState(std::string_view text);
+// Done, failed or cancelled: nothing comes after it.
+bool HasEnded(JobState state);
 
 struct JobOptions {
   int trials_per_task = 64;

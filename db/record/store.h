@@ -74,4 +74,8 @@ class Store {
   virtual absl::Status DropBlob(std::string_view digest) = 0;
 };
 
+// How every store says NotFound: "job 4 does not exist", "no job has key "nightly"".
+absl::Status NoSuch(std::string_view what, int64_t id);
+absl::Status NoJobHasKey(std::string_view idempotency_key);
+
 }  // namespace tessera::db

@@ -18,14 +18,6 @@
 namespace tessera::db {
 namespace {
 
-absl::Status NoSuch(const char* what, int64_t id) {
-  return absl::NotFoundError(absl::StrCat(what, " ", id, " does not exist"));
-}
-
-absl::Status NoSuchKey(std::string_view idempotency_key) {
-  return absl::NotFoundError(absl::StrCat("no job has key \"", AbslView(idempotency_key), "\""));
-}
-
 absl::Status RequireJob(Connection& connection, int64_t id) {
   TESSERA_ASSIGN_OR_RETURN(const int64_t count,
                            connection.QueryInt("SELECT count(*) FROM jobs WHERE id = ?", {id}));
@@ -201,7 +193,7 @@ absl::StatusOr<Job> SqliteStore::FindJob(std::string_view idempotency_key) {
   return RunFor<Job>(readers_, [&](Connection& c) -> absl::StatusOr<Job> {
     TESSERA_ASSIGN_OR_RETURN(std::optional<Job> job,
                              ReadJobWithTasks(c, "idempotency_key", idempotency_key));
-    if (!job) return NoSuchKey(idempotency_key);
+    if (!job) return NoJobHasKey(idempotency_key);
     return *std::move(job);
   });
 }

@@ -27,6 +27,14 @@ void CheckWords(Enum last, Parse parse) {
   CHECK(absl::IsInvalidArgument(parse("OK").status()));
 }
 
+TEST_CASE("a job has ended when it is done, failed or cancelled", "[db]") {
+  CHECK_FALSE(HasEnded(JobState::kQueued));
+  CHECK_FALSE(HasEnded(JobState::kRunning));
+  for (const JobState state : {JobState::kDone, JobState::kFailed, JobState::kCancelled}) {
+    CHECK(HasEnded(state));
+  }
+}
+
 TEST_CASE("enumerations and their words go both ways", "[db]") {
   CheckWords(Outcome::kCancelled, ParseOutcome);
   CheckWords(CacheMode::kCold, ParseCacheMode);
