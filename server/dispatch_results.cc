@@ -124,7 +124,7 @@ absl::Status Dispatcher::HandleRun(Worker& worker, const proto::RunResult& resul
     if (pending != unacknowledged_.end() && pending->second.worker == name) {
       return absl::OkStatus();  // sent twice, commit pending
     }
-    if (pending != unacknowledged_.end() || !leases_.WasGranted(fence)) {
+    if (pending != unacknowledged_.end() || !leases_.MayHaveRun(name, fence)) {
       worker.link->Send(proto::Acknowledge{fence});
     } else {
       actions.push_back([this, result, device = *device, link = worker.link] {

@@ -49,11 +49,11 @@ struct DispatcherOptions {
 // After max_attempts the trial, or all trials that wait for a reference, are given back as
 // kInfrastructure, which the job takes as final. A crash is tried once more on
 // another device if there is one; the second crash is final, and if the second device succeeds the
-// first gets a strike. Results without a live lease are stored as stale, but not those under a
-// fence that another worker holds or nobody was given: they would take its record's place.
-// A worker that is silent gets nothing, and is disconnected after two lease time-outs.
-// A trial that waits for a device while none is connected that takes it is given back as
-// kCancelled after about a lease time-out.
+// first gets a strike. A run's result without a live lease is stored as stale if its fence may have
+// been that worker's to run (LeaseTable::MayHaveRun); under any other fence it is dropped, because
+// it could take the place of another's record. A worker that is silent gets nothing, and is
+// disconnected after two lease time-outs. A trial that waits for a device while none is connected
+// that takes it is given back as kCancelled after about a lease time-out.
 //
 // Thread-safe. Callbacks, links' peers and the store are called without the lock held; sending on
 // a link only enqueues.

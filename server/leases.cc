@@ -28,7 +28,20 @@ const Lease* LeaseTable::Find(uint64_t fence) const {
 std::optional<Lease> LeaseTable::Take(uint64_t fence) {
   auto node = leases_.extract(fence);
   if (node.empty()) return std::nullopt;
+  RememberRun(node.mapped());
   return std::move(node.mapped());
+}
+
+bool LeaseTable::MayHaveRun(std::string_view worker, uint64_t fence) const {
+  if (fence < first_fence_) return true;
+  const auto it = ended_runs_.find(fence);
+  return it != ended_runs_.end() && it->second == worker;
+}
+
+void LeaseTable::RememberRun(const Lease& ended) {
+  if (ended.kind != LeaseKind::kRun) return;
+  ended_runs_[ended.fence] = ended.worker;
+  if (ended_runs_.size() > kMaxEndedRuns) ended_runs_.erase(ended_runs_.begin());
 }
 
 void LeaseTable::Confirm(std::string_view worker, absl::Span<const uint64_t> held, absl::Time now) {
@@ -43,6 +56,7 @@ std::vector<Lease> LeaseTable::TakeIf(Predicate predicate) {
   std::vector<Lease> taken;
   for (auto it = leases_.begin(); it != leases_.end();) {
     if (predicate(it->second)) {
+      RememberRun(it->second);
       taken.push_back(std::move(it->second));
       it = leases_.erase(it);
     } else {

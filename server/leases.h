@@ -26,15 +26,20 @@ struct Lease {
   absl::Time deadline;   // at the latest
 };
 
-// Who holds what, until when. Thread-compatible; moves no time by itself.
+// Who holds what, until when, and who held what to run. Thread-compatible; moves no time by itself.
 class LeaseTable {
  public:
-  explicit LeaseTable(uint64_t first_fence) : next_fence_(first_fence) {}
+  // Ended leases of plans that are remembered, the latest ones.
+  static constexpr size_t kMaxEndedRuns = 1 << 16;
+
+  explicit LeaseTable(uint64_t first_fence) : first_fence_(first_fence), next_fence_(first_fence) {}
 
   // Fills in fence, confirmed and deadline.
   Lease Grant(Lease lease, absl::Time now, absl::Duration longest);
   const Lease* Find(uint64_t fence) const;
-  bool WasGranted(uint64_t fence) const { return fence < next_fence_; }  // or by an earlier run
+  // Whether a fence without a lease may have been one of `worker` to run a plan: it was and is
+  // remembered, or is of an earlier start of the server, of which nothing is known.
+  bool MayHaveRun(std::string_view worker, uint64_t fence) const;
   // Ends a lease; nothing when it is unknown, which makes whatever comes under it late.
   std::optional<Lease> Take(uint64_t fence);
   void Confirm(std::string_view worker, absl::Span<const uint64_t> held, absl::Time now);
@@ -56,8 +61,12 @@ class LeaseTable {
   template <typename Predicate>
   std::vector<Lease> TakeIf(Predicate predicate);
 
+  void RememberRun(const Lease& ended);
+
+  const uint64_t first_fence_;
   uint64_t next_fence_;
-  std::map<uint64_t, Lease> leases_;  // by fence: oldest first
+  std::map<uint64_t, Lease> leases_;            // by fence: oldest first
+  std::map<uint64_t, std::string> ended_runs_;  // their workers, by fence
 };
 
 }  // namespace tessera::server

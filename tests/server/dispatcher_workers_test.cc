@@ -163,6 +163,64 @@ TEST_CASE("results under a fence that was not given yet are not stored", "[serve
   CHECK(rig.store.QueryRecords({})->empty());
 }
 
+TEST_CASE("results under a fence that was not one to run are not stored", "[server]") {
+  Rig rig;
+  auto honest = rig.Connect("honest");
+  rig.Propose(0);
+  const auto plan = rig.PlanFor(0, *honest);
+  rig.Reply(*honest, FakeRun(plan));
+  REQUIRE(rig.records.size() == 1);
+  rig.dispatcher->Stored(rig.records[0]);
+  // Neither a build's, whosever it was, nor that of a plan of another worker.
+  std::set<uint64_t> fences{plan.lease.fence};
+  for (const auto& request : honest->All<proto::BuildRequest>()) fences.insert(request.fence);
+  REQUIRE(fences.size() == 3);
+  auto liar = rig.Connect("liar", {}, "first", false);
+  for (const uint64_t fence : fences) {
+    for (const auto& [link, device] :
+         {std::pair{liar, "liar/cpu"}, std::pair{honest, "honest/cpu"}}) {
+      if (link == honest && fence == plan.lease.fence) continue;
+      proto::RunResult lie = FakeRun(plan, 1e-9);
+      lie.lease.fence = fence;
+      lie.device = device;
+      rig.Reply(*link, lie);
+      CHECK(link->Acknowledged(fence));
+    }
+  }
+  CHECK(rig.store.QueryRecords({})->empty());
+}
+
+TEST_CASE("a result of an earlier start of the server is stored as stale", "[server]") {
+  Rig rig({.first_fence = 1000});
+  auto link = rig.Connect("w");
+  rig.Propose(0);
+  proto::RunResult late{.lease = {.job_id = rig.job_id, .trial = 0, .fence = 999},
+                        .device = "w/cpu"};
+  late.measurement.outcome = db::Outcome::kOk;
+  late.measurement.sample_seconds = {1e-3};
+  late.measurement.sample_calls = {1};
+  rig.Reply(*link, late);
+  REQUIRE(rig.store.QueryRecords({})->size() == 1);
+  late.lease.fence = 1000;
+  rig.Reply(*link, late);
+  CHECK(rig.store.QueryRecords({})->size() == 1);
+}
+
+TEST_CASE("of ended leases to run the latest are remembered", "[server]") {
+  LeaseTable leases(1);
+  constexpr uint64_t kForgotten = 3;
+  Lease run;
+  run.kind = LeaseKind::kRun;
+  run.worker = "w";
+  for (uint64_t i = 0; i < LeaseTable::kMaxEndedRuns + kForgotten; ++i) {
+    leases.Take(leases.Grant(run, {}, {}).fence);
+  }
+  CHECK_FALSE(leases.MayHaveRun("w", kForgotten));
+  CHECK(leases.MayHaveRun("w", kForgotten + 1));
+  CHECK_FALSE(leases.MayHaveRun("v", kForgotten + 1));
+  CHECK_FALSE(leases.MayHaveRun("w", LeaseTable::kMaxEndedRuns + kForgotten + 1));
+}
+
 TEST_CASE("a worker that comes back keeps what it holds and loses the rest", "[server]") {
   Rig rig;
   auto link = rig.Connect("w");
