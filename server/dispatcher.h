@@ -209,10 +209,9 @@ class Dispatcher final : public tuner::Measurer {
   void StoreStale(const proto::RunResult& result, const db::Device& device,
                   const std::shared_ptr<WorkerLink>& link);
 
+  // dispatcher.cc: who connects, the loss of a lease, the end of a trial.
   // ALREADY_EXISTS while another process of the worker's name or with one of its devices is alive.
   absl::Status CheckIsFree(const proto::Hello& hello) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  // dispatcher.cc: the loss of a lease, the end of a trial.
   void Lose(const Lease& lease, std::string_view reason, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Hands the trial out again, or gives it back after max_attempts.
