@@ -96,7 +96,8 @@ void Dispatcher::Start(const tuner::TrialRequest& request, std::function<void(db
     if (target.ok()) trial.target = *std::move(target);
     Reference& reference =
         references_.try_emplace(trial.task_key, Reference{.task = request.task}).first->second;
-    ++reference.trials;
+    // What failed while nobody waited does not count against those that wait now.
+    if (++reference.trials == 1) reference.failures = 0;
     reference.last_use = next_use_++;
     trials_.emplace(number, std::move(trial));
     Pump();

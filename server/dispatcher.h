@@ -126,7 +126,7 @@ class Dispatcher final : public tuner::Measurer {
     uint64_t last_use = 0;  // grows with each trial that comes or goes
     bool building = false;
     bool ready = false;
-    int failures = 0;  // of the infrastructure, in a row
+    int failures = 0;  // of the infrastructure, in a row, since a trial waits
     proto::BuildResult built;
     // Of the task's trials since this is here, by device class.
     std::map<std::string, double, std::less<>> best_seconds;

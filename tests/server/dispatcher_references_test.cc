@@ -87,6 +87,33 @@ TEST_CASE("a reference that no trial waits for is not built again", "[server]") 
   CHECK(link->All<proto::BuildRequest>().size() == 4);
 }
 
+TEST_CASE("failures of a reference that no trial waits for any more are forgotten", "[server]") {
+  Rig rig;
+  auto link = rig.Connect("w");
+  const auto fail_reference = [&] {
+    uint64_t latest = 0;
+    for (const auto& request : link->All<proto::BuildRequest>()) {
+      if (request.is_reference) latest = request.fence;
+    }
+    REQUIRE(rig.built.insert(latest).second);  // asked for since the last time
+    rig.Reply(*link, proto::BuildResult{.fence = latest,
+                                        .outcome = db::Outcome::kInfrastructure,
+                                        .reason = "the builder was killed"});
+  };
+  for (int trial = 0; trial < 2; ++trial) {  // one failure each, then nobody waits
+    rig.Start(trial);
+    fail_reference();
+    rig.dispatcher->Abandon(rig.job_id);
+  }
+  rig.records.clear();
+  rig.Start(3);
+  fail_reference();
+  fail_reference();
+  CHECK(rig.records.empty());
+  fail_reference();
+  CHECK(rig.records.size() == 1);
+}
+
 TEST_CASE("the build of a reference ends with the last job that waits for it", "[server]") {
   Rig rig;
   auto link = rig.Connect("w");
