@@ -32,6 +32,15 @@ absl::Status EndedAlready(int64_t id, db::JobState state) {
       absl::StrCat("job ", id, ": has ended already (", std::string(ToString(state)), ")"));
 }
 
+// Of jobs that have one key. AlreadyExists when they are different ones.
+absl::Status CheckIsSame(const db::Job& stored, const db::Job& wanted) {
+  if (stored.tasks == wanted.tasks && stored.options == wanted.options) return absl::OkStatus();
+  return absl::AlreadyExistsError(
+      absl::StrCat("key ", wanted.options.idempotency_key, " is taken by job ", stored.id,
+                   ", which has other tasks or options; choose another key, or `tessera watch ",
+                   stored.id, "`"));
+}
+
 double BestOrZero(double seconds) { return std::isfinite(seconds) ? seconds : 0; }
 
 proto::JobProgress FromTuner(const tuner::JobProgress& from,
@@ -115,7 +124,12 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
   // A job that exists is no more than before, however many there are.
   if (const std::string& key = job.options.idempotency_key; !key.empty()) {
     absl::StatusOr<db::Job> stored = store_.FindJob(key);
-    if (stored.ok()) return Found(*stored, job);
+    if (stored.ok()) {
+      TESSERA_RETURN_IF_ERROR(CheckIsSame(*stored, job));
+      // Its creator may have failed before it ran.
+      if (!db::HasEnded(stored->state)) TESSERA_RETURN_IF_ERROR(Run(stored->id, "started"));
+      return stored->id;
+    }
     if (!absl::IsNotFound(stored.status())) return stored.status();
   }
   {
@@ -134,18 +148,6 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
   return id;
 }
 
-absl::StatusOr<int64_t> JobManager::Found(const db::Job& stored, const db::Job& wanted) {
-  if (stored.tasks != wanted.tasks || stored.options != wanted.options) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("key ", wanted.options.idempotency_key, " is taken by job ", stored.id,
-                     ", which has other tasks or options; choose another key, or `tessera watch ",
-                     stored.id, "`"));
-  }
-  // Its creator may have failed before it ran.
-  if (!db::HasEnded(stored.state)) TESSERA_RETURN_IF_ERROR(Run(stored.id, "started"));
-  return stored.id;
-}
-
 absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
   job.state = db::JobState::kQueued;
   job.created = job.updated = clock_.Now();
@@ -154,7 +156,7 @@ absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
   if (!job.options.idempotency_key.empty()) {
     // Somebody may have been faster since it was looked up.
     TESSERA_ASSIGN_OR_RETURN(const db::Job stored, store_.GetJob(id));
-    if (stored.tasks != job.tasks || stored.options != job.options) return Found(stored, job);
+    TESSERA_RETURN_IF_ERROR(CheckIsSame(stored, job));
   }
   TESSERA_RETURN_IF_ERROR(Run(id, "started", std::move(parts)));
   return id;

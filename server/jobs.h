@@ -87,8 +87,6 @@ class JobManager {
   // One trial came back: the next job, in turn, that waits for devices looks at them again.
   void WakeNext();
   absl::StatusOr<int64_t> CreateChecked(db::Job job);
-  // The stored job that has the wanted one's key: AlreadyExists if it is another.
-  absl::StatusOr<int64_t> Found(const db::Job& stored, const db::Job& wanted);
   absl::StatusOr<tuner::JobParts> MakeParts(const db::Job& job);
   // Runs a stored job unless somebody is at it or it has ended; if it can't be run for what it is,
   // the job is kFailed: "can't be <what>: …". `parts` are those of the stored tasks and options,
