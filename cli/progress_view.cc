@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/view.h"
+#include "cli/text.h"
 
 namespace tessera::cli {
 namespace {
@@ -27,22 +28,6 @@ TerminalSize SizeOf(std::FILE* terminal) {
           size.ws_col > 0 ? size.ws_col : TerminalSize().columns};
 }
 
-bool StartsCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; }
-
-// In characters, each taken to be one column wide.
-int WidthOf(std::string_view text) {
-  return static_cast<int>(std::count_if(text.begin(), text.end(), StartsCharacter));
-}
-
-// The first `width` characters.
-std::string_view Cut(std::string_view text, int width) {
-  size_t end = 0;
-  for (int taken = 0; end < text.size(); ++end) {
-    if (StartsCharacter(text[end]) && ++taken > width) break;
-  }
-  return text.substr(0, end);
-}
-
 // Lines of at most `width` characters, broken at spaces where there are some.
 std::vector<std::string> Wrapped(std::string_view text, int width) {
   std::vector<std::string> lines;
@@ -59,10 +44,17 @@ std::vector<std::string> Wrapped(std::string_view text, int width) {
   return lines;
 }
 
+// Exactly `width` characters.
+std::string Padded(std::string_view text, int width) {
+  std::string padded(Cut(text, width));
+  padded.append(static_cast<size_t>(std::max(width - WidthOf(padded), 0)), ' ');
+  return padded;
+}
+
 // The bar takes what the rest leaves, and is left out where that is too little to see a thing.
 std::string TaskLine(const proto::TaskProgress& task, int columns) {
   constexpr int kLongestBar = 24, kShortestBar = 4;
-  const std::string name = absl::StrFormat("  %-14s", task.name.substr(0, 14));
+  const std::string name = Padded(absl::StrCat("  ", OneLine(task.name)), 16);
   const std::string rest = absl::StrFormat(" %5d/%-5d best %9s", task.trials_done,
                                            task.trials_total, TimeText(task.best_seconds));
   const int bar = std::min(columns - WidthOf(name) - 1 - WidthOf(rest), kLongestBar);
@@ -102,7 +94,7 @@ std::vector<std::string> TaskLines(const proto::JobProgress& progress, TerminalS
 
 // What the job has to say while it goes on.
 std::string Remark(const proto::JobProgress& progress) {
-  return progress.state == db::JobState::kFailed ? "" : progress.message;
+  return progress.state == db::JobState::kFailed ? "" : OneLine(progress.message);
 }
 
 std::string StateAndSummary(const proto::JobProgress& progress) {

@@ -5,12 +5,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/progress_view.h"
+#include "cli/text.h"
 
 namespace tessera::cli {
 namespace {
 
 constexpr size_t kShortKey = 8;
-constexpr size_t kMaxReason = 80;
+constexpr int kMaxReason = 80;
 
 }  // namespace
 
@@ -24,20 +25,21 @@ Table::Table(std::vector<std::string> titles) {
 
 void Table::Add(std::vector<std::string> cells) {
   TESSERA_CHECK(cells.size() == is_number_.size());
+  for (std::string& cell : cells) cell = OneLine(cell);
   rows_.push_back(std::move(cells));
 }
 
 std::string Table::Text() const {
   std::string text;
   if (rows_.size() == 1) return text;
-  std::vector<size_t> widths(is_number_.size(), 0);
+  std::vector<int> widths(is_number_.size(), 0);
   for (const std::vector<std::string>& row : rows_) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], WidthOf(row[i]));
   }
   for (const std::vector<std::string>& row : rows_) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
-      const std::string padding(widths[i] - row[i].size(), ' ');
+      const std::string padding(static_cast<size_t>(widths[i] - WidthOf(row[i])), ' ');
       absl::StrAppend(&line, i == 0 ? "" : "  ", is_number_[i] ? padding : "", row[i],
                       is_number_[i] ? "" : padding);
     }
@@ -97,7 +99,7 @@ std::string LogTable(absl::Span<const db::Record> records,
                label == labels.end() ? record.task_key.substr(0, kShortKey) : label->second,
                std::string(db::ToString(m.outcome)),
                m.outcome == db::Outcome::kOk ? TimeText(m.CostSeconds()) : "-", record.explorer,
-               m.reason.substr(0, kMaxReason)});
+               std::string(Cut(m.reason, kMaxReason))});
   }
   return table.Text();
 }

@@ -9,8 +9,8 @@
 
 namespace tessera::cli {
 
-// Rows under one line of titles; each column is as wide as what it holds, numbers to the right, the
-// last one as it is. Empty without rows.
+// Rows under one line of titles; each column is as wide as what it holds, numbers to the right.
+// Cells are shown as one line each (OneLine). Empty without rows.
 class Table {
  public:
   // A title that begins with '>' heads a column of numbers.

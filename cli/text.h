@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace tessera::cli {
+
+// In characters, each taken to be one column wide. Of UTF-8.
+int WidthOf(std::string_view text);
+
+// The first `width` characters.
+std::string_view Cut(std::string_view text, int width);
+
+// What a server, a worker or a kernel said, as it may be shown on a terminal: one line, in which
+// control characters, among them those that begin escape sequences, are spaces (line ends, tabs) or
+// question marks.
+std::string OneLine(std::string_view text);
+
+}  // namespace tessera::cli
