@@ -11,9 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "base/durable_file.h"
 #include "base/version.h"
+#include "base/view.h"
 #include "cli/child_process.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "cli/text.h"
 #include "compiler/te/operators.h"
 #include "proto/limits.h"
 
@@ -228,7 +230,7 @@ int main(int argc, char** argv) {
     status = ErrnoStatus(errno, "cannot write to", "standard output");
   }
   if (!status.message().empty()) {
-    std::fprintf(stderr, "tessera: %s\n", std::string(status.message()).c_str());
+    std::fprintf(stderr, "tessera: %s\n", cli::OneLine(StdView(status.message())).c_str());
   }
   return cli::ExitCode(status);
 }
