@@ -123,17 +123,17 @@ absl::Status RunLog(const LogOptions& options) {
     for (const db::Task& task : tasks) keys.push_back(task.Key());
   }
   if (options.format == "csv") std::fputs(db::RecordCsvHeader().c_str(), stdout);
-  std::vector<db::Record> rows;
+  Table table = EmptyLogTable();
   int64_t last = 0;
   TESSERA_ASSIGN_OR_RETURN(
       const bool has_more, ReadLog(*client, filter, keys, [&](const db::Record& record) {
         last = record.id;
-        if (is_table) return rows.push_back(record);
+        if (is_table) return AddToLog(table, record, labels);
         std::fputs(
             (options.format == "csv" ? db::ToCsvLine(record) : db::ToJsonLine(record)).c_str(),
             stdout);
       }));
-  std::fputs(LogTable(rows, labels).c_str(), stdout);
+  std::fputs(table.Text().c_str(), stdout);
   std::fflush(stdout);  // the remark comes after them
   if (has_more && filter.newest_first) {
     std::fprintf(stderr,

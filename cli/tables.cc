@@ -89,19 +89,19 @@ std::string JobsTable(absl::Span<const db::Job> jobs) {
   return table.Text();
 }
 
-std::string LogTable(absl::Span<const db::Record> records,
-                     const std::map<std::string, std::string>& labels) {
-  Table table({">record", ">job", "task", "outcome", ">time", "explorer", "reason"});
-  for (const db::Record& record : records) {
-    const db::Measurement& m = record.measurement;
-    const auto label = labels.find(record.task_key);
-    table.Add({absl::StrCat(record.id), record.job_id == 0 ? "-" : absl::StrCat(record.job_id),
-               label == labels.end() ? record.task_key.substr(0, kShortKey) : label->second,
-               std::string(db::ToString(m.outcome)),
-               m.outcome == db::Outcome::kOk ? TimeText(m.CostSeconds()) : "-", record.explorer,
-               std::string(Cut(m.reason, kMaxReason))});
-  }
-  return table.Text();
+Table EmptyLogTable() {
+  return Table({">record", ">job", "task", "outcome", ">time", "explorer", "reason"});
+}
+
+void AddToLog(Table& table, const db::Record& record,
+              const std::map<std::string, std::string>& labels) {
+  const db::Measurement& m = record.measurement;
+  const auto label = labels.find(record.task_key);
+  table.Add({absl::StrCat(record.id), record.job_id == 0 ? "-" : absl::StrCat(record.job_id),
+             label == labels.end() ? record.task_key.substr(0, kShortKey) : label->second,
+             std::string(db::ToString(m.outcome)),
+             m.outcome == db::Outcome::kOk ? TimeText(m.CostSeconds()) : "-", record.explorer,
+             std::string(Cut(m.reason, kMaxReason))});
 }
 
 }  // namespace tessera::cli

@@ -34,8 +34,10 @@ std::string DrainText(const db::Device& device);
 std::string ResumeText(const db::Device& device);
 
 std::string JobsTable(absl::Span<const db::Job> jobs);
-// A task without a label is shown by what its key begins with.
-std::string LogTable(absl::Span<const db::Record> records,
-                     const std::map<std::string, std::string>& labels);
+// Its rows are made as the records come, which are not kept. A task without a label is shown by
+// what its key begins with.
+Table EmptyLogTable();
+void AddToLog(Table& table, const db::Record& record,
+              const std::map<std::string, std::string>& labels);
 
 }  // namespace tessera::cli

@@ -28,9 +28,13 @@ class LogClient final : public FakeClient {
                             const std::function<void(const db::Record&)>& take) override {
     auto records = store_.QueryRecords(filter);
     if (!records.ok()) return records.status();
+    if (!filter.newest_first) {
+      longest_page = std::max(longest_page, static_cast<int>(records->size()));
+    }
     for (const db::Record& record : *records) take(record);
     return absl::OkStatus();
   }
+  int longest_page = 0;  // in the order in which records are handed on
 
  private:
   ManualClock clock_;
@@ -91,6 +95,29 @@ TEST_CASE("the log after an id goes on where the last page ended", "[cli]") {
   }
 }
 
+TEST_CASE("a long log is handed on in pages, from either end", "[cli]") {
+  constexpr int kRecords = 2600;
+  LogClient client(kRecords);
+  for (const bool newest : {false, true}) {
+    for (const std::vector<std::string>& keys :
+         std::vector<std::vector<std::string>>{{}, {"b"}, {"a", "b"}}) {
+      const int matching = keys.size() == 1 ? kRecords * 2 / 3 : kRecords;
+      for (const int limit : {1, 499, 500, 1501, matching - 1, matching, matching + 1}) {
+        CAPTURE(newest, keys.size(), limit);
+        db::RecordFilter filter;
+        filter.newest_first = newest;
+        filter.limit = limit;
+        const Page page = Read(client, filter, keys);
+        CHECK(page.ids.size() == static_cast<size_t>(std::min(limit, matching)));
+        CHECK(std::is_sorted(page.ids.begin(), page.ids.end()));
+        CHECK(page.has_more == (limit < matching));
+        CHECK((newest ? page.ids.back() > kRecords - 3 : page.ids.front() < 3));
+      }
+    }
+  }
+  CHECK(client.longest_page <= 500);
+}
+
 TEST_CASE("an empty log has nothing more", "[cli]") {
   LogClient client(0);
   for (const bool newest : {false, true}) {
@@ -122,7 +149,10 @@ TEST_CASE("the log's table names tasks, and tells those of one name apart", "[cl
   }
   records[3].job_id = 7;
   const std::string second = tasks[1].Key().substr(0, 8), third = tasks[2].Key().substr(0, 8);
-  CHECK(LogTable(records, TaskLabels(tasks)) ==
+  Table table = EmptyLogTable();
+  CHECK(table.Text().empty());
+  for (const db::Record& record : records) AddToLog(table, record, TaskLabels(tasks));
+  CHECK(table.Text() ==
         "record  job  task             outcome  time  explorer   reason\n"
         "    98    -  c2               timeout     -  annealing  took too long\n"
         "    99    -  matmul " +
@@ -132,7 +162,6 @@ TEST_CASE("the log's table names tasks, and tells those of one name apart", "[cl
             third +
             "  timeout     -  annealing  took too long\n"
             "   101    7  01234567         timeout     -  annealing  took too long\n");
-  CHECK(LogTable({}, {}).empty());
 }
 
 TEST_CASE("the table of jobs has titles", "[cli]") {

@@ -38,7 +38,9 @@ TEST_CASE("a long reason is cut between characters", "[cli]") {
   record.task_key = "0123456789abcdef";
   record.measurement.outcome = db::Outcome::kRunError;
   for (int i = 0; i < 81; ++i) record.measurement.reason += "é";
-  const std::string text = LogTable({record}, {});
+  Table table = EmptyLogTable();
+  AddToLog(table, record, {});
+  const std::string text = table.Text();
   std::string expected;
   for (int i = 0; i < 80; ++i) expected += "é";
   CHECK(text.ends_with("  " + expected + "\n"));
