@@ -16,27 +16,6 @@
 #include "db/record/export.h"
 
 namespace tessera::cli {
-namespace {
-
-// The tasks whose name is `wanted` or whose key begins with it; all for an empty one.
-absl::StatusOr<std::vector<db::Task>> FindTasks(Client& client, const std::string& wanted) {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, client.ListTasks());
-  std::vector<db::Task> found;
-  for (const db::Task& task : tasks) {
-    if (wanted.empty() || task.name == wanted || task.Key().starts_with(wanted)) {
-      found.push_back(task);
-    }
-  }
-  if (found.empty() && !wanted.empty()) {
-    return absl::NotFoundError(absl::StrCat("no task is named ", wanted,
-                                            " or has a key that begins so; `tessera best` ",
-                                            "lists the ", tasks.size(), " there are"));
-  }
-  return found;
-}
-
-}  // namespace
-
 absl::Status RunJobs(const JobOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   if (options.cancel) {
@@ -74,7 +53,8 @@ absl::Status RunJobs(const JobOptions& options) {
 absl::Status RunBest(const BestOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   TESSERA_RETURN_IF_ERROR(CheckDeviceClass(*client, options.device_class));
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, FindTasks(*client, options.task));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> all, client->ListTasks());
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, FindTasks(all, options.task));
   for (const db::Task& task : tasks) {
     TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records,
                              client->Best(task.Key(), options.device_class, options.count));
@@ -114,13 +94,13 @@ absl::Status RunLog(const LogOptions& options) {
   std::vector<std::string> keys;
   std::map<std::string, std::string> labels;
   const bool is_table = options.format == "table";
-  if (is_table) {
+  if (is_table || !options.task.empty()) {
     TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, client->ListTasks());
     labels = TaskLabels(tasks);
-  }
-  if (!options.task.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, FindTasks(*client, options.task));
-    for (const db::Task& task : tasks) keys.push_back(task.Key());
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> found, FindTasks(tasks, options.task));
+    for (const db::Task& task : found) {
+      if (!options.task.empty()) keys.push_back(task.Key());
+    }
   }
   if (options.format == "csv") std::fputs(db::RecordCsvHeader().c_str(), stdout);
   Table table = EmptyLogTable();
@@ -135,13 +115,8 @@ absl::Status RunLog(const LogOptions& options) {
       }));
   std::fputs(table.Text().c_str(), stdout);
   std::fflush(stdout);  // the remark comes after them
-  if (has_more && filter.newest_first) {
-    std::fprintf(stderr,
-                 "these are the newest %ld, there are more: --limit shows more of them, --after 0 "
-                 "begins with the oldest\n",
-                 static_cast<long>(options.limit));
-  } else if (has_more) {
-    std::fprintf(stderr, "there are more: go on with --after %ld\n", static_cast<long>(last));
+  if (has_more) {
+    std::fprintf(stderr, "%s\n", MoreText(filter.newest_first, options.limit, last).c_str());
   } else if (last == 0) {
     std::fputs("no measurement matches\n", stderr);
   }

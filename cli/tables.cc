@@ -1,11 +1,13 @@
 #include "cli/tables.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/progress_view.h"
 #include "cli/text.h"
+#include "proto/limits.h"
 
 namespace tessera::cli {
 namespace {
@@ -59,6 +61,28 @@ std::map<std::string, std::string> TaskLabels(absl::Span<const db::Task> tasks) 
         uses[task.name] == 1 ? task.name : absl::StrCat(task.name, " ", key.substr(0, kShortKey));
   }
   return labels;
+}
+
+absl::StatusOr<std::vector<db::Task>> FindTasks(absl::Span<const db::Task> tasks,
+                                                const std::string& wanted) {
+  const auto is_named = [&](const db::Task& task) {
+    if (wanted.empty() || task.name == wanted || task.Key().starts_with(wanted)) return true;
+    const std::string name = absl::StrCat(task.name, " ");
+    return wanted.starts_with(name) && task.Key().starts_with(wanted.substr(name.size()));
+  };
+  std::vector<db::Task> found;
+  std::copy_if(tasks.begin(), tasks.end(), std::back_inserter(found), is_named);
+  if (!found.empty() || wanted.empty()) return found;
+  return absl::NotFoundError(absl::StrCat("no task is named ", wanted,
+                                          " or has a key that begins so; `tessera best` lists the ",
+                                          tasks.size(), " there are"));
+}
+
+std::string MoreText(bool newest_first, int64_t limit, int64_t last) {
+  if (!newest_first) return absl::StrCat("there are more: go on with --after ", last);
+  return absl::StrCat("these are the newest ", limit, ", there are more: ",
+                      limit < proto::kMaxQueryLimit ? "--limit shows more of them, " : "",
+                      "--after 0 begins with the oldest");
 }
 
 std::string CancelText(const db::Job& job) {

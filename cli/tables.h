@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "db/record/record.h"
 
@@ -25,8 +26,17 @@ class Table {
 };
 
 // What people call a task, by its key: its name and, where several tasks have that, what their keys
-// begin with ("matmul 1cd14ef4", as `--task` takes it).
+// begin with ("matmul 1cd14ef4").
 std::map<std::string, std::string> TaskLabels(absl::Span<const db::Task> tasks);
+
+// The tasks that `wanted` (of --task) names: by their name, what their key begins with, or both, as
+// labels have them. All for an empty one. NotFound.
+absl::StatusOr<std::vector<db::Task>> FindTasks(absl::Span<const db::Task> tasks,
+                                                const std::string& wanted);
+
+// What is to be said about the log's records that were not shown, of which there are some.
+// `newest_first`: `limit` of the newest were shown, else those up to the id `last`.
+std::string MoreText(bool newest_first, int64_t limit, int64_t last);
 
 // What is so after a job was cancelled, or a device drained or resumed, in one line.
 std::string CancelText(const db::Job& job);

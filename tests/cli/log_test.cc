@@ -164,6 +164,30 @@ TEST_CASE("the log's table names tasks, and tells those of one name apart", "[cl
             "   101    7  01234567         timeout     -  annealing  took too long\n");
 }
 
+TEST_CASE("a task is found by name, key or label", "[cli]") {
+  const std::vector<db::Task> tasks{TaskOf("c2", 1), TaskOf("mat mul", 2), TaskOf("mat mul", 3)};
+  for (const auto& [key, label] : TaskLabels(tasks)) {
+    const auto found = FindTasks(tasks, label);
+    REQUIRE(found.ok());
+    REQUIRE(found->size() == 1);
+    CHECK((*found)[0].Key() == key);
+    CHECK(FindTasks(tasks, key.substr(0, 12))->size() == 1);
+  }
+  CHECK(FindTasks(tasks, "mat mul")->size() == 2);
+  CHECK(FindTasks(tasks, "")->size() == 3);
+  CHECK(absl::IsNotFound(FindTasks(tasks, "c2 zzz").status()));
+  CHECK(absl::IsNotFound(FindTasks(tasks, "mat").status()));
+}
+
+TEST_CASE("what is said of records that are not shown can be done", "[cli]") {
+  CHECK(MoreText(true, 1000, 7) ==
+        "these are the newest 1000, there are more: --limit shows more of them, --after 0 begins "
+        "with the oldest");
+  CHECK(MoreText(true, 1'000'000, 7) ==
+        "these are the newest 1000000, there are more: --after 0 begins with the oldest");
+  CHECK(MoreText(false, 1000, 7) == "there are more: go on with --after 7");
+}
+
 TEST_CASE("the table of jobs has titles", "[cli]") {
   db::Job job;
   job.id = 12;
