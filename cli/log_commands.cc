@@ -4,13 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/device_class.h"
 #include "cli/log_query.h"
-#include "cli/progress_view.h"
 #include "cli/report.h"
 #include "cli/tables.h"
 #include "db/record/export.h"
@@ -21,8 +20,9 @@ absl::Status RunJobs(const JobOptions& options) {
   if (options.cancel) {
     if (options.job == 0) return absl::InvalidArgumentError("--cancel needs the job's number");
     TESSERA_RETURN_IF_ERROR(client->CancelJob(options.job));
-    TESSERA_ASSIGN_OR_RETURN(const db::Job job, client->GetJob(options.job));
-    std::fprintf(options.json ? stderr : stdout, "%s\n", CancelText(job).c_str());
+    const absl::StatusOr<db::Job> job = client->GetJob(options.job);
+    const std::string text = job.ok() ? CancelText(*job) : UnseenText(job.status());
+    std::fprintf(options.json ? stderr : stdout, "%s\n", text.c_str());
     return absl::OkStatus();
   }
   if (options.job != 0) {
@@ -55,25 +55,22 @@ absl::Status RunBest(const BestOptions& options) {
   TESSERA_RETURN_IF_ERROR(CheckDeviceClass(*client, options.device_class));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> all, client->ListTasks());
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, FindTasks(all, options.task));
+  Table table = EmptyBestTable();
+  std::string traces;
   for (const db::Task& task : tasks) {
     TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records,
                              client->Best(task.Key(), options.device_class, options.count));
-    if (options.json) {
-      for (const db::Record& record : records) std::fputs(db::ToJsonLine(record).c_str(), stdout);
-      continue;
-    }
-    if (records.empty()) {
-      std::printf("%-14s %.12s  %d threads  nothing measured yet\n", task.name.c_str(),
-                  task.Key().c_str(), task.threads);
-    }
+    if (records.empty()) AddToBest(table, task, {});
     for (const db::Record& record : records) {
-      std::printf("%-14s %.12s  %d threads  %10s  record %ld on %s\n", task.name.c_str(),
-                  task.Key().c_str(), task.threads,
-                  TimeText(record.measurement.CostSeconds()).c_str(), static_cast<long>(record.id),
-                  record.device_class.c_str());
-      if (options.trace) std::printf("%s\n", record.trace.c_str());
+      if (options.json) std::fputs(db::ToJsonLine(record).c_str(), stdout);
+      AddToBest(table, task, record);
+      absl::StrAppend(&traces, "\nrecord ", record.id, ", ", task.name, "\n", record.trace, "\n");
     }
   }
+  if (options.json) return absl::OkStatus();
+  std::fputs(table.Text().c_str(), stdout);
+  if (options.trace) std::fputs(traces.c_str(), stdout);
+  if (tasks.empty()) std::fputs("no task yet; `tessera tune` makes one\n", stderr);
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "cli/progress_view.h"
 #include "cli/text.h"
@@ -13,6 +14,7 @@ namespace tessera::cli {
 namespace {
 
 constexpr size_t kShortKey = 8;
+constexpr size_t kLongKey = 12;
 constexpr int kMaxReason = 80;
 
 }  // namespace
@@ -86,9 +88,13 @@ std::string MoreText(bool newest_first, int64_t limit, int64_t last) {
 }
 
 std::string CancelText(const db::Job& job) {
-  const bool has_ended = job.state == db::JobState::kCancelled;
-  return absl::StrCat("job ", job.id, has_ended ? " is cancelled" : " is being cancelled",
-                      "; what it measured stays in the log");
+  const std::string state(db::ToString(job.state));
+  const bool too_late = job.state == db::JobState::kDone || job.state == db::JobState::kFailed;
+  const std::string fact = too_late
+                               ? absl::StrCat(" is ", state, ": it ended before it was cancelled")
+                           : db::HasEnded(job.state) ? " is cancelled"
+                                                     : " is being cancelled";
+  return absl::StrCat("job ", job.id, fact, "; what it measured stays in the log");
 }
 
 std::string DrainText(const db::Device& device) {
@@ -101,6 +107,32 @@ std::string ResumeText(const db::Device& device) {
   return absl::StrCat(device.id, " is ", device.state,
                       device.state == "offline" ? "; it is used again when its worker connects"
                                                 : " and is used again");
+}
+
+std::string UnseenText(const absl::Status& why) {
+  return absl::StrCat("done; what came of it could not be looked up: ", why.message());
+}
+
+std::string DevicesTable(absl::Span<const db::Device> devices) {
+  Table table({"device", "state", "roles", ">cores", ">GFLOPS/core", "target", "class", "why"});
+  for (const db::Device& device : devices) {
+    table.Add({device.id, device.state,
+               absl::StrCat(device.runs ? "run" : "", device.runs && device.builds ? "+" : "",
+                            device.builds ? "build" : ""),
+               absl::StrCat(device.cores), absl::StrFormat("%.1f", device.peak_gflops_per_core),
+               device.target, device.device_class.name, device.state_reason});
+  }
+  return table.Text();
+}
+
+Table EmptyBestTable() { return Table({"task", "key", ">threads", ">time", ">record", "class"}); }
+
+void AddToBest(Table& table, const db::Task& task, const db::Record& record) {
+  const double seconds = record.measurement.CostSeconds();
+  const bool measured = record.measurement.outcome == db::Outcome::kOk;
+  table.Add({task.name, task.Key().substr(0, kLongKey), absl::StrCat(task.threads),
+             measured ? TimeText(seconds) : "-", measured ? absl::StrCat(record.id) : "-",
+             measured ? record.device_class : "nothing measured yet"});
 }
 
 std::string JobsTable(absl::Span<const db::Job> jobs) {

@@ -42,8 +42,16 @@ std::string MoreText(bool newest_first, int64_t limit, int64_t last);
 std::string CancelText(const db::Job& job);
 std::string DrainText(const db::Device& device);
 std::string ResumeText(const db::Device& device);
+// When that was done and can't be looked at.
+std::string UnseenText(const absl::Status& why);
 
 std::string JobsTable(absl::Span<const db::Job> jobs);
+std::string DevicesTable(absl::Span<const db::Device> devices);
+
+// The best records of tasks. A task without one takes a row with an empty record.
+Table EmptyBestTable();
+void AddToBest(Table& table, const db::Task& task, const db::Record& record);
+
 // Its rows are made as the records come, which are not kept. A task without a label is shown by
 // what its key begins with.
 Table EmptyLogTable();

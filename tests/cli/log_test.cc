@@ -207,6 +207,11 @@ TEST_CASE("what cancel, drain and resume did is one line", "[cli]") {
   CHECK(CancelText(job) == "job 3 is cancelled; what it measured stays in the log");
   job.state = db::JobState::kRunning;
   CHECK(CancelText(job).find("job 3 is being cancelled;") == 0);
+  job.state = db::JobState::kDone;
+  CHECK(CancelText(job) ==
+        "job 3 is done: it ended before it was cancelled; what it measured stays in the log");
+  job.state = db::JobState::kFailed;
+  CHECK(CancelText(job).find("job 3 is failed: it ended before") == 0);
   db::Device device;
   device.id = "lab/cpu";
   device.state = "draining";
@@ -217,6 +222,43 @@ TEST_CASE("what cancel, drain and resume did is one line", "[cli]") {
   CHECK(ResumeText(device) == "lab/cpu is online and is used again");
   device.state = "offline";
   CHECK(ResumeText(device) == "lab/cpu is offline; it is used again when its worker connects");
+  CHECK(UnseenText(absl::AbortedError("the database is busy")) ==
+        "done; what came of it could not be looked up: the database is busy");
+}
+
+TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
+  db::Device device;
+  device.id = "lab/cpu";
+  device.state = "draining";
+  device.state_reason = "new fan";
+  device.runs = device.builds = true;
+  device.cores = 2;
+  device.peak_gflops_per_core = 101.25;
+  device.target = "x86/avx2";
+  device.device_class.name = "x86/lab";
+  CHECK(DevicesTable({device}) ==
+        "device   state     roles      cores  GFLOPS/core  target    class    why\n"
+        "lab/cpu  draining  run+build      2        101.2  x86/avx2  x86/lab  new fan\n");
+  CHECK(DevicesTable({}).empty());
+
+  const db::Task task = TaskOf("c2", 1);
+  db::Record record;
+  record.id = 12;
+  record.device_class = "x86/lab";
+  record.measurement.outcome = db::Outcome::kOk;
+  record.measurement.sample_seconds = {1e-3};
+  Table table = EmptyBestTable();
+  CHECK(table.Text().empty());
+  AddToBest(table, task, record);
+  AddToBest(table, TaskOf("mean", 2), {});
+  CHECK(table.Text() ==
+        "task  key           threads  time  record  class\n"
+        "c2    " +
+            task.Key().substr(0, 12) +
+            "        1  1 ms      12  x86/lab\n"
+            "mean  " +
+            TaskOf("mean", 2).Key().substr(0, 12) +
+            "        2     -       -  nothing measured yet\n");
 }
 
 }  // namespace
