@@ -90,10 +90,9 @@ std::string MoreText(bool newest_first, int64_t limit, int64_t last) {
 std::string CancelText(const db::Job& job) {
   const std::string state(db::ToString(job.state));
   const bool too_late = job.state == db::JobState::kDone || job.state == db::JobState::kFailed;
-  const std::string fact = too_late
-                               ? absl::StrCat(" is ", state, ": it ended before it was cancelled")
-                           : db::HasEnded(job.state) ? " is cancelled"
-                                                     : " is being cancelled";
+  const std::string fact = too_late ? absl::StrCat(" ended before it was cancelled: ", state)
+                           : db::HasEnded(job.state) ? std::string(" is cancelled")
+                                                     : std::string(" is being cancelled");
   return absl::StrCat("job ", job.id, fact, "; what it measured stays in the log");
 }
 

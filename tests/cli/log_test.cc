@@ -209,9 +209,9 @@ TEST_CASE("what cancel, drain and resume did is one line", "[cli]") {
   CHECK(CancelText(job).find("job 3 is being cancelled;") == 0);
   job.state = db::JobState::kDone;
   CHECK(CancelText(job) ==
-        "job 3 is done: it ended before it was cancelled; what it measured stays in the log");
+        "job 3 ended before it was cancelled: done; what it measured stays in the log");
   job.state = db::JobState::kFailed;
-  CHECK(CancelText(job).find("job 3 is failed: it ended before") == 0);
+  CHECK(CancelText(job).find("job 3 ended before it was cancelled: failed;") == 0);
   db::Device device;
   device.id = "lab/cpu";
   device.state = "draining";
