@@ -37,9 +37,15 @@ absl::StatusOr<std::unique_ptr<server::Server>> Start(const Options& options) {
   TESSERA_RETURN_IF_ERROR(server::CheckLoopback(options.listen));
   std::error_code error;
   std::filesystem::create_directories(options.data, error);
-  if (error) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("--data: cannot make ", options.data, ": ", error.message()));
+  // Something else of that name is there, or on the way: no folder can be.
+  const bool names_none =
+      !std::filesystem::is_directory(options.data) &&
+      (!error || error == std::errc::not_a_directory || error == std::errc::file_exists ||
+       error == std::errc::filename_too_long);
+  if (error || names_none) {
+    const std::string text = absl::StrCat("--data: cannot make folder ", options.data, ": ",
+                                          error ? error.message() : "something else is there");
+    return names_none ? absl::InvalidArgumentError(text) : absl::PermissionDeniedError(text);
   }
   TESSERA_ASSIGN_OR_RETURN(
       std::unique_ptr<db::SqliteStore> store,

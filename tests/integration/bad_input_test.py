@@ -331,8 +331,12 @@ class BadServers(Refused):
     def test_folders_that_take_no_files(self):
         file = self.folder / "file"
         file.write_text("")
-        for data in (file, file / "below", "/proc/nothing"):
-            self.refuse_server(FAILED, [str(data)], "--listen", "127.0.0.1:0", "--data", data)
+        for data in (file, file / "below", "/dev/null"):  # no folder can be there
+            self.refuse_server(BAD_INPUT, [str(data)], "--listen", "127.0.0.1:0", "--data", data)
+            done = self.tessera("up", "--listen", "127.0.0.1:0", "--data", data)
+            self.check_refusal(done, BAD_INPUT, [str(data)], "tessera-server")
+        data = "/proc/nothing"
+        self.refuse_server(FAILED, [data], "--listen", "127.0.0.1:0", "--data", data)
 
     def test_up_tells_what_its_server_told(self):
         self.start_server()
