@@ -10,8 +10,8 @@
 #include "absl/strings/numbers.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "cli/compiled_target.h"
 #include "cli/path_status.h"
-#include "cli/tune_target.h"
 #include "compiler/ir/target.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
@@ -189,7 +189,7 @@ absl::StatusOr<JobFile> ReadJobFile(const std::string& path) {
 
 absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::string& target_text,
                                                 int threads) {
-  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ParseTuneTarget(target_text));
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ParseCompiledTarget(target_text));
   if (threads < 1 || threads > target.max_threads) {
     return absl::InvalidArgumentError(
         absl::StrCat("threads is ", threads, "; the device offers 1 to ", target.max_threads));

@@ -5,8 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "base/status.h"
-#include "base/view.h"
 #include "cli/progress_view.h"
 
 namespace tessera::cli {
@@ -38,14 +36,6 @@ absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices
   }
   return absl::FailedPreconditionError(
       "no device is online; start a worker with `tessera worker`, or name a --target");
-}
-
-absl::StatusOr<ir::Target> ParseTuneTarget(std::string_view text) {
-  TESSERA_ASSIGN_OR_RETURN(ir::Target target, ir::ParseTarget(text));
-  if (target.kind == ir::TargetKind::kX86 || target.kind == ir::TargetKind::kAArch64) return target;
-  return absl::InvalidArgumentError(absl::StrCat("target \"", AbslView(text),
-                                                 "\" has no code generator; those that have one "
-                                                 "are x86, aarch64, for example x86/avx2"));
 }
 
 }  // namespace tessera::cli

@@ -1,12 +1,10 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "compiler/ir/target.h"
 #include "db/record/record.h"
 
 namespace tessera::cli {
@@ -21,9 +19,5 @@ struct TuneTarget {
 // last and is not now, which a worker that reconnects after a restart of its server is too: the job
 // waits for it. FailedPrecondition, with how to get a device, when there is none to wait for.
 absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices, absl::Time now);
-
-// The target that a text (of --target) names. InvalidArgument where it names none, or none that
-// schedules exist for.
-absl::StatusOr<ir::Target> ParseTuneTarget(std::string_view text);
 
 }  // namespace tessera::cli

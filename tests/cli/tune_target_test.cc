@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "cli/commands.h"
+#include "cli/compiled_target.h"
 
 namespace tessera::cli {
 namespace {
@@ -58,18 +59,18 @@ TEST_CASE("a job does not wait for a device that is away while another one drain
 }
 
 TEST_CASE("a target without a code generator is refused, with those that have one", "[cli]") {
-  CHECK(ParseTuneTarget("x86/avx2 threads=2")->max_threads == 2);
-  CHECK(ParseTuneTarget("aarch64/neon").ok());
+  CHECK(ParseCompiledTarget("x86/avx2 threads=2")->max_threads == 2);
+  CHECK(ParseCompiledTarget("aarch64/neon").ok());
   for (const char* text : {"cuda", "opencl", "vta"}) {
-    const absl::Status status = ParseTuneTarget(text).status();
+    const absl::Status status = ParseCompiledTarget(text).status();
     CHECK(absl::IsInvalidArgument(status));
     CHECK(status.message().find("x86, aarch64") != absl::string_view::npos);
   }
-  CHECK(absl::IsInvalidArgument(ParseTuneTarget("pdp11").status()));
+  CHECK(absl::IsInvalidArgument(ParseCompiledTarget("pdp11").status()));
 }
 
 TEST_CASE("a space says of which target it is, and when nobody chose it", "[cli]") {
-  const auto target = ParseTuneTarget(kDefaultSpaceTarget);
+  const auto target = ParseCompiledTarget(kDefaultSpaceTarget);
   REQUIRE(target.ok());
   CHECK(SpaceTitle("c9", *target, 2, false) ==
         "c9 on x86/avx512 l1=32768 l2=1048576 threads=1, 2 threads");
