@@ -39,7 +39,8 @@ class DevicesClient final : public FakeClient {
 
 JobFile OneOperator(int threads) {
   auto file = ParseJobFile(
-      "operators:\n  - {name: c, op: conv2d, n: 1, ic: 8, oc: 8, size: 8, k: 3, pad: 1}\n", "job.yaml");
+      "operators:\n  - {name: c, op: conv2d, n: 1, ic: 8, oc: 8, size: 8, k: 3, pad: 1}\n",
+      "job.yaml");
   INFO(file.status());
   REQUIRE(file.ok());
   file->options.threads = threads;

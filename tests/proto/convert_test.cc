@@ -312,9 +312,9 @@ TEST_CASE("a worker of another protocol is told so", "[proto]") {
     const absl::Status status =
         FromProto(ToProto(WorkerMessage(Hello{.protocol_version = version}))).status();
     CHECK(absl::IsFailedPrecondition(status));
-    CHECK(status.message() ==
-          absl::StrCat("protocol_version: ", version, ", this side speaks ", kProtocolVersion,
-                       "; install the same release on server and worker"));
+    CHECK(status.message() == absl::StrCat("protocol_version: ", version, ", this side speaks ",
+                                           kProtocolVersion,
+                                           "; install the same release on server and worker"));
   }
 }
 
