@@ -74,7 +74,7 @@ FunctionEmitter::FunctionEmitter(ModuleState& state, llvm::Function* function)
       b_(state.module.getContext()),
       numbers_(b_, state.target.kind == ir::TargetKind::kAArch64 || state.target.Has("avx2") ||
                        state.target.Has("avx512")),
-      math_(b_) {
+      math_(b_, state.target) {
   llvm::FastMathFlags flags;
   flags.setAllowContract(true);
   b_.setFastMathFlags(flags);

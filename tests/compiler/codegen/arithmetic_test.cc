@@ -1,5 +1,6 @@
 // Element arithmetic, casts and functions, compiled and run, against the evaluator.
 
+#include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -195,6 +196,104 @@ TEST_CASE("functions stay within their stated error", "[codegen]") {
           },
           false, type.bits == 64 ? 1e-12 : 1e-6);
     }
+  }
+}
+
+TEST_CASE("float functions keep their bound over the whole range, infinities and NaN as in C",
+          "[codegen]") {
+  struct Function {
+    const char* name;
+    double (*exact)(double);
+  };
+  const Function functions[] = {
+      {"exp", [](double x) { return std::exp(x); }},
+      {"log", [](double x) { return std::log(x); }},
+      {"tanh", [](double x) { return std::tanh(x); }},
+      {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }},
+      {"erf", [](double x) { return std::erf(x); }},
+  };
+  constexpr double kTolerance = 1e-6;
+  constexpr int64_t kPoints = 1 << 16;
+  std::vector<ir::Target> levels = Levels();
+  if (levels.size() > 1 && levels[1].Has("avx2")) levels.push_back(ir::X86Target("avx2").value());
+  for (const ir::Target& target : levels) {
+    for (const Function& function : functions) {
+      for (int lanes : {1, 4, 7, 16, 32}) {
+        const int64_t count = (lanes == 16 ? kPoints : 4096) / lanes * lanes;
+        const auto in = ir::MakeBuffer("in", ir::Float(32), {count});
+        const auto out = ir::MakeBuffer("out", ir::Float(32), {count});
+        const auto i = ir::MakeVar("i");
+        const Expr index = ir::MakeRamp(Expr(i) * lanes, 1, lanes);
+        const Expr x = ir::MakeLoad(in, {index});
+        const ir::Program program{
+            "function",
+            {in, out},
+            ir::MakeFor(i, 0, count / lanes,
+                        ir::MakeStore(out, {index}, ir::MakeCall(x.type(), function.name, {x})))};
+        const auto kernel = LoadedKernel::Load(program, target);
+        INFO(kernel.status());
+        REQUIRE(kernel.ok());
+        AlignedBytes from(in->StoredBytes()), to(out->StoredBytes());
+        std::vector<float> values(count);
+        Rng rng(11);
+        // Every exponent and sign; then values of the size that the functions are used for.
+        for (int64_t k = 0; k < count; ++k) {
+          values[k] = k % 2 == 0
+                          ? std::bit_cast<float>(static_cast<uint32_t>(rng.Next()))
+                          : static_cast<float>((rng.Uniform() * 2 - 1) * (k % 4 == 1 ? 6 : 90));
+        }
+        constexpr float kInfinity = std::numeric_limits<float>::infinity();
+        const float edges[] = {0.0f,
+                               -0.0f,
+                               kInfinity,
+                               -kInfinity,
+                               1.0f,
+                               -1.0f,
+                               std::numeric_limits<float>::quiet_NaN(),
+                               std::numeric_limits<float>::max(),
+                               std::numeric_limits<float>::denorm_min(),
+                               std::nextafter(1.0f, 0.0f),
+                               std::nextafter(1.0f, 2.0f),
+                               1.5f,
+                               std::nextafter(1.5f, 0.0f),
+                               0.75f,
+                               88.7228f,
+                               -87.3365f};
+        std::copy(std::begin(edges), std::end(edges), values.begin());
+        std::memcpy(from.data(), values.data(), from.size());
+        kernel->Run({from.data(), to.data()}, tessera_serial_launcher());
+        std::vector<float> results(count);
+        std::memcpy(results.data(), to.data(), to.size());
+        CAPTURE(ir::ToString(target), function.name, lanes);
+        for (int64_t k = 0; k < count; ++k) {
+          const double want = function.exact(values[k]);
+          const double got = results[k];
+          constexpr double kMax = std::numeric_limits<float>::max();
+          constexpr double kMin = std::numeric_limits<float>::min();
+          const double allowed =
+              std::abs(want) < kMin ? kMin : kTolerance * std::min(std::abs(want), kMax);
+          const bool same = std::isnan(want) ? std::isnan(got)
+                            : std::abs(want) >= kMax
+                                ? got == want || std::abs(got) >= kMax * (1 - kTolerance)
+                                : std::abs(got - want) <= allowed;
+          CAPTURE(k, values[k], want, got);
+          if (!same) REQUIRE(got == want);
+          if (std::isinf(values[k])) REQUIRE((got == want || std::isnan(want)));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("the error function ends at exactly one", "[codegen]") {
+  for (const ir::Target& level : Levels()) {
+    Check(
+        ir::Float(32), ir::Float(32), 16, level, 12,
+        [](Expr a, Expr) {
+          const Expr far = ir::MakeCall(a.type(), "abs", {a}) + ir::MakeFloat(a.type(), 4);
+          return ir::MakeCall(a.type(), "erf", {far}) - ir::MakeFloat(a.type(), 1);
+        },
+        false, 0);
   }
 }
 
