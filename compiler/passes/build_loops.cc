@@ -277,7 +277,8 @@ class Builder {
     ir::Stmt body;
     ir::Expr condition = Guard(stage, positions);
     if (!definition.is_reduction()) {
-      body = ir::MakeStore(Buffer(definition, 0), where, rewriter.Mutate(definition.bodies[0]));
+      body = ir::MakeStore(Buffer(definition, 0), where, rewriter.Mutate(definition.bodies[0]), {},
+                           schedule_.stages()[stage.stage].streams);
     } else if (definition.bodies.size() == 2) {
       body = TupleUpdate(definition, where, rewriter);
     } else {

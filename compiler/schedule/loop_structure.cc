@@ -298,6 +298,7 @@ uint64_t LoopHash(const Schedule& schedule, const LoopStructure& loops) {
         add(term.coefficient);
       }
     }
+    if (state.streams) add(-3);
     add(stage.at);
     if (stage.at >= 0) {
       int depth = 0;

@@ -160,7 +160,7 @@ absl::StatusOr<int> Schedule::FindStage(std::string_view name) const {
 absl::StatusOr<int> Schedule::FindUntouchedStage(const Step& step) const {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
   const StageState& state = stages_[index];
-  bool untouched = state.placement == Placement::kRoot &&
+  bool untouched = state.placement == Placement::kRoot && !state.streams &&
                    state.loops.size() == static_cast<size_t>(state.axis_count());
   for (const LoopState& loop : state.loops) {
     untouched &= loop.kind == ir::LoopKind::kSerial && loop.digits.size() == 1;
@@ -207,6 +207,8 @@ absl::Status Schedule::Apply(const Step& step) {
     case Primitive::kParallel:
     case Primitive::kBind:
       return Annotate(step);
+    case Primitive::kStream:
+      return Stream(step);
   }
   return absl::InternalError("unknown primitive");
 }
@@ -537,6 +539,24 @@ absl::Status Schedule::Annotate(const Step& step) {
       return Invalid(step, absl::StrCat("unknown thread axis ", step.names[1]));
     }
   }
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::Stream(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  StageState& state = stages_[index];
+  if (state.stage->is_reduction()) {
+    return Invalid(step, "a reduction reads its results again; use cache_write first");
+  }
+  if (std::find(outputs_.begin(), outputs_.end(), state.stage->output()) == outputs_.end()) {
+    return Invalid(step, "is not an output");
+  }
+  const std::vector<int> consumers = Consumers(index);
+  if (!consumers.empty()) {
+    return Invalid(step, absl::StrCat("is read again by ", stages_[consumers[0]].stage->name()));
+  }
+  if (state.streams) return Invalid(step, "streams already");
+  state.streams = true;
   return absl::OkStatus();
 }
 

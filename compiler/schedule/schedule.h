@@ -40,8 +40,9 @@ struct StageState {
   std::shared_ptr<const StageAnalysis> analysis;
   std::vector<LoopState> loops;  // outermost first
   Placement placement = Placement::kRoot;
-  int at_stage = -1;    // kAt: index of the consumer …
-  std::string at_loop;  // … and the loop of it in whose body this stage is computed
+  int at_stage = -1;     // kAt: index of the consumer …
+  std::string at_loop;   // … and the loop of it in whose body this stage is computed
+  bool streams = false;  // stores go past the caches
 
   int LoopNamed(std::string_view name) const;  // index, or -1
   int axis_count() const {
@@ -102,6 +103,7 @@ class Schedule {
   absl::Status Fuse(const Step& step);
   absl::Status Reorder(const Step& step);
   absl::Status Annotate(const Step& step);
+  absl::Status Stream(const Step& step);
 
   absl::StatusOr<int> FindStage(std::string_view name) const;
   absl::StatusOr<int> FindUntouchedStage(const Step& step) const;

@@ -16,9 +16,9 @@ constexpr size_t kMaxTraceBytes = 1 << 20;
 constexpr size_t kMaxSteps = 8192;
 constexpr std::string_view kHeader = "trace 1";
 
-constexpr std::array<std::string_view, 13> kNames = {
+constexpr std::array<std::string_view, 14> kNames = {
     "layout", "inline",  "cache_write", "cache_read", "rfactor",  "compute_at", "split",
-    "fuse",   "reorder", "vectorize",   "unroll",     "parallel", "bind"};
+    "fuse",   "reorder", "vectorize",   "unroll",     "parallel", "bind",       "stream"};
 
 absl::Status BadLine(int number, std::string_view line, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(
@@ -40,6 +40,7 @@ Arity OperandArity(Primitive primitive) {
   switch (primitive) {
     case Primitive::kInline:
     case Primitive::kCacheWrite:
+    case Primitive::kStream:
       return {0, 0};
     case Primitive::kCacheRead:
     case Primitive::kRfactor:

@@ -24,6 +24,7 @@ enum class Primitive : uint8_t {
   kUnroll,      // unroll S loop
   kParallel,    // parallel S loop
   kBind,        // bind S loop thread.x         GPU thread axis
+  kStream,      // stream S                     stores of output S go past the caches
 };
 
 // One primitive with its operands.

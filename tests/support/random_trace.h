@@ -184,6 +184,7 @@ class RandomTrace {
         Try({Primitive::kUnroll, name, {loop.name}, {}, {}});
       }
     }
+    if (rng_.Chance(0.3)) Try({Primitive::kStream, name, {}, {}, {}});
   }
 
   Schedule start_;

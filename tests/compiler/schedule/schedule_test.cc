@@ -94,6 +94,11 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
   CHECK(Contains(Why(workload, "fuse conv oc ic\n"), "is not next inside"));
   CHECK(Contains(Why(workload, "fuse conv ow ic\n"), "can't be fused with a spatial one"));
   CHECK(Contains(Why(workload, "compute_at pad conv ow\nsplit conv ow 7\n"), "no longer exists"));
+  CHECK(Contains(Why(workload, "stream conv\n"), "use cache_write first"));
+  CHECK(Contains(Why(workload, "stream pad\n"), "is not an output"));
+  CHECK(Contains(Why(workload, "stream relu\nstream relu\n"), "streams already"));
+  CHECK(Contains(Why(workload, "stream relu\ncache_write relu\n"),
+                 "must come before the stage's loops are changed"));
   CHECK(Contains(Why(workload, "layout Bias 0/4 0%4\n"), "fixes this buffer's layout"));
   CHECK(Contains(Why(workload, "layout X 1 0 2 3\n"), "is not a block of axis 1 moved innermost"));
 }
@@ -119,6 +124,7 @@ TEST_CASE("loop hashes ignore loops of extent 1 and see everything else", "[sche
   CHECK(hash("split relu ow 7\n") != hash("split relu ow 7\nunroll relu ow.1\n"));
   CHECK(hash("layout X 0 1/4 2 3 1%4\n") != hash("layout X 0 1/8 2 3 1%8\n"));
   CHECK(hash("inline pad\n") != hash(""));
+  CHECK(hash("stream relu\n") != hash(""));
 }
 
 TEST_CASE("random traces of every operator have bounds and stable hashes", "[schedule]") {
