@@ -242,6 +242,7 @@ Decisions TileGroup::Decide(absl::Span<const int> choices) const {
   schedule::Nest store{store_, OuterLoops(choices, t)};
   const int innermost = static_cast<int>(store.loops.size()) - 1;
   AddStoreTile(choices, t, store.loops);
+  store.streams = stream_knob_ >= 0 && Chosen(choices, stream_knob_)[0] == 1;
   decisions.nests.push_back(std::move(store));
   if (reduce_ >= 0) {
     decisions.nests.push_back({reduce_, ReduceLoops(choices, t), store_, innermost});

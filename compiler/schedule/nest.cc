@@ -71,6 +71,7 @@ void Schedule::SetNest(Nest nest) {
     }
   }
   state.loops = std::move(nest.loops);
+  state.streams = nest.streams;
   if (nest.at_stage < 0) return;
   state.placement = Placement::kAt;
   state.at_stage = nest.at_stage;
@@ -135,6 +136,7 @@ Trace StepsOf(const Schedule& schedule, int index) {
   annotate(ir::LoopKind::kParallel, Primitive::kParallel);
   annotate(ir::LoopKind::kUnrolled, Primitive::kUnroll);
   annotate(ir::LoopKind::kVectorized, Primitive::kVectorize);
+  if (state.streams) steps.push_back({Primitive::kStream, name, {}, {}, {}});
   return steps;
 }
 

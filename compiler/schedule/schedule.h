@@ -61,6 +61,7 @@ struct Nest {
   // Computed in the body of this loop of that stage, whose own nest is set before; -1: at the root.
   int at_stage = -1;
   int at_loop = -1;
+  bool streams = false;  // as the stream step; the stage has to allow it
 };
 
 // A workload with scheduling decisions. A value: copying is cheap (definitions are shared), so a
@@ -120,7 +121,7 @@ class Schedule {
 };
 
 // The steps that arrange and place the loops of stage `index` as they are in a schedule that set
-// them by SetNest: compute_at, split, reorder, fuse, parallel, unroll, vectorize.
+// them by SetNest: compute_at, split, reorder, fuse, parallel, unroll, vectorize, stream.
 Trace StepsOf(const Schedule& schedule, int index);
 
 // `dag` under `trace`. Errors name the step's number and text.

@@ -294,6 +294,24 @@ TEST_CASE("bodies with tests at edges are unrolled less, so that loops can be cu
   CHECK(overshooting > 100);
 }
 
+TEST_CASE("only maps that caches can't hold are offered streaming stores", "[space]") {
+  const auto streams = [](const char* op, const char* rows) {
+    const ConfigSpace space = SpaceOf(Make({"x", op, {{"m", rows}, {"n", "1024"}}}), 1);
+    Rng rng(7);
+    int count = 0;
+    for (int i = 0; i < 40; ++i) {
+      const schedule::Trace trace = *space.ToTrace(space.Sample(rng));
+      count += schedule::Print(trace).find("\nstream ") != std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  CHECK(streams("relu", "128") == 0);
+  CHECK(streams("reduce_sum", "16384") == 0);
+  const int large = streams("relu", "16384");
+  CHECK(large > 5);
+  CHECK(large < 35);
+}
+
 TEST_CASE("a description names every sketch and the size", "[space]") {
   const std::string text = DescribeSpace(SpaceOf(C2(), 1));
   CHECK(text.find("sketch direct") != std::string::npos);

@@ -13,11 +13,12 @@ namespace {
 // Samples every sketch of every operator's space and compares what the lowered program computes
 // with the oracle.
 void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uint64_t seed,
-                  int samples) {
+                  int samples, int64_t l2_bytes = 1 << 20) {
   const absl::StatusOr<te::Workload> workload = te::MakeWorkload(spec);
   REQUIRE(workload.ok());
   ir::Target target = *ir::X86Target(isa);
   target.max_threads = threads;
+  target.l2_bytes = l2_bytes;
   const absl::StatusOr<ConfigSpace> space = BuildSpace(*workload, target, threads);
   REQUIRE(space.ok());
   const absl::StatusOr<te::Expected> expected = te::ComputeExpected(*workload, seed);
@@ -52,6 +53,11 @@ TEST_CASE("sampled programs for threads and narrow vectors compute the same", "[
     CheckSamples(spec, "sse4.2", 2, 202, 2);
     CheckSamples(spec, "avx2", 3, 303, 2);
   }
+}
+
+TEST_CASE("sampled programs with streaming stores compute the same", "[space]") {
+  CheckSamples({"wide_add", "add", {{"m", "5"}, {"n", "70"}}}, "avx512", 1, 707, 20, 16);
+  CheckSamples({"wide_gelu", "gelu", {{"m", "8"}, {"n", "64"}}}, "avx2", 2, 808, 20, 16);
 }
 
 TEST_CASE("tiles of several vectors that don't divide their axis compute the same", "[space]") {
