@@ -53,12 +53,14 @@ def fit(target, x, top, bottom=0, fixed=None, through=None, rounds=400):
     return best
 
 
-def show(name, result):
+def show(name, result, unit=1.0):
+    """`unit`: the fit's variable is the printed polynomials' divided by it."""
     error, numerator, denominator = result
     print(f"{name}: relative error {error:.2e}")
     for part in (numerator, denominator):
         if len(part) > 1:
-            print("   ", ", ".join(f"{v:.9e}" for v in reversed(part)))
+            scaled = [v / unit**i for i, v in enumerate(part)]
+            print("   ", ", ".join(f"{v:.9e}" for v in reversed(scaled)))
 
 
 def odd(function, limit):
@@ -76,15 +78,14 @@ def main():
     show("log1p(f) / f on [-1/4, 1/2]", fit(log, nodes(-0.25, 0.5), 7, fixed=1.0))
     show("log1p(f) / f on [sqrt(1/2) - 1, sqrt(2) - 1]",
          fit(log, nodes(math.sqrt(0.5) - 1, math.sqrt(2) - 1), 7, fixed=1.0))
-    for limit in (3.5625,):
-        show(f"erf(x) / x, |x| <= {limit}, degree 12",
-             fit(odd(math.erf, limit), nodes(-1, 1), 12, through=(1.0, 1 / limit)))
-    for limit in (8.0,):
-        for p, q in ((3, 4), (4, 3)):
-            root = lambda t: limit * math.sqrt(t)
-            show(f"tanh(x) / x of x²/{limit}², degrees {p}, {q}",
-                 fit(lambda t: math.tanh(root(t)) / root(t), nodes(0, 1), p, q,
-                     through=(1.0, 1 / limit)))
+    limit = 3.5625
+    show(f"erf(x) / x of x² - {limit}²/2",
+         fit(odd(math.erf, limit), nodes(-1, 1), 12, through=(1.0, 1 / limit)), limit**2 / 2)
+    limit = 8.0
+    root = lambda t: limit * math.sqrt(t)
+    show(f"tanh(x) / x of x², |x| <= {limit}",
+         fit(lambda t: math.tanh(root(t)) / root(t), nodes(0, 1), 3, 4, through=(1.0, 1 / limit)),
+         limit**2)
 
 
 main()

@@ -73,10 +73,9 @@ Value* VectorMath::Reciprocal(Value* x) {
 
 // Rational in x² up to 8, where tanh is 1 - 2.3e-7.
 Value* VectorMath::FloatTanh(Value* x) {
-  constexpr double kTop[] = {2.882117737 / 0x1p18, 1.192148444e1 / 0x1p12, 8.248223460 / 0x1p6,
-                             9.999997751e-1};
-  constexpr double kBottom[] = {3.894759838 / 0x1p24, 6.106995534e1 / 0x1p18,
-                                9.686844377e1 / 0x1p12, 2.958144438e1 / 0x1p6, 1.0};
+  constexpr double kTop[] = {1.099440665e-05, 2.910518663e-03, 1.288784916e-01, 9.999997751e-01};
+  constexpr double kBottom[] = {2.321457766e-07, 2.329633916e-04, 2.364952240e-02, 4.622100684e-01,
+                                1.0};
   Value* clipped = AtLeast(AtMost(x, 8), -8);
   Value* square = b_.CreateFMul(clipped, clipped);
   Value* top = b_.CreateFMul(Horner(square, kTop), clipped);
@@ -91,17 +90,16 @@ Value* VectorMath::FloatSigmoidAvx512(Value* x) {
   return b_.CreateFMul(top, Reciprocal(b_.CreateFAdd(a, C(x, 1))));
 }
 
-// x p(t), t = 2 (x / limit)² - 1, up to a limit where the polynomial gives exactly 1, with and
-// without fused multiplication, and erf is 1 - 4.7e-7.
+// x p(x² - limit² / 2) up to a limit where this is exactly 1, with and without fused multiplication
+// (for which the last coefficient but one is an ulp off), and erf is 1 - 4.7e-7.
 Value* VectorMath::FloatErf(Value* x) {
   constexpr double kLimit = 3.5625;
-  constexpr double kErf[] = {2.112304326e-3, -5.186409689e-3, 4.713132046e-3, -7.517436519e-3,
-                             1.940938272e-2, -3.306691721e-2, 4.723277688e-2, -6.644625962e-2,
-                             8.931697905e-2, -1.142003685e-1, 1.449292451e-1, -1.974210441e-1,
-                             3.968263566e-1};
+  constexpr double kErf[] = {4.954496101e-13, -7.719506935e-12, 4.451558742e-11, -4.505593735e-10,
+                             7.381994588e-09, -7.980598399e-08, 7.233774651e-07, -6.457609918e-06,
+                             5.508267700e-05, -4.469184115e-04, 3.599121857e-03, -3.111097962e-02,
+                             3.968263681e-01};
   Value* clipped = AtLeast(AtMost(x, kLimit), -kLimit);
-  Value* square = b_.CreateFMul(clipped, clipped);
-  Value* t = b_.CreateFAdd(b_.CreateFMul(square, C(x, 2 / (kLimit * kLimit))), C(x, -1));
+  Value* t = b_.CreateFAdd(b_.CreateFMul(clipped, clipped), C(x, -kLimit * kLimit / 2));
   // Rounded before a caller adds to it: a fused 1 + erf would miss the exact 0.
   const llvm::IRBuilderBase::FastMathFlagGuard guard(b_);
   Value* ratio = Horner(t, kErf);
