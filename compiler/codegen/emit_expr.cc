@@ -1,3 +1,7 @@
+#include <bit>
+#include <numeric>
+#include <optional>
+
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/ir/print.h"
@@ -107,8 +111,32 @@ Value* FunctionEmitter::EmitRamp(const ir::Ramp& node) {
   return b_.CreateAdd(base, llvm::ConstantVector::get(steps));
 }
 
+// Halves are combined until one lane is left: kMax and kMin are what they are elsewhere.
+Value* FunctionEmitter::EmitReduce(ir::BinaryOp op, ir::Type type, Value* value) {
+  const ir::Type element = type.Element();
+  const auto part = [&](int first, int lanes) {
+    llvm::SmallVector<int, 64> picks(static_cast<size_t>(lanes));
+    std::iota(picks.begin(), picks.end(), first);
+    return b_.CreateShuffleVector(value, picks);
+  };
+  const int low = static_cast<int>(std::bit_ceil(static_cast<unsigned>(type.lanes)) / 2);
+  const int high = type.lanes - low;
+  if (type.lanes == 1) return b_.CreateExtractElement(value, uint64_t{0});
+  if (high == low) {
+    const ir::Type half = element.WithLanes(low);
+    return EmitReduce(op, half, numbers_.Binary(op, half, part(0, low), part(low, low)));
+  }
+  Value* of_low = EmitReduce(op, element.WithLanes(low), part(0, low));
+  return numbers_.Binary(op, element, of_low,
+                         EmitReduce(op, element.WithLanes(high), part(low, high)));
+}
+
 Value* FunctionEmitter::EmitCall(const ir::Call& node) {
   const ir::Type type = node.type;
+  if (const std::optional<ir::BinaryOp> reduces = ir::ReduceOp(node.name);
+      reduces && node.args.size() == 1 && node.args[0].type().is_vector()) {
+    return EmitReduce(*reduces, node.args[0].type(), Emit(node.args[0]));
+  }
   std::vector<Value*> args;
   for (const ir::Expr& arg : node.args) args.push_back(Emit(arg));
   if (node.name == "abs" && args.size() == 1 && type.is_integer()) {

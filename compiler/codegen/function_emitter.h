@@ -111,6 +111,7 @@ class FunctionEmitter {
   llvm::Value* EmitBinary(const ir::Binary& node);
   llvm::Value* EmitSelect(const ir::Select& node);
   llvm::Value* EmitCall(const ir::Call& node);
+  llvm::Value* EmitReduce(ir::BinaryOp op, ir::Type type, llvm::Value* value);
   llvm::Value* EmitBroadcast(const ir::Expr& value, int lanes);
   llvm::Value* EmitRamp(const ir::Ramp& node);
   llvm::Value* Fail(const ir::Type& type, absl::Status error);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "base/status.h"
 #include "compiler/ir/numeric.h"
@@ -13,6 +14,11 @@ namespace {
 bool IsComparison(BinaryOp op) {
   return op == BinaryOp::kEq || op == BinaryOp::kNe || op == BinaryOp::kLt || op == BinaryOp::kLe;
 }
+
+constexpr std::pair<std::string_view, BinaryOp> kReductions[] = {{"reduce_add", BinaryOp::kAdd},
+                                                                 {"reduce_mul", BinaryOp::kMul},
+                                                                 {"reduce_max", BinaryOp::kMax},
+                                                                 {"reduce_min", BinaryOp::kMin}};
 
 bool IsLogic(BinaryOp op) { return op == BinaryOp::kAnd || op == BinaryOp::kOr; }
 
@@ -244,6 +250,23 @@ Expr MakeBroadcast(Expr value, int lanes) {
 Expr MakeCall(Type type, std::string name, std::vector<Expr> args) {
   for (const Expr& arg : args) TESSERA_CHECK(arg);
   return std::make_shared<Call>(type, std::move(name), std::move(args));
+}
+
+Expr MakeReduce(BinaryOp op, Expr vector) {
+  TESSERA_CHECK(vector && vector.type().is_vector());
+  for (const auto& [name, reduces_by] : kReductions) {
+    if (reduces_by != op) continue;
+    const Type element = vector.type().Element();
+    return MakeCall(element, std::string(name), {std::move(vector)});
+  }
+  CheckFailed("MakeReduce: add, mul, max or min", __FILE__, __LINE__);
+}
+
+std::optional<BinaryOp> ReduceOp(std::string_view name) {
+  for (const auto& [known, op] : kReductions) {
+    if (known == name) return op;
+  }
+  return std::nullopt;
 }
 
 Expr operator+(Expr a, Expr b) { return MakeBinary(BinaryOp::kAdd, std::move(a), std::move(b)); }

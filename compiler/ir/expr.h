@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -176,8 +177,9 @@ struct Broadcast : ExprNode {
 };
 
 // A pure function by name. Math: exp, log, sqrt, rsqrt, tanh, sigmoid, erf, floor, ceil, round,
-// abs, pow. Any other name is an opaque intrinsic that the target's intrinsic table defines by a
-// compute definition (compiler/te).
+// abs, pow. reduce_add, reduce_mul, reduce_max and reduce_min combine the lanes of one vector to a
+// number of its element type, in any order (see MakeReduce). Any other name is an opaque intrinsic
+// that the target's intrinsic table defines by a compute definition (compiler/te).
 struct Call : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kCall;
   std::string name;
@@ -204,6 +206,10 @@ Expr MakeLoad(Buffer buffer, std::vector<Expr> indices, Expr predicate = {});
 Expr MakeRamp(Expr base, int64_t stride, int lanes);
 Expr MakeBroadcast(Expr value, int lanes);
 Expr MakeCall(Type type, std::string name, std::vector<Expr> args);
+// The lanes of `vector` combined by kAdd, kMul, kMax or kMin: a call of reduce_add and so on.
+Expr MakeReduce(BinaryOp op, Expr vector);
+// What a call of that name combines lanes by; nothing for all other names.
+std::optional<BinaryOp> ReduceOp(std::string_view name);
 
 Expr operator+(Expr a, Expr b);
 Expr operator-(Expr a, Expr b);

@@ -169,12 +169,41 @@ Base* MakeLoadCode(Machine& machine, const Load& node, AddressCode* address, Int
   return machine.Make<LoadCode<Base, Read>>(machine, node, address, predicate, std::move(read));
 }
 
+// The lanes of a vector combined, first to last.
+template <typename Base, typename F>
+class Reduce final : public Base {
+ public:
+  using Value = typename ValueOf<Base>::type;
+  Reduce(Base* vector, int lanes, F f) : vector_(vector), lanes_(lanes), f_(std::move(f)) {}
+  Value Run(int) override {
+    Value result = vector_->Run(0);
+    for (int lane = 1; lane < lanes_; ++lane) result = f_(result, vector_->Run(lane));
+    return result;
+  }
+
+ private:
+  Base* vector_;
+  int lanes_;
+  F f_;
+};
+
+template <typename Base, typename F>
+Base* MakeReduceCode(Machine& machine, Base* vector, int lanes, F f) {
+  return machine.Make<Reduce<Base, F>>(vector, lanes, std::move(f));
+}
+
 // `f` on i64, or wrapped to a narrower type.
 template <typename F>
 IntCode* MakeWrapped(Machine& machine, Type type, IntCode* a, IntCode* b, F f) {
   if (type.bits == 64) return MakeBinaryCode<IntCode>(machine, a, b, f);
   return MakeBinaryCode<IntCode>(
       machine, a, b, [f, type](int64_t x, int64_t y) { return WrapInteger(type, f(x, y)); });
+}
+
+// Whether a call that combines lanes has what it combines.
+bool IsReduceOf(const Call& node) {
+  return node.args.size() == 1 && node.args[0].type().is_vector() &&
+         node.args[0].type().Element() == node.type;
 }
 
 }  // namespace
@@ -385,6 +414,16 @@ IntCode* Compiler::CompileIntCall(const Call& node) {
       return type.code == TypeCode::kInt && v < 0 ? WrapInteger(type, WrappingSub(0, v)) : v;
     });
   }
+  const std::optional<BinaryOp> reduces = ReduceOp(node.name);
+  if (reduces && IsReduceOf(node)) {
+    const Type type = node.type;
+    return MakeReduceCode(machine_, CompileInt(node.args[0]), node.args[0].type().lanes,
+                          [type, op = *reduces](int64_t a, int64_t b) -> int64_t {
+                            if (op == BinaryOp::kAdd) return WrapInteger(type, WrappingAdd(a, b));
+                            if (op == BinaryOp::kMul) return WrapInteger(type, WrappingMul(a, b));
+                            return IntegerLess(type, a, b) == (op == BinaryOp::kMin) ? a : b;
+                          });
+  }
   return RefuseInt(absl::UnimplementedError(
       absl::StrCat("call of \"", node.name, "\": the evaluator knows no such integer function")));
 }
@@ -502,6 +541,14 @@ FloatCode* Compiler::CompileFloatBinary(const Binary& node) {
 
 FloatCode* Compiler::CompileFloatCall(const Call& node) {
   const Type type = node.type.Element();
+  if (const std::optional<BinaryOp> reduces = ReduceOp(node.name); reduces && IsReduceOf(node)) {
+    return MakeReduceCode(machine_, CompileFloat(node.args[0]), node.args[0].type().lanes,
+                          [type, op = *reduces](double a, double b) {
+                            if (op == BinaryOp::kAdd) return RoundFloat(type, a + b);
+                            if (op == BinaryOp::kMul) return RoundFloat(type, a * b);
+                            return (op == BinaryOp::kMin ? a < b : a > b) ? a : b;
+                          });
+  }
   const auto refuse = [&] {
     return RefuseFloat(
         absl::UnimplementedError(absl::StrCat("call of \"", node.name, "\" with ", node.args.size(),

@@ -306,6 +306,13 @@ Expr Rewriter::RewriteCast(const Expr& e, const Cast& node) {
     return MakeBroadcast(MakeCast(node.type.Element(), broadcast->value, node.saturate),
                          node.type.lanes);
   }
+  // A vector of consecutive narrow numbers costs one wide number.
+  const auto* ramp = value.As<Ramp>();
+  if (ramp && node.type.is_integer() && !node.type.is_bool() && !node.saturate &&
+      node.type.bits <= value.type().bits) {
+    return MakeRamp(Rewrite(MakeCast(node.type.Element(), ramp->base)), ramp->stride,
+                    node.type.lanes);
+  }
   return value.Same(node.value) ? e : MakeCast(node.type, value, node.saturate);
 }
 

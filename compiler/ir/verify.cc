@@ -279,7 +279,7 @@ class Verifier {
         // A prefetch may point anywhere.
         if (e.As<Call>()->name == "prefetch") return absl::OkStatus();
         for (const Expr& arg : e.As<Call>()->args) TESSERA_RETURN_IF_ERROR(CheckExpr(arg));
-        return absl::OkStatus();
+        return CheckReduce(*e.As<Call>());
     }
     return absl::OkStatus();
   }
@@ -295,6 +295,16 @@ class Verifier {
     const bool divides = node.op == BinaryOp::kDiv || node.op == BinaryOp::kMod;
     const int64_t* divisor = divides ? AsConstInt(node.b) : nullptr;
     return divisor && *divisor == 0 ? Fault("division by the constant 0") : absl::OkStatus();
+  }
+
+  absl::Status CheckReduce(const Call& node) {
+    if (!ReduceOp(node.name)) return absl::OkStatus();
+    const bool fits = node.args.size() == 1 && node.args[0].type().is_vector() &&
+                      node.args[0].type().Element() == node.type;
+    return fits ? absl::OkStatus()
+                : Fault(absl::StrCat(node.name, " of ", node.args.size(), " arguments for a ",
+                                     ToString(node.type),
+                                     "; it combines the lanes of one vector of that element type"));
   }
 
   absl::Status CheckSelect(const Select& node) {

@@ -285,6 +285,27 @@ TEST_CASE("float functions keep their bound over the whole range, infinities and
   }
 }
 
+TEST_CASE("lanes are combined as the evaluator does", "[codegen]") {
+  const uint64_t seed = 77;
+  for (const ir::Target& target : Levels()) {
+    for (const BinaryOp op : {BinaryOp::kAdd, BinaryOp::kMul, BinaryOp::kMax, BinaryOp::kMin}) {
+      for (const int lanes : {2, 3, 8, 13, 16, 64}) {
+        const auto reduce = [&](Expr a, Expr) {
+          return ir::MakeBroadcast(ir::MakeReduce(op, std::move(a)), lanes);
+        };
+        // Sums of floats depend on the order.
+        const bool exact = op == BinaryOp::kMax || op == BinaryOp::kMin;
+        const std::vector<ir::Type> types =
+            exact ? std::vector<ir::Type>{ir::Int(32),   ir::UInt(8),   ir::Float(32),
+                                          ir::Float(64), ir::Float(16), ir::BFloat16()}
+                  : std::vector<ir::Type>{ir::Int(32), ir::UInt(8), ir::Int(64)};
+        for (const ir::Type type : types) Check(type, type, lanes, target, seed, reduce, false, 0);
+        if (!exact) Check(ir::Float(64), ir::Float(64), lanes, target, seed, reduce, false, 1e-9);
+      }
+    }
+  }
+}
+
 TEST_CASE("the error function ends at exactly one", "[codegen]") {
   for (const ir::Target& level : Levels()) {
     Check(

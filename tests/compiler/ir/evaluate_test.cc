@@ -172,6 +172,22 @@ TEST_CASE("vector operations work lane by lane, predicates switch lanes off", "[
   CHECK(run.values[1] == Values{14, 0, 12, 0, 10, 0, 9, 0});
 }
 
+TEST_CASE("lanes of a vector are combined to one number", "[ir][evaluate]") {
+  const Run run = RunText(R"(program p(A: f32[5], B: i8[5], F: f32[4], I: i8[4]) {
+    F[0] = call(f32, "reduce_add", A[ramp(0, 1, 5)])
+    F[1] = call(f32, "reduce_mul", A[ramp(0, 1, 5)])
+    F[2] = call(f32, "reduce_max", A[ramp(0, 1, 5)])
+    F[3] = call(f32, "reduce_min", A[ramp(0, 1, 5)])
+    I[0] = call(i8, "reduce_add", B[ramp(0, 1, 5)])
+    I[1] = call(i8, "reduce_mul", B[ramp(0, 1, 5)])
+    I[2] = call(i8, "reduce_max", B[ramp(0, 1, 5)])
+    I[3] = call(i8, "reduce_min", B[ramp(0, 1, 5)]) })",
+                          {{3, -2, 0.5, 8, 1}, {100, 100, -3, 2, 1}, {}, {}});
+  REQUIRE(run.status == absl::OkStatus());
+  CHECK(run.values[2] == Values{10.5, -24, 8, -2});
+  CHECK(run.values[3] == Values{-56, -96, 100, -3});
+}
+
 TEST_CASE("a vector store reads all lanes before it writes one", "[ir][evaluate]") {
   const Run run =
       RunText("program p(A: i32[5]) { A[ramp(1, 1, 4)] = A[ramp(0, 1, 4)] }", {{1, 2, 3, 4, 5}});

@@ -28,6 +28,7 @@ TEST_CASE("the text of a program is read back to the same text", "[ir][print]") 
           stream C[i, ramp(j * 16, 1, 16); ramp(j, 1, 16) < broadcast(9, 16)] = acc[ramp(0, 1, 16)]
         } else {
           eval call(i32, "prefetch", A[i, 0])
+          acc[0] = call(f32, "reduce_max", A[ramp(0, 1, 16), i])
         }
       }
     }

@@ -58,6 +58,8 @@ TEST_CASE("accesses that leave their buffer are refused with the place", "[ir][v
       {"O[1, 2] = 1.0", "1 dimensions has 2 indices"},
       {"for i in [0, 0) { O[i] = 1.0 }", "extent 0 is not positive"},
       {"O[0] = cast(f32, I[0] / 0)", "division by the constant 0"},
+      {"O[0] = call(f32, \"reduce_add\", A[0])", "it combines the lanes of one vector"},
+      {"O[0] = call(f32, \"reduce_max\", I[ramp(0, 1, 4)])", "of that element type"},
       {"async_copy(t, O[60], A[0], 5)", "index 60 of O leaves 0..59"},
   };
   for (const Faulty& faulty : cases) {
