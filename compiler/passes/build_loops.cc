@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "compiler/ir/visitor.h"
+#include "compiler/passes/updates.h"
 
 namespace tessera::passes {
 namespace {
@@ -53,10 +54,10 @@ bool SameConst(const ir::Expr& a, const ir::Expr& b) {
   return i != nullptr && j != nullptr && *i == *j;
 }
 
-GuardedValue SplitIdentity(te::Combiner combiner, const ir::Expr& body) {
+GuardedValue SplitIdentity(te::Combiner combiner, const ir::Expr& body, int k = 0) {
   if (combiner == te::Combiner::kSum) return SplitZero(body);
   if (const auto* select = body.As<ir::Select>();
-      select != nullptr && SameConst(select->if_false, te::Identity(combiner, body.type()))) {
+      select != nullptr && SameConst(select->if_false, te::Identity(combiner, body.type(), k))) {
     return {select->condition, select->if_true};
   }
   return {{}, body};
@@ -280,7 +281,16 @@ class Builder {
       body = ir::MakeStore(Buffer(definition, 0), where, rewriter.Mutate(definition.bodies[0]), {},
                            schedule_.stages()[stage.stage].streams);
     } else if (definition.bodies.size() == 2) {
-      body = TupleUpdate(definition, where, rewriter);
+      const GuardedValue value = SplitIdentity(definition.combiner, definition.bodies[0]);
+      const GuardedValue place = SplitIdentity(definition.combiner, definition.bodies[1], 1);
+      // The pair counts where both do; elsewhere neither is worth computing.
+      const bool together = value.condition && value.condition.Same(place.condition);
+      if (together) condition = ir::And(condition, rewriter.Mutate(value.condition));
+      body = ir::MakeBlock(MakePairUpdate(
+          {Buffer(definition, 0), Buffer(definition, 1), where,
+           definition.combiner == te::Combiner::kArgMax ? ir::BinaryOp::kMax : ir::BinaryOp::kMin,
+           rewriter.Mutate(together ? value.value : definition.bodies[0]),
+           rewriter.Mutate(together ? place.value : definition.bodies[1])}));
     } else {
       GuardedValue term = SplitIdentity(definition.combiner, definition.bodies[0]);
       const ir::Buffer buffer = Buffer(definition, 0);
@@ -346,21 +356,6 @@ class Builder {
       ir::VarRef from_, to_;
     };
     return Renamer(from, to).Mutate(s);
-  }
-
-  // (value, index) pairs: the index first, while the old value still stands.
-  ir::Stmt TupleUpdate(const te::Stage& definition, const std::vector<ir::Expr>& where,
-                       BodyRewriter& rewriter) const {
-    const ir::Buffer values = Buffer(definition, 0), places = Buffer(definition, 1);
-    const ir::Expr value = rewriter.Mutate(definition.bodies[0]);
-    const ir::Expr place = rewriter.Mutate(definition.bodies[1]);
-    const ir::Expr best = ir::MakeLoad(values, where), best_place = ir::MakeLoad(places, where);
-    const bool is_max = definition.combiner == te::Combiner::kArgMax;
-    const ir::Expr better = is_max ? ir::Lt(best, value) : ir::Lt(value, best);
-    const ir::Expr earlier = ir::And(ir::Eq(value, best), ir::Lt(place, best_place));
-    return ir::MakeBlock(
-        {ir::MakeStore(places, where, ir::MakeSelect(ir::Or(better, earlier), place, best_place)),
-         ir::MakeStore(values, where, is_max ? ir::Max(best, value) : ir::Min(best, value))});
   }
 
   ir::Buffer Buffer(const te::Stage& definition, int k) const {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
+#include "compiler/passes/updates.h"
 
 namespace tessera::passes {
 namespace {
@@ -13,12 +15,23 @@ bool Allocates(const ir::Stmt& s) {
   return found;
 }
 
+bool HoldsVectors(const ir::Stmt& s) {
+  bool found = false;
+  ir::ForEach<ir::Ramp>(s, [&](const ir::Ramp&) { found = true; });
+  ir::ForEach<ir::Broadcast>(s, [&](const ir::Broadcast&) { found = true; });
+  return found;
+}
+
 // Puts a vector in place of one loop's variable and widens what depends on it.
 class Widener final : public ir::Mutator {
  public:
-  Widener(const ir::VarRef& var, int64_t base, int lanes)
-      : var_(var), ramp_(ir::MakeRamp(ir::Expr(base), 1, lanes)), lanes_(lanes) {}
-  // Lanes would store to one place: the test around it leaves at most one of them.
+  // `ranges`: of the variables of loops around.
+  Widener(const ir::VarRef& var, int64_t base, int lanes, ir::Ranges ranges)
+      : var_(var),
+        ramp_(ir::MakeRamp(ir::Expr(base), 1, lanes)),
+        lanes_(lanes),
+        ranges_(std::move(ranges)) {}
+  // Lanes would store to one place, and that is no reduction: run them one by one.
   bool lanes_meet() const { return lanes_meet_; }
 
  private:
@@ -109,8 +122,97 @@ class Widener final : public ir::Mutator {
     if (mask) Match(index, mask);
     return ir::MakeLoad(load.buffer, {index}, mask);
   }
+  ir::Stmt MutateFor(const ir::For& loop, const ir::Stmt& self) override {
+    ranges_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
+    return ir::Mutator::MutateFor(loop, self);
+  }
+  ir::Stmt MutateBlock(const ir::Block& block, const ir::Stmt&) override {
+    std::vector<ir::Stmt> stmts;
+    for (size_t i = 0; i < block.stmts.size(); ++i) {
+      if (i + 1 < block.stmts.size()) {
+        const auto pair = AsPairUpdate(block.stmts[i], block.stmts[i + 1]);
+        const ir::Expr where = pair ? Mutate(pair->where[0]) : ir::Expr();
+        if (pair && !where.type().is_vector()) {
+          stmts.push_back(CombinePairs(*pair));
+          ++i;
+          continue;
+        }
+        if (pair && !mask_) {
+          // Whole: what a select does not take may be read here.
+          for (ir::Stmt& store : MakePairUpdate({pair->values,
+                                                 pair->places,
+                                                 {where},
+                                                 pair->op,
+                                                 Widen(Mutate(pair->value)),
+                                                 Widen(Mutate(pair->place))})) {
+            stmts.push_back(std::move(store));
+          }
+          ++i;
+          continue;
+        }
+      }
+      stmts.push_back(Mutate(block.stmts[i]));
+    }
+    return ir::MakeBlock(std::move(stmts));
+  }
+
+  // Whether `at` may be accessed although no lane counts.
+  bool IsReachable(const ir::Buffer& buffer, const ir::Expr& at) const {
+    const std::optional<ir::Interval> bound = ir::Bound(at, ranges_);
+    return bound && bound->min >= 0 && bound->max < buffer->StoredElementCount();
+  }
+
+  // The lanes update one accumulator: they are combined first.
+  ir::Stmt CombineLanes(const ir::Store& store, const Update& update, const ir::Stmt& self) {
+    const ir::Expr mask = MaskFor(store.predicate);
+    ir::Expr value = Widen(Mutate(update.value));
+    const bool masked = mask && mask.type().is_vector();
+    if (masked && !IsReachable(update.buffer, update.at)) {
+      lanes_meet_ = true;
+      return self;
+    }
+    if (masked) value = ir::MakeSelect(mask, value, IdentityOf(update.op, value.type()));
+    return MakeUpdate({update.buffer, update.at, update.op, ir::MakeReduce(update.op, value)},
+                      masked ? ir::Expr() : mask);
+  }
+
+  // The best lane, then of the lanes that are as good the smallest place.
+  ir::Stmt CombinePairs(const PairUpdate& update) {
+    ir::Expr value = Widen(Mutate(update.value)), place = Widen(Mutate(update.place));
+    if (const ir::Expr mask = mask_ ? Widen(mask_) : ir::Expr()) {
+      if (!IsReachable(update.values, update.where[0])) {
+        lanes_meet_ = true;
+        return {};
+      }
+      value = ir::MakeSelect(mask, value, IdentityOf(update.op, value.type()));
+      place = ir::MakeSelect(mask, place, ir::MaxValue(place.type()));
+    }
+    const auto local = [](const ir::Buffer& like) {
+      return ir::MakeBuffer(like->name + ".lanes", like->type, {1}, ir::Scope::kLocal);
+    };
+    const ir::Buffer best = local(update.values), best_place = local(update.places);
+    const ir::Expr best_value = ir::MakeLoad(best, {ir::Expr(0)});
+    const ir::Expr as_good = ir::Eq(value, ir::MakeBroadcast(best_value, lanes_));
+    std::vector<ir::Stmt> stmts = {
+        ir::MakeStore(best, {ir::Expr(0)}, ir::MakeReduce(update.op, value)),
+        ir::MakeStore(best_place, {ir::Expr(0)},
+                      ir::MakeReduce(ir::BinaryOp::kMin,
+                                     ir::MakeSelect(as_good, place, ir::MaxValue(place.type()))))};
+    PairUpdate combined = update;
+    combined.value = best_value;
+    combined.place = ir::MakeLoad(best_place, {ir::Expr(0)});
+    for (ir::Stmt& store : MakePairUpdate(combined)) stmts.push_back(std::move(store));
+    return ir::MakeAllocate(best, ir::MakeAllocate(best_place, ir::MakeBlock(std::move(stmts))));
+  }
+
   ir::Stmt MutateStore(const ir::Store& store, const ir::Stmt& self) override {
-    ir::Expr index = Mutate(store.indices[0]), value = Mutate(store.value);
+    ir::Expr index = Mutate(store.indices[0]);
+    if (!index.type().is_vector()) {
+      if (const std::optional<Update> update = AsUpdate(store)) {
+        return CombineLanes(store, *update, self);
+      }
+    }
+    ir::Expr value = Mutate(store.value);
     ir::Expr mask = MaskFor(store.predicate);
     const bool wide_index = index.type().is_vector();
     if (!wide_index && (value.type().is_vector() || (mask && mask.type().is_vector()))) {
@@ -145,17 +247,50 @@ class Widener final : public ir::Mutator {
   ir::VarRef var_;
   ir::Expr ramp_;
   int lanes_;
+  ir::Ranges ranges_;
   ir::Expr mask_;  // lanes that execute; empty = all
   bool lanes_meet_ = false;
 };
 
+// An update by the combined lanes of a vector.
+struct LaneUpdate {
+  Update update;
+  ir::Expr vector;
+};
+
+std::optional<LaneUpdate> AsLaneUpdate(const ir::Stmt& s) {
+  const auto* store = s.As<ir::Store>();
+  if (store == nullptr || store->predicate) return std::nullopt;
+  std::optional<Update> update = AsUpdate(*store);
+  const auto* call = update ? update->value.As<ir::Call>() : nullptr;
+  if (call == nullptr || ir::ReduceOp(call->name) != update->op) return std::nullopt;
+  return LaneUpdate{*std::move(update), call->args[0]};
+}
+
+// All of `vectors` at once: whole vectors are combined before lanes.
+ir::Stmt UpdateBy(const Update& update, std::vector<ir::Expr> vectors) {
+  while (vectors.size() > 1) {
+    std::vector<ir::Expr> halves;
+    for (size_t i = 0; i + 1 < vectors.size(); i += 2) {
+      halves.push_back(ir::MakeBinary(update.op, vectors[i], vectors[i + 1]));
+    }
+    if (vectors.size() % 2 == 1) halves.push_back(vectors.back());
+    vectors = std::move(halves);
+  }
+  return MakeUpdate({update.buffer, update.at, update.op, ir::MakeReduce(update.op, vectors[0])});
+}
+
 class Vectorizer final : public ir::Mutator {
  private:
   ir::Stmt MutateFor(const ir::For& loop, const ir::Stmt& self) override {
+    ranges_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
+    if (loop.loop_kind == ir::LoopKind::kUnrolled) return MergeCopies(loop, self);
     if (loop.loop_kind != ir::LoopKind::kVectorized) return ir::Mutator::MutateFor(loop, self);
     const ir::Stmt body = Mutate(loop.body);
-    if (Allocates(body)) {
-      return ir::MakeFor(loop.var, loop.min, loop.extent, body, ir::LoopKind::kUnrolled);
+    if (Allocates(body) || HoldsVectors(body)) {
+      const ir::Stmt unrolled =
+          ir::MakeFor(loop.var, loop.min, loop.extent, body, ir::LoopKind::kUnrolled);
+      return MergeCopies(*unrolled.As<ir::For>(), unrolled);
     }
     std::vector<ir::Stmt> chunks;
     for (int64_t done = 0; done < loop.extent; done += kMaxLanes) {
@@ -164,12 +299,29 @@ class Vectorizer final : public ir::Mutator {
         chunks.push_back(ir::Substitute(body, loop.var, ir::Expr(loop.min + done)));
         continue;
       }
-      Widener widener(loop.var, loop.min + done, static_cast<int>(lanes));
+      Widener widener(loop.var, loop.min + done, static_cast<int>(lanes), ranges_);
       chunks.push_back(widener.Mutate(body));
       if (widener.lanes_meet()) return ir::MakeFor(loop.var, loop.min, loop.extent, body);
     }
     return ir::MakeBlock(std::move(chunks));
   }
+
+  // An unrolled loop all of whose copies add lanes to one accumulator.
+  ir::Stmt MergeCopies(const ir::For& loop, const ir::Stmt& self) {
+    const ir::Stmt mutated = ir::Mutator::MutateFor(loop, self);
+    const auto* unrolled = mutated.As<ir::For>();
+    const std::optional<LaneUpdate> lanes =
+        unrolled != nullptr ? AsLaneUpdate(unrolled->body) : std::nullopt;
+    if (!lanes || ir::Uses(lanes->update.at, loop.var) || loop.extent > kMaxMerged) return mutated;
+    std::vector<ir::Expr> vectors;
+    for (int64_t i = 0; i < loop.extent; ++i) {
+      vectors.push_back(ir::Substitute(lanes->vector, {loop.var}, {ir::Expr(loop.min + i)}));
+    }
+    return UpdateBy(lanes->update, std::move(vectors));
+  }
+
+  static constexpr int64_t kMaxMerged = 64;
+  ir::Ranges ranges_;
 };
 
 }  // namespace

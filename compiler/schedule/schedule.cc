@@ -332,9 +332,7 @@ absl::Status Schedule::Rfactor(const Step& step) {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
   const StageState& state = stages_[index];
   const te::Stage& stage = *state.stage;
-  if (stage.outputs.size() != 1 || !stage.is_reduction()) {
-    return Invalid(step, "rfactor needs a reduction with one output");
-  }
+  if (!stage.is_reduction()) return Invalid(step, "rfactor needs a reduction");
   const int loop = state.LoopNamed(step.names[0]);
   if (loop < 0 || !state.loops[loop].is_reduction || state.loops[loop].digits.size() != 1) {
     return Invalid(step, absl::StrCat("no reduction loop ", step.names[0]));
@@ -343,7 +341,8 @@ absl::Status Schedule::Rfactor(const Step& step) {
   const int axis = state.loops[loop].digits[0].axis;
   // The reduction axis as its loops: the factored one becomes spatial, the others stay.
   te::Stage partial = stage;
-  partial.outputs = {nullptr};
+  partial.outputs.clear();
+  partial.bodies.clear();
   partial.reduce_axes.clear();
   te::Stage total;
   total.combiner = stage.combiner;
@@ -374,20 +373,13 @@ absl::Status Schedule::Rfactor(const Step& step) {
     }
   }
   partial.axes.push_back(factored);
-  if (partial.reduce_axes.empty()) partial.combiner = te::Combiner::kNone;
-  std::vector<int64_t> shape = stage.output()->shape;
-  shape.push_back(factored.extent);
-  const ir::Buffer buffer =
-      ir::MakeBuffer(stage.name() + ".rf", stage.output()->type, shape, ir::Scope::kLocal);
-  if (BufferNamed(buffer->name) != nullptr) return Invalid(step, "is factored already");
-  partial.outputs = {buffer};
-  ir::Expr body = ir::Substitute(stage.bodies[0], {reduced.var}, {value});
-  if (covered > reduced.extent) {
-    body = ir::MakeSelect(ir::Lt(value, ir::Expr(reduced.extent)), body,
-                          te::Identity(stage.combiner, body.type()));
+  if (partial.reduce_axes.empty()) {
+    if (stage.outputs.size() > 1) {
+      return Invalid(step, absl::StrCat("loop ", step.names[0],
+                                        " is the only one that reduces; split it first"));
+    }
+    partial.combiner = te::Combiner::kNone;
   }
-  partial.bodies = {body};
-
   std::vector<ir::Expr> indices;
   for (const te::Axis& a : stage.axes) {
     total.axes.push_back({ir::MakeVar(a.var->name), a.extent});
@@ -395,7 +387,24 @@ absl::Status Schedule::Rfactor(const Step& step) {
   }
   total.reduce_axes = {{ir::MakeVar(factored.var->name), factored.extent}};
   indices.push_back(total.reduce_axes[0].var);
-  total.bodies = {ir::MakeLoad(buffer, indices)};
+  const ir::Expr inside =
+      covered > reduced.extent ? ir::Lt(value, ir::Expr(reduced.extent)) : ir::Expr();
+  for (size_t k = 0; k < stage.outputs.size(); ++k) {
+    const ir::Buffer& output = stage.outputs[k];
+    std::vector<int64_t> shape = output->shape;
+    shape.push_back(factored.extent);
+    const ir::Buffer buffer =
+        ir::MakeBuffer(output->name + ".rf", output->type, shape, ir::Scope::kLocal);
+    if (BufferNamed(buffer->name) != nullptr) return Invalid(step, "is factored already");
+    ir::Expr body = ir::Substitute(stage.bodies[k], {reduced.var}, {value});
+    if (inside) {
+      body = ir::MakeSelect(inside, body,
+                            te::Identity(stage.combiner, body.type(), static_cast<int>(k)));
+    }
+    partial.outputs.push_back(buffer);
+    partial.bodies.push_back(body);
+    total.bodies.push_back(ir::MakeLoad(buffer, indices));
+  }
   stages_[index] = MakeState(std::move(partial));
   InsertStage(index + 1, std::move(total));
   return absl::OkStatus();
@@ -507,7 +516,8 @@ absl::Status Schedule::Annotate(const Step& step) {
   if (loop.kind != ir::LoopKind::kSerial) {
     return Invalid(step, absl::StrCat("loop ", loop.name, " is annotated already"));
   }
-  if (loop.is_reduction && step.primitive != Primitive::kUnroll) {
+  if (loop.is_reduction && step.primitive != Primitive::kUnroll &&
+      step.primitive != Primitive::kVectorize) {
     return Invalid(step, absl::StrCat("loop ", loop.name, " reduces; use rfactor first"));
   }
   switch (step.primitive) {

@@ -87,7 +87,8 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
                  "factor 3 does not divide extent 2"));
   CHECK(Contains(Why(workload, "split relu ow 1099511627776\nsplit relu ow.0 1099511627776\n"),
                  "factor 1099511627776 over stride 1099511627776 passes the limit"));
-  CHECK(Contains(Why(workload, "vectorize conv ic\n"), "use rfactor first"));
+  CHECK(Contains(Why(workload, "reorder conv ic n oc oh ow kh kw\nparallel conv ic\n"),
+                 "loop ic reduces; use rfactor first"));
   CHECK(Contains(Why(workload, "reorder conv oc n\n"), "names 2 loops; the stage has 7"));
   CHECK(Contains(Why(workload, "parallel conv oc\n"), "not the outermost loop"));
   CHECK(Contains(Why(workload, "compute_at relu conv oc\n"), "does not come after it"));
