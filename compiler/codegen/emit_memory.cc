@@ -131,6 +131,11 @@ Value* FunctionEmitter::LoadContiguous(const ir::Load& node, const ir::Expr& bas
   const LinearIndex linear = Linearise(base);
   const llvm::Align alignment = AlignmentOf(linear, bytes);
   Value* scalar = mask_.scalar;
+  if (linear.terms.empty() && linear.constant >= 0 &&
+      linear.constant + node.type.lanes <= buffer.StoredElementCount()) {
+    // Inside whatever the lanes are: local tiles that are read so stay in registers.
+    mask = scalar = nullptr;
+  }
   if (mask == nullptr && scalar != nullptr && !linear.terms.empty() &&
       buffer.StoredBytes() < bytes * node.type.lanes) {
     // Too small a buffer to read a whole vector from its start.

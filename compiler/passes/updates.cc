@@ -45,7 +45,8 @@ ir::Stmt MakeUpdate(const Update& update, ir::Expr predicate) {
                        predicate);
 }
 
-ir::Expr IdentityOf(ir::BinaryOp op, ir::Type type) {
+ir::Expr IdentityOf(ir::BinaryOp op, const ir::Expr& value) {
+  const ir::Type type = value.type();
   if (op == ir::BinaryOp::kMax) return ir::MinValue(type);
   if (op == ir::BinaryOp::kMin) return ir::MaxValue(type);
   return ir::MakeConst(type, op == ir::BinaryOp::kMul ? 1 : 0);

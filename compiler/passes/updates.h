@@ -19,8 +19,8 @@ struct Update {
 // Nothing for other stores; the store's predicate is left to the caller.
 std::optional<Update> AsUpdate(const ir::Store& store);
 ir::Stmt MakeUpdate(const Update& update, ir::Expr predicate = {});
-// What leaves an accumulator as it is.
-ir::Expr IdentityOf(ir::BinaryOp op, ir::Type type);
+// What leaves an accumulator of the value's type as it is.
+ir::Expr IdentityOf(ir::BinaryOp op, const ir::Expr& value);
 
 // (values, places)[where] becomes the better of itself and (value, place); of equal values the
 // smaller place wins. kMax: the larger value is better, kMin: the smaller.

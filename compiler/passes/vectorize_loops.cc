@@ -137,16 +137,15 @@ class Widener final : public ir::Mutator {
           ++i;
           continue;
         }
-        if (pair && !mask_) {
+        const bool in_registers =
+            pair && IsOwn(pair->values, pair->where[0]) && IsOwn(pair->places, pair->where[0]);
+        if (pair && (!mask_ || in_registers)) {
           // Whole: what a select does not take may be read here.
-          for (ir::Stmt& store : MakePairUpdate({pair->values,
-                                                 pair->places,
-                                                 {where},
-                                                 pair->op,
-                                                 Widen(Mutate(pair->value)),
-                                                 Widen(Mutate(pair->place))})) {
-            stmts.push_back(std::move(store));
-          }
+          PairUpdate wide = *pair;
+          wide.where = {where};
+          wide.value = Masked(mask_, Widen(Mutate(pair->value)), IdentityOf(pair->op, pair->value));
+          wide.place = Masked(mask_, Widen(Mutate(pair->place)), ir::MaxValue(pair->place.type()));
+          for (ir::Stmt& store : MakePairUpdate(wide)) stmts.push_back(std::move(store));
           ++i;
           continue;
         }
@@ -162,6 +161,15 @@ class Widener final : public ir::Mutator {
     return bound && bound->min >= 0 && bound->max < buffer->StoredElementCount();
   }
 
+  // Whether lanes that don't count may be read and written back: memory of this thread alone.
+  bool IsOwn(const ir::Buffer& buffer, const ir::Expr& at) const {
+    return buffer->scope == ir::Scope::kLocal && IsReachable(buffer, at);
+  }
+  // `value` with `neutral` in the lanes that don't count.
+  ir::Expr Masked(const ir::Expr& mask, const ir::Expr& value, const ir::Expr& neutral) const {
+    return mask ? ir::MakeSelect(Widen(mask), value, Widen(neutral)) : value;
+  }
+
   // The lanes update one accumulator: they are combined first.
   ir::Stmt CombineLanes(const ir::Store& store, const Update& update, const ir::Stmt& self) {
     const ir::Expr mask = MaskFor(store.predicate);
@@ -171,7 +179,7 @@ class Widener final : public ir::Mutator {
       lanes_meet_ = true;
       return self;
     }
-    if (masked) value = ir::MakeSelect(mask, value, IdentityOf(update.op, value.type()));
+    if (masked) value = Masked(mask, value, IdentityOf(update.op, update.value));
     return MakeUpdate({update.buffer, update.at, update.op, ir::MakeReduce(update.op, value)},
                       masked ? ir::Expr() : mask);
   }
@@ -179,14 +187,12 @@ class Widener final : public ir::Mutator {
   // The best lane, then of the lanes that are as good the smallest place.
   ir::Stmt CombinePairs(const PairUpdate& update) {
     ir::Expr value = Widen(Mutate(update.value)), place = Widen(Mutate(update.place));
-    if (const ir::Expr mask = mask_ ? Widen(mask_) : ir::Expr()) {
-      if (!IsReachable(update.values, update.where[0])) {
-        lanes_meet_ = true;
-        return {};
-      }
-      value = ir::MakeSelect(mask, value, IdentityOf(update.op, value.type()));
-      place = ir::MakeSelect(mask, place, ir::MaxValue(place.type()));
+    if (mask_ && !IsReachable(update.values, update.where[0])) {
+      lanes_meet_ = true;
+      return {};
     }
+    value = Masked(mask_, value, IdentityOf(update.op, update.value));
+    place = Masked(mask_, place, ir::MaxValue(update.place.type()));
     const auto local = [](const ir::Buffer& like) {
       return ir::MakeBuffer(like->name + ".lanes", like->type, {1}, ir::Scope::kLocal);
     };
@@ -215,6 +221,14 @@ class Widener final : public ir::Mutator {
     ir::Expr value = Mutate(store.value);
     ir::Expr mask = MaskFor(store.predicate);
     const bool wide_index = index.type().is_vector();
+    if (wide_index && mask && IsOwn(store.buffer, store.indices[0])) {
+      // An update of whole vectors keeps the accumulators in registers.
+      if (const std::optional<Update> update = AsUpdate(store)) {
+        const ir::Expr term =
+            Masked(mask, Widen(Mutate(update->value)), IdentityOf(update->op, update->value));
+        return MakeUpdate({update->buffer, index, update->op, term});
+      }
+    }
     if (!wide_index && (value.type().is_vector() || (mask && mask.type().is_vector()))) {
       lanes_meet_ = true;
       return self;
