@@ -40,9 +40,13 @@ absl::StatusOr<Workload> BuildAttentionScores(const Attributes& attributes) {
   });
   const ir::Buffer total =
       builder.Reduce("row_sum", wide, rows, {key}, Combiner::kSum, along_keys(power));
+  // One division a row; the total is 1 at least.
+  const ir::Buffer scale = builder.Compute("scale", wide, rows, [&](const Indices& at) {
+    return ir::MakeConst(wide, 1) / ir::MakeLoad(total, at);
+  });
   const ir::Buffer result =
       builder.Compute("attention_scores", element, dims, [&](const Indices& at) {
-        return As(element, ir::MakeLoad(power, at) / ir::MakeLoad(total, {at[0], at[1], at[2]}));
+        return As(element, ir::MakeLoad(power, at) * ir::MakeLoad(scale, {at[0], at[1], at[2]}));
       });
   return std::move(builder).Finish({result});
 }

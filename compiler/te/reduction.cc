@@ -103,9 +103,13 @@ absl::StatusOr<Workload> BuildSoftmax(const Attributes& attributes) {
                                           [&](const Indices& axes, const Indices& reduce) {
                                             return ir::MakeLoad(power, {axes[0], reduce[0]});
                                           });
+  // One division a row; the total is 1 at least.
+  const ir::Buffer scale = builder.Compute("scale", rows.wide, {rows.m}, [&](const Indices& axes) {
+    return ir::MakeConst(rows.wide, 1) / ir::MakeLoad(total, axes);
+  });
   const ir::Buffer softmax =
       builder.Compute("softmax", rows.type, {rows.m, rows.n}, [&](const Indices& axes) {
-        return As(rows.type, ir::MakeLoad(power, axes) / ir::MakeLoad(total, {axes[0]}));
+        return As(rows.type, ir::MakeLoad(power, axes) * ir::MakeLoad(scale, {axes[0]}));
       });
   return std::move(builder).Finish({softmax});
 }

@@ -220,7 +220,7 @@ PlainResult AttentionScores(const OpSpec& spec, const std::vector<Tensor>& in) {
           total += powers.back();
         }
         for (double power : powers) y.push_back(power / total);
-        result.operations += seq * (2 * dim + 6);
+        result.operations += seq * (2 * dim + 6) + 1;
       }
   result.outputs = {std::move(y)};
   return result;
@@ -261,7 +261,7 @@ PlainResult Rows(const OpSpec& spec, const std::vector<Tensor>& in) {
       double total = 0;
       for (int64_t j = 0; j < n; ++j) total += std::exp(x[j]);
       for (int64_t j = 0; j < n; ++j) first.push_back(std::exp(x[j]) / total);
-      result.operations += 5 * n;
+      result.operations += 5 * n + 1;
     } else if (spec.op == "layer_norm") {
       double mean = 0, variance = 0;
       for (int64_t j = 0; j < n; ++j) mean += x[j] / size;
