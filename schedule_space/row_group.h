@@ -10,8 +10,9 @@ namespace tessera::space {
 
 // Stages that go along rows (softmax, norms, reductions over contiguous axes, tuples): the last
 // stage's leading axes are the rows. Reductions are factored into vectors of partial results
-// (rfactor), element-wise stages are vectorised along the row, and all but the last stage are
-// computed row by row where the last stage reads them, or each at the root.
+// (rfactor), which are combined vector by vector, then lane by lane; element-wise stages are
+// vectorised along the row, and all but the last stage are computed row by row where the last stage
+// reads them, or each at the root. Of a single row, threads share the points of each reduction.
 //
 // `base`: after the structural steps; it must outlive the group.
 std::unique_ptr<Group> MakeRowGroup(const schedule::Schedule& base, const ir::Target& target,

@@ -74,6 +74,16 @@ TEST_CASE("tiles of several vectors that don't divide their axis compute the sam
                "avx512", 1, 606, 20);
 }
 
+TEST_CASE("rows longer than their vectors, and a row that threads share, compute the same",
+          "[space]") {
+  CheckSamples({"long_rows", "argmax", {{"m", "3"}, {"n", "1003"}}}, "avx512", 1, 707, 10);
+  CheckSamples({"long_rows", "layer_norm", {{"m", "3"}, {"n", "777"}}}, "avx512", 1, 707, 20);
+  CheckSamples({"long_rows", "softmax", {{"m", "3"}, {"n", "131"}}}, "avx2", 2, 707, 20);
+  CheckSamples({"one_row", "reduce_sum", {{"m", "1"}, {"n", "20000"}}}, "avx512", 2, 808, 20);
+  CheckSamples({"one_row", "norm2", {{"m", "1"}, {"n", "20001"}}}, "avx2", 3, 808, 30);
+  CheckSamples({"one_row", "reduce_max", {{"m", "1"}, {"n", "16385"}}}, "sse4.2", 2, 808, 20);
+}
+
 TEST_CASE("many sampled programs agree with the evaluator", "[.slow]") {
   for (const te::OpSpec& spec : te::TestWorkloads()) CheckSamples(spec, "avx512", 2, 404, 60);
 }
