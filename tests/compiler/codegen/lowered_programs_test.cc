@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "absl/strings/str_replace.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/lower.h"
 #include "compiler/schedule/default_trace.h"
@@ -99,6 +100,30 @@ TEST_CASE("default traces of every operator run right on every level", "[codegen
       const schedule::Trace trace = schedule::DefaultTrace(workload->dag, target).value();
       CHECK(LowerRunAndCheck(*workload, *expected, trace, target) == absl::OkStatus());
     }
+  }
+}
+
+TEST_CASE("partial results of rows that vectors don't divide stay in registers", "[codegen]") {
+  for (const auto& [op, stage] :
+       {std::pair("reduce_sum", "reduce"), std::pair("argmax", "value")}) {
+    const auto workload = te::MakeWorkload({"rows", op, {{"m", "4"}, {"n", "1000"}}});
+    REQUIRE(workload.ok());
+    const std::string text = absl::StrReplaceAll(
+        "trace 1\nsplit S n 64\nrfactor S n.1\ncompute_at S.rf S m\nsplit S.rf n.1 16\n"
+        "reorder S.rf m n.0 n.1.0 n.1.1\nunroll S.rf n.1.0\nvectorize S.rf n.1.1\nvectorize S "
+        "n.1\n",
+        {{"S", stage}});
+    CAPTURE(text);
+    const auto trace = schedule::ParseTrace(text);
+    REQUIRE(trace.ok());
+    const auto program = LowerTrace(*workload, *trace);
+    REQUIRE(program.ok());
+    const auto assembly = GenerateAssembly(*program, ir::X86Target("avx512").value());
+    REQUIRE(assembly.ok());
+    CHECK(assembly->find("(%rsp), %zmm") == std::string::npos);
+    const auto expected = te::ComputeExpected(*workload, 3);
+    REQUIRE(expected.ok());
+    CHECK(LowerRunAndCheck(*workload, *expected, *trace, HostTarget()) == absl::OkStatus());
   }
 }
 
