@@ -224,9 +224,9 @@ class Widener final : public ir::Mutator {
     if (wide_index && mask && IsOwn(store.buffer, store.indices[0])) {
       // An update of whole vectors keeps the accumulators in registers.
       if (const std::optional<Update> update = AsUpdate(store)) {
-        const ir::Expr term =
-            Masked(mask, Widen(Mutate(update->value)), IdentityOf(update->op, update->value));
-        return MakeUpdate({update->buffer, index, update->op, term});
+        const ir::Expr old = ir::MakeLoad(update->buffer, {index});
+        const ir::Expr sum = ir::MakeBinary(update->op, old, Widen(Mutate(update->value)));
+        return ir::MakeStore(update->buffer, {index}, Masked(mask, sum, old), {}, store.streaming);
       }
     }
     if (!wide_index && (value.type().is_vector() || (mask && mask.type().is_vector()))) {
