@@ -79,6 +79,8 @@ TEST_CASE("rows longer than their vectors, and a row that threads share, compute
   CheckSamples({"long_rows", "argmax", {{"m", "3"}, {"n", "1003"}}}, "avx512", 1, 707, 10);
   CheckSamples({"long_rows", "layer_norm", {{"m", "3"}, {"n", "777"}}}, "avx512", 1, 707, 20);
   CheckSamples({"long_rows", "softmax", {{"m", "3"}, {"n", "131"}}}, "avx2", 2, 707, 20);
+  CheckSamples({"some_rows", "softmax", {{"m", "8"}, {"n", "40"}}}, "avx512", 2, 909, 30);
+  CheckSamples({"some_rows", "layer_norm", {{"m", "12"}, {"n", "33"}}}, "avx2", 3, 909, 30);
   CheckSamples({"one_row", "reduce_sum", {{"m", "1"}, {"n", "20000"}}}, "avx512", 2, 808, 20);
   CheckSamples({"one_row", "norm2", {{"m", "1"}, {"n", "20001"}}}, "avx2", 3, 808, 30);
   CheckSamples({"one_row", "reduce_max", {{"m", "1"}, {"n", "16385"}}}, "sse4.2", 2, 808, 20);
