@@ -161,9 +161,12 @@ class Widener final : public ir::Mutator {
     return bound && bound->min >= 0 && bound->max < buffer->StoredElementCount();
   }
 
-  // Whether lanes that don't count may be read and written back: memory of this thread alone.
+  // Whether lanes that don't count may be read and written back: memory of this thread alone, of
+  // one dimension, so that no lane lies in another row, which may not be written yet.
   bool IsOwn(const ir::Buffer& buffer, const ir::Expr& at) const {
-    return buffer->scope == ir::Scope::kLocal && IsReachable(buffer, at);
+    const auto& shape = buffer->shape;
+    const auto wide = std::count_if(shape.begin(), shape.end(), [](int64_t e) { return e > 1; });
+    return buffer->scope == ir::Scope::kLocal && wide <= 1 && IsReachable(buffer, at);
   }
   // `value` with `neutral` in the lanes that don't count.
   ir::Expr Masked(const ir::Expr& mask, const ir::Expr& value, const ir::Expr& neutral) const {
