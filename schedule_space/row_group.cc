@@ -13,6 +13,10 @@ namespace tessera::space {
 namespace {
 
 constexpr int64_t kMaxWidth = 8;  // vectors of partial results
+// A reduction that is shared out among threads: its parts a thread, and points a thread at least.
+constexpr int64_t kPartsPerThread = 4;
+constexpr int64_t kMinShare = 2048;
+constexpr int64_t kMaxRowsAtATime = 8;
 
 class RowGroup final : public Group {
  public:
@@ -34,13 +38,18 @@ class RowGroup final : public Group {
     if (reductions == 0 && rows_ > 0) --rows_;
     if (live_.size() > 1 && rows_ > 0 && ReadsByRow()) {
       attach_ = Add(FreeKnob("attach", {"rows"}, {{0}, {1}}), 0.8);
+      std::vector<Option> options{{1}};
+      for (int64_t n = 2; n <= kMaxRowsAtATime; n *= 2) {
+        if (last.axes[rows_ - 1].extent % n == 0) options.push_back({n});
+      }
+      if (options.size() > 1) group_ = Add(FreeKnob("group", {"rows"}, std::move(options)));
     }
     for (int index : live_) {
       const te::Stage& stage = Stage(index);
       widths_.push_back(-1);
       unrolls_.push_back(-1);
       const int64_t lanes = target.Lanes(std::max<int>(8, stage.output()->type.bits));
-      if (stage.outputs.size() == 1 && stage.is_reduction()) {
+      if (stage.is_reduction()) {
         const int64_t extent = stage.reduce_axes.back().extent;
         std::vector<Option> options{{1}};
         for (int64_t n = 1; n <= kMaxWidth; n *= 2) {
@@ -73,6 +82,7 @@ class RowGroup final : public Group {
       for (int n = 1; n <= rows_; ++n) options.push_back({n});
       parallel_ = Add(FreeKnob("parallel", {"loops"}, std::move(options)));
     }
+    if (threads_ > 1 && row_count == 1) AddShares();
     if (last.axes.size() == static_cast<size_t>(rows_) && live_.size() == 1 && rows_ > 0 &&
         last.axes.back().extent > 1) {
       const int64_t lanes = target.Lanes(std::max<int>(8, last.output()->type.bits));
@@ -84,6 +94,7 @@ class RowGroup final : public Group {
   const std::vector<Knob>& knobs() const override { return knobs_; }
 
   void Canonicalize(absl::Span<int> choices) const override {
+    if (group_ >= 0 && choices[attach_] == 0) choices[group_] = 0;
     if (parallel_ >= 0) {
       // Fusing loops of extent 1 changes nothing.
       const te::Stage& last = Stage(live_.back());
@@ -101,6 +112,7 @@ class RowGroup final : public Group {
     Decisions decisions;
     const std::vector<Part> parts = Factor(choices, decisions.steps);
     const bool attached = attach_ >= 0 && choices[attach_] == 1;
+    const int64_t grouped = group_ < 0 ? 1 : knobs_[group_].options[choices[group_]][0];
     int last_row = -1;  // the loop of the last stage that the others are computed in
     for (size_t i = live_.size(); i-- > 0;) {
       const Part& part = parts[i];
@@ -112,15 +124,24 @@ class RowGroup final : public Group {
       const int row = has_rows ? rows_ - std::max(1, shared) : -1;
       if (i + 1 == live_.size()) last_row = row;
 
-      schedule::Nest nest{part.stage, StageLoops(choices, i, part.width, shared)};
+      schedule::Nest nest{part.stage, StageLoops(choices, i, part, shared)};
+      if (i + 1 == live_.size() && grouped > 1) {
+        // The stages of one row wait for one another; those of several rows overlap.
+        nest.loops[row].digits.back().stride = grouped;
+        nest.loops.insert(nest.loops.begin() + row + 1, Loop({rows_ - 1, 1, grouped}));
+      }
       if (!at_root) {
         nest.at_stage = parts.back().stage;
         nest.at_loop = last_row;
       }
       decisions.nests.push_back(std::move(nest));
+      if (part.share >= 0) {
+        AddShared(stage, part, widths_[i], decisions.nests);
+        continue;
+      }
       if (part.width == 1) continue;
       schedule::Nest partial{part.partial, PartialLoops(stage, part.width, lanes_[widths_[i]])};
-      if (!at_root) {
+      if (!at_root && grouped == 1) {
         partial.at_stage = parts.back().stage;
         partial.at_loop = last_row;
       } else if (row >= 0) {
@@ -136,6 +157,7 @@ class RowGroup final : public Group {
   // A live stage after rfactor.
   struct Part {
     int stage = -1, partial = -1;  // indices
+    int share = -1;                // of the stage that has one sum a part, if threads share it
     int64_t width = 1;
   };
 
@@ -179,9 +201,26 @@ class RowGroup final : public Group {
       parts[i].stage = live_[i] + added;
       if (widths_[i] < 0) continue;
       parts[i].width = knobs_[widths_[i]].options[choices[widths_[i]]][0];
-      if (parts[i].width == 1) continue;
       const te::Stage& stage = Stage(live_[i]);
       const std::string& axis = stage.reduce_axes.back().var->name;
+      const int64_t shares = shares_ < 0 ? 1 : knobs_[shares_].options[choices[shares_]][0];
+      if (shares > 1 && IsShareable(stage)) {
+        const int64_t whole = shares * parts[i].width;
+        const int64_t vectors = (stage.reduce_axes.back().extent + whole - 1) / whole;
+        steps.push_back(SplitStep(stage.name(), axis, {vectors * parts[i].width}));
+        steps.push_back(RfactorStep(stage.name(), axis + ".0"));
+        parts[i].share = parts[i].stage++;
+        ++added;
+        if (parts[i].width == 1) continue;
+        const std::string sums = stage.name() + ".rf";
+        steps.push_back(SplitStep(sums, axis + ".1", {parts[i].width}));
+        steps.push_back(RfactorStep(sums, axis + ".1.1"));
+        parts[i].partial = parts[i].share++;
+        ++parts[i].stage;
+        ++added;
+        continue;
+      }
+      if (parts[i].width == 1) continue;
       steps.push_back(SplitStep(stage.name(), axis, {parts[i].width}));
       steps.push_back(RfactorStep(stage.name(), axis + ".1"));
       parts[i].partial = parts[i].stage++;
@@ -190,17 +229,77 @@ class RowGroup final : public Group {
     return parts;
   }
 
-  // Of live stage `i`, which adds up `width` partial results if more than 1.
-  Loops StageLoops(absl::Span<const int> choices, size_t i, int64_t width, int shared) const {
+  bool IsShareable(const te::Stage& stage) const {
+    return stage.is_reduction() && stage.outputs.size() == 1 && !stage.axes.empty() &&
+           stage.reduce_axes.back().extent >= kMinShare * threads_;
+  }
+
+  void AddShares() {
+    if (std::none_of(live_.begin(), live_.end(),
+                     [&](int index) { return IsShareable(Stage(index)); })) {
+      return;
+    }
+    shares_ = Add(FreeKnob("share", {"parts"}, {{1}, {threads_}, {threads_ * kPartsPerThread}}));
+  }
+
+  // With a single row there is nothing to share out but the reduction: the stage that rfactor made
+  // has a sum a part, at the root, and partial results of its own.
+  void AddShared(const te::Stage& stage, const Part& part, int knob,
+                 std::vector<schedule::Nest>& nests) const {
+    const int axes = static_cast<int>(stage.axes.size()), parts = axes;
+    Loops outer{Loop({parts, 1, kRest})};
+    for (int a = 0; a < axes; ++a) outer.push_back(Loop({a, 1, kRest}));
+    Loops sums = outer;
+    sums[0].kind = ir::LoopKind::kParallel;
+    const auto reductions = [&](int first, Loops& loops) {
+      for (size_t r = 0; r < stage.reduce_axes.size(); ++r) {
+        loops.push_back(Loop({first + static_cast<int>(r), 1, kRest}));
+      }
+    };
+    if (part.width == 1) {
+      reductions(parts + 1, sums);
+      nests.push_back({part.share, std::move(sums)});
+      return;
+    }
+    const int64_t lanes = lanes_[knob];
+    AddTotal(sums, parts + 1, part.width, lanes, false);
+    nests.push_back({part.share, std::move(sums)});
+    schedule::Nest partial{part.partial, std::move(outer)};
+    reductions(parts + 2, partial.loops);
+    AddPartials(partial.loops, parts + 1, part.width, lanes);
+    partial.at_stage = part.share;
+    partial.at_loop = 0;
+    nests.push_back(std::move(partial));
+  }
+
+  // Over the partial results: whole vectors are combined first, then the lanes of one. Of pairs the
+  // lowering does that itself.
+  static void AddTotal(Loops& loops, int axis, int64_t width, int64_t lanes, bool pairs) {
+    const bool whole = width <= lanes || pairs;
+    if (!whole) loops.push_back(Loop({axis, lanes, kRest}, ir::LoopKind::kUnrolled));
+    loops.push_back(Loop({axis, 1, whole ? kRest : lanes}, ir::LoopKind::kVectorized));
+  }
+
+  // Vectors of partial results.
+  static void AddPartials(Loops& loops, int axis, int64_t width, int64_t lanes) {
+    if (width > lanes) loops.push_back(Loop({axis, lanes, kRest}, ir::LoopKind::kUnrolled));
+    loops.push_back(Loop({axis, 1, width > lanes ? lanes : kRest}, ir::LoopKind::kVectorized));
+  }
+
+  // Of live stage `i`, which adds up partial results or parts if it has any.
+  Loops StageLoops(absl::Span<const int> choices, size_t i, const Part& part, int shared) const {
     const te::Stage& stage = Stage(live_[i]);
     if (i + 1 == live_.size() && row_vector_ >= 0) {
       const int64_t lanes = knobs_[row_vector_].options[choices[row_vector_]][0];
       if (lanes > 1) return VectorRows(stage, lanes, shared > 0);
     }
     Loops loops = Rows(stage, shared);
-    if (width > 1) {
-      const int partial = static_cast<int>(stage.axes.size());
-      loops.push_back(Loop({partial, 1, kRest}, ir::LoopKind::kUnrolled));
+    if (part.share >= 0) {
+      loops.push_back(
+          Loop({static_cast<int>(stage.axes.size()), 1, kRest}, ir::LoopKind::kVectorized));
+    } else if (part.width > 1) {
+      AddTotal(loops, static_cast<int>(stage.axes.size()), part.width, lanes_[widths_[i]],
+               stage.outputs.size() > 1);
     } else if (unrolls_[i] >= 0) {
       const Option& option = knobs_[unrolls_[i]].options[choices[unrolls_[i]]];
       CutVectors(loops, stage.axes.back().extent, option[0], option[1]);
@@ -269,8 +368,7 @@ class RowGroup final : public Group {
     for (int r = 1; r <= static_cast<int>(stage.reduce_axes.size()); ++r) {
       loops.push_back(Loop({partial + r, 1, kRest}));
     }
-    if (width > lanes) loops.push_back(Loop({partial, lanes, kRest}, ir::LoopKind::kUnrolled));
-    loops.push_back(Loop({partial, 1, width > lanes ? lanes : kRest}, ir::LoopKind::kVectorized));
+    AddPartials(loops, partial, width, lanes);
     return loops;
   }
 
@@ -280,7 +378,7 @@ class RowGroup final : public Group {
   int rows_ = 0;
   std::vector<Knob> knobs_;
   std::vector<int64_t> lanes_;  // by knob
-  int attach_ = -1, parallel_ = -1, row_vector_ = -1;
+  int attach_ = -1, parallel_ = -1, row_vector_ = -1, group_ = -1, shares_ = -1;
   std::vector<int> widths_, unrolls_;  // knob by live stage, or -1
 };
 
