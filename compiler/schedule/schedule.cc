@@ -558,7 +558,7 @@ absl::Status Schedule::Stream(const Step& step) {
   if (state.stage->is_reduction()) {
     return Invalid(step, "a reduction reads its results again; use cache_write first");
   }
-  if (std::find(outputs_.begin(), outputs_.end(), state.stage->output()) == outputs_.end()) {
+  if (std::find(outputs().begin(), outputs().end(), state.stage->output()) == outputs().end()) {
     return Invalid(step, "is not an output");
   }
   const std::vector<int> consumers = Consumers(index);
