@@ -43,16 +43,26 @@ absl::Status RunBuild(const BuildOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   db::Selection selection;
   selection.name = options.name;
-  TESSERA_ASSIGN_OR_RETURN(const BuildPlan plan,
-                           from_job
-                               ? PlanFromJob(*client, options.job, options.device_class)
-                               : PlanFromFile(*client, file, options.device_class, options.target));
-  if (!plan.warning.empty()) std::fprintf(stderr, "warning: %s\n", plan.warning.c_str());
-  selection.device_class = plan.device_class;
+  TESSERA_ASSIGN_OR_RETURN(
+      const BuildPlan plan,
+      from_job ? PlanFromJob(*client, options.job, options.device_classes)
+               : PlanFromFile(*client, file, options.device_classes, options.target));
+  for (const std::string& warning : plan.warnings) {
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  }
   TESSERA_RETURN_IF_ERROR(PrepareFolder(options.out));
-  for (const db::Task& task : plan.tasks) selection.items.push_back({task.name, task, "", 0, 0});
+  for (const PlannedVersion& version : plan.versions) {
+    for (const db::Task& task : version.tasks) {
+      selection.items.push_back({task.name, task, "", 0, 0, version.device_class});
+    }
+  }
   TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen, client->CreateSelection(selection));
-  for (const db::SelectionItem& item : chosen.items) {
+  for (size_t i = 0; i < chosen.items.size(); ++i) {
+    const db::SelectionItem& item = chosen.items[i];
+    if (plan.versions.size() > 1 &&
+        (i == 0 || item.device_class != chosen.items[i - 1].device_class)) {
+      std::fprintf(stderr, "for %s, %s\n", item.device_class.c_str(), item.task.target.c_str());
+    }
     std::fprintf(stderr, "%-14s %s\n", item.op.c_str(),
                  item.record_id != 0
                      ? absl::StrCat("record ", item.record_id, ", ", TimeText(item.seconds)).c_str()

@@ -10,26 +10,35 @@
 namespace tessera::cli {
 namespace {
 
-// The target of a class: of a device that has it, else of what was measured on it. Empty where
-// neither tells.
+// The target of a class: of a device that has it, else the richest of those that it measured
+// lately, because devices run the code of lesser ones, too. Empty where neither tells.
 absl::StatusOr<std::string> TargetOf(Client& client, absl::Span<const db::Device> devices,
                                      const std::string& device_class) {
   for (const db::Device& device : devices) {
     if (device.device_class.name == device_class) return device.target;
   }
-  db::RecordFilter first;
-  first.device_class = device_class;
-  first.outcomes = {db::Outcome::kOk};
-  first.limit = 1;
-  std::string task_key, target;
-  TESSERA_RETURN_IF_ERROR(
-      client.QueryRecords(first, [&](const db::Record& record) { task_key = record.task_key; }));
-  if (task_key.empty()) return target;
+  db::RecordFilter lately;
+  lately.device_class = device_class;
+  lately.outcomes = {db::Outcome::kOk};
+  lately.limit = 1000;
+  lately.newest_first = true;
+  std::set<std::string> measured;  // keys of tasks
+  TESSERA_RETURN_IF_ERROR(client.QueryRecords(
+      lately, [&](const db::Record& record) { measured.insert(record.task_key); }));
+  if (measured.empty()) return std::string();
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, client.ListTasks());
+  std::set<std::string> targets;
   for (const db::Task& task : tasks) {
-    if (task.Key() == task_key) target = task.target;
+    if (measured.contains(task.Key())) targets.insert(task.target);
   }
-  return target;
+  return RichestTarget({targets.begin(), targets.end()});
+}
+
+absl::Status CheckDeviceClasses(Client& client, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    TESSERA_RETURN_IF_ERROR(CheckDeviceClass(client, name));
+  }
+  return absl::OkStatus();
 }
 
 std::vector<std::string> KeysOf(absl::Span<const db::Task> tasks) {
@@ -49,30 +58,40 @@ std::vector<db::Device> Without(std::vector<db::Device> devices,
 }  // namespace
 
 absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
-                                      const std::string& device_class) {
-  TESSERA_ASSIGN_OR_RETURN(db::Job stored, client.GetJob(job));
-  TESSERA_RETURN_IF_ERROR(CheckDeviceClass(client, device_class));
+                                      const std::vector<std::string>& device_classes) {
+  TESSERA_ASSIGN_OR_RETURN(const db::Job stored, client.GetJob(job));
+  TESSERA_RETURN_IF_ERROR(CheckDeviceClasses(client, device_classes));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> recorded,
                            client.ListDeviceClasses(KeysOf(stored.tasks)));
+  std::map<std::string, std::string> targets;
+  if (!stored.tasks.empty()) {
+    for (const RecordedClass& one : recorded) targets[one.name] = stored.tasks[0].target;
+    for (const std::string& name : device_classes) targets[name] = stored.tasks[0].target;
+  }
   TESSERA_ASSIGN_OR_RETURN(
-      BuildClass chosen,
-      ChooseBuildClass(devices, recorded, static_cast<int>(stored.tasks.size()), device_class));
-  return BuildPlan{std::move(chosen.device_class), std::move(stored.tasks),
-                   std::move(chosen.warning)};
+      BuildClasses chosen,
+      ChooseBuildClasses(devices, recorded, targets, static_cast<int>(stored.tasks.size()),
+                         device_classes));
+  BuildPlan plan;
+  plan.warnings = std::move(chosen.warnings);
+  for (const std::string& name : chosen.names) plan.versions.push_back({name, stored.tasks});
+  return plan;
 }
 
 absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
-                                       const std::string& device_class, const std::string& target) {
-  if (target.empty()) TESSERA_RETURN_IF_ERROR(CheckDeviceClass(client, device_class));
+                                       const std::vector<std::string>& device_classes,
+                                       const std::string& target) {
+  if (target.empty()) TESSERA_RETURN_IF_ERROR(CheckDeviceClasses(client, device_classes));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> known, client.ListDeviceClasses({}));
-  std::set<std::string> classes;
+  const std::set<std::string> wanted(device_classes.begin(), device_classes.end());
+  std::set<std::string> classes = wanted;
   for (const RecordedClass& one : known) classes.insert(one.name);
   for (const db::Device& device : devices) classes.insert(device.device_class.name);
-  if (!device_class.empty()) classes.insert(device_class);
 
-  std::map<std::string, std::vector<db::Task>> tasks_by_class;
+  std::map<std::string, std::string> targets;  // by class, as the next
+  std::map<std::string, std::vector<db::Task>> tasks_of;
   std::vector<RecordedClass> recorded;
   std::set<std::string> unfit;
   absl::Status problem;  // of the first unfit class
@@ -87,7 +106,7 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
     if (!tasks.ok()) {
       if (!target.empty()) return tasks.status();
       const absl::Status why = Annotate(tasks.status(), absl::StrCat("device class ", name));
-      if (name == device_class) return why;
+      if (wanted.contains(name)) return why;
       unfit.insert(name);
       problem.Update(why);
       continue;
@@ -97,21 +116,26 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
     for (const RecordedClass& one : of_tasks) {
       if (one.name == name) recorded.push_back(one);
     }
-    tasks_by_class.emplace(name, *std::move(tasks));
+    targets.emplace(name, class_target);
+    tasks_of.emplace(name, *std::move(tasks));
   }
-  if (tasks_by_class.empty() && !problem.ok()) return problem;
-  TESSERA_ASSIGN_OR_RETURN(BuildClass chosen,
-                           ChooseBuildClass(Without(devices, unfit), recorded,
-                                            static_cast<int>(file.operators.size()), device_class));
-  const auto tasks = tasks_by_class.find(chosen.device_class);
-  if (tasks == tasks_by_class.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the target of device class ", chosen.device_class,
-                     " is not known: no device has it and no run on it succeeded; name a "
-                     "--target"));
+  if (tasks_of.empty() && !problem.ok()) return problem;
+  TESSERA_ASSIGN_OR_RETURN(
+      BuildClasses chosen,
+      ChooseBuildClasses(Without(devices, unfit), recorded, targets,
+                         static_cast<int>(file.operators.size()), device_classes));
+  BuildPlan plan;
+  plan.warnings = std::move(chosen.warnings);
+  for (const std::string& name : chosen.names) {
+    const auto tasks = tasks_of.find(name);
+    if (tasks == tasks_of.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the target of device class ", name,
+          " is not known: no device has it and no run on it succeeded; name a --target"));
+    }
+    plan.versions.push_back({name, std::move(tasks->second)});
   }
-  return BuildPlan{std::move(chosen.device_class), std::move(tasks->second),
-                   std::move(chosen.warning)};
+  return plan;
 }
 
 }  // namespace tessera::cli

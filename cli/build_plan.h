@@ -9,21 +9,26 @@
 
 namespace tessera::cli {
 
-// What a library is built of, and from the records of which device class.
-struct BuildPlan {
+// A version of a library: from the records of which device class.
+struct PlannedVersion {
   std::string device_class;
   std::vector<db::Task> tasks;
-  std::string warning;  // of one line, empty when there is nothing to tell
+};
+struct BuildPlan {
+  std::vector<PlannedVersion> versions;
+  std::vector<std::string> warnings;  // of one line each
 };
 
-// The tasks of a job. `device_class` is the wanted one; empty: none was named. Errors: those of
-// CheckDeviceClass and ChooseBuildClass.
-absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job, const std::string& device_class);
+// The tasks of a job, which have one target. `device_classes` are the wanted ones; empty: none was
+// named. Errors: those of CheckDeviceClass and ChooseBuildClasses.
+absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
+                                      const std::vector<std::string>& device_classes);
 
-// The operators of a file as the class's target has them; a `target` that is named (not empty) goes
-// before it. Classes whose target can't take the operators are left out, unless one of them is the
-// wanted one or there is no other: then InvalidArgument says what is wrong with it.
+// The operators of a file as each class's target has them; a `target` that is named (not empty)
+// goes before it. Classes whose target can't take the operators are left out, unless one of them is
+// wanted or there is no other: then InvalidArgument says what is wrong with it.
 absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
-                                       const std::string& device_class, const std::string& target);
+                                       const std::vector<std::string>& device_classes,
+                                       const std::string& target);
 
 }  // namespace tessera::cli

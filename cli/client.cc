@@ -193,11 +193,11 @@ class GrpcClient final : public Client {
   absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) override {
     v1::CreateSelectionRequest request;
     request.set_name(selection.name);
-    request.set_device_class(selection.device_class);
     for (const db::SelectionItem& item : selection.items) {
       v1::LibraryOp* op = request.add_ops();
       op->set_op(item.op);
       *op->mutable_task() = ToProto(item.task);
+      op->set_device_class(item.device_class);
     }
     v1::Selection reply;
     grpc::ClientContext context;

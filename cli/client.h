@@ -49,7 +49,7 @@ class Client {
   virtual absl::StatusOr<std::vector<db::Device>> ListDevices() = 0;
   virtual absl::Status DrainDevice(const std::string& device, const std::string& reason) = 0;
   virtual absl::Status ResumeDevice(const std::string& device) = 0;
-  // Items carry op and task only; the answer has traces and records filled in.
+  // Items carry op, task and device class only; the answer has traces and records filled in.
   virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
   // Writes each file of the library into `directory`. Returns their paths.
   virtual absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection,

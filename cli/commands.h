@@ -81,7 +81,7 @@ struct BuildOptions {
   std::string server = kDefaultServer;
   int64_t job = 0;        // its tasks …
   OperatorSource source;  // … or these
-  std::string device_class;
+  std::vector<std::string> device_classes;
   std::string target;
   int threads = 0;  // 0: the file's
   std::string name = "ops";

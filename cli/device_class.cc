@@ -2,17 +2,47 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "compiler/ir/target.h"
 
 namespace tessera::cli {
 namespace {
 
 std::string CountText(const RecordedClass& recorded, int operators) {
   return absl::StrCat(recorded.name, " has of ", recorded.tasks, " of ", operators);
+}
+
+// Whether a library can choose between the classes by what a CPU has.
+absl::Status CheckTogether(const std::vector<std::string>& names,
+                           const std::map<std::string, std::string>& targets) {
+  std::vector<ir::Target> parsed;
+  for (const std::string& name : names) {
+    const auto found = targets.find(name);
+    if (found == targets.end()) {
+      if (names.size() == 1) return absl::OkStatus();
+      return absl::InvalidArgumentError(
+          absl::StrCat("the target of device class ", name, " is not known"));
+    }
+    TESSERA_ASSIGN_OR_RETURN(parsed.emplace_back(), ir::ParseTarget(found->second));
+    for (size_t i = 0; i + 1 < parsed.size(); ++i) {
+      const std::string pair = absl::StrCat(names[i], " and ", name);
+      if (parsed[i].kind != parsed.back().kind) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(pair, " are machines of different kinds, which need a library each"));
+      }
+      if (parsed[i].features == parsed.back().features) {
+        return absl::InvalidArgumentError(absl::StrCat(pair, " have the same instruction set, ",
+                                                       absl::StrJoin(parsed[i].features, ","),
+                                                       ", by which a library chooses its version"));
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -30,9 +60,26 @@ absl::Status CheckDeviceClass(Client& client, const std::string& name) {
                                           known.empty() ? "none" : absl::StrJoin(known, ", ")));
 }
 
-absl::StatusOr<BuildClass> ChooseBuildClass(absl::Span<const db::Device> devices,
-                                            absl::Span<const RecordedClass> recorded, int operators,
-                                            const std::string& wanted) {
+std::string RichestTarget(const std::vector<std::string>& targets) {
+  std::string richest;
+  std::pair<int, size_t> most = {-1, 0};
+  for (const std::string& text : targets) {
+    const absl::StatusOr<ir::Target> target = ir::ParseTarget(text);
+    if (!target.ok()) continue;
+    const std::pair has(target->vector_bytes, target->features.size());
+    if (has > most) {
+      most = has;
+      richest = text;
+    }
+  }
+  return richest;
+}
+
+absl::StatusOr<BuildClasses> ChooseBuildClasses(absl::Span<const db::Device> devices,
+                                                absl::Span<const RecordedClass> recorded,
+                                                const std::map<std::string, std::string>& targets,
+                                                int operators,
+                                                const std::vector<std::string>& wanted) {
   std::vector<std::string> with_records, counts;
   for (const RecordedClass& one : recorded) {
     if (one.tasks == 0) continue;
@@ -40,17 +87,24 @@ absl::StatusOr<BuildClass> ChooseBuildClass(absl::Span<const db::Device> devices
     counts.push_back(CountText(one, operators));
   }
   if (!wanted.empty()) {
-    const bool has =
-        std::find(with_records.begin(), with_records.end(), wanted) != with_records.end();
-    if (has || with_records.empty()) return BuildClass{wanted, ""};
-    return BuildClass{
-        wanted, absl::StrCat("no operator has a record on device class ", wanted,
-                             ", so all get the default schedule; ", absl::StrJoin(counts, ", "))};
+    BuildClasses chosen{wanted, {}};
+    TESSERA_RETURN_IF_ERROR(CheckTogether(wanted, targets));
+    for (const std::string& name : wanted) {
+      const bool has =
+          std::find(with_records.begin(), with_records.end(), name) != with_records.end();
+      if (has || with_records.empty()) continue;
+      chosen.warnings.push_back(absl::StrCat("no operator has a record on device class ", name,
+                                             ", so all get the default schedule; ",
+                                             absl::StrJoin(counts, ", ")));
+    }
+    return chosen;
   }
   if (with_records.size() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("several device classes have records of these operators (",
-                     absl::StrJoin(counts, ", "), "); choose one with --device-class"));
+    const absl::Status together = CheckTogether(with_records, targets);
+    if (together.ok()) return BuildClasses{with_records, {}};
+    return absl::InvalidArgumentError(absl::StrCat(
+        "several device classes have records of these operators (", absl::StrJoin(counts, ", "),
+        "), but ", together.message(), "; choose with --device-class"));
   }
   std::set<std::string> running;
   for (const db::Device& device : devices) {
@@ -58,21 +112,22 @@ absl::StatusOr<BuildClass> ChooseBuildClass(absl::Span<const db::Device> devices
   }
   if (!with_records.empty()) {
     const std::string& only = with_records.front();
-    if (running.empty() || running.contains(only)) return BuildClass{only, ""};
-    return BuildClass{only, absl::StrCat("the records are of device class ", only,
-                                         ", which no device has now (devices have ",
-                                         absl::StrJoin(running, ", "), ")")};
+    if (running.empty() || running.contains(only)) return BuildClasses{{only}, {}};
+    return BuildClasses{{only},
+                        {absl::StrCat("the records are of device class ", only,
+                                      ", which no device has now (devices have ",
+                                      absl::StrJoin(running, ", "), ")")}};
   }
   if (running.size() > 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("no operator has a record and there are devices of several classes (",
-                     absl::StrJoin(running, ", "), "); choose one with --device-class"));
+                     absl::StrJoin(running, ", "), "); choose with --device-class"));
   }
   if (running.empty()) {
     return absl::FailedPreconditionError(
         "no device has ever connected; start a worker, or name a --device-class");
   }
-  return BuildClass{*running.begin(), ""};
+  return BuildClasses{{*running.begin()}, {}};
 }
 
 }  // namespace tessera::cli

@@ -160,7 +160,10 @@ int main(int argc, char** argv) {
   AddSource(command, build.source);
   command->add_option("--job", build.job, "build for this job's operators")
       ->check(WholeNumber(1, kMaxId));
-  command->add_option("--device-class", build.device_class, "whose records count");
+  command
+      ->add_option("--device-class", build.device_classes,
+                   "whose records count; repeatable: a version each; default: all with records")
+      ->allow_extra_args(false);
   command->add_option("--target", build.target, "default: the device class's");
   command->add_option("--threads", build.threads, "tuned for this many")
       ->check(WholeNumber(1, proto::kMaxThreads));

@@ -1,5 +1,8 @@
 #include "proto/convert.h"
 
+#include <set>
+#include <utility>
+
 #include "absl/strings/match.h"
 #include "base/status.h"
 #include "proto/checks.h"
@@ -325,6 +328,7 @@ v1::SelectionItem ToProto(const db::SelectionItem& item) {
   m.set_trace(item.trace);
   m.set_record_id(item.record_id);
   m.set_seconds(item.seconds);
+  m.set_device_class(item.device_class);
   return m;
 }
 
@@ -337,6 +341,7 @@ absl::StatusOr<db::SelectionItem> FromProto(const v1::SelectionItem& m) {
   item.trace = check.Text("selection trace", m.trace(), kMaxTraceBytes);
   item.record_id = check.Range("selection record_id", m.record_id(), 0, kMaxId);
   item.seconds = check.Number("selection seconds", m.seconds(), 0, kMaxSeconds);
+  item.device_class = check.Name("selection device_class", m.device_class(), kMaxNameBytes);
   return Finish(check, std::move(item));
 }
 
@@ -344,7 +349,6 @@ v1::Selection ToProto(const db::Selection& selection) {
   v1::Selection m;
   m.set_id(selection.id);
   m.set_name(CleanText(selection.name, kMaxNameBytes));
-  m.set_device_class(selection.device_class);
   for (const db::SelectionItem& item : selection.items) *m.add_items() = ToProto(item);
   m.set_created_micros(MicrosOf(selection.created));
   return m;
@@ -355,8 +359,7 @@ absl::StatusOr<db::Selection> FromProto(const v1::Selection& m) {
   db::Selection selection;
   selection.id = check.Range("selection id", m.id(), 0, kMaxId);
   selection.name = check.Name("selection name", m.name(), kMaxNameBytes);
-  selection.device_class = check.Name("selection device_class", m.device_class(), kMaxNameBytes);
-  selection.items = NestedEach(check, "selection items", m.items(), kMaxTasks);
+  selection.items = NestedEach(check, "selection items", m.items(), kMaxItems);
   selection.created = TimeOf(check, "selection created_micros", m.created_micros());
   return Finish(check, std::move(selection));
 }
@@ -365,15 +368,20 @@ absl::StatusOr<db::Selection> FromProto(const v1::CreateSelectionRequest& m) {
   Checks check;
   db::Selection selection;
   selection.name = check.RequiredName("selection name", m.name(), kMaxNameBytes);
-  selection.device_class = check.Name("selection device_class", m.device_class(), kMaxNameBytes);
   if (m.ops().empty()) check.Fail("selection ops", "at least one operator is needed");
-  if (check.Count("selection ops", m.ops_size(), kMaxTasks)) {
+  if (check.Count("selection ops", m.ops_size(), kMaxItems)) {
+    std::set<std::pair<std::string, std::string>> seen;
     for (const v1::LibraryOp& op : m.ops()) {
       check.Add(CheckIdentifier("selection op", op.op()));
-      for (const db::SelectionItem& item : selection.items) {
-        if (item.op == op.op()) check.Fail("selection op", absl::StrCat(op.op(), " occurs twice"));
+      if (!seen.emplace(op.op(), op.task().target()).second) {
+        check.Fail("selection op", absl::StrCat(op.op(), " occurs twice for one target"));
       }
-      selection.items.push_back({.op = op.op(), .task = Nested(check, op.task())});
+      selection.items.push_back(
+          {.op = op.op(),
+           .task = Nested(check, op.task()),
+           .device_class = check.Name(
+               "selection device_class",
+               op.device_class().empty() ? m.device_class() : op.device_class(), kMaxNameBytes)});
     }
   }
   return Finish(check, std::move(selection));

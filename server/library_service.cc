@@ -11,7 +11,7 @@
 #include "proto/convert.h"
 #include "proto/limits.h"
 #include "server/client_services.h"
-#include "server/tasks.h"
+#include "server/selection.h"
 
 namespace tessera::server {
 namespace {
@@ -43,17 +43,7 @@ class Answer {
 absl::StatusOr<db::Selection> Select(db::Store& store, Clock& clock,
                                      const v1::CreateSelectionRequest& request) {
   TESSERA_ASSIGN_OR_RETURN(db::Selection selection, proto::FromProto(request));
-  std::vector<db::Task> tasks;
-  for (const db::SelectionItem& item : selection.items) tasks.push_back(item.task);
-  TESSERA_RETURN_IF_ERROR(CheckTasks("selection", tasks));
-  for (db::SelectionItem& item : selection.items) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
-                             store.Best(item.task.Key(), selection.device_class, 1));
-    if (best.empty()) continue;
-    item.trace = best[0].trace;
-    item.record_id = best[0].id;
-    item.seconds = best[0].measurement.CostSeconds();
-  }
+  TESSERA_ASSIGN_OR_RETURN(selection, ChooseRecords(store, std::move(selection)));
   selection.created = clock.Now();
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store.CreateSelection(selection));
   return store.GetSelection(id);

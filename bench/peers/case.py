@@ -25,7 +25,7 @@ class Tensor:
     role: str  # input, constant, output
     shape: tuple[int, ...]
     type: str  # f32, i32, …
-    stored_bytes: int
+    stored_bytes: int  # 0 of constants: the library packs them
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,14 @@ def load_cases(libraries: list[Path], suites: list[Path]) -> list[Case]:
                 continue
             library, op = built[case.name]
             tensors = tuple(
-                Tensor(t["name"], t["role"], tuple(t["shape"]), t["type"], t["stored_bytes"])
+                Tensor(t["name"], t["role"], tuple(t["shape"]), t["type"], t.get("stored_bytes", 0))
                 for t in op["tensors"]
             )
             cases.append(
                 replace(
                     case,
                     library=str(library.resolve()),
-                    object_sha256=op["object_sha256"],
+                    object_sha256=" ".join(v["object_sha256"] for v in op["versions"]),
                     packed_bytes=op["packed_bytes"],
                     tensors=tensors,
                 )

@@ -97,8 +97,8 @@ def command(name: str, threads: int, calls: Path, tvm: tuple[Path, Path]) -> Com
 
 def warn_of_threads(libraries: list[Path], threads: int) -> None:
     for library in libraries:
-        target = json.loads((library / "manifest.json").read_text())["target"]
-        match = re.search(r"threads=(\d+)", target)
+        versions = json.loads((library / "manifest.json").read_text())["versions"]
+        match = re.search(r"threads=(\d+)", versions[0]["target"])
         if match and int(match[1]) != threads:
             print(
                 f"compare: {library} was made for {match[1]} threads, not {threads}: its operators "

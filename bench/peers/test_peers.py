@@ -124,7 +124,8 @@ class Cases(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             library, suite = Path(folder), Path(folder) / "s.yaml"
             tensor = {"name": "X", "role": "input", "shape": [1], "type": "f32", "stored_bytes": 4}
-            op = {"name": "a", "object_sha256": "x", "packed_bytes": 0, "tensors": [tensor]}
+            op = {"name": "a", "packed_bytes": 0, "tensors": [tensor]}
+            op["versions"] = [{"object_sha256": "x"}]
             (library / "manifest.json").write_text(json.dumps({"ops": [op]}))
             suite.write_text(
                 "name: s\ndefaults: {conv2d: {relu: true, k: 1}}\n"

@@ -80,33 +80,79 @@ std::vector<CopyFunction> NameCopies(const std::string& prefix,
   return functions;
 }
 
-absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, const ir::Target& target) {
+struct Compiled {
+  CompiledVersion version;
+  std::vector<ir::Buffer> tensors;  // inputs, then outputs, as this version stores them
+};
+
+absl::StatusOr<Compiled> CompileVersion(const LibraryOp& op, const Implementation& implementation,
+                                        const ir::Target& target, size_t number) {
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule,
-                           schedule::ApplyTrace(op.workload.dag, op.trace));
+                           schedule::ApplyTrace(op.workload.dag, implementation.trace));
   TESSERA_ASSIGN_OR_RETURN(const schedule::LoopStructure loops, schedule::InferBounds(schedule));
   TESSERA_ASSIGN_OR_RETURN(
       const ir::Program program,
-      passes::Lower(schedule, loops, absl::StrCat("tessera_kernel_", op.name)));
+      passes::Lower(schedule, loops, absl::StrCat("tessera_kernel_", op.name, "_", number)));
   if (program.params.size() > TESSERA_OP_MAX_BUFFERS) {
     return absl::InvalidArgumentError(absl::StrCat(
         program.params.size(), " tensors are over the limit of ", TESSERA_OP_MAX_BUFFERS));
   }
-  CompiledOp compiled{&op};
-  TESSERA_ASSIGN_OR_RETURN(compiled.code, codegen::GenerateObject(program, target));
-  absl::flat_hash_set<std::string> used;
+  Compiled compiled;
+  TESSERA_ASSIGN_OR_RETURN(compiled.version.code, codegen::GenerateObject(program, target));
   for (size_t i = 0; i < program.params.size(); ++i) {
-    OpTensor tensor{program.params[i], ParameterName(program.params[i]->name, used)};
-    TESSERA_RETURN_IF_ERROR(CheckLayout(*tensor.buffer));
-    if (i >= schedule.inputs().size()) {
-      compiled.outputs.push_back(std::move(tensor));
-      continue;
+    const ir::Buffer& buffer = program.params[i];
+    TESSERA_RETURN_IF_ERROR(CheckLayout(*buffer));
+    compiled.tensors.push_back(buffer);
+    if (i >= schedule.inputs().size() || !schedule.inputs()[i].is_constant) continue;
+    compiled.version.constants.push_back({buffer, compiled.version.packed_bytes});
+    compiled.version.packed_bytes += RoundUp(buffer->StoredBytes());
+  }
+  return compiled;
+}
+
+std::string StoredAs(const ir::BufferNode& buffer) {
+  return buffer.layout.empty() ? "row-major" : ir::LayoutToString(buffer.layout, buffer.shape);
+}
+
+// A program can't adapt what it passes between operators to the CPU that it runs on.
+absl::Status CheckSameInterface(const CompiledOp& op, const Compiled& version,
+                                const ir::Target& first_target, const ir::Target& target) {
+  std::vector<const OpTensor*> tensors;
+  for (const OpTensor& tensor : op.inputs) tensors.push_back(&tensor);
+  for (const OpTensor& tensor : op.outputs) tensors.push_back(&tensor);
+  TESSERA_CHECK(tensors.size() == version.tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const ir::BufferNode& first = *tensors[i]->buffer;
+    const ir::BufferNode& other = *version.tensors[i];
+    if (tensors[i]->is_constant || first.layout == other.layout) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensor ", first.name, " is stored ", StoredAs(first), " for ", ir::ToString(first_target),
+        " and ", StoredAs(other), " for ", ir::ToString(target),
+        "; all versions of a library take one layout, choose traces that have it"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, absl::Span<const LibraryVersion> versions) {
+  TESSERA_CHECK(op.versions.size() == versions.size());
+  CompiledOp compiled{&op};
+  for (size_t v = 0; v < versions.size(); ++v) {
+    const ir::Target& target = versions[v].target;
+    absl::StatusOr<Compiled> version = CompileVersion(op, op.versions[v], target, v);
+    if (!version.ok()) return Annotate(version.status(), ir::ToString(target));
+    if (v == 0) {
+      absl::flat_hash_set<std::string> used;
+      for (size_t i = 0; i < version->tensors.size(); ++i) {
+        OpTensor tensor{version->tensors[i], ParameterName(version->tensors[i]->name, used)};
+        const bool is_input = i < op.workload.dag.inputs.size();
+        tensor.is_constant = is_input && op.workload.dag.inputs[i].is_constant;
+        (is_input ? compiled.inputs : compiled.outputs).push_back(std::move(tensor));
+      }
+    } else {
+      TESSERA_RETURN_IF_ERROR(CheckSameInterface(compiled, *version, versions[0].target, target));
     }
-    tensor.is_constant = schedule.inputs()[i].is_constant;
-    if (tensor.is_constant) {
-      tensor.packed_offset = compiled.packed_bytes;
-      compiled.packed_bytes += RoundUp(tensor.buffer->StoredBytes());
-    }
-    compiled.inputs.push_back(std::move(tensor));
+    compiled.packed_bytes = std::max(compiled.packed_bytes, version->version.packed_bytes);
+    compiled.versions.push_back(std::move(version->version));
   }
   compiled.pack_inputs = NameCopies(op.name + "_pack_input", compiled.inputs);
   compiled.unpack_outputs = NameCopies(op.name + "_unpack_output", compiled.outputs);
@@ -135,7 +181,8 @@ std::vector<std::string> CompiledOp::HeaderNames() const {
   return names;
 }
 
-absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& target) {
+absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op,
+                                     absl::Span<const LibraryVersion> versions) {
   if (!IsCIdentifier(op.name)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "library: operator name \"", op.name,
@@ -152,7 +199,7 @@ absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& targ
                      ": names that begin with tessera_ are the library's own; give the operator "
                      "another with name=…"));
   }
-  absl::StatusOr<CompiledOp> compiled = Compile(op, target);
+  absl::StatusOr<CompiledOp> compiled = Compile(op, versions);
   if (!compiled.ok()) return Annotate(compiled.status(), absl::StrCat("operator ", op.name));
   return compiled;
 }
@@ -171,6 +218,8 @@ std::string SetThreadsName(const LibrarySpec& spec) {
 std::string VersionName(const LibrarySpec& spec) {
   return absl::StrCat("tessera_", spec.name, "_version");
 }
+
+std::string IsaName(const LibrarySpec& spec) { return absl::StrCat("tessera_", spec.name, "_isa"); }
 
 bool IsCIdentifier(const std::string& name) {
   if (name.empty() || !absl::ascii_isalpha(static_cast<unsigned char>(name[0]))) return false;

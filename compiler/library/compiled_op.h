@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/library/library.h"
 
@@ -12,10 +13,22 @@ namespace tessera::library {
 
 // A tensor of an operator as its C interface shows it.
 struct OpTensor {
-  ir::Buffer buffer;  // with its stored layout
+  ir::Buffer buffer;  // with its stored layout; constants have one in each version
   std::string name;   // in C
   bool is_constant = false;
-  int64_t packed_offset = 0;  // constants: bytes into the packed block
+};
+
+// A constant as one version packs it.
+struct PackedConstant {
+  ir::Buffer buffer;  // with its stored layout
+  int64_t offset;     // bytes into the packed block
+};
+
+// An operator for one of the library's targets.
+struct CompiledVersion {
+  codegen::ObjectCode code;
+  std::vector<PackedConstant> constants;  // in the order of the inputs
+  int64_t packed_bytes = 0;               // of all constants; 0 without any
 };
 
 // Names of an operator's functions.
@@ -25,10 +38,10 @@ struct CopyFunction {
 };
 
 struct CompiledOp {
-  const LibraryOp* op;  // of the spec
-  codegen::ObjectCode code;
+  const LibraryOp* op;                    // of the spec
+  std::vector<CompiledVersion> versions;  // as in the spec
   std::vector<OpTensor> inputs, outputs;
-  int64_t packed_bytes = 0;  // of all constants; 0 without any
+  int64_t packed_bytes = 0;  // enough for every version; 0 without constants
   std::vector<CopyFunction> pack_inputs, unpack_outputs;
 
   bool has_constants() const { return packed_bytes > 0; }
@@ -44,13 +57,15 @@ struct CompiledOp {
   std::vector<std::string> HeaderNames() const;
 };
 
-absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const ir::Target& target);
+absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op,
+                                     absl::Span<const LibraryVersion> versions);
 
 // "float", "int8_t", "uint16_t" for f16 and bf16, "uint8_t" for packed sub-byte elements.
 std::string CTypeOf(ir::Type type);
 // The library's own functions.
 std::string SetThreadsName(const LibrarySpec& spec);
 std::string VersionName(const LibrarySpec& spec);
+std::string IsaName(const LibrarySpec& spec);
 // Whether `name` can name a C and C++ function.
 bool IsCIdentifier(const std::string& name);
 

@@ -18,7 +18,7 @@ struct Digests {
   std::string runtime_sha256;
 };
 
-// manifest.json: sorted keys, two spaces, final newline. `manifest_version` 1.
+// manifest.json: sorted keys, two spaces, final newline. `manifest_version` 2.
 std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
                              const std::string& version, const Digests& digests);
 

@@ -3,6 +3,7 @@
 #include "base/status.h"
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/codegen/target_machine.h"
+#include "compiler/library/isa.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Verifier.h"
 
@@ -15,16 +16,18 @@ using llvm::Constant;
 // member is 8 bytes wide, so there is no padding to care for.
 class GlueModule {
  public:
-  explicit GlueModule(llvm::Module& module)
+  GlueModule(llvm::Module& module, absl::Span<const LibraryVersion> versions)
       : module_(module),
         context_(module.getContext()),
         pointer_(llvm::PointerType::getUnqual(context_)),
         i64_(llvm::Type::getInt64Ty(context_)),
-        i32_(llvm::Type::getInt32Ty(context_)) {}
+        i32_(llvm::Type::getInt32Ty(context_)),
+        versions_(Versions(versions)) {}
 
-  void AddOp(const CompiledOp& op, int threads);
+  void AddOp(const CompiledOp& op, absl::Span<const LibraryVersion> versions);
   void AddSetThreads(const std::string& name);
   void AddVersion(const std::string& name, const std::string& version);
+  void AddIsa(const std::string& name);
 
  private:
   Constant* Number(int64_t value) {
@@ -45,7 +48,11 @@ class GlueModule {
     return Global(llvm::ConstantArray::get(
         llvm::ArrayType::get(elements[0]->getType(), elements.size()), elements));
   }
+  static size_t ArgumentCount(const CompiledOp& op);
   Constant* Layout(const ir::BufferNode& buffer);
+  Constant* Kernel(const CompiledOp& op, const CompiledVersion& version, int threads);
+  Constant* Packing(const CompiledVersion& version);
+  Constant* Versions(absl::Span<const LibraryVersion> versions);
   llvm::Function* Exported(const std::string& name, llvm::Type* result, size_t arguments) {
     auto* type =
         llvm::FunctionType::get(result, std::vector<llvm::Type*>(arguments, pointer_), false);
@@ -61,6 +68,7 @@ class GlueModule {
   llvm::PointerType* pointer_;
   llvm::Type* i64_;
   llvm::Type* i32_;
+  Constant* versions_;
 };
 
 Constant* GlueModule::Layout(const ir::BufferNode& buffer) {
@@ -94,35 +102,18 @@ void GlueModule::Forward(const std::string& name, size_t arguments, const std::s
   b.CreateRet(b.CreateCall(target, {descriptor, array}));
 }
 
-void GlueModule::AddOp(const CompiledOp& op, int threads) {
-  // The arguments are the inputs that are no constants, the packed constants, the outputs.
-  std::vector<Constant*> buffers, layouts, offsets;
-  int64_t arguments = 0;
-  int64_t activations = 0;
-  for (const OpTensor& tensor : op.inputs) activations += tensor.is_constant ? 0 : 1;
-  for (const OpTensor& tensor : op.inputs) {
-    const int64_t argument = tensor.is_constant ? activations : arguments++;
-    buffers.push_back(Struct({Number(argument), Number(tensor.packed_offset)}));
-    if (!tensor.is_constant) continue;
-    layouts.push_back(Layout(*tensor.buffer));
-    offsets.push_back(Number(tensor.packed_offset));
+// The arguments are the inputs that are no constants, the packed constants, the outputs.
+void GlueModule::AddOp(const CompiledOp& op, absl::Span<const LibraryVersion> versions) {
+  std::vector<Constant*> kernels, packings;
+  for (size_t i = 0; i < versions.size(); ++i) {
+    kernels.push_back(Kernel(op, op.versions[i], versions[i].target.max_threads));
+    packings.push_back(Packing(op.versions[i]));
   }
-  if (op.has_constants()) ++arguments;
-  for (size_t i = 0; i < op.outputs.size(); ++i) {
-    buffers.push_back(Struct({Number(arguments++), Number(0)}));
-  }
-  llvm::FunctionCallee kernel = module_.getOrInsertFunction(
-      op.code.symbol, llvm::FunctionType::get(llvm::Type::getVoidTy(context_),
-                                              {pointer_, pointer_, pointer_}, false));
-  Constant* descriptor = Global(Struct({llvm::cast<Constant>(kernel.getCallee()), Number(arguments),
-                                        Number(static_cast<int64_t>(buffers.size())),
-                                        Array(buffers), Number(op.code.shared_workspace_bytes),
-                                        Number(op.code.private_workspace_bytes), Number(threads)}));
-  Forward(op.op->name, static_cast<size_t>(arguments), "tessera_op_run", descriptor);
+  Forward(op.op->name, ArgumentCount(op), "tessera_op_run",
+          Global(Struct({versions_, Array(kernels)})));
   if (op.has_constants()) {
-    Forward(op.pack_weights_name(), layouts.size() + 1, "tessera_op_pack_constants",
-            Global(Struct(
-                {Number(static_cast<int64_t>(layouts.size())), Array(layouts), Array(offsets)})));
+    Forward(op.pack_weights_name(), op.versions[0].constants.size() + 1,
+            "tessera_op_pack_constants", Global(Struct({versions_, Array(packings)})));
     llvm::Function* bytes = Exported(op.packed_bytes_name(), i64_, 0);
     llvm::IRBuilder<>(llvm::BasicBlock::Create(context_, "", bytes))
         .CreateRet(Number(op.packed_bytes));
@@ -135,6 +126,65 @@ void GlueModule::AddOp(const CompiledOp& op, int threads) {
     Forward(f.name, 2, "tessera_op_unpack",
             Global(Layout(*op.outputs[static_cast<size_t>(f.tensor)].buffer)));
   }
+}
+
+size_t GlueModule::ArgumentCount(const CompiledOp& op) {
+  size_t count = op.outputs.size() + (op.has_constants() ? 1 : 0);
+  for (const OpTensor& tensor : op.inputs) count += tensor.is_constant ? 0 : 1;
+  return count;
+}
+
+// A tessera_op.
+Constant* GlueModule::Kernel(const CompiledOp& op, const CompiledVersion& version, int threads) {
+  std::vector<Constant*> buffers;
+  int64_t activations = 0;
+  for (const OpTensor& tensor : op.inputs) activations += tensor.is_constant ? 0 : 1;
+  int64_t argument = 0;
+  size_t constant = 0;
+  for (const OpTensor& tensor : op.inputs) {
+    buffers.push_back(tensor.is_constant ? Struct({Number(activations),
+                                                   Number(version.constants[constant++].offset)})
+                                         : Struct({Number(argument++), Number(0)}));
+  }
+  if (op.has_constants()) ++argument;
+  for (size_t i = 0; i < op.outputs.size(); ++i) {
+    buffers.push_back(Struct({Number(argument++), Number(0)}));
+  }
+  llvm::FunctionCallee kernel = module_.getOrInsertFunction(
+      version.code.symbol, llvm::FunctionType::get(llvm::Type::getVoidTy(context_),
+                                                   {pointer_, pointer_, pointer_}, false));
+  return Struct({llvm::cast<Constant>(kernel.getCallee()), Number(argument),
+                 Number(static_cast<int64_t>(buffers.size())), Array(buffers),
+                 Number(version.code.shared_workspace_bytes),
+                 Number(version.code.private_workspace_bytes), Number(threads)});
+}
+
+// A tessera_op_packing.
+Constant* GlueModule::Packing(const CompiledVersion& version) {
+  std::vector<Constant*> layouts, offsets;
+  for (const PackedConstant& constant : version.constants) {
+    layouts.push_back(Layout(*constant.buffer));
+    offsets.push_back(Number(constant.offset));
+  }
+  return Struct({Number(static_cast<int64_t>(layouts.size())), Array(layouts), Array(offsets)});
+}
+
+// A tessera_versions.
+Constant* GlueModule::Versions(absl::Span<const LibraryVersion> versions) {
+  std::vector<Constant*> needs, names;
+  for (const LibraryVersion& version : versions) {
+    needs.push_back(Number(CpuNeeds(version.target)));
+    names.push_back(Global(llvm::ConstantDataArray::getString(context_, IsaText(version.target))));
+  }
+  return Global(Struct({Number(static_cast<int64_t>(needs.size())), Array(needs), Array(names)}));
+}
+
+void GlueModule::AddIsa(const std::string& name) {
+  llvm::Function* function = Exported(name, pointer_, 0);
+  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
+  const llvm::FunctionCallee target = module_.getOrInsertFunction(
+      "tessera_op_isa", llvm::FunctionType::get(pointer_, {pointer_}, false));
+  b.CreateRet(b.CreateCall(target, {versions_}));
 }
 
 void GlueModule::AddSetThreads(const std::string& name) {
@@ -156,18 +206,23 @@ void GlueModule::AddVersion(const std::string& name, const std::string& version)
 
 absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
                                          const std::string& version) {
-  TESSERA_ASSIGN_OR_RETURN(const codegen::MachineDescription description,
-                           codegen::DescribeMachine(spec.target));
+  const ir::Target& target = spec.versions[0].target;
+  TESSERA_ASSIGN_OR_RETURN(codegen::MachineDescription description,
+                           codegen::DescribeMachine(target));
+  // What refuses a CPU has to run on it.
+  description.cpu = target.kind == ir::TargetKind::kX86 ? "x86-64" : "generic";
+  description.features = "";
   TESSERA_ASSIGN_OR_RETURN(llvm::TargetMachine * machine, codegen::MachineFor(description));
   llvm::LLVMContext context;
   llvm::Module module("tessera_glue", context);
   module.setTargetTriple(description.triple);
   module.setDataLayout(machine->createDataLayout());
   module.setPICLevel(llvm::PICLevel::BigPIC);
-  GlueModule glue(module);
-  for (const CompiledOp& op : ops) glue.AddOp(op, spec.target.max_threads);
+  GlueModule glue(module, spec.versions);
+  for (const CompiledOp& op : ops) glue.AddOp(op, spec.versions);
   glue.AddSetThreads(SetThreadsName(spec));
   glue.AddVersion(VersionName(spec), version);
+  glue.AddIsa(IsaName(spec));
   std::string fault;
   llvm::raw_string_ostream fault_stream(fault);
   if (llvm::verifyModule(module, &fault_stream)) {

@@ -8,6 +8,7 @@
 #include "compiler/library/compiled_op.h"
 #include "compiler/library/documents.h"
 #include "compiler/library/glue.h"
+#include "compiler/library/isa.h"
 #include "compiler/library/runtime_object.h"
 
 namespace tessera::library {
@@ -16,15 +17,10 @@ namespace {
 // Every symbol that the library exports. InvalidArgument where two names of its header are alike.
 absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const CompiledOp> ops,
                                                        const LibrarySpec& spec) {
-  std::vector<std::string> names = {SetThreadsName(spec), VersionName(spec)};
-  absl::flat_hash_map<std::string, std::string> owner = {{names[0], "the library"},
-                                                         {names[1], "the library"}};
+  std::vector<std::string> names = {SetThreadsName(spec), VersionName(spec), IsaName(spec)};
+  absl::flat_hash_map<std::string, std::string> owner;
+  for (const std::string& name : names) owner[name] = "the library";
   for (const CompiledOp& op : ops) {
-    if (owner.contains(op.code.symbol)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("library: its name, ", spec.name, ", and operator ", op.op->name,
-                       " both define ", op.code.symbol, "; rename one"));
-    }
     for (const std::string& name : op.HeaderNames()) {
       const auto [entry, is_new] = owner.emplace(name, op.op->name);
       if (!is_new) {
@@ -40,7 +36,8 @@ absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const Compiled
 
 }  // namespace
 
-absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec) {
+absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
+  TESSERA_ASSIGN_OR_RETURN(const LibrarySpec spec, SortVersions(unsorted));
   if (spec.ops.empty()) return absl::InvalidArgumentError("library: there is no operator in it");
   if (!IsCIdentifier(absl::StrCat("tessera_", spec.name)) || spec.name.empty()) {
     return absl::InvalidArgumentError(
@@ -48,19 +45,22 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec) {
                      "\" can't be part of C names; use letters, digits and _, at most 120"));
   }
   const std::string version = "tessera " TESSERA_VERSION;
-  TESSERA_ASSIGN_OR_RETURN(const std::string runtime, RuntimeObject(spec.target.kind));
+  const ir::TargetKind kind = spec.versions[0].target.kind;
+  TESSERA_ASSIGN_OR_RETURN(const std::string runtime, RuntimeObject(kind));
   std::vector<CompiledOp> ops;
   for (const LibraryOp& op : spec.ops) {
-    TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec.target));
+    TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec.versions));
   }
   codegen::LinkOptions options;
-  options.kind = spec.target.kind;
+  options.kind = kind;
   options.soname = absl::StrCat("lib", spec.name, ".so");
   options.libc_functions = RuntimeLibcFunctions();
   TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops, spec));
   TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version));
   std::vector<std::string> objects = {std::move(glue), runtime};
-  for (const CompiledOp& op : ops) objects.push_back(op.code.bytes);
+  for (const CompiledOp& op : ops) {
+    for (const CompiledVersion& version : op.versions) objects.push_back(version.code.bytes);
+  }
 
   LibraryFiles files;
   TESSERA_ASSIGN_OR_RETURN(files.shared_object, codegen::LinkSharedObject(objects, options));

@@ -11,23 +11,32 @@
 
 namespace tessera::library {
 
-// One operator of a library and where its schedule comes from.
-struct LibraryOp {
-  std::string name;  // of the C function: a C identifier that the C library does not have
-  te::Workload workload;
+// A kernel of an operator for one version of the library, and where it comes from.
+struct Implementation {
   schedule::Trace trace;
   bool is_default = false;  // the safe default schedule: no record was there
   std::vector<std::string> record_ids;
-  std::optional<double> measured_seconds;
-  std::string device_class;  // that `measured_seconds` was taken on; may be empty
+  std::optional<double> measured_seconds;  // on the version's device class
+};
+
+struct LibraryOp {
+  std::string name;  // of the C function: a C identifier that the C library does not have
+  te::Workload workload;
+  std::vector<Implementation> versions;  // one a version of the library, in its order
+};
+
+// The same operators for one set of CPUs.
+struct LibraryVersion {
+  ir::Target target;
+  std::string device_class;  // that times were measured on; may be empty
 };
 
 struct LibrarySpec {
   // The shared object is meant to be lib<name>.so and says so. Its own functions carry the name:
   // letters, digits and _.
   std::string name = "ops";
-  ir::Target target;
-  std::vector<LibraryOp> ops;  // names are unique
+  std::vector<LibraryVersion> versions;  // of one kind, no two with the same features
+  std::vector<LibraryOp> ops;            // names are unique
 };
 
 // The bytes of libops.so, ops.h and manifest.json.
@@ -40,8 +49,12 @@ struct LibraryFiles {
 // Lowers, compiles and links the operators with the runtime. A pure function of `spec`, of the
 // versions of Tessera and LLVM and of the embedded runtime: same input, same bytes, on any host.
 // The shared object needs libc only. InvalidArgument for names that are no identifiers, are
-// taken by the C library or meet, and for traces that don't apply; errors name the operator.
-// Thread-safe.
+// taken by the C library or meet, for traces that don't apply, and for versions of an operator that
+// store an input or output differently; errors name the operator. Thread-safe.
+//
+// A library of several versions has one interface. When it is loaded, it chooses the best version
+// that the CPU runs under the ceiling that TESSERA_ISA names (compiler/runtime/cpu.h). Stored
+// inputs and outputs are the same in all versions, packed weights are not.
 //
 // Per operator `op` the library has (ops.h says the same with shapes, layouts and sizes):
 //   int op(const T* input …, const void* weights, T* output …)   weights: only with constants
@@ -49,8 +62,9 @@ struct LibraryFiles {
 //   int op_pack_input(const T* row_major, T* stored)             op_pack_input_X with several
 //   int op_unpack_output(const T* stored, T* row_major)          op_unpack_output_Y with several
 //   op_X_BYTES, op_Y_BYTES: what inputs and outputs take as they are stored
-// and once tessera_<name>_set_threads, tessera_<name>_version. Nothing else is exported, so that a
-// program can use several libraries that differ in their names and in those of their operators.
+// and once tessera_<name>_set_threads, tessera_<name>_version, tessera_<name>_isa. Nothing else is
+// exported, so that a program can use several libraries that differ in their names and in those of
+// their operators.
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec);
 
 }  // namespace tessera::library

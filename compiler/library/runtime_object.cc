@@ -52,9 +52,12 @@ const std::vector<std::string>& RuntimeLibcFunctions() {
                                                                "calloc",
                                                                "clock_gettime",
                                                                "free",
+                                                               "getauxval",
+                                                               "getenv",
                                                                "getpid",
                                                                "madvise",
                                                                "malloc",
+                                                               "memcmp",
                                                                "memcpy",
                                                                "memmove",
                                                                "memset",
@@ -79,6 +82,7 @@ const std::vector<std::string>& RuntimeLibcFunctions() {
                                                                "sched_getaffinity",
                                                                "sched_setaffinity",
                                                                "sigfillset",
+                                                               "strlen",
                                                                "syscall"};
   return functions;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "compiler/runtime/cpu.h"
 #include "compiler/runtime/thread_pool.h"
 
 enum { kAlignment = 64 };
@@ -132,7 +133,24 @@ static int CheckPointers(void* const* arguments, int64_t count, uintptr_t alignm
   return TESSERA_OPS_OK;
 }
 
-int tessera_op_run(const tessera_op* op, void* const* arguments) {
+// The place of the version to use; negative when this CPU runs none.
+static int64_t ChosenVersion(const tessera_versions* versions) {
+  const int64_t usable = tessera_cpu_usable();
+  for (int64_t i = 0; i < versions->count; ++i) {
+    if ((versions->needs[i] & ~usable) == 0) return i;
+  }
+  return -1;
+}
+
+const char* tessera_op_isa(const tessera_versions* versions) {
+  const int64_t version = ChosenVersion(versions);
+  return version < 0 ? NULL : versions->names[version];
+}
+
+int tessera_op_run(const tessera_op_table* table, void* const* arguments) {
+  const int64_t version = ChosenVersion(table->versions);
+  if (version < 0) return TESSERA_OPS_UNSUPPORTED_CPU;
+  const tessera_op* op = &table->ops[version];
   int result = CheckPointers(arguments, op->argument_count, kAlignment);
   if (result != TESSERA_OPS_OK) return result;
   void* buffers[TESSERA_OP_MAX_BUFFERS];
@@ -155,7 +173,10 @@ int tessera_op_run(const tessera_op* op, void* const* arguments) {
   return result;
 }
 
-int tessera_op_pack_constants(const tessera_op_packing* packing, void* const* arguments) {
+int tessera_op_pack_constants(const tessera_packing_table* table, void* const* arguments) {
+  const int64_t version = ChosenVersion(table->versions);
+  if (version < 0) return TESSERA_OPS_UNSUPPORTED_CPU;
+  const tessera_op_packing* packing = &table->packings[version];
   const int result = CheckPointers(arguments, packing->count + 1, 1);
   if (result != TESSERA_OPS_OK) return result;
   char* packed = arguments[packing->count];

@@ -19,8 +19,16 @@ enum {
   TESSERA_OPS_NULL_POINTER = 1,
   TESSERA_OPS_MISALIGNED = 2,
   TESSERA_OPS_OUT_OF_MEMORY = 3,
-  TESSERA_OPS_BAD_THREADS = 4
+  TESSERA_OPS_BAD_THREADS = 4,
+  TESSERA_OPS_UNSUPPORTED_CPU = 5
 };
+
+// The instruction sets that a library has kernels for, best first.
+typedef struct tessera_versions {
+  int64_t count;
+  const int64_t* needs;      // bits of compiler/runtime/cpu.h
+  const char* const* names;  // "avx512,vnni"
+} tessera_versions;
 
 // A kernel's buffer is argument `argument` of the entry point plus `offset` bytes.
 typedef struct tessera_op_buffer {
@@ -47,10 +55,25 @@ typedef struct tessera_op_packing {
   const int64_t* offsets;
 } tessera_op_packing;
 
+// An operator with what each version of the library has of it, in the order of `versions`.
+typedef struct tessera_op_table {
+  const tessera_versions* versions;
+  const tessera_op* ops;
+} tessera_op_table;
+typedef struct tessera_packing_table {
+  const tessera_versions* versions;
+  const tessera_op_packing* packings;
+} tessera_packing_table;
+
+// The name of the first version that this CPU runs under its ceiling (tessera_cpu_usable), which is
+// the one that the functions below use: the same for as long as the library is loaded. NULL when
+// there is none; they return TESSERA_OPS_UNSUPPORTED_CPU then.
+const char* tessera_op_isa(const tessera_versions* versions);
+
 // Runs the operator. Any number of threads may call at once; they share the pool (thread_pool.h).
-int tessera_op_run(const tessera_op* op, void* const* arguments);
+int tessera_op_run(const tessera_op_table* table, void* const* arguments);
 // arguments: the row-major constants in order, then the packed block.
-int tessera_op_pack_constants(const tessera_op_packing* packing, void* const* arguments);
+int tessera_op_pack_constants(const tessera_packing_table* table, void* const* arguments);
 // arguments: row-major source, stored destination.
 int tessera_op_pack(const tessera_layout* layout, void* const* arguments);
 // arguments: stored source, row-major destination.

@@ -182,14 +182,16 @@ struct SelectionItem {
   std::string op;  // symbol
   Task task;
   std::string trace;      // empty: the default schedule
-  int64_t record_id = 0;  // 0: no record
+  int64_t record_id = 0;  // 0: no record, a default schedule
   double seconds = 0;     // measured; 0 if none
+  std::string device_class;
   bool operator==(const SelectionItem&) const = default;
 };
 struct Selection {
   int64_t id = 0;
   std::string name;
-  std::string device_class;
+  // Each operator once for each version of the library: a target with a device class. All of one
+  // operator have the same workload, and their traces store its inputs and outputs the same way.
   std::vector<SelectionItem> items;
   absl::Time created;
   bool operator==(const Selection&) const = default;

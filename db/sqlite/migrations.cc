@@ -163,12 +163,21 @@ constexpr std::string_view kDeviceClasses = R"sql(
 CREATE INDEX records_device_class ON records (device_class);
 )sql";
 
+// A library of several versions has records of several classes.
+constexpr std::string_view kVersions = R"sql(
+ALTER TABLE selection_items ADD COLUMN device_class TEXT NOT NULL DEFAULT '';
+UPDATE selection_items SET device_class =
+  (SELECT device_class FROM selections WHERE selections.id = selection_items.selection_id);
+ALTER TABLE selections DROP COLUMN device_class;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
     {3, "selections and blobs", kSelectionsAndBlobs},
     {4, "proposals", kProposals},
     {5, "device classes", kDeviceClasses},
+    {6, "versions of selections", kVersions},
 };
 
 }  // namespace

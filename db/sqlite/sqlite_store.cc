@@ -74,8 +74,8 @@ absl::StatusOr<int64_t> InsertJobWithTasks(Connection& connection, const Job& jo
 absl::StatusOr<int64_t> InsertSelection(Connection& connection, const Selection& selection,
                                         absl::Time now) {
   TESSERA_RETURN_IF_ERROR(
-      connection.Execute("INSERT INTO selections (name, device_class, created_us) VALUES (?,?,?)",
-                         {selection.name, selection.device_class, absl::ToUnixMicros(now)}));
+      connection.Execute("INSERT INTO selections (name, created_us) VALUES (?,?)",
+                         {selection.name, absl::ToUnixMicros(now)}));
   const int64_t id = connection.last_insert_id();
   for (size_t i = 0; i < selection.items.size(); ++i) {
     const SelectionItem& item = selection.items[i];
@@ -88,29 +88,31 @@ absl::StatusOr<int64_t> InsertSelection(Connection& connection, const Selection&
     TESSERA_ASSIGN_OR_RETURN(const int64_t task_id, InternTask(connection, item.task));
     TESSERA_RETURN_IF_ERROR(connection.Execute(
         "INSERT INTO selection_items (selection_id, position, op, task_id, task_name, "
-        "task_weight, trace, record_id, seconds) VALUES (?,?,?,?,?,?,?,?,?)",
+        "task_weight, trace, record_id, seconds, device_class) VALUES (?,?,?,?,?,?,?,?,?,?)",
         {id, static_cast<int64_t>(i), item.op, task_id, item.task.name, item.task.weight,
-         item.trace, item.record_id, item.seconds}));
+         item.trace, item.record_id, item.seconds, item.device_class}));
   }
   return id;
 }
 
 absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connection, int64_t id) {
-  static const std::string sql = absl::StrCat(
-      "SELECT op, task_name, task_weight, trace, record_id, seconds, ", AbslView(kTaskColumns),
-      " FROM selection_items JOIN tasks ON tasks.id = selection_items.task_id "
-      "WHERE selection_id = ? ORDER BY position");
+  static const std::string sql =
+      absl::StrCat("SELECT op, task_name, task_weight, trace, record_id, seconds, device_class, ",
+                   AbslView(kTaskColumns),
+                   " FROM selection_items JOIN tasks ON tasks.id = selection_items.task_id "
+                   "WHERE selection_id = ? ORDER BY position");
   TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, {id}));
   return ReadAll<SelectionItem>(std::move(cursor),
                                 [](const Cursor& row) -> absl::StatusOr<SelectionItem> {
                                   SelectionItem item;
-                                  TESSERA_ASSIGN_OR_RETURN(item.task, ReadTask(row, 6));
+                                  TESSERA_ASSIGN_OR_RETURN(item.task, ReadTask(row, 7));
                                   item.op = row.Text(0);
                                   item.task.name = row.Text(1);
                                   item.task.weight = row.Real(2);
                                   item.trace = row.Text(3);
                                   item.record_id = row.Int(4);
                                   item.seconds = row.Real(5);
+                                  item.device_class = row.Text(6);
                                   return item;
                                 });
 }
@@ -307,16 +309,14 @@ absl::StatusOr<int64_t> SqliteStore::CreateSelection(const Selection& selection)
 
 absl::StatusOr<Selection> SqliteStore::GetSelection(int64_t id) {
   return RunFor<Selection>(readers_, [&](Connection& c) -> absl::StatusOr<Selection> {
-    TESSERA_ASSIGN_OR_RETURN(
-        Cursor cursor,
-        c.Query("SELECT name, device_class, created_us FROM selections WHERE id = ?", {id}));
+    TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
+                             c.Query("SELECT name, created_us FROM selections WHERE id = ?", {id}));
     TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
     if (!row) return NoSuch("selection", id);
     Selection selection;
     selection.id = id;
     selection.name = cursor.Text(0);
-    selection.device_class = cursor.Text(1);
-    selection.created = FromMicros(cursor.Int(2));
+    selection.created = FromMicros(cursor.Int(1));
     TESSERA_ASSIGN_OR_RETURN(selection.items, ReadSelectionItems(c, id));
     return selection;
   });

@@ -55,45 +55,66 @@ TEST_CASE("a device of a foreign kind does not keep a library from being built",
   DevicesClient client;
   client.Add("a gpu", "cuda");
   client.Add("cpu", kAvx2);
-  for (const char* wanted : {"", "cpu"}) {
+  for (const std::vector<std::string>& wanted : {std::vector<std::string>{}, {"cpu"}}) {
     const auto plan = PlanFromFile(client, OneOperator(1), wanted, "");
     INFO(plan.status());
     REQUIRE(plan.ok());
-    CHECK(plan->device_class == "cpu");
-    CHECK(plan->tasks.size() == 1);
+    CHECK(plan->versions.at(0).device_class == "cpu");
+    CHECK(plan->versions.at(0).tasks.size() == 1);
   }
   client.recorded = {{"a gpu", 0}, {"cpu", 1}};
-  CHECK(PlanFromFile(client, OneOperator(1), "", "")->device_class == "cpu");
+  CHECK(PlanFromFile(client, OneOperator(1), {}, "")->versions.at(0).device_class == "cpu");
+}
+
+TEST_CASE("each class with records is a version with tasks of its own target", "[cli]") {
+  DevicesClient client;
+  client.Add("cpu", kAvx2);
+  client.Add("old", "x86/sse4.2 threads=2");
+  client.recorded = {{"cpu", 1}, {"old", 1}};
+  for (const std::vector<std::string>& wanted : {std::vector<std::string>{}, {"cpu", "old"}}) {
+    const auto plan = PlanFromFile(client, OneOperator(1), wanted, "");
+    INFO(plan.status());
+    REQUIRE(plan.ok());
+    REQUIRE(plan->versions.size() == 2);
+    CHECK(plan->warnings.empty());
+    CHECK(plan->versions[0].device_class == "cpu");
+    CHECK(plan->versions[0].tasks.at(0).target.find("x86/avx2") == 0);
+    CHECK(plan->versions[1].device_class == "old");
+    CHECK(plan->versions[1].tasks.at(0).target.find("x86/sse4.2") == 0);
+  }
+  // One target for both: nothing to choose by.
+  CHECK(Says(PlanFromFile(client, OneOperator(1), {"cpu", "old"}, kAvx2).status(),
+             "cpu and old have the same instruction set, avx2"));
 }
 
 TEST_CASE("a device with fewer cores than are wanted is no choice for a library", "[cli]") {
   DevicesClient client;
   client.Add("small", "x86/avx2 threads=1");
   client.Add("wide", kAvx2);
-  const auto plan = PlanFromFile(client, OneOperator(2), "", "");
+  const auto plan = PlanFromFile(client, OneOperator(2), {}, "");
   REQUIRE(plan.ok());
-  CHECK(plan->device_class == "wide");
-  CHECK(plan->tasks[0].threads == 2);
+  CHECK(plan->versions.at(0).device_class == "wide");
+  CHECK(plan->versions.at(0).tasks[0].threads == 2);
 }
 
 TEST_CASE("what is wrong with the wanted device class, or the only one, is said", "[cli]") {
   DevicesClient client;
   client.Add("a gpu", "cuda");
   client.Add("cpu", kAvx2);
-  const absl::Status foreign = PlanFromFile(client, OneOperator(1), "a gpu", "").status();
+  const absl::Status foreign = PlanFromFile(client, OneOperator(1), {"a gpu"}, "").status();
   CHECK(absl::IsInvalidArgument(foreign));
   CHECK(Says(foreign, "device class a gpu: target \"cuda\" has no code generator"));
-  const absl::Status narrow = PlanFromFile(client, OneOperator(8), "cpu", "").status();
+  const absl::Status narrow = PlanFromFile(client, OneOperator(8), {"cpu"}, "").status();
   CHECK(absl::IsInvalidArgument(narrow));
   CHECK(Says(narrow, "device class cpu: threads is 8"));
   client.devices.pop_back();
-  CHECK(Says(PlanFromFile(client, OneOperator(1), "", "").status(), "device class a gpu"));
+  CHECK(Says(PlanFromFile(client, OneOperator(1), {}, "").status(), "device class a gpu"));
 }
 
 TEST_CASE("a target that is named is the one that is refused", "[cli]") {
   DevicesClient client;
   client.Add("cpu", kAvx2);
-  const absl::Status status = PlanFromFile(client, OneOperator(1), "", "cuda").status();
+  const absl::Status status = PlanFromFile(client, OneOperator(1), {}, "cuda").status();
   CHECK(absl::IsInvalidArgument(status));
   CHECK(status.message().find("device class") == absl::string_view::npos);
 }

@@ -1,6 +1,7 @@
 """The C example against a library of default schedules, as a first user without records builds it."""
 
 import json
+import os
 import platform
 import subprocess
 import unittest
@@ -37,6 +38,34 @@ int main(void) {
 }
 """
 
+PRODUCT = """
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ops.h"
+
+_Alignas(64) static float a[64 * 64], b[64 * 64], c[64 * 64];
+
+int main(void) {
+  for (int i = 0; i < 64 * 64; ++i) {
+    a[i] = (float)(i % 7 - 3);
+    b[i] = (float)(i % 5 - 2);
+  }
+  const int status = matmul(a, b, c);
+  if (status == 0) {
+    for (int i = 0; i < 64; ++i) {
+      for (int j = 0; j < 64; ++j) {
+        float sum = 0;
+        for (int k = 0; k < 64; ++k) sum += a[i * 64 + k] * b[k * 64 + j];
+        if (sum != c[i * 64 + j]) return 1;
+      }
+    }
+  }
+  printf("%s %d\\n", tessera_ops_isa() ? tessera_ops_isa() : "none", status);
+  return 0;
+}
+"""
+
 
 class UseLibrary(RigTest):
     def test_the_c_example_agrees_with_a_library_built_from_an_empty_log(self):
@@ -45,7 +74,7 @@ class UseLibrary(RigTest):
         dist, program = self.folder / "dist", self.folder / "use_library"
         self.output("build", ROOT / "examples" / "resnet18.yaml", "--name", "ops", "--out", dist)
         manifest = json.loads((dist / "manifest.json").read_text())
-        self.assertTrue(all(op["is_default"] for op in manifest["ops"]))
+        self.assertTrue(all(op["versions"][0]["is_default"] for op in manifest["ops"]))
         # The command of the example's own comment and of deploy/quickstart.sh.
         subprocess.run(
             ["cc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-I", dist]
@@ -83,7 +112,7 @@ class UseLibrary(RigTest):
         self.assertEqual(
             sorted(line.split()[-1] for line in done.stdout.splitlines()),
             ["tanh_op", "tanh_op_pack_input", "tanh_op_unpack_output"]
-            + ["tessera_one_set_threads", "tessera_one_version"],
+            + ["tessera_one_isa", "tessera_one_set_threads", "tessera_one_version"],
         )
 
     def test_an_operator_with_the_name_of_a_c_function_is_refused(self):
@@ -122,7 +151,7 @@ class UseLibrary(RigTest):
             done = self.tessera("build", *arguments, "--out", self.folder / "dist")
             self.assertEqual(done.returncode, 0, done.stderr)
             manifest = json.loads((self.folder / "dist" / "manifest.json").read_text())
-            return [op["is_default"] for op in manifest["ops"]], done.stderr
+            return [v["is_default"] for v in manifest["ops"][0]["versions"]], done.stderr
 
         for source in (SMALL, ["--job", job]):
             defaults, said = build(*source)
@@ -135,10 +164,44 @@ class UseLibrary(RigTest):
 
         self.wait_until_done(self.tune_in_background(*SMALL, "--trials", 6))
         self.assertEqual(build(*SMALL, "--device-class", old)[0], [False])
-        done = self.tessera("build", *SMALL, "--out", self.folder / "other")
+        # Both classes without being named, and the other way round by name: the same library.
+        self.assertEqual(build(*SMALL)[0], [False, False])
+        manifest = json.loads((self.folder / "dist" / "manifest.json").read_text())
+        self.assertEqual([v["isa"] for v in manifest["versions"]], ["avx2", "sse4.2"])
+        self.assertEqual([v["device_class"] for v in manifest["versions"]], [old, new])
+        library = (self.folder / "dist" / "libops.so").read_bytes()
+        self.assertEqual(build("--device-class", new, "--device-class", old, *SMALL)[0], [False] * 2)
+        self.assertEqual((self.folder / "dist" / "libops.so").read_bytes(), library)
+        self.check_versions(["avx2", "sse4.2"])
+        # A job has one target, by which no library can tell two classes apart.
+        done = self.tessera(
+            "build", "--job", job, "--device-class", old, "--device-class", new,
+            "--out", self.folder / "other",
+        )  # fmt: skip
         self.assertEqual(done.returncode, BAD_INPUT, done.stderr)
-        self.assertIn("--device-class", done.stderr)
+        self.assertIn("have the same instruction set, avx2", done.stderr)
         self.assertFalse((self.folder / "other").exists())
+
+    def check_versions(self, names):
+        """The product of SMALL under each ceiling, and under one that no version has."""
+        main, program = self.folder / "main.c", self.folder / "main"
+        main.write_text(PRODUCT)
+        subprocess.run(
+            ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-I", self.folder / "dist", main]
+            + ["-o", program, self.folder / "dist" / "libops.so"]
+            + [f"-Wl,-rpath,{self.folder / 'dist'}"],
+            check=True,
+            timeout=60,
+        )
+        for ceiling, said in [*((n, f"{n} 0") for n in names), ("neon", "none 5")]:
+            done = subprocess.run(
+                [program],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env={**os.environ, "TESSERA_ISA": ceiling},
+            )
+            self.assertEqual((done.returncode, done.stdout.strip()), (0, said))
 
 
 if __name__ == "__main__":

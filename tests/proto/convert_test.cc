@@ -149,12 +149,13 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                       .state = "online",
                       .peak_gflops_per_core = 100 * rng.Uniform()};
     CheckRoundTrip(device);
-    db::Selection selection{.id = 1, .name = RandomName(rng), .device_class = RandomName(rng)};
+    db::Selection selection{.id = 1, .name = RandomName(rng)};
     selection.items.push_back({.op = "C2",
                                .task = RandomTask(rng),
                                .trace = RandomText(rng, 99),
                                .record_id = 5,
-                               .seconds = rng.Uniform()});
+                               .seconds = rng.Uniform(),
+                               .device_class = RandomName(rng)});
     CheckRoundTrip(selection);
     CheckRoundTrip(db::RecordFilter{.task_key = RandomHex(rng, 64),
                                     .outcomes = {RandomOutcome(rng)},

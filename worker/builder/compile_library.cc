@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <exception>
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -16,54 +19,110 @@
 namespace tessera::builder {
 namespace {
 
-absl::StatusOr<library::LibraryOp> ReadItem(const db::SelectionItem& item, ir::Target target) {
-  library::LibraryOp op;
-  op.name = item.op;
-  TESSERA_ASSIGN_OR_RETURN(op.workload, te::ParseWorkload(item.task.workload));
-  const std::string hash = HashToHex(te::StructuralHash(op.workload.dag));
-  if (!item.task.workload_hash.empty() && item.task.workload_hash != hash) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "workload hash: the selection says ", item.task.workload_hash, ", this builder makes ",
-        hash, "; install the same release on server and worker"));
-  }
-  op.is_default = item.trace.empty();
-  if (op.is_default) {
-    target.max_threads = item.task.threads;
-    TESSERA_ASSIGN_OR_RETURN(op.trace, schedule::DefaultTrace(op.workload.dag, target));
-  } else {
-    TESSERA_ASSIGN_OR_RETURN(op.trace, schedule::ParseTrace(item.trace));
-  }
-  if (item.record_id != 0) op.record_ids = {absl::StrCat(item.record_id)};
-  if (item.seconds > 0) op.measured_seconds = item.seconds;
-  return op;
+absl::StatusOr<te::Workload> ReadWorkload(const db::SelectionItem& item) {
+  TESSERA_ASSIGN_OR_RETURN(te::Workload workload, te::ParseWorkload(item.task.workload));
+  const std::string hash = HashToHex(te::StructuralHash(workload.dag));
+  if (item.task.workload_hash.empty() || item.task.workload_hash == hash) return workload;
+  return absl::FailedPreconditionError(absl::StrCat(
+      "workload hash: the selection says ", item.task.workload_hash, ", this builder makes ", hash,
+      "; install the same release on server and worker"));
 }
 
-absl::StatusOr<library::LibrarySpec> ReadSelection(const proto::LibraryRequest& request) {
-  const db::Selection& selection = request.selection;
-  library::LibrarySpec spec;
-  spec.name = request.name;
-  int threads = 1;
-  for (size_t i = 0; i < selection.items.size(); ++i) {
-    const db::SelectionItem& item = selection.items[i];
+absl::StatusOr<library::Implementation> ReadSchedule(const db::SelectionItem& item,
+                                                     const te::Dag& dag, ir::Target target) {
+  library::Implementation made;
+  made.is_default = item.record_id == 0;
+  if (item.trace.empty()) {
+    target.max_threads = item.task.threads;
+    TESSERA_ASSIGN_OR_RETURN(made.trace, schedule::DefaultTrace(dag, target));
+  } else {
+    TESSERA_ASSIGN_OR_RETURN(made.trace, schedule::ParseTrace(item.trace));
+  }
+  if (!made.is_default) made.record_ids = {absl::StrCat(item.record_id)};
+  if (item.seconds > 0) made.measured_seconds = item.seconds;
+  return made;
+}
+
+// Puts the items of a selection together, in any order, to operators with versions.
+class SpecReader {
+ public:
+  absl::Status Add(const db::SelectionItem& item) {
+    TESSERA_ASSIGN_OR_RETURN(const size_t version, VersionOf(item));
+    TESSERA_ASSIGN_OR_RETURN(const size_t op, OpOf(item));
+    if (!schedules_.contains({op, version})) {
+      TESSERA_ASSIGN_OR_RETURN(
+          library::Implementation made,
+          ReadSchedule(item, spec_.ops[op].workload.dag, spec_.versions[version].target));
+      schedules_.emplace(std::pair(op, version), std::move(made));
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(absl::StrCat("it is there twice for ", item.task.target,
+                                                   " of device class \"", item.device_class, "\""));
+  }
+
+  absl::StatusOr<library::LibrarySpec> Finish(std::string name) && {
+    spec_.name = std::move(name);
+    for (size_t op = 0; op < spec_.ops.size(); ++op) {
+      for (size_t version = 0; version < spec_.versions.size(); ++version) {
+        const auto found = schedules_.find({op, version});
+        if (found == schedules_.end()) {
+          return absl::InvalidArgumentError(
+              absl::StrCat(spec_.ops[op].name, ": it is missing for target ",
+                           ir::ToString(spec_.versions[version].target),
+                           ", which others have; a library has the same operators for each"));
+        }
+        spec_.ops[op].versions.push_back(std::move(found->second));
+      }
+    }
+    for (size_t i = 0; i < threads_.size(); ++i) spec_.versions[i].target.max_threads = threads_[i];
+    return std::move(spec_);
+  }
+
+ private:
+  absl::StatusOr<size_t> VersionOf(const db::SelectionItem& item) {
     absl::StatusOr<ir::Target> target = ir::ParseTarget(item.task.target);
-    if (!target.ok()) return Annotate(target.status(), absl::StrCat(item.op, ": target"));
+    if (!target.ok()) return Annotate(target.status(), "target");
     // How many threads each kernel may use is its task's; the rest has to be one machine.
     target->max_threads = 1;
-    if (i == 0) {
-      spec.target = *target;
-    } else if (spec.target != *target) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          item.op, ": target ", ir::ToString(*target), " is not that of ", selection.items[0].op,
-          ", ", ir::ToString(spec.target), "; one library has one target"));
+    size_t i = 0;
+    while (i < spec_.versions.size() && (spec_.versions[i].target != *target ||
+                                         spec_.versions[i].device_class != item.device_class)) {
+      ++i;
     }
-    threads = std::max(threads, item.task.threads);
-    absl::StatusOr<library::LibraryOp> op = ReadItem(item, *target);
-    if (!op.ok()) return Annotate(op.status(), item.op);
-    op->device_class = selection.device_class;
-    spec.ops.push_back(*std::move(op));
+    if (i == spec_.versions.size()) {
+      spec_.versions.push_back({*std::move(target), item.device_class});
+      threads_.push_back(1);
+    }
+    threads_[i] = std::max(threads_[i], item.task.threads);
+    return i;
   }
-  spec.target.max_threads = threads;
-  return spec;
+
+  absl::StatusOr<size_t> OpOf(const db::SelectionItem& item) {
+    TESSERA_ASSIGN_OR_RETURN(te::Workload workload, ReadWorkload(item));
+    const auto [found, is_new] = places_.emplace(item.op, spec_.ops.size());
+    if (is_new) {
+      spec_.ops.push_back({item.op, std::move(workload), {}});
+    } else if (te::StructuralHash(workload.dag) !=
+               te::StructuralHash(spec_.ops[found->second].workload.dag)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("its workload for ", item.task.target, " is another than before"));
+    }
+    return found->second;
+  }
+
+  library::LibrarySpec spec_;
+  std::vector<int> threads_;                                                // by version
+  std::map<std::string, size_t> places_;                                    // of operators
+  std::map<std::pair<size_t, size_t>, library::Implementation> schedules_;  // operator, version
+};
+
+absl::StatusOr<library::LibrarySpec> ReadSelection(const proto::LibraryRequest& request) {
+  SpecReader reader;
+  for (const db::SelectionItem& item : request.selection.items) {
+    const absl::Status added = reader.Add(item);
+    if (!added.ok()) return Annotate(added, item.op);
+  }
+  return std::move(reader).Finish(request.name);
 }
 
 absl::StatusOr<library::LibraryFiles> MakeFiles(const proto::LibraryRequest& request) {

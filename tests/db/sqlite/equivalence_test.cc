@@ -90,10 +90,9 @@ class Operations {
   Selection MakeSelection() {
     Selection selection;
     selection.name = Name("selection ", 4);
-    selection.device_class = Class();
     for (int64_t i = rng_.Between(0, 3); i > 0; --i) {
-      selection.items.push_back(
-          {Name("op_", 9), MakeTask(), Name("trace ", 9), rng_.Between(0, 10), rng_.Uniform()});
+      selection.items.push_back({Name("op_", 9), MakeTask(), Name("trace ", 9), rng_.Between(0, 10),
+                                 rng_.Uniform(), Class()});
     }
     return selection;
   }

@@ -82,9 +82,26 @@ TEST_CASE("records of schema 1 are ranked and the job goes on", "[db]") {
   CHECK(store->PutBlob("model").ok());
 }
 
-TEST_CASE("a migrated database has the schema of a new one", "[db]") {
+TEST_CASE("selections of schema 5 keep their device class", "[db]") {
   TempDir dir;
-  CreateFixture(1, dir.File("old.db"));
+  CreateFixture(5, dir.File("t.db"));
+  auto store = SqliteStore::Open(dir.File("t.db"), Clock::Real()).value();
+  const Selection selection = store->GetSelection(1).value();
+  CHECK(selection.name == "resnet18");
+  REQUIRE(selection.items.size() == 2);
+  CHECK(selection.items[0].device_class == "x86/test/2c");
+  CHECK(selection.items[0].record_id == 3);
+  CHECK(selection.items[0].task.weight == 2.5);
+  CHECK(selection.items[1].device_class == "x86/test/2c");
+  CHECK(store->GetSelection(2)->items.at(0).device_class.empty());
+  CHECK(store->CreateSelection(selection).value() == 3);
+}
+
+TEST_CASE("a migrated database has the schema of a new one", "[db]") {
+  const int version = GENERATE(1, 5);
+  CAPTURE(version);
+  TempDir dir;
+  CreateFixture(version, dir.File("old.db"));
   REQUIRE(SqliteStore::Open(dir.File("old.db"), Clock::Real()).ok());
   REQUIRE(SqliteStore::Open(dir.File("new.db"), Clock::Real()).ok());
   RawSqlite migrated(dir.File("old.db")), fresh(dir.File("new.db"));

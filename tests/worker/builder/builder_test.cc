@@ -14,6 +14,8 @@
 #include "base/rng.h"
 #include "compiler/ir/type.h"
 #include "compiler/runtime/thread_pool.h"
+#include "compiler/schedule/default_trace.h"
+#include "compiler/schedule/trace.h"
 #include "tests/compiler/codegen/loaded_kernel.h"
 #include "tests/support/reference_check.h"
 #include "tests/worker/builder/requests.h"
@@ -210,7 +212,6 @@ TEST_CASE("a library has its files, and the same selection gives the same bytes"
   request.name = "net";
   request.selection.id = 1;
   request.selection.name = "net";
-  request.selection.device_class = "x86/test";
   for (const te::Workload* workload : {&convolution, &product}) {
     db::SelectionItem item;
     item.op = workload->name;
@@ -218,6 +219,7 @@ TEST_CASE("a library has its files, and the same selection gives the same bytes"
     item.task.workload = te::Print(*workload);
     item.task.workload_hash = HashToHex(te::StructuralHash(workload->dag));
     item.task.target = ir::ToString(TestTarget());
+    item.device_class = "x86/test";
     request.selection.items.push_back(std::move(item));
   }
   request.selection.items[0].trace = SampledRequest(convolution, SpaceOf(convolution), rng).trace;
@@ -235,10 +237,49 @@ TEST_CASE("a library has its files, and the same selection gives the same bytes"
   CHECK_THAT(library.files[2].second, Catch::Contains("42"));
   CHECK(builder->BuildLibrary(request, -1).files == library.files);
 
-  SECTION("items of different targets are refused by name") {
+  SECTION("an operator that lacks a version is refused by name") {
     request.selection.items[1].task.target = "x86/sse4.2";
     CHECK_THAT(builder->BuildLibrary(request, -1).error,
-               Catch::Contains("mm: target") && Catch::Contains("one library has one target"));
+               Catch::Contains("small: it is missing for target x86/sse4.2"));
+  }
+  SECTION("an operator that is there twice is refused by name") {
+    request.selection.items.push_back(request.selection.items[1]);
+    CHECK_THAT(builder->BuildLibrary(request, -1).error, Catch::Contains("mm: it is there twice"));
+  }
+  SECTION("items of several targets become versions, and the order does not matter") {
+    for (size_t i = 0; i < 2; ++i) {
+      db::SelectionItem item = request.selection.items[i];
+      item.task.target = "x86/sse4.2";
+      item.device_class = "x86/old";
+      item.record_id = 0;
+      item.seconds = 0;
+      // In the layouts of the other version, as a selection names them.
+      if (i == 0) {
+        const auto trace = schedule::ParseTrace(item.trace).value();
+        schedule::Trace rest;
+        for (const schedule::Step& step : trace) {
+          const auto is_it = [&](const ir::Buffer& buffer) { return buffer->name == step.stage; };
+          const bool is_shared =
+              is_it(convolution.dag.inputs[0].buffer) || is_it(convolution.dag.outputs[0]);
+          if (step.primitive == schedule::Primitive::kLayout && is_shared) rest.push_back(step);
+        }
+        const auto made =
+            schedule::DefaultTrace(convolution.dag, ir::ParseTarget("x86/sse4.2").value());
+        rest.insert(rest.end(), made->begin(), made->end());
+        item.trace = schedule::Print(rest);
+      }
+      request.selection.items.push_back(std::move(item));
+    }
+    const agent::LibraryOutput versions = builder->BuildLibrary(request, -1);
+    INFO(versions.error);
+    REQUIRE(versions.error.empty());
+    CHECK_THAT(versions.files[1].second,
+               Catch::Contains("sse4.2: safe default schedule, not tuned"));
+    CHECK_THAT(versions.files[2].second,
+               Catch::Contains("\"x86/old\"") && Catch::Contains("\"x86/test\""));
+    CHECK(builder->BuildLibrary(request, -1).files == versions.files);
+    std::swap(request.selection.items[1], request.selection.items[2]);
+    CHECK(builder->BuildLibrary(request, -1).files == versions.files);
   }
   SECTION("a workload that is not the recorded one is refused") {
     request.selection.items[1].task.workload_hash = "0123456789abcdef";

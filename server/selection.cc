@@ -1,0 +1,191 @@
+#include "server/selection.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "compiler/ir/target.h"
+#include "compiler/schedule/default_trace.h"
+#include "compiler/schedule/trace.h"
+#include "compiler/te/dag.h"
+#include "server/tasks.h"
+
+namespace tessera::server {
+namespace {
+
+// Records of a task, fastest first, among which layouts are looked for.
+constexpr int kLayoutCandidates = 500;
+
+using Items = std::vector<db::SelectionItem*>;
+// How a trace stores inputs and outputs: the layout of each that isn't row-major, by name.
+using Layouts = std::map<std::string, std::string>;
+
+void Take(const db::Record& record, db::SelectionItem& item) {
+  item.trace = record.trace;
+  item.record_id = record.id;
+  item.seconds = record.measurement.CostSeconds();
+}
+
+// The inputs and outputs whose storage is for a schedule to choose.
+std::set<std::string> FreeTensors(const te::Dag& dag) {
+  std::set<std::string> names;
+  for (const te::Input& input : dag.inputs) {
+    if (!input.is_constant && input.buffer->policy != ir::LayoutPolicy::kFixed) {
+      names.insert(input.buffer->name);
+    }
+  }
+  for (const ir::Buffer& output : dag.outputs) {
+    if (output->policy != ir::LayoutPolicy::kFixed) names.insert(output->name);
+  }
+  return names;
+}
+
+Layouts LayoutsOf(const schedule::Trace& trace, const std::set<std::string>& tensors) {
+  Layouts layouts;
+  for (const schedule::Step& step : trace) {
+    if (step.primitive == schedule::Primitive::kLayout && tensors.contains(step.stage)) {
+      layouts[step.stage] = step.layout;
+    }
+  }
+  return layouts;
+}
+
+absl::StatusOr<std::string> DefaultIn(const Layouts& layouts, const te::Dag& dag,
+                                      const db::Task& task) {
+  if (layouts.empty()) return std::string();
+  TESSERA_ASSIGN_OR_RETURN(ir::Target target, ir::ParseTarget(task.target));
+  target.max_threads = task.threads;
+  schedule::Trace trace;
+  for (const auto& [tensor, layout] : layouts) {
+    trace.push_back({.primitive = schedule::Primitive::kLayout, .stage = tensor, .layout = layout});
+  }
+  TESSERA_ASSIGN_OR_RETURN(const schedule::Trace rest, schedule::DefaultTrace(dag, target));
+  trace.insert(trace.end(), rest.begin(), rest.end());
+  return schedule::Print(trace);
+}
+
+// The layouts with the smallest mean slowdown (geometric) against the fastest record of each
+// version. `fastest`: of each version, its best record by layouts. A version without a record in a
+// layout gets the default schedule there: counted as its slowest layout, but no less than
+// kUntuned times its best. Versions without any record have no say.
+Layouts CommonLayouts(const std::vector<std::map<Layouts, db::Record>>& fastest) {
+  constexpr double kUntuned = 2;
+  std::map<Layouts, double> log_slowdown;
+  for (const auto& version : fastest) {
+    for (const auto& [layouts, record] : version) log_slowdown[layouts] = 0;
+  }
+  for (const auto& version : fastest) {
+    if (version.empty()) continue;
+    double best = HUGE_VAL, worst = 0;
+    for (const auto& [layouts, record] : version) {
+      best = std::min(best, record.measurement.CostSeconds());
+      worst = std::max(worst, record.measurement.CostSeconds());
+    }
+    for (auto& [layouts, sum] : log_slowdown) {
+      const auto found = version.find(layouts);
+      const double seconds = found != version.end() ? found->second.measurement.CostSeconds()
+                                                    : std::max(worst, kUntuned * best);
+      sum += std::log(seconds / best);
+    }
+  }
+  const auto chosen =
+      std::min_element(log_slowdown.begin(), log_slowdown.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  return chosen == log_slowdown.end() ? Layouts() : chosen->first;
+}
+
+absl::Status FillAlike(db::Store& store, const te::Dag& dag, const std::set<std::string>& tensors,
+                       const Items& items) {
+  std::vector<std::map<Layouts, db::Record>> fastest;
+  for (const db::SelectionItem* item : items) {
+    TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
+                             store.Best(item->task.Key(), item->device_class, kLayoutCandidates));
+    std::map<Layouts, db::Record>& by_layouts = fastest.emplace_back();
+    for (db::Record& record : records) {
+      const absl::StatusOr<schedule::Trace> trace = schedule::ParseTrace(record.trace);
+      if (trace.ok()) by_layouts.emplace(LayoutsOf(*trace, tensors), std::move(record));
+    }
+  }
+  const Layouts layouts = CommonLayouts(fastest);
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (const auto found = fastest[i].find(layouts); found != fastest[i].end()) {
+      Take(found->second, *items[i]);
+    } else {
+      TESSERA_ASSIGN_OR_RETURN(items[i]->trace, DefaultIn(layouts, dag, items[i]->task));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Fill(db::Store& store, const Items& items) {
+  if (items.size() > 1) {
+    TESSERA_ASSIGN_OR_RETURN(const te::Workload workload,
+                             te::ParseWorkload(items[0]->task.workload));
+    const std::set<std::string> tensors = FreeTensors(workload.dag);
+    if (!tensors.empty()) return FillAlike(store, workload.dag, tensors, items);
+  }
+  for (db::SelectionItem* item : items) {
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
+                             store.Best(item->task.Key(), item->device_class, 1));
+    if (!best.empty()) Take(best[0], *item);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckVersions(const Items& items,
+                           const std::set<std::pair<std::string, std::string>>& versions) {
+  const db::SelectionItem& first = *items[0];
+  std::set<std::pair<std::string, std::string>> missing = versions;
+  for (const db::SelectionItem* item : items) {
+    missing.erase({item->task.target, item->device_class});
+    if (item->task.workload != first.task.workload ||
+        item->task.workload_hash != first.task.workload_hash) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "selection: operator ", item->op, " has another workload for ", item->task.target,
+          " than for ", first.task.target, "; all versions of an operator compute the same"));
+    }
+    TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(item->task.target));
+    if (item->task.threads > target.max_threads) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("selection: operator ", item->op, ": threads: ", item->task.threads,
+                       " are more than the target's ", target.max_threads));
+    }
+  }
+  if (missing.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "selection: operator ", first.op, " has no version for ", missing.begin()->first,
+      " of device class \"", missing.begin()->second, "\", which others have; name it for each"));
+}
+
+}  // namespace
+
+absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection wanted) {
+  std::vector<Items> operators;  // in the order of first naming
+  std::map<std::string, size_t> place;
+  std::set<std::pair<std::string, std::string>> versions;
+  for (db::SelectionItem& item : wanted.items) {
+    const auto [found, is_new] = place.emplace(item.op, operators.size());
+    if (is_new) operators.emplace_back();
+    operators[found->second].push_back(&item);
+    versions.emplace(item.task.target, item.device_class);
+  }
+  if (versions.size() > kMaxVersions) {
+    return absl::InvalidArgumentError(absl::StrCat("selection: ", versions.size(),
+                                                   " versions, the limit is ", kMaxVersions,
+                                                   "; make several selections of it"));
+  }
+  std::vector<db::Task> tasks;
+  for (const Items& items : operators) tasks.push_back(items[0]->task);
+  TESSERA_RETURN_IF_ERROR(CheckTasks("selection", tasks));
+  for (const Items& items : operators) TESSERA_RETURN_IF_ERROR(CheckVersions(items, versions));
+  for (const Items& items : operators) TESSERA_RETURN_IF_ERROR(Fill(store, items));
+  return wanted;
+}
+
+}  // namespace tessera::server

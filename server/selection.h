@@ -1,0 +1,21 @@
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "db/record/record.h"
+#include "db/record/store.h"
+
+namespace tessera::server {
+
+// Versions of a library, so that choosing takes seconds. No kind of CPU has more sets of features.
+inline constexpr size_t kMaxVersions = 8;
+
+// `wanted` with the schedule of each item filled in and nothing appended yet. Of an operator with
+// one item: the fastest record of its task on its device class. Of one with several, which are the
+// versions of one library, all store inputs and outputs in the layouts with the smallest mean
+// slowdown; each item gets its fastest record in them, or the default schedule in them.
+//
+// InvalidArgument past kMaxVersions, where CheckTasks refuses the operators, where items of one
+// operator differ in their workload, or where an operator lacks a version that another one has.
+absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection wanted);
+
+}  // namespace tessera::server

@@ -1,0 +1,169 @@
+#include "server/selection.h"
+
+#include <catch2/catch.hpp>
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "compiler/schedule/loop_structure.h"
+#include "compiler/schedule/schedule.h"
+#include "compiler/te/operators.h"
+#include "db/record/memory_store.h"
+
+namespace tessera::server {
+namespace {
+
+constexpr char kAvx512[] = "x86/avx512,vnni l1=32768 l2=1048576 threads=1";
+constexpr char kAvx2[] = "x86/avx2 l1=32768 l2=1048576 threads=1";
+constexpr char kSse[] = "x86/sse4.2 l1=32768 l2=1048576 threads=1";
+
+db::Task ConvolutionFor(const std::string& target, const std::string& layout = "any") {
+  const auto workload = te::MakeWorkload(
+      {"conv",
+       "conv2d",
+       {{"ic", "16"}, {"oc", "16"}, {"size", "7"}, {"k", "3"}, {"layout", layout}}});
+  REQUIRE(workload.ok());
+  return {.name = "conv",
+          .workload_hash = HashToHex(te::StructuralHash(workload->dag)),
+          .workload = te::Print(*workload),
+          .target = target};
+}
+
+std::string Blocks(int input, int output) {
+  const te::Workload conv = te::ParseWorkload(ConvolutionFor(kSse).workload).value();
+  const auto layout = [](int block) { return absl::StrCat("0 1/", block, " 2 3 1%", block, "\n"); };
+  return absl::StrCat("trace 1\nlayout ", conv.dag.inputs[0].buffer->name, " ", layout(input),
+                      "layout ", conv.dag.outputs[0]->name, " ", layout(output));
+}
+
+// Nobody looks at what a trace does to loops here.
+std::string Other(const std::string& trace) { return trace + "unroll conv n\n"; }
+
+struct Rig {
+  int64_t Measure(const db::Task& task, const std::string& trace, double seconds) {
+    db::Record record;
+    record.task_key = task.Key();
+    record.attempt_key = absl::StrCat("attempt ", ++records);
+    record.trace = trace;
+    record.device_class = absl::StrCat("class of ", task.target);
+    record.measurement.outcome = db::Outcome::kOk;
+    record.measurement.sample_seconds = {seconds};
+    return store.Append({record}, {}).value().at(0);
+  }
+  static db::Selection Wanted(const std::vector<db::Task>& tasks) {
+    db::Selection selection;
+    for (const db::Task& task : tasks) {
+      selection.items.push_back(
+          {task.name, task, "", 0, 0, absl::StrCat("class of ", task.target)});
+    }
+    return selection;
+  }
+
+  db::MemoryStore store{Clock::Real()};
+  int records = 0;
+};
+
+TEST_CASE("an operator of one version gets its fastest record", "[server]") {
+  Rig rig;
+  const db::Task task = ConvolutionFor(kAvx2);
+  rig.Measure(task, Blocks(4, 4), 2e-6);
+  const int64_t best = rig.Measure(task, Blocks(8, 8), 1e-6);
+  const auto chosen = ChooseRecords(rig.store, Rig::Wanted({task}));
+  INFO(chosen.status());
+  REQUIRE(chosen.ok());
+  CHECK(chosen->items[0].record_id == best);
+  CHECK(chosen->items[0].trace == Blocks(8, 8));
+  CHECK(chosen->items[0].seconds == 1e-6);
+}
+
+TEST_CASE("versions get the fastest records that store activations alike", "[server]") {
+  Rig rig;
+  const db::Task wide = ConvolutionFor(kAvx512), narrow = ConvolutionFor(kAvx2);
+  rig.Measure(wide, Blocks(8, 8), 1.5e-6);
+  const int64_t wide_16 = rig.Measure(wide, Blocks(16, 16), 1e-6);
+  rig.Measure(wide, Blocks(16, 8), 0.9e-6);  // which the other has not
+  rig.Measure(narrow, Blocks(8, 8), 2e-6);   // the fastest of its version
+  const int64_t narrow_16 = rig.Measure(narrow, Blocks(16, 16), 2.2e-6);
+  rig.Measure(narrow, Other(Blocks(16, 16)), 2.3e-6);
+  const auto chosen = ChooseRecords(rig.store, Rig::Wanted({wide, narrow}));
+  REQUIRE(chosen.ok());
+  CHECK(chosen->items[0].record_id == wide_16);
+  CHECK(chosen->items[1].record_id == narrow_16);
+}
+
+TEST_CASE("a version without records in the common layouts gets the default schedule in them",
+          "[server]") {
+  Rig rig;
+  const db::Task wide = ConvolutionFor(kAvx512), none = ConvolutionFor(kSse);
+  const int64_t best = rig.Measure(wide, Blocks(16, 8), 1e-6);
+  rig.Measure(wide, "trace 1\n", 9e-6);
+  const auto chosen = ChooseRecords(rig.store, Rig::Wanted({wide, none}));
+  REQUIRE(chosen.ok());
+  CHECK(chosen->items[0].record_id == best);
+  CHECK(chosen->items[1].record_id == 0);
+  CHECK(chosen->items[1].seconds == 0);
+  const auto trace = schedule::ParseTrace(chosen->items[1].trace);
+  REQUIRE(trace.ok());
+  const te::Workload conv = te::ParseWorkload(none.workload).value();
+  const auto schedule = schedule::ApplyTrace(conv.dag, *trace);
+  INFO(schedule.status());
+  REQUIRE(schedule.ok());
+  CHECK(schedule::InferBounds(*schedule).ok());
+  const auto stored = [&](const ir::Buffer& buffer) {
+    return ir::LayoutToString(schedule->LayoutOf(buffer), buffer->shape);
+  };
+  CHECK(stored(schedule->inputs()[0].buffer) == "0 1/16 2 3 1%16");
+  CHECK(stored(schedule->outputs()[0]) == "0 1/8 2 3 1%8");
+}
+
+TEST_CASE("one default measurement of a version does not cost the others their layout",
+          "[server]") {
+  Rig rig;
+  const db::Task wide = ConvolutionFor(kAvx512), narrow = ConvolutionFor(kSse);
+  const int64_t best = rig.Measure(wide, Blocks(16, 16), 1e-6);
+  rig.Measure(wide, "trace 1\n", 9e-6);
+  const int64_t only = rig.Measure(narrow, "trace 1\n", 20e-6);
+  auto chosen = ChooseRecords(rig.store, Rig::Wanted({wide, narrow}));
+  REQUIRE(chosen.ok());
+  CHECK(chosen->items[0].record_id == best);
+  CHECK(chosen->items[1].record_id == 0);
+  // But what one wins has to be worth what the other loses.
+  const int64_t plain = rig.Measure(wide, Other("trace 1\n"), 1.1e-6);
+  chosen = ChooseRecords(rig.store, Rig::Wanted({wide, narrow}));
+  REQUIRE(chosen.ok());
+  CHECK(chosen->items[0].record_id == plain);
+  CHECK(chosen->items[1].record_id == only);
+}
+
+TEST_CASE("where layouts are fixed each version gets its fastest record", "[server]") {
+  Rig rig;
+  const db::Task wide = ConvolutionFor(kAvx512, "nchw"), narrow = ConvolutionFor(kAvx2, "nchw");
+  const int64_t a = rig.Measure(wide, "trace 1\n", 1e-6);
+  const int64_t b = rig.Measure(narrow, Other("trace 1\n"), 2e-6);
+  rig.Measure(narrow, "trace 1\n", 3e-6);
+  const auto chosen = ChooseRecords(rig.store, Rig::Wanted({wide, narrow}));
+  REQUIRE(chosen.ok());
+  CHECK(chosen->items[0].record_id == a);
+  CHECK(chosen->items[1].record_id == b);
+}
+
+TEST_CASE("versions of an operator that differ in more than the target are refused", "[server]") {
+  Rig rig;
+  const db::Selection mixed = Rig::Wanted({ConvolutionFor(kAvx2), ConvolutionFor(kSse, "nchw")});
+  CHECK_THAT(std::string(ChooseRecords(rig.store, mixed).status().message()),
+             Catch::Contains("operator conv has another workload for x86/sse4.2"));
+  db::Selection partial = Rig::Wanted({ConvolutionFor(kAvx2), ConvolutionFor(kSse)});
+  partial.items.push_back(partial.items[0]);
+  partial.items.back().op = "other";
+  CHECK_THAT(std::string(ChooseRecords(rig.store, partial).status().message()),
+             Catch::Contains("operator other has no version for x86/sse4.2"));
+  db::Selection threads = Rig::Wanted({ConvolutionFor(kAvx2), ConvolutionFor(kSse)});
+  threads.items[1].task.threads = 2;
+  CHECK_THAT(std::string(ChooseRecords(rig.store, threads).status().message()),
+             Catch::Contains("threads: 2 are more than the target's 1"));
+}
+
+}  // namespace
+}  // namespace tessera::server
