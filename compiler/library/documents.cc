@@ -180,13 +180,13 @@ nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
 std::string CpuComment(absl::Span<const LibraryVersion> versions) {
   std::vector<std::string> names;
   for (const LibraryVersion& version : versions) names.push_back(IsaText(version.target));
-  return absl::StrCat(
-      "// Instruction sets, best first: ", absl::StrJoin(names, "; "), R"(. The best one that the
-// CPU has is used, under the ceiling that the environment variable TESSERA_ISA names when the
-// library is loaded, such as )",
-      names.back(), R"(. On a CPU without any of them, operators and ..._pack_weights only
-// return TESSERA_OPS_UNSUPPORTED_CPU. Packed weights differ between instruction sets: don't carry
-// them from one machine to another. Nothing else does.
+  return absl::StrCat("// Instruction sets, best first: ", absl::StrJoin(names, "; "), R"(.
+// The best one that the CPU has is used, under the ceiling that the environment variable TESSERA_ISA
+// names when the library is loaded, such as )",
+                      names.back(), R"(.
+// On a CPU without any of them, operators and ..._pack_weights only return
+// TESSERA_OPS_UNSUPPORTED_CPU. Packed weights differ between instruction sets and versions of
+// Tessera: pack on the machine that runs.
 )");
 }
 
@@ -230,17 +230,18 @@ extern "C" {
 #define TESSERA_OPS_RESULTS_
 enum {
   TESSERA_OPS_OK = 0,
-  TESSERA_OPS_NULL_POINTER = 1,   // an argument is NULL
-  TESSERA_OPS_MISALIGNED = 2,     // an argument of an operator is not aligned to 64 bytes
-  TESSERA_OPS_OUT_OF_MEMORY = 3,  // no memory for workspace or threads
-  TESSERA_OPS_BAD_THREADS = 4,    // a number of threads outside 1 to 1024
+  TESSERA_OPS_NULL_POINTER = 1,    // an argument is NULL
+  TESSERA_OPS_MISALIGNED = 2,      // an argument of an operator is not aligned to 64 bytes
+  TESSERA_OPS_OUT_OF_MEMORY = 3,   // no memory for workspace or threads
+  TESSERA_OPS_BAD_THREADS = 4,     // a number of threads outside 1 to 1024
   TESSERA_OPS_UNSUPPORTED_CPU = 5  // this CPU, or TESSERA_ISA, allows none of the instruction sets
 };
 #endif
 
 // Threads that the operators of this library use from now on, the caller included; waits for
 // running calls. Without it, as many as the library was made for ()",
-      threads, R"(), but not more than the process has cores.
+      threads, R"(), but not more than the process
+// has cores.
 int )",
       SetThreadsName(spec), "(int threads);\n\n// Who made this library.\nconst char* ",
       VersionName(spec), "(void);\n\n// The instruction set in use, NULL for none.\nconst char* ",

@@ -44,14 +44,16 @@ PRODUCT = """
 
 #include "ops.h"
 
-_Alignas(64) static float a[64 * 64], b[64 * 64], c[64 * 64];
+_Alignas(64) static float a[64 * 64], b[64 * 64], c[64 * 64], weights[128 * 64];
 
 int main(void) {
   for (int i = 0; i < 64 * 64; ++i) {
     a[i] = (float)(i % 7 - 3);
     b[i] = (float)(i % 5 - 2);
   }
-  const int status = matmul(a, b, c);
+  if (matmul_packed_bytes() > sizeof(weights)) return 2;
+  int status = matmul_pack_weights(b, weights);
+  if (status == 0) status = matmul(a, weights, c);
   if (status == 0) {
     for (int i = 0; i < 64; ++i) {
       for (int j = 0; j < 64; ++j) {
