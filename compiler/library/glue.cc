@@ -173,7 +173,7 @@ Constant* GlueModule::Packing(const CompiledVersion& version) {
 Constant* GlueModule::Versions(absl::Span<const LibraryVersion> versions) {
   std::vector<Constant*> needs, names;
   for (const LibraryVersion& version : versions) {
-    needs.push_back(Number(CpuNeeds(version.target)));
+    needs.push_back(Number(CpuNeeds(version.target).value()));  // SortVersions looked
     names.push_back(Global(llvm::ConstantDataArray::getString(context_, IsaText(version.target))));
   }
   return Global(Struct({Number(static_cast<int64_t>(needs.size())), Array(needs), Array(names)}));

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <numeric>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,22 +22,33 @@ bool IsCpu(const ir::Target& target) {
 
 }  // namespace
 
-int64_t CpuNeeds(const ir::Target& target) {
-  static constexpr std::pair<const char*, int64_t> kSets[] = {
-      {"bf16", TESSERA_CPU_BF16}, {"vnni", TESSERA_CPU_VNNI},       {"neon", TESSERA_CPU_NEON},
-      {"fp16", TESSERA_CPU_FP16}, {"dotprod", TESSERA_CPU_DOTPROD},
+absl::StatusOr<int64_t> CpuNeeds(const ir::Target& target) {
+  static constexpr std::pair<std::string_view, int64_t> kSets[] = {
+      {"sse4.2", TESSERA_CPU_SSE42},
+      {"avx2", TESSERA_CPU_SSE42 | TESSERA_CPU_AVX2},
+      {"avx512", TESSERA_CPU_SSE42 | TESSERA_CPU_AVX2 | TESSERA_CPU_AVX512},
+      {"bf16", TESSERA_CPU_BF16},
+      {"vnni", TESSERA_CPU_VNNI},
+      {"neon", TESSERA_CPU_NEON},
+      {"fp16", TESSERA_CPU_FP16},
+      {"dotprod", TESSERA_CPU_DOTPROD},
   };
-  TESSERA_CHECK(IsCpu(target));
-  int64_t needs = 0;
-  for (const auto& [name, bit] : kSets) {
-    if (target.Has(name)) needs |= bit;
+  if (!IsCpu(target)) {
+    return absl::InvalidArgumentError(absl::StrCat("library: target ", ir::ToString(target),
+                                                   " is not a CPU; libraries are for x86 and "
+                                                   "aarch64"));
   }
-  if (target.kind == ir::TargetKind::kX86) {
-    needs |= TESSERA_CPU_SSE42;  // what code is generated for when no level is named
-    if (target.Has("avx2") || target.Has("avx512")) needs |= TESSERA_CPU_AVX2;
-    if (target.Has("avx512")) needs |= TESSERA_CPU_AVX512;
-  } else {
-    needs |= TESSERA_CPU_NEON;
+  // What code is generated for where no level is named.
+  int64_t needs = target.kind == ir::TargetKind::kX86 ? TESSERA_CPU_SSE42 : TESSERA_CPU_NEON;
+  for (const std::string& feature : target.features) {
+    const auto* found = std::find_if(std::begin(kSets), std::end(kSets),
+                                     [&](const auto& set) { return set.first == feature; });
+    if (found == std::end(kSets)) {
+      return absl::UnimplementedError(absl::StrCat("library: ", ir::ToString(target),
+                                                   ": libraries can't ask a CPU for ", feature,
+                                                   " (compiler/runtime/cpu.h)"));
+    }
+    needs |= found->second;
   }
   return needs;
 }
@@ -46,17 +59,13 @@ absl::StatusOr<LibrarySpec> SortVersions(LibrarySpec spec) {
   if (spec.versions.empty()) return absl::InvalidArgumentError("library: it has no version");
   std::vector<int64_t> needs;
   for (const LibraryVersion& version : spec.versions) {
-    if (!IsCpu(version.target)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("library: target ", ir::ToString(version.target),
-                       " is not a CPU; libraries are for x86 and aarch64"));
-    }
+    TESSERA_ASSIGN_OR_RETURN(const int64_t more, CpuNeeds(version.target));
     if (version.target.kind != spec.versions[0].target.kind) {
       return absl::InvalidArgumentError(
           absl::StrCat("library: target ", ir::ToString(version.target), " is not of the kind of ",
                        ir::ToString(spec.versions[0].target), "; build a library for each"));
     }
-    needs.push_back(CpuNeeds(version.target));
+    needs.push_back(more);
     if (std::count(needs.begin(), needs.end(), needs.back()) > 1) {
       return absl::InvalidArgumentError(absl::StrCat(
           "library: two versions are for ", IsaText(version.target),

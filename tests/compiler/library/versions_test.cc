@@ -1,10 +1,6 @@
 // Libraries of several versions: each is run and compared with the evaluator, chosen by a ceiling
 // and by the CPU (emulated, where qemu is there).
 
-#include <dlfcn.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -14,6 +10,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/library/isa.h"
 #include "compiler/library/library.h"
@@ -22,6 +19,7 @@
 #include "compiler/schedule/default_trace.h"
 #include "compiler/te/operators.h"
 #include "compiler/te/reference.h"
+#include "tests/compiler/library/loaded.h"
 #include "tests/support/reference_check.h"
 
 namespace tessera::library {
@@ -102,62 +100,26 @@ class Ceiling {
   std::optional<std::string> before_;
 };
 
-class Loaded {
- public:
-  explicit Loaded(const std::string& bytes) {
-    const int file = memfd_create("ops", MFD_CLOEXEC);
-    REQUIRE(write(file, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
-    handle_ = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
-    INFO((handle_ == nullptr ? dlerror() : ""));
-    REQUIRE(handle_ != nullptr);
-    close(file);
-  }
-  Loaded(const Loaded&) = delete;
-  Loaded& operator=(const Loaded&) = delete;
-  ~Loaded() { dlclose(handle_); }
-  template <typename Function>
-  Function Find(const char* name) const {
-    CAPTURE(name);
-    void* symbol = dlsym(handle_, name);
-    REQUIRE(symbol != nullptr);
-    return reinterpret_cast<Function>(symbol);
-  }
-  std::optional<std::string> Isa() const {
-    const char* isa = Find<const char* (*)()>("tessera_ops_isa")();
-    return isa == nullptr ? std::nullopt : std::optional<std::string>(isa);
-  }
-
- private:
-  void* handle_;
-};
-
-class Aligned {
- public:
-  explicit Aligned(size_t bytes) : data_(std::aligned_alloc(64, (bytes + 63) / 64 * 64)) {}
-  Aligned(const Aligned&) = delete;
-  Aligned& operator=(const Aligned&) = delete;
-  ~Aligned() { std::free(data_); }
-  void* get() const { return data_; }
-
- private:
-  void* data_;
-};
+std::optional<std::string> IsaOf(const Library& library) {
+  const char* isa = library.Find<const char* (*)()>("tessera_ops_isa")();
+  return isa == nullptr ? std::nullopt : std::optional<std::string>(isa);
+}
 
 // Runs `conv` as its header says and compares with the evaluator. The largest difference.
-double ErrorOf(const Loaded& library, const nlohmann::json& manifest, const te::Workload& conv) {
+double ErrorOf(const Library& library, const nlohmann::json& manifest, const te::Workload& conv) {
   const auto expected = te::ComputeExpected(conv, 4);
   REQUIRE(expected.ok());
   const auto tensors = manifest["ops"][0]["tensors"];
   Aligned input(tensors[0]["stored_bytes"]), output(tensors[3]["stored_bytes"]);
   Aligned weights(library.Find<size_t (*)()>("conv_packed_bytes")());
   REQUIRE(library.Find<int (*)(const void*, const void*, void*)>("conv_pack_weights")(
-              expected->inputs[1].data(), expected->inputs[2].data(), weights.get()) == 0);
+              expected->inputs[1].data(), expected->inputs[2].data(), weights.data) == 0);
   REQUIRE(library.Find<int (*)(const void*, void*)>("conv_pack_input")(expected->inputs[0].data(),
-                                                                       input.get()) == 0);
-  REQUIRE(library.Find<int (*)(const void*, const void*, void*)>("conv")(input.get(), weights.get(),
-                                                                         output.get()) == 0);
+                                                                       input.data) == 0);
+  REQUIRE(library.Find<int (*)(const void*, const void*, void*)>("conv")(input.data, weights.data,
+                                                                         output.data) == 0);
   std::vector<float> result(expected->outputs[0].size());
-  REQUIRE(library.Find<int (*)(const void*, void*)>("conv_unpack_output")(output.get(),
+  REQUIRE(library.Find<int (*)(const void*, void*)>("conv_unpack_output")(output.data,
                                                                           result.data()) == 0);
   double error = 0;
   for (size_t i = 0; i < result.size(); ++i) {
@@ -186,8 +148,8 @@ TEST_CASE("each version of a library computes the right values under its ceiling
     CAPTURE(isa);
     if ((tessera_cpu_ceiling(isa) & ~tessera_cpu_features()) != 0) continue;
     const Ceiling ceiling(isa);
-    const Loaded library(files->shared_object);
-    CHECK(library.Isa() == isa);
+    const Library library(files->shared_object);
+    CHECK(IsaOf(library) == isa);
     CHECK(ErrorOf(library, manifest, spec.ops[0].workload) < 1e-4);
     ran.push_back(isa);
   }
@@ -195,10 +157,10 @@ TEST_CASE("each version of a library computes the right values under its ceiling
   // Without a ceiling the best of them; a ceiling between two versions takes the lower.
   {
     const Ceiling none(nullptr);
-    CHECK(Loaded(files->shared_object).Isa() == ran.back());
+    CHECK(IsaOf(Library(files->shared_object)) == ran.back());
   }
   const Ceiling between("avx512");
-  CHECK(Loaded(files->shared_object).Isa() == (ran.size() == 1 ? "sse4.2" : "avx2"));
+  CHECK(IsaOf(Library(files->shared_object)) == (ran.size() == 1 ? "sse4.2" : "avx2"));
 }
 
 TEST_CASE("versions pack weights differently and take the same activations", "[library]") {
@@ -251,13 +213,13 @@ TEST_CASE("a library without a version for the CPU says so", "[library]") {
   for (const char* isa : {"sse4.2", "no_such_thing", "avx512,", "neon"}) {
     CAPTURE(isa);
     const Ceiling ceiling(isa);
-    const Loaded library(files->shared_object);
-    CHECK(library.Isa() == std::nullopt);
-    Aligned memory(1 << 16);
+    const Library library(files->shared_object);
+    CHECK(IsaOf(library) == std::nullopt);
+    const Aligned memory(1 << 16);
     CHECK(library.Find<int (*)(void*, void*, void*)>("conv")(
-              memory.get(), memory.get(), memory.get()) == TESSERA_OPS_UNSUPPORTED_CPU);
+              memory.data, memory.data, memory.data) == TESSERA_OPS_UNSUPPORTED_CPU);
     CHECK(library.Find<int (*)(void*, void*, void*)>("conv_pack_weights")(
-              memory.get(), memory.get(), memory.get()) == TESSERA_OPS_UNSUPPORTED_CPU);
+              memory.data, memory.data, memory.data) == TESSERA_OPS_UNSUPPORTED_CPU);
   }
 }
 
@@ -288,14 +250,34 @@ TEST_CASE("what a target needs is what its name as a ceiling allows", "[library]
         "x86/avx512,bf16,vnni", "aarch64/neon", "aarch64/neon,fp16", "aarch64/dotprod,fp16,neon"}) {
     CAPTURE(text);
     const ir::Target target = ir::ParseTarget(text).value();
-    CHECK(CpuNeeds(target) == tessera_cpu_ceiling(IsaText(target).c_str()));
+    CHECK(CpuNeeds(target).value() == tessera_cpu_ceiling(IsaText(target).c_str()));
+  }
+  CHECK(absl::IsInvalidArgument(CpuNeeds(ir::ParseTarget("cuda").value()).status()));
+  ir::Target later = ir::ParseTarget("x86/avx512").value();
+  later.features.push_back("amx");
+  CHECK(absl::IsUnimplemented(CpuNeeds(later).status()));
+}
+
+TEST_CASE("libraries can ask a CPU for every feature that targets name", "[library]") {
+  for (const std::string kind : {"x86/avx512,", "aarch64/"}) {
+    const std::string message(ir::ParseTarget(kind + "none").status().message());
+    const std::string marker = "known: ";
+    REQUIRE(message.find(marker) != std::string::npos);
+    const std::vector<std::string> features =
+        absl::StrSplit(message.substr(message.find(marker) + marker.size()), ", ");
+    REQUIRE(features.size() >= 3);
+    for (const std::string& feature : features) {
+      CAPTURE(feature);
+      CHECK(CpuNeeds(ir::ParseTarget(kind + feature).value()).ok());
+      CHECK(tessera_cpu_ceiling(feature.c_str()) != 0);
+    }
   }
 }
 
 // Its own checks are those of LLVM.
 TEST_CASE("the runtime finds the features that the host has", "[library]") {
   const ir::Target host = codegen::HostTarget();
-  CHECK(tessera_cpu_features() == CpuNeeds(host));
+  CHECK(tessera_cpu_features() == CpuNeeds(host).value());
 }
 
 namespace {
