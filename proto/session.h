@@ -14,8 +14,9 @@
 namespace tessera::proto {
 
 // Raised with whatever one side sends and a release before would refuse or misread. 2: the result
-// of a run names its device.
-inline constexpr int kProtocolVersion = 2;
+// of a run names its device. 3: items of a selection name their device class and target, for
+// several versions of one library.
+inline constexpr int kProtocolVersion = 3;
 
 struct LayoutDim {
   int axis = 0;
