@@ -194,7 +194,12 @@ NestProfile ProfileNest(const Schedule& schedule, const LoopStructure& loops,
     Movement movement(*read.buffer, nest.depth);
     for (int d = 0; d < movement.dims(); ++d) {
       const schedule::AxisForm& form = read.dims[d];
-      if (!form.affine) movement.SetWhole(d);
+      if (!form.affine && form.slopes.empty()) movement.SetWhole(d);
+      for (const auto& [axis, slope] : form.slopes) {
+        for (const schedule::LoopTerm& term : axes[axis].terms) {
+          movement.Add(d, position[term.loop], term, slope);
+        }
+      }
       for (const auto& [axis, coefficient] : form.terms) {
         for (const schedule::LoopTerm& term : axes[axis].terms) {
           movement.Add(d, position[term.loop], term, static_cast<double>(coefficient));

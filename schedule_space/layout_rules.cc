@@ -12,9 +12,9 @@ bool IsPlain(const schedule::AxisForm& form, int axis) {
 }
 
 bool Uses(const schedule::AxisForm& form, int axis) {
-  if (!form.affine) return true;
-  return std::any_of(form.terms.begin(), form.terms.end(),
-                     [&](const auto& term) { return term.first == axis; });
+  const auto moves = [&](const auto& term) { return term.first == axis; };
+  return std::any_of(form.terms.begin(), form.terms.end(), moves) ||
+         std::any_of(form.slopes.begin(), form.slopes.end(), moves);
 }
 
 std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "schedule_space/layout_rules.h"
@@ -19,6 +20,7 @@ constexpr double kTailWeight = 0.1;
 constexpr double kPartialWeight = 0.5;  // the last tile has fewer vectors
 constexpr double kPaddedVectorWeight = 0.1;
 constexpr double kPaddedPlaneWeight = 0.3;
+constexpr double kPhaseWeight = 0.1;  // of a transposed convolution: each tile has other taps
 
 class Enumerator {
  public:
@@ -92,7 +94,7 @@ class Enumerator {
                                         [&](const auto& form) { return Uses(form, axis); });
           if (!used) continue;
           wide |= axis == vector_axis_;
-          count *= axis == vector_axis_ ? factors[a] / lanes_ : factors[a];
+          count *= axis == vector_axis_ ? factors[a] / lanes_ : Distinct(access, axis, factors[a]);
         }
         loads += static_cast<double>(count);
         if (wide) held = held == 0 ? count : std::min(held, count);
@@ -123,7 +125,11 @@ class Enumerator {
     } else if (vector_axis_ >= 0 && problem_.extents[vector_axis_] % factors[vector_axis_] != 0) {
       weight *= kPartialWeight;
     }
-    if (problem_.analysis == nullptr || problem_.analysis->operations.select == 0) return weight;
+    if (problem_.analysis == nullptr) return weight;
+    for (size_t a = 0; a < factors.size(); ++a) {
+      if (factors[a] > 1 && factors[a] % Period(static_cast<int>(a)) != 0) weight *= kPhaseWeight;
+    }
+    if (problem_.analysis->operations.select == 0) return weight;
     int windows = 0;  // unrolled axes along which taps may fall on padding
     for (size_t a = 0; a < factors.size(); ++a) {
       const int axis = static_cast<int>(a);
@@ -141,10 +147,38 @@ class Enumerator {
   bool IsWindow(int axis) const {
     for (const schedule::Access& access : problem_.analysis->reads) {
       for (const schedule::AxisForm& form : access.dims) {
-        if (form.terms.size() > 1 && Uses(form, axis)) return true;
+        if (form.terms.size() + form.slopes.size() > 1 && Uses(form, axis)) return true;
       }
     }
     return false;
+  }
+
+  // Places that `count` steps along the axis read.
+  static int64_t Distinct(const schedule::Access& access, int axis, int64_t count) {
+    int64_t places = 1;
+    for (const schedule::AxisForm& form : access.dims) {
+      if (!Uses(form, axis)) continue;
+      if (form.affine) return count;
+      for (const auto& [used, slope] : form.slopes) {
+        if (used != axis) continue;
+        const double reached = std::ceil(std::abs(slope) * static_cast<double>(count));
+        // Of quotients as many as they move on, of remainders one period.
+        places = std::max(places, std::abs(slope) < 1 ? static_cast<int64_t>(reached)
+                                                      : std::min(count, form.period));
+      }
+    }
+    return places;
+  }
+
+  // After how many steps along the axis the taps of some operand repeat.
+  int64_t Period(int axis) const {
+    int64_t period = 1;
+    for (const schedule::Access& access : problem_.analysis->reads) {
+      for (const schedule::AxisForm& form : access.dims) {
+        if (!form.affine && Uses(form, axis)) period = std::max(period, form.period);
+      }
+    }
+    return period;
   }
 
   void Prune() {

@@ -134,7 +134,15 @@ class StmtSimplifier {
   int depth_ = 0;
 };
 
-bool CollectLinear(const Expr& e, int64_t scale, LinearForm& form) {
+// A term factor × (dividend / divisor) of a sum.
+struct QuotientTerm {
+  Expr dividend;
+  int64_t divisor = 0;  // 0: none
+  int64_t factor = 0;
+};
+
+// Adds scale × e to the form; the first quotient goes to `quotient` if that is given.
+bool CollectLinear(const Expr& e, int64_t scale, LinearForm& form, QuotientTerm* quotient) {
   if (const auto* imm = e.As<IntImm>()) {
     int64_t product;
     return !__builtin_mul_overflow(scale, imm->value, &product) &&
@@ -151,16 +159,23 @@ bool CollectLinear(const Expr& e, int64_t scale, LinearForm& form) {
   if (!node) return false;
   switch (node->op) {
     case BinaryOp::kAdd:
-      return CollectLinear(node->a, scale, form) && CollectLinear(node->b, scale, form);
+      return CollectLinear(node->a, scale, form, quotient) &&
+             CollectLinear(node->b, scale, form, quotient);
     case BinaryOp::kSub:
-      return scale != INT64_MIN && CollectLinear(node->a, scale, form) &&
-             CollectLinear(node->b, -scale, form);
+      return scale != INT64_MIN && CollectLinear(node->a, scale, form, quotient) &&
+             CollectLinear(node->b, -scale, form, quotient);
     case BinaryOp::kMul: {
       const bool right = AsConstInt(node->b) != nullptr;
       const int64_t* factor = AsConstInt(right ? node->b : node->a);
       int64_t product;
       return factor && !__builtin_mul_overflow(scale, *factor, &product) &&
-             CollectLinear(right ? node->a : node->b, product, form);
+             CollectLinear(right ? node->a : node->b, product, form, quotient);
+    }
+    case BinaryOp::kDiv: {
+      const int64_t* divisor = AsConstInt(node->b);
+      if (quotient == nullptr || quotient->divisor != 0 || !divisor || *divisor < 1) return false;
+      *quotient = {node->a, *divisor, scale};
+      return true;
     }
     default:
       return false;
@@ -179,7 +194,7 @@ Stmt Simplify(const Stmt& s, IndexFacts facts) { return StmtSimplifier(facts).Si
 
 std::optional<LinearForm> AsLinear(const Expr& e) {
   LinearForm form;
-  if (!e || e.type() != Index() || !CollectLinear(e, 1, form)) return std::nullopt;
+  if (!e || e.type() != Index() || !CollectLinear(e, 1, form, nullptr)) return std::nullopt;
   std::erase_if(form.terms, [](const auto& term) { return term.second == 0; });
   return form;
 }
@@ -192,6 +207,37 @@ Expr FromLinear(const LinearForm& form) {
   }
   if (!sum) return Expr(form.constant);
   return form.constant == 0 ? sum : sum + Expr(form.constant);
+}
+
+std::optional<LinearForm> AsNonNegative(const Expr& condition) {
+  const auto* compare = condition.As<Binary>();
+  if (compare == nullptr || compare->a.type() != Index()) return std::nullopt;
+  if (compare->op != BinaryOp::kLt && compare->op != BinaryOp::kLe) return std::nullopt;
+  LinearForm form;
+  QuotientTerm quotient;
+  if (!CollectLinear(compare->b, 1, form, &quotient) ||
+      !CollectLinear(compare->a, -1, form, &quotient)) {
+    return std::nullopt;
+  }
+  if (compare->op == BinaryOp::kLt && __builtin_sub_overflow(form.constant, 1, &form.constant)) {
+    return std::nullopt;
+  }
+  if (quotient.divisor > 1) {
+    // rest + ⌊e/d⌋ >= 0 where e + d·rest >= 0; rest - ⌊e/d⌋ >= 0 where d·rest + d - 1 - e >= 0.
+    if (quotient.factor != 1 && quotient.factor != -1) return std::nullopt;
+    const int64_t d = quotient.divisor;
+    for (auto& [var, coefficient] : form.terms) {
+      if (__builtin_mul_overflow(coefficient, d, &coefficient)) return std::nullopt;
+    }
+    if (__builtin_mul_overflow(form.constant, d, &form.constant)) return std::nullopt;
+    const int64_t slack = quotient.factor < 0 ? d - 1 : 0;
+    if (__builtin_add_overflow(form.constant, slack, &form.constant)) return std::nullopt;
+  }
+  if (quotient.divisor > 0 && !CollectLinear(quotient.dividend, quotient.factor, form, nullptr)) {
+    return std::nullopt;
+  }
+  std::erase_if(form.terms, [](const auto& term) { return term.second == 0; });
+  return form;
 }
 
 }  // namespace tessera::ir

@@ -45,4 +45,8 @@ struct LinearForm {
 std::optional<LinearForm> AsLinear(const Expr& e);
 Expr FromLinear(const LinearForm& form);
 
+// An integer comparison < or <= as `form >= 0`, or nothing. One quotient by a constant may stand in
+// it (a + b / c <= d), which is multiplied out.
+std::optional<LinearForm> AsNonNegative(const Expr& condition);
+
 }  // namespace tessera::ir

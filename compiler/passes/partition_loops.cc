@@ -22,16 +22,6 @@ constexpr int64_t kMaxStores = 640;
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - ((a % b != 0) && ((a < 0) != (b < 0))); }
 int64_t CeilDiv(int64_t a, int64_t b) { return -FloorDiv(-a, b); }
 
-// A conjunct as `linear >= 0`, or nothing.
-std::optional<ir::LinearForm> AsNonNegative(const ir::Expr& condition) {
-  const auto* compare = condition.As<ir::Binary>();
-  if (compare == nullptr || !compare->a.type().is_integer()) return std::nullopt;
-  if (compare->op != ir::BinaryOp::kLt && compare->op != ir::BinaryOp::kLe) return std::nullopt;
-  std::optional<ir::LinearForm> form = ir::AsLinear(compare->b - compare->a);
-  if (form && compare->op == ir::BinaryOp::kLt) form->constant -= 1;
-  return form;
-}
-
 // [begin, end) of the iterations in which every test that it has seen holds for certain.
 struct SafeRange {
   int64_t begin, end;
@@ -71,7 +61,7 @@ class TestCollector final : public ir::Visitor {
 
   void AddTests(const ir::Expr& condition) {
     for (const ir::Expr& part : Conjuncts(condition)) {
-      const std::optional<ir::LinearForm> form = AsNonNegative(part);
+      const std::optional<ir::LinearForm> form = ir::AsNonNegative(part);
       if (!form) continue;
       int64_t coefficient = 0, lowest = form->constant;
       bool known = true;
@@ -159,7 +149,7 @@ class Partitioner final : public ir::Mutator {
     SafeRange range{loop.min, loop.min + loop.extent};
     ir::Expr rest;
     for (const ir::Expr& part : Conjuncts(guard->condition)) {
-      const std::optional<ir::LinearForm> form = AsNonNegative(part);
+      const std::optional<ir::LinearForm> form = ir::AsNonNegative(part);
       if (form && form->terms.size() == 1 && form->terms[0].first == loop.var) {
         range.Require(form->terms[0].second, form->constant);
       } else {

@@ -1,6 +1,7 @@
 #include "compiler/schedule/access.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -11,16 +12,18 @@
 namespace tessera::schedule {
 namespace {
 
+constexpr int64_t kMaxPeriod = 1 << 20;
+
 class Analyzer final : public ir::Visitor {
  public:
   Analyzer(const te::Stage& stage, StageAnalysis& analysis) : stage_(stage), analysis_(analysis) {}
 
  private:
-  int AxisOf(const ir::VarRef& var) const {
+  int AxisOf(const ir::Var* var) const {
     int number = 0;
     for (const std::vector<te::Axis>* axes : {&stage_.axes, &stage_.reduce_axes}) {
       for (const te::Axis& axis : *axes) {
-        if (axis.var == var) return number;
+        if (axis.var.get() == var) return number;
         ++number;
       }
     }
@@ -30,15 +33,48 @@ class Analyzer final : public ir::Visitor {
   AxisForm Form(const ir::Expr& index) const {
     AxisForm form;
     const std::optional<ir::LinearForm> linear = ir::AsLinear(index);
-    if (!linear) return form;
+    if (!linear) {
+      AddSlopes(index, 1, form);
+      return form;
+    }
     for (const auto& [var, coefficient] : linear->terms) {
-      const int axis = AxisOf(var);
+      const int axis = AxisOf(var.get());
       if (axis < 0) return form;
       form.terms.emplace_back(axis, coefficient);
     }
     form.constant = linear->constant;
     form.affine = true;
     return form;
+  }
+
+  void AddSlope(const ir::Var* var, double slope, AxisForm& form) const {
+    const int axis = AxisOf(var);
+    if (axis < 0) return;
+    for (auto& [known, sum] : form.slopes) {
+      if (known != axis) continue;
+      sum += slope;
+      return;
+    }
+    form.slopes.emplace_back(axis, slope);
+  }
+
+  void AddSlopes(const ir::Expr& e, double scale, AxisForm& form) const {
+    const auto* node = e.As<ir::Binary>();
+    const int64_t* by = node == nullptr ? nullptr : ir::AsConstInt(node->b);
+    const bool repeats =
+        node != nullptr && (node->op == ir::BinaryOp::kDiv || node->op == ir::BinaryOp::kMod);
+    if (node != nullptr && (node->op == ir::BinaryOp::kAdd || node->op == ir::BinaryOp::kSub)) {
+      AddSlopes(node->a, scale, form);
+      AddSlopes(node->b, node->op == ir::BinaryOp::kSub ? -scale : scale, form);
+    } else if (node != nullptr && node->op == ir::BinaryOp::kMul && by != nullptr) {
+      AddSlopes(node->a, scale * static_cast<double>(*by), form);
+    } else if (repeats && by != nullptr && *by > 0) {
+      const bool divides = node->op == ir::BinaryOp::kDiv;
+      AddSlopes(node->a, divides ? scale / static_cast<double>(*by) : scale, form);
+      if (form.period <= kMaxPeriod / *by) form.period = std::lcm(form.period, *by);
+    } else {
+      ir::ForEach<ir::Var>(e, [&](const ir::Var& var) { AddSlope(&var, scale, form); });
+    }
   }
 
   void VisitLoad(const ir::Load& load) override {

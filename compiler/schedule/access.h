@@ -15,6 +15,10 @@ struct AxisForm {
   bool affine = false;  // false: any value of the dimension may be read
   int64_t constant = 0;
   absl::InlinedVector<std::pair<int, int64_t>, 3> terms;  // (axis, coefficient), no zeros
+  // Of an index that is no such sum (quotients, remainders, gathers): each axis that moves it, with
+  // the mean change a step …
+  std::vector<std::pair<int, double>> slopes;
+  int64_t period = 1;  // … and after how many steps quotients and remainders repeat
 };
 
 // One Load in a stage's bodies.

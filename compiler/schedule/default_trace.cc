@@ -73,7 +73,7 @@ std::optional<WeightAxis> FindWeightAxis(const StageState& state, int lanes) {
         for (size_t e = 0; e < other.dims.size(); ++e) {
           if (other.buffer == read.buffer && e == d) continue;
           for (const auto& [used, coefficient] : other.dims[e].terms) alone &= used != axis;
-          alone &= other.dims[e].affine;
+          for (const auto& [used, slope] : other.dims[e].slopes) alone &= used != axis;
         }
       }
       if (alone) return WeightAxis{read.buffer, axis, static_cast<int>(d)};

@@ -121,9 +121,11 @@ absl::StatusOr<Workload> BuildTransposedConvolution(const Attributes& attributes
   const int64_t stride = attributes.Int("stride"), pad = attributes.Int("pad");
   const Dim n{"n", attributes.Int("n")}, ic{"ic", attributes.Int("ic")},
       oc{"oc", attributes.Int("oc")};
-  std::vector<Window> windows;  // over the input after zeros were put in
-  std::vector<int64_t> border;
-  std::vector<Dim> in_dims{n, {"c", ic.extent}}, spread_dims = in_dims;
+  // Output position o is met by taps k = (o + pad) mod stride + stride * t alone, each on input
+  // position (o + pad) / stride - t: a window of `taps` over the input.
+  std::vector<Window> windows;
+  std::vector<int64_t> kernels;
+  std::vector<Dim> in_dims{n, {"c", ic.extent}}, out_dims{n, oc}, weight_dims{ic, oc};
   for (const char* name : {"h", "w"}) {
     const int64_t in = attributes.Int(name), kernel = attributes.Int(absl::StrCat("k", name));
     if (pad >= kernel) {
@@ -135,44 +137,46 @@ absl::StatusOr<Workload> BuildTransposedConvolution(const Attributes& attributes
       return absl::InvalidArgumentError(absl::StrCat("the output's ", name, " would be ", out,
                                                      "; enlarge ", name, " or lower pad ", pad));
     }
-    windows.push_back({.name = name, .in = in, .kernel = kernel, .out = out});
-    border.push_back(kernel - 1 - pad);
+    const int64_t taps = (kernel - 1) / stride + 1;
+    windows.push_back({.name = name,
+                       .in = in,
+                       .kernel = taps,
+                       .pad = taps - 1 - pad / stride,
+                       .out = (out - 1 + pad) / stride - pad / stride + 1});
+    kernels.push_back(kernel);
     in_dims.push_back({name, in});
-    spread_dims.push_back({name, windows.back().Reached()});
+    out_dims.push_back({absl::StrCat("o", name), out});
+    weight_dims.push_back({absl::StrCat("k", name), kernel});
   }
-  const std::vector<Dim> out_dims = OutputDims({n, oc}, windows);
   const std::string& layout = attributes.Word("layout");
   TESSERA_ASSIGN_OR_RETURN(const Placement in_place, ActivationPlacement(layout, in_dims, 1));
   TESSERA_ASSIGN_OR_RETURN(const Placement out_place, ActivationPlacement(layout, out_dims, 1));
 
   DagBuilder builder;
   const ir::Buffer x = builder.Input("X", element, in_dims, in_place);
-  const ir::Buffer w =
-      builder.Constant("W", element, KernelDims({ic, oc}, windows), FreePlacement());
-  const ir::Buffer spread = builder.Compute("pad", element, spread_dims, [&](const Indices& axes) {
-    ir::Expr inside;
-    Indices from{axes[0], axes[1]};
-    for (int i = 0; i < 2; ++i) {
-      const ir::Expr& at = axes[2 + i];
-      const ir::Expr offset = border[i] > 0 ? at - ir::Expr(border[i]) : at;
-      const int64_t last = border[i] + (windows[i].in - 1) * stride;
-      if (border[i] > 0) inside = ir::And(inside, ir::Le(ir::Expr(border[i]), at));
-      if (windows[i].Reached() - 1 > last) inside = ir::And(inside, ir::Le(at, ir::Expr(last)));
-      if (stride > 1) inside = ir::And(inside, ir::Eq(offset % ir::Expr(stride), ir::Expr(0)));
-      from.push_back(stride > 1 ? offset / ir::Expr(stride) : offset);
-    }
-    const ir::Expr value = ir::MakeLoad(x, from);
-    return inside ? ir::MakeSelect(inside, value, ir::Zero(element)) : value;
-  });
+  const ir::Buffer w = builder.Constant("W", element, weight_dims, FreePlacement());
+  const ir::Buffer padded = PadStage(builder, x, {n, {"c", ic.extent}}, windows, ir::Zero(element));
   ir::Buffer conv = builder.Reduce(
       "conv", accumulator, out_dims, KernelDims({ic}, windows), Combiner::kSum,
       [&](const Indices& axes, const Indices& reduce) {
-        const ir::Expr value =
-            ir::MakeLoad(spread, {axes[0], reduce[0], axes[2] + reduce[1], axes[3] + reduce[2]});
-        const ir::Expr weight =
-            ir::MakeLoad(w, {reduce[0], axes[1], ir::Expr(windows[0].kernel - 1) - reduce[1],
-                             ir::Expr(windows[1].kernel - 1) - reduce[2]});
-        return As(accumulator, value) * As(accumulator, weight);
+        ir::Expr inside;
+        Indices from{axes[0], reduce[0]}, weight{reduce[0], axes[1]};
+        for (int i = 0; i < 2; ++i) {
+          const ir::Expr shifted = pad > 0 ? axes[2 + i] + ir::Expr(pad) : axes[2 + i];
+          const int64_t border = windows[i].pad;
+          const ir::Expr first = stride > 1 ? shifted / ir::Expr(stride) : shifted;
+          from.push_back((border > 0 ? first + ir::Expr(border) : first) - reduce[1 + i]);
+          weight.push_back(stride > 1
+                               ? shifted % ir::Expr(stride) + reduce[1 + i] * ir::Expr(stride)
+                               : reduce[1 + i]);
+          // Phases may have one tap less than others.
+          if (kernels[i] % stride != 0) {
+            inside = ir::And(inside, ir::Lt(weight.back(), ir::Expr(kernels[i])));
+          }
+        }
+        const ir::Expr product =
+            As(accumulator, ir::MakeLoad(padded, from)) * As(accumulator, ir::MakeLoad(w, weight));
+        return inside ? ir::MakeSelect(inside, product, ir::Zero(accumulator)) : product;
       });
   const ir::Buffer last =
       ApplyEpilogue(builder, attributes, std::move(conv), out_dims, {1}, out_place);

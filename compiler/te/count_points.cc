@@ -21,61 +21,98 @@ Wide FloorDivide(Wide a, Wide b) {
 }
 Wide FloorModulo(Wide a, Wide b) { return a - FloorDivide(a, b) * b; }
 
-// sum of coefficients × variables + constant, which has to be >= 0, or with modulus > 0 congruent
-// to 0.
-struct Constraint {
+// Σ coefficient × variable + constant.
+struct Sum {
   std::vector<int64_t> coefficients;  // one per axis
   int64_t constant = 0;
-  int64_t modulus = 0;
+
+  // With these values; 0 for the other variables.
+  Wide At(const std::vector<int>& axes, const std::vector<int64_t>& values) const {
+    Wide value = constant;
+    for (size_t i = 0; i < axes.size(); ++i) value += Wide{coefficients[axes[i]]} * values[i];
+    return value;
+  }
 };
 
-std::optional<Constraint> Linear(const std::vector<Axis>& axes, const ir::Expr& e) {
-  const std::optional<ir::LinearForm> form = ir::AsLinear(e);
-  if (!form) return std::nullopt;
-  Constraint constraint{.coefficients = std::vector<int64_t>(axes.size()),
-                        .constant = form->constant};
-  for (const auto& [var, coefficient] : form->terms) {
+// sum + factor × (dividend mod modulus), which has to be >= 0, or 0 if `equal`. Modulus 0: no
+// remainder.
+struct Constraint {
+  Sum sum, dividend;
+  int64_t modulus = 0;
+  int64_t factor = 0;
+  bool equal = false;
+
+  bool Moves(int axis) const {
+    return sum.coefficients[axis] != 0 || (modulus > 0 && dividend.coefficients[axis] != 0);
+  }
+};
+
+std::optional<Sum> SumOf(const std::vector<Axis>& axes, const ir::LinearForm& form) {
+  Sum sum{.coefficients = std::vector<int64_t>(axes.size()), .constant = form.constant};
+  for (const auto& [var, coefficient] : form.terms) {
     const auto axis = std::ranges::find(axes, var, &Axis::var);
     if (axis == axes.end()) return std::nullopt;
-    constraint.coefficients[axis - axes.begin()] = coefficient;
+    sum.coefficients[axis - axes.begin()] = coefficient;
   }
-  return constraint;
+  return sum;
 }
 
-// Appends what `condition` says to `constraints`, if it is of a known form.
-void AddConstraints(const std::vector<Axis>& axes, const ir::Expr& condition,
-                    std::vector<Constraint>& constraints) {
+// The first remainder among the terms of `e`, with the sign that it has there.
+struct Remainder {
+  const ir::Binary* node = nullptr;
+  int64_t factor = 1;
+};
+Remainder FindRemainder(const ir::Expr& e, int64_t sign) {
+  const auto* node = e.As<ir::Binary>();
+  if (node == nullptr) return {};
+  if (node->op == ir::BinaryOp::kMod) return {node, sign};
+  if (node->op != ir::BinaryOp::kAdd && node->op != ir::BinaryOp::kSub) return {};
+  const Remainder left = FindRemainder(node->a, sign);
+  if (left.node != nullptr) return left;
+  return FindRemainder(node->b, node->op == ir::BinaryOp::kSub ? -sign : sign);
+}
+
+// `e` with 0 in place of `node`.
+ir::Expr Without(const ir::Expr& e, const ir::Binary* node) {
+  const auto* here = e.As<ir::Binary>();
+  if (here == node) return ir::Expr(0);
+  if (here == nullptr || (here->op != ir::BinaryOp::kAdd && here->op != ir::BinaryOp::kSub)) {
+    return e;
+  }
+  const ir::Expr a = Without(here->a, node), b = Without(here->b, node);
+  return here->op == ir::BinaryOp::kAdd ? a + b : a - b;
+}
+
+// What `condition` says, if it is of a known form.
+std::optional<Constraint> ConstraintOf(const std::vector<Axis>& axes, const ir::Expr& condition) {
   const auto* compare = condition.As<ir::Binary>();
-  if (compare == nullptr || compare->a.type() != ir::Index()) return;
-  const auto add = [&](const ir::Expr& difference, int64_t offset) {
-    if (std::optional<Constraint> constraint = Linear(axes, difference)) {
-      constraint->constant += offset;
-      constraints.push_back(std::move(*constraint));
-    }
+  if (compare == nullptr || compare->a.type() != ir::Index()) return std::nullopt;
+  const auto with_sum = [&](const std::optional<ir::LinearForm>& form, Constraint constraint) {
+    const std::optional<Sum> sum = form ? SumOf(axes, *form) : std::nullopt;
+    if (!sum) return std::optional<Constraint>();
+    constraint.sum = *sum;
+    return std::optional<Constraint>(std::move(constraint));
   };
-  switch (compare->op) {
-    case ir::BinaryOp::kLe:
-      return add(compare->b - compare->a, 0);
-    case ir::BinaryOp::kLt:
-      return add(compare->b - compare->a, -1);
-    case ir::BinaryOp::kEq:
-      break;
-    default:
-      return;
+  if (const auto plain = ir::AsNonNegative(condition)) return with_sum(plain, {});
+  const bool equal = compare->op == ir::BinaryOp::kEq;
+  if (!equal && compare->op != ir::BinaryOp::kLt && compare->op != ir::BinaryOp::kLe) {
+    return std::nullopt;
   }
-  const auto* modulo = compare->a.As<ir::Binary>();
-  const int64_t* rest = ir::AsConstInt(compare->b);
-  if (modulo == nullptr || modulo->op != ir::BinaryOp::kMod) {
-    add(compare->a - compare->b, 0);
-    return add(compare->b - compare->a, 0);
+  Constraint constraint{.equal = equal};
+  ir::Expr difference = compare->b - compare->a;
+  if (const Remainder found = FindRemainder(difference, 1); found.node != nullptr) {
+    const int64_t* modulus = ir::AsConstInt(found.node->b);
+    const auto dividend = ir::AsLinear(found.node->a);
+    const std::optional<Sum> sum = dividend ? SumOf(axes, *dividend) : std::nullopt;
+    if (modulus == nullptr || *modulus < 1 || *modulus > kMaxPeriod || !sum) return std::nullopt;
+    constraint.dividend = *sum;
+    constraint.modulus = *modulus;
+    constraint.factor = found.factor;
+    difference = Without(difference, found.node);
   }
-  const int64_t* modulus = ir::AsConstInt(modulo->b);
-  if (rest == nullptr || modulus == nullptr || *modulus < 1 || *modulus > kMaxPeriod) return;
-  if (std::optional<Constraint> constraint = Linear(axes, modulo->a)) {
-    constraint->constant -= *rest;
-    constraint->modulus = *modulus;
-    constraints.push_back(std::move(*constraint));
-  }
+  std::optional<Constraint> made = with_sum(ir::AsLinear(difference), std::move(constraint));
+  if (made && compare->op == ir::BinaryOp::kLt) --made->sum.constant;
+  return made;
 }
 
 // Counts values of one group of axes that meet the group's constraints.
@@ -84,7 +121,16 @@ class GroupCounter {
   GroupCounter(const std::vector<Axis>& axes, std::vector<int> group,
                std::vector<const Constraint*> constraints)
       : axes_(axes), constraints_(std::move(constraints)) {
-    solved_ = *std::ranges::max_element(group, {}, [&](int axis) { return axes[axis].extent; });
+    // Sums beside remainders have to stay put while the solved variable runs.
+    const auto solvable = [&](int axis) {
+      return std::ranges::all_of(constraints_, [&](const Constraint* constraint) {
+        return constraint->modulus == 0 || constraint->sum.coefficients[axis] == 0;
+      });
+    };
+    for (int axis : group) {
+      if (!solvable(axis)) continue;
+      if (solved_ < 0 || axes[axis].extent > axes[solved_].extent) solved_ = axis;
+    }
     for (int axis : group) {
       if (axis != solved_) enumerated_.push_back(axis);
     }
@@ -96,7 +142,7 @@ class GroupCounter {
 
   // Whether counting is cheap enough.
   bool Feasible() const {
-    if (period_ > kMaxPeriod) return false;
+    if (period_ > kMaxPeriod || solved_ < 0) return false;
     int64_t steps = period_;
     for (int axis : enumerated_) steps = SaturatingMultiply(steps, axes_[axis].extent);
     return steps <= kMaxSteps;
@@ -114,23 +160,32 @@ class GroupCounter {
   }
 
  private:
+  struct Periodic {
+    const Constraint* constraint;
+    Wide sum, dividend;
+  };
+
   int64_t Solve(const std::vector<int64_t>& at) const {
     Wide low = 0, high = axes_[solved_].extent - 1;
-    std::vector<std::pair<const Constraint*, Wide>> periodic;
+    std::vector<Periodic> periodic;
     for (const Constraint* constraint : constraints_) {
-      Wide rest = constraint->constant;
-      for (size_t i = 0; i < at.size(); ++i) {
-        rest += Wide{constraint->coefficients[enumerated_[i]]} * at[i];
-      }
-      const int64_t coefficient = constraint->coefficients[solved_];
+      const Wide rest = constraint->sum.At(enumerated_, at);
+      const int64_t coefficient = constraint->sum.coefficients[solved_];
       if (constraint->modulus > 0) {
-        periodic.emplace_back(constraint, rest);
-      } else if (coefficient > 0) {
-        low = std::max(low, -FloorDivide(rest, coefficient));
-      } else if (coefficient < 0) {
-        high = std::min(high, FloorDivide(rest, -Wide{coefficient}));
-      } else if (rest < 0) {
-        return 0;
+        periodic.push_back({constraint, rest, constraint->dividend.At(enumerated_, at)});
+        continue;
+      }
+      if (coefficient == 0) {
+        if (constraint->equal ? rest != 0 : rest < 0) return 0;
+        continue;
+      }
+      if (coefficient > 0 || constraint->equal) {
+        low = std::max(low, coefficient > 0 ? -FloorDivide(rest, coefficient)
+                                            : -FloorDivide(-rest, -Wide{coefficient}));
+      }
+      if (coefficient < 0 || constraint->equal) {
+        high = std::min(high, coefficient < 0 ? FloorDivide(rest, -Wide{coefficient})
+                                              : FloorDivide(-rest, coefficient));
       }
     }
     if (low > high) return 0;
@@ -139,10 +194,13 @@ class GroupCounter {
     const Wide whole = length / period_, partial = length % period_;
     Wide count = 0;
     for (Wide i = 0; i < std::min<Wide>(period_, length); ++i) {
-      const bool met = std::ranges::all_of(periodic, [&](const auto& entry) {
-        const auto& [constraint, rest] = entry;
-        const Wide value = Wide{constraint->coefficients[solved_]} * (low + i) + rest;
-        return FloorModulo(value, constraint->modulus) == 0;
+      const bool met = std::ranges::all_of(periodic, [&](const Periodic& entry) {
+        const Constraint& constraint = *entry.constraint;
+        const Wide dividend =
+            Wide{constraint.dividend.coefficients[solved_]} * (low + i) + entry.dividend;
+        const Wide value =
+            entry.sum + constraint.factor * FloorModulo(dividend, constraint.modulus);
+        return constraint.equal ? value == 0 : value >= 0;
       });
       if (met) count += whole + (i < partial ? 1 : 0);
     }
@@ -152,7 +210,7 @@ class GroupCounter {
   const std::vector<Axis>& axes_;
   std::vector<const Constraint*> constraints_;
   std::vector<int> enumerated_;
-  int solved_ = 0;
+  int solved_ = -1;
   int64_t period_ = 1;
 };
 
@@ -162,15 +220,16 @@ int64_t CountPoints(const std::vector<Axis>& axes, const std::vector<ir::Expr>& 
   std::vector<Constraint> constraints;
   for (const ir::Expr& condition : conditions) {
     if (const int64_t* known = ir::AsConstInt(condition); known != nullptr && *known == 0) return 0;
-    AddConstraints(axes, condition, constraints);
+    if (auto constraint = ConstraintOf(axes, condition)) constraints.push_back(*constraint);
   }
   // Constraints that always hold join nothing.
   std::erase_if(constraints, [&](const Constraint& constraint) {
-    Wide least = constraint.constant;
+    Wide least = constraint.sum.constant;
     for (size_t i = 0; i < axes.size(); ++i) {
-      least += std::min<Wide>(0, Wide{constraint.coefficients[i]} * (axes[i].extent - 1));
+      least += std::min<Wide>(0, Wide{constraint.sum.coefficients[i]} * (axes[i].extent - 1));
     }
-    return constraint.modulus == 0 ? least >= 0 : constraint.modulus == 1;
+    if (constraint.factor < 0) least -= constraint.modulus - 1;
+    return !constraint.equal && least >= 0;
   });
 
   std::vector<int> root(axes.size());
@@ -182,14 +241,15 @@ int64_t CountPoints(const std::vector<Axis>& axes, const std::vector<ir::Expr>& 
   for (const Constraint& constraint : constraints) {
     int first = -1;
     for (size_t i = 0; i < axes.size(); ++i) {
-      if (constraint.coefficients[i] == 0) continue;
+      if (!constraint.Moves(static_cast<int>(i))) continue;
       if (first < 0) first = find(static_cast<int>(i));
       root[find(static_cast<int>(i))] = first;
     }
-    const bool holds = constraint.modulus > 0
-                           ? FloorModulo(constraint.constant, constraint.modulus) == 0
-                           : constraint.constant >= 0;
-    if (first < 0 && !holds) return 0;
+    Wide value = constraint.sum.constant;
+    if (constraint.modulus > 0) {
+      value += constraint.factor * FloorModulo(constraint.dividend.constant, constraint.modulus);
+    }
+    if (first < 0 && (constraint.equal ? value != 0 : value < 0)) return 0;
   }
 
   int64_t points = 1;
@@ -204,7 +264,7 @@ int64_t CountPoints(const std::vector<Axis>& axes, const std::vector<ir::Expr>& 
     }
     std::vector<const Constraint*> own;
     for (const Constraint& constraint : constraints) {
-      if (std::ranges::any_of(group, [&](int a) { return constraint.coefficients[a] != 0; })) {
+      if (std::ranges::any_of(group, [&](int a) { return constraint.Moves(a); })) {
         own.push_back(&constraint);
       }
     }

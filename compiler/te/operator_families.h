@@ -17,7 +17,7 @@ absl::StatusOr<Workload> BuildMatmul(const Attributes& attributes);
 // of every tensor, which leaves the bytes of NCHW as they are.
 absl::StatusOr<Workload> BuildConvolution(const Attributes& attributes);
 absl::StatusOr<Workload> BuildDepthwise(const Attributes& attributes);
-// t2d: the input with stride - 1 zeros between its elements, convolved with the flipped kernel.
+// t2d: each output position sums over the ceil(k / stride) taps of its phase, along each dimension.
 absl::StatusOr<Workload> BuildTransposedConvolution(const Attributes& attributes);
 
 // Convolution whose channels are square matrices and whose product is theirs (Hinton et al. 2018):
