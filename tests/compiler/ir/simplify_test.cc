@@ -208,6 +208,36 @@ TEST_CASE("linear forms collect and write back", "[ir][simplify]") {
   CHECK(!AsLinear(fixture.Read("oh / 2")).has_value());
 }
 
+TEST_CASE("comparisons with a quotient multiply out", "[ir][simplify]") {
+  const uint64_t seed = 11;
+  Rng rng(seed);
+  const VarRef x = MakeVar("x"), y = MakeVar("y");
+  for (int i = 0; i < 300; ++i) {
+    const int64_t divisor = rng.Between(1, 5), sign = rng.Chance(0.5) ? 1 : -1;
+    const Expr quotient =
+        (Expr(x) * Expr(rng.Between(1, 3)) + Expr(rng.Between(-4, 4))) / Expr(divisor) * Expr(sign);
+    const Expr rest = Expr(y) * Expr(rng.Between(-3, 3)) + Expr(rng.Between(-5, 5));
+    const Expr left = rng.Chance(0.5) ? quotient : rest, right = left.Same(rest) ? quotient : rest;
+    const Expr condition = rng.Chance(0.5) ? Lt(left, right) : Le(left, right);
+    CAPTURE(seed, i, Print(condition));
+    const auto form = AsNonNegative(condition);
+    REQUIRE(form.has_value());
+    for (int64_t a = -7; a <= 7; ++a) {
+      for (int64_t b = -3; b <= 3; ++b) {
+        const Ranges at{{x.get(), {a, a}}, {y.get(), {b, b}}};
+        const Expr holds = Simplify(condition, at);
+        const Expr value = Simplify(FromLinear(*form), at);
+        REQUIRE(AsConstInt(holds) != nullptr);
+        REQUIRE(AsConstInt(value) != nullptr);
+        REQUIRE((*AsConstInt(holds) != 0) == (*AsConstInt(value) >= 0));
+      }
+    }
+  }
+  CHECK(!AsNonNegative(Lt(Expr(x) / Expr(2), Expr(y) / Expr(2))).has_value());
+  CHECK(!AsNonNegative(Lt(Expr(x) / Expr(2) * Expr(3), Expr(y))).has_value());
+  CHECK(!AsNonNegative(Eq(Expr(x), Expr(y))).has_value());
+}
+
 TEST_CASE("Bound knows what it can't know", "[ir][simplify]") {
   Fixture fixture;
   const auto bound = [&](const std::string& text) {

@@ -258,6 +258,32 @@ TEST_CASE("executed operations of random convolutions are those of plain loops",
   }
 }
 
+TEST_CASE("executed operations of random transposed convolutions are those of plain loops",
+          "[te]") {
+  const uint64_t seed = 77;
+  Rng rng(seed);
+  int built = 0;
+  for (int i = 0; i < 200; ++i) {
+    const std::string k = std::to_string(rng.Between(1, 6));
+    const OpSpec spec{"random",
+                      "t2d",
+                      {{"ic", std::to_string(rng.Between(1, 2))},
+                       {"oc", std::to_string(rng.Between(1, 2))},
+                       {"h", std::to_string(rng.Between(1, 9))},
+                       {"w", std::to_string(rng.Between(1, 9))},
+                       {"k", k},
+                       {"stride", std::to_string(rng.Between(1, 4))},
+                       {"pad", std::to_string(rng.Between(0, 3))}}};
+    const auto workload = MakeWorkload(spec);
+    if (!workload.ok()) continue;
+    ++built;
+    CAPTURE(seed, i, Print(*workload));
+    const std::vector<Tensor> inputs(2, Tensor(2000, 1.0));
+    REQUIRE(ExecutedOperations(workload->dag) == PlainLoops(spec, inputs).operations);
+  }
+  CHECK(built > 100);
+}
+
 TEST_CASE("executed operations of ResNet-18's C12 count 19 x 19 taps", "[te]") {
   const Workload workload = Make({"C12",
                                   "conv2d",
