@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/function_emitter.h"
+#include "compiler/ir/numeric.h"
 
 namespace tessera::codegen {
 
@@ -258,6 +259,53 @@ std::optional<FunctionEmitter::RampForm> FunctionEmitter::AsRamp(const ir::Expr&
   const bool adds = binary->op == BinaryOp::kAdd;
   return RampForm{ir::MakeBinary(binary->op, a->base, b->base),
                   adds ? a->stride + b->stride : a->stride - b->stride};
+}
+
+// One scalar base plus what is known of each lane now, if `e` is that.
+std::optional<FunctionEmitter::LaneForm> FunctionEmitter::AsLanes(const ir::Expr& e) {
+  const auto lanes = static_cast<size_t>(e.type().lanes);
+  if (e.type().Element() != ir::Index()) return std::nullopt;
+  if (const std::optional<RampForm> ramp = AsRamp(e)) {
+    LaneForm form{ramp->base, {}};
+    int64_t start = 0;
+    if (const std::optional<int64_t> constant = ConstantOf(ramp->base)) {
+      form.base = ir::Expr(0);
+      start = *constant;
+    }
+    for (size_t i = 0; i < lanes; ++i) {
+      form.offsets.push_back(start + static_cast<int64_t>(i) * ramp->stride);
+    }
+    return form;
+  }
+  const auto* node = e.As<ir::Binary>();
+  if (node == nullptr) return std::nullopt;
+  std::optional<LaneForm> a = AsLanes(node->a);
+  const std::optional<LaneForm> b = a ? AsLanes(node->b) : std::nullopt;
+  if (!b) return std::nullopt;
+  const auto known = [&](const LaneForm& form) { return ConstantOf(form.base) == 0; };
+  if (node->op == BinaryOp::kAdd || node->op == BinaryOp::kSub) {
+    const int64_t sign = node->op == BinaryOp::kAdd ? 1 : -1;
+    for (size_t i = 0; i < lanes; ++i) a->offsets[i] += sign * b->offsets[i];
+    if (!known(*b)) {
+      a->base = known(*a) && sign > 0 ? b->base : ir::MakeBinary(node->op, a->base, b->base);
+    }
+    return a;
+  }
+  if (!known(*a) || !known(*b)) return std::nullopt;
+  for (size_t i = 0; i < lanes; ++i) {
+    int64_t& value = a->offsets[i];
+    const int64_t by = b->offsets[i];
+    if (node->op == BinaryOp::kMul) {
+      value = ir::WrappingMul(value, by);
+    } else if (node->op == BinaryOp::kDiv && by > 0) {
+      value = ir::FloorDiv(value, by);
+    } else if (node->op == BinaryOp::kMod && by > 0) {
+      value = ir::FloorMod(value, by);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return a;
 }
 
 // Whether computing `e` where its value doesn't count could touch memory it must not, or divide

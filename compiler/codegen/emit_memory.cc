@@ -1,9 +1,18 @@
+#include <algorithm>
+#include <bit>
+
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/function_emitter.h"
 
 namespace tessera::codegen {
 
 using llvm::Value;
+
+namespace {
+
+constexpr int64_t kMaxSpan = 4;  // vectors that lanes may be spread over to be shuffled
+
+}  // namespace
 
 Value* FunctionEmitter::Pointer(const ir::BufferNode& buffer) {
   const auto found = buffers_.find(&buffer);
@@ -118,8 +127,11 @@ Value* FunctionEmitter::LoadVector(const ir::Load& node, const ir::Expr& index, 
     mask_ = outer;
     return b_.CreateVectorSplat(node.type.lanes, scalar);
   }
-  if (ramp && ramp->stride == 2 && whole_bytes && mask == nullptr && mask_.scalar == nullptr) {
-    return LoadStrideTwo(node, ramp->base);
+  if (whole_bytes && mask == nullptr && mask_.scalar == nullptr) {
+    if (const std::optional<LaneForm> form = AsLanes(index)) {
+      const auto [low, high] = std::minmax_element(form->offsets.begin(), form->offsets.end());
+      if (*high - *low < kMaxSpan * node.type.lanes) return LoadPattern(node, *form);
+    }
   }
   return LoadLanes(node, index, mask);
 }
@@ -151,20 +163,28 @@ Value* FunctionEmitter::LoadContiguous(const ir::Load& node, const ir::Expr& bas
   return numbers_.FromStorage(node.type, stored);
 }
 
-// Two whole vectors that together cover the 2n - 1 elements exactly, then one shuffle.
-Value* FunctionEmitter::LoadStrideTwo(const ir::Load& node, const ir::Expr& base) {
-  const int lanes = node.type.lanes;
+// Two whole vectors that together cover the span of the lanes exactly, then one shuffle.
+Value* FunctionEmitter::LoadPattern(const ir::Load& node, const LaneForm& form) {
   const int64_t bytes = node.type.bits / 8;
-  llvm::Type* type = numbers_.StorageType(node.type);
-  LinearIndex linear = Linearise(base);
-  Value* low =
-      b_.CreateAlignedLoad(type, Address(*node.buffer, linear), AlignmentOf(linear, bytes));
-  linear.constant += lanes - 1;
-  Value* high =
-      b_.CreateAlignedLoad(type, Address(*node.buffer, linear), AlignmentOf(linear, bytes));
+  const auto [least, most] = std::minmax_element(form.offsets.begin(), form.offsets.end());
+  const int64_t span = *most - *least + 1;
+  const auto width = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(span)));
+  const auto load = [&](int64_t from) {
+    LinearIndex linear = Linearise(form.base);
+    linear.constant += from;
+    return b_.CreateAlignedLoad(numbers_.StorageType(node.type.WithLanes(static_cast<int>(width))),
+                                Address(*node.buffer, linear), AlignmentOf(linear, bytes));
+  };
+  if (width == 1) {
+    return b_.CreateVectorSplat(static_cast<unsigned>(node.type.lanes),
+                                numbers_.FromStorage(node.type.WithLanes(1), load(*least)));
+  }
+  Value* low = load(*least);
+  Value* high = span == width ? low : load(*least + span - width);
   llvm::SmallVector<int, 64> picks;
-  for (int i = 0; i < lanes; ++i) {
-    picks.push_back(2 * i < lanes ? 2 * i : lanes + 2 * i - (lanes - 1));
+  for (const int64_t offset : form.offsets) {
+    const int64_t at = offset - *least;
+    picks.push_back(static_cast<int>(at < width ? at : width + at - (span - width)));
   }
   return numbers_.FromStorage(node.type, b_.CreateShuffleVector(low, high, picks));
 }

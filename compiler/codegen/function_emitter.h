@@ -95,6 +95,11 @@ class FunctionEmitter {
     ir::Expr base;
     int64_t stride;
   };
+  // Lane i is base + offsets[i].
+  struct LaneForm {
+    ir::Expr base;
+    std::vector<int64_t> offsets;
+  };
 
   // Statements (emit_stmt.cc).
   void EmitFor(const ir::For& node);
@@ -122,7 +127,7 @@ class FunctionEmitter {
   void StoreTo(const ir::Store& node, llvm::Value* value, llvm::Value* vector_mask);
   llvm::Value* LoadVector(const ir::Load& node, const ir::Expr& index, llvm::Value* mask);
   llvm::Value* LoadContiguous(const ir::Load& node, const ir::Expr& base, llvm::Value* mask);
-  llvm::Value* LoadStrideTwo(const ir::Load& node, const ir::Expr& base);
+  llvm::Value* LoadPattern(const ir::Load& node, const LaneForm& form);
   llvm::Value* LoadLanes(const ir::Load& node, const ir::Expr& index, llvm::Value* mask);
   llvm::Value* LoadElement(const ir::BufferNode& buffer, const LinearIndex& index,
                            llvm::Value* mask);
@@ -143,6 +148,7 @@ class FunctionEmitter {
   int DepthOf(const ir::Expr& e);
   int64_t MultipleOf(const ir::Expr& e);
   std::optional<RampForm> AsRamp(const ir::Expr& e);
+  std::optional<LaneForm> AsLanes(const ir::Expr& e);
   llvm::Value* IndexValue(const LinearIndex& index);
   llvm::Value* Partial(llvm::Value* base, const LinearIndex& index, int64_t unit, bool is_pointer);
   static llvm::Align AlignmentOf(const LinearIndex& index, int64_t element_bytes);

@@ -376,6 +376,51 @@ TEST_CASE("loads with strides, predicates and gathers equal the evaluator's", "[
   }
 }
 
+// Lanes that fall on each other or between each other, as those of a transposed convolution do.
+TEST_CASE("loads whose lanes are quotients and remainders equal the evaluator's", "[codegen]") {
+  const auto a = ir::MakeBuffer("a", ir::Float(32), {200});
+  const auto i = ir::MakeVar("i");
+  const int lanes = 16;
+  const auto all = [&](int64_t value) { return ir::MakeBroadcast(Expr(value), lanes); };
+  std::vector<Expr> places;
+  for (const int64_t first : {0, 1, 5}) {
+    const Expr lane = ir::MakeRamp(Expr(first), 1, lanes);
+    const Expr base = ir::MakeBroadcast(Expr(i) * 16, lanes);
+    for (const int64_t by : {2, 3, 7}) {
+      places.push_back(base + lane / all(by));
+      places.push_back(lane % all(by) * all(3) + base);
+      places.push_back(lane % all(by) * all(16) + lane / all(by) + base);
+      places.push_back(base + all(20) - lane / all(by));
+    }
+    places.push_back(lane * all(5) + base);
+    places.push_back(lane / all(32) + base);
+  }
+  const auto rows = static_cast<int64_t>(places.size());
+  const auto o = ir::MakeBuffer("o", ir::Float(32), {rows, 64});
+  std::vector<ir::Stmt> body;
+  for (int64_t row = 0; row < rows; ++row) {
+    body.push_back(ir::MakeStore(o, {ir::MakeRamp(Expr(row * 64) + Expr(i) * 16, 1, lanes)},
+                                 ir::MakeLoad(a, {places[static_cast<size_t>(row)]})));
+  }
+  const ir::Program program{"patterns", {a, o}, ir::MakeFor(i, 0, 4, ir::MakeBlock(body))};
+  for (const ir::Target& target : Levels()) {
+    CAPTURE(ir::ToString(target));
+    const auto kernel = LoadedKernel::Load(program, target);
+    INFO(kernel.status());
+    REQUIRE(kernel.ok());
+    AlignedBytes data(a->StoredBytes()), out(o->StoredBytes());
+    std::memset(out.data(), 0, out.size());
+    for (int64_t x = 0; x < 200; ++x) {
+      ir::WriteElement(a->type, {data.data(), data.size()}, x, static_cast<double>(x) + 0.5);
+    }
+    std::vector<std::byte> expected(out.size());
+    const absl::Span<std::byte> spans[] = {{data.data(), data.size()}, absl::MakeSpan(expected)};
+    REQUIRE(ir::Evaluate(program, spans) == absl::OkStatus());
+    kernel->Run({data.data(), out.data()}, tessera_serial_launcher());
+    CHECK(std::memcmp(out.data(), expected.data(), expected.size()) == 0);
+  }
+}
+
 TEST_CASE("streaming stores, prefetches and copies equal the evaluator's", "[codegen]") {
   const auto a = ir::MakeBuffer("a", ir::Float(32), {128});
   const auto local = ir::MakeBuffer("local", ir::Float(32), {37}, ir::Scope::kLocal);
