@@ -5,6 +5,11 @@
 #include "schedule_space/tile_sizes.h"
 
 namespace tessera::space {
+namespace {
+
+constexpr int64_t kMaxPhases = 4;  // each takes accumulators of its own
+
+}  // namespace
 
 bool IsPlain(const schedule::AxisForm& form, int axis) {
   return form.affine && form.constant == 0 && form.terms.size() == 1 &&
@@ -95,6 +100,21 @@ Contiguous ContiguousDim(const ir::BufferNode& buffer) {
     if (buffer.layout[i].extent > 1) return {buffer.layout[i].axis, buffer.layout[i].extent};
   }
   return {-1, 1};
+}
+
+int64_t PeriodOf(const schedule::StageAnalysis& analysis, int axis) {
+  int64_t period = 1;
+  for (const schedule::Access& access : analysis.reads) {
+    for (const schedule::AxisForm& form : access.dims) {
+      if (!form.affine && Uses(form, axis)) period = std::max(period, form.period);
+    }
+  }
+  return period;
+}
+
+int64_t VectorPhases(const schedule::StageAnalysis& analysis, int axis, int64_t extent) {
+  const int64_t period = PeriodOf(analysis, axis);
+  return period <= kMaxPhases && extent >= 2 * period ? period : 1;
 }
 
 }  // namespace tessera::space

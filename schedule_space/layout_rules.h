@@ -35,4 +35,11 @@ Contiguous ContiguousDim(const ir::BufferNode& buffer);
 bool IsPlain(const schedule::AxisForm& form, int axis);
 bool Uses(const schedule::AxisForm& form, int axis);
 
+// After how many steps along a spatial axis quotients and remainders in the reads repeat: the
+// stride of a transposed convolution, whose phases read other taps each. 1: none do.
+int64_t PeriodOf(const schedule::StageAnalysis& analysis, int axis);
+// The period by which vectors along an axis of this extent are split, so that all lanes are of one
+// phase; 1: they aren't.
+int64_t VectorPhases(const schedule::StageAnalysis& analysis, int axis, int64_t extent);
+
 }  // namespace tessera::space

@@ -27,7 +27,8 @@ class Enumerator {
   Enumerator(const RegisterTileProblem& problem, const ir::Target& target)
       : problem_(problem),
         target_(target),
-        limit_(problem.analysis == nullptr ? kMapTile : target.vector_registers - 2) {}
+        limit_(problem.analysis == nullptr ? kMapTile : target.vector_registers - 2),
+        widest_(target.Lanes(std::max(8, problem.element_bits))) {}
 
   Knob Run() {
     for (const VectorAxis& candidate : problem_.vector_axes) {
@@ -43,7 +44,10 @@ class Enumerator {
         Extend(0, Option(problem_.extents.size(), 1), 1);
         continue;
       }
-      for (int64_t lanes : LaneChoices(problem_.extents[vector_axis_], full)) {
+      const int64_t extent = problem_.extents[vector_axis_];
+      phases_ =
+          problem_.analysis == nullptr ? 1 : VectorPhases(*problem_.analysis, vector_axis_, extent);
+      for (int64_t lanes : LaneChoices(CeilDiv(extent, phases_), full)) {
         lanes_ = lanes;
         Extend(0, Option(problem_.extents.size(), 1), 1);
       }
@@ -66,8 +70,10 @@ class Enumerator {
     const int64_t room = limit_ / vectors;
     if (static_cast<int>(axis) == vector_axis_) {
       double least = 1;
-      for (int64_t n = 1; n <= room; ++n) least = std::min(least, TileWaste(extent, n * lanes_));
-      for (int64_t n = 1; n <= room && (n - 1) * lanes_ < extent; ++n) {
+      for (int64_t n = phases_; n <= room; n += phases_) {
+        least = std::min(least, TileWaste(extent, n * lanes_));
+      }
+      for (int64_t n = phases_; n <= room && (n - phases_) * lanes_ < extent; n += phases_) {
         if (TileWaste(extent, n * lanes_) > least + 0.08) continue;
         factors[axis] = n * lanes_;
         Extend(axis + 1, factors, vectors * n);
@@ -101,7 +107,7 @@ class Enumerator {
       }
       if (vectors + held + 1 > target_.vector_registers) return;
     }
-    double weight = 1;
+    double weight = vector_axis_ < 0 ? 1 : static_cast<double>(lanes_) / widest_;
     for (size_t a = 0; a < factors.size(); ++a) {
       const double useful = 1 - TileWaste(problem_.extents[a], factors[a]);
       weight *= useful * useful;
@@ -120,14 +126,15 @@ class Enumerator {
 
   double EdgeWeight(const Option& factors) const {
     double weight = 1;
-    if (vector_axis_ >= 0 && problem_.extents[vector_axis_] % lanes_ != 0) {
+    if (vector_axis_ >= 0 && problem_.extents[vector_axis_] % (lanes_ * phases_) != 0) {
       weight *= kTailWeight;
     } else if (vector_axis_ >= 0 && problem_.extents[vector_axis_] % factors[vector_axis_] != 0) {
       weight *= kPartialWeight;
     }
     if (problem_.analysis == nullptr) return weight;
     for (size_t a = 0; a < factors.size(); ++a) {
-      if (factors[a] > 1 && factors[a] % Period(static_cast<int>(a)) != 0) weight *= kPhaseWeight;
+      if (factors[a] > 1 && factors[a] % PeriodOf(*problem_.analysis, static_cast<int>(a)) != 0)
+        weight *= kPhaseWeight;
     }
     if (problem_.analysis->operations.select == 0) return weight;
     int windows = 0;  // unrolled axes along which taps may fall on padding
@@ -136,8 +143,8 @@ class Enumerator {
       if (!IsWindow(axis)) continue;
       if (axis == vector_axis_) {
         weight *= kPaddedVectorWeight;
-      } else if (factors[a] > 1) {
-        ++windows;
+      } else if (factors[a] > 1 && factors[a] < problem_.extents[a]) {
+        ++windows;  // a whole axis knows its padding
       }
     }
     return windows > 1 ? weight * kPaddedPlaneWeight : weight;
@@ -170,17 +177,6 @@ class Enumerator {
     return places;
   }
 
-  // After how many steps along the axis the taps of some operand repeat.
-  int64_t Period(int axis) const {
-    int64_t period = 1;
-    for (const schedule::Access& access : problem_.analysis->reads) {
-      for (const schedule::AxisForm& form : access.dims) {
-        if (!form.affine && Uses(form, axis)) period = std::max(period, form.period);
-      }
-    }
-    return period;
-  }
-
   void Prune() {
     int64_t most = 1;
     for (const Option& option : options_) most = std::max(most, Accumulators(option));
@@ -197,8 +193,10 @@ class Enumerator {
   const RegisterTileProblem& problem_;
   const ir::Target& target_;
   const int64_t limit_;
+  const double widest_;  // lanes of a whole vector
   int vector_axis_ = -1;
   int64_t lanes_ = 1;
+  int64_t phases_ = 1;  // of the vector axis
   std::vector<Option> options_;
   std::vector<double> weights_;
 };

@@ -30,7 +30,8 @@ struct RegisterTileProblem {
 // All fit the register file: accumulators + one operand's vectors + 1 (baselines.md: more spills,
 // 43–81 instead of 117 GFLOPS). Those with under an eighth of the accumulators that fit are left
 // out. Weights prefer many multiplications per loaded value, enough independent accumulators to
-// hide latency, little waste at edges, no vector tails, and no vectors along inlined padding.
+// hide latency, whole vectors, little waste at edges, no vector tails, and no vectors along inlined
+// padding.
 Knob RegisterTileKnob(const RegisterTileProblem& problem, const ir::Target& target);
 
 // Parts of its options.

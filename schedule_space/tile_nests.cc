@@ -199,9 +199,12 @@ Loops TileGroup::ReduceLoops(absl::Span<const int> choices, const Tiling& t) con
   for (int r = 0; r < inner_place; ++r) {
     AddLoop(loops, {first + r, 1, reduce[kReduceUnroll + r]}, ir::LoopKind::kUnrolled);
   }
+  // All lanes of a vector are of one phase.
+  const int64_t phases =
+      t.lanes > 1 ? VectorPhases(Analysis(reduce_), t.vector_axis, extents_[t.vector_axis]) : 1;
   const auto add_tile = [&](int a) {
-    const int64_t lanes = t.LanesOf(a);
-    AddLoop(loops, {a, lanes, is_tile(a) ? kRest : t.tile[a] / lanes}, ir::LoopKind::kUnrolled);
+    const int64_t step = t.LanesOf(a) * (a == t.vector_axis ? phases : 1);
+    AddLoop(loops, {a, step, is_tile(a) ? kRest : t.tile[a] / step}, ir::LoopKind::kUnrolled);
   };
   const bool vectors_outermost = Chosen(choices, tile_order_)[0] == 1;
   if (t.vector_axis >= 0 && vectors_outermost) add_tile(t.vector_axis);
@@ -209,7 +212,10 @@ Loops TileGroup::ReduceLoops(absl::Span<const int> choices, const Tiling& t) con
     if (a != t.vector_axis) add_tile(a);
   }
   if (t.vector_axis >= 0 && !vectors_outermost) add_tile(t.vector_axis);
-  if (t.lanes > 1) AddLoop(loops, {t.vector_axis, 1, t.lanes}, ir::LoopKind::kVectorized);
+  if (t.lanes > 1) {
+    AddLoop(loops, {t.vector_axis, 1, phases}, ir::LoopKind::kUnrolled);
+    AddLoop(loops, {t.vector_axis, phases, t.lanes}, ir::LoopKind::kVectorized);
+  }
   return loops;
 }
 

@@ -251,19 +251,27 @@ class Promoter final : public ir::Mutator {
     return tile;
   }
 
-  // Row-major, but for the dimensions that vector loops move in, which come last.
+  // Row-major, but for the dimensions that vector loops move in, which come last; what lies between
+  // the places of a vector that takes every n-th comes first.
   static std::vector<ir::LayoutDim> VectorsInnermost(const std::vector<int64_t>& shape,
                                                      const Forms& forms,
                                                      const UseCollector& collector) {
     std::vector<ir::LayoutDim> layout, vectors;
     for (size_t d = 0; d < shape.size(); ++d) {
-      const bool is_vector = std::any_of(
-          forms[d].linear.terms.begin(), forms[d].linear.terms.end(), [&](const auto& term) {
-            const auto loop = collector.expanded.find(term.first.get());
-            return loop != collector.expanded.end() &&
-                   loop->second.kind == ir::LoopKind::kVectorized;
-          });
-      (is_vector ? vectors : layout).push_back({static_cast<int>(d), 1, shape[d]});
+      int64_t stride = 0;  // 0: no vectors
+      for (const auto& [var, coefficient] : forms[d].linear.terms) {
+        const auto loop = collector.expanded.find(var.get());
+        if (loop != collector.expanded.end() && loop->second.kind == ir::LoopKind::kVectorized) {
+          stride = std::max(stride, coefficient);
+        }
+      }
+      const int dim = static_cast<int>(d);
+      if (stride > 1 && stride < shape[d]) {
+        layout.insert(layout.begin(), {dim, 1, stride});
+        vectors.push_back({dim, stride, (shape[d] + stride - 1) / stride});
+      } else {
+        (stride > 0 ? vectors : layout).push_back({dim, 1, shape[d]});
+      }
     }
     layout.insert(layout.end(), vectors.begin(), vectors.end());
     return layout;

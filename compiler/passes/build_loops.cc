@@ -141,7 +141,7 @@ class Builder {
 
   // Memory of an intermediate stage. Unless the schedule says otherwise its dimensions are stored
   // in the order in which the stage's innermost loops run over them, so that vectors are
-  // contiguous.
+  // contiguous; what lies between the places of a vector that takes every n-th comes further out.
   ir::Buffer Intermediate(const ir::Buffer& buffer, const BoundStage& stage) const {
     ir::BufferNode node = *buffer;
     node.shape = stage.buffer_shape;
@@ -157,15 +157,29 @@ class Builder {
           }
         }
       }
+      std::vector<ir::LayoutDim> between;
       for (size_t d = 0; d < node.shape.size(); ++d) {
-        node.layout.push_back({static_cast<int>(d), 1, node.shape[d]});
+        const int64_t stride = VectorStride(stage, static_cast<int>(d));
+        if (stride > 1) between.push_back({static_cast<int>(d), 1, stride});
+        node.layout.push_back({static_cast<int>(d), stride, (node.shape[d] + stride - 1) / stride});
       }
       std::stable_sort(node.layout.begin(), node.layout.end(),
                        [&](const ir::LayoutDim& a, const ir::LayoutDim& b) {
                          return innermost[a.axis] < innermost[b.axis];
                        });
+      node.layout.insert(node.layout.begin(), between.begin(), between.end());
     }
     return std::make_shared<const ir::BufferNode>(std::move(node));
+  }
+
+  // How far apart along an axis the lanes of the stage's vectors are; 1 if none run along it.
+  static int64_t VectorStride(const BoundStage& stage, int axis) {
+    for (const BoundLoop& loop : stage.loops) {
+      if (loop.kind != ir::LoopKind::kVectorized || loop.digits.size() != 1) continue;
+      const schedule::Digit& digit = loop.digits[0];
+      if (digit.axis == axis && digit.extent > 1) return digit.stride;
+    }
+    return 1;
   }
 
   ir::Expr ToExpr(const AffineValue& value) const {

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <tuple>
 
 #include "compiler/ir/evaluate.h"
 #include "compiler/passes/lower.h"
@@ -84,6 +85,28 @@ TEST_CASE("rows longer than their vectors, and a row that threads share, compute
   CheckSamples({"one_row", "reduce_sum", {{"m", "1"}, {"n", "20000"}}}, "avx512", 2, 808, 20);
   CheckSamples({"one_row", "norm2", {{"m", "1"}, {"n", "20001"}}}, "avx2", 3, 808, 30);
   CheckSamples({"one_row", "reduce_max", {{"m", "1"}, {"n", "16385"}}}, "sse4.2", 2, 808, 20);
+}
+
+// Vectors along the output's width take every stride-th position.
+TEST_CASE("transposed convolutions of every stride compute the same", "[space]") {
+  uint64_t seed = 700;
+  for (const char* layout : {"nchw", "any"}) {
+    for (const auto& [k, stride, pad] :
+         {std::tuple{"4", "2", "1"}, {"3", "2", "1"}, {"5", "3", "2"}, {"2", "3", "0"}}) {
+      CheckSamples({"transposed",
+                    "t2d",
+                    {{"ic", "3"},
+                     {"oc", "3"},
+                     {"h", "4"},
+                     {"w", "11"},
+                     {"k", k},
+                     {"stride", stride},
+                     {"pad", pad},
+                     {"bias", "true"},
+                     {"layout", layout}}},
+                   "avx512", 1, ++seed, 12);
+    }
+  }
 }
 
 TEST_CASE("many sampled programs agree with the evaluator", "[.slow]") {
