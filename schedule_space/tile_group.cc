@@ -20,6 +20,7 @@ constexpr size_t kMaxOrdered = 6;  // 720 orders
 // times faster.
 constexpr int64_t kStreamedCaches = 4;
 constexpr double kStreamWeight = 0.6;
+constexpr double kTestedInsideWeight = 0.4;
 
 }  // namespace
 
@@ -226,10 +227,26 @@ void TileGroup::MakeReductionKnobs() {
   if (real > 1 && places <= static_cast<int>(kMaxOrdered)) {
     reduce_order_ = static_cast<int>(knobs_.size());
     knobs_.push_back(OrderKnob("order.reduce", places));
+    if (IsPadded()) WeighReductionOrders(knobs_.back());
   }
   // Which operand's values are used up first.
   tile_order_ = static_cast<int>(knobs_.size());
   knobs_.push_back(FreeKnob("order.tile", {"vectors_outermost"}, {{0}, {1}}));
+}
+
+// Windows outside of the main axis: whether a tap is padding is then tested once a loop over that.
+void TileGroup::WeighReductionOrders(Knob& knob) const {
+  const int inner_place = static_cast<int>(reduce_names_.size());
+  for (const Option& order : knob.options) {
+    double weight = 1;
+    bool inside = false;  // of the main axis
+    for (const int64_t place : order) {
+      const bool is_main = place == main_ || place == inner_place;
+      if (is_main) inside = true;
+      if (!is_main && inside && reduction_.extents[place] > 1) weight *= kTestedInsideWeight;
+    }
+    knob.weights.push_back(weight);
+  }
 }
 
 void TileGroup::MakeParallelKnob() {

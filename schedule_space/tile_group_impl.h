@@ -48,6 +48,7 @@ class TileGroup final : public Group {
   void MakeRegionKnob(const ir::Target& target);
   void MakeAxisKnobs();
   void MakeReductionKnobs();
+  void WeighReductionOrders(Knob& knob) const;
   void MakeParallelKnob();
   void MakeBlockKnobs();
   void MakeStreamKnob(const ir::Target& target);
