@@ -22,6 +22,15 @@ bool Uses(const schedule::AxisForm& form, int axis) {
          std::any_of(form.slopes.begin(), form.slopes.end(), moves);
 }
 
+bool IsWindow(const schedule::StageAnalysis& analysis, int axis) {
+  for (const schedule::Access& access : analysis.reads) {
+    for (const schedule::AxisForm& form : access.dims) {
+      if (form.terms.size() + form.slopes.size() > 1 && Uses(form, axis)) return true;
+    }
+  }
+  return false;
+}
+
 std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
                                              absl::Span<const schedule::Digit> nest) {
   const std::vector<int64_t>& shape = access.buffer->shape;

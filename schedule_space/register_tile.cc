@@ -140,7 +140,7 @@ class Enumerator {
     int windows = 0;  // unrolled axes along which taps may fall on padding
     for (size_t a = 0; a < factors.size(); ++a) {
       const int axis = static_cast<int>(a);
-      if (!IsWindow(axis)) continue;
+      if (!IsWindow(*problem_.analysis, axis)) continue;
       if (axis == vector_axis_) {
         weight *= kPaddedVectorWeight;
       } else if (factors[a] > 1 && factors[a] < problem_.extents[a]) {
@@ -148,16 +148,6 @@ class Enumerator {
       }
     }
     return windows > 1 ? weight * kPaddedPlaneWeight : weight;
-  }
-
-  // Whether an operand is read along the axis and a reduction axis together.
-  bool IsWindow(int axis) const {
-    for (const schedule::Access& access : problem_.analysis->reads) {
-      for (const schedule::AxisForm& form : access.dims) {
-        if (form.terms.size() + form.slopes.size() > 1 && Uses(form, axis)) return true;
-      }
-    }
-    return false;
   }
 
   // Places that `count` steps along the axis read.

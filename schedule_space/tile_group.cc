@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kMaxUnrolledBodies = 768;  // multiplications; more cost compile time, not speed
 constexpr int64_t kMaxEdgeBodies = 256;      // edges are partitioned: up to three copies of those
+constexpr int64_t kMaxCornerBodies = 64;     // edges both ways: up to nine
 constexpr int64_t kMaxTilesInRegion = 128;
 constexpr size_t kMaxOrdered = 6;  // 720 orders
 // Results of so many L2 caches may go past them. Measured with add and relu of one core (Zen 5, L2
@@ -198,6 +199,16 @@ bool TileGroup::Overshoots(const Option& tile) const {
   return false;
 }
 
+// How many of the tile's axes taps move along.
+int TileGroup::TiledWindows(const Option& tile) const {
+  int windows = 0;
+  for (size_t a = 0; a < rank(); ++a) {
+    const bool tiled = tile[kTileFactors + a] > 1;
+    windows += tiled && IsWindow(Analysis(reduce_), static_cast<int>(a)) ? 1 : 0;
+  }
+  return windows;
+}
+
 void TileGroup::MakeReductionKnobs() {
   Knob knob;
   knob.name = "reduce";
@@ -208,8 +219,13 @@ void TileGroup::MakeReductionKnobs() {
   for (const Option& tile : knobs_[tile_knob_].options) {
     const int64_t accumulators = Accumulators(tile);
     const bool has_edges = IsPadded() || Overshoots(tile);
-    const int64_t cap = has_edges ? kMaxEdgeBodies : kMaxUnrolledBodies;
-    control.factor.push_back(has_edges ? -accumulators : accumulators);
+    const bool has_corners = IsPadded() && TiledWindows(tile) > 1;
+    const int64_t cap = has_corners ? kMaxCornerBodies
+                        : has_edges ? kMaxEdgeBodies
+                                    : kMaxUnrolledBodies;
+    control.factor.push_back(has_corners ? -accumulators - kMaxUnrolledBodies
+                             : has_edges ? -accumulators
+                                         : accumulators);
     std::vector<int>& domain = knob.domains[control.factor.back()];
     if (!domain.empty()) continue;
     for (size_t i = 0; i < knob.options.size(); ++i) {

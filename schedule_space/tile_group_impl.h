@@ -55,6 +55,7 @@ class TileGroup final : public Group {
   std::vector<VectorAxis> VectorAxes() const;
   bool IsPadded() const;
   bool Overshoots(const Option& tile) const;
+  int TiledWindows(const Option& tile) const;
 
   Tiling Read(absl::Span<const int> choices) const;
   const Option& Chosen(absl::Span<const int> choices, int knob) const {
