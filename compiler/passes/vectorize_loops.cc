@@ -155,10 +155,11 @@ class Widener final : public ir::Mutator {
     return ir::MakeBlock(std::move(stmts));
   }
 
-  // Whether `at` may be accessed although no lane counts.
+  // Whether `at` may be accessed although no lane counts. Gaps in the storage are never written.
   bool IsReachable(const ir::Buffer& buffer, const ir::Expr& at) const {
+    const int64_t stored = buffer->StoredElementCount();
     const std::optional<ir::Interval> bound = ir::Bound(at, ranges_);
-    return bound && bound->min >= 0 && bound->max < buffer->StoredElementCount();
+    return stored == buffer->ElementCount() && bound && bound->min >= 0 && bound->max < stored;
   }
 
   // Whether lanes that don't count may be read and written back: memory of this thread alone, of
