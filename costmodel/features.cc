@@ -312,6 +312,7 @@ void Write(const Schedule& schedule, const LoopStructure& loops, const ir::Targe
   size_t main = 0;
   double total = 0;
   for (const BoundStage& stage : loops.stages) {
+    if (stage.is_constant) continue;  // not part of a run
     const double work = stages.emplace_back(schedule, loops, stage).work;
     total += work;
     if (work > stages[main].work) main = stages.size() - 1;

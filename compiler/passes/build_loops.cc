@@ -91,8 +91,8 @@ class BodyRewriter final : public ir::Mutator {
 
 class Builder {
  public:
-  Builder(const Schedule& schedule, const LoopStructure& loops)
-      : schedule_(schedule), loops_(loops) {}
+  Builder(const Schedule& schedule, const LoopStructure& loops, bool preparation)
+      : schedule_(schedule), loops_(loops), preparation_(preparation) {}
 
   ir::Program Run(std::string name) {
     ir::Program program;
@@ -122,8 +122,12 @@ class Builder {
         base.push_back(ToExpr(stage.axes[d].base));
       for (const ir::Buffer& buffer : definition.outputs) {
         const auto output = outputs.find(buffer.get());
-        storage_[buffer.get()] = {
-            output != outputs.end() ? output->second : Intermediate(buffer, stage), base};
+        const ir::Buffer stored =
+            output != outputs.end() ? output->second : Intermediate(buffer, stage);
+        storage_[buffer.get()] = {stored, base};
+        if (stage.is_constant && stage.scope == ir::Scope::kGlobal) {
+          program.params.push_back(stored);
+        }
       }
     }
     program.body = EmitChildren(-1, -1, ir::Stmt());
@@ -147,7 +151,7 @@ class Builder {
     node.shape = stage.buffer_shape;
     node.scope = stage.scope;
     node.layout.clear();
-    if (stage.scope == ir::Scope::kWorkspace) node.layout = schedule_.LayoutOf(buffer);
+    if (stage.at < 0) node.layout = schedule_.LayoutOf(buffer);
     if (node.layout.empty() && node.shape.size() > 1) {
       std::vector<size_t> innermost(node.shape.size(), 0);
       for (size_t l = 0; l < stage.loops.size(); ++l) {
@@ -204,6 +208,7 @@ class Builder {
     for (size_t i = 0; i < loops_.stages.size(); ++i) {
       const BoundStage& stage = loops_.stages[i];
       if (stage.at != at || stage.at_depth != depth) continue;
+      if (at < 0 && stage.is_constant != preparation_) continue;
       sequence.push_back(EmitNest(static_cast<int>(i)));
       if (stage.scope == ir::Scope::kGlobal) continue;
       for (const ir::Buffer& output : schedule_.stages()[stage.stage].stage->outputs) {
@@ -378,6 +383,7 @@ class Builder {
 
   const Schedule& schedule_;
   const LoopStructure& loops_;
+  const bool preparation_;
   std::vector<ir::VarRef> vars_;  // by loop id
   std::vector<int64_t> extents_;  // by loop id
   BodyRewriter::Storage storage_;
@@ -387,7 +393,12 @@ class Builder {
 
 absl::StatusOr<ir::Program> BuildLoops(const Schedule& schedule, const LoopStructure& loops,
                                        std::string name) {
-  return Builder(schedule, loops).Run(std::move(name));
+  return Builder(schedule, loops, false).Run(std::move(name));
+}
+
+absl::StatusOr<ir::Program> BuildPreparation(const Schedule& schedule, const LoopStructure& loops,
+                                             std::string name) {
+  return Builder(schedule, loops, true).Run(std::move(name));
 }
 
 }  // namespace tessera::passes

@@ -12,8 +12,15 @@ namespace tessera::passes {
 // The loop nests of a bounded schedule. Requires `loops` = InferBounds(schedule).
 // Ensures: indices are logical, one per dimension; every computed position outside its axis and
 // every tap on padding is behind an If around its Store; loop kinds are as scheduled; buffers of
-// attached stages hold their region only.
+// attached stages hold their region only. Parameters are inputs, outputs, then what
+// BuildPreparation makes.
 absl::StatusOr<ir::Program> BuildLoops(const schedule::Schedule& schedule,
                                        const schedule::LoopStructure& loops, std::string name);
+
+// The nests of the stages that are computed once, when constants are packed
+// (BoundStage::is_constant), with the same parameters; other inputs and outputs are not touched.
+absl::StatusOr<ir::Program> BuildPreparation(const schedule::Schedule& schedule,
+                                             const schedule::LoopStructure& loops,
+                                             std::string name);
 
 }  // namespace tessera::passes

@@ -1,5 +1,7 @@
 #include "compiler/passes/lower.h"
 
+#include <algorithm>
+
 #include "base/status.h"
 #include "base/view.h"
 #include "compiler/ir/simplify.h"
@@ -55,11 +57,7 @@ constexpr Pass kLowering[] = {
     {"simplify", OnBody<Simplify<kLoopsAndTests>>},
 };
 
-}  // namespace
-
-absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
-                                  const schedule::LoopStructure& loops, std::string name) {
-  TESSERA_ASSIGN_OR_RETURN(ir::Program program, BuildLoops(schedule, loops, std::move(name)));
+absl::StatusOr<ir::Program> RunPasses(ir::Program program) {
   for (const Pass& pass : kLowering) {
     absl::StatusOr<ir::Program> lowered = pass.run(program);
     if (!lowered.ok()) return Annotate(lowered.status(), pass.name);
@@ -68,6 +66,25 @@ absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
     TESSERA_RETURN_IF_ERROR(Annotate(ir::Verify(program), absl::StrCat("after ", pass.name)));
 #endif
   }
+  return program;
+}
+
+}  // namespace
+
+absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
+                                  const schedule::LoopStructure& loops, std::string name) {
+  TESSERA_ASSIGN_OR_RETURN(ir::Program program, BuildLoops(schedule, loops, std::move(name)));
+  return RunPasses(std::move(program));
+}
+
+absl::StatusOr<std::optional<ir::Program>> LowerPreparation(const schedule::Schedule& schedule,
+                                                            const schedule::LoopStructure& loops,
+                                                            std::string name) {
+  const bool any = std::any_of(loops.stages.begin(), loops.stages.end(),
+                               [](const schedule::BoundStage& stage) { return stage.is_constant; });
+  if (!any) return std::nullopt;
+  TESSERA_ASSIGN_OR_RETURN(ir::Program program, BuildPreparation(schedule, loops, std::move(name)));
+  TESSERA_ASSIGN_OR_RETURN(program, RunPasses(std::move(program)));
   return program;
 }
 

@@ -30,11 +30,28 @@ class Analyzer final : public ir::Visitor {
     return -1;
   }
 
+  // Notes of a quotient or remainder of a sum what it is of.
+  void TakeDigit(const ir::Expr& index, AxisForm& form) const {
+    const auto* node = index.As<ir::Binary>();
+    const int64_t* divisor = node == nullptr ? nullptr : ir::AsConstInt(node->b);
+    if (divisor == nullptr || *divisor < 1 ||
+        (node->op != ir::BinaryOp::kDiv && node->op != ir::BinaryOp::kMod)) {
+      return;
+    }
+    AxisForm sum = Form(node->a);
+    if (!sum.affine) return;
+    form.constant = sum.constant;
+    form.dividend = std::move(sum.terms);
+    form.divisor = *divisor;
+    form.is_remainder = node->op == ir::BinaryOp::kMod;
+  }
+
   AxisForm Form(const ir::Expr& index) const {
     AxisForm form;
     const std::optional<ir::LinearForm> linear = ir::AsLinear(index);
     if (!linear) {
       AddSlopes(index, 1, form);
+      TakeDigit(index, form);
       return form;
     }
     for (const auto& [var, coefficient] : linear->terms) {

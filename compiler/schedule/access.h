@@ -19,6 +19,10 @@ struct AxisForm {
   // the mean change a step …
   std::vector<std::pair<int, double>> slopes;
   int64_t period = 1;  // … and after how many steps quotients and remainders repeat
+  // Of ⌊sum / divisor⌋ and, if `is_remainder`, sum mod divisor: the sum's terms, beside `constant`.
+  int64_t divisor = 0;  // 0: the index is neither
+  absl::InlinedVector<std::pair<int, int64_t>, 3> dividend;
+  bool is_remainder = false;
 };
 
 // One Load in a stage's bodies.

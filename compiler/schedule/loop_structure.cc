@@ -14,6 +14,8 @@ struct Range {
   int64_t min, max;
 };
 
+int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
+
 Range RangeOf(const AffineValue& value) {
   Range range{value.constant, value.constant};
   for (const LoopTerm& term : value.terms) {
@@ -72,6 +74,7 @@ class Binder {
       if (stage.at >= 0) stage.at = last - stage.at;
       structure.stages.push_back(std::move(stage));
     }
+    MarkConstants(structure);
     return structure;
   }
 
@@ -96,6 +99,47 @@ class Binder {
     return bound;
   }
 
+  const te::Stage& Definition(const BoundStage& bound) const {
+    return *schedule_.stages()[bound.stage].stage;
+  }
+  const std::vector<const ir::BufferNode*>& Reads(const BoundStage& bound) const {
+    return schedule_.stages()[bound.stage].analysis->read_buffers;
+  }
+
+  void MarkConstants(LoopStructure& structure) const {
+    std::vector<const ir::BufferNode*> constants;
+    for (const te::Input& input : schedule_.inputs()) {
+      if (input.is_constant) constants.push_back(input.buffer.get());
+    }
+    if (constants.empty()) return;
+    const auto is_constant = [&](const ir::BufferNode* buffer) {
+      return std::find(constants.begin(), constants.end(), buffer) != constants.end();
+    };
+    for (BoundStage& bound : structure.stages) {
+      const auto& reads = Reads(bound);
+      if (reads.empty() || bound.scope == ir::Scope::kGlobal ||
+          !std::all_of(reads.begin(), reads.end(), is_constant)) {
+        continue;
+      }
+      bound.is_constant = true;
+      for (const ir::Buffer& output : Definition(bound).outputs) constants.push_back(output.get());
+    }
+    std::vector<const ir::BufferNode*> read_in_runs;
+    for (size_t i = structure.stages.size(); i-- > 0;) {
+      BoundStage& bound = structure.stages[i];
+      if (bound.at >= 0 && !structure.stages[bound.at].is_constant) bound.is_constant = false;
+      if (!bound.is_constant) {
+        read_in_runs.insert(read_in_runs.end(), Reads(bound).begin(), Reads(bound).end());
+        continue;
+      }
+      for (const ir::Buffer& output : Definition(bound).outputs) {
+        const bool runs_read =
+            std::find(read_in_runs.begin(), read_in_runs.end(), output.get()) != read_in_runs.end();
+        if (runs_read) bound.scope = ir::Scope::kGlobal;
+      }
+    }
+  }
+
   // Loops around the body of `bound`'s loop `depth`, its own included: those that are fixed while
   // a stage attached there runs.
   void CollectFixed(const BoundStage& bound, int depth,
@@ -110,6 +154,25 @@ class Binder {
       if (b->at == at && b->at_depth >= depth) return true;
     }
     return false;
+  }
+
+  // Turns the sum's region, what is fixed (`outer`) and what is not, into that of its quotient or
+  // remainder. False where the fixed part does not keep to whole multiples of the divisor.
+  static bool TakeDigit(const AxisForm& form, AffineValue& outer, Range& span) {
+    for (LoopTerm& term : outer.terms) {
+      if (term.coefficient % form.divisor != 0) return false;
+      term.coefficient /= form.divisor;
+    }
+    const Range quotient{FloorDiv(span.min, form.divisor), FloorDiv(span.max, form.divisor)};
+    if (!form.is_remainder) {
+      span = quotient;
+      return true;
+    }
+    if (quotient.min != quotient.max) return false;
+    outer.terms.clear();
+    span.min -= quotient.min * form.divisor;
+    span.max -= quotient.min * form.divisor;
+    return true;
   }
 
   absl::Status InferRegion(const StageState& state, BoundStage& bound) {
@@ -169,13 +232,14 @@ class Binder {
       if (!values) values = ValuesOfAxes(consumer);
       for (size_t d = 0; d < needs.size(); ++d) {
         Need& need = needs[d];
-        if (!access.dims[d].affine) {
+        if (!access.dims[d].affine && access.dims[d].divisor == 0) {
           need.whole = true;
           continue;
         }
+        const AxisForm& form = access.dims[d];
         AffineValue index;
-        index.constant = access.dims[d].constant;
-        for (const auto& [axis, coefficient] : access.dims[d].terms) {
+        index.constant = form.constant;
+        for (const auto& [axis, coefficient] : form.affine ? form.terms : form.dividend) {
           index.constant += coefficient * (*values)[axis].constant;
           for (const LoopTerm& term : (*values)[axis].terms) AddTerm(index, term, coefficient);
         }
@@ -189,6 +253,10 @@ class Binder {
             const int64_t reach = term.coefficient * (term.extent - 1);
             (reach < 0 ? span.min : span.max) += reach;
           }
+        }
+        if (form.divisor != 0 && !TakeDigit(form, outer, span)) {
+          need.whole = true;
+          continue;
         }
         if (!need.seen) {
           need.seen = true;

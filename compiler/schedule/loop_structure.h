@@ -52,6 +52,9 @@ struct BoundStage {
   int at = -1;
   int at_depth = -1;
   ir::Scope scope = ir::Scope::kGlobal;
+  // Computed from constants alone, and not inside of a stage that isn't: once, when constants are
+  // packed, and not in each run. Those at the root that runs read are kGlobal.
+  bool is_constant = false;
   // Shape of the memory that holds the outputs: the whole array at the root, else the region.
   std::vector<int64_t> buffer_shape;
 };

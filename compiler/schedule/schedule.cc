@@ -9,6 +9,7 @@
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/digits.h"
 #include "compiler/schedule/inlined_size.h"
+#include "compiler/schedule/winograd.h"
 
 namespace tessera::schedule {
 namespace {
@@ -194,6 +195,8 @@ absl::Status Schedule::Apply(const Step& step) {
       return CacheRead(step);
     case Primitive::kRfactor:
       return Rfactor(step);
+    case Primitive::kWinograd:
+      return Winograd(step);
     case Primitive::kComputeAt:
       return ComputeAt(step);
     case Primitive::kSplit:
@@ -407,6 +410,25 @@ absl::Status Schedule::Rfactor(const Step& step) {
   }
   stages_[index] = MakeState(std::move(partial));
   InsertStage(index + 1, std::move(total));
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::Winograd(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindUntouchedStage(step));
+  const int64_t m = step.factors[0];
+  absl::StatusOr<std::vector<te::Stage>> stages = WinogradStages(*stages_[index].stage, m);
+  if (!stages.ok()) return Invalid(step, StdView(stages.status().message()));
+  for (const te::Stage& stage : *stages) {
+    if (stage.output() != stages_[index].stage->output() && BufferNamed(stage.name()) != nullptr) {
+      return Invalid(step, absl::StrCat("there is a ", stage.name(), " already"));
+    }
+  }
+  stages_[index] = MakeState(std::move(stages->back()));
+  stages->pop_back();
+  for (size_t i = 0; i < stages->size(); ++i) {
+    InsertStage(index + static_cast<int>(i), std::move((*stages)[i]));
+  }
+  error_factor_ *= WinogradErrorFactor(m);
   return absl::OkStatus();
 }
 

@@ -92,6 +92,9 @@ class Schedule {
   ir::Buffer BufferNamed(std::string_view name) const;
   // Stages (not inlined) that read any output of stage `index`.
   std::vector<int> Consumers(int index) const;
+  // How many times the error of the definition this schedule's algorithms may make: 1 without
+  // algorithm rewrites.
+  double error_factor() const { return error_factor_; }
 
  private:
   absl::Status Layout(const Step& step);
@@ -99,6 +102,7 @@ class Schedule {
   absl::Status CacheWrite(const Step& step);
   absl::Status CacheRead(const Step& step);
   absl::Status Rfactor(const Step& step);
+  absl::Status Winograd(const Step& step);
   absl::Status ComputeAt(const Step& step);
   absl::Status Split(const Step& step);
   absl::Status Fuse(const Step& step);
@@ -117,6 +121,7 @@ class Schedule {
   };
   std::shared_ptr<const Ports> ports_;
   std::vector<StageState> stages_;
+  double error_factor_ = 1;
   std::vector<std::pair<ir::Buffer, std::vector<ir::LayoutDim>>> layouts_;
 };
 

@@ -16,9 +16,9 @@ constexpr size_t kMaxTraceBytes = 1 << 20;
 constexpr size_t kMaxSteps = 8192;
 constexpr std::string_view kHeader = "trace 1";
 
-constexpr std::array<std::string_view, 14> kNames = {
-    "layout", "inline",  "cache_write", "cache_read", "rfactor",  "compute_at", "split",
-    "fuse",   "reorder", "vectorize",   "unroll",     "parallel", "bind",       "stream"};
+constexpr std::array<std::string_view, 15> kNames = {
+    "layout",  "inline",    "cache_write", "cache_read", "rfactor", "compute_at", "split",   "fuse",
+    "reorder", "vectorize", "unroll",      "parallel",   "bind",    "stream",     "winograd"};
 
 absl::Status BadLine(int number, std::string_view line, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(
@@ -47,6 +47,7 @@ Arity OperandArity(Primitive primitive) {
     case Primitive::kVectorize:
     case Primitive::kUnroll:
     case Primitive::kParallel:
+    case Primitive::kWinograd:
       return {1, 1};
     case Primitive::kComputeAt:
     case Primitive::kBind:
@@ -83,9 +84,9 @@ absl::StatusOr<Step> ParseStep(std::string_view line, int number) {
     return step;
   }
   size_t names = words.size();
-  if (step.primitive == Primitive::kSplit) {
-    names = 1;
-    for (const std::string& word : absl::MakeSpan(words).subspan(1)) {
+  if (step.primitive == Primitive::kSplit || step.primitive == Primitive::kWinograd) {
+    names = step.primitive == Primitive::kSplit ? 1 : 0;
+    for (const std::string& word : absl::MakeSpan(words).subspan(names)) {
       int64_t factor = 0;
       if (!absl::SimpleAtoi(word, &factor) || factor < 1) {
         return BadLine(number, line, absl::StrCat("factor \"", word, "\" is not a number above 0"));

@@ -25,6 +25,7 @@ enum class Primitive : uint8_t {
   kParallel,    // parallel S loop
   kBind,        // bind S loop thread.x         GPU thread axis
   kStream,      // stream S                     stores of output S go past the caches
+  kWinograd,    // winograd S m                 S by F(m × m, 3 × 3) in new stages (winograd.h)
 };
 
 // One primitive with its operands.
@@ -32,7 +33,7 @@ struct Step {
   Primitive primitive;
   std::string stage;               // S (for kLayout: the buffer B)
   std::vector<std::string> names;  // loops; kComputeAt: {C, loop}; kCacheRead: {consumer}
-  std::vector<int64_t> factors;    // kSplit
+  std::vector<int64_t> factors;    // kSplit; kWinograd: {m}
   std::string layout;              // kLayout, as ir::LayoutToString writes it
   bool operator==(const Step&) const = default;
 };

@@ -37,11 +37,12 @@ absl::StatusOr<std::vector<Sample>> SampleReference(const Workload& workload, ui
 
 // The largest absolute difference from the expected value that a correct schedule may show for an
 // element: type-aware and growing with the length of the reductions that feed it.
-// |actual - expected| <= absolute + relative * |expected|.
+// |actual - expected| <= absolute + relative * |expected|. `error_factor`: how many times the error
+// of the definition the schedule's algorithms may make (Schedule::error_factor).
 struct Tolerance {
   double absolute;
   double relative;
 };
-Tolerance OutputTolerance(const Dag& dag, int output);
+Tolerance OutputTolerance(const Dag& dag, int output, double error_factor = 1);
 
 }  // namespace tessera::te

@@ -306,7 +306,7 @@ Values Multiplied(const Values& v, double terms, double rounding) {
 
 }  // namespace
 
-Tolerance OutputTolerance(const Dag& dag, int output) {
+Tolerance OutputTolerance(const Dag& dag, int output, double error_factor) {
   Known known;
   for (const te::Input& input : dag.inputs) known[input.buffer.get()] = SeededInput(*input.buffer);
   for (const Stage& stage : dag.stages) {
@@ -329,7 +329,8 @@ Tolerance OutputTolerance(const Dag& dag, int output) {
   const ir::Buffer& buffer = dag.outputs[output];
   if (!buffer->type.is_float()) return {0, 0};
   const double floor = 16 * std::ldexp(1.0, -24);
-  return {std::max(known.at(buffer.get()).error, floor), floor + 2 * RoundingError(buffer->type)};
+  return {std::max(known.at(buffer.get()).error * error_factor, floor),
+          floor + 2 * RoundingError(buffer->type)};
 }
 
 }  // namespace tessera::te

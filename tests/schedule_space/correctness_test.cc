@@ -2,9 +2,8 @@
 #include <tuple>
 
 #include "compiler/ir/evaluate.h"
-#include "compiler/passes/lower.h"
-#include "compiler/schedule/loop_structure.h"
 #include "schedule_space/config_space.h"
+#include "tests/support/lower_schedule.h"
 #include "tests/support/reference_check.h"
 #include "tests/support/workloads.h"
 
@@ -30,9 +29,7 @@ void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uin
     CAPTURE(spec.name, seed, i, space->ToJson(config), schedule::Print(*space->ToTrace(config)));
     const absl::StatusOr<schedule::Schedule> schedule = space->ToSchedule(config);
     REQUIRE(schedule.ok());
-    const absl::StatusOr<schedule::LoopStructure> loops = schedule::InferBounds(*schedule);
-    REQUIRE(loops.ok());
-    const absl::StatusOr<ir::Program> program = passes::Lower(*schedule, *loops, "kernel");
+    const absl::StatusOr<te::Candidate> program = passes::LowerSchedule(*schedule);
     CAPTURE(std::string(program.status().message()));
     REQUIRE(program.ok());
     const absl::Status status =

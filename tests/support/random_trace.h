@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/rng.h"
+#include "base/status.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
 
@@ -17,10 +18,17 @@ class RandomTrace {
  public:
   RandomTrace(const te::Dag& dag, Rng rng) : start_(dag), schedule_(start_), rng_(rng) {}
 
+  // Every trace begins with `steps`, which have to apply.
+  RandomTrace&& After(const Trace& steps) && {
+    first_ = steps;
+    return std::move(*this);
+  }
+
   Trace Draw() {
     do {
       schedule_ = start_;
       trace_.clear();
+      for (const Step& step : first_) TESSERA_CHECK(Try(step));
       Layouts();
       Structure();
       for (int i = static_cast<int>(schedule_.stages().size()) - 1; i >= 0; --i) {
@@ -188,6 +196,7 @@ class RandomTrace {
   }
 
   Schedule start_;
+  Trace first_;
   Schedule schedule_;
   Rng rng_;
   Trace trace_;

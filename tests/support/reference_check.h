@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,9 +45,17 @@ inline absl::StatusOr<Expected> ComputeExpected(const Workload& workload, uint64
   return expected;
 }
 
-// Runs `program` (of any schedule of `workload`) and compares with the oracle element by element.
+// What a schedule of a workload became.
+struct Candidate {
+  ir::Program program;
+  std::optional<ir::Program> preparation = std::nullopt;  // runs before
+  double error_factor = 1;
+};
+
+// Runs the candidate and compares with the oracle element by element.
 inline absl::Status CheckAgainst(const Workload& workload, const Expected& expected,
-                                 const ir::Program& program, const ProgramRunner& run) {
+                                 const Candidate& candidate, const ProgramRunner& run) {
+  const ir::Program& program = candidate.program;
   std::vector<std::vector<std::byte>> storage;
   for (size_t i = 0; i < program.params.size(); ++i) {
     storage.push_back(
@@ -56,11 +65,13 @@ inline absl::Status CheckAgainst(const Workload& workload, const Expected& expec
   }
   std::vector<absl::Span<std::byte>> spans;
   for (auto& bytes : storage) spans.push_back(absl::MakeSpan(bytes));
+  if (candidate.preparation) TESSERA_RETURN_IF_ERROR(run(*candidate.preparation, spans));
   TESSERA_RETURN_IF_ERROR(run(program, spans));
   for (size_t o = 0; o < expected.outputs.size(); ++o) {
     const size_t param = expected.inputs.size() + o;
     const std::vector<double> actual = ir::FromStored(*program.params[param], storage[param]);
-    const Tolerance tolerance = OutputTolerance(workload.dag, static_cast<int>(o));
+    const Tolerance tolerance =
+        OutputTolerance(workload.dag, static_cast<int>(o), candidate.error_factor);
     for (size_t i = 0; i < actual.size(); ++i) {
       const double want = expected.outputs[o][i];
       const double limit = tolerance.absolute + tolerance.relative * std::abs(want);

@@ -126,7 +126,7 @@ TEST_CASE("AArch64 kernels compute the right values under emulation", "[codegen]
     REQUIRE(loops.ok());
     const auto program = passes::Lower(*schedule, *loops, workload->name);
     REQUIRE(program.ok());
-    CHECK(te::CheckAgainst(*workload, *expected, *program,
+    CHECK(te::CheckAgainst(*workload, *expected, {.program = *program},
                            [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {
                              return RunEmulated(folder, p, target, b);
                            }) == absl::OkStatus());

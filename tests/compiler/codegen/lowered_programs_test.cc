@@ -4,9 +4,9 @@
 
 #include "absl/strings/str_replace.h"
 #include "compiler/ir/visitor.h"
-#include "compiler/passes/lower.h"
 #include "compiler/schedule/default_trace.h"
 #include "tests/compiler/codegen/loaded_kernel.h"
+#include "tests/support/lower_schedule.h"
 #include "tests/support/random_trace.h"
 #include "tests/support/random_workload.h"
 #include "tests/support/reference_check.h"
@@ -14,12 +14,6 @@
 
 namespace tessera::codegen {
 namespace {
-
-absl::StatusOr<ir::Program> LowerTrace(const te::Workload& workload, const schedule::Trace& trace) {
-  TESSERA_ASSIGN_OR_RETURN(schedule::Schedule schedule, schedule::ApplyTrace(workload.dag, trace));
-  TESSERA_ASSIGN_OR_RETURN(schedule::LoopStructure loops, schedule::InferBounds(schedule));
-  return passes::Lower(schedule, loops, workload.name);
-}
 
 // Elements stored by a run: random placements may recompute a stage without bounds.
 class StoreCount final : public ir::Visitor {
@@ -62,11 +56,11 @@ absl::Status RunCompiled(const ir::Program& program, const ir::Target& target,
 
 absl::Status LowerRunAndCheck(const te::Workload& workload, const te::Expected& expected,
                               const schedule::Trace& trace, const ir::Target& target) {
-  TESSERA_ASSIGN_OR_RETURN(const ir::Program program, LowerTrace(workload, trace));
+  TESSERA_ASSIGN_OR_RETURN(const te::Candidate candidate, passes::LowerTrace(workload, trace));
   StoreCount stores;
-  stores.Visit(program.body);
+  stores.Visit(candidate.program.body);
   if (stores.total > kMaxStores) return absl::OkStatus();
-  return te::CheckAgainst(workload, expected, program,
+  return te::CheckAgainst(workload, expected, candidate,
                           [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {
                             return RunCompiled(p, target, b);
                           });

@@ -3,8 +3,8 @@
 #include "base/view.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/verify.h"
-#include "compiler/passes/lower.h"
 #include "compiler/schedule/default_trace.h"
+#include "tests/support/lower_schedule.h"
 #include "tests/support/random_trace.h"
 #include "tests/support/random_workload.h"
 #include "tests/support/reference_check.h"
@@ -13,17 +13,12 @@
 namespace tessera {
 namespace {
 
-absl::StatusOr<ir::Program> LowerTrace(const te::Workload& workload, const schedule::Trace& trace) {
-  TESSERA_ASSIGN_OR_RETURN(schedule::Schedule schedule, schedule::ApplyTrace(workload.dag, trace));
-  TESSERA_ASSIGN_OR_RETURN(schedule::LoopStructure loops, schedule::InferBounds(schedule));
-  return passes::Lower(schedule, loops, workload.name);
-}
-
 absl::Status LowerAndCheck(const te::Workload& workload, const te::Expected& expected,
                            const schedule::Trace& trace) {
-  TESSERA_ASSIGN_OR_RETURN(ir::Program program, LowerTrace(workload, trace));
-  TESSERA_RETURN_IF_ERROR(ir::Verify(program));
-  return te::CheckAgainst(workload, expected, program, ir::Evaluate);
+  TESSERA_ASSIGN_OR_RETURN(const te::Candidate candidate, passes::LowerTrace(workload, trace));
+  TESSERA_RETURN_IF_ERROR(ir::Verify(candidate.program));
+  if (candidate.preparation) TESSERA_RETURN_IF_ERROR(ir::Verify(*candidate.preparation));
+  return te::CheckAgainst(workload, expected, candidate, ir::Evaluate);
 }
 
 TEST_CASE("default traces compute what the definitions say", "[passes]") {
@@ -115,6 +110,51 @@ void CheckRandomWorkloads(uint64_t first_seed, uint64_t workloads, uint64_t trac
       CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
     }
   }
+}
+
+// `traces` random ones, after the algorithm was rewritten, of each of `workloads` random
+// convolutions.
+void CheckWinograd(uint64_t first_seed, uint64_t workloads, uint64_t traces) {
+  for (uint64_t seed = first_seed; seed < first_seed + workloads; ++seed) {
+    Rng rng(seed);
+    const auto one_of = [&](int64_t from, int64_t to) {
+      return absl::StrCat(rng.Between(from, to));
+    };
+    const te::OpSpec spec{"winograd",
+                          "conv2d",
+                          {{"n", one_of(1, 2)},
+                           {"ic", one_of(1, 5)},
+                           {"oc", one_of(1, 5)},
+                           {"h", one_of(3, 11)},
+                           {"w", one_of(3, 11)},
+                           {"k", "3"},
+                           {"pad", one_of(0, 2)},
+                           {"bias", rng.Chance(0.5) ? "true" : "false"},
+                           {"relu", rng.Chance(0.5) ? "true" : "false"},
+                           {"layout", rng.Chance(0.5) ? "any" : "nchw"}}};
+    CAPTURE(seed, te::ToText(spec));
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, seed);
+    REQUIRE(expected.ok());
+    const int64_t m = rng.Chance(0.5) ? 2 : 4;
+    for (uint64_t t = 0; t < traces; ++t) {
+      const schedule::Trace trace =
+          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t)))
+              .After({{schedule::Primitive::kWinograd, "conv", {}, {m}, {}}})
+              .Draw();
+      CAPTURE(t, schedule::Print(trace));
+      CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("random traces of convolutions by Winograd's algorithm compute the same", "[passes]") {
+  CheckWinograd(0, 60, 3);
+}
+
+TEST_CASE("many more traces by Winograd's algorithm compute the same", "[.nightly]") {
+  CheckWinograd(1'000'000, 1500, 4);
 }
 
 TEST_CASE("random traces of random workloads compute what the definitions say", "[passes]") {

@@ -16,6 +16,7 @@
 #include "compiler/passes/build_loops.h"
 #include "compiler/passes/lower.h"
 #include "compiler/te/operators.h"
+#include "tests/support/lower_schedule.h"
 #include "tests/support/reference_check.h"
 
 namespace tessera {
@@ -80,7 +81,7 @@ TEST_CASE("the examples of docs/schedule.md do what the text shows", "[passes][d
       REQUIRE(made.status() == absl::OkStatus());
       example = *std::move(made);
       ++examples;
-      const auto lowered = passes::Lower(example->schedule, example->loops, "example");
+      const auto lowered = passes::LowerSchedule(example->schedule);
       REQUIRE(lowered.ok());
       const auto expected = te::ComputeExpected(example->workload, 1);
       REQUIRE(expected.ok());

@@ -112,7 +112,7 @@ TEST_CASE("a built artifact is what its description says and computes what the e
       }
       CHECK(output.result.artifact.buffers.back().is_output);
       const absl::Status compared = te::CheckAgainst(
-          workload, *expected, program,
+          workload, *expected, {.program = program},
           [&](const ir::Program&, auto params) { return RunArtifact(output, params); });
       INFO(compared);
       CHECK(compared.ok());
