@@ -17,6 +17,23 @@ uint64_t Fence(Checks& check, uint64_t fence) {
   return fence;
 }
 
+using ToleranceMessages = google::protobuf::RepeatedPtrField<v1::Tolerance>;
+
+void TolerancesToProto(const std::vector<Tolerance>& tolerances, ToleranceMessages* messages) {
+  for (const Tolerance& tolerance : tolerances) {
+    v1::Tolerance* t = messages->Add();
+    t->set_absolute(tolerance.absolute);
+    t->set_relative(tolerance.relative);
+  }
+}
+
+std::vector<Tolerance> TolerancesFromProto(Checks& check, const ToleranceMessages& messages) {
+  return Each(check, "tolerances", messages, kMaxBuffers, [&](const auto& t) {
+    return Tolerance{check.Number("tolerance absolute", t.absolute(), 0, 1e300),
+                     check.Number("tolerance relative", t.relative(), 0, 1e300)};
+  });
+}
+
 v1::Artifact ArtifactToProto(const Artifact& artifact) {
   v1::Artifact m;
   m.set_digest(artifact.digest);
@@ -38,6 +55,9 @@ v1::Artifact ArtifactToProto(const Artifact& artifact) {
     b->set_is_output(buffer.is_output);
     b->set_is_constant(buffer.is_constant);
   }
+  m.set_prepare_symbol(artifact.prepare_symbol);
+  m.mutable_prepared_bytes()->Add(artifact.prepared_bytes.begin(), artifact.prepared_bytes.end());
+  TolerancesToProto(artifact.tolerances, m.mutable_tolerances());
   return m;
 }
 
@@ -98,18 +118,25 @@ Artifact ArtifactFromProto(Checks& check, const v1::Artifact& m) {
                            [](const BufferSpec& buffer) { return !buffer.is_output; })) {
     check.Fail("artifact buffers", "an input follows an output");
   }
+  artifact.prepare_symbol = m.prepare_symbol();
+  if (!artifact.prepare_symbol.empty()) {
+    check.Add(CheckIdentifier("artifact prepare_symbol", artifact.prepare_symbol));
+  }
+  artifact.prepared_bytes =
+      Each(check, "artifact prepared_bytes", m.prepared_bytes(), kMaxBuffers, [&](int64_t bytes) {
+        return check.Range("artifact prepared_bytes", bytes, 1, kMaxWorkspaceBytes);
+      });
+  if (artifact.prepare_symbol.empty() != artifact.prepared_bytes.empty()) {
+    check.Fail("artifact prepared_bytes", "a prepare_symbol and what it fills belong together");
+  }
+  artifact.tolerances = TolerancesFromProto(check, m.tolerances());
   return artifact;
 }
 
 void OracleToProto(const std::vector<Tolerance>& tolerances,
-                   const std::vector<OracleSample>& samples,
-                   google::protobuf::RepeatedPtrField<v1::Tolerance>* tolerance_messages,
+                   const std::vector<OracleSample>& samples, ToleranceMessages* tolerance_messages,
                    google::protobuf::RepeatedPtrField<v1::OracleSample>* sample_messages) {
-  for (const Tolerance& tolerance : tolerances) {
-    v1::Tolerance* t = tolerance_messages->Add();
-    t->set_absolute(tolerance.absolute);
-    t->set_relative(tolerance.relative);
-  }
+  TolerancesToProto(tolerances, tolerance_messages);
   for (const OracleSample& sample : samples) {
     v1::OracleSample* s = sample_messages->Add();
     s->set_output(sample.output);
@@ -121,10 +148,7 @@ void OracleToProto(const std::vector<Tolerance>& tolerances,
 // RunPlan and BuildResult carry the oracle alike.
 template <typename Message, typename Domain>
 void OracleFromProto(Checks& check, const Message& m, Domain& domain) {
-  domain.tolerances = Each(check, "tolerances", m.tolerances(), kMaxBuffers, [&](const auto& t) {
-    return Tolerance{check.Number("tolerance absolute", t.absolute(), 0, 1e300),
-                     check.Number("tolerance relative", t.relative(), 0, 1e300)};
-  });
+  domain.tolerances = TolerancesFromProto(check, m.tolerances());
   domain.samples = Each(check, "samples", m.samples(), kMaxSamples, [&](const auto& s) {
     return OracleSample{check.Int("sample output", s.output(), 0, kMaxBuffers),
                         check.Range("sample index", s.index(), 0, kMaxElements), s.value()};

@@ -15,8 +15,8 @@ namespace tessera::proto {
 
 // Raised with whatever one side sends and a release before would refuse or misread. 2: the result
 // of a run names its device. 3: items of a selection name their device class and target, for
-// several versions of one library.
-inline constexpr int kProtocolVersion = 3;
+// several versions of one library. 4: artifacts prepare constants and may widen tolerances.
+inline constexpr int kProtocolVersion = 4;
 
 struct LayoutDim {
   int axis = 0;
@@ -36,6 +36,12 @@ struct BufferSpec {
   bool operator==(const BufferSpec&) const = default;
 };
 
+struct Tolerance {
+  double absolute = 0;
+  double relative = 0;
+  bool operator==(const Tolerance&) const = default;
+};
+
 // A built kernel: a shared object by its SHA-256 and what its caller must provide.
 struct Artifact {
   std::string digest;
@@ -44,6 +50,9 @@ struct Artifact {
   int64_t shared_workspace_bytes = 0;
   int64_t private_workspace_bytes = 0;  // a thread
   std::vector<BufferSpec> buffers;
+  std::string prepare_symbol;           // empty: none
+  std::vector<int64_t> prepared_bytes;  // of arguments behind `buffers` that it fills
+  std::vector<Tolerance> tolerances;    // empty: those of the task
   bool operator==(const Artifact&) const = default;
 };
 
@@ -53,12 +62,6 @@ struct OracleSample {
   int64_t index = 0;  // row-major, logical
   double value = 0;
   bool operator==(const OracleSample&) const = default;
-};
-
-struct Tolerance {
-  double absolute = 0;
-  double relative = 0;
-  bool operator==(const Tolerance&) const = default;
 };
 
 struct BuildRequest {

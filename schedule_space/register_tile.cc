@@ -68,6 +68,10 @@ class Enumerator {
     }
     const int64_t extent = problem_.extents[axis];
     const int64_t room = limit_ / vectors;
+    if (std::count(problem_.untiled.begin(), problem_.untiled.end(), static_cast<int>(axis)) > 0) {
+      Extend(axis + 1, factors, vectors);
+      return;
+    }
     if (static_cast<int>(axis) == vector_axis_) {
       double least = 1;
       for (int64_t n = phases_; n <= room; n += phases_) {

@@ -23,6 +23,7 @@ struct RegisterTileProblem {
   std::vector<VectorAxis> vector_axes;                // candidates, at least one
   const schedule::StageAnalysis* analysis = nullptr;  // of the computation; null: a plain map
   int element_bits = 32;                              // of the accumulators
+  std::vector<int> untiled;                           // axes whose factor is 1
   bool whole_tiles = false;                           // unrolled factors have to divide
 };
 

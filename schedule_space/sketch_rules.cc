@@ -8,6 +8,7 @@
 #include "schedule_space/row_group.h"
 #include "schedule_space/steps.h"
 #include "schedule_space/tile_group.h"
+#include "schedule_space/winograd_group.h"
 
 namespace tessera::space {
 namespace {
@@ -15,7 +16,10 @@ namespace {
 using schedule::Schedule;
 using schedule::StageState;
 
-constexpr double kDirectWeight = 3;  // most good programs keep their accumulators in registers
+constexpr double kDirectWeight = 3;    // most good programs keep their accumulators in registers
+constexpr double kWinogradWeight = 3;  // of both tile sizes
+constexpr double kManyTiles = 16;
+constexpr int64_t kMinChannels = 8;  // of both sides, for transforms to pay
 constexpr int64_t kMinReuse = 16;    // reads of an element that pay for packing it
 
 bool IsOutput(const Schedule& schedule, const ir::Buffer& buffer) {
@@ -47,11 +51,12 @@ struct Draft {
   }
 };
 
-// Rule always-inline. What would make a consumer's body too large stays a stage of its own.
-Draft Inline(const te::Dag& dag, bool keep_padding) {
-  Draft draft{Schedule(dag), {}};
+// Rule always-inline, for the stages of `dag` that `draft` still has. What would make a consumer's
+// body too large stays a stage of its own.
+Draft Inline(const te::Dag& dag, Draft draft, bool keep_padding) {
   for (size_t i = 0; i < draft.schedule.stages().size(); ++i) {
     const StageState& state = draft.schedule.stages()[i];
+    if (dag.StageOf(state.stage->output()) < 0) continue;
     if (state.stage->is_reduction() || IsOutput(draft.schedule, state.stage->output())) continue;
     if (keep_padding && IsPadding(state)) continue;
     const std::vector<int> consumers = draft.schedule.Consumers(static_cast<int>(i));
@@ -64,6 +69,10 @@ Draft Inline(const te::Dag& dag, bool keep_padding) {
     draft.Do(InlineStep(state.stage->name())).IgnoreError();
   }
   return draft;
+}
+
+Draft Inline(const te::Dag& dag, bool keep_padding) {
+  return Inline(dag, {Schedule(dag), {}}, keep_padding);
 }
 
 std::vector<int> Live(const Schedule& schedule) {
@@ -99,6 +108,8 @@ class Rules {
     }
     if (reductions.size() == 1 && IsTileable(plain.schedule, live, reductions[0])) {
       TESSERA_RETURN_IF_ERROR(AddTiled(plain));
+      const std::string& name = plain.schedule.stages()[reductions[0]].stage->name();
+      TESSERA_RETURN_IF_ERROR(AddWinograd(dag_.stages[dag_.StageNamed(name)]));
       if (!RunsAlongRows(*plain.schedule.stages()[reductions[0]].stage,
                          *plain.schedule.stages()[reductions[0]].analysis)) {
         return std::move(sketches_);
@@ -176,6 +187,48 @@ class Rules {
     AddTile("packed", packed, packs, false, 1);
     AddTile("packed_chunked", packed, packs, true, 1);
     return absl::OkStatus();
+  }
+
+  // Rule winograd: other algorithms for a convolution with constant weights.
+  absl::Status AddWinograd(const te::Stage& conv) {
+    if (conv.axes.size() != 4 || !HasConstantWeights(conv)) return absl::OkStatus();
+    // Each element of U is used once a tile: of few tiles, the larger ones wait for memory.
+    double tiles = static_cast<double>(conv.axes[0].extent);
+    for (const int axis : {2, 3}) tiles *= static_cast<double>((conv.axes[axis].extent + 3) / 4);
+    const double large_weight = kWinogradWeight * std::min(1.0, tiles / kManyTiles) * 2 / 3;
+    for (const int m : {2, 4}) {
+      const double weight = m == 4 ? large_weight : kWinogradWeight - large_weight;
+      Draft draft{Schedule(dag_), {}};
+      if (conv.axes[1].extent < kMinChannels || conv.reduce_axes[0].extent < kMinChannels ||
+          conv.axes[2].extent < m || conv.axes[3].extent < m ||
+          !draft.Do(WinogradStep(conv.name(), m)).ok()) {
+        continue;
+      }
+      draft = Inline(dag_, std::move(draft), false);
+      const std::vector<int> live = Live(draft.schedule);
+      const int before_store = live[live.size() - 2];
+      if (draft.schedule.stages()[before_store].stage->name() != conv.name() + ".Y") continue;
+      TESSERA_RETURN_IF_ERROR(draft.Do(CacheWriteStep(conv.name() + ".M")));
+      Sketch sketch{absl::StrCat("winograd", m), draft.steps,
+                    std::make_shared<const Schedule>(draft.schedule), nullptr, weight};
+      WinogradSpec spec;
+      spec.base = sketch.base.get();
+      spec.conv = conv.name();
+      spec.m = m;
+      spec.store = Live(*sketch.base).back();
+      spec.threads = threads_;
+      sketch.group = MakeWinogradGroup(spec, target_);
+      if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
+    }
+    return absl::OkStatus();
+  }
+
+  bool HasConstantWeights(const te::Stage& conv) const {
+    const auto analysis = schedule::Analyze(conv);
+    return std::any_of(dag_.inputs.begin(), dag_.inputs.end(), [&](const te::Input& input) {
+      const auto& read = analysis->read_buffers;
+      return input.is_constant && std::binary_search(read.begin(), read.end(), input.buffer.get());
+    });
   }
 
   static int ReductionOf(const Schedule& schedule) {

@@ -15,6 +15,8 @@
 //                    chunks of the reduction whose accumulators are reloaded ("chunked"), with the
 //                    padding materialised ("padded"), with fixed-layout operands packed
 //                    ("packed"), and those with chunks
+//   winograd         3 × 3 convolutions of stride 1 with constant weights by F(2 × 2, 3 × 3) and
+//                    F(4 × 4, 3 × 3) ("winograd2", "winograd4")
 //   rfactor, rows    reductions along contiguous rows, softmax and norms ("rows")
 //   plain            what is left is a map: tiles, vectors, threads ("map")
 

@@ -25,5 +25,8 @@ inline schedule::Step RfactorStep(std::string stage, std::string loop) {
 inline schedule::Step SplitStep(std::string stage, std::string loop, std::vector<int64_t> factors) {
   return {schedule::Primitive::kSplit, std::move(stage), {std::move(loop)}, std::move(factors), {}};
 }
+inline schedule::Step WinogradStep(std::string stage, int64_t m) {
+  return {schedule::Primitive::kWinograd, std::move(stage), {}, {m}, {}};
+}
 
 }  // namespace tessera::space

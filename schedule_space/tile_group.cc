@@ -30,6 +30,8 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
       reduce_(spec.reduce),
       store_(spec.store),
       copies_(spec.copies),
+      ordered_(spec.ordered),
+      untiled_(spec.untiled),
       chunked_(spec.chunked),
       threads_(spec.threads) {
   for (const te::Axis& axis : Stage(store_).axes) {
@@ -49,7 +51,7 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
   MakeAxisKnobs();
   if (reduce_ >= 0) MakeReductionKnobs();
   if (threads_ > 1 && !spatial_.empty()) MakeParallelKnob();
-  MakeBlockKnobs();
+  if (spec.offers_blocks) MakeBlockKnobs();
   if (reduce_ < 0) MakeStreamKnob(target);
 }
 
@@ -82,6 +84,7 @@ void TileGroup::MakeTileKnob(const ir::Target& target) {
   const int computed = reduce_ >= 0 ? reduce_ : store_;
   if (reduce_ >= 0) problem.analysis = &Analysis(reduce_);
   problem.element_bits = Stage(computed).output()->type.bits;
+  problem.untiled = untiled_;
   problem.whole_tiles = chunked_;  // edges of regions would test every update
   tile_knob_ = 0;
   knobs_.push_back(RegisterTileKnob(problem, target));
@@ -164,7 +167,9 @@ void TileGroup::MakeAxisKnobs() {
       for (int64_t count : counts) {
         std::vector<int>& domain = knob.domains[size * count];
         if (!domain.empty()) continue;
-        for (int64_t middle : Divisors(CeilDiv(extents_[a], size * count))) {
+        const bool untiled = std::count(untiled_.begin(), untiled_.end(), a) > 0;
+        const int64_t most = untiled ? 1 : CeilDiv(extents_[a], size * count);
+        for (int64_t middle : Divisors(most)) {
           const auto found = std::find(known.begin(), known.end(), middle);
           domain.push_back(static_cast<int>(found - known.begin()));
           if (found != known.end()) continue;

@@ -24,6 +24,10 @@ struct TileSpec {
   int reduce = -1;                           // stage index; -1: the store stage is all there is
   int store = -1;
   std::vector<int> copies;  // stages that stay at the root: padding, packing
+  // Stages that the caller schedules, whose outputs are stored in the order in which they are read.
+  std::vector<int> ordered;
+  std::vector<int> untiled;   // axes that no tile holds more than one element of
+  bool offers_blocks = true;  // knobs for channel blocks of inputs and of the output
   bool chunked = false;
   int threads = 1;
 };

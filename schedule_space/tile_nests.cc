@@ -240,6 +240,14 @@ Decisions TileGroup::Decide(absl::Span<const int> choices) const {
       break;
     }
   }
+  for (int index : ordered_) {
+    const ir::Buffer& buffer = Stage(index).output();
+    for (const schedule::Access& access : Analysis(computed).reads) {
+      if (access.buffer == buffer) {
+        decisions.layouts.emplace_back(buffer, LayoutInLoopOrder(access, walk));
+      }
+    }
+  }
   for (int index : copies_) {
     std::vector<ir::LayoutDim> layout = CopyLayout(choices, walk, index);
     if (!layout.empty()) decisions.layouts.emplace_back(Stage(index).output(), layout);

@@ -20,7 +20,13 @@ runner::KernelArtifact MakeArtifact(const proto::Artifact& artifact, const std::
                                 .abi = TESSERA_KERNEL_ABI,
                                 .layouts = {},
                                 .shared_workspace_bytes = artifact.shared_workspace_bytes,
-                                .private_workspace_bytes = artifact.private_workspace_bytes};
+                                .private_workspace_bytes = artifact.private_workspace_bytes,
+                                .prepare_symbol = artifact.prepare_symbol,
+                                .prepared_bytes = artifact.prepared_bytes,
+                                .tolerances = {}};
+  for (const proto::Tolerance& tolerance : artifact.tolerances) {
+    kernel.tolerances.push_back({tolerance.absolute, tolerance.relative});
+  }
   for (const proto::BufferSpec& buffer : artifact.buffers) {
     std::vector<runner::LayoutDim>& layout = kernel.layouts.emplace_back();
     for (const proto::LayoutDim& dim : buffer.layout) {

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/ir/visitor.h"
 #include "compiler/library/c_names.h"
 #include "compiler/passes/lower.h"
 #include "compiler/runtime/layout.h"
@@ -80,6 +81,12 @@ std::vector<CopyFunction> NameCopies(const std::string& prefix,
   return functions;
 }
 
+bool Reads(const ir::Stmt& body, const ir::Buffer& buffer) {
+  bool found = false;
+  ir::ForEach<ir::Load>(body, [&](const ir::Load& load) { found |= load.buffer == buffer; });
+  return found;
+}
+
 struct Compiled {
   CompiledVersion version;
   std::vector<ir::Buffer> tensors;  // inputs, then outputs, as this version stores them
@@ -98,14 +105,41 @@ absl::StatusOr<Compiled> CompileVersion(const LibraryOp& op, const Implementatio
         program.params.size(), " tensors are over the limit of ", TESSERA_OP_MAX_BUFFERS));
   }
   Compiled compiled;
-  TESSERA_ASSIGN_OR_RETURN(compiled.version.code, codegen::GenerateObject(program, target));
+  CompiledVersion& made = compiled.version;
+  TESSERA_ASSIGN_OR_RETURN(made.code, codegen::GenerateObject(program, target));
+  TESSERA_ASSIGN_OR_RETURN(
+      const std::optional<ir::Program> preparation,
+      passes::LowerPreparation(schedule, loops,
+                               absl::StrCat("tessera_prepare_", op.name, "_", number)));
+  if (preparation) {
+    made.preparation.emplace();
+    TESSERA_ASSIGN_OR_RETURN(made.preparation->code, codegen::GenerateObject(*preparation, target));
+  }
+  const auto place = [](const ir::Buffer& buffer, int64_t& size) {
+    const int64_t offset = size;
+    size += RoundUp(buffer->StoredBytes());
+    return offset;
+  };
+  const size_t inputs = schedule.inputs().size(), outputs = schedule.outputs().size();
   for (size_t i = 0; i < program.params.size(); ++i) {
     const ir::Buffer& buffer = program.params[i];
+    if (i >= inputs + outputs) {
+      made.preparation->results.push_back({buffer, place(buffer, made.packed_bytes)});
+      continue;
+    }
     TESSERA_RETURN_IF_ERROR(CheckLayout(*buffer));
     compiled.tensors.push_back(buffer);
-    if (i >= schedule.inputs().size() || !schedule.inputs()[i].is_constant) continue;
-    compiled.version.constants.push_back({buffer, compiled.version.packed_bytes});
-    compiled.version.packed_bytes += RoundUp(buffer->StoredBytes());
+    if (i >= inputs || !schedule.inputs()[i].is_constant) continue;
+    const bool is_scratch = preparation && Reads(preparation->body, preparation->params[i]) &&
+                            !Reads(program.body, buffer);
+    int64_t& size = is_scratch ? made.preparation->scratch_bytes : made.packed_bytes;
+    made.constants.push_back({buffer, place(buffer, size), is_scratch});
+  }
+  if (preparation) {
+    Preparation& computed = *made.preparation;
+    computed.workspace_offset = computed.scratch_bytes;
+    computed.scratch_bytes +=
+        RoundUp(computed.code.shared_workspace_bytes + computed.code.private_workspace_bytes);
   }
   return compiled;
 }
@@ -160,6 +194,18 @@ absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, absl::Span<const Library
 }
 
 }  // namespace
+
+bool CompiledOp::IsTransformed(int constant) const {
+  return std::any_of(versions.begin(), versions.end(), [&](const CompiledVersion& version) {
+    return version.constants[static_cast<size_t>(constant)].is_scratch;
+  });
+}
+
+bool CompiledOp::prepares() const {
+  return std::any_of(versions.begin(), versions.end(), [](const CompiledVersion& version) {
+    return version.preparation.has_value();
+  });
+}
 
 std::vector<std::string> CompiledOp::ExportedNames() const {
   std::vector<std::string> names = {op->name};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,13 +23,25 @@ struct OpTensor {
 struct PackedConstant {
   ir::Buffer buffer;  // with its stored layout
   int64_t offset;     // bytes into the packed block
+  // Runs don't read it, because something is computed from it when constants are packed: the offset
+  // is into the scratch memory of packing.
+  bool is_scratch = false;
+};
+
+// Computed from the constants when they are packed: arguments of the kernel behind the outputs.
+struct Preparation {
+  codegen::ObjectCode code;
+  std::vector<PackedConstant> results;
+  int64_t workspace_offset = 0;  // in the scratch memory, where it begins behind constants
+  int64_t scratch_bytes = 0;
 };
 
 // An operator for one of the library's targets.
 struct CompiledVersion {
   codegen::ObjectCode code;
   std::vector<PackedConstant> constants;  // in the order of the inputs
-  int64_t packed_bytes = 0;               // of all constants; 0 without any
+  std::optional<Preparation> preparation;
+  int64_t packed_bytes = 0;  // of all that runs read of constants; 0 without any
 };
 
 // Names of an operator's functions.
@@ -45,6 +58,10 @@ struct CompiledOp {
   std::vector<CopyFunction> pack_inputs, unpack_outputs;
 
   bool has_constants() const { return packed_bytes > 0; }
+  // Whether some version stores constant number `constant` only as what is computed from it.
+  bool IsTransformed(int constant) const;
+  // Whether some version computes when constants are packed, which takes an aligned block.
+  bool prepares() const;
   std::string pack_weights_name() const { return op->name + "_pack_weights"; }
   std::string packed_bytes_name() const { return op->name + "_packed_bytes"; }
   // The macro that says how many bytes a tensor takes as it is stored.

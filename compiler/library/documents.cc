@@ -21,11 +21,13 @@ std::string LayoutOf(const ir::BufferNode& buffer) {
   return buffer.layout.empty() ? "row-major" : ir::LayoutToString(buffer.layout, buffer.shape);
 }
 
+std::string ConstantLine(const OpTensor& tensor, bool is_transformed) {
+  return absl::StrCat("//   constant ", tensor.name, ": ", ShapeOf(*tensor.buffer),
+                      is_transformed ? ", transformed when packed\n" : ", packed\n");
+}
+
 std::string Line(const OpTensor& tensor, const char* role) {
   const ir::BufferNode& buffer = *tensor.buffer;
-  if (tensor.is_constant) {
-    return absl::StrCat("//   constant ", tensor.name, ": ", ShapeOf(buffer), ", packed\n");
-  }
   return absl::StrCat("//   ", role, " ", tensor.name, ": ", ShapeOf(buffer), ", stored ",
                       LayoutOf(buffer), ", ", buffer.StoredBytes(), " bytes\n");
 }
@@ -76,7 +78,9 @@ std::string OpHeader(const CompiledOp& op, absl::Span<const LibraryVersion> vers
   std::string text = Title(*op.op, versions);
   std::vector<std::string> parameters, constants;
   for (const OpTensor& tensor : op.inputs) {
-    text += Line(tensor, tensor.is_constant ? "constant" : "input");
+    const int constant = static_cast<int>(constants.size());
+    text += tensor.is_constant ? ConstantLine(tensor, op.IsTransformed(constant))
+                               : Line(tensor, "input");
     (tensor.is_constant ? constants : parameters).push_back(Source(tensor));
   }
   for (const OpTensor& tensor : op.outputs) text += Line(tensor, "output");
@@ -90,7 +94,8 @@ std::string OpHeader(const CompiledOp& op, absl::Span<const LibraryVersion> vers
   if (op.has_constants()) {
     constants.push_back("void* weights");
     absl::StrAppend(&text, "// Row-major constants to the block that ", op.op->name,
-                    " takes: ", op.packed_bytes, " bytes.\n");
+                    " takes: ", op.packed_bytes, " bytes",
+                    op.prepares() ? ", aligned to 64.\n" : ".\n");
     absl::StrAppend(&text, "size_t ", op.packed_bytes_name(), "(void);\n");
     absl::StrAppend(&text, "int ", op.pack_weights_name(), Parameters(constants), ";\n");
   }
@@ -128,8 +133,18 @@ nlohmann::json ImplementationJson(const CompiledOp& op, size_t number,
     const PackedConstant& packed = compiled.constants[constants.size()];
     constants.push_back({{"name", tensor.name},
                          {"layout", LayoutOf(*packed.buffer)},
-                         {"stored_bytes", packed.buffer->StoredBytes()},
-                         {"packed_offset", packed.offset}});
+                         {"stored_bytes", packed.buffer->StoredBytes()}});
+    if (!packed.is_scratch) constants.back()["packed_offset"] = packed.offset;
+  }
+  nlohmann::json prepared = nlohmann::json::array();
+  if (compiled.preparation) {
+    for (const PackedConstant& result : compiled.preparation->results) {
+      prepared.push_back({{"name", result.buffer->name},
+                          {"shape", result.buffer->shape},
+                          {"layout", LayoutOf(*result.buffer)},
+                          {"stored_bytes", result.buffer->StoredBytes()},
+                          {"packed_offset", result.offset}});
+    }
   }
   nlohmann::json measured;
   if (implementation.measured_seconds) measured = *implementation.measured_seconds;
@@ -143,7 +158,8 @@ nlohmann::json ImplementationJson(const CompiledOp& op, size_t number,
           {"shared_workspace_bytes", compiled.code.shared_workspace_bytes},
           {"private_workspace_bytes", compiled.code.private_workspace_bytes},
           {"packed_bytes", compiled.packed_bytes},
-          {"constants", constants}};
+          {"constants", constants},
+          {"prepared", prepared}};
 }
 
 nlohmann::json OpJson(const CompiledOp& op, absl::Span<const LibraryVersion> library_versions) {

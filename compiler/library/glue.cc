@@ -4,6 +4,7 @@
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/codegen/target_machine.h"
 #include "compiler/library/isa.h"
+#include "compiler/runtime/ops.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Verifier.h"
 
@@ -50,8 +51,19 @@ class GlueModule {
   }
   static size_t ArgumentCount(const CompiledOp& op);
   Constant* Layout(const ir::BufferNode& buffer);
+  // A tessera_op_buffer.
+  Constant* Buffer(int64_t argument, int64_t offset) {
+    return Struct({Number(argument), Number(offset)});
+  }
+  // A tessera_kernel of another object.
+  Constant* Symbol(const std::string& name) {
+    llvm::FunctionCallee kernel = module_.getOrInsertFunction(
+        name, llvm::FunctionType::get(llvm::Type::getVoidTy(context_),
+                                      {pointer_, pointer_, pointer_}, false));
+    return llvm::cast<Constant>(kernel.getCallee());
+  }
   Constant* Kernel(const CompiledOp& op, const CompiledVersion& version, int threads);
-  Constant* Packing(const CompiledVersion& version);
+  Constant* Packing(const CompiledOp& op, const CompiledVersion& version);
   Constant* Versions(absl::Span<const LibraryVersion> versions);
   llvm::Function* Exported(const std::string& name, llvm::Type* result, size_t arguments) {
     auto* type =
@@ -107,7 +119,7 @@ void GlueModule::AddOp(const CompiledOp& op, absl::Span<const LibraryVersion> ve
   std::vector<Constant*> kernels, packings;
   for (size_t i = 0; i < versions.size(); ++i) {
     kernels.push_back(Kernel(op, op.versions[i], versions[i].target.max_threads));
-    packings.push_back(Packing(op.versions[i]));
+    packings.push_back(Packing(op, op.versions[i]));
   }
   Forward(op.op->name, ArgumentCount(op), "tessera_op_run",
           Global(Struct({versions_, Array(kernels)})));
@@ -142,31 +154,56 @@ Constant* GlueModule::Kernel(const CompiledOp& op, const CompiledVersion& versio
   int64_t argument = 0;
   size_t constant = 0;
   for (const OpTensor& tensor : op.inputs) {
-    buffers.push_back(tensor.is_constant ? Struct({Number(activations),
-                                                   Number(version.constants[constant++].offset)})
-                                         : Struct({Number(argument++), Number(0)}));
+    if (!tensor.is_constant) {
+      buffers.push_back(Buffer(argument++, 0));
+      continue;
+    }
+    const PackedConstant& packed = version.constants[constant++];
+    buffers.push_back(Buffer(activations, packed.is_scratch ? 0 : packed.offset));
   }
   if (op.has_constants()) ++argument;
   for (size_t i = 0; i < op.outputs.size(); ++i) {
-    buffers.push_back(Struct({Number(argument++), Number(0)}));
+    buffers.push_back(Buffer(argument++, 0));
   }
-  llvm::FunctionCallee kernel = module_.getOrInsertFunction(
-      version.code.symbol, llvm::FunctionType::get(llvm::Type::getVoidTy(context_),
-                                                   {pointer_, pointer_, pointer_}, false));
-  return Struct({llvm::cast<Constant>(kernel.getCallee()), Number(argument),
+  if (version.preparation) {
+    for (const PackedConstant& result : version.preparation->results) {
+      buffers.push_back(Buffer(activations, result.offset));
+    }
+  }
+  return Struct({Symbol(version.code.symbol), Number(argument),
                  Number(static_cast<int64_t>(buffers.size())), Array(buffers),
                  Number(version.code.shared_workspace_bytes),
                  Number(version.code.private_workspace_bytes), Number(threads)});
 }
 
 // A tessera_op_packing.
-Constant* GlueModule::Packing(const CompiledVersion& version) {
-  std::vector<Constant*> layouts, offsets;
-  for (const PackedConstant& constant : version.constants) {
+Constant* GlueModule::Packing(const CompiledOp& op, const CompiledVersion& version) {
+  std::vector<Constant*> layouts, places, buffers;
+  for (const OpTensor& tensor : op.inputs) {
+    if (!tensor.is_constant) {
+      buffers.push_back(Buffer(TESSERA_OP_UNUSED, 0));
+      continue;
+    }
+    const PackedConstant& constant = version.constants[places.size()];
     layouts.push_back(Layout(*constant.buffer));
-    offsets.push_back(Number(constant.offset));
+    places.push_back(
+        Buffer(constant.is_scratch ? TESSERA_OP_SCRATCH : TESSERA_OP_PACKED, constant.offset));
+    buffers.push_back(places.back());
   }
-  return Struct({Number(static_cast<int64_t>(layouts.size())), Array(layouts), Array(offsets)});
+  buffers.resize(buffers.size() + op.outputs.size(), Buffer(TESSERA_OP_UNUSED, 0));
+  Constant* prepare = llvm::ConstantPointerNull::get(pointer_);
+  int64_t workspace_offset = 0, scratch_bytes = 0;
+  if (version.preparation) {
+    prepare = Symbol(version.preparation->code.symbol);
+    workspace_offset = version.preparation->workspace_offset;
+    scratch_bytes = version.preparation->scratch_bytes;
+    for (const PackedConstant& result : version.preparation->results) {
+      buffers.push_back(Buffer(TESSERA_OP_PACKED, result.offset));
+    }
+  }
+  return Struct({Number(static_cast<int64_t>(layouts.size())), Array(layouts), Array(places),
+                 prepare, Number(static_cast<int64_t>(buffers.size())), Array(buffers),
+                 Number(workspace_offset), Number(scratch_bytes)});
 }
 
 // A tessera_versions.

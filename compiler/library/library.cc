@@ -59,7 +59,10 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version));
   std::vector<std::string> objects = {std::move(glue), runtime};
   for (const CompiledOp& op : ops) {
-    for (const CompiledVersion& version : op.versions) objects.push_back(version.code.bytes);
+    for (const CompiledVersion& version : op.versions) {
+      objects.push_back(version.code.bytes);
+      if (version.preparation) objects.push_back(version.preparation->code.bytes);
+    }
   }
 
   LibraryFiles files;

@@ -177,12 +177,35 @@ int tessera_op_pack_constants(const tessera_packing_table* table, void* const* a
   const int64_t version = ChosenVersion(table->versions);
   if (version < 0) return TESSERA_OPS_UNSUPPORTED_CPU;
   const tessera_op_packing* packing = &table->packings[version];
-  const int result = CheckPointers(arguments, packing->count + 1, 1);
-  if (result != TESSERA_OPS_OK) return result;
-  char* packed = arguments[packing->count];
-  for (int64_t i = 0; i < packing->count; ++i) {
-    tessera_layout_pack(&packing->layouts[i], arguments[i], packed + packing->offsets[i]);
+  int result = CheckPointers(arguments, packing->count + 1, 1);
+  if (result == TESSERA_OPS_OK && packing->prepare != NULL) {
+    result = CheckPointers(arguments + packing->count, 1, kAlignment);
   }
+  if (result != TESSERA_OPS_OK) return result;
+  char* memory[2] = {arguments[packing->count], NULL};
+  if (packing->scratch_bytes != 0) {
+    const size_t bytes = (size_t)packing->scratch_bytes;
+    memory[TESSERA_OP_SCRATCH] =
+        aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+    if (memory[TESSERA_OP_SCRATCH] == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
+  }
+  for (int64_t i = 0; i < packing->count; ++i) {
+    const tessera_op_buffer place = packing->places[i];
+    tessera_layout_pack(&packing->layouts[i], arguments[i], memory[place.argument] + place.offset);
+  }
+  if (packing->prepare != NULL) {
+    void* buffers[TESSERA_OP_MAX_BUFFERS];
+    for (int64_t i = 0; i < packing->buffer_count; ++i) {
+      const tessera_op_buffer buffer = packing->buffers[i];
+      buffers[i] =
+          buffer.argument == TESSERA_OP_UNUSED ? NULL : memory[buffer.argument] + buffer.offset;
+    }
+    void* workspace = packing->workspace_offset == packing->scratch_bytes
+                          ? NULL
+                          : memory[TESSERA_OP_SCRATCH] + packing->workspace_offset;
+    packing->prepare(buffers, workspace, tessera_serial_launcher());
+  }
+  free(memory[TESSERA_OP_SCRATCH]);
   return TESSERA_OPS_OK;
 }
 

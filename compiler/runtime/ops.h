@@ -48,12 +48,21 @@ typedef struct tessera_op {
   int64_t threads;  // that the library was made for
 } tessera_op;
 
-// The constants of an operator, each packed at its offset of one block of memory.
+// The constants of an operator, each packed at its place, and what is computed from them. Arguments
+// of places and buffers: TESSERA_OP_PACKED, the block that the operator takes, TESSERA_OP_SCRATCH,
+// memory that packing has for itself, or TESSERA_OP_UNUSED.
 typedef struct tessera_op_packing {
   int64_t count;
   const tessera_layout* layouts;
-  const int64_t* offsets;
+  const tessera_op_buffer* places;
+  tessera_kernel prepare;  // runs on the packed constants; NULL: nothing is computed
+  int64_t buffer_count;    // of `prepare`, at most TESSERA_OP_MAX_BUFFERS
+  const tessera_op_buffer* buffers;
+  int64_t workspace_offset;  // of `prepare`, in the scratch memory
+  int64_t scratch_bytes;
 } tessera_op_packing;
+
+enum { TESSERA_OP_UNUSED = -1, TESSERA_OP_PACKED = 0, TESSERA_OP_SCRATCH = 1 };
 
 // An operator with what each version of the library has of it, in the order of `versions`.
 typedef struct tessera_op_table {
@@ -72,7 +81,8 @@ const char* tessera_op_isa(const tessera_versions* versions);
 
 // Runs the operator. Any number of threads may call at once; they share the pool (thread_pool.h).
 int tessera_op_run(const tessera_op_table* table, void* const* arguments);
-// arguments: the row-major constants in order, then the packed block.
+// arguments: the row-major constants in order, then the packed block, which has to be aligned to 64
+// bytes where something is computed.
 int tessera_op_pack_constants(const tessera_packing_table* table, void* const* arguments);
 // arguments: row-major source, stored destination.
 int tessera_op_pack(const tessera_layout* layout, void* const* arguments);

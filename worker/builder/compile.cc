@@ -1,5 +1,6 @@
 #include "worker/builder/compile.h"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <optional>
@@ -82,7 +83,7 @@ absl::StatusOr<Scheduled> ApplySchedule(const Task& task, const std::string& tex
 
 std::vector<proto::BufferSpec> DescribeBuffers(const te::Dag& dag, const ir::Program& program) {
   std::vector<proto::BufferSpec> specs;
-  for (size_t i = 0; i < program.params.size(); ++i) {
+  for (size_t i = 0; i < dag.inputs.size() + dag.outputs.size(); ++i) {
     const ir::BufferNode& buffer = *program.params[i];
     proto::BufferSpec& spec = specs.emplace_back();
     spec.name = buffer.name;
@@ -105,11 +106,22 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
   if (!program.ok()) return Blame(db::Outcome::kBuildError, "lowering", program.status());
   absl::StatusOr<codegen::ObjectCode> code = codegen::GenerateObject(*program, task.target);
   if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());
+  const auto preparation =
+      passes::LowerPreparation(scheduled.schedule, scheduled.loops, kPrepareSymbol);
+  if (!preparation.ok()) return Blame(db::Outcome::kBuildError, "lowering", preparation.status());
+  absl::StatusOr<codegen::ObjectCode> prepare = codegen::ObjectCode{};
+  if (preparation->has_value()) prepare = codegen::GenerateObject(**preparation, task.target);
+  if (!prepare.ok()) return Blame(db::Outcome::kBuildError, prepare.status());
 
   codegen::LinkOptions options;
   options.kind = task.target.kind;
   options.exported = {code->symbol};
-  absl::StatusOr<std::string> bytes = codegen::LinkSharedObject({code->bytes}, options);
+  std::vector<std::string> objects = {code->bytes};
+  if (preparation->has_value()) {
+    options.exported.push_back(prepare->symbol);
+    objects.push_back(std::move(prepare->bytes));
+  }
+  absl::StatusOr<std::string> bytes = codegen::LinkSharedObject(objects, options);
   if (!bytes.ok()) {
     const bool no_room =
         absl::IsUnavailable(bytes.status()) || absl::IsResourceExhausted(bytes.status());
@@ -122,9 +134,21 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
   artifact.digest = Sha256Hex(*bytes);
   artifact.size = static_cast<int64_t>(bytes->size());
   artifact.symbol = code->symbol;
-  artifact.shared_workspace_bytes = code->shared_workspace_bytes;
-  artifact.private_workspace_bytes = code->private_workspace_bytes;
-  artifact.buffers = DescribeBuffers(task.workload.dag, *program);
+  artifact.shared_workspace_bytes =
+      std::max(code->shared_workspace_bytes, prepare->shared_workspace_bytes);
+  artifact.private_workspace_bytes =
+      std::max(code->private_workspace_bytes, prepare->private_workspace_bytes);
+  const te::Dag& dag = task.workload.dag;
+  artifact.buffers = DescribeBuffers(dag, *program);
+  artifact.prepare_symbol = prepare->symbol;
+  for (size_t i = artifact.buffers.size(); i < program->params.size(); ++i) {
+    artifact.prepared_bytes.push_back(program->params[i]->StoredBytes());
+  }
+  const double error_factor = scheduled.schedule.error_factor();
+  for (size_t i = 0; error_factor > 1 && i < dag.outputs.size(); ++i) {
+    const te::Tolerance tolerance = te::OutputTolerance(dag, static_cast<int>(i), error_factor);
+    artifact.tolerances.push_back({tolerance.absolute, tolerance.relative});
+  }
   output.bytes = *std::move(bytes);
   return std::nullopt;
 }

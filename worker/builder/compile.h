@@ -7,6 +7,8 @@ namespace tessera::builder {
 
 // The kernel's name in every artifact: equal programs give equal bytes, whatever they are called.
 inline constexpr char kKernelSymbol[] = "tessera_candidate";
+// What runs once before it, if its constants are more than rearranged.
+inline constexpr char kPrepareSymbol[] = "tessera_prepare";
 
 // What became of a request, and whether this process may serve another. It may not when the linker
 // failed (it keeps its state in globals) or the compiler was left by an exception.

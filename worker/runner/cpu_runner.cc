@@ -38,8 +38,22 @@ absl::Status CheckKernel(const MeasurePlan& plan, const KernelArtifact& kernel) 
                                                    " layouts for ", plan.buffers.size(),
                                                    " buffers"));
   }
+  const size_t passed = plan.buffers.size() + kernel.prepared_bytes.size();
+  if (passed > kMaxBuffers || kernel.prepare_symbol.empty() != kernel.prepared_bytes.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kernel.name, ": ", passed, " buffers, ", kernel.prepared_bytes.size(),
+                     " of them filled by \"", kernel.prepare_symbol.substr(0, 64), "\"; at most ",
+                     kMaxBuffers, " are allowed, and a symbol only with buffers to fill"));
+  }
+  if (!kernel.tolerances.empty() && kernel.tolerances.size() != plan.tolerances.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(kernel.name, ": ", kernel.tolerances.size(),
+                                                   " tolerances for ", plan.tolerances.size(),
+                                                   " outputs"));
+  }
   constexpr int64_t kMaxWorkspace = int64_t{1} << 36;
-  for (const int64_t bytes : {kernel.shared_workspace_bytes, kernel.private_workspace_bytes}) {
+  std::vector<int64_t> sizes = kernel.prepared_bytes;
+  sizes.insert(sizes.end(), {kernel.shared_workspace_bytes, kernel.private_workspace_bytes});
+  for (const int64_t bytes : sizes) {
     if (bytes < 0 || bytes > kMaxWorkspace) {
       return absl::InvalidArgumentError(
           absl::StrCat(kernel.name, ": a workspace of ", bytes, " bytes; 0 to 2^36 are allowed"));

@@ -91,11 +91,16 @@ class KernelHost {
         workspace_(argument.workspace_bytes, argument.buffer_count) {
     for (int i = 0; i < argument.buffer_count; ++i)
       regions_.emplace_back(argument.slots[i].bytes, i);
+    for (int i = 0; i < argument.prepared_count; ++i) {
+      prepared_.emplace_back(argument.prepared_bytes[i], argument.buffer_count + 1 + i);
+    }
   }
 
   std::string Load(const char* path) {
-    for (const Region& region : regions_) {
-      if (!region.valid()) return "no memory for the buffers";
+    for (const std::vector<Region>* regions : {&regions_, &prepared_}) {
+      for (const Region& region : *regions) {
+        if (!region.valid()) return "no memory for the buffers";
+      }
     }
     if (!workspace_.valid()) return "no memory for the workspace";
     launcher_ = MakeHostLauncher(argument_.threads,
@@ -107,6 +112,11 @@ class KernelHost {
     if (library == nullptr) return std::string("the artifact can't be loaded: ") + dlerror();
     kernel_ = reinterpret_cast<tessera_kernel>(dlsym(library, argument_.symbol));
     if (kernel_ == nullptr) return std::string("the artifact has no symbol ") + argument_.symbol;
+    if (argument_.prepare_symbol[0] == 0) return "";
+    prepare_ = reinterpret_cast<tessera_kernel>(dlsym(library, argument_.prepare_symbol));
+    if (prepare_ == nullptr) {
+      return std::string("the artifact has no symbol ") + argument_.prepare_symbol;
+    }
     return "";
   }
 
@@ -115,16 +125,21 @@ class KernelHost {
       case HostCommandKind::kPrepare:
         placement_ = command.placement;
         for (size_t i = 0; i < regions_.size(); ++i) Copy(i, true);
-        // Not a number in every float type: what reads before it writes shows.
-        memset(workspace_.at(placement_), 0xff, static_cast<size_t>(workspace_.bytes()));
+        for (const Region& region : prepared_) Spoil(region);
+        Spoil(workspace_);
+        if (prepare_ == nullptr) return 0;
+        Run(prepare_, 1);
+        Spoil(workspace_);
         return 0;
       case HostCommandKind::kCall:
-        return Call(command.calls);
+        return Run(kernel_, command.calls);
       case HostCommandKind::kCollect:
         for (size_t i = 0; i < regions_.size(); ++i) Copy(i, false);
         return 0;
       case HostCommandKind::kEvict:
-        for (const Region& region : regions_) EvictLines(region.at(placement_), region.bytes());
+        for (const std::vector<Region>* regions : {&regions_, &prepared_}) {
+          for (const Region& region : *regions) EvictLines(region.at(placement_), region.bytes());
+        }
         EvictLines(workspace_.at(placement_), workspace_.bytes());
         return 0;
     }
@@ -140,22 +155,32 @@ class KernelHost {
     memcpy(to_region ? region : image, to_region ? image : region, length);
   }
 
-  double Call(int64_t calls) {
+  // Not a number in every float type: what reads before it writes shows.
+  void Spoil(const Region& region) {
+    memset(region.at(placement_), 0xff, static_cast<size_t>(region.bytes()));
+  }
+
+  // Seconds that `calls` calls took.
+  double Run(tessera_kernel kernel, int64_t calls) {
     void* buffers[kMaxBuffers];
-    for (size_t i = 0; i < regions_.size(); ++i) buffers[i] = regions_[i].at(placement_);
+    size_t count = 0;
+    for (const Region& region : regions_) buffers[count++] = region.at(placement_);
+    for (const Region& region : prepared_) buffers[count++] = region.at(placement_);
     void* workspace = workspace_.at(placement_);
     const double start = Now();
-    for (int64_t i = 0; i < calls; ++i) kernel_(buffers, workspace, launcher_);
+    for (int64_t i = 0; i < calls; ++i) kernel(buffers, workspace, launcher_);
     return Now() - start;
   }
 
   const HostArgument argument_;
   std::byte* const image_;
   std::vector<Region> regions_;
+  std::vector<Region> prepared_;
   Region workspace_;
   Placement placement_ = Placement::kStrict;
   tessera_launcher* launcher_ = nullptr;
   tessera_kernel kernel_ = nullptr;
+  tessera_kernel prepare_ = nullptr;
 };
 
 }  // namespace
@@ -166,6 +191,9 @@ int64_t HostMemoryBytes(const HostArgument& argument) {
   int64_t bytes = argument.exchange_bytes + ReservedBytes(argument.workspace_bytes) +
                   argument.threads * kThreadBytes + (16 << 20);
   for (int i = 0; i < argument.buffer_count; ++i) bytes += ReservedBytes(argument.slots[i].bytes);
+  for (int i = 0; i < argument.prepared_count; ++i) {
+    bytes += ReservedBytes(argument.prepared_bytes[i]);
+  }
   return bytes;
 }
 

@@ -23,10 +23,13 @@ struct HostArgument {
   Slot slots[kMaxBuffers];
   int32_t cores[kMaxThreads];
   char symbol[256];
+  char prepare_symbol[256];  // empty: none
+  int32_t prepared_count;    // passed behind the buffers; with them at most kMaxBuffers
+  int64_t prepared_bytes[kMaxBuffers];
 };
 
 enum class HostCommandKind : uint32_t {
-  kPrepare,  // copies the image to the buffers, spoils the workspace
+  kPrepare,  // copies the image to the buffers, prepares constants, spoils the workspace
   kCall,     // calls the kernel `calls` times; `seconds` is what they took
   kCollect,  // copies the buffers to the image
   kEvict     // removes the buffers from all caches

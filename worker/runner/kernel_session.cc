@@ -33,6 +33,10 @@ absl::StatusOr<HostArgument> MakeArgument(const MeasurePlan& plan, const KernelA
     return absl::InvalidArgumentError(absl::StrCat("symbol \"", kernel.symbol.substr(0, 64),
                                                    "\": 1 to 255 characters are allowed"));
   }
+  if (kernel.prepare_symbol.size() >= sizeof(argument.prepare_symbol)) {
+    return absl::InvalidArgumentError(absl::StrCat("symbol \"", kernel.prepare_symbol.substr(0, 64),
+                                                   "\": at most 255 characters are allowed"));
+  }
   argument.buffer_count = static_cast<int32_t>(exchange.slots.size());
   argument.threads = plan.threads;
   argument.pinned = plan.cores.empty() ? 0 : 1;
@@ -42,6 +46,9 @@ absl::StatusOr<HostArgument> MakeArgument(const MeasurePlan& plan, const KernelA
   std::copy(exchange.slots.begin(), exchange.slots.end(), argument.slots);
   std::copy(plan.cores.begin(), plan.cores.end(), argument.cores);
   memcpy(argument.symbol, kernel.symbol.data(), kernel.symbol.size());
+  memcpy(argument.prepare_symbol, kernel.prepare_symbol.data(), kernel.prepare_symbol.size());
+  argument.prepared_count = static_cast<int32_t>(kernel.prepared_bytes.size());
+  std::copy(kernel.prepared_bytes.begin(), kernel.prepared_bytes.end(), argument.prepared_bytes);
   return argument;
 }
 
@@ -52,6 +59,7 @@ absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
     absl::Span<const std::string> inputs) {
   auto session = std::unique_ptr<KernelSession>(new KernelSession);
   session->plan_ = &plan;
+  session->tolerances_ = kernel.tolerances.empty() ? plan.tolerances : kernel.tolerances;
   std::vector<int64_t> sizes;
   for (size_t i = 0; i < plan.buffers.size(); ++i) {
     const BufferSpec& buffer = plan.buffers[i];
@@ -240,10 +248,9 @@ std::optional<Failure> KernelSession::CheckOutputs(absl::Span<const std::string>
     if (!plan_->buffers[i].is_output) continue;
     const Slot& slot = exchange_.slots[i];
     const std::string& values = expected[output];
-    auto wrong = CompareOutput(plan_->buffers[i], layouts_[i],
-                               {Data(image_, slot), static_cast<size_t>(slot.bytes)},
-                               {reinterpret_cast<const std::byte*>(values.data()), values.size()},
-                               plan_->tolerances[output]);
+    auto wrong = CompareOutput(
+        plan_->buffers[i], layouts_[i], {Data(image_, slot), static_cast<size_t>(slot.bytes)},
+        {reinterpret_cast<const std::byte*>(values.data()), values.size()}, tolerances_[output]);
     if (wrong) return Failure{db::Outcome::kWrongAnswer, *std::move(wrong)};
     ++output;
   }

@@ -66,6 +66,7 @@ class KernelSession {
   Failure FailureOf(const sandbox::ChildExit& exit);
 
   const MeasurePlan* plan_ = nullptr;
+  std::vector<Tolerance> tolerances_;
   std::vector<StoredLayout> layouts_;
   Exchange exchange_;
   sandbox::SharedMemory image_;

@@ -26,6 +26,12 @@ struct BufferSpec {
   bool is_constant = false;    // packed before the timed run
 };
 
+// |actual - expected| <= absolute + relative × |expected|.
+struct Tolerance {
+  double absolute = 0;
+  double relative = 0;
+};
+
 // A built program: a shared object with one tessera_kernel (compiler/runtime/kernel.h).
 struct KernelArtifact {
   std::string name;  // for messages: the artifact's digest or "incumbent"
@@ -35,12 +41,11 @@ struct KernelArtifact {
   std::vector<std::vector<LayoutDim>> layouts;  // stored, one a buffer; empty ones are row-major
   int64_t shared_workspace_bytes = 0;
   int64_t private_workspace_bytes = 0;  // a thread
-};
-
-// |actual - expected| <= absolute + relative × |expected|.
-struct Tolerance {
-  double absolute = 0;
-  double relative = 0;
+  // A tessera_kernel that fills what is passed behind the buffers from the constants. It runs
+  // before the first call, untimed. Empty: there is none.
+  std::string prepare_symbol;
+  std::vector<int64_t> prepared_bytes;
+  std::vector<Tolerance> tolerances;  // one an output; empty: the plan's
 };
 
 // A value that the oracle computed for one output element.

@@ -200,6 +200,46 @@ TEST_CASE("layouts are packed, weights too, outputs unpacked, from several threa
   REQUIRE(wrong == 0);
 }
 
+TEST_CASE("constants that are transformed are so when they are packed", "[library]") {
+  LibrarySpec spec;
+  spec.versions.push_back({TestTarget(), "test device"});
+  spec.ops.push_back(MakeOp("conv", "conv2d",
+                            {{"ic", "5"}, {"oc", "6"}, {"size", "7"}, {"k", "3"}, {"bias", "true"}},
+                            spec.versions));
+  spec.ops[0].versions[0].trace =
+      schedule::ParseTrace("trace 1\nlayout W 1 0 2 3\nwinograd conv 2\n").value();
+  const auto files = BuildLibrary(spec);
+  INFO(files.status());
+  REQUIRE(files.ok());
+  const Library library(files->shared_object);
+  const auto expected = te::ComputeExpected(spec.ops[0].workload, 4);
+  REQUIRE(expected.ok());
+  const size_t packed = library.Find<size_t (*)()>("conv_packed_bytes")();
+  CHECK(packed == (16 * 5 * 6 * 4 + 63) / 64 * 64 + 64);  // U and Bias, not W
+  const auto manifest = nlohmann::json::parse(files->manifest)["ops"][0];
+  CHECK(manifest["packed_bytes"] == packed);
+  const auto version = manifest["versions"][0];
+  CHECK(version["prepared"][0]["name"] == "conv.U");
+  CHECK_FALSE(version["constants"][0].contains("packed_offset"));
+  CHECK(files->header.find("transformed when packed") != std::string::npos);
+
+  const Aligned weights(packed + 64), input(5 * 7 * 7 * 4), output(6 * 5 * 5 * 4);
+  const auto pack = library.Find<int (*)(const void*, const void*, void*)>("conv_pack_weights");
+  const std::vector<std::byte>&w = expected->inputs[1], &bias = expected->inputs[2];
+  CHECK(pack(w.data(), bias.data(), weights.data + 1) == 2);  // misaligned
+  weights.data[packed / 4] = 7;
+  REQUIRE(pack(w.data(), bias.data(), weights.data) == 0);
+  CHECK(weights.data[packed / 4] == 7);
+  std::memcpy(input.data, expected->inputs[0].data(), expected->inputs[0].size());
+  const auto conv = library.Find<int (*)(const void*, const void*, void*)>("conv");
+  for (int run = 0; run < 2; ++run) {
+    REQUIRE(conv(input.data, weights.data, output.data) == 0);
+    for (size_t i = 0; i < expected->outputs[0].size(); ++i) {
+      REQUIRE(output.data[i] == Approx(expected->outputs[0][i]).margin(1e-5));
+    }
+  }
+}
+
 TEST_CASE("same spec gives the same bytes wherever it is built", "[library]") {
   const LibrarySpec spec = TestSpec();
   const auto first = BuildLibrary(spec);

@@ -66,13 +66,22 @@ absl::Status RunArtifact(const agent::BuildOutput& output,
     std::memcpy(copies.back().data(), bytes.data(), bytes.size());
     pointers.push_back(copies.back().data());
   }
+  for (const int64_t bytes : artifact.prepared_bytes) {
+    copies.emplace_back(static_cast<size_t>(bytes));
+    pointers.push_back(copies.back().data());
+  }
   const codegen::AlignedBytes workspace(
       static_cast<size_t>(artifact.shared_workspace_bytes + artifact.private_workspace_bytes));
   tessera_launcher launcher = {codegen::RunInOrder, 1};
+  if (!artifact.prepare_symbol.empty()) {
+    auto prepare = reinterpret_cast<tessera_kernel>(dlsym(handle, artifact.prepare_symbol.c_str()));
+    if (prepare == nullptr) return absl::InternalError("no symbol to prepare with");
+    prepare(pointers.data(), workspace.data(), &launcher);
+  }
   kernel(pointers.data(), workspace.data(), &launcher);
   bool intact = workspace.GuardsIntact();
+  for (const codegen::AlignedBytes& copy : copies) intact &= copy.GuardsIntact();
   for (size_t i = 0; i < params.size(); ++i) {
-    intact &= copies[i].GuardsIntact();
     std::memcpy(params[i].data(), copies[i].data(), params[i].size());
   }
   dlclose(handle);
@@ -94,6 +103,10 @@ TEST_CASE("a built artifact is what its description says and computes what the e
     Rng rng(kSeed);
     std::vector<proto::BuildRequest> requests = {RequestFor(workload)};
     for (int i = 0; i < 4; ++i) requests.push_back(SampledRequest(workload, space, rng));
+    if (workload.name == "small") {
+      requests.push_back(RequestFor(workload));
+      requests.back().trace = "trace 1\nwinograd conv 4\n";
+    }
     for (const proto::BuildRequest& request : requests) {
       CAPTURE(request.trace);
       const agent::BuildOutput output = builder->Build(request, -1);
@@ -111,8 +124,12 @@ TEST_CASE("a built artifact is what its description says and computes what the e
         CHECK(output.result.artifact.buffers[i].is_constant == workload.dag.inputs[i].is_constant);
       }
       CHECK(output.result.artifact.buffers.back().is_output);
+      const te::Tolerance tolerance = te::OutputTolerance(workload.dag, 0);
+      const std::vector<proto::Tolerance>& own = output.result.artifact.tolerances;
+      CHECK(own.empty() == output.result.artifact.prepare_symbol.empty());
+      const double factor = own.empty() ? 1 : own[0].absolute / tolerance.absolute;
       const absl::Status compared = te::CheckAgainst(
-          workload, *expected, {.program = program},
+          workload, *expected, {.program = program, .error_factor = factor},
           [&](const ir::Program&, auto params) { return RunArtifact(output, params); });
       INFO(compared);
       CHECK(compared.ok());
