@@ -268,6 +268,6 @@ absl::StatusOr<std::vector<te::Stage>> WinogradStages(const te::Stage& conv, int
   return stages;
 }
 
-double WinogradErrorFactor(int64_t m) { return m == 2 ? 4 : 32; }
+double WinogradErrorFactor(int64_t m) { return m == 2 ? 2 : 32; }
 
 }  // namespace tessera::schedule

@@ -96,6 +96,11 @@ Artifact RandomArtifact(Rng& rng) {
     }
     artifact.buffers.push_back(std::move(buffer));
   }
+  if (rng.Chance(0.5)) {
+    artifact.prepare_symbol = "prepare";
+    artifact.prepared_bytes = {rng.Between(1, 1 << 20), 64};
+  }
+  if (rng.Chance(0.5)) artifact.tolerances = {{rng.Uniform(), rng.Uniform()}};
   return artifact;
 }
 

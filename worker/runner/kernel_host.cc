@@ -125,14 +125,11 @@ class KernelHost {
       case HostCommandKind::kPrepare:
         placement_ = command.placement;
         for (size_t i = 0; i < regions_.size(); ++i) Copy(i, true);
-        for (const Region& region : prepared_) Spoil(region);
         Spoil(workspace_);
-        if (prepare_ == nullptr) return 0;
-        Run(prepare_, 1);
-        Spoil(workspace_);
+        Prepare();
         return 0;
       case HostCommandKind::kCall:
-        return Run(kernel_, command.calls);
+        return Call(command.calls);
       case HostCommandKind::kCollect:
         for (size_t i = 0; i < regions_.size(); ++i) Copy(i, false);
         return 0;
@@ -160,15 +157,28 @@ class KernelHost {
     memset(region.at(placement_), 0xff, static_cast<size_t>(region.bytes()));
   }
 
-  // Seconds that `calls` calls took.
-  double Run(tessera_kernel kernel, int64_t calls) {
+  void Prepare() {
+    if (prepare_ == nullptr) return;
+    for (const Region& region : prepared_) Spoil(region);
+    void* buffers[kMaxBuffers] = {};
+    for (size_t i = 0; i < regions_.size(); ++i) {
+      if ((argument_.constants >> i & 1) != 0) buffers[i] = regions_[i].at(placement_);
+    }
+    for (size_t i = 0; i < prepared_.size(); ++i) {
+      buffers[regions_.size() + i] = prepared_[i].at(placement_);
+    }
+    prepare_(buffers, workspace_.at(placement_), launcher_);
+    Spoil(workspace_);
+  }
+
+  double Call(int64_t calls) {
     void* buffers[kMaxBuffers];
     size_t count = 0;
     for (const Region& region : regions_) buffers[count++] = region.at(placement_);
     for (const Region& region : prepared_) buffers[count++] = region.at(placement_);
     void* workspace = workspace_.at(placement_);
     const double start = Now();
-    for (int64_t i = 0; i < calls; ++i) kernel(buffers, workspace, launcher_);
+    for (int64_t i = 0; i < calls; ++i) kernel_(buffers, workspace, launcher_);
     return Now() - start;
   }
 

@@ -10,7 +10,7 @@
 
 namespace tessera::runner {
 
-constexpr int kMaxBuffers = 64;
+constexpr int kMaxBuffers = 64;  // bits of HostArgument::constants
 constexpr int kMaxThreads = 256;
 
 // The child's argument; its only descriptor is the exchange image.
@@ -23,7 +23,8 @@ struct HostArgument {
   Slot slots[kMaxBuffers];
   int32_t cores[kMaxThreads];
   char symbol[256];
-  char prepare_symbol[256];  // empty: none
+  uint64_t constants;        // a bit a buffer
+  char prepare_symbol[256];  // of what is given these only; empty: none
   int32_t prepared_count;    // passed behind the buffers; with them at most kMaxBuffers
   int64_t prepared_bytes[kMaxBuffers];
 };

@@ -47,6 +47,9 @@ absl::StatusOr<HostArgument> MakeArgument(const MeasurePlan& plan, const KernelA
   std::copy(plan.cores.begin(), plan.cores.end(), argument.cores);
   memcpy(argument.symbol, kernel.symbol.data(), kernel.symbol.size());
   memcpy(argument.prepare_symbol, kernel.prepare_symbol.data(), kernel.prepare_symbol.size());
+  for (size_t i = 0; i < plan.buffers.size(); ++i) {
+    if (plan.buffers[i].is_constant) argument.constants |= uint64_t{1} << i;
+  }
   argument.prepared_count = static_cast<int32_t>(kernel.prepared_bytes.size());
   std::copy(kernel.prepared_bytes.begin(), kernel.prepared_bytes.end(), argument.prepared_bytes);
   return argument;

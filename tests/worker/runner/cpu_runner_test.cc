@@ -408,6 +408,39 @@ TEST_CASE("plans that contradict themselves are refused with what is wrong", "[c
       "5 bytes of expected values for c, which has 64000");
 }
 
+TEST_CASE("what is prepared from constants is there for every call", "[cpu_runner]") {
+  KernelArtifact kernel = Kernel("uses_doubles", "good");
+  kernel.prepare_symbol = "doubles";
+  kernel.prepared_bytes = {TEST_ELEMENTS * 4};
+  MeasurePlan plan = AddPlan(kernel);
+  plan.buffers[1].is_constant = true;
+  const db::Measurement measured = MeasureOne(plan);
+  CAPTURE(measured.reason);
+  CHECK(measured.outcome == Outcome::kOk);
+
+  plan.candidates[0].prepare_symbol = "no_such_symbol";
+  CHECK(MeasureOne(plan).outcome == Outcome::kRunError);
+  plan.candidates[0].prepare_symbol = "uses_workspace";  // prepares nothing of use
+  CHECK(MeasureOne(plan).outcome != Outcome::kOk);
+  plan.candidates[0].prepared_bytes.clear();
+  CHECK(absl::IsInvalidArgument(SharedRunner().Measure(plan).status()));
+}
+
+TEST_CASE("a program's own tolerances hold for it and not for the reference", "[cpu_runner]") {
+  MeasurePlan plan = AddPlan(Kernel("wrong_element"));
+  CHECK(MeasureOne(plan).outcome == Outcome::kWrongAnswer);
+  plan.candidates[0].tolerances = {{1e9, 0}};
+  CHECK(MeasureOne(plan).outcome == Outcome::kOk);
+  plan.workload_hash = "00000000000000ae";
+  plan.expectation.reference = Kernel("wrong_element");
+  const int64_t wrong = 3 * TEST_COLUMNS + 7;
+  plan.expectation.samples = {
+      {0, wrong, TestValue(plan.seed, 0, wrong) + TestValue(plan.seed, 1, wrong)}};
+  CHECK(absl::IsFailedPrecondition(SharedRunner().Measure(plan).status()));
+  plan.candidates[0].tolerances = {{1, 0}, {1, 0}};
+  CHECK(absl::IsInvalidArgument(SharedRunner().Measure(plan).status()));
+}
+
 TEST_CASE("claims about time are judged by the parent's clock", "[cpu_runner]") {
   REQUIRE(JudgeClaim(0.0100, 0.0101) == Claim::kPlausible);
   REQUIRE(JudgeClaim(1e-6, 0.001) == Claim::kPlausible);  // messages take time

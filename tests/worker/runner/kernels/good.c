@@ -45,3 +45,22 @@ void uses_workspace(void* const* buffers, void* workspace, tessera_launcher* lau
   for (int i = 0; i < 4000 + 1000 * launcher->threads; ++i) bytes[i] = (char)i;
   good(buffers, workspace, launcher);
 }
+
+// Puts b's doubles into the buffer behind c, from the constant b alone.
+void doubles(void* const* buffers, void* workspace, tessera_launcher* launcher) {
+  (void)launcher;
+  const float* b = buffers[1];
+  float* prepared = buffers[3];
+  if (buffers[0] != 0 || buffers[2] != 0) return;
+  for (int i = 0; i < TEST_ELEMENTS; ++i) prepared[i] = 2 * b[i];
+  ((char*)workspace)[0] = 1;
+}
+
+// Reads them instead of b.
+void uses_doubles(void* const* buffers, void* workspace, tessera_launcher* launcher) {
+  (void)workspace;
+  (void)launcher;
+  const float *a = buffers[0], *prepared = buffers[3];
+  float* c = buffers[2];
+  for (int i = 0; i < TEST_ELEMENTS; ++i) c[i] = a[i] + prepared[i] / 2;
+}
