@@ -1,6 +1,7 @@
 #include "compiler/schedule/schedule.h"
 
 #include <catch2/catch.hpp>
+#include <map>
 
 #include "compiler/schedule/loop_structure.h"
 #include "tests/support/random_trace.h"
@@ -102,6 +103,60 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
                  "must come before the stage's loops are changed"));
   CHECK(Contains(Why(workload, "layout Bias 0/4 0%4\n"), "fixes this buffer's layout"));
   CHECK(Contains(Why(workload, "layout X 1 0 2 3\n"), "is not a block of axis 1 moved innermost"));
+}
+
+TEST_CASE("convolutions that Winograd's algorithm doesn't fit are refused", "[schedule]") {
+  const auto why = [](const char* attribute, const char* value, const char* step) {
+    te::OpSpec spec{"c", "conv2d", {{"ic", "8"}, {"oc", "8"}, {"size", "9"}, {"k", "3"}}};
+    spec.attributes[attribute] = value;
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    return Why(*workload, step);
+  };
+  CHECK(why("pad", "2", "winograd conv 2\n").empty());
+  CHECK(Contains(why("pad", "1", "winograd conv 3\n"), "tiles of 3; 2 and 4 are known"));
+  CHECK(Contains(why("stride", "2", "winograd conv 2\n"), "reads its operands otherwise"));
+  CHECK(Contains(why("dilation", "2", "winograd conv 2\n"), "reads its operands otherwise"));
+  CHECK(Contains(why("k", "5", "winograd conv 2\n"), "has a window of 5 x 5"));
+  CHECK(Contains(why("dtype", "i8", "winograd conv 2\n"), "is of type i32"));
+  CHECK(Contains(why("dtype", "f16", "winograd conv 2\n"), "is no sum of products"));
+  CHECK(Contains(why("groups", "2", "winograd conv 2\n"), "is no sum over three axes"));
+  CHECK(Contains(why("pad", "1", "winograd pad 2\n"), "is no sum"));
+  CHECK(
+      Contains(why("pad", "1", "split conv oc 4\nwinograd conv 2\n"), "before the stage's loops"));
+  CHECK(Contains(why("pad", "1", "winograd conv 2\nwinograd conv 2\n"), "is no sum"));
+}
+
+TEST_CASE("what is attached is as large as the tile that quotients and remainders read",
+          "[schedule]") {
+  const te::Workload workload = Conv();
+  const auto schedule = Scheduled(workload,
+                                  "winograd conv 4\n"
+                                  "inline pad\ninline conv\ninline bias\n"
+                                  "split relu oh 4\nsplit relu ow 4\nsplit relu oc 16\n"
+                                  "reorder relu n oc.0 oh.0 ow.0 oh.1 ow.1 oc.1\n"
+                                  "compute_at conv.Y relu ow.0\ncompute_at conv.AM relu ow.0\n"
+                                  "compute_at conv.Bd conv.V tw\ncompute_at conv.d conv.V tw\n");
+  REQUIRE(schedule.ok());
+  CHECK(schedule->error_factor() > 1);
+  const auto loops = InferBounds(*schedule);
+  REQUIRE(loops.ok());
+  std::map<std::string, std::vector<int64_t>> shapes;
+  std::map<std::string, bool> constant;
+  for (const BoundStage& stage : loops->stages) {
+    const std::string& name = schedule->stages()[stage.stage].stage->name();
+    shapes[name] = stage.buffer_shape;
+    constant[name] = stage.is_constant;
+  }
+  CHECK(shapes["conv.d"] == std::vector<int64_t>{1, 6, 6, 8});
+  CHECK(shapes["conv.Bd"] == std::vector<int64_t>{6, 6, 1, 1, 1, 8});
+  CHECK(shapes["conv.M"] == std::vector<int64_t>{36, 1, 4, 4, 32});
+  CHECK(shapes["conv.AM"] == std::vector<int64_t>{6, 4, 1, 1, 1, 16});
+  CHECK(shapes["conv.Y"] == std::vector<int64_t>{4, 4, 1, 1, 1, 16});
+  CHECK(constant["conv.U"]);
+  CHECK(constant["conv.Gg"]);
+  CHECK_FALSE(constant["conv.V"]);
+  CHECK_FALSE(constant["conv.M"]);
 }
 
 TEST_CASE("a refused step leaves the schedule unchanged", "[schedule]") {

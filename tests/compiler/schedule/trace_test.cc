@@ -21,6 +21,8 @@ TEST_CASE("a trace reads back from its text", "[schedule]") {
       CHECK(*parsed == trace);
     }
   }
+  const std::string text = "trace 1\nwinograd conv 4\n";
+  CHECK(Print(ParseTrace(text).value()) == text);
 }
 
 TEST_CASE("faulty traces are refused with their line", "[schedule]") {
@@ -33,6 +35,10 @@ TEST_CASE("faulty traces are refused with their line", "[schedule]") {
   CHECK(message("trace 1\nsplit conv oc 0\n").find("factor \"0\" is not a number above 0") !=
         std::string::npos);
   CHECK(message("trace 1\nsplit conv oc\n").find("1 operands; expected 2 to 32") !=
+        std::string::npos);
+  CHECK(message("trace 1\nwinograd conv two\n").find("factor \"two\" is not a number above 0") !=
+        std::string::npos);
+  CHECK(message("trace 1\nwinograd conv\n").find("0 operands; expected 1 to 1") !=
         std::string::npos);
   CHECK(message("trace 1\ninline\n").find("the stage is missing") != std::string::npos);
   CHECK(message(std::string((1 << 20) + 1, 'x')).find("the limit is 1048576") != std::string::npos);

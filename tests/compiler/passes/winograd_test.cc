@@ -1,0 +1,74 @@
+#include <catch2/catch.hpp>
+#include <cstring>
+
+#include "base/rng.h"
+#include "tests/support/lower_schedule.h"
+#include "tests/support/workloads.h"
+
+namespace tessera {
+namespace {
+
+te::Workload Convolution() {
+  return te::MakeWorkload(
+             {"c", "conv2d", {{"ic", "48"}, {"oc", "3"}, {"size", "8"}, {"k", "3"}, {"pad", "1"}}})
+      .value();
+}
+
+te::Candidate Rewritten(const te::Workload& workload, int64_t m) {
+  const auto candidate =
+      passes::LowerTrace(workload, {{schedule::Primitive::kWinograd, "conv", {}, {m}, {}}});
+  REQUIRE(candidate.ok());
+  REQUIRE(candidate->preparation.has_value());
+  return *candidate;
+}
+
+// Inputs of full precision, unlike te::TestInput's, with what the definition makes of them.
+te::Expected OnUniformInputs(const te::Workload& workload, uint64_t seed) {
+  Rng rng(seed);
+  te::Expected expected = te::ComputeExpected(workload, seed).value();
+  const ir::Program program = te::ReferenceProgram(workload);
+  std::vector<std::vector<std::byte>> storage;
+  for (std::vector<std::byte>& input : expected.inputs) {
+    for (size_t i = 0; i < input.size(); i += sizeof(float)) {
+      const auto value = static_cast<float>(2 * rng.Uniform() - 1);
+      std::memcpy(&input[i], &value, sizeof(value));
+    }
+    storage.push_back(input);
+  }
+  storage.emplace_back(program.params.back()->StoredBytes());
+  std::vector<absl::Span<std::byte>> spans;
+  for (auto& bytes : storage) spans.push_back(absl::MakeSpan(bytes));
+  REQUIRE(ir::Evaluate(program, spans).ok());
+  expected.outputs = {ir::FromStored(*program.params.back(), storage.back())};
+  return expected;
+}
+
+TEST_CASE("Winograd's algorithm errs less than its bound on values of full precision", "[passes]") {
+  const te::Workload workload = Convolution();
+  for (const int64_t m : {2, 4}) {
+    const te::Candidate candidate = Rewritten(workload, m);
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      CAPTURE(m, seed);
+      const te::Expected expected = OnUniformInputs(workload, seed);
+      CHECK(te::CheckAgainst(workload, expected, candidate, ir::Evaluate) == absl::OkStatus());
+    }
+  }
+  // It needs the bound: the direct sum's is too narrow for large tiles.
+  te::Candidate direct_bound = Rewritten(workload, 4);
+  direct_bound.error_factor = 1;
+  CHECK_FALSE(
+      te::CheckAgainst(workload, OnUniformInputs(workload, 1), direct_bound, ir::Evaluate).ok());
+}
+
+TEST_CASE("the bound is too narrow for one missing tap of many", "[passes]") {
+  const te::Workload workload = Convolution();
+  te::Expected expected = te::ComputeExpected(workload, 3).value();
+  const size_t tap = (2 * 48 + 17) * 9 + 5;
+  std::memset(&expected.inputs[1][tap * sizeof(float)], 0, sizeof(float));
+  for (const int64_t m : {2, 4}) {
+    CHECK_FALSE(te::CheckAgainst(workload, expected, Rewritten(workload, m), ir::Evaluate).ok());
+  }
+}
+
+}  // namespace
+}  // namespace tessera
