@@ -160,10 +160,13 @@ TEST_CASE("a stopped child costs its build's time and is not the candidate's fau
 TEST_CASE("a build beyond its memory is a build error that names the limit", "[builder]") {
   BuilderOptions options = TestOptions();
   options.memory_bytes = 3 << 20;
-  const te::Workload workload = LargeConvolution();
-  Rng rng(1);
-  const agent::BuildOutput output =
-      MakeBuilder(options)->Build(SampledRequest(workload, SpaceOf(workload), rng), -1);
+  proto::BuildRequest request = RequestFor(LargeConvolution());
+  // Two thousand multiplications in a row.
+  request.trace =
+      "trace 1\ninline pad\nsplit conv ic 16\nsplit conv ow 14\n"
+      "reorder conv n oc oh ow.0 ic.0 ic.1 kh kw ow.1\n"
+      "unroll conv ic.1\nunroll conv kh\nunroll conv kw\nunroll conv ow.1\n";
+  const agent::BuildOutput output = MakeBuilder(options)->Build(request, -1);
   INFO(output.result.build_seconds);
   CHECK(output.result.outcome == db::Outcome::kBuildError);
   CHECK_THAT(output.result.reason, Catch::Contains("3 MiB of memory"));
