@@ -110,9 +110,9 @@ TEST_CASE("partial results of rows that vectors don't divide stay in registers",
     CAPTURE(text);
     const auto trace = schedule::ParseTrace(text);
     REQUIRE(trace.ok());
-    const auto program = LowerTrace(*workload, *trace);
-    REQUIRE(program.ok());
-    const auto assembly = GenerateAssembly(*program, ir::X86Target("avx512").value());
+    const auto lowered = passes::LowerTrace(*workload, *trace);
+    REQUIRE(lowered.ok());
+    const auto assembly = GenerateAssembly(lowered->program, ir::X86Target("avx512").value());
     REQUIRE(assembly.ok());
     CHECK(assembly->find("(%rsp), %zmm") == std::string::npos);
     const auto expected = te::ComputeExpected(*workload, 3);
