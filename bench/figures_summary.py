@@ -31,7 +31,7 @@ def main():
     print("| | default, 1 thread | tuned, 1 thread | share of peak (lowest) | two threads ÷ one (lowest) | trials/s |")
     print("|---|---|---|---|---|---|")
     for op in dict.fromkeys(op for op, _ in runs):
-        ratios = [two["tuned_gflops"] / one["tuned_gflops"]
+        ratios = [one["tuned_seconds"] / two["tuned_seconds"]
                   for one, two in zip(runs[op, 1], runs[op, 2])]
         row = {
             "op": op,

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "cli/progress_view.h"
+#include "compiler/schedule/executed_operations.h"
 #include "compiler/te/dag.h"
 
 namespace tessera::cli {
@@ -31,7 +32,7 @@ std::string FailureText(const ReportRow& row) {
 }  // namespace
 
 double ReportRow::DefaultGflops() const { return Gflops(operations, default_seconds); }
-double ReportRow::TunedGflops() const { return Gflops(operations, tuned_seconds); }
+double ReportRow::TunedGflops() const { return Gflops(tuned_operations, tuned_seconds); }
 
 absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   Report report;
@@ -41,15 +42,18 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
     report.elapsed_seconds = absl::ToDoubleSeconds(job.updated - job.created);
   }
   std::map<std::string, size_t> row_of_task;
+  std::vector<te::Workload> workloads;
   for (const db::Task& task : job.tasks) {
-    TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
+    TESSERA_ASSIGN_OR_RETURN(te::Workload workload, te::ParseWorkload(task.workload));
     ReportRow row;
     row.op = task.name;
     row.operations = te::ExecutedOperations(workload.dag);
+    workloads.push_back(std::move(workload));
     row_of_task[task.Key()] = report.rows.size();
     report.rows.push_back(std::move(row));
   }
   std::vector<std::map<db::Outcome, int64_t>> failures(report.rows.size());
+  std::vector<std::string> tuned_traces(report.rows.size());
   double peak_of_a_core = 0;
   db::RecordFilter filter;
   filter.job_id = job.id;
@@ -68,7 +72,10 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
     }
     const double seconds = record.measurement.CostSeconds();
     if (record.explorer == "default") row.default_seconds = seconds;
-    if (row.tuned_seconds == 0 || seconds < row.tuned_seconds) row.tuned_seconds = seconds;
+    if (row.tuned_seconds == 0 || seconds < row.tuned_seconds) {
+      row.tuned_seconds = seconds;
+      tuned_traces[found->second] = record.trace;
+    }
   }));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   for (const db::Device& device : devices) {
@@ -80,6 +87,11 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   for (size_t i = 0; i < report.rows.size(); ++i) {
     ReportRow& row = report.rows[i];
     row.failures.assign(failures[i].begin(), failures[i].end());
+    if (row.tuned_seconds > 0) {
+      TESSERA_ASSIGN_OR_RETURN(const schedule::Trace trace, schedule::ParseTrace(tuned_traces[i]));
+      TESSERA_ASSIGN_OR_RETURN(row.tuned_operations,
+                               schedule::ExecutedOperations(workloads[i].dag, trace));
+    }
     if (report.peak_gflops > 0) row.peak_fraction = row.TunedGflops() / report.peak_gflops;
   }
   return report;

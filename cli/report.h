@@ -13,7 +13,9 @@ struct ReportRow {
   std::string op;
   double default_seconds = 0;  // 0: not measured
   double tuned_seconds = 0;
-  int64_t operations = 0;    // executed arithmetic of one call
+  // Executed arithmetic of one call: of the definition, and of the fastest program, whose algorithm
+  // may be another (Winograd's).
+  int64_t operations = 0, tuned_operations = 0;
   double peak_fraction = 0;  // of the device's measured peak on the threads used; 0: unknown
   int64_t trials = 0;
   double seconds = 0;  // that building and running its trials took
