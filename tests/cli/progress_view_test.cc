@@ -185,7 +185,7 @@ TEST_CASE("a report shows default, tuned and share of peak", "[cli]") {
   report.peak_gflops = 200;
   ReportRow row;
   row.op = "c2";
-  row.operations = 100'000'000;
+  row.operations = row.tuned_operations = 100'000'000;
   row.default_seconds = 2e-3;
   row.tuned_seconds = 1e-3;
   row.peak_fraction = row.TunedGflops() / report.peak_gflops;
