@@ -275,6 +275,13 @@ class BufferReplacer final : public Mutator {
   Buffer from_, to_;
 };
 
+template <typename Root>
+bool LoadsFrom(const Root& root, const Buffer& buffer) {
+  bool found = false;
+  ForEach<Load>(root, [&](const Load& load) { found |= load.buffer == buffer; });
+  return found;
+}
+
 class UseFinder final : public Visitor {
  public:
   explicit UseFinder(const Var* var) : var_(var) {}
@@ -331,5 +338,9 @@ bool Uses(const Stmt& s, const VarRef& var) {
   finder.Visit(s);
   return finder.found();
 }
+
+bool Reads(const Expr& e, const Buffer& buffer) { return LoadsFrom(e, buffer); }
+
+bool Reads(const Stmt& s, const Buffer& buffer) { return LoadsFrom(s, buffer); }
 
 }  // namespace tessera::ir

@@ -68,5 +68,8 @@ Stmt Substitute(const Stmt& s, const VarRef& from, const Expr& to);
 Stmt ReplaceBuffer(const Stmt& s, const Buffer& from, const Buffer& to);
 bool Uses(const Expr& e, const VarRef& var);
 bool Uses(const Stmt& s, const VarRef& var);
+// Whether a load of `buffer` occurs.
+bool Reads(const Expr& e, const Buffer& buffer);
+bool Reads(const Stmt& s, const Buffer& buffer);
 
 }  // namespace tessera::ir

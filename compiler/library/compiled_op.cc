@@ -81,12 +81,6 @@ std::vector<CopyFunction> NameCopies(const std::string& prefix,
   return functions;
 }
 
-bool Reads(const ir::Stmt& body, const ir::Buffer& buffer) {
-  bool found = false;
-  ir::ForEach<ir::Load>(body, [&](const ir::Load& load) { found |= load.buffer == buffer; });
-  return found;
-}
-
 struct Compiled {
   CompiledVersion version;
   std::vector<ir::Buffer> tensors;  // inputs, then outputs, as this version stores them
@@ -130,8 +124,8 @@ absl::StatusOr<Compiled> CompileVersion(const LibraryOp& op, const Implementatio
     TESSERA_RETURN_IF_ERROR(CheckLayout(*buffer));
     compiled.tensors.push_back(buffer);
     if (i >= inputs || !schedule.inputs()[i].is_constant) continue;
-    const bool is_scratch = preparation && Reads(preparation->body, preparation->params[i]) &&
-                            !Reads(program.body, buffer);
+    const bool is_scratch = preparation && ir::Reads(preparation->body, preparation->params[i]) &&
+                            !ir::Reads(program.body, buffer);
     int64_t& size = is_scratch ? made.preparation->scratch_bytes : made.packed_bytes;
     made.constants.push_back({buffer, place(buffer, size), is_scratch});
   }

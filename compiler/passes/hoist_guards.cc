@@ -29,7 +29,7 @@ class Hoister final : public ir::Mutator {
   ir::Stmt MutateAllocate(const ir::Allocate& node, const ir::Stmt& self) override {
     const ir::Stmt body = Mutate(node.body);
     const auto* guard = body.As<ir::If>();
-    if (guard != nullptr && !guard->else_body && !Reads(guard->condition, node.buffer)) {
+    if (guard != nullptr && !guard->else_body && !ir::Reads(guard->condition, node.buffer)) {
       return ir::MakeIf(guard->condition, ir::MakeAllocate(node.buffer, guard->then_body));
     }
     return body.Same(node.body) ? self : ir::MakeAllocate(node.buffer, body);
@@ -42,12 +42,6 @@ class Hoister final : public ir::Mutator {
     const auto* inner = outer->then_body.As<ir::If>();
     if (inner == nullptr || inner->else_body) return mutated;
     return ir::MakeIf(ir::And(outer->condition, inner->condition), inner->then_body);
-  }
-
-  static bool Reads(const ir::Expr& e, const ir::Buffer& buffer) {
-    bool found = false;
-    ir::ForEach<ir::Load>(e, [&](const ir::Load& load) { found |= load.buffer == buffer; });
-    return found;
   }
 };
 

@@ -7,12 +7,6 @@
 namespace tessera::passes {
 namespace {
 
-bool Reads(const ir::Expr& e, const ir::Buffer& buffer) {
-  bool found = false;
-  ir::ForEach<ir::Load>(e, [&](const ir::Load& load) { found |= load.buffer == buffer; });
-  return found;
-}
-
 bool SameIndex(const ir::Expr& a, const ir::Expr& b) {
   return a.Same(b) || ir::IsConst(ir::Simplify(a - b, {}), 0);
 }
@@ -35,7 +29,7 @@ std::optional<Update> AsUpdate(const ir::Store& store) {
   const bool left = is_old(node->a);
   if (!left && !is_old(node->b)) return std::nullopt;
   const ir::Expr& value = left ? node->b : node->a;
-  if (Reads(value, store.buffer)) return std::nullopt;
+  if (ir::Reads(value, store.buffer)) return std::nullopt;
   return Update{store.buffer, store.indices[0], node->op, value};
 }
 
