@@ -147,18 +147,14 @@ def _integers(
             graph.feed("X", values["X"].reshape(conv.source)),
             graph.constant("W", conv.weights_of(values)),
         ]
-        rank, shape = len(conv.size), conv.result
+        shape = conv.result
         y = graph.node(
             "ConvInteger",
             inputs,
             "conv",
-            kernel_shape=conv.kernel,
-            strides=[conv.stride] * rank,
-            pads=[conv.pad] * (2 * rank),
-            dilations=[conv.dilation] * rank,
-            group=conv.groups,
+            **_window(conv),
         )
-        bias = values["Bias"].reshape(1, -1, *[1] * rank) if conv.bias else None
+        bias = values["Bias"].reshape(1, -1, *[1] * len(conv.size)) if conv.bias else None
         relu = conv.relu
     elif matrix is not None and not matrix.add:
         y = graph.node("MatMulInteger", _operands(graph, matrix, values), "matmul")
@@ -172,6 +168,17 @@ def _integers(
         y = graph.node("Max", [y, graph.constant("zero", np.zeros(1, np.int32))], "relu")
     graph.result(y, shape, np.dtype(np.int32))
     return graph
+
+
+def _window(conv: Convolution) -> dict[str, Any]:
+    rank = len(conv.size)
+    return {
+        "kernel_shape": conv.kernel,
+        "strides": [conv.stride] * rank,
+        "pads": [conv.pad] * (2 * rank),
+        "dilations": [conv.dilation] * rank,
+        "group": conv.groups,
+    }
 
 
 def _epilogue(
@@ -189,16 +196,11 @@ def _convolution(graph: Graph, conv: Convolution, values: Values) -> None:
     ]
     if conv.bias:
         inputs.append(graph.constant("Bias", values["Bias"].reshape(-1)))
-    rank = len(conv.size)
     y = graph.node(
         "ConvTranspose" if conv.transposed else "Conv",
         inputs,
         "conv",
-        kernel_shape=conv.kernel,
-        strides=[conv.stride] * rank,
-        pads=[conv.pad] * (2 * rank),
-        dilations=[conv.dilation] * rank,
-        group=conv.groups,
+        **_window(conv),
     )
     residual = values["Residual"].reshape(conv.result) if conv.add else None
     graph.result(_epilogue(graph, y, conv, residual), conv.result)

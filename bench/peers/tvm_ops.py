@@ -104,6 +104,23 @@ def _relu(te: Any, x: Any) -> Any:
     return te.compute(x.shape, lambda *i: tirx.max(x(*i), tirx.const(0, "float32")), name="relu")
 
 
+def _epilogue(
+    te: Any,
+    y: Any,
+    given: dict[str, Any],
+    op: Convolution | Product,
+    channel: Callable[..., tuple[Any, ...]] = lambda *i: i[-1:],
+) -> Any:
+    """`channel`: where the bias of an element lies."""
+    if op.bias:
+        bias, raw = given["Bias"], y
+        y = te.compute(raw.shape, lambda *i: raw(*i) + bias(*channel(*i)), name="bias")
+    if op.add:
+        residual, before = given["Residual"], y
+        y = te.compute(before.shape, lambda *i: before(*i) + residual(*i), name="add")
+    return _relu(te, y) if op.relu else y
+
+
 def _padded(te: Any, x: Any, pad: int, sizes: tuple[int, ...], first: int) -> Any:
     """x with `pad` zeros around its dimensions from `first` on, whose extents are `sizes`."""
     from tvm import tirx
@@ -160,13 +177,7 @@ def _channels_last(conv: Convolution) -> Operator:
             return te.sum(value, axis=[*taps, channel])
 
         y = te.compute(y_shape, term, name="conv")
-        if conv.bias:
-            bias, raw = given["Bias"], y
-            y = te.compute(y_shape, lambda *i: raw(*i) + bias(i[-1]), name="bias")
-        if conv.add:
-            residual, before = given["Residual"], y
-            y = te.compute(y_shape, lambda *i: before(*i) + residual(*i), name="add")
-        return _relu(te, y) if conv.relu else y
+        return _epilogue(te, y, given, conv)
 
     every = (*arguments, ("Y", y_shape))
     unpack = lambda y: np.ascontiguousarray(np.moveaxis(y, -1, 1))  # noqa: E731
@@ -235,15 +246,7 @@ def _convolution(conv: Convolution) -> Operator:
             return te.sum(value * weight, axis=[chunk, *taps, inner])
 
         y = te.compute(y_shape, term, name="conv")
-        if conv.bias:
-            bias, raw = given["Bias"], y
-            y = te.compute(
-                y_shape, lambda *i: raw(*i) + bias(i[1], i[-1] if out_block else 0), name="bias"
-            )
-        if conv.add:
-            residual, before = given["Residual"], y
-            y = te.compute(y_shape, lambda *i: before(*i) + residual(*i), name="add")
-        return _relu(te, y) if conv.relu else y
+        return _epilogue(te, y, given, conv, lambda *i: (i[1], i[-1] if out_block else 0))
 
     arguments.append(("Y", y_shape))
     return Operator(target.name, tuple(arguments), 1, pack, target.unpack, compute)
@@ -268,13 +271,7 @@ def _product(p: Product, batched: bool) -> Operator:
             return te.sum(a(*i[:-1], k) * right, axis=k)
 
         y = te.compute(y_shape, term, name="matmul")
-        if p.bias:
-            bias, raw = given["Bias"], y
-            y = te.compute(y_shape, lambda *i: raw(*i) + bias(i[-1]), name="bias")
-        if p.add:
-            residual, before = given["Residual"], y
-            y = te.compute(y_shape, lambda *i: before(*i) + residual(*i), name="add")
-        return _relu(te, y) if p.relu else y
+        return _epilogue(te, y, given, p)
 
     def pack(values: Values) -> list[np.ndarray]:
         return [
