@@ -141,6 +141,8 @@ absl::StatusOr<Operands> Match(const te::Stage& conv) {
                      "; it has to sum X[n, ic, oh + kh, ow + kw] * W[oc, ic, kh, kw] in f32 "
                      "over ic and a 3 x 3 window"));
   };
+  if (conv.direct)
+    return absl::InvalidArgumentError("has to be a direct sum, as the workload says");
   if (conv.combiner != te::Combiner::kSum || conv.axes.size() != 4 ||
       conv.reduce_axes.size() != 3) {
     return refuse("is no sum over three axes for each of four");

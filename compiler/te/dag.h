@@ -31,6 +31,9 @@ struct Stage {
   std::vector<Axis> reduce_axes;
   Combiner combiner = Combiner::kNone;
   std::vector<ir::Expr> bodies;  // one per output
+  // Of a sum: its products are made and added as they are written, in any order. Algorithms that
+  // round otherwise (Winograd's) are not allowed.
+  bool direct = false;
 
   const std::string& name() const { return outputs[0]->name; }
   const ir::Buffer& output() const { return outputs[0]; }
@@ -86,6 +89,7 @@ struct Workload {
 //   stage conv: f32[n:1, oc:64, oh:56, ow:56] = sum[ic:64, kh:3, kw:3] (pad[…] * W[…])
 //   stage relu: f32[n:1, oc:64, oh:56, ow:56] blocked(1) = max(conv[…], 0.0)
 //   output relu
+// A sum that has to be direct reads "= direct sum[…] (…)".
 // Bodies are in the IR's text (compiler/ir/print.h). A layout reads "layout(0 1/16 2 3 1%16)"; a
 // tuple "stage value: f32[m:6], index: i32 = argmax[n:21] (X[m, n], cast(i32, n))".
 std::string Print(const Workload& workload);

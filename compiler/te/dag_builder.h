@@ -47,6 +47,9 @@ class DagBuilder {
                                       const std::vector<Dim>& reduce_dims, Combiner combiner,
                                       const TupleBody& body);
 
+  // Makes the sum that was added last direct (Stage::direct).
+  void KeepDirect() { dag_.stages.back().direct = true; }
+
   // The workload with `outputs`, which no stage reads, stored as `placement` says.
   absl::StatusOr<Workload> Finish(const std::vector<ir::Buffer>& outputs,
                                   const Placement& placement = {}) &&;

@@ -96,7 +96,7 @@ const std::vector<Operator>& Operators() {
       {"dense", Table{Extent("m", "1"), Extent("n"), Extent("k")} + Epilogue() + Table{AnyType()},
        BuildMatmul},
       {"conv1d", Convolution(1), BuildConvolution},
-      {"conv2d", Convolution(2), BuildConvolution},
+      {"conv2d", Convolution(2) + Table{Word("algorithm", "any", "any|direct")}, BuildConvolution},
       {"conv3d", Convolution(3), BuildConvolution},
       {"depthwise_conv2d",
        Image() + Kernels(2) + Steps() + Table{Dilation(), Whole("multiplier", "1", 1, 1024)} +

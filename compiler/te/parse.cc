@@ -271,6 +271,7 @@ class Parser {
     } while (cursor.Take(','));
     TESSERA_RETURN_IF_ERROR(cursor.Expect('='));
 
+    stage.direct = TakeDirect(cursor);
     if (const std::optional<Combiner> combiner = StartOfReduction(cursor)) {
       stage.combiner = *combiner;
       cursor.Word();
@@ -299,6 +300,14 @@ class Parser {
       return std::nullopt;
     }
     return combiner;
+  }
+
+  // "direct", if a reduction follows; the word alone may be a tensor.
+  static bool TakeDirect(Cursor& cursor) {
+    Cursor after = cursor;
+    if (after.Word() != "direct" || !StartOfReduction(after)) return false;
+    cursor = after;
+    return true;
   }
 
   absl::Status Outputs(Cursor& cursor) {

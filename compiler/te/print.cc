@@ -48,6 +48,7 @@ std::string Print(const Workload& workload) {
     }
     absl::StrAppend(&text, " = ");
     if (stage.is_reduction()) {
+      if (stage.direct) absl::StrAppend(&text, "direct ");
       absl::StrAppend(&text, std::string(ToString(stage.combiner)), AxesText(stage.reduce_axes),
                       " (");
     }

@@ -27,6 +27,9 @@ uint64_t StructuralHash(const Dag& dag) {
   hash.Add(dag.inputs.size());
   for (const Input& input : dag.inputs) AddPlacement(hash, *input.buffer, input.is_constant);
   for (const ir::Buffer& output : dag.outputs) AddPlacement(hash, *output, false);
+  for (size_t i = 0; i < dag.stages.size(); ++i) {
+    if (dag.stages[i].direct) hash.Add(i);
+  }
   return hash.Finish();
 }
 

@@ -237,6 +237,9 @@ class DagChecker {
     if (stage.is_reduction() && stage.output()->type.is_bool()) {
       return Fault(absl::StrCat("stage ", stage.name(), " reduces booleans; cast them first"));
     }
+    if (stage.direct && stage.combiner != Combiner::kSum) {
+      return Fault(absl::StrCat("stage ", stage.name(), " is direct; only sums can be"));
+    }
     if (pair && !stage.outputs[1]->type.is_integer()) {
       return Fault(absl::StrCat("stage ", stage.name(), ": index ", stage.outputs[1]->name,
                                 " has to be an integer"));

@@ -312,6 +312,20 @@ TEST_CASE("only maps that caches can't hold are offered streaming stores", "[spa
   CHECK(large < 35);
 }
 
+TEST_CASE("a direct convolution has no sketch of Winograd's algorithm", "[space]") {
+  const auto sketches = [](const char* algorithm) {
+    const auto workload = te::MakeWorkload(
+        {"c",
+         "conv2d",
+         {{"ic", "16"}, {"oc", "16"}, {"size", "14"}, {"k", "3"}, {"algorithm", algorithm}}});
+    REQUIRE(workload.ok());
+    return DescribeSpace(SpaceOf(*workload, 1));
+  };
+  CHECK(sketches("any").find("sketch winograd4") != std::string::npos);
+  CHECK(sketches("direct").find("winograd") == std::string::npos);
+  CHECK(sketches("direct").find("sketch direct") != std::string::npos);
+}
+
 TEST_CASE("a description names every sketch and the size", "[space]") {
   const std::string text = DescribeSpace(SpaceOf(C2(), 1));
   CHECK(text.find("sketch direct") != std::string::npos);

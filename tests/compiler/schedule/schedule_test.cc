@@ -122,6 +122,7 @@ TEST_CASE("convolutions that Winograd's algorithm doesn't fit are refused", "[sc
   CHECK(Contains(why("dtype", "f16", "winograd conv 2\n"), "is no sum of products"));
   CHECK(Contains(why("groups", "2", "winograd conv 2\n"), "is no sum over three axes"));
   CHECK(Contains(why("pad", "1", "winograd pad 2\n"), "is no sum"));
+  CHECK(Contains(why("algorithm", "direct", "winograd conv 2\n"), "has to be a direct sum"));
   CHECK(
       Contains(why("pad", "1", "split conv oc 4\nwinograd conv 2\n"), "before the stage's loops"));
   CHECK(Contains(why("pad", "1", "winograd conv 2\nwinograd conv 2\n"), "is no sum"));

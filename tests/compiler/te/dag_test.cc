@@ -126,6 +126,26 @@ TEST_CASE("the text of a workload has one definition a line", "[te]") {
         "output relu\n");
 }
 
+TEST_CASE("a direct sum says so in the text and in the identity", "[te]") {
+  const OpSpec any{"c", "conv2d", {{"ic", "8"}, {"oc", "8"}, {"size", "9"}, {"k", "3"}}};
+  OpSpec direct = any;
+  direct.attributes["algorithm"] = "direct";
+  const std::string text = Print(Make(direct));
+  CHECK(text.find(" = direct sum[ic:8,") != std::string::npos);
+  CHECK(Print(Make(any)).find("direct") == std::string::npos);
+  CHECK(Parsed(text).dag.stages.back().direct);
+  CHECK(Print(Parsed(text)) == text);
+  CHECK(StructuralHash(Make(direct).dag) != StructuralHash(Make(any).dag));
+  const Workload tensor = Parsed(
+      "workload t\ninput direct: f32[4]\nstage twice: f32[m:4] = direct[m] + direct[m]\n"
+      "output twice\n");
+  CHECK_FALSE(tensor.dag.stages[0].direct);
+  CHECK(ParseWorkload("workload t\ninput X: f32[4,4]\n"
+                      "stage most: f32[m:4] = direct max[k:4] (X[m, k])\noutput most\n")
+            .status()
+            .message() == "stage most is direct; only sums can be");
+}
+
 TEST_CASE("identity ignores names and nothing else", "[te]") {
   const uint64_t hash = StructuralHash(Parsed(kSum).dag);
   CHECK(StructuralHash(Parsed(With("rows", "other")).dag) == hash);
