@@ -63,6 +63,11 @@ class Convolution:
         return np.ascontiguousarray(w).reshape(self.weights)
 
 
+def refuse_requantized(case: Case) -> None:
+    if case.flag("requantize"):
+        raise Unsupported("the harness has no peers with requantized results")
+
+
 RANKS = {"conv1d": "w", "conv2d": "hw", "conv3d": "dhw"}
 
 

@@ -15,7 +15,7 @@ import dnnl
 from base import calls, checked
 from case import Case, Unsupported
 from dnnl import Memory, Step
-from geometry import Convolution, Product, Values, convolution, product
+from geometry import Convolution, Product, Values, convolution, product, refuse_requantized
 
 Read = Callable[[], np.ndarray]
 Plan = tuple[list[Step], list[Read]]
@@ -74,6 +74,7 @@ class OnednnPeer:
         return min(plans, key=seconds)
 
     def _plan(self, case: Case, values: Values) -> Plan:
+        refuse_requantized(case)
         conv = convolution(case)
         if conv is not None:
             return self._convolution(case, conv, values)

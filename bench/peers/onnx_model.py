@@ -10,7 +10,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from case import Case, Unsupported
-from geometry import Convolution, Product, Values, convolution, product
+from geometry import Convolution, Product, Values, convolution, product, refuse_requantized
 
 OPSET = 20
 UNARY = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "gelu": "Gelu"}
@@ -71,6 +71,7 @@ class Graph:
 
 
 def build(case: Case, values: Values) -> Graph:
+    refuse_requantized(case)
     graph = Graph()
     conv, matrix = convolution(case), product(case)
     if case.dtype == "i8":

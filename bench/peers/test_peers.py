@@ -27,7 +27,7 @@ from blas_peer import BlasPeer
 from case import Case, Tensor, Unsupported, load_cases, load_suite, make_inputs
 from compare import compile_calls, dnnl_libraries
 from driver import Command, OtherLoad, Outcome, Plan, measure
-from geometry import convolution, operator_class, product
+from geometry import convolution, operator_class, product, refuse_requantized
 from report import markdown, summary_csv
 from rows import Circumstances, Results, case_key, make_row
 from storage import exact, from_stored, to_stored
@@ -207,6 +207,11 @@ class Types(unittest.TestCase):
     def test_blas_has_no_integers(self) -> None:
         with self.assertRaises(Unsupported):
             BlasPeer.prepare(object.__new__(BlasPeer), a_case(m=2, n=2, k=3, dtype="i8"), 1, {})
+
+
+    def test_requantized_results_have_no_peer(self) -> None:
+        with self.assertRaises(Unsupported):
+            refuse_requantized(a_case(m=2, n=2, k=3, dtype="i8", requantize="true"))
 
 
 class Calls(unittest.TestCase):

@@ -68,8 +68,9 @@ absl::StatusOr<Workload> BuildConvolution(const Attributes& attributes) {
   if (rank == 2 && attributes.Word("algorithm") == "direct") builder.KeepDirect();
   std::vector<int> bias_dims{channel};
   if (groups > 1) bias_dims.insert(bias_dims.begin(), 1);
-  const ir::Buffer last =
-      ApplyEpilogue(builder, attributes, std::move(conv), out_dims, bias_dims, out_place);
+  TESSERA_ASSIGN_OR_RETURN(
+      const ir::Buffer last,
+      ApplyEpilogue(builder, attributes, std::move(conv), out_dims, bias_dims, out_place));
   return std::move(builder).Finish({last}, out_place);
 }
 
@@ -111,8 +112,9 @@ absl::StatusOr<Workload> BuildDepthwise(const Attributes& attributes) {
       });
   std::vector<int> bias_dims{1};
   if (multiplier > 1) bias_dims.push_back(2);
-  const ir::Buffer last =
-      ApplyEpilogue(builder, attributes, std::move(conv), out_dims, bias_dims, out_place);
+  TESSERA_ASSIGN_OR_RETURN(
+      const ir::Buffer last,
+      ApplyEpilogue(builder, attributes, std::move(conv), out_dims, bias_dims, out_place));
   return std::move(builder).Finish({last}, out_place);
 }
 
@@ -179,8 +181,9 @@ absl::StatusOr<Workload> BuildTransposedConvolution(const Attributes& attributes
             As(accumulator, ir::MakeLoad(padded, from)) * As(accumulator, ir::MakeLoad(w, weight));
         return inside ? ir::MakeSelect(inside, product, ir::Zero(accumulator)) : product;
       });
-  const ir::Buffer last =
-      ApplyEpilogue(builder, attributes, std::move(conv), out_dims, {1}, out_place);
+  TESSERA_ASSIGN_OR_RETURN(
+      const ir::Buffer last,
+      ApplyEpilogue(builder, attributes, std::move(conv), out_dims, {1}, out_place));
   return std::move(builder).Finish({last}, out_place);
 }
 

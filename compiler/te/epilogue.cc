@@ -10,38 +10,57 @@ ir::Expr As(ir::Type type, ir::Expr value) {
   return value.type() == type ? value : ir::MakeCast(type, std::move(value));
 }
 
-ir::Buffer ApplyEpilogue(DagBuilder& builder, const Attributes& attributes, ir::Buffer sum,
-                         const std::vector<Dim>& dims, const std::vector<int>& bias_dims,
-                         const Placement& placement) {
+absl::StatusOr<ir::Buffer> ApplyEpilogue(DagBuilder& builder, const Attributes& attributes,
+                                         ir::Buffer sum, const std::vector<Dim>& dims,
+                                         const std::vector<int>& channel_dims,
+                                         const Placement& placement) {
   using Indices = DagBuilder::Indices;
   const ir::Type element = attributes.ElementType();
-  const ir::Type accumulator = AccumulatorType(element);
-  const ir::Type result = element.is_float() ? element : accumulator;
+  const bool requantize = attributes.Flag("requantize");
+  if (requantize && element.is_float()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("requantize is for dtype i8, not ", ir::ToString(element)));
+  }
+  ir::Type wide = AccumulatorType(element);
+  const ir::Type result = element.is_float() || requantize ? element : wide;
+  const auto constant = [&](const char* name, ir::Type type) {
+    std::vector<Dim> shape;
+    for (int d : channel_dims) shape.push_back(dims[d]);
+    return builder.Constant(name, type, shape);
+  };
+  const auto of_channel = [&](const ir::Buffer& buffer, const Indices& axes) {
+    Indices channel;
+    for (int d : channel_dims) channel.push_back(axes[d]);
+    return ir::MakeLoad(buffer, channel);
+  };
   ir::Buffer last = std::move(sum);
   if (attributes.Flag("bias")) {
-    std::vector<Dim> shape;
-    for (int d : bias_dims) shape.push_back(dims[d]);
-    const ir::Buffer bias = builder.Constant("Bias", accumulator, shape);
-    last = builder.Compute("bias", accumulator, dims, [&](const Indices& axes) {
-      Indices channel;
-      for (int d : bias_dims) channel.push_back(axes[d]);
-      return ir::MakeLoad(last, axes) + ir::MakeLoad(bias, channel);
+    const ir::Buffer bias = constant("Bias", wide);
+    last = builder.Compute("bias", wide, dims, [&](const Indices& axes) {
+      return ir::MakeLoad(last, axes) + of_channel(bias, axes);
+    });
+  }
+  if (requantize) {
+    wide = ir::Float(32);
+    const ir::Buffer scale = constant("Scale", wide);
+    last = builder.Compute("scale", wide, dims, [&](const Indices& axes) {
+      return As(wide, ir::MakeLoad(last, axes)) * of_channel(scale, axes);
     });
   }
   if (attributes.Flag("add")) {
     const ir::Buffer residual = builder.Input("Residual", result, dims, placement);
-    last = builder.Compute("add", accumulator, dims, [&](const Indices& axes) {
-      return ir::MakeLoad(last, axes) + As(accumulator, ir::MakeLoad(residual, axes));
+    last = builder.Compute("add", wide, dims, [&](const Indices& axes) {
+      return ir::MakeLoad(last, axes) + As(wide, ir::MakeLoad(residual, axes));
     });
   }
   if (attributes.Flag("relu")) {
-    last = builder.Compute("relu", accumulator, dims, [&](const Indices& axes) {
-      return ir::Max(ir::MakeLoad(last, axes), ir::Zero(accumulator));
+    last = builder.Compute("relu", wide, dims, [&](const Indices& axes) {
+      return ir::Max(ir::MakeLoad(last, axes), ir::Zero(wide));
     });
   }
-  if (result != accumulator) {
+  if (result != wide) {
     last = builder.Compute("narrow", result, dims, [&](const Indices& axes) {
-      return ir::MakeCast(result, ir::MakeLoad(last, axes));
+      return ir::MakeCast(result, ir::MakeLoad(last, axes), /*saturate=*/requantize);
     });
   }
   return last;

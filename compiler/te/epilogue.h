@@ -13,11 +13,13 @@ ir::Type AccumulatorType(ir::Type type);
 ir::Expr As(ir::Type type, ir::Expr value);
 
 // Stages after the reduction `sum` over `dims`, in this order, those that `attributes` ask for:
-// `bias` (a constant Bias over `bias_dims`, positions in `dims`), `add` (an input Residual placed
-// like the output), `relu`, and `narrow` to the type that the operator's result has. Returns the
-// last one.
-ir::Buffer ApplyEpilogue(DagBuilder& builder, const Attributes& attributes, ir::Buffer sum,
-                         const std::vector<Dim>& dims, const std::vector<int>& bias_dims,
-                         const Placement& placement);
+// `bias` (a constant Bias over `channel_dims`, positions in `dims`), `scale` (of requantize: times
+// a constant Scale over them), `add` (an input Residual placed like the output), `relu`, and
+// `narrow` to the type that the operator's result has. Returns the last one. Requantizing floats is
+// InvalidArgument.
+absl::StatusOr<ir::Buffer> ApplyEpilogue(DagBuilder& builder, const Attributes& attributes,
+                                         ir::Buffer sum, const std::vector<Dim>& dims,
+                                         const std::vector<int>& channel_dims,
+                                         const Placement& placement);
 
 }  // namespace tessera::te

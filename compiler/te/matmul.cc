@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "base/status.h"
 #include "compiler/te/epilogue.h"
 #include "compiler/te/operator_families.h"
 
@@ -37,8 +38,9 @@ absl::StatusOr<Workload> BuildMatmul(const Attributes& attributes) {
         right.push_back(transposed ? reduce[0] : axes[column]);
         return As(accumulator, ir::MakeLoad(a, left)) * As(accumulator, ir::MakeLoad(b, right));
       });
-  const ir::Buffer last =
-      ApplyEpilogue(builder, attributes, std::move(product), dims, {column}, {});
+  TESSERA_ASSIGN_OR_RETURN(
+      const ir::Buffer last,
+      ApplyEpilogue(builder, attributes, std::move(product), dims, {column}, {}));
   return std::move(builder).Finish({last});
 }
 

@@ -252,7 +252,10 @@ Values Describe(const ir::Expr& e, const Known& known) {
     if (rounding > from) v.error += rounding * std::max(1.0, narrows ? v.mean : 0.0);
     if (narrows) v.grain = 0;
     if (narrows) v.relative += rounding;
-    if (!e.type().is_float()) v.grain = 1;
+    if (!e.type().is_float()) {
+      if (v.error > 0) v.error += 1;  // on either side of a step
+      v.grain = 1;
+    }
     return v;
   }
   if (const auto* call = e.As<ir::Call>()) {

@@ -71,6 +71,7 @@ class RandomWorkload {
   void Epilogue() {
     for (const char* name : {"bias", "add", "relu"}) Flag(name);
     ElementType(/*integer=*/true);
+    if (spec_.attributes["dtype"] == "i8") Flag("requantize", 0.5);
   }
   void Layout() {
     Set("layout", OneOf<std::string>(

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "compiler/te/reference.h"
 #include "tests/compiler/te/plain_loops.h"
 #include "tests/compiler/te/run.h"
@@ -111,6 +112,15 @@ TEST_CASE("an operator refuses values outside their limits and names them", "[te
   contains(
       ErrorOf({"T", "t2d", {{"ic", "1"}, {"oc", "1"}, {"size", "1"}, {"k", "4"}, {"pad", "3"}}}),
       "the output's h would be -2");
+}
+
+TEST_CASE("only integers are requantized", "[te]") {
+  CHECK(absl::StrContains(ErrorOf(Conv({{"requantize", "true"}, {"dtype", "bf16"}})),
+                          "requantize is for dtype i8, not bf16"));
+  const Workload workload = Make(Conv({{"requantize", "true"}, {"dtype", "i8"}, {"add", "true"}}));
+  CHECK(workload.dag.outputs[0]->type == ir::Int(8));
+  CHECK(workload.dag.inputs.back().buffer->type == ir::Int(8));  // Residual
+  CHECK(OutputTolerance(workload.dag, 0).absolute == 0);
 }
 
 TEST_CASE("a long text in a message is cut", "[te]") {

@@ -20,13 +20,19 @@ bool Flag(const OpSpec& spec, const std::string& name) {
   return Text(spec, name, "false") == "true";
 }
 
-// bias, residual and ReLU on [outer, channels, inner], from inputs[next...].
+// bias, scale, residual, ReLU and rounding to i8 on [outer, channels, inner], from inputs[next...].
 void Epilogue(const OpSpec& spec, const std::vector<Tensor>& inputs, size_t next, int64_t channels,
               int64_t inner, PlainResult& result) {
   Tensor& y = result.outputs[0];
   const auto size = static_cast<int64_t>(y.size());
   if (Flag(spec, "bias")) {
     for (int64_t i = 0; i < size; ++i) y[i] += inputs[next][i / inner % channels];
+    ++next;
+    result.operations += size;
+  }
+  const bool requantize = Flag(spec, "requantize");
+  if (requantize) {
+    for (int64_t i = 0; i < size; ++i) y[i] *= inputs[next][i / inner % channels];
     ++next;
     result.operations += size;
   }
@@ -37,6 +43,9 @@ void Epilogue(const OpSpec& spec, const std::vector<Tensor>& inputs, size_t next
   if (Flag(spec, "relu")) {
     for (double& value : y) value = std::max(value, 0.0);
     result.operations += size;
+  }
+  if (requantize) {
+    for (double& value : y) value = std::clamp(std::nearbyint(value), -128.0, 127.0);
   }
 }
 
