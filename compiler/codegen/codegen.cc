@@ -99,7 +99,7 @@ struct Compiled {
 };
 
 absl::StatusOr<Compiled> Compile(const ir::Program& program, const ir::Target& target,
-                                 llvm::CodeGenFileType file_type) {
+                                 llvm::CodeGenFileType file_type, Checks checks) {
   TESSERA_ASSIGN_OR_RETURN(const MachineDescription description, DescribeMachine(target));
   TESSERA_ASSIGN_OR_RETURN(llvm::TargetMachine * machine, MachineFor(description));
   TESSERA_ASSIGN_OR_RETURN(WorkspacePlan plan, PlanWorkspace(program));
@@ -110,7 +110,7 @@ absl::StatusOr<Compiled> Compile(const ir::Program& program, const ir::Target& t
   module.setTargetTriple(description.triple);
   module.setDataLayout(machine->createDataLayout());
   module.setPICLevel(llvm::PICLevel::BigPIC);
-  ModuleState state{target, description, plan, module, SymbolOf(program.name), 0, {}};
+  ModuleState state{target, description, plan, module, SymbolOf(program.name), checks, 0, {}};
   TESSERA_RETURN_IF_ERROR(EmitKernel(program, state));
   std::string fault;
   llvm::raw_string_ostream fault_stream(fault);
@@ -131,9 +131,10 @@ absl::StatusOr<Compiled> Compile(const ir::Program& program, const ir::Target& t
 
 }  // namespace
 
-absl::StatusOr<ObjectCode> GenerateObject(const ir::Program& program, const ir::Target& target) {
+absl::StatusOr<ObjectCode> GenerateObject(const ir::Program& program, const ir::Target& target,
+                                          Checks checks) {
   TESSERA_ASSIGN_OR_RETURN(Compiled compiled,
-                           Compile(program, target, llvm::CodeGenFileType::ObjectFile));
+                           Compile(program, target, llvm::CodeGenFileType::ObjectFile, checks));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> undefined,
                            UndefinedSymbols(compiled.bytes));
   if (!undefined.empty()) {
@@ -145,8 +146,9 @@ absl::StatusOr<ObjectCode> GenerateObject(const ir::Program& program, const ir::
 }
 
 absl::StatusOr<std::string> GenerateAssembly(const ir::Program& program, const ir::Target& target) {
-  TESSERA_ASSIGN_OR_RETURN(Compiled compiled,
-                           Compile(program, target, llvm::CodeGenFileType::AssemblyFile));
+  TESSERA_ASSIGN_OR_RETURN(
+      Compiled compiled,
+      Compile(program, target, llvm::CodeGenFileType::AssemblyFile, Checks::kNone));
   return std::move(compiled.bytes);
 }
 

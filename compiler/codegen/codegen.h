@@ -18,10 +18,15 @@ struct ObjectCode {
   int64_t private_workspace_bytes = 0;  // a thread
 };
 
+// kBounds: a load or store that would touch anything outside its buffer's stored elements stops the
+// process by an illegal instruction first. For tests: such code is several times slower.
+enum class Checks : uint8_t { kNone, kBounds };
+
 // Compiles a lowered program (passes::Lower) for x86-64 or AArch64 with LLVM: explicit vectors,
 // static shapes, no vectoriser, LoopStrengthReduce off, code generation level Default. No
 // undefined symbols. Deterministic. Thread-safe; target machines are reused per thread.
-absl::StatusOr<ObjectCode> GenerateObject(const ir::Program& program, const ir::Target& target);
+absl::StatusOr<ObjectCode> GenerateObject(const ir::Program& program, const ir::Target& target,
+                                          Checks checks = Checks::kNone);
 
 // The same kernel as LLVM IR text or assembly, for people.
 absl::StatusOr<std::string> GenerateAssembly(const ir::Program& program, const ir::Target& target);

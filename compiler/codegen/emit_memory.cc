@@ -46,9 +46,40 @@ Value* FunctionEmitter::GuardedAddress(const ir::BufferNode& buffer, const Linea
   return b_.CreateSelect(mask, address, Pointer(buffer));
 }
 
+// With Checks::kBounds: stops the process unless elements [first, first + count) are the buffer's.
+// `mask`: null, the one condition under which they are touched, or one for each.
+void FunctionEmitter::CheckBounds(const ir::BufferNode& buffer, const LinearIndex& first,
+                                  int64_t count, Value* mask) {
+  if (state_.checks != Checks::kBounds) return;
+  Value* position = IndexValue(first);
+  if (mask != nullptr && mask->getType()->isVectorTy()) {
+    const auto lanes = static_cast<unsigned>(count);
+    position =
+        b_.CreateAdd(b_.CreateVectorSplat(lanes, position),
+                     b_.CreateStepVector(llvm::FixedVectorType::get(b_.getInt64Ty(), lanes)));
+    count = 1;
+  }
+  // Unsigned: negative positions are too large.
+  const int64_t last = buffer.StoredElementCount() - count;
+  Value* outside =
+      last < 0 ? b_.getTrue()
+               : b_.CreateICmpUGT(position, llvm::ConstantInt::get(position->getType(),
+                                                                   static_cast<uint64_t>(last)));
+  if (mask != nullptr) outside = b_.CreateAnd(outside, mask);
+  if (outside->getType()->isVectorTy()) outside = b_.CreateOrReduce(outside);
+  llvm::BasicBlock* stop = NewBlock("outside");
+  llvm::BasicBlock* inside = NewBlock("inside");
+  b_.CreateCondBr(outside, stop, inside);
+  b_.SetInsertPoint(stop);
+  b_.CreateIntrinsic(llvm::Intrinsic::trap, {}, {});
+  b_.CreateUnreachable();
+  b_.SetInsertPoint(inside);
+}
+
 Value* FunctionEmitter::LoadElement(const ir::BufferNode& buffer, const LinearIndex& index,
                                     Value* mask) {
   const ir::Type type = buffer.type;
+  CheckBounds(buffer, index, 1, mask);
   Value* address = GuardedAddress(buffer, index, mask);
   if (type.bits >= 8) {
     Value* stored = b_.CreateAlignedLoad(numbers_.StorageType(type), address,
@@ -64,6 +95,7 @@ Value* FunctionEmitter::LoadElement(const ir::BufferNode& buffer, const LinearIn
 void FunctionEmitter::StoreElement(const ir::BufferNode& buffer, const LinearIndex& index,
                                    Value* value, bool streaming) {
   const ir::Type type = buffer.type;
+  CheckBounds(buffer, index, 1, nullptr);
   Value* address = Address(buffer, index);
   if (type.bits >= 8) {
     auto* store = b_.CreateAlignedStore(numbers_.ToStorage(type, value), address,
@@ -153,6 +185,7 @@ Value* FunctionEmitter::LoadContiguous(const ir::Load& node, const ir::Expr& bas
     // Too small a buffer to read a whole vector from its start.
     mask = b_.CreateVectorSplat(node.type.lanes, scalar);
   }
+  CheckBounds(buffer, linear, node.type.lanes, mask == nullptr ? scalar : mask);
   Value* stored;
   if (mask == nullptr) {
     stored = b_.CreateAlignedLoad(type, GuardedAddress(buffer, linear, scalar), alignment);
@@ -172,6 +205,7 @@ Value* FunctionEmitter::LoadPattern(const ir::Load& node, const LaneForm& form) 
   const auto load = [&](int64_t from) {
     LinearIndex linear = Linearise(form.base);
     linear.constant += from;
+    CheckBounds(*node.buffer, linear, width, nullptr);
     return b_.CreateAlignedLoad(numbers_.StorageType(node.type.WithLanes(static_cast<int>(width))),
                                 Address(*node.buffer, linear), AlignmentOf(linear, bytes));
   };
@@ -256,6 +290,7 @@ void FunctionEmitter::StoreTo(const ir::Store& node, Value* value, Value* mask) 
     const int64_t bytes = type.bits / 8;
     const LinearIndex linear = Linearise(ramp->base);
     const llvm::Align alignment = AlignmentOf(linear, bytes);
+    CheckBounds(buffer, linear, lanes, mask);
     Value* address = Address(buffer, linear);
     Value* stored = numbers_.ToStorage(type, value);
     if (mask != nullptr) {

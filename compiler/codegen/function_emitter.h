@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "compiler/codegen/codegen.h"
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/codegen/numbers.h"
 #include "compiler/codegen/target_machine.h"
@@ -24,7 +25,8 @@ struct ModuleState {
   const MachineDescription& machine;
   const WorkspacePlan& plan;
   llvm::Module& module;
-  std::string kernel;      // prefix of all symbols
+  std::string kernel;  // prefix of all symbols
+  Checks checks;
   int parallel_loops = 0;  // outlined so far
   absl::Status status;     // the first error; emission goes on with poison values
 
@@ -137,6 +139,8 @@ class FunctionEmitter {
   llvm::Value* Address(const ir::BufferNode& buffer, const LinearIndex& index);
   llvm::Value* GuardedAddress(const ir::BufferNode& buffer, const LinearIndex& index,
                               llvm::Value* mask);
+  void CheckBounds(const ir::BufferNode& buffer, const LinearIndex& first, int64_t count,
+                   llvm::Value* mask);
   llvm::Value* VectorMaskOf(const ir::Expr& predicate, int lanes);
   void MarkStreaming(llvm::StoreInst* store);
 

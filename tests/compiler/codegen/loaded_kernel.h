@@ -51,8 +51,9 @@ class AlignedBytes {
 // A program compiled for this machine and loaded into this process.
 class LoadedKernel {
  public:
-  static absl::StatusOr<LoadedKernel> Load(const ir::Program& program, const ir::Target& target) {
-    TESSERA_ASSIGN_OR_RETURN(ObjectCode code, GenerateObject(program, target));
+  static absl::StatusOr<LoadedKernel> Load(const ir::Program& program, const ir::Target& target,
+                                           Checks checks = Checks::kNone) {
+    TESSERA_ASSIGN_OR_RETURN(ObjectCode code, GenerateObject(program, target, checks));
     LinkOptions options;
     options.exported = {code.symbol};
     TESSERA_ASSIGN_OR_RETURN(const std::string library, LinkSharedObject({code.bytes}, options));

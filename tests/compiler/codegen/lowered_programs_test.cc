@@ -34,8 +34,8 @@ class StoreCount final : public ir::Visitor {
 constexpr int64_t kMaxStores = 20'000'000;
 
 absl::Status RunCompiled(const ir::Program& program, const ir::Target& target,
-                         absl::Span<const absl::Span<std::byte>> buffers) {
-  TESSERA_ASSIGN_OR_RETURN(const LoadedKernel kernel, LoadedKernel::Load(program, target));
+                         absl::Span<const absl::Span<std::byte>> buffers, Checks checks) {
+  TESSERA_ASSIGN_OR_RETURN(const LoadedKernel kernel, LoadedKernel::Load(program, target, checks));
   std::vector<AlignedBytes> memory;
   std::vector<void*> pointers;
   for (const absl::Span<std::byte> buffer : buffers) {
@@ -55,14 +55,15 @@ absl::Status RunCompiled(const ir::Program& program, const ir::Target& target,
 }
 
 absl::Status LowerRunAndCheck(const te::Workload& workload, const te::Expected& expected,
-                              const schedule::Trace& trace, const ir::Target& target) {
+                              const schedule::Trace& trace, const ir::Target& target,
+                              Checks checks = Checks::kNone) {
   TESSERA_ASSIGN_OR_RETURN(const te::Candidate candidate, passes::LowerTrace(workload, trace));
   StoreCount stores;
   stores.Visit(candidate.program.body);
   if (stores.total > kMaxStores) return absl::OkStatus();
   return te::CheckAgainst(workload, expected, candidate,
                           [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {
-                            return RunCompiled(p, target, b);
+                            return RunCompiled(p, target, b, checks);
                           });
 }
 
@@ -157,6 +158,28 @@ TEST_CASE("random traces of random workloads run right", "[codegen]") {
           schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t))).Draw();
       CAPTURE(t, ir::ToString(target), schedule::Print(trace));
       CHECK(LowerRunAndCheck(*workload, *expected, trace, target) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("random traces touch nothing outside their buffers", "[codegen]") {
+  constexpr uint64_t kWorkloads = 40, kTracesPerWorkload = 4;
+  const std::vector<ir::Target> targets = Targets();
+  for (uint64_t seed = 1000; seed < 1000 + kWorkloads; ++seed) {
+    const te::OpSpec spec = te::RandomWorkload(Rng(seed).Fork("checked")).Draw("random");
+    CAPTURE(seed, te::ToText(spec));
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, seed);
+    REQUIRE(expected.ok());
+    for (uint64_t t = 0; t < kTracesPerWorkload; ++t) {
+      ir::Target target = targets[(seed + t) % targets.size()];
+      target.max_threads = 2;
+      const schedule::Trace trace =
+          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t))).Draw();
+      CAPTURE(t, ir::ToString(target), schedule::Print(trace));
+      CHECK(LowerRunAndCheck(*workload, *expected, trace, target, Checks::kBounds) ==
+            absl::OkStatus());
     }
   }
 }
