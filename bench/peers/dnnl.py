@@ -1,12 +1,11 @@
-"""oneDNN's C API, version 3, as far as compare.py needs it; dnnl2.py is version 2. The wheels ship no
-headers: the numbers are those of dnnl_types.h and dnnl_common_types.h, which stay the same within
-version 3."""
+"""oneDNN's C API, version 3, as far as compare.py needs it; dnnl2.py is version 2, and opens a
+library of either. The wheels ship no headers: the numbers are those of dnnl_types.h and
+dnnl_common_types.h, which stay the same within version 3."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -71,17 +70,6 @@ def dims(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
 
 
 RUNTIMES = {1: "sequential", 2: "OpenMP", 4: "TBB", 8: "thread pool", 512: "SYCL"}
-
-
-def open_library(path: Path) -> "Dnnl":
-    from dnnl2 import Dnnl2
-
-    library = ctypes.CDLL(str(path))
-    library.dnnl_version.restype = ctypes.POINTER(Version)
-    major = library.dnnl_version()[0].major
-    if major not in (2, 3):
-        raise RuntimeError(f"{path} is oneDNN {major}; the harness knows versions 2 and 3")
-    return Dnnl2(library) if major == 2 else Dnnl(library)
 
 
 class Dnnl:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from pathlib import Path
 
 from dnnl import (
     ANY,
@@ -24,6 +25,7 @@ from dnnl import (
     Dnnl,
     Handle,
     Primitive,
+    Version,
     dims,
 )
 
@@ -124,3 +126,13 @@ class Dnnl2(Dnnl):
         )
         self.call("primitive_create", ctypes.byref(result), description)
         return Primitive(self, description, result)
+
+
+def open_library(path: Path) -> Dnnl:
+    """The library at `path`, of version 2 or 3."""
+    library = ctypes.CDLL(str(path))
+    library.dnnl_version.restype = ctypes.POINTER(Version)
+    major = library.dnnl_version()[0].major
+    if major not in (2, 3):
+        raise RuntimeError(f"{path} is oneDNN {major}; the harness knows versions 2 and 3")
+    return Dnnl2(library) if major == 2 else Dnnl(library)

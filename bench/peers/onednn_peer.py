@@ -15,6 +15,7 @@ import dnnl
 from base import calls, checked
 from case import Case, Unsupported
 from dnnl import Memory, Step
+from dnnl2 import open_library
 from geometry import Convolution, Product, Values, convolution, product, refuse_requantized
 
 Read = Callable[[], np.ndarray]
@@ -32,7 +33,7 @@ class OnednnPeer:
     overhead_seconds = 0.0
 
     def __init__(self) -> None:
-        self._dnnl = dnnl.open_library(Path(os.environ["TESSERA_PEERS_DNNL"]))
+        self._dnnl = open_library(Path(os.environ["TESSERA_PEERS_DNNL"]))
         self.version = self._dnnl.version
         self._calls = calls()
 
