@@ -71,11 +71,12 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from,
 }  // namespace
 
 JobManager::JobManager(db::Store& store, tuner::Measurer& measurer, Clock& clock,
-                       SearchFactory factory)
+                       SearchFactory factory, absl::Duration poll)
     : store_(store),
       turns_(measurer, [this] { WakeNext(); }),
       clock_(clock),
-      factory_(std::move(factory)) {}
+      factory_(std::move(factory)),
+      poll_(poll) {}
 
 JobManager::~JobManager() {
   turns_.Close();
@@ -117,7 +118,8 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
                          .store = store_,
                          .measurer = turns_,
                          .executor = executor_,
-                         .clock = clock_};
+                         .clock = clock_,
+                         .poll = poll_};
 }
 
 absl::StatusOr<int64_t> JobManager::Create(db::Job job) {

@@ -42,8 +42,9 @@ inline constexpr int kMaxUnfinishedJobs = 256;
 // without a lock held.
 class JobManager {
  public:
-  // All references outlive the manager.
-  JobManager(db::Store& store, tuner::Measurer& measurer, Clock& clock, SearchFactory factory);
+  // All references outlive the manager. `poll`: as of tuner::JobParts.
+  JobManager(db::Store& store, tuner::Measurer& measurer, Clock& clock, SearchFactory factory,
+             absl::Duration poll = tuner::kPoll);
   // Stops the runners; their jobs stay unfinished and are continued by the next ResumeUnfinished.
   ~JobManager();
 
@@ -108,6 +109,7 @@ class JobManager {
   Turns turns_;
   Clock& clock_;
   const SearchFactory factory_;
+  const absl::Duration poll_;
   tuner::BackgroundExecutor executor_;
   absl::Mutex mutex_;
   std::map<int64_t, Entry> entries_ ABSL_GUARDED_BY(mutex_);

@@ -19,7 +19,6 @@ namespace {
 
 // How long devices that became free, and the job's own end of time, may wait to be noticed if
 // nobody calls Wake. Rates are shown anew as often.
-constexpr absl::Duration kPoll = absl::Seconds(1);
 // Between two attempts while the store fails.
 constexpr absl::Duration kStorePause = absl::Seconds(1);
 constexpr size_t kRateWindow = 64;
@@ -101,7 +100,7 @@ absl::Status JobRunner::LoadModels() {
 void JobRunner::Start() {
   TESSERA_CHECK(!thread_.joinable());
   thread_ = std::thread([this] {
-    while (!stop_requested_ && Step()) inbox_->Wait(stalled_ ? kStorePause : kPoll);
+    while (!stop_requested_ && Step()) inbox_->Wait(stalled_ ? kStorePause : parts_.poll);
   });
 }
 

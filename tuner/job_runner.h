@@ -23,6 +23,8 @@
 
 namespace tessera::tuner {
 
+inline constexpr absl::Duration kPoll = absl::Seconds(1);
+
 // What a runner works with. The references outlive the runner.
 struct JobParts {
   std::vector<std::shared_ptr<const SearchSpace>> spaces;  // one a task
@@ -31,6 +33,8 @@ struct JobParts {
   Measurer& measurer;
   Executor& executor;  // fits models
   Clock& clock;
+  // A runner that nothing wakes takes its next step after that much real time.
+  absl::Duration poll = kPoll;
 };
 
 // Drives one job: proposes, has measured, logs, learns, until every task has used its budget.

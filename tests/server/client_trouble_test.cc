@@ -84,7 +84,7 @@ TEST_CASE("a store in trouble is no server that is going down", "[server]") {
 }
 
 TEST_CASE("a library whose builder is lost is aborted, by a server that lives on", "[server]") {
-  Rig rig;
+  Rig rig(absl::Milliseconds(500));
   FakeWorker worker(rig.server->port(), {});  // answers no request for a library
   worker.Connect();
   REQUIRE(Eventually([&] { return !worker.Received<proto::Welcome>().empty(); }));

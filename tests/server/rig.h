@@ -12,11 +12,14 @@
 #include "proto/services.grpc.pb.h"
 #include "server/server.h"
 #include "tests/server/shared_store.h"
+#include "tests/support/eventually.h"
 #include "tests/support/fake_worker.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/tuner/synthetic.h"
 
 namespace tessera::server {
+
+using test::Eventually;
 
 inline SearchFactory ToySearch() {
   return {
@@ -32,7 +35,10 @@ inline SearchFactory ToySearch() {
 
 // A whole server in this process, on a loopback port of its own, with a store that outlives it.
 struct Rig {
-  Rig() { StartServer(); }
+  // Long beyond what this process may be held up, unless the test is about what is lost.
+  explicit Rig(absl::Duration lease_timeout = absl::Minutes(1)) : lease_timeout(lease_timeout) {
+    StartServer();
+  }
 
   // A new server over the same store and directory, on the old one's port.
   void RestartServer() {
@@ -46,7 +52,7 @@ struct Rig {
     ServerOptions options;
     options.listen = absl::StrCat("127.0.0.1:", port);
     options.data_directory = directory.path;
-    options.dispatcher.lease_timeout = absl::Milliseconds(500);
+    options.dispatcher.lease_timeout = lease_timeout;
     options.dispatcher.heartbeat = absl::Milliseconds(100);
     auto started =
         Server::Start(options, std::make_unique<SharedStore>(store), Clock::Real(), ToySearch());
@@ -103,21 +109,12 @@ struct Rig {
     return last;
   }
 
+  const absl::Duration lease_timeout;
   test::TemporaryDirectory directory;
   std::shared_ptr<db::Store> store = std::make_shared<db::MemoryStore>(Clock::Real());
   std::unique_ptr<Server> server;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::JobService::Stub> jobs;
 };
-
-// Waits for something that another thread brings about.
-template <typename Predicate>
-bool Eventually(Predicate predicate) {
-  for (int i = 0; i < 1000; ++i) {
-    if (predicate()) return true;
-    absl::SleepFor(absl::Milliseconds(10));
-  }
-  return false;
-}
 
 }  // namespace tessera::server

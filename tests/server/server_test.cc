@@ -65,7 +65,7 @@ TEST_CASE("malformed jobs are refused with the value and change nothing", "[serv
 }
 
 TEST_CASE("a worker that dies with a lease does not stop the job", "[server]") {
-  Rig rig;
+  Rig rig(absl::Milliseconds(500));
   std::atomic<int> plans = 0;
   FakeWorker::Script forgetful;
   forgetful.name = "forgetful";

@@ -239,10 +239,10 @@ TEST_CASE("a store that fails is not tried all the time", "[tuner]") {
   while (rig.measurer->Deliver()) {
   }
   runner->Start();
+  CHECK(Eventually([&] { return rig.store.refused > 0; }));
   absl::SleepFor(absl::Milliseconds(300));
   runner->Stop();
-  CHECK(rig.store.refused >= 1);
-  CHECK(rig.store.refused <= 3);
+  CHECK(rig.store.refused <= 5);  // a second's pause each, however long this was held up
 }
 
 TEST_CASE("an end that can't be stored is stored later", "[tuner]") {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/record/memory_store.h"
+#include "tests/support/eventually.h"
 #include "tests/support/simulated_measurer.h"
 #include "tests/tuner/synthetic.h"
 #include "tuner/job_runner.h"
@@ -126,7 +127,7 @@ class Rig {
   absl::StatusOr<std::unique_ptr<tuner::JobRunner>> Runner() {
     std::vector<std::shared_ptr<const tuner::SearchSpace>> views(spaces.begin(), spaces.end());
     return tuner::JobRunner::Create(*memory.GetJob(job_id),
-                                    {views, learner, store, *measurer, executor, clock});
+                                    {views, learner, store, *measurer, executor, clock, poll});
   }
 
   // Steps and delivers, `deliveries` results between two steps, until the job ends or the store
@@ -167,6 +168,7 @@ class Rig {
     return *memory.QueryRecords(all);
   }
 
+  absl::Duration poll = tuner::kPoll;
   ManualClock clock{absl::FromUnixSeconds(1700000000)};
   db::MemoryStore memory{clock};
   MortalStore store{memory};

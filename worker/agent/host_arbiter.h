@@ -47,6 +47,11 @@ class HostArbiter {
   // Wakes all waiters for good.
   void Stop();
 
+  // Runs that wait for their cores.
+  int timing_waiting() const {
+    absl::MutexLock lock(&mutex_);
+    return timing_waiting_;
+  }
   int core_count() const { return static_cast<int>(cores_.size()); }
 
  private:
@@ -55,7 +60,7 @@ class HostArbiter {
   bool IdleFrom(int first) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::vector<int> cores_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::vector<bool> busy_ ABSL_GUARDED_BY(mutex_);  // by index into cores_
   int reserved_ ABSL_GUARDED_BY(mutex_);            // cores at the end that builds leave alone
   int timing_waiting_ ABSL_GUARDED_BY(mutex_) = 0;

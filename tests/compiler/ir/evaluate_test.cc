@@ -1,13 +1,13 @@
 #include "compiler/ir/evaluate.h"
 
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <cmath>
 
 #include "base/rng.h"
 #include "compiler/ir/numeric.h"
 #include "compiler/ir/parse.h"
 #include "compiler/ir/print.h"
+#include "tests/support/cpu_time.h"
 
 namespace tessera::ir {
 namespace {
@@ -274,22 +274,21 @@ TEST_CASE("an asynchronous copy moves stored elements at once", "[ir][evaluate]"
 }
 
 TEST_CASE("the evaluator runs a product of 128³ in a moment", "[ir][evaluate]") {
-  const auto begin = std::chrono::steady_clock::now();
+  const absl::Duration begin = test::ThreadCpuTime();
   const Run run =
       RunText(R"(program p(A: f32[128, 128], B: f32[128, 128], C: f32[128, 128]) {
     for i in [0, 128) { for j in [0, 128) {
       C[i, j] = 0.0
       for k in [0, 128) { C[i, j] = C[i, j] + A[i, k] * B[k, j] } } } })",
               {std::vector<double>(128 * 128, 1), std::vector<double>(128 * 128, 2), {}});
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const double seconds = absl::ToDoubleSeconds(test::ThreadCpuTime() - begin);
   REQUIRE(run.status == absl::OkStatus());
   CHECK(run.values[2][77] == 256);
   // Six operations an iteration (three reads, multiply, add, write).
   WARN("evaluator: " << 6 * 128.0 * 128 * 128 / seconds / 1e6 << " million operations/s");
   // The same by the compiler of this test, with every access through memory.
   static volatile float a[128 * 128], b[128 * 128], c[128 * 128];
-  const auto plain_begin = std::chrono::steady_clock::now();
+  const absl::Duration plain_begin = test::ThreadCpuTime();
   for (int i = 0; i < 128; ++i) {
     for (int j = 0; j < 128; ++j) {
       for (int k = 0; k < 128; ++k) {
@@ -297,8 +296,7 @@ TEST_CASE("the evaluator runs a product of 128³ in a moment", "[ir][evaluate]")
       }
     }
   }
-  const double plain_seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - plain_begin).count();
+  const double plain_seconds = absl::ToDoubleSeconds(test::ThreadCpuTime() - plain_begin);
   CAPTURE(seconds, plain_seconds);
   CHECK(seconds < 300 * plain_seconds);
 }

@@ -6,6 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "base/rng.h"
+#include "tests/support/eventually.h"
 
 namespace tessera::agent {
 namespace {
@@ -72,7 +73,7 @@ TEST_CASE("a waiting run comes before new builds", "[agent]") {
     const auto grant = arbiter.AcquireTiming(1);
     run_at = ++order;
   });
-  absl::SleepFor(absl::Milliseconds(20));
+  REQUIRE(test::Eventually([&] { return arbiter.timing_waiting() == 1; }));
   Beside another([&] {
     const auto grant = arbiter.AcquireBuild();
     build_at = ++order;
