@@ -118,6 +118,7 @@ struct JobOptions {
   std::string cost_model = "xgboost";  // costmodel/cost_model.h lists them
   double max_seconds = 0;              // 0 = no limit
   std::string idempotency_key;         // equal keys return the same job
+  std::string device_class;            // whose devices measure its trials; empty: of any
   bool operator==(const JobOptions&) const = default;
 };
 

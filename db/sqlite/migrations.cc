@@ -171,6 +171,11 @@ UPDATE selection_items SET device_class =
 ALTER TABLE selections DROP COLUMN device_class;
 )sql";
 
+// Jobs from before have no class: they go on with any device of their target.
+constexpr std::string_view kClassesOfJobs = R"sql(
+ALTER TABLE jobs ADD COLUMN device_class TEXT NOT NULL DEFAULT '';
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -178,6 +183,7 @@ constexpr Migration kMigrations[] = {
     {4, "proposals", kProposals},
     {5, "device classes", kDeviceClasses},
     {6, "versions of selections", kVersions},
+    {7, "device classes of jobs", kClassesOfJobs},
 };
 
 }  // namespace

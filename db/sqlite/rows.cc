@@ -183,7 +183,7 @@ absl::Status InsertEvent(Connection& connection, const Event& e, int64_t record_
 
 const std::string_view kJobColumns =
     "id, name, state, message, trials_per_task, threads, seed, explorer, cost_model, max_seconds, "
-    "idempotency_key, created_us, updated_us";
+    "idempotency_key, device_class, created_us, updated_us";
 
 absl::StatusOr<Job> ReadJob(const Cursor& row) {
   Job j;
@@ -199,6 +199,7 @@ absl::StatusOr<Job> ReadJob(const Cursor& row) {
   j.options.cost_model = row.Text(c++);
   j.options.max_seconds = row.Real(c++);
   j.options.idempotency_key = row.Text(c++);
+  j.options.device_class = row.Text(c++);
   j.created = FromMicros(row.Int(c++));
   j.updated = FromMicros(row.Int(c++));
   return j;
@@ -208,12 +209,12 @@ absl::StatusOr<int64_t> InsertJob(Connection& connection, const Job& j, absl::Ti
   const JobOptions& o = j.options;
   TESSERA_RETURN_IF_ERROR(connection.Execute(
       "INSERT INTO jobs (name, state, message, trials_per_task, threads, seed, explorer, "
-      "cost_model, max_seconds, idempotency_key, created_us, updated_us) "
-      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+      "cost_model, max_seconds, idempotency_key, device_class, created_us, updated_us) "
+      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
       {j.name, ToString(j.state), j.message, int64_t{o.trials_per_task}, int64_t{o.threads},
        std::bit_cast<int64_t>(o.seed), o.explorer, o.cost_model, o.max_seconds,
-       o.idempotency_key.empty() ? SqlValue() : SqlValue(o.idempotency_key), Micros(now),
-       Micros(now)}));
+       o.idempotency_key.empty() ? SqlValue() : SqlValue(o.idempotency_key), o.device_class,
+       Micros(now), Micros(now)}));
   return connection.last_insert_id();
 }
 

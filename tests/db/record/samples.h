@@ -34,6 +34,7 @@ inline Job SampleJob(const std::string& name, std::vector<Task> tasks = {SampleT
   job.options.explorer = "random";
   job.options.cost_model = "random";
   job.options.max_seconds = 12.5;
+  job.options.device_class = "x86/test/2c";
   job.tasks = std::move(tasks);
   return job;
 }

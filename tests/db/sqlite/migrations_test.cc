@@ -82,6 +82,22 @@ TEST_CASE("records of schema 1 are ranked and the job goes on", "[db]") {
   CHECK(store->PutBlob("model").ok());
 }
 
+TEST_CASE("jobs from before device classes are of any, and new ones keep theirs", "[db]") {
+  const int version = GENERATE(1, 5, 6);
+  CAPTURE(version);
+  TempDir dir;
+  CreateFixture(version, dir.File("t.db"));
+  auto store = SqliteStore::Open(dir.File("t.db"), Clock::Real()).value();
+  Job job = store->GetJob(1).value();
+  CHECK(job.name == "resnet18");
+  CHECK(job.options.device_class.empty());
+  CHECK_FALSE(job.tasks.empty());
+  job.options.device_class = "x86/test/2c";
+  job.options.idempotency_key = "";
+  const int64_t id = store->CreateJob(job).value();
+  CHECK(store->GetJob(id)->options == job.options);
+}
+
 TEST_CASE("selections of schema 5 keep their device class", "[db]") {
   TempDir dir;
   CreateFixture(5, dir.File("t.db"));
@@ -98,7 +114,7 @@ TEST_CASE("selections of schema 5 keep their device class", "[db]") {
 }
 
 TEST_CASE("a migrated database has the schema of a new one", "[db]") {
-  const int version = GENERATE(1, 5);
+  const int version = GENERATE(1, 5, 6);
   CAPTURE(version);
   TempDir dir;
   CreateFixture(version, dir.File("old.db"));
