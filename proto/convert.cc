@@ -230,6 +230,7 @@ v1::JobOptions ToProto(const db::JobOptions& options) {
   m.set_cost_model(options.cost_model);
   m.set_max_seconds(options.max_seconds);
   m.set_idempotency_key(CleanText(options.idempotency_key, kMaxNameBytes));
+  m.set_device_class(CleanText(options.device_class, kMaxNameBytes));
   return m;
 }
 
@@ -245,6 +246,7 @@ absl::StatusOr<db::JobOptions> FromProto(const v1::JobOptions& m) {
   options.max_seconds = check.Number("options max_seconds", m.max_seconds(), 0, kMaxSeconds);
   options.idempotency_key =
       check.Name("options idempotency_key", m.idempotency_key(), kMaxNameBytes);
+  options.device_class = check.Name("options device_class", m.device_class(), kMaxNameBytes);
   return Finish(check, std::move(options));
 }
 

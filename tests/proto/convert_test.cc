@@ -143,6 +143,10 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                 .name = RandomName(rng),
                 .state = db::JobState::kFailed,
                 .message = RandomText(rng, 100),
+                .options = {.seed = rng.Next(),
+                            .max_seconds = rng.Uniform(),
+                            .idempotency_key = RandomText(rng, 20),
+                            .device_class = RandomText(rng, 20)},
                 .tasks = {RandomTask(rng), RandomTask(rng)}};
     CheckRoundTrip(job);
     db::Device device{.id = RandomName(rng),
