@@ -19,20 +19,7 @@ constexpr std::string_view kQuarantined = "quarantined";
 constexpr int kStrikesToQuarantine = 3;
 constexpr absl::Duration kStorePause = absl::Seconds(1);
 
-// Of the x86 ISA levels a target names only its highest, which includes the others.
-bool Offers(const ir::Target& device, const std::string& feature) {
-  if (device.Has(feature)) return true;
-  if (feature == "sse4.2") return device.Has("avx2") || device.Has("avx512");
-  return feature == "avx2" && device.Has("avx512");
-}
-
 }  // namespace
-
-bool CanRun(const ir::Target& device_target, const ir::Target& task_target, int threads) {
-  return device_target.kind == task_target.kind && threads <= device_target.max_threads &&
-         std::all_of(task_target.features.begin(), task_target.features.end(),
-                     [&](const std::string& feature) { return Offers(device_target, feature); });
-}
 
 absl::StatusOr<std::unique_ptr<DeviceRegistry>> DeviceRegistry::Load(db::Store& store,
                                                                      Clock& clock) {

@@ -17,9 +17,6 @@
 
 namespace tessera::server {
 
-// True when code generated for `task_target` runs on a device of `device_target` with `threads`.
-bool CanRun(const ir::Target& device_target, const ir::Target& task_target, int threads);
-
 // Every device that was ever seen and what may be given to it. Draining and quarantine outlive
 // reconnects and restarts. Thread-safe; the store is called without a lock held.
 class DeviceRegistry {

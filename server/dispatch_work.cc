@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
+#include "base/view.h"
 #include "server/dispatcher.h"
 
 namespace tessera::server {
@@ -27,24 +28,31 @@ bool Builds(const proto::Hello& hello, const DeviceRegistry& devices) {
 
 uint64_t InputSeed(std::string_view task_key) { return StableHash(task_key); }
 
-int Dispatcher::Appetite(const db::Task& task) {
+bool Dispatcher::Suits(const Worker& worker, size_t device, const ir::Target& target, int threads,
+                       std::string_view device_class) {
+  const db::Device& one = worker.hello.devices[device];
+  return one.runs && (device_class.empty() || one.device_class.name == device_class) &&
+         ir::CanRun(worker.targets[device], target, threads);
+}
+
+int Dispatcher::Appetite(const db::Task& task, std::string_view device_class) {
   const absl::StatusOr<ir::Target> target = ir::ParseTarget(task.target);
   if (!target.ok()) return 0;
   absl::MutexLock lock(&mutex_);
   int runners = 0;
   int build_slots = 0;
-  std::map<std::string, const ir::Target*> counted;  // of the runners, by text
+  // Of the runners, by target and class.
+  std::map<std::pair<std::string_view, std::string_view>, std::pair<const Worker*, size_t>> counted;
   for (const auto& [name, worker] : workers_) {
     if (!Speaks(worker, LongestSilence(Asked::kRoom))) continue;
     if (Builds(worker.hello, devices_)) build_slots += worker.hello.build_slots;
     for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
       const db::Device& device = worker.hello.devices[i];
-      if (!device.runs || !devices_.Accepts(device.id) ||
-          !CanRun(worker.targets[i], *target, task.threads)) {
+      if (!devices_.Accepts(device.id) || !Suits(worker, i, *target, task.threads, device_class)) {
         continue;
       }
       ++runners;
-      counted[device.target] = &worker.targets[i];
+      counted[{device.target, device.device_class.name}] = {&worker, i};
     }
   }
   if (runners == 0 || build_slots == 0) return 0;
@@ -53,7 +61,9 @@ int Dispatcher::Appetite(const db::Task& task) {
   int built_for_others = 0;
   for (const auto& [number, trial] : trials_) {
     const bool competes = std::any_of(counted.begin(), counted.end(), [&](const auto& entry) {
-      return CanRun(*entry.second, trial.target, trial.request.task.threads);
+      const auto& [worker, device] = entry.second;
+      return Suits(*worker, device, trial.target, trial.request.task.threads,
+                   trial.request.device_class);
     });
     competing += competes;
     built_for_others += !competes && trial.phase < Phase::kToRun;
@@ -63,7 +73,7 @@ int Dispatcher::Appetite(const db::Task& task) {
   return std::max(0, wanted - competing);
 }
 
-std::string Dispatcher::Missing(const db::Task& task) {
+std::string Dispatcher::Missing(const db::Task& task, std::string_view device_class) {
   const absl::StatusOr<ir::Target> target = ir::ParseTarget(task.target);
   if (!target.ok()) return std::string(target.status().message());
   bool runs = false;
@@ -74,14 +84,17 @@ std::string Dispatcher::Missing(const db::Task& task) {
     builds = builds || Builds(worker.hello, devices_);
     for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
       const db::Device& device = worker.hello.devices[i];
-      runs = runs || (device.runs && devices_.Accepts(device.id) &&
-                      CanRun(worker.targets[i], *target, task.threads));
+      runs = runs ||
+             (devices_.Accepts(device.id) && Suits(worker, i, *target, task.threads, device_class));
     }
   }
   if (!runs) {
     // The levels of caches decide nothing.
-    return absl::StrCat("no connected device takes ", task.target.substr(0, task.target.find(' ')),
-                        " with ", task.threads, task.threads == 1 ? " thread" : " threads");
+    return absl::StrCat(
+        "no connected device ",
+        device_class.empty() ? "" : absl::StrCat("of class ", AbslView(device_class), " "),
+        "takes ", task.target.substr(0, task.target.find(' ')), " with ", task.threads,
+        task.threads == 1 ? " thread" : " threads");
   }
   return builds ? "" : "no connected device builds";
 }
@@ -273,8 +286,8 @@ Dispatcher::RunnerChoice Dispatcher::PickRunner(const Trial& trial, std::string_
     if (!Speaks(worker, longest_silence)) continue;
     for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
       const db::Device& device = worker.hello.devices[i];
-      if (!device.runs || device.id == except || !devices_.Accepts(device.id) ||
-          !CanRun(worker.targets[i], trial.target, trial.request.task.threads)) {
+      if (device.id == except || !devices_.Accepts(device.id) ||
+          !Suits(worker, i, trial.target, trial.request.task.threads, trial.request.device_class)) {
         continue;
       }
       const int load = leases_.CountRuns(device.id);

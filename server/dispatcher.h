@@ -63,8 +63,8 @@ class Dispatcher final : public tuner::Measurer {
              DispatcherOptions options);
   ~Dispatcher() override;
 
-  int Appetite(const db::Task& task) override;
-  std::string Missing(const db::Task& task) override;
+  int Appetite(const db::Task& task, std::string_view device_class) override;
+  std::string Missing(const db::Task& task, std::string_view device_class) override;
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override;
   // Its worker may forget the result.
   void Stored(const db::Record& record) override;
@@ -180,6 +180,9 @@ class Dispatcher final : public tuner::Measurer {
   Worker* PickBuilder(Asked asked) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   RunnerChoice PickRunner(const Trial& trial, std::string_view except, Asked asked)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether what is compiled for the target may be measured on that device, one of the worker's.
+  static bool Suits(const Worker& worker, size_t device, const ir::Target& target, int threads,
+                    std::string_view device_class);
   // Whether a connected device accepts the trial, which waits, and a builder if it needs one.
   bool HasTakers(const Trial& trial) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The job hands those out again when there is a device, and says meanwhile what it waits for.

@@ -34,7 +34,10 @@ absl::Status EndedAlready(int64_t id, db::JobState state) {
 
 // Of jobs that have one key. AlreadyExists when they are different ones.
 absl::Status CheckIsSame(const db::Job& stored, const db::Job& wanted) {
-  if (stored.tasks == wanted.tasks && stored.options == wanted.options) return absl::OkStatus();
+  db::JobOptions options = wanted.options;
+  // It was made before jobs had classes, or for any.
+  if (stored.options.device_class.empty()) options.device_class.clear();
+  if (stored.tasks == wanted.tasks && stored.options == options) return absl::OkStatus();
   return absl::AlreadyExistsError(
       absl::StrCat("key ", wanted.options.idempotency_key, " is taken by job ", stored.id,
                    ", which has other tasks or options; choose another key, or `tessera watch ",

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -21,8 +22,12 @@ class Turns final : public tuner::Measurer {
     bell_->freed = std::move(freed);
   }
 
-  int Appetite(const db::Task& task) override { return inner_.Appetite(task); }
-  std::string Missing(const db::Task& task) override { return inner_.Missing(task); }
+  int Appetite(const db::Task& task, std::string_view device_class) override {
+    return inner_.Appetite(task, device_class);
+  }
+  std::string Missing(const db::Task& task, std::string_view device_class) override {
+    return inner_.Missing(task, device_class);
+  }
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override {
     inner_.Start(request, [bell = bell_, done = std::move(done)](db::Record record) {
       done(std::move(record));

@@ -346,7 +346,7 @@ absl::Status JobRunner::Feed() {
     for (int t = 0; t < state_.task_count(); ++t) {
       if (!has_work(t)) continue;
       work_left = true;
-      if (parts_.measurer.Appetite(job_.tasks[t]) <= 0) continue;
+      if (parts_.measurer.Appetite(job_.tasks[t], job_.options.device_class) <= 0) continue;
       const TaskSummary& task = state_.task(t);
       loads.push_back({t, job_.tasks[t].weight, task.budget, task.finished + runs_[t].in_flight,
                        task.best_seconds});
@@ -393,7 +393,8 @@ std::string JobRunner::MissingDevices() const {
   }
   std::vector<std::string> missing;
   for (const auto& [device, tasks] : alike) {
-    const std::string reason = parts_.measurer.Missing(job_.tasks[tasks[0]]);
+    const std::string reason =
+        parts_.measurer.Missing(job_.tasks[tasks[0]], job_.options.device_class);
     if (reason.empty()) continue;
     const size_t others = tasks.size() - 1;
     missing.push_back(absl::StrCat(reason, " (", job_.tasks[tasks[0]].name,
@@ -412,6 +413,7 @@ void JobRunner::HandOut(int task_index) {
   request.trial = trial;
   request.task_index = task_index;
   request.task = job_.tasks[task_index];
+  request.device_class = job_.options.device_class;
   request.trace = state.trace;
   request.loop_hash = HashToHex(state.loop_hash);
   request.config = state.config;

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "db/record/record.h"
 
@@ -13,6 +14,7 @@ struct TrialRequest {
   int64_t trial = 0;  // unique within the job
   int task_index = 0;
   db::Task task;
+  std::string device_class;  // whose devices measure it; empty: of any
   std::string trace;
   std::string loop_hash;
   std::string config;
@@ -24,13 +26,15 @@ struct TrialRequest {
 class Measurer {
  public:
   virtual ~Measurer() = default;
-  // How many more trials of `task` should be handed over now so that nothing idles: what devices
-  // can take beyond what they hold. 0 = none, also when no device matches.
-  virtual int Appetite(const db::Task& task) = 0;
+  // How many more trials of `task` should be handed over now so that nothing idles: what devices of
+  // `device_class` (empty: of any) can take beyond what they hold. 0 = none, also when no device
+  // matches.
+  virtual int Appetite(const db::Task& task, std::string_view device_class) = 0;
   // Why no connected device takes trials of `task`, busy or not, in words for people: "no connected
   // device …". Empty when one does.
-  virtual std::string Missing(const db::Task& task) {
+  virtual std::string Missing(const db::Task& task, std::string_view device_class) {
     static_cast<void>(task);
+    static_cast<void>(device_class);
     return "";
   }
   // Starts a trial. `done` is called once, from any thread, with the record to be stored (task,

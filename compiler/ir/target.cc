@@ -111,6 +111,13 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
   return absl::OkStatus();
 }
 
+// Of the x86 ISA levels a target names only its highest, which includes the others.
+bool Offers(const Target& device, const std::string& feature) {
+  if (device.Has(feature)) return true;
+  if (feature == "sse4.2") return device.Has("avx2") || device.Has("avx512");
+  return feature == "avx2" && device.Has("avx512");
+}
+
 }  // namespace
 
 bool Target::Has(std::string_view feature) const {
@@ -155,6 +162,12 @@ absl::StatusOr<Target> ParseTarget(std::string_view text) {
   for (size_t i = 1; i < parts.size(); ++i) TESSERA_RETURN_IF_ERROR(ReadLimit(target, parts[i]));
   TESSERA_RETURN_IF_ERROR(Canonicalise(target));
   return target;
+}
+
+bool CanRun(const Target& device, const Target& task, int threads) {
+  return device.kind == task.kind && threads <= device.max_threads &&
+         std::all_of(task.features.begin(), task.features.end(),
+                     [&](const std::string& feature) { return Offers(device, feature); });
 }
 
 absl::StatusOr<Target> X86Target(std::string_view isa) {

@@ -34,6 +34,10 @@ struct Target {
 std::string ToString(const Target& target);
 absl::StatusOr<Target> ParseTarget(std::string_view text);
 
+// True when code generated for `task` runs on a device of target `device` with `threads`. The
+// levels of caches decide nothing.
+bool CanRun(const Target& device, const Target& task, int threads);
+
 // The x86 target of a named ISA ceiling ("sse4.2", "avx2", "avx512") with default limits.
 absl::StatusOr<Target> X86Target(std::string_view isa);
 

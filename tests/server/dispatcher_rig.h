@@ -132,6 +132,7 @@ struct DispatcherRig {
     request.job_id = job_id;
     request.trial = trial;
     request.task = task;
+    request.device_class = device_class;
     request.trace = absl::StrCat("trace ", trial);
     request.loop_hash = HashToHex(trial + 1);
     dispatcher->Start(request, [this](db::Record record) { records.push_back(record); });
@@ -164,6 +165,7 @@ struct DispatcherRig {
   std::vector<db::Record> records;  // outlive the dispatcher, which gives back what it still has
   std::unique_ptr<Dispatcher> dispatcher;
   db::Task task;
+  std::string device_class;  // of the trials that Start starts
   int64_t job_id = 0;
   std::set<uint64_t> built;
 };

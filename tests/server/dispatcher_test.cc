@@ -16,7 +16,7 @@ using Rig = DispatcherRig;
 TEST_CASE("a trial is built, run and given back as a record", "[server]") {
   Rig rig;
   auto link = rig.Connect("w");
-  CHECK(rig.dispatcher->Appetite(rig.task) > 0);
+  CHECK(rig.dispatcher->Appetite(rig.task, "") > 0);
   rig.Start(7);
   REQUIRE(link->All<proto::BuildRequest>().size() == 2);  // the reference, then the trial
   CHECK(link->All<proto::BuildRequest>()[0].is_reference);
@@ -60,9 +60,9 @@ TEST_CASE("a result that is sent twice before the commit counts once", "[server]
 TEST_CASE("builds are asked for while a plan runs", "[server]") {
   Rig rig;
   auto link = rig.Connect("w");
-  const int appetite = rig.dispatcher->Appetite(rig.task);
+  const int appetite = rig.dispatcher->Appetite(rig.task, "");
   for (int trial = 0; trial < appetite; ++trial) rig.Start(trial);
-  CHECK(rig.dispatcher->Appetite(rig.task) == 0);
+  CHECK(rig.dispatcher->Appetite(rig.task, "") == 0);
   rig.BuildAll(*link);
   rig.BuildAll(*link);
   rig.BuildAll(*link);
@@ -71,7 +71,7 @@ TEST_CASE("builds are asked for while a plan runs", "[server]") {
   CHECK(link->All<proto::BuildRequest>().size() == static_cast<size_t>(appetite + 1));
   rig.Reply(*link, FakeRun(link->All<proto::RunPlan>()[0]));
   CHECK(link->All<proto::RunPlan>().size() == 3);
-  CHECK(rig.dispatcher->Appetite(rig.task) == 1);
+  CHECK(rig.dispatcher->Appetite(rig.task, "") == 1);
 }
 
 TEST_CASE("a candidate that can't be built is a result", "[server]") {
@@ -170,14 +170,14 @@ TEST_CASE("tasks go only to devices that can run them", "[server]") {
   auto link = rig.Connect("w");
   db::Task task = rig.task;
   task.target = "x86/avx512,vnni l1=32768 l2=1048576 threads=2";
-  CHECK(rig.dispatcher->Appetite(task) == 0);
+  CHECK(rig.dispatcher->Appetite(task, "") == 0);
   task.target = "x86/avx2 l1=32768 l2=1048576 threads=2";
-  CHECK(rig.dispatcher->Appetite(task) > 0);
+  CHECK(rig.dispatcher->Appetite(task, "") > 0);
   task.threads = 3;
-  CHECK(rig.dispatcher->Appetite(task) == 0);
+  CHECK(rig.dispatcher->Appetite(task, "") == 0);
   task.threads = 1;
   task.target = "aarch64/neon l1=32768 l2=1048576 threads=2";
-  CHECK(rig.dispatcher->Appetite(task) == 0);
+  CHECK(rig.dispatcher->Appetite(task, "") == 0);
 }
 
 TEST_CASE("an abandoned job's trials are given back and cancelled at the worker", "[server]") {

@@ -308,7 +308,7 @@ TEST_CASE("a draining device finishes what it holds and gets nothing new", "[ser
   rig.BuildAll(*link);
   REQUIRE(rig.dispatcher->Drain("w/cpu", "maintenance").ok());
   CHECK(link->Last<proto::Drain>().draining);
-  CHECK(rig.dispatcher->Appetite(rig.task) == 0);
+  CHECK(rig.dispatcher->Appetite(rig.task, "") == 0);
   rig.Start(1);
   rig.Reply(*link, FakeRun(link->Last<proto::RunPlan>()));
   CHECK(rig.records.size() == 1);
@@ -362,7 +362,7 @@ TEST_CASE("random losses, reconnects and late results never lose or double a tri
         return true;
       });
       if (rig.records.size() == kTrials) break;
-      if (!given_back.empty() && rig.dispatcher->Appetite(rig.task) > 0) {
+      if (!given_back.empty() && rig.dispatcher->Appetite(rig.task, "") > 0) {
         rig.Start(given_back.back());
         given_back.pop_back();
       }

@@ -18,7 +18,7 @@ namespace {
 // Takes no trial, so that jobs stay as they are.
 class NoDevices final : public tuner::Measurer {
  public:
-  int Appetite(const db::Task&) override { return 0; }
+  int Appetite(const db::Task&, std::string_view) override { return 0; }
   void Start(const tuner::TrialRequest&, std::function<void(db::Record)>) override {}
 };
 
@@ -119,6 +119,18 @@ TEST_CASE("an idempotency key of another job is refused", "[server]") {
   longer.options.trials_per_task = 6;
   CHECK(f.jobs->Create(longer).status() == absl::AlreadyExistsError(taken));
   CHECK(*f.jobs->Create(Fixture::Job({Rig::Task(8)}, "key")) == 1);
+}
+
+TEST_CASE("an idempotency key finds a job from before device classes", "[server]") {
+  Fixture f;
+  const int64_t id = f.jobs->Create(Fixture::Job({Rig::Task(8)}, "old")).value();
+  db::Job job = Fixture::Job({Rig::Task(8)}, "old");
+  job.options.device_class = "x86/fake";
+  CHECK(f.jobs->Create(job).value() == id);
+  job.options.idempotency_key = "new";
+  REQUIRE(f.jobs->Create(job).ok());
+  job.options.device_class = "x86/other";
+  CHECK(absl::IsAlreadyExists(f.jobs->Create(job).status()));
 }
 
 TEST_CASE("a stored job that can't be started is failed with the reason", "[server]") {
@@ -239,12 +251,12 @@ TEST_CASE("jobs beyond the limit of unfinished ones are refused until one ends",
 // away although it has room.
 class FourPlaces final : public tuner::Measurer {
  public:
-  int Appetite(const db::Task& task) override {
+  int Appetite(const db::Task& task, std::string_view) override {
     absl::MutexLock lock(&mutex_);
     return task.Key() == turned_away_ ? 0 : 4 - static_cast<int>(held_.size());
   }
   // Asked last of all in a step of a job.
-  std::string Missing(const db::Task& task) override {
+  std::string Missing(const db::Task& task, std::string_view) override {
     absl::MutexLock lock(&mutex_);
     ++looks_[task.Key()];
     return "";

@@ -23,12 +23,13 @@ db::Device ArmDevice(const std::string& id) {
 
 // A whole job of one task over the rig's dispatcher.
 struct ToyJob {
-  ToyJob(Rig& rig, db::Task task, int trials) {
+  ToyJob(Rig& rig, db::Task task, int trials, const std::string& device_class = "") {
     SetLogLevel("off");
     db::Job job;
     job.name = task.name;
     job.options.trials_per_task = trials;
     job.options.explorer = "random";
+    job.options.device_class = device_class;
     job.tasks = {std::move(task)};
     id = *rig.store.CreateJob(job);
     auto made = tuner::JobRunner::Create(*rig.store.GetJob(id),
@@ -70,6 +71,74 @@ void Beat(Rig& rig, RecordingLink& link) {
   for (const auto& request : link.All<proto::BuildRequest>()) beat.held.push_back(request.fence);
   for (const auto& plan : link.All<proto::RunPlan>()) beat.held.push_back(plan.lease.fence);
   rig.Reply(link, beat);
+}
+
+// Runs what FakeDevice runs, at a pace of its own.
+db::Device OtherClass(const std::string& id) {
+  db::Device device = test::FakeDevice(id, /*builds=*/false);
+  device.device_class = {"x86/other", "another machine"};
+  return device;
+}
+
+TEST_CASE("trials of a job go to devices of its class only", "[server]") {
+  Rig rig;
+  Worker mine{rig.Connect("mine"), {}};
+  Worker other{rig.Connect("other", {OtherClass("other/cpu")}, {}, "first", 0), {}};
+  rig.device_class = "x86/other";
+  const int appetite = rig.dispatcher->Appetite(rig.task, rig.device_class);
+  CHECK(rig.dispatcher->Appetite(rig.task, "") > appetite);
+  for (int trial = 0; trial < 6; ++trial) rig.Start(trial);
+  CHECK(rig.dispatcher->Appetite(rig.task, rig.device_class) == appetite - 6);
+  for (int i = 0; i < 20; ++i) {
+    mine.Play(rig);
+    other.Play(rig);
+  }
+  CHECK(mine.ran.empty());
+  CHECK(other.ran.size() == 6);
+  REQUIRE(rig.records.size() == 6);
+  for (const db::Record& record : rig.records) CHECK(record.device_class == "x86/other");
+  // Without a class every device that runs the target will do.
+  rig.device_class.clear();
+  for (int trial = 6; trial < 12; ++trial) rig.Start(trial);
+  for (int i = 0; i < 20; ++i) {
+    mine.Play(rig);
+    other.Play(rig);
+  }
+  CHECK_FALSE(mine.ran.empty());
+}
+
+TEST_CASE("trials of another class compete for the builders only", "[server]") {
+  Rig rig;
+  const auto mine = rig.Connect("mine");
+  const auto other = rig.Connect("other", {OtherClass("other/cpu")}, {}, "first", 0);
+  const int alone = rig.dispatcher->Appetite(rig.task, "x86/other");
+  rig.device_class = "x86/fake";
+  rig.Start(0);
+  CHECK(rig.dispatcher->Appetite(rig.task, "x86/other") == alone - 1);  // a builder's place
+  rig.BuildAll(*mine);
+  CHECK(rig.dispatcher->Appetite(rig.task, "x86/other") == alone);
+}
+
+TEST_CASE("a job whose class has no device waits, says so, and goes on when there is one",
+          "[server]") {
+  Rig rig;
+  const auto mine = rig.Connect("mine");
+  CHECK(rig.dispatcher->Missing(rig.task, "").empty());
+  CHECK(rig.dispatcher->Missing(rig.task, "x86/fake").empty());
+  ToyJob job(rig, rig.task, 3, "x86/other");
+  CHECK(job.Step());
+  CHECK(job.runner->Progress()->message ==
+        "waits: no connected device of class x86/other takes x86/avx512 with 1 thread (C2)");
+  CHECK(mine->All<proto::BuildRequest>().empty());
+  Worker builder{mine, {}};
+  Worker other{rig.Connect("other", {OtherClass("other/cpu")}, {}, "first", 0), {}};
+  for (int i = 0; i < 40 && job.Step(); ++i) {
+    builder.Play(rig);
+    other.Play(rig);
+  }
+  CHECK(job.Done());
+  CHECK(builder.ran.empty());
+  CHECK(other.ran.size() == 3);
 }
 
 TEST_CASE("a device that has gone holds up only the jobs that need it", "[server]") {
@@ -124,15 +193,15 @@ TEST_CASE("trials of one kind of device leave the others' room alone, but share 
   auto arm = rig.Connect("arm", {ArmDevice("arm/cpu")}, {}, "first", 0);
   db::Task arm_task = rig.task;
   arm_task.target = kArmTarget;
-  const int alone = rig.dispatcher->Appetite(arm_task);
-  for (int trial = 0; rig.dispatcher->Appetite(rig.task) > 0; ++trial) {
+  const int alone = rig.dispatcher->Appetite(arm_task, "");
+  for (int trial = 0; rig.dispatcher->Appetite(rig.task, "") > 0; ++trial) {
     REQUIRE(trial < 100);
     rig.Start(trial);
   }
-  CHECK(rig.dispatcher->Appetite(arm_task) == alone - 2);  // the builders are full
+  CHECK(rig.dispatcher->Appetite(arm_task, "") == alone - 2);  // the builders are full
   for (int i = 0; i < 4; ++i) rig.BuildAll(*x86);
-  CHECK(rig.dispatcher->Appetite(rig.task) == 0);
-  CHECK(rig.dispatcher->Appetite(arm_task) == alone);
+  CHECK(rig.dispatcher->Appetite(rig.task, "") == 0);
+  CHECK(rig.dispatcher->Appetite(arm_task, "") == alone);
 }
 
 TEST_CASE("a trial is not given back for a device that is away for a moment", "[server]") {
@@ -192,7 +261,7 @@ TEST_CASE("the only worker's silence gives trials back and fails none", "[server
   CHECK(link->closed);
   REQUIRE(rig.records.size() == 1);
   CHECK(rig.records[0].measurement.outcome == db::Outcome::kCancelled);
-  CHECK(rig.dispatcher->Appetite(rig.task) == 0);
+  CHECK(rig.dispatcher->Appetite(rig.task, "") == 0);
 }
 
 TEST_CASE("a worker that goes on after a stop is used again", "[server]") {
@@ -203,11 +272,11 @@ TEST_CASE("a worker that goes on after a stop is used again", "[server]") {
     rig.clock.Advance(absl::Seconds(1));
     rig.dispatcher->Tick();
   }
-  CHECK(rig.dispatcher->Appetite(rig.task) == 0);  // nothing more while nobody knows
+  CHECK(rig.dispatcher->Appetite(rig.task, "") == 0);  // nothing more while nobody knows
   for (int i = 0; i < 3; ++i) worker.Play(rig);
   REQUIRE(rig.records.size() == 1);
   CHECK(rig.records[0].measurement.outcome == db::Outcome::kOk);
-  CHECK(rig.dispatcher->Appetite(rig.task) > 0);
+  CHECK(rig.dispatcher->Appetite(rig.task, "") > 0);
 }
 
 }  // namespace

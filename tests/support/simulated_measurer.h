@@ -36,13 +36,13 @@ class SimulatedMeasurer final : public tuner::Measurer {
   SimulatedMeasurer(SimulationOptions options, Cost cost_seconds)
       : options_(options), cost_seconds_(std::move(cost_seconds)), order_(options.seed) {}
 
-  int Appetite(const db::Task&) override {
+  int Appetite(const db::Task&, std::string_view) override {
     absl::MutexLock lock(&mutex_);
     ++asked_;
     return online_ ? options_.capacity - static_cast<int>(held_.size()) : 0;
   }
 
-  std::string Missing(const db::Task& task) override {
+  std::string Missing(const db::Task& task, std::string_view) override {
     absl::MutexLock lock(&mutex_);
     return online_ ? "" : "no connected device takes " + task.target;
   }

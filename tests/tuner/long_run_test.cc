@@ -50,7 +50,9 @@ class ToyMeasurer final : public tuner::Measurer {
  public:
   explicit ToyMeasurer(std::shared_ptr<const tuner::SearchSpace> space)
       : space_(std::move(space)) {}
-  int Appetite(const db::Task&) override { return 4 - static_cast<int>(held_.size()); }
+  int Appetite(const db::Task&, std::string_view) override {
+    return 4 - static_cast<int>(held_.size());
+  }
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override {
     held_.emplace_back(request.config, std::move(done));
   }
