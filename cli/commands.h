@@ -34,8 +34,9 @@ struct OperatorSource {
 struct TuneOptions {
   std::string server = kDefaultServer;
   OperatorSource source;
-  std::string target;  // empty: that of a connected device
-  int trials = 0;      // 0: what the file says
+  std::string target;        // empty: that of a connected device
+  std::string device_class;  // empty: that of the connected devices
+  int trials = 0;            // 0: what the file says
   int threads = 0;
   int64_t seed = -1;
   double max_seconds = 0;

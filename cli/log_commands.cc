@@ -44,7 +44,8 @@ absl::Status RunJobs(const JobOptions& options) {
                     {"state", std::string(db::ToString(job.state))},
                     {"message", job.message},
                     {"tasks", job.tasks.size()},
-                    {"trials_per_task", job.options.trials_per_task}});
+                    {"trials_per_task", job.options.trials_per_task},
+                    {"device_class", job.options.device_class}});
   }
   std::printf("%s\n", list.dump(2).c_str());
   return absl::OkStatus();

@@ -101,6 +101,8 @@ int main(int argc, char** argv) {
   AddSource(command, tune.source);
   command->add_option("--target", tune.target, "what to generate code for; default: a device's")
       ->check(NotEmpty());
+  command->add_option("--device-class", tune.device_class,
+                      "whose devices measure; default: that of the connected ones");
   command->add_option("--trials", tune.trials, "an operator; default: the file's, or 64")
       ->check(WholeNumber(1, proto::kMaxTrialsPerTask));
   command->add_option("--threads", tune.threads, "of a kernel")

@@ -38,6 +38,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   Report report;
   report.job_id = job.id;
   report.threads = job.options.threads;
+  report.device_class = job.options.device_class;
   if (db::HasEnded(job.state)) {
     report.elapsed_seconds = absl::ToDoubleSeconds(job.updated - job.created);
   }
@@ -62,7 +63,10 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
     const auto found = row_of_task.find(record.task_key);
     if (found == row_of_task.end()) return;
     ReportRow& row = report.rows[found->second];
-    if (!record.device_class.empty()) report.device_class = record.device_class;
+    // A job of any class names the last of those that measured it.
+    if (job.options.device_class.empty() && !record.device_class.empty()) {
+      report.device_class = record.device_class;
+    }
     ++row.trials;
     row.seconds += record.measurement.build_seconds + record.measurement.run_seconds;
     peak_of_a_core = std::max(peak_of_a_core, record.measurement.environment.reference_gflops);
@@ -99,14 +103,14 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
 
 std::string ToTable(const Report& report) {
   std::string text = "no trial has been measured\n\n";
-  if (!report.device_class.empty()) {
+  int64_t trials = 0;
+  for (const ReportRow& row : report.rows) trials += row.trials;
+  if (trials > 0 && !report.device_class.empty()) {
     text = absl::StrFormat(
         "%s, %s\npeak %.1f GFLOPS on %d thread%s, by the fastest reference loop of the run;\n"
         "GFLOPS count executed arithmetic\n",
         report.device_class, report.machine, report.peak_gflops, report.threads,
         report.threads == 1 ? "" : "s");
-    int64_t trials = 0;
-    for (const ReportRow& row : report.rows) trials += row.trials;
     if (report.elapsed_seconds > 0) {
       absl::StrAppendFormat(&text, "%d trials in %s from start to end, %.1f/s\n", trials,
                             DurationText(report.elapsed_seconds),

@@ -134,12 +134,25 @@ void AddToBest(Table& table, const db::Task& task, const db::Record& record) {
              measured ? record.device_class : "nothing measured yet"});
 }
 
+std::string JobText(const db::Job& job) {
+  const auto count = [](size_t n, const char* what) {
+    return absl::StrCat(n, " ", what, n == 1 ? "" : "s");
+  };
+  return absl::StrCat("job ", job.id, ": ", count(job.tasks.size(), "task"), ", ",
+                      count(static_cast<size_t>(job.options.trials_per_task), "trial"), " each, ",
+                      count(static_cast<size_t>(job.options.threads), "thread"), " on ",
+                      job.tasks.empty() ? "nothing" : job.tasks[0].target, ", ",
+                      job.options.device_class.empty()
+                          ? std::string("any device class")
+                          : absl::StrCat("device class ", job.options.device_class));
+}
+
 std::string JobsTable(absl::Span<const db::Job> jobs) {
-  Table table({">job", "state", "name", ">tasks", ">trials each", "message"});
+  Table table({">job", "state", "name", ">tasks", ">trials each", "class", "message"});
   for (const db::Job& job : jobs) {
     table.Add({absl::StrCat(job.id), std::string(db::ToString(job.state)), job.name,
                absl::StrCat(job.tasks.size()), absl::StrCat(job.options.trials_per_task),
-               job.message});
+               job.options.device_class.empty() ? "any" : job.options.device_class, job.message});
   }
   return table.Text();
 }

@@ -12,10 +12,13 @@
 #include "base/view.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/compiled_target.h"
+#include "cli/device_class.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
 #include "cli/report.h"
+#include "cli/tables.h"
 #include "cli/tune_target.h"
 #include "proto/checks.h"
 #include "proto/limits.h"
@@ -114,14 +117,6 @@ absl::Status RunTune(const TuneOptions& options) {
   TESSERA_RETURN_IF_ERROR(check.status());
   TESSERA_RETURN_IF_ERROR(CheckReportPath(options.report));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
-  std::string target = options.target;
-  std::string waits_for;
-  if (target.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client->ListDevices());
-    TESSERA_ASSIGN_OR_RETURN(TuneTarget chosen, ChooseTuneTarget(devices, Clock::Real().Now()));
-    target = std::move(chosen.target);
-    waits_for = std::move(chosen.waits_for);
-  }
   db::Job job;
   job.name = file.name;
   job.options = file.options;
@@ -132,23 +127,33 @@ absl::Status RunTune(const TuneOptions& options) {
   if (!options.explorer.empty()) job.options.explorer = options.explorer;
   if (!options.cost_model.empty()) job.options.cost_model = options.cost_model;
   job.options.idempotency_key = options.key;
-  TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, target, job.options.threads));
+  if (!options.target.empty()) {
+    TESSERA_RETURN_IF_ERROR(ParseCompiledTarget(options.target).status());
+  }
+  TESSERA_RETURN_IF_ERROR(CheckDeviceClass(*client, options.device_class));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client->ListDevices());
+  TESSERA_ASSIGN_OR_RETURN(const TuneTarget chosen,
+                           ChooseTuneTarget(devices, options.target, options.device_class,
+                                            job.options.threads, Clock::Real().Now()));
+  job.options.device_class = chosen.device_class;
+  TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, client->CreateJob(job));
-  if (!waits_for.empty()) std::fprintf(stderr, "%s\n", waits_for.c_str());
+  if (!chosen.remark.empty()) std::fprintf(stderr, "%s\n", chosen.remark.c_str());
   if (options.detach) {
     std::printf("%ld\n", static_cast<long>(id));
     return absl::OkStatus();
   }
-  std::fprintf(stderr, "job %ld: %zu task%s, %d trial%s each, %d thread%s on %s\n",
-               static_cast<long>(id), job.tasks.size(), job.tasks.size() == 1 ? "" : "s",
-               job.options.trials_per_task, job.options.trials_per_task == 1 ? "" : "s",
-               job.options.threads, job.options.threads == 1 ? "" : "s", target.c_str());
+  job.id = id;
+  std::fprintf(stderr, "%s\n", JobText(job).c_str());
   return WatchAndReport(*client, options.server, id, options.report);
 }
 
 absl::Status RunWatch(const JobOptions& options) {
   BlockInterrupts();
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  const absl::StatusOr<db::Job> job = client->GetJob(options.job);
+  if (!job.ok()) return WithNextStep(job.status(), StepOf(options.server, options.job));
+  std::fprintf(stderr, "%s\n", JobText(*job).c_str());
   return WatchAndReport(*client, options.server, options.job, "");
 }
 

@@ -9,15 +9,22 @@
 
 namespace tessera::cli {
 
-// What is tuned for when no --target is named.
+// What a job's code is generated for and whose devices measure it.
 struct TuneTarget {
   std::string target;
-  std::string waits_for;  // a sentence for the user; empty when a device is there
+  std::string device_class;  // empty: of any, where no device is known that runs the target
+  std::string remark;        // empty, or what the job waits for or mixes, and what to do
 };
 
-// That of the first device that measures and is online. Else that of the one that was connected
-// last and is not now, which a worker that reconnects after a restart of its server is too: the job
-// waits for it. FailedPrecondition, with how to get a device, when there is none to wait for.
-absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices, absl::Time now);
+// `target` (canonical) and `device_class`: what was wanted; empty: to be chosen. What is chosen is
+// that of the devices that are online and run the target's kernels with `threads` threads; when
+// none is, that of the one that was seen last, which a worker that reconnects after a restart of
+// its server is too: the job waits for it. InvalidArgument when devices of several classes are
+// online: their times don't compare, so somebody has to choose. FailedPrecondition, with how to get
+// a device, when there is neither a target nor a device to wait for.
+absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices,
+                                            const std::string& target,
+                                            const std::string& device_class, int threads,
+                                            absl::Time now);
 
 }  // namespace tessera::cli

@@ -188,6 +188,19 @@ TEST_CASE("what is said of records that are not shown can be done", "[cli]") {
   CHECK(MoreText(false, 1000, 7) == "there are more: go on with --after 7");
 }
 
+TEST_CASE("a job is told with its target and device class", "[cli]") {
+  db::Job job;
+  job.id = 3;
+  job.options.trials_per_task = 1;
+  job.options.threads = 2;
+  job.tasks.resize(2);
+  job.tasks[0].target = "x86/avx2";
+  CHECK(JobText(job) == "job 3: 2 tasks, 1 trial each, 2 threads on x86/avx2, any device class");
+  job.options.device_class = "x86/zen2/avx2/4c";
+  CHECK(JobText(job) ==
+        "job 3: 2 tasks, 1 trial each, 2 threads on x86/avx2, device class x86/zen2/avx2/4c");
+}
+
 TEST_CASE("the table of jobs has titles", "[cli]") {
   db::Job job;
   job.id = 12;
@@ -195,8 +208,10 @@ TEST_CASE("the table of jobs has titles", "[cli]") {
   job.state = db::JobState::kRunning;
   job.tasks.resize(2);
   CHECK(JobsTable({job}) ==
-        "job  state    name      tasks  trials each  message\n"
-        " 12  running  resnet18      2           64\n");
+        "job  state    name      tasks  trials each  class  message\n"
+        " 12  running  resnet18      2           64  any\n");
+  job.options.device_class = "x86/zen5/avx512/8c";
+  CHECK(JobsTable({job}).find("64  x86/zen5/avx512/8c\n") != std::string::npos);
   CHECK(JobsTable({}).empty());
 }
 

@@ -10,42 +10,50 @@ namespace {
 
 const absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
 
+constexpr char kDeviceTarget[] = "x86/avx2 l1=32768 l2=1048576 threads=4";
+
 db::Device Device(const std::string& id, const std::string& state, int seconds_ago = 0) {
   db::Device device;
   device.id = id;
-  device.target = "target of " + id;
+  device.target = kDeviceTarget;
+  device.device_class.name = "class of " + id;
   device.runs = true;
   device.state = state;
   device.last_seen = kNow - absl::Seconds(seconds_ago);
   return device;
 }
 
+absl::StatusOr<TuneTarget> Choose(const std::vector<db::Device>& devices,
+                                  const std::string& target = "",
+                                  const std::string& device_class = "", int threads = 1) {
+  return ChooseTuneTarget(devices, target, device_class, threads, kNow);
+}
+
 TEST_CASE("a job is for a device that is online, if there is one", "[cli]") {
   db::Device builder = Device("builder", "online");
   builder.runs = false;
-  const auto chosen =
-      ChooseTuneTarget({builder, Device("away", "offline"), Device("here", "online", 9)}, kNow);
+  const auto chosen = Choose({builder, Device("away", "offline"), Device("here", "online", 9)});
   REQUIRE(chosen.ok());
-  CHECK(chosen->target == "target of here");
-  CHECK(chosen->waits_for.empty());
+  CHECK(chosen->target == kDeviceTarget);
+  CHECK(chosen->device_class == "class of here");
+  CHECK(chosen->remark.empty());
 }
 
 TEST_CASE("a job waits for the device that was online last", "[cli]") {
-  const auto chosen =
-      ChooseTuneTarget({Device("old", "offline", 3600), Device("recent", "offline", 41)}, kNow);
+  const auto chosen = Choose({Device("old", "offline", 3600), Device("recent", "offline", 41)});
   REQUIRE(chosen.ok());
-  CHECK(chosen->target == "target of recent");
-  CHECK(chosen->waits_for.rfind("no device is online; the job waits for recent, seen last 0:41 ago",
-                                0) == 0);
+  CHECK(chosen->device_class == "class of recent");
+  CHECK(chosen->remark.rfind("no device is online; the job waits for recent, seen last 0:41 ago",
+                             0) == 0);
 }
 
 TEST_CASE("without a device to wait for a job is refused", "[cli]") {
   db::Device builder = Device("builder", "online");
   builder.runs = false;
-  CHECK(ChooseTuneTarget({builder}, kNow).status() ==
+  CHECK(Choose({builder}).status() ==
         absl::FailedPreconditionError(
             "no device is online; start a worker with `tessera worker`, or name a --target"));
-  CHECK(ChooseTuneTarget({Device("a", "draining"), Device("b", "quarantined")}, kNow).status() ==
+  CHECK(Choose({Device("a", "draining"), Device("b", "quarantined")}).status() ==
         absl::FailedPreconditionError(
             "no device is online (a is draining, b is quarantined); "
             "`tessera devices --resume DEVICE` has it used again, or name a "
@@ -53,9 +61,58 @@ TEST_CASE("without a device to wait for a job is refused", "[cli]") {
 }
 
 TEST_CASE("a job does not wait for a device that is away while another one drains", "[cli]") {
-  CHECK(ChooseTuneTarget({Device("away", "offline", 9), Device("here", "draining")}, kNow)
-            .status()
-            .code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(Choose({Device("away", "offline", 9), Device("here", "draining")}).status().code() ==
+        absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_CASE("devices of several classes need a choice", "[cli]") {
+  const std::vector<db::Device> devices = {Device("b", "online"), Device("a", "online")};
+  CHECK(Choose(devices).status() ==
+        absl::InvalidArgumentError("the connected devices are of several classes (class of a, "
+                                   "class of b), whose times don't compare; choose with "
+                                   "--device-class"));
+  CHECK(Choose(devices, "x86/avx2").status().code() == absl::StatusCode::kInvalidArgument);
+  const auto chosen = Choose(devices, "", "class of a");
+  REQUIRE(chosen.ok());
+  CHECK(chosen->device_class == "class of a");
+  CHECK(chosen->target == kDeviceTarget);
+}
+
+TEST_CASE("only devices that run the target count for its class", "[cli]") {
+  db::Device wide = Device("wide", "online");
+  wide.target = "x86/avx512 l1=32768 l2=1048576 threads=8";
+  const std::vector<db::Device> devices = {Device("narrow", "online"), wide};
+  CHECK(Choose(devices, "x86/avx512")->device_class == "class of wide");
+  CHECK(Choose(devices, "x86/avx2", "", 8)->device_class == "class of wide");  // has the cores
+  CHECK_FALSE(Choose(devices, "x86/avx2").ok());
+}
+
+TEST_CASE("a job of a target nobody has waits, and says for whom", "[cli]") {
+  const auto known = Choose({Device("arm", "offline", 41)}, "x86/avx2");
+  REQUIRE(known.ok());
+  CHECK(known->device_class == "class of arm");
+  CHECK(known->remark.rfind("no device that runs x86/avx2 is online; the job waits for arm, seen",
+                            0) == 0);
+  const auto drained = Choose({Device("a", "draining")}, "x86/avx2");
+  REQUIRE(drained.ok());
+  CHECK(drained->device_class == "class of a");
+  CHECK(drained->remark ==
+        "no device that runs x86/avx2 is online (a is draining); `tessera devices --resume DEVICE` "
+        "has it used again");
+  const auto any = Choose({Device("a", "online")}, "x86/avx512");
+  REQUIRE(any.ok());
+  CHECK(any->device_class.empty());
+  CHECK(any->remark ==
+        "no device that runs x86/avx512 is known; the job waits for one of any class: "
+        "--device-class keeps it to one");
+  const auto named = Choose({Device("a", "online")}, "x86/avx512", "class of a");
+  REQUIRE(named.ok());
+  CHECK(named->device_class == "class of a");
+  CHECK(named->remark ==
+        "no device of class class of a that runs x86/avx512 is known; the job waits for one");
+  CHECK(Choose({Device("a", "online")}, "", "class of b").status() ==
+        absl::FailedPreconditionError("no device of class class of b is online; start a worker "
+                                      "with `tessera worker`, or name a --target"));
 }
 
 TEST_CASE("a target without a code generator is refused, with those that have one", "[cli]") {

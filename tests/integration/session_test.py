@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import platform
 import re
 import signal
 import subprocess
 import time
 import unittest
 
-from tessera_rig import BIN, INTERRUPTED, ROOT, SMALL, RigTest, alive, descendants, eventually
+from tessera_rig import BAD_INPUT, BIN, INTERRUPTED, ROOT, SMALL, RigTest, alive, descendants, eventually
 
 
 class Jobs(RigTest):
@@ -69,6 +70,30 @@ class Jobs(RigTest):
         counted = self.check_log(job, 30)
         self.assertEqual({r["device"] for r in counted}, {"runner/cpu"})
         self.assertIn("ok", {r["outcome"] for r in counted})
+
+    @unittest.skipUnless(platform.machine() == "x86_64", "two instruction sets of one machine")
+    def test_a_job_is_measured_by_devices_of_one_class(self):
+        self.start_server()
+        self.start_worker("narrow", "--cores", 1, "--isa", "sse4.2")
+        self.start_worker("wide", "--cores", 1, "--isa", "avx2")
+        classes = {d["worker"]: d["device_class"] for d in self.devices()}
+        self.assertEqual(len(set(classes.values())), 2)
+        done = self.tessera("tune", *SMALL, "--trials", 8, "--target", "x86/sse4.2")
+        self.assertEqual(done.returncode, BAD_INPUT)
+        for word in (*classes.values(), "--device-class"):
+            self.assertIn(word, done.stderr)
+        self.assertEqual(self.jobs(), [])
+        # Both run this target.
+        words = (*SMALL, "--trials", 8, "--target", "x86/sse4.2", "--device-class")
+        jobs = {worker: self.tune_in_background(*words, classes[worker]) for worker in classes}
+        for worker, job in jobs.items():
+            self.wait_until_done(job)
+            counted = self.check_log(job, 8)
+            self.assertEqual({r["device_class"] for r in counted}, {classes[worker]})
+            self.assertIn(classes[worker], self.output("jobs", job))
+        shown = {j["id"]: j["device_class"] for j in self.jobs()}
+        self.assertEqual(shown, {jobs[worker]: classes[worker] for worker in classes})
+        self.assertIn(f"device class {classes['wide']}", self.tessera("watch", jobs["wide"]).stderr)
 
     def test_a_worker_finds_a_server_that_comes_back(self):
         server = self.start_server()
