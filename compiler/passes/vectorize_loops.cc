@@ -4,6 +4,7 @@
 
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
+#include "compiler/passes/conjuncts.h"
 #include "compiler/passes/updates.h"
 
 namespace tessera::passes {
@@ -174,6 +175,12 @@ class Widener final : public ir::Mutator {
     return mask ? ir::MakeSelect(Widen(mask), value, Widen(neutral)) : value;
   }
 
+  // `update` of an accumulator at `at` where some lane may count, written for all. Where the tests
+  // that all lanes share fail, the place may be another thread's or another row's.
+  ir::Stmt Guarded(ir::Stmt update, const ir::Buffer& buffer, const ir::Expr& at) const {
+    return guard_ && !IsOwn(buffer, at) ? ir::MakeIf(guard_, std::move(update)) : update;
+  }
+
   // The lanes update one accumulator: they are combined first.
   ir::Stmt CombineLanes(const ir::Store& store, const Update& update, const ir::Stmt& self) {
     const ir::Expr mask = MaskFor(store.predicate);
@@ -184,8 +191,10 @@ class Widener final : public ir::Mutator {
       return self;
     }
     if (masked) value = Masked(mask, value, IdentityOf(update.op, update.value));
-    return MakeUpdate({update.buffer, update.at, update.op, ir::MakeReduce(update.op, value)},
-                      masked ? ir::Expr() : mask);
+    const ir::Stmt combined =
+        MakeUpdate({update.buffer, update.at, update.op, ir::MakeReduce(update.op, value)},
+                   masked ? ir::Expr() : mask);
+    return Guarded(combined, update.buffer, update.at);
   }
 
   // The best lane, then of the lanes that are as good the smallest place.
@@ -212,7 +221,9 @@ class Widener final : public ir::Mutator {
     combined.value = best_value;
     combined.place = ir::MakeLoad(best_place, {ir::Expr(0)});
     for (ir::Stmt& store : MakePairUpdate(combined)) stmts.push_back(std::move(store));
-    return ir::MakeAllocate(best, ir::MakeAllocate(best_place, ir::MakeBlock(std::move(stmts))));
+    return Guarded(
+        ir::MakeAllocate(best, ir::MakeAllocate(best_place, ir::MakeBlock(std::move(stmts)))),
+        update.values, update.where[0]);
   }
 
   ir::Stmt MutateStore(const ir::Store& store, const ir::Stmt& self) override {
@@ -244,7 +255,11 @@ class Widener final : public ir::Mutator {
   ir::Stmt MutateIf(const ir::If& node, const ir::Stmt& self) override {
     const ir::Expr condition = Mutate(node.condition);
     if (!condition.type().is_vector()) return ir::Mutator::MutateIf(node, self);
-    const ir::Expr saved = mask_;
+    const ir::Expr saved = mask_, saved_guard = guard_;
+    for (const ir::Expr& part : Conjuncts(node.condition)) {
+      const ir::Expr shared = Mutate(part);
+      if (!shared.type().is_vector()) guard_ = ir::And(guard_, shared);
+    }
     const auto under = [&](const ir::Expr& c, const ir::Stmt& s) {
       ir::Expr narrower = c;
       if (saved) {
@@ -258,6 +273,7 @@ class Widener final : public ir::Mutator {
       return result;
     };
     std::vector<ir::Stmt> sequence{under(condition, node.then_body)};
+    guard_ = saved_guard;
     if (node.else_body) sequence.push_back(under(ir::MakeNot(condition), node.else_body));
     return ir::MakeBlock(std::move(sequence));
   }
@@ -266,7 +282,8 @@ class Widener final : public ir::Mutator {
   ir::Expr ramp_;
   int lanes_;
   ir::Ranges ranges_;
-  ir::Expr mask_;  // lanes that execute; empty = all
+  ir::Expr mask_;   // lanes that execute; empty = all
+  ir::Expr guard_;  // what of the mask all lanes share; empty = nothing
   bool lanes_meet_ = false;
 };
 

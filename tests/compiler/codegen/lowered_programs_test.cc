@@ -1,6 +1,7 @@
 // Whole lowered programs, compiled and run, against the reference evaluator.
 
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "absl/strings/str_replace.h"
 #include "compiler/ir/visitor.h"
@@ -119,6 +120,35 @@ TEST_CASE("partial results of rows that vectors don't divide stay in registers",
     const auto expected = te::ComputeExpected(*workload, 3);
     REQUIRE(expected.ok());
     CHECK(LowerRunAndCheck(*workload, *expected, *trace, HostTarget()) == absl::OkStatus());
+  }
+}
+
+TEST_CASE("lanes that meet leave points beyond the edge to the thread that owns them",
+          "[codegen]") {
+  const auto workload = te::MakeWorkload(
+      {"c", "conv2d", {{"ic", "2"}, {"oc", "2"}, {"size", "10"}, {"k", "3"}, {"pad", "1"}}});
+  REQUIRE(workload.ok());
+  // The last of three slices of columns has two that are beyond the edge.
+  const auto trace = schedule::ParseTrace(
+      "trace 1\ninline pad\nsplit conv ow 4\nreorder conv ow.0 n oc oh ic kh kw ow.1\n"
+      "parallel conv ow.0\nunroll conv kh\nvectorize conv kw\n");
+  REQUIRE(trace.ok());
+  const auto lowered = passes::LowerTrace(*workload, *trace);
+  REQUIRE(lowered.ok());
+  const auto kernel = LoadedKernel::Load(lowered->program, HostTarget());
+  REQUIRE(kernel.ok());
+  const AlignedBytes x(2 * 100 * 4), w(2 * 2 * 9 * 4), y(2 * 100 * 4);
+  std::memset(x.data(), 0, x.size());
+  std::memset(w.data(), 0, w.size());
+  auto* out = reinterpret_cast<float*>(y.data());
+  std::fill(out, out + 200, -0.0f);  // whoever adds to it leaves 0.0
+  tessera_launcher last_slice{[](tessera_launcher*, int64_t count, tessera_parallel_body body,
+                                 void* context) { body(count - 1, count, 0, context); },
+                              1};
+  kernel->Run({x.data(), w.data(), y.data()}, &last_slice);
+  for (int i = 0; i < 200; ++i) {
+    CAPTURE(i);
+    CHECK(std::signbit(out[i]) == (i % 10 < 8));
   }
 }
 
