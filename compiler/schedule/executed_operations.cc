@@ -1,5 +1,7 @@
 #include "compiler/schedule/executed_operations.h"
 
+#include <algorithm>
+
 #include "base/status.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
@@ -7,14 +9,11 @@
 namespace tessera::schedule {
 
 absl::StatusOr<int64_t> ExecutedOperations(const te::Dag& dag, const Trace& trace) {
+  const auto last =
+      std::ranges::find(trace.rbegin(), trace.rend(), Primitive::kWinograd, &Step::primitive);
+  if (last == trace.rend()) return te::ExecutedOperations(dag);
   Schedule schedule(dag);
-  bool rewritten = false;
-  for (const Step& step : trace) {
-    if (step.primitive != Primitive::kWinograd) continue;
-    TESSERA_RETURN_IF_ERROR(schedule.Apply(step));
-    rewritten = true;
-  }
-  if (!rewritten) return te::ExecutedOperations(dag);
+  TESSERA_RETURN_IF_ERROR(schedule.Apply(Trace(trace.begin(), last.base())));
   te::Dag executed;
   executed.inputs = schedule.inputs();
   executed.outputs = dag.outputs;

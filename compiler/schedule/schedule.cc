@@ -424,7 +424,7 @@ absl::Status Schedule::Winograd(const Step& step) {
   for (size_t i = 0; i < stages->size(); ++i) {
     InsertStage(index + static_cast<int>(i), std::move((*stages)[i]));
   }
-  error_factor_ *= WinogradErrorFactor(m);
+  error_factor_ = std::max(error_factor_, WinogradErrorFactor(m));
   return absl::OkStatus();
 }
 

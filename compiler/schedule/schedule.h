@@ -93,7 +93,8 @@ class Schedule {
   // Stages (not inlined) that read any output of stage `index`.
   std::vector<int> Consumers(int index) const;
   // How many times the error of the definition this schedule's algorithms may make: 1 without
-  // algorithm rewrites.
+  // algorithm rewrites, of several the largest factor, since a bound is linear in each stage's
+  // error.
   double error_factor() const { return error_factor_; }
 
  private:

@@ -57,19 +57,21 @@ std::optional<Sum> SumOf(const std::vector<Axis>& axes, const ir::LinearForm& fo
   return sum;
 }
 
-// The first remainder among the terms of `e`, with the sign that it has there.
+// The first remainder among the terms of `e`, and how often it is added: trees share nodes.
 struct Remainder {
   const ir::Binary* node = nullptr;
-  int64_t factor = 1;
+  int64_t factor = 0;
 };
-Remainder FindRemainder(const ir::Expr& e, int64_t sign) {
+void FindRemainder(const ir::Expr& e, int64_t sign, Remainder& found) {
   const auto* node = e.As<ir::Binary>();
-  if (node == nullptr) return {};
-  if (node->op == ir::BinaryOp::kMod) return {node, sign};
-  if (node->op != ir::BinaryOp::kAdd && node->op != ir::BinaryOp::kSub) return {};
-  const Remainder left = FindRemainder(node->a, sign);
-  if (left.node != nullptr) return left;
-  return FindRemainder(node->b, node->op == ir::BinaryOp::kSub ? -sign : sign);
+  if (node == nullptr) return;
+  if (node->op == ir::BinaryOp::kMod) {
+    if (found.node == nullptr) found.node = node;
+    if (found.node == node) found.factor += sign;
+  }
+  if (node->op != ir::BinaryOp::kAdd && node->op != ir::BinaryOp::kSub) return;
+  FindRemainder(node->a, sign, found);
+  FindRemainder(node->b, node->op == ir::BinaryOp::kSub ? -sign : sign, found);
 }
 
 // `e` with 0 in place of `node`.
@@ -100,18 +102,25 @@ std::optional<Constraint> ConstraintOf(const std::vector<Axis>& axes, const ir::
   }
   Constraint constraint{.equal = equal};
   ir::Expr difference = compare->b - compare->a;
-  if (const Remainder found = FindRemainder(difference, 1); found.node != nullptr) {
+  Remainder found;
+  FindRemainder(difference, 1, found);
+  if (found.node != nullptr) {
     const int64_t* modulus = ir::AsConstInt(found.node->b);
     const auto dividend = ir::AsLinear(found.node->a);
     const std::optional<Sum> sum = dividend ? SumOf(axes, *dividend) : std::nullopt;
     if (modulus == nullptr || *modulus < 1 || *modulus > kMaxPeriod || !sum) return std::nullopt;
-    constraint.dividend = *sum;
-    constraint.modulus = *modulus;
-    constraint.factor = found.factor;
+    if (found.factor != 0) {
+      constraint.dividend = *sum;
+      constraint.modulus = *modulus;
+      constraint.factor = found.factor;
+    }
     difference = Without(difference, found.node);
   }
   std::optional<Constraint> made = with_sum(ir::AsLinear(difference), std::move(constraint));
-  if (made && compare->op == ir::BinaryOp::kLt) --made->sum.constant;
+  if (made && compare->op == ir::BinaryOp::kLt &&
+      __builtin_sub_overflow(made->sum.constant, 1, &made->sum.constant)) {
+    return std::nullopt;
+  }
   return made;
 }
 
@@ -228,7 +237,7 @@ int64_t CountPoints(const std::vector<Axis>& axes, const std::vector<ir::Expr>& 
     for (size_t i = 0; i < axes.size(); ++i) {
       least += std::min<Wide>(0, Wide{constraint.sum.coefficients[i]} * (axes[i].extent - 1));
     }
-    if (constraint.factor < 0) least -= constraint.modulus - 1;
+    if (constraint.factor < 0) least += Wide{constraint.factor} * (constraint.modulus - 1);
     return !constraint.equal && least >= 0;
   });
 

@@ -253,7 +253,8 @@ Values Describe(const ir::Expr& e, const Known& known) {
     if (narrows) v.grain = 0;
     if (narrows) v.relative += rounding;
     if (!e.type().is_float()) {
-      if (v.error > 0) v.error += 1;  // on either side of a step
+      // What is not exact may lie on either side of a step.
+      v.error = IsExact(v.grain, v.largest, from) ? 0 : v.error + 1;
       v.grain = 1;
     }
     return v;
@@ -330,7 +331,8 @@ Tolerance OutputTolerance(const Dag& dag, int output, double error_factor) {
     }
   }
   const ir::Buffer& buffer = dag.outputs[output];
-  if (!buffer->type.is_float()) return {0, 0};
+  // Integers are exact, but for floats that were rounded to them.
+  if (!buffer->type.is_float()) return {std::floor(known.at(buffer.get()).error), 0};
   const double floor = 16 * std::ldexp(1.0, -24);
   return {std::max(known.at(buffer.get()).error * error_factor, floor),
           floor + 2 * RoundingError(buffer->type)};

@@ -33,6 +33,7 @@ TEST_CASE("a trace executes what its algorithm computes at each call", "[schedul
   CHECK(four < 1.4 * f4);
   CHECK(four < two);
   CHECK(two < direct);
+  CHECK(count("trace 1\ncache_write conv\nwinograd conv.local 4\n") == four);
 }
 
 TEST_CASE("operations of a step that can't be applied are refused", "[schedule]") {
