@@ -28,7 +28,9 @@ enum {
 // What a worker waits for: its own cache line, written by the caller.
 typedef struct mailbox {
   _Alignas(kCacheLine) _Atomic uint32_t ticket;  // grows by one a job; futex
+  _Atomic uint32_t claimed;  // the last ticket whose share somebody took: the worker, or the caller
   _Atomic uint32_t is_sleeping;
+  _Atomic int32_t core;  // of the worker, as it last knew, plus one; 0: never ran
 } mailbox;
 
 // Everything that threads share. Lives in pages that a fork leaves zeroed in the child
@@ -44,6 +46,7 @@ typedef struct shared_state {
   void* context;
   int64_t count;
   int32_t participants;
+  _Atomic int32_t caller_core;  // plus one
   _Atomic uint32_t is_stopping;
   _Alignas(kCacheLine) _Atomic int64_t next;   // first iteration not taken yet (grain > 0)
   _Alignas(kCacheLine) _Atomic uint32_t left;  // workers that have not ended; futex
@@ -90,8 +93,26 @@ static void FutexWake(_Atomic uint32_t* word) {
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+static int32_t CoreHere(void) { return sched_getcpu() + 1; }
+
+// Whether one of those that thread `waiter` waits for was last seen on its own core: spinning there
+// would keep from running what it waits for.
+static int SharesCore(const tessera_pool* pool, int32_t waiter) {
+  const int32_t here = CoreHere();
+  shared_state* shared = pool->shared;
+  if (waiter != 0) {
+    return atomic_load_explicit(&shared->caller_core, memory_order_relaxed) == here;
+  }
+  for (int32_t i = 1; i < shared->participants; ++i) {
+    mailbox* box = &shared->mailboxes[i - 1];
+    if (atomic_load_explicit(&box->core, memory_order_relaxed) == here) return 1;
+  }
+  return 0;
+}
+
 // Spins while *word is `value`, for the pool's spinning time at most. Returns whether it changed.
-static int SpinWhile(const tessera_pool* pool, _Atomic uint32_t* word, uint32_t value) {
+static int SpinWhile(const tessera_pool* pool, int32_t waiter, _Atomic uint32_t* word,
+                     uint32_t value) {
   int64_t deadline = 0;
   for (;;) {
     for (int i = 0; i < kSpinsBetweenClockReads; ++i) {
@@ -101,21 +122,29 @@ static int SpinWhile(const tessera_pool* pool, _Atomic uint32_t* word, uint32_t 
     }
     const int64_t now = Nanoseconds();
     if (deadline == 0) deadline = now + pool->spin_nanoseconds;
-    if (now >= deadline) return 0;
+    if (now >= deadline || SharesCore(pool, waiter)) return 0;
   }
 }
 
 // Waits until *word is not `value`: spins, then sleeps. Setting `is_sleeping` before looking again
 // pairs with the writer, which writes the word before it looks at `is_sleeping`.
-static void WaitWhile(const tessera_pool* pool, _Atomic uint32_t* word, uint32_t value,
-                      _Atomic uint32_t* is_sleeping) {
-  if (SpinWhile(pool, word, value)) return;
+static void WaitWhile(const tessera_pool* pool, int32_t waiter, _Atomic uint32_t* word,
+                      uint32_t value, _Atomic uint32_t* is_sleeping) {
+  if (SpinWhile(pool, waiter, word, value)) return;
   atomic_store(is_sleeping, 1);
   while (atomic_load(word) == value) FutexWait(word, value);
   atomic_store(is_sleeping, 0);
 }
 
-static void RunShare(tessera_pool* pool, int32_t thread) {
+// Of each ticket's share there is one taker. A job ends after its takers, so that who holds a share
+// may read the job.
+static int Claim(mailbox* box, uint32_t ticket) {
+  uint32_t before = ticket - 1;
+  return atomic_compare_exchange_strong(&box->claimed, &before, ticket);
+}
+
+// Runs share `share` of the job as thread `thread`.
+static void RunShare(tessera_pool* pool, int32_t share, int32_t thread) {
   shared_state* shared = pool->shared;
   const int64_t count = shared->count;
   const int64_t grain = pool->options.grain;
@@ -129,8 +158,8 @@ static void RunShare(tessera_pool* pool, int32_t thread) {
   }
   const int64_t each = count / shared->participants;
   const int64_t extra = count % shared->participants;
-  const int64_t begin = each * thread + (thread < extra ? thread : extra);
-  const int64_t end = begin + each + (thread < extra ? 1 : 0);
+  const int64_t begin = each * share + (share < extra ? share : extra);
+  const int64_t end = begin + each + (share < extra ? 1 : 0);
   if (begin < end) shared->body(begin, end, thread, shared->context);
 }
 
@@ -157,10 +186,13 @@ static void* Work(void* argument) {
   shared_state* shared = pool->shared;
   mailbox* mine = &shared->mailboxes[start.index - 1];
   if (pool->options.pin) PinTo(start.index);
-  for (uint32_t seen = 0;; ++seen) {
-    WaitWhile(pool, &mine->ticket, seen, &mine->is_sleeping);
+  for (uint32_t seen = 0;;) {
+    WaitWhile(pool, start.index, &mine->ticket, seen, &mine->is_sleeping);
+    seen = atomic_load(&mine->ticket);
     if (atomic_load_explicit(&shared->is_stopping, memory_order_relaxed)) return NULL;
-    RunShare(pool, start.index);
+    atomic_store_explicit(&mine->core, CoreHere(), memory_order_relaxed);
+    if (!Claim(mine, seen)) continue;
+    RunShare(pool, start.index, start.index);
     if (atomic_fetch_sub(&shared->left, 1) == 1 && atomic_load(&shared->caller_is_sleeping)) {
       FutexWake(&shared->left);
     }
@@ -226,15 +258,23 @@ static void PoolParallelFor(tessera_launcher* self, int64_t count, tessera_paral
   shared->participants = participants;
   atomic_store_explicit(&shared->next, 0, memory_order_relaxed);
   atomic_store_explicit(&shared->left, (uint32_t)participants - 1, memory_order_relaxed);
+  atomic_store_explicit(&shared->caller_core, CoreHere(), memory_order_relaxed);
   for (int32_t i = 1; i < participants; ++i) {
     mailbox* box = &shared->mailboxes[i - 1];
     atomic_fetch_add(&box->ticket, 1);
     if (atomic_load(&box->is_sleeping)) FutexWake(&box->ticket);
   }
-  RunShare(pool, 0);
+  RunShare(pool, 0, 0);
+  // Shares of workers that still wait for a core.
+  for (int32_t i = 1; i < participants; ++i) {
+    mailbox* box = &shared->mailboxes[i - 1];
+    if (!Claim(box, atomic_load_explicit(&box->ticket, memory_order_relaxed))) continue;
+    RunShare(pool, i, 0);
+    atomic_fetch_sub(&shared->left, 1);
+  }
   uint32_t left;
   while ((left = atomic_load_explicit(&shared->left, memory_order_acquire)) != 0) {
-    WaitWhile(pool, &shared->left, left, &shared->caller_is_sleeping);
+    WaitWhile(pool, 0, &shared->left, left, &shared->caller_is_sleeping);
   }
   atomic_store_explicit(&shared->busy, 0, memory_order_release);
 }

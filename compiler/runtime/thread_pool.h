@@ -2,7 +2,9 @@
 #define TESSERA_COMPILER_RUNTIME_THREAD_POOL_H_
 
 // A small pool of threads that spin for a while and then sleep: the launcher of measurements and of
-// shipped libraries. Linux, C11, libc only.
+// shipped libraries. A thread doesn't spin on the core of one that it waits for, and the caller
+// runs the shares of workers that have not begun when it is done with its own, so that a loop on a
+// busy machine takes about as long as on one thread at worst. Linux, C11, libc only.
 
 #include "compiler/runtime/kernel.h"
 

@@ -1,12 +1,16 @@
 #include "compiler/runtime/thread_pool.h"
 
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -114,6 +118,38 @@ TEST_CASE("many loops in a row and sleeping workers lose no iteration", "[runtim
     }
     REQUIRE(sum == 3 * loops);
   }
+}
+
+namespace {
+
+// All threads of this process on `cores`.
+void MoveTo(const cpu_set_t& cores) {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    sched_setaffinity(std::stoi(task.path().filename()), sizeof(cores), &cores);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("threads that come to share a core don't wait out each other's spinning", "[runtime]") {
+  cpu_set_t before, one;
+  REQUIRE(sched_getaffinity(0, sizeof(before), &before) == 0);
+  if (CPU_COUNT(&before) < 2) return;  // pools don't spin at all then
+  const int spin_microseconds = 2000;
+  const Pool pool = MakePool(2, 0, spin_microseconds);
+  tessera_launcher* launcher = tessera_pool_launcher(pool.get());
+  REQUIRE(RunsEachOnce(launcher, 2));
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  MoveTo(one);
+  auto fastest = std::chrono::steady_clock::duration::max();
+  for (int batch = 0; batch < 10; ++batch) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i) REQUIRE(RunsEachOnce(launcher, 2));
+    fastest = std::min(fastest, (std::chrono::steady_clock::now() - start) / 20);
+  }
+  MoveTo(before);
+  REQUIRE(fastest < std::chrono::microseconds(spin_microseconds / 4));
 }
 
 TEST_CASE("several callers share one pool", "[runtime]") {
