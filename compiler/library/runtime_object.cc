@@ -80,6 +80,7 @@ const std::vector<std::string>& RuntimeLibcFunctions() {
                                                                "pthread_setspecific",
                                                                "pthread_sigmask",
                                                                "sched_getaffinity",
+                                                               "sched_getcpu",
                                                                "sched_setaffinity",
                                                                "sigfillset",
                                                                "strlen",
