@@ -261,13 +261,14 @@ void WriteMain(const Weighed& main, const Schedule& schedule, const ir::Target& 
 void WriteRest(const std::vector<Weighed>& stages, size_t main, const Schedule& schedule,
                const ir::Target& target, RowWriter& row) {
   double iterations = 0, work = 0, vectors = 0, scalar = 0, gathered = 0, traffic = 0, entries = 0;
-  double local = 0, workspace = 0;
+  double local = 0, workspace = 0, streamed = 0;
   for (size_t i = 0; i < stages.size(); ++i) {
     const BoundStage& stage = *stages[i].stage;
     double bytes = std::max(1.0, schedule.stages()[stage.stage].stage->output()->type.bits / 8.0);
     for (int64_t extent : stage.buffer_shape) bytes *= static_cast<double>(extent);
     if (stage.scope == ir::Scope::kLocal) local += bytes;
     if (stage.scope == ir::Scope::kWorkspace) workspace += bytes;
+    if (schedule.stages()[stage.stage].streams) streamed += bytes;
     if (i == main) continue;
     const NestProfile& nest = stages[i].nest;
     const Body body = BodyOf(nest);
@@ -291,6 +292,7 @@ void WriteRest(const std::vector<Weighed>& stages, size_t main, const Schedule& 
   row.Log(entries, "rest.entries");
   row.Log(local, "memory.local");
   row.Log(workspace, "memory.workspace");
+  row.Log(streamed, "memory.streamed");
   row.Put(static_cast<double>(stages.size()), "stages");
 }
 

@@ -19,7 +19,7 @@ namespace tessera::costmodel {
 
 // Raised whenever the meaning or order of a feature changes; a model trained on one version
 // refuses rows of another.
-constexpr int kFeatureVersion = 1;
+constexpr int kFeatureVersion = 2;
 
 // Unique, in row order.
 const std::vector<std::string>& FeatureNames();

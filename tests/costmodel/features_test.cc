@@ -91,6 +91,24 @@ TEST_CASE("equal programs have equal features and other programs others", "[feat
   CHECK(rows.size() > configs.size() * 9 / 10);
 }
 
+TEST_CASE("streaming stores are one feature's difference", "[features]") {
+  const te::Workload workload = *te::MakeWorkload({"r", "relu", {{"m", "4096"}, {"n", "1024"}}});
+  const auto row = [&](const char* text) {
+    const schedule::Trace trace = *schedule::ParseTrace(text);
+    const schedule::Schedule schedule = *schedule::ApplyTrace(workload.dag, trace);
+    std::vector<float> values(FeatureCount());
+    ExtractFeatures(schedule, *schedule::InferBounds(schedule), *ir::X86Target("avx512"),
+                    absl::MakeSpan(values));
+    return values;
+  };
+  const std::vector<float> plain = row("trace 1\nvectorize relu n\n");
+  const std::vector<float> streamed = row("trace 1\nvectorize relu n\nstream relu\n");
+  for (int i = 0; i < FeatureCount(); ++i) {
+    CAPTURE(FeatureNames()[i]);
+    CHECK((plain[i] != streamed[i]) == (FeatureNames()[i] == "memory.streamed"));
+  }
+}
+
 TEST_CASE("a nest counts iterations, distinct elements and lines", "[features]") {
   const te::Workload workload =
       *te::MakeWorkload({"p", "matmul", {{"m", "8"}, {"n", "32"}, {"k", "16"}, {"b", "input"}}});
