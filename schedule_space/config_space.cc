@@ -8,9 +8,10 @@
 namespace tessera::space {
 namespace {
 
-constexpr double kChangeSketch = 0.03;
-constexpr double kJump = 0.1;  // to any option of the domain
-constexpr double kNear = 2.0;  // doublings or inversions
+constexpr double kChangeSketch = 0.05;
+constexpr double kCarryOver = 0.6;  // of these moves; the others sample
+constexpr double kJump = 0.1;       // to any option of the domain
+constexpr double kNear = 2.0;       // doublings or inversions
 constexpr int kMutationTries = 32;
 
 absl::Span<const int> Choices(const Config& config) {
@@ -104,9 +105,7 @@ void ConfigSpace::Repair(Config& config) const {
     const std::vector<int>& domain = knobs[k].Domain(Choices(config));
     int& chosen = config[k + 1];
     if (std::find(domain.begin(), domain.end(), chosen) != domain.end()) continue;
-    chosen = *std::min_element(domain.begin(), domain.end(), [&](int a, int b) {
-      return Distance(knobs[k], chosen, a) < Distance(knobs[k], chosen, b);
-    });
+    chosen = NearestOption(knobs[k], domain, knobs[k].options[chosen]);
   }
   Canonicalize(config);
 }
@@ -115,7 +114,8 @@ Config ConfigSpace::Mutate(const Config& config, Rng& rng) const {
   for (int attempt = 0; attempt < kMutationTries; ++attempt) {
     Config changed = config;
     if (sketches_.size() > 1 && rng.Chance(kChangeSketch)) {
-      changed = Sample(rng);
+      changed =
+          rng.Chance(kCarryOver) ? CarryOver(config, SampleSketchIndex(rng), rng) : Sample(rng);
     } else {
       const std::vector<Knob>& knobs = KnobsOf(config);
       if (knobs.empty()) break;
@@ -128,11 +128,31 @@ Config ConfigSpace::Mutate(const Config& config, Rng& rng) const {
   return Sample(rng);
 }
 
+Config ConfigSpace::CarryOver(const Config& config, int sketch, Rng& rng) const {
+  if (sketch == config[0]) return config;
+  const std::vector<Knob>& from = KnobsOf(config);
+  const std::vector<Knob>& to = sketches_[sketch].group->knobs();
+  Config carried(to.size() + 1, 0);
+  carried[0] = sketch;
+  for (size_t k = 0; k < to.size(); ++k) {
+    const std::vector<int>& domain = to[k].Domain(Choices(carried));
+    const auto same = std::find_if(from.begin(), from.end(), [&](const Knob& knob) {
+      return knob.name == to[k].name && knob.parts == to[k].parts;
+    });
+    carried[k + 1] =
+        same == from.end()
+            ? Draw(to[k].weights, domain, rng)
+            : NearestOption(to[k], domain, same->options[config[same - from.begin() + 1]]);
+  }
+  Canonicalize(carried);
+  return carried;
+}
+
 Config ConfigSpace::Crossover(const Config& a, const Config& b, Rng& rng) const {
-  if (a[0] != b[0]) return Mutate(rng.Chance(0.5) ? a : b, rng);
   Config child = a;
+  const Config other = a[0] == b[0] ? b : CarryOver(b, a[0], rng);
   for (size_t k = 1; k < child.size(); ++k) {
-    if (rng.Chance(0.5)) child[k] = b[k];
+    if (rng.Chance(0.5)) child[k] = other[k];
   }
   Repair(child);
   return child;

@@ -51,10 +51,10 @@ class ConfigSpace {
 
   Config Sample(Rng& rng) const;
   // A neighbour: one knob moves, mostly to a near option (a factor moves between tile levels, two
-  // loops change places); now and then far, or to another sketch. Equal to `config` only when the
-  // space has hardly any other.
+  // loops change places); now and then far, or to another sketch, mostly with what both sketches
+  // have in common. Equal to `config` only when the space has hardly any other.
   Config Mutate(const Config& config, Rng& rng) const;
-  // Each knob of either parent; of different sketches, a mutation of one of them.
+  // Each knob of either parent. The sketch is that of `a`, which `b` is carried over to.
   Config Crossover(const Config& a, const Config& b, Rng& rng) const;
 
   // InvalidArgument naming the knob and its value unless `config` is one of this space's.
@@ -76,6 +76,9 @@ class ConfigSpace {
   friend class SpaceCounter;
   Config SampleSketch(int sketch, Rng& rng) const;
   int SampleSketchIndex(Rng& rng) const;
+  // The config of `sketch` nearest to `config`: knobs of the same name and parts keep their values
+  // as far as they can, the others are drawn.
+  Config CarryOver(const Config& config, int sketch, Rng& rng) const;
   // Puts options that their domains don't hold in place of the nearest that they do.
   void Repair(Config& config) const;
   void Canonicalize(Config& config) const;

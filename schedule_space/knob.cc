@@ -13,11 +13,11 @@ int FindOption(const Knob& knob, const Option& option) {
   return found == knob.options.end() ? -1 : static_cast<int>(found - knob.options.begin());
 }
 
-double Distance(const Knob& knob, int a, int b) {
-  const Option& x = knob.options[a];
-  const Option& y = knob.options[b];
+namespace {
+
+double Distance(const Option& x, const Option& y, bool is_order) {
   double distance = 0;
-  if (knob.is_order) {
+  if (is_order) {
     absl::InlinedVector<int64_t, 8> place(x.size());
     for (size_t i = 0; i < y.size(); ++i) place[y[i]] = static_cast<int64_t>(i);
     for (size_t i = 0; i < x.size(); ++i) {
@@ -31,6 +31,19 @@ double Distance(const Knob& knob, int a, int b) {
         std::abs(std::log2((static_cast<double>(x[i]) + 0.5) / (static_cast<double>(y[i]) + 0.5)));
   }
   return distance;
+}
+
+}  // namespace
+
+double Distance(const Knob& knob, int a, int b) {
+  return Distance(knob.options[a], knob.options[b], knob.is_order);
+}
+
+int NearestOption(const Knob& knob, absl::Span<const int> domain, const Option& option) {
+  return *std::min_element(domain.begin(), domain.end(), [&](int a, int b) {
+    return Distance(knob.options[a], option, knob.is_order) <
+           Distance(knob.options[b], option, knob.is_order);
+  });
 }
 
 Knob FreeKnob(std::string name, std::vector<std::string> parts, std::vector<Option> options) {

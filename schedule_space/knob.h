@@ -44,6 +44,10 @@ int FindOption(const Knob& knob, const Option& option);
 // How far apart two options are: doublings of factors, inversions of orders.
 double Distance(const Knob& knob, int a, int b);
 
+// The option of `domain` nearest to `option`, which need not be one of the knob's but has its
+// parts.
+int NearestOption(const Knob& knob, absl::Span<const int> domain, const Option& option);
+
 // A knob whose options are all open whatever else is chosen.
 Knob FreeKnob(std::string name, std::vector<std::string> parts, std::vector<Option> options);
 

@@ -1,6 +1,7 @@
 #include "schedule_space/tile_group.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +22,7 @@ constexpr size_t kMaxOrdered = 6;  // 720 orders
 // times faster.
 constexpr int64_t kStreamedCaches = 4;
 constexpr double kStreamWeight = 0.6;
+constexpr double kStreamSumsWeight = 0.3;  // there stores are a small part of the time
 constexpr double kTestedInsideWeight = 0.4;
 
 }  // namespace
@@ -52,7 +54,7 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
   if (reduce_ >= 0) MakeReductionKnobs();
   if (threads_ > 1 && !spatial_.empty()) MakeParallelKnob();
   if (spec.offers_blocks) MakeBlockKnobs();
-  if (reduce_ < 0) MakeStreamKnob(target);
+  MakeStreamKnob(target);
 }
 
 bool TileGroup::HasChoices() const {
@@ -175,6 +177,7 @@ void TileGroup::MakeAxisKnobs() {
           if (found != known.end()) continue;
           known.push_back(middle);
           knob.options.push_back({middle});
+          knob.weights.push_back(1 / (1 + std::log2(static_cast<double>(middle))));
         }
       }
     }
@@ -334,10 +337,16 @@ void TileGroup::MakeBlockKnobs() {
 
 void TileGroup::MakeStreamKnob(const ir::Target& target) {
   const ir::BufferNode& out = *Stage(store_).output();
-  if (out.ElementCount() * out.type.bits / 8 <= kStreamedCaches * target.l2_bytes) return;
+  const bool is_output = std::find(base_.outputs().begin(), base_.outputs().end(),
+                                   Stage(store_).output()) != base_.outputs().end();
+  if (!is_output || !base_.Consumers(store_).empty() || Stage(store_).is_reduction() ||
+      out.ElementCount() * out.type.bits / 8 <= kStreamedCaches * target.l2_bytes) {
+    return;
+  }
   stream_knob_ = static_cast<int>(knobs_.size());
   knobs_.push_back(FreeKnob("stream", {"on"}, {{0}, {1}}));
-  knobs_.back().weights = {1 - kStreamWeight, kStreamWeight};
+  const double weight = reduce_ < 0 ? kStreamWeight : kStreamSumsWeight;
+  knobs_.back().weights = {1 - weight, weight};
 }
 
 // --- Reading choices

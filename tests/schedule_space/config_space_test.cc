@@ -294,9 +294,11 @@ TEST_CASE("bodies with tests at edges are unrolled less, so that loops can be cu
   CHECK(overshooting > 100);
 }
 
-TEST_CASE("only maps that caches can't hold are offered streaming stores", "[space]") {
+TEST_CASE("only results that caches can't hold are offered streaming stores", "[space]") {
   const auto streams = [](const char* op, const char* rows) {
-    const ConfigSpace space = SpaceOf(Make({"x", op, {{"m", rows}, {"n", "1024"}}}), 1);
+    te::OpSpec spec{"x", op, {{"m", rows}, {"n", "1024"}}};
+    if (spec.op == "matmul") spec.attributes["k"] = "32";
+    const ConfigSpace space = SpaceOf(Make(spec), 1);
     Rng rng(7);
     int count = 0;
     for (int i = 0; i < 40; ++i) {
@@ -307,9 +309,61 @@ TEST_CASE("only maps that caches can't hold are offered streaming stores", "[spa
   };
   CHECK(streams("relu", "128") == 0);
   CHECK(streams("reduce_sum", "16384") == 0);
-  const int large = streams("relu", "16384");
-  CHECK(large > 5);
-  CHECK(large < 35);
+  CHECK(streams("matmul", "128") == 0);
+  for (const char* op : {"relu", "matmul"}) {
+    CAPTURE(op);
+    const int large = streams(op, "16384");
+    CHECK(large > 5);
+    CHECK(large < 35);
+  }
+}
+
+TEST_CASE("register tiles are mostly sampled with enough accumulators and registers to spare",
+          "[space]") {
+  const ConfigSpace space = SpaceOf(C2(), 1);
+  const uint64_t seed = 23;
+  CAPTURE(seed);
+  Rng rng(seed);
+  int sums = 0, good = 0;
+  for (int i = 0; i < 400; ++i) {
+    const Config config = space.Sample(rng);
+    const Knob& knob = space.KnobsOf(config)[0];
+    if (knob.name != "tile" || space.sketches()[config[0]].name.rfind("winograd", 0) == 0) continue;
+    const Option& tile = knob.options[config[1]];
+    int64_t vectors = 1;
+    for (size_t a = 2; a < tile.size(); ++a) vectors *= tile[a];
+    vectors /= tile[1];
+    ++sums;
+    good += vectors >= 10 && vectors <= 26 ? 1 : 0;
+  }
+  CAPTURE(sums, good);
+  CHECK(good > sums * 7 / 10);
+}
+
+TEST_CASE("a move to another sketch often keeps what both have", "[space]") {
+  const ConfigSpace space = SpaceOf(C2(), 1);
+  const uint64_t seed = 5;
+  CAPTURE(seed);
+  Rng rng(seed);
+  Config start = space.Sample(rng);
+  while (space.sketches()[start[0]].name != "direct") start = space.Sample(rng);
+  const auto tile = [&](const Config& config) -> Option {
+    const Knob& knob = space.KnobsOf(config)[0];
+    return knob.name == "tile" ? knob.options[config[1]] : Option{};
+  };
+  int moved = 0, kept = 0;
+  for (int i = 0; i < 3000; ++i) {
+    const Config next = space.Mutate(start, rng);
+    REQUIRE(space.Validate(next).ok());
+    const std::string& sketch = space.sketches()[next[0]].name;
+    if (sketch != "padded") continue;
+    ++moved;
+    kept += tile(next) == tile(start) ? 1 : 0;
+  }
+  CAPTURE(moved, kept);
+  CHECK(moved > 10);
+  CHECK(kept > moved / 3);
+  CHECK(kept < moved);
 }
 
 TEST_CASE("a direct convolution has no sketch of Winograd's algorithm", "[space]") {

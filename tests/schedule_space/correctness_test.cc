@@ -57,6 +57,19 @@ TEST_CASE("sampled programs for threads and narrow vectors compute the same", "[
 TEST_CASE("sampled programs with streaming stores compute the same", "[space]") {
   CheckSamples({"wide_add", "add", {{"m", "5"}, {"n", "70"}}}, "avx512", 1, 707, 20, 16);
   CheckSamples({"wide_gelu", "gelu", {{"m", "8"}, {"n", "64"}}}, "avx2", 2, 808, 20, 16);
+  CheckSamples({"sums", "matmul", {{"m", "6"}, {"n", "40"}, {"k", "32"}}}, "avx512", 2, 909, 20,
+               16);
+  CheckSamples({"sums_any",
+                "conv2d",
+                {{"ic", "8"},
+                 {"oc", "20"},
+                 {"size", "7"},
+                 {"k", "3"},
+                 {"pad", "1"},
+                 {"bias", "true"},
+                 {"layout", "any"},
+                 {"algorithm", "direct"}}},
+               "avx512", 1, 909, 20, 16);
 }
 
 TEST_CASE("tiles of several vectors that don't divide their axis compute the same", "[space]") {
