@@ -236,7 +236,7 @@ class Promoter final : public ir::Mutator {
     }
     if (!moves && use.buffer->scope == ir::Scope::kLocal) return std::nullopt;
     ir::BufferNode node;
-    node.name = use.buffer->name + ".tile";
+    node.name = RegisterTileName(*use.buffer);
     node.type = use.buffer->type;
     node.shape = std::move(shape);
     node.scope = ir::Scope::kLocal;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "compiler/ir/stmt.h"
 
 namespace tessera::passes {
@@ -11,5 +13,8 @@ namespace tessera::passes {
 // Requires logical indices, simplified by loops alone: a tile is copied outside the tests that
 // stand before its updates. Ensures: same values in the same memory after each such loop.
 ir::Stmt AccumulateInRegisters(const ir::Stmt& root);
+
+// What the array is called that keeps accumulators of `buffer`.
+inline std::string RegisterTileName(const ir::BufferNode& buffer) { return buffer.name + ".tile"; }
 
 }  // namespace tessera::passes

@@ -10,6 +10,7 @@
 #include "compiler/passes/build_loops.h"
 #include "compiler/passes/flatten.h"
 #include "compiler/passes/hoist_guards.h"
+#include "compiler/passes/insert_prefetches.h"
 #include "compiler/passes/partition_loops.h"
 #include "compiler/passes/predicate_guards.h"
 #include "compiler/passes/unroll_loops.h"
@@ -74,7 +75,12 @@ absl::StatusOr<ir::Program> RunPasses(ir::Program program) {
 absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
                                   const schedule::LoopStructure& loops, std::string name) {
   TESSERA_ASSIGN_OR_RETURN(ir::Program program, BuildLoops(schedule, loops, std::move(name)));
-  return RunPasses(std::move(program));
+  TESSERA_ASSIGN_OR_RETURN(program, RunPasses(std::move(program)));
+  program.body = InsertPrefetches(program.body, schedule);
+#ifndef NDEBUG
+  TESSERA_RETURN_IF_ERROR(Annotate(ir::Verify(program), "after insert_prefetches"));
+#endif
+  return program;
 }
 
 absl::StatusOr<std::optional<ir::Program>> LowerPreparation(const schedule::Schedule& schedule,

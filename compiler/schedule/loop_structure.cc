@@ -367,6 +367,10 @@ uint64_t LoopHash(const Schedule& schedule, const LoopStructure& loops) {
       }
     }
     if (state.streams) add(-3);
+    if (state.prefetch > 0) {
+      add(-4);
+      add(state.prefetch);
+    }
     add(stage.at);
     if (stage.at >= 0) {
       int depth = 0;

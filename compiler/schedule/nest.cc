@@ -72,6 +72,7 @@ void Schedule::SetNest(Nest nest) {
   }
   state.loops = std::move(nest.loops);
   state.streams = nest.streams;
+  state.prefetch = nest.prefetch;
   if (nest.at_stage < 0) return;
   state.placement = Placement::kAt;
   state.at_stage = nest.at_stage;
@@ -137,6 +138,9 @@ Trace StepsOf(const Schedule& schedule, int index) {
   annotate(ir::LoopKind::kUnrolled, Primitive::kUnroll);
   annotate(ir::LoopKind::kVectorized, Primitive::kVectorize);
   if (state.streams) steps.push_back({Primitive::kStream, name, {}, {}, {}});
+  if (state.prefetch > 0) {
+    steps.push_back({Primitive::kPrefetch, name, {}, {state.prefetch}, {}});
+  }
   return steps;
 }
 

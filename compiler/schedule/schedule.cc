@@ -157,7 +157,7 @@ absl::StatusOr<int> Schedule::FindStage(std::string_view name) const {
 absl::StatusOr<int> Schedule::FindUntouchedStage(const Step& step) const {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
   const StageState& state = stages_[index];
-  bool untouched = state.placement == Placement::kRoot && !state.streams &&
+  bool untouched = state.placement == Placement::kRoot && !state.streams && state.prefetch == 0 &&
                    state.loops.size() == static_cast<size_t>(state.axis_count());
   for (const LoopState& loop : state.loops) {
     untouched &= loop.kind == ir::LoopKind::kSerial && loop.digits.size() == 1;
@@ -208,6 +208,8 @@ absl::Status Schedule::Apply(const Step& step) {
       return Annotate(step);
     case Primitive::kStream:
       return Stream(step);
+    case Primitive::kPrefetch:
+      return Prefetch(step);
   }
   return absl::InternalError("unknown primitive");
 }

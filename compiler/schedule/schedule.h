@@ -33,6 +33,9 @@ struct LoopState {
   absl::InlinedVector<Digit, 1> digits;
 };
 
+// Iterations that a stage may fetch ahead.
+constexpr int kMaxPrefetch = 64;
+
 enum class Placement : uint8_t { kRoot, kInlined, kAt };
 
 struct StageState {
@@ -43,6 +46,7 @@ struct StageState {
   int at_stage = -1;     // kAt: index of the consumer …
   std::string at_loop;   // … and the loop of it in whose body this stage is computed
   bool streams = false;  // stores go past the caches
+  int prefetch = 0;      // iterations of the innermost loop that loads are fetched ahead; 0: none
 
   int LoopNamed(std::string_view name) const;  // index, or -1
   int axis_count() const {
@@ -62,6 +66,7 @@ struct Nest {
   int at_stage = -1;
   int at_loop = -1;
   bool streams = false;  // as the stream step; the stage has to allow it
+  int prefetch = 0;      // as the prefetch step; 0: none
 };
 
 // A workload with scheduling decisions. A value: copying is cheap (definitions are shared), so a
@@ -110,6 +115,7 @@ class Schedule {
   absl::Status Reorder(const Step& step);
   absl::Status Annotate(const Step& step);
   absl::Status Stream(const Step& step);
+  absl::Status Prefetch(const Step& step);
 
   absl::StatusOr<int> FindStage(std::string_view name) const;
   absl::StatusOr<int> FindUntouchedStage(const Step& step) const;

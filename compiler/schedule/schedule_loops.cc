@@ -172,4 +172,16 @@ absl::Status Schedule::Stream(const Step& step) {
   return absl::OkStatus();
 }
 
+absl::Status Schedule::Prefetch(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  StageState& state = stages_[index];
+  const int64_t iterations = step.factors[0];
+  if (iterations > kMaxPrefetch) {
+    return Invalid(step, absl::StrCat(iterations, " iterations; at most ", kMaxPrefetch));
+  }
+  if (state.prefetch > 0) return Invalid(step, "prefetches already");
+  state.prefetch = static_cast<int>(iterations);
+  return absl::OkStatus();
+}
+
 }  // namespace tessera::schedule

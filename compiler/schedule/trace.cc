@@ -16,9 +16,10 @@ constexpr size_t kMaxTraceBytes = 1 << 20;
 constexpr size_t kMaxSteps = 8192;
 constexpr std::string_view kHeader = "trace 1";
 
-constexpr std::array<std::string_view, 15> kNames = {
-    "layout",  "inline",    "cache_write", "cache_read", "rfactor", "compute_at", "split",   "fuse",
-    "reorder", "vectorize", "unroll",      "parallel",   "bind",    "stream",     "winograd"};
+constexpr std::array<std::string_view, 16> kNames = {
+    "layout", "inline", "cache_write", "cache_read", "rfactor", "compute_at",
+    "split",  "fuse",   "reorder",     "vectorize",  "unroll",  "parallel",
+    "bind",   "stream", "winograd",    "prefetch"};
 
 absl::Status BadLine(int number, std::string_view line, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(
@@ -48,6 +49,7 @@ Arity OperandArity(Primitive primitive) {
     case Primitive::kUnroll:
     case Primitive::kParallel:
     case Primitive::kWinograd:
+    case Primitive::kPrefetch:
       return {1, 1};
     case Primitive::kComputeAt:
     case Primitive::kBind:
@@ -84,7 +86,8 @@ absl::StatusOr<Step> ParseStep(std::string_view line, int number) {
     return step;
   }
   size_t names = words.size();
-  if (step.primitive == Primitive::kSplit || step.primitive == Primitive::kWinograd) {
+  if (step.primitive == Primitive::kSplit || step.primitive == Primitive::kWinograd ||
+      step.primitive == Primitive::kPrefetch) {
     names = step.primitive == Primitive::kSplit ? 1 : 0;
     for (const std::string& word : absl::MakeSpan(words).subspan(names)) {
       int64_t factor = 0;

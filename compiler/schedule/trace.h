@@ -26,6 +26,7 @@ enum class Primitive : uint8_t {
   kBind,        // bind S loop thread.x         GPU thread axis
   kStream,      // stream S                     stores of output S go past the caches
   kWinograd,    // winograd S m                 S by F(m × m, 3 × 3) in new stages (winograd.h)
+  kPrefetch,    // prefetch S n                 vectors that S reads, n iterations ahead
 };
 
 // One primitive with its operands.
@@ -33,7 +34,7 @@ struct Step {
   Primitive primitive;
   std::string stage;               // S (for kLayout: the buffer B)
   std::vector<std::string> names;  // loops; kComputeAt: {C, loop}; kCacheRead: {consumer}
-  std::vector<int64_t> factors;    // kSplit; kWinograd: {m}
+  std::vector<int64_t> factors;    // kSplit; kWinograd: {m}; kPrefetch: {n}
   std::string layout;              // kLayout, as ir::LayoutToString writes it
   bool operator==(const Step&) const = default;
 };

@@ -193,6 +193,9 @@ class RandomTrace {
       }
     }
     if (rng_.Chance(0.3)) Try({Primitive::kStream, name, {}, {}, {}});
+    if (rng_.Chance(0.3)) {
+      Try({Primitive::kPrefetch, name, {}, {1 + static_cast<int64_t>(rng_.Below(5))}, {}});
+    }
   }
 
   Schedule start_;

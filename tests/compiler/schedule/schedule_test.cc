@@ -99,6 +99,11 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
   CHECK(Contains(Why(workload, "stream conv\n"), "use cache_write first"));
   CHECK(Contains(Why(workload, "stream pad\n"), "is not an output"));
   CHECK(Contains(Why(workload, "stream relu\nstream relu\n"), "streams already"));
+  CHECK(Contains(Why(workload, "prefetch relu 65\n"), "65 iterations; at most 64"));
+  CHECK(Contains(Why(workload, "prefetch conv 2\nprefetch conv 2\n"), "prefetches already"));
+  CHECK(Contains(Why(workload, "inline pad\nprefetch pad 2\n"), "has been inlined"));
+  CHECK(Contains(Why(workload, "prefetch relu 2\ncache_write relu\n"),
+                 "must come before the stage's loops are changed"));
   CHECK(Contains(Why(workload, "stream relu\ncache_write relu\n"),
                  "must come before the stage's loops are changed"));
   CHECK(Contains(Why(workload, "layout Bias 0/4 0%4\n"), "fixes this buffer's layout"));
@@ -182,6 +187,8 @@ TEST_CASE("loop hashes ignore loops of extent 1 and see everything else", "[sche
   CHECK(hash("layout X 0 1/4 2 3 1%4\n") != hash("layout X 0 1/8 2 3 1%8\n"));
   CHECK(hash("inline pad\n") != hash(""));
   CHECK(hash("stream relu\n") != hash(""));
+  CHECK(hash("prefetch conv 1\n") != hash(""));
+  CHECK(hash("prefetch conv 1\n") != hash("prefetch conv 4\n"));
 }
 
 TEST_CASE("random traces of every operator have bounds and stable hashes", "[schedule]") {
