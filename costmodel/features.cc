@@ -224,6 +224,7 @@ void WriteMain(const Weighed& main, const Schedule& schedule, const ir::Target& 
   }
   row.Log(stays, "accumulation_length");
   row.Log(nest.iterations[0] / stays, "accumulator_round_trips");
+  row.Log(schedule.stages()[main.stage->stage].prefetch, "prefetch");
   double guarded = 0, waste = 1;
   const te::Stage& stage = *schedule.stages()[main.stage->stage].stage;
   double points = 1;

@@ -52,6 +52,7 @@ class TileGroup final : public Group {
   void MakeParallelKnob();
   void MakeBlockKnobs();
   void MakeStreamKnob(const ir::Target& target);
+  void MakePrefetchKnob(const ir::Target& target);
   std::vector<VectorAxis> VectorAxes() const;
   bool IsPadded() const;
   bool Overshoots(const Option& tile) const;
@@ -96,7 +97,7 @@ class TileGroup final : public Group {
   std::vector<Knob> knobs_;
   int tile_knob_ = -1, region_knob_ = -1, reduce_knob_ = -1, reduce_order_ = -1;
   int outer_order_ = -1, middle_order_ = -1, region_order_ = -1;
-  int tile_order_ = -1, parallel_knob_ = -1, stream_knob_ = -1;
+  int tile_order_ = -1, parallel_knob_ = -1, stream_knob_ = -1, prefetch_knob_ = -1;
   std::vector<int> axis_knob_;  // by axis, -1 if it has one element
   struct Block {
     ir::Buffer buffer;

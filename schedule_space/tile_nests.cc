@@ -259,7 +259,9 @@ Decisions TileGroup::Decide(absl::Span<const int> choices) const {
   store.streams = stream_knob_ >= 0 && Chosen(choices, stream_knob_)[0] == 1;
   decisions.nests.push_back(std::move(store));
   if (reduce_ >= 0) {
-    decisions.nests.push_back({reduce_, ReduceLoops(choices, t), store_, innermost});
+    schedule::Nest reduce{reduce_, ReduceLoops(choices, t), store_, innermost};
+    if (prefetch_knob_ >= 0) reduce.prefetch = static_cast<int>(Chosen(choices, prefetch_knob_)[0]);
+    decisions.nests.push_back(std::move(reduce));
   }
   return decisions;
 }
