@@ -318,6 +318,24 @@ TEST_CASE("only results that caches can't hold are offered streaming stores", "[
   }
 }
 
+TEST_CASE("sums with an operand larger than half a cache may fetch ahead", "[space]") {
+  const auto prefetches = [](const char* n) {
+    const ConfigSpace space =
+        SpaceOf(Make({"x", "matmul", {{"m", "16"}, {"n", n}, {"k", "512"}}}), 1);
+    Rng rng(7);
+    int count = 0;
+    for (int i = 0; i < 40; ++i) {
+      const schedule::Trace trace = *space.ToTrace(space.Sample(rng));
+      count += schedule::Print(trace).find("\nprefetch ") != std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  CHECK(prefetches("256") == 0);
+  const int large = prefetches("512");
+  CHECK(large > 5);
+  CHECK(large < 35);
+}
+
 TEST_CASE("register tiles are mostly sampled with enough accumulators and registers to spare",
           "[space]") {
   const ConfigSpace space = SpaceOf(C2(), 1);
