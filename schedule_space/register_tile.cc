@@ -12,12 +12,12 @@ namespace tessera::space {
 namespace {
 
 // Eight independent accumulators hide the latency of two FMA units (4 cycles each), but loads of
-// operands need more of them: of random samples of direct sums, one of 90 with 4 to 11 accumulators
-// came within a tenth of the best, and 31 of 117 with 12 to 23.
+// operands need more of them: of random samples of convolutions, 1 of 82 with 4 to 11 accumulators
+// came within a tenth of the best, and 35 of 196 with 12 to 23.
 constexpr double kEnoughAccumulators = 14;
-// Of 31 that leave under three registers free, none did; some searches found their best there.
+// Of 38 with 28 and more none did, though some searches found their best there.
 constexpr int64_t kSpareRegisters = 3;
-constexpr double kFullFileWeight = 0.5;
+constexpr double kFullFileWeight = 0.25;
 constexpr int64_t kMapTile = 16;  // vectors of a tile that only copies or maps
 // Priors: masked vectors at edges or over padding, and edges in two directions (measured on C2:
 // 5–50 and 190 instead of 270 GFLOPS).
@@ -127,7 +127,7 @@ class Enumerator {
       weight *= reuse * reuse;
     }
     const double enough = std::min(1.0, accumulators / kEnoughAccumulators);
-    weight *= enough * enough * EdgeWeight(factors);
+    weight *= enough * enough * enough * EdgeWeight(factors);
     if (loads > 0 && vectors + held + kSpareRegisters > target_.vector_registers) {
       weight *= kFullFileWeight;
     }
