@@ -157,21 +157,28 @@ class Binder {
   }
 
   // Turns the sum's region, what is fixed (`outer`) and what is not, into that of its quotient or
-  // remainder. False where the fixed part does not keep to whole multiples of the divisor.
+  // remainder. False where the part that moves within one multiple of the divisor is not known to
+  // stay there.
   static bool TakeDigit(const AxisForm& form, AffineValue& outer, Range& span) {
-    for (LoopTerm& term : outer.terms) {
-      if (term.coefficient % form.divisor != 0) return false;
-      term.coefficient /= form.divisor;
+    AffineValue multiples, rest;
+    for (const LoopTerm& term : outer.terms) {
+      (term.coefficient % form.divisor == 0 ? multiples : rest).terms.push_back(term);
     }
-    const Range quotient{FloorDiv(span.min, form.divisor), FloorDiv(span.max, form.divisor)};
-    if (!form.is_remainder) {
-      span = quotient;
+    Range sum = RangeOf(rest);
+    sum.min += span.min;
+    sum.max += span.max;
+    const Range quotient{FloorDiv(sum.min, form.divisor), FloorDiv(sum.max, form.divisor)};
+    if (form.is_remainder) {
+      if (quotient.min != quotient.max) return false;
+      outer = std::move(rest);
+      span.min -= quotient.min * form.divisor;
+      span.max -= quotient.min * form.divisor;
       return true;
     }
-    if (quotient.min != quotient.max) return false;
-    outer.terms.clear();
-    span.min -= quotient.min * form.divisor;
-    span.max -= quotient.min * form.divisor;
+    if (!rest.terms.empty() && quotient.min != quotient.max) return false;
+    for (LoopTerm& term : multiples.terms) term.coefficient /= form.divisor;
+    outer = std::move(multiples);
+    span = quotient;
     return true;
   }
 

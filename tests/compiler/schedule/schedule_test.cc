@@ -165,6 +165,30 @@ TEST_CASE("what is attached is as large as the tile that quotients and remainder
   CHECK_FALSE(constant["conv.M"]);
 }
 
+TEST_CASE("what is attached inside a tile is as large as the part of it that is read there",
+          "[schedule]") {
+  const te::Workload workload = Conv();
+  const auto shape_of_y = [&](const std::string& order, const std::string& at) {
+    const auto schedule = Scheduled(workload,
+                                    "winograd conv 4\n"
+                                    "inline pad\ninline conv\ninline bias\n"
+                                    "split relu oh 4\nsplit relu ow 2 2\n"
+                                    "reorder relu n oc " +
+                                        order + "\ncompute_at conv.Y relu " + at + "\n");
+    REQUIRE(schedule.ok());
+    const auto loops = InferBounds(*schedule);
+    REQUIRE(loops.ok());
+    for (const BoundStage& stage : loops->stages) {
+      if (schedule->stages()[stage.stage].stage->name() == "conv.Y") return stage.buffer_shape;
+    }
+    return std::vector<int64_t>();
+  };
+  // [y, x, n, th, tw, oc] of a column of a tile, of its half, of all tiles.
+  CHECK(shape_of_y("oh.0 ow.0 ow.1 ow.2 oh.1", "ow.2") == std::vector<int64_t>{4, 1, 1, 1, 1, 1});
+  CHECK(shape_of_y("oh.0 ow.0 ow.1 ow.2 oh.1", "ow.1") == std::vector<int64_t>{4, 2, 1, 1, 1, 1});
+  CHECK(shape_of_y("oh.0 oh.1 ow.0 ow.1 ow.2", "oh.1") == std::vector<int64_t>{1, 4, 1, 1, 4, 1});
+}
+
 TEST_CASE("a refused step leaves the schedule unchanged", "[schedule]") {
   const te::Workload workload = Conv();
   Schedule schedule(workload.dag);
