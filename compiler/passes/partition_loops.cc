@@ -22,6 +22,9 @@ constexpr int64_t kMaxStores = 640;
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - ((a % b != 0) && ((a < 0) != (b < 0))); }
 int64_t CeilDiv(int64_t a, int64_t b) { return -FloorDiv(-a, b); }
 
+// A loop is cut for the sake of tests in values if at least one in so many of its stores has some.
+constexpr int64_t kMostPerTested = 8;
+
 // [begin, end) of the iterations in which every test that it has seen holds for certain.
 struct SafeRange {
   int64_t begin, end;
@@ -42,24 +45,38 @@ class TestCollector final : public ir::Visitor {
  public:
   TestCollector(const ir::VarRef& var, SafeRange range) : var_(var), range_(range) {}
   SafeRange range() const { return range_; }
+  // Whether statements depend on the tests, and not values alone.
+  bool guards() const { return guards_; }
+  // Stores, after unrolling, whose values depend on them.
+  int64_t tested_stores() const { return tested_stores_; }
 
  private:
   void VisitFor(const ir::For& loop) override {
     const bool expanded =
         loop.loop_kind == ir::LoopKind::kUnrolled || loop.loop_kind == ir::LoopKind::kVectorized;
     if (expanded) inner_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
+    const int64_t outer = copies_;
+    if (loop.loop_kind == ir::LoopKind::kUnrolled) copies_ *= loop.extent;
     ir::Visitor::VisitFor(loop);
+    copies_ = outer;
   }
   void VisitIf(const ir::If& node) override {
-    AddTests(node.condition);
+    if (AddTests(node.condition)) guards_ = true;
     ir::Visitor::VisitIf(node);
   }
   void VisitSelect(const ir::Select& node) override {
-    AddTests(node.condition);
+    if (AddTests(node.condition)) in_value_ = true;
     ir::Visitor::VisitSelect(node);
   }
+  void VisitStore(const ir::Store& store) override {
+    in_value_ = false;
+    ir::Visitor::VisitStore(store);
+    if (in_value_) tested_stores_ += copies_;
+  }
 
-  void AddTests(const ir::Expr& condition) {
+  // Whether there were any.
+  bool AddTests(const ir::Expr& condition) {
+    bool any = false;
     for (const ir::Expr& part : Conjuncts(condition)) {
       const std::optional<ir::LinearForm> form = ir::AsNonNegative(part);
       if (!form) continue;
@@ -77,13 +94,18 @@ class TestCollector final : public ir::Visitor {
         }
         lowest += factor * (factor > 0 ? range->second.min : range->second.max);
       }
-      if (known && coefficient != 0) range_.Require(coefficient, lowest);
+      if (!known || coefficient == 0) continue;
+      range_.Require(coefficient, lowest);
+      any = true;
     }
+    return any;
   }
 
   ir::VarRef var_;
   SafeRange range_;
   ir::Ranges inner_;
+  int64_t copies_ = 1, tested_stores_ = 0;
+  bool guards_ = false, in_value_ = false;
 };
 
 class Partitioner final : public ir::Mutator {
@@ -103,6 +125,10 @@ class Partitioner final : public ir::Mutator {
     collector.Visit(loop->body);
     SafeRange safe = collector.range();
     if (safe.begin <= begin && safe.end >= end) return ir::Mutator::MutateFor(*loop, tightened);
+    const int64_t stores = CountUnrolledStores(loop->body);
+    if (!collector.guards() && collector.tested_stores() * kMostPerTested < stores) {
+      return ir::Mutator::MutateFor(*loop, tightened);
+    }
     if (safe.begin >= safe.end) {
       // No certain iteration: short loops are taken apart, long ones keep their tests.
       if (loop->extent > 2 * kMaxPeeled) return ir::Mutator::MutateFor(*loop, tightened);
@@ -110,7 +136,7 @@ class Partitioner final : public ir::Mutator {
     }
     const int64_t copies = PieceCount(begin, safe.begin) + (safe.begin < safe.end ? 1 : 0) +
                            PieceCount(safe.end, end) - 1;
-    const int64_t added = copies * CountUnrolledStores(loop->body);
+    const int64_t added = copies * stores;
     if (stores_ + added > kMaxStores) return ir::Mutator::MutateFor(*loop, tightened);
     stores_ += added;
     std::vector<ir::Stmt> pieces;
