@@ -86,6 +86,13 @@ Value* FunctionEmitter::EmitSelect(const ir::Select& node) {
   };
   Value* if_true = side(node.if_true, true);
   Value* if_false = side(node.if_false, false);
+  if (!is_vector && if_true->getType()->isVectorTy() && state_.target.Has("avx512")) {
+    // One condition for all lanes would become a branch; a mask is cheap here.
+    condition = b_.CreateVectorSplat(
+        static_cast<unsigned>(
+            llvm::cast<llvm::FixedVectorType>(if_true->getType())->getNumElements()),
+        condition);
+  }
   return b_.CreateSelect(condition, if_true, if_false);
 }
 
