@@ -214,4 +214,41 @@ TEST_CASE("random traces touch nothing outside their buffers", "[codegen]") {
   }
 }
 
+TEST_CASE("transforms of padded tiles, in loops with vectors, run to the reference's values",
+          "[codegen]") {
+  const te::Workload workload = te::MakeWorkload({"c",
+                                                  "conv2d",
+                                                  {{"ic", "16"},
+                                                   {"oc", "16"},
+                                                   {"h", "7"},
+                                                   {"w", "9"},
+                                                   {"k", "3"},
+                                                   {"pad", "1"},
+                                                   {"layout", "any"}}})
+                                    .value();
+  const schedule::Trace trace =
+      schedule::ParseTrace(
+          "trace 1\nwinograd conv 4\ninline pad\nlayout X 0 1/16 2 3 1%16\n"
+          "split conv oh 1 4\nsplit conv ow 4\nsplit conv oc 16\n"
+          "reorder conv n oh.0 oc.0 oh.1 ow.0 ow.1 oh.2 oc.1\nunroll conv oh.2\n"
+          "vectorize conv oc.1\n"
+          "compute_at conv.Y conv ow.1\nreorder conv.Y x n th tw y oc\nunroll conv.Y y\n"
+          "vectorize conv.Y oc\n"
+          "compute_at conv.AM conv ow.0\nreorder conv.AM n th tw a x oc\nunroll conv.AM x\n"
+          "vectorize conv.AM oc\n"
+          "compute_at conv.M conv oh.0\ncompute_at conv.V conv oh.0\n"
+          "layout conv.V 0 4/16 1 2 3 4%16\nsplit conv.V e 6\n"
+          "reorder conv.V n th tw e.0 e.1 ic\nunroll conv.V e.1\nvectorize conv.V ic\n"
+          "compute_at conv.Bd conv.V tw\nreorder conv.Bd n th tw j a ic\nunroll conv.Bd a\n"
+          "vectorize conv.Bd ic\n"
+          "compute_at conv.d conv.Bd j\nreorder conv.d n x y ic\nunroll conv.d y\n"
+          "vectorize conv.d ic\n")
+          .value();
+  const te::Expected expected = te::ComputeExpected(workload, 5).value();
+  for (const ir::Target& target : Targets()) {
+    CAPTURE(ir::ToString(target));
+    CHECK(LowerRunAndCheck(workload, expected, trace, target) == absl::OkStatus());
+  }
+}
+
 }  // namespace tessera::codegen
