@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "schedule_space/layout_rules.h"
 #include "schedule_space/row_group.h"
@@ -21,8 +22,9 @@ constexpr double kDirectWeight = 3;  // most good programs keep their accumulato
 constexpr double kPaddedWeight = 0.6;
 constexpr double kWinogradWeight = 3;  // of both tile sizes
 constexpr double kManyTiles = 16;
-constexpr int64_t kMinChannels = 8;  // of both sides, for transforms to pay
-constexpr int64_t kMinReuse = 16;    // reads of an element that pay for packing it
+constexpr double kBlockedShare = 0.25;  // a smaller space
+constexpr int64_t kMinChannels = 8;     // of both sides, for transforms to pay
+constexpr int64_t kMinReuse = 16;       // reads of an element that pay for packing it
 
 bool IsOutput(const Schedule& schedule, const ir::Buffer& buffer) {
   return std::find(schedule.outputs().begin(), schedule.outputs().end(), buffer) !=
@@ -211,16 +213,26 @@ class Rules {
       const int before_store = live[live.size() - 2];
       if (draft.schedule.stages()[before_store].stage->name() != conv.name() + ".Y") continue;
       TESSERA_RETURN_IF_ERROR(draft.Do(CacheWriteStep(conv.name() + ".M")));
-      Sketch sketch{absl::StrCat("winograd", m), draft.steps,
-                    std::make_shared<const Schedule>(draft.schedule), nullptr, weight};
-      WinogradSpec spec;
-      spec.base = sketch.base.get();
-      spec.conv = conv.name();
-      spec.m = m;
-      spec.store = Live(*sketch.base).back();
-      spec.threads = threads_;
-      sketch.group = MakeWinogradGroup(spec, target_);
-      if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
+      std::vector<int64_t> blocks = {0};
+      const int64_t fitting = WinogradBlockRows(draft.schedule, conv.name(), target_);
+      if (fitting > 0) blocks.push_back(fitting);
+      for (const int64_t rows : blocks) {
+        Sketch sketch{absl::StrCat("winograd", m), draft.steps,
+                      std::make_shared<const Schedule>(draft.schedule), nullptr,
+                      fitting == 0 ? weight
+                      : rows > 0   ? weight * kBlockedShare
+                                   : weight * (1 - kBlockedShare)};
+        if (rows > 0) absl::StrAppend(&sketch.name, "_rows", rows);
+        WinogradSpec spec;
+        spec.base = sketch.base.get();
+        spec.conv = conv.name();
+        spec.m = m;
+        spec.store = Live(*sketch.base).back();
+        spec.block_rows = rows;
+        spec.threads = threads_;
+        sketch.group = MakeWinogradGroup(spec, target_);
+        if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
+      }
     }
     return absl::OkStatus();
   }

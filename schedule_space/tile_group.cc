@@ -12,9 +12,8 @@
 namespace tessera::space {
 namespace {
 
-constexpr int64_t kMaxUnrolledBodies = 768;  // multiplications; more cost compile time, not speed
-constexpr int64_t kMaxEdgeBodies = 256;      // edges are partitioned: up to three copies of those
-constexpr int64_t kMaxCornerBodies = 64;     // edges both ways: up to nine
+constexpr int64_t kMaxEdgeBodies = 256;   // edges are partitioned: up to three copies of those
+constexpr int64_t kMaxCornerBodies = 64;  // edges both ways: up to nine
 constexpr int64_t kMaxTilesInRegion = 128;
 constexpr size_t kMaxOrdered = 6;  // 720 orders
 // Results of so many L2 caches may go past them. Measured with add and relu of one core (Zen 5, L2
@@ -35,12 +34,14 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
       copies_(spec.copies),
       ordered_(spec.ordered),
       untiled_(spec.untiled),
+      max_bodies_(spec.max_bodies),
       chunked_(spec.chunked),
       threads_(spec.threads) {
   for (const te::Axis& axis : Stage(store_).axes) {
     extents_.push_back(axis.extent);
     names_.push_back(axis.var->name);
   }
+  if (!spec.extents.empty()) extents_ = spec.extents;
   if (reduce_ >= 0) {
     for (const te::Axis& axis : Stage(reduce_).reduce_axes) {
       reduction_.extents.push_back(axis.extent);
@@ -231,9 +232,9 @@ void TileGroup::MakeReductionKnobs() {
     const bool has_edges = IsPadded() || Overshoots(tile);
     const bool has_corners = IsPadded() && TiledWindows(tile) > 1;
     const int64_t cap = has_corners ? kMaxCornerBodies
-                        : has_edges ? kMaxEdgeBodies
-                                    : kMaxUnrolledBodies;
-    control.factor.push_back(has_corners ? -accumulators - kMaxUnrolledBodies
+                        : has_edges ? std::min(max_bodies_, kMaxEdgeBodies)
+                                    : max_bodies_;
+    control.factor.push_back(has_corners ? -accumulators - max_bodies_
                              : has_edges ? -accumulators
                                          : accumulators);
     std::vector<int>& domain = knob.domains[control.factor.back()];

@@ -26,7 +26,11 @@ struct TileSpec {
   std::vector<int> copies;  // stages that stay at the root: padding, packing
   // Stages that the caller schedules, whose outputs are stored in the order in which they are read.
   std::vector<int> ordered;
-  std::vector<int> untiled;   // axes that no tile holds more than one element of
+  // Of the store stage's axes, where the caller runs it for a part of them at a time; empty: all.
+  std::vector<int64_t> extents;
+  std::vector<int> untiled;  // axes that no tile holds more than one element of
+  // Updates that the reduction's unrolled loops and a register tile may make together.
+  int64_t max_bodies = 768;
   bool offers_blocks = true;  // knobs for channel blocks of inputs and of the output
   bool chunked = false;
   int threads = 1;

@@ -85,6 +85,7 @@ class TileGroup final : public Group {
   const schedule::Schedule& base_;
   const int reduce_, store_;
   const std::vector<int> copies_, ordered_, untiled_;
+  const int64_t max_bodies_;
   const bool chunked_;
   const int threads_;
   std::vector<int64_t> extents_;    // of the store stage's axes

@@ -10,22 +10,32 @@
 namespace tessera::space {
 
 // A 3 × 3 convolution by Winograd's algorithm (compiler/schedule/winograd.h). All products of tiles
-// with filters are made in the register tiles of MakeTileGroup, the transforms around them at the
-// root, a vector of channels of one tile at a time in registers:
-//   V:      channel vectors · images · tile rows · tile columns · [d, Bd] · unrolled
-//           (or d, the padded input, at the root)
+// with filters are made in the register tiles of MakeTileGroup; the transforms around them take a
+// vector of channels of one tile at a time, one dimension after the other: a loop over columns (or
+// rows) with the other dimension unrolled in registers, and a tile of results between the two.
+//   V:      channel vectors · images · tile rows · tile columns · [Bd: columns · [d] · rows] ·
+//           rows · columns unrolled  (or d, the padded input, at the root)
 //   M:      a tile group over [e, n, th, tw, oc]
-//   store:  channel vectors · images · tile rows · tile columns · [AM, Y] · unrolled
+//   store:  channel vectors · images · tile rows · tile columns · [AM: rows · columns unrolled] ·
+//           columns · [Y: rows] · rows unrolled
+// V and M are at the root, or, in blocks of tile rows, inside of the store's:
+//   store:  images · blocks · [V] · [M] · channel vectors · tile rows · …
 // U and what it is made of are constant.
 struct WinogradSpec {
   const schedule::Schedule* base = nullptr;  // after the structural steps
   std::string conv;                          // the stage that was rewritten
   int64_t m = 0;
-  int store = -1;  // the last stage, which has the axes of `conv`
+  int store = -1;          // the last stage, which has the axes of `conv`
+  int64_t block_rows = 0;  // tile rows of a block, which divide them; 0: V and M are at the root
   int threads = 1;
 };
 
 // Requires that `base` has cached M. Null as MakeTileGroup.
 std::unique_ptr<Group> MakeWinogradGroup(const WinogradSpec& spec, const ir::Target& target);
+
+// The tile rows of a block worth offering: the most whose V and M stay in L2 together with U. 0
+// where everything does anyway, or U, which every block reads, leaves no room.
+int64_t WinogradBlockRows(const schedule::Schedule& base, const std::string& conv,
+                          const ir::Target& target);
 
 }  // namespace tessera::space

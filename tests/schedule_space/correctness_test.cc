@@ -142,6 +142,34 @@ TEST_CASE("Winograd's algorithm computes the same at every edge", "[space]") {
   }
 }
 
+TEST_CASE("Winograd's algorithm in blocks of tile rows computes the same", "[space]") {
+  // V, M and U are 10, 20 and 22 KB in large tiles and 14, 26 and 10 KB in small ones.
+  for (const auto& [sketch, l2_bytes] : {std::pair{"winograd4_rows1", 32000},
+                                         {"winograd2_rows4", 32000},
+                                         {"winograd2_rows2", 20500}}) {
+    for (const int threads : {1, 2}) {
+      CAPTURE(sketch, threads);
+      CheckSamples({"winograd_blocks",
+                    "conv2d",
+                    {{"n", "2"},
+                     {"ic", "9"},
+                     {"oc", "17"},
+                     {"h", "7"},
+                     {"w", "6"},
+                     {"k", "3"},
+                     {"pad", "1"},
+                     {"bias", "true"},
+                     {"relu", "true"},
+                     {"layout", "any"}}},
+                   "avx2", threads, 909, 6, l2_bytes, sketch);
+    }
+  }
+  CheckSamples({"winograd_blocks",
+                "conv2d",
+                {{"ic", "16"}, {"oc", "32"}, {"h", "24"}, {"w", "5"}, {"k", "3"}, {"pad", "1"}}},
+               "avx512", 1, 910, 6, 105000, "winograd4_rows2");
+}
+
 TEST_CASE("many sampled programs agree with the evaluator", "[.slow]") {
   for (const te::OpSpec& spec : te::TestWorkloads()) CheckSamples(spec, "avx512", 2, 404, 60);
 }
