@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include "base/durable_file.h"
 #include "base/interrupt.h"
@@ -34,7 +35,12 @@ absl::Status CheckReportPath(const std::string& path) {
                               : folder.empty()                ? "."
                                                               : folder.string();
   if (access(checked.c_str(), W_OK) != 0) return PathStatus(errno, "--report: cannot write", path);
-  return std::filesystem::is_directory(path)
+  std::error_code error;
+  const std::filesystem::file_status there = std::filesystem::status(path, error);
+  if (!std::filesystem::status_known(there)) {
+    return PathStatus(error.value(), "--report: cannot write", path);
+  }
+  return std::filesystem::is_directory(there)
              ? absl::InvalidArgumentError(absl::StrCat("--report: ", path, " is a folder"))
              : absl::OkStatus();
 }

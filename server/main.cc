@@ -37,11 +37,12 @@ absl::StatusOr<std::unique_ptr<server::Server>> Start(const Options& options) {
   TESSERA_RETURN_IF_ERROR(server::CheckLoopback(options.listen));
   std::error_code error;
   std::filesystem::create_directories(options.data, error);
+  std::error_code unseen;  // said by `error` already
   // Something else of that name is there, or on the way: no folder can be.
   const bool names_none =
-      !std::filesystem::is_directory(options.data) &&
+      !std::filesystem::is_directory(options.data, unseen) &&
       (!error || error == std::errc::not_a_directory || error == std::errc::file_exists ||
-       error == std::errc::filename_too_long);
+       error == std::errc::filename_too_long || error == std::errc::too_many_symbolic_link_levels);
   if (error || names_none) {
     const std::string text = absl::StrCat("--data: cannot make folder ", options.data, ": ",
                                           error ? error.message() : "something else is there");

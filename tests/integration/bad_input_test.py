@@ -1,6 +1,7 @@
 """What can't be done gets one line that names the value and the limit, and changes nothing."""
 
 import contextlib
+import ctypes
 import hashlib
 import pathlib
 import platform
@@ -14,6 +15,14 @@ import threading
 import unittest
 
 from tessera_rig import BAD_INPUT, BIN, FAILED, SMALL, RigTest, eventually
+
+LIBC = ctypes.CDLL(None)
+
+
+def give_up_looking_into_folders():
+    """For the program that comes next: root, too, is refused where modes say so."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        LIBC.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP; others than root have none to drop
 
 
 class Refused(RigTest):
@@ -102,6 +111,7 @@ class BadJobs(Refused):
             (BAD_INPUT, ["--key", "300", "256"], ["tune", *SMALL, "--key", "k" * 300]),
             (BAD_INPUT, ["--report", "/no/such"], ["tune", *SMALL, "--report", "/no/such/report.json"]),
             (BAD_INPUT, ["--report", "is a folder"], ["tune", *SMALL, "--report", folder]),
+            (BAD_INPUT, ["--report", "too long"], ["tune", *SMALL, "--report", folder / ("x" * 300)]),
             (BAD_INPUT, ["job file"], ["tune"]),
             (BAD_INPUT, ["job file"], ["tune", many, *SMALL]),
             (BAD_INPUT, ["1025", "1024"], ["tune", many]),
@@ -278,10 +288,11 @@ class BadWorkers(Refused):
 
 
 class BadServers(Refused):
-    def refuse_server(self, code, words, *arguments):
+    def refuse_server(self, code, words, *arguments, before=None):
         done = subprocess.run(
-            [BIN / "tessera-server", *map(str, arguments)], capture_output=True, text=True, timeout=20
-        )
+            [BIN / "tessera-server", *map(str, arguments)],
+            capture_output=True, text=True, timeout=20, preexec_fn=before,
+        )  # fmt: skip
         self.check_refusal(done, code, words, "tessera-server")
 
     def tree(self, folder):
@@ -337,6 +348,19 @@ class BadServers(Refused):
             self.check_refusal(done, BAD_INPUT, [str(data)], "tessera-server")
         data = "/proc/nothing"
         self.refuse_server(FAILED, [data], "--listen", "127.0.0.1:0", "--data", data)
+
+    def test_folders_that_nobody_can_look_for(self):
+        loop = self.folder / "loop"
+        loop.symlink_to(loop)
+        for data in (self.folder / ("x" * 300), loop):
+            self.refuse_server(BAD_INPUT, [str(data)], "--listen", "127.0.0.1:0", "--data", data)
+        closed = self.folder / "closed"
+        closed.mkdir(mode=0)
+        data = closed / "data"
+        self.refuse_server(
+            FAILED, [str(data), "Permission denied"], "--listen", "127.0.0.1:0", "--data", data,
+            before=give_up_looking_into_folders,
+        )  # fmt: skip
 
     def test_up_tells_what_its_server_told(self):
         self.start_server()
