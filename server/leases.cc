@@ -41,7 +41,10 @@ bool LeaseTable::MayHaveRun(std::string_view worker, uint64_t fence) const {
 void LeaseTable::RememberRun(const Lease& ended) {
   if (ended.kind != LeaseKind::kRun) return;
   ended_runs_[ended.fence] = ended.worker;
-  if (ended_runs_.size() > kMaxEndedRuns) ended_runs_.erase(ended_runs_.begin());
+  ended_order_.push_back(ended.fence);
+  if (ended_order_.size() <= kMaxEndedRuns) return;
+  ended_runs_.erase(ended_order_.front());
+  ended_order_.pop_front();
 }
 
 void LeaseTable::Confirm(std::string_view worker, absl::Span<const uint64_t> held, absl::Time now) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -29,7 +30,7 @@ struct Lease {
 // Who holds what, until when, and who held what to run. Thread-compatible; moves no time by itself.
 class LeaseTable {
  public:
-  // Ended leases of plans that are remembered, the latest ones.
+  // Ended leases of plans that are remembered, those that ended last.
   static constexpr size_t kMaxEndedRuns = 1 << 16;
 
   explicit LeaseTable(uint64_t first_fence) : first_fence_(first_fence), next_fence_(first_fence) {}
@@ -67,6 +68,7 @@ class LeaseTable {
   uint64_t next_fence_;
   std::map<uint64_t, Lease> leases_;            // by fence: oldest first
   std::map<uint64_t, std::string> ended_runs_;  // their workers, by fence
+  std::deque<uint64_t> ended_order_;            // their fences: the first to end first
 };
 
 }  // namespace tessera::server

@@ -206,19 +206,25 @@ TEST_CASE("a result of an earlier start of the server is stored as stale", "[ser
   CHECK(rig.store.QueryRecords({})->size() == 1);
 }
 
-TEST_CASE("of ended leases to run the latest are remembered", "[server]") {
+TEST_CASE("of leases to run those that ended last are remembered", "[server]") {
   LeaseTable leases(1);
   constexpr uint64_t kForgotten = 3;
   Lease run;
   run.kind = LeaseKind::kRun;
   run.worker = "w";
-  for (uint64_t i = 0; i < LeaseTable::kMaxEndedRuns + kForgotten; ++i) {
-    leases.Take(leases.Grant(run, {}, {}).fence);
+  const uint64_t longest = leases.Grant(run, {}, {}).fence;
+  uint64_t last = longest;
+  for (uint64_t i = 0; i < LeaseTable::kMaxEndedRuns + kForgotten - 1; ++i) {
+    last = leases.Grant(run, {}, {}).fence;
+    leases.Take(last);
   }
-  CHECK_FALSE(leases.MayHaveRun("w", kForgotten));
-  CHECK(leases.MayHaveRun("w", kForgotten + 1));
-  CHECK_FALSE(leases.MayHaveRun("v", kForgotten + 1));
-  CHECK_FALSE(leases.MayHaveRun("w", LeaseTable::kMaxEndedRuns + kForgotten + 1));
+  leases.Take(longest);
+  CHECK(leases.MayHaveRun("w", longest));
+  CHECK_FALSE(leases.MayHaveRun("v", longest));
+  CHECK_FALSE(leases.MayHaveRun("w", longest + kForgotten));
+  CHECK(leases.MayHaveRun("w", longest + kForgotten + 1));
+  CHECK(leases.MayHaveRun("w", last));
+  CHECK_FALSE(leases.MayHaveRun("w", last + 1));
 }
 
 TEST_CASE("a worker that comes back keeps what it holds and loses the rest", "[server]") {
