@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "compiler/ir/target.h"
+#include "compiler/ir/together.h"
 
 namespace tessera::cli {
 namespace {
@@ -30,15 +31,8 @@ absl::Status CheckTogether(const std::vector<std::string>& names,
     }
     TESSERA_ASSIGN_OR_RETURN(parsed.emplace_back(), ir::ParseTarget(found->second));
     for (size_t i = 0; i + 1 < parsed.size(); ++i) {
-      const std::string pair = absl::StrCat(names[i], " and ", name);
-      if (parsed[i].kind != parsed.back().kind) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(pair, " are machines of different kinds, which need a library each"));
-      }
-      if (parsed[i].features == parsed.back().features) {
-        return absl::InvalidArgumentError(absl::StrCat(pair, " have the same instruction set, ",
-                                                       absl::StrJoin(parsed[i].features, ","),
-                                                       ", by which a library chooses its version"));
+      if (const auto why = ir::WhyNotTogether(parsed[i], parsed.back())) {
+        return absl::InvalidArgumentError(absl::StrCat(names[i], " and ", name, " ", *why));
       }
     }
   }

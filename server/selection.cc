@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "compiler/ir/target.h"
+#include "compiler/ir/together.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/trace.h"
 #include "compiler/te/dag.h"
@@ -138,10 +139,29 @@ absl::Status Fill(db::Store& store, const Items& items) {
   return absl::OkStatus();
 }
 
-absl::Status CheckVersions(const Items& items,
-                           const std::set<std::pair<std::string, std::string>>& versions) {
+// By target and device class.
+using Versions = std::set<std::pair<std::string, std::string>>;
+
+// Whether a library can choose between the versions by what a CPU has.
+absl::Status CheckTogether(const Versions& versions) {
+  std::vector<ir::Target> parsed;
+  for (auto version = versions.begin(); version != versions.end(); ++version) {
+    TESSERA_ASSIGN_OR_RETURN(parsed.emplace_back(), ir::ParseTarget(version->first));
+    auto other = versions.begin();
+    for (size_t i = 0; i + 1 < parsed.size(); ++i, ++other) {
+      if (const auto why = ir::WhyNotTogether(parsed[i], parsed.back())) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("selection: ", other->first, " of device class \"", other->second,
+                         "\" and ", version->first, " of \"", version->second, "\" ", *why));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckVersions(const Items& items, const Versions& versions) {
   const db::SelectionItem& first = *items[0];
-  std::set<std::pair<std::string, std::string>> missing = versions;
+  Versions missing = versions;
   for (const db::SelectionItem* item : items) {
     missing.erase({item->task.target, item->device_class});
     if (item->task.workload != first.task.workload ||
@@ -168,7 +188,7 @@ absl::Status CheckVersions(const Items& items,
 absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection wanted) {
   std::vector<Items> operators;  // in the order of first naming
   std::map<std::string, size_t> place;
-  std::set<std::pair<std::string, std::string>> versions;
+  Versions versions;
   for (db::SelectionItem& item : wanted.items) {
     const auto [found, is_new] = place.emplace(item.op, operators.size());
     if (is_new) operators.emplace_back();
@@ -184,6 +204,7 @@ absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection want
   for (const Items& items : operators) tasks.push_back(items[0]->task);
   TESSERA_RETURN_IF_ERROR(CheckTasks("selection", tasks));
   for (const Items& items : operators) TESSERA_RETURN_IF_ERROR(CheckVersions(items, versions));
+  TESSERA_RETURN_IF_ERROR(CheckTogether(versions));
   for (const Items& items : operators) TESSERA_RETURN_IF_ERROR(Fill(store, items));
   return wanted;
 }

@@ -15,7 +15,8 @@ inline constexpr size_t kMaxVersions = 8;
 // slowdown; each item gets its fastest record in them, or the default schedule in them.
 //
 // InvalidArgument past kMaxVersions, where CheckTasks refuses the operators, where items of one
-// operator differ in their workload, or where an operator lacks a version that another one has.
+// operator differ in their workload, where an operator lacks a version that another one has, or
+// where one library can't have all versions (ir::WhyNotTogether).
 absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection wanted);
 
 }  // namespace tessera::server

@@ -165,5 +165,22 @@ TEST_CASE("versions of an operator that differ in more than the target are refus
              Catch::Contains("threads: 2 are more than the target's 1"));
 }
 
+TEST_CASE("versions that no library can have together are refused", "[server]") {
+  Rig rig;
+  const db::Task small = ConvolutionFor(kAvx2);
+  const auto refusal = [&](const std::string& target) {
+    const auto chosen = ChooseRecords(rig.store, Rig::Wanted({small, ConvolutionFor(target)}));
+    CHECK(absl::IsInvalidArgument(chosen.status()));
+    return std::string(chosen.status().message());
+  };
+  CHECK(refusal("x86/avx2 l1=32768 l2=2097152 threads=1") ==
+        "selection: x86/avx2 l1=32768 l2=1048576 threads=1 of device class \"class of x86/avx2 "
+        "l1=32768 l2=1048576 threads=1\" and x86/avx2 l1=32768 l2=2097152 threads=1 of \"class of "
+        "x86/avx2 l1=32768 l2=2097152 threads=1\" have the same instruction set, avx2, by which a "
+        "library chooses its version");
+  CHECK_THAT(refusal("aarch64/neon l1=32768 l2=1048576 threads=1"),
+             Catch::Contains("are machines of different kinds, which need a library each"));
+}
+
 }  // namespace
 }  // namespace tessera::server
