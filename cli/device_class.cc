@@ -18,14 +18,14 @@ std::string CountText(const RecordedClass& recorded, int operators) {
   return absl::StrCat(recorded.name, " has of ", recorded.tasks, " of ", operators);
 }
 
-// Whether a library can choose between the classes by what a CPU has.
-absl::Status CheckTogether(const std::vector<std::string>& names,
-                           const std::map<std::string, std::string>& targets) {
+// Their targets, where a library can choose between the classes by what a CPU has.
+absl::StatusOr<std::vector<ir::Target>> TargetsTogether(
+    const std::vector<std::string>& names, const std::map<std::string, std::string>& targets) {
   std::vector<ir::Target> parsed;
   for (const std::string& name : names) {
     const auto found = targets.find(name);
     if (found == targets.end()) {
-      if (names.size() == 1) return absl::OkStatus();
+      if (names.size() == 1) return parsed;
       return absl::InvalidArgumentError(
           absl::StrCat("the target of device class ", name, " is not known"));
     }
@@ -36,7 +36,33 @@ absl::Status CheckTogether(const std::vector<std::string>& names,
       }
     }
   }
-  return absl::OkStatus();
+  return parsed;
+}
+
+// Of classes with records (`names` and `parsed`, their targets, in the order of `recorded`) those
+// that make no CPU slower than it is without them: a library uses the best version that a CPU runs,
+// so that one with records of fewer operators than a lesser one has would be in that one's way.
+BuildClasses WithoutPoorer(const std::vector<RecordedClass>& recorded,
+                           const std::vector<ir::Target>& parsed, int operators) {
+  BuildClasses kept;
+  for (size_t i = 0; i < recorded.size(); ++i) {
+    size_t lesser = recorded.size();  // the one of those with the most records
+    for (size_t j = 0; j < recorded.size(); ++j) {
+      if (recorded[j].tasks <= recorded[i].tasks || !ir::CanRun(parsed[i], parsed[j], 1)) continue;
+      if (lesser == recorded.size() || recorded[j].tasks > recorded[lesser].tasks) lesser = j;
+    }
+    if (lesser == recorded.size()) {
+      kept.names.push_back(recorded[i].name);
+      continue;
+    }
+    kept.warnings.push_back(absl::StrCat(
+        "device class ", recorded[i].name, " is left out, because its CPUs run the version of ",
+        recorded[lesser].name, ", too, which has more records: ", CountText(recorded[i], operators),
+        ", ", CountText(recorded[lesser], operators),
+        "; tune the others on it, or name each with "
+        "--device-class"));
+  }
+  return kept;
 }
 
 }  // namespace
@@ -75,14 +101,16 @@ absl::StatusOr<BuildClasses> ChooseBuildClasses(absl::Span<const db::Device> dev
                                                 int operators,
                                                 const std::vector<std::string>& wanted) {
   std::vector<std::string> with_records, counts;
+  std::vector<RecordedClass> having;
   for (const RecordedClass& one : recorded) {
     if (one.tasks == 0) continue;
+    having.push_back(one);
     with_records.push_back(one.name);
     counts.push_back(CountText(one, operators));
   }
   if (!wanted.empty()) {
     BuildClasses chosen{wanted, {}};
-    TESSERA_RETURN_IF_ERROR(CheckTogether(wanted, targets));
+    TESSERA_RETURN_IF_ERROR(TargetsTogether(wanted, targets).status());
     for (const std::string& name : wanted) {
       const bool has =
           std::find(with_records.begin(), with_records.end(), name) != with_records.end();
@@ -94,11 +122,11 @@ absl::StatusOr<BuildClasses> ChooseBuildClasses(absl::Span<const db::Device> dev
     return chosen;
   }
   if (with_records.size() > 1) {
-    const absl::Status together = CheckTogether(with_records, targets);
-    if (together.ok()) return BuildClasses{with_records, {}};
+    const auto together = TargetsTogether(with_records, targets);
+    if (together.ok()) return WithoutPoorer(having, *together, operators);
     return absl::InvalidArgumentError(absl::StrCat(
         "several device classes have records of these operators (", absl::StrJoin(counts, ", "),
-        "), but ", together.message(), "; choose with --device-class"));
+        "), but ", together.status().message(), "; choose with --device-class"));
   }
   std::set<std::string> running;
   for (const db::Device& device : devices) {

@@ -23,7 +23,8 @@ struct BuildClasses {
 };
 
 // The classes whose records a library of `operators` operators is built from: the wanted ones
-// (empty: none was named), else those with records, else the only one of devices that run.
+// (empty: none was named), else those with records, but none whose CPUs run the code of another one
+// that has records of more operators, else the only one of devices that run.
 // `recorded` says how many of the operators have a record on each class; classes without one may
 // be left out. `targets` has what each class generates code for. InvalidArgument where one library
 // can't have them all, because kinds differ or features don't; FailedPrecondition where there is

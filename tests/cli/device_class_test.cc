@@ -17,7 +17,8 @@ const std::map<std::string, std::string> kTargets = {{"a", "x86/avx2"},
                                                      {"b", "x86/sse4.2"},
                                                      {"arm", "aarch64/neon"},
                                                      {"new", "x86/avx2 threads=2"},
-                                                     {"old", "x86/avx2 l1=49152"}};
+                                                     {"old", "x86/avx2 l1=49152"},
+                                                     {"wide", "x86/avx512"}};
 
 absl::StatusOr<BuildClasses> Choose(const std::vector<db::Device>& devices,
                                     const std::vector<RecordedClass>& recorded,
@@ -41,7 +42,7 @@ TEST_CASE("a library is built from the class that has the records", "[cli]") {
 
 TEST_CASE("all classes with records make a library where instruction sets tell them apart",
           "[cli]") {
-  const auto all = Choose({DeviceOf("new")}, {{"a", 2}, {"b", 1}});
+  const auto all = Choose({DeviceOf("new")}, {{"a", 2}, {"b", 2}});
   REQUIRE(all.ok());
   CHECK(all->names == std::vector<std::string>{"a", "b"});
   CHECK(all->warnings.empty());
@@ -49,6 +50,32 @@ TEST_CASE("all classes with records make a library where instruction sets tell t
   REQUIRE(two.ok());
   CHECK(two->names == std::vector<std::string>{"b", "old"});
   CHECK(two->warnings.empty());
+}
+
+TEST_CASE("a class that would slow down CPUs with a better tuned version is left out", "[cli]") {
+  const auto chosen = Choose({DeviceOf("a")}, {{"a", 1}, {"b", 3}});
+  REQUIRE(chosen.ok());
+  CHECK(chosen->names == std::vector<std::string>{"b"});
+  CHECK(chosen->warnings ==
+        std::vector<std::string>{
+            "device class a is left out, because its CPUs run the version of b, too, which has "
+            "more records: a has of 1 of 3, b has of 3 of 3; tune the others on it, or name each "
+            "with --device-class"});
+  // Named ones are as they were named.
+  const auto named = Choose({}, {{"a", 1}, {"b", 3}}, {"a", "b"});
+  REQUIRE(named.ok());
+  CHECK(named->names == std::vector<std::string>{"a", "b"});
+  // A lesser one is in nobody's way: it runs where no other one does.
+  const auto lesser = Choose({DeviceOf("a")}, {{"a", 3}, {"b", 1}});
+  REQUIRE(lesser.ok());
+  CHECK(lesser->names == std::vector<std::string>{"a", "b"});
+  CHECK(lesser->warnings.empty());
+  // Of three the two that are left out are compared with the one that stays.
+  const auto three = Choose({}, {{"a", 2}, {"b", 3}, {"wide", 1}});
+  REQUIRE(three.ok());
+  CHECK(three->names == std::vector<std::string>{"b"});
+  REQUIRE(three->warnings.size() == 2);
+  CHECK(three->warnings[1].find("b has of 3 of 3") != std::string::npos);
 }
 
 TEST_CASE("several classes that no library can tell apart are a choice of the user", "[cli]") {
