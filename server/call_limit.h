@@ -9,8 +9,9 @@
 
 namespace tessera::server {
 
-// Bounds how many calls of a kind that wait for something hold a thread at once, so that the others
-// of the server's threads (server.cc) are there for artifacts and short calls. Thread-safe.
+// Bounds how many calls of a kind that wait for something, or work for long, hold a thread at once,
+// so that the others of the server's threads (server.cc) are there for artifacts and short calls.
+// Thread-safe.
 class CallLimit {
  public:
   // `what` for people: "watches of jobs". Outlives its slots.

@@ -17,6 +17,7 @@ namespace tessera::server {
 // Of the server's threads (kMaxServerThreads in server.cc).
 inline constexpr int kMaxWatches = 64;
 inline constexpr int kMaxLibraryBuilds = 16;
+inline constexpr int kMaxSelections = 8;
 
 // As a client is answered. UNAVAILABLE would say that the server is going down, so that trouble of
 // its store or of a worker, which a server that runs on names, is ABORTED.
@@ -80,6 +81,7 @@ class LibraryServiceImpl final : public v1::LibraryService::Service {
   Dispatcher& dispatcher_;
   ContentStore& artifacts_;
   Clock& clock_;
+  CallLimit selections_{"choices of records", kMaxSelections};
   CallLimit builds_{"builds of libraries", kMaxLibraryBuilds};
 };
 

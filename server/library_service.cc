@@ -1,3 +1,4 @@
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,9 +42,10 @@ class Answer {
 };
 
 absl::StatusOr<db::Selection> Select(db::Store& store, Clock& clock,
-                                     const v1::CreateSelectionRequest& request) {
+                                     const v1::CreateSelectionRequest& request,
+                                     const std::function<bool()>& is_cancelled) {
   TESSERA_ASSIGN_OR_RETURN(db::Selection selection, proto::FromProto(request));
-  TESSERA_ASSIGN_OR_RETURN(selection, ChooseRecords(store, std::move(selection)));
+  TESSERA_ASSIGN_OR_RETURN(selection, ChooseRecords(store, std::move(selection), is_cancelled));
   selection.created = clock.Now();
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store.CreateSelection(selection));
   return store.GetSelection(id);
@@ -62,10 +64,13 @@ absl::StatusOr<std::string> ReadBuilt(ContentStore& artifacts, const proto::Libr
 
 }  // namespace
 
-grpc::Status LibraryServiceImpl::CreateSelection(grpc::ServerContext*,
+grpc::Status LibraryServiceImpl::CreateSelection(grpc::ServerContext* context,
                                                  const v1::CreateSelectionRequest* request,
                                                  v1::Selection* reply) {
-  const absl::StatusOr<db::Selection> selection = Select(store_, clock_, *request);
+  const absl::StatusOr<CallLimit::Slot> slot = selections_.Enter();
+  if (!slot.ok()) return ToClient(slot.status());
+  const absl::StatusOr<db::Selection> selection =
+      Select(store_, clock_, *request, [context] { return context->IsCancelled(); });
   if (!selection.ok()) return ToClient(selection.status());
   *reply = proto::ToProto(*selection);
   return grpc::Status::OK;

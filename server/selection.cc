@@ -139,6 +139,25 @@ absl::Status Fill(db::Store& store, const Items& items) {
   return absl::OkStatus();
 }
 
+// What an operator's schedules depend on besides the log: key and class of each version's task.
+using Question = std::vector<std::pair<std::string, std::string>>;
+
+Question QuestionOf(const Items& items) {
+  Question question;
+  for (const db::SelectionItem* item : items) {
+    question.emplace_back(item->task.Key(), item->device_class);
+  }
+  return question;
+}
+
+void Copy(const Items& from, const Items& to) {
+  for (size_t i = 0; i < to.size(); ++i) {
+    to[i]->trace = from[i]->trace;
+    to[i]->record_id = from[i]->record_id;
+    to[i]->seconds = from[i]->seconds;
+  }
+}
+
 // By target and device class.
 using Versions = std::set<std::pair<std::string, std::string>>;
 
@@ -185,7 +204,8 @@ absl::Status CheckVersions(const Items& items, const Versions& versions) {
 
 }  // namespace
 
-absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection wanted) {
+absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection wanted,
+                                            const std::function<bool()>& is_cancelled) {
   std::vector<Items> operators;  // in the order of first naming
   std::map<std::string, size_t> place;
   Versions versions;
@@ -205,7 +225,16 @@ absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection want
   TESSERA_RETURN_IF_ERROR(CheckTasks("selection", tasks));
   for (const Items& items : operators) TESSERA_RETURN_IF_ERROR(CheckVersions(items, versions));
   TESSERA_RETURN_IF_ERROR(CheckTogether(versions));
-  for (const Items& items : operators) TESSERA_RETURN_IF_ERROR(Fill(store, items));
+  std::map<Question, Items> answered;
+  for (const Items& items : operators) {
+    if (is_cancelled()) return absl::CancelledError("selection: whoever asked for it has gone");
+    const auto [first, is_new] = answered.emplace(QuestionOf(items), items);
+    if (is_new) {
+      TESSERA_RETURN_IF_ERROR(Fill(store, items));
+    } else {
+      Copy(first->second, items);
+    }
+  }
   return wanted;
 }
 

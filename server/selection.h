@@ -1,12 +1,14 @@
 #pragma once
 
+#include <functional>
+
 #include "absl/status/statusor.h"
 #include "db/record/record.h"
 #include "db/record/store.h"
 
 namespace tessera::server {
 
-// Versions of a library, so that choosing takes seconds. No kind of CPU has more sets of features.
+// Versions of a library. No kind of CPU has more sets of features.
 inline constexpr size_t kMaxVersions = 8;
 
 // `wanted` with the schedule of each item filled in and nothing appended yet. Of an operator with
@@ -14,9 +16,16 @@ inline constexpr size_t kMaxVersions = 8;
 // versions of one library, all store inputs and outputs in the layouts with the smallest mean
 // slowdown; each item gets its fastest record in them, or the default schedule in them.
 //
+// Where layouts are free, it reads and parses up to 500 records of each version of each operator,
+// once for operators that are equal: many seconds at the limits of CheckTasks. `is_cancelled` is
+// asked between operators.
+//
 // InvalidArgument past kMaxVersions, where CheckTasks refuses the operators, where items of one
 // operator differ in their workload, where an operator lacks a version that another one has, or
-// where one library can't have all versions (ir::WhyNotTogether).
-absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection wanted);
+// where one library can't have all versions (ir::WhyNotTogether). Cancelled when `is_cancelled`
+// says so.
+absl::StatusOr<db::Selection> ChooseRecords(
+    db::Store& store, db::Selection wanted,
+    const std::function<bool()>& is_cancelled = [] { return false; });
 
 }  // namespace tessera::server

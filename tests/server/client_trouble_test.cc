@@ -4,7 +4,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "server/client_services.h"
 #include "tests/server/rig.h"
 #include "tests/support/fake_worker.h"
 
@@ -28,18 +33,35 @@ class HeldStore final : public SharedStore {
   static absl::Status Held() { return absl::UnavailableError("the database is busy"); }
 };
 
-// Has the library of an empty log built by whoever builds.
-grpc::Status BuildLibrary(Rig& rig) {
-  const auto libraries = v1::LibraryService::NewStub(rig.channel);
+// Finds nothing, and that only once it is let through.
+class SlowStore final : public SharedStore {
+ public:
+  SlowStore() : SharedStore(std::make_shared<db::MemoryStore>(Clock::Real())) {}
+  absl::StatusOr<std::vector<db::Record>> Best(std::string_view, std::string_view, int) override {
+    ++asked;
+    let_through.WaitForNotification();
+    return std::vector<db::Record>();
+  }
+  std::atomic<int> asked = 0;
+  absl::Notification let_through;
+};
+
+v1::CreateSelectionRequest OneOperator() {
   v1::CreateSelectionRequest select;
   select.set_name("ops");
   v1::LibraryOp* op = select.add_ops();
   op->set_op("rows");
   *op->mutable_task() = proto::ToProto(Rig::Task());
+  return select;
+}
+
+// Has the library of an empty log built by whoever builds.
+grpc::Status BuildLibrary(Rig& rig) {
+  const auto libraries = v1::LibraryService::NewStub(rig.channel);
   v1::Selection selection;
   {
     grpc::ClientContext context;
-    const grpc::Status status = libraries->CreateSelection(&context, select, &selection);
+    const grpc::Status status = libraries->CreateSelection(&context, OneOperator(), &selection);
     INFO(status.error_message());
     REQUIRE(status.ok());
   }
@@ -81,6 +103,34 @@ TEST_CASE("a store in trouble is no server that is going down", "[server]") {
   grpc::ClientContext draining;
   v1::DrainReply drained;
   CHECK(devices->Drain(&draining, drain, &drained).error_code() == grpc::StatusCode::ABORTED);
+}
+
+TEST_CASE("selections that take long leave threads to others", "[server]") {
+  Rig rig;
+  const auto store = std::make_shared<SlowStore>();
+  rig.store = store;
+  rig.StartServer();
+  const auto libraries = v1::LibraryService::NewStub(rig.channel);
+  const auto select = [&](absl::Duration patience) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
+    v1::Selection selection;
+    return libraries->CreateSelection(&context, OneOperator(), &selection);
+  };
+  std::atomic<int> chosen = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < kMaxSelections; ++i) {
+    clients.emplace_back([&] { chosen += select(absl::Minutes(1)).ok() ? 1 : 0; });
+  }
+  CHECK(Eventually([&] { return store->asked == kMaxSelections; }));
+  const grpc::Status refused = select(absl::Seconds(10));
+  CHECK(refused.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  CHECK(refused.error_message() ==
+        "choices of records: 8 are under way, which is the limit; try again when one has ended");
+  store->let_through.Notify();
+  for (std::thread& client : clients) client.join();
+  CHECK(chosen == kMaxSelections);
+  CHECK(select(absl::Minutes(1)).ok());
 }
 
 TEST_CASE("a library whose builder is lost is aborted, by a server that lives on", "[server]") {

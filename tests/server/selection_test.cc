@@ -11,6 +11,7 @@
 #include "compiler/schedule/schedule.h"
 #include "compiler/te/operators.h"
 #include "db/record/memory_store.h"
+#include "tests/server/shared_store.h"
 
 namespace tessera::server {
 namespace {
@@ -180,6 +181,60 @@ TEST_CASE("versions that no library can have together are refused", "[server]") 
         "library chooses its version");
   CHECK_THAT(refusal("aarch64/neon l1=32768 l2=1048576 threads=1"),
              Catch::Contains("are machines of different kinds, which need a library each"));
+}
+
+// Counts how often it is asked for the best.
+struct CountingStore final : public SharedStore {
+  explicit CountingStore(db::Store& store)
+      : SharedStore(std::shared_ptr<db::Store>(&store, [](db::Store*) {})) {}
+  absl::StatusOr<std::vector<db::Record>> Best(std::string_view task, std::string_view device,
+                                               int count) override {
+    ++asked;
+    return SharedStore::Best(task, device, count);
+  }
+  int asked = 0;
+};
+
+// `copies` of each of the operators, under names of their own.
+db::Selection Copies(const db::Selection& operators, int copies) {
+  db::Selection selection;
+  for (int i = 0; i < copies; ++i) {
+    for (db::SelectionItem item : operators.items) {
+      item.op = absl::StrCat(item.op, i);
+      selection.items.push_back(std::move(item));
+    }
+  }
+  return selection;
+}
+
+TEST_CASE("of equal operators the log is asked once", "[server]") {
+  Rig rig;
+  const db::Task wide = ConvolutionFor(kAvx512), narrow = ConvolutionFor(kAvx2);
+  const int64_t wide_16 = rig.Measure(wide, Blocks(16, 16), 1e-6);
+  const int64_t narrow_16 = rig.Measure(narrow, Blocks(16, 16), 2e-6);
+  CountingStore store(rig.store);
+  const auto chosen = ChooseRecords(store, Copies(Rig::Wanted({wide, narrow}), 100));
+  REQUIRE(chosen.ok());
+  REQUIRE(chosen->items.size() == 200);
+  CHECK(store.asked == 2);
+  for (size_t i = 0; i < chosen->items.size(); i += 2) {
+    CHECK(chosen->items[i].record_id == wide_16);
+    CHECK(chosen->items[i + 1].record_id == narrow_16);
+    CHECK(chosen->items[i + 1].trace == Blocks(16, 16));
+    CHECK(chosen->items[i + 1].seconds == 2e-6);
+  }
+}
+
+TEST_CASE("choosing ends when whoever asked has gone", "[server]") {
+  Rig rig;
+  db::Selection wanted = Rig::Wanted({ConvolutionFor(kAvx2)});
+  wanted.items.push_back(wanted.items[0]);
+  wanted.items.back().op = "other";
+  wanted.items.back().task = ConvolutionFor(kAvx2, "nchw");
+  CountingStore store(rig.store);
+  const auto chosen = ChooseRecords(store, wanted, [&] { return store.asked > 0; });
+  CHECK(absl::IsCancelled(chosen.status()));
+  CHECK(store.asked == 1);
 }
 
 }  // namespace
