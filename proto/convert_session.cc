@@ -126,6 +126,10 @@ Artifact ArtifactFromProto(Checks& check, const v1::Artifact& m) {
       Each(check, "artifact prepared_bytes", m.prepared_bytes(), kMaxBuffers, [&](int64_t bytes) {
         return check.Range("artifact prepared_bytes", bytes, 1, kMaxWorkspaceBytes);
       });
+  if (const int passed = m.buffers_size() + m.prepared_bytes_size(); passed > kMaxBuffers) {
+    check.Fail("artifact buffers", absl::StrCat(passed, " with the prepared ones, at most ",
+                                                kMaxBuffers, " are allowed"));
+  }
   if (artifact.prepare_symbol.empty() != artifact.prepared_bytes.empty()) {
     check.Fail("artifact prepared_bytes", "a prepare_symbol and what it fills belong together");
   }

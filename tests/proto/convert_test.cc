@@ -258,6 +258,23 @@ TEST_CASE("an error names field, value and limit", "[proto]") {
   CHECK(absl::IsInvalidArgument(FromProto(task).status()));
 }
 
+TEST_CASE("an artifact has as many buffers as a runner passes, prepared ones included", "[proto]") {
+  Rng rng(3);
+  RunPlan plan = RandomPlan(rng);
+  const BufferSpec output{.name = "out", .type = "f32", .shape = {4}, .is_output = true};
+  plan.artifact.buffers.assign(kMaxBuffers - 2, output);
+  plan.artifact.prepare_symbol = "prepare";
+  plan.artifact.prepared_bytes = {64, 64};
+  CHECK(FromProto(ToProto(plan)).status() == absl::OkStatus());
+  plan.artifact.prepared_bytes.push_back(64);
+  const absl::Status refused = FromProto(ToProto(plan)).status();
+  INFO(refused);
+  CHECK(absl::IsInvalidArgument(refused));
+  CHECK_THAT(
+      std::string(refused.message()),
+      Catch::Contains("artifact buffers: 65 with the prepared ones, at most 64 are allowed"));
+}
+
 TEST_CASE("a result names its device", "[proto]") {
   Rng rng(2);
   for (const std::string& device : {std::string(), std::string(kMaxNameBytes + 1, 'x'),

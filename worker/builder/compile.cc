@@ -104,6 +104,14 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
   const absl::StatusOr<ir::Program> program =
       passes::Lower(scheduled.schedule, scheduled.loops, kKernelSymbol);
   if (!program.ok()) return Blame(db::Outcome::kBuildError, "lowering", program.status());
+  if (const size_t passed = program->params.size(); passed > proto::kMaxBuffers) {
+    const size_t own = task.workload.dag.inputs.size() + task.workload.dag.outputs.size();
+    return Refusal{
+        db::Outcome::kBuildError,
+        absl::StrCat("the kernel has ", passed, " buffers (", own, " inputs and outputs, ",
+                     passed - own, " prepared from constants); at most ", proto::kMaxBuffers,
+                     " can be passed, so split the operator")};
+  }
   absl::StatusOr<codegen::ObjectCode> code = codegen::GenerateObject(*program, task.target);
   if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());
   const auto preparation =

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "proto/limits.h"
 #include "worker/runner/exchange.h"
 #include "worker/sandbox/sandbox.h"
 
@@ -10,7 +11,8 @@
 
 namespace tessera::runner {
 
-constexpr int kMaxBuffers = 64;  // bits of HostArgument::constants
+using proto::kMaxBuffers;
+static_assert(kMaxBuffers <= 64);  // bits of HostArgument::constants
 constexpr int kMaxThreads = 256;
 
 // The child's argument; its only descriptor is the exchange image.

@@ -218,6 +218,34 @@ TEST_CASE("malformed texts are refused with a reason and do not cost the child",
   CHECK(builder->children() == children);
 }
 
+// The sum of so many vectors.
+te::Workload SumOf(int inputs) {
+  std::string text = "workload sum\n", sum;
+  for (int i = 0; i < inputs; ++i) {
+    absl::StrAppend(&text, "input X", i, ": f32[8]\n");
+    absl::StrAppend(&sum, i == 0 ? "" : " + ", "X", i, "[n]");
+  }
+  absl::StrAppend(&text, "stage total: f32[n:8] = ", sum, "\noutput total\n");
+  const auto workload = te::ParseWorkload(text);
+  INFO(workload.status());
+  REQUIRE(workload.ok());
+  return *workload;
+}
+
+TEST_CASE("a kernel with more buffers than a runner passes is refused with count and limit",
+          "[builder]") {
+  const auto builder = MakeBuilder();
+  const agent::BuildOutput most = builder->Build(RequestFor(SumOf(63)), -1);
+  INFO(most.result.reason);
+  CHECK(most.result.outcome == db::Outcome::kOk);
+  const agent::BuildOutput more = builder->Build(RequestFor(SumOf(64)), -1);
+  CHECK(more.result.outcome == db::Outcome::kBuildError);
+  CHECK(more.result.reason ==
+        "the kernel has 65 buffers (65 inputs and outputs, 0 prepared from constants); at most 64 "
+        "can be passed, so split the operator");
+  CHECK(more.bytes.empty());
+}
+
 TEST_CASE("a library has its files, and the same selection gives the same bytes", "[builder]") {
   const auto builder = MakeBuilder();
   const te::Workload convolution = SmallConvolution();
