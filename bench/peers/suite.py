@@ -94,8 +94,8 @@ def run(
             print(f"{len(cases) - number + 1} cases are left for the next run", flush=True)
             break
         print(f"{number}/{len(cases)} {case.suite} {case.name}: ", end="", flush=True)
-        state = tuner.tune(case)
         try:
+            state = tuner.tune(case)
             if not state.done:
                 raise RuntimeError(state.message)
             library = tuner.build(case)

@@ -18,9 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from case import Case
 from service import Service
+from suite import run
 from tuning import Budget, State, Tuner, tuning_table
 
-# Remembers its calls; `tune` lasts $FAKE_SECONDS or until its job is cancelled.
+# Remembers its calls; `tune` lasts $FAKE_SECONDS or until its job is cancelled. Jobs are numbered
+# from 7, one a key; "ended" says which one has ended by itself.
 FAKE = f"""#!{sys.executable}
 import json, os, signal, sys, time
 from pathlib import Path
@@ -33,17 +35,32 @@ if verb == "up":
     while True:
         time.sleep(0.05)
 elif verb == "tune":
-    print("job 7: 1 tasks", flush=True)
+    keys = folder / "keys"
+    known = keys.read_text().splitlines() if keys.exists() else []
+    key = words[words.index("--key") + 1]
+    if key not in known:
+        known.append(key)
+        keys.write_text(chr(10).join(known))
+    job = 7 + known.index(key)
+    print(f"job {{job}}: 1 tasks", flush=True)
     end = time.monotonic() + float(os.environ["FAKE_SECONDS"])
     while time.monotonic() < end:
-        if (folder / "cancelled").exists():
-            sys.exit("job 7 was cancelled")
+        if (folder / f"cancelled {{job}}").exists():
+            print(f"tessera: job {{job}} was cancelled", file=sys.stderr)
+            sys.exit(130)
+        if (folder / f"ended {{job}}").exists():
+            break
         time.sleep(0.02)
     if os.environ["FAKE_SECONDS"] == "0":
         sys.exit("no trial succeeded")
     print("the last row")
 elif verb == "jobs" and "--cancel" in words:
-    (folder / "cancelled").write_text(words[2])
+    job = words[words.index("--server") + 2]
+    if (folder / "ends at a cancel").exists():
+        (folder / f"ended {{job}}").touch()
+    if (folder / f"ended {{job}}").exists() or (folder / f"cancelled {{job}}").exists():
+        sys.exit(f"job {{job}} has ended")
+    (folder / f"cancelled {{job}}").touch()
 elif verb == "jobs" and "--json" in words:
     row = {{"op": "c", "trials": 5, "failures": {{"timeout": 2}}, "default_seconds": 2e-3,
            "tuned_seconds": 1e-3, "peak_fraction": 0.5}}
@@ -124,7 +141,7 @@ class Tuning(unittest.TestCase):
     def test_a_job_whose_seconds_are_over_is_ended_and_counts(self) -> None:
         self.play(60)
         state = self.tune(replace(BUDGET, seconds=0.5))
-        self.assertEqual((self.folder / "cancelled").read_text(), "7")
+        self.assertTrue((self.folder / "cancelled 7").exists())
         self.assertTrue(state.done)
         self.assertLess(state.spent_seconds, 20)
 
@@ -138,7 +155,59 @@ class Tuning(unittest.TestCase):
     def test_jobs_that_other_runs_left_are_ended(self) -> None:
         (self.folder / "jobs").write_text("job  state\n  3  running  x\n  2  done  y\n")
         self.tune()
-        self.assertEqual((self.folder / "cancelled").read_text(), "3")
+        self.assertEqual([p.name for p in self.folder.glob("cancelled *")], ["cancelled 3"])
+
+    def left_by_a_killed_run(self, spent: float) -> None:
+        """Job 7 of CASE, cancelled, and the state that was written last before that."""
+        state = State("s", "c", CASE.op, CASE.attributes, BUDGET, spent, job=7, date="then")
+        state.write(self.folder / "tasks" / "s" / "c.json")
+        (self.folder / "keys").write_text(state.key)
+        (self.folder / "cancelled 7").touch()
+
+    def test_a_job_that_another_run_cancelled_is_begun_anew(self) -> None:
+        self.left_by_a_killed_run(spent=20)
+        state = self.tune()
+        self.assertEqual((state.done, state.job, state.attempt), (True, 8, 1))
+        self.assertEqual(state.message, "the last row")
+        self.assertGreaterEqual(state.spent_seconds, 20)
+        keys = [call.split("--key ")[1] for call in self.calls("tune")]
+        self.assertEqual(len(set(keys)), 2)
+        self.assertEqual(self.tune(), state)
+
+    def test_a_job_that_is_cancelled_again_and_again_fails_until_it_is_not(self) -> None:
+        self.left_by_a_killed_run(spent=20)
+        (self.folder / "cancelled 8").touch()
+        state = self.tune()
+        self.assertEqual((state.done, state.attempt), (False, 2))
+        self.assertIn("job 8 was cancelled", state.message)
+        state = self.tune()
+        self.assertEqual((state.done, state.job), (True, 9))
+
+    def test_a_job_cancelled_for_its_seconds_by_a_run_that_was_then_killed_is_done(self) -> None:
+        self.left_by_a_killed_run(spent=BUDGET.seconds)
+        state = self.tune()
+        self.assertEqual((state.done, state.job, state.attempt), (True, 7, 0))
+        self.assertEqual(state.message, "stopped: its seconds are over")
+        self.assertEqual(state.report and state.report["trials"], 5)
+
+    def test_a_job_that_ends_as_it_is_cancelled_is_done(self) -> None:
+        self.play(60)
+        (self.folder / "ends at a cancel").touch()
+        state = self.tune(replace(BUDGET, seconds=0.5))
+        self.assertEqual((state.done, state.message), (True, "the last row"))
+
+    def test_jobs_of_others_that_end_as_they_are_cancelled_are_no_fault(self) -> None:
+        (self.folder / "ends at a cancel").touch()
+        (self.folder / "jobs").write_text("job  state\n  3  running  x\n")
+        self.assertTrue(self.tune().done)
+
+    def test_a_command_that_fails_costs_its_case_only(self) -> None:
+        tuner = mock.Mock()
+        tuner.tune.side_effect = subprocess.CalledProcessError(1, "tessera", stderr="no such job")
+        arguments = mock.Mock(limit_seconds=0)
+        with mock.patch("builtins.print") as said:
+            self.assertEqual(run(arguments, [(Path("s"), CASE)] * 2, tuner, mock.Mock()), 2)
+        self.assertIn("failed: no such job", str(said.call_args_list))
 
     def test_a_server_that_has_ended_ends_the_run(self) -> None:
         with Service(self.program, self.folder) as service:

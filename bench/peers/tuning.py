@@ -19,6 +19,7 @@ from driver import now
 from service import Service, die_with_parent
 
 SAVE_EVERY_SECONDS = 1.0
+CANCELLED = 130  # how `tessera tune` ends then
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class State:
     budget: Budget
     spent_seconds: float = 0.0
     job: int = 0
+    attempt: int = 0  # how many jobs of it another run has cancelled
     done: bool = False
     message: str = ""
     load_average: float = 0.0  # of one minute, when tuning began
@@ -66,10 +68,11 @@ class State:
 
     @property
     def key(self) -> str:
-        """Of the job: the same for the same work, so that a run that goes on finds it."""
+        """Of the job: the same for the same work, so that a run that goes on finds it. A cancelled
+        one doesn't go on, so that the next attempt has a key of its own."""
         what = [self.suite, self.case, self.op, self.attributes, asdict(self.budget)]
         digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-        return f"suite {self.suite} {self.case} {digest}"
+        return f"suite {self.suite} {self.case} {digest}" + f" {self.attempt}" * (self.attempt > 0)
 
 
 class Tuner:
@@ -104,7 +107,10 @@ class Tuner:
         if not state.date:
             state = replace_state(state, load_average=os.getloadavg()[0], date=now())
         self._write_job_file(case)
+        attempt = state.attempt
         state = self._run(case, state)
+        if state.attempt > attempt:
+            state = self._run(case, state)
         state.write(self.path(case, ".json"))
         if state.done:
             records = self._service.call(
@@ -142,9 +148,18 @@ class Tuner:
             words = line.split()
             if len(words) > 1 and words[1] in ("running", "queued") and words[0].isdigit():
                 if int(words[0]) != state.job:
-                    self._service.call("jobs", words[0], "--cancel")
+                    self._cancel(int(words[0]))
+
+    def _cancel(self, job: int) -> bool:
+        """Whether it did: a job that has just ended can't be cancelled."""
+        try:
+            self._service.call("jobs", job, "--cancel")
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def _run(self, case: Case, state: State) -> State:
+        """Its attempt is raised where somebody else has cancelled the job before its time."""
         budget, log = state.budget, self.path(case, ".log")
         arguments = {
             "--trials": budget.trials,
@@ -161,34 +176,40 @@ class Tuner:
                 stderr=subprocess.STDOUT,
                 preexec_fn=die_with_parent,
             )
-        before, start, is_stopped = state.spent_seconds, time.monotonic(), False
+        before, start = state.spent_seconds, time.monotonic()
+        is_running, is_over, is_stopped = True, False, False
         try:
-            while process.poll() is None:
+            while is_running:
                 try:
                     process.wait(SAVE_EVERY_SECONDS)
                 except subprocess.TimeoutExpired:
                     pass
+                is_running = process.poll() is None
                 found = re.search(r"^job (\d+)", log.read_text(), re.MULTILINE)
                 spent = before + time.monotonic() - start
+                is_over = spent > budget.seconds
                 state = replace_state(
                     state, spent_seconds=round(spent, 1), job=int(found[1]) if found else state.job
                 )
                 state.write(self.path(case, ".json"))
                 # The job's own --max-seconds would count the time between two runs too.
-                if spent > budget.seconds and state.job and not is_stopped:
-                    is_stopped = True
-                    self._service.call("jobs", state.job, "--cancel")
+                if is_running and is_over and state.job and not is_stopped:
+                    is_stopped = self._cancel(state.job)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 process.wait()
         words = log.read_text().strip().splitlines()
-        message = "stopped: its seconds are over" if is_stopped else (words[-1] if words else "")
+        message = words[-1] if words else ""
+        is_cancelled = process.returncode == CANCELLED and message.endswith("was cancelled")
+        if is_cancelled and not is_over:
+            return replace_state(state, attempt=state.attempt + 1, job=0, message=message[:300])
+        is_stopped = is_stopped or is_cancelled
         is_done = process.returncode == 0 or is_stopped
         return replace_state(
             state,
             done=is_done,
-            message=message[:300],
+            message="stopped: its seconds are over" if is_stopped else message[:300],
             report=self._report(state.job) if is_done else None,
         )
 
