@@ -252,15 +252,40 @@ Expr MakeCall(Type type, std::string name, std::vector<Expr> args) {
   return std::make_shared<Call>(type, std::move(name), std::move(args));
 }
 
-Expr MakeReduce(BinaryOp op, Expr vector) {
+Expr MakeReduce(BinaryOp op, Expr vector, int groups) {
   TESSERA_CHECK(vector && vector.type().is_vector());
+  TESSERA_CHECK(groups >= 1 && vector.type().lanes % groups == 0);
   for (const auto& [name, reduces_by] : kReductions) {
     if (reduces_by != op) continue;
-    const Type element = vector.type().Element();
-    return MakeCall(element, std::string(name), {std::move(vector)});
+    const Type type = vector.type().WithLanes(groups);
+    return MakeCall(type, std::string(name), {std::move(vector)});
   }
   CheckFailed("MakeReduce: add, mul, max or min", __FILE__, __LINE__);
 }
+
+namespace {
+
+// One argument of the call's element type, whose lanes divide or are divided by the call's.
+bool TakesLanes(const Call& call, bool more) {
+  if (call.args.size() != 1) return false;
+  const Type from = call.args[0].type(), to = call.type;
+  if (from.Element() != to.Element()) return false;
+  return more ? from.lanes > to.lanes && from.lanes % to.lanes == 0
+              : to.lanes > from.lanes && to.lanes % from.lanes == 0;
+}
+
+}  // namespace
+
+bool IsReduceOf(const Call& call) { return ReduceOp(call.name) && TakesLanes(call, true); }
+
+Expr MakeRepeat(Expr value, int lanes) {
+  TESSERA_CHECK(value && lanes % value.type().lanes == 0);
+  if (value.type().lanes == lanes) return value;
+  const Type type = value.type().WithLanes(lanes);
+  return MakeCall(type, "repeat", {std::move(value)});
+}
+
+bool IsRepeat(const Call& call) { return call.name == "repeat" && TakesLanes(call, false); }
 
 std::optional<BinaryOp> ReduceOp(std::string_view name) {
   for (const auto& [known, op] : kReductions) {

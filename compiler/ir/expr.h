@@ -177,9 +177,10 @@ struct Broadcast : ExprNode {
 };
 
 // A pure function by name. Math: exp, log, sqrt, rsqrt, tanh, sigmoid, erf, floor, ceil, round,
-// abs, pow. reduce_add, reduce_mul, reduce_max and reduce_min combine the lanes of one vector to a
-// number of its element type, in any order (see MakeReduce). Any other name is an opaque intrinsic
-// that the target's intrinsic table defines by a compute definition (compiler/te).
+// abs, pow. reduce_add, reduce_mul, reduce_max and reduce_min combine groups of adjacent lanes of
+// one vector, in any order: a call of n lanes has n groups, one for a number (see MakeReduce).
+// repeat is a vector's lanes over and over (see MakeRepeat). Instructions that multiply and sum
+// groups of lanes are found among these by their definitions (compiler/te/instructions.h).
 struct Call : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kCall;
   std::string name;
@@ -206,8 +207,15 @@ Expr MakeLoad(Buffer buffer, std::vector<Expr> indices, Expr predicate = {});
 Expr MakeRamp(Expr base, int64_t stride, int lanes);
 Expr MakeBroadcast(Expr value, int lanes);
 Expr MakeCall(Type type, std::string name, std::vector<Expr> args);
-// The lanes of `vector` combined by kAdd, kMul, kMax or kMin: a call of reduce_add and so on.
-Expr MakeReduce(BinaryOp op, Expr vector);
+// The lanes of `vector`, in `groups` of equal size, combined by kAdd, kMul, kMax or kMin: a call of
+// reduce_add and so on, of as many lanes.
+Expr MakeReduce(BinaryOp op, Expr vector, int groups = 1);
+// Whether a call of that type combines groups of lanes of its one argument.
+bool IsReduceOf(const Call& call);
+// `lanes` lanes, a multiple of the value's, that repeat the value's.
+Expr MakeRepeat(Expr value, int lanes);
+// Whether the call is a repeat of its one argument.
+bool IsRepeat(const Call& call);
 // What a call of that name combines lanes by; nothing for all other names.
 std::optional<BinaryOp> ReduceOp(std::string_view name);
 

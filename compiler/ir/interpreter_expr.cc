@@ -169,28 +169,42 @@ Base* MakeLoadCode(Machine& machine, const Load& node, AddressCode* address, Int
   return machine.Make<LoadCode<Base, Read>>(machine, node, address, predicate, std::move(read));
 }
 
-// The lanes of a vector combined, first to last.
+// A group of a vector's lanes combined, first to last.
 template <typename Base, typename F>
 class Reduce final : public Base {
  public:
   using Value = typename ValueOf<Base>::type;
-  Reduce(Base* vector, int lanes, F f) : vector_(vector), lanes_(lanes), f_(std::move(f)) {}
-  Value Run(int) override {
-    Value result = vector_->Run(0);
-    for (int lane = 1; lane < lanes_; ++lane) result = f_(result, vector_->Run(lane));
+  Reduce(Base* vector, int group, F f) : vector_(vector), group_(group), f_(std::move(f)) {}
+  Value Run(int lane) override {
+    const int first = lane * group_;
+    Value result = vector_->Run(first);
+    for (int i = 1; i < group_; ++i) result = f_(result, vector_->Run(first + i));
     return result;
   }
 
  private:
   Base* vector_;
-  int lanes_;
+  int group_;
   F f_;
 };
 
 template <typename Base, typename F>
-Base* MakeReduceCode(Machine& machine, Base* vector, int lanes, F f) {
-  return machine.Make<Reduce<Base, F>>(vector, lanes, std::move(f));
+Base* MakeReduceCode(Machine& machine, Base* vector, const Call& node, F f) {
+  const int group = node.args[0].type().lanes / node.type.lanes;
+  return machine.Make<Reduce<Base, F>>(vector, group, std::move(f));
 }
+
+// A value's lanes over and over.
+template <typename Base>
+class Repeat final : public Base {
+ public:
+  Repeat(Base* value, int lanes) : value_(value), lanes_(lanes) {}
+  typename ValueOf<Base>::type Run(int lane) override { return value_->Run(lane % lanes_); }
+
+ private:
+  Base* value_;
+  int lanes_;
+};
 
 // `f` on i64, or wrapped to a narrower type.
 template <typename F>
@@ -198,12 +212,6 @@ IntCode* MakeWrapped(Machine& machine, Type type, IntCode* a, IntCode* b, F f) {
   if (type.bits == 64) return MakeBinaryCode<IntCode>(machine, a, b, f);
   return MakeBinaryCode<IntCode>(
       machine, a, b, [f, type](int64_t x, int64_t y) { return WrapInteger(type, f(x, y)); });
-}
-
-// Whether a call that combines lanes has what it combines.
-bool IsReduceOf(const Call& node) {
-  return node.args.size() == 1 && node.args[0].type().is_vector() &&
-         node.args[0].type().Element() == node.type;
 }
 
 }  // namespace
@@ -414,11 +422,13 @@ IntCode* Compiler::CompileIntCall(const Call& node) {
       return type.code == TypeCode::kInt && v < 0 ? WrapInteger(type, WrappingSub(0, v)) : v;
     });
   }
-  const std::optional<BinaryOp> reduces = ReduceOp(node.name);
-  if (reduces && IsReduceOf(node)) {
-    const Type type = node.type;
-    return MakeReduceCode(machine_, CompileInt(node.args[0]), node.args[0].type().lanes,
-                          [type, op = *reduces](int64_t a, int64_t b) -> int64_t {
+  if (IsRepeat(node)) {
+    return machine_.Make<Repeat<IntCode>>(CompileInt(node.args[0]), node.args[0].type().lanes);
+  }
+  if (IsReduceOf(node)) {
+    const Type type = node.type.Element();
+    return MakeReduceCode(machine_, CompileInt(node.args[0]), node,
+                          [type, op = *ReduceOp(node.name)](int64_t a, int64_t b) -> int64_t {
                             if (op == BinaryOp::kAdd) return WrapInteger(type, WrappingAdd(a, b));
                             if (op == BinaryOp::kMul) return WrapInteger(type, WrappingMul(a, b));
                             return IntegerLess(type, a, b) == (op == BinaryOp::kMin) ? a : b;
@@ -541,9 +551,12 @@ FloatCode* Compiler::CompileFloatBinary(const Binary& node) {
 
 FloatCode* Compiler::CompileFloatCall(const Call& node) {
   const Type type = node.type.Element();
-  if (const std::optional<BinaryOp> reduces = ReduceOp(node.name); reduces && IsReduceOf(node)) {
-    return MakeReduceCode(machine_, CompileFloat(node.args[0]), node.args[0].type().lanes,
-                          [type, op = *reduces](double a, double b) {
+  if (IsRepeat(node)) {
+    return machine_.Make<Repeat<FloatCode>>(CompileFloat(node.args[0]), node.args[0].type().lanes);
+  }
+  if (IsReduceOf(node)) {
+    return MakeReduceCode(machine_, CompileFloat(node.args[0]), node,
+                          [type, op = *ReduceOp(node.name)](double a, double b) {
                             if (op == BinaryOp::kAdd) return RoundFloat(type, a + b);
                             if (op == BinaryOp::kMul) return RoundFloat(type, a * b);
                             return (op == BinaryOp::kMin ? a < b : a > b) ? a : b;

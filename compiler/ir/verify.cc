@@ -279,7 +279,7 @@ class Verifier {
         // A prefetch may point anywhere.
         if (e.As<Call>()->name == "prefetch") return absl::OkStatus();
         for (const Expr& arg : e.As<Call>()->args) TESSERA_RETURN_IF_ERROR(CheckExpr(arg));
-        return CheckReduce(*e.As<Call>());
+        return CheckLaneCall(*e.As<Call>());
     }
     return absl::OkStatus();
   }
@@ -297,14 +297,19 @@ class Verifier {
     return divisor && *divisor == 0 ? Fault("division by the constant 0") : absl::OkStatus();
   }
 
-  absl::Status CheckReduce(const Call& node) {
-    if (!ReduceOp(node.name)) return absl::OkStatus();
-    const bool fits = node.args.size() == 1 && node.args[0].type().is_vector() &&
-                      node.args[0].type().Element() == node.type;
-    return fits ? absl::OkStatus()
-                : Fault(absl::StrCat(node.name, " of ", node.args.size(), " arguments for a ",
-                                     ToString(node.type),
-                                     "; it combines the lanes of one vector of that element type"));
+  absl::Status CheckLaneCall(const Call& node) {
+    if (ReduceOp(node.name) && !IsReduceOf(node)) {
+      return Fault(absl::StrCat(node.name, " of ", node.args.size(), " arguments for a ",
+                                ToString(node.type),
+                                "; it combines equal groups of the lanes of one vector of that "
+                                "element type"));
+    }
+    if (node.name == "repeat" && !IsRepeat(node)) {
+      return Fault(absl::StrCat("repeat of ", node.args.size(), " arguments for a ",
+                                ToString(node.type),
+                                "; it repeats all lanes of one value of that element type"));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status CheckSelect(const Select& node) {
