@@ -10,6 +10,7 @@
 #include "compiler/schedule/digits.h"
 #include "compiler/schedule/inlined_size.h"
 #include "compiler/schedule/invalid_step.h"
+#include "compiler/schedule/tensorize.h"
 #include "compiler/schedule/winograd.h"
 
 namespace tessera::schedule {
@@ -193,6 +194,8 @@ absl::Status Schedule::Apply(const Step& step) {
       return Rfactor(step);
     case Primitive::kWinograd:
       return Winograd(step);
+    case Primitive::kTensorize:
+      return Tensorize(step);
     case Primitive::kComputeAt:
       return ComputeAt(step);
     case Primitive::kSplit:
@@ -416,17 +419,37 @@ absl::Status Schedule::Winograd(const Step& step) {
   const int64_t m = step.factors[0];
   absl::StatusOr<std::vector<te::Stage>> stages = WinogradStages(*stages_[index].stage, m);
   if (!stages.ok()) return Invalid(step, StdView(stages.status().message()));
-  for (const te::Stage& stage : *stages) {
+  TESSERA_RETURN_IF_ERROR(ReplaceBy(step, index, *std::move(stages)));
+  error_factor_ = std::max(error_factor_, WinogradErrorFactor(m));
+  return absl::OkStatus();
+}
+
+absl::Status Schedule::Tensorize(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindUntouchedStage(step));
+  const te::Instruction* instruction = te::InstructionNamed(step.names[0]);
+  if (instruction == nullptr) {
+    std::vector<std::string> known;
+    for (const te::Instruction& i : te::Instructions()) known.push_back(i.name);
+    return Invalid(step, absl::StrCat("no instruction ", step.names[0], "; known are ",
+                                      absl::StrJoin(known, ", ")));
+  }
+  absl::StatusOr<std::vector<te::Stage>> stages =
+      TensorStages(*stages_[index].stage, *instruction, inputs());
+  if (!stages.ok()) return Invalid(step, StdView(stages.status().message()));
+  return ReplaceBy(step, index, *std::move(stages));
+}
+
+absl::Status Schedule::ReplaceBy(const Step& step, int index, std::vector<te::Stage> stages) {
+  for (const te::Stage& stage : stages) {
     if (stage.output() != stages_[index].stage->output() && BufferNamed(stage.name()) != nullptr) {
       return Invalid(step, absl::StrCat("there is a ", stage.name(), " already"));
     }
   }
-  stages_[index] = MakeState(std::move(stages->back()));
-  stages->pop_back();
-  for (size_t i = 0; i < stages->size(); ++i) {
-    InsertStage(index + static_cast<int>(i), std::move((*stages)[i]));
+  stages_[index] = MakeState(std::move(stages.back()));
+  stages.pop_back();
+  for (size_t i = 0; i < stages.size(); ++i) {
+    InsertStage(index + static_cast<int>(i), std::move(stages[i]));
   }
-  error_factor_ = std::max(error_factor_, WinogradErrorFactor(m));
   return absl::OkStatus();
 }
 

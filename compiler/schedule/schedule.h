@@ -109,6 +109,7 @@ class Schedule {
   absl::Status CacheRead(const Step& step);
   absl::Status Rfactor(const Step& step);
   absl::Status Winograd(const Step& step);
+  absl::Status Tensorize(const Step& step);
   absl::Status ComputeAt(const Step& step);
   absl::Status Split(const Step& step);
   absl::Status Fuse(const Step& step);
@@ -121,6 +122,8 @@ class Schedule {
   absl::StatusOr<int> FindUntouchedStage(const Step& step) const;
   void InsertStage(int index, te::Stage stage);
   void ReplaceStage(int index, te::Stage stage);
+  // The last of `stages` in place of stage `index`, the others before it.
+  absl::Status ReplaceBy(const Step& step, int index, std::vector<te::Stage> stages);
 
   struct Ports {
     std::vector<te::Input> inputs;

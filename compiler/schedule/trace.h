@@ -27,13 +27,15 @@ enum class Primitive : uint8_t {
   kStream,      // stream S                     stores of output S go past the caches
   kWinograd,    // winograd S m                 S by F(m × m, 3 × 3) in new stages (winograd.h)
   kPrefetch,    // prefetch S n                 vectors that S reads, n iterations ahead
+  kTensorize,   // tensorize S instruction      S by groups of products in new stages (tensorize.h)
 };
 
 // One primitive with its operands.
 struct Step {
   Primitive primitive;
   std::string stage;               // S (for kLayout: the buffer B)
-  std::vector<std::string> names;  // loops; kComputeAt: {C, loop}; kCacheRead: {consumer}
+  std::vector<std::string> names;  // loops; kComputeAt: {C, loop}; kCacheRead: {consumer};
+                                   // kTensorize: {instruction}
   std::vector<int64_t> factors;    // kSplit; kWinograd: {m}; kPrefetch: {n}
   std::string layout;              // kLayout, as ir::LayoutToString writes it
   bool operator==(const Step&) const = default;
