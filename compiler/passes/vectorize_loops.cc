@@ -6,6 +6,7 @@
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/conjuncts.h"
 #include "compiler/passes/updates.h"
+#include "compiler/passes/vectorize_groups.h"
 
 namespace tessera::passes {
 namespace {
@@ -321,6 +322,7 @@ class Vectorizer final : public ir::Mutator {
     ranges_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
     if (loop.loop_kind == ir::LoopKind::kUnrolled) return MergeCopies(loop, self);
     if (loop.loop_kind != ir::LoopKind::kVectorized) return ir::Mutator::MutateFor(loop, self);
+    if (std::optional<ir::Stmt> groups = VectorizeGroups(loop)) return *std::move(groups);
     const ir::Stmt body = Mutate(loop.body);
     if (Allocates(body) || HoldsVectors(body)) {
       const ir::Stmt unrolled =

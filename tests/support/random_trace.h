@@ -174,7 +174,9 @@ class RandomTrace {
     std::vector<std::string> order;
     for (const LoopState& loop : state().loops) order.push_back(loop.name);
     if (rng_.Chance(0.8)) {
-      rng_.Shuffle(absl::MakeSpan(order));
+      // What an instruction sums is the last axis: it stays last often.
+      const bool keeps_group = state().stage->is_reduction() && rng_.Chance(0.5);
+      rng_.Shuffle(absl::MakeSpan(order).subspan(0, order.size() - (keeps_group ? 1 : 0)));
       Try({Primitive::kReorder, name, order, {}, {}});
     }
     if (rng_.Chance(0.3) && order.size() > 1) {
@@ -185,6 +187,16 @@ class RandomTrace {
     if (rng_.Chance(0.6)) {
       const LoopState& loop = state().loops[rng_.Below(state().loops.size())];
       Try({Primitive::kVectorize, name, {loop.name}, {}, {}});
+    }
+    // Now and then the two innermost ones of a sum, the last of which is a group.
+    const bool has_groups = state().loops.size() > 1 && state().loops.back().is_reduction &&
+                            !state().loops[state().loops.size() - 2].is_reduction &&
+                            rng_.Chance(0.5);
+    if (has_groups) {
+      for (const size_t from_last : {1, 2}) {
+        const LoopState& loop = state().loops[state().loops.size() - from_last];
+        Try({Primitive::kVectorize, name, {loop.name}, {}, {}});
+      }
     }
     for (int n = 0; n < 2; ++n) {
       const LoopState& loop = state().loops[rng_.Below(state().loops.size())];

@@ -149,6 +149,66 @@ void CheckWinograd(uint64_t first_seed, uint64_t workloads, uint64_t traces) {
   }
 }
 
+// `traces` random ones, after sums of products were prepared for an instruction, of each of
+// `workloads` random products and convolutions.
+void CheckTensorized(uint64_t first_seed, uint64_t workloads, uint64_t traces) {
+  for (uint64_t seed = first_seed; seed < first_seed + workloads; ++seed) {
+    Rng rng(seed);
+    const auto one_of = [&](int64_t from, int64_t to) {
+      return absl::StrCat(rng.Between(from, to));
+    };
+    const bool is_product = rng.Chance(0.5), is_bf16 = rng.Chance(0.3);
+    te::OpSpec spec;
+    if (is_product) {
+      spec = {"product",
+              "matmul",
+              {{"m", one_of(1, 6)},
+               {"n", one_of(1, 40)},
+               {"k", one_of(2, 20)},
+               {"b", rng.Chance(0.5) ? "const" : "input"}}};
+    } else {
+      spec = {"convolution",
+              "conv2d",
+              {{"n", one_of(1, 2)},
+               {"ic", one_of(2, 9)},
+               {"oc", one_of(1, 20)},
+               {"h", one_of(3, 7)},
+               {"w", one_of(3, 7)},
+               {"k", one_of(1, 3)},
+               {"stride", one_of(1, 2)},
+               {"pad", one_of(0, 1)},
+               {"layout", rng.Chance(0.5) ? "any" : "nchw"}}};
+    }
+    spec.attributes["dtype"] = is_bf16 ? "bf16" : "i8";
+    spec.attributes["bias"] = rng.Chance(0.5) ? "true" : "false";
+    spec.attributes["relu"] = rng.Chance(0.5) ? "true" : "false";
+    CAPTURE(seed, te::ToText(spec));
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, seed);
+    REQUIRE(expected.ok());
+    constexpr std::string_view kIntegers[] = {"vpdpbusd_512", "vpmaddwd_256", "sdot_128"};
+    const std::string instruction(is_bf16 ? "vdpbf16ps_512" : kIntegers[rng.Below(3)]);
+    const std::string sum = is_product ? "matmul" : "conv";
+    for (uint64_t t = 0; t < traces; ++t) {
+      const schedule::Trace trace =
+          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t)))
+              .After({{schedule::Primitive::kTensorize, sum, {instruction}, {}, {}}})
+              .Draw();
+      CAPTURE(t, schedule::Print(trace));
+      CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("random traces of groups of products compute the same", "[passes]") {
+  CheckTensorized(0, 150, 4);
+}
+
+TEST_CASE("many more traces of groups of products compute the same", "[.nightly]") {
+  CheckTensorized(1'000'000, 3000, 5);
+}
+
 TEST_CASE("random traces of convolutions by Winograd's algorithm compute the same", "[passes]") {
   CheckWinograd(0, 60, 3);
 }
