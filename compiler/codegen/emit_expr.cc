@@ -55,6 +55,10 @@ Value* FunctionEmitter::Emit(const ir::Expr& e) {
 
 Value* FunctionEmitter::EmitBinary(const ir::Binary& node) {
   const ir::Type type = node.a.type();
+  if (node.op == ir::BinaryOp::kAdd) {
+    if (Value* sum = EmitDot(node.a, node.b)) return sum;
+    if (Value* sum = EmitDot(node.b, node.a)) return sum;
+  }
   Value* a = Emit(node.a);
   Value* b = Emit(node.b);
   const bool divides = node.op == ir::BinaryOp::kDiv || node.op == ir::BinaryOp::kMod;
@@ -138,11 +142,36 @@ Value* FunctionEmitter::EmitReduce(ir::BinaryOp op, ir::Type type, Value* value)
                          EmitReduce(op, element.WithLanes(high), part(low, high)));
 }
 
+// The members of all groups at one place in them are a vector; such vectors are combined.
+Value* FunctionEmitter::EmitGroups(ir::BinaryOp op, const ir::Call& node) {
+  const int lanes = node.type.lanes, group = node.args[0].type().lanes / lanes;
+  Value* values = Emit(node.args[0]);
+  Value* result = nullptr;
+  for (int member = 0; member < group; ++member) {
+    llvm::SmallVector<int, 64> picks;
+    for (int i = 0; i < lanes; ++i) picks.push_back(i * group + member);
+    Value* part = b_.CreateShuffleVector(values, picks);
+    result = result == nullptr ? part : numbers_.Binary(op, node.type, result, part);
+  }
+  return result;
+}
+
+Value* FunctionEmitter::EmitRepeat(Value* value, int from, int to) {
+  if (from == 1) return b_.CreateVectorSplat(static_cast<unsigned>(to), value);
+  llvm::SmallVector<int, 64> picks;
+  for (int i = 0; i < to; ++i) picks.push_back(i % from);
+  return b_.CreateShuffleVector(value, picks);
+}
+
 Value* FunctionEmitter::EmitCall(const ir::Call& node) {
   const ir::Type type = node.type;
-  if (const std::optional<ir::BinaryOp> reduces = ir::ReduceOp(node.name);
-      reduces && node.args.size() == 1 && node.args[0].type().is_vector()) {
-    return EmitReduce(*reduces, node.args[0].type(), Emit(node.args[0]));
+  if (ir::IsReduceOf(node)) {
+    const ir::BinaryOp op = *ir::ReduceOp(node.name);
+    if (type.is_vector()) return EmitGroups(op, node);
+    return EmitReduce(op, node.args[0].type(), Emit(node.args[0]));
+  }
+  if (ir::IsRepeat(node)) {
+    return EmitRepeat(Emit(node.args[0]), node.args[0].type().lanes, type.lanes);
   }
   std::vector<Value*> args;
   for (const ir::Expr& arg : node.args) args.push_back(Emit(arg));

@@ -119,6 +119,12 @@ class FunctionEmitter {
   llvm::Value* EmitSelect(const ir::Select& node);
   llvm::Value* EmitCall(const ir::Call& node);
   llvm::Value* EmitReduce(ir::BinaryOp op, ir::Type type, llvm::Value* value);
+  llvm::Value* EmitGroups(ir::BinaryOp op, const ir::Call& node);
+  llvm::Value* EmitRepeat(llvm::Value* value, int from, int to);
+
+  // Instructions by their definitions (emit_dot.cc).
+  llvm::Value* EmitDot(const ir::Expr& sum, const ir::Expr& groups);
+  llvm::Value* EmitStored(const ir::Expr& e);
   llvm::Value* EmitBroadcast(const ir::Expr& value, int lanes);
   llvm::Value* EmitRamp(const ir::Ramp& node);
   llvm::Value* Fail(const ir::Type& type, absl::Status error);
@@ -169,6 +175,8 @@ class FunctionEmitter {
   std::vector<LoopScope> scopes_;
   Mask mask_;
   bool has_streaming_store_ = false;
+  // Buffers of narrow floats as integers of their size.
+  absl::flat_hash_map<const ir::BufferNode*, ir::Buffer> views_;
 };
 
 }  // namespace tessera::codegen

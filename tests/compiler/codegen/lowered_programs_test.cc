@@ -77,6 +77,7 @@ std::vector<ir::Target> Targets() {
     const ir::Target target = ir::X86Target(isa).value();
     if (target.vector_bytes <= host.vector_bytes) targets.push_back(target);
   }
+  if (host.Has("vnni") || host.Has("bf16")) targets.push_back(host);
   return targets;
 }
 
@@ -167,6 +168,45 @@ TEST_CASE("random traces of every operator run right", "[codegen]") {
           schedule::RandomTrace(workload->dag, Rng(seed).Fork(spec.name)).Draw();
       CAPTURE(spec.name, seed, ir::ToString(target), schedule::Print(trace));
       CHECK(LowerRunAndCheck(*workload, *expected, trace, target) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("sums of groups of products become instructions that compute the same", "[codegen]") {
+  struct Case {
+    const char *instruction, *mnemonic, *dtype;
+    int lanes, group;
+  };
+  // The last has too few lanes in its last vector for any instruction.
+  constexpr Case kCases[] = {
+      {"vpdpbusd_512", "vpdpbusd", "i8", 16, 4},     {"vpdpbusd_256", "vpdpbusd", "i8", 8, 4},
+      {"vpdpbusd_128", "vpdpbusd", "i8", 4, 4},      {"vpmaddwd_512", "vpdpwssd", "i8", 16, 2},
+      {"vpmaddwd_256", "vpdpwssd", "i8", 8, 2},      {"pmaddwd_128", "vpdpwssd", "i8", 4, 2},
+      {"vdpbf16ps_512", "vdpbf16ps", "bf16", 16, 2}, {"vdpbf16ps_256", "vdpbf16ps", "bf16", 8, 2},
+      {"vdpbf16ps_128", "vdpbf16ps", "bf16", 4, 2},  {"vpdpbusd_512", "", "i8", 10, 4}};
+  const ir::Target all = ir::ParseTarget("x86/avx512,vnni,bf16").value();
+  for (const Case& c : kCases) {
+    const auto workload = te::MakeWorkload(
+        {"product", "matmul", {{"m", "3"}, {"n", "48"}, {"k", "21"}, {"dtype", c.dtype}}});
+    REQUIRE(workload.ok());
+    const std::string text = absl::StrReplaceAll(
+        "trace 1\ntensorize matmul I\nlayout matmul.b 1/L 0/G 1%L 0%G\nsplit matmul.dot n L\n"
+        "reorder matmul.dot m n.0 k n.1 k_g\nvectorize matmul.dot k_g\nvectorize matmul.dot n.1\n",
+        {{"I", c.instruction}, {"L", absl::StrCat(c.lanes)}, {"G", absl::StrCat(c.group)}});
+    CAPTURE(text);
+    const auto trace = schedule::ParseTrace(text);
+    REQUIRE(trace.ok());
+    const auto lowered = passes::LowerTrace(*workload, *trace);
+    REQUIRE(lowered.ok());
+    const auto assembly = GenerateAssembly(lowered->program, all);
+    REQUIRE(assembly.ok());
+    CHECK(assembly->find(c.mnemonic) != std::string::npos);
+    const auto expected = te::ComputeExpected(*workload, 3);
+    REQUIRE(expected.ok());
+    // Levels without the instruction compute the same with others.
+    for (const ir::Target& target : Targets()) {
+      CAPTURE(ir::ToString(target));
+      CHECK(LowerRunAndCheck(*workload, *expected, *trace, target) == absl::OkStatus());
     }
   }
 }
