@@ -9,6 +9,22 @@ namespace {
 
 constexpr int64_t kMaxPhases = 4;  // each takes accumulators of its own
 
+// How far an index moves with the axis, if it is that axis alone or with the one that counts
+// between its steps; else 0.
+int64_t ScaleOf(const schedule::AxisForm& form, int axis, absl::Span<const schedule::Digit> nest) {
+  if (IsPlain(form, axis)) return 1;
+  if (!form.affine || form.constant != 0 || form.terms.size() != 2) return 0;
+  const bool second_is_inner = form.terms[1].second == 1;
+  const auto& [inner, one] = form.terms[second_is_inner ? 1 : 0];
+  const auto& [outer, scale] = form.terms[second_is_inner ? 0 : 1];
+  int64_t extent = 1;
+  for (const schedule::Digit& digit : nest) {
+    if (digit.axis == inner) extent = std::max(extent, digit.stride * digit.extent);
+  }
+  if (one != 1 || scale < 2 || extent != scale) return 0;
+  return axis == inner ? 1 : scale;
+}
+
 }  // namespace
 
 bool IsPlain(const schedule::AxisForm& form, int axis) {
@@ -52,15 +68,16 @@ std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
       const schedule::AxisForm& form = access.dims[d];
       const int dim = static_cast<int>(d);
       if (!Uses(form, digit.axis)) continue;
-      if (!IsPlain(form, digit.axis)) {
+      const int64_t scale = ScaleOf(form, digit.axis, nest);
+      if (scale == 0) {
         if (placed[d]) continue;
         layout.push_back({dim, 1, shape[d]});
         placed[d] = true;
         continue;
       }
-      ir::LayoutDim made{dim, digit.stride, digit.extent};
+      ir::LayoutDim made{dim, digit.stride * scale, digit.extent};
       // The outermost part covers what is left of the dimension.
-      if (!placed[d]) made.extent = CeilDiv(shape[d], digit.stride);
+      if (!placed[d]) made.extent = CeilDiv(shape[d], made.divisor);
       placed[d] = true;
       if (!layout.empty() && layout.back().axis == dim &&
           layout.back().divisor == made.divisor * made.extent) {

@@ -52,7 +52,10 @@ class Enumerator {
       const int64_t extent = problem_.extents[vector_axis_];
       phases_ =
           problem_.analysis == nullptr ? 1 : VectorPhases(*problem_.analysis, vector_axis_, extent);
-      for (int64_t lanes : LaneChoices(CeilDiv(extent, phases_), full)) {
+      const std::vector<int64_t> choices =
+          problem_.lanes.empty() ? LaneChoices(CeilDiv(extent, phases_), full) : problem_.lanes;
+      for (int64_t lanes : choices) {
+        if (lanes > full || lanes > CeilDiv(extent, phases_)) continue;
         lanes_ = lanes;
         Extend(0, Option(problem_.extents.size(), 1), 1);
       }

@@ -25,6 +25,7 @@ struct RegisterTileProblem {
   int element_bits = 32;                              // of the accumulators
   std::vector<int> untiled;                           // axes whose factor is 1
   bool whole_tiles = false;                           // unrolled factors have to divide
+  std::vector<int64_t> lanes;                         // that vectors may have; empty: any
 };
 
 // Options {vector axis, lanes, factor of each axis}, the vector axis's factor counting elements.

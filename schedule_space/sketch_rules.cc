@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/te/instructions.h"
 #include "schedule_space/layout_rules.h"
 #include "schedule_space/row_group.h"
 #include "schedule_space/steps.h"
@@ -21,6 +22,7 @@ constexpr double kDirectWeight = 3;  // most good programs keep their accumulato
 // Of random samples 1 in 15 came within a tenth of the best, of direct ones 1 in 8.
 constexpr double kPaddedWeight = 0.6;
 constexpr double kWinogradWeight = 3;  // of both tile sizes
+constexpr double kTensorWeight = 12;
 constexpr double kManyTiles = 16;
 constexpr double kBlockedShare = 0.25;  // a smaller space
 constexpr int64_t kMinChannels = 8;     // of both sides, for transforms to pay
@@ -114,6 +116,7 @@ class Rules {
       TESSERA_RETURN_IF_ERROR(AddTiled(plain));
       const std::string& name = plain.schedule.stages()[reductions[0]].stage->name();
       TESSERA_RETURN_IF_ERROR(AddWinograd(dag_.stages[dag_.StageNamed(name)]));
+      AddTensor(dag_.stages[dag_.StageNamed(name)]);
       if (!RunsAlongRows(*plain.schedule.stages()[reductions[0]].stage,
                          *plain.schedule.stages()[reductions[0]].analysis)) {
         return std::move(sketches_);
@@ -235,6 +238,56 @@ class Rules {
       }
     }
     return absl::OkStatus();
+  }
+
+  // Rule tensorize: sums of products by instructions that the target has. Of those that compute the
+  // same the one of the widest groups is taken.
+  void AddTensor(const te::Stage& sum) {
+    for (const te::Instruction& instruction : te::Instructions()) {
+      if (!te::Offers(target_, instruction)) continue;
+      Draft draft{Schedule(dag_), {}};
+      if (!draft.Do(TensorizeStep(sum.name(), instruction.name)).ok()) continue;
+      draft = Inline(dag_, std::move(draft), false);
+      const std::vector<int> live = Live(draft.schedule);
+      const int dot = draft.schedule.StageNamed(sum.name() + ".dot");
+      if (live.back() <= dot || live[live.size() - 2] != dot ||
+          !IsElementwiseOver(draft.schedule, live.back(), dot)) {
+        continue;
+      }
+      AddDots("tensor", sum.name(), instruction, draft, false, kTensorWeight);
+      AddDots("tensor_chunked", sum.name(), instruction, draft, true, 1);
+      return;
+    }
+  }
+
+  void AddDots(std::string sketch_name, const std::string& sum, const te::Instruction& instruction,
+               const Draft& draft, bool chunked, double weight) {
+    Sketch sketch{std::move(sketch_name), draft.steps,
+                  std::make_shared<const Schedule>(draft.schedule), nullptr, weight};
+    const Schedule& base = *sketch.base;
+    TileSpec spec;
+    spec.base = &base;
+    spec.reduce = base.StageNamed(sum + ".dot");
+    spec.store = Live(base).back();
+    for (const char* operand : {".a", ".b"}) {
+      const int index = base.StageNamed(sum + operand);
+      const ir::Buffer& source = base.stages()[index].analysis->reads[0].buffer;
+      const bool is_constant = std::any_of(
+          dag_.inputs.begin(), dag_.inputs.end(),
+          [&](const te::Input& input) { return input.is_constant && input.buffer == source; });
+      (is_constant ? spec.ordered : spec.copies).push_back(index);
+    }
+    for (const te::Instruction& narrower : te::Instructions()) {
+      if (te::Offers(target_, narrower) && narrower.group == instruction.group &&
+          narrower.operand_type(0) == instruction.operand_type(0) &&
+          narrower.operand_type(1) == instruction.operand_type(1)) {
+        spec.dot_lanes.push_back(narrower.lanes);
+      }
+    }
+    spec.chunked = chunked;
+    spec.threads = threads_;
+    sketch.group = MakeTileGroup(spec, target_);
+    if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
   }
 
   bool HasConstantWeights(const te::Stage& conv) const {

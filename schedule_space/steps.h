@@ -29,4 +29,8 @@ inline schedule::Step WinogradStep(std::string stage, int64_t m) {
   return {schedule::Primitive::kWinograd, std::move(stage), {}, {m}, {}};
 }
 
+inline schedule::Step TensorizeStep(std::string stage, std::string instruction) {
+  return {schedule::Primitive::kTensorize, std::move(stage), {std::move(instruction)}, {}, {}};
+}
+
 }  // namespace tessera::space

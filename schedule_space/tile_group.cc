@@ -35,6 +35,7 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
       ordered_(spec.ordered),
       untiled_(spec.untiled),
       max_bodies_(spec.max_bodies),
+      dot_lanes_(spec.dot_lanes),
       chunked_(spec.chunked),
       threads_(spec.threads) {
   for (const te::Axis& axis : Stage(store_).axes) {
@@ -46,6 +47,11 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
     for (const te::Axis& axis : Stage(reduce_).reduce_axes) {
       reduction_.extents.push_back(axis.extent);
       reduce_names_.push_back(axis.var->name);
+    }
+    if (has_dots()) {
+      dot_extent_ = reduction_.extents.back();
+      reduction_.extents.pop_back();
+      reduce_names_.pop_back();
     }
     reduction_.chunked = chunked_;
     main_ = MainAxis(reduction_);
@@ -78,8 +84,22 @@ std::vector<VectorAxis> TileGroup::VectorAxes() const {
   if (last.dim >= 0 && (candidates.empty() || candidates[0].axis != last.dim)) {
     candidates.push_back({last.dim, last.run});
   }
+  if (has_dots()) {
+    std::erase_if(candidates, [&](const VectorAxis& v) { return !SuitsDots(v.axis); });
+    return candidates;
+  }
   if (candidates.empty()) candidates.push_back({-1, 1});
   return candidates;
+}
+
+// Whether the operands of instructions are the same all along the axis, or one after the other.
+bool TileGroup::SuitsDots(int axis) const {
+  for (const schedule::Access& access : Analysis(reduce_).reads) {
+    for (const schedule::AxisForm& form : access.dims) {
+      if (Uses(form, axis) && !IsPlain(form, axis)) return false;
+    }
+  }
+  return true;
 }
 
 void TileGroup::MakeTileKnob(const ir::Target& target) {
@@ -90,6 +110,7 @@ void TileGroup::MakeTileKnob(const ir::Target& target) {
   if (reduce_ >= 0) problem.analysis = &Analysis(reduce_);
   problem.element_bits = Stage(computed).output()->type.bits;
   problem.untiled = untiled_;
+  problem.lanes = dot_lanes_;
   problem.whole_tiles = chunked_;  // edges of regions would test every update
   tile_knob_ = 0;
   knobs_.push_back(RegisterTileKnob(problem, target));

@@ -32,6 +32,8 @@ struct TileSpec {
   // Updates that the reduction's unrolled loops and a register tile may make together.
   int64_t max_bodies = 768;
   bool offers_blocks = true;  // knobs for channel blocks of inputs and of the output
+  // The reduction's last axis is summed by an instruction of these numbers of lanes, innermost.
+  std::vector<int64_t> dot_lanes;
   bool chunked = false;
   int threads = 1;
 };

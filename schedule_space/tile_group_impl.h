@@ -43,6 +43,9 @@ class TileGroup final : public Group {
     return *base_.stages()[index].analysis;
   }
   size_t rank() const { return extents_.size(); }
+  bool has_dots() const { return !dot_lanes_.empty(); }
+  // The reduction axis that an instruction sums, if there is one: the last.
+  int dot_axis() const { return static_cast<int>(rank() + reduction_.extents.size()); }
 
   void MakeTileKnob(const ir::Target& target);
   void MakeRegionKnob(const ir::Target& target);
@@ -54,6 +57,7 @@ class TileGroup final : public Group {
   void MakeStreamKnob(const ir::Target& target);
   void MakePrefetchKnob(const ir::Target& target);
   std::vector<VectorAxis> VectorAxes() const;
+  bool SuitsDots(int axis) const;
   bool IsPadded() const;
   bool Overshoots(const Option& tile) const;
   int TiledWindows(const Option& tile) const;
@@ -86,12 +90,14 @@ class TileGroup final : public Group {
   const int reduce_, store_;
   const std::vector<int> copies_, ordered_, untiled_;
   const int64_t max_bodies_;
+  const std::vector<int64_t> dot_lanes_;
   const bool chunked_;
   const int threads_;
   std::vector<int64_t> extents_;    // of the store stage's axes
   std::vector<std::string> names_;  // of them
   std::vector<std::string> reduce_names_;
   ReductionProblem reduction_;
+  int64_t dot_extent_ = 1;
   int main_ = -1;
   std::vector<int> spatial_;  // axes with more than one element
 

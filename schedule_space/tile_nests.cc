@@ -45,6 +45,7 @@ TileGroup::Digits TileGroup::Walk(absl::Span<const int> choices, const Tiling& t
     if (a != t.vector_axis) walk.push_back({a, 1, t.tile[a]});
   }
   if (t.vector_axis >= 0) walk.push_back({t.vector_axis, 1, t.tile[t.vector_axis]});
+  if (has_dots()) walk.push_back({dot_axis(), 1, dot_extent_});
   return walk;
 }
 
@@ -56,7 +57,11 @@ std::vector<ir::LayoutDim> TileGroup::CopyLayout(absl::Span<const int> choices, 
   const auto block = std::find_if(blocks_.begin(), blocks_.end(),
                                   [&](const Block& b) { return b.buffer == source; });
   std::vector<ir::LayoutDim> layout;
-  if (block != blocks_.end()) {
+  if (has_dots()) {
+    for (const schedule::Access& access : Analysis(reduce_).reads) {
+      if (access.buffer == buffer) layout = LayoutInLoopOrder(access, walk);
+    }
+  } else if (block != blocks_.end()) {
     // Padding keeps the order of what it pads.
     const int64_t size = Chosen(choices, block->knob)[0];
     if (size > 1) layout = BlockedLayout(*buffer, block->block_axis, size);
@@ -216,6 +221,7 @@ Loops TileGroup::ReduceLoops(absl::Span<const int> choices, const Tiling& t) con
     AddLoop(loops, {t.vector_axis, 1, phases}, ir::LoopKind::kUnrolled);
     AddLoop(loops, {t.vector_axis, phases, t.lanes}, ir::LoopKind::kVectorized);
   }
+  if (has_dots()) loops.push_back(Loop({dot_axis(), 1, kRest}, ir::LoopKind::kVectorized));
   return loops;
 }
 
@@ -251,7 +257,9 @@ Decisions TileGroup::Decide(absl::Span<const int> choices) const {
   for (int index : copies_) {
     std::vector<ir::LayoutDim> layout = CopyLayout(choices, walk, index);
     if (!layout.empty()) decisions.layouts.emplace_back(Stage(index).output(), layout);
-    decisions.nests.push_back(CopyNest(index, std::move(layout), t.lanes));
+    const int64_t element_bits = std::max<int64_t>(8, Stage(index).output()->type.bits);
+    const int64_t lanes = has_dots() ? t.lanes * 32 / element_bits : t.lanes;
+    decisions.nests.push_back(CopyNest(index, std::move(layout), lanes));
   }
   schedule::Nest store{store_, OuterLoops(choices, t)};
   const int innermost = static_cast<int>(store.loops.size()) - 1;

@@ -16,13 +16,16 @@ void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uin
                   int samples, int64_t l2_bytes = 1 << 20, std::string_view sketches = "") {
   const absl::StatusOr<te::Workload> workload = te::MakeWorkload(spec);
   REQUIRE(workload.ok());
-  ir::Target target = *ir::X86Target(isa);
+  ir::Target target = *ir::ParseTarget(absl::StrCat("x86/", std::string(isa)));
   target.max_threads = threads;
   target.l2_bytes = l2_bytes;
   const absl::StatusOr<ConfigSpace> space = BuildSpace(*workload, target, threads);
   REQUIRE(space.ok());
   const absl::StatusOr<te::Expected> expected = te::ComputeExpected(*workload, seed);
   REQUIRE(expected.ok());
+  CAPTURE(spec.name, isa, sketches);
+  REQUIRE(std::any_of(space->sketches().begin(), space->sketches().end(),
+                      [&](const Sketch& sketch) { return sketch.name.find(sketches) == 0; }));
   Rng rng(seed);
   for (int i = 0; i < samples; ++i) {
     Config config = space->Sample(rng);
@@ -168,6 +171,52 @@ TEST_CASE("Winograd's algorithm in blocks of tile rows computes the same", "[spa
                 "conv2d",
                 {{"ic", "16"}, {"oc", "32"}, {"h", "24"}, {"w", "5"}, {"k", "3"}, {"pad", "1"}}},
                "avx512", 1, 910, 6, 105000, "winograd4_rows2");
+}
+
+// What each target has for sums of products of small numbers.
+TEST_CASE("programs of tensor instructions compute the same", "[space]") {
+  uint64_t seed = 1000;
+  for (const char* isa : {"avx512,vnni,bf16", "avx512", "avx2"}) {
+    for (const char* dtype : {"i8", "bf16"}) {
+      if (std::string_view(dtype) == "bf16" && std::string_view(isa) != "avx512,vnni,bf16")
+        continue;
+      const auto check = [&](te::OpSpec spec) {
+        spec.attributes["dtype"] = dtype;
+        ++seed;
+        CheckSamples(spec, isa, 1 + static_cast<int>(seed % 2), seed, 6, 1 << 20, "tensor");
+      };
+      check({"whole", "matmul", {{"m", "6"}, {"n", "32"}, {"k", "16"}}});
+      check({"odd", "matmul", {{"m", "5"}, {"n", "37"}, {"k", "11"}, {"bias", "true"}}});
+      check({"input", "matmul", {{"m", "7"}, {"n", "48"}, {"k", "13"}, {"b", "input"}}});
+      check({"batch", "batch_matmul", {{"batch", "2"}, {"m", "5"}, {"n", "16"}, {"k", "8"}}});
+      check({"dense", "dense", {{"m", "2"}, {"n", "16"}, {"k", "10"}, {"relu", "true"}}});
+      for (const char* layout : {"any", "nchw", "nhwc"}) {
+        check({"padded",
+               "conv2d",
+               {{"ic", "10"},
+                {"oc", "24"},
+                {"h", "6"},
+                {"w", "17"},
+                {"k", "3"},
+                {"pad", "1"},
+                {"bias", "true"},
+                {"relu", "true"},
+                {"layout", layout}}});
+      }
+      check({"strided",
+             "conv2d",
+             {{"ic", "3"},
+              {"oc", "16"},
+              {"size", "9"},
+              {"k", "3"},
+              {"stride", "2"},
+              {"layout", "any"}}});
+      check({"grouped",
+             "conv2d",
+             {{"ic", "8"}, {"oc", "32"}, {"size", "5"}, {"k", "3"}, {"groups", "2"}}});
+      check({"line", "conv1d", {{"ic", "6"}, {"oc", "16"}, {"w", "20"}, {"k", "3"}, {"pad", "1"}}});
+    }
+  }
 }
 
 TEST_CASE("many sampled programs agree with the evaluator", "[.slow]") {
