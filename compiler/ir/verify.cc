@@ -301,8 +301,8 @@ class Verifier {
     if (ReduceOp(node.name) && !IsReduceOf(node)) {
       return Fault(absl::StrCat(node.name, " of ", node.args.size(), " arguments for a ",
                                 ToString(node.type),
-                                "; it combines equal groups of the lanes of one vector of that "
-                                "element type"));
+                                "; it combines the lanes of one vector of that element type, in "
+                                "equal groups"));
     }
     if (node.name == "repeat" && !IsRepeat(node)) {
       return Fault(absl::StrCat("repeat of ", node.args.size(), " arguments for a ",
