@@ -98,14 +98,7 @@ Value* FunctionEmitter::EmitDot(const ir::Expr& sum, const ir::Expr& groups) {
 Value* FunctionEmitter::EmitStored(const ir::Expr& e) {
   const ir::Type type = e.type();
   if (const auto* call = e.As<ir::Call>(); call != nullptr && ir::IsRepeat(*call)) {
-    // One number of all the bits is spread faster than its parts are.
-    const ir::Type from = call->args[0].type();
-    const int bits = from.bits * from.lanes;
-    if (bits <= 64 && from.bits >= 8) {
-      Value* bundle =
-          b_.CreateBitCast(EmitStored(call->args[0]), b_.getIntNTy(static_cast<unsigned>(bits)));
-      return b_.CreateVectorSplat(static_cast<unsigned>(type.lanes / from.lanes), bundle);
-    }
+    return EmitRepeat(EmitStored(call->args[0]), call->args[0].type().lanes, type.lanes);
   }
   const bool is_narrow_float = type.is_float() && type.bits == 16;
   if (const auto* load = e.As<ir::Load>(); load != nullptr && is_narrow_float) {

@@ -158,6 +158,15 @@ Value* FunctionEmitter::EmitGroups(ir::BinaryOp op, const ir::Call& node) {
 
 Value* FunctionEmitter::EmitRepeat(Value* value, int from, int to) {
   if (from == 1) return b_.CreateVectorSplat(static_cast<unsigned>(to), value);
+  // One number of all the bits is spread faster than its parts are.
+  const auto bits =
+      static_cast<unsigned>(value->getType()->getPrimitiveSizeInBits().getFixedValue());
+  if (bits >= 8 && bits <= 64 && std::has_single_bit(bits)) {
+    Value* bundle = b_.CreateBitCast(value, b_.getIntNTy(bits));
+    llvm::Type* element = value->getType()->getScalarType();
+    return b_.CreateBitCast(b_.CreateVectorSplat(static_cast<unsigned>(to / from), bundle),
+                            llvm::FixedVectorType::get(element, static_cast<unsigned>(to)));
+  }
   llvm::SmallVector<int, 64> picks;
   for (int i = 0; i < to; ++i) picks.push_back(i % from);
   return b_.CreateShuffleVector(value, picks);

@@ -11,6 +11,7 @@
 #include "compiler/codegen/link.h"
 #include "compiler/passes/lower.h"
 #include "compiler/schedule/default_trace.h"
+#include "tests/support/lower_schedule.h"
 #include "tests/support/reference_check.h"
 #include "tests/support/workloads.h"
 
@@ -127,6 +128,30 @@ TEST_CASE("AArch64 kernels compute the right values under emulation", "[codegen]
     const auto program = passes::Lower(*schedule, *loops, workload->name);
     REQUIRE(program.ok());
     CHECK(te::CheckAgainst(*workload, *expected, {.program = *program},
+                           [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {
+                             return RunEmulated(folder, p, target, b);
+                           }) == absl::OkStatus());
+  }
+  const auto workload = te::MakeWorkload(
+      {"product", "matmul", {{"m", "3"}, {"n", "16"}, {"k", "21"}, {"dtype", "i8"}}});
+  REQUIRE(workload.ok());
+  const auto expected = te::ComputeExpected(*workload, 5);
+  REQUIRE(expected.ok());
+  const auto trace = schedule::ParseTrace(
+      "trace 1\ntensorize matmul sdot_128\nlayout matmul.b 1/4 0/4 1%4 0%4\n"
+      "split matmul.dot n 4\nreorder matmul.dot m n.0 k n.1 k_g\n"
+      "vectorize matmul.dot k_g\nvectorize matmul.dot n.1\n");
+  REQUIRE(trace.ok());
+  const auto lowered = passes::LowerTrace(*workload, *trace);
+  REQUIRE(lowered.ok());
+  for (const char* name : {"aarch64/neon,dotprod", "aarch64/neon"}) {
+    CAPTURE(name);
+    const ir::Target target = ir::ParseTarget(name).value();
+    const bool has_dots = target.Has("dotprod");
+    const auto assembly = GenerateAssembly(lowered->program, target);
+    REQUIRE(assembly.ok());
+    CHECK((assembly->find("sdot") != std::string::npos) == has_dots);
+    CHECK(te::CheckAgainst(*workload, *expected, *lowered,
                            [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {
                              return RunEmulated(folder, p, target, b);
                            }) == absl::OkStatus());
