@@ -52,10 +52,10 @@ class Enumerator {
       const int64_t extent = problem_.extents[vector_axis_];
       phases_ =
           problem_.analysis == nullptr ? 1 : VectorPhases(*problem_.analysis, vector_axis_, extent);
-      const std::vector<int64_t> choices =
-          problem_.lanes.empty() ? LaneChoices(CeilDiv(extent, phases_), full) : problem_.lanes;
+      std::vector<int64_t> choices = problem_.lanes;
+      std::erase_if(choices, [&](int64_t lanes) { return lanes > std::min(full, extent); });
+      if (problem_.lanes.empty()) choices = LaneChoices(CeilDiv(extent, phases_), full);
       for (int64_t lanes : choices) {
-        if (lanes > full || lanes > CeilDiv(extent, phases_)) continue;
         lanes_ = lanes;
         Extend(0, Option(problem_.extents.size(), 1), 1);
       }

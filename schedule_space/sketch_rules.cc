@@ -256,8 +256,31 @@ class Rules {
       }
       AddDots("tensor", sum.name(), instruction, draft, false, kTensorWeight);
       AddDots("tensor_chunked", sum.name(), instruction, draft, true, 1);
+      if (HasGroups(draft.schedule, sum.name(), instruction) &&
+          draft.Do(InlineStep(sum.name() + ".a")).ok()) {
+        AddDots("tensor_direct", sum.name(), instruction, draft, false, kTensorWeight / 2);
+      }
       return;
     }
+  }
+
+  // Whether what operand A is made of holds whole groups next to each other, and nothing has to be
+  // put in.
+  bool HasGroups(const Schedule& schedule, const std::string& sum,
+                 const te::Instruction& instruction) const {
+    const StageState& operand = schedule.stages()[schedule.StageNamed(sum + ".a")];
+    const ir::Buffer& source = operand.analysis->reads[0].buffer;
+    const Contiguous last = ContiguousDim(*source);
+    if (operand.analysis->operations.select > 0 || last.dim < 0 ||
+        source->policy != ir::LayoutPolicy::kFixed || last.run % instruction.group != 0) {
+      return false;
+    }
+    const StageState& dot = schedule.stages()[schedule.StageNamed(sum + ".dot")];
+    const int group_axis = dot.axis_count() - 1;
+    for (const schedule::Access& access : dot.analysis->reads) {
+      if (access.buffer == operand.stage->output()) return Uses(access.dims[last.dim], group_axis);
+    }
+    return false;
   }
 
   void AddDots(std::string sketch_name, const std::string& sum, const te::Instruction& instruction,
@@ -271,6 +294,7 @@ class Rules {
     spec.store = Live(base).back();
     for (const char* operand : {".a", ".b"}) {
       const int index = base.StageNamed(sum + operand);
+      if (base.stages()[index].placement == schedule::Placement::kInlined) continue;
       const ir::Buffer& source = base.stages()[index].analysis->reads[0].buffer;
       const bool is_constant = std::any_of(
           dag_.inputs.begin(), dag_.inputs.end(),

@@ -18,7 +18,7 @@
 //   winograd         3 × 3 convolutions of stride 1 with constant weights by F(2 × 2, 3 × 3) and
 //                    F(4 × 4, 3 × 3) ("winograd2", "winograd4")
 //   tensorize        sums of products by the target's instructions for groups of them ("tensor",
-//                    "tensor_chunked")
+//                    "tensor_chunked", with the input read where it is "tensor_direct")
 //   rfactor, rows    reductions along contiguous rows, softmax and norms ("rows")
 //   plain            what is left is a map: tiles, vectors, threads ("map")
 

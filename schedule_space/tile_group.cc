@@ -64,6 +64,7 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
   if (spec.offers_blocks) MakeBlockKnobs();
   MakeStreamKnob(target);
   if (reduce_ >= 0) MakePrefetchKnob(target);
+  if (has_dots() && !copies_.empty()) MakeRowsKnob();
 }
 
 bool TileGroup::HasChoices() const {
@@ -96,7 +97,14 @@ std::vector<VectorAxis> TileGroup::VectorAxes() const {
 bool TileGroup::SuitsDots(int axis) const {
   for (const schedule::Access& access : Analysis(reduce_).reads) {
     for (const schedule::AxisForm& form : access.dims) {
-      if (Uses(form, axis) && !IsPlain(form, axis)) return false;
+      if (!Uses(form, axis)) continue;
+      const bool steps = std::any_of(form.terms.begin(), form.terms.end(), [&](const auto& term) {
+        return term.first == axis && term.second == 1;
+      });
+      const bool is_ordered = std::any_of(ordered_.begin(), ordered_.end(), [&](int index) {
+        return Stage(index).output() == access.buffer;
+      });
+      if (!steps || (is_ordered && !IsPlain(form, axis))) return false;
     }
   }
   return true;
@@ -388,6 +396,24 @@ void TileGroup::MakePrefetchKnob(const ir::Target& target) {
   knobs_.back().weights = {1 - 2 * kPrefetchWeight, kPrefetchWeight, kPrefetchWeight};
 }
 
+// Whether copies that instructions repeat for all lanes are stored row by row, which is quickly
+// done, or in the order in which they are read.
+void TileGroup::MakeRowsKnob() {
+  rows_knob_ = static_cast<int>(knobs_.size());
+  knobs_.push_back(FreeKnob("operand", {"rows"}, {{0}, {1}}));
+}
+
+bool TileGroup::IsRepeated(int copy, int axis) const {
+  const ir::Buffer& buffer = Stage(copy).output();
+  for (const schedule::Access& access : Analysis(reduce_).reads) {
+    if (access.buffer != buffer) continue;
+    for (const schedule::AxisForm& form : access.dims) {
+      if (Uses(form, axis)) return false;
+    }
+  }
+  return true;
+}
+
 // --- Reading choices
 
 TileGroup::Tiling TileGroup::Read(absl::Span<const int> choices) const {
@@ -472,6 +498,10 @@ void TileGroup::Canonicalize(absl::Span<int> choices) const {
     choices[parallel_knob_] = static_cast<int>(fused) - 1;
   }
   if (tile_order_ >= 0 && !HasVectorRows(t)) choices[tile_order_] = 0;
+  if (rows_knob_ >= 0 && std::none_of(copies_.begin(), copies_.end(),
+                                      [&](int copy) { return IsRepeated(copy, t.vector_axis); })) {
+    choices[rows_knob_] = 0;
+  }
   CanonicalizeReduction(choices);
 }
 

@@ -56,6 +56,7 @@ class TileGroup final : public Group {
   void MakeBlockKnobs();
   void MakeStreamKnob(const ir::Target& target);
   void MakePrefetchKnob(const ir::Target& target);
+  void MakeRowsKnob();
   std::vector<VectorAxis> VectorAxes() const;
   bool SuitsDots(int axis) const;
   bool IsPadded() const;
@@ -79,6 +80,11 @@ class TileGroup final : public Group {
   }
 
   Digits Walk(absl::Span<const int> choices, const Tiling& tiling) const;
+  // Whether the copy, an operand of instructions, is the same all along the axis.
+  bool IsRepeated(int copy, int axis) const;
+  std::vector<ir::LayoutDim> GroupsInnermost(const schedule::Access& access) const;
+  void MoveWindowInside(const schedule::Access& access, int64_t vector_axis,
+                        std::vector<ir::LayoutDim>& layout) const;
   std::vector<ir::LayoutDim> CopyLayout(absl::Span<const int> choices, const Digits& walk,
                                         int index) const;
   schedule::Nest CopyNest(int index, std::vector<ir::LayoutDim> layout, int64_t lanes) const;
@@ -105,6 +111,7 @@ class TileGroup final : public Group {
   int tile_knob_ = -1, region_knob_ = -1, reduce_knob_ = -1, reduce_order_ = -1;
   int outer_order_ = -1, middle_order_ = -1, region_order_ = -1;
   int tile_order_ = -1, parallel_knob_ = -1, stream_knob_ = -1, prefetch_knob_ = -1;
+  int rows_knob_ = -1;
   std::vector<int> axis_knob_;  // by axis, -1 if it has one element
   struct Block {
     ir::Buffer buffer;

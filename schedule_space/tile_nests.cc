@@ -49,6 +49,40 @@ TileGroup::Digits TileGroup::Walk(absl::Span<const int> choices, const Tiling& t
   return walk;
 }
 
+// The order of the dimensions, but that of the groups is the last.
+std::vector<ir::LayoutDim> TileGroup::GroupsInnermost(const schedule::Access& access) const {
+  std::vector<ir::LayoutDim> layout, last;
+  for (size_t d = 0; d < access.dims.size(); ++d) {
+    (Uses(access.dims[d], dot_axis()) ? last : layout)
+        .push_back({static_cast<int>(d), 1, access.buffer->shape[d]});
+  }
+  layout.insert(layout.end(), last.begin(), last.end());
+  return layout;
+}
+
+// A dimension that vectors of instructions slide along comes right before the groups.
+void TileGroup::MoveWindowInside(const schedule::Access& access, int64_t vector_axis,
+                                 std::vector<ir::LayoutDim>& layout) const {
+  const auto axis = static_cast<int>(vector_axis);
+  for (size_t d = 0; d < access.dims.size(); ++d) {
+    if (!Uses(access.dims[d], axis) || IsPlain(access.dims[d], axis)) continue;
+    const auto place = std::find_if(layout.begin(), layout.end(), [&](const ir::LayoutDim& dim) {
+      return dim.axis == static_cast<int>(d);
+    });
+    const ir::LayoutDim window = *place;
+    layout.erase(place);
+    ir::LayoutDim& last = layout.back();
+    const ir::LayoutDim group{last.axis, 1, dot_extent_};
+    if (last.extent == dot_extent_) {
+      layout.pop_back();
+    } else {
+      last = {last.axis, dot_extent_, CeilDiv(last.extent, dot_extent_)};
+    }
+    layout.push_back(window);
+    layout.push_back(group);
+  }
+}
+
 // The layout of the output of copy `index`; empty: row-major.
 std::vector<ir::LayoutDim> TileGroup::CopyLayout(absl::Span<const int> choices, const Digits& walk,
                                                  int index) const {
@@ -59,7 +93,13 @@ std::vector<ir::LayoutDim> TileGroup::CopyLayout(absl::Span<const int> choices, 
   std::vector<ir::LayoutDim> layout;
   if (has_dots()) {
     for (const schedule::Access& access : Analysis(reduce_).reads) {
-      if (access.buffer == buffer) layout = LayoutInLoopOrder(access, walk);
+      if (access.buffer != buffer) continue;
+      const int64_t vector_axis = Chosen(choices, tile_knob_)[kTileVectorAxis];
+      if (Chosen(choices, rows_knob_)[0] == 1 && IsRepeated(index, static_cast<int>(vector_axis))) {
+        return GroupsInnermost(access);
+      }
+      layout = LayoutInLoopOrder(access, walk);
+      MoveWindowInside(access, vector_axis, layout);
     }
   } else if (block != blocks_.end()) {
     // Padding keeps the order of what it pads.

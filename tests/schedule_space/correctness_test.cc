@@ -213,7 +213,12 @@ TEST_CASE("programs of tensor instructions compute the same", "[space]") {
               {"layout", "any"}}});
       check({"grouped",
              "conv2d",
-             {{"ic", "8"}, {"oc", "32"}, {"size", "5"}, {"k", "3"}, {"groups", "2"}}});
+             {{"ic", "8"},
+              {"oc", "32"},
+              {"size", "5"},
+              {"k", "3"},
+              {"groups", "2"},
+              {"layout", "any"}}});
       check({"line", "conv1d", {{"ic", "6"}, {"oc", "16"}, {"w", "20"}, {"k", "3"}, {"pad", "1"}}});
     }
   }
