@@ -300,6 +300,8 @@ class Rules {
           dag_.inputs.begin(), dag_.inputs.end(),
           [&](const te::Input& input) { return input.is_constant && input.buffer == source; });
       (is_constant ? spec.ordered : spec.copies).push_back(index);
+      const int correction = base.StageNamed(sum + ".c");
+      if (operand[1] == 'b' && !is_constant && correction >= 0) spec.sums.push_back(correction);
     }
     for (const te::Instruction& narrower : te::Instructions()) {
       if (te::Offers(target_, narrower) && narrower.group == instruction.group &&

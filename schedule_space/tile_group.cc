@@ -36,6 +36,7 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
       untiled_(spec.untiled),
       max_bodies_(spec.max_bodies),
       dot_lanes_(spec.dot_lanes),
+      sums_(spec.sums),
       chunked_(spec.chunked),
       threads_(spec.threads) {
   for (const te::Axis& axis : Stage(store_).axes) {

@@ -34,6 +34,7 @@ struct TileSpec {
   bool offers_blocks = true;  // knobs for channel blocks of inputs and of the output
   // The reduction's last axis is summed by an instruction of these numbers of lanes, innermost.
   std::vector<int64_t> dot_lanes;
+  std::vector<int> sums;  // stages that stay at the root: sums over one operand
   bool chunked = false;
   int threads = 1;
 };

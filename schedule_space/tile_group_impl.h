@@ -88,6 +88,7 @@ class TileGroup final : public Group {
   std::vector<ir::LayoutDim> CopyLayout(absl::Span<const int> choices, const Digits& walk,
                                         int index) const;
   schedule::Nest CopyNest(int index, std::vector<ir::LayoutDim> layout, int64_t lanes) const;
+  schedule::Nest SumNest(int index, int64_t lanes) const;
   Loops OuterLoops(absl::Span<const int> choices, const Tiling& tiling) const;
   void AddStoreTile(absl::Span<const int> choices, const Tiling& tiling, Loops& loops) const;
   Loops ReduceLoops(absl::Span<const int> choices, const Tiling& tiling) const;
@@ -97,6 +98,7 @@ class TileGroup final : public Group {
   const std::vector<int> copies_, ordered_, untiled_;
   const int64_t max_bodies_;
   const std::vector<int64_t> dot_lanes_;
+  const std::vector<int> sums_;
   const bool chunked_;
   const int threads_;
   std::vector<int64_t> extents_;    // of the store stage's axes

@@ -172,6 +172,40 @@ schedule::Nest TileGroup::CopyNest(int index, std::vector<ir::LayoutDim> layout,
   return nest;
 }
 
+// A sum over one tensor in vectors along what is contiguous there: innermost, whether it is summed
+// or not.
+schedule::Nest TileGroup::SumNest(int index, int64_t lanes) const {
+  const te::Stage& stage = Stage(index);
+  const schedule::Access& read = Analysis(index).reads[0];
+  const int spatial = static_cast<int>(stage.axes.size());
+  const int count = spatial + static_cast<int>(stage.reduce_axes.size());
+  const auto extent_of = [&](int axis) {
+    return (axis < spatial ? stage.axes[axis] : stage.reduce_axes[axis - spatial]).extent;
+  };
+  const Contiguous last = ContiguousDim(*read.buffer);
+  int vector_axis = -1;
+  for (int axis = 0; axis < count && last.dim >= 0; ++axis) {
+    if (IsPlain(read.dims[last.dim], axis) && extent_of(axis) > 1) vector_axis = axis;
+  }
+  schedule::Nest nest{index, {}};
+  const bool is_cut = vector_axis >= 0 && extent_of(vector_axis) > lanes;
+  for (int axis = 0; axis < count; ++axis) {
+    if (axis != vector_axis) {
+      nest.loops.push_back(Loop({axis, 1, kRest}));
+    } else if (is_cut) {
+      nest.loops.push_back(Loop({axis, lanes, kRest}));
+    }
+  }
+  if (vector_axis >= 0) {
+    nest.loops.push_back(Loop({vector_axis, 1, is_cut ? lanes : kRest}, ir::LoopKind::kVectorized));
+  }
+  schedule::LoopState& first = nest.loops.front();
+  if (threads_ > 1 && nest.loops.size() > 1 && first.digits[0].axis < spatial) {
+    first.kind = ir::LoopKind::kParallel;
+  }
+  return nest;
+}
+
 // The store stage's outer and middle loops. Outer loops of one iteration come after the parallel
 // one.
 Loops TileGroup::OuterLoops(absl::Span<const int> choices, const Tiling& t) const {
@@ -301,6 +335,7 @@ Decisions TileGroup::Decide(absl::Span<const int> choices) const {
     const int64_t lanes = has_dots() ? t.lanes * 32 / element_bits : t.lanes;
     decisions.nests.push_back(CopyNest(index, std::move(layout), lanes));
   }
+  for (int index : sums_) decisions.nests.push_back(SumNest(index, t.lanes));
   schedule::Nest store{store_, OuterLoops(choices, t)};
   const int innermost = static_cast<int>(store.loops.size()) - 1;
   AddStoreTile(choices, t, store.loops);

@@ -33,6 +33,10 @@ void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uin
     CAPTURE(spec.name, seed, i, space->ToJson(config), schedule::Print(*space->ToTrace(config)));
     const absl::StatusOr<schedule::Schedule> schedule = space->ToSchedule(config);
     REQUIRE(schedule.ok());
+    const auto replayed = schedule::ApplyTrace(workload->dag, *space->ToTrace(config));
+    REQUIRE(replayed.ok());
+    CHECK(schedule::LoopHash(*replayed, *schedule::InferBounds(*replayed)) ==
+          schedule::LoopHash(*schedule, *schedule::InferBounds(*schedule)));
     const absl::StatusOr<te::Candidate> program = passes::LowerSchedule(*schedule);
     CAPTURE(std::string(program.status().message()));
     REQUIRE(program.ok());
