@@ -133,6 +133,53 @@ TEST_CASE("convolutions that Winograd's algorithm doesn't fit are refused", "[sc
   CHECK(Contains(why("pad", "1", "winograd conv 2\nwinograd conv 2\n"), "is no sum"));
 }
 
+TEST_CASE("sums of products become groups in the instruction's types", "[schedule]") {
+  const auto product = [](const char* dtype, const char* b) {
+    return *te::MakeWorkload(
+        {"p", "matmul", {{"m", "4"}, {"n", "8"}, {"k", "10"}, {"dtype", dtype}, {"b", b}}});
+  };
+  const auto schedule = Scheduled(product("i8", "const"), "tensorize matmul vpdpbusd_512\n");
+  REQUIRE(schedule.ok());
+  const ir::Buffer a = schedule->BufferNamed("matmul.a"), b = schedule->BufferNamed("matmul.b");
+  CHECK(a->type == ir::UInt(8));
+  CHECK(a->shape == std::vector<int64_t>{4, 12});
+  CHECK(b->type == ir::Int(8));
+  CHECK(b->shape == std::vector<int64_t>{12, 8});
+  CHECK(schedule->BufferNamed("matmul.c")->shape == std::vector<int64_t>{8});
+  // Weights are prepared before the run, what depends on the input is not.
+  const auto loops = InferBounds(*schedule);
+  REQUIRE(loops.ok());
+  for (const BoundStage& stage : loops->stages) {
+    const std::string& name = schedule->stages()[stage.stage].stage->name();
+    CAPTURE(name);
+    CHECK(stage.is_constant == (name == "matmul.b" || name == "matmul.c"));
+  }
+  const auto widened = Scheduled(product("i8", "const"), "tensorize matmul vpmaddwd_256\n");
+  REQUIRE(widened.ok());
+  CHECK(widened->BufferNamed("matmul.a")->shape == std::vector<int64_t>{4, 10});
+  CHECK(widened->BufferNamed("matmul.a")->type == ir::Int(16));
+  CHECK(widened->BufferNamed("matmul.c") == nullptr);
+}
+
+TEST_CASE("what no instruction computes is refused with a reason", "[schedule]") {
+  const auto why = [](const char* op, const char* dtype, std::string_view steps) {
+    te::OpSpec spec{"p", op, {{"dtype", dtype}}};
+    if (std::string_view(op) == "depthwise_conv2d") {
+      spec.attributes.insert({{"c", "8"}, {"size", "6"}, {"k", "3"}});
+    } else {
+      spec.attributes.insert({{"m", "4"}, {"n", "8"}, {"k", "8"}});
+    }
+    return Why(*te::MakeWorkload(spec), steps);
+  };
+  CHECK(why("matmul", "i8", "tensorize matmul vpdpbusd_512\n").empty());
+  CHECK(Contains(why("matmul", "i8", "tensorize matmul vnni\n"), "no instruction vnni; known are"));
+  CHECK(Contains(why("matmul", "f32", "tensorize matmul vpdpbusd_512\n"), "is of type f32"));
+  CHECK(Contains(why("matmul", "f32", "tensorize matmul vdpbf16ps_512\n"), "is no such sum"));
+  CHECK(Contains(why("matmul", "i8", "split matmul n 4\ntensorize matmul vpdpbusd_512\n"),
+                 "before the stage's loops"));
+  CHECK(Contains(why("depthwise_conv2d", "i8", "tensorize conv vpdpbusd_512\n"), "is no such sum"));
+}
+
 TEST_CASE("what is attached is as large as the tile that quotients and remainders read",
           "[schedule]") {
   const te::Workload workload = Conv();
