@@ -43,6 +43,11 @@ class RandomTrace {
   // quick.
   static constexpr double kMaxIterations = 1e6;
 
+  bool IsTensorized() const {
+    return std::any_of(first_.begin(), first_.end(),
+                       [](const Step& step) { return step.primitive == Primitive::kTensorize; });
+  }
+
   double Iterations() const {
     const absl::StatusOr<LoopStructure> loops = InferBounds(schedule_);
     if (!loops.ok()) return 0;  // the test reports it
@@ -175,7 +180,7 @@ class RandomTrace {
     for (const LoopState& loop : state().loops) order.push_back(loop.name);
     if (rng_.Chance(0.8)) {
       // What an instruction sums is the last axis: it stays last often.
-      const bool keeps_group = state().stage->is_reduction() && rng_.Chance(0.5);
+      const bool keeps_group = IsTensorized() && state().stage->is_reduction() && rng_.Chance(0.5);
       rng_.Shuffle(absl::MakeSpan(order).subspan(0, order.size() - (keeps_group ? 1 : 0)));
       Try({Primitive::kReorder, name, order, {}, {}});
     }
@@ -189,9 +194,9 @@ class RandomTrace {
       Try({Primitive::kVectorize, name, {loop.name}, {}, {}});
     }
     // Now and then the two innermost ones of a sum, the last of which is a group.
-    const bool has_groups = state().loops.size() > 1 && state().loops.back().is_reduction &&
-                            !state().loops[state().loops.size() - 2].is_reduction &&
-                            rng_.Chance(0.5);
+    const bool has_groups =
+        IsTensorized() && state().loops.size() > 1 && state().loops.back().is_reduction &&
+        !state().loops[state().loops.size() - 2].is_reduction && rng_.Chance(0.5);
     if (has_groups) {
       for (const size_t from_last : {1, 2}) {
         const LoopState& loop = state().loops[state().loops.size() - from_last];
