@@ -5,7 +5,7 @@ Reads the log on standard input and writes the picture to standard output. The o
 operator, the peak and the machine come from the report of the same run:
 
     build/bin/tessera tune --op conv2d name=c9 ic=256 oc=256 size=14 k=3 pad=1 bias=true relu=true \\
-        layout=any --trials 200 --report report.json
+        layout=any algorithm=direct --trials 200 --report report.json
     build/bin/tessera log --task c9 --format jsonl |
         docs/images/tuning_curve.py --report report.json --op c9 > docs/images/tuning-c9.svg
 
