@@ -156,6 +156,15 @@ void Profile(const NestProfile& nest, const Movement& movement, const Storage& s
   }
 }
 
+// Whether two reads differ by constant offsets only, as the taps of a window do.
+bool MoveAlike(const schedule::Access& a, const schedule::Access& b) {
+  return a.buffer == b.buffer &&
+         std::ranges::equal(
+             a.dims, b.dims, [](const schedule::AxisForm& x, const schedule::AxisForm& y) {
+               return x.affine == y.affine && x.terms == y.terms && x.slopes == y.slopes;
+             });
+}
+
 }  // namespace
 
 NestProfile ProfileNest(const Schedule& schedule, const LoopStructure& loops,
@@ -189,8 +198,13 @@ NestProfile ProfileNest(const Schedule& schedule, const LoopStructure& loops,
     }
   }
   add_access(output, written, true);
-  for (const schedule::Access& read : state.analysis->reads) {
-    if (nest.accesses.size() == kMaxAccesses) break;
+  const std::vector<schedule::Access>& reads = state.analysis->reads;
+  for (size_t r = 0; r < reads.size() && nest.accesses.size() < kMaxAccesses; ++r) {
+    const schedule::Access& read = reads[r];
+    if (r > 0 && MoveAlike(reads[r - 1], read)) {
+      nest.accesses.push_back(nest.accesses.back());
+      continue;
+    }
     Movement movement(*read.buffer, nest.depth);
     for (int d = 0; d < movement.dims(); ++d) {
       const schedule::AxisForm& form = read.dims[d];
