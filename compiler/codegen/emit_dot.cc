@@ -32,7 +32,6 @@ constexpr Lowering kLowerings[] = {
     {"vpmaddwd_256", intrinsic::x86_avx2_pmadd_wd, false},
     {"pmaddwd_128", intrinsic::x86_sse2_pmadd_wd, false},
     {"sdot_128", intrinsic::aarch64_neon_sdot, true},
-    {"udot_128", intrinsic::aarch64_neon_udot, true},
 };
 
 const Lowering* LoweringOf(const te::Instruction& instruction) {
@@ -77,7 +76,7 @@ Value* FunctionEmitter::EmitDot(const ir::Expr& sum, const ir::Expr& groups) {
   const Lowering& lowering = *LoweringOf(*found.instruction);
   llvm::Function* function = llvm::Intrinsic::getDeclaration(
       &state_.module, lowering.id,
-      lowering.id == intrinsic::aarch64_neon_sdot || lowering.id == intrinsic::aarch64_neon_udot
+      lowering.id == intrinsic::aarch64_neon_sdot
           ? llvm::ArrayRef<llvm::Type*>{llvm::FixedVectorType::get(b_.getInt32Ty(), 4),
                                         llvm::FixedVectorType::get(b_.getInt8Ty(), 16)}
           : llvm::ArrayRef<llvm::Type*>{});

@@ -30,7 +30,6 @@ constexpr Row kRows[] = {
     {"vpmaddwd_256", ir::TargetKind::kX86, "avx2", 8, 2, "i16", "i16", "i32"},
     {"pmaddwd_128", ir::TargetKind::kX86, "sse4.2", 4, 2, "i16", "i16", "i32"},
     {"sdot_128", ir::TargetKind::kAArch64, "dotprod", 4, 4, "i8", "i8", "i32"},
-    {"udot_128", ir::TargetKind::kAArch64, "dotprod", 4, 4, "u8", "u8", "i32"},
 };
 
 Instruction Parse(const Row& row) {
