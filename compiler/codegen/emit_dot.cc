@@ -41,9 +41,9 @@ const Lowering* LoweringOf(const te::Instruction& instruction) {
   return nullptr;
 }
 
-// An instruction that adds `groups` to a sum, and what its operands are there.
+// How to add groups to a sum by an instruction, and what its operands are there.
 struct Found {
-  const te::Instruction* instruction = nullptr;
+  const Lowering* lowering = nullptr;
   te::Operands operands;
 };
 
@@ -52,11 +52,13 @@ Found Find(const ir::Target& target, const ir::Call& groups) {
   for (const te::Instruction& instruction : te::Instructions()) {
     if (instruction.lanes != lanes || instruction.group != group ||
         instruction.stage().output()->type != groups.type.Element() ||
-        !te::Offers(target, instruction) || LoweringOf(instruction) == nullptr) {
+        !te::Offers(target, instruction)) {
       continue;
     }
+    const Lowering* lowering = LoweringOf(instruction);
+    if (lowering == nullptr) continue;
     const std::vector<te::Operands> ways = te::Unify(instruction, groups.args[0]);
-    if (!ways.empty()) return {&instruction, ways[0]};
+    if (!ways.empty()) return {lowering, ways[0]};
   }
   return {};
 }
@@ -72,8 +74,8 @@ Value* FunctionEmitter::EmitDot(const ir::Expr& sum, const ir::Expr& groups) {
     return nullptr;
   }
   const Found found = Find(state_.target, *call);
-  if (found.instruction == nullptr) return nullptr;
-  const Lowering& lowering = *LoweringOf(*found.instruction);
+  if (found.lowering == nullptr) return nullptr;
+  const Lowering& lowering = *found.lowering;
   llvm::Function* function = llvm::Intrinsic::getDeclaration(
       &state_.module, lowering.id,
       lowering.id == intrinsic::aarch64_neon_sdot

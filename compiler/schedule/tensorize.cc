@@ -25,6 +25,11 @@ std::optional<size_t> PlaceOf(const ir::Load& load, const ir::VarRef& var) {
   return place;
 }
 
+bool Moves(const te::Axis& axis, const ir::Load& load) {
+  return std::any_of(load.indices.begin(), load.indices.end(),
+                     [&](const ir::Expr& index) { return ir::Uses(index, axis.var); });
+}
+
 bool IsConstant(const ir::Load& load, const std::vector<te::Input>& inputs) {
   return std::any_of(inputs.begin(), inputs.end(), [&](const te::Input& input) {
     return input.is_constant && input.buffer == load.buffer;
@@ -130,10 +135,7 @@ te::Stage CorrectionStage(const std::string& name, const te::Stage& sum, const i
   te::Stage stage;
   std::vector<int64_t> shape;
   for (size_t a = 0; a < sum.axes.size(); ++a) {
-    const bool used = std::any_of(b.indices.begin(), b.indices.end(), [&](const ir::Expr& index) {
-      return ir::Uses(index, sum.axes[a].var);
-    });
-    if (!used) continue;
+    if (!Moves(sum.axes[a], b)) continue;
     stage.axes.push_back(renamed.axes[a]);
     shape.push_back(renamed.axes[a].extent);
   }
@@ -199,10 +201,7 @@ absl::StatusOr<std::vector<te::Stage>> TensorStages(const te::Stage& sum,
   for (size_t d = 0; d < sum.axes.size(); ++d) {
     result.axes.push_back(last.axes[d]);
     at.push_back(last.axes[d].var);
-    if (!correction) continue;
-    const bool used = std::any_of(plan.b->indices.begin(), plan.b->indices.end(),
-                                  [&](const ir::Expr& e) { return ir::Uses(e, sum.axes[d].var); });
-    if (used) corrected.push_back(last.axes[d].var);
+    if (Moves(sum.axes[d], *plan.b)) corrected.push_back(last.axes[d].var);
   }
   ir::Expr value = ir::MakeLoad(dot.output(), at);
   if (correction) value = value + ir::MakeLoad(correction->output(), corrected);
