@@ -127,21 +127,25 @@ TEST_CASE("transposed convolutions of every stride compute the same", "[space]")
   }
 }
 
+// Of extents that tiles of 2 and 4 don't divide.
+te::OpSpec OddConvolution(const char* layout) {
+  return {"winograd",
+          "conv2d",
+          {{"n", "2"},
+           {"ic", "9"},
+           {"oc", "17"},
+           {"h", "7"},
+           {"w", "6"},
+           {"k", "3"},
+           {"pad", "1"},
+           {"bias", "true"},
+           {"relu", "true"},
+           {"layout", layout}}};
+}
+
 TEST_CASE("Winograd's algorithm computes the same at every edge", "[space]") {
   for (const char* layout : {"any", "nchw"}) {
-    CheckSamples({"winograd",
-                  "conv2d",
-                  {{"n", "2"},
-                   {"ic", "9"},
-                   {"oc", "17"},
-                   {"h", "7"},
-                   {"w", "6"},
-                   {"k", "3"},
-                   {"pad", "1"},
-                   {"bias", "true"},
-                   {"relu", "true"},
-                   {"layout", layout}}},
-                 "avx2", 2, 707, 8, 1 << 20, "winograd");
+    CheckSamples(OddConvolution(layout), "avx2", 2, 707, 8, 1 << 20, "winograd");
     CheckSamples({"winograd",
                   "conv2d",
                   {{"ic", "16"}, {"oc", "8"}, {"size", "7"}, {"k", "3"}, {"layout", layout}}},
@@ -156,19 +160,7 @@ TEST_CASE("Winograd's algorithm in blocks of tile rows computes the same", "[spa
                                          {"winograd2_rows2", 20500}}) {
     for (const int threads : {1, 2}) {
       CAPTURE(sketch, threads);
-      CheckSamples({"winograd_blocks",
-                    "conv2d",
-                    {{"n", "2"},
-                     {"ic", "9"},
-                     {"oc", "17"},
-                     {"h", "7"},
-                     {"w", "6"},
-                     {"k", "3"},
-                     {"pad", "1"},
-                     {"bias", "true"},
-                     {"relu", "true"},
-                     {"layout", "any"}}},
-                   "avx2", threads, 909, 6, l2_bytes, sketch);
+      CheckSamples(OddConvolution("any"), "avx2", threads, 909, 6, l2_bytes, sketch);
     }
   }
   CheckSamples({"winograd_blocks",

@@ -211,47 +211,34 @@ TEST_CASE("sums of groups of products become instructions that compute the same"
   }
 }
 
-TEST_CASE("random traces of random workloads run right", "[codegen]") {
-  constexpr uint64_t kWorkloads = 80, kTracesPerWorkload = 8;
+// `traces` random ones of each of `workloads` random workloads, on the levels in turn.
+void CheckRandomWorkloads(std::string_view stream, uint64_t first_seed, uint64_t workloads,
+                          uint64_t traces, Checks checks) {
   const std::vector<ir::Target> targets = Targets();
-  for (uint64_t seed = 0; seed < kWorkloads; ++seed) {
-    const te::OpSpec spec = te::RandomWorkload(Rng(seed).Fork("codegen")).Draw("random");
+  for (uint64_t seed = first_seed; seed < first_seed + workloads; ++seed) {
+    const te::OpSpec spec = te::RandomWorkload(Rng(seed).Fork(stream)).Draw("random");
     CAPTURE(seed, te::ToText(spec));
     const auto workload = te::MakeWorkload(spec);
     REQUIRE(workload.ok());
     const auto expected = te::ComputeExpected(*workload, seed);
     REQUIRE(expected.ok());
-    for (uint64_t t = 0; t < kTracesPerWorkload; ++t) {
-      ir::Target target = targets[t % targets.size()];
-      target.max_threads = 2;
-      const schedule::Trace trace =
-          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t))).Draw();
-      CAPTURE(t, ir::ToString(target), schedule::Print(trace));
-      CHECK(LowerRunAndCheck(*workload, *expected, trace, target) == absl::OkStatus());
-    }
-  }
-}
-
-TEST_CASE("random traces touch nothing outside their buffers", "[codegen]") {
-  constexpr uint64_t kWorkloads = 40, kTracesPerWorkload = 4;
-  const std::vector<ir::Target> targets = Targets();
-  for (uint64_t seed = 1000; seed < 1000 + kWorkloads; ++seed) {
-    const te::OpSpec spec = te::RandomWorkload(Rng(seed).Fork("checked")).Draw("random");
-    CAPTURE(seed, te::ToText(spec));
-    const auto workload = te::MakeWorkload(spec);
-    REQUIRE(workload.ok());
-    const auto expected = te::ComputeExpected(*workload, seed);
-    REQUIRE(expected.ok());
-    for (uint64_t t = 0; t < kTracesPerWorkload; ++t) {
+    for (uint64_t t = 0; t < traces; ++t) {
       ir::Target target = targets[(seed + t) % targets.size()];
       target.max_threads = 2;
       const schedule::Trace trace =
           schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t))).Draw();
       CAPTURE(t, ir::ToString(target), schedule::Print(trace));
-      CHECK(LowerRunAndCheck(*workload, *expected, trace, target, Checks::kBounds) ==
-            absl::OkStatus());
+      CHECK(LowerRunAndCheck(*workload, *expected, trace, target, checks) == absl::OkStatus());
     }
   }
+}
+
+TEST_CASE("random traces of random workloads run right", "[codegen]") {
+  CheckRandomWorkloads("codegen", 0, 80, 8, Checks::kNone);
+}
+
+TEST_CASE("random traces touch nothing outside their buffers", "[codegen]") {
+  CheckRandomWorkloads("checked", 1000, 40, 4, Checks::kBounds);
 }
 
 TEST_CASE("transforms of padded tiles, in loops with vectors, run to the reference's values",

@@ -94,21 +94,29 @@ void CheckRandomTraces(uint64_t first_seed, uint64_t traces) {
   }
 }
 
+// `traces` random ones of `spec` that begin with the steps `first`.
+void CheckTraces(const te::OpSpec& spec, uint64_t seed, uint64_t traces,
+                 const schedule::Trace& first) {
+  CAPTURE(seed, te::ToText(spec));
+  const auto workload = te::MakeWorkload(spec);
+  REQUIRE(workload.ok());
+  const auto expected = te::ComputeExpected(*workload, seed);
+  REQUIRE(expected.ok());
+  for (uint64_t t = 0; t < traces; ++t) {
+    const schedule::Trace trace =
+        schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t)))
+            .After(first)
+            .Draw();
+    CAPTURE(t, schedule::Print(trace));
+    CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
+  }
+}
+
 // `traces` random ones of each of `workloads` random workloads.
 void CheckRandomWorkloads(uint64_t first_seed, uint64_t workloads, uint64_t traces) {
   for (uint64_t seed = first_seed; seed < first_seed + workloads; ++seed) {
     const te::OpSpec spec = te::RandomWorkload(Rng(seed)).Draw("random");
-    CAPTURE(seed, te::ToText(spec));
-    const auto workload = te::MakeWorkload(spec);
-    REQUIRE(workload.ok());
-    const auto expected = te::ComputeExpected(*workload, seed);
-    REQUIRE(expected.ok());
-    for (uint64_t t = 0; t < traces; ++t) {
-      const schedule::Trace trace =
-          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t))).Draw();
-      CAPTURE(t, schedule::Print(trace));
-      CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
-    }
+    CheckTraces(spec, seed, traces, {});
   }
 }
 
@@ -132,20 +140,8 @@ void CheckWinograd(uint64_t first_seed, uint64_t workloads, uint64_t traces) {
                            {"bias", rng.Chance(0.5) ? "true" : "false"},
                            {"relu", rng.Chance(0.5) ? "true" : "false"},
                            {"layout", rng.Chance(0.5) ? "any" : "nchw"}}};
-    CAPTURE(seed, te::ToText(spec));
-    const auto workload = te::MakeWorkload(spec);
-    REQUIRE(workload.ok());
-    const auto expected = te::ComputeExpected(*workload, seed);
-    REQUIRE(expected.ok());
     const int64_t m = rng.Chance(0.5) ? 2 : 4;
-    for (uint64_t t = 0; t < traces; ++t) {
-      const schedule::Trace trace =
-          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t)))
-              .After({{schedule::Primitive::kWinograd, "conv", {}, {m}, {}}})
-              .Draw();
-      CAPTURE(t, schedule::Print(trace));
-      CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
-    }
+    CheckTraces(spec, seed, traces, {{schedule::Primitive::kWinograd, "conv", {}, {m}, {}}});
   }
 }
 
@@ -182,22 +178,11 @@ void CheckTensorized(uint64_t first_seed, uint64_t workloads, uint64_t traces) {
     spec.attributes["dtype"] = is_bf16 ? "bf16" : "i8";
     spec.attributes["bias"] = rng.Chance(0.5) ? "true" : "false";
     spec.attributes["relu"] = rng.Chance(0.5) ? "true" : "false";
-    CAPTURE(seed, te::ToText(spec));
-    const auto workload = te::MakeWorkload(spec);
-    REQUIRE(workload.ok());
-    const auto expected = te::ComputeExpected(*workload, seed);
-    REQUIRE(expected.ok());
     constexpr std::string_view kIntegers[] = {"vpdpbusd_512", "vpmaddwd_256", "sdot_128"};
     const std::string instruction(is_bf16 ? "vdpbf16ps_512" : kIntegers[rng.Below(3)]);
     const std::string sum = is_product ? "matmul" : "conv";
-    for (uint64_t t = 0; t < traces; ++t) {
-      const schedule::Trace trace =
-          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t)))
-              .After({{schedule::Primitive::kTensorize, sum, {instruction}, {}, {}}})
-              .Draw();
-      CAPTURE(t, schedule::Print(trace));
-      CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
-    }
+    CheckTraces(spec, seed, traces,
+                {{schedule::Primitive::kTensorize, sum, {instruction}, {}, {}}});
   }
 }
 
