@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/schedule/winograd_form.h"
 #include "compiler/te/instructions.h"
 #include "schedule_space/layout_rules.h"
 #include "schedule_space/row_group.h"
@@ -23,6 +24,7 @@ constexpr double kDirectWeight = 3;  // most good programs keep their accumulato
 constexpr double kPaddedWeight = 0.6;
 constexpr double kWinogradWeight = 3;  // of both tile sizes
 constexpr double kTensorWeight = 12;
+constexpr double kMinSavings = 1.3;  // of multiplications
 constexpr double kManyTiles = 16;
 constexpr double kBlockedShare = 0.25;  // a smaller space
 constexpr int64_t kMinChannels = 8;     // of both sides, for transforms to pay
@@ -198,26 +200,35 @@ class Rules {
 
   // Rule winograd: other algorithms for a convolution with constant weights.
   absl::Status AddWinograd(const te::Stage& conv) {
-    if (conv.axes.size() != 4 || !HasConstantWeights(conv)) return absl::OkStatus();
+    const auto matched = schedule::MatchWinograd(conv);
+    if (!matched.ok() || !IsConstant(matched->w)) return absl::OkStatus();
+    const schedule::WinogradForm& form = *matched;
+    if (conv.axes[form.filter].extent < kMinChannels || Sums(conv, form) < kMinChannels) {
+      return absl::OkStatus();
+    }
     // Each element of U is used once a tile: of few tiles, the larger ones wait for memory.
-    double tiles = static_cast<double>(conv.axes[0].extent);
-    for (const int axis : {2, 3}) tiles *= static_cast<double>((conv.axes[axis].extent + 3) / 4);
+    double tiles = 1;
+    for (const int axis : form.outputs) tiles *= static_cast<double>(conv.axes[axis].extent);
+    for (const schedule::WinogradWindow& window : form.windows) {
+      tiles *= static_cast<double>(window.dilation * window.tiles(4));
+    }
     const double large_weight = kWinogradWeight * std::min(1.0, tiles / kManyTiles) * 2 / 3;
-    for (const int m : {2, 4}) {
-      const double weight = m == 4 ? large_weight : kWinogradWeight - large_weight;
-      Draft draft{Schedule(dag_), {}};
-      if (conv.axes[1].extent < kMinChannels || conv.reduce_axes[0].extent < kMinChannels ||
-          conv.axes[2].extent < m || conv.axes[3].extent < m ||
-          !draft.Do(WinogradStep(conv.name(), m)).ok()) {
+    for (const int m : {2, 3, 4}) {
+      // Tiles of 3 where others have too much beyond the edges.
+      if (form.Savings(m) < kMinSavings ||
+          (m == 3 && form.Savings(3) <= std::max(form.Savings(2), form.Savings(4)))) {
         continue;
       }
+      const double weight = m > 2 ? large_weight : kWinogradWeight - large_weight;
+      Draft draft{Schedule(dag_), {}};
+      if (!draft.Do(WinogradStep(conv.name(), m)).ok()) continue;
       draft = Inline(dag_, std::move(draft), false);
       const std::vector<int> live = Live(draft.schedule);
       const int before_store = live[live.size() - 2];
       if (draft.schedule.stages()[before_store].stage->name() != conv.name() + ".Y") continue;
       TESSERA_RETURN_IF_ERROR(draft.Do(CacheWriteStep(conv.name() + ".M")));
       std::vector<int64_t> blocks = {0};
-      const int64_t fitting = WinogradBlockRows(draft.schedule, conv.name(), target_);
+      const int64_t fitting = WinogradBlockRows(draft.schedule, conv.name(), form, target_);
       if (fitting > 0) blocks.push_back(fitting);
       for (const int64_t rows : blocks) {
         Sketch sketch{absl::StrCat("winograd", m), draft.steps,
@@ -229,6 +240,7 @@ class Rules {
         WinogradSpec spec;
         spec.base = sketch.base.get();
         spec.conv = conv.name();
+        spec.form = form;
         spec.m = m;
         spec.store = Live(*sketch.base).back();
         spec.block_rows = rows;
@@ -238,6 +250,14 @@ class Rules {
       }
     }
     return absl::OkStatus();
+  }
+
+  // Products that one element of M is the sum of.
+  static int64_t Sums(const te::Stage& conv, const schedule::WinogradForm& form) {
+    int64_t sums = 1;
+    for (const int axis : form.sums) sums *= conv.reduce_axes[axis].extent;
+    for (const schedule::WinogradWindow& window : form.windows) sums *= window.stride;
+    return sums;
   }
 
   // Rule tensorize: sums of products by instructions that the target has. Of those that compute the
@@ -316,11 +336,9 @@ class Rules {
     if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
   }
 
-  bool HasConstantWeights(const te::Stage& conv) const {
-    const auto analysis = schedule::Analyze(conv);
+  bool IsConstant(const ir::Buffer& buffer) const {
     return std::any_of(dag_.inputs.begin(), dag_.inputs.end(), [&](const te::Input& input) {
-      const auto& read = analysis->read_buffers;
-      return input.is_constant && std::binary_search(read.begin(), read.end(), input.buffer.get());
+      return input.is_constant && input.buffer == buffer;
     });
   }
 

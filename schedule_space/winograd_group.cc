@@ -14,18 +14,21 @@
 namespace tessera::space {
 namespace {
 
-// Axes of M and V.
-constexpr int kElement = 0, kImage = 1, kTileRow = 2, kChannel = 4;
+constexpr int kElement = 0;  // the first axis of M and V
+// Axes of M in blocks, and the loop of the store that they are computed in.
+constexpr int kImage = 1, kTileRow = 2;
 // Of the product: its loops are long, the program has the transforms beside them.
 constexpr int64_t kMaxBodies = 256;
-// The loop of Bd over a tile's columns.
-constexpr int kBdColumn = 3;
+
+int Last(const te::Stage& stage) { return static_cast<int>(stage.axes.size()) - 1; }
 
 class WinogradGroup final : public Group {
  public:
   WinogradGroup(const WinogradSpec& spec, std::unique_ptr<Group> product, const ir::Target& target)
       : base_(*spec.base),
         conv_(spec.conv),
+        form_(spec.form),
+        two_(spec.form.windows.size() == 2),
         m_(spec.m),
         store_(spec.store),
         block_rows_(spec.block_rows),
@@ -152,73 +155,124 @@ class WinogradGroup final : public Group {
     decisions.layouts.emplace_back(stage.output(), std::move(layout));
   }
 
+  // Whole axes from `first` to the one before the last, which is a vector's.
+  static Digits Places(const te::Stage& stage, int first) {
+    Digits places;
+    for (int axis = first; axis < Last(stage); ++axis) places.push_back(Whole(axis));
+    return places;
+  }
+  static Digits With(Digits digits, schedule::Digit last) {
+    digits.push_back(last);
+    return digits;
+  }
+  // Of the last loop.
+  static int LoopOf(const Digits& outer) { return static_cast<int>(outer.size()) - 1; }
+
+  const schedule::WinogradWindow& columns() const { return form_.windows.back(); }
+  int64_t ColumnPoints() const { return columns().points(m_); }
+
   // Of a transform, one dimension of the tile is unrolled, which the rows of the matrix are chosen
   // by, and one is a loop: both unrolled, code grows and registers run out.
   void DecideInput(bool padded_at_root, Decisions& decisions) const {
     std::vector<schedule::Nest>& nests = decisions.nests;
     const te::Stage &v = Stage("V"), &d = Stage("d");
-    const int64_t alpha = m_ + 2;
     KeepVectorsTogether(v, kElement + 1, decisions);
-    Digits places = {Whole(1), Whole(2), Whole(3)};
-    const int at = static_cast<int>(Outer(v, kChannel, places).size()) - 1;  // tile columns
-    places.push_back({kElement, alpha, kRest});
-    nests.push_back(Arrange(v.name(), Outer(v, kChannel, places), {{kElement, 1, alpha}},
-                            Vector(v, kChannel), !IsBlocked()));
+    const Digits outer = Outer(v, Last(v), Places(v, kElement + 1));
+    const int at = IsBlocked() ? LoopOf(outer) : AtOrBefore(LoopOf(outer));  // the last tiles
+    nests.push_back(Arrange(v.name(), two_ ? With(outer, {kElement, ColumnPoints(), kRest}) : outer,
+                            {{kElement, 1, two_ ? ColumnPoints() : kRest}}, Vector(v, Last(v)),
+                            !IsBlocked()));
     if (IsBlocked()) nests.back() = At(store_, BlockLoop(), std::move(nests.back()));
-    const int consumer = nests.back().stage;
-    nests.push_back(
-        At(consumer, IsBlocked() ? at : AtOrBefore(at),
-           Arrange(Name("Bd"), {Whole(2), Whole(3), Whole(4), Whole(1)}, {Whole(0)}, Whole(5))));
+    int consumer = nests.back().stage, column = at;
+    if (two_) {
+      const te::Stage& bd = Stage("Bd");
+      const Digits around = With(Places(bd, 2), Whole(1));
+      nests.push_back(At(consumer, at, Arrange(bd.name(), around, {Whole(0)}, Whole(Last(bd)))));
+      consumer = nests.back().stage;
+      column = LoopOf(around);
+    }
+    // d's axes end with rows, if there are any, columns and channels.
+    const int x = Last(d) - 1;
     if (!padded_at_root) {
-      nests.push_back(At(nests.back().stage, kBdColumn,
-                         Arrange(d.name(), {Whole(0), Whole(2)}, {Whole(1)}, Whole(3))));
+      Digits places = Places(d, 0);
+      const int unrolled = two_ ? x - 1 : x;
+      places.erase(places.begin() + unrolled);
+      nests.push_back(
+          At(consumer, column, Arrange(d.name(), places, {Whole(unrolled)}, Whole(Last(d)))));
       return;
     }
     KeepVectorsTogether(d, 0, decisions);
     nests.push_back(
-        Arrange(d.name(), Outer(d, 3, {Whole(0), Whole(1), Whole(2)}), {}, Vector(d, 3), true));
+        Arrange(d.name(), Outer(d, Last(d), Places(d, 0)), {}, Vector(d, Last(d)), true));
   }
 
   void DecideWeights(Decisions& decisions) const {
     std::vector<schedule::Nest>& nests = decisions.nests;
     const te::Stage& u = Stage("U");
-    const int64_t alpha = m_ + 2;
-    Digits places = {Whole(1)};
-    const int at = static_cast<int>(Outer(u, 2, places).size()) - 1;
-    places.push_back({0, alpha, kRest});
-    nests.push_back(Arrange(u.name(), Outer(u, 2, places), {{0, 1, alpha}}, Vector(u, 2)));
-    nests.push_back(At(nests.back().stage, at,
-                       Arrange(Name("Gg"), {Whole(2), Whole(1)}, {Whole(0)}, Whole(3))));
+    const Digits outer = Outer(u, Last(u), Places(u, 1));
+    nests.push_back(Arrange(u.name(), two_ ? With(outer, {0, ColumnPoints(), kRest}) : outer,
+                            {{0, 1, two_ ? ColumnPoints() : kRest}}, Vector(u, Last(u))));
+    if (two_) {
+      const te::Stage& gg = Stage("Gg");
+      nests.push_back(
+          At(nests.back().stage, LoopOf(outer),
+             Arrange(gg.name(), With(Places(gg, 2), Whole(1)), {Whole(0)}, Whole(Last(gg)))));
+    }
     // Vectors of filters, which the preparation then reads as such.
-    const ir::Buffer& w = base_.stages()[base_.StageNamed(Name("Gg"))].analysis->reads[0].buffer;
+    const ir::Buffer& w = form_.w;
     if (w->policy == ir::LayoutPolicy::kFree) {
       std::vector<ir::LayoutDim> layout;
-      for (const int dim : {1, 2, 3, 0}) layout.push_back({dim, 1, w->shape[dim]});
+      const auto add = [&](int dim) { layout.push_back({dim, 1, w->shape[dim]}); };
+      for (const int dim : form_.weights) add(dim);
+      for (const schedule::WinogradWindow& window : form_.windows) add(window.w_dim);
+      add(form_.filter_dim);
       decisions.layouts.emplace_back(w, std::move(layout));
     }
   }
 
+  // Tiles, or what a block has of them.
+  schedule::Digit Tiles(const schedule::WinogradWindow& window, int64_t extent = kRest) const {
+    return {window.axis, window.dilation * m_, extent};
+  }
+  schedule::Digit InTile(const schedule::WinogradWindow& window) const {
+    return {window.axis, window.dilation, m_};
+  }
+
   void DecideOutput(std::vector<schedule::Nest>& nests) const {
     const te::Stage& store = *base_.stages()[store_].stage;
-    // Outside of vectors: images and blocks, if there are any.
-    Digits around, places = {Whole(0), {2, m_, kRest}};
-    if (IsBlocked()) {
-      around = {Whole(0), {2, m_ * block_rows_, kRest}};
-      places.clear();
-      if (block_rows_ > 1) places.push_back({2, m_, block_rows_});
+    Digits around, places;  // outside and inside of vectors
+    for (const int axis : form_.outputs) (IsBlocked() ? around : places).push_back(Whole(axis));
+    for (const schedule::WinogradWindow& window : form_.windows) {
+      if (window.dilation > 1) places.push_back({window.axis, 1, window.dilation});
     }
-    places.push_back({3, m_, kRest});
-    Digits outer = Outer(store, 1, places);
+    if (IsBlocked()) {
+      const schedule::WinogradWindow& rows = form_.windows.front();
+      around.push_back({rows.axis, rows.dilation * m_ * block_rows_, kRest});
+      if (block_rows_ > 1) places.push_back(Tiles(rows, block_rows_));
+    } else if (two_) {
+      places.push_back(Tiles(form_.windows.front()));
+    }
+    places.push_back(Tiles(columns()));
+    Digits outer = Outer(store, form_.filter, places);
     outer.insert(outer.begin(), around.begin(), around.end());
-    const int at = static_cast<int>(outer.size()) - 1;  // tile columns
-    outer.push_back({3, 1, m_});
-    nests.push_back(Arrange(store.name(), outer, {{2, 1, m_}}, Vector(store, 1), true));
-    nests.push_back(
-        At(store_, AtOrBefore(at + 1),
-           Arrange(Name("Y"), {Whole(1), Whole(2), Whole(3), Whole(4)}, {Whole(0)}, Whole(5))));
+    const int at = LoopOf(outer);  // the last tiles
+    const te::Stage& y = Stage("Y");
+    if (!two_) {
+      nests.push_back(
+          Arrange(store.name(), outer, {InTile(columns())}, Vector(store, form_.filter), true));
+      nests.push_back(
+          At(store_, AtOrBefore(at), Arrange(y.name(), Places(y, 1), {Whole(0)}, Whole(Last(y)))));
+      return;
+    }
+    outer.push_back(InTile(columns()));
+    nests.push_back(Arrange(store.name(), outer, {InTile(form_.windows.front())},
+                            Vector(store, form_.filter), true));
+    nests.push_back(At(store_, AtOrBefore(at + 1),
+                       Arrange(y.name(), Places(y, 1), {Whole(0)}, Whole(Last(y)))));
+    const te::Stage& am = Stage("AM");
     nests.push_back(
         At(store_, AtOrBefore(at),
-           Arrange(Name("AM"), {Whole(2), Whole(3), Whole(4), Whole(0)}, {Whole(1)}, Whole(5))));
+           Arrange(am.name(), With(Places(am, 2), Whole(0)), {Whole(1)}, Whole(Last(am)))));
   }
 
   bool IsBlocked() const { return block_rows_ > 0; }
@@ -230,6 +284,8 @@ class WinogradGroup final : public Group {
 
   const schedule::Schedule& base_;
   const std::string conv_;
+  const schedule::WinogradForm form_;
+  const bool two_;  // windows
   const int64_t m_;
   const int store_;
   const int64_t block_rows_;
@@ -267,7 +323,7 @@ std::unique_ptr<Group> MakeWinogradGroup(const WinogradSpec& spec, const ir::Tar
 }
 
 int64_t WinogradBlockRows(const schedule::Schedule& base, const std::string& conv,
-                          const ir::Target& target) {
+                          const schedule::WinogradForm& form, const ir::Target& target) {
   const auto stage = [&](const char* part) -> const te::Stage& {
     return *base.stages()[base.StageNamed(absl::StrCat(conv, part))].stage;
   };
@@ -275,6 +331,11 @@ int64_t WinogradBlockRows(const schedule::Schedule& base, const std::string& con
     return buffer.ElementCount() * buffer.type.bits / 8;
   };
   const te::Stage& m = stage(".M");
+  constexpr size_t kAxes = 5;  // elements, images, tile rows, tile columns, filters
+  if (m.axes.size() != kAxes || form.windows.size() != 2 || form.images.size() != 1 ||
+      form.outputs.size() != 1) {
+    return 0;
+  }
   const int64_t rows = m.axes[kTileRow].extent;
   const int64_t all = bytes(*stage(".V").output()) + bytes(*m.output());
   const int64_t room = target.l2_bytes - bytes(*stage(".U").output());

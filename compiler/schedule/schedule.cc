@@ -417,10 +417,10 @@ absl::Status Schedule::Rfactor(const Step& step) {
 absl::Status Schedule::Winograd(const Step& step) {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindUntouchedStage(step));
   const int64_t m = step.factors[0];
-  absl::StatusOr<std::vector<te::Stage>> stages = WinogradStages(*stages_[index].stage, m);
-  if (!stages.ok()) return Invalid(step, StdView(stages.status().message()));
-  TESSERA_RETURN_IF_ERROR(ReplaceBy(step, index, *std::move(stages)));
-  error_factor_ = std::max(error_factor_, WinogradErrorFactor(m));
+  absl::StatusOr<schedule::Winograd> rewritten = RewriteByWinograd(*stages_[index].stage, m);
+  if (!rewritten.ok()) return Invalid(step, StdView(rewritten.status().message()));
+  TESSERA_RETURN_IF_ERROR(ReplaceBy(step, index, std::move(rewritten->stages)));
+  error_factor_ = std::max(error_factor_, rewritten->error_factor);
   return absl::OkStatus();
 }
 

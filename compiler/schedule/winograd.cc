@@ -1,116 +1,44 @@
 #include "compiler/schedule/winograd.h"
 
-#include <cmath>
+#include <algorithm>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "compiler/schedule/access.h"
+#include "compiler/ir/visitor.h"
+#include "compiler/schedule/winograd_transforms.h"
 
 namespace tessera::schedule {
 namespace {
 
-using Row = std::vector<double>;
-using Matrix = std::vector<Row>;
-
-// The transforms for the points 0, ±1 (m = 2) and 0, ±1, ±2 (m = 4), and infinity.
-struct Transforms {
-  Matrix b, g, a;                     // Bᵀ, G, Aᵀ
-  std::vector<int> b_parts, a_parts;  // columns of one part form sums that several rows share
-};
-
-const Transforms& TransformsFor(int64_t m) {
-  static const auto& k2 =
-      *new Transforms{{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}},
-                      {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}},
-                      {{1, 1, 1, 0}, {0, 1, -1, -1}},
-                      {0, 1, 0, 1},
-                      {0, 1, 1, 2}};
-  static const auto& k4 = *new Transforms{
-      {{4, 0, -5, 0, 1, 0},
-       {0, -4, -4, 1, 1, 0},
-       {0, 4, -4, -1, 1, 0},
-       {0, -2, -1, 2, 1, 0},
-       {0, 2, -1, -2, 1, 0},
-       {0, 4, 0, -5, 0, 1}},
-      {{1.0 / 4, 0, 0},
-       {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-       {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-       {1.0 / 24, 1.0 / 12, 1.0 / 6},
-       {1.0 / 24, -1.0 / 12, 1.0 / 6},
-       {0, 0, 1}},
-      {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}},
-      {0, 1, 0, 1, 0, 1},
-      {0, 1, 1, 2, 2, 3}};
-  return m == 2 ? k2 : k4;
-}
-
-// sum + factor × term; an empty sum counts as zero.
-ir::Expr AddScaled(const ir::Expr& sum, double factor, const ir::Expr& term) {
-  const double size = std::abs(factor);
-  const ir::Expr scaled = size == 1 ? term : term * ir::MakeConst(term.type(), size);
-  if (!sum) return factor > 0 ? scaled : term * ir::MakeConst(term.type(), factor);
-  return factor > 0 ? sum + scaled : sum - scaled;
-}
-
-using Term = std::function<ir::Expr(int64_t)>;
-
-// row · terms. Columns of one part are summed first, with a positive leading coefficient, and
-// their common magnitude is taken out: rows that differ in a part's sign or scale share its sum.
-ir::Expr Combination(const Row& row, const std::vector<int>& parts, const Term& term) {
-  ir::Expr sum;
-  const int last = parts.empty() ? 0 : parts.back();
-  std::vector<std::pair<double, ir::Expr>> sums;
-  for (int part = 0; part <= last; ++part) {
-    double lead = 0;
-    bool equal = true;
-    for (size_t i = 0; i < row.size(); ++i) {
-      if ((parts.empty() ? 0 : parts[i]) != part || row[i] == 0) continue;
-      if (lead == 0) lead = row[i];
-      equal &= std::abs(row[i]) == std::abs(lead);
-    }
-    if (lead == 0) continue;
-    const double scale = equal ? lead : lead < 0 ? -1 : 1;
-    ir::Expr inner;
-    for (size_t i = 0; i < row.size(); ++i) {
-      if ((parts.empty() ? 0 : parts[i]) != part || row[i] == 0) continue;
-      inner = AddScaled(inner, row[i] / scale, term(static_cast<int64_t>(i)));
-    }
-    sums.emplace_back(scale, inner);
-  }
-  // A positive summand first, so that none has to be negated.
-  for (const bool positive : {true, false}) {
-    for (const auto& [scale, inner] : sums) {
-      if ((scale > 0) == positive) sum = AddScaled(sum, scale, inner);
-    }
-  }
-  return sum;
-}
-
-// One of `matrix`'s rows times `term`, chosen by `index`.
-ir::Expr ChosenRow(const Matrix& matrix, const std::vector<int>& parts, const ir::Expr& index,
-                   const Term& term) {
-  ir::Expr chosen;
-  for (size_t r = matrix.size(); r-- > 0;) {
-    const ir::Expr row = Combination(matrix[r], parts, term);
-    chosen = chosen ? ir::MakeSelect(ir::Eq(index, ir::Expr(static_cast<int64_t>(r))), row, chosen)
-                    : row;
-  }
-  return chosen;
-}
-
 using Indices = std::vector<ir::Expr>;
+using Dims = std::vector<std::pair<std::string, int64_t>>;
 
-// A stage named `name` over axes of these names and extents.
-te::Stage MakeStage(const std::string& name,
-                    const std::vector<std::pair<std::string, int64_t>>& axes,
+// The largest errors that were seen are an eighth of what the matrices allow.
+constexpr double kLikelyShare = 1.0 / 8;
+constexpr double kLeastErrorFactor = 2;
+
+// `value` mod 1 and value / 1 are 0 and value.
+ir::Expr Quotient(const ir::Expr& value, int64_t by) {
+  return by == 1 ? value : value / ir::Expr(by);
+}
+ir::Expr Product(const ir::Expr& value, int64_t by) {
+  return by == 1 ? value : value * ir::Expr(by);
+}
+
+// A stage named `name` over axes of these extents and of these names, if they differ.
+te::Stage MakeStage(const std::string& name, const Dims& axes,
                     const std::function<ir::Expr(const Indices&)>& body) {
   te::Stage stage;
   std::vector<int64_t> shape;
   Indices indices;
   for (const auto& [axis, extent] : axes) {
-    stage.axes.push_back({ir::MakeVar(axis), extent});
+    std::string unused = axis;
+    const auto has_it = [&](const te::Axis& other) { return other.var->name == unused; };
+    while (std::any_of(stage.axes.begin(), stage.axes.end(), has_it)) unused += '_';
+    stage.axes.push_back({ir::MakeVar(unused), extent});
     indices.push_back(stage.axes.back().var);
     shape.push_back(extent);
   }
@@ -119,157 +47,326 @@ te::Stage MakeStage(const std::string& name,
   return stage;
 }
 
-bool IsSumOf(const AxisForm& form, std::initializer_list<int> axes) {
-  if (!form.affine || form.constant != 0 || form.terms.size() != axes.size()) return false;
-  for (const int axis : axes) {
-    bool found = false;
-    for (const auto& [used, coefficient] : form.terms) found |= used == axis && coefficient == 1;
-    if (!found) return false;
+// Hands out the indices of a stage in the order of its axes.
+class Cursor {
+ public:
+  explicit Cursor(const Indices& indices) : next_(indices.begin()) {}
+  explicit Cursor(Indices&&) = delete;  // it keeps none
+  ir::Expr One() { return *next_++; }
+  Indices Take(size_t count) {
+    next_ += static_cast<std::ptrdiff_t>(count);
+    return Indices(next_ - static_cast<std::ptrdiff_t>(count), next_);
   }
-  return true;
-}
 
-// X and W of a convolution that Winograd's algorithm fits.
-struct Operands {
-  ir::Buffer x, w;
+ private:
+  Indices::const_iterator next_;
 };
 
-absl::StatusOr<Operands> Match(const te::Stage& conv) {
-  const auto refuse = [](const std::string& why) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(why,
-                     "; it has to sum X[n, ic, oh + kh, ow + kw] * W[oc, ic, kh, kw] in f32 "
-                     "over ic and a 3 x 3 window"));
-  };
-  if (conv.direct)
-    return absl::InvalidArgumentError("has to be a direct sum, as the workload says");
-  if (conv.combiner != te::Combiner::kSum || conv.axes.size() != 4 ||
-      conv.reduce_axes.size() != 3) {
-    return refuse("is no sum over three axes for each of four");
-  }
-  if (conv.output()->type != ir::Float(32)) {
-    return refuse(absl::StrCat("is of type ", ir::ToString(conv.output()->type)));
-  }
-  if (conv.reduce_axes[1].extent != 3 || conv.reduce_axes[2].extent != 3) {
-    return refuse(absl::StrCat("has a window of ", conv.reduce_axes[1].extent, " x ",
-                               conv.reduce_axes[2].extent));
-  }
-  const auto* product = conv.bodies[0].As<ir::Binary>();
-  if (product == nullptr || product->op != ir::BinaryOp::kMul ||
-      product->a.As<ir::Load>() == nullptr || product->b.As<ir::Load>() == nullptr) {
-    return refuse("is no sum of products of two tensors");
-  }
-  const std::vector<Access> reads = Analyze(conv)->reads;
-  const auto is_input = [](const Access& read) {
-    return read.dims.size() == 4 && IsSumOf(read.dims[0], {0}) && IsSumOf(read.dims[1], {4}) &&
-           IsSumOf(read.dims[2], {2, 5}) && IsSumOf(read.dims[3], {3, 6});
-  };
-  const auto is_weight = [](const Access& read) {
-    return read.dims.size() == 4 && IsSumOf(read.dims[0], {1}) && IsSumOf(read.dims[1], {4}) &&
-           IsSumOf(read.dims[2], {5}) && IsSumOf(read.dims[3], {6});
-  };
-  if (is_input(reads[0]) && is_weight(reads[1])) return Operands{reads[0].buffer, reads[1].buffer};
-  if (is_input(reads[1]) && is_weight(reads[0])) return Operands{reads[1].buffer, reads[0].buffer};
-  return refuse("reads its operands otherwise");
+Indices Joined(std::initializer_list<Indices> parts) {
+  Indices all;
+  for (const Indices& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
 }
+
+Dims JoinedDims(std::initializer_list<Dims> parts) {
+  Dims all;
+  for (const Dims& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+class Rewriter {
+ public:
+  Rewriter(const te::Stage& conv, WinogradForm form, int64_t m)
+      : conv_(conv), form_(std::move(form)), m_(m), two_(form_.windows.size() == 2) {
+    for (const WinogradWindow& window : form_.windows) {
+      transforms_.push_back(MakeTransforms(m, window.taps()));
+    }
+    for (const int dim : form_.images) {
+      images_.emplace_back(NameOf(form_.x_indices[dim], "i", dim), form_.x->shape[dim]);
+    }
+    for (const int dim : form_.weights) {
+      weights_.emplace_back(NameOf(form_.w_indices[dim], "w", dim), form_.w->shape[dim]);
+    }
+    for (const int axis : form_.outputs) outputs_.push_back(Named(conv.axes[axis]));
+    for (size_t i = 0; i < form_.windows.size(); ++i) {
+      const WinogradWindow& window = form_.windows[i];
+      const std::string letter = two_ && i == 0 ? "h" : "w";
+      if (window.phases() > 1) phases_.emplace_back("p" + letter, window.phases());
+      if (window.stride > 1) summed_phases_.emplace_back("p" + letter, window.stride);
+      if (window.dilation > 1) output_phases_.emplace_back("p" + letter, window.dilation);
+      tiles_.emplace_back("t" + letter, window.tiles(m));
+    }
+    channel_ = {Named(conv.reduce_axes[form_.channel])};
+    filter_ = {Named(conv.axes[form_.filter])};
+  }
+
+  Winograd Run() && {
+    const ir::Buffer v = TransformInput();
+    const ir::Buffer u = TransformWeights();
+    TransformOutput(Multiply(v, u));
+    double factor = kLikelyShare;
+    for (const Transforms& transforms : transforms_) factor *= transforms.amplification;
+    return {std::move(form_), m_, std::move(stages_), std::max(factor, kLeastErrorFactor)};
+  }
+
+ private:
+  static std::pair<std::string, int64_t> Named(const te::Axis& axis) {
+    return {axis.var->name, axis.extent};
+  }
+  // Of dimension `dim`: the name of the axis that is its index, if one is.
+  static std::string NameOf(const ir::Expr& index, const char* otherwise, int dim) {
+    const auto* axis = index.As<ir::Var>();
+    return axis != nullptr ? axis->name : absl::StrCat(otherwise, dim);
+  }
+  const WinogradWindow& rows() const { return form_.windows.front(); }  // where there are two
+  const WinogradWindow& columns() const { return form_.windows.back(); }
+  const Transforms& row_transforms() const { return transforms_.front(); }
+  const Transforms& column_transforms() const { return transforms_.back(); }
+  int64_t ColumnPoints() const { return columns().points(m_); }
+  int64_t Elements() const { return (two_ ? rows().points(m_) : 1) * ColumnPoints(); }
+
+  ir::Buffer Add(const char* name, const Dims& axes, const std::function<ir::Expr(Cursor)>& body) {
+    stages_.push_back(MakeStage(absl::StrCat(conv_.name(), ".", name), axes,
+                                [&](const Indices& indices) { return body(Cursor(indices)); }));
+    return stages_.back().output();
+  }
+
+  ir::Buffer TransformInput() {
+    Dims dense;
+    for (size_t i = 0; i < form_.windows.size(); ++i) {
+      const WinogradWindow& window = form_.windows[i];
+      dense.emplace_back(two_ && i == 0 ? "y" : "x", window.tiles(m_) * m_ + window.taps() - 1);
+    }
+    const ir::Buffer d = Add("d", JoinedDims({images_, phases_, dense, channel_}), [&](Cursor at) {
+      const Indices images = at.Take(images_.size());
+      const Indices phase_indices = at.Take(phases_.size());
+      Cursor phases(phase_indices);
+      Indices from(form_.x->shape.size());
+      ir::Expr inside;
+      for (size_t i = 0; i < form_.windows.size(); ++i) {
+        const WinogradWindow& window = form_.windows[i];
+        ir::Expr place = Product(at.One(), window.phases());
+        if (window.phases() > 1) place = place + phases.One();
+        const int64_t read =
+            window.stride * (window.outputs - 1) + window.dilation * (window.kernel - 1) + 1;
+        if (dense[i].second * window.phases() > read) {
+          inside = ir::And(inside, ir::Lt(place, ir::Expr(read)));
+        }
+        from[window.x_dim] = Product(place, window.step);
+      }
+      for (size_t i = 0; i < images.size(); ++i) from[form_.images[i]] = images[i];
+      from[form_.channel_dim] = at.One();
+      const ir::Expr value = ir::MakeLoad(form_.x, from);
+      return inside ? ir::MakeSelect(inside, value, ir::Zero(form_.x->type)) : value;
+    });
+    const size_t around = images_.size() + phases_.size();
+    const auto place = [&](const ir::Expr& tile, int64_t point) {
+      return tile * ir::Expr(m_) + ir::Expr(point);
+    };
+    if (!two_) {
+      return Add("V", JoinedDims({{{"e", Elements()}}, images_, phases_, tiles_, channel_}),
+                 [&](Cursor at) {
+                   const ir::Expr e = at.One();
+                   const Indices outer = at.Take(around);
+                   const ir::Expr tile = at.One(), c = at.One();
+                   return ChosenRow(column_transforms().b, e, [&](int64_t k) {
+                     return ir::MakeLoad(d, Joined({outer, {place(tile, k), c}}));
+                   });
+                 });
+    }
+    const ir::Buffer bd = Add(
+        "Bd",
+        JoinedDims({{{"a", rows().points(m_)}, {"j", ColumnPoints()}},
+                    images_,
+                    phases_,
+                    tiles_,
+                    channel_}),
+        [&](Cursor at) {
+          const ir::Expr a = at.One(), j = at.One();
+          const Indices outer = at.Take(around);
+          const ir::Expr row = at.One(), column = at.One(), c = at.One();
+          return ChosenRow(row_transforms().b, a, [&](int64_t k) {
+            return ir::MakeLoad(d, Joined({outer, {place(row, k), column * ir::Expr(m_) + j, c}}));
+          });
+        });
+    return Add(
+        "V", JoinedDims({{{"e", Elements()}}, images_, phases_, tiles_, channel_}), [&](Cursor at) {
+          const ir::Expr e = at.One();
+          const Indices rest = at.Take(around + 3);
+          return ChosenRow(column_transforms().b, e % ir::Expr(ColumnPoints()), [&](int64_t k) {
+            const Indices element = {e / ir::Expr(ColumnPoints()), ir::Expr(k)};
+            return ir::MakeLoad(bd, Joined({element, rest}));
+          });
+        });
+  }
+
+  // Tap `taps[i]` of window i, of phase `phases`: zero where the window ends before.
+  ir::Expr Weight(const Indices& taps, const Indices& weights, const Indices& phases,
+                  const ir::Expr& filter) const {
+    Cursor phase(phases);
+    Indices from(form_.w->shape.size());
+    ir::Expr inside;
+    for (size_t i = 0; i < form_.windows.size(); ++i) {
+      const WinogradWindow& window = form_.windows[i];
+      ir::Expr tap = Product(taps[i], window.stride);
+      if (window.stride > 1) tap = tap + phase.One();
+      if (window.taps() * window.stride > window.kernel) {
+        inside = ir::And(inside, ir::Lt(tap, ir::Expr(window.kernel)));
+      }
+      from[window.w_dim] = tap;
+    }
+    for (size_t i = 0; i < weights.size(); ++i) from[form_.weights[i]] = weights[i];
+    from[form_.filter_dim] = filter;
+    const ir::Expr value = ir::MakeLoad(form_.w, from);
+    return inside ? ir::MakeSelect(inside, value, ir::Zero(form_.w->type)) : value;
+  }
+
+  ir::Buffer TransformWeights() {
+    const size_t ws = weights_.size(), ps = summed_phases_.size();
+    const Dims rest = JoinedDims({weights_, summed_phases_, filter_});
+    if (!two_) {
+      return Add("U", JoinedDims({{{"e", Elements()}}, rest}), [&](Cursor at) {
+        const ir::Expr e = at.One();
+        const Indices weights = at.Take(ws), phases = at.Take(ps);
+        const ir::Expr f = at.One();
+        return ChosenRow(column_transforms().g, e,
+                         [&](int64_t k) { return Weight({ir::Expr(k)}, weights, phases, f); });
+      });
+    }
+    const ir::Buffer gg =
+        Add("Gg", JoinedDims({{{"a", rows().points(m_)}, {"kw", columns().taps()}}, rest}),
+            [&](Cursor at) {
+              const ir::Expr a = at.One(), kw = at.One();
+              const Indices weights = at.Take(ws), phases = at.Take(ps);
+              const ir::Expr f = at.One();
+              return ChosenRow(row_transforms().g, a, [&](int64_t k) {
+                return Weight({ir::Expr(k), kw}, weights, phases, f);
+              });
+            });
+    return Add("U", JoinedDims({{{"e", Elements()}}, rest}), [&](Cursor at) {
+      const ir::Expr e = at.One();
+      const Indices others = at.Take(ws + ps + 1);
+      return ChosenRow(column_transforms().g, e % ir::Expr(ColumnPoints()), [&](int64_t k) {
+        const Indices element = {e / ir::Expr(ColumnPoints()), ir::Expr(k)};
+        return ir::MakeLoad(gg, Joined({element, others}));
+      });
+    });
+  }
+
+  ir::Buffer Multiply(const ir::Buffer& v, const ir::Buffer& u) {
+    std::vector<te::Axis> sums;
+    for (const auto& [name, extent] : summed_phases_) sums.push_back({ir::MakeVar(name), extent});
+    Indices summed_phases;
+    for (const te::Axis& phase : sums) summed_phases.push_back(phase.var);
+    std::vector<ir::VarRef> from;
+    Indices to;
+    for (const int sum : form_.sums) {
+      const te::Axis& axis = conv_.reduce_axes[sum];
+      sums.push_back({ir::MakeVar(axis.var->name), axis.extent});
+      from.push_back(axis.var);
+      to.push_back(sums.back().var);
+    }
+    const ir::Buffer m = Add(
+        "M", JoinedDims({{{"e", Elements()}}, outputs_, output_phases_, tiles_, filter_}),
+        [&](Cursor at) {
+          const ir::Expr e = at.One();
+          for (const int axis : form_.outputs) {
+            from.push_back(conv_.axes[axis].var);
+            to.push_back(at.One());
+          }
+          const Indices phases_of_outputs = at.Take(output_phases_.size());
+          Cursor output_phases(phases_of_outputs), summed(summed_phases);
+          Indices phases;
+          for (const WinogradWindow& window : form_.windows) {
+            if (window.stride > 1) phases.push_back(summed.One());
+            if (window.dilation > 1) phases.push_back(output_phases.One());
+          }
+          const auto renamed = [&](const Indices& indices, const std::vector<int>& dims) {
+            Indices result;
+            for (const int dim : dims) result.push_back(ir::Substitute(indices[dim], from, to));
+            return result;
+          };
+          const Indices tiles = at.Take(tiles_.size());
+          const Indices channel = renamed(form_.x_indices, {form_.channel_dim});
+          return ir::MakeLoad(
+                     v,
+                     Joined(
+                         {{e}, renamed(form_.x_indices, form_.images), phases, tiles, channel})) *
+                 ir::MakeLoad(u, Joined({{e},
+                                         renamed(form_.w_indices, form_.weights),
+                                         summed_phases,
+                                         {at.One()}}));
+        });
+    stages_.back().combiner = te::Combiner::kSum;
+    stages_.back().reduce_axes = std::move(sums);
+    return m;
+  }
+
+  void TransformOutput(ir::Buffer product) {
+    const Dims rest = JoinedDims({outputs_, output_phases_, tiles_, filter_});
+    if (two_) {
+      product =
+          Add("AM", JoinedDims({{{"a", rows().points(m_)}, {"x", m_}}, rest}), [&](Cursor at) {
+            const ir::Expr a = at.One(), x = at.One();
+            const Indices others = at.Take(rest.size());
+            return ChosenRow(column_transforms().a, x, [&](int64_t k) {
+              const ir::Expr e = a * ir::Expr(ColumnPoints()) + ir::Expr(k);
+              return ir::MakeLoad(product, Joined({{e}, others}));
+            });
+          });
+    }
+    const Dims tile = two_ ? Dims{{"y", m_}, {"x", m_}} : Dims{{"x", m_}};
+    const ir::Buffer y = Add("Y", JoinedDims({tile, rest}), [&](Cursor at) {
+      const ir::Expr first = at.One();
+      const Indices others = at.Take(tile.size() - 1 + rest.size());
+      return ChosenRow(row_transforms().a, first, [&](int64_t k) {
+        return ir::MakeLoad(product, Joined({{ir::Expr(k)}, others}));
+      });
+    });
+    te::Stage result;
+    result.outputs = conv_.outputs;
+    Indices at;
+    for (const te::Axis& axis : conv_.axes) {
+      result.axes.push_back({ir::MakeVar(axis.var->name), axis.extent});
+      at.push_back(result.axes.back().var);
+    }
+    Indices inner, outputs, phases, tiles;
+    for (const WinogradWindow& window : form_.windows) {
+      const ir::Expr& place = at[window.axis];
+      if (window.dilation > 1) phases.push_back(place % ir::Expr(window.dilation));
+      inner.push_back(Quotient(place, window.dilation) % ir::Expr(m_));
+      tiles.push_back(place / ir::Expr(window.dilation * m_));
+    }
+    for (const int axis : form_.outputs) outputs.push_back(at[axis]);
+    result.bodies = {ir::MakeLoad(y, Joined({inner, outputs, phases, tiles, {at[form_.filter]}}))};
+    stages_.push_back(std::move(result));
+  }
+
+  const te::Stage& conv_;
+  WinogradForm form_;
+  const int64_t m_;
+  const bool two_;  // windows
+  std::vector<Transforms> transforms_;
+  Dims images_, weights_, outputs_, phases_, summed_phases_, output_phases_, tiles_, channel_,
+      filter_;
+  std::vector<te::Stage> stages_;
+};
 
 }  // namespace
 
-absl::StatusOr<std::vector<te::Stage>> WinogradStages(const te::Stage& conv, int64_t m) {
-  if (m != 2 && m != 4) {
-    return absl::InvalidArgumentError(absl::StrCat("tiles of ", m, "; 2 and 4 are known"));
+absl::StatusOr<Winograd> RewriteByWinograd(const te::Stage& conv, int64_t m) {
+  if (m < 2 || m > 4) {
+    return absl::InvalidArgumentError(absl::StrCat("tiles of ", m, "; 2, 3 and 4 are known"));
   }
-  TESSERA_ASSIGN_OR_RETURN(const Operands operands, Match(conv));
-  const ir::Buffer &x = operands.x, &w = operands.w;
-  const Transforms& t = TransformsFor(m);
-  const int64_t alpha = m + 2;
-  const int64_t n = conv.axes[0].extent, oc = conv.axes[1].extent, ic = conv.reduce_axes[0].extent;
-  const int64_t oh = conv.axes[2].extent, ow = conv.axes[3].extent;
-  const int64_t rows = (oh + m - 1) / m, columns = (ow + m - 1) / m;
-  const std::string& name = conv.name();
-  std::vector<te::Stage> stages;
-  const auto last = [&] { return stages.back().output(); };
-  const auto load = [](const ir::Buffer& buffer, Indices at) {
-    return ir::MakeLoad(buffer, std::move(at));
-  };
-
-  const int64_t height = rows * m + 2, width = columns * m + 2;
-  stages.push_back(MakeStage(
-      name + ".d", {{"n", n}, {"y", height}, {"x", width}, {"ic", ic}}, [&](const Indices& i) {
-        ir::Expr inside;
-        if (height > oh + 2) inside = ir::Lt(i[1], ir::Expr(oh + 2));
-        if (width > ow + 2) inside = ir::And(inside, ir::Lt(i[2], ir::Expr(ow + 2)));
-        const ir::Expr value = load(x, {i[0], i[3], i[1], i[2]});
-        return inside ? ir::MakeSelect(inside, value, ir::Zero(x->type)) : value;
-      }));
-  const ir::Buffer d = last();
-  stages.push_back(MakeStage(
-      name + ".Bd",
-      {{"a", alpha}, {"j", alpha}, {"n", n}, {"th", rows}, {"tw", columns}, {"ic", ic}},
-      [&](const Indices& i) {
-        return ChosenRow(t.b, t.b_parts, i[0], [&](int64_t k) {
-          return load(d, {i[2], i[3] * ir::Expr(m) + ir::Expr(k), i[4] * ir::Expr(m) + i[1], i[5]});
-        });
-      }));
-  const ir::Buffer bd = last();
-  stages.push_back(MakeStage(
-      name + ".V", {{"e", alpha * alpha}, {"n", n}, {"th", rows}, {"tw", columns}, {"ic", ic}},
-      [&](const Indices& i) {
-        return ChosenRow(t.b, t.b_parts, i[0] % ir::Expr(alpha), [&](int64_t k) {
-          return load(bd, {i[0] / ir::Expr(alpha), ir::Expr(k), i[1], i[2], i[3], i[4]});
-        });
-      }));
-  const ir::Buffer v = last();
-  stages.push_back(MakeStage(
-      name + ".Gg", {{"a", alpha}, {"kw", 3}, {"ic", ic}, {"oc", oc}}, [&](const Indices& i) {
-        return ChosenRow(t.g, {}, i[0],
-                         [&](int64_t k) { return load(w, {i[3], i[2], ir::Expr(k), i[1]}); });
-      }));
-  const ir::Buffer gg = last();
-  stages.push_back(
-      MakeStage(name + ".U", {{"e", alpha * alpha}, {"ic", ic}, {"oc", oc}}, [&](const Indices& i) {
-        return ChosenRow(t.g, {}, i[0] % ir::Expr(alpha), [&](int64_t k) {
-          return load(gg, {i[0] / ir::Expr(alpha), ir::Expr(k), i[1], i[2]});
-        });
-      }));
-  const ir::Buffer u = last();
-  const te::Axis sum{ir::MakeVar("ic"), ic};
-  stages.push_back(MakeStage(
-      name + ".M", {{"e", alpha * alpha}, {"n", n}, {"th", rows}, {"tw", columns}, {"oc", oc}},
-      [&](const Indices& i) {
-        return load(v, {i[0], i[1], i[2], i[3], sum.var}) * load(u, {i[0], sum.var, i[4]});
-      }));
-  stages.back().combiner = te::Combiner::kSum;
-  stages.back().reduce_axes = {sum};
-  const ir::Buffer product = last();
-  stages.push_back(MakeStage(
-      name + ".AM", {{"a", alpha}, {"x", m}, {"n", n}, {"th", rows}, {"tw", columns}, {"oc", oc}},
-      [&](const Indices& i) {
-        return ChosenRow(t.a, t.a_parts, i[1], [&](int64_t k) {
-          return load(product, {i[0] * ir::Expr(alpha) + ir::Expr(k), i[2], i[3], i[4], i[5]});
-        });
-      }));
-  const ir::Buffer am = last();
-  stages.push_back(MakeStage(
-      name + ".Y", {{"y", m}, {"x", m}, {"n", n}, {"th", rows}, {"tw", columns}, {"oc", oc}},
-      [&](const Indices& i) {
-        return ChosenRow(t.a, t.a_parts, i[0], [&](int64_t k) {
-          return load(am, {ir::Expr(k), i[1], i[2], i[3], i[4], i[5]});
-        });
-      }));
-  te::Stage result;
-  result.outputs = conv.outputs;
-  Indices i;
-  for (const te::Axis& axis : conv.axes) {
-    result.axes.push_back({ir::MakeVar(axis.var->name), axis.extent});
-    i.push_back(result.axes.back().var);
+  TESSERA_ASSIGN_OR_RETURN(WinogradForm form, MatchWinograd(conv));
+  for (const WinogradWindow& window : form.windows) {
+    if (window.points(m) > kMaxWinogradPoints) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tiles of ", m, " with a window of ", window.taps(), " taps need ",
+                       window.points(m), " points; at most ", kMaxWinogradPoints, " are known"));
+    }
   }
-  result.bodies = {load(last(), {i[2] % ir::Expr(m), i[3] % ir::Expr(m), i[0], i[2] / ir::Expr(m),
-                                 i[3] / ir::Expr(m), i[1]})};
-  stages.push_back(std::move(result));
-  return stages;
+  return Rewriter(conv, std::move(form), m).Run();
 }
-
-double WinogradErrorFactor(int64_t m) { return m == 2 ? 2 : 32; }
 
 }  // namespace tessera::schedule

@@ -1,4 +1,6 @@
 #include <catch2/catch.hpp>
+#include <map>
+#include <string>
 #include <tuple>
 
 #include "compiler/ir/evaluate.h"
@@ -151,6 +153,29 @@ TEST_CASE("Winograd's algorithm computes the same at every edge", "[space]") {
                   {{"ic", "16"}, {"oc", "8"}, {"size", "7"}, {"k", "3"}, {"layout", layout}}},
                  "avx512", 1, 808, 6, 1 << 20, "winograd");
   }
+}
+
+TEST_CASE("Winograd's algorithm computes the same for every kind of window", "[space]") {
+  const std::map<std::string, std::string> common = {{"ic", "16"}, {"oc", "16"}, {"w", "12"},
+                                                     {"k", "3"},   {"pad", "1"}, {"bias", "true"}};
+  const auto check = [&](const char* op, const std::map<std::string, std::string>& attributes,
+                         uint64_t seed) {
+    te::OpSpec spec{"windows", op, common};
+    for (const auto& [name, value] : attributes) spec.attributes[name] = value;
+    for (const int threads : {1, 2}) {
+      CAPTURE(op, seed, threads);
+      CheckSamples(spec, threads == 1 ? "avx512" : "avx2", threads, seed, 6, 1 << 20, "winograd");
+    }
+  };
+  check("conv1d", {{"n", "2"}}, 920);
+  check("conv1d", {{"k", "5"}, {"ic", "9"}}, 921);
+  check("conv2d", {{"h", "9"}, {"groups", "2"}}, 922);
+  check("conv2d", {{"h", "14"}, {"w", "14"}, {"dilation", "2"}}, 923);
+  check("conv2d", {{"h", "13"}, {"w", "13"}, {"k", "7"}, {"stride", "2"}, {"ic", "3"}}, 924);
+  check("conv2d", {{"h", "12"}, {"w", "8"}, {"kw", "1"}, {"kh", "3"}, {"pad", "0"}}, 925);
+  check("conv3d", {{"d", "3"}, {"h", "6"}, {"w", "7"}, {"ic", "8"}, {"oc", "9"}}, 926);
+  check("capsule_conv2d", {{"h", "6"}, {"w", "8"}, {"capsule", "2"}, {"ic", "8"}, {"oc", "8"}},
+        927);
 }
 
 TEST_CASE("Winograd's algorithm in blocks of tile rows computes the same", "[space]") {

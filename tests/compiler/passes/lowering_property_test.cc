@@ -120,27 +120,63 @@ void CheckRandomWorkloads(uint64_t first_seed, uint64_t workloads, uint64_t trac
   }
 }
 
+// A random convolution that Winograd's algorithm fits: of one to three dimensions, grouped, of
+// capsules, strided or dilated.
+te::OpSpec RandomConvolution(Rng& rng) {
+  const auto one_of = [&](int64_t from, int64_t to) { return absl::StrCat(rng.Between(from, to)); };
+  te::OpSpec spec{"winograd",
+                  "conv2d",
+                  {{"n", one_of(1, 2)},
+                   {"ic", one_of(1, 5)},
+                   {"oc", one_of(1, 5)},
+                   {"k", "3"},
+                   {"pad", one_of(0, 2)},
+                   {"bias", rng.Chance(0.5) ? "true" : "false"},
+                   {"relu", rng.Chance(0.5) ? "true" : "false"}}};
+  auto& attributes = spec.attributes;
+  const int64_t kind = rng.Between(0, 7);
+  const int64_t least = kind >= 4 ? 5 : 3;
+  attributes["h"] = absl::StrCat(rng.Between(least, 11));
+  attributes["w"] = absl::StrCat(rng.Between(least, 11));
+  if (kind != 3) attributes["layout"] = rng.Chance(0.5) ? "any" : "nchw";
+  if (kind == 1) {
+    spec.op = "conv1d";
+    attributes.erase("h");
+    attributes["k"] = absl::StrCat(rng.Between(2, 3));
+  } else if (kind == 2) {
+    spec.op = "conv3d";
+    attributes["d"] = absl::StrCat(rng.Between(3, 4));
+    attributes["ic"] = absl::StrCat(rng.Between(1, 2));
+  } else if (kind == 3) {
+    spec.op = "capsule_conv2d";
+    attributes["capsule"] = "2";
+    attributes["ic"] = attributes["oc"] = absl::StrCat(rng.Between(1, 2));
+  } else if (kind == 4) {
+    attributes["groups"] = "2";
+    attributes["ic"] = "4", attributes["oc"] = absl::StrCat(2 * rng.Between(1, 3));
+  } else if (kind == 5) {
+    attributes["dilation"] = absl::StrCat(rng.Between(2, 3));
+    attributes["pad"] = "2";
+  } else if (kind == 6) {
+    const int64_t stride = rng.Between(2, 3);
+    attributes["stride"] = absl::StrCat(stride);
+    attributes["k"] = absl::StrCat(stride + rng.Between(1, 2));
+    attributes["ic"] = absl::StrCat(rng.Between(1, 3));
+  } else if (kind == 7) {
+    attributes["kh"] = absl::StrCat(rng.Between(1, 4));
+    attributes["kw"] = absl::StrCat(rng.Between(2, 5));
+    attributes.erase("k");
+  }
+  return spec;
+}
+
 // `traces` random ones, after the algorithm was rewritten, of each of `workloads` random
 // convolutions.
 void CheckWinograd(uint64_t first_seed, uint64_t workloads, uint64_t traces) {
   for (uint64_t seed = first_seed; seed < first_seed + workloads; ++seed) {
     Rng rng(seed);
-    const auto one_of = [&](int64_t from, int64_t to) {
-      return absl::StrCat(rng.Between(from, to));
-    };
-    const te::OpSpec spec{"winograd",
-                          "conv2d",
-                          {{"n", one_of(1, 2)},
-                           {"ic", one_of(1, 5)},
-                           {"oc", one_of(1, 5)},
-                           {"h", one_of(3, 11)},
-                           {"w", one_of(3, 11)},
-                           {"k", "3"},
-                           {"pad", one_of(0, 2)},
-                           {"bias", rng.Chance(0.5) ? "true" : "false"},
-                           {"relu", rng.Chance(0.5) ? "true" : "false"},
-                           {"layout", rng.Chance(0.5) ? "any" : "nchw"}}};
-    const int64_t m = rng.Chance(0.5) ? 2 : 4;
+    const te::OpSpec spec = RandomConvolution(rng);
+    const int64_t m = rng.Between(2, 4);
     CheckTraces(spec, seed, traces, {{schedule::Primitive::kWinograd, "conv", {}, {m}, {}}});
   }
 }
@@ -195,7 +231,7 @@ TEST_CASE("many more traces of groups of products compute the same", "[.nightly]
 }
 
 TEST_CASE("random traces of convolutions by Winograd's algorithm compute the same", "[passes]") {
-  CheckWinograd(0, 60, 3);
+  CheckWinograd(0, 80, 3);
 }
 
 TEST_CASE("many more traces by Winograd's algorithm compute the same", "[.nightly]") {

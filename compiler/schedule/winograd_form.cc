@@ -1,0 +1,186 @@
+#include "compiler/schedule/winograd_form.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "compiler/schedule/access.h"
+
+namespace tessera::schedule {
+namespace {
+
+constexpr size_t kMaxWindows = 2;
+
+absl::Status Refusal(const std::string& why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(why,
+                   "; it has to sum X[…, ic, oh + kh, ow + kw] * W[oc, ic, kh, kw] in f32 over ic "
+                   "and one or two windows"));
+}
+
+bool Uses(const AxisForm& form, int axis) {
+  const auto names = [axis](const auto& term) { return term.first == axis; };
+  return std::any_of(form.terms.begin(), form.terms.end(), names) ||
+         std::any_of(form.slopes.begin(), form.slopes.end(), names);
+}
+
+// How many dimensions of the read an axis moves, and the last of them.
+struct Use {
+  int count = 0, dim = -1;
+};
+Use UseOf(const Access& read, int axis) {
+  Use use;
+  for (size_t d = 0; d < read.dims.size(); ++d) {
+    if (!Uses(read.dims[d], axis)) continue;
+    ++use.count;
+    use.dim = static_cast<int>(d);
+  }
+  return use;
+}
+
+// The axis that is this index, or -1.
+int PlainAxis(const AxisForm& form) {
+  const bool plain =
+      form.affine && form.constant == 0 && form.terms.size() == 1 && form.terms[0].second == 1;
+  return plain ? form.terms[0].first : -1;
+}
+
+class Matcher {
+ public:
+  Matcher(const te::Stage& conv, const Access& x, const Access& w)
+      : conv_(conv), x_(x), w_(w), rank_(static_cast<int>(conv.axes.size())) {}
+
+  // Whether X is read through windows; `form` has them then.
+  absl::StatusOr<WinogradForm> Run() {
+    for (const Access* read : {&x_, &w_}) {
+      for (const AxisForm& dim : read->dims) {
+        if (!dim.affine) return Refusal("reads its operands otherwise");
+      }
+    }
+    FindWindows();
+    if (form_.windows.empty()) return Refusal("has no window of two taps or more");
+    FindChannelAndFilter();
+    if (form_.channel < 0 || form_.filter < 0) return Refusal("has no channels or no filters");
+    NameTheRest();
+    return std::move(form_);
+  }
+
+ private:
+  void FindWindows() {
+    for (size_t d = 0; d < x_.dims.size(); ++d) {
+      const AxisForm& form = x_.dims[d];
+      if (form.constant != 0 || form.terms.size() != 2) continue;
+      auto [output, tap] = std::pair(form.terms[0], form.terms[1]);
+      if (output.first > tap.first) std::swap(output, tap);
+      if (output.first >= rank_ || tap.first < rank_ || output.second < 1 || tap.second < 1) {
+        continue;
+      }
+      const Use weight = UseOf(w_, tap.first);
+      if (UseOf(x_, output.first).count != 1 || UseOf(x_, tap.first).count != 1 ||
+          UseOf(w_, output.first).count != 0 || weight.count != 1 ||
+          PlainAxis(w_.dims[weight.dim]) != tap.first) {
+        continue;
+      }
+      WinogradWindow window;
+      window.axis = output.first;
+      window.reduce_axis = tap.first - rank_;
+      window.x_dim = static_cast<int>(d);
+      window.w_dim = weight.dim;
+      window.outputs = conv_.axes[window.axis].extent;
+      window.kernel = conv_.reduce_axes[window.reduce_axis].extent;
+      window.step = std::gcd(output.second, tap.second);
+      window.stride = output.second / window.step;
+      window.dilation = tap.second / window.step;
+      if ((window.stride > 1 && window.dilation > 1) || window.taps() < 2) continue;
+      form_.windows.push_back(window);
+    }
+    if (form_.windows.size() > kMaxWindows) {
+      form_.windows.erase(form_.windows.begin(), form_.windows.end() - kMaxWindows);
+    }
+  }
+
+  void FindChannelAndFilter() {
+    for (size_t d = 0; d < x_.dims.size(); ++d) {
+      const int axis = PlainAxis(x_.dims[d]);
+      if (axis < rank_ || UseOf(x_, axis).count != 1 || UseOf(w_, axis).count != 1) continue;
+      const int reduce = axis - rank_;
+      if (form_.channel >= 0 && Extent(reduce) <= Extent(form_.channel)) continue;
+      form_.channel = reduce;
+      form_.channel_dim = static_cast<int>(d);
+    }
+    for (size_t d = 0; d < w_.dims.size(); ++d) {
+      const int axis = PlainAxis(w_.dims[d]);
+      if (axis < 0 || axis >= rank_ || UseOf(w_, axis).count != 1 || UseOf(x_, axis).count != 0) {
+        continue;
+      }
+      if (form_.filter >= 0 && conv_.axes[axis].extent <= conv_.axes[form_.filter].extent) continue;
+      form_.filter = axis;
+      form_.filter_dim = static_cast<int>(d);
+    }
+  }
+  int64_t Extent(int reduce) const { return conv_.reduce_axes[reduce].extent; }
+
+  void NameTheRest() {
+    const auto fill = [&](std::vector<int>& rest, size_t count, int WinogradWindow::* of,
+                          int taken) {
+      for (int i = 0; i < static_cast<int>(count); ++i) {
+        const bool in_window =
+            std::any_of(form_.windows.begin(), form_.windows.end(),
+                        [&](const WinogradWindow& window) { return window.*of == i; });
+        if (!in_window && i != taken) rest.push_back(i);
+      }
+    };
+    fill(form_.images, x_.dims.size(), &WinogradWindow::x_dim, form_.channel_dim);
+    fill(form_.weights, w_.dims.size(), &WinogradWindow::w_dim, form_.filter_dim);
+    fill(form_.outputs, conv_.axes.size(), &WinogradWindow::axis, form_.filter);
+    fill(form_.sums, conv_.reduce_axes.size(), &WinogradWindow::reduce_axis, -1);
+  }
+
+  const te::Stage& conv_;
+  const Access &x_, &w_;
+  const int rank_;
+  WinogradForm form_;
+};
+
+}  // namespace
+
+double WinogradForm::Savings(int64_t m) const {
+  double savings = 1;
+  for (const WinogradWindow& window : windows) {
+    savings *= static_cast<double>(window.outputs * window.kernel) /
+               static_cast<double>(window.phases() * window.tiles(m) * window.points(m));
+  }
+  return savings;
+}
+
+absl::StatusOr<WinogradForm> MatchWinograd(const te::Stage& conv) {
+  if (conv.direct) {
+    return absl::InvalidArgumentError("has to be a direct sum, as the workload says");
+  }
+  if (conv.combiner != te::Combiner::kSum) return Refusal("is no sum");
+  if (conv.output()->type != ir::Float(32)) {
+    return Refusal(absl::StrCat("is of type ", ir::ToString(conv.output()->type)));
+  }
+  const auto* product = conv.bodies[0].As<ir::Binary>();
+  const auto* a = product == nullptr ? nullptr : product->a.As<ir::Load>();
+  const auto* b = product == nullptr ? nullptr : product->b.As<ir::Load>();
+  if (a == nullptr || b == nullptr || product->op != ir::BinaryOp::kMul) {
+    return Refusal("is no sum of products of two tensors");
+  }
+  const auto analysis = Analyze(conv);
+  const std::vector<Access>& reads = analysis->reads;
+  absl::StatusOr<WinogradForm> form = Matcher(conv, reads[0], reads[1]).Run();
+  if (form.ok()) {
+    form->x = a->buffer, form->w = b->buffer;
+    form->x_indices = a->indices, form->w_indices = b->indices;
+    return form;
+  }
+  absl::StatusOr<WinogradForm> swapped = Matcher(conv, reads[1], reads[0]).Run();
+  if (!swapped.ok()) return form.status();
+  swapped->x = b->buffer, swapped->w = a->buffer;
+  swapped->x_indices = b->indices, swapped->w_indices = a->indices;
+  return swapped;
+}
+
+}  // namespace tessera::schedule

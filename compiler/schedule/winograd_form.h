@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/te/dag.h"
+
+// Convolutions as Winograd's algorithm sees them.
+
+namespace tessera::schedule {
+
+// A window that is transformed: output o and tap r meet input step · (stride · o + dilation · r).
+// Stride or dilation is 1. Inputs that lie `phases` apart are a dense row: of a dilated window each
+// phase makes outputs of its own, of a strided one all phases are summed.
+struct WinogradWindow {
+  int axis = -1;         // of the output
+  int reduce_axis = -1;  // its taps
+  int x_dim = -1, w_dim = -1;
+  int64_t outputs = 0, kernel = 0;
+  int64_t step = 1, stride = 1, dilation = 1;
+
+  int64_t phases() const { return stride * dilation; }
+  int64_t taps() const { return (kernel + stride - 1) / stride; }  // of a phase
+  // For tiles of m outputs:
+  int64_t tiles(int64_t m) const {  // of a phase
+    return ((outputs + dilation - 1) / dilation + m - 1) / m;
+  }
+  int64_t points(int64_t m) const { return m + taps() - 1; }  // multiplications a tile
+};
+
+// Σ X · W over windows and channels.
+struct WinogradForm {
+  ir::Buffer x, w;
+  std::vector<ir::Expr> x_indices, w_indices;
+  std::vector<WinogradWindow> windows;  // one or two: the last ones of X
+  int channel = -1;                     // the reduction axis that is a dimension of X and of W
+  int channel_dim = -1;                 // of X
+  int filter = -1;                      // the axis of the output that W has and X has not
+  int filter_dim = -1;                  // of W
+  // What is left: dimensions of X and W, axes of the output, reduction axes (with `channel`).
+  std::vector<int> images, weights, outputs, sums;
+
+  // Multiplications of the direct sum ÷ those of F(m), counting what tiles hold beyond the edges.
+  double Savings(int64_t m) const;
+};
+
+// InvalidArgument, saying why, unless `conv` is a sum in f32 of products of an X and a W with such
+// windows, channels and filters.
+absl::StatusOr<WinogradForm> MatchWinograd(const te::Stage& conv);
+
+}  // namespace tessera::schedule
