@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "compiler/ir/target.h"
 #include "compiler/schedule/default_trace.h"
+#include "compiler/schedule/executed_operations.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/te/dag.h"
 #include "costmodel/features.h"
@@ -15,8 +16,12 @@ namespace tessera::tuner {
 static_assert(std::is_same_v<Point, space::Config>);
 
 ConfigSearchSpace::ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space,
-                                     FeatureSource features, std::optional<FixedProgram> baseline)
-    : space_(std::move(space)), features_(std::move(features)), baseline_(std::move(baseline)) {}
+                                     FeatureSource features, std::optional<FixedProgram> baseline,
+                                     std::vector<double> sketch_work)
+    : space_(std::move(space)),
+      features_(std::move(features)),
+      baseline_(std::move(baseline)),
+      sketch_work_(std::move(sketch_work)) {}
 
 absl::StatusOr<uint64_t> ConfigSearchSpace::LoopHash(const Point& point) const {
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule, space_->ToSchedule(point));
@@ -54,8 +59,14 @@ absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Tas
                               }};
     TESSERA_ASSIGN_OR_RETURN(FixedProgram baseline,
                              DefaultProgram(workload.dag, target, task.threads));
+    std::vector<double> sketch_work;
+    for (const space::Sketch& sketch : space->sketches()) {
+      TESSERA_ASSIGN_OR_RETURN(const int64_t operations,
+                               schedule::ExecutedOperations(workload.dag, sketch.structure));
+      sketch_work.push_back(static_cast<double>(operations));
+    }
     return std::make_shared<const ConfigSearchSpace>(std::move(space), std::move(features),
-                                                     std::move(baseline));
+                                                     std::move(baseline), std::move(sketch_work));
   };
   absl::StatusOr<std::shared_ptr<const SearchSpace>> space = build();
   if (!space.ok()) return Annotate(space.status(), absl::StrCat("task ", task.name));

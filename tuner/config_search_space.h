@@ -24,7 +24,8 @@ struct FeatureSource {
 class ConfigSearchSpace final : public SearchSpace {
  public:
   ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space, FeatureSource features,
-                    std::optional<FixedProgram> baseline = std::nullopt);
+                    std::optional<FixedProgram> baseline = std::nullopt,
+                    std::vector<double> sketch_work = {});
 
   std::optional<FixedProgram> Baseline() const override { return baseline_; }
   Point Sample(Rng& rng) const override { return space_->Sample(rng); }
@@ -35,6 +36,7 @@ class ConfigSearchSpace final : public SearchSpace {
   absl::StatusOr<Point> Parse(std::string_view config) const override {
     return space_->FromJson(config);
   }
+  absl::Span<const double> SketchWork() const override { return sketch_work_; }
   int FeatureCount() const override { return features_.count; }
   absl::StatusOr<std::vector<float>> Features(absl::Span<const Point> points) const override {
     return features_.rows(points);
@@ -44,6 +46,7 @@ class ConfigSearchSpace final : public SearchSpace {
   std::shared_ptr<const space::ConfigSpace> space_;
   FeatureSource features_;
   std::optional<FixedProgram> baseline_;
+  std::vector<double> sketch_work_;
 };
 
 // The space of a task's workload and target for its number of threads, with the features of

@@ -46,6 +46,10 @@ class SearchSpace {
   virtual std::string Config(const Point& point) const = 0;
   virtual absl::StatusOr<Point> Parse(std::string_view config) const = 0;
 
+  // What programs of each sketch (a point's first number) compute, in a unit of its own. Empty
+  // where that is not known.
+  virtual absl::Span<const double> SketchWork() const { return {}; }
+
   virtual int FeatureCount() const = 0;
   // Returns [points × FeatureCount()], row-major.
   virtual absl::StatusOr<std::vector<float>> Features(absl::Span<const Point> points) const = 0;

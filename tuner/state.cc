@@ -13,6 +13,10 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr size_t kElites = 16;
+// Of the explorer's proposals, while a sketch contends; the best of so many samples of it.
+constexpr double kContenderShare = 0.2;
+constexpr size_t kContenderPoints = 32;
+constexpr int kContenderDraws = 1024;
 
 absl::Status Broken(const db::Event& event, absl::string_view what) {
   return absl::DataLossError(
@@ -32,7 +36,7 @@ absl::StatusOr<TuningState> TuningState::Create(
   state.seed_ = job.options.seed;
   state.options_ = options;
   for (std::shared_ptr<const SearchSpace>& space : spaces) {
-    TaskState task(state.NoExamples());
+    TaskState task(state.NoExamples(), space->SketchWork());
     task.space = std::move(space);
     TESSERA_ASSIGN_OR_RETURN(task.explorer, MakeExplorer(job.options.explorer));
     task.summary.budget = std::max(0, job.options.trials_per_task);
@@ -132,6 +136,7 @@ absl::Status TuningState::ApplyProposed(const db::Event& event) {
   if (absl::StatusOr<Point> point = task.space->Parse(event.config); point.ok()) {
     trial.point = *std::move(point);
     task.points.insert(HashPoint(trial.point));
+    task.contenders.Proposed(trial.point[0]);
   }
   task.loop_hashes.insert(trial.loop_hash);
   ++task.summary.proposed;
@@ -176,6 +181,7 @@ void TuningState::Finish(const db::Event& event) {
       std::min(1.0, static_cast<double>(summary.finished) / std::max(1, summary.budget));
   task.explorer->Observe({trial.point, ok, cost_seconds, share},
                          Rng(seed_).Fork(absl::StrCat("observe/", event.trial)));
+  if (ok) task.contenders.Measured(trial.point[0], cost_seconds);
   task.examples.Add(std::move(trial.point), cost_seconds);
 }
 
@@ -216,6 +222,21 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
     explored += !rng.Chance(options_.epsilon);
   }
   const bool informed = task.explorer->UsesModel() && task.ranker != nullptr;
+  const int contender = informed ? task.contenders.Next() : -1;
+  int contended = 0;
+  for (int slot = 0; contender >= 0 && slot < explored; ++slot) {
+    contended += rng.Chance(kContenderShare);
+  }
+  if (contended > 0) {
+    for (const Candidate& candidate : PointsOf(task, contender, rng)) {
+      if (contended == 0) break;
+      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, task.space->LoopHash(candidate.point));
+      if (!is_new(loop_hash)) continue;
+      TESSERA_RETURN_IF_ERROR(add(candidate.point, loop_hash, task.explorer->Name()));
+      --contended;
+      --explored;
+    }
+  }
   if (informed && explored > 0) {
     const std::vector<Point> elites = task.examples.Fastest(kElites);
     std::vector<Candidate> pool;
@@ -249,6 +270,25 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
     if (is_new(loop_hash)) TESSERA_RETURN_IF_ERROR(add(point, loop_hash, "random"));
   }
   return proposals;
+}
+
+std::vector<Candidate> TuningState::PointsOf(const TaskState& task, int sketch, Rng& rng) const {
+  std::vector<Point> points;
+  for (int draw = 0; draw < kContenderDraws && points.size() < kContenderPoints; ++draw) {
+    Point point = task.space->Sample(rng);
+    if (point[0] == sketch && !task.points.contains(HashPoint(point))) {
+      points.push_back(std::move(point));
+    }
+  }
+  const absl::StatusOr<std::vector<float>> rows = task.space->Features(points);
+  if (points.empty() || !rows.ok()) return {};
+  const std::vector<float> scores = task.ranker->Score(*rows);
+  std::vector<Candidate> candidates;
+  for (size_t i = 0; i < points.size(); ++i)
+    candidates.push_back({std::move(points[i]), scores[i]});
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
+  return candidates;
 }
 
 std::string TuningState::MissingModel(int task_index) const {

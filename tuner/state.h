@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "db/record/record.h"
+#include "tuner/contenders.h"
 #include "tuner/examples.h"
 #include "tuner/explorer.h"
 #include "tuner/learner.h"
@@ -120,7 +121,8 @@ class TuningState {
 
  private:
   struct TaskState {
-    explicit TaskState(Examples none) : examples(std::move(none)) {}
+    explicit TaskState(Examples none, absl::Span<const double> sketch_work = {})
+        : examples(std::move(none)), contenders(sketch_work) {}
     std::shared_ptr<const SearchSpace> space;
     std::unique_ptr<Explorer> explorer;
     std::shared_ptr<const Ranker> ranker;
@@ -128,6 +130,7 @@ class TuningState {
     int trained_on = 0;        // taught results that the model has seen
     std::deque<int64_t> news;  // sequence numbers of those that came later
     Examples examples;
+    Contenders contenders;
     absl::flat_hash_set<uint64_t> loop_hashes;
     absl::flat_hash_set<uint64_t> points;
     TaskSummary summary;
@@ -138,6 +141,8 @@ class TuningState {
   absl::Status ApplyResult(const db::Event& event);
   void ApplyModelReady(const db::Event& event);
   void Finish(const db::Event& event);
+  // Promising new points of one sketch, best first.
+  std::vector<Candidate> PointsOf(const TaskState& task, int sketch, Rng& rng) const;
   // The trial that the event is about; DataLoss if that can't be.
   absl::StatusOr<Trial*> PendingTrial(const db::Event& event);
   Examples NoExamples() const { return {options_.examples, seed_}; }

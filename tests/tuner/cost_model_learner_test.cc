@@ -23,7 +23,8 @@ db::Task ConvolutionTask() {
                                                     {"pad", "2"},
                                                     {"bias", "true"},
                                                     {"relu", "true"},
-                                                    {"layout", "any"}}});
+                                                    {"layout", "any"},
+                                                    {"algorithm", "direct"}}});
   db::Task task;
   task.name = "conv";
   task.workload = te::Print(workload);

@@ -43,7 +43,7 @@ class SyntheticSpace final : public tuner::SearchSpace {
       log_cost += steepness_[i] * distance * distance * 4 + coupling_[i] * distance * previous;
       previous = distance;
     }
-    return 1e-3 * std::exp(log_cost);
+    return (1 + point[0]) * 1e-3 * std::exp(log_cost);
   }
   // The baseline has no config.
   static constexpr double kBaselineSeconds = 1;
@@ -55,7 +55,7 @@ class SyntheticSpace final : public tuner::SearchSpace {
     return tuner::FixedProgram{"baseline", 0xba5e};
   }
   tuner::Point Sample(Rng& rng) const override {
-    tuner::Point point = {0};
+    tuner::Point point = {second_sketch_share > 0 && rng.Chance(second_sketch_share) ? 1 : 0};
     for (size_t i = 0; i < centre_.size(); ++i) {
       point.push_back(static_cast<int32_t>(rng.Below(choices_)));
     }
@@ -110,7 +110,11 @@ class SyntheticSpace final : public tuner::SearchSpace {
     return rows;
   }
 
-  std::string padding;  // makes traces as long as real ones
+  absl::Span<const double> SketchWork() const override { return work; }
+
+  std::vector<double> work;        // of each sketch
+  double second_sketch_share = 0;  // of samples; its programs take twice as long
+  std::string padding;             // makes traces as long as real ones
 
  private:
   int choices_;

@@ -1,0 +1,40 @@
+#include "tuner/contenders.h"
+
+#include <algorithm>
+
+namespace tessera::tuner {
+namespace {
+
+constexpr int kTrials = 12;          // of a sketch, then its programs speak for themselves
+constexpr double kWorthwhile = 0.9;  // of the best time
+
+}  // namespace
+
+void Contenders::Proposed(int sketch) {
+  if (sketch < static_cast<int>(sketches_.size())) ++sketches_[sketch].trials;
+}
+
+void Contenders::Measured(int sketch, double cost_seconds) {
+  if (sketch >= static_cast<int>(sketches_.size())) return;
+  double& best = sketches_[sketch].best_seconds;
+  best = best > 0 ? std::min(best, cost_seconds) : cost_seconds;
+}
+
+int Contenders::Next() const {
+  double best_seconds = 0, work_a_second = 0;
+  for (const Sketch& sketch : sketches_) {
+    if (sketch.best_seconds <= 0) continue;
+    if (best_seconds <= 0 || sketch.best_seconds < best_seconds) best_seconds = sketch.best_seconds;
+    work_a_second = std::max(work_a_second, sketch.work / sketch.best_seconds);
+  }
+  int next = -1;
+  double least_work = kWorthwhile * best_seconds * work_a_second;
+  for (size_t i = 0; i < sketches_.size(); ++i) {
+    if (sketches_[i].trials >= kTrials || sketches_[i].work >= least_work) continue;
+    least_work = sketches_[i].work;
+    next = static_cast<int>(i);
+  }
+  return next;
+}
+
+}  // namespace tessera::tuner

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace tessera::tuner {
+
+// Sketches that compute less than the fastest one, by another algorithm, and may win although their
+// first programs were slow: a model ranks what it has seen, and search settles early without them.
+// A function of the order of calls. Thread-compatible.
+class Contenders {
+ public:
+  // What programs of each sketch compute, as SearchSpace::SketchWork; empty: none contends.
+  explicit Contenders(absl::Span<const double> work) : sketches_(work.size()) {
+    for (size_t i = 0; i < work.size(); ++i) sketches_[i].work = work[i];
+  }
+
+  // A trial was proposed; one was measured. Other sketches than the known are ignored.
+  void Proposed(int sketch);
+  void Measured(int sketch, double cost_seconds);
+
+  // The sketch that would be fastest if it came as near to the machine's limit as the fastest of
+  // all, among those that had few trials; -1 where that would gain little.
+  int Next() const;
+
+ private:
+  struct Sketch {
+    double work = 0;
+    int trials = 0;
+    double best_seconds = 0;  // 0: none was measured
+  };
+  std::vector<Sketch> sketches_;
+};
+
+}  // namespace tessera::tuner
