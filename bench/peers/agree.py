@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from case import Case, make_inputs
+
 # Share of the largest value of a result by which two libraries may differ: sums in another order,
 # and Winograd's transforms, which lose about two decimal digits.
 # Operands of f16 and bf16 are the same for all; a result is rounded to 2⁻¹¹ or 2⁻⁸ of itself, once or,
@@ -22,10 +24,29 @@ def agrees(a: np.ndarray, b: np.ndarray, dtype: str = "f32") -> bool:
     return float(np.abs(a - b).max(initial=0.0)) <= TOLERANCES[dtype] * scale
 
 
-def judge(outputs: dict[str, list[np.ndarray]], dtype: str = "f32") -> dict[str, str]:
-    """A verdict for each library: "ok", "wrong" (more libraries agree on something else),
-    "disagree" (no result has a majority) or "unchecked" (nobody to compare with)."""
+def exact_sums(case: Case, seed: int) -> list[np.ndarray] | None:
+    """The result of a long sum in double precision; None for other operators. Several libraries add
+    one value after the other and agree on what that loses."""
+    if case.op not in ("norm2", "reduce_sum"):
+        return None
+    (x,) = make_inputs(case, seed).values()
+    axis = 1 if case.op == "norm2" else case.number("axis", 1)
+    if case.op == "norm2":
+        return [np.sqrt(np.square(x, dtype=np.float64).sum(axis))]
+    return [x.sum(axis, dtype=np.float64)]
+
+
+def judge(
+    outputs: dict[str, list[np.ndarray]],
+    dtype: str = "f32",
+    exact: list[np.ndarray] | None = None,
+) -> dict[str, str]:
+    """A verdict for each library: "ok", "wrong" (not `exact`, or more libraries agree on something
+    else), "disagree" (no result has a majority) or "unchecked" (nobody to compare with)."""
     names = list(outputs)
+    if exact is not None:
+        right = {a: all(agrees(x, y, dtype) for x, y in zip(exact, outputs[a])) for a in names}
+        return {a: "ok" if right[a] else "wrong" for a in names}
     if len(names) == 1:
         finite = all(np.isfinite(o).all() for o in outputs[names[0]])
         return {names[0]: "unchecked" if finite else "wrong"}

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from agree import judge
+from agree import exact_sums, judge
 from case import Case
 
 # name, threads → command and environment of a child.
@@ -148,10 +148,12 @@ def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcom
                 outputs[name] = _output(case, name, processes[name], plan)
             except PeerFailed as error:
                 fail(name, error)
-        for name, verdict in (judge(outputs, case.dtype) if outputs else {}).items():
+        exact = exact_sums(case, plan.seed)
+        for name, verdict in (judge(outputs, case.dtype, exact) if outputs else {}).items():
             outcomes[name].status = verdict
             if verdict in ("wrong", "disagree"):
-                outcomes[name].reason = "other libraries compute something else"
+                what = "other libraries compute something else"
+                outcomes[name].reason = what if exact is None else "double precision says otherwise"
                 processes.pop(name).close()
         outputs.clear()
         order = random.Random(f"{plan.seed}/{case.name}")

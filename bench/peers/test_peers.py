@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import dnnl
-from agree import agrees, judge
+from agree import agrees, exact_sums, judge
 from blas_peer import BlasPeer
 from case import Case, Tensor, Unsupported, load_cases, load_suite, make_inputs
 from compare import compile_calls, dnnl_libraries
@@ -108,6 +108,18 @@ class Verdicts(unittest.TestCase):
     def test_two_that_differ_disagree(self) -> None:
         x = np.ones(4, np.float32)
         self.assertEqual(set(judge({"a": [x], "b": [2 * x]}).values()), {"disagree"})
+
+    def test_a_long_sum_is_judged_by_double_precision(self) -> None:
+        shape = (1, 1 << 22)
+        tensors = (Tensor("X", "input", shape, "f32", 0), Tensor("norm", "output", (1,), "f32", 0))
+        case = Case("s", "long", "norm2", {}, "", "", 0, tensors)
+        exact = exact_sums(case, seed=1)
+        one_by_one = np.sqrt(np.cumsum(make_inputs(case, 1)["X"][0] ** 2)[-1:])
+        pairwise = np.sqrt((make_inputs(case, 1)["X"] ** 2).sum(1))
+        outputs = {"a": [one_by_one], "b": [one_by_one], "c": [pairwise]}
+        self.assertEqual(judge(outputs)["c"], "wrong")
+        self.assertEqual(judge(outputs, exact=exact), {"a": "wrong", "b": "wrong", "c": "ok"})
+        self.assertIsNone(exact_sums(replace(case, op="softmax"), 1))
 
     def test_not_a_number_is_never_right(self) -> None:
         x = np.full(4, np.nan, np.float32)
