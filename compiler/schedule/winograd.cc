@@ -1,6 +1,7 @@
 #include "compiler/schedule/winograd.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <string>
 #include <utility>
@@ -16,9 +17,9 @@ namespace {
 using Indices = std::vector<ir::Expr>;
 using Dims = std::vector<std::pair<std::string, int64_t>>;
 
-// The largest errors that were seen are an eighth of what the matrices allow.
-constexpr double kLikelyShare = 1.0 / 8;
-constexpr double kLeastErrorFactor = 2;
+// Of the square root of what the matrices allow, since errors of terms partly cancel: 1.7 times the
+// largest error that was seen.
+constexpr double kErrorMargin = 3;
 
 // `value` mod 1 and value / 1 are 0 and value.
 ir::Expr Quotient(const ir::Expr& value, int64_t by) {
@@ -104,9 +105,9 @@ class Rewriter {
     const ir::Buffer v = TransformInput();
     const ir::Buffer u = TransformWeights();
     TransformOutput(Multiply(v, u));
-    double factor = kLikelyShare;
-    for (const Transforms& transforms : transforms_) factor *= transforms.amplification;
-    return {std::move(form_), m_, std::move(stages_), std::max(factor, kLeastErrorFactor)};
+    double amplification = 1;
+    for (const Transforms& transforms : transforms_) amplification *= transforms.amplification;
+    return {std::move(form_), m_, std::move(stages_), kErrorMargin * std::sqrt(amplification)};
   }
 
  private:

@@ -47,6 +47,7 @@ absl::StatusOr<Workload> BuildCapsuleConvolution(const Attributes& attributes) {
             ir::MakeLoad(w, {reduce[0], at[2], reduce[1], at[3], reduce[2], reduce[3]});
         return As(wide, value) * As(wide, weight);
       });
+  if (attributes.Word("algorithm") == "direct") builder.KeepDirect();
   TESSERA_ASSIGN_OR_RETURN(const ir::Buffer last,
                            ApplyEpilogue(builder, attributes, conv, out_dims, {3}, out_place));
   return std::move(builder).Finish({last}, out_place);

@@ -65,7 +65,7 @@ absl::StatusOr<Workload> BuildConvolution(const Attributes& attributes) {
             Joined(Indices(axes.begin() + 1, axes.begin() + channel + 1), reduce);
         return As(accumulator, ir::MakeLoad(pad, from)) * As(accumulator, ir::MakeLoad(w, weight));
       });
-  if (rank == 2 && attributes.Word("algorithm") == "direct") builder.KeepDirect();
+  if (attributes.Word("algorithm") == "direct") builder.KeepDirect();
   std::vector<int> bias_dims{channel};
   if (groups > 1) bias_dims.insert(bias_dims.begin(), 1);
   TESSERA_ASSIGN_OR_RETURN(

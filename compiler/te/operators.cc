@@ -40,6 +40,7 @@ Attribute Layout() {
   return {"layout", AttributeKind::kWord, "nchw", 2, 256, "nchw|nhwc|nchwc<N>|any"};
 }
 Attribute FloatType() { return Word("dtype", "f32", "f32|f16|bf16"); }
+Attribute Algorithm() { return Word("algorithm", "any", "any|direct"); }
 Attribute AnyType() { return Word("dtype", "f32", "f32|f16|bf16|i8"); }
 
 Table operator+(Table left, const Table& right) {
@@ -75,7 +76,7 @@ Attribute Dilation() { return Whole("dilation", "1", 1, kMaxWindow); }
 Table Convolution(int rank) {
   return Table{Extent("n", "1"), Extent("ic"), Extent("oc")} + Sizes(rank) + Kernels(rank) +
          Steps() + Table{Dilation(), Whole("groups", "1", 1, kMaxExtent)} + Epilogue() +
-         Table{Layout(), AnyType()};
+         Table{Layout(), AnyType(), Algorithm()};
 }
 Table Matmul(Table leading, std::string default_b) {
   return std::move(leading) + Table{Extent("m"), Extent("n"), Extent("k")} +
@@ -96,7 +97,7 @@ const std::vector<Operator>& Operators() {
       {"dense", Table{Extent("m", "1"), Extent("n"), Extent("k")} + Epilogue() + Table{AnyType()},
        BuildMatmul},
       {"conv1d", Convolution(1), BuildConvolution},
-      {"conv2d", Convolution(2) + Table{Word("algorithm", "any", "any|direct")}, BuildConvolution},
+      {"conv2d", Convolution(2), BuildConvolution},
       {"conv3d", Convolution(3), BuildConvolution},
       {"depthwise_conv2d",
        Image() + Kernels(2) + Steps() + Table{Dilation(), Whole("multiplier", "1", 1, 1024)} +
@@ -108,7 +109,7 @@ const std::vector<Operator>& Operators() {
        BuildTransposedConvolution},
       {"capsule_conv2d",
        Table{Extent("n", "1"), Extent("ic"), Extent("oc"), Whole("capsule", "4", 1, 64)} +
-           Sizes(2) + Kernels(2) + Steps() + Epilogue() + Table{AnyType()},
+           Sizes(2) + Kernels(2) + Steps() + Epilogue() + Table{AnyType(), Algorithm()},
        BuildCapsuleConvolution},
       {"attention_scores",
        {Extent("n", "1"), Extent("seq"), Extent("heads"), Extent("dim"), FloatType()},

@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <string>
+#include <tuple>
 
 #include "base/rng.h"
 #include "tests/support/lower_schedule.h"
@@ -8,9 +10,17 @@
 namespace tessera {
 namespace {
 
-te::Workload Convolution() {
-  return te::MakeWorkload(
-             {"c", "conv2d", {{"ic", "48"}, {"oc", "3"}, {"size", "8"}, {"k", "3"}, {"pad", "1"}}})
+te::Workload Convolution(const char* op = "conv2d", const char* k = "3", const char* stride = "1",
+                         const char* ic = "48") {
+  return te::MakeWorkload({"c",
+                           op,
+                           {{"ic", ic},
+                            {"oc", "3"},
+                            {"w", "12"},
+                            {std::string(op) == "conv1d" ? "n" : "h", "8"},
+                            {"k", k},
+                            {"stride", stride},
+                            {"pad", "1"}}})
       .value();
 }
 
@@ -44,16 +54,26 @@ te::Expected OnUniformInputs(const te::Workload& workload, uint64_t seed) {
 }
 
 TEST_CASE("Winograd's algorithm errs less than its bound on values of full precision", "[passes]") {
-  const te::Workload workload = Convolution();
-  for (const int64_t m : {2, 4}) {
-    const te::Candidate candidate = Rewritten(workload, m);
-    for (uint64_t seed = 1; seed <= 3; ++seed) {
-      CAPTURE(m, seed);
-      const te::Expected expected = OnUniformInputs(workload, seed);
-      CHECK(te::CheckAgainst(workload, expected, candidate, ir::Evaluate) == absl::OkStatus());
+  for (const auto& [op, k, stride, ic] : {std::tuple{"conv2d", "3", "1", "48"},
+                                          {"conv2d", "3", "1", "1"},
+                                          {"conv2d", "2", "1", "48"},
+                                          {"conv2d", "5", "1", "8"},
+                                          {"conv2d", "7", "2", "8"},
+                                          {"conv1d", "3", "1", "48"},
+                                          {"conv1d", "5", "1", "1"},
+                                          {"conv1d", "5", "1", "512"}}) {
+    const te::Workload workload = Convolution(op, k, stride, ic);
+    for (const int64_t m : {2, 3, 4}) {
+      const te::Candidate candidate = Rewritten(workload, m);
+      for (uint64_t seed = 1; seed <= 3; ++seed) {
+        CAPTURE(op, k, ic, m, seed);
+        const te::Expected expected = OnUniformInputs(workload, seed);
+        CHECK(te::CheckAgainst(workload, expected, candidate, ir::Evaluate) == absl::OkStatus());
+      }
     }
   }
   // It needs the bound: the direct sum's is too narrow for large tiles.
+  const te::Workload workload = Convolution("conv2d", "3", "1", "1");
   te::Candidate direct_bound = Rewritten(workload, 4);
   direct_bound.error_factor = 1;
   CHECK_FALSE(
