@@ -18,26 +18,64 @@ constexpr int64_t kPartsPerThread = 4;
 constexpr int64_t kMinShare = 2048;
 constexpr int64_t kMaxRowsAtATime = 8;
 
-class RowGroup final : public Group {
- public:
-  RowGroup(const schedule::Schedule& base, const ir::Target& target, int threads)
-      : base_(base), threads_(threads) {
-    for (size_t i = 0; i < base.stages().size(); ++i) {
-      if (base.stages()[i].placement != schedule::Placement::kInlined) {
-        live_.push_back(static_cast<int>(i));
+// How many leading axes of the last stage count rows.
+int RowAxes(const schedule::Schedule& base, const std::vector<int>& stages) {
+  const auto axes = [&](int index) {
+    return static_cast<int>(base.stages()[index].stage->axes.size());
+  };
+  int rows = axes(stages.back());
+  bool reduces = false;
+  for (const int index : stages) {
+    if (!base.stages()[index].stage->is_reduction()) continue;
+    rows = std::min(rows, axes(index));
+    reduces = true;
+  }
+  return reduces || rows == 0 ? rows : rows - 1;
+}
+
+// Whether each of `producers` is read by `stages` at the reader's own place along `axes` axes.
+bool ReadsByRow(const schedule::Schedule& base, const std::vector<int>& stages,
+                const std::vector<int>& producers, int axes) {
+  for (const int producer : producers) {
+    for (const int consumer : stages) {
+      for (const schedule::Access& access : base.stages()[consumer].analysis->reads) {
+        if (access.buffer != base.stages()[producer].stage->output()) continue;
+        for (int axis = 0; axis < axes; ++axis) {
+          if (axis >= static_cast<int>(access.dims.size()) || !IsPlain(access.dims[axis], axis)) {
+            return false;
+          }
+        }
       }
     }
+  }
+  return true;
+}
+
+// Whether all but the last of `stages` are there for later ones alone: they can be computed there.
+bool FeedLast(const schedule::Schedule& base, const std::vector<int>& stages) {
+  return std::all_of(stages.begin(), stages.end() - 1, [&](int stage) {
+    const auto& outputs = base.outputs();
+    return std::none_of(base.stages()[stage].stage->outputs.begin(),
+                        base.stages()[stage].stage->outputs.end(), [&](const ir::Buffer& output) {
+                          return std::find(outputs.begin(), outputs.end(), output) != outputs.end();
+                        });
+  });
+}
+
+class RowGroup final : public Group {
+ public:
+  RowGroup(const RowSpec& spec, const ir::Target& target)
+      : base_(*spec.base),
+        threads_(spec.threads),
+        live_(spec.stages),
+        block_axis_(spec.block_axis),
+        rows_(RowAxes(base_, live_)) {
     const te::Stage& last = Stage(live_.back());
-    rows_ = static_cast<int>(last.axes.size());
-    for (int index : live_) {
-      const te::Stage& stage = Stage(index);
-      if (stage.is_reduction()) rows_ = std::min(rows_, static_cast<int>(stage.axes.size()));
-    }
-    int reductions = 0;
-    for (int index : live_) reductions += Stage(index).is_reduction() ? 1 : 0;
-    if (reductions == 0 && rows_ > 0) --rows_;
-    if (live_.size() > 1 && rows_ > 0 && ReadsByRow()) {
+    if (block_axis_ < 0 && live_.size() > 1 && rows_ > 0 && FeedLast(base_, live_) &&
+        ReadsByRow(base_, live_, live_, rows_)) {
       attach_ = Add(FreeKnob("attach", {"rows"}, {{0}, {1}}), 0.8);
+    }
+    if (block_axis_ >= 0 || attach_ >= 0) {
       std::vector<Option> options{{1}};
       for (int64_t n = 2; n <= kMaxRowsAtATime; n *= 2) {
         if (last.axes[rows_ - 1].extent % n == 0) options.push_back({n});
@@ -79,7 +117,8 @@ class RowGroup final : public Group {
     for (int axis = 0; axis < rows_; ++axis) row_count *= last.axes[axis].extent;
     if (threads_ > 1 && row_count > 1) {
       std::vector<Option> options;
-      for (int n = 1; n <= rows_; ++n) options.push_back({n});
+      const int most = block_axis_ < 0 ? rows_ : block_axis_ + 1;
+      for (int n = 1; n <= most; ++n) options.push_back({n});
       parallel_ = Add(FreeKnob("parallel", {"loops"}, std::move(options)));
     }
     if (threads_ > 1 && row_count == 1) AddShares();
@@ -94,12 +133,13 @@ class RowGroup final : public Group {
   const std::vector<Knob>& knobs() const override { return knobs_; }
 
   void Canonicalize(absl::Span<int> choices) const override {
-    if (group_ >= 0 && choices[attach_] == 0) choices[group_] = 0;
+    if (group_ >= 0 && attach_ >= 0 && choices[attach_] == 0) choices[group_] = 0;
     if (parallel_ >= 0) {
       // Fusing loops of extent 1 changes nothing.
       const te::Stage& last = Stage(live_.back());
       int fused = choices[parallel_] + 1;
-      while (fused < rows_ && Product(last, fused) < threads_) ++fused;
+      const int most = static_cast<int>(knobs_[parallel_].options.size());
+      while (fused < most && Product(last, fused) < threads_) ++fused;
       while (fused > 1 && Product(last, fused) == Product(last, fused - 1)) --fused;
       choices[parallel_] = fused - 1;
     }
@@ -111,7 +151,7 @@ class RowGroup final : public Group {
   Decisions Decide(absl::Span<const int> choices) const override {
     Decisions decisions;
     const std::vector<Part> parts = Factor(choices, decisions.steps);
-    const bool attached = attach_ >= 0 && choices[attach_] == 1;
+    const bool attached = block_axis_ >= 0 || (attach_ >= 0 && choices[attach_] == 1);
     const int64_t grouped = group_ < 0 ? 1 : knobs_[group_].options[choices[group_]][0];
     int last_row = -1;  // the loop of the last stage that the others are computed in
     for (size_t i = live_.size(); i-- > 0;) {
@@ -167,23 +207,6 @@ class RowGroup final : public Group {
     int64_t product = 1;
     for (int a = 0; a < axes; ++a) product *= stage.axes[a].extent;
     return product;
-  }
-
-  // Whether every stage is read by later ones at the reader's own row.
-  bool ReadsByRow() const {
-    for (int producer : live_) {
-      for (int consumer : live_) {
-        for (const schedule::Access& access : base_.stages()[consumer].analysis->reads) {
-          if (access.buffer != Stage(producer).output()) continue;
-          for (int row = 0; row < rows_; ++row) {
-            if (row >= static_cast<int>(access.dims.size()) || !IsPlain(access.dims[row], row)) {
-              return false;
-            }
-          }
-        }
-      }
-    }
-    return true;
   }
 
   int Add(Knob knob, double last_option_weight = 0) {
@@ -374,8 +397,9 @@ class RowGroup final : public Group {
 
   const schedule::Schedule& base_;
   const int threads_;
-  std::vector<int> live_;
-  int rows_ = 0;
+  const std::vector<int> live_;
+  const int block_axis_;
+  const int rows_;
   std::vector<Knob> knobs_;
   std::vector<int64_t> lanes_;  // by knob
   int attach_ = -1, parallel_ = -1, row_vector_ = -1, group_ = -1, shares_ = -1;
@@ -384,9 +408,18 @@ class RowGroup final : public Group {
 
 }  // namespace
 
-std::unique_ptr<Group> MakeRowGroup(const schedule::Schedule& base, const ir::Target& target,
-                                    int threads) {
-  return std::make_unique<RowGroup>(base, target, threads);
+int RowBlockAxis(const schedule::Schedule& base, const std::vector<int>& stages,
+                 const std::vector<int>& producers) {
+  const int rows = RowAxes(base, stages);
+  if (rows < 2 || !FeedLast(base, stages) || !ReadsByRow(base, stages, stages, rows) ||
+      !ReadsByRow(base, stages, producers, rows - 1)) {
+    return -1;
+  }
+  return rows - 2;
+}
+
+std::unique_ptr<Group> MakeRowGroup(const RowSpec& spec, const ir::Target& target) {
+  return std::make_unique<RowGroup>(spec, target);
 }
 
 }  // namespace tessera::space

@@ -8,6 +8,7 @@
 #include "compiler/schedule/winograd_form.h"
 #include "compiler/te/instructions.h"
 #include "schedule_space/layout_rules.h"
+#include "schedule_space/product_group.h"
 #include "schedule_space/row_group.h"
 #include "schedule_space/steps.h"
 #include "schedule_space/tile_group.h"
@@ -26,6 +27,7 @@ constexpr double kWinogradWeight = 3;  // of both tile sizes
 constexpr double kTensorWeight = 12;
 constexpr double kMinSavings = 1.3;  // of multiplications
 constexpr double kManyTiles = 16;
+constexpr double kProductWeight = 3;
 constexpr double kBlockedShare = 0.25;  // a smaller space
 constexpr int64_t kMinChannels = 8;     // of both sides, for transforms to pay
 constexpr int64_t kMinReuse = 16;       // reads of an element that pay for packing it
@@ -124,6 +126,7 @@ class Rules {
         return std::move(sketches_);
       }
     }
+    TESSERA_RETURN_IF_ERROR(AddProducts(plain));
     AddRows(plain);
     return std::move(sketches_);
   }
@@ -172,9 +175,18 @@ class Rules {
     TESSERA_ASSIGN_OR_RETURN(Draft packed, WithCacheWrite(plain));
     const int reduce = ReductionOf(packed.schedule);
     const std::string name = packed.schedule.stages()[reduce].stage->name();
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> packs, Pack(packed, name));
+    if (packs.empty()) return absl::OkStatus();
+    AddTile("packed", packed, packs, false, 1);
+    AddTile("packed_chunked", packed, packs, true, 1);
+    return absl::OkStatus();
+  }
+
+  // Packs operands of the sum `name` that are read often; returns the copies.
+  absl::StatusOr<std::vector<std::string>> Pack(Draft& draft, const std::string& name) const {
     std::vector<std::string> packs;
     for (const te::Input& input : dag_.inputs) {
-      const StageState& state = packed.schedule.stages()[ReductionOf(packed.schedule)];
+      const StageState& state = draft.schedule.stages()[draft.schedule.StageNamed(name)];
       if (input.is_constant || input.buffer->policy != ir::LayoutPolicy::kFixed ||
           !input.buffer->layout.empty() || Reuse(*state.stage, *input.buffer) < kMinReuse) {
         continue;
@@ -189,13 +201,10 @@ class Rules {
                                });
           });
       if (!plain_dims || state.analysis->operations.select > 0) continue;
-      TESSERA_RETURN_IF_ERROR(packed.Do(CacheReadStep(input.buffer->name, name)));
+      TESSERA_RETURN_IF_ERROR(draft.Do(CacheReadStep(input.buffer->name, name)));
       packs.push_back(name + "." + input.buffer->name);
     }
-    if (packs.empty()) return absl::OkStatus();
-    AddTile("packed", packed, packs, false, 1);
-    AddTile("packed_chunked", packed, packs, true, 1);
-    return absl::OkStatus();
+    return packs;
   }
 
   // Rule winograd: other algorithms for a convolution with constant weights.
@@ -373,10 +382,76 @@ class Rules {
     if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
   }
 
+  // Sums of products of inputs, of which at least one is read often.
+  static bool IsProduct(const Schedule& schedule, int index) {
+    const StageState& state = schedule.stages()[index];
+    const te::Stage& stage = *state.stage;
+    if (stage.combiner != te::Combiner::kSum || stage.axes.empty()) return false;
+    const auto* product = stage.bodies[0].As<ir::Binary>();
+    const std::vector<schedule::Access>& reads = state.analysis->reads;
+    if (product == nullptr || product->op != ir::BinaryOp::kMul || reads.size() != 2 ||
+        reads[0].buffer == reads[1].buffer) {
+      return false;
+    }
+    return std::all_of(reads.begin(), reads.end(),
+                       [&](const schedule::Access& read) {
+                         return std::any_of(
+                             schedule.inputs().begin(), schedule.inputs().end(),
+                             [&](const te::Input& input) { return input.buffer == read.buffer; });
+                       }) &&
+           std::max(Reuse(stage, *reads[0].buffer), Reuse(stage, *reads[1].buffer)) >= kMinReuse;
+  }
+
+  // Rule product: where several stages reduce, the products among them in register tiles.
+  absl::Status AddProducts(const Draft& plain) {
+    std::vector<std::string> products, rows;
+    for (const int index : Live(plain.schedule)) {
+      const std::string& name = plain.schedule.stages()[index].stage->name();
+      // Factoring a reduction of the rows moves the stages after it.
+      if (rows.empty() && IsProduct(plain.schedule, index)) {
+        products.push_back(name);
+      } else {
+        rows.push_back(name);
+      }
+    }
+    if (products.empty() || rows.empty()) return absl::OkStatus();
+    Draft draft = plain;
+    std::vector<std::vector<std::string>> copies;
+    for (const std::string& name : products) {
+      TESSERA_RETURN_IF_ERROR(draft.Do(CacheWriteStep(name)));
+      TESSERA_ASSIGN_OR_RETURN(std::vector<std::string> packs, Pack(draft, name + ".local"));
+      copies.push_back(std::move(packs));
+    }
+    const Schedule& schedule = draft.schedule;
+    const auto indices = [&](const std::vector<std::string>& names) {
+      std::vector<int> stages;
+      for (const std::string& name : names) stages.push_back(schedule.StageNamed(name));
+      return stages;
+    };
+    const int block_axis = RowBlockAxis(schedule, indices(rows), indices(products));
+    for (const int axis : {-1, block_axis}) {
+      Sketch sketch{axis < 0 ? "products" : "products_blocked", draft.steps,
+                    std::make_shared<const Schedule>(schedule), nullptr, kProductWeight};
+      ProductSpec spec;
+      spec.base = sketch.base.get();
+      for (size_t i = 0; i < products.size(); ++i) {
+        spec.products.push_back({schedule.StageNamed(products[i] + ".local"),
+                                 schedule.StageNamed(products[i]), indices(copies[i])});
+      }
+      spec.rows = indices(rows);
+      spec.block_axis = axis;
+      spec.threads = threads_;
+      sketch.group = MakeProductGroup(spec, target_);
+      if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
+      if (block_axis < 0) break;
+    }
+    return absl::OkStatus();
+  }
+
   void AddRows(const Draft& draft) {
     Sketch sketch{"rows", draft.steps, std::make_shared<const Schedule>(draft.schedule), nullptr,
                   1};
-    sketch.group = MakeRowGroup(*sketch.base, target_, threads_);
+    sketch.group = MakeRowGroup({sketch.base.get(), Live(*sketch.base), -1, threads_}, target_);
     sketches_.push_back(std::move(sketch));
   }
 
