@@ -107,6 +107,18 @@ TEST_CASE("rows longer than their vectors, and a row that threads share, compute
   CheckSamples({"one_row", "reduce_max", {{"m", "1"}, {"n", "16385"}}}, "sse4.2", 2, 808, 20);
 }
 
+TEST_CASE("products among stages that go along rows compute the same", "[space]") {
+  const te::OpSpec scores = {
+      "scores", "attention_scores", {{"n", "2"}, {"seq", "19"}, {"heads", "3"}, {"dim", "20"}}};
+  const te::OpSpec cell = {"cell", "lstm_cell", {{"m", "3"}, {"input", "18"}, {"hidden", "21"}}};
+  for (const int threads : {1, 2, 4}) {
+    CAPTURE(threads);
+    CheckSamples(scores, "avx512", threads, 930, 8, 1 << 20, "products_blocked");
+    CheckSamples(scores, "avx2", threads, 931, 8, 1 << 20, "products");
+    CheckSamples(cell, "avx512", threads, 932, 8, 1 << 20, "products");
+  }
+}
+
 // Vectors along the output's width take every stride-th position.
 TEST_CASE("transposed convolutions of every stride compute the same", "[space]") {
   uint64_t seed = 700;
