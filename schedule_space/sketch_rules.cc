@@ -219,7 +219,7 @@ class Rules {
     double tiles = 1;
     for (const int axis : form.outputs) tiles *= static_cast<double>(conv.axes[axis].extent);
     for (const schedule::WinogradWindow& window : form.windows) {
-      tiles *= static_cast<double>(window.dilation * window.tiles(4));
+      tiles *= static_cast<double>(window.output_phases() * window.tiles(4));
     }
     const double large_weight = kWinogradWeight * std::min(1.0, tiles / kManyTiles) * 2 / 3;
     for (const int m : {2, 3, 4}) {

@@ -232,10 +232,10 @@ class WinogradGroup final : public Group {
 
   // Tiles, or what a block has of them.
   schedule::Digit Tiles(const schedule::WinogradWindow& window, int64_t extent = kRest) const {
-    return {window.axis, window.dilation * m_, extent};
+    return {window.axis, window.output_phases() * m_, extent};
   }
   schedule::Digit InTile(const schedule::WinogradWindow& window) const {
-    return {window.axis, window.dilation, m_};
+    return {window.axis, window.output_phases(), m_};
   }
 
   void DecideOutput(std::vector<schedule::Nest>& nests) const {
@@ -243,11 +243,12 @@ class WinogradGroup final : public Group {
     Digits around, places;  // outside and inside of vectors
     for (const int axis : form_.outputs) (IsBlocked() ? around : places).push_back(Whole(axis));
     for (const schedule::WinogradWindow& window : form_.windows) {
-      if (window.dilation > 1) places.push_back({window.axis, 1, window.dilation});
+      const int64_t phases = window.output_phases();
+      if (phases > 1) places.push_back({window.axis, 1, phases});
     }
     if (IsBlocked()) {
       const schedule::WinogradWindow& rows = form_.windows.front();
-      around.push_back({rows.axis, rows.dilation * m_ * block_rows_, kRest});
+      around.push_back({rows.axis, rows.output_phases() * m_ * block_rows_, kRest});
       if (block_rows_ > 1) places.push_back(Tiles(rows, block_rows_));
     } else if (two_) {
       places.push_back(Tiles(form_.windows.front()));

@@ -94,7 +94,12 @@ class Rewriter {
       const std::string letter = two_ && i == 0 ? "h" : "w";
       if (window.phases() > 1) phases_.emplace_back("p" + letter, window.phases());
       if (window.stride > 1) summed_phases_.emplace_back("p" + letter, window.stride);
-      if (window.dilation > 1) output_phases_.emplace_back("p" + letter, window.dilation);
+      if (window.output_phases() > 1) {
+        output_phases_.emplace_back("p" + letter, window.output_phases());
+      }
+      if (window.weight_phases() > 1) {
+        weight_phases_.emplace_back("p" + letter, window.weight_phases());
+      }
       tiles_.emplace_back("t" + letter, window.tiles(m));
     }
     channel_ = {Named(conv.reduce_axes[form_.channel])};
@@ -146,11 +151,19 @@ class Rewriter {
       ir::Expr inside;
       for (size_t i = 0; i < form_.windows.size(); ++i) {
         const WinogradWindow& window = form_.windows[i];
-        ir::Expr place = Product(at.One(), window.phases());
-        if (window.phases() > 1) place = place + phases.One();
-        const int64_t read =
-            window.stride * (window.outputs - 1) + window.dilation * (window.kernel - 1) + 1;
-        if (dense[i].second * window.phases() > read) {
+        ir::Expr place = at.One();
+        int64_t reached = dense[i].second, read = 0;  // extents
+        if (window.spread > 1) {
+          place = place + (phases.One() + ir::Expr(window.offset)) / ir::Expr(window.spread);
+          reached += 1;
+          read = (window.outputs - 1 + window.offset) / window.spread + window.kernel;
+        } else {
+          place = Product(place, window.phases());
+          if (window.phases() > 1) place = place + phases.One();
+          reached *= window.phases();
+          read = window.stride * (window.outputs - 1) + window.dilation * (window.kernel - 1) + 1;
+        }
+        if (reached > read) {
           inside = ir::And(inside, ir::Lt(place, ir::Expr(read)));
         }
         from[window.x_dim] = Product(place, window.step);
@@ -211,6 +224,10 @@ class Rewriter {
       const WinogradWindow& window = form_.windows[i];
       ir::Expr tap = Product(taps[i], window.stride);
       if (window.stride > 1) tap = tap + phase.One();
+      if (window.spread > 1) {
+        tap = (phase.One() + ir::Expr(window.offset)) % ir::Expr(window.spread) +
+              (ir::Expr(window.kernel - 1) - taps[i]) * ir::Expr(window.spread);
+      }
       if (window.taps() * window.stride > window.kernel) {
         inside = ir::And(inside, ir::Lt(tap, ir::Expr(window.kernel)));
       }
@@ -223,8 +240,8 @@ class Rewriter {
   }
 
   ir::Buffer TransformWeights() {
-    const size_t ws = weights_.size(), ps = summed_phases_.size();
-    const Dims rest = JoinedDims({weights_, summed_phases_, filter_});
+    const size_t ws = weights_.size(), ps = weight_phases_.size();
+    const Dims rest = JoinedDims({weights_, weight_phases_, filter_});
     if (!two_) {
       return Add("U", JoinedDims({{{"e", Elements()}}, rest}), [&](Cursor at) {
         const ir::Expr e = at.One();
@@ -277,10 +294,11 @@ class Rewriter {
           }
           const Indices phases_of_outputs = at.Take(output_phases_.size());
           Cursor output_phases(phases_of_outputs), summed(summed_phases);
-          Indices phases;
+          Indices phases, weight_phases;
           for (const WinogradWindow& window : form_.windows) {
-            if (window.stride > 1) phases.push_back(summed.One());
-            if (window.dilation > 1) phases.push_back(output_phases.One());
+            if (window.phases() == 1) continue;
+            phases.push_back(window.stride > 1 ? summed.One() : output_phases.One());
+            if (window.weight_phases() > 1) weight_phases.push_back(phases.back());
           }
           const auto renamed = [&](const Indices& indices, const std::vector<int>& dims) {
             Indices result;
@@ -295,7 +313,7 @@ class Rewriter {
                          {{e}, renamed(form_.x_indices, form_.images), phases, tiles, channel})) *
                  ir::MakeLoad(u, Joined({{e},
                                          renamed(form_.w_indices, form_.weights),
-                                         summed_phases,
+                                         weight_phases,
                                          {at.One()}}));
         });
     stages_.back().combiner = te::Combiner::kSum;
@@ -334,9 +352,10 @@ class Rewriter {
     Indices inner, outputs, phases, tiles;
     for (const WinogradWindow& window : form_.windows) {
       const ir::Expr& place = at[window.axis];
-      if (window.dilation > 1) phases.push_back(place % ir::Expr(window.dilation));
-      inner.push_back(Quotient(place, window.dilation) % ir::Expr(m_));
-      tiles.push_back(place / ir::Expr(window.dilation * m_));
+      const int64_t apart = window.output_phases();
+      if (apart > 1) phases.push_back(place % ir::Expr(apart));
+      inner.push_back(Quotient(place, apart) % ir::Expr(m_));
+      tiles.push_back(place / ir::Expr(apart * m_));
     }
     for (const int axis : form_.outputs) outputs.push_back(at[axis]);
     result.bodies = {ir::MakeLoad(y, Joined({inner, outputs, phases, tiles, {at[form_.filter]}}))};
@@ -348,8 +367,8 @@ class Rewriter {
   const int64_t m_;
   const bool two_;  // windows
   std::vector<Transforms> transforms_;
-  Dims images_, weights_, outputs_, phases_, summed_phases_, output_phases_, tiles_, channel_,
-      filter_;
+  Dims images_, weights_, outputs_, phases_, summed_phases_, output_phases_, weight_phases_, tiles_,
+      channel_, filter_;
   std::vector<te::Stage> stages_;
 };
 

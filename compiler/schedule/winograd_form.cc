@@ -2,15 +2,18 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/ir/visitor.h"
 #include "compiler/schedule/access.h"
 
 namespace tessera::schedule {
 namespace {
 
 constexpr size_t kMaxWindows = 2;
+constexpr int64_t kMaxTries = 1 << 14;  // outputs times taps of a window that is tried out
 
 absl::Status Refusal(const std::string& why) {
   return absl::InvalidArgumentError(
@@ -48,17 +51,27 @@ int PlainAxis(const AxisForm& form) {
 
 class Matcher {
  public:
-  Matcher(const te::Stage& conv, const Access& x, const Access& w)
-      : conv_(conv), x_(x), w_(w), rank_(static_cast<int>(conv.axes.size())) {}
+  Matcher(const te::Stage& conv, const Access& x, const Access& w, const ir::Load& x_load,
+          const ir::Load& w_load)
+      : conv_(conv), x_(x), w_(w), rank_(static_cast<int>(conv.axes.size())) {
+    form_.x = x_load.buffer, form_.w = w_load.buffer;
+    form_.x_indices = x_load.indices, form_.w_indices = w_load.indices;
+  }
 
   // Whether X is read through windows; `form` has them then.
   absl::StatusOr<WinogradForm> Run() {
+    FindWindows();
     for (const Access* read : {&x_, &w_}) {
-      for (const AxisForm& dim : read->dims) {
-        if (!dim.affine) return Refusal("reads its operands otherwise");
+      for (size_t d = 0; d < read->dims.size(); ++d) {
+        const auto has_it = [&](const WinogradWindow& window) {
+          return (read == &x_ ? window.x_dim : window.w_dim) == static_cast<int>(d);
+        };
+        if (!read->dims[d].affine &&
+            std::none_of(form_.windows.begin(), form_.windows.end(), has_it)) {
+          return Refusal("reads its operands otherwise");
+        }
       }
     }
-    FindWindows();
     if (form_.windows.empty()) return Refusal("has no window of two taps or more");
     FindChannelAndFilter();
     if (form_.channel < 0 || form_.filter < 0) return Refusal("has no channels or no filters");
@@ -70,6 +83,10 @@ class Matcher {
   void FindWindows() {
     for (size_t d = 0; d < x_.dims.size(); ++d) {
       const AxisForm& form = x_.dims[d];
+      if (!form.affine) {
+        AddTransposed(static_cast<int>(d));
+        continue;
+      }
       if (form.constant != 0 || form.terms.size() != 2) continue;
       auto [output, tap] = std::pair(form.terms[0], form.terms[1]);
       if (output.first > tap.first) std::swap(output, tap);
@@ -98,6 +115,49 @@ class Matcher {
     if (form_.windows.size() > kMaxWindows) {
       form_.windows.erase(form_.windows.begin(), form_.windows.end() - kMaxWindows);
     }
+  }
+
+  // If dimension `d` of X and one of W are read as of a transposed convolution.
+  void AddTransposed(int d) {
+    std::vector<int> moving;
+    for (int axis = 0; axis < rank_ + static_cast<int>(conv_.reduce_axes.size()); ++axis) {
+      if (Uses(x_.dims[d], axis)) moving.push_back(axis);
+    }
+    if (moving.size() != 2 || moving[0] >= rank_ || moving[1] < rank_) return;
+    const Use of_output = UseOf(w_, moving[0]), of_tap = UseOf(w_, moving[1]);
+    if (UseOf(x_, moving[0]).count != 1 || UseOf(x_, moving[1]).count != 1 ||
+        of_output.count != 1 || of_tap.count != 1 || of_output.dim != of_tap.dim) {
+      return;
+    }
+    WinogradWindow window;
+    window.axis = moving[0];
+    window.reduce_axis = moving[1] - rank_;
+    window.x_dim = d;
+    window.w_dim = of_tap.dim;
+    window.outputs = conv_.axes[window.axis].extent;
+    window.kernel = conv_.reduce_axes[window.reduce_axis].extent;
+    if (window.kernel < 2 || window.outputs * window.kernel > kMaxTries) return;
+    const auto at = [&](const ir::Expr& index, int64_t output, int64_t tap) {
+      const ir::Expr constant = ir::Substitute(
+          index, {conv_.axes[window.axis].var, conv_.reduce_axes[window.reduce_axis].var},
+          {ir::Expr(output), ir::Expr(tap)});
+      const int64_t* value = ir::AsConstInt(constant);
+      return value == nullptr ? -1 : *value;
+    };
+    const ir::Expr &x = form_.x_indices[d], &w = form_.w_indices[window.w_dim];
+    window.offset = at(w, 0, 0);
+    window.spread = at(w, 0, 1) - window.offset;
+    if (window.spread < 2 || window.offset < 0) return;
+    for (int64_t output = 0; output < window.outputs; ++output) {
+      const int64_t place = output + window.offset;
+      for (int64_t tap = 0; tap < window.kernel; ++tap) {
+        if (at(x, output, tap) != place / window.spread + window.kernel - 1 - tap ||
+            at(w, output, tap) != place % window.spread + window.spread * tap) {
+          return;
+        }
+      }
+    }
+    form_.windows.push_back(window);
   }
 
   void FindChannelAndFilter() {
@@ -170,17 +230,10 @@ absl::StatusOr<WinogradForm> MatchWinograd(const te::Stage& conv) {
   }
   const auto analysis = Analyze(conv);
   const std::vector<Access>& reads = analysis->reads;
-  absl::StatusOr<WinogradForm> form = Matcher(conv, reads[0], reads[1]).Run();
-  if (form.ok()) {
-    form->x = a->buffer, form->w = b->buffer;
-    form->x_indices = a->indices, form->w_indices = b->indices;
-    return form;
-  }
-  absl::StatusOr<WinogradForm> swapped = Matcher(conv, reads[1], reads[0]).Run();
-  if (!swapped.ok()) return form.status();
-  swapped->x = b->buffer, swapped->w = a->buffer;
-  swapped->x_indices = b->indices, swapped->w_indices = a->indices;
-  return swapped;
+  absl::StatusOr<WinogradForm> form = Matcher(conv, reads[0], reads[1], *a, *b).Run();
+  if (form.ok()) return form;
+  absl::StatusOr<WinogradForm> swapped = Matcher(conv, reads[1], reads[0], *b, *a).Run();
+  return swapped.ok() ? std::move(swapped) : std::move(form);
 }
 
 }  // namespace tessera::schedule

@@ -10,21 +10,26 @@
 
 namespace tessera::schedule {
 
-// A window that is transformed: output o and tap r meet input step · (stride · o + dilation · r).
-// Stride or dilation is 1. Inputs that lie `phases` apart are a dense row: of a dilated window each
-// phase makes outputs of its own, of a strided one all phases are summed.
+// A window that is transformed: output o and tap r meet input step · (stride · o + dilation · r),
+// or, of a transposed convolution, weight (o + offset) mod spread + spread · r and input
+// ⌊(o + offset) / spread⌋ + kernel − 1 − r. At most one of stride, dilation and spread is not 1.
+// Its phases are windows over dense rows: those of a strided one are summed, those of a dilated and
+// of a transposed one make outputs of their own.
 struct WinogradWindow {
   int axis = -1;         // of the output
   int reduce_axis = -1;  // its taps
   int x_dim = -1, w_dim = -1;
-  int64_t outputs = 0, kernel = 0;
+  int64_t outputs = 0, kernel = 0;  // extents of both
   int64_t step = 1, stride = 1, dilation = 1;
+  int64_t spread = 1, offset = 0;
 
-  int64_t phases() const { return stride * dilation; }
+  int64_t phases() const { return stride * dilation * spread; }
+  int64_t output_phases() const { return dilation * spread; }
+  int64_t weight_phases() const { return stride * spread; }
   int64_t taps() const { return (kernel + stride - 1) / stride; }  // of a phase
   // For tiles of m outputs:
   int64_t tiles(int64_t m) const {  // of a phase
-    return ((outputs + dilation - 1) / dilation + m - 1) / m;
+    return ((outputs + output_phases() - 1) / output_phases() + m - 1) / m;
   }
   int64_t points(int64_t m) const { return m + taps() - 1; }  // multiplications a tile
 };

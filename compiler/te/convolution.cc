@@ -181,6 +181,7 @@ absl::StatusOr<Workload> BuildTransposedConvolution(const Attributes& attributes
             As(accumulator, ir::MakeLoad(padded, from)) * As(accumulator, ir::MakeLoad(w, weight));
         return inside ? ir::MakeSelect(inside, product, ir::Zero(accumulator)) : product;
       });
+  if (attributes.Word("algorithm") == "direct") builder.KeepDirect();
   TESSERA_ASSIGN_OR_RETURN(
       const ir::Buffer last,
       ApplyEpilogue(builder, attributes, std::move(conv), out_dims, {1}, out_place));

@@ -105,7 +105,7 @@ const std::vector<Operator>& Operators() {
        BuildDepthwise},
       {"t2d",
        Table{Extent("n", "1"), Extent("ic"), Extent("oc")} + Sizes(2) + Kernels(2) + Steps() +
-           Epilogue() + Table{Layout(), AnyType()},
+           Epilogue() + Table{Layout(), AnyType(), Algorithm()},
        BuildTransposedConvolution},
       {"capsule_conv2d",
        Table{Extent("n", "1"), Extent("ic"), Extent("oc"), Whole("capsule", "4", 1, 64)} +

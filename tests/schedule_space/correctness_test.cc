@@ -188,6 +188,7 @@ TEST_CASE("Winograd's algorithm computes the same for every kind of window", "[s
   check("conv3d", {{"d", "3"}, {"h", "6"}, {"w", "7"}, {"ic", "8"}, {"oc", "9"}}, 926);
   check("capsule_conv2d", {{"h", "6"}, {"w", "8"}, {"capsule", "2"}, {"ic", "8"}, {"oc", "8"}},
         927);
+  check("t2d", {{"h", "8"}, {"w", "6"}, {"k", "4"}, {"stride", "2"}, {"ic", "9"}}, 928);
 }
 
 TEST_CASE("Winograd's algorithm in blocks of tile rows computes the same", "[space]") {

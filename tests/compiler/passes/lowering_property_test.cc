@@ -134,7 +134,7 @@ te::OpSpec RandomConvolution(Rng& rng) {
                    {"bias", rng.Chance(0.5) ? "true" : "false"},
                    {"relu", rng.Chance(0.5) ? "true" : "false"}}};
   auto& attributes = spec.attributes;
-  const int64_t kind = rng.Between(0, 7);
+  const int64_t kind = rng.Between(0, 8);
   const int64_t least = kind >= 4 ? 5 : 3;
   const int64_t most = kind == 0 ? 11 : 8;
   attributes["h"] = absl::StrCat(rng.Between(least, most));
@@ -163,6 +163,13 @@ te::OpSpec RandomConvolution(Rng& rng) {
     attributes["stride"] = absl::StrCat(stride);
     attributes["k"] = absl::StrCat(stride + rng.Between(1, 2));
     attributes["ic"] = absl::StrCat(rng.Between(1, 3));
+  } else if (kind == 8) {
+    spec.op = "t2d";
+    const int64_t stride = rng.Between(2, 3);
+    attributes["stride"] = absl::StrCat(stride);
+    attributes["k"] = absl::StrCat(stride * rng.Between(2, stride == 3 ? 2 : 3));
+    attributes["h"] = absl::StrCat(rng.Between(1, 4));
+    attributes["w"] = absl::StrCat(rng.Between(3, 5));
   } else if (kind == 7) {
     attributes["kh"] = absl::StrCat(rng.Between(1, 4));
     attributes["kw"] = absl::StrCat(rng.Between(2, 5));
