@@ -39,8 +39,8 @@ T OrFail(absl::StatusOr<T> value) {
 
 // The parts of one build, milliseconds.
 struct Cost {
-  double lowering = 0, code = 0, preparation = 0, linking = 0;
-  double Total() const { return lowering + code + preparation + linking; }
+  double lowering = 0, code = 0, linking = 0;
+  double Total() const { return lowering + code + linking; }
 };
 
 template <typename Work>
@@ -56,21 +56,15 @@ Cost Build(const space::ConfigSpace& configs, const space::Config& config,
   const schedule::Schedule made = OrFail(configs.ToSchedule(config));
   Cost cost;
   const auto loops = Timed(cost.lowering, [&] { return schedule::InferBounds(made); });
-  const auto program =
-      Timed(cost.lowering, [&] { return passes::Lower(made, loops, "tessera_kernel"); });
-  const auto kernel = Timed(cost.code, [&] { return codegen::GenerateObject(program, target); });
-  codegen::LinkOptions options;
-  options.exported = {kernel.symbol};
-  std::vector<std::string> objects = {kernel.bytes};
+  std::vector<tessera::ir::Program> programs = {
+      Timed(cost.lowering, [&] { return passes::Lower(made, loops, "tessera_kernel"); })};
   const auto preparation = Timed(
-      cost.preparation, [&] { return passes::LowerPreparation(made, loops, "tessera_prepare"); });
-  if (preparation.has_value()) {
-    auto prepare =
-        Timed(cost.preparation, [&] { return codegen::GenerateObject(*preparation, target); });
-    options.exported.push_back(prepare.symbol);
-    objects.push_back(std::move(prepare.bytes));
-  }
-  Timed(cost.linking, [&] { return codegen::LinkSharedObject(objects, options); });
+      cost.lowering, [&] { return passes::LowerPreparation(made, loops, "tessera_prepare"); });
+  if (preparation.has_value()) programs.push_back(*preparation);
+  const auto code = Timed(cost.code, [&] { return codegen::GenerateObject(programs, target); });
+  codegen::LinkOptions options;
+  for (const codegen::Kernel& kernel : code.kernels) options.exported.push_back(kernel.symbol);
+  Timed(cost.linking, [&] { return codegen::LinkSharedObject({code.bytes}, options); });
   return cost;
 }
 
@@ -104,7 +98,6 @@ nlohmann::ordered_json Measure(const tessera::te::OpSpec& spec, const std::strin
   add("total", [](const Cost& cost) { return cost.Total(); });
   add("lowering", [](const Cost& cost) { return cost.lowering; });
   add("code_generation", [](const Cost& cost) { return cost.code; });
-  add("preparation", [](const Cost& cost) { return cost.preparation; });
   add("linking", [](const Cost& cost) { return cost.linking; });
   return row;
 }

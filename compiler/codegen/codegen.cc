@@ -92,17 +92,25 @@ void Optimise(llvm::Module& module, llvm::TargetMachine& machine) {
   }
 }
 
-struct Compiled {
-  std::string bytes;
-  std::string symbol;
-  WorkspacePlan plan;
-};
+// Emits one program into `module`.
+absl::StatusOr<Kernel> Emit(const ir::Program& program, const ir::Target& target,
+                            const MachineDescription& machine, Checks checks,
+                            llvm::Module& module) {
+  TESSERA_ASSIGN_OR_RETURN(const WorkspacePlan plan, PlanWorkspace(program));
+  ModuleState state{target, machine, plan, module, SymbolOf(program.name), checks, 0, {}};
+  if (module.getFunction(state.kernel) != nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("code generation: two programs make the symbol ",
+                                                   state.kernel,
+                                                   "; give one of them another name"));
+  }
+  TESSERA_RETURN_IF_ERROR(EmitKernel(program, state));
+  return Kernel{std::move(state.kernel), plan.shared_bytes, plan.private_bytes};
+}
 
-absl::StatusOr<Compiled> Compile(const ir::Program& program, const ir::Target& target,
-                                 llvm::CodeGenFileType file_type, Checks checks) {
+absl::StatusOr<ObjectCode> Compile(absl::Span<const ir::Program> programs, const ir::Target& target,
+                                   llvm::CodeGenFileType file_type, Checks checks) {
   TESSERA_ASSIGN_OR_RETURN(const MachineDescription description, DescribeMachine(target));
   TESSERA_ASSIGN_OR_RETURN(llvm::TargetMachine * machine, MachineFor(description));
-  TESSERA_ASSIGN_OR_RETURN(WorkspacePlan plan, PlanWorkspace(program));
 
   llvm::LLVMContext context;
   context.setDiscardValueNames(true);
@@ -110,8 +118,11 @@ absl::StatusOr<Compiled> Compile(const ir::Program& program, const ir::Target& t
   module.setTargetTriple(description.triple);
   module.setDataLayout(machine->createDataLayout());
   module.setPICLevel(llvm::PICLevel::BigPIC);
-  ModuleState state{target, description, plan, module, SymbolOf(program.name), checks, 0, {}};
-  TESSERA_RETURN_IF_ERROR(EmitKernel(program, state));
+  ObjectCode code;
+  for (const ir::Program& program : programs) {
+    TESSERA_ASSIGN_OR_RETURN(code.kernels.emplace_back(),
+                             Emit(program, target, description, checks, module));
+  }
   std::string fault;
   llvm::raw_string_ostream fault_stream(fault);
   if (llvm::verifyModule(module, &fault_stream)) {
@@ -126,30 +137,30 @@ absl::StatusOr<Compiled> Compile(const ir::Program& program, const ir::Target& t
     return absl::InternalError("LLVM can't emit files for this target");
   }
   emission.run(module);
-  return Compiled{std::string(output.begin(), output.end()), state.kernel, std::move(plan)};
+  code.bytes.assign(output.begin(), output.end());
+  return code;
 }
 
 }  // namespace
 
-absl::StatusOr<ObjectCode> GenerateObject(const ir::Program& program, const ir::Target& target,
-                                          Checks checks) {
-  TESSERA_ASSIGN_OR_RETURN(Compiled compiled,
-                           Compile(program, target, llvm::CodeGenFileType::ObjectFile, checks));
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> undefined,
-                           UndefinedSymbols(compiled.bytes));
+absl::StatusOr<ObjectCode> GenerateObject(absl::Span<const ir::Program> programs,
+                                          const ir::Target& target, Checks checks) {
+  TESSERA_ASSIGN_OR_RETURN(ObjectCode code,
+                           Compile(programs, target, llvm::CodeGenFileType::ObjectFile, checks));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> undefined, UndefinedSymbols(code.bytes));
   if (!undefined.empty()) {
-    return absl::InternalError(absl::StrCat(
-        "kernel ", compiled.symbol, " needs library functions: ", absl::StrJoin(undefined, ", ")));
+    return absl::InternalError(
+        absl::StrCat("kernel ", code.kernels[0].symbol,
+                     " needs library functions: ", absl::StrJoin(undefined, ", ")));
   }
-  return ObjectCode{std::move(compiled.bytes), std::move(compiled.symbol),
-                    compiled.plan.shared_bytes, compiled.plan.private_bytes};
+  return code;
 }
 
 absl::StatusOr<std::string> GenerateAssembly(const ir::Program& program, const ir::Target& target) {
   TESSERA_ASSIGN_OR_RETURN(
-      Compiled compiled,
-      Compile(program, target, llvm::CodeGenFileType::AssemblyFile, Checks::kNone));
-  return std::move(compiled.bytes);
+      ObjectCode code,
+      Compile({program}, target, llvm::CodeGenFileType::AssemblyFile, Checks::kNone));
+  return std::move(code.bytes);
 }
 
 }  // namespace tessera::codegen

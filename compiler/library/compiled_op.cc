@@ -100,15 +100,16 @@ absl::StatusOr<Compiled> CompileVersion(const LibraryOp& op, const Implementatio
   }
   Compiled compiled;
   CompiledVersion& made = compiled.version;
-  TESSERA_ASSIGN_OR_RETURN(made.code, codegen::GenerateObject(program, target));
   TESSERA_ASSIGN_OR_RETURN(
       const std::optional<ir::Program> preparation,
       passes::LowerPreparation(schedule, loops,
                                absl::StrCat("tessera_prepare_", op.name, "_", number)));
+  std::vector<ir::Program> programs = {program};
   if (preparation) {
     made.preparation.emplace();
-    TESSERA_ASSIGN_OR_RETURN(made.preparation->code, codegen::GenerateObject(*preparation, target));
+    programs.push_back(*preparation);
   }
+  TESSERA_ASSIGN_OR_RETURN(made.code, codegen::GenerateObject(programs, target));
   const auto place = [](const ir::Buffer& buffer, int64_t& size) {
     const int64_t offset = size;
     size += RoundUp(buffer->StoredBytes());
@@ -132,8 +133,9 @@ absl::StatusOr<Compiled> CompileVersion(const LibraryOp& op, const Implementatio
   if (preparation) {
     Preparation& computed = *made.preparation;
     computed.workspace_offset = computed.scratch_bytes;
+    const codegen::Kernel& prepare = made.code.kernels[1];
     computed.scratch_bytes +=
-        RoundUp(computed.code.shared_workspace_bytes + computed.code.private_workspace_bytes);
+        RoundUp(prepare.shared_workspace_bytes + prepare.private_workspace_bytes);
   }
   return compiled;
 }

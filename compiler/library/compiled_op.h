@@ -30,7 +30,6 @@ struct PackedConstant {
 
 // Computed from the constants when they are packed: arguments of the kernel behind the outputs.
 struct Preparation {
-  codegen::ObjectCode code;
   std::vector<PackedConstant> results;
   int64_t workspace_offset = 0;  // in the scratch memory, where it begins behind constants
   int64_t scratch_bytes = 0;
@@ -38,7 +37,7 @@ struct Preparation {
 
 // An operator for one of the library's targets.
 struct CompiledVersion {
-  codegen::ObjectCode code;
+  codegen::ObjectCode code;               // of the kernel and, if there is one, the preparation
   std::vector<PackedConstant> constants;  // in the order of the inputs
   std::optional<Preparation> preparation;
   int64_t packed_bytes = 0;  // of all that runs read of constants; 0 without any

@@ -170,10 +170,11 @@ Constant* GlueModule::Kernel(const CompiledOp& op, const CompiledVersion& versio
       buffers.push_back(Buffer(activations, result.offset));
     }
   }
-  return Struct({Symbol(version.code.symbol), Number(argument),
+  const codegen::Kernel& kernel = version.code.kernels[0];
+  return Struct({Symbol(kernel.symbol), Number(argument),
                  Number(static_cast<int64_t>(buffers.size())), Array(buffers),
-                 Number(version.code.shared_workspace_bytes),
-                 Number(version.code.private_workspace_bytes), Number(threads)});
+                 Number(kernel.shared_workspace_bytes), Number(kernel.private_workspace_bytes),
+                 Number(threads)});
 }
 
 // A tessera_op_packing.
@@ -194,7 +195,7 @@ Constant* GlueModule::Packing(const CompiledOp& op, const CompiledVersion& versi
   Constant* prepare = llvm::ConstantPointerNull::get(pointer_);
   int64_t workspace_offset = 0, scratch_bytes = 0;
   if (version.preparation) {
-    prepare = Symbol(version.preparation->code.symbol);
+    prepare = Symbol(version.code.kernels[1].symbol);
     workspace_offset = version.preparation->workspace_offset;
     scratch_bytes = version.preparation->scratch_bytes;
     for (const PackedConstant& result : version.preparation->results) {

@@ -61,7 +61,6 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   for (const CompiledOp& op : ops) {
     for (const CompiledVersion& version : op.versions) {
       objects.push_back(version.code.bytes);
-      if (version.preparation) objects.push_back(version.preparation->code.bytes);
     }
   }
 

@@ -81,10 +81,11 @@ absl::StatusOr<Scheduled> ApplySchedule(const Task& task, const std::string& tex
   return Scheduled{std::move(schedule), std::move(loops)};
 }
 
-std::vector<proto::BufferSpec> DescribeBuffers(const te::Dag& dag, const ir::Program& program) {
+std::vector<proto::BufferSpec> DescribeBuffers(const te::Dag& dag,
+                                               const std::vector<ir::Buffer>& params) {
   std::vector<proto::BufferSpec> specs;
   for (size_t i = 0; i < dag.inputs.size() + dag.outputs.size(); ++i) {
-    const ir::BufferNode& buffer = *program.params[i];
+    const ir::BufferNode& buffer = *params[i];
     proto::BufferSpec& spec = specs.emplace_back();
     spec.name = buffer.name;
     spec.type = ir::ToString(buffer.type);
@@ -101,10 +102,11 @@ std::vector<proto::BufferSpec> DescribeBuffers(const te::Dag& dag, const ir::Pro
 // Lowered, compiled and linked, into `output`.
 MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
                           agent::BuildOutput& output) {
-  const absl::StatusOr<ir::Program> program =
+  absl::StatusOr<ir::Program> lowered =
       passes::Lower(scheduled.schedule, scheduled.loops, kKernelSymbol);
-  if (!program.ok()) return Blame(db::Outcome::kBuildError, "lowering", program.status());
-  if (const size_t passed = program->params.size(); passed > proto::kMaxBuffers) {
+  if (!lowered.ok()) return Blame(db::Outcome::kBuildError, "lowering", lowered.status());
+  const std::vector<ir::Buffer> params = lowered->params;
+  if (const size_t passed = params.size(); passed > proto::kMaxBuffers) {
     const size_t own = task.workload.dag.inputs.size() + task.workload.dag.outputs.size();
     return Refusal{
         db::Outcome::kBuildError,
@@ -112,24 +114,17 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
                      passed - own, " prepared from constants); at most ", proto::kMaxBuffers,
                      " can be passed, so split the operator")};
   }
-  absl::StatusOr<codegen::ObjectCode> code = codegen::GenerateObject(*program, task.target);
-  if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());
-  const auto preparation =
-      passes::LowerPreparation(scheduled.schedule, scheduled.loops, kPrepareSymbol);
+  std::vector<ir::Program> programs = {*std::move(lowered)};
+  auto preparation = passes::LowerPreparation(scheduled.schedule, scheduled.loops, kPrepareSymbol);
   if (!preparation.ok()) return Blame(db::Outcome::kBuildError, "lowering", preparation.status());
-  absl::StatusOr<codegen::ObjectCode> prepare = codegen::ObjectCode{};
-  if (preparation->has_value()) prepare = codegen::GenerateObject(**preparation, task.target);
-  if (!prepare.ok()) return Blame(db::Outcome::kBuildError, prepare.status());
+  if (preparation->has_value()) programs.push_back(**std::move(preparation));
+  const absl::StatusOr<codegen::ObjectCode> code = codegen::GenerateObject(programs, task.target);
+  if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());
 
   codegen::LinkOptions options;
   options.kind = task.target.kind;
-  options.exported = {code->symbol};
-  std::vector<std::string> objects = {code->bytes};
-  if (preparation->has_value()) {
-    options.exported.push_back(prepare->symbol);
-    objects.push_back(std::move(prepare->bytes));
-  }
-  absl::StatusOr<std::string> bytes = codegen::LinkSharedObject(objects, options);
+  for (const codegen::Kernel& kernel : code->kernels) options.exported.push_back(kernel.symbol);
+  absl::StatusOr<std::string> bytes = codegen::LinkSharedObject({code->bytes}, options);
   if (!bytes.ok()) {
     const bool no_room =
         absl::IsUnavailable(bytes.status()) || absl::IsResourceExhausted(bytes.status());
@@ -141,16 +136,18 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
   proto::Artifact& artifact = output.result.artifact;
   artifact.digest = Sha256Hex(*bytes);
   artifact.size = static_cast<int64_t>(bytes->size());
-  artifact.symbol = code->symbol;
-  artifact.shared_workspace_bytes =
-      std::max(code->shared_workspace_bytes, prepare->shared_workspace_bytes);
-  artifact.private_workspace_bytes =
-      std::max(code->private_workspace_bytes, prepare->private_workspace_bytes);
+  artifact.symbol = code->kernels[0].symbol;
+  if (code->kernels.size() > 1) artifact.prepare_symbol = code->kernels[1].symbol;
+  for (const codegen::Kernel& kernel : code->kernels) {
+    artifact.shared_workspace_bytes =
+        std::max(artifact.shared_workspace_bytes, kernel.shared_workspace_bytes);
+    artifact.private_workspace_bytes =
+        std::max(artifact.private_workspace_bytes, kernel.private_workspace_bytes);
+  }
   const te::Dag& dag = task.workload.dag;
-  artifact.buffers = DescribeBuffers(dag, *program);
-  artifact.prepare_symbol = prepare->symbol;
-  for (size_t i = artifact.buffers.size(); i < program->params.size(); ++i) {
-    artifact.prepared_bytes.push_back(program->params[i]->StoredBytes());
+  artifact.buffers = DescribeBuffers(dag, params);
+  for (size_t i = artifact.buffers.size(); i < params.size(); ++i) {
+    artifact.prepared_bytes.push_back(params[i]->StoredBytes());
   }
   const double error_factor = scheduled.schedule.error_factor();
   for (size_t i = 0; error_factor > 1 && i < dag.outputs.size(); ++i) {

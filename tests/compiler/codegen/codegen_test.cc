@@ -126,16 +126,31 @@ TEST_CASE("register tile stays in registers", "[codegen]") {
 }
 
 TEST_CASE("same program gives the same object", "[codegen]") {
-  const auto first = GenerateObject(TiledMatmul(LoopKind::kParallel), HostTarget());
-  const auto second = GenerateObject(TiledMatmul(LoopKind::kParallel), HostTarget());
+  const auto first = GenerateObject({TiledMatmul(LoopKind::kParallel)}, HostTarget());
+  const auto second = GenerateObject({TiledMatmul(LoopKind::kParallel)}, HostTarget());
   REQUIRE(first.ok());
   REQUIRE(second.ok());
   REQUIRE(first->bytes == second->bytes);
 }
 
+TEST_CASE("programs of one object need different symbols", "[codegen]") {
+  ir::Program first = TiledMatmul(LoopKind::kParallel), second = TiledMatmul(LoopKind::kSerial);
+  first.name = "run+1";
+  second.name = "run-1";
+  const absl::Status status = GenerateObject({first, second}, HostTarget()).status();
+  REQUIRE(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(std::string(status.message()).find("run_1") != std::string::npos);
+  second.name = "prepare";
+  const auto code = GenerateObject({first, second}, HostTarget());
+  REQUIRE(code.ok());
+  REQUIRE(code->kernels.size() == 2);
+  CHECK(code->kernels[0].symbol == "run_1");
+  CHECK(code->kernels[1].symbol == "prepare");
+}
+
 TEST_CASE("objects for AArch64 have no undefined symbols", "[codegen]") {
   const auto code =
-      GenerateObject(TiledMatmul(LoopKind::kParallel), ir::ParseTarget("aarch64/neon").value());
+      GenerateObject({TiledMatmul(LoopKind::kParallel)}, ir::ParseTarget("aarch64/neon").value());
   INFO(code.status());
   REQUIRE(code.ok());
   REQUIRE(UndefinedSymbols(code->bytes).value().empty());
@@ -149,13 +164,13 @@ TEST_CASE("GPU thread loops and unknown functions are refused by name", "[codege
       {out},
       ir::MakeFor(i, 0, 4, ir::MakeStore(out, {i}, ir::MakeFloat(ir::Float(32), 1)),
                   LoopKind::kThread, ir::ThreadAxis::kThreadX)};
-  REQUIRE(GenerateObject(bound, HostTarget()).status().code() ==
+  REQUIRE(GenerateObject({bound}, HostTarget()).status().code() ==
           absl::StatusCode::kInvalidArgument);
   const ir::Program unknown{
       "unknown",
       {out},
       ir::MakeFor(i, 0, 4, ir::MakeStore(out, {i}, ir::MakeCall(ir::Float(32), "mystery", {})))};
-  const absl::Status status = GenerateObject(unknown, HostTarget()).status();
+  const absl::Status status = GenerateObject({unknown}, HostTarget()).status();
   REQUIRE(status.code() == absl::StatusCode::kUnimplemented);
   REQUIRE(std::string(status.message()).find("mystery") != std::string::npos);
 }

@@ -69,15 +69,16 @@ void WriteFile(const std::string& path, const void* data, size_t size) {
 absl::Status RunEmulated(const std::string& folder, const ir::Program& program,
                          const ir::Target& target,
                          absl::Span<const absl::Span<std::byte>> buffers) {
-  TESSERA_ASSIGN_OR_RETURN(const ObjectCode code, GenerateObject(program, target));
+  TESSERA_ASSIGN_OR_RETURN(const ObjectCode code, GenerateObject({program}, target));
   LinkOptions options;
   options.kind = target.kind;
-  options.exported = {code.symbol};
+  const Kernel& kernel = code.kernels[0];
+  options.exported = {kernel.symbol};
   TESSERA_ASSIGN_OR_RETURN(const std::string library, LinkSharedObject({code.bytes}, options));
   WriteFile(folder + "/kernel.so", library.data(), library.size());
   std::string command = absl::StrCat(
       "qemu-aarch64-static -L /usr/aarch64-linux-gnu ", folder, "/driver ", folder, "/kernel.so ",
-      code.symbol, " ", code.shared_workspace_bytes + 2 * code.private_workspace_bytes);
+      kernel.symbol, " ", kernel.shared_workspace_bytes + 2 * kernel.private_workspace_bytes);
   for (size_t i = 0; i < buffers.size(); ++i) {
     const std::string path = absl::StrCat(folder, "/buffer", i);
     WriteFile(path, buffers[i].data(), buffers[i].size());

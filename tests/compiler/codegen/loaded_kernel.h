@@ -53,9 +53,9 @@ class LoadedKernel {
  public:
   static absl::StatusOr<LoadedKernel> Load(const ir::Program& program, const ir::Target& target,
                                            Checks checks = Checks::kNone) {
-    TESSERA_ASSIGN_OR_RETURN(ObjectCode code, GenerateObject(program, target, checks));
+    TESSERA_ASSIGN_OR_RETURN(ObjectCode code, GenerateObject({program}, target, checks));
     LinkOptions options;
-    options.exported = {code.symbol};
+    options.exported = {code.kernels[0].symbol};
     TESSERA_ASSIGN_OR_RETURN(const std::string library, LinkSharedObject({code.bytes}, options));
     LoadedKernel kernel;
     const int file = memfd_create("kernel", MFD_CLOEXEC);
@@ -66,8 +66,8 @@ class LoadedKernel {
         dlopen(absl::StrCat("/proc/self/fd/", file).c_str(), RTLD_NOW | RTLD_LOCAL));
     if (kernel.handle_ == nullptr) return absl::InternalError(dlerror());
     close(file);
-    kernel.entry_ =
-        reinterpret_cast<tessera_kernel>(dlsym(kernel.handle_.get(), code.symbol.c_str()));
+    kernel.entry_ = reinterpret_cast<tessera_kernel>(
+        dlsym(kernel.handle_.get(), code.kernels[0].symbol.c_str()));
     if (kernel.entry_ == nullptr) return absl::InternalError("no symbol");
     kernel.code_ = std::move(code);
     return kernel;
@@ -75,11 +75,11 @@ class LoadedKernel {
 
   void Run(const std::vector<void*>& buffers, tessera_launcher* launcher) const {
     const AlignedBytes workspace(static_cast<size_t>(
-        code_.shared_workspace_bytes + launcher->threads * code_.private_workspace_bytes));
+        code().shared_workspace_bytes + launcher->threads * code().private_workspace_bytes));
     entry_(buffers.data(), workspace.data(), launcher);
     if (!workspace.GuardsIntact()) std::abort();
   }
-  const ObjectCode& code() const { return code_; }
+  const Kernel& code() const { return code_.kernels[0]; }
 
  private:
   struct Close {
