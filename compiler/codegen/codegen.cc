@@ -14,7 +14,6 @@
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/SmallVectorMemoryBuffer.h"
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
-#include "llvm/Transforms/Scalar/InstSimplifyPass.h"
 #include "llvm/Transforms/Scalar/SROA.h"
 #include "llvm/Transforms/Scalar/SimplifyCFG.h"
 
@@ -36,6 +35,9 @@ absl::Status EmitKernel(const ir::Program& program, ModuleState& state) {
   llvm::Type* pointer = llvm::PointerType::getUnqual(context);
   const size_t count = program.params.size();
   llvm::Function* kernel = state.MakeFunction(state.kernel, {pointer, pointer, pointer}, true);
+  // A handful of instructions, once a call: not worth the time that a function takes to optimise.
+  kernel->addFnAttr(llvm::Attribute::NoInline);
+  kernel->addFnAttr(llvm::Attribute::OptimizeNone);
   llvm::Function* body = state.MakeFunction(state.kernel + ".body",
                                             std::vector<llvm::Type*>(count + 3, pointer), false);
   body->addFnAttr(llvm::Attribute::NoInline);
@@ -86,7 +88,6 @@ void Optimise(llvm::Module& module, llvm::TargetMachine& machine) {
   passes.addPass(llvm::SimplifyCFGPass());
   passes.addPass(llvm::SROAPass(llvm::SROAOptions::PreserveCFG));
   passes.addPass(llvm::EarlyCSEPass(/*UseMemorySSA=*/true));
-  passes.addPass(llvm::InstSimplifyPass());
   for (llvm::Function& function : module) {
     if (!function.isDeclaration()) passes.run(function, function_analyses);
   }
