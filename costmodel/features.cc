@@ -19,7 +19,7 @@ constexpr int kInnerLoops = 4;  // serial loops described one by one, innermost 
 constexpr int kIntensityPoints = 10;
 constexpr int kRelationThresholds = 9;  // touched bytes 2^8, 2^10, … 2^24
 
-float Log2(double x) { return static_cast<float>(std::log2(1 + std::max(0.0, x))); }
+float Log2(double x) { return x > 0 ? static_cast<float>(std::log2(1 + x)) : 0; }
 
 // Fills a row and, the first time, the list of names: one place says what a feature is called and
 // what it is.

@@ -137,6 +137,7 @@ void Profile(const NestProfile& nest, const Movement& movement, const Storage& s
   record(nest.depth);
   for (int l = nest.depth - 1; l >= 0; --l) {
     double stride = 0;
+    access.moved[l] = false;
     for (int d = 0; d < movement.dims(); ++d) {
       const Movement::Way& way = movement.way(l, d);
       if (way.reach == 0) continue;
@@ -154,15 +155,6 @@ void Profile(const NestProfile& nest, const Movement& movement, const Storage& s
       access.lines[l] = access.lines[l + 1];
     }
   }
-}
-
-// Whether two reads differ by constant offsets only, as the taps of a window do.
-bool MoveAlike(const schedule::Access& a, const schedule::Access& b) {
-  return a.buffer == b.buffer &&
-         std::ranges::equal(
-             a.dims, b.dims, [](const schedule::AxisForm& x, const schedule::AxisForm& y) {
-               return x.affine == y.affine && x.terms == y.terms && x.slopes == y.slopes;
-             });
 }
 
 }  // namespace
@@ -201,7 +193,7 @@ NestProfile ProfileNest(const Schedule& schedule, const LoopStructure& loops,
   const std::vector<schedule::Access>& reads = state.analysis->reads;
   for (size_t r = 0; r < reads.size() && nest.accesses.size() < kMaxAccesses; ++r) {
     const schedule::Access& read = reads[r];
-    if (r > 0 && MoveAlike(reads[r - 1], read)) {
+    if (state.analysis->moves_as_before[r]) {
       nest.accesses.push_back(nest.accesses.back());
       continue;
     }

@@ -149,6 +149,43 @@ class Analyzer final : public ir::Visitor {
   StageAnalysis& analysis_;
 };
 
+bool MoveAlike(const Access& a, const Access& b) {
+  return a.buffer == b.buffer &&
+         std::ranges::equal(a.dims, b.dims, [](const AxisForm& x, const AxisForm& y) {
+           return x.affine == y.affine && x.terms == y.terms && x.slopes == y.slopes;
+         });
+}
+
+// Whether bounds of the two differ by the constants of affine indices only.
+bool InOneWindow(const Access& a, const Access& b) {
+  return MoveAlike(a, b) &&
+         std::ranges::equal(a.dims, b.dims, [](const AxisForm& x, const AxisForm& y) {
+           return x.affine || (x.constant == y.constant && x.divisor == y.divisor &&
+                               x.dividend == y.dividend && x.is_remainder == y.is_remainder);
+         });
+}
+
+std::vector<Window> WindowsOf(const std::vector<Access>& reads) {
+  std::vector<Window> windows;
+  for (size_t r = 0; r < reads.size(); ++r) {
+    const Access& read = reads[r];
+    const auto known = std::ranges::find_if(
+        windows, [&](const Window& window) { return InOneWindow(reads[window.read], read); });
+    if (known == windows.end()) {
+      windows.push_back({static_cast<int>(r), {}});
+      windows.back().offsets.resize(read.dims.size(), {0, 0});
+      continue;
+    }
+    for (size_t d = 0; d < read.dims.size(); ++d) {
+      auto& [least, largest] = known->offsets[d];
+      const int64_t offset = read.dims[d].constant - reads[known->read].dims[d].constant;
+      least = std::min(least, offset);
+      largest = std::max(largest, offset);
+    }
+  }
+  return windows;
+}
+
 }  // namespace
 
 std::shared_ptr<const StageAnalysis> Analyze(const te::Stage& stage) {
@@ -166,6 +203,11 @@ std::shared_ptr<const StageAnalysis> Analyze(const te::Stage& stage) {
     analyzer.Visit(body);
     hasher.Add(ir::Print(body));
   }
+  const std::vector<Access>& reads = analysis->reads;
+  for (size_t r = 0; r < reads.size(); ++r) {
+    analysis->moves_as_before.push_back(r > 0 && MoveAlike(reads[r - 1], reads[r]));
+  }
+  analysis->windows = WindowsOf(reads);
   std::vector<const ir::BufferNode*>& buffers = analysis->read_buffers;
   for (const Access& access : analysis->reads) buffers.push_back(access.buffer.get());
   std::sort(buffers.begin(), buffers.end());

@@ -31,6 +31,14 @@ struct Access {
   std::vector<AxisForm> dims;
 };
 
+// Reads of one buffer whose indices differ by the constants of affine ones only, as the taps of a
+// window do.
+struct Window {
+  int read;  // the first of them
+  // By dimension: the least and the largest constant less that of the first.
+  absl::InlinedVector<std::pair<int64_t, int64_t>, 6> offsets;
+};
+
 // Arithmetic per evaluation of the bodies (and one combination), by kind.
 struct OperationCounts {
   int float_add = 0, float_mul = 0, float_div = 0, float_minmax = 0, float_math = 0;
@@ -40,6 +48,8 @@ struct OperationCounts {
 // What schedules and features need to know of a stage's definition. Computed once a stage.
 struct StageAnalysis {
   std::vector<Access> reads;
+  std::vector<Window> windows;        // of `reads`, by the first of each
+  std::vector<bool> moves_as_before;  // by read: as the read before, but for constants
   std::vector<const ir::BufferNode*> read_buffers;  // of `reads`, sorted, each once
   OperationCounts operations;
   uint64_t definition_hash = 0;  // of the stage's canonical text

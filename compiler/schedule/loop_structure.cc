@@ -233,7 +233,9 @@ class Binder {
   bool AddNeeds(const te::Stage& producer, const BoundStage& consumer, absl::Span<const bool> fixed,
                 absl::Span<Need> needs) const {
     std::optional<AxisValues> values;
-    for (const Access& access : schedule_.stages()[consumer.stage].analysis->reads) {
+    const StageAnalysis& analysis = *schedule_.stages()[consumer.stage].analysis;
+    for (const Window& window : analysis.windows) {
+      const Access& access = analysis.reads[window.read];
       const auto& outputs = producer.outputs;
       if (std::find(outputs.begin(), outputs.end(), access.buffer) == outputs.end()) continue;
       if (!values) values = ValuesOfAxes(consumer);
@@ -265,6 +267,8 @@ class Binder {
           need.whole = true;
           continue;
         }
+        span.min += window.offsets[d].first;
+        span.max += window.offsets[d].second;
         if (!need.seen) {
           need.seen = true;
           need.base = std::move(outer);

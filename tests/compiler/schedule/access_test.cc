@@ -1,0 +1,49 @@
+#include "compiler/schedule/access.h"
+
+#include <catch2/catch.hpp>
+#include <functional>
+
+namespace tessera::schedule {
+namespace {
+
+// y[i] = what `body` makes of i, over 64 values.
+std::shared_ptr<const StageAnalysis> AnalysisOf(
+    const std::function<ir::Expr(const ir::Expr&)>& body) {
+  te::Stage stage;
+  stage.axes = {{ir::MakeVar("i"), 64}};
+  stage.outputs = {ir::MakeBuffer("y", ir::Float(32), {64})};
+  stage.bodies = {body(stage.axes[0].var)};
+  return Analyze(stage);
+}
+
+}  // namespace
+
+TEST_CASE("reads that differ by constants are one window", "[schedule]") {
+  const ir::Buffer x = ir::MakeBuffer("x", ir::Float(32), {256});
+  const auto analysis = AnalysisOf([&](const ir::Expr& i) {
+    return ir::MakeLoad(x, {i + 3}) + ir::MakeLoad(x, {i * 2}) + ir::MakeLoad(x, {i}) +
+           ir::MakeLoad(x, {i + 7});
+  });
+  REQUIRE(analysis->reads.size() == 4);
+  REQUIRE(analysis->windows.size() == 2);
+  CHECK(analysis->windows[0].read == 0);
+  REQUIRE(analysis->windows[0].offsets.size() == 1);
+  CHECK(analysis->windows[0].offsets[0] == std::pair<int64_t, int64_t>(-3, 4));
+  CHECK(analysis->windows[1].read == 1);
+  CHECK(analysis->windows[1].offsets[0] == std::pair<int64_t, int64_t>(0, 0));
+  CHECK(analysis->moves_as_before == std::vector<bool>{false, false, false, true});
+}
+
+TEST_CASE("quotients share a window only if they are the same", "[schedule]") {
+  const ir::Buffer x = ir::MakeBuffer("x", ir::Float(32), {64, 64});
+  const auto analysis = AnalysisOf([&](const ir::Expr& i) {
+    return ir::MakeLoad(x, {i / 4, i}) + ir::MakeLoad(x, {i / 4, i + 1}) +
+           ir::MakeLoad(x, {i / 8, i}) + ir::MakeLoad(x, {(i + 1) / 4, i}) +
+           ir::MakeLoad(x, {i % 4, i});
+  });
+  REQUIRE(analysis->reads.size() == 5);
+  REQUIRE(analysis->windows.size() == 4);
+  CHECK(analysis->windows[0].offsets[1] == std::pair<int64_t, int64_t>(0, 1));
+}
+
+}  // namespace tessera::schedule
