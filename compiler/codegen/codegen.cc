@@ -124,11 +124,13 @@ absl::StatusOr<ObjectCode> Compile(absl::Span<const ir::Program> programs, const
     TESSERA_ASSIGN_OR_RETURN(code.kernels.emplace_back(),
                              Emit(program, target, description, checks, module));
   }
+#ifndef NDEBUG
   std::string fault;
   llvm::raw_string_ostream fault_stream(fault);
   if (llvm::verifyModule(module, &fault_stream)) {
     return absl::InternalError(absl::StrCat("code generation made invalid LLVM IR: ", fault));
   }
+#endif
   Optimise(module, *machine);
 
   llvm::SmallVector<char, 0> output;
