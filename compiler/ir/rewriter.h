@@ -81,6 +81,7 @@ class Rewriter {
   // floor(x / divisor), or what it leaves; divisor > 0.
   Affine Divide(Affine x, int64_t divisor, bool modulo);
   Affine DivideRemainder(Affine x, int64_t divisor, bool modulo);
+  std::optional<Affine> WithinMultiple(const Affine& x, int64_t divisor) const;
   Affine DivisionAtom(Affine x, int64_t divisor, bool modulo, const std::optional<Interval>& range);
   bool AssumeSum(const Affine& sum, __int128 low, __int128 high);
   // Joins what a division took apart: (x / c) * c + x % c.

@@ -1,3 +1,5 @@
+#include <numeric>
+
 #include "compiler/ir/numeric.h"
 #include "compiler/ir/rewriter.h"
 
@@ -273,6 +275,29 @@ Affine Rewriter::DivisionAtom(Affine x, int64_t divisor, bool modulo,
   return result;
 }
 
+// What of `x` never leaves one multiple of a divisor of `divisor` of which all else is a multiple,
+// so that it has no part in the quotient: j of 16 * i + j by 32, where j is in [0, 16).
+std::optional<Affine> Rewriter::WithinMultiple(const Affine& x, int64_t divisor) const {
+  absl::InlinedVector<int64_t, 4> multiples;
+  Affine terms = x;
+  terms.lane_stride = 0;
+  if (x.lane_stride != 0) multiples.push_back(terms.CommonDivisor(divisor));
+  for (const Affine::Term& term : x.terms) {
+    multiples.push_back(std::gcd(term.coefficient, divisor));
+  }
+  for (const int64_t multiple : multiples) {
+    Affine within = ConstantAffine(FloorMod(x.constant, multiple), x.lanes);
+    for (const Affine::Term& term : x.terms) {
+      if (term.coefficient % multiple != 0) within.terms.push_back(term);
+    }
+    if (x.lane_stride % multiple != 0) within.lane_stride = x.lane_stride;
+    if (within.IsConstant()) continue;
+    const std::optional<Interval> range = known_.RangeOf(within);
+    if (range && range->min >= 0 && range->max < multiple) return within;
+  }
+  return std::nullopt;
+}
+
 // `x` is known not to wrap; its coefficients are below the divisor, its constant in [0, divisor).
 Affine Rewriter::DivideRemainder(Affine x, int64_t divisor, bool modulo) {
   const std::optional<Interval> range = known_.RangeOf(x);
@@ -294,21 +319,13 @@ Affine Rewriter::DivideRemainder(Affine x, int64_t divisor, bool modulo) {
     }
     return result;
   }
-  if (x.lane_stride != 0) {
-    // Where all else is a multiple of `common`, lanes that stay within one multiple share a
-    // quotient: 16 * i + (0 … 15) by 32 is (16 * i) / 32.
+  if (const std::optional<Affine> within = WithinMultiple(x, divisor)) {
     Affine shared = x;
-    shared.lane_stride = 0;
-    const int64_t common = shared.CommonDivisor(divisor);
-    const int64_t first = x.constant % common;
-    const __int128 last = first + static_cast<__int128>(x.lane_stride) * (x.lanes - 1);
-    shared.constant -= first;
-    if (last >= 0 && last < common && known_.RangeOf(shared)) {
+    shared.AddScaled(*within, -1);
+    shared.DropZeros();
+    if (known_.RangeOf(shared)) {
       Affine result = Divide(std::move(shared), divisor, modulo);
-      if (modulo) {
-        result.lane_stride = WrappingAdd(result.lane_stride, x.lane_stride);
-        result.constant = WrappingAdd(result.constant, first);
-      }
+      if (modulo) result.AddScaled(*within, 1);
       return result;
     }
   }

@@ -76,6 +76,14 @@ TEST_CASE("floor division and modulo resolve where ranges allow", "[ir][simplify
   CHECK(simplify("f % 32 / 8") == "f / 8 % 4");
 }
 
+TEST_CASE("quotients leave out what stays within one multiple", "[ir][simplify]") {
+  Fixture simplify;
+  CHECK(simplify("(f * 64 + oc_i) / 128") == "f / 2");
+  CHECK(simplify("(f * 64 + oc_i) % 128") == "f % 2 * 64 + oc_i");
+  CHECK(simplify("(f * 128 + oh * 64 + oc_i + 128) / 192") == simplify("(f * 2 + oh + 2) / 3"));
+  CHECK(simplify("(f * 32 + oc_i) / 128") == "(f * 32 + oc_i) / 128");
+}
+
 TEST_CASE("what a split took apart is joined again", "[ir][simplify]") {
   Fixture simplify;
   CHECK(simplify("f / 56 * 56 + f % 56") == "f");
