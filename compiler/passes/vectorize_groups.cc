@@ -54,10 +54,12 @@ class Widener {
       return steps;
     }
     const auto* sum = index.As<ir::Binary>();
-    if (sum == nullptr || sum->op != ir::BinaryOp::kAdd) return std::nullopt;
+    if (sum == nullptr) return std::nullopt;
+    const int64_t sign = sum->op == ir::BinaryOp::kAdd ? 1 : sum->op == ir::BinaryOp::kSub ? -1 : 0;
+    if (sign == 0) return std::nullopt;
     const std::optional<Steps> a = StepsOf(sum->a), b = StepsOf(sum->b);
     if (!a || !b) return std::nullopt;
-    return Steps{a->points + b->points, a->group + b->group};
+    return Steps{a->points + sign * b->points, a->group + sign * b->group};
   }
 
   // At the first point and the first of the group.
