@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/ir/visitor.h"
 #include "compiler/schedule/winograd_form.h"
 #include "compiler/te/instructions.h"
 #include "schedule_space/layout_rules.h"
@@ -293,21 +294,35 @@ class Rules {
     }
   }
 
-  // Whether what operand A is made of holds whole groups next to each other, and nothing has to be
-  // put in.
+  // Whether what operand A is made of holds, or can be stored in blocks of, whole groups next to
+  // each other, and padding is zeros of whole groups, which need no instruction.
   bool HasGroups(const Schedule& schedule, const std::string& sum,
                  const te::Instruction& instruction) const {
     const StageState& operand = schedule.stages()[schedule.StageNamed(sum + ".a")];
-    const ir::Buffer& source = operand.analysis->reads[0].buffer;
-    const Contiguous last = ContiguousDim(*source);
-    if (operand.analysis->operations.select > 0 || last.dim < 0 ||
-        source->policy != ir::LayoutPolicy::kFixed || last.run % instruction.group != 0) {
+    const schedule::Access& source = operand.analysis->reads[0];
+    const ir::BufferNode& buffer = *source.buffer;
+    Contiguous last = ContiguousDim(buffer);
+    if (buffer.policy == ir::LayoutPolicy::kBlocked) {
+      last = {buffer.block_axis, buffer.shape[buffer.block_axis]};
+    } else if (buffer.policy != ir::LayoutPolicy::kFixed) {
       return false;
     }
+    if (last.dim < 0 || last.run % instruction.group != 0 ||
+        !IsPlain(source.dims[last.dim], last.dim)) {
+      return false;
+    }
+    const bool is_offset =
+        te::ConversionTo(instruction.operand_type(0), buffer.type) == te::Conversion::kOffset;
+    bool is_whole = true;
+    ir::ForEach<ir::Select>(operand.stage->bodies[0], [&](const ir::Select& select) {
+      is_whole &= !is_offset && !ir::Uses(select.condition, operand.stage->axes[last.dim].var);
+    });
     const StageState& dot = schedule.stages()[schedule.StageNamed(sum + ".dot")];
     const int group_axis = dot.axis_count() - 1;
     for (const schedule::Access& access : dot.analysis->reads) {
-      if (access.buffer == operand.stage->output()) return Uses(access.dims[last.dim], group_axis);
+      if (access.buffer == operand.stage->output()) {
+        return is_whole && Uses(access.dims[last.dim], group_axis);
+      }
     }
     return false;
   }

@@ -105,7 +105,9 @@ bool TileGroup::SuitsDots(int axis) const {
       const bool is_ordered = std::any_of(ordered_.begin(), ordered_.end(), [&](int index) {
         return Stage(index).output() == access.buffer;
       });
-      if (!steps || (is_ordered && !IsPlain(form, axis))) return false;
+      // Channel blocks hold whole groups, of one place.
+      const bool is_blocked = access.buffer->policy == ir::LayoutPolicy::kBlocked;
+      if (!steps || is_blocked || (is_ordered && !IsPlain(form, axis))) return false;
     }
   }
   return true;
@@ -325,6 +327,7 @@ void TileGroup::MakeBlockKnobs() {
     knob.parts = {"channels"};
     const std::vector<int64_t> sizes = BlockChoices(buffer->shape[buffer->block_axis]);
     for (int64_t size : sizes) knob.options.push_back({size});
+    int64_t group = 1;  // that instructions take from the buffer at once
     // Dimensions of the buffer that each axis of the tile moves.
     std::vector<bool> in_channels(rank(), false), in_last(rank(), false);
     const int last = static_cast<int>(buffer->shape.size()) - 1;
@@ -340,7 +343,9 @@ void TileGroup::MakeBlockKnobs() {
     for (int stage : {reduce_, store_}) {
       if (stage < 0) continue;
       for (const schedule::Access& access : Analysis(stage).reads) {
-        if (access.buffer == buffer) note(access.dims);
+        if (access.buffer != buffer) continue;
+        note(access.dims);
+        if (stage == reduce_) group = dot_extent_;
       }
     }
     Knob::Control control{tile_knob_, {}};
@@ -356,7 +361,7 @@ void TileGroup::MakeBlockKnobs() {
       for (size_t i = 0; i < sizes.size(); ++i) {
         const bool fits = along_channels ? (sizes[i] % lanes == 0 || i + 1 == sizes.size())
                                          : !along_last || sizes[i] == 1;
-        if (fits) domain.push_back(static_cast<int>(i));
+        if (fits && sizes[i] % group == 0) domain.push_back(static_cast<int>(i));
       }
       if (domain.empty()) domain.push_back(0);
     }
