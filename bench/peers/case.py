@@ -59,6 +59,10 @@ class Case:
     def dtype(self) -> str:
         return self.word("dtype", "f32")
 
+    @property
+    def requantized(self) -> bool:
+        return self.flag("requantize")
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -116,7 +120,8 @@ def make_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
     the tensor's type, int8 or int32.
 
     Floats: uniform in [-1, 1); constants of two and more dimensions in [-1/8, 1/8), so that sums
-    of products don't saturate what follows. i8: all of its values; i32: within ±1000.
+    of products don't saturate what follows. i8: all of its values; i32: within ±1000. Scales of
+    requantized results: in [2⁻¹³, 2⁻¹²), so that results of 64 to 8192 terms use the range of i8.
     """
     values: dict[str, np.ndarray] = {}
     for tensor in case.tensors:
@@ -129,6 +134,9 @@ def make_inputs(case: Case, seed: int) -> dict[str, np.ndarray]:
             low, high = INTEGERS[tensor.type]
             whole = rng.integers(low, high, tensor.shape, endpoint=True)
             values[tensor.name] = whole.astype(STORED[tensor.type])
+            continue
+        if case.requantized and tensor.name == "Scale":
+            values[tensor.name] = (1 + rng.random(tensor.shape, dtype=np.float32)) / np.float32(8192)
             continue
         scale = 0.25 if tensor.role == "constant" and len(tensor.shape) > 1 else 2.0
         drawn = (rng.random(tensor.shape, dtype=np.float32) - 0.5) * np.float32(scale)

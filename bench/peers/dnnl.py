@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,7 +36,7 @@ SOFTMAX_ACCURATE, BINARY_ADD, BINARY_MUL, USE_SCALE_AND_SHIFT = 196608, 131056, 
 LEFT_TO_RIGHT = 1
 QUERY_IMPLEMENTATION, QUERY_EXECUTION_ARGUMENT = 8, 255
 SRC, SRC_1, SRC_2, DST, DST_1, DST_2 = 1, 2, 3, 17, 18, 19
-WEIGHTS, WEIGHTS_1, BIAS, SCALE, SHIFT, POST_OP = 33, 34, 41, 51, 52, 32768
+WEIGHTS, WEIGHTS_1, BIAS, SCALE, SHIFT, SCALES, POST_OP = 33, 34, 41, 51, 52, 4096, 32768
 ALLOCATE = ctypes.c_void_p(-1)
 STATUS = {1: "out of memory", 2: "invalid arguments", 3: "unimplemented", 5: "runtime error"}
 
@@ -72,9 +73,20 @@ def dims(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
 RUNTIMES = {1: "sequential", 2: "OpenMP", 4: "TBB", 8: "thread pool", 512: "SYCL"}
 
 
+@dataclass(frozen=True)
+class Scales:
+    """By which integer sums are multiplied, one a channel: the dimensions of the weights and of the
+    result that the channel is, as masks."""
+
+    values: np.ndarray
+    of_weights: int
+    of_result: int
+
+
 class Dnnl:
     post_op = POST_OP  # DNNL_ARG_ATTR_MULTIPLE_POST_OP(0)
     operand_may_be_any = True  # of a binary post-op
+    scales_bias = False  # a bias is added to scaled sums
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self.library = library
@@ -115,7 +127,9 @@ class Dnnl:
         )
         return result
 
-    def attributes(self, post_ops: Sequence[tuple[str, tuple[object, ...]]]) -> Handle:
+    def attributes(
+        self, post_ops: Sequence[tuple[str, tuple[object, ...]]], scales: Scales | None = None
+    ) -> Handle:
         """Post-ops as (what, arguments): ("eltwise", (RELU, 0.0, 0.0)), ("binary", (add, layout))."""
         chain, result = Handle(), Handle()
         self.call("post_ops_create", ctypes.byref(chain))
@@ -124,7 +138,17 @@ class Dnnl:
             self.call(f"post_ops_append_{what}", chain, *converted)
         self.call("primitive_attr_create", ctypes.byref(result))
         self.call("primitive_attr_set_post_ops", result, chain)
+        if scales is not None:
+            self.set_scales(result, scales)
         return result
+
+    def set_scales(self, attributes: Handle, scales: Scales) -> None:
+        self.call("primitive_attr_set_scales_mask", attributes, WEIGHTS, scales.of_weights)
+
+    def scale_arguments(self, scales: Scales | None) -> dict[int, "Memory"]:
+        if scales is None:
+            return {}
+        return {SCALES | WEIGHTS: self.filled(self.layout(scales.values.shape), scales.values)}
 
     def primitive(self, kind: str, *arguments: object) -> "Primitive":
         description, result = Handle(), Handle()

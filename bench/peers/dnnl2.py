@@ -11,6 +11,8 @@ import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from dnnl import (
     ANY,
     ACDB,
@@ -24,7 +26,9 @@ from dnnl import (
     TANH,
     Dnnl,
     Handle,
+    Memory,
     Primitive,
+    Scales,
     Version,
     dims,
 )
@@ -76,6 +80,7 @@ INITIALISERS = {
 class Dnnl2(Dnnl):
     post_op = 16384
     operand_may_be_any = False
+    scales_bias = True
 
     def __init__(self, library: ctypes.CDLL) -> None:
         super().__init__(library)
@@ -98,14 +103,25 @@ class Dnnl2(Dnnl):
         )
         return result
 
-    def attributes(self, post_ops: Sequence[tuple[str, Arguments]]) -> Handle:
+    def attributes(
+        self, post_ops: Sequence[tuple[str, Arguments]], scales: Scales | None = None
+    ) -> Handle:
         converted: list[tuple[str, Arguments]] = []
         for what, arguments in post_ops:
             if what == "eltwise":  # version 2 wants a scale first
                 kind, *rest = arguments
                 arguments = (1.0, ELTWISE[kind], *rest)  # type: ignore[index]
             converted.append((what, arguments))
-        return super().attributes(converted)
+        return super().attributes(converted, scales)
+
+    def set_scales(self, attributes: Handle, scales: Scales) -> None:
+        count = ctypes.c_int64(scales.values.size)
+        values = np.ascontiguousarray(scales.values, dtype=np.float32)
+        pointer = ctypes.c_void_p(values.ctypes.data)
+        self.call("primitive_attr_set_output_scales", attributes, count, scales.of_result, pointer)
+
+    def scale_arguments(self, scales: Scales | None) -> dict[int, Memory]:
+        return {}  # they are attributes
 
     def primitive(self, kind: str, *arguments: object) -> Primitive:
         initialiser, convert = INITIALISERS[kind]

@@ -149,7 +149,8 @@ def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcom
             except PeerFailed as error:
                 fail(name, error)
         exact = exact_sums(case, plan.seed)
-        for name, verdict in (judge(outputs, case.dtype, exact) if outputs else {}).items():
+        verdicts = judge(outputs, case.dtype, exact, case.requantized) if outputs else {}
+        for name, verdict in verdicts.items():
             outcomes[name].status = verdict
             if verdict in ("wrong", "disagree"):
                 what = "other libraries compute something else"

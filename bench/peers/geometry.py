@@ -65,7 +65,7 @@ class Convolution:
 
 def refuse_requantized(case: Case) -> None:
     if case.flag("requantize"):
-        raise Unsupported("the harness has no peers with requantized results")
+        raise Unsupported("the harness has no model of requantized results")
 
 
 RANKS = {"conv1d": "w", "conv2d": "hw", "conv3d": "dhw"}

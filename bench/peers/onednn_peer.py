@@ -14,9 +14,9 @@ import numpy as np
 import dnnl
 from base import calls, checked
 from case import Case, Unsupported
-from dnnl import Memory, Step
+from dnnl import Memory, Scales, Step
 from dnnl2 import open_library
-from geometry import Convolution, Product, Values, convolution, product, refuse_requantized
+from geometry import Convolution, Product, Values, convolution, product
 
 Read = Callable[[], np.ndarray]
 Plan = tuple[list[Step], list[Read]]
@@ -39,8 +39,15 @@ class OnednnPeer:
 
     def prepare(self, case: Case, threads: int, values: Values) -> None:
         self._kind = dnnl.TYPES[case.dtype]
-        self._sum = dnnl.S32 if case.dtype == "i8" else dnnl.F32  # bias too, and what is read
+        self._sum = dnnl.S32 if case.dtype == "i8" else dnnl.F32  # what is read
         self._result = dnnl.S32 if case.dtype == "i8" else self._kind
+        self._bias_kind = self._sum
+        if case.requantized:
+            self._result = self._kind
+            if "Bias" in values and not self._dnnl.scales_bias:
+                self._bias_kind = dnnl.F32
+                bias = values["Bias"].astype(np.float32) * values["Scale"]
+                values = {**values, "Bias": bias}
         steps, self._read = self._plan(case, values)
         self._kept = steps
         self._steps = (Step * len(steps))(*steps)
@@ -75,13 +82,12 @@ class OnednnPeer:
         return min(plans, key=seconds)
 
     def _plan(self, case: Case, values: Values) -> Plan:
-        refuse_requantized(case)
         conv = convolution(case)
         if conv is not None:
             return self._convolution(case, conv, values)
         matrix = product(case)
         if matrix is not None:
-            return self._product(matrix, values)
+            return self._product(case, matrix, values)
         if case.dtype != "f32":
             raise Unsupported(f"the harness calls oneDNN's {case.op} in f32 only")
         if case.op in ("max_pool2d", "avg_pool2d", "global_avg_pool"):
@@ -135,6 +141,9 @@ class OnednnPeer:
             dnnl.dims([conv.pad] * rank),
         ]
         kind = "deconvolution_forward" if conv.transposed else "convolution_forward"
+        scales = None
+        if case.requantized:
+            scales = Scales(values["Scale"].reshape(-1), 3 if conv.groups > 1 else 1, 2)
 
         def primitive_of(algorithm: int, residual_layout: dnnl.Handle | None) -> dnnl.Primitive:
             post_ops: list[tuple[str, tuple[object, ...]]] = []
@@ -148,10 +157,10 @@ class OnednnPeer:
                 algorithm,
                 lib.layout(conv.source, free, self._kind),
                 lib.layout(weights, dnnl.ANY, self._kind),
-                lib.layout((result[1],), kind=self._sum) if conv.bias else None,
+                lib.layout((result[1],), kind=self._bias_kind) if conv.bias else None,
                 lib.layout(result, free, self._result),
                 *spatial,
-                lib.attributes(post_ops),
+                lib.attributes(post_ops, scales),
             )
 
         def residual_layouts(algorithm: int) -> list[dnnl.Handle | None]:
@@ -177,7 +186,9 @@ class OnednnPeer:
             }
             if conv.bias:
                 bias = values["Bias"].reshape(result[1])
-                arguments[dnnl.BIAS] = lib.filled(lib.layout(bias.shape, kind=self._sum), bias)
+                layout = lib.layout(bias.shape, kind=self._bias_kind)
+                arguments[dnnl.BIAS] = lib.filled(layout, bias)
+            arguments |= lib.scale_arguments(scales)
             if residual is not None:
                 argument = lib.post_op | dnnl.SRC_1
                 stored = residual_layout
@@ -201,7 +212,7 @@ class OnednnPeer:
                     raise
         return self._fastest(plans) if len(plans) > 1 else plans[0]
 
-    def _product(self, p: Product, values: Values) -> Plan:
+    def _product(self, case: Case, p: Product, values: Values) -> Plan:
         lib = self._dnnl
         lead = (p.batch,) if values["A"].ndim == 3 else ()
         a, b, c = (*lead, p.m, p.k), (*lead, p.k, p.n), (*lead, p.m, p.n)
@@ -214,6 +225,8 @@ class OnednnPeer:
         if p.relu:
             post_ops.append(("eltwise", (dnnl.RELU, 0.0, 0.0)))
         bias_shape = (*(1 for _ in lead), 1, p.n)
+        channel = 1 << (len(c) - 1)
+        scales = Scales(values["Scale"].reshape(-1), channel, channel) if case.requantized else None
         primitive = lib.primitive(
             "matmul",
             lib.layout(a, kind=self._kind),
@@ -222,9 +235,9 @@ class OnednnPeer:
                 if p.constant
                 else lib.strided(b, b_strides, self._kind)
             ),
-            lib.layout(bias_shape, kind=self._sum) if p.bias else None,
+            lib.layout(bias_shape, kind=self._bias_kind) if p.bias else None,
             lib.layout(c, kind=self._result),
-            lib.attributes(post_ops),
+            lib.attributes(post_ops, scales),
         )
         y = lib.memory(primitive.layout(dnnl.DST))
         arguments = {
@@ -234,8 +247,9 @@ class OnednnPeer:
         }
         if p.bias:
             arguments[dnnl.BIAS] = lib.filled(
-                lib.layout(bias_shape, kind=self._sum), values["Bias"].reshape(bias_shape)
+                lib.layout(bias_shape, kind=self._bias_kind), values["Bias"].reshape(bias_shape)
             )
+        arguments |= lib.scale_arguments(scales)
         if p.add:
             arguments[lib.post_op | dnnl.SRC_1] = lib.filled(
                 lib.layout(c, kind=self._kind), values["Residual"]

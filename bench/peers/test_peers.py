@@ -222,7 +222,22 @@ class Types(unittest.TestCase):
             BlasPeer.prepare(object.__new__(BlasPeer), a_case(m=2, n=2, k=3, dtype="i8"), 1, {})
 
 
-    def test_requantized_results_have_no_peer(self) -> None:
+    def test_requantized_results_may_be_one_off_now_and_then(self) -> None:
+        x = np.zeros(4000, np.int32)
+        near, far, often = x.copy(), x.copy(), x.copy()
+        near[:4], far[0], often[:5] = -1, 2, 1
+        self.assertTrue(agrees(x, near, "i8", requantized=True))
+        self.assertFalse(agrees(x, near, "i8"))
+        self.assertFalse(agrees(x, far, "i8", requantized=True))
+        self.assertFalse(agrees(x, often, "i8", requantized=True))
+
+    def test_scales_of_requantized_results_keep_them_in_range(self) -> None:
+        scale = (Tensor("Scale", "constant", (64,), "f32", 256),)
+        case = replace(a_case(dtype="i8", requantize="true"), tensors=scale)
+        values = make_inputs(case, 1)["Scale"]
+        self.assertTrue(2**-13 <= values.min() and values.max() < 2**-12)
+
+    def test_onnx_has_no_requantized_results(self) -> None:
         with self.assertRaises(Unsupported):
             refuse_requantized(a_case(m=2, n=2, k=3, dtype="i8", requantize="true"))
 
