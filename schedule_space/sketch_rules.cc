@@ -288,7 +288,7 @@ class Rules {
       AddDots("tensor_chunked", sum.name(), instruction, draft, true, 1);
       if (HasGroups(draft.schedule, sum.name(), instruction) &&
           draft.Do(InlineStep(sum.name() + ".a")).ok()) {
-        AddDots("tensor_direct", sum.name(), instruction, draft, false, kTensorWeight / 2);
+        AddDots("tensor_direct", sum.name(), instruction, draft, false, kTensorWeight);
       }
       return;
     }
