@@ -1,6 +1,7 @@
 #include "compiler/codegen/numbers.h"
 
 #include <bit>
+#include <cmath>
 
 #include "base/status.h"
 #include "compiler/ir/numeric.h"
@@ -295,10 +296,27 @@ Value* Numbers::ClampInteger(ir::Type from, ir::Type to, Value* value) {
       constant(llvm::APInt::getSignedMinValue(to.bits).sext(from.bits)));
 }
 
+// fptosi_sat of such types is taken apart into scalars. Their limits are exact in floats.
+Value* Numbers::FloatToNarrowInteger(ir::Type to, Value* whole) {
+  const int value_bits = to.bits - (IsUnsigned(to) ? 0 : 1);
+  const double highest = std::exp2(value_bits) - 1;
+  const double lowest = IsUnsigned(to) ? 0 : -std::exp2(value_bits);
+  const auto constant = [&](double value) {
+    return llvm::ConstantFP::get(whole->getType(), value);
+  };
+  Value* value = b_.CreateSelect(b_.CreateFCmpORD(whole, whole), whole, constant(0));
+  value = b_.CreateSelect(b_.CreateFCmpOLT(value, constant(highest)), value, constant(highest));
+  value = b_.CreateSelect(b_.CreateFCmpOGT(value, constant(lowest)), value, constant(lowest));
+  value = b_.CreateFPToSI(value, WithLanesOf(value, b_.getInt32Ty()));
+  return b_.CreateTrunc(value,
+                        WithLanesOf(value, llvm::IntegerType::get(b_.getContext(), to.bits)));
+}
+
 Value* Numbers::FloatToInteger(ir::Type to, Value* value, bool saturate) {
   llvm::Type* result = WithLanesOf(value, llvm::IntegerType::get(b_.getContext(), to.bits));
   if (saturate) {
     value = b_.CreateUnaryIntrinsic(llvm::Intrinsic::roundeven, value);
+    if (to.bits <= 16) return FloatToNarrowInteger(to, value);
     return b_.CreateIntrinsic(
         IsUnsigned(to) ? llvm::Intrinsic::fptoui_sat : llvm::Intrinsic::fptosi_sat,
         {result, value->getType()}, {value});

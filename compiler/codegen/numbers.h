@@ -37,6 +37,7 @@ class Numbers {
   llvm::Value* Divide(bool remainder, ir::Type type, llvm::Value* a, llvm::Value* b);
   llvm::Value* ClampInteger(ir::Type from, ir::Type to, llvm::Value* value);
   llvm::Value* FloatToInteger(ir::Type to, llvm::Value* value, bool saturate);
+  llvm::Value* FloatToNarrowInteger(ir::Type to, llvm::Value* whole);
   llvm::Value* ToOddFloat(llvm::Value* wide);
   llvm::Value* HalfToFloat(llvm::Value* bits);
   llvm::Value* FloatToHalf(llvm::Value* value);

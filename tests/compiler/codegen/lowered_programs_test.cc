@@ -211,6 +211,23 @@ TEST_CASE("sums of groups of products become instructions that compute the same"
   }
 }
 
+TEST_CASE("whole vectors are rounded and kept within a narrow integer type", "[codegen]") {
+  const auto workload = te::MakeWorkload(
+      {"requantized",
+       "matmul",
+       {{"m", "3"}, {"n", "48"}, {"k", "5"}, {"dtype", "i8"}, {"requantize", "true"}}});
+  REQUIRE(workload.ok());
+  const auto trace =
+      schedule::ParseTrace("trace 1\ninline scale\nsplit narrow n 16\nvectorize narrow n.1\n");
+  REQUIRE(trace.ok());
+  const auto lowered = passes::LowerTrace(*workload, *trace);
+  REQUIRE(lowered.ok());
+  const auto assembly = GenerateAssembly(lowered->program, ir::ParseTarget("x86/avx512").value());
+  REQUIRE(assembly.ok());
+  CHECK(assembly->find("vcvttps2dq") != std::string::npos);
+  CHECK(assembly->find("vcvttss2si") == std::string::npos);
+}
+
 // `traces` random ones of each of `workloads` random workloads, on the levels in turn.
 void CheckRandomWorkloads(std::string_view stream, uint64_t first_seed, uint64_t workloads,
                           uint64_t traces, Checks checks) {
