@@ -87,6 +87,7 @@ class TileGroup final : public Group {
                         std::vector<ir::LayoutDim>& layout) const;
   std::vector<ir::LayoutDim> CopyLayout(absl::Span<const int> choices, const Digits& walk,
                                         int index) const;
+  bool MixesRows(int index, std::vector<ir::LayoutDim>& layout) const;
   schedule::Nest CopyNest(int index, std::vector<ir::LayoutDim> layout, int64_t lanes) const;
   schedule::Nest SumNest(int index, int64_t lanes) const;
   Loops OuterLoops(absl::Span<const int> choices, const Tiling& tiling) const;

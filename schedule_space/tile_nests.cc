@@ -6,6 +6,8 @@
 
 namespace tessera::space {
 
+constexpr int64_t kMixedLanes = 64;  // passes::kMaxLanes
+
 // All loops around and in the reduction (or the store stage), outermost first, in its axes.
 TileGroup::Digits TileGroup::Walk(absl::Span<const int> choices, const Tiling& t) const {
   Digits walk;
@@ -153,6 +155,7 @@ schedule::Nest TileGroup::CopyNest(int index, std::vector<ir::LayoutDim> layout,
       layout.push_back({static_cast<int>(d), 1, shape[d]});
     }
   }
+  const bool mixes = MixesRows(index, layout);
   const ir::LayoutDim last = layout.back();
   const int64_t vector = std::min<int64_t>(last.extent, lanes > 1 ? lanes : 16);
   if (last.extent > vector) {
@@ -169,7 +172,31 @@ schedule::Nest TileGroup::CopyNest(int index, std::vector<ir::LayoutDim> layout,
   for (const ir::LayoutDim& dim : layout) AddLoop(nest.loops, DigitOf(layout, dim));
   if (threads_ > 1 && nest.loops.size() > 1) nest.loops.front().kind = ir::LoopKind::kParallel;
   nest.loops.back().kind = ir::LoopKind::kVectorized;
+  if (mixes) nest.loops[nest.loops.size() - 2].kind = ir::LoopKind::kVectorized;
   return nest;
+}
+
+// Whether groups are made of elements of as many rows of the source: then the layout's dimension
+// before them, which is contiguous in the source, is cut for vectors of it to be interleaved.
+bool TileGroup::MixesRows(int index, std::vector<ir::LayoutDim>& layout) const {
+  if (!has_dots() || layout.size() < 2 || layout.back().extent != dot_extent_) return false;
+  const ir::Buffer& source = Analysis(index).reads[0].buffer;
+  const Contiguous last = ContiguousDim(*source);
+  ir::LayoutDim& along = layout[layout.size() - 2];
+  if (source->policy != ir::LayoutPolicy::kFixed || last.dim != along.axis ||
+      along.axis == layout.back().axis || along.divisor != 1) {
+    return false;
+  }
+  int64_t lanes = kMixedLanes / dot_extent_;
+  while (lanes > 1 && along.extent % lanes != 0) lanes /= 2;
+  if (lanes < 4) return false;
+  if (along.extent > lanes) {
+    const ir::LayoutDim inner{along.axis, 1, lanes};
+    along.divisor = lanes;
+    along.extent /= lanes;
+    layout.insert(layout.end() - 1, inner);
+  }
+  return true;
 }
 
 // A sum over one tensor in vectors along what is contiguous there: innermost, whether it is summed

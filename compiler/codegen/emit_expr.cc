@@ -172,6 +172,19 @@ Value* FunctionEmitter::EmitRepeat(Value* value, int from, int to) {
   return b_.CreateShuffleVector(value, picks);
 }
 
+// Even and odd ones first, so that each step mixes two vectors.
+Value* FunctionEmitter::EmitInterleave(llvm::ArrayRef<Value*> values) {
+  if (values.size() == 1) return values[0];
+  std::vector<Value*> even, odd;
+  for (size_t i = 0; i < values.size(); ++i) (i % 2 == 0 ? even : odd).push_back(values[i]);
+  Value *a = EmitInterleave(even), *b = EmitInterleave(odd);
+  const auto lanes =
+      static_cast<int>(llvm::cast<llvm::FixedVectorType>(a->getType())->getNumElements());
+  llvm::SmallVector<int, 64> picks;
+  for (int i = 0; i < lanes; ++i) picks.append({i, lanes + i});
+  return b_.CreateShuffleVector(a, b, picks);
+}
+
 Value* FunctionEmitter::EmitCall(const ir::Call& node) {
   const ir::Type type = node.type;
   if (ir::IsReduceOf(node)) {
@@ -184,6 +197,7 @@ Value* FunctionEmitter::EmitCall(const ir::Call& node) {
   }
   std::vector<Value*> args;
   for (const ir::Expr& arg : node.args) args.push_back(Emit(arg));
+  if (ir::IsInterleave(node)) return EmitInterleave(args);
   if (node.name == "abs" && args.size() == 1 && type.is_integer()) {
     if (type.code == ir::TypeCode::kUInt) return args[0];
     return b_.CreateIntrinsic(llvm::Intrinsic::abs, {args[0]->getType()}, {args[0], b_.getFalse()});

@@ -121,6 +121,7 @@ class FunctionEmitter {
   llvm::Value* EmitReduce(ir::BinaryOp op, ir::Type type, llvm::Value* value);
   llvm::Value* EmitGroups(ir::BinaryOp op, const ir::Call& node);
   llvm::Value* EmitRepeat(llvm::Value* value, int from, int to);
+  llvm::Value* EmitInterleave(llvm::ArrayRef<llvm::Value*> values);
 
   // Instructions by their definitions (emit_dot.cc).
   llvm::Value* EmitDot(const ir::Expr& sum, const ir::Expr& groups);

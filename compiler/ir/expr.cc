@@ -1,5 +1,6 @@
 #include "compiler/ir/expr.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -286,6 +287,24 @@ Expr MakeRepeat(Expr value, int lanes) {
 }
 
 bool IsRepeat(const Call& call) { return call.name == "repeat" && TakesLanes(call, false); }
+
+Expr MakeInterleave(std::vector<Expr> vectors) {
+  TESSERA_CHECK(!vectors.empty());
+  const Type one = vectors[0].type();
+  const Type type = one.WithLanes(one.lanes * static_cast<int>(vectors.size()));
+  Expr call = MakeCall(type, "interleave", std::move(vectors));
+  TESSERA_CHECK(IsInterleave(*call.As<Call>()));
+  return call;
+}
+
+bool IsInterleave(const Call& call) {
+  const size_t count = call.args.size();
+  if (call.name != "interleave" || (count != 2 && count != 4)) return false;
+  const Type one = call.args[0].type();
+  return call.type == one.WithLanes(one.lanes * static_cast<int>(count)) &&
+         std::all_of(call.args.begin(), call.args.end(),
+                     [&](const Expr& arg) { return arg.type() == one; });
+}
 
 std::optional<BinaryOp> ReduceOp(std::string_view name) {
   for (const auto& [known, op] : kReductions) {

@@ -179,7 +179,8 @@ struct Broadcast : ExprNode {
 // A pure function by name. Math: exp, log, sqrt, rsqrt, tanh, sigmoid, erf, floor, ceil, round,
 // abs, pow. reduce_add, reduce_mul, reduce_max and reduce_min combine groups of adjacent lanes of
 // one vector, in any order: a call of n lanes has n groups, one for a number (see MakeReduce).
-// repeat is a vector's lanes over and over (see MakeRepeat). Instructions that multiply and sum
+// repeat is a vector's lanes over and over (see MakeRepeat), interleave takes one lane of each
+// argument in turn (see MakeInterleave). Instructions that multiply and sum
 // groups of lanes are found among these by their definitions (compiler/te/instructions.h).
 struct Call : ExprNode {
   static constexpr ExprKind kKind = ExprKind::kCall;
@@ -216,6 +217,10 @@ bool IsReduceOf(const Call& call);
 Expr MakeRepeat(Expr value, int lanes);
 // Whether the call is a repeat of its one argument.
 bool IsRepeat(const Call& call);
+// First lanes of all `vectors`, then their second lanes, …; of one type, two or four of them.
+Expr MakeInterleave(std::vector<Expr> vectors);
+// Whether the call interleaves its arguments.
+bool IsInterleave(const Call& call);
 // What a call of that name combines lanes by; nothing for all other names.
 std::optional<BinaryOp> ReduceOp(std::string_view name);
 

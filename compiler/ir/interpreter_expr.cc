@@ -206,6 +206,20 @@ class Repeat final : public Base {
   int lanes_;
 };
 
+// One lane of each value in turn.
+template <typename Base>
+class Interleave final : public Base {
+ public:
+  explicit Interleave(std::vector<Base*> values) : values_(std::move(values)) {}
+  typename ValueOf<Base>::type Run(int lane) override {
+    const auto count = static_cast<int>(values_.size());
+    return values_[lane % count]->Run(lane / count);
+  }
+
+ private:
+  std::vector<Base*> values_;
+};
+
 // `f` on i64, or wrapped to a narrower type.
 template <typename F>
 IntCode* MakeWrapped(Machine& machine, Type type, IntCode* a, IntCode* b, F f) {
@@ -425,6 +439,11 @@ IntCode* Compiler::CompileIntCall(const Call& node) {
   if (IsRepeat(node)) {
     return machine_.Make<Repeat<IntCode>>(CompileInt(node.args[0]), node.args[0].type().lanes);
   }
+  if (IsInterleave(node)) {
+    std::vector<IntCode*> values;
+    for (const Expr& arg : node.args) values.push_back(CompileInt(arg));
+    return machine_.Make<Interleave<IntCode>>(std::move(values));
+  }
   if (IsReduceOf(node)) {
     const Type type = node.type.Element();
     return MakeReduceCode(machine_, CompileInt(node.args[0]), node,
@@ -553,6 +572,11 @@ FloatCode* Compiler::CompileFloatCall(const Call& node) {
   const Type type = node.type.Element();
   if (IsRepeat(node)) {
     return machine_.Make<Repeat<FloatCode>>(CompileFloat(node.args[0]), node.args[0].type().lanes);
+  }
+  if (IsInterleave(node)) {
+    std::vector<FloatCode*> values;
+    for (const Expr& arg : node.args) values.push_back(CompileFloat(arg));
+    return machine_.Make<Interleave<FloatCode>>(std::move(values));
   }
   if (IsReduceOf(node)) {
     return MakeReduceCode(machine_, CompileFloat(node.args[0]), node,

@@ -309,6 +309,11 @@ class Verifier {
                                 ToString(node.type),
                                 "; it repeats all lanes of one value of that element type"));
     }
+    if (node.name == "interleave" && !IsInterleave(node)) {
+      return Fault(absl::StrCat("interleave of ", node.args.size(), " arguments for a ",
+                                ToString(node.type),
+                                "; it takes the lanes of two or four values of one type in turn"));
+    }
     return absl::OkStatus();
   }
 

@@ -323,6 +323,7 @@ class Vectorizer final : public ir::Mutator {
     if (loop.loop_kind == ir::LoopKind::kUnrolled) return MergeCopies(loop, self);
     if (loop.loop_kind != ir::LoopKind::kVectorized) return ir::Mutator::MutateFor(loop, self);
     if (std::optional<ir::Stmt> groups = VectorizeGroups(loop)) return *std::move(groups);
+    if (std::optional<ir::Stmt> mixed = Interleaved(loop)) return *std::move(mixed);
     const ir::Stmt body = Mutate(loop.body);
     if (Allocates(body) || HoldsVectors(body)) {
       const ir::Stmt unrolled =
@@ -341,6 +342,40 @@ class Vectorizer final : public ir::Mutator {
       if (widener.lanes_meet()) return ir::MakeFor(loop.var, loop.min, loop.extent, body);
     }
     return ir::MakeBlock(std::move(chunks));
+  }
+
+  // for v vectorized { for j vectorized { B[2 v + j] = value(v, j) } }, whose values are likely to
+  // be contiguous along v, as B[2 v …] = interleave(value(…, 0), value(…, 1)).
+  std::optional<ir::Stmt> Interleaved(const ir::For& loop) const {
+    const auto* inner = loop.body.As<ir::For>();
+    if (inner == nullptr || inner->loop_kind != ir::LoopKind::kVectorized) return std::nullopt;
+    const int64_t count = inner->extent;
+    const auto* store = inner->body.As<ir::Store>();
+    if (store == nullptr || store->predicate || store->streaming || (count != 2 && count != 4) ||
+        loop.extent * count > kMaxLanes || loop.extent < 2) {
+      return std::nullopt;
+    }
+    const auto at = [&](int64_t v, int64_t j) {
+      return ir::Substitute(store->indices[0], {loop.var, inner->var},
+                            {ir::Expr(loop.min + v), ir::Expr(inner->min + j)});
+    };
+    const auto moves = [&](int64_t v, int64_t j, int64_t by) {
+      return ir::IsConst(ir::Simplify(at(v, j) - at(0, 0), ranges_), static_cast<double>(by));
+    };
+    if (!moves(0, 1, 1) || !moves(1, 0, count) ||
+        !moves(loop.extent - 1, count - 1, loop.extent * count - 1)) {
+      return std::nullopt;
+    }
+    const auto lanes = static_cast<int>(loop.extent);
+    std::vector<ir::Expr> values;
+    for (int64_t j = 0; j < count; ++j) {
+      Widener widener(loop.var, loop.min, lanes, ranges_);
+      const ir::Expr value =
+          widener.Mutate(ir::Substitute(store->value, {inner->var}, {ir::Expr(inner->min + j)}));
+      values.push_back(value.type().is_vector() ? value : ir::MakeBroadcast(value, lanes));
+    }
+    const ir::Expr where = ir::MakeRamp(at(0, 0), 1, static_cast<int>(loop.extent * count));
+    return ir::MakeStore(store->buffer, {where}, ir::MakeInterleave(std::move(values)));
   }
 
   // An unrolled loop all of whose copies add lanes to one accumulator.

@@ -2,8 +2,10 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <tuple>
 
 #include "absl/strings/str_replace.h"
+#include "compiler/ir/print.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/default_trace.h"
 #include "tests/compiler/codegen/loaded_kernel.h"
@@ -204,6 +206,39 @@ TEST_CASE("sums of groups of products become instructions that compute the same"
     const auto expected = te::ComputeExpected(*workload, 3);
     REQUIRE(expected.ok());
     // Levels without the instruction compute the same with others.
+    for (const ir::Target& target : Targets()) {
+      CAPTURE(ir::ToString(target));
+      CHECK(LowerRunAndCheck(*workload, *expected, *trace, target) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("rows are interleaved into groups by shuffles", "[codegen]") {
+  for (const auto& [dtype, instruction, group, shuffle] :
+       {std::tuple{"i8", "vpdpbusd_512", "4", "vpunpcklbw"},
+        {"i8", "vpmaddwd_256", "2", ""},
+        {"bf16", "vdpbf16ps_512", "2", ""}}) {
+    const auto workload = te::MakeWorkload(
+        {"product",
+         "matmul",
+         {{"m", "3"}, {"n", "48"}, {"k", "21"}, {"b", "input"}, {"dtype", dtype}}});
+    REQUIRE(workload.ok());
+    const std::string text = absl::StrReplaceAll(
+        "trace 1\ntensorize matmul I\nlayout matmul.b 1/16 0/G 1%16 0%G\n"
+        "split matmul.b d0 G\nsplit matmul.b d1 16\nreorder matmul.b d1.0 d0.0 d1.1 d0.1\n"
+        "vectorize matmul.b d1.1\nvectorize matmul.b d0.1\n",
+        {{"I", instruction}, {"G", group}});
+    CAPTURE(text);
+    const auto trace = schedule::ParseTrace(text);
+    REQUIRE(trace.ok());
+    const auto lowered = passes::LowerTrace(*workload, *trace);
+    REQUIRE(lowered.ok());
+    CHECK(ir::Print(lowered->program).find("\"interleave\"") != std::string::npos);
+    const auto assembly = GenerateAssembly(lowered->program, ir::ParseTarget("x86/avx512").value());
+    REQUIRE(assembly.ok());
+    CHECK(assembly->find(shuffle) != std::string::npos);
+    const auto expected = te::ComputeExpected(*workload, 3);
+    REQUIRE(expected.ok());
     for (const ir::Target& target : Targets()) {
       CAPTURE(ir::ToString(target));
       CHECK(LowerRunAndCheck(*workload, *expected, *trace, target) == absl::OkStatus());

@@ -188,6 +188,17 @@ TEST_CASE("lanes of a vector are combined to one number", "[ir][evaluate]") {
   CHECK(run.values[3] == Values{-56, -96, 100, -3});
 }
 
+TEST_CASE("lanes of several vectors are taken in turn", "[ir][evaluate]") {
+  const Run run = RunText(R"(program p(A: f32[6], B: i8[8], F: f32[6], I: i8[8]) {
+    F[ramp(0, 1, 6)] = call(f32x6, "interleave", A[ramp(0, 1, 3)], A[ramp(3, 1, 3)])
+    I[ramp(0, 1, 8)] = call(i8x8, "interleave", B[ramp(0, 1, 2)], B[ramp(2, 1, 2)],
+                            B[ramp(4, 1, 2)], B[ramp(6, 1, 2)]) })",
+                          {{0, 1, 2, 3, 4, 5}, {0, 1, 2, 3, 4, 5, 6, 7}, {}, {}});
+  REQUIRE(run.status == absl::OkStatus());
+  CHECK(run.values[2] == Values{0, 3, 1, 4, 2, 5});
+  CHECK(run.values[3] == Values{0, 2, 4, 6, 1, 3, 5, 7});
+}
+
 TEST_CASE("a vector store reads all lanes before it writes one", "[ir][evaluate]") {
   const Run run =
       RunText("program p(A: i32[5]) { A[ramp(1, 1, 4)] = A[ramp(0, 1, 4)] }", {{1, 2, 3, 4, 5}});

@@ -60,6 +60,9 @@ TEST_CASE("accesses that leave their buffer are refused with the place", "[ir][v
       {"O[0] = cast(f32, I[0] / 0)", "division by the constant 0"},
       {"O[0] = call(f32, \"reduce_add\", A[0])", "it combines the lanes of one vector"},
       {"O[0] = call(f32, \"reduce_max\", I[ramp(0, 1, 4)])", "of that element type"},
+      {"O[ramp(0, 1, 6)] = call(f32x6, \"interleave\", A[ramp(0, 1, 2)], A[ramp(2, 1, 2)], "
+       "A[ramp(4, 1, 2)])",
+       "two or four values of one type"},
       {"async_copy(t, O[60], A[0], 5)", "index 60 of O leaves 0..59"},
   };
   for (const Faulty& faulty : cases) {
