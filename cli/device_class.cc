@@ -9,7 +9,6 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "compiler/ir/target.h"
-#include "compiler/ir/together.h"
 
 namespace tessera::cli {
 namespace {

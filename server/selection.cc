@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "compiler/ir/target.h"
-#include "compiler/ir/together.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/trace.h"
 #include "compiler/te/dag.h"

@@ -170,6 +170,13 @@ bool CanRun(const Target& device, const Target& task, int threads) {
                      [&](const std::string& feature) { return Offers(device, feature); });
 }
 
+std::optional<std::string> WhyNotTogether(const Target& a, const Target& b) {
+  if (a.kind != b.kind) return "are machines of different kinds, which need a library each";
+  if (a.features != b.features) return std::nullopt;
+  return absl::StrCat("have the same instruction set, ", absl::StrJoin(a.features, ","),
+                      ", by which a library chooses its version");
+}
+
 absl::StatusOr<Target> X86Target(std::string_view isa) {
   if (isa != "sse4.2" && isa != "avx2" && isa != "avx512") {
     return absl::InvalidArgumentError(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,11 @@ absl::StatusOr<Target> ParseTarget(std::string_view text);
 // True when code generated for `task` runs on a device of target `device` with `threads`. The
 // levels of caches decide nothing.
 bool CanRun(const Target& device, const Target& task, int threads);
+
+// Why one library can't have a version for each of both targets, to go on a sentence that begins
+// with them: their kinds differ, or their features, by which a library chooses, don't. Nothing
+// where it can.
+std::optional<std::string> WhyNotTogether(const Target& a, const Target& b);
 
 // The x86 target of a named ISA ceiling ("sse4.2", "avx2", "avx512") with default limits.
 absl::StatusOr<Target> X86Target(std::string_view isa);
