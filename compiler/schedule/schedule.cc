@@ -420,7 +420,10 @@ absl::Status Schedule::Winograd(const Step& step) {
   absl::StatusOr<schedule::Winograd> rewritten = RewriteByWinograd(*stages_[index].stage, m);
   if (!rewritten.ok()) return Invalid(step, StdView(rewritten.status().message()));
   TESSERA_RETURN_IF_ERROR(ReplaceBy(step, index, std::move(rewritten->stages)));
-  error_factor_ = std::max(error_factor_, rewritten->error_factor);
+  // Stages that steps make are named after those of the workload, with a dot behind.
+  const std::string origin = step.stage.substr(0, step.stage.find('.'));
+  double& factor = error_factors_.try_emplace(origin, 1).first->second;
+  factor = std::max(factor, rewritten->error_factor);
   return absl::OkStatus();
 }
 

@@ -12,6 +12,7 @@
 #include "compiler/schedule/access.h"
 #include "compiler/schedule/trace.h"
 #include "compiler/te/dag.h"
+#include "compiler/te/reference.h"
 
 namespace tessera::schedule {
 
@@ -97,10 +98,8 @@ class Schedule {
   ir::Buffer BufferNamed(std::string_view name) const;
   // Stages (not inlined) that read any output of stage `index`.
   std::vector<int> Consumers(int index) const;
-  // How many times the error of the definition this schedule's algorithms may make: 1 without
-  // algorithm rewrites, of several the largest factor, since a bound is linear in each stage's
-  // error.
-  double error_factor() const { return error_factor_; }
+  // Of the workload's stages that a rewritten algorithm computes (te::OutputTolerance).
+  const te::ErrorFactors& error_factors() const { return error_factors_; }
 
  private:
   absl::Status Layout(const Step& step);
@@ -131,7 +130,7 @@ class Schedule {
   };
   std::shared_ptr<const Ports> ports_;
   std::vector<StageState> stages_;
-  double error_factor_ = 1;
+  te::ErrorFactors error_factors_;
   std::vector<std::pair<ir::Buffer, std::vector<ir::LayoutDim>>> layouts_;
 };
 

@@ -2,6 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -35,14 +38,18 @@ absl::StatusOr<std::vector<Sample>> SampleReference(const Workload& workload, ui
                                                     int count,
                                                     int64_t max_operations = 200'000'000);
 
+// By the name of a stage: how many times the error of its definition the algorithm may make that a
+// schedule computes it by (Schedule::error_factors).
+using ErrorFactors = std::map<std::string, double, std::less<>>;
+
 // The largest absolute difference from the expected value that a correct schedule may show for an
 // element: type-aware and growing with the length of the reductions that feed it.
-// |actual - expected| <= absolute + relative * |expected|. `error_factor`: how many times the error
-// of the definition the schedule's algorithms may make (Schedule::error_factor).
+// |actual - expected| <= absolute + relative * |expected|. A stage with an error factor may err that
+// many times as much as its definition does; outputs that it doesn't feed may not.
 struct Tolerance {
   double absolute;
   double relative;
 };
-Tolerance OutputTolerance(const Dag& dag, int output, double error_factor = 1);
+Tolerance OutputTolerance(const Dag& dag, int output, const ErrorFactors& error_factors = {});
 
 }  // namespace tessera::te

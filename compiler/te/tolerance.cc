@@ -310,7 +310,7 @@ Values Multiplied(const Values& v, double terms, double rounding) {
 
 }  // namespace
 
-Tolerance OutputTolerance(const Dag& dag, int output, double error_factor) {
+Tolerance OutputTolerance(const Dag& dag, int output, const ErrorFactors& error_factors) {
   Known known;
   for (const te::Input& input : dag.inputs) known[input.buffer.get()] = SeededInput(*input.buffer);
   for (const Stage& stage : dag.stages) {
@@ -327,6 +327,10 @@ Tolerance OutputTolerance(const Dag& dag, int output, double error_factor) {
         values.mean = values.rms = values.largest;
         values.centred = false;
       }
+      if (const auto found = error_factors.find(stage.name()); found != error_factors.end()) {
+        values.error *= found->second;
+        values.relative *= found->second;
+      }
       known[stage.outputs[k].get()] = std::move(values);
     }
   }
@@ -334,7 +338,7 @@ Tolerance OutputTolerance(const Dag& dag, int output, double error_factor) {
   // Integers are exact, but for floats that were rounded to them.
   if (!buffer->type.is_float()) return {std::floor(known.at(buffer.get()).error), 0};
   const double floor = 16 * std::ldexp(1.0, -24);
-  return {std::max(known.at(buffer.get()).error * error_factor, floor),
+  return {std::max(known.at(buffer.get()).error, floor),
           floor + 2 * RoundingError(buffer->type)};
 }
 

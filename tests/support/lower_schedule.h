@@ -15,7 +15,7 @@ inline absl::StatusOr<te::Candidate> LowerSchedule(const schedule::Schedule& sch
   te::Candidate candidate;
   TESSERA_ASSIGN_OR_RETURN(candidate.program, Lower(schedule, loops, "kernel"));
   TESSERA_ASSIGN_OR_RETURN(candidate.preparation, LowerPreparation(schedule, loops, "prepare"));
-  candidate.error_factor = schedule.error_factor();
+  candidate.error_factors = schedule.error_factors();
   return candidate;
 }
 

@@ -49,7 +49,7 @@ inline absl::StatusOr<Expected> ComputeExpected(const Workload& workload, uint64
 struct Candidate {
   ir::Program program;
   std::optional<ir::Program> preparation = std::nullopt;  // runs before
-  double error_factor = 1;
+  ErrorFactors error_factors = {};
 };
 
 // Runs the candidate and compares with the oracle element by element.
@@ -71,7 +71,7 @@ inline absl::Status CheckAgainst(const Workload& workload, const Expected& expec
     const size_t param = expected.inputs.size() + o;
     const std::vector<double> actual = ir::FromStored(*program.params[param], storage[param]);
     const Tolerance tolerance =
-        OutputTolerance(workload.dag, static_cast<int>(o), candidate.error_factor);
+        OutputTolerance(workload.dag, static_cast<int>(o), candidate.error_factors);
     for (size_t i = 0; i < actual.size(); ++i) {
       const double want = expected.outputs[o][i];
       const double limit = tolerance.absolute + tolerance.relative * std::abs(want);

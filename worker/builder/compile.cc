@@ -149,9 +149,9 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
   for (size_t i = artifact.buffers.size(); i < params.size(); ++i) {
     artifact.prepared_bytes.push_back(params[i]->StoredBytes());
   }
-  const double error_factor = scheduled.schedule.error_factor();
-  for (size_t i = 0; error_factor > 1 && i < dag.outputs.size(); ++i) {
-    const te::Tolerance tolerance = te::OutputTolerance(dag, static_cast<int>(i), error_factor);
+  const te::ErrorFactors& factors = scheduled.schedule.error_factors();
+  for (size_t i = 0; !factors.empty() && i < dag.outputs.size(); ++i) {
+    const te::Tolerance tolerance = te::OutputTolerance(dag, static_cast<int>(i), factors);
     artifact.tolerances.push_back({tolerance.absolute, tolerance.relative});
   }
   output.bytes = *std::move(bytes);

@@ -75,7 +75,7 @@ TEST_CASE("Winograd's algorithm errs less than its bound on values of full preci
   // It needs the bound: the direct sum's is too narrow for large tiles.
   const te::Workload workload = Convolution("conv2d", "3", "1", "1");
   te::Candidate direct_bound = Rewritten(workload, 4);
-  direct_bound.error_factor = 1;
+  direct_bound.error_factors.clear();
   CHECK_FALSE(
       te::CheckAgainst(workload, OnUniformInputs(workload, 1), direct_bound, ir::Evaluate).ok());
 }

@@ -193,7 +193,8 @@ TEST_CASE("what is attached is as large as the tile that quotients and remainder
                                   "compute_at conv.Y relu ow.0\ncompute_at conv.AM relu ow.0\n"
                                   "compute_at conv.Bd conv.V tw\ncompute_at conv.d conv.V tw\n");
   REQUIRE(schedule.ok());
-  CHECK(schedule->error_factor() > 1);
+  REQUIRE(schedule->error_factors().size() == 1);
+  CHECK(schedule->error_factors().at("conv") > 1);
   const auto loops = InferBounds(*schedule);
   REQUIRE(loops.ok());
   std::map<std::string, std::vector<int64_t>> shapes;

@@ -121,6 +121,30 @@ TEST_CASE("tolerance grows with the length of sums and is zero for integers", "[
   CHECK(OutputTolerance(norm.dag, 0).absolute < 5e-4);
 }
 
+TEST_CASE("an algorithm's error counts for the outputs that it feeds, at the stage that has it",
+          "[te]") {
+  const auto workload = ParseWorkload(
+      "workload two\n"
+      "input X: f32[64]\n"
+      "input A: f32[32,64]\n"
+      "stage sum: f32[m:32] = sum[n:64] (A[m, n] * X[n])\n"
+      "stage fed: f32[m_1:32] = max(sum[m_1], 0.0)\n"
+      "stage later: f32[m_2:32] = sum[j:32] (A[m_2, j] * fed[j])\n"
+      "stage other: f32[m_3:32] = sum[i:64] (A[m_3, i] * A[0, i])\n"
+      "output fed, later, other\n");
+  INFO(workload.status());
+  REQUIRE(workload.ok());
+  const auto absolute = [&](int output, const ErrorFactors& factors) {
+    return OutputTolerance(workload->dag, output, factors).absolute;
+  };
+  const ErrorFactors rewritten = {{"sum", 32}};
+  CHECK(absolute(0, rewritten) == Approx(32 * absolute(0, {})));
+  // What it does itself it does no worse.
+  CHECK(absolute(1, rewritten) > 2 * absolute(1, {}));
+  CHECK(absolute(1, rewritten) < 31 * absolute(1, {}));
+  CHECK(absolute(2, rewritten) == absolute(2, {}));
+}
+
 TEST_CASE("a long sum of squares is within the tolerance in any order", "[te]") {
   const Workload norm = Make({"n", "norm2", {{"m", "1"}, {"n", "65536"}}});
   const std::vector<std::byte> bytes = TestInput(*norm.dag.inputs[0].buffer, 0, 1);

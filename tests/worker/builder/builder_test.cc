@@ -124,12 +124,14 @@ TEST_CASE("a built artifact is what its description says and computes what the e
         CHECK(output.result.artifact.buffers[i].is_constant == workload.dag.inputs[i].is_constant);
       }
       CHECK(output.result.artifact.buffers.back().is_output);
-      const te::Tolerance tolerance = te::OutputTolerance(workload.dag, 0);
       const std::vector<proto::Tolerance>& own = output.result.artifact.tolerances;
       CHECK(own.empty() == output.result.artifact.prepare_symbol.empty());
-      const double factor = own.empty() ? 1 : own[0].absolute / tolerance.absolute;
+      te::ErrorFactors factors;
+      if (!own.empty()) {
+        factors["conv"] = own[0].absolute / te::OutputTolerance(workload.dag, 0).absolute;
+      }
       const absl::Status compared = te::CheckAgainst(
-          workload, *expected, {.program = program, .error_factor = factor},
+          workload, *expected, {.program = program, .error_factors = factors},
           [&](const ir::Program&, auto params) { return RunArtifact(output, params); });
       INFO(compared);
       CHECK(compared.ok());
