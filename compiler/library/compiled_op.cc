@@ -94,6 +94,7 @@ absl::StatusOr<Compiled> CompileVersion(const LibraryOp& op, const Implementatio
   TESSERA_ASSIGN_OR_RETURN(
       const ir::Program program,
       passes::Lower(schedule, loops, absl::StrCat("tessera_kernel_", op.name, "_", number)));
+  static_assert(schedule::kMaxKernelBuffers == TESSERA_OP_MAX_BUFFERS);
   if (program.params.size() > TESSERA_OP_MAX_BUFFERS) {
     return absl::InvalidArgumentError(absl::StrCat(
         program.params.size(), " tensors are over the limit of ", TESSERA_OP_MAX_BUFFERS));

@@ -124,6 +124,21 @@ class Binder {
       bound.is_constant = true;
       for (const ir::Buffer& output : Definition(bound).outputs) constants.push_back(output.get());
     }
+    const size_t passed = schedule_.inputs().size() + schedule_.outputs().size();
+    while (MarkPrepared(structure) + passed > kMaxKernelBuffers) {
+      const auto last =
+          std::find_if(structure.stages.rbegin(), structure.stages.rend(),
+                       [](const BoundStage& bound) { return bound.at < 0 && bound.is_constant; });
+      if (last == structure.stages.rend()) return;
+      last->is_constant = false;
+      last->scope = ir::Scope::kWorkspace;
+    }
+  }
+
+  // Of what is constant, what is inside of another stage stays so only if that is, and what runs
+  // read becomes kGlobal. Returns how many buffers runs read.
+  size_t MarkPrepared(LoopStructure& structure) const {
+    size_t prepared = 0;
     std::vector<const ir::BufferNode*> read_in_runs;
     for (size_t i = structure.stages.size(); i-- > 0;) {
       BoundStage& bound = structure.stages[i];
@@ -132,12 +147,17 @@ class Binder {
         read_in_runs.insert(read_in_runs.end(), Reads(bound).begin(), Reads(bound).end());
         continue;
       }
-      for (const ir::Buffer& output : Definition(bound).outputs) {
-        const bool runs_read =
-            std::find(read_in_runs.begin(), read_in_runs.end(), output.get()) != read_in_runs.end();
-        if (runs_read) bound.scope = ir::Scope::kGlobal;
-      }
+      const auto& outputs = Definition(bound).outputs;
+      const bool runs_read =
+          std::any_of(outputs.begin(), outputs.end(), [&](const ir::Buffer& output) {
+            return std::find(read_in_runs.begin(), read_in_runs.end(), output.get()) !=
+                   read_in_runs.end();
+          });
+      if (!runs_read) continue;
+      bound.scope = ir::Scope::kGlobal;
+      prepared += outputs.size();
     }
+    return prepared;
   }
 
   // Loops around the body of `bound`'s loop `depth`, its own included: those that are fixed while

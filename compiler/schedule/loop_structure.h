@@ -13,6 +13,9 @@
 
 namespace tessera::schedule {
 
+// Buffers that a kernel can be given: inputs, outputs and what is prepared from constants.
+inline constexpr size_t kMaxKernelBuffers = 64;
+
 // A loop with its extent. `id` numbers loops over the whole structure.
 struct BoundLoop {
   int id;
@@ -53,7 +56,8 @@ struct BoundStage {
   int at_depth = -1;
   ir::Scope scope = ir::Scope::kGlobal;
   // Computed from constants alone, and not inside of a stage that isn't: once, when constants are
-  // packed, and not in each run. Those at the root that runs read are kGlobal.
+  // packed, and not in each run. Those at the root that runs read are kGlobal. The last ones are
+  // left to the run where a kernel would have more than kMaxKernelBuffers.
   bool is_constant = false;
   // Shape of the memory that holds the outputs: the whole array at the root, else the region.
   std::vector<int64_t> buffer_shape;

@@ -106,13 +106,11 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
       passes::Lower(scheduled.schedule, scheduled.loops, kKernelSymbol);
   if (!lowered.ok()) return Blame(db::Outcome::kBuildError, "lowering", lowered.status());
   const std::vector<ir::Buffer> params = lowered->params;
+  static_assert(schedule::kMaxKernelBuffers == proto::kMaxBuffers);
   if (const size_t passed = params.size(); passed > proto::kMaxBuffers) {
-    const size_t own = task.workload.dag.inputs.size() + task.workload.dag.outputs.size();
-    return Refusal{
-        db::Outcome::kBuildError,
-        absl::StrCat("the kernel has ", passed, " buffers (", own, " inputs and outputs, ",
-                     passed - own, " prepared from constants); at most ", proto::kMaxBuffers,
-                     " can be passed, so split the operator")};
+    return Refusal{db::Outcome::kBuildError,
+                   absl::StrCat("the operator has ", passed, " inputs and outputs; at most ",
+                                proto::kMaxBuffers, " can be passed to a kernel, so split it")};
   }
   std::vector<ir::Program> programs = {*std::move(lowered)};
   auto preparation = passes::LowerPreparation(scheduled.schedule, scheduled.loops, kPrepareSymbol);

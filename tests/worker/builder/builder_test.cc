@@ -16,6 +16,7 @@
 #include "compiler/runtime/thread_pool.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/trace.h"
+#include "proto/limits.h"
 #include "tests/compiler/codegen/loaded_kernel.h"
 #include "tests/support/reference_check.h"
 #include "tests/worker/builder/requests.h"
@@ -220,11 +221,11 @@ TEST_CASE("malformed texts are refused with a reason and do not cost the child",
   CHECK(builder->children() == children);
 }
 
-// The sum of so many vectors.
-te::Workload SumOf(int inputs) {
+// The sum of so many vectors, which are inputs or constants.
+te::Workload SumOf(int inputs, const char* kind = "input") {
   std::string text = "workload sum\n", sum;
   for (int i = 0; i < inputs; ++i) {
-    absl::StrAppend(&text, "input X", i, ": f32[8]\n");
+    absl::StrAppend(&text, kind, " X", i, ": f32[8]\n");
     absl::StrAppend(&sum, i == 0 ? "" : " + ", "X", i, "[n]");
   }
   absl::StrAppend(&text, "stage total: f32[n:8] = ", sum, "\noutput total\n");
@@ -242,10 +243,30 @@ TEST_CASE("a kernel with more buffers than a runner passes is refused with count
   CHECK(most.result.outcome == db::Outcome::kOk);
   const agent::BuildOutput more = builder->Build(RequestFor(SumOf(64)), -1);
   CHECK(more.result.outcome == db::Outcome::kBuildError);
-  CHECK(more.result.reason ==
-        "the kernel has 65 buffers (65 inputs and outputs, 0 prepared from constants); at most 64 "
-        "can be passed, so split the operator");
+  CHECK(
+      more.result.reason ==
+      "the operator has 65 inputs and outputs; at most 64 can be passed to a kernel, so split it");
   CHECK(more.bytes.empty());
+}
+
+TEST_CASE("what a runner can't be given beside its inputs is computed from constants in each run",
+          "[builder]") {
+  const te::Workload workload = SumOf(40, "const");
+  proto::BuildRequest request = RequestFor(workload);
+  request.trace = "trace 1\n";
+  for (int i = 0; i < 40; ++i) absl::StrAppend(&request.trace, "cache_read X", i, " total\n");
+  const agent::BuildOutput output = MakeBuilder()->Build(request, -1);
+  INFO(output.result.reason);
+  REQUIRE(output.result.outcome == db::Outcome::kOk);
+  const proto::Artifact& artifact = output.result.artifact;
+  CHECK(artifact.buffers.size() + artifact.prepared_bytes.size() == proto::kMaxBuffers);
+  const auto expected = te::ComputeExpected(workload, 7);
+  REQUIRE(expected.ok());
+  const absl::Status compared = te::CheckAgainst(
+      workload, *expected, {.program = DescribedProgram(artifact)},
+      [&](const ir::Program&, auto params) { return RunArtifact(output, params); });
+  INFO(compared);
+  CHECK(compared.ok());
 }
 
 TEST_CASE("a library has its files, and the same selection gives the same bytes", "[builder]") {
