@@ -166,7 +166,9 @@ class Builder {
   ir::Buffer Intermediate(const ir::Buffer& buffer, const BoundStage& stage) const {
     ir::BufferNode node = *buffer;
     node.shape = stage.buffer_shape;
-    node.scope = stage.scope;
+    // Of a pair that is an output in part, the other part is nobody else's.
+    const bool is_own = stage.scope == ir::Scope::kGlobal && !stage.is_constant;
+    node.scope = is_own ? ir::Scope::kWorkspace : stage.scope;
     node.layout.clear();
     node.layout = ChosenLayout(buffer, stage);
     if (node.layout.empty() && node.shape.size() > 1) {
@@ -227,9 +229,9 @@ class Builder {
       if (stage.at != at || stage.at_depth != depth) continue;
       if (at < 0 && stage.is_constant != preparation_) continue;
       sequence.push_back(EmitNest(static_cast<int>(i)));
-      if (stage.scope == ir::Scope::kGlobal) continue;
       for (const ir::Buffer& output : schedule_.stages()[stage.stage].stage->outputs) {
-        buffers.push_back(storage_.at(output.get()).first);
+        const ir::Buffer& stored = storage_.at(output.get()).first;
+        if (stored->scope != ir::Scope::kGlobal) buffers.push_back(stored);
       }
     }
     sequence.push_back(inner);

@@ -225,6 +225,14 @@ absl::Status Schedule::Apply(const Trace& trace) {
 }
 
 absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::LayoutDim> layout) {
+  if (buffer->shape.size() == 1) {
+    ir::BufferNode stored = *buffer;
+    stored.layout = layout;
+    if (!ir::IndexIsStoredPosition(stored)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "layout ", buffer->name, ": the elements of its one dimension keep their order"));
+    }
+  }
   const bool is_input = std::any_of(inputs().begin(), inputs().end(),
                                     [&](const te::Input& i) { return i.buffer == buffer; });
   const bool is_output = std::find(outputs().begin(), outputs().end(), buffer) != outputs().end();

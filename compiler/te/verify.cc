@@ -21,6 +21,9 @@ absl::Status Fault(const std::string& what) { return absl::InvalidArgumentError(
 
 absl::Status CheckLayout(const ir::BufferNode& buffer) {
   if (buffer.layout.empty()) return absl::OkStatus();
+  if (!ir::IndexIsStoredPosition(buffer)) {
+    return Fault(absl::StrCat(buffer.name, ": the elements of its one dimension keep their order"));
+  }
   int64_t stored = 1;
   for (const ir::LayoutDim& dim : buffer.layout) stored = SaturatingMultiply(stored, dim.extent);
   if (stored > 2 * kMaxElements) {

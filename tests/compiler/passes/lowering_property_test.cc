@@ -5,6 +5,7 @@
 #include "compiler/ir/verify.h"
 #include "compiler/schedule/default_trace.h"
 #include "tests/support/lower_schedule.h"
+#include "tests/support/random_dag.h"
 #include "tests/support/random_trace.h"
 #include "tests/support/random_workload.h"
 #include "tests/support/reference_check.h"
@@ -94,21 +95,35 @@ void CheckRandomTraces(uint64_t first_seed, uint64_t traces) {
   }
 }
 
-// `traces` random ones of `spec` that begin with the steps `first`.
+// `traces` random ones of `workload` that begin with the steps `first`.
+void CheckTraces(const te::Workload& workload, uint64_t seed, uint64_t traces,
+                 const schedule::Trace& first) {
+  const auto expected = te::ComputeExpected(workload, seed);
+  REQUIRE(expected.ok());
+  for (uint64_t t = 0; t < traces; ++t) {
+    const schedule::Trace trace =
+        schedule::RandomTrace(workload.dag, Rng(seed).Fork(absl::StrCat("trace ", t)))
+            .After(first)
+            .Draw();
+    CAPTURE(t, schedule::Print(trace));
+    CHECK(LowerAndCheck(workload, *expected, trace) == absl::OkStatus());
+  }
+}
+
 void CheckTraces(const te::OpSpec& spec, uint64_t seed, uint64_t traces,
                  const schedule::Trace& first) {
   CAPTURE(seed, te::ToText(spec));
   const auto workload = te::MakeWorkload(spec);
   REQUIRE(workload.ok());
-  const auto expected = te::ComputeExpected(*workload, seed);
-  REQUIRE(expected.ok());
-  for (uint64_t t = 0; t < traces; ++t) {
-    const schedule::Trace trace =
-        schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t)))
-            .After(first)
-            .Draw();
-    CAPTURE(t, schedule::Print(trace));
-    CHECK(LowerAndCheck(*workload, *expected, trace) == absl::OkStatus());
+  CheckTraces(*workload, seed, traces, first);
+}
+
+// `traces` random ones of each of `dags` random definitions.
+void CheckRandomDags(uint64_t first_seed, uint64_t dags, uint64_t traces) {
+  for (uint64_t seed = first_seed; seed < first_seed + dags; ++seed) {
+    const te::Workload workload = te::RandomDag(Rng(seed).Fork("dag")).Draw();
+    CAPTURE(seed, te::Print(workload));
+    CheckTraces(workload, seed, traces, {});
   }
 }
 
@@ -257,6 +272,14 @@ TEST_CASE("vectors that overshoot a row leave the next one alone", "[passes]") {
 
 TEST_CASE("many more traces of random workloads compute what the definitions say", "[.nightly]") {
   CheckRandomWorkloads(1'000'000, 6000, 5);
+}
+
+TEST_CASE("random traces of random definitions compute what those say", "[passes]") {
+  CheckRandomDags(0, 400, 3);
+}
+
+TEST_CASE("many more traces of random definitions compute what those say", "[.nightly]") {
+  CheckRandomDags(1'000'000, 4000, 5);
 }
 
 TEST_CASE("random traces of every operator compute what the definitions say", "[passes]") {
