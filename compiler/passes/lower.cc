@@ -70,6 +70,11 @@ absl::StatusOr<ir::Program> RunPasses(ir::Program program) {
   return program;
 }
 
+absl::StatusOr<ir::Program> Verified(ir::Program program) {
+  TESSERA_RETURN_IF_ERROR(Annotate(ir::Verify(program), "after lowering"));
+  return program;
+}
+
 }  // namespace
 
 absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
@@ -77,10 +82,7 @@ absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
   TESSERA_ASSIGN_OR_RETURN(ir::Program program, BuildLoops(schedule, loops, std::move(name)));
   TESSERA_ASSIGN_OR_RETURN(program, RunPasses(std::move(program)));
   program.body = InsertPrefetches(program.body, schedule);
-#ifndef NDEBUG
-  TESSERA_RETURN_IF_ERROR(Annotate(ir::Verify(program), "after insert_prefetches"));
-#endif
-  return program;
+  return Verified(std::move(program));
 }
 
 absl::StatusOr<std::optional<ir::Program>> LowerPreparation(const schedule::Schedule& schedule,
@@ -91,7 +93,7 @@ absl::StatusOr<std::optional<ir::Program>> LowerPreparation(const schedule::Sche
   if (!any) return std::nullopt;
   TESSERA_ASSIGN_OR_RETURN(ir::Program program, BuildPreparation(schedule, loops, std::move(name)));
   TESSERA_ASSIGN_OR_RETURN(program, RunPasses(std::move(program)));
-  return program;
+  return Verified(std::move(program));
 }
 
 }  // namespace tessera::passes
