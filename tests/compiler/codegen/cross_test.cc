@@ -7,10 +7,12 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "base/rng.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/link.h"
 #include "compiler/passes/lower.h"
 #include "compiler/schedule/default_trace.h"
+#include "schedule_space/config_space.h"
 #include "tests/support/lower_schedule.h"
 #include "tests/support/reference_check.h"
 #include "tests/support/workloads.h"
@@ -129,6 +131,27 @@ TEST_CASE("AArch64 kernels compute the right values under emulation", "[codegen]
     const auto program = passes::Lower(*schedule, *loops, workload->name);
     REQUIRE(program.ok());
     CHECK(te::CheckAgainst(*workload, *expected, {.program = *program},
+                           [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {
+                             return RunEmulated(folder, p, target, b);
+                           }) == absl::OkStatus());
+  }
+  // What the space has for this kind of target, its tensor instructions included.
+  Rng rng(6);
+  number = 0;
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    if (++number % 3 != 0 && spec.name.find("i8") == std::string::npos) continue;
+    const ir::Target target = ir::ParseTarget("aarch64/neon,dotprod,fp16 threads=2").value();
+    const auto workload = te::MakeWorkload(spec);
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, 6);
+    REQUIRE(expected.ok());
+    const auto space = space::BuildSpace(*workload, target, 2);
+    REQUIRE(space.ok());
+    const schedule::Trace trace = space->ToTrace(space->Sample(rng)).value();
+    CAPTURE(spec.name, schedule::Print(trace));
+    const auto lowered = passes::LowerTrace(*workload, trace);
+    REQUIRE(lowered.ok());
+    CHECK(te::CheckAgainst(*workload, *expected, *lowered,
                            [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {
                              return RunEmulated(folder, p, target, b);
                            }) == absl::OkStatus());

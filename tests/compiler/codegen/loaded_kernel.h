@@ -64,8 +64,9 @@ class LoadedKernel {
     }
     kernel.handle_.reset(
         dlopen(absl::StrCat("/proc/self/fd/", file).c_str(), RTLD_NOW | RTLD_LOCAL));
+    // A file of the same name would be taken for this one while it is loaded.
+    kernel.file_.reset(new int(file));
     if (kernel.handle_ == nullptr) return absl::InternalError(dlerror());
-    close(file);
     kernel.entry_ = reinterpret_cast<tessera_kernel>(
         dlsym(kernel.handle_.get(), code.kernels[0].symbol.c_str()));
     if (kernel.entry_ == nullptr) return absl::InternalError("no symbol");
@@ -84,7 +85,12 @@ class LoadedKernel {
  private:
   struct Close {
     void operator()(void* handle) const { dlclose(handle); }
+    void operator()(const int* file) const {
+      close(*file);
+      delete file;
+    }
   };
+  std::unique_ptr<int, Close> file_;
   std::unique_ptr<void, Close> handle_;
   tessera_kernel entry_ = nullptr;
   ObjectCode code_;
@@ -97,6 +103,28 @@ inline void RunInOrder(tessera_launcher* self, int64_t count, tessera_parallel_b
     body(count * t / self->threads, count * (t + 1) / self->threads, static_cast<int32_t>(t),
          context);
   }
+}
+
+// Runs the program, compiled, on copies of the buffers, in one slice a thread in turn.
+inline absl::Status RunCompiled(const ir::Program& program, const ir::Target& target,
+                                absl::Span<const absl::Span<std::byte>> buffers, Checks checks) {
+  TESSERA_ASSIGN_OR_RETURN(const LoadedKernel kernel, LoadedKernel::Load(program, target, checks));
+  std::vector<AlignedBytes> memory;
+  std::vector<void*> pointers;
+  for (const absl::Span<std::byte> buffer : buffers) {
+    memory.emplace_back(buffer.size());
+    std::memcpy(memory.back().data(), buffer.data(), buffer.size());
+    pointers.push_back(memory.back().data());
+  }
+  tessera_launcher launcher{RunInOrder, target.max_threads};
+  kernel.Run(pointers, &launcher);
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    if (!memory[i].GuardsIntact()) {
+      return absl::OutOfRangeError(absl::StrCat("wrote outside buffer ", i));
+    }
+    std::memcpy(buffers[i].data(), memory[i].data(), buffers[i].size());
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace tessera::codegen

@@ -10,6 +10,7 @@
 #include "compiler/schedule/default_trace.h"
 #include "tests/compiler/codegen/loaded_kernel.h"
 #include "tests/support/lower_schedule.h"
+#include "tests/support/random_dag.h"
 #include "tests/support/random_trace.h"
 #include "tests/support/random_workload.h"
 #include "tests/support/reference_check.h"
@@ -35,27 +36,6 @@ class StoreCount final : public ir::Visitor {
   double times_ = 1;
 };
 constexpr int64_t kMaxStores = 20'000'000;
-
-absl::Status RunCompiled(const ir::Program& program, const ir::Target& target,
-                         absl::Span<const absl::Span<std::byte>> buffers, Checks checks) {
-  TESSERA_ASSIGN_OR_RETURN(const LoadedKernel kernel, LoadedKernel::Load(program, target, checks));
-  std::vector<AlignedBytes> memory;
-  std::vector<void*> pointers;
-  for (const absl::Span<std::byte> buffer : buffers) {
-    memory.emplace_back(buffer.size());
-    std::memcpy(memory.back().data(), buffer.data(), buffer.size());
-    pointers.push_back(memory.back().data());
-  }
-  tessera_launcher launcher{RunInOrder, target.max_threads};
-  kernel.Run(pointers, &launcher);
-  for (size_t i = 0; i < buffers.size(); ++i) {
-    if (!memory[i].GuardsIntact()) {
-      return absl::OutOfRangeError(absl::StrCat("wrote outside buffer ", i));
-    }
-    std::memcpy(buffers[i].data(), memory[i].data(), buffers[i].size());
-  }
-  return absl::OkStatus();
-}
 
 absl::Status LowerRunAndCheck(const te::Workload& workload, const te::Expected& expected,
                               const schedule::Trace& trace, const ir::Target& target,
@@ -263,25 +243,113 @@ TEST_CASE("whole vectors are rounded and kept within a narrow integer type", "[c
   CHECK(assembly->find("vcvttss2si") == std::string::npos);
 }
 
-// `traces` random ones of each of `workloads` random workloads, on the levels in turn.
+TEST_CASE("bf16 dot products lose no more than subnormal operands, products and sums",
+          "[codegen]") {
+  const ir::Target target = HostTarget();
+  if (!target.Has("bf16")) return;
+  constexpr int kTerms = 31;
+  const auto workload =
+      te::MakeWorkload({"product",
+                        "matmul",
+                        {{"m", "5"}, {"n", "32"}, {"k", absl::StrCat(kTerms)}, {"dtype", "bf16"}}});
+  REQUIRE(workload.ok());
+  const auto trace = schedule::ParseTrace(
+      "trace 1\ntensorize matmul vdpbf16ps_512\nlayout matmul.b 1/16 0/2 1%16 0%2\n"
+      "split matmul.dot n 16\nreorder matmul.dot m n.0 k n.1 k_g\n"
+      "vectorize matmul.dot k_g\nvectorize matmul.dot n.1\n");
+  REQUIRE(trace.ok());
+  const auto lowered = passes::LowerTrace(*workload, *trace);
+  REQUIRE(lowered.ok());
+  REQUIRE(GenerateAssembly(lowered->program, target)->find("vdpbf16ps") != std::string::npos);
+  const ir::Program reference = te::ReferenceProgram(*workload);
+  int lost = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Rng rng(seed);
+    // Ones, subnormal numbers, and those whose products or sums may be subnormal, of one magnitude
+    // a column, so that nothing larger hides what is lost.
+    std::vector<std::vector<std::byte>> storage;
+    for (const ir::Buffer& param : reference.params) {
+      storage.emplace_back(param->StoredBytes());
+      if (storage.size() == reference.params.size()) break;
+      const int64_t columns = param->shape[1];
+      for (int64_t i = 0; i < param->ElementCount(); ++i) {
+        static constexpr int kExponents[] = {0, -130, -126, -127, -64, -62, -63};
+        const int exponent =
+            storage.size() == 1 ? kExponents[rng.Below(7)] : kExponents[i % columns % 7];
+        const double value = std::ldexp(rng.Chance(0.5) ? 1.5 : -1.25, exponent);
+        ir::WriteElement(param->type, absl::MakeSpan(storage.back()), i, value);
+      }
+    }
+    const std::vector<std::vector<std::byte>> inputs = {storage[0], storage[1]};
+    std::vector<absl::Span<std::byte>> spans;
+    for (auto& bytes : storage) spans.push_back(absl::MakeSpan(bytes));
+    REQUIRE(ir::Evaluate(reference, spans).ok());
+    const std::vector<double> expected = ir::FromStored(*reference.params[2], storage[2]);
+    storage.clear();
+    spans.clear();
+    for (size_t i = 0; i < lowered->program.params.size(); ++i) {
+      const ir::BufferNode& param = *lowered->program.params[i];
+      storage.push_back(i < 2 ? ir::ToStored(param, inputs[i])
+                              : std::vector<std::byte>(param.StoredBytes()));
+    }
+    for (auto& bytes : storage) spans.push_back(absl::MakeSpan(bytes));
+    if (lowered->preparation) {
+      REQUIRE(RunCompiled(*lowered->preparation, target, spans, Checks::kNone).ok());
+    }
+    REQUIRE(RunCompiled(lowered->program, target, spans, Checks::kNone).ok());
+    const std::vector<double> actual = ir::FromStored(*lowered->program.params[2], storage[2]);
+    const double least = std::ldexp(1.0, -126);
+    for (size_t i = 0; i < actual.size(); ++i) {
+      CAPTURE(seed, i);
+      double magnitudes = 0, dropped = 0;
+      for (int64_t k = 0; k < kTerms; ++k) {
+        const auto row = static_cast<int64_t>(i) / 32, column = static_cast<int64_t>(i) % 32;
+        const double a = std::abs(ir::ReadElement(ir::BFloat16(), inputs[0], row * kTerms + k));
+        const double b = std::abs(ir::ReadElement(ir::BFloat16(), inputs[1], k * 32 + column));
+        magnitudes += a * b;
+        dropped += least * (2 + std::max({a, b, 1.0}));
+      }
+      const double rounded = std::abs(expected[i]) / 128 + kTerms * magnitudes / (1 << 23);
+      CHECK(std::abs(actual[i] - expected[i]) <= rounded + dropped);
+      lost += actual[i] != expected[i] ? 1 : 0;
+    }
+  }
+  CHECK(lost > 0);
+}
+
+// `traces` random ones of the workload, on the levels in turn.
+void CheckTraces(const te::Workload& workload, uint64_t seed, uint64_t traces, Checks checks) {
+  static const auto& targets = *new std::vector<ir::Target>(Targets());
+  const auto expected = te::ComputeExpected(workload, seed);
+  REQUIRE(expected.ok());
+  for (uint64_t t = 0; t < traces; ++t) {
+    ir::Target target = targets[(seed + t) % targets.size()];
+    target.max_threads = 2;
+    const schedule::Trace trace =
+        schedule::RandomTrace(workload.dag, Rng(seed).Fork(absl::StrCat("trace ", t))).Draw();
+    CAPTURE(t, ir::ToString(target), schedule::Print(trace));
+    CHECK(LowerRunAndCheck(workload, *expected, trace, target, checks) == absl::OkStatus());
+  }
+}
+
+// The same of each of `workloads` random workloads.
 void CheckRandomWorkloads(std::string_view stream, uint64_t first_seed, uint64_t workloads,
                           uint64_t traces, Checks checks) {
-  const std::vector<ir::Target> targets = Targets();
   for (uint64_t seed = first_seed; seed < first_seed + workloads; ++seed) {
     const te::OpSpec spec = te::RandomWorkload(Rng(seed).Fork(stream)).Draw("random");
     CAPTURE(seed, te::ToText(spec));
     const auto workload = te::MakeWorkload(spec);
     REQUIRE(workload.ok());
-    const auto expected = te::ComputeExpected(*workload, seed);
-    REQUIRE(expected.ok());
-    for (uint64_t t = 0; t < traces; ++t) {
-      ir::Target target = targets[(seed + t) % targets.size()];
-      target.max_threads = 2;
-      const schedule::Trace trace =
-          schedule::RandomTrace(workload->dag, Rng(seed).Fork(absl::StrCat("trace ", t))).Draw();
-      CAPTURE(t, ir::ToString(target), schedule::Print(trace));
-      CHECK(LowerRunAndCheck(*workload, *expected, trace, target, checks) == absl::OkStatus());
-    }
+    CheckTraces(*workload, seed, traces, checks);
+  }
+}
+
+// And of each of `dags` random definitions.
+void CheckRandomDags(uint64_t first_seed, uint64_t dags, uint64_t traces, Checks checks) {
+  for (uint64_t seed = first_seed; seed < first_seed + dags; ++seed) {
+    const te::Workload workload = te::RandomDag(Rng(seed).Fork("dag")).Draw();
+    CAPTURE(seed, te::Print(workload));
+    CheckTraces(workload, seed, traces, checks);
   }
 }
 
@@ -289,7 +357,19 @@ TEST_CASE("random traces of random workloads run right", "[codegen]") {
   CheckRandomWorkloads("codegen", 0, 80, 8, Checks::kNone);
 }
 
+TEST_CASE("random traces of random definitions run right", "[codegen]") {
+  CheckRandomDags(10'000, 80, 4, Checks::kNone);
+}
+
+TEST_CASE("many more traces of random workloads and definitions run right", "[.nightly]") {
+  CheckRandomWorkloads("codegen", 1'000'000, 1000, 5, Checks::kNone);
+  CheckRandomDags(1'000'000, 1000, 5, Checks::kNone);
+  CheckRandomWorkloads("checked", 2'000'000, 200, 5, Checks::kBounds);
+  CheckRandomDags(2'000'000, 200, 5, Checks::kBounds);
+}
+
 TEST_CASE("random traces touch nothing outside their buffers", "[codegen]") {
+  CheckRandomDags(11'000, 30, 3, Checks::kBounds);
   CheckRandomWorkloads("checked", 1000, 40, 4, Checks::kBounds);
 }
 
