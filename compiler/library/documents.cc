@@ -257,7 +257,8 @@ enum {
 // Threads that the operators of this library use from now on, the caller included; waits for
 // running calls. Without it, as many as the library was made for ()",
       threads, R"(), but not more than the process
-// has cores.
+// has cores. Those of the library are pinned, each to a core of its own, if the environment variable
+// TESSERA_PIN is 1 when it is loaded; the caller never is.
 int )",
       SetThreadsName(spec), "(int threads);\n\n// Who made this library.\nconst char* ",
       VersionName(spec), "(void);\n\n// The instruction set in use, NULL for none.\nconst char* ",

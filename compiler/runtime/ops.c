@@ -15,6 +15,13 @@ enum { kAlignment = 64 };
 static pthread_rwlock_t pool_lock = PTHREAD_RWLOCK_INITIALIZER;
 static tessera_pool* pool;  // NULL with one thread
 static int threads;         // 0 until the first call
+static int pins;            // TESSERA_PIN is 1
+
+// At load, when nobody changes the environment yet.
+__attribute__((constructor)) static void ReadPin(void) {
+  const char* text = getenv("TESSERA_PIN");
+  pins = text != NULL && text[0] == '1' && text[1] == '\0';
+}
 
 // A thread's workspace, kept for its next call. All are in a list so that unloading frees them.
 typedef struct arena {
@@ -83,7 +90,7 @@ __attribute__((destructor)) static void Unload(void) {
 static int SetThreads(int count) {
   tessera_pool* made = NULL;
   if (count > 1) {
-    const tessera_pool_options options = {count, 0, -1, 0};
+    const tessera_pool_options options = {count, 0, -1, pins};
     made = tessera_pool_create(&options);
     if (made == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
   }

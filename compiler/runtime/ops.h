@@ -89,7 +89,8 @@ int tessera_op_pack(const tessera_layout* layout, void* const* arguments);
 // arguments: stored source, row-major destination.
 int tessera_op_unpack(const tessera_layout* layout, void* const* arguments);
 
-// Threads that operators use from now on; waits for running ones to end.
+// Threads that operators use from now on; waits for running ones to end. Those of the pool are
+// pinned (thread_pool.h) if the environment variable TESSERA_PIN was 1 when this code was loaded.
 int tessera_op_use_threads(int threads);
 
 #ifdef __cplusplus
