@@ -25,6 +25,17 @@ int64_t ScaleOf(const schedule::AxisForm& form, int axis, absl::Span<const sched
   return axis == inner ? 1 : scale;
 }
 
+// The largest step of loops along an index of two axes, one of which counts between the other's
+// steps.
+int64_t LargestStep(const schedule::AxisForm& form, absl::Span<const schedule::Digit> nest) {
+  int64_t step = 1;
+  for (const schedule::Digit& digit : nest) {
+    if (digit.extent <= 1 || !Uses(form, digit.axis)) continue;
+    step = std::max(step, digit.stride * ScaleOf(form, digit.axis, nest));
+  }
+  return step;
+}
+
 }  // namespace
 
 bool IsPlain(const schedule::AxisForm& form, int axis) {
@@ -76,8 +87,11 @@ std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
         continue;
       }
       ir::LayoutDim made{dim, digit.stride * scale, digit.extent};
-      // The outermost part covers what is left of the dimension.
-      if (!placed[d]) made.extent = CeilDiv(shape[d], made.divisor);
+      // The coarsest part covers what is left of the dimension: that of the outermost loop, but the
+      // axis that counts between another's steps may be outside of that.
+      const bool is_coarsest =
+          form.terms.size() == 1 ? !placed[d] : made.divisor == LargestStep(form, nest);
+      if (is_coarsest) made.extent = CeilDiv(shape[d], made.divisor);
       placed[d] = true;
       if (!layout.empty() && layout.back().axis == dim &&
           layout.back().divisor == made.divisor * made.extent) {

@@ -39,7 +39,8 @@ bool ReadsByRow(const schedule::Schedule& base, const std::vector<int>& stages,
   for (const int producer : producers) {
     for (const int consumer : stages) {
       for (const schedule::Access& access : base.stages()[consumer].analysis->reads) {
-        if (access.buffer != base.stages()[producer].stage->output()) continue;
+        const auto& made = base.stages()[producer].stage->outputs;
+        if (std::find(made.begin(), made.end(), access.buffer) == made.end()) continue;
         for (int axis = 0; axis < axes; ++axis) {
           if (axis >= static_cast<int>(access.dims.size()) || !IsPlain(access.dims[axis], axis)) {
             return false;

@@ -140,7 +140,8 @@ class Rules {
     const te::Stage& stage = *schedule.stages()[reduce].stage;
     if (stage.outputs.size() != 1 || stage.axes.empty()) return false;
     if (live.size() == 1) return true;
-    return live.size() == 2 && live[0] == reduce && IsElementwiseOver(schedule, live[1], reduce);
+    return live.size() == 2 && live[0] == reduce && !IsOutput(schedule, stage.output()) &&
+           IsElementwiseOver(schedule, live[1], reduce);
   }
 
   // Every operand is contiguous along reduction axes only: vectors have to run along those.

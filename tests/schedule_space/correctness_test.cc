@@ -6,36 +6,38 @@
 #include "compiler/ir/evaluate.h"
 #include "schedule_space/config_space.h"
 #include "tests/support/lower_schedule.h"
+#include "tests/support/random_dag.h"
+#include "tests/support/random_workload.h"
 #include "tests/support/reference_check.h"
 #include "tests/support/workloads.h"
 
 namespace tessera::space {
 namespace {
 
-// Samples every sketch of every operator's space and compares what the lowered program computes
-// with the oracle.
-void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uint64_t seed,
+// Samples sketches of the workload's space and compares what the lowered program computes with the
+// oracle. `isa` without a kind is x86.
+void CheckSamples(const te::Workload& workload, std::string_view isa, int threads, uint64_t seed,
                   int samples, int64_t l2_bytes = 1 << 20, std::string_view sketches = "") {
-  const absl::StatusOr<te::Workload> workload = te::MakeWorkload(spec);
-  REQUIRE(workload.ok());
-  ir::Target target = *ir::ParseTarget(absl::StrCat("x86/", std::string(isa)));
+  const bool has_kind = isa.find('/') != isa.npos;
+  ir::Target target = *ir::ParseTarget(absl::StrCat(has_kind ? "" : "x86/", std::string(isa)));
   target.max_threads = threads;
   target.l2_bytes = l2_bytes;
-  const absl::StatusOr<ConfigSpace> space = BuildSpace(*workload, target, threads);
+  const absl::StatusOr<ConfigSpace> space = BuildSpace(workload, target, threads);
   REQUIRE(space.ok());
-  const absl::StatusOr<te::Expected> expected = te::ComputeExpected(*workload, seed);
+  const absl::StatusOr<te::Expected> expected = te::ComputeExpected(workload, seed);
   REQUIRE(expected.ok());
-  CAPTURE(spec.name, isa, sketches);
+  CAPTURE(isa, sketches);
   REQUIRE(std::any_of(space->sketches().begin(), space->sketches().end(),
                       [&](const Sketch& sketch) { return sketch.name.find(sketches) == 0; }));
   Rng rng(seed);
   for (int i = 0; i < samples; ++i) {
     Config config = space->Sample(rng);
     while (space->sketches()[config[0]].name.find(sketches) != 0) config = space->Sample(rng);
-    CAPTURE(spec.name, seed, i, space->ToJson(config), schedule::Print(*space->ToTrace(config)));
+    CAPTURE(seed, i, space->ToJson(config), schedule::Print(*space->ToTrace(config)));
     const absl::StatusOr<schedule::Schedule> schedule = space->ToSchedule(config);
     REQUIRE(schedule.ok());
-    const auto replayed = schedule::ApplyTrace(workload->dag, *space->ToTrace(config));
+    const auto replayed = schedule::ApplyTrace(workload.dag, *space->ToTrace(config));
+    INFO(replayed.status());
     REQUIRE(replayed.ok());
     CHECK(schedule::LoopHash(*replayed, *schedule::InferBounds(*replayed)) ==
           schedule::LoopHash(*schedule, *schedule::InferBounds(*schedule)));
@@ -43,12 +45,36 @@ void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uin
     CAPTURE(std::string(program.status().message()));
     REQUIRE(program.ok());
     const absl::Status status =
-        te::CheckAgainst(*workload, *expected, *program,
+        te::CheckAgainst(workload, *expected, *program,
                          [](const ir::Program& p, absl::Span<const absl::Span<std::byte>> buffers) {
                            return ir::Evaluate(p, buffers);
                          });
     CAPTURE(std::string(status.message()));
     CHECK(status.ok());
+  }
+}
+
+void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uint64_t seed,
+                  int samples, int64_t l2_bytes = 1 << 20, std::string_view sketches = "") {
+  CAPTURE(te::ToText(spec));
+  const absl::StatusOr<te::Workload> workload = te::MakeWorkload(spec);
+  REQUIRE(workload.ok());
+  CheckSamples(*workload, isa, threads, seed, samples, l2_bytes, sketches);
+}
+
+constexpr std::string_view kTargets[] = {"avx512", "sse4.2", "avx2", "avx512,vnni,bf16",
+                                         "aarch64/neon,dotprod"};
+
+// `samples` of each of so many random operators and random definitions, on each target in turn.
+void CheckRandom(uint64_t first_seed, uint64_t workloads, int samples) {
+  for (uint64_t seed = first_seed; seed < first_seed + workloads; ++seed) {
+    const std::string_view isa = kTargets[seed % std::size(kTargets)];
+    const int threads = 1 + static_cast<int>(seed / 2 % 2);
+    CheckSamples(te::RandomWorkload(Rng(seed).Fork("space")).Draw("random"), isa, threads, seed,
+                 samples);
+    const te::Workload dag = te::RandomDag(Rng(seed).Fork("space")).Draw();
+    CAPTURE(te::Print(dag));
+    CheckSamples(dag, isa, threads, seed, samples);
   }
 }
 
@@ -60,6 +86,12 @@ TEST_CASE("sampled programs for threads and narrow vectors compute the same", "[
   for (const te::OpSpec& spec : te::TestWorkloads()) {
     CheckSamples(spec, "sse4.2", 2, 202, 2);
     CheckSamples(spec, "avx2", 3, 303, 2);
+  }
+}
+
+TEST_CASE("sampled programs for AArch64 compute the same", "[space]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    CheckSamples(spec, "aarch64/neon,dotprod", 2, 404, 2);
   }
 }
 
@@ -211,7 +243,8 @@ TEST_CASE("Winograd's algorithm in blocks of tile rows computes the same", "[spa
 TEST_CASE("programs of tensor instructions compute the same", "[space]") {
   uint64_t seed = 1000;
   constexpr std::string_view kAll = "avx512,vnni,bf16";
-  for (const std::string_view isa : {kAll, std::string_view("avx512"), std::string_view("avx2")}) {
+  for (const std::string_view isa : {kAll, std::string_view("avx512"), std::string_view("avx2"),
+                                     std::string_view("aarch64/neon,dotprod")}) {
     for (const std::string dtype : {"i8", "bf16"}) {
       if (dtype == "bf16" && isa != kAll) continue;
       // Signed bytes are not zero where they became unsigned.
@@ -277,8 +310,13 @@ TEST_CASE("programs of tensor instructions compute the same", "[space]") {
   }
 }
 
-TEST_CASE("many sampled programs agree with the evaluator", "[.slow]") {
+TEST_CASE("sampled programs of random workloads and definitions compute the same", "[space]") {
+  CheckRandom(0, 120, 3);
+}
+
+TEST_CASE("many sampled programs agree with the evaluator", "[.nightly]") {
   for (const te::OpSpec& spec : te::TestWorkloads()) CheckSamples(spec, "avx512", 2, 404, 60);
+  CheckRandom(1'000'000, 2000, 5);
 }
 
 }  // namespace
