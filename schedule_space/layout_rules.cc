@@ -95,8 +95,10 @@ std::vector<ir::LayoutDim> LayoutInLoopOrder(const schedule::Access& access,
       placed[d] = true;
       if (!layout.empty() && layout.back().axis == dim &&
           layout.back().divisor == made.divisor * made.extent) {
+        // A coarsest part that ended in a multiple of its divisor ends with the dimension now.
         layout.back().divisor = made.divisor;
-        layout.back().extent *= made.extent;
+        layout.back().extent =
+            std::min(layout.back().extent * made.extent, CeilDiv(shape[d], made.divisor));
       } else {
         layout.push_back(made);
       }
