@@ -13,8 +13,8 @@ namespace tessera::passes {
 // LowerPreparation makes, in their stored layout; indices are flat; vector loops are vector
 // expressions; unrolled loops are copies; accumulators of register tiles are kLocal buffers with
 // constant indices; parallel loops remain For nodes of kind kParallel (outermost only), whose
-// Allocate'd buffers are private to an iteration. Each pass is verified after it ran in debug
-// builds.
+// Allocate'd buffers are private to an iteration. The program is verified, in debug builds after
+// each pass.
 absl::StatusOr<ir::Program> Lower(const schedule::Schedule& schedule,
                                   const schedule::LoopStructure& loops, std::string name);
 
