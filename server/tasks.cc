@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "compiler/ir/target.h"
+#include "compiler/schedule/loop_structure.h"
 #include "compiler/te/dag.h"
 
 namespace tessera::server {
@@ -21,6 +22,12 @@ absl::StatusOr<int64_t> CheckedStages(const db::Task& task) {
   if (hash != task.workload_hash) {
     return absl::InvalidArgumentError(
         absl::StrCat("workload_hash: ", task.workload_hash, " was sent, the workload has ", hash));
+  }
+  const size_t buffers = workload.dag.inputs.size() + workload.dag.outputs.size();
+  if (buffers > schedule::kMaxKernelBuffers) {
+    return absl::InvalidArgumentError(absl::StrCat("workload: ", buffers,
+                                                   " inputs and outputs; a kernel takes at most ",
+                                                   schedule::kMaxKernelBuffers, ", so split it"));
   }
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
   if (task.threads > target.max_threads) {

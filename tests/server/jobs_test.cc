@@ -344,6 +344,13 @@ TEST_CASE("a job that would take long to prepare is refused with the limit", "[s
         absl::StrCat("job: ", bytes,
                      " bytes of workloads in its tasks, the limit is 4194304; make several jobs "
                      "of it"));
+  std::string wide = "workload wide\n", sum;
+  for (int i = 0; i < 64; ++i) {
+    absl::StrAppend(&wide, "input X", i, ": f32[8]\n");
+    absl::StrAppend(&sum, i == 0 ? "" : " + ", "X", i, "[a]");
+  }
+  CHECK(refusal({TaskOf(absl::StrCat(wide, "stage s: f32[a:8] = ", sum, "\noutput s\n"))}) ==
+        "task large: workload: 65 inputs and outputs; a kernel takes at most 64, so split it");
   CHECK(f.spaces == 0);
   CHECK(f.memory->ListJobs(10)->empty());
 }
