@@ -6,6 +6,7 @@
 #include <set>
 
 #include "costmodel/nest.h"
+#include "tests/support/random_dag.h"
 #include "tests/support/workloads.h"
 
 namespace tessera::costmodel {
@@ -42,6 +43,26 @@ TEST_CASE("features of sampled configs of every operator are finite and bounded"
     REQUIRE(rows.ok());
     CHECK(std::all_of(rows->begin(), rows->end(),
                       [](float x) { return std::isfinite(x) && x >= 0 && x < 100; }));
+  }
+}
+
+TEST_CASE("features of random definitions are finite", "[features]") {
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    const te::Workload workload = te::RandomDag(Rng(seed).Fork("features")).Draw();
+    CAPTURE(seed, te::Print(workload));
+    CHECK(te::ExecutedOperations(workload.dag) >= 0);
+    CHECK(te::MinimumTrafficBytes(workload.dag) > 0);
+    ir::Target target = *ir::X86Target("avx512");
+    target.max_threads = 2;
+    const auto space = space::BuildSpace(workload, target, 2);
+    REQUIRE(space.ok());
+    Rng rng(seed);
+    std::vector<space::Config> configs;
+    for (int i = 0; i < 4; ++i) configs.push_back(space->Sample(rng));
+    const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(*space, configs);
+    REQUIRE(rows.ok());
+    CHECK(std::all_of(rows->begin(), rows->end(),
+                      [](float x) { return std::isfinite(x) && x >= 0; }));
   }
 }
 

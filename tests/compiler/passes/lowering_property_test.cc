@@ -123,6 +123,12 @@ void CheckRandomDags(uint64_t first_seed, uint64_t dags, uint64_t traces) {
   for (uint64_t seed = first_seed; seed < first_seed + dags; ++seed) {
     const te::Workload workload = te::RandomDag(Rng(seed).Fork("dag")).Draw();
     CAPTURE(seed, te::Print(workload));
+    ir::Target target = *ir::X86Target("avx2");
+    target.max_threads = 2;
+    const auto expected = te::ComputeExpected(workload, seed);
+    REQUIRE(expected.ok());
+    const schedule::Trace trace = schedule::DefaultTrace(workload.dag, target).value();
+    CHECK(LowerAndCheck(workload, *expected, trace) == absl::OkStatus());
     CheckTraces(workload, seed, traces, {});
   }
 }
