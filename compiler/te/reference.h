@@ -44,8 +44,8 @@ using ErrorFactors = std::map<std::string, double, std::less<>>;
 
 // The largest absolute difference from the expected value that a correct schedule may show for an
 // element: type-aware and growing with the length of the reductions that feed it.
-// |actual - expected| <= absolute + relative * |expected|. A stage with an error factor may err that
-// many times as much as its definition does; outputs that it doesn't feed may not.
+// |actual - expected| <= absolute + relative * |expected|. A stage with an error factor may err
+// that many times as much as its definition does; outputs that it doesn't feed may not.
 struct Tolerance {
   double absolute;
   double relative;

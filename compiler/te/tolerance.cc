@@ -277,9 +277,9 @@ Values Describe(const ir::Expr& e, const Known& known) {
 }
 
 // `terms` values added in any order that does not look at them. Partial sums of values of one sign
-// grow evenly, others swing; each addition rounds one, in the program and in the oracle. Instructions
-// that take subnormal operands, products and sums for zero (vdpbf16ps) lose 3 · 2^-126 · `largest` a
-// term, which terms · rounding holds many times.
+// grow evenly, others swing; each addition rounds one, in the program and in the oracle.
+// Instructions that take subnormal operands, products and sums for zero (vdpbf16ps) lose 3 · 2^-126
+// · `largest` a term, which terms · rounding holds many times.
 Values Total(const Values& v, double terms, double rounding) {
   Values total = v;
   const double swing = kSpread * std::sqrt(terms) * v.rms;
@@ -340,8 +340,7 @@ Tolerance OutputTolerance(const Dag& dag, int output, const ErrorFactors& error_
   // Integers are exact, but for floats that were rounded to them.
   if (!buffer->type.is_float()) return {std::floor(known.at(buffer.get()).error), 0};
   const double floor = 16 * std::ldexp(1.0, -24);
-  return {std::max(known.at(buffer.get()).error, floor),
-          floor + 2 * RoundingError(buffer->type)};
+  return {std::max(known.at(buffer.get()).error, floor), floor + 2 * RoundingError(buffer->type)};
 }
 
 }  // namespace tessera::te
