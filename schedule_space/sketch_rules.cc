@@ -180,15 +180,18 @@ class Rules {
     TESSERA_ASSIGN_OR_RETURN(Draft packed, WithCacheWrite(plain));
     const int reduce = ReductionOf(packed.schedule);
     const std::string name = packed.schedule.stages()[reduce].stage->name();
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> packs, Pack(packed, name));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> packs,
+                             Pack(packed, name, /*along_rows=*/false));
     if (packs.empty()) return absl::OkStatus();
     AddTile("packed", packed, packs, false, 1);
     AddTile("packed_chunked", packed, packs, true, 1);
     return absl::OkStatus();
   }
 
-  // Packs operands of the sum `name` that are read often; returns the copies.
-  absl::StatusOr<std::vector<std::string>> Pack(Draft& draft, const std::string& name) const {
+  // Packs operands of the sum `name` that are read often, or, along rows, of these the ones that
+  // vectors of its last axis are loaded from; returns the copies.
+  absl::StatusOr<std::vector<std::string>> Pack(Draft& draft, const std::string& name,
+                                                bool along_rows) const {
     std::vector<std::string> packs;
     for (const te::Input& input : dag_.inputs) {
       const StageState& state = draft.schedule.stages()[draft.schedule.StageNamed(name)];
@@ -196,6 +199,16 @@ class Rules {
           !input.buffer->layout.empty() || Reuse(*state.stage, *input.buffer) < kMinReuse) {
         continue;
       }
+      const int last_axis = static_cast<int>(state.stage->axes.size()) - 1;
+      const bool has_rows = std::any_of(state.analysis->reads.begin(), state.analysis->reads.end(),
+                                        [&](const schedule::Access& access) {
+                                          return access.buffer == input.buffer &&
+                                                 std::any_of(access.dims.begin(), access.dims.end(),
+                                                             [&](const schedule::AxisForm& form) {
+                                                               return Uses(form, last_axis);
+                                                             });
+                                        });
+      if (along_rows && !has_rows) continue;
       const bool plain_dims = std::any_of(
           state.analysis->reads.begin(), state.analysis->reads.end(),
           [&](const schedule::Access& access) {
@@ -439,7 +452,8 @@ class Rules {
     std::vector<std::vector<std::string>> copies;
     for (const std::string& name : products) {
       TESSERA_RETURN_IF_ERROR(draft.Do(CacheWriteStep(name)));
-      TESSERA_ASSIGN_OR_RETURN(std::vector<std::string> packs, Pack(draft, name + ".local"));
+      TESSERA_ASSIGN_OR_RETURN(std::vector<std::string> packs,
+                               Pack(draft, name + ".local", /*along_rows=*/true));
       copies.push_back(std::move(packs));
     }
     const Schedule& schedule = draft.schedule;

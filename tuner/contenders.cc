@@ -27,11 +27,11 @@ int Contenders::Next() const {
     if (best_seconds <= 0 || sketch.best_seconds < best_seconds) best_seconds = sketch.best_seconds;
     work_a_second = std::max(work_a_second, sketch.work / sketch.best_seconds);
   }
-  int next = -1;
-  double least_work = kWorthwhile * best_seconds * work_a_second;
+  const double worthwhile = kWorthwhile * best_seconds * work_a_second;
+  int next = -1, least_trials = kTrials;
   for (size_t i = 0; i < sketches_.size(); ++i) {
-    if (sketches_[i].trials >= kTrials || sketches_[i].work >= least_work) continue;
-    least_work = sketches_[i].work;
+    if (sketches_[i].trials >= least_trials || sketches_[i].work >= worthwhile) continue;
+    least_trials = sketches_[i].trials;
     next = static_cast<int>(i);
   }
   return next;

@@ -20,8 +20,8 @@ class Contenders {
   void Proposed(int sketch);
   void Measured(int sketch, double cost_seconds);
 
-  // The sketch that would be fastest if it came as near to the machine's limit as the fastest of
-  // all, among those that had few trials; -1 where that would gain little.
+  // Of the sketches that would be faster than the best if they came as near to the machine's limit
+  // as the fastest of all, the one that had the fewest trials; -1 if there is none.
   int Next() const;
 
  private:

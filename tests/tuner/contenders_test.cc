@@ -12,12 +12,14 @@ namespace {
 
 using tuner::Contenders;
 
-TEST_CASE("the sketch that could be fastest by its work contends until it had its trials",
+TEST_CASE("sketches that could be fastest by their work contend until they had their trials",
           "[tuner]") {
   const std::vector<double> work = {100, 44, 25, 98};
   Contenders contenders(work);
   CHECK(contenders.Next() == -1);  // nothing to compare with
   contenders.Measured(0, 1.0);
+  CHECK(contenders.Next() == 1);
+  contenders.Proposed(1);
   CHECK(contenders.Next() == 2);
   for (int trial = 0; trial < 12; ++trial) contenders.Proposed(2);
   CHECK(contenders.Next() == 1);
