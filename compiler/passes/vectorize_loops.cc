@@ -359,12 +359,12 @@ class Vectorizer final : public ir::Mutator {
       return ir::Substitute(store->indices[0], {loop.var, inner->var},
                             {ir::Expr(loop.min + v), ir::Expr(inner->min + j)});
     };
-    const auto moves = [&](int64_t v, int64_t j, int64_t by) {
-      return ir::IsConst(ir::Simplify(at(v, j) - at(0, 0), ranges_), static_cast<double>(by));
-    };
-    if (!moves(0, 1, 1) || !moves(1, 0, count) ||
-        !moves(loop.extent - 1, count - 1, loop.extent * count - 1)) {
-      return std::nullopt;
+    // Each place, since layouts can permute those in between.
+    for (int64_t place = 1; place < loop.extent * count; ++place) {
+      const ir::Expr moved = at(place / count, place % count) - at(0, 0);
+      if (!ir::IsConst(ir::Simplify(moved, ranges_), static_cast<double>(place))) {
+        return std::nullopt;
+      }
     }
     const auto lanes = static_cast<int>(loop.extent);
     std::vector<ir::Expr> values;

@@ -79,6 +79,22 @@ TEST_CASE("outputs that lie on padding alone touch no other output", "[passes]")
         "reorder conv.local n oh.1 oh.2 c kw kh oh.0 ow\nunroll conv.local oh.2\n");
 }
 
+TEST_CASE("lanes of two vector loops go where the layout has them", "[passes]") {
+  const auto workload = te::ParseWorkload(
+      "workload mixed\ninput X: f32[2,8]\nstage P: f32[v:8, j:2] = X[j, v] * 2.0\n"
+      "stage Z: f32[a:8, b:2] = P[a, b] + X[b, a]\noutput Z\n");
+  REQUIRE(workload.ok());
+  const auto expected = te::ComputeExpected(*workload, 1);
+  REQUIRE(expected.ok());
+  for (const char* layout : {"0 1", "0/2%2 0/4 0%2 1", "0%2 0/2 1"}) {
+    CAPTURE(layout);
+    const auto trace = schedule::ParseTrace(
+        absl::StrCat("trace 1\nlayout P ", layout, "\nvectorize P v\nvectorize P j\n"));
+    REQUIRE(trace.ok());
+    CHECK(LowerAndCheck(*workload, *expected, *trace) == absl::OkStatus());
+  }
+}
+
 // `traces` random ones of every operator, from seed `first_seed` on.
 void CheckRandomTraces(uint64_t first_seed, uint64_t traces) {
   for (const te::OpSpec& spec : te::TestWorkloads()) {
