@@ -13,6 +13,7 @@ namespace tessera::schedule {
 namespace {
 
 constexpr int64_t kMaxPeriod = 1 << 20;
+constexpr std::ptrdiff_t kMaxOpenWindows = 64;  // that a read is compared with
 
 class Analyzer final : public ir::Visitor {
  public:
@@ -169,8 +170,10 @@ std::vector<Window> WindowsOf(const std::vector<Access>& reads) {
   std::vector<Window> windows;
   for (size_t r = 0; r < reads.size(); ++r) {
     const Access& read = reads[r];
-    const auto known = std::ranges::find_if(
-        windows, [&](const Window& window) { return InOneWindow(reads[window.read], read); });
+    const auto recent = windows.end() - std::min(std::ssize(windows), kMaxOpenWindows);
+    const auto known = std::find_if(recent, windows.end(), [&](const Window& window) {
+      return InOneWindow(reads[window.read], read);
+    });
     if (known == windows.end()) {
       windows.push_back({static_cast<int>(r), {}});
       windows.back().offsets.resize(read.dims.size(), {0, 0});

@@ -32,7 +32,7 @@ struct Access {
 };
 
 // Reads of one buffer whose indices differ by the constants of affine ones only, as the taps of a
-// window do.
+// window do. Those with many others between them may be in two.
 struct Window {
   int read;  // the first of them
   // By dimension: the least and the largest constant less that of the first.

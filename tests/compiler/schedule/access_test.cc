@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <functional>
 
+#include "tests/support/cpu_time.h"
+
 namespace tessera::schedule {
 namespace {
 
@@ -44,6 +46,23 @@ TEST_CASE("quotients share a window only if they are the same", "[schedule]") {
   REQUIRE(analysis->reads.size() == 5);
   REQUIRE(analysis->windows.size() == 4);
   CHECK(analysis->windows[0].offsets[1] == std::pair<int64_t, int64_t>(0, 1));
+}
+
+TEST_CASE("many reads of one buffer are compared in a moment", "[schedule]") {
+  const ir::Buffer x = ir::MakeBuffer("x", ir::Float(32), {1 << 20});
+  const absl::Duration start = test::ThreadCpuTime();
+  const auto analysis = AnalysisOf([&](const ir::Expr& i) {
+    std::vector<ir::Expr> sums;
+    for (int64_t read = 0; read < 1 << 14; ++read) {
+      sums.push_back(ir::MakeLoad(x, {i * ir::Expr(read + 1)}));
+    }
+    for (; sums.size() > 1; sums.resize(sums.size() / 2)) {
+      for (size_t s = 0; s < sums.size() / 2; ++s) sums[s] = sums[2 * s] + sums[2 * s + 1];
+    }
+    return sums[0];
+  });
+  CHECK(analysis->windows.size() == 1 << 14);
+  CHECK(test::ThreadCpuTime() - start < absl::Milliseconds(500));
 }
 
 }  // namespace tessera::schedule
