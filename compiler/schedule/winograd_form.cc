@@ -13,7 +13,9 @@ namespace tessera::schedule {
 namespace {
 
 constexpr size_t kMaxWindows = 2;
-constexpr int64_t kMaxTries = 1 << 14;  // outputs times taps of a window that is tried out
+// Of a window that is tried out: outputs times taps, and operations of an index.
+constexpr int64_t kMaxTries = 1 << 14;
+constexpr int kMaxOperations = 16;
 
 absl::Status Refusal(const std::string& why) {
   return absl::InvalidArgumentError(
@@ -40,6 +42,12 @@ Use UseOf(const Access& read, int axis) {
     use.dim = static_cast<int>(d);
   }
   return use;
+}
+
+bool IsShort(const ir::Expr& index) {
+  int operations = 0;
+  ir::ForEach<ir::Binary>(index, [&](const ir::Binary&) { ++operations; });
+  return operations <= kMaxOperations;
 }
 
 // The axis that is this index, or -1.
@@ -145,9 +153,12 @@ class Matcher {
       return value == nullptr ? -1 : *value;
     };
     const ir::Expr &x = form_.x_indices[d], &w = form_.w_indices[window.w_dim];
+    if (!IsShort(x) || !IsShort(w)) return;
     window.offset = at(w, 0, 0);
     window.spread = at(w, 0, 1) - window.offset;
     if (window.spread < 2 || window.offset < 0) return;
+    // Outputs may be too few to read all phases of W, but there they have to be.
+    if (form_.w->shape[window.w_dim] < window.spread * window.kernel) return;
     for (int64_t output = 0; output < window.outputs; ++output) {
       const int64_t place = output + window.offset;
       for (int64_t tap = 0; tap < window.kernel; ++tap) {
@@ -230,6 +241,7 @@ absl::StatusOr<WinogradForm> MatchWinograd(const te::Stage& conv) {
   }
   const auto analysis = Analyze(conv);
   const std::vector<Access>& reads = analysis->reads;
+  if (reads.size() != 2) return Refusal("reads indices");
   absl::StatusOr<WinogradForm> form = Matcher(conv, reads[0], reads[1], *a, *b).Run();
   if (form.ok()) return form;
   absl::StatusOr<WinogradForm> swapped = Matcher(conv, reads[1], reads[0], *b, *a).Run();

@@ -26,7 +26,7 @@ struct WinogradWindow {
   int64_t phases() const { return stride * dilation * spread; }
   int64_t output_phases() const { return dilation * spread; }
   int64_t weight_phases() const { return stride * spread; }
-  int64_t taps() const { return (kernel + stride - 1) / stride; }  // of a phase
+  int64_t taps() const { return (kernel - 1) / stride + 1; }  // of a phase
   // For tiles of m outputs:
   int64_t tiles(int64_t m) const {  // of a phase
     return ((outputs + output_phases() - 1) / output_phases() + m - 1) / m;

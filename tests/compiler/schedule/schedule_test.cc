@@ -130,6 +130,13 @@ TEST_CASE("convolutions that Winograd's algorithm doesn't fit are refused", "[sc
   CHECK(Contains(why("dtype", "f16", "winograd conv 2\n"), "is no sum of products"));
   CHECK(Contains(why("pad", "1", "winograd pad 2\n"), "is no sum"));
   CHECK(Contains(why("algorithm", "direct", "winograd conv 2\n"), "has to be a direct sum"));
+  // W has no last tap of the phase that no output is of.
+  const auto transposed = te::ParseWorkload(
+      "workload t\ninput X: f32[6,8]\nconst W: f32[17,8,8] free\n"
+      "stage Y: f32[h:2, o:8] = sum[k:6, c:8] (X[h / 3 + 5 - k, c] * W[h % 3 + 3*k, c, o])\n"
+      "output Y\n");
+  REQUIRE(transposed.ok());
+  CHECK(Contains(Why(*transposed, "winograd Y 2\n"), "reads its operands otherwise"));
   CHECK(
       Contains(why("pad", "1", "split conv oc 4\nwinograd conv 2\n"), "before the stage's loops"));
   CHECK(Contains(why("pad", "1", "winograd conv 2\nwinograd conv 2\n"), "is no sum"));
