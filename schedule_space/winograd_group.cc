@@ -115,16 +115,18 @@ class WinogradGroup final : public Group {
     return outer;
   }
 
-  // `outer` loops, the first two of which threads share if they are to, then unrolled ones, then a
-  // vector.
+  // `outer` loops, the first two of which (or the one that there is) threads share if they are to,
+  // then unrolled ones, then a vector.
   schedule::Nest Arrange(const std::string& stage, const Digits& outer, const Digits& unrolled,
                          schedule::Digit vector, bool is_shared = false) const {
     schedule::Nest nest{base_.StageNamed(stage), {}};
     for (const schedule::Digit& digit : outer) nest.loops.push_back(Loop(digit));
     if (threads_ > 1 && is_shared) {
       nest.loops[0].kind = ir::LoopKind::kParallel;
-      nest.loops[0].digits.push_back(outer[1]);
-      nest.loops.erase(nest.loops.begin() + 1);
+      if (outer.size() > 1) {
+        nest.loops[0].digits.push_back(outer[1]);
+        nest.loops.erase(nest.loops.begin() + 1);
+      }
     }
     for (const schedule::Digit& digit : unrolled) {
       nest.loops.push_back(Loop(digit, ir::LoopKind::kUnrolled));
@@ -281,7 +283,7 @@ class WinogradGroup final : public Group {
   int BlockLoop() const { return AtOrBefore(1); }
 
   // Loop `at` of an arrangement, one earlier where threads share its first two loops.
-  int AtOrBefore(int at) const { return threads_ > 1 ? at - 1 : at; }
+  int AtOrBefore(int at) const { return threads_ > 1 ? std::max(0, at - 1) : at; }
 
   const schedule::Schedule& base_;
   const std::string conv_;
@@ -342,10 +344,14 @@ int64_t WinogradBlockRows(const schedule::Schedule& base, const std::string& con
   const int64_t room = target.l2_bytes - bytes(*stage(".U").output());
   if (all <= room) return 0;
   const int64_t row = all / (rows * m.axes[kImage].extent);
-  for (int64_t block = rows; block > 0; --block) {
-    if (rows % block == 0 && block * row <= room) return block;
+  int64_t most = 0;
+  for (int64_t divisor = 1; divisor <= rows / divisor; ++divisor) {
+    if (rows % divisor != 0) continue;
+    for (const int64_t block : {divisor, rows / divisor}) {
+      if (block * row <= room) most = std::max(most, block);
+    }
   }
-  return 0;
+  return most;
 }
 
 }  // namespace tessera::space

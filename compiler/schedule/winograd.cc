@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "base/status.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/winograd_transforms.h"
@@ -29,17 +30,29 @@ ir::Expr Product(const ir::Expr& value, int64_t by) {
   return by == 1 ? value : value * ir::Expr(by);
 }
 
-// A stage named `name` over axes of these extents and of these names, if they differ.
+// An axis named `name`, or more if one of `others` is.
+te::Axis MakeAxis(std::string name, int64_t extent,
+                  std::initializer_list<absl::Span<const te::Axis>> others) {
+  const auto is_taken = [&](absl::Span<const te::Axis> axes) {
+    return std::any_of(axes.begin(), axes.end(),
+                       [&](const te::Axis& axis) { return axis.var->name == name; });
+  };
+  while (std::any_of(others.begin(), others.end(), is_taken)) name += '_';
+  return {ir::MakeVar(name), extent};
+}
+
+// A stage named `name` over axes of these extents and of these names, if they differ; the sum over
+// `sums`, if there are any.
 te::Stage MakeStage(const std::string& name, const Dims& axes,
-                    const std::function<ir::Expr(const Indices&)>& body) {
+                    const std::function<ir::Expr(const Indices&)>& body,
+                    std::vector<te::Axis> sums) {
   te::Stage stage;
+  stage.reduce_axes = std::move(sums);
+  if (!stage.reduce_axes.empty()) stage.combiner = te::Combiner::kSum;
   std::vector<int64_t> shape;
   Indices indices;
   for (const auto& [axis, extent] : axes) {
-    std::string unused = axis;
-    const auto has_it = [&](const te::Axis& other) { return other.var->name == unused; };
-    while (std::any_of(stage.axes.begin(), stage.axes.end(), has_it)) unused += '_';
-    stage.axes.push_back({ir::MakeVar(unused), extent});
+    stage.axes.push_back(MakeAxis(axis, extent, {stage.axes, stage.reduce_axes}));
     indices.push_back(stage.axes.back().var);
     shape.push_back(extent);
   }
@@ -131,9 +144,11 @@ class Rewriter {
   int64_t ColumnPoints() const { return columns().points(m_); }
   int64_t Elements() const { return (two_ ? rows().points(m_) : 1) * ColumnPoints(); }
 
-  ir::Buffer Add(const char* name, const Dims& axes, const std::function<ir::Expr(Cursor)>& body) {
-    stages_.push_back(MakeStage(absl::StrCat(conv_.name(), ".", name), axes,
-                                [&](const Indices& indices) { return body(Cursor(indices)); }));
+  ir::Buffer Add(const char* name, const Dims& axes, const std::function<ir::Expr(Cursor)>& body,
+                 std::vector<te::Axis> sums = {}) {
+    stages_.push_back(MakeStage(
+        absl::StrCat(conv_.name(), ".", name), axes,
+        [&](const Indices& indices) { return body(Cursor(indices)); }, std::move(sums)));
     return stages_.back().output();
   }
 
@@ -273,18 +288,18 @@ class Rewriter {
 
   ir::Buffer Multiply(const ir::Buffer& v, const ir::Buffer& u) {
     std::vector<te::Axis> sums;
-    for (const auto& [name, extent] : summed_phases_) sums.push_back({ir::MakeVar(name), extent});
+    for (const auto& [name, extent] : summed_phases_) sums.push_back(MakeAxis(name, extent, {}));
     Indices summed_phases;
     for (const te::Axis& phase : sums) summed_phases.push_back(phase.var);
     std::vector<ir::VarRef> from;
     Indices to;
     for (const int sum : form_.sums) {
       const te::Axis& axis = conv_.reduce_axes[sum];
-      sums.push_back({ir::MakeVar(axis.var->name), axis.extent});
+      sums.push_back(MakeAxis(axis.var->name, axis.extent, {sums}));
       from.push_back(axis.var);
       to.push_back(sums.back().var);
     }
-    const ir::Buffer m = Add(
+    return Add(
         "M", JoinedDims({{{"e", Elements()}}, outputs_, output_phases_, tiles_, filter_}),
         [&](Cursor at) {
           const ir::Expr e = at.One();
@@ -315,10 +330,8 @@ class Rewriter {
                                          renamed(form_.w_indices, form_.weights),
                                          weight_phases,
                                          {at.One()}}));
-        });
-    stages_.back().combiner = te::Combiner::kSum;
-    stages_.back().reduce_axes = std::move(sums);
-    return m;
+        },
+        sums);
   }
 
   void TransformOutput(ir::Buffer product) {

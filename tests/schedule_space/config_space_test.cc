@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "compiler/schedule/loop_structure.h"
+#include "tests/support/cpu_time.h"
 #include "tests/support/workloads.h"
 
 namespace tessera::space {
@@ -410,6 +411,33 @@ TEST_CASE("targets without rules and zero threads are refused", "[space]") {
   CHECK(BuildSpace(C2(), target, 0).status().message() == "threads is 0; at least 1 is needed");
   target.kind = ir::TargetKind::kCuda;
   CHECK(BuildSpace(C2(), target, 1).status().code() == absl::StatusCode::kUnimplemented);
+}
+
+TEST_CASE("spaces of huge or odd definitions are made in a moment", "[space]") {
+  const auto check = [](const std::string& text) {
+    const absl::StatusOr<te::Workload> workload = te::ParseWorkload(text);
+    REQUIRE(workload.ok());
+    CAPTURE(workload->name);
+    const absl::Duration start = test::ThreadCpuTime();
+    CHECK(BuildSpace(*workload, Avx512(2), 2).ok());
+    CHECK(test::ThreadCpuTime() - start < absl::Seconds(1));
+  };
+  check(
+      "workload rows\ninput X: f32[8,8589934595,4]\nconst W: f32[8,8,3,3] free\n"
+      "stage Y: f32[o:8, h:8589934593, w:2] = sum[c:8, k:3, l:3] "
+      "(X[c, h + k, w + l] * W[o, c, k, l])\noutput Y\n");
+  // Zeros, a long sum of which leaves the index as that of a transposed convolution.
+  std::vector<std::string> zeros(4096, "(h + k) / 1000000");
+  while (zeros.size() > 1) {
+    for (size_t i = 0; i < zeros.size() / 2; ++i) {
+      zeros[i] = absl::StrCat("(", zeros[2 * i], " + ", zeros[2 * i + 1], ")");
+    }
+    zeros.resize(zeros.size() / 2);
+  }
+  check(
+      absl::StrCat("workload index\ninput X: f32[1034,16]\nconst W: f32[16,16,16] free\n"
+                   "stage Y: f32[h:2048, o:16] = sum[k:8, c:16] (X[h / 2 + 7 - k + ",
+                   zeros[0], ", c] * W[h % 2 + 2*k, c, o])\noutput Y\n"));
 }
 
 }  // namespace

@@ -223,6 +223,26 @@ TEST_CASE("Winograd's algorithm computes the same for every kind of window", "[s
   check("t2d", {{"h", "8"}, {"w", "6"}, {"k", "4"}, {"stride", "2"}, {"ic", "9"}}, 928);
 }
 
+TEST_CASE("Winograd's algorithm of definitions that are no operator computes the same", "[space]") {
+  // No batch, and one vector of channels and of filters: a single loop for threads to share.
+  constexpr std::string_view kRow =
+      "workload row\ninput X: f32[34,16]\nconst W: f32[3,16,16] free\n"
+      "stage Y: f32[w:32, o:16] = sum[k:3, c:16] (X[w + k, c] * W[k, c, o])\noutput Y\n";
+  // Axes with the names that the rewritten stages give theirs.
+  constexpr std::string_view kNames =
+      "workload names\ninput X: f32[2,17,17,8]\nconst W: f32[5,5,8,8] free\n"
+      "stage Y: f32[e:2, pw:7, th:7, f:8] = sum[ph:5, x:5, tw:8] "
+      "(X[e, 2*pw + ph, 2*th + x, tw] * W[ph, x, tw, f])\noutput Y\n";
+  for (const std::string_view text : {kRow, kNames}) {
+    const absl::StatusOr<te::Workload> workload = te::ParseWorkload(text);
+    REQUIRE(workload.ok());
+    CAPTURE(workload->name);
+    for (const int threads : {1, 3}) {
+      CheckSamples(*workload, "avx512", threads, 940, 8, 1 << 20, "winograd");
+    }
+  }
+}
+
 TEST_CASE("Winograd's algorithm in blocks of tile rows computes the same", "[space]") {
   // V, M and U are 10, 20 and 22 KB in large tiles and 14, 26 and 10 KB in small ones.
   for (const auto& [sketch, l2_bytes] : {std::pair{"winograd4_rows1", 32000},
