@@ -15,10 +15,12 @@
 //                    chunks of the reduction whose accumulators are reloaded ("chunked"), with the
 //                    padding materialised ("padded"), with fixed-layout operands packed
 //                    ("packed"), and those with chunks
-//   winograd         3 × 3 convolutions of stride 1 with constant weights by F(2 × 2, 3 × 3) and
-//                    F(4 × 4, 3 × 3) ("winograd2", "winograd4")
+//   winograd         convolutions with constant weights by Winograd's algorithm, in tiles of 2, 3
+//                    or 4 ("winograd2", …), and in blocks of tile rows ("winograd4_rows7", …)
 //   tensorize        sums of products by the target's instructions for groups of them ("tensor",
 //                    "tensor_chunked", with the input read where it is "tensor_direct")
+//   product          where several stages reduce, the products among them in register tiles
+//                    ("products"), for one block of rows at a time ("products_blocked")
 //   rfactor, rows    reductions along contiguous rows, softmax and norms ("rows")
 //   plain            what is left is a map: tiles, vectors, threads ("map")
 
