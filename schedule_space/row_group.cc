@@ -124,7 +124,7 @@ class RowGroup final : public Group {
     }
     if (threads_ > 1 && row_count == 1) AddShares();
     if (last.axes.size() == static_cast<size_t>(rows_) && live_.size() == 1 && rows_ > 0 &&
-        last.axes.back().extent > 1) {
+        group_ < 0 && last.axes.back().extent > 1) {
       const int64_t lanes = target.Lanes(std::max<int>(8, last.output()->type.bits));
       row_vector_ = Add(
           FreeKnob("vector.rows", {"lanes"}, {{1}, {std::min(lanes, last.axes.back().extent)}}));
