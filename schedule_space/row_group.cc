@@ -412,7 +412,9 @@ class RowGroup final : public Group {
 int RowBlockAxis(const schedule::Schedule& base, const std::vector<int>& stages,
                  const std::vector<int>& producers) {
   const int rows = RowAxes(base, stages);
-  if (rows < 2 || !FeedLast(base, stages) || !ReadsByRow(base, stages, stages, rows) ||
+  std::vector<int> all = producers;
+  all.insert(all.end(), stages.begin(), stages.end());
+  if (rows < 2 || !FeedLast(base, all) || !ReadsByRow(base, stages, stages, rows) ||
       !ReadsByRow(base, stages, producers, rows - 1)) {
     return -1;
   }

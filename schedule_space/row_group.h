@@ -18,7 +18,7 @@ struct RowSpec {
 
 // The innermost axis of the last of `stages` whose loop has several rows in it, all that the stages
 // read of each other and of `producers` for one of its iterations being of that iteration; -1 if
-// there is none.
+// there is none or an output is among what would be computed there.
 int RowBlockAxis(const schedule::Schedule& base, const std::vector<int>& stages,
                  const std::vector<int>& producers);
 

@@ -162,6 +162,15 @@ TEST_CASE("one reduction along rows over products computes the same", "[space]")
   }
 }
 
+TEST_CASE("a product that is an output, too, is computed at the root", "[space]") {
+  const absl::StatusOr<te::Workload> workload = te::ParseWorkload(
+      "workload both\ninput Q: f32[2,24,16]\ninput K: f32[24,16]\n"
+      "stage S: f32[b:2, i:24, j:24] = sum[k:16] (Q[b, i, k] * K[j, k])\n"
+      "stage M: f32[n:2, m:24] = max[l:24] (S[n, m, l])\noutput M, S\n");
+  REQUIRE(workload.ok());
+  CheckSamples(*workload, "avx512", 2, 960, 30, 1 << 20, "products");
+}
+
 // Vectors along the output's width take every stride-th position.
 TEST_CASE("transposed convolutions of every stride compute the same", "[space]") {
   uint64_t seed = 700;
