@@ -119,6 +119,7 @@ class Verdicts(unittest.TestCase):
         outputs = {"a": [one_by_one], "b": [one_by_one], "c": [pairwise]}
         self.assertEqual(judge(outputs)["c"], "wrong")
         self.assertEqual(judge(outputs, exact=exact), {"a": "wrong", "b": "wrong", "c": "ok"})
+        self.assertEqual(judge({"a": []}, exact=exact), {"a": "wrong"})
         self.assertIsNone(exact_sums(replace(case, op="softmax"), 1))
 
     def test_not_a_number_is_never_right(self) -> None:
