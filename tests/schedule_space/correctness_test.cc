@@ -350,6 +350,15 @@ TEST_CASE("programs of tensor instructions compute the same", "[space]") {
   }
 }
 
+TEST_CASE("an axis named like that of groups is told from it", "[space]") {
+  const absl::StatusOr<te::Workload> workload = te::ParseWorkload(
+      "workload names\ninput X: i8[6,16]\nconst W: i8[16,16] free\n"
+      "stage Y: i32[k_g:6, o:16] = sum[k:16] (cast(i32, X[k_g, k]) * cast(i32, W[k, o]))\n"
+      "output Y\n");
+  REQUIRE(workload.ok());
+  CheckSamples(*workload, "avx512,vnni", 1, 970, 6, 1 << 20, "tensor");
+}
+
 TEST_CASE("sampled programs of random workloads and definitions compute the same", "[space]") {
   CheckRandom(0, 120, 3);
 }
