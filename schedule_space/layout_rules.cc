@@ -38,17 +38,6 @@ int64_t LargestStep(const schedule::AxisForm& form, absl::Span<const schedule::D
 
 }  // namespace
 
-bool IsPlain(const schedule::AxisForm& form, int axis) {
-  return form.affine && form.constant == 0 && form.terms.size() == 1 &&
-         form.terms[0].first == axis && form.terms[0].second == 1;
-}
-
-bool Uses(const schedule::AxisForm& form, int axis) {
-  const auto moves = [&](const auto& term) { return term.first == axis; };
-  return std::any_of(form.terms.begin(), form.terms.end(), moves) ||
-         std::any_of(form.slopes.begin(), form.slopes.end(), moves);
-}
-
 bool IsWindow(const schedule::StageAnalysis& analysis, int axis) {
   for (const schedule::Access& access : analysis.reads) {
     for (const schedule::AxisForm& form : access.dims) {

@@ -31,9 +31,6 @@ struct Contiguous {
 };
 Contiguous ContiguousDim(const ir::BufferNode& buffer);
 
-// Whether `dim` of the access is axis `axis` alone with coefficient 1.
-bool IsPlain(const schedule::AxisForm& form, int axis);
-bool Uses(const schedule::AxisForm& form, int axis);
 // Whether an operand is read along the axis and another one together, as under a window.
 bool IsWindow(const schedule::StageAnalysis& analysis, int axis);
 

@@ -191,6 +191,18 @@ std::vector<Window> WindowsOf(const std::vector<Access>& reads) {
 
 }  // namespace
 
+int PlainAxis(const AxisForm& form) {
+  const bool plain =
+      form.affine && form.constant == 0 && form.terms.size() == 1 && form.terms[0].second == 1;
+  return plain ? form.terms[0].first : -1;
+}
+
+bool Uses(const AxisForm& form, int axis) {
+  const auto moves = [&](const auto& term) { return term.first == axis; };
+  return std::any_of(form.terms.begin(), form.terms.end(), moves) ||
+         std::any_of(form.slopes.begin(), form.slopes.end(), moves);
+}
+
 std::shared_ptr<const StageAnalysis> Analyze(const te::Stage& stage) {
   auto analysis = std::make_shared<StageAnalysis>();
   Analyzer analyzer(stage, *analysis);

@@ -25,6 +25,13 @@ struct AxisForm {
   bool is_remainder = false;
 };
 
+// The axis that the index is, with coefficient 1 and nothing added; -1 if it is something else.
+int PlainAxis(const AxisForm& form);
+// Whether the index is `axis` alone.
+inline bool IsPlain(const AxisForm& form, int axis) { return PlainAxis(form) == axis; }
+// Whether `axis` moves the index.
+bool Uses(const AxisForm& form, int axis);
+
 // One Load in a stage's bodies.
 struct Access {
   ir::Buffer buffer;

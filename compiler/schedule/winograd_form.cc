@@ -24,12 +24,6 @@ absl::Status Refusal(const std::string& why) {
                    "and one or two windows"));
 }
 
-bool Uses(const AxisForm& form, int axis) {
-  const auto names = [axis](const auto& term) { return term.first == axis; };
-  return std::any_of(form.terms.begin(), form.terms.end(), names) ||
-         std::any_of(form.slopes.begin(), form.slopes.end(), names);
-}
-
 // How many dimensions of the read an axis moves, and the last of them.
 struct Use {
   int count = 0, dim = -1;
@@ -48,13 +42,6 @@ bool IsShort(const ir::Expr& index) {
   int operations = 0;
   ir::ForEach<ir::Binary>(index, [&](const ir::Binary&) { ++operations; });
   return operations <= kMaxOperations;
-}
-
-// The axis that is this index, or -1.
-int PlainAxis(const AxisForm& form) {
-  const bool plain =
-      form.affine && form.constant == 0 && form.terms.size() == 1 && form.terms[0].second == 1;
-  return plain ? form.terms[0].first : -1;
 }
 
 class Matcher {
