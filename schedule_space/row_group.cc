@@ -54,13 +54,8 @@ bool ReadsByRow(const schedule::Schedule& base, const std::vector<int>& stages,
 
 // Whether all but the last of `stages` are there for later ones alone: they can be computed there.
 bool FeedLast(const schedule::Schedule& base, const std::vector<int>& stages) {
-  return std::all_of(stages.begin(), stages.end() - 1, [&](int stage) {
-    const auto& outputs = base.outputs();
-    return std::none_of(base.stages()[stage].stage->outputs.begin(),
-                        base.stages()[stage].stage->outputs.end(), [&](const ir::Buffer& output) {
-                          return std::find(outputs.begin(), outputs.end(), output) != outputs.end();
-                        });
-  });
+  return std::none_of(stages.begin(), stages.end() - 1,
+                      [&](int stage) { return base.MakesOutput(*base.stages()[stage].stage); });
 }
 
 class RowGroup final : public Group {

@@ -36,11 +36,6 @@ constexpr double kBlockedShare = 0.25;  // a smaller space
 constexpr int64_t kMinChannels = 8;     // of both sides, for transforms to pay
 constexpr int64_t kMinReuse = 16;       // reads of an element that pay for packing it
 
-bool IsOutput(const Schedule& schedule, const ir::Buffer& buffer) {
-  return std::find(schedule.outputs().begin(), schedule.outputs().end(), buffer) !=
-         schedule.outputs().end();
-}
-
 int64_t Points(const te::Stage& stage) {
   int64_t points = 1;
   for (const te::Axis& axis : stage.axes) points *= axis.extent;
@@ -71,7 +66,7 @@ Draft Inline(const te::Dag& dag, Draft draft, bool keep_padding) {
   for (size_t i = 0; i < draft.schedule.stages().size(); ++i) {
     const StageState& state = draft.schedule.stages()[i];
     if (dag.StageOf(state.stage->output()) < 0) continue;
-    if (state.stage->is_reduction() || IsOutput(draft.schedule, state.stage->output())) continue;
+    if (state.stage->is_reduction() || draft.schedule.IsOutput(state.stage->output())) continue;
     if (keep_padding && IsPadding(state)) continue;
     const std::vector<int> consumers = draft.schedule.Consumers(static_cast<int>(i));
     bool repeats = consumers.size() > 1;
@@ -140,7 +135,7 @@ class Rules {
     const te::Stage& stage = *schedule.stages()[reduce].stage;
     if (stage.outputs.size() != 1 || stage.axes.empty()) return false;
     if (live.size() == 1) return true;
-    return live.size() == 2 && live[0] == reduce && !IsOutput(schedule, stage.output()) &&
+    return live.size() == 2 && live[0] == reduce && !schedule.IsOutput(stage.output()) &&
            IsElementwiseOver(schedule, live[1], reduce);
   }
 
@@ -167,7 +162,7 @@ class Rules {
     std::vector<std::string> padding;
     for (int index : Live(kept.schedule)) {
       const StageState& state = kept.schedule.stages()[index];
-      if (IsPadding(state) && !IsOutput(kept.schedule, state.stage->output())) {
+      if (IsPadding(state) && !kept.schedule.IsOutput(state.stage->output())) {
         padding.push_back(state.stage->name());
       }
     }
@@ -394,7 +389,7 @@ class Rules {
   // Rule cache-write.
   static absl::StatusOr<Draft> WithCacheWrite(Draft draft) {
     const te::Stage& stage = *draft.schedule.stages()[ReductionOf(draft.schedule)].stage;
-    if (IsOutput(draft.schedule, stage.output())) {
+    if (draft.schedule.IsOutput(stage.output())) {
       TESSERA_RETURN_IF_ERROR(draft.Do(CacheWriteStep(stage.name())));
     }
     return draft;

@@ -375,9 +375,8 @@ void TileGroup::MakeBlockKnobs() {
 
 void TileGroup::MakeStreamKnob(const ir::Target& target) {
   const ir::BufferNode& out = *Stage(store_).output();
-  const bool is_output = std::find(base_.outputs().begin(), base_.outputs().end(),
-                                   Stage(store_).output()) != base_.outputs().end();
-  if (!is_output || !base_.Consumers(store_).empty() || Stage(store_).is_reduction() ||
+  if (!base_.IsOutput(Stage(store_).output()) || !base_.Consumers(store_).empty() ||
+      Stage(store_).is_reduction() ||
       out.ElementCount() * out.type.bits / 8 <= kStreamedCaches * target.l2_bytes) {
     return;
   }

@@ -11,11 +11,6 @@
 namespace tessera::schedule {
 namespace {
 
-bool IsOutput(const Schedule& schedule, const ir::Buffer& buffer) {
-  return std::find(schedule.outputs().begin(), schedule.outputs().end(), buffer) !=
-         schedule.outputs().end();
-}
-
 // Applies `step` and writes it down.
 absl::Status Do(Schedule& schedule, Trace& trace, Step step) {
   TESSERA_RETURN_IF_ERROR(schedule.Apply(step));
@@ -27,7 +22,7 @@ void InlineCheapStages(Schedule& schedule, Trace& trace) {
   for (size_t i = 0; i < schedule.stages().size(); ++i) {
     const StageState& state = schedule.stages()[i];
     const std::string name = state.stage->name();
-    if (state.stage->is_reduction() || IsOutput(schedule, state.stage->output())) continue;
+    if (state.stage->is_reduction() || schedule.IsOutput(state.stage->output())) continue;
     const bool recomputes = schedule.Consumers(static_cast<int>(i)).size() > 1;
     if (recomputes && state.analysis->operations.float_math > 0) continue;
     // What would make a consumer's body too large stays a stage of its own.

@@ -90,13 +90,9 @@ class Binder {
     for (const te::Axis& axis : stage.reduce_axes) bound.axes.push_back({{}, axis.extent, false});
     if (state.placement == Placement::kAt) TESSERA_RETURN_IF_ERROR(InferRegion(state, bound));
     BindLoops(state, bound);
-    const bool is_output =
-        std::any_of(stage.outputs.begin(), stage.outputs.end(), [&](const ir::Buffer& buffer) {
-          return std::find(schedule_.outputs().begin(), schedule_.outputs().end(), buffer) !=
-                 schedule_.outputs().end();
-        });
-    bound.scope =
-        is_output ? ir::Scope::kGlobal : (bound.at < 0 ? ir::Scope::kWorkspace : ir::Scope::kLocal);
+    bound.scope = schedule_.MakesOutput(stage) ? ir::Scope::kGlobal
+                  : bound.at < 0               ? ir::Scope::kWorkspace
+                                               : ir::Scope::kLocal;
     for (size_t d = 0; d < stage.axes.size(); ++d)
       bound.buffer_shape.push_back(bound.axes[d].extent);
     return bound;

@@ -224,6 +224,15 @@ absl::Status Schedule::Apply(const Trace& trace) {
   return absl::OkStatus();
 }
 
+bool Schedule::IsOutput(const ir::Buffer& buffer) const {
+  return std::find(outputs().begin(), outputs().end(), buffer) != outputs().end();
+}
+
+bool Schedule::MakesOutput(const te::Stage& stage) const {
+  return std::any_of(stage.outputs.begin(), stage.outputs.end(),
+                     [&](const ir::Buffer& buffer) { return IsOutput(buffer); });
+}
+
 absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::LayoutDim> layout) {
   if (buffer->shape.size() == 1) {
     ir::BufferNode stored = *buffer;
@@ -235,8 +244,7 @@ absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::Layou
   }
   const bool is_input = std::any_of(inputs().begin(), inputs().end(),
                                     [&](const te::Input& i) { return i.buffer == buffer; });
-  const bool is_output = std::find(outputs().begin(), outputs().end(), buffer) != outputs().end();
-  if (is_input || is_output) {
+  if (is_input || IsOutput(buffer)) {
     if (buffer->policy == ir::LayoutPolicy::kFixed) {
       return absl::InvalidArgumentError(
           absl::StrCat("layout ", buffer->name, ": the workload fixes this buffer's layout"));
@@ -280,7 +288,7 @@ absl::Status Schedule::Inline(const Step& step) {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindUntouchedStage(step));
   const std::shared_ptr<const te::Stage> stage = stages_[index].stage;
   if (stage->is_reduction()) return Invalid(step, "a reduction can't be inlined");
-  if (std::find(outputs().begin(), outputs().end(), stage->output()) != outputs().end()) {
+  if (IsOutput(stage->output())) {
     return Invalid(step, "an output can't be inlined");
   }
   const std::vector<int> consumers = Consumers(index);

@@ -84,6 +84,8 @@ class Schedule {
 
   const std::vector<te::Input>& inputs() const { return ports_->inputs; }
   const std::vector<ir::Buffer>& outputs() const { return ports_->outputs; }
+  bool IsOutput(const ir::Buffer& buffer) const;
+  bool MakesOutput(const te::Stage& stage) const;  // one at least of its outputs is one
   // Topological order; inlined stages stay in the list, unused.
   const std::vector<StageState>& stages() const { return stages_; }
   int StageNamed(std::string_view name) const;

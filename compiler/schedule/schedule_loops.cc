@@ -22,10 +22,8 @@ absl::Status Schedule::ComputeAt(const Step& step) {
   if (at.LoopNamed(step.names[1]) < 0) {
     return Invalid(step, absl::StrCat("stage ", step.names[0], " has no loop ", step.names[1]));
   }
-  for (const ir::Buffer& output : stages_[index].stage->outputs) {
-    if (std::find(outputs().begin(), outputs().end(), output) != outputs().end()) {
-      return Invalid(step, "an output is computed at the root");
-    }
+  if (MakesOutput(*stages_[index].stage)) {
+    return Invalid(step, "an output is computed at the root");
   }
   StageState& state = stages_[index];
   for (const LoopState& loop : state.loops) {
@@ -160,9 +158,7 @@ absl::Status Schedule::Stream(const Step& step) {
   if (state.stage->is_reduction()) {
     return Invalid(step, "a reduction reads its results again; use cache_write first");
   }
-  if (std::find(outputs().begin(), outputs().end(), state.stage->output()) == outputs().end()) {
-    return Invalid(step, "is not an output");
-  }
+  if (!IsOutput(state.stage->output())) return Invalid(step, "is not an output");
   const std::vector<int> consumers = Consumers(index);
   if (!consumers.empty()) {
     return Invalid(step, absl::StrCat("is read again by ", stages_[consumers[0]].stage->name()));
