@@ -352,10 +352,7 @@ class Rules {
     for (const char* operand : {".a", ".b"}) {
       const int index = base.StageNamed(sum + operand);
       if (base.stages()[index].placement == schedule::Placement::kInlined) continue;
-      const ir::Buffer& source = base.stages()[index].analysis->reads[0].buffer;
-      const bool is_constant = std::any_of(
-          dag_.inputs.begin(), dag_.inputs.end(),
-          [&](const te::Input& input) { return input.is_constant && input.buffer == source; });
+      const bool is_constant = IsConstant(base.stages()[index].analysis->reads[0].buffer);
       (is_constant ? spec.ordered : spec.copies).push_back(index);
       const int correction = base.StageNamed(sum + ".c");
       if (operand[1] == 'b' && !is_constant && correction >= 0) spec.sums.push_back(correction);
