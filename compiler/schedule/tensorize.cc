@@ -177,13 +177,7 @@ absl::StatusOr<std::vector<te::Stage>> TensorStages(const te::Stage& sum,
   Renamed parts(sum);
   te::Axis& cut = parts.reduce_axes[plan.axis];
   cut.extent = RoundUp(cut.extent, group) / group;
-  std::string inner_name = cut.var->name + "_g";
-  const auto has_it = [&](const te::Axis& axis) { return axis.var->name == inner_name; };
-  while (std::any_of(parts.axes.begin(), parts.axes.end(), has_it) ||
-         std::any_of(parts.reduce_axes.begin(), parts.reduce_axes.end(), has_it)) {
-    inner_name += '_';
-  }
-  const te::Axis inner{ir::MakeVar(inner_name), group};
+  const te::Axis inner = te::MakeAxis(cut.var->name + "_g", group, {parts.axes, parts.reduce_axes});
   const ir::Expr index = ir::Expr(cut.var) * ir::Expr(group) + ir::Expr(inner.var);
   const auto operand = [&](const ir::Load& load, size_t place, const ir::Buffer& buffer) {
     Indices at;

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/types/span.h"
 #include "base/status.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/winograd_transforms.h"
@@ -30,17 +29,6 @@ ir::Expr Product(const ir::Expr& value, int64_t by) {
   return by == 1 ? value : value * ir::Expr(by);
 }
 
-// An axis named `name`, or more if one of `others` is.
-te::Axis MakeAxis(std::string name, int64_t extent,
-                  std::initializer_list<absl::Span<const te::Axis>> others) {
-  const auto is_taken = [&](absl::Span<const te::Axis> axes) {
-    return std::any_of(axes.begin(), axes.end(),
-                       [&](const te::Axis& axis) { return axis.var->name == name; });
-  };
-  while (std::any_of(others.begin(), others.end(), is_taken)) name += '_';
-  return {ir::MakeVar(name), extent};
-}
-
 // A stage named `name` over axes of these extents and of these names, if they differ; the sum over
 // `sums`, if there are any.
 te::Stage MakeStage(const std::string& name, const Dims& axes,
@@ -52,7 +40,7 @@ te::Stage MakeStage(const std::string& name, const Dims& axes,
   std::vector<int64_t> shape;
   Indices indices;
   for (const auto& [axis, extent] : axes) {
-    stage.axes.push_back(MakeAxis(axis, extent, {stage.axes, stage.reduce_axes}));
+    stage.axes.push_back(te::MakeAxis(axis, extent, {stage.axes, stage.reduce_axes}));
     indices.push_back(stage.axes.back().var);
     shape.push_back(extent);
   }
@@ -288,14 +276,15 @@ class Rewriter {
 
   ir::Buffer Multiply(const ir::Buffer& v, const ir::Buffer& u) {
     std::vector<te::Axis> sums;
-    for (const auto& [name, extent] : summed_phases_) sums.push_back(MakeAxis(name, extent, {}));
+    for (const auto& [name, extent] : summed_phases_)
+      sums.push_back(te::MakeAxis(name, extent, {}));
     Indices summed_phases;
     for (const te::Axis& phase : sums) summed_phases.push_back(phase.var);
     std::vector<ir::VarRef> from;
     Indices to;
     for (const int sum : form_.sums) {
       const te::Axis& axis = conv_.reduce_axes[sum];
-      sums.push_back(MakeAxis(axis.var->name, axis.extent, {sums}));
+      sums.push_back(te::MakeAxis(axis.var->name, axis.extent, {sums}));
       from.push_back(axis.var);
       to.push_back(sums.back().var);
     }

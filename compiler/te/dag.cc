@@ -1,8 +1,20 @@
 #include "compiler/te/dag.h"
 
+#include <algorithm>
+
 #include "base/status.h"
 
 namespace tessera::te {
+
+Axis MakeAxis(std::string name, int64_t extent,
+              std::initializer_list<absl::Span<const Axis>> others) {
+  const auto is_taken = [&](absl::Span<const Axis> axes) {
+    return std::any_of(axes.begin(), axes.end(),
+                       [&](const Axis& axis) { return axis.var->name == name; });
+  };
+  while (std::any_of(others.begin(), others.end(), is_taken)) name += '_';
+  return {ir::MakeVar(name), extent};
+}
 
 ir::Expr Identity(Combiner combiner, ir::Type type, int k) {
   switch (combiner) {

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "compiler/ir/expr.h"
 
 // Compute definitions: what is computed, without any order. A workload is a DAG of stages.
@@ -16,6 +18,10 @@ struct Axis {
   ir::VarRef var;
   int64_t extent;
 };
+
+// A new axis named `name`, with underscores behind it where one of `others` has that name.
+Axis MakeAxis(std::string name, int64_t extent,
+              std::initializer_list<absl::Span<const Axis>> others);
 
 // How the values over the reduction axes become one. kArgMax/kArgMin reduce pairs (value, index);
 // of equal values the smaller index wins.
