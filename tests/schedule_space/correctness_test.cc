@@ -78,6 +78,12 @@ void CheckRandom(uint64_t first_seed, uint64_t workloads, int samples) {
   }
 }
 
+te::Workload Parsed(std::string_view text) {
+  const absl::StatusOr<te::Workload> workload = te::ParseWorkload(text);
+  REQUIRE(workload.ok());
+  return *workload;
+}
+
 TEST_CASE("sampled programs compute what the workload defines", "[space]") {
   for (const te::OpSpec& spec : te::TestWorkloads()) CheckSamples(spec, "avx512", 1, 101, 4);
 }
@@ -152,23 +158,21 @@ TEST_CASE("products among stages that go along rows compute the same", "[space]"
 }
 
 TEST_CASE("one reduction along rows over products computes the same", "[space]") {
-  const absl::StatusOr<te::Workload> workload = te::ParseWorkload(
+  const te::Workload workload = Parsed(
       "workload most\ninput Q: f32[2,24,16]\ninput K: f32[24,16]\n"
       "stage S: f32[b:2, i:24, j:24] = sum[k:16] (Q[b, i, k] * K[j, k])\n"
       "stage M: f32[n:2, m:24] = max[l:24] (S[n, m, l])\noutput M\n");
-  REQUIRE(workload.ok());
   for (const int threads : {1, 2}) {
-    CheckSamples(*workload, "avx512", threads, 950, 40, 1 << 20, "products_blocked");
+    CheckSamples(workload, "avx512", threads, 950, 40, 1 << 20, "products_blocked");
   }
 }
 
 TEST_CASE("a product that is an output, too, is computed at the root", "[space]") {
-  const absl::StatusOr<te::Workload> workload = te::ParseWorkload(
+  const te::Workload workload = Parsed(
       "workload both\ninput Q: f32[2,24,16]\ninput K: f32[24,16]\n"
       "stage S: f32[b:2, i:24, j:24] = sum[k:16] (Q[b, i, k] * K[j, k])\n"
       "stage M: f32[n:2, m:24] = max[l:24] (S[n, m, l])\noutput M, S\n");
-  REQUIRE(workload.ok());
-  CheckSamples(*workload, "avx512", 2, 960, 30, 1 << 20, "products");
+  CheckSamples(workload, "avx512", 2, 960, 30, 1 << 20, "products");
 }
 
 // Vectors along the output's width take every stride-th position.
@@ -254,11 +258,10 @@ TEST_CASE("Winograd's algorithm of definitions that are no operator computes the
       "stage Y: f32[e:2, pw:7, th:7, f:8] = sum[ph:5, x:5, tw:8] "
       "(X[e, 2*pw + ph, 2*th + x, tw] * W[ph, x, tw, f])\noutput Y\n";
   for (const std::string_view text : {kRow, kNames}) {
-    const absl::StatusOr<te::Workload> workload = te::ParseWorkload(text);
-    REQUIRE(workload.ok());
-    CAPTURE(workload->name);
+    const te::Workload workload = Parsed(text);
+    CAPTURE(workload.name);
     for (const int threads : {1, 3}) {
-      CheckSamples(*workload, "avx512", threads, 940, 8, 1 << 20, "winograd");
+      CheckSamples(workload, "avx512", threads, 940, 8, 1 << 20, "winograd");
     }
   }
 }
@@ -351,12 +354,11 @@ TEST_CASE("programs of tensor instructions compute the same", "[space]") {
 }
 
 TEST_CASE("an axis named like that of groups is told from it", "[space]") {
-  const absl::StatusOr<te::Workload> workload = te::ParseWorkload(
+  const te::Workload workload = Parsed(
       "workload names\ninput X: i8[6,16]\nconst W: i8[16,16] free\n"
       "stage Y: i32[k_g:6, o:16] = sum[k:16] (cast(i32, X[k_g, k]) * cast(i32, W[k, o]))\n"
       "output Y\n");
-  REQUIRE(workload.ok());
-  CheckSamples(*workload, "avx512,vnni", 1, 970, 6, 1 << 20, "tensor");
+  CheckSamples(workload, "avx512,vnni", 1, 970, 6, 1 << 20, "tensor");
 }
 
 TEST_CASE("sampled programs of random workloads and definitions compute the same", "[space]") {
