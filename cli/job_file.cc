@@ -104,12 +104,20 @@ class Reader {
         TESSERA_ASSIGN_OR_RETURN(const int64_t seed,
                                  WholeNumber(path_, key, value, 0, proto::kMaxSeed));
         file.options.seed = static_cast<uint64_t>(seed);
+      } else if (key == "cache") {
+        TESSERA_ASSIGN_OR_RETURN(const std::string mode, Word(path_, key, value));
+        const absl::StatusOr<db::CacheMode> cache = db::ParseCacheMode(mode);
+        if (!cache.ok()) {
+          return At(path_, value, absl::StrCat("cache is ", mode, "; expected warm or cold"));
+        }
+        file.cache = *cache;
       } else if (key == "operators") {
         TESSERA_RETURN_IF_ERROR(ReadOperators(value, file));
       } else if (key != "defaults") {
-        return At(path_, entry.first,
-                  absl::StrCat("unknown key ", key,
-                               "; known are name, threads, trials, seed, defaults, operators"));
+        return At(
+            path_, entry.first,
+            absl::StrCat("unknown key ", key,
+                         "; known are name, threads, cache, trials, seed, defaults, operators"));
       }
     }
     if (file.operators.empty()) return At(path_, root, "names no operators");
@@ -203,6 +211,7 @@ absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::
     task.workload_hash = HashToHex(te::StructuralHash(workload.dag));
     task.target = ir::ToString(target);
     task.threads = threads;
+    task.cache_mode = file.cache;
     task.weight = file.weights[i];
     tasks.push_back(std::move(task));
   }

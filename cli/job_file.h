@@ -13,6 +13,7 @@ namespace tessera::cli {
 struct JobFile {
   std::string name;
   db::JobOptions options;
+  db::CacheMode cache = db::CacheMode::kWarm;  // of the operators when they are timed
   std::vector<te::OpSpec> operators;
   std::vector<double> weights;  // one an operator
 };

@@ -138,13 +138,14 @@ std::string JobText(const db::Job& job) {
   const auto count = [](size_t n, const char* what) {
     return absl::StrCat(n, " ", what, n == 1 ? "" : "s");
   };
-  return absl::StrCat("job ", job.id, ": ", count(job.tasks.size(), "task"), ", ",
-                      count(static_cast<size_t>(job.options.trials_per_task), "trial"), " each, ",
-                      count(static_cast<size_t>(job.options.threads), "thread"), " on ",
-                      job.tasks.empty() ? "nothing" : job.tasks[0].target, ", ",
-                      job.options.device_class.empty()
-                          ? std::string("any device class")
-                          : absl::StrCat("device class ", job.options.device_class));
+  const bool is_cold = !job.tasks.empty() && job.tasks[0].cache_mode == db::CacheMode::kCold;
+  return absl::StrCat(
+      "job ", job.id, ": ", count(job.tasks.size(), "task"), ", ",
+      count(static_cast<size_t>(job.options.trials_per_task), "trial"), " each, ",
+      count(static_cast<size_t>(job.options.threads), "thread"), " on ",
+      job.tasks.empty() ? "nothing" : job.tasks[0].target, ", ", is_cold ? "cold caches, " : "",
+      job.options.device_class.empty() ? std::string("any device class")
+                                       : absl::StrCat("device class ", job.options.device_class));
 }
 
 std::string JobsTable(absl::Span<const db::Job> jobs) {

@@ -50,13 +50,19 @@ TEST_CASE("tasks carry canonical texts and equal keys for equal work", "[cli]") 
   CHECK((*tasks)[0].Key() != (*MakeTasks(*file, target, 1))[0].Key());
   CHECK(MakeTasks(*file, target, 3).status().message() == "threads is 3; the device offers 1 to 2");
   CHECK_FALSE(MakeTasks(*file, "pdp11", 1).ok());
+  const auto cold = ParseJobFile(absl::StrCat("cache: cold\n", kGood), "job.yaml");
+  REQUIRE(cold.ok());
+  CHECK((*MakeTasks(*cold, target, 2))[0].cache_mode == db::CacheMode::kCold);
+  CHECK((*tasks)[0].cache_mode == db::CacheMode::kWarm);
+  CHECK((*tasks)[0].Key() != (*MakeTasks(*cold, target, 2))[0].Key());
 }
 
 TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli]") {
   CHECK(Fault("operators: [").starts_with("job.yaml:"));
   CHECK(Fault("opreators: []\n") ==
-        "job.yaml:1: unknown key opreators; known are name, threads, trials, seed, defaults, "
-        "operators");
+        "job.yaml:1: unknown key opreators; known are name, threads, cache, trials, seed, "
+        "defaults, operators");
+  CHECK(Fault("cache: hot\n") == "job.yaml:1: cache is hot; expected warm or cold");
   CHECK(Fault("name: x\n") == "job.yaml:1: names no operators");
   CHECK(Fault("threads: many\noperators: []\n") ==
         "job.yaml:1: threads is many; expected a whole number from 1 to 1024");

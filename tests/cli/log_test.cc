@@ -199,6 +199,8 @@ TEST_CASE("a job is told with its target and device class", "[cli]") {
   job.options.device_class = "x86/zen2/avx2/4c";
   CHECK(JobText(job) ==
         "job 3: 2 tasks, 1 trial each, 2 threads on x86/avx2, device class x86/zen2/avx2/4c");
+  job.tasks[0].cache_mode = db::CacheMode::kCold;
+  CHECK(JobText(job).find(" on x86/avx2, cold caches, device class ") != std::string::npos);
 }
 
 TEST_CASE("the table of jobs has titles", "[cli]") {
