@@ -19,8 +19,9 @@ from compare import (
     check_measuring_options,
     line,
 )
+from driver import Plan
 from service import Service
-from tuning import Budget, Tuner, tuning_table
+from tuning import Budget, Tuner, tasks_folder, tuning_table
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -58,24 +59,36 @@ def ended_by_signals() -> Iterator[None]:
     yield
 
 
-def measure_case(case: Case, library: Path, suite: Path, comparison: Comparison) -> list[str]:
-    """Lines for the screen, one a state of the caches."""
-    (built,) = [c for c in load_cases([library], [suite]) if c.name == case.name]
-    lines = []
-    for plan in comparison.plans:
-        if comparison.is_measured(built, plan):
-            lines.append(f"{plan.cache}: already measured")
-        else:
-            lines.append(f"{plan.cache}: {line(comparison.run(built, plan))}")
-    return lines
+def make_tuner(arguments: argparse.Namespace, service: Service, cache: str) -> Tuner:
+    """What is measured with cold caches is tuned with cold caches."""
+    folder = tasks_folder(arguments.out, arguments.threads, cache)
+    return Tuner(
+        service,
+        folder,
+        Budget(arguments.trials, arguments.seconds, arguments.threads, arguments.seed, cache),
+    )
 
 
-def write_report(out: Path, tuner: Tuner, comparison: Comparison) -> Path:
+def tune_and_measure(
+    case: Case, suite: Path, tuner: Tuner, plan: Plan, comparison: Comparison
+) -> str:
+    """A line for the screen. RuntimeError or CalledProcessError: it could not be tuned or built."""
+    state = tuner.tune(case)
+    if not state.done:
+        raise RuntimeError(state.message)
+    (built,) = [c for c in load_cases([tuner.build(case)], [suite]) if c.name == case.name]
+    known = comparison.is_measured(built, plan)
+    found = "already measured" if known else line(comparison.run(built, plan))
+    return f"tuned in {state.spent_seconds:.0f} s, {found}"
+
+
+def write_report(out: Path, tuners: list[Tuner], comparison: Comparison) -> Path:
     comparison.write_tables()
     report = out / "suite.md"
     measured = comparison.table.read_text() if comparison.table.exists() else ""
+    tables = [tuning_table(tuner.cache, tuner.finished()) for tuner in tuners]
     part = report.with_suffix(".part")
-    part.write_text(f"{measured}\n{tuning_table(tuner.finished())}")
+    part.write_text("\n".join([measured, *tables]))
     part.rename(report)
     return report
 
@@ -83,38 +96,33 @@ def write_report(out: Path, tuner: Tuner, comparison: Comparison) -> Path:
 def run(
     arguments: argparse.Namespace,
     cases: list[tuple[Path, Case]],
-    tuner: Tuner,
+    tuners: list[Tuner],
     comparison: Comparison,
 ) -> int:
-    """Case by case; returns how many could not be tuned or built."""
+    """Case by case, a tuner for each of the comparison's plans; returns how many could not be tuned or
+    built."""
     failures = 0
     began = time.monotonic()
     for number, (path, case) in enumerate(cases, 1):
         if 0 < arguments.limit_seconds < time.monotonic() - began:
             print(f"{len(cases) - number + 1} cases are left for the next run", flush=True)
             break
-        print(f"{number}/{len(cases)} {case.suite} {case.name}: ", end="", flush=True)
-        try:
-            state = tuner.tune(case)
-            if not state.done:
-                raise RuntimeError(state.message)
-            library = tuner.build(case)
-        except (RuntimeError, subprocess.CalledProcessError) as error:
-            failures += 1
-            said = getattr(error, "stderr", None) or str(error)
-            print(f"failed: {said.strip()[:300]}", flush=True)
-            continue
-        print(f"tuned in {state.spent_seconds:.0f} s", flush=True)
-        for text in measure_case(case, library, path, comparison):
-            print(f"  {text}", flush=True)
-        write_report(arguments.out, tuner, comparison)
+        print(f"{number}/{len(cases)} {case.suite} {case.name}", flush=True)
+        for tuner, plan in zip(tuners, comparison.plans):
+            try:
+                text = tune_and_measure(case, path, tuner, plan, comparison)
+            except (RuntimeError, subprocess.CalledProcessError) as error:
+                failures += 1
+                said = getattr(error, "stderr", None) or str(error)
+                text = f"failed: {said.strip()[:300]}"
+            print(f"  {plan.cache}: {text}", flush=True)
+        write_report(arguments.out, tuners, comparison)
     return failures
 
 
 def main() -> int:
     arguments = parse_arguments()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    budget = Budget(arguments.trials, arguments.seconds, arguments.threads, arguments.seed)
     cases = [
         (path, case)
         for path in arguments.suite
@@ -124,9 +132,9 @@ def main() -> int:
     if not cases:
         raise SystemExit("suite: no operator to tune; see --cases")
     with ended_by_signals(), Service(arguments.tessera, arguments.out) as service:
-        tuner = Tuner(service, arguments.out / f"tasks-t{budget.threads}", budget)
         comparison = Comparison(arguments)
-        failures = run(arguments, cases, tuner, comparison)
+        tuners = [make_tuner(arguments, service, plan.cache) for plan in comparison.plans]
+        failures = run(arguments, cases, tuners, comparison)
     print(f"{arguments.out}/suite.md, results.csv, summary.csv")
     return 1 if failures else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from case import Case
 from service import Service
 from suite import run
-from tuning import Budget, State, Tuner, tuning_table
+from tuning import Budget, State, Tuner, tasks_folder, tuning_table
 
 # Remembers its calls; `tune` lasts $FAKE_SECONDS or until its job is cancelled. Jobs are numbered
 # from 7, one a key; "ended" says which one has ended by itself.
@@ -107,7 +108,7 @@ class Tuning(unittest.TestCase):
         self.tune(replace(BUDGET, trials=4, seconds=30))
         self.assertEqual(len(self.calls("tune")), 1)
         self.assertEqual(len(self.calls("up")), 1)
-        self.assertIn("| s | c | 5 | 2 | ", tuning_table([state]))
+        self.assertIn("| s | c | 5 | 2 | ", tuning_table("warm", [state]))
 
     def test_more_is_asked_or_the_operator_has_changed(self) -> None:
         self.tune()
@@ -115,6 +116,16 @@ class Tuning(unittest.TestCase):
         self.tune(case=replace(CASE, attributes={"m": 4, "n": 2, "k": 3}))
         keys = {call.split("--key ")[1] for call in self.calls("tune")}
         self.assertEqual(len(keys), 3)
+
+    def test_cold_caches_are_tuned_for_themselves(self) -> None:
+        self.tune()
+        self.tune(replace(BUDGET, cache="cold"))
+        keys = {call.split("--key ")[1] for call in self.calls("tune")}
+        self.assertEqual(len(keys), 2)
+        job = json.loads((self.folder / "tasks" / "s" / "c.yaml").read_text())
+        self.assertEqual(job["cache"], "cold")
+        out = Path("out")
+        self.assertNotEqual(tasks_folder(out, 1, "warm"), tasks_folder(out, 1, "cold"))
 
     def test_a_run_that_was_killed_goes_on_with_its_job(self) -> None:
         self.play(60)
@@ -204,9 +215,11 @@ class Tuning(unittest.TestCase):
     def test_a_command_that_fails_costs_its_case_only(self) -> None:
         tuner = mock.Mock()
         tuner.tune.side_effect = subprocess.CalledProcessError(1, "tessera", stderr="no such job")
-        arguments = mock.Mock(limit_seconds=0)
+        tuner.finished.return_value = []
+        arguments = mock.Mock(limit_seconds=0, out=self.folder)
+        comparison = mock.Mock(plans=[mock.Mock(cache="warm")], table=self.folder / "none")
         with mock.patch("builtins.print") as said:
-            self.assertEqual(run(arguments, [(Path("s"), CASE)] * 2, tuner, mock.Mock()), 2)
+            self.assertEqual(run(arguments, [(Path("s"), CASE)] * 2, [tuner], comparison), 2)
         self.assertIn("failed: no such job", str(said.call_args_list))
 
     def test_a_server_that_has_ended_ends_the_run(self) -> None:

@@ -28,9 +28,10 @@ class Budget:
     seconds: float
     threads: int
     seed: int
+    cache: str = "warm"  # the state of the caches in which candidates are timed
 
     def covers(self, other: Budget) -> bool:
-        same = (self.threads, self.seed) == (other.threads, other.seed)
+        same = (self.threads, self.seed, self.cache) == (other.threads, other.seed, other.cache)
         return same and self.trials >= other.trials and self.seconds >= other.seconds
 
 
@@ -75,12 +76,20 @@ class State:
         return f"suite {self.suite} {self.case} {digest}" + f" {self.attempt}" * (self.attempt > 0)
 
 
+def tasks_folder(out: Path, threads: int, cache: str) -> Path:
+    return out / (f"tasks-t{threads}" + f"-{cache}" * (cache != "warm"))
+
+
 class Tuner:
     """`folder` has for each operator: its state, job file, records and library."""
 
     def __init__(self, service: Service, folder: Path, budget: Budget) -> None:
         self._service, self._folder, self._budget = service, folder, budget
         self._others_cancelled = False
+
+    @property
+    def cache(self) -> str:
+        return self._budget.cache
 
     def path(self, case: Case, suffix: str) -> Path:
         return self._folder / case.suite / f"{case.name}{suffix}"
@@ -134,7 +143,8 @@ class Tuner:
 
     def _write_job_file(self, case: Case) -> None:
         operator = {"name": case.name, "op": case.op, **case.attributes}
-        text = json.dumps({"name": case.suite, "operators": [operator]})  # JSON is YAML
+        job = {"name": case.suite, "cache": self._budget.cache, "operators": [operator]}
+        text = json.dumps(job)  # JSON is YAML
         path = self.path(case, ".yaml")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
@@ -223,9 +233,9 @@ def replace_state(state: State, **changes: Any) -> State:
     return State(**{**state.__dict__, **changes})
 
 
-def tuning_table(states: Iterable[State]) -> str:
+def tuning_table(cache: str, states: Iterable[State]) -> str:
     lines = [
-        "## Tuning",
+        f"## Tuning, caches {cache}",
         "",
         "Seconds: of tuning, over all runs. Load: of one minute, when it began.",
         "",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from case import Case, load_suite
 from summary import geometric_mean
+from tuning import tasks_folder
 from tvm_work import FAILED_SECONDS, best_folder, curve_of
 
 SHARES = (0.9, 0.95, 0.99)
@@ -75,7 +76,7 @@ def table(all_curves: list[Curves]) -> str:
 
 
 def read(case: Case, suite_out: Path, work: Path, threads: int) -> Curves:
-    records = suite_out / f"tasks-t{threads}" / case.suite / f"{case.name}.jsonl"
+    records = tasks_folder(suite_out, threads, "warm") / case.suite / f"{case.name}.jsonl"
     folder = best_folder(work, case, threads)
     return Curves(case.name, tessera_curve(records), curve_of(folder) if folder else [])
 
