@@ -39,14 +39,14 @@ constexpr size_t kLastWordsBytes = 2048;
 constexpr int kFirstPlainDescriptor = 16;  // above every number that the child is given
 
 // Above the standard descriptors and the child's, so that arranging those overwrites nothing.
-absl::StatusOr<sandbox::UniqueFd> Lifted(int fd) {
-  sandbox::UniqueFd low(fd);
+absl::StatusOr<UniqueFd> Lifted(int fd) {
+  UniqueFd low(fd);
   if (fd >= 0) fd = fcntl(fd, F_DUPFD_CLOEXEC, kFirstPlainDescriptor);
   if (fd < 0) {
     return absl::ResourceExhaustedError(
         absl::StrCat("build child: descriptors: ", strerror(errno)));
   }
-  return sandbox::UniqueFd(fd);
+  return UniqueFd(fd);
 }
 
 // This process's environment, with the child's own folder for temporary files.
@@ -137,7 +137,7 @@ absl::Status ChildProcess::Spawn(const BuilderOptions& options) {
     return absl::ResourceExhaustedError(absl::StrCat("build child: socket: ", strerror(errno)));
   }
   TESSERA_ASSIGN_OR_RETURN(socket_, Lifted(ends[0]));
-  TESSERA_ASSIGN_OR_RETURN(const sandbox::UniqueFd its_end, Lifted(ends[1]));
+  TESSERA_ASSIGN_OR_RETURN(const UniqueFd its_end, Lifted(ends[1]));
   TESSERA_ASSIGN_OR_RETURN(words_, Lifted(memfd_create("tessera-build-words", MFD_CLOEXEC)));
   fcntl(words_.get(), F_SETFL, O_APPEND);
 

@@ -9,10 +9,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "base/unique_fd.h"
 #include "proto/worker.pb.h"
 #include "worker/builder/builder.h"
 #include "worker/builder/frame.h"
-#include "worker/sandbox/unique_fd.h"
 
 namespace tessera::builder {
 
@@ -72,8 +72,8 @@ class ChildProcess {
   int End(bool kill);  // its wait status
   std::string LastWords() const;
 
-  sandbox::UniqueFd socket_, words_;  // words_: what it writes to standard error
-  std::string folder_;                // for its temporary files
+  UniqueFd socket_, words_;    // words_: what it writes to standard error
+  std::string folder_;         // for its temporary files
   mutable absl::Mutex mutex_;  // held while a process is reaped, whose number may be reused then
   pid_t process_ = -1;         // changed under mutex_, by one thread
   int64_t memory_bytes_ = 0;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "worker/sandbox/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace tessera::sandbox {
 

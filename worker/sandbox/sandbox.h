@@ -11,9 +11,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "base/unique_fd.h"
 #include "worker/sandbox/child_exit.h"
 #include "worker/sandbox/shared_memory.h"
-#include "worker/sandbox/unique_fd.h"
 
 // Runs untrusted native code in a child process that can compute, use threads and talk to this
 // process, and nothing else: no files, no network, no other process. docs/measurement.md.

@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "worker/sandbox/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace tessera::sandbox {
 

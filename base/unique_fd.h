@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace tessera::sandbox {
+namespace tessera {
 
 // Owns a file descriptor; -1 = none.
 class UniqueFd {
@@ -30,4 +30,4 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-}  // namespace tessera::sandbox
+}  // namespace tessera
