@@ -1,15 +1,21 @@
 #include "compiler/codegen/link.h"
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <memory>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "base/status.h"
+#include "base/unique_fd.h"
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/codegen/target_machine.h"
 #include "lld/Common/Driver.h"
@@ -20,45 +26,25 @@ LLD_HAS_DRIVER(elf)
 namespace tessera::codegen {
 namespace {
 
-// A folder that is gone with the object.
-class TemporaryFolder {
- public:
-  static absl::StatusOr<TemporaryFolder> Make() {
-    std::error_code error;
-    const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
-    std::string pattern = (error ? "/tmp" : parent.string()) + "/tessera-link-XXXXXX";
-    if (mkdtemp(pattern.data()) == nullptr) {
-      return absl::UnavailableError(absl::StrCat("linking: can't make a folder like ", pattern,
-                                                 "; check TMPDIR and free space"));
+// Where lld can open a descriptor of this process by name.
+std::string PathOf(const UniqueFd& descriptor) {
+  return absl::StrCat("/proc/self/fd/", descriptor.get());
+}
+
+// Bytes that lld reads as a file, which is in no folder and on no disk.
+absl::StatusOr<UniqueFd> MemoryFile(std::string_view bytes) {
+  UniqueFd file(memfd_create("tessera-link", MFD_CLOEXEC));
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t count = write(file.get(), bytes.data() + done, bytes.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) {
+      return absl::ResourceExhaustedError(absl::StrCat("linking: can't keep ", bytes.size(),
+                                                       " bytes in memory: ", strerror(errno)));
     }
-    return TemporaryFolder(pattern);
+    done += static_cast<size_t>(count);
   }
-  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-
-  std::string File(const std::string& name) const { return absl::StrCat(path_, "/", name); }
-
-  absl::StatusOr<std::string> Write(const std::string& name, const std::string& bytes) const {
-    const std::string path = File(name);
-    std::ofstream file(path, std::ios::binary);
-    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    file.close();
-    if (!file) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("linking: can't write ", bytes.size(), " bytes to ", path));
-    }
-    return path;
-  }
-
- private:
-  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
+  return file;
+}
 
 ABSL_CONST_INIT absl::Mutex lld_mutex(absl::kConstInit);
 bool lld_is_broken ABSL_GUARDED_BY(lld_mutex) = false;
@@ -77,6 +63,41 @@ absl::Status RunLld(const std::vector<std::string>& arguments) {
   if (result.retCode == 0) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat("linking: ", std::string(absl::StripAsciiWhitespace(output))));
+}
+
+std::string ReadAll(int descriptor) {
+  std::string bytes;
+  char part[1 << 16];
+  for (;;) {
+    const ssize_t count = read(descriptor, part, sizeof(part));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return bytes;
+    bytes.append(part, static_cast<size_t>(count));
+  }
+}
+
+// What lld makes. It goes through a pipe: a file would be made under another name beside the one
+// that was asked for, in a folder therefore.
+absl::StatusOr<std::string> RunLldForOutput(std::vector<std::string> arguments) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    return absl::ResourceExhaustedError(absl::StrCat("linking: pipe: ", strerror(errno)));
+  }
+  UniqueFd from(ends[0]), to(ends[1]);
+  arguments.insert(arguments.end(), {"-o", PathOf(to)});
+  std::string bytes;
+  std::optional<std::thread> reader;
+  try {
+    reader.emplace([&] { bytes = ReadAll(from.get()); });
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(absl::StrCat("linking: no thread: ", error.what()));
+  }
+  const absl::Status status = RunLld(arguments);
+  to.Reset();
+  reader->join();
+  TESSERA_RETURN_IF_ERROR(status);
+  if (bytes.empty()) return absl::InternalError("linking: lld left no result");
+  return bytes;
 }
 
 std::vector<std::string> BaseArguments(ir::TargetKind kind) {
@@ -129,40 +150,34 @@ absl::StatusOr<std::string> LinkSharedObject(absl::Span<const std::string> objec
   if (options.kind != ir::TargetKind::kX86 && options.kind != ir::TargetKind::kAArch64) {
     return absl::InvalidArgumentError("linking: shared objects are for x86 and aarch64 only");
   }
-  TESSERA_ASSIGN_OR_RETURN(const TemporaryFolder folder, TemporaryFolder::Make());
+  std::vector<UniqueFd> files;
+  const auto add = [&](std::string_view bytes) -> absl::StatusOr<std::string> {
+    TESSERA_ASSIGN_OR_RETURN(files.emplace_back(), MemoryFile(bytes));
+    return PathOf(files.back());
+  };
   std::vector<std::string> arguments = BaseArguments(options.kind);
   arguments.push_back("--no-undefined");
-  for (size_t i = 0; i < objects.size(); ++i) {
-    TESSERA_ASSIGN_OR_RETURN(arguments.emplace_back(),
-                             folder.Write(absl::StrCat(i, ".o"), objects[i]));
+  for (const std::string& object : objects) {
+    TESSERA_ASSIGN_OR_RETURN(arguments.emplace_back(), add(object));
   }
   if (!options.libc_functions.empty()) {
     TESSERA_ASSIGN_OR_RETURN(const std::string stub,
                              MakeStubObject(options.kind, options.libc_functions));
-    TESSERA_ASSIGN_OR_RETURN(const std::string stub_object, folder.Write("stub.o", stub));
-    const std::string stub_library = folder.File("stub.so");
+    TESSERA_ASSIGN_OR_RETURN(const std::string stub_object, add(stub));
     std::vector<std::string> stub_arguments = BaseArguments(options.kind);
-    stub_arguments.insert(stub_arguments.end(),
-                          {"-soname", "libc.so.6", "-o", stub_library, stub_object});
-    TESSERA_RETURN_IF_ERROR(RunLld(stub_arguments));
-    arguments.push_back(stub_library);
+    stub_arguments.insert(stub_arguments.end(), {"-soname", "libc.so.6", stub_object});
+    TESSERA_ASSIGN_OR_RETURN(const std::string stub_library,
+                             RunLldForOutput(std::move(stub_arguments)));
+    TESSERA_ASSIGN_OR_RETURN(arguments.emplace_back(), add(stub_library));
   }
   std::string script = "{\n  global:\n";
   for (const std::string& symbol : options.exported)
     absl::StrAppend(&script, "    ", symbol, ";\n");
   script += "  local: *;\n};\n";
-  TESSERA_ASSIGN_OR_RETURN(const std::string script_path, folder.Write("exports.map", script));
-  const std::string result_path = folder.File("result.so");
-  arguments.insert(arguments.end(), {"--version-script", script_path, "-o", result_path});
+  TESSERA_ASSIGN_OR_RETURN(const std::string exports, add(script));
+  arguments.insert(arguments.end(), {"--version-script", exports});
   if (!options.soname.empty()) arguments.insert(arguments.end(), {"-soname", options.soname});
-  TESSERA_RETURN_IF_ERROR(RunLld(arguments));
-
-  std::ifstream file(result_path, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file || bytes.empty()) {
-    return absl::InternalError(absl::StrCat("linking: lld left no result at ", result_path));
-  }
-  return bytes;
+  return RunLldForOutput(std::move(arguments));
 }
 
 }  // namespace tessera::codegen

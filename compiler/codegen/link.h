@@ -20,8 +20,8 @@ struct LinkOptions {
 
 // Links relocatable ELF objects into a shared object with lld, in this process. A pure function of
 // its arguments: no build id, no time, no path, no file of the host gets into the result.
-// Works through a private folder below $TMPDIR or /tmp. Thread-safe; one link runs at a time
-// (about 1 ms), because lld keeps its state in globals.
+// In memory alone, but /proc has to be there. Thread-safe; one link runs at a time (below 1 ms),
+// because lld keeps its state in globals. ResourceExhausted: no descriptors, thread or memory.
 absl::StatusOr<std::string> LinkSharedObject(absl::Span<const std::string> objects,
                                              const LinkOptions& options);
 

@@ -43,8 +43,9 @@ class ChildProcess;
 // slot goes on with a fresh child:
 //   kBuildError      the program was refused; the compiler crashed on it, in a fresh child too; it
 //                    used up its time or the child's memory
-//   kInfrastructure  another loop hash than the server's; texts of the task that can't be read; a
-//                    full disk; a child killed from outside; a machine that gave the build no time
+//   kInfrastructure  another loop hash than the server's; texts of the task that can't be read; no
+//                    room to link in; a child killed from outside; a machine that gave the build no
+//                    time
 // Thread-safe; more callers than slots wait.
 class Builder final : public agent::BuilderRole {
  public:

@@ -1,7 +1,5 @@
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -135,11 +133,6 @@ absl::Status ServeAll(int socket) {
 int BuildChildMain(int descriptor) {
   BoundMyself();
   const absl::Status status = ServeAll(descriptor);
-  // The worker removes this child's folder; when it was killed, nobody else does.
-  if (const char* folder = getenv("TMPDIR");
-      folder != nullptr && strstr(folder, "/tessera-build-") != nullptr) {
-    rmdir(folder);
-  }
   if (status.ok()) return 0;
   fprintf(stderr, "%s\n", std::string(status.message()).c_str());
   return 1;

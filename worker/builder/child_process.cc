@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -16,7 +15,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 
 #include "absl/strings/ascii.h"
@@ -49,33 +47,11 @@ absl::StatusOr<UniqueFd> Lifted(int fd) {
   return UniqueFd(fd);
 }
 
-// This process's environment, with the child's own folder for temporary files.
-std::vector<std::string> Environment(const std::string& folder) {
-  std::vector<std::string> variables;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    if (strncmp(*variable, "TMPDIR=", 7) != 0) variables.emplace_back(*variable);
-  }
-  variables.push_back("TMPDIR=" + folder);
-  return variables;
-}
-
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
-}
-
-absl::StatusOr<std::string> MakeFolder() {
-  std::error_code error;
-  const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
-  std::string pattern = (error ? "/tmp" : parent.string()) + "/tessera-build-XXXXXX";
-  if (mkdtemp(pattern.data()) == nullptr) {
-    return absl::UnavailableError(absl::StrCat("build child: can't make a folder like ", pattern,
-                                               " (", strerror(errno),
-                                               "); check TMPDIR and free space"));
-  }
-  return pattern;
 }
 
 Failure Describe(int wait_status, const std::string& words, int64_t memory_bytes) {
@@ -112,7 +88,6 @@ Failure Describe(int wait_status, const std::string& words, int64_t memory_bytes
 
 absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const BuilderOptions& options) {
   std::unique_ptr<ChildProcess> child(new ChildProcess);
-  TESSERA_ASSIGN_OR_RETURN(child->folder_, MakeFolder());
   child->memory_bytes_ = options.memory_bytes;
   TESSERA_RETURN_IF_ERROR(child->Spawn(options));
   const absl::StatusOr<std::string> ready =
@@ -127,8 +102,6 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const BuilderO
 
 ChildProcess::~ChildProcess() {
   if (process_ > 0) End(true);
-  std::error_code ignored;
-  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
 }
 
 absl::Status ChildProcess::Spawn(const BuilderOptions& options) {
@@ -164,10 +137,9 @@ absl::Status ChildProcess::Spawn(const BuilderOptions& options) {
 
   std::vector<std::string> arguments = {options.program};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
-  std::vector<std::string> environment = Environment(folder_);
   pid_t process = -1;
   const int error = posix_spawn(&process, options.program.c_str(), &actions, &attributes,
-                                Pointers(arguments).data(), Pointers(environment).data());
+                                Pointers(arguments).data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error == 0) {

@@ -240,26 +240,22 @@ TEST_CASE("constants that are transformed are so when they are packed", "[librar
   }
 }
 
-TEST_CASE("same spec gives the same bytes wherever it is built", "[library]") {
+TEST_CASE("same spec gives the same bytes, and no folder is needed to make them", "[library]") {
   const LibrarySpec spec = TestSpec();
   const auto first = BuildLibrary(spec);
   REQUIRE(first.ok());
-  const auto folder = std::filesystem::temp_directory_path() / "tessera-library-test-elsewhere";
-  std::filesystem::create_directories(folder);
   const char* before = std::getenv("TMPDIR");
   const std::string kept = before == nullptr ? "" : before;
-  setenv("TMPDIR", folder.c_str(), 1);
+  setenv("TMPDIR", "/nowhere", 1);
   const auto second = BuildLibrary(spec);
   if (before == nullptr)
     unsetenv("TMPDIR");
   else
     setenv("TMPDIR", kept.c_str(), 1);
-  std::filesystem::remove_all(folder);
   REQUIRE(second.ok());
   REQUIRE(first->shared_object == second->shared_object);
   REQUIRE(first->header == second->header);
   REQUIRE(first->manifest == second->manifest);
-  REQUIRE(first->shared_object.find(folder.string()) == std::string::npos);
 }
 
 TEST_CASE("library needs libc alone", "[library]") {
