@@ -1,12 +1,11 @@
 #include <algorithm>
 
+#include "compiler/schedule/lowering_limits.h"
 #include "schedule_space/nest_loops.h"
 #include "schedule_space/tile_group_impl.h"
 #include "schedule_space/tile_sizes.h"
 
 namespace tessera::space {
-
-constexpr int64_t kMixedLanes = 64;  // passes::kMaxLanes
 
 // All loops around and in the reduction (or the store stage), outermost first, in its axes.
 TileGroup::Digits TileGroup::Walk(absl::Span<const int> choices, const Tiling& t) const {
@@ -187,7 +186,7 @@ bool TileGroup::MixesRows(int index, std::vector<ir::LayoutDim>& layout) const {
       along.axis == layout.back().axis || along.divisor != 1) {
     return false;
   }
-  int64_t lanes = kMixedLanes / dot_extent_;
+  int64_t lanes = schedule::kMaxLanes / dot_extent_;
   while (lanes > 1 && along.extent % lanes != 0) lanes /= 2;
   if (lanes < 4) return false;
   if (along.extent > lanes) {

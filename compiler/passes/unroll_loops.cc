@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "compiler/ir/visitor.h"
+#include "compiler/schedule/lowering_limits.h"
 
 namespace tessera::passes {
 namespace {
@@ -52,9 +53,9 @@ int64_t CountUnrolledStores(const ir::Stmt& root) {
 
 absl::StatusOr<ir::Stmt> UnrollLoops(const ir::Stmt& root) {
   const int64_t count = CountUnrolledStores(root);
-  if (count > kMaxUnrolledStores) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("unrolling gives ", count, " stores; the limit is ", kMaxUnrolledStores));
+  if (count > schedule::kMaxUnrolledStores) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "unrolling gives ", count, " stores; the limit is ", schedule::kMaxUnrolledStores));
   }
   return Unroller().Mutate(root);
 }

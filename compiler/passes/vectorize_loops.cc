@@ -7,6 +7,7 @@
 #include "compiler/passes/conjuncts.h"
 #include "compiler/passes/updates.h"
 #include "compiler/passes/vectorize_groups.h"
+#include "compiler/schedule/lowering_limits.h"
 
 namespace tessera::passes {
 namespace {
@@ -331,8 +332,8 @@ class Vectorizer final : public ir::Mutator {
       return MergeCopies(*unrolled.As<ir::For>(), unrolled);
     }
     std::vector<ir::Stmt> chunks;
-    for (int64_t done = 0; done < loop.extent; done += kMaxLanes) {
-      const int64_t lanes = std::min(kMaxLanes, loop.extent - done);
+    for (int64_t done = 0; done < loop.extent; done += schedule::kMaxLanes) {
+      const int64_t lanes = std::min(schedule::kMaxLanes, loop.extent - done);
       if (lanes == 1) {
         chunks.push_back(ir::Substitute(body, loop.var, ir::Expr(loop.min + done)));
         continue;
@@ -352,7 +353,7 @@ class Vectorizer final : public ir::Mutator {
     const int64_t count = inner->extent;
     const auto* store = inner->body.As<ir::Store>();
     if (store == nullptr || store->predicate || store->streaming || (count != 2 && count != 4) ||
-        loop.extent * count > kMaxLanes || loop.extent < 2) {
+        loop.extent * count > schedule::kMaxLanes || loop.extent < 2) {
       return std::nullopt;
     }
     const auto at = [&](int64_t v, int64_t j) {

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+
+// What lowering makes of a schedule at most: passes enforce it, rules of spaces keep to it.
+
+namespace tessera::schedule {
+
+// Lanes of one vector operation; longer vector loops become several.
+inline constexpr int64_t kMaxLanes = 64;
+
+// Stores of a program once its unrolled loops are copied; more are refused.
+inline constexpr int64_t kMaxUnrolledStores = 20'000;
+
+}  // namespace tessera::schedule
