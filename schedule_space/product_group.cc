@@ -5,11 +5,18 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "compiler/schedule/lowering_limits.h"
 #include "schedule_space/row_group.h"
 #include "schedule_space/tile_group.h"
 
 namespace tessera::space {
 namespace {
+
+// Updates that the unrolled loops of all products may make together, so that the program with what
+// is before and after them, and with the stages along rows, stays below what lowering refuses. Of
+// more products than these, too few are left for a register tile each.
+constexpr int64_t kMaxUpdates = schedule::kMaxUnrolledStores / 5 * 2;
+constexpr size_t kMaxProducts = 64;
 
 class ProductGroup final : public Group {
  public:
@@ -82,6 +89,7 @@ class ProductGroup final : public Group {
 }  // namespace
 
 std::unique_ptr<Group> MakeProductGroup(const ProductSpec& spec, const ir::Target& target) {
+  if (spec.products.size() > kMaxProducts) return nullptr;
   std::vector<std::unique_ptr<Group>> products;
   std::vector<std::string> names;
   for (const ProductSpec::Product& product : spec.products) {
@@ -91,6 +99,8 @@ std::unique_ptr<Group> MakeProductGroup(const ProductSpec& spec, const ir::Targe
     tile.store = product.store;
     tile.copies = product.copies;
     tile.threads = spec.threads;
+    tile.max_bodies =
+        std::min(tile.max_bodies, kMaxUpdates / static_cast<int64_t>(spec.products.size()));
     const te::Stage& store = *spec.base->stages()[product.store].stage;
     if (spec.block_axis >= 0) {
       for (const te::Axis& axis : store.axes) tile.extents.push_back(axis.extent);

@@ -4,6 +4,8 @@
 #include <tuple>
 
 #include "compiler/ir/evaluate.h"
+#include "compiler/passes/lower.h"
+#include "compiler/schedule/loop_structure.h"
 #include "schedule_space/config_space.h"
 #include "tests/support/lower_schedule.h"
 #include "tests/support/random_dag.h"
@@ -173,6 +175,34 @@ TEST_CASE("a product that is an output, too, is computed at the root", "[space]"
       "stage S: f32[b:2, i:24, j:24] = sum[k:16] (Q[b, i, k] * K[j, k])\n"
       "stage M: f32[n:2, m:24] = max[l:24] (S[n, m, l])\noutput M, S\n");
   CheckSamples(workload, "avx512", 2, 960, 30, 1 << 20, "products");
+}
+
+TEST_CASE("programs of many products stay within what can be unrolled", "[space]") {
+  const uint64_t seed = 970;
+  CAPTURE(seed);
+  for (const int products : {40, 150}) {
+    CAPTURE(products);
+    std::string text = "workload many\ninput A: f32[16,64]\ninput B: f32[32,64]\n", sum = "0.0";
+    for (int i = 0; i < products; ++i) {
+      absl::StrAppend(&text, "stage P", i, ": f32[m", i, ":16, n", i, ":32] = sum[k", i,
+                      ":64] (A[m", i, ", k", i, "] * B[n", i, ", k", i, "])\n");
+      absl::StrAppend(&sum, " + P", i, "[m, n]");
+    }
+    const te::Workload workload =
+        Parsed(absl::StrCat(text, "stage Y: f32[m:16, n:32] = ", sum, "\noutput Y\n"));
+    const absl::StatusOr<ir::Target> target = ir::X86Target("avx512");
+    REQUIRE(target.ok());
+    const absl::StatusOr<ConfigSpace> space = BuildSpace(workload, *target, 1);
+    REQUIRE(space.ok());
+    Rng rng(seed);
+    for (int i = 0; i < 5; ++i) {
+      const auto schedule = space->ToSchedule(space->Sample(rng));
+      REQUIRE(schedule.ok());
+      const auto loops = schedule::InferBounds(*schedule);
+      REQUIRE(loops.ok());
+      CHECK(passes::Lower(*schedule, *loops, "many").status() == absl::OkStatus());
+    }
+  }
 }
 
 // Vectors along the output's width take every stride-th position.
