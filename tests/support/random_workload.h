@@ -11,6 +11,18 @@
 
 namespace tessera::te {
 
+// The first of what `draw` gives that te::MakeWorkload takes: not one without outputs, as where a
+// kernel is beyond its input or padding takes all that a transposed one spreads. A refused one if
+// all are.
+template <typename DrawSpec>
+OpSpec DrawDefined(const DrawSpec& draw) {
+  constexpr int kMaxDraws = 1000;
+  for (int draws = 1;; ++draws) {
+    OpSpec spec = draw();
+    if (draws == kMaxDraws || !absl::IsInvalidArgument(MakeWorkload(spec).status())) return spec;
+  }
+}
+
 // Draws small instances of any operator of the table with any of its attributes: extents of one and
 // primes, every stride, padding, dilation, group count, layout, element type and epilogue. The
 // interpreter runs each in a moment.
@@ -25,11 +37,13 @@ class RandomWorkload {
         "matmul", "batch_matmul", "dense", "conv1d", "conv2d", "conv3d", "depthwise_conv2d", "t2d"};
     const std::string op = OneOf(rng_.Chance(0.5) ? contractions : OperatorNames());
     for (;;) {
-      spec_ = {name, op, {}};
-      DrawAttributes();
-      const auto workload = MakeWorkload(spec_);
-      if (absl::IsInvalidArgument(workload.status())) continue;  // a kernel beyond its input, …
-      if (!workload.ok() || Points(*workload) <= kMaxPoints) return spec_;
+      OpSpec spec = DrawDefined([&] {
+        spec_ = {name, op, {}};
+        DrawAttributes();
+        return spec_;
+      });
+      const auto workload = MakeWorkload(spec);
+      if (!workload.ok() || Points(*workload) <= kMaxPoints) return spec;
     }
   }
 
