@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from agree import exact_sums, judge
+from agree import judge, long_sum
 from case import Case
 
 # name, threads → command and environment of a child.
@@ -148,14 +148,16 @@ def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcom
                 outputs[name] = _output(case, name, processes[name], plan)
             except PeerFailed as error:
                 fail(name, error)
-        exact = exact_sums(case, plan.seed)
-        verdicts = judge(outputs, case.dtype, exact, case.requantized) if outputs else {}
+        long = long_sum(case, plan.seed)
+        verdicts = judge(outputs, case.dtype, long, case.requantized) if outputs else {}
         for name, verdict in verdicts.items():
             outcomes[name].status = verdict
             if verdict in ("wrong", "disagree"):
                 what = "other libraries compute something else"
-                outcomes[name].reason = what if exact is None else "double precision says otherwise"
+                outcomes[name].reason = what if long is None else "double precision says otherwise"
                 processes.pop(name).close()
+            elif long is not None:
+                outcomes[name].reason = long.remark(outputs[name], case.dtype)
         outputs.clear()
         order = random.Random(f"{plan.seed}/{case.name}")
         for _ in range(plan.rounds):

@@ -116,11 +116,14 @@ def markdown(cases: list[dict[str, Row]]) -> str:
         lines.append(f"- {peer}: {', '.join(versions) or 'never ran'}")
     dates = sorted(r.date for r in every)
     lines.append(f"- from {dates[0]} to {dates[-1]} UTC on {', '.join({r.machine for r in every})}")
+    less_exact = [r for r in every if r.status in GOOD and r.reason]
     not_run = [r for r in every if r.status not in GOOD]
-    if not_run:
-        lines += ["", "## What was not", ""]
+    for title, rows_of_it in (("Long sums", less_exact), ("What was not", not_run)):
+        if not rows_of_it:
+            continue
+        lines += ["", f"## {title}", ""]
         reasons: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-        for r in not_run:
+        for r in rows_of_it:
             reasons[(r.peer, r.status, r.reason)].append(r.case)
         for (peer, status, reason), names in reasons.items():
             lines.append(f"- {peer}, {status}: {reason} ({', '.join(dict.fromkeys(names))})")

@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import dnnl
-from agree import agrees, exact_sums, judge
+from agree import agrees, judge, long_sum
 from blas_peer import BlasPeer
 from case import Case, Tensor, Unsupported, load_cases, load_suite, make_inputs
 from compare import compile_calls, dnnl_libraries
@@ -109,18 +109,40 @@ class Verdicts(unittest.TestCase):
         x = np.ones(4, np.float32)
         self.assertEqual(set(judge({"a": [x], "b": [2 * x]}).values()), {"disagree"})
 
-    def test_a_long_sum_is_judged_by_double_precision(self) -> None:
-        shape = (1, 1 << 22)
+    def test_a_long_sum_may_lose_what_adding_one_by_one_loses(self) -> None:
+        shape = (1, 1 << 24)
         tensors = (Tensor("X", "input", shape, "f32", 0), Tensor("norm", "output", (1,), "f32", 0))
         case = Case("s", "long", "norm2", {}, "", "", 0, tensors)
-        exact = exact_sums(case, seed=1)
-        one_by_one = np.sqrt(np.cumsum(make_inputs(case, 1)["X"][0] ** 2)[-1:])
-        pairwise = np.sqrt((make_inputs(case, 1)["X"] ** 2).sum(1))
-        outputs = {"a": [one_by_one], "b": [one_by_one], "c": [pairwise]}
-        self.assertEqual(judge(outputs)["c"], "wrong")
-        self.assertEqual(judge(outputs, exact=exact), {"a": "wrong", "b": "wrong", "c": "ok"})
-        self.assertEqual(judge({"a": []}, exact=exact), {"a": "wrong"})
-        self.assertIsNone(exact_sums(replace(case, op="softmax"), 1))
+        squares = make_inputs(case, 1)["X"] ** 2
+        one_by_one = np.sqrt(np.cumsum(squares[0])[-1:])
+        in_lanes = np.sqrt(squares.reshape(-1, 16).cumsum(0)[-1].sum(keepdims=True))
+        pairwise = np.sqrt(squares.sum(1))
+        outputs = {
+            "a": [one_by_one],
+            "b": [one_by_one],
+            "c": [in_lanes],
+            "d": [pairwise],
+            "e": [pairwise * np.float32(1.05)],
+            "f": [np.full(1, np.nan, np.float32)],
+            "g": [],
+        }
+        self.assertEqual(judge(outputs)["d"], "wrong")  # by majority
+        long = long_sum(case, seed=1)
+        assert long is not None
+        verdicts = judge(outputs, long=long)
+        self.assertEqual({n for n, v in verdicts.items() if v == "ok"}, {"a", "b", "c", "d"})
+        self.assertEqual(long.remark([pairwise], "f32"), "")
+        self.assertIn("errs by 1.0e-02", long.remark([one_by_one], "f32"))
+
+    def test_a_sum_that_loses_nothing_is_judged_as_others_are(self) -> None:
+        for axis, shape in ((0, (9, 2)), (1, (2, 9))):
+            tensors = (Tensor("X", "input", shape, "f32", 0), Tensor("Y", "output", (2,), "f32", 0))
+            case = Case("s", "short", "reduce_sum", {"axis": axis}, "", "", 0, tensors)
+            right = make_inputs(case, 1)["X"].sum(axis)
+            long = long_sum(case, 1)
+            verdicts = judge({"a": [right], "b": [right + 0.01]}, long=long)
+            self.assertEqual(verdicts, {"a": "ok", "b": "wrong"})
+            self.assertIsNone(long_sum(replace(case, op="softmax"), 1))
 
     def test_not_a_number_is_never_right(self) -> None:
         x = np.full(4, np.nan, np.float32)
@@ -550,6 +572,11 @@ class Driving(unittest.TestCase):
         self.assertEqual(
             (line["fastest"], line["lost"], line["other_cores"]), ("onednn", "1", "0.20")
         )
+
+    def test_errors_of_long_sums_stand_below_the_table(self) -> None:
+        outcome = Outcome("onednn", "ok", "errs by 1%", round_seconds=[1.0])
+        table = markdown([{"onednn": make_row(a_case("norm"), self.plan, outcome, SEEN)}])
+        self.assertIn("## Long sums\n\n- onednn, ok: errs by 1% (norm)", table)
 
     def test_a_file_with_other_columns_is_left_alone(self) -> None:
         path = self.plan.out / "results.csv"
