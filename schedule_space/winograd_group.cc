@@ -225,7 +225,7 @@ class WinogradGroup final : public Group {
     if (w->policy == ir::LayoutPolicy::kFree) {
       std::vector<ir::LayoutDim> layout;
       const auto add = [&](int dim) { layout.push_back({dim, 1, w->shape[dim]}); };
-      for (const int dim : form_.weights) add(dim);
+      for (const schedule::WinogradSlice& slice : form_.weights) add(slice.dim);
       for (const schedule::WinogradWindow& window : form_.windows) add(window.w_dim);
       add(form_.filter_dim);
       decisions.layouts.emplace_back(w, std::move(layout));

@@ -83,12 +83,8 @@ class Rewriter {
     for (const WinogradWindow& window : form_.windows) {
       transforms_.push_back(MakeTransforms(m, window.taps()));
     }
-    for (const int dim : form_.images) {
-      images_.emplace_back(NameOf(form_.x_indices[dim], "i", dim), form_.x->shape[dim]);
-    }
-    for (const int dim : form_.weights) {
-      weights_.emplace_back(NameOf(form_.w_indices[dim], "w", dim), form_.w->shape[dim]);
-    }
+    for (const WinogradSlice& slice : form_.images) images_.push_back(Named(slice, "i"));
+    for (const WinogradSlice& slice : form_.weights) weights_.push_back(Named(slice, "w"));
     for (const int axis : form_.outputs) outputs_.push_back(Named(conv.axes[axis]));
     for (size_t i = 0; i < form_.windows.size(); ++i) {
       const WinogradWindow& window = form_.windows[i];
@@ -120,10 +116,14 @@ class Rewriter {
   static std::pair<std::string, int64_t> Named(const te::Axis& axis) {
     return {axis.var->name, axis.extent};
   }
-  // Of dimension `dim`: the name of the axis that is its index, if one is.
-  static std::string NameOf(const ir::Expr& index, const char* otherwise, int dim) {
-    const auto* axis = index.As<ir::Var>();
-    return axis != nullptr ? axis->name : absl::StrCat(otherwise, dim);
+  // By the name of the axis that is its index, if one is.
+  static std::pair<std::string, int64_t> Named(const WinogradSlice& slice, const char* otherwise) {
+    const auto* axis = slice.index.As<ir::Var>();
+    return {axis != nullptr ? axis->name : absl::StrCat(otherwise, slice.dim), slice.count};
+  }
+  static ir::Expr Position(const WinogradSlice& slice, const ir::Expr& place) {
+    const ir::Expr distance = Product(place, slice.step);
+    return slice.first == 0 ? distance : distance + ir::Expr(slice.first);
   }
   const WinogradWindow& rows() const { return form_.windows.front(); }  // where there are two
   const WinogradWindow& columns() const { return form_.windows.back(); }
@@ -171,7 +171,9 @@ class Rewriter {
         }
         from[window.x_dim] = Product(place, window.step);
       }
-      for (size_t i = 0; i < images.size(); ++i) from[form_.images[i]] = images[i];
+      for (size_t i = 0; i < images.size(); ++i) {
+        from[form_.images[i].dim] = Position(form_.images[i], images[i]);
+      }
       from[form_.channel_dim] = at.One();
       const ir::Expr value = ir::MakeLoad(form_.x, from);
       return inside ? ir::MakeSelect(inside, value, ir::Zero(form_.x->type)) : value;
@@ -236,7 +238,9 @@ class Rewriter {
       }
       from[window.w_dim] = tap;
     }
-    for (size_t i = 0; i < weights.size(); ++i) from[form_.weights[i]] = weights[i];
+    for (size_t i = 0; i < weights.size(); ++i) {
+      from[form_.weights[i].dim] = Position(form_.weights[i], weights[i]);
+    }
     from[form_.filter_dim] = filter;
     const ir::Expr value = ir::MakeLoad(form_.w, from);
     return inside ? ir::MakeSelect(inside, value, ir::Zero(form_.w->type)) : value;
@@ -304,21 +308,17 @@ class Rewriter {
             phases.push_back(window.stride > 1 ? summed.One() : output_phases.One());
             if (window.weight_phases() > 1) weight_phases.push_back(phases.back());
           }
-          const auto renamed = [&](const Indices& indices, const std::vector<int>& dims) {
+          const auto renamed = [&](const std::vector<WinogradSlice>& slices) {
             Indices result;
-            for (const int dim : dims) result.push_back(ir::Substitute(indices[dim], from, to));
+            for (const auto& slice : slices) {
+              result.push_back(ir::Substitute(slice.index, from, to));
+            }
             return result;
           };
           const Indices tiles = at.Take(tiles_.size());
-          const Indices channel = renamed(form_.x_indices, {form_.channel_dim});
-          return ir::MakeLoad(
-                     v,
-                     Joined(
-                         {{e}, renamed(form_.x_indices, form_.images), phases, tiles, channel})) *
-                 ir::MakeLoad(u, Joined({{e},
-                                         renamed(form_.w_indices, form_.weights),
-                                         weight_phases,
-                                         {at.One()}}));
+          const ir::Expr channel = ir::Substitute(conv_.reduce_axes[form_.channel].var, from, to);
+          return ir::MakeLoad(v, Joined({{e}, renamed(form_.images), phases, tiles, {channel}})) *
+                 ir::MakeLoad(u, Joined({{e}, renamed(form_.weights), weight_phases, {at.One()}}));
         },
         sums);
   }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/access.h"
 
@@ -48,9 +49,13 @@ class Matcher {
  public:
   Matcher(const te::Stage& conv, const Access& x, const Access& w, const ir::Load& x_load,
           const ir::Load& w_load)
-      : conv_(conv), x_(x), w_(w), rank_(static_cast<int>(conv.axes.size())) {
+      : conv_(conv),
+        x_(x),
+        w_(w),
+        x_load_(x_load),
+        w_load_(w_load),
+        rank_(static_cast<int>(conv.axes.size())) {
     form_.x = x_load.buffer, form_.w = w_load.buffer;
-    form_.x_indices = x_load.indices, form_.w_indices = w_load.indices;
   }
 
   // Whether X is read through windows; `form` has them then.
@@ -139,7 +144,7 @@ class Matcher {
       const int64_t* value = ir::AsConstInt(constant);
       return value == nullptr ? -1 : *value;
     };
-    const ir::Expr &x = form_.x_indices[d], &w = form_.w_indices[window.w_dim];
+    const ir::Expr &x = x_load_.indices[d], &w = w_load_.indices[window.w_dim];
     if (!IsShort(x) || !IsShort(w)) return;
     window.offset = at(w, 0, 0);
     window.spread = at(w, 0, 1) - window.offset;
@@ -179,24 +184,51 @@ class Matcher {
   }
   int64_t Extent(int reduce) const { return conv_.reduce_axes[reduce].extent; }
 
+  const te::Axis& Axis(int axis) const {
+    return axis < rank_ ? conv_.axes[axis] : conv_.reduce_axes[axis - rank_];
+  }
+
+  WinogradSlice SliceOf(int dim, const AxisForm& form) const {
+    WinogradSlice slice{.dim = dim, .first = form.constant};
+    int64_t last = form.constant, step = 0;
+    for (const auto& [axis, coefficient] : form.terms) {
+      (coefficient < 0 ? slice.first : last) += coefficient * (Axis(axis).extent - 1);
+      step = std::gcd(step, coefficient);
+    }
+    slice.step = std::max<int64_t>(step, 1);
+    slice.count = (last - slice.first) / slice.step + 1;
+    ir::LinearForm index{{}, (form.constant - slice.first) / slice.step};
+    for (const auto& [axis, coefficient] : form.terms) {
+      index.terms.emplace_back(Axis(axis).var, coefficient / slice.step);
+    }
+    slice.index = ir::FromLinear(index);
+    return slice;
+  }
+
   void NameTheRest() {
-    const auto fill = [&](std::vector<int>& rest, size_t count, int WinogradWindow::* of,
-                          int taken) {
+    const auto rest = [&](size_t count, int WinogradWindow::* of, int taken) {
+      std::vector<int> others;
       for (int i = 0; i < static_cast<int>(count); ++i) {
         const bool in_window =
             std::any_of(form_.windows.begin(), form_.windows.end(),
                         [&](const WinogradWindow& window) { return window.*of == i; });
-        if (!in_window && i != taken) rest.push_back(i);
+        if (!in_window && i != taken) others.push_back(i);
       }
+      return others;
     };
-    fill(form_.images, x_.dims.size(), &WinogradWindow::x_dim, form_.channel_dim);
-    fill(form_.weights, w_.dims.size(), &WinogradWindow::w_dim, form_.filter_dim);
-    fill(form_.outputs, conv_.axes.size(), &WinogradWindow::axis, form_.filter);
-    fill(form_.sums, conv_.reduce_axes.size(), &WinogradWindow::reduce_axis, -1);
+    for (const int dim : rest(x_.dims.size(), &WinogradWindow::x_dim, form_.channel_dim)) {
+      form_.images.push_back(SliceOf(dim, x_.dims[dim]));
+    }
+    for (const int dim : rest(w_.dims.size(), &WinogradWindow::w_dim, form_.filter_dim)) {
+      form_.weights.push_back(SliceOf(dim, w_.dims[dim]));
+    }
+    form_.outputs = rest(conv_.axes.size(), &WinogradWindow::axis, form_.filter);
+    form_.sums = rest(conv_.reduce_axes.size(), &WinogradWindow::reduce_axis, -1);
   }
 
   const te::Stage& conv_;
   const Access &x_, &w_;
+  const ir::Load &x_load_, &w_load_;
   const int rank_;
   WinogradForm form_;
 };

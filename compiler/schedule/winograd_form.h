@@ -34,17 +34,25 @@ struct WinogradWindow {
   int64_t points(int64_t m) const { return m + taps() - 1; }  // multiplications a tile
 };
 
+// A dimension of X or W that is no window, channel or filter. `index` says in the convolution's
+// axes which of the positions first + step · (0 … count − 1) is read.
+struct WinogradSlice {
+  int dim = -1;
+  int64_t first = 0, step = 1, count = 1;
+  ir::Expr index;
+};
+
 // Σ X · W over windows and channels.
 struct WinogradForm {
   ir::Buffer x, w;
-  std::vector<ir::Expr> x_indices, w_indices;
   std::vector<WinogradWindow> windows;  // one or two: the last ones of X
   int channel = -1;                     // the reduction axis that is a dimension of X and of W
   int channel_dim = -1;                 // of X
   int filter = -1;                      // the axis of the output that W has and X has not
   int filter_dim = -1;                  // of W
   // What is left: dimensions of X and W, axes of the output, reduction axes (with `channel`).
-  std::vector<int> images, weights, outputs, sums;
+  std::vector<WinogradSlice> images, weights;
+  std::vector<int> outputs, sums;
 
   // Multiplications of the direct sum ÷ those of F(m), counting what tiles hold beyond the edges.
   double Savings(int64_t m) const;

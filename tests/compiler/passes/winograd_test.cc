@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <string>
 #include <tuple>
 
 #include "base/rng.h"
+#include "compiler/schedule/winograd.h"
 #include "tests/support/lower_schedule.h"
 #include "tests/support/workloads.h"
 
@@ -87,6 +89,28 @@ TEST_CASE("the bound is too narrow for one missing tap of many", "[passes]") {
   std::memset(&expected.inputs[1][tap * sizeof(float)], 0, sizeof(float));
   for (const int64_t m : {2, 4}) {
     CHECK_FALSE(te::CheckAgainst(workload, expected, Rewritten(workload, m), ir::Evaluate).ok());
+  }
+}
+
+TEST_CASE("Winograd's algorithm transforms what is read of a tensor alone", "[passes]") {
+  const te::Workload workload =
+      te::ParseWorkload(
+          "workload slices\ninput X: f32[9,6,3,7,7]\nconst W: f32[5,4,4,3,3,3] free\n"
+          "stage conv: f32[n:4, g:2, oc:4, h:5, w:5] = sum[ic:3, kh:3, kw:3] "
+          "(X[n * 2 + 1, 5, ic, h + kh, w + kw] * W[3, 3 - g, oc, ic, kh, kw])\noutput conv\n")
+          .value();
+  const te::Expected expected = te::ComputeExpected(workload, 1).value();
+  for (const int64_t m : {2, 4}) {
+    CHECK(te::CheckAgainst(workload, expected, Rewritten(workload, m), ir::Evaluate) ==
+          absl::OkStatus());
+    const auto rewritten = schedule::RewriteByWinograd(workload.dag.stages[0], m);
+    REQUIRE(rewritten.ok());
+    const auto shape_of = [&](std::string_view name) {
+      return std::ranges::find(rewritten->stages, name, &te::Stage::name)->output()->shape;
+    };
+    const int64_t points = m + 2, tiles = (5 + m - 1) / m;
+    CHECK(shape_of("conv.V") == std::vector<int64_t>{points * points, 4, 1, tiles, tiles, 3});
+    CHECK(shape_of("conv.U") == std::vector<int64_t>{points * points, 1, 2, 3, 4});
   }
 }
 
