@@ -6,12 +6,17 @@ namespace tessera::tuner {
 namespace {
 
 constexpr int kTrials = 12;          // of a sketch, then its programs speak for themselves
+constexpr int kPatience = 64;        // searched trials without one of the next sketch
 constexpr double kWorthwhile = 0.9;  // of the best time
 
 }  // namespace
 
-void Contenders::Proposed(int sketch) {
-  if (sketch < static_cast<int>(sketches_.size())) ++sketches_[sketch].trials;
+void Contenders::Proposed(int sketch, bool searched) {
+  const int next = Next();
+  if (searched && next >= 0) ++sketches_[next].passed_over;
+  if (sketch >= static_cast<int>(sketches_.size())) return;
+  ++sketches_[sketch].trials;
+  sketches_[sketch].passed_over = 0;
 }
 
 void Contenders::Measured(int sketch, double cost_seconds) {
@@ -30,8 +35,10 @@ int Contenders::Next() const {
   const double worthwhile = kWorthwhile * best_seconds * work_a_second;
   int next = -1, least_trials = kTrials;
   for (size_t i = 0; i < sketches_.size(); ++i) {
-    if (sketches_[i].trials >= least_trials || sketches_[i].work >= worthwhile) continue;
-    least_trials = sketches_[i].trials;
+    const Sketch& sketch = sketches_[i];
+    if (sketch.trials >= least_trials || sketch.work >= worthwhile) continue;
+    if (sketch.passed_over >= kPatience) continue;
+    least_trials = sketch.trials;
     next = static_cast<int>(i);
   }
   return next;

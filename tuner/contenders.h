@@ -16,18 +16,21 @@ class Contenders {
     for (size_t i = 0; i < work.size(); ++i) sketches_[i].work = work[i];
   }
 
-  // A trial was proposed; one was measured. Other sketches than the known are ignored.
-  void Proposed(int sketch);
+  // A trial was proposed, by a search that gives Next() its share if `searched`; one was measured.
+  // Other sketches than the known are ignored.
+  void Proposed(int sketch, bool searched);
   void Measured(int sketch, double cost_seconds);
 
   // Of the sketches that would be faster than the best if they came as near to the machine's limit
-  // as the fastest of all, the one that had the fewest trials; -1 if there is none.
+  // as the fastest of all, the one that had the fewest trials; -1 if there is none. One that many
+  // searched trials in a row passed over has no new programs and is none any more.
   int Next() const;
 
  private:
   struct Sketch {
     double work = 0;
     int trials = 0;
+    int passed_over = 0;      // since its last trial, while it was next
     double best_seconds = 0;  // 0: none was measured
   };
   std::vector<Sketch> sketches_;

@@ -136,7 +136,7 @@ absl::Status TuningState::ApplyProposed(const db::Event& event) {
   if (absl::StatusOr<Point> point = task.space->Parse(event.config); point.ok()) {
     trial.point = *std::move(point);
     task.points.insert(HashPoint(trial.point));
-    task.contenders.Proposed(trial.point[0]);
+    task.contenders.Proposed(trial.point[0], trial.explorer == task.explorer->Name());
   }
   task.loop_hashes.insert(trial.loop_hash);
   ++task.summary.proposed;

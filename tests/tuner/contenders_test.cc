@@ -19,14 +19,33 @@ TEST_CASE("sketches that could be fastest by their work contend until they had t
   CHECK(contenders.Next() == -1);  // nothing to compare with
   contenders.Measured(0, 1.0);
   CHECK(contenders.Next() == 1);
-  contenders.Proposed(1);
+  contenders.Proposed(1, true);
   CHECK(contenders.Next() == 2);
-  for (int trial = 0; trial < 12; ++trial) contenders.Proposed(2);
+  for (int trial = 0; trial < 12; ++trial) contenders.Proposed(2, true);
   CHECK(contenders.Next() == 1);
   // Near the machine's limit by the second: by its own work the first could not be faster.
   contenders.Measured(1, 0.45);
   CHECK(contenders.Next() == -1);
   CHECK(Contenders({}).Next() == -1);
+}
+
+TEST_CASE("a sketch that search finds no new program of contends no more", "[tuner]") {
+  Contenders contenders(std::vector<double>{100, 44, 25});
+  contenders.Measured(0, 1.0);
+  const auto pass_over = [&](int trials, bool searched) {
+    for (int trial = 0; trial < trials; ++trial) contenders.Proposed(0, searched);
+  };
+  pass_over(1000, /*searched=*/false);  // before there is a model
+  CHECK(contenders.Next() == 1);
+  pass_over(63, true);
+  contenders.Proposed(1, false);
+  contenders.Proposed(2, true);
+  pass_over(63, true);
+  CHECK(contenders.Next() == 1);
+  pass_over(1, true);
+  CHECK(contenders.Next() == 2);
+  pass_over(64, true);
+  CHECK(contenders.Next() == -1);
 }
 
 int TrialsOfSecondSketch(std::vector<double> work) {
