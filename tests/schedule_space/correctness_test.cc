@@ -287,7 +287,12 @@ TEST_CASE("Winograd's algorithm of definitions that are no operator computes the
       "workload names\ninput X: f32[2,17,17,8]\nconst W: f32[5,5,8,8] free\n"
       "stage Y: f32[e:2, pw:7, th:7, f:8] = sum[ph:5, x:5, tw:8] "
       "(X[e, 2*pw + ph, 2*th + x, tw] * W[ph, x, tw, f])\noutput Y\n";
-  for (const std::string_view text : {kRow, kNames}) {
+  // Of some dimensions only a part is read.
+  constexpr std::string_view kSlices =
+      "workload slices\ninput X: f32[5,2,10,9,8]\nconst W: f32[3,9,8,3,3] free\n"
+      "stage Y: f32[n:2, h:8, w:7, f:9] = sum[c:8, k:3, l:3] "
+      "(X[2*n + 1, 1, h + k, w + l, c] * W[2, f, c, k, l])\noutput Y\n";
+  for (const std::string_view text : {kRow, kNames, kSlices}) {
     const te::Workload workload = Parsed(text);
     CAPTURE(workload.name);
     for (const int threads : {1, 3}) {
