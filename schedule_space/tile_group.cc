@@ -408,17 +408,6 @@ void TileGroup::MakeRowsKnob() {
   knobs_.push_back(FreeKnob("operand", {"rows"}, {{0}, {1}}));
 }
 
-bool TileGroup::IsRepeated(int copy, int axis) const {
-  const ir::Buffer& buffer = Stage(copy).output();
-  for (const schedule::Access& access : Analysis(reduce_).reads) {
-    if (access.buffer != buffer) continue;
-    for (const schedule::AxisForm& form : access.dims) {
-      if (Uses(form, axis)) return false;
-    }
-  }
-  return true;
-}
-
 // --- Reading choices
 
 TileGroup::Tiling TileGroup::Read(absl::Span<const int> choices) const {

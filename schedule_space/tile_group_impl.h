@@ -13,7 +13,7 @@
 #include "schedule_space/tile_group.h"
 
 // The inside of MakeTileGroup: tile_group.cc makes the knobs, tile_nests.cc turns choices into
-// loops.
+// loops, tile_copies.cc into those of copies.
 
 namespace tessera::space {
 
