@@ -19,7 +19,7 @@ namespace tessera::costmodel {
 
 // Raised whenever the meaning or order of a feature changes; a model trained on one version
 // refuses rows of another.
-constexpr int kFeatureVersion = 2;
+constexpr int kFeatureVersion = 3;
 
 // Unique, in row order.
 const std::vector<std::string>& FeatureNames();

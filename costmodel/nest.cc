@@ -49,15 +49,17 @@ struct Storage {
 Storage StorageOf(const Schedule& schedule, const LoopStructure& loops, const ir::Buffer& buffer) {
   Storage storage;
   const std::vector<int64_t>* shape = &buffer->shape;
-  bool local = false;
+  const BoundStage* made_by = nullptr;
   for (const BoundStage& stage : loops.stages) {
     const auto& outputs = schedule.stages()[stage.stage].stage->outputs;
     if (std::find(outputs.begin(), outputs.end(), buffer) == outputs.end()) continue;
     shape = &stage.buffer_shape;
-    local = stage.at >= 0;
+    made_by = &stage;
   }
-  const std::vector<ir::LayoutDim>& layout = schedule.LayoutOf(buffer);
-  if (!layout.empty() && !local) {
+  const std::vector<ir::LayoutDim> layout =
+      made_by == nullptr ? schedule.LayoutOf(buffer)
+                         : schedule::ChosenLayout(schedule, *made_by, buffer);
+  if (!layout.empty()) {
     storage.dims.assign(layout.begin(), layout.end());
     return storage;
   }

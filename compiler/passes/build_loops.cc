@@ -143,23 +143,6 @@ class Builder {
     return std::make_shared<const ir::BufferNode>(std::move(node));
   }
 
-  // What the schedule says; of an attached stage, whose memory is that of its region, as much of
-  // each axis as the region has. Empty: nothing.
-  std::vector<ir::LayoutDim> ChosenLayout(const ir::Buffer& buffer, const BoundStage& stage) const {
-    std::vector<ir::LayoutDim> layout = schedule_.LayoutOf(buffer);
-    if (stage.at < 0) return layout;
-    if (layout == buffer->layout) return {};
-    for (ir::LayoutDim& dim : layout) {
-      const bool is_coarsest =
-          std::none_of(layout.begin(), layout.end(), [&](const ir::LayoutDim& other) {
-            return other.axis == dim.axis && other.divisor > dim.divisor;
-          });
-      const int64_t extent = stage.buffer_shape[dim.axis];
-      if (is_coarsest) dim.extent = (extent + dim.divisor - 1) / dim.divisor;
-    }
-    return layout;
-  }
-
   // Memory of an intermediate stage. Unless the schedule says otherwise its dimensions are stored
   // in the order in which the stage's innermost loops run over them, so that vectors are
   // contiguous; what lies between the places of a vector that takes every n-th comes further out.
@@ -170,7 +153,7 @@ class Builder {
     const bool is_own = stage.scope == ir::Scope::kGlobal && !stage.is_constant;
     node.scope = is_own ? ir::Scope::kWorkspace : stage.scope;
     node.layout.clear();
-    node.layout = ChosenLayout(buffer, stage);
+    node.layout = schedule::ChosenLayout(schedule_, stage, buffer);
     if (node.layout.empty() && node.shape.size() > 1) {
       std::vector<size_t> innermost(node.shape.size(), 0);
       for (size_t l = 0; l < stage.loops.size(); ++l) {

@@ -329,6 +329,22 @@ class Binder {
 
 }  // namespace
 
+std::vector<ir::LayoutDim> ChosenLayout(const Schedule& schedule, const BoundStage& stage,
+                                        const ir::Buffer& buffer) {
+  std::vector<ir::LayoutDim> layout = schedule.LayoutOf(buffer);
+  if (stage.at < 0) return layout;
+  if (layout == buffer->layout) return {};
+  for (ir::LayoutDim& dim : layout) {
+    const bool is_coarsest =
+        std::none_of(layout.begin(), layout.end(), [&](const ir::LayoutDim& other) {
+          return other.axis == dim.axis && other.divisor > dim.divisor;
+        });
+    const int64_t extent = stage.buffer_shape[dim.axis];
+    if (is_coarsest) dim.extent = (extent + dim.divisor - 1) / dim.divisor;
+  }
+  return layout;
+}
+
 AxisValues ValuesOfAxes(const BoundStage& stage) {
   AxisValues values;
   for (const AxisRange& axis : stage.axes) values.push_back(axis.base);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "costmodel/nest.h"
 #include "tests/support/random_dag.h"
 #include "tests/support/workloads.h"
@@ -128,6 +129,26 @@ TEST_CASE("streaming stores are one feature's difference", "[features]") {
     CAPTURE(FeatureNames()[i]);
     CHECK((plain[i] != streamed[i]) == (FeatureNames()[i] == "memory.streamed"));
   }
+}
+
+TEST_CASE("vectors of a copy inside of a loop are as contiguous as its layout says", "[features]") {
+  const te::Workload workload =
+      *te::MakeWorkload({"p", "matmul", {{"m", "8"}, {"n", "64"}, {"k", "16"}, {"b", "input"}}});
+  const auto stride_of = [&](const char* layout) {
+    const schedule::Trace trace = *schedule::ParseTrace(
+        absl::StrCat("trace 1\ncache_read B matmul\nlayout matmul.B ", layout,
+                     "\nsplit matmul n 2 16\nreorder matmul n.0 m n.1 k n.2\nvectorize matmul n.2\n"
+                     "compute_at matmul.B matmul n.0\n"));
+    const schedule::Schedule schedule = *schedule::ApplyTrace(workload.dag, trace);
+    const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
+    const NestProfile nest = ProfileNest(schedule, loops, loops.stages[1]);
+    REQUIRE(nest.depth == 5);
+    const AccessProfile& b = nest.accesses[2];
+    return std::pair(b.vector_stride, b.stride[3]);  // along n.2 and k
+  };
+  CHECK(stride_of("0 1") == std::pair(1.0, 32.0));
+  CHECK(stride_of("1 0") == std::pair(16.0, 1.0));
+  CHECK(stride_of("1/16 0 1%16") == std::pair(1.0, 16.0));
 }
 
 TEST_CASE("a nest counts iterations, distinct elements and lines", "[features]") {
