@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "compiler/schedule/lowering_limits.h"
 #include "schedule_space/nest_loops.h"
 #include "schedule_space/tile_group_impl.h"
@@ -8,6 +9,47 @@
 // Copies of operands: padded, packed, in groups for instructions.
 
 namespace tessera::space {
+
+namespace {
+
+constexpr int64_t kMinPanelReuse = 16;  // reads of each element until the copy is made anew
+constexpr double kPlacedWeight = 0.6;   // of all places but the root
+
+}  // namespace
+
+// One knob a copy: how many of the outer loops it is made inside of, for the part that is read
+// there; none: once, at the root.
+void TileGroup::MakePlaceKnobs() {
+  std::vector<Option> options{{0}};
+  for (size_t i = 1; i <= spatial_.size(); ++i) options.push_back({static_cast<int64_t>(i)});
+  for (int copy : copies_) {
+    place_knob_.push_back(static_cast<int>(knobs_.size()));
+    knobs_.push_back(
+        FreeKnob(absl::StrCat("place.", Analysis(copy).reads[0].buffer->name), {"loops"}, options));
+    std::vector<double>& weights = knobs_.back().weights;
+    weights.assign(options.size(), kPlacedWeight / static_cast<double>(spatial_.size()));
+    weights[0] = 1 - kPlacedWeight;
+  }
+}
+
+int TileGroup::UsefulPlace(int copy, int place, const Tiling& t, absl::Span<const int> outer,
+                           int shared) const {
+  place = std::min(place, static_cast<int>(outer.size()));
+  if (place > 0) place = std::max(place, shared);
+  while (place > 0) {
+    const int begin = place == shared ? 0 : place - 1;
+    const bool moves = std::any_of(outer.begin() + begin, outer.begin() + place,
+                                   [&](int axis) { return !IsRepeated(copy, axis); });
+    int64_t reuse = 1;
+    for (int a : spatial_) {
+      const bool is_outside = std::count(outer.begin(), outer.begin() + place, a) > 0;
+      if (IsRepeated(copy, a)) reuse *= is_outside ? CeilDiv(extents_[a], t.outer[a]) : extents_[a];
+    }
+    if (moves && reuse >= kMinPanelReuse) break;
+    place = begin;
+  }
+  return place;
+}
 
 bool TileGroup::IsRepeated(int copy, int axis) const {
   const ir::Buffer& buffer = Stage(copy).output();
@@ -116,8 +158,8 @@ schedule::Digit DigitOf(const std::vector<ir::LayoutDim>& layout, const ir::Layo
 }  // namespace
 
 // Loops in storage order; the innermost, contiguous one in vectors.
-schedule::Nest TileGroup::CopyNest(int index, std::vector<ir::LayoutDim> layout,
-                                   int64_t lanes) const {
+schedule::Nest TileGroup::CopyNest(int index, std::vector<ir::LayoutDim> layout, int64_t lanes,
+                                   bool at_root) const {
   if (layout.empty()) {
     const std::vector<int64_t>& shape = Stage(index).output()->shape;
     for (size_t d = 0; d < shape.size(); ++d) {
@@ -139,7 +181,8 @@ schedule::Nest TileGroup::CopyNest(int index, std::vector<ir::LayoutDim> layout,
               layout.begin() + static_cast<int64_t>(first) + 1);
   schedule::Nest nest{index, {}};
   for (const ir::LayoutDim& dim : layout) AddLoop(nest.loops, DigitOf(layout, dim));
-  if (threads_ > 1 && nest.loops.size() > 1) nest.loops.front().kind = ir::LoopKind::kParallel;
+  if (at_root && threads_ > 1 && nest.loops.size() > 1)
+    nest.loops.front().kind = ir::LoopKind::kParallel;
   nest.loops.back().kind = ir::LoopKind::kVectorized;
   if (mixes) nest.loops[nest.loops.size() - 2].kind = ir::LoopKind::kVectorized;
   return nest;

@@ -66,6 +66,7 @@ TileGroup::TileGroup(const TileSpec& spec, const ir::Target& target)
   MakeStreamKnob(target);
   if (reduce_ >= 0) MakePrefetchKnob(target);
   if (has_dots() && !copies_.empty()) MakeRowsKnob();
+  if (spec.places_copies) MakePlaceKnobs();
 }
 
 bool TileGroup::HasChoices() const {
@@ -434,6 +435,15 @@ absl::InlinedVector<int, 8> TileGroup::Ordered(absl::Span<const int> choices, in
   return order;
 }
 
+absl::InlinedVector<int, 8> TileGroup::ActiveOuter(absl::Span<const int> choices,
+                                                   const Tiling& t) const {
+  absl::InlinedVector<int, 8> active;
+  for (int a : Ordered(choices, outer_order_)) {
+    if (t.outer[a] > 1) active.push_back(a);
+  }
+  return active;
+}
+
 // Loops that don't exist come first, in their natural order.
 void TileGroup::SetOrder(absl::Span<int> choices, int knob, absl::Span<const int> active) const {
   if (knob < 0) return;
@@ -452,10 +462,7 @@ void TileGroup::SetOrder(absl::Span<int> choices, int knob, absl::Span<const int
 
 void TileGroup::Canonicalize(absl::Span<int> choices) const {
   Tiling t = Read(choices);
-  absl::InlinedVector<int, 8> outer, middle;
-  for (int a : Ordered(choices, outer_order_)) {
-    if (t.outer[a] > 1) outer.push_back(a);
-  }
+  absl::InlinedVector<int, 8> outer = ActiveOuter(choices, t), middle;
   for (int a : Ordered(choices, middle_order_)) {
     if (t.middle[a] > 1) middle.push_back(a);
   }
@@ -483,6 +490,7 @@ void TileGroup::Canonicalize(absl::Span<int> choices) const {
     if (t.region[a] > 1) region.push_back(a);
   }
   SetOrder(choices, region_order_, region);
+  int shared = 0;
   if (parallel_knob_ >= 0) {
     auto fused = static_cast<size_t>(Chosen(choices, parallel_knob_)[0]);
     fused = std::min(fused, std::max<size_t>(1, outer.size()));
@@ -490,6 +498,11 @@ void TileGroup::Canonicalize(absl::Span<int> choices) const {
     for (size_t i = 0; i < fused && i < outer.size(); ++i) iterations *= t.outer[outer[i]];
     while (iterations < threads_ && fused < outer.size()) iterations *= t.outer[outer[fused++]];
     choices[parallel_knob_] = static_cast<int>(fused) - 1;
+    shared = static_cast<int>(fused);
+  }
+  for (size_t i = 0; i < place_knob_.size(); ++i) {
+    int& place = choices[place_knob_[i]];
+    place = UsefulPlace(copies_[i], place, t, outer, shared);
   }
   if (tile_order_ >= 0 && !HasVectorRows(t)) choices[tile_order_] = 0;
   if (rows_knob_ >= 0 && std::none_of(copies_.begin(), copies_.end(),

@@ -23,7 +23,8 @@ struct TileSpec {
   const schedule::Schedule* base = nullptr;  // after the structural steps
   int reduce = -1;                           // stage index; -1: the store stage is all there is
   int store = -1;
-  std::vector<int> copies;  // stages that stay at the root: padding, packing
+  std::vector<int> copies;     // stages that are made first: padding, packing
+  bool places_copies = false;  // knobs for the outer loops that copies are made inside of
   // Stages that the caller schedules, whose outputs are stored in the order in which they are read.
   std::vector<int> ordered;
   // Of the store stage's axes, where the caller runs it for a part of them at a time; empty: all.

@@ -57,6 +57,7 @@ class TileGroup final : public Group {
   void MakeStreamKnob(const ir::Target& target);
   void MakePrefetchKnob(const ir::Target& target);
   void MakeRowsKnob();
+  void MakePlaceKnobs();
   std::vector<VectorAxis> VectorAxes() const;
   bool SuitsDots(int axis) const;
   bool IsPadded() const;
@@ -72,6 +73,9 @@ class TileGroup final : public Group {
   void SetOrder(absl::Span<int> choices, int knob, absl::Span<const int> active) const;
   bool HasVectorRows(const Tiling& tiling) const;
   void CanonicalizeReduction(absl::Span<int> choices) const;
+  // Outer loops that run more than once, outermost first.
+  absl::InlinedVector<int, 8> ActiveOuter(absl::Span<const int> choices,
+                                          const Tiling& tiling) const;
 
   // What runs at a place of the reduction's order: an axis, or the main axis's inner loop, which
   // is numbered after them.
@@ -80,15 +84,19 @@ class TileGroup final : public Group {
   }
 
   Digits Walk(absl::Span<const int> choices, const Tiling& tiling) const;
-  // Whether the copy, an operand of instructions, is the same all along the axis.
+  // Whether all along the axis the reduction reads the same of the copy.
   bool IsRepeated(int copy, int axis) const;
+  // Of `place` outer loops around the copy those that are worth it; the first `shared` are one.
+  int UsefulPlace(int copy, int place, const Tiling& tiling, absl::Span<const int> outer,
+                  int shared) const;
   std::vector<ir::LayoutDim> GroupsInnermost(const schedule::Access& access) const;
   void MoveWindowInside(const schedule::Access& access, int64_t vector_axis,
                         std::vector<ir::LayoutDim>& layout) const;
   std::vector<ir::LayoutDim> CopyLayout(absl::Span<const int> choices, const Digits& walk,
                                         int index) const;
   bool MixesRows(int index, std::vector<ir::LayoutDim>& layout) const;
-  schedule::Nest CopyNest(int index, std::vector<ir::LayoutDim> layout, int64_t lanes) const;
+  schedule::Nest CopyNest(int index, std::vector<ir::LayoutDim> layout, int64_t lanes,
+                          bool at_root) const;
   schedule::Nest SumNest(int index, int64_t lanes) const;
   Loops OuterLoops(absl::Span<const int> choices, const Tiling& tiling) const;
   void AddStoreTile(absl::Span<const int> choices, const Tiling& tiling, Loops& loops) const;
@@ -115,7 +123,8 @@ class TileGroup final : public Group {
   int outer_order_ = -1, middle_order_ = -1, region_order_ = -1;
   int tile_order_ = -1, parallel_knob_ = -1, stream_knob_ = -1, prefetch_knob_ = -1;
   int rows_knob_ = -1;
-  std::vector<int> axis_knob_;  // by axis, -1 if it has one element
+  std::vector<int> place_knob_;  // by copy; empty: all at the root
+  std::vector<int> axis_knob_;   // by axis, -1 if it has one element
   struct Block {
     ir::Buffer buffer;
     int block_axis;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "schedule_space/nest_loops.h"
 #include "schedule_space/tile_group_impl.h"
@@ -176,6 +177,20 @@ Loops TileGroup::ReduceLoops(absl::Span<const int> choices, const Tiling& t) con
   return loops;
 }
 
+namespace {
+
+// The loop that has the coarsest digit of the axis.
+int OuterLoopOf(const Loops& loops, int axis) {
+  const auto found = std::find_if(loops.begin(), loops.end(), [&](const schedule::LoopState& loop) {
+    return std::any_of(loop.digits.begin(), loop.digits.end(), [&](const schedule::Digit& digit) {
+      return digit.axis == axis && digit.extent == kRest;
+    });
+  });
+  return static_cast<int>(found - loops.begin());
+}
+
+}  // namespace
+
 Decisions TileGroup::Decide(absl::Span<const int> choices) const {
   Decisions decisions;
   const Tiling t = Read(choices);
@@ -205,15 +220,27 @@ Decisions TileGroup::Decide(absl::Span<const int> choices) const {
       }
     }
   }
-  for (int index : copies_) {
+  schedule::Nest store{store_, OuterLoops(choices, t)};
+  std::vector<schedule::Nest> placed;
+  const absl::InlinedVector<int, 8> outer = ActiveOuter(choices, t);
+  for (size_t i = 0; i < copies_.size(); ++i) {
+    const int index = copies_[i];
     std::vector<ir::LayoutDim> layout = CopyLayout(choices, walk, index);
     if (!layout.empty()) decisions.layouts.emplace_back(Stage(index).output(), layout);
     const int64_t element_bits = std::max<int64_t>(8, Stage(index).output()->type.bits);
     const int64_t lanes = has_dots() ? t.lanes * 32 / element_bits : t.lanes;
-    decisions.nests.push_back(CopyNest(index, std::move(layout), lanes));
+    const int place =
+        place_knob_.empty() ? 0 : std::min(choices[place_knob_[i]], static_cast<int>(outer.size()));
+    schedule::Nest copy = CopyNest(index, std::move(layout), lanes, place == 0);
+    if (place == 0) {
+      decisions.nests.push_back(std::move(copy));
+      continue;
+    }
+    copy.at_stage = store_;
+    copy.at_loop = OuterLoopOf(store.loops, outer[place - 1]);
+    placed.push_back(std::move(copy));
   }
   for (int index : sums_) decisions.nests.push_back(SumNest(index, t.lanes));
-  schedule::Nest store{store_, OuterLoops(choices, t)};
   const int innermost = static_cast<int>(store.loops.size()) - 1;
   AddStoreTile(choices, t, store.loops);
   store.streams = stream_knob_ >= 0 && Chosen(choices, stream_knob_)[0] == 1;
@@ -223,6 +250,7 @@ Decisions TileGroup::Decide(absl::Span<const int> choices) const {
     if (prefetch_knob_ >= 0) reduce.prefetch = static_cast<int>(Chosen(choices, prefetch_knob_)[0]);
     decisions.nests.push_back(std::move(reduce));
   }
+  std::move(placed.begin(), placed.end(), std::back_inserter(decisions.nests));
   return decisions;
 }
 

@@ -337,6 +337,55 @@ TEST_CASE("sums with an operand larger than half a cache may fetch ahead", "[spa
   CHECK(large < 35);
 }
 
+TEST_CASE("operands that vectors are loaded from are packed, whole or inside of outer loops",
+          "[space]") {
+  const te::Workload workload =
+      Make({"x", "batch_matmul", {{"batch", "4"}, {"m", "128"}, {"n", "128"}, {"k", "64"}}});
+  for (const int threads : {1, 2}) {
+    const ConfigSpace space = SpaceOf(workload, threads);
+    const uint64_t seed = 37;
+    CAPTURE(threads, seed);
+    Rng rng(seed);
+    int whole = 0, placed = 0;
+    for (int i = 0; i < 400; ++i) {
+      const Config config = space.Sample(rng);
+      if (space.sketches()[config[0]].name.find("packed") != 0) continue;
+      CAPTURE(space.ToJson(config));
+      const schedule::Schedule schedule = *space.ToSchedule(config);
+      CHECK(schedule.StageNamed("matmul.local.A") < 0);
+      const int copy = schedule.StageNamed("matmul.local.B");
+      REQUIRE(copy >= 0);
+      const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
+      const schedule::BoundStage& bound = loops.stages[0];
+      REQUIRE(bound.stage == copy);
+      CHECK(bound.loops.back().kind == ir::LoopKind::kVectorized);
+      const bool shares = bound.loops.front().kind == ir::LoopKind::kParallel;
+      int64_t elements = 1;
+      for (const int64_t extent : bound.buffer_shape) elements *= extent;
+      if (bound.at < 0) {
+        ++whole;
+        CHECK(elements == 4 * 64 * 128);
+        CHECK(shares == (threads > 1));
+      } else {
+        ++placed;
+        CHECK(elements < 4 * 64 * 128);
+        CHECK_FALSE(shares);
+        // Of the loop that it is inside of, each iteration reads another part.
+        const schedule::BoundStage& at = loops.stages[bound.at];
+        CHECK(std::any_of(at.loops[bound.at_depth].digits.begin(),
+                          at.loops[bound.at_depth].digits.end(),
+                          [](const schedule::Digit& digit) { return digit.axis != 1; }));
+      }
+    }
+    CHECK(whole > 10);
+    CHECK(placed > 10);
+  }
+  // Constants are stored in the order in which they are read.
+  const ConfigSpace space =
+      SpaceOf(Make({"x", "matmul", {{"m", "128"}, {"n", "128"}, {"k", "64"}}}), 1);
+  for (const Sketch& sketch : space.sketches()) CHECK(sketch.name.find("packed") != 0);
+}
+
 TEST_CASE("register tiles are mostly sampled with enough accumulators and registers to spare",
           "[space]") {
   const ConfigSpace space = SpaceOf(C2(), 1);

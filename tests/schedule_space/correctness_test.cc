@@ -135,6 +135,24 @@ TEST_CASE("tiles of several vectors that don't divide their axis compute the sam
                "avx512", 1, 606, 20);
 }
 
+TEST_CASE("operands packed inside of loops compute the same", "[space]") {
+  uint64_t seed = 600;
+  for (const std::string_view isa : kTargets) {
+    for (const int threads : {1, 3}) {
+      CheckSamples(
+          {"panels", "batch_matmul", {{"batch", "3"}, {"m", "32"}, {"n", "64"}, {"k", "8"}}}, isa,
+          threads, ++seed, 8, 1 << 20, "packed");
+      CheckSamples(
+          {"odd_panels", "batch_matmul", {{"batch", "2"}, {"m", "37"}, {"n", "53"}, {"k", "7"}}},
+          isa, threads, ++seed, 8, 1 << 20, "packed");
+      CheckSamples({"bias",
+                    "matmul",
+                    {{"m", "34"}, {"n", "70"}, {"k", "6"}, {"b", "input"}, {"bias", "true"}}},
+                   isa, threads, ++seed, 8, 1 << 20, "packed");
+    }
+  }
+}
+
 TEST_CASE("rows longer than their vectors, and a row that threads share, compute the same",
           "[space]") {
   CheckSamples({"long_rows", "argmax", {{"m", "3"}, {"n", "1003"}}}, "avx512", 1, 707, 10);
