@@ -60,7 +60,7 @@ nlohmann::ordered_json Measure(const tessera::te::OpSpec& spec) {
     hashes.insert(schedule::LoopHash(made[0], loops));
   }
   const int columns = costmodel::FeatureCount();
-  const std::vector<float> rows = costmodel::ConfigFeatures(configs, samples).value();
+  const std::vector<float> rows = costmodel::ConfigFeatures(configs, 1, samples).value();
 
   // A model of full size; what it learns doesn't matter here.
   costmodel::TrainingData data;
@@ -81,7 +81,7 @@ nlohmann::ordered_json Measure(const tessera::te::OpSpec& spec) {
   std::vector<double> feature_rounds, predict_rounds;
   for (int round = 0; round < kRounds; ++round) {
     feature_rounds.push_back(
-        SecondsOf([&] { costmodel::ConfigFeatures(configs, samples).IgnoreError(); }));
+        SecondsOf([&] { costmodel::ConfigFeatures(configs, 1, samples).IgnoreError(); }));
     predict_rounds.push_back(SecondsOf([&] { model.Predict(rows, columns); }));
   }
   const double featuring = Median(feature_rounds), predicting = Median(predict_rounds);

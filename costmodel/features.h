@@ -1,7 +1,7 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -9,10 +9,11 @@
 #include "compiler/ir/target.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
+#include "costmodel/nest.h"
 #include "schedule_space/config_space.h"
 
 // Features of a program, from its loop structure alone: before vectors and unrolled bodies are
-// expanded. docs/features.md explains each group. Groups after Ansor (2006.06762, appendix) and
+// expanded. docs/features.md lists every column. Groups after Ansor (2006.06762, appendix) and
 // AutoTVM's relation features (1805.08166 §5.1).
 
 namespace tessera::costmodel {
@@ -21,18 +22,46 @@ namespace tessera::costmodel {
 // refuses rows of another.
 constexpr int kFeatureVersion = 3;
 
-// Unique, in row order.
-const std::vector<std::string>& FeatureNames();
+struct FeatureColumn {
+  std::string name;  // unique
+  std::string_view group;
+  std::string_view unit;
+  std::string_view meaning;
+};
+
+// In row order.
+const std::vector<FeatureColumn>& FeatureColumns();
 int FeatureCount();
 
-// Writes the row of a program into `row`, which holds FeatureCount() values: counts, bytes and
-// extents as log2(1 + x), ratios and flags as they are, all finite. Equal for equal structures.
-// Requires `loops` = InferBounds(schedule). Thread-safe.
-void ExtractFeatures(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,
-                     const ir::Target& target, absl::Span<float> row);
+// Writes rows of programs for kernels of up to `threads` threads on `target`. Keeps its memory from
+// one to the next: after the largest program it allocates nothing. Thread-compatible: a thread that
+// extracts has its own.
+class FeatureExtractor {
+ public:
+  FeatureExtractor(const ir::Target& target, int threads);
 
-// [configs × FeatureCount()], row-major, of valid configs of `space`. Thread-safe.
-absl::StatusOr<std::vector<float>> ConfigFeatures(const space::ConfigSpace& space,
+  // Writes the row of a program into `row`, which holds FeatureCount() values: counts, bytes and
+  // extents as log2(1 + x), ratios and flags as they are, all finite. Equal for equal structures.
+  // Requires `loops` = InferBounds(schedule).
+  void Extract(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,
+               absl::Span<float> row);
+
+ private:
+  const ir::Target target_;
+  const int threads_;
+  std::vector<float> target_columns_;  // the first of each row
+  NestProfiler profiler_;
+};
+
+// [configs × FeatureCount()], row-major, of valid configs of `space`, which was built for `threads`
+// threads. Thread-safe.
+absl::StatusOr<std::vector<float>> ConfigFeatures(const space::ConfigSpace& space, int threads,
                                                   absl::Span<const space::Config> configs);
+
+// The row of `dag` under `trace`: that of the config that made the trace, bit for bit, so that
+// records of the log train models after their space is gone. Errors name the trace's step.
+// Thread-safe.
+absl::StatusOr<std::vector<float>> TraceFeatures(const te::Dag& dag, const ir::Target& target,
+                                                 int threads, const schedule::Trace& trace);
 
 }  // namespace tessera::costmodel

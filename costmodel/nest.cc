@@ -10,73 +10,71 @@ using schedule::BoundStage;
 using schedule::LoopStructure;
 using schedule::Schedule;
 
-// An access's storage: what the buffer's layout is, or of which region it holds a copy.
-struct Storage {
-  absl::InlinedVector<ir::LayoutDim, 12> dims;  // outermost first
-
-  // Elements that lie next to each other when a block of `span` logical elements is touched.
-  double Run(const std::array<double, kMaxDims>& span) const {
-    double run = 1;
-    for (size_t i = dims.size(); i-- > 0;) {
-      const ir::LayoutDim& dim = dims[i];
-      const auto extent = static_cast<double>(dim.extent);
-      const double steps = dim.divisor == 1
-                               ? span[dim.axis]
-                               : std::ceil(span[dim.axis] / static_cast<double>(dim.divisor));
-      const double covered = std::min(extent, steps);
-      run *= covered;
-      if (covered < extent) break;
-    }
-    return run;
+// Elements that lie next to each other when a block of `span` logical elements is touched.
+double Run(absl::Span<const ir::LayoutDim> storage, const std::array<double, kMaxDims>& span) {
+  double run = 1;
+  for (size_t i = storage.size(); i-- > 0;) {
+    const ir::LayoutDim& dim = storage[i];
+    const auto extent = static_cast<double>(dim.extent);
+    const double steps = dim.divisor == 1
+                             ? span[dim.axis]
+                             : std::ceil(span[dim.axis] / static_cast<double>(dim.divisor));
+    const double covered = std::min(extent, steps);
+    run *= covered;
+    if (covered < extent) break;
   }
-
-  // Distance in elements that a step of `by` along a logical dimension goes.
-  double Stride(int axis, double by) const {
-    double inner = 1, best = 0;
-    double largest_divisor = 0;
-    for (size_t i = dims.size(); i-- > 0;) {
-      const auto divisor = static_cast<double>(dims[i].divisor);
-      if (dims[i].axis == axis && divisor <= std::max(1.0, by) && divisor > largest_divisor) {
-        largest_divisor = divisor;
-        best = inner * by / divisor;
-      }
-      inner *= static_cast<double>(dims[i].extent);
-    }
-    return best;
-  }
-};
-
-Storage StorageOf(const Schedule& schedule, const LoopStructure& loops, const ir::Buffer& buffer) {
-  Storage storage;
-  const std::vector<int64_t>* shape = &buffer->shape;
-  const BoundStage* made_by = nullptr;
-  for (const BoundStage& stage : loops.stages) {
-    const auto& outputs = schedule.stages()[stage.stage].stage->outputs;
-    if (std::find(outputs.begin(), outputs.end(), buffer) == outputs.end()) continue;
-    shape = &stage.buffer_shape;
-    made_by = &stage;
-  }
-  const std::vector<ir::LayoutDim> layout =
-      made_by == nullptr ? schedule.LayoutOf(buffer)
-                         : schedule::ChosenLayout(schedule, *made_by, buffer);
-  if (!layout.empty()) {
-    storage.dims.assign(layout.begin(), layout.end());
-    return storage;
-  }
-  for (size_t d = 0; d < shape->size(); ++d) {
-    storage.dims.push_back({static_cast<int>(d), 1, (*shape)[d]});
-  }
-  return storage;
+  return run;
 }
 
-void AddLoops(const LoopStructure& loops, const BoundStage& stage, int count, NestProfile& nest,
-              absl::InlinedVector<int, kMaxNestLoops>& position) {
-  if (stage.at >= 0) AddLoops(loops, loops.stages[stage.at], stage.at_depth + 1, nest, position);
+// Distance in elements that a step of `by` along a logical dimension goes.
+double Stride(absl::Span<const ir::LayoutDim> storage, int axis, double by) {
+  double inner = 1, best = 0;
+  double largest_divisor = 0;
+  for (size_t i = storage.size(); i-- > 0;) {
+    const auto divisor = static_cast<double>(storage[i].divisor);
+    if (storage[i].axis == axis && divisor <= std::max(1.0, by) && divisor > largest_divisor) {
+      largest_divisor = divisor;
+      best = inner * by / divisor;
+    }
+    inner *= static_cast<double>(storage[i].extent);
+  }
+  return best;
+}
+
+// The stage that computes `buffer`; null for inputs.
+const BoundStage* ProducerOf(const Schedule& schedule, const LoopStructure& loops,
+                             const ir::Buffer& buffer) {
+  for (const BoundStage& stage : loops.stages) {
+    const auto& outputs = schedule.stages()[stage.stage].stage->outputs;
+    if (std::find(outputs.begin(), outputs.end(), buffer) != outputs.end()) return &stage;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+absl::Span<const NestProfile> NestProfiler::Profile(const Schedule& schedule,
+                                                    const LoopStructure& loops) {
+  size_t used = 0;
+  for (const BoundStage& stage : loops.stages) {
+    if (stage.is_constant) continue;
+    if (used == nests_.size()) nests_.emplace_back();
+    NestProfile& nest = nests_[used++];
+    nest.bound = &stage;
+    nest.state = &schedule.stages()[stage.stage];
+    ProfileStage(schedule, loops, nest);
+  }
+  return absl::MakeSpan(nests_).first(used);
+}
+
+void NestProfiler::AddLoops(const LoopStructure& loops, const BoundStage& stage, int count,
+                            NestProfile& nest) {
+  if (stage.at >= 0) AddLoops(loops, loops.stages[stage.at], stage.at_depth + 1, nest);
   nest.own_begin = nest.depth;
   for (int l = 0; l < count && nest.depth < kMaxNestLoops; ++l) {
     const schedule::BoundLoop& loop = stage.loops[l];
     if (loop.extent == 1) continue;
-    position[loop.id] = nest.depth;
+    position_[loop.id] = nest.depth;
     nest.extent[nest.depth] = static_cast<double>(loop.extent);
     nest.kind[nest.depth] = loop.kind;
     nest.is_reduction[nest.depth] = loop.is_reduction;
@@ -84,54 +82,79 @@ void AddLoops(const LoopStructure& loops, const BoundStage& stage, int count, Ne
   }
 }
 
-// How loops move one access through its buffer's dimensions.
-class Movement {
- public:
-  // What one step of a loop adds to a dimension (its largest digit's share), and what all its
-  // steps span.
-  struct Way {
-    double step = 0, reach = 0;
-  };
+void NestProfiler::ListTerms(const BoundStage& stage) {
+  terms_.clear();
+  term_begin_.clear();
+  for (size_t axis = 0; axis < stage.axes.size(); ++axis) {
+    term_begin_.push_back(terms_.size());
+    const auto& base = stage.axes[axis].base.terms;
+    terms_.insert(terms_.end(), base.begin(), base.end());
+    for (const schedule::BoundLoop& loop : stage.loops) {
+      int64_t divisor = 1;
+      for (size_t i = loop.digits.size(); i-- > 0;) {
+        const schedule::Digit& digit = loop.digits[i];
+        if (digit.extent > 1 && digit.axis == static_cast<int>(axis)) {
+          terms_.push_back({loop.id, divisor, digit.extent, digit.stride});
+        }
+        divisor *= digit.extent;
+      }
+    }
+  }
+  term_begin_.push_back(terms_.size());
+}
 
-  Movement(const ir::BufferNode& buffer, int loops)
-      : shape_(buffer.shape.begin(),
-               buffer.shape.begin() + std::min<size_t>(kMaxDims, buffer.shape.size())),
-        whole_(shape_.size(), false),
-        ways_(shape_.size() * loops) {}
+absl::Span<const schedule::LoopTerm> NestProfiler::TermsOf(int axis) const {
+  return absl::MakeSpan(terms_).subspan(term_begin_[axis],
+                                        term_begin_[axis + 1] - term_begin_[axis]);
+}
 
-  int dims() const { return static_cast<int>(shape_.size()); }
-  double shape(int d) const { return shape_[d]; }
-  bool whole(int d) const { return whole_[d]; }
-  const Way& way(int loop, int d) const { return ways_[loop * dims() + d]; }
+void NestProfiler::BeginAccess(const ir::Buffer& buffer, int loops) {
+  dims_ = static_cast<int>(std::min<size_t>(kMaxDims, buffer->shape.size()));
+  whole_.fill(false);
+  ways_.assign(static_cast<size_t>(loops) * dims_, Way{});
+}
 
-  void SetWhole(int d) { whole_[d] = true; }
-  void Add(int d, int loop, const schedule::LoopTerm& term, double factor) {
-    if (loop < 0) return;
-    Way& way = ways_[loop * dims() + d];
-    const double by = std::abs(factor * static_cast<double>(term.coefficient));
-    way.reach += by * static_cast<double>(term.extent - 1);
-    if (term.divisor == 1) way.step += by;
+void NestProfiler::Move(int dim, const schedule::LoopTerm& term, double factor) {
+  const int loop = position_[term.loop];
+  if (loop < 0) return;
+  Way& way = ways_[static_cast<size_t>(loop) * dims_ + dim];
+  const double by = std::abs(factor * static_cast<double>(term.coefficient));
+  way.reach += by * static_cast<double>(term.extent - 1);
+  if (term.divisor == 1) way.step += by;
+}
+
+void NestProfiler::AddAccess(const Schedule& schedule, const LoopStructure& loops,
+                             const ir::Buffer& buffer, bool is_write, NestProfile& nest) {
+  AccessProfile& access = nest.accesses.emplace_back();
+  access.is_write = is_write;
+  access.element_bytes = std::max(1.0, buffer->type.bits / 8.0);
+  // What the buffer's layout is, or of which region it holds a copy.
+  const BoundStage* producer = ProducerOf(schedule, loops, buffer);
+  if (producer != nullptr) {
+    const schedule::StorageOrder chosen = schedule::ChosenLayout(schedule, *producer, buffer);
+    storage_.assign(chosen.begin(), chosen.end());
+  } else {
+    storage_ = schedule.LayoutOf(buffer);
+  }
+  if (storage_.empty()) {
+    const auto& extents = producer != nullptr ? producer->buffer_shape : buffer->shape;
+    for (size_t d = 0; d < extents.size(); ++d) {
+      storage_.push_back({static_cast<int>(d), 1, extents[d]});
+    }
   }
 
- private:
-  absl::InlinedVector<double, kMaxDims> shape_;
-  absl::InlinedVector<bool, kMaxDims> whole_;  // any value of the dimension may be touched
-  absl::InlinedVector<Way, 128> ways_;         // [loops × dims]
-};
-
-void Profile(const NestProfile& nest, const Movement& movement, const Storage& storage,
-             AccessProfile& access) {
   std::array<double, kMaxDims> span;  // touched, of each dimension
   double cap = 1;                     // distinct elements can't outnumber iterations that move them
-  for (int d = 0; d < movement.dims(); ++d) {
-    span[d] = movement.whole(d) ? movement.shape(d) : 1;
+  const auto shape = [&](int d) { return static_cast<double>(buffer->shape[d]); };
+  for (int d = 0; d < dims_; ++d) {
+    span[d] = whole_[d] ? shape(d) : 1;
     cap *= span[d];
   }
   const auto record = [&](int depth) {
     double elements = 1;
-    for (int d = 0; d < movement.dims(); ++d) elements *= span[d];
+    for (int d = 0; d < dims_; ++d) elements *= span[d];
     elements = std::min(elements, cap);
-    const double run = std::min(elements, storage.Run(span));
+    const double run = std::min(elements, Run(storage_, span));
     const double lines_a_run = std::max(1.0, std::ceil(run * access.element_bytes / kLineBytes));
     access.elements[depth] = elements;
     access.lines[depth] = elements / run * lines_a_run;
@@ -140,12 +163,12 @@ void Profile(const NestProfile& nest, const Movement& movement, const Storage& s
   for (int l = nest.depth - 1; l >= 0; --l) {
     double stride = 0;
     access.moved[l] = false;
-    for (int d = 0; d < movement.dims(); ++d) {
-      const Movement::Way& way = movement.way(l, d);
+    for (int d = 0; d < dims_; ++d) {
+      const Way& way = ways_[static_cast<size_t>(l) * dims_ + d];
       if (way.reach == 0) continue;
       access.moved[l] = true;
-      span[d] = std::min(span[d] + way.reach, movement.shape(d));
-      if (way.step > 0) stride += storage.Stride(d, way.step);
+      span[d] = std::min(span[d] + way.reach, shape(d));
+      if (way.step > 0) stride += Stride(storage_, d, way.step);
     }
     access.stride[l] = stride;
     if (nest.kind[l] == ir::LoopKind::kVectorized) access.vector_stride = stride;
@@ -159,69 +182,58 @@ void Profile(const NestProfile& nest, const Movement& movement, const Storage& s
   }
 }
 
-}  // namespace
-
-NestProfile ProfileNest(const Schedule& schedule, const LoopStructure& loops,
-                        const BoundStage& stage) {
-  NestProfile nest;
-  absl::InlinedVector<int, kMaxNestLoops> position(loops.loop_count, -1);
-  AddLoops(loops, stage, static_cast<int>(stage.loops.size()), nest, position);
+void NestProfiler::ProfileStage(const Schedule& schedule, const LoopStructure& loops,
+                                NestProfile& nest) {
+  const BoundStage& stage = *nest.bound;
+  nest.depth = 0;
+  nest.accesses.resize(0);
+  position_.assign(loops.loop_count, -1);
+  AddLoops(loops, stage, static_cast<int>(stage.loops.size()), nest);
   nest.iterations[nest.depth] = 1;
   for (int l = nest.depth - 1; l >= 0; --l) {
     nest.iterations[l] = nest.iterations[l + 1] * nest.extent[l];
   }
-  const schedule::StageState& state = schedule.stages()[stage.stage];
-  const schedule::AxisValues axes = schedule::ValuesOfAxes(stage);
-
-  const auto add_access = [&](const ir::Buffer& buffer, const Movement& movement, bool is_write) {
-    AccessProfile& access = nest.accesses.emplace_back();
-    access.is_write = is_write;
-    access.element_bytes = std::max(1.0, buffer->type.bits / 8.0);
-    Profile(nest, movement, StorageOf(schedule, loops, buffer), access);
-  };
+  ListTerms(stage);
 
   // The store first, then the reads as the body lists them.
-  const ir::Buffer& output = state.stage->output();
-  Movement written(*output, nest.depth);
-  for (int d = 0; d < written.dims(); ++d) {
-    for (const schedule::LoopTerm& term : axes[d].terms) {
+  const ir::Buffer& output = nest.state->stage->output();
+  BeginAccess(output, nest.depth);
+  for (int d = 0; d < dims_; ++d) {
+    for (const schedule::LoopTerm& term : TermsOf(d)) {
       // A region's own memory is addressed from its base.
-      const int loop = position[term.loop];
-      if (stage.at >= 0 && loop < nest.own_begin) continue;
-      written.Add(d, loop, term, 1);
+      if (stage.at >= 0 && position_[term.loop] < nest.own_begin) continue;
+      Move(d, term, 1);
     }
   }
-  add_access(output, written, true);
-  const std::vector<schedule::Access>& reads = state.analysis->reads;
-  for (size_t r = 0; r < reads.size() && nest.accesses.size() < kMaxAccesses; ++r) {
-    const schedule::Access& read = reads[r];
-    if (state.analysis->moves_as_before[r]) {
-      nest.accesses.push_back(nest.accesses.back());
+  AddAccess(schedule, loops, output, true, nest);
+  const schedule::StageAnalysis& analysis = *nest.state->analysis;
+  for (size_t r = 0; r < analysis.reads.size() && nest.accesses.size() < kMaxAccesses; ++r) {
+    const schedule::Access& read = analysis.reads[r];
+    if (analysis.moves_as_before[r]) {
+      const AccessProfile& before = nest.accesses.back();
+      nest.accesses.push_back(before);
       continue;
     }
-    Movement movement(*read.buffer, nest.depth);
-    for (int d = 0; d < movement.dims(); ++d) {
+    BeginAccess(read.buffer, nest.depth);
+    for (int d = 0; d < dims_; ++d) {
       const schedule::AxisForm& form = read.dims[d];
-      if (!form.affine && form.slopes.empty()) movement.SetWhole(d);
+      whole_[d] = !form.affine && form.slopes.empty();
       for (const auto& [axis, slope] : form.slopes) {
-        for (const schedule::LoopTerm& term : axes[axis].terms) {
-          movement.Add(d, position[term.loop], term, slope);
-        }
+        for (const schedule::LoopTerm& term : TermsOf(axis)) Move(d, term, slope);
       }
       for (const auto& [axis, coefficient] : form.terms) {
-        for (const schedule::LoopTerm& term : axes[axis].terms) {
-          movement.Add(d, position[term.loop], term, static_cast<double>(coefficient));
+        for (const schedule::LoopTerm& term : TermsOf(axis)) {
+          Move(d, term, static_cast<double>(coefficient));
         }
       }
     }
-    add_access(read.buffer, movement, false);
+    AddAccess(schedule, loops, read.buffer, false, nest);
   }
   for (int depth = 0; depth <= nest.depth; ++depth) {
     double lines = 0;
     for (const AccessProfile& access : nest.accesses) lines += access.lines[depth];
     nest.working_set[depth] = lines * kLineBytes;
   }
-  return nest;
 }
 
 }  // namespace tessera::costmodel

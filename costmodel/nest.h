@@ -2,8 +2,10 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/types/span.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
 
@@ -32,6 +34,8 @@ struct AccessProfile {
 
 // The loops around a stage's body, outermost first, those of the stages it is attached in included.
 struct NestProfile {
+  const schedule::BoundStage* bound = nullptr;
+  const schedule::StageState* state = nullptr;
   int depth = 0;  // number of loops
   std::array<double, kMaxNestLoops> extent;
   std::array<ir::LoopKind, kMaxNestLoops> kind;
@@ -39,11 +43,48 @@ struct NestProfile {
   std::array<double, kMaxNestLoops + 1> iterations;  // of the body, by depth
   // Bytes of the lines that all accesses touch, by depth.
   std::array<double, kMaxNestLoops + 1> working_set;
-  int own_begin = 0;  // first loop of the stage itself
-  absl::InlinedVector<AccessProfile, kMaxAccesses> accesses;
+  int own_begin = 0;                                          // first loop of the stage itself
+  absl::InlinedVector<AccessProfile, kMaxAccesses> accesses;  // the store, then the reads
 };
 
-NestProfile ProfileNest(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,
-                        const schedule::BoundStage& stage);
+// Profiles programs, one after another. Keeps its memory from one to the next, so that after the
+// largest it allocates nothing. Thread-compatible: a thread that profiles has its own.
+class NestProfiler {
+ public:
+  // The nests of the stages that a run executes, in execution order; those computed once from
+  // constants are left out. Valid until the next call, and as long as `schedule` and `loops`.
+  absl::Span<const NestProfile> Profile(const schedule::Schedule& schedule,
+                                        const schedule::LoopStructure& loops);
+
+ private:
+  // What one step of a loop adds to a dimension of an access (its largest digit's share), and what
+  // all its steps span.
+  struct Way {
+    double step = 0, reach = 0;
+  };
+
+  void ProfileStage(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,
+                    NestProfile& nest);
+  void AddLoops(const schedule::LoopStructure& loops, const schedule::BoundStage& stage, int count,
+                NestProfile& nest);
+  void ListTerms(const schedule::BoundStage& stage);
+  absl::Span<const schedule::LoopTerm> TermsOf(int axis) const;
+  void Move(int dim, const schedule::LoopTerm& term, double factor);
+  // The access that `ways_` and `whole_` describe.
+  void AddAccess(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,
+                 const ir::Buffer& buffer, bool is_write, NestProfile& nest);
+  void BeginAccess(const ir::Buffer& buffer, int loops);
+
+  std::vector<NestProfile> nests_;  // the first ones in use
+  std::vector<int> position_;       // in the nest, by loop id; -1: not around the stage
+  // The value of each axis of a stage, as its terms in loops: those of axis a lie from
+  // term_begin_[a] to term_begin_[a + 1].
+  std::vector<schedule::LoopTerm> terms_;
+  std::vector<size_t> term_begin_;
+  int dims_ = 0;                        // of the access
+  std::array<bool, kMaxDims> whole_;    // any value of the dimension may be touched
+  std::vector<Way> ways_;               // [loops × dims]
+  std::vector<ir::LayoutDim> storage_;  // of the access's buffer, outermost first
+};
 
 }  // namespace tessera::costmodel

@@ -53,10 +53,11 @@ absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Tas
     TESSERA_ASSIGN_OR_RETURN(space::ConfigSpace built,
                              space::BuildSpace(workload, target, task.threads));
     auto space = std::make_shared<const space::ConfigSpace>(std::move(built));
-    FeatureSource features = {costmodel::FeatureCount(),
-                              [space](absl::Span<const space::Config> configs) {
-                                return costmodel::ConfigFeatures(*space, configs);
-                              }};
+    FeatureSource features = {
+        costmodel::FeatureCount(),
+        [space, threads = task.threads](absl::Span<const space::Config> configs) {
+          return costmodel::ConfigFeatures(*space, threads, configs);
+        }};
     TESSERA_ASSIGN_OR_RETURN(FixedProgram baseline,
                              DefaultProgram(workload.dag, target, task.threads));
     std::vector<double> sketch_work;

@@ -152,8 +152,8 @@ class Builder {
     // Of a pair that is an output in part, the other part is nobody else's.
     const bool is_own = stage.scope == ir::Scope::kGlobal && !stage.is_constant;
     node.scope = is_own ? ir::Scope::kWorkspace : stage.scope;
-    node.layout.clear();
-    node.layout = schedule::ChosenLayout(schedule_, stage, buffer);
+    const schedule::StorageOrder chosen = schedule::ChosenLayout(schedule_, stage, buffer);
+    node.layout.assign(chosen.begin(), chosen.end());
     if (node.layout.empty() && node.shape.size() > 1) {
       std::vector<size_t> innermost(node.shape.size(), 0);
       for (size_t l = 0; l < stage.loops.size(); ++l) {

@@ -329,11 +329,12 @@ class Binder {
 
 }  // namespace
 
-std::vector<ir::LayoutDim> ChosenLayout(const Schedule& schedule, const BoundStage& stage,
-                                        const ir::Buffer& buffer) {
-  std::vector<ir::LayoutDim> layout = schedule.LayoutOf(buffer);
+StorageOrder ChosenLayout(const Schedule& schedule, const BoundStage& stage,
+                          const ir::Buffer& buffer) {
+  const std::vector<ir::LayoutDim>& of_all = schedule.LayoutOf(buffer);
+  if (stage.at >= 0 && of_all == buffer->layout) return {};
+  StorageOrder layout(of_all.begin(), of_all.end());
   if (stage.at < 0) return layout;
-  if (layout == buffer->layout) return {};
   for (ir::LayoutDim& dim : layout) {
     const bool is_coarsest =
         std::none_of(layout.begin(), layout.end(), [&](const ir::LayoutDim& other) {

@@ -79,8 +79,9 @@ uint64_t LoopHash(const Schedule& schedule, const LoopStructure& loops);
 
 // The storage order that the schedule chose for an output of `stage`: of an attached stage, whose
 // memory is that of its region, as much of each axis as the region has. Empty: none was chosen.
-std::vector<ir::LayoutDim> ChosenLayout(const Schedule& schedule, const BoundStage& stage,
-                                        const ir::Buffer& buffer);
+using StorageOrder = absl::InlinedVector<ir::LayoutDim, 12>;
+StorageOrder ChosenLayout(const Schedule& schedule, const BoundStage& stage,
+                          const ir::Buffer& buffer);
 
 // The value of each axis of `stage` in terms of loops: base + own digits.
 using AxisValues = absl::InlinedVector<AffineValue, 10>;

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <fstream>
 #include <set>
+#include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/view.h"
 #include "costmodel/nest.h"
 #include "tests/support/random_dag.h"
 #include "tests/support/workloads.h"
@@ -23,13 +27,81 @@ space::ConfigSpace SpaceOf(const te::OpSpec& spec, int threads = 1) {
   return *std::move(space);
 }
 
+int ColumnNamed(std::string_view name) {
+  for (int i = 0; i < FeatureCount(); ++i) {
+    if (FeatureColumns()[i].name == name) return i;
+  }
+  FAIL("no column " << name);
+  return -1;
+}
+
 te::OpSpec Product() { return {"p", "matmul", {{"m", "64"}, {"n", "64"}, {"k", "64"}}}; }
 
-TEST_CASE("feature names are unique and as many as a row has values", "[features]") {
-  const std::vector<std::string>& names = FeatureNames();
-  CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
+TEST_CASE("columns have unique names, and each says what it is", "[features]") {
+  std::set<std::string> names;
+  for (const FeatureColumn& column : FeatureColumns()) {
+    CAPTURE(column.name);
+    CHECK(names.insert(column.name).second);
+    CHECK_FALSE(column.group.empty());
+    CHECK_FALSE(column.unit.empty());
+    CHECK_FALSE(column.meaning.empty());
+  }
   CHECK(static_cast<int>(names.size()) == FeatureCount());
   CHECK(FeatureCount() > 100);
+}
+
+TEST_CASE("docs/features.md has the table of all columns", "[features][docs]") {
+  std::string table = "| Column | Group | Unit | Meaning |\n|---|---|---|---|\n";
+  for (const FeatureColumn& column : FeatureColumns()) {
+    absl::StrAppend(&table, "| `", column.name, "` | ", AbslView(column.group), " | ",
+                    AbslView(column.unit), " | ", AbslView(column.meaning), " |\n");
+  }
+  const std::string source = __FILE__;
+  const size_t root = source.rfind("tests/costmodel/");
+  REQUIRE(root != std::string::npos);
+  std::ifstream file(source.substr(0, root) + "docs/features.md");
+  REQUIRE(file.is_open());
+  std::stringstream document;
+  document << file.rdbuf();
+  INFO("docs/features.md should end with:\n" << table);
+  CHECK(absl::EndsWith(document.str(), table));
+}
+
+TEST_CASE("a program's row tells the task's threads from the device's cores", "[features]") {
+  const te::Workload workload = *te::MakeWorkload({"r", "relu", {{"m", "3"}, {"n", "64"}}});
+  const schedule::Trace trace = *schedule::ParseTrace("trace 1\nparallel relu m\n");
+  ir::Target target = *ir::X86Target("avx512");
+  target.max_threads = 2;
+  const std::vector<float> one = *TraceFeatures(workload.dag, target, 1, trace);
+  const std::vector<float> two = *TraceFeatures(workload.dag, target, 2, trace);
+  std::set<std::string> differ;
+  for (int i = 0; i < FeatureCount(); ++i) {
+    if (one[i] != two[i]) differ.insert(FeatureColumns()[i].name);
+  }
+  CHECK(differ == std::set<std::string>{"target.threads", "parallel.balance"});
+  CHECK(one[ColumnNamed("parallel.balance")] == 1);
+  CHECK(two[ColumnNamed("parallel.balance")] == 0.75F);  // three rows for two
+  CHECK(one[ColumnNamed("target.cores")] == two[ColumnNamed("target.cores")]);
+}
+
+TEST_CASE("rows describe the target", "[features]") {
+  const te::Workload workload = *te::MakeWorkload(Product());
+  const auto row = [&](const char* target) {
+    return *TraceFeatures(workload.dag, *ir::ParseTarget(target), 1, {});
+  };
+  const std::vector<float> avx512 = row("x86/avx512,vnni l1=49152 l2=1048576 threads=2");
+  const std::vector<float> sse = row("x86/sse4.2 l1=32768 l2=1048576 threads=2");
+  const auto differs = [&](const char* name) {
+    return avx512[ColumnNamed(name)] != sse[ColumnNamed(name)];
+  };
+  CHECK(differs("target.vector_bytes"));
+  CHECK(differs("target.vector_registers"));
+  CHECK(differs("target.fused_multiply_add"));
+  CHECK(differs("target.byte_products"));
+  CHECK(differs("target.l1_bytes"));
+  CHECK_FALSE(differs("target.l2_bytes"));
+  CHECK_FALSE(differs("target.cores"));
+  CHECK(avx512[ColumnNamed("target.vector_bytes")] == std::log2(65.0F));
 }
 
 TEST_CASE("features of sampled configs of every operator are finite and bounded", "[features]") {
@@ -40,7 +112,7 @@ TEST_CASE("features of sampled configs of every operator are finite and bounded"
     Rng rng(seed);
     std::vector<space::Config> configs;
     for (int i = 0; i < 10; ++i) configs.push_back(space.Sample(rng));
-    const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(space, configs);
+    const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(space, 2, configs);
     REQUIRE(rows.ok());
     CHECK(std::all_of(rows->begin(), rows->end(),
                       [](float x) { return std::isfinite(x) && x >= 0 && x < 100; }));
@@ -60,7 +132,7 @@ TEST_CASE("features of random definitions are finite", "[features]") {
     Rng rng(seed);
     std::vector<space::Config> configs;
     for (int i = 0; i < 4; ++i) configs.push_back(space->Sample(rng));
-    const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(*space, configs);
+    const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(*space, 2, configs);
     REQUIRE(rows.ok());
     CHECK(std::all_of(rows->begin(), rows->end(),
                       [](float x) { return std::isfinite(x) && x >= 0; }));
@@ -78,25 +150,31 @@ TEST_CASE("features of a config are those of its trace applied to the workload, 
       Rng rng(seed);
       std::vector<space::Config> configs;
       for (int i = 0; i < 20; ++i) configs.push_back(space.Sample(rng));
-      const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(space, configs);
+      const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(space, threads, configs);
       REQUIRE(rows.ok());
-      std::vector<float> expected(FeatureCount());
+      const auto count = static_cast<size_t>(FeatureCount());
       for (size_t i = 0; i < configs.size(); ++i) {
         const absl::StatusOr<schedule::Trace> trace =
             schedule::ParseTrace(schedule::Print(*space.ToTrace(configs[i])));
         REQUIRE(trace.ok());
-        const absl::StatusOr<schedule::Schedule> schedule =
-            schedule::ApplyTrace(workload.dag, *trace);
-        REQUIRE(schedule.ok());
-        const absl::StatusOr<schedule::LoopStructure> loops = schedule::InferBounds(*schedule);
-        REQUIRE(loops.ok());
-        ExtractFeatures(*schedule, *loops, space.target(), absl::MakeSpan(expected));
         CAPTURE(space.ToJson(configs[i]), schedule::Print(*trace));
-        const auto row = rows->begin() + static_cast<int64_t>(i * expected.size());
-        CHECK(std::equal(expected.begin(), expected.end(), row));
+        const absl::StatusOr<std::vector<float>> expected =
+            TraceFeatures(workload.dag, space.target(), threads, *trace);
+        REQUIRE(expected.ok());
+        CHECK(std::equal(expected->begin(), expected->end(),
+                         rows->begin() + static_cast<int64_t>(i * count)));
       }
     }
   }
+}
+
+TEST_CASE("a trace that doesn't apply is refused, with its step", "[features]") {
+  const te::Workload workload = *te::MakeWorkload(Product());
+  const schedule::Trace trace = *schedule::ParseTrace("trace 1\nvectorize matmul q\n");
+  const auto row = TraceFeatures(workload.dag, *ir::X86Target("avx512"), 1, trace);
+  CHECK(absl::IsInvalidArgument(row.status()));
+  CHECK_THAT(std::string(row.status().message()),
+             Catch::Contains("step 1: vectorize matmul: no loop q"));
 }
 
 TEST_CASE("equal programs have equal features and other programs others", "[features]") {
@@ -106,8 +184,8 @@ TEST_CASE("equal programs have equal features and other programs others", "[feat
   std::set<space::Config> configs;
   for (int i = 0; i < 300; ++i) configs.insert(space.Sample(rng));
   for (const space::Config& config : configs) {
-    const std::vector<float> row = *ConfigFeatures(space, {config});
-    CHECK(row == *ConfigFeatures(space, {config}));
+    const std::vector<float> row = *ConfigFeatures(space, 1, {config});
+    CHECK(row == *ConfigFeatures(space, 1, {config}));
     rows.insert(row);
   }
   CHECK(rows.size() > configs.size() * 9 / 10);
@@ -116,18 +194,14 @@ TEST_CASE("equal programs have equal features and other programs others", "[feat
 TEST_CASE("streaming stores are one feature's difference", "[features]") {
   const te::Workload workload = *te::MakeWorkload({"r", "relu", {{"m", "4096"}, {"n", "1024"}}});
   const auto row = [&](const char* text) {
-    const schedule::Trace trace = *schedule::ParseTrace(text);
-    const schedule::Schedule schedule = *schedule::ApplyTrace(workload.dag, trace);
-    std::vector<float> values(FeatureCount());
-    ExtractFeatures(schedule, *schedule::InferBounds(schedule), *ir::X86Target("avx512"),
-                    absl::MakeSpan(values));
-    return values;
+    return *TraceFeatures(workload.dag, *ir::X86Target("avx512"), 1, *schedule::ParseTrace(text));
   };
   const std::vector<float> plain = row("trace 1\nvectorize relu n\n");
   const std::vector<float> streamed = row("trace 1\nvectorize relu n\nstream relu\n");
   for (int i = 0; i < FeatureCount(); ++i) {
-    CAPTURE(FeatureNames()[i]);
-    CHECK((plain[i] != streamed[i]) == (FeatureNames()[i] == "memory.streamed"));
+    const std::string& name = FeatureColumns()[i].name;
+    CAPTURE(name);
+    CHECK((plain[i] != streamed[i]) == (name == "memory.streamed"));
   }
 }
 
@@ -156,7 +230,8 @@ TEST_CASE("a nest counts iterations, distinct elements and lines", "[features]")
       *te::MakeWorkload({"p", "matmul", {{"m", "8"}, {"n", "32"}, {"k", "16"}, {"b", "input"}}});
   const schedule::Schedule schedule(workload.dag);
   const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
-  const NestProfile nest = ProfileNest(schedule, loops, loops.stages[0]);
+  NestProfiler profiler;
+  const NestProfile& nest = profiler.Profile(schedule, loops)[0];
   REQUIRE(nest.depth == 3);  // m, n, k
   CHECK(nest.iterations[0] == 8 * 32 * 16);
   REQUIRE(nest.accesses.size() == 3);

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/te/operators.h"
+#include "costmodel/features.h"
 #include "tests/tuner/synthetic.h"
 #include "tuner/state.h"
 
@@ -122,6 +123,26 @@ TEST_CASE("a task's texts make its space, or say what is wrong with them", "[tun
   const auto refused = tuner::MakeSearchSpace(task);
   CHECK(refused.status().code() == absl::StatusCode::kInvalidArgument);
   CHECK(refused.status().message().find("task C9: ") == 0);
+}
+
+TEST_CASE("rows are of the task's threads, whatever cores its target has", "[tuner]") {
+  for (int threads : {1, 2}) {
+    CAPTURE(threads);
+    db::Task task;
+    task.workload = te::Print(SmallConvolution());
+    task.target = "x86/avx2 l1=32768 l2=1048576 threads=4";
+    task.threads = threads;
+    const auto space = tuner::MakeSearchSpace(task);
+    REQUIRE(space.ok());
+    Rng rng(1);
+    for (int i = 0; i < 5; ++i) {
+      const tuner::Point point = (*space)->Sample(rng);
+      const auto trace = schedule::ParseTrace(*(*space)->Trace(point));
+      CHECK(*(*space)->Features({point}) == *costmodel::TraceFeatures(SmallConvolution().dag,
+                                                                      *ir::ParseTarget(task.target),
+                                                                      threads, *trace));
+    }
+  }
 }
 
 TEST_CASE("a config of another space is refused", "[tuner]") {

@@ -1,0 +1,58 @@
+// What extracting features takes from the heap.
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <new>
+
+#include "costmodel/features.h"
+#include "tests/support/workloads.h"
+
+namespace {
+
+thread_local int64_t allocations = 0;
+
+}  // namespace
+
+void* operator new(size_t size) {
+  ++allocations;
+  void* const memory = std::malloc(size > 0 ? size : 1);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+namespace tessera::costmodel {
+namespace {
+
+TEST_CASE("an extractor that has seen a task's programs allocates nothing", "[features]") {
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    ir::Target target = *ir::X86Target("avx512");
+    target.max_threads = 2;
+    const auto space = space::BuildSpace(*te::MakeWorkload(spec), target, 2);
+    REQUIRE(space.ok());
+    const uint64_t seed = 41;
+    CAPTURE(spec.name, seed);
+    Rng rng(seed);
+    std::vector<schedule::Schedule> schedules;
+    std::vector<schedule::LoopStructure> loops;
+    for (int i = 0; i < 20; ++i) {
+      schedules.push_back(*space->ToSchedule(space->Sample(rng)));
+      loops.push_back(*schedule::InferBounds(schedules.back()));
+    }
+    FeatureExtractor extractor(target, 2);
+    std::vector<float> row(FeatureCount());
+    const auto extract_all = [&] {
+      const int64_t before = allocations;
+      for (size_t i = 0; i < schedules.size(); ++i) {
+        extractor.Extract(schedules[i], loops[i], absl::MakeSpan(row));
+      }
+      return allocations - before;
+    };
+    CHECK(extract_all() > 0);  // the counter counts
+    CHECK(extract_all() == 0);
+  }
+}
+
+}  // namespace
+}  // namespace tessera::costmodel
