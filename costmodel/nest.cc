@@ -11,7 +11,7 @@ using schedule::LoopStructure;
 using schedule::Schedule;
 
 // Elements that lie next to each other when a block of `span` logical elements is touched.
-double Run(absl::Span<const ir::LayoutDim> storage, const std::array<double, kMaxDims>& span) {
+double Run(absl::Span<const ir::LayoutDim> storage, const std::array<double, te::kMaxRank>& span) {
   double run = 1;
   for (size_t i = storage.size(); i-- > 0;) {
     const ir::LayoutDim& dim = storage[i];
@@ -109,7 +109,7 @@ absl::Span<const schedule::LoopTerm> NestProfiler::TermsOf(int axis) const {
 }
 
 void NestProfiler::BeginAccess(const ir::Buffer& buffer, int loops) {
-  dims_ = static_cast<int>(std::min<size_t>(kMaxDims, buffer->shape.size()));
+  dims_ = static_cast<int>(buffer->shape.size());
   whole_.fill(false);
   ways_.assign(static_cast<size_t>(loops) * dims_, Way{});
 }
@@ -143,8 +143,8 @@ void NestProfiler::AddAccess(const Schedule& schedule, const LoopStructure& loop
     }
   }
 
-  std::array<double, kMaxDims> span;  // touched, of each dimension
-  double cap = 1;                     // distinct elements can't outnumber iterations that move them
+  std::array<double, te::kMaxRank> span;  // touched, of each dimension
+  double cap = 1;  // distinct elements can't outnumber iterations that move them
   const auto shape = [&](int d) { return static_cast<double>(buffer->shape[d]); };
   for (int d = 0; d < dims_; ++d) {
     span[d] = whole_[d] ? shape(d) : 1;

@@ -8,12 +8,12 @@
 #include "absl/types/span.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
+#include "compiler/te/dag.h"
 
 namespace tessera::costmodel {
 
-// Limits of what is looked at; loops, dimensions or reads beyond them are left out.
+// Limits of what is looked at; loops or reads beyond them are left out.
 constexpr int kMaxNestLoops = 40;
-constexpr int kMaxDims = 12;
 constexpr int kMaxAccesses = 8;
 constexpr double kLineBytes = 64;
 
@@ -81,10 +81,10 @@ class NestProfiler {
   // term_begin_[a] to term_begin_[a + 1].
   std::vector<schedule::LoopTerm> terms_;
   std::vector<size_t> term_begin_;
-  int dims_ = 0;                        // of the access
-  std::array<bool, kMaxDims> whole_;    // any value of the dimension may be touched
-  std::vector<Way> ways_;               // [loops × dims]
-  std::vector<ir::LayoutDim> storage_;  // of the access's buffer, outermost first
+  int dims_ = 0;                          // of the access
+  std::array<bool, te::kMaxRank> whole_;  // any value of the dimension may be touched
+  std::vector<Way> ways_;                 // [loops × dims]
+  std::vector<ir::LayoutDim> storage_;    // of the access's buffer, outermost first
 };
 
 }  // namespace tessera::costmodel

@@ -215,7 +215,8 @@ TEST_CASE("vectors of a copy inside of a loop are as contiguous as its layout sa
                      "compute_at matmul.B matmul n.0\n"));
     const schedule::Schedule schedule = *schedule::ApplyTrace(workload.dag, trace);
     const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
-    const NestProfile nest = ProfileNest(schedule, loops, loops.stages[1]);
+    NestProfiler profiler;
+    const NestProfile& nest = profiler.Profile(schedule, loops)[1];
     REQUIRE(nest.depth == 5);
     const AccessProfile& b = nest.accesses[2];
     return std::pair(b.vector_stride, b.stride[3]);  // along n.2 and k
@@ -223,6 +224,29 @@ TEST_CASE("vectors of a copy inside of a loop are as contiguous as its layout sa
   CHECK(stride_of("0 1") == std::pair(1.0, 32.0));
   CHECK(stride_of("1 0") == std::pair(16.0, 1.0));
   CHECK(stride_of("1/16 0 1%16") == std::pair(1.0, 16.0));
+}
+
+TEST_CASE("a nest follows every dimension that a buffer may have", "[features]") {
+  std::string extents, axes, index;
+  for (int d = 0; d < te::kMaxRank; ++d) {
+    const int extent = d + 1 == te::kMaxRank ? 64 : d == 0 ? 2 : 1;
+    const char* const comma = d == 0 ? "" : ",";
+    absl::StrAppend(&extents, comma, extent);
+    absl::StrAppend(&axes, comma, "a", d, ":", extent);
+    absl::StrAppend(&index, comma, "a", d);
+  }
+  const auto workload =
+      te::ParseWorkload(absl::StrCat("workload w\ninput X: f32[", extents, "]\nstage y: f32[", axes,
+                                     "] = X[", index, "] + 1.0\noutput y\n"));
+  REQUIRE(workload.ok());
+  const schedule::Schedule schedule(workload->dag);
+  const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
+  NestProfiler profiler;
+  for (const AccessProfile& access : profiler.Profile(schedule, loops)[0].accesses) {
+    CHECK(access.elements[0] == 2 * 64);
+    CHECK(access.elements[1] == 64);
+    CHECK(access.lines[1] == 64 * 4 / kLineBytes);
+  }
 }
 
 TEST_CASE("a nest counts iterations, distinct elements and lines", "[features]") {
