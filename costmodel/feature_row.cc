@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "base/view.h"
+
 namespace tessera::costmodel {
 namespace {
 
@@ -59,6 +61,15 @@ double LoadedVectors(const NestProfile& nest, const Body& body) {
     loaded += access.elements[body.begin] / (access.vector_stride == 0 ? 1 : body.lanes);
   }
   return loaded;
+}
+
+// Reduction steps between two movements of the accumulators.
+double AccumulationLength(const NestProfile& nest, const Body& body) {
+  double length = body.reductions;
+  for (int l = body.begin - 1; l >= 0 && !nest.accesses[0].moved[l]; --l) {
+    if (nest.is_reduction[l]) length *= nest.extent[l];
+  }
+  return length;
 }
 
 // The outermost depth whose working set fits into `bytes`.
@@ -135,9 +146,6 @@ void WriteBody(const NestProfile& nest, const Body& body, const ir::Target& targ
 
 void WriteLoops(const NestProfile& nest, const Body& body, RowWriter& row) {
   row.SetGroup("loops");
-  // Serial loops, innermost first; and how long the accumulators stay where they are.
-  double stays = body.reductions;
-  bool moved = false;
   int described = 0;
   const auto describe = [&](double extent, bool reduces, double working_set) {
     row.Count(extent, "extent of this serial loop; 0 is the innermost around the body", "loop",
@@ -147,13 +155,11 @@ void WriteLoops(const NestProfile& nest, const Body& body, RowWriter& row) {
               ".working_set");
     ++described;
   };
-  for (int l = body.begin - 1; l >= 0; --l) {
-    moved |= nest.accesses[0].moved[l];
-    if (!moved && nest.is_reduction[l]) stays *= nest.extent[l];
-    if (described < kInnerLoops)
-      describe(nest.extent[l], nest.is_reduction[l], nest.working_set[l]);
+  for (int l = body.begin - 1; l >= 0 && described < kInnerLoops; --l) {
+    describe(nest.extent[l], nest.is_reduction[l], nest.working_set[l]);
   }
   while (described < kInnerLoops) describe(0, false, 0);
+  const double stays = AccumulationLength(nest, body);
   row.Count(stays, "reduction steps between two movements of the accumulators",
             "accumulation_length");
   row.Count(nest.iterations[0] / stays, "how often accumulators move", "accumulator_round_trips");
@@ -265,36 +271,78 @@ void WriteCurves(const NestProfile& nest, RowWriter& row) {
   }
 }
 
-// All stages but the heaviest, added up.
-void WriteRest(const ProfiledProgram& program, const NestProfile& main, RowWriter& row) {
-  row.SetGroup("rest");
-  double iterations = 0, work = 0, vectors = 0, scalar = 0, gathered = 0, traffic = 0, entries = 0;
+// What one stage of a program costs, whichever it is.
+struct Cost {
+  double vectors = 0, scalars = 0, functions = 0, bodies = 0, loads = 0, round_trips = 0;
+  double gathered = 0, entries = 0, unique = 0, registers = 0, l1 = 0, l2 = 0, l3 = 0;
+  double output = 0;
+};
+
+struct Share {
+  double Cost::* of;
+  bool is_bytes;
+  std::string_view name, meaning;
+};
+
+constexpr Share kShares[] = {
+    {&Cost::vectors, false, "vectors", "operations on vectors or, where there are none, scalars"},
+    {&Cost::scalars, false, "scalars", "operations on scalars"},
+    {&Cost::functions, false, "functions", "divisions and mathematical functions, as vectors"},
+    {&Cost::bodies, false, "bodies", "executions of bodies"},
+    {&Cost::loads, false, "loads", "vectors that bodies load"},
+    {&Cost::round_trips, false, "round_trips", "how often accumulators move, as vectors"},
+    {&Cost::gathered, false, "gathered", "executions of accesses whose lanes lie apart"},
+    {&Cost::entries, false, "entries", "how often stages begin"},
+    {&Cost::unique, true, "unique_bytes", "distinct elements of all accesses"},
+    {&Cost::registers, true, "register_traffic", "what comes into registers"},
+    {&Cost::l1, true, "l1_traffic", "what comes into L1"},
+    {&Cost::l2, true, "l2_traffic", "what comes into L2"},
+    {&Cost::l3, true, "l3_traffic", "what comes into a cache of 16 times L2"},
+    {&Cost::output, true, "output_bytes", "the memory of all outputs"},
+};
+
+Cost CostOf(const NestProfile& nest, const ir::Target& target) {
+  const Body body = BodyOf(nest);
+  const schedule::OperationCounts& count = nest.state->analysis->operations;
+  const double vectors = nest.iterations[0] / body.lanes;
+  Cost cost;
+  cost.vectors = WorkOf(nest) / body.lanes;
+  cost.scalars = body.lanes == 1 ? cost.vectors : 0;
+  cost.functions = vectors * (count.float_math + count.float_div);
+  cost.bodies = nest.iterations[0] / nest.iterations[body.begin];
+  cost.loads = cost.bodies * LoadedVectors(nest, body);
+  cost.round_trips = vectors / AccumulationLength(nest, body);
+  cost.entries = nest.iterations[0] / nest.iterations[nest.own_begin];
+  for (const AccessProfile& access : nest.accesses) {
+    if (access.vector_stride > 1) cost.gathered += nest.iterations[0];
+    cost.unique += access.elements[0] * access.element_bytes;
+    cost.registers += Traffic(nest, access, nest.depth);
+  }
+  cost.l1 = Traffic(nest, static_cast<double>(target.l1_bytes));
+  cost.l2 = Traffic(nest, static_cast<double>(target.l2_bytes));
+  cost.l3 = Traffic(nest, static_cast<double>(target.l2_bytes) * 16);
+  cost.output = OutputBytes(nest);
+  return cost;
+}
+
+void WriteStages(const ProfiledProgram& program, RowWriter& row) {
+  row.SetGroup("stages");
+  Cost sum;
   double local = 0, workspace = 0, streamed = 0;
   for (const NestProfile& nest : program.nests) {
-    const double bytes = OutputBytes(nest);
-    if (nest.bound->scope == ir::Scope::kLocal) local += bytes;
-    if (nest.bound->scope == ir::Scope::kWorkspace) workspace += bytes;
-    if (nest.state->streams) streamed += bytes;
-    if (&nest == &main) continue;
-    const Body body = BodyOf(nest);
-    iterations += nest.iterations[0];
-    work += WorkOf(nest);
-    (body.lanes > 1 ? vectors : scalar) += nest.iterations[0] / body.lanes;
-    for (const AccessProfile& access : nest.accesses) {
-      if (access.vector_stride > 1) gathered += nest.iterations[0];
-    }
-    traffic += Traffic(nest, static_cast<double>(program.target.l2_bytes));
-    double entered = 1;
-    for (int l = 0; l < nest.own_begin; ++l) entered *= nest.extent[l];
-    entries += entered;
+    const Cost cost = CostOf(nest, program.target);
+    for (const Share& share : kShares) sum.*share.of += cost.*share.of;
+    if (nest.bound->scope == ir::Scope::kLocal) local += cost.output;
+    if (nest.bound->scope == ir::Scope::kWorkspace) workspace += cost.output;
+    if (nest.state->streams) streamed += cost.output;
   }
-  row.Count(iterations, "scalar iterations of all other stages", "rest.iterations");
-  row.Count(work, "their operations", "rest.work");
-  row.Count(vectors, "their vector executions", "rest.vectors");
-  row.Count(scalar, "their scalar executions", "rest.scalars");
-  row.Count(gathered, "their accesses whose lanes lie apart", "rest.gathered");
-  row.Bytes(traffic, "what they bring into L2", "rest.traffic");
-  row.Count(entries, "how often they begin", "rest.entries");
+  for (const Share& share : kShares) {
+    if (share.is_bytes) {
+      row.Bytes(sum.*share.of, share.meaning, "stages.", AbslView(share.name));
+    } else {
+      row.Count(sum.*share.of, share.meaning, "stages.", AbslView(share.name));
+    }
+  }
   row.SetGroup("memory");
   row.Bytes(local, "scratch of stages inside of others", "memory.local");
   row.Bytes(workspace, "scratch of the others", "memory.workspace");
@@ -341,7 +389,7 @@ void WriteProgram(const ProfiledProgram& program, RowWriter& row) {
   WriteBuffers(*main, body, in_l1, in_l2, row);
   WriteTraffic(*main, in_l1, in_l2, program.target, row);
   WriteCurves(*main, row);
-  WriteRest(program, *main, row);
+  WriteStages(program, row);
 }
 
 }  // namespace tessera::costmodel
