@@ -28,6 +28,7 @@ std::vector<FeatureColumn> MakeColumns() {
   std::vector<FeatureColumn> columns;
   RowWriter row(&columns);
   WriteTarget(target, 1, row);
+  TESSERA_CHECK(columns.size() == kTargetColumns);
   WriteProgram({schedule, profiler.Profile(schedule, *loops), target, 1}, row);
   return columns;
 }
