@@ -6,18 +6,11 @@
 
 #include "base/hash.h"
 #include "base/status.h"
-#include "tuner/batch.h"
 
 namespace tessera::tuner {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr size_t kElites = 16;
-// Of the explorer's proposals, while a sketch contends; the best of so many samples of it.
-constexpr double kContenderShare = 0.2;
-constexpr size_t kContenderPoints = 32;
-constexpr int kContenderDraws = 1024;
-
 absl::Status Broken(const db::Event& event, absl::string_view what) {
   return absl::DataLossError(
       absl::StrCat("event ", event.sequence, " of job ", event.job_id, ": ", what));
@@ -195,100 +188,14 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
   if (count <= 0 || task.summary.done || cancelled_) return std::vector<Proposal>();
   Rng rng = Rng(seed_).Fork(absl::StrCat("propose/", task_index, "/", task.summary.proposed));
 
-  std::vector<Proposal> proposals;
-  absl::flat_hash_set<uint64_t> batch_hashes;
-  const auto is_new = [&](uint64_t loop_hash) {
-    return !task.loop_hashes.contains(loop_hash) && !batch_hashes.contains(loop_hash);
-  };
-  const auto add = [&](const Point& point, uint64_t loop_hash,
-                       std::string_view explorer) -> absl::Status {
-    TESSERA_ASSIGN_OR_RETURN(std::string trace, task.space->Trace(point));
-    batch_hashes.insert(loop_hash);
-    proposals.push_back(
-        {task.space->Config(point), std::move(trace), loop_hash, std::string(explorer)});
-    return absl::OkStatus();
-  };
-  const auto full = [&] { return static_cast<int>(proposals.size()) >= count; };
-
-  if (task.summary.proposed == 0) {
-    if (std::optional<FixedProgram> baseline = task.space->Baseline()) {
-      batch_hashes.insert(baseline->loop_hash);
-      proposals.push_back({"", std::move(baseline->trace), baseline->loop_hash, "default"});
-    }
+  std::vector<Point> in_flight;
+  for (const auto& [number, trial] : pending_) {
+    if (trial.task_index == task_index && !trial.point.empty()) in_flight.push_back(trial.point);
   }
-
-  int explored = 0;  // slots that are the explorer's, not ε's
-  for (int slot = static_cast<int>(proposals.size()); slot < count; ++slot) {
-    explored += !rng.Chance(options_.epsilon);
-  }
-  const bool informed = task.explorer->UsesModel() && task.ranker != nullptr;
-  const int contender = informed ? task.contenders.Next() : -1;
-  int contended = 0;
-  for (int slot = 0; contender >= 0 && slot < explored; ++slot) {
-    contended += rng.Chance(kContenderShare);
-  }
-  if (contended > 0) {
-    for (const Candidate& candidate : PointsOf(task, contender, rng)) {
-      if (contended == 0) break;
-      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, task.space->LoopHash(candidate.point));
-      if (!is_new(loop_hash)) continue;
-      TESSERA_RETURN_IF_ERROR(add(candidate.point, loop_hash, task.explorer->Name()));
-      --contended;
-      --explored;
-    }
-  }
-  if (informed && explored > 0) {
-    const std::vector<Point> elites = task.examples.Fastest(kElites);
-    std::vector<Candidate> pool;
-    std::vector<uint64_t> pool_hashes;
-    absl::flat_hash_set<uint64_t> in_pool;
-    const int wanted = explored * options_.pool_factor;
-    for (Candidate& candidate : task.explorer->Explore(
-             {*task.space, task.ranker.get(), elites, task.points}, 2 * wanted, rng)) {
-      if (static_cast<int>(pool.size()) >= wanted) break;
-      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, task.space->LoopHash(candidate.point));
-      if (!is_new(loop_hash) || !in_pool.insert(loop_hash).second) continue;
-      pool.push_back(std::move(candidate));
-      pool_hashes.push_back(loop_hash);
-    }
-    std::vector<Point> in_flight;
-    for (const auto& [number, trial] : pending_) {
-      if (trial.task_index == task_index && !trial.point.empty()) in_flight.push_back(trial.point);
-    }
-    for (int index : SelectBatch(pool, explored, in_flight, options_.diversity)) {
-      TESSERA_RETURN_IF_ERROR(add(pool[index].point, pool_hashes[index], task.explorer->Name()));
-    }
-  }
-
-  // Whatever is left: ε's share, everything before the first model, and what the explorer did not
-  // find.
-  const int max_draws = 64 + 32 * count;
-  for (int draw = 0; draw < max_draws && !full(); ++draw) {
-    const Point point = task.space->Sample(rng);
-    if (task.points.contains(HashPoint(point))) continue;
-    TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, task.space->LoopHash(point));
-    if (is_new(loop_hash)) TESSERA_RETURN_IF_ERROR(add(point, loop_hash, "random"));
-  }
-  return proposals;
-}
-
-std::vector<Candidate> TuningState::PointsOf(const TaskState& task, int sketch, Rng& rng) const {
-  std::vector<Point> points;
-  for (int draw = 0; draw < kContenderDraws && points.size() < kContenderPoints; ++draw) {
-    Point point = task.space->Sample(rng);
-    if (point[0] == sketch && !task.points.contains(HashPoint(point))) {
-      points.push_back(std::move(point));
-    }
-  }
-  const absl::StatusOr<std::vector<float>> rows = task.space->Features(points);
-  if (points.empty() || !rows.ok()) return {};
-  const std::vector<float> scores = task.ranker->Score(*rows);
-  std::vector<Candidate> candidates;
-  for (size_t i = 0; i < points.size(); ++i)
-    candidates.push_back({std::move(points[i]), scores[i]});
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
-  return candidates;
+  const ProposalView view = {*task.space,      *task.explorer,  task.ranker.get(),
+                             task.examples,    task.contenders, task.points,
+                             task.loop_hashes, in_flight,       task.summary.proposed == 0};
+  return ProposeBatch(view, count, options_.proposals, rng);
 }
 
 std::string TuningState::MissingModel(int task_index) const {

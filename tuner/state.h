@@ -17,6 +17,7 @@
 #include "tuner/examples.h"
 #include "tuner/explorer.h"
 #include "tuner/learner.h"
+#include "tuner/proposer.h"
 #include "tuner/search_space.h"
 
 namespace tessera::tuner {
@@ -26,9 +27,7 @@ inline constexpr int kOutcomeCount = 8;
 // What the search may be turned by. Part of the state: the same log under other options gives
 // other proposals.
 struct SearchOptions {
-  double epsilon = 0.08;   // share of uniformly random proposals
-  double diversity = 0.4;  // weight of new knob values against score in a batch
-  int pool_factor = 4;     // candidates an explorer is asked for, a proposal
+  ProposalOptions proposals;
   int max_given_back = 8;  // lost leases of a trial until the next one is a failure
   int first_fit = 8;       // results before the first model
   // A refit is due when results grew by this share (at least first_fit).
@@ -43,13 +42,6 @@ struct Trial {
   uint64_t loop_hash = 0;
   int given_back = 0;  // leases lost untried
   std::string config, trace, explorer;
-};
-
-struct Proposal {
-  std::string config;
-  std::string trace;
-  uint64_t loop_hash = 0;
-  std::string explorer;  // "default", "random", or the explorer's name
 };
 
 // What a model is to be trained on: examples of the results up to a sequence number.
@@ -141,8 +133,6 @@ class TuningState {
   absl::Status ApplyResult(const db::Event& event);
   void ApplyModelReady(const db::Event& event);
   void Finish(const db::Event& event);
-  // Promising new points of one sketch, best first.
-  std::vector<Candidate> PointsOf(const TaskState& task, int sketch, Rng& rng) const;
   // The trial that the event is about; DataLoss if that can't be.
   absl::StatusOr<Trial*> PendingTrial(const db::Event& event);
   Examples NoExamples() const { return {options_.examples, seed_}; }
