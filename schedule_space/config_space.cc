@@ -37,27 +37,18 @@ int Move(const Knob& knob, absl::Span<const int> domain, int current, Rng& rng) 
     const int option = domain[rng.Below(domain.size())];
     if (option != current) return option;
   }
-  double total = 0, closest = 1e9;
-  int fallback = current;
-  absl::InlinedVector<std::pair<int, double>, 32> near;
-  for (int option : domain) {
-    if (option == current) continue;
-    const double distance = Distance(knob, current, option);
-    if (distance < closest) {
-      closest = distance;
-      fallback = option;
-    }
-    if (distance > kNear) continue;
-    const double weight = 1 / ((0.5 + distance) * (0.5 + distance));
-    total += weight;
-    near.emplace_back(option, weight);
-  }
+  const auto near = NearOptions(knob, domain, current);
+  const auto weight = [](const NearOption& other) {
+    return 1 / ((0.5 + other.distance) * (0.5 + other.distance));
+  };
+  double total = 0;
+  for (const NearOption& other : near) total += weight(other);
   double at = rng.Uniform() * total;
-  for (const auto& [option, weight] : near) {
-    at -= weight;
-    if (at < 0) return option;
+  for (const NearOption& other : near) {
+    at -= weight(other);
+    if (at < 0) return other.option;
   }
-  return fallback;
+  return near.back().option;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,6 +58,14 @@ class ConfigSpace {
   // Each knob of either parent. The sketch is that of `a`, which `b` is carried over to.
   Config Crossover(const Config& a, const Config& b, Rng& rng) const;
 
+  // The configs in which one knob has another near option, each once; where that knob's option
+  // rules out later ones, those have the nearest that are open.
+  std::vector<Config> Neighbours(const Config& config) const;
+  // All configs in order, sketch by sketch, orders of loops slowest: the one after `config`, or the
+  // first for an empty one; none after the last. None either after a quarter of a million choices
+  // that are not canonical, which only happens in spaces too large to go through.
+  std::optional<Config> Next(const Config& config) const;
+
   // InvalidArgument naming the knob and its value unless `config` is one of this space's.
   absl::Status Validate(const Config& config) const;
 
@@ -74,6 +83,12 @@ class ConfigSpace {
 
  private:
   friend class SpaceCounter;
+  // The next of the choices that the domains allow, canonical or not; false after the sketch's
+  // last.
+  bool Advance(Config& config) const;
+  // The first of them.
+  Config First(int sketch) const;
+  bool IsCanonical(const Config& config) const;
   Config SampleSketch(int sketch, Rng& rng) const;
   int SampleSketchIndex(Rng& rng) const;
   // The config of `sketch` nearest to `config`: knobs of the same name and parts keep their values

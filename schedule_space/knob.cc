@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
@@ -37,6 +38,21 @@ double Distance(const Option& x, const Option& y, bool is_order) {
 
 double Distance(const Knob& knob, int a, int b) {
   return Distance(knob.options[a], knob.options[b], knob.is_order);
+}
+
+absl::InlinedVector<NearOption, 32> NearOptions(const Knob& knob, absl::Span<const int> domain,
+                                                int current) {
+  constexpr double kNear = 2.0;
+  absl::InlinedVector<NearOption, 32> near;
+  NearOption nearest = {current, std::numeric_limits<double>::infinity()};
+  for (int option : domain) {
+    if (option == current) continue;
+    const double distance = Distance(knob, current, option);
+    if (distance < nearest.distance) nearest = {option, distance};
+    if (distance <= kNear) near.push_back({option, distance});
+  }
+  if (near.empty() && nearest.option != current) near.push_back(nearest);
+  return near;
 }
 
 int NearestOption(const Knob& knob, absl::Span<const int> domain, const Option& option) {

@@ -44,6 +44,15 @@ int FindOption(const Knob& knob, const Option& option);
 // How far apart two options are: doublings of factors, inversions of orders.
 double Distance(const Knob& knob, int a, int b);
 
+struct NearOption {
+  int option;
+  double distance;
+};
+// The options of `domain` other than `current` that are two doublings or inversions away from it or
+// less; the nearest where none is.
+absl::InlinedVector<NearOption, 32> NearOptions(const Knob& knob, absl::Span<const int> domain,
+                                                int current);
+
 // The option of `domain` nearest to `option`, which need not be one of the knob's but has its
 // parts.
 int NearestOption(const Knob& knob, absl::Span<const int> domain, const Option& option);

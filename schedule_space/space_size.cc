@@ -18,14 +18,16 @@ class SpaceCounter {
  public:
   explicit SpaceCounter(const ConfigSpace& space) : space_(space) {}
 
-  // Canonical configs of a sketch, counted one by one; stops at the limit.
-  double CountAll(int sketch) {
-    Config config(Knobs(sketch).size() + 1, 0);
-    config[0] = sketch;
-    visited_ = 0;
-    return Count(config, 0);
+  // Canonical configs of a sketch, counted one by one; none if there are too many to.
+  std::optional<double> CountAll(int sketch) const {
+    Config config = space_.First(sketch);
+    double visited = 0, canonical = 0;
+    do {
+      if (++visited > kCountAllUpTo) return std::nullopt;
+      canonical += space_.IsCanonical(config) ? 1 : 0;
+    } while (space_.Advance(config));
+    return canonical;
   }
-  bool gave_up() const { return visited_ > kCountAllUpTo; }
 
   // One random descent: the product of the domain sizes, times the fraction of canonical configs
   // among those that differ in orders of loops only (which most of the others are).
@@ -44,7 +46,7 @@ class SpaceCounter {
       for (size_t k = 0; k < knobs.size(); ++k) {
         if (knobs[k].is_order) config[k + 1] = static_cast<int>(rng.Below(knobs[k].options.size()));
       }
-      canonical += IsCanonical(config) ? 1 : 0;
+      canonical += space_.IsCanonical(config) ? 1 : 0;
     }
     return product * canonical / kOrdersEach;
   }
@@ -53,28 +55,8 @@ class SpaceCounter {
   const std::vector<Knob>& Knobs(int sketch) const {
     return space_.sketches()[sketch].group->knobs();
   }
-  bool IsCanonical(const Config& config) const {
-    Config canonical = config;
-    space_.Canonicalize(canonical);
-    return canonical == config;
-  }
-  double Count(Config& config, size_t k) {
-    if (gave_up()) return 0;
-    const std::vector<Knob>& knobs = Knobs(config[0]);
-    if (k == knobs.size()) {
-      ++visited_;
-      return IsCanonical(config) ? 1 : 0;
-    }
-    double count = 0;
-    for (int option : knobs[k].Domain(absl::MakeConstSpan(config).subspan(1))) {
-      config[k + 1] = option;
-      count += Count(config, k + 1);
-    }
-    return count;
-  }
 
   const ConfigSpace& space_;
-  double visited_ = 0;
 };
 
 SpaceSize ConfigSpace::Size() const {
@@ -82,10 +64,9 @@ SpaceSize ConfigSpace::Size() const {
   size.exact = true;
   double variance = 0;
   for (size_t s = 0; s < sketches_.size(); ++s) {
-    SpaceCounter counter(*this);
-    const double counted = counter.CountAll(static_cast<int>(s));
-    if (!counter.gave_up()) {
-      size.configs += counted;
+    const SpaceCounter counter(*this);
+    if (const std::optional<double> counted = counter.CountAll(static_cast<int>(s))) {
+      size.configs += *counted;
       continue;
     }
     size.exact = false;

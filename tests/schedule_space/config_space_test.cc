@@ -1,6 +1,7 @@
 #include "schedule_space/config_space.h"
 
 #include <catch2/catch.hpp>
+#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -188,6 +189,74 @@ TEST_CASE("small spaces are counted one by one and every config is a program of 
   std::set<uint64_t> hashes;
   for (int i = 0; i < 4000; ++i) hashes.insert(HashOf(workload, space, space.Sample(rng)));
   CHECK(static_cast<double>(hashes.size()) == size.configs);
+}
+
+TEST_CASE("a small space is enumerated whole, each config once", "[space]") {
+  for (const te::OpSpec& spec : {te::OpSpec{"r", "relu", {{"m", "4"}, {"n", "32"}}},
+                                 te::OpSpec{"m", "matmul", {{"m", "2"}, {"n", "3"}, {"k", "5"}}},
+                                 te::OpSpec{"s", "softmax", {{"m", "4"}, {"n", "24"}}}}) {
+    const te::Workload workload = Make(spec);
+    const ConfigSpace space = SpaceOf(workload, 1);
+    const SpaceSize size = space.Size();
+    CAPTURE(spec.name, size.configs);
+    REQUIRE(size.exact);
+    std::set<Config> all;
+    for (std::optional<Config> config = space.Next({}); config; config = space.Next(*config)) {
+      REQUIRE(space.Validate(*config).ok());
+      REQUIRE(all.insert(*config).second);
+    }
+    CHECK(static_cast<double>(all.size()) == size.configs);
+    const uint64_t seed = 4;
+    CAPTURE(seed);
+    Rng rng(seed);
+    for (int i = 0; i < 1000; ++i) CHECK(all.count(space.Sample(rng)) == 1);
+    for (const Config& config : all) {
+      for (const Config& neighbour : space.Neighbours(config)) CHECK(all.count(neighbour) == 1);
+    }
+  }
+}
+
+TEST_CASE("the configs of a large space come one after the other", "[space]") {
+  const te::Workload workload = C2();
+  const ConfigSpace space = SpaceOf(workload, 2);
+  const uint64_t seed = 7;
+  CAPTURE(seed);
+  Rng rng(seed);
+  Config config = space.Sample(rng);
+  std::set<Config> seen = {config};
+  for (int i = 0; i < 20; ++i) {
+    const std::optional<Config> next = space.Next(config);
+    REQUIRE(next.has_value());
+    config = *next;
+    REQUIRE(space.Validate(config).ok());
+    CHECK(seen.insert(config).second);
+  }
+}
+
+TEST_CASE("neighbours differ, are valid, and one knob moved", "[space]") {
+  int alone = 0;  // neighbours whose other knobs had no need to follow
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    const te::Workload workload = Make(spec);
+    const ConfigSpace space = SpaceOf(workload, 2);
+    const uint64_t seed = 8;
+    CAPTURE(spec.name, seed);
+    Rng rng(seed);
+    const Config config = space.Sample(rng);
+    const std::vector<Knob>& knobs = space.KnobsOf(config);
+    std::set<Config> seen = {config};
+    for (const Config& neighbour : space.Neighbours(config)) {
+      CAPTURE(space.ToJson(config), space.ToJson(neighbour));
+      REQUIRE(space.Validate(neighbour).ok());
+      REQUIRE(space.ToSchedule(neighbour).ok());
+      CHECK(seen.insert(neighbour).second);
+      CHECK(neighbour[0] == config[0]);
+      int different = 0;
+      for (size_t k = 1; k < config.size(); ++k) different += neighbour[k] != config[k];
+      alone += different == 1;
+    }
+    CHECK(seen.size() <= 1 + 60 * knobs.size());
+  }
+  CHECK(alone > 100);
 }
 
 TEST_CASE("the same seed gives the same configs", "[space]") {
