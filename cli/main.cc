@@ -18,6 +18,7 @@
 #include "cli/text.h"
 #include "compiler/te/operators.h"
 #include "proto/limits.h"
+#include "tuner/explorer_names.h"
 
 namespace {
 
@@ -109,7 +110,7 @@ int main(int argc, char** argv) {
       ->check(WholeNumber(1, proto::kMaxThreads));
   command->add_option("--seed", tune.seed, "of the search")->check(WholeNumber(0, proto::kMaxSeed));
   command->add_option("--max-seconds", tune.max_seconds, "stop after this long")->check(Seconds());
-  command->add_option("--explorer", tune.explorer, "random or annealing");
+  command->add_option("--explorer", tune.explorer, tuner::ExplorerNames());
   command->add_option("--cost-model", tune.cost_model, "xgboost or random");
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
   command->add_option("--report", tune.report, "also write the table as JSON to this file");

@@ -2,8 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "absl/container/flat_hash_map.h"
-#include "tuner/explorer.h"
+#include "tuner/walk.h"
 
 namespace tessera::tuner {
 namespace {
@@ -14,6 +13,7 @@ namespace {
 // batches, walkers start from the chains and search their neighbourhood on predicted scores.
 constexpr int kChains = 32;
 constexpr int kWalkers = 64;
+constexpr size_t kElites = 16;     // walkers that start from the fastest points
 constexpr int kFreshWalkers = 12;  // start from random samples
 constexpr int kSteps = 32;
 // Initial temperature of the chains: a move that is 20 % slower is accepted with 1/e.
@@ -51,27 +51,21 @@ class AnnealingExplorer final : public Explorer {
   }
 
   std::vector<Candidate> Explore(const TaskView& view, int count, Rng& rng) const override {
-    if (view.ranker == nullptr) return MakeRandomExplorer()->Explore(view, count, rng);
     std::vector<Point> walkers = Starts(view, rng);
-    std::vector<float> scores = Score(view, walkers);
+    std::vector<float> scores = ScorePoints(view, walkers);
     if (scores.empty()) return {};
     const double spread = std::max(StandardDeviation(scores), 1e-9);
 
-    absl::flat_hash_map<uint64_t, Candidate> visited;
-    const auto visit = [&](const Point& point, float score) {
-      const uint64_t hash = HashPoint(point);
-      if (!view.known_points.contains(hash)) visited.try_emplace(hash, Candidate{point, score});
-    };
-    for (size_t i = 0; i < walkers.size(); ++i) visit(walkers[i], scores[i]);
-
+    Visited visited(view);
+    visited.Add(walkers, scores);
     std::vector<Point> moved(walkers.size());
     for (int step = 0; step < kSteps; ++step) {
       const double temperature = spread * (1 - static_cast<double>(step) / kSteps);
       for (size_t i = 0; i < walkers.size(); ++i) moved[i] = view.space.Mutate(walkers[i], rng);
-      const std::vector<float> moved_scores = Score(view, moved);
+      const std::vector<float> moved_scores = ScorePoints(view, moved);
       if (moved_scores.empty()) break;
+      visited.Add(moved, moved_scores);
       for (size_t i = 0; i < walkers.size(); ++i) {
-        visit(moved[i], moved_scores[i]);
         const double gain = static_cast<double>(moved_scores[i]) - scores[i];
         // One draw a move, whatever its gain: the stream's position never depends on scores.
         const double draw = rng.Uniform();
@@ -81,12 +75,12 @@ class AnnealingExplorer final : public Explorer {
         }
       }
     }
-    return Best(std::move(visited), count);
+    return std::move(visited).Best(count);
   }
 
  private:
   std::vector<Point> Starts(const TaskView& view, Rng& rng) const {
-    std::vector<Point> starts(view.elites.begin(), view.elites.end());
+    std::vector<Point> starts = view.examples.Fastest(kElites);
     for (const Chain& chain : chains_) {
       if (!chain.point.empty()) starts.push_back(chain.point);
     }
@@ -94,29 +88,6 @@ class AnnealingExplorer final : public Explorer {
     if (starts.size() > from_log) starts.resize(from_log);
     while (starts.size() < kWalkers) starts.push_back(view.space.Sample(rng));
     return starts;
-  }
-
-  // Empty if the features can't be had.
-  static std::vector<float> Score(const TaskView& view, absl::Span<const Point> points) {
-    absl::StatusOr<std::vector<float>> rows = view.space.Features(points);
-    if (!rows.ok()) return {};
-    return view.ranker->Score(*rows);
-  }
-
-  static std::vector<Candidate> Best(absl::flat_hash_map<uint64_t, Candidate> visited, int count) {
-    std::vector<std::pair<uint64_t, Candidate>> all;
-    all.reserve(visited.size());
-    for (auto& [hash, candidate] : visited) all.emplace_back(hash, std::move(candidate));
-    // The map's order differs between runs; the hash breaks ties.
-    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-      if (a.second.score != b.second.score) return a.second.score > b.second.score;
-      return a.first < b.first;
-    });
-    std::vector<Candidate> best;
-    for (size_t i = 0; i < all.size() && static_cast<int>(i) < count; ++i) {
-      best.push_back(std::move(all[i].second));
-    }
-    return best;
   }
 
   std::vector<Chain> chains_ = std::vector<Chain>(kChains);

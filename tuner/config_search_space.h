@@ -30,6 +30,13 @@ class ConfigSearchSpace final : public SearchSpace {
   std::optional<FixedProgram> Baseline() const override { return baseline_; }
   Point Sample(Rng& rng) const override { return space_->Sample(rng); }
   Point Mutate(const Point& point, Rng& rng) const override { return space_->Mutate(point, rng); }
+  Point Crossover(const Point& a, const Point& b, Rng& rng) const override {
+    return space_->Crossover(a, b, rng);
+  }
+  std::vector<Point> Neighbours(const Point& point) const override {
+    return space_->Neighbours(point);
+  }
+  std::optional<Point> Next(const Point& point) const override { return space_->Next(point); }
   absl::StatusOr<uint64_t> LoopHash(const Point& point) const override;
   absl::StatusOr<std::string> Trace(const Point& point) const override;
   std::string Config(const Point& point) const override { return space_->ToJson(point); }

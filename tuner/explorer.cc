@@ -1,8 +1,10 @@
 #include "tuner/explorer.h"
 
-#include <string>
+#include <utility>
 
 #include "base/status.h"
+#include "base/view.h"
+#include "tuner/explorer_names.h"
 
 namespace tessera::tuner {
 namespace {
@@ -21,7 +23,7 @@ class RandomExplorer final : public Explorer {
       Point point = view.space.Sample(rng);
       const uint64_t hash = HashPoint(point);
       if (view.known_points.contains(hash) || !drawn.insert(hash).second) continue;
-      found.push_back({std::move(point), 0});
+      found.push_back({std::move(point)});
     }
     return found;
   }
@@ -32,10 +34,20 @@ class RandomExplorer final : public Explorer {
 std::unique_ptr<Explorer> MakeRandomExplorer() { return std::make_unique<RandomExplorer>(); }
 
 absl::StatusOr<std::unique_ptr<Explorer>> MakeExplorer(std::string_view name) {
-  if (name == "random") return MakeRandomExplorer();
   if (name == "annealing") return MakeAnnealingExplorer();
+  if (name == "descent") return MakeDescentExplorer();
+  if (name == "evolution") return MakeEvolutionExplorer();
+  if (name == "grid") return MakeGridExplorer();
+  if (name == "random") return MakeRandomExplorer();
+  if (name == "portfolio") {
+    std::vector<std::unique_ptr<Explorer>> members;
+    members.push_back(MakeAnnealingExplorer());
+    members.push_back(MakeEvolutionExplorer());
+    members.push_back(MakeDescentExplorer());
+    return MakePortfolioExplorer(std::move(members));
+  }
   return absl::InvalidArgumentError(
-      absl::StrCat("explorer '", std::string(name), "' is not known; choose annealing or random"));
+      absl::StrCat("explorer '", AbslView(name), "' is not known; choose ", ExplorerNames()));
 }
 
 }  // namespace tessera::tuner

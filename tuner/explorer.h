@@ -7,8 +7,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "base/rng.h"
+#include "tuner/examples.h"
 #include "tuner/learner.h"
 #include "tuner/search_space.h"
 
@@ -18,21 +18,24 @@ namespace tessera::tuner {
 struct Candidate {
   Point point;
   float score = 0;
+  std::string_view explorer = {};  // who found it, a literal; empty: the one that was asked
 };
 
 // A finished trial, as the log tells it.
 struct Observation {
   const Point& point;
   bool ok;
-  double cost_seconds;  // infinity unless ok
-  double budget_share;  // finished trials of the task ÷ its budget, in [0, 1]
+  double cost_seconds;         // infinity unless ok
+  double budget_share;         // finished trials of the task ÷ its budget, in [0, 1]
+  std::string_view explorer;   // who proposed it
+  double best_before_seconds;  // of the task; infinity before the first success
 };
 
 // What an explorer may look at when it proposes.
 struct TaskView {
   const SearchSpace& space;
-  const Ranker* ranker;                               // null before the first model
-  absl::Span<const Point> elites;                     // fastest measured points, fastest first
+  const Ranker* ranker;                               // null only for explorers that use none
+  const Examples& examples;                           // measured points
   const absl::flat_hash_set<uint64_t>& known_points;  // HashPoint of everything proposed so far
 };
 
@@ -42,7 +45,7 @@ class Explorer {
  public:
   virtual ~Explorer() = default;
   virtual std::string_view Name() const = 0;
-  // Whether it profits from a model; otherwise none is trained.
+  // Whether it ranks by a model; otherwise none is trained, and what it finds is proposed as it is.
   virtual bool UsesModel() const = 0;
   virtual void Observe(const Observation& observation, Rng rng) = 0;
   // Up to `count` distinct points outside known_points, best first. Fewer or none if it finds no
@@ -50,11 +53,15 @@ class Explorer {
   virtual std::vector<Candidate> Explore(const TaskView& view, int count, Rng& rng) const = 0;
 };
 
-// "annealing": persistent parallel simulated-annealing chains whose local walks the model scores.
-// "random": uniform samples. Anything else is InvalidArgument.
+// By a name of kExplorers (explorer_names.h). Anything else is InvalidArgument.
 absl::StatusOr<std::unique_ptr<Explorer>> MakeExplorer(std::string_view name);
 
 std::unique_ptr<Explorer> MakeRandomExplorer();
+std::unique_ptr<Explorer> MakeGridExplorer();
 std::unique_ptr<Explorer> MakeAnnealingExplorer();
+std::unique_ptr<Explorer> MakeEvolutionExplorer();
+std::unique_ptr<Explorer> MakeDescentExplorer();
+// Shares the proposals among its members by what they earned. They use models.
+std::unique_ptr<Explorer> MakePortfolioExplorer(std::vector<std::unique_ptr<Explorer>> members);
 
 }  // namespace tessera::tuner

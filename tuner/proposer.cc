@@ -1,39 +1,33 @@
 #include "tuner/proposer.h"
 
-#include <algorithm>
+#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "base/status.h"
 #include "tuner/batch.h"
+#include "tuner/walk.h"
 
 namespace tessera::tuner {
 namespace {
 
-constexpr size_t kElites = 16;
 // Of the explorer's proposals, while a sketch contends; the best of so many samples of it.
 constexpr double kContenderShare = 0.2;
-constexpr size_t kContenderPoints = 32;
+constexpr int kContenderPoints = 32;
 constexpr int kContenderDraws = 1024;
 
 // Promising new points of one sketch, best first.
-std::vector<Candidate> PointsOf(const ProposalView& view, int sketch, Rng& rng) {
+std::vector<Candidate> PointsOf(const TaskView& view, int sketch, Rng& rng) {
   std::vector<Point> points;
   for (int draw = 0; draw < kContenderDraws && points.size() < kContenderPoints; ++draw) {
     Point point = view.space.Sample(rng);
-    if (point[0] == sketch && !view.points.contains(HashPoint(point))) {
+    if (point[0] == sketch && !view.known_points.contains(HashPoint(point))) {
       points.push_back(std::move(point));
     }
   }
-  const absl::StatusOr<std::vector<float>> rows = view.space.Features(points);
-  if (points.empty() || !rows.ok()) return {};
-  const std::vector<float> scores = view.ranker->Score(*rows);
-  std::vector<Candidate> candidates;
-  for (size_t i = 0; i < points.size(); ++i)
-    candidates.push_back({std::move(points[i]), scores[i]});
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
-  return candidates;
+  Visited visited(view);
+  visited.Add(points, ScorePoints(view, points));
+  return std::move(visited).Best(kContenderPoints);
 }
 
 // The proposals of one call, each of a new program.
@@ -45,7 +39,7 @@ class Batch {
   std::vector<Proposal> Take() && { return std::move(proposals_); }
 
   void AddBaseline() {
-    std::optional<FixedProgram> baseline = view_.space.Baseline();
+    std::optional<FixedProgram> baseline = view_.task.space.Baseline();
     if (!baseline || left() <= 0) return;
     loop_hashes_.insert(baseline->loop_hash);
     proposals_.push_back({"", std::move(baseline->trace), baseline->loop_hash, "default"});
@@ -57,30 +51,39 @@ class Batch {
 
   // Whether it was added: not if its program is known.
   absl::StatusOr<bool> Add(const Point& point, std::string_view explorer) {
-    TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, view_.space.LoopHash(point));
+    TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, view_.task.space.LoopHash(point));
     if (!IsNew(loop_hash)) return false;
-    TESSERA_ASSIGN_OR_RETURN(std::string trace, view_.space.Trace(point));
+    TESSERA_ASSIGN_OR_RETURN(std::string trace, view_.task.space.Trace(point));
     loop_hashes_.insert(loop_hash);
     proposals_.push_back(
-        {view_.space.Config(point), std::move(trace), loop_hash, std::string(explorer)});
+        {view_.task.space.Config(point), std::move(trace), loop_hash, std::string(explorer)});
     return true;
   }
 
   // The explorer's, up to `count`.
   absl::Status Explore(int count, const ProposalOptions& options, Rng& rng) {
-    const std::vector<Point> elites = view_.examples.Fastest(kElites);
-    const int wanted = count * options.pool_factor;
+    const bool ranked = view_.explorer.UsesModel();
+    const int wanted = ranked ? count * options.pool_factor : count;
     std::vector<Candidate> pool;
     absl::flat_hash_set<uint64_t> in_pool;
-    for (Candidate& candidate : view_.explorer.Explore(
-             {view_.space, view_.ranker, elites, view_.points}, 2 * wanted, rng)) {
+    for (Candidate& candidate :
+         view_.explorer.Explore(view_.task, 2 * options.pool_factor * count, rng)) {
       if (static_cast<int>(pool.size()) >= wanted) break;
-      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, view_.space.LoopHash(candidate.point));
-      if (IsNew(loop_hash) && in_pool.insert(loop_hash).second)
+      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash,
+                               view_.task.space.LoopHash(candidate.point));
+      if (IsNew(loop_hash) && in_pool.insert(loop_hash).second) {
         pool.push_back(std::move(candidate));
+      }
     }
-    for (int index : SelectBatch(pool, count, view_.in_flight, options.diversity)) {
-      TESSERA_RETURN_IF_ERROR(Add(pool[index].point, view_.explorer.Name()).status());
+    std::vector<int> chosen(pool.size());
+    std::iota(chosen.begin(), chosen.end(), 0);
+    if (ranked) chosen = SelectBatch(pool, count, view_.in_flight, options.diversity);
+    for (int index : chosen) {
+      const Candidate& candidate = pool[index];
+      TESSERA_RETURN_IF_ERROR(Add(candidate.point, candidate.explorer.empty()
+                                                       ? view_.explorer.Name()
+                                                       : candidate.explorer)
+                                  .status());
     }
     return absl::OkStatus();
   }
@@ -88,8 +91,8 @@ class Batch {
   absl::Status FillWithSamples(Rng& rng) {
     const int max_draws = 64 + 32 * count_;
     for (int draw = 0; draw < max_draws && left() > 0; ++draw) {
-      const Point point = view_.space.Sample(rng);
-      if (view_.points.contains(HashPoint(point))) continue;
+      const Point point = view_.task.space.Sample(rng);
+      if (view_.task.known_points.contains(HashPoint(point))) continue;
       TESSERA_RETURN_IF_ERROR(Add(point, "random").status());
     }
     return absl::OkStatus();
@@ -109,25 +112,25 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
   Batch batch(view, count);
   if (view.is_first) batch.AddBaseline();
 
-  int explored = 0;  // slots that are the explorer's, not ε's
-  for (int slot = batch.left(); slot > 0; --slot) explored += !rng.Chance(options.epsilon);
-  if (view.explorer.UsesModel() && view.ranker != nullptr) {
-    const int contender = view.contenders.Next();
-    int contended = 0;
-    for (int slot = 0; contender >= 0 && slot < explored; ++slot) {
-      contended += rng.Chance(kContenderShare);
-    }
-    if (contended > 0) {
-      for (const Candidate& candidate : PointsOf(view, contender, rng)) {
-        TESSERA_ASSIGN_OR_RETURN(const bool added,
-                                 batch.Add(candidate.point, view.explorer.Name()));
-        explored -= added;
-        contended -= added;
-        if (contended == 0) break;
-      }
-    }
-    if (explored > 0) TESSERA_RETURN_IF_ERROR(batch.Explore(explored, options, rng));
+  int explored = batch.left();  // slots that are the explorer's
+  if (view.explorer.UsesModel()) {
+    for (int slot = batch.left(); slot > 0; --slot) explored -= rng.Chance(options.epsilon);
+    if (view.task.ranker == nullptr) explored = 0;
   }
+  const int contender = view.explorer.UsesModel() && explored > 0 ? view.contenders.Next() : -1;
+  int contended = 0;
+  for (int slot = 0; contender >= 0 && slot < explored; ++slot) {
+    contended += rng.Chance(kContenderShare);
+  }
+  if (contended > 0) {
+    for (const Candidate& candidate : PointsOf(view.task, contender, rng)) {
+      TESSERA_ASSIGN_OR_RETURN(const bool added, batch.Add(candidate.point, view.explorer.Name()));
+      explored -= added;
+      contended -= added;
+      if (contended == 0) break;
+    }
+  }
+  if (explored > 0) TESSERA_RETURN_IF_ERROR(batch.Explore(explored, options, rng));
   TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(rng));
   return std::move(batch).Take();
 }

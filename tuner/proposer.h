@@ -9,10 +9,7 @@
 #include "absl/types/span.h"
 #include "base/rng.h"
 #include "tuner/contenders.h"
-#include "tuner/examples.h"
 #include "tuner/explorer.h"
-#include "tuner/learner.h"
-#include "tuner/search_space.h"
 
 namespace tessera::tuner {
 
@@ -20,33 +17,31 @@ struct Proposal {
   std::string config;
   std::string trace;
   uint64_t loop_hash = 0;
-  std::string explorer;  // "default", "random", or the explorer's name
+  std::string explorer;  // "default", "random", or who of the explorers proposed it
 };
 
 // How proposals are made.
 struct ProposalOptions {
-  double epsilon = 0.08;   // share of uniformly random proposals
+  double epsilon = 0.08;   // share of random proposals beside those that a model ranks
   double diversity = 0.4;  // weight of new knob values against score in a batch
   int pool_factor = 4;     // candidates an explorer is asked for, a proposal
 };
 
 // What the log says about a task, as far as its next proposals depend on it.
 struct ProposalView {
-  const SearchSpace& space;
   const Explorer& explorer;
-  const Ranker* ranker;  // null before the first model
-  const Examples& examples;
+  TaskView task;
   const Contenders& contenders;
-  const absl::flat_hash_set<uint64_t>& points;       // HashPoint of everything proposed so far
   const absl::flat_hash_set<uint64_t>& loop_hashes;  // of everything proposed so far
   absl::Span<const Point> in_flight;                 // proposed, without a result
   bool is_first;                                     // nothing was proposed so far
 };
 
-// The default schedule first of all; then what the explorer finds, in diverse batches, with a share
-// for sketches that contend, and random samples: ε's, those before the first model, and where the
-// explorer found less. At most `count`, all of new loop hashes; fewer, or none, when the space has
-// run dry. A function of its arguments. Errors are those of the space.
+// The default schedule first of all; then what the explorer finds: all that it has if it uses no
+// model, otherwise diverse batches of its best, with a share for sketches that contend and ε's of
+// random samples. Random samples take the place of what it does not find, and, where it uses a
+// model, come before the first one. At most `count`, all of new loop hashes; fewer, or none, when
+// the space has run dry. A function of its arguments. Errors are those of the space.
 absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int count,
                                                    const ProposalOptions& options, Rng& rng);
 

@@ -37,6 +37,13 @@ class SearchSpace {
   virtual Point Sample(Rng& rng) const = 0;
   // A near neighbour: one knob moves a little.
   virtual Point Mutate(const Point& point, Rng& rng) const = 0;
+  // Each knob of either parent.
+  virtual Point Crossover(const Point& a, const Point& b, Rng& rng) const = 0;
+  // The points in which one knob has another near value, each once.
+  virtual std::vector<Point> Neighbours(const Point& point) const = 0;
+  // All points in a fixed order: the one after `point`, or the first for an empty one; none after
+  // the last.
+  virtual std::optional<Point> Next(const Point& point) const = 0;
 
   // Identity of the program: points of equal loop hash need only one measurement.
   virtual absl::StatusOr<uint64_t> LoopHash(const Point& point) const = 0;

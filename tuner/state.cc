@@ -158,7 +158,8 @@ void TuningState::Finish(const db::Event& event) {
 
   const bool ok = event.outcome == db::Outcome::kOk;
   const double cost_seconds = ok ? event.cost_seconds : kInfinity;
-  if (cost_seconds < summary.best_seconds) {
+  const double best_before_seconds = summary.best_seconds;
+  if (cost_seconds < best_before_seconds) {
     summary.best_seconds = cost_seconds;
     summary.best_trial = event.trial;
     summary.best_record_id = event.record_id;
@@ -172,8 +173,9 @@ void TuningState::Finish(const db::Event& event) {
   task.news.push_back(event.sequence);
   const double share =
       std::min(1.0, static_cast<double>(summary.finished) / std::max(1, summary.budget));
-  task.explorer->Observe({trial.point, ok, cost_seconds, share},
-                         Rng(seed_).Fork(absl::StrCat("observe/", event.trial)));
+  task.explorer->Observe(
+      {trial.point, ok, cost_seconds, share, trial.explorer, best_before_seconds},
+      Rng(seed_).Fork(absl::StrCat("observe/", event.trial)));
   if (ok) task.contenders.Measured(trial.point[0], cost_seconds);
   task.examples.Add(std::move(trial.point), cost_seconds);
 }
@@ -192,9 +194,11 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
   for (const auto& [number, trial] : pending_) {
     if (trial.task_index == task_index && !trial.point.empty()) in_flight.push_back(trial.point);
   }
-  const ProposalView view = {*task.space,      *task.explorer,  task.ranker.get(),
-                             task.examples,    task.contenders, task.points,
-                             task.loop_hashes, in_flight,       task.summary.proposed == 0};
+  const ProposalView view = {
+      *task.explorer,  {*task.space, task.ranker.get(), task.examples, task.points},
+      task.contenders, task.loop_hashes,
+      in_flight,       task.summary.proposed == 0,
+  };
   return ProposeBatch(view, count, options_.proposals, rng);
 }
 

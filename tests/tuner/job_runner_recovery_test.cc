@@ -1,10 +1,13 @@
 #include "tuner/job_runner.h"
 
 #include <catch2/catch.hpp>
+#include <iterator>
 #include <map>
 #include <set>
 
 #include "tests/tuner/rig.h"
+#include "tuner/explorer.h"
+#include "tuner/explorer_names.h"
 
 namespace tessera::test {
 namespace {
@@ -28,53 +31,58 @@ TEST_CASE("a result is in the store before the device is told", "[tuner]") {
 
 TEST_CASE("killed at any event and continued, a job makes the same proposals in the same order",
           "[tuner]") {
-  const SimulationOptions one{.capacity = 1, .noise = 0.05, .failure_rate = 0.05};
-  Rig whole(2, Budget(24, 7), one);
-  whole.Run();
-  const std::vector<db::Event> expected = whole.Log();
-  REQUIRE(whole.Log(EventKind::kModelReady).size() >= 2);
+  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+    const std::string explorer(known.name);
+    const SimulationOptions one{.capacity = 1, .noise = 0.05, .failure_rate = 0.05};
+    Rig whole(2, Budget(24, 7, explorer), one);
+    whole.Run();
+    const std::vector<db::Event> expected = whole.Log();
+    REQUIRE(whole.Log(EventKind::kModelReady).size() >=
+            ((*tuner::MakeExplorer(explorer))->UsesModel() ? 2 : 0));
 
-  for (int64_t kill = 1; kill < static_cast<int64_t>(expected.size()); ++kill) {
-    CAPTURE(kill);
-    Rig rig(2, Budget(24, 7), one);
-    rig.store.events_left = kill;
-    {
-      auto runner = *rig.Runner();
-      rig.Drive(*runner);
-    }
-    const std::set<int64_t> measured = rig.TrialsWithResult();
-    const int fits_before = rig.learner->fits;
-    const int models_before = static_cast<int>(rig.Log(EventKind::kModelReady).size());
+    for (int64_t kill = 1; kill < static_cast<int64_t>(expected.size()); ++kill) {
+      CAPTURE(explorer, kill);
+      Rig rig(2, Budget(24, 7, explorer), one);
+      rig.store.events_left = kill;
+      {
+        auto runner = *rig.Runner();
+        rig.Drive(*runner);
+      }
+      const std::set<int64_t> measured = rig.TrialsWithResult();
+      const int fits_before = rig.learner->fits;
+      const int models_before = static_cast<int>(rig.Log(EventKind::kModelReady).size());
 
-    rig.store.events_left = int64_t{1} << 60;
-    rig.NewMeasurer();
-    const db::Job job = rig.Run();
-    REQUIRE(job.state == JobState::kDone);
-    for (const tuner::TrialRequest& request : rig.measurer->started()) {
-      REQUIRE(measured.count(request.trial) == 0);
-    }
-    // At most the fits whose model was not logged yet are made again.
-    REQUIRE(rig.learner->fits - fits_before <=
-            static_cast<int>(whole.Log(EventKind::kModelReady).size()) - models_before);
+      rig.store.events_left = int64_t{1} << 60;
+      rig.NewMeasurer();
+      const db::Job job = rig.Run();
+      REQUIRE(job.state == JobState::kDone);
+      for (const tuner::TrialRequest& request : rig.measurer->started()) {
+        REQUIRE(measured.count(request.trial) == 0);
+      }
+      // At most the fits whose model was not logged yet are made again.
+      REQUIRE(rig.learner->fits - fits_before <=
+              static_cast<int>(whole.Log(EventKind::kModelReady).size()) - models_before);
 
-    const std::vector<db::Event> log = rig.Log();
-    REQUIRE(log.size() == expected.size());
-    for (size_t i = 0; i < log.size(); ++i) {
-      CAPTURE(i);
-      REQUIRE(log[i].kind == expected[i].kind);
-      REQUIRE(log[i].trial == expected[i].trial);
-      REQUIRE(log[i].config == expected[i].config);
-      REQUIRE(log[i].explorer == expected[i].explorer);
-      REQUIRE(log[i].cost_seconds == expected[i].cost_seconds);
-      REQUIRE(log[i].model == expected[i].model);
+      const std::vector<db::Event> log = rig.Log();
+      REQUIRE(log.size() == expected.size());
+      for (size_t i = 0; i < log.size(); ++i) {
+        CAPTURE(i);
+        REQUIRE(log[i].kind == expected[i].kind);
+        REQUIRE(log[i].trial == expected[i].trial);
+        REQUIRE(log[i].config == expected[i].config);
+        REQUIRE(log[i].explorer == expected[i].explorer);
+        REQUIRE(log[i].cost_seconds == expected[i].cost_seconds);
+        REQUIRE(log[i].model == expected[i].model);
+      }
     }
   }
 }
 
 TEST_CASE("killed again and again under load, a job measures every trial once", "[tuner]") {
-  for (uint64_t seed = 1; seed <= 5; ++seed) {
-    CAPTURE(seed);
-    Rig rig(3, Budget(30, seed),
+  for (uint64_t seed = 1; seed <= std::size(tuner::kExplorers); ++seed) {
+    const std::string explorer(tuner::kExplorers[seed - 1].name);
+    CAPTURE(seed, explorer);
+    Rig rig(3, Budget(30, seed, explorer),
             {.capacity = 6,
              .noise = 0.1,
              .failure_rate = 0.1,

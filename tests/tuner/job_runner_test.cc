@@ -261,7 +261,8 @@ TEST_CASE("an unknown explorer is refused by name", "[tuner]") {
   const auto runner = rig.Runner();
   CHECK(runner.status().code() == absl::StatusCode::kInvalidArgument);
   CHECK(runner.status().message() ==
-        "explorer 'divination' is not known; choose annealing or random");
+        "explorer 'divination' is not known; choose annealing, descent, evolution, grid, portfolio "
+        "or random");
 }
 
 TEST_CASE("runner, devices, fits and readers run in their own threads", "[tuner]") {

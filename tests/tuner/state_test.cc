@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <iterator>
 #include <map>
 #include <set>
 
 #include "tests/tuner/rig.h"
+#include "tuner/explorer_names.h"
 #include "tuner/model_store.h"
 
 namespace tessera::test {
@@ -101,9 +103,9 @@ db::Event Result(const TuningState& state, int64_t trial, Outcome outcome, doubl
 }
 
 TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tuner]") {
-  for (uint64_t seed = 1; seed <= 6; ++seed) {
-    CAPTURE(seed);
-    const std::string explorer = seed % 3 == 0 ? "random" : "annealing";
+  for (uint64_t seed = 1; seed <= 2 * std::size(tuner::kExplorers); ++seed) {
+    const std::string explorer(tuner::kExplorers[seed % std::size(tuner::kExplorers)].name);
+    CAPTURE(seed, explorer);
     Rig rig(3, Budget(50, seed, explorer),
             {.capacity = 7,
              .noise = 0.1,
@@ -129,18 +131,22 @@ TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tu
 }
 
 TEST_CASE("folding a prefix at once equals having lived through it", "[tuner]") {
-  Rig rig(2, Budget(40, 5), {.capacity = 5, .noise = 0.1, .failure_rate = 0.1, .reorder = true});
-  rig.Run(2);
-  const std::vector<db::Event> log = rig.Log();
-  const Models models = TrainAgain(rig, log);
-  for (size_t at = 0; at < log.size(); ++at) {
-    // Batches begin where something else came before.
-    if (log[at].kind != EventKind::kProposed) continue;
-    if (at > 0 && log[at - 1].kind == EventKind::kProposed) continue;
-    TuningState state = Fresh(rig);
-    for (size_t i = 0; i < at; ++i) REQUIRE(state.Apply(log[i]).ok());
-    LoadModels(rig, models, state);  // only the last model of each task is loaded
-    CheckProposals(state, log, at);
+  for (const tuner::ExplorerName& explorer : tuner::kExplorers) {
+    CAPTURE(std::string(explorer.name));
+    Rig rig(2, Budget(40, 5, std::string(explorer.name)),
+            {.capacity = 5, .noise = 0.1, .failure_rate = 0.1, .reorder = true});
+    rig.Run(2);
+    const std::vector<db::Event> log = rig.Log();
+    const Models models = TrainAgain(rig, log);
+    for (size_t at = 0; at < log.size(); ++at) {
+      // Batches begin where something else came before.
+      if (log[at].kind != EventKind::kProposed) continue;
+      if (at > 0 && log[at - 1].kind == EventKind::kProposed) continue;
+      TuningState state = Fresh(rig);
+      for (size_t i = 0; i < at; ++i) REQUIRE(state.Apply(log[i]).ok());
+      LoadModels(rig, models, state);  // only the last model of each task is loaded
+      CheckProposals(state, log, at);
+    }
   }
 }
 
@@ -156,8 +162,9 @@ TEST_CASE("other seeds give other proposals", "[tuner]") {
 }
 
 TEST_CASE("no program is proposed twice in a task", "[tuner]") {
-  for (const char* explorer : {"annealing", "random"}) {
-    for (uint64_t seed = 1; seed <= 5; ++seed) {
+  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+    const std::string explorer(known.name);
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
       CAPTURE(explorer, seed);
       // 3 knobs of 8 choices, the last in pairs: 256 programs, 200 of which are wanted.
       Rig rig(1, Budget(200, seed, explorer), {.capacity = 6, .reorder = true}, seed, 3, 8);

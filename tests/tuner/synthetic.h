@@ -23,6 +23,7 @@ namespace tessera::test {
 class SyntheticSpace final : public tuner::SearchSpace {
  public:
   static constexpr int kChoices = 16;
+  static constexpr int kNear = 3;  // of neighbours
 
   explicit SyntheticSpace(uint64_t seed, int knobs = 10, int choices = kChoices)
       : choices_(choices) {
@@ -67,6 +68,34 @@ class SyntheticSpace final : public tuner::SearchSpace {
     value += rng.Chance(0.5) ? 1 : -1;
     value = std::clamp(value, 0, choices_ - 1);
     return moved;
+  }
+  tuner::Point Crossover(const tuner::Point& a, const tuner::Point& b, Rng& rng) const override {
+    tuner::Point child = a;
+    for (size_t i = 1; i < child.size(); ++i) {
+      if (rng.Chance(0.5)) child[i] = b[i];
+    }
+    return child;
+  }
+  std::vector<tuner::Point> Neighbours(const tuner::Point& point) const override {
+    std::vector<tuner::Point> neighbours;
+    for (size_t i = 1; i < point.size(); ++i) {
+      for (int32_t value = point[i] - kNear; value <= point[i] + kNear; ++value) {
+        if (value < 0 || value >= choices_ || value == point[i]) continue;
+        neighbours.push_back(point);
+        neighbours.back()[i] = value;
+      }
+    }
+    return neighbours;
+  }
+  // Of the first sketch.
+  std::optional<tuner::Point> Next(const tuner::Point& point) const override {
+    if (point.empty()) return tuner::Point(centre_.size() + 1, 0);
+    tuner::Point next = point;
+    for (size_t i = next.size(); --i > 0;) {
+      if (++next[i] < choices_) return next;
+      next[i] = 0;
+    }
+    return std::nullopt;
   }
 
   absl::StatusOr<uint64_t> LoopHash(const tuner::Point& point) const override {

@@ -1,0 +1,165 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/view.h"
+#include "tests/tuner/rig.h"
+#include "tuner/examples.h"
+#include "tuner/explorer.h"
+#include "tuner/explorer_names.h"
+
+namespace tessera::test {
+namespace {
+
+TEST_CASE("each known explorer answers to its name", "[tuner]") {
+  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+    CHECK((*tuner::MakeExplorer(known.name))->Name() == known.name);
+  }
+}
+
+TEST_CASE("the documentation has every known explorer", "[tuner]") {
+  const std::string source = __FILE__;
+  std::ifstream file(source.substr(0, source.rfind("tests/tuner")) + "docs/search.md");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+    const std::string row = absl::StrCat("| `", AbslView(known.name), "` | ", AbslView(known.what));
+    CAPTURE(row);
+    CHECK(text.find(row) != std::string::npos);
+  }
+}
+
+TEST_CASE("the grid proposes every program once, in order", "[tuner]") {
+  // 2 knobs of 8 choices, the last in pairs: 32 programs.
+  Rig rig(1, Budget(100, 1, "grid"), {.capacity = 3, .failure_rate = 0.1, .reorder = true}, 1, 2,
+          8);
+  rig.Run();
+  std::vector<tuner::Point> points;
+  for (const db::Event& event : rig.Log(db::EventKind::kProposed)) {
+    if (event.explorer == "default") continue;
+    CHECK(event.explorer == "grid");
+    points.push_back(*rig.spaces[0]->Parse(event.config));
+  }
+  CHECK(points.size() == 32);
+  CHECK(std::is_sorted(points.begin(), points.end()));
+}
+
+// Knows nothing.
+class Undecided final : public tuner::Ranker {
+ public:
+  std::vector<float> Score(absl::Span<const float> rows) const override {
+    return std::vector<float>(rows.size() / kColumns, 0.0f);
+  }
+  static constexpr int kColumns = 21;  // of a space with 10 knobs
+};
+
+TEST_CASE("descent proposes the best point's neighbours, then those of the next best", "[tuner]") {
+  const SyntheticSpace space(3);
+  tuner::Examples examples({}, 1);
+  const tuner::Point best(11, 0), second(11, 9);
+  examples.Add(second, 2e-3);
+  examples.Add(best, 1e-3);
+  absl::flat_hash_set<uint64_t> known = {tuner::HashPoint(best), tuner::HashPoint(second)};
+  const Undecided ranker;
+  Rng rng(1);
+  const auto explorer = tuner::MakeDescentExplorer();
+  const auto differ = [](const tuner::Point& a, const tuner::Point& b) {
+    int count = 0;
+    for (size_t i = 0; i < a.size(); ++i) count += a[i] != b[i];
+    return count;
+  };
+  // A corner has three neighbours along each of ten knobs.
+  const auto found = explorer->Explore({space, &ranker, examples, known}, 34, rng);
+  REQUIRE(found.size() == 34);
+  for (size_t i = 0; i < found.size(); ++i) {
+    CHECK(differ(found[i].point, i < 30 ? best : second) == 1);
+    known.insert(tuner::HashPoint(found[i].point));
+  }
+  // Of the second's sixty, four were proposed.
+  CHECK(explorer->Explore({space, &ranker, examples, known}, 100, rng).size() == 56);
+}
+
+// Proposes points that only say who did.
+class Arm final : public tuner::Explorer {
+ public:
+  Arm(std::string_view name, int32_t sketch) : name_(name), sketch_(sketch) {}
+  std::string_view Name() const override { return name_; }
+  bool UsesModel() const override { return true; }
+  void Observe(const tuner::Observation&, Rng) override {}
+  std::vector<tuner::Candidate> Explore(const tuner::TaskView&, int count, Rng&) const override {
+    std::vector<tuner::Candidate> found;
+    for (int i = 0; i < count; ++i) found.push_back({{sketch_, i}, 0});
+    return found;
+  }
+
+ private:
+  std::string_view name_;
+  int32_t sketch_;
+};
+
+class Portfolio {
+ public:
+  Portfolio() {
+    std::vector<std::unique_ptr<tuner::Explorer>> arms;
+    arms.push_back(std::make_unique<Arm>("left", 0));
+    arms.push_back(std::make_unique<Arm>("descent", 1));
+    explorer_ = tuner::MakePortfolioExplorer(std::move(arms));
+  }
+
+  void Observe(std::string_view arm, double cost_seconds, double budget_share = 0.1) {
+    const tuner::Point point = {0, 0};
+    explorer_->Observe({point, true, cost_seconds, budget_share, arm, 1e-3}, Rng(1));
+  }
+
+  // Of the 8 best of 32 candidates, as a batch is chosen, the mean share of descent.
+  double ShareOfDescent() const {
+    const SyntheticSpace space(3);
+    const tuner::Examples examples({}, 1);
+    const absl::flat_hash_set<uint64_t> known;
+    Rng rng(5);
+    int descents = 0;
+    constexpr int kRounds = 200;
+    for (int round = 0; round < kRounds; ++round) {
+      const auto found = explorer_->Explore({space, nullptr, examples, known}, 32, rng);
+      REQUIRE(found.size() == 32);
+      for (int i = 0; i < 8; ++i) {
+        CHECK(found[i].explorer == (found[i].point[0] == 1 ? "descent" : "left"));
+        descents += found[i].point[0];
+      }
+    }
+    return descents / (8.0 * kRounds);
+  }
+
+ private:
+  std::unique_ptr<tuner::Explorer> explorer_;
+};
+
+TEST_CASE("the portfolio finds the good one of two, and lets go when the other becomes it",
+          "[tuner]") {
+  Portfolio portfolio;
+  CHECK(portfolio.ShareOfDescent() == Approx(0.5).margin(0.03));
+  for (int i = 0; i < 16; ++i) {
+    portfolio.Observe("left", 4e-3);
+    portfolio.Observe("descent", i % 4 == 0 ? 0.9e-3 : 1.2e-3);
+  }
+  CHECK(portfolio.ShareOfDescent() > 0.8);
+  CHECK(portfolio.ShareOfDescent() < 0.95);  // the other keeps a share
+  for (int i = 0; i < 16; ++i) {
+    portfolio.Observe("left", i % 4 == 0 ? 0.9e-3 : 1.2e-3);
+    portfolio.Observe("descent", 4e-3);
+  }
+  CHECK(portfolio.ShareOfDescent() < 0.2);
+  // What others propose earns nobody anything.
+  for (int i = 0; i < 40; ++i) portfolio.Observe("random", 0.5e-3);
+  CHECK(portfolio.ShareOfDescent() < 0.2);
+  // In the endgame descent has a share whatever it earned.
+  portfolio.Observe("left", 1.2e-3, 0.8);
+  CHECK(portfolio.ShareOfDescent() == Approx(0.4).margin(0.03));
+}
+
+}  // namespace
+}  // namespace tessera::test
