@@ -70,7 +70,7 @@ nlohmann::ordered_json Measure(const tessera::te::OpSpec& spec) {
   for (int i = 0; i < trained; ++i) {
     data.labels.push_back(static_cast<float>(rng.Uniform()) * data.rows[int64_t{i} * columns] / 64);
   }
-  costmodel::XgboostModel model({.seed = kSeed});
+  costmodel::XgboostModel model("xgboost", costmodel::RankingOptions(kSeed));
   absl::Status fitted;
   const double fitting = SecondsOf([&] { fitted = model.Fit(data); });
   if (!fitted.ok()) {
@@ -87,7 +87,8 @@ nlohmann::ordered_json Measure(const tessera::te::OpSpec& spec) {
   const double featuring = Median(feature_rounds), predicting = Median(predict_rounds);
   for (float score : model.Predict(rows, columns)) checksum += score;
   const double library = SecondsOf([&] {
-    const std::vector<float> scores = model.LibraryPredict(rows, columns).value();
+    const std::vector<float> scores =
+        costmodel::LibraryPredict(model.json(), rows, columns).value();
     for (float score : scores) checksum -= score;
   });
   return {{"workload", spec.name},

@@ -1,18 +1,48 @@
 #include "costmodel/cost_model.h"
 
 #include <cmath>
+#include <utility>
 
 #include "base/status.h"
+#include "costmodel/ensemble_model.h"
 #include "costmodel/random_model.h"
 #include "costmodel/xgboost_model.h"
 
 namespace tessera::costmodel {
 
+absl::Span<const CostModelKind> CostModelKinds() {
+  static constexpr CostModelKind kKinds[] = {
+      {"autotvm", "boosted trees with the published parameters of AutoTVM: a baseline",
+       MakeAutoTvmModel},
+      {"ensemble", "regressions of resampled rows, which tell how far they disagree",
+       MakeEnsembleModel},
+      {"random", "a hash of the row, which knows nothing: a baseline", MakeRandomModel},
+      {"regression", "boosted trees of the logarithm of throughput", MakeRegressionModel},
+      {"xgboost", "boosted trees that put pairs of programs in order", MakeRankingModel},
+  };
+  return kKinds;
+}
+
+std::string CostModelNames() {
+  std::string names;
+  const absl::Span<const CostModelKind> kinds = CostModelKinds();
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    if (i > 0) names += i + 1 < kinds.size() ? ", " : " or ";
+    names += kinds[i].name;
+  }
+  return names;
+}
+
 absl::StatusOr<std::unique_ptr<CostModel>> MakeCostModel(std::string_view name, uint64_t seed) {
-  if (name == "xgboost") return std::make_unique<XgboostModel>(XgboostOptions{.seed = seed});
-  if (name == "random") return std::make_unique<RandomModel>(seed);
+  for (const CostModelKind& kind : CostModelKinds()) {
+    if (kind.name == name) return kind.make(seed);
+  }
   return absl::InvalidArgumentError(
-      absl::StrCat("unknown cost model \"", std::string(name), "\"; known are xgboost and random"));
+      absl::StrCat("cost model '", std::string(name), "' is not known; choose ", CostModelNames()));
+}
+
+std::vector<int> GroupsOf(const TrainingData& data) {
+  return data.groups.empty() ? std::vector<int>{static_cast<int>(data.labels.size())} : data.groups;
 }
 
 absl::Status CheckTrainingData(const TrainingData& data) {
@@ -23,17 +53,27 @@ absl::Status CheckTrainingData(const TrainingData& data) {
   }
   if (data.labels.empty()) return absl::InvalidArgumentError("training data: no rows");
   int64_t grouped = 0;
-  for (int size : data.groups) grouped += size;
+  for (const int size : data.groups) {
+    if (size < 1) {
+      return absl::InvalidArgumentError(absl::StrCat("training data: a group of ", size, " rows"));
+    }
+    grouped += size;
+  }
   if (!data.groups.empty() && grouped != static_cast<int64_t>(data.labels.size())) {
     return absl::InvalidArgumentError(
         absl::StrCat("training data: groups hold ", grouped, " of ", data.labels.size(), " rows"));
   }
-  for (const std::vector<float>* values : {&data.rows, &data.labels}) {
-    for (size_t i = 0; i < values->size(); ++i) {
-      if (std::isfinite((*values)[i])) continue;
-      return absl::InvalidArgumentError(absl::StrCat("training data: value ", i, " of the ",
-                                                     values == &data.rows ? "rows" : "labels",
-                                                     " is not finite"));
+  if (!data.margins.empty() && data.margins.size() != data.labels.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("training data: ", data.margins.size(),
+                                                   " margins for ", data.labels.size(), " rows"));
+  }
+  const std::pair<const char*, absl::Span<const float>> all[] = {
+      {"rows", data.rows}, {"labels", data.labels}, {"margins", data.margins}};
+  for (const auto& [name, values] : all) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::isfinite(values[i])) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("training data: value ", i, " of the ", name, " is not finite"));
     }
   }
   return absl::OkStatus();

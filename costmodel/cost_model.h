@@ -18,6 +18,18 @@ struct TrainingData {
   std::vector<float> labels;  // throughput relative to the best of its task, [0, 1]; failures 0
   // Numbers of consecutive rows that may be compared with each other (one task each); empty: all.
   std::vector<int> groups;
+  // What is known of the rows before, one value each, in the unit of the model that is fitted: it
+  // learns what is to be added to that (f = f_prior + f_local), and predicts that alone. Empty: 0.
+  std::vector<float> margins;
+};
+
+// The groups, all rows in one where none are given.
+std::vector<int> GroupsOf(const TrainingData& data);
+
+// What a model makes of rows: one value each, higher = expected to be faster.
+struct Scores {
+  std::vector<float> mean;
+  std::vector<float> deviation;  // how far the truth may be, in the unit of `mean`; empty: not told
 };
 
 // Ranks programs by their features. Const methods are thread-safe.
@@ -29,18 +41,32 @@ class CostModel {
   // came before. Deterministic. InvalidArgument for data of inconsistent sizes or values that are
   // not finite; the model is unchanged then.
   virtual absl::Status Fit(const TrainingData& data) = 0;
-  // One score a row, higher = expected to be faster; all equal before the first Fit. `rows` is
-  // [n × columns] with the columns of the training data. The same model and rows give the same
-  // scores, bit for bit.
+  // One score a row, higher = expected to be faster; before the first Fit those of a prior, or all
+  // equal. `rows` is [n × columns] with the columns of the training data. The same model and rows
+  // give the same scores, bit for bit.
   virtual std::vector<float> Predict(absl::Span<const float> rows, int columns) const = 0;
+  // The same scores, with what the model tells of their uncertainty.
+  virtual Scores PredictWithDeviation(absl::Span<const float> rows, int columns) const {
+    return {Predict(rows, columns), {}};
+  }
   // The model as bytes, and back. Load: FailedPrecondition for another feature or format version,
   // DataLoss for bytes that are damaged; the model is unchanged then.
   virtual absl::StatusOr<std::string> Save() const = 0;
   virtual absl::Status Load(std::string_view bytes) = 0;
 };
 
-// "xgboost": boosted trees with a pairwise ranking objective. "random": scores by hash of the row,
-// the baseline that learning has to beat. InvalidArgument names the known ones.
+// What there is to choose from, by name in alphabetic order: errors, the command line's help and
+// docs/cost_models.md say the same.
+struct CostModelKind {
+  std::string_view name;
+  std::string_view summary;
+  std::unique_ptr<CostModel> (*make)(uint64_t seed);
+};
+absl::Span<const CostModelKind> CostModelKinds();
+// "a, b or c".
+std::string CostModelNames();
+
+// InvalidArgument for another name, with the known ones.
 absl::StatusOr<std::unique_ptr<CostModel>> MakeCostModel(std::string_view name, uint64_t seed);
 
 absl::Status CheckTrainingData(const TrainingData& data);

@@ -39,4 +39,8 @@ absl::Status RandomModel::Load(std::string_view bytes) {
   return absl::OkStatus();
 }
 
+std::unique_ptr<CostModel> MakeRandomModel(uint64_t seed) {
+  return std::make_unique<RandomModel>(seed);
+}
+
 }  // namespace tessera::costmodel

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "costmodel/cost_model.h"
 
 namespace tessera::costmodel {
@@ -17,5 +19,7 @@ class RandomModel final : public CostModel {
  private:
   uint64_t seed_;
 };
+
+std::unique_ptr<CostModel> MakeRandomModel(uint64_t seed);
 
 }  // namespace tessera::costmodel

@@ -1,41 +1,47 @@
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <string>
 
+#include "costmodel/boosting.h"
 #include "costmodel/cost_model.h"
 #include "costmodel/tree_ensemble.h"
 
 namespace tessera::costmodel {
 
-struct XgboostOptions {
-  uint64_t seed = 0;
-  int rounds = 100;  // trees
-  int max_depth = 6;
-  double learning_rate = 0.2;
-};
-
-// Gradient-boosted trees by XGBoost's C API (1.7): rank:pairwise, one thread, seeded, so that the
-// same data gives the same bytes. Predictions by TreeEnsemble, not by the library, and saved as
-// such: 74 KiB for 100 trees of depth 6, where the library's JSON takes a megabyte.
+// Boosted trees. Predictions by TreeEnsemble, not by the library, and saved as such: 74 KiB for 100
+// trees of depth 6, where the library's JSON takes a megabyte.
 class XgboostModel final : public CostModel {
  public:
-  explicit XgboostModel(XgboostOptions options) : options_(options) {}
-  std::string_view name() const override { return "xgboost"; }
+  XgboostModel(std::string_view name, const BoostingOptions& options)
+      : name_(name), options_(options) {}
+  std::string_view name() const override { return name_; }
   absl::Status Fit(const TrainingData& data) override;
   std::vector<float> Predict(absl::Span<const float> rows, int columns) const override;
   absl::StatusOr<std::string> Save() const override;
   absl::Status Load(std::string_view bytes) override;
 
-  // The library's own predictions, to compare with. FailedPrecondition for a model that was loaded:
-  // the library's form of it is not stored.
-  absl::StatusOr<std::vector<float>> LibraryPredict(absl::Span<const float> rows,
-                                                    int columns) const;
+  // The library's form of what was fitted here; empty for a model that was loaded, with which it is
+  // not stored.
+  const std::string& json() const { return json_; }
 
  private:
-  XgboostOptions options_;
-  std::string booster_;  // JSON; empty unless fitted here
+  std::string name_;
+  BoostingOptions options_;
+  std::string json_;
   int columns_ = 0;
   std::optional<TreeEnsemble> trees_;
 };
+
+// What the models of these names fit (cost_model.h); docs/cost_models.md tells how they were
+// chosen.
+BoostingOptions RankingOptions(uint64_t seed);
+BoostingOptions RegressionOptions(uint64_t seed);
+BoostingOptions AutoTvmOptions(uint64_t seed);
+
+std::unique_ptr<CostModel> MakeRankingModel(uint64_t seed);
+std::unique_ptr<CostModel> MakeRegressionModel(uint64_t seed);
+std::unique_ptr<CostModel> MakeAutoTvmModel(uint64_t seed);
 
 }  // namespace tessera::costmodel

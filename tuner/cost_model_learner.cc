@@ -33,7 +33,7 @@ class CostModelLearner final : public Learner {
   absl::StatusOr<std::string> Fit(const TrainingSet& set) const override {
     TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<CostModel> model,
                              costmodel::MakeCostModel(name_, seed_));
-    TESSERA_RETURN_IF_ERROR(model->Fit({set.columns, set.rows, set.targets, {}}));
+    TESSERA_RETURN_IF_ERROR(model->Fit({set.columns, set.rows, set.targets, {}, {}}));
     return model->Save();
   }
 

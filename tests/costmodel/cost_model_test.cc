@@ -4,76 +4,82 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <limits>
 
-#include "base/rng.h"
+#include "absl/strings/str_cat.h"
+#include "base/view.h"
+#include "costmodel/metrics.h"
 #include "costmodel/xgboost_model.h"
+#include "tests/costmodel/synthetic.h"
 
 namespace tessera::costmodel {
 namespace {
 
-constexpr int kColumns = 12;
-
-// Throughput that depends on three of the columns, one of them not monotonically.
-float Truth(absl::Span<const float> row) {
-  return 0.5f * row[2] + 0.3f * (row[5] > 0.6f ? 1.0f : 0.0f) +
-         0.2f * (1 - std::abs(row[7] - 0.4f));
+XgboostModel Small() {
+  return {"xgboost", {.seed = 1, .rounds = 40, .max_rounds = 40, .learning_rate = 0.2}};
 }
 
-TrainingData Synthetic(uint64_t seed, int count) {
-  Rng rng(seed);
-  TrainingData data;
-  data.columns = kColumns;
-  for (int i = 0; i < count * kColumns; ++i) {
-    data.rows.push_back(static_cast<float>(rng.Uniform()));
-  }
-  for (int i = 0; i < count; ++i) {
-    data.labels.push_back(Truth(absl::MakeConstSpan(data.rows).subspan(i * kColumns, kColumns)));
-  }
-  return data;
-}
-
-double PairwiseAccuracy(const std::vector<float>& scores, const std::vector<float>& labels) {
-  int right = 0, all = 0;
-  for (size_t i = 0; i < labels.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) {
-      if (std::abs(labels[i] - labels[j]) < 1e-3) continue;
-      ++all;
-      right += (scores[i] < scores[j]) == (labels[i] < labels[j]) ? 1 : 0;
+TEST_CASE("every model but the random one learns to rank from few rows and from many",
+          "[costmodel]") {
+  const TrainingData fresh = Synthetic(2, 200);
+  for (const auto& [count, wanted] : {std::pair(32, 0.62), std::pair(400, 0.88)}) {
+    const TrainingData data = Synthetic(1, count);
+    for (const CostModelKind& kind : CostModelKinds()) {
+      CAPTURE(kind.name, count);
+      const auto model = *MakeCostModel(kind.name, 5);
+      CHECK(model->name() == kind.name);
+      REQUIRE(model->Fit(data).ok());
+      const double accuracy = PairwiseAccuracy(model->Predict(fresh.rows, kColumns), fresh.labels);
+      if (kind.name == "random") {
+        CHECK(std::abs(accuracy - 0.5) < 0.1);
+      } else {
+        CHECK(accuracy > wanted);
+      }
     }
   }
-  return static_cast<double>(right) / all;
 }
 
-XgboostModel Small() { return XgboostModel({.seed = 1, .rounds = 40}); }
+TEST_CASE("the known models are in order, and an unknown one is refused with their names",
+          "[costmodel]") {
+  CHECK(std::ranges::is_sorted(CostModelKinds(), {}, &CostModelKind::name));
+  CHECK(CostModelNames() == "autotvm, ensemble, random, regression or xgboost");
+  CHECK(std::string(MakeCostModel("oracle", 0).status().message()) ==
+        "cost model 'oracle' is not known; choose " + CostModelNames());
+}
 
-TEST_CASE("xgboost learns a ranking from examples; random does not", "[costmodel]") {
-  const TrainingData data = Synthetic(1, 400), fresh = Synthetic(2, 200);
-  XgboostModel model = Small();
-  REQUIRE(model.Fit(data).ok());
-  CHECK(PairwiseAccuracy(model.Predict(fresh.rows, kColumns), fresh.labels) > 0.9);
-  const auto random = *MakeCostModel("random", 5);
-  REQUIRE(random->Fit(data).ok());
-  CHECK(std::abs(PairwiseAccuracy(random->Predict(fresh.rows, kColumns), fresh.labels) - 0.5) <
-        0.1);
+TEST_CASE("docs/cost_models.md lists the models that there are", "[costmodel]") {
+  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+  std::ifstream file(root / "docs" / "cost_models.md");
+  REQUIRE(file);
+  std::string expected = "| Name | What it is |\n|---|---|\n";
+  for (const CostModelKind& kind : CostModelKinds()) {
+    absl::StrAppend(&expected, "| `", AbslView(kind.name), "` | ", AbslView(kind.summary), " |\n");
+  }
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  CHECK_THAT(text, Catch::Contains(expected + "\n"));
 }
 
 TEST_CASE("the tree evaluator is bit-equal to the library", "[costmodel]") {
   for (const uint64_t seed : {3u, 4u}) {
     CAPTURE(seed);
-    XgboostModel model({.seed = seed, .rounds = 60, .max_depth = seed == 3 ? 6 : 3});
+    XgboostModel model("xgboost", {.seed = seed, .max_depth = seed == 3 ? 6 : 3});
     REQUIRE(model.Fit(Synthetic(seed, 300)).ok());
     const TrainingData fresh = Synthetic(seed + 10, 501);
-    CHECK(model.Predict(fresh.rows, kColumns) == *model.LibraryPredict(fresh.rows, kColumns));
+    CHECK(model.Predict(fresh.rows, kColumns) ==
+          *LibraryPredict(model.json(), fresh.rows, kColumns));
   }
 }
 
 TEST_CASE("a saved and loaded model predicts the same", "[costmodel]") {
   const TrainingData data = Synthetic(6, 200);
-  for (const char* name : {"xgboost", "random"}) {
-    auto model = *MakeCostModel(name, 9);
+  for (const CostModelKind& kind : CostModelKinds()) {
+    CAPTURE(kind.name);
+    auto model = *MakeCostModel(kind.name, 9);
     REQUIRE(model->Fit(data).ok());
-    auto loaded = *MakeCostModel(name, 123);
+    auto loaded = *MakeCostModel(kind.name, 123);
     REQUIRE(loaded->Load(*model->Save()).ok());
     CHECK(loaded->Predict(data.rows, kColumns) == model->Predict(data.rows, kColumns));
     CHECK(*loaded->Save() == *model->Save());
@@ -82,10 +88,13 @@ TEST_CASE("a saved and loaded model predicts the same", "[costmodel]") {
 
 TEST_CASE("equal data, options and seeds give equal bytes", "[costmodel]") {
   const TrainingData data = Synthetic(7, 200);
-  XgboostModel a = Small(), b = Small();
-  REQUIRE(a.Fit(data).ok());
-  REQUIRE(b.Fit(data).ok());
-  CHECK(*a.Save() == *b.Save());
+  for (const CostModelKind& kind : CostModelKinds()) {
+    CAPTURE(kind.name);
+    const auto a = *MakeCostModel(kind.name, 4), b = *MakeCostModel(kind.name, 4);
+    REQUIRE(a->Fit(data).ok());
+    REQUIRE(b->Fit(data).ok());
+    CHECK(*a->Save() == *b->Save());
+  }
 }
 
 TEST_CASE("a model depends on its data alone and stays of one size over refits", "[costmodel]") {
@@ -141,7 +150,12 @@ TEST_CASE("bad training data is refused by name", "[costmodel]") {
   data.rows[7] = std::numeric_limits<float>::quiet_NaN();
   CHECK(std::string(model.Fit(data).message()) ==
         "training data: value 7 of the rows is not finite");
-  CHECK_FALSE(MakeCostModel("oracle", 0).ok());
+  data = Synthetic(1, 10);
+  data.groups = {11, -1};
+  CHECK(std::string(model.Fit(data).message()) == "training data: a group of -1 rows");
+  data = Synthetic(1, 10);
+  data.margins = {1, 2};
+  CHECK(std::string(model.Fit(data).message()) == "training data: 2 margins for 10 rows");
 }
 
 TEST_CASE("damaged and foreign model bytes are refused and change nothing", "[costmodel]") {
@@ -151,19 +165,21 @@ TEST_CASE("damaged and foreign model bytes are refused and change nothing", "[co
   const std::vector<float> scores = model.Predict(data.rows, kColumns);
   const std::string bytes = *model.Save();
   std::string other = bytes;
-  other.replace(other.find("\n") + 1, 1, "9");
+  other.replace(other.find("features ") + 9, 1, "9");
   CHECK(model.Load(other).code() == absl::StatusCode::kFailedPrecondition);
+  CHECK((*MakeCostModel("regression", 1))->Load(bytes).code() ==
+        absl::StatusCode::kFailedPrecondition);
   CHECK(model.Load("").code() == absl::StatusCode::kDataLoss);
   CHECK(model.Load(std::string_view(bytes).substr(0, bytes.size() / 2)).code() ==
         absl::StatusCode::kDataLoss);
-  CHECK(model.Load("tessera xgboost model 3\n").code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(model.Load("tessera model 2 xgboost\n").code() == absl::StatusCode::kFailedPrecondition);
   std::string wild = bytes;  // a split on a column that no row has
   const int32_t column = 1 << 30;
   std::memcpy(&wild[wild.size() - (40 * 64 * 4) - 4], &column, sizeof(column));
   CHECK(model.Load(wild).code() == absl::StatusCode::kDataLoss);
   // The last leaf, the last split's threshold, the base score.
-  for (const size_t place : {wild.size() - 4, wild.size() - (40 * 64 * 4) - 8,
-                             bytes.find('\n', bytes.find('\n') + 1) + 1 + 12}) {
+  for (const size_t place :
+       {wild.size() - 4, wild.size() - (40 * 64 * 4) - 8, bytes.find('\n') + 1 + 12}) {
     for (const float value : {std::numeric_limits<float>::quiet_NaN(), -1.0f}) {
       CAPTURE(place, value);
       std::string changed = bytes;

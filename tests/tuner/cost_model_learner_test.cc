@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "compiler/te/operators.h"
+#include "costmodel/cost_model.h"
 #include "db/record/memory_store.h"
 #include "tests/support/simulated_measurer.h"
 #include "tuner/config_search_space.h"
@@ -121,7 +122,8 @@ TEST_CASE("annealing with boosted trees beats random search in a convolution's s
 }
 
 TEST_CASE("a model is the same from its bytes, and refuses others", "[tuner]") {
-  for (const char* name : {"xgboost", "random"}) {
+  for (const costmodel::CostModelKind& kind : costmodel::CostModelKinds()) {
+    const std::string_view name = kind.name;
     CAPTURE(name);
     const auto space = *tuner::MakeSearchSpace(ConvolutionTask());
     Rng rng(3);

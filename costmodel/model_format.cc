@@ -1,0 +1,50 @@
+#include "costmodel/model_format.h"
+
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/view.h"
+#include "costmodel/features.h"
+
+namespace tessera::costmodel {
+namespace {
+
+constexpr std::string_view kMagic = "tessera model ";
+
+}  // namespace
+
+std::string ModelHead(std::string_view name, int columns) {
+  return absl::StrCat(AbslView(kMagic), kModelFormat, " ", AbslView(name), " features ",
+                      kFeatureVersion, " columns ", columns, "\n");
+}
+
+absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view bytes) {
+  const absl::Status damaged = absl::DataLossError("cost model: damaged");
+  const size_t end = bytes.find('\n');
+  if (!bytes.starts_with(kMagic) || end == std::string_view::npos) return damaged;
+  const std::vector<std::string> words =
+      absl::StrSplit(AbslView(bytes.substr(kMagic.size(), end - kMagic.size())), ' ');
+  int format = 0, version = 0, columns = 0;
+  if (!absl::SimpleAtoi(words[0], &format)) return damaged;
+  if (format != kModelFormat) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cost model: of format ", format, "; this build reads ", kModelFormat));
+  }
+  if (words.size() != 6 || !absl::SimpleAtoi(words[3], &version) ||
+      !absl::SimpleAtoi(words[5], &columns) || columns < 1) {
+    return damaged;
+  }
+  if (words[1] != name) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cost model: it is '", words[1], "', not '", AbslView(name), "'"));
+  }
+  if (version != kFeatureVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("cost model: of feature version ", version,
+                                                      "; this build has ", kFeatureVersion));
+  }
+  return ModelBody{columns, bytes.substr(end + 1)};
+}
+
+}  // namespace tessera::costmodel

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+// What stands before the trees of every saved model: the format, which model it is, the version of
+// the features that it was trained on and how many there are.
+
+namespace tessera::costmodel {
+
+constexpr int kModelFormat = 3;
+
+std::string ModelHead(std::string_view name, int columns);
+
+struct ModelBody {
+  int columns = 0;
+  std::string_view bytes;  // what follows the head
+};
+// FailedPrecondition for another format, another model than `name` or another feature version;
+// DataLoss for what is no model.
+absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view bytes);
+
+}  // namespace tessera::costmodel
