@@ -78,6 +78,15 @@ struct LogOptions {
 };
 absl::Status RunLog(const LogOptions& options);
 
+struct ImportanceOptions {
+  std::string server = kDefaultServer;
+  std::string task;  // name, or prefix of the key
+  std::string device_class;
+  int count = 20;  // features
+  bool json = false;
+};
+absl::Status RunImportance(const ImportanceOptions& options);
+
 struct BuildOptions {
   std::string server = kDefaultServer;
   int64_t job = 0;        // its tasks …

@@ -17,6 +17,7 @@
 #include "cli/exit_code.h"
 #include "cli/text.h"
 #include "compiler/te/operators.h"
+#include "costmodel/cost_model.h"
 #include "proto/limits.h"
 #include "tuner/explorer_names.h"
 
@@ -111,7 +112,7 @@ int main(int argc, char** argv) {
   command->add_option("--seed", tune.seed, "of the search")->check(WholeNumber(0, proto::kMaxSeed));
   command->add_option("--max-seconds", tune.max_seconds, "stop after this long")->check(Seconds());
   command->add_option("--explorer", tune.explorer, tuner::ExplorerNames());
-  command->add_option("--cost-model", tune.cost_model, "xgboost or random");
+  command->add_option("--cost-model", tune.cost_model, costmodel::CostModelNames());
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
   command->add_option("--report", tune.report, "also write the table as JSON to this file");
   command->add_flag("--detach", tune.detach, "print the job's number and return");
@@ -156,6 +157,20 @@ int main(int argc, char** argv) {
   command->add_option("--format", log.format, "table, csv or jsonl")
       ->check(CLI::IsMember({"table", "csv", "jsonl"}));
   command->callback([&] { status = cli::RunLog(log); });
+
+  cli::ImportanceOptions importance;
+  command = app.add_subcommand("importance", "which features a task's cost model looks at");
+  AddServer(command, importance.server);
+  command->add_option("task", importance.task, "name, or how its key begins")
+      ->required()
+      ->check(NotEmpty());
+  command->add_option("--device-class", importance.device_class,
+                      "default: the only one that measured it");
+  command->add_option("--count", importance.count, "of the features")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 10'000));
+  command->add_flag("--json", importance.json, "for programs");
+  command->callback([&] { status = cli::RunImportance(importance); });
 
   cli::BuildOptions build;
   command = app.add_subcommand("build", "build an operator library from the log");

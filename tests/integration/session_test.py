@@ -71,6 +71,21 @@ class Jobs(RigTest):
         self.assertEqual({r["device"] for r in counted}, {"runner/cpu"})
         self.assertIn("ok", {r["outcome"] for r in counted})
 
+    def test_the_importance_of_features_comes_from_the_log(self):
+        self.start_server()
+        self.start_worker("worker", "--cores", 1)
+        job = self.tune_in_background(*SMALL, "--trials", 30, "--cost-model", "ensemble")
+        self.wait_until_done(job)
+        said = json.loads(self.output("importance", "matmul", "--count", 3, "--json"))
+        taught = [r for r in self.log(job) if r["outcome"] != "infrastructure"]
+        self.assertEqual(said["programs"], len(taught))
+        self.assertEqual(len(said["features"]), 3)
+        self.assertGreater(said["features"][0]["mean_abs_shap"], 0)
+        table = self.output("importance", "matmul", "--count", 3)
+        for feature in said["features"]:
+            self.assertIn(feature["feature"], table)
+        self.assertEqual(self.tessera("importance", "nosuch").returncode, BAD_INPUT)
+
     @unittest.skipUnless(platform.machine() == "x86_64", "two instruction sets of one machine")
     def test_a_job_is_measured_by_devices_of_one_class(self):
         self.start_server()

@@ -1,0 +1,140 @@
+#include "cli/importance.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "compiler/te/operators.h"
+#include "db/record/memory_store.h"
+#include "schedule_space/config_space.h"
+#include "tests/cli/fake_client.h"
+
+namespace tessera::cli {
+namespace {
+
+const te::OpSpec kSpec = {"mm", "matmul", {{"m", "64"}, {"n", "64"}, {"k", "64"}}};
+
+db::Task MatmulTask() {
+  const te::Workload workload = *te::MakeWorkload(kSpec);
+  db::Task task;
+  task.name = kSpec.name;
+  task.workload = te::Print(workload);
+  task.workload_hash = HashToHex(te::StructuralHash(workload.dag));
+  task.target = ir::ToString(*ir::X86Target("avx512"));
+  return task;
+}
+
+// A server with a log of one task, on whose device programs are the faster the more loops they
+// unroll.
+class MeasuredClient final : public FakeClient {
+ public:
+  explicit MeasuredClient(int programs) {
+    const te::Workload workload = *te::MakeWorkload(kSpec);
+    const space::ConfigSpace space = *space::BuildSpace(workload, *ir::X86Target("avx512"), 1);
+    Rng rng(3);
+    for (int i = 0; i < programs; ++i) {
+      const schedule::Trace trace = *space.ToTrace(space.Sample(rng));
+      int64_t unrolled = 0;
+      for (const schedule::Step& step : trace) {
+        unrolled += step.primitive == schedule::Primitive::kUnroll;
+      }
+      Append(schedule::Print(trace), db::Outcome::kOk, 1e-3 / static_cast<double>(1 + unrolled));
+    }
+  }
+
+  void Append(const std::string& trace, db::Outcome outcome, double seconds) {
+    db::Record record;
+    record.task_key = task.Key();
+    record.attempt_key = absl::StrCat(++appended_);
+    record.trace = trace;
+    record.device_class = "x86/test";
+    record.measurement.outcome = outcome;
+    if (outcome == db::Outcome::kOk) record.measurement.sample_seconds = {seconds};
+    REQUIRE(store_.Append({record}, {}).ok());
+  }
+
+  absl::Status QueryRecords(const db::RecordFilter& filter,
+                            const std::function<void(const db::Record&)>& take) override {
+    const auto records = store_.QueryRecords(filter);
+    if (!records.ok()) return records.status();
+    for (const db::Record& record : *records) take(record);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<db::Task>> ListTasks() override { return tasks; }
+  absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
+      const std::vector<std::string>&) override {
+    return classes;
+  }
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override {
+    return std::vector<db::Device>();
+  }
+
+  const db::Task task = MatmulTask();
+  std::vector<db::Task> tasks = {task};
+  std::vector<RecordedClass> classes = {{"x86/test", 1}};
+
+ private:
+  int appended_ = 0;
+  ManualClock clock_;
+  db::MemoryStore store_{clock_};
+};
+
+TEST_CASE("importance is that of the log's programs, as a table and as JSON", "[cli]") {
+  MeasuredClient client(120);
+  // Of another version, and no fault of the program: neither counts.
+  client.Append("trace 1\nsplit nothing i 3\n", db::Outcome::kOk, 1e-6);
+  client.Append("", db::Outcome::kInfrastructure, 0);
+  const auto report = MakeImportance(client, "mm", "");
+  REQUIRE(report.ok());
+  CHECK(report->device_class == "x86/test");
+  CHECK(report->programs == 120);
+  CHECK(report->left_out == 1);
+  REQUIRE(report->explanation.held_out);
+  CHECK(report->explanation.held_out->pairwise > 0.7);
+
+  const std::string table = ToTable(*report, 3);
+  CHECK(table.starts_with("mm on x86/test, 120 programs (1 more have traces"));
+  CHECK(table.find("feature  ") != std::string::npos);
+  CHECK(std::ranges::count(table, '\n') == 2 + 3);
+  const nlohmann::json json = nlohmann::json::parse(ToJson(*report, 5));
+  CHECK(json["task_key"] == client.task.Key());
+  CHECK(json["features"].size() == 5);
+  CHECK(json["features"][0]["mean_abs_shap"] >= json["features"][1]["mean_abs_shap"]);
+  CHECK(json["held_out"]["programs"] == report->explanation.held_out->programs);
+}
+
+TEST_CASE("importance says what it can't choose or find", "[cli]") {
+  MeasuredClient client(8);
+  CHECK_FALSE(MakeImportance(client, "mm", "")->explanation.held_out);
+  CHECK(nlohmann::json::parse(ToJson(*MakeImportance(client, "mm", ""), 5))["held_out"].is_null());
+  CHECK(MakeImportance(client, "conv", "").status().code() == absl::StatusCode::kNotFound);
+  CHECK(MakeImportance(client, "mm", "arm").status().code() == absl::StatusCode::kNotFound);
+
+  client.classes = {{"x86/a", 1}, {"x86/b", 1}};
+  const absl::Status classes = MakeImportance(client, "mm", "").status();
+  CHECK(classes.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(std::string(classes.message()).find("x86/a, x86/b") != std::string::npos);
+  client.classes = {};
+  CHECK(MakeImportance(client, "mm", "").status().code() == absl::StatusCode::kNotFound);
+
+  db::Task other = client.task;
+  other.threads = 2;
+  client.tasks.push_back(other);
+  const absl::Status tasks = MakeImportance(client, "mm", "").status();
+  CHECK(tasks.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(std::string(tasks.message()).find("mm " + other.Key().substr(0, 8)) != std::string::npos);
+}
+
+TEST_CASE("importance needs a program with a time", "[cli]") {
+  MeasuredClient client(0);
+  client.Append("trace 1\n", db::Outcome::kRunError, 0);
+  const absl::Status status = MakeImportance(client, "mm", "").status();
+  CHECK(status.code() == absl::StatusCode::kNotFound);
+  CHECK(std::string(status.message()).find("tessera log") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace tessera::cli
