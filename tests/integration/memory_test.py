@@ -22,7 +22,7 @@ class Memory(RigTest):
         server = self.start_server()
         worker = self.start_worker()
         self.seen = self.last_id = 0
-        job = self.tune_in_background("--op", "matmul", "m=48", "n=64", "k=32", "--trials", TRIALS)
+        job = self.tune_in_background("--op", "matmul", "m=96", "n=96", "k=48", "--trials", TRIALS)
         started = time.monotonic()
         marks = {}
         for count in (1000, 2000, 3000, 4000, TRIALS):
