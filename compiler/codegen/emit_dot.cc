@@ -83,6 +83,7 @@ Value* FunctionEmitter::EmitDot(const ir::Expr& sum, const ir::Expr& groups) {
                                         llvm::FixedVectorType::get(b_.getInt8Ty(), 16)}
           : llvm::ArrayRef<llvm::Type*>{});
   Value* so_far = Emit(sum);
+  const Mask outer = EnterGroups(call->args[0].type().lanes / call->type.lanes);
   std::vector<Value*> arguments;
   if (lowering.accumulates) arguments.push_back(so_far);
   for (const ir::Expr& operand : {found.operands.a, found.operands.b}) {
@@ -90,6 +91,7 @@ Value* FunctionEmitter::EmitDot(const ir::Expr& sum, const ir::Expr& groups) {
         function->getFunctionType()->getParamType(static_cast<unsigned>(arguments.size()));
     arguments.push_back(b_.CreateBitCast(EmitStored(operand), type));
   }
+  mask_ = outer;
   Value* result = b_.CreateCall(function, arguments);
   return lowering.accumulates ? result
                               : numbers_.Binary(ir::BinaryOp::kAdd, sum.type(), so_far, result);
@@ -99,7 +101,10 @@ Value* FunctionEmitter::EmitDot(const ir::Expr& sum, const ir::Expr& groups) {
 Value* FunctionEmitter::EmitStored(const ir::Expr& e) {
   const ir::Type type = e.type();
   if (const auto* call = e.As<ir::Call>(); call != nullptr && ir::IsRepeat(*call)) {
-    return EmitRepeat(EmitStored(call->args[0]), call->args[0].type().lanes, type.lanes);
+    const Mask outer = EnterShared();
+    Value* value = EmitStored(call->args[0]);
+    mask_ = outer;
+    return EmitRepeat(value, call->args[0].type().lanes, type.lanes);
   }
   const bool is_narrow_float = type.is_float() && type.bits == 16;
   if (const auto* load = e.As<ir::Load>(); load != nullptr && is_narrow_float) {

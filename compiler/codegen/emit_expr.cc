@@ -66,7 +66,7 @@ Value* FunctionEmitter::EmitBinary(const ir::Binary& node) {
     // The divisor may be zero on lanes that don't count.
     llvm::Constant* one = llvm::ConstantInt::get(b->getType(), 1);
     if (mask_.scalar != nullptr) b = b_.CreateSelect(mask_.scalar, b, one);
-    if (mask_.vector != nullptr) b = b_.CreateSelect(mask_.vector, b, one);
+    if (mask_.vector != nullptr) b = b_.CreateSelect(LaneMask(), b, one);
   }
   return numbers_.Binary(node.op, type, a, b);
 }
@@ -82,6 +82,7 @@ Value* FunctionEmitter::EmitSelect(const ir::Select& node) {
     if (!MayFault(e)) return Emit(e);
     const Mask outer = mask_;
     Value* counts = when ? condition : b_.CreateNot(condition);
+    if (is_vector) mask_ = {mask_.scalar, LaneMask()};
     Value*& part = is_vector ? mask_.vector : mask_.scalar;
     part = part == nullptr ? counts : b_.CreateAnd(part, counts);
     Value* result = Emit(e);
@@ -145,7 +146,9 @@ Value* FunctionEmitter::EmitReduce(ir::BinaryOp op, ir::Type type, Value* value)
 // The members of all groups at one place in them are a vector; such vectors are combined.
 Value* FunctionEmitter::EmitGroups(ir::BinaryOp op, const ir::Call& node) {
   const int lanes = node.type.lanes, group = node.args[0].type().lanes / lanes;
+  const Mask outer = EnterGroups(group);
   Value* values = Emit(node.args[0]);
+  mask_ = outer;
   Value* result = nullptr;
   for (int member = 0; member < group; ++member) {
     llvm::SmallVector<int, 64> picks;
@@ -193,7 +196,10 @@ Value* FunctionEmitter::EmitCall(const ir::Call& node) {
     return EmitReduce(op, node.args[0].type(), Emit(node.args[0]));
   }
   if (ir::IsRepeat(node)) {
-    return EmitRepeat(Emit(node.args[0]), node.args[0].type().lanes, type.lanes);
+    const Mask outer = EnterShared();
+    Value* value = Emit(node.args[0]);
+    mask_ = outer;
+    return EmitRepeat(value, node.args[0].type().lanes, type.lanes);
   }
   std::vector<Value*> args;
   for (const ir::Expr& arg : node.args) args.push_back(Emit(arg));

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/function_emitter.h"
+#include "compiler/ir/print.h"
 
 namespace tessera::codegen {
 
@@ -11,6 +12,22 @@ using llvm::Value;
 namespace {
 
 constexpr int64_t kMaxSpan = 4;  // vectors that lanes may be spread over to be shuffled
+
+int LanesOf(Value* vector) {
+  return static_cast<int>(llvm::cast<llvm::FixedVectorType>(vector->getType())->getNumElements());
+}
+
+// The mask of a vector's groups of lanes, of each of which all or no lanes count; empty if
+// `predicate` is none of that form.
+ir::Expr MaskOfGroups(const ir::Expr& predicate) {
+  const auto* call = predicate.As<ir::Call>();
+  if (call == nullptr || !ir::IsInterleave(*call)) return {};
+  const ir::Expr& mask = call->args[0];
+  const std::string text = ir::Print(mask);
+  const bool same = std::all_of(call->args.begin(), call->args.end(),
+                                [&](const ir::Expr& arg) { return ir::Print(arg) == text; });
+  return same ? mask : ir::Expr();
+}
 
 }  // namespace
 
@@ -118,9 +135,61 @@ void FunctionEmitter::MarkStreaming(llvm::StoreInst* store) {
   has_streaming_store_ = true;
 }
 
+// The mask for the groups of so many lanes that the lanes of the value under construction combine.
+// Returns the one to go back to.
+FunctionEmitter::Mask FunctionEmitter::EnterGroups(int size) {
+  const Mask outer = mask_;
+  mask_.group *= size;
+  return outer;
+}
+
+// The mask for what all lanes share. Returns the one to go back to.
+FunctionEmitter::Mask FunctionEmitter::EnterShared() {
+  const Mask outer = mask_;
+  if (mask_.vector != nullptr) {
+    Value* any = b_.CreateOrReduce(mask_.vector);
+    mask_ = {mask_.scalar == nullptr ? any : b_.CreateAnd(mask_.scalar, any)};
+  }
+  return outer;
+}
+
+// mask_.vector, of each lane.
+Value* FunctionEmitter::LaneMask() {
+  if (mask_.vector == nullptr || mask_.group == 1) return mask_.vector;
+  return Spread(mask_.vector, mask_.group);
+}
+
+// Each lane so many times.
+Value* FunctionEmitter::Spread(Value* value, int times) {
+  llvm::SmallVector<int, 64> picks;
+  for (int i = 0; i < LanesOf(value) * times; ++i) picks.push_back(i / times);
+  return b_.CreateShuffleVector(value, picks);
+}
+
+// As VectorMaskOf, of groups of lanes of each of which all or none count; null where lanes count
+// one by one.
+Value* FunctionEmitter::GroupMaskOf(const ir::Expr& predicate, int lanes) {
+  if (mask_.vector != nullptr && mask_.group == 1) return nullptr;
+  const ir::Expr groups = predicate ? MaskOfGroups(predicate) : ir::Expr();
+  const auto* shared = predicate ? predicate.As<ir::Broadcast>() : nullptr;
+  if (predicate && !groups && shared == nullptr) return nullptr;
+  if (!groups && mask_.vector == nullptr) return nullptr;
+  const int count = groups ? groups.type().lanes : lanes / mask_.group;
+  if (groups && mask_.vector != nullptr && count * mask_.group != lanes) return nullptr;
+  Value* mask = mask_.vector;
+  const auto add = [&](Value* part) { mask = mask == nullptr ? part : b_.CreateAnd(mask, part); };
+  const auto splat = [&](Value* part) {
+    return b_.CreateVectorSplat(static_cast<unsigned>(count), part);
+  };
+  if (mask_.scalar != nullptr) add(splat(mask_.scalar));
+  if (shared != nullptr) add(splat(Emit(shared->value)));
+  if (groups) add(Emit(groups));
+  return mask;
+}
+
 // Everything that says which lanes count, as one vector; null when all do.
 Value* FunctionEmitter::VectorMaskOf(const ir::Expr& predicate, int lanes) {
-  Value* mask = mask_.vector;
+  Value* mask = LaneMask();
   const auto add = [&](Value* part) { mask = mask == nullptr ? part : b_.CreateAnd(mask, part); };
   if (mask_.scalar != nullptr && (predicate || mask != nullptr)) {
     add(b_.CreateVectorSplat(static_cast<unsigned>(lanes), mask_.scalar));
@@ -133,6 +202,13 @@ Value* FunctionEmitter::EmitLoad(const ir::Load& node) {
   const ir::Expr index = FlatIndex(*node.buffer, node.indices);
   const int lanes = node.type.lanes;
   if (lanes > 1) {
+    const std::optional<RampForm> ramp = AsRamp(index);
+    if (ramp && ramp->stride == 1 && node.type.bits >= 8) {
+      Value* groups = GroupMaskOf(node.predicate, lanes);
+      if (groups != nullptr && node.type.bits * lanes <= 64 * LanesOf(groups)) {
+        return LoadGroups(node, ramp->base, groups);
+      }
+    }
     Value* mask = VectorMaskOf(node.predicate, lanes);
     Value* value = LoadVector(node, index, mask);
     return node.predicate ? b_.CreateSelect(mask, value, numbers_.Zero(node.type)) : value;
@@ -194,6 +270,25 @@ Value* FunctionEmitter::LoadContiguous(const ir::Load& node, const ir::Expr& bas
                                  llvm::Constant::getNullValue(type));
   }
   return numbers_.FromStorage(node.type, stored);
+}
+
+// Groups of lanes as one number each, for which `mask` is: targets have masks for numbers of 32 and
+// 64 bits rather than for bytes.
+Value* FunctionEmitter::LoadGroups(const ir::Load& node, const ir::Expr& base, Value* mask) {
+  const ir::BufferNode& buffer = *node.buffer;
+  const int lanes = node.type.lanes;
+  const auto groups = static_cast<unsigned>(LanesOf(mask));
+  const unsigned group = static_cast<unsigned>(lanes) / groups;
+  const LinearIndex linear = Linearise(base);
+  if (state_.checks == Checks::kBounds) {
+    CheckBounds(buffer, linear, lanes, Spread(mask, static_cast<int>(group)));
+  }
+  llvm::Type* type = llvm::FixedVectorType::get(
+      b_.getIntNTy(static_cast<unsigned>(node.type.bits) * group), groups);
+  Value* stored =
+      b_.CreateMaskedLoad(type, Address(buffer, linear), AlignmentOf(linear, node.type.bits / 8),
+                          mask, llvm::Constant::getNullValue(type));
+  return numbers_.FromStorage(node.type, b_.CreateBitCast(stored, numbers_.StorageType(node.type)));
 }
 
 // Two whole vectors that together cover the span of the lanes exactly, then one shuffle.

@@ -92,6 +92,7 @@ class FunctionEmitter {
   struct Mask {
     llvm::Value* scalar = nullptr;  // i1; null = true
     llvm::Value* vector = nullptr;  // <n x i1>; null = true
+    int group = 1;                  // lanes that each of the vector's stands for
   };
   struct RampForm {
     ir::Expr base;
@@ -136,6 +137,7 @@ class FunctionEmitter {
   void StoreTo(const ir::Store& node, llvm::Value* value, llvm::Value* vector_mask);
   llvm::Value* LoadVector(const ir::Load& node, const ir::Expr& index, llvm::Value* mask);
   llvm::Value* LoadContiguous(const ir::Load& node, const ir::Expr& base, llvm::Value* mask);
+  llvm::Value* LoadGroups(const ir::Load& node, const ir::Expr& base, llvm::Value* mask);
   llvm::Value* LoadPattern(const ir::Load& node, const LaneForm& form);
   llvm::Value* LoadLanes(const ir::Load& node, const ir::Expr& index, llvm::Value* mask);
   llvm::Value* LoadElement(const ir::BufferNode& buffer, const LinearIndex& index,
@@ -148,6 +150,11 @@ class FunctionEmitter {
                               llvm::Value* mask);
   void CheckBounds(const ir::BufferNode& buffer, const LinearIndex& first, int64_t count,
                    llvm::Value* mask);
+  Mask EnterGroups(int size);
+  Mask EnterShared();
+  llvm::Value* LaneMask();
+  llvm::Value* Spread(llvm::Value* value, int times);
+  llvm::Value* GroupMaskOf(const ir::Expr& predicate, int lanes);
   llvm::Value* VectorMaskOf(const ir::Expr& predicate, int lanes);
   void MarkStreaming(llvm::StoreInst* store);
 

@@ -8,6 +8,7 @@
 #include "compiler/ir/print.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/default_trace.h"
+#include "compiler/te/instructions.h"
 #include "tests/compiler/codegen/loaded_kernel.h"
 #include "tests/support/lower_schedule.h"
 #include "tests/support/random_dag.h"
@@ -189,6 +190,40 @@ TEST_CASE("sums of groups of products become instructions that compute the same"
     for (const ir::Target& target : Targets()) {
       CAPTURE(ir::ToString(target));
       CHECK(LowerRunAndCheck(*workload, *expected, *trace, target) == absl::OkStatus());
+    }
+  }
+}
+
+TEST_CASE("sums of groups read nothing beyond the end of an axis", "[codegen]") {
+  for (const te::Instruction& instruction : te::Instructions()) {
+    const bool is_bf16 = instruction.operand_type(0).is_float();
+    for (const int beyond : {1, instruction.lanes - 1}) {
+      // The columns are groups as they lie: nothing pads them.
+      const auto workload = te::MakeWorkload({"product",
+                                              "matmul",
+                                              {{"m", "3"},
+                                               {"n", absl::StrCat(instruction.lanes + beyond)},
+                                               {"k", absl::StrCat(3 * instruction.group)},
+                                               {"dtype", is_bf16 ? "bf16" : "i8"}}});
+      REQUIRE(workload.ok());
+      const std::string text = absl::StrReplaceAll(
+          "trace 1\ntensorize matmul I\nlayout matmul.b 0/G 1 0%G\nsplit matmul.dot n L\n"
+          "reorder matmul.dot m n.0 k n.1 k_g\nvectorize matmul.dot k_g\n"
+          "vectorize matmul.dot n.1\n",
+          {{"I", instruction.name},
+           {"L", absl::StrCat(instruction.lanes)},
+           {"G", absl::StrCat(instruction.group)}});
+      CAPTURE(text, beyond);
+      const auto trace = schedule::ParseTrace(text);
+      REQUIRE(trace.ok());
+      const auto expected = te::ComputeExpected(*workload, 3);
+      REQUIRE(expected.ok());
+      for (const ir::Target& target : Targets()) {
+        CAPTURE(ir::ToString(target));
+        for (const Checks checks : {Checks::kNone, Checks::kBounds}) {
+          CHECK(LowerRunAndCheck(*workload, *expected, *trace, target, checks) == absl::OkStatus());
+        }
+      }
     }
   }
 }
