@@ -8,6 +8,7 @@
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/conjuncts.h"
 #include "compiler/passes/unroll_loops.h"
+#include "compiler/passes/vectorize_groups.h"
 
 namespace tessera::passes {
 namespace {
@@ -184,6 +185,8 @@ class Partitioner final : public ir::Mutator {
     }
     if (range.begin == loop.min && range.end == loop.min + loop.extent) return self;
     if (range.begin >= range.end) return ir::Stmt();
+    // Instructions are of whole vectors.
+    if (GuardOfGroups(loop) != nullptr && range.end - range.begin > 1) return self;
     return ir::Simplify(ir::MakeFor(loop.var, range.begin, range.end - range.begin,
                                     rest ? ir::MakeIf(rest, guard->then_body) : guard->then_body,
                                     loop.loop_kind, loop.thread_axis),

@@ -6,6 +6,7 @@
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/conjuncts.h"
+#include "compiler/passes/vectorize_groups.h"
 
 namespace tessera::passes {
 namespace {
@@ -16,6 +17,7 @@ class Predicator final : public ir::Mutator {
     ranges_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
     const bool unrolled = loop.loop_kind == ir::LoopKind::kUnrolled;
     if (unrolled) unrolled_.insert(loop.var.get());
+    if (const ir::If* guard = GuardOfGroups(loop)) mask_ = guard;
     ir::Stmt result = ir::Mutator::MutateFor(loop, self);
     if (unrolled) unrolled_.erase(loop.var.get());
     ranges_.erase(loop.var.get());
@@ -23,7 +25,7 @@ class Predicator final : public ir::Mutator {
   }
 
   ir::Stmt MutateIf(const ir::If& node, const ir::Stmt& self) override {
-    if (node.else_body) return ir::Mutator::MutateIf(node, self);
+    if (node.else_body || &node == mask_) return ir::Mutator::MutateIf(node, self);
     ir::Expr branch, predicate;
     for (const ir::Expr& part : Conjuncts(node.condition)) {
       ir::Expr& place = IsCostly(part) ? predicate : branch;
@@ -110,6 +112,7 @@ class Predicator final : public ir::Mutator {
 
   ir::Ranges ranges_;
   absl::flat_hash_set<const ir::Var*> unrolled_;
+  const ir::If* mask_ = nullptr;  // the guard of groups around, if any
   ir::Expr pending_;
   bool failed_ = false;
 };

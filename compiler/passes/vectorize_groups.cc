@@ -1,7 +1,11 @@
 #include "compiler/passes/vectorize_groups.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
+#include "compiler/passes/conjuncts.h"
 #include "compiler/passes/updates.h"
 
 namespace tessera::passes {
@@ -9,17 +13,28 @@ namespace {
 
 constexpr int64_t kMaxValues = 256;
 
+bool Loads(const ir::Expr& e) {
+  bool found = false;
+  ir::ForEach<ir::Load>(e, [&](const ir::Load&) { found = true; });
+  return found;
+}
+
 bool IsVectorized(const ir::For& loop) {
   return loop.loop_kind == ir::LoopKind::kVectorized && loop.extent > 1;
 }
 
 class Widener {
  public:
-  Widener(const ir::For& points, const ir::For& group)
-      : points_(points), group_(group), lanes_(static_cast<int>(points.extent * group.extent)) {}
+  // `ranges`: of the variables of loops around.
+  Widener(const ir::For& points, const ir::For& group, const ir::Ranges& ranges)
+      : points_(points),
+        group_(group),
+        ranges_(ranges),
+        lanes_(static_cast<int>(points.extent * group.extent)) {}
 
-  std::optional<ir::Stmt> Run(const ir::Store& store) const {
-    if (store.predicate || store.streaming) return std::nullopt;
+  // `guard`: the test of a point, empty if there is none.
+  std::optional<ir::Stmt> Run(const ir::Store& store, const ir::Expr& guard) {
+    if (store.predicate || store.streaming || (guard && !MakeMask(guard))) return std::nullopt;
     const std::optional<Update> update = AsUpdate(store);
     if (!update) return std::nullopt;
     const std::optional<Steps> at = StepsOf(update->at);
@@ -28,9 +43,16 @@ class Widener {
     if (!values) return std::nullopt;
     const auto lanes = static_cast<int>(points_.extent);
     const ir::Expr where = ir::MakeRamp(First(update->at), at->points, lanes);
-    const ir::Expr old = ir::MakeLoad(update->buffer, {where});
+    const bool whole = !mask_ || IsOwnRow(*update->buffer, update->at);
+    const ir::Expr predicate = whole ? ir::Expr() : mask_;
+    const ir::Expr old = ir::MakeLoad(update->buffer, {where}, predicate);
     const ir::Expr sums = ir::MakeReduce(update->op, Wide(values), lanes);
-    return ir::MakeStore(update->buffer, {where}, ir::MakeBinary(update->op, old, sums));
+    const ir::Expr updated = ir::MakeBinary(update->op, old, sums);
+    // Stored whole, an accumulator stays in a register.
+    const bool adds_zero = update->op == ir::BinaryOp::kAdd && IsZeroBeyond(update->value);
+    return ir::MakeStore(
+        update->buffer, {where},
+        mask_ && whole && !adds_zero ? ir::MakeSelect(mask_, updated, old) : updated, predicate);
   }
 
  private:
@@ -68,6 +90,61 @@ class Widener {
                           {ir::Expr(points_.min), ir::Expr(group_.min)});
   }
 
+  // Which points count, as a vector; where one does, as a scalar. False if that can't be told.
+  bool MakeMask(const ir::Expr& guard) {
+    int64_t sign = 0;
+    for (const ir::Expr& part : Conjuncts(guard)) {
+      std::optional<ir::LinearForm> rest = ir::AsNonNegative(part);
+      const auto step = rest ? std::find_if(rest->terms.begin(), rest->terms.end(),
+                                            [&](const auto& t) { return t.first == points_.var; })
+                             : decltype(rest->terms.begin()){};
+      if (!rest || step == rest->terms.end() || ir::Uses(part, group_.var)) return false;
+      const int64_t by = step->second;
+      // Tests that the first points pass, or tests that the last ones pass: one point passes all.
+      if (sign * by < 0) return false;
+      sign = by;
+      rest->terms.erase(step);
+      const int64_t first = by * points_.min, last = first + by * (points_.extent - 1);
+      const ir::Expr others = ir::FromLinear(*rest);
+      const auto lanes = static_cast<int>(points_.extent);
+      mask_ = ir::And(mask_, ir::Le(ir::MakeRamp(ir::Expr(-first), -by, lanes),
+                                    ir::MakeBroadcast(others, lanes)));
+      some_ = ir::And(some_, ir::Le(ir::Expr(-std::max(first, last)), others));
+    }
+    return true;
+  }
+
+  bool IsInside(const ir::BufferNode& buffer, const ir::Expr& index) const {
+    const std::optional<ir::Interval> bound = ir::Bound(index, ranges_);
+    return bound && bound->min >= 0 && bound->max < buffer.StoredElementCount();
+  }
+
+  // Whether points that don't count may be read and written back: in memory of this thread alone
+  // and in the row of those that do, as another row may not be written yet.
+  bool IsOwnRow(const ir::BufferNode& buffer, const ir::Expr& at) const {
+    if (buffer.scope != ir::Scope::kLocal || buffer.StoredElementCount() != buffer.ElementCount() ||
+        !IsInside(buffer, at)) {
+      return false;
+    }
+    const int64_t row = buffer.layout.empty() ? buffer.shape.back() : buffer.layout.back().extent;
+    std::optional<ir::LinearForm> form = ir::AsLinear(at);
+    if (!form) return false;
+    std::erase_if(form->terms, [&](const auto& term) { return term.second % row == 0; });
+    form->constant %= row;
+    const std::optional<ir::Interval> in_row = ir::Bound(ir::FromLinear(*form), ranges_);
+    return in_row && in_row->min >= 0 && in_row->max < row;
+  }
+
+  // Whether the wide `e` is zero for points that don't count, as what is loaded for them is.
+  bool IsZeroBeyond(const ir::Expr& e) const {
+    if (!e.type().is_integer()) return false;
+    if (const auto* load = e.As<ir::Load>()) return ir::Uses(load->indices[0], points_.var);
+    if (const auto* cast = e.As<ir::Cast>()) return IsZeroBeyond(cast->value);
+    const auto* node = e.As<ir::Binary>();
+    return node != nullptr && node->op == ir::BinaryOp::kMul &&
+           (IsZeroBeyond(node->a) || IsZeroBeyond(node->b));
+  }
+
   ir::Expr Wide(const ir::Expr& e) const {
     return e.type().is_vector() ? e : ir::MakeBroadcast(e, lanes_);
   }
@@ -75,7 +152,7 @@ class Widener {
   // `e` for all points and members of the group, of each point together; as it is where none moves
   // it. Empty if it can't be made.
   ir::Expr Widen(const ir::Expr& e) const {
-    if (!Moves(e)) return e;
+    if (!Moves(e)) return mask_ && Loads(e) ? ir::Expr() : e;
     if (const auto* load = e.As<ir::Load>()) return WidenLoad(*load);
     if (const auto* cast = e.As<ir::Cast>()) {
       const ir::Expr value = Widen(cast->value);
@@ -99,24 +176,53 @@ class Widener {
     const bool repeats = steps->points == 0;
     if (!repeats && steps->points != steps->group * group_.extent) return {};
     const int lanes = repeats ? static_cast<int>(group_.extent) : lanes_;
-    ir::Expr predicate = load.predicate;
-    if (predicate) predicate = ir::MakeBroadcast(predicate, lanes);
+    const ir::Expr predicate = Predicate(load, repeats);
+    if (!predicate && (load.predicate || mask_)) return {};
     const ir::Expr where = ir::MakeRamp(First(load.indices[0]), steps->group, lanes);
     return ir::MakeRepeat(ir::MakeLoad(load.buffer, {where}, predicate), lanes_);
   }
 
+  // Of `load` for all points, or of the group that all of them share. Empty if it needs none, or if
+  // it can't be made.
+  ir::Expr Predicate(const ir::Load& load, bool shared) const {
+    const auto points = static_cast<int>(points_.extent), group = static_cast<int>(group_.extent);
+    if (shared) {
+      const ir::Expr all = ir::And(load.predicate, some_);
+      return all ? ir::MakeBroadcast(all, group) : all;
+    }
+    if (!mask_) return load.predicate ? ir::MakeBroadcast(load.predicate, lanes_) : ir::Expr();
+    if (group != 2 && group != 4) return {};
+    const ir::Expr all = load.predicate ? ir::MakeBroadcast(load.predicate, points) : ir::Expr();
+    return ir::MakeInterleave(std::vector<ir::Expr>(group_.extent, ir::And(all, mask_)));
+  }
+
   const ir::For &points_, &group_;
+  const ir::Ranges& ranges_;
   const int lanes_;
+  ir::Expr mask_, some_;  // empty: all points count
 };
 
 }  // namespace
 
-std::optional<ir::Stmt> VectorizeGroups(const ir::For& loop) {
-  const auto* group = loop.body.As<ir::For>();
+const ir::If* GuardOfGroups(const ir::For& loop) {
+  const auto* guard = loop.body.As<ir::If>();
+  if (!IsVectorized(loop) || guard == nullptr || guard->else_body) return nullptr;
+  const auto* group = guard->then_body.As<ir::For>();
+  return group != nullptr && IsVectorized(*group) ? guard : nullptr;
+}
+
+std::optional<ir::Stmt> VectorizeGroups(const ir::For& loop, const ir::Ranges& ranges) {
+  const ir::If* guard = GuardOfGroups(loop);
+  const auto* group = (guard != nullptr ? guard->then_body : loop.body).As<ir::For>();
   if (!IsVectorized(loop) || group == nullptr || !IsVectorized(*group)) return std::nullopt;
   if (loop.extent > kMaxValues || group->extent > kMaxValues / loop.extent) return std::nullopt;
   const auto* store = group->body.As<ir::Store>();
-  return store == nullptr ? std::nullopt : Widener(loop, *group).Run(*store);
+  if (store == nullptr) return std::nullopt;
+  ir::Ranges inside = ranges;
+  for (const ir::For* each : {&loop, group}) {
+    inside[each->var.get()] = {each->min, each->min + each->extent - 1};
+  }
+  return Widener(loop, *group, inside).Run(*store, guard ? guard->condition : ir::Expr());
 }
 
 }  // namespace tessera::passes

@@ -323,7 +323,7 @@ class Vectorizer final : public ir::Mutator {
     ranges_[loop.var.get()] = {loop.min, loop.min + loop.extent - 1};
     if (loop.loop_kind == ir::LoopKind::kUnrolled) return MergeCopies(loop, self);
     if (loop.loop_kind != ir::LoopKind::kVectorized) return ir::Mutator::MutateFor(loop, self);
-    if (std::optional<ir::Stmt> groups = VectorizeGroups(loop)) return *std::move(groups);
+    if (std::optional<ir::Stmt> groups = VectorizeGroups(loop, ranges_)) return *std::move(groups);
     if (std::optional<ir::Stmt> mixed = Interleaved(loop)) return *std::move(mixed);
     const ir::Stmt body = Mutate(loop.body);
     if (Allocates(body) || HoldsVectors(body)) {

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "compiler/ir/evaluate.h"
+#include "compiler/ir/visitor.h"
 #include "compiler/passes/lower.h"
 #include "compiler/schedule/loop_structure.h"
 #include "schedule_space/config_space.h"
@@ -193,6 +194,63 @@ TEST_CASE("a product that is an output, too, is computed at the root", "[space]"
       "stage S: f32[b:2, i:24, j:24] = sum[k:16] (Q[b, i, k] * K[j, k])\n"
       "stage M: f32[n:2, m:24] = max[l:24] (S[n, m, l])\noutput M, S\n");
   CheckSamples(workload, "avx512", 2, 960, 30, 1 << 20, "products");
+}
+
+te::OpSpec OddConvolution(const char* channels, const char* size, const char* layout,
+                          const char* dtype) {
+  return {"odd",
+          "conv2d",
+          {{"ic", channels},
+           {"oc", channels},
+           {"size", size},
+           {"k", "3"},
+           {"pad", "1"},
+           {"dtype", dtype},
+           {"layout", layout}}};
+}
+
+constexpr std::string_view kDotTargets[] = {"avx512,vnni,bf16", "avx512", "avx2", "sse4.2",
+                                            "aarch64/neon,dotprod"};
+
+TEST_CASE("sums by instructions compute the same where vectors end beyond their axis", "[space]") {
+  for (const std::string_view isa : kDotTargets) {
+    for (const char* layout : {"nchw", "nhwc"}) {
+      CheckSamples(OddConvolution("7", "9", layout, "i8"), isa, 1, 981, 12, 1 << 20, "tensor");
+      CheckSamples(OddConvolution("21", "5", layout, "i8"), isa, 2, 982, 6, 1 << 20, "tensor");
+    }
+  }
+  CheckSamples(OddConvolution("21", "5", "nhwc", "bf16"), kDotTargets[0], 1, 983, 12, 1 << 20,
+               "tensor");
+  CheckSamples(OddConvolution("5", "19", "nchw", "bf16"), kDotTargets[0], 1, 984, 12, 1 << 20,
+               "tensor");
+}
+
+TEST_CASE("vectors of instructions that end beyond their axis give no huge programs", "[space]") {
+  const uint64_t seed = 980;
+  for (const std::string_view isa : kDotTargets) {
+    for (const char* layout : {"nchw", "nhwc"}) {
+      CAPTURE(seed, isa, layout);
+      const auto workload = te::MakeWorkload(OddConvolution("60", "57", layout, "i8"));
+      REQUIRE(workload.ok());
+      const bool has_kind = isa.find('/') != isa.npos;
+      const ir::Target target =
+          *ir::ParseTarget(absl::StrCat(has_kind ? "" : "x86/", std::string(isa)));
+      const absl::StatusOr<ConfigSpace> space = BuildSpace(*workload, target, 1);
+      REQUIRE(space.ok());
+      Rng rng(seed);
+      for (int i = 0; i < 40; ++i) {
+        const Config config = space->Sample(rng);
+        CAPTURE(schedule::Print(*space->ToTrace(config)));
+        const auto schedule = space->ToSchedule(config);
+        REQUIRE(schedule.ok());
+        const absl::StatusOr<te::Candidate> program = passes::LowerSchedule(*schedule);
+        REQUIRE(program.ok());
+        int64_t stores = 0;
+        ir::ForEach<ir::Store>(program->program.body, [&](const ir::Store&) { ++stores; });
+        CHECK(stores < 800);
+      }
+    }
+  }
 }
 
 TEST_CASE("programs of many products stay within what can be unrolled", "[space]") {

@@ -1,9 +1,12 @@
 #include <catch2/catch.hpp>
 
+#include "absl/strings/str_replace.h"
 #include "base/view.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/verify.h"
+#include "compiler/ir/visitor.h"
 #include "compiler/schedule/default_trace.h"
+#include "compiler/te/instructions.h"
 #include "tests/support/lower_schedule.h"
 #include "tests/support/random_dag.h"
 #include "tests/support/random_trace.h"
@@ -273,6 +276,62 @@ TEST_CASE("random traces of groups of products compute the same", "[passes]") {
 
 TEST_CASE("many more traces of groups of products compute the same", "[.nightly]") {
   CheckTensorized(1'000'000, 3000, 5);
+}
+
+// Of an update that instructions know, of each point alone.
+bool SumsPointByPoint(const ir::Stmt& body) {
+  bool found = false;
+  ir::ForEach<ir::Call>(
+      body, [&](const ir::Call& call) { found |= ir::IsReduceOf(call) && !call.type.is_vector(); });
+  return found;
+}
+
+TEST_CASE("groups at the end of an axis are summed in vectors", "[passes]") {
+  constexpr std::pair<const char*, const char*> kPlaces[] = {
+      {"at the root", "split matmul.dot n 2 L\n"},
+      {"for a vector of results", "compute_at matmul.dot matmul n.0\nsplit matmul.dot n 1 L\n"},
+      {"beside other rows",
+       "split matmul m 2\ncompute_at matmul.dot matmul m.0\nsplit matmul.dot n 2 L\n"},
+      {"in unrolled loops",
+       "compute_at matmul.dot matmul m\nsplit matmul.dot n 2 L\nunroll matmul.dot n.1\n"}};
+  for (const te::Instruction& instruction : te::Instructions()) {
+    const auto lanes = static_cast<int64_t>(instruction.lanes);
+    const bool is_bf16 = instruction.operand_type(0).is_float();
+    for (const int64_t beyond : {int64_t{2}, lanes - 1}) {
+      for (const auto& [place, compute_at] : kPlaces) {
+        const te::OpSpec spec = {"product",
+                                 "matmul",
+                                 {{"m", "3"},
+                                  {"n", absl::StrCat(2 * lanes + beyond)},
+                                  {"k", "11"},
+                                  {"b", beyond == 2 ? "input" : "const"},
+                                  {"dtype", is_bf16 ? "bf16" : "i8"}}};
+        const std::string text = absl::StrReplaceAll(
+            absl::StrCat("trace 1\ntensorize matmul I\nlayout matmul.b 1/L 0/G 1%L 0%G\n"
+                         "split matmul n L\n",
+                         compute_at,
+                         "reorder matmul.dot m n.0 k n.1 n.2 k_g\n"
+                         "vectorize matmul.dot k_g\nvectorize matmul.dot n.2\n"),
+            {{"I", AbslView(instruction.name)},
+             {"L", absl::StrCat(lanes)},
+             {"G", absl::StrCat(instruction.group)}});
+        CAPTURE(te::ToText(spec), place, text);
+        const auto workload = te::MakeWorkload(spec);
+        REQUIRE(workload.ok());
+        const auto trace = schedule::ParseTrace(text);
+        INFO(trace.status());
+        REQUIRE(trace.ok());
+        const auto lowered = passes::LowerTrace(*workload, *trace);
+        INFO(lowered.status());
+        REQUIRE(lowered.ok());
+        CAPTURE(ir::Print(lowered->program));
+        CHECK(!SumsPointByPoint(lowered->program.body));
+        const auto expected = te::ComputeExpected(*workload, 1);
+        REQUIRE(expected.ok());
+        CHECK(LowerAndCheck(*workload, *expected, *trace) == absl::OkStatus());
+      }
+    }
+  }
 }
 
 TEST_CASE("random traces of convolutions by Winograd's algorithm compute the same", "[passes]") {
