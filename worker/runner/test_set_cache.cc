@@ -32,7 +32,7 @@ void TestSetCache::Put(const std::string& workload_hash, uint64_t seed,
   });
   bytes_ += set->Bytes();
   entries_.push_front({key, std::move(set)});
-  while (bytes_ > max_bytes_) {
+  while (bytes_ > max_bytes_ && entries_.size() > 1) {
     bytes_ -= entries_.back().set->Bytes();
     entries_.pop_back();
   }

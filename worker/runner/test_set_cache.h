@@ -20,13 +20,12 @@ struct TestSet {
 };
 
 // Test sets by (workload hash, seed); the least recently used go first when their bytes exceed the
-// cap. Thread-safe.
+// cap. The latest stays whatever its size: it serves the next plans of its task. Thread-safe.
 class TestSetCache {
  public:
   explicit TestSetCache(size_t max_bytes) : max_bytes_(max_bytes) {}
 
   std::shared_ptr<const TestSet> Get(const std::string& workload_hash, uint64_t seed);
-  // A set above the cap is not kept.
   void Put(const std::string& workload_hash, uint64_t seed, std::shared_ptr<const TestSet> set);
   size_t bytes() const;
 
