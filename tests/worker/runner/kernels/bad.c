@@ -77,6 +77,14 @@ KERNEL(wrong_after_tenth_call) {
   if (++calls > 10) ((float*)buffers[2])[0] = 42;
 }
 
+// A call takes a tenth of a second or so.
+KERNEL(long_and_wrong_after_ninth_call) {
+  UNUSED;
+  for (volatile int left = 200000000; left > 0;) --left;
+  Add(buffers);
+  if (++calls > 9) ((float*)buffers[2])[0] = 42;
+}
+
 // Computes nothing once it has been verified.
 KERNEL(rests_after_second_call) {
   UNUSED;
