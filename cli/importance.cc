@@ -6,10 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "base/status.h"
-#include "cli/device_class.h"
 #include "cli/log_query.h"
+#include "cli/recorded_task.h"
 #include "cli/tables.h"
 #include "compiler/schedule/trace.h"
 #include "compiler/te/operators.h"
@@ -17,41 +16,6 @@
 
 namespace tessera::cli {
 namespace {
-
-absl::StatusOr<db::Task> FindTask(Client& client, const std::string& wanted) {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, client.ListTasks());
-  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Task> found, FindTasks(tasks, wanted));
-  if (found.size() == 1) return std::move(found[0]);
-  const std::map<std::string, std::string> labels = TaskLabels(tasks);
-  return absl::InvalidArgumentError(
-      absl::StrCat("\"", wanted, "\" may be any of ", found.size(), " tasks: ",
-                   absl::StrJoin(found, ", ",
-                                 [&](std::string* text, const db::Task& task) {
-                                   absl::StrAppend(text, "\"", labels.at(task.Key()), "\"");
-                                 }),
-                   "; name one"));
-}
-
-absl::StatusOr<std::string> ChooseClass(Client& client, const db::Task& task,
-                                        const std::string& wanted) {
-  TESSERA_RETURN_IF_ERROR(CheckDeviceClass(client, wanted));
-  if (!wanted.empty()) return wanted;
-  TESSERA_ASSIGN_OR_RETURN(std::vector<RecordedClass> classes,
-                           client.ListDeviceClasses({task.Key()}));
-  std::erase_if(classes, [](const RecordedClass& recorded) { return recorded.tasks == 0; });
-  if (classes.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat("no program of ", task.name, " was measured yet; `tessera tune` does that"));
-  }
-  if (classes.size() == 1) return classes[0].name;
-  return absl::InvalidArgumentError(absl::StrCat(
-      task.name, " was measured on several device classes, whose times don't compare: ",
-      absl::StrJoin(classes, ", ",
-                    [](std::string* text, const RecordedClass& recorded) {
-                      absl::StrAppend(text, recorded.name);
-                    }),
-      "; choose one by --device-class"));
-}
 
 absl::StatusOr<std::vector<float>> FeaturesOf(const te::Dag& dag, const ir::Target& target,
                                               int threads, const std::string& text) {
@@ -64,8 +28,8 @@ absl::StatusOr<std::vector<float>> FeaturesOf(const te::Dag& dag, const ir::Targ
 absl::StatusOr<ImportanceReport> MakeImportance(Client& client, const std::string& wanted,
                                                 const std::string& device_class) {
   ImportanceReport report;
-  TESSERA_ASSIGN_OR_RETURN(report.task, FindTask(client, wanted));
-  TESSERA_ASSIGN_OR_RETURN(report.device_class, ChooseClass(client, report.task, device_class));
+  TESSERA_ASSIGN_OR_RETURN(report.task, FindOneTask(client, wanted));
+  TESSERA_ASSIGN_OR_RETURN(report.device_class, ChooseClassOf(client, report.task, device_class));
   TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(report.task.workload));
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(report.task.target));
 
