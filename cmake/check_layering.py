@@ -29,6 +29,7 @@ ARROWS = {
     "db/sqlite": ["db/record"],
     "db/postgres": ["db/record"],
     "tuner": ["costmodel", "db/record"],
+    "tuner/replay": ["tuner"],
     "codesign": ["tuner", "compiler/vta"],
     "proto": ["db/record"],
     "server": ["tuner", "compiler/graph", "db/sqlite", "db/postgres", "proto"],
@@ -37,7 +38,7 @@ ARROWS = {
     "worker/runner": ["worker/sandbox", "worker/agent"],
     "worker/builder": ["compiler/library", "worker/agent", "worker/sandbox"],
     "worker": ["worker/runner", "worker/agent", "worker/builder"],
-    "cli": ["frontend/onnx", "codesign", "tuner", "db/sqlite", "proto"],
+    "cli": ["frontend/onnx", "codesign", "tuner/replay", "db/sqlite", "proto"],
 }
 
 # What the link closure of a binary must not contain.

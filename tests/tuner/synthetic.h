@@ -123,7 +123,9 @@ class SyntheticSpace final : public tuner::SearchSpace {
     return point;
   }
 
-  int FeatureCount() const override { return static_cast<int>(2 * centre_.size() + 1); }
+  int FeatureCount() const override {
+    return std::max(static_cast<int>(2 * centre_.size() + 1), min_columns);
+  }
   absl::StatusOr<std::vector<float>> Features(
       absl::Span<const tuner::Point> points) const override {
     std::vector<float> rows;
@@ -135,6 +137,7 @@ class SyntheticSpace final : public tuner::SearchSpace {
         rows.push_back(x);
         rows.push_back(x * x);
       }
+      rows.resize(rows.size() + FeatureCount() - 2 * centre_.size() - 1);
     }
     return rows;
   }
@@ -144,6 +147,7 @@ class SyntheticSpace final : public tuner::SearchSpace {
   std::vector<double> work;        // of each sketch
   double second_sketch_share = 0;  // of samples; its programs take twice as long
   std::string padding;             // makes traces as long as real ones
+  int min_columns = 0;             // of features; those beyond its own are 0
 
  private:
   int choices_;

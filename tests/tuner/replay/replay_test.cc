@@ -1,0 +1,168 @@
+#include "tuner/replay/replay.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <set>
+
+#include "base/log.h"
+#include "costmodel/features.h"
+#include "tests/tuner/replay/tables.h"
+#include "tuner/explorer_names.h"
+#include "tuner/replay/report.h"
+#include "tuner/replay/table_measurer.h"
+
+namespace tessera::replay {
+namespace {
+
+std::shared_ptr<const TableSpace> Enumerated(int knobs = 4, int choices = 6) {
+  const auto space = std::make_shared<test::SyntheticSpace>(3, knobs, choices);
+  space->min_columns = costmodel::FeatureCount();  // for models of programs
+  return *TableSpace::Make(test::EnumeratedDataset(*space), space);
+}
+
+TEST_CASE("a replay is the same each time, for every explorer", "[replay]") {
+  const auto table = Enumerated();
+  std::vector<std::string> explorers;
+  for (const tuner::ExplorerName& known : tuner::kExplorers) explorers.emplace_back(known.name);
+  const auto methods = MakeMethods(explorers, {"regression"});
+  REQUIRE(methods.ok());
+  CHECK(methods->size() == explorers.size());
+  const ReplayOptions options = {48, 8};
+  const auto all = [&] {
+    return *ReplayAll("t", table, *methods, 2, options, [](const Series&) {});
+  };
+  const TableResult first = all(), second = all();
+  REQUIRE(first.series.size() == methods->size());
+  for (size_t i = 0; i < first.series.size(); ++i) {
+    CAPTURE(ToString(first.series[i].method));
+    CHECK(first.series[i].runs == second.series[i].runs);
+    for (const Run& run : first.series[i].runs) {
+      CHECK(run.rows.size() == 48);
+      CHECK(std::set<int>(run.rows.begin(), run.rows.end()).size() == 48);
+    }
+  }
+  CHECK(first.series[0].runs[0] != first.series[0].runs[1]);
+  CHECK(CurvesCsv({first}) == CurvesCsv({second}));
+  CHECK(SummaryCsv({first}, 48) == SummaryCsv({second}, 48));
+  CHECK(CurvesSvg(first, 48) == CurvesSvg(second, 48));
+}
+
+TEST_CASE("random's trials to the top 1 % are those of draws without replacement", "[replay]") {
+  // 5 knobs of 4 choices, the last of which gives each program twice.
+  const auto table = Enumerated(5, 4);
+  const auto rows = static_cast<double>(table->dataset().rows.size());
+  REQUIRE(rows == 512);
+  const int top = 5;
+  // The mean of the first of `top` marked ones among `rows` in random order, and its variance
+  // (negative hypergeometric).
+  const double mean = (rows + 1) / (top + 1);
+  const double variance = top * (rows + 1) * (rows - top) / (std::pow(top + 1, 2) * (top + 2));
+  for (const int in_flight : {1, 8}) {
+    const int runs = 600;
+    double sum = 0;
+    for (int seed = 0; seed < runs; ++seed) {
+      const auto run = Replay(table, {"random", ""}, seed, {400, in_flight});
+      REQUIRE(run.ok());
+      // Rows are ordered by time. In 1 of 500 runs the best come after the 400th trial.
+      const auto found = std::ranges::find_if(run->rows, [&](int row) { return row < top; });
+      sum += static_cast<double>(found - run->rows.begin() + 1);
+    }
+    const double error = std::sqrt(variance / runs);
+    CAPTURE(in_flight, sum / runs, mean, error);
+    CHECK(std::abs(sum / runs - mean) < 3 * error);
+  }
+}
+
+TEST_CASE("a model finds the best of a smooth table sooner than random does", "[replay]") {
+  const auto table = Enumerated(5, 6);
+  const auto methods = MakeMethods({"evolution"}, {"regression"});
+  const TableResult result = *ReplayAll("t", table, *methods, 5, {128, 8}, [](const Series&) {});
+  REQUIRE(result.series[0].method == Method{"random", ""});
+  const Reach random = TrialsTo(*table, result.series[0], 0.97);
+  const Reach evolution = TrialsTo(*table, result.series[1], 0.97);
+  CAPTURE(random.median, evolution.median);
+  CHECK(evolution.reached > random.reached);
+  CHECK(evolution.median < random.median);
+}
+
+TEST_CASE("the next trials are proposed while others are in flight", "[replay]") {
+  const auto table = Enumerated();
+  TableMeasurer measurer(*table, 3);
+  std::vector<std::string> done;
+  for (int i = 0; i < 3; ++i) {
+    CHECK(measurer.Appetite({}, "") == 3 - i);
+    const Row& row = table->row(10 - i);
+    tuner::TrialRequest request;
+    request.loop_hash = HashToHex(row.loop_hash);
+    measurer.Start(request, [&done, &row](const db::Record& record) {
+      done.push_back(record.loop_hash);
+      CHECK(record.measurement.CostSeconds() == row.seconds);
+    });
+  }
+  CHECK(measurer.Appetite({}, "") == 0);
+  measurer.Deliver();
+  CHECK(measurer.Appetite({}, "") == 1);
+  for (int i = 0; i < 5; ++i) measurer.Deliver();
+  CHECK(measurer.delivered() == std::vector<int>{10, 9, 8});
+  CHECK(done.size() == 3);
+}
+
+TEST_CASE("a replay ends when the table has no more", "[replay]") {
+  const auto table = Enumerated(2, 4);
+  const auto run = Replay(table, {"grid", ""}, 0, {500, 8});
+  REQUIRE(run.ok());
+  CHECK(run->rows.size() == table->dataset().rows.size());
+}
+
+TEST_CASE("failed programs are trials without a time", "[replay]") {
+  SetLogLevel("off");
+  const auto space = std::make_shared<test::SyntheticSpace>(3, 3, 6);
+  Dataset dataset = test::EnumeratedDataset(*space);
+  for (size_t i = 1; i < dataset.rows.size(); ++i) {
+    dataset.rows[i].outcome = db::Outcome::kBuildError;
+    dataset.rows[i].seconds = 0;
+  }
+  const auto table = *TableSpace::Make(dataset, space);
+  const auto none = Replay(table, {"random", ""}, 1, {8, 4});
+  REQUIRE(none.ok());
+  REQUIRE(none->rows.size() == 8);
+  const bool lucky = std::ranges::find(none->rows, 0) != none->rows.end();
+  REQUIRE_FALSE(lucky);
+  CHECK(std::isinf(BestSeconds(*table, *none).back()));
+  const auto all = Replay(table, {"grid", ""}, 1, {1000, 4});
+  REQUIRE(all.ok());
+  CHECK(BestSeconds(*table, *all).back() == dataset.rows[0].seconds);
+}
+
+TEST_CASE("trials to a share count the first that is so near, and never as infinity", "[replay]") {
+  const auto table = Enumerated();
+  // Rows are ordered by time: row 0 is the best, the last one far away.
+  const int last = static_cast<int>(table->dataset().rows.size()) - 1;
+  const Series series = {{"random", ""}, {{0, {last, 0, 1}}, {1, {0}}, {2, {last, last - 1}}}};
+  const Reach reach = TrialsTo(*table, series, 0.99);
+  CHECK(reach.reached == 2);
+  CHECK(reach.median == 2);
+  CHECK(reach.interval.low == 1);
+  CHECK(std::isinf(reach.interval.high));
+  CHECK(TrialsText(reach.interval.high, 256) == ">256");
+
+  const TableResult result = {"a,b", table, {series}};
+  CHECK_THAT(SummaryCsv({result}, 256), Catch::Contains("\"a,b\",random,,648,3,0.99,2,2,1,>256\n"));
+  const std::string curves = CurvesCsv({result});
+  CHECK(std::ranges::count(curves, '\n') == 1 + 3 + 1 + 2);
+  CHECK_THAT(curves, Catch::Contains("\"a,b\",random,,0,2,"));
+}
+
+TEST_CASE("methods are each explorer with each model, with random beside them", "[replay]") {
+  const auto methods = *MakeMethods({"grid", "annealing", "random"}, {"xgboost", "random"});
+  REQUIRE(methods.size() == 4);
+  CHECK(ToString(methods[0]) == "random");
+  CHECK(ToString(methods[1]) == "grid");
+  CHECK(ToString(methods[2]) == "annealing + xgboost");
+  CHECK(ToString(methods[3]) == "annealing + random");
+  CHECK_FALSE(MakeMethods({"annealed"}, {"xgboost"}).ok());
+  CHECK_FALSE(MakeMethods({"grid"}, {"xgbost"}).ok());
+}
+
+}  // namespace
+}  // namespace tessera::replay

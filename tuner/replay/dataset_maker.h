@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "db/record/record.h"
+#include "tuner/replay/dataset.h"
+#include "tuner/search_space.h"
+
+namespace tessera::replay {
+
+// 16 hexadecimal digits that differ where sketches, knobs, their options or domains do. Errors are
+// those of the task's texts and of space::BuildSpace.
+absl::StatusOr<std::string> SpaceDigest(const db::Task& task);
+
+// Collects the rows of a data set from a log. A program that was measured several times counts with
+// the median of its times, or as failed if it never succeeded.
+class DatasetMaker {
+ public:
+  // `space` is the task's and outlives the maker.
+  explicit DatasetMaker(const tuner::SearchSpace& space) : space_(space) {}
+
+  // Ignores what is no program of the space (the default schedule), what taught nothing (lost
+  // devices) and stale records. Counts, and leaves out, configs that are not of this space or stand
+  // for other programs than when they were measured.
+  void Add(const db::Record& record);
+
+  int left_out() const { return left_out_; }
+  // Fills in the rows, in the order of their points, when and by which version they were measured,
+  // the space's digest and the version of features. NotFound when none succeeded; other errors are
+  // those of SpaceDigest.
+  absl::StatusOr<Dataset> Finish(Dataset header) &&;
+
+ private:
+  struct Program {
+    tuner::Point point;
+    db::Outcome failure = db::Outcome::kOk;  // the last
+    std::vector<double> seconds;
+  };
+  const tuner::SearchSpace& space_;
+  absl::flat_hash_map<uint64_t, Program> programs_;  // by loop hash
+  std::set<std::string> versions_;
+  absl::Time first_ = absl::InfiniteFuture(), last_ = absl::InfinitePast();
+  int left_out_ = 0;
+};
+
+}  // namespace tessera::replay

@@ -1,0 +1,126 @@
+#include "tuner/replay/replay.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "db/record/memory_store.h"
+#include "tuner/cost_model_learner.h"
+#include "tuner/explorer.h"
+#include "tuner/job_runner.h"
+#include "tuner/replay/table_measurer.h"
+
+namespace tessera::replay {
+namespace {
+
+constexpr char kRandom[] = "random";
+constexpr double kConfidence = 0.9;
+
+}  // namespace
+
+std::string ToString(const Method& method) {
+  return method.cost_model.empty() ? method.explorer
+                                   : absl::StrCat(method.explorer, " + ", method.cost_model);
+}
+
+absl::StatusOr<std::vector<Method>> MakeMethods(absl::Span<const std::string> explorers,
+                                                absl::Span<const std::string> cost_models) {
+  std::vector<Method> methods = {{kRandom, ""}};
+  const auto add = [&](Method method) {
+    if (std::ranges::find(methods, method) == methods.end()) methods.push_back(std::move(method));
+  };
+  for (const std::string& cost_model : cost_models) {
+    TESSERA_RETURN_IF_ERROR(tuner::MakeLearner(cost_model, 0).status());
+  }
+  for (const std::string& name : explorers) {
+    TESSERA_ASSIGN_OR_RETURN(const auto explorer, tuner::MakeExplorer(name));
+    if (!explorer->UsesModel()) {
+      add({name, ""});
+      continue;
+    }
+    for (const std::string& cost_model : cost_models) add({name, cost_model});
+  }
+  return methods;
+}
+
+absl::StatusOr<Run> Replay(const std::shared_ptr<const TableSpace>& table, const Method& method,
+                           uint64_t seed, const ReplayOptions& options) {
+  db::Job job;
+  job.name = "replay";
+  job.tasks = {table->dataset().task};
+  job.options.trials_per_task = options.trials;
+  job.options.threads = job.tasks[0].threads;
+  job.options.seed = seed;
+  job.options.explorer = method.explorer;
+  if (!method.cost_model.empty()) job.options.cost_model = method.cost_model;
+  TESSERA_ASSIGN_OR_RETURN(const auto learner,
+                           tuner::MakeLearner(job.options.cost_model, job.options.seed));
+  ManualClock clock;
+  db::MemoryStore store(clock);
+  TableMeasurer measurer(*table, options.in_flight);
+  tuner::InlineExecutor executor;
+  TESSERA_ASSIGN_OR_RETURN(const int64_t id, store.CreateJob(job));
+  TESSERA_ASSIGN_OR_RETURN(job, store.GetJob(id));
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto runner, tuner::JobRunner::Create(
+                             std::move(job), {{table}, learner, store, measurer, executor, clock}));
+  while (runner->Step()) {
+    clock.Advance(absl::Milliseconds(1));
+    measurer.Deliver();
+  }
+  // A job of which every trial failed has failed as well, but its task is done.
+  const auto progress = runner->Progress();
+  if (!progress->tasks[0].done) return absl::InternalError(progress->message);
+  return Run{seed, measurer.delivered()};
+}
+
+std::vector<double> BestSeconds(const TableSpace& table, const Run& run) {
+  std::vector<double> best;
+  double seconds = std::numeric_limits<double>::infinity();
+  for (const int index : run.rows) {
+    const Row& row = table.row(index);
+    if (row.outcome == db::Outcome::kOk) seconds = std::min(seconds, row.seconds);
+    best.push_back(seconds);
+  }
+  return best;
+}
+
+absl::StatusOr<TableResult> ReplayAll(std::string name, std::shared_ptr<const TableSpace> table,
+                                      absl::Span<const Method> methods, int seeds,
+                                      const ReplayOptions& options,
+                                      const std::function<void(const Series&)>& done) {
+  TableResult result = {std::move(name), std::move(table), {}};
+  for (const Method& method : methods) {
+    Series series = {method, {}};
+    for (int seed = 0; seed < seeds; ++seed) {
+      absl::StatusOr<Run> run = Replay(result.table, method, static_cast<uint64_t>(seed), options);
+      if (!run.ok()) {
+        return Annotate(run.status(), absl::StrCat(result.name, ", ", ToString(method)));
+      }
+      series.runs.push_back(*std::move(run));
+    }
+    done(series);
+    result.series.push_back(std::move(series));
+  }
+  return result;
+}
+
+Reach TrialsTo(const TableSpace& table, const Series& series, double share) {
+  std::vector<double> trials;
+  Reach reach;
+  for (const Run& run : series.runs) {
+    const std::vector<double> best = BestSeconds(table, run);
+    const auto found = std::ranges::find_if(
+        best, [&](double seconds) { return table.best_seconds() >= share * seconds; });
+    reach.reached += found != best.end();
+    trials.push_back(found == best.end() ? std::numeric_limits<double>::infinity()
+                                         : static_cast<double>(found - best.begin() + 1));
+  }
+  reach.median = Median(trials);
+  reach.interval = MedianInterval(trials, kConfidence, Rng(0));
+  return reach;
+}
+
+}  // namespace tessera::replay
