@@ -120,4 +120,25 @@ std::string SpaceTitle(const std::string& op, const ir::Target& target, int thre
                        bool is_default);
 absl::Status RunSpace(const SpaceOptions& options);
 
+struct DatasetOptions {
+  std::string server = kDefaultServer;
+  std::string task;  // name, or prefix of the key
+  std::string device_class;
+  int64_t job = 0;  // 0: of all
+  std::string kind = "sampled";
+  std::string commit;  // of the build that measured
+  std::string out;     // file
+};
+absl::Status RunDataset(const DatasetOptions& options);
+
+struct ReplayOptions {
+  std::vector<std::string> data;  // files
+  std::vector<std::string> explorers = {"annealing"}, cost_models = {"xgboost"};
+  int seeds = 10;
+  int trials = 256;
+  int in_flight = 8;
+  std::string out = "replay";  // folder
+};
+absl::Status RunReplay(const ReplayOptions& options);
+
 }  // namespace tessera::cli

@@ -219,6 +219,54 @@ int main(int argc, char** argv) {
       ->check(WholeNumber(0, proto::kMaxSeed));
   command->callback([&] { status = cli::RunSpace(space); });
 
+  cli::DatasetOptions dataset;
+  command = app.add_subcommand("dataset", "write a task's measurements to a file, for replays");
+  AddServer(command, dataset.server);
+  command->add_option("--task", dataset.task, "name, or how its key begins")
+      ->required()
+      ->check(NotEmpty());
+  command->add_option("--device-class", dataset.device_class,
+                      "default: the only one that measured it");
+  command->add_option("--job", dataset.job, "only what this job measured")
+      ->check(WholeNumber(1, kMaxId));
+  command
+      ->add_option("--kind", dataset.kind,
+                   "enumerated: every program of a part of the space was measured")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"sampled", "enumerated"}));
+  command->add_option("--commit", dataset.commit, "of the build that measured, to be kept with it");
+  command->add_option("--out", dataset.out, "file")->required()->check(NotEmpty());
+  command->callback([&] { status = cli::RunDataset(dataset); });
+
+  cli::ReplayOptions replay;
+  command = app.add_subcommand("replay", "search recorded measurements, without devices");
+  command->add_option("--data", replay.data, "files of `tessera dataset`; repeatable")
+      ->required()
+      ->check(NotEmpty());
+  command
+      ->add_option("--explorer", replay.explorers,
+                   absl::StrCat(tuner::ExplorerNames(), "; several: X,Y (random always is)"))
+      ->delimiter(',')
+      ->capture_default_str();
+  command
+      ->add_option("--cost-model", replay.cost_models,
+                   absl::StrCat(costmodel::CostModelNames(), "; several: X,Y"))
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("--seeds", replay.seeds, "runs of each, by seeds from 0")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 10'000));
+  command->add_option("--trials", replay.trials, "of a run")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 1'000'000));
+  command
+      ->add_option("--in-flight", replay.in_flight,
+                   "trials that have no result when the next are proposed")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 1024));
+  command->add_option("--out", replay.out, "folder")->capture_default_str();
+  command->callback([&] { status = cli::RunReplay(replay); });
+
   command = app.add_subcommand("worker", "run a worker (all arguments go to tessera-worker)");
   command->prefix_command();
   command->set_help_flag();  // it is the worker's to answer

@@ -86,6 +86,28 @@ class Jobs(RigTest):
             self.assertIn(feature["feature"], table)
         self.assertEqual(self.tessera("importance", "nosuch").returncode, BAD_INPUT)
 
+    def test_a_log_is_searched_again_without_devices(self):
+        server = self.start_server()
+        self.start_worker("worker", "--cores", 1)
+        job = self.tune_in_background(*SMALL, "--trials", 60, "--explorer", "random")
+        self.wait_until_done(job)
+        tried = [r for r in self.log(job) if r["outcome"] not in ("infrastructure", "cancelled")]
+        data = self.folder / "small.data"
+        self.output("dataset", "--task", "matmul", "--job", job, "--out", data)
+        server.kill()
+        rows = [line for line in data.read_text().splitlines() if not line.startswith("#")]
+        self.assertEqual(len(rows), len({r["loop_hash"] for r in tried if r["config"]}))
+
+        def replay(folder):
+            arguments = ["--data", data, "--explorer", "evolution", "--seeds", 2, "--trials", 40]
+            table = self.output("replay", *arguments, "--out", self.folder / folder)
+            self.assertIn("evolution + xgboost", table)
+            return {path.name: path.read_bytes() for path in (self.folder / folder).iterdir()}
+
+        written = replay("one")
+        self.assertEqual(sorted(written), ["curves.csv", "small.svg", "summary.csv"])
+        self.assertEqual(written, replay("two"))
+
     @unittest.skipUnless(platform.machine() == "x86_64", "two instruction sets of one machine")
     def test_a_job_is_measured_by_devices_of_one_class(self):
         self.start_server()
@@ -175,6 +197,8 @@ class Help(RigTest):
             "build": ["--job", "--device-class", "--out"],
             "devices": ["--drain", "--resume"],
             "space": ["--samples", "--seed"],
+            "dataset": ["--task", "--kind", "--out"],
+            "replay": ["--data", "--explorer", "--in-flight"],
             "best": ["--count", "--trace"],
             "jobs": ["--cancel", "--json"],
             "worker": ["--roles", "--cores"],
