@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "compiler/te/dag.h"
 #include "tuner/config_search_space.h"
 #include "tuner/replay/dataset_maker.h"
@@ -36,7 +37,7 @@ absl::Status TableSpace::Index() {
       return absl::FailedPreconditionError(absl::StrCat("row ", i + 1, ": ", std::string(why)));
     };
     absl::StatusOr<tuner::Point> point = space_->Parse(row.config);
-    if (!point.ok()) return refuse(point.status().ToString());
+    if (!point.ok()) return refuse(StdView(point.status().message()));
     TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, space_->LoopHash(*point));
     if (loop_hash != row.loop_hash) {
       return refuse(absl::StrCat("its config stands for program ", HashToHex(loop_hash),
@@ -172,8 +173,9 @@ std::vector<int> TableSpace::NearestRows(const tuner::Point& point) const {
 absl::StatusOr<std::shared_ptr<const TableSpace>> OpenTable(const std::string& path) {
   TESSERA_ASSIGN_OR_RETURN(Dataset dataset, ReadDataset(path));
   const auto make = [&]() -> absl::StatusOr<std::shared_ptr<const TableSpace>> {
-    TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(dataset.task.workload));
-    dataset.task.workload_hash = HashToHex(te::StructuralHash(workload.dag));
+    const auto workload = te::ParseWorkload(dataset.task.workload);
+    if (!workload.ok()) return Annotate(workload.status(), "workload");
+    dataset.task.workload_hash = HashToHex(te::StructuralHash(workload->dag));
     TESSERA_ASSIGN_OR_RETURN(const std::string digest, SpaceDigest(dataset.task));
     TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const tuner::SearchSpace> space,
                              tuner::MakeSearchSpace(dataset.task));
