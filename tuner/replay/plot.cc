@@ -13,7 +13,15 @@ namespace {
 constexpr double kWidth = 860, kHeight = 440;
 constexpr double kLeft = 62, kRight = 210, kTop = 62, kBottom = 48;
 constexpr double kLegendStep = 18;
+constexpr double kBandOpacity = 0.5;  // of all bands, where they lie on each other
 constexpr char kGrey[] = "#555555";
+// The lines across, the lowest of which is the bottom.
+constexpr double kShares[] = {0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 1};
+constexpr double kHighestFloor = 0.95;
+// Heights are octaves of what is missing to 1 and a bit more than that, which is about the noise of
+// measurements: from 97 to 99 % is as far as from there to 100 %.
+constexpr double kNearest = 0.01;
+double Octaves(double share) { return -std::log2(1 - share + kNearest); }
 // Told apart by readers who see few colours (Okabe and Ito 2008); then again, dashed.
 constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                     "#e69f00", "#56b4e9", "#000000"};
@@ -51,12 +59,13 @@ std::string DashOf(size_t index) {
 class Drawing {
  public:
   explicit Drawing(const Plot& plot) : plot_(plot) {
-    // From the tenth below the worst that any line starts at.
-    double low = 1;
+    double low = kHighestFloor;
     for (const PlotLine& line : plot.lines) {
       if (!line.low.empty()) low = std::min(low, line.low.front());
     }
-    floor_ = std::clamp(std::floor(low * 10) / 10, 0.0, 0.9);
+    for (const double share : kShares) {
+      if (share <= low) floor_ = share;
+    }
     octaves_ = std::max(1.0, std::log2(std::max(plot.trials, 2)));
   }
 
@@ -87,7 +96,8 @@ class Drawing {
     return kLeft + (kWidth - kLeft - kRight) * std::log2(trial) / octaves_;
   }
   double Y(double share) const {
-    const double inside = (std::clamp(share, floor_, 1.0) - floor_) / (1 - floor_);
+    const double inside = (Octaves(std::clamp(share, floor_, 1.0)) - Octaves(floor_)) /
+                          (Octaves(1) - Octaves(floor_));
     return kHeight - kBottom - (kHeight - kTop - kBottom) * inside;
   }
 
@@ -106,9 +116,8 @@ class Drawing {
 
   void Axes() {
     const double right = kWidth - kRight, bottom = kHeight - kBottom;
-    const double step = floor_ < 0.5 ? 0.1 : floor_ < 0.8 ? 0.05 : 0.02;
-    for (int i = 0; 1 - i * step > floor_ - 1e-9; ++i) {
-      const double share = 1 - i * step;
+    for (const double share : kShares) {
+      if (share < floor_) continue;
       Straight(kLeft, Y(share), right, Y(share), "#e4e4e4");
       Text(kLeft - 8, Y(share) + 4, absl::StrFormat("%.0f %%", 100 * share), 11, "end", "#555555");
     }
@@ -141,8 +150,9 @@ class Drawing {
   }
   void Band(size_t index) {
     const PlotLine& line = plot_.lines[index];
-    absl::StrAppendFormat(&out_, "<polygon points=\"%s%s\" fill=\"%s\" fill-opacity=\"0.1\"/>\n",
-                          Steps(line.high, false), Steps(line.low, true), ColourOf(index));
+    absl::StrAppendFormat(&out_, "<polygon points=\"%s%s\" fill=\"%s\" fill-opacity=\"%.3f\"/>\n",
+                          Steps(line.high, false), Steps(line.low, true), ColourOf(index),
+                          kBandOpacity / std::max<double>(4, plot_.lines.size()));
   }
   void Line(size_t index) {
     absl::StrAppendFormat(

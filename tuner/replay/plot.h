@@ -12,7 +12,8 @@ struct PlotLine {
   std::vector<double> middle, low, high;
 };
 
-// Shares (0 to 100 %) over trials, which lie on a scale of powers of two.
+// Shares over trials, both on logarithmic scales: trials by powers of two, shares by how much is
+// missing to 100 %, so that what distinguishes good searches is to be seen.
 struct Plot {
   std::string title, subtitle;
   int trials = 0;
