@@ -25,6 +25,8 @@ constexpr float kWorstLog = -5;
 constexpr int kBins = 64;
 // Trees without a better figure after which no better one is expected, AutoTVM's and ours.
 constexpr int kAutoTvmPatience = 20, kPatience = 25;
+// Fewer held-out rows can't tell how many trees are best, and to ask them doubles a fit.
+constexpr size_t kMinToDecide = 25;
 // AutoTVM's batch: its recall is that of so many.
 constexpr size_t kRecalled = 64;
 
@@ -199,9 +201,10 @@ absl::StatusOr<Booster> MakeBooster(std::vector<DMatrixHandle> known,
 
 // How many trees rank held-out rows best; `options.rounds` if none can be held out.
 absl::StatusOr<int> RoundsByHeldOut(const TrainingData& data, const BoostingOptions& options) {
+  if (options.max_rounds <= options.rounds) return options.rounds;
   const Split split = HoldOut(data, options.seed);
   const TrainingData& judged = split.held_out;
-  if (judged.labels.empty()) return options.rounds;
+  if (judged.labels.size() < kMinToDecide) return options.rounds;
   TESSERA_ASSIGN_OR_RETURN(const Matrix kept, MakeMatrix(split.kept, options.objective));
   TESSERA_ASSIGN_OR_RETURN(const Matrix held, MakeMatrix(judged, options.objective));
   TESSERA_ASSIGN_OR_RETURN(Booster booster, MakeBooster({kept.handle(), held.handle()}, options));

@@ -22,7 +22,7 @@ enum class Objective : uint8_t {
 
 enum class Stopping : uint8_t {
   // As many trees as ranked held-out rows best (split.h), then fitted to all rows; `rounds` where
-  // the data is too small to be split.
+  // too few rows are held out to tell.
   kHeldOut,
   // When 20 trees have brought no better recall on the training data itself: AutoTVM.
   kTrainingRecall,

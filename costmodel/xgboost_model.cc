@@ -38,7 +38,8 @@ absl::Status XgboostModel::Load(std::string_view bytes) {
 }
 
 BoostingOptions RankingOptions(uint64_t seed) {
-  return {.objective = Objective::kRanking, .seed = seed};
+  return {
+      .objective = Objective::kRanking, .seed = seed, .learning_rate = 0.2, .column_share = 0.6};
 }
 
 BoostingOptions RegressionOptions(uint64_t seed) {

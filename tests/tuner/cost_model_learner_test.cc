@@ -50,7 +50,7 @@ class Landscape {
       for (size_t r = 0; r < points.size(); ++r) {
         square += std::pow(rows[r * columns + c] - mean, 2) / points.size();
       }
-      const bool counts = square > 1e-6 && rng.Chance(0.3);
+      const bool counts = square > 1e-6 && rng.Chance(0.05);
       scale_.push_back(counts ? 1 / std::sqrt(square) : 0);
       centre_.push_back(mean + (rng.Uniform() - 0.5) * 2 * std::sqrt(square));
     }
@@ -61,7 +61,7 @@ class Landscape {
     const std::vector<float> row = *space_->Features(point);
     double log_cost = 0;
     for (size_t c = 0; c < row.size(); ++c) {
-      log_cost += 0.02 * std::pow((row[c] - centre_[c]) * scale_[c], 2);
+      log_cost += 0.1 * std::pow((row[c] - centre_[c]) * scale_[c], 2);
     }
     return 1e-3 * std::exp(log_cost);
   }
