@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "costmodel/draft.h"
 #include "costmodel/ensemble_model.h"
 #include "costmodel/random_model.h"
 #include "costmodel/xgboost_model.h"
@@ -14,6 +15,7 @@ absl::Span<const CostModelKind> CostModelKinds() {
   static constexpr CostModelKind kKinds[] = {
       {"autotvm", "boosted trees with the published parameters of AutoTVM: a baseline",
        MakeAutoTvmModel},
+      {"draft", "arithmetic on operations and traffic, which needs no training", MakeDraftModel},
       {"ensemble", "regressions of resampled rows, which tell how far they disagree",
        MakeEnsembleModel},
       {"random", "a hash of the row, which knows nothing: a baseline", MakeRandomModel},

@@ -1,0 +1,101 @@
+#include "costmodel/draft.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/status.h"
+#include "costmodel/features.h"
+#include "costmodel/model_format.h"
+
+namespace tessera::costmodel {
+namespace {
+
+// A core of these days, in round numbers; docs/cost_models.md tells how they were chosen.
+constexpr double kHertz = 3e9;
+constexpr double kOperationsPerCycle = 4;  // of vectors
+// Of a vector that is loaded, with its address, and of a body's loop: more than a cache that hits
+// needs, because what a program waits for shows in them.
+constexpr double kLoadCycles = 4, kBodyCycles = 4;
+constexpr double kL1BytesPerCycle = 32, kL2BytesPerCycle = 8, kMemoryBytesPerCycle = 4;
+
+// Where the columns are that the estimate reads.
+struct Columns {
+  size_t vectors, loads, bodies, l1, l2, l3, extent, balance, threads, main_bodies, accumulators,
+      per_register;
+};
+
+const Columns& ColumnsOfRow() {
+  static const Columns kColumns = [] {
+    const std::vector<FeatureColumn>& all = FeatureColumns();
+    const auto of = [&](std::string_view name) {
+      const auto found = std::ranges::find(all, name, &FeatureColumn::name);
+      TESSERA_CHECK(found != all.end());
+      return static_cast<size_t>(found - all.begin());
+    };
+    return Columns{.vectors = of("stages.vectors"),
+                   .loads = of("stages.loads"),
+                   .bodies = of("stages.bodies"),
+                   .l1 = of("stages.l1_traffic"),
+                   .l2 = of("stages.l2_traffic"),
+                   .l3 = of("stages.l3_traffic"),
+                   .extent = of("parallel.extent"),
+                   .balance = of("parallel.balance"),
+                   .threads = of("target.threads"),
+                   .main_bodies = of("bodies"),
+                   .accumulators = of("accumulators"),
+                   .per_register = of("accumulators_per_register")};
+  }();
+  return kColumns;
+}
+
+}  // namespace
+
+double DraftSeconds(absl::Span<const float> row) {
+  TESSERA_CHECK(static_cast<int>(row.size()) == FeatureCount());
+  const Columns& at = ColumnsOfRow();
+  const auto count = [&](size_t column) { return std::exp2(double{row[column]}) - 1; };
+
+  double cycles = count(at.vectors) / kOperationsPerCycle + kLoadCycles * count(at.loads) +
+                  kBodyCycles * count(at.bodies) + count(at.l1) / kL1BytesPerCycle +
+                  count(at.l2) / kL2BytesPerCycle + count(at.l3) / kMemoryBytesPerCycle;
+  // Each accumulator of the main stage that finds no register is loaded and stored by every body.
+  if (const double per_register = row[at.per_register]; per_register > 1) {
+    cycles +=
+        2 * kLoadCycles * count(at.main_bodies) * count(at.accumulators) * (1 - 1 / per_register);
+  }
+  const double threads = std::clamp(count(at.extent), 1.0, std::max(1.0, count(at.threads)));
+  const double shared = cycles / (threads * std::max(double{row[at.balance]}, 1e-3));
+  return (1 + shared) / kHertz;
+}
+
+absl::Status DraftModel::Fit(const TrainingData& data) {
+  TESSERA_RETURN_IF_ERROR(CheckTrainingData(data));
+  if (data.columns != FeatureCount()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "draft: rows of ", data.columns, " columns; those of programs have ", FeatureCount()));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<float> DraftModel::Predict(absl::Span<const float> rows, int columns) const {
+  std::vector<float> scores;
+  scores.reserve(rows.size() / columns);
+  for (; !rows.empty(); rows.remove_prefix(columns)) {
+    scores.push_back(static_cast<float>(-std::log2(DraftSeconds(rows.first(columns)))));
+  }
+  return scores;
+}
+
+absl::StatusOr<std::string> DraftModel::Save() const { return ModelHead(name(), FeatureCount()); }
+
+absl::Status DraftModel::Load(std::string_view bytes) {
+  TESSERA_ASSIGN_OR_RETURN(const ModelBody body, ReadModelHead(name(), bytes));
+  if (body.columns != FeatureCount() || !body.bytes.empty()) {
+    return absl::DataLossError("cost model: damaged");
+  }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<CostModel> MakeDraftModel(uint64_t) { return std::make_unique<DraftModel>(); }
+
+}  // namespace tessera::costmodel

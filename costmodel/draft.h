@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "costmodel/cost_model.h"
+
+// What a program takes on a plain machine, by arithmetic on its feature row: for the time before
+// anything was measured.
+
+namespace tessera::costmodel {
+
+// Estimated seconds of the program of a row (features.h): cycles of the arithmetic, of loads and
+// bodies, of what comes into each level of caches and of spilled accumulators, of all stages,
+// shared by the threads. Finite and positive for every row that FeatureExtractor writes. Good for
+// comparing programs of one task only: the machine is no particular one. Requires FeatureCount()
+// values. Allocates nothing.
+double DraftSeconds(absl::Span<const float> row);
+
+// Ranks by DraftSeconds: the score is its negative log2, and fitting changes nothing. Takes rows of
+// FeatureCount() columns only.
+class DraftModel final : public CostModel {
+ public:
+  std::string_view name() const override { return "draft"; }
+  // InvalidArgument for rows of other columns.
+  absl::Status Fit(const TrainingData& data) override;
+  std::vector<float> Predict(absl::Span<const float> rows, int columns) const override;
+  absl::StatusOr<std::string> Save() const override;
+  absl::Status Load(std::string_view bytes) override;
+};
+
+std::unique_ptr<CostModel> MakeDraftModel(uint64_t seed);
+
+}  // namespace tessera::costmodel
