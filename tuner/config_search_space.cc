@@ -1,5 +1,6 @@
 #include "tuner/config_search_space.h"
 
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -9,11 +10,16 @@
 #include "compiler/schedule/executed_operations.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/te/dag.h"
+#include "costmodel/draft.h"
 #include "costmodel/features.h"
 
 namespace tessera::tuner {
 
 static_assert(std::is_same_v<Point, space::Config>);
+
+// More are hardly better, and where the estimate errs all first programs err alike
+// (docs/cost_models.md).
+constexpr int kDraftDraws = 4;
 
 ConfigSearchSpace::ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space,
                                      FeatureSource features, std::optional<FixedProgram> baseline,
@@ -22,6 +28,25 @@ ConfigSearchSpace::ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> s
       features_(std::move(features)),
       baseline_(std::move(baseline)),
       sketch_work_(std::move(sketch_work)) {}
+
+std::optional<Point> ConfigSearchSpace::SampleByDraft(Rng& rng) const {
+  if (!features_.draft_seconds) return std::nullopt;
+  std::vector<Point> points;
+  for (int draw = 0; draw < kDraftDraws; ++draw) points.push_back(space_->Sample(rng));
+  const absl::StatusOr<std::vector<float>> rows = features_.rows(points);
+  if (!rows.ok()) return std::nullopt;
+  size_t best = 0;
+  double best_seconds = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < points.size(); ++i) {
+    const double seconds = features_.draft_seconds(
+        absl::MakeConstSpan(*rows).subspan(i * features_.count, features_.count));
+    if (seconds < best_seconds) {
+      best = i;
+      best_seconds = seconds;
+    }
+  }
+  return std::move(points[best]);
+}
 
 absl::StatusOr<uint64_t> ConfigSearchSpace::LoopHash(const Point& point) const {
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule, space_->ToSchedule(point));
@@ -57,7 +82,8 @@ absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Tas
         costmodel::FeatureCount(),
         [space, threads = task.threads](absl::Span<const space::Config> configs) {
           return costmodel::ConfigFeatures(*space, threads, configs);
-        }};
+        },
+        costmodel::DraftSeconds};
     TESSERA_ASSIGN_OR_RETURN(FixedProgram baseline,
                              DefaultProgram(workload.dag, target, task.threads));
     std::vector<double> sketch_work;

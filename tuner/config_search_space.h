@@ -17,6 +17,8 @@ struct FeatureSource {
   int count = 0;
   // [configs × count], row-major.
   std::function<absl::StatusOr<std::vector<float>>(absl::Span<const space::Config>)> rows;
+  // An estimate from a row, to compare it with others; null: there is none.
+  std::function<double(absl::Span<const float>)> draft_seconds = nullptr;
 };
 
 // A config space of schedule_space as explorers see it: points are its configs. Immutable and
@@ -29,6 +31,7 @@ class ConfigSearchSpace final : public SearchSpace {
 
   std::optional<FixedProgram> Baseline() const override { return baseline_; }
   Point Sample(Rng& rng) const override { return space_->Sample(rng); }
+  std::optional<Point> SampleByDraft(Rng& rng) const override;
   Point Mutate(const Point& point, Rng& rng) const override { return space_->Mutate(point, rng); }
   Point Crossover(const Point& a, const Point& b, Rng& rng) const override {
     return space_->Crossover(a, b, rng);

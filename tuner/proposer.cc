@@ -88,12 +88,15 @@ class Batch {
     return absl::OkStatus();
   }
 
-  absl::Status FillWithSamples(Rng& rng) {
+  // `by_draft`: where the space has an estimate, by that.
+  absl::Status FillWithSamples(bool by_draft, Rng& rng) {
     const int max_draws = 64 + 32 * count_;
     for (int draw = 0; draw < max_draws && left() > 0; ++draw) {
-      const Point point = view_.task.space.Sample(rng);
+      std::optional<Point> drafted;
+      if (by_draft) drafted = view_.task.space.SampleByDraft(rng);
+      const Point point = drafted ? *drafted : view_.task.space.Sample(rng);
       if (view_.task.known_points.contains(HashPoint(point))) continue;
-      TESSERA_RETURN_IF_ERROR(Add(point, "random").status());
+      TESSERA_RETURN_IF_ERROR(Add(point, drafted ? kDraft : kRandom).status());
     }
     return absl::OkStatus();
   }
@@ -131,7 +134,8 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
     }
   }
   if (explored > 0) TESSERA_RETURN_IF_ERROR(batch.Explore(explored, options, rng));
-  TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(rng));
+  const bool awaits_model = view.explorer.UsesModel() && view.task.ranker == nullptr;
+  TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(awaits_model, rng));
   return std::move(batch).Take();
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -17,8 +18,11 @@ struct Proposal {
   std::string config;
   std::string trace;
   uint64_t loop_hash = 0;
-  std::string explorer;  // "default", "random", or who of the explorers proposed it
+  std::string explorer;  // "default", kRandom, kDraft, or who of the explorers proposed it
 };
+
+// Who proposed a sample: a plain one, and one that the space's estimate preferred.
+inline constexpr std::string_view kRandom = "random", kDraft = "draft";
 
 // How proposals are made.
 struct ProposalOptions {
@@ -39,9 +43,10 @@ struct ProposalView {
 
 // The default schedule first of all; then what the explorer finds: all that it has if it uses no
 // model, otherwise diverse batches of its best, with a share for sketches that contend and ε's of
-// random samples. Random samples take the place of what it does not find, and, where it uses a
-// model, come before the first one. At most `count`, all of new loop hashes; fewer, or none, when
-// the space has run dry. A function of its arguments. Errors are those of the space.
+// random samples. Random samples take the place of what it does not find; where it uses a model,
+// samples by the space's draft come before the first one. At most `count`, all of new loop hashes;
+// fewer, or none, when the space has run dry. A function of its arguments. Errors are those of the
+// space.
 absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int count,
                                                    const ProposalOptions& options, Rng& rng);
 

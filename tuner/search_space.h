@@ -35,6 +35,9 @@ class SearchSpace {
   // that every job shows what was gained. No point of the space; nothing is learned from it.
   virtual std::optional<FixedProgram> Baseline() const = 0;
   virtual Point Sample(Rng& rng) const = 0;
+  // The fastest of a few samples by an estimate that needs no measurements. Nothing where there is
+  // none.
+  virtual std::optional<Point> SampleByDraft(Rng&) const { return std::nullopt; }
   // A near neighbour: one knob moves a little.
   virtual Point Mutate(const Point& point, Rng& rng) const = 0;
   // Each knob of either parent.

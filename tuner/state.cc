@@ -129,7 +129,8 @@ absl::Status TuningState::ApplyProposed(const db::Event& event) {
   if (absl::StatusOr<Point> point = task.space->Parse(event.config); point.ok()) {
     trial.point = *std::move(point);
     task.points.insert(HashPoint(trial.point));
-    const bool is_searched = task.explorer->UsesModel() && trial.explorer != "random";
+    const bool is_searched =
+        task.explorer->UsesModel() && trial.explorer != kRandom && trial.explorer != kDraft;
     task.contenders.Proposed(trial.point[0], is_searched);
   }
   task.loop_hashes.insert(trial.loop_hash);

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/te/operators.h"
+#include "costmodel/draft.h"
 #include "costmodel/features.h"
 #include "tests/tuner/synthetic.h"
 #include "tuner/explorer_names.h"
@@ -107,10 +108,54 @@ TEST_CASE("a proposal's trace alone gives the program that its loop hash names",
     }
     explorers.erase("default");
     if (explorer != "random") explorers.erase("random");
+    explorers.erase("draft");
     if (explorer == "portfolio") {
       CHECK(explorers == std::set<std::string>{"annealing", "descent", "evolution"});
     } else {
       CHECK(explorers == std::set<std::string>{explorer});
+    }
+  }
+}
+
+TEST_CASE("before the first model, samples go by the draft, unless the explorer uses no model",
+          "[tuner]") {
+  const te::Workload workload = SmallConvolution();
+  db::Job job;
+  job.tasks.resize(1);
+  job.tasks[0].workload = te::Print(workload);
+  job.tasks[0].target = ir::ToString(*ir::X86Target("avx2"));
+  job.options.trials_per_task = 48;
+  const auto space = *tuner::MakeSearchSpace(job.tasks[0]);
+  const auto mean = [&](absl::Span<const tuner::Point> points) {
+    const std::vector<float> rows = *space->Features(points);
+    const size_t columns = space->FeatureCount();
+    double sum = 0;
+    for (size_t i = 0; i < points.size(); ++i) {
+      sum += std::log2(
+          costmodel::DraftSeconds(absl::MakeConstSpan(rows).subspan(i * columns, columns)));
+    }
+    return sum / static_cast<double>(points.size());
+  };
+  Rng rng(7);
+  std::vector<tuner::Point> plain, drafted;
+  for (int i = 0; i < 200; ++i) {
+    plain.push_back(space->Sample(rng));
+    drafted.push_back(*space->SampleByDraft(rng));
+  }
+  CHECK(mean(drafted) < mean(plain) - 0.1);
+
+  for (const auto& [explorer, proposer] :
+       {std::pair("annealing", "draft"), std::pair("random", "random")}) {
+    CAPTURE(explorer);
+    job.options.explorer = explorer;
+    const tuner::TuningState state = *tuner::TuningState::Create(job, {space});
+    const auto proposals = *state.Propose(0, 9);
+    REQUIRE(proposals.size() == 9);
+    CHECK(proposals[0].explorer == "default");
+    const auto again = *state.Propose(0, 9);
+    for (size_t i = 1; i < proposals.size(); ++i) {
+      CHECK(proposals[i].explorer == proposer);
+      CHECK(proposals[i].loop_hash == again[i].loop_hash);
     }
   }
 }
