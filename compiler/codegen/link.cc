@@ -20,6 +20,7 @@
 #include "compiler/codegen/target_machine.h"
 #include "lld/Common/Driver.h"
 #include "llvm/IR/LegacyPassManager.h"
+#include "llvm/Object/ArchiveWriter.h"
 
 LLD_HAS_DRIVER(elf)
 
@@ -34,6 +35,10 @@ std::string PathOf(const UniqueFd& descriptor) {
 // Bytes that lld reads as a file, which is in no folder and on no disk.
 absl::StatusOr<UniqueFd> MemoryFile(std::string_view bytes) {
   UniqueFd file(memfd_create("tessera-link", MFD_CLOEXEC));
+  if (!file.valid()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("linking: no file in memory: ", strerror(errno)));
+  }
   for (size_t done = 0; done < bytes.size();) {
     const ssize_t count = write(file.get(), bytes.data() + done, bytes.size() - done);
     if (count < 0 && errno == EINTR) continue;
@@ -63,6 +68,21 @@ absl::Status RunLld(const std::vector<std::string>& arguments) {
   if (result.retCode == 0) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat("linking: ", std::string(absl::StripAsciiWhitespace(output))));
+}
+
+// One file of all, so that a library of any size takes one descriptor.
+absl::StatusOr<std::string> ArchiveOf(absl::Span<const std::string> objects) {
+  std::vector<llvm::NewArchiveMember> members;
+  for (size_t i = 0; i < objects.size(); ++i) {
+    members.emplace_back(llvm::MemoryBufferRef(objects[i], "object.o"));
+  }
+  auto archive = llvm::writeArchiveToBuffer(members, llvm::SymtabWritingMode::NoSymtab,
+                                            llvm::object::Archive::K_GNU, /*Deterministic=*/true,
+                                            /*Thin=*/false);
+  if (!archive) {
+    return absl::InternalError(absl::StrCat("linking: ", llvm::toString(archive.takeError())));
+  }
+  return (*archive)->getBuffer().str();
 }
 
 std::string ReadAll(int descriptor) {
@@ -157,9 +177,9 @@ absl::StatusOr<std::string> LinkSharedObject(absl::Span<const std::string> objec
   };
   std::vector<std::string> arguments = BaseArguments(options.kind);
   arguments.push_back("--no-undefined");
-  for (const std::string& object : objects) {
-    TESSERA_ASSIGN_OR_RETURN(arguments.emplace_back(), add(object));
-  }
+  TESSERA_ASSIGN_OR_RETURN(const std::string archive, ArchiveOf(objects));
+  TESSERA_ASSIGN_OR_RETURN(const std::string archive_path, add(archive));
+  arguments.insert(arguments.end(), {"--whole-archive", archive_path, "--no-whole-archive"});
   if (!options.libc_functions.empty()) {
     TESSERA_ASSIGN_OR_RETURN(const std::string stub,
                              MakeStubObject(options.kind, options.libc_functions));
