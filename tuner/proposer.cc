@@ -88,12 +88,13 @@ class Batch {
     return absl::OkStatus();
   }
 
-  // `by_draft`: where the space has an estimate, by that.
+  // `by_draft`: where the space has an estimate, by that; but then what it thinks little of, so
+  // that small spaces are searched to their end.
   absl::Status FillWithSamples(bool by_draft, Rng& rng) {
     const int max_draws = 64 + 32 * count_;
     for (int draw = 0; draw < max_draws && left() > 0; ++draw) {
       std::optional<Point> drafted;
-      if (by_draft) drafted = view_.task.space.SampleByDraft(rng);
+      if (by_draft && draw < max_draws / 2) drafted = view_.task.space.SampleByDraft(rng);
       const Point point = drafted ? *drafted : view_.task.space.Sample(rng);
       if (view_.task.known_points.contains(HashPoint(point))) continue;
       TESSERA_RETURN_IF_ERROR(Add(point, drafted ? kDraft : kRandom).status());

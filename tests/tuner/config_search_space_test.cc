@@ -160,6 +160,45 @@ TEST_CASE("before the first model, samples go by the draft, unless the explorer 
   }
 }
 
+TEST_CASE("the draft leaves no program of a small space out", "[tuner]") {
+  db::Job job;
+  job.tasks.resize(1);
+  job.tasks[0].workload =
+      te::Print(*te::MakeWorkload({"mm", "matmul", {{"m", "2"}, {"n", "16"}, {"k", "4"}}}));
+  job.tasks[0].target = ir::ToString(*ir::X86Target("avx2"));
+  job.options.trials_per_task = 1000;
+  job.options.explorer = "annealing";
+  const auto space = *tuner::MakeSearchSpace(job.tasks[0]);
+  std::set<uint64_t> all, proposed;
+  std::optional<tuner::Point> point = space->Next({});
+  for (; point; point = space->Next(*point)) all.insert(*space->LoopHash(*point));
+  REQUIRE(all.size() > 8);
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    CAPTURE(seed);
+    job.options.seed = seed;
+    tuner::TuningState state = *tuner::TuningState::Create(job, {space});
+    proposed.clear();
+    for (;;) {  // no result ever comes
+      const auto proposals = *state.Propose(0, 4);
+      if (proposals.empty()) break;
+      for (const tuner::Proposal& proposal : proposals) {
+        db::Event event;
+        event.sequence = state.next_sequence();
+        event.kind = db::EventKind::kProposed;
+        event.task_index = 0;
+        event.trial = state.trial_count();
+        event.config = proposal.config;
+        event.trace = proposal.trace;
+        event.loop_hash = HashToHex(proposal.loop_hash);
+        event.explorer = proposal.explorer;
+        REQUIRE(state.Apply(event).ok());
+        if (proposal.explorer != "default") proposed.insert(proposal.loop_hash);
+      }
+    }
+    CHECK(proposed.size() >= all.size() - 1);  // the default schedule may be one of them
+  }
+}
+
 TEST_CASE("a task's texts make its space, or say what is wrong with them", "[tuner]") {
   db::Task task;
   task.name = "C9";
