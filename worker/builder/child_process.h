@@ -73,7 +73,6 @@ class ChildProcess {
   std::string LastWords() const;
 
   UniqueFd socket_, words_;    // words_: what it writes to standard error
-  std::string folder_;         // for its temporary files
   mutable absl::Mutex mutex_;  // held while a process is reaped, whose number may be reused then
   pid_t process_ = -1;         // changed under mutex_, by one thread
   int64_t memory_bytes_ = 0;

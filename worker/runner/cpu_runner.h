@@ -26,7 +26,7 @@ class CpuRunner final : public Runner {
   absl::StatusOr<std::vector<db::Measurement>> Measure(const MeasurePlan& plan) override;
 
  private:
-  absl::StatusOr<std::shared_ptr<const TestSet>> FindTestSet(const MeasurePlan& plan);
+  absl::StatusOr<std::shared_ptr<const TestSet>> MakeTestSet(const MeasurePlan& plan);
   absl::Status ComputeExpected(const MeasurePlan& plan, TestSet& set);
 
   sandbox::Sandbox& sandbox_;

@@ -38,6 +38,13 @@ void TestSetCache::Put(const std::string& workload_hash, uint64_t seed,
   }
 }
 
+void TestSetCache::Trim() {
+  absl::MutexLock lock(&mutex_);
+  if (bytes_ <= max_bytes_) return;
+  entries_.clear();
+  bytes_ = 0;
+}
+
 size_t TestSetCache::bytes() const {
   absl::MutexLock lock(&mutex_);
   return bytes_;

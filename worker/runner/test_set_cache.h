@@ -27,6 +27,8 @@ class TestSetCache {
 
   std::shared_ptr<const TestSet> Get(const std::string& workload_hash, uint64_t seed);
   void Put(const std::string& workload_hash, uint64_t seed, std::shared_ptr<const TestSet> set);
+  // Forgets a set that exceeds the cap by itself: another task comes.
+  void Trim();
   size_t bytes() const;
 
  private:

@@ -218,6 +218,11 @@ TEST_CASE("the cache of test sets keeps the latest, and others within its bytes"
   cache.Put("d", 1, set(100));
   REQUIRE(cache.Get("c", 1) == nullptr);
   REQUIRE(cache.bytes() == 100);
+  cache.Trim();
+  REQUIRE(cache.Get("d", 1) != nullptr);
+  cache.Put("e", 1, set(300));
+  cache.Trim();
+  REQUIRE(cache.bytes() == 0);
 }
 
 TEST_CASE("the peak of a core is plausible and grows with cores", "[peak]") {
