@@ -22,6 +22,10 @@ std::string ModelHead(std::string_view name, int columns) {
 
 absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view bytes) {
   const absl::Status damaged = absl::DataLossError("cost model: damaged");
+  if (bytes.starts_with("tessera xgboost model ")) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cost model: of a format before ", kModelFormat, ", which this build reads"));
+  }
   const size_t end = bytes.find('\n');
   if (!bytes.starts_with(kMagic) || end == std::string_view::npos) return damaged;
   const std::vector<std::string> words =

@@ -181,7 +181,8 @@ TEST_CASE("damaged and foreign model bytes are refused and change nothing", "[co
   CHECK(model.Load("").code() == absl::StatusCode::kDataLoss);
   CHECK(model.Load(std::string_view(bytes).substr(0, bytes.size() / 2)).code() ==
         absl::StatusCode::kDataLoss);
-  CHECK(model.Load("tessera model 2 xgboost\n").code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(model.Load("tessera xgboost model 2\n2 100\n").code() ==
+        absl::StatusCode::kFailedPrecondition);
   std::string wild = bytes;  // a split on a column that no row has
   const int32_t column = 1 << 30;
   std::memcpy(&wild[wild.size() - (40 * 64 * 4) - 4], &column, sizeof(column));
