@@ -107,7 +107,7 @@ class BadJobs(Refused):
             (BAD_INPUT, ["--max-seconds", '"nan"', "0 to "], ["tune", *SMALL, "--max-seconds", "nan"]),
             (BAD_INPUT, ["--max-seconds", '"-1"', "0 to "], ["tune", *SMALL, "--max-seconds", -1]),
             (BAD_INPUT, ["'foo'", "annealing"], ["tune", *SMALL, "--explorer", "foo"]),
-            (BAD_INPUT, ["'foo'", "autotvm, ensemble, random, regression or xgboost"], ["tune", *SMALL, "--cost-model", "foo"]),
+            (BAD_INPUT, ["'foo'", "autotvm, draft, ensemble, random, regression or xgboost"], ["tune", *SMALL, "--cost-model", "foo"]),
             (BAD_INPUT, ["task"], ["importance"]),
             (BAD_INPUT, ["--count", '"0"'], ["importance", "matmul", "--count", 0]),
             (BAD_INPUT, ["--task"], ["dataset", "--out", folder / "o"]),
