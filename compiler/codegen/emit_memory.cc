@@ -205,7 +205,8 @@ Value* FunctionEmitter::EmitLoad(const ir::Load& node) {
     const std::optional<RampForm> ramp = AsRamp(index);
     if (ramp && ramp->stride == 1 && node.type.bits >= 8) {
       Value* groups = GroupMaskOf(node.predicate, lanes);
-      if (groups != nullptr && node.type.bits * lanes <= 64 * LanesOf(groups)) {
+      const int bits = groups == nullptr ? 0 : node.type.bits * lanes / LanesOf(groups);
+      if (bits <= 64 && std::has_single_bit(static_cast<unsigned>(bits))) {
         return LoadGroups(node, ramp->base, groups);
       }
     }
