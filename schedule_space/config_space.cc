@@ -11,7 +11,6 @@ namespace {
 constexpr double kChangeSketch = 0.05;
 constexpr double kCarryOver = 0.6;  // of these moves; the others sample
 constexpr double kJump = 0.1;       // to any option of the domain
-constexpr double kNear = 2.0;       // doublings or inversions
 constexpr int kMutationTries = 32;
 
 absl::Span<const int> Choices(const Config& config) {
