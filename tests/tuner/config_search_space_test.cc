@@ -28,6 +28,20 @@ te::Workload SmallConvolution() {
                              {"layout", "any"}}});
 }
 
+// The next of the log, of the first task.
+db::Event ProposedEvent(const tuner::TuningState& state, const tuner::Proposal& proposal) {
+  db::Event event;
+  event.kind = db::EventKind::kProposed;
+  event.sequence = state.next_sequence();
+  event.task_index = 0;
+  event.trial = state.trial_count();
+  event.config = proposal.config;
+  event.trace = proposal.trace;
+  event.loop_hash = HashToHex(proposal.loop_hash);
+  event.explorer = proposal.explorer;
+  return event;
+}
+
 std::shared_ptr<const tuner::ConfigSearchSpace> Space(const te::Workload& workload) {
   const ir::Target target = *ir::X86Target("avx2");
   auto space = std::make_shared<const space::ConfigSpace>(*space::BuildSpace(workload, target, 1));
@@ -77,15 +91,7 @@ TEST_CASE("a proposal's trace alone gives the program that its loop hash names",
         CHECK(space->Config(*point) == proposal.config);
         explorers.insert(proposal.explorer);
 
-        db::Event event;
-        event.kind = db::EventKind::kProposed;
-        event.sequence = state.next_sequence();
-        event.task_index = 0;
-        event.trial = state.trial_count();
-        event.config = proposal.config;
-        event.trace = proposal.trace;
-        event.loop_hash = HashToHex(proposal.loop_hash);
-        event.explorer = proposal.explorer;
+        db::Event event = ProposedEvent(state, proposal);
         REQUIRE(state.Apply(event).ok());
         event.kind = db::EventKind::kResult;
         event.sequence = state.next_sequence();
@@ -182,16 +188,7 @@ TEST_CASE("the draft leaves no program of a small space out", "[tuner]") {
       const auto proposals = *state.Propose(0, 4);
       if (proposals.empty()) break;
       for (const tuner::Proposal& proposal : proposals) {
-        db::Event event;
-        event.sequence = state.next_sequence();
-        event.kind = db::EventKind::kProposed;
-        event.task_index = 0;
-        event.trial = state.trial_count();
-        event.config = proposal.config;
-        event.trace = proposal.trace;
-        event.loop_hash = HashToHex(proposal.loop_hash);
-        event.explorer = proposal.explorer;
-        REQUIRE(state.Apply(event).ok());
+        REQUIRE(state.Apply(ProposedEvent(state, proposal)).ok());
         if (proposal.explorer != "default") proposed.insert(proposal.loop_hash);
       }
     }
