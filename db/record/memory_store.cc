@@ -115,7 +115,7 @@ absl::StatusOr<std::vector<int64_t>> MemoryStore::Append(absl::Span<const Record
     Record& stored = records_.back();
     stored.id = next_id;
     device_classes_.insert(stored.device_class);
-    stored.created = ToStoredPrecision(record.created == absl::Time() ? now : record.created);
+    stored.created = StampOf(record.created, now);
     if (stored.measurement.outcome == Outcome::kOk && !stored.stale) {
       ranking_[stored.task_key].emplace(stored.measurement.CostSeconds(), stored.id);
     }
@@ -246,6 +246,59 @@ absl::StatusOr<Selection> MemoryStore::GetSelection(int64_t id) {
   return selections_[id - 1];
 }
 
+absl::Status MemoryStore::PutModel(const ModelInfo& model) {
+  TESSERA_RETURN_IF_ERROR(ValidateModel(model));
+  const absl::Time now = clock_.Now();
+  absl::MutexLock lock(&mutex_);
+  if (!blobs_.contains(model.digest)) return NoSuchBlob(model.digest);
+  const auto same = absl::c_find_if(models_, [&](const auto& m) { return m.name == model.name; });
+  if (same != models_.end()) return CheckIsSameModel(*same, model);
+  models_.push_back(model);
+  models_.back().created = StampOf(model.created, now);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ModelInfo> MemoryStore::GetModelInfo(std::string_view name) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = absl::c_find_if(models_, [&](const auto& m) { return m.name == name; });
+  if (found == models_.end()) return NoSuchModel(name);
+  return *found;
+}
+
+absl::StatusOr<std::vector<ModelInfo>> MemoryStore::ListModels() {
+  absl::MutexLock lock(&mutex_);
+  return std::vector<ModelInfo>(models_.rbegin(), models_.rend());
+}
+
+absl::StatusOr<int64_t> MemoryStore::AppendComparison(const Comparison& comparison) {
+  TESSERA_RETURN_IF_ERROR(ValidateComparison(comparison));
+  const absl::Time now = clock_.Now();
+  absl::MutexLock lock(&mutex_);
+  if (comparison.job_id != 0 && !HasJob(comparison.job_id)) return NoSuch("job", comparison.job_id);
+  for (const int64_t id : comparison.record_ids) {
+    if (!HasRecord(id)) return NoSuch("record", id);
+  }
+  comparisons_.push_back(comparison);
+  Comparison& stored = comparisons_.back();
+  stored.id = static_cast<int64_t>(comparisons_.size());
+  stored.created = StampOf(comparison.created, now);
+  return stored.id;
+}
+
+absl::StatusOr<std::vector<Comparison>> MemoryStore::ListComparisons(std::string_view task_key,
+                                                                     std::string_view device_class,
+                                                                     int limit) {
+  absl::MutexLock lock(&mutex_);
+  std::vector<Comparison> found;
+  for (auto it = comparisons_.rbegin(); it != comparisons_.rend(); ++it) {
+    if (static_cast<int>(found.size()) >= limit) break;
+    if (!task_key.empty() && it->task_key != task_key) continue;
+    if (!device_class.empty() && it->device_class != device_class) continue;
+    found.push_back(*it);
+  }
+  return found;
+}
+
 absl::StatusOr<std::string> MemoryStore::PutBlob(std::string_view bytes) {
   TESSERA_RETURN_IF_ERROR(ValidateBlob(bytes));
   std::string digest = Sha256Hex(bytes);
@@ -257,9 +310,7 @@ absl::StatusOr<std::string> MemoryStore::PutBlob(std::string_view bytes) {
 absl::StatusOr<std::string> MemoryStore::GetBlob(std::string_view digest) {
   absl::MutexLock lock(&mutex_);
   auto found = blobs_.find(std::string(digest));
-  if (found == blobs_.end()) {
-    return absl::NotFoundError(absl::StrCat("blob ", std::string(digest), " does not exist"));
-  }
+  if (found == blobs_.end()) return NoSuchBlob(digest);
   return found->second;
 }
 

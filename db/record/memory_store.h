@@ -43,6 +43,13 @@ class MemoryStore final : public Store {
   absl::StatusOr<std::vector<Device>> ListDevices() override;
   absl::StatusOr<int64_t> CreateSelection(const Selection& selection) override;
   absl::StatusOr<Selection> GetSelection(int64_t id) override;
+  absl::Status PutModel(const ModelInfo& model) override;
+  absl::StatusOr<ModelInfo> GetModelInfo(std::string_view name) override;
+  absl::StatusOr<std::vector<ModelInfo>> ListModels() override;
+  absl::StatusOr<int64_t> AppendComparison(const Comparison& comparison) override;
+  absl::StatusOr<std::vector<Comparison>> ListComparisons(std::string_view task_key,
+                                                          std::string_view device_class,
+                                                          int limit) override;
   absl::StatusOr<std::string> PutBlob(std::string_view bytes) override;
   absl::StatusOr<std::string> GetBlob(std::string_view digest) override;
   absl::Status DropBlob(std::string_view digest) override;
@@ -77,6 +84,8 @@ class MemoryStore final : public Store {
       ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Device> devices_ ABSL_GUARDED_BY(mutex_);
   std::vector<Selection> selections_ ABSL_GUARDED_BY(mutex_);
+  std::vector<ModelInfo> models_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Comparison> comparisons_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::string> blobs_ ABSL_GUARDED_BY(mutex_);
 };
 

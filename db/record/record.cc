@@ -17,8 +17,9 @@ constexpr std::string_view kOutcomes[] = {
     "wrong_answer", "infrastructure", "cancelled"};
 constexpr std::string_view kCacheModes[] = {"warm", "cold"};
 constexpr std::string_view kJobStates[] = {"queued", "running", "done", "failed", "cancelled"};
-constexpr std::string_view kEventKinds[] = {"proposed",   "result",    "model_ready",
-                                            "lease_lost", "task_done", "cancel"};
+constexpr std::string_view kEventKinds[] = {"proposed",  "result", "model_ready", "lease_lost",
+                                            "task_done", "cancel", "compared"};
+constexpr std::string_view kComparisonPurposes[] = {"promotion", "same"};
 
 using Names = absl::Span<const std::string_view>;
 
@@ -63,6 +64,11 @@ bool HasEnded(JobState state) { return state != JobState::kQueued && state != Jo
 std::string_view ToString(EventKind kind) { return Name(kEventKinds, kind); }
 absl::StatusOr<EventKind> ParseEventKind(std::string_view text) {
   return Parse<EventKind>(kEventKinds, "event kind", text);
+}
+
+std::string_view ToString(ComparisonPurpose purpose) { return Name(kComparisonPurposes, purpose); }
+absl::StatusOr<ComparisonPurpose> ParseComparisonPurpose(std::string_view text) {
+  return Parse<ComparisonPurpose>(kComparisonPurposes, "purpose of a comparison", text);
 }
 
 std::string Task::Key() const {

@@ -119,6 +119,11 @@ struct JobOptions {
   double max_seconds = 0;              // 0 = no limit
   std::string idempotency_key;         // equal keys return the same job
   std::string device_class;            // whose devices measure its trials; empty: of any
+  std::string scheduler = "fair";      // tuner/task_scheduler.h lists them
+  // What is known before the first trial: "auto" (the newest fitting model, measured programs of
+  // the tasks and of near ones), "none", or a model's name.
+  std::string prior = "none";
+  std::string pins;  // knobs and the options that they keep to, as JSON; empty: all are free
   bool operator==(const JobOptions&) const = default;
 };
 
@@ -129,6 +134,8 @@ struct Job {
   std::string message;  // why it failed
   JobOptions options;
   std::vector<Task> tasks;
+  // Digest of a blob with what options.prior meant when the job was made; empty: nothing.
+  std::string prior;
   absl::Time created;  // stamped by the store
   absl::Time updated;  // of state and message, stamped by the store
   bool operator==(const Job&) const = default;
@@ -142,7 +149,8 @@ enum class EventKind : uint8_t {
   kModelReady = 2,  // task_index, model (digest of the stored model), through_sequence
   kLeaseLost = 3,   // trial, task_index: to be handed out again
   kTaskDone = 4,    // task_index
-  kCancel = 5
+  kCancel = 5,
+  kCompared = 6  // task_index, record_id of the program that was promoted
 };
 std::string_view ToString(EventKind kind);  // "proposed", "result", …
 absl::StatusOr<EventKind> ParseEventKind(std::string_view text);
@@ -154,7 +162,7 @@ struct Event {
   int64_t trial = -1;
   int task_index = -1;
   std::string config, trace, loop_hash, explorer;  // kProposed
-  int64_t record_id = 0;                           // kResult
+  int64_t record_id = 0;                           // kResult, kCompared
   Outcome outcome = Outcome::kInfrastructure;      // kResult
   double cost_seconds = 0;                         // kResult
   std::string model;                               // kModelReady
@@ -196,6 +204,47 @@ struct Selection {
   std::vector<SelectionItem> items;
   absl::Time created;
   bool operator==(const Selection&) const = default;
+};
+
+// A cost model that was trained on measured programs of many tasks.
+struct ModelInfo {
+  std::string name;        // unique: 1 to 64 of a-z, 0-9, '.', '_', '-'; neither "auto" nor "none"
+  std::string digest;      // of its blob
+  std::string cost_model;  // costmodel/cost_model.h lists them
+  int feature_version = 0;
+  std::vector<std::string> device_classes;  // that its programs were measured on, by name
+  int64_t tasks = 0, records = 0;           // that it was trained on
+  std::string origin;                       // for people: what it was trained from
+  // Of models trained without the judged workloads, in [0, 1]; negative: not judged.
+  double pairwise_accuracy = -1, top1 = -1, top5 = -1;
+  absl::Time created;  // stamped by the store where it is the epoch
+  bool operator==(const ModelInfo&) const = default;
+};
+
+enum class ComparisonPurpose : uint8_t {
+  kPromotion = 0,  // the best programs of a task, to find the fastest
+  kSame = 1,       // one program twice (A/A), to see what noise does
+};
+std::string_view ToString(ComparisonPurpose purpose);  // "promotion", "same"
+absl::StatusOr<ComparisonPurpose> ParseComparisonPurpose(std::string_view text);
+
+// Programs of one task measured side by side, turn by turn. Appended once, never changed.
+struct Comparison {
+  int64_t id = 0;  // given by the store, ascending
+  int64_t job_id = 0;
+  std::string task_key;
+  std::string device;
+  std::string device_class;
+  ComparisonPurpose purpose = ComparisonPurpose::kPromotion;
+  std::vector<int64_t> record_ids;  // the programs, the incumbent first; of kSame the only one
+  std::vector<std::vector<double>> sample_seconds;  // [programs][turns]; of kSame two of one
+  int64_t promoted = 0;  // the winner's record id; the incumbent's where none beat it
+  // Seconds of the winner ÷ those of the incumbent (of kSame second ÷ first), with the bounds of
+  // its 95 % interval.
+  double ratio_low = 0, ratio = 0, ratio_high = 0;
+  std::string tessera_version;
+  absl::Time created;  // stamped by the store where it is the epoch
+  bool operator==(const Comparison&) const = default;
 };
 
 struct RecordFilter {

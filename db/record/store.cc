@@ -13,4 +13,19 @@ absl::Status NoJobHasKey(std::string_view idempotency_key) {
   return absl::NotFoundError(absl::StrCat("no job has key \"", AbslView(idempotency_key), "\""));
 }
 
+absl::Status NoSuchBlob(std::string_view digest) {
+  return absl::NotFoundError(absl::StrCat("blob ", AbslView(digest), " does not exist"));
+}
+
+absl::Status NoSuchModel(std::string_view name) {
+  return absl::NotFoundError(absl::StrCat("no model is named \"", AbslView(name), "\""));
+}
+
+absl::Status CheckIsSameModel(const ModelInfo& stored, const ModelInfo& wanted) {
+  if (stored.digest == wanted.digest) return absl::OkStatus();
+  return absl::AlreadyExistsError(
+      absl::StrCat("another model is named \"", wanted.name, "\" (", stored.digest.substr(0, 8),
+                   ", not ", wanted.digest.substr(0, 8), "); choose another name"));
+}
+
 }  // namespace tessera::db

@@ -66,6 +66,19 @@ class Store {
   virtual absl::StatusOr<int64_t> CreateSelection(const Selection& selection) = 0;
   virtual absl::StatusOr<Selection> GetSelection(int64_t id) = 0;
 
+  // Keeps a trained model under its name; its blob must exist. OK for one that is stored already,
+  // which stays as it is; AlreadyExists for another of that name.
+  virtual absl::Status PutModel(const ModelInfo& model) = 0;
+  virtual absl::StatusOr<ModelInfo> GetModelInfo(std::string_view name) = 0;
+  virtual absl::StatusOr<std::vector<ModelInfo>> ListModels() = 0;  // the last stored first
+
+  // The job (unless 0) and records that it names must exist. Returns its id.
+  virtual absl::StatusOr<int64_t> AppendComparison(const Comparison& comparison) = 0;
+  // Newest first, at most `limit`. An empty task key or device class means any.
+  virtual absl::StatusOr<std::vector<Comparison>> ListComparisons(std::string_view task_key,
+                                                                  std::string_view device_class,
+                                                                  int limit) = 0;
+
   // Content-addressed small blobs (models, explorer states), at most kMaxBlobBytes. Returns the
   // SHA-256.
   virtual absl::StatusOr<std::string> PutBlob(std::string_view bytes) = 0;
@@ -74,8 +87,12 @@ class Store {
   virtual absl::Status DropBlob(std::string_view digest) = 0;
 };
 
-// How every store says NotFound: "job 4 does not exist", "no job has key "nightly"".
+// How every store says what is wrong: "job 4 does not exist", "no job has key "nightly"".
 absl::Status NoSuch(std::string_view what, int64_t id);
 absl::Status NoJobHasKey(std::string_view idempotency_key);
+absl::Status NoSuchBlob(std::string_view digest);
+absl::Status NoSuchModel(std::string_view name);
+// AlreadyExists where a model of that name has another digest, else OK.
+absl::Status CheckIsSameModel(const ModelInfo& stored, const ModelInfo& wanted);
 
 }  // namespace tessera::db

@@ -1,14 +1,19 @@
 #include "db/record/validate.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "db/record/store.h"
 
 namespace tessera::db {
 namespace {
+
+constexpr size_t kMaxModelNameBytes = 64;
 
 absl::Status RequireFinite(const std::string& what, const char* field, double value) {
   if (std::isfinite(value)) return absl::OkStatus();
@@ -21,14 +26,18 @@ absl::Status RequireText(const std::string& what, const char* field, const std::
   return absl::InvalidArgumentError(absl::StrCat(what, ": ", field, " is empty"));
 }
 
+absl::Status RequireSample(const std::string& what, double seconds) {
+  if (std::isfinite(seconds) && seconds > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, ": a sample of ", seconds, " seconds, must be finite and above 0"));
+}
+
 absl::Status ValidateMeasurement(const std::string& what, const Measurement& m) {
   if (m.outcome == Outcome::kOk && m.sample_seconds.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(what, ": outcome ok without a sample"));
   }
   for (double seconds : m.sample_seconds) {
-    if (std::isfinite(seconds) && seconds > 0) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, ": a sample of ", seconds, " seconds, must be finite and above 0"));
+    TESSERA_RETURN_IF_ERROR(RequireSample(what, seconds));
   }
   if (!m.sample_calls.empty() && m.sample_calls.size() != m.sample_seconds.size()) {
     return absl::InvalidArgumentError(absl::StrCat(what, ": ", m.sample_calls.size(),
@@ -96,6 +105,80 @@ absl::Status ValidateSelection(const Selection& selection) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateModelName(const std::string& name) {
+  const std::string what = absl::StrCat("model \"", absl::CHexEscape(name), "\"");
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+  };
+  if (name.empty() || name.size() > kMaxModelNameBytes ||
+      !std::all_of(name.begin(), name.end(), is_plain) || name[0] == '.' || name[0] == '-') {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": names have 1 to ", kMaxModelNameBytes,
+                     " of a-z, 0-9, '.', '_' and '-', and begin with none of '.' and '-'"));
+  }
+  if (name == "auto" || name == "none") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, ": a job's prior means something else by that word; choose another name"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateModel(const ModelInfo& model) {
+  TESSERA_RETURN_IF_ERROR(ValidateModelName(model.name));
+  const std::string what = absl::StrCat("model \"", model.name, "\"");
+  if (model.digest.size() != 64) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": its digest has ", model.digest.size(), " characters, must have 64"));
+  }
+  TESSERA_RETURN_IF_ERROR(RequireText(what, "cost_model", model.cost_model));
+  if (model.tasks < 0 || model.records < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": ", model.tasks, " tasks and ",
+                                                   model.records, " records; negative counts"));
+  }
+  TESSERA_RETURN_IF_ERROR(RequireFinite(what, "pairwise_accuracy", model.pairwise_accuracy));
+  TESSERA_RETURN_IF_ERROR(RequireFinite(what, "top1", model.top1));
+  return RequireFinite(what, "top5", model.top5);
+}
+
+absl::Status ValidateComparison(const Comparison& c) {
+  const std::string what = absl::StrCat("comparison of task \"", c.task_key, "\"");
+  TESSERA_RETURN_IF_ERROR(RequireText(what, "task_key", c.task_key));
+  const bool is_same = c.purpose == ComparisonPurpose::kSame;
+  const size_t programs = c.record_ids.size(), lists = is_same ? 2 : programs;
+  if (is_same ? programs != 1 : programs < 2) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": ", programs,
+                                                   is_same ? " programs, must be one"
+                                                           : " programs, must be "
+                                                             "two or more"));
+  }
+  if (c.sample_seconds.size() != lists) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": ", c.sample_seconds.size(), " lists of samples, must be ", lists));
+  }
+  for (const std::vector<double>& samples : c.sample_seconds) {
+    if (samples.empty() || samples.size() != c.sample_seconds[0].size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": ", samples.size(), " and ", c.sample_seconds[0].size(),
+                       " turns; all programs take the same, at least one"));
+    }
+    for (const double seconds : samples) {
+      TESSERA_RETURN_IF_ERROR(RequireSample(what, seconds));
+    }
+  }
+  if (std::find(c.record_ids.begin(), c.record_ids.end(), c.promoted) == c.record_ids.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": promotes record ", c.promoted, ", which is not in it"));
+  }
+  for (const double ratio : {c.ratio_low, c.ratio, c.ratio_high}) {
+    TESSERA_RETURN_IF_ERROR(RequireFinite(what, "ratio", ratio));
+  }
+  if (c.ratio_low > c.ratio || c.ratio > c.ratio_high) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": ratio ", c.ratio, " is outside ", c.ratio_low, " to ", c.ratio_high));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ValidateBlob(std::string_view bytes) {
   if (static_cast<int64_t>(bytes.size()) <= kMaxBlobBytes) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("blob of ", bytes.size(), " bytes, the limit is ",
@@ -105,6 +188,10 @@ absl::Status ValidateBlob(std::string_view bytes) {
 
 absl::Time ToStoredPrecision(absl::Time time) {
   return absl::FromUnixMicros(absl::ToUnixMicros(time));
+}
+
+absl::Time StampOf(absl::Time created, absl::Time now) {
+  return ToStoredPrecision(created == absl::Time() ? now : created);
 }
 
 }  // namespace tessera::db

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -20,9 +21,20 @@ absl::Status ValidateAppend(absl::Span<const Record> records, absl::Span<const E
 
 absl::Status ValidateDevice(const Device& device);
 absl::Status ValidateSelection(const Selection& selection);
+// 1 to 64 of a-z, 0-9, '.', '_' and '-', of which the last and the dot don't begin it; neither
+// "auto" nor "none".
+absl::Status ValidateModelName(const std::string& name);
+// The name and digest have their form, a kind of model is named, numbers are finite.
+absl::Status ValidateModel(const ModelInfo& model);
+// The task is named; each program has the same turns, at least one, all above zero; there are two
+// programs or more, or for kSame one with two lists; the promoted one is among them; the ratio lies
+// between its bounds.
+absl::Status ValidateComparison(const Comparison& comparison);
 absl::Status ValidateBlob(std::string_view bytes);
 
 // What stores keep of a time.
 absl::Time ToStoredPrecision(absl::Time time);
+// Of what was made at `created`, or at `now` where that is the epoch.
+absl::Time StampOf(absl::Time created, absl::Time now);
 
 }  // namespace tessera::db

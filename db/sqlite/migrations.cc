@@ -176,6 +176,67 @@ constexpr std::string_view kClassesOfJobs = R"sql(
 ALTER TABLE jobs ADD COLUMN device_class TEXT NOT NULL DEFAULT '';
 )sql";
 
+// Jobs from before go on as they were begun. The option is what was asked for, prior what that
+// meant when the job was made.
+constexpr std::string_view kWhatJobsKnow = R"sql(
+ALTER TABLE jobs ADD COLUMN scheduler TEXT NOT NULL DEFAULT 'fair';
+ALTER TABLE jobs ADD COLUMN prior_option TEXT NOT NULL DEFAULT 'none';
+ALTER TABLE jobs ADD COLUMN pins TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN prior TEXT NOT NULL DEFAULT '';
+)sql";
+
+constexpr std::string_view kModels = R"sql(
+CREATE TABLE models (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  digest TEXT NOT NULL,
+  cost_model TEXT NOT NULL,
+  feature_version INTEGER NOT NULL,
+  tasks INTEGER NOT NULL,
+  records INTEGER NOT NULL,
+  origin TEXT NOT NULL,
+  pairwise_accuracy REAL NOT NULL,
+  top1 REAL NOT NULL,
+  top5 REAL NOT NULL,
+  created_us INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE model_classes (
+  model_id INTEGER NOT NULL REFERENCES models (id),
+  position INTEGER NOT NULL,
+  device_class TEXT NOT NULL,
+  PRIMARY KEY (model_id, position)
+) STRICT, WITHOUT ROWID;
+)sql";
+
+// One row a program, in the order of the comparison; a program that is compared with itself has
+// two.
+constexpr std::string_view kComparisons = R"sql(
+CREATE TABLE comparisons (
+  id INTEGER PRIMARY KEY,
+  job_id INTEGER NOT NULL,
+  task_key TEXT NOT NULL,
+  device TEXT NOT NULL,
+  device_class TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  promoted INTEGER NOT NULL,
+  ratio_low REAL NOT NULL,
+  ratio REAL NOT NULL,
+  ratio_high REAL NOT NULL,
+  tessera_version TEXT NOT NULL,
+  created_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX comparisons_task ON comparisons (task_key);
+
+CREATE TABLE comparison_programs (
+  comparison_id INTEGER NOT NULL REFERENCES comparisons (id),
+  position INTEGER NOT NULL,
+  record_id INTEGER NOT NULL,
+  sample_seconds TEXT NOT NULL,
+  PRIMARY KEY (comparison_id, position)
+) STRICT;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -184,6 +245,9 @@ constexpr Migration kMigrations[] = {
     {5, "device classes", kDeviceClasses},
     {6, "versions of selections", kVersions},
     {7, "device classes of jobs", kClassesOfJobs},
+    {8, "what jobs know", kWhatJobsKnow},
+    {9, "models", kModels},
+    {10, "comparisons", kComparisons},
 };
 
 }  // namespace

@@ -5,13 +5,10 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "db/sqlite/json_numbers.h"
 
 namespace tessera::db {
 namespace {
@@ -24,38 +21,6 @@ absl::StatusOr<T> Stored(absl::StatusOr<T> parsed, const char* table, int64_t id
   if (parsed.ok()) return parsed;
   return absl::DataLossError(
       absl::StrCat("table ", table, ", row ", id, ": ", parsed.status().message()));
-}
-
-// JSON arrays, so that SQL can look inside with json_each.
-std::string NumbersToJson(const std::vector<double>& values) {
-  std::string json = "[";
-  for (double value : values) {
-    absl::StrAppendFormat(&json, "%s%.17g", json.size() > 1 ? "," : "", value);
-  }
-  return json + "]";
-}
-std::string NumbersToJson(const std::vector<int64_t>& values) {
-  std::string json = "[";
-  for (int64_t value : values) absl::StrAppend(&json, json.size() > 1 ? "," : "", value);
-  return json + "]";
-}
-
-bool ParseNumber(absl::string_view text, double& value) { return absl::SimpleAtod(text, &value); }
-bool ParseNumber(absl::string_view text, int64_t& value) { return absl::SimpleAtoi(text, &value); }
-
-template <typename T>
-absl::StatusOr<std::vector<T>> NumbersFromJson(const std::string& json) {
-  absl::string_view text = json;
-  std::vector<T> values;
-  if (absl::ConsumePrefix(&text, "[") && absl::ConsumeSuffix(&text, "]")) {
-    for (absl::string_view item : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
-      T value{};
-      if (!ParseNumber(item, value)) return absl::DataLossError("not a list of numbers: " + json);
-      values.push_back(value);
-    }
-    return values;
-  }
-  return absl::DataLossError("not a list of numbers: " + json);
 }
 
 }  // namespace
@@ -88,9 +53,9 @@ absl::StatusOr<Record> ReadRecord(const Cursor& row) {
   TESSERA_ASSIGN_OR_RETURN(m.outcome, Stored(ParseOutcome(row.Text(c++)), "records", r.id));
   m.reason = row.Text(c++);
   TESSERA_ASSIGN_OR_RETURN(m.sample_seconds,
-                           Stored(NumbersFromJson<double>(row.Text(c++)), "records", r.id));
+                           Stored(DoublesFromJson(row.Text(c++)), "records", r.id));
   TESSERA_ASSIGN_OR_RETURN(m.sample_calls,
-                           Stored(NumbersFromJson<int64_t>(row.Text(c++)), "records", r.id));
+                           Stored(IntegersFromJson(row.Text(c++)), "records", r.id));
   m.build_seconds = row.Real(c++);
   m.run_seconds = row.Real(c++);
   Environment& e = m.environment;
@@ -183,7 +148,7 @@ absl::Status InsertEvent(Connection& connection, const Event& e, int64_t record_
 
 const std::string_view kJobColumns =
     "id, name, state, message, trials_per_task, threads, seed, explorer, cost_model, max_seconds, "
-    "idempotency_key, device_class, created_us, updated_us";
+    "idempotency_key, device_class, scheduler, prior_option, pins, prior, created_us, updated_us";
 
 absl::StatusOr<Job> ReadJob(const Cursor& row) {
   Job j;
@@ -200,6 +165,10 @@ absl::StatusOr<Job> ReadJob(const Cursor& row) {
   j.options.max_seconds = row.Real(c++);
   j.options.idempotency_key = row.Text(c++);
   j.options.device_class = row.Text(c++);
+  j.options.scheduler = row.Text(c++);
+  j.options.prior = row.Text(c++);
+  j.options.pins = row.Text(c++);
+  j.prior = row.Text(c++);
   j.created = FromMicros(row.Int(c++));
   j.updated = FromMicros(row.Int(c++));
   return j;
@@ -209,12 +178,12 @@ absl::StatusOr<int64_t> InsertJob(Connection& connection, const Job& j, absl::Ti
   const JobOptions& o = j.options;
   TESSERA_RETURN_IF_ERROR(connection.Execute(
       "INSERT INTO jobs (name, state, message, trials_per_task, threads, seed, explorer, "
-      "cost_model, max_seconds, idempotency_key, device_class, created_us, updated_us) "
-      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      "cost_model, max_seconds, idempotency_key, device_class, scheduler, prior_option, pins, "
+      "prior, created_us, updated_us) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       {j.name, ToString(j.state), j.message, int64_t{o.trials_per_task}, int64_t{o.threads},
        std::bit_cast<int64_t>(o.seed), o.explorer, o.cost_model, o.max_seconds,
        o.idempotency_key.empty() ? SqlValue() : SqlValue(o.idempotency_key), o.device_class,
-       Micros(now), Micros(now)}));
+       o.scheduler, o.prior, o.pins, j.prior, Micros(now), Micros(now)}));
   return connection.last_insert_id();
 }
 

@@ -12,6 +12,7 @@
 #include "db/record/validate.h"
 #include "db/sqlite/append.h"
 #include "db/sqlite/migrations.h"
+#include "db/sqlite/model_rows.h"
 #include "db/sqlite/record_queries.h"
 #include "db/sqlite/rows.h"
 
@@ -322,6 +323,34 @@ absl::StatusOr<Selection> SqliteStore::GetSelection(int64_t id) {
   });
 }
 
+absl::Status SqliteStore::PutModel(const ModelInfo& model) {
+  TESSERA_RETURN_IF_ERROR(ValidateModel(model));
+  const absl::Time now = clock_.Now();
+  return writer_.Run([&](Connection& c) { return InsertModel(c, model, now); });
+}
+
+absl::StatusOr<ModelInfo> SqliteStore::GetModelInfo(std::string_view name) {
+  return RunFor<ModelInfo>(readers_, [&](Connection& c) { return SelectModel(c, name); });
+}
+
+absl::StatusOr<std::vector<ModelInfo>> SqliteStore::ListModels() {
+  return RunFor<std::vector<ModelInfo>>(readers_, SelectModels);
+}
+
+absl::StatusOr<int64_t> SqliteStore::AppendComparison(const Comparison& comparison) {
+  TESSERA_RETURN_IF_ERROR(ValidateComparison(comparison));
+  const absl::Time now = clock_.Now();
+  return RunFor<int64_t>(writer_,
+                         [&](Connection& c) { return InsertComparison(c, comparison, now); });
+}
+
+absl::StatusOr<std::vector<Comparison>> SqliteStore::ListComparisons(std::string_view task_key,
+                                                                     std::string_view device_class,
+                                                                     int limit) {
+  return RunFor<std::vector<Comparison>>(
+      readers_, [&](Connection& c) { return SelectComparisons(c, task_key, device_class, limit); });
+}
+
 absl::StatusOr<std::string> SqliteStore::PutBlob(std::string_view bytes) {
   TESSERA_RETURN_IF_ERROR(ValidateBlob(bytes));
   const int64_t now_us = absl::ToUnixMicros(clock_.Now());
@@ -342,7 +371,7 @@ absl::StatusOr<std::string> SqliteStore::GetBlob(std::string_view digest) {
                                  c.Query("SELECT bytes FROM blobs WHERE digest = ?", {digest}));
         TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
         if (row) return cursor.Bytes(0);
-        return absl::NotFoundError(absl::StrCat("blob ", AbslView(digest), " does not exist"));
+        return NoSuchBlob(digest);
       }));
   if (Sha256Hex(bytes) != digest) {
     return absl::DataLossError(

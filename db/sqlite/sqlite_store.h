@@ -54,6 +54,13 @@ class SqliteStore final : public Store {
   absl::StatusOr<std::vector<Device>> ListDevices() override;
   absl::StatusOr<int64_t> CreateSelection(const Selection& selection) override;
   absl::StatusOr<Selection> GetSelection(int64_t id) override;
+  absl::Status PutModel(const ModelInfo& model) override;
+  absl::StatusOr<ModelInfo> GetModelInfo(std::string_view name) override;
+  absl::StatusOr<std::vector<ModelInfo>> ListModels() override;
+  absl::StatusOr<int64_t> AppendComparison(const Comparison& comparison) override;
+  absl::StatusOr<std::vector<Comparison>> ListComparisons(std::string_view task_key,
+                                                          std::string_view device_class,
+                                                          int limit) override;
   absl::StatusOr<std::string> PutBlob(std::string_view bytes) override;
   absl::StatusOr<std::string> GetBlob(std::string_view digest) override;
   absl::Status DropBlob(std::string_view digest) override;

@@ -55,6 +55,19 @@ class SharedStore : public db::Store {
   absl::StatusOr<db::Selection> GetSelection(int64_t id) override {
     return store_->GetSelection(id);
   }
+  absl::Status PutModel(const db::ModelInfo& model) override { return store_->PutModel(model); }
+  absl::StatusOr<db::ModelInfo> GetModelInfo(std::string_view name) override {
+    return store_->GetModelInfo(name);
+  }
+  absl::StatusOr<std::vector<db::ModelInfo>> ListModels() override { return store_->ListModels(); }
+  absl::StatusOr<int64_t> AppendComparison(const db::Comparison& comparison) override {
+    return store_->AppendComparison(comparison);
+  }
+  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(std::string_view task_key,
+                                                              std::string_view device_class,
+                                                              int limit) override {
+    return store_->ListComparisons(task_key, device_class, limit);
+  }
   absl::StatusOr<std::string> PutBlob(std::string_view bytes) override {
     return store_->PutBlob(bytes);
   }

@@ -76,6 +76,20 @@ class MortalStore : public db::Store {
   absl::StatusOr<db::Selection> GetSelection(int64_t id) override {
     return inner_.GetSelection(id);
   }
+  absl::Status PutModel(const db::ModelInfo& model) override { return inner_.PutModel(model); }
+  absl::StatusOr<db::ModelInfo> GetModelInfo(std::string_view name) override {
+    return inner_.GetModelInfo(name);
+  }
+  absl::StatusOr<std::vector<db::ModelInfo>> ListModels() override { return inner_.ListModels(); }
+  absl::StatusOr<int64_t> AppendComparison(const db::Comparison& comparison) override {
+    if (events_left <= 0) return Dead();
+    return inner_.AppendComparison(comparison);
+  }
+  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(std::string_view task_key,
+                                                              std::string_view device_class,
+                                                              int limit) override {
+    return inner_.ListComparisons(task_key, device_class, limit);
+  }
   absl::StatusOr<std::string> PutBlob(std::string_view bytes) override {
     if (events_left <= 0) return Dead();
     return inner_.PutBlob(bytes);

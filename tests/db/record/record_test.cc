@@ -39,7 +39,8 @@ TEST_CASE("enumerations and their words go both ways", "[db]") {
   CheckWords(Outcome::kCancelled, ParseOutcome);
   CheckWords(CacheMode::kCold, ParseCacheMode);
   CheckWords(JobState::kCancelled, ParseJobState);
-  CheckWords(EventKind::kCancel, ParseEventKind);
+  CheckWords(EventKind::kCompared, ParseEventKind);
+  CheckWords(ComparisonPurpose::kSame, ParseComparisonPurpose);
 }
 
 TEST_CASE("stored words do not change", "[db]") {
@@ -48,6 +49,8 @@ TEST_CASE("stored words do not change", "[db]") {
   CHECK(ToString(Outcome::kInfrastructure) == "infrastructure");
   CHECK(ToString(JobState::kCancelled) == "cancelled");
   CHECK(ToString(EventKind::kModelReady) == "model_ready");
+  CHECK(ToString(EventKind::kCompared) == "compared");
+  CHECK(ToString(ComparisonPurpose::kPromotion) == "promotion");
 }
 
 TEST_CASE("an unknown word is refused with the known ones", "[db]") {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -35,6 +37,10 @@ inline Job SampleJob(const std::string& name, std::vector<Task> tasks = {SampleT
   job.options.cost_model = "random";
   job.options.max_seconds = 12.5;
   job.options.device_class = "x86/test/2c";
+  job.options.scheduler = "fixed";
+  job.options.prior = "x86-1";
+  job.options.pins = R"({"sketch":"direct"})";
+  job.prior = std::string(64, 'b');
   job.tasks = std::move(tasks);
   return job;
 }
@@ -100,6 +106,44 @@ inline Event ResultEvent(int64_t job_id, int64_t sequence, const Record& record)
   event.outcome = record.measurement.outcome;
   event.cost_seconds = record.measurement.CostSeconds();
   return event;
+}
+
+// `digest` of a blob that the store must have.
+inline ModelInfo SampleModel(const std::string& name, const std::string& digest) {
+  ModelInfo model;
+  model.name = name;
+  model.digest = digest;
+  model.cost_model = "regression";
+  model.feature_version = 3;
+  model.device_classes = {"x86/test/2c", "arm/test/4c"};
+  model.tasks = 31;
+  model.records = 12'345;
+  model.origin = "the log of 'a' \"test\"";
+  model.pairwise_accuracy = 1.0 / 3;
+  model.top1 = 0.5;
+  model.created = absl::FromUnixMicros(1'700'000'000'222'333);
+  return model;
+}
+
+// Of records that the store must have.
+inline Comparison SampleComparison(const std::string& task_key, std::vector<int64_t> record_ids) {
+  Comparison comparison;
+  comparison.task_key = task_key;
+  comparison.device = "host/cpu";
+  comparison.device_class = "x86/test/2c";
+  if (record_ids.size() == 1) comparison.purpose = ComparisonPurpose::kSame;
+  comparison.promoted = record_ids.back();
+  for (size_t i = 0; i < std::max<size_t>(record_ids.size(), 2); ++i) {
+    const double seconds = 1e-3 / static_cast<double>(i + 3);
+    comparison.sample_seconds.push_back({seconds, seconds * 4 / 3});
+  }
+  comparison.record_ids = std::move(record_ids);
+  comparison.ratio_low = 0.8;
+  comparison.ratio = 0.9;
+  comparison.ratio_high = 2.0 / 3 + 0.3;
+  comparison.tessera_version = "0.1.0";
+  comparison.created = absl::FromUnixMicros(1'700'000'000'444'555);
+  return comparison;
 }
 
 inline Device SampleDevice(const std::string& id) {

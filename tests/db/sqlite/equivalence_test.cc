@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
 #include "base/rng.h"
 #include "db/record/memory_store.h"
 #include "db/sqlite/sqlite_store.h"
@@ -41,6 +42,23 @@ class Operations {
     if (rng_.Chance(0.3)) job.options.idempotency_key = Name("key ", 3);
     if (rng_.Chance(0.05)) job.options.max_seconds = std::nan("");
     return job;
+  }
+  ModelInfo MakeModel() {
+    ModelInfo model = SampleModel(Name("model-", 4), Sha256Hex(Name("blob ", 5)));
+    if (rng_.Chance(0.3)) model.created = absl::Time();
+    if (rng_.Chance(0.3)) model.device_classes = {Class()};
+    if (rng_.Chance(0.05)) model.name = "Model";
+    return model;
+  }
+  Comparison MakeComparison() {
+    std::vector<int64_t> ids;
+    for (int64_t i = rng_.Between(1, 3); i > 0; --i) ids.push_back(rng_.Between(1, 12));
+    Comparison comparison = SampleComparison(Name("t", 2), std::move(ids));
+    comparison.device_class = Class();
+    if (rng_.Chance(0.2)) comparison.job_id = Id();
+    if (rng_.Chance(0.3)) comparison.created = absl::Time();
+    if (rng_.Chance(0.05)) comparison.sample_seconds.pop_back();
+    return comparison;
   }
   Record MakeRecord() {
     // Costs repeat, so that ties are common.
@@ -112,6 +130,8 @@ void CheckSameContents(Store& a, Store& b) {
   CheckSame(a.ListJobs(1000), b.ListJobs(1000));
   CheckSame(a.ListTasks(), b.ListTasks());
   CheckSame(a.ListDevices(), b.ListDevices());
+  CheckSame(a.ListModels(), b.ListModels());
+  CheckSame(a.ListComparisons("", "", 1000), b.ListComparisons("", "", 1000));
   RecordFilter everything;
   everything.limit = 1'000'000;
   CheckSame(a.QueryRecords(everything), b.QueryRecords(everything));
@@ -124,7 +144,7 @@ void CheckSameContents(Store& a, Store& b) {
 // One operation on both stores, whose answers must be the same.
 void Step(Operations& draw, Store& a, Store& b) {
   Rng& rng = draw.rng();
-  switch (rng.Below(12)) {
+  switch (rng.Below(14)) {
     case 0: {
       const Job job = draw.MakeJob();
       CheckSame(a.CreateJob(job), b.CreateJob(job));
@@ -171,6 +191,22 @@ void Step(Operations& draw, Store& a, Store& b) {
     case 7: {
       const int64_t job = draw.Id(), after = rng.Between(-1, 10);
       CheckSame(a.ReadEvents(job, after), b.ReadEvents(job, after));
+      break;
+    }
+    case 8: {
+      const ModelInfo model = draw.MakeModel();
+      REQUIRE(a.PutModel(model).code() == b.PutModel(model).code());
+      CheckSame(a.GetModelInfo(model.name), b.GetModelInfo(model.name));
+      break;
+    }
+    case 9: {
+      const Comparison comparison = draw.MakeComparison();
+      CheckSame(a.AppendComparison(comparison), b.AppendComparison(comparison));
+      const std::string task = rng.Chance(0.5) ? "" : draw.Name("t", 2);
+      const std::string device_class = draw.Class();
+      const int limit = static_cast<int>(rng.Between(-1, 6));
+      CheckSame(a.ListComparisons(task, device_class, limit),
+                b.ListComparisons(task, device_class, limit));
       break;
     }
     default: {

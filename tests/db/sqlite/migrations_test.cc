@@ -98,6 +98,23 @@ TEST_CASE("jobs from before device classes are of any, and new ones keep theirs"
   CHECK(store->GetJob(id)->options == job.options);
 }
 
+TEST_CASE("jobs of schema 7 go on as they were begun, and new ones keep what they know", "[db]") {
+  TempDir dir;
+  CreateFixture(7, dir.File("t.db"));
+  auto store = SqliteStore::Open(dir.File("t.db"), Clock::Real()).value();
+  const Job job = store->GetJob(1).value();
+  CHECK(job.options.device_class == "x86/test/2c");
+  CHECK(job.options.scheduler == "fair");
+  CHECK(job.options.prior == "none");
+  CHECK(job.options.pins.empty());
+  CHECK(job.prior.empty());
+  const int64_t id = store->CreateJob(SampleJob("new")).value();
+  CHECK(store->GetJob(id)->options == SampleJob("new").options);
+  CHECK(store->GetJob(id)->prior == SampleJob("new").prior);
+  CHECK(store->ListModels()->empty());
+  CHECK(store->ListComparisons("", "", 9)->empty());
+}
+
 TEST_CASE("selections of schema 5 keep their device class", "[db]") {
   TempDir dir;
   CreateFixture(5, dir.File("t.db"));
@@ -114,7 +131,7 @@ TEST_CASE("selections of schema 5 keep their device class", "[db]") {
 }
 
 TEST_CASE("a migrated database has the schema of a new one", "[db]") {
-  const int version = GENERATE(1, 5, 6);
+  const int version = GENERATE(1, 5, 6, 7);
   CAPTURE(version);
   TempDir dir;
   CreateFixture(version, dir.File("old.db"));
