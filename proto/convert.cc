@@ -12,17 +12,6 @@
 namespace tessera::proto {
 namespace {
 
-// Times from before the epoch to the year 9999, in microseconds.
-constexpr int64_t kMaxMicros = int64_t{253'402'300'799} * 1'000'000;
-
-absl::Time TimeOf(Checks& check, std::string_view field, int64_t micros) {
-  return absl::FromUnixMicros(check.Range(field, micros, 0, kMaxMicros));
-}
-
-int64_t MicrosOf(absl::Time time) {
-  return std::clamp<int64_t>(absl::ToUnixMicros(time), 0, kMaxMicros);
-}
-
 TaskProgress TaskProgressFromProto(Checks& check, const v1::TaskProgress& m) {
   TaskProgress task;
   task.name = check.Name("progress task name", m.name(), kMaxNameBytes);
@@ -231,6 +220,9 @@ v1::JobOptions ToProto(const db::JobOptions& options) {
   m.set_max_seconds(options.max_seconds);
   m.set_idempotency_key(CleanText(options.idempotency_key, kMaxNameBytes));
   m.set_device_class(CleanText(options.device_class, kMaxNameBytes));
+  m.set_scheduler(options.scheduler);
+  m.set_prior(options.prior);
+  m.set_pins(options.pins);
   return m;
 }
 
@@ -247,6 +239,12 @@ absl::StatusOr<db::JobOptions> FromProto(const v1::JobOptions& m) {
   options.idempotency_key =
       check.Name("options idempotency_key", m.idempotency_key(), kMaxNameBytes);
   options.device_class = check.Name("options device_class", m.device_class(), kMaxNameBytes);
+  const auto or_default = [&](std::string_view field, const std::string& value, const char* other) {
+    return value.empty() ? other : check.Name(field, value, kMaxNameBytes);
+  };
+  options.scheduler = or_default("options scheduler", m.scheduler(), "fair");
+  options.prior = or_default("options prior", m.prior(), "none");
+  options.pins = check.Text("options pins", m.pins(), kMaxConfigBytes);
   return Finish(check, std::move(options));
 }
 
@@ -260,6 +258,7 @@ v1::Job ToProto(const db::Job& job) {
   for (const db::Task& task : job.tasks) *m.add_tasks() = ToProto(task);
   m.set_created_micros(MicrosOf(job.created));
   m.set_updated_micros(MicrosOf(job.updated));
+  m.set_prior(job.prior);
   return m;
 }
 
@@ -274,6 +273,7 @@ absl::StatusOr<db::Job> FromProto(const v1::Job& m) {
   job.tasks = NestedEach(check, "job tasks", m.tasks(), kMaxTasks);
   job.created = TimeOf(check, "job created_micros", m.created_micros());
   job.updated = TimeOf(check, "job updated_micros", m.updated_micros());
+  job.prior = check.Hex("job prior", m.prior(), 64, true);
   return Finish(check, std::move(job));
 }
 

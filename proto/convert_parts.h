@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
 
@@ -14,6 +16,17 @@
 namespace tessera::proto {
 
 inline constexpr int64_t kMaxId = int64_t{1} << 62;
+
+// Times from before the epoch to the year 9999, in microseconds.
+inline constexpr int64_t kMaxMicros = int64_t{253'402'300'799} * 1'000'000;
+
+inline absl::Time TimeOf(Checks& check, std::string_view field, int64_t micros) {
+  return absl::FromUnixMicros(check.Range(field, micros, 0, kMaxMicros));
+}
+
+inline int64_t MicrosOf(absl::Time time) {
+  return std::clamp<int64_t>(absl::ToUnixMicros(time), 0, kMaxMicros);
+}
 
 template <typename T>
 absl::StatusOr<T> Finish(const Checks& check, T value) {

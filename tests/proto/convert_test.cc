@@ -79,6 +79,44 @@ db::Record RandomRecord(Rng& rng) {
           .created = absl::FromUnixMicros(rng.Between(0, int64_t{1} << 50))};
 }
 
+db::ModelInfo RandomModel(Rng& rng) {
+  return {.name = absl::StrCat("m-", RandomHex(rng, 8)),
+          .digest = RandomHex(rng, 64),
+          .cost_model = RandomName(rng),
+          .feature_version = static_cast<int>(rng.Below(9)),
+          .device_classes = {RandomName(rng), RandomName(rng)},
+          .tasks = rng.Between(0, 1000),
+          .records = rng.Between(0, 1 << 30),
+          .origin = RandomText(rng, 200),
+          .pairwise_accuracy = rng.Uniform(),
+          .top1 = rng.Chance(0.5) ? -1 : rng.Uniform(),
+          .top5 = rng.Uniform(),
+          .created = absl::FromUnixMicros(rng.Between(0, int64_t{1} << 50))};
+}
+
+db::Comparison RandomComparison(Rng& rng) {
+  db::Comparison comparison;
+  comparison.id = rng.Between(0, 1 << 30);
+  comparison.job_id = rng.Between(0, 1000);
+  comparison.task_key = RandomHex(rng, 64);
+  comparison.device = RandomName(rng);
+  comparison.device_class = RandomName(rng);
+  comparison.purpose = static_cast<db::ComparisonPurpose>(rng.Below(2));
+  const bool is_same = comparison.purpose == db::ComparisonPurpose::kSame;
+  const int64_t lists = is_same ? 2 : rng.Between(2, 5);
+  for (int64_t i = 0; i < lists; ++i) {
+    if (i == 0 || !is_same) comparison.record_ids.push_back(rng.Between(1, 1 << 30));
+    comparison.sample_seconds.push_back({rng.Uniform() + 1e-9, rng.Uniform() + 1e-9});
+  }
+  comparison.promoted = comparison.record_ids.back();
+  comparison.ratio_low = rng.Uniform();
+  comparison.ratio = 1 + rng.Uniform();
+  comparison.ratio_high = 2 + rng.Uniform();
+  comparison.tessera_version = RandomName(rng);
+  comparison.created = absl::FromUnixMicros(rng.Between(0, int64_t{1} << 50));
+  return comparison;
+}
+
 Artifact RandomArtifact(Rng& rng) {
   Artifact artifact;
   artifact.digest = RandomHex(rng, 64);
@@ -146,8 +184,12 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                 .options = {.seed = rng.Next(),
                             .max_seconds = rng.Uniform(),
                             .idempotency_key = RandomText(rng, 20),
-                            .device_class = RandomText(rng, 20)},
-                .tasks = {RandomTask(rng), RandomTask(rng)}};
+                            .device_class = RandomText(rng, 20),
+                            .scheduler = RandomName(rng),
+                            .prior = RandomName(rng),
+                            .pins = RandomText(rng, 50)},
+                .tasks = {RandomTask(rng), RandomTask(rng)},
+                .prior = rng.Chance(0.5) ? "" : RandomHex(rng, 64)};
     CheckRoundTrip(job);
     db::Device device{.id = RandomName(rng),
                       .worker = RandomName(rng),
@@ -158,6 +200,12 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                       .state = "online",
                       .peak_gflops_per_core = 100 * rng.Uniform()};
     CheckRoundTrip(device);
+    const db::ModelInfo model = RandomModel(rng);
+    CheckRoundTrip(model);
+    CHECK(FromProto(ToProto(model)).value() == model);
+    const db::Comparison comparison = RandomComparison(rng);
+    CheckRoundTrip(comparison);
+    CHECK(FromProto(ToProto(comparison)).value() == comparison);
     db::Selection selection{.id = 1, .name = RandomName(rng)};
     selection.items.push_back({.op = "C2",
                                .task = RandomTask(rng),
@@ -238,6 +286,59 @@ TEST_CASE("flipped bytes are refused or give bounded values, never a crash", "[p
     }
   }
   CHECK(accepted > 0);  // else the test looks at nothing
+}
+
+TEST_CASE("flipped bytes of models and comparisons are refused or give bounded values", "[proto]") {
+  const google::protobuf::LogSilencer silencer;
+  int models = 0, comparisons = 0;
+  for (uint64_t seed = 0; seed < 20 * kRounds; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    const auto flipped = [&](std::string bytes) {
+      for (int64_t flips = rng.Between(1, 3); flips > 0; --flips) {
+        bytes[rng.Below(bytes.size())] = static_cast<char>(rng.Next());
+      }
+      return bytes;
+    };
+    if (v1::ModelInfo message;
+        message.ParseFromString(flipped(ToProto(RandomModel(rng)).SerializeAsString()))) {
+      const absl::StatusOr<db::ModelInfo> model = FromProto(message);
+      models += model.ok();
+      if (model.ok()) CHECK((model->digest.size() == 64 && model->top1 <= 1 && model->tasks >= 0));
+    }
+    if (v1::Comparison message;
+        message.ParseFromString(flipped(ToProto(RandomComparison(rng)).SerializeAsString()))) {
+      const absl::StatusOr<db::Comparison> comparison = FromProto(message);
+      comparisons += comparison.ok();
+      if (!comparison.ok()) continue;
+      for (const std::vector<double>& samples : comparison->sample_seconds) {
+        for (const double seconds : samples) CHECK(seconds > 0);
+      }
+    }
+  }
+  CHECK(models > 0);
+  CHECK(comparisons > 0);
+}
+
+TEST_CASE("clients that name no scheduler and no prior get what they had", "[proto]") {
+  v1::JobOptions message = ToProto(db::JobOptions{});
+  message.clear_scheduler();
+  message.clear_prior();
+  const db::JobOptions options = FromProto(message).value();
+  CHECK(options.scheduler == "fair");
+  CHECK(options.prior == "none");
+  message.set_prior("two\nlines");
+  CHECK(absl::IsInvalidArgument(FromProto(message).status()));
+}
+
+TEST_CASE("a program compared with itself is one", "[proto]") {
+  Rng rng(1);
+  db::Comparison same = RandomComparison(rng);
+  while (same.purpose != db::ComparisonPurpose::kSame) same = RandomComparison(rng);
+  v1::Comparison message = ToProto(same);
+  REQUIRE(message.programs_size() == 2);
+  message.mutable_programs(1)->set_record_id(message.programs(0).record_id() + 1);
+  CHECK(absl::IsInvalidArgument(FromProto(message).status()));
 }
 
 TEST_CASE("an error names field, value and limit", "[proto]") {
