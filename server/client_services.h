@@ -18,6 +18,7 @@ namespace tessera::server {
 inline constexpr int kMaxWatches = 64;
 inline constexpr int kMaxLibraryBuilds = 16;
 inline constexpr int kMaxSelections = 8;
+inline constexpr int kMaxModelTransfers = 4;  // each holds the bytes of one
 
 // As a client is answered. UNAVAILABLE would say that the server is going down, so that trouble of
 // its store or of a worker, which a server that runs on names, is ABORTED.
@@ -59,9 +60,19 @@ class LogServiceImpl final : public v1::LogService::Service {
   grpc::Status ListDeviceClasses(grpc::ServerContext* context,
                                  const v1::ListDeviceClassesRequest* request,
                                  v1::ListDeviceClassesReply* reply) override;
+  grpc::Status ListModels(grpc::ServerContext* context, const v1::ListModelsRequest* request,
+                          v1::ListModelsReply* reply) override;
+  grpc::Status GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
+                        grpc::ServerWriter<v1::ModelChunk>* writer) override;
+  grpc::Status PutModel(grpc::ServerContext* context, grpc::ServerReader<v1::ModelChunk>* reader,
+                        v1::PutModelReply* reply) override;
+  grpc::Status ListComparisons(grpc::ServerContext* context,
+                               const v1::ListComparisonsRequest* request,
+                               v1::ListComparisonsReply* reply) override;
 
  private:
   db::Store& store_;
+  CallLimit model_transfers_{"transfers of models", kMaxModelTransfers};
 };
 
 class LibraryServiceImpl final : public v1::LibraryService::Service {

@@ -44,6 +44,23 @@ absl::Status CheckIsSame(const db::Job& stored, const db::Job& wanted) {
                    stored.id, "`"));
 }
 
+// What jobs can't ask of this server.
+absl::Status CheckOptions(const db::JobOptions& options) {
+  if (options.scheduler != "fair") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("scheduler '", options.scheduler, "' is not known; choose fair"));
+  }
+  if (options.prior != "none") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "prior '", options.prior, "': jobs of this server begin from nothing; choose none"));
+  }
+  if (!options.pins.empty()) {
+    return absl::InvalidArgumentError(
+        "pins: jobs of this server search whole spaces; leave them out");
+  }
+  return absl::OkStatus();
+}
+
 double BestOrZero(double seconds) { return std::isfinite(seconds) ? seconds : 0; }
 
 proto::JobProgress FromTuner(const tuner::JobProgress& from,
@@ -154,6 +171,7 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
 }
 
 absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
+  TESSERA_RETURN_IF_ERROR(CheckOptions(job.options));
   job.state = db::JobState::kQueued;
   job.created = job.updated = clock_.Now();
   TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kPageRecords = 500;
 constexpr int kMaxBest = 1000;
+constexpr int kDefaultComparisons = 100, kMaxComparisons = 1000;
 
 absl::StatusOr<std::vector<db::Record>> FindBest(db::Store& store, const v1::BestRequest& request) {
   TESSERA_RETURN_IF_ERROR(proto::CheckDigest("task_key", request.task_key()));
@@ -23,6 +24,19 @@ absl::StatusOr<std::vector<db::Record>> FindBest(db::Store& store, const v1::Bes
         absl::StrCat("count: ", request.count(), " is outside 0 to ", kMaxBest));
   }
   return store.Best(request.task_key(), request.device_class(), std::max(1, request.count()));
+}
+
+absl::StatusOr<std::vector<db::Comparison>> FindComparisons(
+    db::Store& store, const v1::ListComparisonsRequest& request) {
+  if (!request.task_key().empty()) {
+    TESSERA_RETURN_IF_ERROR(proto::CheckDigest("task_key", request.task_key()));
+  }
+  if (request.limit() < 0 || request.limit() > kMaxComparisons) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("limit: ", request.limit(), " is outside 0 to ", kMaxComparisons));
+  }
+  return store.ListComparisons(request.task_key(), request.device_class(),
+                               request.limit() == 0 ? kDefaultComparisons : request.limit());
 }
 
 // How many of the tasks have a record that Best may give, by device class.
@@ -80,6 +94,17 @@ grpc::Status LogServiceImpl::ListTasks(grpc::ServerContext*, const v1::ListTasks
   const absl::StatusOr<std::vector<db::Task>> tasks = store_.ListTasks();
   if (!tasks.ok()) return ToClient(tasks.status());
   for (const db::Task& task : *tasks) *reply->add_tasks() = proto::ToProto(task);
+  return grpc::Status::OK;
+}
+
+grpc::Status LogServiceImpl::ListComparisons(grpc::ServerContext*,
+                                             const v1::ListComparisonsRequest* request,
+                                             v1::ListComparisonsReply* reply) {
+  const absl::StatusOr<std::vector<db::Comparison>> comparisons = FindComparisons(store_, *request);
+  if (!comparisons.ok()) return ToClient(comparisons.status());
+  for (const db::Comparison& comparison : *comparisons) {
+    *reply->add_comparisons() = proto::ToProto(comparison);
+  }
   return grpc::Status::OK;
 }
 

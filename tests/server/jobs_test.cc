@@ -107,6 +107,22 @@ TEST_CASE("an idempotency key finds the job that it was stored with", "[server]"
   CHECK(f.memory->GetJob(id)->state == db::JobState::kRunning);
 }
 
+TEST_CASE("a job is refused what the server can't do, naming it", "[server]") {
+  Fixture f;
+  const auto refusal = [&](auto change) {
+    db::Job job = Fixture::Job();
+    change(job.options);
+    const absl::Status status = f.jobs->Create(job).status();
+    CHECK(absl::IsInvalidArgument(status));
+    return std::string(status.message());
+  };
+  CHECK(refusal([](db::JobOptions& o) { o.scheduler = "tarot"; }) ==
+        "scheduler 'tarot' is not known; choose fair");
+  CHECK_THAT(refusal([](db::JobOptions& o) { o.prior = "x86-1"; }), Catch::Contains("'x86-1'"));
+  CHECK_THAT(refusal([](db::JobOptions& o) { o.pins = "{}"; }), Catch::Contains("pins"));
+  CHECK(f.memory->ListJobs(9)->empty());
+}
+
 TEST_CASE("an idempotency key of another job is refused", "[server]") {
   Fixture f;
   REQUIRE(f.jobs->Create(Fixture::Job({Rig::Task(8)}, "key")).ok());

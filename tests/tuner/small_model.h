@@ -1,0 +1,41 @@
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "base/hash.h"
+#include "base/rng.h"
+#include "costmodel/cost_model.h"
+#include "costmodel/features.h"
+#include "tuner/model_file.h"
+
+namespace tessera::test {
+
+// A model of 40 programs that are the faster the larger their first feature is. Seeds make
+// different ones.
+inline tuner::ModelFile SmallModel(const std::string& name, uint64_t seed = 1) {
+  Rng rng(seed);
+  costmodel::TrainingData data;
+  data.columns = costmodel::FeatureCount();
+  for (int i = 0; i < 40; ++i) {
+    for (int c = 0; c < data.columns; ++c) data.rows.push_back(static_cast<float>(rng.Uniform()));
+    data.labels.push_back(data.rows[static_cast<size_t>(i) * data.columns]);
+  }
+  tuner::ModelFile file;
+  const auto fitted = costmodel::MakeCostModel("regression", 1).value();
+  REQUIRE(fitted->Fit(data).ok());
+  file.bytes = fitted->Save().value();
+  file.info.name = name;
+  file.info.digest = Sha256Hex(file.bytes);
+  file.info.cost_model = "regression";
+  file.info.feature_version = costmodel::kFeatureVersion;
+  file.info.device_classes = {"x86/fake"};
+  file.info.tasks = 1;
+  file.info.records = 40;
+  file.info.origin = "a test";
+  file.info.pairwise_accuracy = 1.0 / 3;
+  file.info.top1 = 0.5;
+  return file;
+}
+
+}  // namespace tessera::test
