@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "db/sqlite/sqlite_store.h"
 #include "server/server.h"
+#include "server/shipped_models.h"
 #include "tuner/config_search_space.h"
 #include "tuner/cost_model_learner.h"
 
@@ -29,6 +30,7 @@ constexpr int kUsage = 2;
 struct Options {
   std::string listen = "127.0.0.1:7654";
   std::string data = "tessera-data";
+  std::string models;
   std::string log_level = "info";
   int64_t artifact_mebibytes = 4096;
 };
@@ -55,6 +57,7 @@ absl::StatusOr<std::unique_ptr<server::Server>> Start(const Options& options) {
   server_options.listen = options.listen;
   server_options.data_directory = options.data;
   server_options.artifact_bytes = options.artifact_mebibytes << 20;
+  server_options.models_folder = options.models;
   return server::Server::Start(std::move(server_options), std::move(store), Clock::Real(),
                                {.space = tuner::MakeSearchSpace, .learner = tuner::MakeLearner});
 }
@@ -94,11 +97,17 @@ int main(int argc, char** argv) {
     if (args->severity == GPR_LOG_SEVERITY_ERROR) LogDebug(args->message);
   });
   Options options;
+  std::error_code unseen;  // then there are none
+  options.models =
+      server::ShippedModelsFolder(std::filesystem::read_symlink("/proc/self/exe", unseen).string());
   CLI::App app{"The Tessera server: keeps the log, runs jobs and leases trials to workers."};
   app.set_version_flag("--version", absl::StrCat("tessera-server ", std::string(kVersion)));
   app.add_option("--listen", options.listen, "loopback address; port 0 picks a free one")
       ->capture_default_str();
   app.add_option("--data", options.data, "folder of the database and the artifacts")
+      ->capture_default_str();
+  app.add_option("--models", options.models,
+                 "folder of model files, stored where the database has none of their name")
       ->capture_default_str();
   app.add_option("--artifact-mib", options.artifact_mebibytes,
                  "artifacts kept at most; the least recently used go")

@@ -18,6 +18,7 @@
 #include "proto/limits.h"
 #include "server/artifact_service.h"
 #include "server/client_services.h"
+#include "server/shipped_models.h"
 #include "server/worker_stream.h"
 
 namespace tessera::server {
@@ -173,6 +174,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(ServerOptions options,
                           .max_bytes = options.artifact_bytes}));
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRegistry> devices,
                            DeviceRegistry::Load(*store, clock));
+  if (!options.models_folder.empty()) {
+    TESSERA_RETURN_IF_ERROR(ImportShippedModels(*store, options.models_folder));
+  }
   TESSERA_ASSIGN_OR_RETURN(const uint64_t epoch, NextEpoch(options.data_directory));
   options.dispatcher.first_fence = epoch << kFenceBitsOfOneStart | 1;
   auto server =

@@ -15,6 +15,7 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:7654";      // port 0 picks a free one
   std::string data_directory;                 // for artifacts and the count of starts
   int64_t artifact_bytes = int64_t{4} << 30;  // kept at most
+  std::string models_folder;                  // shipped_models.h; empty: none
   DispatcherOptions dispatcher;
 };
 
