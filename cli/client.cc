@@ -166,6 +166,45 @@ class GrpcClient final : public Client {
     return classes;
   }
 
+  absl::StatusOr<std::vector<db::ModelInfo>> ListModels() override {
+    v1::ListModelsReply reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(Answer(log_->ListModels(&context, {}, &reply)));
+    return Convert<db::ModelInfo>(reply.models());
+  }
+
+  absl::StatusOr<tuner::ModelFile> GetModel(const std::string& name) override {
+    v1::GetModelRequest request;
+    request.set_name(name);
+    grpc::ClientContext context;
+    const auto reader = log_->GetModel(&context, request);
+    v1::ModelInfo info;
+    tuner::ModelFile model;
+    v1::ModelChunk chunk;
+    while (reader->Read(&chunk)) {
+      if (chunk.has_info()) info = chunk.info();
+      model.bytes += chunk.data();
+    }
+    TESSERA_RETURN_IF_ERROR(Answer(reader->Finish()));
+    TESSERA_ASSIGN_OR_RETURN(model.info, FromProto(info));
+    return model;
+  }
+
+  absl::Status PutModel(const tuner::ModelFile& model) override {
+    grpc::ClientContext context;
+    v1::PutModelReply reply;
+    const auto writer = log_->PutModel(&context, &reply);
+    v1::ModelChunk chunk;
+    *chunk.mutable_info() = ToProto(model.info);
+    for (size_t at = 0; at == 0 || at < model.bytes.size(); at += proto::kMaxChunkBytes) {
+      chunk.set_data(model.bytes.substr(at, proto::kMaxChunkBytes));
+      if (!writer->Write(chunk)) break;  // the server has its reasons, which Finish tells
+      chunk.Clear();
+    }
+    writer->WritesDone();
+    return Answer(writer->Finish());
+  }
+
   absl::StatusOr<std::vector<db::Device>> ListDevices() override {
     v1::ListDevicesReply reply;
     grpc::ClientContext context;

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "db/record/record.h"
 #include "proto/session.h"
+#include "tuner/model_file.h"
 
 namespace tessera::cli {
 
@@ -46,6 +47,10 @@ class Client {
   // Every class that has records, by name.
   virtual absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
       const std::vector<std::string>& task_keys) = 0;
+  // Trained models, the last stored first.
+  virtual absl::StatusOr<std::vector<db::ModelInfo>> ListModels() = 0;
+  virtual absl::StatusOr<tuner::ModelFile> GetModel(const std::string& name) = 0;
+  virtual absl::Status PutModel(const tuner::ModelFile& model) = 0;
   virtual absl::StatusOr<std::vector<db::Device>> ListDevices() = 0;
   virtual absl::Status DrainDevice(const std::string& device, const std::string& reason) = 0;
   virtual absl::Status ResumeDevice(const std::string& device) = 0;

@@ -106,6 +106,31 @@ struct DevicesOptions {
 };
 absl::Status RunDevices(const DevicesOptions& options);
 
+struct ModelTrainOptions {
+  std::string server = kDefaultServer;
+  std::string name;  // of the model
+  std::string cost_model = "xgboost";
+  std::vector<std::string> device_classes;  // empty: all
+  std::vector<std::string> without;         // tasks, whose workloads are left out
+  std::string note;                         // of where it comes from, for people
+  int programs = 2048;                      // of a task and device class at most
+  int folds = 5;                            // 0: it is not judged
+  uint64_t seed = 0;
+  bool json = false;
+};
+absl::Status RunModelTrain(const ModelTrainOptions& options);
+
+struct ModelOptions {
+  std::string server = kDefaultServer;
+  std::string name;  // of the model; to import: empty: the file's
+  std::string file;  // to export: empty: NAME.tsm
+  bool json = false;
+};
+absl::Status RunModelList(const ModelOptions& options);
+absl::Status RunModelShow(const ModelOptions& options);
+absl::Status RunModelExport(const ModelOptions& options);
+absl::Status RunModelImport(const ModelOptions& options);
+
 inline constexpr char kDefaultSpaceTarget[] = "x86/avx512";
 
 struct SpaceOptions {

@@ -20,6 +20,7 @@
 #include "costmodel/cost_model.h"
 #include "proto/limits.h"
 #include "tuner/explorer_names.h"
+#include "tuner/task_programs.h"
 
 namespace {
 
@@ -266,6 +267,62 @@ int main(int argc, char** argv) {
       ->check(WholeNumber(1, 1024));
   command->add_option("--out", replay.out, "folder")->capture_default_str();
   command->callback([&] { status = cli::RunReplay(replay); });
+
+  CLI::App* const models = app.add_subcommand("model", "cost models trained on many tasks");
+  models->require_subcommand(0, 1);
+  cli::ModelTrainOptions train;
+  command = models->add_subcommand("train", "train one on the log and store it");
+  AddServer(command, train.server);
+  command->add_option("name", train.name, "what it is to be called")->required();
+  command->add_option("--cost-model", train.cost_model, costmodel::CostModelNames())
+      ->capture_default_str();
+  command->add_option("--device-class", train.device_classes,
+                      "whose measurements; repeatable; default: all");
+  command->add_option("--without", train.without,
+                      "task whose workload is left out, by name or how its key begins; repeatable");
+  command->add_option("--note", train.note, "where the measurements come from, to be kept with it");
+  command
+      ->add_option("--programs", train.programs,
+                   "of a task and device class at most, a random sample")
+      ->capture_default_str()
+      ->check(WholeNumber(tuner::ProgramSet::kMinPrograms, 1'000'000));
+  command
+      ->add_option("--folds", train.folds,
+                   "parts of the workloads, each judged by a model of the others; 0: none")
+      ->capture_default_str()
+      ->check(WholeNumber(0, 1000));
+  command->add_option("--seed", train.seed, "of samples, parts and fits")
+      ->capture_default_str()
+      ->check(WholeNumber(0, proto::kMaxSeed));
+  command->add_flag("--json", train.json, "for programs");
+  command->callback([&] { status = cli::RunModelTrain(train); });
+
+  cli::ModelOptions model;
+  command = models->add_subcommand("list", "those that the server has, the last stored first");
+  AddServer(command, model.server);
+  command->add_flag("--json", model.json, "for programs");
+  command->callback([&] { status = cli::RunModelList(model); });
+  command = models->add_subcommand("show", "what one was trained on and how well it ranks");
+  AddServer(command, model.server);
+  command->add_option("name", model.name, "of the model")->required();
+  command->add_flag("--json", model.json, "for programs");
+  command->callback([&] { status = cli::RunModelShow(model); });
+  command = models->add_subcommand("export", "write one to a file");
+  AddServer(command, model.server);
+  command->add_option("name", model.name, "of the model")->required();
+  command->add_option("--out", model.file, "file; default: NAME.tsm")->check(NotEmpty());
+  command->callback([&] { status = cli::RunModelExport(model); });
+  command = models->add_subcommand("import", "store one from a file");
+  AddServer(command, model.server);
+  command->add_option("file", model.file, "of `tessera model export`")
+      ->required()
+      ->check(NotEmpty());
+  command->add_option("--name", model.name, "what it is to be called; default: as in the file")
+      ->check(NotEmpty());
+  command->callback([&] { status = cli::RunModelImport(model); });
+  models->callback([&] {
+    if (models->get_subcommands().empty()) throw CLI::RequiredError("model: a subcommand");
+  });
 
   command = app.add_subcommand("worker", "run a worker (all arguments go to tessera-worker)");
   command->prefix_command();

@@ -31,6 +31,9 @@ class FakeClient : public Client {
       const std::vector<std::string>&) override {
     return None();
   }
+  absl::StatusOr<std::vector<db::ModelInfo>> ListModels() override { return None(); }
+  absl::StatusOr<tuner::ModelFile> GetModel(const std::string&) override { return None(); }
+  absl::Status PutModel(const tuner::ModelFile&) override { return None(); }
   absl::StatusOr<std::vector<db::Device>> ListDevices() override { return None(); }
   absl::Status DrainDevice(const std::string&, const std::string&) override { return None(); }
   absl::Status ResumeDevice(const std::string&) override { return None(); }
