@@ -158,6 +158,44 @@ class Jobs(RigTest):
             self.assertNotIn("infrastructure", {r["outcome"] for r in counted})
 
 
+class Models(RigTest):
+    def test_a_model_of_the_log_goes_to_another_server(self):
+        self.start_server()
+        self.assertIn("tessera model train", self.tessera("model", "list").stderr)
+        self.start_worker("worker", "--cores", 1)
+        for n in (32, 48, 64):
+            operator = ["--op", "matmul", "m=32", f"n={n}", "k=64"]
+            self.wait_until_done(self.tune_in_background(*operator, "--trials", 24, "--explorer", "random"))
+        said = json.loads(self.output("model", "train", "mine-1", "--cost-model", "regression", "--json"))
+        self.assertEqual(said["model"]["tasks"], 3)
+        self.assertEqual(len(said["held_out"]), 3)
+        self.assertLessEqual(said["model"]["programs"], 3 * 24)
+        again = self.tessera("model", "train", "mine-1")
+        self.assertEqual(again.returncode, BAD_INPUT)
+        self.assertIn("choose another name", again.stderr)
+
+        shipped = self.folder / "share"
+        shipped.mkdir()
+        self.output("model", "export", "mine-1", "--out", shipped / "mine-1.tsm")
+        listed = json.loads(self.output("model", "list", "--json"))
+        other = self.start(
+            "tessera-server", "--listen", "127.0.0.1:0", "--data", self.folder / "other", "--models", shipped
+        )
+        self.address = other.read_line("listening on ")
+        self.assertEqual(json.loads(self.output("model", "list", "--json")), listed)
+        self.output("model", "import", shipped / "mine-1.tsm", "--name", "mine-2")
+        shown = json.loads(self.output("model", "show", "mine-2", "--json"))
+        self.assertEqual(shown["digest"], said["model"]["digest"])
+        self.assertIn("mine-1", self.output("model", "list"))
+        self.assertEqual(self.tessera("model", "show", "nosuch").returncode, BAD_INPUT)
+        self.assertEqual(self.tessera("model", "export", "nosuch").returncode, BAD_INPUT)
+        damaged = shipped / "damaged.tsm"
+        damaged.write_bytes((shipped / "mine-1.tsm").read_bytes()[:-1])
+        done = self.tessera("model", "import", damaged)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(str(damaged), done.stderr)
+
+
 class Libraries(RigTest):
     def digests(self, folder):
         return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
