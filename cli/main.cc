@@ -19,7 +19,7 @@
 #include "compiler/te/operators.h"
 #include "costmodel/cost_model.h"
 #include "proto/limits.h"
-#include "tuner/explorer_names.h"
+#include "tuner/explorer.h"
 #include "tuner/task_programs.h"
 
 namespace {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/names.h"
 #include "base/status.h"
 #include "costmodel/draft.h"
 #include "costmodel/ensemble_model.h"
@@ -25,15 +26,7 @@ absl::Span<const CostModelKind> CostModelKinds() {
   return kKinds;
 }
 
-std::string CostModelNames() {
-  std::string names;
-  const absl::Span<const CostModelKind> kinds = CostModelKinds();
-  for (size_t i = 0; i < kinds.size(); ++i) {
-    if (i > 0) names += i + 1 < kinds.size() ? ", " : " or ";
-    names += kinds[i].name;
-  }
-  return names;
-}
+std::string CostModelNames() { return NamesOf(CostModelKinds()); }
 
 absl::StatusOr<std::unique_ptr<CostModel>> MakeCostModel(std::string_view name, uint64_t seed) {
   for (const CostModelKind& kind : CostModelKinds()) {

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "base/rng.h"
 #include "tuner/examples.h"
 #include "tuner/learner.h"
@@ -53,7 +55,18 @@ class Explorer {
   virtual std::vector<Candidate> Explore(const TaskView& view, int count, Rng& rng) const = 0;
 };
 
-// By a name of kExplorers (explorer_names.h). Anything else is InvalidArgument.
+// What a job may ask for, by name in alphabetic order: errors, the command line's help and
+// docs/search.md say the same.
+struct ExplorerKind {
+  std::string_view name;
+  std::string_view summary;
+  std::unique_ptr<Explorer> (*make)();
+};
+absl::Span<const ExplorerKind> ExplorerKinds();
+// "a, b or c".
+std::string ExplorerNames();
+
+// InvalidArgument for another name, with the known ones.
 absl::StatusOr<std::unique_ptr<Explorer>> MakeExplorer(std::string_view name);
 
 std::unique_ptr<Explorer> MakeRandomExplorer();

@@ -9,7 +9,7 @@
 #include "costmodel/draft.h"
 #include "costmodel/features.h"
 #include "tests/tuner/synthetic.h"
-#include "tuner/explorer_names.h"
+#include "tuner/explorer.h"
 #include "tuner/state.h"
 
 namespace tessera::test {
@@ -62,7 +62,7 @@ std::shared_ptr<const tuner::ConfigSearchSpace> Space(const te::Workload& worklo
 TEST_CASE("a proposal's trace alone gives the program that its loop hash names", "[tuner]") {
   const te::Workload workload = SmallConvolution();
   const auto space = Space(workload);
-  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
     const std::string explorer(known.name);
     db::Job job;
     job.tasks.resize(1);

@@ -11,23 +11,32 @@
 #include "tests/tuner/rig.h"
 #include "tuner/examples.h"
 #include "tuner/explorer.h"
-#include "tuner/explorer_names.h"
 
 namespace tessera::test {
 namespace {
 
 TEST_CASE("each known explorer answers to its name", "[tuner]") {
-  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
     CHECK((*tuner::MakeExplorer(known.name))->Name() == known.name);
   }
+}
+
+TEST_CASE("explorers are listed in order, and others refused with the list", "[tuner]") {
+  CHECK(std::ranges::is_sorted(tuner::ExplorerKinds(), {}, &tuner::ExplorerKind::name));
+  CHECK(tuner::ExplorerNames() == "annealing, descent, evolution, grid, portfolio or random");
+  const auto refused = tuner::MakeExplorer("oracle").status();
+  CHECK(refused.code() == absl::StatusCode::kInvalidArgument);
+  CHECK(StdView(refused.message()) ==
+        "explorer 'oracle' is not known; choose " + tuner::ExplorerNames());
 }
 
 TEST_CASE("the documentation has every known explorer", "[tuner]") {
   const std::string source = __FILE__;
   std::ifstream file(source.substr(0, source.rfind("tests/tuner")) + "docs/search.md");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  for (const tuner::ExplorerName& known : tuner::kExplorers) {
-    const std::string row = absl::StrCat("| `", AbslView(known.name), "` | ", AbslView(known.what));
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
+    const std::string row =
+        absl::StrCat("| `", AbslView(known.name), "` | ", AbslView(known.summary));
     CAPTURE(row);
     CHECK(text.find(row) != std::string::npos);
   }

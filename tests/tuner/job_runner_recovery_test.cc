@@ -1,13 +1,11 @@
 #include "tuner/job_runner.h"
 
 #include <catch2/catch.hpp>
-#include <iterator>
 #include <map>
 #include <set>
 
 #include "tests/tuner/rig.h"
 #include "tuner/explorer.h"
-#include "tuner/explorer_names.h"
 
 namespace tessera::test {
 namespace {
@@ -31,7 +29,7 @@ TEST_CASE("a result is in the store before the device is told", "[tuner]") {
 
 TEST_CASE("killed at any event and continued, a job makes the same proposals in the same order",
           "[tuner]") {
-  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
     const std::string explorer(known.name);
     const SimulationOptions one{.capacity = 1, .noise = 0.05, .failure_rate = 0.05};
     Rig whole(2, Budget(24, 7, explorer), one);
@@ -79,8 +77,8 @@ TEST_CASE("killed at any event and continued, a job makes the same proposals in 
 }
 
 TEST_CASE("killed again and again under load, a job measures every trial once", "[tuner]") {
-  for (uint64_t seed = 1; seed <= std::size(tuner::kExplorers); ++seed) {
-    const std::string explorer(tuner::kExplorers[seed - 1].name);
+  for (uint64_t seed = 1; seed <= tuner::ExplorerKinds().size(); ++seed) {
+    const std::string explorer(tuner::ExplorerKinds()[seed - 1].name);
     CAPTURE(seed, explorer);
     Rig rig(3, Budget(30, seed, explorer),
             {.capacity = 6,

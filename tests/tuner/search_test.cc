@@ -6,7 +6,6 @@
 #include "tuner/accept.h"
 #include "tuner/batch.h"
 #include "tuner/explorer.h"
-#include "tuner/explorer_names.h"
 #include "tuner/task_scheduler.h"
 
 namespace tessera::test {
@@ -34,7 +33,7 @@ TEST_CASE("every explorer with a model beats random search over seeds", "[tuner]
     random.push_back(BestLog("random", seed, 96));
     random_mean += random.back() / kSeeds;
   }
-  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
     const std::string explorer(known.name);
     if (!(*tuner::MakeExplorer(explorer))->UsesModel()) continue;
     double mean = 0;

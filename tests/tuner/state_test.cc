@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <iterator>
 #include <map>
 #include <set>
 
 #include "tests/tuner/rig.h"
-#include "tuner/explorer_names.h"
+#include "tuner/explorer.h"
 #include "tuner/model_store.h"
 
 namespace tessera::test {
@@ -103,8 +102,8 @@ db::Event Result(const TuningState& state, int64_t trial, Outcome outcome, doubl
 }
 
 TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tuner]") {
-  for (uint64_t seed = 1; seed <= 2 * std::size(tuner::kExplorers); ++seed) {
-    const std::string explorer(tuner::kExplorers[seed % std::size(tuner::kExplorers)].name);
+  for (uint64_t seed = 1; seed <= 2 * tuner::ExplorerKinds().size(); ++seed) {
+    const std::string explorer(tuner::ExplorerKinds()[seed % tuner::ExplorerKinds().size()].name);
     CAPTURE(seed, explorer);
     Rig rig(3, Budget(50, seed, explorer),
             {.capacity = 7,
@@ -131,7 +130,7 @@ TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tu
 }
 
 TEST_CASE("folding a prefix at once equals having lived through it", "[tuner]") {
-  for (const tuner::ExplorerName& explorer : tuner::kExplorers) {
+  for (const tuner::ExplorerKind& explorer : tuner::ExplorerKinds()) {
     CAPTURE(std::string(explorer.name));
     Rig rig(2, Budget(40, 5, std::string(explorer.name)),
             {.capacity = 5, .noise = 0.1, .failure_rate = 0.1, .reorder = true});
@@ -162,7 +161,7 @@ TEST_CASE("other seeds give other proposals", "[tuner]") {
 }
 
 TEST_CASE("no program is proposed twice in a task", "[tuner]") {
-  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
     const std::string explorer(known.name);
     for (uint64_t seed = 1; seed <= 3; ++seed) {
       CAPTURE(explorer, seed);

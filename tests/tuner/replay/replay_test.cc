@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "costmodel/features.h"
 #include "tests/tuner/replay/tables.h"
-#include "tuner/explorer_names.h"
+#include "tuner/explorer.h"
 #include "tuner/replay/report.h"
 #include "tuner/replay/table_measurer.h"
 
@@ -23,7 +23,8 @@ std::shared_ptr<const TableSpace> Enumerated(int knobs = 4, int choices = 6) {
 TEST_CASE("a replay is the same each time, for every explorer", "[replay]") {
   const auto table = Enumerated();
   std::vector<std::string> explorers;
-  for (const tuner::ExplorerName& known : tuner::kExplorers) explorers.emplace_back(known.name);
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds())
+    explorers.emplace_back(known.name);
   const auto methods = MakeMethods(explorers, {"regression"});
   REQUIRE(methods.ok());
   CHECK(methods->size() == explorers.size());
