@@ -45,18 +45,11 @@ class Batch {
     proposals_.push_back({"", std::move(baseline->trace), baseline->loop_hash, "default"});
   }
 
-  bool IsNew(uint64_t loop_hash) const {
-    return !view_.loop_hashes.contains(loop_hash) && !loop_hashes_.contains(loop_hash);
-  }
-
   // Whether it was added: not if its program is known.
-  absl::StatusOr<bool> Add(const Point& point, std::string_view explorer) {
+  absl::StatusOr<bool> AddIfNew(const Point& point, std::string_view explorer) {
     TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, view_.task.space.LoopHash(point));
     if (!IsNew(loop_hash)) return false;
-    TESSERA_ASSIGN_OR_RETURN(std::string trace, view_.task.space.Trace(point));
-    loop_hashes_.insert(loop_hash);
-    proposals_.push_back(
-        {view_.task.space.Config(point), std::move(trace), loop_hash, std::string(explorer)});
+    TESSERA_RETURN_IF_ERROR(Add(point, loop_hash, explorer));
     return true;
   }
 
@@ -65,25 +58,25 @@ class Batch {
     const bool ranked = view_.explorer.UsesModel();
     const int wanted = ranked ? count * options.pool_factor : count;
     std::vector<Candidate> pool;
+    std::vector<uint64_t> loop_hashes;  // of the pool
     absl::flat_hash_set<uint64_t> in_pool;
     for (Candidate& candidate :
          view_.explorer.Explore(view_.task, 2 * options.pool_factor * count, rng)) {
       if (static_cast<int>(pool.size()) >= wanted) break;
       TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash,
                                view_.task.space.LoopHash(candidate.point));
-      if (IsNew(loop_hash) && in_pool.insert(loop_hash).second) {
-        pool.push_back(std::move(candidate));
-      }
+      if (!IsNew(loop_hash) || !in_pool.insert(loop_hash).second) continue;
+      pool.push_back(std::move(candidate));
+      loop_hashes.push_back(loop_hash);
     }
     std::vector<int> chosen(pool.size());
     std::iota(chosen.begin(), chosen.end(), 0);
     if (ranked) chosen = SelectBatch(pool, count, view_.in_flight, options.diversity);
     for (int index : chosen) {
       const Candidate& candidate = pool[index];
-      TESSERA_RETURN_IF_ERROR(Add(candidate.point, candidate.explorer.empty()
-                                                       ? view_.explorer.Name()
-                                                       : candidate.explorer)
-                                  .status());
+      TESSERA_RETURN_IF_ERROR(
+          Add(candidate.point, loop_hashes[index],
+              candidate.explorer.empty() ? view_.explorer.Name() : candidate.explorer));
     }
     return absl::OkStatus();
   }
@@ -97,12 +90,25 @@ class Batch {
       if (by_draft && draw < max_draws / 2) drafted = view_.task.space.SampleByDraft(rng);
       const Point point = drafted ? *drafted : view_.task.space.Sample(rng);
       if (view_.task.known_points.contains(HashPoint(point))) continue;
-      TESSERA_RETURN_IF_ERROR(Add(point, drafted ? kDraft : kRandom).status());
+      TESSERA_RETURN_IF_ERROR(AddIfNew(point, drafted ? kDraft : kRandom).status());
     }
     return absl::OkStatus();
   }
 
  private:
+  bool IsNew(uint64_t loop_hash) const {
+    return !view_.loop_hashes.contains(loop_hash) && !loop_hashes_.contains(loop_hash);
+  }
+
+  // Of a new program.
+  absl::Status Add(const Point& point, uint64_t loop_hash, std::string_view explorer) {
+    TESSERA_ASSIGN_OR_RETURN(std::string trace, view_.task.space.Trace(point));
+    loop_hashes_.insert(loop_hash);
+    proposals_.push_back(
+        {view_.task.space.Config(point), std::move(trace), loop_hash, std::string(explorer)});
+    return absl::OkStatus();
+  }
+
   const ProposalView& view_;
   const int count_;
   std::vector<Proposal> proposals_;
@@ -128,7 +134,8 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
   }
   if (contended > 0) {
     for (const Candidate& candidate : PointsOf(view.task, contender, rng)) {
-      TESSERA_ASSIGN_OR_RETURN(const bool added, batch.Add(candidate.point, view.explorer.Name()));
+      TESSERA_ASSIGN_OR_RETURN(const bool added,
+                               batch.AddIfNew(candidate.point, view.explorer.Name()));
       explored -= added;
       contended -= added;
       if (contended == 0) break;
