@@ -21,6 +21,9 @@ class CostModelRanker final : public Ranker {
   std::vector<float> Score(absl::Span<const float> rows) const override {
     return model_->Predict(rows, costmodel::FeatureCount());
   }
+  costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows) const override {
+    return model_->PredictWithDeviation(rows, costmodel::FeatureCount());
+  }
 
  private:
   const std::unique_ptr<const CostModel> model_;

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "costmodel/cost_model.h"
 
 namespace tessera::tuner {
 
@@ -17,6 +18,10 @@ class Ranker {
   // One score a row, higher = expected to be faster. `rows` is [n × columns], row-major. The same
   // bytes and rows give the same scores, bit for bit, on one machine.
   virtual std::vector<float> Score(absl::Span<const float> rows) const = 0;
+  // The same scores, with how far they may be off where the model tells.
+  virtual costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows) const {
+    return {Score(rows), {}};
+  }
 };
 
 struct TrainingSet {

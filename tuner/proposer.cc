@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/status.h"
-#include "tuner/batch.h"
 #include "tuner/walk.h"
 
 namespace tessera::tuner {
@@ -71,7 +70,10 @@ class Batch {
     }
     std::vector<int> chosen(pool.size());
     std::iota(chosen.begin(), chosen.end(), 0);
-    if (ranked) chosen = SelectBatch(pool, count, view_.in_flight, options.diversity);
+    if (ranked) {
+      chosen = SelectBatch(pool, view_.in_flight, Expect(view_.task, pool, view_.in_flight), count,
+                           options.batch, rng);
+    }
     for (int index : chosen) {
       const Candidate& candidate = pool[index];
       TESSERA_RETURN_IF_ERROR(

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/rng.h"
+#include "tuner/batch.h"
 #include "tuner/contenders.h"
 #include "tuner/explorer.h"
 
@@ -26,9 +27,9 @@ inline constexpr std::string_view kRandom = "random", kDraft = "draft";
 
 // How proposals are made.
 struct ProposalOptions {
-  double epsilon = 0.08;   // share of random proposals beside those that a model ranks
-  double diversity = 0.4;  // weight of new knob values against score in a batch
-  int pool_factor = 4;     // candidates an explorer is asked for, a proposal
+  double epsilon = 0.08;  // share of random proposals beside those that a model ranks
+  int pool_factor = 4;    // candidates that a batch is chosen from, a proposal
+  BatchOptions batch;
 };
 
 // What the log says about a task, as far as its next proposals depend on it.
