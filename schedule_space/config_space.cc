@@ -118,6 +118,24 @@ Config ConfigSpace::Mutate(const Config& config, Rng& rng) const {
   return Sample(rng);
 }
 
+Config ConfigSpace::Jump(const Config& config, Rng& rng) const {
+  const std::vector<Knob>& knobs = KnobsOf(config);
+  const size_t choices = knobs.size() + (sketches_.size() > 1 ? 1 : 0);
+  for (int attempt = 0; choices > 0 && attempt < kMutationTries; ++attempt) {
+    Config changed = config;
+    const size_t k = rng.Below(choices);
+    if (k < knobs.size()) {
+      const std::vector<int>& domain = knobs[k].Domain(Choices(config));
+      changed[k + 1] = domain[rng.Below(domain.size())];
+      Repair(changed);
+    } else {
+      changed = CarryOver(config, static_cast<int>(rng.Below(sketches_.size())), rng);
+    }
+    if (changed != config) return changed;
+  }
+  return Sample(rng);
+}
+
 Config ConfigSpace::CarryOver(const Config& config, int sketch, Rng& rng) const {
   if (sketch == config[0]) return config;
   const std::vector<Knob>& from = KnobsOf(config);

@@ -55,6 +55,9 @@ class ConfigSpace {
   // loops change places); now and then far, or to another sketch, mostly with what both sketches
   // have in common. Equal to `config` only when the space has hardly any other.
   Config Mutate(const Config& config, Rng& rng) const;
+  // One knob, or the sketch, has any other of its options, each as likely, near or far: AutoTVM's
+  // move. Equal to `config` as Mutate's.
+  Config Jump(const Config& config, Rng& rng) const;
   // Each knob of either parent. The sketch is that of `a`, which `b` is carried over to.
   Config Crossover(const Config& a, const Config& b, Rng& rng) const;
 

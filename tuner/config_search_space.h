@@ -33,6 +33,7 @@ class ConfigSearchSpace final : public SearchSpace {
   Point Sample(Rng& rng) const override { return space_->Sample(rng); }
   std::optional<Point> SampleByDraft(Rng& rng) const override;
   Point Mutate(const Point& point, Rng& rng) const override { return space_->Mutate(point, rng); }
+  Point Jump(const Point& point, Rng& rng) const override { return space_->Jump(point, rng); }
   Point Crossover(const Point& a, const Point& b, Rng& rng) const override {
     return space_->Crossover(a, b, rng);
   }

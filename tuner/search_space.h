@@ -40,6 +40,8 @@ class SearchSpace {
   virtual std::optional<Point> SampleByDraft(Rng&) const { return std::nullopt; }
   // A near neighbour: one knob moves a little.
   virtual Point Mutate(const Point& point, Rng& rng) const = 0;
+  // One knob, or the sketch, has any other of its values.
+  virtual Point Jump(const Point& point, Rng& rng) const = 0;
   // Each knob of either parent.
   virtual Point Crossover(const Point& a, const Point& b, Rng& rng) const = 0;
   // The points in which one knob has another near value, each once.

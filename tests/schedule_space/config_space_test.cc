@@ -1,5 +1,6 @@
 #include "schedule_space/config_space.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <optional>
 #include <set>
@@ -108,7 +109,7 @@ uint64_t HashOf(const te::Workload& workload, const ConfigSpace& space, const Co
   return hash;
 }
 
-TEST_CASE("sampled, mutated and crossed configs apply without error", "[space]") {
+TEST_CASE("sampled, moved and crossed configs apply without error", "[space]") {
   for (const te::OpSpec& spec : te::TestWorkloads()) {
     const te::Workload workload = Make(spec);
     for (int threads : {1, 3}) {
@@ -121,6 +122,7 @@ TEST_CASE("sampled, mutated and crossed configs apply without error", "[space]")
         HashOf(workload, space, config);
         const Config other = space.Sample(rng);
         HashOf(workload, space, space.Crossover(config, other, rng));
+        HashOf(workload, space, space.Jump(config, rng));
         config = space.Mutate(config, rng);
       }
     }
@@ -284,6 +286,68 @@ TEST_CASE("mutation changes the config, mostly by one knob a little", "[space]")
     small += changed <= 3 ? 1 : 0;
   }
   CHECK(small > 150);
+}
+
+TEST_CASE("a jump has any option of a knob, a mutation a near one", "[space]") {
+  const ConfigSpace space = SpaceOf(C2(), 1);
+  Rng rng(9);
+  // Doublings that the register tile moves.
+  const auto tile_moves = [&](auto move) {
+    std::vector<double> distances;
+    for (int i = 0; i < 4000; ++i) {
+      const Config start = space.Sample(rng);
+      const Knob& knob = space.KnobsOf(start)[0];
+      const Config next = (space.*move)(start, rng);
+      if (knob.name != "tile" || next[0] != start[0] || next[1] == start[1]) continue;
+      distances.push_back(Distance(knob, start[1], next[1]));
+    }
+    std::ranges::sort(distances);
+    return distances;
+  };
+  const std::vector<double> jumps = tile_moves(&ConfigSpace::Jump);
+  const std::vector<double> mutations = tile_moves(&ConfigSpace::Mutate);
+  REQUIRE(jumps.size() > 100);
+  REQUIRE(mutations.size() > 100);
+  CHECK(jumps[jumps.size() / 2] > 3);
+  CHECK(mutations[mutations.size() / 2] <= 2);
+}
+
+TEST_CASE("jumps reach every sketch", "[space]") {
+  const ConfigSpace space = SpaceOf(C2(), 1);
+  REQUIRE(space.sketches().size() > 1);
+  Rng rng(9);
+  std::set<int> sketches;
+  Config config = space.Sample(rng);
+  for (int i = 0; i < 2000; ++i) {
+    const Config next = space.Jump(config, rng);
+    CHECK(next != config);
+    config = next;
+    sketches.insert(config[0]);
+  }
+  CHECK(sketches.size() == space.sketches().size());
+}
+
+TEST_CASE("a crossing has knobs of both parents, half of each", "[space]") {
+  const ConfigSpace space = SpaceOf(C2(), 1);
+  Rng rng(9);
+  int of_a = 0, of_b = 0, repaired = 0;
+  for (int i = 0; i < 500; ++i) {
+    const Config a = space.Sample(rng);
+    Config b = space.Sample(rng);
+    while (b[0] != a[0]) b = space.Sample(rng);
+    const Config child = space.Crossover(a, b, rng);
+    REQUIRE(child[0] == a[0]);
+    for (size_t k = 1; k < child.size(); ++k) {
+      if (a[k] == b[k]) continue;
+      of_a += child[k] == a[k];
+      of_b += child[k] == b[k];
+      repaired += child[k] != a[k] && child[k] != b[k];
+    }
+  }
+  CAPTURE(of_a, of_b, repaired);
+  const double all = of_a + of_b + repaired;
+  CHECK(of_a / all > 0.4);
+  CHECK(of_b / all > 0.4);
 }
 
 TEST_CASE("named knobs read back as the same config", "[space]") {

@@ -66,9 +66,17 @@ std::optional<int> TableSpace::Find(uint64_t loop_hash) const {
 tuner::Point TableSpace::Sample(Rng& rng) const { return points_[rng.Below(points_.size())]; }
 
 tuner::Point TableSpace::Mutate(const tuner::Point& point, Rng& rng) const {
+  return Moved(&tuner::SearchSpace::Mutate, point, rng);
+}
+
+tuner::Point TableSpace::Jump(const tuner::Point& point, Rng& rng) const {
+  return Moved(&tuner::SearchSpace::Jump, point, rng);
+}
+
+tuner::Point TableSpace::Moved(Move move, const tuner::Point& point, Rng& rng) const {
   if (dataset_.kind == DatasetKind::kEnumerated) {
     for (int draw = 0; draw < kMaxDraws; ++draw) {
-      tuner::Point moved = space_->Mutate(point, rng);
+      tuner::Point moved = ((*space_).*move)(point, rng);
       if (moved != point && Contains(moved)) return moved;
     }
   }

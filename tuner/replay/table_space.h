@@ -40,6 +40,7 @@ class TableSpace final : public tuner::SearchSpace {
   // Every row is as likely as every other.
   tuner::Point Sample(Rng& rng) const override;
   tuner::Point Mutate(const tuner::Point& point, Rng& rng) const override;
+  tuner::Point Jump(const tuner::Point& point, Rng& rng) const override;
   tuner::Point Crossover(const tuner::Point& a, const tuner::Point& b, Rng& rng) const override;
   std::vector<tuner::Point> Neighbours(const tuner::Point& point) const override;
   std::optional<tuner::Point> Next(const tuner::Point& point) const override;
@@ -62,6 +63,9 @@ class TableSpace final : public tuner::SearchSpace {
       : dataset_(std::move(dataset)), space_(std::move(space)), nearest_(dataset_.rows.size()) {}
   absl::Status Index();
   bool Contains(const tuner::Point& point) const { return index_.contains(point); }
+  // `move`, one of the space's, made a move of the table.
+  using Move = tuner::Point (tuner::SearchSpace::*)(const tuner::Point&, Rng&) const;
+  tuner::Point Moved(Move move, const tuner::Point& point, Rng& rng) const;
   absl::StatusOr<int> IndexOf(const tuner::Point& point) const;
   // Up to `count` rows other than `point`, nearest first: of its sketch, by the number of knobs
   // that differ, then by how far apart their options stand in their lists, then by row.

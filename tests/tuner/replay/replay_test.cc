@@ -28,7 +28,7 @@ TEST_CASE("a replay is the same each time, for every explorer", "[replay]") {
   const auto methods = MakeMethods(explorers, {"regression"});
   REQUIRE(methods.ok());
   CHECK(methods->size() == explorers.size());
-  const ReplayOptions options = {48, 8};
+  const ReplayOptions options = {72, 8};
   const auto all = [&] {
     return *ReplayAll("t", table, *methods, 2, options, [](const Series&) {});
   };
@@ -38,14 +38,14 @@ TEST_CASE("a replay is the same each time, for every explorer", "[replay]") {
     CAPTURE(ToString(first.series[i].method));
     CHECK(first.series[i].runs == second.series[i].runs);
     for (const Run& run : first.series[i].runs) {
-      CHECK(run.rows.size() == 48);
-      CHECK(std::set<int>(run.rows.begin(), run.rows.end()).size() == 48);
+      CHECK(run.rows.size() == 72);
+      CHECK(std::set<int>(run.rows.begin(), run.rows.end()).size() == 72);
     }
   }
   CHECK(first.series[0].runs[0].rows != first.series[0].runs[1].rows);
   CHECK(CurvesCsv({first}) == CurvesCsv({second}));
-  CHECK(SummaryCsv({first}, 48) == SummaryCsv({second}, 48));
-  CHECK(CurvesSvg(first, 48) == CurvesSvg(second, 48));
+  CHECK(SummaryCsv({first}, 72) == SummaryCsv({second}, 72));
+  CHECK(CurvesSvg(first, 72) == CurvesSvg(second, 72));
 }
 
 TEST_CASE("random's trials to the top 1 % are those of draws without replacement", "[replay]") {

@@ -47,6 +47,7 @@ TEST_CASE("a table gives out its rows and nothing else", "[replay]") {
       const tuner::Point moved = made.table->Mutate(a, rng);
       REQUIRE(made.points.contains(moved));
       REQUIRE(moved != a);
+      REQUIRE(made.points.contains(made.table->Jump(a, rng)));
       REQUIRE(made.points.contains(made.table->Crossover(a, b, rng)));
       const std::vector<tuner::Point> neighbours = made.table->Neighbours(a);
       REQUIRE(std::set<tuner::Point>(neighbours.begin(), neighbours.end()).size() ==
@@ -69,10 +70,12 @@ TEST_CASE("moves in an enumerated table are those of the space", "[replay]") {
   Rng rng(2);
   for (int i = 0; i < 200; ++i) {
     const tuner::Point point = made.table->Sample(rng);
-    const tuner::Point moved = made.table->Mutate(point, rng);
-    int changed = 0;
-    for (size_t k = 0; k < point.size(); ++k) changed += point[k] != moved[k];
-    CHECK(changed == 1);
+    for (const tuner::Point& moved :
+         {made.table->Mutate(point, rng), made.table->Jump(point, rng)}) {
+      int changed = 0;
+      for (size_t k = 0; k < point.size(); ++k) changed += point[k] != moved[k];
+      CHECK(changed == 1);
+    }
     std::vector<tuner::Point> expected = made.space->Neighbours(point);
     std::erase_if(expected, [&](const auto& p) { return !made.points.contains(p); });
     CHECK(made.table->Neighbours(point) == expected);
