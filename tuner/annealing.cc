@@ -38,7 +38,7 @@ class AnnealingExplorer final : public Explorer {
   std::string_view Name() const override { return "annealing"; }
   bool UsesModel() const override { return true; }
 
-  void Observe(const Observation& observation, Rng rng) override {
+  void Observe(const TaskView&, const Observation& observation, Rng rng) override {
     Chain& chain = chains_[observed_++ % kChains];
     if (!observation.ok) return;
     if (!chain.point.empty()) {

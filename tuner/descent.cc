@@ -14,7 +14,7 @@ class DescentExplorer final : public Explorer {
  public:
   std::string_view Name() const override { return "descent"; }
   bool UsesModel() const override { return true; }
-  void Observe(const Observation&, Rng) override {}
+  void Observe(const TaskView&, const Observation&, Rng) override {}
 
   std::vector<Candidate> Explore(const TaskView& view, int count, Rng&) const override {
     std::vector<Candidate> found;

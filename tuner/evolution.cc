@@ -33,7 +33,7 @@ class EvolutionExplorer final : public Explorer {
  public:
   std::string_view Name() const override { return "evolution"; }
   bool UsesModel() const override { return true; }
-  void Observe(const Observation&, Rng) override {}
+  void Observe(const TaskView&, const Observation&, Rng) override {}
 
   std::vector<Candidate> Explore(const TaskView& view, int count, Rng& rng) const override {
     Population population;

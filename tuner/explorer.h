@@ -33,12 +33,13 @@ struct Observation {
   double best_before_seconds;  // of the task; infinity before the first success
 };
 
-// What an explorer may look at when it proposes.
+// What an explorer may look at.
 struct TaskView {
   const SearchSpace& space;
-  const Ranker* ranker;                               // null only for explorers that use none
-  const Examples& examples;                           // measured points
-  const absl::flat_hash_set<uint64_t>& known_points;  // HashPoint of everything proposed so far
+  const Ranker* ranker;                                 // null for explorers that use none
+  const Examples& examples;                             // measured points
+  const absl::flat_hash_set<uint64_t>& known_points;    // HashPoint of everything proposed so far
+  const absl::flat_hash_set<uint64_t>& known_programs;  // and its loop hashes
 };
 
 // One search strategy for one task. Its state is folded from the log: the same observations in the
@@ -49,7 +50,8 @@ class Explorer {
   virtual std::string_view Name() const = 0;
   // Whether it ranks by a model; otherwise none is trained, and what it finds is proposed as it is.
   virtual bool UsesModel() const = 0;
-  virtual void Observe(const Observation& observation, Rng rng) = 0;
+  // The view has no ranker.
+  virtual void Observe(const TaskView& view, const Observation& observation, Rng rng) = 0;
   // Up to `count` distinct points outside known_points, best first. Fewer or none if it finds no
   // more.
   virtual std::vector<Candidate> Explore(const TaskView& view, int count, Rng& rng) const = 0;

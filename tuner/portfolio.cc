@@ -24,9 +24,9 @@ class PortfolioExplorer final : public Explorer {
   std::string_view Name() const override { return "portfolio"; }
   bool UsesModel() const override { return true; }
 
-  void Observe(const Observation& observation, Rng rng) override {
+  void Observe(const TaskView& view, const Observation& observation, Rng rng) override {
     for (size_t m = 0; m < members_.size(); ++m) {
-      members_[m]->Observe(observation, rng.Fork(members_[m]->Name()));
+      members_[m]->Observe(view, observation, rng.Fork(members_[m]->Name()));
       if (members_[m]->Name() == observation.explorer) results_.push_back({m, Reward(observation)});
     }
     if (results_.size() > kWindow) results_.pop_front();

@@ -99,7 +99,7 @@ class Batch {
 
  private:
   bool IsNew(uint64_t loop_hash) const {
-    return !view_.loop_hashes.contains(loop_hash) && !loop_hashes_.contains(loop_hash);
+    return !view_.task.known_programs.contains(loop_hash) && !loop_hashes_.contains(loop_hash);
   }
 
   // Of a new program.

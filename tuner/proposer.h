@@ -5,7 +5,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/rng.h"
@@ -37,9 +36,8 @@ struct ProposalView {
   const Explorer& explorer;
   TaskView task;
   const Contenders& contenders;
-  const absl::flat_hash_set<uint64_t>& loop_hashes;  // of everything proposed so far
-  absl::Span<const Point> in_flight;                 // proposed, without a result
-  bool is_first;                                     // nothing was proposed so far
+  absl::Span<const Point> in_flight;  // proposed, without a result
+  bool is_first;                      // nothing was proposed so far
 };
 
 // The default schedule first of all; then what the explorer finds: all that it has if it uses no

@@ -9,7 +9,7 @@ class RandomExplorer final : public Explorer {
  public:
   std::string_view Name() const override { return "random"; }
   bool UsesModel() const override { return false; }
-  void Observe(const Observation&, Rng) override {}
+  void Observe(const TaskView&, const Observation&, Rng) override {}
 
   std::vector<Candidate> Explore(const TaskView& view, int count, Rng& rng) const override {
     std::vector<Candidate> found;

@@ -176,10 +176,15 @@ void TuningState::Finish(const db::Event& event) {
   const double share =
       std::min(1.0, static_cast<double>(summary.finished) / std::max(1, summary.budget));
   task.explorer->Observe(
+      ViewOf(task, nullptr),
       {trial.point, ok, cost_seconds, share, trial.explorer, best_before_seconds},
       Rng(seed_).Fork(absl::StrCat("observe/", event.trial)));
   if (ok) task.contenders.Measured(trial.point[0], cost_seconds);
   task.examples.Add(std::move(trial.point), cost_seconds);
+}
+
+TaskView TuningState::ViewOf(const TaskState& task, const Ranker* ranker) {
+  return {*task.space, ranker, task.examples, task.points, task.loop_hashes};
 }
 
 absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int count) const {
@@ -196,11 +201,8 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
   for (const auto& [number, trial] : pending_) {
     if (trial.task_index == task_index && !trial.point.empty()) in_flight.push_back(trial.point);
   }
-  const ProposalView view = {
-      *task.explorer,  {*task.space, task.ranker.get(), task.examples, task.points},
-      task.contenders, task.loop_hashes,
-      in_flight,       task.summary.proposed == 0,
-  };
+  const ProposalView view = {*task.explorer, ViewOf(task, task.ranker.get()), task.contenders,
+                             in_flight, task.summary.proposed == 0};
   return ProposeBatch(view, count, options_.proposals, rng);
 }
 

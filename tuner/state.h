@@ -136,6 +136,7 @@ class TuningState {
   // The trial that the event is about; DataLoss if that can't be.
   absl::StatusOr<Trial*> PendingTrial(const db::Event& event);
   Examples NoExamples() const { return {options_.examples, seed_}; }
+  static TaskView ViewOf(const TaskState& task, const Ranker* ranker);
 
   uint64_t seed_ = 0;
   SearchOptions options_;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -23,7 +24,8 @@ TEST_CASE("each known explorer answers to its name", "[tuner]") {
 
 TEST_CASE("explorers are listed in order, and others refused with the list", "[tuner]") {
   CHECK(std::ranges::is_sorted(tuner::ExplorerKinds(), {}, &tuner::ExplorerKind::name));
-  CHECK(tuner::ExplorerNames() == "annealing, descent, evolution, grid, portfolio or random");
+  CHECK(tuner::ExplorerNames() ==
+        "annealing, descent, evolution, grid, portfolio or random");
   const auto refused = tuner::MakeExplorer("oracle").status();
   CHECK(refused.code() == absl::StatusCode::kInvalidArgument);
   CHECK(StdView(refused.message()) ==
@@ -57,6 +59,54 @@ TEST_CASE("the grid proposes every program once, in order", "[tuner]") {
   CHECK(std::is_sorted(points.begin(), points.end()));
 }
 
+TEST_CASE("the grid looks at a bounded number of programs and goes on behind the known ones",
+          "[tuner]") {
+  // 4 knobs of 8 choices: 4,096 configs, of which every other one is a program of its own.
+  SyntheticSpace space(1, 4, 8);
+  const tuner::Examples examples({}, 1);
+  const absl::flat_hash_set<uint64_t> points;
+  absl::flat_hash_set<uint64_t> programs;  // all but the last 8, as measured by an earlier job
+  std::vector<tuner::Point> all;
+  for (auto point = space.Next({}); point; point = space.Next(*point)) all.push_back(*point);
+  REQUIRE(all.size() == 4096);
+  for (size_t i = 0; i + 16 < all.size(); ++i) programs.insert(*space.LoopHash(all[i]));
+
+  SyntheticSpace::Moves moves;
+  space.moves = &moves;
+  const auto explorer = tuner::MakeGridExplorer();
+  const tuner::TaskView view = {space, nullptr, examples, points, programs};
+  Rng rng(1);
+  int results = 0;
+  while (explorer->Explore(view, 32, rng).empty()) {
+    CHECK(moves.hashed.size() <= 1024);
+    moves.hashed.clear();
+    explorer->Observe(view, {all[0], true, 1, 0, "random", 1}, Rng(1));
+    CHECK(moves.hashed.size() <= 256);
+    moves.hashed.clear();
+    REQUIRE(++results < 20);
+  }
+  const auto found = explorer->Explore(view, 32, rng);
+  REQUIRE(found.size() == 16);
+  for (size_t i = 0; i < found.size(); ++i) CHECK(found[i].point == all[all.size() - 16 + i]);
+}
+
+TEST_CASE("three in ten children of evolution are crossed, the others mutated", "[tuner]") {
+  SyntheticSpace space(3);
+  SyntheticSpace::Moves moves;
+  space.moves = &moves;
+  tuner::Examples examples({}, 1);
+  examples.Add(tuner::Point(11, 3), 1e-3);
+  const absl::flat_hash_set<uint64_t> known;
+  const RidgeLearner::Linear ranker(std::vector<double>(space.FeatureCount(), 1));
+  Rng rng(1);
+  const auto found =
+      tuner::MakeEvolutionExplorer()->Explore({space, &ranker, examples, known, known}, 64, rng);
+  CHECK(found.size() == 64);
+  const double children = moves.mutations + moves.crossings;
+  CHECK(children == 4 * 512);
+  CHECK(moves.crossings / children == Approx(0.3).margin(0.04));
+}
+
 // Knows nothing.
 class Undecided final : public tuner::Ranker {
  public:
@@ -82,14 +132,14 @@ TEST_CASE("descent proposes the best point's neighbours, then those of the next 
     return count;
   };
   // A corner has three neighbours along each of ten knobs.
-  const auto found = explorer->Explore({space, &ranker, examples, known}, 34, rng);
+  const auto found = explorer->Explore({space, &ranker, examples, known, known}, 34, rng);
   REQUIRE(found.size() == 34);
   for (size_t i = 0; i < found.size(); ++i) {
     CHECK(differ(found[i].point, i < 30 ? best : second) == 1);
     known.insert(tuner::HashPoint(found[i].point));
   }
   // Of the second's sixty, four were proposed.
-  CHECK(explorer->Explore({space, &ranker, examples, known}, 100, rng).size() == 56);
+  CHECK(explorer->Explore({space, &ranker, examples, known, known}, 100, rng).size() == 56);
 }
 
 // Proposes points that only say who did.
@@ -98,7 +148,7 @@ class Arm final : public tuner::Explorer {
   Arm(std::string_view name, int32_t sketch) : name_(name), sketch_(sketch) {}
   std::string_view Name() const override { return name_; }
   bool UsesModel() const override { return true; }
-  void Observe(const tuner::Observation&, Rng) override {}
+  void Observe(const tuner::TaskView&, const tuner::Observation&, Rng) override {}
   std::vector<tuner::Candidate> Explore(const tuner::TaskView&, int count, Rng&) const override {
     std::vector<tuner::Candidate> found;
     for (int i = 0; i < count; ++i) found.push_back({{sketch_, i}, 0});
@@ -121,19 +171,16 @@ class Portfolio {
 
   void Observe(std::string_view arm, double cost_seconds, double budget_share = 0.1) {
     const tuner::Point point = {0, 0};
-    explorer_->Observe({point, true, cost_seconds, budget_share, arm, 1e-3}, Rng(1));
+    explorer_->Observe(view_, {point, true, cost_seconds, budget_share, arm, 1e-3}, Rng(1));
   }
 
   // Of the 8 best of 32 candidates, as a batch is chosen, the mean share of descent.
   double ShareOfDescent() const {
-    const SyntheticSpace space(3);
-    const tuner::Examples examples({}, 1);
-    const absl::flat_hash_set<uint64_t> known;
     Rng rng(5);
     int descents = 0;
     constexpr int kRounds = 200;
     for (int round = 0; round < kRounds; ++round) {
-      const auto found = explorer_->Explore({space, nullptr, examples, known}, 32, rng);
+      const auto found = explorer_->Explore(view_, 32, rng);
       REQUIRE(found.size() == 32);
       for (int i = 0; i < 8; ++i) {
         CHECK(found[i].explorer == (found[i].point[0] == 1 ? "descent" : "left"));
@@ -144,6 +191,10 @@ class Portfolio {
   }
 
  private:
+  const SyntheticSpace space_{3};
+  const tuner::Examples examples_{{}, 1};
+  const absl::flat_hash_set<uint64_t> known_;
+  const tuner::TaskView view_ = {space_, nullptr, examples_, known_, known_};
   std::unique_ptr<tuner::Explorer> explorer_;
 };
 

@@ -19,11 +19,17 @@ namespace tessera::test {
 
 // A space with a known landscape: knobs of 16 choices each; log time is a bowl whose centre and
 // steepness the seed draws, plus products of neighbouring knobs. The last knob has pairs of values
-// that give the same program.
+// that give the same program, unless it is told otherwise.
 class SyntheticSpace final : public tuner::SearchSpace {
  public:
   static constexpr int kChoices = 16;
   static constexpr int kNear = 3;  // of neighbours
+
+  // What was asked for.
+  struct Moves {
+    int mutations = 0, crossings = 0;
+    std::vector<tuner::Point> hashed;  // points of LoopHash
+  };
 
   explicit SyntheticSpace(uint64_t seed, int knobs = 10, int choices = kChoices)
       : choices_(choices) {
@@ -62,14 +68,30 @@ class SyntheticSpace final : public tuner::SearchSpace {
     }
     return point;
   }
+  std::optional<tuner::Point> SampleByDraft(Rng& rng) const override {
+    if (!drafts) return std::nullopt;
+    std::vector<tuner::Point> points;
+    for (int i = 0; i < 4; ++i) points.push_back(Sample(rng));
+    return *std::ranges::min_element(points, {}, [this](const tuner::Point& point) {
+      // Wrong by a factor of up to 4.
+      return CostSeconds(point) * static_cast<double>(1 + tuner::HashPoint(point) % 4);
+    });
+  }
   tuner::Point Mutate(const tuner::Point& point, Rng& rng) const override {
+    if (moves != nullptr) ++moves->mutations;
     tuner::Point moved = point;
     int32_t& value = moved[1 + rng.Below(centre_.size())];
     value += rng.Chance(0.5) ? 1 : -1;
     value = std::clamp(value, 0, choices_ - 1);
     return moved;
   }
+  tuner::Point Jump(const tuner::Point& point, Rng& rng) const override {
+    tuner::Point moved = point;
+    moved[1 + rng.Below(centre_.size())] = static_cast<int32_t>(rng.Below(choices_));
+    return moved;
+  }
   tuner::Point Crossover(const tuner::Point& a, const tuner::Point& b, Rng& rng) const override {
+    if (moves != nullptr) ++moves->crossings;
     tuner::Point child = a;
     for (size_t i = 1; i < child.size(); ++i) {
       if (rng.Chance(0.5)) child[i] = b[i];
@@ -100,7 +122,8 @@ class SyntheticSpace final : public tuner::SearchSpace {
 
   absl::StatusOr<uint64_t> LoopHash(const tuner::Point& point) const override {
     tuner::Point canonical = point;
-    canonical.back() /= 2;
+    if (pairs) canonical.back() /= 2;
+    if (moves != nullptr) moves->hashed.push_back(point);
     return tuner::HashPoint(canonical);
   }
   absl::StatusOr<std::string> Trace(const tuner::Point& point) const override {
@@ -148,6 +171,9 @@ class SyntheticSpace final : public tuner::SearchSpace {
   double second_sketch_share = 0;  // of samples; its programs take twice as long
   std::string padding;             // makes traces as long as real ones
   int min_columns = 0;             // of features; those beyond its own are 0
+  bool pairs = true;               // values of the last knob that give one program
+  bool drafts = false;             // SampleByDraft has an estimate
+  Moves* moves = nullptr;          // where they are counted, by one thread
 
  private:
   int choices_;
