@@ -143,6 +143,9 @@ TEST_CASE("a model is the same from its bytes, and refuses others", "[tuner]") {
     CHECK(first.size() == 40);
     CHECK(first == (*learner->Load(*bytes))->Score(set.rows));
     CHECK_FALSE(learner->Load("nonsense").ok());
+    const costmodel::Scores scores = (*learner->Load(*bytes))->ScoreWithDeviation(set.rows);
+    CHECK(scores.mean == first);
+    CHECK(scores.deviation.size() == (name == "ensemble" ? 40 : 0));
   }
 }
 

@@ -4,7 +4,6 @@
 
 #include "tests/tuner/rig.h"
 #include "tuner/accept.h"
-#include "tuner/batch.h"
 #include "tuner/explorer.h"
 #include "tuner/task_scheduler.h"
 
@@ -59,26 +58,6 @@ TEST_CASE("half of annealing's budget is worth more than random's whole", "[tune
   }
   CAPTURE(annealing, random);
   CHECK(annealing < random);
-}
-
-TEST_CASE("a batch prefers good candidates and covers different knob values", "[tuner]") {
-  const std::vector<tuner::Candidate> pool = {
-      {{0, 1, 1}, 1.0f}, {{0, 1, 2}, 0.95f}, {{0, 2, 3}, 0.9f}, {{0, 9, 9}, 0.0f}};
-  // Scores alone: in order.
-  CHECK(tuner::SelectBatch(pool, 3, {}, 0) == std::vector<int>{0, 1, 2});
-  // The second shares two of its three values with the first, the third one.
-  CHECK(tuner::SelectBatch(pool, 3, {}, 1) == std::vector<int>{0, 2, 1});
-  // What is in flight counts as covered.
-  const std::vector<tuner::Point> in_flight = {{0, 1, 1}};
-  CHECK(tuner::SelectBatch(pool, 1, in_flight, 1) == std::vector<int>{2});
-  CHECK(tuner::SelectBatch(pool, 9, {}, 1).size() == 4);
-  CHECK(tuner::SelectBatch({}, 3, {}, 1).empty());
-}
-
-TEST_CASE("equal knob values of different sketches are different values", "[tuner]") {
-  const std::vector<tuner::Candidate> pool = {
-      {{0, 1, 1}, 1.0f}, {{0, 1, 2}, 1.0f}, {{1, 1, 1}, 1.0f}};
-  CHECK(tuner::SelectBatch(pool, 2, {}, 1) == std::vector<int>{0, 2});
 }
 
 TEST_CASE("the fair scheduler gives the next trial to the task with the largest share left",
