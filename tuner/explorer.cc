@@ -23,6 +23,8 @@ absl::Span<const ExplorerKind> ExplorerKinds() {
   static constexpr ExplorerKind kKinds[] = {
       {"annealing", "walks from the fastest programs, by simulated annealing",
        MakeAnnealingExplorer},
+      {"autotvm", "simulated annealing and batches as AutoTVM has them: a baseline",
+       MakeAutoTvmExplorer},
       {"descent", "the best program's neighbours, one knob moved, until none is better",
        MakeDescentExplorer},
       {"evolution", "generations that are crossed and mutated", MakeEvolutionExplorer},

@@ -50,6 +50,10 @@ class Explorer {
   virtual std::string_view Name() const = 0;
   // Whether it ranks by a model; otherwise none is trained, and what it finds is proposed as it is.
   virtual bool UsesModel() const = 0;
+  // How many proposals it plans at once; 0: any number, whenever there is room for them. One that
+  // plans is asked when every result of its last plan is in and the model has learned from them,
+  // and what it finds is proposed as it is.
+  virtual int PlanSize() const { return 0; }
   // The view has no ranker.
   virtual void Observe(const TaskView& view, const Observation& observation, Rng rng) = 0;
   // Up to `count` distinct points outside known_points, best first. Fewer or none if it finds no
@@ -74,6 +78,7 @@ absl::StatusOr<std::unique_ptr<Explorer>> MakeExplorer(std::string_view name);
 std::unique_ptr<Explorer> MakeRandomExplorer();
 std::unique_ptr<Explorer> MakeGridExplorer();
 std::unique_ptr<Explorer> MakeAnnealingExplorer();
+std::unique_ptr<Explorer> MakeAutoTvmExplorer();
 std::unique_ptr<Explorer> MakeEvolutionExplorer();
 std::unique_ptr<Explorer> MakeDescentExplorer();
 // Shares the proposals among its members by what they earned. They use models.

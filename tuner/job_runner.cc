@@ -334,10 +334,13 @@ absl::Status JobRunner::Feed() {
   std::vector<int> appetite(runs_.size());
   std::vector<TaskLoad> loads;
   bool work_left = false;
-  const auto has_work = [&](int t) {
+  const auto may_propose = [&](int t) {
     const TaskSummary& task = state_.task(t);
-    return !task.done &&
-           (!runs_[t].ready.empty() || (task.proposed < task.budget && !runs_[t].dry));
+    if (task.proposed >= task.budget || runs_[t].dry) return false;
+    return !state_.Plans(t) || (task.pending == 0 && !runs_[t].fitting);
+  };
+  const auto has_work = [&](int t) {
+    return !state_.task(t).done && (!runs_[t].ready.empty() || may_propose(t));
   };
   // Tasks share devices, so every hand-out may change every appetite.
   while (true) {

@@ -39,9 +39,10 @@ struct JobParts {
 
 // Drives one job: proposes, has measured, logs, learns, until every task has used its budget.
 // Nothing waits for anything else: a result is logged as it comes, devices are fed up to their
-// appetite, models are fitted beside it. Every step that matters is an event in the store before it
-// has any effect, so a runner that is dropped at any point is continued by the next one: trials
-// without a result are handed out again, models are loaded and not trained again.
+// appetite, models are fitted beside it; only explorers that plan (explorer.h) wait for results and
+// a model. Every step that matters is an event in the store before it has any effect, so a runner
+// that is dropped at any point is continued by the next one: trials without a result are handed out
+// again, models are loaded and not trained again.
 // While the store fails (a full disk) nothing is handed out; what comes back is kept, the store is
 // tried again, and the job goes on once it takes the events. What does not pass by waiting
 // (store_trouble.h), as damage and what the store refuses for its content, and a space that can't

@@ -29,6 +29,11 @@ std::vector<Candidate> PointsOf(const TaskView& view, int sketch, Rng& rng) {
   return std::move(visited).Best(kContenderPoints);
 }
 
+// Whether batches are chosen from what the explorer finds, and other programs mixed in.
+bool IsSteered(const Explorer& explorer) {
+  return explorer.UsesModel() && explorer.PlanSize() == 0;
+}
+
 // The proposals of one call, each of a new program.
 class Batch {
  public:
@@ -54,8 +59,8 @@ class Batch {
 
   // The explorer's, up to `count`.
   absl::Status Explore(int count, const ProposalOptions& options, Rng& rng) {
-    const bool ranked = view_.explorer.UsesModel();
-    const int wanted = ranked ? count * options.pool_factor : count;
+    const bool steered = IsSteered(view_.explorer);
+    const int wanted = steered ? count * options.pool_factor : count;
     std::vector<Candidate> pool;
     std::vector<uint64_t> loop_hashes;  // of the pool
     absl::flat_hash_set<uint64_t> in_pool;
@@ -70,7 +75,7 @@ class Batch {
     }
     std::vector<int> chosen(pool.size());
     std::iota(chosen.begin(), chosen.end(), 0);
-    if (ranked) {
+    if (steered) {
       chosen = SelectBatch(pool, view_.in_flight, Expect(view_.task, pool, view_.in_flight), count,
                            options.batch, rng);
     }
@@ -124,12 +129,12 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
   Batch batch(view, count);
   if (view.is_first) batch.AddBaseline();
 
+  const bool steered = IsSteered(view.explorer);
+  const bool awaits_model = view.explorer.UsesModel() && view.task.ranker == nullptr;
   int explored = batch.left();  // slots that are the explorer's
-  if (view.explorer.UsesModel()) {
-    for (int slot = batch.left(); slot > 0; --slot) explored -= rng.Chance(options.epsilon);
-    if (view.task.ranker == nullptr) explored = 0;
-  }
-  const int contender = view.explorer.UsesModel() && explored > 0 ? view.contenders.Next() : -1;
+  for (int slot = explored; steered && slot > 0; --slot) explored -= rng.Chance(options.epsilon);
+  if (awaits_model) explored = 0;
+  const int contender = steered && explored > 0 ? view.contenders.Next() : -1;
   int contended = 0;
   for (int slot = 0; contender >= 0 && slot < explored; ++slot) {
     contended += rng.Chance(kContenderShare);
@@ -144,8 +149,7 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
     }
   }
   if (explored > 0) TESSERA_RETURN_IF_ERROR(batch.Explore(explored, options, rng));
-  const bool awaits_model = view.explorer.UsesModel() && view.task.ranker == nullptr;
-  TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(awaits_model, rng));
+  TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(steered && awaits_model, rng));
   return std::move(batch).Take();
 }
 

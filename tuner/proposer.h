@@ -41,11 +41,11 @@ struct ProposalView {
 };
 
 // The default schedule first of all; then what the explorer finds: all that it has if it uses no
-// model, otherwise diverse batches of its best, with a share for sketches that contend and ε's of
-// random samples. Random samples take the place of what it does not find; where it uses a model,
-// samples by the space's draft come before the first one. At most `count`, all of new loop hashes;
-// fewer, or none, when the space has run dry. A function of its arguments. Errors are those of the
-// space.
+// model or plans, otherwise diverse batches of its best, with a share for sketches that contend and
+// ε's of random samples. Random samples take the place of what it does not find; samples by the
+// space's draft come before the first model of one that uses models and does not plan. At most
+// `count`, all of new loop hashes; fewer, or none, when the space has run dry. A function of its
+// arguments. Errors are those of the space.
 absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int count,
                                                    const ProposalOptions& options, Rng& rng);
 

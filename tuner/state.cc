@@ -187,12 +187,18 @@ TaskView TuningState::ViewOf(const TaskState& task, const Ranker* ranker) {
   return {*task.space, ranker, task.examples, task.points, task.loop_hashes};
 }
 
+bool TuningState::Plans(int task_index) const {
+  const TaskState& task = tasks_[task_index];
+  return !task.summary.done && task.explorer->PlanSize() > 0;
+}
+
 absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int count) const {
   const TaskState& task = tasks_[task_index];
   if (task.ranker_missing) {
     return absl::FailedPreconditionError(absl::StrCat(
         "task ", task_index, ": model ", task.summary.model, " has to be loaded before proposing"));
   }
+  if (Plans(task_index)) count = task.summary.pending > 0 ? 0 : task.explorer->PlanSize();
   count = std::min(count, task.summary.budget - task.summary.proposed);
   if (count <= 0 || task.summary.done || cancelled_) return std::vector<Proposal>();
   Rng rng = Rng(seed_).Fork(absl::StrCat("propose/", task_index, "/", task.summary.proposed));
@@ -227,8 +233,10 @@ std::optional<FitInput> TuningState::FitDue(int task_index) const {
   // A model that no proposal will be made with is not trained.
   if (summary.done || summary.proposed >= summary.budget || !task.explorer->UsesModel()) return {};
   if (summary.best_trial < 0) return {};
+  const bool plans = Plans(task_index);
+  if (plans && summary.pending > 0) return {};
   const double growth =
-      std::max<double>(options_.first_fit, task.trained_on * options_.refit_growth);
+      plans ? 1 : std::max<double>(options_.first_fit, task.trained_on * options_.refit_growth);
   if (summary.taught - task.trained_on < growth) return {};
   FitInput input;
   input.through_sequence = last_sequence_;

@@ -85,10 +85,15 @@ class TuningState {
   // does not continue the log.
   absl::Status Apply(const db::Event& event);
 
-  // The next proposals of a task: at most `count`, at most what its budget leaves, all with loop
-  // hashes never proposed before. Fewer, or none, when the space has run dry. A pure function of
-  // the folded log. FailedPrecondition while the task's model has not been set.
+  // The next proposals of a task: at most `count` (a plan of an explorer that plans), at most what
+  // its budget leaves, all with loop hashes never proposed before. Fewer, or none, when the space
+  // has run dry; none while a plan is under way. A pure function of the folded log.
+  // FailedPrecondition while the task's model has not been set.
   absl::StatusOr<std::vector<Proposal>> Propose(int task_index, int count) const;
+
+  // Whether the task's explorer plans (explorer.h): it is to be asked for proposals when nothing of
+  // the task is pending and no model is being fitted.
+  bool Plans(int task_index) const;
 
   // The digest of the model that the log names last and that SetRanker has not been called for;
   // empty if there is none to load.

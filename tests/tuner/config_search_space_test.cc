@@ -67,15 +67,16 @@ TEST_CASE("a proposal's trace alone gives the program that its loop hash names",
     db::Job job;
     job.tasks.resize(1);
     job.options.explorer = explorer;
-    job.options.trials_per_task = 48;
+    job.options.trials_per_task = 48 + (*tuner::MakeExplorer(explorer))->PlanSize();
     tuner::TuningState state = *tuner::TuningState::Create(job, {space});
     const RidgeLearner learner;
     std::set<uint64_t> programs;
     std::set<std::string> explorers;
-    while (state.task(0).proposed < 48) {
+    while (state.task(0).proposed < state.task(0).budget) {
       const auto proposals = state.Propose(0, 8);
       REQUIRE(proposals.ok());
-      REQUIRE(proposals->size() == 8);
+      REQUIRE(proposals->size() >= 8);
+      const int64_t first = state.trial_count();
       for (const tuner::Proposal& proposal : *proposals) {
         CAPTURE(proposal.trace, proposal.config);
         const auto trace = schedule::ParseTrace(proposal.trace);
@@ -91,12 +92,16 @@ TEST_CASE("a proposal's trace alone gives the program that its loop hash names",
         CHECK(space->Config(*point) == proposal.config);
         explorers.insert(proposal.explorer);
 
-        db::Event event = ProposedEvent(state, proposal);
-        REQUIRE(state.Apply(event).ok());
+        REQUIRE(state.Apply(ProposedEvent(state, proposal)).ok());
+      }
+      for (size_t i = 0; i < proposals->size(); ++i) {
+        db::Event event;
         event.kind = db::EventKind::kResult;
         event.sequence = state.next_sequence();
+        event.task_index = 0;
+        event.trial = first + static_cast<int64_t>(i);
         event.outcome = db::Outcome::kOk;
-        event.cost_seconds = 1e-3 * (1 + static_cast<double>(proposal.loop_hash % 97));
+        event.cost_seconds = 1e-3 * (1 + static_cast<double>((*proposals)[i].loop_hash % 97));
         REQUIRE(state.Apply(event).ok());
       }
       if (const auto due = state.FitDue(0)) {

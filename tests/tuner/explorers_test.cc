@@ -25,7 +25,7 @@ TEST_CASE("each known explorer answers to its name", "[tuner]") {
 TEST_CASE("explorers are listed in order, and others refused with the list", "[tuner]") {
   CHECK(std::ranges::is_sorted(tuner::ExplorerKinds(), {}, &tuner::ExplorerKind::name));
   CHECK(tuner::ExplorerNames() ==
-        "annealing, descent, evolution, grid, portfolio or random");
+        "annealing, autotvm, descent, evolution, grid, portfolio or random");
   const auto refused = tuner::MakeExplorer("oracle").status();
   CHECK(refused.code() == absl::StatusCode::kInvalidArgument);
   CHECK(StdView(refused.message()) ==

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "tests/tuner/rig.h"
+#include "tuner/explorer.h"
 
 namespace tessera::test {
 namespace {
@@ -261,8 +262,7 @@ TEST_CASE("an unknown explorer is refused by name", "[tuner]") {
   const auto runner = rig.Runner();
   CHECK(runner.status().code() == absl::StatusCode::kInvalidArgument);
   CHECK(runner.status().message() ==
-        "explorer 'divination' is not known; choose annealing, descent, evolution, grid, portfolio "
-        "or random");
+        "explorer 'divination' is not known; choose " + tuner::ExplorerNames());
 }
 
 TEST_CASE("runner, devices, fits and readers run in their own threads", "[tuner]") {

@@ -13,6 +13,7 @@
 #include "tests/support/eventually.h"
 #include "tests/support/simulated_measurer.h"
 #include "tests/tuner/synthetic.h"
+#include "tuner/explorer.h"
 #include "tuner/job_runner.h"
 
 namespace tessera::test {
@@ -144,6 +145,11 @@ class Rig {
                                     {views, learner, store, *measurer, executor, clock, poll});
   }
 
+  // Samples before the first model go by an estimate.
+  void UseDrafts() {
+    for (const auto& space : spaces) space->drafts = true;
+  }
+
   // Steps and delivers, `deliveries` results between two steps, until the job ends or the store
   // dies.
   void Drive(tuner::JobRunner& runner, int deliveries = 1) {
@@ -196,6 +202,11 @@ class Rig {
  private:
   SimulationOptions simulation_;
 };
+
+// After the first plan of an explorer that plans, `trials`; so many, too, for others.
+inline int BeyondFirstPlan(const std::string& explorer, int trials) {
+  return (*tuner::MakeExplorer(explorer))->PlanSize() + trials;
+}
 
 inline db::JobOptions Budget(int trials, uint64_t seed = 0,
                              const std::string& explorer = "annealing") {

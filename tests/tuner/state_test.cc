@@ -105,7 +105,8 @@ TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tu
   for (uint64_t seed = 1; seed <= 2 * tuner::ExplorerKinds().size(); ++seed) {
     const std::string explorer(tuner::ExplorerKinds()[seed % tuner::ExplorerKinds().size()].name);
     CAPTURE(seed, explorer);
-    Rig rig(3, Budget(50, seed, explorer),
+    const int trials = BeyondFirstPlan(explorer, 50);
+    Rig rig(3, Budget(trials, seed, explorer),
             {.capacity = 7,
              .noise = 0.1,
              .failure_rate = 0.1,
@@ -113,6 +114,7 @@ TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tu
              .give_back_rate = 0.05,
              .reorder = true,
              .seed = seed});
+    rig.UseDrafts();
     rig.Run(2);
     const std::vector<db::Event> log = rig.Log();
     const Models models = TrainAgain(rig, log);
@@ -125,17 +127,23 @@ TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tu
       at += batch;
       LoadModels(rig, models, state);
     }
-    CHECK(state.trial_count() == 150);
+    CHECK(state.trial_count() == 3 * trials);
   }
 }
 
 TEST_CASE("folding a prefix at once equals having lived through it", "[tuner]") {
   for (const tuner::ExplorerKind& explorer : tuner::ExplorerKinds()) {
-    CAPTURE(std::string(explorer.name));
-    Rig rig(2, Budget(40, 5, std::string(explorer.name)),
+    const std::string name(explorer.name);
+    CAPTURE(name);
+    Rig rig(2, Budget(BeyondFirstPlan(name, 40), 5, name),
             {.capacity = 5, .noise = 0.1, .failure_rate = 0.1, .reorder = true});
+    rig.UseDrafts();
     rig.Run(2);
     const std::vector<db::Event> log = rig.Log();
+    const bool drafts = std::ranges::any_of(
+        log, [](const db::Event& event) { return event.explorer == tuner::kDraft; });
+    const auto kind = *tuner::MakeExplorer(name);
+    CHECK(drafts == (kind->UsesModel() && kind->PlanSize() == 0));
     const Models models = TrainAgain(rig, log);
     for (size_t at = 0; at < log.size(); ++at) {
       // Batches begin where something else came before.
@@ -167,6 +175,7 @@ TEST_CASE("no program is proposed twice in a task", "[tuner]") {
       CAPTURE(explorer, seed);
       // 3 knobs of 8 choices, the last in pairs: 256 programs, 200 of which are wanted.
       Rig rig(1, Budget(200, seed, explorer), {.capacity = 6, .reorder = true}, seed, 3, 8);
+      rig.UseDrafts();
       rig.Run();
       std::set<std::string> programs;
       for (const db::Event& event : rig.Log(EventKind::kProposed)) {
@@ -174,6 +183,43 @@ TEST_CASE("no program is proposed twice in a task", "[tuner]") {
       }
       CHECK(programs.size() >= 190);
     }
+  }
+}
+
+TEST_CASE("a program is hashed once in a proposal", "[tuner]") {
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
+    const std::string explorer(known.name);
+    CAPTURE(explorer);
+    Rig rig(1, Budget(200, 1, explorer), {.capacity = 1});
+    TuningState state = Fresh(rig);
+    const auto proposals = *state.Propose(0, 64);
+    for (const auto& proposal : proposals) {
+      REQUIRE(state.Apply(Proposed(state, proposal)).ok());
+    }
+    for (const int64_t trial : state.PendingTrials(0)) {
+      const double cost = rig.spaces[0]->CostSeconds(state.pending(trial)->config);
+      REQUIRE(state.Apply(Result(state, trial, Outcome::kOk, cost)).ok());
+    }
+    if ((*tuner::MakeExplorer(explorer))->UsesModel()) {
+      const tuner::FitInput input = *state.FitDue(0);
+      const std::string bytes = *rig.learner->Fit(
+          {rig.spaces[0]->FeatureCount(), *rig.spaces[0]->Features(input.points), input.targets});
+      db::Event ready;
+      ready.sequence = state.next_sequence();
+      ready.kind = EventKind::kModelReady;
+      ready.task_index = 0;
+      ready.model = "digest";
+      ready.through_sequence = input.through_sequence;
+      REQUIRE(state.Apply(ready).ok());
+      state.SetRanker(0, *rig.learner->Load(bytes));
+    }
+    SyntheticSpace::Moves moves;
+    rig.spaces[0]->moves = &moves;
+    REQUIRE(state.Propose(0, 8)->size() >= 8);
+    std::ranges::sort(moves.hashed);
+    const auto again = std::ranges::adjacent_find(moves.hashed);
+    // The grid looks for new programs by itself.
+    CHECK((again == moves.hashed.end() || explorer == "grid"));
   }
 }
 
