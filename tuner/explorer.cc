@@ -31,6 +31,7 @@ absl::Span<const ExplorerKind> ExplorerKinds() {
       {"grid", "every program in order, without a model", MakeGridExplorer},
       {"portfolio", "annealing, descent and evolution, each as often as it earns", MakeLearners},
       {"random", "random programs, without a model", MakeRandomExplorer},
+      {"rl", "edits by a policy that learns which ones made programs faster", MakeRlExplorer},
   };
   return kKinds;
 }

@@ -81,6 +81,7 @@ std::unique_ptr<Explorer> MakeAnnealingExplorer();
 std::unique_ptr<Explorer> MakeAutoTvmExplorer();
 std::unique_ptr<Explorer> MakeEvolutionExplorer();
 std::unique_ptr<Explorer> MakeDescentExplorer();
+std::unique_ptr<Explorer> MakeRlExplorer();
 // Shares the proposals among its members by what they earned. They use models.
 std::unique_ptr<Explorer> MakePortfolioExplorer(std::vector<std::unique_ptr<Explorer>> members);
 
