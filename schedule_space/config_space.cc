@@ -12,12 +12,14 @@ constexpr double kChangeSketch = 0.05;
 constexpr double kCarryOver = 0.6;  // of these moves; the others sample
 constexpr double kJump = 0.1;       // to any option of the domain
 constexpr int kMutationTries = 32;
+// Only in pinned spaces a draw may come to nothing.
+constexpr int kDrawTries = 1000;
 
 absl::Span<const int> Choices(const Config& config) {
   return absl::MakeConstSpan(config).subspan(1);
 }
 
-int Draw(const std::vector<double>& weights, absl::Span<const int> domain, Rng& rng) {
+int DrawOption(const std::vector<double>& weights, absl::Span<const int> domain, Rng& rng) {
   if (weights.empty()) return domain[rng.Below(domain.size())];
   double total = 0;
   for (int option : domain) total += weights[option];
@@ -52,8 +54,8 @@ int Move(const Knob& knob, absl::Span<const int> domain, int current, Rng& rng) 
 
 }  // namespace
 
-ConfigSpace::ConfigSpace(ir::Target target, std::vector<Sketch> sketches)
-    : target_(std::move(target)), sketches_(std::move(sketches)) {
+ConfigSpace::ConfigSpace(ir::Target target, std::vector<Sketch> sketches, bool is_pinned)
+    : target_(std::move(target)), sketches_(std::move(sketches)), is_pinned_(is_pinned) {
   TESSERA_CHECK(!sketches_.empty());
 }
 
@@ -65,22 +67,36 @@ int ConfigSpace::SampleSketchIndex(Rng& rng) const {
   double total = 0;
   for (const Sketch& sketch : sketches_) total += sketch.weight;
   double at = rng.Uniform() * total;
+  int open = 0;
   for (size_t i = 0; i < sketches_.size(); ++i) {
+    if (sketches_[i].weight <= 0) continue;
+    open = static_cast<int>(i);
     at -= sketches_[i].weight;
-    if (at < 0) return static_cast<int>(i);
+    if (at < 0) break;
   }
-  return static_cast<int>(sketches_.size()) - 1;
+  return open;
+}
+
+std::optional<Config> ConfigSpace::Draw(int sketch, Rng& rng) const {
+  const std::vector<Knob>& knobs = sketches_[sketch].group->knobs();
+  Config choices(knobs.size() + 1, 0);
+  choices[0] = sketch;
+  for (size_t k = 0; k < knobs.size(); ++k) {
+    const std::vector<int>& domain = knobs[k].Domain(Choices(choices));
+    if (domain.empty()) return std::nullopt;
+    choices[k + 1] = DrawOption(knobs[k].weights, domain, rng);
+  }
+  return Finish(std::move(choices));
 }
 
 Config ConfigSpace::SampleSketch(int sketch, Rng& rng) const {
-  const std::vector<Knob>& knobs = sketches_[sketch].group->knobs();
-  Config config(knobs.size() + 1, 0);
-  config[0] = sketch;
-  for (size_t k = 0; k < knobs.size(); ++k) {
-    config[k + 1] = Draw(knobs[k].weights, knobs[k].Domain(Choices(config)), rng);
+  for (int attempt = 0; attempt < kDrawTries; ++attempt) {
+    if (std::optional<Config> drawn = Draw(sketch, rng)) return *std::move(drawn);
   }
-  Canonicalize(config);
-  return config;
+  std::optional<Config> choices = FirstChoice(sketch);
+  while (choices && !MadeBy(*choices) && Advance(*choices)) continue;
+  TESSERA_CHECK(choices && MadeBy(*choices));  // by the constructor's contract
+  return *MadeBy(*choices);
 }
 
 Config ConfigSpace::Sample(Rng& rng) const { return SampleSketch(SampleSketchIndex(rng), rng); }
@@ -89,20 +105,55 @@ void ConfigSpace::Canonicalize(Config& config) const {
   sketches_[config[0]].group->Canonicalize(absl::MakeSpan(config).subspan(1));
 }
 
-void ConfigSpace::Repair(Config& config) const {
-  const std::vector<Knob>& knobs = KnobsOf(config);
+std::optional<Config> ConfigSpace::Finish(Config choices) const {
+  Canonicalize(choices);
+  if (is_pinned_ && !ChoicesOf(choices)) return std::nullopt;
+  return choices;
+}
+
+std::optional<Config> ConfigSpace::Repair(Config choices) const {
+  const std::vector<Knob>& knobs = KnobsOf(choices);
   for (size_t k = 0; k < knobs.size(); ++k) {
-    const std::vector<int>& domain = knobs[k].Domain(Choices(config));
-    int& chosen = config[k + 1];
+    const std::vector<int>& domain = knobs[k].Domain(Choices(choices));
+    int& chosen = choices[k + 1];
     if (std::find(domain.begin(), domain.end(), chosen) != domain.end()) continue;
+    if (domain.empty()) return std::nullopt;
     chosen = NearestOption(knobs[k], domain, knobs[k].options[chosen]);
   }
+  return Finish(std::move(choices));
+}
+
+std::optional<Config> ConfigSpace::ChoicesOf(const Config& config) const {
+  if (!is_pinned_) return config;
+  if (sketches_[config[0]].weight <= 0) return std::nullopt;
+  Config choices = config;
+  const std::vector<Knob>& knobs = KnobsOf(config);
+  for (size_t k = 0; k < knobs.size(); ++k) {
+    const std::vector<int>& domain = knobs[k].Domain(Choices(choices));
+    if (std::find(domain.begin(), domain.end(), choices[k + 1]) != domain.end()) continue;
+    // Another option may stand for this one here: an order of loops of which some don't exist.
+    const auto stands = std::find_if(domain.begin(), domain.end(), [&](int option) {
+      Config other = choices;
+      other[k + 1] = option;
+      Canonicalize(other);
+      return other == config;
+    });
+    if (stands == domain.end()) return std::nullopt;
+    choices[k + 1] = *stands;
+  }
+  return choices;
+}
+
+std::optional<Config> ConfigSpace::MadeBy(const Config& choices) const {
+  Config config = choices;
   Canonicalize(config);
+  return ChoicesOf(config) == choices ? std::make_optional(std::move(config)) : std::nullopt;
 }
 
 Config ConfigSpace::Mutate(const Config& config, Rng& rng) const {
+  const Config choices = ChoicesOf(config).value_or(config);
   for (int attempt = 0; attempt < kMutationTries; ++attempt) {
-    Config changed = config;
+    std::optional<Config> changed = choices;
     if (sketches_.size() > 1 && rng.Chance(kChangeSketch)) {
       changed =
           rng.Chance(kCarryOver) ? CarryOver(config, SampleSketchIndex(rng), rng) : Sample(rng);
@@ -110,33 +161,36 @@ Config ConfigSpace::Mutate(const Config& config, Rng& rng) const {
       const std::vector<Knob>& knobs = KnobsOf(config);
       if (knobs.empty()) break;
       const size_t k = rng.Below(knobs.size());
-      changed[k + 1] = Move(knobs[k], knobs[k].Domain(Choices(config)), config[k + 1], rng);
-      Repair(changed);
+      (*changed)[k + 1] = Move(knobs[k], knobs[k].Domain(Choices(choices)), choices[k + 1], rng);
+      changed = Repair(*std::move(changed));
     }
-    if (changed != config) return changed;
+    if (changed && *changed != config) return *std::move(changed);
   }
   return Sample(rng);
 }
 
 Config ConfigSpace::Jump(const Config& config, Rng& rng) const {
+  const Config choices = ChoicesOf(config).value_or(config);
   const std::vector<Knob>& knobs = KnobsOf(config);
-  const size_t choices = knobs.size() + (sketches_.size() > 1 ? 1 : 0);
-  for (int attempt = 0; choices > 0 && attempt < kMutationTries; ++attempt) {
-    Config changed = config;
-    const size_t k = rng.Below(choices);
+  const size_t moves = knobs.size() + (sketches_.size() > 1 ? 1 : 0);
+  for (int attempt = 0; moves > 0 && attempt < kMutationTries; ++attempt) {
+    std::optional<Config> changed;
+    const size_t k = rng.Below(moves);
     if (k < knobs.size()) {
-      const std::vector<int>& domain = knobs[k].Domain(Choices(config));
-      changed[k + 1] = domain[rng.Below(domain.size())];
-      Repair(changed);
+      changed = choices;
+      const std::vector<int>& domain = knobs[k].Domain(Choices(choices));
+      (*changed)[k + 1] = domain[rng.Below(domain.size())];
+      changed = Repair(*std::move(changed));
     } else {
-      changed = CarryOver(config, static_cast<int>(rng.Below(sketches_.size())), rng);
+      const auto sketch = static_cast<int>(rng.Below(sketches_.size()));
+      if (sketches_[sketch].weight > 0) changed = CarryOver(config, sketch, rng);
     }
-    if (changed != config) return changed;
+    if (changed && *changed != config) return *std::move(changed);
   }
   return Sample(rng);
 }
 
-Config ConfigSpace::CarryOver(const Config& config, int sketch, Rng& rng) const {
+std::optional<Config> ConfigSpace::CarryOver(const Config& config, int sketch, Rng& rng) const {
   if (sketch == config[0]) return config;
   const std::vector<Knob>& from = KnobsOf(config);
   const std::vector<Knob>& to = sketches_[sketch].group->knobs();
@@ -144,26 +198,27 @@ Config ConfigSpace::CarryOver(const Config& config, int sketch, Rng& rng) const 
   carried[0] = sketch;
   for (size_t k = 0; k < to.size(); ++k) {
     const std::vector<int>& domain = to[k].Domain(Choices(carried));
+    if (domain.empty()) return std::nullopt;
     const auto same = std::find_if(from.begin(), from.end(), [&](const Knob& knob) {
       return knob.name == to[k].name && knob.parts == to[k].parts;
     });
     carried[k + 1] =
         same == from.end()
-            ? Draw(to[k].weights, domain, rng)
+            ? DrawOption(to[k].weights, domain, rng)
             : NearestOption(to[k], domain, same->options[config[same - from.begin() + 1]]);
   }
-  Canonicalize(carried);
-  return carried;
+  return Finish(std::move(carried));
 }
 
 Config ConfigSpace::Crossover(const Config& a, const Config& b, Rng& rng) const {
-  Config child = a;
-  const Config other = a[0] == b[0] ? b : CarryOver(b, a[0], rng);
+  const std::optional<Config> carried = a[0] == b[0] ? b : CarryOver(b, a[0], rng);
+  if (!carried) return a;
+  Config child = ChoicesOf(a).value_or(a);
+  const Config other = ChoicesOf(*carried).value_or(*carried);
   for (size_t k = 1; k < child.size(); ++k) {
     if (rng.Chance(0.5)) child[k] = other[k];
   }
-  Repair(child);
-  return child;
+  return Repair(std::move(child)).value_or(a);
 }
 
 absl::Status ConfigSpace::Validate(const Config& config) const {
@@ -171,7 +226,7 @@ absl::Status ConfigSpace::Validate(const Config& config) const {
     return absl::InvalidArgumentError(
         absl::StrCat("config: sketch ", config.empty() ? -1 : config[0], " of ", sketches_.size()));
   }
-  const std::vector<Knob>& knobs = KnobsOf(config);
+  const std::vector<Knob>& knobs = sketches_[config[0]].group->whole().knobs();
   if (config.size() != knobs.size() + 1) {
     return absl::InvalidArgumentError(absl::StrCat("config: ", config.size() - 1,
                                                    " choices; sketch ", sketches_[config[0]].name,
@@ -185,6 +240,7 @@ absl::Status ConfigSpace::Validate(const Config& config) const {
                                                      ", which the knobs before it rule out"));
     }
   }
+  if (!ChoicesOf(config)) return absl::InvalidArgumentError("config: pins rule it out");
   return absl::OkStatus();
 }
 

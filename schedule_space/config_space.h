@@ -26,7 +26,7 @@ struct Sketch {
   schedule::Trace structure;                       // steps that all its configs share
   std::shared_ptr<const schedule::Schedule> base;  // with them applied
   std::shared_ptr<const Group> group;
-  double weight = 1;  // prior when sampled
+  double weight = 1;  // prior when sampled; 0: closed, by pins, none of its configs is in the space
 };
 
 // How many configs a space has. `exact`: counted one by one; else Knuth's estimator (Estimating
@@ -39,15 +39,19 @@ struct SpaceSize {
   bool exact = false;
 };
 
-// Everything that may be chosen for a workload on a target. Every Config that its methods return
-// is valid and canonical: it applies without error, and different ones are different programs.
-// Immutable; thread-safe.
+// Everything that may be chosen for a workload on a target, or the part of it that pins leave
+// (schedule_space/pins.h). Every Config that its methods return is valid and canonical: it applies
+// without error, and different ones are different programs. Immutable; thread-safe.
 class ConfigSpace {
  public:
-  ConfigSpace(ir::Target target, std::vector<Sketch> sketches);
+  // `is_pinned`: domains are parts of those that the groups know, and may be empty. A canonical
+  // config is then in the space if each of its options is in its domain, or stands for one that is.
+  // Every sketch of a weight above 0 has a config.
+  ConfigSpace(ir::Target target, std::vector<Sketch> sketches, bool is_pinned = false);
 
   const std::vector<Sketch>& sketches() const { return sketches_; }
   const ir::Target& target() const { return target_; }
+  bool is_pinned() const { return is_pinned_; }
   const std::vector<Knob>& KnobsOf(const Config& config) const;
 
   Config Sample(Rng& rng) const;
@@ -66,7 +70,7 @@ class ConfigSpace {
   std::vector<Config> Neighbours(const Config& config) const;
   // All configs in order, sketch by sketch, orders of loops slowest: the one after `config`, or the
   // first for an empty one; none after the last. None either after a quarter of a million choices
-  // that are not canonical, which only happens in spaces too large to go through.
+  // that stand for others, which only happens in spaces too large to go through.
   std::optional<Config> Next(const Config& config) const;
 
   // InvalidArgument naming the knob and its value unless `config` is one of this space's.
@@ -86,24 +90,32 @@ class ConfigSpace {
 
  private:
   friend class SpaceCounter;
-  // The next of the choices that the domains allow, canonical or not; false after the sketch's
-  // last.
-  bool Advance(Config& config) const;
-  // The first of them.
-  Config First(int sketch) const;
-  bool IsCanonical(const Config& config) const;
+  // Going through the choices that the domains of a sketch allow, those that stand for others too:
+  // the first, and the next one. None, or false, where there is no other.
+  std::optional<Config> FirstChoice(int sketch) const;
+  bool Advance(Config& choices) const;
+  // The config that is made of these choices, unless others make it.
+  std::optional<Config> MadeBy(const Config& choices) const;
+  // The choices that make a config: one and the same for each. None where the domains hold none.
+  std::optional<Config> ChoicesOf(const Config& config) const;
+  // The config of choices of which each is in its domain; none where that is not in the space.
+  std::optional<Config> Finish(Config choices) const;
+  // The same of choices that are moved to the nearest that their domains hold; none either where
+  // one holds nothing.
+  std::optional<Config> Repair(Config choices) const;
+  // Of drawn choices; none as of Repair.
+  std::optional<Config> Draw(int sketch, Rng& rng) const;
   Config SampleSketch(int sketch, Rng& rng) const;
   int SampleSketchIndex(Rng& rng) const;
   // The config of `sketch` nearest to `config`: knobs of the same name and parts keep their values
-  // as far as they can, the others are drawn.
-  Config CarryOver(const Config& config, int sketch, Rng& rng) const;
-  // Puts options that their domains don't hold in place of the nearest that they do.
-  void Repair(Config& config) const;
+  // as far as they can, the others are drawn. None as of Repair.
+  std::optional<Config> CarryOver(const Config& config, int sketch, Rng& rng) const;
   void Canonicalize(Config& config) const;
   absl::StatusOr<schedule::Schedule> Build(const Config& config, Decisions decisions) const;
 
   ir::Target target_;
   std::vector<Sketch> sketches_;
+  bool is_pinned_;
 };
 
 // The space of `workload` on `target` for kernels that use up to `threads` threads, by the sketch

@@ -23,66 +23,87 @@ absl::InlinedVector<size_t, 32> Digits(const std::vector<Knob>& knobs) {
   return digits;
 }
 
+// The next option of a knob's domain; false after the last.
+bool Step(const Knob& knob, size_t k, Config& choices) {
+  const std::vector<int>& domain = knob.Domain(Choices(choices));
+  const auto found = std::find(domain.begin(), domain.end(), choices[k + 1]);
+  if (found == domain.end() || found + 1 == domain.end()) return false;
+  choices[k + 1] = *(found + 1);
+  return true;
+}
+
+// Sets digits from the given one on to their first options. Where a domain is empty, a digit before
+// it steps on; false when none can.
+bool Fill(const std::vector<Knob>& knobs, absl::Span<const size_t> digits, size_t d,
+          Config& choices) {
+  while (d < digits.size()) {
+    const std::vector<int>& domain = knobs[digits[d]].Domain(Choices(choices));
+    if (!domain.empty()) {
+      choices[digits[d++] + 1] = domain.front();
+      continue;
+    }
+    do {
+      if (d-- == 0) return false;
+    } while (!Step(knobs[digits[d]], digits[d], choices));
+    ++d;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<Config> ConfigSpace::Neighbours(const Config& config) const {
   std::vector<Config> neighbours;
   absl::flat_hash_set<Config> seen = {config};
+  const Config choices = ChoicesOf(config).value_or(config);
   const std::vector<Knob>& knobs = KnobsOf(config);
   for (size_t k = 0; k < knobs.size(); ++k) {
     for (const NearOption& other :
-         NearOptions(knobs[k], knobs[k].Domain(Choices(config)), config[k + 1])) {
-      Config moved = config;
+         NearOptions(knobs[k], knobs[k].Domain(Choices(choices)), choices[k + 1])) {
+      Config moved = choices;
       moved[k + 1] = other.option;
-      Repair(moved);
-      if (seen.insert(moved).second) neighbours.push_back(std::move(moved));
+      std::optional<Config> neighbour = Repair(std::move(moved));
+      if (neighbour && seen.insert(*neighbour).second) {
+        neighbours.push_back(*std::move(neighbour));
+      }
     }
   }
   return neighbours;
 }
 
 std::optional<Config> ConfigSpace::Next(const Config& config) const {
-  Config next = config;
+  int sketch = config.empty() ? -1 : config[0];
+  std::optional<Config> choices;
+  if (!config.empty()) choices = ChoicesOf(config);
   for (int tried = 0; tried < kMaxTried; ++tried) {
-    if (next.empty() || !Advance(next)) {
-      const int sketch = next.empty() ? 0 : next[0] + 1;
-      if (sketch == static_cast<int>(sketches_.size())) return std::nullopt;
-      next = First(sketch);
+    if (!choices || !Advance(*choices)) {
+      do {
+        if (++sketch == static_cast<int>(sketches_.size())) return std::nullopt;
+      } while (sketches_[sketch].weight <= 0);
+      choices = FirstChoice(sketch);
+      if (!choices) continue;
     }
-    if (IsCanonical(next)) return next;
+    if (std::optional<Config> next = MadeBy(*choices)) return next;
   }
   return std::nullopt;
 }
 
-Config ConfigSpace::First(int sketch) const {
+std::optional<Config> ConfigSpace::FirstChoice(int sketch) const {
   const std::vector<Knob>& knobs = sketches_[sketch].group->knobs();
-  Config config(knobs.size() + 1, 0);
-  config[0] = sketch;
-  for (size_t k : Digits(knobs)) config[k + 1] = knobs[k].Domain(Choices(config)).front();
-  return config;
+  Config choices(knobs.size() + 1, 0);
+  choices[0] = sketch;
+  return Fill(knobs, Digits(knobs), 0, choices) ? std::make_optional(std::move(choices))
+                                                : std::nullopt;
 }
 
-bool ConfigSpace::Advance(Config& config) const {
-  const std::vector<Knob>& knobs = KnobsOf(config);
+bool ConfigSpace::Advance(Config& choices) const {
+  const std::vector<Knob>& knobs = KnobsOf(choices);
   const auto digits = Digits(knobs);
-  for (size_t d = digits.size(); d-- > 0;) {
-    const std::vector<int>& domain = knobs[digits[d]].Domain(Choices(config));
-    int& chosen = config[digits[d] + 1];
-    const auto after = std::find(domain.begin(), domain.end(), chosen) + 1;
-    if (after == domain.end()) continue;
-    chosen = *after;
-    for (++d; d < digits.size(); ++d) {
-      config[digits[d] + 1] = knobs[digits[d]].Domain(Choices(config)).front();
-    }
-    return true;
-  }
-  return false;
-}
-
-bool ConfigSpace::IsCanonical(const Config& config) const {
-  Config canonical = config;
-  Canonicalize(canonical);
-  return canonical == config;
+  size_t d = digits.size();
+  do {
+    if (d-- == 0) return false;
+  } while (!Step(knobs[digits[d]], digits[d], choices));
+  return Fill(knobs, digits, d + 1, choices);
 }
 
 }  // namespace tessera::space

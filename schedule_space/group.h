@@ -22,6 +22,8 @@ class Group {
  public:
   virtual ~Group() = default;
   virtual const std::vector<Knob>& knobs() const = 0;
+  // The group of which this is a part; itself if it is none (schedule_space/pins.h).
+  virtual const Group& whole() const { return *this; }
   // Of several choices that give the same program, the one that stands for them. Keeps validity.
   virtual void Canonicalize(absl::Span<int> choices) const = 0;
   virtual Decisions Decide(absl::Span<const int> choices) const = 0;

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "schedule_space/config_space.h"
@@ -9,7 +10,8 @@ namespace {
 
 constexpr int kDescents = 8000;
 constexpr int kOrdersEach = 40;
-constexpr double kCountAllUpTo = 20'000;
+constexpr double kCountAllUpTo = 20'000;        // choices
+constexpr double kCountPinnedUpTo = 2'000'000;  // pins are set for spaces to be gone through: 2 s
 constexpr uint64_t kSeed = 1975;
 
 }  // namespace
@@ -18,19 +20,21 @@ class SpaceCounter {
  public:
   explicit SpaceCounter(const ConfigSpace& space) : space_(space) {}
 
-  // Canonical configs of a sketch, counted one by one; none if there are too many to.
+  // Configs of a sketch, counted one by one; none if there are too many choices to.
   std::optional<double> CountAll(int sketch) const {
-    Config config = space_.First(sketch);
-    double visited = 0, canonical = 0;
-    do {
-      if (++visited > kCountAllUpTo) return std::nullopt;
-      canonical += space_.IsCanonical(config) ? 1 : 0;
-    } while (space_.Advance(config));
-    return canonical;
+    const double most = space_.is_pinned() ? kCountPinnedUpTo : kCountAllUpTo;
+    std::optional<Config> choices = space_.FirstChoice(sketch);
+    double visited = 0, configs = 0;
+    while (choices) {
+      if (++visited > most) return std::nullopt;
+      configs += space_.MadeBy(*choices) ? 1 : 0;
+      if (!space_.Advance(*choices)) break;
+    }
+    return configs;
   }
 
-  // One random descent: the product of the domain sizes, times the fraction of canonical configs
-  // among those that differ in orders of loops only (which most of the others are).
+  // One random descent: the product of the domain sizes, times the fraction of those that make a
+  // config among the choices that differ in orders of loops only (which most of the others do).
   double Descend(int sketch, Rng& rng) const {
     const std::vector<Knob>& knobs = Knobs(sketch);
     Config config(knobs.size() + 1, 0);
@@ -38,17 +42,20 @@ class SpaceCounter {
     double product = 1;
     for (size_t k = 0; k < knobs.size(); ++k) {
       const std::vector<int>& domain = knobs[k].Domain(absl::MakeConstSpan(config).subspan(1));
+      if (domain.empty()) return 0;
       product *= static_cast<double>(domain.size());
       config[k + 1] = domain[rng.Below(domain.size())];
     }
-    int canonical = 0;
+    int made = 0;
     for (int i = 0; i < kOrdersEach; ++i) {
       for (size_t k = 0; k < knobs.size(); ++k) {
-        if (knobs[k].is_order) config[k + 1] = static_cast<int>(rng.Below(knobs[k].options.size()));
+        if (!knobs[k].is_order) continue;
+        const std::vector<int>& domain = knobs[k].Domain(absl::MakeConstSpan(config).subspan(1));
+        config[k + 1] = domain[rng.Below(domain.size())];
       }
-      canonical += space_.IsCanonical(config) ? 1 : 0;
+      made += space_.MadeBy(config) ? 1 : 0;
     }
-    return product * canonical / kOrdersEach;
+    return product * made / kOrdersEach;
   }
 
  private:
@@ -64,6 +71,7 @@ SpaceSize ConfigSpace::Size() const {
   size.exact = true;
   double variance = 0;
   for (size_t s = 0; s < sketches_.size(); ++s) {
+    if (sketches_[s].weight <= 0) continue;
     const SpaceCounter counter(*this);
     if (const std::optional<double> counted = counter.CountAll(static_cast<int>(s))) {
       size.configs += *counted;
@@ -94,6 +102,10 @@ std::string DescribeSpace(const ConfigSpace& space) {
                                "%.2g)\n",
                                size.configs, kDescents, size.standard_error);
   for (const Sketch& sketch : space.sketches()) {
+    if (sketch.weight <= 0) {
+      absl::StrAppendFormat(&text, "sketch %s: closed by pins\n", sketch.name);
+      continue;
+    }
     absl::StrAppendFormat(&text, "sketch %s\n", sketch.name);
     for (const schedule::Step& step : sketch.structure) {
       absl::StrAppendFormat(&text, "  %s %s %s\n", std::string(schedule::ToString(step.primitive)),
@@ -101,12 +113,16 @@ std::string DescribeSpace(const ConfigSpace& space) {
     }
     for (const Knob& knob : sketch.group->knobs()) {
       size_t least = knob.options.size(), most = 0;
+      absl::flat_hash_set<int> open;
       for (const auto& [key, domain] : knob.domains) {
+        if (domain.empty()) continue;  // what is pinned leads never there
         least = std::min(least, domain.size());
         most = std::max(most, domain.size());
+        open.insert(domain.begin(), domain.end());
       }
-      absl::StrAppendFormat(&text, "  %-16s {%s}: %d options", knob.name,
-                            absl::StrJoin(knob.parts, ", "), knob.options.size());
+      absl::StrAppendFormat(&text, "  %-16s {%s}: ", knob.name, absl::StrJoin(knob.parts, ", "));
+      if (open.size() < knob.options.size()) absl::StrAppendFormat(&text, "%d of ", open.size());
+      absl::StrAppendFormat(&text, "%d options", knob.options.size());
       if (!knob.controls.empty())
         absl::StrAppendFormat(&text, ", %d to %d open at a time", least, most);
       text += "\n";

@@ -370,6 +370,8 @@ TEST_CASE("a config that is not of the space is refused by name", "[space]") {
     return std::string(space.FromJson(json).status().message());
   };
   CHECK(refusal("]") == "config: expected a JSON object with a \"sketch\"");
+  CHECK(refusal(R"({"sketch":)" + std::string(100'000, '[')) ==
+        "config: expected a JSON object with a \"sketch\"");
   CHECK(refusal(R"({"sketch":"magic"})") == "config: no sketch magic");
   CHECK(refusal(R"({"sketch":"direct"})").find("0 knobs; sketch direct has") != std::string::npos);
   Rng rng(2);
