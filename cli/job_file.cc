@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "absl/strings/numbers.h"
@@ -67,6 +68,53 @@ absl::StatusOr<Attributes> ReadAttributes(const std::string& path, const YAML::N
   return attributes;
 }
 
+// Pins as JSON, as schedule_space/pins.h has them. Whole numbers are numbers, other scalars words.
+class PinsReader {
+ public:
+  explicit PinsReader(const std::string& path) : path_(path) {}
+
+  absl::StatusOr<std::string> Read(const YAML::Node& node) {
+    if (!node.IsMap()) return At(path_, node, "pins: expected {KNOB: [what it may be], …}");
+    TESSERA_ASSIGN_OR_RETURN(const Json json, Convert(node, 0));
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+
+ private:
+  using Json = nlohmann::ordered_json;
+  static constexpr int kMaxDepth = 8;
+  static constexpr int kMaxNodes = 100'000;  // aliases make many of few
+
+  absl::StatusOr<Json> Convert(const YAML::Node& node, int depth) {
+    if (depth > kMaxDepth || ++nodes_ > kMaxNodes) {
+      return At(path_, node, "pins: too much, or too deep");
+    }
+    if (node.IsScalar()) {
+      int64_t number = 0;
+      if (absl::SimpleAtoi(node.Scalar(), &number)) return Json(number);
+      return Json(node.Scalar());
+    }
+    if (node.IsSequence()) {
+      Json list = Json::array();
+      for (const YAML::Node& item : node) {
+        TESSERA_ASSIGN_OR_RETURN(Json value, Convert(item, depth + 1));
+        list.push_back(std::move(value));
+      }
+      return list;
+    }
+    if (!node.IsMap()) return At(path_, node, "pins: a value is missing");
+    Json object = Json::object();
+    for (const auto& entry : node) {
+      const std::string key = entry.first.Scalar();
+      if (object.contains(key)) return At(path_, entry.first, key + " is given twice");
+      TESSERA_ASSIGN_OR_RETURN(object[key], Convert(entry.second, depth + 1));
+    }
+    return object;
+  }
+
+  const std::string path_;
+  int nodes_ = 0;
+};
+
 class Reader {
  public:
   explicit Reader(const std::string& path) : path_(path) {}
@@ -111,13 +159,15 @@ class Reader {
           return At(path_, value, absl::StrCat("cache is ", mode, "; expected warm or cold"));
         }
         file.cache = *cache;
+      } else if (key == "pins") {
+        TESSERA_ASSIGN_OR_RETURN(file.options.pins, PinsReader(path_).Read(value));
       } else if (key == "operators") {
         TESSERA_RETURN_IF_ERROR(ReadOperators(value, file));
       } else if (key != "defaults") {
-        return At(
-            path_, entry.first,
-            absl::StrCat("unknown key ", key,
-                         "; known are name, threads, cache, trials, seed, defaults, operators"));
+        return At(path_, entry.first,
+                  absl::StrCat(
+                      "unknown key ", key,
+                      "; known are name, threads, cache, trials, seed, pins, defaults, operators"));
       }
     }
     if (file.operators.empty()) return At(path_, root, "names no operators");

@@ -8,7 +8,7 @@
 #include "cli/compiled_target.h"
 #include "cli/operator_source.h"
 #include "compiler/schedule/loop_structure.h"
-#include "schedule_space/config_space.h"
+#include "schedule_space/pins.h"
 
 namespace tessera::cli {
 
@@ -27,10 +27,13 @@ absl::Status RunSpace(const SpaceOptions& options) {
   target.max_threads = std::max(target.max_threads, options.threads);
   for (const te::OpSpec& spec : file.operators) {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::MakeWorkload(spec));
-    TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace space,
+    TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace whole,
                              space::BuildSpace(workload, target, options.threads));
-    std::printf("%s\n%s", SpaceTitle(spec.name, target, options.threads, is_default).c_str(),
-                space::DescribeSpace(space).c_str());
+    const absl::StatusOr<space::ConfigSpace> pinned = space::Pin(whole, file.options.pins);
+    if (!pinned.ok()) return Annotate(pinned.status(), spec.name);
+    const space::ConfigSpace& space = *pinned;
+    std::printf("%s%s\n%s", SpaceTitle(spec.name, target, options.threads, is_default).c_str(),
+                space.is_pinned() ? ", pinned" : "", space::DescribeSpace(space).c_str());
     Rng rng(options.seed);
     absl::flat_hash_set<space::Config> configs;
     absl::flat_hash_set<uint64_t> loops;

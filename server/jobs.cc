@@ -54,10 +54,6 @@ absl::Status CheckOptions(const db::JobOptions& options) {
     return absl::InvalidArgumentError(absl::StrCat(
         "prior '", options.prior, "': jobs of this server begin from nothing; choose none"));
   }
-  if (!options.pins.empty()) {
-    return absl::InvalidArgumentError(
-        "pins: jobs of this server search whole spaces; leave them out");
-  }
   return absl::OkStatus();
 }
 
@@ -125,7 +121,7 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
   TESSERA_RETURN_IF_ERROR(CheckTasks("job", job.tasks));
   std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces;
   for (const db::Task& task : job.tasks) {
-    auto space = factory_.space(task);
+    auto space = factory_.space(task, job.options.pins);
     if (!space.ok()) return Annotate(space.status(), absl::StrCat("task ", task.name));
     spaces.push_back(*std::move(space));
   }

@@ -27,8 +27,10 @@ namespace tessera::server {
 
 // Makes what a search needs; injected, so that tests search a toy space.
 struct SearchFactory {
-  // InvalidArgument for a task that has no space.
-  std::function<absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>>(const db::Task&)> space;
+  // Of a task and a job's pins. InvalidArgument for a task that has no space, or none within them.
+  std::function<absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>>(const db::Task&,
+                                                                          std::string_view)>
+      space;
   // By name of the cost model and seed. InvalidArgument lists the known names.
   std::function<absl::StatusOr<std::shared_ptr<const tuner::Learner>>(std::string_view, uint64_t)>
       learner;

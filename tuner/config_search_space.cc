@@ -12,6 +12,8 @@
 #include "compiler/te/dag.h"
 #include "costmodel/draft.h"
 #include "costmodel/features.h"
+#include "schedule_space/pins.h"
+#include "tuner/listed_space.h"
 
 namespace tessera::tuner {
 
@@ -71,13 +73,16 @@ absl::StatusOr<FixedProgram> DefaultProgram(const te::Dag& dag, ir::Target targe
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Task& task) {
+absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Task& task,
+                                                                   std::string_view pins) {
   const auto build = [&]() -> absl::StatusOr<std::shared_ptr<const SearchSpace>> {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
     TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
-    TESSERA_ASSIGN_OR_RETURN(space::ConfigSpace built,
+    TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace built,
                              space::BuildSpace(workload, target, task.threads));
-    auto space = std::make_shared<const space::ConfigSpace>(std::move(built));
+    TESSERA_ASSIGN_OR_RETURN(const auto listed, space::ListedConfigs(pins));
+    TESSERA_ASSIGN_OR_RETURN(space::ConfigSpace pinned, space::Pin(built, listed ? "" : pins));
+    auto space = std::make_shared<const space::ConfigSpace>(std::move(pinned));
     FeatureSource features = {
         costmodel::FeatureCount(),
         [space, threads = task.threads](absl::Span<const space::Config> configs) {
@@ -90,10 +95,13 @@ absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Tas
     for (const space::Sketch& sketch : space->sketches()) {
       TESSERA_ASSIGN_OR_RETURN(const int64_t operations,
                                schedule::ExecutedOperations(workload.dag, sketch.structure));
-      sketch_work.push_back(static_cast<double>(operations));
+      sketch_work.push_back(sketch.weight > 0 ? static_cast<double>(operations)
+                                              : std::numeric_limits<double>::infinity());
     }
-    return std::make_shared<const ConfigSearchSpace>(std::move(space), std::move(features),
-                                                     std::move(baseline), std::move(sketch_work));
+    auto search_space = std::make_shared<const ConfigSearchSpace>(
+        std::move(space), std::move(features), std::move(baseline), std::move(sketch_work));
+    if (listed) return ListedSpace::Make(std::move(search_space), *listed);
+    return search_space;
   };
   absl::StatusOr<std::shared_ptr<const SearchSpace>> space = build();
   if (!space.ok()) return Annotate(space.status(), absl::StrCat("task ", task.name));

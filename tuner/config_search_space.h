@@ -60,8 +60,10 @@ class ConfigSearchSpace final : public SearchSpace {
   std::vector<double> sketch_work_;
 };
 
-// The space of a task's workload and target for its number of threads, with the features of
-// costmodel. Errors are those of the texts and of space::BuildSpace, with the task's name.
-absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Task& task);
+// The space of a task's workload and target for its number of threads, or the part of it that pins
+// leave (schedule_space/pins.h), with the features of costmodel. Errors are those of the texts, of
+// the pins, and of space::BuildSpace, with the task's name.
+absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Task& task,
+                                                                   std::string_view pins = "");
 
 }  // namespace tessera::tuner

@@ -58,8 +58,8 @@ class SearchSpace {
   virtual std::string Config(const Point& point) const = 0;
   virtual absl::StatusOr<Point> Parse(std::string_view config) const = 0;
 
-  // What programs of each sketch (a point's first number) compute, in a unit of its own. Empty
-  // where that is not known.
+  // What programs of each sketch (a point's first number) compute, in a unit of its own; infinity
+  // for one of which the space has none. Empty where that is not known.
   virtual absl::Span<const double> SketchWork() const { return {}; }
 
   virtual int FeatureCount() const = 0;

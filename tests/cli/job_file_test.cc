@@ -61,7 +61,7 @@ TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli
   CHECK(Fault("operators: [").starts_with("job.yaml:"));
   CHECK(Fault("opreators: []\n") ==
         "job.yaml:1: unknown key opreators; known are name, threads, cache, trials, seed, "
-        "defaults, operators");
+        "pins, defaults, operators");
   CHECK(Fault("cache: hot\n") == "job.yaml:1: cache is hot; expected warm or cold");
   CHECK(Fault("name: x\n") == "job.yaml:1: names no operators");
   CHECK(Fault("threads: many\noperators: []\n") ==
@@ -92,6 +92,26 @@ TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli
               "  - {name: a, op: matmul, m: 1, n: 1, k: 1}\n"
               "  - {name: a, op: matmul, m: 2, n: 1, k: 1}\n") ==
         "job.yaml:3: two operators are named a");
+}
+
+TEST_CASE("pins become the JSON that spaces are pinned by", "[cli]") {
+  const auto file = ParseJobFile(absl::StrCat("pins:\n"
+                                              "  sketch: [direct]\n"
+                                              "  tile.lanes: [16, 8]\n"
+                                              "  order.outer: [[0, 1], [1, 0]]\n"
+                                              "  tile: [{vector: 1, lanes: 8}]\n",
+                                              kGood),
+                                 "job.yaml");
+  REQUIRE(file.ok());
+  CHECK(file->options.pins ==
+        R"({"sketch":["direct"],"tile.lanes":[16,8],"order.outer":[[0,1],[1,0]],)"
+        R"("tile":[{"vector":1,"lanes":8}]})");
+  CHECK(ParseJobFile(kGood, "job.yaml")->options.pins.empty());
+
+  CHECK(Fault("pins: [1]\n") == "job.yaml:1: pins: expected {KNOB: [what it may be], …}");
+  CHECK(Fault("pins: {a: [1], a: [2]}\n") == "job.yaml:1: a is given twice");
+  CHECK(Fault("pins: {a: [[[[[[[[[1]]]]]]]]]}\n") == "job.yaml:1: pins: too much, or too deep");
+  CHECK(Fault("pins: {a: ~}\n") == "job.yaml:1: pins: a value is missing");
 }
 
 TEST_CASE("what is no job file is told apart from a wrong one", "[cli]") {

@@ -67,9 +67,12 @@ class TroubledStore final : public SharedStore {
 struct Fixture {
   Fixture() {
     SearchFactory search = ToySearch();
-    search.space = [this, make = search.space](const db::Task& task) {
+    search.space = [this, make = search.space](const db::Task& task, std::string_view pins)
+        -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
       ++spaces;
-      return make(task);
+      last_pins = std::string(pins);
+      if (pins == "unknown") return absl::InvalidArgumentError("pins: no such knob");
+      return make(task, pins);
     };
     jobs = std::make_unique<JobManager>(store, devices, clock, std::move(search));
   }
@@ -87,6 +90,7 @@ struct Fixture {
   TroubledStore store{memory};
   NoDevices devices;
   int spaces = 0;
+  std::string last_pins;
   std::unique_ptr<JobManager> jobs;
 };
 
@@ -96,6 +100,31 @@ TEST_CASE("a new job's spaces are made once", "[server]") {
   REQUIRE(id.ok());
   CHECK(f.spaces == 2);
   CHECK(f.memory->GetJob(*id)->state == db::JobState::kRunning);
+}
+
+TEST_CASE("a job's spaces are made by its pins, also when it is continued", "[server]") {
+  Fixture f;
+  db::Job job = Fixture::Job();
+  job.options.pins = R"({"sketch":["direct"]})";
+  const auto id = f.jobs->Create(job);
+  INFO(id.status());
+  REQUIRE(id.ok());
+  CHECK(f.last_pins == job.options.pins);
+  CHECK(f.memory->GetJob(*id)->options.pins == job.options.pins);
+  f.last_pins.clear();
+  job.options.pins = R"({"tile.lanes":[16]})";
+  REQUIRE(f.memory->CreateJob(job).ok());  // by a server that ended before it could run it
+  REQUIRE(f.jobs->ResumeUnfinished().ok());
+  CHECK(f.last_pins == job.options.pins);
+}
+
+TEST_CASE("a job whose pins don't fit is refused and not stored", "[server]") {
+  Fixture f;
+  db::Job job = Fixture::Job();
+  job.options.pins = "unknown";
+  CHECK_THAT(std::string(f.jobs->Create(job).status().message()),
+             Catch::Contains("pins: no such knob"));
+  CHECK(f.memory->ListJobs(10)->empty());
 }
 
 TEST_CASE("an idempotency key finds the job that it was stored with", "[server]") {
@@ -119,7 +148,6 @@ TEST_CASE("a job is refused what the server can't do, naming it", "[server]") {
   CHECK(refusal([](db::JobOptions& o) { o.scheduler = "tarot"; }) ==
         "scheduler 'tarot' is not known; choose fair");
   CHECK_THAT(refusal([](db::JobOptions& o) { o.prior = "x86-1"; }), Catch::Contains("'x86-1'"));
-  CHECK_THAT(refusal([](db::JobOptions& o) { o.pins = "{}"; }), Catch::Contains("pins"));
   CHECK(f.memory->ListJobs(9)->empty());
 }
 

@@ -23,7 +23,8 @@ using test::Eventually;
 
 inline SearchFactory ToySearch() {
   return {
-      .space = [](const db::Task&) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
+      .space = [](const db::Task&,
+                  std::string_view) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
         return std::make_shared<test::SyntheticSpace>(1);
       },
       .learner = [](std::string_view name,

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/te/operators.h"
@@ -199,6 +200,137 @@ TEST_CASE("the draft leaves no program of a small space out", "[tuner]") {
     }
     CHECK(proposed.size() >= all.size() - 1);  // the default schedule may be one of them
   }
+}
+
+// Of a small product: some hundred programs.
+db::Job PinnedJob() {
+  db::Job job;
+  job.tasks.resize(1);
+  job.tasks[0].name = "mm";
+  job.tasks[0].workload =
+      te::Print(*te::MakeWorkload({"mm", "matmul", {{"m", "8"}, {"n", "64"}, {"k", "16"}}}));
+  job.tasks[0].target = ir::ToString(*ir::X86Target("avx2"));
+  job.options.trials_per_task = 100'000;
+  job.options.pins =
+      R"({"sketch":["direct"],"tile.lanes":[8],"order.outer":[[0,1]],"order.middle":[[0,1]]})";
+  return job;
+}
+
+TEST_CASE("every explorer keeps to a job's pins, and the grid measures all that they leave",
+          "[tuner]") {
+  db::Job job = PinnedJob();
+  const auto whole = *tuner::MakeSearchSpace(job.tasks[0]);
+  const auto space = *tuner::MakeSearchSpace(job.tasks[0], job.options.pins);
+  std::set<uint64_t> all;
+  for (auto p = space->Next({}); p; p = space->Next(*p)) all.insert(*space->LoopHash(*p));
+  REQUIRE(all.size() > 100);
+  REQUIRE(all.size() < 20'000);
+  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+    job.options.explorer = std::string(known.name);
+    CAPTURE(job.options.explorer);
+    tuner::TuningState state = *tuner::TuningState::Create(job, {space});
+    const RidgeLearner learner;
+    std::set<uint64_t> proposed;
+    const int most = known.name == "grid" ? job.options.trials_per_task : 60;
+    while (state.task(0).proposed < most) {
+      const auto proposals = *state.Propose(0, 8);
+      if (proposals.empty()) break;
+      for (const tuner::Proposal& proposal : proposals) {
+        if (proposal.explorer != "default") {
+          REQUIRE(space->Parse(proposal.config).ok());
+          REQUIRE(*space->Parse(proposal.config) == *whole->Parse(proposal.config));
+        }
+        CHECK(proposed.insert(proposal.loop_hash).second);
+        db::Event event = ProposedEvent(state, proposal);
+        REQUIRE(state.Apply(event).ok());
+        event.kind = db::EventKind::kResult;
+        event.sequence = state.next_sequence();
+        event.outcome = db::Outcome::kOk;
+        event.cost_seconds = 1e-3 * (1 + static_cast<double>(proposal.loop_hash % 97));
+        REQUIRE(state.Apply(event).ok());
+      }
+      if (const auto due = state.FitDue(0)) {
+        const std::string model =
+            *learner.Fit({space->FeatureCount(), *space->Features(due->points), due->targets});
+        db::Event ready;
+        ready.kind = db::EventKind::kModelReady;
+        ready.sequence = state.next_sequence();
+        ready.task_index = 0;
+        ready.model = Sha256Hex(model);
+        ready.through_sequence = due->through_sequence;
+        REQUIRE(state.Apply(ready).ok());
+        state.SetRanker(0, *learner.Load(model));
+      }
+    }
+    CHECK(proposed.size() >= 60);
+    if (known.name == "grid") {
+      proposed.insert(all.begin(), all.end());
+      CHECK(proposed.size() == static_cast<size_t>(state.task(0).proposed));
+      CHECK(proposed.size() <= all.size() + 1);  // the default schedule may be none of them
+    }
+  }
+}
+
+TEST_CASE("a job may name its programs one by one", "[tuner]") {
+  db::Job job = PinnedJob();
+  const auto whole = *tuner::MakeSearchSpace(job.tasks[0]);
+  Rng rng(6);
+  std::vector<tuner::Point> points;
+  std::string list;
+  for (int i = 0; i < 20; ++i) {
+    points.push_back(whole->Sample(rng));
+    absl::StrAppend(&list, i == 0 ? "" : ",", whole->Config(points.back()));
+  }
+  const auto space =
+      tuner::MakeSearchSpace(job.tasks[0], absl::StrCat("{\"configs\":[", list, "]}"));
+  INFO(space.status());
+  REQUIRE(space.ok());
+  std::vector<tuner::Point> in_order;
+  for (auto p = (*space)->Next({}); p; p = (*space)->Next(*p)) in_order.push_back(*p);
+  std::set<tuner::Point> distinct(points.begin(), points.end());
+  CHECK(in_order.size() == distinct.size());
+  CHECK(in_order[0] == points[0]);
+  CHECK(std::set<tuner::Point>(in_order.begin(), in_order.end()) == distinct);
+  tuner::Point other = whole->Sample(rng);
+  while (distinct.contains(other)) other = whole->Sample(rng);
+  CHECK((*space)->Parse(whole->Config(points[3])).ok());
+  CHECK_FALSE((*space)->Parse(whole->Config(other)).ok());
+
+  // Searches measure these and nothing else.
+  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+    job.options.explorer = std::string(known.name);
+    CAPTURE(job.options.explorer);
+    tuner::TuningState state = *tuner::TuningState::Create(job, {*space});
+    std::set<std::string> proposed;
+    for (;;) {
+      const auto proposals = *state.Propose(0, 8);
+      if (proposals.empty()) break;
+      for (const tuner::Proposal& proposal : proposals) {
+        REQUIRE(state.Apply(ProposedEvent(state, proposal)).ok());
+        if (proposal.explorer != "default") proposed.insert(proposal.config);
+      }
+    }
+    CHECK(proposed.size() + 1 >= distinct.size());  // the default schedule may be one of them
+    for (const std::string& config : proposed) CHECK(distinct.contains(*whole->Parse(config)));
+  }
+
+  const auto refusal = [&](const std::string& pins) {
+    return std::string(tuner::MakeSearchSpace(job.tasks[0], pins).status().message());
+  };
+  CHECK(refusal(R"({"configs":[]})") ==
+        "task mm: pins: configs is []; expected a list of what it may be");
+  CHECK(refusal(R"({"configs":[1]})") == "task mm: pins: configs has 1; expected objects");
+  CHECK(refusal(R"({"configs":[{"sketch":"magic"}]})") ==
+        "task mm: pins: number 1 of configs: config: no sketch magic");
+  CHECK(refusal(R"({"configs":[{}],"sketch":["direct"]})") ==
+        "task mm: pins: configs name programs; nothing can stand beside them");
+}
+
+TEST_CASE("pins that a task has not are refused with its name", "[tuner]") {
+  const db::Job job = PinnedJob();
+  const auto refused = tuner::MakeSearchSpace(job.tasks[0], R"({"block.X":[16]})");
+  CHECK(refused.status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(refused.status().message().find("task mm: pins: no knob block.X; there are ") == 0);
 }
 
 TEST_CASE("a task's texts make its space, or say what is wrong with them", "[tuner]") {
