@@ -149,10 +149,11 @@ struct DatasetOptions {
   std::string server = kDefaultServer;
   std::string task;  // name, or prefix of the key
   std::string device_class;
-  int64_t job = 0;  // 0: of all
+  std::vector<int64_t> jobs;  // none: of all
   std::string kind = "sampled";
   std::string commit;  // of the build that measured
-  std::string out;     // file
+  std::string remark;
+  std::string out;  // file
 };
 absl::Status RunDataset(const DatasetOptions& options);
 

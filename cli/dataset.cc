@@ -15,7 +15,7 @@ namespace {
 // The command that makes the data set again.
 std::string CommandOf(const DatasetOptions& options) {
   std::string command = absl::StrCat("tessera dataset --task ", options.task);
-  if (options.job != 0) absl::StrAppend(&command, " --job ", options.job);
+  for (const int64_t job : options.jobs) absl::StrAppend(&command, " --job ", job);
   return absl::StrCat(command, " --kind ", options.kind);
 }
 
@@ -29,24 +29,33 @@ absl::StatusOr<MadeDataset> MakeDataset(Client& client, const DatasetOptions& op
                            ChooseClassOf(client, header.task, options.device_class));
   header.commit = OneLine(options.commit);
   header.command = OneLine(CommandOf(options));
+  header.remark = OneLine(options.remark);
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   for (const db::Device& device : devices) {
     if (device.device_class.name == header.device_class) {
       header.cpu = OneLine(device.device_class.description);
     }
   }
-  TESSERA_ASSIGN_OR_RETURN(const auto space, tuner::MakeSearchSpace(header.task));
+  if (!options.jobs.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(const db::Job job, client.GetJob(options.jobs[0]));
+    header.pins = job.options.pins;
+  }
+  TESSERA_ASSIGN_OR_RETURN(const auto space, tuner::MakeSearchSpace(header.task, header.pins));
   replay::DatasetMaker maker(*space);
   db::RecordFilter filter;
   filter.device_class = header.device_class;
-  filter.job_id = options.job;
   filter.limit = proto::kMaxQueryLimit;
-  TESSERA_RETURN_IF_ERROR(ReadLog(client, filter, {header.task.Key()}, [&](const db::Record& r) {
-                            maker.Add(r);
-                          }).status());
-  const int left_out = maker.left_out();
-  TESSERA_ASSIGN_OR_RETURN(replay::Dataset dataset, std::move(maker).Finish(std::move(header)));
-  return MadeDataset{std::move(dataset), left_out};
+  MadeDataset made;
+  for (const int64_t job : options.jobs.empty() ? std::vector<int64_t>{0} : options.jobs) {
+    filter.job_id = job;
+    TESSERA_ASSIGN_OR_RETURN(
+        const bool has_more,
+        ReadLog(client, filter, {header.task.Key()}, [&](const db::Record& r) { maker.Add(r); }));
+    made.has_more = made.has_more || has_more;
+  }
+  made.left_out = maker.left_out();
+  TESSERA_ASSIGN_OR_RETURN(made.dataset, std::move(maker).Finish(std::move(header)));
+  return made;
 }
 
 }  // namespace tessera::cli

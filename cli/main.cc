@@ -228,14 +228,18 @@ int main(int argc, char** argv) {
       ->check(NotEmpty());
   command->add_option("--device-class", dataset.device_class,
                       "default: the only one that measured it");
-  command->add_option("--job", dataset.job, "only what this job measured")
+  command
+      ->add_option("--job", dataset.jobs,
+                   "only what this job measured, within its pins; repeatable, the first one's pins")
+      ->allow_extra_args(false)
       ->check(WholeNumber(1, kMaxId));
   command
       ->add_option("--kind", dataset.kind,
-                   "enumerated: every program of a part of the space was measured")
+                   "enumerated: every program within the job's pins was measured, which is checked")
       ->capture_default_str()
       ->check(CLI::IsMember({"sampled", "enumerated"}));
   command->add_option("--commit", dataset.commit, "of the build that measured, to be kept with it");
+  command->add_option("--remark", dataset.remark, "on how it was measured, to be kept with it");
   command->add_option("--out", dataset.out, "file")->required()->check(NotEmpty());
   command->callback([&] { status = cli::RunDataset(dataset); });
 

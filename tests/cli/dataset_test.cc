@@ -47,5 +47,26 @@ TEST_CASE("a data set is of one task that has measurements", "[cli]") {
   CHECK(MakeDataset(client, options).status().code() == absl::StatusCode::kInvalidArgument);
 }
 
+TEST_CASE("a data set of jobs is within the pins of the first", "[cli]") {
+  MeasuredClient client(60);
+  client.job.options.pins = R"({"sketch":["direct"]})";
+  DatasetOptions options = Options();
+  options.jobs = {0};  // which those records are of
+  options.remark = "quiet\nenough";
+  const auto made = MakeDataset(client, options);
+  INFO(made.status());
+  REQUIRE(made.ok());
+  CHECK(made->dataset.pins == client.job.options.pins);
+  CHECK(made->dataset.remark == "quiet enough");
+  CHECK(made->dataset.command == "tessera dataset --task mm --job 0 --kind sampled");
+  CHECK(made->left_out > 0);
+  CHECK_FALSE(made->has_more);
+  for (const replay::Row& row : made->dataset.rows) {
+    CHECK(row.config.find(R"("sketch":"direct")") != std::string::npos);
+  }
+  options.kind = "enumerated";
+  CHECK(MakeDataset(client, options).status().code() == absl::StatusCode::kFailedPrecondition);
+}
+
 }  // namespace
 }  // namespace tessera::cli

@@ -70,6 +70,7 @@ class MeasuredClient final : public FakeClient {
     for (const db::Record& record : *records) take(record);
     return absl::OkStatus();
   }
+  absl::StatusOr<db::Job> GetJob(int64_t) override { return job; }
   absl::StatusOr<std::vector<db::Task>> ListTasks() override { return tasks; }
   absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
       const std::vector<std::string>&) override {
@@ -77,6 +78,7 @@ class MeasuredClient final : public FakeClient {
   }
   absl::StatusOr<std::vector<db::Device>> ListDevices() override { return devices; }
 
+  db::Job job;
   const db::Task task = MatmulTask();
   std::vector<db::Task> tasks = {task};
   std::vector<db::Device> devices;

@@ -108,6 +108,47 @@ class Jobs(RigTest):
         self.assertEqual(sorted(written), ["curves.csv", "small.svg", "summary.csv"])
         self.assertEqual(written, replay("two"))
 
+    def test_all_that_pins_leave_is_measured(self):
+        server = self.start_server()
+        self.start_worker("worker", "--cores", 1)
+        file = self.folder / "rows.yaml"
+        operator = {"name": "rows", "op": "softmax", "m": 4, "n": 24}
+        file.write_text(json.dumps({"pins": {"group": [1]}, "operators": [operator]}))
+        space = self.output("space", file, "--target", self.devices()[0]["target"])
+        count = int(re.search(r"^(\d+) configs \(counted\)$", space, re.M)[1])
+        grid = (file, "--explorer", "grid", "--trials")
+        few = self.tune_in_background(*grid, 5)
+        whole = self.tune_in_background(*grid, 500)
+        self.wait_until_done(few)
+        self.wait_until_done(whole)
+        data = self.folder / "rows.data"
+        kind = ("dataset", "--task", "rows", "--kind", "enumerated", "--out", data, "--job")
+        refused = self.tessera(*kind, few)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("have no row, the first: {", refused.stderr)
+        self.assertFalse(data.exists())
+        self.output(*kind, whole, "--remark", "two words")
+        lines = data.read_text().splitlines()
+        self.assertIn('# pins: {"group":[1]}', lines)
+        self.assertIn("# remark: two words", lines)
+        rows = [json.loads(line.split("\t")[3]) for line in lines if not line.startswith("#")]
+        self.assertEqual(len(rows), count)
+        self.assertEqual({row["group"] for row in rows}, {1})
+
+        again = {"configs": rows[:3]}
+        file.write_text(json.dumps({"pins": again, "operators": [operator]}))
+        job = self.tune_in_background(*grid, 500)
+        self.wait_until_done(job)
+        measured = [json.loads(r["config"]) for r in self.log(job) if r["config"]]
+        self.assertEqual(measured, rows[:3])
+
+        file.write_text(json.dumps({"pins": {"tide": [1]}, "operators": [operator]}))
+        refused = self.tessera("tune", file)
+        self.assertEqual(refused.returncode, BAD_INPUT)
+        self.assertIn("task rows: pins: no knob tide; there are ", refused.stderr)
+        server.kill()
+        self.output("replay", "--data", data, "--seeds", 1, "--trials", 8, "--out", self.folder / "r")
+
     @unittest.skipUnless(platform.machine() == "x86_64", "two instruction sets of one machine")
     def test_a_job_is_measured_by_devices_of_one_class(self):
         self.start_server()

@@ -176,9 +176,11 @@ absl::StatusOr<Dataset> FromHeader(Header& header) {
   dataset.version = header.Text("version");
   dataset.commit = header.Text("commit");
   dataset.command = header.Text("command");
+  dataset.remark = header.Text("remark");
   TESSERA_ASSIGN_OR_RETURN(dataset.first, header.Time("first"));
   TESSERA_ASSIGN_OR_RETURN(dataset.last, header.Time("last"));
   dataset.space = header.Text("space");
+  dataset.pins = header.Text("pins");
   TESSERA_ASSIGN_OR_RETURN(const int64_t features, header.Number("features", 0, 1'000'000));
   dataset.feature_version = static_cast<int>(features);
   if (dataset.task.workload.empty() || dataset.task.target.empty()) {
@@ -213,10 +215,12 @@ std::string Print(const Dataset& dataset) {
   PrintHeader(text, "version", dataset.version);
   PrintHeader(text, "commit", dataset.commit);
   PrintHeader(text, "command", dataset.command);
+  PrintHeader(text, "remark", dataset.remark);
   PrintHeader(text, "first", TimeText(dataset.first));
   PrintHeader(text, "last", TimeText(dataset.last));
   PrintHeader(text, "kind", ToString(dataset.kind));
   PrintHeader(text, "space", dataset.space);
+  PrintHeader(text, "pins", dataset.pins);
   PrintHeader(text, "features", absl::StrCat(dataset.feature_version));
   PrintHeader(text, "rows", absl::StrCat(dataset.rows.size()));
   PrintHeader(text, "workload", dataset.task.workload);
@@ -226,6 +230,13 @@ std::string Print(const Dataset& dataset) {
     if (row.outcome == db::Outcome::kOk) absl::StrAppendFormat(&text, "%.6g", row.seconds);
     absl::StrAppend(&text, "\t", row.config, "\n");
   }
+  return text;
+}
+
+absl::StatusOr<std::string> PrintReadable(const Dataset& dataset) {
+  std::string text = Print(dataset);
+  const absl::Status read = ParseDataset(text).status();
+  if (!read.ok()) return Annotate(read, "nobody could read this data set");
   return text;
 }
 

@@ -33,12 +33,14 @@ struct Dataset {
   db::Task task;  // of weight 1
   DatasetKind kind = DatasetKind::kSampled;
   std::string device_class;
-  std::string cpu;          // what the device class is, for people
-  std::string version;      // of the Tessera that measured
-  std::string commit;       // of its sources
-  std::string command;      // that made the data set
-  absl::Time first, last;   // when the rows were measured, in whole seconds
-  std::string space;        // digest of the space (SpaceDigest) that the configs are of
+  std::string cpu;         // what the device class is, for people
+  std::string version;     // of the Tessera that measured
+  std::string commit;      // of its sources
+  std::string command;     // that made the data set
+  absl::Time first, last;  // when the rows were measured, in whole seconds
+  std::string remark;      // on how it was measured, for people
+  std::string space;       // digest of the space (SpaceDigest) that the configs are of
+  std::string pins;        // of the part of it (schedule_space/pins.h) that they are of; empty: all
   int feature_version = 0;  // of the build that made the data set
   std::vector<Row> rows;    // of distinct loop hashes
   bool operator==(const Dataset&) const = default;
@@ -47,6 +49,8 @@ struct Dataset {
 // docs/replay.md describes the format: lines of text, "# key: value" first, then one row each.
 // Seconds are kept to six digits.
 std::string Print(const Dataset& dataset);
+// The same; InvalidArgument for what ParseDataset would refuse.
+absl::StatusOr<std::string> PrintReadable(const Dataset& dataset);
 
 // Believes nothing: InvalidArgument, naming the line and what is wrong with it, for what is not of
 // the format, larger than the limits below or cut short; FailedPrecondition for a newer format.

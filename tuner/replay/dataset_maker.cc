@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/hash.h"
@@ -12,7 +13,7 @@
 #include "compiler/ir/target.h"
 #include "compiler/te/dag.h"
 #include "costmodel/features.h"
-#include "schedule_space/config_space.h"
+#include "schedule_space/pins.h"
 
 namespace tessera::replay {
 namespace {
@@ -45,13 +46,16 @@ void Add(StableHasher& hasher, const space::Knob& knob) {
   }
 }
 
+absl::StatusOr<space::ConfigSpace> SpaceOf(const db::Task& task) {
+  TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
+  return space::BuildSpace(workload, target, task.threads);
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> SpaceDigest(const db::Task& task) {
-  TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
-  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
-  TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace space,
-                           space::BuildSpace(workload, target, task.threads));
+  TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace space, SpaceOf(task));
   StableHasher hasher;
   for (const space::Sketch& sketch : space.sketches()) {
     hasher.Add(sketch.name).Add(schedule::Print(sketch.structure));
@@ -63,27 +67,72 @@ absl::StatusOr<std::string> SpaceDigest(const db::Task& task) {
 void DatasetMaker::Add(const db::Record& record) {
   const db::Measurement& measured = record.measurement;
   const bool is_ok = measured.outcome == db::Outcome::kOk;
-  if (record.config.empty() || record.stale) return;
-  if (!is_ok && !db::IsCandidateFailure(measured.outcome)) return;
-  const auto point = space_.Parse(record.config);
-  const auto hash = point.ok() ? space_.LoopHash(*point) : absl::StatusOr<uint64_t>(point.status());
-  if (!hash.ok() || HashToHex(*hash) != record.loop_hash) {
-    ++left_out_;
-    return;
-  }
-  Program& program = programs_[*hash];
-  program.point = *point;
-  if (is_ok) {
-    program.seconds.push_back(measured.CostSeconds());
+  if (record.stale || (!is_ok && !db::IsCandidateFailure(measured.outcome))) return;
+  Program* program = nullptr;
+  if (record.config.empty()) {
+    const auto hash = HashFromHex(record.loop_hash);
+    if (!hash.ok()) return;
+    program = &defaults_[*hash];
   } else {
-    program.failure = measured.outcome;
+    const auto point = space_.Parse(record.config);
+    const auto hash =
+        point.ok() ? space_.LoopHash(*point) : absl::StatusOr<uint64_t>(point.status());
+    if (!hash.ok() || HashToHex(*hash) != record.loop_hash) {
+      ++left_out_;
+      return;
+    }
+    program = &programs_[*hash];
+    program->point = *point;
+    versions_.insert(record.tessera_version);
+    first_ = std::min(first_, record.created);
+    last_ = std::max(last_, record.created);
   }
-  versions_.insert(record.tessera_version);
-  first_ = std::min(first_, record.created);
-  last_ = std::max(last_, record.created);
+  if (is_ok) {
+    program->seconds.push_back(measured.CostSeconds());
+  } else {
+    program->failure = measured.outcome;
+  }
+}
+
+// Goes through the space. A program that only the default schedule was measured of gets that.
+absl::Status DatasetMaker::AddMissing(const Dataset& header) {
+  constexpr int64_t kMaxCounted = 1000;  // programs without a row
+  const std::string name = absl::StrCat("the space of ", header.task.name,
+                                        header.pins.empty() ? "" : " within its pins");
+  absl::flat_hash_set<uint64_t> missing;
+  std::string first;
+  int64_t points = 0;
+  for (auto point = space_.Next({}); point; point = space_.Next(*point)) {
+    ++points;
+    TESSERA_ASSIGN_OR_RETURN(const uint64_t hash, space_.LoopHash(*point));
+    if (programs_.contains(hash)) continue;
+    if (const auto known = defaults_.find(hash); known != defaults_.end()) {
+      known->second.point = *point;
+      programs_.emplace(hash, known->second);
+      continue;
+    }
+    if (missing.empty()) first = space_.Config(*point);
+    missing.insert(hash);
+    if (missing.size() == kMaxCounted) break;
+  }
+  if (!missing.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(missing.size() == kMaxCounted ? "at least " : "", missing.size(),
+                     " programs of ", name, " have no row, the first: ", first,
+                     "; measure them by --explorer grid, or make a data set of --kind sampled"));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace whole, SpaceOf(header.task));
+  TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace space, space::Pin(whole, header.pins));
+  const space::SpaceSize size = space.Size();
+  if (size.exact && size.configs == static_cast<double>(points)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(name, " is too large to go through; pin more of it"));
 }
 
 absl::StatusOr<Dataset> DatasetMaker::Finish(Dataset header) && {
+  if (header.kind == DatasetKind::kEnumerated) {
+    TESSERA_RETURN_IF_ERROR(AddMissing(header));
+  }
   std::vector<std::pair<tuner::Point, Row>> rows;
   bool has_time = false;
   for (auto& [hash, program] : programs_) {

@@ -186,7 +186,7 @@ absl::StatusOr<std::shared_ptr<const TableSpace>> OpenTable(const std::string& p
     dataset.task.workload_hash = HashToHex(te::StructuralHash(workload->dag));
     TESSERA_ASSIGN_OR_RETURN(const std::string digest, SpaceDigest(dataset.task));
     TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const tuner::SearchSpace> space,
-                             tuner::MakeSearchSpace(dataset.task));
+                             tuner::MakeSearchSpace(dataset.task, dataset.pins));
     const std::string then = dataset.space, commit = dataset.commit;
     auto table = TableSpace::Make(std::move(dataset), std::move(space));
     if (!absl::IsFailedPrecondition(table.status())) return table;

@@ -18,15 +18,15 @@ namespace tessera::replay {
 // The rows of a data set as a search space: explorers see only what was measured. Features are
 // computed once. There is no baseline: the default schedule is no point of a space.
 //
-// Of an enumerated data set, moves are those of the whole space, drawn again until they stay
-// inside. Of a sampled one, nearly every move of the space leads to a program that nobody measured;
-// so a neighbour is one of the nearest rows, by the number of knobs that differ, which may be many.
-// That says little about explorers. Thread-safe.
+// Of an enumerated data set, moves are those of `space`, drawn again until they stay inside. Of a
+// sampled one, nearly every move of the space leads to a program that nobody measured; so a
+// neighbour is one of the nearest rows, by the number of knobs that differ, which may be many. That
+// says little about explorers. Thread-safe.
 class TableSpace final : public tuner::SearchSpace {
  public:
-  // `space` is that of the data set's task. FailedPrecondition, naming the row, when one is not a
-  // config of `space` or stands for another program than when it was measured; InvalidArgument when
-  // no row has a time.
+  // `space` is that of the data set's task, within its pins. FailedPrecondition, naming the row,
+  // when one is not a config of `space` or stands for another program than when it was measured;
+  // InvalidArgument when no row has a time.
   static absl::StatusOr<std::shared_ptr<const TableSpace>> Make(
       Dataset dataset, std::shared_ptr<const tuner::SearchSpace> space);
 

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -48,6 +49,8 @@ Dataset Small() {
   dataset.version = "0.1.0";
   dataset.commit = "0123abc";
   dataset.command = "tessera dataset --task t";
+  dataset.remark = "others kept 0.01 cores busy";
+  dataset.pins = R"({"sketch":["direct"]})";
   dataset.first = absl::FromUnixSeconds(1'700'000'000);
   dataset.last = absl::FromUnixSeconds(1'700'003'600);
   dataset.feature_version = 3;
@@ -215,6 +218,81 @@ TEST_CASE("a log without times makes no data set", "[replay]") {
   Dataset header;
   header.task = task;
   CHECK(std::move(maker).Finish(header).status().code() == absl::StatusCode::kNotFound);
+}
+
+TEST_CASE("enumerated is what has a row for every program within its pins", "[replay]") {
+  Dataset header;
+  header.task = MatmulTask();
+  header.kind = DatasetKind::kEnumerated;
+  header.pins = R"({"sketch":["direct"],"tile.lanes":[16],"tile.y":[4],"tile.x":[16,32],)"
+                R"("order.outer":[[0,1]],"order.middle":[[0,1]]})";
+  const auto space = tuner::MakeSearchSpace(header.task, header.pins);
+  INFO(space.status());
+  REQUIRE(space.ok());
+  std::vector<tuner::Point> points;
+  for (auto p = (*space)->Next({}); p; p = (*space)->Next(*p)) points.push_back(*p);
+  REQUIRE(points.size() > 20);
+  const auto make = [&](const std::function<void(DatasetMaker&)>& add) {
+    DatasetMaker maker(**space);
+    add(maker);
+    return std::move(maker).Finish(header);
+  };
+  const auto add_from = [&](size_t first) {
+    return [&, first](DatasetMaker& maker) {
+      for (size_t i = first; i < points.size(); ++i) maker.Add(RecordOf(**space, points[i], 1e-5));
+    };
+  };
+  const auto whole = make(add_from(0));
+  REQUIRE(whole.ok());
+  CHECK(whole->rows.size() == points.size());
+
+  const auto lacks_two = make(add_from(2));
+  CHECK(lacks_two.status() ==
+        absl::FailedPreconditionError(absl::StrCat(
+            "2 programs of the space of mm within its pins have no row, the first: ",
+            (*space)->Config(points[0]),
+            "; measure them by --explorer grid, or make a data set of --kind sampled")));
+
+  // The default schedule, of which no config is known.
+  const auto by_default = make([&](DatasetMaker& maker) {
+    add_from(1)(maker);
+    db::Record record = RecordOf(**space, points[0], 7e-5);
+    record.config.clear();
+    maker.Add(record);
+  });
+  REQUIRE(by_default.ok());
+  REQUIRE(by_default->rows.size() == points.size());
+  CHECK(by_default->rows[0].config == (*space)->Config(points[0]));
+  CHECK(by_default->rows[0].seconds == 7e-5);
+
+  // A program outside of the pins is none of its rows.
+  const auto unpinned = *tuner::MakeSearchSpace(header.task);
+  Rng rng(1);
+  tuner::Point outside = unpinned->Sample(rng);
+  while ((*space)->Parse(unpinned->Config(outside)).ok()) outside = unpinned->Sample(rng);
+  DatasetMaker maker(**space);
+  add_from(0)(maker);
+  maker.Add(RecordOf(*unpinned, outside, 1e-6));
+  CHECK(maker.left_out() == 1);
+  CHECK(std::move(maker).Finish(header)->rows.size() == points.size());
+
+  header.pins.clear();
+  header.kind = DatasetKind::kSampled;
+  CHECK(make(add_from(2)).ok());
+  header.kind = DatasetKind::kEnumerated;
+  DatasetMaker few(*unpinned);
+  few.Add(RecordOf(*unpinned, outside, 1e-6));
+  CHECK_THAT(std::string(std::move(few).Finish(header).status().message()),
+             Catch::Contains("at least 1000 programs of the space of mm have no row"));
+}
+
+TEST_CASE("what nobody could read is not written", "[replay]") {
+  Dataset dataset = Small();
+  CHECK(*PrintReadable(dataset) == Print(dataset));
+  dataset.rows[3].config = std::string(kMaxConfigBytes + 1, 'x');
+  CHECK_THAT(std::string(PrintReadable(dataset).status().message()),
+             Catch::Contains("nobody could read this data set: line ") &&
+                 Catch::Contains("no config of 1 to 16384 bytes"));
 }
 
 TEST_CASE("digests tell spaces apart", "[replay]") {

@@ -182,5 +182,51 @@ TEST_CASE("a file's table is that of its task, and of no other space", "[replay]
   }
 }
 
+TEST_CASE("a file's table is of the part that its pins leave", "[replay]") {
+  Dataset header;
+  header.task.name = "mm";
+  header.task.workload =
+      te::Print(*te::MakeWorkload({"mm", "matmul", {{"m", "8"}, {"n", "64"}, {"k", "16"}}}));
+  header.task.target = ir::ToString(*ir::X86Target("avx2"));
+  header.kind = DatasetKind::kEnumerated;
+  header.pins =
+      R"({"sketch":["direct"],"tile.lanes":[8],"order.outer":[[0,1]],"order.middle":[[0,1]]})";
+  const auto space = *tuner::MakeSearchSpace(header.task, header.pins);
+  DatasetMaker maker(*space);
+  double seconds = 1e-5;
+  for (auto point = space->Next({}); point; point = space->Next(*point)) {
+    db::Record record;
+    record.config = space->Config(*point);
+    record.loop_hash = HashToHex(*space->LoopHash(*point));
+    record.measurement.outcome = db::Outcome::kOk;
+    record.measurement.sample_seconds = {seconds += 1e-8};
+    maker.Add(record);
+  }
+  const Dataset dataset = *std::move(maker).Finish(header);
+  const test::TemporaryDirectory directory;
+  const std::string path = directory.path + "/mm.data";
+  std::ofstream(path) << Print(dataset);
+  const auto table = OpenTable(path);
+  INFO(table.status());
+  REQUIRE(table.ok());
+  CHECK((*table)->dataset().pins == header.pins);
+  const uint64_t seed = 2;
+  CAPTURE(seed);
+  Rng rng(seed);
+  // Moves are those of the pinned space: they need no second draw.
+  Rng of_space = rng, of_table = rng;
+  const tuner::Point start = *space->Next({});
+  int same = 0;
+  for (int i = 0; i < 50; ++i) {
+    same += space->Mutate(start, of_space) == (*table)->Mutate(start, of_table);
+  }
+  CHECK(same == 50);
+
+  Dataset other = dataset;
+  other.pins = R"({"sketch":["direct"],"tile.lanes":[4]})";
+  std::ofstream(path) << Print(other);
+  CHECK_THAT(std::string(OpenTable(path).status().message()), Catch::Contains("row 1"));
+}
+
 }  // namespace
 }  // namespace tessera::replay
