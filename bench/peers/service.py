@@ -7,6 +7,7 @@ import fcntl
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -22,10 +23,11 @@ def die_with_parent() -> None:
 
 
 class Service:
-    """Two runs in one folder would measure beside each other: the second is refused."""
+    """Two runs in one folder would measure beside each other: the second is refused. `options`: of
+    `tessera up`."""
 
-    def __init__(self, tessera: Path, out: Path) -> None:
-        self.tessera, self._out = tessera.resolve(), out
+    def __init__(self, tessera: Path, out: Path, options: Sequence[object] = ()) -> None:
+        self.tessera, self._out, self._options = tessera.resolve(), out, options
         self.address = ""
         self._process: subprocess.Popen[str] | None = None
         self._lock: TextIO | None = None
@@ -50,7 +52,8 @@ class Service:
             return
         with log.open("w") as file:
             self._process = subprocess.Popen(
-                [self.tessera, "up", "--listen", "127.0.0.1:0", "--data", self._out / "data"],
+                [self.tessera, "up", "--listen", "127.0.0.1:0", "--data", self._out / "data"]
+                + [str(option) for option in self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
