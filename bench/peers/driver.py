@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -119,7 +120,13 @@ class Plan:
         return median(samples) if self.flush_bytes else min(samples)
 
 
-def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcome]:
+def measure(
+    case: Case,
+    commands: dict[str, Command],
+    plan: Plan,
+    own_cases: Mapping[str, Case] | None = None,
+) -> list[Outcome]:
+    """`own_cases`: of peers whose library isn't the case's; the same operator."""
     outcomes = {name: Outcome(name, "failed") for name in commands}
     processes: dict[str, Process] = {}
     logs = plan.out / "logs"
@@ -136,7 +143,8 @@ def measure(case: Case, commands: dict[str, Command], plan: Plan) -> list[Outcom
             log = logs / f"{name}.log"
             processes[name] = Process(command, log, cores, plan.timeout_seconds)
             try:
-                _prepare(case, processes[name], outcomes[name], plan)
+                own = (own_cases or {}).get(name, case)
+                _prepare(own, processes[name], outcomes[name], plan)
             except PeerFailed as error:
                 fail(name, error)
             else:

@@ -48,7 +48,8 @@ for line in sys.stdin:
         if behaviour == "crash":
             os.abort()
         reason = "no such operator" if behaviour == "unsupported" else None
-        answer = {"version": "1", "overhead_seconds": 0.0, "unsupported": reason}
+        library = request["case"]["library"]
+        answer = {"version": library, "overhead_seconds": 0.0, "unsupported": reason}
     elif request["do"] == "run":
         if behaviour == "dies":
             sys.exit(3)
@@ -243,7 +244,6 @@ class Types(unittest.TestCase):
     def test_blas_has_no_integers(self) -> None:
         with self.assertRaises(Unsupported):
             BlasPeer.prepare(object.__new__(BlasPeer), a_case(m=2, n=2, k=3, dtype="i8"), 1, {})
-
 
     def test_requantized_results_may_be_one_off_now_and_then(self) -> None:
         x = np.zeros(4000, np.int32)
@@ -501,6 +501,13 @@ class Driving(unittest.TestCase):
         self.assertEqual(outcomes["tessera"].round_seconds, [1e-3] * 3)
         self.assertEqual(outcomes["wrong"].round_seconds, [])
         self.assertIn(str(-signal.SIGABRT), outcomes["crashes"].reason)
+
+    def test_a_peer_may_have_a_library_of_its_own(self) -> None:
+        commands = {"tessera": fake(1e-3), "other": fake(1e-3)}
+        own = {"other": replace(a_case(), library="/elsewhere")}
+        outcomes = measure(a_case(), commands, self.plan, own)
+        versions = {o.peer: o.version for o in outcomes}
+        self.assertEqual(versions, {"tessera": "/nowhere", "other": "/elsewhere"})
 
     def test_peers_die_with_the_driver(self) -> None:
         script = (

@@ -36,7 +36,7 @@ class Task:
     def is_done(self, folder: Path) -> bool:
         """Of another operator, or of fewer trials, it isn't."""
         try:
-            found = json.loads((folder / "task.json").read_text())
+            found = read_task(folder)
         except FileNotFoundError:
             return False
         if found["attributes"] != self.attributes:
@@ -65,6 +65,11 @@ class Task:
         part = folder / "task.json.part"
         part.write_text(json.dumps(result, indent=1) + "\n")
         part.rename(folder / "task.json")
+
+
+def read_task(folder: Path) -> dict[str, Any]:
+    """What was asked of a task that is done, and what came of it."""
+    return dict(json.loads((folder / "task.json").read_text()))
 
 
 def curve_of(folder: Path) -> list[float]:
