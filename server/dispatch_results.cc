@@ -143,6 +143,7 @@ absl::Status Dispatcher::HandleRun(Worker& worker, const proto::RunResult& resul
                                                    "; name the plan's device"));
   }
   const Lease lease = *leases_.Take(fence);
+  idle_time_.Ran(lease.job_id, lease.device, result.measurement.run_seconds, clock_.Now());
   const auto it = trials_.find(lease.subject);
   if (it == trials_.end()) {
     worker.link->Send(proto::Acknowledge{fence});

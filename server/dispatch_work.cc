@@ -135,6 +135,7 @@ void Dispatcher::Pump() {
       }
     }
   }
+  ObserveIdle();
 }
 
 void Dispatcher::EvictReferences() {
@@ -226,7 +227,8 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
   const Lease lease = leases_.Grant({.kind = LeaseKind::kRun,
                                      .worker = runner.worker->hello.worker,
                                      .device = runner.device->id,
-                                     .subject = number},
+                                     .subject = number,
+                                     .job_id = trial.request.job_id},
                                     clock_.Now(), Longest(options_.run_seconds));
   const auto best = reference.best_seconds.find(runner.device->device_class.name);
   trial.phase = Phase::kRunning;

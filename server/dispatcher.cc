@@ -261,6 +261,7 @@ void Dispatcher::Stored(const db::Record& record) {
   if (it == unacknowledged_.end()) return;
   SendTo(it->second.worker, proto::Acknowledge{it->second.fence});
   unacknowledged_.erase(it);
+  ObserveIdle();
 }
 
 void Dispatcher::Abandon(int64_t job_id) {
@@ -286,6 +287,7 @@ void Dispatcher::Abandon(int64_t job_id) {
       actions.push_back([this, result = std::move(entry->second)] { StoreStale(result); });
       unacknowledged_.erase(entry);
     }
+    idle_time_.End(job_id);
     Pump();
   }
   Perform(actions);

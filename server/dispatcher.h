@@ -17,6 +17,7 @@
 #include "db/record/store.h"
 #include "proto/session.h"
 #include "server/devices.h"
+#include "server/idle_time.h"
 #include "server/leases.h"
 #include "server/worker_link.h"
 #include "tuner/measurer.h"
@@ -71,6 +72,7 @@ class Dispatcher final : public tuner::Measurer {
   // Gives back all trials of the job as kCancelled. Results that come later are stored as stale,
   // and so are those that came before and that the job did not store.
   void Abandon(int64_t job_id) override;
+  std::vector<db::RunnerTime> RunnerTimes(int64_t job_id) override;
 
   // Called when devices may take more than before.
   void OnCapacity(std::function<void()> listener);
@@ -191,6 +193,10 @@ class Dispatcher final : public tuner::Measurer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Worker* WorkerOf(const WorkerLink* link) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // dispatch_idle.cc: what devices do and wait for.
+  // After whatever changes that.
+  void ObserveIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // dispatch_results.cc: what comes back.
   void HandleBuild(Worker& worker, const proto::BuildResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -240,6 +246,7 @@ class Dispatcher final : public tuner::Measurer {
   std::map<std::string, Reference> references_ ABSL_GUARDED_BY(mutex_);  // by task key
   std::map<uint64_t, Library> libraries_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Unacknowledged> unacknowledged_ ABSL_GUARDED_BY(mutex_);
+  IdleTime idle_time_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_capacity_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
   uint64_t next_use_ ABSL_GUARDED_BY(mutex_) = 1;  // of a reference

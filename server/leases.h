@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +24,7 @@ struct Lease {
   std::string worker;
   std::string device;    // of kRun
   uint64_t subject = 0;  // the dispatcher's number of the trial or library
+  int64_t job_id = 0;    // of kRun
   std::string task_key;  // of kReference
   absl::Time confirmed;  // when the worker last said that it holds this
   absl::Time deadline;   // at the latest
@@ -56,6 +59,8 @@ class LeaseTable {
 
   int CountBuilds(std::string_view worker) const;  // references and libraries included
   int CountRuns(std::string_view device) const;
+  // The jobs whose plans each device has.
+  std::map<std::string, std::set<int64_t>, std::less<>> JobsByDevice() const;
   int size() const { return static_cast<int>(leases_.size()); }
 
  private:

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -37,6 +38,9 @@ class Turns final : public tuner::Measurer {
   }
   void Stored(const db::Record& record) override { inner_.Stored(record); }
   void Abandon(int64_t job_id) override { inner_.Abandon(job_id); }
+  std::vector<db::RunnerTime> RunnerTimes(int64_t job_id) override {
+    return inner_.RunnerTimes(job_id);
+  }
 
   // `freed` is not called any more once this returns.
   void Close() {

@@ -3,8 +3,10 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "db/record/record.h"
+#include "db/record/runner_time.h"
 
 namespace tessera::tuner {
 
@@ -46,6 +48,12 @@ class Measurer {
   virtual void Stored(const db::Record& record) { static_cast<void>(record); }
   // The job wants no more results: what it has in the queue need not be begun.
   virtual void Abandon(int64_t job_id) { static_cast<void>(job_id); }
+  // What the time of the devices went to that had trials of the job, which may have ended. Empty
+  // where nobody knows.
+  virtual std::vector<db::RunnerTime> RunnerTimes(int64_t job_id) {
+    static_cast<void>(job_id);
+    return {};
+  }
 };
 
 }  // namespace tessera::tuner
