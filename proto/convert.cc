@@ -27,6 +27,33 @@ TaskProgress TaskProgressFromProto(Checks& check, const v1::TaskProgress& m) {
   return task;
 }
 
+db::RunnerTime RunnerTimeFromProto(Checks& check, const v1::RunnerTime& m) {
+  const auto seconds = [&](std::string_view field, double value) {
+    return check.Number(field, value, 0, kMaxSeconds);
+  };
+  db::RunnerTime time;
+  time.device = check.RequiredName("runner device", m.device(), kMaxNameBytes);
+  time.Of(db::RunnerPhase::kRun) = seconds("runner run_seconds", m.run_seconds());
+  time.Of(db::RunnerPhase::kWorker) = seconds("runner worker_seconds", m.worker_seconds());
+  time.Of(db::RunnerPhase::kBuild) = seconds("runner build_seconds", m.build_seconds());
+  time.Of(db::RunnerPhase::kProposal) = seconds("runner proposal_seconds", m.proposal_seconds());
+  time.Of(db::RunnerPhase::kStore) = seconds("runner store_seconds", m.store_seconds());
+  time.Of(db::RunnerPhase::kOthers) = seconds("runner others_seconds", m.others_seconds());
+  return time;
+}
+
+v1::RunnerTime RunnerTimeToProto(const db::RunnerTime& time) {
+  v1::RunnerTime m;
+  m.set_device(time.device);
+  m.set_run_seconds(time.Of(db::RunnerPhase::kRun));
+  m.set_worker_seconds(time.Of(db::RunnerPhase::kWorker));
+  m.set_build_seconds(time.Of(db::RunnerPhase::kBuild));
+  m.set_proposal_seconds(time.Of(db::RunnerPhase::kProposal));
+  m.set_store_seconds(time.Of(db::RunnerPhase::kStore));
+  m.set_others_seconds(time.Of(db::RunnerPhase::kOthers));
+  return m;
+}
+
 }  // namespace
 
 v1::Outcome ToProto(db::Outcome outcome) {
@@ -442,6 +469,7 @@ v1::JobProgress ToProto(const JobProgress& progress) {
   }
   m.set_trials_per_second(progress.trials_per_second);
   m.set_remaining_seconds(progress.remaining_seconds);
+  for (const db::RunnerTime& time : progress.runners) *m.add_runners() = RunnerTimeToProto(time);
   return m;
 }
 
@@ -457,6 +485,8 @@ absl::StatusOr<JobProgress> FromProto(const v1::JobProgress& m) {
       check.Number("progress trials_per_second", m.trials_per_second(), 0, 1e9);
   progress.remaining_seconds =
       check.Number("progress remaining_seconds", m.remaining_seconds(), -1, kMaxSeconds);
+  progress.runners = Each(check, "progress runners", m.runners(), kMaxRunners,
+                          [&](const auto& time) { return RunnerTimeFromProto(check, time); });
   return Finish(check, std::move(progress));
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "db/record/record.h"
+#include "db/record/runner_time.h"
 
 // What server and workers say to each other, as plain values (the messages of proto/worker.proto
 // state each field's meaning). A fence names one request or lease; no fence is given twice.
@@ -202,6 +203,7 @@ struct JobProgress {
   std::vector<TaskProgress> tasks;
   double trials_per_second = 0;
   double remaining_seconds = -1;  // negative: unknown
+  std::vector<db::RunnerTime> runners;
 };
 
 }  // namespace tessera::proto

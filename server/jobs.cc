@@ -81,6 +81,7 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from,
   }
   progress.trials_per_second = from.trials_per_second;
   progress.remaining_seconds = from.eta_seconds;
+  progress.runners = from.runners;
   return progress;
 }
 
@@ -336,7 +337,8 @@ JobManager::Version JobManager::ProgressVersion(int64_t id) {
 absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
   TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(id));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Event> events, store_.ReadEvents(id, 0));
-  proto::JobProgress progress{.job_id = id, .state = job.state, .message = job.message};
+  proto::JobProgress progress{
+      .job_id = id, .state = job.state, .message = job.message, .runners = turns_.RunnerTimes(id)};
   for (const db::Task& task : job.tasks) {
     progress.tasks.push_back({.name = task.name,
                               .task_key = task.Key(),

@@ -516,6 +516,7 @@ void JobRunner::Publish() {
     }
   }
   if (left == 0) progress->eta_seconds = 0;
+  progress->runners = parts_.measurer.RunnerTimes(job_.id);
   absl::MutexLock lock(&progress_mutex_);
   progress_ = std::move(progress);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "db/record/record.h"
+#include "db/record/runner_time.h"
 #include "tuner/state.h"
 
 namespace tessera::tuner {
@@ -33,11 +34,12 @@ struct JobProgress {
   db::JobState state = db::JobState::kQueued;
   std::string message;  // how it ended, or what it waits for: a device or the store
   std::vector<TaskProgress> tasks;
-  double trials_per_second = 0;  // over the latest 64 results; 0 before the second
-  double elapsed_seconds = 0;    // since the job's first record, over restarts
-  double eta_seconds = -1;       // negative: not known
-  bool starved = false;          // tasks are left that no connected device takes
-  bool stalled = false;          // the store takes nothing; the job goes on as soon as it does
+  double trials_per_second = 0;         // over the latest 64 results; 0 before the second
+  double elapsed_seconds = 0;           // since the job's first record, over restarts
+  double eta_seconds = -1;              // negative: not known
+  std::vector<db::RunnerTime> runners;  // since the server started
+  bool starved = false;                 // tasks are left that no connected device takes
+  bool stalled = false;  // the store takes nothing; the job goes on as soon as it does
 };
 
 }  // namespace tessera::tuner

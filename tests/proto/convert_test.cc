@@ -251,7 +251,10 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                               .task_key = RandomHex(rng, 64),
                               .trials_done = 3,
                               .failures = {{db::Outcome::kTimeout, 2}}});
+    progress.runners.push_back({.device = RandomName(rng)});
+    for (double& seconds : progress.runners[0].seconds) seconds = 100 * rng.Uniform();
     CheckRoundTrip(progress);
+    CHECK(FromProto(ToProto(progress))->runners == progress.runners);
   }
 }
 
@@ -398,6 +401,23 @@ TEST_CASE("times that would win for ever are refused", "[proto]") {
   }
   v1::Measurement m = ToProto(db::Measurement{.outcome = db::Outcome::kOk});
   CHECK(absl::IsInvalidArgument(FromProto(m).status()));
+}
+
+TEST_CASE("what runners did is bounded", "[proto]") {
+  JobProgress progress{.job_id = 1, .state = db::JobState::kRunning};
+  progress.runners.push_back({.device = "w/cpu", .seconds = {1, 2, 3, 4, 5, 6}});
+  for (double bad : {-1.0, 2 * kMaxSeconds, std::numeric_limits<double>::quiet_NaN()}) {
+    v1::JobProgress m = ToProto(progress);
+    m.mutable_runners(0)->set_store_seconds(bad);
+    const absl::Status refused = FromProto(m).status();
+    CHECK(absl::IsInvalidArgument(refused));
+    CHECK(refused.message().find("runner store_seconds") == 0);
+  }
+  v1::JobProgress m = ToProto(progress);
+  m.mutable_runners(0)->clear_device();
+  CHECK(absl::IsInvalidArgument(FromProto(m).status()));
+  progress.runners.resize(kMaxRunners + 1, progress.runners[0]);
+  CHECK(absl::IsInvalidArgument(FromProto(ToProto(progress)).status()));
 }
 
 TEST_CASE("names of library files stay in their folder", "[proto]") {

@@ -177,6 +177,29 @@ TEST_CASE("however many watch, measuring goes on", "[server]") {
   CHECK(Eventually([&] { return rig.WatchToEnd(*id).state() == v1::JOB_STATE_DONE; }));
 }
 
+TEST_CASE("progress says what runners did, also when the job has ended", "[server]") {
+  Rig rig;
+  FakeWorker worker(rig.server->port(), {.run = [](const proto::RunPlan& plan) {
+                      absl::SleepFor(absl::Milliseconds(2));
+                      proto::RunResult result = test::FakeRun(plan);
+                      result.measurement.run_seconds = 0.001;
+                      return std::make_optional(result);
+                    }});
+  worker.Connect();
+  const auto id = rig.Create(Rig::Request(20));
+  REQUIRE(id.ok());
+  const v1::JobProgress end = rig.WatchToEnd(*id);
+  REQUIRE(end.runners_size() == 1);
+  CHECK(end.runners(0).device() == "fake/cpu");
+  CHECK(end.runners(0).run_seconds() == Approx(0.020));
+  CHECK(end.runners(0).worker_seconds() >= 0.019);
+  CHECK(end.runners(0).others_seconds() == 0);
+  absl::SleepFor(absl::Milliseconds(300));  // its runner is forgotten
+  const v1::JobProgress later = rig.WatchToEnd(*id);
+  REQUIRE(later.runners_size() == 1);
+  CHECK(later.runners(0).run_seconds() == end.runners(0).run_seconds());
+}
+
 TEST_CASE("a cancelled job ends and says so", "[server]") {
   Rig rig;
   FakeWorker worker(rig.server->port(), {.run = [](const proto::RunPlan&) {
