@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/view.h"
+#include "cli/runners.h"
 #include "cli/text.h"
 
 namespace tessera::cli {
@@ -147,6 +148,9 @@ std::string Summary(const proto::JobProgress& progress) {
           absl::StrAppend(out, reason.second, " ", reason.first);
         });
     absl::StrAppend(&text, ", ", failed, " failed (", detail, ")");
+  }
+  if (const std::string runners = RunnersText(progress.runners); !runners.empty()) {
+    absl::StrAppend(&text, "; ", runners);
   }
   return text;
 }

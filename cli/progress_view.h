@@ -50,7 +50,8 @@ struct TerminalSize {
 std::vector<std::string> BlockLines(const proto::JobProgress& progress, TerminalSize size);
 
 // Rate and time left are those of a job that runs:
-// "12 of 64 trials, 0:41 left, 18.3/s, 3 of 15 tasks done, 2 failed (1 timeout, 1 run_error)".
+// "12 of 64 trials, 0:41 left, 18.3/s, 3 of 15 tasks done, 2 failed (1 timeout, 1 run_error);
+// runners 93% busy, waited for builds 7%".
 std::string Summary(const proto::JobProgress& progress);
 
 // "0:41", "12:05", "3:07:20".

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "cli/progress_view.h"
+#include "cli/runners.h"
 #include "compiler/schedule/executed_operations.h"
 #include "compiler/te/dag.h"
 
@@ -41,6 +42,9 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   report.device_class = job.options.device_class;
   if (db::HasEnded(job.state)) {
     report.elapsed_seconds = absl::ToDoubleSeconds(job.updated - job.created);
+    // A remark: a server that watches too much already need not answer.
+    client.WatchJob(job.id, [&](const proto::JobProgress& last) { report.runners = last.runners; })
+        .IgnoreError();
   }
   std::map<std::string, size_t> row_of_task;
   std::vector<te::Workload> workloads;
@@ -116,6 +120,9 @@ std::string ToTable(const Report& report) {
                             DurationText(report.elapsed_seconds),
                             static_cast<double>(trials) / report.elapsed_seconds);
     }
+    if (const std::string runners = RunnersText(report.runners); !runners.empty()) {
+      absl::StrAppend(&text, runners, "\n");
+    }
     text += '\n';
   }
   size_t width = std::string_view("operator").size();
@@ -159,7 +166,8 @@ std::string ToJson(const Report& report) {
                                      {"description", report.machine},
                                      {"threads", report.threads},
                                      {"peak_gflops", report.peak_gflops}}},
-                                   {"operators", std::move(operators)}};
+                                   {"operators", std::move(operators)},
+                                   {"runners", RunnersJson(report.runners)}};
   return document.dump(2) + "\n";
 }
 

@@ -36,14 +36,16 @@ struct Report {
   // From its creation to its end, waiting included; 0 before the end.
   double elapsed_seconds = 0;
   std::vector<ReportRow> rows;
+  std::vector<db::RunnerTime> runners;  // as far as the server remembers; see RunnerTime
 };
 
-// Reads a job's records: the default schedule is the trial that explorer "default" proposed.
+// Reads a job's records: the default schedule is the trial that explorer "default" proposed. What
+// runners did is known of jobs that have ended.
 absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job);
 
 std::string ToTable(const Report& report);
 // {"machine": …, "operators": [{op, default_gflops, tuned_gflops, peak_fraction, trials, seconds,
-// failures}, …]}
+// failures}, …], "runners": [{device, run_seconds, build_seconds, …}, …]}
 std::string ToJson(const Report& report);
 
 }  // namespace tessera::cli

@@ -5,9 +5,13 @@
 #include <functional>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "base/status.h"
 #include "cli/report.h"
+#include "tests/cli/fake_client.h"
 
 namespace tessera::cli {
 namespace {
@@ -61,6 +65,19 @@ TEST_CASE("a job that does not run, or has just begun, has no rate", "[cli]") {
   progress.state = db::JobState::kRunning;
   progress.trials_per_second = 0;
   CHECK(Summary(progress).find("/s") == std::string::npos);
+}
+
+TEST_CASE("a summary says what runners waited for, all of them together", "[cli]") {
+  proto::JobProgress progress = Running();
+  const std::string before = Summary(progress);
+  progress.runners = {{.device = "a"}, {.device = "b"}};
+  CHECK(Summary(progress) == before);  // nothing was counted yet
+  progress.runners[0].Of(db::RunnerPhase::kRun) = 9;
+  progress.runners[0].Of(db::RunnerPhase::kBuild) = 1;
+  progress.runners[1].Of(db::RunnerPhase::kRun) = 9.6;
+  progress.runners[1].Of(db::RunnerPhase::kProposal) = 0.36;
+  progress.runners[1].Of(db::RunnerPhase::kStore) = 0.04;  // too little to be said
+  CHECK(Summary(progress) == before + "; runners 93% busy, waited for builds 5%, proposals 2%");
 }
 
 TEST_CASE("outside a terminal progress is one summary, not one an update", "[cli]") {
@@ -206,6 +223,50 @@ TEST_CASE("a report shows default, tuned and share of peak", "[cli]") {
   report.elapsed_seconds = 32;
   CHECK(ToTable(report).find("arithmetic\n64 trials in 0:32 from start to end, 2.0/s\n\n") !=
         std::string::npos);
+  report.runners = {{.device = "w/cpu", .seconds = {3, 0, 1, 0, 0, 0}}};
+  CHECK(ToTable(report).find("2.0/s\nrunners 75% busy, waited for builds 25%\n\n") !=
+        std::string::npos);
+  const nlohmann::json runners = nlohmann::json::parse(ToJson(report))["runners"];
+  REQUIRE(runners.size() == 1);
+  CHECK(runners[0]["device"] == "w/cpu");
+  CHECK(runners[0]["run_seconds"] == 3);
+  CHECK(runners[0]["build_seconds"] == 1);
+  CHECK(runners[0]["others_seconds"] == 0);
+}
+
+class EndedJobClient final : public FakeClient {
+ public:
+  absl::Status QueryRecords(const db::RecordFilter&,
+                            const std::function<void(const db::Record&)>&) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override {
+    return std::vector<db::Device>();
+  }
+  absl::Status WatchJob(int64_t,
+                        const std::function<void(const proto::JobProgress&)>& show) override {
+    TESSERA_RETURN_IF_ERROR(trouble);
+    proto::JobProgress progress = Running();
+    progress.runners = {{.device = "w/cpu", .seconds = {3, 0, 1, 0, 0, 0}}};
+    show(progress);
+    return absl::OkStatus();
+  }
+  absl::Status trouble;
+};
+
+TEST_CASE("the report of a job that has ended says what runners did, if the server does", "[cli]") {
+  EndedJobClient client;
+  db::Job job{.id = 3, .state = db::JobState::kDone};
+  absl::StatusOr<Report> report = MakeReport(client, job);
+  REQUIRE(report.ok());
+  CHECK(report->runners.size() == 1);
+  job.state = db::JobState::kRunning;  // watching it would not end
+  CHECK(MakeReport(client, job)->runners.empty());
+  job.state = db::JobState::kDone;
+  client.trouble = absl::ResourceExhaustedError("too many watches");
+  report = MakeReport(client, job);
+  REQUIRE(report.ok());
+  CHECK(report->runners.empty());
 }
 
 }  // namespace
