@@ -155,7 +155,7 @@ def ratios_table(searched: Sequence[Searched], share: float) -> list[str]:
     hard = [one for one in searched if one.is_hard] or list(searched)
     what = "hard tasks" if any(one.is_hard for one in searched) else "tasks"
     title = (
-        f"## Times as many trials to {percent(share, 0)} as the row's method, {len(hard)} {what}"
+        f"## Times as many trials to {percent(share, 0)} as the row's method, {what}: {len(hard)}"
     )
     lines = [title, "", *head(["", *methods])]
     for method in methods:
@@ -218,12 +218,13 @@ def markdown(searched: Sequence[Searched]) -> str:
     dates = sorted(run.date for run in every)
     trials = sum(len(run.trials) for run in every)
     failed = sum(run.failed for run in every)
-    seeds = [len(one.of(method)) for one in searched for method in one.methods]
+    counts = sorted({len(one.of(method)) for one in searched for method in one.methods})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     side_by_side = all(one.winners for one in searched)
     lines = [
         "# Searches compared",
         "",
-        f"{len(every)} runs, {min(seeds)} to {max(seeds)} seeds a task and method, {trials} trials, "
+        f"{len(every)} runs, {seeds} seeds a task and method, {trials} trials, "
         f"of which {failed} failed; from {dates[0]} to {dates[-1]} UTC on {every[0].machine}. Other "
         f"programs kept at most {max(run.other_cores for run in every):.2f} cores busy.",
         "",

@@ -343,7 +343,7 @@ class Reports(InFolder):
 
     def test_the_report_says_what_was_measured(self) -> None:
         text = markdown([self.searched()])
-        self.assertIn("4 runs, 2 to 2 seeds a task and method, 14 trials, of which 1 failed", text)
+        self.assertIn("4 runs, 2 seeds a task and method, 14 trials, of which 1 failed", text)
         self.assertIn("by the records of the runs", text)
         self.assertIn("| **c** | 4 | >4 (4–>4) | 1.5 (1–2) |", text)
         self.assertIn("| c | default | 75.0 % | 25.0 % | 0.0 % |", text)
