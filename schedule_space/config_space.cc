@@ -193,21 +193,18 @@ Config ConfigSpace::Jump(const Config& config, Rng& rng) const {
 std::optional<Config> ConfigSpace::CarryOver(const Config& config, int sketch, Rng& rng) const {
   if (sketch == config[0]) return config;
   const std::vector<Knob>& from = KnobsOf(config);
-  const std::vector<Knob>& to = sketches_[sketch].group->knobs();
-  Config carried(to.size() + 1, 0);
-  carried[0] = sketch;
-  for (size_t k = 0; k < to.size(); ++k) {
-    const std::vector<int>& domain = to[k].Domain(Choices(carried));
-    if (domain.empty()) return std::nullopt;
-    const auto same = std::find_if(from.begin(), from.end(), [&](const Knob& knob) {
-      return knob.name == to[k].name && knob.parts == to[k].parts;
-    });
-    carried[k + 1] =
-        same == from.end()
-            ? DrawOption(to[k].weights, domain, rng)
-            : NearestOption(to[k], domain, same->options[config[same - from.begin() + 1]]);
-  }
-  return Finish(std::move(carried));
+  return Nearest(
+      sketch,
+      [&](const Knob& knob) -> std::optional<Option> {
+        const auto same = std::find_if(from.begin(), from.end(), [&](const Knob& other) {
+          return other.name == knob.name && other.parts == knob.parts;
+        });
+        if (same == from.end()) return std::nullopt;
+        return same->options[config[same - from.begin() + 1]];
+      },
+      [&](const Knob& knob, absl::Span<const int> domain) {
+        return DrawOption(knob.weights, domain, rng);
+      });
 }
 
 Config ConfigSpace::Crossover(const Config& a, const Config& b, Rng& rng) const {

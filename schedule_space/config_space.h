@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "base/rng.h"
 #include "compiler/ir/target.h"
@@ -87,6 +88,11 @@ class ConfigSpace {
   std::string ToJson(const Config& config) const;
   // The config of named knobs; InvalidArgument naming what is missing, unknown or out of domain.
   absl::StatusOr<Config> FromJson(std::string_view json) const;
+  // The config nearest to one of another space, as ToJson wrote it there: the sketch of the same
+  // name, knobs of the same name as near as they can be in the parts that both have, the others
+  // at their likeliest. NotFound where no sketch has that name or more than half of its knobs are
+  // others, and where pins rule it out; InvalidArgument for what is no config.
+  absl::StatusOr<Config> NearestTo(std::string_view json) const;
 
  private:
   friend class SpaceCounter;
@@ -110,6 +116,11 @@ class ConfigSpace {
   // The config of `sketch` nearest to `config`: knobs of the same name and parts keep their values
   // as far as they can, the others are drawn. None as of Repair.
   std::optional<Config> CarryOver(const Config& config, int sketch, Rng& rng) const;
+  // The config of `sketch` whose knobs have the open options nearest to what `wanted` says, and
+  // what `otherwise` chooses from the open ones where that says nothing. None as of Repair.
+  using Wanted = absl::FunctionRef<std::optional<Option>(const Knob&)>;
+  using Otherwise = absl::FunctionRef<int(const Knob&, absl::Span<const int>)>;
+  std::optional<Config> Nearest(int sketch, Wanted wanted, Otherwise otherwise) const;
   void Canonicalize(Config& config) const;
   absl::StatusOr<schedule::Schedule> Build(const Config& config, Decisions decisions) const;
 

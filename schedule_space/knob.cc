@@ -27,7 +27,7 @@ double Distance(const Option& x, const Option& y, bool is_order) {
     return distance;
   }
   for (size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
-    if (x[i] == y[i]) continue;
+    if (x[i] == y[i] || y[i] == kAnyValue) continue;
     distance +=
         std::abs(std::log2((static_cast<double>(x[i]) + 0.5) / (static_cast<double>(y[i]) + 0.5)));
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,11 @@ struct NearOption {
 absl::InlinedVector<NearOption, 32> NearOptions(const Knob& knob, absl::Span<const int> domain,
                                                 int current);
 
-// The option of `domain` nearest to `option`, which need not be one of the knob's but has its
-// parts.
+// A part that may have any value.
+inline constexpr int64_t kAnyValue = std::numeric_limits<int64_t>::min();
+
+// The option of `domain` nearest to `option`, the first of equals. `option` need not be one of the
+// knob's but has its parts, of which those of kAnyValue don't count; of an order it has all.
 int NearestOption(const Knob& knob, absl::Span<const int> domain, const Option& option);
 
 // A knob whose options are all open whatever else is chosen.

@@ -47,6 +47,9 @@ class ConfigSearchSpace final : public SearchSpace {
   absl::StatusOr<Point> Parse(std::string_view config) const override {
     return space_->FromJson(config);
   }
+  absl::StatusOr<Point> Adapt(std::string_view config) const override {
+    return space_->NearestTo(config);
+  }
   absl::Span<const double> SketchWork() const override { return sketch_work_; }
   int FeatureCount() const override { return features_.count; }
   absl::StatusOr<std::vector<float>> Features(absl::Span<const Point> points) const override {

@@ -57,6 +57,9 @@ class SearchSpace {
   // Named knobs, and back. Parse fails with InvalidArgument for configs of another space.
   virtual std::string Config(const Point& point) const = 0;
   virtual absl::StatusOr<Point> Parse(std::string_view config) const = 0;
+  // The point nearest to a config of another task. Fails for one with which this space has too
+  // little in common.
+  virtual absl::StatusOr<Point> Adapt(std::string_view config) const { return Parse(config); }
 
   // What programs of each sketch (a point's first number) compute, in a unit of its own; infinity
   // for one of which the space has none. Empty where that is not known.
