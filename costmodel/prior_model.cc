@@ -22,6 +22,8 @@ absl::StatusOr<std::unique_ptr<PriorModel>> PriorModel::Make(std::shared_ptr<con
   return std::unique_ptr<PriorModel>(new PriorModel(std::move(prior), Sha256Hex(bytes), seed));
 }
 
+bool PriorModel::IsSaved(std::string_view bytes) { return bytes.starts_with(kMagic); }
+
 XgboostModel PriorModel::NewLocal() const { return {name(), RankingOptions(seed_)}; }
 
 std::vector<float> PriorModel::Margins(absl::Span<const float> rows, int columns,
@@ -74,7 +76,7 @@ absl::StatusOr<std::string> PriorModel::Save() const {
 
 absl::Status PriorModel::Load(std::string_view bytes) {
   const absl::Status damaged = absl::DataLossError("cost model: damaged");
-  if (!bytes.starts_with(kMagic) || bytes.size() < kMagic.size() + kDigestSize + sizeof(Scale)) {
+  if (!IsSaved(bytes) || bytes.size() < kMagic.size() + kDigestSize + sizeof(Scale)) {
     return damaged;
   }
   bytes.remove_prefix(kMagic.size());

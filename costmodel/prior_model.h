@@ -18,6 +18,8 @@ class PriorModel final : public CostModel {
   // `prior` is fitted.
   static absl::StatusOr<std::unique_ptr<PriorModel>> Make(std::shared_ptr<const CostModel> prior,
                                                           uint64_t seed);
+  // Whether the bytes are what Save of such a model returns, judged by how they begin.
+  static bool IsSaved(std::string_view bytes);
   std::string_view name() const override { return "xgboost+prior"; }
   // Of one task: InvalidArgument for data of several groups or with margins.
   absl::Status Fit(const TrainingData& data) override;

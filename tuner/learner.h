@@ -38,6 +38,8 @@ class Learner {
   virtual absl::StatusOr<std::string> Fit(const TrainingSet& set) const = 0;
   // DataLoss or FailedPrecondition for bytes that this build can't read.
   virtual absl::StatusOr<std::shared_ptr<const Ranker>> Load(std::string_view bytes) const = 0;
+  // What ranks before the first fit: a model of other tasks. Null where there is none.
+  virtual std::shared_ptr<const Ranker> Prior() const { return nullptr; }
 };
 
 }  // namespace tessera::tuner

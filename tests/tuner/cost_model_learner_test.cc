@@ -5,6 +5,9 @@
 
 #include "compiler/te/operators.h"
 #include "costmodel/cost_model.h"
+#include "costmodel/draft.h"
+#include "costmodel/metrics.h"
+#include "costmodel/prior_model.h"
 #include "db/record/memory_store.h"
 #include "tests/support/simulated_measurer.h"
 #include "tuner/config_search_space.h"
@@ -147,6 +150,65 @@ TEST_CASE("a model is the same from its bytes, and refuses others", "[tuner]") {
     CHECK(scores.mean == first);
     CHECK(scores.deviation.size() == (name == "ensemble" ? 40 : 0));
   }
+}
+
+// Samples of the convolution with a throughput made of one of their features, as a share in (0, 1].
+tuner::TrainingSet Samples(uint64_t seed, int count, bool inverted) {
+  const auto space = *tuner::MakeSearchSpace(ConvolutionTask());
+  Rng rng(seed);
+  std::vector<tuner::Point> points;
+  for (int i = 0; i < count; ++i) points.push_back(space->Sample(rng));
+  tuner::TrainingSet set;
+  set.columns = space->FeatureCount();
+  set.rows = *space->Features(points);
+  for (int i = 0; i < count; ++i) {
+    const double seconds = costmodel::DraftSeconds(
+        absl::MakeConstSpan(set.rows).subspan(i * set.columns, set.columns));
+    const double throughput = 1e-4 / (1e-4 + seconds);
+    set.targets.push_back(static_cast<float>(inverted ? 1 - throughput : throughput));
+  }
+  return set;
+}
+
+tuner::SavedModel Trained(bool inverted) {
+  const tuner::TrainingSet set = Samples(50, 300, inverted);
+  const auto model = *costmodel::MakeCostModel("regression", 1);
+  REQUIRE(model->Fit({set.columns, set.rows, set.targets, {}, {}}).ok());
+  return {"regression", *model->Save()};
+}
+
+TEST_CASE("fits begin with a model of other tasks unless the results speak against it", "[tuner]") {
+  const tuner::TrainingSet few = Samples(51, 16, false), fresh = Samples(52, 200, false);
+  const auto accuracy = [&](const std::shared_ptr<const tuner::Ranker>& ranker) {
+    return costmodel::PairwiseAccuracy(ranker->Score(fresh.rows), fresh.targets);
+  };
+  const auto alone = *tuner::MakeLearner("xgboost", 3);
+  CHECK(alone->Prior() == nullptr);
+  const std::string bytes_alone = *alone->Fit(few);
+  const double accuracy_alone = accuracy(*alone->Load(bytes_alone));
+
+  const auto with = *tuner::MakeLearner("xgboost", 3, Trained(false));
+  REQUIRE(with->Prior() != nullptr);
+  CHECK(accuracy(with->Prior()) > 0.85);
+  const std::string bytes = *with->Fit(few);
+  CHECK(costmodel::PriorModel::IsSaved(bytes));
+  CHECK(accuracy(*with->Load(bytes)) > accuracy_alone);
+  CHECK(*with->Fit(few) == bytes);
+
+  const auto wrong = *tuner::MakeLearner("xgboost", 3, Trained(true));
+  CHECK(accuracy(wrong->Prior()) < 0.3);
+  CHECK(*wrong->Fit(few) == bytes_alone);
+  CHECK(accuracy(*wrong->Load(bytes_alone)) == accuracy_alone);
+  CHECK_FALSE(wrong->Load(bytes).ok());  // it is over another prior
+}
+
+TEST_CASE("a learner refuses a prior that it can't begin with", "[tuner]") {
+  const tuner::SavedModel prior = Trained(false);
+  CHECK(tuner::MakeLearner("ensemble", 1, prior).status() ==
+        absl::InvalidArgumentError(
+            "cost model 'ensemble' can't begin with another model; 'xgboost' can"));
+  CHECK_FALSE(tuner::MakeLearner("xgboost", 1, {"ensemble", prior.bytes}).ok());
+  CHECK_FALSE(tuner::MakeLearner("xgboost", 1, {"regression", "nonsense"}).ok());
 }
 
 TEST_CASE("an unknown cost model is refused by name", "[tuner]") {

@@ -242,6 +242,9 @@ class RidgeLearner final : public tuner::Learner {
     return std::make_shared<Linear>(std::move(weights));
   }
 
+  std::shared_ptr<const tuner::Ranker> Prior() const override { return prior; }
+
+  std::shared_ptr<const tuner::Ranker> prior;
   bool fail = false;
   mutable int fits = 0;
   mutable int loads = 0;
