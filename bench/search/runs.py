@@ -134,6 +134,8 @@ class Plan:
         folder.mkdir(parents=True, exist_ok=True)
         if not resumed and self.method.starts_from:
             prepared = Path(self.method.starts_from) / self.case.name
+            if not prepared.is_dir():
+                raise SystemExit(f"{prepared}: no such folder; leave_out.py makes it")
             shutil.copytree(prepared, folder / "data.part")
             (folder / "data.part").rename(data)
         write_job_file(self.case, folder / "job.yaml")

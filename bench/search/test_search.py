@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import leave_out
 import live
 import metaschedule
 import peers_modules
@@ -66,10 +68,12 @@ elif verb == "log":
                           "created": now, "explorer": "random"}}))
     print(json.dumps({{"id": 6, "outcome": "ok", "cost_seconds": 1e-9, "stale": True,
                       "created": now, "explorer": "random"}}))
+elif verb == "model":
+    assert words[0] == "train", words
 elif verb == "build":
     out = Path(words[words.index("--out") + 1])
     out.mkdir(exist_ok=True)
-    op = {{"name": "c", "packed_bytes": 0, "tensors": [],
+    op = {{"name": "c", "packed_bytes": 0, "tensors": [], "workload_hash": "h1",
           "versions": [{{"measured_seconds": 2e-6, "object_sha256": "0"}}]}}
     manifest = {{"ops": [op]}}
     (out / "manifest.json").write_text(json.dumps(manifest))
@@ -228,6 +232,8 @@ class Runs(InFolder):
         Plan(CASE, transfer, 0, 1).make(self.program, self.out)
         self.assertEqual((self.folder / "started from").read_text(), "records")
         self.assertTrue((prepared / "records").exists())
+        with self.assertRaisesRegex(SystemExit, "leave_out.py makes it"):
+            Plan(replace(CASE, name="d"), transfer, 0, 1).make(self.program, self.out)
 
     def test_a_run_that_ended_early_goes_on_and_says_so(self) -> None:
         plan = Plan(CASE, OURS, 0, 1)
@@ -253,6 +259,49 @@ class Runs(InFolder):
         arguments.limit_seconds = 1e-9
         self.assertEqual(live.make_runs(arguments, plans), (0, 0))  # nothing is left to begin
         self.assertEqual(live.make_runs(arguments, [Plan(CASE, RANDOM, 0, 1)]), (1, 0))
+
+    def test_a_log_is_copied_without_the_tasks_workload_and_given_a_model(self) -> None:
+        log = self.folder / "log"
+        log.mkdir()
+        (log / "epoch").write_text("1")
+        source = sqlite3.connect(log / "tessera.db")
+        source.executescript("""
+            CREATE TABLE tasks (id INTEGER, key TEXT, workload_hash TEXT);
+            CREATE TABLE jobs (id INTEGER);
+            CREATE TABLE job_tasks (job_id INTEGER, task_id INTEGER);
+            CREATE TABLE records (task_key TEXT);
+            CREATE TABLE events (job_id INTEGER);
+            CREATE TABLE models (name TEXT);
+            INSERT INTO tasks VALUES (1, 'k1', 'h1'), (2, 'k2', 'h2'), (3, 'k3', 'h1');
+            INSERT INTO jobs VALUES (10), (20), (30);
+            INSERT INTO job_tasks VALUES (10, 1), (20, 2), (30, 3);
+            INSERT INTO records VALUES ('k1'), ('k1'), ('k2'), ('k3');
+            INSERT INTO events VALUES (10), (20), (30);
+            INSERT INTO models VALUES ('trained on everything');
+            """)
+        source.close()
+        tasks = [Task(CASE, 1, True)]
+        hashes = leave_out.workload_hashes(self.program, self.folder / "hashes", tasks)
+        self.assertEqual(hashes, {"c": "h1"})
+        self.assertFalse((self.folder / "hashes").exists())
+        out = self.folder / "logs"
+        self.assertEqual(leave_out.prepare(self.program, log, out, "c", "h1"), 3)
+        self.assertIn(
+            "model train others --server 127.0.0.1:1 --note without c", self.calls("model")
+        )
+        copy = sqlite3.connect(out / "c" / "tessera.db")
+        self.addCleanup(copy.close)
+
+        def rows(table: str) -> list[tuple[object, ...]]:
+            return copy.execute(f"SELECT * FROM {table}").fetchall()
+
+        self.assertEqual(rows("tasks"), [(2, "k2", "h2")])
+        self.assertEqual(rows("records"), [("k2",)])
+        for table in ("jobs", "events"):
+            self.assertEqual(rows(table), [(20,)])
+        self.assertEqual(rows("job_tasks"), [(20, 2)])
+        self.assertEqual(rows("models"), [])
+        self.assertEqual({path.name for path in out.iterdir()}, {"c"})
 
 
 class Order(unittest.TestCase):
