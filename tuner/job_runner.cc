@@ -12,6 +12,7 @@
 #include "base/view.h"
 #include "tuner/accept.h"
 #include "tuner/model_store.h"
+#include "tuner/prior_store.h"
 #include "tuner/store_trouble.h"
 
 namespace tessera::tuner {
@@ -43,7 +44,10 @@ JobRunner::~JobRunner() {
 
 absl::StatusOr<std::unique_ptr<JobRunner>> JobRunner::Create(db::Job job, JobParts parts,
                                                              const SearchOptions& options) {
-  TESSERA_ASSIGN_OR_RETURN(TuningState state, TuningState::Create(job, parts.spaces, options));
+  TESSERA_ASSIGN_OR_RETURN(
+      TuningState state,
+      TuningState::Create(job, parts.spaces, options, {parts.prior, parts.learner->Prior()}));
+  parts.prior = nullptr;  // the state has what it needs of it
   std::unique_ptr<JobRunner> runner(
       new JobRunner(std::move(job), std::move(parts), std::move(state)));
   TESSERA_RETURN_IF_ERROR(runner->Resume());
@@ -475,6 +479,7 @@ absl::Status JobRunner::End(db::JobState state, std::string message) {
   inbox_->Close();
   // Nobody proposes for the job any more.
   for (int t = 0; t < state_.task_count(); ++t) DropModel(t, state_.task(t).model);
+  DropPrior(parts_.store, job_);
   parts_.measurer.Abandon(job_.id);
   job_.state = state;
   job_.message = std::move(message);

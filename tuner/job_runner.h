@@ -35,6 +35,7 @@ struct JobParts {
   Clock& clock;
   // A runner that nothing wakes takes its next step after that much real time.
   absl::Duration poll = kPoll;
+  std::shared_ptr<const Prior> prior;  // what the job knows before its first trial; null: nothing
 };
 
 // Drives one job: proposes, has measured, logs, learns, until every task has used its budget.

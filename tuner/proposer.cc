@@ -57,6 +57,14 @@ class Batch {
     return true;
   }
 
+  absl::Status AddOfNearTasks() {
+    for (const Point& point : view_.of_near_tasks) {
+      if (left() <= 0) break;
+      TESSERA_RETURN_IF_ERROR(Add(point, kNearTask).status());
+    }
+    return absl::OkStatus();
+  }
+
   // The explorer's, up to `count`.
   absl::Status Explore(int count, const ProposalOptions& options, Rng& rng) {
     const bool steered = IsSteered(view_.explorer);
@@ -128,11 +136,13 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
                                                    const ProposalOptions& options, Rng& rng) {
   Batch batch(view, count);
   if (view.is_first) batch.AddBaseline();
+  TESSERA_RETURN_IF_ERROR(batch.AddOfNearTasks());
 
   const bool steered = IsSteered(view.explorer);
   const bool awaits_model = view.explorer.UsesModel() && view.task.ranker == nullptr;
   int explored = batch.left();  // slots that are the explorer's
-  for (int slot = explored; steered && slot > 0; --slot) explored -= rng.Chance(options.epsilon);
+  const double epsilon = view.ranks_by_prior ? options.prior_epsilon : options.epsilon;
+  for (int slot = explored; steered && slot > 0; --slot) explored -= rng.Chance(epsilon);
   if (awaits_model) explored = 0;
   const int contender = steered && explored > 0 ? view.contenders.Next() : -1;
   int contended = 0;
@@ -149,7 +159,8 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
     }
   }
   if (explored > 0) TESSERA_RETURN_IF_ERROR(batch.Explore(explored, options, rng));
-  TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(steered && awaits_model, rng));
+  const bool drafts = steered && (awaits_model || view.ranks_by_prior);
+  TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(drafts, rng));
   return std::move(batch).Take();
 }
 

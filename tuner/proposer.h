@@ -18,17 +18,24 @@ struct Proposal {
   std::string config;
   std::string trace;
   uint64_t loop_hash = 0;
-  std::string explorer;  // "default", kRandom, kDraft, or who of the explorers proposed it
+  std::string explorer;  // "default", a name below, or who of the explorers proposed it
 };
 
-// Who proposed a sample: a plain one, and one that the space's estimate preferred.
-inline constexpr std::string_view kRandom = "random", kDraft = "draft";
+// Who proposed what no explorer did: a plain sample, one that the space's estimate preferred, and a
+// fast program of a near task.
+inline constexpr std::string_view kRandom = "random", kDraft = "draft", kNearTask = "near-task";
+inline bool IsOfExplorer(std::string_view proposed_by) {
+  return proposed_by != kRandom && proposed_by != kDraft && proposed_by != kNearTask;
+}
 
 // How proposals are made.
 struct ProposalOptions {
   double epsilon = 0.08;  // share of random proposals beside those that a model ranks
   int pool_factor = 4;    // candidates that a batch is chosen from, a proposal
   BatchOptions batch;
+  // Share of samples by the draft beside those that a model of other tasks ranks, until there is
+  // one of this task: what tells whether that model is right.
+  double prior_epsilon = 0.3;
 };
 
 // What the log says about a task, as far as its next proposals depend on it.
@@ -36,16 +43,19 @@ struct ProposalView {
   const Explorer& explorer;
   TaskView task;
   const Contenders& contenders;
-  absl::Span<const Point> in_flight;  // proposed, without a result
-  bool is_first;                      // nothing was proposed so far
+  absl::Span<const Point> in_flight;           // proposed, without a result
+  bool is_first;                               // nothing was proposed so far
+  absl::Span<const Point> of_near_tasks = {};  // the most promising first
+  bool ranks_by_prior = false;                 // the ranker is of other tasks
 };
 
-// The default schedule first of all; then what the explorer finds: all that it has if it uses no
-// model or plans, otherwise diverse batches of its best, with a share for sketches that contend and
-// ε's of random samples. Random samples take the place of what it does not find; samples by the
-// space's draft come before the first model of one that uses models and does not plan. At most
-// `count`, all of new loop hashes; fewer, or none, when the space has run dry. A function of its
-// arguments. Errors are those of the space.
+// The default schedule first of all, then the points of near tasks; then what the explorer finds:
+// all that it has if it uses no model or plans, otherwise diverse batches of its best, with a share
+// for sketches that contend and ε's of random samples. Random samples take the place of what it
+// does not find; samples by the space's draft come before the first model of one that uses models
+// and does not plan, and beside those of a model of other tasks. At most `count`, all of new loop
+// hashes; fewer, or none, when the space has run dry. A function of its arguments. Errors are those
+// of the space.
 absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int count,
                                                    const ProposalOptions& options, Rng& rng);
 

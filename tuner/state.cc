@@ -18,25 +18,65 @@ absl::Status Broken(const db::Event& event, absl::string_view what) {
 
 }  // namespace
 
+TuningState::TaskState::TaskState(Examples none, absl::Span<const double> sketch_work)
+    : examples(std::move(none)), contenders(sketch_work), known_seconds(kInfinity) {}
+
 absl::StatusOr<TuningState> TuningState::Create(
     const db::Job& job, std::vector<std::shared_ptr<const SearchSpace>> spaces,
-    const SearchOptions& options) {
+    const SearchOptions& options, const Beginning& beginning) {
   if (spaces.size() != job.tasks.size()) {
     return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " has ", job.tasks.size(),
                                                    " tasks but ", spaces.size(), " spaces"));
   }
+  if (beginning.prior != nullptr && beginning.prior->tasks.size() != job.tasks.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("job ", job.id, " has ", job.tasks.size(),
+                                                   " tasks but its prior has ",
+                                                   beginning.prior->tasks.size()));
+  }
   TuningState state;
   state.seed_ = job.options.seed;
   state.options_ = options;
+  state.prior_ranker_ = beginning.ranker;
   for (std::shared_ptr<const SearchSpace>& space : spaces) {
     TaskState task(state.NoExamples(), space->SketchWork());
     task.space = std::move(space);
     TESSERA_ASSIGN_OR_RETURN(task.explorer, MakeExplorer(job.options.explorer));
     task.summary.budget = std::max(0, job.options.trials_per_task);
     task.summary.best_seconds = kInfinity;
+    if (task.explorer->UsesModel()) task.ranker = beginning.ranker;
+    if (beginning.prior != nullptr) {
+      state.Begin(task, beginning.prior->tasks[state.tasks_.size()]);
+    }
     state.tasks_.push_back(std::move(task));
   }
   return state;
+}
+
+void TuningState::Begin(TaskState& task, const TaskPrior& prior) const {
+  for (const KnownProgram& known : prior.known) {
+    task.loop_hashes.insert(known.loop_hash);
+    absl::StatusOr<Point> point = task.space->Parse(known.config);
+    if (!point.ok()) continue;
+    const bool ok = std::isfinite(known.cost_seconds);
+    task.points.insert(HashPoint(*point));
+    task.explorer->Observe(ViewOf(task, nullptr),
+                           {*point, ok, known.cost_seconds, 0, "", task.known_seconds},
+                           Rng(seed_).Fork(absl::StrCat("observe/known/", task.summary.known)));
+    task.contenders.Proposed(point->front(), false);
+    if (ok) task.contenders.Measured(point->front(), known.cost_seconds);
+    task.known_seconds = std::min(task.known_seconds, known.cost_seconds);
+    task.examples.Add(*std::move(point), known.cost_seconds);
+    ++task.summary.known;
+    ++task.summary.taught;
+  }
+  // Explorers without a model are the measure of what models are worth: they get nothing else.
+  if (!task.explorer->UsesModel()) return;
+  const size_t wanted = std::max(1, task.summary.budget / 4);
+  for (const std::string& config : prior.first_configs) {
+    if (task.of_near_tasks.size() == wanted) break;
+    absl::StatusOr<Point> point = task.space->Parse(config);
+    if (point.ok()) task.of_near_tasks.push_back(*std::move(point));
+  }
 }
 
 absl::Status TuningState::Apply(const db::Event& event) {
@@ -129,8 +169,7 @@ absl::Status TuningState::ApplyProposed(const db::Event& event) {
   if (absl::StatusOr<Point> point = task.space->Parse(event.config); point.ok()) {
     trial.point = *std::move(point);
     task.points.insert(HashPoint(trial.point));
-    const bool is_searched =
-        task.explorer->UsesModel() && trial.explorer != kRandom && trial.explorer != kDraft;
+    const bool is_searched = task.explorer->UsesModel() && IsOfExplorer(trial.explorer);
     task.contenders.Proposed(trial.point[0], is_searched);
   }
   task.loop_hashes.insert(trial.loop_hash);
@@ -160,8 +199,8 @@ void TuningState::Finish(const db::Event& event) {
 
   const bool ok = event.outcome == db::Outcome::kOk;
   const double cost_seconds = ok ? event.cost_seconds : kInfinity;
-  const double best_before_seconds = summary.best_seconds;
-  if (cost_seconds < best_before_seconds) {
+  const double best_before_seconds = task.best_seconds();
+  if (cost_seconds < summary.best_seconds) {
     summary.best_seconds = cost_seconds;
     summary.best_trial = event.trial;
     summary.best_record_id = event.record_id;
@@ -207,8 +246,13 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
   for (const auto& [number, trial] : pending_) {
     if (trial.task_index == task_index && !trial.point.empty()) in_flight.push_back(trial.point);
   }
-  const ProposalView view = {*task.explorer, ViewOf(task, task.ranker.get()), task.contenders,
-                             in_flight, task.summary.proposed == 0};
+  const ProposalView view = {*task.explorer,
+                             ViewOf(task, task.ranker.get()),
+                             task.contenders,
+                             in_flight,
+                             task.summary.proposed == 0,
+                             task.of_near_tasks,
+                             task.ranker != nullptr && task.ranker == prior_ranker_};
   return ProposeBatch(view, count, options_.proposals, rng);
 }
 
@@ -223,6 +267,7 @@ void TuningState::SetRanker(int task_index, std::shared_ptr<const Ranker> ranker
   if (ranker == nullptr) {
     task.summary.model.clear();
     task.trained_on = 0;
+    ranker = prior_ranker_;
   }
   task.ranker = std::move(ranker);
 }
@@ -232,18 +277,24 @@ std::optional<FitInput> TuningState::FitDue(int task_index) const {
   const TaskSummary& summary = task.summary;
   // A model that no proposal will be made with is not trained.
   if (summary.done || summary.proposed >= summary.budget || !task.explorer->UsesModel()) return {};
-  if (summary.best_trial < 0) return {};
+  const double best_seconds = task.best_seconds();
+  if (best_seconds == kInfinity) return {};
   const bool plans = Plans(task_index);
   if (plans && summary.pending > 0) return {};
+  // Growth is of the job's own results. Among many known programs a few new ones change little, and
+  // each fit takes long.
   const double growth =
-      plans ? 1 : std::max<double>(options_.first_fit, task.trained_on * options_.refit_growth);
+      plans ? 1
+            : std::max<double>({static_cast<double>(options_.first_fit),
+                                (task.trained_on - summary.known) * options_.refit_growth,
+                                summary.known * options_.known_growth});
   if (summary.taught - task.trained_on < growth) return {};
   FitInput input;
   input.through_sequence = last_sequence_;
   for (const Example* example : task.examples.All()) {
     input.points.push_back(example->point);
     // x ÷ infinity: failures are 0.
-    input.targets.push_back(static_cast<float>(summary.best_seconds / example->cost_seconds));
+    input.targets.push_back(static_cast<float>(best_seconds / example->cost_seconds));
   }
   return input;
 }
@@ -271,6 +322,9 @@ size_t TuningState::MemoryBytes() const {
     bytes += sizeof(TaskState) + task.news.size() * sizeof(int64_t) + task.examples.MemoryBytes() +
              (task.loop_hashes.capacity() + task.points.capacity()) * (sizeof(uint64_t) + 1) +
              task.summary.best_trace.capacity() + task.summary.best_config.capacity();
+    for (const Point& point : task.of_near_tasks) {
+      bytes += sizeof(Point) + point.capacity() * sizeof(Point::value_type);
+    }
   }
   return bytes;
 }

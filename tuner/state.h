@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -17,6 +18,7 @@
 #include "tuner/examples.h"
 #include "tuner/explorer.h"
 #include "tuner/learner.h"
+#include "tuner/prior.h"
 #include "tuner/proposer.h"
 #include "tuner/search_space.h"
 
@@ -32,6 +34,7 @@ struct SearchOptions {
   int first_fit = 8;       // results before the first model
   // A refit is due when results grew by this share (at least first_fit).
   double refit_growth = 0.25;
+  double known_growth = 1.0 / 32;  // and by this share of the programs known before
   ExampleLimits examples;  // what models are trained on
 };
 
@@ -57,7 +60,8 @@ struct TaskSummary {
   int proposed = 0;
   int finished = 0;
   int pending = 0;          // proposed − finished
-  int taught = 0;           // results that models may learn from
+  int taught = 0;           // results that models may learn from, and known ones
+  int known = 0;            // programs that were measured before the job
   bool done = false;        // the log says so
   double best_seconds = 0;  // infinity before the first success
   std::string best_trace;
@@ -68,18 +72,27 @@ struct TaskSummary {
   std::string model;                          // digest, empty before the first
 };
 
+// What a job begins with beside its tasks: what is known of them, and the ranker of its prior's
+// model, null where it has none.
+struct Beginning {
+  std::shared_ptr<const Prior> prior;  // null: nothing is known
+  std::shared_ptr<const Ranker> ranker;
+};
+
 // The search of one job as a fold over its event log (architecture, decision 8). Nothing else
-// enters: the same job, spaces, options and events give the same proposals, bit for bit, whether
-// the events came from devices, from the store after a restart, or from a recording.
+// enters: the same job, spaces, options, beginning and events give the same proposals, bit for bit,
+// whether the events came from devices, from the store after a restart, or from a recording.
 // Invariants: trials are numbered from 0 in log order; no loop hash is proposed twice in a task; a
 // finished trial leaves two hashes behind and, of a bounded number of them, an example; a task that
 // is done leaves its summary. Thread-compatible.
 class TuningState {
  public:
-  // One space a task. InvalidArgument for an unknown explorer or a wrong number of spaces.
+  // One space a task. InvalidArgument for an unknown explorer or a wrong number of spaces or
+  // tasks of the prior.
   static absl::StatusOr<TuningState> Create(const db::Job& job,
                                             std::vector<std::shared_ptr<const SearchSpace>> spaces,
-                                            const SearchOptions& options = {});
+                                            const SearchOptions& options = {},
+                                            const Beginning& beginning = {});
 
   // Folds the next event. DataLoss, naming the sequence number and what is wrong, for one that
   // does not continue the log.
@@ -118,8 +131,8 @@ class TuningState {
 
  private:
   struct TaskState {
-    explicit TaskState(Examples none, absl::Span<const double> sketch_work = {})
-        : examples(std::move(none)), contenders(sketch_work) {}
+    explicit TaskState(Examples none, absl::Span<const double> sketch_work = {});
+    double best_seconds() const { return std::min(summary.best_seconds, known_seconds); }
     std::shared_ptr<const SearchSpace> space;
     std::unique_ptr<Explorer> explorer;
     std::shared_ptr<const Ranker> ranker;
@@ -130,10 +143,14 @@ class TuningState {
     Contenders contenders;
     absl::flat_hash_set<uint64_t> loop_hashes;
     absl::flat_hash_set<uint64_t> points;
+    std::vector<Point> of_near_tasks;
+    double known_seconds;  // the best before the job; infinity where there is none
     TaskSummary summary;
   };
 
   TuningState() = default;
+  // What a task begins with. Programs that are no longer of the space teach nothing.
+  void Begin(TaskState& task, const TaskPrior& prior) const;
   absl::Status ApplyProposed(const db::Event& event);
   absl::Status ApplyResult(const db::Event& event);
   void ApplyModelReady(const db::Event& event);
@@ -145,6 +162,7 @@ class TuningState {
 
   uint64_t seed_ = 0;
   SearchOptions options_;
+  std::shared_ptr<const Ranker> prior_ranker_;  // null: none
   std::vector<TaskState> tasks_;
   int64_t trial_count_ = 0;
   std::map<int64_t, Trial> pending_;

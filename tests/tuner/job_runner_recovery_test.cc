@@ -6,6 +6,7 @@
 
 #include "tests/tuner/rig.h"
 #include "tuner/explorer.h"
+#include "tuner/prior_store.h"
 
 namespace tessera::test {
 namespace {
@@ -29,13 +30,15 @@ TEST_CASE("a result is in the store before the device is told", "[tuner]") {
 
 TEST_CASE("killed at any event and continued, a job makes the same proposals in the same order",
           "[tuner]") {
-  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
-    const std::string explorer(known.name);
+  for (size_t i = 0; i < 2 * tuner::ExplorerKinds().size(); ++i) {
+    const std::string explorer(tuner::ExplorerKinds()[i / 2].name);
+    const bool with_prior = i % 2 == 1;
     const SimulationOptions one{.capacity = 1, .noise = 0.05, .failure_rate = 0.05};
     const auto kind = *tuner::MakeExplorer(explorer);
     const db::JobOptions options = Budget(BeyondFirstPlan(explorer, 24), 7, explorer);
     Rig whole(2, options, one);
     whole.UseDrafts();
+    if (with_prior) whole.LearnBefore(12);
     whole.Run();
     const std::vector<db::Event> expected = whole.Log();
     REQUIRE(whole.Log(EventKind::kModelReady).size() >= (kind->UsesModel() ? 2 : 0));
@@ -43,9 +46,10 @@ TEST_CASE("killed at any event and continued, a job makes the same proposals in 
     // A plan takes long to make, and most events of it are alike.
     const int64_t stride = kind->PlanSize() > 0 ? 7 : 1;
     for (int64_t kill = 1; kill < static_cast<int64_t>(expected.size()); kill += stride) {
-      CAPTURE(explorer, kill);
+      CAPTURE(explorer, with_prior, kill);
       Rig rig(2, options, one);
       rig.UseDrafts();
+      if (with_prior) rig.LearnBefore(12);
       rig.store.events_left = kill;
       {
         auto runner = *rig.Runner();
@@ -68,23 +72,24 @@ TEST_CASE("killed at any event and continued, a job makes the same proposals in 
 
       const std::vector<db::Event> log = rig.Log();
       REQUIRE(log.size() == expected.size());
-      for (size_t i = 0; i < log.size(); ++i) {
-        CAPTURE(i);
-        REQUIRE(log[i].kind == expected[i].kind);
-        REQUIRE(log[i].trial == expected[i].trial);
-        REQUIRE(log[i].config == expected[i].config);
-        REQUIRE(log[i].explorer == expected[i].explorer);
-        REQUIRE(log[i].cost_seconds == expected[i].cost_seconds);
-        REQUIRE(log[i].model == expected[i].model);
+      for (size_t e = 0; e < log.size(); ++e) {
+        CAPTURE(e);
+        REQUIRE(log[e].kind == expected[e].kind);
+        REQUIRE(log[e].trial == expected[e].trial);
+        REQUIRE(log[e].config == expected[e].config);
+        REQUIRE(log[e].explorer == expected[e].explorer);
+        REQUIRE(log[e].cost_seconds == expected[e].cost_seconds);
+        REQUIRE(log[e].model == expected[e].model);
       }
     }
   }
 }
 
 TEST_CASE("killed again and again under load, a job measures every trial once", "[tuner]") {
-  for (uint64_t seed = 1; seed <= tuner::ExplorerKinds().size(); ++seed) {
-    const std::string explorer(tuner::ExplorerKinds()[seed - 1].name);
-    CAPTURE(seed, explorer);
+  for (uint64_t seed = 1; seed <= 2 * tuner::ExplorerKinds().size(); ++seed) {
+    const std::string explorer(tuner::ExplorerKinds()[(seed - 1) / 2].name);
+    const bool with_prior = seed % 2 == 1;
+    CAPTURE(seed, explorer, with_prior);
     const int trials = BeyondFirstPlan(explorer, 30);
     Rig rig(3, Budget(trials, seed, explorer),
             {.capacity = 6,
@@ -95,6 +100,7 @@ TEST_CASE("killed again and again under load, a job measures every trial once", 
              .reorder = true,
              .seed = seed});
     rig.UseDrafts();
+    if (with_prior) rig.LearnBefore(30);
     Rng rng(seed);
     db::Job job;
     int kills = 0;
@@ -342,6 +348,19 @@ TEST_CASE("the store keeps one model a task while the job runs, and none later",
     CHECK(most == 1);
     CHECK(kept().empty());
   }
+}
+
+TEST_CASE("a job's prior goes with its end", "[tuner]") {
+  Rig rig(1, Budget(12), {});
+  db::Job job = *rig.memory.GetJob(rig.job_id);
+  job.id = 0;
+  job.prior = *tuner::PutPrior(rig.memory, "one", {"", "", {{{"[1]"}, {}}}});
+  rig.job_id = *rig.memory.CreateJob(job);
+  auto runner = *rig.Runner();
+  CHECK(rig.memory.GetBlob(job.prior).ok());
+  rig.Drive(*runner);
+  CHECK(rig.memory.GetJob(rig.job_id)->state == JobState::kDone);
+  CHECK(absl::IsNotFound(rig.memory.GetBlob(job.prior).status()));
 }
 
 TEST_CASE("a runner dropped with trials and fits under way leaves a job that can go on",

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -141,8 +142,29 @@ class Rig {
 
   absl::StatusOr<std::unique_ptr<tuner::JobRunner>> Runner() {
     std::vector<std::shared_ptr<const tuner::SearchSpace>> views(spaces.begin(), spaces.end());
-    return tuner::JobRunner::Create(*memory.GetJob(job_id),
-                                    {views, learner, store, *measurer, executor, clock, poll});
+    return tuner::JobRunner::Create(
+        *memory.GetJob(job_id), {views, learner, store, *measurer, executor, clock, poll, prior});
+  }
+
+  // The job begins with programs that were measured of its tasks, one of which failed, with three
+  // of near tasks, and with a model that has nothing to do with them.
+  void LearnBefore(int programs) {
+    auto known = std::make_shared<tuner::Prior>();
+    Rng rng(5);
+    for (const auto& space : spaces) {
+      tuner::TaskPrior& task = known->tasks.emplace_back();
+      for (int i = 0; i < programs; ++i) {
+        const tuner::Point point = space->Sample(rng);
+        task.known.push_back(
+            {*space->LoopHash(point), space->Config(point),
+             i == 1 ? std::numeric_limits<double>::infinity() : space->CostSeconds(point)});
+      }
+      for (int i = 0; i < 3; ++i) task.first_configs.push_back(space->Config(space->Sample(rng)));
+    }
+    prior = std::move(known);
+    std::vector<double> weights;
+    for (int i = 0; i < spaces[0]->FeatureCount(); ++i) weights.push_back(rng.Uniform() - 0.5);
+    learner->prior = std::make_shared<RidgeLearner::Linear>(std::move(weights));
   }
 
   // Samples before the first model go by an estimate.
@@ -196,6 +218,7 @@ class Rig {
   std::shared_ptr<RidgeLearner> learner = std::make_shared<RidgeLearner>();
   std::vector<std::shared_ptr<SyntheticSpace>> spaces;
   std::unique_ptr<SimulatedMeasurer> measurer;
+  std::shared_ptr<const tuner::Prior> prior;  // null: nothing is known
   tuner::JobProgress last_progress;
   int64_t job_id = 0;
 

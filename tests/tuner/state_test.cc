@@ -19,7 +19,8 @@ using tuner::TuningState;
 TuningState Fresh(Rig& rig) {
   std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces(rig.spaces.begin(),
                                                                 rig.spaces.end());
-  return *TuningState::Create(*rig.memory.GetJob(rig.job_id), spaces);
+  return *TuningState::Create(*rig.memory.GetJob(rig.job_id), spaces, {},
+                              {rig.prior, rig.learner->Prior()});
 }
 
 using Models = std::map<std::string, std::string>;  // bytes by digest
@@ -31,11 +32,15 @@ Models TrainAgain(Rig& rig, const std::vector<db::Event>& log) {
   TuningState state = Fresh(rig);
   std::map<std::pair<int, int64_t>, tuner::FitInput> inputs;
   Models models;
-  for (const db::Event& event : log) {
-    REQUIRE(state.Apply(event).ok());
+  const auto note_due = [&] {
     for (int t = 0; t < state.task_count(); ++t) {
       if (auto due = state.FitDue(t)) inputs[{t, due->through_sequence}] = *std::move(due);
     }
+  };
+  note_due();
+  for (const db::Event& event : log) {
+    REQUIRE(state.Apply(event).ok());
+    note_due();
     if (event.kind != EventKind::kModelReady) continue;
     const auto input = inputs.find({event.task_index, event.through_sequence});
     REQUIRE(input != inputs.end());
@@ -104,7 +109,8 @@ db::Event Result(const TuningState& state, int64_t trial, Outcome outcome, doubl
 TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tuner]") {
   for (uint64_t seed = 1; seed <= 2 * tuner::ExplorerKinds().size(); ++seed) {
     const std::string explorer(tuner::ExplorerKinds()[seed % tuner::ExplorerKinds().size()].name);
-    CAPTURE(seed, explorer);
+    const bool with_prior = seed > tuner::ExplorerKinds().size();
+    CAPTURE(seed, explorer, with_prior);
     const int trials = BeyondFirstPlan(explorer, 50);
     Rig rig(3, Budget(trials, seed, explorer),
             {.capacity = 7,
@@ -115,6 +121,7 @@ TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tu
              .reorder = true,
              .seed = seed});
     rig.UseDrafts();
+    if (with_prior) rig.LearnBefore(20);
     rig.Run(2);
     const std::vector<db::Event> log = rig.Log();
     const Models models = TrainAgain(rig, log);
@@ -132,12 +139,14 @@ TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tu
 }
 
 TEST_CASE("folding a prefix at once equals having lived through it", "[tuner]") {
-  for (const tuner::ExplorerKind& explorer : tuner::ExplorerKinds()) {
-    const std::string name(explorer.name);
-    CAPTURE(name);
+  for (size_t i = 0; i < 2 * tuner::ExplorerKinds().size(); ++i) {
+    const std::string name(tuner::ExplorerKinds()[i / 2].name);
+    const bool with_prior = i % 2 == 1;
+    CAPTURE(name, with_prior);
     Rig rig(2, Budget(BeyondFirstPlan(name, 40), 5, name),
             {.capacity = 5, .noise = 0.1, .failure_rate = 0.1, .reorder = true});
     rig.UseDrafts();
+    if (with_prior) rig.LearnBefore(20);
     rig.Run(2);
     const std::vector<db::Event> log = rig.Log();
     const bool drafts = std::ranges::any_of(
@@ -155,6 +164,98 @@ TEST_CASE("folding a prefix at once equals having lived through it", "[tuner]") 
       CheckProposals(state, log, at);
     }
   }
+}
+
+TEST_CASE("what was measured before is not measured again, and is learned from at once",
+          "[tuner]") {
+  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+    const std::string explorer(known.name);
+    CAPTURE(explorer);
+    Rig rig(1, Budget(60, 3, explorer), {.capacity = 4}, 1, 3, 8);  // of 256 programs
+    rig.LearnBefore(40);
+    const TuningState state = Fresh(rig);
+    CHECK(state.task(0).known == 40);
+    CHECK(state.task(0).finished == 0);
+    const auto due = state.FitDue(0);
+    CHECK(due.has_value() == (*tuner::MakeExplorer(explorer))->UsesModel());
+    if (due) {
+      CHECK(due->through_sequence == 0);
+      CHECK(due->points.size() == 40);
+      CHECK(due->targets[1] == 0);  // it failed
+      CHECK(*std::max_element(due->targets.begin(), due->targets.end()) == 1);
+    }
+    rig.Run();
+    std::set<std::string> programs;
+    for (const tuner::KnownProgram& program : rig.prior->tasks[0].known) {
+      programs.insert(HashToHex(program.loop_hash));
+    }
+    const size_t before = programs.size();
+    for (const db::Event& event : rig.Log(EventKind::kProposed)) {
+      CHECK(programs.insert(event.loop_hash).second);
+    }
+    CHECK(programs.size() == before + 60);
+  }
+}
+
+TEST_CASE("a job with a prior begins with the default, programs of near tasks, and its model",
+          "[tuner]") {
+  for (const std::string explorer : {"annealing", "random"}) {
+    CAPTURE(explorer);
+    Rig rig(1, Budget(64, 3, explorer), {});
+    rig.LearnBefore(0);
+    const auto proposals = *Fresh(rig).Propose(0, 64);
+    REQUIRE(proposals.size() == 64);
+    std::map<std::string, int> by;
+    for (const tuner::Proposal& proposal : proposals) ++by[proposal.explorer];
+    CHECK(proposals[0].explorer == "default");
+    if (explorer == "random") {
+      CHECK(by["random"] == 63);
+      continue;
+    }
+    for (int i = 0; i < 3; ++i) {
+      CHECK(proposals[1 + i].explorer == tuner::kNearTask);
+      CHECK(proposals[1 + i].config == rig.prior->tasks[0].first_configs[i]);
+    }
+    CHECK(by["annealing"] > 30);
+    CHECK(by["random"] > 8);  // the space has no draft
+  }
+}
+
+TEST_CASE("a small budget is not spent on near tasks", "[tuner]") {
+  Rig rig(1, Budget(8), {});
+  rig.LearnBefore(0);
+  const auto proposals = *Fresh(rig).Propose(0, 8);
+  CHECK(std::ranges::count(proposals, tuner::kNearTask, &tuner::Proposal::explorer) == 2);
+}
+
+TEST_CASE("refits count the job's own results, however much was known", "[tuner]") {
+  Rig rig(1, Budget(64, 1), {.capacity = 4});
+  rig.LearnBefore(400);
+  rig.Run(4);
+  CHECK(rig.Log(EventKind::kModelReady).size() >= 4);
+}
+
+TEST_CASE("a prior of another number of tasks is refused", "[tuner]") {
+  Rig rig(2, Budget(8), {});
+  const auto prior = std::make_shared<tuner::Prior>();
+  prior->tasks.resize(3);
+  CHECK(TuningState::Create(*rig.memory.GetJob(rig.job_id), {rig.spaces[0], rig.spaces[1]}, {},
+                            {prior, nullptr})
+            .status()
+            .message() == "job 1 has 2 tasks but its prior has 3");
+}
+
+TEST_CASE("known programs that are no longer of the space are only not proposed", "[tuner]") {
+  Rig rig(1, Budget(16), {});
+  const auto prior = std::make_shared<tuner::Prior>();
+  prior->tasks = {{{"[1]"}, {{42, "[1,2]", 1e-3}}}};
+  rig.prior = prior;
+  const TuningState state = Fresh(rig);
+  CHECK(state.task(0).known == 0);
+  CHECK(state.task(0).taught == 0);
+  const auto proposals = *state.Propose(0, 8);
+  REQUIRE(proposals.size() == 8);
+  for (const auto& proposal : proposals) CHECK(proposal.explorer != tuner::kNearTask);
 }
 
 TEST_CASE("other seeds give other proposals", "[tuner]") {
