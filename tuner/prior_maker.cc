@@ -1,0 +1,184 @@
+#include "tuner/prior_maker.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/version.h"
+#include "base/view.h"
+#include "tuner/explorer.h"
+#include "tuner/prior_store.h"
+#include "tuner/store_trouble.h"
+#include "tuner/trained_model.h"
+
+namespace tessera::tuner {
+namespace {
+
+constexpr int kNearTasks = 4;
+// From the nearest, the next, …: programs of one task resemble each other.
+constexpr int kQuota[] = {3, 2, 2, 1, 1};
+constexpr size_t kMaxTasksToSearch = 4096;  // of the log, the newest
+
+// "x86" of "x86/zen5/avx512/2c".
+std::string_view Family(std::string_view device_class) {
+  return device_class.substr(0, device_class.find('/'));
+}
+
+// How well a model fits devices of a class: 2 for its own, 1 for one of its kind, 0 for others.
+int Fit(const db::ModelInfo& model, const std::string& device_class) {
+  int fit = device_class.empty() ? 1 : 0;
+  for (const std::string& other : model.device_classes) {
+    if (other == device_class) return 2;
+    if (Family(other) == Family(device_class)) fit = 1;
+  }
+  return fit;
+}
+
+// Whether this build can use it.
+absl::Status CheckModel(db::Store& store, const db::ModelInfo& model) {
+  TESSERA_ASSIGN_OR_RETURN(const std::string bytes, store.GetBlob(model.digest));
+  return ReadModel(model, bytes).status();
+}
+
+bool Teaches(const db::Record& record) {
+  const db::Outcome outcome = record.measurement.outcome;
+  return !record.stale && !record.config.empty() &&
+         (outcome == db::Outcome::kOk || db::IsCandidateFailure(outcome));
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<db::ModelInfo>> PriorMaker::ChooseModel(
+    const db::JobOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(const auto explorer, MakeExplorer(options.explorer));
+  const bool can_use = explorer->UsesModel() && options.cost_model == kWithPrior;
+  if (options.prior != kAutoPrior) {
+    const auto refuse = [&](const absl::Status& status) {
+      return Annotate(status, absl::StrCat("prior ", options.prior));
+    };
+    if (!can_use) {
+      return refuse(absl::InvalidArgumentError(absl::StrCat(
+          "explorer ", options.explorer, " with cost model ", options.cost_model,
+          " can't begin with a model; choose one that learns, with ", AbslView(kWithPrior))));
+    }
+    absl::StatusOr<db::ModelInfo> named = store_.GetModelInfo(options.prior);
+    if (!named.ok()) return refuse(named.status());
+    if (absl::Status status = CheckModel(store_, *named); !status.ok()) return refuse(status);
+    return std::move(*named);
+  }
+  if (!can_use) return std::nullopt;
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::ModelInfo> models, store_.ListModels());
+  for (const int wanted : {2, 1}) {
+    for (const db::ModelInfo& model : models) {
+      if (Fit(model, options.device_class) != wanted) continue;
+      const absl::Status usable = CheckModel(store_, model);
+      if (usable.ok()) return model;
+      if (MayPass(usable)) return usable;
+      LogWarning(absl::StrCat("passed over as a prior: ", usable.ToString()));
+    }
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<std::vector<KnownProgram>> PriorMaker::KnownOf(const db::Task& task,
+                                                              const std::string& device_class,
+                                                              const SearchSpace& space, int limit) {
+  if (device_class.empty()) return std::vector<KnownProgram>();  // times of several machines
+  db::RecordFilter newest;
+  newest.task_key = task.Key();
+  newest.device_class = device_class;
+  newest.newest_first = true;
+  newest.limit = limit - limit / 4;
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records, store_.QueryRecords(newest));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> fastest,
+                           store_.Best(newest.task_key, device_class, limit / 4));
+  std::move(fastest.begin(), fastest.end(), std::back_inserter(records));
+  std::sort(records.begin(), records.end(),
+            [](const db::Record& a, const db::Record& b) { return a.id < b.id; });
+
+  std::vector<KnownProgram> known;
+  std::map<uint64_t, size_t> places;
+  for (const db::Record& record : records) {
+    if (!Teaches(record) || record.tessera_version != kVersion) continue;
+    const absl::StatusOr<Point> point = space.Parse(record.config);
+    if (!point.ok()) continue;
+    TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, space.LoopHash(*point));
+    if (HashToHex(loop_hash) != record.loop_hash) continue;  // the config meant another program
+    const double cost_seconds = record.measurement.CostSeconds();
+    const auto [place, is_new] = places.emplace(loop_hash, known.size());
+    if (is_new) {
+      known.push_back({loop_hash, record.config, cost_seconds});
+    } else {
+      double& cost = known[place->second].cost_seconds;
+      cost = std::min(cost, cost_seconds);
+    }
+  }
+  return known;
+}
+
+absl::StatusOr<std::vector<std::string>> PriorMaker::FirstConfigs(const db::Task& task,
+                                                                  absl::Span<const db::Task> all,
+                                                                  const std::string& device_class,
+                                                                  const SearchSpace& space,
+                                                                  Hashes known) {
+  std::vector<db::Task> near = nearest_.Find(task, all, kNearTasks);
+  near.insert(near.begin(), task);
+  std::vector<std::string> configs;
+  for (size_t i = 0; i < near.size() && i < std::size(kQuota); ++i) {
+    const std::string key = near[i].Key();
+    const int wanted = std::min(kQuota[i], kMaxFirstConfigs - static_cast<int>(configs.size()));
+    if (wanted <= 0) break;
+    // Some of them become the same program here.
+    TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> best,
+                             store_.Best(key, i == 0 ? "" : device_class, 4 * wanted));
+    if (best.empty() && !device_class.empty()) {
+      TESSERA_ASSIGN_OR_RETURN(best, store_.Best(key, "", 4 * wanted));
+    }
+    int taken = 0;
+    for (const db::Record& record : best) {
+      if (taken == wanted) break;
+      if (record.config.empty()) continue;
+      const absl::StatusOr<Point> point = space.Adapt(record.config);
+      if (!point.ok()) continue;
+      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, space.LoopHash(*point));
+      if (!known.insert(loop_hash).second) continue;
+      configs.push_back(space.Config(*point));
+      ++taken;
+    }
+  }
+  return configs;
+}
+
+absl::StatusOr<std::string> PriorMaker::Make(
+    const db::Job& job, absl::Span<const std::shared_ptr<const SearchSpace>> spaces) {
+  if (job.options.prior == kNoPrior || job.tasks.empty()) return "";
+  Prior prior;
+  TESSERA_ASSIGN_OR_RETURN(const std::optional<db::ModelInfo> model, ChooseModel(job.options));
+  if (model) {
+    prior.cost_model = model->cost_model;
+    prior.model = model->digest;
+  }
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> all, store_.ListTasks());
+  absl::Span<const db::Task> tasks = all;
+  if (tasks.size() > kMaxTasksToSearch) tasks.remove_prefix(tasks.size() - kMaxTasksToSearch);
+  const std::string& device_class = job.options.device_class;
+  const int limit = std::min(kMaxKnownOfTask, kMaxKnown / static_cast<int>(job.tasks.size()));
+  for (size_t t = 0; t < job.tasks.size(); ++t) {
+    TaskPrior& known = prior.tasks.emplace_back();
+    TESSERA_ASSIGN_OR_RETURN(known.known, KnownOf(job.tasks[t], device_class, *spaces[t], limit));
+    Hashes hashes;
+    for (const KnownProgram& program : known.known) hashes.insert(program.loop_hash);
+    TESSERA_ASSIGN_OR_RETURN(known.first_configs, FirstConfigs(job.tasks[t], tasks, device_class,
+                                                               *spaces[t], std::move(hashes)));
+  }
+  if (prior.IsEmpty()) return "";
+  const std::string owner =
+      absl::StrCat("prior ", ++made_, " of a job made at ", absl::ToUnixMicros(job.created));
+  return PutPrior(store_, owner, prior);
+}
+
+}  // namespace tessera::tuner
