@@ -40,9 +40,9 @@ struct TuneOptions {
   int threads = 0;
   int64_t seed = -1;
   double max_seconds = 0;
-  std::string explorer, cost_model;
-  std::string key;     // idempotency
-  std::string report;  // file for the JSON report
+  std::string explorer, cost_model, prior;  // empty: the default
+  std::string key;                          // idempotency
+  std::string report;                       // file for the JSON report
   bool detach = false;
 };
 absl::Status RunTune(const TuneOptions& options);
@@ -160,11 +160,23 @@ absl::Status RunDataset(const DatasetOptions& options);
 struct ReplayOptions {
   std::vector<std::string> data;  // files
   std::vector<std::string> explorers = {"annealing"}, cost_models = {"xgboost"};
+  std::string prior;  // file of a model; empty: none
   int seeds = 10;
   int trials = 256;
   int in_flight = 8;
   std::string out = "replay";  // folder
 };
 absl::Status RunReplay(const ReplayOptions& options);
+
+struct RankingOptions {
+  std::vector<std::string> data;  // files
+  std::vector<std::string> cost_models = {"xgboost"};
+  std::string hold_out = "workload";
+  std::vector<int> target_rows = {0, 32, 128};
+  int draws = 5;
+  int max_rows = 2000;
+  std::string out = "replay";  // folder
+};
+absl::Status RunRanking(const RankingOptions& options);
 
 }  // namespace tessera::cli

@@ -114,6 +114,8 @@ int main(int argc, char** argv) {
   command->add_option("--max-seconds", tune.max_seconds, "stop after this long")->check(Seconds());
   command->add_option("--explorer", tune.explorer, tuner::ExplorerNames());
   command->add_option("--cost-model", tune.cost_model, costmodel::CostModelNames());
+  command->add_option("--prior", tune.prior,
+                      "what to begin with: auto, none, or a model's name; default: auto");
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
   command->add_option("--report", tune.report, "also write the table as JSON to this file");
   command->add_flag("--detach", tune.detach, "print the job's number and return");
@@ -269,8 +271,39 @@ int main(int argc, char** argv) {
                    "trials that have no result when the next are proposed")
       ->capture_default_str()
       ->check(WholeNumber(1, 1024));
+  command->add_option("--prior", replay.prior,
+                      "file of `tessera model export`: xgboost also begins with that model");
+  bool ranking = false;
+  cli::RankingOptions rank;
+  command->add_flag("--ranking", ranking,
+                    "judge how a model of the other data sets ranks each one, without searching");
+  command
+      ->add_option("--hold-out", rank.hold_out,
+                   "what differs from the others: workload, kind, class")
+      ->capture_default_str();
+  command
+      ->add_option("--target-rows", rank.target_rows,
+                   "of the judged data set, to learn from as well; several: N,M")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(WholeNumber(0, 100'000));
+  command->add_option("--draws", rank.draws, "of those rows, by seeds from 0")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 1000));
+  command->add_option("--max-rows", rank.max_rows, "of a data set, drawn at random")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 500'000));
   command->add_option("--out", replay.out, "folder")->capture_default_str();
-  command->callback([&] { status = cli::RunReplay(replay); });
+  command->callback([&] {
+    if (!ranking) {
+      status = cli::RunReplay(replay);
+      return;
+    }
+    rank.data = replay.data;
+    rank.out = replay.out;
+    rank.cost_models = replay.cost_models;
+    status = cli::RunRanking(rank);
+  });
 
   CLI::App* const models = app.add_subcommand("model", "cost models trained on many tasks");
   models->require_subcommand(0, 1);

@@ -10,15 +10,15 @@
 #include "cli/commands.h"
 #include "cli/path_status.h"
 #include "cli/tables.h"
+#include "tuner/model_file.h"
+#include "tuner/replay/ranking.h"
 #include "tuner/replay/report.h"
+#include "tuner/trained_model.h"
 
 namespace tessera::cli {
 namespace {
 
-struct NamedTable {
-  std::string name;
-  std::shared_ptr<const replay::TableSpace> table;
-};
+using replay::NamedTable;
 
 absl::StatusOr<std::vector<NamedTable>> OpenTables(const std::vector<std::string>& paths) {
   std::vector<NamedTable> tables;
@@ -33,6 +33,12 @@ absl::StatusOr<std::vector<NamedTable>> OpenTables(const std::vector<std::string
     tables.push_back({name, std::move(table)});
   }
   return tables;
+}
+
+absl::Status MakeFolder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  return error ? PathStatus(error.value(), "cannot create", folder) : absl::OkStatus();
 }
 
 absl::Status WriteResult(const std::filesystem::path& folder, const std::string& name,
@@ -50,12 +56,18 @@ std::string ReachText(const replay::Reach& reach, int trials) {
 }  // namespace
 
 absl::Status RunReplay(const ReplayOptions& options) {
+  const bool with_prior = !options.prior.empty();
   TESSERA_ASSIGN_OR_RETURN(const std::vector<replay::Method> methods,
-                           replay::MakeMethods(options.explorers, options.cost_models));
+                           replay::MakeMethods(options.explorers, options.cost_models, with_prior));
+  replay::ReplayOptions replay_options = {options.trials, options.in_flight};
+  if (with_prior) {
+    TESSERA_ASSIGN_OR_RETURN(tuner::ModelFile file, tuner::ReadModelFile(options.prior));
+    const absl::Status usable = tuner::ReadModel(file.info, file.bytes).status();
+    if (!usable.ok()) return Annotate(usable, options.prior);
+    replay_options.prior = {file.info.cost_model, std::move(file.bytes)};
+  }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<NamedTable> tables, OpenTables(options.data));
-  std::error_code error;
-  std::filesystem::create_directories(options.out, error);
-  if (error) return PathStatus(error.value(), "cannot create", options.out);
+  TESSERA_RETURN_IF_ERROR(MakeFolder(options.out));
 
   std::vector<std::string> titles = {"data", "search"};
   for (const double share : replay::kShares) {
@@ -73,9 +85,9 @@ absl::Status RunReplay(const ReplayOptions& options) {
       }
       shown.Add(std::move(cells));
     };
-    TESSERA_ASSIGN_OR_RETURN(replay::TableResult result,
-                             replay::ReplayAll(table.name, table.table, methods, options.seeds,
-                                               {options.trials, options.in_flight}, done));
+    TESSERA_ASSIGN_OR_RETURN(
+        replay::TableResult result,
+        replay::ReplayAll(table.name, table.table, methods, options.seeds, replay_options, done));
     TESSERA_RETURN_IF_ERROR(
         WriteResult(options.out, table.name + ".svg", replay::CurvesSvg(result, options.trials)));
     results.push_back(std::move(result));
@@ -88,6 +100,39 @@ absl::Status RunReplay(const ReplayOptions& options) {
       "median of %d runs (and its 90 %% interval) of the trials until the best was so near "
       "the fastest of the data set; %s/ has curves\n",
       options.seeds, options.out.c_str());
+  return absl::OkStatus();
+}
+
+absl::Status RunRanking(const RankingOptions& options) {
+  replay::RankingOptions how = {
+      .target_rows = options.target_rows, .draws = options.draws, .max_rows = options.max_rows};
+  TESSERA_ASSIGN_OR_RETURN(how.hold_out, replay::ParseHoldOut(options.hold_out));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<NamedTable> tables, OpenTables(options.data));
+  TESSERA_RETURN_IF_ERROR(MakeFolder(options.out));
+  const auto done = [](absl::Span<const replay::Ranking> of_table) {
+    const replay::Ranking& first = of_table[0];
+    std::fprintf(stderr, "%s, %s: %.3f of the pairs\n", first.data.c_str(),
+                 first.cost_model.c_str(), first.pairs);
+  };
+  std::vector<replay::Ranking> rankings;
+  for (const std::string& cost_model : options.cost_models) {
+    how.cost_model = cost_model;
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<replay::Ranking> more,
+                             replay::RankTables(tables, how, done));
+    rankings.insert(rankings.end(), more.begin(), more.end());
+  }
+  TESSERA_RETURN_IF_ERROR(
+      WriteResult(options.out, "ranking.csv", replay::RankingCsv(rankings, how.hold_out)));
+  Table shown(
+      {"cost model", "learned from", ">own rows", ">pairs", ">top-1", ">top-5", ">least pairs"});
+  for (const replay::RankingMeans& means : replay::MeansOf(rankings)) {
+    shown.Add({means.cost_model, means.method, absl::StrCat(means.target_rows),
+               absl::StrFormat("%.3f", means.pairs), absl::StrFormat("%.3f", means.top1),
+               absl::StrFormat("%.3f", means.top5), absl::StrFormat("%.3f", means.least_pairs)});
+  }
+  std::fputs(shown.Text().c_str(), stdout);
+  std::printf("means over %zu data sets, each judged by what differs in its %s; %s/ has each\n",
+              tables.size(), options.hold_out.c_str(), options.out.c_str());
   return absl::OkStatus();
 }
 

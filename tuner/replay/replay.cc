@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "db/record/memory_store.h"
-#include "tuner/cost_model_learner.h"
 #include "tuner/explorer.h"
 #include "tuner/job_runner.h"
 #include "tuner/replay/table_measurer.h"
@@ -22,11 +22,16 @@ constexpr double kConfidence = 0.9;
 
 std::string ToString(const Method& method) {
   return method.cost_model.empty() ? method.explorer
-                                   : absl::StrCat(method.explorer, " + ", method.cost_model);
+                                   : absl::StrCat(method.explorer, " + ", CostModelOf(method));
+}
+
+std::string CostModelOf(const Method& method) {
+  return absl::StrCat(method.cost_model, method.with_prior ? "+prior" : "");
 }
 
 absl::StatusOr<std::vector<Method>> MakeMethods(absl::Span<const std::string> explorers,
-                                                absl::Span<const std::string> cost_models) {
+                                                absl::Span<const std::string> cost_models,
+                                                bool with_prior) {
   std::vector<Method> methods = {{kRandom, ""}};
   const auto add = [&](Method method) {
     if (std::ranges::find(methods, method) == methods.end()) methods.push_back(std::move(method));
@@ -40,7 +45,15 @@ absl::StatusOr<std::vector<Method>> MakeMethods(absl::Span<const std::string> ex
       add({name, ""});
       continue;
     }
-    for (const std::string& cost_model : cost_models) add({name, cost_model});
+    for (const std::string& cost_model : cost_models) {
+      add({name, cost_model});
+      if (with_prior && cost_model == tuner::kWithPrior) add({name, cost_model, true});
+    }
+  }
+  if (with_prior && std::ranges::none_of(methods, &Method::with_prior)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("no search begins with the prior; one that learns does, with cost model ",
+                     AbslView(tuner::kWithPrior)));
   }
   return methods;
 }
@@ -55,8 +68,10 @@ absl::StatusOr<Run> Replay(const std::shared_ptr<const TableSpace>& table, const
   job.options.seed = seed;
   job.options.explorer = method.explorer;
   if (!method.cost_model.empty()) job.options.cost_model = method.cost_model;
-  TESSERA_ASSIGN_OR_RETURN(const auto learner,
-                           tuner::MakeLearner(job.options.cost_model, job.options.seed));
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto learner,
+      tuner::MakeLearner(job.options.cost_model, job.options.seed,
+                         method.with_prior ? options.prior : tuner::SavedModel()));
   ManualClock clock;
   db::MemoryStore store(clock);
   TableMeasurer measurer(*table, options.in_flight);

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/statistics.h"
+#include "tuner/cost_model_learner.h"
 #include "tuner/replay/table_space.h"
 
 namespace tessera::replay {
@@ -16,18 +17,24 @@ namespace tessera::replay {
 // What searches. The cost model of an explorer that uses none is empty.
 struct Method {
   std::string explorer, cost_model;
+  bool with_prior = false;  // ReplayOptions::prior
   bool operator==(const Method&) const = default;
 };
-std::string ToString(const Method& method);  // "annealing + xgboost", "random"
+std::string CostModelOf(const Method& method);  // "xgboost", "xgboost+prior", ""
+std::string ToString(const Method& method);     // "annealing + xgboost", "random"
 
 // Each explorer with each cost model, those that use none once, and random, whether it is named or
-// not: without it, no figure says what a search is worth. InvalidArgument for unknown names.
+// not: without it, no figure says what a search is worth. With a prior, searches by a model that
+// can begin with one come a second time with it. InvalidArgument for unknown names, and for a prior
+// that nobody begins with.
 absl::StatusOr<std::vector<Method>> MakeMethods(absl::Span<const std::string> explorers,
-                                                absl::Span<const std::string> cost_models);
+                                                absl::Span<const std::string> cost_models,
+                                                bool with_prior = false);
 
 struct ReplayOptions {
   int trials = 256;
-  int in_flight = 8;  // trials without a result when the next ones are proposed
+  int in_flight = 8;             // trials without a result when the next ones are proposed
+  tuner::SavedModel prior = {};  // of other tasks, for methods with one
 };
 
 // One search of a data set: the rows in the order of their results. Fewer than the trials where the

@@ -12,16 +12,8 @@
 namespace tessera::replay {
 namespace {
 
-// RFC 4180.
-std::string Cell(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 std::string Cells(const TableResult& result, const Method& method) {
-  return absl::StrCat(Cell(result.name), ",", method.explorer, ",", method.cost_model);
+  return absl::StrCat(Cell(result.name), ",", method.explorer, ",", CostModelOf(method));
 }
 
 double Quantile(const std::vector<double>& sorted, double share) {
@@ -55,6 +47,13 @@ PlotLine LineOf(const TableSpace& table, const Series& series) {
 }
 
 }  // namespace
+
+std::string Cell(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
 
 std::string TrialsText(double trials, int budget) {
   return std::isfinite(trials) ? absl::StrCat(trials) : absl::StrCat(">", budget);

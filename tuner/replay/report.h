@@ -10,6 +10,9 @@
 
 namespace tessera::replay {
 
+// Text as a cell of a CSV file (RFC 4180).
+std::string Cell(const std::string& text);
+
 // A row for each trial of a run that set a new best, and for its last one.
 std::string CurvesCsv(absl::Span<const TableResult> results);
 

@@ -32,6 +32,10 @@ class TableSpace final : public tuner::SearchSpace {
 
   const Dataset& dataset() const { return dataset_; }
   const Row& row(int index) const { return dataset_.rows[index]; }
+  absl::Span<const float> features(int row) const {  // [FeatureCount()]
+    return absl::MakeConstSpan(features_).subspan(static_cast<size_t>(row) * FeatureCount(),
+                                                  FeatureCount());
+  }
   double best_seconds() const { return best_seconds_; }
   // The row of a program; none of one that was not measured.
   std::optional<int> Find(uint64_t loop_hash) const;

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "costmodel/cost_model.h"
 #include "costmodel/features.h"
 #include "tests/tuner/replay/tables.h"
 #include "tuner/explorer.h"
@@ -152,6 +153,35 @@ TEST_CASE("trials to a share count the first that is so near, and never as infin
   const std::string curves = CurvesCsv({result});
   CHECK(std::ranges::count(curves, '\n') == 1 + 3 + 1 + 2);
   CHECK_THAT(curves, Catch::Contains("\"a,b\",random,,0,2,"));
+}
+
+TEST_CASE("a search that begins with a model of the same landscape finds the best sooner",
+          "[replay]") {
+  const auto table = Enumerated(5, 6);
+  // Of a tenth of the rows, as if they were of another task.
+  costmodel::TrainingData data;
+  data.columns = table->FeatureCount();
+  for (size_t i = 0; i < table->dataset().rows.size(); i += 10) {
+    const auto row = table->features(static_cast<int>(i));
+    data.rows.insert(data.rows.end(), row.begin(), row.end());
+    data.labels.push_back(
+        static_cast<float>(table->best_seconds() / table->row(static_cast<int>(i)).seconds));
+  }
+  const auto model = *costmodel::MakeCostModel("regression", 1);
+  REQUIRE(model->Fit(data).ok());
+  const ReplayOptions options = {64, 8, {"regression", *model->Save()}};
+  const auto methods = MakeMethods({"annealing"}, {"xgboost", "regression"}, true);
+  REQUIRE(methods->size() == 4);
+  CHECK(ToString((*methods)[2]) == "annealing + xgboost+prior");
+  const TableResult result = *ReplayAll("t", table, *methods, 5, options, [](const Series&) {});
+  const Reach without = TrialsTo(*table, result.series[1], 0.95);
+  const Reach with = TrialsTo(*table, result.series[2], 0.95);
+  CAPTURE(without.median, with.median);
+  CHECK(with.reached == 5);
+  CHECK(with.median < without.median);
+  CHECK_THAT(SummaryCsv({result}, 64), Catch::Contains("t,annealing,xgboost+prior,"));
+  CHECK_FALSE(MakeMethods({"annealing"}, {"regression"}, true).ok());
+  CHECK_FALSE(MakeMethods({"grid"}, {"xgboost"}, true).ok());
 }
 
 TEST_CASE("methods are each explorer with each model, with random beside them", "[replay]") {
