@@ -92,6 +92,19 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
     peak_of_a_core = std::max(peak_of_a_core, device.peak_gflops_per_core);
   }
   report.peak_gflops = peak_of_a_core * report.threads;
+  if (!job.prior.empty() && !report.device_class.empty()) {
+    // What others had measured was known and not measured again.
+    for (const auto& [key, index] : row_of_task) {
+      TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
+                               client.Best(key, report.device_class, 1));
+      ReportRow& row = report.rows[index];
+      if (best.empty()) continue;
+      const double seconds = best[0].measurement.CostSeconds();
+      if (row.tuned_seconds > 0 && row.tuned_seconds <= seconds) continue;
+      row.tuned_seconds = seconds;
+      tuned_traces[index] = best[0].trace;
+    }
+  }
   for (size_t i = 0; i < report.rows.size(); ++i) {
     ReportRow& row = report.rows[i];
     row.failures.assign(failures[i].begin(), failures[i].end());

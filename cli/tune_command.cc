@@ -132,6 +132,7 @@ absl::Status RunTune(const TuneOptions& options) {
   if (options.max_seconds > 0) job.options.max_seconds = options.max_seconds;
   if (!options.explorer.empty()) job.options.explorer = options.explorer;
   if (!options.cost_model.empty()) job.options.cost_model = options.cost_model;
+  if (!options.prior.empty()) job.options.prior = options.prior;
   job.options.idempotency_key = options.key;
   if (!options.target.empty()) {
     TESSERA_RETURN_IF_ERROR(ParseCompiledTarget(options.target).status());

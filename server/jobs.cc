@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "server/tasks.h"
+#include "tuner/prior_store.h"
 
 namespace tessera::server {
 namespace {
@@ -37,6 +38,10 @@ absl::Status CheckIsSame(const db::Job& stored, const db::Job& wanted) {
   db::JobOptions options = wanted.options;
   // It was made before jobs had classes, or for any.
   if (stored.options.device_class.empty()) options.device_class.clear();
+  // It was made before jobs had priors, or without.
+  if (stored.options.prior == tuner::kNoPrior && options.prior == tuner::kAutoPrior) {
+    options.prior = tuner::kNoPrior;
+  }
   if (stored.tasks == wanted.tasks && stored.options == options) return absl::OkStatus();
   return absl::AlreadyExistsError(
       absl::StrCat("key ", wanted.options.idempotency_key, " is taken by job ", stored.id,
@@ -49,10 +54,6 @@ absl::Status CheckOptions(const db::JobOptions& options) {
   if (options.scheduler != "fair") {
     return absl::InvalidArgumentError(
         absl::StrCat("scheduler '", options.scheduler, "' is not known; choose fair"));
-  }
-  if (options.prior != "none") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "prior '", options.prior, "': jobs of this server begin from nothing; choose none"));
   }
   return absl::OkStatus();
 }
@@ -93,6 +94,7 @@ JobManager::JobManager(db::Store& store, tuner::Measurer& measurer, Clock& clock
       turns_(measurer, [this] { WakeNext(); }),
       clock_(clock),
       factory_(std::move(factory)),
+      priors_(store),
       poll_(poll) {}
 
 JobManager::~JobManager() {
@@ -126,17 +128,24 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
     if (!space.ok()) return Annotate(space.status(), absl::StrCat("task ", task.name));
     spaces.push_back(*std::move(space));
   }
-  TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const tuner::Learner> learner,
-                           factory_.learner(job.options.cost_model, job.options.seed));
   // Refuses explorers that don't exist before anything is stored.
   TESSERA_RETURN_IF_ERROR(tuner::TuningState::Create(job, spaces, kSearch).status());
-  return tuner::JobParts{.spaces = std::move(spaces),
-                         .learner = std::move(learner),
-                         .store = store_,
-                         .measurer = turns_,
-                         .executor = executor_,
-                         .clock = clock_,
-                         .poll = poll_};
+  tuner::JobParts parts{.spaces = std::move(spaces),
+                        .store = store_,
+                        .measurer = turns_,
+                        .executor = executor_,
+                        .clock = clock_,
+                        .poll = poll_};
+  TESSERA_RETURN_IF_ERROR(TakePrior(job, parts));
+  return parts;
+}
+
+absl::Status JobManager::TakePrior(const db::Job& job, tuner::JobParts& parts) {
+  TESSERA_ASSIGN_OR_RETURN(tuner::StoredPrior stored, tuner::GetPrior(store_, job));
+  TESSERA_ASSIGN_OR_RETURN(
+      parts.learner, factory_.learner(job.options.cost_model, job.options.seed, stored.model));
+  parts.prior = std::move(stored.prior);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
@@ -171,14 +180,28 @@ absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
   TESSERA_RETURN_IF_ERROR(CheckOptions(job.options));
   job.state = db::JobState::kQueued;
   job.created = job.updated = clock_.Now();
+  job.prior.clear();
   TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
+  TESSERA_ASSIGN_OR_RETURN(job.prior, priors_.Make(job, parts.spaces));
+  const absl::StatusOr<int64_t> id = StoreJob(job, std::move(parts));
+  if (!id.ok()) tuner::DropPrior(store_, job);
+  return id;
+}
+
+absl::StatusOr<int64_t> JobManager::StoreJob(const db::Job& job, tuner::JobParts parts) {
+  TESSERA_RETURN_IF_ERROR(TakePrior(job, parts));
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store_.CreateJob(job));
+  std::optional<tuner::JobParts> made = std::move(parts);
   if (!job.options.idempotency_key.empty()) {
     // Somebody may have been faster since it was looked up.
     TESSERA_ASSIGN_OR_RETURN(const db::Job stored, store_.GetJob(id));
     TESSERA_RETURN_IF_ERROR(CheckIsSame(stored, job));
+    if (stored.prior != job.prior) {
+      tuner::DropPrior(store_, job);
+      made.reset();
+    }
   }
-  TESSERA_RETURN_IF_ERROR(Run(id, "started", std::move(parts)));
+  TESSERA_RETURN_IF_ERROR(Run(id, "started", std::move(made)));
   return id;
 }
 
@@ -302,7 +325,9 @@ absl::Status JobManager::Cancel(int64_t id) {
 absl::Status JobManager::CancelStored(int64_t id) {
   TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(id));
   if (db::HasEnded(job.state)) return EndedAlready(id, job.state);
-  return store_.SetJobState(id, db::JobState::kCancelled, "cancelled");
+  TESSERA_RETURN_IF_ERROR(store_.SetJobState(id, db::JobState::kCancelled, "cancelled"));
+  tuner::DropPrior(store_, job);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<proto::JobProgress> JobManager::Progress(int64_t id) {

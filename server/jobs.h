@@ -17,10 +17,12 @@
 #include "db/record/store.h"
 #include "proto/session.h"
 #include "server/turns.h"
+#include "tuner/cost_model_learner.h"
 #include "tuner/executor.h"
 #include "tuner/job_runner.h"
 #include "tuner/learner.h"
 #include "tuner/measurer.h"
+#include "tuner/prior_maker.h"
 #include "tuner/search_space.h"
 
 namespace tessera::server {
@@ -31,8 +33,10 @@ struct SearchFactory {
   std::function<absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>>(const db::Task&,
                                                                           std::string_view)>
       space;
-  // By name of the cost model and seed. InvalidArgument lists the known names.
-  std::function<absl::StatusOr<std::shared_ptr<const tuner::Learner>>(std::string_view, uint64_t)>
+  // By name of the cost model, seed and model of other tasks. InvalidArgument lists the known
+  // names.
+  std::function<absl::StatusOr<std::shared_ptr<const tuner::Learner>>(std::string_view, uint64_t,
+                                                                       const tuner::SavedModel&)>
       learner;
 };
 
@@ -90,7 +94,11 @@ class JobManager {
   // One trial came back: the next job, in turn, that waits for devices looks at them again.
   void WakeNext();
   absl::StatusOr<int64_t> CreateChecked(db::Job job);
+  // With its prior; runs it.
+  absl::StatusOr<int64_t> StoreJob(const db::Job& job, tuner::JobParts parts);
   absl::StatusOr<tuner::JobParts> MakeParts(const db::Job& job);
+  // Gives parts what the job's prior says, and their learner.
+  absl::Status TakePrior(const db::Job& job, tuner::JobParts& parts);
   // Runs a stored job unless somebody is at it or it has ended; if it can't be run for what it is,
   // the job is kFailed: "can't be <what>: …". `parts` are those of the stored tasks and options,
   // made here if absent.
@@ -111,6 +119,7 @@ class JobManager {
   Turns turns_;
   Clock& clock_;
   const SearchFactory factory_;
+  tuner::PriorMaker priors_;
   const absl::Duration poll_;
   tuner::BackgroundExecutor executor_;
   absl::Mutex mutex_;

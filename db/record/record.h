@@ -122,7 +122,7 @@ struct JobOptions {
   std::string scheduler = "fair";      // tuner/task_scheduler.h lists them
   // What is known before the first trial: "auto" (the newest fitting model, measured programs of
   // the tasks and of near ones), "none", or a model's name.
-  std::string prior = "none";
+  std::string prior = "auto";
   std::string pins;  // knobs and the options that they keep to, as JSON; empty: all are free
   bool operator==(const JobOptions&) const = default;
 };

@@ -7,10 +7,13 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
+#include "base/hash.h"
+#include "base/version.h"
 #include "server/tasks.h"
 #include "tests/server/rig.h"
 #include "tests/support/cpu_time.h"
 #include "tuner/config_search_space.h"
+#include "tuner/prior_store.h"
 
 namespace tessera::server {
 namespace {
@@ -136,6 +139,65 @@ TEST_CASE("an idempotency key finds the job that it was stored with", "[server]"
   CHECK(f.memory->GetJob(id)->state == db::JobState::kRunning);
 }
 
+// Measured by an earlier job, on devices of class "fake".
+db::Record Measured(const db::Task& task, int64_t job, int64_t trial) {
+  const test::SyntheticSpace space(1);
+  Rng rng(static_cast<uint64_t>(trial));
+  const tuner::Point point = space.Sample(rng);
+  db::Record record;
+  record.task_key = task.Key();
+  record.job_id = job;
+  record.trial = trial;
+  record.attempt_key = absl::StrCat(job, "/", trial);
+  record.trace = *space.Trace(point);
+  record.config = space.Config(point);
+  record.loop_hash = HashToHex(*space.LoopHash(point));
+  record.device_class = "fake";
+  record.tessera_version = std::string(kVersion);
+  record.measurement.outcome = db::Outcome::kOk;
+  record.measurement.sample_seconds = {1e-3};
+  return record;
+}
+
+TEST_CASE("a job keeps what was known when it was created until it ends", "[server]") {
+  Fixture f;
+  const int64_t earlier = *f.memory->CreateJob(Fixture::Job());
+  REQUIRE(f.memory->SetJobState(earlier, db::JobState::kDone, "").ok());
+  std::vector<db::Record> records;
+  for (int64_t trial = 0; trial < 3; ++trial) {
+    records.push_back(Measured(Rig::Task(), earlier, trial));
+  }
+  REQUIRE(f.memory->Append(records, {}).ok());
+  db::Job job = Fixture::Job({Rig::Task()}, "key");
+  job.options.device_class = "fake";
+  const int64_t id = f.jobs->Create(job).value();
+  const std::string prior = f.memory->GetJob(id)->prior;
+  REQUIRE_FALSE(prior.empty());
+  CHECK(tuner::GetPrior(*f.memory, *f.memory->GetJob(id))->prior->tasks[0].known.size() == 3);
+
+  // Continued by another server, which knows more.
+  f.jobs.reset();
+  REQUIRE(f.memory->Append({Measured(Rig::Task(), earlier, 3)}, {}).ok());
+  f.jobs = std::make_unique<JobManager>(f.store, f.devices, f.clock, ToySearch());
+  REQUIRE(f.jobs->ResumeUnfinished().ok());
+  CHECK(f.memory->GetJob(id)->prior == prior);
+  CHECK(*f.jobs->Create(job) == id);
+  CHECK(f.memory->GetBlob(prior).ok());
+  REQUIRE(f.jobs->Cancel(id).ok());
+  CHECK(Eventually([&] { return absl::IsNotFound(f.memory->GetBlob(prior).status()); }));
+
+  job.options.idempotency_key.clear();
+  job.options.prior = "none";
+  CHECK(f.memory->GetJob(*f.jobs->Create(job))->prior.empty());
+}
+
+TEST_CASE("a job that asks for a model that is not there is not stored", "[server]") {
+  Fixture f;
+  db::Job job = Fixture::Job();
+  job.options.prior = "no-such";
+  const absl::Status status = f.jobs->Create(job).status();
+  CHECK_THAT(std::string(status.message()), Catch::StartsWith("prior no-such: "));
+  CHECK(f.memory->ListJobs(10)->empty());
 TEST_CASE("a job is refused what the server can't do, naming it", "[server]") {
   Fixture f;
   const auto refusal = [&](auto change) {
@@ -147,7 +209,6 @@ TEST_CASE("a job is refused what the server can't do, naming it", "[server]") {
   };
   CHECK(refusal([](db::JobOptions& o) { o.scheduler = "tarot"; }) ==
         "scheduler 'tarot' is not known; choose fair");
-  CHECK_THAT(refusal([](db::JobOptions& o) { o.prior = "x86-1"; }), Catch::Contains("'x86-1'"));
   CHECK(f.memory->ListJobs(9)->empty());
 }
 
@@ -174,6 +235,17 @@ TEST_CASE("an idempotency key finds a job from before device classes", "[server]
   job.options.idempotency_key = "new";
   REQUIRE(f.jobs->Create(job).ok());
   job.options.device_class = "x86/other";
+  CHECK(absl::IsAlreadyExists(f.jobs->Create(job).status()));
+}
+
+TEST_CASE("an idempotency key finds a job that began from nothing", "[server]") {
+  Fixture f;
+  db::Job job = Fixture::Job({Rig::Task(8)}, "old");
+  job.options.prior = "none";
+  const int64_t id = f.jobs->Create(job).value();
+  job.options.prior = "auto";
+  CHECK(f.jobs->Create(job).value() == id);
+  job.options.prior = "x86-1";
   CHECK(absl::IsAlreadyExists(f.jobs->Create(job).status()));
 }
 

@@ -27,8 +27,8 @@ inline SearchFactory ToySearch() {
                   std::string_view) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
         return std::make_shared<test::SyntheticSpace>(1);
       },
-      .learner = [](std::string_view name,
-                    uint64_t) -> absl::StatusOr<std::shared_ptr<const tuner::Learner>> {
+      .learner = [](std::string_view name, uint64_t, const tuner::SavedModel&)
+          -> absl::StatusOr<std::shared_ptr<const tuner::Learner>> {
         if (name != "ridge") return absl::InvalidArgumentError("cost_model: known is ridge");
         return std::make_shared<test::RidgeLearner>();
       }};

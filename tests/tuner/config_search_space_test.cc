@@ -225,7 +225,7 @@ TEST_CASE("every explorer keeps to a job's pins, and the grid measures all that 
   for (auto p = space->Next({}); p; p = space->Next(*p)) all.insert(*space->LoopHash(*p));
   REQUIRE(all.size() > 100);
   REQUIRE(all.size() < 20'000);
-  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
     job.options.explorer = std::string(known.name);
     CAPTURE(job.options.explorer);
     tuner::TuningState state = *tuner::TuningState::Create(job, {space});
@@ -297,7 +297,7 @@ TEST_CASE("a job may name its programs one by one", "[tuner]") {
   CHECK_FALSE((*space)->Parse(whole->Config(other)).ok());
 
   // Searches measure these and nothing else.
-  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
     job.options.explorer = std::string(known.name);
     CAPTURE(job.options.explorer);
     tuner::TuningState state = *tuner::TuningState::Create(job, {*space});

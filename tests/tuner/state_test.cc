@@ -168,7 +168,7 @@ TEST_CASE("folding a prefix at once equals having lived through it", "[tuner]") 
 
 TEST_CASE("what was measured before is not measured again, and is learned from at once",
           "[tuner]") {
-  for (const tuner::ExplorerName& known : tuner::kExplorers) {
+  for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
     const std::string explorer(known.name);
     CAPTURE(explorer);
     Rig rig(1, Budget(60, 3, explorer), {.capacity = 4}, 1, 3, 8);  // of 256 programs
