@@ -103,7 +103,7 @@ absl::StatusOr<bool> PriorHolds(const std::shared_ptr<const CostModel>& prior,
   const size_t begin = count - std::min(count, kMostToCompare);
   TESSERA_ASSIGN_OR_RETURN(const Estimate gain,
                            GainAlone(prior, Slice(results, begin, count), seed));
-  return gain.mean <= std::max(kMargin, gain.error);
+  return gain.mean <= std::max(kMargin, kDeviations * gain.error);
 }
 
 }  // namespace tessera::tuner

@@ -13,7 +13,7 @@ namespace tessera::tuner {
 //   - when its share of pairs in order, at the upper end of a 90 % interval, is hardly above that
 //     of lots (kChance), or
 //   - when trees fitted to the results alone forecast later ones better than trees on top of it do,
-//     by more than kMargin and the error of the difference.
+//     by more than kMargin, and by more than chance does in one case of twenty.
 // `results`: of one task, in the order of measuring, without margins. A function of its arguments:
 // each fit asks anew, of all that is known then. Errors are those of fitting.
 inline constexpr double kChance = 0.55, kMargin = 0.02;

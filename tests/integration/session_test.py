@@ -116,7 +116,7 @@ class Jobs(RigTest):
         file.write_text(json.dumps({"pins": {"group": [1]}, "operators": [operator]}))
         space = self.output("space", file, "--target", self.devices()[0]["target"])
         count = int(re.search(r"^(\d+) configs \(counted\)$", space, re.M)[1])
-        grid = (file, "--explorer", "grid", "--trials")
+        grid = (file, "--explorer", "grid", "--prior", "none", "--trials")
         few = self.tune_in_background(*grid, 5)
         whole = self.tune_in_background(*grid, 500)
         self.wait_until_done(few)
@@ -148,6 +148,24 @@ class Jobs(RigTest):
         self.assertIn("task rows: pins: no knob tide; there are ", refused.stderr)
         server.kill()
         self.output("replay", "--data", data, "--seeds", 1, "--trials", 8, "--out", self.folder / "r")
+
+    def test_a_job_measures_nothing_that_an_earlier_one_did(self):
+        self.start_server()
+        self.start_worker("worker", "--cores", 1)
+
+        def programs(*words):
+            job = self.tune_in_background(*SMALL, "--trials", 24, *words)
+            self.wait_until_done(job)
+            measured = [r for r in self.log(job) if r["outcome"] not in ("infrastructure", "cancelled")]
+            return {r["loop_hash"] for r in measured if r["config"]}
+
+        first = programs()
+        self.assertGreater(len(first), 15)
+        self.assertFalse(first & programs())
+        self.assertTrue(first & programs("--prior", "none"))
+        refused = self.tessera("tune", *SMALL, "--prior", "nosuch")
+        self.assertEqual(refused.returncode, BAD_INPUT)
+        self.assertIn("nosuch", refused.stderr)
 
     @unittest.skipUnless(platform.machine() == "x86_64", "two instruction sets of one machine")
     def test_a_job_is_measured_by_devices_of_one_class(self):
@@ -214,6 +232,12 @@ class Models(RigTest):
         again = self.tessera("model", "train", "mine-1")
         self.assertEqual(again.returncode, BAD_INPUT)
         self.assertIn("choose another name", again.stderr)
+        # The next job of a task like those begins with it.
+        near = ["--op", "matmul", "m=32", "n=96", "k=64"]
+        job = self.tune_in_background(*near, "--trials", 16, "--prior", "mine-1")
+        self.wait_until_done(job)
+        proposed_by = {r["explorer"] for r in self.log(job)}
+        self.assertLessEqual({"default", "near-task", "annealing"}, proposed_by)
 
         shipped = self.folder / "share"
         shipped.mkdir()

@@ -198,6 +198,8 @@ TEST_CASE("a job that asks for a model that is not there is not stored", "[serve
   const absl::Status status = f.jobs->Create(job).status();
   CHECK_THAT(std::string(status.message()), Catch::StartsWith("prior no-such: "));
   CHECK(f.memory->ListJobs(10)->empty());
+}
+
 TEST_CASE("a job is refused what the server can't do, naming it", "[server]") {
   Fixture f;
   const auto refusal = [&](auto change) {

@@ -1,5 +1,6 @@
 #include "tuner/cost_model_learner.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -152,7 +153,8 @@ TEST_CASE("a model is the same from its bytes, and refuses others", "[tuner]") {
   }
 }
 
-// Samples of the convolution with a throughput made of one of their features, as a share in (0, 1].
+// Samples of the convolution on a machine as the draft sees it, or on one that is slow where that
+// is fast.
 tuner::TrainingSet Samples(uint64_t seed, int count, bool inverted) {
   const auto space = *tuner::MakeSearchSpace(ConvolutionTask());
   Rng rng(seed);
@@ -161,11 +163,14 @@ tuner::TrainingSet Samples(uint64_t seed, int count, bool inverted) {
   tuner::TrainingSet set;
   set.columns = space->FeatureCount();
   set.rows = *space->Features(points);
+  std::vector<double> seconds;
   for (int i = 0; i < count; ++i) {
-    const double seconds = costmodel::DraftSeconds(
-        absl::MakeConstSpan(set.rows).subspan(i * set.columns, set.columns));
-    const double throughput = 1e-4 / (1e-4 + seconds);
-    set.targets.push_back(static_cast<float>(inverted ? 1 - throughput : throughput));
+    seconds.push_back(costmodel::DraftSeconds(
+        absl::MakeConstSpan(set.rows).subspan(i * set.columns, set.columns)));
+  }
+  const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());
+  for (const double s : seconds) {
+    set.targets.push_back(static_cast<float>(inverted ? s / *slowest : *fastest / s));
   }
   return set;
 }
