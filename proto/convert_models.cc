@@ -16,14 +16,6 @@ double ShareOf(Checks& check, std::string_view field, double value) {
   return check.Number(field, value, -1, 1);
 }
 
-absl::StatusOr<db::ComparisonPurpose> PurposeFromProto(v1::ComparisonPurpose purpose) {
-  if (purpose < v1::COMPARISON_PURPOSE_PROMOTION || purpose > v1::COMPARISON_PURPOSE_SAME) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("comparison purpose: ", static_cast<int>(purpose), " is none of 1 to 2"));
-  }
-  return static_cast<db::ComparisonPurpose>(static_cast<int>(purpose) - 1);
-}
-
 }  // namespace
 
 v1::ModelInfo ToProto(const db::ModelInfo& model) {
@@ -67,6 +59,18 @@ absl::StatusOr<db::ModelInfo> FromProto(const v1::ModelInfo& m) {
   return Finish(check, std::move(model));
 }
 
+v1::ComparisonPurpose ToProto(db::ComparisonPurpose purpose) {
+  return static_cast<v1::ComparisonPurpose>(static_cast<int>(purpose) + 1);
+}
+
+absl::StatusOr<db::ComparisonPurpose> FromProto(v1::ComparisonPurpose purpose) {
+  if (purpose < v1::COMPARISON_PURPOSE_PROMOTION || purpose > v1::COMPARISON_PURPOSE_SAME) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("comparison purpose: ", static_cast<int>(purpose), " is none of 1 to 2"));
+  }
+  return static_cast<db::ComparisonPurpose>(static_cast<int>(purpose) - 1);
+}
+
 v1::Comparison ToProto(const db::Comparison& comparison) {
   v1::Comparison m;
   m.set_id(comparison.id);
@@ -74,7 +78,7 @@ v1::Comparison ToProto(const db::Comparison& comparison) {
   m.set_task_key(comparison.task_key);
   m.set_device(CleanText(comparison.device, kMaxNameBytes));
   m.set_device_class(CleanText(comparison.device_class, kMaxNameBytes));
-  m.set_purpose(static_cast<v1::ComparisonPurpose>(static_cast<int>(comparison.purpose) + 1));
+  m.set_purpose(ToProto(comparison.purpose));
   for (size_t i = 0; i < comparison.sample_seconds.size(); ++i) {
     v1::ComparedProgram* program = m.add_programs();
     // A program that is compared with itself has one id and two lists.
@@ -101,7 +105,7 @@ absl::StatusOr<db::Comparison> FromProto(const v1::Comparison& m) {
   comparison.task_key = check.Hex("comparison task_key", m.task_key(), 64, false);
   comparison.device = check.Name("comparison device", m.device(), kMaxNameBytes);
   comparison.device_class = check.Name("comparison device_class", m.device_class(), kMaxNameBytes);
-  const absl::StatusOr<db::ComparisonPurpose> purpose = PurposeFromProto(m.purpose());
+  const absl::StatusOr<db::ComparisonPurpose> purpose = FromProto(m.purpose());
   check.Add(purpose.status());
   if (purpose.ok()) comparison.purpose = *purpose;
   const bool is_same = comparison.purpose == db::ComparisonPurpose::kSame;

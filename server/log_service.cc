@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,7 +36,11 @@ absl::StatusOr<std::vector<db::Comparison>> FindComparisons(
     return absl::InvalidArgumentError(
         absl::StrCat("limit: ", request.limit(), " is outside 0 to ", kMaxComparisons));
   }
-  return store.ListComparisons(request.task_key(), request.device_class(),
+  std::optional<db::ComparisonPurpose> purpose;
+  if (request.purpose() != v1::COMPARISON_PURPOSE_UNSPECIFIED) {
+    TESSERA_ASSIGN_OR_RETURN(purpose, proto::FromProto(request.purpose()));
+  }
+  return store.ListComparisons(request.task_key(), request.device_class(), purpose,
                                request.limit() == 0 ? kDefaultComparisons : request.limit());
 }
 

@@ -285,15 +285,16 @@ absl::StatusOr<int64_t> MemoryStore::AppendComparison(const Comparison& comparis
   return stored.id;
 }
 
-absl::StatusOr<std::vector<Comparison>> MemoryStore::ListComparisons(std::string_view task_key,
-                                                                     std::string_view device_class,
-                                                                     int limit) {
+absl::StatusOr<std::vector<Comparison>> MemoryStore::ListComparisons(
+    std::string_view task_key, std::string_view device_class,
+    std::optional<ComparisonPurpose> purpose, int limit) {
   absl::MutexLock lock(&mutex_);
   std::vector<Comparison> found;
   for (auto it = comparisons_.rbegin(); it != comparisons_.rend(); ++it) {
     if (static_cast<int>(found.size()) >= limit) break;
     if (!task_key.empty() && it->task_key != task_key) continue;
     if (!device_class.empty() && it->device_class != device_class) continue;
+    if (purpose && it->purpose != *purpose) continue;
     found.push_back(*it);
   }
   return found;

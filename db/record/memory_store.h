@@ -49,6 +49,7 @@ class MemoryStore final : public Store {
   absl::StatusOr<int64_t> AppendComparison(const Comparison& comparison) override;
   absl::StatusOr<std::vector<Comparison>> ListComparisons(std::string_view task_key,
                                                           std::string_view device_class,
+                                                          std::optional<ComparisonPurpose> purpose,
                                                           int limit) override;
   absl::StatusOr<std::string> PutBlob(std::string_view bytes) override;
   absl::StatusOr<std::string> GetBlob(std::string_view digest) override;

@@ -237,10 +237,11 @@ struct Comparison {
   std::string device_class;
   ComparisonPurpose purpose = ComparisonPurpose::kPromotion;
   std::vector<int64_t> record_ids;  // the programs, the incumbent first; of kSame the only one
-  std::vector<std::vector<double>> sample_seconds;  // [programs][turns]; of kSame two of one
+  // [programs][turns]; of kSame two of one. One that left early has fewer, one that failed none.
+  std::vector<std::vector<double>> sample_seconds;
   int64_t promoted = 0;  // the winner's record id; the incumbent's where none beat it
-  // Seconds of the winner ÷ those of the incumbent (of kSame second ÷ first), with the bounds of
-  // its 95 % interval.
+  // Seconds of the winner, or where none won of the best rival, ÷ those of the incumbent (of kSame
+  // second ÷ first), with the bounds that the verdict goes by (tuner/promotion.h).
   double ratio_low = 0, ratio = 0, ratio_high = 0;
   std::string tessera_version;
   absl::Time created;  // stamped by the store where it is the epoch

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,10 +75,10 @@ class Store {
 
   // The job (unless 0) and records that it names must exist. Returns its id.
   virtual absl::StatusOr<int64_t> AppendComparison(const Comparison& comparison) = 0;
-  // Newest first, at most `limit`. An empty task key or device class means any.
-  virtual absl::StatusOr<std::vector<Comparison>> ListComparisons(std::string_view task_key,
-                                                                  std::string_view device_class,
-                                                                  int limit) = 0;
+  // Newest first, at most `limit`. An empty task key or device class means any, no purpose too.
+  virtual absl::StatusOr<std::vector<Comparison>> ListComparisons(
+      std::string_view task_key, std::string_view device_class,
+      std::optional<ComparisonPurpose> purpose, int limit) = 0;
 
   // Content-addressed small blobs (models, explorer states), at most kMaxBlobBytes. Returns the
   // SHA-256.

@@ -197,6 +197,7 @@ absl::StatusOr<int64_t> InsertComparison(Connection& connection, const Compariso
 absl::StatusOr<std::vector<Comparison>> SelectComparisons(Connection& connection,
                                                           std::string_view task_key,
                                                           std::string_view device_class,
+                                                          std::optional<ComparisonPurpose> purpose,
                                                           int limit) {
   std::string sql =
       "SELECT id, job_id, task_key, device, device_class, purpose, promoted, ratio_low, ratio, "
@@ -209,6 +210,10 @@ absl::StatusOr<std::vector<Comparison>> SelectComparisons(Connection& connection
   if (!device_class.empty()) {
     sql += " AND device_class = ?";
     values.emplace_back(device_class);
+  }
+  if (purpose) {
+    sql += " AND purpose = ?";
+    values.emplace_back(ToString(*purpose));
   }
   sql += " ORDER BY id DESC LIMIT ?";
   values.emplace_back(int64_t{std::max(limit, 0)});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,8 @@ absl::StatusOr<int64_t> InsertComparison(Connection& connection, const Compariso
                                          absl::Time now);
 absl::StatusOr<std::vector<Comparison>> SelectComparisons(Connection& connection,
                                                           std::string_view task_key,
-                                                          std::string_view device_class, int limit);
+                                                          std::string_view device_class,
+                                                          std::optional<ComparisonPurpose> purpose,
+                                                          int limit);
 
 }  // namespace tessera::db

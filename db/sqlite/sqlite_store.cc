@@ -344,11 +344,12 @@ absl::StatusOr<int64_t> SqliteStore::AppendComparison(const Comparison& comparis
                          [&](Connection& c) { return InsertComparison(c, comparison, now); });
 }
 
-absl::StatusOr<std::vector<Comparison>> SqliteStore::ListComparisons(std::string_view task_key,
-                                                                     std::string_view device_class,
-                                                                     int limit) {
-  return RunFor<std::vector<Comparison>>(
-      readers_, [&](Connection& c) { return SelectComparisons(c, task_key, device_class, limit); });
+absl::StatusOr<std::vector<Comparison>> SqliteStore::ListComparisons(
+    std::string_view task_key, std::string_view device_class,
+    std::optional<ComparisonPurpose> purpose, int limit) {
+  return RunFor<std::vector<Comparison>>(readers_, [&](Connection& c) {
+    return SelectComparisons(c, task_key, device_class, purpose, limit);
+  });
 }
 
 absl::StatusOr<std::string> SqliteStore::PutBlob(std::string_view bytes) {

@@ -135,12 +135,17 @@ TEST_CASE("comparisons are listed, newest first, of a task and class", "[server]
   comparison.promoted = 2;
   comparison.ratio_low = comparison.ratio = comparison.ratio_high = 0.5;
   for (int i = 0; i < 3; ++i) REQUIRE(rig.store->AppendComparison(comparison).ok());
-  const auto ids = [&](const std::string& task_key, const std::string& device_class, int limit) {
+  comparison.purpose = db::ComparisonPurpose::kSame;
+  comparison.record_ids = {2};
+  REQUIRE(rig.store->AppendComparison(comparison).ok());
+  const auto ids = [&](const std::string& task_key, const std::string& device_class, int limit,
+                       int purpose = v1::COMPARISON_PURPOSE_UNSPECIFIED) {
     grpc::ClientContext context;
     v1::ListComparisonsRequest request;
     request.set_task_key(task_key);
     request.set_device_class(device_class);
     request.set_limit(limit);
+    request.set_purpose(static_cast<v1::ComparisonPurpose>(purpose));
     v1::ListComparisonsReply reply;
     const absl::Status status = proto::FromRpc(rig.log->ListComparisons(&context, request, &reply));
     std::vector<int64_t> listed;
@@ -149,13 +154,16 @@ TEST_CASE("comparisons are listed, newest first, of a task and class", "[server]
     return listed;
   };
   using Ids = std::vector<int64_t>;
-  CHECK(ids("", "", 0) == Ids{3, 2, 1});
-  CHECK(ids(comparison.task_key, "x86/fake", 2) == Ids{3, 2});
+  CHECK(ids("", "", 0) == Ids{4, 3, 2, 1});
+  CHECK(ids(comparison.task_key, "x86/fake", 2) == Ids{4, 3});
+  CHECK(ids("", "", 0, v1::COMPARISON_PURPOSE_SAME) == Ids{4});
+  CHECK(ids("", "", 2, v1::COMPARISON_PURPOSE_PROMOTION) == Ids{3, 2});
   CHECK(ids("", "x86/other", 0).empty());
   constexpr auto kRefused = -static_cast<int64_t>(absl::StatusCode::kInvalidArgument);
   CHECK(ids("no key", "", 0) == Ids{kRefused});
   CHECK(ids("", "", -1) == Ids{kRefused});
   CHECK(ids("", "", 1001) == Ids{kRefused});
+  CHECK(ids("", "", 0, 7) == Ids{kRefused});
 }
 
 }  // namespace

@@ -63,10 +63,10 @@ class SharedStore : public db::Store {
   absl::StatusOr<int64_t> AppendComparison(const db::Comparison& comparison) override {
     return store_->AppendComparison(comparison);
   }
-  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(std::string_view task_key,
-                                                              std::string_view device_class,
-                                                              int limit) override {
-    return store_->ListComparisons(task_key, device_class, limit);
+  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(
+      std::string_view task_key, std::string_view device_class,
+      std::optional<db::ComparisonPurpose> purpose, int limit) override {
+    return store_->ListComparisons(task_key, device_class, purpose, limit);
   }
   absl::StatusOr<std::string> PutBlob(std::string_view bytes) override {
     return store_->PutBlob(bytes);

@@ -26,6 +26,7 @@ class MortalStore : public db::Store {
   explicit MortalStore(db::Store& inner) : inner_(inner) {}
   int64_t events_left = int64_t{1} << 60;
   bool lose_blobs = false;
+  bool dies_of_comparison = false;          // once it has one
   absl::Status log_refusal, state_refusal;  // of events and of job states, once set
   std::atomic<int> refused = 0;             // times that events were
 
@@ -85,12 +86,13 @@ class MortalStore : public db::Store {
   absl::StatusOr<std::vector<db::ModelInfo>> ListModels() override { return inner_.ListModels(); }
   absl::StatusOr<int64_t> AppendComparison(const db::Comparison& comparison) override {
     if (events_left <= 0) return Dead();
+    if (dies_of_comparison) events_left = 0;
     return inner_.AppendComparison(comparison);
   }
-  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(std::string_view task_key,
-                                                              std::string_view device_class,
-                                                              int limit) override {
-    return inner_.ListComparisons(task_key, device_class, limit);
+  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(
+      std::string_view task_key, std::string_view device_class,
+      std::optional<db::ComparisonPurpose> purpose, int limit) override {
+    return inner_.ListComparisons(task_key, device_class, purpose, limit);
   }
   absl::StatusOr<std::string> PutBlob(std::string_view bytes) override {
     if (events_left <= 0) return Dead();

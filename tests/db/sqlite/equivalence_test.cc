@@ -131,7 +131,7 @@ void CheckSameContents(Store& a, Store& b) {
   CheckSame(a.ListTasks(), b.ListTasks());
   CheckSame(a.ListDevices(), b.ListDevices());
   CheckSame(a.ListModels(), b.ListModels());
-  CheckSame(a.ListComparisons("", "", 1000), b.ListComparisons("", "", 1000));
+  CheckSame(a.ListComparisons("", "", {}, 1000), b.ListComparisons("", "", {}, 1000));
   RecordFilter everything;
   everything.limit = 1'000'000;
   CheckSame(a.QueryRecords(everything), b.QueryRecords(everything));
@@ -204,9 +204,11 @@ void Step(Operations& draw, Store& a, Store& b) {
       CheckSame(a.AppendComparison(comparison), b.AppendComparison(comparison));
       const std::string task = rng.Chance(0.5) ? "" : draw.Name("t", 2);
       const std::string device_class = draw.Class();
+      std::optional<ComparisonPurpose> purpose;
+      if (rng.Chance(0.5)) purpose = static_cast<ComparisonPurpose>(rng.Below(2));
       const int limit = static_cast<int>(rng.Between(-1, 6));
-      CheckSame(a.ListComparisons(task, device_class, limit),
-                b.ListComparisons(task, device_class, limit));
+      CheckSame(a.ListComparisons(task, device_class, purpose, limit),
+                b.ListComparisons(task, device_class, purpose, limit));
       break;
     }
     default: {

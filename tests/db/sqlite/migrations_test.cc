@@ -112,7 +112,7 @@ TEST_CASE("jobs of schema 7 go on as they were begun, and new ones keep what the
   CHECK(store->GetJob(id)->options == SampleJob("new").options);
   CHECK(store->GetJob(id)->prior == SampleJob("new").prior);
   CHECK(store->ListModels()->empty());
-  CHECK(store->ListComparisons("", "", 9)->empty());
+  CHECK(store->ListComparisons("", "", {}, 9)->empty());
 }
 
 TEST_CASE("selections of schema 5 keep their device class", "[db]") {
