@@ -173,23 +173,35 @@ LeaseId LeaseFromProto(Checks& check, const v1::LeaseId& m) {
   LeaseId lease;
   lease.job_id = check.Range("lease job_id", m.job_id(), 0, kMaxId);
   lease.task_index = check.Int("lease task_index", m.task_index(), 0, kMaxTasks - 1);
-  lease.trial = check.Range("lease trial", m.trial(), 0, kMaxId);
+  lease.trial = check.Range("lease trial", m.trial(), kNoTrial, kMaxId);
   lease.attempt = check.Int("lease attempt", m.attempt(), 0, 1'000'000);
   lease.fence = Fence(check, m.fence());
   return lease;
+}
+
+// One of a trial, at least `compared` of a comparison.
+void CheckArtifactCount(Checks& check, std::string_view field, const LeaseId& lease, int count,
+                        int compared) {
+  const bool is_trial = lease.trial != kNoTrial;
+  if (is_trial ? count == 1 : count >= compared) return;
+  check.Fail(field, absl::StrCat(count, " of a ", is_trial ? "trial" : "comparison", ", ",
+                                 is_trial ? "one is" : absl::StrCat("at least ", compared, " are"),
+                                 " needed"));
 }
 
 v1::RunPlan PlanToProto(const RunPlan& plan) {
   v1::RunPlan m;
   *m.mutable_lease() = LeaseToProto(plan.lease);
   m.set_device(plan.device);
-  *m.mutable_artifact() = ArtifactToProto(plan.artifact);
+  for (const Artifact& artifact : plan.artifacts) *m.add_artifacts() = ArtifactToProto(artifact);
   *m.mutable_reference() = ArtifactToProto(plan.reference);
   OracleToProto(plan.tolerances, plan.samples, m.mutable_tolerances(), m.mutable_samples());
   m.set_seed(plan.seed);
   m.set_threads(plan.threads);
   m.set_cache_mode(ToProto(plan.cache_mode));
   m.set_repeats(plan.repeats);
+  m.set_contender_repeats(plan.contender_repeats);
+  m.set_screen_seconds(plan.screen_seconds);
   m.set_min_repeat_seconds(plan.min_repeat_seconds);
   m.set_max_seconds(plan.max_seconds);
   m.set_max_memory_bytes(plan.max_memory_bytes);
@@ -203,7 +215,9 @@ absl::StatusOr<RunPlan> PlanFromProto(const v1::RunPlan& m) {
   RunPlan plan;
   plan.lease = LeaseFromProto(check, m.lease());
   plan.device = check.RequiredName("plan device", m.device(), kMaxNameBytes);
-  plan.artifact = ArtifactFromProto(check, m.artifact());
+  plan.artifacts = Each(check, "plan artifacts", m.artifacts(), kMaxCompared,
+                        [&](const auto& artifact) { return ArtifactFromProto(check, artifact); });
+  CheckArtifactCount(check, "plan artifacts", plan.lease, m.artifacts_size(), 2);
   plan.reference = ArtifactFromProto(check, m.reference());
   OracleFromProto(check, m, plan);
   plan.seed = m.seed();
@@ -211,6 +225,9 @@ absl::StatusOr<RunPlan> PlanFromProto(const v1::RunPlan& m) {
   plan.cache_mode = static_cast<db::CacheMode>(
       check.Int("plan cache_mode", m.cache_mode(), v1::CACHE_MODE_WARM, v1::CACHE_MODE_COLD));
   plan.repeats = check.Int("plan repeats", m.repeats(), 1, kMaxSamples);
+  plan.contender_repeats =
+      check.Int("plan contender_repeats", m.contender_repeats(), 1, kMaxSamples);
+  plan.screen_seconds = check.Number("plan screen_seconds", m.screen_seconds(), 0, 3600);
   plan.min_repeat_seconds =
       check.Number("plan min_repeat_seconds", m.min_repeat_seconds(), 0, 3600);
   plan.max_seconds = check.Number("plan max_seconds", m.max_seconds(), 0.001, 86400);
@@ -219,6 +236,16 @@ absl::StatusOr<RunPlan> PlanFromProto(const v1::RunPlan& m) {
   plan.workload_hash = check.Hex("plan workload_hash", m.workload_hash(), 16, false);
   plan.best_seconds = check.Number("plan best_seconds", m.best_seconds(), 0, kMaxSeconds);
   return Finish(check, std::move(plan));
+}
+
+RunResult RunResultFromProto(Checks& check, const v1::RunResult& m) {
+  RunResult result;
+  result.lease = LeaseFromProto(check, m.lease());
+  result.device = check.RequiredName("run result device", m.device(), kMaxNameBytes);
+  result.measurements =
+      NestedEach(check, "run result measurements", m.measurements(), kMaxCompared);
+  CheckArtifactCount(check, "run result measurements", result.lease, m.measurements_size(), 1);
+  return result;
 }
 
 v1::LibraryResult LibraryResultToProto(const LibraryResult& result) {
@@ -450,7 +477,9 @@ v1::WorkerMessage ToProto(const WorkerMessage& message) {
                  [&](const RunResult& result) {
                    *m.mutable_run_result()->mutable_lease() = LeaseToProto(result.lease);
                    m.mutable_run_result()->set_device(result.device);
-                   *m.mutable_run_result()->mutable_measurement() = ToProto(result.measurement);
+                   for (const db::Measurement& measurement : result.measurements) {
+                     *m.mutable_run_result()->add_measurements() = ToProto(measurement);
+                   }
                  },
                  [&](const LibraryResult& result) {
                    *m.mutable_library_result() = LibraryResultToProto(result);
@@ -472,10 +501,7 @@ absl::StatusOr<WorkerMessage> FromProto(const v1::WorkerMessage& m) {
     case v1::WorkerMessage::kBuildResult:
       return Widen<BuildResult, WorkerMessage>(FromProto(m.build_result()));
     case v1::WorkerMessage::kRunResult: {
-      RunResult result{
-          LeaseFromProto(check, m.run_result().lease()),
-          check.RequiredName("run result device", m.run_result().device(), kMaxNameBytes),
-          Nested(check, m.run_result().measurement())};
+      RunResult result = RunResultFromProto(check, m.run_result());
       return Finish<WorkerMessage>(check, std::move(result));
     }
     case v1::WorkerMessage::kLibraryResult:

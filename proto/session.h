@@ -16,8 +16,12 @@ namespace tessera::proto {
 
 // Raised with whatever one side sends and a release before would refuse or misread. 2: the result
 // of a run names its device. 3: items of a selection name their device class and target, for
-// several versions of one library. 4: artifacts prepare constants and may widen tolerances.
-inline constexpr int kProtocolVersion = 4;
+// several versions of one library. 4: artifacts prepare constants and may widen tolerances. 5:
+// plans of several artifacts, a measurement each, and repeats by promise.
+inline constexpr int kProtocolVersion = 5;
+
+// The trial of a lease under which programs are compared.
+inline constexpr int64_t kNoTrial = -1;
 
 struct LayoutDim {
   int axis = 0;
@@ -94,7 +98,7 @@ struct BuildResult {
 struct LeaseId {
   int64_t job_id = 0;
   int task_index = 0;
-  int64_t trial = 0;
+  int64_t trial = 0;  // or kNoTrial
   int attempt = 0;
   uint64_t fence = 0;
   bool operator==(const LeaseId&) const = default;
@@ -106,7 +110,7 @@ struct RunPlan {
   LeaseId lease;
   std::string device;
   std::string workload_hash;
-  Artifact artifact;
+  std::vector<Artifact> artifacts;  // of a trial one, of a comparison the incumbent first
   Artifact reference;
   std::vector<Tolerance> tolerances;
   std::vector<OracleSample> samples;
@@ -114,6 +118,8 @@ struct RunPlan {
   int threads = 1;
   db::CacheMode cache_mode = db::CacheMode::kWarm;
   int repeats = 3;
+  int contender_repeats = 3;
+  double screen_seconds = 0.001;
   double min_repeat_seconds = 0.001;
   double max_seconds = 10;
   int64_t max_memory_bytes = int64_t{4} << 30;
@@ -123,8 +129,8 @@ struct RunPlan {
 
 struct RunResult {
   LeaseId lease;
-  std::string device;  // the plan's
-  db::Measurement measurement;
+  std::string device;                         // the plan's
+  std::vector<db::Measurement> measurements;  // one an artifact
 };
 
 struct LibraryRequest {
@@ -194,6 +200,7 @@ struct TaskProgress {
   double best_seconds = 0;  // 0: nothing measured yet
   std::vector<std::pair<db::Outcome, int64_t>> failures;
   bool done = false;
+  int64_t promoted = 0;  // record that a comparison left as the fastest; 0: none was made
 };
 
 struct JobProgress {

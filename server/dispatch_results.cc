@@ -13,6 +13,15 @@
 #include "server/dispatcher.h"
 
 namespace tessera::server {
+namespace {
+
+// About the program.
+bool SaysNothing(const db::Measurement& measurement) {
+  return measurement.outcome == db::Outcome::kInfrastructure ||
+         measurement.outcome == db::Outcome::kCancelled;
+}
+
+}  // namespace
 
 void Dispatcher::HandleBuild(Worker& worker, const proto::BuildResult& result, Actions& actions) {
   worker.link->Send(proto::Acknowledge{result.fence});
@@ -38,20 +47,37 @@ void Dispatcher::HandleTrialBuild(uint64_t number, const proto::BuildResult& res
   const auto it = trials_.find(number);
   if (it == trials_.end()) return;
   Trial& trial = it->second;
-  if (result.outcome == db::Outcome::kBuildError) {
+  const bool is_built = result.outcome == db::Outcome::kOk;
+  if (!is_built && result.outcome != db::Outcome::kBuildError) {
+    Retry(number, result.reason, actions);
+    return;
+  }
+  if (!is_built && !trial.is_comparison()) {
     db::Measurement measurement = Failure(db::Outcome::kBuildError, result.reason);
     measurement.build_seconds = result.build_seconds;
     Complete(number, measurement, nullptr, actions);
-  } else if (result.outcome != db::Outcome::kOk) {
-    Retry(number, result.reason, actions);
-  } else if (!trial.request.loop_hash.empty() && result.loop_hash != trial.request.loop_hash) {
+    return;
+  }
+  const Program& program = *trial.ToBuild();
+  if (is_built && !program.loop_hash.empty() && result.loop_hash != program.loop_hash) {
     Retry(number,
           absl::StrCat("the builder's loops ", result.loop_hash, " are not the server's ",
-                       trial.request.loop_hash, "; run the same release on both"),
+                       program.loop_hash, "; run the same release on both"),
           actions);
-  } else {
-    trial.built = result;
-    trial.phase = Phase::kToRun;
+    return;
+  }
+  // One that is compared with itself is built once.
+  const std::string trace = program.trace;
+  for (Program& same : trial.programs) {
+    if (same.IsToBuild() && same.trace == trace) same.built = result;
+  }
+  trial.phase = trial.ToBuild() == nullptr ? Phase::kToRun : Phase::kToBuild;
+  if (trial.is_comparison() && trial.phase == Phase::kToRun && trial.CountBuilt() < 2) {
+    EndComparison(number,
+                  absl::FailedPreconditionError(
+                      absl::StrCat("of ", trial.programs.size(), " programs ", trial.CountBuilt(),
+                                   " can be built; the last failure: ", result.reason)),
+                  actions);
   }
 }
 
@@ -98,7 +124,7 @@ void Dispatcher::GiveBackWithoutReference(const std::string& task_key, std::stri
   references_.erase(it);
   for (uint64_t number : waiting) {
     EndLeases(number);
-    Complete(number, Failure(db::Outcome::kInfrastructure, why), nullptr, actions);
+    GiveBack(number, db::Outcome::kInfrastructure, why, actions);
   }
 }
 
@@ -124,7 +150,8 @@ absl::Status Dispatcher::HandleRun(Worker& worker, const proto::RunResult& resul
     if (pending != unacknowledged_.end() && pending->second.worker == name) {
       return absl::OkStatus();  // sent twice, commit pending
     }
-    if (pending != unacknowledged_.end() || !leases_.MayHaveRun(name, fence)) {
+    const bool is_record = result.lease.trial != proto::kNoTrial;
+    if (pending != unacknowledged_.end() || !is_record || !leases_.MayHaveRun(name, fence)) {
       worker.link->Send(proto::Acknowledge{fence});
     } else {
       actions.push_back([this, result, device = *device, link = worker.link] {
@@ -142,34 +169,45 @@ absl::Status Dispatcher::HandleRun(Worker& worker, const proto::RunResult& resul
                                                    "\" for a plan of device ", held->device,
                                                    "; name the plan's device"));
   }
+  const auto it = trials_.find(held->subject);
+  const size_t planned = it == trials_.end() ? result.measurements.size() : it->second.CountBuilt();
+  if (result.measurements.size() != planned) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("run result measurements: ", result.measurements.size(), " for a plan of ",
+                     planned, " artifacts; send one of each"));
+  }
   const Lease lease = *leases_.Take(fence);
-  idle_time_.Ran(lease.job_id, lease.device, result.measurement.run_seconds, clock_.Now());
-  const auto it = trials_.find(lease.subject);
+  double run_seconds = 0;
+  for (const db::Measurement& measurement : result.measurements) {
+    run_seconds += measurement.run_seconds;
+  }
+  idle_time_.Ran(lease.job_id, lease.device, run_seconds, clock_.Now());
   if (it == trials_.end()) {
     worker.link->Send(proto::Acknowledge{fence});
-    return absl::OkStatus();
+  } else if (it->second.is_comparison()) {
+    HandleComparison(lease, worker, result, *device, actions);
+  } else {
+    HandleTrialRun(lease, worker, result.measurements[0], *device, actions);
   }
-  Trial& trial = it->second;
-  const db::Measurement& measurement = result.measurement;
-  if (measurement.outcome == db::Outcome::kInfrastructure ||
-      measurement.outcome == db::Outcome::kCancelled) {
-    worker.link->Send(proto::Acknowledge{fence});
-    // The runner may have found the artifacts gone: ask for them anew.
-    const auto reference = references_.find(trial.task_key);
-    if (reference != references_.end() && reference->second.ready &&
-        !artifacts_.Contains(reference->second.built.artifact.digest)) {
-      reference->second.ready = false;
-    }
-    Retry(lease.subject, measurement.reason, actions);
-    return absl::OkStatus();
+  return absl::OkStatus();
+}
+
+void Dispatcher::HandleTrialRun(const Lease& lease, Worker& worker,
+                                const db::Measurement& measurement, const db::Device& device,
+                                Actions& actions) {
+  Trial& trial = trials_.find(lease.subject)->second;
+  if (SaysNothing(measurement)) {
+    worker.link->Send(proto::Acknowledge{lease.fence});
+    RetryRun(lease, measurement.reason, actions);
+    return;
   }
   if (measurement.outcome == db::Outcome::kRunError && trial.crashed_on.empty() &&
       PickRunner(trial, lease.device, Asked::kAny).worker != nullptr) {
-    worker.link->Send(proto::Acknowledge{fence});
+    worker.link->Send(proto::Acknowledge{lease.fence});
     trial.crashed_on = lease.device;
     trial.crash_reason = measurement.reason;
     trial.phase = Phase::kToRun;
-    return absl::OkStatus();
+    return;
   }
   if (measurement.outcome == db::Outcome::kOk) {
     if (!trial.crashed_on.empty()) {
@@ -182,16 +220,47 @@ absl::Status Dispatcher::HandleRun(Worker& worker, const proto::RunResult& resul
     const double seconds = measurement.CostSeconds();
     if (reference != references_.end() && std::isfinite(seconds) && seconds > 0) {
       const auto [best, first] =
-          reference->second.best_seconds.try_emplace(device->device_class.name, seconds);
+          reference->second.best_seconds.try_emplace(device.device_class.name, seconds);
       if (!first) best->second = std::min(best->second, seconds);
     }
   }
   db::Measurement whole = measurement;
-  whole.build_seconds = trial.built.build_seconds;
-  db::Record record = Complete(lease.subject, whole, &*device, actions);
+  whole.build_seconds = trial.programs[0].built.build_seconds;
+  db::Record record = Complete(lease.subject, whole, &device, actions);
   const std::string key = record.attempt_key;
-  unacknowledged_[key] = {worker.hello.worker, fence, std::move(record)};
-  return absl::OkStatus();
+  unacknowledged_[key] = {worker.hello.worker, lease.fence, std::move(record)};
+}
+
+void Dispatcher::HandleComparison(const Lease& lease, Worker& worker,
+                                  const proto::RunResult& result, const db::Device& device,
+                                  Actions& actions) {
+  // Before its verdict is on disk: a comparison that is lost is made again.
+  worker.link->Send(proto::Acknowledge{lease.fence});
+  const Trial& trial = trials_.find(lease.subject)->second;
+  tuner::ComparisonRun run = {device.id, device.device_class.name, {}};
+  size_t next = 0;
+  for (const Program& program : trial.programs) {
+    if (!program.IsBuilt()) {
+      run.measurements.push_back(Failure(db::Outcome::kBuildError, program.built.reason));
+      continue;
+    }
+    run.measurements.push_back(result.measurements[next++]);
+    if (SaysNothing(run.measurements.back())) {
+      RetryRun(lease, run.measurements.back().reason, actions);
+      return;
+    }
+  }
+  EndComparison(lease.subject, std::move(run), actions);
+}
+
+void Dispatcher::RetryRun(const Lease& lease, const std::string& reason, Actions& actions) {
+  // The runner may have found the artifacts gone: ask for them anew.
+  const auto reference = references_.find(trials_.find(lease.subject)->second.task_key);
+  if (reference != references_.end() && reference->second.ready &&
+      !artifacts_.Contains(reference->second.built.artifact.digest)) {
+    reference->second.ready = false;
+  }
+  Retry(lease.subject, reason, actions);
 }
 
 void Dispatcher::HandleLibrary(Worker& worker, const proto::LibraryResult& result,
@@ -216,10 +285,7 @@ void Dispatcher::StoreStale(const proto::RunResult& result, const db::Device& de
                             const std::shared_ptr<WorkerLink>& link) {
   const proto::LeaseId& lease = result.lease;
   const auto store = [&]() -> absl::Status {
-    if (result.measurement.outcome == db::Outcome::kInfrastructure ||
-        result.measurement.outcome == db::Outcome::kCancelled) {
-      return absl::OkStatus();  // says nothing about the program
-    }
+    if (SaysNothing(result.measurements[0])) return absl::OkStatus();
     TESSERA_ASSIGN_OR_RETURN(db::Job job, store_.GetJob(lease.job_id));
     TESSERA_ASSIGN_OR_RETURN(const db::Event proposed,
                              store_.FindProposal(lease.job_id, lease.trial));
@@ -240,7 +306,7 @@ void Dispatcher::StoreStale(const proto::RunResult& result, const db::Device& de
     record.device_class = device.device_class.name;
     record.explorer = proposed.explorer;
     record.seed = InputSeed(record.task_key);
-    record.measurement = result.measurement;
+    record.measurement = result.measurements[0];
     record.stale = true;
     record.tessera_version = std::string(kVersion);
     record.created = clock_.Now();

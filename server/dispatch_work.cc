@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -99,23 +100,53 @@ std::string Dispatcher::Missing(const db::Task& task, std::string_view device_cl
   return builds ? "" : "no connected device builds";
 }
 
+Dispatcher::Program* Dispatcher::Trial::ToBuild() {
+  const auto found = std::ranges::find_if(programs, &Program::IsToBuild);
+  return found == programs.end() ? nullptr : &*found;
+}
+
+int Dispatcher::Trial::CountBuilt() const {
+  return static_cast<int>(std::ranges::count_if(programs, &Program::IsBuilt));
+}
+
 void Dispatcher::Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) {
-  Trial trial{.request = request, .done = std::move(done), .task_key = request.task.Key()};
-  absl::StatusOr<ir::Target> target = ir::ParseTarget(request.task.target);
-  Actions actions;
-  {
-    absl::MutexLock lock(&mutex_);
-    const uint64_t number = next_number_++;
-    if (target.ok()) trial.target = *std::move(target);
-    Reference& reference =
-        references_.try_emplace(trial.task_key, Reference{.task = request.task}).first->second;
-    // What failed while nobody waited does not count against those that wait now.
-    if (++reference.trials == 1) reference.failures = 0;
-    reference.last_use = next_use_++;
-    trials_.emplace(number, std::move(trial));
-    Pump();
+  Trial trial{.request = request, .done = std::move(done)};
+  trial.programs.push_back({.trace = request.trace, .loop_hash = request.loop_hash});
+  absl::MutexLock lock(&mutex_);
+  Add(std::move(trial));
+}
+
+uint64_t Dispatcher::StartComparison(
+    const tuner::ComparisonRequest& request,
+    std::function<void(absl::StatusOr<tuner::ComparisonRun>)> done) {
+  Trial trial{.request = {.job_id = request.job_id,
+                          .trial = proto::kNoTrial,
+                          .task_index = request.task_index,
+                          .task = request.task,
+                          .device_class = request.device_class},
+              .compared = std::move(done)};
+  for (const db::Record& program : request.programs) {
+    trial.programs.push_back({.trace = program.trace, .loop_hash = program.loop_hash});
   }
-  Perform(actions);
+  absl::MutexLock lock(&mutex_);
+  return Add(std::move(trial));
+}
+
+uint64_t Dispatcher::Add(Trial trial) {
+  const db::Task& task = trial.request.task;
+  trial.task_key = task.Key();
+  if (absl::StatusOr<ir::Target> target = ir::ParseTarget(task.target); target.ok()) {
+    trial.target = *std::move(target);
+  }
+  Reference& reference =
+      references_.try_emplace(trial.task_key, Reference{.task = task}).first->second;
+  // What failed while nobody waited does not count against those that wait now.
+  if (++reference.trials == 1) reference.failures = 0;
+  reference.last_use = next_use_++;
+  const uint64_t number = next_number_++;
+  trials_.emplace(number, std::move(trial));
+  Pump();
+  return number;
 }
 
 void Dispatcher::Pump() {
@@ -174,8 +205,7 @@ void Dispatcher::GiveBackUntaken(absl::Time now, Actions& actions) {
     if (trial.untaken_since + options_.lease_timeout < now) untaken.push_back(number);
   }
   for (uint64_t number : untaken) {
-    Complete(number, Failure(db::Outcome::kCancelled, "no device for it is connected"), nullptr,
-             actions);
+    GiveBack(number, db::Outcome::kCancelled, "no device for it is connected", actions);
   }
 }
 
@@ -203,13 +233,14 @@ bool Dispatcher::SendBuild(uint64_t number, Trial& trial) {
   const Lease lease =
       leases_.Grant({.kind = LeaseKind::kBuild, .worker = builder->hello.worker, .subject = number},
                     clock_.Now(), Longest(options_.build_seconds));
+  const Program& program = *trial.ToBuild();
   trial.phase = Phase::kBuilding;
   trial.fence = lease.fence;
   builder->link->Send(proto::BuildRequest{.fence = lease.fence,
                                           .workload = trial.request.task.workload,
                                           .target = trial.request.task.target,
-                                          .trace = trial.request.trace,
-                                          .loop_hash = trial.request.loop_hash,
+                                          .trace = program.trace,
+                                          .loop_hash = program.loop_hash,
                                           .threads = trial.request.task.threads,
                                           .max_seconds = options_.build_seconds});
   return true;
@@ -224,34 +255,41 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
       trial.crashed_on.clear();
     return false;
   }
+  const double seconds = trial.is_comparison() ? options_.comparison_seconds : options_.run_seconds;
   const Lease lease = leases_.Grant({.kind = LeaseKind::kRun,
                                      .worker = runner.worker->hello.worker,
                                      .device = runner.device->id,
                                      .subject = number,
                                      .job_id = trial.request.job_id},
-                                    clock_.Now(), Longest(options_.run_seconds));
+                                    clock_.Now(), Longest(seconds));
   const auto best = reference.best_seconds.find(runner.device->device_class.name);
   trial.phase = Phase::kRunning;
   trial.fence = lease.fence;
-  runner.worker->link->Send(
-      proto::RunPlan{.lease = {.job_id = trial.request.job_id,
-                               .task_index = trial.request.task_index,
-                               .trial = trial.request.trial,
-                               .attempt = trial.failures,
-                               .fence = lease.fence},
-                     .device = runner.device->id,
-                     .workload_hash = trial.request.task.workload_hash,
-                     .artifact = trial.built.artifact,
-                     .reference = reference.built.artifact,
-                     .tolerances = reference.built.tolerances,
-                     .samples = reference.built.samples,
-                     .seed = InputSeed(trial.task_key),
-                     .threads = trial.request.task.threads,
-                     .cache_mode = trial.request.task.cache_mode,
-                     .repeats = options_.repeats,
-                     .min_repeat_seconds = options_.min_repeat_seconds,
-                     .max_seconds = options_.run_seconds,
-                     .best_seconds = best == reference.best_seconds.end() ? 0 : best->second});
+  std::vector<proto::Artifact> artifacts;
+  for (const Program& program : trial.programs) {
+    if (program.IsBuilt()) artifacts.push_back(program.built.artifact);
+  }
+  runner.worker->link->Send(proto::RunPlan{
+      .lease = {.job_id = trial.request.job_id,
+                .task_index = trial.request.task_index,
+                .trial = trial.request.trial,
+                .attempt = trial.failures,
+                .fence = lease.fence},
+      .device = runner.device->id,
+      .workload_hash = trial.request.task.workload_hash,
+      .artifacts = std::move(artifacts),
+      .reference = reference.built.artifact,
+      .tolerances = reference.built.tolerances,
+      .samples = reference.built.samples,
+      .seed = InputSeed(trial.task_key),
+      .threads = trial.request.task.threads,
+      .cache_mode = trial.request.task.cache_mode,
+      .repeats = trial.is_comparison() ? options_.comparison_turns : options_.repeats,
+      .contender_repeats = options_.contender_repeats,
+      .screen_seconds = options_.screen_seconds,
+      .min_repeat_seconds = options_.min_repeat_seconds,
+      .max_seconds = seconds,
+      .best_seconds = best == reference.best_seconds.end() ? 0 : best->second});
   return true;
 }
 

@@ -26,8 +26,7 @@ Dispatcher::~Dispatcher() {
   {
     absl::MutexLock lock(&mutex_);
     while (!trials_.empty()) {
-      Complete(trials_.begin()->first, Failure(db::Outcome::kCancelled, "the server stops"),
-               nullptr, actions);
+      GiveBack(trials_.begin()->first, db::Outcome::kCancelled, "the server stops", actions);
     }
     for (auto& [number, library] : libraries_) {
       actions.push_back(
@@ -187,16 +186,40 @@ void Dispatcher::Retry(uint64_t number, std::string_view reason, Actions& action
   if (it == trials_.end()) return;
   Trial& trial = it->second;
   if (++trial.failures >= options_.max_attempts) {
-    Complete(number,
-             Failure(db::Outcome::kInfrastructure,
-                     absl::StrCat("gave up after ", trial.failures,
-                                  " attempts, the last: ", AbslView(reason))),
-             nullptr, actions);
+    GiveBack(
+        number, db::Outcome::kInfrastructure,
+        absl::StrCat("gave up after ", trial.failures, " attempts, the last: ", AbslView(reason)),
+        actions);
     return;
   }
-  const bool built =
-      !trial.built.artifact.digest.empty() && artifacts_.Contains(trial.built.artifact.digest);
-  trial.phase = built ? Phase::kToRun : Phase::kToBuild;
+  for (Program& program : trial.programs) {
+    if (program.IsBuilt() && !artifacts_.Contains(program.built.artifact.digest)) {
+      program.built = {};
+    }
+  }
+  trial.phase = trial.ToBuild() == nullptr ? Phase::kToRun : Phase::kToBuild;
+}
+
+void Dispatcher::GiveBack(uint64_t number, db::Outcome outcome, std::string_view reason,
+                          Actions& actions) {
+  const auto it = trials_.find(number);
+  if (it == trials_.end()) return;
+  if (!it->second.is_comparison()) {
+    Complete(number, Failure(outcome, reason), nullptr, actions);
+  } else {
+    EndComparison(number,
+                  outcome == db::Outcome::kCancelled ? absl::CancelledError(AbslView(reason))
+                                                     : absl::UnavailableError(AbslView(reason)),
+                  actions);
+  }
+}
+
+void Dispatcher::EndComparison(uint64_t number, absl::StatusOr<tuner::ComparisonRun> run,
+                               Actions& actions) {
+  auto node = trials_.extract(number);
+  Leave(node.mapped());
+  actions.push_back(
+      [compared = std::move(node.mapped().compared), run = std::move(run)] { compared(run); });
 }
 
 db::Record Dispatcher::Complete(uint64_t number, const db::Measurement& measurement,
@@ -218,7 +241,7 @@ db::Record Dispatcher::Complete(uint64_t number, const db::Measurement& measurem
   record.trace = request.trace;
   record.config = request.config;
   record.loop_hash = request.loop_hash;
-  record.artifact = trial.built.artifact.digest;
+  record.artifact = trial.programs[0].built.artifact.digest;
   if (device != nullptr) {
     record.device = device->id;
     record.device_class = device->device_class.name;
@@ -230,12 +253,16 @@ db::Record Dispatcher::Complete(uint64_t number, const db::Measurement& measurem
   record.created = clock_.Now();
   actions.push_back([done = std::move(trial.done), record] { done(record); });
 
+  Leave(trial);
+  return record;
+}
+
+void Dispatcher::Leave(const Trial& trial) {
   // It is gone when the trial is given back for want of it.
-  if (const auto used = references_.find(record.task_key); used != references_.end()) {
+  if (const auto used = references_.find(trial.task_key); used != references_.end()) {
     --used->second.trials;
     used->second.last_use = next_use_++;
   }
-  return record;
 }
 
 void Dispatcher::EndLeases(uint64_t trial) {
@@ -277,7 +304,7 @@ void Dispatcher::Abandon(int64_t job_id) {
     }
     for (uint64_t number : cancelled) {
       EndLeases(number);
-      Complete(number, Failure(db::Outcome::kCancelled, "the job was cancelled"), nullptr, actions);
+      GiveBack(number, db::Outcome::kCancelled, "the job was cancelled", actions);
     }
     for (const std::string& task_key : task_keys) CancelReference(task_key);
     // The job took these and ended before it stored them, or nobody said that it did.
@@ -288,6 +315,21 @@ void Dispatcher::Abandon(int64_t job_id) {
       unacknowledged_.erase(entry);
     }
     idle_time_.End(job_id);
+    Pump();
+  }
+  Perform(actions);
+}
+
+void Dispatcher::CancelComparison(uint64_t comparison) {
+  Actions actions;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = trials_.find(comparison);
+    if (it == trials_.end()) return;
+    const std::string task_key = it->second.task_key;
+    EndLeases(comparison);
+    GiveBack(comparison, db::Outcome::kCancelled, "nobody waits for the comparison", actions);
+    CancelReference(task_key);
     Pump();
   }
   Perform(actions);

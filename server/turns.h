@@ -13,11 +13,11 @@
 
 namespace tessera::server {
 
-// A measurer that says when a trial came back, and with it room for one more, whosever it is.
-// Thread-safe.
+// A measurer that says when a trial or comparison came back, and with it room for one more,
+// whosever it is. Thread-safe.
 class Turns final : public tuner::Measurer {
  public:
-  // `freed` is called after each trial's `done`, from any thread, until Close.
+  // `freed` is called after each `done`, from any thread, until Close.
   Turns(tuner::Measurer& inner, std::function<void()> freed) : inner_(inner) {
     absl::MutexLock lock(&bell_->mutex);
     bell_->freed = std::move(freed);
@@ -32,6 +32,14 @@ class Turns final : public tuner::Measurer {
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override {
     inner_.Start(request, [bell = bell_, done = std::move(done)](db::Record record) {
       done(std::move(record));
+      absl::MutexLock lock(&bell->mutex);
+      if (bell->freed) bell->freed();
+    });
+  }
+  void Compare(const tuner::ComparisonRequest& request,
+               std::function<void(absl::StatusOr<tuner::ComparisonRun>)> done) override {
+    inner_.Compare(request, [bell = bell_, done = std::move(done)](auto run) {
+      done(std::move(run));
       absl::MutexLock lock(&bell->mutex);
       if (bell->freed) bell->freed();
     });

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "db/record/record.h"
 #include "db/record/runner_time.h"
 
@@ -21,6 +22,21 @@ struct TrialRequest {
   std::string loop_hash;
   std::string config;
   std::string explorer;
+};
+
+// Programs of one task that are to be measured side by side, the incumbent first.
+struct ComparisonRequest {
+  int64_t job_id = 0;  // 0: of none
+  int task_index = 0;
+  db::Task task;
+  std::string device_class;
+  std::vector<db::Record> programs;  // at least two
+};
+
+// What came of it: samples at one place of several programs are of one turn.
+struct ComparisonRun {
+  std::string device, device_class;
+  std::vector<db::Measurement> measurements;  // one a program
 };
 
 // Builds and measures trials somewhere else, and tries again what is worth it. The tuner's only way
@@ -44,9 +60,18 @@ class Measurer {
   // with kCancelled when it was given back untried (nothing is stored then; it is handed out
   // again). May be called before Start returns, and after the caller is gone.
   virtual void Start(const TrialRequest& request, std::function<void(db::Record)> done) = 0;
+  // Starts a comparison: all programs are built again, whatever became of their artifacts, and run
+  // by turns on one device of the class. `done` is called as of Start, once; an error when no
+  // device could do it, or when it was given back.
+  virtual void Compare(const ComparisonRequest& request,
+                       std::function<void(absl::StatusOr<ComparisonRun>)> done) {
+    static_cast<void>(request);
+    done(absl::UnimplementedError("this measurer compares nothing"));
+  }
   // `record` is on disk now: whoever measured it may be told and may forget it.
   virtual void Stored(const db::Record& record) { static_cast<void>(record); }
-  // The job wants no more results: what it has in the queue need not be begun.
+  // The job wants no more results, of comparisons neither: what it has in the queue need not be
+  // begun.
   virtual void Abandon(int64_t job_id) { static_cast<void>(job_id); }
   // What the time of the devices went to that had trials of the job, which may have ended. Empty
   // where nobody knows.

@@ -10,9 +10,6 @@
 namespace tessera {
 namespace {
 
-// A first repeat this much slower than the task's best can't be its noise.
-constexpr double kHopelessFactor = 1.5;
-
 runner::KernelArtifact MakeArtifact(const proto::Artifact& artifact, const std::string& bytes) {
   runner::KernelArtifact kernel{.name = artifact.digest,
                                 .bytes = bytes,
@@ -37,9 +34,9 @@ runner::KernelArtifact MakeArtifact(const proto::Artifact& artifact, const std::
 }
 
 // Candidate and reference are programs of one workload: all but the layouts must agree.
-absl::Status CheckSameBuffers(const proto::RunPlan& plan) {
-  const auto& ours = plan.artifact.buffers;
-  const auto& theirs = plan.reference.buffers;
+absl::Status CheckSameBuffers(const proto::Artifact& artifact, const proto::Artifact& reference) {
+  const auto& ours = artifact.buffers;
+  const auto& theirs = reference.buffers;
   const bool same =
       std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(),
                  [](const proto::BufferSpec& a, const proto::BufferSpec& b) {
@@ -50,15 +47,18 @@ absl::Status CheckSameBuffers(const proto::RunPlan& plan) {
 }
 
 absl::StatusOr<runner::MeasurePlan> MakePlan(const proto::RunPlan& plan,
-                                             const std::string& artifact,
+                                             const std::vector<std::string>& artifacts,
                                              const std::string& reference,
                                              const std::vector<int>& cores) {
-  TESSERA_RETURN_IF_ERROR(CheckSameBuffers(plan));
   runner::MeasurePlan measure;
+  for (size_t i = 0; i < plan.artifacts.size(); ++i) {
+    TESSERA_RETURN_IF_ERROR(CheckSameBuffers(plan.artifacts[i], plan.reference));
+    measure.candidates.push_back(MakeArtifact(plan.artifacts[i], artifacts[i]));
+  }
   measure.workload_hash = plan.workload_hash;
   measure.seed = plan.seed;
   measure.interleaving_seed = plan.lease.fence;
-  for (const proto::BufferSpec& buffer : plan.artifact.buffers) {
+  for (const proto::BufferSpec& buffer : plan.reference.buffers) {
     TESSERA_ASSIGN_OR_RETURN(const runner::ElementType type, runner::ParseElementType(buffer.type));
     measure.buffers.push_back({.name = buffer.name,
                                .type = type,
@@ -66,7 +66,6 @@ absl::StatusOr<runner::MeasurePlan> MakePlan(const proto::RunPlan& plan,
                                .is_output = buffer.is_output,
                                .is_constant = buffer.is_constant});
   }
-  measure.candidates = {MakeArtifact(plan.artifact, artifact)};
   measure.expectation.reference = MakeArtifact(plan.reference, reference);
   for (const proto::OracleSample& sample : plan.samples) {
     measure.expectation.samples.push_back({sample.output, sample.index, sample.value});
@@ -77,20 +76,23 @@ absl::StatusOr<runner::MeasurePlan> MakePlan(const proto::RunPlan& plan,
   measure.threads = plan.threads;
   measure.cores = cores;
   measure.timing.repeats = plan.repeats;
+  measure.timing.contender_repeats = plan.contender_repeats;
+  measure.timing.screen_seconds = plan.screen_seconds;
   measure.timing.min_repeat_seconds = plan.min_repeat_seconds;
   measure.timing.max_seconds = plan.max_seconds / 2;
   measure.timing.cache_mode = plan.cache_mode;
-  measure.timing.drop_if_slower_than_seconds = kHopelessFactor * plan.best_seconds;
+  measure.timing.best_seconds = plan.best_seconds;
   measure.call_timeout = std::min(measure.call_timeout, absl::Seconds(plan.max_seconds));
   measure.memory_bytes = plan.max_memory_bytes;
   return measure;
 }
 
-db::Measurement NotMeasured(const absl::Status& status) {
+// Of all artifacts of a plan.
+std::vector<db::Measurement> NotMeasured(const proto::RunPlan& plan, const absl::Status& status) {
   db::Measurement measurement;
   measurement.outcome = db::Outcome::kInfrastructure;
   measurement.reason = std::string(status.message());
-  return measurement;
+  return std::vector<db::Measurement>(plan.artifacts.size(), measurement);
 }
 
 }  // namespace
@@ -106,20 +108,23 @@ void LocalRunner::Cancel(uint64_t fence) {
   if (fence_ == fence) cancelled_ = true;
 }
 
-db::Measurement LocalRunner::Run(const proto::RunPlan& plan, const std::string& artifact,
-                                 const std::string& reference, const std::vector<int>& cores) {
-  auto measure = MakePlan(plan, artifact, reference, cores);
-  if (!measure.ok()) return NotMeasured(measure.status());
+std::vector<db::Measurement> LocalRunner::Run(const proto::RunPlan& plan,
+                                              const std::vector<std::string>& artifacts,
+                                              const std::string& reference,
+                                              const std::vector<int>& cores) {
+  auto measure = MakePlan(plan, artifacts, reference, cores);
+  if (!measure.ok()) return NotMeasured(plan, measure.status());
   measure->cancelled = &cancelled_;
   Begin(plan.lease.fence);
   auto measurements = runner_.Measure(*measure);
   Begin(0);
-  if (!measurements.ok()) return NotMeasured(measurements.status());
-  if (measurements->size() != 1) {
-    return NotMeasured(absl::InternalError(absl::StrCat(
-        "the runner returned ", measurements->size(), " measurements for one program")));
+  if (!measurements.ok()) return NotMeasured(plan, measurements.status());
+  if (measurements->size() != plan.artifacts.size()) {
+    return NotMeasured(plan, absl::InternalError(absl::StrCat(
+                                 "the runner returned ", measurements->size(), " measurements for ",
+                                 plan.artifacts.size(), " programs")));
   }
-  return std::move(measurements->front());
+  return *std::move(measurements);
 }
 
 }  // namespace tessera

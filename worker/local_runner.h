@@ -19,8 +19,10 @@ class LocalRunner final : public agent::RunnerRole {
   // `runner` outlives this.
   explicit LocalRunner(runner::Runner& runner) : runner_(runner) {}
 
-  db::Measurement Run(const proto::RunPlan& plan, const std::string& artifact,
-                      const std::string& reference, const std::vector<int>& cores) override;
+  std::vector<db::Measurement> Run(const proto::RunPlan& plan,
+                                   const std::vector<std::string>& artifacts,
+                                   const std::string& reference,
+                                   const std::vector<int>& cores) override;
   void Cancel(uint64_t fence) override;
 
  private:

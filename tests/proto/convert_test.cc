@@ -144,11 +144,15 @@ Artifact RandomArtifact(Rng& rng) {
 
 RunPlan RandomPlan(Rng& rng) {
   RunPlan plan;
-  plan.lease = {rng.Between(0, 99), static_cast<int>(rng.Between(0, 99)), rng.Between(0, 99),
-                static_cast<int>(rng.Between(0, 9)), rng.Next() | 1};
+  const bool compares = rng.Chance(0.5);
+  plan.lease = {rng.Between(0, 99), static_cast<int>(rng.Between(0, 99)),
+                compares ? kNoTrial : rng.Between(0, 99), static_cast<int>(rng.Between(0, 9)),
+                rng.Next() | 1};
   plan.device = RandomName(rng);
   plan.workload_hash = RandomHex(rng, 16);
-  plan.artifact = RandomArtifact(rng);
+  for (int64_t i = compares ? rng.Between(2, 5) : 1; i > 0; --i) {
+    plan.artifacts.push_back(RandomArtifact(rng));
+  }
   plan.reference = RandomArtifact(rng);
   plan.tolerances = {{rng.Uniform(), rng.Uniform()}};
   plan.samples = {{0, rng.Between(0, 100), rng.Uniform() - 0.5}};
@@ -156,8 +160,19 @@ RunPlan RandomPlan(Rng& rng) {
   plan.threads = static_cast<int>(rng.Between(1, 64));
   plan.cache_mode = static_cast<db::CacheMode>(rng.Below(2));
   plan.repeats = static_cast<int>(rng.Between(1, 50));
+  plan.contender_repeats = static_cast<int>(rng.Between(1, 50));
+  plan.screen_seconds = rng.Uniform();
   plan.best_seconds = rng.Uniform();
   return plan;
+}
+
+RunResult RandomRunResult(Rng& rng) {
+  const RunPlan plan = RandomPlan(rng);
+  RunResult result{.lease = plan.lease, .device = plan.device};
+  for (size_t i = 0; i < plan.artifacts.size(); ++i) {
+    result.measurements.push_back(RandomMeasurement(rng));
+  }
+  return result;
 }
 
 // Message → domain → message must be the identity on what domain → message made.
@@ -243,14 +258,14 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
     CheckRoundTrip(WorkerMessage(Hello{
         .worker = "w", .instance = "i", .devices = {device}, .build_slots = 2, .held = {1, 2, 3}}));
     CheckRoundTrip(WorkerMessage(Heartbeat{{rng.Next(), rng.Next()}}));
-    CheckRoundTrip(
-        WorkerMessage(RunResult{RandomPlan(rng).lease, "host/cpu", RandomMeasurement(rng)}));
+    CheckRoundTrip(WorkerMessage(RandomRunResult(rng)));
     CheckRoundTrip(WorkerMessage(LibraryResult{4, "", {{"ops.h", RandomHex(rng, 64), 10}}}));
     JobProgress progress{.job_id = 1, .state = db::JobState::kRunning};
     progress.tasks.push_back({.name = "C2",
                               .task_key = RandomHex(rng, 64),
                               .trials_done = 3,
-                              .failures = {{db::Outcome::kTimeout, 2}}});
+                              .failures = {{db::Outcome::kTimeout, 2}},
+                              .promoted = rng.Between(0, 1000)});
     progress.runners.push_back({.device = RandomName(rng)});
     for (double& seconds : progress.runners[0].seconds) seconds = 100 * rng.Uniform();
     CheckRoundTrip(progress);
@@ -260,35 +275,60 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
 
 TEST_CASE("flipped bytes are refused or give bounded values, never a crash", "[proto]") {
   const google::protobuf::LogSilencer silencer;  // it reports every malformed string
-  int accepted = 0;
+  int accepted[3] = {};
   for (uint64_t seed = 0; seed < 20 * kRounds; ++seed) {
     CAPTURE(seed);
     Rng rng(seed);
-    std::string bytes = seed % 2 == 0 ? ToProto(ServerMessage(RandomPlan(rng))).SerializeAsString()
-                                      : ToProto(RandomRecord(rng)).SerializeAsString();
+    std::string bytes;
+    switch (seed % 3) {
+      case 0:
+        bytes = ToProto(ServerMessage(RandomPlan(rng))).SerializeAsString();
+        break;
+      case 1:
+        bytes = ToProto(WorkerMessage(RandomRunResult(rng))).SerializeAsString();
+        break;
+      default:
+        bytes = ToProto(RandomRecord(rng)).SerializeAsString();
+    }
     for (int64_t flips = rng.Between(1, 8); flips > 0; --flips) {
       bytes[rng.Below(bytes.size())] = static_cast<char>(rng.Next());
     }
-    if (seed % 2 == 0) {
+    if (seed % 3 == 0) {
       v1::ServerMessage message;
       if (!message.ParseFromString(bytes)) continue;
       const absl::StatusOr<ServerMessage> value = FromProto(message);
       if (!value.ok() || !std::holds_alternative<RunPlan>(*value)) continue;
-      ++accepted;
+      ++accepted[0];
       const RunPlan& plan = std::get<RunPlan>(*value);
       CHECK(plan.repeats >= 1);
-      CHECK(plan.artifact.size <= kMaxArtifactBytes);
-      CHECK(plan.artifact.digest.size() == 64);
+      CHECK((plan.lease.trial == kNoTrial) == (plan.artifacts.size() > 1));
+      CHECK(plan.artifacts.size() <= kMaxCompared);
+      for (const Artifact& artifact : plan.artifacts) {
+        CHECK(artifact.size <= kMaxArtifactBytes);
+        CHECK(artifact.digest.size() == 64);
+      }
+    } else if (seed % 3 == 1) {
+      v1::WorkerMessage message;
+      if (!message.ParseFromString(bytes)) continue;
+      const absl::StatusOr<WorkerMessage> value = FromProto(message);
+      if (!value.ok() || !std::holds_alternative<RunResult>(*value)) continue;
+      ++accepted[1];
+      const RunResult& result = std::get<RunResult>(*value);
+      CHECK(!result.measurements.empty());
+      CHECK((result.lease.trial == kNoTrial || result.measurements.size() == 1));
+      for (const db::Measurement& measurement : result.measurements) {
+        for (double seconds : measurement.sample_seconds) CHECK(seconds > 0);
+      }
     } else {
       v1::Record message;
       if (!message.ParseFromString(bytes)) continue;
       const absl::StatusOr<db::Record> value = FromProto(message);
       if (!value.ok()) continue;
-      ++accepted;
+      ++accepted[2];
       for (double seconds : value->measurement.sample_seconds) CHECK(seconds > 0);
     }
   }
-  CHECK(accepted > 0);  // else the test looks at nothing
+  for (const int count : accepted) CHECK(count > 0);  // else the test looks at nothing
 }
 
 TEST_CASE("flipped bytes of models and comparisons are refused or give bounded values", "[proto]") {
@@ -366,11 +406,12 @@ TEST_CASE("an artifact has as many buffers as a runner passes, prepared ones inc
   Rng rng(3);
   RunPlan plan = RandomPlan(rng);
   const BufferSpec output{.name = "out", .type = "f32", .shape = {4}, .is_output = true};
-  plan.artifact.buffers.assign(kMaxBuffers - 2, output);
-  plan.artifact.prepare_symbol = "prepare";
-  plan.artifact.prepared_bytes = {64, 64};
+  Artifact& artifact = plan.artifacts.back();
+  artifact.buffers.assign(kMaxBuffers - 2, output);
+  artifact.prepare_symbol = "prepare";
+  artifact.prepared_bytes = {64, 64};
   CHECK(FromProto(ToProto(plan)).status() == absl::OkStatus());
-  plan.artifact.prepared_bytes.push_back(64);
+  artifact.prepared_bytes.push_back(64);
   const absl::Status refused = FromProto(ToProto(plan)).status();
   INFO(refused);
   CHECK(absl::IsInvalidArgument(refused));
@@ -379,13 +420,40 @@ TEST_CASE("an artifact has as many buffers as a runner passes, prepared ones inc
       Catch::Contains("artifact buffers: 65 with the prepared ones, at most 64 are allowed"));
 }
 
+TEST_CASE("a trial has one artifact and one measurement, a comparison several", "[proto]") {
+  Rng rng(4);
+  RunPlan plan = RandomPlan(rng);
+  RunResult result = RandomRunResult(rng);
+  const auto accepted = [&](int64_t trial, int artifacts, int measurements) {
+    plan.lease.trial = result.lease.trial = trial;
+    plan.artifacts.assign(artifacts, RandomArtifact(rng));
+    result.measurements.assign(measurements, RandomMeasurement(rng));
+    return std::pair(FromProto(ToProto(ServerMessage(plan))).status(),
+                     FromProto(ToProto(WorkerMessage(result))).status());
+  };
+  CHECK(accepted(7, 1, 1) == std::pair(absl::OkStatus(), absl::OkStatus()));
+  CHECK(accepted(kNoTrial, 2, 2) == std::pair(absl::OkStatus(), absl::OkStatus()));
+  CHECK(accepted(kNoTrial, kMaxCompared, kMaxCompared) ==
+        std::pair(absl::OkStatus(), absl::OkStatus()));
+  for (const auto& [trial, count] : std::vector<std::pair<int64_t, int>>{
+           {7, 0}, {7, 2}, {kNoTrial, 0}, {kNoTrial, kMaxCompared + 1}, {-2, 1}}) {
+    CAPTURE(trial, count);
+    const auto [of_plan, of_result] = accepted(trial, count, count);
+    CHECK(absl::IsInvalidArgument(of_plan));
+    CHECK(absl::IsInvalidArgument(of_result));
+  }
+  CHECK(accepted(kNoTrial, 1, 1).first ==
+        absl::InvalidArgumentError("plan artifacts: 1 of a comparison, at least 2 are needed"));
+  CHECK(accepted(7, 2, 2).second ==
+        absl::InvalidArgumentError("run result measurements: 2 of a trial, one is needed"));
+}
+
 TEST_CASE("a result names its device", "[proto]") {
   Rng rng(2);
   for (const std::string& device : {std::string(), std::string(kMaxNameBytes + 1, 'x'),
                                     std::string("two\nlines"), std::string("nul\0", 4)}) {
     CAPTURE(device);
-    v1::WorkerMessage m =
-        ToProto(WorkerMessage(RunResult{RandomPlan(rng).lease, "w/cpu", RandomMeasurement(rng)}));
+    v1::WorkerMessage m = ToProto(WorkerMessage(RandomRunResult(rng)));
     m.mutable_run_result()->set_device(device);
     CHECK(absl::IsInvalidArgument(FromProto(m).status()));
   }

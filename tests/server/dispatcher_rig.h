@@ -72,8 +72,11 @@ class WatchedStore final : public SharedStore {
 
 inline proto::RunResult FailedRun(const proto::RunPlan& plan, db::Outcome outcome) {
   proto::RunResult result{.lease = plan.lease, .device = plan.device};
-  result.measurement.outcome = outcome;
-  result.measurement.reason = "signal 11";
+  result.measurements.resize(plan.artifacts.size());
+  for (db::Measurement& measurement : result.measurements) {
+    measurement.outcome = outcome;
+    measurement.reason = "signal 11";
+  }
   return result;
 }
 

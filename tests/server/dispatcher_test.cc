@@ -22,7 +22,7 @@ TEST_CASE("a trial is built, run and given back as a record", "[server]") {
   CHECK(link->All<proto::BuildRequest>()[0].is_reference);
   rig.BuildAll(*link);
   const auto plan = link->Last<proto::RunPlan>();
-  CHECK(plan.artifact.digest == Sha256Hex("artifact of trace 7"));
+  CHECK(plan.artifacts.at(0).digest == Sha256Hex("artifact of trace 7"));
   CHECK(plan.reference.digest == Sha256Hex("artifact of "));
   CHECK(plan.samples.size() == 1);
   rig.Reply(*link, FakeRun(plan));
@@ -258,7 +258,7 @@ TEST_CASE("a plan says how fast the task's best trial was on such a device, not 
     rig.BuildAll(*builder);
     const auto plan = link.Last<proto::RunPlan>();
     proto::RunResult result = FakeRun(plan);
-    result.measurement.sample_seconds = samples;
+    result.measurements.at(0).sample_seconds = samples;
     rig.Reply(link, result);
     return plan;
   };

@@ -153,10 +153,8 @@ TEST_CASE("results under a fence that was not given yet are not stored", "[serve
   auto liar = rig.Connect("liar", {}, "first", false);
   for (uint64_t fence = 1; fence < 9; ++fence) {
     proto::RunResult lie{.lease = {.job_id = rig.job_id, .trial = 0, .fence = fence},
-                         .device = "liar/cpu"};
-    lie.measurement.outcome = db::Outcome::kOk;
-    lie.measurement.sample_seconds = {1e-9};
-    lie.measurement.sample_calls = {1};
+                         .device = "liar/cpu",
+                         .measurements = {test::FakeMeasurement(1e-9)}};
     rig.Reply(*liar, lie);
     CHECK(liar->Acknowledged(fence));
   }
@@ -195,10 +193,8 @@ TEST_CASE("a result of an earlier start of the server is stored as stale", "[ser
   auto link = rig.Connect("w");
   rig.Propose(0);
   proto::RunResult late{.lease = {.job_id = rig.job_id, .trial = 0, .fence = 999},
-                        .device = "w/cpu"};
-  late.measurement.outcome = db::Outcome::kOk;
-  late.measurement.sample_seconds = {1e-3};
-  late.measurement.sample_calls = {1};
+                        .device = "w/cpu",
+                        .measurements = {test::FakeMeasurement()}};
   rig.Reply(*link, late);
   REQUIRE(rig.store.QueryRecords({})->size() == 1);
   late.lease.fence = 1000;
@@ -242,7 +238,7 @@ TEST_CASE("a worker that comes back keeps what it holds and loses the rest", "[s
   CHECK(back->Last<proto::Cancel>().fence == 4711);  // nobody here knows it
   const auto again = back->All<proto::RunPlan>();
   REQUIRE(again.size() == 1);
-  CHECK(again[0].artifact.digest == plans[1].artifact.digest);
+  CHECK(again[0].artifacts == plans[1].artifacts);
   CHECK(again[0].lease.fence > plans[1].lease.fence);
   rig.Reply(*back, FakeRun(plans[0]));  // measured while the line was down
   CHECK(rig.records.size() == 1);

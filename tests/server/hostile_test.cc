@@ -11,7 +11,7 @@
 namespace tessera::server {
 namespace {
 
-using test::FakeRun;
+using test::FakeMeasurement;
 using test::FakeWorker;
 
 TEST_CASE("a corrupt artifact upload is refused", "[server]") {
@@ -89,8 +89,9 @@ TEST_CASE("a hostile worker is cut off and the server serves on", "[server]") {
     FakeWorker worker(rig.server->port(), {});
     worker.Connect();
     v1::WorkerMessage message;
-    message.mutable_run_result()->mutable_measurement()->set_outcome(v1::OUTCOME_OK);
-    message.mutable_run_result()->mutable_measurement()->add_sample_seconds(-1);
+    v1::Measurement* measurement = message.mutable_run_result()->add_measurements();
+    measurement->set_outcome(v1::OUTCOME_OK);
+    measurement->add_sample_seconds(-1);
     worker.SendRaw(message);
     CHECK(absl::IsInvalidArgument(worker.WaitForEnd()));
   }
@@ -101,7 +102,7 @@ TEST_CASE("a hostile worker is cut off and the server serves on", "[server]") {
     worker.Connect();
     std::string bytes =
         proto::ToProto(proto::WorkerMessage(proto::RunResult{
-                           {1, 0, 1, 0, 1 + rng.Below(99)}, "fake/cpu", FakeRun({}).measurement}))
+                           {1, 0, 1, 0, 1 + rng.Below(99)}, "fake/cpu", {FakeMeasurement()}}))
             .SerializeAsString();
     for (int i = 0; i < 4; ++i) bytes[rng.Below(bytes.size())] = static_cast<char>(rng.Next());
     v1::WorkerMessage message;

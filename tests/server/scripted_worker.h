@@ -38,14 +38,19 @@ class ScriptedBuilder final : public agent::BuilderRole {
 
 class ScriptedRunner final : public agent::RunnerRole {
  public:
-  db::Measurement Run(const proto::RunPlan& plan, const std::string& artifact,
-                      const std::string& reference, const std::vector<int>& cores) override {
+  std::vector<db::Measurement> Run(const proto::RunPlan& plan,
+                                   const std::vector<std::string>& artifacts,
+                                   const std::string& reference,
+                                   const std::vector<int>& cores) override {
     ++runs;
-    right_bytes = right_bytes && Sha256Hex(artifact) == plan.artifact.digest &&
+    right_bytes = right_bytes && artifacts.size() == plan.artifacts.size() &&
                   Sha256Hex(reference) == plan.reference.digest;
+    for (size_t i = 0; i < artifacts.size() && right_bytes; ++i) {
+      right_bytes = Sha256Hex(artifacts[i]) == plan.artifacts[i].digest;
+    }
     right_cores = right_cores && cores.size() == 1;
     absl::SleepFor(pause);
-    return test::FakeRun(plan).measurement;
+    return test::FakeRun(plan).measurements;
   }
   std::atomic<int> runs = 0;
   bool right_bytes = true;

@@ -235,9 +235,11 @@ TEST_CASE("a trial that the infrastructure fails is tried three times in all", "
   FakeWorker worker(rig.server->port(), {.run = [&](const proto::RunPlan& plan) {
                       absl::MutexLock lock(&mutex);
                       ++plans[plan.lease.trial];
-                      proto::RunResult result{.lease = plan.lease, .device = plan.device};
-                      result.measurement.outcome = db::Outcome::kInfrastructure;
-                      result.measurement.reason = "the disk is full";
+                      proto::RunResult result = FakeRun(plan);
+                      for (db::Measurement& measurement : result.measurements) {
+                        measurement = {.outcome = db::Outcome::kInfrastructure,
+                                       .reason = "the disk is full"};
+                      }
                       return std::make_optional(result);
                     }});
   worker.Connect();

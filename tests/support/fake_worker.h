@@ -54,11 +54,17 @@ inline proto::BuildResult FakeBuild(const proto::BuildRequest& request, const st
   return result;
 }
 
+inline db::Measurement FakeMeasurement(double seconds = 1e-3) {
+  db::Measurement measurement;
+  measurement.outcome = db::Outcome::kOk;
+  measurement.sample_seconds = {seconds, seconds * 1.01};
+  measurement.sample_calls = {10, 10};
+  return measurement;
+}
+
 inline proto::RunResult FakeRun(const proto::RunPlan& plan, double seconds = 1e-3) {
   proto::RunResult result{.lease = plan.lease, .device = plan.device};
-  result.measurement.outcome = db::Outcome::kOk;
-  result.measurement.sample_seconds = {seconds, seconds * 1.01};
-  result.measurement.sample_calls = {10, 10};
+  result.measurements.assign(plan.artifacts.size(), FakeMeasurement(seconds));
   return result;
 }
 

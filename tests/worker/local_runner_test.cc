@@ -30,13 +30,17 @@ proto::RunPlan Plan() {
   plan.threads = 2;
   plan.repeats = 5;
   plan.best_seconds = 0.001;
-  plan.artifact.digest = "candidate";
-  plan.artifact.symbol = "kernel";
-  plan.artifact.private_workspace_bytes = 64;
-  plan.artifact.buffers = {
+  plan.contender_repeats = 9;
+  plan.screen_seconds = 0.002;
+  proto::Artifact artifact;
+  artifact.digest = "candidate";
+  artifact.symbol = "kernel";
+  artifact.private_workspace_bytes = 64;
+  artifact.buffers = {
       {.name = "X", .type = "f32", .shape = {4, 8}, .layout = {{1, 1, 8}, {0, 1, 4}}},
       {.name = "Y", .type = "i8", .shape = {4}, .is_output = true}};
-  plan.reference = plan.artifact;
+  plan.artifacts = {artifact};
+  plan.reference = artifact;
   plan.reference.digest = "reference";
   plan.reference.buffers[0].layout.clear();
   plan.tolerances = {{1e-3, 1e-4}};
@@ -48,7 +52,9 @@ TEST_CASE("a plan of the protocol reaches the runner whole", "[worker]") {
   RecordingRunner recorder;
   recorder.answer->front().outcome = db::Outcome::kTimeout;
   LocalRunner local(recorder);
-  CHECK(local.Run(Plan(), "bytes", "reference bytes", {2, 3}).outcome == db::Outcome::kTimeout);
+  const auto measured = local.Run(Plan(), {"bytes"}, "reference bytes", {2, 3});
+  REQUIRE(measured.size() == 1);
+  CHECK(measured[0].outcome == db::Outcome::kTimeout);
   REQUIRE(recorder.plans.size() == 1);
   const runner::MeasurePlan& plan = recorder.plans[0];
   CHECK(plan.workload_hash == "0123456789abcdef");
@@ -56,7 +62,9 @@ TEST_CASE("a plan of the protocol reaches the runner whole", "[worker]") {
   CHECK(plan.cores == std::vector<int>{2, 3});
   CHECK(plan.threads == 2);
   CHECK(plan.timing.repeats == 5);
-  CHECK(plan.timing.drop_if_slower_than_seconds > 0.001);
+  CHECK(plan.timing.contender_repeats == 9);
+  CHECK(plan.timing.screen_seconds == 0.002);
+  CHECK(plan.timing.best_seconds == 0.001);
   REQUIRE(plan.buffers.size() == 2);
   CHECK(plan.buffers[0].type == runner::ElementType::kF32);
   CHECK(plan.buffers[1].is_output);
@@ -74,40 +82,56 @@ TEST_CASE("cancelling reaches the plan that runs, and no later one", "[worker]")
   RecordingRunner recorder;
   LocalRunner local(recorder);
   recorder.meanwhile = [&] { local.Cancel(41); };
-  local.Run(Plan(), "a", "b", {0, 1});
+  local.Run(Plan(), {"a"}, "b", {0, 1});
   CHECK_FALSE(recorder.was_cancelled);
   recorder.meanwhile = [&] { local.Cancel(42); };
-  local.Run(Plan(), "a", "b", {0, 1});
+  local.Run(Plan(), {"a"}, "b", {0, 1});
   CHECK(recorder.was_cancelled);
   local.Cancel(42);
   recorder.meanwhile = nullptr;
-  local.Run(Plan(), "a", "b", {0, 1});
+  local.Run(Plan(), {"a"}, "b", {0, 1});
   CHECK_FALSE(recorder.was_cancelled);
 }
 
-TEST_CASE("the first trial of a task is never dropped for being slow", "[worker]") {
+TEST_CASE("all programs of a comparison are measured in one plan, or none is", "[worker]") {
   RecordingRunner recorder;
+  recorder.answer = std::vector<db::Measurement>(3);
+  LocalRunner local(recorder);
   proto::RunPlan plan = Plan();
-  plan.best_seconds = 0;
-  LocalRunner(recorder).Run(plan, "a", "b", {0, 1});
-  CHECK(recorder.plans[0].timing.drop_if_slower_than_seconds == 0);
+  plan.artifacts.resize(3, plan.artifacts[0]);
+  plan.artifacts[1].digest = "rival";
+  CHECK(local.Run(plan, {"a", "b", "c"}, "r", {0, 1}).size() == 3);
+  REQUIRE(recorder.plans.size() == 1);
+  REQUIRE(recorder.plans[0].candidates.size() == 3);
+  CHECK(recorder.plans[0].candidates[1].name == "rival");
+  CHECK(recorder.plans[0].candidates[2].bytes == "c");
+
+  recorder.answer = std::vector<db::Measurement>(2);
+  for (const db::Measurement& measurement : local.Run(plan, {"a", "b", "c"}, "r", {0, 1})) {
+    CHECK(measurement.outcome == db::Outcome::kInfrastructure);
+    CHECK(measurement.reason == "the runner returned 2 measurements for 3 programs");
+  }
+  plan.artifacts[2].buffers[0].shape = {8, 4};
+  const auto mismatch = local.Run(plan, {"a", "b", "c"}, "r", {0, 1});
+  REQUIRE(mismatch.size() == 3);
+  CHECK(mismatch[0].reason == "candidate and reference have different buffers");
 }
 
 TEST_CASE("what hinders the measurement is not the candidate's fault", "[worker]") {
   RecordingRunner recorder;
   LocalRunner local(recorder);
   proto::RunPlan plan = Plan();
-  plan.artifact.buffers[0].type = "complex";
+  plan.artifacts[0].buffers[0].type = "complex";
   plan.reference.buffers[0].type = "complex";
-  CHECK(local.Run(plan, "a", "b", {0, 1}).outcome == db::Outcome::kInfrastructure);
+  CHECK(local.Run(plan, {"a"}, "b", {0, 1}).at(0).outcome == db::Outcome::kInfrastructure);
   plan = Plan();
   plan.reference.buffers[0].shape = {8, 4};
-  const db::Measurement mismatch = local.Run(plan, "a", "b", {0, 1});
+  const db::Measurement mismatch = local.Run(plan, {"a"}, "b", {0, 1}).at(0);
   CHECK(mismatch.outcome == db::Outcome::kInfrastructure);
   CHECK(mismatch.reason == "candidate and reference have different buffers");
   CHECK(recorder.plans.empty());
   recorder.answer = absl::FailedPreconditionError("the reference is wrong");
-  const db::Measurement failed = local.Run(Plan(), "a", "b", {0, 1});
+  const db::Measurement failed = local.Run(Plan(), {"a"}, "b", {0, 1}).at(0);
   CHECK(failed.outcome == db::Outcome::kInfrastructure);
   CHECK(failed.reason == "the reference is wrong");
 }

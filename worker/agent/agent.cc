@@ -43,11 +43,12 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server) {
   return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
 }
 
-db::Measurement NotRun(std::string_view reason) {
+// Of all artifacts of a plan.
+std::vector<db::Measurement> NotRun(const proto::RunPlan& plan, std::string_view reason) {
   db::Measurement measurement;
   measurement.outcome = db::Outcome::kInfrastructure;
   measurement.reason = std::string(reason);
-  return measurement;
+  return std::vector<db::Measurement>(plan.artifacts.size(), measurement);
 }
 
 class AgentImpl final : public Agent {
@@ -260,27 +261,34 @@ class AgentImpl final : public Agent {
   void RunLoop() {
     while (std::optional<proto::RunPlan> plan = duties_.NextRun()) {
       proto::RunResult result{.lease = plan->lease, .device = plan->device};
-      result.measurement = RunOne(*plan);
+      result.measurements = RunOne(*plan);
       Finish(plan->lease.fence, result);
     }
   }
 
-  db::Measurement RunOne(const proto::RunPlan& plan) {
+  std::vector<db::Measurement> RunOne(const proto::RunPlan& plan) {
     if (plan.threads > arbiter_.core_count()) {
-      return NotRun(absl::StrCat("the plan wants ", plan.threads, " cores, this worker has ",
-                                 arbiter_.core_count()));
+      return NotRun(plan, absl::StrCat("the plan wants ", plan.threads, " cores, this worker has ",
+                                       arbiter_.core_count()));
     }
-    const absl::StatusOr<std::string> artifact = artifacts_.Get(plan.artifact.digest);
-    if (!artifact.ok()) return NotRun(artifact.status().ToString());
+    std::vector<std::string> artifacts;
+    for (const proto::Artifact& artifact : plan.artifacts) {
+      absl::StatusOr<std::string> bytes = artifacts_.Get(artifact.digest);
+      if (!bytes.ok()) return NotRun(plan, bytes.status().ToString());
+      artifacts.push_back(*std::move(bytes));
+    }
     const absl::StatusOr<std::string> reference = artifacts_.Get(plan.reference.digest);
-    if (!reference.ok()) return NotRun(reference.status().ToString());
+    if (!reference.ok()) return NotRun(plan, reference.status().ToString());
     const std::optional<HostArbiter::Grant> grant = arbiter_.AcquireTiming(plan.threads);
-    if (!grant.has_value()) return NotRun("the worker stops");
-    if (!duties_.IsUnderWay(plan.lease.fence)) return NotRun("cancelled");
+    if (!grant.has_value()) return NotRun(plan, "the worker stops");
+    if (!duties_.IsUnderWay(plan.lease.fence)) return NotRun(plan, "cancelled");
     const absl::Time began = absl::Now();
-    db::Measurement measurement = runner_->Run(plan, *artifact, *reference, grant->cores());
-    measurement.run_seconds = absl::ToDoubleSeconds(absl::Now() - began);
-    return measurement;
+    std::vector<db::Measurement> measurements =
+        runner_->Run(plan, artifacts, *reference, grant->cores());
+    if (measurements.size() == 1) {
+      measurements[0].run_seconds = absl::ToDoubleSeconds(absl::Now() - began);
+    }
+    return measurements;
   }
 
   const AgentOptions options_;

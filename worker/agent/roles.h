@@ -40,9 +40,12 @@ class BuilderRole {
 class RunnerRole {
  public:
   virtual ~RunnerRole() = default;
-  // `artifact` and `reference` are the plan's shared objects, verified against their digests.
-  virtual db::Measurement Run(const proto::RunPlan& plan, const std::string& artifact,
-                              const std::string& reference, const std::vector<int>& cores) = 0;
+  // One measurement an artifact of the plan, in its order. `artifacts` and `reference` are the
+  // plan's shared objects, verified against their digests.
+  virtual std::vector<db::Measurement> Run(const proto::RunPlan& plan,
+                                           const std::vector<std::string>& artifacts,
+                                           const std::string& reference,
+                                           const std::vector<int>& cores) = 0;
   // As BuilderRole::Cancel, by the fence of the plan's lease.
   virtual void Cancel(uint64_t fence) { static_cast<void>(fence); }
 };

@@ -28,6 +28,7 @@ constexpr int kClaimAttempts = 5;
 // long they take is known well enough from verification.
 constexpr double kLongCallSeconds = 0.02;
 constexpr size_t kMaxCandidates = 64;
+constexpr int kTurnRepeats = 2;
 constexpr absl::Duration kLoopDuration = absl::Microseconds(500);
 
 absl::Status CheckKernel(const MeasurePlan& plan, const KernelArtifact& kernel) {
@@ -99,25 +100,25 @@ absl::Status CheckPlan(const MeasurePlan& plan) {
   }
   const Timing& timing = plan.timing;
   if (timing.repeats < 1 || timing.repeats > 10'000 || timing.warmup_calls < 0 ||
-      timing.max_calls < 1 ||
+      timing.max_calls < 1 || timing.contender_repeats < 1 || timing.contender_repeats > 10'000 ||
       !(timing.min_repeat_seconds >= 0 && timing.min_repeat_seconds <= 60) ||
+      !(timing.screen_seconds >= 0 && timing.screen_seconds <= 60) || !(timing.best_seconds >= 0) ||
       !(timing.max_seconds > 0)) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("plan: %d repeats of at least %g s within %g s, %d warm-up calls, at most "
-                        "%d calls; allowed are "
-                        "1 to 10000 repeats of 0 to 60 s, at least 0 warm-up calls and 1 call",
-                        timing.repeats, timing.min_repeat_seconds, timing.max_seconds,
-                        timing.warmup_calls, timing.max_calls));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "plan: %d or %d repeats of at least %g s, screened in %g s, within %g s, %d "
+        "warm-up calls, at most %d calls, against %g s; allowed are 1 to 10000 "
+        "repeats of 0 to 60 s, at least 0 warm-up calls and 1 call",
+        timing.repeats, timing.contender_repeats, timing.min_repeat_seconds, timing.screen_seconds,
+        timing.max_seconds, timing.warmup_calls, timing.max_calls, timing.best_seconds));
   }
   if (plan.call_timeout <= absl::ZeroDuration() || plan.call_timeout > absl::Hours(1)) {
     return absl::InvalidArgumentError(absl::StrCat("plan: a call time-out of ",
                                                    absl::FormatDuration(plan.call_timeout),
                                                    "; more than 0 and at most 1h is allowed"));
   }
-  if (plan.candidates.size() > kMaxCandidates) {
-    return absl::InvalidArgumentError(absl::StrCat("plan: ", plan.candidates.size(),
-                                                   " candidates, at most ", kMaxCandidates,
-                                                   " are allowed: all of them live at once"));
+  if (plan.candidates.empty() || plan.candidates.size() > kMaxCandidates) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "plan: ", plan.candidates.size(), " candidates, 1 to ", kMaxCandidates, " are allowed"));
   }
   for (const KernelArtifact& kernel : plan.candidates)
     TESSERA_RETURN_IF_ERROR(CheckKernel(plan, kernel));
@@ -148,8 +149,7 @@ struct Trial {
   int64_t calls = 1;         // a repeat
   double call_seconds = 0;   // a first estimate
   double spent_seconds = 0;  // on timing
-  absl::Time started;
-  bool done = false;  // failed or dropped, or every repeat made
+  bool done = false;         // failed or dropped, or every repeat made
 
   void Fail(Failure failure) {
     measurement.outcome = failure.outcome;
@@ -214,12 +214,11 @@ std::optional<double> TimedCalls(Trial& trial, const MeasurePlan& plan, int64_t 
   return std::nullopt;
 }
 
-// Chooses the calls a repeat: enough of them to last `min_repeat_seconds`.
-void Calibrate(Trial& trial, const MeasurePlan& plan) {
+// Chooses the calls a repeat: enough of them to last `wanted` seconds.
+void Calibrate(Trial& trial, const MeasurePlan& plan, double wanted) {
   // Verified outputs are spoilt once more: what is checked after timing was computed in it.
   if (!trial.Passed(trial.session->Prepare(Placement::kLoose, kPoisons[0]))) return;
   if (plan.timing.cache_mode == db::CacheMode::kCold) return;
-  const double wanted = plan.timing.min_repeat_seconds;
   if (trial.call_seconds >= std::max(wanted, kLongCallSeconds)) return;
   for (;;) {
     const std::optional<double> seconds = TimedCalls(trial, plan, trial.calls);
@@ -237,13 +236,54 @@ void Calibrate(Trial& trial, const MeasurePlan& plan) {
 void Repeat(Trial& trial, const MeasurePlan& plan) {
   const std::optional<double> seconds = TimedCalls(trial, plan, trial.calls);
   if (!seconds) return;
-  db::Measurement& measurement = trial.measurement;
-  measurement.sample_seconds.push_back(*seconds / static_cast<double>(trial.calls));
-  measurement.sample_calls.push_back(trial.calls);
-  const double drop = plan.timing.drop_if_slower_than_seconds;
-  trial.done =
-      trial.spent_seconds >= plan.timing.max_seconds ||
-      (measurement.sample_seconds.size() == 1 && drop > 0 && measurement.sample_seconds[0] > drop);
+  trial.measurement.sample_seconds.push_back(*seconds / static_cast<double>(trial.calls));
+  trial.measurement.sample_calls.push_back(trial.calls);
+  trial.done = trial.spent_seconds >= plan.timing.max_seconds;
+}
+
+// Ends the trial unless it may be the best. Its repeats stay if they were as long as any.
+void Screen(Trial& trial, const MeasurePlan& plan) {
+  const Timing& timing = plan.timing;
+  Calibrate(trial, plan, std::min(timing.screen_seconds, timing.min_repeat_seconds));
+  if (!trial.done) Repeat(trial, plan);
+  if (trial.done) return;
+  const auto calls_of_a_repeat = [&] {
+    if (timing.cache_mode == db::CacheMode::kCold) return trial.calls;
+    const double call_seconds = std::max(trial.measurement.CostSeconds(), 1e-9);
+    const double needed = timing.min_repeat_seconds / call_seconds;
+    return std::clamp(static_cast<int64_t>(std::ceil(needed)), trial.calls, timing.max_calls);
+  };
+  const auto is_hopeless = [&] {
+    return trial.measurement.CostSeconds() > kHopelessFactor * timing.best_seconds;
+  };
+  // A short repeat may be the victim of a disturbance, two in a row hardly.
+  if (is_hopeless() && calls_of_a_repeat() > trial.calls) Repeat(trial, plan);
+  if (trial.done) return;
+  trial.done = is_hopeless();
+  if (trial.done || calls_of_a_repeat() == trial.calls) return;
+  trial.calls = calls_of_a_repeat();
+  trial.measurement.sample_seconds.clear();
+  trial.measurement.sample_calls.clear();
+}
+
+// Times a program alone: few repeats unless it may be the best.
+void Race(Trial& trial, const MeasurePlan& plan) {
+  const Timing& timing = plan.timing;
+  if (timing.best_seconds > 0) {
+    Screen(trial, plan);
+  } else {
+    Calibrate(trial, plan, timing.min_repeat_seconds);
+  }
+  while (!trial.done) {
+    const auto made = static_cast<int>(trial.measurement.sample_seconds.size());
+    const bool contends =
+        timing.best_seconds == 0 ||
+        (made > 0 && trial.measurement.CostSeconds() <= kContenderFactor * timing.best_seconds);
+    if (made >= (contends ? std::max(timing.repeats, timing.contender_repeats) : timing.repeats)) {
+      return;
+    }
+    Repeat(trial, plan);
+  }
 }
 
 // Verifies what the timed calls left behind, once the child can't change it any more.
@@ -262,6 +302,94 @@ void Conclude(Trial& trial, const TestSet& set) {
   if (trial.measurement.outcome == Outcome::kWrongAnswer) {
     absl::StrAppend(&trial.measurement.reason, " (after the timed calls)");
   }
+}
+
+using TimeProgram = void (*)(Trial&, const MeasurePlan&);
+
+absl::StatusOr<db::Measurement> MeasureProgram(sandbox::Sandbox& sandbox, const MeasurePlan& plan,
+                                               const KernelArtifact& kernel, const TestSet& set,
+                                               TimeProgram time) {
+  const absl::Time started = absl::Now();
+  Trial trial;
+  trial.measurement.outcome = Outcome::kOk;
+  TESSERA_ASSIGN_OR_RETURN(trial.session, KernelSession::Start(sandbox, plan, kernel, set.inputs));
+  Verify(trial, plan, set);
+  if (!trial.done) time(trial, plan);
+  Conclude(trial, set);
+  trial.measurement.run_seconds = absl::ToDoubleSeconds(absl::Now() - started);
+  return std::move(trial.measurement);
+}
+
+absl::StatusOr<std::vector<db::Measurement>> MeasureAlone(sandbox::Sandbox& sandbox,
+                                                          const MeasurePlan& plan,
+                                                          const TestSet& set) {
+  std::vector<db::Measurement> measurements(1);
+  TESSERA_ASSIGN_OR_RETURN(measurements[0],
+                           MeasureProgram(sandbox, plan, plan.candidates[0], set, Race));
+  return measurements;
+}
+
+// One sample, the faster of two repeats: a disturbance seldom meets both.
+void TakeTurn(Trial& trial, const MeasurePlan& plan) {
+  Calibrate(trial, plan, plan.timing.min_repeat_seconds);
+  for (int repeat = 0; repeat < kTurnRepeats && !trial.done; ++repeat) Repeat(trial, plan);
+  if (trial.measurement.outcome != Outcome::kOk) return;
+  trial.measurement.sample_seconds = {trial.measurement.CostSeconds()};
+  trial.measurement.sample_calls.resize(1);
+}
+
+// A program of a comparison.
+struct Contestant {
+  db::Measurement measurement;  // of its turns so far
+  int lost = 0;                 // turns to the first, less those won
+  bool out = false;             // failed or lost
+
+  void Add(db::Measurement turn) {
+    out = turn.outcome != Outcome::kOk;
+    if (out || measurement.sample_seconds.empty()) {
+      measurement = std::move(turn);
+      return;
+    }
+    measurement.sample_seconds.push_back(turn.sample_seconds[0]);
+    measurement.sample_calls.push_back(turn.sample_calls[0]);
+    measurement.run_seconds += turn.run_seconds;
+  }
+};
+
+absl::StatusOr<std::vector<db::Measurement>> MeasureInTurns(sandbox::Sandbox& sandbox,
+                                                            const MeasurePlan& plan,
+                                                            const TestSet& set) {
+  std::vector<Contestant> contestants(plan.candidates.size());
+  std::vector<size_t> order(contestants.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  Rng rng(plan.interleaving_seed);
+  const absl::Time end = absl::Now() + absl::Seconds(plan.timing.max_seconds);
+  for (int turn = 0; turn < plan.timing.repeats; ++turn) {
+    const auto left = std::count_if(contestants.begin(), contestants.end(),
+                                    [](const Contestant& one) { return !one.out; });
+    if (turn > 0 && (left < 2 || absl::Now() >= end)) break;
+    rng.Shuffle(absl::MakeSpan(order));
+    for (const size_t i : order) {
+      if (contestants[i].out) continue;
+      TESSERA_ASSIGN_OR_RETURN(db::Measurement taken,
+                               MeasureProgram(sandbox, plan, plan.candidates[i], set, TakeTurn));
+      if (taken.outcome == Outcome::kCancelled) return absl::CancelledError(taken.reason);
+      if (taken.outcome == Outcome::kInfrastructure) return absl::UnavailableError(taken.reason);
+      contestants[i].Add(std::move(taken));
+    }
+    const Contestant& first = contestants[0];
+    for (size_t i = 1; i < contestants.size() && !first.out; ++i) {
+      Contestant& rival = contestants[i];
+      if (rival.out) continue;
+      const bool won =
+          rival.measurement.sample_seconds.back() < first.measurement.sample_seconds.back();
+      rival.lost += won ? -1 : 1;
+      rival.out = rival.lost >= kLostTurns;
+    }
+  }
+  std::vector<db::Measurement> measurements;
+  for (Contestant& one : contestants) measurements.push_back(std::move(one.measurement));
+  return measurements;
 }
 
 double ReferenceLoop(const MeasurePlan& plan) {
@@ -364,37 +492,16 @@ absl::StatusOr<std::vector<db::Measurement>> CpuRunner::Measure(const MeasurePla
   }
   const db::Environment before = ReadEnvironment(plan.cores);
   const double loop_before = ReferenceLoop(plan);
-
-  std::vector<Trial> trials(plan.candidates.size());
-  for (size_t i = 0; i < trials.size(); ++i) {
-    Trial& trial = trials[i];
-    trial.started = absl::Now();
-    trial.measurement.outcome = Outcome::kOk;
-    trial.measurement.environment = before;
-    TESSERA_ASSIGN_OR_RETURN(trial.session,
-                             KernelSession::Start(sandbox_, plan, plan.candidates[i], set->inputs));
-    Verify(trial, plan, *set);
-    if (!trial.done) Calibrate(trial, plan);
-  }
-
-  Rng rng(plan.interleaving_seed);
-  std::vector<size_t> order(trials.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  for (int repeat = 0; repeat < plan.timing.repeats; ++repeat) {
-    rng.Shuffle(absl::MakeSpan(order));
-    for (const size_t i : order) {
-      if (!trials[i].done) Repeat(trials[i], plan);
-    }
-  }
-
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Measurement> measurements,
+                           plan.candidates.size() == 1 ? MeasureAlone(sandbox_, plan, *set)
+                                                       : MeasureInTurns(sandbox_, plan, *set));
   const double loop_after = ReferenceLoop(plan);
-  std::vector<db::Measurement> measurements;
-  for (Trial& trial : trials) {
-    Conclude(trial, *set);
+  for (db::Measurement& measurement : measurements) {
+    const int64_t peak_memory_bytes = measurement.environment.peak_memory_bytes;
+    measurement.environment = before;
+    measurement.environment.peak_memory_bytes = peak_memory_bytes;
     // The slower of both: a disturbance on either side shows.
-    trial.measurement.environment.reference_gflops = std::min(loop_before, loop_after);
-    trial.measurement.run_seconds = absl::ToDoubleSeconds(absl::Now() - trial.started);
-    measurements.push_back(std::move(trial.measurement));
+    measurement.environment.reference_gflops = std::min(loop_before, loop_after);
   }
   return measurements;
 }

@@ -9,8 +9,9 @@
 
 namespace tessera::runner {
 
-// Measures native kernels, each in a sandboxed child of its own. A candidate is called twice with
-// different placements and poisons and verified after each, then timed, then verified again.
+// Measures native kernels, each in a sandboxed child of its own, of which one lives at a time. A
+// candidate is called twice with different placements and poisons and verified after each, then
+// timed, then verified again; of several candidates each in every turn.
 // docs/measurement.md.
 class CpuRunner final : public Runner {
  public:

@@ -65,19 +65,35 @@ struct Expectation {
   std::vector<OracleSample> samples;
 };
 
+// A program that takes longer than the best by this factor can't be it, whatever the noise. So it
+// is with two of five trials of a search.
+inline constexpr double kHopelessFactor = 1.25;
+// One that takes no longer may be: three of ten trials.
+inline constexpr double kContenderFactor = 1.03;
+// In a comparison a program that has lost so many more turns to the first than it won is out. An
+// equal one comes to that within 20 turns about once in five times; one that is 2 % faster, at 2 %
+// noise, once in a thousand.
+inline constexpr int kLostTurns = 6;
+
 struct Timing {
   int warmup_calls = 1;              // before each repeat
-  int repeats = 3;                   // 3 to screen, 10–50 for contenders
+  int repeats = 3;                   // of several programs: turns
   double min_repeat_seconds = 0.01;  // calls a repeat are chosen for this; ≥ 0.1 for publication
   int64_t max_calls = 1'000'000;     // a repeat
-  double max_seconds = 10;           // for all repeats of a program; at least one is made
+  double max_seconds = 10;           // for all repeats or turns; at least one is made
   db::CacheMode cache_mode = db::CacheMode::kWarm;  // cold: one call a repeat, after eviction
-  // A program whose first repeat is slower is not repeated: it can't become best. 0 = never.
-  double drop_if_slower_than_seconds = 0;
+  // The fastest program known, against which a program alone races; 0: none, so that it contends.
+  // Repeats of `screen_seconds` come first: where two are hopeless (one, of calls that last as long
+  // as a repeat), they are all. A contender is repeated `contender_repeats` times, if that is more.
+  double best_seconds = 0;
+  double screen_seconds = 0.001;
+  int contender_repeats = 3;
   bool bracket_with_reference_loop = true;  // FMA loop before and after: Environment
 };
 
-// One or more programs of one workload, verified each and timed interleaved in random order.
+// One program, or several of one workload that are compared. Each is verified and timed. Several
+// take turns in random order, a turn of each in a child of its own, so that where its memory
+// happens to lie is not taken for speed.
 struct MeasurePlan {
   std::string workload_hash;
   uint64_t seed = 0;  // of the inputs, by base/test_data.h
@@ -103,9 +119,10 @@ class Runner {
   virtual ~Runner() = default;
   virtual std::string_view kind() const = 0;  // "cpu"
   // One measurement a candidate, in order; what a candidate does is its outcome, never an error.
-  // InvalidArgument: the plan contradicts itself. NotFound: see Expectation. FailedPrecondition:
-  // the reference program fails or disagrees with the oracle's samples. Unavailable,
-  // ResourceExhausted: this machine. Once cancelled it returns soon, with kCancelled or an error.
+  // Samples at one place of several candidates are of one turn. InvalidArgument: the plan
+  // contradicts itself. NotFound: see Expectation. FailedPrecondition: the reference program fails
+  // or disagrees with the oracle's samples. Unavailable, ResourceExhausted: this machine. Once
+  // cancelled it returns soon, with kCancelled or an error.
   // Thread-safe; the caller sees to it that cores aren't shared.
   virtual absl::StatusOr<std::vector<db::Measurement>> Measure(const MeasurePlan& plan) = 0;
 };

@@ -280,30 +280,130 @@ TEST_CASE("two pinned threads measure", "[cpu_runner]") {
   REQUIRE_THAT(std::string(refused.status().message()), Catch::Contains("core 5000 is not one"));
 }
 
-TEST_CASE("candidates of a plan are interleaved, and only the slow one is dropped",
-          "[cpu_runner]") {
+double FastestOf(const db::Measurement& measurement) {
+  REQUIRE(measurement.outcome == Outcome::kOk);
+  return measurement.CostSeconds();
+}
+
+TEST_CASE("a hopeless program is screened out, a contender is repeated", "[cpu_runner]") {
+  MeasurePlan plan = AddPlan(Good());
+  plan.timing.min_repeat_seconds = 0.01;
+  plan.timing.contender_repeats = 7;
+  const db::Measurement first = MeasureOne(plan);  // nothing to race against
+  CHECK(first.sample_seconds.size() == 7);
+  const double good = FastestOf(first);
+
+  plan.timing.best_seconds = good / 100;
+  const db::Measurement hopeless = MeasureOne(plan);
+  CHECK(hopeless.outcome == Outcome::kOk);
+  REQUIRE(hopeless.sample_seconds.size() == 2);
+  // A tenth of the time, so about a tenth of the calls.
+  CHECK(hopeless.sample_calls[0] < first.sample_calls[0] / 3);
+
+  plan.timing.best_seconds = good * 100;
+  const db::Measurement contender = MeasureOne(plan);
+  CHECK(contender.sample_seconds.size() == 7);
+  // What screened it is too short to count.
+  CHECK(contender.sample_calls[0] > first.sample_calls[0] / 3);
+  CHECK(std::ranges::count(contender.sample_calls, contender.sample_calls[0]) == 7);
+}
+
+TEST_CASE("neither hopeless nor a contender, a program is repeated a few times", "[cpu_runner]") {
+  // On a busy machine the kernel may be slower than it was a moment ago: some tries.
+  MeasurePlan plan = AddPlan(Good());
+  plan.timing.min_repeat_seconds = 0.005;
+  plan.timing.contender_repeats = 7;
+  bool seen = false;
+  for (int attempt = 0; attempt < 10 && !seen; ++attempt) {
+    plan.timing.best_seconds = 0;
+    plan.timing.best_seconds = FastestOf(MeasureOne(plan)) / 1.15;
+    seen = MeasureOne(plan).sample_seconds.size() == 3;
+  }
+  CHECK(seen);
+}
+
+TEST_CASE("long calls and cold ones count as repeats when they screen", "[cpu_runner]") {
+  MeasurePlan plan = AddPlan(Good());
+  plan.timing.cache_mode = db::CacheMode::kCold;
+  plan.timing.best_seconds = 100;
+  CHECK(MeasureOne(plan).sample_calls == std::vector<int64_t>(3, 1));
+  plan.timing.best_seconds = 1e-12;
+  CHECK(MeasureOne(plan).sample_calls == std::vector<int64_t>(1, 1));
+}
+
+TEST_CASE("a program that is screened out is verified none the less", "[cpu_runner]") {
+  MeasurePlan plan = AddPlan(Kernel("wrong_after_tenth_call"));
+  plan.timing.best_seconds = 1e-12;
+  const db::Measurement measurement = MeasureOne(plan);
+  CHECK(measurement.outcome == Outcome::kWrongAnswer);
+}
+
+TEST_CASE("programs of a comparison take turns until they have lost", "[cpu_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.candidates.push_back(Kernel("slow", "good"));
   plan.candidates.push_back(Kernel("null_dereference"));
-  plan.timing.repeats = 4;
-  auto measurements = SharedRunner().Measure(plan).value();
-  REQUIRE(measurements.size() == 3);
-  const double good = *std::min_element(measurements[0].sample_seconds.begin(),
-                                        measurements[0].sample_seconds.end());
-  const double slow = *std::min_element(measurements[1].sample_seconds.begin(),
-                                        measurements[1].sample_seconds.end());
-  REQUIRE(slow > 20 * good);
-  REQUIRE(measurements[1].sample_seconds.size() == 4);
-  REQUIRE(measurements[2].outcome == Outcome::kRunError);
-
-  plan.timing.drop_if_slower_than_seconds = slow / 3;
-  measurements = SharedRunner().Measure(plan).value();
-  REQUIRE(measurements[0].sample_seconds.size() == 4);
-  REQUIRE(measurements[1].sample_seconds.size() == 1);
-  REQUIRE(measurements[1].outcome == Outcome::kOk);
+  plan.candidates.push_back(Kernel("other_layouts", "good"));
+  plan.candidates[3].layouts = {
+      {}, {{1, 16, 16}, {0, 1, 64}, {1, 1, 16}}, {{1, 1, 250}, {0, 1, 64}}};
+  plan.timing.repeats = 12;
+  const auto measurements = SharedRunner().Measure(plan).value();
+  REQUIRE(measurements.size() == 4);
+  CHECK(FastestOf(measurements[1]) > 20 * FastestOf(measurements[0]));
+  CHECK(measurements[1].sample_seconds.size() == kLostTurns);
+  CHECK(measurements[2].outcome == Outcome::kRunError);
+  // The first goes on for as long as there is a rival.
+  const size_t turns = measurements[0].sample_seconds.size();
+  CHECK(turns == std::max<size_t>(kLostTurns, measurements[3].sample_seconds.size()));
+  CHECK(turns <= 12);
+  CHECK(measurements[0].environment.reference_gflops > 0);
+  CHECK(measurements[0].environment.peak_memory_bytes > 0);
 }
 
-TEST_CASE("many candidates with threads live side by side", "[cpu_runner]") {
+TEST_CASE("a rival that is faster stays for every turn, whoever comes first", "[cpu_runner]") {
+  MeasurePlan plan = AddPlan(Kernel("slow", "good"));
+  plan.candidates.push_back(Good());
+  plan.timing.repeats = 9;
+  auto measurements = SharedRunner().Measure(plan).value();
+  CHECK(measurements[0].sample_seconds.size() == 9);
+  CHECK(measurements[1].sample_seconds.size() == 9);
+  // Without the first there is nothing to lose against.
+  plan.candidates[0] = Kernel("null_dereference");
+  plan.candidates.push_back(Kernel("slow", "good"));
+  measurements = SharedRunner().Measure(plan).value();
+  CHECK(measurements[0].outcome == Outcome::kRunError);
+  CHECK(measurements[1].sample_seconds.size() == 9);
+  CHECK(measurements[2].sample_seconds.size() == 9);
+}
+
+TEST_CASE("a comparison ends when its time is over, after whole turns", "[cpu_runner]") {
+  MeasurePlan plan = AddPlan(Kernel("slow", "good"));
+  plan.candidates.push_back(Good());  // never loses
+  plan.timing.repeats = 10'000;
+  plan.timing.max_seconds = 0.2;
+  const auto measurements = SharedRunner().Measure(plan).value();
+  CHECK(measurements[0].sample_seconds.size() >= 1);
+  CHECK(measurements[0].sample_seconds.size() < 10'000);
+  CHECK(measurements[0].sample_seconds.size() == measurements[1].sample_seconds.size());
+}
+
+TEST_CASE("a cancelled comparison ends soon", "[cpu_runner]") {
+  std::atomic<bool> cancelled = false;
+  MeasurePlan plan = AddPlan(Kernel("slow", "good"));
+  plan.candidates.push_back(Good());  // never loses
+  plan.timing.repeats = 10'000;
+  plan.timing.max_seconds = 600;
+  plan.cancelled = &cancelled;
+  std::thread canceller([&] {
+    absl::SleepFor(absl::Milliseconds(200));
+    cancelled = true;
+  });
+  const absl::Time start = absl::Now();
+  CHECK(absl::IsCancelled(SharedRunner().Measure(plan).status()));
+  CHECK(absl::Now() - start < absl::Seconds(30));
+  canceller.join();
+}
+
+TEST_CASE("many candidates with threads are compared", "[cpu_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.candidates.resize(24, plan.candidates[0]);
   plan.threads = 2;
@@ -315,6 +415,8 @@ TEST_CASE("many candidates with threads live side by side", "[cpu_runner]") {
     REQUIRE(measurement.outcome == Outcome::kOk);
   }
   plan.candidates.resize(65, plan.candidates[0]);
+  REQUIRE(absl::IsInvalidArgument(SharedRunner().Measure(plan).status()));
+  plan.candidates.clear();
   REQUIRE(absl::IsInvalidArgument(SharedRunner().Measure(plan).status()));
 }
 
