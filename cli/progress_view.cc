@@ -163,8 +163,11 @@ void ProgressView::ShowLines(const proto::JobProgress& progress) {
       latest_best_ = absl::StrCat(", ", task.name, " best ", TimeText(task.best_seconds));
     }
     if (task.done && !seen_[i].done) {
-      std::fprintf(out_, "%s: done after %ld trials, best %s\n", task.name.c_str(),
-                   static_cast<long>(task.trials_done), TimeText(task.best_seconds).c_str());
+      const std::string promoted =
+          task.promoted == 0 ? "" : absl::StrCat(", record ", task.promoted, " promoted");
+      std::fprintf(out_, "%s: done after %ld trials, best %s%s\n", task.name.c_str(),
+                   static_cast<long>(task.trials_done), TimeText(task.best_seconds).c_str(),
+                   promoted.c_str());
     }
     seen_[i] = {task.best_seconds, task.done};
   }

@@ -24,6 +24,7 @@ TaskProgress TaskProgressFromProto(Checks& check, const v1::TaskProgress& m) {
                      check.Range("progress failures count", failure.count(), 0, kMaxId)};
   });
   task.done = m.done();
+  task.promoted = check.Range("progress promoted", m.promoted(), 0, kMaxId);
   return task;
 }
 
@@ -466,6 +467,7 @@ v1::JobProgress ToProto(const JobProgress& progress) {
       failure->set_count(count);
     }
     t->set_done(task.done);
+    t->set_promoted(task.promoted);
   }
   m.set_trials_per_second(progress.trials_per_second);
   m.set_remaining_seconds(progress.remaining_seconds);

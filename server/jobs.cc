@@ -75,6 +75,7 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from,
     to.trials_total = task.budget;
     to.best_seconds = BestOrZero(task.best_seconds);
     to.done = task.done;
+    to.promoted = task.promoted;
     for (int outcome = 1; outcome < tuner::kOutcomeCount; ++outcome) {
       if (task.outcomes[outcome] == 0) continue;
       to.failures.emplace_back(static_cast<db::Outcome>(outcome), task.outcomes[outcome]);
@@ -371,11 +372,12 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
                               .done = db::HasEnded(job.state)});
   }
   for (const db::Event& event : events) {
-    if (event.kind != db::EventKind::kResult || event.task_index < 0 ||
-        event.task_index >= static_cast<int>(progress.tasks.size())) {
+    if (event.task_index < 0 || event.task_index >= static_cast<int>(progress.tasks.size())) {
       continue;
     }
     proto::TaskProgress& task = progress.tasks[event.task_index];
+    if (event.kind == db::EventKind::kCompared) task.promoted = event.record_id;
+    if (event.kind != db::EventKind::kResult) continue;
     ++task.trials_done;
     if (event.outcome == db::Outcome::kOk) {
       const bool first = task.best_seconds == 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "compiler/schedule/trace.h"
 #include "compiler/te/dag.h"
 #include "server/tasks.h"
+#include "tuner/promotion.h"
 
 namespace tessera::server {
 namespace {
@@ -25,6 +27,36 @@ constexpr int kLayoutCandidates = 500;
 using Items = std::vector<db::SelectionItem*>;
 // How a trace stores inputs and outputs: the layout of each that isn't row-major, by name.
 using Layouts = std::map<std::string, std::string>;
+
+// A record that was not beside the promoted one must be that much faster by its own time to take
+// its place: singly measured times vary by a few per cent, and the lucky ones are those that come
+// first.
+constexpr double kClearlyFaster = 0.95;
+
+// The records that an item may be built from, the one to prefer first: the promoted one unless one
+// that it was not compared with is clearly faster, then the fastest, as of Store::Best.
+absl::StatusOr<std::vector<db::Record>> Preferred(db::Store& store, const db::SelectionItem& item,
+                                                  int count) {
+  const std::string key = item.task.Key();
+  TESSERA_ASSIGN_OR_RETURN(const std::optional<tuner::Promoted> promoted,
+                           tuner::FindPromoted(store, key, item.device_class));
+  if (!promoted) return store.Best(key, item.device_class, count);
+  const std::vector<int64_t>& compared = promoted->comparison.record_ids;
+  const int compared_count = static_cast<int>(compared.size());
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
+                           store.Best(key, item.device_class, std::max(count, compared_count + 1)));
+  const double limit = kClearlyFaster * promoted->record.measurement.CostSeconds();
+  const bool stands = std::ranges::none_of(records, [&](const db::Record& record) {
+    return record.measurement.CostSeconds() < limit &&
+           std::ranges::find(compared, record.id) == compared.end();
+  });
+  if (stands) {
+    std::erase_if(records, [&](const db::Record& r) { return r.id == promoted->record.id; });
+    records.insert(records.begin(), promoted->record);
+  }
+  if (static_cast<int>(records.size()) > count) records.resize(static_cast<size_t>(count));
+  return records;
+}
 
 void Take(const db::Record& record, db::SelectionItem& item) {
   item.trace = record.trace;
@@ -105,7 +137,7 @@ absl::Status FillAlike(db::Store& store, const te::Dag& dag, const std::set<std:
   std::vector<std::map<Layouts, db::Record>> fastest;
   for (const db::SelectionItem* item : items) {
     TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
-                             store.Best(item->task.Key(), item->device_class, kLayoutCandidates));
+                             Preferred(store, *item, kLayoutCandidates));
     std::map<Layouts, db::Record>& by_layouts = fastest.emplace_back();
     for (db::Record& record : records) {
       const absl::StatusOr<schedule::Trace> trace = schedule::ParseTrace(record.trace);
@@ -131,9 +163,8 @@ absl::Status Fill(db::Store& store, const Items& items) {
     if (!tensors.empty()) return FillAlike(store, workload.dag, tensors, items);
   }
   for (db::SelectionItem* item : items) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
-                             store.Best(item->task.Key(), item->device_class, 1));
-    if (!best.empty()) Take(best[0], *item);
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> preferred, Preferred(store, *item, 1));
+    if (!preferred.empty()) Take(preferred[0], *item);
   }
   return absl::OkStatus();
 }

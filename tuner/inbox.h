@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "db/record/record.h"
+#include "tuner/measurer.h"
 
 namespace tessera::tuner {
 
@@ -25,7 +26,14 @@ struct Fitted {
   absl::StatusOr<std::string> model;
 };
 
-using Completion = std::variant<Measured, Fitted>;
+// A comparison came to an end.
+struct Compared {
+  int task_index;
+  std::vector<db::Record> programs;
+  absl::StatusOr<ComparisonRun> run;
+};
+
+using Completion = std::variant<Measured, Fitted, Compared>;
 
 // Where other threads leave what they finished for a job's runner. Shared with them, so that they
 // may outlive the runner; once closed it drops what is put in. Thread-safe.

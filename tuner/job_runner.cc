@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -13,6 +14,7 @@
 #include "tuner/accept.h"
 #include "tuner/model_store.h"
 #include "tuner/prior_store.h"
+#include "tuner/promotion.h"
 #include "tuner/store_trouble.h"
 
 namespace tessera::tuner {
@@ -177,6 +179,8 @@ absl::Status JobRunner::Settle() {
   for (Completion& completion : inbox_->Drain()) {
     if (Fitted* fitted = std::get_if<Fitted>(&completion)) {
       unlogged_.fits.push_back(std::move(*fitted));
+    } else if (Compared* compared = std::get_if<Compared>(&completion)) {
+      Take(std::move(*compared));
     } else {
       Take(std::get<Measured>(std::move(completion)));
     }
@@ -186,6 +190,7 @@ absl::Status JobRunner::Settle() {
     TESSERA_RETURN_IF_ERROR(StoreModel(unlogged_.fits.front()));
     unlogged_.fits.pop_front();
   }
+  TESSERA_RETURN_IF_ERROR(LogComparisons());
   return LoadModels();
 }
 
@@ -439,9 +444,89 @@ absl::Status JobRunner::CloseFinishedTasks(bool out_of_time) {
     const TaskSummary& task = state_.task(t);
     if (task.done) continue;
     const bool used_up = task.pending == 0 && (task.proposed >= task.budget || runs_[t].dry);
-    if (used_up || out_of_time) events.push_back(NewEvent(db::EventKind::kTaskDone, t));
+    if (!used_up && !out_of_time) continue;
+    if (!out_of_time) {
+      TESSERA_ASSIGN_OR_RETURN(const bool goes_on, CompareFastest(t));
+      if (goes_on) continue;
+    }
+    events.push_back(NewEvent(db::EventKind::kTaskDone, t));
   }
   return events.empty() ? absl::OkStatus() : Log({}, std::move(events));
+}
+
+absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
+  TaskRun& run = runs_[task_index];
+  const TaskSummary& task = state_.task(task_index);
+  const int rivals = state_.options().rivals;
+  if (run.comparing || run.contested || task.promoted != 0 || task.best_trial < 0 || rivals == 0) {
+    return run.comparing;
+  }
+  const std::string key = job_.tasks[task_index].Key();
+  ComparisonRequest request;
+  const auto choose = [&]() -> absl::Status {
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
+                             parts_.store.Best(key, job_.options.device_class, 1));
+    if (best.empty()) return absl::OkStatus();
+    request.device_class = best[0].device_class;
+    TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
+                             FindPromoted(parts_.store, key, request.device_class));
+    if (promoted && promoted->comparison.job_id == job_.id) {
+      // Killed before it was logged.
+      unlogged_.comparisons.emplace_back(task_index, promoted->comparison);
+      return absl::OkStatus();
+    }
+    TESSERA_ASSIGN_OR_RETURN(request.programs,
+                             ChooseContest(parts_.store, key, request.device_class, rivals));
+    return absl::OkStatus();
+  };
+  TESSERA_RETURN_IF_ERROR(FromStore(choose(), "comparison"));
+  run.contested = true;
+  TESSERA_RETURN_IF_ERROR(LogComparisons());
+  if (request.programs.empty()) return false;
+  request.job_id = job_.id;
+  request.task_index = task_index;
+  request.task = job_.tasks[task_index];
+  run.comparing = true;
+  changed_ = true;
+  parts_.measurer.Compare(request,
+                          [inbox = inbox_, task_index, programs = request.programs](auto compared) {
+                            inbox->Put(Compared{task_index, programs, std::move(compared)});
+                          });
+  return true;
+}
+
+void JobRunner::Take(Compared compared) {
+  const int t = compared.task_index;
+  runs_[t].comparing = false;
+  changed_ = true;
+  if (state_.task(t).done) return;
+  absl::StatusOr<db::Comparison> comparison =
+      compared.run.ok() ? Judge(db::ComparisonPurpose::kPromotion, compared.programs, *compared.run)
+                        : absl::StatusOr<db::Comparison>(compared.run.status());
+  if (!comparison.ok()) {
+    // Without a verdict the task keeps the incumbent that it had.
+    LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[t].name,
+                            ": not compared: ", comparison.status().message()));
+    return;
+  }
+  comparison->job_id = job_.id;
+  comparison->created = parts_.clock.Now();
+  unlogged_.comparisons.emplace_back(t, *std::move(comparison));
+}
+
+absl::Status JobRunner::LogComparisons() {
+  for (; !unlogged_.comparisons.empty(); unlogged_.comparisons.pop_front()) {
+    auto& [task_index, comparison] = unlogged_.comparisons.front();
+    if (comparison.id == 0) {
+      const absl::StatusOr<int64_t> id = parts_.store.AppendComparison(comparison);
+      TESSERA_RETURN_IF_ERROR(FromStore(id.status(), "comparison"));
+      comparison.id = *id;
+    }
+    db::Event event = NewEvent(db::EventKind::kCompared, task_index);
+    event.record_id = comparison.promoted;
+    TESSERA_RETURN_IF_ERROR(Log({}, {std::move(event)}));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status JobRunner::EndDone() {
@@ -500,13 +585,19 @@ void JobRunner::Publish() {
   progress->starved = !missing_devices_.empty() && !ended_ && !stalled_;
   if (progress->starved) progress->message = absl::StrCat("waits: ", missing_devices_);
   int left = 0;
+  std::vector<std::string> comparing;
   for (int t = 0; t < state_.task_count(); ++t) {
     const TaskSummary& task = state_.task(t);
     progress->tasks.push_back({job_.tasks[t].name, task.budget, task.proposed, runs_[t].in_flight,
                                task.finished, task.done, task.best_seconds, task.best_trace,
                                task.best_config, task.best_record_id, task.outcomes,
-                               !task.model.empty()});
+                               !task.model.empty(), task.promoted});
+    if (runs_[t].comparing) comparing.push_back(job_.tasks[t].name);
     if (!task.done) left += task.budget - task.finished;
+  }
+  if (!comparing.empty() && !ended_ && progress->message.empty()) {
+    progress->message = absl::StrCat("compares the fastest programs of ",
+                                     absl::StrJoin(comparing, ", "), " with each other");
   }
   const absl::Time now = parts_.clock.Now();
   published_ = now;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -38,7 +39,8 @@ struct JobParts {
   std::shared_ptr<const Prior> prior;  // what the job knows before its first trial; null: nothing
 };
 
-// Drives one job: proposes, has measured, logs, learns, until every task has used its budget.
+// Drives one job: proposes, has measured, logs, learns, until every task has used its budget. Then
+// the task's fastest programs are compared with the incumbent (promotion.h), unless time is over.
 // Nothing waits for anything else: a result is logged as it comes, devices are fed up to their
 // appetite, models are fitted beside it; only explorers that plan (explorer.h) wait for results and
 // a model. Every step that matters is an event in the store before it has any effect, so a runner
@@ -86,6 +88,8 @@ class JobRunner {
     bool fitting = false;
     int fit_failed_at = -1;  // taught results when the last fit failed
     bool dry = false;        // the space has no more distinct programs
+    bool comparing = false;
+    bool contested = false;  // a comparison was begun, or there was nothing to compare
   };
   // What came in and is not in the log yet.
   struct Unlogged {
@@ -93,6 +97,7 @@ class JobRunner {
     std::vector<db::Event> results;  // one a record
     std::vector<db::Event> given_back;
     std::deque<Fitted> fits;
+    std::deque<std::pair<int, db::Comparison>> comparisons;  // with their task
   };
 
   JobRunner(db::Job job, JobParts parts, TuningState state);
@@ -106,6 +111,11 @@ class JobRunner {
   absl::Status StoreModel(const Fitted& fitted);
   void DropModel(int task_index, const std::string& digest);
   absl::Status CloseFinishedTasks(bool out_of_time);
+  // Of a task whose budget is used up: has its fastest programs compared with the incumbent, once.
+  // Whether that is under way.
+  absl::StatusOr<bool> CompareFastest(int task_index);
+  void Take(Compared compared);
+  absl::Status LogComparisons();
   absl::Status Feed();
   void HandOut(int task_index);
   // Which tasks no connected device takes, and why; empty if each has one.

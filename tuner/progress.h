@@ -25,6 +25,7 @@ struct TaskProgress {
   // Results by db::Outcome.
   std::array<int, kOutcomeCount> outcomes{};
   bool has_model = false;
+  int64_t promoted = 0;  // record that a comparison left as the fastest; 0: none was made
 };
 
 // A job as it stands. A value that nobody changes.
@@ -32,7 +33,7 @@ struct JobProgress {
   int64_t job_id = 0;
   uint64_t revision = 0;  // counts what was published of the job
   db::JobState state = db::JobState::kQueued;
-  std::string message;  // how it ended, or what it waits for: a device or the store
+  std::string message;  // how it ended, what it waits for (a device, the store) or what it compares
   std::vector<TaskProgress> tasks;
   double trials_per_second = 0;         // over the latest 64 results; 0 before the second
   double elapsed_seconds = 0;           // since the job's first record, over restarts

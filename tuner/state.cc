@@ -112,6 +112,9 @@ absl::Status TuningState::Apply(const db::Event& event) {
       tasks_[event.task_index] = std::move(done);
       break;
     }
+    case db::EventKind::kCompared:
+      tasks_[event.task_index].summary.promoted = event.record_id;
+      break;
     case db::EventKind::kCancel:
       cancelled_ = true;
       break;

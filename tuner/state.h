@@ -36,6 +36,7 @@ struct SearchOptions {
   double refit_growth = 0.25;
   double known_growth = 1.0 / 32;  // and by this share of the programs known before
   ExampleLimits examples;  // what models are trained on
+  int rivals = 4;          // of the incumbent, when a budget is used up; 0: none is compared
 };
 
 // A trial without a final result.
@@ -68,6 +69,7 @@ struct TaskSummary {
   std::string best_config;
   int64_t best_record_id = 0;
   int64_t best_trial = -1;
+  int64_t promoted = 0;  // record that a comparison left as the fastest; 0: none was made
   std::array<int, kOutcomeCount> outcomes{};  // finished trials and infrastructure failures
   std::string model;                          // digest, empty before the first
 };

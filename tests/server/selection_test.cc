@@ -53,6 +53,19 @@ struct Rig {
     record.measurement.sample_seconds = {seconds};
     return store.Append({record}, {}).value().at(0);
   }
+  void Promote(const db::Task& task, std::vector<int64_t> compared, int64_t promoted) {
+    db::Comparison comparison;
+    comparison.task_key = task.Key();
+    comparison.device = "w/cpu";
+    comparison.device_class = absl::StrCat("class of ", task.target);
+    comparison.sample_seconds.assign(compared.size(), {1e-6});
+    comparison.record_ids = std::move(compared);
+    comparison.promoted = promoted;
+    comparison.ratio_low = comparison.ratio = comparison.ratio_high = 1;
+    const auto id = store.AppendComparison(comparison);
+    INFO(id.status());
+    REQUIRE(id.ok());
+  }
   static db::Selection Wanted(const std::vector<db::Task>& tasks) {
     db::Selection selection;
     for (const db::Task& task : tasks) {
@@ -77,6 +90,46 @@ TEST_CASE("an operator of one version gets its fastest record", "[server]") {
   CHECK(chosen->items[0].record_id == best);
   CHECK(chosen->items[0].trace == Blocks(8, 8));
   CHECK(chosen->items[0].seconds == 1e-6);
+}
+
+TEST_CASE("a promoted record is chosen before one that was only lucky", "[server]") {
+  Rig rig;
+  const db::Task task = ConvolutionFor(kAvx2);
+  const int64_t lucky = rig.Measure(task, Blocks(4, 4), 1e-6);
+  const int64_t good = rig.Measure(task, Blocks(8, 8), 1.03e-6);
+  const auto chosen = [&] {
+    const auto selection = ChooseRecords(rig.store, Rig::Wanted({task}));
+    INFO(selection.status());
+    REQUIRE(selection.ok());
+    return selection->items[0].record_id;
+  };
+  CHECK(chosen() == lucky);
+  rig.Promote(task, {lucky, good}, good);
+  CHECK(chosen() == good);
+  // Not compared, and not clearly faster.
+  const int64_t fresh = rig.Measure(task, Blocks(4, 8), 0.99e-6);
+  CHECK(chosen() == good);
+  const int64_t faster = rig.Measure(task, Blocks(8, 4), 0.97e-6);
+  CHECK(chosen() == faster);
+  // It lost when they were side by side.
+  rig.Promote(task, {good, faster, fresh}, good);
+  CHECK(chosen() == good);
+  // The latest comparison counts.
+  rig.Promote(task, {good, fresh}, fresh);
+  CHECK(chosen() == fresh);
+}
+
+TEST_CASE("versions get their promoted records where they store activations alike", "[server]") {
+  Rig rig;
+  const db::Task wide = ConvolutionFor(kAvx512), narrow = ConvolutionFor(kAvx2);
+  const int64_t lucky = rig.Measure(wide, Blocks(16, 16), 1e-6);
+  const int64_t good = rig.Measure(wide, Other(Blocks(16, 16)), 1.01e-6);
+  const int64_t narrow_16 = rig.Measure(narrow, Blocks(16, 16), 2e-6);
+  rig.Promote(wide, {lucky, good}, good);
+  const auto chosen = ChooseRecords(rig.store, Rig::Wanted({wide, narrow}));
+  REQUIRE(chosen.ok());
+  CHECK(chosen->items[0].record_id == good);
+  CHECK(chosen->items[1].record_id == narrow_16);
 }
 
 TEST_CASE("versions get the fastest records that store activations alike", "[server]") {

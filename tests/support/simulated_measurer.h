@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <deque>
 #include <functional>
 #include <map>
 #include <set>
@@ -23,6 +24,8 @@ struct SimulationOptions {
   double give_back_rate = 0;       // of trials, before they are tried
   int give_backs = 1;              // how often such a trial is given back
   bool reorder = false;            // deliver in a random order
+  int turns = 20;                  // of comparisons
+  double lost_comparisons = 0;     // share of them that no device could do
   uint64_t seed = 0;
 };
 
@@ -53,6 +56,13 @@ class SimulatedMeasurer final : public tuner::Measurer {
     held_.push_back({request, std::move(done)});
   }
 
+  void Compare(const tuner::ComparisonRequest& request,
+               std::function<void(absl::StatusOr<tuner::ComparisonRun>)> done) override {
+    absl::MutexLock lock(&mutex_);
+    compared_.push_back(request);
+    comparisons_.push_back({request, std::move(done)});
+  }
+
   void Stored(const db::Record& record) override {
     absl::MutexLock lock(&mutex_);
     stored_.push_back(record.trial);
@@ -69,8 +79,23 @@ class SimulatedMeasurer final : public tuner::Measurer {
     held_back_.insert(trial);
   }
 
-  // Completes one trial; false if there is none.
-  bool Deliver() {
+  // Completes one trial, or the oldest comparison; false if there is none.
+  bool Deliver() { return DeliverTrial() || DeliverComparison(); }
+
+  bool DeliverComparison() {
+    std::pair<tuner::ComparisonRequest, std::function<void(absl::StatusOr<tuner::ComparisonRun>)>>
+        next;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (comparisons_.empty()) return false;
+      next = std::move(comparisons_.front());
+      comparisons_.pop_front();
+    }
+    next.second(Measure(next.first));
+    return true;
+  }
+
+  bool DeliverTrial() {
     std::pair<tuner::TrialRequest, std::function<void(db::Record)>> next;
     {
       absl::MutexLock lock(&mutex_);
@@ -107,6 +132,10 @@ class SimulatedMeasurer final : public tuner::Measurer {
     absl::MutexLock lock(&mutex_);
     return started_;
   }
+  std::vector<tuner::ComparisonRequest> compared() const {
+    absl::MutexLock lock(&mutex_);
+    return compared_;
+  }
   std::vector<int64_t> stored() const {
     absl::MutexLock lock(&mutex_);
     return stored_;
@@ -130,15 +159,39 @@ class SimulatedMeasurer final : public tuner::Measurer {
       m.reason = "crashed";
     } else {
       m.outcome = db::Outcome::kOk;
-      // The sum of uniform numbers is normal enough.
-      double normal = -3;
-      for (int i = 0; i < 6; ++i) normal += program.Uniform();
-      m.sample_seconds = {cost_seconds_(request) * std::exp(options_.noise * normal * 1.4)};
+      m.sample_seconds = {cost_seconds_(request) * Noise(program)};
     }
     return record;
   }
 
+  // Noise is drawn anew in each turn, and shared by nothing else.
+  absl::StatusOr<tuner::ComparisonRun> Measure(const tuner::ComparisonRequest& request) const {
+    Rng rng(StableHasher().Add(options_.seed).Add(request.programs[0].loop_hash).Finish());
+    if (rng.Chance(options_.lost_comparisons)) return absl::UnavailableError("device lost");
+    tuner::ComparisonRun run = {"simulated/cpu", "simulated", {}};
+    for (const db::Record& program : request.programs) {
+      tuner::TrialRequest trial;
+      trial.task_index = request.task_index;
+      trial.task = request.task;
+      trial.config = program.config;
+      const double seconds = cost_seconds_(trial);
+      db::Measurement& measurement = run.measurements.emplace_back();
+      measurement.outcome = db::Outcome::kOk;
+      for (int turn = 0; turn < options_.turns; ++turn) {
+        measurement.sample_seconds.push_back(seconds * Noise(rng));
+      }
+    }
+    return run;
+  }
+
  private:
+  double Noise(Rng& rng) const {
+    // The sum of uniform numbers is normal enough.
+    double normal = -3;
+    for (int i = 0; i < 6; ++i) normal += rng.Uniform();
+    return std::exp(options_.noise * normal * 1.4);
+  }
+
   bool GiveBack(const tuner::TrialRequest& request) const {
     absl::MutexLock lock(&mutex_);
     return given_back_[request.trial]++ < options_.give_backs;
@@ -153,6 +206,10 @@ class SimulatedMeasurer final : public tuner::Measurer {
   int abandoned_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::pair<tuner::TrialRequest, std::function<void(db::Record)>>> held_
       ABSL_GUARDED_BY(mutex_);
+  std::deque<std::pair<tuner::ComparisonRequest,
+                       std::function<void(absl::StatusOr<tuner::ComparisonRun>)>>>
+      comparisons_ ABSL_GUARDED_BY(mutex_);
+  std::vector<tuner::ComparisonRequest> compared_ ABSL_GUARDED_BY(mutex_);
   std::set<int64_t> held_back_ ABSL_GUARDED_BY(mutex_);
   std::vector<tuner::TrialRequest> started_ ABSL_GUARDED_BY(mutex_);
   std::vector<int64_t> stored_ ABSL_GUARDED_BY(mutex_);

@@ -131,6 +131,77 @@ TEST_CASE("killed again and again under load, a job measures every trial once", 
   }
 }
 
+// Where programs are about equally fast, so that there is something to compare.
+SimulationOptions Noisy() { return {.capacity = 2, .noise = 0.02}; }
+
+TEST_CASE("killed at any event, a job compares each task's best once and logs it once", "[tuner]") {
+  Rig whole(2, Budget(30, 5), Noisy());
+  REQUIRE(whole.Run(2).state == JobState::kDone);
+  const std::vector<db::Event> expected = whole.Log(EventKind::kCompared);
+  REQUIRE(expected.size() == 2);
+  const auto events = static_cast<int64_t>(whole.Log().size());
+  for (int64_t kill = 50; kill <= events; ++kill) {
+    CAPTURE(kill);
+    Rig rig(2, Budget(30, 5), Noisy());
+    rig.store.events_left = kill;
+    {
+      auto runner = *rig.Runner();
+      rig.Drive(*runner, 2);
+    }
+    const size_t compared = rig.Log(EventKind::kCompared).size();
+    rig.store.events_left = int64_t{1} << 60;
+    rig.NewMeasurer();
+    REQUIRE(rig.Run(2).state == JobState::kDone);
+    const std::vector<db::Event> log = rig.Log(EventKind::kCompared);
+    REQUIRE(log.size() == 2);
+    CHECK(rig.measurer->compared().size() <= 2 - compared);
+    CHECK(rig.memory.ListComparisons("", "", {}, 10)->size() == 2);
+    for (const db::Event& event : log) {
+      CHECK(rig.last_progress.tasks[event.task_index].promoted == event.record_id);
+    }
+  }
+}
+
+TEST_CASE("a comparison that was stored and not logged is not made again", "[tuner]") {
+  Rig rig(1, Budget(30, 5), Noisy());
+  rig.store.dies_of_comparison = true;
+  {
+    auto runner = *rig.Runner();
+    rig.Drive(*runner, 2);
+  }
+  REQUIRE(rig.memory.ListComparisons("", "", {}, 10)->size() == 1);
+  REQUIRE(rig.Log(EventKind::kCompared).empty());
+  rig.store.dies_of_comparison = false;
+  rig.store.events_left = int64_t{1} << 60;
+  rig.NewMeasurer();
+  REQUIRE(rig.Run(2).state == JobState::kDone);
+  CHECK(rig.measurer->compared().empty());
+  REQUIRE(rig.Log(EventKind::kCompared).size() == 1);
+  CHECK(rig.Log(EventKind::kCompared)[0].record_id ==
+        rig.memory.ListComparisons("", "", {}, 10)->at(0).promoted);
+  CHECK(rig.memory.ListComparisons("", "", {}, 10)->size() == 1);
+}
+
+TEST_CASE("a comparison whose store is full waits for it and is not lost", "[tuner]") {
+  Rig rig(1, Budget(30, 5), Noisy());
+  auto runner = *rig.Runner();
+  while (rig.measurer->compared().empty()) {
+    REQUIRE(runner->Step());
+    rig.measurer->DeliverTrial();
+  }
+  rig.store.log_refusal = kFull;
+  rig.measurer->DeliverComparison();
+  for (int i = 0; i < 3; ++i) {
+    CHECK(runner->Step());
+    CHECK(runner->Progress()->stalled);
+  }
+  rig.store.log_refusal = absl::OkStatus();
+  rig.Drive(*runner);
+  CHECK(runner->Progress()->state == JobState::kDone);
+  CHECK(rig.Log(EventKind::kCompared).size() == 1);
+  CHECK(rig.measurer->compared().size() == 1);
+}
+
 TEST_CASE("a cancel whose end was not stored still holds after a restart", "[tuner]") {
   Rig rig(1, Budget(40), {});
   {

@@ -1,6 +1,7 @@
 #include "tuner/job_runner.h"
 
 #include <catch2/catch.hpp>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -100,6 +101,103 @@ TEST_CASE("a space smaller than the budget ends the task early", "[tuner]") {
   Rig rig(1, Budget(64), {}, 3, 2, 4);
   CHECK(rig.Run().state == JobState::kDone);
   CHECK(rig.Log(EventKind::kProposed).size() == 9);
+}
+
+TEST_CASE("a task's fastest programs are compared when its budget is used up", "[tuner]") {
+  Rig rig(1, Budget(40), {.noise = 0.02});
+  auto runner = *rig.Runner();
+  while (rig.measurer->compared().empty()) {
+    REQUIRE(runner->Step());
+    rig.measurer->DeliverTrial();
+  }
+  CHECK(rig.TrialsWithResult().size() == 40);
+  CHECK(runner->Progress()->message == "compares the fastest programs of T0 with each other");
+  CHECK_FALSE(runner->Progress()->tasks[0].done);
+  const tuner::ComparisonRequest request = rig.measurer->compared()[0];
+  CHECK(request.job_id == rig.job_id);
+  CHECK(request.device_class == "simulated");
+  REQUIRE(request.programs.size() >= 2);
+  CHECK(request.programs.size() <= 5);
+  CHECK(request.programs[0].id == runner->Progress()->tasks[0].best_record_id);
+  for (const db::Record& program : request.programs) CHECK(!program.trace.empty());
+
+  rig.Drive(*runner);
+  CHECK(runner->Progress()->message.empty());
+  const std::vector<db::Event> compared = rig.Log(EventKind::kCompared);
+  REQUIRE(compared.size() == 1);
+  CHECK(runner->Progress()->tasks[0].promoted == compared[0].record_id);
+  const db::Comparison comparison = rig.memory.ListComparisons("", "", {}, 10)->at(0);
+  CHECK(comparison.job_id == rig.job_id);
+  CHECK(comparison.promoted == compared[0].record_id);
+  CHECK(comparison.record_ids.size() == request.programs.size());
+  CHECK(comparison.task_key == request.task.Key());
+}
+
+TEST_CASE("the program that is faster side by side is promoted, not the one with a lucky time",
+          "[tuner]") {
+  // Noise of 20 % in single times: the best of 60 is lucky.
+  int moved = 0;
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    Rig rig(1, Budget(60, seed), {.noise = 0.2, .turns = 100, .seed = seed});
+    REQUIRE(rig.Run().state == JobState::kDone);
+    if (rig.measurer->compared().empty()) continue;  // none was near the lucky one
+    const tuner::ComparisonRequest request = rig.measurer->compared()[0];
+    std::map<int64_t, double> seconds;  // without noise
+    for (const db::Record& program : request.programs) {
+      seconds[program.id] = rig.spaces[0]->CostSeconds(program.config);
+    }
+    const int64_t promoted = rig.last_progress.tasks[0].promoted;
+    CHECK(seconds.at(promoted) <= seconds.at(request.programs[0].id));
+    moved += promoted != request.programs[0].id;
+  }
+  CHECK(moved > 0);
+}
+
+TEST_CASE("a second job compares again only when it found something new", "[tuner]") {
+  Rig rig(1, Budget(20, 1, "grid"), {.noise = 0.001}, 3, 2, 8);
+  REQUIRE(rig.Run().state == JobState::kDone);
+  const size_t comparisons = rig.memory.ListComparisons("", "", {}, 10)->size();
+  const db::Job first = *rig.memory.GetJob(rig.job_id);
+  db::Job second = first;
+  second.id = 0;
+  rig.job_id = *rig.memory.CreateJob(second);
+  rig.NewMeasurer();
+  REQUIRE(rig.Run().state == JobState::kDone);
+  // The same programs with the same times.
+  CHECK(rig.memory.ListComparisons("", "", {}, 10)->size() == comparisons);
+}
+
+TEST_CASE("a job whose time is over compares nothing", "[tuner]") {
+  db::JobOptions options = Budget(1000);
+  options.max_seconds = 0.3;
+  Rig rig(1, options, {.noise = 0.02});
+  CHECK(rig.Run().state == JobState::kDone);
+  CHECK(rig.measurer->compared().empty());
+}
+
+TEST_CASE("a comparison that no device could make ends the task without one", "[tuner]") {
+  Rig rig(2, Budget(30), {.noise = 0.02, .lost_comparisons = 1});
+  CHECK(rig.Run().state == JobState::kDone);
+  CHECK(!rig.measurer->compared().empty());
+  CHECK(rig.Log(EventKind::kCompared).empty());
+  CHECK(rig.memory.ListComparisons("", "", {}, 10)->empty());
+  for (const tuner::TaskProgress& task : rig.last_progress.tasks) CHECK(task.promoted == 0);
+}
+
+TEST_CASE("a job may be cancelled while it compares", "[tuner]") {
+  Rig rig(1, Budget(30), {.noise = 0.02});
+  auto runner = *rig.Runner();
+  while (rig.measurer->compared().empty()) {
+    REQUIRE(runner->Step());
+    rig.measurer->DeliverTrial();
+  }
+  runner->Cancel();
+  CHECK_FALSE(runner->Step());
+  CHECK(runner->Progress()->state == JobState::kCancelled);
+  CHECK(rig.measurer->abandoned() == 1);
+  rig.measurer->DeliverComparison();
+  CHECK(rig.memory.ListComparisons("", "", {}, 10)->empty());
 }
 
 TEST_CASE("a budget of zero is done at once", "[tuner]") {

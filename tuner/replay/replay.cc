@@ -76,11 +76,14 @@ absl::StatusOr<Run> Replay(const std::shared_ptr<const TableSpace>& table, const
   db::MemoryStore store(clock);
   TableMeasurer measurer(*table, options.in_flight);
   tuner::InlineExecutor executor;
+  tuner::SearchOptions search;
+  search.rivals = 0;  // each program has one time
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store.CreateJob(job));
   TESSERA_ASSIGN_OR_RETURN(job, store.GetJob(id));
   TESSERA_ASSIGN_OR_RETURN(
-      const auto runner, tuner::JobRunner::Create(
-                             std::move(job), {{table}, learner, store, measurer, executor, clock}));
+      const auto runner,
+      tuner::JobRunner::Create(std::move(job), {{table}, learner, store, measurer, executor, clock},
+                               search));
   while (runner->Step()) {
     clock.Advance(absl::Milliseconds(1));
     measurer.Deliver();

@@ -1,0 +1,148 @@
+#include "tuner/promotion.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/statistics.h"
+#include "base/status.h"
+#include "base/version.h"
+
+namespace tessera::tuner {
+namespace {
+
+// What one rival's turns say.
+struct Standing {
+  size_t program = 0;
+  RatioEstimate estimate;
+  bool Wins() const { return estimate.interval.high < 1; }
+};
+
+// Winners first, then by ratio.
+bool IsBetter(const Standing& a, const Standing& b) {
+  if (a.Wins() != b.Wins()) return a.Wins();
+  return a.estimate.ratio < b.estimate.ratio;
+}
+
+std::vector<Standing> Standings(const std::vector<db::Measurement>& measurements) {
+  const auto rivals = static_cast<double>(measurements.size() - 1);
+  const double confidence = 1 - 2 * kFalsePromotions / rivals;
+  const std::vector<double>& incumbent = measurements[0].sample_seconds;
+  std::vector<Standing> standings;
+  for (size_t i = 1; i < measurements.size(); ++i) {
+    const db::Measurement& rival = measurements[i];
+    if (rival.outcome != db::Outcome::kOk) continue;
+    // A rival that lost early has fewer turns than the incumbent.
+    const size_t turns = std::min(incumbent.size(), rival.sample_seconds.size());
+    if (turns == 0) continue;
+    standings.push_back(
+        {i, CompareInPairs(absl::MakeSpan(incumbent).first(turns),
+                           absl::MakeSpan(rival.sample_seconds).first(turns), confidence)});
+  }
+  std::stable_sort(standings.begin(), standings.end(), IsBetter);
+  return standings;
+}
+
+// Of those that run.
+size_t Fastest(const std::vector<db::Measurement>& measurements) {
+  size_t fastest = 0;
+  for (size_t i = 1; i < measurements.size(); ++i) {
+    if (measurements[i].CostSeconds() < measurements[fastest].CostSeconds()) fastest = i;
+  }
+  return fastest;
+}
+
+absl::StatusOr<db::Record> GetRecord(db::Store& store, std::string_view task_key, int64_t id) {
+  db::RecordFilter filter;
+  filter.task_key = std::string(task_key);
+  filter.after_id = id - 1;
+  filter.limit = 1;
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records, store.QueryRecords(filter));
+  if (records.empty() || records[0].id != id) return db::NoSuch("record", id);
+  return std::move(records[0]);
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<Promoted>> FindPromoted(db::Store& store, std::string_view task_key,
+                                                     std::string_view device_class) {
+  TESSERA_ASSIGN_OR_RETURN(
+      std::vector<db::Comparison> comparisons,
+      store.ListComparisons(task_key, device_class, db::ComparisonPurpose::kPromotion, 1));
+  if (comparisons.empty()) return std::nullopt;
+  TESSERA_ASSIGN_OR_RETURN(db::Record record, GetRecord(store, task_key, comparisons[0].promoted));
+  return Promoted{std::move(record), std::move(comparisons[0])};
+}
+
+absl::StatusOr<std::vector<db::Record>> ChooseContest(db::Store& store, std::string_view task_key,
+                                                      std::string_view device_class,
+                                                      int max_rivals) {
+  std::vector<db::Record> contest;
+  TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
+                           FindPromoted(store, task_key, device_class));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> fastest,
+                           store.Best(task_key, device_class, max_rivals + 1));
+  if (promoted) contest.push_back(promoted->record);
+  bool is_new = !promoted;
+  for (db::Record& record : fastest) {
+    if (static_cast<int>(contest.size()) > max_rivals) break;
+    if (!contest.empty()) {
+      const double limit = kRivalFactor * contest[0].measurement.CostSeconds();
+      if (record.trace == contest[0].trace || record.measurement.CostSeconds() > limit) continue;
+    }
+    if (promoted) {
+      const std::vector<int64_t>& compared = promoted->comparison.record_ids;
+      is_new = is_new || std::ranges::find(compared, record.id) == compared.end();
+    }
+    contest.push_back(std::move(record));
+  }
+  if (contest.size() < 2 || !is_new) contest.clear();
+  return contest;
+}
+
+absl::StatusOr<db::Comparison> Judge(db::ComparisonPurpose purpose,
+                                     absl::Span<const db::Record> programs,
+                                     const ComparisonRun& run) {
+  TESSERA_CHECK(programs.size() >= 2 && run.measurements.size() == programs.size());
+  const auto ran =
+      std::ranges::count(run.measurements, db::Outcome::kOk, &db::Measurement::outcome);
+  if (ran < 2) {
+    std::string reason;
+    for (const db::Measurement& measurement : run.measurements) {
+      if (measurement.outcome != db::Outcome::kOk) reason = measurement.reason;
+    }
+    return absl::FailedPreconditionError(absl::StrCat("of ", programs.size(), " programs ", ran,
+                                                      " ran; the last failure: ", reason));
+  }
+  db::Comparison comparison;
+  comparison.task_key = programs[0].task_key;
+  comparison.device = run.device;
+  comparison.device_class = run.device_class;
+  comparison.purpose = purpose;
+  comparison.tessera_version = std::string(kVersion);
+  for (size_t i = 0; i < programs.size(); ++i) {
+    const bool is_known = purpose == db::ComparisonPurpose::kSame && i > 0;
+    if (!is_known) comparison.record_ids.push_back(programs[i].id);
+    const db::Measurement& measurement = run.measurements[i];
+    comparison.sample_seconds.push_back(measurement.outcome == db::Outcome::kOk
+                                            ? measurement.sample_seconds
+                                            : std::vector<double>());
+  }
+  comparison.promoted = programs[0].id;
+  if (run.measurements[0].outcome != db::Outcome::kOk) {
+    comparison.promoted = programs[Fastest(run.measurements)].id;
+    return comparison;
+  }
+  const std::vector<Standing> standings = Standings(run.measurements);
+  if (standings.empty()) {
+    return absl::FailedPreconditionError("the programs that ran have no turn in common");
+  }
+  const Standing& best = standings[0];
+  comparison.ratio_low = best.estimate.interval.low;
+  comparison.ratio = best.estimate.ratio;
+  comparison.ratio_high = std::min(best.estimate.interval.high, kUnboundedRatio);
+  if (best.Wins()) comparison.promoted = programs[best.program].id;
+  return comparison;
+}
+
+}  // namespace tessera::tuner
