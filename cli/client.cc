@@ -94,11 +94,7 @@ class GrpcClient final : public Client {
     v1::WatchJobRequest request;
     request.set_job_id(id);
     grpc::ClientContext context;
-    {
-      absl::MutexLock lock(&mutex_);
-      if (interrupted_) return absl::CancelledError("interrupted");
-      watching_ = &context;
-    }
+    TESSERA_RETURN_IF_ERROR(BeginWaiting(context));
     const auto reader = jobs_->WatchJob(&context, request);
     absl::Status status;
     v1::JobProgress message;
@@ -109,15 +105,14 @@ class GrpcClient final : public Client {
     }
     if (!status.ok()) context.TryCancel();
     const grpc::Status ended = reader->Finish();
-    absl::MutexLock lock(&mutex_);
-    watching_ = nullptr;
+    EndWaiting();
     return status.ok() ? Answer(ended) : status;
   }
 
   void Interrupt() override {
     absl::MutexLock lock(&mutex_);
     interrupted_ = true;
-    if (watching_ != nullptr) watching_->TryCancel();
+    if (waiting_ != nullptr) waiting_->TryCancel();
   }
 
   absl::Status QueryRecords(const db::RecordFilter& filter,
@@ -229,6 +224,32 @@ class GrpcClient final : public Client {
     return Answer(devices_->Resume(&context, request, &reply));
   }
 
+  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(
+      const std::string& task_key, const std::string& device_class,
+      db::ComparisonPurpose purpose) override {
+    v1::ListComparisonsRequest request;
+    request.set_task_key(task_key);
+    request.set_device_class(device_class);
+    request.set_purpose(ToProto(purpose));
+    request.set_limit(1000);
+    v1::ListComparisonsReply reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(Answer(log_->ListComparisons(&context, request, &reply)));
+    return Convert<db::Comparison>(reply.comparisons());
+  }
+
+  absl::StatusOr<db::Comparison> CompareWithItself(int64_t record) override {
+    v1::CompareWithItselfRequest request;
+    request.set_record_id(record);
+    v1::Comparison reply;
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(BeginWaiting(context));
+    const grpc::Status ended = devices_->CompareWithItself(&context, request, &reply);
+    EndWaiting();
+    TESSERA_RETURN_IF_ERROR(Answer(ended));
+    return FromProto(reply);
+  }
+
   absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) override {
     v1::CreateSelectionRequest request;
     request.set_name(selection.name);
@@ -295,8 +316,20 @@ class GrpcClient final : public Client {
     return paths;
   }
 
+  // For a call that Interrupt ends.
+  absl::Status BeginWaiting(grpc::ClientContext& context) {
+    absl::MutexLock lock(&mutex_);
+    if (interrupted_) return absl::CancelledError("interrupted");
+    waiting_ = &context;
+    return absl::OkStatus();
+  }
+  void EndWaiting() {
+    absl::MutexLock lock(&mutex_);
+    waiting_ = nullptr;
+  }
+
   absl::Mutex mutex_;
-  grpc::ClientContext* watching_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  grpc::ClientContext* waiting_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
   const std::string address_;
   const std::unique_ptr<v1::JobService::Stub> jobs_;

@@ -35,7 +35,7 @@ class Client {
   // Calls `show` for each update until the job has ended. Cancelled after Interrupt.
   virtual absl::Status WatchJob(int64_t id,
                                 const std::function<void(const proto::JobProgress&)>& show) = 0;
-  // Ends the running WatchJob and every later one. From any thread.
+  // Ends the running WatchJob or CompareWithItself and every later one. From any thread.
   virtual void Interrupt() = 0;
   // Calls `take` for each record, in ascending id.
   virtual absl::Status QueryRecords(const db::RecordFilter& filter,
@@ -54,6 +54,12 @@ class Client {
   virtual absl::StatusOr<std::vector<db::Device>> ListDevices() = 0;
   virtual absl::Status DrainDevice(const std::string& device, const std::string& reason) = 0;
   virtual absl::Status ResumeDevice(const std::string& device) = 0;
+  // Of that purpose, the newest first, at most 1,000.
+  virtual absl::StatusOr<std::vector<db::Comparison>> ListComparisons(
+      const std::string& task_key, const std::string& device_class,
+      db::ComparisonPurpose purpose) = 0;
+  // Takes seconds. Cancelled after Interrupt.
+  virtual absl::StatusOr<db::Comparison> CompareWithItself(int64_t record) = 0;
   // Items carry op, task and device class only; the answer has traces and records filled in.
   virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
   // Writes each file of the library into `directory`. Returns their paths.

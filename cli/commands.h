@@ -87,6 +87,16 @@ struct ImportanceOptions {
 };
 absl::Status RunImportance(const ImportanceOptions& options);
 
+struct AaOptions {
+  std::string server = kDefaultServer;
+  std::string task;          // name, or prefix of the key; empty: all
+  std::string device_class;  // empty: that of the connected devices
+  int pairs = 200;           // over all tasks
+  int64_t after = -1;  // goes on with the campaign of the comparisons above; negative: a new one
+  bool json = false;
+};
+absl::Status RunAa(const AaOptions& options);
+
 struct BuildOptions {
   std::string server = kDefaultServer;
   int64_t job = 0;        // its tasks …

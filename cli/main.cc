@@ -175,6 +175,21 @@ int main(int argc, char** argv) {
   command->add_flag("--json", importance.json, "for programs");
   command->callback([&] { status = cli::RunImportance(importance); });
 
+  cli::AaOptions aa;
+  command = app.add_subcommand(
+      "aa", "measure programs against themselves: how often is a difference found?");
+  AddServer(command, aa.server);
+  command->add_option("task", aa.task, "name, or how its key begins; default: all with records");
+  command->add_option("--device-class", aa.device_class,
+                      "whose devices measure; default: that of the connected ones");
+  command->add_option("--pairs", aa.pairs, "over all tasks in turn")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 1'000'000));
+  command->add_option("--after", aa.after, "go on with an interrupted campaign, as it said")
+      ->check(WholeNumber(0, kMaxId));
+  command->add_flag("--json", aa.json, "for programs");
+  command->callback([&] { status = cli::RunAa(aa); });
+
   cli::BuildOptions build;
   command = app.add_subcommand("build", "build an operator library from the log");
   AddServer(command, build.server);

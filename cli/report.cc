@@ -21,6 +21,37 @@ double Gflops(int64_t operations, double seconds) {
   return seconds > 0 ? static_cast<double>(operations) / seconds * 1e-9 : 0;
 }
 
+// Of a job's own comparisons of a task the latest.
+absl::StatusOr<std::optional<db::Comparison>> ComparisonOf(Client& client, const db::Job& job,
+                                                           const db::Task& task) {
+  TESSERA_ASSIGN_OR_RETURN(
+      std::vector<db::Comparison> comparisons,
+      client.ListComparisons(task.Key(), "", db::ComparisonPurpose::kPromotion));
+  for (db::Comparison& comparison : comparisons) {
+    if (comparison.job_id == job.id) return std::move(comparison);
+  }
+  return std::nullopt;
+}
+
+// What came of a comparison, for people.
+std::string ComparisonText(const db::Comparison& comparison) {
+  const int64_t incumbent = comparison.record_ids[0];
+  const bool stays = comparison.promoted == incumbent;
+  if (!stays && comparison.ratio == 0) {
+    return absl::StrFormat("record %d replaces %d, which does not run any more",
+                           comparison.promoted, incumbent);
+  }
+  std::string text =
+      stays ? absl::StrFormat("record %d stays; the best of %d others takes", incumbent,
+                              comparison.record_ids.size() - 1)
+            : absl::StrFormat("record %d replaces %d; it takes", comparison.promoted, incumbent);
+  absl::StrAppendFormat(&text, " %.3f of its time", comparison.ratio);
+  if (comparison.ratio_low > 0) {
+    absl::StrAppendFormat(&text, " (%.3f to %.3f)", comparison.ratio_low, comparison.ratio_high);
+  }
+  return text;
+}
+
 std::string FailureText(const ReportRow& row) {
   std::string text;
   for (const auto& [outcome, count] : row.failures) {
@@ -107,6 +138,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   }
   for (size_t i = 0; i < report.rows.size(); ++i) {
     ReportRow& row = report.rows[i];
+    TESSERA_ASSIGN_OR_RETURN(row.comparison, ComparisonOf(client, job, job.tasks[i]));
     row.failures.assign(failures[i].begin(), failures[i].end());
     if (row.tuned_seconds > 0) {
       TESSERA_ASSIGN_OR_RETURN(const schedule::Trace trace, schedule::ParseTrace(tuned_traces[i]));
@@ -152,6 +184,12 @@ std::string ToTable(const Report& report) {
                           TimeText(row.tuned_seconds), row.TunedGflops(), row.peak_fraction * 100,
                           gain, row.trials, row.seconds, FailureText(row));
   }
+  std::string compared;
+  for (const ReportRow& row : report.rows) {
+    if (!row.comparison) continue;
+    absl::StrAppend(&compared, row.op, ": ", ComparisonText(*row.comparison), "\n");
+  }
+  if (!compared.empty()) absl::StrAppend(&text, "\nmeasured side by side:\n", compared);
   return text;
 }
 
@@ -162,6 +200,15 @@ std::string ToJson(const Report& report) {
     for (const auto& [outcome, count] : row.failures) {
       failures[std::string(db::ToString(outcome))] = count;
     }
+    nlohmann::json comparison;
+    if (row.comparison) {
+      comparison = {{"id", row.comparison->id},
+                    {"records", row.comparison->record_ids},
+                    {"promoted", row.comparison->promoted},
+                    {"ratio", row.comparison->ratio},
+                    {"ratio_low", row.comparison->ratio_low},
+                    {"ratio_high", row.comparison->ratio_high}};
+    }
     operators.push_back({{"op", row.op},
                          {"default_gflops", row.DefaultGflops()},
                          {"tuned_gflops", row.TunedGflops()},
@@ -170,7 +217,8 @@ std::string ToJson(const Report& report) {
                          {"peak_fraction", row.peak_fraction},
                          {"trials", row.trials},
                          {"seconds", row.seconds},
-                         {"failures", std::move(failures)}});
+                         {"failures", std::move(failures)},
+                         {"comparison", std::move(comparison)}});
   }
   const nlohmann::json document = {{"job", report.job_id},
                                    {"elapsed_seconds", report.elapsed_seconds},

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct ReportRow {
   int64_t trials = 0;
   double seconds = 0;  // that building and running its trials took
   std::vector<std::pair<db::Outcome, int64_t>> failures;
+  // Of its fastest programs, which the job made when its trials were done; none if it made none.
+  std::optional<db::Comparison> comparison;
 
   double DefaultGflops() const;
   double TunedGflops() const;
@@ -45,7 +48,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job);
 
 std::string ToTable(const Report& report);
 // {"machine": …, "operators": [{op, default_gflops, tuned_gflops, peak_fraction, trials, seconds,
-// failures}, …], "runners": [{device, run_seconds, build_seconds, …}, …]}
+// failures, comparison}, …], "runners": [{device, run_seconds, build_seconds, …}, …]}
 std::string ToJson(const Report& report);
 
 }  // namespace tessera::cli

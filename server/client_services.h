@@ -19,6 +19,7 @@ inline constexpr int kMaxWatches = 64;
 inline constexpr int kMaxLibraryBuilds = 16;
 inline constexpr int kMaxSelections = 8;
 inline constexpr int kMaxModelTransfers = 4;  // each holds the bytes of one
+inline constexpr int kMaxSelfComparisons = 8;
 
 // As a client is answered. UNAVAILABLE would say that the server is going down, so that trouble of
 // its store or of a worker, which a server that runs on names, is ABORTED.
@@ -98,8 +99,8 @@ class LibraryServiceImpl final : public v1::LibraryService::Service {
 
 class DeviceServiceImpl final : public v1::DeviceService::Service {
  public:
-  DeviceServiceImpl(DeviceRegistry& devices, Dispatcher& dispatcher)
-      : devices_(devices), dispatcher_(dispatcher) {}
+  DeviceServiceImpl(DeviceRegistry& devices, Dispatcher& dispatcher, db::Store& store)
+      : devices_(devices), dispatcher_(dispatcher), store_(store) {}
 
   grpc::Status ListDevices(grpc::ServerContext* context, const v1::ListDevicesRequest* request,
                            v1::ListDevicesReply* reply) override;
@@ -107,10 +108,15 @@ class DeviceServiceImpl final : public v1::DeviceService::Service {
                      v1::DrainReply* reply) override;
   grpc::Status Resume(grpc::ServerContext* context, const v1::ResumeRequest* request,
                       v1::ResumeReply* reply) override;
+  grpc::Status CompareWithItself(grpc::ServerContext* context,
+                                 const v1::CompareWithItselfRequest* request,
+                                 v1::Comparison* reply) override;
 
  private:
   DeviceRegistry& devices_;
   Dispatcher& dispatcher_;
+  db::Store& store_;
+  CallLimit comparisons_{"comparisons", kMaxSelfComparisons};
 };
 
 }  // namespace tessera::server

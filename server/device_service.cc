@@ -1,7 +1,44 @@
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
 #include "proto/convert.h"
+#include "server/answer.h"
 #include "server/client_services.h"
+#include "tuner/promotion.h"
 
 namespace tessera::server {
+namespace {
+
+using Run = absl::StatusOr<tuner::ComparisonRun>;
+
+// The program of a record, twice.
+absl::StatusOr<tuner::ComparisonRequest> Twice(db::Store& store, int64_t record_id) {
+  db::RecordFilter filter;
+  filter.after_id = record_id - 1;
+  filter.limit = 1;
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records, store.QueryRecords(filter));
+  if (record_id <= 0 || records.empty() || records[0].id != record_id) {
+    return db::NoSuch("record", record_id);
+  }
+  const db::Record& record = records[0];
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, store.ListTasks());
+  for (const db::Task& task : tasks) {
+    if (task.Key() != record.task_key) continue;
+    tuner::ComparisonRequest request;
+    request.task = task;
+    request.device_class = record.device_class;
+    request.programs = {record, record};
+    return request;
+  }
+  return absl::NotFoundError(
+      absl::StrCat("no job and no selection names the task of record ", record_id));
+}
+
+}  // namespace
 
 grpc::Status DeviceServiceImpl::ListDevices(grpc::ServerContext*, const v1::ListDevicesRequest*,
                                             v1::ListDevicesReply* reply) {
@@ -17,6 +54,42 @@ grpc::Status DeviceServiceImpl::Drain(grpc::ServerContext*, const v1::DrainReque
 grpc::Status DeviceServiceImpl::Resume(grpc::ServerContext*, const v1::ResumeRequest* request,
                                        v1::ResumeReply*) {
   return ToClient(dispatcher_.Resume(request->device()));
+}
+
+grpc::Status DeviceServiceImpl::CompareWithItself(grpc::ServerContext* context,
+                                                  const v1::CompareWithItselfRequest* request,
+                                                  v1::Comparison* reply) {
+  const absl::StatusOr<CallLimit::Slot> slot = comparisons_.Enter();
+  if (!slot.ok()) return ToClient(slot.status());
+  const absl::StatusOr<tuner::ComparisonRequest> twice = Twice(store_, request->record_id());
+  if (!twice.ok()) return ToClient(twice.status());
+  const std::string missing = dispatcher_.Missing(twice->task, twice->device_class);
+  if (!missing.empty()) return ToClient(absl::FailedPreconditionError(missing));
+
+  const auto answer = std::make_shared<Answer<Run>>();
+  const uint64_t number =
+      dispatcher_.StartComparison(*twice, [answer](Run run) { answer->Set(std::move(run)); });
+  std::optional<Run> run;
+  while (!run.has_value()) {
+    run = answer->WaitFor(absl::Milliseconds(100));
+    if (!run.has_value() && context->IsCancelled()) {
+      dispatcher_.CancelComparison(number);
+      return grpc::Status::CANCELLED;
+    }
+  }
+  // Given back: its device has gone.
+  if (absl::IsCancelled(run->status())) {
+    return ToClient(absl::AbortedError(run->status().message()));
+  }
+  if (!run->ok()) return ToClient(run->status());
+  absl::StatusOr<db::Comparison> comparison =
+      tuner::Judge(db::ComparisonPurpose::kSame, twice->programs, **run);
+  if (!comparison.ok()) return ToClient(comparison.status());
+  const absl::StatusOr<int64_t> id = store_.AppendComparison(*comparison);
+  if (!id.ok()) return ToClient(id.status());
+  comparison->id = *id;
+  *reply = proto::ToProto(*comparison);
+  return grpc::Status::OK;
 }
 
 }  // namespace tessera::server

@@ -5,12 +5,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "base/status.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
+#include "server/answer.h"
 #include "server/client_services.h"
 #include "server/selection.h"
 
@@ -18,28 +17,6 @@ namespace tessera::server {
 namespace {
 
 using BuiltLibrary = absl::StatusOr<proto::LibraryResult>;
-
-// One answer that a handler waits for and the dispatcher gives.
-class Answer {
- public:
-  void Set(BuiltLibrary value) {
-    absl::MutexLock lock(&mutex_);
-    value_ = std::move(value);
-  }
-  // Nothing after `timeout`.
-  std::optional<BuiltLibrary> WaitFor(absl::Duration timeout) {
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(
-        absl::Condition(
-            +[](std::optional<BuiltLibrary>* value) { return value->has_value(); }, &value_),
-        timeout);
-    return value_;
-  }
-
- private:
-  absl::Mutex mutex_;
-  std::optional<BuiltLibrary> value_ ABSL_GUARDED_BY(mutex_);
-};
 
 absl::StatusOr<db::Selection> Select(db::Store& store, Clock& clock,
                                      const v1::CreateSelectionRequest& request,
@@ -86,7 +63,7 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
   const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());
   if (!selection.ok()) return ToClient(selection.status());
 
-  const auto answer = std::make_shared<Answer>();
+  const auto answer = std::make_shared<Answer<BuiltLibrary>>();
   const absl::StatusOr<uint64_t> library = dispatcher_.BuildLibrary(
       *selection, request->name(), [answer](BuiltLibrary built) { answer->Set(std::move(built)); });
   if (!library.ok()) return ToClient(library.status());

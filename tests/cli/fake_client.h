@@ -37,6 +37,12 @@ class FakeClient : public Client {
   absl::StatusOr<std::vector<db::Device>> ListDevices() override { return None(); }
   absl::Status DrainDevice(const std::string&, const std::string&) override { return None(); }
   absl::Status ResumeDevice(const std::string&) override { return None(); }
+  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(const std::string&,
+                                                              const std::string&,
+                                                              db::ComparisonPurpose) override {
+    return None();
+  }
+  absl::StatusOr<db::Comparison> CompareWithItself(int64_t) override { return None(); }
   absl::StatusOr<db::Selection> CreateSelection(const db::Selection&) override { return None(); }
   absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t, const std::string&,
                                                         const std::string&) override {

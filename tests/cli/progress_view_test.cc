@@ -220,6 +220,8 @@ TEST_CASE("a report shows default, tuned and share of peak", "[cli]") {
   CHECK(table.find("2.0x") != std::string::npos);
   CHECK(table.find("/s") == std::string::npos);  // it has not ended
   CHECK(ToJson(report).find("\"default_gflops\": 50") != std::string::npos);
+  CHECK(table.find("side by side") == std::string::npos);
+  CHECK(ToJson(report).find("\"comparison\": null") != std::string::npos);
   report.elapsed_seconds = 32;
   CHECK(ToTable(report).find("arithmetic\n64 trials in 0:32 from start to end, 2.0/s\n\n") !=
         std::string::npos);
@@ -267,6 +269,38 @@ TEST_CASE("the report of a job that has ended says what runners did, if the serv
   report = MakeReport(client, job);
   REQUIRE(report.ok());
   CHECK(report->runners.empty());
+}
+
+TEST_CASE("a report says which program stood beside which", "[cli]") {
+  Report report;
+  report.rows.resize(4);
+  for (const char* op : {"a", "b", "c", "d"}) report.rows[op[0] - 'a'].op = op;
+  db::Comparison comparison;
+  comparison.record_ids = {12, 14, 15};
+  comparison.promoted = 12;
+  comparison.ratio_low = 1.012;
+  comparison.ratio = 1.031;
+  comparison.ratio_high = 1.05;
+  report.rows[0].comparison = comparison;
+  comparison.ratio_low = 0;  // it left before that could be said
+  report.rows[1].comparison = comparison;
+  comparison.promoted = 14;
+  comparison.ratio_low = 0.943;
+  comparison.ratio = 0.961;
+  comparison.ratio_high = 0.9785;
+  report.rows[2].comparison = comparison;
+  CHECK_THAT(
+      ToTable(report),
+      Catch::EndsWith(
+          "\nmeasured side by side:\n"
+          "a: record 12 stays; the best of 2 others takes 1.031 of its time (1.012 to 1.050)\n"
+          "b: record 12 stays; the best of 2 others takes 1.031 of its time\n"
+          "c: record 14 replaces 12; it takes 0.961 of its time (0.943 to 0.979)\n"));
+  CHECK_THAT(ToJson(report), Catch::Contains("\"promoted\": 14"));
+  comparison.ratio_low = comparison.ratio = comparison.ratio_high = 0;
+  report.rows[3].comparison = comparison;
+  CHECK_THAT(ToTable(report),
+             Catch::EndsWith("d: record 14 replaces 12, which does not run any more\n"));
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
-// Comparisons on their way through the dispatcher.
+// Comparisons on their way through the dispatcher, and a whole server's.
 
 #include <catch2/catch.hpp>
 
 #include "server/dispatcher.h"
 #include "tests/server/dispatcher_rig.h"
+#include "tests/server/rig.h"
 
 namespace tessera::server {
 namespace {
@@ -11,9 +12,9 @@ namespace {
 using test::FakeBuild;
 using test::FakeRun;
 
-struct Rig : DispatcherRig {
+struct PlanRig : DispatcherRig {
   using DispatcherRig::DispatcherRig;
-  ~Rig() { dispatcher.reset(); }  // gives back into `runs`
+  ~PlanRig() { dispatcher.reset(); }  // gives back into `runs`
 
   uint64_t Compare(const std::vector<std::string>& traces) {
     tuner::ComparisonRequest request;
@@ -41,7 +42,7 @@ struct Rig : DispatcherRig {
 };
 
 TEST_CASE("a comparison is built and run in one plan, whose measurements it gets", "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("w");
   rig.Compare({"incumbent", "rival", "other"});
   rig.BuildEverything(*link);
@@ -68,7 +69,7 @@ TEST_CASE("a comparison is built and run in one plan, whose measurements it gets
 }
 
 TEST_CASE("a program that is compared with itself is built once", "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("w");
   rig.Compare({"same", "same"});
   rig.BuildEverything(*link);
@@ -79,7 +80,7 @@ TEST_CASE("a program that is compared with itself is built once", "[server]") {
 }
 
 TEST_CASE("a program that can't be built any more is left out of the plan", "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("w");
   rig.Compare({"old", "rival", "other"});
   const auto request = link->Last<proto::BuildRequest>();
@@ -103,7 +104,7 @@ TEST_CASE("a program that can't be built any more is left out of the plan", "[se
 
 TEST_CASE("a comparison of which one program at most can be built ends with the reason",
           "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("w");
   rig.Compare({"old", "older"});
   for (int i = 0; i < 2; ++i) {
@@ -119,7 +120,7 @@ TEST_CASE("a comparison of which one program at most can be built ends with the 
 }
 
 TEST_CASE("a comparison whose device fails is tried again and given up in the end", "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("w");
   rig.Compare({"incumbent", "rival"});
   rig.BuildEverything(*link);
@@ -138,7 +139,7 @@ TEST_CASE("a comparison whose device fails is tried again and given up in the en
 }
 
 TEST_CASE("a crash in a comparison is its outcome and not tried elsewhere", "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("a");
   auto other = rig.Connect("b", {}, "first", false);
   rig.Compare({"incumbent", "rival"});
@@ -153,7 +154,7 @@ TEST_CASE("a crash in a comparison is its outcome and not tried elsewhere", "[se
 }
 
 TEST_CASE("a comparison that is lost with its worker is run elsewhere", "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("a");
   rig.Compare({"incumbent", "rival"});
   rig.BuildEverything(*link);
@@ -174,7 +175,7 @@ TEST_CASE("a comparison that is lost with its worker is run elsewhere", "[server
 }
 
 TEST_CASE("a comparison that no device takes is given back", "[server]") {
-  Rig rig;
+  PlanRig rig;
   rig.Compare({"incumbent", "rival"});
   rig.dispatcher->Tick();
   rig.clock.Advance(absl::Seconds(11));
@@ -184,7 +185,7 @@ TEST_CASE("a comparison that no device takes is given back", "[server]") {
 }
 
 TEST_CASE("an abandoned job's comparison and a cancelled one are given back", "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("w");
   rig.Compare({"incumbent", "rival"});
   rig.BuildEverything(*link);
@@ -205,7 +206,7 @@ TEST_CASE("an abandoned job's comparison and a cancelled one are given back", "[
 
 TEST_CASE("a result with another number of measurements than the plan has artifacts is refused",
           "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("w");
   rig.Compare({"incumbent", "rival"});
   rig.BuildEverything(*link);
@@ -226,12 +227,91 @@ TEST_CASE("a result with another number of measurements than the plan has artifa
 }
 
 TEST_CASE("a comparison's times are not the best that later trials race against", "[server]") {
-  Rig rig;
+  PlanRig rig;
   auto link = rig.Connect("w");
   rig.Compare({"incumbent", "rival"});
   rig.BuildEverything(*link);
   rig.Reply(*link, FakeRun(link->Last<proto::RunPlan>(), 1e-9));
   CHECK(rig.PlanFor(0, *link).best_seconds == 0);
+}
+
+// A comparison's times: the incumbent's, then those of its rivals, `factor` times as long.
+proto::RunResult TurnsOf(const proto::RunPlan& plan, double factor) {
+  proto::RunResult result = FakeRun(plan);
+  for (size_t i = 0; i < result.measurements.size(); ++i) {
+    result.measurements[i].sample_seconds.assign(20, i == 0 ? 1e-3 : factor * 1e-3);
+    result.measurements[i].sample_calls.assign(20, 10);
+  }
+  return result;
+}
+
+TEST_CASE("a job's fastest program is compared with its rivals, and the faster one promoted",
+          "[server]") {
+  for (const double factor : {0.9, 1.02}) {
+    CAPTURE(factor);
+    Rig rig;
+    test::FakeWorker worker(rig.server->port(), {.run = [&](const proto::RunPlan& plan) {
+                              return std::make_optional(plan.lease.trial == proto::kNoTrial
+                                                            ? TurnsOf(plan, factor)
+                                                            : FakeRun(plan));
+                            }});
+    worker.Connect();
+    const auto id = rig.Create(Rig::Request(12));
+    REQUIRE(id.ok());
+    const v1::JobProgress end = rig.WatchToEnd(*id);
+    CHECK(end.state() == v1::JOB_STATE_DONE);
+    const auto comparisons = *rig.store->ListComparisons("", "", {}, 9);
+    REQUIRE(comparisons.size() == 1);
+    const db::Comparison& comparison = comparisons[0];
+    CHECK(comparison.job_id == *id);
+    CHECK(comparison.record_ids.size() == 5);
+    CHECK((comparison.promoted == comparison.record_ids[0]) == (factor > 1));
+    CHECK(comparison.ratio == Approx(factor));
+    CHECK(end.tasks(0).promoted() == comparison.promoted);
+    // Also when it has ended, from the log.
+    CHECK(rig.WatchToEnd(*id).tasks(0).promoted() == comparison.promoted);
+  }
+}
+
+TEST_CASE("a record's program is compared with itself on request", "[server]") {
+  Rig rig;
+  test::FakeWorker worker(rig.server->port(), {.run = [&](const proto::RunPlan& plan) {
+                            return std::make_optional(plan.lease.trial == proto::kNoTrial
+                                                          ? TurnsOf(plan, 1.01)
+                                                          : FakeRun(plan));
+                          }});
+  worker.Connect();
+  const auto id = rig.Create(Rig::Request(1));  // one program: nothing to compare with
+  REQUIRE(id.ok());
+  rig.WatchToEnd(*id);
+  CHECK(rig.store->ListComparisons("", "", {}, 9)->empty());
+  const int64_t record = rig.store->QueryRecords({})->at(0).id;
+  const auto devices = v1::DeviceService::NewStub(rig.channel);
+  const auto compare = [&](int64_t of, v1::Comparison& reply) {
+    grpc::ClientContext context;
+    v1::CompareWithItselfRequest request;
+    request.set_record_id(of);
+    return proto::FromRpc(devices->CompareWithItself(&context, request, &reply));
+  };
+  v1::Comparison reply;
+  const absl::Status status = compare(record, reply);
+  INFO(status);
+  REQUIRE(status.ok());
+  CHECK(reply.purpose() == v1::COMPARISON_PURPOSE_SAME);
+  CHECK(reply.ratio() == Approx(1.01));
+  REQUIRE(reply.programs_size() == 2);
+  CHECK(reply.programs(1).record_id() == record);
+  CHECK(reply.programs(1).sample_seconds_size() == 20);
+  const auto stored = *rig.store->ListComparisons("", "", {}, 9);
+  REQUIRE(stored.size() == 1);
+  CHECK(stored[0].id == reply.id());
+  CHECK(stored[0].job_id == 0);
+
+  for (const int64_t none : {int64_t{0}, int64_t{-7}, record + 1}) {
+    CHECK(absl::IsNotFound(compare(none, reply)));
+  }
+  worker.Disconnect();
+  CHECK(Eventually([&] { return absl::IsFailedPrecondition(compare(record, reply)); }));
 }
 
 }  // namespace
