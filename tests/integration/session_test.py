@@ -71,6 +71,40 @@ class Jobs(RigTest):
         self.assertEqual({r["device"] for r in counted}, {"runner/cpu"})
         self.assertIn("ok", {r["outcome"] for r in counted})
 
+    def test_the_fastest_programs_are_compared_and_built(self):
+        self.start_server()
+        self.start_worker("worker", "--cores", 1)
+        job = self.tune_in_background(*SMALL, "--trials", 30)
+        self.wait_until_done(job)
+        comparison = json.loads(self.output("jobs", job, "--json"))["operators"][0]["comparison"]
+        if comparison is None:
+            return  # no other program was within reach of the fastest
+        self.assertIn(comparison["promoted"], comparison["records"])
+        self.assertLessEqual(len(comparison["records"]), 5)
+        self.assertIn(f"record {comparison['promoted']}", self.output("jobs", job))
+        self.output("build", *SMALL, "--out", self.folder / "dist")
+        manifest = json.loads((self.folder / "dist" / "manifest.json").read_text())
+        self.assertIn(f'"record_ids": [{comparison["promoted"]}]', json.dumps(manifest))
+
+    def test_an_interrupted_campaign_goes_on_as_it_says(self):
+        self.start_server()
+        self.start_worker("worker", "--cores", 1)
+        self.wait_until_done(self.tune_in_background(*SMALL, "--trials", 8))
+        campaign = self.start("tessera", "aa", "--server", self.address, "--pairs", 1000)
+        eventually("ten pairs", lambda: "10 of 1000 pairs" in campaign.said())
+        campaign.signal(signal.SIGINT)
+        self.assertEqual(campaign.wait(), INTERRUPTED)
+        last = campaign.said().splitlines()[-1]
+        measured = int(re.search(r"stopped after (\d+) of 1000 pairs", last).group(1))
+        self.assertGreaterEqual(measured, 10)
+        after = re.search(r"--after (\d+)", last).group(1)
+        said = json.loads(self.output("aa", "matmul", "--pairs", measured + 2, "--after", after, "--json"))
+        self.assertEqual(said["summary"]["pairs"], measured + 2)
+        self.assertEqual(len(said["pairs"]), measured + 2)
+        self.assertAlmostEqual(said["summary"]["median_ratio"], 1, delta=0.2)
+        for pair in said["pairs"]:
+            self.assertLessEqual(pair["low"], pair["ratio"])
+
     def test_the_importance_of_features_comes_from_the_log(self):
         self.start_server()
         self.start_worker("worker", "--cores", 1)
@@ -303,6 +337,7 @@ class Help(RigTest):
             "dataset": ["--task", "--kind", "--out"],
             "replay": ["--data", "--explorer", "--in-flight"],
             "best": ["--count", "--trace"],
+            "aa": ["--pairs", "--after", "--json"],
             "jobs": ["--cancel", "--json"],
             "worker": ["--roles", "--cores"],
         }

@@ -505,5 +505,36 @@ TEST_CASE("a task that is done leaves its summary", "[tuner]") {
                      " of job 1: proposes for task 0, which is done"));
 }
 
+TEST_CASE("a comparison leaves the promoted record and costs no trial", "[tuner]") {
+  Rig rig(2, Budget(40), {});
+  TuningState state = Fresh(rig);
+  for (const auto& proposal : *state.Propose(1, 4)) {
+    REQUIRE(state.Apply(Proposed(state, proposal, 1)).ok());
+  }
+  const auto before = *state.Propose(1, 8);
+  db::Event compared;
+  compared.job_id = 1;
+  compared.sequence = state.next_sequence();
+  compared.kind = EventKind::kCompared;
+  compared.task_index = 1;
+  compared.record_id = 812;
+  REQUIRE(state.Apply(compared).ok());
+  CHECK(state.task(1).promoted == 812);
+  CHECK(state.task(0).promoted == 0);
+  CHECK(state.task(1).proposed == 4);
+  CHECK(state.task(1).finished == 0);
+  const auto after = *state.Propose(1, 8);
+  REQUIRE(after.size() == before.size());
+  for (size_t i = 0; i < after.size(); ++i) CHECK(after[i].config == before[i].config);
+  db::Event done = compared;
+  done.sequence = state.next_sequence();
+  done.kind = EventKind::kTaskDone;
+  REQUIRE(state.Apply(done).ok());
+  CHECK(state.task(1).promoted == 812);
+  compared.sequence = state.next_sequence();
+  compared.task_index = 2;
+  CHECK(absl::IsDataLoss(state.Apply(compared)));
+}
+
 }  // namespace
 }  // namespace tessera::test
