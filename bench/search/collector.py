@@ -168,7 +168,7 @@ class Collector:
         """None where somebody cancelled the job, whose key then is used up."""
         key = f"collect {unit.stem} {part.name} {unit.digest(part)}" + f" {attempt}" * (attempt > 0)
         command = self._service.command(
-            *("tune", base.with_suffix(".yaml"), "--explorer", part.explorer),
+            *("tune", base.with_suffix(".yaml"), "--explorer", part.explorer, "--prior", "none"),
             *("--trials", part.trials, "--seed", part.seed, "--key", key),
         )
         with base.with_suffix(".log").open("w") as log:
