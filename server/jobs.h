@@ -36,7 +36,7 @@ struct SearchFactory {
   // By name of the cost model, seed and model of other tasks. InvalidArgument lists the known
   // names.
   std::function<absl::StatusOr<std::shared_ptr<const tuner::Learner>>(std::string_view, uint64_t,
-                                                                       const tuner::SavedModel&)>
+                                                                      const tuner::SavedModel&)>
       learner;
 };
 

@@ -22,6 +22,7 @@ class ListedSpace final : public SearchSpace {
   std::optional<FixedProgram> Baseline() const override { return space_->Baseline(); }
   Point Sample(Rng& rng) const override { return points_[rng.Below(points_.size())]; }
   Point Mutate(const Point&, Rng& rng) const override { return Sample(rng); }
+  Point Jump(const Point&, Rng& rng) const override { return Sample(rng); }
   Point Crossover(const Point&, const Point&, Rng& rng) const override { return Sample(rng); }
   std::vector<Point> Neighbours(const Point&) const override { return points_; }
   // In the order of the list.

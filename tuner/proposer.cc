@@ -60,7 +60,7 @@ class Batch {
   absl::Status AddOfNearTasks() {
     for (const Point& point : view_.of_near_tasks) {
       if (left() <= 0) break;
-      TESSERA_RETURN_IF_ERROR(Add(point, kNearTask).status());
+      TESSERA_RETURN_IF_ERROR(AddIfNew(point, kNearTask).status());
     }
     return absl::OkStatus();
   }

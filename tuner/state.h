@@ -35,8 +35,8 @@ struct SearchOptions {
   // A refit is due when results grew by this share (at least first_fit).
   double refit_growth = 0.25;
   double known_growth = 1.0 / 32;  // and by this share of the programs known before
-  ExampleLimits examples;  // what models are trained on
-  int rivals = 4;          // of the incumbent, when a budget is used up; 0: none is compared
+  ExampleLimits examples;          // what models are trained on
+  int rivals = 4;  // of the incumbent, when a budget is used up; 0: none is compared
 };
 
 // A trial without a final result.

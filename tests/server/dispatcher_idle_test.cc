@@ -96,7 +96,7 @@ class Farm {
     for (Worker& runner : runners_) {
       if (const auto plan = runner.Done<proto::RunPlan>(now, kRun + transfer_time)) {
         proto::RunResult result = test::FakeRun(*plan);
-        result.measurement.run_seconds = absl::ToDoubleSeconds(kRun);
+        result.measurements[0].run_seconds = absl::ToDoubleSeconds(kRun);
         rig_.Reply(*runner.link, result);
         runner.Begin<proto::RunPlan>(now);
       }

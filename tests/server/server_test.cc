@@ -182,7 +182,7 @@ TEST_CASE("progress says what runners did, also when the job has ended", "[serve
   FakeWorker worker(rig.server->port(), {.run = [](const proto::RunPlan& plan) {
                       absl::SleepFor(absl::Milliseconds(2));
                       proto::RunResult result = test::FakeRun(plan);
-                      result.measurement.run_seconds = 0.001;
+                      result.measurements[0].run_seconds = 0.001;
                       return std::make_optional(result);
                     }});
   worker.Connect();
