@@ -138,7 +138,7 @@ TEST_CASE("a job whose class has no device waits, says so, and goes on when ther
   }
   CHECK(job.Done());
   CHECK(builder.ran.empty());
-  CHECK(other.ran.size() == 3);
+  CHECK(other.ran.size() == 3 + 1);  // the last compares the fastest
 }
 
 TEST_CASE("a device that has gone holds up only the jobs that need it", "[server]") {

@@ -191,7 +191,7 @@ TEST_CASE("progress says what runners did, also when the job has ended", "[serve
   const v1::JobProgress end = rig.WatchToEnd(*id);
   REQUIRE(end.runners_size() == 1);
   CHECK(end.runners(0).device() == "fake/cpu");
-  CHECK(end.runners(0).run_seconds() == Approx(0.020));
+  CHECK(end.runners(0).run_seconds() == Approx(0.021));
   CHECK(end.runners(0).worker_seconds() >= 0.019);
   CHECK(end.runners(0).others_seconds() == 0);
   absl::SleepFor(absl::Milliseconds(300));  // its runner is forgotten
