@@ -135,14 +135,14 @@ TEST_CASE("killed again and again under load, a job measures every trial once", 
 SimulationOptions Noisy() { return {.capacity = 2, .noise = 0.02}; }
 
 TEST_CASE("killed at any event, a job compares each task's best once and logs it once", "[tuner]") {
-  Rig whole(2, Budget(30, 5), Noisy());
+  Rig whole(2, Budget(30, 5), Noisy(), 1, 3, 8);
   REQUIRE(whole.Run(2).state == JobState::kDone);
   const std::vector<db::Event> expected = whole.Log(EventKind::kCompared);
   REQUIRE(expected.size() == 2);
   const auto events = static_cast<int64_t>(whole.Log().size());
   for (int64_t kill = 50; kill <= events; ++kill) {
     CAPTURE(kill);
-    Rig rig(2, Budget(30, 5), Noisy());
+    Rig rig(2, Budget(30, 5), Noisy(), 1, 3, 8);
     rig.store.events_left = kill;
     {
       auto runner = *rig.Runner();
@@ -163,7 +163,7 @@ TEST_CASE("killed at any event, a job compares each task's best once and logs it
 }
 
 TEST_CASE("a comparison that was stored and not logged is not made again", "[tuner]") {
-  Rig rig(1, Budget(30, 5), Noisy());
+  Rig rig(1, Budget(30, 5), Noisy(), 1, 3, 8);
   rig.store.dies_of_comparison = true;
   {
     auto runner = *rig.Runner();
@@ -183,7 +183,7 @@ TEST_CASE("a comparison that was stored and not logged is not made again", "[tun
 }
 
 TEST_CASE("a comparison whose store is full waits for it and is not lost", "[tuner]") {
-  Rig rig(1, Budget(30, 5), Noisy());
+  Rig rig(1, Budget(30, 5), Noisy(), 1, 3, 8);
   auto runner = *rig.Runner();
   while (rig.measurer->compared().empty()) {
     REQUIRE(runner->Step());

@@ -186,7 +186,7 @@ TEST_CASE("a comparison that no device could make ends the task without one", "[
 }
 
 TEST_CASE("a job may be cancelled while it compares", "[tuner]") {
-  Rig rig(1, Budget(30), {.noise = 0.02});
+  Rig rig(1, Budget(30), {.noise = 0.02}, 1, 3, 8);
   auto runner = *rig.Runner();
   while (rig.measurer->compared().empty()) {
     REQUIRE(runner->Step());
