@@ -90,7 +90,13 @@ def tune_by_tvm(arguments: argparse.Namespace, task: Task) -> None:
         }
         flat = [str(x) for pair in options.items() for x in pair]
         program = [str(arguments.tvm_python), str(peers_modules.PEERS / "tvm_tune.py")]
-        subprocess.run([*program, str(job_file), *flat], check=True)
+        log = arguments.out / "logs" / f"{task.case.name}-{layout}.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("a") as file:  # it says much
+            subprocess.run(
+                [*program, str(job_file), *flat], stdout=file, stderr=subprocess.STDOUT, check=True
+            )
+        print(f"{task.case.name} MetaSchedule, {layout}: {log}", flush=True)
 
 
 def tessera_plans(arguments: argparse.Namespace, task: Task) -> list[Plan]:
@@ -246,7 +252,7 @@ def main() -> int:
                 measure_winners(arguments, task, plans)
             except subprocess.CalledProcessError as error:
                 failures += 1
-                print(f"{task.case.name}: failed: {what_failed(error)}", flush=True)
+                print(f"{task.case.name}: failed, see logs/: {what_failed(error)}", flush=True)
                 continue
             one = compared(arguments, task, plans)
             if one is None:
