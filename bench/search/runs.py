@@ -17,8 +17,9 @@ from typing import Any
 
 import peers_modules  # noqa: F401
 from case import Case
-from driver import OtherLoad, load_average, now
+from driver import load_average, now
 from methods import Method
+from quiet import OutsideLoad
 from service import Service
 
 RECORD_LIMIT = 1_000_000
@@ -52,7 +53,7 @@ class Run:
     runners: list[dict[str, Any]] = field(default_factory=list)  # of `tessera tune --report`
     machine: str = ""
     load_average: float = 0.0  # of one minute, when it began
-    other_cores: float = 0.0  # kept busy by other programs
+    other_cores: float = 0.0  # kept busy by other programs while it was tuned
     date: str = ""  # UTC
 
     @staticmethod
@@ -139,11 +140,12 @@ class Plan:
             shutil.copytree(prepared, folder / "data.part")
             (folder / "data.part").rename(data)
         write_job_file(self.case, folder / "job.yaml")
-        load, date, others = load_average(), now(), OtherLoad()
+        load, date = load_average(), now()
         with Service(tessera, folder) as service:
             service.start()
-            began = time.time()
+            began, outside = time.time(), OutsideLoad()
             report = self._tune(service, folder)
+            other_cores = round(outside.cores(), 3)
             trials = trials_of(service, report["job"], began)
             winner_seconds = self._build(service, folder)
         run = Run(
@@ -159,7 +161,7 @@ class Plan:
             runners=report.get("runners", []),
             machine=report["machine"]["description"],
             load_average=load,
-            other_cores=round(others.cores(), 3),
+            other_cores=other_cores,
             date=date,
         )
         run.write(self.result(out))
