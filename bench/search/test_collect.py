@@ -154,7 +154,7 @@ class Collecting(WithFake):
 
     def test_an_enumeration_is_a_grid_within_pins(self) -> None:
         self.collect(enumerated(PINNED, "avx2", 1, 5000))
-        self.assertIn("--explorer grid --trials 5000 ", self.calls("tune")[0])
+        self.assertIn("--explorer grid --prior none --trials 5000 ", self.calls("tune")[0])
         self.assertIn("--kind enumerated", self.calls("dataset")[0])
         job = json.loads((self.folder / "jobs" / "pinned-avx2-t1-all.yaml").read_text())
         self.assertEqual(job["pins"], {"sketch": ["direct"]})
@@ -169,7 +169,7 @@ class Collecting(WithFake):
         self.collect(unit)
         all_parts = [call.split(" --key ")[1].split()[2] for call in self.calls("tune")]
         self.assertEqual(all_parts, ["all", "again1", "again2", "again3"])
-        self.assertIn("--explorer grid --trials 4 ", self.calls("tune")[1])
+        self.assertIn("--explorer grid --prior none --trials 4 ", self.calls("tune")[1])
         made = self.calls("dataset")[1]
         self.assertIn("--kind enumerated --job 7 --job 8 --job 9 --job 10 ", made)
         orders = []
