@@ -71,6 +71,7 @@ def copy_without(log: Path, copy: Path, workload_hash: str) -> int:
     jobs = "SELECT job_id FROM job_tasks JOIN tasks ON tasks.id = task_id WHERE workload_hash = ?"
     statements = [
         f"DELETE FROM comparisons WHERE task_key IN ({left_out})",
+        "DELETE FROM comparison_programs WHERE comparison_id NOT IN (SELECT id FROM comparisons)",
         f"DELETE FROM events WHERE job_id IN ({jobs})",
         f"DELETE FROM jobs WHERE id IN ({jobs})",
         f"DELETE FROM job_tasks WHERE job_id IN ({jobs})",

@@ -278,6 +278,10 @@ class Runs(InFolder):
             INSERT INTO records VALUES ('k1'), ('k1'), ('k2'), ('k3');
             INSERT INTO events VALUES (10), (20), (30);
             INSERT INTO models VALUES ('trained on everything');
+            CREATE TABLE comparisons (id INTEGER, task_key TEXT);
+            CREATE TABLE comparison_programs (comparison_id INTEGER);
+            INSERT INTO comparisons VALUES (100, 'k1'), (200, 'k2');
+            INSERT INTO comparison_programs VALUES (100), (100), (200);
             """)
         source.close()
         tasks = [Task(CASE, 1, True)]
@@ -301,6 +305,8 @@ class Runs(InFolder):
             self.assertEqual(rows(table), [(20,)])
         self.assertEqual(rows("job_tasks"), [(20, 2)])
         self.assertEqual(rows("models"), [])
+        self.assertEqual(rows("comparisons"), [(200, "k2")])
+        self.assertEqual(rows("comparison_programs"), [(200,)])
         self.assertEqual({path.name for path in out.iterdir()}, {"c"})
 
 
