@@ -147,7 +147,8 @@ std::optional<Config> ConfigSpace::ChoicesOf(const Config& config) const {
 std::optional<Config> ConfigSpace::MadeBy(const Config& choices) const {
   Config config = choices;
   Canonicalize(config);
-  return ChoicesOf(config) == choices ? std::make_optional(std::move(config)) : std::nullopt;
+  if (is_pinned_ ? ChoicesOf(config) != choices : config != choices) return std::nullopt;
+  return config;
 }
 
 Config ConfigSpace::Mutate(const Config& config, Rng& rng) const {

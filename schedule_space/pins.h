@@ -17,8 +17,8 @@ namespace tessera::space {
 //
 // Values are as configs have them (ConfigSpace::ToJson). Other knobs are free. A sketch that has
 // not a knob is not touched by what is said of it; one of which nothing is left is closed. A config
-// keeps to a pin, too, where a listed option in its place would be the same program: of orders of
-// loops that differ in loops that do not exist, listing one is enough.
+// keeps to the pins, too, where listed options in place of its own, one knob after the other, leave
+// it the same program: of orders of loops that differ in loops that do not exist, one is enough.
 //
 // Configs of the part are configs of the whole, with the same numbers and names, and sampled as
 // there as far as pins allow. Empty pins leave everything.

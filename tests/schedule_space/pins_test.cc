@@ -68,21 +68,26 @@ bool Lists(const Json& pins, const std::string& name, const Json& value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
-// Whether each knob has a listed option, or would be the same program with one.
+// Whether each knob, one after the other, has a listed option, or can have one in the same program.
 bool KeepsTo(const ConfigSpace& whole, const Json& pins, const Config& config) {
   const Sketch& sketch = whole.sketches()[config[0]];
   if (!Lists(pins, "sketch", sketch.name)) return false;
   const std::vector<Knob>& knobs = sketch.group->knobs();
+  Config choices = config;
   for (size_t k = 0; k < knobs.size(); ++k) {
-    const std::vector<int>& domain = knobs[k].Domain(absl::MakeConstSpan(config).subspan(1));
-    if (std::none_of(domain.begin(), domain.end(), [&](int option) {
-          Config other = config;
-          other[k + 1] = option;
-          sketch.group->Canonicalize(absl::MakeSpan(other).subspan(1));
-          return other == config && Lists(pins, knobs[k].name, ValueOf(knobs[k], option));
-        })) {
-      return false;
-    }
+    const auto lists = [&](int option) {
+      return Lists(pins, knobs[k].name, ValueOf(knobs[k], option));
+    };
+    if (lists(choices[k + 1])) continue;
+    const std::vector<int>& domain = knobs[k].Domain(absl::MakeConstSpan(choices).subspan(1));
+    const auto stands = std::find_if(domain.begin(), domain.end(), [&](int option) {
+      Config other = choices;
+      other[k + 1] = option;
+      sketch.group->Canonicalize(absl::MakeSpan(other).subspan(1));
+      return other == config && lists(option);
+    });
+    if (stands == domain.end()) return false;
+    choices[k + 1] = *stands;
   }
   return true;
 }
@@ -156,6 +161,9 @@ TEST_CASE("a pinned space has the configs that keep to the pins, each once", "[s
           const Config sample = pinned->Sample(rng), other = pinned->Sample(rng);
           REQUIRE(expected->contains(sample));
           REQUIRE(expected->contains(pinned->Mutate(sample, rng)));
+          REQUIRE(expected->contains(pinned->Jump(sample, rng)));
+          const absl::StatusOr<Config> nearest = pinned->NearestTo(whole.ToJson(of_whole));
+          if (nearest.ok()) REQUIRE(expected->contains(*nearest));
           REQUIRE(expected->contains(pinned->Crossover(sample, other, rng)));
           REQUIRE(*pinned->FromJson(pinned->ToJson(sample)) == sample);
         }
