@@ -174,7 +174,7 @@ class Jobs(RigTest):
         job = self.tune_in_background(*grid, 500)
         self.wait_until_done(job)
         measured = [json.loads(r["config"]) for r in self.log(job) if r["config"]]
-        self.assertEqual(measured, rows[:3])
+        self.assertCountEqual(measured, rows[:3])
 
         file.write_text(json.dumps({"pins": {"tide": [1]}, "operators": [operator]}))
         refused = self.tessera("tune", file)

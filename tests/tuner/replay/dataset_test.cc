@@ -224,7 +224,7 @@ TEST_CASE("enumerated is what has a row for every program within its pins", "[re
   Dataset header;
   header.task = MatmulTask();
   header.kind = DatasetKind::kEnumerated;
-  header.pins = R"({"sketch":["direct"],"tile.lanes":[16],"tile.y":[4],"tile.x":[16,32],)"
+  header.pins = R"({"sketch":["direct"],"tile.lanes":[16],"tile.m":[4],"tile.n":[16,32],)"
                 R"("order.outer":[[0,1]],"order.middle":[[0,1]]})";
   const auto space = tuner::MakeSearchSpace(header.task, header.pins);
   INFO(space.status());
