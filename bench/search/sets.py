@@ -73,7 +73,7 @@ def summary_row(path: Path, state: dict[str, Any]) -> list[str]:
     rows, close = len(data.rows), data.within(0.99)
     timed = [seconds for seconds in data.seconds if math.isfinite(seconds)]
     return [
-        data.header["kind"],
+        path.parent.name,
         data.header.get("name", ""),
         data.header.get("class", ""),
         data.header["threads"],

@@ -232,7 +232,7 @@ class Collecting(WithFake):
         self.assertTrue(self.calls("up")[0].endswith(" --isa avx2"))
         self.assertEqual(len(self.calls("tune")), 1)
         self.assertIn("a-avx2-t1", self.calls("tune")[0])
-        self.assertIn("| sampled | a | x86/test |", (self.sets / "summary.md").read_text())
+        self.assertIn("| pilot | a | x86/test |", (self.sets / "summary.md").read_text())
 
     def test_sizes_are_counted_for_the_devices_target(self) -> None:
         with Service(self.program, self.folder) as service:
