@@ -28,7 +28,7 @@ double Likeness(const Point& a, const Point& b) {
   if (a[0] != b[0]) return 0;
   int different = 0;
   for (size_t i = 0; i < a.size(); ++i) different += a[i] != b[i];
-  return std::exp2(-different);
+  return different == 0 ? 1 : std::exp2(1 - different);
 }
 
 // Of mean 0 and variance 1, nearly normal, and the same on every machine.

@@ -22,9 +22,8 @@ Outlook Expect(const TaskView& view, absl::Span<const Candidate> pool,
 
 struct BatchOptions {
   double diversity = 0.4;  // weight of new knob values against score
-  // How much of a trial's outlook its likes lose while its result is not there, halved by each knob
-  // in which they differ.
-  double liar = 0.5;
+  // How much of what a trial promises its likes lose while its result is not there.
+  double liar = 1;
 };
 
 // Chooses `count` candidates that are good and differ: greedy maximisation of
@@ -33,8 +32,9 @@ struct BatchOptions {
 // values of `in_flight` count as covered.
 // Each choice is made by scores of its own draw, where deviations are told (Thompson 1933), and
 // as if trials without a result, the choices before it among them, came back as mediocre as the
-// pool's mean (the constant liar of Ginsbourger, Le Riche and Carraro 2010): a candidate near one
-// that promised more is worth less until it has kept that promise.
+// pool's mean (the constant liar of Ginsbourger, Le Riche and Carraro 2010): of what one promises
+// beyond that, a candidate that differs from it in one knob loses all until the promise is kept,
+// half of it with two knobs, a quarter with three.
 // Returns indices into `pool` in the order chosen; ties go to the lower index.
 std::vector<int> SelectBatch(absl::Span<const Candidate> pool, absl::Span<const Point> in_flight,
                              const Outlook& outlook, int count, const BatchOptions& options,

@@ -29,7 +29,7 @@ Point Of(int32_t option, int32_t last) {
 
 constexpr tuner::BatchOptions kScores = {.diversity = 0, .liar = 0};
 constexpr tuner::BatchOptions kDiverse = {.diversity = 1, .liar = 0};
-constexpr tuner::BatchOptions kLiar = {.diversity = 0, .liar = 0.5};
+constexpr tuner::BatchOptions kLiar = {.diversity = 0, .liar = 1};
 
 TEST_CASE("a batch prefers good candidates and covers different knob values", "[tuner]") {
   const std::vector<Candidate> pool = {
