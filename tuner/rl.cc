@@ -16,8 +16,8 @@ namespace {
 constexpr size_t kWalkers = 64;
 constexpr size_t kElites = 16;        // that walkers start from
 constexpr size_t kFreshWalkers = 16;  // start from random samples
-constexpr int kEpisodes = 4;          // after each of which the policy learns
-constexpr int kSteps = 8;             // edits of an episode
+constexpr int kEpisodes = 16;         // after each of which the policy learns
+constexpr int kSteps = 2;             // edits of an episode
 constexpr int kDraws = 4;             // edits that the policy chooses from
 constexpr double kTemperature = 0.3;  // of that choice; rewards have variance 1
 constexpr double kMaxReward = 2;      // and of a failure
