@@ -7,12 +7,12 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
-#include "base/rng.h"
 #include "base/status.h"
 #include "compiler/runtime/kernel.h"
 #include "worker/runner/cores.h"
 #include "worker/runner/environment.h"
 #include "worker/runner/peak.h"
+#include "worker/runner/turns.h"
 #include "worker/runner/verify.h"
 
 namespace tessera::runner {
@@ -320,15 +320,6 @@ absl::StatusOr<db::Measurement> MeasureProgram(sandbox::Sandbox& sandbox, const 
   return std::move(trial.measurement);
 }
 
-absl::StatusOr<std::vector<db::Measurement>> MeasureAlone(sandbox::Sandbox& sandbox,
-                                                          const MeasurePlan& plan,
-                                                          const TestSet& set) {
-  std::vector<db::Measurement> measurements(1);
-  TESSERA_ASSIGN_OR_RETURN(measurements[0],
-                           MeasureProgram(sandbox, plan, plan.candidates[0], set, Race));
-  return measurements;
-}
-
 // One sample, the faster of two repeats: a disturbance seldom meets both.
 void TakeTurn(Trial& trial, const MeasurePlan& plan) {
   Calibrate(trial, plan, plan.timing.min_repeat_seconds);
@@ -336,60 +327,6 @@ void TakeTurn(Trial& trial, const MeasurePlan& plan) {
   if (trial.measurement.outcome != Outcome::kOk) return;
   trial.measurement.sample_seconds = {trial.measurement.CostSeconds()};
   trial.measurement.sample_calls.resize(1);
-}
-
-// A program of a comparison.
-struct Contestant {
-  db::Measurement measurement;  // of its turns so far
-  int lost = 0;                 // turns to the first, less those won
-  bool out = false;             // failed or lost
-
-  void Add(db::Measurement turn) {
-    out = turn.outcome != Outcome::kOk;
-    if (out || measurement.sample_seconds.empty()) {
-      measurement = std::move(turn);
-      return;
-    }
-    measurement.sample_seconds.push_back(turn.sample_seconds[0]);
-    measurement.sample_calls.push_back(turn.sample_calls[0]);
-    measurement.run_seconds += turn.run_seconds;
-  }
-};
-
-absl::StatusOr<std::vector<db::Measurement>> MeasureInTurns(sandbox::Sandbox& sandbox,
-                                                            const MeasurePlan& plan,
-                                                            const TestSet& set) {
-  std::vector<Contestant> contestants(plan.candidates.size());
-  std::vector<size_t> order(contestants.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  Rng rng(plan.interleaving_seed);
-  const absl::Time end = absl::Now() + absl::Seconds(plan.timing.max_seconds);
-  for (int turn = 0; turn < plan.timing.repeats; ++turn) {
-    const auto left = std::count_if(contestants.begin(), contestants.end(),
-                                    [](const Contestant& one) { return !one.out; });
-    if (turn > 0 && (left < 2 || absl::Now() >= end)) break;
-    rng.Shuffle(absl::MakeSpan(order));
-    for (const size_t i : order) {
-      if (contestants[i].out) continue;
-      TESSERA_ASSIGN_OR_RETURN(db::Measurement taken,
-                               MeasureProgram(sandbox, plan, plan.candidates[i], set, TakeTurn));
-      if (taken.outcome == Outcome::kCancelled) return absl::CancelledError(taken.reason);
-      if (taken.outcome == Outcome::kInfrastructure) return absl::UnavailableError(taken.reason);
-      contestants[i].Add(std::move(taken));
-    }
-    const Contestant& first = contestants[0];
-    for (size_t i = 1; i < contestants.size() && !first.out; ++i) {
-      Contestant& rival = contestants[i];
-      if (rival.out) continue;
-      const bool won =
-          rival.measurement.sample_seconds.back() < first.measurement.sample_seconds.back();
-      rival.lost += won ? -1 : 1;
-      rival.out = rival.lost >= kLostTurns;
-    }
-  }
-  std::vector<db::Measurement> measurements;
-  for (Contestant& one : contestants) measurements.push_back(std::move(one.measurement));
-  return measurements;
 }
 
 double ReferenceLoop(const MeasurePlan& plan) {
@@ -492,9 +429,17 @@ absl::StatusOr<std::vector<db::Measurement>> CpuRunner::Measure(const MeasurePla
   }
   const db::Environment before = ReadEnvironment(plan.cores);
   const double loop_before = ReferenceLoop(plan);
-  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Measurement> measurements,
-                           plan.candidates.size() == 1 ? MeasureAlone(sandbox_, plan, *set)
-                                                       : MeasureInTurns(sandbox_, plan, *set));
+  std::vector<db::Measurement> measurements(1);
+  if (plan.candidates.size() == 1) {
+    TESSERA_ASSIGN_OR_RETURN(measurements[0],
+                             MeasureProgram(sandbox_, plan, plan.candidates[0], *set, Race));
+  } else {
+    const auto take = [&](size_t i) {
+      return MeasureProgram(sandbox_, plan, plan.candidates[i], *set, TakeTurn);
+    };
+    const TurnRules rules = {plan.timing.repeats, plan.timing.max_seconds, plan.interleaving_seed};
+    TESSERA_ASSIGN_OR_RETURN(measurements, MeasureInTurns(plan.candidates.size(), rules, take));
+  }
   const double loop_after = ReferenceLoop(plan);
   for (db::Measurement& measurement : measurements) {
     const int64_t peak_memory_bytes = measurement.environment.peak_memory_bytes;

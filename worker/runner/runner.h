@@ -70,10 +70,6 @@ struct Expectation {
 inline constexpr double kHopelessFactor = 1.25;
 // One that takes no longer may be: three of ten trials.
 inline constexpr double kContenderFactor = 1.03;
-// In a comparison a program that has lost so many more turns to the first than it won is out. An
-// equal one comes to that within 20 turns about once in five times; one that is 2 % faster, at 2 %
-// noise, once in a thousand.
-inline constexpr int kLostTurns = 6;
 
 struct Timing {
   int warmup_calls = 1;              // before each repeat

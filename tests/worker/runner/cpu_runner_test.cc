@@ -13,6 +13,7 @@
 #include "base/test_data.h"
 #include "tests/worker/runner/kernels/kernels.h"
 #include "worker/runner/cores.h"
+#include "worker/runner/turns.h"
 
 namespace tessera::runner {
 namespace {
