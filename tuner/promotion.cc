@@ -39,7 +39,6 @@ std::vector<Standing> Standings(const std::vector<db::Measurement>& measurements
         {i, CompareInPairs(absl::MakeSpan(incumbent).first(turns),
                            absl::MakeSpan(rival.sample_seconds).first(turns), confidence)});
   }
-  std::stable_sort(standings.begin(), standings.end(), IsBetter);
   return standings;
 }
 
@@ -137,7 +136,7 @@ absl::StatusOr<db::Comparison> Judge(db::ComparisonPurpose purpose,
   if (standings.empty()) {
     return absl::FailedPreconditionError("the programs that ran have no turn in common");
   }
-  const Standing& best = standings[0];
+  const Standing& best = *std::ranges::min_element(standings, IsBetter);
   comparison.ratio_low = best.estimate.interval.low;
   comparison.ratio = best.estimate.ratio;
   comparison.ratio_high = std::min(best.estimate.interval.high, kUnboundedRatio);
