@@ -84,7 +84,7 @@ class Jobs(RigTest):
         self.assertIn(f"record {comparison['promoted']}", self.output("jobs", job))
         self.output("build", *SMALL, "--out", self.folder / "dist")
         manifest = json.loads((self.folder / "dist" / "manifest.json").read_text())
-        self.assertIn(f'"record_ids": [{comparison["promoted"]}]', json.dumps(manifest))
+        self.assertIn(f'"record_ids": ["{comparison["promoted"]}"]', json.dumps(manifest))
 
     def test_an_interrupted_campaign_goes_on_as_it_says(self):
         self.start_server()
