@@ -19,8 +19,9 @@ namespace tessera::tuner {
 namespace {
 
 constexpr int kNearTasks = 4;
-// From the nearest, the next, …: programs of one task resemble each other.
-constexpr int kQuota[] = {3, 2, 2, 1, 1};
+// From the nearest that has some, the next, …: programs of one task resemble each other.
+constexpr int kQuota[] = {3, 2, 1};
+static_assert(3 + 2 + 1 == kMaxFirstConfigs);
 constexpr size_t kMaxTasksToSearch = 4096;  // of the log, the newest
 
 // "x86" of "x86/zen5/avx512/2c".
@@ -128,10 +129,10 @@ absl::StatusOr<std::vector<std::string>> PriorMaker::FirstConfigs(const db::Task
   std::vector<db::Task> near = nearest_.Find(task, all, kNearTasks);
   near.insert(near.begin(), task);
   std::vector<std::string> configs;
-  for (size_t i = 0; i < near.size() && i < std::size(kQuota); ++i) {
+  size_t gave = 0;  // tasks
+  for (size_t i = 0; i < near.size() && gave < std::size(kQuota); ++i) {
     const std::string key = near[i].Key();
-    const int wanted = std::min(kQuota[i], kMaxFirstConfigs - static_cast<int>(configs.size()));
-    if (wanted <= 0) break;
+    const int wanted = kQuota[gave];
     // Some of them become the same program here.
     TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> best,
                              store_.Best(key, i == 0 ? "" : device_class, 4 * wanted));
@@ -149,6 +150,7 @@ absl::StatusOr<std::vector<std::string>> PriorMaker::FirstConfigs(const db::Task
       configs.push_back(space.Config(*point));
       ++taken;
     }
+    gave += taken > 0 ? 1 : 0;
   }
   return configs;
 }

@@ -194,7 +194,7 @@ TEST_CASE("the best programs of near tasks come first, in this task's space", "[
   const auto prior = log.PriorOf(task, OnClass());
   const auto space = *tuner::MakeSearchSpace(task);
   const std::vector<std::string>& configs = prior->tasks[0].first_configs;
-  REQUIRE(configs.size() == 4);
+  REQUIRE(configs.size() == 5);
   CHECK(configs[0] == space->Config(*space->Adapt(of_near[0].config)));
   std::set<uint64_t> hashes;
   for (const std::string& config : configs) {
