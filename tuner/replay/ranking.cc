@@ -83,11 +83,6 @@ absl::StatusOr<std::vector<Ranking>> RankTable(const NamedTable& named,
     for (int draw = 0; draw < draws; ++draw) {
       const auto seed = static_cast<uint64_t>(draw);
       const std::vector<int> rows = Draw(table, options.max_rows, seed);
-      if (rows.size() < count + kLeastJudged) {
-        return absl::InvalidArgumentError(absl::StrCat(named.name, ": ", rows.size(),
-                                                       " rows; learning from ", count,
-                                                       " takes at least ", count + kLeastJudged));
-      }
       TrainingData own, judged;
       Append(table, absl::MakeConstSpan(rows).subspan(count), judged);
       if (count == 0) {
@@ -145,6 +140,16 @@ absl::StatusOr<std::vector<Ranking>> RankTables(
   for (size_t i = 0; i < tables.size(); ++i) {
     TESSERA_ASSIGN_OR_RETURN(std::string key, KeyOf(*tables[i].table, options.hold_out));
     by_key[std::move(key)].push_back(i);
+  }
+  const int most = options.target_rows.empty() ? 0 : std::ranges::max(options.target_rows);
+  for (const NamedTable& named : tables) {
+    const size_t rows =
+        std::min(named.table->dataset().rows.size(), static_cast<size_t>(options.max_rows));
+    if (rows < most + kLeastJudged) {
+      return absl::InvalidArgumentError(absl::StrCat(named.name, ": ", rows,
+                                                     " rows; learning from ", most,
+                                                     " takes at least ", most + kLeastJudged));
+    }
   }
   if (by_key.size() < 2) {
     return absl::InvalidArgumentError(
