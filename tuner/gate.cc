@@ -16,7 +16,7 @@ using costmodel::TrainingData;
 
 constexpr double kDeviations = 1.645;   // of a 90 % interval
 constexpr size_t kLeast = 6;            // results that say anything
-constexpr size_t kLeastToCompare = 32;  // that two fits can be judged by
+constexpr size_t kLeastToCompare = 48;  // that two fits can be judged by
 constexpr size_t kMostToCompare = 128;  // the newest; more take long and say no more
 
 // For each program the share of its pairs that the scores order rightly, equal scores half. None

@@ -55,7 +55,7 @@ TEST_CASE("an inverted model is let go within 16 results", "[tuner]") {
 TEST_CASE("a true model is kept, however many results there are", "[tuner]") {
   const auto model = Trained(1, 0.1f);
   for (uint64_t seed = 1; seed <= 20; ++seed) {
-    for (const int results : {2, 8, 16, 32, 64}) {
+    for (const int results : {2, 8, 16, 32, 48, 64, 128}) {
       CAPTURE(seed, results);
       CHECK(*PriorHolds(model, Measured(*model, seed, results, 0), 1));
       CHECK(*PriorHolds(model, Measured(*model, seed, (results + 1) / 2, results / 2), 1));
