@@ -148,7 +148,7 @@ enum class EventKind : uint8_t {
   kResult = 1,      // trial, task_index, record_id, outcome, cost_seconds
   kModelReady = 2,  // task_index, model (digest of the stored model), through_sequence
   kLeaseLost = 3,   // trial, task_index: to be handed out again
-  kTaskDone = 4,    // task_index
+  kTaskDone = 4,    // task_index, reason
   kCancel = 5,
   kCompared = 6  // task_index, record_id of the program that was promoted
 };
@@ -167,6 +167,8 @@ struct Event {
   double cost_seconds = 0;                         // kResult
   std::string model;                               // kModelReady
   int64_t through_sequence = 0;                    // kModelReady
+  // kTaskDone: why, in words for people; empty where the task's trials are used up.
+  std::string reason;
   bool operator==(const Event&) const = default;
 };
 

@@ -237,6 +237,10 @@ CREATE TABLE comparison_programs (
 ) STRICT;
 )sql";
 
+constexpr std::string_view kEndsOfTasks = R"sql(
+ALTER TABLE events ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -248,6 +252,7 @@ constexpr Migration kMigrations[] = {
     {8, "what jobs know", kWhatJobsKnow},
     {9, "models", kModels},
     {10, "comparisons", kComparisons},
+    {11, "why tasks end", kEndsOfTasks},
 };
 
 }  // namespace

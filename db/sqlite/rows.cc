@@ -115,7 +115,7 @@ absl::Status InsertRecord(Connection& connection, int64_t id, const Record& r) {
 
 const std::string_view kEventColumns =
     "job_id, sequence, kind, trial, task_index, config, trace, loop_hash, explorer, record_id, "
-    "outcome, cost_seconds, model, through_sequence";
+    "outcome, cost_seconds, model, through_sequence, reason";
 
 absl::StatusOr<Event> ReadEvent(const Cursor& row) {
   Event e;
@@ -134,16 +134,17 @@ absl::StatusOr<Event> ReadEvent(const Cursor& row) {
   e.cost_seconds = row.Real(c++);
   e.model = row.Text(c++);
   e.through_sequence = row.Int(c++);
+  e.reason = row.Text(c++);
   return e;
 }
 
 absl::Status InsertEvent(Connection& connection, const Event& e, int64_t record_id) {
   static const std::string sql = absl::StrCat("INSERT INTO events (", AbslView(kEventColumns),
-                                              ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                                              ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   return connection.Execute(
       sql, {e.job_id, e.sequence, ToString(e.kind), e.trial, int64_t{e.task_index}, e.config,
             e.trace, e.loop_hash, e.explorer, record_id, ToString(e.outcome), e.cost_seconds,
-            e.model, e.through_sequence});
+            e.model, e.through_sequence, e.reason});
 }
 
 const std::string_view kJobColumns =

@@ -204,6 +204,7 @@ TEST_CASE("an event comes back as it was appended", "[db]") {
     event.job_id = job;
     event.sequence = static_cast<int64_t>(events.size()) + 1;
     event.kind = kind;
+    if (kind == EventKind::kTaskDone) event.reason = "no more programs";
     events.push_back(event);
   }
   events[1].record_id = events[6].record_id = f.Append({failed}).at(0);
