@@ -25,6 +25,7 @@ TaskProgress TaskProgressFromProto(Checks& check, const v1::TaskProgress& m) {
   });
   task.done = m.done();
   task.promoted = check.Range("progress promoted", m.promoted(), 0, kMaxId);
+  task.end_reason = check.Name("progress end_reason", m.end_reason(), kMaxNameBytes);
   return task;
 }
 
@@ -468,6 +469,7 @@ v1::JobProgress ToProto(const JobProgress& progress) {
     }
     t->set_done(task.done);
     t->set_promoted(task.promoted);
+    t->set_end_reason(CleanText(task.end_reason, kMaxNameBytes));
   }
   m.set_trials_per_second(progress.trials_per_second);
   m.set_remaining_seconds(progress.remaining_seconds);

@@ -201,6 +201,7 @@ struct TaskProgress {
   std::vector<std::pair<db::Outcome, int64_t>> failures;
   bool done = false;
   int64_t promoted = 0;  // record that a comparison left as the fastest; 0: none was made
+  std::string end_reason = {};  // of a task that is done; empty: its trials are used up
 };
 
 struct JobProgress {

@@ -265,7 +265,9 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                               .task_key = RandomHex(rng, 64),
                               .trials_done = 3,
                               .failures = {{db::Outcome::kTimeout, 2}},
-                              .promoted = rng.Between(0, 1000)});
+                              .done = true,
+                              .promoted = rng.Between(0, 1000),
+                              .end_reason = "little left to gain"});
     progress.runners.push_back({.device = RandomName(rng)});
     for (double& seconds : progress.runners[0].seconds) seconds = 100 * rng.Uniform();
     CheckRoundTrip(progress);
