@@ -20,7 +20,8 @@ address=$(sed -n 's/^ready //p' "$data/up.log")
 for seed in $(seq "$seeds"); do
   for threads in 1 2; do
     build/bin/tessera tune --server "$address" bench/figures.yaml --trials "$trials" \
-      --threads "$threads" --seed "$seed" --prior none --report "$data/$seed-$threads.json" >&2
+      --threads "$threads" --seed "$seed" --scheduler fair --prior none \
+      --report "$data/$seed-$threads.json" >&2
   done
 done
 bench/figures_summary.py "$data"/?*-?.json --json build/bench/figures.json

@@ -12,6 +12,8 @@
 #include "base/view.h"
 #include "server/tasks.h"
 #include "tuner/prior_store.h"
+#include "tuner/task_scheduler.h"
+#include "tuner/trial_budget.h"
 
 namespace tessera::server {
 namespace {
@@ -42,20 +44,13 @@ absl::Status CheckIsSame(const db::Job& stored, const db::Job& wanted) {
   if (stored.options.prior == tuner::kNoPrior && options.prior == tuner::kAutoPrior) {
     options.prior = tuner::kNoPrior;
   }
+  // A job of one task is the same by every scheduler.
+  if (stored.tasks.size() == 1) options.scheduler = stored.options.scheduler;
   if (stored.tasks == wanted.tasks && stored.options == options) return absl::OkStatus();
   return absl::AlreadyExistsError(
       absl::StrCat("key ", wanted.options.idempotency_key, " is taken by job ", stored.id,
                    ", which has other tasks or options; choose another key, or `tessera watch ",
                    stored.id, "`"));
-}
-
-// What jobs can't ask of this server.
-absl::Status CheckOptions(const db::JobOptions& options) {
-  if (options.scheduler != "fair") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("scheduler '", options.scheduler, "' is not known; choose fair"));
-  }
-  return absl::OkStatus();
 }
 
 double BestOrZero(double seconds) { return std::isfinite(seconds) ? seconds : 0; }
@@ -76,6 +71,7 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from,
     to.best_seconds = BestOrZero(task.best_seconds);
     to.done = task.done;
     to.promoted = task.promoted;
+    to.end_reason = task.end_reason;
     for (int outcome = 1; outcome < tuner::kOutcomeCount; ++outcome) {
       if (task.outcomes[outcome] == 0) continue;
       to.failures.emplace_back(static_cast<db::Outcome>(outcome), task.outcomes[outcome]);
@@ -178,7 +174,6 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
 }
 
 absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
-  TESSERA_RETURN_IF_ERROR(CheckOptions(job.options));
   job.state = db::JobState::kQueued;
   job.created = job.updated = clock_.Now();
   job.prior.clear();
@@ -366,17 +361,23 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
   proto::JobProgress progress{
       .job_id = id, .state = job.state, .message = job.message, .runners = turns_.RunnerTimes(id)};
   for (const db::Task& task : job.tasks) {
-    progress.tasks.push_back({.name = task.name,
-                              .task_key = task.Key(),
-                              .trials_total = job.options.trials_per_task,
-                              .done = db::HasEnded(job.state)});
+    progress.tasks.push_back(
+        {.name = task.name, .task_key = task.Key(), .done = db::HasEnded(job.state)});
   }
+  const auto scheduler = tuner::MakeTaskScheduler(job.options.scheduler);
+  tuner::TrialBudget budget(job, scheduler.ok() && (*scheduler)->SharesBudget());
   for (const db::Event& event : events) {
     if (event.task_index < 0 || event.task_index >= static_cast<int>(progress.tasks.size())) {
       continue;
     }
     proto::TaskProgress& task = progress.tasks[event.task_index];
     if (event.kind == db::EventKind::kCompared) task.promoted = event.record_id;
+    if (event.kind == db::EventKind::kProposed) budget.Propose(event.task_index);
+    if (event.kind == db::EventKind::kTaskDone) {
+      budget.End(event.task_index);
+      task.done = true;
+      task.end_reason = event.reason;
+    }
     if (event.kind != db::EventKind::kResult) continue;
     ++task.trials_done;
     if (event.outcome == db::Outcome::kOk) {
@@ -393,6 +394,9 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
     } else {
       ++known->second;
     }
+  }
+  for (size_t t = 0; t < progress.tasks.size(); ++t) {
+    progress.tasks[t].trials_total = budget.Allotted(static_cast<int>(t));
   }
   return progress;
 }

@@ -26,9 +26,9 @@ namespace {
 constexpr absl::Duration kStorePause = absl::Seconds(1);
 constexpr size_t kRateWindow = 64;
 
-// Large enough to spread a model's search over several trials, small enough to use a new model
-// soon.
-int BatchSize(int budget) { return std::clamp(budget / 16, 8, 16); }
+// Why tasks end, in words for people: docs/jobs.md explains them.
+constexpr char kOutOfTime[] = "out of time", kLittleLeft[] = "little left to gain",
+               kNoPrograms[] = "no more programs";
 
 }  // namespace
 
@@ -168,9 +168,13 @@ absl::Status JobRunner::Advance() {
     TESSERA_RETURN_IF_ERROR(Settle());
     TESSERA_RETURN_IF_ERROR(Feed());
   }
-  TESSERA_RETURN_IF_ERROR(CloseFinishedTasks(out_of_time_));
+  TESSERA_RETURN_IF_ERROR(CloseFinishedTasks());
   bool all_done = true;
-  for (int t = 0; t < state_.task_count(); ++t) all_done = all_done && state_.task(t).done;
+  for (int t = 0; t < state_.task_count(); ++t) {
+    const TaskSummary& task = state_.task(t);
+    const bool is_idle = task.pending == 0 && !runs_[t].comparing;
+    all_done = all_done && task.done && (is_idle || out_of_time_);
+  }
   return all_done ? EndDone() : absl::OkStatus();
 }
 
@@ -200,7 +204,7 @@ void JobRunner::Take(Measured measured) {
   const int t = trial.task_index;
   --runs_[t].in_flight;
   changed_ = true;
-  if (state_.task(t).done) return;
+  if (out_of_time_ && state_.task(t).done) return;
   db::Measurement& measurement = measured.record.measurement;
   if (measurement.outcome == db::Outcome::kCancelled &&
       trial.given_back >= state_.options().max_given_back) {
@@ -298,6 +302,12 @@ db::Event JobRunner::NewEvent(db::EventKind kind, int task_index) const {
   return event;
 }
 
+db::Event JobRunner::TaskDone(int task_index, std::string reason) const {
+  db::Event event = NewEvent(db::EventKind::kTaskDone, task_index);
+  event.reason = std::move(reason);
+  return event;
+}
+
 // One transaction; the state learns of it when it is on disk.
 absl::Status JobRunner::Log(absl::Span<const db::Record> records, std::vector<db::Event> events) {
   for (size_t i = 0; i < events.size(); ++i) {
@@ -344,13 +354,10 @@ absl::Status JobRunner::Feed() {
   std::vector<TaskLoad> loads;
   bool work_left = false;
   const auto may_propose = [&](int t) {
-    const TaskSummary& task = state_.task(t);
-    if (task.proposed >= task.budget || runs_[t].dry) return false;
-    return !state_.Plans(t) || (task.pending == 0 && !runs_[t].fitting);
+    if (state_.budget().Left(t) == 0) return false;
+    return !state_.Plans(t) || (state_.task(t).pending == 0 && !runs_[t].fitting);
   };
-  const auto has_work = [&](int t) {
-    return !state_.task(t).done && (!runs_[t].ready.empty() || may_propose(t));
-  };
+  const auto has_work = [&](int t) { return !runs_[t].ready.empty() || may_propose(t); };
   // Tasks share devices, so every hand-out may change every appetite.
   while (true) {
     loads.clear();
@@ -360,15 +367,19 @@ absl::Status JobRunner::Feed() {
       work_left = true;
       if (parts_.measurer.Appetite(job_.tasks[t], job_.options.device_class) <= 0) continue;
       const TaskSummary& task = state_.task(t);
-      loads.push_back({t, job_.tasks[t].weight, task.budget, task.finished + runs_[t].in_flight,
-                       task.best_seconds});
+      loads.push_back({.task_index = t,
+                       .budget = job_.options.trials_per_task,
+                       .handed_out = task.finished + runs_[t].in_flight,
+                       .ready = static_cast<int>(runs_[t].ready.size()),
+                       .gain = state_.ExpectedGain(t),
+                       .proposed = task.proposed});
     }
-    const int t = scheduler_.Next(loads);
+    const int t = state_.scheduler().Next(loads);
     if (t < 0) break;
     if (runs_[t].ready.empty()) {
       const int64_t first_trial = state_.trial_count();
       TESSERA_ASSIGN_OR_RETURN(const std::vector<Proposal> proposals,
-                               state_.Propose(t, BatchSize(state_.task(t).budget)));
+                               state_.Propose(t, BatchSize(job_.options.trials_per_task)));
       std::vector<db::Event> events;
       for (const Proposal& proposal : proposals) {
         db::Event event = NewEvent(db::EventKind::kProposed, t);
@@ -380,7 +391,8 @@ absl::Status JobRunner::Feed() {
         events.push_back(std::move(event));
       }
       if (events.empty()) {
-        runs_[t].dry = true;
+        // Logged at once: whoever continues the job has to know, too.
+        TESSERA_RETURN_IF_ERROR(Log({}, {TaskDone(t, kNoPrograms)}));
         continue;
       }
       TESSERA_RETURN_IF_ERROR(Log({}, std::move(events)));
@@ -400,7 +412,7 @@ absl::Status JobRunner::Feed() {
 std::string JobRunner::MissingDevices() const {
   std::map<std::pair<std::string_view, int>, std::vector<int>> alike;  // tasks to a device
   for (int t = 0; t < state_.task_count(); ++t) {
-    if (state_.task(t).done) continue;
+    if (state_.task(t).done && state_.task(t).pending == 0) continue;
     alike[{job_.tasks[t].target, job_.tasks[t].threads}].push_back(t);
   }
   std::vector<std::string> missing;
@@ -438,20 +450,32 @@ void JobRunner::HandOut(int task_index) {
   });
 }
 
-absl::Status JobRunner::CloseFinishedTasks(bool out_of_time) {
+std::optional<std::string> JobRunner::ReasonToEnd(int task_index) const {
+  if (state_.task(task_index).done) return std::nullopt;
+  if (out_of_time_) return kOutOfTime;
+  if (state_.task(task_index).pending > 0) return std::nullopt;
+  if (state_.HasLittleLeft(task_index)) return kLittleLeft;
+  if (state_.budget().IsUsedUp(task_index)) return "";
+  return std::nullopt;
+}
+
+absl::Status JobRunner::CloseFinishedTasks() {
   std::vector<db::Event> events;
   for (int t = 0; t < state_.task_count(); ++t) {
     const TaskSummary& task = state_.task(t);
-    if (task.done) continue;
-    const bool used_up = task.pending == 0 && (task.proposed >= task.budget || runs_[t].dry);
-    if (!used_up && !out_of_time) continue;
-    if (!out_of_time) {
+    std::optional<std::string> reason = ReasonToEnd(t);
+    const bool ran_dry = task.done && task.pending == 0 && task.end_reason == kNoPrograms;
+    if (!reason && !ran_dry) continue;
+    if (!out_of_time_) {
       TESSERA_ASSIGN_OR_RETURN(const bool goes_on, CompareFastest(t));
       if (goes_on) continue;
     }
-    events.push_back(NewEvent(db::EventKind::kTaskDone, t));
+    if (reason) events.push_back(TaskDone(t, *std::move(reason)));
   }
-  return events.empty() ? absl::OkStatus() : Log({}, std::move(events));
+  if (events.empty()) return absl::OkStatus();
+  TESSERA_RETURN_IF_ERROR(Log({}, std::move(events)));
+  inbox_->Wake();  // the trials that they leave may be others' now
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
@@ -499,7 +523,7 @@ void JobRunner::Take(Compared compared) {
   const int t = compared.task_index;
   runs_[t].comparing = false;
   changed_ = true;
-  if (state_.task(t).done) return;
+  if (out_of_time_ && state_.task(t).done) return;
   absl::StatusOr<db::Comparison> comparison =
       compared.run.ok() ? Judge(db::ComparisonPurpose::kPromotion, compared.programs, *compared.run)
                         : absl::StatusOr<db::Comparison>(compared.run.status());
@@ -530,19 +554,25 @@ absl::Status JobRunner::LogComparisons() {
 }
 
 absl::Status JobRunner::EndDone() {
-  int finished = 0;
-  int planned = 0;
+  int64_t finished = 0;
+  int with_little_left = 0;
   std::vector<std::string> without;
   for (int t = 0; t < state_.task_count(); ++t) {
     const TaskSummary& task = state_.task(t);
     finished += task.finished;
-    planned += task.budget;
-    if (task.budget > 0 && task.best_trial < 0) without.push_back(job_.tasks[t].name);
+    with_little_left += state_.HasLittleLeft(t);
+    if (job_.options.trials_per_task > 0 && task.best_trial < 0) {
+      without.push_back(job_.tasks[t].name);
+    }
   }
+  const int64_t planned = state_.budget().total();
   std::string message;
   if (out_of_time_) {
     message = absl::StrFormat("stopped after %g s (max_seconds) with %d of %d trials",
                               job_.options.max_seconds, finished, planned);
+  } else if (with_little_left > 0 && finished < planned) {
+    message = absl::StrFormat("%d of %d trials: little was left to gain in %d of %d tasks",
+                              finished, planned, with_little_left, state_.task_count());
   }
   if (!without.empty()) {
     if (!message.empty()) message += "; ";
@@ -584,16 +614,17 @@ void JobRunner::Publish() {
   }
   progress->starved = !missing_devices_.empty() && !ended_ && !stalled_;
   if (progress->starved) progress->message = absl::StrCat("waits: ", missing_devices_);
-  int left = 0;
+  int64_t left = state_.budget().LeftOfJob();
   std::vector<std::string> comparing;
   for (int t = 0; t < state_.task_count(); ++t) {
     const TaskSummary& task = state_.task(t);
-    progress->tasks.push_back({job_.tasks[t].name, task.budget, task.proposed, runs_[t].in_flight,
-                               task.finished, task.done, task.best_seconds, task.best_trace,
-                               task.best_config, task.best_record_id, task.outcomes,
-                               !task.model.empty(), task.promoted});
+    progress->tasks.push_back(
+        {job_.tasks[t].name, state_.budget().Allotted(t), task.proposed, runs_[t].in_flight,
+         task.finished, task.done && (task.pending == 0 || ended_), task.end_reason,
+         task.best_seconds, task.best_trace, task.best_config, task.best_record_id, task.outcomes,
+         !task.model.empty(), task.promoted});
     if (runs_[t].comparing) comparing.push_back(job_.tasks[t].name);
-    if (!task.done) left += task.budget - task.finished;
+    if (!ended_) left += task.pending;
   }
   if (!comparing.empty() && !ended_ && progress->message.empty()) {
     progress->message = absl::StrCat("compares the fastest programs of ",
@@ -608,7 +639,9 @@ void JobRunner::Publish() {
     if (window > 0) {
       progress->trials_per_second = static_cast<double>(recent_results_.size() - 1) / window;
       // How long devices stay away is not known.
-      if (!progress->starved) progress->eta_seconds = left / progress->trials_per_second;
+      if (!progress->starved) {
+        progress->eta_seconds = static_cast<double>(left) / progress->trials_per_second;
+      }
     }
   }
   if (left == 0) progress->eta_seconds = 0;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -20,7 +21,6 @@
 #include "tuner/measurer.h"
 #include "tuner/progress.h"
 #include "tuner/state.h"
-#include "tuner/task_scheduler.h"
 
 namespace tessera::tuner {
 
@@ -39,8 +39,9 @@ struct JobParts {
   std::shared_ptr<const Prior> prior;  // what the job knows before its first trial; null: nothing
 };
 
-// Drives one job: proposes, has measured, logs, learns, until every task has used its budget. Then
-// the task's fastest programs are compared with the incumbent (promotion.h), unless time is over.
+// Drives one job: proposes, has measured, logs, learns, until every task has ended: its trials are
+// used up, its space has no more programs, or little is left to gain. Then the task's fastest
+// programs are compared with the incumbent (promotion.h), unless time is over.
 // Nothing waits for anything else: a result is logged as it comes, devices are fed up to their
 // appetite, models are fitted beside it; only explorers that plan (explorer.h) wait for results and
 // a model. Every step that matters is an event in the store before it has any effect, so a runner
@@ -87,7 +88,6 @@ class JobRunner {
     int in_flight = 0;
     bool fitting = false;
     int fit_failed_at = -1;  // taught results when the last fit failed
-    bool dry = false;        // the space has no more distinct programs
     bool comparing = false;
     bool contested = false;  // a comparison was begun, or there was nothing to compare
   };
@@ -110,12 +110,14 @@ class JobRunner {
   absl::Status LogResults();
   absl::Status StoreModel(const Fitted& fitted);
   void DropModel(int task_index, const std::string& digest);
-  absl::Status CloseFinishedTasks(bool out_of_time);
-  // Of a task whose budget is used up: has its fastest programs compared with the incumbent, once.
+  absl::Status CloseFinishedTasks();
+  // Of a task that proposes no more: has its fastest programs compared with the incumbent, once.
   // Whether that is under way.
   absl::StatusOr<bool> CompareFastest(int task_index);
   void Take(Compared compared);
   absl::Status LogComparisons();
+  // Why the task is done; empty where its trials are used up, nothing while it is not done.
+  std::optional<std::string> ReasonToEnd(int task_index) const;
   absl::Status Feed();
   void HandOut(int task_index);
   // Which tasks no connected device takes, and why; empty if each has one.
@@ -123,6 +125,7 @@ class JobRunner {
   void StartFits();
   absl::Status Log(absl::Span<const db::Record> records, std::vector<db::Event> events);
   db::Event NewEvent(db::EventKind kind, int task_index) const;
+  db::Event TaskDone(int task_index, std::string reason) const;
   // Passes the status of a call to the store on, and notes trouble that may pass.
   absl::Status FromStore(const absl::Status& status, std::string_view what);
   absl::Status End(db::JobState state, std::string message);
@@ -132,7 +135,6 @@ class JobRunner {
   db::Job job_;
   JobParts parts_;
   TuningState state_;
-  FairScheduler scheduler_;
   std::vector<TaskRun> runs_;
   absl::flat_hash_set<int64_t> in_flight_;
   std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();

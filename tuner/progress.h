@@ -13,11 +13,12 @@ namespace tessera::tuner {
 
 struct TaskProgress {
   std::string name;
-  int budget = 0;  // trials
+  int64_t budget = 0;  // trials: TrialBudget::Allotted
   int proposed = 0;
   int in_flight = 0;  // at the measurer
   int finished = 0;
   bool done = false;
+  std::string end_reason;   // why, where it is not that its trials are used up
   double best_seconds = 0;  // infinity before the first success
   std::string best_trace;
   std::string best_config;

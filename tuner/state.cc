@@ -21,6 +21,18 @@ absl::Status Broken(const db::Event& event, absl::string_view what) {
 TuningState::TaskState::TaskState(Examples none, absl::Span<const double> sketch_work)
     : examples(std::move(none)), contenders(sketch_work), known_seconds(kInfinity) {}
 
+TuningState::TuningState(const db::Job& job, const SearchOptions& options,
+                         std::unique_ptr<const TaskScheduler> scheduler)
+    : seed_(job.options.seed),
+      options_(options),
+      scheduler_(std::move(scheduler)),
+      budget_(job, scheduler_->SharesBudget()),
+      batch_size_(BatchSize(job.options.trials_per_task)),
+      // A job of one task has nobody to leave its trials to.
+      weighs_gains_(scheduler_->SharesBudget() && job.tasks.size() > 1) {
+  if (weighs_gains_) gains_ = JobGains(job.tasks);
+}
+
 absl::StatusOr<TuningState> TuningState::Create(
     const db::Job& job, std::vector<std::shared_ptr<const SearchSpace>> spaces,
     const SearchOptions& options, const Beginning& beginning) {
@@ -33,19 +45,21 @@ absl::StatusOr<TuningState> TuningState::Create(
                                                    " tasks but its prior has ",
                                                    beginning.prior->tasks.size()));
   }
-  TuningState state;
-  state.seed_ = job.options.seed;
-  state.options_ = options;
+  TESSERA_ASSIGN_OR_RETURN(auto scheduler, MakeTaskScheduler(job.options.scheduler));
+  TuningState state(job, options, std::move(scheduler));
   state.prior_ranker_ = beginning.ranker;
   for (std::shared_ptr<const SearchSpace>& space : spaces) {
     TaskState task(state.NoExamples(), space->SketchWork());
     task.space = std::move(space);
     TESSERA_ASSIGN_OR_RETURN(task.explorer, MakeExplorer(job.options.explorer));
-    task.summary.budget = std::max(0, job.options.trials_per_task);
     task.summary.best_seconds = kInfinity;
     if (task.explorer->UsesModel()) task.ranker = beginning.ranker;
     if (beginning.prior != nullptr) {
       state.Begin(task, beginning.prior->tasks[state.tasks_.size()]);
+      if (state.weighs_gains_ && std::isfinite(task.known_seconds)) {
+        // What is there already need not be gained; it says nothing about this search.
+        state.gains_.Add(static_cast<int>(state.tasks_.size()), task.known_seconds, false);
+      }
     }
     state.tasks_.push_back(std::move(task));
   }
@@ -71,7 +85,8 @@ void TuningState::Begin(TaskState& task, const TaskPrior& prior) const {
   }
   // Explorers without a model are the measure of what models are worth: they get nothing else.
   if (!task.explorer->UsesModel()) return;
-  const size_t wanted = std::max(1, task.summary.budget / 4);
+  const int64_t budget = budget_.Allotted(static_cast<int>(tasks_.size()));
+  const auto wanted = static_cast<size_t>(std::max<int64_t>(1, budget / 4));
   for (const std::string& config : prior.first_configs) {
     if (task.of_near_tasks.size() == wanted) break;
     absl::StatusOr<Point> point = task.space->Parse(config);
@@ -109,6 +124,8 @@ absl::Status TuningState::Apply(const db::Event& event) {
       TaskState done(NoExamples());
       done.summary = std::move(tasks_[event.task_index].summary);
       done.summary.done = true;
+      done.summary.end_reason = event.reason;
+      budget_.End(event.task_index);
       tasks_[event.task_index] = std::move(done);
       break;
     }
@@ -176,6 +193,7 @@ absl::Status TuningState::ApplyProposed(const db::Event& event) {
     task.contenders.Proposed(trial.point[0], is_searched);
   }
   task.loop_hashes.insert(trial.loop_hash);
+  budget_.Propose(event.task_index);
   ++task.summary.proposed;
   ++task.summary.pending;
   pending_.emplace(trial_count_++, std::move(trial));
@@ -210,13 +228,15 @@ void TuningState::Finish(const db::Event& event) {
     summary.best_trace = std::move(trial.trace);
     summary.best_config = std::move(trial.config);
   }
-  const bool teaches = !trial.point.empty() && (ok || db::IsCandidateFailure(event.outcome));
-  if (!teaches || summary.done) return;
+  const bool tells = ok || db::IsCandidateFailure(event.outcome);
+  if (tells && weighs_gains_) WeighResult(trial, cost_seconds);
+  if (!tells || trial.point.empty() || summary.done) return;
 
   ++summary.taught;
   task.news.push_back(event.sequence);
-  const double share =
-      std::min(1.0, static_cast<double>(summary.finished) / std::max(1, summary.budget));
+  const double share = std::min(
+      1.0, static_cast<double>(summary.finished) /
+               static_cast<double>(std::max<int64_t>(1, budget_.Allotted(trial.task_index))));
   task.explorer->Observe(
       ViewOf(task, nullptr),
       {trial.point, ok, cost_seconds, share, trial.explorer, best_before_seconds},
@@ -234,6 +254,24 @@ bool TuningState::Plans(int task_index) const {
   return !task.summary.done && task.explorer->PlanSize() > 0;
 }
 
+void TuningState::WeighResult(const Trial& trial, double cost_seconds) {
+  const int t = trial.task_index;
+  const bool searched = !trial.point.empty();
+  gains_.Add(t, cost_seconds, searched);
+  if (!searched || tasks_[t].summary.done || gains_.HasLittleLeft(t)) return;
+  gains_.Look(t, budget_.Left(t) + tasks_[t].summary.pending);
+  if (gains_.HasLittleLeft(t)) budget_.End(t);
+}
+
+double TuningState::ExpectedGain(int task_index) const {
+  if (!weighs_gains_) return 0;
+  const TaskSummary& summary = tasks_[task_index].summary;
+  if (summary.proposed < budget_.warm_up()) return kInfinity;
+  const double gain = gains_.Expected(task_index, summary.pending, batch_size_);
+  if (std::isfinite(gain)) return gain;
+  return int64_t{summary.proposed} * task_count() <= trial_count_ ? kInfinity : 0;
+}
+
 absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int count) const {
   const TaskState& task = tasks_[task_index];
   if (task.ranker_missing) {
@@ -241,7 +279,7 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
         "task ", task_index, ": model ", task.summary.model, " has to be loaded before proposing"));
   }
   if (Plans(task_index)) count = task.summary.pending > 0 ? 0 : task.explorer->PlanSize();
-  count = std::min(count, task.summary.budget - task.summary.proposed);
+  count = static_cast<int>(std::min<int64_t>(count, budget_.Left(task_index)));
   if (count <= 0 || task.summary.done || cancelled_) return std::vector<Proposal>();
   Rng rng = Rng(seed_).Fork(absl::StrCat("propose/", task_index, "/", task.summary.proposed));
 
@@ -279,7 +317,7 @@ std::optional<FitInput> TuningState::FitDue(int task_index) const {
   const TaskState& task = tasks_[task_index];
   const TaskSummary& summary = task.summary;
   // A model that no proposal will be made with is not trained.
-  if (summary.done || summary.proposed >= summary.budget || !task.explorer->UsesModel()) return {};
+  if (summary.done || budget_.Left(task_index) == 0 || !task.explorer->UsesModel()) return {};
   const double best_seconds = task.best_seconds();
   if (best_seconds == kInfinity) return {};
   const bool plans = Plans(task_index);

@@ -17,10 +17,13 @@
 #include "tuner/contenders.h"
 #include "tuner/examples.h"
 #include "tuner/explorer.h"
+#include "tuner/job_gains.h"
 #include "tuner/learner.h"
 #include "tuner/prior.h"
 #include "tuner/proposer.h"
 #include "tuner/search_space.h"
+#include "tuner/task_scheduler.h"
+#include "tuner/trial_budget.h"
 
 namespace tessera::tuner {
 
@@ -57,13 +60,13 @@ struct FitInput {
 
 // What is known about one task.
 struct TaskSummary {
-  int budget = 0;
   int proposed = 0;
   int finished = 0;
   int pending = 0;          // proposed − finished
   int taught = 0;           // results that models may learn from, and known ones
   int known = 0;            // programs that were measured before the job
   bool done = false;        // the log says so
+  std::string end_reason;   // why, where it is not that its trials are used up
   double best_seconds = 0;  // infinity before the first success
   std::string best_trace;
   std::string best_config;
@@ -89,8 +92,8 @@ struct Beginning {
 // is done leaves its summary. Thread-compatible.
 class TuningState {
  public:
-  // One space a task. InvalidArgument for an unknown explorer or a wrong number of spaces or
-  // tasks of the prior.
+  // One space a task. InvalidArgument for an unknown explorer or scheduler, or a wrong number of
+  // spaces or tasks of the prior.
   static absl::StatusOr<TuningState> Create(const db::Job& job,
                                             std::vector<std::shared_ptr<const SearchSpace>> spaces,
                                             const SearchOptions& options = {},
@@ -101,8 +104,8 @@ class TuningState {
   absl::Status Apply(const db::Event& event);
 
   // The next proposals of a task: at most `count` (a plan of an explorer that plans), at most what
-  // its budget leaves, all with loop hashes never proposed before. Fewer, or none, when the space
-  // has run dry; none while a plan is under way. A pure function of the folded log.
+  // the budget leaves it, all with loop hashes never proposed before. Fewer, or none, when the
+  // space has run dry; none while a plan is under way. A pure function of the folded log.
   // FailedPrecondition while the task's model has not been set.
   absl::StatusOr<std::vector<Proposal>> Propose(int task_index, int count) const;
 
@@ -117,6 +120,20 @@ class TuningState {
   void SetRanker(int task_index, std::shared_ptr<const Ranker> ranker);
   // What to fit on now, if enough has been learned since the last model.
   std::optional<FitInput> FitDue(int task_index) const;
+
+  // Which task gets the next trial is the scheduler's to say.
+  const TaskScheduler& scheduler() const { return *scheduler_; }
+  // Whose trials they are; of a task that HasLittleLeft: ended.
+  const TrialBudget& budget() const { return budget_; }
+  // What the next batch of the task is expected to save of the job's Σ weight × best, in seconds.
+  // Infinity for one that has yet to show what it can: until its warm-up is over, and for one
+  // without a success as long as it has had no more trials than the others. 0 where nobody asks:
+  // where budgets are not shared, or the job has one task.
+  double ExpectedGain(int task_index) const;
+  // The job goes on without proposing for the task, from which nearly nothing is to be gained.
+  bool HasLittleLeft(int task_index) const {
+    return weighs_gains_ && gains_.HasLittleLeft(task_index);
+  }
 
   int task_count() const { return static_cast<int>(tasks_.size()); }
   const TaskSummary& task(int task_index) const { return tasks_[task_index].summary; }
@@ -150,7 +167,8 @@ class TuningState {
     TaskSummary summary;
   };
 
-  TuningState() = default;
+  TuningState(const db::Job& job, const SearchOptions& options,
+              std::unique_ptr<const TaskScheduler> scheduler);
   // What a task begins with. Programs that are no longer of the space teach nothing.
   void Begin(TaskState& task, const TaskPrior& prior) const;
   absl::Status ApplyProposed(const db::Event& event);
@@ -159,12 +177,18 @@ class TuningState {
   void Finish(const db::Event& event);
   // The trial that the event is about; DataLoss if that can't be.
   absl::StatusOr<Trial*> PendingTrial(const db::Event& event);
+  void WeighResult(const Trial& trial, double cost_seconds);
   Examples NoExamples() const { return {options_.examples, seed_}; }
   static TaskView ViewOf(const TaskState& task, const Ranker* ranker);
 
   uint64_t seed_ = 0;
   SearchOptions options_;
   std::shared_ptr<const Ranker> prior_ranker_;  // null: none
+  std::unique_ptr<const TaskScheduler> scheduler_;
+  TrialBudget budget_;
+  int batch_size_ = 0;
+  bool weighs_gains_ = false;
+  JobGains gains_;  // if weighs_gains_
   std::vector<TaskState> tasks_;
   int64_t trial_count_ = 0;
   std::map<int64_t, Trial> pending_;

@@ -210,7 +210,7 @@ TEST_CASE("a job is refused what the server can't do, naming it", "[server]") {
     return std::string(status.message());
   };
   CHECK(refusal([](db::JobOptions& o) { o.scheduler = "tarot"; }) ==
-        "scheduler 'tarot' is not known; choose fair");
+        "scheduler 'tarot' is not known; choose fair, fixed or gradient");
   CHECK(f.memory->ListJobs(9)->empty());
 }
 
@@ -249,6 +249,51 @@ TEST_CASE("an idempotency key finds a job that began from nothing", "[server]") 
   CHECK(f.jobs->Create(job).value() == id);
   job.options.prior = "x86-1";
   CHECK(absl::IsAlreadyExists(f.jobs->Create(job).status()));
+}
+
+TEST_CASE("of one task every scheduler makes the same job for an idempotency key", "[server]") {
+  Fixture f;
+  db::Job job = Fixture::Job({Rig::Task(8)}, "key");
+  job.options.scheduler = "fair";
+  const int64_t id = f.jobs->Create(job).value();
+  job.options.scheduler = "gradient";
+  CHECK(f.jobs->Create(job).value() == id);
+  job = Fixture::Job({Rig::Task(8), Rig::Task(16)}, "two");
+  REQUIRE(f.jobs->Create(job).ok());
+  job.options.scheduler = "fixed";
+  CHECK(absl::IsAlreadyExists(f.jobs->Create(job).status()));
+}
+
+TEST_CASE("the progress of a job that has ended has its tasks' trials and why they ended",
+          "[server]") {
+  Fixture f;
+  for (const std::string scheduler : {"gradient", "fair"}) {
+    CAPTURE(scheduler);
+    db::Job job = Fixture::Job({Rig::Task(8), Rig::Task(16)});
+    job.options.scheduler = scheduler;
+    const int64_t id = f.memory->CreateJob(job).value();
+    std::vector<db::Event> events;
+    const auto add = [&](db::EventKind kind, int task) -> db::Event& {
+      db::Event& event = events.emplace_back();
+      event.job_id = id;
+      event.sequence = static_cast<int64_t>(events.size());
+      event.kind = kind;
+      event.task_index = task;
+      return event;
+    };
+    for (int trial = 0; trial < 3; ++trial) add(db::EventKind::kProposed, 0).trial = trial;
+    add(db::EventKind::kTaskDone, 0).reason = "no more programs";
+    for (int trial = 3; trial < 10; ++trial) add(db::EventKind::kProposed, 1).trial = trial;
+    add(db::EventKind::kTaskDone, 1);
+    REQUIRE(f.memory->Append({}, events).ok());
+    REQUIRE(f.memory->SetJobState(id, db::JobState::kDone, "").ok());
+    const proto::JobProgress progress = f.jobs->Progress(id).value();
+    REQUIRE(progress.tasks.size() == 2);
+    CHECK(progress.tasks[0].end_reason == "no more programs");
+    CHECK(progress.tasks[1].end_reason.empty());
+    CHECK(progress.tasks[0].trials_total == (scheduler == "fair" ? 5 : 3));
+    CHECK(progress.tasks[1].trials_total == (scheduler == "fair" ? 5 : 7));
+  }
 }
 
 TEST_CASE("a stored job that can't be started is failed with the reason", "[server]") {

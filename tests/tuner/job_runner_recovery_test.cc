@@ -1,7 +1,9 @@
 #include "tuner/job_runner.h"
 
 #include <catch2/catch.hpp>
+#include <functional>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "tests/tuner/rig.h"
@@ -28,60 +30,97 @@ TEST_CASE("a result is in the store before the device is told", "[tuner]") {
   CHECK(rig.measurer->stored().size() == 9);
 }
 
+// Kills a job at every `stride`th event, continues it, and compares with one that nobody killed.
+void CheckKilledAnywhere(const std::function<std::unique_ptr<Rig>()>& make_rig, int64_t stride) {
+  const auto whole = make_rig();
+  whole->Run();
+  const std::vector<db::Event> expected = whole->Log();
+  const auto models = static_cast<int>(whole->Log(EventKind::kModelReady).size());
+
+  for (int64_t kill = 1; kill < static_cast<int64_t>(expected.size()); kill += stride) {
+    CAPTURE(kill);
+    const auto rig = make_rig();
+    rig->store.events_left = kill;
+    {
+      auto runner = *rig->Runner();
+      rig->Drive(*runner);
+    }
+    const std::set<int64_t> measured = rig->TrialsWithResult();
+    const int fits_before = rig->learner->fits;
+    const int models_before = static_cast<int>(rig->Log(EventKind::kModelReady).size());
+
+    rig->store.events_left = int64_t{1} << 60;
+    rig->NewMeasurer();
+    const db::Job job = rig->Run();
+    REQUIRE(job.state == JobState::kDone);
+    REQUIRE(job.message == whole->memory.GetJob(whole->job_id)->message);
+    for (const tuner::TrialRequest& request : rig->measurer->started()) {
+      REQUIRE(measured.count(request.trial) == 0);
+    }
+    // At most the fits whose model was not logged yet are made again.
+    REQUIRE(rig->learner->fits - fits_before <= models - models_before);
+
+    const std::vector<db::Event> log = rig->Log();
+    REQUIRE(log.size() == expected.size());
+    for (size_t i = 0; i < log.size(); ++i) {
+      CAPTURE(i);
+      REQUIRE(log[i].kind == expected[i].kind);
+      REQUIRE(log[i].trial == expected[i].trial);
+      REQUIRE(log[i].task_index == expected[i].task_index);
+      REQUIRE(log[i].config == expected[i].config);
+      REQUIRE(log[i].explorer == expected[i].explorer);
+      REQUIRE(log[i].cost_seconds == expected[i].cost_seconds);
+      REQUIRE(log[i].model == expected[i].model);
+      REQUIRE(log[i].reason == expected[i].reason);
+    }
+  }
+}
+
 TEST_CASE("killed at any event and continued, a job makes the same proposals in the same order",
           "[tuner]") {
   for (size_t i = 0; i < 2 * tuner::ExplorerKinds().size(); ++i) {
     const std::string explorer(tuner::ExplorerKinds()[i / 2].name);
     const bool with_prior = i % 2 == 1;
-    const SimulationOptions one{.capacity = 1, .noise = 0.05, .failure_rate = 0.05};
+    CAPTURE(explorer, with_prior);
     const auto kind = *tuner::MakeExplorer(explorer);
-    const db::JobOptions options = Budget(BeyondFirstPlan(explorer, 24), 7, explorer);
-    Rig whole(2, options, one);
-    whole.UseDrafts();
-    if (with_prior) whole.LearnBefore(12);
-    whole.Run();
-    const std::vector<db::Event> expected = whole.Log();
-    REQUIRE(whole.Log(EventKind::kModelReady).size() >= (kind->UsesModel() ? 2 : 0));
-
+    const auto make_rig = [&] {
+      auto rig = std::make_unique<Rig>(
+          2, Budget(BeyondFirstPlan(explorer, 24), 7, explorer),
+          SimulationOptions{.capacity = 1, .noise = 0.05, .failure_rate = 0.05});
+      rig->UseDrafts();
+      if (with_prior) rig->LearnBefore(12);
+      return rig;
+    };
+    const auto whole = make_rig();
+    whole->Run();
+    REQUIRE(whole->Log(EventKind::kModelReady).size() >= (kind->UsesModel() ? 2 : 0));
     // A plan takes long to make, and most events of it are alike.
-    const int64_t stride = kind->PlanSize() > 0 ? 7 : 1;
-    for (int64_t kill = 1; kill < static_cast<int64_t>(expected.size()); kill += stride) {
-      CAPTURE(explorer, with_prior, kill);
-      Rig rig(2, options, one);
-      rig.UseDrafts();
-      if (with_prior) rig.LearnBefore(12);
-      rig.store.events_left = kill;
-      {
-        auto runner = *rig.Runner();
-        rig.Drive(*runner);
-      }
-      const std::set<int64_t> measured = rig.TrialsWithResult();
-      const int fits_before = rig.learner->fits;
-      const int models_before = static_cast<int>(rig.Log(EventKind::kModelReady).size());
+    CheckKilledAnywhere(make_rig, kind->PlanSize() > 0 ? 7 : 1);
+  }
+}
 
-      rig.store.events_left = int64_t{1} << 60;
-      rig.NewMeasurer();
-      const db::Job job = rig.Run();
-      REQUIRE(job.state == JobState::kDone);
-      for (const tuner::TrialRequest& request : rig.measurer->started()) {
-        REQUIRE(measured.count(request.trial) == 0);
-      }
-      // At most the fits whose model was not logged yet are made again.
-      REQUIRE(rig.learner->fits - fits_before <=
-              static_cast<int>(whole.Log(EventKind::kModelReady).size()) - models_before);
-
-      const std::vector<db::Event> log = rig.Log();
-      REQUIRE(log.size() == expected.size());
-      for (size_t e = 0; e < log.size(); ++e) {
-        CAPTURE(e);
-        REQUIRE(log[e].kind == expected[e].kind);
-        REQUIRE(log[e].trial == expected[e].trial);
-        REQUIRE(log[e].config == expected[e].config);
-        REQUIRE(log[e].explorer == expected[e].explorer);
-        REQUIRE(log[e].cost_seconds == expected[e].cost_seconds);
-        REQUIRE(log[e].model == expected[e].model);
-      }
-    }
+TEST_CASE("killed and continued, a job spreads its trials in the same way, by every scheduler",
+          "[tuner]") {
+  for (const tuner::TaskSchedulerKind& kind : tuner::TaskSchedulerKinds()) {
+    const std::string scheduler(kind.name);
+    CAPTURE(scheduler);
+    // Two flat tasks, which end early by "gradient", and a small one, which runs dry.
+    const auto make_rig = [&] {
+      auto rig = std::make_unique<Rig>(
+          3, Budget(100, 3, "annealing", scheduler),
+          SimulationOptions{.capacity = 1, .noise = 0.002, .failure_rate = 0.05}, 5, 8);
+      rig->spaces[0]->depth = rig->spaces[2]->depth = 0;
+      rig->spaces[1] = std::make_shared<SyntheticSpace>(3, 2, 4);
+      return rig;
+    };
+    const auto whole = make_rig();
+    whole->Run();
+    std::set<std::string> reasons;
+    for (const db::Event& event : whole->Log(EventKind::kTaskDone)) reasons.insert(event.reason);
+    CHECK(reasons == (scheduler == "gradient"
+                          ? std::set<std::string>{"little left to gain", "no more programs"}
+                          : std::set<std::string>{"", "no more programs"}));
+    CheckKilledAnywhere(make_rig, 13);
   }
 }
 
@@ -89,9 +128,11 @@ TEST_CASE("killed again and again under load, a job measures every trial once", 
   for (uint64_t seed = 1; seed <= 2 * tuner::ExplorerKinds().size(); ++seed) {
     const std::string explorer(tuner::ExplorerKinds()[(seed - 1) / 2].name);
     const bool with_prior = seed % 2 == 1;
-    CAPTURE(seed, explorer, with_prior);
+    const auto kinds = tuner::TaskSchedulerKinds();
+    const std::string scheduler(kinds[seed % kinds.size()].name);
+    CAPTURE(seed, explorer, scheduler, with_prior);
     const int trials = BeyondFirstPlan(explorer, 30);
-    Rig rig(3, Budget(trials, seed, explorer),
+    Rig rig(3, Budget(trials, seed, explorer, scheduler),
             {.capacity = 6,
              .noise = 0.1,
              .failure_rate = 0.1,

@@ -116,7 +116,7 @@ class MortalStore : public db::Store {
 class Rig {
  public:
   Rig(int tasks, db::JobOptions options, SimulationOptions simulation, uint64_t space_seed = 1,
-      int knobs = 10, int choices = SyntheticSpace::kChoices)
+      int knobs = 10, int choices = SyntheticSpace::kChoices, std::vector<double> weights = {})
       : simulation_(simulation) {
     SetLogLevel("off");  // jobs are made to fail by the hundred
     db::Job job;
@@ -129,6 +129,7 @@ class Rig {
       task.workload_hash = HashToHex(space_seed + t);
       task.workload = absl::StrCat("synthetic ", t);
       task.target = "synthetic";
+      if (!weights.empty()) task.weight = weights[t];
       job.tasks.push_back(task);
     }
     job_id = *memory.CreateJob(job);
@@ -234,11 +235,13 @@ inline int BeyondFirstPlan(const std::string& explorer, int trials) {
 }
 
 inline db::JobOptions Budget(int trials, uint64_t seed = 0,
-                             const std::string& explorer = "annealing") {
+                             const std::string& explorer = "annealing",
+                             const std::string& scheduler = "fair") {
   db::JobOptions options;
   options.trials_per_task = trials;
   options.seed = seed;
   options.explorer = explorer;
+  options.scheduler = scheduler;
   return options;
 }
 

@@ -5,7 +5,6 @@
 #include "tests/tuner/rig.h"
 #include "tuner/accept.h"
 #include "tuner/explorer.h"
-#include "tuner/task_scheduler.h"
 
 namespace tessera::test {
 namespace {
@@ -58,34 +57,6 @@ TEST_CASE("half of annealing's budget is worth more than random's whole", "[tune
   }
   CAPTURE(annealing, random);
   CHECK(annealing < random);
-}
-
-TEST_CASE("the fair scheduler gives the next trial to the task with the largest share left",
-          "[tuner]") {
-  const tuner::FairScheduler fair;
-  CHECK(fair.Next({}) == -1);
-  CHECK(fair.Next({{.task_index = 4, .budget = 10, .handed_out = 3}}) == 4);
-  CHECK(fair.Next({{.task_index = 0, .budget = 10, .handed_out = 3},
-                   {.task_index = 1, .budget = 10, .handed_out = 2}}) == 1);
-  CHECK(fair.Next({{.task_index = 0, .budget = 10, .handed_out = 2},
-                   {.task_index = 1, .budget = 10, .handed_out = 2}}) == 0);
-  CHECK(fair.Next({{.task_index = 0, .budget = 100, .handed_out = 50},
-                   {.task_index = 1, .budget = 10, .handed_out = 4}}) == 1);
-}
-
-TEST_CASE("tasks advance together", "[tuner]") {
-  Rig rig(5, Budget(20), {.capacity = 3});
-  auto runner = *rig.Runner();
-  while (runner->Step()) {
-    rig.measurer->Deliver();
-    int low = 20;
-    int high = 0;
-    for (const tuner::TaskProgress& task : runner->Progress()->tasks) {
-      low = std::min(low, task.finished + task.in_flight);
-      high = std::max(high, task.finished + task.in_flight);
-    }
-    REQUIRE(high - low <= 1);
-  }
 }
 
 TEST_CASE("a measurement that can't be is the device's failure", "[tuner]") {

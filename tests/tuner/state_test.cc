@@ -110,9 +110,11 @@ TEST_CASE("a recorded log gives the same models and proposals bit for bit", "[tu
   for (uint64_t seed = 1; seed <= 2 * tuner::ExplorerKinds().size(); ++seed) {
     const std::string explorer(tuner::ExplorerKinds()[seed % tuner::ExplorerKinds().size()].name);
     const bool with_prior = seed > tuner::ExplorerKinds().size();
-    CAPTURE(seed, explorer, with_prior);
+    const auto kinds = tuner::TaskSchedulerKinds();
+    const std::string scheduler(kinds[seed % kinds.size()].name);
+    CAPTURE(seed, explorer, scheduler, with_prior);
     const int trials = BeyondFirstPlan(explorer, 50);
-    Rig rig(3, Budget(trials, seed, explorer),
+    Rig rig(3, Budget(trials, seed, explorer, scheduler),
             {.capacity = 7,
              .noise = 0.1,
              .failure_rate = 0.1,
@@ -257,6 +259,36 @@ TEST_CASE("known programs that are no longer of the space are only not proposed"
   const auto proposals = *state.Propose(0, 8);
   REQUIRE(proposals.size() == 8);
   for (const auto& proposal : proposals) CHECK(proposal.explorer != tuner::kNearTask);
+}
+
+TEST_CASE("which task is next, and which has ended, is the same after folding the log at once",
+          "[tuner]") {
+  Rig rig(3, Budget(200, 2, "annealing", "gradient"),
+          {.capacity = 5, .noise = 0.003, .failure_rate = 0.05, .reorder = true}, 1, 12);
+  for (const auto& space : rig.spaces) space->depth = 0;
+  rig.Run(2);
+  const std::vector<db::Event> log = rig.Log();
+  const auto ends_early = [](const db::Event& event) {
+    return event.kind == EventKind::kTaskDone && event.reason == "little left to gain";
+  };
+  REQUIRE(std::ranges::count_if(log, ends_early) == 3);
+  TuningState lived = Fresh(rig);
+  for (size_t at = 0; at < log.size(); ++at) {
+    CAPTURE(at);
+    if (at % 23 == 0) {
+      TuningState folded = Fresh(rig);
+      for (size_t i = 0; i < at; ++i) REQUIRE(folded.Apply(log[i]).ok());
+      for (int t = 0; t < 3; ++t) {
+        REQUIRE(folded.ExpectedGain(t) == lived.ExpectedGain(t));
+        REQUIRE(folded.HasLittleLeft(t) == lived.HasLittleLeft(t));
+        REQUIRE(folded.budget().Left(t) == lived.budget().Left(t));
+        REQUIRE(folded.budget().Allotted(t) == lived.budget().Allotted(t));
+        REQUIRE(folded.task(t).end_reason == lived.task(t).end_reason);
+      }
+    }
+    if (ends_early(log[at])) REQUIRE(lived.HasLittleLeft(log[at].task_index));
+    REQUIRE(lived.Apply(log[at]).ok());
+  }
 }
 
 TEST_CASE("other seeds give other proposals", "[tuner]") {

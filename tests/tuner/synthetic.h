@@ -50,7 +50,7 @@ class SyntheticSpace final : public tuner::SearchSpace {
       log_cost += steepness_[i] * distance * distance * 4 + coupling_[i] * distance * previous;
       previous = distance;
     }
-    return (1 + point[0]) * 1e-3 * std::exp(log_cost);
+    return (1 + point[0]) * 1e-3 * std::exp(depth * log_cost);
   }
   // The baseline has no config.
   static constexpr double kBaselineSeconds = 1;
@@ -167,6 +167,7 @@ class SyntheticSpace final : public tuner::SearchSpace {
 
   absl::Span<const double> SketchWork() const override { return work; }
 
+  double depth = 1;                // of the landscape; 0: every program is as fast as every other
   std::vector<double> work;        // of each sketch
   double second_sketch_share = 0;  // of samples; its programs take twice as long
   std::string padding;             // makes traces as long as real ones
