@@ -40,9 +40,9 @@ struct TuneOptions {
   int threads = 0;
   int64_t seed = -1;
   double max_seconds = 0;
-  std::string explorer, cost_model, prior;  // empty: the default
-  std::string key;                          // idempotency
-  std::string report;                       // file for the JSON report
+  std::string explorer, cost_model, prior, scheduler;  // empty: the default
+  std::string key;                                     // idempotency
+  std::string report;                                  // file for the JSON report
   bool detach = false;
 };
 absl::Status RunTune(const TuneOptions& options);
@@ -171,6 +171,7 @@ struct ReplayOptions {
   std::vector<std::string> data;  // files
   std::vector<std::string> explorers = {"annealing"}, cost_models = {"xgboost"};
   std::string prior;  // file of a model; empty: none
+  std::vector<std::string> schedulers;  // that spread the trials of one job over all of `data`
   int seeds = 10;
   int trials = 256;
   int in_flight = 8;

@@ -11,12 +11,14 @@
 #include "absl/strings/numbers.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "cli/compiled_target.h"
 #include "cli/path_status.h"
 #include "compiler/ir/target.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
+#include "tuner/task_scheduler.h"
 
 namespace tessera::cli {
 namespace {
@@ -152,6 +154,11 @@ class Reader {
         TESSERA_ASSIGN_OR_RETURN(const int64_t seed,
                                  WholeNumber(path_, key, value, 0, proto::kMaxSeed));
         file.options.seed = static_cast<uint64_t>(seed);
+      } else if (key == "scheduler") {
+        TESSERA_ASSIGN_OR_RETURN(file.options.scheduler, Word(path_, key, value));
+        if (const auto made = tuner::MakeTaskScheduler(file.options.scheduler); !made.ok()) {
+          return At(path_, value, StdView(made.status().message()));
+        }
       } else if (key == "cache") {
         TESSERA_ASSIGN_OR_RETURN(const std::string mode, Word(path_, key, value));
         const absl::StatusOr<db::CacheMode> cache = db::ParseCacheMode(mode);
@@ -165,9 +172,9 @@ class Reader {
         TESSERA_RETURN_IF_ERROR(ReadOperators(value, file));
       } else if (key != "defaults") {
         return At(path_, entry.first,
-                  absl::StrCat(
-                      "unknown key ", key,
-                      "; known are name, threads, cache, trials, seed, pins, defaults, operators"));
+                  absl::StrCat("unknown key ", key,
+                               "; known are name, threads, cache, trials, seed, pins, scheduler, "
+                               "defaults, operators"));
       }
     }
     if (file.operators.empty()) return At(path_, root, "names no operators");

@@ -45,6 +45,7 @@ absl::Status RunJobs(const JobOptions& options) {
                     {"message", job.message},
                     {"tasks", job.tasks.size()},
                     {"trials_per_task", job.options.trials_per_task},
+                    {"scheduler", job.options.scheduler},
                     {"device_class", job.options.device_class}});
   }
   std::printf("%s\n", list.dump(2).c_str());

@@ -21,6 +21,7 @@
 #include "proto/limits.h"
 #include "tuner/explorer.h"
 #include "tuner/task_programs.h"
+#include "tuner/task_scheduler.h"
 
 namespace {
 
@@ -116,6 +117,9 @@ int main(int argc, char** argv) {
   command->add_option("--cost-model", tune.cost_model, costmodel::CostModelNames());
   command->add_option("--prior", tune.prior,
                       "what to begin with: auto, none, or a model's name; default: auto");
+  command->add_option(
+      "--scheduler", tune.scheduler,
+      absl::StrCat(tuner::TaskSchedulerNames(), ": which operator gets the next trial"));
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
   command->add_option("--report", tune.report, "also write the table as JSON to this file");
   command->add_flag("--detach", tune.detach, "print the job's number and return");
@@ -275,6 +279,11 @@ int main(int argc, char** argv) {
                    absl::StrCat(costmodel::CostModelNames(), "; several: X,Y"))
       ->delimiter(',')
       ->capture_default_str();
+  command
+      ->add_option("--scheduler", replay.schedulers,
+                   absl::StrCat("also one job over all data sets by each of ",
+                                tuner::TaskSchedulerNames(), "; several: X,Y"))
+      ->delimiter(',');
   command->add_option("--seeds", replay.seeds, "runs of each, by seeds from 0")
       ->capture_default_str()
       ->check(WholeNumber(1, 10'000));

@@ -70,6 +70,9 @@ std::string TaskLine(const proto::TaskProgress& task, int columns) {
                                                    static_cast<double>(task.trials_total)
                                              : 0;
   const int filled = std::clamp(static_cast<int>(share * bar), 0, bar);
+  if (!task.end_reason.empty()) {
+    return absl::StrCat(name, " ", Padded(OneLine(task.end_reason), bar), rest);
+  }
   return absl::StrCat(name, " ", std::string(static_cast<size_t>(filled), '#'),
                       std::string(static_cast<size_t>(bar - filled), '.'), rest);
 }
@@ -163,11 +166,13 @@ void ProgressView::ShowLines(const proto::JobProgress& progress) {
       latest_best_ = absl::StrCat(", ", task.name, " best ", TimeText(task.best_seconds));
     }
     if (task.done && !seen_[i].done) {
+      const std::string why =
+          task.end_reason.empty() ? "" : absl::StrCat(" (", OneLine(task.end_reason), ")");
       const std::string promoted =
           task.promoted == 0 ? "" : absl::StrCat(", record ", task.promoted, " promoted");
-      std::fprintf(out_, "%s: done after %ld trials, best %s%s\n", task.name.c_str(),
-                   static_cast<long>(task.trials_done), TimeText(task.best_seconds).c_str(),
-                   promoted.c_str());
+      std::fprintf(out_, "%s: done after %ld trials%s, best %s%s\n", task.name.c_str(),
+                   static_cast<long>(task.trials_done), why.c_str(),
+                   TimeText(task.best_seconds).c_str(), promoted.c_str());
     }
     seen_[i] = {task.best_seconds, task.done};
   }

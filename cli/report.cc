@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "cli/progress_view.h"
 #include "cli/runners.h"
+#include "cli/text.h"
 #include "compiler/schedule/executed_operations.h"
 #include "compiler/te/dag.h"
 
@@ -70,6 +71,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   Report report;
   report.job_id = job.id;
   report.threads = job.options.threads;
+  if (job.state == db::JobState::kDone) report.message = job.message;
   report.device_class = job.options.device_class;
   if (db::HasEnded(job.state)) {
     report.elapsed_seconds = absl::ToDoubleSeconds(job.updated - job.created);
@@ -168,6 +170,7 @@ std::string ToTable(const Report& report) {
     if (const std::string runners = RunnersText(report.runners); !runners.empty()) {
       absl::StrAppend(&text, runners, "\n");
     }
+    if (!report.message.empty()) absl::StrAppend(&text, OneLine(report.message), "\n");
     text += '\n';
   }
   size_t width = std::string_view("operator").size();
@@ -221,6 +224,7 @@ std::string ToJson(const Report& report) {
                          {"comparison", std::move(comparison)}});
   }
   const nlohmann::json document = {{"job", report.job_id},
+                                   {"message", report.message},
                                    {"elapsed_seconds", report.elapsed_seconds},
                                    {"machine",
                                     {{"device_class", report.device_class},

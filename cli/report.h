@@ -36,6 +36,7 @@ struct Report {
   // one core (the clock moves; no kernel exceeds it).
   double peak_gflops = 0;
   int threads = 1;
+  std::string message;  // of the job: how it ended, where that needs a word
   // From its creation to its end, waiting included; 0 before the end.
   double elapsed_seconds = 0;
   std::vector<ReportRow> rows;

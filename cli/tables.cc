@@ -9,6 +9,7 @@
 #include "cli/progress_view.h"
 #include "cli/text.h"
 #include "proto/limits.h"
+#include "tuner/task_scheduler.h"
 
 namespace tessera::cli {
 namespace {
@@ -139,9 +140,18 @@ std::string JobText(const db::Job& job) {
     return absl::StrCat(n, " ", what, n == 1 ? "" : "s");
   };
   const bool is_cold = !job.tasks.empty() && job.tasks[0].cache_mode == db::CacheMode::kCold;
+  const size_t trials = static_cast<size_t>(job.options.trials_per_task);
+  // Of one task nothing is shared out.
+  const bool is_one = job.tasks.size() == 1;
+  const auto scheduler = tuner::MakeTaskScheduler(job.options.scheduler);
+  const std::string budget =
+      is_one ? count(trials, "trial")
+             : absl::StrCat(scheduler.ok() && (*scheduler)->SharesBudget()
+                                ? absl::StrCat(count(trials * job.tasks.size(), "trial"), " in all")
+                                : absl::StrCat(count(trials, "trial"), " each"),
+                            " (", job.options.scheduler, ")");
   return absl::StrCat(
-      "job ", job.id, ": ", count(job.tasks.size(), "task"), ", ",
-      count(static_cast<size_t>(job.options.trials_per_task), "trial"), " each, ",
+      "job ", job.id, ": ", count(job.tasks.size(), "task"), ", ", budget, ", ",
       count(static_cast<size_t>(job.options.threads), "thread"), " on ",
       job.tasks.empty() ? "nothing" : job.tasks[0].target, ", ", is_cold ? "cold caches, " : "",
       job.options.device_class.empty() ? std::string("any device class")

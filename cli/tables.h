@@ -45,7 +45,7 @@ std::string ResumeText(const db::Device& device);
 // When that was done and can't be looked at.
 std::string UnseenText(const absl::Status& why);
 
-// "job 3: 2 tasks, 64 trials each, 1 thread on TARGET, device class CLASS".
+// "job 3: 2 tasks, 128 trials in all (gradient), 1 thread on TARGET, device class CLASS".
 std::string JobText(const db::Job& job);
 std::string JobsTable(absl::Span<const db::Job> jobs);
 std::string DevicesTable(absl::Span<const db::Device> devices);

@@ -133,6 +133,7 @@ absl::Status RunTune(const TuneOptions& options) {
   if (!options.explorer.empty()) job.options.explorer = options.explorer;
   if (!options.cost_model.empty()) job.options.cost_model = options.cost_model;
   if (!options.prior.empty()) job.options.prior = options.prior;
+  if (!options.scheduler.empty()) job.options.scheduler = options.scheduler;
   job.options.idempotency_key = options.key;
   if (!options.target.empty()) {
     TESSERA_RETURN_IF_ERROR(ParseCompiledTarget(options.target).status());

@@ -13,6 +13,7 @@ constexpr char kGood[] =
     "threads: 2\n"
     "trials: 10\n"
     "seed: 5\n"
+    "scheduler: fixed\n"
     "defaults:\n"
     "  conv2d: {bias: true, relu: true}\n"
     "operators:\n"
@@ -33,6 +34,7 @@ TEST_CASE("a job file gives operators with their defaults", "[cli]") {
   CHECK(file->options.threads == 2);
   CHECK(file->options.trials_per_task == 10);
   CHECK(file->options.seed == 5);
+  CHECK(file->options.scheduler == "fixed");
   REQUIRE(file->operators.size() == 2);
   CHECK(file->operators[0].attributes.at("relu") == "true");
   CHECK(file->operators[1].attributes.count("relu") == 0);
@@ -61,7 +63,9 @@ TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli
   CHECK(Fault("operators: [").starts_with("job.yaml:"));
   CHECK(Fault("opreators: []\n") ==
         "job.yaml:1: unknown key opreators; known are name, threads, cache, trials, seed, "
-        "pins, defaults, operators");
+        "pins, scheduler, defaults, operators");
+  CHECK(Fault("scheduler: tarot\n") ==
+        "job.yaml:1: scheduler 'tarot' is not known; choose fair, fixed or gradient");
   CHECK(Fault("cache: hot\n") == "job.yaml:1: cache is hot; expected warm or cold");
   CHECK(Fault("name: x\n") == "job.yaml:1: names no operators");
   CHECK(Fault("threads: many\noperators: []\n") ==

@@ -195,10 +195,13 @@ TEST_CASE("a job is told with its target and device class", "[cli]") {
   job.options.threads = 2;
   job.tasks.resize(2);
   job.tasks[0].target = "x86/avx2";
-  CHECK(JobText(job) == "job 3: 2 tasks, 1 trial each, 2 threads on x86/avx2, any device class");
+  CHECK(JobText(job) ==
+        "job 3: 2 tasks, 2 trials in all (gradient), 2 threads on x86/avx2, any device class");
+  job.options.scheduler = "fair";
   job.options.device_class = "x86/zen2/avx2/4c";
   CHECK(JobText(job) ==
-        "job 3: 2 tasks, 1 trial each, 2 threads on x86/avx2, device class x86/zen2/avx2/4c");
+        "job 3: 2 tasks, 1 trial each (fair), 2 threads on x86/avx2, device class "
+        "x86/zen2/avx2/4c");
   job.tasks[0].cache_mode = db::CacheMode::kCold;
   CHECK(JobText(job).find(" on x86/avx2, cold caches, device class ") != std::string::npos);
 }

@@ -188,6 +188,17 @@ TEST_CASE("a narrow block shortens the bar and keeps every word", "[cli]") {
         0);
 }
 
+TEST_CASE("why a task ended early stands in the place of its bar", "[cli]") {
+  proto::JobProgress progress = Running();
+  progress.tasks[1].trials_done = progress.tasks[1].trials_total = 40;
+  progress.tasks[1].end_reason = "little left to gain";
+  CHECK(BlockLines(progress, {36, 80})[1] ==
+        "  b              little left to gain         40/40    best         -");
+  CHECK(BlockLines(progress, {36, 30})[1] == "  b              40/40 -");
+  CHECK(Shown(progress, false, 1).find("b: done after 40 trials (little left to gain), best -\n") ==
+        0);
+}
+
 TEST_CASE("durations and times are short", "[cli]") {
   CHECK(DurationText(41) == "0:41");
   CHECK(DurationText(11240) == "3:07:20");
@@ -215,6 +226,9 @@ TEST_CASE("a report shows default, tuned and share of peak", "[cli]") {
   const std::vector<std::string> lines = absl::StrSplit(table, '\n');
   REQUIRE(lines.size() > 5);
   CHECK(lines[4].size() <= 79);
+  report.message = "900 of 960 trials: little was left to gain in 15 of 15 tasks";
+  CHECK(ToTable(report).find(report.message + "\n\noperator") != std::string::npos);
+  report.message.clear();
   CHECK(lines[5].size() <= 79);
   CHECK(lines[5].find("c2 ") == 0);
   CHECK(table.find("2.0x") != std::string::npos);
