@@ -13,6 +13,7 @@
 #include "tuner/model_file.h"
 #include "tuner/replay/ranking.h"
 #include "tuner/replay/report.h"
+#include "tuner/task_scheduler.h"
 #include "tuner/trained_model.h"
 
 namespace tessera::cli {
@@ -53,12 +54,66 @@ std::string ReachText(const replay::Reach& reach, int trials) {
                          replay::TrialsText(reach.interval.high, trials));
 }
 
+// The jobs over all tables, one for each scheduler and method.
+absl::Status ReplayJobs(const std::vector<NamedTable>& named,
+                        const std::vector<replay::Method>& methods, const ReplayOptions& options,
+                        const replay::ReplayOptions& job) {
+  constexpr double kMoments[] = {0.25, 0.5, 1};
+  std::vector<std::shared_ptr<const replay::TableSpace>> tables;
+  for (const NamedTable& table : named) tables.push_back(table.table);
+  std::vector<std::string> titles = {"scheduler", "search"};
+  for (const double share : kMoments) {
+    titles.push_back(absl::StrFormat(">slowdown at %.0f %%", 100 * share));
+  }
+  Table shown(titles);
+  std::vector<replay::JobSeries> results;
+  for (const replay::Method& method : methods) {
+    for (const std::string& scheduler : options.schedulers) {
+      replay::JobSeries series = {method, scheduler, {}};
+      for (int seed = 0; seed < options.seeds; ++seed) {
+        TESSERA_ASSIGN_OR_RETURN(
+            replay::JobRun run,
+            replay::ReplayJob(tables, method, scheduler, static_cast<uint64_t>(seed), job));
+        series.runs.push_back(std::move(run));
+      }
+      std::fprintf(stderr, "all by %s, %s: %zu runs\n", scheduler.c_str(),
+                   replay::ToString(method).c_str(), series.runs.size());
+      std::vector<std::string> cells = {scheduler, replay::ToString(method)};
+      for (const double share : kMoments) {
+        const replay::Slowdown at = replay::SlowdownAt(tables, series, share, job);
+        cells.push_back(
+            absl::StrFormat("%.3f (%.3f to %.3f)", at.median, at.interval.low, at.interval.high));
+      }
+      shown.Add(std::move(cells));
+      results.push_back(std::move(series));
+    }
+  }
+  TESSERA_RETURN_IF_ERROR(
+      WriteResult(options.out, "schedulers.csv", replay::SchedulersCsv(tables, results)));
+  std::printf(
+      "\n%ssum over %zu data sets of best found ÷ of fastest, median of %d runs (and its 90 %% "
+      "interval), at shares of %lld trials\n",
+      shown.Text().c_str(), tables.size(), options.seeds,
+      static_cast<long long>(options.trials) * static_cast<long long>(tables.size()));
+  return absl::OkStatus();
+}
+
+absl::Status CheckSchedulers(const ReplayOptions& options) {
+  for (const std::string& scheduler : options.schedulers) {
+    TESSERA_RETURN_IF_ERROR(tuner::MakeTaskScheduler(scheduler).status());
+  }
+  if (options.schedulers.empty() || options.data.size() > 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "--scheduler compares jobs of several tasks; give --data more than once");
+}
+
 }  // namespace
 
 absl::Status RunReplay(const ReplayOptions& options) {
   const bool with_prior = !options.prior.empty();
   TESSERA_ASSIGN_OR_RETURN(const std::vector<replay::Method> methods,
                            replay::MakeMethods(options.explorers, options.cost_models, with_prior));
+  TESSERA_RETURN_IF_ERROR(CheckSchedulers(options));
   replay::ReplayOptions replay_options = {options.trials, options.in_flight};
   if (with_prior) {
     TESSERA_ASSIGN_OR_RETURN(tuner::ModelFile file, tuner::ReadModelFile(options.prior));
@@ -100,7 +155,8 @@ absl::Status RunReplay(const ReplayOptions& options) {
       "median of %d runs (and its 90 %% interval) of the trials until the best was so near "
       "the fastest of the data set; %s/ has curves\n",
       options.seeds, options.out.c_str());
-  return absl::OkStatus();
+  return options.schedulers.empty() ? absl::OkStatus()
+                                    : ReplayJobs(tables, methods, options, replay_options);
 }
 
 absl::Status RunRanking(const RankingOptions& options) {

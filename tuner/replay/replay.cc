@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/clock.h"
@@ -10,13 +11,20 @@
 #include "db/record/memory_store.h"
 #include "tuner/explorer.h"
 #include "tuner/job_runner.h"
-#include "tuner/replay/table_measurer.h"
 
 namespace tessera::replay {
 namespace {
 
 constexpr char kRandom[] = "random";
 constexpr double kConfidence = 0.9;
+
+double WeightOf(const TableSpace& table) {
+  std::vector<double> seconds;
+  for (const Row& row : table.dataset().rows) {
+    if (row.outcome == db::Outcome::kOk) seconds.push_back(row.seconds);
+  }
+  return 1 / Median(seconds);
+}
 
 }  // namespace
 
@@ -58,15 +66,20 @@ absl::StatusOr<std::vector<Method>> MakeMethods(absl::Span<const std::string> ex
   return methods;
 }
 
-absl::StatusOr<Run> Replay(const std::shared_ptr<const TableSpace>& table, const Method& method,
-                           uint64_t seed, const ReplayOptions& options) {
+absl::StatusOr<JobRun> ReplayJob(absl::Span<const std::shared_ptr<const TableSpace>> tables,
+                                 const Method& method, std::string_view scheduler, uint64_t seed,
+                                 const ReplayOptions& options) {
   db::Job job;
   job.name = "replay";
-  job.tasks = {table->dataset().task};
+  for (const auto& table : tables) {
+    job.tasks.push_back(table->dataset().task);
+    job.tasks.back().weight = WeightOf(*table);
+  }
   job.options.trials_per_task = options.trials;
   job.options.threads = job.tasks[0].threads;
   job.options.seed = seed;
   job.options.explorer = method.explorer;
+  job.options.scheduler = std::string(scheduler);
   if (!method.cost_model.empty()) job.options.cost_model = method.cost_model;
   TESSERA_ASSIGN_OR_RETURN(
       const auto learner,
@@ -74,7 +87,7 @@ absl::StatusOr<Run> Replay(const std::shared_ptr<const TableSpace>& table, const
                          method.with_prior ? options.prior : tuner::SavedModel()));
   ManualClock clock;
   db::MemoryStore store(clock);
-  TableMeasurer measurer(*table, options.in_flight);
+  TableMeasurer measurer(tables, options.in_flight);
   tuner::InlineExecutor executor;
   tuner::SearchOptions search;
   search.rivals = 0;  // each program has one time
@@ -82,16 +95,59 @@ absl::StatusOr<Run> Replay(const std::shared_ptr<const TableSpace>& table, const
   TESSERA_ASSIGN_OR_RETURN(job, store.GetJob(id));
   TESSERA_ASSIGN_OR_RETURN(
       const auto runner,
-      tuner::JobRunner::Create(std::move(job), {{table}, learner, store, measurer, executor, clock},
-                               search));
+      tuner::JobRunner::Create(
+          std::move(job),
+          {{tables.begin(), tables.end()}, learner, store, measurer, executor, clock}, search));
   while (runner->Step()) {
     clock.Advance(absl::Milliseconds(1));
     measurer.Deliver();
   }
-  // A job of which every trial failed has failed as well, but its task is done.
+  // A job of which every trial failed has failed as well, but its tasks are done.
   const auto progress = runner->Progress();
-  if (!progress->tasks[0].done) return absl::InternalError(progress->message);
-  return Run{seed, measurer.delivered()};
+  for (const tuner::TaskProgress& task : progress->tasks) {
+    if (!task.done) return absl::InternalError(progress->message);
+  }
+  return JobRun{seed, measurer.delivered()};
+}
+
+std::vector<double> JobSlowdown(absl::Span<const std::shared_ptr<const TableSpace>> tables,
+                                const JobRun& run) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::vector<double> weights, bests(tables.size(), infinity), slowdowns;
+  double fastest = 0;
+  for (const auto& table : tables) {
+    weights.push_back(WeightOf(*table));
+    fastest += weights.back() * table->best_seconds();
+  }
+  for (const TableRow& at : run.rows) {
+    const Row& row = tables[at.table]->row(at.row);
+    double& best = bests[at.table];
+    if (row.outcome == db::Outcome::kOk) best = std::min(best, weights[at.table] * row.seconds);
+    slowdowns.push_back(std::accumulate(bests.begin(), bests.end(), 0.0) / fastest);
+  }
+  return slowdowns;
+}
+
+Slowdown SlowdownAt(absl::Span<const std::shared_ptr<const TableSpace>> tables,
+                    const JobSeries& series, double share, const ReplayOptions& options) {
+  const double trials = share * options.trials * static_cast<double>(tables.size());
+  std::vector<double> slowdowns;
+  for (const JobRun& run : series.runs) {
+    const std::vector<double> by_trial = JobSlowdown(tables, run);
+    // A run that ended before that stays where it is.
+    const size_t at = std::min(static_cast<size_t>(trials), by_trial.size());
+    slowdowns.push_back(at == 0 ? std::numeric_limits<double>::infinity() : by_trial[at - 1]);
+  }
+  return {Median(slowdowns), MedianInterval(slowdowns, kConfidence, Rng(0))};
+}
+
+absl::StatusOr<Run> Replay(const std::shared_ptr<const TableSpace>& table, const Method& method,
+                           uint64_t seed, const ReplayOptions& options) {
+  const std::shared_ptr<const TableSpace> tables[] = {table};
+  TESSERA_ASSIGN_OR_RETURN(const JobRun run, ReplayJob(tables, method, "fair", seed, options));
+  Run rows = {seed, {}};
+  for (const TableRow& at : run.rows) rows.rows.push_back(at.row);
+  return rows;
 }
 
 std::vector<double> BestSeconds(const TableSpace& table, const Run& run) {

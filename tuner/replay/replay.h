@@ -4,12 +4,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/statistics.h"
 #include "tuner/cost_model_learner.h"
+#include "tuner/replay/table_measurer.h"
 #include "tuner/replay/table_space.h"
 
 namespace tessera::replay {
@@ -45,8 +47,42 @@ struct Run {
   bool operator==(const Run&) const = default;
 };
 
-// A job over the table, run to its end by the runner of live jobs, with results that need no time.
-// A function of its arguments. Thread-safe.
+// A search of several data sets at once, as the tasks of one job.
+struct JobRun {
+  uint64_t seed = 0;
+  std::vector<TableRow> rows;  // in the order of their results
+  bool operator==(const JobRun&) const = default;
+};
+
+// A job over the tables, run to its end by the runner of live jobs, with results that need no time.
+// options.trials are those of each. The tables' median programs weigh the same: weights by the
+// fastest ones would tell schedulers how far they have to go. A function of its arguments.
+// Thread-safe. InvalidArgument for an unknown scheduler (tuner/task_scheduler.h).
+absl::StatusOr<JobRun> ReplayJob(absl::Span<const std::shared_ptr<const TableSpace>> tables,
+                                 const Method& method, std::string_view scheduler, uint64_t seed,
+                                 const ReplayOptions& options);
+
+// After each trial Σ weight × best time so far ÷ Σ weight × the tables' fastest; infinity until
+// each has a success.
+std::vector<double> JobSlowdown(absl::Span<const std::shared_ptr<const TableSpace>> tables,
+                                const JobRun& run);
+
+// The runs of one method with one scheduler on all tables.
+struct JobSeries {
+  Method method;
+  std::string scheduler;
+  std::vector<JobRun> runs;
+};
+
+// How slow what the runs had found was after `share` of all their trials.
+struct Slowdown {
+  double median = 0;
+  Interval interval;  // of the median, 90 %
+};
+Slowdown SlowdownAt(absl::Span<const std::shared_ptr<const TableSpace>> tables,
+                    const JobSeries& series, double share, const ReplayOptions& options);
+
+// The same job of one table. Every scheduler gives it the same trials.
 absl::StatusOr<Run> Replay(const std::shared_ptr<const TableSpace>& table, const Method& method,
                            uint64_t seed, const ReplayOptions& options);
 

@@ -95,6 +95,24 @@ std::string SummaryCsv(absl::Span<const TableResult> results, int trials) {
   return text;
 }
 
+std::string SchedulersCsv(absl::Span<const std::shared_ptr<const TableSpace>> tables,
+                          absl::Span<const JobSeries> results) {
+  std::string text = "scheduler,explorer,cost_model,seed,trial,slowdown\n";
+  for (const JobSeries& series : results) {
+    for (const JobRun& run : series.runs) {
+      const std::vector<double> slowdowns = JobSlowdown(tables, run);
+      for (size_t i = 0; i < slowdowns.size(); ++i) {
+        const bool is_new = i == 0 || slowdowns[i] != slowdowns[i - 1];
+        if (!std::isfinite(slowdowns[i]) || (!is_new && i + 1 != slowdowns.size())) continue;
+        absl::StrAppendFormat(&text, "%s,%s,%s,%d,%d,%.5f\n", series.scheduler,
+                              series.method.explorer, CostModelOf(series.method), run.seed, i + 1,
+                              slowdowns[i]);
+      }
+    }
+  }
+  return text;
+}
+
 std::string CurvesSvg(const TableResult& result, int trials) {
   const Dataset& dataset = result.table->dataset();
   Plot plot;

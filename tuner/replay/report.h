@@ -25,4 +25,9 @@ std::string TrialsText(double trials, int budget);
 // The best so far by trial, of each series: the median over the seeds and the middle half of them.
 std::string CurvesSvg(const TableResult& result, int trials);
 
+// A row for each trial of a job after which the slowdown was another, and for the last one of
+// each run.
+std::string SchedulersCsv(absl::Span<const std::shared_ptr<const TableSpace>> tables,
+                          absl::Span<const JobSeries> results);
+
 }  // namespace tessera::replay

@@ -8,21 +8,23 @@ namespace tessera::replay {
 void TableMeasurer::Start(const tuner::TrialRequest& request,
                           std::function<void(db::Record)> done) {
   const auto loop_hash = HashFromHex(request.loop_hash);
-  const std::optional<int> row = loop_hash.ok() ? table_.Find(*loop_hash) : std::nullopt;
+  const std::optional<int> row =
+      loop_hash.ok() ? tables_[request.task_index]->Find(*loop_hash) : std::nullopt;
   TESSERA_CHECK(row.has_value());  // a table space proposes nothing else
-  held_.push_back({*row, std::move(done)});
+  held_.push_back({{request.task_index, *row}, std::move(done)});
 }
 
 void TableMeasurer::Deliver() {
   if (held_.empty()) return;
-  auto [index, done] = std::move(held_.front());
+  auto [at, done] = std::move(held_.front());
   held_.pop_front();
-  delivered_.push_back(index);
-  const Row& row = table_.row(index);
+  delivered_.push_back(at);
+  const TableSpace& table = *tables_[at.table];
+  const Row& row = table.row(at.row);
   db::Record record;
   record.loop_hash = HashToHex(row.loop_hash);
   record.device = "data set";
-  record.device_class = table_.dataset().device_class;
+  record.device_class = table.dataset().device_class;
   record.measurement.outcome = row.outcome;
   if (row.outcome == db::Outcome::kOk) {
     record.measurement.sample_seconds = {row.seconds};

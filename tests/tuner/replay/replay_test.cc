@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <set>
 
 #include "base/log.h"
@@ -11,6 +13,7 @@
 #include "tuner/explorer.h"
 #include "tuner/replay/report.h"
 #include "tuner/replay/table_measurer.h"
+#include "tuner/task_scheduler.h"
 
 namespace tessera::replay {
 namespace {
@@ -96,7 +99,8 @@ TEST_CASE("explorers with a model find the best of a smooth table sooner than ra
 
 TEST_CASE("the next trials are proposed while others are in flight", "[replay]") {
   const auto table = Enumerated();
-  TableMeasurer measurer(*table, 3);
+  const std::shared_ptr<const TableSpace> tables[] = {table};
+  TableMeasurer measurer(tables, 3);
   std::vector<std::string> done;
   for (int i = 0; i < 3; ++i) {
     CHECK(measurer.Appetite({}, "") == 3 - i);
@@ -112,7 +116,7 @@ TEST_CASE("the next trials are proposed while others are in flight", "[replay]")
   measurer.Deliver();
   CHECK(measurer.Appetite({}, "") == 1);
   for (int i = 0; i < 5; ++i) measurer.Deliver();
-  CHECK(measurer.delivered() == std::vector<int>{10, 9, 8});
+  CHECK(measurer.delivered() == std::vector<TableRow>{{0, 10}, {0, 9}, {0, 8}});
   CHECK(done.size() == 3);
 }
 
@@ -189,6 +193,56 @@ TEST_CASE("a search that begins with a model of the same landscape finds the bes
   CHECK_THAT(SummaryCsv({result}, 64), Catch::Contains("t,annealing,xgboost+prior,"));
   CHECK_FALSE(MakeMethods({"annealing"}, {"regression"}, true).ok());
   CHECK_FALSE(MakeMethods({"grid"}, {"xgboost"}, true).ok());
+}
+
+TEST_CASE("a job over tables of different promise is the same each time, and best by gradient",
+          "[replay]") {
+  std::vector<std::shared_ptr<const TableSpace>> tables;
+  for (const double depth : {0.001, 0.001, 0.7}) {
+    const auto space = std::make_shared<test::SyntheticSpace>(3 + tables.size(), 5, 6);
+    space->min_columns = costmodel::FeatureCount();
+    space->depth = depth;
+    tables.push_back(*TableSpace::Make(test::EnumeratedDataset(*space), space));
+  }
+  const ReplayOptions options = {20, 4};
+  std::map<std::string, double> slowdown;
+  for (const tuner::TaskSchedulerKind& kind : tuner::TaskSchedulerKinds()) {
+    const std::string scheduler(kind.name);
+    CAPTURE(scheduler);
+    JobSeries series = {{"evolution", "regression"}, scheduler, {}};
+    for (uint64_t seed = 0; seed < 7; ++seed) {
+      series.runs.push_back(*ReplayJob(tables, series.method, scheduler, seed, options));
+      CHECK(series.runs.back() == *ReplayJob(tables, series.method, scheduler, seed, options));
+      CHECK(series.runs.back().rows.size() <= 60);
+      const std::vector<double> slowdowns = JobSlowdown(tables, series.runs.back());
+      CHECK(std::ranges::is_sorted(slowdowns, std::greater<>()));
+      CHECK(slowdowns.back() >= 1);
+    }
+    slowdown[scheduler] = SlowdownAt(tables, series, 1, options).median;
+    CHECK_THAT(SchedulersCsv(tables, {series}), Catch::Contains("\n" + scheduler + ",evolution,"));
+  }
+  CAPTURE(slowdown["fair"], slowdown["fixed"], slowdown["gradient"]);
+  CHECK(slowdown["gradient"] < slowdown["fair"]);
+  CHECK_FALSE(ReplayJob(tables, {"random", ""}, "tarot", 0, options).ok());
+}
+
+TEST_CASE("a job's slowdown is of the sum of best times, in which median programs weigh the same",
+          "[replay]") {
+  const std::shared_ptr<const TableSpace> tables[] = {Enumerated(3, 6), Enumerated(4, 6)};
+  // Rows are ordered by time.
+  const auto time = [&](int table, int row) {
+    const std::vector<Row>& rows = tables[table]->dataset().rows;
+    const double low = rows[(rows.size() - 1) / 2].seconds, high = rows[rows.size() / 2].seconds;
+    return rows[row].seconds / ((low + high) / 2);
+  };
+  const JobRun run = {0, {{0, 5}, {1, 7}, {0, 9}, {0, 0}}};
+  const std::vector<double> slowdowns = JobSlowdown(tables, run);
+  const double fastest = time(0, 0) + time(1, 0);
+  REQUIRE(slowdowns.size() == 4);
+  CHECK(std::isinf(slowdowns[0]));
+  CHECK(slowdowns[1] == Approx((time(0, 5) + time(1, 7)) / fastest));
+  CHECK(slowdowns[2] == slowdowns[1]);
+  CHECK(slowdowns[3] == Approx((time(0, 0) + time(1, 7)) / fastest));
 }
 
 TEST_CASE("methods are each explorer with each model, with random beside them", "[replay]") {
