@@ -170,7 +170,7 @@ absl::Status RunDataset(const DatasetOptions& options);
 struct ReplayOptions {
   std::vector<std::string> data;  // files
   std::vector<std::string> explorers = {"annealing"}, cost_models = {"xgboost"};
-  std::string prior;  // file of a model; empty: none
+  std::string prior;                    // file of a model; empty: none
   std::vector<std::string> schedulers;  // that spread the trials of one job over all of `data`
   int seeds = 10;
   int trials = 256;

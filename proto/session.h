@@ -200,7 +200,7 @@ struct TaskProgress {
   double best_seconds = 0;  // 0: nothing measured yet
   std::vector<std::pair<db::Outcome, int64_t>> failures;
   bool done = false;
-  int64_t promoted = 0;  // record that a comparison left as the fastest; 0: none was made
+  int64_t promoted = 0;         // record that a comparison left as the fastest; 0: none was made
   std::string end_reason = {};  // of a task that is done; empty: its trials are used up
 };
 

@@ -14,14 +14,11 @@
 #include "tuner/accept.h"
 #include "tuner/model_store.h"
 #include "tuner/prior_store.h"
-#include "tuner/promotion.h"
 #include "tuner/store_trouble.h"
 
 namespace tessera::tuner {
 namespace {
 
-// How long devices that became free, and the job's own end of time, may wait to be noticed if
-// nobody calls Wake. Rates are shown anew as often.
 // Between two attempts while the store fails.
 constexpr absl::Duration kStorePause = absl::Seconds(1);
 constexpr size_t kRateWindow = 64;
@@ -475,81 +472,6 @@ absl::Status JobRunner::CloseFinishedTasks() {
   if (events.empty()) return absl::OkStatus();
   TESSERA_RETURN_IF_ERROR(Log({}, std::move(events)));
   inbox_->Wake();  // the trials that they leave may be others' now
-  return absl::OkStatus();
-}
-
-absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
-  TaskRun& run = runs_[task_index];
-  const TaskSummary& task = state_.task(task_index);
-  const int rivals = state_.options().rivals;
-  if (run.comparing || run.contested || task.promoted != 0 || task.best_trial < 0 || rivals == 0) {
-    return run.comparing;
-  }
-  const std::string key = job_.tasks[task_index].Key();
-  ComparisonRequest request;
-  const auto choose = [&]() -> absl::Status {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
-                             parts_.store.Best(key, job_.options.device_class, 1));
-    if (best.empty()) return absl::OkStatus();
-    request.device_class = best[0].device_class;
-    TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
-                             FindPromoted(parts_.store, key, request.device_class));
-    if (promoted && promoted->comparison.job_id == job_.id) {
-      // Killed before it was logged.
-      unlogged_.comparisons.emplace_back(task_index, promoted->comparison);
-      return absl::OkStatus();
-    }
-    TESSERA_ASSIGN_OR_RETURN(request.programs,
-                             ChooseContest(parts_.store, key, request.device_class, rivals));
-    return absl::OkStatus();
-  };
-  TESSERA_RETURN_IF_ERROR(FromStore(choose(), "comparison"));
-  run.contested = true;
-  TESSERA_RETURN_IF_ERROR(LogComparisons());
-  if (request.programs.empty()) return false;
-  request.job_id = job_.id;
-  request.task_index = task_index;
-  request.task = job_.tasks[task_index];
-  run.comparing = true;
-  changed_ = true;
-  parts_.measurer.Compare(request,
-                          [inbox = inbox_, task_index, programs = request.programs](auto compared) {
-                            inbox->Put(Compared{task_index, programs, std::move(compared)});
-                          });
-  return true;
-}
-
-void JobRunner::Take(Compared compared) {
-  const int t = compared.task_index;
-  runs_[t].comparing = false;
-  changed_ = true;
-  if (out_of_time_ && state_.task(t).done) return;
-  absl::StatusOr<db::Comparison> comparison =
-      compared.run.ok() ? Judge(db::ComparisonPurpose::kPromotion, compared.programs, *compared.run)
-                        : absl::StatusOr<db::Comparison>(compared.run.status());
-  if (!comparison.ok()) {
-    // Without a verdict the task keeps the incumbent that it had.
-    LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[t].name,
-                            ": not compared: ", comparison.status().message()));
-    return;
-  }
-  comparison->job_id = job_.id;
-  comparison->created = parts_.clock.Now();
-  unlogged_.comparisons.emplace_back(t, *std::move(comparison));
-}
-
-absl::Status JobRunner::LogComparisons() {
-  for (; !unlogged_.comparisons.empty(); unlogged_.comparisons.pop_front()) {
-    auto& [task_index, comparison] = unlogged_.comparisons.front();
-    if (comparison.id == 0) {
-      const absl::StatusOr<int64_t> id = parts_.store.AppendComparison(comparison);
-      TESSERA_RETURN_IF_ERROR(FromStore(id.status(), "comparison"));
-      comparison.id = *id;
-    }
-    db::Event event = NewEvent(db::EventKind::kCompared, task_index);
-    event.record_id = comparison.promoted;
-    TESSERA_RETURN_IF_ERROR(Log({}, {std::move(event)}));
-  }
   return absl::OkStatus();
 }
 
