@@ -73,7 +73,7 @@ TEST_CASE("a proposal's trace alone gives the program that its loop hash names",
     const RidgeLearner learner;
     std::set<uint64_t> programs;
     std::set<std::string> explorers;
-    while (state.task(0).proposed < state.task(0).budget) {
+    while (state.task(0).proposed < job.options.trials_per_task) {
       const auto proposals = state.Propose(0, 8);
       REQUIRE(proposals.ok());
       REQUIRE(proposals->size() >= 8);
