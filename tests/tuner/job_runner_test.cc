@@ -104,7 +104,7 @@ TEST_CASE("a space smaller than the budget ends the task early", "[tuner]") {
 }
 
 TEST_CASE("a task's fastest programs are compared when its budget is used up", "[tuner]") {
-  Rig rig(1, Budget(40), {.noise = 0.02});
+  Rig rig(1, Budget(40), {.noise = 0.02}, 1, 3, 8);
   auto runner = *rig.Runner();
   while (rig.measurer->compared().empty()) {
     REQUIRE(runner->Step());
