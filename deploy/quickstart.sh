@@ -10,9 +10,9 @@ Installs what is missing, builds, starts a server and a local worker on a free l
 examples/resnet18.yaml, builds an operator library from the log, links examples/use_library.c
 against it, runs that and prints a table.
 
-  --trials N   measured candidates for each operator, spread over all, 1 to 1000000 (default 64)
+  --trials N   measured candidates an operator, 1 to 1000000 (default 64)
   --threads N  threads of a kernel, 1 to 1024 (default 1)
-  --long       500 trials for each operator
+  --long       500 trials an operator
   --help       this text
 
 Results, in build/quickstart/:

@@ -119,7 +119,7 @@ struct JobOptions {
   double max_seconds = 0;              // 0 = no limit
   std::string idempotency_key;         // equal keys return the same job
   std::string device_class;            // whose devices measure its trials; empty: of any
-  std::string scheduler = "gradient";  // tuner/task_scheduler.h lists them
+  std::string scheduler = "fair";      // tuner/task_scheduler.h lists them
   // What is known before the first trial: "auto" (the newest fitting model, measured programs of
   // the tasks and of near ones), "none", or a model's name.
   std::string prior = "auto";

@@ -195,6 +195,7 @@ TEST_CASE("a job is told with its target and device class", "[cli]") {
   job.options.threads = 2;
   job.tasks.resize(2);
   job.tasks[0].target = "x86/avx2";
+  job.options.scheduler = "gradient";
   CHECK(JobText(job) ==
         "job 3: 2 tasks, 2 trials in all (gradient), 2 threads on x86/avx2, any device class");
   job.options.scheduler = "fair";

@@ -195,7 +195,7 @@ TEST_CASE("a search that begins with a model of the same landscape finds the bes
   CHECK_FALSE(MakeMethods({"grid"}, {"xgboost"}, true).ok());
 }
 
-TEST_CASE("a job over tables of different promise is the same each time, and best by gradient",
+TEST_CASE("a job over tables of different promise is the same each time, by every scheduler",
           "[replay]") {
   std::vector<std::shared_ptr<const TableSpace>> tables;
   for (const double depth : {0.001, 0.001, 0.7}) {
@@ -205,7 +205,6 @@ TEST_CASE("a job over tables of different promise is the same each time, and bes
     tables.push_back(*TableSpace::Make(test::EnumeratedDataset(*space), space));
   }
   const ReplayOptions options = {20, 4};
-  std::map<std::string, double> slowdown;
   for (const tuner::TaskSchedulerKind& kind : tuner::TaskSchedulerKinds()) {
     const std::string scheduler(kind.name);
     CAPTURE(scheduler);
@@ -218,11 +217,9 @@ TEST_CASE("a job over tables of different promise is the same each time, and bes
       CHECK(std::ranges::is_sorted(slowdowns, std::greater<>()));
       CHECK(slowdowns.back() >= 1);
     }
-    slowdown[scheduler] = SlowdownAt(tables, series, 1, options).median;
+    CHECK(SlowdownAt(tables, series, 1, options).median < 1.1);
     CHECK_THAT(SchedulersCsv(tables, {series}), Catch::Contains("\n" + scheduler + ",evolution,"));
   }
-  CAPTURE(slowdown["fair"], slowdown["fixed"], slowdown["gradient"]);
-  CHECK(slowdown["gradient"] < slowdown["fair"]);
   CHECK_FALSE(ReplayJob(tables, {"random", ""}, "tarot", 0, options).ok());
 }
 
