@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import subprocess
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from service import Service, die_with_parent
 
 CANCELLED = 130  # how `tessera tune` ends then
 MOST_ATTEMPTS = 3
+WATCH_PAUSE_SECONDS = 0.5
 NATIVE = "native"
 
 
@@ -131,11 +133,20 @@ class Collector:
         if self._others_ended:
             return
         self._others_ended = True
-        for line in self._call("jobs").splitlines():
-            words = line.split()
-            if len(words) > 1 and words[0].isdigit() and words[1] in ("running", "queued"):
-                print(f"  job {words[0]} goes on first", flush=True)
-                subprocess.run(self._service.command("watch", words[0]), capture_output=True)
+        for job in self._unended():
+            print(f"  job {job} goes on first", flush=True)
+            watch = self._service.command("watch", job)
+            while job in self._unended():  # however a watch ends
+                subprocess.run(watch, capture_output=True, preexec_fn=die_with_parent)
+                time.sleep(WATCH_PAUSE_SECONDS)
+
+    def _unended(self) -> list[str]:
+        rows = [line.split() for line in self._call("jobs").splitlines()]
+        return [
+            words[0]
+            for words in rows
+            if len(words) > 1 and words[0].isdigit() and words[1] in ("running", "queued")
+        ]
 
     def _call(self, verb: str, *arguments: object) -> str:
         try:

@@ -40,10 +40,11 @@ def median_interval(values: Sample) -> Interval:
 
 
 def mean_ratio(pairs: Sequence[tuple[Sample, Sample]]) -> Interval:
-    """Geometric mean over the pairs of the ratio of their medians, first ÷ second."""
+    """Geometric mean over the pairs of the ratio of their medians, first ÷ second, of which the
+    first are finite: 0 where a second is not."""
 
     def statistic(samples: list[Sample]) -> float:
         ratios = [median(a) / median(b) for a, b in zip(samples[::2], samples[1::2])]
-        return math.exp(sum(map(math.log, ratios)) / len(ratios))
+        return 0 if 0 in ratios else math.exp(sum(map(math.log, ratios)) / len(ratios))
 
     return interval_of(statistic, [sample for pair in pairs for sample in pair])

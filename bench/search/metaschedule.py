@@ -29,7 +29,7 @@ from live import line_of, timing_plan
 from live_report import head, row
 from methods import choose, load_methods
 from runs import Plan, Run, what_failed, write_job_file
-from service import Service
+from service import Service, die_with_parent
 from suite import ended_by_signals
 from tasks import Task, load_tasks
 from tvm_ops import LAYOUTS, operator
@@ -94,7 +94,11 @@ def tune_by_tvm(arguments: argparse.Namespace, task: Task) -> None:
         log.parent.mkdir(exist_ok=True)
         with log.open("a") as file:  # it says much
             subprocess.run(
-                [*program, str(job_file), *flat], stdout=file, stderr=subprocess.STDOUT, check=True
+                [*program, str(job_file), *flat],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                check=True,
+                preexec_fn=die_with_parent,
             )
         print(f"{task.case.name} MetaSchedule, {layout}: {log}", flush=True)
 

@@ -137,6 +137,7 @@ class Plan:
             prepared = Path(self.method.starts_from) / self.case.name
             if not prepared.is_dir():
                 raise SystemExit(f"{prepared}: no such folder; leave_out.py makes it")
+            shutil.rmtree(folder / "data.part", ignore_errors=True)  # of a run that was killed
             shutil.copytree(prepared, folder / "data.part")
             (folder / "data.part").rename(data)
         write_job_file(self.case, folder / "job.yaml")

@@ -75,6 +75,11 @@ elif verb == "jobs" and "--json" in words:
     print(json.dumps({{"machine": {{"device_class": "x86/test"}}}}))
 elif verb == "jobs":
     print((folder / "joblist").read_text() if (folder / "joblist").exists() else "job  state")
+elif verb == "watch":
+    watched = len([x for x in (folder / "calls").read_text().splitlines() if x.startswith("watch")])
+    if watched == 1:
+        sys.exit("the connection was lost")
+    (folder / "joblist").unlink()
 elif verb == "dataset":
     if (folder / "missing").exists():
         sys.exit("3 programs have no row")
@@ -206,7 +211,7 @@ class Collecting(WithFake):
     def test_jobs_that_a_killed_run_left_are_waited_for(self) -> None:
         (self.folder / "joblist").write_text("job  state\n  3  running  x\n  2  done  y\n")
         self.collect(pilot(ENTRY, NATIVE, 1))
-        self.assertEqual(self.calls("watch"), ["watch --server 127.0.0.1:1 3"])
+        self.assertEqual(self.calls("watch"), 2 * ["watch --server 127.0.0.1:1 3"])
         order = [line.split()[0] for line in (self.folder / "calls").read_text().splitlines()]
         self.assertLess(order.index("watch"), order.index("tune"))
 

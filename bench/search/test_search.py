@@ -229,6 +229,7 @@ class Runs(InFolder):
         Plan(CASE, RANDOM, 0, 1).make(self.program, self.out)
         self.assertEqual((self.folder / "started from").read_text(), "")
         transfer = Method("transfer", trials=5, starts_from=str(prepared.parent))
+        (Plan(CASE, transfer, 0, 1).folder(self.out) / "data.part").mkdir(parents=True)  # killed
         Plan(CASE, transfer, 0, 1).make(self.program, self.out)
         self.assertEqual((self.folder / "started from").read_text(), "records")
         self.assertTrue((prepared / "records").exists())
@@ -345,6 +346,11 @@ class Intervals(unittest.TestCase):
         self.assertAlmostEqual(ratio.middle, 2.0)
         self.assertAlmostEqual(ratio.low, 2.0)
         self.assertAlmostEqual(ratio.high, 2.0)
+
+    def test_a_ratio_to_what_may_never_come_has_no_low_end(self) -> None:
+        ratio = mean_ratio([([100.0], [1.0, 2.0, math.inf]), ([4.0], [2.0])])
+        self.assertAlmostEqual(ratio.middle, 10.0)
+        self.assertEqual(ratio.low, 0)
 
     def test_an_interval_needs_values(self) -> None:
         without: tuple[list[list[float]], ...] = ([], [[]], [[1.0], []])
