@@ -17,6 +17,7 @@ namespace tessera::cli {
 namespace {
 
 constexpr double kConfidence = 0.95;
+constexpr int kAttempts = 3;  // at one pair, while its device fails
 
 absl::StatusOr<std::string> OnlineClass(Client& client) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
@@ -113,6 +114,7 @@ AaCampaign::Entry* AaCampaign::Next() {
 
 absl::Status AaCampaign::Run(Client& client, int pairs,
                              const std::function<void(const AaCampaign&)>& show) {
+  int failed = 0;  // attempts in a row
   while (this->pairs() < pairs) {
     Entry* const entry = Next();
     if (entry == nullptr) {
@@ -125,7 +127,9 @@ absl::Status AaCampaign::Run(Client& client, int pairs,
       left_out_.push_back(absl::StrCat(entry->label, ": ", comparison.status().message()));
       continue;
     }
+    if (absl::IsAborted(comparison.status()) && ++failed < kAttempts) continue;
     if (!comparison.ok()) return comparison.status();
+    failed = 0;
     ++entry->pairs;
     if (after_ < 0) after_ = comparison->id - 1;
     comparisons_.push_back(*std::move(comparison));

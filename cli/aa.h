@@ -33,7 +33,8 @@ class AaCampaign {
                                            const std::string& device_class, int64_t after);
 
   // Until there are `pairs` of them. `show` is called after each. Tasks whose program does not run
-  // any more are left out. What was measured stays when this fails; Cancelled after Interrupt.
+  // any more are left out; a pair whose device fails is tried three times. What was measured stays
+  // when this fails; Cancelled after Interrupt.
   absl::Status Run(Client& client, int pairs, const std::function<void(const AaCampaign&)>& show);
 
   const std::string& device_class() const { return device_class_; }

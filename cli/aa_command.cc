@@ -14,10 +14,12 @@
 namespace tessera::cli {
 namespace {
 
-// One line that is written over, or one in ten pairs where that can't be seen.
+// One line that is written over; where that can't be seen, a line for the first pair and each
+// tenth.
 void ShowProgress(const AaCampaign& campaign, int pairs) {
   const bool is_terminal = isatty(STDERR_FILENO) != 0;
-  if (!is_terminal && campaign.pairs() % 10 != 0 && campaign.pairs() != pairs) return;
+  const bool is_told = campaign.pairs() == 1 || campaign.pairs() % 10 == 0;
+  if (!is_terminal && !is_told && campaign.pairs() != pairs) return;
   const AaSummary summary = campaign.Summary();
   std::fprintf(stderr, "%s%d of %d pairs, %d false winners, median ratio %.4f%s",
                is_terminal ? "\r" : "", summary.pairs, pairs, summary.false_winners,

@@ -57,6 +57,11 @@ class NoisyClient final : public FakeClient {
     return found;
   }
   absl::StatusOr<db::Comparison> CompareWithItself(int64_t record) override {
+    ++asked;
+    if (aborts > 0) {
+      --aborts;
+      return absl::AbortedError("device lost");
+    }
     if (failures.contains(record)) return failures[record];
     if (static_cast<int>(stored.size()) == interrupt_at) return absl::CancelledError("interrupted");
     db::Comparison& comparison = stored.emplace_back();
@@ -78,6 +83,8 @@ class NoisyClient final : public FakeClient {
   std::vector<db::Comparison> stored;
   std::map<int64_t, absl::Status> failures;
   int interrupt_at = -1;
+  int asked = 0;
+  int aborts = 0;  // to come
 };
 
 void Nobody(const AaCampaign&) {}
@@ -156,6 +163,20 @@ TEST_CASE("tasks whose program does not run are left out, and none is an error",
   client.failures[2] = absl::AbortedError("device lost");
   campaign = AaCampaign::Create(client, "conv", "", -1);
   CHECK(absl::IsAborted(campaign->Run(client, 10, Nobody)));
+}
+
+TEST_CASE("a pair whose device fails is tried again, three times in all", "[cli]") {
+  NoisyClient client;
+  auto campaign = AaCampaign::Create(client, "mm", "", -1);
+  REQUIRE(campaign.ok());
+  for (int pair = 1; pair <= 3; ++pair) {
+    client.aborts = 2;
+    REQUIRE(campaign->Run(client, pair, Nobody).ok());
+  }
+  CHECK(client.asked == 9);
+  client.aborts = 3;
+  CHECK(campaign->Run(client, 4, Nobody) == absl::AbortedError("device lost"));
+  CHECK(campaign->pairs() == 3);
 }
 
 TEST_CASE("a campaign needs a class, and a task that was measured there", "[cli]") {
