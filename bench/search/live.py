@@ -21,6 +21,7 @@ import peers_modules
 from driver import Plan as TimingPlan
 from live_report import write_report
 from methods import Method, choose, load_methods
+from quiet import wait_until_quiet
 from runs import Plan, Run, found, what_failed
 from service import Service
 from suite import ended_by_signals
@@ -41,6 +42,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--limit-seconds", type=float, default=0, help="begin no run after this long; 0: no limit"
     )
+    add_quiet_options(parser)
     arguments = parser.parse_args()
     if arguments.seeds < 1 or arguments.rounds < 1:
         parser.error("--seeds and --rounds must be positive")
@@ -48,6 +50,15 @@ def parse_arguments() -> argparse.Namespace:
         if not path.exists():
             parser.error(f"{path}: no such file")
     return arguments
+
+
+def add_quiet_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--quiet", type=float, default=0.15, help="cores that other programs may keep busy"
+    )
+    parser.add_argument(
+        "--patience", type=float, default=600, help="seconds to wait for others to become quiet"
+    )
 
 
 def in_turn(tasks: list[Task], methods: list[Method], seeds: int) -> Iterator[Plan]:
@@ -69,6 +80,7 @@ def make_runs(arguments: argparse.Namespace, plans: list[Plan]) -> tuple[int, in
             continue
         if 0 < arguments.limit_seconds < time.monotonic() - began:
             return len(plans) - number + 1, failures
+        wait_until_quiet(arguments.quiet, arguments.patience)
         try:
             text = line_of(plan.make(arguments.tessera, arguments.out))
         except subprocess.CalledProcessError as error:
@@ -89,6 +101,7 @@ def measure_winners(arguments: argparse.Namespace) -> None:
         if set(table.load().get(task, {})) == {run.name for run, _ in runs}:
             continue
         cases = {run.name: built(folder) for run, folder in runs}
+        wait_until_quiet(arguments.quiet, arguments.patience)
         winners = measure_side_by_side(cases, timing_plan(arguments, runs[0][0].threads))
         table.replace(task, winners)
         best = min((w.seconds for w in winners.values() if w.seconds), default=0)

@@ -25,9 +25,10 @@ import peers_modules
 from case import Unsupported
 from compare import command, compile_calls
 from intervals import Interval, mean_ratio, median_interval
-from live import line_of, timing_plan
+from live import add_quiet_options, line_of, timing_plan
 from live_report import head, row
 from methods import choose, load_methods
+from quiet import wait_until_quiet
 from runs import Plan, Run, what_failed, write_job_file
 from service import Service, die_with_parent
 from suite import ended_by_signals
@@ -55,6 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tessera", type=Path, default=Path("build/bin/tessera"))
     parser.add_argument("--tvm-python", type=Path, default=Path("build/peers-tvm/bin/python"))
     parser.add_argument("--out", type=Path, default=Path("build/bench/search/metaschedule"))
+    add_quiet_options(parser)
     arguments = parser.parse_args()
     if min(arguments.trials, arguments.tessera_trials, arguments.seeds, arguments.rounds) < 1:
         parser.error("--trials, --tessera-trials, --seeds and --rounds must be positive")
@@ -112,6 +114,7 @@ def tessera_plans(arguments: argparse.Namespace, task: Task) -> list[Plan]:
 def search(arguments: argparse.Namespace, plans: Sequence[Plan]) -> None:
     for plan in plans:
         if plan.done(arguments.out) is None:
+            wait_until_quiet(arguments.quiet, arguments.patience)
             run = plan.make(arguments.tessera, arguments.out)
             print(f"{plan.case.name} {plan.name}: {line_of(run)}", flush=True)
 
@@ -123,6 +126,7 @@ def measure_winners(arguments: argparse.Namespace, task: Task, plans: Sequence[P
         return
     cases = {plan.name: built(plan.folder(arguments.out)) for plan in plans}
     tvm = (arguments.tvm_python.absolute(), arguments.out / "tvm")
+    wait_until_quiet(arguments.quiet, arguments.patience)
     others = {TVM: command(TVM, task.threads, compile_calls(arguments.out), tvm)}
     winners = measure_side_by_side(cases, timing_plan(arguments, task.threads), others)
     table.replace(task.case.name, winners)

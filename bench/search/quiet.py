@@ -58,7 +58,7 @@ def wait_until_quiet(most_cores: float, patience_seconds: float) -> None:
             return
         if time.monotonic() > deadline:
             raise SystemExit(
-                f"collect: other programs keep {cores:.2f} cores busy, more than {most_cores:g}; "
+                f"other programs keep {cores:.2f} cores busy, more than {most_cores:g}; "
                 "end them, or raise --quiet"
             )
         print(f"  waiting: other programs keep {cores:.2f} cores busy", flush=True)

@@ -123,6 +123,9 @@ class InFolder(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
+        patch = mock.patch.object(live, "wait_until_quiet")
+        patch.start()
+        self.addCleanup(patch.stop)
 
 
 class Methods(InFolder):
@@ -249,7 +252,9 @@ class Runs(InFolder):
 
     def test_a_failed_run_does_not_end_the_comparison(self) -> None:
         (self.folder / "broken").touch()
-        arguments = Namespace(tessera=self.program, out=self.out, limit_seconds=0)
+        arguments = Namespace(
+            tessera=self.program, out=self.out, limit_seconds=0, quiet=math.inf, patience=0
+        )
         plans = [Plan(CASE, OURS, seed, 1) for seed in range(2)]
         with mock.patch("builtins.print") as said:
             self.assertEqual(live.make_runs(arguments, plans), (0, 2))
@@ -466,7 +471,7 @@ class Winners(InFolder):
             plan = Plan(CASE, method, seed, 1)
             plan.folder(self.folder).mkdir(parents=True)
             a_run(method, seed, [4.0]).write(plan.result(self.folder))
-        arguments = Namespace(out=self.folder, rounds=3)
+        arguments = Namespace(out=self.folder, rounds=3, quiet=math.inf, patience=0)
         asked: list[set[str]] = []
 
         def measured(cases: dict[str, Case], plan: object) -> dict[str, Winner]:
