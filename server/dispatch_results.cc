@@ -72,7 +72,7 @@ void Dispatcher::HandleTrialBuild(uint64_t number, const proto::BuildResult& res
     if (same.IsToBuild() && same.trace == trace) same.built = result;
   }
   trial.phase = trial.ToBuild() == nullptr ? Phase::kToRun : Phase::kToBuild;
-  if (trial.is_comparison() && trial.phase == Phase::kToRun && trial.CountBuilt() < 2) {
+  if (trial.is_comparison() && trial.phase == Phase::kToRun && !trial.MayDecide()) {
     EndComparison(number,
                   absl::FailedPreconditionError(
                       absl::StrCat("of ", trial.programs.size(), " programs ", trial.CountBuilt(),

@@ -148,6 +148,8 @@ class Dispatcher final : public tuner::Measurer {
     // The first that has to be built; null if none has.
     Program* ToBuild();
     int CountBuilt() const;
+    // Of a comparison: more was built than nothing or the incumbent alone, which would stay.
+    bool MayDecide() const { return CountBuilt() >= (programs[0].IsBuilt() ? 2 : 1); }
   };
 
   // The default schedule of a task, against which outputs are checked, with the oracle's samples.

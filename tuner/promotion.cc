@@ -1,6 +1,7 @@
 #include "tuner/promotion.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -42,11 +43,25 @@ std::vector<Standing> Standings(const std::vector<db::Measurement>& measurements
   return standings;
 }
 
-// Of those that run.
+bool Ran(const db::Measurement& measurement) {
+  return measurement.outcome == db::Outcome::kOk && !measurement.sample_seconds.empty();
+}
+
+// Of those that ran, at least one, by the median of its turns. One with fewer turns than others
+// had lost before the incumbent failed.
 size_t Fastest(const std::vector<db::Measurement>& measurements) {
-  size_t fastest = 0;
-  for (size_t i = 1; i < measurements.size(); ++i) {
-    if (measurements[i].CostSeconds() < measurements[fastest].CostSeconds()) fastest = i;
+  size_t most_turns = 0, fastest = 0;
+  for (const db::Measurement& one : measurements) {
+    if (Ran(one)) most_turns = std::max(most_turns, one.sample_seconds.size());
+  }
+  double best = HUGE_VAL;
+  for (size_t i = 0; i < measurements.size(); ++i) {
+    const db::Measurement& one = measurements[i];
+    if (!Ran(one) || one.sample_seconds.size() < most_turns) continue;
+    const double seconds = Median(one.sample_seconds);
+    if (seconds >= best) continue;
+    best = seconds;
+    fastest = i;
   }
   return fastest;
 }
@@ -103,9 +118,10 @@ absl::StatusOr<db::Comparison> Judge(db::ComparisonPurpose purpose,
                                      absl::Span<const db::Record> programs,
                                      const ComparisonRun& run) {
   TESSERA_CHECK(programs.size() >= 2 && run.measurements.size() == programs.size());
-  const auto ran =
-      std::ranges::count(run.measurements, db::Outcome::kOk, &db::Measurement::outcome);
-  if (ran < 2) {
+  const auto ran = std::ranges::count_if(run.measurements, Ran);
+  const bool incumbent_ran = Ran(run.measurements[0]);
+  const bool is_pair = incumbent_ran || purpose == db::ComparisonPurpose::kSame;
+  if (ran < (is_pair ? 2 : 1)) {
     std::string reason;
     for (const db::Measurement& measurement : run.measurements) {
       if (measurement.outcome != db::Outcome::kOk) reason = measurement.reason;
@@ -128,7 +144,7 @@ absl::StatusOr<db::Comparison> Judge(db::ComparisonPurpose purpose,
                                             : std::vector<double>());
   }
   comparison.promoted = programs[0].id;
-  if (run.measurements[0].outcome != db::Outcome::kOk) {
+  if (!incumbent_ran) {
     comparison.promoted = programs[Fastest(run.measurements)].id;
     return comparison;
   }

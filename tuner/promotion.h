@@ -41,9 +41,10 @@ absl::StatusOr<std::vector<db::Record>> ChooseContest(db::Store& store, std::str
 
 // The verdict on programs that were measured, the incumbent first; of kSame two times the same.
 // The interval is that of the best rival. It promotes that rival if the interval lies below 1, and
-// whatever runs if the incumbent does not (its ratio is 0 then). Two programs that are alike are
-// told apart with probability 2 × kFalsePromotions; with more rivals each gets its share of that.
-// FailedPrecondition, with the reason, when no two of them ran. The comparison lacks the job.
+// the fastest that runs if the incumbent does not (its ratio is 0 then). Two programs that are
+// alike are told apart with probability 2 × kFalsePromotions; with more rivals each gets its share
+// of that. FailedPrecondition, with the reason, when none ran or the incumbent alone did, of kSame
+// when one of both did not. The comparison lacks the job.
 absl::StatusOr<db::Comparison> Judge(db::ComparisonPurpose purpose,
                                      absl::Span<const db::Record> programs,
                                      const ComparisonRun& run);

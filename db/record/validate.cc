@@ -162,9 +162,11 @@ absl::Status ValidateComparison(const Comparison& c) {
       TESSERA_RETURN_IF_ERROR(RequireSample(what, seconds));
     }
   }
-  if (measured < 2) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, ": ", measured, " of ", lists, " took a turn, must be two or more"));
+  // An incumbent that fails loses to the only one that runs.
+  if (measured < (is_same || !c.sample_seconds[0].empty() ? 2 : 1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, ": ", measured, " of ", lists,
+        " took a turn, must be two or more, or another than the incumbent where that failed"));
   }
   if (std::find(c.record_ids.begin(), c.record_ids.end(), c.promoted) == c.record_ids.end()) {
     return absl::InvalidArgumentError(

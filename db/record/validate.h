@@ -26,9 +26,10 @@ absl::Status ValidateSelection(const Selection& selection);
 absl::Status ValidateModelName(const std::string& name);
 // The name and digest have their form, a kind of model is named, numbers are finite.
 absl::Status ValidateModel(const ModelInfo& model);
-// The task is named; each program has the same turns, at least one, all above zero; there are two
-// programs or more, or for kSame one with two lists; the promoted one is among them; the ratio lies
-// between its bounds.
+// The task is named; there are two programs or more, or for kSame one with two lists; two took a
+// turn, or one where the incumbent failed (programs may have fewer turns than others, or none, but
+// for kSame); samples are above zero; the promoted one is among them; the ratio lies between its
+// bounds.
 absl::Status ValidateComparison(const Comparison& comparison);
 absl::Status ValidateBlob(std::string_view bytes);
 

@@ -102,21 +102,50 @@ TEST_CASE("a program that can't be built any more is left out of the plan", "[se
   CHECK(rig.runs[0]->measurements[1].outcome == db::Outcome::kOk);
 }
 
-TEST_CASE("a comparison of which one program at most can be built ends with the reason",
+TEST_CASE("a comparison of which the incumbent at most can be built ends with the reason",
           "[server]") {
+  for (const bool incumbent : {false, true}) {
+    CAPTURE(incumbent);
+    PlanRig rig;
+    auto link = rig.Connect("w");
+    rig.Compare({"old", "older"});
+    for (int i = 0; i < 2; ++i) {
+      const auto request = link->Last<proto::BuildRequest>();
+      if (i == 0 && incumbent) {
+        rig.BuildAll(*link);
+        continue;
+      }
+      rig.Reply(*link, proto::BuildResult{.fence = request.fence,
+                                          .outcome = db::Outcome::kBuildError,
+                                          .reason = "too many registers"});
+    }
+    REQUIRE(rig.runs.size() == 1);
+    CHECK(rig.runs[0].status() == absl::FailedPreconditionError(absl::StrCat(
+                                      "of 2 programs ", incumbent ? 1 : 0,
+                                      " can be built; the last failure: too many registers")));
+  }
+}
+
+TEST_CASE("the only program that can be built runs when it is not the incumbent", "[server]") {
   PlanRig rig;
   auto link = rig.Connect("w");
-  rig.Compare({"old", "older"});
-  for (int i = 0; i < 2; ++i) {
-    const auto request = link->Last<proto::BuildRequest>();
-    rig.Reply(*link, proto::BuildResult{.fence = request.fence,
-                                        .outcome = db::Outcome::kBuildError,
-                                        .reason = "too many registers"});
-  }
+  rig.Compare({"old", "rival"});
+  const auto request = link->Last<proto::BuildRequest>();
+  REQUIRE(request.trace == "old");
+  rig.Reply(*link, proto::BuildResult{.fence = request.fence,
+                                      .outcome = db::Outcome::kBuildError,
+                                      .reason = "too many registers"});
+  rig.built.insert(request.fence);
+  rig.BuildEverything(*link);
+  REQUIRE(rig.runs.empty());
+  const auto plan = link->Last<proto::RunPlan>();
+  REQUIRE(plan.artifacts.size() == 1);
+  CHECK(plan.artifacts[0].digest == Sha256Hex("artifact of rival"));
+  rig.Reply(*link, FakeRun(plan));
   REQUIRE(rig.runs.size() == 1);
-  CHECK(rig.runs[0].status() ==
-        absl::FailedPreconditionError(
-            "of 2 programs 0 can be built; the last failure: too many registers"));
+  REQUIRE(rig.runs[0].ok());
+  CHECK(rig.runs[0]->measurements[0].outcome == db::Outcome::kBuildError);
+  CHECK(rig.runs[0]->measurements[1].outcome == db::Outcome::kOk);
 }
 
 TEST_CASE("a comparison whose device fails is tried again and given up in the end", "[server]") {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "db/record/memory_store.h"
+#include "db/record/validate.h"
 
 namespace tessera::tuner {
 namespace {
@@ -153,9 +154,41 @@ TEST_CASE("what does not run any more is neither promoted nor stays", "[promotio
   CHECK(comparison->promoted == 12);
   CHECK(comparison->ratio == 0);
 
+  // Also when only one other runs.
   run.measurements[1] = run.measurements[0];
+  comparison = Judge(db::ComparisonPurpose::kPromotion, Programs(3), run);
+  REQUIRE(comparison.ok());
+  CHECK(comparison->promoted == 12);
+  CHECK(comparison->sample_seconds[0].empty());
+  CHECK(db::ValidateComparison(*comparison).ok());
+  run.measurements[2] = run.measurements[0];
   CHECK(Judge(db::ComparisonPurpose::kPromotion, Programs(3), run).status() ==
-        absl::FailedPreconditionError("of 3 programs 1 ran; the last failure: too many registers"));
+        absl::FailedPreconditionError("of 3 programs 0 ran; the last failure: too many registers"));
+}
+
+TEST_CASE("an incumbent that runs alone stays without a verdict", "[promotion]") {
+  Rng rng(17);
+  ComparisonRun run = Run({1, 1}, rng);
+  run.measurements[1] = {.outcome = db::Outcome::kBuildError, .reason = "too many registers"};
+  CHECK(Judge(db::ComparisonPurpose::kPromotion, Programs(2), run).status() ==
+        absl::FailedPreconditionError("of 2 programs 1 ran; the last failure: too many registers"));
+  std::swap(run.measurements[0], run.measurements[1]);
+  CHECK(Judge(db::ComparisonPurpose::kPromotion, Programs(2), run).ok());
+  const std::vector<db::Record> twice(2, Programs(1)[0]);
+  CHECK(absl::IsFailedPrecondition(Judge(db::ComparisonPurpose::kSame, twice, run).status()));
+}
+
+TEST_CASE("of those that outlive the incumbent the one with the smallest median is promoted",
+          "[promotion]") {
+  Rng rng(18);
+  ComparisonRun run = Run({1, 1.1, 1.3, 1.2, 1.4}, rng);
+  run.measurements[0] = {.outcome = db::Outcome::kRunError, .reason = "crashed"};
+  run.measurements[1].sample_seconds.resize(6);          // had lost
+  run.measurements[2].sample_seconds[3] = 1e-3;          // was lucky
+  run.measurements[4].outcome = db::Outcome::kRunError;  // and had some turns
+  const auto comparison = Judge(db::ComparisonPurpose::kPromotion, Programs(5), run);
+  REQUIRE(comparison.ok());
+  CHECK(comparison->promoted == 13);
 }
 
 TEST_CASE("a program that is compared with itself is one record, measured twice", "[promotion]") {

@@ -594,6 +594,9 @@ TEST_CASE("a comparison may have programs that left it early or failed", "[db]")
   REQUIRE(id.status() == absl::OkStatus());
   CHECK(f.store->ListComparisons("t", "", {}, 1)->at(0).sample_seconds ==
         comparison.sample_seconds);
+  // The incumbent and another failed: what is left has won.
+  comparison.sample_seconds = {{}, {2e-3}, {}};
+  CHECK(f.store->AppendComparison(comparison).status() == absl::OkStatus());
 }
 
 TEST_CASE("comparisons of what does not exist or was not measured alike are refused", "[db]") {
