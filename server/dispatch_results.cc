@@ -47,6 +47,18 @@ void Dispatcher::HandleTrialBuild(uint64_t number, const proto::BuildResult& res
   const auto it = trials_.find(number);
   if (it == trials_.end()) return;
   Trial& trial = it->second;
+  const Program& program = *trial.ToBuild();
+  const bool has_other_loops = !program.loop_hash.empty() && result.loop_hash != program.loop_hash;
+  // Builders refuse what they make other loops of. The trace of a record may be of an older
+  // release: its program is no more, and the others can be compared.
+  if (trial.is_comparison() && has_other_loops && !result.loop_hash.empty()) {
+    TakeBuild(number,
+              {.outcome = db::Outcome::kBuildError,
+               .reason = absl::StrCat("compiled to other loops now, ", result.loop_hash,
+                                      ", than when it was measured, ", program.loop_hash)},
+              actions);
+    return;
+  }
   const bool is_built = result.outcome == db::Outcome::kOk;
   if (!is_built && result.outcome != db::Outcome::kBuildError) {
     Retry(number, result.reason, actions);
@@ -58,16 +70,20 @@ void Dispatcher::HandleTrialBuild(uint64_t number, const proto::BuildResult& res
     Complete(number, measurement, nullptr, actions);
     return;
   }
-  const Program& program = *trial.ToBuild();
-  if (is_built && !program.loop_hash.empty() && result.loop_hash != program.loop_hash) {
+  if (is_built && has_other_loops) {
     Retry(number,
           absl::StrCat("the builder's loops ", result.loop_hash, " are not the server's ",
                        program.loop_hash, "; run the same release on both"),
           actions);
     return;
   }
+  TakeBuild(number, result, actions);
+}
+
+void Dispatcher::TakeBuild(uint64_t number, const proto::BuildResult& result, Actions& actions) {
+  Trial& trial = trials_.find(number)->second;
   // One that is compared with itself is built once.
-  const std::string trace = program.trace;
+  const std::string trace = trial.ToBuild()->trace;
   for (Program& same : trial.programs) {
     if (same.IsToBuild() && same.trace == trace) same.built = result;
   }

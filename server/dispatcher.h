@@ -237,6 +237,9 @@ class Dispatcher final : public tuner::Measurer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleTrialBuild(uint64_t number, const proto::BuildResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Into the program that is to be built next; ends a comparison that is of no use then.
+  void TakeBuild(uint64_t number, const proto::BuildResult& result, Actions& actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleReference(const std::string& task_key, const proto::BuildResult& result,
                        Actions& actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Has the reference built again, or gives its task's trials back after max_attempts.

@@ -102,6 +102,51 @@ TEST_CASE("a program that can't be built any more is left out of the plan", "[se
   CHECK(rig.runs[0]->measurements[1].outcome == db::Outcome::kOk);
 }
 
+TEST_CASE("a program that is compiled to other loops now is left out of the plan", "[server]") {
+  // Builders of this release refuse it; of one that does not the server sees it.
+  for (const db::Outcome outcome : {db::Outcome::kInfrastructure, db::Outcome::kOk}) {
+    CAPTURE(db::ToString(outcome));
+    PlanRig rig;
+    auto link = rig.Connect("w");
+    rig.Compare({"old", "rival", "other"});
+    const auto request = link->Last<proto::BuildRequest>();
+    REQUIRE(request.trace == "old");
+    const std::string bytes = "artifact of old";
+    REQUIRE(rig.artifacts->Put(bytes).ok());
+    proto::BuildResult result = FakeBuild(request, bytes);
+    result.outcome = outcome;
+    result.loop_hash = "00000000000000ff";
+    rig.Reply(*link, result);
+    rig.built.insert(request.fence);
+    rig.BuildEverything(*link);
+    REQUIRE(rig.runs.empty());
+    const auto plan = link->Last<proto::RunPlan>();
+    REQUIRE(plan.artifacts.size() == 2);
+    CHECK(plan.artifacts[0].digest == Sha256Hex("artifact of rival"));
+    CHECK(plan.lease.attempt == 0);
+    rig.Reply(*link, FakeRun(plan));
+    REQUIRE(rig.runs.size() == 1);
+    REQUIRE(rig.runs[0].ok());
+    CHECK(rig.runs[0]->measurements[0].outcome == db::Outcome::kBuildError);
+    CHECK_THAT(rig.runs[0]->measurements[0].reason, Catch::Contains("compiled to other loops now"));
+    CHECK(rig.runs[0]->measurements[1].outcome == db::Outcome::kOk);
+  }
+}
+
+TEST_CASE("a program that is compiled to other loops now can't be compared with itself",
+          "[server]") {
+  PlanRig rig;
+  auto link = rig.Connect("w");
+  rig.Compare({"old", "old"});
+  const auto request = link->Last<proto::BuildRequest>();
+  rig.Reply(*link, proto::BuildResult{.fence = request.fence,
+                                      .outcome = db::Outcome::kInfrastructure,
+                                      .reason = "loop hash",
+                                      .loop_hash = "00000000000000ff"});
+  REQUIRE(rig.runs.size() == 1);
+  CHECK(absl::IsFailedPrecondition(rig.runs[0].status()));  // an A/A campaign goes on
+}
+
 TEST_CASE("a comparison of which the incumbent at most can be built ends with the reason",
           "[server]") {
   for (const bool incumbent : {false, true}) {
