@@ -41,17 +41,21 @@ absl::StatusOr<std::vector<db::Record>> Preferred(db::Store& store, const db::Se
   TESSERA_ASSIGN_OR_RETURN(const std::optional<tuner::Promoted> promoted,
                            tuner::FindPromoted(store, key, item.device_class));
   if (!promoted) return store.Best(key, item.device_class, count);
-  const std::vector<int64_t>& compared = promoted->comparison.record_ids;
-  const int compared_count = static_cast<int>(compared.size());
+  const int compared_count = static_cast<int>(promoted->traces.size());
   TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
                            store.Best(key, item.device_class, std::max(count, compared_count + 1)));
-  const double limit = kClearlyFaster * promoted->record.measurement.CostSeconds();
+  double seconds = promoted->record.measurement.CostSeconds();
+  for (const db::Record& record : records) {
+    if (record.trace != promoted->record.trace) continue;
+    seconds = std::min(seconds, record.measurement.CostSeconds());
+  }
+  const double limit = kClearlyFaster * seconds;
   const bool stands = std::ranges::none_of(records, [&](const db::Record& record) {
-    return record.measurement.CostSeconds() < limit &&
-           std::ranges::find(compared, record.id) == compared.end();
+    return record.measurement.CostSeconds() < limit && !promoted->HasCompared(record.trace);
   });
   if (stands) {
-    std::erase_if(records, [&](const db::Record& r) { return r.id == promoted->record.id; });
+    // Also where it was measured again, faster.
+    std::erase_if(records, [&](const db::Record& r) { return r.trace == promoted->record.trace; });
     records.insert(records.begin(), promoted->record);
   }
   if (static_cast<int>(records.size()) > count) records.resize(static_cast<size_t>(count));

@@ -84,8 +84,14 @@ absl::StatusOr<std::optional<Promoted>> FindPromoted(db::Store& store, std::stri
       std::vector<db::Comparison> comparisons,
       store.ListComparisons(task_key, device_class, db::ComparisonPurpose::kPromotion, 1));
   if (comparisons.empty()) return std::nullopt;
-  TESSERA_ASSIGN_OR_RETURN(db::Record record, GetRecord(store, task_key, comparisons[0].promoted));
-  return Promoted{std::move(record), std::move(comparisons[0])};
+  Promoted promoted;
+  promoted.comparison = std::move(comparisons[0]);
+  for (const int64_t id : promoted.comparison.record_ids) {
+    TESSERA_ASSIGN_OR_RETURN(db::Record record, GetRecord(store, task_key, id));
+    promoted.traces.push_back(record.trace);
+    if (id == promoted.comparison.promoted) promoted.record = std::move(record);
+  }
+  return promoted;
 }
 
 absl::StatusOr<std::vector<db::Record>> ChooseContest(db::Store& store, std::string_view task_key,
@@ -104,10 +110,7 @@ absl::StatusOr<std::vector<db::Record>> ChooseContest(db::Store& store, std::str
       const double limit = kRivalFactor * contest[0].measurement.CostSeconds();
       if (record.trace == contest[0].trace || record.measurement.CostSeconds() > limit) continue;
     }
-    if (promoted) {
-      const std::vector<int64_t>& compared = promoted->comparison.record_ids;
-      is_new = is_new || std::ranges::find(compared, record.id) == compared.end();
-    }
+    is_new = is_new || !promoted->HasCompared(record.trace);
     contest.push_back(std::move(record));
   }
   if (contest.size() < 2 || !is_new) contest.clear();

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,7 +27,13 @@ inline constexpr double kUnboundedRatio = 1e9;
 
 struct Promoted {
   db::Record record;
-  db::Comparison comparison;  // that left it as the fastest
+  db::Comparison comparison;        // that left it as the fastest
+  std::vector<std::string> traces;  // of the programs that were in it
+
+  // Whatever the record: a program that is measured again has several.
+  bool HasCompared(std::string_view trace) const {
+    return std::find(traces.begin(), traces.end(), trace) != traces.end();
+  }
 };
 
 // By the latest comparison of that purpose; nothing before the first.

@@ -119,6 +119,26 @@ TEST_CASE("a promoted record is chosen before one that was only lucky", "[server
   CHECK(chosen() == fresh);
 }
 
+TEST_CASE("a program that lost is measured again, faster, and has still lost", "[server]") {
+  Rig rig;
+  const db::Task task = ConvolutionFor(kAvx2);
+  const int64_t lucky = rig.Measure(task, Blocks(4, 4), 1e-6);
+  const int64_t good = rig.Measure(task, Blocks(8, 8), 1.03e-6);
+  rig.Promote(task, {lucky, good}, good);
+  rig.Measure(task, Blocks(4, 4), 0.9e-6);
+  const auto chosen = [&] {
+    const auto selection = ChooseRecords(rig.store, Rig::Wanted({task}));
+    INFO(selection.status());
+    REQUIRE(selection.ok());
+    return selection->items[0].record_id;
+  };
+  CHECK(chosen() == good);
+  rig.Measure(task, Blocks(8, 8), 0.8e-6);  // the promoted one, too
+  CHECK(chosen() == good);
+  rig.Measure(task, Blocks(4, 8), 0.79e-6);  // not clearly faster than that
+  CHECK(chosen() == good);
+}
+
 TEST_CASE("versions get their promoted records where they store activations alike", "[server]") {
   Rig rig;
   const db::Task wide = ConvolutionFor(kAvx512), narrow = ConvolutionFor(kAvx2);

@@ -270,6 +270,9 @@ TEST_CASE("what was promoted is the incumbent until a new program is beside it",
   log.Compare({good, lucky, fresh}, good);
   log.Measure(0.99e-3, "good");
   CHECK(log.Contest().empty());
+  // So are its rivals.
+  log.Measure(0.98e-3, "lucky");
+  CHECK(log.Contest().empty());
   log.Measure(1.3e-3, "slow");
   CHECK(log.Contest().empty());
 }
