@@ -21,10 +21,10 @@ absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
   const std::string key = job_.tasks[task_index].Key();
   ComparisonRequest request;
   const auto choose = [&]() -> absl::Status {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
-                             parts_.store.Best(key, job_.options.device_class, 1));
-    if (best.empty()) return absl::OkStatus();
-    request.device_class = best[0].device_class;
+    // Of devices that the job has: the log may know faster ones.
+    TESSERA_ASSIGN_OR_RETURN(const db::Record best,
+                             GetRecord(parts_.store, key, task.best_record_id));
+    request.device_class = best.device_class;
     TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
                              FindPromoted(parts_.store, key, request.device_class));
     if (promoted && promoted->comparison.job_id == job_.id) {

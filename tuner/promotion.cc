@@ -66,6 +66,8 @@ size_t Fastest(const std::vector<db::Measurement>& measurements) {
   return fastest;
 }
 
+}  // namespace
+
 absl::StatusOr<db::Record> GetRecord(db::Store& store, std::string_view task_key, int64_t id) {
   db::RecordFilter filter;
   filter.task_key = std::string(task_key);
@@ -75,8 +77,6 @@ absl::StatusOr<db::Record> GetRecord(db::Store& store, std::string_view task_key
   if (records.empty() || records[0].id != id) return db::NoSuch("record", id);
   return std::move(records[0]);
 }
-
-}  // namespace
 
 absl::StatusOr<std::optional<Promoted>> FindPromoted(db::Store& store, std::string_view task_key,
                                                      std::string_view device_class) {

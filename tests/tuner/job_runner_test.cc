@@ -133,6 +133,25 @@ TEST_CASE("a task's fastest programs are compared when its budget is used up", "
   CHECK(comparison.task_key == request.task.Key());
 }
 
+TEST_CASE("a job compares on the devices that it had, not where the log's fastest was measured",
+          "[tuner]") {
+  Rig rig(1, Budget(40), {.noise = 0.02});
+  for (const double seconds : {1e-12, 1.01e-12}) {
+    db::Record elsewhere;
+    elsewhere.task_key = rig.memory.GetJob(rig.job_id)->tasks[0].Key();
+    elsewhere.attempt_key = elsewhere.trace = absl::StrCat("elsewhere ", seconds);
+    elsewhere.device_class = "faster";
+    elsewhere.measurement.outcome = db::Outcome::kOk;
+    elsewhere.measurement.sample_seconds = {seconds};
+    REQUIRE(rig.memory.Append({elsewhere}, {}).ok());
+  }
+  CHECK(rig.Run().state == JobState::kDone);
+  REQUIRE(rig.measurer->compared().size() == 1);
+  const tuner::ComparisonRequest request = rig.measurer->compared()[0];
+  CHECK(request.device_class == "simulated");
+  CHECK(request.programs[0].id == rig.last_progress.tasks[0].best_record_id);
+}
+
 TEST_CASE("the program that is faster side by side is promoted, not the one with a lucky time",
           "[tuner]") {
   // Noise of 20 % in single times: the best of 60 is lucky.
