@@ -54,14 +54,23 @@ absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
 
 void JobRunner::Take(Compared compared) {
   const int t = compared.task_index;
-  runs_[t].comparing = false;
+  TaskRun& run = runs_[t];
+  run.comparing = false;
   changed_ = true;
   if (out_of_time_ && state_.task(t).done) return;
   absl::StatusOr<db::Comparison> comparison =
       compared.run.ok() ? Judge(db::ComparisonPurpose::kPromotion, compared.programs, *compared.run)
                         : absl::StatusOr<db::Comparison>(compared.run.status());
+  if (absl::IsCancelled(comparison.status()) &&
+      run.comparisons_given_back < state_.options().max_given_back) {
+    // As a trial: its device was away for a while. The task isn't done, so it is asked for again.
+    ++run.comparisons_given_back;
+    run.contested = false;
+    return;
+  }
   if (!comparison.ok()) {
     // Without a verdict the task keeps the incumbent that it had.
+    run.not_compared = std::string(comparison.status().message());
     LogWarning(absl::StrCat("job ", job_.id, ", task ", job_.tasks[t].name,
                             ": not compared: ", comparison.status().message()));
     return;
@@ -69,6 +78,20 @@ void JobRunner::Take(Compared compared) {
   comparison->job_id = job_.id;
   comparison->created = parts_.clock.Now();
   unlogged_.comparisons.emplace_back(t, *std::move(comparison));
+}
+
+std::string JobRunner::NotCompared() const {
+  std::string names, reason;
+  int others = -1;
+  for (int t = 0; t < state_.task_count(); ++t) {
+    if (runs_[t].not_compared.empty()) continue;
+    if (++others > 0) continue;
+    names = job_.tasks[t].name;
+    reason = runs_[t].not_compared;
+  }
+  if (names.empty()) return "";
+  if (others > 0) absl::StrAppend(&names, " and ", others, " more");
+  return absl::StrCat("the fastest programs of ", names, " were not compared: ", reason);
 }
 
 absl::Status JobRunner::LogComparisons() {

@@ -501,6 +501,9 @@ absl::Status JobRunner::EndDone() {
     absl::StrAppend(&message, "no trial succeeded for ", absl::StrJoin(without, ", "));
     if (!last_failure_.empty()) absl::StrAppend(&message, "; last failure: ", last_failure_);
   }
+  if (const std::string not_compared = NotCompared(); !not_compared.empty()) {
+    absl::StrAppend(&message, message.empty() ? "" : "; ", not_compared);
+  }
   const bool nothing = !without.empty() && static_cast<int>(without.size()) == state_.task_count();
   return End(nothing ? db::JobState::kFailed : db::JobState::kDone, std::move(message));
 }
@@ -551,6 +554,8 @@ void JobRunner::Publish() {
   if (!comparing.empty() && !ended_ && progress->message.empty()) {
     progress->message = absl::StrCat("compares the fastest programs of ",
                                      absl::StrJoin(comparing, ", "), " with each other");
+  } else if (!ended_ && progress->message.empty()) {
+    progress->message = NotCompared();
   }
   const absl::Time now = parts_.clock.Now();
   published_ = now;

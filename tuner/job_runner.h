@@ -90,6 +90,8 @@ class JobRunner {
     int fit_failed_at = -1;  // taught results when the last fit failed
     bool comparing = false;
     bool contested = false;  // a comparison was begun, or there was nothing to compare
+    int comparisons_given_back = 0;
+    std::string not_compared;  // why there is no verdict though there should be one
   };
   // What came in and is not in the log yet.
   struct Unlogged {
@@ -116,6 +118,8 @@ class JobRunner {
   absl::StatusOr<bool> CompareFastest(int task_index);
   void Take(Compared compared);
   absl::Status LogComparisons();
+  // Which tasks have no verdict, and why, in words for people; empty if none lacks it.
+  std::string NotCompared() const;
   // Why the task is done; empty where its trials are used up, nothing while it is not done.
   std::optional<std::string> ReasonToEnd(int task_index) const;
   absl::Status Feed();

@@ -61,8 +61,8 @@ class Measurer {
   // again). May be called before Start returns, and after the caller is gone.
   virtual void Start(const TrialRequest& request, std::function<void(db::Record)> done) = 0;
   // Starts a comparison: all programs are built again, whatever became of their artifacts, and run
-  // by turns on one device of the class. `done` is called as of Start, once; an error when no
-  // device could do it, or when it was given back.
+  // by turns on one device of the class. `done` is called as of Start, once; Cancelled when it was
+  // given back untried (it is worth asking again then), another error when no device could do it.
   virtual void Compare(const ComparisonRequest& request,
                        std::function<void(absl::StatusOr<ComparisonRun>)> done) {
     static_cast<void>(request);

@@ -26,6 +26,7 @@ struct SimulationOptions {
   bool reorder = false;            // deliver in a random order
   int turns = 20;                  // of comparisons
   double lost_comparisons = 0;     // share of them that no device could do
+  int comparison_give_backs = 0;   // of the first comparisons, untried
   uint64_t seed = 0;
 };
 
@@ -91,7 +92,11 @@ class SimulatedMeasurer final : public tuner::Measurer {
       next = std::move(comparisons_.front());
       comparisons_.pop_front();
     }
-    next.second(Measure(next.first));
+    if (GiveBackComparison()) {
+      next.second(absl::CancelledError("no device for it is connected"));
+    } else {
+      next.second(Measure(next.first));
+    }
     return true;
   }
 
@@ -185,6 +190,11 @@ class SimulatedMeasurer final : public tuner::Measurer {
   }
 
  private:
+  bool GiveBackComparison() {
+    absl::MutexLock lock(&mutex_);
+    return comparisons_given_back_++ < options_.comparison_give_backs;
+  }
+
   double Noise(Rng& rng) const {
     // The sum of uniform numbers is normal enough.
     double normal = -3;
@@ -203,6 +213,7 @@ class SimulatedMeasurer final : public tuner::Measurer {
   Rng order_ ABSL_GUARDED_BY(mutex_);
   bool online_ ABSL_GUARDED_BY(mutex_) = true;
   int asked_ ABSL_GUARDED_BY(mutex_) = 0;
+  int comparisons_given_back_ ABSL_GUARDED_BY(mutex_) = 0;
   int abandoned_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::pair<tuner::TrialRequest, std::function<void(db::Record)>>> held_
       ABSL_GUARDED_BY(mutex_);

@@ -197,11 +197,34 @@ TEST_CASE("a job whose time is over compares nothing", "[tuner]") {
 
 TEST_CASE("a comparison that no device could make ends the task without one", "[tuner]") {
   Rig rig(2, Budget(30), {.noise = 0.02, .lost_comparisons = 1});
-  CHECK(rig.Run().state == JobState::kDone);
+  const db::Job job = rig.Run();
+  CHECK(job.state == JobState::kDone);
+  CHECK_THAT(job.message, Catch::Contains("the fastest programs of T") &&
+                              Catch::Contains("were not compared: device lost"));
   CHECK(!rig.measurer->compared().empty());
   CHECK(rig.Log(EventKind::kCompared).empty());
   CHECK(rig.memory.ListComparisons("", "", {}, 10)->empty());
   for (const tuner::TaskProgress& task : rig.last_progress.tasks) CHECK(task.promoted == 0);
+}
+
+TEST_CASE("a comparison that was given back untried is asked for again", "[tuner]") {
+  Rig rig(1, Budget(30), {.noise = 0.02, .comparison_give_backs = 3}, 1, 3, 8);
+  const db::Job job = rig.Run();
+  CHECK(job.state == JobState::kDone);
+  CHECK(job.message.empty());
+  CHECK(rig.measurer->compared().size() == 4);
+  CHECK(rig.Log(EventKind::kCompared).size() == 1);
+  CHECK(rig.last_progress.tasks[0].promoted != 0);
+}
+
+TEST_CASE("a comparison that is given back for ever is given up", "[tuner]") {
+  Rig rig(1, Budget(30), {.noise = 0.02, .comparison_give_backs = 1000}, 1, 3, 8);
+  const db::Job job = rig.Run();
+  CHECK(job.state == JobState::kDone);
+  CHECK(job.message ==
+        "the fastest programs of T0 were not compared: no device for it is connected");
+  CHECK(rig.measurer->compared().size() == 9);
+  CHECK(rig.Log(EventKind::kCompared).empty());
 }
 
 TEST_CASE("a job may be cancelled while it compares", "[tuner]") {
