@@ -62,17 +62,20 @@ absl::StatusOr<std::vector<db::Measurement>> MeasureInTurns(
   for (int turn = 0; turn < rules.turns; ++turn) {
     const auto left = std::count_if(contestants.begin(), contestants.end(),
                                     [](const Contestant& one) { return !one.out; });
-    if (left < 2 || (turn > 0 && absl::Now() >= end)) break;
+    if (left < 2) break;
     rng.Shuffle(absl::MakeSpan(order));
     std::vector<std::optional<db::Measurement>> taken(count);
-    bool is_whole = true;
+    bool is_whole = true, in_time = true;
     for (const size_t i : order) {
       if (contestants[i].out || !is_whole) continue;
+      in_time = turn == 0 || absl::Now() < end;
+      if (!in_time) break;
       TESSERA_ASSIGN_OR_RETURN(taken[i], take(i));
       if (taken[i]->outcome == Outcome::kCancelled) return absl::CancelledError(taken[i]->reason);
       is_whole = taken[i]->outcome != Outcome::kInfrastructure;
       if (!is_whole) why_spoilt = taken[i]->reason;
     }
+    if (!in_time) break;
     if (!is_whole) {
       ++spoilt;
       continue;

@@ -19,8 +19,9 @@ inline constexpr int kLostTurns = 6;
 // machine spoils for one of them (kInfrastructure) counts for none.
 struct TurnRules {
   int turns = 1;
-  double max_seconds = 10;  // none begins later, but the first
-  uint64_t seed = 0;        // of the order
+  // No program begins later, except in the first turn; a turn that is not finished counts for none.
+  double max_seconds = 10;
+  uint64_t seed = 0;  // of the order
 };
 
 // What the programs 0 … count − 1 are measured by `take`, which gives one sample where it is kOk.

@@ -131,6 +131,22 @@ TEST_CASE("a turn that is spoilt for one program counts for none", "[turns]") {
   CHECK(absl::IsCancelled(programs.Compare({.turns = 4}).status()));
 }
 
+TEST_CASE("a turn in which the time is over ends there and counts for none", "[turns]") {
+  Programs programs({1, 0.9, 0.8});
+  // Of the second turn the first program, whichever it is, takes all that is left.
+  programs.fails = [](size_t, int run) {
+    if (run == 2) absl::SleepFor(absl::Seconds(0.3));
+    return false;
+  };
+  const auto measured = programs.Compare({.turns = 20, .max_seconds = 0.3});
+  REQUIRE(measured.ok());
+  CHECK(programs.order.size() == 4);
+  for (const db::Measurement& one : *measured) {
+    CHECK(one.outcome == Outcome::kOk);
+    CHECK(one.sample_seconds.size() == 1);
+  }
+}
+
 TEST_CASE("when the time is over no turn begins, but the first", "[turns]") {
   Programs programs({1, 0.9});
   const auto measured = programs.Compare({.turns = 20, .max_seconds = 0});
