@@ -99,8 +99,8 @@ class LibraryServiceImpl final : public v1::LibraryService::Service {
 
 class DeviceServiceImpl final : public v1::DeviceService::Service {
  public:
-  DeviceServiceImpl(DeviceRegistry& devices, Dispatcher& dispatcher, db::Store& store)
-      : devices_(devices), dispatcher_(dispatcher), store_(store) {}
+  DeviceServiceImpl(DeviceRegistry& devices, Dispatcher& dispatcher, db::Store& store, Clock& clock)
+      : devices_(devices), dispatcher_(dispatcher), store_(store), clock_(clock) {}
 
   grpc::Status ListDevices(grpc::ServerContext* context, const v1::ListDevicesRequest* request,
                            v1::ListDevicesReply* reply) override;
@@ -116,6 +116,7 @@ class DeviceServiceImpl final : public v1::DeviceService::Service {
   DeviceRegistry& devices_;
   Dispatcher& dispatcher_;
   db::Store& store_;
+  Clock& clock_;
   CallLimit comparisons_{"comparisons", kMaxSelfComparisons};
 };
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "db/record/validate.h"
 #include "proto/convert.h"
 #include "server/answer.h"
 #include "server/client_services.h"
@@ -85,6 +86,7 @@ grpc::Status DeviceServiceImpl::CompareWithItself(grpc::ServerContext* context,
   absl::StatusOr<db::Comparison> comparison =
       tuner::Judge(db::ComparisonPurpose::kSame, twice->programs, **run);
   if (!comparison.ok()) return ToClient(comparison.status());
+  comparison->created = db::ToStoredPrecision(clock_.Now());
   const absl::StatusOr<int64_t> id = store_.AppendComparison(*comparison);
   if (!id.ok()) return ToClient(id.status());
   comparison->id = *id;

@@ -62,7 +62,7 @@ class ServerImpl final : public Server {
         job_service_(jobs_, *store_, clock),
         log_service_(*store_),
         library_service_(*store_, dispatcher_, *artifacts_, clock),
-        device_service_(*devices_, dispatcher_, *store_) {
+        device_service_(*devices_, dispatcher_, *store_, clock) {
     dispatcher_.OnCapacity([this] { jobs_.Wake(); });
   }
 

@@ -380,6 +380,8 @@ TEST_CASE("a record's program is compared with itself on request", "[server]") {
   REQUIRE(stored.size() == 1);
   CHECK(stored[0].id == reply.id());
   CHECK(stored[0].job_id == 0);
+  CHECK(reply.created_micros() == absl::ToUnixMicros(stored[0].created));
+  CHECK(reply.created_micros() > 0);
 
   for (const int64_t none : {int64_t{0}, int64_t{-7}, record + 1}) {
     CHECK(absl::IsNotFound(compare(none, reply)));
