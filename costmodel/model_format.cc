@@ -5,6 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/status.h"
 #include "base/view.h"
 #include "costmodel/features.h"
 
@@ -49,6 +50,18 @@ absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view 
                                                       "; this build has ", kFeatureVersion));
   }
   return ModelBody{columns, bytes.substr(end + 1)};
+}
+
+absl::Status LoadOfPrograms(CostModel& model, std::string_view bytes) {
+  // A kind without a head has no columns.
+  if (!bytes.starts_with(kMagic)) return model.Load(bytes);
+  TESSERA_ASSIGN_OR_RETURN(const ModelBody body, ReadModelHead(model.name(), bytes));
+  if (body.columns != FeatureCount()) {
+    return absl::FailedPreconditionError(absl::StrCat("cost model: of rows of ", body.columns,
+                                                      " columns; those of programs have ",
+                                                      FeatureCount(), ", train it on records"));
+  }
+  return model.Load(bytes);
 }
 
 }  // namespace tessera::costmodel

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "costmodel/cost_model.h"
 
 // What stands before the trees of every saved model: the format, which model it is, the version of
 // the features that it was trained on and how many there are.
@@ -21,5 +22,10 @@ struct ModelBody {
 // FailedPrecondition for another format, another model than `name` or another feature version;
 // DataLoss for what is no model.
 absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view bytes);
+
+// Loads what is to predict programs: bytes that anybody may have made. Besides the errors of Load,
+// FailedPrecondition for a model of rows that have not FeatureCount() columns. The model is
+// unchanged then.
+absl::Status LoadOfPrograms(CostModel& model, std::string_view bytes);
 
 }  // namespace tessera::costmodel

@@ -131,7 +131,9 @@ absl::StatusOr<TreeEnsemble> TreeEnsemble::FromBytes(std::string_view bytes) {
   if (bytes.size() < sizeof(head)) return damaged;
   std::memcpy(&head, bytes.data(), sizeof(head));
   bytes.remove_prefix(sizeof(head));
-  if (head.trees < 0 || head.depth < 0 || head.depth > kMaxDepth) return damaged;
+  if (head.trees < 0 || head.depth < 0 || head.depth > kMaxDepth || head.columns_used < 0) {
+    return damaged;
+  }
 
   TreeEnsemble ensemble;
   ensemble.tree_count_ = head.trees;

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "costmodel/cost_model.h"
+#include "costmodel/model_format.h"
 
 namespace tessera::tuner {
 namespace {
@@ -31,7 +32,7 @@ absl::StatusOr<SavedModel> ModelOf(db::Store& store, const Prior& prior) {
   TESSERA_ASSIGN_OR_RETURN(const auto model,
                            costmodel::MakeCostModel(prior.cost_model, /*seed=*/0));
   TESSERA_ASSIGN_OR_RETURN(std::string bytes, store.GetBlob(prior.model));
-  TESSERA_RETURN_IF_ERROR(model->Load(bytes));
+  TESSERA_RETURN_IF_ERROR(costmodel::LoadOfPrograms(*model, bytes));
   return SavedModel{prior.cost_model, std::move(bytes)};
 }
 

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "costmodel/features.h"
+#include "costmodel/model_format.h"
 #include "db/record/validate.h"
 
 namespace tessera::tuner {
@@ -26,7 +27,7 @@ absl::StatusOr<std::unique_ptr<const costmodel::CostModel>> ReadModel(const db::
   absl::StatusOr<std::unique_ptr<costmodel::CostModel>> model =
       costmodel::MakeCostModel(info.cost_model, 0);
   if (!model.ok()) return Annotate(model.status(), what);
-  if (absl::Status loaded = (*model)->Load(bytes); !loaded.ok()) return Annotate(loaded, what);
+  TESSERA_RETURN_IF_ERROR(Annotate(costmodel::LoadOfPrograms(**model, bytes), what));
   return *std::move(model);
 }
 

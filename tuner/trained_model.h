@@ -12,8 +12,8 @@
 namespace tessera::tuner {
 
 // The model that `bytes` are, ready to predict. InvalidArgument: an unknown kind, or bytes with
-// another digest than `info` has; FailedPrecondition: of another format or feature version;
-// DataLoss: damaged.
+// another digest than `info` has; FailedPrecondition: of another format, feature version
+// or number of columns than programs have; DataLoss: damaged.
 absl::StatusOr<std::unique_ptr<const costmodel::CostModel>> ReadModel(const db::ModelInfo& info,
                                                                       std::string_view bytes);
 

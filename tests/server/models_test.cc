@@ -92,6 +92,21 @@ TEST_CASE("models that no job could use are refused and not kept", "[server]") {
           m.bytes.pop_back();
           m.info.digest = Sha256Hex(m.bytes);
         }) == StatusCode::kDataLoss);
+  for (const auto& [columns, columns_used] :
+       {std::pair(1, 0), {1, 1}, {costmodel::FeatureCount() + 1, 0}, {1'000'000'000, 0}}) {
+    CAPTURE(columns, columns_used);
+    CHECK(code_after([&](ModelFile& m) {
+            m.bytes = test::ModelOfNoTrees(columns, columns_used);
+            m.info.digest = Sha256Hex(m.bytes);
+          }) == StatusCode::kFailedPrecondition);
+  }
+  for (const int columns_used : {-1, costmodel::FeatureCount() + 1}) {
+    CAPTURE(columns_used);
+    CHECK(code_after([&](ModelFile& m) {
+            m.bytes = test::ModelOfNoTrees(costmodel::FeatureCount(), columns_used);
+            m.info.digest = Sha256Hex(m.bytes);
+          }) == StatusCode::kDataLoss);
+  }
   CHECK(code_after([](ModelFile& m) { m.info.cost_model = "tarot"; }) ==
         StatusCode::kInvalidArgument);
   CHECK(code_after([](ModelFile& m) { m.info.cost_model = "ensemble"; }) ==

@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "db/record/memory_store.h"
+#include "tests/tuner/small_model.h"
 #include "tuner/prior_store.h"
 
 namespace tessera::test {
@@ -97,6 +98,24 @@ TEST_CASE("a prior whose model is gone is what is left of it", "[tuner]") {
   CHECK(stored->model.bytes.empty());
   REQUIRE(stored->prior != nullptr);
   CHECK(stored->prior->tasks == Example().tasks);
+}
+
+TEST_CASE("a prior whose model is not of programs is what is left of it", "[tuner]") {
+  db::MemoryStore store(Clock::Real());
+  db::Job job;
+  job.tasks.resize(3);
+  const int columns = costmodel::FeatureCount();
+  for (const auto& [stated, used] : {std::pair(columns, 0), {1, 1}, {columns, -1}}) {
+    CAPTURE(stated, used);
+    Prior prior = Example();
+    prior.cost_model = "regression";
+    prior.model = store.PutBlob(ModelOfNoTrees(stated, used)).value();
+    job.prior = *tuner::PutPrior(store, "one", prior);
+    const auto stored = tuner::GetPrior(store, job);
+    REQUIRE(stored.ok());
+    CHECK(stored->model.bytes.empty() == (stated != columns || used != 0));
+    CHECK(stored->prior->tasks == Example().tasks);
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "costmodel/cost_model.h"
 #include "costmodel/features.h"
+#include "costmodel/model_format.h"
 #include "tuner/model_file.h"
 
 namespace tessera::test {
@@ -36,6 +37,13 @@ inline tuner::ModelFile SmallModel(const std::string& name, uint64_t seed = 1) {
   file.info.pairwise_accuracy = 1.0 / 3;
   file.info.top1 = 0.5;
   return file;
+}
+
+// Of the kind of SmallModel: no tree, and what its head states of the columns.
+inline std::string ModelOfNoTrees(int columns, int32_t columns_used) {
+  const int32_t head[] = {0, 0, columns_used, 0};  // trees, depth, columns, base score
+  return costmodel::ModelHead("regression", columns) +
+         std::string(reinterpret_cast<const char*>(head), sizeof(head));
 }
 
 }  // namespace tessera::test
