@@ -196,4 +196,15 @@ std::string AaCampaign::Json() const {
   return json.dump(2) + "\n";
 }
 
+std::string HowToGoOn(const AaOptions& options, const AaCampaign& campaign) {
+  if (campaign.pairs() == 0) return "";
+  std::string command = "tessera aa";
+  if (!options.task.empty()) absl::StrAppend(&command, " \"", options.task, "\"");
+  absl::StrAppend(&command, " --device-class ", campaign.device_class(), " --pairs ", options.pairs,
+                  " --after ", campaign.after());
+  if (options.server != kDefaultServer) absl::StrAppend(&command, " --server ", options.server);
+  if (options.json) absl::StrAppend(&command, " --json");
+  return absl::StrCat("; `", command, "` goes on");
+}
+
 }  // namespace tessera::cli

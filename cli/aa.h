@@ -8,9 +8,13 @@
 #include "absl/status/statusor.h"
 #include "base/statistics.h"
 #include "cli/client.h"
+#include "cli/commands.h"
 #include "db/record/record.h"
 
 namespace tessera::cli {
+
+// Of a campaign: what can be read back at once when it goes on.
+inline constexpr int kMaxPairs = kMaxListedComparisons;
 
 // What some pairs of an A/A campaign say.
 struct AaSummary {
@@ -66,5 +70,8 @@ class AaCampaign {
   std::vector<db::Comparison> comparisons_;  // in the order of their ids
   std::vector<std::string> left_out_;
 };
+
+// "; `tessera aa …` goes on", with what `options` asked for; empty before the first pair.
+std::string HowToGoOn(const AaOptions& options, const AaCampaign& campaign);
 
 }  // namespace tessera::cli

@@ -27,16 +27,6 @@ void ShowProgress(const AaCampaign& campaign, int pairs) {
   std::fflush(stderr);
 }
 
-std::string HowToGoOn(const AaOptions& options, const AaCampaign& campaign) {
-  if (campaign.pairs() == 0) return "";
-  std::string command = "tessera aa";
-  if (!options.task.empty()) absl::StrAppend(&command, " \"", options.task, "\"");
-  absl::StrAppend(&command, " --device-class ", campaign.device_class(), " --pairs ", options.pairs,
-                  " --after ", campaign.after());
-  if (options.server != kDefaultServer) absl::StrAppend(&command, " --server ", options.server);
-  return absl::StrCat("; `", command, "` goes on");
-}
-
 }  // namespace
 
 absl::Status RunAa(const AaOptions& options) {

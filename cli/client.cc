@@ -231,7 +231,7 @@ class GrpcClient final : public Client {
     request.set_task_key(task_key);
     request.set_device_class(device_class);
     request.set_purpose(ToProto(purpose));
-    request.set_limit(1000);
+    request.set_limit(kMaxListedComparisons);
     v1::ListComparisonsReply reply;
     grpc::ClientContext context;
     TESSERA_RETURN_IF_ERROR(Answer(log_->ListComparisons(&context, request, &reply)));

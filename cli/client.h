@@ -20,6 +20,9 @@ struct RecordedClass {
   int tasks = 0;
 };
 
+// What the server lists of at once, at most.
+inline constexpr int kMaxListedRecords = 1000, kMaxListedComparisons = 1000;
+
 // The server as plain functions. Errors are the server's; Unavailable when nothing answers (any
 // more), naming the address and what to do. Thread-safe.
 class Client {

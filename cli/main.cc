@@ -12,6 +12,7 @@
 #include "base/durable_file.h"
 #include "base/version.h"
 #include "base/view.h"
+#include "cli/aa.h"
 #include "cli/child_process.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -186,9 +187,12 @@ int main(int argc, char** argv) {
   command->add_option("task", aa.task, "name, or how its key begins; default: all with records");
   command->add_option("--device-class", aa.device_class,
                       "whose devices measure; default: that of the connected ones");
-  command->add_option("--pairs", aa.pairs, "over all tasks in turn")
+  command
+      ->add_option("--pairs", aa.pairs,
+                   absl::StrCat("over all tasks in turn; at most ", cli::kMaxPairs,
+                                ", which --after can read back"))
       ->capture_default_str()
-      ->check(WholeNumber(1, 1'000'000));
+      ->check(WholeNumber(1, cli::kMaxPairs));
   command->add_option("--after", aa.after, "go on with an interrupted campaign, as it said")
       ->check(WholeNumber(0, kMaxId));
   command->add_flag("--json", aa.json, "for programs");

@@ -53,6 +53,22 @@ std::string ComparisonText(const db::Comparison& comparison) {
   return text;
 }
 
+// What had been measured of a task when the job was made: the fastest. Nothing where a thousand are
+// faster that came later.
+absl::StatusOr<std::optional<db::Record>> KnownBest(Client& client, const db::Job& job,
+                                                    const std::string& task_key,
+                                                    const std::string& device_class) {
+  for (const int count : {1, kMaxListedRecords}) {
+    TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> best,
+                             client.Best(task_key, device_class, count));
+    for (db::Record& record : best) {
+      if (record.created <= job.created) return std::move(record);
+    }
+    if (best.empty()) break;
+  }
+  return std::nullopt;
+}
+
 std::string FailureText(const ReportRow& row) {
   std::string text;
   for (const auto& [outcome, count] : row.failures) {
@@ -126,16 +142,17 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   }
   report.peak_gflops = peak_of_a_core * report.threads;
   if (!job.prior.empty() && !report.device_class.empty()) {
-    // What others had measured was known and not measured again.
+    // What others had measured was known and not measured again; what they measured later is not
+    // of this job.
     for (const auto& [key, index] : row_of_task) {
-      TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
-                               client.Best(key, report.device_class, 1));
+      TESSERA_ASSIGN_OR_RETURN(const std::optional<db::Record> best,
+                               KnownBest(client, job, key, report.device_class));
       ReportRow& row = report.rows[index];
-      if (best.empty()) continue;
-      const double seconds = best[0].measurement.CostSeconds();
+      if (!best) continue;
+      const double seconds = best->measurement.CostSeconds();
       if (row.tuned_seconds > 0 && row.tuned_seconds <= seconds) continue;
       row.tuned_seconds = seconds;
-      tuned_traces[index] = best[0].trace;
+      tuned_traces[index] = best->trace;
     }
   }
   for (size_t i = 0; i < report.rows.size(); ++i) {

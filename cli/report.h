@@ -43,8 +43,9 @@ struct Report {
   std::vector<db::RunnerTime> runners;  // as far as the server remembers; see RunnerTime
 };
 
-// Reads a job's records: the default schedule is the trial that explorer "default" proposed. What
-// runners did is known of jobs that have ended.
+// Reads a job's records, and, where it began from a prior, the fastest that were there before it:
+// never later ones of other jobs. The default schedule is the trial that explorer "default"
+// proposed. What runners did is known of jobs that have ended.
 absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job);
 
 std::string ToTable(const Report& report);

@@ -192,6 +192,15 @@ absl::Status Dispatcher::HandleRun(Worker& worker, const proto::RunResult& resul
         absl::StrCat("run result measurements: ", result.measurements.size(), " for a plan of ",
                      planned, " artifacts; send one of each"));
   }
+  if (it != trials_.end() && it->second.is_comparison()) {
+    for (const db::Measurement& measurement : result.measurements) {
+      const size_t samples = measurement.sample_seconds.size();
+      if (samples <= static_cast<size_t>(options_.comparison_turns)) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("run result measurements: ", samples, " samples for a plan of ",
+                       options_.comparison_turns, " turns; send one a turn at most"));
+    }
+  }
   const Lease lease = *leases_.Take(fence);
   double run_seconds = 0;
   for (const db::Measurement& measurement : result.measurements) {

@@ -179,25 +179,28 @@ absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
   job.prior.clear();
   TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
   TESSERA_ASSIGN_OR_RETURN(job.prior, priors_.Make(job, parts.spaces));
-  const absl::StatusOr<int64_t> id = StoreJob(job, std::move(parts));
-  if (!id.ok()) tuner::DropPrior(store_, job);
-  return id;
+  return StoreJob(job, std::move(parts));
 }
 
 absl::StatusOr<int64_t> JobManager::StoreJob(const db::Job& job, tuner::JobParts parts) {
-  TESSERA_RETURN_IF_ERROR(TakePrior(job, parts));
-  TESSERA_ASSIGN_OR_RETURN(const int64_t id, store_.CreateJob(job));
+  const absl::Status taken = TakePrior(job, parts);
+  const absl::StatusOr<int64_t> id = taken.ok() ? store_.CreateJob(job) : taken;
+  if (!id.ok()) {
+    tuner::DropPrior(store_, job);
+    return id.status();
+  }
   std::optional<tuner::JobParts> made = std::move(parts);
   if (!job.options.idempotency_key.empty()) {
-    // Somebody may have been faster since it was looked up.
-    TESSERA_ASSIGN_OR_RETURN(const db::Job stored, store_.GetJob(id));
-    TESSERA_RETURN_IF_ERROR(CheckIsSame(stored, job));
+    // Somebody may have been faster since it was looked up. As long as that can't be told, the
+    // prior may be that of the stored job.
+    TESSERA_ASSIGN_OR_RETURN(const db::Job stored, store_.GetJob(*id));
     if (stored.prior != job.prior) {
       tuner::DropPrior(store_, job);
       made.reset();
     }
+    TESSERA_RETURN_IF_ERROR(CheckIsSame(stored, job));
   }
-  TESSERA_RETURN_IF_ERROR(Run(id, "started", std::move(made)));
+  TESSERA_RETURN_IF_ERROR(Run(*id, "started", std::move(made)));
   return id;
 }
 

@@ -156,8 +156,8 @@ absl::StatusOr<db::Comparison> Judge(db::ComparisonPurpose purpose,
     return absl::FailedPreconditionError("the programs that ran have no turn in common");
   }
   const Standing& best = *std::ranges::min_element(standings, IsBetter);
-  comparison.ratio_low = best.estimate.interval.low;
-  comparison.ratio = best.estimate.ratio;
+  comparison.ratio_low = std::min(best.estimate.interval.low, kUnboundedRatio);
+  comparison.ratio = std::min(best.estimate.ratio, kUnboundedRatio);
   comparison.ratio_high = std::min(best.estimate.interval.high, kUnboundedRatio);
   if (best.Wins()) comparison.promoted = programs[best.program].id;
   return comparison;

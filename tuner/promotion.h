@@ -22,7 +22,7 @@ inline constexpr double kFalsePromotions = 0.0025;
 // Only what is within this factor of the incumbent's time is worth a comparison: singly measured
 // times of programs that are equally fast hardly differ more.
 inline constexpr double kRivalFactor = 1.1;
-// High end of an interval for which there were too few turns.
+// High end of an interval for which there were too few turns; no ratio is above.
 inline constexpr double kUnboundedRatio = 1e9;
 
 struct Promoted {

@@ -136,6 +136,10 @@ TEST_CASE("an interrupted campaign goes on with the pairs that it has", "[cli]")
   CHECK(campaign->pairs() == 7);
   CHECK(campaign->after() == 101);
   client.interrupt_at = -1;
+  CHECK(HowToGoOn({.task = "mm", .pairs = 20, .json = true}, *campaign) ==
+        "; `tessera aa \"mm\" --device-class x86/test --pairs 20 --after 101 --json` goes on");
+  CHECK(HowToGoOn({.pairs = 20}, *campaign) ==
+        "; `tessera aa --device-class x86/test --pairs 20 --after 101` goes on");
   auto again = AaCampaign::Create(client, "", "x86/test", campaign->after());
   REQUIRE(again.ok());
   CHECK(again->pairs() == 7);

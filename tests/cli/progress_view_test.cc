@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "cli/report.h"
+#include "compiler/schedule/trace.h"
 #include "tests/cli/fake_client.h"
 
 namespace tessera::cli {
@@ -283,6 +284,66 @@ TEST_CASE("the report of a job that has ended says what runners did, if the serv
   report = MakeReport(client, job);
   REQUIRE(report.ok());
   CHECK(report->runners.empty());
+}
+
+// A log in which others had measured a task before the job, and measured it again after.
+class LaterJobsClient final : public FakeClient {
+ public:
+  absl::Status QueryRecords(const db::RecordFilter&,
+                            const std::function<void(const db::Record&)>& take) override {
+    db::Record own = At(4e-3, absl::Seconds(20));
+    own.task_key = task_key;
+    take(own);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override {
+    return std::vector<db::Device>();
+  }
+  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(const std::string&,
+                                                              const std::string&,
+                                                              db::ComparisonPurpose) override {
+    return std::vector<db::Comparison>();
+  }
+  absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string&,
+                                               int count) override {
+    std::vector<db::Record> best = log;
+    if (static_cast<int>(best.size()) > count) best.resize(count);
+    return best;
+  }
+  static db::Record At(double seconds, absl::Duration after) {
+    db::Record record;
+    record.created = absl::UnixEpoch() + after;
+    record.trace = schedule::Print(schedule::Trace());
+    record.measurement.outcome = db::Outcome::kOk;
+    record.measurement.sample_seconds = {seconds};
+    return record;
+  }
+  std::string task_key;
+  std::vector<db::Record> log;  // fastest first
+};
+
+TEST_CASE("a job's report claims what was known before it, and nothing that came later", "[cli]") {
+  db::Job job{.id = 3, .state = db::JobState::kDone, .prior = std::string(64, 'a')};
+  job.created = absl::UnixEpoch() + absl::Seconds(10);
+  job.updated = absl::UnixEpoch() + absl::Seconds(30);
+  job.options.device_class = "x86/test";
+  db::Task& task = job.tasks.emplace_back();
+  task.workload = "workload w\ninput X: f32[8]\nstage s: f32[a:8] = (X[a] + X[a])\noutput s\n";
+  LaterJobsClient client;
+  client.task_key = task.Key();
+  const auto tuned = [&] {
+    const absl::StatusOr<Report> report = MakeReport(client, job);
+    INFO(report.status());
+    REQUIRE(report.ok());
+    return report->rows[0].tuned_seconds;
+  };
+  CHECK(tuned() == 4e-3);
+  client.log = {LaterJobsClient::At(1e-3, absl::Seconds(40)),
+                LaterJobsClient::At(2e-3, absl::Seconds(25)),
+                LaterJobsClient::At(3e-3, absl::Seconds(5))};
+  CHECK(tuned() == 3e-3);
+  client.log.pop_back();
+  CHECK(tuned() == 4e-3);
 }
 
 TEST_CASE("a report says which program stood beside which", "[cli]") {

@@ -300,6 +300,29 @@ TEST_CASE("a result with another number of measurements than the plan has artifa
   CHECK(rig.records.empty());
 }
 
+TEST_CASE("a comparison's result with more samples than the plan has turns is refused",
+          "[server]") {
+  PlanRig rig;
+  auto link = rig.Connect("w");
+  rig.Compare({"incumbent", "rival"});
+  rig.BuildEverything(*link);
+  const auto plan = link->Last<proto::RunPlan>();
+  for (const size_t samples : {21, 257, 100'000}) {
+    CAPTURE(samples);
+    proto::RunResult result = FakeRun(plan);
+    for (db::Measurement& one : result.measurements) one.sample_seconds.assign(samples, 1e-3);
+    CHECK(rig.dispatcher->Receive(link.get(), result) ==
+          absl::InvalidArgumentError(
+              absl::StrCat("run result measurements: ", samples,
+                           " samples for a plan of 20 turns; send one a turn at most")));
+    CHECK(rig.runs.empty());
+  }
+  proto::RunResult result = FakeRun(plan);
+  for (db::Measurement& one : result.measurements) one.sample_seconds.assign(20, 1e-3);
+  rig.Reply(*link, result);  // the lease is as it was
+  CHECK(rig.runs.size() == 1);
+}
+
 TEST_CASE("a comparison's times are not the best that later trials race against", "[server]") {
   PlanRig rig;
   auto link = rig.Connect("w");

@@ -63,7 +63,23 @@ class TroubledStore final : public SharedStore {
     TESSERA_RETURN_IF_ERROR(state_trouble);
     return SharedStore::SetJobState(id, state, message);
   }
-  absl::Status trouble, state_trouble;
+  absl::StatusOr<int64_t> CreateJob(const db::Job& job) override {
+    TESSERA_RETURN_IF_ERROR(create_trouble);
+    created_prior = job.prior;
+    return SharedStore::CreateJob(job);
+  }
+  absl::StatusOr<db::Job> GetJob(int64_t id) override {
+    TESSERA_RETURN_IF_ERROR(std::exchange(get_trouble, absl::OkStatus()));
+    return SharedStore::GetJob(id);
+  }
+  absl::StatusOr<std::string> PutBlob(std::string_view bytes) override {
+    auto digest = SharedStore::PutBlob(bytes);
+    if (digest.ok()) last_blob = *digest;
+    return digest;
+  }
+  absl::Status trouble, state_trouble, create_trouble;
+  absl::Status get_trouble;  // of the next call
+  std::string created_prior, last_blob;
   int reads = 0;
 };
 
@@ -189,6 +205,31 @@ TEST_CASE("a job keeps what was known when it was created until it ends", "[serv
   job.options.idempotency_key.clear();
   job.options.prior = "none";
   CHECK(f.memory->GetJob(*f.jobs->Create(job))->prior.empty());
+}
+
+TEST_CASE("a stored job keeps its prior when it can't be read back, and one that is not drops it",
+          "[server]") {
+  Fixture f;
+  const int64_t earlier = *f.memory->CreateJob(Fixture::Job());
+  REQUIRE(f.memory->SetJobState(earlier, db::JobState::kDone, "").ok());
+  REQUIRE(f.memory->Append({Measured(Rig::Task(), earlier, 0)}, {}).ok());
+  db::Job job = Fixture::Job({Rig::Task()}, "key");
+  job.options.device_class = "fake";
+  const absl::Status locked = absl::UnavailableError("the database is locked");
+
+  f.store.create_trouble = locked;
+  CHECK(f.jobs->Create(job).status() == locked);
+  REQUIRE_FALSE(f.store.last_blob.empty());
+  CHECK(absl::IsNotFound(f.memory->GetBlob(f.store.last_blob).status()));
+  f.store.create_trouble = absl::OkStatus();
+
+  f.store.get_trouble = locked;
+  CHECK(f.jobs->Create(job).status() == locked);
+  REQUIRE_FALSE(f.store.created_prior.empty());
+  CHECK(f.memory->GetBlob(f.store.created_prior).ok());
+  const int64_t id = f.jobs->Create(job).value();  // as its creator does
+  CHECK(f.memory->GetJob(id)->prior == f.store.created_prior);
+  CHECK(f.memory->GetBlob(f.store.created_prior).ok());
 }
 
 TEST_CASE("a job that asks for a model that is not there is not stored", "[server]") {

@@ -128,6 +128,34 @@ TEST_CASE("few turns are no ground for a promotion", "[promotion]") {
   }
 }
 
+TEST_CASE("the shortest and the longest samples that are taken make a comparison that is stored",
+          "[promotion]") {
+  ManualClock clock;
+  db::MemoryStore store(clock);
+  std::vector<db::Record> records(2);
+  for (size_t i = 0; i < records.size(); ++i) {
+    records[i].task_key = std::string(64, 'a');
+    records[i].attempt_key = absl::StrCat(i);
+    records[i].measurement.outcome = db::Outcome::kOk;
+    records[i].measurement.sample_seconds = {1};
+  }
+  const std::vector<int64_t> ids = store.Append(records, {}).value();
+  for (size_t i = 0; i < records.size(); ++i) records[i].id = ids[i];
+  for (const auto& [incumbent, rival] : {std::pair(1e-12, 1e5), {1e5, 1e-12}}) {
+    for (const size_t turns : {1, 20, 256}) {
+      CAPTURE(incumbent, rival, turns);
+      ComparisonRun run = {"w/cpu", "x86/test", std::vector<db::Measurement>(2)};
+      for (db::Measurement& one : run.measurements) one.outcome = db::Outcome::kOk;
+      run.measurements[0].sample_seconds.assign(turns, incumbent);
+      run.measurements[1].sample_seconds.assign(turns, rival);
+      auto comparison = Judge(db::ComparisonPurpose::kPromotion, records, run);
+      REQUIRE(comparison.ok());
+      CHECK(comparison->ratio <= kUnboundedRatio);
+      CHECK(store.AppendComparison(*comparison).status() == absl::OkStatus());
+    }
+  }
+}
+
 TEST_CASE("a rival that left early is judged by the turns that it had", "[promotion]") {
   Rng rng(6);
   ComparisonRun run = Run({1, 1.2, 0.9}, rng);
