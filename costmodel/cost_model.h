@@ -29,7 +29,8 @@ std::vector<int> GroupsOf(const TrainingData& data);
 // What a model makes of rows: one value each, higher = expected to be faster.
 struct Scores {
   std::vector<float> mean;
-  std::vector<float> deviation;  // how far the truth may be, in the unit of `mean`; empty: not told
+  // How far the truth may be, beside the other rows, in the unit of `mean`; empty: not told.
+  std::vector<float> deviation;
 };
 
 // Ranks programs by their features. Const methods are thread-safe.

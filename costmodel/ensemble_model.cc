@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "base/rng.h"
@@ -56,18 +57,24 @@ std::vector<float> EnsembleModel::Predict(absl::Span<const float> rows, int colu
 Scores EnsembleModel::PredictWithDeviation(absl::Span<const float> rows, int columns) const {
   const size_t count = rows.size() / columns;
   Scores scores = {std::vector<float>(count, 0.0f), std::vector<float>(count, 0.0f)};
-  if (members_.empty()) return scores;
+  if (members_.empty() || count == 0) return scores;
   TESSERA_CHECK(columns == columns_);
   const auto size = static_cast<float>(members_.size());
-  std::vector<float> squares(count, 0.0f);  // of the differences from the mean (Welford 1962)
+  // Means and squared differences from them, row by row (Welford 1962), the latter of what a member
+  // says beyond its mean over the rows: what it says of all alike puts none before another.
+  std::vector<float> centred_mean(count, 0.0f), squares(count, 0.0f);
   float seen = 0;
   for (const TreeEnsemble& member : members_) {
     const std::vector<float> predicted = member.Predict(rows, columns);
+    const auto offset = static_cast<float>(
+        std::accumulate(predicted.begin(), predicted.end(), 0.0) / static_cast<double>(count));
     seen += 1;
     for (size_t i = 0; i < count; ++i) {
-      const float difference = predicted[i] - scores.mean[i];
-      scores.mean[i] += difference / seen;
-      squares[i] += difference * (predicted[i] - scores.mean[i]);
+      scores.mean[i] += (predicted[i] - scores.mean[i]) / seen;
+      const float centred = predicted[i] - offset;
+      const float difference = centred - centred_mean[i];
+      centred_mean[i] += difference / seen;
+      squares[i] += difference * (centred - centred_mean[i]);
     }
   }
   for (size_t i = 0; i < count; ++i) {

@@ -16,8 +16,9 @@ struct EnsembleOptions {
 };
 
 // Boosted trees, each fitted to rows drawn with replacement, as many as there are of each task
-// (bagging; Breiman 1996). The score is their mean; the deviation their standard deviation, large
-// where the rows leave open what holds.
+// (bagging; Breiman 1996). The score is their mean; the deviation the standard deviation of what
+// they say of a row beyond their means over the rows that are asked about, large where the training
+// rows leave open what holds: a single row has none.
 class EnsembleModel final : public CostModel {
  public:
   explicit EnsembleModel(const EnsembleOptions& options) : options_(options) {}

@@ -92,6 +92,7 @@ absl::StatusOr<Estimate> GainAlone(const std::shared_ptr<const CostModel>& prior
 
 absl::StatusOr<bool> PriorHolds(const std::shared_ptr<const CostModel>& prior,
                                 const TrainingData& results, uint64_t seed) {
+  if (results.labels.size() < kLeast) return true;
   const std::vector<double> shares =
       SharesInOrder(prior->Predict(results.rows, results.columns), results.labels);
   if (shares.size() < kLeast) return true;

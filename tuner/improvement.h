@@ -16,12 +16,17 @@ class Improvement {
  public:
   void Add(double cost_seconds);  // infinity for a program that failed
 
-  int64_t results() const { return results_; }
-  int64_t stale() const { return stale_; }  // results since the fastest one
+  // Results that others had before the first one.
+  void Know(int64_t results) { known_ += results; }
+
+  int64_t known() const { return known_; }
+  int64_t results() const { return results_; }  // of Add
+  int64_t stale() const { return stale_; }      // results since the fastest one
   bool has_success() const { return !fastest_.empty(); }
   double Slope() const;
 
  private:
+  int64_t known_ = 0;
   int64_t results_ = 0;
   int64_t successes_ = 0;
   int64_t stale_ = 0;

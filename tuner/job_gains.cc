@@ -38,6 +38,11 @@ void JobGains::Add(int task, double cost_seconds, bool searched) {
   if (searched) of.improvement.Add(cost_seconds);
 }
 
+void JobGains::Know(int task, double best_seconds, int64_t results) {
+  Add(task, best_seconds, false);
+  tasks_[task].improvement.Know(results);
+}
+
 void JobGains::Look(int task, int64_t trials) {
   Task& of = tasks_[task];
   const int64_t results = of.improvement.results();
@@ -63,7 +68,8 @@ double JobGains::Expected(int task, int64_t pending, int64_t trials) const {
   const Task& of = tasks_[task];
   if (!of.improvement.has_success()) return std::numeric_limits<double>::infinity();
   return of.weight * of.best_seconds *
-         ExpectedSaving(Slope(of), of.improvement.results(), pending, trials);
+         ExpectedSaving(Slope(of), of.improvement.known() + of.improvement.results(), pending,
+                        trials);
 }
 
 double JobGains::JobSeconds() const {

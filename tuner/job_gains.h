@@ -23,6 +23,10 @@ class JobGains {
   // A result of the task: infinity for a program that failed. `searched`: not the default schedule,
   // whose time counts as any other but says nothing about searching.
   void Add(int task, double cost_seconds, bool searched);
+  // Before its first result: `results` of earlier jobs, the best of which took `best_seconds`,
+  // infinity if all failed. They say how far it was searched, but not how fast this search
+  // improves.
+  void Know(int task, double best_seconds, int64_t results);
   // Looks, every few results from some number on, whether `trials` more of the task are worth it.
   void Look(int task, int64_t trials);
   // The last two looks of the task found that it would gain less than kLittle of the job's time.

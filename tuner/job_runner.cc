@@ -339,6 +339,7 @@ void JobRunner::StartFits() {
         set.columns = space->FeatureCount();
         TESSERA_ASSIGN_OR_RETURN(set.rows, space->Features(input.points));
         set.targets = input.targets;
+        set.known = input.known;
         return learner->Fit(set);
       };
       inbox->Put(Fitted{t, input.through_sequence, fit()});
@@ -347,7 +348,6 @@ void JobRunner::StartFits() {
 }
 
 absl::Status JobRunner::Feed() {
-  std::vector<int> appetite(runs_.size());
   std::vector<TaskLoad> loads;
   bool work_left = false;
   const auto may_propose = [&](int t) {

@@ -28,6 +28,8 @@ struct TrainingSet {
   int columns = 0;
   std::vector<float> rows;     // [targets × columns], row-major
   std::vector<float> targets;  // throughput relative to the best of the task, (0, 1]; failures 0
+  // So many, the first, were measured before the job: what it begins with may know them already.
+  size_t known = 0;
 };
 
 // Trains and loads models. Thread-safe: fits run beside the search.

@@ -22,6 +22,9 @@ constexpr int kNearTasks = 4;
 // From the nearest that has some, the next, …: programs of one task resemble each other.
 constexpr int kQuota[] = {3, 2, 1};
 static_assert(3 + 2 + 1 == kMaxFirstConfigs);
+// Of records of a task, each as many as programs may be known, that are searched for the newest of
+// use: others are of other builds, stale, or of one program.
+constexpr int kMaxPages = 16;
 constexpr size_t kMaxTasksToSearch = 4096;  // of the log, the newest
 
 // "x86" of "x86/zen5/avx512/2c".
@@ -29,14 +32,14 @@ std::string_view Family(std::string_view device_class) {
   return device_class.substr(0, device_class.find('/'));
 }
 
-// How well a model fits devices of a class: 2 for its own, 1 for one of its kind, 0 for others.
-int Fit(const db::ModelInfo& model, const std::string& device_class) {
-  int fit = device_class.empty() ? 1 : 0;
+// How well a model matches devices of a class: 2 for its own, 1 for one of its kind, 0 for others.
+int MatchOf(const db::ModelInfo& model, const std::string& device_class) {
+  int match = device_class.empty() ? 1 : 0;
   for (const std::string& other : model.device_classes) {
     if (other == device_class) return 2;
-    if (Family(other) == Family(device_class)) fit = 1;
+    if (Family(other) == Family(device_class)) match = 1;
   }
-  return fit;
+  return match;
 }
 
 // Whether this build can use it.
@@ -50,6 +53,49 @@ bool Teaches(const db::Record& record) {
   return !record.stale && !record.config.empty() &&
          (outcome == db::Outcome::kOk || db::IsCandidateFailure(outcome));
 }
+
+// Programs of a space with their times, from records of this build.
+class KnownPrograms {
+ public:
+  explicit KnownPrograms(const SearchSpace& space) : space_(space) {}
+
+  size_t size() const { return programs_.size(); }
+
+  // The program's loop hash; nothing where the record is of no use.
+  absl::StatusOr<std::optional<uint64_t>> Add(const db::Record& record) {
+    if (!Teaches(record) || record.tessera_version != kVersion) return std::nullopt;
+    const double cost_seconds = record.measurement.CostSeconds();
+    if (const auto place = programs_.find(record.loop_hash); place != programs_.end()) {
+      Dated& known = place->second;
+      known.program.cost_seconds = std::min(known.program.cost_seconds, cost_seconds);
+      known.since = std::min(known.since, record.id);
+      return known.program.loop_hash;
+    }
+    const absl::StatusOr<Point> point = space_.Parse(record.config);
+    if (!point.ok()) return std::nullopt;
+    TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, space_.LoopHash(*point));
+    // The config meant another program.
+    if (HashToHex(loop_hash) != record.loop_hash) return std::nullopt;
+    programs_.emplace(record.loop_hash, Dated{record.id, {loop_hash, record.config, cost_seconds}});
+    return loop_hash;
+  }
+
+  std::vector<KnownProgram> OldestFirst() && {
+    std::map<int64_t, KnownProgram> by_age;
+    for (auto& [hash, known] : programs_) by_age.emplace(known.since, std::move(known.program));
+    std::vector<KnownProgram> programs;
+    for (auto& [since, program] : by_age) programs.push_back(std::move(program));
+    return programs;
+  }
+
+ private:
+  struct Dated {
+    int64_t since = 0;  // the first record of it
+    KnownProgram program;
+  };
+  const SearchSpace& space_;
+  std::map<std::string, Dated> programs_;  // by loop hash, as records have it
+};
 
 }  // namespace
 
@@ -75,7 +121,7 @@ absl::StatusOr<std::optional<db::ModelInfo>> PriorMaker::ChooseModel(
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::ModelInfo> models, store_.ListModels());
   for (const int wanted : {2, 1}) {
     for (const db::ModelInfo& model : models) {
-      if (Fit(model, options.device_class) != wanted) continue;
+      if (MatchOf(model, options.device_class) != wanted) continue;
       const absl::Status usable = CheckModel(store_, model);
       if (usable.ok()) return model;
       if (MayPass(usable)) return usable;
@@ -89,36 +135,33 @@ absl::StatusOr<std::vector<KnownProgram>> PriorMaker::KnownOf(const db::Task& ta
                                                               const std::string& device_class,
                                                               const SearchSpace& space, int limit) {
   if (device_class.empty()) return std::vector<KnownProgram>();  // times of several machines
+  const auto wanted_newest = static_cast<size_t>(limit - limit / 4);
+  const auto wanted_fastest = static_cast<size_t>(limit / 4);
+  KnownPrograms known(space);
   db::RecordFilter newest;
   newest.task_key = task.Key();
   newest.device_class = device_class;
   newest.newest_first = true;
-  newest.limit = limit - limit / 4;
-  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records, store_.QueryRecords(newest));
-  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> fastest,
-                           store_.Best(newest.task_key, device_class, limit / 4));
-  std::move(fastest.begin(), fastest.end(), std::back_inserter(records));
-  std::sort(records.begin(), records.end(),
-            [](const db::Record& a, const db::Record& b) { return a.id < b.id; });
-
-  std::vector<KnownProgram> known;
-  std::map<uint64_t, size_t> places;
-  for (const db::Record& record : records) {
-    if (!Teaches(record) || record.tessera_version != kVersion) continue;
-    const absl::StatusOr<Point> point = space.Parse(record.config);
-    if (!point.ok()) continue;
-    TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, space.LoopHash(*point));
-    if (HashToHex(loop_hash) != record.loop_hash) continue;  // the config meant another program
-    const double cost_seconds = record.measurement.CostSeconds();
-    const auto [place, is_new] = places.emplace(loop_hash, known.size());
-    if (is_new) {
-      known.push_back({loop_hash, record.config, cost_seconds});
-    } else {
-      double& cost = known[place->second].cost_seconds;
-      cost = std::min(cost, cost_seconds);
+  newest.limit = limit;
+  for (int page = 0; page < kMaxPages && known.size() < wanted_newest; ++page) {
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records, store_.QueryRecords(newest));
+    for (const db::Record& record : records) {
+      if (known.size() == wanted_newest) break;
+      TESSERA_RETURN_IF_ERROR(known.Add(record).status());
     }
+    if (static_cast<int64_t>(records.size()) < newest.limit) break;
+    newest.before_id = records.back().id;
   }
-  return known;
+  // Some of the fastest are of no use, either.
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> fastest,
+                           store_.Best(newest.task_key, device_class, limit));
+  Hashes taken;
+  for (const db::Record& record : fastest) {
+    if (taken.size() == wanted_fastest) break;
+    TESSERA_ASSIGN_OR_RETURN(const std::optional<uint64_t> program, known.Add(record));
+    if (program) taken.insert(*program);
+  }
+  return std::move(known).OldestFirst();
 }
 
 absl::StatusOr<std::vector<std::string>> PriorMaker::FirstConfigs(const db::Task& task,

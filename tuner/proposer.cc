@@ -44,7 +44,7 @@ class Batch {
 
   void AddBaseline() {
     std::optional<FixedProgram> baseline = view_.task.space.Baseline();
-    if (!baseline || left() <= 0) return;
+    if (!baseline || left() <= 0 || !IsNew(baseline->loop_hash)) return;
     loop_hashes_.insert(baseline->loop_hash);
     proposals_.push_back({"", std::move(baseline->trace), baseline->loop_hash, "default"});
   }

@@ -49,13 +49,13 @@ struct ProposalView {
   bool ranks_by_prior = false;                 // the ranker is of other tasks
 };
 
-// The default schedule first of all, then the points of near tasks; then what the explorer finds:
-// all that it has if it uses no model or plans, otherwise diverse batches of its best, with a share
-// for sketches that contend and ε's of random samples. Random samples take the place of what it
-// does not find; samples by the space's draft come before the first model of one that uses models
-// and does not plan, and beside those of a model of other tasks. At most `count`, all of new loop
-// hashes; fewer, or none, when the space has run dry. A function of its arguments. Errors are those
-// of the space.
+// The default schedule first of all, unless its program is known; then the points of near tasks;
+// then what the explorer finds: all that it has if it uses no model or plans, otherwise diverse
+// batches of its best, with a share for sketches that contend and ε's of random samples. Random
+// samples take the place of what it does not find; samples by the space's draft come before the
+// first model of one that uses models and does not plan, and beside those of a model of other
+// tasks. At most `count`, all of new loop hashes; fewer, or none, when the space has run dry. A
+// function of its arguments. Errors are those of the space.
 absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int count,
                                                    const ProposalOptions& options, Rng& rng);
 

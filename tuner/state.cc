@@ -56,9 +56,10 @@ absl::StatusOr<TuningState> TuningState::Create(
     if (task.explorer->UsesModel()) task.ranker = beginning.ranker;
     if (beginning.prior != nullptr) {
       state.Begin(task, beginning.prior->tasks[state.tasks_.size()]);
-      if (state.weighs_gains_ && std::isfinite(task.known_seconds)) {
-        // What is there already need not be gained; it says nothing about this search.
-        state.gains_.Add(static_cast<int>(state.tasks_.size()), task.known_seconds, false);
+      if (state.weighs_gains_) {
+        // What is there already need not be gained.
+        state.gains_.Know(static_cast<int>(state.tasks_.size()), task.known_seconds,
+                          task.summary.known);
       }
     }
     state.tasks_.push_back(std::move(task));
@@ -304,11 +305,13 @@ std::string TuningState::MissingModel(int task_index) const {
 
 void TuningState::SetRanker(int task_index, std::shared_ptr<const Ranker> ranker) {
   TaskState& task = tasks_[task_index];
+  if (!task.ranker_missing) return;
   task.ranker_missing = false;
   if (ranker == nullptr) {
+    // The lost model may have been fitted without the one that the job began with, because the
+    // results spoke against that.
     task.summary.model.clear();
     task.trained_on = 0;
-    ranker = prior_ranker_;
   }
   task.ranker = std::move(ranker);
 }
@@ -333,6 +336,7 @@ std::optional<FitInput> TuningState::FitDue(int task_index) const {
   FitInput input;
   input.through_sequence = last_sequence_;
   for (const Example* example : task.examples.All()) {
+    input.known += example->number < summary.known ? 1 : 0;
     input.points.push_back(example->point);
     // x ÷ infinity: failures are 0.
     input.targets.push_back(static_cast<float>(best_seconds / example->cost_seconds));

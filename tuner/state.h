@@ -56,6 +56,7 @@ struct FitInput {
   int64_t through_sequence = 0;
   std::vector<Point> points;
   std::vector<float> targets;  // as TrainingSet
+  size_t known = 0;            // so many, the first, were measured before the job
 };
 
 // What is known about one task.
@@ -77,8 +78,9 @@ struct TaskSummary {
   std::string model;                          // digest, empty before the first
 };
 
-// What a job begins with beside its tasks: what is known of them, and the ranker of its prior's
-// model, null where it has none.
+// What a job begins with beside its tasks: what is known of them (not the time of the default
+// schedule, unless it is a program of the space: it is measured in each job, as the yardstick of
+// what the job gains), and the ranker of its prior's model, null where it has none.
 struct Beginning {
   std::shared_ptr<const Prior> prior;  // null: nothing is known
   std::shared_ptr<const Ranker> ranker;
@@ -116,7 +118,8 @@ class TuningState {
   // The digest of the model that the log names last and that SetRanker has not been called for;
   // empty if there is none to load.
   std::string MissingModel(int task_index) const;
-  // Null: the model can't be read; the task goes on without and a refit is due.
+  // Of the missing model, if there is one. Null: it can't be read; the task goes on without any,
+  // and a refit is due.
   void SetRanker(int task_index, std::shared_ptr<const Ranker> ranker);
   // What to fit on now, if enough has been learned since the last model.
   std::optional<FitInput> FitDue(int task_index) const;

@@ -54,7 +54,10 @@ bool TaskPrograms::Add(const db::Record& record) {
   const auto [it, is_new] =
       programs.try_emplace(hash, Program{record.trace, record.measurement.CostSeconds()});
   if (!is_new) {
-    it->second.cost_seconds = std::min(it->second.cost_seconds, record.measurement.CostSeconds());
+    Program& program = it->second;
+    program.cost_seconds = std::min(program.cost_seconds, record.measurement.CostSeconds());
+    // Schedules of one program may have different features.
+    program.trace = std::min(program.trace, record.trace);
   }
   if (programs.size() > max_programs_) programs.erase(std::prev(programs.end()));
   return true;

@@ -16,8 +16,9 @@
 namespace tessera::tuner {
 
 // The distinct programs of one task that were measured, by device class. A program that was
-// measured several times has its least time. Of more than `max_programs` a device class, a sample
-// by a hash is kept. A function of the set of records and the seed, whatever their order.
+// measured several times has its least time, and of several traces the first in alphabetic order.
+// Of more than `max_programs` a device class, a sample by a hash is kept. A function of the set of
+// records and the seed, whatever their order.
 class TaskPrograms {
  public:
   // InvalidArgument, with the task's name, where this build can't read its workload or target.

@@ -1,9 +1,9 @@
 #include "tuner/task_scheduler.h"
 
-#include <iterator>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "base/names.h"
 #include "base/view.h"
 
 namespace tessera::tuner {
@@ -70,14 +70,7 @@ constexpr TaskSchedulerKind kKinds[] = {
 
 absl::Span<const TaskSchedulerKind> TaskSchedulerKinds() { return kKinds; }
 
-std::string TaskSchedulerNames() {
-  std::string names;
-  for (size_t i = 0; i < std::size(kKinds); ++i) {
-    if (i > 0) names += i + 1 < std::size(kKinds) ? ", " : " or ";
-    names += kKinds[i].name;
-  }
-  return names;
-}
+std::string TaskSchedulerNames() { return NamesOf(TaskSchedulerKinds()); }
 
 absl::StatusOr<std::unique_ptr<const TaskScheduler>> MakeTaskScheduler(std::string_view name) {
   for (const TaskSchedulerKind& kind : kKinds) {

@@ -207,6 +207,26 @@ TEST_CASE("fits begin with a model of other tasks unless the results speak again
   CHECK_FALSE(wrong->Load(bytes).ok());  // it is over another prior
 }
 
+TEST_CASE("what was known before the job does not judge the model that the job begins with",
+          "[tuner]") {
+  // The model was trained on what is known, and so is right about it; of what the job measures it
+  // is wrong.
+  const auto learner = *tuner::MakeLearner("xgboost", 3, Trained(false));
+  const auto both = [](const tuner::TrainingSet& known, const tuner::TrainingSet& own) {
+    tuner::TrainingSet set = known;
+    set.known = known.targets.size();
+    set.rows.insert(set.rows.end(), own.rows.begin(), own.rows.end());
+    set.targets.insert(set.targets.end(), own.targets.begin(), own.targets.end());
+    return set;
+  };
+  const tuner::TrainingSet right = Samples(50, 300, false), wrong = Samples(50, 300, true);
+  CHECK_FALSE(costmodel::PriorModel::IsSaved(*learner->Fit(both(right, Samples(51, 32, true)))));
+  CHECK(costmodel::PriorModel::IsSaved(*learner->Fit(both(wrong, Samples(51, 32, false)))));
+  // Of what is known alone nothing can be said.
+  CHECK(costmodel::PriorModel::IsSaved(*learner->Fit(both(wrong, Samples(51, 2, true)))));
+  CHECK(costmodel::PriorModel::IsSaved(*learner->Fit(both(wrong, {}))));
+}
+
 TEST_CASE("a learner refuses a prior that it can't begin with", "[tuner]") {
   const tuner::SavedModel prior = Trained(false);
   CHECK(tuner::MakeLearner("ensemble", 1, prior).status() ==

@@ -131,6 +131,24 @@ TEST_CASE("the default schedule counts as a time and says nothing about searchin
   CHECK(gains.Expected(0, 0, 8) < 1e-3);
 }
 
+TEST_CASE("results of earlier jobs count as results, but say nothing about searching", "[tuner]") {
+  JobGains gains(Unknown(3));
+  gains.Know(0, 1e-3, 180);
+  gains.Know(1, kFailed, 180);
+  CHECK(gains.JobSeconds() == 1e-3);
+  CHECK(std::isinf(gains.Expected(0, 0, 8)));
+  for (int i = 0; i < 20; ++i) {
+    for (const int task : {0, 1, 2}) gains.Add(task, 1e-3, true);
+  }
+  // Like n^-slope, so that one of 200 is expected to gain about a tenth of what one of 20 is.
+  const double slope = std::log(gains.Expected(2, 0, 1) / 1e-3 * -1 + 1) / std::log(20 / 21.0);
+  CHECK(gains.Expected(0, 0, 1) == Approx(1e-3 * ExpectedSaving(slope, 200, 0, 1)));
+  CHECK(gains.Expected(1, 0, 1) == gains.Expected(0, 0, 1));
+  // The first look is at results of the job.
+  for (int look = 0; look < JobGains::kLooks; ++look) gains.Look(0, 1);
+  CHECK_FALSE(gains.HasLittleLeft(0));
+}
+
 // Two tasks of equal times, the first of which gets results with logarithms of time from
 // `log_seconds`. Returns after how many it has little left, -1 for never while more than 50 of
 // `trials` are left.

@@ -39,9 +39,9 @@ db::Task ConvolutionTask(int size, std::string_view isa = "avx512") {
 // A store with what earlier jobs measured.
 class Log {
  public:
-  // Measures `count` sampled programs, the i-th in 1 + i ms.
+  // Measures `count` sampled programs, the i-th in 1 + i ms, or so many times as slow.
   std::vector<db::Record> Measure(const db::Task& task, int count, const std::string& device_class,
-                                  std::string_view version = kVersion) {
+                                  std::string_view version = kVersion, double slower = 1) {
     db::Job job;
     job.name = "earlier";
     job.tasks = {task};
@@ -65,7 +65,7 @@ class Log {
       record.device_class = device_class;
       record.tessera_version = std::string(version);
       record.measurement.outcome = db::Outcome::kOk;
-      record.measurement.sample_seconds = {1e-3 * (1 + static_cast<double>(record.trial))};
+      record.measurement.sample_seconds = {1e-3 * slower * (1 + static_cast<double>(record.trial))};
       records.push_back(std::move(record));
     }
     REQUIRE(store.Append(records, {}).ok());
@@ -184,6 +184,22 @@ TEST_CASE("of many known programs the newest and the fastest stay", "[tuner]") {
   CHECK(HashToHex(known[255].loop_hash) == records[255].loop_hash);
   CHECK(HashToHex(known[256].loop_hash) == records[1500 - 768].loop_hash);
   CHECK(HashToHex(known.back().loop_hash) == records.back().loop_hash);
+}
+
+TEST_CASE("what is of no use does not push out what is known", "[tuner]") {
+  Log log;
+  const db::Task task = ConvolutionTask(28);
+  const std::vector<db::Record> records = log.Measure(task, 20, kClass, kVersion, 1e6);
+  // Newer and faster ones of another build, and one program again and again.
+  log.Measure(task, 1100, kClass, "0.0.9");
+  std::vector<db::Record> again(900, records[3]);
+  for (size_t i = 0; i < again.size(); ++i) again[i].attempt_key = absl::StrCat("again ", i);
+  REQUIRE(log.store.Append(again, {}).ok());
+  const std::vector<tuner::KnownProgram> known = log.PriorOf(task, OnClass())->tasks[0].known;
+  REQUIRE(known.size() == records.size());
+  for (size_t i = 0; i < known.size(); ++i) {
+    CHECK(HashToHex(known[i].loop_hash) == records[i].loop_hash);
+  }
 }
 
 TEST_CASE("the best programs of near tasks come first, in this task's space", "[tuner]") {

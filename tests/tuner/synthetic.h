@@ -59,6 +59,7 @@ class SyntheticSpace final : public tuner::SearchSpace {
   }
 
   std::optional<tuner::FixedProgram> Baseline() const override {
+    if (!baseline.empty()) return tuner::FixedProgram{*Trace(baseline), *LoopHash(baseline)};
     return tuner::FixedProgram{"baseline", 0xba5e};
   }
   tuner::Point Sample(Rng& rng) const override {
@@ -169,6 +170,7 @@ class SyntheticSpace final : public tuner::SearchSpace {
 
   double depth = 1;                // of the landscape; 0: every program is as fast as every other
   std::vector<double> work;        // of each sketch
+  tuner::Point baseline;           // empty: a program that is none of the space's
   double second_sketch_share = 0;  // of samples; its programs take twice as long
   std::string padding;             // makes traces as long as real ones
   int min_columns = 0;             // of features; those beyond its own are 0
@@ -206,6 +208,7 @@ class RidgeLearner final : public tuner::Learner {
   absl::StatusOr<std::string> Fit(const tuner::TrainingSet& set) const override {
     ++fits;
     samples_seen = static_cast<int>(set.targets.size());
+    known_seen = static_cast<int>(set.known);
     smallest_target = *std::min_element(set.targets.begin(), set.targets.end());
     if (fail) return absl::InternalError("the learner was told to fail");
     const int n = set.columns;
@@ -250,6 +253,7 @@ class RidgeLearner final : public tuner::Learner {
   mutable int fits = 0;
   mutable int loads = 0;
   mutable int samples_seen = 0;
+  mutable int known_seen = 0;  // of them
   mutable float smallest_target = 0;
 };
 

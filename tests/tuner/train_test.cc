@@ -50,6 +50,17 @@ TEST_CASE("a program that was measured several times counts once, with its least
   CHECK(std::count(labels.begin(), labels.end(), 0.5f) == static_cast<int>(labels.size()) - 1);
 }
 
+TEST_CASE("of several traces of a program one is kept, in whatever order they come", "[tuner]") {
+  MeasuredLog log(1, 20);
+  db::Record again = log.records[0];
+  again.trace = log.records[1].trace;
+  REQUIRE(again.trace != log.records[0].trace);
+  log.records.push_back(again);
+  const ProgramSet set = SetOf(log);
+  std::reverse(log.records.begin(), log.records.end());
+  CHECK(SetOf(log).data().rows == set.data().rows);
+}
+
 TEST_CASE("failures of programs count, those of devices and stale records do not", "[tuner]") {
   MeasuredLog log(1, 20, [](absl::Span<const float>, uint64_t) { return 1e-3; });
   const int programs = SetOf(log).groups().at(0).programs;
