@@ -135,7 +135,7 @@ TEST_CASE("a task's fastest programs are compared when its budget is used up", "
 
 TEST_CASE("a job compares on the devices that it had, not where the log's fastest was measured",
           "[tuner]") {
-  Rig rig(1, Budget(40), {.noise = 0.02});
+  Rig rig(1, Budget(40), {.noise = 0.02}, 1, 3, 8);
   for (const double seconds : {1e-12, 1.01e-12}) {
     db::Record elsewhere;
     elsewhere.task_key = rig.memory.GetJob(rig.job_id)->tasks[0].Key();
