@@ -18,14 +18,7 @@ using Run = absl::StatusOr<tuner::ComparisonRun>;
 
 // The program of a record, twice.
 absl::StatusOr<tuner::ComparisonRequest> Twice(db::Store& store, int64_t record_id) {
-  db::RecordFilter filter;
-  filter.after_id = record_id - 1;
-  filter.limit = 1;
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records, store.QueryRecords(filter));
-  if (record_id <= 0 || records.empty() || records[0].id != record_id) {
-    return db::NoSuch("record", record_id);
-  }
-  const db::Record& record = records[0];
+  TESSERA_ASSIGN_OR_RETURN(const db::Record record, db::GetRecord(store, record_id));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, store.ListTasks());
   for (const db::Task& task : tasks) {
     if (task.Key() != record.task_key) continue;

@@ -23,7 +23,7 @@ absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
   const auto choose = [&]() -> absl::Status {
     // Of devices that the job has: the log may know faster ones.
     TESSERA_ASSIGN_OR_RETURN(const db::Record best,
-                             GetRecord(parts_.store, key, task.best_record_id));
+                             db::GetRecord(parts_.store, task.best_record_id, key));
     request.device_class = best.device_class;
     TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
                              FindPromoted(parts_.store, key, request.device_class));

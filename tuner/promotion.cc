@@ -68,16 +68,6 @@ size_t Fastest(const std::vector<db::Measurement>& measurements) {
 
 }  // namespace
 
-absl::StatusOr<db::Record> GetRecord(db::Store& store, std::string_view task_key, int64_t id) {
-  db::RecordFilter filter;
-  filter.task_key = std::string(task_key);
-  filter.after_id = id - 1;
-  filter.limit = 1;
-  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records, store.QueryRecords(filter));
-  if (records.empty() || records[0].id != id) return db::NoSuch("record", id);
-  return std::move(records[0]);
-}
-
 absl::StatusOr<std::optional<Promoted>> FindPromoted(db::Store& store, std::string_view task_key,
                                                      std::string_view device_class) {
   TESSERA_ASSIGN_OR_RETURN(
@@ -87,7 +77,7 @@ absl::StatusOr<std::optional<Promoted>> FindPromoted(db::Store& store, std::stri
   Promoted promoted;
   promoted.comparison = std::move(comparisons[0]);
   for (const int64_t id : promoted.comparison.record_ids) {
-    TESSERA_ASSIGN_OR_RETURN(db::Record record, GetRecord(store, task_key, id));
+    TESSERA_ASSIGN_OR_RETURN(db::Record record, db::GetRecord(store, id, task_key));
     promoted.traces.push_back(record.trace);
     if (id == promoted.comparison.promoted) promoted.record = std::move(record);
   }

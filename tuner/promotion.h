@@ -36,9 +36,6 @@ struct Promoted {
   }
 };
 
-// A record of that task. NotFound.
-absl::StatusOr<db::Record> GetRecord(db::Store& store, std::string_view task_key, int64_t id);
-
 // By the latest comparison of that purpose; nothing before the first.
 absl::StatusOr<std::optional<Promoted>> FindPromoted(db::Store& store, std::string_view task_key,
                                                      std::string_view device_class);

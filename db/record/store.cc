@@ -1,9 +1,23 @@
 #include "db/record/store.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
+#include "base/status.h"
 #include "base/view.h"
 
 namespace tessera::db {
+
+absl::StatusOr<Record> GetRecord(Store& store, int64_t id, std::string_view task_key) {
+  if (id <= 0) return NoSuch("record", id);
+  RecordFilter filter;
+  filter.task_key = std::string(task_key);
+  filter.after_id = id - 1;
+  filter.limit = 1;
+  TESSERA_ASSIGN_OR_RETURN(std::vector<Record> records, store.QueryRecords(filter));
+  if (records.empty() || records[0].id != id) return NoSuch("record", id);
+  return std::move(records[0]);
+}
 
 absl::Status NoSuch(std::string_view what, int64_t id) {
   return absl::NotFoundError(absl::StrCat(AbslView(what), " ", id, " does not exist"));

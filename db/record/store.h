@@ -88,6 +88,9 @@ class Store {
   virtual absl::Status DropBlob(std::string_view digest) = 0;
 };
 
+// NotFound; also for a record of another task than `task_key`, unless that is empty.
+absl::StatusOr<Record> GetRecord(Store& store, int64_t id, std::string_view task_key = "");
+
 // How every store says what is wrong: "job 4 does not exist", "no job has key "nightly"".
 absl::Status NoSuch(std::string_view what, int64_t id);
 absl::Status NoJobHasKey(std::string_view idempotency_key);
