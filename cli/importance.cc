@@ -10,21 +10,10 @@
 #include "cli/log_query.h"
 #include "cli/recorded_task.h"
 #include "cli/tables.h"
-#include "compiler/schedule/trace.h"
 #include "compiler/te/operators.h"
 #include "costmodel/features.h"
 
 namespace tessera::cli {
-namespace {
-
-absl::StatusOr<std::vector<float>> FeaturesOf(const te::Dag& dag, const ir::Target& target,
-                                              int threads, const std::string& text) {
-  TESSERA_ASSIGN_OR_RETURN(const schedule::Trace trace, schedule::ParseTrace(text));
-  return costmodel::TraceFeatures(dag, target, threads, trace);
-}
-
-}  // namespace
-
 absl::StatusOr<ImportanceReport> MakeImportance(Client& client, const std::string& wanted,
                                                 const std::string& device_class) {
   ImportanceReport report;
@@ -43,7 +32,8 @@ absl::StatusOr<ImportanceReport> MakeImportance(Client& client, const std::strin
   const auto take = [&](const db::Record& record) {
     const db::Outcome outcome = record.measurement.outcome;
     if (record.stale || (outcome != db::Outcome::kOk && !db::IsCandidateFailure(outcome))) return;
-    const auto row = FeaturesOf(workload.dag, target, report.task.threads, record.trace);
+    const auto row =
+        costmodel::TraceFeatures(workload.dag, target, report.task.threads, record.trace);
     if (!row.ok()) {
       ++report.left_out;
       return;

@@ -78,4 +78,10 @@ absl::StatusOr<std::vector<float>> TraceFeatures(const te::Dag& dag, const ir::T
   return row;
 }
 
+absl::StatusOr<std::vector<float>> TraceFeatures(const te::Dag& dag, const ir::Target& target,
+                                                 int threads, std::string_view trace) {
+  TESSERA_ASSIGN_OR_RETURN(const schedule::Trace parsed, schedule::ParseTrace(trace));
+  return TraceFeatures(dag, target, threads, parsed);
+}
+
 }  // namespace tessera::costmodel

@@ -63,5 +63,8 @@ absl::StatusOr<std::vector<float>> ConfigFeatures(const space::ConfigSpace& spac
 // Thread-safe.
 absl::StatusOr<std::vector<float>> TraceFeatures(const te::Dag& dag, const ir::Target& target,
                                                  int threads, const schedule::Trace& trace);
+// Of the trace's text, as records have it.
+absl::StatusOr<std::vector<float>> TraceFeatures(const te::Dag& dag, const ir::Target& target,
+                                                 int threads, std::string_view trace);
 
 }  // namespace tessera::costmodel

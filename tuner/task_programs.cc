@@ -8,20 +8,9 @@
 
 #include "base/hash.h"
 #include "base/status.h"
-#include "compiler/schedule/trace.h"
 #include "costmodel/features.h"
 
 namespace tessera::tuner {
-namespace {
-
-absl::StatusOr<std::vector<float>> FeaturesOf(const te::Dag& dag, const ir::Target& target,
-                                              int threads, const std::string& text) {
-  TESSERA_ASSIGN_OR_RETURN(const schedule::Trace trace, schedule::ParseTrace(text));
-  return costmodel::TraceFeatures(dag, target, threads, trace);
-}
-
-}  // namespace
-
 TaskPrograms::TaskPrograms(const db::Task& task, te::Workload workload, ir::Target target,
                            int max_programs, uint64_t seed)
     : task_(task),
@@ -69,8 +58,8 @@ void ProgramSet::Add(const TaskPrograms& task) {
     std::vector<float> rows;
     std::vector<double> costs;
     for (const auto& [hash, program] : programs) {
-      const absl::StatusOr<std::vector<float>> row =
-          FeaturesOf(task.workload_.dag, task.target_, task.task_.threads, program.trace);
+      const absl::StatusOr<std::vector<float>> row = costmodel::TraceFeatures(
+          task.workload_.dag, task.target_, task.task_.threads, program.trace);
       if (!row.ok()) {
         ++left_out_;
         continue;

@@ -87,7 +87,7 @@ TEST_CASE("a program's row tells the task's threads from the device's cores", "[
 TEST_CASE("rows describe the target", "[features]") {
   const te::Workload workload = *te::MakeWorkload(Product());
   const auto row = [&](const char* target) {
-    return *TraceFeatures(workload.dag, *ir::ParseTarget(target), 1, {});
+    return *TraceFeatures(workload.dag, *ir::ParseTarget(target), 1, schedule::Trace{});
   };
   const std::vector<float> avx512 = row("x86/avx512,vnni l1=49152 l2=1048576 threads=2");
   const std::vector<float> sse = row("x86/sse4.2 l1=32768 l2=1048576 threads=2");
