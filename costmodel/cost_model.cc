@@ -40,6 +40,14 @@ std::vector<int> GroupsOf(const TrainingData& data) {
   return data.groups.empty() ? std::vector<int>{static_cast<int>(data.labels.size())} : data.groups;
 }
 
+TrainingData RowsOf(const TrainingData& data, size_t begin, size_t end) {
+  const auto columns = static_cast<size_t>(data.columns);
+  const auto rows =
+      absl::MakeConstSpan(data.rows).subspan(begin * columns, (end - begin) * columns);
+  const auto labels = absl::MakeConstSpan(data.labels).subspan(begin, end - begin);
+  return {data.columns, {rows.begin(), rows.end()}, {labels.begin(), labels.end()}, {}, {}};
+}
+
 absl::Status CheckTrainingData(const TrainingData& data) {
   if (data.columns < 1 || data.rows.size() != data.labels.size() * data.columns) {
     return absl::InvalidArgumentError(absl::StrCat("training data: ", data.rows.size(),

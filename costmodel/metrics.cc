@@ -19,11 +19,7 @@ std::optional<double> AccuracyOfPairs(absl::Span<const float> scores,
     for (size_t j = 0; j < i; ++j) {
       if (throughput[i] == throughput[j]) continue;
       ++pairs;
-      if (scores[i] == scores[j]) {
-        right += 0.5;
-      } else if ((scores[i] < scores[j]) == (throughput[i] < throughput[j])) {
-        right += 1;
-      }
+      right += RightOrder(scores[i], scores[j], throughput[i], throughput[j]);
     }
   }
   if (pairs == 0) return std::nullopt;
@@ -31,6 +27,11 @@ std::optional<double> AccuracyOfPairs(absl::Span<const float> scores,
 }
 
 }  // namespace
+
+double RightOrder(float score_a, float score_b, float throughput_a, float throughput_b) {
+  if (score_a == score_b) return 0.5;
+  return (score_a < score_b) == (throughput_a < throughput_b) ? 1 : 0;
+}
 
 double PairwiseAccuracy(absl::Span<const float> scores, absl::Span<const float> throughput) {
   return PairwiseAccuracy(scores, throughput, {});

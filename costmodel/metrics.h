@@ -7,6 +7,9 @@
 
 namespace tessera::costmodel {
 
+// Whether scores order two programs of different throughput rightly: 1 or 0; 0.5 of equal scores.
+double RightOrder(float score_a, float score_b, float throughput_a, float throughput_b);
+
 // Of one task: the share of pairs of different throughput that the scores order rightly; equal
 // scores count half. 0.5 where there is no such pair.
 double PairwiseAccuracy(absl::Span<const float> scores, absl::Span<const float> throughput);

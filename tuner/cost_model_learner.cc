@@ -32,14 +32,6 @@ class CostModelRanker final : public Ranker {
   const std::shared_ptr<const CostModel> model_;
 };
 
-// What the job measured itself.
-costmodel::TrainingData OfTheJob(const TrainingSet& set) {
-  const size_t known = std::min(set.known, set.targets.size());
-  const auto rows = absl::MakeConstSpan(set.rows).subspan(known * set.columns);
-  const auto targets = absl::MakeConstSpan(set.targets).subspan(known);
-  return {set.columns, {rows.begin(), rows.end()}, {targets.begin(), targets.end()}, {}, {}};
-}
-
 class CostModelLearner final : public Learner {
  public:
   // `prior` may be null.
@@ -50,7 +42,12 @@ class CostModelLearner final : public Learner {
     const costmodel::TrainingData data = {set.columns, set.rows, set.targets, {}, {}};
     bool with_prior = false;
     if (prior_ != nullptr) {
-      TESSERA_ASSIGN_OR_RETURN(with_prior, PriorHolds(prior_, OfTheJob(set), seed_));
+      // The gate judges by what the job measured itself.
+      const size_t results = data.labels.size();
+      TESSERA_ASSIGN_OR_RETURN(
+          with_prior,
+          PriorHolds(prior_, costmodel::RowsOf(data, std::min(set.known, results), results),
+                     seed_));
     }
     TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<CostModel> model, NewModel(with_prior));
     TESSERA_RETURN_IF_ERROR(model->Fit(data));

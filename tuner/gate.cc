@@ -6,6 +6,7 @@
 
 #include "absl/types/span.h"
 #include "base/status.h"
+#include "costmodel/metrics.h"
 #include "costmodel/prior_model.h"
 
 namespace tessera::tuner {
@@ -30,11 +31,7 @@ std::vector<double> SharesInOrder(absl::Span<const float> scores,
     for (size_t j = 0; j < scores.size(); ++j) {
       if (throughput[i] == throughput[j]) continue;
       ++pairs;
-      if (scores[i] == scores[j]) {
-        right += 0.5;
-      } else if ((scores[i] < scores[j]) == (throughput[i] < throughput[j])) {
-        right += 1;
-      }
+      right += costmodel::RightOrder(scores[i], scores[j], throughput[i], throughput[j]);
     }
     if (pairs > 0) shares.push_back(right / pairs);
   }
@@ -54,17 +51,6 @@ Estimate MeanOfPairs(absl::Span<const double> shares) {
   return {sum / n, 2 * std::sqrt(squares / (n - 1) / n)};
 }
 
-TrainingData Slice(const TrainingData& data, size_t begin, size_t end) {
-  const auto columns = static_cast<size_t>(data.columns);
-  TrainingData slice;
-  slice.columns = data.columns;
-  slice.rows.assign(data.rows.begin() + static_cast<std::ptrdiff_t>(begin * columns),
-                    data.rows.begin() + static_cast<std::ptrdiff_t>(end * columns));
-  slice.labels.assign(data.labels.begin() + static_cast<std::ptrdiff_t>(begin),
-                      data.labels.begin() + static_cast<std::ptrdiff_t>(end));
-  return slice;
-}
-
 // By how much trees alone forecast the later results better than trees on top of the prior.
 absl::StatusOr<Estimate> GainAlone(const std::shared_ptr<const CostModel>& prior,
                                    const TrainingData& results, uint64_t seed) {
@@ -73,8 +59,9 @@ absl::StatusOr<Estimate> GainAlone(const std::shared_ptr<const CostModel>& prior
   const size_t count = results.labels.size();
   std::vector<double> gains;
   for (const size_t begin : {count / 2, count * 3 / 4}) {
-    const TrainingData seen = Slice(results, 0, begin);
-    const TrainingData later = Slice(results, begin, begin == count / 2 ? count * 3 / 4 : count);
+    const TrainingData seen = costmodel::RowsOf(results, 0, begin);
+    const TrainingData later =
+        costmodel::RowsOf(results, begin, begin == count / 2 ? count * 3 / 4 : count);
     TESSERA_RETURN_IF_ERROR(with->Fit(seen));
     TESSERA_RETURN_IF_ERROR(alone->Fit(seen));
     const std::vector<double> shares_with =
@@ -103,7 +90,7 @@ absl::StatusOr<bool> PriorHolds(const std::shared_ptr<const CostModel>& prior,
   if (count < kLeastToCompare) return true;
   const size_t begin = count - std::min(count, kMostToCompare);
   TESSERA_ASSIGN_OR_RETURN(const Estimate gain,
-                           GainAlone(prior, Slice(results, begin, count), seed));
+                           GainAlone(prior, costmodel::RowsOf(results, begin, count), seed));
   return gain.mean <= std::max(kMargin, kDeviations * gain.error);
 }
 
