@@ -37,38 +37,42 @@ double RowDistance(absl::Span<const float> a, absl::Span<const float> b) {
   return sum;
 }
 
-NearestTasks::Row NearestTasks::RowOf(const db::Task& task, const std::string& key) {
+std::vector<KeyedTask> WithKeys(absl::Span<const db::Task> tasks) {
+  return {tasks.begin(), tasks.end()};
+}
+
+NearestTasks::Row NearestTasks::RowOf(const KeyedTask& task) {
   {
     absl::MutexLock lock(&mutex_);
-    if (const auto found = rows_.find(key); found != rows_.end()) return found->second;
+    if (const auto found = rows_.find(task.key); found != rows_.end()) return found->second;
   }
   Row row;
-  if (task.workload.size() <= kMaxWorkloadBytes) {
-    if (auto made = TaskRow(task); made.ok()) row = *std::move(made);
+  if (task.task.workload.size() <= kMaxWorkloadBytes) {
+    if (auto made = TaskRow(task.task); made.ok()) {
+      row = std::make_shared<const std::vector<float>>(*std::move(made));
+    }
   }
   absl::MutexLock lock(&mutex_);
   if (rows_.size() >= kMaxRows) rows_.clear();
-  rows_[key] = row;
+  rows_[task.key] = row;
   return row;
 }
 
-std::vector<db::Task> NearestTasks::Find(const db::Task& task, absl::Span<const db::Task> tasks,
-                                         int count) {
-  const std::string own_key = task.Key();
-  const Row own = RowOf(task, own_key);
-  if (own.empty()) return {};
+std::vector<size_t> NearestTasks::Find(const KeyedTask& task, absl::Span<const KeyedTask> tasks,
+                                       int count) {
+  const Row own = RowOf(task);
+  if (own == nullptr) return {};
   std::vector<std::pair<double, size_t>> distances;
   for (size_t i = 0; i < tasks.size(); ++i) {
-    const std::string key = tasks[i].Key();
-    if (key == own_key) continue;
-    const Row row = RowOf(tasks[i], key);
-    if (!row.empty()) distances.emplace_back(RowDistance(own, row), i);
+    if (tasks[i].key == task.key) continue;
+    const Row row = RowOf(tasks[i]);
+    if (row != nullptr) distances.emplace_back(RowDistance(*own, *row), i);
   }
   const size_t found = std::min(distances.size(), static_cast<size_t>(count));
   std::partial_sort(distances.begin(), distances.begin() + static_cast<std::ptrdiff_t>(found),
                     distances.end());
-  std::vector<db::Task> nearest;
-  for (size_t i = 0; i < found; ++i) nearest.push_back(tasks[distances[i].second]);
+  std::vector<size_t> nearest;
+  for (size_t i = 0; i < found; ++i) nearest.push_back(distances[i].second);
   return nearest;
 }
 

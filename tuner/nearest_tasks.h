@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,16 +22,25 @@ absl::StatusOr<std::vector<float>> TaskRow(const db::Task& task);
 // differ, summed over what is described.
 double RowDistance(absl::Span<const float> a, absl::Span<const float> b);
 
+// A task, which outlives this, with its key. That is a hash of all its text, made once for many
+// searches.
+struct KeyedTask {
+  explicit KeyedTask(const db::Task& of) : task(of), key(of.Key()) {}
+  const db::Task& task;
+  std::string key;
+};
+std::vector<KeyedTask> WithKeys(absl::Span<const db::Task> tasks);
+
 // Finds near tasks and remembers rows, which take milliseconds each to make. Thread-safe.
 class NearestTasks {
  public:
-  // At most `count` of `tasks`, without `task` itself, nearest first, the earlier first of equals.
-  // Leaves out what has no row. None where `task` has none.
-  std::vector<db::Task> Find(const db::Task& task, absl::Span<const db::Task> tasks, int count);
+  // The places in `tasks` of at most `count`, without `task` itself, nearest first, the earlier
+  // first of equals. Leaves out what has no row. None where `task` has none.
+  std::vector<size_t> Find(const KeyedTask& task, absl::Span<const KeyedTask> tasks, int count);
 
  private:
-  using Row = std::vector<float>;  // empty: the task has none
-  Row RowOf(const db::Task& task, const std::string& key);
+  using Row = std::shared_ptr<const std::vector<float>>;  // null: the task has none
+  Row RowOf(const KeyedTask& task);
 
   absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Row> rows_ ABSL_GUARDED_BY(mutex_);  // by task key

@@ -131,7 +131,7 @@ absl::StatusOr<std::optional<db::ModelInfo>> PriorMaker::ChooseModel(
   return std::nullopt;
 }
 
-absl::StatusOr<std::vector<KnownProgram>> PriorMaker::KnownOf(const db::Task& task,
+absl::StatusOr<std::vector<KnownProgram>> PriorMaker::KnownOf(const std::string& task_key,
                                                               const std::string& device_class,
                                                               const SearchSpace& space, int limit) {
   if (device_class.empty()) return std::vector<KnownProgram>();  // times of several machines
@@ -139,7 +139,7 @@ absl::StatusOr<std::vector<KnownProgram>> PriorMaker::KnownOf(const db::Task& ta
   const auto wanted_fastest = static_cast<size_t>(limit / 4);
   KnownPrograms known(space);
   db::RecordFilter newest;
-  newest.task_key = task.Key();
+  newest.task_key = task_key;
   newest.device_class = device_class;
   newest.newest_first = true;
   newest.limit = limit;
@@ -164,23 +164,22 @@ absl::StatusOr<std::vector<KnownProgram>> PriorMaker::KnownOf(const db::Task& ta
   return std::move(known).OldestFirst();
 }
 
-absl::StatusOr<std::vector<std::string>> PriorMaker::FirstConfigs(const db::Task& task,
-                                                                  absl::Span<const db::Task> all,
+absl::StatusOr<std::vector<std::string>> PriorMaker::FirstConfigs(const KeyedTask& task,
+                                                                  absl::Span<const KeyedTask> all,
                                                                   const std::string& device_class,
                                                                   const SearchSpace& space,
                                                                   Hashes known) {
-  std::vector<db::Task> near = nearest_.Find(task, all, kNearTasks);
-  near.insert(near.begin(), task);
+  std::vector<std::string> keys = {task.key};
+  for (const size_t near : nearest_.Find(task, all, kNearTasks)) keys.push_back(all[near].key);
   std::vector<std::string> configs;
   size_t gave = 0;  // tasks
-  for (size_t i = 0; i < near.size() && gave < std::size(kQuota); ++i) {
-    const std::string key = near[i].Key();
+  for (size_t i = 0; i < keys.size() && gave < std::size(kQuota); ++i) {
     const int wanted = kQuota[gave];
     // Some of them become the same program here.
     TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> best,
-                             store_.Best(key, i == 0 ? "" : device_class, 4 * wanted));
+                             store_.Best(keys[i], i == 0 ? "" : device_class, 4 * wanted));
     if (best.empty() && !device_class.empty()) {
-      TESSERA_ASSIGN_OR_RETURN(best, store_.Best(key, "", 4 * wanted));
+      TESSERA_ASSIGN_OR_RETURN(best, store_.Best(keys[i], "", 4 * wanted));
     }
     int taken = 0;
     for (const db::Record& record : best) {
@@ -210,14 +209,16 @@ absl::StatusOr<std::string> PriorMaker::Make(
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> all, store_.ListTasks());
   absl::Span<const db::Task> tasks = all;
   if (tasks.size() > kMaxTasksToSearch) tasks.remove_prefix(tasks.size() - kMaxTasksToSearch);
+  const std::vector<KeyedTask> logged = WithKeys(tasks);
   const std::string& device_class = job.options.device_class;
   const int limit = std::min(kMaxKnownOfTask, kMaxKnown / static_cast<int>(job.tasks.size()));
   for (size_t t = 0; t < job.tasks.size(); ++t) {
     TaskPrior& known = prior.tasks.emplace_back();
-    TESSERA_ASSIGN_OR_RETURN(known.known, KnownOf(job.tasks[t], device_class, *spaces[t], limit));
+    const KeyedTask task(job.tasks[t]);
+    TESSERA_ASSIGN_OR_RETURN(known.known, KnownOf(task.key, device_class, *spaces[t], limit));
     Hashes hashes;
     for (const KnownProgram& program : known.known) hashes.insert(program.loop_hash);
-    TESSERA_ASSIGN_OR_RETURN(known.first_configs, FirstConfigs(job.tasks[t], tasks, device_class,
+    TESSERA_ASSIGN_OR_RETURN(known.first_configs, FirstConfigs(task, logged, device_class,
                                                                *spaces[t], std::move(hashes)));
   }
   if (prior.IsEmpty()) return "";

@@ -42,13 +42,13 @@ class PriorMaker {
   using Hashes = absl::flat_hash_set<uint64_t>;
   absl::StatusOr<std::optional<db::ModelInfo>> ChooseModel(const db::JobOptions& options);
   // Programs of this build: another one may have compiled them otherwise.
-  absl::StatusOr<std::vector<KnownProgram>> KnownOf(const db::Task& task,
+  absl::StatusOr<std::vector<KnownProgram>> KnownOf(const std::string& task_key,
                                                     const std::string& device_class,
                                                     const SearchSpace& space, int limit);
   // Of the nearest of `all`, the nearest first, what is not in `known`. Nearest is the task itself,
   // as other builds and other classes of devices had it.
-  absl::StatusOr<std::vector<std::string>> FirstConfigs(const db::Task& task,
-                                                        absl::Span<const db::Task> all,
+  absl::StatusOr<std::vector<std::string>> FirstConfigs(const KeyedTask& task,
+                                                        absl::Span<const KeyedTask> all,
                                                         const std::string& device_class,
                                                         const SearchSpace& space, Hashes known);
 

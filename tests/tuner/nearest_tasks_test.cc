@@ -34,9 +34,12 @@ te::OpSpec Convolution(int size, int channels, int kernel = 3) {
            {"pad", absl::StrCat(kernel / 2)}}};
 }
 
-std::vector<std::string> Names(const std::vector<db::Task>& tasks) {
+std::vector<std::string> Find(tuner::NearestTasks& nearest, const db::Task& task,
+                              const std::vector<db::Task>& log, int count) {
   std::vector<std::string> names;
-  for (const db::Task& task : tasks) names.push_back(task.name);
+  for (const size_t i : nearest.Find(tuner::KeyedTask(task), tuner::WithKeys(log), count)) {
+    names.push_back(log[i].name);
+  }
   return names;
 }
 
@@ -52,10 +55,10 @@ TEST_CASE("near tasks are those of alike shapes, targets and kinds", "[tuner]") 
   };
   tuner::NearestTasks nearest;
   for (int round = 0; round < 2; ++round) {  // the second from memory
-    const std::vector<std::string> names = Names(nearest.Find(task, log, 2));
+    const std::vector<std::string> names = Find(nearest, task, log, 2);
     CHECK(names == std::vector<std::string>{"avx2", "half"});
   }
-  const std::vector<std::string> all = Names(nearest.Find(task, log, 10));
+  const std::vector<std::string> all = Find(nearest, task, log, 10);
   REQUIRE(all.size() == 5);
   CHECK(all.back() == "softmax");
 }
@@ -66,8 +69,8 @@ TEST_CASE("tasks that can't be described are near to none", "[tuner]") {
   broken.name = "broken";
   broken.workload = "workload of another version";
   tuner::NearestTasks nearest;
-  CHECK(nearest.Find(task, {broken}, 4).empty());
-  CHECK(nearest.Find(broken, {task}, 4).empty());
+  CHECK(Find(nearest, task, {broken}, 4).empty());
+  CHECK(Find(nearest, broken, {task}, 4).empty());
   CHECK_FALSE(tuner::TaskRow(broken).ok());
 }
 
