@@ -60,6 +60,22 @@ std::shared_ptr<const tuner::ConfigSearchSpace> Space(const te::Workload& worklo
   return std::make_shared<const tuner::ConfigSearchSpace>(std::move(space), knobs);
 }
 
+void LearnIfDue(const tuner::SearchSpace& space, const RidgeLearner& learner,
+                tuner::TuningState& state) {
+  const auto due = state.FitDue(0);
+  if (!due) return;
+  const std::string model =
+      *learner.Fit({space.FeatureCount(), *space.Features(due->points), due->targets});
+  db::Event ready;
+  ready.kind = db::EventKind::kModelReady;
+  ready.sequence = state.next_sequence();
+  ready.task_index = 0;
+  ready.model = Sha256Hex(model);
+  ready.through_sequence = due->through_sequence;
+  REQUIRE(state.Apply(ready).ok());
+  state.SetRanker(0, *learner.Load(model));
+}
+
 TEST_CASE("a proposal's trace alone gives the program that its loop hash names", "[tuner]") {
   const te::Workload workload = SmallConvolution();
   const auto space = Space(workload);
@@ -105,18 +121,7 @@ TEST_CASE("a proposal's trace alone gives the program that its loop hash names",
         event.cost_seconds = 1e-3 * (1 + static_cast<double>((*proposals)[i].loop_hash % 97));
         REQUIRE(state.Apply(event).ok());
       }
-      if (const auto due = state.FitDue(0)) {
-        const std::string model =
-            *learner.Fit({space->FeatureCount(), *space->Features(due->points), due->targets});
-        db::Event ready;
-        ready.kind = db::EventKind::kModelReady;
-        ready.sequence = state.next_sequence();
-        ready.task_index = 0;
-        ready.model = Sha256Hex(model);
-        ready.through_sequence = due->through_sequence;
-        REQUIRE(state.Apply(ready).ok());
-        state.SetRanker(0, *learner.Load(model));
-      }
+      LearnIfDue(*space, learner, state);
     }
     explorers.erase("default");
     if (explorer != "random") explorers.erase("random");
@@ -249,18 +254,7 @@ TEST_CASE("every explorer keeps to a job's pins, and the grid measures all that 
         event.cost_seconds = 1e-3 * (1 + static_cast<double>(proposal.loop_hash % 97));
         REQUIRE(state.Apply(event).ok());
       }
-      if (const auto due = state.FitDue(0)) {
-        const std::string model =
-            *learner.Fit({space->FeatureCount(), *space->Features(due->points), due->targets});
-        db::Event ready;
-        ready.kind = db::EventKind::kModelReady;
-        ready.sequence = state.next_sequence();
-        ready.task_index = 0;
-        ready.model = Sha256Hex(model);
-        ready.through_sequence = due->through_sequence;
-        REQUIRE(state.Apply(ready).ok());
-        state.SetRanker(0, *learner.Load(model));
-      }
+      LearnIfDue(*space, learner, state);
     }
     CHECK(proposed.size() >= 60);
     if (known.name == "grid") {
