@@ -7,21 +7,12 @@
 #include "absl/strings/str_cat.h"
 #include "compiler/schedule/loop_structure.h"
 #include "schedule_space/config_space.h"
-#include "tests/support/workloads.h"
+#include "tests/schedule_space/spaces.h"
 
 namespace tessera::space {
 namespace {
 
 using Json = nlohmann::json;
-
-ConfigSpace SpaceOf(const te::OpSpec& spec, std::string_view isa = "avx512", int threads = 1) {
-  const auto workload = te::MakeWorkload(spec);
-  CAPTURE(spec.name, std::string(workload.status().message()));
-  REQUIRE(workload.ok());
-  ir::Target target = *ir::X86Target(isa);
-  target.max_threads = threads;
-  return *BuildSpace(*workload, target, threads);
-}
 
 te::OpSpec Convolution(int size, int channels) {
   return {"conv",
@@ -38,7 +29,7 @@ TEST_CASE("a config of a space is nearest to itself", "[space]") {
   std::vector<te::OpSpec> specs = te::TestWorkloads();
   specs.push_back(Convolution(28, 64));
   for (const te::OpSpec& spec : specs) {
-    const ConfigSpace space = SpaceOf(spec, "avx512", 2);
+    const ConfigSpace space = SpaceOf(spec, 2);
     const uint64_t seed = 3;
     CAPTURE(spec.name, seed);
     Rng rng(seed);
@@ -55,7 +46,7 @@ TEST_CASE("configs of other sizes, targets and threads become valid ones of the 
   const ConfigSpace space = SpaceOf(Convolution(28, 128));
   for (const ConfigSpace& other :
        {SpaceOf(Convolution(56, 64)), SpaceOf(Convolution(7, 512)), SpaceOf(Convolution(13, 24)),
-        SpaceOf(Convolution(28, 128), "avx2"), SpaceOf(Convolution(28, 128), "avx512", 2)}) {
+        SpaceOf(Convolution(28, 128), 1, "avx2"), SpaceOf(Convolution(28, 128), 2)}) {
     const uint64_t seed = 4;
     CAPTURE(seed);
     Rng rng(seed);
@@ -112,7 +103,7 @@ TEST_CASE("a config of another kind of workload is refused, or has a part of one
 }
 
 TEST_CASE("whatever values a config has, what comes of it is valid or refused", "[space]") {
-  const ConfigSpace space = SpaceOf(Convolution(28, 64), "avx512", 2);
+  const ConfigSpace space = SpaceOf(Convolution(28, 64), 2);
   const std::vector<Json> values = {nullptr,
                                     true,
                                     -1,

@@ -7,18 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "compiler/schedule/loop_structure.h"
-#include "tests/support/workloads.h"
+#include "tests/schedule_space/spaces.h"
 
 namespace tessera::space {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-ConfigSpace SpaceOf(const te::OpSpec& spec, int threads = 1) {
-  ir::Target target = *ir::X86Target("avx512");
-  target.max_threads = threads;
-  return *BuildSpace(*te::MakeWorkload(spec), target, threads);
-}
 
 te::OpSpec Convolution() {
   return {"c",
