@@ -110,7 +110,7 @@ struct Roles {
 absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
   Roles roles;
   if (options.Has("runner")) {
-    TESSERA_ASSIGN_OR_RETURN(roles.sandbox, sandbox::Sandbox::Create());
+    TESSERA_ASSIGN_OR_RETURN(roles.sandbox, sandbox::Sandbox::Create({.real_time = true}));
     roles.cpu_runner = std::make_unique<runner::CpuRunner>(*roles.sandbox);
     roles.runner = std::make_unique<LocalRunner>(*roles.cpu_runner);
   }

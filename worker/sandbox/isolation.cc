@@ -43,6 +43,13 @@ bool EnterUserNamespace() {
 
 }  // namespace
 
+absl::Status RunAhead() {
+  sched_param priority = {};
+  priority.sched_priority = sched_get_priority_min(SCHED_RR);
+  if (sched_setscheduler(0, SCHED_RR, &priority) == 0) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrCat("real-time scheduling: ", strerror(errno)));
+}
+
 Isolation LeaveNamespaces(bool wanted) {
   Isolation isolation;
   uint32_t trap = SECCOMP_RET_TRAP;

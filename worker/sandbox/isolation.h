@@ -19,6 +19,11 @@ struct Isolation {
   std::vector<std::string> missing;  // "network namespace: Operation not permitted"
 };
 
+// Step 0, where what children do is timed: this process and its children run before everything that
+// isn't real-time (SCHED_RR), so that nothing else interrupts them. PermissionDenied where the
+// system does not grant it.
+absl::Status RunAhead();
+
 // Step 1, in the process that will fork the zygote: leaves the user's namespaces, unless they are
 // not wanted. A process namespace takes effect for children forked afterwards.
 Isolation LeaveNamespaces(bool wanted);

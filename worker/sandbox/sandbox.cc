@@ -121,7 +121,7 @@ absl::StatusOr<std::unique_ptr<Sandbox>> Sandbox::Create(const Options& options)
     return absl::ResourceExhaustedError(
         absl::StrCat("fork of the sandbox's zygote: ", strerror(errno)));
   }
-  if (sandbox->process_ == 0) ZygoteMain(pair.second.get(), options.namespaces);
+  if (sandbox->process_ == 0) ZygoteMain(pair.second.get(), options);
   pair.second.Reset();
   sandbox->socket_ = std::move(pair.first);
 

@@ -86,6 +86,9 @@ class Sandbox {
  public:
   struct Options {
     bool namespaces = true;  // false: behave as in a container that refuses them
+    // Children are timed: nothing that isn't real-time itself interrupts them, where the system
+    // grants that (CAP_SYS_NICE, or a limit of real-time priority of at least 1).
+    bool real_time = false;
   };
   // Call it first in main: before threads start and before much memory is allocated. Logs what the
   // system does not grant.
@@ -99,7 +102,7 @@ class Sandbox {
   // ResourceExhausted when the system refuses memory or descriptors.
   absl::StatusOr<std::unique_ptr<Child>> Spawn(const ChildTask& task);
 
-  // The parts of the confinement that the system does not grant; empty = all there.
+  // The parts of what was asked for that the system does not grant; empty = all there.
   const std::vector<std::string>& missing() const { return missing_; }
 
  private:

@@ -33,8 +33,8 @@ struct ExitMessage {
   int64_t peak_memory_bytes;
 };
 
-// The forked process: isolates itself (without namespaces if so told), then serves spawn requests
-// from `socket` until it closes.
-[[noreturn]] void ZygoteMain(int socket, bool namespaces);
+// The forked process: isolates itself as `options` say, then serves spawn requests from `socket`
+// until it closes.
+[[noreturn]] void ZygoteMain(int socket, const Sandbox::Options& options);
 
 }  // namespace tessera::sandbox

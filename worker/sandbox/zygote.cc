@@ -193,7 +193,7 @@ class Zygote {
 
 }  // namespace
 
-void ZygoteMain(int socket, bool namespaces) {
+void ZygoteMain(int socket, const Sandbox::Options& options) {
   setsid();
   // Kept: the socket (3). Everything else of the parent would outlive it here.
   if (!ArrangeDescriptors({socket}, open("/dev/null", O_RDWR | O_CLOEXEC)).ok()) _exit(125);
@@ -201,7 +201,9 @@ void ZygoteMain(int socket, bool namespaces) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  Isolation isolation = LeaveNamespaces(namespaces);
+  const absl::Status ahead = options.real_time ? RunAhead() : absl::OkStatus();
+  Isolation isolation = LeaveNamespaces(options.namespaces);
+  if (!ahead.ok()) isolation.missing.emplace_back(ahead.message());
   const pid_t zygote = fork();
   if (zygote < 0) _exit(125);
   if (zygote > 0) {

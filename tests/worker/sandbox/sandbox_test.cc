@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -16,6 +17,9 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <set>
+#include <string>
 #include <thread>
 
 namespace tessera::sandbox {
@@ -310,6 +314,39 @@ TEST_CASE("tasks beyond the limits are refused", "[sandbox]") {
   task.entry = Echo;
   task.argument.assign(1 << 20, 'x');
   REQUIRE(absl::IsInvalidArgument(Shared(true).Spawn(task).status()));
+}
+
+// The processes below `ancestor`, as the system shows them.
+std::set<pid_t> Descendants(pid_t ancestor) {
+  std::set<pid_t> found;
+  std::ifstream children(absl::StrCat("/proc/", ancestor, "/task/", ancestor, "/children"));
+  for (pid_t child = 0; children >> child;) {
+    found.insert(child);
+    found.merge(Descendants(child));
+  }
+  return found;
+}
+
+TEST_CASE("timed children run before everything that isn't real-time", "[sandbox]") {
+  const bool real_time = GENERATE(false, true);
+  const std::set<pid_t> others = Descendants(getpid());
+  auto sandbox = Sandbox::Create({.real_time = real_time}).value();
+  const bool granted = std::none_of(
+      sandbox->missing().begin(), sandbox->missing().end(),
+      [](const auto& missing) { return missing.find("real-time") != std::string::npos; });
+  CAPTURE(real_time, granted);
+  ChildTask task;
+  task.entry = Echo;
+  auto child = sandbox->Spawn(task).value();
+  REQUIRE(child->Send(absl::MakeConstSpan(reinterpret_cast<const std::byte*>("a"), 1)).ok());
+  std::byte answer[1];
+  REQUIRE(child->Receive(absl::MakeSpan(answer), absl::Seconds(10)).ok());  // it runs
+
+  std::set<int> policies;
+  for (const pid_t process : Descendants(getpid())) {
+    if (!others.contains(process)) policies.insert(sched_getscheduler(process));
+  }
+  CHECK(policies == std::set<int>{real_time && granted ? SCHED_RR : SCHED_OTHER});
 }
 
 TEST_CASE("children die with their sandbox", "[sandbox]") {
