@@ -23,6 +23,7 @@ from sets import DataSet, summary
 from suite import ended_by_signals
 
 PROGRAMS = 2100  # of a sample: a few come twice
+SAMPLE_PASSES, REFINE_PASSES = 2, 5
 MOST_ENUMERATED = 60_000
 ACTIONS = ("pilot", "sample", "enumerate", "refine", "sizes", "summary")
 
@@ -37,7 +38,9 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--isa", help="ceiling of the worker: sse4.2, avx2, …; default: none")
     parser.add_argument("--threads", type=int, default=1, help="of a kernel")
     parser.add_argument("--programs", type=int, default=PROGRAMS, help="of a sample")
-    parser.add_argument("--passes", type=int, default=5, help="of a refinement")
+    parser.add_argument(
+        "--passes", type=int, help="times that programs are measured; default: sample 2, refine 5"
+    )
     parser.add_argument(
         "--quiet", type=float, default=0.15, help="cores that other programs may keep busy"
     )
@@ -47,6 +50,8 @@ def parse_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tessera", type=Path, default=Path("build/bin/tessera"))
     parser.add_argument("--out", type=Path, default=Path("build/bench/search/sets"))
     arguments = parser.parse_args(words)
+    if arguments.passes is None:
+        arguments.passes = REFINE_PASSES if arguments.action == "refine" else SAMPLE_PASSES
     if min(arguments.threads, arguments.programs, arguments.passes) < 1:
         parser.error("--threads, --programs and --passes must be positive")
     for path in (arguments.tasks, arguments.tessera):
@@ -74,7 +79,7 @@ def unit_for(arguments: argparse.Namespace, entry: Entry) -> Unit | None:
     if arguments.action == "pilot":
         return pilot(entry, isa, arguments.threads)
     if arguments.action == "sample":
-        return sampled(entry, isa, arguments.threads, arguments.programs)
+        return sampled(entry, isa, arguments.threads, arguments.programs, arguments.passes)
     unit = enumerated(entry, isa, arguments.threads, MOST_ENUMERATED)
     if arguments.action != "refine":
         return unit

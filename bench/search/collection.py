@@ -70,16 +70,19 @@ def choose(entries: list[Entry], names: str, isa: str | None, threads: int) -> l
     return [e for e in entries if re.search(names, e.name) and wanted <= e.also]
 
 
-def sampled(entry: Entry, isa: str, threads: int, programs: int) -> Unit:
-    """The pilot's programs are the first of them. A job's first trial is the default schedule."""
-    parts = [Part("pilot", "random", 1 + min(PILOT_PROGRAMS, programs), seed=0)]
-    if programs > PILOT_PROGRAMS:
-        parts.append(Part("more", "random", 1 + programs - PILOT_PROGRAMS, seed=1))
+def sampled(entry: Entry, isa: str, threads: int, programs: int, passes: int) -> Unit:
+    """The pilot's programs are the first of them. Each pass measures all of them. A job's first
+    trial is the default schedule."""
+    parts = []
+    for number in ("", *range(2, passes + 1)):
+        parts.append(Part(f"pilot{number}", "random", 1 + min(PILOT_PROGRAMS, programs), seed=0))
+        if programs > PILOT_PROGRAMS:
+            parts.append(Part(f"more{number}", "random", 1 + programs - PILOT_PROGRAMS, seed=1))
     return unit_of("sampled", entry, isa, threads, parts)
 
 
 def pilot(entry: Entry, isa: str, threads: int) -> Unit:
-    return unit_of("pilot", entry, isa, threads, sampled(entry, isa, threads, PILOT_PROGRAMS).parts)
+    return unit_of("pilot", entry, isa, threads, sampled(entry, isa, threads, PILOT_PROGRAMS, 1).parts)
 
 
 def enumerated(entry: Entry, isa: str, threads: int, most: int) -> Unit:

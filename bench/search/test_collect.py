@@ -123,7 +123,7 @@ class WithFake(unittest.TestCase):
 
 class Collecting(WithFake):
     def test_a_sample_is_two_jobs_and_one_data_set(self) -> None:
-        path = self.collect(sampled(ENTRY, NATIVE, 2, 1000))
+        path = self.collect(sampled(ENTRY, NATIVE, 2, 1000, 1))
         self.assertEqual(path, self.sets / "sampled" / "mm-native-t2.data")
         first, second = self.calls("tune")
         self.assertIn("--explorer random --prior none --trials 401 --seed 0 ", first)
@@ -135,25 +135,34 @@ class Collecting(WithFake):
         self.assertIn("--task mm --kind sampled --job 7 --job 8 --device-class x86/test", made)
         self.assertIn("--commit 0123abc --remark bench/search/collect.py; cores that others", made)
 
+    def test_a_second_pass_measures_the_same_programs_again(self) -> None:
+        self.collect(sampled(ENTRY, NATIVE, 1, 1000, 1))
+        self.collect(sampled(ENTRY, NATIVE, 1, 1000, 2))
+        calls = [call.split(" --prior none ")[1] for call in self.calls("tune")]
+        asked, keys = zip(*(call.split(" --key collect mm-native-t1 ") for call in calls))
+        self.assertEqual([key.split()[0] for key in keys], ["pilot", "more", "pilot2", "more2"])
+        self.assertEqual(asked[:2], asked[2:])
+        self.assertIn("--job 7 --job 8 --job 9 --job 10 ", self.calls("dataset")[1])
+
     def test_what_is_done_is_not_done_again_unless_it_has_changed(self) -> None:
-        unit = sampled(ENTRY, NATIVE, 1, 1000)
+        unit = sampled(ENTRY, NATIVE, 1, 1000, 1)
         self.collect(unit)
         before = self.calls("up")
         self.collect(unit)
         self.assertEqual(self.calls("up"), before)  # nothing was started
-        self.collect(sampled(ENTRY, NATIVE, 1, 1200))  # the pilot is the same
+        self.collect(sampled(ENTRY, NATIVE, 1, 1200, 1))  # the pilot is the same
         self.assertEqual(
             [c.split(" --key ")[1].split()[2] for c in self.calls("tune")],
             ["pilot", "more", "more"],
         )
-        self.collect(sampled(replace(ENTRY, attributes={"m": 4}), NATIVE, 1, 1200))
+        self.collect(sampled(replace(ENTRY, attributes={"m": 4}), NATIVE, 1, 1200, 1))
         self.assertEqual(len(self.calls("tune")), 5)
 
     def test_a_pilot_is_the_beginning_of_the_sample(self) -> None:
         path = self.collect(pilot(ENTRY, NATIVE, 1))
         self.assertEqual(path.parent.name, "pilot")
         self.assertIn("--kind sampled --job 7 ", self.calls("dataset")[0])
-        self.collect(sampled(ENTRY, NATIVE, 1, 1000))
+        self.collect(sampled(ENTRY, NATIVE, 1, 1000, 1))
         self.assertEqual(len(self.calls("tune")), 2)
         self.assertIn("--job 7 --job 8", self.calls("dataset")[1])
 
@@ -188,9 +197,9 @@ class Collecting(WithFake):
     def test_what_was_measured_before_an_export_that_failed_is_kept(self) -> None:
         (self.folder / "missing").touch()
         with self.assertRaisesRegex(Failed, "3 programs have no row"):
-            self.collect(sampled(ENTRY, NATIVE, 1, 1000))
+            self.collect(sampled(ENTRY, NATIVE, 1, 1000, 1))
         (self.folder / "missing").unlink()
-        self.collect(sampled(ENTRY, NATIVE, 1, 1000))
+        self.collect(sampled(ENTRY, NATIVE, 1, 1000, 1))
         self.assertEqual(len(self.calls("tune")), 2)
 
     def test_a_job_that_somebody_cancelled_is_begun_anew(self) -> None:

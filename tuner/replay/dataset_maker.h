@@ -19,7 +19,7 @@ namespace tessera::replay {
 absl::StatusOr<std::string> SpaceDigest(const db::Task& task);
 
 // Collects the rows of a data set from a log. A program that was measured several times counts with
-// the median of its times, or as failed if it never succeeded.
+// the median of its times (of an even number the lower of both), or as failed if it never did.
 class DatasetMaker {
  public:
   // `space` is the task's within the data set's pins, and outlives the maker.

@@ -174,7 +174,7 @@ TEST_CASE("a log's programs become rows, each once, with the median of its times
   const tuner::Point fast = space->Sample(rng), failing = space->Sample(rng);
   REQUIRE(fast != failing);
   DatasetMaker maker(*space);
-  for (const double seconds : {4e-5, 1e-5, 0.0, 2.0000004e-5}) {
+  for (const double seconds : {4e-5, 1e-5, 0.0, 2.0000004e-5, 3e-5}) {
     maker.Add(RecordOf(*space, fast, seconds));
   }
   maker.Add(RecordOf(*space, failing, 0));
