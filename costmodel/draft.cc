@@ -68,6 +68,16 @@ double DraftSeconds(absl::Span<const float> row) {
   return (1 + shared) / kHertz;
 }
 
+std::vector<float> DraftScores(absl::Span<const float> rows, int columns) {
+  std::vector<float> scores(rows.size() / columns, 0.0F);
+  if (columns != FeatureCount()) return scores;
+  for (float& score : scores) {
+    score = static_cast<float>(-std::log2(DraftSeconds(rows.first(columns))));
+    rows.remove_prefix(columns);
+  }
+  return scores;
+}
+
 absl::Status DraftModel::Fit(const TrainingData& data) {
   TESSERA_RETURN_IF_ERROR(CheckTrainingData(data));
   if (data.columns != FeatureCount()) {
@@ -78,12 +88,7 @@ absl::Status DraftModel::Fit(const TrainingData& data) {
 }
 
 std::vector<float> DraftModel::Predict(absl::Span<const float> rows, int columns) const {
-  std::vector<float> scores;
-  scores.reserve(rows.size() / columns);
-  for (; !rows.empty(); rows.remove_prefix(columns)) {
-    scores.push_back(static_cast<float>(-std::log2(DraftSeconds(rows.first(columns)))));
-  }
-  return scores;
+  return DraftScores(rows, columns);
 }
 
 absl::StatusOr<std::string> DraftModel::Save() const { return ModelHead(name(), FeatureCount()); }

@@ -20,8 +20,11 @@ namespace tessera::costmodel {
 // values. Allocates nothing.
 double DraftSeconds(absl::Span<const float> row);
 
-// Ranks by DraftSeconds: the score is its negative log2, and fitting changes nothing. Takes rows of
-// FeatureCount() columns only.
+// Higher = faster: -log2 DraftSeconds of each row; 0 of rows of other than FeatureCount() columns,
+// which are no programs'.
+std::vector<float> DraftScores(absl::Span<const float> rows, int columns);
+
+// Ranks by DraftScores; fitting changes nothing. Takes rows of FeatureCount() columns only.
 class DraftModel final : public CostModel {
  public:
   std::string_view name() const override { return "draft"; }

@@ -13,10 +13,10 @@
 namespace tessera::costmodel {
 namespace {
 
-absl::StatusOr<HeldOutQuality> Judge(const Split& split, const BoostingOptions& options) {
-  TESSERA_ASSIGN_OR_RETURN(const Boosted boosted, Boost(split.kept, options));
-  const std::vector<float> scores =
-      boosted.trees.Predict(split.held_out.rows, split.held_out.columns);
+absl::StatusOr<HeldOutQuality> Judge(const Split& split, uint64_t seed) {
+  XgboostModel model("xgboost", RankingOptions(seed));
+  TESSERA_RETURN_IF_ERROR(model.Fit(split.kept));
+  const std::vector<float> scores = model.Predict(split.held_out.rows, split.held_out.columns);
   const std::vector<float>& truth = split.held_out.labels;
   return HeldOutQuality{static_cast<int>(truth.size()), PairwiseAccuracy(scores, truth),
                         TopScore(scores, truth, 1), TopScore(scores, truth, 5)};
@@ -28,12 +28,12 @@ absl::StatusOr<Explanation> Explain(const TrainingData& data, absl::Span<const s
                                     uint64_t seed) {
   TESSERA_RETURN_IF_ERROR(CheckTrainingData(data));
   TESSERA_CHECK(static_cast<int>(names.size()) == data.columns && data.groups.empty());
-  const BoostingOptions options = RankingOptions(seed);
-  TESSERA_ASSIGN_OR_RETURN(const Boosted boosted, Boost(data, options));
+  XgboostModel model("xgboost", RankingOptions(seed));
+  TESSERA_RETURN_IF_ERROR(model.Fit(data));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<double> gains,
-                           LibraryGains(boosted.json, data.columns));
+                           LibraryGains(model.json(), data.columns));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<float> contributions,
-                           LibraryContributions(boosted.json, data.rows, data.columns));
+                           LibraryContributions(model.json(), data.rows, data.columns));
   Explanation explanation;
   double all_gain = 0;
   for (const double gain : gains) all_gain += gain;
@@ -49,7 +49,7 @@ absl::StatusOr<Explanation> Explain(const TrainingData& data, absl::Span<const s
   std::stable_sort(explanation.features.begin(), explanation.features.end(),
                    [](const auto& a, const auto& b) { return a.mean_shap > b.mean_shap; });
   if (const Split split = HoldOut(data, seed); !split.held_out.labels.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(explanation.held_out, Judge(split, options));
+    TESSERA_ASSIGN_OR_RETURN(explanation.held_out, Judge(split, seed));
   }
   return explanation;
 }

@@ -9,13 +9,13 @@
 #include "absl/types/span.h"
 #include "costmodel/cost_model.h"
 
-// What a task's model looks at.
+// What a task's model looks at, beyond the draft that its trees correct (draft.h).
 
 namespace tessera::costmodel {
 
 struct FeatureImportance {
   std::string feature;
-  double gain = 0;       // its share of what all splits gained, in [0, 1]
+  double gain = 0;       // its share of what all splits of the trees gained, in [0, 1]
   double mean_shap = 0;  // mean |SHAP value| over the programs, in the unit of the score
 };
 

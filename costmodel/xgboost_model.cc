@@ -3,13 +3,19 @@
 #include <utility>
 
 #include "base/status.h"
+#include "costmodel/draft.h"
 #include "costmodel/model_format.h"
 
 namespace tessera::costmodel {
 
 absl::Status XgboostModel::Fit(const TrainingData& data) {
   TESSERA_RETURN_IF_ERROR(CheckTrainingData(data));
-  TESSERA_ASSIGN_OR_RETURN(Boosted boosted, Boost(data, options_));
+  TrainingData drafted = data;
+  if (options_.draft_weight != 0) {
+    drafted.margins.resize(data.labels.size(), 0.0F);
+    AddDraft(data.rows, data.columns, drafted.margins);
+  }
+  TESSERA_ASSIGN_OR_RETURN(Boosted boosted, Boost(drafted, options_));
   json_ = std::move(boosted.json);
   columns_ = data.columns;
   trees_ = std::move(boosted.trees);
@@ -19,7 +25,16 @@ absl::Status XgboostModel::Fit(const TrainingData& data) {
 std::vector<float> XgboostModel::Predict(absl::Span<const float> rows, int columns) const {
   if (!trees_) return std::vector<float>(rows.size() / columns, 0.0f);
   TESSERA_CHECK(columns == columns_);
-  return trees_->Predict(rows, columns);
+  std::vector<float> scores = trees_->Predict(rows, columns);
+  AddDraft(rows, columns, scores);
+  return scores;
+}
+
+void XgboostModel::AddDraft(absl::Span<const float> rows, int columns,
+                            std::vector<float>& scores) const {
+  if (options_.draft_weight == 0) return;
+  const std::vector<float> drafts = DraftScores(rows, columns);
+  for (size_t i = 0; i < scores.size(); ++i) scores[i] += options_.draft_weight * drafts[i];
 }
 
 absl::StatusOr<std::string> XgboostModel::Save() const {
@@ -38,8 +53,11 @@ absl::Status XgboostModel::Load(std::string_view bytes) {
 }
 
 BoostingOptions RankingOptions(uint64_t seed) {
-  return {
-      .objective = Objective::kRanking, .seed = seed, .learning_rate = 0.2, .column_share = 0.6};
+  return {.objective = Objective::kRanking,
+          .seed = seed,
+          .learning_rate = 0.2,
+          .column_share = 0.6,
+          .draft_weight = 2};
 }
 
 BoostingOptions RegressionOptions(uint64_t seed) {

@@ -10,8 +10,8 @@
 
 namespace tessera::costmodel {
 
-// Boosted trees. Predictions by TreeEnsemble, not by the library, and saved as such: 74 KiB for 100
-// trees of depth 6, where the library's JSON takes a megabyte.
+// Boosted trees, which may correct the draft. Predictions by TreeEnsemble, not by the library, and
+// saved as such: 74 KiB for 100 trees of depth 6, where the library's JSON takes a megabyte.
 class XgboostModel final : public CostModel {
  public:
   XgboostModel(std::string_view name, const BoostingOptions& options)
@@ -27,6 +27,8 @@ class XgboostModel final : public CostModel {
   const std::string& json() const { return json_; }
 
  private:
+  void AddDraft(absl::Span<const float> rows, int columns, std::vector<float>& scores) const;
+
   std::string name_;
   BoostingOptions options_;
   std::string json_;

@@ -106,6 +106,29 @@ TEST_CASE("the draft ranks by its seconds, whatever it is fitted to", "[costmode
         absl::StrCat("draft: rows of 12 columns; those of programs have ", FeatureCount()));
 }
 
+TEST_CASE("xgboost corrects the draft", "[costmodel]") {
+  TrainingData data;
+  data.columns = FeatureCount();
+  data.rows = SampledRows({"p", "matmul", {{"m", "48"}, {"n", "96"}, {"k", "64"}}},
+                          "x86/avx2 l1=32768 l2=1048576 threads=1", 1, 64, 4);
+  const std::vector<float> drafts = DraftModel().Predict(data.rows, data.columns);
+  const std::unique_ptr<CostModel> model = *MakeCostModel("xgboost", 1);
+  // Where nothing contradicts it.
+  data.labels.assign(64, 0.5F);
+  REQUIRE(model->Fit(data).ok());
+  std::vector<float> scores = model->Predict(data.rows, data.columns);
+  for (size_t i = 0; i < scores.size(); ++i) CHECK(scores[i] == Approx(2 * drafts[i]).margin(1e-3));
+  // Where everything does.
+  const float best = *std::max_element(drafts.begin(), drafts.end());
+  for (size_t i = 0; i < drafts.size(); ++i) data.labels[i] = 1 - std::exp2(drafts[i] - best);
+  REQUIRE(model->Fit(data).ok());
+  scores = model->Predict(data.rows, data.columns);
+  CHECK(PairwiseAccuracy(scores, data.labels) > 0.9);
+  const std::unique_ptr<CostModel> again = *MakeCostModel("xgboost", 1);
+  REQUIRE(again->Load(*model->Save()).ok());
+  CHECK(again->Predict(data.rows, data.columns) == scores);
+}
+
 TEST_CASE("trees can begin with the draft", "[costmodel]") {
   TrainingData data;
   data.columns = FeatureCount();
@@ -119,7 +142,7 @@ TEST_CASE("trees can begin with the draft", "[costmodel]") {
   few.rows.resize(size_t{12} * data.columns);
   few.labels.resize(12);
   const auto with = *PriorModel::Make(std::make_shared<DraftModel>(), 1);
-  const auto without = *MakeCostModel("xgboost", 1);
+  const auto without = *MakeCostModel("regression", 1);
   REQUIRE(with->Fit(few).ok());
   REQUIRE(without->Fit(few).ok());
   const double drafted = PairwiseAccuracy(with->Predict(data.rows, data.columns), data.labels);
