@@ -31,6 +31,12 @@ constexpr size_t kMaxCandidates = 64;
 constexpr int kTurnRepeats = 2;
 constexpr absl::Duration kLoopDuration = absl::Microseconds(500);
 
+// A candidate of which no call is expected to be long may not be interrupted, as systems share a
+// core's time out by the second, until it computes for hopelessly long.
+int RealTimeSeconds(const Timing& timing) {
+  return timing.best_seconds > 0 && timing.best_seconds < kLongCallSeconds ? 10 : 0;
+}
+
 absl::Status CheckKernel(const MeasurePlan& plan, const KernelArtifact& kernel) {
   if (kernel.abi != TESSERA_KERNEL_ABI) {
     return absl::InvalidArgumentError(absl::StrCat(kernel.name, ": built for kernel ABI ",
@@ -312,7 +318,8 @@ absl::StatusOr<db::Measurement> MeasureProgram(sandbox::Sandbox& sandbox, const 
   const absl::Time started = absl::Now();
   Trial trial;
   trial.measurement.outcome = Outcome::kOk;
-  TESSERA_ASSIGN_OR_RETURN(trial.session, KernelSession::Start(sandbox, plan, kernel, set.inputs));
+  TESSERA_ASSIGN_OR_RETURN(trial.session, KernelSession::Start(sandbox, plan, kernel, set.inputs,
+                                                               RealTimeSeconds(plan.timing)));
   Verify(trial, plan, set);
   if (!trial.done) time(trial, plan);
   Conclude(trial, set);
@@ -385,7 +392,7 @@ absl::Status CpuRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
   }
   TESSERA_RETURN_IF_ERROR(CheckKernel(plan, reference));
   TESSERA_ASSIGN_OR_RETURN(auto session,
-                           KernelSession::Start(sandbox_, plan, reference, set.inputs));
+                           KernelSession::Start(sandbox_, plan, reference, set.inputs, 0));
   std::optional<Failure> failure = session->Load(plan.reference_timeout);
   if (!failure) failure = session->Prepare(Placement::kStrict, kPoisons[0]);
   if (!failure) failure = session->Call(1, plan.reference_timeout).failure;

@@ -59,7 +59,7 @@ absl::StatusOr<HostArgument> MakeArgument(const MeasurePlan& plan, const KernelA
 
 absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
     sandbox::Sandbox& sandbox, const MeasurePlan& plan, const KernelArtifact& kernel,
-    absl::Span<const std::string> inputs) {
+    absl::Span<const std::string> inputs, int real_time_seconds) {
   auto session = std::unique_ptr<KernelSession>(new KernelSession);
   session->plan_ = &plan;
   session->tolerances_ = kernel.tolerances.empty() ? plan.tolerances : kernel.tolerances;
@@ -97,6 +97,7 @@ absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
   task.library = kernel.bytes;
   task.limits.memory_bytes = plan.memory_bytes + HostMemoryBytes(argument);
   task.limits.max_threads = kMaxSandboxThreads;
+  task.limits.real_time_seconds = real_time_seconds;
   task.limits.cpu_seconds = static_cast<int>(
       std::min(1e6, (absl::ToDoubleSeconds(plan.call_timeout + plan.reference_timeout) +
                      plan.timing.max_seconds + 60) *

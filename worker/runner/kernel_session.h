@@ -24,11 +24,13 @@ struct Failure {
 class KernelSession {
  public:
   // Lays out inputs (row-major, in order) into the kernel's stored layouts and spawns the child.
+  // `real_time_seconds`: of its limits (sandbox.h).
   // Errors: InvalidArgument for layouts that don't fit, else this machine's.
   static absl::StatusOr<std::unique_ptr<KernelSession>> Start(sandbox::Sandbox& sandbox,
                                                               const MeasurePlan& plan,
                                                               const KernelArtifact& kernel,
-                                                              absl::Span<const std::string> inputs);
+                                                              absl::Span<const std::string> inputs,
+                                                              int real_time_seconds);
 
   // Waits until the kernel is loaded. Comes first.
   std::optional<Failure> Load(absl::Duration timeout);

@@ -114,7 +114,7 @@ ChildExit ExplainExit(int wait_status, const Diagnosis& diagnosis, KillReason ki
   }
   if (exit.signal == SIGXCPU) {
     exit.kind = ExitKind::kTimeout;
-    exit.reason = "used up its CPU time";
+    exit.reason = "used up its CPU time, or computed for too long without a pause";
     return exit;
   }
   if (exit.signal == SIGKILL && killed == KillReason::kNotNeeded) {

@@ -126,6 +126,14 @@ absl::Status Confine(const Isolation& isolation, const Limits& limits, int64_t m
   TESSERA_RETURN_IF_ERROR(SetLimit(RLIMIT_NOFILE, "descriptor", 3 + kFirstFree));
   TESSERA_RETURN_IF_ERROR(SetLimit(RLIMIT_STACK, "stack", limits.stack_bytes));
   TESSERA_RETURN_IF_ERROR(SetLimit(RLIMIT_CPU, "CPU time", limits.cpu_seconds));
+  if (isolation.real_time && limits.real_time_seconds > 0) {
+    // A second more until it is killed without being asked.
+    const auto most = static_cast<rlim_t>(limits.real_time_seconds) * 1'000'000;
+    const rlimit limit = {most, most + 1'000'000};
+    if (setrlimit(RLIMIT_RTTIME, &limit) != 0) {
+      return absl::InternalError(absl::StrCat("real-time limit: ", strerror(errno)));
+    }
+  }
   // Outside a user namespace it would count the user's other processes too.
   if (isolation.user_namespace) {
     TESSERA_RETURN_IF_ERROR(SetLimit(RLIMIT_NPROC, "thread", limits.max_threads));

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,11 +44,23 @@ bool EnterUserNamespace() {
 
 }  // namespace
 
-absl::Status RunAhead() {
+absl::Status TakeRealTimePriority() {
+  constexpr rlim_t kLeast = 60'000'000;  // µs without a pause
+  rlimit limit = {};
+  getrlimit(RLIMIT_RTTIME, &limit);
+  if (limit.rlim_max < kLeast) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("real-time scheduling: limited to ", limit.rlim_max, " µs (RLIMIT_RTTIME)"));
+  }
   sched_param priority = {};
   priority.sched_priority = sched_get_priority_min(SCHED_RR);
   if (sched_setscheduler(0, SCHED_RR, &priority) == 0) return absl::OkStatus();
   return absl::PermissionDeniedError(absl::StrCat("real-time scheduling: ", strerror(errno)));
+}
+
+void DropRealTimePriority() {
+  const sched_param none = {};
+  sched_setscheduler(0, SCHED_OTHER, &none);
 }
 
 Isolation LeaveNamespaces(bool wanted) {

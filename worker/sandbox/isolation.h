@@ -16,13 +16,15 @@ struct Isolation {
   bool process_namespace = false;
   bool landlock = false;             // used when there is no private root
   bool filter = false;               // seccomp
+  bool real_time = false;            // TakeRealTimePriority was asked for and succeeded
   std::vector<std::string> missing;  // "network namespace: Operation not permitted"
 };
 
-// Step 0, where what children do is timed: this process and its children run before everything that
-// isn't real-time (SCHED_RR), so that nothing else interrupts them. PermissionDenied where the
-// system does not grant it.
-absl::Status RunAhead();
+// Step 0, where children are to be timed: this process and its children run before everything that
+// isn't real-time (SCHED_RR), until they drop that. PermissionDenied where the system doesn't grant
+// it, for long enough.
+absl::Status TakeRealTimePriority();
+void DropRealTimePriority();
 
 // Step 1, in the process that will fork the zygote: leaves the user's namespaces, unless they are
 // not wanted. A process namespace takes effect for children forked afterwards.

@@ -25,6 +25,9 @@ struct Limits {
   int64_t stack_bytes = 8 << 20;            // of the main thread
   int cpu_seconds = 600;                    // of all threads together
   int max_threads = 4096;                   // of all of a sandbox's children together
+  // Above 0, where Options::real_time was granted: nothing that isn't real-time interrupts the
+  // child, and each of its threads is ended that computes for so long without a pause.
+  int real_time_seconds = 0;
 };
 
 // What a child's entry function sees. It runs confined from its first line.
@@ -86,9 +89,7 @@ class Sandbox {
  public:
   struct Options {
     bool namespaces = true;  // false: behave as in a container that refuses them
-    // Children are timed: nothing that isn't real-time itself interrupts them, where the system
-    // grants that (CAP_SYS_NICE, or a limit of real-time priority of at least 1).
-    bool real_time = false;
+    bool real_time = false;  // asks for what Limits::real_time_seconds needs
   };
   // Call it first in main: before threads start and before much memory is allocated. Logs what the
   // system does not grant.

@@ -155,6 +155,7 @@ class Zygote {
       fail(arranged);
     score.Release();
     prctl(PR_SET_NAME, "tessera-kernel", 0, 0, 0);
+    if (isolation_.real_time && request.limits.real_time_seconds == 0) DropRealTimePriority();
     RecordFaults(diagnosis, request.limits.memory_bytes);
     if (absl::Status confined = Confine(isolation_, request.limits, mapped); !confined.ok())
       fail(confined);
@@ -201,8 +202,9 @@ void ZygoteMain(int socket, const Sandbox::Options& options) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  const absl::Status ahead = options.real_time ? RunAhead() : absl::OkStatus();
+  const absl::Status ahead = options.real_time ? TakeRealTimePriority() : absl::OkStatus();
   Isolation isolation = LeaveNamespaces(options.namespaces);
+  isolation.real_time = options.real_time && ahead.ok();
   if (!ahead.ok()) isolation.missing.emplace_back(ahead.message());
   const pid_t zygote = fork();
   if (zygote < 0) _exit(125);
