@@ -38,8 +38,6 @@ struct BoostingOptions {
   double learning_rate = 0.1;
   double column_share = 0.3;  // that a tree may look at
   int pairs = 8;              // of each row with others of its task, in every round of kRanking
-  // Of the draft's scores (draft.h), which the trees correct: XgboostModel sees to it.
-  float draft_weight = 0;
 };
 
 // The trees add to `data.margins`. Requires CheckTrainingData(data).

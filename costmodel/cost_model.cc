@@ -21,7 +21,8 @@ absl::Span<const CostModelKind> CostModelKinds() {
        MakeEnsembleModel},
       {"random", "a hash of the row, which knows nothing: a baseline", MakeRandomModel},
       {"regression", "boosted trees of the logarithm of throughput", MakeRegressionModel},
-      {"xgboost", "boosted trees that put pairs of programs in order", MakeRankingModel},
+      {"xgboost", "the draft, corrected by boosted trees that put pairs of programs in order",
+       MakeRankingModel},
   };
   return kKinds;
 }

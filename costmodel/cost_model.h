@@ -26,7 +26,7 @@ struct TrainingData {
 // The groups, all rows in one where none are given.
 std::vector<int> GroupsOf(const TrainingData& data);
 
-// The rows from `begin` to before `end`, in one group, without margins.
+// The rows from `begin` to before `end` as data of one task: in one group, without margins.
 TrainingData RowsOf(const TrainingData& data, size_t begin, size_t end);
 
 // What a model makes of rows: one value each, higher = expected to be faster.

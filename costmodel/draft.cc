@@ -68,9 +68,9 @@ double DraftSeconds(absl::Span<const float> row) {
   return (1 + shared) / kHertz;
 }
 
-std::vector<float> DraftScores(absl::Span<const float> rows, int columns) {
-  std::vector<float> scores(rows.size() / columns, 0.0F);
-  if (columns != FeatureCount()) return scores;
+std::vector<float> DraftScores(absl::Span<const float> rows) {
+  const auto columns = static_cast<size_t>(FeatureCount());
+  std::vector<float> scores(rows.size() / columns);
   for (float& score : scores) {
     score = static_cast<float>(-std::log2(DraftSeconds(rows.first(columns))));
     rows.remove_prefix(columns);
@@ -88,7 +88,8 @@ absl::Status DraftModel::Fit(const TrainingData& data) {
 }
 
 std::vector<float> DraftModel::Predict(absl::Span<const float> rows, int columns) const {
-  return DraftScores(rows, columns);
+  TESSERA_CHECK(columns == FeatureCount());
+  return DraftScores(rows);
 }
 
 absl::StatusOr<std::string> DraftModel::Save() const { return ModelHead(name(), FeatureCount()); }

@@ -20,9 +20,8 @@ namespace tessera::costmodel {
 // values. Allocates nothing.
 double DraftSeconds(absl::Span<const float> row);
 
-// Higher = faster: -log2 DraftSeconds of each row; 0 of rows of other than FeatureCount() columns,
-// which are no programs'.
-std::vector<float> DraftScores(absl::Span<const float> rows, int columns);
+// Higher = faster: -log2 DraftSeconds of each row of FeatureCount() columns.
+std::vector<float> DraftScores(absl::Span<const float> rows);
 
 // Ranks by DraftScores; fitting changes nothing. Takes rows of FeatureCount() columns only.
 class DraftModel final : public CostModel {

@@ -14,7 +14,7 @@ namespace tessera::costmodel {
 namespace {
 
 absl::StatusOr<HeldOutQuality> Judge(const Split& split, uint64_t seed) {
-  XgboostModel model("xgboost", RankingOptions(seed));
+  XgboostModel model("xgboost", RankingOptions(seed), kDraftWeight);
   TESSERA_RETURN_IF_ERROR(model.Fit(split.kept));
   const std::vector<float> scores = model.Predict(split.held_out.rows, split.held_out.columns);
   const std::vector<float>& truth = split.held_out.labels;
@@ -28,7 +28,7 @@ absl::StatusOr<Explanation> Explain(const TrainingData& data, absl::Span<const s
                                     uint64_t seed) {
   TESSERA_RETURN_IF_ERROR(CheckTrainingData(data));
   TESSERA_CHECK(static_cast<int>(names.size()) == data.columns && data.groups.empty());
-  XgboostModel model("xgboost", RankingOptions(seed));
+  XgboostModel model("xgboost", RankingOptions(seed), kDraftWeight);
   TESSERA_RETURN_IF_ERROR(model.Fit(data));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<double> gains,
                            LibraryGains(model.json(), data.columns));

@@ -7,7 +7,8 @@
 
 namespace tessera::costmodel {
 
-// Whether scores order two programs of different throughput rightly: 1 or 0; 0.5 of equal scores.
+// 1 where scores order two programs of different throughput rightly, 0 where wrongly; 0.5 where the
+// scores are equal.
 double RightOrder(float score_a, float score_b, float throughput_a, float throughput_b);
 
 // Of one task: the share of pairs of different throughput that the scores order rightly; equal

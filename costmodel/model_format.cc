@@ -24,8 +24,9 @@ std::string ModelHead(std::string_view name, int columns) {
 absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view bytes) {
   const absl::Status damaged = absl::DataLossError("cost model: damaged");
   if (bytes.starts_with("tessera xgboost model ")) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cost model: of a format before ", kModelFormat, ", which this build reads"));
+    return absl::FailedPreconditionError(absl::StrCat("cost model: of a format before ",
+                                                      kModelFormat,
+                                                      ", which this build reads; train it anew"));
   }
   const size_t end = bytes.find('\n');
   if (!bytes.starts_with(kMagic) || end == std::string_view::npos) return damaged;
@@ -34,8 +35,8 @@ absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view 
   int format = 0, version = 0, columns = 0;
   if (!absl::SimpleAtoi(words[0], &format)) return damaged;
   if (format != kModelFormat) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cost model: of format ", format, "; this build reads ", kModelFormat));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cost model: of format ", format, "; this build reads ", kModelFormat, "; train it anew"));
   }
   if (words.size() != 6 || !absl::SimpleAtoi(words[3], &version) ||
       !absl::SimpleAtoi(words[5], &columns) || columns < 1) {

@@ -24,11 +24,8 @@ absl::StatusOr<std::unique_ptr<PriorModel>> PriorModel::Make(std::shared_ptr<con
 
 bool PriorModel::IsSaved(std::string_view bytes) { return bytes.starts_with(kMagic); }
 
-XgboostModel PriorModel::NewLocal() const {
-  BoostingOptions options = RankingOptions(seed_);
-  options.draft_weight = 0;  // the trees correct the prior
-  return {name(), options};
-}
+// Without the draft: the trees correct the prior.
+XgboostModel PriorModel::NewLocal() const { return {name(), RankingOptions(seed_)}; }
 
 std::vector<float> PriorModel::Margins(absl::Span<const float> rows, int columns,
                                        const Scale& scale) const {

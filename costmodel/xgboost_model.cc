@@ -1,21 +1,26 @@
 #include "costmodel/xgboost_model.h"
 
+#include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "base/status.h"
 #include "costmodel/draft.h"
+#include "costmodel/features.h"
 #include "costmodel/model_format.h"
 
 namespace tessera::costmodel {
 
 absl::Status XgboostModel::Fit(const TrainingData& data) {
   TESSERA_RETURN_IF_ERROR(CheckTrainingData(data));
-  TrainingData drafted = data;
-  if (options_.draft_weight != 0) {
+  const auto boost = [&]() -> absl::StatusOr<Boosted> {
+    if (draft_weight_ == 0) return Boost(data, options_);
+    TrainingData drafted = data;
     drafted.margins.resize(data.labels.size(), 0.0F);
     AddDraft(data.rows, data.columns, drafted.margins);
-  }
-  TESSERA_ASSIGN_OR_RETURN(Boosted boosted, Boost(drafted, options_));
+    return Boost(drafted, options_);
+  };
+  TESSERA_ASSIGN_OR_RETURN(Boosted boosted, boost());
   json_ = std::move(boosted.json);
   columns_ = data.columns;
   trees_ = std::move(boosted.trees);
@@ -32,32 +37,38 @@ std::vector<float> XgboostModel::Predict(absl::Span<const float> rows, int colum
 
 void XgboostModel::AddDraft(absl::Span<const float> rows, int columns,
                             std::vector<float>& scores) const {
-  if (options_.draft_weight == 0) return;
-  const std::vector<float> drafts = DraftScores(rows, columns);
-  for (size_t i = 0; i < scores.size(); ++i) scores[i] += options_.draft_weight * drafts[i];
+  if (draft_weight_ == 0 || columns != FeatureCount()) return;
+  const std::vector<float> drafts = DraftScores(rows);
+  for (size_t i = 0; i < scores.size(); ++i) scores[i] += draft_weight_ * drafts[i];
 }
 
 absl::StatusOr<std::string> XgboostModel::Save() const {
   if (!trees_) return absl::FailedPreconditionError(absl::StrCat(name_, ": it is not fitted"));
-  return ModelHead(name_, columns_) + trees_->ToBytes();
+  std::string bytes = ModelHead(name_, columns_);
+  bytes.append(reinterpret_cast<const char*>(&draft_weight_), sizeof(draft_weight_));
+  return bytes + trees_->ToBytes();
 }
 
 absl::Status XgboostModel::Load(std::string_view bytes) {
   TESSERA_ASSIGN_OR_RETURN(const ModelBody body, ReadModelHead(name_, bytes));
-  TESSERA_ASSIGN_OR_RETURN(TreeEnsemble trees, TreeEnsemble::FromBytes(body.bytes));
-  if (body.columns < trees.columns_used()) return absl::DataLossError("cost model: damaged");
+  float draft_weight = 0;
+  if (body.bytes.size() < sizeof(draft_weight)) return absl::DataLossError("cost model: damaged");
+  std::memcpy(&draft_weight, body.bytes.data(), sizeof(draft_weight));
+  TESSERA_ASSIGN_OR_RETURN(TreeEnsemble trees,
+                           TreeEnsemble::FromBytes(body.bytes.substr(sizeof(draft_weight))));
+  if (body.columns < trees.columns_used() || !std::isfinite(draft_weight)) {
+    return absl::DataLossError("cost model: damaged");
+  }
   json_.clear();
   columns_ = body.columns;
+  draft_weight_ = draft_weight;
   trees_ = std::move(trees);
   return absl::OkStatus();
 }
 
 BoostingOptions RankingOptions(uint64_t seed) {
-  return {.objective = Objective::kRanking,
-          .seed = seed,
-          .learning_rate = 0.2,
-          .column_share = 0.6,
-          .draft_weight = 2};
+  return {
+      .objective = Objective::kRanking, .seed = seed, .learning_rate = 0.2, .column_share = 0.6};
 }
 
 BoostingOptions RegressionOptions(uint64_t seed) {
@@ -77,7 +88,7 @@ BoostingOptions AutoTvmOptions(uint64_t seed) {
 }
 
 std::unique_ptr<CostModel> MakeRankingModel(uint64_t seed) {
-  return std::make_unique<XgboostModel>("xgboost", RankingOptions(seed));
+  return std::make_unique<XgboostModel>("xgboost", RankingOptions(seed), kDraftWeight);
 }
 
 std::unique_ptr<CostModel> MakeRegressionModel(uint64_t seed) {

@@ -187,9 +187,10 @@ TEST_CASE("damaged and foreign model bytes are refused and change nothing", "[co
   const int32_t column = 1 << 30;
   std::memcpy(&wild[wild.size() - (40 * 64 * 4) - 4], &column, sizeof(column));
   CHECK(model.Load(wild).code() == absl::StatusCode::kDataLoss);
-  // The last leaf, the last split's threshold, the base score.
+  // The last leaf, the last split's threshold, the draft's weight, the base score.
+  const size_t body = bytes.find('\n') + 1;
   for (const size_t place :
-       {wild.size() - 4, wild.size() - (40 * 64 * 4) - 8, bytes.find('\n') + 1 + 12}) {
+       {wild.size() - 4, wild.size() - (40 * 64 * 4) - 8, body, body + 4 + 12}) {
     for (const float value : {std::numeric_limits<float>::quiet_NaN(), -1.0f}) {
       CAPTURE(place, value);
       std::string changed = bytes;

@@ -5,8 +5,11 @@
 #include <cmath>
 
 #include "costmodel/features.h"
+#include "costmodel/importance.h"
 #include "costmodel/metrics.h"
 #include "costmodel/prior_model.h"
+#include "costmodel/split.h"
+#include "costmodel/xgboost_model.h"
 #include "tests/costmodel/synthetic.h"
 #include "tests/support/workloads.h"
 
@@ -142,13 +145,40 @@ TEST_CASE("trees can begin with the draft", "[costmodel]") {
   few.rows.resize(size_t{12} * data.columns);
   few.labels.resize(12);
   const auto with = *PriorModel::Make(std::make_shared<DraftModel>(), 1);
-  const auto without = *MakeCostModel("regression", 1);
   REQUIRE(with->Fit(few).ok());
-  REQUIRE(without->Fit(few).ok());
+  XgboostModel without("trees", RankingOptions(1));
+  REQUIRE(without.Fit(few).ok());
   const double drafted = PairwiseAccuracy(with->Predict(data.rows, data.columns), data.labels);
-  const double alone = PairwiseAccuracy(without->Predict(data.rows, data.columns), data.labels);
+  const double alone = PairwiseAccuracy(without.Predict(data.rows, data.columns), data.labels);
   CAPTURE(drafted, alone);
   CHECK(drafted > alone + 0.05);
+  // It counts once: where nothing contradicts it, its standard scores remain.
+  few.labels.assign(12, 0.5F);
+  REQUIRE(with->Fit(few).ok());
+  const std::vector<float> said = with->Predict(few.rows, few.columns);
+  double sum = 0, squares = 0;
+  for (const float score : said) sum += score, squares += score * score;
+  CHECK(sum == Approx(0).margin(1e-3));
+  CHECK(squares / 12 == Approx(1).epsilon(1e-3));
+}
+
+TEST_CASE("importance is of what the trees correct, quality of the whole model", "[costmodel]") {
+  TrainingData data;
+  data.columns = FeatureCount();
+  data.rows = SampledRows({"p", "matmul", {{"m", "48"}, {"n", "96"}, {"k", "64"}}},
+                          "x86/avx2 l1=32768 l2=1048576 threads=1", 1, 200, 6);
+  const std::vector<float> drafts = DraftScores(data.rows);
+  const float best = *std::max_element(drafts.begin(), drafts.end());
+  for (const float draft : drafts) data.labels.push_back(std::exp2(draft - best));
+  std::vector<std::string> names;
+  for (const FeatureColumn& column : FeatureColumns()) names.push_back(column.name);
+  const Explanation explanation = *Explain(data, names, 1);
+  XgboostModel trees("trees", RankingOptions(1));
+  const Split split = HoldOut(data, 1);
+  REQUIRE(trees.Fit(split.kept).ok());
+  REQUIRE(explanation.held_out);
+  CHECK(explanation.held_out->pairwise >
+        PairwiseAccuracy(trees.Predict(split.held_out.rows, data.columns), split.held_out.labels));
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ inline tuner::ModelFile SmallModel(const std::string& name, uint64_t seed = 1) {
 
 // Of the kind of SmallModel: no tree, and what its head states of the columns.
 inline std::string ModelOfNoTrees(int columns, int32_t columns_used) {
-  const int32_t head[] = {0, 0, columns_used, 0};  // trees, depth, columns, base score
+  // The draft's weight (0), trees, depth, columns, base score.
+  const int32_t head[] = {0, 0, 0, columns_used, 0};
   return costmodel::ModelHead("regression", columns) +
          std::string(reinterpret_cast<const char*>(head), sizeof(head));
 }
