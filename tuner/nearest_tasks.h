@@ -26,6 +26,7 @@ double RowDistance(absl::Span<const float> a, absl::Span<const float> b);
 // searches.
 struct KeyedTask {
   explicit KeyedTask(const db::Task& of) : task(of), key(of.Key()) {}
+  explicit KeyedTask(db::Task&&) = delete;
   const db::Task& task;
   std::string key;
 };

@@ -71,8 +71,8 @@ def choose(entries: list[Entry], names: str, isa: str | None, threads: int) -> l
 
 
 def sampled(entry: Entry, isa: str, threads: int, programs: int, passes: int) -> Unit:
-    """The pilot's programs are the first of them. Each pass measures all of them. A job's first
-    trial is the default schedule."""
+    """The pilot's programs are the first of them; each pass measures all. A job's first trial is the
+    default schedule."""
     parts = []
     for number in ("", *range(2, passes + 1)):
         parts.append(Part(f"pilot{number}", "random", 1 + min(PILOT_PROGRAMS, programs), seed=0))
