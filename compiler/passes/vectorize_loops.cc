@@ -165,11 +165,15 @@ class Widener final : public ir::Mutator {
     return stored == buffer->ElementCount() && bound && bound->min >= 0 && bound->max < stored;
   }
 
-  // Whether lanes that don't count may be read and written back: memory of this thread alone, of
-  // one dimension, so that no lane lies in another row, which may not be written yet.
+  // Whether lanes that don't count may be read and written back: memory of this thread alone,
+  // stored as one dimension, so that no lane lies in another row, which may not be written yet.
   bool IsOwn(const ir::Buffer& buffer, const ir::Expr& at) const {
-    const auto& shape = buffer->shape;
-    const auto wide = std::count_if(shape.begin(), shape.end(), [](int64_t e) { return e > 1; });
+    std::vector<int64_t> stored = buffer->shape;
+    if (!buffer->layout.empty()) {
+      stored.clear();
+      for (const ir::LayoutDim& dim : buffer->layout) stored.push_back(dim.extent);
+    }
+    const auto wide = std::count_if(stored.begin(), stored.end(), [](int64_t e) { return e > 1; });
     return buffer->scope == ir::Scope::kLocal && wide <= 1 && IsReachable(buffer, at);
   }
   // `value` with `neutral` in the lanes that don't count.

@@ -278,6 +278,24 @@ TEST_CASE("many more traces of groups of products compute the same", "[.nightly]
   CheckTensorized(1'000'000, 3000, 5);
 }
 
+// An accumulator of one axis whose tiles lie apart: the vector of one tile ends in the next one's.
+TEST_CASE("vectors that end beyond their tile read nothing of another", "[passes]") {
+  const auto workload =
+      te::MakeWorkload({"product",
+                        "matmul",
+                        {{"b", "const"}, {"dtype", "bf16"}, {"k", "15"}, {"m", "4"}, {"n", "8"}}});
+  REQUIRE(workload.ok());
+  const auto expected = te::ComputeExpected(*workload, 1);
+  REQUIRE(expected.ok());
+  const auto trace = schedule::ParseTrace(
+      "trace 1\ntensorize matmul vdpbf16ps_512\ninline matmul.a\ninline matmul\n"
+      "cache_write narrow\nsplit narrow.local m 1\ncompute_at matmul.dot narrow.local m.0\n"
+      "split matmul.dot n 4 4\nreorder matmul.dot m n.2 n.0 k n.1 k_g\n"
+      "vectorize matmul.dot k_g\nvectorize matmul.dot n.1\n");
+  REQUIRE(trace.ok());
+  CHECK(LowerAndCheck(*workload, *expected, *trace) == absl::OkStatus());
+}
+
 // Of an update that instructions know, of each point alone.
 bool SumsPointByPoint(const ir::Stmt& body) {
   bool found = false;
