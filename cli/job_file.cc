@@ -15,6 +15,7 @@
 #include "cli/compiled_target.h"
 #include "cli/path_status.h"
 #include "compiler/ir/target.h"
+#include "compiler/te/c_names.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
@@ -209,6 +210,9 @@ class Reader {
       }
       if (const absl::Status named = proto::CheckIdentifier("name", spec.name); !named.ok()) {
         return At(path_, item, std::string(named.message()));
+      }
+      if (const absl::Status named = te::CheckOpName(spec.name); !named.ok()) {
+        return At(path_, item, StdView(named.message()));
       }
       const auto workload = te::MakeWorkload(spec);
       if (!workload.ok()) {

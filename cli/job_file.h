@@ -19,8 +19,8 @@ struct JobFile {
 };
 
 // Errors are InvalidArgument with path and line: unknown keys, wrong kinds, no operators, two
-// operators of one name. NotFound when there is no such file. Attributes are checked by
-// te::MakeWorkload.
+// operators of one name, names that a library can't export. NotFound when there is no such file.
+// Attributes are checked by te::MakeWorkload.
 absl::StatusOr<JobFile> ReadJobFile(const std::string& path);
 absl::StatusOr<JobFile> ParseJobFile(const std::string& text, const std::string& path);
 

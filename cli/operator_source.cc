@@ -1,6 +1,8 @@
 #include "cli/operator_source.h"
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/te/c_names.h"
 #include "proto/convert.h"
 
 namespace tessera::cli {
@@ -31,6 +33,9 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
   }
   TESSERA_RETURN_IF_ERROR(te::MakeWorkload(spec).status());
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("name", spec.name));
+  if (const absl::Status named = te::CheckOpName(spec.name); !named.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(named.message(), " (name=…)"));
+  }
   file.name = spec.name;
   file.operators = {spec};
   file.weights = {1};

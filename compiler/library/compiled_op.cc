@@ -5,15 +5,14 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "compiler/ir/visitor.h"
-#include "compiler/library/c_names.h"
 #include "compiler/passes/lower.h"
 #include "compiler/runtime/layout.h"
 #include "compiler/runtime/ops.h"
 #include "compiler/schedule/loop_structure.h"
+#include "compiler/te/c_names.h"
 
 namespace tessera::library {
 namespace {
@@ -22,27 +21,6 @@ constexpr int64_t kAlignment = 64;
 
 int64_t RoundUp(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Words that C or C++ keep for themselves, types and macros of <stddef.h> and <stdint.h> that the
-// header uses, macros that compilers and common headers define.
-bool IsReserved(const std::string& name) {
-  static const auto& words = *new absl::flat_hash_set<std::string>{
-      "NULL",      "assert",      "errno",     "linux",     "unix",     "size_t",    "ptrdiff_t",
-      "wchar_t",   "max_align_t", "offsetof",  "int8_t",    "int16_t",  "int32_t",   "int64_t",
-      "uint8_t",   "uint16_t",    "uint32_t",  "uint64_t",  "intptr_t", "uintptr_t", "intmax_t",
-      "uintmax_t", "alignas",     "alignof",   "and",       "asm",      "auto",      "bool",
-      "break",     "case",        "catch",     "char",      "class",    "compl",     "concept",
-      "const",     "consteval",   "constexpr", "constinit", "continue", "decltype",  "default",
-      "delete",    "do",          "double",    "else",      "enum",     "explicit",  "export",
-      "extern",    "false",       "float",     "for",       "friend",   "goto",      "if",
-      "inline",    "int",         "long",      "main",      "mutable",  "namespace", "new",
-      "noexcept",  "not",         "nullptr",   "operator",  "or",       "private",   "protected",
-      "public",    "register",    "requires",  "restrict",  "return",   "short",     "signed",
-      "sizeof",    "static",      "struct",    "switch",    "template", "this",      "throw",
-      "true",      "try",         "typedef",   "typeid",    "typename", "union",     "unsigned",
-      "using",     "virtual",     "void",      "volatile",  "weights",  "while",     "xor"};
-  return words.contains(name);
-}
-
 // A C name for a tensor, different from those before it.
 std::string ParameterName(const std::string& name, absl::flat_hash_set<std::string>& used) {
   std::string result;
@@ -50,7 +28,7 @@ std::string ParameterName(const std::string& name, absl::flat_hash_set<std::stri
   if (result.empty() || absl::ascii_isdigit(static_cast<unsigned char>(result[0]))) {
     result = absl::StrCat("t", result);
   }
-  while (IsReserved(result) || !used.insert(result).second) result += '_';
+  while (te::IsReservedInC(result) || !used.insert(result).second) result += '_';
   return result;
 }
 
@@ -226,22 +204,7 @@ std::vector<std::string> CompiledOp::HeaderNames() const {
 
 absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op,
                                      absl::Span<const LibraryVersion> versions) {
-  if (!IsCIdentifier(op.name)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "library: operator name \"", op.name,
-        "\" can't name a C function; use letters, digits and _, a letter first, no reserved word"));
-  }
-  if (IsInCLibrary(op.name)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        op.name,
-        ": a function of the C library has this name; give the operator another with name=…"));
-  }
-  if (absl::StartsWithIgnoreCase(op.name, "tessera_")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(op.name,
-                     ": names that begin with tessera_ are the library's own; give the operator "
-                     "another with name=…"));
-  }
+  TESSERA_RETURN_IF_ERROR(te::CheckOpName(op.name));
   absl::StatusOr<CompiledOp> compiled = Compile(op, versions);
   if (!compiled.ok()) return Annotate(compiled.status(), absl::StrCat("operator ", op.name));
   return compiled;
@@ -263,13 +226,5 @@ std::string VersionName(const LibrarySpec& spec) {
 }
 
 std::string IsaName(const LibrarySpec& spec) { return absl::StrCat("tessera_", spec.name, "_isa"); }
-
-bool IsCIdentifier(const std::string& name) {
-  if (name.empty() || !absl::ascii_isalpha(static_cast<unsigned char>(name[0]))) return false;
-  if (name.size() > 128 || IsReserved(name)) return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
-  });
-}
 
 }  // namespace tessera::library

@@ -82,7 +82,5 @@ std::string CTypeOf(ir::Type type);
 std::string SetThreadsName(const LibrarySpec& spec);
 std::string VersionName(const LibrarySpec& spec);
 std::string IsaName(const LibrarySpec& spec);
-// Whether `name` can name a C and C++ function.
-bool IsCIdentifier(const std::string& name);
 
 }  // namespace tessera::library

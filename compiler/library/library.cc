@@ -10,6 +10,7 @@
 #include "compiler/library/glue.h"
 #include "compiler/library/isa.h"
 #include "compiler/library/runtime_object.h"
+#include "compiler/te/c_names.h"
 
 namespace tessera::library {
 namespace {
@@ -39,7 +40,7 @@ absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const Compiled
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   TESSERA_ASSIGN_OR_RETURN(const LibrarySpec spec, SortVersions(unsorted));
   if (spec.ops.empty()) return absl::InvalidArgumentError("library: there is no operator in it");
-  if (!IsCIdentifier(absl::StrCat("tessera_", spec.name)) || spec.name.empty()) {
+  if (!te::IsCIdentifier(absl::StrCat("tessera_", spec.name)) || spec.name.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("library: name \"", spec.name,
                      "\" can't be part of C names; use letters, digits and _, at most 120"));

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/rng.h"
+#include "cli/operator_source.h"
 
 namespace tessera::cli {
 namespace {
@@ -96,6 +97,22 @@ TEST_CASE("faults name the file, the line, the value and what is allowed", "[cli
               "  - {name: a, op: matmul, m: 1, n: 1, k: 1}\n"
               "  - {name: a, op: matmul, m: 2, n: 1, k: 1}\n") ==
         "job.yaml:3: two operators are named a");
+}
+
+TEST_CASE("names that a library could not export are refused before anything is tuned", "[cli]") {
+  const auto fault = [](const std::string& name) {
+    return Fault(absl::StrCat("operators:\n  - {name: ", name, ", op: softmax, n: 10}\n"));
+  };
+  CHECK(fault("printf") ==
+        "job.yaml:2: printf: a function of the C library has this name; give the operator another");
+  CHECK(fault("int").find("job.yaml:2: operator name \"int\" can't name a C function; ") == 0);
+  CHECK(fault("_a").find("job.yaml:2: operator name \"_a\" can't name a C function; ") == 0);
+  CHECK(fault("Tessera_a").find("job.yaml:2: Tessera_a: names that begin with tessera_ are ") == 0);
+  const auto words = ReadSource({.file = "", .words = {"tanh", "n=64", "name=tanh"}});
+  CHECK(words.status() ==
+        absl::InvalidArgumentError("tanh: a function of the C library has this name; give the "
+                                   "operator another (name=…)"));
+  CHECK(ReadSource({.file = "", .words = {"tanh", "n=64"}}).ok());
 }
 
 TEST_CASE("pins become the JSON that spaces are pinned by", "[cli]") {
