@@ -140,7 +140,6 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
     report.machine = device.device_class.description;
     peak_of_a_core = std::max(peak_of_a_core, device.peak_gflops_per_core);
   }
-  report.peak_gflops = peak_of_a_core * report.threads;
   if (!job.prior.empty() && !report.device_class.empty()) {
     // What others had measured was known and not measured again; what they measured later is not
     // of this job.
@@ -155,6 +154,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
       tuned_traces[index] = best->trace;
     }
   }
+  report.peak_gflops = peak_of_a_core * report.threads;
   for (size_t i = 0; i < report.rows.size(); ++i) {
     ReportRow& row = report.rows[i];
     TESSERA_ASSIGN_OR_RETURN(row.comparison, ComparisonOf(client, job, job.tasks[i]));
@@ -164,6 +164,11 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
       TESSERA_ASSIGN_OR_RETURN(row.tuned_operations,
                                schedule::ExecutedOperations(workloads[i].dag, trace));
     }
+    if (peak_of_a_core > 0) {
+      report.peak_gflops = std::max({report.peak_gflops, row.DefaultGflops(), row.TunedGflops()});
+    }
+  }
+  for (ReportRow& row : report.rows) {
     if (report.peak_gflops > 0) row.peak_fraction = row.TunedGflops() / report.peak_gflops;
   }
   return report;
@@ -175,7 +180,7 @@ std::string ToTable(const Report& report) {
   for (const ReportRow& row : report.rows) trials += row.trials;
   if (trials > 0 && !report.device_class.empty()) {
     text = absl::StrFormat(
-        "%s, %s\npeak %.1f GFLOPS on %d thread%s, by the fastest reference loop of the run;\n"
+        "%s, %s\npeak %.1f GFLOPS on %d thread%s, by the fastest reference loop or kernel;\n"
         "GFLOPS count executed arithmetic\n",
         report.device_class, report.machine, report.peak_gflops, report.threads,
         report.threads == 1 ? "" : "s");

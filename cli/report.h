@@ -33,7 +33,7 @@ struct Report {
   std::string device_class;
   std::string machine;  // description of the device class
   // Of the threads used: their number times the fastest reference loop that this run measured on
-  // one core (the clock moves; no kernel exceeds it).
+  // one core, or what the fastest kernel shown reached (the clock moves; no kernel exceeds it).
   double peak_gflops = 0;
   int threads = 1;
   std::string message;  // of the job: how it ended, where that needs a word

@@ -293,6 +293,7 @@ class LaterJobsClient final : public FakeClient {
                             const std::function<void(const db::Record&)>& take) override {
     db::Record own = At(4e-3, absl::Seconds(20));
     own.task_key = task_key;
+    own.measurement.environment.reference_gflops = reference_gflops;
     take(own);
     return absl::OkStatus();
   }
@@ -319,18 +320,45 @@ class LaterJobsClient final : public FakeClient {
     return record;
   }
   std::string task_key;
+  double reference_gflops = 0;
   std::vector<db::Record> log;  // fastest first
 };
 
-TEST_CASE("a job's report claims what was known before it, and nothing that came later", "[cli]") {
+// That began from what the log knew at second 10. Adds 8 numbers to themselves.
+db::Job AddingJob(const std::string& type) {
   db::Job job{.id = 3, .state = db::JobState::kDone, .prior = std::string(64, 'a')};
   job.created = absl::UnixEpoch() + absl::Seconds(10);
   job.updated = absl::UnixEpoch() + absl::Seconds(30);
   job.options.device_class = "x86/test";
-  db::Task& task = job.tasks.emplace_back();
-  task.workload = "workload w\ninput X: f32[8]\nstage s: f32[a:8] = (X[a] + X[a])\noutput s\n";
+  job.options.threads = 2;
+  job.tasks.emplace_back().workload = absl::StrCat(
+      "workload w\ninput X: ", type, "[8]\nstage s: ", type, "[a:8] = (X[a] + X[a])\noutput s\n");
+  return job;
+}
+
+TEST_CASE("no kernel of a report is faster than its peak", "[cli]") {
+  const db::Job job = AddingJob("f32");
   LaterJobsClient client;
-  client.task_key = task.Key();
+  client.task_key = job.tasks[0].Key();
+  client.reference_gflops = 4e-6;  // of a core, while the job ran
+  client.log = {LaterJobsClient::At(1e-3, absl::Seconds(5))};
+  absl::StatusOr<Report> report = MakeReport(client, job);
+  REQUIRE(report.ok());
+  CHECK(report->rows[0].TunedGflops() == Approx(8e-6));
+  CHECK(report->peak_gflops == Approx(8e-6));
+  client.log = {LaterJobsClient::At(0.5e-3, absl::Seconds(5))};
+  report = MakeReport(client, job);
+  REQUIRE(report.ok());
+  CHECK(report->peak_gflops == Approx(16e-6));
+  CHECK(report->rows[0].peak_fraction == 1);
+  client.reference_gflops = 0;
+  CHECK(MakeReport(client, job)->rows[0].peak_fraction == 0);  // unknown
+}
+
+TEST_CASE("a job's report claims what was known before it, and nothing that came later", "[cli]") {
+  const db::Job job = AddingJob("f32");
+  LaterJobsClient client;
+  client.task_key = job.tasks[0].Key();
   const auto tuned = [&] {
     const absl::StatusOr<Report> report = MakeReport(client, job);
     INFO(report.status());
