@@ -69,6 +69,12 @@ absl::StatusOr<std::optional<db::Record>> KnownBest(Client& client, const db::Jo
   return std::nullopt;
 }
 
+// Whether the peak, which is of multiply-adds of f32, bounds the arithmetic of `dag`.
+bool IsOfF32(const te::Dag& dag) {
+  return std::ranges::all_of(
+      dag.inputs, [](const te::Input& input) { return input.buffer->type == ir::Float(32); });
+}
+
 std::string FailureText(const ReportRow& row) {
   std::string text;
   for (const auto& [outcome, count] : row.failures) {
@@ -76,6 +82,11 @@ std::string FailureText(const ReportRow& row) {
                     std::string(db::ToString(outcome)));
   }
   return text.empty() ? "-" : text;
+}
+
+// Null for what is not known.
+nlohmann::json Known(double value) {
+  return value > 0 ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
 }  // namespace
@@ -164,12 +175,15 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
       TESSERA_ASSIGN_OR_RETURN(row.tuned_operations,
                                schedule::ExecutedOperations(workloads[i].dag, trace));
     }
-    if (peak_of_a_core > 0) {
+    if (peak_of_a_core > 0 && IsOfF32(workloads[i].dag)) {
       report.peak_gflops = std::max({report.peak_gflops, row.DefaultGflops(), row.TunedGflops()});
     }
   }
-  for (ReportRow& row : report.rows) {
-    if (report.peak_gflops > 0) row.peak_fraction = row.TunedGflops() / report.peak_gflops;
+  for (size_t i = 0; i < report.rows.size(); ++i) {
+    ReportRow& row = report.rows[i];
+    if (report.peak_gflops > 0 && IsOfF32(workloads[i].dag)) {
+      row.peak_fraction = row.TunedGflops() / report.peak_gflops;
+    }
   }
   return report;
 }
@@ -204,10 +218,12 @@ std::string ToTable(const Report& report) {
                         "failed");
   for (const ReportRow& row : report.rows) {
     const double gain = row.tuned_seconds > 0 ? row.default_seconds / row.tuned_seconds : 0;
-    absl::StrAppendFormat(&text, "%-*s %8s %7.1f %8s %7.1f %5.1f%% %5.1fx %6d %7.1f  %s\n",
-                          operators, row.op, TimeText(row.default_seconds), row.DefaultGflops(),
-                          TimeText(row.tuned_seconds), row.TunedGflops(), row.peak_fraction * 100,
-                          gain, row.trials, row.seconds, FailureText(row));
+    const std::string share =
+        row.peak_fraction > 0 ? absl::StrFormat("%.1f%%", row.peak_fraction * 100) : "-";
+    absl::StrAppendFormat(&text, "%-*s %8s %7.1f %8s %7.1f %6s %5.1fx %6d %7.1f  %s\n", operators,
+                          row.op, TimeText(row.default_seconds), row.DefaultGflops(),
+                          TimeText(row.tuned_seconds), row.TunedGflops(), share, gain, row.trials,
+                          row.seconds, FailureText(row));
   }
   std::string compared;
   for (const ReportRow& row : report.rows) {
@@ -239,7 +255,7 @@ std::string ToJson(const Report& report) {
                          {"tuned_gflops", row.TunedGflops()},
                          {"default_seconds", row.default_seconds},
                          {"tuned_seconds", row.tuned_seconds},
-                         {"peak_fraction", row.peak_fraction},
+                         {"peak_fraction", Known(row.peak_fraction)},
                          {"trials", row.trials},
                          {"seconds", row.seconds},
                          {"failures", std::move(failures)},

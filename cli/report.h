@@ -17,7 +17,8 @@ struct ReportRow {
   // Executed arithmetic of one call: of the definition, and of the fastest program, whose algorithm
   // may be another (Winograd's).
   int64_t operations = 0, tuned_operations = 0;
-  double peak_fraction = 0;  // of the device's measured peak on the threads used; 0: unknown
+  // Of the device's measured peak on the threads used. 0: unknown, or of another type than f32.
+  double peak_fraction = 0;
   int64_t trials = 0;
   double seconds = 0;  // that building and running its trials took
   std::vector<std::pair<db::Outcome, int64_t>> failures;

@@ -355,6 +355,21 @@ TEST_CASE("no kernel of a report is faster than its peak", "[cli]") {
   CHECK(MakeReport(client, job)->rows[0].peak_fraction == 0);  // unknown
 }
 
+TEST_CASE("a kernel of another type than f32 has no share of the peak", "[cli]") {
+  for (const char* type : {"i8", "bf16"}) {
+    const db::Job job = AddingJob(type);
+    LaterJobsClient client;
+    client.task_key = job.tasks[0].Key();
+    client.reference_gflops = 1e-7;
+    const absl::StatusOr<Report> report = MakeReport(client, job);
+    INFO(report.status());
+    REQUIRE(report.ok());
+    CHECK(report->peak_gflops == Approx(2e-7));
+    CHECK_THAT(ToTable(*report), Catch::Contains("   0.0      -   "));
+    CHECK(nlohmann::json::parse(ToJson(*report))["operators"][0]["peak_fraction"].is_null());
+  }
+}
+
 TEST_CASE("a job's report claims what was known before it, and nothing that came later", "[cli]") {
   const db::Job job = AddingJob("f32");
   LaterJobsClient client;
