@@ -119,9 +119,11 @@ std::string DurationText(double seconds) {
 
 std::string TimeText(double seconds) {
   if (seconds <= 0) return "-";
-  if (seconds < 1e-3) return absl::StrFormat("%.3g us", seconds * 1e6);
-  if (seconds < 1) return absl::StrFormat("%.3g ms", seconds * 1e3);
-  return absl::StrFormat("%.3g s", seconds);
+  // What would be rounded to 1000 of a unit is 1 of the next.
+  if (seconds * 1e6 < 999.5) return absl::StrFormat("%.3g us", seconds * 1e6);
+  if (seconds * 1e3 < 999.5) return absl::StrFormat("%.3g ms", std::max(seconds * 1e3, 1.0));
+  if (seconds < 999.5) return absl::StrFormat("%.3g s", std::max(seconds, 1.0));
+  return absl::StrFormat("%.0f s", seconds);
 }
 
 std::string Summary(const proto::JobProgress& progress) {

@@ -206,6 +206,12 @@ TEST_CASE("durations and times are short", "[cli]") {
   CHECK(TimeText(0) == "-");
   CHECK(TimeText(812e-6) == "812 us");
   CHECK(TimeText(1.2) == "1.2 s");
+  CHECK(TimeText(999.4e-6) == "999 us");
+  CHECK(TimeText(999.5e-6) == "1 ms");
+  CHECK(TimeText(0.99999e-3) == "1 ms");
+  CHECK(TimeText(999.4e-3) == "999 ms");
+  CHECK(TimeText(0.9996) == "1 s");
+  CHECK(TimeText(999.6) == "1000 s");
 }
 
 TEST_CASE("a report shows default, tuned and share of peak", "[cli]") {
