@@ -84,6 +84,11 @@ std::string FailureText(const ReportRow& row) {
   return text.empty() ? "-" : text;
 }
 
+// "12.3x"; "-" for what is not known.
+std::string Cell(double value, std::string_view unit = "") {
+  return value > 0 ? absl::StrFormat("%.1f%s", value, unit) : "-";
+}
+
 // Null for what is not known.
 nlohmann::json Known(double value) {
   return value > 0 ? nlohmann::json(value) : nlohmann::json(nullptr);
@@ -218,11 +223,10 @@ std::string ToTable(const Report& report) {
                         "failed");
   for (const ReportRow& row : report.rows) {
     const double gain = row.tuned_seconds > 0 ? row.default_seconds / row.tuned_seconds : 0;
-    const std::string share =
-        row.peak_fraction > 0 ? absl::StrFormat("%.1f%%", row.peak_fraction * 100) : "-";
-    absl::StrAppendFormat(&text, "%-*s %8s %7.1f %8s %7.1f %6s %5.1fx %6d %7.1f  %s\n", operators,
-                          row.op, TimeText(row.default_seconds), row.DefaultGflops(),
-                          TimeText(row.tuned_seconds), row.TunedGflops(), share, gain, row.trials,
+    absl::StrAppendFormat(&text, "%-*s %8s %7s %8s %7s %6s %6s %6d %7.1f  %s\n", operators, row.op,
+                          TimeText(row.default_seconds), Cell(row.DefaultGflops()),
+                          TimeText(row.tuned_seconds), Cell(row.TunedGflops()),
+                          Cell(row.peak_fraction * 100, "%"), Cell(gain, "x"), row.trials,
                           row.seconds, FailureText(row));
   }
   std::string compared;
@@ -251,10 +255,10 @@ std::string ToJson(const Report& report) {
                     {"ratio_high", row.comparison->ratio_high}};
     }
     operators.push_back({{"op", row.op},
-                         {"default_gflops", row.DefaultGflops()},
-                         {"tuned_gflops", row.TunedGflops()},
-                         {"default_seconds", row.default_seconds},
-                         {"tuned_seconds", row.tuned_seconds},
+                         {"default_gflops", Known(row.DefaultGflops())},
+                         {"tuned_gflops", Known(row.TunedGflops())},
+                         {"default_seconds", Known(row.default_seconds)},
+                         {"tuned_seconds", Known(row.tuned_seconds)},
                          {"peak_fraction", Known(row.peak_fraction)},
                          {"trials", row.trials},
                          {"seconds", row.seconds},

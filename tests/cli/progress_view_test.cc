@@ -257,6 +257,21 @@ TEST_CASE("a report shows default, tuned and share of peak", "[cli]") {
   CHECK(runners[0]["others_seconds"] == 0);
 }
 
+TEST_CASE("a report shows what it does not know as unknown", "[cli]") {
+  Report report;
+  ReportRow& row = report.rows.emplace_back();
+  row.op = "mean";
+  row.operations = row.tuned_operations = 716'000;
+  row.tuned_seconds = 716e-6;
+  CHECK_THAT(ToTable(report),
+             Catch::EndsWith("mean            -       -   716 us     1.0      -      -      0     "
+                             "0.0  -\n"));
+  const nlohmann::json entry = nlohmann::json::parse(ToJson(report))["operators"][0];
+  CHECK(entry["default_seconds"].is_null());
+  CHECK(entry["default_gflops"].is_null());
+  CHECK(entry["tuned_gflops"].get<double>() == Approx(1));
+}
+
 class EndedJobClient final : public FakeClient {
  public:
   absl::Status QueryRecords(const db::RecordFilter&,
