@@ -250,9 +250,13 @@ std::string ToJson(const Report& report) {
       comparison = {{"id", row.comparison->id},
                     {"records", row.comparison->record_ids},
                     {"promoted", row.comparison->promoted},
-                    {"ratio", row.comparison->ratio},
-                    {"ratio_low", row.comparison->ratio_low},
-                    {"ratio_high", row.comparison->ratio_high}};
+                    {"ratio", Known(row.comparison->ratio)},
+                    {"ratio_low", nullptr},
+                    {"ratio_high", nullptr}};
+      if (row.comparison->ratio_low > 0) {
+        comparison["ratio_low"] = row.comparison->ratio_low;
+        comparison["ratio_high"] = row.comparison->ratio_high;
+      }
     }
     operators.push_back({{"op", row.op},
                          {"default_gflops", Known(row.DefaultGflops())},
