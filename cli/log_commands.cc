@@ -64,7 +64,7 @@ absl::Status RunBest(const BestOptions& options) {
                              client->Best(task.Key(), options.device_class, options.count));
     if (records.empty()) AddToBest(table, task, {});
     for (const db::Record& record : records) {
-      if (options.json) std::fputs(db::ToJsonLine(record).c_str(), stdout);
+      if (options.json) std::fputs(BestLine(task, record).c_str(), stdout);
       AddToBest(table, task, record);
       absl::StrAppend(&traces, "\nrecord ", record.id, ", ", task.name, "\n", record.trace, "\n");
     }

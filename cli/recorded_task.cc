@@ -21,7 +21,8 @@ absl::StatusOr<db::Task> FindOneTask(Client& client, const std::string& wanted) 
       absl::StrCat("\"", wanted, "\" may be any of ", found.size(), " tasks: ",
                    absl::StrJoin(found, ", ",
                                  [&](std::string* text, const db::Task& task) {
-                                   absl::StrAppend(text, "\"", labels.at(task.Key()), "\"");
+                                   absl::StrAppend(text, "\"", labels.at(task.Key()), "\" (",
+                                                   SettingText(task), ")");
                                  }),
                    "; name one"));
 }

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <iterator>
 
+#include <nlohmann/json.hpp>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "cli/progress_view.h"
 #include "cli/text.h"
+#include "db/record/export.h"
 #include "proto/limits.h"
 #include "tuner/task_scheduler.h"
 
@@ -125,14 +128,32 @@ std::string DevicesTable(absl::Span<const db::Device> devices) {
   return table.Text();
 }
 
-Table EmptyBestTable() { return Table({"task", "key", ">threads", ">time", ">record", "class"}); }
+std::string SettingText(const db::Task& task) {
+  return absl::StrCat(task.threads, task.threads == 1 ? " thread" : " threads", " on ", task.target,
+                      task.cache_mode == db::CacheMode::kCold ? ", cold caches" : "");
+}
+
+Table EmptyBestTable() {
+  return Table({"task", "key", ">threads", "cache", ">time", ">record", "class", "target"});
+}
 
 void AddToBest(Table& table, const db::Task& task, const db::Record& record) {
   const double seconds = record.measurement.CostSeconds();
   const bool measured = record.measurement.outcome == db::Outcome::kOk;
   table.Add({task.name, task.Key().substr(0, kLongKey), absl::StrCat(task.threads),
-             measured ? TimeText(seconds) : "-", measured ? absl::StrCat(record.id) : "-",
-             measured ? record.device_class : "nothing measured yet"});
+             std::string(db::ToString(task.cache_mode)), measured ? TimeText(seconds) : "-",
+             measured ? absl::StrCat(record.id) : "-",
+             measured ? record.device_class : "nothing measured yet", task.target});
+}
+
+std::string BestLine(const db::Task& task, const db::Record& record) {
+  const nlohmann::ordered_json of_task = {{"name", task.name},
+                                          {"threads", task.threads},
+                                          {"target", task.target},
+                                          {"cache", std::string(db::ToString(task.cache_mode))}};
+  std::string line = of_task.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  line.back() = ',';
+  return line + db::ToJsonLine(record).substr(1);
 }
 
 std::string JobText(const db::Job& job) {

@@ -50,9 +50,14 @@ std::string JobText(const db::Job& job);
 std::string JobsTable(absl::Span<const db::Job> jobs);
 std::string DevicesTable(absl::Span<const db::Device> devices);
 
+// "2 threads on TARGET, cold caches": what tells tasks of one workload apart.
+std::string SettingText(const db::Task& task);
+
 // The best records of tasks. A task without one takes a row with an empty record.
 Table EmptyBestTable();
 void AddToBest(Table& table, const db::Task& task, const db::Record& record);
+// db::ToJsonLine with name, threads, target and cache of its task before the record.
+std::string BestLine(const db::Task& task, const db::Record& record);
 
 // Its rows are made as the records come, which are not kept. A task without a label is shown by
 // what its key begins with.

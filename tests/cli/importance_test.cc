@@ -52,7 +52,9 @@ TEST_CASE("importance says what it can't choose or find", "[cli]") {
   client.tasks.push_back(other);
   const absl::Status tasks = MakeImportance(client, "mm", "").status();
   CHECK(tasks.code() == absl::StatusCode::kInvalidArgument);
-  CHECK(std::string(tasks.message()).find("mm " + other.Key().substr(0, 8)) != std::string::npos);
+  const std::string label = absl::StrCat("\"mm ", other.Key().substr(0, 8), "\"");
+  CHECK_THAT(std::string(tasks.message()),
+             Catch::Contains(absl::StrCat(label, " (2 threads on ", other.target, ")")));
 }
 
 TEST_CASE("importance needs a program with a time", "[cli]") {

@@ -2,6 +2,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "cli/log_query.h"
@@ -262,7 +264,9 @@ TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
         "lab/cpu  draining  run+build      2        101.2  x86/avx2  x86/lab  new fan\n");
   CHECK(DevicesTable({}).empty());
 
-  const db::Task task = TaskOf("c2", 1);
+  db::Task task = TaskOf("c2", 1);
+  task.target = "x86/avx2 l1=32768";
+  task.cache_mode = db::CacheMode::kCold;
   db::Record record;
   record.id = 12;
   record.device_class = "x86/lab";
@@ -273,13 +277,19 @@ TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
   AddToBest(table, task, record);
   AddToBest(table, TaskOf("mean", 2), {});
   CHECK(table.Text() ==
-        "task  key           threads  time  record  class\n"
+        "task  key           threads  cache  time  record  class                 target\n"
         "c2    " +
             task.Key().substr(0, 12) +
-            "        1  1 ms      12  x86/lab\n"
+            "        1  cold   1 ms      12  x86/lab               x86/avx2 l1=32768\n"
             "mean  " +
             TaskOf("mean", 2).Key().substr(0, 12) +
-            "        2     -       -  nothing measured yet\n");
+            "        2  warm      -       -  nothing measured yet\n");
+  const std::string line = BestLine(task, record);
+  CHECK(line.find(
+            R"({"name":"c2","threads":1,"target":"x86/avx2 l1=32768","cache":"cold","id":12,)") ==
+        0);
+  CHECK(nlohmann::json::parse(line)["device_class"] == "x86/lab");
+  CHECK(line.back() == '\n');
 }
 
 }  // namespace
