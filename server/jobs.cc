@@ -121,9 +121,8 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
   TESSERA_RETURN_IF_ERROR(CheckTasks("job", job.tasks));
   std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces;
   for (const db::Task& task : job.tasks) {
-    auto space = factory_.space(task, job.options.pins);
-    if (!space.ok()) return Annotate(space.status(), absl::StrCat("task ", task.name));
-    spaces.push_back(*std::move(space));
+    TESSERA_ASSIGN_OR_RETURN(auto space, factory_.space(task, job.options.pins));
+    spaces.push_back(std::move(space));
   }
   // Refuses explorers that don't exist before anything is stored.
   TESSERA_RETURN_IF_ERROR(tuner::TuningState::Create(job, spaces, kSearch).status());

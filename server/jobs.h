@@ -29,7 +29,8 @@ namespace tessera::server {
 
 // Makes what a search needs; injected, so that tests search a toy space.
 struct SearchFactory {
-  // Of a task and a job's pins. InvalidArgument for a task that has no space, or none within them.
+  // Of a task and a job's pins. InvalidArgument, naming the task, where it has no space, or none
+  // within them.
   std::function<absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>>(const db::Task&,
                                                                           std::string_view)>
       space;
