@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "schedule_space/config_space.h"
 #include "schedule_space/knob_json.h"
@@ -28,14 +31,19 @@ absl::StatusOr<Config> ConfigSpace::FromJson(std::string_view text) const {
     return absl::InvalidArgumentError(absl::StrCat("config: no sketch ", name.substr(0, 60)));
   }
   const std::vector<Knob>& knobs = KnobsOf(config);
-  if (json.size() != knobs.size() + 1) {
+  for (const auto& [key, value] : json.items()) {
+    if (key == "sketch" || std::ranges::find(knobs, key, &Knob::name) != knobs.end()) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("config: ", json.size() - 1, " knobs; sketch ", name, " has ", knobs.size()));
+        absl::StrCat("config: sketch ", name, " has no knob ", key.substr(0, 60), "; it has ",
+                     absl::StrJoin(knobs, ", ", [](std::string* text, const Knob& knob) {
+                       absl::StrAppend(text, knob.name);
+                     })));
   }
   for (const Knob& knob : knobs) {
     const auto found = json.find(knob.name);
     if (found == json.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("config: knob ", knob.name, " is missing"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("config: knob ", knob.name, " is missing; sketch ", name, " needs it"));
     }
     const absl::StatusOr<Option> option = OptionFromJson(knob, *found);
     if (!option.ok()) return Annotate(option.status(), "config");

@@ -223,7 +223,10 @@ TEST_CASE("a config that is not of the space is refused by name", "[space]") {
   CHECK(refusal(R"({"sketch":)" + std::string(100'000, '[')) ==
         "config: expected a JSON object with a \"sketch\"");
   CHECK(refusal(R"({"sketch":"magic"})") == "config: no sketch magic");
-  CHECK(refusal(R"({"sketch":"direct"})").find("0 knobs; sketch direct has") != std::string::npos);
+  CHECK(refusal(R"({"sketch":"direct"})") ==
+        "config: knob tile is missing; sketch direct needs it");
+  CHECK(refusal(R"({"sketch":"direct","tiles":3})")
+            .find("config: sketch direct has no knob tiles; it has ") == 0);
   Rng rng(2);
   std::string json = space.ToJson(space.Sample(rng));
   const size_t at = json.find("\"middle.oc\":");
