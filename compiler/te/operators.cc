@@ -165,9 +165,10 @@ std::string DefaultName(std::string_view op) { return op == "tanh" ? "tanh_op" :
 absl::StatusOr<Workload> MakeWorkload(const OpSpec& spec) {
   const auto found = std::ranges::find(Operators(), spec.op, &Operator::name);
   if (found == Operators().end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", spec.name.substr(0, 64), "\": no operator \"", spec.op.substr(0, 64),
-                     "\"; there are ", absl::StrJoin(OperatorNames(), ", ")));
+    return absl::InvalidArgumentError(absl::StrCat(
+        spec.name == spec.op ? "" : absl::StrCat("\"", spec.name.substr(0, 64), "\": "),
+        "no operator \"", spec.op.substr(0, 64), "\"; there are ",
+        absl::StrJoin(OperatorNames(), ", ")));
   }
   TESSERA_ASSIGN_OR_RETURN(const Attributes attributes,
                            Attributes::Resolve(spec, found->attributes));
