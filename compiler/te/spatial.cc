@@ -17,9 +17,11 @@ absl::StatusOr<std::vector<Window>> Windows(const Attributes& attributes, int ra
     const int64_t span = window.dilation * (window.kernel - 1) + 1;
     const int64_t padded = window.in + 2 * window.pad;
     if (padded < span) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          window.name, " is ", window.in, ", with padding ", padded, ", but the kernel spans ",
-          span, "; enlarge ", window.name, " or pad, or choose a smaller kernel"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(window.name, " is ", window.in,
+                       window.pad > 0 ? absl::StrCat(" (", padded, " with padding)") : "",
+                       ", but the kernel spans ", span, "; enlarge ", window.name,
+                       " or pad, or choose a smaller kernel"));
     }
     window.out = (padded - span) / window.stride + 1;
     windows.push_back(std::move(window));

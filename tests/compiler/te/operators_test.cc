@@ -97,7 +97,9 @@ TEST_CASE("an operator refuses values outside their limits and names them", "[te
   contains(ErrorOf(Conv({{"layout", "nchwc48"}})), "64 channels, which 48 does not divide");
   contains(ErrorOf(Conv({{"groups", "3"}})), "groups is 3, which does not divide ic 64");
   contains(ErrorOf(Conv({{"groups", "4"}, {"oc", "66"}})), "does not divide oc 66");
-  contains(ErrorOf(Conv({{"k", "60"}})), "h is 56, with padding 56, but the kernel spans 60");
+  contains(ErrorOf(Conv({{"k", "60"}})), "h is 56, but the kernel spans 60");
+  contains(ErrorOf(Conv({{"k", "60"}, {"pad", "1"}})),
+           "h is 56 (58 with padding), but the kernel spans 60");
   contains(ErrorOf(Conv({{"size", "1048577"}})), "has more than 2^40");
   contains(ErrorOf(Conv({{"n", "1099511627776"}, {"size", "1099511627776"}})),
            "\"C2\" (conv2d): tensor X");
