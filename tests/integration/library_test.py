@@ -2,11 +2,14 @@
 
 import json
 import os
+import pathlib
 import platform
 import subprocess
 import unittest
 
-from tessera_rig import BAD_INPUT, ROOT, SMALL, RigTest
+from tessera_rig import BAD_INPUT, BIN, ROOT, SMALL, RigTest
+
+CPU = pathlib.Path("/proc/cpuinfo").read_text()
 
 TWO_LIBRARIES = """
 #include <math.h>
@@ -127,6 +130,25 @@ class UseLibrary(RigTest):
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(f"{name}: a function of the C library has this name", done.stderr)
             self.assertIn("name=", done.stderr)
+
+    @unittest.skipUnless("avx512vl" in CPU, "needs three instruction sets")
+    def test_the_commands_for_several_instruction_sets_do_as_documented(self):
+        self.start_server()
+        (self.folder / "ops.yaml").write_text(
+            "trials: 1\noperators:\n  - {name: a, op: relu, n: 64}\n"
+        )
+        page = (ROOT / "docs" / "library.md").read_text()
+        done = subprocess.run(
+            ["timeout", "100", "bash", "-c", page.split("```sh\n")[1].split("```")[0]],
+            cwd=self.folder, capture_output=True, text=True,
+            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}",
+                 "TESSERA_SERVER": self.address, "XDG_CACHE_HOME": str(self.folder)},
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stderr)
+        manifest = json.loads((self.folder / "dist" / "manifest.json").read_text())
+        self.assertEqual(
+            [v["is_default"] for v in manifest["ops"][0]["versions"]], [False] * 3, done.stderr
+        )
 
     @unittest.skipUnless(platform.machine() == "x86_64", "needs a second instruction set")
     def test_records_of_a_class_that_its_device_left_are_found_and_built(self):
