@@ -74,10 +74,13 @@ stop() {
 at_exit() {
   local code=$?
   trap '' INT TERM HUP
-  stop "$client"
+  # Not asked to end, upon which it names commands for a server that ends, too.
+  if [ -n "$client" ]; then
+    { kill -KILL "$client" && wait "$client"; } 2>/dev/null || true
+  fi
   stop "$services"
   if [ $code -eq 130 ] && [ -s "$out/unfinished" ]; then
-    say "stopped the server too; what was measured is kept, and the same command goes on from there" >&2
+    say "interrupted: server and worker are stopped, what was measured is kept; the same command goes on from there" >&2
   fi
   exit $code
 }

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -352,6 +354,29 @@ class Help(RigTest):
         for name in ("tessera", "tessera-server", "tessera-worker"):
             said = subprocess.run([BIN / name, "--version"], capture_output=True, text=True, timeout=10)
             self.assertEqual((said.returncode, said.stdout), (0, f"{name} {version.group(1)}\n"))
+
+
+class Quickstart(RigTest):
+    def test_an_interrupted_one_names_no_commands_for_the_server_that_it_stops(self):
+        (self.folder / "deploy").mkdir()
+        (self.folder / "build").mkdir()
+        (self.folder / "build" / "bin").symlink_to(BIN)
+        (self.folder / "examples").symlink_to(ROOT / "examples")
+        script = shutil.copy(ROOT / "deploy" / "quickstart.sh", self.folder / "deploy")
+        for done_before in ("install_deps.sh", "build.sh"):
+            shutil.copy("/bin/true", self.folder / "deploy" / done_before)
+        errors = self.folder / "errors"
+        with open(errors, "w") as file:
+            quickstart = subprocess.Popen(
+                ["bash", script], stdout=subprocess.DEVNULL, stderr=file,
+                env={**os.environ, "XDG_CACHE_HOME": str(self.folder)},
+            )  # fmt: skip
+        eventually("it tunes", lambda: "job 1 running" in errors.read_text())
+        quickstart.send_signal(signal.SIGINT)
+        self.assertEqual(quickstart.wait(timeout=60), INTERRUPTED)
+        said = errors.read_text()
+        self.assertNotIn("tessera watch", said)
+        self.assertIn("the same command goes on from there", said)
 
 
 if __name__ == "__main__":
