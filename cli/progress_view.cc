@@ -209,9 +209,11 @@ std::vector<std::string> BlockLines(const proto::JobProgress& progress, Terminal
 void ProgressView::ShowBlock(const proto::JobProgress& progress) {
   const std::vector<std::string> lines = BlockLines(progress, SizeOf(out_));
   std::string block = kWrapOff;
-  if (lines_drawn_ > 0) absl::StrAppendFormat(&block, "\033[%dA\033[J", lines_drawn_);
-  for (const std::string& line : lines) absl::StrAppend(&block, line, "\n");
-  block += kWrapOn;
+  if (lines_drawn_ > 0) absl::StrAppendFormat(&block, "\033[%dA", lines_drawn_);
+  // Line by line, and at last what a longer block left: some terminals keep among the lines that
+  // have scrolled off what is erased from their first row on.
+  for (const std::string& line : lines) absl::StrAppend(&block, "\033[K", line, "\n");
+  absl::StrAppend(&block, "\033[J", kWrapOn);
   std::fputs(block.c_str(), out_);
   std::fflush(out_);
   lines_drawn_ = static_cast<int>(lines.size());

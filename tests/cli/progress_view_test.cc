@@ -93,6 +93,15 @@ TEST_CASE("on a terminal the block is redrawn in place", "[cli]") {
   CHECK(text.find("best      1 ms") != std::string::npos);
 }
 
+TEST_CASE("a block is erased line by line, and nothing of a longer one is left", "[cli]") {
+  proto::JobProgress progress = Running();
+  progress.tasks.resize(1);
+  const std::string drawn = Shown(progress, true, 2);
+  CHECK_THAT(drawn, Catch::Contains("\033[3A\033[K  a  "));
+  CHECK_THAT(drawn, Catch::Contains("\n\033[Kjob 3 running: "));
+  CHECK_THAT(drawn, Catch::EndsWith("\n\033[J\033[?7h"));
+}
+
 TEST_CASE("outside a terminal bests share a line every five seconds, ends have their own",
           "[cli]") {
   ManualClock clock;
