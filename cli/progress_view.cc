@@ -1,6 +1,7 @@
 #include "cli/progress_view.h"
 
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -27,22 +28,6 @@ TerminalSize SizeOf(std::FILE* terminal) {
   if (ioctl(fileno(terminal), TIOCGWINSZ, &size) != 0) return {};
   return {size.ws_row > 0 ? size.ws_row : TerminalSize().rows,
           size.ws_col > 0 ? size.ws_col : TerminalSize().columns};
-}
-
-// Lines of at most `width` characters, broken at spaces where there are some.
-std::vector<std::string> Wrapped(std::string_view text, int width) {
-  std::vector<std::string> lines;
-  while (WidthOf(text) > width) {
-    const std::string_view head = Cut(text, width + 1);
-    const size_t space = head.rfind(' ');
-    const size_t end =
-        space == std::string_view::npos || space == 0 ? Cut(text, width).size() : space;
-    lines.emplace_back(text.substr(0, end));
-    text.remove_prefix(end);
-    if (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  }
-  if (!text.empty()) lines.emplace_back(text);
-  return lines;
 }
 
 // Exactly `width` characters.
@@ -217,6 +202,13 @@ void ProgressView::ShowBlock(const proto::JobProgress& progress) {
   std::fputs(block.c_str(), out_);
   std::fflush(out_);
   lines_drawn_ = static_cast<int>(lines.size());
+}
+
+void PrintFitting(std::FILE* out, std::string_view text) {
+  const bool is_terminal = isatty(fileno(out)) != 0;
+  for (const std::string& line : Wrapped(text, is_terminal ? SizeOf(out).columns : WidthOf(text))) {
+    std::fprintf(out, "%s\n", line.c_str());
+  }
 }
 
 void ProgressView::Show(const proto::JobProgress& progress) {

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -48,6 +49,9 @@ struct TerminalSize {
 // The block of a terminal: at most rows - 1 lines of at most `columns` characters (from three rows
 // on). What doesn't fit is said in more lines; of many tasks some are left out, which is said, too.
 std::vector<std::string> BlockLines(const proto::JobProgress& progress, TerminalSize size);
+
+// `text` in lines that fit where `out` is a terminal, else in one; an empty one in none.
+void PrintFitting(std::FILE* out, std::string_view text);
 
 // Rate and time left are those of a job that runs:
 // "12 of 64 trials, 0:41 left, 18.3/s, 3 of 15 tasks done, 2 failed (1 timeout, 1 run_error);

@@ -51,8 +51,8 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job);
 
 std::string ToTable(const Report& report);
 // {"machine": …, "operators": [{op, default_gflops, tuned_gflops, peak_fraction, trials, seconds,
-// failures, comparison}, …], "runners": [{device, run_seconds, build_seconds, …}, …]}; null for what
-// is not known.
+// failures, comparison}, …], "runners": [{device, run_seconds, build_seconds, …}, …]}; null for
+// what is not known.
 std::string ToJson(const Report& report);
 
 }  // namespace tessera::cli

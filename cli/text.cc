@@ -21,6 +21,21 @@ std::string_view Cut(std::string_view text, int width) {
   return text.substr(0, end);
 }
 
+std::vector<std::string> Wrapped(std::string_view text, int width) {
+  std::vector<std::string> lines;
+  while (WidthOf(text) > width) {
+    const std::string_view head = Cut(text, width + 1);
+    const size_t space = head.rfind(' ');
+    const size_t end =
+        space == std::string_view::npos || space == 0 ? Cut(text, width).size() : space;
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(end);
+    if (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  }
+  if (!text.empty()) lines.emplace_back(text);
+  return lines;
+}
+
 std::string OneLine(std::string_view text) {
   std::string line;
   line.reserve(text.size());

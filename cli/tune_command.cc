@@ -146,13 +146,13 @@ absl::Status RunTune(const TuneOptions& options) {
   job.options.device_class = chosen.device_class;
   TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, client->CreateJob(job));
-  if (!chosen.remark.empty()) std::fprintf(stderr, "%s\n", chosen.remark.c_str());
+  PrintFitting(stderr, chosen.remark);
   if (options.detach) {
     std::printf("%ld\n", static_cast<long>(id));
     return absl::OkStatus();
   }
   job.id = id;
-  std::fprintf(stderr, "%s\n", JobText(job).c_str());
+  PrintFitting(stderr, JobText(job));
   return WatchAndReport(*client, options.server, id, options.report);
 }
 
@@ -161,7 +161,7 @@ absl::Status RunWatch(const JobOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   const absl::StatusOr<db::Job> job = client->GetJob(options.job);
   if (!job.ok()) return WithNextStep(job.status(), StepOf(options.server, options.job));
-  std::fprintf(stderr, "%s\n", JobText(*job).c_str());
+  PrintFitting(stderr, JobText(*job));
   return WatchAndReport(*client, options.server, options.job, "");
 }
 

@@ -1,5 +1,8 @@
 #include "cli/progress_view.h"
 
+#include <pty.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <functional>
@@ -91,6 +94,28 @@ TEST_CASE("on a terminal the block is redrawn in place", "[cli]") {
   const std::string text = Shown(Running(), true, 2);
   CHECK(text.find("\033[4A") != std::string::npos);
   CHECK(text.find("best      1 ms") != std::string::npos);
+}
+
+TEST_CASE("text fits a terminal, and is one line elsewhere", "[cli]") {
+  const winsize narrow{.ws_row = 10, .ws_col = 12, .ws_xpixel = 0, .ws_ypixel = 0};
+  int screen = -1, terminal = -1;
+  REQUIRE(openpty(&screen, &terminal, nullptr, nullptr, &narrow) == 0);
+  std::FILE* out = fdopen(terminal, "w");
+  PrintFitting(out, "job 3: 2 tasks, 128 trials");
+  PrintFitting(out, "");
+  std::fflush(out);
+  std::string shown;
+  char byte = 0;  // what is written may arrive in parts
+  while (!shown.ends_with("trials\r\n") && read(screen, &byte, 1) == 1) shown += byte;
+  std::fclose(out);
+  close(screen);
+  CHECK(shown == "job 3: 2\r\ntasks, 128\r\ntrials\r\n");
+
+  std::FILE* file = std::tmpfile();
+  REQUIRE(file != nullptr);
+  PrintFitting(file, "job 3: 2 tasks, 128 trials");
+  CHECK(std::ftell(file) == 27);
+  std::fclose(file);
 }
 
 TEST_CASE("a block is erased line by line, and nothing of a longer one is left", "[cli]") {

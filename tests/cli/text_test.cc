@@ -15,6 +15,14 @@ TEST_CASE("text is counted and cut in characters", "[cli]") {
   CHECK(Cut("größe", 0).empty());
 }
 
+TEST_CASE("long text is broken at spaces, words that are too long anywhere", "[cli]") {
+  using Lines = std::vector<std::string>;
+  CHECK(Wrapped("", 5).empty());
+  CHECK(Wrapped("one two", 7) == Lines{"one two"});
+  CHECK(Wrapped("one two three", 7) == Lines{"one two", "three"});
+  CHECK(Wrapped("größe größer", 5) == Lines{"größe", "größe", "r"});
+}
+
 TEST_CASE("what others said does not steer the terminal", "[cli]") {
   CHECK(OneLine("a\tb\r\nc") == "a b  c");
   CHECK(OneLine("\033[2Jred\x07\x7f") == "?[2Jred??");
