@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "base/hash.h"
 #include "base/status.h"
@@ -169,6 +170,7 @@ class Reader {
         file.cache = *cache;
       } else if (key == "pins") {
         TESSERA_ASSIGN_OR_RETURN(file.options.pins, PinsReader(path_).Read(value));
+        file.pins_place = absl::StrCat(path_, ":", entry.first.Mark().line + 1);
       } else if (key == "operators") {
         TESSERA_RETURN_IF_ERROR(ReadOperators(value, file));
       } else if (key != "defaults") {
@@ -254,6 +256,12 @@ absl::StatusOr<JobFile> ReadJobFile(const std::string& path) {
         absl::StrCat(path, ": more than ", kMaxFileBytes, " bytes, the most that is read"));
   }
   return ParseJobFile(text, path);
+}
+
+absl::Status WithPlace(const absl::Status& refused, const JobFile& file) {
+  const bool is_of_pins =
+      !file.pins_place.empty() && absl::StrContains(refused.message(), ": pins: ");
+  return is_of_pins ? Annotate(refused, file.pins_place) : refused;
 }
 
 absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::string& target_text,

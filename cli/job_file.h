@@ -13,6 +13,7 @@ namespace tessera::cli {
 struct JobFile {
   std::string name;
   db::JobOptions options;
+  std::string pins_place;  // "ops.yaml:3", where its pins stand; empty without pins
   db::CacheMode cache = db::CacheMode::kWarm;  // of the operators when they are timed
   std::vector<te::OpSpec> operators;
   std::vector<double> weights;  // one an operator
@@ -23,6 +24,10 @@ struct JobFile {
 // Attributes are checked by te::MakeWorkload.
 absl::StatusOr<JobFile> ReadJobFile(const std::string& path);
 absl::StatusOr<JobFile> ParseJobFile(const std::string& text, const std::string& path);
+
+// A refusal of what `file` asks for, with the place in it where that is known: pins fit the spaces
+// of operators or not, which are not known when the file is read.
+absl::Status WithPlace(const absl::Status& refused, const JobFile& file);
 
 // The tasks of `file` for a target (canonical text) and thread count.
 absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::string& target,

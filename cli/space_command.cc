@@ -30,7 +30,7 @@ absl::Status RunSpace(const SpaceOptions& options) {
     TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace whole,
                              space::BuildSpace(workload, target, options.threads));
     const absl::StatusOr<space::ConfigSpace> pinned = space::Pin(whole, file.options.pins);
-    if (!pinned.ok()) return Annotate(pinned.status(), spec.name);
+    if (!pinned.ok()) return WithPlace(Annotate(pinned.status(), spec.name), file);
     const space::ConfigSpace& space = *pinned;
     std::printf("%s%s\n%s", SpaceTitle(spec.name, target, options.threads, is_default).c_str(),
                 space.is_pinned() ? ", pinned" : "", space::DescribeSpace(space).c_str());

@@ -145,15 +145,16 @@ absl::Status RunTune(const TuneOptions& options) {
                                             job.options.threads, Clock::Real().Now()));
   job.options.device_class = chosen.device_class;
   TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
-  TESSERA_ASSIGN_OR_RETURN(const int64_t id, client->CreateJob(job));
+  const absl::StatusOr<int64_t> id = client->CreateJob(job);
+  if (!id.ok()) return WithPlace(id.status(), file);
   PrintFitting(stderr, chosen.remark);
   if (options.detach) {
-    std::printf("%ld\n", static_cast<long>(id));
+    std::printf("%ld\n", static_cast<long>(*id));
     return absl::OkStatus();
   }
-  job.id = id;
+  job.id = *id;
   PrintFitting(stderr, JobText(job));
-  return WatchAndReport(*client, options.server, id, options.report);
+  return WatchAndReport(*client, options.server, *id, options.report);
 }
 
 absl::Status RunWatch(const JobOptions& options) {

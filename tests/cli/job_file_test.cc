@@ -128,6 +128,11 @@ TEST_CASE("pins become the JSON that spaces are pinned by", "[cli]") {
         R"({"sketch":["direct"],"tile.lanes":[16,8],"order.outer":[[0,1],[1,0]],)"
         R"("tile":[{"vector":1,"lanes":8}]})");
   CHECK(ParseJobFile(kGood, "job.yaml")->options.pins.empty());
+  const auto later = ParseJobFile(absl::StrCat(kGood, "pins: {sketch: [magic]}\n"), "job.yaml");
+  REQUIRE(later.ok());
+  CHECK(WithPlace(absl::InvalidArgumentError("task a: pins: no sketch"), *later) ==
+        absl::InvalidArgumentError("job.yaml:11: task a: pins: no sketch"));
+  CHECK(WithPlace(absl::NotFoundError("no model"), *later) == absl::NotFoundError("no model"));
 
   CHECK(Fault("pins: [1]\n") == "job.yaml:1: pins: expected {KNOB: [what it may be], …}");
   CHECK(Fault("pins: {a: [1], a: [2]}\n") == "job.yaml:1: a is given twice");

@@ -77,6 +77,8 @@ class BadJobs(Refused):
             (["k is missing"], one("op: matmul, m: 4, n: 4")),
             (['no operator "matmull"', "batch_matmul"], one("op: matmull, m: 4, n: 4, k: 4")),
             (['no attribute "colour"', "transpose_b"], one("op: matmul, m: 4, n: 4, k: 4, colour: 1")),
+            ([":3: task a: pins: no sketch \"magic\""], one("op: relu, n: 4") + "pins: {sketch: [magic]}\n"),
+            (["printf: a function of the C library"], "operators:\n  - {name: printf, op: relu, n: 4}\n"),
             (["kernel spans 7"], one("op: conv2d, ic: 3, oc: 4, size: 4, k: 7")),
             (["two operators are named a"], one("op: relu, n: 4") + "  - {name: a, op: relu, n: 4}\n"),
         ]:  # fmt: skip
