@@ -290,23 +290,30 @@ TEST_CASE("a hopeless program is screened out, a contender is repeated", "[cpu_r
   MeasurePlan plan = AddPlan(Good());
   plan.timing.min_repeat_seconds = 0.01;
   plan.timing.contender_repeats = 7;
-  const db::Measurement first = MeasureOne(plan);  // nothing to race against
-  CHECK(first.sample_seconds.size() == 7);
-  const double good = FastestOf(first);
+  // On a busy machine a call may take longer when its number is chosen: some tries.
+  bool fewer = false, as_many = false;
+  for (int attempt = 0; attempt < 10 && !(fewer && as_many); ++attempt) {
+    plan.timing.best_seconds = 0;
+    const db::Measurement first = MeasureOne(plan);  // nothing to race against
+    CHECK(first.sample_seconds.size() == 7);
+    const double good = FastestOf(first);
 
-  plan.timing.best_seconds = good / 100;
-  const db::Measurement hopeless = MeasureOne(plan);
-  CHECK(hopeless.outcome == Outcome::kOk);
-  REQUIRE(hopeless.sample_seconds.size() == 2);
-  // A tenth of the time, so about a tenth of the calls.
-  CHECK(hopeless.sample_calls[0] < first.sample_calls[0] / 3);
+    plan.timing.best_seconds = good / 100;
+    const db::Measurement hopeless = MeasureOne(plan);
+    CHECK(hopeless.outcome == Outcome::kOk);
+    REQUIRE(hopeless.sample_seconds.size() == 2);
+    // A tenth of the time, so about a tenth of the calls.
+    fewer |= hopeless.sample_calls[0] < first.sample_calls[0] / 3;
 
-  plan.timing.best_seconds = good * 100;
-  const db::Measurement contender = MeasureOne(plan);
-  CHECK(contender.sample_seconds.size() == 7);
-  // What screened it is too short to count.
-  CHECK(contender.sample_calls[0] > first.sample_calls[0] / 3);
-  CHECK(std::ranges::count(contender.sample_calls, contender.sample_calls[0]) == 7);
+    plan.timing.best_seconds = good * 100;
+    const db::Measurement contender = MeasureOne(plan);
+    CHECK(contender.sample_seconds.size() == 7);
+    // What screened it is too short to count.
+    as_many |= contender.sample_calls[0] > first.sample_calls[0] / 3;
+    CHECK(std::ranges::count(contender.sample_calls, contender.sample_calls[0]) == 7);
+  }
+  CHECK(fewer);
+  CHECK(as_many);
 }
 
 TEST_CASE("neither hopeless nor a contender, a program is repeated a few times", "[cpu_runner]") {
