@@ -63,7 +63,24 @@ std::optional<int> TableSpace::Find(uint64_t loop_hash) const {
   return found == by_loop_hash_.end() ? std::nullopt : std::make_optional(found->second);
 }
 
-tuner::Point TableSpace::Sample(Rng& rng) const { return points_[rng.Below(points_.size())]; }
+tuner::Point TableSpace::Sample(Rng& rng) const {
+  if (dataset_.kind == DatasetKind::kEnumerated) {
+    for (int draw = 0; draw < kMaxDraws; ++draw) {
+      tuner::Point point = space_->Sample(rng);
+      if (Contains(point)) return point;
+    }
+  }
+  return points_[rng.Below(points_.size())];
+}
+
+std::optional<tuner::Point> TableSpace::SampleByDraft(Rng& rng) const {
+  if (dataset_.kind == DatasetKind::kSampled) return std::nullopt;
+  for (int draw = 0; draw < kMaxDraws; ++draw) {
+    std::optional<tuner::Point> point = space_->SampleByDraft(rng);
+    if (!point || Contains(*point)) return point;
+  }
+  return std::nullopt;
+}
 
 tuner::Point TableSpace::Mutate(const tuner::Point& point, Rng& rng) const {
   return Moved(&tuner::SearchSpace::Mutate, point, rng);

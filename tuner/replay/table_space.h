@@ -18,10 +18,11 @@ namespace tessera::replay {
 // The rows of a data set as a search space: explorers see only what was measured. Features are
 // computed once. There is no baseline: the default schedule is no point of a space.
 //
-// Of an enumerated data set, moves are those of `space`, drawn again until they stay inside. Of a
-// sampled one, nearly every move of the space leads to a program that nobody measured; so a
-// neighbour is one of the nearest rows, by the number of knobs that differ, which may be many. That
-// says little about explorers. Thread-safe.
+// Of an enumerated data set, samples and moves are those of `space`, drawn again until they stay
+// inside. Of a sampled one every row is as likely as every other, there is no draft, and nearly
+// every move of the space leads to a program that nobody measured; so a neighbour is one of the
+// nearest rows, by the number of knobs that differ, which may be many. That says little about
+// explorers. Thread-safe.
 class TableSpace final : public tuner::SearchSpace {
  public:
   // `space` is that of the data set's task, within its pins. FailedPrecondition, naming the row,
@@ -41,8 +42,8 @@ class TableSpace final : public tuner::SearchSpace {
   std::optional<int> Find(uint64_t loop_hash) const;
 
   std::optional<tuner::FixedProgram> Baseline() const override { return std::nullopt; }
-  // Every row is as likely as every other.
   tuner::Point Sample(Rng& rng) const override;
+  std::optional<tuner::Point> SampleByDraft(Rng& rng) const override;
   tuner::Point Mutate(const tuner::Point& point, Rng& rng) const override;
   tuner::Point Jump(const tuner::Point& point, Rng& rng) const override;
   tuner::Point Crossover(const tuner::Point& a, const tuner::Point& b, Rng& rng) const override;

@@ -21,7 +21,9 @@ struct Table {
 
 Table MakeTable(DatasetKind kind) {
   Table made;
-  made.space = std::make_shared<test::SyntheticSpace>(3, 4, 5);
+  const auto space = std::make_shared<test::SyntheticSpace>(3, 4, 5);
+  space->drafts = true;
+  made.space = space;
   Dataset dataset = kind == DatasetKind::kEnumerated ? test::EnumeratedDataset(*made.space)
                                                      : test::SampledDataset(*made.space, 60, 1);
   // A part of the space: what begins with a choice of the first knob is not there.
@@ -80,6 +82,24 @@ TEST_CASE("moves in an enumerated table are those of the space", "[replay]") {
     std::erase_if(expected, [&](const auto& p) { return !made.points.contains(p); });
     CHECK(made.table->Neighbours(point) == expected);
   }
+}
+
+TEST_CASE("an enumerated table is sampled by the space's draft, a sampled one is not", "[replay]") {
+  CHECK_FALSE([] {
+    Rng rng(2);
+    return MakeTable(DatasetKind::kSampled).table->SampleByDraft(rng);
+  }());
+  const Table made = MakeTable(DatasetKind::kEnumerated);
+  Rng rng(2);
+  double drafted_seconds = 0, plain_seconds = 0;
+  for (int i = 0; i < 500; ++i) {
+    const std::optional<tuner::Point> drafted = made.table->SampleByDraft(rng);
+    REQUIRE(drafted);
+    REQUIRE(made.points.contains(*drafted));
+    drafted_seconds += made.space->CostSeconds(*drafted);
+    plain_seconds += made.space->CostSeconds(made.table->Sample(rng));
+  }
+  CHECK(drafted_seconds < plain_seconds);
 }
 
 TEST_CASE("neighbours in a sampled table are the rows that differ in the fewest knobs",
