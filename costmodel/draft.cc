@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "costmodel/features.h"
 #include "costmodel/model_format.h"
@@ -16,12 +19,19 @@ constexpr double kOperationsPerCycle = 4;  // of vectors
 // Of a vector that is loaded, with its address, and of a body's loop: more than a cache that hits
 // needs, because what a program waits for shows in them.
 constexpr double kLoadCycles = 4, kBodyCycles = 4;
+// Of an element that is loaded into its lane by itself, because the lanes lie apart in memory.
+constexpr double kGatherCycles = 2;
+constexpr int kReads = 3;  // that rows describe one by one
 constexpr double kL1BytesPerCycle = 32, kL2BytesPerCycle = 8, kMemoryBytesPerCycle = 4;
 
 // Where the columns are that the estimate reads.
 struct Columns {
   size_t vectors, loads, bodies, l1, l2, l3, extent, balance, threads, main_bodies, accumulators,
       per_register;
+  struct Read {
+    size_t gathered, body_elements;
+  };
+  std::vector<Read> reads;  // of the main stage
 };
 
 const Columns& ColumnsOfRow() {
@@ -32,6 +42,11 @@ const Columns& ColumnsOfRow() {
       TESSERA_CHECK(found != all.end());
       return static_cast<size_t>(found - all.begin());
     };
+    std::vector<Columns::Read> reads;
+    for (int b = 1; b <= kReads; ++b) {
+      reads.push_back({of(absl::StrCat("buffer", b, ".gathered")),
+                       of(absl::StrCat("buffer", b, ".body_elements"))});
+    }
     return Columns{.vectors = of("stages.vectors"),
                    .loads = of("stages.loads"),
                    .bodies = of("stages.bodies"),
@@ -43,7 +58,8 @@ const Columns& ColumnsOfRow() {
                    .threads = of("target.threads"),
                    .main_bodies = of("bodies"),
                    .accumulators = of("accumulators"),
-                   .per_register = of("accumulators_per_register")};
+                   .per_register = of("accumulators_per_register"),
+                   .reads = std::move(reads)};
   }();
   return kColumns;
 }
@@ -62,6 +78,10 @@ double DraftSeconds(absl::Span<const float> row) {
   if (const double per_register = row[at.per_register]; per_register > 1) {
     cycles +=
         2 * kLoadCycles * count(at.main_bodies) * count(at.accumulators) * (1 - 1 / per_register);
+  }
+  for (const Columns::Read& read : at.reads) {
+    if (row[read.gathered] <= 0) continue;
+    cycles += kGatherCycles * count(at.main_bodies) * count(read.body_elements);
   }
   const double threads = std::clamp(count(at.extent), 1.0, std::max(1.0, count(at.threads)));
   const double shared = cycles / (threads * std::max(double{row[at.balance]}, 1e-3));

@@ -11,7 +11,7 @@
 
 namespace tessera::costmodel {
 
-constexpr int kModelFormat = 4;
+constexpr int kModelFormat = 5;
 
 std::string ModelHead(std::string_view name, int columns);
 

@@ -75,6 +75,13 @@ TEST_CASE("more work of any kind takes longer, more threads less", "[costmodel]"
   At(spills, "accumulators_per_register") = 2;
   CHECK(DraftSeconds(fits) <= seconds);
   CHECK(DraftSeconds(spills) > 1.1 * DraftSeconds(fits));
+  // What is read element by element costs by elements: with lanes side by side it was a load.
+  std::vector<float> gathered = row;
+  At(gathered, "buffer1.gathered") = 1;
+  const double apart = DraftSeconds(gathered);
+  CHECK(apart > 1.01 * seconds);
+  At(gathered, "buffer1.body_elements") += 1;
+  CHECK(DraftSeconds(gathered) > 1.01 * apart);
   // Three iterations for two threads: one works twice as long as the other.
   std::vector<float> shared = row;
   At(shared, "target.threads") = std::log2(3.0F);
