@@ -376,7 +376,7 @@ absl::Status JobRunner::Feed() {
     if (runs_[t].ready.empty()) {
       const int64_t first_trial = state_.trial_count();
       TESSERA_ASSIGN_OR_RETURN(const std::vector<Proposal> proposals,
-                               state_.Propose(t, BatchSize(job_.options.trials_per_task)));
+                               state_.Propose(t, BatchSize(state_.task(t).proposed)));
       std::vector<db::Event> events;
       for (const Proposal& proposal : proposals) {
         db::Event event = NewEvent(db::EventKind::kProposed, t);

@@ -27,7 +27,6 @@ TuningState::TuningState(const db::Job& job, const SearchOptions& options,
       options_(options),
       scheduler_(std::move(scheduler)),
       budget_(job, scheduler_->SharesBudget()),
-      batch_size_(BatchSize(job.options.trials_per_task)),
       // A job of one task has nobody to leave its trials to.
       weighs_gains_(scheduler_->SharesBudget() && job.tasks.size() > 1) {
   if (weighs_gains_) gains_ = JobGains(job.tasks);
@@ -268,7 +267,7 @@ double TuningState::ExpectedGain(int task_index) const {
   if (!weighs_gains_) return 0;
   const TaskSummary& summary = tasks_[task_index].summary;
   if (summary.proposed < budget_.warm_up()) return kInfinity;
-  const double gain = gains_.Expected(task_index, summary.pending, batch_size_);
+  const double gain = gains_.Expected(task_index, summary.pending, BatchSize(summary.proposed));
   if (std::isfinite(gain)) return gain;
   return int64_t{summary.proposed} * task_count() <= trial_count_ ? kInfinity : 0;
 }

@@ -189,7 +189,6 @@ class TuningState {
   std::shared_ptr<const Ranker> prior_ranker_;  // null: none
   std::unique_ptr<const TaskScheduler> scheduler_;
   TrialBudget budget_;
-  int batch_size_ = 0;
   bool weighs_gains_ = false;
   JobGains gains_;  // if weighs_gains_
   std::vector<TaskState> tasks_;

@@ -7,12 +7,13 @@
 
 namespace tessera::tuner {
 
-// Batches of 2 and 4 found no faster programs in replays of nine tasks with 16 to 64 trials.
-int BatchSize(int trials_per_task) { return std::clamp(trials_per_task / 16, 8, 16); }
+int BatchSize(int64_t proposed) {
+  return static_cast<int>(std::clamp<int64_t>(proposed / 16, 4, 16));
+}
 
 TrialBudget::TrialBudget(const db::Job& job, bool shared)
     : shared_(shared), trials_per_task_(std::max(0, job.options.trials_per_task)) {
-  if (shared) warm_up_ = std::min(trials_per_task_, BatchSize(trials_per_task_));
+  if (shared) warm_up_ = std::min(trials_per_task_, std::clamp(trials_per_task_ / 16, 8, 16));
   std::map<std::pair<std::string, int>, int> pool_of;
   for (const db::Task& task : job.tasks) {
     const auto next = static_cast<int>(pools_.size());

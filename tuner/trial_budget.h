@@ -7,9 +7,9 @@
 
 namespace tessera::tuner {
 
-// How many trials a task proposes at a time: large enough to spread a model's search over several,
-// small enough to use a new model soon.
-int BatchSize(int trials_per_task);
+// How many trials a task proposes at a time that has proposed so many: few at first, when each
+// result tells much, then as many as spread the work of a search over several.
+int BatchSize(int64_t proposed);
 
 // The trials of a job: trials_per_task for each task, as each task's own or shared.
 //

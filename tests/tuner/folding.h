@@ -11,6 +11,7 @@
 #include "tests/tuner/rig.h"
 #include "tuner/model_store.h"
 #include "tuner/state.h"
+#include "tuner/trial_budget.h"
 
 namespace tessera::test {
 
@@ -68,7 +69,8 @@ inline void LoadModels(Rig& rig, const Models& models, TuningState& state) {
 // Checks that `log[at…]` begins with what the state proposes; returns how many events that were.
 inline size_t CheckProposals(const TuningState& state, const std::vector<db::Event>& log,
                              size_t at) {
-  const auto proposals = state.Propose(log[at].task_index, 8);
+  const int t = log[at].task_index;
+  const auto proposals = state.Propose(t, tuner::BatchSize(state.task(t).proposed));
   REQUIRE(proposals.ok());
   REQUIRE(!proposals->empty());
   for (size_t i = 0; i < proposals->size(); ++i) {
