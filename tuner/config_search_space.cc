@@ -19,10 +19,6 @@ namespace tessera::tuner {
 
 static_assert(std::is_same_v<Point, space::Config>);
 
-// More are hardly better, and where the estimate errs all first programs err alike
-// (docs/cost_models.md).
-constexpr int kDraftDraws = 4;
-
 ConfigSearchSpace::ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space,
                                      FeatureSource features, std::optional<FixedProgram> baseline,
                                      std::vector<double> sketch_work)
@@ -31,23 +27,16 @@ ConfigSearchSpace::ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> s
       baseline_(std::move(baseline)),
       sketch_work_(std::move(sketch_work)) {}
 
-std::optional<Point> ConfigSearchSpace::SampleByDraft(Rng& rng) const {
-  if (!features_.draft_seconds) return std::nullopt;
-  std::vector<Point> points;
-  for (int draw = 0; draw < kDraftDraws; ++draw) points.push_back(space_->Sample(rng));
+std::vector<double> ConfigSearchSpace::DraftSeconds(absl::Span<const Point> points) const {
+  if (!features_.draft_seconds) return {};
   const absl::StatusOr<std::vector<float>> rows = features_.rows(points);
-  if (!rows.ok()) return std::nullopt;
-  size_t best = 0;
-  double best_seconds = std::numeric_limits<double>::infinity();
+  if (!rows.ok()) return {};
+  std::vector<double> seconds;
   for (size_t i = 0; i < points.size(); ++i) {
-    const double seconds = features_.draft_seconds(
-        absl::MakeConstSpan(*rows).subspan(i * features_.count, features_.count));
-    if (seconds < best_seconds) {
-      best = i;
-      best_seconds = seconds;
-    }
+    seconds.push_back(features_.draft_seconds(
+        absl::MakeConstSpan(*rows).subspan(i * features_.count, features_.count)));
   }
-  return std::move(points[best]);
+  return seconds;
 }
 
 absl::StatusOr<uint64_t> ConfigSearchSpace::LoopHash(const Point& point) const {

@@ -31,7 +31,7 @@ class ConfigSearchSpace final : public SearchSpace {
 
   std::optional<FixedProgram> Baseline() const override { return baseline_; }
   Point Sample(Rng& rng) const override { return space_->Sample(rng); }
-  std::optional<Point> SampleByDraft(Rng& rng) const override;
+  std::vector<double> DraftSeconds(absl::Span<const Point> points) const override;
   Point Mutate(const Point& point, Rng& rng) const override { return space_->Mutate(point, rng); }
   Point Jump(const Point& point, Rng& rng) const override { return space_->Jump(point, rng); }
   Point Crossover(const Point& a, const Point& b, Rng& rng) const override {

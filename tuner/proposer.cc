@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "tuner/families.h"
 #include "tuner/walk.h"
 
 namespace tessera::tuner {
@@ -14,6 +15,11 @@ namespace {
 constexpr double kContenderShare = 0.2;
 constexpr int kContenderPoints = 32;
 constexpr int kContenderDraws = 1024;
+// Samples of which those of little tried families are chosen.
+constexpr int kFamilyDraws = 256;
+// Of the samples by the estimate so many are plain, so that the first model learns of programs,
+// too, that the estimate thinks little of.
+constexpr double kPlainShare = 0.3;
 
 // Promising new points of one sketch, best first.
 std::vector<Candidate> PointsOf(const TaskView& view, int sketch, Rng& rng) {
@@ -96,16 +102,39 @@ class Batch {
     return absl::OkStatus();
   }
 
-  // `by_draft`: where the space has an estimate, by that; but then what it thinks little of, so
-  // that small spaces are searched to their end.
-  absl::Status FillWithSamples(bool by_draft, Rng& rng) {
+  // The most promising samples, family by family: by the space's estimate, with a share left to
+  // plain ones, or by the ranker. None where there is no estimate.
+  absl::Status FillByFamily(bool by_draft, Rng& rng) {
+    if (left() <= 0) return absl::OkStatus();
+    std::vector<Point> points;
+    for (int draw = 0; draw < kFamilyDraws; ++draw) {
+      Point point = view_.task.space.Sample(rng);
+      if (!view_.task.known_points.contains(HashPoint(point))) points.push_back(std::move(point));
+    }
+    std::vector<double> costs;
+    if (by_draft) {
+      costs = view_.task.space.DraftSeconds(points);
+    } else {
+      for (const float score : ScorePoints(view_.task, points)) costs.push_back(-score);
+    }
+    if (costs.empty()) return absl::OkStatus();
+    int plain = 0;
+    for (int slot = left(); by_draft && slot > 0; --slot) plain += rng.Chance(kPlainShare);
+    std::vector<Point> tried(view_.in_flight.begin(), view_.in_flight.end());
+    for (const Example* example : view_.task.examples.All()) tried.push_back(example->point);
+    for (const int index : OrderByFamily(points, costs, tried)) {
+      if (left() <= plain) break;
+      TESSERA_RETURN_IF_ERROR(AddIfNew(points[index], by_draft ? kDraft : kFamily).status());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status FillWithSamples(Rng& rng) {
     const int max_draws = 64 + 32 * count_;
     for (int draw = 0; draw < max_draws && left() > 0; ++draw) {
-      std::optional<Point> drafted;
-      if (by_draft && draw < max_draws / 2) drafted = view_.task.space.SampleByDraft(rng);
-      const Point point = drafted ? *drafted : view_.task.space.Sample(rng);
+      const Point point = view_.task.space.Sample(rng);
       if (view_.task.known_points.contains(HashPoint(point))) continue;
-      TESSERA_RETURN_IF_ERROR(AddIfNew(point, drafted ? kDraft : kRandom).status());
+      TESSERA_RETURN_IF_ERROR(AddIfNew(point, kRandom).status());
     }
     return absl::OkStatus();
   }
@@ -159,8 +188,10 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
     }
   }
   if (explored > 0) TESSERA_RETURN_IF_ERROR(batch.Explore(explored, options, rng));
-  const bool drafts = steered && (awaits_model || view.ranks_by_prior);
-  TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(drafts, rng));
+  if (steered) {
+    TESSERA_RETURN_IF_ERROR(batch.FillByFamily(awaits_model || view.ranks_by_prior, rng));
+  }
+  TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(rng));
   return std::move(batch).Take();
 }
 

@@ -21,16 +21,18 @@ struct Proposal {
   std::string explorer;  // "default", a name below, or who of the explorers proposed it
 };
 
-// Who proposed what no explorer did: a plain sample, one that the space's estimate preferred, and a
-// fast program of a near task.
-inline constexpr std::string_view kRandom = "random", kDraft = "draft", kNearTask = "near-task";
+// Who proposed what no explorer did: a plain sample; one of a family (families.h) with few trials,
+// which the space's estimate or the ranker preferred; a fast program of a near task.
+inline constexpr std::string_view kRandom = "random", kDraft = "draft", kFamily = "family",
+                                  kNearTask = "near-task";
 inline bool IsOfExplorer(std::string_view proposed_by) {
-  return proposed_by != kRandom && proposed_by != kDraft && proposed_by != kNearTask;
+  return proposed_by != kRandom && proposed_by != kDraft && proposed_by != kFamily &&
+         proposed_by != kNearTask;
 }
 
 // How proposals are made.
 struct ProposalOptions {
-  double epsilon = 0.08;  // share of random proposals beside those that a model ranks
+  double epsilon = 0.08;  // share of little tried families beside what a model ranks best
   int pool_factor = 4;    // candidates that a batch is chosen from, a proposal
   BatchOptions batch;
   // Share of samples by the draft beside those that a model of other tasks ranks, until there is
@@ -51,11 +53,12 @@ struct ProposalView {
 
 // The default schedule first of all, unless its program is known; then the points of near tasks;
 // then what the explorer finds: all that it has if it uses no model or plans, otherwise diverse
-// batches of its best, with a share for sketches that contend and ε's of random samples. Random
-// samples take the place of what it does not find; samples by the space's draft come before the
-// first model of one that uses models and does not plan, and beside those of a model of other
-// tasks. At most `count`, all of new loop hashes; fewer, or none, when the space has run dry. A
-// function of its arguments. Errors are those of the space.
+// batches of its best, with a share for sketches that contend and ε's of samples of little tried
+// families. Samples that the space's draft prefers, family by family, come before the first model
+// of an explorer that uses one and does not plan, and beside those of a model of other tasks.
+// Random samples take the place of what none of these finds. At most `count`, all of new loop
+// hashes; fewer, or none, when the space has run dry. A function of its arguments. Errors are those
+// of the space.
 absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int count,
                                                    const ProposalOptions& options, Rng& rng);
 

@@ -35,9 +35,9 @@ class SearchSpace {
   // that every job shows what was gained. No point of the space; nothing is learned from it.
   virtual std::optional<FixedProgram> Baseline() const = 0;
   virtual Point Sample(Rng& rng) const = 0;
-  // The fastest of a few samples by an estimate that needs no measurements. Nothing where there is
-  // none.
-  virtual std::optional<Point> SampleByDraft(Rng&) const { return std::nullopt; }
+  // An estimate of each point's time that needs no measurements, to compare them with each other;
+  // empty where there is none.
+  virtual std::vector<double> DraftSeconds(absl::Span<const Point>) const { return {}; }
   // A near neighbour: one knob moves a little.
   virtual Point Mutate(const Point& point, Rng& rng) const = 0;
   // One knob, or the sketch, has any other of its values.

@@ -69,14 +69,14 @@ class SyntheticSpace final : public tuner::SearchSpace {
     }
     return point;
   }
-  std::optional<tuner::Point> SampleByDraft(Rng& rng) const override {
-    if (!drafts) return std::nullopt;
-    std::vector<tuner::Point> points;
-    for (int i = 0; i < 4; ++i) points.push_back(Sample(rng));
-    return *std::ranges::min_element(points, {}, [this](const tuner::Point& point) {
+  std::vector<double> DraftSeconds(absl::Span<const tuner::Point> points) const override {
+    std::vector<double> seconds;
+    for (const tuner::Point& point : points) {
+      if (!drafts) break;
       // Wrong by a factor of up to 4.
-      return CostSeconds(point) * static_cast<double>(1 + tuner::HashPoint(point) % 4);
-    });
+      seconds.push_back(CostSeconds(point) * static_cast<double>(1 + tuner::HashPoint(point) % 4));
+    }
+    return seconds;
   }
   tuner::Point Mutate(const tuner::Point& point, Rng& rng) const override {
     if (moves != nullptr) ++moves->mutations;
@@ -175,7 +175,7 @@ class SyntheticSpace final : public tuner::SearchSpace {
   std::string padding;             // makes traces as long as real ones
   int min_columns = 0;             // of features; those beyond its own are 0
   bool pairs = true;               // values of the last knob that give one program
-  bool drafts = false;             // SampleByDraft has an estimate
+  bool drafts = false;             // DraftSeconds has an estimate
   Moves* moves = nullptr;          // where they are counted, by one thread
 
  private:

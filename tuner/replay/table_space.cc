@@ -73,15 +73,6 @@ tuner::Point TableSpace::Sample(Rng& rng) const {
   return points_[rng.Below(points_.size())];
 }
 
-std::optional<tuner::Point> TableSpace::SampleByDraft(Rng& rng) const {
-  if (dataset_.kind == DatasetKind::kSampled) return std::nullopt;
-  for (int draw = 0; draw < kMaxDraws; ++draw) {
-    std::optional<tuner::Point> point = space_->SampleByDraft(rng);
-    if (!point || Contains(*point)) return point;
-  }
-  return std::nullopt;
-}
-
 tuner::Point TableSpace::Mutate(const tuner::Point& point, Rng& rng) const {
   return Moved(&tuner::SearchSpace::Mutate, point, rng);
 }

@@ -43,7 +43,9 @@ class TableSpace final : public tuner::SearchSpace {
 
   std::optional<tuner::FixedProgram> Baseline() const override { return std::nullopt; }
   tuner::Point Sample(Rng& rng) const override;
-  std::optional<tuner::Point> SampleByDraft(Rng& rng) const override;
+  std::vector<double> DraftSeconds(absl::Span<const tuner::Point> points) const override {
+    return space_->DraftSeconds(points);
+  }
   tuner::Point Mutate(const tuner::Point& point, Rng& rng) const override;
   tuner::Point Jump(const tuner::Point& point, Rng& rng) const override;
   tuner::Point Crossover(const tuner::Point& a, const tuner::Point& b, Rng& rng) const override;
