@@ -14,9 +14,9 @@ int BatchSize(int64_t proposed);
 // The trials of a job: trials_per_task for each task, as each task's own or shared.
 //
 // Shared, the tasks that the same devices measure (those of one target and number of threads) have
-// theirs in common, so that fast devices don't use up what slow ones are for. Each task is kept a
-// batch to show what it can, its warm-up. What tasks that have ended left goes to the
-// others, and to those of other devices where none is left.
+// theirs in common, so that fast devices don't use up what slow ones are for. Each task is kept 8
+// to 16 to show what it can, its warm-up. What tasks that have ended left goes to the others, and
+// to those of other devices where none is left.
 //
 // Folded from the log: the same calls give the same answers. Thread-compatible.
 class TrialBudget {

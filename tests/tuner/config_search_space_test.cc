@@ -168,7 +168,10 @@ TEST_CASE("before the first model, samples go by the draft, unless the explorer 
     std::vector<tuner::Point> points;
     for (size_t i = 1; i < proposals.size(); ++i) {
       CHECK(proposals[i].loop_hash == again[i].loop_hash);
-      if (proposals[i].explorer != proposer) continue;
+      if (proposals[i].explorer != proposer) {
+        CHECK(proposals[i].explorer == "random");
+        continue;
+      }
       points.push_back(*space->Parse(proposals[i].config));
       families.insert({points.back()[0], points.back()[1]});
     }

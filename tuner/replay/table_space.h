@@ -19,10 +19,9 @@ namespace tessera::replay {
 // computed once. There is no baseline: the default schedule is no point of a space.
 //
 // Of an enumerated data set, samples and moves are those of `space`, drawn again until they stay
-// inside. Of a sampled one every row is as likely as every other, there is no draft, and nearly
-// every move of the space leads to a program that nobody measured; so a neighbour is one of the
-// nearest rows, by the number of knobs that differ, which may be many. That says little about
-// explorers. Thread-safe.
+// inside. Of a sampled one every row is as likely as every other, and nearly every move of the
+// space leads to a program that nobody measured; so a neighbour is one of the nearest rows, by the
+// number of knobs that differ, which may be many. That says little about explorers. Thread-safe.
 class TableSpace final : public tuner::SearchSpace {
  public:
   // `space` is that of the data set's task, within its pins. FailedPrecondition, naming the row,
