@@ -14,7 +14,8 @@ namespace tessera::ir {
 // at each operation. `buffers` are the parameters' stored bytes in order, each of exactly
 // StoredBytes(). Parallel and thread loops run in order; Barrier, AsyncCopy act at once. An access
 // outside a buffer, a read of memory never written in an Allocate, or a division by zero is an
-// OutOfRange / FailedPrecondition / InvalidArgument error that prints the access.
+// OutOfRange / FailedPrecondition / InvalidArgument error that prints the access. What was read
+// there may be written back to local memory: vectors carry lanes that don't count.
 // Works before and after flattening and vectorising.
 absl::Status Evaluate(const Program& program, absl::Span<const absl::Span<std::byte>> buffers);
 

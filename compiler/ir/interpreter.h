@@ -53,6 +53,17 @@ class Machine {
     if (!failed_) status_ = std::move(status);
     failed_ = true;
   }
+  // What is computed now has read element `at` of local memory, which was not written.
+  void ReadUnwritten(const Load& load, int64_t at) {
+    if (unwritten_ == nullptr) {
+      unwritten_ = &load;
+      unwritten_at_ = at;
+    }
+  }
+  bool has_read_unwritten() const { return unwritten_ != nullptr; }
+  void ForgetUnwritten() { unwritten_ = nullptr; }
+  // Fails if what was computed depends on memory that was not written.
+  void RequireWritten();
   // " (i=3, j=0)": the values of the variables in `e`.
   std::string ValuesOf(const std::vector<Expr>& exprs) const;
 
@@ -69,6 +80,8 @@ class Machine {
  private:
   bool failed_ = false;
   absl::Status status_;
+  const Load* unwritten_ = nullptr;  // the first such read since the last ForgetUnwritten
+  int64_t unwritten_at_ = 0;
   std::vector<std::shared_ptr<void>> owned_;
   std::deque<int64_t> values_;
   absl::flat_hash_map<const Var*, int64_t*> slots_;

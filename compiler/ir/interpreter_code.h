@@ -140,9 +140,7 @@ class LoadCode final : public Base {
     const int64_t at = address_->Run(lane);
     if (at < 0) return 0;
     if (!memory_->written.empty() && !memory_->written[at]) [[unlikely]] {
-      machine_.Fail(absl::FailedPreconditionError(absl::StrCat(
-          Print(MakeLoad(node_.buffer, node_.indices)), machine_.ValuesOf(node_.indices),
-          ": stored element ", at, " of ", node_.buffer->name, " is read before it is written")));
+      machine_.ReadUnwritten(node_, at);
       return 0;
     }
     return read_(memory_->bytes, at);

@@ -126,6 +126,15 @@ std::string Machine::ValuesOf(const std::vector<Expr>& exprs) const {
                       ")");
 }
 
+void Machine::RequireWritten() {
+  if (unwritten_ == nullptr) [[likely]]
+    return;
+  const Load& load = *unwritten_;
+  Fail(absl::FailedPreconditionError(absl::StrCat(
+      Print(MakeLoad(load.buffer, load.indices)), ValuesOf(load.indices), ": stored element ",
+      unwritten_at_, " of ", load.buffer->name, " is read before it is written")));
+}
+
 int64_t* Machine::SlotOf(const Var* var) {
   const auto [it, fresh] = slots_.try_emplace(var);
   if (fresh) it->second = &values_.emplace_back(0);

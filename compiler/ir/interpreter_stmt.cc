@@ -50,16 +50,24 @@ class BlockCode final : public StmtCode {
 
 class IfCode final : public StmtCode {
  public:
-  IfCode(IntCode* condition, StmtCode* then_body, StmtCode* else_body)
-      : condition_(condition), then_(then_body), else_(else_body) {}
-  void Run() override { (condition_->Run(0) != 0 ? then_ : else_)->Run(); }
+  IfCode(Machine& machine, IntCode* condition, StmtCode* then_body, StmtCode* else_body)
+      : machine_(machine), condition_(condition), then_(then_body), else_(else_body) {}
+  void Run() override {
+    const bool holds = condition_->Run(0) != 0;
+    machine_.RequireWritten();
+    if (machine_.failed()) [[unlikely]]
+      return;
+    (holds ? then_ : else_)->Run();
+  }
 
  private:
+  Machine& machine_;
   IntCode* condition_;
   StmtCode *then_, *else_;
 };
 
-// Computes every lane before it writes any. `Write(bytes, index, value)`.
+// Computes every lane before it writes any. What depends on memory that was not written may go to
+// local memory, which counts as not written there. `Write(bytes, index, value)`.
 template <typename Value, typename Code, typename Write>
 class StoreCode final : public StmtCode {
  public:
@@ -72,35 +80,33 @@ class StoreCode final : public StmtCode {
         predicate_(predicate),
         value_(value),
         write_(std::move(write)),
+        is_local_(memory->buffer->scope == Scope::kLocal && !memory->written.empty()),
         at_(lanes),
-        values_(lanes) {}
+        values_(lanes),
+        is_written_(lanes) {}
 
   void Run() override {
-    if (lanes_ == 1 && !predicate_) {
-      const Value value = value_->Run(0);
-      const int64_t at = address_->Run(0);
-      if (!machine_.failed()) [[likely]]
-        Put(at, value);
-      return;
-    }
     for (int lane = 0; lane < lanes_; ++lane) {
       at_[lane] = -1;
       if (predicate_ && predicate_->Run(lane) == 0) continue;
+      const int64_t at = address_->Run(lane);
+      machine_.RequireWritten();
       values_[lane] = value_->Run(lane);
-      at_[lane] = address_->Run(lane);
+      is_written_[lane] = !machine_.has_read_unwritten();
+      if (!is_local_) machine_.RequireWritten();
+      machine_.ForgetUnwritten();
+      at_[lane] = at;
     }
+    machine_.RequireWritten();
     if (machine_.failed()) return;
     for (int lane = 0; lane < lanes_; ++lane) {
-      if (at_[lane] >= 0) Put(at_[lane], values_[lane]);
+      if (at_[lane] < 0) continue;
+      write_(memory_->bytes, at_[lane], values_[lane]);
+      if (!memory_->written.empty()) memory_->written[at_[lane]] = is_written_[lane];
     }
   }
 
  private:
-  void Put(int64_t at, Value value) {
-    write_(memory_->bytes, at, value);
-    if (!memory_->written.empty()) memory_->written[at] = 1;
-  }
-
   Machine& machine_;
   Memory* memory_;
   int lanes_;
@@ -108,8 +114,10 @@ class StoreCode final : public StmtCode {
   IntCode* predicate_;
   Code* value_;
   Write write_;
+  bool is_local_;
   std::vector<int64_t> at_;
   std::vector<Value> values_;
+  std::vector<uint8_t> is_written_;
 };
 
 class AllocateCode final : public StmtCode {
@@ -129,12 +137,15 @@ class AllocateCode final : public StmtCode {
 template <typename Code>
 class EvaluateCode final : public StmtCode {
  public:
-  EvaluateCode(Code* value, int lanes) : value_(value), lanes_(lanes) {}
+  EvaluateCode(Machine& machine, Code* value, int lanes)
+      : machine_(machine), value_(value), lanes_(lanes) {}
   void Run() override {
     for (int lane = 0; lane < lanes_; ++lane) value_->Run(lane);
+    machine_.RequireWritten();
   }
 
  private:
+  Machine& machine_;
   Code* value_;
   int lanes_;
 };
@@ -151,6 +162,7 @@ class CopyCode final : public StmtCode {
 
   void Run() override {
     const int64_t to = to_->Run(0), from = from_->Run(0);
+    machine_.RequireWritten();
     if (!Inside(*to_memory_, node_.to_index, to) ||
         !Inside(*from_memory_, node_.from_index, from)) {
       return;
@@ -215,7 +227,8 @@ StmtCode* Compiler::Compile(const Stmt& s) {
     case StmtKind::kIf: {
       const auto& node = *s.As<If>();
       IntCode* condition = CompileInt(node.condition);
-      return machine_.Make<IfCode>(condition, Compile(node.then_body), Compile(node.else_body));
+      return machine_.Make<IfCode>(machine_, condition, Compile(node.then_body),
+                                   Compile(node.else_body));
     }
     case StmtKind::kAllocate:
       return CompileAllocate(*s.As<Allocate>());
@@ -283,9 +296,9 @@ StmtCode* Compiler::CompileEvaluate(const ir::Evaluate& node) {
   }
   const int lanes = node.value.type().lanes;
   if (node.value.type().is_float()) {
-    return machine_.Make<EvaluateCode<FloatCode>>(CompileFloat(node.value), lanes);
+    return machine_.Make<EvaluateCode<FloatCode>>(machine_, CompileFloat(node.value), lanes);
   }
-  return machine_.Make<EvaluateCode<IntCode>>(CompileInt(node.value), lanes);
+  return machine_.Make<EvaluateCode<IntCode>>(machine_, CompileInt(node.value), lanes);
 }
 
 StmtCode* Compiler::CompileAsyncCopy(const AsyncCopy& node) {

@@ -237,6 +237,13 @@ TEST_CASE("what goes wrong is told with the access and the loop values", "[ir][e
       {"M[1, 4] = 1.0", absl::StatusCode::kOutOfRange, "index 4 of dimension 1 is outside 0..3"},
       {"allocate t: f32[4] local { t[1] = 1.0 O[0] = t[2] }", absl::StatusCode::kFailedPrecondition,
        "stored element 2 of t is read before it is written"},
+      // Sums with it are worth as little, and so is a place that held a value.
+      {"allocate t: f32[4] local { t[1] = 1.0 t[1] = t[2] + 1.0 O[0] = t[1] }",
+       absl::StatusCode::kFailedPrecondition, "t[1]: stored element 1 of t is read before"},
+      {"allocate t: f32[4] workspace { t[1] = t[2] }", absl::StatusCode::kFailedPrecondition,
+       "stored element 2 of t is read before it is written"},
+      {"allocate t: i32[4] local { if t[2] == 0:i32 { O[0] = 1.0 } }",
+       absl::StatusCode::kFailedPrecondition, "stored element 2 of t is read before"},
       {"for i in [0, 2) { O[0] = cast(f32, 7 / (i - 1)) }", absl::StatusCode::kInvalidArgument,
        "(i=1): division by zero"},
       {"O[0] = mystery(A[0])", absl::StatusCode::kUnimplemented, "mystery"},
@@ -253,6 +260,16 @@ TEST_CASE("what goes wrong is told with the access and the loop values", "[ir][e
     CAPTURE(message);
     CHECK(message.find(failing.message) != std::string::npos);
   }
+}
+
+TEST_CASE("lanes that don't count may carry what was not written", "[ir][evaluate]") {
+  const Run run = RunText(R"(program p(O: f32[4]) { allocate t: f32[4] local {
+    for i in [0, 3) { t[i] = 1.0 }
+    t[ramp(0, 1, 4)] = t[ramp(0, 1, 4)] + broadcast(2.0, 4)
+    for i in [0, 3) { O[i] = t[i] } } })",
+                          {{}});
+  REQUIRE(run.status.ok());
+  CHECK(run.values[0] == std::vector<double>{3, 3, 3, 0});
 }
 
 TEST_CASE("contents of an allocation do not outlive it", "[ir][evaluate]") {
