@@ -27,6 +27,9 @@ absl::Status Schedule::ComputeAt(const Step& step) {
   }
   StageState& state = stages_[index];
   for (const LoopState& loop : state.loops) {
+    if (loop.kind == ir::LoopKind::kParallel) {
+      return Invalid(step, absl::StrCat("loop ", loop.name, " is parallel, as at the root alone"));
+    }
     for (const Digit& digit : loop.digits) {
       if (loop.digits.size() > 1 && digit.axis < static_cast<int>(state.stage->axes.size())) {
         return Invalid(step, "must come before the stage's loops are fused");

@@ -93,6 +93,8 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
   CHECK(Contains(Why(workload, "reorder conv oc n\n"), "names 2 loops; the stage has 7"));
   CHECK(Contains(Why(workload, "parallel conv oc\n"), "not the outermost loop"));
   CHECK(Contains(Why(workload, "compute_at relu conv oc\n"), "does not come after it"));
+  CHECK(Contains(Why(workload, "parallel pad n\ncompute_at pad conv ow\n"),
+                 "loop n is parallel, as at the root alone"));
   CHECK(Contains(Why(workload, "fuse conv oc ic\n"), "is not next inside"));
   CHECK(Contains(Why(workload, "fuse conv ow ic\n"), "can't be fused with a spatial one"));
   CHECK(Contains(Why(workload, "compute_at pad conv ow\nsplit conv ow 7\n"), "no longer exists"));
