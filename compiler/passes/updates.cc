@@ -1,7 +1,6 @@
 #include "compiler/passes/updates.h"
 
 #include "compiler/ir/print.h"
-#include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
 
 namespace tessera::passes {
@@ -44,6 +43,12 @@ ir::Expr IdentityOf(ir::BinaryOp op, const ir::Expr& value) {
   if (op == ir::BinaryOp::kMax) return ir::MinValue(type);
   if (op == ir::BinaryOp::kMin) return ir::MaxValue(type);
   return ir::MakeConst(type, op == ir::BinaryOp::kMul ? 1 : 0);
+}
+
+bool IsOwnMemory(const ir::BufferNode& buffer, const ir::Expr& at, const ir::Ranges& ranges) {
+  const std::optional<ir::Interval> bound = ir::Bound(at, ranges);
+  return buffer.scope == ir::Scope::kLocal && bound && bound->min >= 0 &&
+         bound->max < buffer.StoredElementCount();
 }
 
 std::vector<ir::Stmt> MakePairUpdate(const PairUpdate& update) {

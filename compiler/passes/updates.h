@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "compiler/ir/simplify.h"
 #include "compiler/ir/stmt.h"
 
 // What an iteration of a reduction does to memory, as statements that passes know again.
@@ -21,6 +22,10 @@ std::optional<Update> AsUpdate(const ir::Store& store);
 ir::Stmt MakeUpdate(const Update& update, ir::Expr predicate = {});
 // What leaves an accumulator of the value's type as it is.
 ir::Expr IdentityOf(ir::BinaryOp op, const ir::Expr& value);
+
+// Whether the places that scalar `at` takes under `ranges`, which has all its variables, may be
+// read and written back where they don't count: this thread's memory alone, written before or not.
+bool IsOwnMemory(const ir::BufferNode& buffer, const ir::Expr& at, const ir::Ranges& ranges);
 
 // (values, places)[where] becomes the better of itself and (value, place); of equal values the
 // smaller place wins. kMax: the larger value is better, kMin: the smaller.

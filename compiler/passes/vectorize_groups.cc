@@ -43,7 +43,7 @@ class Widener {
     if (!values) return std::nullopt;
     const auto lanes = static_cast<int>(points_.extent);
     const ir::Expr where = ir::MakeRamp(First(update->at), at->points, lanes);
-    const bool whole = !mask_ || IsOwnRow(*update->buffer, update->at);
+    const bool whole = !mask_ || IsOwnMemory(*update->buffer, update->at, ranges_);
     const ir::Expr predicate = whole ? ir::Expr() : mask_;
     const ir::Expr old = ir::MakeLoad(update->buffer, {where}, predicate);
     const ir::Expr sums = ir::MakeReduce(update->op, Wide(values), lanes);
@@ -112,27 +112,6 @@ class Widener {
       some_ = ir::And(some_, ir::Le(ir::Expr(-std::max(first, last)), others));
     }
     return true;
-  }
-
-  bool IsInside(const ir::BufferNode& buffer, const ir::Expr& index) const {
-    const std::optional<ir::Interval> bound = ir::Bound(index, ranges_);
-    return bound && bound->min >= 0 && bound->max < buffer.StoredElementCount();
-  }
-
-  // Whether points that don't count may be read and written back: in memory of this thread alone
-  // and in the row of those that do, as another row may not be written yet.
-  bool IsOwnRow(const ir::BufferNode& buffer, const ir::Expr& at) const {
-    if (buffer.scope != ir::Scope::kLocal || buffer.StoredElementCount() != buffer.ElementCount() ||
-        !IsInside(buffer, at)) {
-      return false;
-    }
-    const int64_t row = buffer.layout.empty() ? buffer.shape.back() : buffer.layout.back().extent;
-    std::optional<ir::LinearForm> form = ir::AsLinear(at);
-    if (!form) return false;
-    std::erase_if(form->terms, [&](const auto& term) { return term.second % row == 0; });
-    form->constant %= row;
-    const std::optional<ir::Interval> in_row = ir::Bound(ir::FromLinear(*form), ranges_);
-    return in_row && in_row->min >= 0 && in_row->max < row;
   }
 
   // Whether the wide `e` is zero for points that don't count, as what is loaded for them is.

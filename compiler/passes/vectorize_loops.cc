@@ -140,8 +140,8 @@ class Widener final : public ir::Mutator {
           ++i;
           continue;
         }
-        const bool in_registers =
-            pair && IsOwn(pair->values, pair->where[0]) && IsOwn(pair->places, pair->where[0]);
+        const bool in_registers = pair && IsOwnMemory(*pair->values, pair->where[0], ranges_) &&
+                                  IsOwnMemory(*pair->places, pair->where[0], ranges_);
         if (pair && (!mask_ || in_registers)) {
           // Whole: what a select does not take may be read here.
           PairUpdate wide = *pair;
@@ -165,16 +165,11 @@ class Widener final : public ir::Mutator {
     return stored == buffer->ElementCount() && bound && bound->min >= 0 && bound->max < stored;
   }
 
-  // Whether lanes that don't count may be read and written back: memory of this thread alone,
-  // stored as one dimension, so that no lane lies in another row, which may not be written yet.
-  bool IsOwn(const ir::Buffer& buffer, const ir::Expr& at) const {
-    std::vector<int64_t> stored = buffer->shape;
-    if (!buffer->layout.empty()) {
-      stored.clear();
-      for (const ir::LayoutDim& dim : buffer->layout) stored.push_back(dim.extent);
-    }
-    const auto wide = std::count_if(stored.begin(), stored.end(), [](int64_t e) { return e > 1; });
-    return buffer->scope == ir::Scope::kLocal && wide <= 1 && IsReachable(buffer, at);
+  // Of an accumulator that is updated as a whole: registers are written as a whole from the start.
+  bool IsFirstValue(const ir::Store& store) const {
+    const bool is_constant =
+        store.value->kind == ir::ExprKind::kFloatImm || store.value->kind == ir::ExprKind::kIntImm;
+    return is_constant && IsOwnMemory(*store.buffer, store.indices[0], ranges_);
   }
   // `value` with `neutral` in the lanes that don't count.
   ir::Expr Masked(const ir::Expr& mask, const ir::Expr& value, const ir::Expr& neutral) const {
@@ -184,7 +179,8 @@ class Widener final : public ir::Mutator {
   // `update` of an accumulator at `at` where some lane may count, written for all. Where the tests
   // that all lanes share fail, the place may be another thread's or another row's.
   ir::Stmt Guarded(ir::Stmt update, const ir::Buffer& buffer, const ir::Expr& at) const {
-    return guard_ && !IsOwn(buffer, at) ? ir::MakeIf(guard_, std::move(update)) : update;
+    return guard_ && !IsOwnMemory(*buffer, at, ranges_) ? ir::MakeIf(guard_, std::move(update))
+                                                        : update;
   }
 
   // The lanes update one accumulator: they are combined first.
@@ -242,13 +238,18 @@ class Widener final : public ir::Mutator {
     ir::Expr value = Mutate(store.value);
     ir::Expr mask = MaskFor(store.predicate);
     const bool wide_index = index.type().is_vector();
-    if (wide_index && mask && IsOwn(store.buffer, store.indices[0])) {
+    if (wide_index && mask && IsOwnMemory(*store.buffer, store.indices[0], ranges_)) {
       // An update of whole vectors keeps the accumulators in registers.
       if (const std::optional<Update> update = AsUpdate(store)) {
         const ir::Expr old = ir::MakeLoad(update->buffer, {index});
         const ir::Expr sum = ir::MakeBinary(update->op, old, Widen(Mutate(update->value)));
         return ir::MakeStore(update->buffer, {index}, Masked(mask, sum, old), {}, store.streaming);
       }
+    }
+    if (wide_index && mask && IsFirstValue(store)) {
+      const ir::Expr old = ir::MakeLoad(store.buffer, {index});
+      return ir::MakeStore(store.buffer, {index}, Masked(mask, Widen(value), old), {},
+                           store.streaming);
     }
     if (!wide_index && (value.type().is_vector() || (mask && mask.type().is_vector()))) {
       lanes_meet_ = true;

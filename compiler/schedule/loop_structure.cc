@@ -89,12 +89,13 @@ class Binder {
     for (const te::Axis& axis : stage.axes) bound.axes.push_back({{}, axis.extent, false});
     for (const te::Axis& axis : stage.reduce_axes) bound.axes.push_back({{}, axis.extent, false});
     if (state.placement == Placement::kAt) TESSERA_RETURN_IF_ERROR(InferRegion(state, bound));
-    BindLoops(state, bound);
     bound.scope = schedule_.MakesOutput(stage) ? ir::Scope::kGlobal
                   : bound.at < 0               ? ir::Scope::kWorkspace
                                                : ir::Scope::kLocal;
+    const Spans spans = BindLoops(state, bound);
     for (size_t d = 0; d < stage.axes.size(); ++d)
       bound.buffer_shape.push_back(bound.axes[d].extent);
+    if (stage.is_reduction() && bound.scope == ir::Scope::kLocal) RoundUpToVectors(bound, spans);
     return bound;
   }
 
@@ -302,8 +303,11 @@ class Binder {
     return values.has_value();
   }
 
-  void BindLoops(const StageState& state, BoundStage& bound) {
-    absl::InlinedVector<int64_t, 12> span(bound.axes.size(), 1);  // positions the loops count over
+  // Of each axis, how many positions the stage's loops count over.
+  using Spans = absl::InlinedVector<int64_t, 12>;
+
+  Spans BindLoops(const StageState& state, BoundStage& bound) {
+    Spans span(bound.axes.size(), 1);
     bound.loops.reserve(state.loops.size());
     for (const LoopState& loop : state.loops) {
       BoundLoop made{loop_count_++, 1, loop.is_reduction, loop.kind, loop.thread_axis, loop.digits};
@@ -318,6 +322,20 @@ class Binder {
     }
     for (size_t a = 0; a < bound.axes.size(); ++a) {
       if (span[a] > bound.axes[a].extent) bound.axes[a].guarded = true;
+    }
+    return span;
+  }
+
+  // Where the last vectors along an axis end, as far as loops go.
+  static void RoundUpToVectors(BoundStage& bound, const Spans& spans) {
+    for (const BoundLoop& loop : bound.loops) {
+      if (loop.kind != ir::LoopKind::kVectorized || loop.is_reduction || loop.digits.size() != 1) {
+        continue;
+      }
+      const Digit& digit = loop.digits[0];
+      const int64_t reach = digit.extent * digit.stride;
+      int64_t& extent = bound.buffer_shape[digit.axis];
+      extent = std::min((extent + reach - 1) / reach * reach, spans[digit.axis]);
     }
   }
 

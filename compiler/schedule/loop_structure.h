@@ -59,7 +59,8 @@ struct BoundStage {
   // packed, and not in each run. Those at the root that runs read are kGlobal. The last ones are
   // left to the run where a kernel would have more than kMaxKernelBuffers.
   bool is_constant = false;
-  // Shape of the memory that holds the outputs: the whole array at the root, else the region.
+  // Shape of the memory that holds the outputs: the whole array at the root, else the region; of
+  // local accumulators up to the end of its last vectors, so that these need no mask.
   std::vector<int64_t> buffer_shape;
 };
 

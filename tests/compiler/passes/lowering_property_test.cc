@@ -1,4 +1,6 @@
 #include <catch2/catch.hpp>
+#include <set>
+#include <tuple>
 
 #include "absl/strings/str_replace.h"
 #include "base/view.h"
@@ -294,6 +296,39 @@ TEST_CASE("vectors that end beyond their tile read nothing of another", "[passes
       "vectorize matmul.dot k_g\nvectorize matmul.dot n.1\n");
   REQUIRE(trace.ok());
   CHECK(LowerAndCheck(*workload, *expected, *trace) == absl::OkStatus());
+}
+
+// Two vectors of 16 for a row of 24, or one for 14: what has a mask, or is written and read in
+// vectors of different lengths, is memory and no register.
+TEST_CASE("accumulators of a tile that ends beyond its axis are vectors without masks",
+          "[passes]") {
+  for (const auto& [n, vectors, expected_lanes] :
+       {std::tuple("24", "2", 16), std::tuple("14", "1", 14)}) {
+    CAPTURE(n);
+    const auto workload =
+        te::MakeWorkload({"product", "matmul", {{"m", "5"}, {"n", n}, {"k", "7"}}});
+    REQUIRE(workload.ok());
+    const auto expected = te::ComputeExpected(*workload, 1);
+    REQUIRE(expected.ok());
+    const auto trace = schedule::ParseTrace(absl::StrReplaceAll(
+        "trace 1\ncache_write matmul\nsplit matmul m 2\nsplit matmul n V 16\n"
+        "vectorize matmul n.2\ncompute_at matmul.local matmul m.0\nsplit matmul.local n V 16\n"
+        "reorder matmul.local n.0 k m n.1 n.2\nunroll matmul.local m\nunroll matmul.local n.1\n"
+        "vectorize matmul.local n.2\n",
+        {{"V", vectors}}));
+    REQUIRE(trace.ok());
+    const auto candidate = passes::LowerTrace(*workload, *trace);
+    REQUIRE(candidate.ok());
+    CHECK(te::CheckAgainst(*workload, *expected, *candidate, ir::Evaluate) == absl::OkStatus());
+    CAPTURE(ir::Print(candidate->program));
+    std::set<int> lanes;
+    ir::ForEach<ir::Store>(candidate->program.body, [&](const ir::Store& store) {
+      if (store.buffer->scope != ir::Scope::kLocal) return;
+      lanes.insert(store.value.type().lanes);
+      CHECK_FALSE(store.predicate);
+    });
+    CHECK(lanes == std::set<int>{expected_lanes});
+  }
 }
 
 // Of an update that instructions know, of each point alone.
