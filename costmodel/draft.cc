@@ -21,7 +21,6 @@ constexpr double kOperationsPerCycle = 4;  // of vectors
 constexpr double kLoadCycles = 4, kBodyCycles = 4;
 // Of an element that is loaded into its lane by itself, because the lanes lie apart in memory.
 constexpr double kGatherCycles = 2;
-constexpr int kReads = 3;  // that rows describe one by one
 constexpr double kL1BytesPerCycle = 32, kL2BytesPerCycle = 8, kMemoryBytesPerCycle = 4;
 
 // Where the columns are that the estimate reads.
@@ -43,7 +42,7 @@ const Columns& ColumnsOfRow() {
       return static_cast<size_t>(found - all.begin());
     };
     std::vector<Columns::Read> reads;
-    for (int b = 1; b <= kReads; ++b) {
+    for (int b = 1; b <= kDescribedReads; ++b) {
       reads.push_back({of(absl::StrCat("buffer", b, ".gathered")),
                        of(absl::StrCat("buffer", b, ".body_elements"))});
     }

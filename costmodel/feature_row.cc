@@ -11,8 +11,8 @@ namespace {
 
 using schedule::BoundStage;
 
-constexpr int kBuffers = 4;     // accesses described one by one: the store and three reads
-constexpr int kInnerLoops = 4;  // serial loops described one by one, innermost first
+constexpr int kBuffers = 1 + kDescribedReads;  // and the store
+constexpr int kInnerLoops = 4;                 // serial loops described one by one, innermost first
 constexpr int kIntensityPoints = 10;
 constexpr int kRelationThresholds = 9;  // touched bytes 2^8, 2^10, … 2^24
 

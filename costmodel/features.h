@@ -22,6 +22,10 @@ namespace tessera::costmodel {
 // refuses rows of another.
 constexpr int kFeatureVersion = 3;
 
+// Reads of the main stage that are described one by one, as buffer1 and so on; buffer0 is its
+// store.
+constexpr int kDescribedReads = 3;
+
 struct FeatureColumn {
   std::string name;  // unique
   std::string_view group;
