@@ -180,7 +180,8 @@ struct ReplayOptions {
 absl::Status RunReplay(const ReplayOptions& options);
 
 struct RankingOptions {
-  std::vector<std::string> data;  // files
+  std::vector<std::string> data;    // files
+  std::vector<std::string> others;  // files that are learned from alone
   std::vector<std::string> cost_models = {"xgboost"};
   std::string hold_out = "workload";
   std::vector<int> target_rows = {0, 32, 128};

@@ -305,6 +305,8 @@ int main(int argc, char** argv) {
   cli::RankingOptions rank;
   command->add_flag("--ranking", ranking,
                     "judge how a model of the other data sets ranks each one, without searching");
+  command->add_option("--others", rank.others,
+                      "data sets that --ranking learns from, too, but does not judge; repeatable");
   command
       ->add_option("--hold-out", rank.hold_out,
                    "what differs from the others: workload, kind, class")

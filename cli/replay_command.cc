@@ -164,6 +164,7 @@ absl::Status RunRanking(const RankingOptions& options) {
       .target_rows = options.target_rows, .draws = options.draws, .max_rows = options.max_rows};
   TESSERA_ASSIGN_OR_RETURN(how.hold_out, replay::ParseHoldOut(options.hold_out));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<NamedTable> tables, OpenTables(options.data));
+  TESSERA_ASSIGN_OR_RETURN(how.others, OpenTables(options.others));
   TESSERA_RETURN_IF_ERROR(MakeFolder(options.out));
   const auto done = [](absl::Span<const replay::Ranking> of_table) {
     const replay::Ranking& first = of_table[0];

@@ -136,10 +136,18 @@ absl::StatusOr<std::string> KindOf(std::string_view workload) {
 absl::StatusOr<std::vector<Ranking>> RankTables(
     absl::Span<const NamedTable> tables, const RankingOptions& options,
     const std::function<void(absl::Span<const Ranking>)>& done) {
-  std::map<std::string, std::vector<size_t>> by_key;
-  for (size_t i = 0; i < tables.size(); ++i) {
-    TESSERA_ASSIGN_OR_RETURN(std::string key, KeyOf(*tables[i].table, options.hold_out));
-    by_key[std::move(key)].push_back(i);
+  struct Members {
+    std::vector<const NamedTable*> judged, learned;  // the judged are learned from as well
+  };
+  std::map<std::string, Members> by_key;
+  for (const NamedTable& named : tables) {
+    TESSERA_ASSIGN_OR_RETURN(const std::string key, KeyOf(*named.table, options.hold_out));
+    by_key[key].judged.push_back(&named);
+    by_key[key].learned.push_back(&named);
+  }
+  for (const NamedTable& named : options.others) {
+    TESSERA_ASSIGN_OR_RETURN(const std::string key, KeyOf(*named.table, options.hold_out));
+    by_key[key].learned.push_back(&named);
   }
   const int most = options.target_rows.empty() ? 0 : std::ranges::max(options.target_rows);
   for (const NamedTable& named : tables) {
@@ -157,13 +165,13 @@ absl::StatusOr<std::vector<Ranking>> RankTables(
                      ", so there is none to learn from; give others, or hold out another thing"));
   }
   std::vector<Ranking> rankings;
-  for (const auto& [key, judged] : by_key) {
+  for (const auto& [key, members] : by_key) {
+    if (members.judged.empty()) continue;
     TrainingData data;
-    for (const auto& [other, members] : by_key) {
+    for (const auto& [other, teachers] : by_key) {
       if (other == key) continue;
-      for (const size_t i : members) {
-        const TableSpace& table = *tables[i].table;
-        Append(table, Draw(table, options.max_rows, /*seed=*/0), data);
+      for (const NamedTable* named : teachers.learned) {
+        Append(*named->table, Draw(*named->table, options.max_rows, /*seed=*/0), data);
       }
     }
     TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<CostModel> prior,
@@ -171,9 +179,9 @@ absl::StatusOr<std::vector<Ranking>> RankTables(
     TESSERA_RETURN_IF_ERROR(prior->Fit(data));
     const int trained_on = static_cast<int>(data.groups.size());
     data = {};
-    for (const size_t i : judged) {
+    for (const NamedTable* named : members.judged) {
       TESSERA_ASSIGN_OR_RETURN(const std::vector<Ranking> of_table,
-                               RankTable(tables[i], prior, trained_on, options));
+                               RankTable(*named, prior, trained_on, options));
       done(of_table);
       rankings.insert(rankings.end(), of_table.begin(), of_table.end());
     }

@@ -39,6 +39,7 @@ struct RankingOptions {
   std::vector<int> target_rows = {0, 32, 128};  // of the judged data set, to learn from as well
   int draws = 5;                                // of them, by seeds from 0
   int max_rows = 2000;                          // of a data set, drawn at random
+  std::vector<NamedTable> others;               // to learn from, not to be judged
 };
 
 // Of one data set by one method, the means over the draws (costmodel/metrics.h).
@@ -51,10 +52,10 @@ struct Ranking {
   double pairs = 0, top1 = 0, top5 = 0;
 };
 
-// Each data set judged by a model of all that differ from it in what is held out. Its own rows
-// correct that model (costmodel::PriorModel), or train "xgboost" alone; programs that were learned
-// from are not judged. InvalidArgument when a data set has nothing to learn from, or too few rows.
-// Calls `done` with what is known of each data set. A function of its arguments.
+// Each data set judged by a model of all, and of the others, that differ from it in what is held
+// out. Its own rows correct that model (costmodel::PriorModel), or train "xgboost" alone; programs
+// that were learned from are not judged. InvalidArgument when a data set has nothing to learn from,
+// or too few rows. Calls `done` with what is known of each data set. A function of its arguments.
 absl::StatusOr<std::vector<Ranking>> RankTables(
     absl::Span<const NamedTable> tables, const RankingOptions& options,
     const std::function<void(absl::Span<const Ranking>)>& done);

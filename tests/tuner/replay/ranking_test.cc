@@ -86,6 +86,19 @@ TEST_CASE("what is held out is never trained on", "[replay]") {
   CHECK(pairs(HoldOut::kWorkload) < 0.8);
 }
 
+TEST_CASE("others are learned from, but not judged, and not where they are held out", "[replay]") {
+  const std::vector<NamedTable> tables = {Table("a", "1", "x", 1, 3)};
+  const std::vector<NamedTable> others = {Table("twin", "1", "x", 2, 3),
+                                          Table("near", "2", "x", 3, 3),
+                                          Table("other", "3", "x", 4, 44)};
+  const auto rankings =
+      RankTables(tables, {.target_rows = {0}, .others = others}, [](const auto&) {});
+  INFO(rankings.status());
+  REQUIRE(rankings.ok());
+  for (const Ranking& ranking : *rankings) CHECK(ranking.data == "a");
+  CHECK(Find(*rankings, "a", "transfer", 0).trained_on == 2);
+}
+
 TEST_CASE("data sets that leave nothing to learn from are refused", "[replay]") {
   const std::vector<NamedTable> tables = {Table("a", "1", "x", 1), Table("b", "1", "y", 2)};
   const auto none = RankTables(tables, {}, [](absl::Span<const Ranking>) {});
