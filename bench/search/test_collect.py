@@ -273,6 +273,18 @@ class Tasks(unittest.TestCase):
         self.assertEqual(easy, {"c9", "gemm_512", "gemv_1024"})
         self.assertGreaterEqual(len(sections["enumerated"]), 6)
 
+    def test_what_models_learn_from_has_no_task_that_they_are_judged_by(self) -> None:
+        def workload(op: str, attributes: dict[str, Any]) -> str:
+            return json.dumps([op, {k: str(v) for k, v in attributes.items()}], sort_keys=True)
+
+        varied = load(peers_modules.HERE / "varied.yaml")["sampled"]
+        learned = {workload(entry.op, entry.attributes) for entry in varied}
+        self.assertEqual(len(learned), len(varied))
+        self.assertGreaterEqual(len(varied), 100)
+        sections = load(peers_modules.HERE / "collect.yaml")
+        for entry in sections["sampled"] + sections["enumerated"]:
+            self.assertNotIn(workload(entry.op, entry.attributes), learned, entry.name)
+
     def test_attributes_are_the_entry_s_and_the_defaults(self) -> None:
         sections = load(
             self.write(
