@@ -254,8 +254,18 @@ class Jobs(RigTest):
 
 
 class Models(RigTest):
-    def test_a_model_of_the_log_goes_to_another_server(self):
+    def test_a_server_comes_with_a_model(self):
         self.start_server()
+        self.assertIn("x86-1", self.output("model", "list"))
+        self.assertIn("bench/search/data/varied", self.output("model", "show", "x86-1"))
+
+    def test_a_model_of_the_log_goes_to_another_server(self):
+        none = self.folder / "none"
+        none.mkdir()
+        server = self.start(
+            "tessera-server", "--listen", "127.0.0.1:0", "--data", self.data, "--models", none
+        )
+        self.address = server.read_line("listening on ")
         self.assertIn("tessera model train", self.tessera("model", "list").stderr)
         self.start_worker("worker", "--cores", 1)
         for n in (32, 48, 64):
