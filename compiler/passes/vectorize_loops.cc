@@ -165,12 +165,6 @@ class Widener final : public ir::Mutator {
     return stored == buffer->ElementCount() && bound && bound->min >= 0 && bound->max < stored;
   }
 
-  // Of an accumulator that is updated as a whole: registers are written as a whole from the start.
-  bool IsFirstValue(const ir::Store& store) const {
-    const bool is_constant =
-        store.value->kind == ir::ExprKind::kFloatImm || store.value->kind == ir::ExprKind::kIntImm;
-    return is_constant && IsOwnMemory(*store.buffer, store.indices[0], ranges_);
-  }
   // `value` with `neutral` in the lanes that don't count.
   ir::Expr Masked(const ir::Expr& mask, const ir::Expr& value, const ir::Expr& neutral) const {
     return mask ? ir::MakeSelect(Widen(mask), value, Widen(neutral)) : value;
@@ -239,17 +233,18 @@ class Widener final : public ir::Mutator {
     ir::Expr mask = MaskFor(store.predicate);
     const bool wide_index = index.type().is_vector();
     if (wide_index && mask && IsOwnMemory(*store.buffer, store.indices[0], ranges_)) {
-      // An update of whole vectors keeps the accumulators in registers.
-      if (const std::optional<Update> update = AsUpdate(store)) {
-        const ir::Expr old = ir::MakeLoad(update->buffer, {index});
-        const ir::Expr sum = ir::MakeBinary(update->op, old, Widen(Mutate(update->value)));
-        return ir::MakeStore(update->buffer, {index}, Masked(mask, sum, old), {}, store.streaming);
-      }
-    }
-    if (wide_index && mask && IsFirstValue(store)) {
+      // First values and updates of whole vectors keep the accumulators in registers.
       const ir::Expr old = ir::MakeLoad(store.buffer, {index});
-      return ir::MakeStore(store.buffer, {index}, Masked(mask, Widen(value), old), {},
-                           store.streaming);
+      const std::optional<Update> update = AsUpdate(store);
+      ir::Expr whole;
+      if (update) {
+        whole = ir::MakeBinary(update->op, old, Widen(Mutate(update->value)));
+      } else if (store.value.As<ir::FloatImm>() != nullptr || ir::AsConstInt(store.value)) {
+        whole = Widen(value);
+      }
+      if (whole) {
+        return ir::MakeStore(store.buffer, {index}, Masked(mask, whole, old), {}, store.streaming);
+      }
     }
     if (!wide_index && (value.type().is_vector() || (mask && mask.type().is_vector()))) {
       lanes_meet_ = true;
