@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   gpr_set_log_function([](gpr_log_func_args*) {});
   CLI::App app{"Tessera: a learned tuning service for tensor programs"};
   app.require_subcommand(0, 1);  // one, but an unknown one is better told by its name
-  app.set_version_flag("--version", absl::StrCat("tessera ", std::string(kVersion)));
+  app.set_version_flag("--version", absl::StrCat("tessera ", std::string(Version())));
   app.footer("Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.");
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return absl::StrCat("tessera: ", error.what(), "; --help lists what there is\n");
@@ -409,7 +409,7 @@ int main(int argc, char** argv) {
     std::fputs(te::OperatorHelp().c_str(), stdout);
   });
   app.add_subcommand("version", "print the version")->callback([] {
-    std::printf("tessera %s\n", std::string(kVersion).c_str());
+    std::printf("tessera %s\n", std::string(Version()).c_str());
   });
 
   try {

@@ -333,7 +333,7 @@ void Dispatcher::StoreStale(const proto::RunResult& result, const db::Device& de
     record.seed = InputSeed(record.task_key);
     record.measurement = result.measurements[0];
     record.stale = true;
-    record.tessera_version = std::string(kVersion);
+    record.tessera_version = std::string(Version());
     record.created = clock_.Now();
     return store_.Append({record}, {}).status();
   };

@@ -73,7 +73,7 @@ absl::Status Dispatcher::Connect(const proto::Hello& hello,
     replaced_devices = std::exchange(worker.hello, hello).devices;
     worker.targets = std::move(targets);
     worker.last_seen = clock_.Now();
-    link->Send(proto::Welcome{.server_version = std::string(kVersion),
+    link->Send(proto::Welcome{.server_version = std::string(Version()),
                               .heartbeat_seconds = absl::ToDoubleSeconds(options_.heartbeat),
                               .lease_seconds = absl::ToDoubleSeconds(options_.lease_timeout)});
     for (const Lease& lease : leases_.TakeMissing(hello.worker, hello.held)) {
@@ -90,6 +90,11 @@ absl::Status Dispatcher::Connect(const proto::Hello& hello,
   LogInfo(absl::StrCat("worker ", hello.worker, " connected with ", hello.devices.size(),
                        " device(s), ", hello.build_slots, " build slot(s), holding ",
                        hello.held.size()));
+  if (hello.tessera_version != Version()) {
+    LogWarning(absl::StrCat("worker ", hello.worker, " is of version ", hello.tessera_version,
+                            ", this server of ", AbslView(Version()),
+                            ", which its results are recorded as; install the same on both"));
+  }
   if (replaced != nullptr) {
     devices_.Disconnect(replaced_devices, replaced.get());  // those that it brought alone
     replaced->Abort();
@@ -249,7 +254,7 @@ db::Record Dispatcher::Complete(uint64_t number, const db::Measurement& measurem
   record.explorer = request.explorer;
   record.seed = InputSeed(trial.task_key);
   record.measurement = measurement;
-  record.tessera_version = std::string(kVersion);
+  record.tessera_version = std::string(Version());
   record.created = clock_.Now();
   actions.push_back([done = std::move(trial.done), record] { done(record); });
 

@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   options.models =
       server::ShippedModelsFolder(std::filesystem::read_symlink("/proc/self/exe", unseen).string());
   CLI::App app{"The Tessera server: keeps the log, runs jobs and leases trials to workers."};
-  app.set_version_flag("--version", absl::StrCat("tessera-server ", std::string(kVersion)));
+  app.set_version_flag("--version", absl::StrCat("tessera-server ", std::string(Version())));
   app.add_option("--listen", options.listen, "loopback address; port 0 picks a free one")
       ->capture_default_str();
   app.add_option("--data", options.data, "folder of the database and the artifacts")

@@ -63,7 +63,7 @@ class KnownPrograms {
 
   // The program's loop hash; nothing where the record is of no use.
   absl::StatusOr<std::optional<uint64_t>> Add(const db::Record& record) {
-    if (!Teaches(record) || record.tessera_version != kVersion) return std::nullopt;
+    if (!Teaches(record) || record.tessera_version != Version()) return std::nullopt;
     const double cost_seconds = record.measurement.CostSeconds();
     if (const auto place = programs_.find(record.loop_hash); place != programs_.end()) {
       Dated& known = place->second;

@@ -127,7 +127,7 @@ absl::StatusOr<db::Comparison> Judge(db::ComparisonPurpose purpose,
   comparison.device = run.device;
   comparison.device_class = run.device_class;
   comparison.purpose = purpose;
-  comparison.tessera_version = std::string(kVersion);
+  comparison.tessera_version = std::string(Version());
   for (size_t i = 0; i < programs.size(); ++i) {
     const bool is_known = purpose == db::ComparisonPurpose::kSame && i > 0;
     if (!is_known) comparison.record_ids.push_back(programs[i].id);

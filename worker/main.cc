@@ -137,7 +137,7 @@ absl::StatusOr<db::Device> DescribeDevice(const Options& options, const std::vec
   device.runs = options.Has("runner");
   device.builds = options.Has("builder");
   device.cores = static_cast<int>(cores.size());
-  device.tessera_version = std::string(kVersion);
+  device.tessera_version = std::string(Version());
   if (device.runs) {
     TESSERA_ASSIGN_OR_RETURN(const runner::PeakFlops peak,
                              runner::MeasurePeakFlops(1, {cores.back()}));
@@ -184,7 +184,7 @@ int main(int argc, char** argv) {
   if (kWithBuilder) options.roles.insert(options.roles.begin(), "builder");
   CLI::App app{
       "A Tessera worker: dials out to a server, builds candidates and measures them here."};
-  app.set_version_flag("--version", absl::StrCat("tessera-worker ", std::string(kVersion)));
+  app.set_version_flag("--version", absl::StrCat("tessera-worker ", std::string(Version())));
   app.add_option("--server", options.server, "address of the server")
       ->envname("TESSERA_SERVER")
       ->capture_default_str();

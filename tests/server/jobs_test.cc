@@ -168,7 +168,7 @@ db::Record Measured(const db::Task& task, int64_t job, int64_t trial) {
   record.config = space.Config(point);
   record.loop_hash = HashToHex(*space.LoopHash(point));
   record.device_class = "fake";
-  record.tessera_version = std::string(kVersion);
+  record.tessera_version = std::string(Version());
   record.measurement.outcome = db::Outcome::kOk;
   record.measurement.sample_seconds = {1e-3};
   return record;

@@ -32,7 +32,7 @@ inline db::Device FakeDevice(const std::string& id, bool builds = true, bool run
   device.builds = builds;
   device.runs = runs;
   device.cores = 2;
-  device.tessera_version = std::string(kVersion);
+  device.tessera_version = std::string(Version());
   return device;
 }
 
@@ -101,7 +101,7 @@ class FakeWorker {
     proto::Hello hello;
     hello.worker = script_.name;
     hello.instance = script_.instance;
-    hello.tessera_version = std::string(kVersion);
+    hello.tessera_version = std::string(Version());
     hello.devices = {FakeDevice(script_.name + "/cpu", script_.build_slots > 0, script_.runs)};
     hello.build_slots = script_.build_slots;
     hello.held = std::move(held);

@@ -41,7 +41,7 @@ class Log {
  public:
   // Measures `count` sampled programs, the i-th in 1 + i ms, or so many times as slow.
   std::vector<db::Record> Measure(const db::Task& task, int count, const std::string& device_class,
-                                  std::string_view version = kVersion, double slower = 1) {
+                                  std::string_view version = Version(), double slower = 1) {
     db::Job job;
     job.name = "earlier";
     job.tasks = {task};
@@ -189,7 +189,7 @@ TEST_CASE("of many known programs the newest and the fastest stay", "[tuner]") {
 TEST_CASE("what is of no use does not push out what is known", "[tuner]") {
   Log log;
   const db::Task task = ConvolutionTask(28);
-  const std::vector<db::Record> records = log.Measure(task, 20, kClass, kVersion, 1e6);
+  const std::vector<db::Record> records = log.Measure(task, 20, kClass, Version(), 1e6);
   // Newer and faster ones of another build, and one program again and again.
   log.Measure(task, 1100, kClass, "0.0.9");
   std::vector<db::Record> again(900, records[3]);

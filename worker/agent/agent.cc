@@ -161,7 +161,7 @@ class AgentImpl final : public Agent {
     proto::Hello hello;
     hello.worker = options_.name;
     hello.instance = instance_;
-    hello.tessera_version = std::string(kVersion);
+    hello.tessera_version = std::string(Version());
     hello.devices = options_.devices;
     hello.build_slots = builder_ == nullptr ? 0 : builder_->slots();
     hello.held = duties_.Held();
