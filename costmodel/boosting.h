@@ -49,8 +49,8 @@ absl::StatusOr<Boosted> Boost(const TrainingData& data, const BoostingOptions& o
 
 // What the library makes of its own form of a booster, for rows of [n × columns]. Predictions, one
 // a row, to compare ours with; contributions (SHAP values, 1706.06060) of each column and of a
-// bias, [n × (columns + 1)], which sum to the prediction; the mean gain of the splits on a column,
-// 0 where there is none.
+// bias, [n × (columns + 1)], which sum to the prediction; what all splits on a column gained, 0
+// where there is none.
 absl::StatusOr<std::vector<float>> LibraryPredict(std::string_view json,
                                                   absl::Span<const float> rows, int columns);
 absl::StatusOr<std::vector<float>> LibraryContributions(std::string_view json,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -10,20 +11,57 @@
 namespace tessera::costmodel {
 namespace {
 
-// Nothing without a pair of different throughput.
+// How many pairs of `count` things there are.
+int64_t Pairs(int64_t count) { return count * (count - 1) / 2; }
+
+// Over the runs of things that `equal` says of neighbours in `order`.
+template <typename Equal>
+int64_t PairsOfEquals(absl::Span<const size_t> order, Equal equal) {
+  int64_t pairs = 0;
+  for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+    while (end < order.size() && equal(order[begin], order[end])) ++end;
+    pairs += Pairs(static_cast<int64_t>(end - begin));
+  }
+  return pairs;
+}
+
+// Pairs of which the earlier has the higher score. Sorts `order` by score.
+int64_t Inversions(absl::Span<size_t> order, absl::Span<const float> scores) {
+  const size_t half = order.size() / 2;
+  if (half == 0) return 0;
+  const absl::Span<size_t> first = order.first(half), second = order.subspan(half);
+  int64_t inversions = Inversions(first, scores) + Inversions(second, scores);
+  size_t passed = 0;  // of the second half
+  for (const size_t i : first) {
+    while (passed < second.size() && scores[second[passed]] < scores[i]) ++passed;
+    inversions += static_cast<int64_t>(passed);
+  }
+  std::inplace_merge(order.begin(), order.begin() + static_cast<ptrdiff_t>(half), order.end(),
+                     [&](size_t a, size_t b) { return scores[a] < scores[b]; });
+  return inversions;
+}
+
+// Nothing without a pair of different throughput. As Kendall's τ is computed in n log n (Knight
+// 1966): in the order of throughput, and of scores where that is equal, a pair that is ordered
+// wrongly is an inversion.
 std::optional<double> AccuracyOfPairs(absl::Span<const float> scores,
                                       absl::Span<const float> throughput) {
-  double right = 0;
-  int64_t pairs = 0;
-  for (size_t i = 0; i < scores.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) {
-      if (throughput[i] == throughput[j]) continue;
-      ++pairs;
-      right += RightOrder(scores[i], scores[j], throughput[i], throughput[j]);
-    }
-  }
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::pair(throughput[a], scores[a]) < std::pair(throughput[b], scores[b]);
+  });
+  const auto same_throughput = [&](size_t a, size_t b) { return throughput[a] == throughput[b]; };
+  const auto same_score = [&](size_t a, size_t b) { return scores[a] == scores[b]; };
+  const auto same = [&](size_t a, size_t b) { return same_throughput(a, b) && same_score(a, b); };
+  const int64_t pairs =
+      Pairs(static_cast<int64_t>(order.size())) - PairsOfEquals(order, same_throughput);
   if (pairs == 0) return std::nullopt;
-  return right / static_cast<double>(pairs);
+  const int64_t same_in_both = PairsOfEquals(order, same);
+  const int64_t wrong = Inversions(absl::MakeSpan(order), scores);
+  const int64_t undecided = PairsOfEquals(order, same_score) - same_in_both;
+  return 1 - (static_cast<double>(wrong) + static_cast<double>(undecided) / 2) /
+                 static_cast<double>(pairs);
 }
 
 }  // namespace

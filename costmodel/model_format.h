@@ -6,8 +6,8 @@
 #include "absl/status/statusor.h"
 #include "costmodel/cost_model.h"
 
-// What stands before the trees of every saved model: the format, which model it is, the version of
-// the features that it was trained on and how many there are.
+// What stands before the trees of a saved model: the format, which model it is, the version of the
+// features that it was trained on and how many there are.
 
 namespace tessera::costmodel {
 

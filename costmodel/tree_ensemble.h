@@ -28,7 +28,6 @@ class TreeEnsemble {
   std::vector<float> Predict(absl::Span<const float> rows, int columns) const;
 
   int tree_count() const { return tree_count_; }
-  int depth() const { return depth_; }
   // One more than the largest feature that a tree looks at.
   int columns_used() const { return columns_used_; }
 
