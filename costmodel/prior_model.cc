@@ -24,8 +24,13 @@ absl::StatusOr<std::unique_ptr<PriorModel>> PriorModel::Make(std::shared_ptr<con
 
 bool PriorModel::IsSaved(std::string_view bytes) { return bytes.starts_with(kMagic); }
 
-// Without the draft: the trees correct the prior.
-XgboostModel PriorModel::NewLocal() const { return {name(), RankingOptions(seed_)}; }
+// Without the draft: the trees correct the prior, by small steps, because what few rows of a task
+// say against it is mostly noise.
+XgboostModel PriorModel::NewLocal() const {
+  BoostingOptions options = RankingOptions(seed_);
+  options.learning_rate = 0.05;
+  return {name(), options};
+}
 
 std::vector<float> PriorModel::Margins(absl::Span<const float> rows, int columns,
                                        const Scale& scale) const {

@@ -20,6 +20,8 @@ constexpr int kFamilyDraws = 256;
 // Of the samples by the estimate so many are plain, so that the first model learns of programs,
 // too, that the estimate thinks little of.
 constexpr double kPlainShare = 0.3;
+// Points that are looked at before a space is said to have no more programs.
+constexpr int kLookedAt = 16384;
 
 // Promising new points of one sketch, best first.
 std::vector<Candidate> PointsOf(const TaskView& view, int sketch, Rng& rng) {
@@ -139,6 +141,22 @@ class Batch {
     return absl::OkStatus();
   }
 
+  // For a batch that would be empty, because draws hit known programs only: the next new ones in
+  // the space's order, from a random point on and round.
+  absl::Status FillInOrder(Rng& rng) {
+    if (!proposals_.empty()) return absl::OkStatus();
+    Point point = view_.task.space.Sample(rng);
+    for (int looked_at = 0; looked_at < kLookedAt && left() > 0; ++looked_at) {
+      std::optional<Point> next = view_.task.space.Next(point);
+      if (!next) next = view_.task.space.Next({});
+      if (!next) break;
+      point = *std::move(next);
+      if (view_.task.known_points.contains(HashPoint(point))) continue;
+      TESSERA_RETURN_IF_ERROR(AddIfNew(point, kRandom).status());
+    }
+    return absl::OkStatus();
+  }
+
  private:
   bool IsNew(uint64_t loop_hash) const {
     return !view_.task.known_programs.contains(loop_hash) && !loop_hashes_.contains(loop_hash);
@@ -170,9 +188,11 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
   const bool steered = IsSteered(view.explorer);
   const bool awaits_model = view.explorer.UsesModel() && view.task.ranker == nullptr;
   int explored = batch.left();  // slots that are the explorer's
-  const double epsilon = view.ranks_by_prior ? options.prior_epsilon : options.epsilon;
-  for (int slot = explored; steered && slot > 0; --slot) explored -= rng.Chance(epsilon);
-  if (awaits_model) explored = 0;
+  for (int slot = explored; steered && slot > 0; --slot) explored -= rng.Chance(options.epsilon);
+  // The first batch is the draft's though a model of other tasks could rank: where either errs, the
+  // other one seldom does.
+  const bool is_drafts = steered && view.is_first && view.ranks_by_prior;
+  if (awaits_model || is_drafts) explored = 0;
   const int contender = steered && explored > 0 ? view.contenders.Next() : -1;
   int contended = 0;
   for (int slot = 0; contender >= 0 && slot < explored; ++slot) {
@@ -192,6 +212,7 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
     TESSERA_RETURN_IF_ERROR(batch.FillByFamily(awaits_model || view.ranks_by_prior, rng));
   }
   TESSERA_RETURN_IF_ERROR(batch.FillWithSamples(rng));
+  TESSERA_RETURN_IF_ERROR(batch.FillInOrder(rng));
   return std::move(batch).Take();
 }
 

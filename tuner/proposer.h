@@ -35,9 +35,6 @@ struct ProposalOptions {
   double epsilon = 0.08;  // share of little tried families beside what a model ranks best
   int pool_factor = 4;    // candidates that a batch is chosen from, a proposal
   BatchOptions batch;
-  // Share of samples by the draft beside those that a model of other tasks ranks, until there is
-  // one of this task: what tells whether that model is right.
-  double prior_epsilon = 0.3;
 };
 
 // What the log says about a task, as far as its next proposals depend on it.
@@ -55,10 +52,10 @@ struct ProposalView {
 // then what the explorer finds: all that it has if it uses no model or plans, otherwise diverse
 // batches of its best, with a share for sketches that contend and ε's of samples of little tried
 // families. Samples that the space's draft prefers, family by family, come before the first model
-// of an explorer that uses one and does not plan, and beside those of a model of other tasks.
-// Random samples take the place of what none of these finds. At most `count`, all of new loop
-// hashes; fewer, or none, when the space has run dry. A function of its arguments. Errors are those
-// of the space.
+// of an explorer that uses one and does not plan, and where that is a model of other tasks, as the
+// first batch and as ε's share. Random samples take the place of what none of these finds. At most
+// `count`, all of new loop hashes; none when the space has run dry: neither samples nor 16,384
+// points in a row are new. A function of its arguments. Errors are those of the space.
 absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int count,
                                                    const ProposalOptions& options, Rng& rng);
 

@@ -44,27 +44,35 @@ TEST_CASE("what was measured before is not measured again, and is learned from a
   }
 }
 
-TEST_CASE("a job with a prior begins with the default, programs of near tasks, and its model",
+TEST_CASE("a job with a prior begins with the default, programs of near tasks, and the draft's",
           "[tuner]") {
   for (const std::string explorer : {"annealing", "random"}) {
     CAPTURE(explorer);
-    Rig rig(1, Budget(64, 3, explorer), {});
+    Rig rig(1, Budget(200, 3, explorer), {});
     rig.LearnBefore(0);
-    const auto proposals = *Fresh(rig).Propose(0, 64);
-    REQUIRE(proposals.size() == 64);
+    rig.UseDrafts();
+    TuningState state = Fresh(rig);
+    const auto first = *state.Propose(0, 16);
+    REQUIRE(first.size() == 16);
+    CHECK(first[0].explorer == "default");
+    for (const tuner::Proposal& proposal : first) {
+      REQUIRE(state.Apply(Proposed(state, proposal)).ok());
+    }
     std::map<std::string, int> by;
-    for (const tuner::Proposal& proposal : proposals) ++by[proposal.explorer];
-    CHECK(proposals[0].explorer == "default");
+    for (const tuner::Proposal& proposal : *state.Propose(0, 100)) ++by[proposal.explorer];
     if (explorer == "random") {
-      CHECK(by["random"] == 63);
+      CHECK(by["random"] == 100);
       continue;
     }
     for (int i = 0; i < 3; ++i) {
-      CHECK(proposals[1 + i].explorer == tuner::kNearTask);
-      CHECK(proposals[1 + i].config == rig.prior->tasks[0].first_configs[i]);
+      CHECK(first[1 + i].explorer == tuner::kNearTask);
+      CHECK(first[1 + i].config == rig.prior->tasks[0].first_configs[i]);
     }
-    CHECK(by["annealing"] > 30);
-    CHECK(by["random"] > 8);  // the space has no draft
+    CHECK(std::ranges::count(first, tuner::kDraft, &tuner::Proposal::explorer) > 4);
+    CHECK(std::ranges::count(first, "annealing", &tuner::Proposal::explorer) == 0);
+    // Then the model of other tasks decides.
+    CHECK(by["annealing"] > 80);
+    CHECK(by[std::string(tuner::kDraft)] > 0);
   }
 }
 
