@@ -279,7 +279,7 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->capture_default_str();
   command
-      ->add_option("--cost-model", replay.cost_models,
+      ->add_option("--cost-model,--model", replay.cost_models,
                    absl::StrCat(costmodel::CostModelNames(), "; several: X,Y"))
       ->delimiter(',')
       ->capture_default_str();
@@ -309,7 +309,7 @@ int main(int argc, char** argv) {
                       "data sets that --ranking learns from, too, but does not judge; repeatable");
   command
       ->add_option("--hold-out", rank.hold_out,
-                   "what differs from the others: workload, kind, class")
+                   "what differs from the others: workload, kind, class (or threads)")
       ->capture_default_str();
   command
       ->add_option("--target-rows", rank.target_rows,

@@ -146,10 +146,11 @@ absl::Status RunReplay(const ReplayOptions& options) {
     TESSERA_RETURN_IF_ERROR(
         WriteResult(options.out, table.name + ".svg", replay::CurvesSvg(result, options.trials)));
     results.push_back(std::move(result));
+    // After each data set, so that a run that is ended keeps what it has.
+    TESSERA_RETURN_IF_ERROR(WriteResult(options.out, "curves.csv", replay::CurvesCsv(results)));
+    TESSERA_RETURN_IF_ERROR(
+        WriteResult(options.out, "summary.csv", replay::SummaryCsv(results, options.trials)));
   }
-  TESSERA_RETURN_IF_ERROR(WriteResult(options.out, "curves.csv", replay::CurvesCsv(results)));
-  TESSERA_RETURN_IF_ERROR(
-      WriteResult(options.out, "summary.csv", replay::SummaryCsv(results, options.trials)));
   std::fputs(shown.Text().c_str(), stdout);
   std::printf(
       "median of %d runs (and its 90 %% interval) of the trials until the best was so near "
@@ -177,9 +178,9 @@ absl::Status RunRanking(const RankingOptions& options) {
     TESSERA_ASSIGN_OR_RETURN(const std::vector<replay::Ranking> more,
                              replay::RankTables(tables, how, done));
     rankings.insert(rankings.end(), more.begin(), more.end());
+    TESSERA_RETURN_IF_ERROR(
+        WriteResult(options.out, "ranking.csv", replay::RankingCsv(rankings, how.hold_out)));
   }
-  TESSERA_RETURN_IF_ERROR(
-      WriteResult(options.out, "ranking.csv", replay::RankingCsv(rankings, how.hold_out)));
   Table shown(
       {"cost model", "learned from", ">own rows", ">pairs", ">top-1", ">top-5", ">least pairs"});
   for (const replay::RankingMeans& means : replay::MeansOf(rankings)) {

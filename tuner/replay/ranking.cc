@@ -34,7 +34,7 @@ absl::StatusOr<std::string> KeyOf(const TableSpace& table, HoldOut hold_out) {
     case HoldOut::kKind:
       return KindOf(dataset.task.workload);
     case HoldOut::kClass:
-      return dataset.device_class;
+      return absl::StrCat(dataset.device_class, " ", dataset.task.threads);
   }
   return absl::InternalError("hold out what?");
 }

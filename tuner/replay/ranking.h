@@ -24,7 +24,7 @@ struct NamedTable {
 enum class HoldOut : uint8_t {
   kWorkload,  // the workload, whatever the device class
   kKind,      // the kind of workload: the reductions that it is made of
-  kClass      // the device class, whatever the workload
+  kClass      // the device class or the number of threads, whatever the workload
 };
 std::string_view ToString(HoldOut hold_out);  // "workload", "kind", "class"
 absl::StatusOr<HoldOut> ParseHoldOut(std::string_view text);
