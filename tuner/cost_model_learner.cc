@@ -20,16 +20,19 @@ using costmodel::CostModel;
 
 class CostModelRanker final : public Ranker {
  public:
-  explicit CostModelRanker(std::shared_ptr<const CostModel> model) : model_(std::move(model)) {}
+  CostModelRanker(std::shared_ptr<const CostModel> model, bool builds_on_prior)
+      : model_(std::move(model)), builds_on_prior_(builds_on_prior) {}
   std::vector<float> Score(absl::Span<const float> rows) const override {
     return model_->Predict(rows, costmodel::FeatureCount());
   }
   costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows) const override {
     return model_->PredictWithDeviation(rows, costmodel::FeatureCount());
   }
+  bool BuildsOnPrior() const override { return builds_on_prior_; }
 
  private:
   const std::shared_ptr<const CostModel> model_;
+  const bool builds_on_prior_;
 };
 
 class CostModelLearner final : public Learner {
@@ -61,11 +64,11 @@ class CostModelLearner final : public Learner {
     // Fitting and reading leave tens of megabytes of holes in the heap, and come once in many
     // trials.
     malloc_trim(0);
-    return std::make_shared<const CostModelRanker>(std::move(model));
+    return std::make_shared<const CostModelRanker>(std::move(model), with_prior);
   }
 
   std::shared_ptr<const Ranker> Prior() const override {
-    return prior_ == nullptr ? nullptr : std::make_shared<const CostModelRanker>(prior_);
+    return prior_ == nullptr ? nullptr : std::make_shared<const CostModelRanker>(prior_, true);
   }
 
  private:

@@ -20,7 +20,10 @@ class DescentExplorer final : public Explorer {
     std::vector<Candidate> found;
     absl::flat_hash_set<uint64_t> hashes;
     for (const Point& start : view.examples.Fastest(kStarts)) {
-      const std::vector<Point> neighbours = view.space.Neighbours(start);
+      std::vector<Point> neighbours = view.space.Neighbours(start);
+      std::erase_if(neighbours, [&](const Point& neighbour) {
+        return view.known_points.contains(HashPoint(neighbour));
+      });
       Visited visited(view);
       visited.Add(neighbours, ScorePoints(view, neighbours));
       for (Candidate& candidate : std::move(visited).Best(count)) {

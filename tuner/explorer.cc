@@ -9,7 +9,7 @@
 namespace tessera::tuner {
 namespace {
 
-std::unique_ptr<Explorer> MakeLearners() {
+std::unique_ptr<Explorer> MakePortfolio() {
   std::vector<std::unique_ptr<Explorer>> members;
   members.push_back(MakeAnnealingExplorer());
   members.push_back(MakeEvolutionExplorer());
@@ -29,7 +29,7 @@ absl::Span<const ExplorerKind> ExplorerKinds() {
        MakeDescentExplorer},
       {"evolution", "generations that are crossed and mutated", MakeEvolutionExplorer},
       {"grid", "every program in order, without a model", MakeGridExplorer},
-      {"portfolio", "annealing, descent and evolution, each as often as it earns", MakeLearners},
+      {"portfolio", "annealing, descent and evolution, each as often as it earns", MakePortfolio},
       {"random", "random programs, without a model", MakeRandomExplorer},
       {"rl", "edits by a policy that learns which ones made programs faster", MakeRlExplorer},
   };

@@ -33,8 +33,7 @@ JobRunner::JobRunner(db::Job job, JobParts parts, TuningState state)
     : job_(std::move(job)),
       parts_(std::move(parts)),
       state_(std::move(state)),
-      runs_(job_.tasks.size()),
-      began_(parts_.clock.Now()) {}
+      runs_(job_.tasks.size()) {}
 
 JobRunner::~JobRunner() {
   Stop();
@@ -72,12 +71,6 @@ absl::Status JobRunner::Resume() {
     const std::vector<int64_t> pending = state_.PendingTrials(t);
     runs_[t].ready.assign(pending.begin(), pending.end());
   }
-  db::RecordFilter first;
-  first.job_id = job_.id;
-  first.limit = 1;
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records, parts_.store.QueryRecords(first));
-  if (!records.empty()) began_ = std::min(began_, records[0].created);
-
   if (!ended_ && job_.state != db::JobState::kRunning) {
     TESSERA_RETURN_IF_ERROR(parts_.store.SetJobState(job_.id, db::JobState::kRunning, ""));
     job_.state = db::JobState::kRunning;
@@ -94,10 +87,20 @@ absl::Status JobRunner::LoadModels() {
     absl::StatusOr<std::shared_ptr<const Ranker>> ranker =
         GetModel(parts_.store, *parts_.learner, {job_.id, t}, digest);
     TESSERA_RETURN_IF_ERROR(FromStore(ranker.status(), "model"));
+    if (*ranker != nullptr) ReportPrior(t, (*ranker)->BuildsOnPrior());
     state_.SetRanker(t, *std::move(ranker));
     changed_ = true;
   }
   return absl::OkStatus();
+}
+
+void JobRunner::ReportPrior(int task_index, bool builds_on_prior) {
+  if (parts_.learner->Prior() == nullptr) return;
+  if (std::exchange(runs_[task_index].builds_on_prior, builds_on_prior) == builds_on_prior) return;
+  LogInfo(absl::StrCat("job ", job_.id, ", task ", job_.tasks[task_index].name, ": its model ",
+                       builds_on_prior ? "builds on that of other tasks again"
+                                       : "lets go of that of other tasks, which misled it",
+                       ", after ", state_.task(task_index).taught, " results"));
 }
 
 void JobRunner::Start() {
@@ -158,7 +161,7 @@ absl::Status JobRunner::Advance() {
   }
   if (state_.cancelled()) return End(db::JobState::kCancelled, "cancelled");
   const double limit = job_.options.max_seconds;
-  out_of_time_ = limit > 0 && absl::ToDoubleSeconds(parts_.clock.Now() - began_) >= limit;
+  out_of_time_ = limit > 0 && absl::ToDoubleSeconds(parts_.clock.Now() - job_.created) >= limit;
   if (!out_of_time_) {
     StartFits();
     // What came meanwhile, a model above all, is better known before proposing than after.
@@ -543,11 +546,11 @@ void JobRunner::Publish() {
   std::vector<std::string> comparing;
   for (int t = 0; t < state_.task_count(); ++t) {
     const TaskSummary& task = state_.task(t);
-    progress->tasks.push_back(
-        {job_.tasks[t].name, state_.budget().Allotted(t), task.proposed, runs_[t].in_flight,
-         task.finished, task.done && (task.pending == 0 || ended_), task.end_reason,
-         task.best_seconds, task.best_trace, task.best_config, task.best_record_id, task.outcomes,
-         !task.model.empty(), task.promoted});
+    progress->tasks.push_back({job_.tasks[t].name, state_.budget().Allotted(t), task.proposed,
+                               runs_[t].in_flight, task.finished,
+                               task.done && (task.pending == 0 || ended_), task.end_reason,
+                               task.best_seconds, task.best_record_id, task.outcomes,
+                               !task.model.empty(), task.promoted});
     if (runs_[t].comparing) comparing.push_back(job_.tasks[t].name);
     if (!ended_) left += task.pending;
   }
@@ -560,7 +563,6 @@ void JobRunner::Publish() {
   const absl::Time now = parts_.clock.Now();
   published_ = now;
   changed_ = false;
-  progress->elapsed_seconds = absl::ToDoubleSeconds(now - began_);
   if (recent_results_.size() > 1) {
     const double window = absl::ToDoubleSeconds(now - recent_results_.front());
     if (window > 0) {

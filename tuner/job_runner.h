@@ -87,7 +87,8 @@ class JobRunner {
     std::deque<int64_t> ready;  // proposed and at nobody's, next first
     int in_flight = 0;
     bool fitting = false;
-    int fit_failed_at = -1;  // taught results when the last fit failed
+    int fit_failed_at = -1;       // taught results when the last fit failed
+    bool builds_on_prior = true;  // its model, where the job began with one of other tasks
     bool comparing = false;
     bool contested = false;  // a comparison was begun, or there was nothing to compare
     int comparisons_given_back = 0;
@@ -106,6 +107,8 @@ class JobRunner {
 
   absl::Status Resume();
   absl::Status LoadModels();
+  // Once for each change.
+  void ReportPrior(int task_index, bool builds_on_prior);
   absl::Status Advance();
   absl::Status Settle();
   void Take(Measured measured);
@@ -143,7 +146,6 @@ class JobRunner {
   absl::flat_hash_set<int64_t> in_flight_;
   std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   Unlogged unlogged_;
-  absl::Time began_;
   std::deque<absl::Time> recent_results_;
   std::string last_failure_;
   absl::Status store_trouble_;  // of this step

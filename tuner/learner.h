@@ -22,6 +22,8 @@ class Ranker {
   virtual costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows) const {
     return {Score(rows), {}};
   }
+  // Whether what other tasks taught is part of it (Learner::Prior).
+  virtual bool BuildsOnPrior() const { return false; }
 };
 
 struct TrainingSet {

@@ -20,8 +20,6 @@ struct TaskProgress {
   bool done = false;
   std::string end_reason;   // why, where it is not that its trials are used up
   double best_seconds = 0;  // infinity before the first success
-  std::string best_trace;
-  std::string best_config;
   int64_t best_record_id = 0;
   // Results by db::Outcome.
   std::array<int, kOutcomeCount> outcomes{};
@@ -37,7 +35,6 @@ struct JobProgress {
   std::string message;  // how it ended, what it waits for (a device, the store) or what it compares
   std::vector<TaskProgress> tasks;
   double trials_per_second = 0;         // over the latest 64 results; 0 before the second
-  double elapsed_seconds = 0;           // since the job's first record, over restarts
   double eta_seconds = -1;              // negative: not known
   std::vector<db::RunnerTime> runners;  // since the server started
   bool starved = false;                 // tasks are left that no connected device takes

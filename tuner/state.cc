@@ -225,8 +225,6 @@ void TuningState::Finish(const db::Event& event) {
     summary.best_seconds = cost_seconds;
     summary.best_trial = event.trial;
     summary.best_record_id = event.record_id;
-    summary.best_trace = std::move(trial.trace);
-    summary.best_config = std::move(trial.config);
   }
   const bool tells = ok || db::IsCandidateFailure(event.outcome);
   if (tells && weighs_gains_) WeighResult(trial, cost_seconds);
@@ -364,8 +362,7 @@ size_t TuningState::MemoryBytes() const {
   }
   for (const TaskState& task : tasks_) {
     bytes += sizeof(TaskState) + task.news.size() * sizeof(int64_t) + task.examples.MemoryBytes() +
-             (task.loop_hashes.capacity() + task.points.capacity()) * (sizeof(uint64_t) + 1) +
-             task.summary.best_trace.capacity() + task.summary.best_config.capacity();
+             (task.loop_hashes.capacity() + task.points.capacity()) * (sizeof(uint64_t) + 1);
     for (const Point& point : task.of_near_tasks) {
       bytes += sizeof(Point) + point.capacity() * sizeof(Point::value_type);
     }

@@ -69,8 +69,6 @@ struct TaskSummary {
   bool done = false;        // the log says so
   std::string end_reason;   // why, where it is not that its trials are used up
   double best_seconds = 0;  // infinity before the first success
-  std::string best_trace;
-  std::string best_config;
   int64_t best_record_id = 0;
   int64_t best_trial = -1;
   int64_t promoted = 0;  // record that a comparison left as the fastest; 0: none was made

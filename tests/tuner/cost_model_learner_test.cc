@@ -196,13 +196,14 @@ TEST_CASE("fits begin with a model of other tasks unless the results speak again
   REQUIRE(with->Prior() != nullptr);
   CHECK(accuracy(with->Prior()) > 0.85);
   const std::string bytes = *with->Fit(few);
-  CHECK(costmodel::PriorModel::IsSaved(bytes));
+  CHECK((*with->Load(bytes))->BuildsOnPrior());
   CHECK(accuracy(*with->Load(bytes)) > accuracy_alone);
   CHECK(*with->Fit(few) == bytes);
 
   const auto wrong = *tuner::MakeLearner("xgboost", 3, Trained(true));
   CHECK(accuracy(wrong->Prior()) < 0.3);
   CHECK(*wrong->Fit(few) == bytes_alone);
+  CHECK_FALSE((*wrong->Load(bytes_alone))->BuildsOnPrior());
   CHECK(accuracy(*wrong->Load(bytes_alone)) == accuracy_alone);
   CHECK_FALSE(wrong->Load(bytes).ok());  // it is over another prior
 }
