@@ -253,9 +253,10 @@ def write_trials(searched: Sequence[Searched], path: Path) -> None:
         for one in searched:
             for run in one.runs:
                 reached = [one.trials_to(run, share) for share in SHARES]
+                seconds = "" if run.resumed else f"{run.seconds:.2f}"  # without a clock
                 writer.writerow(
                     [one.task, int(one.is_hard), run.method.name, run.seed, len(run.trials)]
-                    + [run.failed, f"{run.seconds:.2f}", f"{one.final(run) * 1e6:.4f}"]
+                    + [run.failed, seconds, f"{one.final(run) * 1e6:.4f}"]
                     + ["" if math.isinf(n) else int(n) for n in reached]
                 )
 
@@ -271,7 +272,7 @@ def write_curves(searched: Sequence[Searched], path: Path) -> None:
                 for i, share in enumerate(shares):
                     if i + 1 < len(shares) and i > 0 and share == shares[i - 1]:
                         continue
-                    at = f"{run.trials[i].at:.3f}"
+                    at = "" if run.resumed else f"{run.trials[i].at:.3f}"
                     writer.writerow(
                         [one.task, run.method.name, run.seed, i + 1, at, f"{share:.6f}"]
                     )

@@ -2,7 +2,7 @@
 tune the same operators on this machine, one after the other, and their winners are measured side by side.
 docs/search.md says how to read it.
 
-    build/peers/bin/python bench/search/metaschedule.py --seeds 3
+    build/peers/bin/python bench/search/metaschedule.py
 
 A run that ended early goes on with the same command; MetaSchedule takes seconds a trial.
 """
@@ -48,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--method", default="default", help="Tessera's")
     parser.add_argument("--trials", type=int, default=1000, help="of MetaSchedule, a task")
     parser.add_argument("--tessera-trials", type=int, default=512, help="at most, a seed")
-    parser.add_argument("--seeds", type=int, default=3, help="of Tessera; MetaSchedule has one")
+    parser.add_argument("--seeds", type=int, default=5, help="of Tessera; MetaSchedule has one")
     parser.add_argument("--rounds", type=int, default=5, help="of measuring the winners")
     parser.add_argument(
         "--layouts", default="nhwc", help=f"of MetaSchedule's free activations, of {LAYOUTS}"
