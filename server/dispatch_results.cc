@@ -38,16 +38,17 @@ void Dispatcher::HandleBuild(Worker& worker, const proto::BuildResult& result, A
   if (lease.kind == LeaseKind::kReference) {
     HandleReference(lease.task_key, checked, actions);
   } else {
-    HandleTrialBuild(lease.subject, checked, actions);
+    HandleTrialBuild(lease.subject, worker.hello.tessera_version, checked, actions);
   }
 }
 
-void Dispatcher::HandleTrialBuild(uint64_t number, const proto::BuildResult& result,
-                                  Actions& actions) {
+void Dispatcher::HandleTrialBuild(uint64_t number, const std::string& version,
+                                  const proto::BuildResult& result, Actions& actions) {
   const auto it = trials_.find(number);
   if (it == trials_.end()) return;
   Trial& trial = it->second;
-  const Program& program = *trial.ToBuild();
+  Program& program = *trial.ToBuild();
+  program.version = version;
   const bool has_other_loops = !program.loop_hash.empty() && result.loop_hash != program.loop_hash;
   // Builders refuse what they make other loops of. The trace of a record may be of an older
   // release: its program is no more, and the others can be compared.

@@ -93,7 +93,7 @@ absl::Status Dispatcher::Connect(const proto::Hello& hello,
   if (hello.tessera_version != Version()) {
     LogWarning(absl::StrCat("worker ", hello.worker, " is of version ", hello.tessera_version,
                             ", this server of ", AbslView(Version()),
-                            ", which its results are recorded as; install the same on both"));
+                            "; install the same on both"));
   }
   if (replaced != nullptr) {
     devices_.Disconnect(replaced_devices, replaced.get());  // those that it brought alone
@@ -254,7 +254,7 @@ db::Record Dispatcher::Complete(uint64_t number, const db::Measurement& measurem
   record.explorer = request.explorer;
   record.seed = InputSeed(trial.task_key);
   record.measurement = measurement;
-  record.tessera_version = std::string(Version());
+  record.tessera_version = trial.programs[0].version;
   record.created = clock_.Now();
   actions.push_back([done = std::move(trial.done), record] { done(record); });
 

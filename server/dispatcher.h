@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "base/clock.h"
 #include "base/content_store.h"
+#include "base/version.h"
 #include "db/record/store.h"
 #include "proto/session.h"
 #include "server/devices.h"
@@ -124,7 +125,8 @@ class Dispatcher final : public tuner::Measurer {
 
   struct Program {
     std::string trace, loop_hash;
-    proto::BuildResult built;  // of kInfrastructure: to be built
+    proto::BuildResult built;                      // of kInfrastructure: to be built
+    std::string version = std::string(Version());  // of the builder
     bool IsBuilt() const { return built.outcome == db::Outcome::kOk; }
     bool IsToBuild() const { return built.outcome == db::Outcome::kInfrastructure; }
   };
@@ -235,7 +237,8 @@ class Dispatcher final : public tuner::Measurer {
   // dispatch_results.cc: what comes back.
   void HandleBuild(Worker& worker, const proto::BuildResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void HandleTrialBuild(uint64_t number, const proto::BuildResult& result, Actions& actions)
+  void HandleTrialBuild(uint64_t number, const std::string& version,
+                        const proto::BuildResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Into the program that is to be built next; ends a comparison that is of no use then.
   void TakeBuild(uint64_t number, const proto::BuildResult& result, Actions& actions)

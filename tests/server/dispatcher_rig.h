@@ -110,6 +110,7 @@ struct DispatcherRig {
     for (db::Device& device : of) device.worker = name;
     const absl::Status status = dispatcher->Connect(proto::Hello{.worker = name,
                                                                  .instance = instance,
+                                                                 .tessera_version = "0.9.0",
                                                                  .devices = std::move(of),
                                                                  .build_slots = build_slots,
                                                                  .held = std::move(held)},

@@ -35,6 +35,7 @@ TEST_CASE("a trial is built, run and given back as a record", "[server]") {
   CHECK(record.device_class == "x86/fake");
   CHECK(record.attempt_key == plan.lease.AttemptKey());
   CHECK(record.task_key == rig.task.Key());
+  CHECK(record.tessera_version == "0.9.0");  // who built it
 }
 
 TEST_CASE("a result is acknowledged when it is on disk, not before", "[server]") {
