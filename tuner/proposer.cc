@@ -20,6 +20,8 @@ constexpr int kFamilyDraws = 256;
 // Of the samples by the estimate so many are plain, so that the first model learns of programs,
 // too, that the estimate thinks little of.
 constexpr double kPlainShare = 0.3;
+// Programs, the default schedule among them, before a model of other tasks ranks.
+constexpr size_t kFirstDrafts = 4;
 // Points that are looked at before a space is said to have no more programs.
 constexpr int kLookedAt = 16384;
 
@@ -145,12 +147,14 @@ class Batch {
   // the space's order, from a random point on and round.
   absl::Status FillInOrder(Rng& rng) {
     if (!proposals_.empty()) return absl::OkStatus();
-    Point point = view_.task.space.Sample(rng);
+    const Point start = view_.task.space.Sample(rng);
+    Point point = start;
     for (int looked_at = 0; looked_at < kLookedAt && left() > 0; ++looked_at) {
       std::optional<Point> next = view_.task.space.Next(point);
       if (!next) next = view_.task.space.Next({});
       if (!next) break;
       point = *std::move(next);
+      if (looked_at > 0 && point == start) break;
       if (view_.task.known_points.contains(HashPoint(point))) continue;
       TESSERA_RETURN_IF_ERROR(AddIfNew(point, kRandom).status());
     }
@@ -182,16 +186,18 @@ class Batch {
 absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int count,
                                                    const ProposalOptions& options, Rng& rng) {
   Batch batch(view, count);
-  if (view.is_first) batch.AddBaseline();
+  if (view.proposed == 0) batch.AddBaseline();
   TESSERA_RETURN_IF_ERROR(batch.AddOfNearTasks());
 
   const bool steered = IsSteered(view.explorer);
   const bool awaits_model = view.explorer.UsesModel() && view.task.ranker == nullptr;
   int explored = batch.left();  // slots that are the explorer's
   for (int slot = explored; steered && slot > 0; --slot) explored -= rng.Chance(options.epsilon);
-  // The first batch is the draft's though a model of other tasks could rank: where either errs, the
-  // other one seldom does.
-  const bool is_drafts = steered && view.is_first && view.ranks_by_prior;
+  // The first programs are the draft's though a model of other tasks could rank: where either errs,
+  // the other one seldom does.
+  const size_t draft_until = kFirstDrafts + view.of_near_tasks.size();
+  const bool is_drafts =
+      steered && view.ranks_by_prior && static_cast<size_t>(view.proposed) < draft_until;
   if (awaits_model || is_drafts) explored = 0;
   const int contender = steered && explored > 0 ? view.contenders.Next() : -1;
   int contended = 0;

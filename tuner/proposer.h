@@ -43,7 +43,7 @@ struct ProposalView {
   TaskView task;
   const Contenders& contenders;
   absl::Span<const Point> in_flight;           // proposed, without a result
-  bool is_first;                               // nothing was proposed so far
+  int proposed;                                // so far
   absl::Span<const Point> of_near_tasks = {};  // the most promising first
   bool ranks_by_prior = false;                 // the ranker is of other tasks
 };
@@ -53,9 +53,10 @@ struct ProposalView {
 // batches of its best, with a share for sketches that contend and ε's of samples of little tried
 // families. Samples that the space's draft prefers, family by family, come before the first model
 // of an explorer that uses one and does not plan, and where that is a model of other tasks, as the
-// first batch and as ε's share. Random samples take the place of what none of these finds. At most
-// `count`, all of new loop hashes; none when the space has run dry: neither samples nor 16,384
-// points in a row are new. A function of its arguments. Errors are those of the space.
+// first batch of programs that are not of near tasks, and as ε's share. Random samples take the
+// place of what none of these finds. At most `count`, all of new loop hashes; none when the space
+// has run dry: neither samples nor 16,384 points in a row are new. A function of its arguments.
+// Errors are those of the space.
 absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int count,
                                                    const ProposalOptions& options, Rng& rng);
 

@@ -289,7 +289,7 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
                              ViewOf(task, task.ranker.get()),
                              task.contenders,
                              in_flight,
-                             task.summary.proposed == 0,
+                             task.summary.proposed,
                              task.of_near_tasks,
                              task.ranker != nullptr && task.ranker == prior_ranker_};
   return ProposeBatch(view, count, options_.proposals, rng);

@@ -59,7 +59,8 @@ TEST_CASE("a job with a prior begins with the default, programs of near tasks, a
       REQUIRE(state.Apply(Proposed(state, proposal)).ok());
     }
     std::map<std::string, int> by;
-    for (const tuner::Proposal& proposal : *state.Propose(0, 100)) ++by[proposal.explorer];
+    const auto then = *state.Propose(0, 100);
+    for (const tuner::Proposal& proposal : then) ++by[proposal.explorer];
     if (explorer == "random") {
       CHECK(by["random"] == 100);
       continue;
@@ -74,6 +75,25 @@ TEST_CASE("a job with a prior begins with the default, programs of near tasks, a
     CHECK(by["annealing"] > 80);
     CHECK(by[std::string(tuner::kDraft)] > 0);
   }
+}
+
+TEST_CASE("programs of near tasks leave the draft its first programs", "[tuner]") {
+  Rig rig(1, Budget(200), {});
+  rig.LearnBefore(0);
+  rig.UseDrafts();
+  TuningState state = Fresh(rig);
+  std::vector<std::string> by;  // in batches as a job makes them
+  for (int batch = 0; batch < 4; ++batch) {
+    const auto proposals = *state.Propose(0, 4);
+    for (const tuner::Proposal& proposal : proposals) {
+      by.push_back(proposal.explorer);
+      REQUIRE(state.Apply(Proposed(state, proposal)).ok());
+    }
+  }
+  REQUIRE(by.size() == 16);
+  // The default, three of near tasks; then what the draft prefers, plain samples among it.
+  for (int i = 4; i < 8; ++i) CHECK(by[i] != "annealing");
+  CHECK(std::ranges::count(by, "annealing") > 4);
 }
 
 TEST_CASE("a fit tells what was known before the job from what the job measured", "[tuner]") {
