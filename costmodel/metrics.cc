@@ -19,6 +19,7 @@ template <typename Equal>
 int64_t PairsOfEquals(absl::Span<const size_t> order, Equal equal) {
   int64_t pairs = 0;
   for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+    ++end;
     while (end < order.size() && equal(order[begin], order[end])) ++end;
     pairs += Pairs(static_cast<int64_t>(end - begin));
   }

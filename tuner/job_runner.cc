@@ -100,7 +100,8 @@ void JobRunner::ReportPrior(int task_index, bool builds_on_prior) {
   LogInfo(absl::StrCat("job ", job_.id, ", task ", job_.tasks[task_index].name, ": its model ",
                        builds_on_prior ? "builds on that of other tasks again"
                                        : "lets go of that of other tasks, which misled it",
-                       ", after ", state_.task(task_index).taught, " results"));
+                       ", ", state_.task(task_index).taught - state_.task(task_index).known,
+                       " results after it began"));
 }
 
 void JobRunner::Start() {

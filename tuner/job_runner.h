@@ -107,7 +107,7 @@ class JobRunner {
 
   absl::Status Resume();
   absl::Status LoadModels();
-  // Once for each change.
+  // Once for each change, and after a restart.
   void ReportPrior(int task_index, bool builds_on_prior);
   absl::Status Advance();
   absl::Status Settle();

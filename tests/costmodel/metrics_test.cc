@@ -23,6 +23,28 @@ TEST_CASE("pairwise accuracy counts pairs in order, equal scores half, equal thr
   CHECK(PairwiseAccuracy({}, {}) == 0.5);
 }
 
+TEST_CASE("pairs in order are those of a count one by one", "[costmodel]") {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    const auto size = rng.Below(40);
+    std::vector<float> scores, throughput;
+    for (uint64_t i = 0; i < size; ++i) {
+      scores.push_back(static_cast<float>(rng.Below(8)));
+      throughput.push_back(static_cast<float>(rng.Below(8)));
+    }
+    double right = 0, pairs = 0;
+    for (uint64_t i = 0; i < size; ++i) {
+      for (uint64_t j = 0; j < i; ++j) {
+        if (throughput[i] == throughput[j]) continue;
+        ++pairs;
+        right += RightOrder(scores[i], scores[j], throughput[i], throughput[j]);
+      }
+    }
+    CHECK(PairwiseAccuracy(scores, throughput) == Approx(pairs == 0 ? 0.5 : right / pairs));
+  }
+}
+
 TEST_CASE("pairs are those of one task", "[costmodel]") {
   const std::vector<float> scores = {1, 2, 9, 8}, throughput = {1, 2, 1, 2};
   const std::vector<int> groups = {2, 2};

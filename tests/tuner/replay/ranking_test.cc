@@ -13,12 +13,14 @@ namespace {
 
 // Tables of one synthetic landscape, as if of different workloads and classes.
 NamedTable Table(const std::string& name, const std::string& workload_hash,
-                 const std::string& device_class, uint64_t seed, uint64_t landscape = 3) {
+                 const std::string& device_class, uint64_t seed, uint64_t landscape = 3,
+                 int threads = 1) {
   const auto space = std::make_shared<test::SyntheticSpace>(landscape, 6, 8);
   space->min_columns = costmodel::FeatureCount();
   Dataset dataset = test::SampledDataset(*space, 200, seed);
   dataset.task.workload_hash = workload_hash;
   dataset.device_class = device_class;
+  dataset.task.threads = threads;
   return {name, *TableSpace::Make(std::move(dataset), space)};
 }
 
@@ -71,19 +73,22 @@ TEST_CASE("what was learned of other workloads ranks this one, the better the mo
 
 TEST_CASE("what is held out is never trained on", "[replay]") {
   // The same programs under two names would be known by heart; another landscape says nothing.
-  const std::vector<NamedTable> tables = {Table("a", "1", "x", 1, 3), Table("twin", "1", "y", 1, 3),
-                                          Table("other", "2", "x", 2, 44)};
-  const auto pairs = [&](HoldOut hold_out) {
+  const NamedTable a = Table("a", "1", "x", 1, 3), other = Table("other", "2", "x", 2, 44);
+  const auto pairs = [&](HoldOut hold_out, const NamedTable& twin) {
+    const std::vector<NamedTable> tables = {a, twin, other};
     const auto rankings =
         RankTables(tables, {.hold_out = hold_out, .target_rows = {0}}, [](const auto&) {});
     INFO(rankings.status());
     REQUIRE(rankings.ok());
-    const Ranking& a = Find(*rankings, "a", "transfer", 0);
-    CHECK(a.trained_on == 1);
-    return a.pairs;
+    const Ranking& ranking = Find(*rankings, "a", "transfer", 0);
+    CHECK(ranking.trained_on == 1);
+    return ranking.pairs;
   };
-  CHECK(pairs(HoldOut::kClass) > 0.95);
-  CHECK(pairs(HoldOut::kWorkload) < 0.8);
+  const NamedTable twin = Table("twin", "1", "y", 1, 3);
+  CHECK(pairs(HoldOut::kClass, twin) > 0.95);
+  CHECK(pairs(HoldOut::kWorkload, twin) < 0.8);
+  // Another number of threads is another class.
+  CHECK(pairs(HoldOut::kClass, Table("threads", "1", "x", 1, 3, 2)) > 0.95);
 }
 
 TEST_CASE("others are learned from, but not judged, and not where they are held out", "[replay]") {
