@@ -11,10 +11,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import peers_modules
-from intervals import Interval, mean_ratio, median_interval
+from intervals import Interval, Sample, interval_of, mean_ratio, median_interval
 from plot import Series, draw
 from runs import Run, found
 from tasks import load_tasks
@@ -188,6 +188,41 @@ def after_table(searched: Sequence[Searched]) -> list[str]:
     return [*lines, ""]
 
 
+def distance(searched: Sequence[Searched], method: str, trials: int) -> Interval | None:
+    """The fastest program after so many trials ÷ the fastest of all runs' first AFTER[-1], by the
+    records of the runs: geometric mean over tasks and seeds. None where a run is shorter, or had no
+    success."""
+    samples: list[Sample] = []
+    for one in searched:
+        fastest = min(run.best_so_far()[: AFTER[-1]][-1] for run in one.runs)
+        curves = [run.best_so_far() for run in one.of(method)]
+        if not curves or min(map(len, curves)) < trials:
+            return None
+        samples.append([math.log(curve[trials - 1] / fastest) for curve in curves])
+    if not all(math.isfinite(value) for sample in samples for value in sample):
+        return None
+    return interval_of(lambda drawn: math.exp(fmean(map(fmean, drawn))), samples)
+
+
+def distance_table(searched: Sequence[Searched]) -> list[str]:
+    hard = [one for one in searched if one.is_hard] or list(searched)
+    lines = [
+        f"## How far from the best after so many trials, by records: mean of {len(hard)} tasks",
+        "",
+        *head(["method", *map(str, AFTER)]),
+    ]
+    for method in methods_of(hard):
+        found_of = [distance(hard, method, trials) for trials in AFTER]
+        cells = [
+            ""
+            if one is None
+            else f"{percent(one.middle - 1)} ({percent(one.low - 1)}–{percent(one.high - 1)})"
+            for one in found_of
+        ]
+        lines.append(row([method, *cells]))
+    return [*lines, ""]
+
+
 def runners_table(searched: Sequence[Searched]) -> list[str]:
     """What devices did from a job's first plan to its latest."""
     names = {"build": "builds", "proposal": "proposals", "store": "the log"}
@@ -239,6 +274,7 @@ def markdown(searched: Sequence[Searched]) -> str:
         lines += trials_table(searched, share)
     lines += ratios_table(searched, SHARES[-1])
     lines += after_table(searched)
+    lines += distance_table(searched)
     lines += runners_table(searched)
     return "\n".join(lines)
 

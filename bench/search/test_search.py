@@ -29,7 +29,7 @@ import peers_modules
 import winners
 from case import Case
 from intervals import interval_of, mean_ratio, median_interval
-from live_report import Searched, load, markdown, ratio_of, write_report
+from live_report import Searched, distance, load, markdown, ratio_of, write_report
 from methods import Method, choose, load_methods
 from plot import Series, draw
 from runs import Plan, Run, Trial, found
@@ -406,6 +406,15 @@ class Reports(InFolder):
         found_ratio = ratio_of([one], "default", "random", 0.9)
         assert found_ratio is not None
         self.assertFalse(found_ratio[1])
+
+    def test_distances_are_of_records(self) -> None:
+        runs = [a_run(OURS, 0, [8.0, 4.0] + [4.0] * 6), a_run(OURS, 1, [None, 16.0] + [16.0] * 6)]
+        one = Searched("c", True, runs, {"default-0": Winner("ok", [1.0])})
+        found_distance = distance([one], "default", 8)
+        assert found_distance is not None
+        self.assertAlmostEqual(found_distance.middle, 2.0)  # of 4/4 and 16/4
+        self.assertIsNone(distance([one], "default", 16))
+        self.assertIsNone(distance([one], "random", 8))
 
     def test_the_report_says_what_was_measured(self) -> None:
         text = markdown([self.searched()])
