@@ -1,10 +1,12 @@
-# Writes OUT, the source of Version() (base/version.h): RELEASE and a digest of the sources in CODE.
-file(GLOB_RECURSE files LIST_DIRECTORIES false RELATIVE ${CODE} ${CODE}/*.cc ${CODE}/*.c ${CODE}/*.h)
-list(SORT files)
+# Writes OUT, the source of Version() (base/version.h): RELEASE and a digest of the sources below CODE
+# that the file LIST names.
+file(READ ${LIST} files)
+string(STRIP "${files}" files)
 set(all "")
 foreach(file IN LISTS files)
-  file(SHA256 ${CODE}/${file} digest)
-  string(APPEND all "${digest} ${file}\n")
+  file(SHA256 ${file} digest)
+  file(RELATIVE_PATH name ${CODE} ${file})
+  string(APPEND all "${digest} ${name}\n")
 endforeach()
 string(SHA256 digest "${all}")
 string(SUBSTRING ${digest} 0 12 digest)
