@@ -194,7 +194,7 @@ def distance(searched: Sequence[Searched], method: str, trials: int) -> Interval
     success."""
     samples: list[Sample] = []
     for one in searched:
-        fastest = min(run.best_so_far()[: AFTER[-1]][-1] for run in one.runs)
+        fastest = min(s for run in one.runs for s in [math.inf, *run.best_so_far()[: AFTER[-1]]])
         curves = [run.best_so_far() for run in one.of(method)]
         if not curves or min(map(len, curves)) < trials:
             return None

@@ -30,6 +30,7 @@ from collector import NATIVE, Collector, Conditions, Failed, Unit
 from quiet import OutsideLoad, wait_until_quiet
 from service import Service
 from sets import DataSet, median_trials, summary
+from tasks import load_tasks
 
 HEADER = """# tessera-data: 1
 # name: {task}
@@ -275,7 +276,22 @@ class Tasks(unittest.TestCase):
         self.assertEqual(easy, {"c9", "gemm_512", "gemv_1024"})
         self.assertGreaterEqual(len(sections["enumerated"]), 6)
 
-    def test_what_models_learn_from_has_no_task_that_they_are_judged_by(self) -> None:
+    def test_what_models_are_to_learn_from_has_no_task_that_they_are_judged_by(self) -> None:
+        def workload(op: str, attributes: dict[str, Any]) -> str:
+            return json.dumps([op, {k: str(v) for k, v in attributes.items()}], sort_keys=True)
+
+        varied = load(peers_modules.HERE / "varied.yaml")["sampled"]
+        learned = {workload(entry.op, entry.attributes) for entry in varied}
+        self.assertEqual(len(learned), len(varied))
+        self.assertGreaterEqual(len(varied), 100)
+        sections = load(peers_modules.HERE / "collect.yaml")
+        for entry in sections["sampled"] + sections["enumerated"]:
+            self.assertNotIn(workload(entry.op, entry.attributes), learned, entry.name)
+        # Those of live searches are among the sampled ones.
+        tasks = {task.case.name for task in load_tasks(peers_modules.HERE / "tasks.yaml")}
+        self.assertLessEqual(tasks, {entry.name for entry in sections["sampled"]})
+
+    def test_what_models_learned_from_has_no_task_that_they_are_judged_by(self) -> None:
         def workloads(folder: str) -> list[str]:
             found = []
             for path in sorted((peers_modules.HERE / "data" / folder).glob("*.data.xz")):
