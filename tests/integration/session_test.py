@@ -256,8 +256,8 @@ class Jobs(RigTest):
 class Models(RigTest):
     def test_a_server_comes_with_a_model(self):
         self.start_server()
-        self.assertIn("x86-1", self.output("model", "list"))
-        self.assertIn("bench/search/data/varied", self.output("model", "show", "x86-1"))
+        self.assertIn("x86-2", self.output("model", "list"))
+        self.assertIn("bench/search/data/varied", self.output("model", "show", "x86-2"))
 
     def test_a_model_of_the_log_goes_to_another_server(self):
         none = self.folder / "none"
