@@ -20,7 +20,7 @@ namespace tessera::costmodel {
 
 // Raised whenever the meaning or order of a feature changes; a model trained on one version
 // refuses rows of another.
-constexpr int kFeatureVersion = 3;
+constexpr int kFeatureVersion = 4;
 
 // Reads of the main stage that are described one by one, as buffer1 and so on; buffer0 is its
 // store.

@@ -51,6 +51,13 @@ const BoundStage* ProducerOf(const Schedule& schedule, const LoopStructure& loop
   return nullptr;
 }
 
+// Loops of the nest around `count` loops of the stage, these included.
+int LoopsAround(const LoopStructure& loops, const BoundStage& stage, int count) {
+  int found = stage.at < 0 ? 0 : LoopsAround(loops, loops.stages[stage.at], stage.at_depth + 1);
+  for (int l = 0; l < count; ++l) found += stage.loops[l].extent > 1 ? 1 : 0;
+  return std::min(found, kMaxNestLoops);
+}
+
 }  // namespace
 
 absl::Span<const NestProfile> NestProfiler::Profile(const Schedule& schedule,
@@ -108,36 +115,38 @@ absl::Span<const schedule::LoopTerm> NestProfiler::TermsOf(int axis) const {
                                         term_begin_[axis + 1] - term_begin_[axis]);
 }
 
-void NestProfiler::BeginAccess(const ir::Buffer& buffer, int loops) {
+void NestProfiler::BeginAccess(const LoopStructure& loops, const ir::Buffer& buffer,
+                               const BoundStage* producer, const NestProfile& nest) {
+  buffer_ = buffer;
+  producer_ = producer;
   dims_ = static_cast<int>(buffer->shape.size());
-  whole_.fill(false);
-  ways_.assign(static_cast<size_t>(loops) * dims_, Way{});
+  fixed_loops_ = producer == nullptr ? 0 : LoopsAround(loops, *producer, 0);
+  first_span_.fill(1);
+  ways_.assign(static_cast<size_t>(nest.depth) * dims_, Way{});
 }
 
 void NestProfiler::Move(int dim, const schedule::LoopTerm& term, double factor) {
   const int loop = position_[term.loop];
-  if (loop < 0) return;
+  if (loop < fixed_loops_) return;
   Way& way = ways_[static_cast<size_t>(loop) * dims_ + dim];
   const double by = std::abs(factor * static_cast<double>(term.coefficient));
   way.reach += by * static_cast<double>(term.extent - 1);
   if (term.divisor == 1) way.step += by;
 }
 
-void NestProfiler::AddAccess(const Schedule& schedule, const LoopStructure& loops,
-                             const ir::Buffer& buffer, bool is_write, NestProfile& nest) {
+void NestProfiler::AddAccess(const Schedule& schedule, bool is_write, NestProfile& nest) {
   AccessProfile& access = nest.accesses.emplace_back();
   access.is_write = is_write;
-  access.element_bytes = std::max(1.0, buffer->type.bits / 8.0);
+  access.element_bytes = std::max(1.0, buffer_->type.bits / 8.0);
   // What the buffer's layout is, or of which region it holds a copy.
-  const BoundStage* producer = ProducerOf(schedule, loops, buffer);
-  if (producer != nullptr) {
-    const schedule::StorageOrder chosen = schedule::ChosenLayout(schedule, *producer, buffer);
+  if (producer_ != nullptr) {
+    const schedule::StorageOrder chosen = schedule::ChosenLayout(schedule, *producer_, buffer_);
     storage_.assign(chosen.begin(), chosen.end());
   } else {
-    storage_ = schedule.LayoutOf(buffer);
+    storage_ = schedule.LayoutOf(buffer_);
   }
   if (storage_.empty()) {
-    const auto& extents = producer != nullptr ? producer->buffer_shape : buffer->shape;
+    const auto& extents = producer_ != nullptr ? producer_->buffer_shape : buffer_->shape;
     for (size_t d = 0; d < extents.size(); ++d) {
       storage_.push_back({static_cast<int>(d), 1, extents[d]});
     }
@@ -145,9 +154,9 @@ void NestProfiler::AddAccess(const Schedule& schedule, const LoopStructure& loop
 
   std::array<double, te::kMaxRank> span;  // touched, of each dimension
   double cap = 1;  // distinct elements can't outnumber iterations that move them
-  const auto shape = [&](int d) { return static_cast<double>(buffer->shape[d]); };
+  const auto shape = [&](int d) { return static_cast<double>(buffer_->shape[d]); };
   for (int d = 0; d < dims_; ++d) {
-    span[d] = whole_[d] ? shape(d) : 1;
+    span[d] = std::min(first_span_[d], shape(d));
     cap *= span[d];
   }
   const auto record = [&](int depth) {
@@ -160,6 +169,7 @@ void NestProfiler::AddAccess(const Schedule& schedule, const LoopStructure& loop
     access.lines[depth] = elements / run * lines_a_run;
   };
   record(nest.depth);
+  double lanes = 1;  // of vectors, as far as the loops from l inwards go
   for (int l = nest.depth - 1; l >= 0; --l) {
     double stride = 0;
     access.moved[l] = false;
@@ -171,7 +181,11 @@ void NestProfiler::AddAccess(const Schedule& schedule, const LoopStructure& loop
       if (way.step > 0) stride += Stride(storage_, d, way.step);
     }
     access.stride[l] = stride;
-    if (nest.kind[l] == ir::LoopKind::kVectorized) access.vector_stride = stride;
+    if (nest.kind[l] == ir::LoopKind::kVectorized) {
+      // The points of a tensor instruction lie one group apart, which is next to each other.
+      if (lanes == 1 || stride != access.vector_stride * lanes) access.vector_stride = stride;
+      lanes *= nest.extent[l];
+    }
     if (access.moved[l]) {
       cap *= nest.extent[l];
       record(l);
@@ -197,27 +211,22 @@ void NestProfiler::ProfileStage(const Schedule& schedule, const LoopStructure& l
 
   // The store first, then the reads as the body lists them.
   const ir::Buffer& output = nest.state->stage->output();
-  BeginAccess(output, nest.depth);
+  BeginAccess(loops, output, &stage, nest);
   for (int d = 0; d < dims_; ++d) {
-    for (const schedule::LoopTerm& term : TermsOf(d)) {
-      // A region's own memory is addressed from its base.
-      if (stage.at >= 0 && position_[term.loop] < nest.own_begin) continue;
-      Move(d, term, 1);
-    }
+    for (const schedule::LoopTerm& term : TermsOf(d)) Move(d, term, 1);
   }
-  AddAccess(schedule, loops, output, true, nest);
+  AddAccess(schedule, true, nest);
   const schedule::StageAnalysis& analysis = *nest.state->analysis;
-  for (size_t r = 0; r < analysis.reads.size() && nest.accesses.size() < kMaxAccesses; ++r) {
-    const schedule::Access& read = analysis.reads[r];
-    if (analysis.moves_as_before[r]) {
-      const AccessProfile& before = nest.accesses.back();
-      nest.accesses.push_back(before);
-      continue;
-    }
-    BeginAccess(read.buffer, nest.depth);
+  for (const schedule::Window& window : analysis.windows) {
+    if (nest.accesses.size() == kMaxAccesses) break;
+    const schedule::Access& read = analysis.reads[window.read];
+    BeginAccess(loops, read.buffer, ProducerOf(schedule, loops, read.buffer), nest);
     for (int d = 0; d < dims_; ++d) {
       const schedule::AxisForm& form = read.dims[d];
-      whole_[d] = !form.affine && form.slopes.empty();
+      const auto& [least, largest] = window.offsets[d];
+      first_span_[d] = !form.affine && form.slopes.empty()
+                           ? static_cast<double>(read.buffer->shape[d])
+                           : static_cast<double>(1 + largest - least);
       for (const auto& [axis, slope] : form.slopes) {
         for (const schedule::LoopTerm& term : TermsOf(axis)) Move(d, term, slope);
       }
@@ -227,7 +236,7 @@ void NestProfiler::ProfileStage(const Schedule& schedule, const LoopStructure& l
         }
       }
     }
-    AddAccess(schedule, loops, read.buffer, false, nest);
+    AddAccess(schedule, false, nest);
   }
   for (int depth = 0; depth <= nest.depth; ++depth) {
     double lines = 0;

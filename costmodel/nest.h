@@ -25,7 +25,7 @@ struct AccessProfile {
 
   bool is_write = false;
   double element_bytes = 4;
-  double vector_stride = 0;                        // elements; 0: all lanes read the same
+  double vector_stride = 0;                        // elements between lanes; 0: all read the same
   std::array<bool, kMaxNestLoops> moved;           // by the loop
   std::array<double, kMaxNestLoops> stride;        // of one step of the loop, in elements
   std::array<double, kMaxNestLoops + 1> elements;  // distinct ones
@@ -70,10 +70,12 @@ class NestProfiler {
   void ListTerms(const schedule::BoundStage& stage);
   absl::Span<const schedule::LoopTerm> TermsOf(int axis) const;
   void Move(int dim, const schedule::LoopTerm& term, double factor);
-  // The access that `ways_` and `whole_` describe.
-  void AddAccess(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,
-                 const ir::Buffer& buffer, bool is_write, NestProfile& nest);
-  void BeginAccess(const ir::Buffer& buffer, int loops);
+  // An access of a buffer that `producer`, null for inputs, computes: anew, into the same memory,
+  // in each iteration of the loops around it, which therefore don't move it.
+  void BeginAccess(const schedule::LoopStructure& loops, const ir::Buffer& buffer,
+                   const schedule::BoundStage* producer, const NestProfile& nest);
+  // The access that was begun and moved.
+  void AddAccess(const schedule::Schedule& schedule, bool is_write, NestProfile& nest);
 
   std::vector<NestProfile> nests_;  // the first ones in use
   std::vector<int> position_;       // in the nest, by loop id; -1: not around the stage
@@ -81,10 +83,14 @@ class NestProfiler {
   // term_begin_[a] to term_begin_[a + 1].
   std::vector<schedule::LoopTerm> terms_;
   std::vector<size_t> term_begin_;
-  int dims_ = 0;                          // of the access
-  std::array<bool, te::kMaxRank> whole_;  // any value of the dimension may be touched
-  std::vector<Way> ways_;                 // [loops × dims]
-  std::vector<ir::LayoutDim> storage_;    // of the access's buffer, outermost first
+  // Of the access:
+  ir::Buffer buffer_;
+  const schedule::BoundStage* producer_ = nullptr;
+  int dims_ = 0;
+  int fixed_loops_ = 0;                          // outermost ones, which don't move it
+  std::array<double, te::kMaxRank> first_span_;  // that one execution of the body touches
+  std::vector<Way> ways_;                        // [loops × dims]
+  std::vector<ir::LayoutDim> storage_;           // of the access's buffer, outermost first
 };
 
 }  // namespace tessera::costmodel

@@ -343,4 +343,10 @@ bool Reads(const Expr& e, const Buffer& buffer) { return LoadsFrom(e, buffer); }
 
 bool Reads(const Stmt& s, const Buffer& buffer) { return LoadsFrom(s, buffer); }
 
+bool ReadsMemory(const Expr& e) {
+  bool found = false;
+  ForEach<Load>(e, [&](const Load&) { found = true; });
+  return found;
+}
+
 }  // namespace tessera::ir

@@ -71,5 +71,7 @@ bool Uses(const Stmt& s, const VarRef& var);
 // Whether a load of `buffer` occurs.
 bool Reads(const Expr& e, const Buffer& buffer);
 bool Reads(const Stmt& s, const Buffer& buffer);
+// Whether any load does.
+bool ReadsMemory(const Expr& e);
 
 }  // namespace tessera::ir

@@ -13,12 +13,6 @@ namespace {
 
 constexpr int64_t kMaxValues = 256;
 
-bool Loads(const ir::Expr& e) {
-  bool found = false;
-  ir::ForEach<ir::Load>(e, [&](const ir::Load&) { found = true; });
-  return found;
-}
-
 bool IsVectorized(const ir::For& loop) {
   return loop.loop_kind == ir::LoopKind::kVectorized && loop.extent > 1;
 }
@@ -131,7 +125,7 @@ class Widener {
   // `e` for all points and members of the group, of each point together; as it is where none moves
   // it. Empty if it can't be made.
   ir::Expr Widen(const ir::Expr& e) const {
-    if (!Moves(e)) return mask_ && Loads(e) ? ir::Expr() : e;
+    if (!Moves(e)) return mask_ && ir::ReadsMemory(e) ? ir::Expr() : e;
     if (const auto* load = e.As<ir::Load>()) return WidenLoad(*load);
     if (const auto* cast = e.As<ir::Cast>()) {
       const ir::Expr value = Widen(cast->value);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -138,7 +139,24 @@ class Analyzer final : public ir::Visitor {
 
   void VisitSelect(const ir::Select& node) override {
     ++analysis_.operations.select;
-    ir::Visitor::VisitSelect(node);
+    if (ir::ReadsMemory(node.condition)) {
+      ir::Visitor::VisitSelect(node);
+      return;
+    }
+    OperationCounts& count = analysis_.operations;
+    const int integer = count.integer;
+    Visit(node.condition);
+    count.integer = integer;
+    const OperationCounts before = count;
+    Visit(node.if_true);
+    const OperationCounts with_true = std::exchange(count, before);
+    Visit(node.if_false);
+    for (int OperationCounts::* const kind :
+         {&OperationCounts::float_add, &OperationCounts::float_mul, &OperationCounts::float_div,
+          &OperationCounts::float_minmax, &OperationCounts::float_math, &OperationCounts::integer,
+          &OperationCounts::compare, &OperationCounts::select}) {
+      count.*kind = std::max(count.*kind, with_true.*kind);
+    }
   }
 
   void VisitCall(const ir::Call& node) override {
@@ -218,11 +236,7 @@ std::shared_ptr<const StageAnalysis> Analyze(const te::Stage& stage) {
     analyzer.Visit(body);
     hasher.Add(ir::Print(body));
   }
-  const std::vector<Access>& reads = analysis->reads;
-  for (size_t r = 0; r < reads.size(); ++r) {
-    analysis->moves_as_before.push_back(r > 0 && MoveAlike(reads[r - 1], reads[r]));
-  }
-  analysis->windows = WindowsOf(reads);
+  analysis->windows = WindowsOf(analysis->reads);
   std::vector<const ir::BufferNode*>& buffers = analysis->read_buffers;
   for (const Access& access : analysis->reads) buffers.push_back(access.buffer.get());
   std::sort(buffers.begin(), buffers.end());

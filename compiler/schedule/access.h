@@ -46,7 +46,9 @@ struct Window {
   absl::InlinedVector<std::pair<int64_t, int64_t>, 6> offsets;
 };
 
-// Arithmetic per evaluation of the bodies (and one combination), by kind.
+// Arithmetic per evaluation of the bodies (and one combination), by kind. Of a choice that axes
+// alone decide one side counts, of each kind the one that has more, and what decides is addressing,
+// not work.
 struct OperationCounts {
   int float_add = 0, float_mul = 0, float_div = 0, float_minmax = 0, float_math = 0;
   int integer = 0, compare = 0, select = 0;
@@ -55,8 +57,7 @@ struct OperationCounts {
 // What schedules and features need to know of a stage's definition. Computed once a stage.
 struct StageAnalysis {
   std::vector<Access> reads;
-  std::vector<Window> windows;        // of `reads`, by the first of each
-  std::vector<bool> moves_as_before;  // by read: as the read before, but for constants
+  std::vector<Window> windows;                      // of `reads`, by the first of each
   std::vector<const ir::BufferNode*> read_buffers;  // of `reads`, sorted, each once
   OperationCounts operations;
   uint64_t definition_hash = 0;  // of the stage's canonical text

@@ -28,13 +28,6 @@ bool CountsAsOperation(ir::BinaryOp op) {
   }
 }
 
-// Values come from tensors; what is computed from axes alone is index arithmetic.
-bool ReadsTensor(const ir::Expr& e) {
-  bool found = false;
-  ir::ForEach<ir::Load>(e, [&](const ir::Load&) { found = true; });
-  return found;
-}
-
 // `count` operations at each point that meets all conditions; negative counts take away.
 struct Term {
   int64_t count;
@@ -88,7 +81,8 @@ class OperationCounter {
   }
 
   void AddOperation(const ir::Expr& e, Conditions conditions, int64_t count) {
-    const bool is_value = e.type().is_float() || ReadsTensor(e);
+    // Values come from tensors; what is computed from axes alone is index arithmetic.
+    const bool is_value = e.type().is_float() || ir::ReadsMemory(e);
     if (!is_value) return;
     for (ir::Expr& condition : life_.Conditions(e, 0)) {
       conditions.push_back(std::move(condition));

@@ -226,6 +226,42 @@ TEST_CASE("vectors of a copy inside of a loop are as contiguous as its layout sa
   CHECK(stride_of("1/16 0 1%16") == std::pair(1.0, 16.0));
 }
 
+TEST_CASE("a copy inside of a loop is the same memory in each iteration", "[features]") {
+  const te::Workload workload =
+      *te::MakeWorkload({"p", "matmul", {{"m", "8"}, {"n", "64"}, {"k", "16"}, {"b", "input"}}});
+  const schedule::Trace trace = *schedule::ParseTrace(
+      "trace 1\ncache_read B matmul\nsplit matmul n 32\n"
+      "reorder matmul n.0 m n.1 k\ncompute_at matmul.B matmul n.0\n");
+  const schedule::Schedule schedule = *schedule::ApplyTrace(workload.dag, trace);
+  const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
+  NestProfiler profiler;
+  const auto nests = profiler.Profile(schedule, loops);
+  REQUIRE(nests.size() == 2);
+  for (const AccessProfile& copy : {nests[0].accesses[0], nests[1].accesses[2]}) {
+    CHECK_FALSE(copy.moved[0]);
+    CHECK(copy.elements[0] == 32 * 16);
+  }
+  CHECK(nests[0].accesses[1].moved[0]);  // what it is a copy of
+  CHECK(nests[0].accesses[1].elements[0] == 64 * 16);
+}
+
+NestProfile NestOf(const schedule::Schedule& schedule, const schedule::LoopStructure& loops) {
+  return NestProfiler().Profile(schedule, loops)[0];
+}
+
+TEST_CASE("reads of one window are one access", "[features]") {
+  const te::Workload workload = *te::ParseWorkload(
+      "workload w\ninput X: f32[66]\nstage y: f32[i:64] = X[i] * 0.5 + X[i + 1] * 0.25 + "
+      "X[i + 2] + X[i]\noutput y\n");
+  const schedule::Schedule schedule(workload.dag);
+  const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
+  const NestProfile nest = NestOf(schedule, loops);
+  REQUIRE(nest.accesses.size() == 2);
+  CHECK(nest.accesses[1].elements[1] == 3);
+  CHECK(nest.accesses[1].elements[0] == 66);
+  CHECK(nest.accesses[1].stride[0] == 1);
+}
+
 TEST_CASE("a nest follows every dimension that a buffer may have", "[features]") {
   std::string extents, axes, index;
   for (int d = 0; d < te::kMaxRank; ++d) {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/cpu_time.h"
 
 namespace tessera::schedule {
@@ -33,7 +34,6 @@ TEST_CASE("reads that differ by constants are one window", "[schedule]") {
   CHECK(analysis->windows[0].offsets[0] == std::pair<int64_t, int64_t>(-3, 4));
   CHECK(analysis->windows[1].read == 1);
   CHECK(analysis->windows[1].offsets[0] == std::pair<int64_t, int64_t>(0, 0));
-  CHECK(analysis->moves_as_before == std::vector<bool>{false, false, false, true});
 }
 
 TEST_CASE("quotients share a window only if they are the same", "[schedule]") {
@@ -46,6 +46,20 @@ TEST_CASE("quotients share a window only if they are the same", "[schedule]") {
   REQUIRE(analysis->reads.size() == 5);
   REQUIRE(analysis->windows.size() == 4);
   CHECK(analysis->windows[0].offsets[1] == std::pair<int64_t, int64_t>(0, 1));
+}
+
+TEST_CASE("of a choice that axes decide one side is counted, of any other both", "[schedule]") {
+  const auto additions = [](const char* condition) {
+    const te::Workload workload = *te::ParseWorkload(
+        absl::StrCat("workload w\ninput X: f32[8]\nstage y: f32[i:8] = select(", condition,
+                     ", X[i] + 1.0, select(i == 1, X[i] + 2.0 + X[0], X[i] * 3.0))\noutput y\n"));
+    const OperationCounts count = Analyze(workload.dag.stages[0])->operations;
+    CHECK(count.float_mul == 1);
+    CHECK(count.integer == 0);
+    return count.float_add;
+  };
+  CHECK(additions("i + 3 == 5") == 2);
+  CHECK(additions("X[i] < 0.0") == 3);
 }
 
 TEST_CASE("many reads of one buffer are compared in a moment", "[schedule]") {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/rng.h"
 #include "compiler/te/operators.h"
+#include "costmodel/features.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/tuner/replay/tables.h"
 #include "tuner/config_search_space.h"
@@ -202,7 +203,7 @@ TEST_CASE("a log's programs become rows, each once, with the median of its times
   REQUIRE(dataset->rows.size() == 2);
   CHECK(dataset->version == "0.1.0");
   CHECK(dataset->first == absl::FromUnixSeconds(1'700'000'000));
-  CHECK(dataset->feature_version == 3);
+  CHECK(dataset->feature_version == costmodel::kFeatureVersion);
   const Row& row = dataset->rows[fast < failing ? 0 : 1];
   CHECK(row.config == space->Config(fast));
   CHECK(row.seconds == 2e-5);
