@@ -15,18 +15,20 @@ namespace {
 
 // A core of these days, in round numbers; docs/cost_models.md tells how they were chosen.
 constexpr double kHertz = 3e9;
-constexpr double kOperationsPerCycle = 4;  // of vectors
+constexpr double kOperationCycles = 1;  // of vectors
 // Of a vector that is loaded, with its address, and of a body's loop: more than a cache that hits
 // needs, because what a program waits for shows in them.
-constexpr double kLoadCycles = 4, kBodyCycles = 4;
+constexpr double kLoadCycles = 2, kBodyCycles = 5;
+// Of a stage that begins: its first results wait for one another.
+constexpr double kEntryCycles = 10;
 // Of an element that is loaded into its lane by itself, because the lanes lie apart in memory.
 constexpr double kGatherCycles = 2;
-constexpr double kL1BytesPerCycle = 32, kL2BytesPerCycle = 8, kMemoryBytesPerCycle = 4;
+constexpr double kL1BytesPerCycle = 32, kL2BytesPerCycle = 8, kMemoryBytesPerCycle = 6;
 
 // Where the columns are that the estimate reads.
 struct Columns {
-  size_t vectors, loads, bodies, l1, l2, l3, extent, balance, threads, main_bodies, accumulators,
-      per_register;
+  size_t vectors, loads, bodies, entries, l1, l2, l3, extent, balance, threads, main_bodies,
+      accumulators, per_register;
   struct Read {
     size_t gathered, body_elements;
   };
@@ -49,6 +51,7 @@ const Columns& ColumnsOfRow() {
     return Columns{.vectors = of("stages.vectors"),
                    .loads = of("stages.loads"),
                    .bodies = of("stages.bodies"),
+                   .entries = of("stages.entries"),
                    .l1 = of("stages.l1_traffic"),
                    .l2 = of("stages.l2_traffic"),
                    .l3 = of("stages.l3_traffic"),
@@ -70,9 +73,10 @@ double DraftSeconds(absl::Span<const float> row) {
   const Columns& at = ColumnsOfRow();
   const auto count = [&](size_t column) { return std::exp2(double{row[column]}) - 1; };
 
-  double cycles = count(at.vectors) / kOperationsPerCycle + kLoadCycles * count(at.loads) +
-                  kBodyCycles * count(at.bodies) + count(at.l1) / kL1BytesPerCycle +
-                  count(at.l2) / kL2BytesPerCycle + count(at.l3) / kMemoryBytesPerCycle;
+  double cycles = kOperationCycles * count(at.vectors) + kLoadCycles * count(at.loads) +
+                  kBodyCycles * count(at.bodies) + kEntryCycles * count(at.entries) +
+                  count(at.l1) / kL1BytesPerCycle + count(at.l2) / kL2BytesPerCycle +
+                  count(at.l3) / kMemoryBytesPerCycle;
   // Each accumulator of the main stage that finds no register is loaded and stored by every body.
   if (const double per_register = row[at.per_register]; per_register > 1) {
     cycles +=

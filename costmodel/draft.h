@@ -13,11 +13,11 @@
 
 namespace tessera::costmodel {
 
-// Estimated seconds of the program of a row (features.h): cycles of the arithmetic, of loads and
-// bodies, of what comes into each level of caches and of spilled accumulators, of all stages,
-// shared by the threads. Finite and positive for every row that FeatureExtractor writes. Good for
-// comparing programs of one task only: the machine is no particular one. Requires FeatureCount()
-// values. Allocates nothing.
+// Estimated seconds of the program of a row (features.h): cycles of the arithmetic, of loads,
+// bodies and beginnings of stages, of what comes into each level of caches and of spilled
+// accumulators, of all stages, shared by the threads. Finite and positive for every row that
+// FeatureExtractor writes. Good for comparing programs of one task only: the machine is no
+// particular one. Requires FeatureCount() values. Allocates nothing.
 double DraftSeconds(absl::Span<const float> row);
 
 // Higher = faster: -log2 DraftSeconds of each row of FeatureCount() columns.

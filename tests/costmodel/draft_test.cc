@@ -173,7 +173,7 @@ TEST_CASE("importance is of what the trees correct, quality of the whole model",
   TrainingData data;
   data.columns = FeatureCount();
   data.rows = SampledRows({"p", "matmul", {{"m", "48"}, {"n", "96"}, {"k", "64"}}},
-                          "x86/avx2 l1=32768 l2=1048576 threads=1", 1, 200, 6);
+                          "x86/avx2 l1=32768 l2=1048576 threads=1", 1, 80, 6);
   const std::vector<float> drafts = DraftScores(data.rows);
   const float best = *std::max_element(drafts.begin(), drafts.end());
   for (const float draft : drafts) data.labels.push_back(std::exp2(draft - best));
