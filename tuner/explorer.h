@@ -20,7 +20,6 @@ namespace tessera::tuner {
 struct Candidate {
   Point point;
   float score = 0;
-  std::string_view explorer = {};  // who found it, a literal; empty: the one that was asked
 };
 
 // A finished trial, as the log tells it.
@@ -42,6 +41,14 @@ struct TaskView {
   const absl::flat_hash_set<uint64_t>& known_programs;  // and its loop hashes
 };
 
+class Explorer;
+
+// Of the next proposals so many are to be what `explorer` finds.
+struct Share {
+  const Explorer& explorer;
+  int count;
+};
+
 // One search strategy for one task. Its state is folded from the log: the same observations in the
 // same order and the same random streams give the same proposals. Thread-compatible.
 class Explorer {
@@ -59,6 +66,8 @@ class Explorer {
   // Up to `count` distinct points outside known_points, best first. Fewer or none if it finds no
   // more.
   virtual std::vector<Candidate> Explore(const TaskView& view, int count, Rng& rng) const = 0;
+  // Who finds the next `count` proposals. The explorers are this one or parts of it.
+  virtual std::vector<Share> Shares(int count, Rng&) const { return {{*this, count}}; }
 };
 
 // What a job may ask for, by name in alphabetic order: errors, the command line's help and
@@ -82,7 +91,8 @@ std::unique_ptr<Explorer> MakeAutoTvmExplorer();
 std::unique_ptr<Explorer> MakeEvolutionExplorer();
 std::unique_ptr<Explorer> MakeDescentExplorer();
 std::unique_ptr<Explorer> MakeRlExplorer();
-// Shares the proposals among its members by what they earned. They use models.
+// Shares the proposals among its members by what they earned. They use models. It explores nothing
+// itself.
 std::unique_ptr<Explorer> MakePortfolioExplorer(std::vector<std::unique_ptr<Explorer>> members);
 
 }  // namespace tessera::tuner

@@ -33,25 +33,21 @@ class PortfolioExplorer final : public Explorer {
     budget_share_ = observation.budget_share;
   }
 
-  std::vector<Candidate> Explore(const TaskView& view, int count, Rng& rng) const override {
-    const std::vector<int> quotas = Quotas(count, rng);
-    std::vector<Candidate> found;
-    absl::flat_hash_set<uint64_t> hashes;
-    for (size_t m = 0; m < members_.size(); ++m) {
-      if (quotas[m] == 0) continue;
-      std::vector<Candidate> candidates = members_[m]->Explore(view, quotas[m], rng);
-      // Scores say who is first of a member's own. The best k of all are then shared as all are.
-      const double offset = rng.Uniform();
-      for (size_t i = 0; i < candidates.size(); ++i) {
-        if (!hashes.insert(HashPoint(candidates[i].point)).second) continue;
-        const double rank = (static_cast<double>(i) + offset) / quotas[m];
-        found.push_back(
-            {std::move(candidates[i].point), static_cast<float>(1 - rank), members_[m]->Name()});
-      }
+  std::vector<Candidate> Explore(const TaskView&, int, Rng&) const override { return {}; }
+
+  // By what they earned, less than one proposal more or less each.
+  std::vector<Share> Shares(int count, Rng& rng) const override {
+    const std::vector<double> parts = Parts();
+    std::vector<Share> shares;
+    for (const auto& member : members_) shares.push_back({*member, 0});
+    const double offset = rng.Uniform();
+    size_t m = 0;
+    double until = parts[0] * count;
+    for (int i = 0; i < count; ++i) {
+      while (i + offset >= until && m + 1 < members_.size()) until += parts[++m] * count;
+      ++shares[m].count;
     }
-    std::stable_sort(found.begin(), found.end(),
-                     [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
-    return found;
+    return shares;
   }
 
  private:
@@ -67,9 +63,9 @@ class PortfolioExplorer final : public Explorer {
     return 0.5 * observation.best_before_seconds / observation.cost_seconds;
   }
 
-  std::vector<double> Shares() const {
+  std::vector<double> Parts() const {
     const size_t n = members_.size();
-    std::vector<double> sums(n, 0), weights(n, 0), shares(n, 0);
+    std::vector<double> sums(n, 0), weights(n, 0), parts(n, 0);
     double age = 0;
     for (const Result& result : results_) {
       const double weight = ++age;  // newer ones count more
@@ -79,33 +75,19 @@ class PortfolioExplorer final : public Explorer {
     double total = 0;
     for (size_t m = 0; m < n; ++m) {
       const double credit = weights[m] > 0 ? sums[m] / weights[m] : 1;
-      shares[m] = std::exp(credit / kTemperature);
-      total += shares[m];
+      parts[m] = std::exp(credit / kTemperature);
+      total += parts[m];
     }
-    for (double& share : shares) {
-      share = kFloor + (1 - kFloor * static_cast<double>(n)) * share / total;
+    for (double& part : parts) {
+      part = kFloor + (1 - kFloor * static_cast<double>(n)) * part / total;
     }
     for (size_t m = 0; m < n && budget_share_ >= kEndgame; ++m) {
-      if (members_[m]->Name() != "descent" || shares[m] >= kEndgameShare) continue;
-      const double of_others = (1 - kEndgameShare) / (1 - shares[m]);
-      for (double& share : shares) share *= of_others;
-      shares[m] = kEndgameShare;
+      if (members_[m]->Name() != "descent" || parts[m] >= kEndgameShare) continue;
+      const double of_others = (1 - kEndgameShare) / (1 - parts[m]);
+      for (double& part : parts) part *= of_others;
+      parts[m] = kEndgameShare;
     }
-    return shares;
-  }
-
-  // Of `count` candidates, by shares, less than one more or less each.
-  std::vector<int> Quotas(int count, Rng& rng) const {
-    const std::vector<double> shares = Shares();
-    std::vector<int> quotas(members_.size(), 0);
-    const double offset = rng.Uniform();
-    size_t m = 0;
-    double until = shares[0] * count;
-    for (int i = 0; i < count; ++i) {
-      while (i + offset >= until && m + 1 < members_.size()) until += shares[++m] * count;
-      ++quotas[m];
-    }
-    return quotas;
+    return parts;
   }
 
   std::vector<std::unique_ptr<Explorer>> members_;

@@ -47,7 +47,8 @@ bool IsSteered(const Explorer& explorer) {
 // The proposals of one call, each of a new program.
 class Batch {
  public:
-  Batch(const ProposalView& view, int count) : view_(view), count_(count) {}
+  Batch(const ProposalView& view, int count)
+      : view_(view), count_(count), in_flight_(view.in_flight.begin(), view.in_flight.end()) {}
 
   int left() const { return count_ - static_cast<int>(proposals_.size()); }
   std::vector<Proposal> Take() && { return std::move(proposals_); }
@@ -75,33 +76,14 @@ class Batch {
     return absl::OkStatus();
   }
 
-  // The explorer's, up to `count`.
+  // The explorer's, up to `count`. What one of its parts does not find, the next may.
   absl::Status Explore(int count, const ProposalOptions& options, Rng& rng) {
-    const bool steered = IsSteered(view_.explorer);
-    const int wanted = steered ? count * options.pool_factor : count;
-    std::vector<Candidate> pool;
-    std::vector<uint64_t> loop_hashes;  // of the pool
-    absl::flat_hash_set<uint64_t> in_pool;
-    for (Candidate& candidate :
-         view_.explorer.Explore(view_.task, 2 * options.pool_factor * count, rng)) {
-      if (static_cast<int>(pool.size()) >= wanted) break;
-      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash,
-                               view_.task.space.LoopHash(candidate.point));
-      if (!IsNew(loop_hash) || !in_pool.insert(loop_hash).second) continue;
-      pool.push_back(std::move(candidate));
-      loop_hashes.push_back(loop_hash);
-    }
-    std::vector<int> chosen(pool.size());
-    std::iota(chosen.begin(), chosen.end(), 0);
-    if (steered) {
-      chosen = SelectBatch(pool, view_.in_flight, Expect(view_.task, pool, view_.in_flight), count,
-                           options.batch, rng);
-    }
-    for (int index : chosen) {
-      const Candidate& candidate = pool[index];
-      TESSERA_RETURN_IF_ERROR(
-          Add(candidate.point, loop_hashes[index],
-              candidate.explorer.empty() ? view_.explorer.Name() : candidate.explorer));
+    int owed = 0;
+    for (const Share& share : view_.explorer.Shares(count, rng)) {
+      const int before = left();
+      owed += share.count;
+      if (owed > 0) TESSERA_RETURN_IF_ERROR(ExploreWith(share.explorer, owed, options, rng));
+      owed -= before - left();
     }
     return absl::OkStatus();
   }
@@ -162,6 +144,35 @@ class Batch {
   }
 
  private:
+  absl::Status ExploreWith(const Explorer& explorer, int count, const ProposalOptions& options,
+                           Rng& rng) {
+    const bool steered = IsSteered(explorer);
+    const int wanted = steered ? count * options.pool_factor : count;
+    std::vector<Candidate> pool;
+    std::vector<uint64_t> loop_hashes;  // of the pool
+    absl::flat_hash_set<uint64_t> in_pool;
+    for (Candidate& candidate :
+         explorer.Explore(view_.task, 2 * options.pool_factor * count, rng)) {
+      if (static_cast<int>(pool.size()) >= wanted) break;
+      TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash,
+                               view_.task.space.LoopHash(candidate.point));
+      if (!IsNew(loop_hash) || !in_pool.insert(loop_hash).second) continue;
+      pool.push_back(std::move(candidate));
+      loop_hashes.push_back(loop_hash);
+    }
+    std::vector<int> chosen(pool.size());
+    std::iota(chosen.begin(), chosen.end(), 0);
+    if (steered) {
+      chosen = SelectBatch(pool, in_flight_, Expect(view_.task, pool, in_flight_), count,
+                           options.batch, rng);
+    }
+    for (int index : chosen) {
+      in_flight_.push_back(pool[index].point);
+      TESSERA_RETURN_IF_ERROR(Add(pool[index].point, loop_hashes[index], explorer.Name()));
+    }
+    return absl::OkStatus();
+  }
+
   bool IsNew(uint64_t loop_hash) const {
     return !view_.task.known_programs.contains(loop_hash) && !loop_hashes_.contains(loop_hash);
   }
@@ -177,6 +188,7 @@ class Batch {
 
   const ProposalView& view_;
   const int count_;
+  std::vector<Point> in_flight_;  // the view's, and what explorers of this batch found
   std::vector<Proposal> proposals_;
   absl::flat_hash_set<uint64_t> loop_hashes_;
 };

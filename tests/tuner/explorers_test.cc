@@ -12,6 +12,7 @@
 #include "tests/tuner/rig.h"
 #include "tuner/examples.h"
 #include "tuner/explorer.h"
+#include "tuner/proposer.h"
 
 namespace tessera::test {
 namespace {
@@ -217,27 +218,37 @@ class Portfolio {
     explorer_->Observe(view_, {point, true, cost_seconds, budget_share, arm, 1e-3}, Rng(1));
   }
 
-  // Of the 8 best of 32 candidates, as a batch is chosen, the mean share of descent.
+  // The mean over batches of four, as they are proposed.
   double ShareOfDescent() const {
     Rng rng(5);
     int descents = 0;
-    constexpr int kRounds = 200;
+    constexpr int kRounds = 400;
     for (int round = 0; round < kRounds; ++round) {
-      const auto found = explorer_->Explore(view_, 32, rng);
-      REQUIRE(found.size() == 32);
-      for (int i = 0; i < 8; ++i) {
-        CHECK(found[i].explorer == (found[i].point[0] == 1 ? "descent" : "left"));
-        descents += found[i].point[0];
+      const auto proposals =
+          *tuner::ProposeBatch({*explorer_, view_, contenders_, {}, 1}, 4, {.epsilon = 0}, rng);
+      REQUIRE(proposals.size() == 4);
+      for (const tuner::Proposal& proposal : proposals) {
+        const bool is_descents = space_.Parse(proposal.config)->front() == 1;
+        CHECK(proposal.explorer == (is_descents ? "descent" : "left"));
+        descents += is_descents;
       }
     }
-    return descents / (8.0 * kRounds);
+    return descents / (4.0 * kRounds);
   }
 
  private:
-  const SyntheticSpace space_{3};
+  static SyntheticSpace Space() {
+    SyntheticSpace space(3, 1);
+    space.pairs = false;
+    return space;
+  }
+
+  const SyntheticSpace space_ = Space();
+  const RidgeLearner::Linear ranker_{{0, 1, 0}};
   const tuner::Examples examples_{{}, 1};
   const absl::flat_hash_set<uint64_t> known_;
-  const tuner::TaskView view_ = {space_, nullptr, examples_, known_, known_};
+  const tuner::TaskView view_ = {space_, &ranker_, examples_, known_, known_};
+  const tuner::Contenders contenders_{{}};
   std::unique_ptr<tuner::Explorer> explorer_;
 };
 
