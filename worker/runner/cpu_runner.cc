@@ -262,8 +262,8 @@ void Screen(Trial& trial, const MeasurePlan& plan) {
   const auto is_hopeless = [&] {
     return trial.measurement.CostSeconds() > kHopelessFactor * timing.best_seconds;
   };
-  // A short repeat may be the victim of a disturbance, two in a row hardly.
-  if (is_hopeless() && calls_of_a_repeat() > trial.calls) Repeat(trial, plan);
+  // A repeat may be the victim of a disturbance, two in a row hardly.
+  if (is_hopeless()) Repeat(trial, plan);
   if (trial.done) return;
   trial.done = is_hopeless();
   if (trial.done || calls_of_a_repeat() == trial.calls) return;

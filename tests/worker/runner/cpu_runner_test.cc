@@ -335,8 +335,9 @@ TEST_CASE("long calls and cold ones count as repeats when they screen", "[cpu_ru
   plan.timing.cache_mode = db::CacheMode::kCold;
   plan.timing.best_seconds = 100;
   CHECK(MeasureOne(plan).sample_calls == std::vector<int64_t>(3, 1));
+  // Not ruled out by one call, which a disturbance may have met.
   plan.timing.best_seconds = 1e-12;
-  CHECK(MeasureOne(plan).sample_calls == std::vector<int64_t>(1, 1));
+  CHECK(MeasureOne(plan).sample_calls == std::vector<int64_t>(2, 1));
 }
 
 TEST_CASE("a program that is screened out is verified none the less", "[cpu_runner]") {
