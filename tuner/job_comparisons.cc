@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "tuner/job_runner.h"
-#include "tuner/promotion.h"
 
 namespace tessera::tuner {
 
@@ -27,7 +26,7 @@ absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
     request.device_class = best.device_class;
     TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
                              FindPromoted(parts_.store, key, request.device_class));
-    if (promoted && promoted->comparison.job_id == job_.id) {
+    if (promoted && promoted->comparison.job_id == job_.id && !IsLogged(*promoted, key)) {
       // Killed before it was logged.
       unlogged_.comparisons.emplace_back(task_index, promoted->comparison);
       return absl::OkStatus();
@@ -50,6 +49,13 @@ absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
                             inbox->Put(Compared{task_index, programs, std::move(compared)});
                           });
   return true;
+}
+
+bool JobRunner::IsLogged(const Promoted& promoted, std::string_view key) const {
+  for (int t = 0; t < state_.task_count(); ++t) {
+    if (state_.task(t).promoted == promoted.record.id && job_.tasks[t].Key() == key) return true;
+  }
+  return false;
 }
 
 void JobRunner::Take(Compared compared) {

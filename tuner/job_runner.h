@@ -20,6 +20,7 @@
 #include "tuner/learner.h"
 #include "tuner/measurer.h"
 #include "tuner/progress.h"
+#include "tuner/promotion.h"
 #include "tuner/state.h"
 
 namespace tessera::tuner {
@@ -119,6 +120,8 @@ class JobRunner {
   // Of a task that proposes no more: has its fastest programs compared with the incumbent, once.
   // Whether that is under way.
   absl::StatusOr<bool> CompareFastest(int task_index);
+  // Whether a task of that key has been told of it: of two that are one workload either may have.
+  bool IsLogged(const Promoted& promoted, std::string_view key) const;
   void Take(Compared compared);
   absl::Status LogComparisons();
   // Which tasks have no verdict, and why, in words for people; empty if none lacks it.
