@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "server/tasks.h"
+#include "tuner/model_store.h"
 #include "tuner/prior_store.h"
 #include "tuner/task_scheduler.h"
 #include "tuner/trial_budget.h"
@@ -254,7 +255,7 @@ absl::Status JobManager::TryToRun(int64_t id, std::optional<tuner::JobParts> par
     }
     // Before others may be at the job, so that nobody runs it meanwhile.
     if (!made.failure.empty()) {
-      trouble = store_.SetJobState(id, db::JobState::kFailed, made.failure);
+      trouble = EndStored(id, db::JobState::kFailed, made.failure);
     }
   }
   absl::MutexLock lock(&mutex_);
@@ -323,8 +324,16 @@ absl::Status JobManager::Cancel(int64_t id) {
 absl::Status JobManager::CancelStored(int64_t id) {
   TESSERA_ASSIGN_OR_RETURN(const db::Job job, store_.GetJob(id));
   if (db::HasEnded(job.state)) return EndedAlready(id, job.state);
-  TESSERA_RETURN_IF_ERROR(store_.SetJobState(id, db::JobState::kCancelled, "cancelled"));
-  tuner::DropPrior(store_, job);
+  return EndStored(id, db::JobState::kCancelled, "cancelled");
+}
+
+absl::Status JobManager::EndStored(int64_t id, db::JobState state, std::string_view message) {
+  TESSERA_RETURN_IF_ERROR(store_.SetJobState(id, state, message));
+  // What a runner drops at its end.
+  if (const absl::StatusOr<db::Job> job = store_.GetJob(id); job.ok()) {
+    tuner::DropPrior(store_, *job);
+    tuner::DropModels(store_, id);
+  }
   return absl::OkStatus();
 }
 

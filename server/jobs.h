@@ -110,6 +110,8 @@ class JobManager {
   // Fills `entry`'s runner and keys; leaves them empty for a job that has ended.
   absl::Status MakeRunner(int64_t id, std::optional<tuner::JobParts> parts, Entry& entry);
   absl::Status CancelStored(int64_t id);
+  // Of a job that has no runner.
+  absl::Status EndStored(int64_t id, db::JobState state, std::string_view message);
   // Lets an entry that was busy wait for the store.
   void LetWait(int64_t id, Entry& entry, const absl::Status& trouble)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

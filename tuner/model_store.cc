@@ -1,6 +1,8 @@
 #include "tuner/model_store.h"
 
+#include <map>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "base/status.h"
@@ -43,6 +45,23 @@ absl::StatusOr<std::shared_ptr<const Ranker>> GetModel(db::Store& store, const L
                           AbslView(digest),
                           " can't be used, it is trained anew: ", ranker.status().ToString()));
   return std::shared_ptr<const Ranker>();
+}
+
+void DropModels(db::Store& store, int64_t job_id) {
+  const auto drop = [&]() -> absl::Status {
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Event> events, store.ReadEvents(job_id, 0));
+    std::map<int, std::string> latest;  // by task
+    for (const db::Event& event : events) {
+      if (event.kind == db::EventKind::kModelReady) latest[event.task_index] = event.model;
+    }
+    for (const auto& [task, digest] : latest) {
+      TESSERA_RETURN_IF_ERROR(store.DropBlob(digest));
+    }
+    return absl::OkStatus();
+  };
+  if (const absl::Status status = drop(); !status.ok()) {
+    LogWarning(absl::StrCat("job ", job_id, ": its models are not dropped: ", status.ToString()));
+  }
 }
 
 }  // namespace tessera::tuner

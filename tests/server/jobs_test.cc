@@ -13,6 +13,7 @@
 #include "tests/server/rig.h"
 #include "tests/support/cpu_time.h"
 #include "tuner/config_search_space.h"
+#include "tuner/model_store.h"
 #include "tuner/prior_store.h"
 
 namespace tessera::server {
@@ -430,6 +431,33 @@ TEST_CASE("a job without a runner can be cancelled", "[server]") {
   f.clock.Advance(absl::Seconds(2));
   f.jobs->Tend();
   CHECK(f.memory->GetJob(waiting)->state == db::JobState::kCancelled);
+}
+
+TEST_CASE("a job that ends without a runner leaves no prior and no model", "[server]") {
+  Fixture f;
+  for (const bool cancelled : {true, false}) {
+    db::Job job = Fixture::Job();
+    if (!cancelled) job.options.explorer = "tarot";
+    job.prior = *tuner::PutPrior(*f.memory, absl::StrCat("job ", cancelled), {"", "", {{}}});
+    const int64_t id = *f.memory->CreateJob(job);
+    const std::string model = *tuner::PutModel(*f.memory, {id, 0}, "a model");
+    db::Event fitted;
+    fitted.job_id = id;
+    fitted.kind = db::EventKind::kModelReady;
+    fitted.sequence = 1;
+    fitted.model = model;
+    const absl::Status stored = f.memory->Append({}, {fitted}).status();
+    INFO(stored);
+    REQUIRE(stored.ok());
+    if (cancelled) {
+      REQUIRE(f.jobs->Cancel(id).ok());
+    } else {
+      REQUIRE(f.jobs->ResumeUnfinished().ok());
+    }
+    CHECK(db::HasEnded(f.memory->GetJob(id)->state));
+    CHECK(absl::IsNotFound(f.memory->GetBlob(job.prior).status()));
+    CHECK(absl::IsNotFound(f.memory->GetBlob(model).status()));
+  }
 }
 
 TEST_CASE("jobs beyond the limit of unfinished ones are refused until one ends", "[server]") {
