@@ -154,7 +154,8 @@ def main() -> int:
     if not entries:
         raise SystemExit("collect: no task to measure; see --cases and `also` in the file of tasks")
     units = [unit for entry in entries if (unit := unit_for(arguments, entry)) is not None]
-    work = arguments.out / f"work-{arguments.isa or NATIVE}"
+    # A log for each class and number of threads: in one log a name could mean either task.
+    work = arguments.out / f"work-{arguments.isa or NATIVE}-t{arguments.threads}"
     work.mkdir(exist_ok=True)
     options = ["--isa", arguments.isa] if arguments.isa else []
     with ended_by_signals(), Service(arguments.tessera, work, options) as service:

@@ -1,7 +1,7 @@
 """Prepares the logs that methods with `starts_from` begin with: for each task a copy of a log without the
 task's workload, on any target, with a model trained on what is left.
 
-    build/peers/bin/python bench/search/leave_out.py build/bench/search/sets/work-native/data
+    build/peers/bin/python bench/search/leave_out.py build/bench/search/sets/work-native-t1/data
 
 The log itself is only read; no server may have it open.
 """
