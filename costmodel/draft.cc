@@ -21,6 +21,8 @@ constexpr double kOperationCycles = 1;  // of vectors
 constexpr double kLoadCycles = 2, kBodyCycles = 5;
 // Of a stage that begins: its first results wait for one another.
 constexpr double kEntryCycles = 10;
+// Of an accumulator that finds no register, which is loaded and stored.
+constexpr double kSpillCycles = 8;
 // Of an element that is loaded into its lane by itself, because the lanes lie apart in memory.
 constexpr double kGatherCycles = 2;
 constexpr double kL1BytesPerCycle = 32, kL2BytesPerCycle = 8, kMemoryBytesPerCycle = 6;
@@ -80,7 +82,7 @@ double DraftSeconds(absl::Span<const float> row) {
   // Each accumulator of the main stage that finds no register is loaded and stored by every body.
   if (const double per_register = row[at.per_register]; per_register > 1) {
     cycles +=
-        2 * kLoadCycles * count(at.main_bodies) * count(at.accumulators) * (1 - 1 / per_register);
+        kSpillCycles * count(at.main_bodies) * count(at.accumulators) * (1 - 1 / per_register);
   }
   for (const Columns::Read& read : at.reads) {
     if (row[read.gathered] <= 0) continue;

@@ -207,9 +207,9 @@ void WriteBuffers(const NestProfile& nest, const Body& body, int in_l1, int in_l
               ".body_elements");
     row.Count(exists ? access.lines[body.begin] : 0, "distinct cache lines in a body", "buffer", b,
               ".body_lines");
-    row.Count(exists ? nest.iterations[0] / access.elements[0] : 0,
+    row.Count(exists ? nest.iterations[0] * access.reads / access.elements[0] : 0,
               "uses of an element in the program", "buffer", b, ".reuse");
-    row.Count(exists ? nest.iterations[body.begin] / access.elements[body.begin] : 0,
+    row.Count(exists ? nest.iterations[body.begin] * access.reads / access.elements[body.begin] : 0,
               "uses of an element in a body", "buffer", b, ".body_reuse");
     row.Bytes(stride(0), "step of the innermost serial loop", "buffer", b, ".stride_inner");
     row.Bytes(stride(1), "step of the one around it", "buffer", b, ".stride_next");
@@ -259,7 +259,7 @@ void WriteCurves(const NestProfile& nest, RowWriter& row) {
     for (const AccessProfile& access : nest.accesses) {
       if (access.is_write) continue;
       for (int d = nest.depth; d >= 0 && access.lines[d] * kLineBytes <= limit; --d) {
-        any = std::max(any, nest.iterations[d] / access.elements[d]);
+        any = std::max(any, nest.iterations[d] * access.reads / access.elements[d]);
       }
     }
     const int fits = FittingDepth(nest, limit);

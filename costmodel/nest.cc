@@ -121,7 +121,9 @@ void NestProfiler::BeginAccess(const LoopStructure& loops, const ir::Buffer& buf
   producer_ = producer;
   dims_ = static_cast<int>(buffer->shape.size());
   fixed_loops_ = producer == nullptr ? 0 : LoopsAround(loops, *producer, 0);
+  reads_ = 1;
   first_span_.fill(1);
+  whole_.fill(false);
   ways_.assign(static_cast<size_t>(nest.depth) * dims_, Way{});
 }
 
@@ -137,6 +139,7 @@ void NestProfiler::Move(int dim, const schedule::LoopTerm& term, double factor) 
 void NestProfiler::AddAccess(const Schedule& schedule, bool is_write, NestProfile& nest) {
   AccessProfile& access = nest.accesses.emplace_back();
   access.is_write = is_write;
+  access.reads = reads_;
   access.element_bytes = std::max(1.0, buffer_->type.bits / 8.0);
   // What the buffer's layout is, or of which region it holds a copy.
   if (producer_ != nullptr) {
@@ -153,11 +156,12 @@ void NestProfiler::AddAccess(const Schedule& schedule, bool is_write, NestProfil
   }
 
   std::array<double, te::kMaxRank> span;  // touched, of each dimension
-  double cap = 1;  // distinct elements can't outnumber iterations that move them
+  // Distinct elements can't outnumber the reads of iterations that move them.
+  double cap = access.reads;
   const auto shape = [&](int d) { return static_cast<double>(buffer_->shape[d]); };
   for (int d = 0; d < dims_; ++d) {
     span[d] = std::min(first_span_[d], shape(d));
-    cap *= span[d];
+    if (whole_[d]) cap *= span[d];
   }
   const auto record = [&](int depth) {
     double elements = 1;
@@ -221,12 +225,13 @@ void NestProfiler::ProfileStage(const Schedule& schedule, const LoopStructure& l
     if (nest.accesses.size() == kMaxAccesses) break;
     const schedule::Access& read = analysis.reads[window.read];
     BeginAccess(loops, read.buffer, ProducerOf(schedule, loops, read.buffer), nest);
+    reads_ = window.count;
     for (int d = 0; d < dims_; ++d) {
       const schedule::AxisForm& form = read.dims[d];
       const auto& [least, largest] = window.offsets[d];
-      first_span_[d] = !form.affine && form.slopes.empty()
-                           ? static_cast<double>(read.buffer->shape[d])
-                           : static_cast<double>(1 + largest - least);
+      whole_[d] = !form.affine && form.slopes.empty();
+      first_span_[d] = whole_[d] ? static_cast<double>(read.buffer->shape[d])
+                                 : static_cast<double>(1 + largest - least);
       for (const auto& [axis, slope] : form.slopes) {
         for (const schedule::LoopTerm& term : TermsOf(axis)) Move(d, term, slope);
       }

@@ -24,6 +24,7 @@ struct AccessProfile {
   AccessProfile() {}
 
   bool is_write = false;
+  double reads = 1;  // of the window, in one iteration
   double element_bytes = 4;
   double vector_stride = 0;                        // elements between lanes; 0: all read the same
   std::array<bool, kMaxNestLoops> moved;           // by the loop
@@ -87,7 +88,9 @@ class NestProfiler {
   ir::Buffer buffer_;
   const schedule::BoundStage* producer_ = nullptr;
   int dims_ = 0;
-  int fixed_loops_ = 0;                          // outermost ones, which don't move it
+  int fixed_loops_ = 0;  // outermost ones, which don't move it
+  int reads_ = 1;
+  std::array<bool, te::kMaxRank> whole_;         // any value of the dimension may be touched
   std::array<double, te::kMaxRank> first_span_;  // that one execution of the body touches
   std::vector<Way> ways_;                        // [loops × dims]
   std::vector<ir::LayoutDim> storage_;           // of the access's buffer, outermost first

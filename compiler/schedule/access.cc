@@ -168,19 +168,14 @@ class Analyzer final : public ir::Visitor {
   StageAnalysis& analysis_;
 };
 
-bool MoveAlike(const Access& a, const Access& b) {
+// Whether the two move alike and differ by the constants of affine indices only. Of an index that
+// is neither affine nor a quotient or remainder nothing is known.
+bool InOneWindow(const Access& a, const Access& b) {
   return a.buffer == b.buffer &&
          std::ranges::equal(a.dims, b.dims, [](const AxisForm& x, const AxisForm& y) {
-           return x.affine == y.affine && x.terms == y.terms && x.slopes == y.slopes;
-         });
-}
-
-// Whether bounds of the two differ by the constants of affine indices only.
-bool InOneWindow(const Access& a, const Access& b) {
-  return MoveAlike(a, b) &&
-         std::ranges::equal(a.dims, b.dims, [](const AxisForm& x, const AxisForm& y) {
-           return x.affine || (x.constant == y.constant && x.divisor == y.divisor &&
-                               x.dividend == y.dividend && x.is_remainder == y.is_remainder);
+           if (x.affine || y.affine) return x.affine == y.affine && x.terms == y.terms;
+           return x.divisor != 0 && x.divisor == y.divisor && x.constant == y.constant &&
+                  x.dividend == y.dividend && x.is_remainder == y.is_remainder;
          });
 }
 
@@ -193,10 +188,11 @@ std::vector<Window> WindowsOf(const std::vector<Access>& reads) {
       return InOneWindow(reads[window.read], read);
     });
     if (known == windows.end()) {
-      windows.push_back({static_cast<int>(r), {}});
+      windows.push_back({static_cast<int>(r), 1, {}});
       windows.back().offsets.resize(read.dims.size(), {0, 0});
       continue;
     }
+    ++known->count;
     for (size_t d = 0; d < read.dims.size(); ++d) {
       auto& [least, largest] = known->offsets[d];
       const int64_t offset = read.dims[d].constant - reads[known->read].dims[d].constant;

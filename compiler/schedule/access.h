@@ -41,14 +41,15 @@ struct Access {
 // Reads of one buffer whose indices differ by the constants of affine ones only, as the taps of a
 // window do. Those with many others between them may be in two.
 struct Window {
-  int read;  // the first of them
+  int read;   // the first of them
+  int count;  // of them
   // By dimension: the least and the largest constant less that of the first.
   absl::InlinedVector<std::pair<int64_t, int64_t>, 6> offsets;
 };
 
 // Arithmetic per evaluation of the bodies (and one combination), by kind. Of a choice that axes
-// alone decide one side counts, of each kind the one that has more, and what decides is addressing,
-// not work.
+// alone decide one side counts, of each kind the one that has more; the integer operations of what
+// decides are addressing, not work.
 struct OperationCounts {
   int float_add = 0, float_mul = 0, float_div = 0, float_minmax = 0, float_math = 0;
   int integer = 0, compare = 0, select = 0;

@@ -260,6 +260,41 @@ TEST_CASE("reads of one window are one access", "[features]") {
   CHECK(nest.accesses[1].elements[1] == 3);
   CHECK(nest.accesses[1].elements[0] == 66);
   CHECK(nest.accesses[1].stride[0] == 1);
+  CHECK(nest.accesses[1].reads == 4);
+}
+
+TEST_CASE("reads that lie far apart touch no more than they read", "[features]") {
+  const te::Workload workload = *te::ParseWorkload(
+      "workload w\ninput X: f32[1024]\nstage y: f32[j:512] = X[j] * X[j + 512]\noutput y\n");
+  const schedule::Trace trace = *schedule::ParseTrace("trace 1\nsplit y j 16\nvectorize y j.1\n");
+  const schedule::Schedule schedule = *schedule::ApplyTrace(workload.dag, trace);
+  const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
+  const NestProfile nest = NestOf(schedule, loops);
+  REQUIRE(nest.accesses.size() == 2);
+  CHECK(nest.accesses[1].elements[1] == 32);
+  CHECK(nest.accesses[1].lines[1] == 2);
+  CHECK(nest.accesses[1].elements[0] == 1024);
+}
+
+TEST_CASE("points of a tensor instruction lie next to each other", "[features]") {
+  const te::Workload workload =
+      *te::MakeWorkload({"p", "matmul", {{"m", "2"}, {"n", "16"}, {"k", "8"}, {"dtype", "i8"}}});
+  const auto strides = [&](const char* layout) {
+    const schedule::Trace trace = *schedule::ParseTrace(
+        absl::StrCat("trace 1\ntensorize matmul vpdpbusd_512\nlayout matmul.b ", layout,
+                     "\nreorder matmul.dot m k n k_g\nvectorize matmul.dot k_g\n"
+                     "vectorize matmul.dot n\ninline matmul.a\n"));
+    const schedule::Schedule schedule = *schedule::ApplyTrace(workload.dag, trace);
+    const schedule::LoopStructure loops = *schedule::InferBounds(schedule);
+    std::vector<double> found;
+    for (const AccessProfile& access : NestOf(schedule, loops).accesses) {
+      found.push_back(access.vector_stride);
+    }
+    return found;
+  };
+  // The sum, A, of which all points read one group, and B.
+  CHECK(strides("0/4 1 0%4") == std::vector<double>{1, 0, 1});
+  CHECK(strides("1 0") == std::vector<double>{1, 0, 8});
 }
 
 TEST_CASE("a nest follows every dimension that a buffer may have", "[features]") {

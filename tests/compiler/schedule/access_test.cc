@@ -48,6 +48,17 @@ TEST_CASE("quotients share a window only if they are the same", "[schedule]") {
   CHECK(analysis->windows[0].offsets[1] == std::pair<int64_t, int64_t>(0, 1));
 }
 
+TEST_CASE("reads through other tensors are windows of their own", "[schedule]") {
+  const ir::Buffer x = ir::MakeBuffer("x", ir::Float(32), {64});
+  const ir::Buffer a = ir::MakeBuffer("a", ir::Int(32), {64});
+  const ir::Buffer b = ir::MakeBuffer("b", ir::Int(32), {64});
+  const auto analysis = AnalysisOf([&](const ir::Expr& i) {
+    return ir::MakeLoad(x, {ir::MakeLoad(a, {i})}) + ir::MakeLoad(x, {ir::MakeLoad(b, {i})});
+  });
+  CHECK(analysis->reads.size() == 4);
+  CHECK(analysis->windows.size() == 4);
+}
+
 TEST_CASE("of a choice that axes decide one side is counted, of any other both", "[schedule]") {
   const auto additions = [](const char* condition) {
     const te::Workload workload = *te::ParseWorkload(
