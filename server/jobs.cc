@@ -332,8 +332,10 @@ absl::Status JobManager::EndStored(int64_t id, db::JobState state, std::string_v
   // What a runner drops at its end.
   if (const absl::StatusOr<db::Job> job = store_.GetJob(id); job.ok()) {
     tuner::DropPrior(store_, *job);
-    tuner::DropModels(store_, id);
+  } else {
+    LogWarning(absl::StrCat("job ", id, ": prior not dropped: ", job.status().ToString()));
   }
+  tuner::DropModels(store_, id);
   return absl::OkStatus();
 }
 

@@ -64,7 +64,7 @@ class Explorer {
   // The view has no ranker.
   virtual void Observe(const TaskView& view, const Observation& observation, Rng rng) = 0;
   // Up to `count` distinct points outside known_points, best first. Fewer or none if it finds no
-  // more.
+  // more. Requires to be one of the explorers of Shares().
   virtual std::vector<Candidate> Explore(const TaskView& view, int count, Rng& rng) const = 0;
   // Who finds the next `count` proposals. The explorers are this one or parts of it.
   virtual std::vector<Share> Shares(int count, Rng&) const { return {{*this, count}}; }

@@ -2,13 +2,21 @@
 
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "tuner/job_runner.h"
+#include "tuner/promotion.h"
 
 namespace tessera::tuner {
+namespace {
+
+// Among which a job that goes on looks for its own.
+constexpr int kRecentComparisons = 256;
+
+}  // namespace
 
 absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
   TaskRun& run = runs_[task_index];
@@ -24,11 +32,10 @@ absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
     TESSERA_ASSIGN_OR_RETURN(const db::Record best,
                              db::GetRecord(parts_.store, task.best_record_id, key));
     request.device_class = best.device_class;
-    TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
-                             FindPromoted(parts_.store, key, request.device_class));
-    if (promoted && promoted->comparison.job_id == job_.id && !IsLogged(*promoted, key)) {
-      // Killed before it was logged.
-      unlogged_.comparisons.emplace_back(task_index, promoted->comparison);
+    TESSERA_ASSIGN_OR_RETURN(std::optional<db::Comparison> unlogged,
+                             FindUnlogged(key, request.device_class));
+    if (unlogged) {
+      unlogged_.comparisons.emplace_back(task_index, *std::move(unlogged));
       return absl::OkStatus();
     }
     TESSERA_ASSIGN_OR_RETURN(request.programs,
@@ -51,11 +58,19 @@ absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
   return true;
 }
 
-bool JobRunner::IsLogged(const Promoted& promoted, std::string_view key) const {
+absl::StatusOr<std::optional<db::Comparison>> JobRunner::FindUnlogged(
+    std::string_view key, std::string_view device_class) const {
+  TESSERA_ASSIGN_OR_RETURN(
+      std::vector<db::Comparison> own,
+      parts_.store.ListComparisons(key, device_class, db::ComparisonPurpose::kPromotion,
+                                   kRecentComparisons));
+  std::erase_if(own, [this](const db::Comparison& other) { return other.job_id != job_.id; });
+  size_t logged = 0;
   for (int t = 0; t < state_.task_count(); ++t) {
-    if (state_.task(t).promoted == promoted.record.id && job_.tasks[t].Key() == key) return true;
+    logged += state_.task(t).promoted != 0 && job_.tasks[t].Key() == key;
   }
-  return false;
+  if (own.size() <= logged) return std::nullopt;
+  return std::move(own[0]);
 }
 
 void JobRunner::Take(Compared compared) {

@@ -20,7 +20,6 @@
 #include "tuner/learner.h"
 #include "tuner/measurer.h"
 #include "tuner/progress.h"
-#include "tuner/promotion.h"
 #include "tuner/state.h"
 
 namespace tessera::tuner {
@@ -120,8 +119,10 @@ class JobRunner {
   // Of a task that proposes no more: has its fastest programs compared with the incumbent, once.
   // Whether that is under way.
   absl::StatusOr<bool> CompareFastest(int task_index);
-  // Whether a task of that key has been told of it: of two that are one workload either may have.
-  bool IsLogged(const Promoted& promoted, std::string_view key) const;
+  // The job's latest comparison of that task if it was killed before it could log it: it has made
+  // more than tasks of that key, two of which may be one workload, were told of.
+  absl::StatusOr<std::optional<db::Comparison>> FindUnlogged(std::string_view key,
+                                                             std::string_view device_class) const;
   void Take(Compared compared);
   absl::Status LogComparisons();
   // Which tasks have no verdict, and why, in words for people; empty if none lacks it.

@@ -1,6 +1,5 @@
 #include "tuner/model_store.h"
 
-#include <map>
 #include <utility>
 #include <vector>
 
@@ -48,19 +47,14 @@ absl::StatusOr<std::shared_ptr<const Ranker>> GetModel(db::Store& store, const L
 }
 
 void DropModels(db::Store& store, int64_t job_id) {
-  const auto drop = [&]() -> absl::Status {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Event> events, store.ReadEvents(job_id, 0));
-    std::map<int, std::string> latest;  // by task
-    for (const db::Event& event : events) {
-      if (event.kind == db::EventKind::kModelReady) latest[event.task_index] = event.model;
-    }
-    for (const auto& [task, digest] : latest) {
-      TESSERA_RETURN_IF_ERROR(store.DropBlob(digest));
-    }
-    return absl::OkStatus();
-  };
-  if (const absl::Status status = drop(); !status.ok()) {
-    LogWarning(absl::StrCat("job ", job_id, ": its models are not dropped: ", status.ToString()));
+  const absl::StatusOr<std::vector<db::Event>> events = store.ReadEvents(job_id, 0);
+  absl::Status status = events.status();
+  for (size_t i = 0; events.ok() && i < events->size(); ++i) {
+    const db::Event& event = (*events)[i];
+    if (event.kind == db::EventKind::kModelReady) status.Update(store.DropBlob(event.model));
+  }
+  if (!status.ok()) {
+    LogWarning(absl::StrCat("job ", job_id, ": models not dropped: ", status.ToString()));
   }
 }
 

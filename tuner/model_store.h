@@ -26,7 +26,7 @@ absl::StatusOr<std::string> PutModel(db::Store& store, ModelOwner owner, std::st
 absl::StatusOr<std::shared_ptr<const Ranker>> GetModel(db::Store& store, const Learner& learner,
                                                        ModelOwner owner, std::string_view digest);
 
-// Those that the log of a job names last, for one that ended without a runner. A model that stays
+// Those that the log of a job names, for one that ended without a runner. A model that stays
 // costs only its room: trouble is a warning.
 void DropModels(db::Store& store, int64_t job_id);
 

@@ -76,14 +76,19 @@ class Batch {
     return absl::OkStatus();
   }
 
-  // The explorer's, up to `count`. What one of its parts does not find, the next may.
+  // The explorer's, up to `count`. What one of its parts does not find the others may.
   absl::Status Explore(int count, const ProposalOptions& options, Rng& rng) {
+    const std::vector<Share> shares = view_.explorer.Shares(count, rng);
     int owed = 0;
-    for (const Share& share : view_.explorer.Shares(count, rng)) {
-      const int before = left();
-      owed += share.count;
-      if (owed > 0) TESSERA_RETURN_IF_ERROR(ExploreWith(share.explorer, owed, options, rng));
-      owed -= before - left();
+    for (const bool is_first_round : {true, false}) {
+      for (const Share& share : shares) {
+        owed += is_first_round ? share.count : 0;
+        if (owed == 0) continue;
+        const int before = left();
+        TESSERA_RETURN_IF_ERROR(ExploreWith(share.explorer, owed, options, rng));
+        owed -= before - left();
+      }
+      if (shares.size() == 1) break;
     }
     return absl::OkStatus();
   }

@@ -38,7 +38,8 @@ db::Task ConvolutionTask() {
   return task;
 }
 
-// A made-up machine: log time is a random sparse function of a program's features.
+// A made-up machine: log time is a random sparse function of a program's features, and partly what
+// the draft says, as on real ones.
 class Landscape {
  public:
   Landscape(std::shared_ptr<const tuner::SearchSpace> space, uint64_t seed)
@@ -48,6 +49,11 @@ class Landscape {
     for (int i = 0; i < 256; ++i) points.push_back(space_->Sample(rng));
     const std::vector<float> rows = *space_->Features(points);
     const int columns = space_->FeatureCount();
+    for (size_t r = 0; r < points.size(); ++r) {
+      mean_draft_ += std::log(costmodel::DraftSeconds(
+                         absl::MakeConstSpan(rows).subspan(r * columns, columns))) /
+                     static_cast<double>(points.size());
+    }
     for (int c = 0; c < columns; ++c) {
       double mean = 0, square = 0;
       for (size_t r = 0; r < points.size(); ++r) mean += rows[r * columns + c] / points.size();
@@ -63,7 +69,7 @@ class Landscape {
   double CostSeconds(const std::string& config) const {
     const std::vector<tuner::Point> point = {*space_->Parse(config)};
     const std::vector<float> row = *space_->Features(point);
-    double log_cost = 0;
+    double log_cost = 0.3 * (std::log(costmodel::DraftSeconds(row)) - mean_draft_);
     for (size_t c = 0; c < row.size(); ++c) {
       log_cost += 0.1 * std::pow((row[c] - centre_[c]) * scale_[c], 2);
     }
@@ -73,6 +79,7 @@ class Landscape {
  private:
   std::shared_ptr<const tuner::SearchSpace> space_;
   std::vector<double> scale_, centre_;
+  double mean_draft_ = 0;
 };
 
 struct Outcome {
@@ -122,7 +129,7 @@ TEST_CASE("annealing with boosted trees beats random search in a convolution's s
     UNSCOPED_INFO(learned.best_log << " " << drawn.best_log);
   }
   CAPTURE(annealing, random);
-  CHECK(annealing < 0.98 * random);
+  CHECK(annealing < random - 24 * 0.02);  // 2 % faster
 }
 
 TEST_CASE("a model is the same from its bytes, and refuses others", "[tuner]") {

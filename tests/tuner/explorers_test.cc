@@ -189,27 +189,29 @@ TEST_CASE("rl prefers the edits that made measured programs faster", "[tuner]") 
 // Proposes points that only say who did.
 class Arm final : public tuner::Explorer {
  public:
-  Arm(std::string_view name, int32_t sketch) : name_(name), sketch_(sketch) {}
+  Arm(std::string_view name, int32_t sketch, bool finds = true)
+      : name_(name), sketch_(sketch), finds_(finds) {}
   std::string_view Name() const override { return name_; }
   bool UsesModel() const override { return true; }
   void Observe(const tuner::TaskView&, const tuner::Observation&, Rng) override {}
   std::vector<tuner::Candidate> Explore(const tuner::TaskView&, int count, Rng&) const override {
     std::vector<tuner::Candidate> found;
-    for (int i = 0; i < count; ++i) found.push_back({{sketch_, i}, 0});
+    for (int i = 0; finds_ && i < count; ++i) found.push_back({{sketch_, i}, 0});
     return found;
   }
 
  private:
   std::string_view name_;
   int32_t sketch_;
+  bool finds_;
 };
 
 class Portfolio {
  public:
-  Portfolio() {
+  explicit Portfolio(bool descent_finds = true) {
     std::vector<std::unique_ptr<tuner::Explorer>> arms;
     arms.push_back(std::make_unique<Arm>("left", 0));
-    arms.push_back(std::make_unique<Arm>("descent", 1));
+    arms.push_back(std::make_unique<Arm>("descent", 1, descent_finds));
     explorer_ = tuner::MakePortfolioExplorer(std::move(arms));
   }
 
@@ -273,6 +275,10 @@ TEST_CASE("the portfolio finds the good one of two, and lets go when the other b
   // In the endgame descent has a share whatever it earned.
   portfolio.Observe("left", 1.2e-3, 0.8);
   CHECK(portfolio.ShareOfDescent() == Approx(0.4).margin(0.03));
+}
+
+TEST_CASE("what a member of the portfolio does not find the others do", "[tuner]") {
+  CHECK(Portfolio(/*descent_finds=*/false).ShareOfDescent() == 0);  // of whole batches
 }
 
 }  // namespace

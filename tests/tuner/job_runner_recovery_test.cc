@@ -223,6 +223,39 @@ TEST_CASE("a comparison that was stored and not logged is not made again", "[tun
   CHECK(rig.memory.ListComparisons("", "", {}, 10)->size() == 1);
 }
 
+TEST_CASE("of two tasks that are one workload each takes over its own unlogged comparison",
+          "[tuner]") {
+  const auto rig_of_twins = [] {
+    auto rig = std::make_unique<Rig>(1, Budget(30, 5, "annealing", "fixed"), Noisy(), 1, 3, 8);
+    db::Job twins = *rig->memory.GetJob(rig->job_id);
+    twins.id = 0;
+    twins.tasks.push_back(twins.tasks[0]);
+    twins.tasks[1].name = "T1";
+    rig->spaces.push_back(rig->spaces[0]);
+    rig->job_id = *rig->memory.CreateJob(twins);
+    return rig;
+  };
+  const auto whole = rig_of_twins();
+  REQUIRE(whole->Run(2).state == JobState::kDone);
+  const size_t comparisons = whole->memory.ListComparisons("", "", {}, 10)->size();
+  REQUIRE(comparisons == 2);
+  const auto events = static_cast<int64_t>(whole->Log().size());
+  for (int64_t kill = 30; kill <= events; ++kill) {
+    CAPTURE(kill);
+    const auto rig = rig_of_twins();
+    rig->store.events_left = kill;
+    {
+      auto runner = *rig->Runner();
+      rig->Drive(*runner, 2);
+    }
+    rig->store.events_left = int64_t{1} << 60;
+    rig->NewMeasurer();
+    REQUIRE(rig->Run(2).state == JobState::kDone);
+    CHECK(rig->memory.ListComparisons("", "", {}, 10)->size() ==
+          rig->Log(EventKind::kCompared).size());
+  }
+}
+
 TEST_CASE("a comparison whose store is full waits for it and is not lost", "[tuner]") {
   Rig rig(1, Budget(30, 5), Noisy(), 1, 3, 8);
   auto runner = *rig.Runner();

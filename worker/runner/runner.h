@@ -79,8 +79,8 @@ struct Timing {
   double max_seconds = 10;           // for all repeats or turns; at least one is made
   db::CacheMode cache_mode = db::CacheMode::kWarm;  // cold: one call a repeat, after eviction
   // The fastest program known, against which a program alone races; 0: none, so that it contends.
-  // Repeats of `screen_seconds` come first: where two are hopeless (one, of calls that last as long
-  // as a repeat), they are all. A contender is repeated `contender_repeats` times, if that is more.
+  // Repeats of `screen_seconds` come first: where two are hopeless, they are all. A contender is
+  // repeated `contender_repeats` times, if that is more.
   double best_seconds = 0;
   double screen_seconds = 0.001;
   int contender_repeats = 3;
