@@ -227,12 +227,7 @@ TEST_CASE("of two tasks that are one workload each takes over its own unlogged c
           "[tuner]") {
   const auto rig_of_twins = [] {
     auto rig = std::make_unique<Rig>(1, Budget(30, 5, "annealing", "fixed"), Noisy(), 1, 3, 8);
-    db::Job twins = *rig->memory.GetJob(rig->job_id);
-    twins.id = 0;
-    twins.tasks.push_back(twins.tasks[0]);
-    twins.tasks[1].name = "T1";
-    rig->spaces.push_back(rig->spaces[0]);
-    rig->job_id = *rig->memory.CreateJob(twins);
+    rig->MakeTwins();
     return rig;
   };
   const auto whole = rig_of_twins();

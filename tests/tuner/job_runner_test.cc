@@ -187,12 +187,7 @@ TEST_CASE("a second job compares again only when it found something new", "[tune
 
 TEST_CASE("of two tasks that are one workload each has its own verdict", "[tuner]") {
   Rig rig(1, Budget(40, 1, "annealing", "fixed"), {.noise = 0.02});
-  db::Job twice = *rig.memory.GetJob(rig.job_id);
-  twice.id = 0;
-  twice.tasks.push_back(twice.tasks[0]);
-  twice.tasks[1].name = "T1";
-  rig.spaces.push_back(rig.spaces[0]);
-  rig.job_id = *rig.memory.CreateJob(twice);
+  rig.MakeTwins();
   CHECK(rig.Run().state == JobState::kDone);
   // The second, which is tuned later, has programs that the first had not.
   REQUIRE(rig.measurer->compared().size() == 2);

@@ -136,6 +136,16 @@ class Rig {
     NewMeasurer();
   }
 
+  // A job with the first task of this one twice, under two names, takes its place.
+  void MakeTwins() {
+    db::Job twins = *memory.GetJob(job_id);
+    twins.id = 0;
+    twins.tasks = {twins.tasks[0], twins.tasks[0]};
+    twins.tasks[1].name = "T1";
+    spaces = {spaces[0], spaces[0]};
+    job_id = *memory.CreateJob(twins);
+  }
+
   void NewMeasurer() {
     measurer = std::make_unique<SimulatedMeasurer>(
         simulation_, [this](const tuner::TrialRequest& request) {
