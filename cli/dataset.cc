@@ -24,7 +24,16 @@ std::string CommandOf(const DatasetOptions& options) {
 absl::StatusOr<MadeDataset> MakeDataset(Client& client, const DatasetOptions& options) {
   replay::Dataset header;
   TESSERA_ASSIGN_OR_RETURN(header.kind, replay::ParseDatasetKind(options.kind));
-  TESSERA_ASSIGN_OR_RETURN(header.task, FindOneTask(client, options.task));
+  if (options.jobs.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, client.ListTasks());
+    TESSERA_ASSIGN_OR_RETURN(header.task, FindOneTask(client, tasks, options.task));
+  } else {
+    TESSERA_ASSIGN_OR_RETURN(const db::Job job, client.GetJob(options.jobs[0]));
+    header.pins = job.options.pins;
+    absl::StatusOr<db::Task> task = FindOneTask(client, job.tasks, options.task);
+    if (!task.ok()) return Annotate(task.status(), absl::StrCat("job ", options.jobs[0]));
+    header.task = *std::move(task);
+  }
   TESSERA_ASSIGN_OR_RETURN(header.device_class,
                            ChooseClassOf(client, header.task, options.device_class));
   header.commit = OneLine(options.commit);
@@ -35,10 +44,6 @@ absl::StatusOr<MadeDataset> MakeDataset(Client& client, const DatasetOptions& op
     if (device.device_class.name == header.device_class) {
       header.cpu = OneLine(device.device_class.description);
     }
-  }
-  if (!options.jobs.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(const db::Job job, client.GetJob(options.jobs[0]));
-    header.pins = job.options.pins;
   }
   TESSERA_ASSIGN_OR_RETURN(const auto space, tuner::MakeSearchSpace(header.task, header.pins));
   replay::DatasetMaker maker(*space);

@@ -17,7 +17,8 @@ namespace tessera::cli {
 absl::StatusOr<ImportanceReport> MakeImportance(Client& client, const std::string& wanted,
                                                 const std::string& device_class) {
   ImportanceReport report;
-  TESSERA_ASSIGN_OR_RETURN(report.task, FindOneTask(client, wanted));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, client.ListTasks());
+  TESSERA_ASSIGN_OR_RETURN(report.task, FindOneTask(client, tasks, wanted));
   TESSERA_ASSIGN_OR_RETURN(report.device_class, ChooseClassOf(client, report.task, device_class));
   TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(report.task.workload));
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(report.task.target));

@@ -405,9 +405,11 @@ int main(int argc, char** argv) {
     if (absl::IsNotFound(status)) status = absl::FailedPreconditionError(status.message());
   });
 
-  app.add_subcommand("operators", "list operators and their attributes")->callback([] {
-    std::fputs(te::OperatorHelp().c_str(), stdout);
-  });
+  std::string op;
+  command = app.add_subcommand("operators", "list operators and their attributes");
+  command->add_option("name", op, "default: all")
+      ->check(CLI::IsMember(te::OperatorNames()).description(""));
+  command->callback([&] { std::fputs(te::OperatorHelp(op).c_str(), stdout); });
   app.add_subcommand("version", "print the version")->callback([] {
     std::printf("tessera %s\n", std::string(Version()).c_str());
   });

@@ -156,7 +156,7 @@ void ProgressView::ShowLines(const proto::JobProgress& progress) {
       const std::string why =
           task.end_reason.empty() ? "" : absl::StrCat(" (", OneLine(task.end_reason), ")");
       const std::string promoted =
-          task.promoted == 0 ? "" : absl::StrCat(", record ", task.promoted, " promoted");
+          task.promoted == 0 ? "" : absl::StrCat(", libraries take record ", task.promoted);
       std::fprintf(out_, "%s: done after %ld trials%s, best %s%s\n", task.name.c_str(),
                    static_cast<long>(task.trials_done), why.c_str(),
                    TimeText(task.best_seconds).c_str(), promoted.c_str());

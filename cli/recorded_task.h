@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "cli/client.h"
 #include "db/record/record.h"
 
@@ -10,9 +11,11 @@
 
 namespace tessera::cli {
 
-// The task that `wanted` names (FindTasks). InvalidArgument with their labels where several do;
+// The one of `tasks` that `wanted` names (FindTasks). Those that were measured come before others
+// of that name, which building a library makes. InvalidArgument with their labels where several do;
 // NotFound where none does.
-absl::StatusOr<db::Task> FindOneTask(Client& client, const std::string& wanted);
+absl::StatusOr<db::Task> FindOneTask(Client& client, absl::Span<const db::Task> tasks,
+                                     const std::string& wanted);
 
 // `wanted`, or where that is empty the only device class that measured the task. InvalidArgument
 // where several did; NotFound where none did, or for another class.

@@ -102,6 +102,7 @@ double ReportRow::TunedGflops() const { return Gflops(tuned_operations, tuned_se
 absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   Report report;
   report.job_id = job.id;
+  report.state = job.state;
   report.threads = job.options.threads;
   if (job.state == db::JobState::kDone) report.message = job.message;
   report.device_class = job.options.device_class;
@@ -167,6 +168,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
       const double seconds = best->measurement.CostSeconds();
       if (row.tuned_seconds > 0 && row.tuned_seconds <= seconds) continue;
       row.tuned_seconds = seconds;
+      row.known_record = best->id;
       tuned_traces[index] = best->trace;
     }
   }
@@ -229,6 +231,12 @@ std::string ToTable(const Report& report) {
                           Cell(row.peak_fraction * 100, "%"), Cell(gain, "x"), row.trials,
                           row.seconds, FailureText(row));
   }
+  std::string known;
+  for (const ReportRow& row : report.rows) {
+    if (row.known_record == 0) continue;
+    absl::StrAppend(&known, known.empty() ? "" : ", ", row.op, " (record ", row.known_record, ")");
+  }
+  if (!known.empty()) absl::StrAppend(&text, "\nfastest before this job: ", known, "\n");
   std::string compared;
   for (const ReportRow& row : report.rows) {
     if (!row.comparison) continue;
@@ -258,18 +266,21 @@ std::string ToJson(const Report& report) {
         comparison["ratio_high"] = row.comparison->ratio_high;
       }
     }
-    operators.push_back({{"op", row.op},
-                         {"default_gflops", Known(row.DefaultGflops())},
-                         {"tuned_gflops", Known(row.TunedGflops())},
-                         {"default_seconds", Known(row.default_seconds)},
-                         {"tuned_seconds", Known(row.tuned_seconds)},
-                         {"peak_fraction", Known(row.peak_fraction)},
-                         {"trials", row.trials},
-                         {"seconds", row.seconds},
-                         {"failures", std::move(failures)},
-                         {"comparison", std::move(comparison)}});
+    operators.push_back(
+        {{"op", row.op},
+         {"default_gflops", Known(row.DefaultGflops())},
+         {"tuned_gflops", Known(row.TunedGflops())},
+         {"default_seconds", Known(row.default_seconds)},
+         {"tuned_seconds", Known(row.tuned_seconds)},
+         {"peak_fraction", Known(row.peak_fraction)},
+         {"known_record", row.known_record > 0 ? nlohmann::json(row.known_record) : nullptr},
+         {"trials", row.trials},
+         {"seconds", row.seconds},
+         {"failures", std::move(failures)},
+         {"comparison", std::move(comparison)}});
   }
   const nlohmann::json document = {{"job", report.job_id},
+                                   {"state", std::string(db::ToString(report.state))},
                                    {"message", report.message},
                                    {"elapsed_seconds", report.elapsed_seconds},
                                    {"machine",

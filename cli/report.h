@@ -19,6 +19,9 @@ struct ReportRow {
   int64_t operations = 0, tuned_operations = 0;
   // Of the device's measured peak on the threads used. 0: unknown, or of another type than f32.
   double peak_fraction = 0;
+  // The record of the tuned time, where the job did not measure it: it was there before. 0: its
+  // own.
+  int64_t known_record = 0;
   int64_t trials = 0;
   double seconds = 0;  // that building and running its trials took
   std::vector<std::pair<db::Outcome, int64_t>> failures;
@@ -31,6 +34,7 @@ struct ReportRow {
 
 struct Report {
   int64_t job_id = 0;
+  db::JobState state = db::JobState::kQueued;
   std::string device_class;
   std::string machine;  // description of the device class
   // Of the threads used: their number times the fastest reference loop that this run measured on
@@ -50,9 +54,9 @@ struct Report {
 absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job);
 
 std::string ToTable(const Report& report);
-// {"machine": …, "operators": [{op, default_gflops, tuned_gflops, peak_fraction, trials, seconds,
-// failures, comparison}, …], "runners": [{device, run_seconds, build_seconds, …}, …]}; null for
-// what is not known.
+// {"job", "state", "machine": …, "operators": [{op, default_gflops, tuned_gflops, peak_fraction,
+// known_record, trials, seconds, failures, comparison}, …], "runners": [{device, run_seconds,
+// build_seconds, …}, …]}; null for what is not known.
 std::string ToJson(const Report& report);
 
 }  // namespace tessera::cli

@@ -79,9 +79,9 @@ absl::StatusOr<std::vector<db::Task>> FindTasks(absl::Span<const db::Task> tasks
   std::vector<db::Task> found;
   std::copy_if(tasks.begin(), tasks.end(), std::back_inserter(found), is_named);
   if (!found.empty() || wanted.empty()) return found;
-  return absl::NotFoundError(absl::StrCat("no task is named ", wanted,
-                                          " or has a key that begins so; `tessera best` lists the ",
-                                          tasks.size(), " there are"));
+  return absl::NotFoundError(
+      absl::StrCat("none of ", tasks.size(), " tasks is named ", wanted,
+                   " or has a key that begins so; `tessera best` lists all"));
 }
 
 std::string MoreText(bool newest_first, int64_t limit, int64_t last) {

@@ -21,6 +21,16 @@ constexpr absl::Duration kStartPatience = absl::Seconds(30);
 constexpr absl::Duration kEndPatience = absl::Seconds(1);
 constexpr absl::Duration kPoll = absl::Milliseconds(100);
 
+std::string CommandOf(const UpOptions& options) {
+  const UpOptions defaults;
+  std::string command = absl::StrCat("tessera up --data ", options.data);
+  if (options.listen != defaults.listen) absl::StrAppend(&command, " --listen ", options.listen);
+  if (!options.isa.empty()) absl::StrAppend(&command, " --isa ", options.isa);
+  if (options.cores > 0) absl::StrAppend(&command, " --cores ", options.cores);
+  if (!options.worker) command += " --no-worker";
+  return command;
+}
+
 // How a child that should run has ended. With exit codes 1 and 2 it has said why, in its own line.
 absl::Status EndOf(ChildProcess& child, std::string_view name) {
   const absl::Time deadline = absl::Now() + kEndPatience;
@@ -113,8 +123,8 @@ absl::Status RunUp(const UpOptions& options) {
   }
   for (ChildProcess& worker : workers) worker.Stop();
   server.Stop();
-  std::fprintf(stderr, "stopped; `tessera up --data %s` goes on with what is unfinished\n",
-               options.data.c_str());
+  std::fprintf(stderr, "stopped; `%s` goes on with what is unfinished\n",
+               CommandOf(options).c_str());
   return absl::OkStatus();
 }
 

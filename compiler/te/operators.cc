@@ -183,9 +183,10 @@ absl::StatusOr<Workload> MakeWorkload(const OpSpec& spec) {
   return workload;
 }
 
-std::string OperatorHelp() {
+std::string OperatorHelp(std::string_view wanted) {
   std::string help;
   for (const Operator& op : Operators()) {
+    if (!wanted.empty() && wanted != op.name) continue;
     absl::StrAppend(&help, op.name, ":");
     for (const Attribute& attribute : op.attributes) {
       const bool optional = attribute.default_value == "-";

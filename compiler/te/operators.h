@@ -33,8 +33,8 @@ std::string DefaultName(std::string_view op);
 // InvalidArgument naming the instance, the value, the limit and what is allowed.
 absl::StatusOr<Workload> MakeWorkload(const OpSpec& spec);
 
-// One line an operator: name, attributes with defaults.
-std::string OperatorHelp();
+// One line an operator, or that of the wanted one: name, attributes with defaults.
+std::string OperatorHelp(std::string_view wanted = "");
 std::vector<std::string> OperatorNames();
 
 }  // namespace tessera::te

@@ -50,6 +50,7 @@ TEST_CASE("a data set is of one task that has measurements", "[cli]") {
 TEST_CASE("a data set of jobs is within the pins of the first", "[cli]") {
   MeasuredClient client(60);
   client.job.options.pins = R"({"sketch":["direct"]})";
+  client.job.tasks = {client.task};
   DatasetOptions options = Options();
   options.jobs = {0};  // which those records are of
   options.remark = "quiet\nenough";
@@ -66,6 +67,24 @@ TEST_CASE("a data set of jobs is within the pins of the first", "[cli]") {
   }
   options.kind = "enumerated";
   CHECK(MakeDataset(client, options).status().code() == absl::StatusCode::kFailedPrecondition);
+
+  options.task = "conv";
+  const absl::Status other = MakeDataset(client, options).status();
+  CHECK(other.code() == absl::StatusCode::kNotFound);
+  CHECK_THAT(std::string(other.message()),
+             Catch::StartsWith("job 0: none of 1 tasks is named conv"));
+}
+
+TEST_CASE("of tasks that share a name the measured one is meant", "[cli]") {
+  MeasuredClient client(8);
+  db::Task other = client.task;
+  other.threads = 2;
+  client.tasks.push_back(other);
+  CHECK(MakeDataset(client, Options()).status().code() == absl::StatusCode::kInvalidArgument);
+  client.unmeasured = {other.Key()};
+  const auto made = MakeDataset(client, Options());
+  REQUIRE(made.ok());
+  CHECK(made->dataset.task == client.task);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <catch2/catch.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,8 +74,12 @@ class MeasuredClient final : public FakeClient {
   absl::StatusOr<db::Job> GetJob(int64_t) override { return job; }
   absl::StatusOr<std::vector<db::Task>> ListTasks() override { return tasks; }
   absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
-      const std::vector<std::string>&) override {
-    return classes;
+      const std::vector<std::string>& keys) override {
+    std::vector<RecordedClass> found = classes;
+    for (RecordedClass& one : found) {
+      if (keys.size() == 1 && unmeasured.contains(keys[0])) one.tasks = 0;
+    }
+    return found;
   }
   absl::StatusOr<std::vector<db::Device>> ListDevices() override { return devices; }
 
@@ -82,6 +87,7 @@ class MeasuredClient final : public FakeClient {
   const db::Task task = MatmulTask();
   std::vector<db::Task> tasks = {task};
   std::vector<db::Device> devices;
+  std::set<std::string> unmeasured;  // keys of tasks
   std::vector<RecordedClass> classes = {{"x86/test", 1}};
 
  private:

@@ -476,6 +476,13 @@ TEST_CASE("a report says which program stood beside which", "[cli]") {
   CHECK(entries[2]["comparison"]["ratio_high"] == 0.9785);
   CHECK(entries[1]["comparison"]["ratio_low"].is_null());
   CHECK(entries[1]["comparison"]["ratio_high"].is_null());
+  report.rows[1].known_record = 12;
+  report.rows[3].known_record = 7;
+  CHECK_THAT(ToTable(report),
+             Catch::Contains("\nfastest before this job: b (record 12), d (record 7)\n"));
+  const nlohmann::json known = nlohmann::json::parse(ToJson(report))["operators"];
+  CHECK(known[0]["known_record"].is_null());
+  CHECK(known[1]["known_record"] == 12);
   comparison.ratio_low = comparison.ratio = comparison.ratio_high = 0;
   report.rows[3].comparison = comparison;
   CHECK_THAT(ToTable(report),
