@@ -35,6 +35,13 @@ class StmtCode {
   virtual void Run() = 0;
 };
 
+// Which threads of a block used an element last, and between which barriers.
+struct Touch {
+  static constexpr int kSeveral = -1;
+  int64_t write_span = -1, read_span = -1;
+  int writer = 0, reader = 0;
+};
+
 // The memory of one buffer. Parameters have no `written`.
 struct Memory {
   const BufferNode* buffer = nullptr;
@@ -42,7 +49,10 @@ struct Memory {
   int64_t count = 0;  // stored elements
   std::vector<std::byte> owned;
   std::vector<uint8_t> written;  // by element, of an Allocate
+  std::vector<Touch> touches;    // by element, of what a block's threads share
 };
+
+class Threads;
 
 // Owns the code and the variables' values, and keeps the first error.
 class Machine {
@@ -64,6 +74,12 @@ class Machine {
   void ForgetUnwritten() { unwritten_ = nullptr; }
   // Fails if what was computed depends on memory that was not written.
   void RequireWritten();
+  // Threads of a block run in turn from barrier to barrier: what two of them use there, and one
+  // writes, is a race, which fails.
+  void PassBarrier() { ++span_; }
+  void SetThread(int thread) { thread_ = thread; }
+  void TouchToRead(Memory& memory, int64_t at);
+  void TouchToWrite(Memory& memory, int64_t at);
   // " (i=3, j=0)": the values of the variables in `e`.
   std::string ValuesOf(const std::vector<Expr>& exprs) const;
 
@@ -82,6 +98,8 @@ class Machine {
   absl::Status status_;
   const Load* unwritten_ = nullptr;  // the first such read since the last ForgetUnwritten
   int64_t unwritten_at_ = 0;
+  int64_t span_ = 0;  // barriers passed
+  int thread_ = 0;    // that runs
   std::vector<std::shared_ptr<void>> owned_;
   std::deque<int64_t> values_;
   absl::flat_hash_map<const Var*, int64_t*> slots_;
@@ -118,6 +136,12 @@ class Compiler {
   StmtCode* CompileStore(const Store& node);
   StmtCode* CompileFor(const For& node);
   StmtCode* CompileAllocate(const Allocate& node);
+  // Memory for it; null, and the machine has failed, where it can't be had.
+  Memory* Reserve(const Allocate& node);
+  // A loop over threads that meet, with those directly inside; and a part of its body, for all of
+  // them.
+  StmtCode* CompileThreads(const For& node);
+  StmtCode* CompileForAll(const Stmt& s, Threads& threads);
   StmtCode* CompileEvaluate(const struct ir::Evaluate& node);
   StmtCode* CompileAsyncCopy(const AsyncCopy& node);
   // Fails the machine; returns code that does nothing.

@@ -143,6 +143,8 @@ class LoadCode final : public Base {
       machine_.ReadUnwritten(node_, at);
       return 0;
     }
+    if (!memory_->touches.empty()) [[unlikely]]
+      machine_.TouchToRead(*memory_, at);
     return read_(memory_->bytes, at);
   }
 

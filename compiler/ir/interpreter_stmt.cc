@@ -1,52 +1,11 @@
 #include "absl/strings/str_cat.h"
 #include "compiler/ir/element_io.h"
 #include "compiler/ir/interpreter.h"
+#include "compiler/ir/interpreter_flow.h"
 #include "compiler/ir/print.h"
 
 namespace tessera::ir::interpreter {
 namespace {
-
-class Nothing final : public StmtCode {
- public:
-  void Run() override {}
-};
-
-class ForCode final : public StmtCode {
- public:
-  ForCode(Machine& machine, int64_t* slot, int64_t min, int64_t extent, StmtCode* body)
-      : machine_(machine), slot_(slot), min_(min), end_(min + extent), body_(body) {}
-  void Run() override {
-    for (int64_t value = min_; value < end_; ++value) {
-      *slot_ = value;
-      body_->Run();
-      if (machine_.failed()) [[unlikely]]
-        return;
-    }
-  }
-
- private:
-  Machine& machine_;
-  int64_t* slot_;
-  int64_t min_, end_;
-  StmtCode* body_;
-};
-
-class BlockCode final : public StmtCode {
- public:
-  BlockCode(Machine& machine, std::vector<StmtCode*> parts)
-      : machine_(machine), parts_(std::move(parts)) {}
-  void Run() override {
-    for (StmtCode* part : parts_) {
-      part->Run();
-      if (machine_.failed()) [[unlikely]]
-        return;
-    }
-  }
-
- private:
-  Machine& machine_;
-  std::vector<StmtCode*> parts_;
-};
 
 class IfCode final : public StmtCode {
  public:
@@ -101,6 +60,8 @@ class StoreCode final : public StmtCode {
     if (machine_.failed()) return;
     for (int lane = 0; lane < lanes_; ++lane) {
       if (at_[lane] < 0) continue;
+      if (!memory_->touches.empty()) [[unlikely]]
+        machine_.TouchToWrite(*memory_, at_[lane]);
       write_(memory_->bytes, at_[lane], values_[lane]);
       if (!memory_->written.empty()) memory_->written[at_[lane]] = is_written_[lane];
     }
@@ -118,19 +79,6 @@ class StoreCode final : public StmtCode {
   std::vector<int64_t> at_;
   std::vector<Value> values_;
   std::vector<uint8_t> is_written_;
-};
-
-class AllocateCode final : public StmtCode {
- public:
-  AllocateCode(Memory* memory, StmtCode* body) : memory_(memory), body_(body) {}
-  void Run() override {
-    std::fill(memory_->written.begin(), memory_->written.end(), 0);
-    body_->Run();
-  }
-
- private:
-  Memory* memory_;
-  StmtCode* body_;
 };
 
 // Evaluates every lane, for what can go wrong on the way.
@@ -244,6 +192,7 @@ StmtCode* Compiler::Compile(const Stmt& s) {
 }
 
 StmtCode* Compiler::CompileFor(const For& node) {
+  if (ThreadsMeet(node)) return CompileThreads(node);
   StmtCode* body = Compile(node.body);
   return machine_.Make<ForCode>(machine_, machine_.SlotOf(node.var.get()), node.min, node.extent,
                                 body);
@@ -270,7 +219,7 @@ StmtCode* Compiler::CompileStore(const Store& node) {
                                 });
 }
 
-StmtCode* Compiler::CompileAllocate(const Allocate& node) {
+Memory* Compiler::Reserve(const Allocate& node) {
   CheckBuffer(*node.buffer);
   constexpr int64_t kMaxBytes = int64_t{1} << 34;
   Memory* memory = machine_.MemoryOf(node.buffer.get());
@@ -279,12 +228,18 @@ StmtCode* Compiler::CompileAllocate(const Allocate& node) {
     machine_.Fail(absl::ResourceExhaustedError(
         absl::StrCat("allocate ", node.buffer->name, ": ", bytes,
                      " bytes are over the evaluator's limit of ", kMaxBytes)));
-    return machine_.Make<Nothing>();
+    return nullptr;
   }
   memory->count = node.buffer->StoredElementCount();
   memory->owned.resize(bytes);
   memory->bytes = memory->owned.data();
   memory->written.resize(memory->count);
+  return memory;
+}
+
+StmtCode* Compiler::CompileAllocate(const Allocate& node) {
+  Memory* memory = Reserve(node);
+  if (memory == nullptr) return machine_.Make<Nothing>();
   StmtCode* body = Compile(node.body);
   return machine_.Make<AllocateCode>(memory, body);
 }

@@ -22,7 +22,7 @@ const std::array<KindInfo, 5>& Kinds() {
   static const std::array<KindInfo, 5> kinds = {
       KindInfo{TargetKind::kX86, "x86", {"sse4.2", "avx2", "avx512", "vnni", "bf16"}},
       KindInfo{TargetKind::kAArch64, "aarch64", {"neon", "dotprod", "fp16"}},
-      KindInfo{TargetKind::kOpenCl, "opencl", {}},
+      KindInfo{TargetKind::kOpenCl, "opencl", {"fp16"}},
       KindInfo{TargetKind::kCuda, "cuda", {}},
       KindInfo{TargetKind::kVta, "vta", {}},
   };
@@ -59,6 +59,13 @@ void DeriveVectors(Target& target) {
   }
 }
 
+// What every OpenCL 1.2 device of the full profile has, and every CUDA device.
+void SetGpuDefaults(Target& target) {
+  if (target.block_threads == 0) target.block_threads = 256;
+  if (target.wave_threads == 0) target.wave_threads = 32;
+  if (target.shared_bytes == 0) target.shared_bytes = 32 << 10;
+}
+
 // Of the x86 ISA levels only the highest is named; later ones include earlier ones.
 absl::Status Canonicalise(Target& target) {
   auto& features = target.features;
@@ -78,6 +85,7 @@ absl::Status Canonicalise(Target& target) {
     }
   }
   if (target.kind == TargetKind::kAArch64 && !target.Has("neon")) features.push_back("neon");
+  if (IsGpu(target.kind)) SetGpuDefaults(target);
   std::sort(features.begin(), features.end());
   DeriveVectors(target);
   return absl::OkStatus();
@@ -94,20 +102,28 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
     return absl::InvalidArgumentError(
         absl::StrCat("target: \"", part, "\" is not KEY=NUMBER with a number from 1 to 2^40"));
   }
-  if (key == "l1") {
-    target.l1_bytes = value;
-  } else if (key == "l2") {
-    target.l2_bytes = value;
-  } else if (key == "threads") {
-    if (value > 4096) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("target: threads=", value, " is over the limit of 4096"));
-    }
-    target.max_threads = static_cast<int>(value);
-  } else {
-    return absl::InvalidArgumentError(
-        absl::StrCat("target: limit \"", key, "\" is unknown; known: l1, l2, threads"));
+  using Limits = std::vector<std::pair<std::string, int64_t>>;
+  const Limits limits =
+      IsGpu(target.kind)
+          ? Limits{{"l2", kMaxBytes}, {"block", 4096}, {"wave", 128}, {"shared", kMaxBytes}}
+          : Limits{{"l1", kMaxBytes}, {"l2", kMaxBytes}, {"threads", 4096}};
+  const auto limit = std::ranges::find(limits, key, &Limits::value_type::first);
+  if (limit == limits.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "target: limit \"", key, "\" is unknown; known: ",
+        absl::StrJoin(limits, ", ",
+                      [](std::string* out, const auto& known) { *out += known.first; })));
   }
+  if (value > limit->second) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("target: ", key, "=", value, " is over the limit of ", limit->second));
+  }
+  if (key == "l1") target.l1_bytes = value;
+  if (key == "l2") target.l2_bytes = value;
+  if (key == "threads") target.max_threads = static_cast<int>(value);
+  if (key == "block") target.block_threads = static_cast<int>(value);
+  if (key == "wave") target.wave_threads = static_cast<int>(value);
+  if (key == "shared") target.shared_bytes = value;
   return absl::OkStatus();
 }
 
@@ -124,11 +140,18 @@ bool Target::Has(std::string_view feature) const {
   return std::find(features.begin(), features.end(), feature) != features.end();
 }
 
+bool IsGpu(TargetKind kind) { return kind == TargetKind::kOpenCl || kind == TargetKind::kCuda; }
+
 std::string ToString(const Target& target) {
   const KindInfo& info = InfoOf(target.kind);
-  return absl::StrCat(info.name, target.features.empty() ? "" : "/",
-                      absl::StrJoin(target.features, ","), " l1=", target.l1_bytes,
-                      " l2=", target.l2_bytes, " threads=", target.max_threads);
+  const std::string head = absl::StrCat(info.name, target.features.empty() ? "" : "/",
+                                        absl::StrJoin(target.features, ","));
+  if (IsGpu(target.kind)) {
+    return absl::StrCat(head, " l2=", target.l2_bytes, " block=", target.block_threads,
+                        " wave=", target.wave_threads, " shared=", target.shared_bytes);
+  }
+  return absl::StrCat(head, " l1=", target.l1_bytes, " l2=", target.l2_bytes,
+                      " threads=", target.max_threads);
 }
 
 absl::StatusOr<Target> ParseTarget(std::string_view text) {
@@ -166,6 +189,7 @@ absl::StatusOr<Target> ParseTarget(std::string_view text) {
 
 bool CanRun(const Target& device, const Target& task, int threads) {
   return device.kind == task.kind && threads <= device.max_threads &&
+         task.block_threads <= device.block_threads && task.shared_bytes <= device.shared_bytes &&
          std::all_of(task.features.begin(), task.features.end(),
                      [&](const std::string& feature) { return Offers(device, feature); });
 }

@@ -17,26 +17,36 @@ enum class TargetKind : uint8_t { kX86, kAArch64, kOpenCl, kCuda, kVta };
 struct Target {
   TargetKind kind = TargetKind::kX86;
   // Of the kind's fixed list, sorted: x86 "sse4.2" < "avx2" (with fma, f16c) < "avx512"
-  // (f, bw, dq, vl, cd), and beside it "vnni", "bf16"; aarch64 "neon", "dotprod", "fp16".
+  // (f, bw, dq, vl, cd), and beside it "vnni", "bf16"; aarch64 "neon", "dotprod", "fp16";
+  // opencl "fp16".
   std::vector<std::string> features;
   int vector_bytes = 16;
   int vector_registers = 16;
   int64_t l1_bytes = 32 << 10;  // data cache of a core
   int64_t l2_bytes = 1 << 20;
   int max_threads = 1;  // cores that a kernel may use
+  // Of a GPU (IsGpu): threads of a block at most, how many of them run in step, and the memory that
+  // a block shares. 0 for others.
+  int block_threads = 0;
+  int wave_threads = 0;
+  int64_t shared_bytes = 0;
 
   bool operator==(const Target&) const = default;
   bool Has(std::string_view feature) const;
   int Lanes(int element_bits) const { return vector_bytes * 8 / element_bits; }
 };
 
-// "x86/avx512,vnni l1=32768 l2=1048576 threads=2". Both ways; unknown kinds and features are
-// refused with the list of known ones.
+// Whether kernels are blocks of threads that share memory.
+bool IsGpu(TargetKind kind);
+
+// "x86/avx512,vnni l1=32768 l2=1048576 threads=2", "opencl/fp16 l2=1048576 block=256 wave=32
+// shared=32768". Both ways; unknown kinds, features and limits are refused with the list of known
+// ones.
 std::string ToString(const Target& target);
 absl::StatusOr<Target> ParseTarget(std::string_view text);
 
-// True when code generated for `task` runs on a device of target `device` with `threads`. The
-// levels of caches decide nothing.
+// True when code generated for `task` runs on a device of target `device` with `threads`: of a GPU,
+// within its blocks. The levels of caches decide nothing.
 bool CanRun(const Target& device, const Target& task, int threads);
 
 // Why one library can't have a version for each of both targets, to go on a sentence that begins

@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/rewriter.h"
+#include "compiler/ir/visitor.h"
 #include "compiler/ir/witness.h"
 
 namespace tessera::ir {
@@ -79,7 +80,9 @@ class Verifier {
         statement_ = s;
         return CheckExpr(s.As<Evaluate>()->value);
       case StmtKind::kBarrier:
-        return absl::OkStatus();
+        statement_ = s;
+        return is_divided_ ? Fault("a barrier that some threads of a block may not reach")
+                           : absl::OkStatus();
       case StmtKind::kAsyncCopy:
         return CheckAsyncCopy(s, *s.As<AsyncCopy>());
       case StmtKind::kAsyncWait:
@@ -109,6 +112,9 @@ class Verifier {
     known_.Bind(node.var.get(), {node.min, node.min + node.extent - 1},
                 static_cast<int>(place_.loops.size()));
     place_.loops.push_back({node.var.get(), node.min, node.extent});
+    if (node.thread_axis >= ThreadAxis::kThreadX && node.thread_axis <= ThreadAxis::kThreadZ) {
+      threads_.insert(node.var.get());
+    }
     absl::Status status = Check(node.body);
     place_.loops.pop_back();
     known_.Rewind(mark);
@@ -122,8 +128,19 @@ class Verifier {
     if (node.condition.type() != Bool()) {
       return Fault(absl::StrCat("a condition of type ", ToString(node.condition.type())));
     }
+    const bool was_divided = is_divided_;
+    is_divided_ |= Divides(node.condition);
     TESSERA_RETURN_IF_ERROR(Under(node.condition, true, [&] { return Check(node.then_body); }));
-    return Under(node.condition, false, [&] { return Check(node.else_body); });
+    TESSERA_RETURN_IF_ERROR(Under(node.condition, false, [&] { return Check(node.else_body); }));
+    is_divided_ = was_divided;
+    return absl::OkStatus();
+  }
+
+  // Whether threads of a block may find a condition to be different.
+  bool Divides(const Expr& condition) const {
+    bool divides = ReadsMemory(condition);
+    ForEach<Var>(condition, [&](const Var& var) { divides |= threads_.contains(&var); });
+    return divides && !threads_.empty();
   }
 
   absl::Status CheckStore(const Stmt& s, const Store& node) {
@@ -332,12 +349,13 @@ class Verifier {
   }
 
   absl::flat_hash_set<const BufferNode*> buffers_;
-  absl::flat_hash_set<const Var*> vars_, tokens_;
+  absl::flat_hash_set<const Var*> vars_, tokens_, threads_;
   Knowledge known_{nullptr};
   Rewriter rewriter_{known_};
   Place place_;
   Stmt statement_;
   bool unreachable_ = false;
+  bool is_divided_ = false;  // not all threads of a block may be here
 };
 
 }  // namespace

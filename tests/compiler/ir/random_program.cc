@@ -273,7 +273,8 @@ class Generator {
       case 2: {
         const LoopKind kinds[] = {LoopKind::kSerial,     LoopKind::kSerial,   LoopKind::kParallel,
                                   LoopKind::kVectorized, LoopKind::kUnrolled, LoopKind::kThread};
-        const ThreadAxis axes[] = {ThreadAxis::kBlockX, ThreadAxis::kThreadY, ThreadAxis::kVirtual};
+        // Threads of a block would race for what they share.
+        const ThreadAxis axes[] = {ThreadAxis::kBlockX, ThreadAxis::kBlockY, ThreadAxis::kVirtual};
         const LoopKind kind = Pick(rng_, kinds);
         const RangedVar loop{MakeVar(Name()), rng_.Between(-3, 3), rng_.Between(1, 4)};
         vars_.push_back(loop);

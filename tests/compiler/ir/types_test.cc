@@ -78,9 +78,20 @@ TEST_CASE("targets go to text and back, without what makes no difference", "[ir]
   CHECK(*ParseTarget("x86") == *X86Target("sse4.2"));
   CHECK(ToString(*ParseTarget("aarch64/dotprod")) ==
         "aarch64/dotprod,neon l1=32768 l2=1048576 threads=1");
-  for (const char* text : {"opencl l1=1024", "cuda", "vta"}) {
+  for (const char* text : {"opencl/fp16 l2=1024 block=512 wave=64 shared=65536", "cuda", "vta"}) {
     CHECK(ParseTarget(ToString(*ParseTarget(text))) == ParseTarget(text));
   }
+}
+
+TEST_CASE("a GPU's target has its limits, and code that needs less runs on it", "[ir][target]") {
+  const Target device = *ParseTarget("opencl/fp16 block=512 shared=49152");
+  CHECK(ToString(device) == "opencl/fp16 l2=1048576 block=512 wave=32 shared=49152");
+  CHECK(CanRun(device, *ParseTarget("opencl"), 1));
+  CHECK_FALSE(CanRun(device, *ParseTarget("opencl block=1024"), 1));
+  CHECK_FALSE(CanRun(device, *ParseTarget("opencl shared=65536"), 1));
+  CHECK_FALSE(CanRun(*ParseTarget("opencl"), *ParseTarget("opencl/fp16"), 1));
+  CHECK_FALSE(CanRun(device, *ParseTarget("cuda"), 1));
+  CHECK_FALSE(CanRun(device, *ParseTarget("x86"), 1));
 }
 
 TEST_CASE("x86 ceilings have their vectors", "[ir][target]") {
@@ -107,6 +118,9 @@ TEST_CASE("bad targets are refused with what is known", "[ir][target]") {
       {"x86 l1=big", "from 1 to 2^40"},
       {"x86 l9=5", "known: l1, l2, threads"},
       {"x86 threads=5000", "over the limit of 4096"},
+      {"opencl/fp64", "known: fp16"},
+      {"opencl threads=2", "known: l2, block, wave, shared"},
+      {"opencl block=5000", "over the limit of 4096"},
   };
   for (const BadTarget& bad : cases) {
     CAPTURE(bad.text);
