@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "base/status.h"
+#include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/updates.h"
 
@@ -249,11 +251,13 @@ class Builder {
     return guard;
   }
 
-  // True where the position is one that the stage must compute.
-  ir::Expr Guard(const BoundStage& stage, const std::vector<ir::Expr>& positions) const {
+  // True where the position is one that the stage must compute, `any_output`: or one beyond the
+  // outputs that nobody reads.
+  ir::Expr Guard(const BoundStage& stage, const std::vector<ir::Expr>& positions,
+                 bool any_output) const {
     const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
     ir::Expr guard = InsideBuffer(stage, positions, stage.axes.size());
-    for (size_t a = 0; a < stage.axes.size(); ++a) {
+    for (size_t a = any_output ? definition.axes.size() : 0; a < stage.axes.size(); ++a) {
       if (!stage.axes[a].guarded) continue;
       const int64_t extent = a < definition.axes.size()
                                  ? definition.axes[a].extent
@@ -265,6 +269,23 @@ class Builder {
       guard = ir::And(guard, ir::Lt(value, ir::Expr(extent)));
     }
     return guard;
+  }
+
+  // Whether `value` reads shared memory alone, and is in range for every value of the loops: then a
+  // thread may as well compute what lies beyond the edge.
+  bool IsReadable(const ir::Expr& value) const {
+    ir::Ranges ranges;
+    for (size_t i = 0; i < vars_.size(); ++i) ranges[vars_[i].get()] = {0, extents_[i] - 1};
+    bool readable = true;
+    ir::ForEach<ir::Load>(value, [&](const ir::Load& load) {
+      readable &= load.buffer->scope == ir::Scope::kShared;
+      for (size_t d = 0; d < load.indices.size() && readable; ++d) {
+        const std::optional<ir::Interval> bound =
+            ir::Bound(ir::Simplify(load.indices[d], ranges), ranges);
+        readable = bound && bound->min >= 0 && bound->max < load.buffer->shape[d];
+      }
+    });
+    return readable;
   }
 
   static ir::Stmt Guarded(const ir::Expr& condition, ir::Stmt body) {
@@ -297,7 +318,11 @@ class Builder {
     BodyRewriter rewriter(axes, storage_);
 
     ir::Stmt body;
-    ir::Expr condition = Guard(stage, positions);
+    const bool any_output = stage.scope == ir::Scope::kLocal && definition.is_reduction() &&
+                            std::ranges::all_of(definition.bodies, [&](const ir::Expr& value) {
+                              return IsReadable(rewriter.Mutate(value));
+                            });
+    ir::Expr condition = Guard(stage, positions, any_output);
     if (!definition.is_reduction()) {
       body = ir::MakeStore(Buffer(definition, 0), where, rewriter.Mutate(definition.bodies[0]), {},
                            schedule_.stages()[stage.stage].streams);

@@ -7,9 +7,12 @@
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/verify.h"
 #include "compiler/passes/accumulate_in_registers.h"
+#include "compiler/passes/bind_threads.h"
 #include "compiler/passes/build_loops.h"
 #include "compiler/passes/flatten.h"
 #include "compiler/passes/hoist_guards.h"
+#include "compiler/passes/inject_virtual_threads.h"
+#include "compiler/passes/insert_barriers.h"
 #include "compiler/passes/insert_prefetches.h"
 #include "compiler/passes/partition_loops.h"
 #include "compiler/passes/predicate_guards.h"
@@ -46,6 +49,9 @@ constexpr auto kLoops = ir::IndexFacts::kLoops;
 constexpr auto kLoopsAndTests = ir::IndexFacts::kLoopsAndTests;
 
 constexpr Pass kLowering[] = {
+    {"bind_threads", OnBodyOrError<BindThreads>},
+    {"inject_virtual_threads", OnBody<InjectVirtualThreads>},
+    {"insert_barriers", OnBody<InsertBarriers>},
     {"simplify", OnBody<Simplify<kLoops>>},
     {"hoist_guards", OnBody<HoistGuards>},
     {"partition_loops", OnBody<PartitionLoops>},

@@ -162,6 +162,46 @@ absl::Status ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir
   return Do(schedule, trace, {Primitive::kParallel, name, {absl::StrJoin(shared, "+")}, {}, {}});
 }
 
+// A thread an element, blocks of neighbours along the innermost axes.
+absl::Status BindStage(Schedule& schedule, Trace& trace, int index) {
+  constexpr int64_t kBlockThreads = 64;
+  const te::Stage& stage = *schedule.stages()[index].stage;
+  const std::string name = stage.name();
+  std::vector<std::string> blocks, threads, reductions;
+  int64_t left = kBlockThreads;
+  for (size_t a = stage.axes.size(); a-- > 0;) {
+    const std::string& loop = stage.axes[a].var->name;
+    const int64_t extent = stage.axes[a].extent;
+    if (extent <= left) {
+      threads.insert(threads.begin(), loop);
+      left /= extent;
+    } else if (left == 1) {
+      blocks.insert(blocks.begin(), loop);
+    } else {
+      TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kSplit, name, {loop}, {left}, {}}));
+      blocks.insert(blocks.begin(), absl::StrCat(loop, ".0"));
+      threads.insert(threads.begin(), absl::StrCat(loop, ".1"));
+      left = 1;
+    }
+  }
+  for (const te::Axis& axis : stage.reduce_axes) reductions.push_back(axis.var->name);
+  std::vector<std::string> order = blocks;
+  order.insert(order.end(), threads.begin(), threads.end());
+  order.insert(order.end(), reductions.begin(), reductions.end());
+  if (order.size() > 1) {
+    TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kReorder, name, order, {}, {}}));
+  }
+  for (const auto& [loops, axis] : {std::pair(blocks, "block.x"), std::pair(threads, "thread.x")}) {
+    if (loops.empty()) continue;
+    if (loops.size() > 1) {
+      TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kFuse, name, loops, {}, {}}));
+    }
+    TESSERA_RETURN_IF_ERROR(
+        Do(schedule, trace, {Primitive::kBind, name, {absl::StrJoin(loops, "+"), axis}, {}, {}}));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target) {
@@ -170,8 +210,11 @@ absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target)
   InlineCheapStages(schedule, trace);
   for (size_t i = 0; i < schedule.stages().size(); ++i) {
     if (schedule.stages()[i].placement == Placement::kInlined) continue;
-    TESSERA_RETURN_IF_ERROR(
-        Annotate(ScheduleStage(schedule, trace, static_cast<int>(i), target), "default schedule"));
+    const auto index = static_cast<int>(i);
+    TESSERA_RETURN_IF_ERROR(Annotate(ir::IsGpu(target.kind)
+                                         ? BindStage(schedule, trace, index)
+                                         : ScheduleStage(schedule, trace, index, target),
+                                     "default schedule"));
   }
   return trace;
 }

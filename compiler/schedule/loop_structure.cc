@@ -91,7 +91,8 @@ class Binder {
     if (state.placement == Placement::kAt) TESSERA_RETURN_IF_ERROR(InferRegion(state, bound));
     bound.scope = schedule_.MakesOutput(stage) ? ir::Scope::kGlobal
                   : bound.at < 0               ? ir::Scope::kWorkspace
-                                               : ir::Scope::kLocal;
+                  : std::ranges::any_of(state.loops, RunsByThread<LoopState>) ? ir::Scope::kShared
+                                                                              : ir::Scope::kLocal;
     const Spans spans = BindLoops(state, bound);
     for (size_t d = 0; d < stage.axes.size(); ++d)
       bound.buffer_shape.push_back(bound.axes[d].extent);
@@ -160,12 +161,20 @@ class Binder {
     return prepared;
   }
 
+  // Whether the iterations of a loop belong to threads of one block.
+  template <typename Loop>
+  static bool RunsByThread(const Loop& loop) {
+    return loop.kind == ir::LoopKind::kThread && loop.thread_axis >= ir::ThreadAxis::kThreadX;
+  }
+
   // Loops around the body of `bound`'s loop `depth`, its own included: those that are fixed while
-  // a stage attached there runs.
-  void CollectFixed(const BoundStage& bound, int depth,
+  // a stage attached there runs. What a block shares is the same for all of its threads.
+  void CollectFixed(const BoundStage& bound, int depth, bool is_shared,
                     absl::InlinedVector<bool, 64>& fixed) const {
-    for (int d = 0; d <= depth; ++d) fixed[bound.loops[d].id] = true;
-    if (bound.at >= 0) CollectFixed(bound_[bound.at], bound.at_depth, fixed);
+    for (int d = 0; d <= depth; ++d) {
+      fixed[bound.loops[d].id] = !is_shared || !RunsByThread(bound.loops[d]);
+    }
+    if (bound.at >= 0) CollectFixed(bound_[bound.at], bound.at_depth, is_shared, fixed);
   }
 
   // Whether `bound` runs inside the body of loop `depth` of bound stage `at`.
@@ -216,7 +225,8 @@ class Binder {
                                                      " of its consumer no longer exists"));
     }
     absl::InlinedVector<bool, 64> fixed(loop_count_, false);
-    CollectFixed(at, bound.at_depth, fixed);
+    CollectFixed(at, bound.at_depth, std::ranges::any_of(state.loops, RunsByThread<LoopState>),
+                 fixed);
 
     absl::InlinedVector<Need, 8> needs(state.stage->axes.size());
     for (const BoundStage& consumer : bound_) {

@@ -54,6 +54,8 @@ struct BoundStage {
   // attached there earlier), or at the root (-1).
   int at = -1;
   int at_depth = -1;
+  // kShared: attached, and its own loops are shared out among the threads of a block, all of which
+  // read it. Other attached stages are kLocal: each thread computes its own.
   ir::Scope scope = ir::Scope::kGlobal;
   // Computed from constants alone, and not inside of a stage that isn't: once, when constants are
   // packed, and not in each run. Those at the root that runs read are kGlobal. The last ones are

@@ -137,6 +137,11 @@ Trace StepsOf(const Schedule& schedule, int index) {
   annotate(ir::LoopKind::kParallel, Primitive::kParallel);
   annotate(ir::LoopKind::kUnrolled, Primitive::kUnroll);
   annotate(ir::LoopKind::kVectorized, Primitive::kVectorize);
+  for (const LoopState& loop : state.loops) {
+    if (loop.kind != ir::LoopKind::kThread) continue;
+    steps.push_back(
+        {Primitive::kBind, name, {loop.name, std::string(ir::ToString(loop.thread_axis))}, {}, {}});
+  }
   if (state.streams) steps.push_back({Primitive::kStream, name, {}, {}, {}});
   if (state.prefetch > 0) {
     steps.push_back({Primitive::kPrefetch, name, {}, {state.prefetch}, {}});

@@ -137,7 +137,7 @@ class Schedule {
 };
 
 // The steps that arrange and place the loops of stage `index` as they are in a schedule that set
-// them by SetNest: compute_at, split, reorder, fuse, parallel, unroll, vectorize, stream.
+// them by SetNest: compute_at, split, reorder, fuse, parallel, unroll, vectorize, bind, stream.
 Trace StepsOf(const Schedule& schedule, int index);
 
 // `dag` under `trace`. Errors name the step's number and text.

@@ -1,0 +1,97 @@
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "compiler/ir/parse.h"
+#include "compiler/ir/print.h"
+#include "compiler/ir/verify.h"
+#include "compiler/ir/visitor.h"
+#include "tests/support/lower_schedule.h"
+#include "tests/support/thread_traces.h"
+#include "tests/support/workloads.h"
+
+namespace tessera::passes {
+namespace {
+
+te::Workload Product() {
+  return te::MakeWorkload(
+             {"c",
+              "matmul",
+              {{"m", "40"}, {"n", "36"}, {"k", "20"}, {"b", "input"}, {"relu", "true"}}})
+      .value();
+}
+
+TEST_CASE("threads share operands, and meet where they hand them over", "[passes]") {
+  const te::Workload workload = Product();
+  const auto trace = schedule::ParseTrace(kSharedProduct);
+  REQUIRE(trace.ok());
+  const auto candidate = LowerTrace(workload, *trace);
+  INFO(candidate.status());
+  REQUIRE(candidate.ok());
+  const std::string text = ir::Print(candidate->program);
+  INFO(text);
+  const te::Expected expected = te::ComputeExpected(workload, 1).value();
+  CHECK(te::CheckAgainst(workload, expected, *candidate, ir::Evaluate) == absl::OkStatus());
+}
+
+// The program without its `index`-th barrier.
+ir::Program WithoutBarrier(const ir::Program& program, int index) {
+  class Remover final : public ir::Mutator {
+   public:
+    explicit Remover(int index) : left_(index) {}
+
+   private:
+    ir::Stmt MutateBarrier(const ir::Barrier&, const ir::Stmt& self) override {
+      return left_-- == 0 ? ir::Stmt() : self;
+    }
+    int left_;
+  };
+  return {program.name, program.params, Remover(index).Mutate(program.body)};
+}
+
+TEST_CASE("each barrier is needed: without it the evaluator finds a race", "[passes]") {
+  const te::Workload workload = Product();
+  te::Candidate candidate =
+      LowerTrace(workload, schedule::ParseTrace(kSharedProduct).value()).value();
+  const te::Expected expected = te::ComputeExpected(workload, 1).value();
+  int barriers = 0;
+  ir::ForEach<ir::Barrier>(candidate.program.body, [&](const ir::Barrier&) { ++barriers; });
+  REQUIRE(barriers == 2);
+  const ir::Program whole = candidate.program;
+  for (int i = 0; i < barriers; ++i) {
+    candidate.program = WithoutBarrier(whole, i);
+    const absl::Status status = te::CheckAgainst(workload, expected, candidate, ir::Evaluate);
+    CAPTURE(i, status);
+    CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
+    CHECK_THAT(std::string(status.message()), Catch::Contains("without a barrier"));
+  }
+}
+
+TEST_CASE("a barrier that some threads may not reach is refused", "[passes]") {
+  const auto program = ir::ParseProgram(
+      "program p(O: f32[8]) { for t in [0, 8) thread(thread.x) {"
+      " if t < 4 { barrier(shared) } O[t] = 1.0 } }");
+  REQUIRE(program.ok());
+  CHECK_THAT(std::string(ir::Verify(*program).message()), Catch::Contains("may not reach"));
+  std::vector<std::byte> bytes(32);
+  const absl::Status status = ir::Evaluate(*program, {absl::MakeSpan(bytes)});
+  CHECK_THAT(std::string(status.message()), Catch::Contains("holds for 4 of 8 threads"));
+}
+
+TEST_CASE("loops bound in ways that no kernel has are refused", "[passes]") {
+  const te::Workload workload = Product();
+  const auto refusal = [&](const std::string& steps) {
+    const auto trace = schedule::ParseTrace("trace 1\n" + steps);
+    REQUIRE(trace.ok());
+    return std::string(LowerTrace(workload, *trace).status().message());
+  };
+  CHECK_THAT(refusal("bind relu m thread.x\nbind relu n block.x\n"),
+             Catch::Contains("loops over blocks have to be outermost"));
+  CHECK_THAT(refusal("bind matmul k thread.x\n"), Catch::Contains("reduces; use rfactor"));
+  // What the block shares has to be made by all of its threads, of which the inner loop has few.
+  CHECK_THAT(refusal("cache_read A matmul\ncompute_at matmul relu n\n"
+                     "split relu n 4\nbind relu n.0 thread.x\n"),
+             Catch::Contains("no longer exists"));
+}
+
+}  // namespace
+}  // namespace tessera::passes
