@@ -1,0 +1,148 @@
+#include "proto/device_code.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "proto/limits.h"
+
+namespace tessera::proto {
+namespace {
+
+constexpr size_t kMaxLaunches = 1024;
+constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
+constexpr int64_t kMaxBlockThreads = 4096;
+constexpr int64_t kMaxWorkspace = int64_t{1} << 36;
+
+std::string LaunchLine(std::string_view what, const KernelLaunch& launch) {
+  const std::string arguments =
+      absl::StrJoin(launch.arguments, " ", [](std::string* out, int argument) {
+        absl::StrAppend(out, argument == kWorkspaceArgument ? "workspace" : absl::StrCat(argument));
+      });
+  return absl::StrCat("// ", AbslView(what), " ", launch.kernel, " blocks ",
+                      absl::StrJoin(launch.blocks, " "), " threads ",
+                      absl::StrJoin(launch.threads, " "), " arguments ", arguments, "\n");
+}
+
+bool IsIdentifier(std::string_view name) {
+  return !name.empty() && name.size() <= 255 &&
+         !absl::ascii_isdigit(static_cast<unsigned char>(name[0])) &&
+         std::ranges::all_of(name, [](char c) {
+           return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
+         });
+}
+
+class Reader {
+ public:
+  Reader(std::string_view text, int buffers) : rest_(AbslView(text)), buffers_(buffers) {}
+
+  absl::StatusOr<DeviceCode> Read() {
+    DeviceCode code;
+    std::vector<std::string> words = NextLine();
+    int version = 0;
+    if (words.size() != 3 || words[0] != "tessera" || !absl::SimpleAtoi(words[2], &version)) {
+      return Refuse("is not \"// tessera KIND VERSION\"");
+    }
+    code.kind = words[1];
+    if (code.kind != "opencl" && code.kind != "cuda") return Refuse("is of no known kind");
+    if (version != kDeviceCodeVersion) {
+      return Refuse(
+          absl::StrCat("is of version ", version, ", this runner reads ", kDeviceCodeVersion));
+    }
+    words = NextLine();
+    if (words.size() != 2 || words[0] != "workspace" ||
+        !ReadNumber(words[1], 0, kMaxWorkspace, code.workspace_bytes)) {
+      return Refuse("is not \"// workspace BYTES\" with at most 2^36");
+    }
+    while (absl::StartsWith(rest_, "// prepare ") || absl::StartsWith(rest_, "// launch ")) {
+      words = NextLine();
+      const bool prepares = words[0] == "prepare";
+      KernelLaunch launch;
+      TESSERA_RETURN_IF_ERROR(ReadLaunch(words, launch));
+      (prepares ? code.preparation : code.launches).push_back(std::move(launch));
+      if (code.preparation.size() + code.launches.size() > kMaxLaunches) {
+        return Refuse(absl::StrCat("is one launch more than the ", kMaxLaunches, " allowed"));
+      }
+    }
+    if (code.launches.empty()) return Refuse("should be \"// launch …\": a call starts no kernel");
+    code.source = std::string(rest_);
+    return code;
+  }
+
+ private:
+  // The words of the next line, without its sign of a comment.
+  std::vector<std::string> NextLine() {
+    ++line_;
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(rest_, absl::MaxSplits('\n', 1));
+    rest_ = parts.second;
+    absl::string_view line = parts.first.substr(0, 4096);
+    if (!absl::ConsumePrefix(&line, "// ")) return {};
+    return absl::StrSplit(line, ' ', absl::SkipEmpty());
+  }
+
+  absl::Status Refuse(std::string_view why) const {
+    return absl::InvalidArgumentError(
+        absl::StrCat("device code: line ", line_, " ", AbslView(why)));
+  }
+
+  static bool ReadNumber(const std::string& word, int64_t low, int64_t high, int64_t& value) {
+    return absl::SimpleAtoi(word, &value) && value >= low && value <= high;
+  }
+
+  absl::Status ReadLaunch(const std::vector<std::string>& words, KernelLaunch& launch) const {
+    if (words.size() < 11 || !IsIdentifier(words[1]) || words[2] != "blocks" ||
+        words[6] != "threads" || words[10] != "arguments") {
+      return Refuse("is not \"launch NAME blocks X Y Z threads X Y Z arguments …\"");
+    }
+    launch.kernel = words[1];
+    int64_t threads = 1;
+    for (size_t i = 0; i < 3; ++i) {
+      if (!ReadNumber(words[3 + i], 1, kMaxBlocks, launch.blocks[i]) ||
+          !ReadNumber(words[7 + i], 1, kMaxBlockThreads, launch.threads[i])) {
+        return Refuse("has a number of blocks or threads out of range");
+      }
+      threads *= launch.threads[i];
+    }
+    if (threads > kMaxBlockThreads)
+      return Refuse(absl::StrCat("has ", threads, " threads a block"));
+    for (size_t i = 11; i < words.size(); ++i) {
+      int64_t argument = kWorkspaceArgument;
+      if (words[i] != "workspace" && !ReadNumber(words[i], 0, buffers_ - 1, argument)) {
+        return Refuse(
+            absl::StrCat("passes an argument that is none of the ", buffers_, " buffers"));
+      }
+      launch.arguments.push_back(static_cast<int>(argument));
+    }
+    if (launch.arguments.size() > static_cast<size_t>(kMaxBuffers) + 1) {
+      return Refuse("passes too many arguments");
+    }
+    return absl::OkStatus();
+  }
+
+  absl::string_view rest_;
+  int buffers_;
+  int line_ = 0;
+};
+
+}  // namespace
+
+std::string Print(const DeviceCode& code) {
+  std::string text = absl::StrCat("// tessera ", code.kind, " ", kDeviceCodeVersion,
+                                  "\n// workspace ", code.workspace_bytes, "\n");
+  for (const KernelLaunch& launch : code.preparation) text += LaunchLine("prepare", launch);
+  for (const KernelLaunch& launch : code.launches) text += LaunchLine("launch", launch);
+  return text + code.source;
+}
+
+absl::StatusOr<DeviceCode> ParseDeviceCode(std::string_view text, int buffers) {
+  return Reader(text, buffers).Read();
+}
+
+}  // namespace tessera::proto

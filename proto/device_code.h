@@ -1,0 +1,49 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+// What builders hand to runners of GPUs: the source of kernels, and how a call starts them. One
+// text, so that an artifact is a file that people and drivers can read: lines of comment in front
+// of the source say how it is started.
+//
+//   // tessera opencl 1
+//   // workspace 4096
+//   // prepare tessera_prepare_0 blocks 4 1 1 threads 64 1 1 arguments 1 3
+//   // launch tessera_candidate_0 blocks 32 1 1 threads 256 1 1 arguments 0 2 3 workspace
+//   __kernel void …
+
+namespace tessera::proto {
+
+inline constexpr int kDeviceCodeVersion = 1;
+// The argument that is the workspace.
+inline constexpr int kWorkspaceArgument = -1;
+
+// How one kernel is started.
+struct KernelLaunch {
+  std::string kernel;
+  std::array<int64_t, 3> blocks = {1, 1, 1}, threads = {1, 1, 1};  // threads of a block
+  std::vector<int> arguments;  // numbers of buffers, or kWorkspaceArgument
+  bool operator==(const KernelLaunch&) const = default;
+};
+
+struct DeviceCode {
+  std::string kind;  // "opencl" or "cuda"
+  int64_t workspace_bytes = 0;
+  std::vector<KernelLaunch> preparation;  // once, when constants are there
+  std::vector<KernelLaunch> launches;     // of a call; each begins when the one before has ended
+  std::string source;
+  bool operator==(const DeviceCode&) const = default;
+};
+
+std::string Print(const DeviceCode& code);
+// Input is hostile: names are identifiers, numbers and their products in range, arguments below
+// `buffers`. InvalidArgument naming the line.
+absl::StatusOr<DeviceCode> ParseDeviceCode(std::string_view text, int buffers);
+
+}  // namespace tessera::proto
