@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that Tessera builds with. Does nothing where all are present.
-# --tests adds what only the tests need (a formatter, cross compilers, an emulator).
+# --tests adds what only the tests need (a formatter, cross compilers, an emulator, an OpenCL driver).
 set -euo pipefail
 
 packages=(
@@ -8,10 +8,11 @@ packages=(
   llvm-19-dev liblld-19-dev libzstd-dev zlib1g-dev
   libxgboost-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libsqlite3-dev libspdlog-dev libsodium-dev
-  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev catch2
+  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev catch2 opencl-c-headers
 )
 if [ "${1:-}" = "--tests" ]; then
-  packages+=(clang-format-19 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
+  packages+=(clang-format-19 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+    ocl-icd-libopencl1 pocl-opencl-icd)
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "compiler/ir/simplify.h"
+#include "compiler/ir/stmt.h"
+
+namespace tessera::codegen::gpu {
+
+// How a buffer is kept.
+struct Storage {
+  std::string name;         // of the pointer or array
+  std::string space;        // "__global", "__local", "__private"
+  bool is_scalars = false;  // of variables name_0, name_1, …
+};
+
+// Expressions as OpenCL C, one lane of a vector at a time: a GPU's threads are its lanes. Text of
+// numbers that index is `int` where all of it fits, else `long`.
+class ExprWriter {
+ public:
+  // `has_half`: f16 is computed as such, otherwise in f32.
+  explicit ExprWriter(bool has_half) : has_half_(has_half) {}
+
+  void Bind(const ir::VarRef& var, std::string text, ir::Interval range);
+  void Bind(const ir::BufferNode* buffer, Storage storage) {
+    buffers_[buffer] = std::move(storage);
+  }
+  const Storage& StorageOf(const ir::BufferNode& buffer) const { return buffers_.at(&buffer); }
+
+  // The text of a value is of the type ValueName(type).
+  std::string Lane(const ir::Expr& e, int lane);
+  // Empty: true.
+  std::string Condition(const ir::Expr& e, int lane);
+  // The element of a store's address, and a store of `value` to it.
+  std::string Assign(const ir::Buffer& buffer, const ir::Expr& index, int lane,
+                     const std::string& value);
+  // An index as an int or long.
+  std::string Index(const ir::Expr& e, int lane);
+
+  // OpenCL's names of the types that values and elements of `type` have.
+  std::string ValueName(ir::Type type) const;
+  std::string ElementName(ir::Type type) const;
+
+  const absl::Status& status() const { return status_; }
+
+ private:
+  std::string Load(const ir::Load& load, int lane);
+  std::string Element(const ir::BufferNode& buffer, const ir::Expr& index, int lane);
+  std::string Binary(const ir::Binary& node, int lane);
+  std::string Integer(const ir::Binary& node, int lane, const std::string& type);
+  std::string Cast(const ir::Cast& node, int lane);
+  std::string Call(const ir::Call& node, int lane);
+  std::string Literal(ir::Type type, double value) const;
+  // An integer expression of 64 bits in `int` where it is narrow, else in `long`.
+  std::string Wide(const ir::Expr& e, int lane, bool narrow);
+  // Whether each value on the way is known to fit 32 bits.
+  bool IsNarrow(const ir::Expr& e) const;
+  bool IsNonNegative(const ir::Expr& e) const;
+  std::string Fail(std::string_view what);
+
+  bool has_half_;
+  ir::Ranges ranges_;
+  absl::flat_hash_map<const ir::Var*, std::string> vars_;
+  absl::flat_hash_map<const ir::BufferNode*, Storage> buffers_;
+  absl::Status status_;
+};
+
+}  // namespace tessera::codegen::gpu

@@ -1,0 +1,163 @@
+#include "compiler/codegen/gpu/kernels.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "compiler/ir/visitor.h"
+#include "compiler/passes/bind_threads.h"
+
+namespace tessera::codegen::gpu {
+namespace {
+
+constexpr int64_t kAlignment = 256;                     // of buffers in the workspace
+constexpr int64_t kSharedAlignment = 16;                // of buffers that a block shares
+constexpr int64_t kMaxPrivateBytes = 16 << 10;          // of one buffer of a thread
+constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;  // along an axis
+
+int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+std::string SymbolOf(const std::string& name) {
+  std::string symbol = name.empty() ? "kernel" : name;
+  for (char& c : symbol) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return absl::ascii_isdigit(static_cast<unsigned char>(symbol[0])) ? absl::StrCat("_", symbol)
+                                                                    : symbol;
+}
+
+class Splitter {
+ public:
+  Splitter(const ir::Program& program, const ir::Target& target)
+      : program_(program), target_(target) {}
+
+  absl::StatusOr<Kernels> Run() {
+    TESSERA_RETURN_IF_ERROR(Split(program_.body, 0));
+    return std::move(kernels_);
+  }
+
+ private:
+  // `top`: bytes of the workspace in use around `s`.
+  absl::Status Split(const ir::Stmt& s, int64_t top) {
+    if (!s) return absl::OkStatus();
+    if (const auto* block = s.As<ir::Block>()) {
+      const bool has_loops = std::ranges::any_of(block->stmts, [](const ir::Stmt& part) {
+        bool found = false;
+        ir::ForEach<ir::For>(part, [&](const ir::For&) { found = true; });
+        return found;
+      });
+      if (!has_loops) return AddNest(s);
+      for (const ir::Stmt& part : block->stmts) TESSERA_RETURN_IF_ERROR(Split(part, top));
+      return absl::OkStatus();
+    }
+    if (const auto* node = s.As<ir::Allocate>();
+        node != nullptr && node->buffer->scope == ir::Scope::kWorkspace) {
+      kernels_.workspace[node->buffer.get()] = top;
+      top += RoundUp(node->buffer->StoredBytes(), kAlignment);
+      kernels_.workspace_bytes = std::max(kernels_.workspace_bytes, top);
+      return Split(node->body, top);
+    }
+    return AddNest(s);
+  }
+
+  absl::Status AddNest(const ir::Stmt& s) {
+    KernelNest nest;
+    nest.name = absl::StrCat(SymbolOf(program_.name), "_", kernels_.nests.size());
+    nest.body = s;
+    while (const auto* loop = nest.body.As<ir::For>()) {
+      const bool is_block = passes::IsBlockLoop(*loop);
+      if (!is_block && !passes::IsThreadLoop(*loop)) break;
+      const auto first = is_block ? ir::ThreadAxis::kBlockX : ir::ThreadAxis::kThreadX;
+      const auto axis = static_cast<size_t>(loop->thread_axis) - static_cast<size_t>(first);
+      ThreadLoop& bound = (is_block ? nest.blocks : nest.threads)[axis];
+      if (bound.var != nullptr) {
+        return Refuse(nest, absl::StrCat("two loops are bound to ",
+                                         std::string(ir::ToString(loop->thread_axis))));
+      }
+      bound = {loop->var, loop->min, loop->extent};
+      nest.body = loop->body;
+    }
+    TESSERA_RETURN_IF_ERROR(CheckThreads(nest));
+    TESSERA_RETURN_IF_ERROR(AddBuffers(nest));
+    kernels_.nests.push_back(std::move(nest));
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckThreads(const KernelNest& nest) const {
+    int64_t threads = 1;
+    for (const ThreadLoop& loop : nest.threads) threads *= loop.extent;
+    if (threads > target_.block_threads) {
+      return Refuse(nest, absl::StrCat(threads, " threads a block; the target has at most ",
+                                       target_.block_threads));
+    }
+    for (const ThreadLoop& loop : nest.blocks) {
+      if (loop.extent > kMaxBlocks) {
+        return Refuse(nest, absl::StrCat(loop.extent, " blocks; at most ", kMaxBlocks));
+      }
+    }
+    absl::Status status;
+    ir::ForEach<ir::For>(nest.body, [&](const ir::For& loop) {
+      if (loop.loop_kind == ir::LoopKind::kThread) {
+        status.Update(Refuse(nest, absl::StrCat("loop ", loop.var->name, " is bound to ",
+                                                std::string(ir::ToString(loop.thread_axis)),
+                                                " inside of one that is not")));
+      }
+    });
+    return status;
+  }
+
+  absl::Status AddBuffers(KernelNest& nest) {
+    std::set<const ir::BufferNode*> used;
+    ir::ForEach<ir::Load>(nest.body, [&](const ir::Load& n) { used.insert(n.buffer.get()); });
+    ir::ForEach<ir::Store>(nest.body, [&](const ir::Store& n) { used.insert(n.buffer.get()); });
+    for (size_t i = 0; i < program_.params.size(); ++i) {
+      if (used.contains(program_.params[i].get())) nest.params.push_back(static_cast<int>(i));
+    }
+    for (const ir::BufferNode* buffer : used) {
+      nest.uses_workspace |= kernels_.workspace.contains(buffer);
+    }
+    absl::Status status;
+    ir::ForEach<ir::Allocate>(nest.body, [&](const ir::Allocate& node) {
+      const int64_t bytes = node.buffer->StoredBytes();
+      if (node.buffer->scope == ir::Scope::kShared) {
+        nest.shared.push_back(node.buffer);
+        nest.shared_bytes += RoundUp(bytes, kSharedAlignment);
+      } else if (node.buffer->scope != ir::Scope::kLocal) {
+        status.Update(Refuse(nest, absl::StrCat("buffer ", node.buffer->name, " has scope ",
+                                                ir::ToString(node.buffer->scope),
+                                                ", which a kernel of a GPU does not have")));
+      } else if (bytes > kMaxPrivateBytes) {
+        status.Update(
+            Refuse(nest, absl::StrCat("buffer ", node.buffer->name, " takes ", bytes,
+                                      " bytes of each thread; at most ", kMaxPrivateBytes)));
+      }
+    });
+    TESSERA_RETURN_IF_ERROR(status);
+    if (nest.shared_bytes > target_.shared_bytes) {
+      return Refuse(nest,
+                    absl::StrCat(nest.shared_bytes, " bytes of shared memory; the target has ",
+                                 target_.shared_bytes));
+    }
+    return absl::OkStatus();
+  }
+
+  static absl::Status Refuse(const KernelNest& nest, std::string_view why) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("code generation: kernel ", nest.name, ": ", std::string(why)));
+  }
+
+  const ir::Program& program_;
+  const ir::Target& target_;
+  Kernels kernels_;
+};
+
+}  // namespace
+
+absl::StatusOr<Kernels> SplitKernels(const ir::Program& program, const ir::Target& target) {
+  return Splitter(program, target).Run();
+}
+
+}  // namespace tessera::codegen::gpu

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "compiler/codegen/gpu/opencl.h"
+#include "compiler/ir/evaluate.h"
+#include "proto/device_code.h"
+#include "worker/runner/opencl/device.h"
+
+namespace tessera {
+
+inline proto::DeviceCode ToDeviceCode(const codegen::gpu::DeviceCode& code) {
+  proto::DeviceCode made;
+  made.kind = "opencl";
+  made.workspace_bytes = code.workspace_bytes;
+  for (const codegen::gpu::Launch& launch : code.launches) {
+    made.launches.push_back(
+        {launch.kernel, launch.blocks, launch.block_threads, launch.arguments});
+  }
+  made.source = code.source;
+  return made;
+}
+
+// Runs a lowered program on the first OpenCL device whose name contains `device`.
+inline absl::Status RunOpenCl(const ir::Program& program, const ir::Target& target,
+                              absl::Span<const absl::Span<std::byte>> buffers,
+                              const std::string& device = "") {
+  TESSERA_ASSIGN_OR_RETURN(const codegen::gpu::DeviceCode code,
+                           codegen::gpu::GenerateOpenCl(program, target));
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<opencl::Device> opened,
+                           opencl::Device::Open(device));
+  TESSERA_RETURN_IF_ERROR(Annotate(opened->Load(ToDeviceCode(code)), code.source));
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    TESSERA_RETURN_IF_ERROR(opened->AddBuffer(static_cast<int64_t>(buffers[i].size())));
+    TESSERA_RETURN_IF_ERROR(opened->Write(static_cast<int>(i), buffers[i]));
+  }
+  TESSERA_RETURN_IF_ERROR(opened->SpoilWorkspace(0xff));
+  TESSERA_RETURN_IF_ERROR(opened->Call(1).status());
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    TESSERA_RETURN_IF_ERROR(opened->Read(static_cast<int>(i), buffers[i]));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tessera

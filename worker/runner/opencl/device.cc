@@ -1,0 +1,326 @@
+#include "worker/runner/opencl/device.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "worker/runner/opencl/api.h"
+
+namespace tessera::opencl {
+namespace {
+
+constexpr size_t kMaxLog = 2000;
+constexpr int64_t kMaxQueued = 256;  // kernels: some drivers hold all their memory until the end
+
+struct Found {
+  cl_device_id id;
+  DeviceInfo info;
+};
+
+std::string TextOf(const Api& api, cl_device_id device, cl_device_info what) {
+  size_t size = 0;
+  if (api.clGetDeviceInfo(device, what, 0, nullptr, &size) != CL_SUCCESS || size == 0) return "";
+  std::string text(size, '\0');
+  api.clGetDeviceInfo(device, what, size, text.data(), nullptr);
+  text.resize(text.find('\0') == std::string::npos ? size : text.find('\0'));
+  return std::string(absl::StripAsciiWhitespace(text));
+}
+
+template <typename T>
+T NumberOf(const Api& api, cl_device_id device, cl_device_info what) {
+  T value = 0;
+  return api.clGetDeviceInfo(device, what, sizeof(value), &value, nullptr) == CL_SUCCESS ? value
+                                                                                         : 0;
+}
+
+DeviceInfo Describe(const Api& api, cl_platform_id platform, cl_device_id device) {
+  constexpr cl_device_info kWarpSizeNv = 0x4003, kWavefrontWidthAmd = 0x4043;
+  constexpr cl_device_info kPreferredMultiple = 0x1067;  // of OpenCL 3.0
+  DeviceInfo info;
+  char name[256] = {};
+  api.clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof(name) - 1, name, nullptr);
+  info.platform = name;
+  info.name = TextOf(api, device, CL_DEVICE_NAME);
+  info.vendor = TextOf(api, device, CL_DEVICE_VENDOR);
+  info.driver = TextOf(api, device, CL_DRIVER_VERSION);
+  info.is_gpu = (NumberOf<cl_device_type>(api, device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_GPU) != 0;
+  const std::vector<std::string> extensions =
+      absl::StrSplit(TextOf(api, device, CL_DEVICE_EXTENSIONS), ' ');
+  info.has_fp16 = std::ranges::count(extensions, "cl_khr_fp16") > 0;
+  info.block_threads =
+      static_cast<int64_t>(NumberOf<size_t>(api, device, CL_DEVICE_MAX_WORK_GROUP_SIZE));
+  for (const cl_device_info what : {kWarpSizeNv, kWavefrontWidthAmd}) {
+    if (info.wave_threads == 0) info.wave_threads = NumberOf<cl_uint>(api, device, what);
+  }
+  if (info.wave_threads == 0) {
+    info.wave_threads = static_cast<int64_t>(NumberOf<size_t>(api, device, kPreferredMultiple));
+  }
+  info.shared_bytes =
+      static_cast<int64_t>(NumberOf<cl_ulong>(api, device, CL_DEVICE_LOCAL_MEM_SIZE));
+  info.cache_bytes =
+      static_cast<int64_t>(NumberOf<cl_ulong>(api, device, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE));
+  info.memory_bytes =
+      static_cast<int64_t>(NumberOf<cl_ulong>(api, device, CL_DEVICE_GLOBAL_MEM_SIZE));
+  info.compute_units =
+      static_cast<int>(NumberOf<cl_uint>(api, device, CL_DEVICE_MAX_COMPUTE_UNITS));
+  return info;
+}
+
+absl::StatusOr<std::vector<Found>> FindDevices(const Api& api) {
+  cl_uint count = 0;
+  std::vector<Found> found;
+  if (api.clGetPlatformIDs(0, nullptr, &count) != CL_SUCCESS || count == 0) return found;
+  std::vector<cl_platform_id> platforms(count);
+  TESSERA_RETURN_IF_ERROR(
+      CheckCall(api.clGetPlatformIDs(count, platforms.data(), nullptr), "clGetPlatformIDs"));
+  for (const cl_platform_id platform : platforms) {
+    cl_uint devices = 0;
+    if (api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, nullptr, &devices) != CL_SUCCESS ||
+        devices == 0) {
+      continue;
+    }
+    std::vector<cl_device_id> ids(devices);
+    TESSERA_RETURN_IF_ERROR(
+        CheckCall(api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, devices, ids.data(), nullptr),
+                  "clGetDeviceIDs"));
+    for (const cl_device_id id : ids) found.push_back({id, Describe(api, platform, id)});
+  }
+  std::ranges::stable_partition(found, [](const Found& one) { return one.info.is_gpu; });
+  return found;
+}
+
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+class RealDevice final : public Device {
+ public:
+  RealDevice(const Api& api, Found found) : api_(api), found_(std::move(found)) {}
+
+  ~RealDevice() override {
+    Unload();
+    for (const Buffer& buffer : buffers_) api_.clReleaseMemObject(buffer.memory);
+    if (queue_ != nullptr) api_.clReleaseCommandQueue(queue_);
+    if (context_ != nullptr) api_.clReleaseContext(context_);
+  }
+
+  absl::Status Start() {
+    cl_int error = 0;
+    context_ = api_.clCreateContext(nullptr, 1, &found_.id, nullptr, nullptr, &error);
+    TESSERA_RETURN_IF_ERROR(CheckCall(error, "clCreateContext"));
+    queue_ = api_.clCreateCommandQueue(context_, found_.id, CL_QUEUE_PROFILING_ENABLE, &error);
+    return CheckCall(error, "clCreateCommandQueue");
+  }
+
+  const DeviceInfo& info() const override { return found_.info; }
+
+  absl::Status Load(const proto::DeviceCode& code) override {
+    Unload();
+    cl_int error = 0;
+    const char* source = code.source.c_str();
+    const size_t length = code.source.size();
+    program_ = api_.clCreateProgramWithSource(context_, 1, &source, &length, &error);
+    TESSERA_RETURN_IF_ERROR(CheckCall(error, "clCreateProgramWithSource"));
+    error = api_.clBuildProgram(program_, 1, &found_.id, "-cl-std=CL1.2", nullptr, nullptr);
+    if (error != CL_SUCCESS) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(CheckCall(error, "clBuildProgram").message(), ": ", BuildLog()));
+    }
+    preparation_ = code.preparation;
+    launches_ = code.launches;
+    for (const auto* part : {&preparation_, &launches_}) {
+      for (const proto::KernelLaunch& launch : *part) {
+        if (kernels_.contains(launch.kernel)) continue;
+        const cl_kernel kernel = api_.clCreateKernel(program_, launch.kernel.c_str(), &error);
+        TESSERA_RETURN_IF_ERROR(Annotate(CheckCall(error, "clCreateKernel"), launch.kernel));
+        kernels_[launch.kernel] = kernel;
+      }
+    }
+    if (code.workspace_bytes == 0) return absl::OkStatus();
+    TESSERA_ASSIGN_OR_RETURN(workspace_, MakeBuffer(code.workspace_bytes));
+    return absl::OkStatus();
+  }
+
+  absl::Status AddBuffer(int64_t bytes) override {
+    TESSERA_ASSIGN_OR_RETURN(const Buffer buffer, MakeBuffer(bytes));
+    buffers_.push_back(buffer);
+    return absl::OkStatus();
+  }
+
+  absl::Status Write(int buffer, absl::Span<const std::byte> from) override {
+    return Write(buffers_[static_cast<size_t>(buffer)], from);
+  }
+
+  absl::Status Read(int buffer, absl::Span<std::byte> into) override {
+    const Buffer& source = buffers_[static_cast<size_t>(buffer)];
+    TESSERA_CHECK(static_cast<int64_t>(into.size()) <= source.bytes);
+    return CheckCall(api_.clEnqueueReadBuffer(queue_, source.memory, CL_TRUE, 0, into.size(),
+                                              into.data(), 0, nullptr, nullptr),
+                     "clEnqueueReadBuffer");
+  }
+
+  absl::Status SpoilWorkspace(uint8_t value) override {
+    if (workspace_.memory == nullptr) return absl::OkStatus();
+    return Write(workspace_, std::vector<std::byte>(static_cast<size_t>(workspace_.bytes),
+                                                    static_cast<std::byte>(value)));
+  }
+
+  absl::Status Prepare() override {
+    for (const proto::KernelLaunch& launch : preparation_) {
+      TESSERA_RETURN_IF_ERROR(Enqueue(launch, nullptr));
+    }
+    return CheckCall(api_.clFinish(queue_), "clFinish");
+  }
+
+  absl::StatusOr<double> Call(int64_t calls) override {
+    double seconds = 0;
+    const auto a_call = static_cast<int64_t>(launches_.size());
+    const int64_t at_once = std::max<int64_t>(1, kMaxQueued / a_call);
+    for (int64_t done = 0; done < calls; done += at_once) {
+      TESSERA_ASSIGN_OR_RETURN(const double part, CallSome(std::min(at_once, calls - done)));
+      seconds += part;
+    }
+    return seconds;
+  }
+
+ private:
+  struct Buffer {
+    cl_mem memory = nullptr;
+    int64_t bytes = 0;
+  };
+
+  absl::StatusOr<Buffer> MakeBuffer(int64_t bytes) {
+    cl_int error = 0;
+    const auto size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
+    const cl_mem memory = api_.clCreateBuffer(context_, CL_MEM_READ_WRITE, size, nullptr, &error);
+    TESSERA_RETURN_IF_ERROR(Annotate(CheckCall(error, "clCreateBuffer"),
+                                     absl::StrCat("a buffer of ", bytes, " bytes")));
+    return Buffer{memory, bytes};
+  }
+
+  absl::Status Write(const Buffer& buffer, absl::Span<const std::byte> from) {
+    TESSERA_CHECK(static_cast<int64_t>(from.size()) <= buffer.bytes);
+    return CheckCall(api_.clEnqueueWriteBuffer(queue_, buffer.memory, CL_TRUE, 0, from.size(),
+                                               from.data(), 0, nullptr, nullptr),
+                     "clEnqueueWriteBuffer");
+  }
+
+  std::string BuildLog() {
+    size_t size = 0;
+    api_.clGetProgramBuildInfo(program_, found_.id, CL_PROGRAM_BUILD_LOG, 0, nullptr, &size);
+    std::string log(size, '\0');
+    api_.clGetProgramBuildInfo(program_, found_.id, CL_PROGRAM_BUILD_LOG, size, log.data(),
+                               nullptr);
+    log.resize(std::min(std::min(size, log.find('\0')), kMaxLog));
+    return log;
+  }
+
+  // `event`: null, or where the event is to be put.
+  absl::Status Enqueue(const proto::KernelLaunch& launch, cl_event* event) {
+    const cl_kernel kernel = kernels_.at(launch.kernel);
+    for (size_t i = 0; i < launch.arguments.size(); ++i) {
+      const int argument = launch.arguments[i];
+      if (argument >= static_cast<int>(buffers_.size()) ||
+          (argument == proto::kWorkspaceArgument && workspace_.memory == nullptr)) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("kernel ", launch.kernel, " is passed a buffer that is not there"));
+      }
+      const Buffer& buffer = argument == proto::kWorkspaceArgument
+                                 ? workspace_
+                                 : buffers_[static_cast<size_t>(argument)];
+      TESSERA_RETURN_IF_ERROR(CheckCall(
+          api_.clSetKernelArg(kernel, static_cast<cl_uint>(i), sizeof(cl_mem), &buffer.memory),
+          "clSetKernelArg"));
+    }
+    size_t global[3], local[3];
+    for (size_t i = 0; i < 3; ++i) {
+      local[i] = static_cast<size_t>(launch.threads[i]);
+      global[i] = local[i] * static_cast<size_t>(launch.blocks[i]);
+    }
+    return CheckCall(
+        api_.clEnqueueNDRangeKernel(queue_, kernel, 3, nullptr, global, local, 0, nullptr, event),
+        "clEnqueueNDRangeKernel");
+  }
+
+  absl::StatusOr<double> CallSome(int64_t calls) {
+    cl_event first = nullptr, last = nullptr;
+    const double start = Now();
+    for (int64_t call = 0; call < calls; ++call) {
+      for (size_t i = 0; i < launches_.size(); ++i) {
+        const bool is_first = call == 0 && i == 0;
+        const bool is_last = call == calls - 1 && i + 1 == launches_.size();
+        cl_event event = nullptr;
+        TESSERA_RETURN_IF_ERROR(Enqueue(launches_[i], is_first || is_last ? &event : nullptr));
+        if (is_first) first = event;
+        if (is_last) last = event;
+      }
+    }
+    TESSERA_RETURN_IF_ERROR(CheckCall(api_.clFinish(queue_), "clFinish"));
+    const double wall = Now() - start;
+    cl_ulong began = 0, ended = 0;
+    const cl_int from = api_.clGetEventProfilingInfo(first, CL_PROFILING_COMMAND_START,
+                                                     sizeof(began), &began, nullptr);
+    const cl_int to = api_.clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_END, sizeof(ended),
+                                                   &ended, nullptr);
+    api_.clReleaseEvent(first);
+    if (last != first) api_.clReleaseEvent(last);
+    const double seconds = static_cast<double>(ended - began) * 1e-9;
+    const bool is_told = from == CL_SUCCESS && to == CL_SUCCESS && ended > began && seconds <= wall;
+    return is_told ? seconds : wall;
+  }
+
+  void Unload() {
+    for (const auto& [name, kernel] : kernels_) api_.clReleaseKernel(kernel);
+    kernels_.clear();
+    if (program_ != nullptr) api_.clReleaseProgram(program_);
+    program_ = nullptr;
+    if (workspace_.memory != nullptr) api_.clReleaseMemObject(workspace_.memory);
+    workspace_ = {};
+  }
+
+  const Api& api_;
+  Found found_;
+  cl_context context_ = nullptr;
+  cl_command_queue queue_ = nullptr;
+  cl_program program_ = nullptr;
+  std::map<std::string, cl_kernel> kernels_;
+  std::vector<proto::KernelLaunch> preparation_, launches_;
+  std::vector<Buffer> buffers_;
+  Buffer workspace_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<DeviceInfo>> ListDevices() {
+  TESSERA_ASSIGN_OR_RETURN(const Api* api, LoadApi());
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Found> found, FindDevices(*api));
+  std::vector<DeviceInfo> infos;
+  for (const Found& one : found) infos.push_back(one.info);
+  return infos;
+}
+
+absl::StatusOr<std::unique_ptr<Device>> Device::Open(std::string_view name) {
+  TESSERA_ASSIGN_OR_RETURN(const Api* api, LoadApi());
+  TESSERA_ASSIGN_OR_RETURN(std::vector<Found> found, FindDevices(*api));
+  std::vector<std::string> names;
+  for (Found& one : found) {
+    names.push_back(one.info.name);
+    if (!absl::StrContains(one.info.name, AbslView(name))) continue;
+    auto device = std::make_unique<RealDevice>(*api, std::move(one));
+    TESSERA_RETURN_IF_ERROR(device->Start());
+    return device;
+  }
+  return absl::NotFoundError(absl::StrCat("OpenCL: no device is called \"", AbslView(name),
+                                          "\"; there ", names.empty() ? "is none" : "are ",
+                                          absl::StrJoin(names, ", ")));
+}
+
+}  // namespace tessera::opencl

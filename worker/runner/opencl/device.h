@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "proto/device_code.h"
+
+namespace tessera::opencl {
+
+// What a device says of itself.
+struct DeviceInfo {
+  std::string name, vendor, platform, driver;
+  bool is_gpu = false;
+  bool has_fp16 = false;
+  int64_t block_threads = 0;  // at most
+  int64_t wave_threads = 0;   // that run in step; 0: it does not say
+  int64_t shared_bytes = 0;   // of a block
+  int64_t cache_bytes = 0;
+  int64_t memory_bytes = 0;
+  int compute_units = 0;
+};
+
+// All devices of all platforms, GPUs first. FailedPrecondition without a loader.
+absl::StatusOr<std::vector<DeviceInfo>> ListDevices();
+
+// One device with one program and its buffers. Calls wait until the device is done. Not
+// thread-safe. Errors are the driver's, with its name for them.
+class Device {
+ public:
+  // The first whose name contains `name`. NotFound with the names that there are.
+  static absl::StatusOr<std::unique_ptr<Device>> Open(std::string_view name);
+  virtual ~Device() = default;
+
+  virtual const DeviceInfo& info() const = 0;
+  // Compiles `code`, InvalidArgument with the beginning of the driver's log where it refuses, and
+  // makes its workspace.
+  virtual absl::Status Load(const proto::DeviceCode& code) = 0;
+  // Buffers by number, made in order.
+  virtual absl::Status AddBuffer(int64_t bytes) = 0;
+  virtual absl::Status Write(int buffer, absl::Span<const std::byte> from) = 0;
+  virtual absl::Status Read(int buffer, absl::Span<std::byte> into) = 0;
+  // Every byte of the workspace.
+  virtual absl::Status SpoilWorkspace(uint8_t value) = 0;
+  virtual absl::Status Prepare() = 0;
+  // Seconds that `calls` calls took by the device's clock from the start of the first kernel to the
+  // end of the last; by the host's where the device's stands still.
+  virtual absl::StatusOr<double> Call(int64_t calls) = 0;
+};
+
+}  // namespace tessera::opencl
