@@ -11,7 +11,9 @@
 #include "schedule_space/layout_rules.h"
 #include "schedule_space/product_group.h"
 #include "schedule_space/row_group.h"
+#include "schedule_space/sketch_draft.h"
 #include "schedule_space/steps.h"
+#include "schedule_space/thread_rules.h"
 #include "schedule_space/tile_group.h"
 #include "schedule_space/winograd_group.h"
 
@@ -35,69 +37,6 @@ constexpr double kProductWeight = 3;
 constexpr double kBlockedShare = 0.25;  // a smaller space
 constexpr int64_t kMinChannels = 8;     // of both sides, for transforms to pay
 constexpr int64_t kMinReuse = 16;       // reads of an element that pay for packing it
-
-int64_t Points(const te::Stage& stage) {
-  int64_t points = 1;
-  for (const te::Axis& axis : stage.axes) points *= axis.extent;
-  for (const te::Axis& axis : stage.reduce_axes) points *= axis.extent;
-  return points;
-}
-
-bool IsPadding(const StageState& state) {
-  return !state.stage->is_reduction() && state.analysis->operations.select > 0 &&
-         state.analysis->reads.size() == 1;
-}
-
-// A schedule with the steps that made it.
-struct Draft {
-  Schedule schedule;
-  schedule::Trace steps;
-
-  absl::Status Do(schedule::Step step) {
-    TESSERA_RETURN_IF_ERROR(schedule.Apply(step));
-    steps.push_back(std::move(step));
-    return absl::OkStatus();
-  }
-};
-
-// Rule always-inline, for the stages of `dag` that `draft` still has. What would make a consumer's
-// body too large stays a stage of its own.
-Draft Inline(const te::Dag& dag, Draft draft, bool keep_padding) {
-  for (size_t i = 0; i < draft.schedule.stages().size(); ++i) {
-    const StageState& state = draft.schedule.stages()[i];
-    if (dag.StageOf(state.stage->output()) < 0) continue;
-    if (state.stage->is_reduction() || draft.schedule.IsOutput(state.stage->output())) continue;
-    if (keep_padding && IsPadding(state)) continue;
-    const std::vector<int> consumers = draft.schedule.Consumers(static_cast<int>(i));
-    bool repeats = consumers.size() > 1;
-    for (int consumer : consumers) {
-      repeats |= Points(*draft.schedule.stages()[consumer].stage) > Points(*state.stage);
-    }
-    const schedule::OperationCounts& work = state.analysis->operations;
-    if (repeats && work.float_math + work.float_div > 0) continue;
-    draft.Do(InlineStep(state.stage->name())).IgnoreError();
-  }
-  return draft;
-}
-
-Draft Inline(const te::Dag& dag, bool keep_padding) {
-  return Inline(dag, {Schedule(dag), {}}, keep_padding);
-}
-
-std::vector<int> Live(const Schedule& schedule) {
-  std::vector<int> live;
-  for (size_t i = 0; i < schedule.stages().size(); ++i) {
-    if (schedule.stages()[i].placement != schedule::Placement::kInlined) {
-      live.push_back(static_cast<int>(i));
-    }
-  }
-  return live;
-}
-
-// Reads of one element of the operand, on average.
-int64_t Reuse(const te::Stage& stage, const ir::BufferNode& buffer) {
-  return Points(stage) / std::max<int64_t>(1, buffer.ElementCount());
-}
 
 class Rules {
  public:
@@ -493,7 +432,9 @@ absl::StatusOr<std::vector<Sketch>> CpuSketches(const te::Dag& dag, const ir::Ta
 
 absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::Target& target,
                                        int threads) {
-  if (target.kind != ir::TargetKind::kX86 && target.kind != ir::TargetKind::kAArch64) {
+  const bool is_cpu =
+      target.kind == ir::TargetKind::kX86 || target.kind == ir::TargetKind::kAArch64;
+  if (!is_cpu && !ir::IsGpu(target.kind)) {
     return absl::UnimplementedError(
         absl::StrCat("no sketch rules for target ", ir::ToString(target)));
   }
@@ -501,8 +442,9 @@ absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::T
     return absl::InvalidArgumentError(
         absl::StrCat("threads is ", threads, "; at least 1 is needed"));
   }
-  TESSERA_ASSIGN_OR_RETURN(std::vector<Sketch> sketches,
-                           CpuSketches(workload.dag, target, threads));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::vector<Sketch> sketches,
+      is_cpu ? CpuSketches(workload.dag, target, threads) : GpuSketches(workload.dag, target));
   return ConfigSpace(target, std::move(sketches));
 }
 

@@ -1,0 +1,454 @@
+#include "schedule_space/thread_tile.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "compiler/te/dag.h"
+#include "schedule_space/nest_loops.h"
+#include "schedule_space/steps.h"
+#include "schedule_space/tile_sizes.h"
+
+namespace tessera::space {
+namespace {
+
+constexpr int64_t kMinBlockThreads = 16, kUsualBlockThreads = 64;
+constexpr int64_t kMaxInner = 64;          // accumulators of a virtual thread
+constexpr int64_t kMaxAccumulators = 128;  // of a thread
+constexpr int64_t kMaxInnerFactor = 8;     // along an axis
+constexpr int64_t kMaxVirtual = 8;
+constexpr int64_t kMaxChunk = 64;       // along a reduction axis
+constexpr int64_t kMaxUnrolled = 2048;  // multiplications that are copied
+constexpr int kMaxTiledAxes = 4;
+constexpr double kShareWeight = 0.75;
+constexpr int64_t kSharedAlignment = 16;
+
+int64_t PowerAtLeast(int64_t n) {
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(n)));
+}
+
+int64_t Product(const Option& option) {
+  int64_t product = 1;
+  for (const int64_t part : option) product *= part;
+  return product;
+}
+
+// All options of one of `choices` for each part, within `limit` when multiplied.
+std::vector<Option> Combine(const std::vector<std::vector<int64_t>>& choices, int64_t limit) {
+  std::vector<Option> options{{}};
+  for (const std::vector<int64_t>& values : choices) {
+    std::vector<Option> longer;
+    for (const Option& option : options) {
+      for (const int64_t value : values) {
+        if (Product(option) * value > limit) continue;
+        longer.push_back(option);
+        longer.back().push_back(value);
+      }
+    }
+    options = std::move(longer);
+  }
+  return options;
+}
+
+// One kernel's knobs and what they decide.
+class Tile {
+ public:
+  Tile(const schedule::Schedule& base, ThreadTileSpec spec, const ir::Target& target,
+       const std::string& prefix, std::vector<Knob>& knobs)
+      : base_(base), spec_(std::move(spec)), target_(target), knobs_(knobs) {
+    for (const te::Axis& axis : Store().axes) extents_.push_back(axis.extent);
+    if (spec_.reduce >= 0) {
+      for (const te::Axis& axis : Reduce().reduce_axes) sums_.push_back(axis.extent);
+    }
+    AddTileKnobs(prefix);
+    if (spec_.reduce >= 0) AddReduceKnobs(prefix);
+  }
+
+  void Canonicalize(absl::Span<int> choices) const {
+    // What a thread has no place for, it does not compute.
+    Option threads = Chosen(choices, threads_), inner = Of(choices, inner_),
+           virtuals = Of(choices, virtual_);
+    for (size_t a = 0; a < extents_.size(); ++a) {
+      const int64_t left = CeilDiv(extents_[a], threads[a]);
+      while (inner[a] > 1 && inner[a] > left) inner[a] = Smaller(inner_, a, inner[a]);
+      while (virtuals[a] > 1 && (virtuals[a] - 1) * inner[a] >= left) virtuals[a] /= 2;
+    }
+    Set(choices, inner_, inner);
+    Set(choices, virtual_, virtuals);
+    if (spec_.reduce < 0) return;
+    // Copies that don't fit are not made, the largest first.
+    for (;;) {
+      int64_t total = 0, most = 0;
+      size_t largest = 0;
+      for (size_t i = 0; i < spec_.copies.size(); ++i) {
+        if (choices[share_[i]] == 0) continue;
+        const int64_t bytes = SharedBytes(choices, i);
+        total += bytes;
+        if (bytes >= most) largest = i;
+        most = std::max(most, bytes);
+      }
+      if (total <= target_.shared_bytes) break;
+      choices[share_[largest]] = 0;
+    }
+    for (size_t i = 0; i < spec_.copies.size(); ++i) {
+      if (choices[share_[i]] == 0) {
+        choices[vector_[i]] = 0;
+        if (order_[i] >= 0) choices[order_[i]] = 0;
+        continue;
+      }
+      const std::vector<int64_t> region = RegionOf(choices, i);
+      while (choices[vector_[i]] > 0 && region.back() % Chosen(choices, vector_[i])[0] != 0) {
+        --choices[vector_[i]];
+      }
+      // One that is not a matrix has no order; one in vectors keeps them whole.
+      if (order_[i] >= 0 && choices[vector_[i]] > 0) choices[order_[i]] = 0;
+    }
+    // Unrolling of what has one iteration changes nothing.
+    while (choices[unroll_] > 0 && (UnrolledProducts(choices, choices[unroll_]) > kMaxUnrolled ||
+                                    UnrolledProducts(choices, choices[unroll_]) ==
+                                        UnrolledProducts(choices, choices[unroll_] - 1))) {
+      --choices[unroll_];
+    }
+  }
+
+  void Decide(absl::Span<const int> choices, Decisions& decisions) const {
+    schedule::Nest store{spec_.store, {}};
+    const int thread_loop = AddOuterLoops(choices, store.loops);
+    if (spec_.reduce < 0) {
+      for (size_t r = 0; r < Store().reduce_axes.size(); ++r) {
+        store.loops.push_back(Loop({static_cast<int>(extents_.size() + r), 1, kRest}));
+      }
+    }
+    AddInnerLoops(choices, store.loops);
+    decisions.nests.push_back(std::move(store));
+    if (spec_.reduce < 0) return;
+
+    schedule::Nest reduce{spec_.reduce, {}, spec_.store, thread_loop};
+    const int last_chunk = AddReduceLoops(choices, reduce.loops);
+    decisions.nests.push_back(std::move(reduce));
+    for (size_t i = 0; i < spec_.copies.size(); ++i) {
+      if (choices[share_[i]] == 0) {
+        decisions.steps.push_back(InlineStep(Stage(spec_.copies[i]).name()));
+        continue;
+      }
+      schedule::Nest copy{spec_.copies[i], CopyLoops(choices, i)};
+      copy.at_stage = last_chunk >= 0 ? spec_.reduce : spec_.store;
+      copy.at_loop = last_chunk >= 0 ? last_chunk : thread_loop;
+      decisions.nests.push_back(std::move(copy));
+      if (order_[i] >= 0 && choices[order_[i]] == 1) {
+        decisions.layouts.emplace_back(Stage(spec_.copies[i]).output(), Transposed(i));
+      }
+    }
+  }
+
+ private:
+  const te::Stage& Stage(int index) const { return *base_.stages()[index].stage; }
+  const te::Stage& Store() const { return Stage(spec_.store); }
+  const te::Stage& Reduce() const { return Stage(spec_.reduce); }
+  const Option& Chosen(absl::Span<const int> choices, int knob) const {
+    return knobs_[knob].options[choices[knob]];
+  }
+  // Of a knob that may not be there: ones.
+  Option Of(absl::Span<const int> choices, int knob) const {
+    return knob < 0 ? Option(extents_.size(), 1) : Chosen(choices, knob);
+  }
+  void Set(absl::Span<int> choices, int knob, const Option& option) const {
+    if (knob >= 0) choices[knob] = FindOption(knobs_[knob], option);
+  }
+  // The next smaller value that the knob's options have for a part.
+  int64_t Smaller(int knob, size_t part, int64_t value) const {
+    int64_t best = 1;
+    for (const Option& option : knobs_[knob].options) {
+      if (option[part] < value) best = std::max(best, option[part]);
+    }
+    return best;
+  }
+  int Add(Knob knob) {
+    knobs_.push_back(std::move(knob));
+    return static_cast<int>(knobs_.size()) - 1;
+  }
+
+  void AddTileKnobs(const std::string& prefix) {
+    std::vector<std::string> parts;
+    for (const te::Axis& axis : Store().axes) parts.push_back(axis.var->name);
+    std::vector<std::vector<int64_t>> powers, factors, few;
+    int64_t points = 1;
+    const std::vector<bool> tiled = TiledAxes();
+    for (size_t a = 0; a < extents_.size(); ++a) {
+      const int64_t extent = tiled[a] ? extents_[a] : 1;
+      powers.emplace_back();
+      for (int64_t n = 1; n <= std::min<int64_t>(PowerAtLeast(extent), target_.block_threads);
+           n *= 2) {
+        powers.back().push_back(n);
+      }
+      factors.emplace_back();
+      for (int64_t n = 1; n <= std::min(extent, kMaxInnerFactor); ++n) {
+        if (n == 1 || n == 2 || n == 4 || n == 8 || extent % n == 0) factors.back().push_back(n);
+      }
+      few.emplace_back();
+      for (int64_t n = 1; n <= std::min<int64_t>(extent, 4); n *= 2) few.back().push_back(n);
+      points *= extent;  // that tiles may hold
+    }
+    std::vector<Option> threads = Combine(powers, target_.block_threads);
+    const int64_t least = std::min(kMinBlockThreads, PowerAtLeast(points));
+    std::erase_if(threads, [&](const Option& option) { return Product(option) < least; });
+    Knob knob = FreeKnob(prefix + "threads", parts, std::move(threads));
+    for (const Option& option : knob.options) knob.weights.push_back(ThreadWeight(option));
+    threads_ = Add(std::move(knob));
+    // Without a stage of its own a reduction has one accumulator a thread.
+    if (Store().is_reduction()) return;
+    inner_ = Add(FreeKnob(prefix + "inner", parts, Combine(factors, kMaxInner)));
+    if (spec_.reduce < 0) return;
+    Knob virtuals = FreeKnob(prefix + "virtual", parts, Combine(few, kMaxVirtual));
+    virtuals.controls = {{inner_, {}}};
+    virtuals.domains.clear();
+    for (const Option& inner : knobs_[inner_].options) {
+      const int64_t product = Product(inner);
+      virtuals.controls[0].factor.push_back(product);
+      if (virtuals.domains.contains(product)) continue;
+      std::vector<int>& open = virtuals.domains[product];
+      for (size_t i = 0; i < virtuals.options.size(); ++i) {
+        if (Product(virtuals.options[i]) * product <= kMaxAccumulators) {
+          open.push_back(static_cast<int>(i));
+        }
+      }
+    }
+    virtual_ = Add(std::move(virtuals));
+  }
+
+  // The innermost ones that have an extent; tiles of all would be too many to choose from.
+  std::vector<bool> TiledAxes() const {
+    std::vector<bool> tiled(extents_.size(), false);
+    int count = 0;
+    for (size_t a = extents_.size(); a-- > 0 && count < kMaxTiledAxes;) {
+      tiled[a] = extents_[a] > 1;
+      count += tiled[a] ? 1 : 0;
+    }
+    return tiled;
+  }
+
+  // Blocks of a few waves, with neighbours along the innermost axis, are the likeliest.
+  double ThreadWeight(const Option& option) const {
+    const auto count = static_cast<double>(Product(option));
+    double weight = count < kUsualBlockThreads ? count / kUsualBlockThreads : 1;
+    for (size_t a = 0; a < extents_.size(); ++a) {
+      const double padded = static_cast<double>(CeilDiv(extents_[a], option[a]) * option[a]);
+      weight *= static_cast<double>(extents_[a]) / padded;
+    }
+    return weight + 1e-6;
+  }
+
+  void AddReduceKnobs(const std::string& prefix) {
+    std::vector<std::string> parts;
+    std::vector<std::vector<int64_t>> chunks;
+    for (const te::Axis& axis : Reduce().reduce_axes) {
+      parts.push_back(axis.var->name);
+      chunks.emplace_back();
+      for (int64_t n = 1; n <= std::min(axis.extent, kMaxChunk); n *= 2) chunks.back().push_back(n);
+      // Short ones, such as windows, are whole or not cut.
+      if (axis.extent <= 7 && axis.extent > 1) chunks.back() = {1, axis.extent};
+    }
+    chunk_ = Add(FreeKnob(prefix + "chunk", parts, Combine(chunks, kMaxChunk * 4)));
+    unroll_ = Add(FreeKnob(prefix + "unroll", {"loops"}, {{0}, {1}, {2}}));
+    for (const int copy : spec_.copies) {
+      const std::string name = prefix + "share." + SourceOf(copy);
+      share_.push_back(Add(FreeKnob(name, {"is"}, {{0}, {1}})));
+      knobs_.back().weights = {1 - kShareWeight, kShareWeight};
+      std::vector<Option> widths = {{1}};
+      if (IsCopy(copy)) widths.insert(widths.end(), {{2}, {4}});
+      vector_.push_back(
+          Add(FreeKnob(prefix + "vector." + SourceOf(copy), {"lanes"}, std::move(widths))));
+      order_.push_back(-1);
+      if (Stage(copy).axes.size() > 1) {
+        order_.back() =
+            Add(FreeKnob(prefix + "order." + SourceOf(copy), {"transposed"}, {{0}, {1}}));
+      }
+    }
+  }
+
+  const std::string& SourceOf(int copy) const {
+    return base_.stages()[copy].analysis->reads[0].buffer->name;
+  }
+  // Elements as they are, not behind tests of padding.
+  bool IsCopy(int copy) const { return base_.stages()[copy].analysis->operations.select == 0; }
+
+  // What a block has of each axis of the reduction: spatial ones, then chunks.
+  std::vector<int64_t> TileOf(absl::Span<const int> choices) const {
+    std::vector<int64_t> tile;
+    const Option &threads = Chosen(choices, threads_), inner = Of(choices, inner_),
+                 virtuals = Of(choices, virtual_);
+    for (size_t a = 0; a < extents_.size(); ++a) {
+      tile.push_back(threads[a] * inner[a] * virtuals[a]);
+    }
+    const Option& chunk = Chosen(choices, chunk_);
+    for (size_t r = 0; r < sums_.size(); ++r) tile.push_back(std::min(chunk[r], sums_[r]));
+    return tile;
+  }
+
+  // Extents of what a block copies of operand `i` for a chunk.
+  std::vector<int64_t> RegionOf(absl::Span<const int> choices, size_t i) const {
+    const std::vector<int64_t> tile = TileOf(choices);
+    const te::Stage& copy = Stage(spec_.copies[i]);
+    std::vector<int64_t> region(copy.axes.size(), 1);
+    for (const schedule::Access& access : base_.stages()[spec_.reduce].analysis->reads) {
+      if (access.buffer != copy.output()) continue;
+      for (size_t d = 0; d < region.size(); ++d) {
+        int64_t extent = copy.axes[d].extent;
+        if (access.dims[d].affine) {
+          int64_t reach = 1;
+          for (const auto& [axis, coefficient] : access.dims[d].terms) {
+            reach += std::abs(coefficient) * (tile[axis] - 1);
+          }
+          extent = std::min(extent, reach);
+        }
+        region[d] = std::max(region[d], extent);
+      }
+    }
+    return region;
+  }
+
+  int64_t SharedBytes(absl::Span<const int> choices, size_t i) const {
+    int64_t elements = 1;
+    for (const int64_t extent : RegionOf(choices, i)) elements *= extent;
+    const int64_t bytes =
+        elements * std::max<int64_t>(Stage(spec_.copies[i]).output()->type.bits / 8, 1);
+    return CeilDiv(bytes, kSharedAlignment) * kSharedAlignment;
+  }
+
+  // Multiplications of a thread where that many of the innermost loops are unrolled.
+  int64_t UnrolledProducts(absl::Span<const int> choices, int64_t loops) const {
+    int64_t products = Product(Of(choices, inner_)) * Product(Of(choices, virtual_));
+    const Option& chunk = Chosen(choices, chunk_);
+    for (size_t r = 0; r < sums_.size() && static_cast<int64_t>(r) < loops; ++r) {
+      products *= std::min(chunk[sums_.size() - 1 - r], sums_[sums_.size() - 1 - r]);
+    }
+    return products;
+  }
+  // The loops over blocks, virtual threads and threads; returns the index of the last one.
+  int AddOuterLoops(absl::Span<const int> choices, Loops& loops) const {
+    const Option &threads = Chosen(choices, threads_), inner = Of(choices, inner_),
+                 virtuals = Of(choices, virtual_);
+    schedule::LoopState block, virtual_loop, thread;
+    const auto bind = [](schedule::LoopState& loop, ir::ThreadAxis axis) {
+      loop.kind = ir::LoopKind::kThread;
+      loop.thread_axis = axis;
+    };
+    bind(block, ir::ThreadAxis::kBlockX);
+    bind(virtual_loop, ir::ThreadAxis::kVirtual);
+    bind(thread, ir::ThreadAxis::kThreadX);
+    for (size_t a = 0; a < extents_.size(); ++a) {
+      const int axis = static_cast<int>(a);
+      const int64_t stride = threads[a] * inner[a];
+      block.digits.push_back({axis, stride * virtuals[a], kRest});
+      if (virtuals[a] > 1) virtual_loop.digits.push_back({axis, stride, virtuals[a]});
+      if (threads[a] > 1) thread.digits.push_back({axis, inner[a], threads[a]});
+    }
+    for (schedule::LoopState* loop : {&block, &virtual_loop, &thread}) {
+      if (!loop->digits.empty()) loops.push_back(std::move(*loop));
+    }
+    return static_cast<int>(loops.size()) - 1;
+  }
+
+  void AddInnerLoops(absl::Span<const int> choices, Loops& loops) const {
+    const Option inner = Of(choices, inner_);
+    for (size_t a = 0; a < extents_.size(); ++a) {
+      AddLoop(loops, {static_cast<int>(a), 1, inner[a]}, ir::LoopKind::kUnrolled);
+    }
+  }
+
+  // Chunks, then what is in one, then accumulators; returns the index of the last loop over chunks.
+  int AddReduceLoops(absl::Span<const int> choices, Loops& loops) const {
+    const Option& chunk = Chosen(choices, chunk_);
+    const auto first = static_cast<int>(extents_.size());
+    for (size_t r = 0; r < sums_.size(); ++r) {
+      if (chunk[r] < sums_[r]) {
+        loops.push_back(Loop({first + static_cast<int>(r), chunk[r], kRest}));
+      }
+    }
+    const int last_chunk = static_cast<int>(loops.size()) - 1;
+    const int64_t unrolled = Chosen(choices, unroll_)[0];
+    for (size_t r = 0; r < sums_.size(); ++r) {
+      const bool is_cut = chunk[r] < sums_[r];
+      if (is_cut && chunk[r] == 1) continue;
+      const auto from_last = static_cast<int64_t>(sums_.size() - 1 - r);
+      loops.push_back(Loop({first + static_cast<int>(r), 1, is_cut ? chunk[r] : kRest},
+                           from_last < unrolled ? ir::LoopKind::kUnrolled : ir::LoopKind::kSerial));
+    }
+    for (size_t a = 0; a < extents_.size(); ++a) {
+      loops.push_back(Loop({static_cast<int>(a), 1, kRest}, ir::LoopKind::kUnrolled));
+    }
+    return last_chunk;
+  }
+
+  // One loop that all threads share out, and vectors.
+  Loops CopyLoops(absl::Span<const int> choices, size_t i) const {
+    const int64_t lanes = Chosen(choices, vector_[i])[0];
+    const auto dims = static_cast<int>(Stage(spec_.copies[i]).axes.size());
+    schedule::LoopState all;
+    all.kind = ir::LoopKind::kThread;
+    all.thread_axis = ir::ThreadAxis::kThreadX;
+    for (int d = 0; d < dims; ++d) all.digits.push_back({d, d + 1 == dims ? lanes : 1, kRest});
+    Loops loops{std::move(all)};
+    AddLoop(loops, {dims - 1, 1, lanes}, ir::LoopKind::kVectorized);
+    return loops;
+  }
+
+  // Last dimension first.
+  std::vector<ir::LayoutDim> Transposed(size_t i) const {
+    const std::vector<int64_t>& shape = Stage(spec_.copies[i]).output()->shape;
+    std::vector<ir::LayoutDim> layout;
+    layout.push_back({static_cast<int>(shape.size()) - 1, 1, shape.back()});
+    for (size_t d = 0; d + 1 < shape.size(); ++d)
+      layout.push_back({static_cast<int>(d), 1, shape[d]});
+    return layout;
+  }
+
+  const schedule::Schedule& base_;
+  const ThreadTileSpec spec_;
+  const ir::Target& target_;
+  std::vector<Knob>& knobs_;  // of the group
+  std::vector<int64_t> extents_, sums_;
+  int threads_ = -1, inner_ = -1, virtual_ = -1, chunk_ = -1, unroll_ = -1;
+  std::vector<int> share_, vector_, order_;  // by copy
+};
+
+class ThreadGroup final : public Group {
+ public:
+  ThreadGroup(const schedule::Schedule& base, std::vector<ThreadTileSpec> specs,
+              const ir::Target& target)
+      : target_(target) {
+    for (ThreadTileSpec& spec : specs) {
+      const std::string prefix =
+          specs.size() > 1 ? absl::StrCat(base.stages()[spec.store].stage->name(), ".") : "";
+      tiles_.push_back(std::make_unique<Tile>(base, std::move(spec), target_, prefix, knobs_));
+    }
+  }
+
+  const std::vector<Knob>& knobs() const override { return knobs_; }
+  void Canonicalize(absl::Span<int> choices) const override {
+    for (const auto& tile : tiles_) tile->Canonicalize(choices);
+  }
+  Decisions Decide(absl::Span<const int> choices) const override {
+    Decisions decisions;
+    for (size_t i = tiles_.size(); i-- > 0;) tiles_[i]->Decide(choices, decisions);
+    return decisions;
+  }
+
+ private:
+  const ir::Target target_;
+  std::vector<Knob> knobs_;
+  std::vector<std::unique_ptr<Tile>> tiles_;
+};
+
+}  // namespace
+
+std::unique_ptr<Group> MakeThreadGroup(const schedule::Schedule& base,
+                                       std::vector<ThreadTileSpec> specs,
+                                       const ir::Target& target) {
+  return std::make_unique<ThreadGroup>(base, std::move(specs), target);
+}
+
+}  // namespace tessera::space
