@@ -16,8 +16,7 @@ inline proto::DeviceCode ToDeviceCode(const codegen::gpu::DeviceCode& code) {
   made.kind = "opencl";
   made.workspace_bytes = code.workspace_bytes;
   for (const codegen::gpu::Launch& launch : code.launches) {
-    made.launches.push_back(
-        {launch.kernel, launch.blocks, launch.block_threads, launch.arguments});
+    made.launches.push_back({launch.kernel, launch.blocks, launch.block_threads, launch.arguments});
   }
   made.source = code.source;
   return made;
