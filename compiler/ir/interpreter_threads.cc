@@ -20,6 +20,9 @@ class Threads {
   }
   // Memory that a thread keeps between barriers.
   void AddPrivate(Memory* memory) {
+    for (const Private& known : privates_) {
+      if (known.memory == memory) return;
+    }
     Private made{memory, std::vector<Copy>(static_cast<size_t>(count_)), 0};
     for (Copy& copy : made.copies) {
       copy.bytes = memory->owned;

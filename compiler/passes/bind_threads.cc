@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -39,9 +40,12 @@ class Sharer final : public ir::Mutator {
       return self;
     }
     if (!IsThreadLoop(loop)) return ir::Mutator::MutateFor(loop, self);
-    const int64_t count = threads_.extents[AxisOf(loop)];
-    const ir::Expr number = threads_.numbers[AxisOf(loop)];
+    const size_t axis = AxisOf(loop);
+    const int64_t count = threads_.extents[axis];
+    const ir::Expr number = threads_.numbers[axis];
+    ++depths_[axis];
     const ir::Stmt body = Mutate(loop.body);
+    --depths_[axis];
     if (loop.extent == count) return ir::Substitute(body, loop.var, Shifted(number, loop.min));
     if (SharesMemory(body)) {
       status_.Update(absl::InvalidArgumentError(absl::StrCat(
@@ -63,11 +67,32 @@ class Sharer final : public ir::Mutator {
         shares <= kMaxUnrolledShare ? ir::LoopKind::kUnrolled : ir::LoopKind::kSerial);
   }
 
+  ir::Stmt MutateAllocate(const ir::Allocate& node, const ir::Stmt& self) override {
+    if (node.buffer->scope == ir::Scope::kShared) around_[node.buffer.get()] = depths_;
+    return ir::Mutator::MutateAllocate(node, self);
+  }
+
+  // What threads of an axis would all store is left to the first of them.
+  ir::Stmt MutateStore(const ir::Store& store, const ir::Stmt& self) override {
+    if (store.buffer->scope == ir::Scope::kLocal) return self;
+    const auto around = around_.find(store.buffer.get());
+    ir::Expr condition;
+    for (size_t axis = 0; axis < 3; ++axis) {
+      // Loops around the memory that a block shares are not over what is in it.
+      const int depth = around == around_.end() ? 0 : around->second[axis];
+      if (threads_.extents[axis] <= 1 || depths_[axis] > depth) continue;
+      condition = ir::And(condition, ir::Eq(threads_.numbers[axis], ir::Expr(0)));
+    }
+    return condition ? ir::MakeIf(condition, self) : self;
+  }
+
   static ir::Expr Shifted(const ir::Expr& value, int64_t min) {
     return min == 0 ? value : value + ir::Expr(min);
   }
 
   const Threads& threads_;
+  std::array<int, 3> depths_ = {0, 0, 0};                       // loops around, by axis
+  std::map<const ir::BufferNode*, std::array<int, 3>> around_;  // shared memory
   absl::Status status_;
 };
 

@@ -163,12 +163,12 @@ absl::Status ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir
 }
 
 // A thread an element, blocks of neighbours along the innermost axes.
-absl::Status BindStage(Schedule& schedule, Trace& trace, int index) {
-  constexpr int64_t kBlockThreads = 64;
+absl::Status BindStage(Schedule& schedule, Trace& trace, int index, const ir::Target& target) {
+  constexpr int kBlockThreads = 64;
   const te::Stage& stage = *schedule.stages()[index].stage;
   const std::string name = stage.name();
   std::vector<std::string> blocks, threads, reductions;
-  int64_t left = kBlockThreads;
+  int64_t left = std::min(kBlockThreads, target.block_threads);
   for (size_t a = stage.axes.size(); a-- > 0;) {
     const std::string& loop = stage.axes[a].var->name;
     const int64_t extent = stage.axes[a].extent;
@@ -212,7 +212,7 @@ absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target)
     if (schedule.stages()[i].placement == Placement::kInlined) continue;
     const auto index = static_cast<int>(i);
     TESSERA_RETURN_IF_ERROR(Annotate(ir::IsGpu(target.kind)
-                                         ? BindStage(schedule, trace, index)
+                                         ? BindStage(schedule, trace, index, target)
                                          : ScheduleStage(schedule, trace, index, target),
                                      "default schedule"));
   }

@@ -89,10 +89,10 @@ class Binder {
     for (const te::Axis& axis : stage.axes) bound.axes.push_back({{}, axis.extent, false});
     for (const te::Axis& axis : stage.reduce_axes) bound.axes.push_back({{}, axis.extent, false});
     if (state.placement == Placement::kAt) TESSERA_RETURN_IF_ERROR(InferRegion(state, bound));
-    bound.scope = schedule_.MakesOutput(stage) ? ir::Scope::kGlobal
-                  : bound.at < 0               ? ir::Scope::kWorkspace
-                  : std::ranges::any_of(state.loops, RunsByThread<LoopState>) ? ir::Scope::kShared
-                                                                              : ir::Scope::kLocal;
+    bound.scope = schedule_.MakesOutput(stage)                     ? ir::Scope::kGlobal
+                  : bound.at < 0                                   ? ir::Scope::kWorkspace
+                  : std::ranges::any_of(state.loops, RunsByThread) ? ir::Scope::kShared
+                                                                   : ir::Scope::kLocal;
     const Spans spans = BindLoops(state, bound);
     for (size_t d = 0; d < stage.axes.size(); ++d)
       bound.buffer_shape.push_back(bound.axes[d].extent);
@@ -161,10 +161,13 @@ class Binder {
     return prepared;
   }
 
-  // Whether the iterations of a loop belong to threads of one block.
+  // Whether the iterations of a loop belong to threads of one block, virtual ones included or not.
   template <typename Loop>
-  static bool RunsByThread(const Loop& loop) {
+  static bool RunsByAnyThread(const Loop& loop) {
     return loop.kind == ir::LoopKind::kThread && loop.thread_axis >= ir::ThreadAxis::kThreadX;
+  }
+  static bool RunsByThread(const LoopState& loop) {
+    return RunsByAnyThread(loop) && loop.thread_axis != ir::ThreadAxis::kVirtual;
   }
 
   // Loops around the body of `bound`'s loop `depth`, its own included: those that are fixed while
@@ -172,7 +175,7 @@ class Binder {
   void CollectFixed(const BoundStage& bound, int depth, bool is_shared,
                     absl::InlinedVector<bool, 64>& fixed) const {
     for (int d = 0; d <= depth; ++d) {
-      fixed[bound.loops[d].id] = !is_shared || !RunsByThread(bound.loops[d]);
+      fixed[bound.loops[d].id] = !is_shared || !RunsByAnyThread(bound.loops[d]);
     }
     if (bound.at >= 0) CollectFixed(bound_[bound.at], bound.at_depth, is_shared, fixed);
   }
@@ -225,8 +228,7 @@ class Binder {
                                                      " of its consumer no longer exists"));
     }
     absl::InlinedVector<bool, 64> fixed(loop_count_, false);
-    CollectFixed(at, bound.at_depth, std::ranges::any_of(state.loops, RunsByThread<LoopState>),
-                 fixed);
+    CollectFixed(at, bound.at_depth, std::ranges::any_of(state.loops, RunsByThread), fixed);
 
     absl::InlinedVector<Need, 8> needs(state.stage->axes.size());
     for (const BoundStage& consumer : bound_) {

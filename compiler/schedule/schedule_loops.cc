@@ -144,6 +144,11 @@ absl::Status Schedule::Annotate(const Step& step) {
                                           ir::ThreadAxis::kVirtual};
       for (ir::ThreadAxis axis : kAxes) {
         if (ir::ToString(axis) == step.names[1]) {
+          for (const LoopState& other : state.loops) {
+            if (other.thread_axis != axis) continue;
+            return Invalid(step, absl::StrCat("loop ", other.name, " is bound to ", step.names[1],
+                                              "; fuse the two"));
+          }
           loop.kind = ir::LoopKind::kThread;
           loop.thread_axis = axis;
           return absl::OkStatus();

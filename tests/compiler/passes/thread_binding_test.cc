@@ -77,6 +77,39 @@ TEST_CASE("a barrier that some threads may not reach is refused", "[passes]") {
   CHECK_THAT(std::string(status.message()), Catch::Contains("holds for 4 of 8 threads"));
 }
 
+TEST_CASE("what no loop over an axis has, its first thread stores", "[passes]") {
+  const te::Workload workload = Product();
+  const te::Expected expected = te::ComputeExpected(workload, 1).value();
+  // The copy is shared out along y, the product, summed up in global memory, along x.
+  const auto trace = schedule::ParseTrace(
+      "trace 1\ncache_read A matmul\nbind matmul m block.x\nbind matmul n thread.x\n"
+      "compute_at matmul.A matmul n\nbind matmul.A d1 thread.y\nbind relu m block.x\n");
+  REQUIRE(trace.ok());
+  const auto candidate = LowerTrace(workload, *trace);
+  INFO(candidate.status());
+  REQUIRE(candidate.ok());
+  INFO(ir::Print(candidate->program));
+  CHECK(te::CheckAgainst(workload, expected, *candidate, ir::Evaluate) == absl::OkStatus());
+  int guards = 0;
+  ir::ForEach<ir::If>(candidate->program.body, [&](const ir::If&) { ++guards; });
+  CHECK(guards >= 2);
+}
+
+TEST_CASE("virtual threads share nothing of their own", "[passes]") {
+  const te::Workload workload = Product();
+  std::string text = kSharedProduct;
+  text += "bind matmul k.1 virtual\n";
+  CHECK_FALSE(LowerTrace(workload, schedule::ParseTrace(text).value()).ok());  // it reduces
+  text = kSharedProduct;
+  const std::string unroll = "unroll matmul n\n";
+  text.replace(text.find(unroll), unroll.size(), "bind matmul n virtual\n");
+  const auto candidate = LowerTrace(workload, schedule::ParseTrace(text).value());
+  INFO(candidate.status());
+  REQUIRE(candidate.ok());
+  const te::Expected expected = te::ComputeExpected(workload, 1).value();
+  CHECK(te::CheckAgainst(workload, expected, *candidate, ir::Evaluate) == absl::OkStatus());
+}
+
 TEST_CASE("loops bound in ways that no kernel has are refused", "[passes]") {
   const te::Workload workload = Product();
   const auto refusal = [&](const std::string& steps) {
@@ -87,6 +120,8 @@ TEST_CASE("loops bound in ways that no kernel has are refused", "[passes]") {
   CHECK_THAT(refusal("bind relu m thread.x\nbind relu n block.x\n"),
              Catch::Contains("loops over blocks have to be outermost"));
   CHECK_THAT(refusal("bind matmul k thread.x\n"), Catch::Contains("reduces; use rfactor"));
+  CHECK_THAT(refusal("bind relu m thread.x\nbind relu n thread.x\n"),
+             Catch::Contains("fuse the two"));
   // What the block shares has to be made by all of its threads, of which the inner loop has few.
   CHECK_THAT(refusal("cache_read A matmul\ncompute_at matmul relu n\n"
                      "split relu n 4\nbind relu n.0 thread.x\n"),
