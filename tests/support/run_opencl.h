@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -15,30 +16,35 @@ inline proto::DeviceCode ToDeviceCode(const codegen::gpu::DeviceCode& code) {
   proto::DeviceCode made;
   made.kind = "opencl";
   made.workspace_bytes = code.workspace_bytes;
-  for (const codegen::gpu::Launch& launch : code.launches) {
+  for (const codegen::gpu::Launch& launch : code.launches[0]) {
     made.launches.push_back({launch.kernel, launch.blocks, launch.block_threads, launch.arguments});
   }
   made.source = code.source;
   return made;
 }
 
-// Runs a lowered program on the first OpenCL device whose name contains `device`.
+// Part of the name of the device that tests use: TESSERA_OPENCL_DEVICE, or the first one.
+inline std::string OpenClTestDevice() {
+  const char* name = std::getenv("TESSERA_OPENCL_DEVICE");
+  return name == nullptr ? "" : name;
+}
+
+// Runs a lowered program on that device.
 inline absl::Status RunOpenCl(const ir::Program& program, const ir::Target& target,
-                              absl::Span<const absl::Span<std::byte>> buffers,
-                              const std::string& device = "") {
+                              absl::Span<const absl::Span<std::byte>> buffers) {
   TESSERA_ASSIGN_OR_RETURN(const codegen::gpu::DeviceCode code,
-                           codegen::gpu::GenerateOpenCl(program, target));
+                           codegen::gpu::GenerateOpenCl({program}, target));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<opencl::Device> opened,
-                           opencl::Device::Open(device));
+                           opencl::Device::Open(OpenClTestDevice()));
   TESSERA_RETURN_IF_ERROR(Annotate(opened->Load(ToDeviceCode(code)), code.source));
   for (size_t i = 0; i < buffers.size(); ++i) {
     TESSERA_RETURN_IF_ERROR(opened->AddBuffer(static_cast<int64_t>(buffers[i].size())));
-    TESSERA_RETURN_IF_ERROR(opened->Write(static_cast<int>(i), buffers[i]));
+    TESSERA_RETURN_IF_ERROR(opened->Write(static_cast<int>(i), 0, buffers[i]));
   }
-  TESSERA_RETURN_IF_ERROR(opened->SpoilWorkspace(0xff));
+  TESSERA_RETURN_IF_ERROR(opened->Fill(proto::kWorkspaceArgument, 0xff));
   TESSERA_RETURN_IF_ERROR(opened->Call(1).status());
   for (size_t i = 0; i < buffers.size(); ++i) {
-    TESSERA_RETURN_IF_ERROR(opened->Read(static_cast<int>(i), buffers[i]));
+    TESSERA_RETURN_IF_ERROR(opened->Read(static_cast<int>(i), 0, buffers[i]));
   }
   return absl::OkStatus();
 }

@@ -199,8 +199,9 @@ std::string ExprWriter::Lane(const ir::Expr& e, int lane) {
       return absl::StrCat("!", Lane(e.As<ir::Not>()->a, lane));
     case ir::ExprKind::kSelect: {
       const auto& node = *e.As<ir::Select>();
-      return absl::StrCat("(", Condition(node.condition, lane), " ? ", Lane(node.if_true, lane),
-                          " : ", Lane(node.if_false, lane), ")");
+      // C makes an int of shorter ones.
+      return absl::StrCat("((", ValueName(e.type()), ")(", Condition(node.condition, lane), " ? ",
+                          Lane(node.if_true, lane), " : ", Lane(node.if_false, lane), "))");
     }
     case ir::ExprKind::kCast:
       return Cast(*e.As<ir::Cast>(), lane);
@@ -227,7 +228,7 @@ std::string ExprWriter::Element(const ir::BufferNode& buffer, const ir::Expr& in
   } else {
     at = *ir::AsConstInt(index);
   }
-  return absl::StrCat(storage.name, "_", at);
+  return absl::StrCat(storage.name, "e", at);
 }
 
 std::string ExprWriter::Load(const ir::Load& load, int lane) {
@@ -248,7 +249,8 @@ std::string ExprWriter::Load(const ir::Load& load, int lane) {
   if (!load.predicate) return value;
   const std::string zero =
       type.is_float() ? Literal(type, 0) : absl::StrCat("(", ValueName(type), ")0");
-  return absl::StrCat("(", Condition(load.predicate, lane), " ? ", value, " : ", zero, ")");
+  return absl::StrCat("((", ValueName(type), ")(", Condition(load.predicate, lane), " ? ", value,
+                      " : ", zero, "))");
 }
 
 std::string ExprWriter::Assign(const ir::Buffer& buffer, const ir::Expr& index, int lane,
@@ -346,7 +348,10 @@ std::string ExprWriter::Call(const ir::Call& node, int lane) {
     return absl::StrCat("(", one, " / (", one, " + exp(-", a, ")))");
   }
   if (node.name == "round") return absl::StrCat("rint(", a, ")");
-  if (node.name == "abs") return absl::StrCat(node.type.is_float() ? "fabs(" : "abs(", a, ")");
+  if (node.name == "abs") {
+    if (node.type.is_float()) return absl::StrCat("fabs(", a, ")");
+    return absl::StrCat("((", ValueName(node.type), ")abs(", a, "))");
+  }
   if (node.name == "pow" && node.args.size() == 2) {
     return absl::StrCat("pow(", a, ", ", Lane(node.args[1], lane), ")");
   }

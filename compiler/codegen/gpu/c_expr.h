@@ -13,7 +13,7 @@ namespace tessera::codegen::gpu {
 struct Storage {
   std::string name;         // of the pointer or array
   std::string space;        // "__global", "__local", "__private"
-  bool is_scalars = false;  // of variables name_0, name_1, …
+  bool is_scalars = false;  // of variables namee0, namee1, …
 };
 
 // Expressions as OpenCL C, one lane of a vector at a time: a GPU's threads are its lanes. Text of
@@ -49,7 +49,6 @@ class ExprWriter {
   std::string Load(const ir::Load& load, int lane);
   std::string Element(const ir::BufferNode& buffer, const ir::Expr& index, int lane);
   std::string Binary(const ir::Binary& node, int lane);
-  std::string Integer(const ir::Binary& node, int lane, const std::string& type);
   std::string Cast(const ir::Cast& node, int lane);
   std::string Call(const ir::Call& node, int lane);
   std::string Literal(ir::Type type, double value) const;

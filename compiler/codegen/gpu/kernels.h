@@ -38,8 +38,8 @@ struct Kernels {
 };
 
 // The kernels of a lowered program. InvalidArgument naming value and limit where one has more
-// threads a block, more shared memory, or more private memory than the target has; or more than a
-// million million threads.
+// threads a block, more shared memory, or more private memory than the target has, or 2^31 blocks
+// along an axis.
 absl::StatusOr<Kernels> SplitKernels(const ir::Program& program, const ir::Target& target);
 
 }  // namespace tessera::codegen::gpu

@@ -203,7 +203,7 @@ class KernelWriter {
     Line("{");
     ++indent_;
     if (is_scalars) {
-      for (int64_t i = 0; i < count; ++i) Line(absl::StrCat(type, " ", name, "_", i, ";"));
+      for (int64_t i = 0; i < count; ++i) Line(absl::StrCat(type, " ", name, "e", i, ";"));
     } else {
       Line(absl::StrCat(type, " ", name, "[", count, "];"));
     }
@@ -291,29 +291,37 @@ class KernelWriter {
   absl::Status status_;
 };
 
+Launch LaunchOf(const KernelNest& nest) {
+  Launch launch;
+  launch.kernel = nest.name;
+  for (size_t i = 0; i < 3; ++i) {
+    launch.blocks[i] = nest.blocks[i].extent;
+    launch.block_threads[i] = nest.threads[i].extent;
+  }
+  launch.arguments = nest.params;
+  if (nest.uses_workspace) launch.arguments.push_back(kWorkspaceArgument);
+  return launch;
+}
+
 }  // namespace
 
-absl::StatusOr<DeviceCode> GenerateOpenCl(const ir::Program& program, const ir::Target& target) {
-  TESSERA_ASSIGN_OR_RETURN(const Kernels kernels, SplitKernels(program, target));
+absl::StatusOr<DeviceCode> GenerateOpenCl(absl::Span<const ir::Program> programs,
+                                          const ir::Target& target) {
   DeviceCode code;
-  code.workspace_bytes = kernels.workspace_bytes;
   const bool has_half = target.Has("fp16");
   if (has_half) code.source = "#pragma OPENCL EXTENSION cl_khr_fp16 : enable\n";
   code.source += kPrelude;
   std::string functions;
-  for (const KernelNest& nest : kernels.nests) {
-    TESSERA_ASSIGN_OR_RETURN(const std::string text,
-                             KernelWriter(program, kernels, has_half).Write(nest));
-    absl::StrAppend(&functions, "\n", text);
-    Launch launch;
-    launch.kernel = nest.name;
-    for (size_t i = 0; i < 3; ++i) {
-      launch.blocks[i] = nest.blocks[i].extent;
-      launch.block_threads[i] = nest.threads[i].extent;
+  for (const ir::Program& program : programs) {
+    TESSERA_ASSIGN_OR_RETURN(const Kernels kernels, SplitKernels(program, target));
+    code.workspace_bytes = std::max(code.workspace_bytes, kernels.workspace_bytes);
+    std::vector<Launch>& launches = code.launches.emplace_back();
+    for (const KernelNest& nest : kernels.nests) {
+      TESSERA_ASSIGN_OR_RETURN(const std::string text,
+                               KernelWriter(program, kernels, has_half).Write(nest));
+      absl::StrAppend(&functions, "\n", text);
+      launches.push_back(LaunchOf(nest));
     }
-    launch.arguments = nest.params;
-    if (nest.uses_workspace) launch.arguments.push_back(kWorkspaceArgument);
-    code.launches.push_back(std::move(launch));
   }
   if (functions.find("to_bf16(") != std::string::npos) code.source += kToBf16;
   code.source += functions;

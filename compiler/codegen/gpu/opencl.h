@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "compiler/ir/stmt.h"
 #include "compiler/ir/target.h"
 
@@ -24,14 +25,16 @@ struct Launch {
 
 struct DeviceCode {
   std::string source;
-  std::vector<Launch> launches;  // in order; each begins when the one before has ended
-  int64_t workspace_bytes = 0;
+  // Of each program, in order; each begins when the one before has ended.
+  std::vector<std::vector<Launch>> launches;
+  int64_t workspace_bytes = 0;  // what the neediest program takes
 };
 
-// OpenCL C 1.2 of a lowered program (passes::Lower). f16 is computed in f32 unless the target has
-// fp16, bf16 always is. Deterministic. InvalidArgument as of SplitKernels; Unimplemented for what
-// OpenCL C can't say (types of less than 8 bits but booleans, asynchronous copies, instructions of
-// other targets).
-absl::StatusOr<DeviceCode> GenerateOpenCl(const ir::Program& program, const ir::Target& target);
+// OpenCL C 1.2 of lowered programs (passes::Lower) of different names. f16 is computed in f32
+// unless the target has fp16, bf16 always is. Deterministic. InvalidArgument as of SplitKernels;
+// Unimplemented for what OpenCL C can't say (types of less than 8 bits but booleans, asynchronous
+// copies, instructions of other targets).
+absl::StatusOr<DeviceCode> GenerateOpenCl(absl::Span<const ir::Program> programs,
+                                          const ir::Target& target);
 
 }  // namespace tessera::codegen::gpu
