@@ -18,46 +18,6 @@ constexpr int64_t kPartsPerThread = 4;
 constexpr int64_t kMinShare = 2048;
 constexpr int64_t kMaxRowsAtATime = 8;
 
-// How many leading axes of the last stage count rows.
-int RowAxes(const schedule::Schedule& base, const std::vector<int>& stages) {
-  const auto axes = [&](int index) {
-    return static_cast<int>(base.stages()[index].stage->axes.size());
-  };
-  int rows = axes(stages.back());
-  bool reduces = false;
-  for (const int index : stages) {
-    if (!base.stages()[index].stage->is_reduction()) continue;
-    rows = std::min(rows, axes(index));
-    reduces = true;
-  }
-  return reduces || rows == 0 ? rows : rows - 1;
-}
-
-// Whether each of `producers` is read by `stages` at the reader's own place along `axes` axes.
-bool ReadsByRow(const schedule::Schedule& base, const std::vector<int>& stages,
-                const std::vector<int>& producers, int axes) {
-  for (const int producer : producers) {
-    for (const int consumer : stages) {
-      for (const schedule::Access& access : base.stages()[consumer].analysis->reads) {
-        const auto& made = base.stages()[producer].stage->outputs;
-        if (std::find(made.begin(), made.end(), access.buffer) == made.end()) continue;
-        for (int axis = 0; axis < axes; ++axis) {
-          if (axis >= static_cast<int>(access.dims.size()) || !IsPlain(access.dims[axis], axis)) {
-            return false;
-          }
-        }
-      }
-    }
-  }
-  return true;
-}
-
-// Whether all but the last of `stages` are there for later ones alone: they can be computed there.
-bool FeedLast(const schedule::Schedule& base, const std::vector<int>& stages) {
-  return std::none_of(stages.begin(), stages.end() - 1,
-                      [&](int stage) { return base.MakesOutput(*base.stages()[stage].stage); });
-}
-
 class RowGroup final : public Group {
  public:
   RowGroup(const RowSpec& spec, const ir::Target& target)
@@ -403,6 +363,43 @@ class RowGroup final : public Group {
 };
 
 }  // namespace
+
+int RowAxes(const schedule::Schedule& base, const std::vector<int>& stages) {
+  const auto axes = [&](int index) {
+    return static_cast<int>(base.stages()[index].stage->axes.size());
+  };
+  int rows = axes(stages.back());
+  bool reduces = false;
+  for (const int index : stages) {
+    if (!base.stages()[index].stage->is_reduction()) continue;
+    rows = std::min(rows, axes(index));
+    reduces = true;
+  }
+  return reduces || rows == 0 ? rows : rows - 1;
+}
+
+bool ReadsByRow(const schedule::Schedule& base, const std::vector<int>& stages,
+                const std::vector<int>& producers, int axes) {
+  for (const int producer : producers) {
+    for (const int consumer : stages) {
+      for (const schedule::Access& access : base.stages()[consumer].analysis->reads) {
+        const auto& made = base.stages()[producer].stage->outputs;
+        if (std::find(made.begin(), made.end(), access.buffer) == made.end()) continue;
+        for (int axis = 0; axis < axes; ++axis) {
+          if (axis >= static_cast<int>(access.dims.size()) || !IsPlain(access.dims[axis], axis)) {
+            return false;
+          }
+        }
+      }
+    }
+  }
+  return true;
+}
+
+bool FeedLast(const schedule::Schedule& base, const std::vector<int>& stages) {
+  return std::none_of(stages.begin(), stages.end() - 1,
+                      [&](int stage) { return base.MakesOutput(*base.stages()[stage].stage); });
+}
 
 int RowBlockAxis(const schedule::Schedule& base, const std::vector<int>& stages,
                  const std::vector<int>& producers) {

@@ -16,6 +16,16 @@ struct RowSpec {
   int threads = 1;
 };
 
+// How many leading axes of the last stage count rows.
+int RowAxes(const schedule::Schedule& base, const std::vector<int>& stages);
+
+// Whether each of `producers` is read by `stages` at the reader's own place along `axes` axes.
+bool ReadsByRow(const schedule::Schedule& base, const std::vector<int>& stages,
+                const std::vector<int>& producers, int axes);
+
+// Whether all but the last of `stages` are there for later ones alone: they can be computed there.
+bool FeedLast(const schedule::Schedule& base, const std::vector<int>& stages);
+
 // The innermost axis of the last of `stages` whose loop has several rows in it, all that the stages
 // read of each other and of `producers` for one of its iterations being of that iteration; -1 if
 // there is none or an output is among what would be computed there.

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "schedule_space/sketch_draft.h"
 #include "schedule_space/steps.h"
+#include "schedule_space/thread_rows.h"
 #include "schedule_space/thread_tile.h"
 #include "schedule_space/tile_group.h"
 
@@ -17,7 +18,8 @@ namespace {
 
 using schedule::Schedule;
 
-constexpr int64_t kMinReuse = 2;  // reads of an element that may pay for sharing it
+constexpr double kRowsWeight = 3;  // threads that add a row up together read it once
+constexpr int64_t kMinReuse = 2;   // reads of an element that may pay for sharing it
 
 // A kernel by the names of its stages: indices move while steps add others.
 struct NamedKernel {
@@ -28,7 +30,7 @@ struct NamedKernel {
 class Rules {
  public:
   Rules(const te::Dag& dag, const ir::Target& target)
-      : target_(target), draft_(Inline(dag, /*keep_padding=*/true)) {}
+      : dag_(dag), target_(target), draft_(Inline(dag, /*keep_padding=*/true)) {}
 
   absl::StatusOr<std::vector<Sketch>> Run() {
     const std::vector<std::string> names = LiveNames();
@@ -55,10 +57,20 @@ class Rules {
     sketch.group = MakeThreadGroup(*sketch.base, std::move(specs), target_);
     std::vector<Sketch> sketches;
     sketches.push_back(std::move(sketch));
+    AddRows(sketches);
     return sketches;
   }
 
  private:
+  // Rule rows: all in one kernel.
+  void AddRows(std::vector<Sketch>& sketches) const {
+    const Draft plain = Inline(dag_, /*keep_padding=*/false);
+    Sketch sketch{"rows", plain.steps, std::make_shared<const Schedule>(plain.schedule), nullptr,
+                  kRowsWeight};
+    sketch.group = MakeThreadRowGroup(*sketch.base, Live(*sketch.base), target_);
+    if (sketch.group != nullptr) sketches.push_back(std::move(sketch));
+  }
+
   const te::Stage& Stage(int index) const { return *draft_.schedule.stages()[index].stage; }
 
   std::vector<std::string> LiveNames() const {
@@ -82,7 +94,9 @@ class Rules {
     const std::vector<int> consumers = draft_.schedule.Consumers(index);
     if (consumers.size() != 1) return -1;
     const te::Stage& consumer = Stage(consumers[0]);
-    return consumer.is_reduction() && consumer.outputs.size() == 1 ? consumers[0] : -1;
+    const bool is_tiled =
+        consumer.is_reduction() && consumer.outputs.size() == 1 && !consumer.axes.empty();
+    return is_tiled ? consumers[0] : -1;
   }
 
   absl::Status AddReduction(const std::string& name) {
@@ -129,6 +143,7 @@ class Rules {
     return copies;
   }
 
+  const te::Dag& dag_;
   const ir::Target& target_;
   Draft draft_;
   std::vector<NamedKernel> kernels_;

@@ -13,6 +13,7 @@
 //   cache-read       operands of reductions that are read more than once may be shared by a block
 //   tiling           each reduction and each map that is left is a kernel of tiles for blocks,
 //                    virtual threads and threads ("tiled")
+//   rfactor, rows    softmax and norms: a block a row, in one kernel ("rows")
 
 namespace tessera::space {
 

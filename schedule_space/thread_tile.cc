@@ -79,6 +79,10 @@ class Tile {
     Set(choices, inner_, inner);
     Set(choices, virtual_, virtuals);
     if (spec_.reduce < 0) return;
+    // A single thread has nobody to share with.
+    if (Product(threads) == 1) {
+      for (const int share : share_) choices[share] = 0;
+    }
     // Copies that don't fit are not made, the largest first.
     for (;;) {
       int64_t total = 0, most = 0;
@@ -193,7 +197,9 @@ class Tile {
       points *= extent;  // that tiles may hold
     }
     std::vector<Option> threads = Combine(powers, target_.block_threads);
-    const int64_t least = std::min(kMinBlockThreads, PowerAtLeast(points));
+    const int64_t least = std::min(
+        {kMinBlockThreads, PowerAtLeast(points),
+         static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(target_.block_threads)))});
     std::erase_if(threads, [&](const Option& option) { return Product(option) < least; });
     Knob knob = FreeKnob(prefix + "threads", parts, std::move(threads));
     for (const Option& option : knob.options) knob.weights.push_back(ThreadWeight(option));
@@ -292,20 +298,23 @@ class Tile {
   std::vector<int64_t> RegionOf(absl::Span<const int> choices, size_t i) const {
     const std::vector<int64_t> tile = TileOf(choices);
     const te::Stage& copy = Stage(spec_.copies[i]);
-    std::vector<int64_t> region(copy.axes.size(), 1);
-    for (const schedule::Access& access : base_.stages()[spec_.reduce].analysis->reads) {
-      if (access.buffer != copy.output()) continue;
-      for (size_t d = 0; d < region.size(); ++d) {
-        int64_t extent = copy.axes[d].extent;
-        if (access.dims[d].affine) {
-          int64_t reach = 1;
-          for (const auto& [axis, coefficient] : access.dims[d].terms) {
-            reach += std::abs(coefficient) * (tile[axis] - 1);
-          }
-          extent = std::min(extent, reach);
-        }
-        region[d] = std::max(region[d], extent);
+    std::vector<int64_t> region;
+    for (const te::Axis& axis : copy.axes) region.push_back(axis.extent);
+    const schedule::StageAnalysis& analysis = *base_.stages()[spec_.reduce].analysis;
+    const schedule::Window* window = nullptr;
+    for (const schedule::Window& one : analysis.windows) {
+      if (analysis.reads[one.read].buffer != copy.output()) continue;
+      if (window != nullptr) return region;  // two ways to read it: all of it may be needed
+      window = &one;
+    }
+    for (size_t d = 0; window != nullptr && d < region.size(); ++d) {
+      const schedule::AxisForm& form = analysis.reads[window->read].dims[d];
+      if (!form.affine) continue;
+      int64_t reach = 1 + window->offsets[d].second - window->offsets[d].first;
+      for (const auto& [axis, coefficient] : form.terms) {
+        reach += std::abs(coefficient) * (tile[axis] - 1);
       }
+      region[d] = std::min(region[d], reach);
     }
     return region;
   }
