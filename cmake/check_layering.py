@@ -39,7 +39,7 @@ ARROWS = {
     "worker/runner": ["worker/sandbox", "worker/agent"],
     "worker/runner/opencl": ["worker/runner"],
     "worker/builder": ["compiler/library", "worker/agent", "worker/sandbox"],
-    "worker": ["worker/runner", "worker/agent", "worker/builder"],
+    "worker": ["worker/runner", "worker/runner/opencl", "worker/agent", "worker/builder"],
     "cli": ["frontend/onnx", "codesign", "tuner/replay", "db/sqlite", "proto"],
 }
 

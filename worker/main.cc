@@ -20,9 +20,12 @@
 #include "worker/agent/agent.h"
 #include "worker/agent/host.h"
 #include "worker/local_runner.h"
+#include "worker/opencl_device.h"
 #include "worker/runner/cores.h"
-#include "worker/runner/cpu_runner.h"
+#include "worker/runner/kernel_runner.h"
+#include "worker/runner/opencl/host.h"
 #include "worker/runner/peak.h"
+#include "worker/sandbox/program_spawner.h"
 #include "worker/sandbox/sandbox.h"
 #ifdef TESSERA_WITH_BUILDER
 #include "worker/builder/builder.h"
@@ -44,6 +47,8 @@ struct Options {
   std::string server = "127.0.0.1:7654";
   std::string name;
   std::vector<std::string> roles;
+  std::string runner = "cpu";
+  std::string device;
   std::string isa;
   std::string cache;
   std::string log_level = "info";
@@ -52,6 +57,7 @@ struct Options {
   bool Has(std::string_view role) const {
     return std::find(roles.begin(), roles.end(), role) != roles.end();
   }
+  bool is_opencl() const { return runner == "opencl"; }
 };
 
 // The machine's name; "worker" where it has none that a worker may have.
@@ -94,14 +100,20 @@ absl::Status CheckOptions(const Options& options) {
     return absl::InvalidArgumentError(
         "--roles: this worker was built without the builder; choose runner");
   }
+  if (!options.is_opencl() && !options.device.empty()) {
+    return absl::InvalidArgumentError("--device: only --runner opencl chooses among devices");
+  }
+  if (options.is_opencl() && !options.isa.empty()) {
+    return absl::InvalidArgumentError("--isa: is of --runner cpu");
+  }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<int> cores, ChooseCores(options.cores));
   return agent::DescribeHost(cores, options.isa).status();
 }
 
 // The roles with all that they stand on.
 struct Roles {
-  std::unique_ptr<sandbox::Sandbox> sandbox;
-  std::unique_ptr<runner::CpuRunner> cpu_runner;
+  std::unique_ptr<sandbox::Spawner> spawner;
+  std::unique_ptr<runner::KernelRunner> kernel_runner;
   std::unique_ptr<LocalRunner> runner;
   std::unique_ptr<agent::BuilderRole> builder;
 };
@@ -110,9 +122,21 @@ struct Roles {
 absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
   Roles roles;
   if (options.Has("runner")) {
-    TESSERA_ASSIGN_OR_RETURN(roles.sandbox, sandbox::Sandbox::Create({.real_time = true}));
-    roles.cpu_runner = std::make_unique<runner::CpuRunner>(*roles.sandbox);
-    roles.runner = std::make_unique<LocalRunner>(*roles.cpu_runner);
+    runner::KernelRunner::Options runner_options;
+    runner_options.kind = options.runner;
+    if (options.is_opencl()) {
+      roles.spawner = std::make_unique<sandbox::ProgramSpawner>(
+          std::vector<std::string>{"/proc/self/exe", opencl::kDeviceHostArgument, options.device});
+      runner_options.times_device = true;
+      if (const std::string missing = sandbox::ProbeProgram(); !missing.empty()) {
+        LogWarning(absl::StrCat("drivers: the system does not grant: ", missing));
+      }
+    } else {
+      TESSERA_ASSIGN_OR_RETURN(roles.spawner, sandbox::Sandbox::Create({.real_time = true}));
+    }
+    roles.kernel_runner =
+        std::make_unique<runner::KernelRunner>(*roles.spawner, std::move(runner_options));
+    roles.runner = std::make_unique<LocalRunner>(*roles.kernel_runner);
   }
 #ifdef TESSERA_WITH_BUILDER
   if (options.Has("builder")) {
@@ -128,9 +152,11 @@ absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
 }
 
 absl::StatusOr<db::Device> DescribeDevice(const Options& options, const std::vector<int>& cores) {
-  TESSERA_ASSIGN_OR_RETURN(agent::Host host, agent::DescribeHost(cores, options.isa));
+  TESSERA_ASSIGN_OR_RETURN(agent::Host host, options.is_opencl()
+                                                 ? DescribeOpenClDevice(options.device)
+                                                 : agent::DescribeHost(cores, options.isa));
   db::Device device;
-  device.id = absl::StrCat(options.name, "/cpu");
+  device.id = absl::StrCat(options.name, "/", options.runner);
   device.worker = options.name;
   device.device_class = std::move(host.device_class);
   device.target = std::move(host.target);
@@ -138,7 +164,7 @@ absl::StatusOr<db::Device> DescribeDevice(const Options& options, const std::vec
   device.builds = options.Has("builder");
   device.cores = static_cast<int>(cores.size());
   device.tessera_version = std::string(Version());
-  if (device.runs) {
+  if (device.runs && !options.is_opencl()) {
     TESSERA_ASSIGN_OR_RETURN(const runner::PeakFlops peak,
                              runner::MeasurePeakFlops(1, {cores.back()}));
     device.peak_gflops_per_core = peak.gflops;
@@ -173,6 +199,9 @@ int main(int argc, char** argv) {
     return builder::BuildChildMain(builder::kBuildChildDescriptor);
   }
 #endif
+  if (argc > 2 && argv[1] == std::string_view(opencl::kDeviceHostArgument)) {
+    return opencl::DeviceHostMain(argv[2]);
+  }
   BlockInterrupts();
   // What gRPC has to say about a failed call comes back as its status.
   gpr_set_log_function([](gpr_log_func_args* args) {
@@ -192,6 +221,11 @@ int main(int argc, char** argv) {
   app.add_option("--roles", options.roles, "builder, runner or both, with a comma")
       ->delimiter(',')
       ->capture_default_str();
+  app.add_option("--runner", options.runner, "what is measured on: cpu or opencl")
+      ->check(CLI::IsMember({"cpu", "opencl"}))
+      ->capture_default_str();
+  app.add_option("--device", options.device,
+                 "part of the name of an OpenCL device; default: the first, GPUs before others");
   app.add_option("--cores", options.cores, "cores to use; 0: all that this process may use")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

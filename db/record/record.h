@@ -56,6 +56,11 @@ struct DeviceClass {
   std::string description;  // CPU model, caches, governor
   bool operator==(const DeviceClass&) const = default;
 };
+// What devices of a class are: "x86" of "x86/zen5/avx512/2c". Models of one family say nothing of
+// another.
+inline std::string_view FamilyOf(std::string_view device_class) {
+  return device_class.substr(0, device_class.find('/'));
+}
 
 // The circumstances of one measurement, as far as they could be read; unread values are negative.
 struct Environment {

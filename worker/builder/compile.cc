@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "compiler/codegen/codegen.h"
+#include "compiler/codegen/gpu/opencl.h"
 #include "compiler/codegen/link.h"
 #include "compiler/passes/lower.h"
 #include "compiler/schedule/default_trace.h"
@@ -18,6 +19,7 @@
 #include "compiler/te/reference.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
+#include "proto/device_code.h"
 #include "proto/limits.h"
 
 namespace tessera::builder {
@@ -55,10 +57,12 @@ absl::StatusOr<Task> ReadTask(const proto::BuildRequest& request) {
   if (!target.ok()) return Annotate(target.status(), "target");
   task.target = *std::move(target);
   task.target.max_threads = request.threads;
-  if (task.target.kind != ir::TargetKind::kX86 && task.target.kind != ir::TargetKind::kAArch64) {
+  const ir::TargetKind kind = task.target.kind;
+  if (kind != ir::TargetKind::kX86 && kind != ir::TargetKind::kAArch64 &&
+      kind != ir::TargetKind::kOpenCl) {
     return absl::InvalidArgumentError(
         absl::StrCat("target ", proto::CleanText(request.target, 256),
-                     ": this builder compiles for x86 and aarch64 only"));
+                     ": this builder compiles for x86, aarch64 and opencl only"));
   }
   return task;
 }
@@ -99,6 +103,63 @@ std::vector<proto::BufferSpec> DescribeBuffers(const te::Dag& dag,
   return specs;
 }
 
+// What a machine's own processor runs, into `output`.
+MaybeRefusal MakeSharedObject(absl::Span<const ir::Program> programs, const ir::Target& target,
+                              agent::BuildOutput& output) {
+  const absl::StatusOr<codegen::ObjectCode> code = codegen::GenerateObject(programs, target);
+  if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());
+
+  codegen::LinkOptions options;
+  options.kind = target.kind;
+  for (const codegen::Kernel& kernel : code->kernels) options.exported.push_back(kernel.symbol);
+  absl::StatusOr<std::string> bytes = codegen::LinkSharedObject({code->bytes}, options);
+  if (!bytes.ok()) {
+    const bool no_room =
+        absl::IsUnavailable(bytes.status()) || absl::IsResourceExhausted(bytes.status());
+    Refusal refusal =
+        Blame(no_room ? db::Outcome::kInfrastructure : db::Outcome::kBuildError, bytes.status());
+    refusal.is_last = true;
+    return refusal;
+  }
+  proto::Artifact& artifact = output.result.artifact;
+  artifact.symbol = code->kernels[0].symbol;
+  if (code->kernels.size() > 1) artifact.prepare_symbol = code->kernels[1].symbol;
+  for (const codegen::Kernel& kernel : code->kernels) {
+    artifact.shared_workspace_bytes =
+        std::max(artifact.shared_workspace_bytes, kernel.shared_workspace_bytes);
+    artifact.private_workspace_bytes =
+        std::max(artifact.private_workspace_bytes, kernel.private_workspace_bytes);
+  }
+  output.bytes = *std::move(bytes);
+  return std::nullopt;
+}
+
+std::vector<proto::KernelLaunch> ToLaunches(const std::vector<codegen::gpu::Launch>& launches) {
+  static_assert(codegen::gpu::kWorkspaceArgument == proto::kWorkspaceArgument);
+  std::vector<proto::KernelLaunch> made;
+  for (const codegen::gpu::Launch& launch : launches) {
+    made.push_back({launch.kernel, launch.blocks, launch.block_threads, launch.arguments});
+  }
+  return made;
+}
+
+// What a GPU's driver compiles, into `output`.
+MaybeRefusal MakeDeviceCode(absl::Span<const ir::Program> programs, const ir::Target& target,
+                            agent::BuildOutput& output) {
+  absl::StatusOr<codegen::gpu::DeviceCode> code = codegen::gpu::GenerateOpenCl(programs, target);
+  if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());
+  proto::DeviceCode made{
+      "opencl", code->workspace_bytes, {}, ToLaunches(code->launches[0]), std::move(code->source)};
+  proto::Artifact& artifact = output.result.artifact;
+  artifact.symbol = kKernelSymbol;
+  if (programs.size() > 1) {
+    made.preparation = ToLaunches(code->launches[1]);
+    artifact.prepare_symbol = kPrepareSymbol;
+  }
+  output.bytes = proto::Print(made);
+  return std::nullopt;
+}
+
 // Lowered, compiled and linked, into `output`.
 MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
                           agent::BuildOutput& output) {
@@ -116,32 +177,14 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
   auto preparation = passes::LowerPreparation(scheduled.schedule, scheduled.loops, kPrepareSymbol);
   if (!preparation.ok()) return Blame(db::Outcome::kBuildError, "lowering", preparation.status());
   if (preparation->has_value()) programs.push_back(**std::move(preparation));
-  const absl::StatusOr<codegen::ObjectCode> code = codegen::GenerateObject(programs, task.target);
-  if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());
-
-  codegen::LinkOptions options;
-  options.kind = task.target.kind;
-  for (const codegen::Kernel& kernel : code->kernels) options.exported.push_back(kernel.symbol);
-  absl::StatusOr<std::string> bytes = codegen::LinkSharedObject({code->bytes}, options);
-  if (!bytes.ok()) {
-    const bool no_room =
-        absl::IsUnavailable(bytes.status()) || absl::IsResourceExhausted(bytes.status());
-    Refusal refusal =
-        Blame(no_room ? db::Outcome::kInfrastructure : db::Outcome::kBuildError, bytes.status());
-    refusal.is_last = true;
+  if (MaybeRefusal refusal = ir::IsGpu(task.target.kind)
+                                 ? MakeDeviceCode(programs, task.target, output)
+                                 : MakeSharedObject(programs, task.target, output)) {
     return refusal;
   }
   proto::Artifact& artifact = output.result.artifact;
-  artifact.digest = Sha256Hex(*bytes);
-  artifact.size = static_cast<int64_t>(bytes->size());
-  artifact.symbol = code->kernels[0].symbol;
-  if (code->kernels.size() > 1) artifact.prepare_symbol = code->kernels[1].symbol;
-  for (const codegen::Kernel& kernel : code->kernels) {
-    artifact.shared_workspace_bytes =
-        std::max(artifact.shared_workspace_bytes, kernel.shared_workspace_bytes);
-    artifact.private_workspace_bytes =
-        std::max(artifact.private_workspace_bytes, kernel.private_workspace_bytes);
-  }
+  artifact.digest = Sha256Hex(output.bytes);
+  artifact.size = static_cast<int64_t>(output.bytes.size());
   const te::Dag& dag = task.workload.dag;
   artifact.buffers = DescribeBuffers(dag, params);
   for (size_t i = artifact.buffers.size(); i < params.size(); ++i) {
@@ -152,7 +195,6 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
     const te::Tolerance tolerance = te::OutputTolerance(dag, static_cast<int>(i), factors);
     artifact.tolerances.push_back({tolerance.absolute, tolerance.relative});
   }
-  output.bytes = *std::move(bytes);
   return std::nullopt;
 }
 

@@ -6,7 +6,7 @@
 #include "worker/runner/exchange.h"
 #include "worker/sandbox/sandbox.h"
 
-// The child's side of a CPU measurement: loads one kernel and obeys the parent's commands. It never
+// The child's side of a measurement: loads one kernel and obeys the parent's commands. It never
 // sees expected values, and the parent believes nothing it says that can be checked.
 
 namespace tessera::runner {
@@ -22,6 +22,7 @@ struct HostArgument {
   int32_t pinned;  // whether `cores` holds one core a thread
   int64_t workspace_bytes;
   int64_t exchange_bytes;
+  int64_t memory_bytes;  // beyond these, as far as the child can tell
   Slot slots[kMaxBuffers];
   int32_t cores[kMaxThreads];
   char symbol[256];

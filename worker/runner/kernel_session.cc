@@ -43,6 +43,7 @@ absl::StatusOr<HostArgument> MakeArgument(const MeasurePlan& plan, const KernelA
   argument.workspace_bytes = std::max<int64_t>(
       kernel.shared_workspace_bytes + plan.threads * kernel.private_workspace_bytes, 1);
   argument.exchange_bytes = exchange.bytes;
+  argument.memory_bytes = plan.memory_bytes;
   std::copy(exchange.slots.begin(), exchange.slots.end(), argument.slots);
   std::copy(plan.cores.begin(), plan.cores.end(), argument.cores);
   memcpy(argument.symbol, kernel.symbol.data(), kernel.symbol.size());
@@ -58,7 +59,7 @@ absl::StatusOr<HostArgument> MakeArgument(const MeasurePlan& plan, const KernelA
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
-    sandbox::Sandbox& sandbox, const MeasurePlan& plan, const KernelArtifact& kernel,
+    sandbox::Spawner& spawner, const MeasurePlan& plan, const KernelArtifact& kernel,
     absl::Span<const std::string> inputs, int real_time_seconds) {
   auto session = std::unique_ptr<KernelSession>(new KernelSession);
   session->plan_ = &plan;
@@ -102,7 +103,7 @@ absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
       std::min(1e6, (absl::ToDoubleSeconds(plan.call_timeout + plan.reference_timeout) +
                      plan.timing.max_seconds + 60) *
                         4 * plan.threads));
-  TESSERA_ASSIGN_OR_RETURN(session->child_, sandbox.Spawn(task));
+  TESSERA_ASSIGN_OR_RETURN(session->child_, spawner.Spawn(task));
   return session;
 }
 

@@ -26,7 +26,7 @@ class KernelSession {
   // Lays out inputs (row-major, in order) into the kernel's stored layouts and spawns the child.
   // `real_time_seconds`: of its limits (sandbox.h).
   // Errors: InvalidArgument for layouts that don't fit, else this machine's.
-  static absl::StatusOr<std::unique_ptr<KernelSession>> Start(sandbox::Sandbox& sandbox,
+  static absl::StatusOr<std::unique_ptr<KernelSession>> Start(sandbox::Spawner& spawner,
                                                               const MeasurePlan& plan,
                                                               const KernelArtifact& kernel,
                                                               absl::Span<const std::string> inputs,

@@ -68,6 +68,7 @@ class Child {
 
  private:
   friend class Sandbox;
+  friend class ProgramSpawner;
   Child() = default;
   bool PollExit(absl::Duration timeout);
 
@@ -79,13 +80,22 @@ class Child {
   ChildExit exit_;
 };
 
+// Makes children. Thread-safe.
+class Spawner {
+ public:
+  virtual ~Spawner() = default;
+  // InvalidArgument for a task beyond its limits; Unavailable when there is nothing to make one
+  // from (any more); ResourceExhausted when the system refuses memory or descriptors.
+  virtual absl::StatusOr<std::unique_ptr<Child>> Spawn(const ChildTask& task) = 0;
+};
+
 // Spawns children from a zygote: a small process forked once, which costs a fraction of a
 // millisecond a child however large this process has grown. The zygote gets its own user, mount,
 // process, network, IPC and host name namespaces as far as the system grants them, an empty root
 // file system, and no privileges. A child adds: session, rlimits, no_new_privs, a system call
 // filter (seccomp_filter.h), and no descriptors but its own. When this process ends, so do zygote
 // and children. Thread-safe.
-class Sandbox {
+class Sandbox final : public Spawner {
  public:
   struct Options {
     bool namespaces = true;  // false: behave as in a container that refuses them
@@ -95,13 +105,11 @@ class Sandbox {
   // system does not grant.
   static absl::StatusOr<std::unique_ptr<Sandbox>> Create(const Options& options);
   static absl::StatusOr<std::unique_ptr<Sandbox>> Create() { return Create(Options()); }
-  ~Sandbox();
+  ~Sandbox() override;
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;
 
-  // InvalidArgument for a task beyond its limits; Unavailable when the zygote is gone;
-  // ResourceExhausted when the system refuses memory or descriptors.
-  absl::StatusOr<std::unique_ptr<Child>> Spawn(const ChildTask& task);
+  absl::StatusOr<std::unique_ptr<Child>> Spawn(const ChildTask& task) override;
 
   // The parts of what was asked for that the system does not grant; empty = all there.
   const std::vector<std::string>& missing() const { return missing_; }

@@ -17,21 +17,21 @@ namespace tessera::opencl {
   X(clCreateCommandQueue)           \
   X(clReleaseCommandQueue)          \
   X(clCreateProgramWithSource)      \
-  X(clCreateProgramWithBinary)      \
   X(clBuildProgram)                 \
-  X(clGetProgramInfo)               \
   X(clGetProgramBuildInfo)          \
   X(clReleaseProgram)               \
   X(clCreateKernel)                 \
   X(clReleaseKernel)                \
   X(clSetKernelArg)                 \
   X(clCreateBuffer)                 \
+  X(clCreateSubBuffer)              \
   X(clReleaseMemObject)             \
   X(clEnqueueReadBuffer)            \
   X(clEnqueueWriteBuffer)           \
   X(clEnqueueNDRangeKernel)         \
   X(clGetEventProfilingInfo)        \
   X(clReleaseEvent)                 \
+  X(clWaitForEvents)                \
   X(clFinish)
 
 // The functions of the system's OpenCL loader, which is opened when it is first needed: nothing has

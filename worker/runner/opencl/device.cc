@@ -18,7 +18,11 @@ namespace tessera::opencl {
 namespace {
 
 constexpr size_t kMaxLog = 2000;
-constexpr int64_t kMaxQueued = 256;  // kernels: some drivers hold all their memory until the end
+// Less of the host's time than this a device's clock can't have been busy: it stands still.
+constexpr double kLeastShare = 0.002;
+constexpr int64_t kMinScratch = 16 << 20;
+constexpr int64_t kMaxFill = 4 << 20;  // bytes at a time
+constexpr int64_t kMaxQueued = 256;    // kernels: some drivers hold all their memory until the end
 
 struct Found {
   cl_device_id id;
@@ -107,7 +111,8 @@ class RealDevice final : public Device {
 
   ~RealDevice() override {
     Unload();
-    for (const Buffer& buffer : buffers_) api_.clReleaseMemObject(buffer.memory);
+    for (const Buffer& buffer : buffers_) Release(buffer);
+    Release(scratch_);
     if (queue_ != nullptr) api_.clReleaseCommandQueue(queue_);
     if (context_ != nullptr) api_.clReleaseContext(context_);
   }
@@ -155,22 +160,30 @@ class RealDevice final : public Device {
     return absl::OkStatus();
   }
 
-  absl::Status Write(int buffer, absl::Span<const std::byte> from) override {
-    return Write(buffers_[static_cast<size_t>(buffer)], from);
+  absl::Status Write(int buffer, int64_t offset, absl::Span<const std::byte> from) override {
+    return Write(buffers_[static_cast<size_t>(buffer)], offset, from);
   }
 
-  absl::Status Read(int buffer, absl::Span<std::byte> into) override {
+  absl::Status Read(int buffer, int64_t offset, absl::Span<std::byte> into) override {
     const Buffer& source = buffers_[static_cast<size_t>(buffer)];
-    TESSERA_CHECK(static_cast<int64_t>(into.size()) <= source.bytes);
-    return CheckCall(api_.clEnqueueReadBuffer(queue_, source.memory, CL_TRUE, 0, into.size(),
+    CheckRange(source, offset, into.size());
+    return CheckCall(api_.clEnqueueReadBuffer(queue_, source.memory, CL_TRUE,
+                                              static_cast<size_t>(kMargin + offset), into.size(),
                                               into.data(), 0, nullptr, nullptr),
                      "clEnqueueReadBuffer");
   }
 
-  absl::Status SpoilWorkspace(uint8_t value) override {
-    if (workspace_.memory == nullptr) return absl::OkStatus();
-    return Write(workspace_, std::vector<std::byte>(static_cast<size_t>(workspace_.bytes),
-                                                    static_cast<std::byte>(value)));
+  absl::Status Fill(int buffer, uint8_t value) override {
+    if (buffer == proto::kWorkspaceArgument) return Fill(workspace_, value);
+    return Fill(buffers_[static_cast<size_t>(buffer)], value);
+  }
+
+  absl::Status Evict() override {
+    if (scratch_.memory == nullptr) {
+      TESSERA_ASSIGN_OR_RETURN(scratch_,
+                               MakeBuffer(std::max(4 * found_.info.cache_bytes, kMinScratch)));
+    }
+    return Fill(scratch_, 0);
   }
 
   absl::Status Prepare() override {
@@ -193,24 +206,55 @@ class RealDevice final : public Device {
 
  private:
   struct Buffer {
-    cl_mem memory = nullptr;
+    cl_mem memory = nullptr;  // with margins
+    cl_mem inside = nullptr;  // what kernels are passed
     int64_t bytes = 0;
   };
 
   absl::StatusOr<Buffer> MakeBuffer(int64_t bytes) {
+    Buffer buffer{nullptr, nullptr, std::max<int64_t>(bytes, 1)};
     cl_int error = 0;
-    const auto size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
-    const cl_mem memory = api_.clCreateBuffer(context_, CL_MEM_READ_WRITE, size, nullptr, &error);
+    buffer.memory =
+        api_.clCreateBuffer(context_, CL_MEM_READ_WRITE,
+                            static_cast<size_t>(buffer.bytes + 2 * kMargin), nullptr, &error);
     TESSERA_RETURN_IF_ERROR(Annotate(CheckCall(error, "clCreateBuffer"),
                                      absl::StrCat("a buffer of ", bytes, " bytes")));
-    return Buffer{memory, bytes};
+    const cl_buffer_region region = {static_cast<size_t>(kMargin),
+                                     static_cast<size_t>(buffer.bytes)};
+    buffer.inside = api_.clCreateSubBuffer(buffer.memory, CL_MEM_READ_WRITE,
+                                           CL_BUFFER_CREATE_TYPE_REGION, &region, &error);
+    if (error != CL_SUCCESS) Release(buffer);
+    TESSERA_RETURN_IF_ERROR(CheckCall(error, "clCreateSubBuffer"));
+    return buffer;
   }
 
-  absl::Status Write(const Buffer& buffer, absl::Span<const std::byte> from) {
-    TESSERA_CHECK(static_cast<int64_t>(from.size()) <= buffer.bytes);
-    return CheckCall(api_.clEnqueueWriteBuffer(queue_, buffer.memory, CL_TRUE, 0, from.size(),
+  void Release(const Buffer& buffer) const {
+    if (buffer.inside != nullptr) api_.clReleaseMemObject(buffer.inside);
+    if (buffer.memory != nullptr) api_.clReleaseMemObject(buffer.memory);
+  }
+
+  static void CheckRange(const Buffer& buffer, int64_t offset, size_t size) {
+    TESSERA_CHECK(offset >= -kMargin &&
+                  offset + static_cast<int64_t>(size) <= buffer.bytes + kMargin);
+  }
+
+  absl::Status Write(const Buffer& buffer, int64_t offset, absl::Span<const std::byte> from) {
+    CheckRange(buffer, offset, from.size());
+    return CheckCall(api_.clEnqueueWriteBuffer(queue_, buffer.memory, CL_TRUE,
+                                               static_cast<size_t>(kMargin + offset), from.size(),
                                                from.data(), 0, nullptr, nullptr),
                      "clEnqueueWriteBuffer");
+  }
+
+  absl::Status Fill(const Buffer& buffer, uint8_t value) {
+    if (buffer.memory == nullptr) return absl::OkStatus();
+    const std::vector<std::byte> bytes(static_cast<size_t>(std::min(buffer.bytes, kMaxFill)),
+                                       static_cast<std::byte>(value));
+    for (int64_t done = 0; done < buffer.bytes; done += kMaxFill) {
+      const auto part = static_cast<size_t>(std::min(buffer.bytes - done, kMaxFill));
+      TESSERA_RETURN_IF_ERROR(Write(buffer, done, absl::MakeConstSpan(bytes).first(part)));
+    }
+    return absl::OkStatus();
   }
 
   std::string BuildLog() {
@@ -237,7 +281,7 @@ class RealDevice final : public Device {
                                  ? workspace_
                                  : buffers_[static_cast<size_t>(argument)];
       TESSERA_RETURN_IF_ERROR(CheckCall(
-          api_.clSetKernelArg(kernel, static_cast<cl_uint>(i), sizeof(cl_mem), &buffer.memory),
+          api_.clSetKernelArg(kernel, static_cast<cl_uint>(i), sizeof(cl_mem), &buffer.inside),
           "clSetKernelArg"));
     }
     size_t global[3], local[3];
@@ -263,7 +307,7 @@ class RealDevice final : public Device {
         if (is_last) last = event;
       }
     }
-    TESSERA_RETURN_IF_ERROR(CheckCall(api_.clFinish(queue_), "clFinish"));
+    TESSERA_RETURN_IF_ERROR(CheckCall(api_.clWaitForEvents(1, &last), "clWaitForEvents"));
     const double wall = Now() - start;
     cl_ulong began = 0, ended = 0;
     const cl_int from = api_.clGetEventProfilingInfo(first, CL_PROFILING_COMMAND_START,
@@ -273,7 +317,8 @@ class RealDevice final : public Device {
     api_.clReleaseEvent(first);
     if (last != first) api_.clReleaseEvent(last);
     const double seconds = static_cast<double>(ended - began) * 1e-9;
-    const bool is_told = from == CL_SUCCESS && to == CL_SUCCESS && ended > began && seconds <= wall;
+    const bool is_told = from == CL_SUCCESS && to == CL_SUCCESS && ended > began &&
+                         seconds <= wall && seconds >= kLeastShare * wall;
     return is_told ? seconds : wall;
   }
 
@@ -282,7 +327,7 @@ class RealDevice final : public Device {
     kernels_.clear();
     if (program_ != nullptr) api_.clReleaseProgram(program_);
     program_ = nullptr;
-    if (workspace_.memory != nullptr) api_.clReleaseMemObject(workspace_.memory);
+    Release(workspace_);
     workspace_ = {};
   }
 
@@ -294,7 +339,7 @@ class RealDevice final : public Device {
   std::map<std::string, cl_kernel> kernels_;
   std::vector<proto::KernelLaunch> preparation_, launches_;
   std::vector<Buffer> buffers_;
-  Buffer workspace_;
+  Buffer workspace_, scratch_;
 };
 
 }  // namespace

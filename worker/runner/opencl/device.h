@@ -41,12 +41,17 @@ class Device {
   // Compiles `code`, InvalidArgument with the beginning of the driver's log where it refuses, and
   // makes its workspace.
   virtual absl::Status Load(const proto::DeviceCode& code) = 0;
-  // Buffers by number, made in order.
+  // Buffers by number, made in order, each between kMargin bytes of its own that no kernel should
+  // touch.
+  static constexpr int64_t kMargin = 4096;
   virtual absl::Status AddBuffer(int64_t bytes) = 0;
-  virtual absl::Status Write(int buffer, absl::Span<const std::byte> from) = 0;
-  virtual absl::Status Read(int buffer, absl::Span<std::byte> into) = 0;
-  // Every byte of the workspace.
-  virtual absl::Status SpoilWorkspace(uint8_t value) = 0;
+  // `offset` counts from the buffer's first byte and may lie in the margin before it.
+  virtual absl::Status Write(int buffer, int64_t offset, absl::Span<const std::byte> from) = 0;
+  virtual absl::Status Read(int buffer, int64_t offset, absl::Span<std::byte> into) = 0;
+  // Every byte of a buffer, or of the workspace (proto::kWorkspaceArgument).
+  virtual absl::Status Fill(int buffer, uint8_t value) = 0;
+  // Writes so much that nothing of the buffers is left in the device's caches.
+  virtual absl::Status Evict() = 0;
   virtual absl::Status Prepare() = 0;
   // Seconds that `calls` calls took by the device's clock from the start of the first kernel to the
   // end of the last; by the host's where the device's stands still.

@@ -1,4 +1,4 @@
-#include "worker/runner/cpu_runner.h"
+#include "worker/runner/kernel_runner.h"
 
 #include <unistd.h>
 
@@ -37,9 +37,9 @@ KernelArtifact Kernel(const std::string& symbol, const std::string& library = "b
 }
 KernelArtifact Good() { return Kernel("good", "good"); }
 
-CpuRunner& SharedRunner() {
+KernelRunner& SharedRunner() {
   static std::unique_ptr<sandbox::Sandbox> sandbox = sandbox::Sandbox::Create().value();
-  static CpuRunner runner(*sandbox);
+  static KernelRunner runner(*sandbox);
   return runner;
 }
 
@@ -121,7 +121,7 @@ const Bad kBad[] = {
 
 }  // namespace
 
-TEST_CASE("a good kernel is verified and timed", "[cpu_runner]") {
+TEST_CASE("a good kernel is verified and timed", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.timing.repeats = 5;
   plan.timing.min_repeat_seconds = 0.01;
@@ -143,7 +143,7 @@ TEST_CASE("a good kernel is verified and timed", "[cpu_runner]") {
   REQUIRE(measurement.environment.reference_gflops > 0);
 }
 
-TEST_CASE("a repeat has as many calls as fill its time", "[cpu_runner]") {
+TEST_CASE("a repeat has as many calls as fill its time", "[kernel_runner]") {
   // A pause while calls are counted looks like a slow kernel, so the most of some tries.
   MeasurePlan plan = AddPlan(Good());
   int64_t calls_of_short = 0, calls_of_long = 0;
@@ -156,7 +156,7 @@ TEST_CASE("a repeat has as many calls as fill its time", "[cpu_runner]") {
   CHECK(calls_of_long > 4 * calls_of_short);
 }
 
-TEST_CASE("long calls are not repeated to warm up or to be counted", "[cpu_runner]") {
+TEST_CASE("long calls are not repeated to warm up or to be counted", "[kernel_runner]") {
   // Two calls verify, three are repeats; on a busy machine repeats are made again.
   const MeasurePlan plan = AddPlan(Kernel("long_and_wrong_after_ninth_call"));
   db::Measurement measurement;
@@ -167,7 +167,7 @@ TEST_CASE("long calls are not repeated to warm up or to be counted", "[cpu_runne
 }
 
 TEST_CASE("every bad kernel has an outcome with its reason and the runner lives on",
-          "[cpu_runner]") {
+          "[kernel_runner]") {
   for (const Bad& bad : kBad) {
     CAPTURE(bad.symbol);
     if (kAddressSanitizer && bad.outcome == Outcome::kOutOfMemory) continue;
@@ -180,7 +180,7 @@ TEST_CASE("every bad kernel has an outcome with its reason and the runner lives 
   REQUIRE(access("/tmp/tessera_kernel_was_here", F_OK) != 0);
 }
 
-TEST_CASE("a cancelled plan ends soon and the runner lives on", "[cpu_runner]") {
+TEST_CASE("a cancelled plan ends soon and the runner lives on", "[kernel_runner]") {
   std::atomic<bool> cancelled = false;
   MeasurePlan plan = AddPlan(Kernel("hang"));
   plan.call_timeout = absl::Minutes(1);
@@ -198,7 +198,7 @@ TEST_CASE("a cancelled plan ends soon and the runner lives on", "[cpu_runner]") 
   RequireGoodKernelMeasured();
 }
 
-TEST_CASE("threads beyond the limit can't be started", "[cpu_runner]") {
+TEST_CASE("threads beyond the limit can't be started", "[kernel_runner]") {
   if (kAddressSanitizer) return;
   const db::Measurement measurement = MeasureOne(AddPlan(Kernel("thread_bomb")));
   CAPTURE(measurement.reason);
@@ -207,7 +207,7 @@ TEST_CASE("threads beyond the limit can't be started", "[cpu_runner]") {
   RequireGoodKernelMeasured();
 }
 
-TEST_CASE("bytes written into the padding of an output are found", "[cpu_runner]") {
+TEST_CASE("bytes written into the padding of an output are found", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Kernel("writes_into_padding"));
   plan.workload_hash = "00000000000000ae";
   for (BufferSpec& buffer : plan.buffers) {
@@ -227,7 +227,7 @@ TEST_CASE("bytes written into the padding of an output are found", "[cpu_runner]
 }
 
 TEST_CASE("corrupt artifacts and hanging constructors are the candidate's failures",
-          "[cpu_runner]") {
+          "[kernel_runner]") {
   KernelArtifact corrupt = Good();
   corrupt.bytes.resize(corrupt.bytes.size() / 3);
   REQUIRE(MeasureOne(AddPlan(corrupt)).outcome == Outcome::kRunError);
@@ -239,7 +239,7 @@ TEST_CASE("corrupt artifacts and hanging constructors are the candidate's failur
   RequireGoodKernelMeasured();
 }
 
-TEST_CASE("kernels with other stored layouts are measured on the same values", "[cpu_runner]") {
+TEST_CASE("kernels with other stored layouts are measured on the same values", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Kernel("other_layouts", "good"));
   plan.candidates[0].layouts = {
       {}, {{1, 16, 16}, {0, 1, 64}, {1, 1, 16}}, {{1, 1, 250}, {0, 1, 64}}};
@@ -255,7 +255,7 @@ TEST_CASE("kernels with other stored layouts are measured on the same values", "
       Catch::Contains("other_layouts: b: stored layout: axis 1 of extent 250 is stored for 240"));
 }
 
-TEST_CASE("workspaces of the stated size may be used to the last byte", "[cpu_runner]") {
+TEST_CASE("workspaces of the stated size may be used to the last byte", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Kernel("uses_workspace", "good"));
   plan.candidates[0].shared_workspace_bytes = 4000;
   plan.candidates[0].private_workspace_bytes = 1000;
@@ -264,7 +264,7 @@ TEST_CASE("workspaces of the stated size may be used to the last byte", "[cpu_ru
   REQUIRE(MeasureOne(plan).outcome == Outcome::kRunError);
 }
 
-TEST_CASE("two pinned threads measure", "[cpu_runner]") {
+TEST_CASE("two pinned threads measure", "[kernel_runner]") {
   const std::vector<int> cores = AllowedCores();
   if (cores.size() < 2) return;
   MeasurePlan plan = AddPlan(Good());
@@ -286,7 +286,7 @@ double FastestOf(const db::Measurement& measurement) {
   return measurement.CostSeconds();
 }
 
-TEST_CASE("a hopeless program is screened out, a contender is repeated", "[cpu_runner]") {
+TEST_CASE("a hopeless program is screened out, a contender is repeated", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.timing.min_repeat_seconds = 0.01;
   plan.timing.contender_repeats = 7;
@@ -316,7 +316,8 @@ TEST_CASE("a hopeless program is screened out, a contender is repeated", "[cpu_r
   CHECK(as_many);
 }
 
-TEST_CASE("neither hopeless nor a contender, a program is repeated a few times", "[cpu_runner]") {
+TEST_CASE("neither hopeless nor a contender, a program is repeated a few times",
+          "[kernel_runner]") {
   // On a busy machine the kernel may be slower than it was a moment ago: some tries.
   MeasurePlan plan = AddPlan(Good());
   plan.timing.min_repeat_seconds = 0.005;
@@ -330,7 +331,7 @@ TEST_CASE("neither hopeless nor a contender, a program is repeated a few times",
   CHECK(seen);
 }
 
-TEST_CASE("long calls and cold ones count as repeats when they screen", "[cpu_runner]") {
+TEST_CASE("long calls and cold ones count as repeats when they screen", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.timing.cache_mode = db::CacheMode::kCold;
   plan.timing.best_seconds = 100;
@@ -340,14 +341,14 @@ TEST_CASE("long calls and cold ones count as repeats when they screen", "[cpu_ru
   CHECK(MeasureOne(plan).sample_calls == std::vector<int64_t>(2, 1));
 }
 
-TEST_CASE("a program that is screened out is verified none the less", "[cpu_runner]") {
+TEST_CASE("a program that is screened out is verified none the less", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Kernel("wrong_after_tenth_call"));
   plan.timing.best_seconds = 1e-12;
   const db::Measurement measurement = MeasureOne(plan);
   CHECK(measurement.outcome == Outcome::kWrongAnswer);
 }
 
-TEST_CASE("programs of a comparison take turns until they have lost", "[cpu_runner]") {
+TEST_CASE("programs of a comparison take turns until they have lost", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.candidates.push_back(Kernel("slow", "good"));
   plan.candidates.push_back(Kernel("null_dereference"));
@@ -368,7 +369,7 @@ TEST_CASE("programs of a comparison take turns until they have lost", "[cpu_runn
   CHECK(measurements[0].environment.peak_memory_bytes > 0);
 }
 
-TEST_CASE("a rival that is faster stays for every turn, whoever comes first", "[cpu_runner]") {
+TEST_CASE("a rival that is faster stays for every turn, whoever comes first", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Kernel("slow", "good"));
   plan.candidates.push_back(Good());
   plan.timing.repeats = 9;
@@ -384,7 +385,7 @@ TEST_CASE("a rival that is faster stays for every turn, whoever comes first", "[
   CHECK(measurements[2].sample_seconds.size() == 9);
 }
 
-TEST_CASE("a comparison ends when its time is over, after whole turns", "[cpu_runner]") {
+TEST_CASE("a comparison ends when its time is over, after whole turns", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Kernel("slow", "good"));
   plan.candidates.push_back(Good());  // never loses
   plan.timing.repeats = 10'000;
@@ -395,7 +396,7 @@ TEST_CASE("a comparison ends when its time is over, after whole turns", "[cpu_ru
   CHECK(measurements[0].sample_seconds.size() == measurements[1].sample_seconds.size());
 }
 
-TEST_CASE("a cancelled comparison ends soon", "[cpu_runner]") {
+TEST_CASE("a cancelled comparison ends soon", "[kernel_runner]") {
   std::atomic<bool> cancelled = false;
   MeasurePlan plan = AddPlan(Kernel("slow", "good"));
   plan.candidates.push_back(Good());  // never loses
@@ -412,7 +413,7 @@ TEST_CASE("a cancelled comparison ends soon", "[cpu_runner]") {
   canceller.join();
 }
 
-TEST_CASE("many candidates with threads are compared", "[cpu_runner]") {
+TEST_CASE("many candidates with threads are compared", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.candidates.resize(24, plan.candidates[0]);
   plan.threads = 2;
@@ -429,8 +430,8 @@ TEST_CASE("many candidates with threads are compared", "[cpu_runner]") {
   REQUIRE(absl::IsInvalidArgument(SharedRunner().Measure(plan).status()));
 }
 
-TEST_CASE("plans may be measured from several threads at once", "[cpu_runner]") {
-  CpuRunner& runner = SharedRunner();
+TEST_CASE("plans may be measured from several threads at once", "[kernel_runner]") {
+  KernelRunner& runner = SharedRunner();
   const MeasurePlan plans[] = {AddPlan(Good()), AddPlan(Kernel("null_dereference")),
                                AddPlan(Good())};
   Outcome outcomes[3] = {};
@@ -447,7 +448,7 @@ TEST_CASE("plans may be measured from several threads at once", "[cpu_runner]") 
   REQUIRE(outcomes[2] == Outcome::kOk);
 }
 
-TEST_CASE("cold caches are slower than warm ones", "[cpu_runner]") {
+TEST_CASE("cold caches are slower than warm ones", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.timing.repeats = 9;
   const db::Measurement warm = MeasureOne(plan);
@@ -459,7 +460,7 @@ TEST_CASE("cold caches are slower than warm ones", "[cpu_runner]") {
           1.2 * *std::min_element(warm.sample_seconds.begin(), warm.sample_seconds.end()));
 }
 
-TEST_CASE("a reference is believed only when it agrees with the oracle", "[cpu_runner]") {
+TEST_CASE("a reference is believed only when it agrees with the oracle", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.workload_hash = "00000000000000af";
   const std::vector<OracleSample> samples = plan.expectation.samples;
@@ -486,7 +487,7 @@ TEST_CASE("a reference is believed only when it agrees with the oracle", "[cpu_r
   refused("reference program: SIGSEGV");
 }
 
-TEST_CASE("expected outputs are remembered", "[cpu_runner]") {
+TEST_CASE("expected outputs are remembered", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Good());
   plan.workload_hash = "00000000000000b0";
   const KernelArtifact reference = std::exchange(plan.expectation.reference, {});
@@ -500,7 +501,7 @@ TEST_CASE("expected outputs are remembered", "[cpu_runner]") {
   REQUIRE(absl::IsNotFound(SharedRunner().Measure(plan).status()));
 }
 
-TEST_CASE("plans that contradict themselves are refused with what is wrong", "[cpu_runner]") {
+TEST_CASE("plans that contradict themselves are refused with what is wrong", "[kernel_runner]") {
   const auto refused = [](auto change, const char* reason) {
     MeasurePlan plan = AddPlan(Good());
     change(plan);
@@ -529,7 +530,7 @@ TEST_CASE("plans that contradict themselves are refused with what is wrong", "[c
       "5 bytes of expected values for c, which has 64000");
 }
 
-TEST_CASE("what is prepared from constants is there for every call", "[cpu_runner]") {
+TEST_CASE("what is prepared from constants is there for every call", "[kernel_runner]") {
   KernelArtifact kernel = Kernel("uses_doubles", "good");
   kernel.prepare_symbol = "doubles";
   kernel.prepared_bytes = {TEST_ELEMENTS * 4};
@@ -547,7 +548,7 @@ TEST_CASE("what is prepared from constants is there for every call", "[cpu_runne
   CHECK(absl::IsInvalidArgument(SharedRunner().Measure(plan).status()));
 }
 
-TEST_CASE("a program's own tolerances hold for it and not for the reference", "[cpu_runner]") {
+TEST_CASE("a program's own tolerances hold for it and not for the reference", "[kernel_runner]") {
   MeasurePlan plan = AddPlan(Kernel("wrong_element"));
   CHECK(MeasureOne(plan).outcome == Outcome::kWrongAnswer);
   plan.candidates[0].tolerances = {{1e9, 0}};
@@ -562,7 +563,7 @@ TEST_CASE("a program's own tolerances hold for it and not for the reference", "[
   CHECK(absl::IsInvalidArgument(SharedRunner().Measure(plan).status()));
 }
 
-TEST_CASE("claims about time are judged by the parent's clock", "[cpu_runner]") {
+TEST_CASE("claims about time are judged by the parent's clock", "[kernel_runner]") {
   REQUIRE(JudgeClaim(0.0100, 0.0101) == Claim::kPlausible);
   REQUIRE(JudgeClaim(1e-6, 0.001) == Claim::kPlausible);  // messages take time
   REQUIRE(JudgeClaim(0.100, 0.150) == Claim::kDoubtful);

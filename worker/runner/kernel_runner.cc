@@ -1,4 +1,4 @@
-#include "worker/runner/cpu_runner.h"
+#include "worker/runner/kernel_runner.h"
 
 #include <algorithm>
 #include <cmath>
@@ -155,7 +155,8 @@ struct Trial {
   int64_t calls = 1;         // a repeat
   double call_seconds = 0;   // a first estimate
   double spent_seconds = 0;  // on timing
-  bool done = false;         // failed or dropped, or every repeat made
+  bool times_device = false;
+  bool done = false;  // failed or dropped, or every repeat made
 
   void Fail(Failure failure) {
     measurement.outcome = failure.outcome;
@@ -207,7 +208,9 @@ std::optional<double> TimedCalls(Trial& trial, const MeasurePlan& plan, int64_t 
     trial.spent_seconds += absl::ToDoubleSeconds(absl::Now() - start);
     if (!trial.Passed(std::move(call.failure))) return std::nullopt;
     const Claim claim = JudgeClaim(call.claimed_seconds, call.wall_seconds);
-    if (claim == Claim::kPlausible) return call.claimed_seconds;
+    if (claim == Claim::kPlausible || (claim == Claim::kDoubtful && trial.times_device)) {
+      return call.claimed_seconds;
+    }
     always_false &= claim == Claim::kFalse;
     if (attempt + 1 < kClaimAttempts) continue;
     if (!always_false) return call.wall_seconds;  // a busy machine: too slow rather than too fast
@@ -312,13 +315,15 @@ void Conclude(Trial& trial, const TestSet& set) {
 
 using TimeProgram = void (*)(Trial&, const MeasurePlan&);
 
-absl::StatusOr<db::Measurement> MeasureProgram(sandbox::Sandbox& sandbox, const MeasurePlan& plan,
+absl::StatusOr<db::Measurement> MeasureProgram(sandbox::Spawner& spawner, bool times_device,
+                                               const MeasurePlan& plan,
                                                const KernelArtifact& kernel, const TestSet& set,
                                                TimeProgram time) {
   const absl::Time started = absl::Now();
   Trial trial;
   trial.measurement.outcome = Outcome::kOk;
-  TESSERA_ASSIGN_OR_RETURN(trial.session, KernelSession::Start(sandbox, plan, kernel, set.inputs,
+  trial.times_device = times_device;
+  TESSERA_ASSIGN_OR_RETURN(trial.session, KernelSession::Start(spawner, plan, kernel, set.inputs,
                                                                RealTimeSeconds(plan.timing)));
   Verify(trial, plan, set);
   if (!trial.done) time(trial, plan);
@@ -358,7 +363,7 @@ Claim JudgeClaim(double claimed_seconds, double wall_seconds) {
              : Claim::kFalse;
 }
 
-absl::Status CpuRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
+absl::Status KernelRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
   const Expectation& expectation = plan.expectation;
   std::vector<const BufferSpec*> outputs;
   for (const BufferSpec& buffer : plan.buffers) {
@@ -392,7 +397,7 @@ absl::Status CpuRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
   }
   TESSERA_RETURN_IF_ERROR(CheckKernel(plan, reference));
   TESSERA_ASSIGN_OR_RETURN(auto session,
-                           KernelSession::Start(sandbox_, plan, reference, set.inputs, 0));
+                           KernelSession::Start(spawner_, plan, reference, set.inputs, 0));
   std::optional<Failure> failure = session->Load(plan.reference_timeout);
   if (!failure) failure = session->Prepare(Placement::kStrict, kPoisons[0]);
   if (!failure) failure = session->Call(1, plan.reference_timeout).failure;
@@ -415,7 +420,7 @@ absl::Status CpuRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const TestSet>> CpuRunner::MakeTestSet(const MeasurePlan& plan) {
+absl::StatusOr<std::shared_ptr<const TestSet>> KernelRunner::MakeTestSet(const MeasurePlan& plan) {
   auto set = std::make_shared<TestSet>();
   for (size_t i = 0; i < plan.buffers.size() && !plan.buffers[i].is_output; ++i) {
     TESSERA_RETURN_IF_ERROR(StoredLayout::Create(plan.buffers[i].shape, {}).status());
@@ -426,7 +431,7 @@ absl::StatusOr<std::shared_ptr<const TestSet>> CpuRunner::MakeTestSet(const Meas
   return set;
 }
 
-absl::StatusOr<std::vector<db::Measurement>> CpuRunner::Measure(const MeasurePlan& plan) {
+absl::StatusOr<std::vector<db::Measurement>> KernelRunner::Measure(const MeasurePlan& plan) {
   TESSERA_RETURN_IF_ERROR(CheckPlan(plan));
   std::shared_ptr<const TestSet> set = test_sets_.Get(plan.workload_hash, plan.seed);
   if (set == nullptr) test_sets_.Trim();
@@ -435,19 +440,20 @@ absl::StatusOr<std::vector<db::Measurement>> CpuRunner::Measure(const MeasurePla
     TESSERA_ASSIGN_OR_RETURN(set, MakeTestSet(plan));
   }
   const db::Environment before = ReadEnvironment(plan.cores);
-  const double loop_before = ReferenceLoop(plan);
+  const double loop_before = options_.times_device ? -1 : ReferenceLoop(plan);
   std::vector<db::Measurement> measurements(1);
   if (plan.candidates.size() == 1) {
-    TESSERA_ASSIGN_OR_RETURN(measurements[0],
-                             MeasureProgram(sandbox_, plan, plan.candidates[0], *set, Race));
+    TESSERA_ASSIGN_OR_RETURN(measurements[0], MeasureProgram(spawner_, options_.times_device, plan,
+                                                             plan.candidates[0], *set, Race));
   } else {
     const auto take = [&](size_t i) {
-      return MeasureProgram(sandbox_, plan, plan.candidates[i], *set, TakeTurn);
+      return MeasureProgram(spawner_, options_.times_device, plan, plan.candidates[i], *set,
+                            TakeTurn);
     };
     const TurnRules rules = {plan.timing.repeats, plan.timing.max_seconds, plan.interleaving_seed};
     TESSERA_ASSIGN_OR_RETURN(measurements, MeasureInTurns(plan.candidates.size(), rules, take));
   }
-  const double loop_after = ReferenceLoop(plan);
+  const double loop_after = options_.times_device ? -1 : ReferenceLoop(plan);
   for (db::Measurement& measurement : measurements) {
     const int64_t peak_memory_bytes = measurement.environment.peak_memory_bytes;
     measurement.environment = before;

@@ -1,0 +1,162 @@
+// Measures hand-written kernels on the first OpenCL device, if there is one, through the worker's
+// program, as a worker does.
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "proto/device_code.h"
+#include "worker/opencl_device.h"
+#include "worker/runner/kernel_runner.h"
+#include "worker/runner/opencl/device.h"
+#include "worker/runner/opencl/host.h"
+#include "worker/runner/verify.h"
+#include "worker/sandbox/program_spawner.h"
+
+namespace tessera {
+namespace {
+
+using db::Outcome;
+
+constexpr int64_t kCount = 1000;
+
+bool HasDevice() {
+  const auto devices = opencl::ListDevices();
+  if (devices.ok() && !devices->empty()) return true;
+  WARN("skipped, no OpenCL device: " << devices.status());
+  return false;
+}
+
+runner::KernelRunner& SharedRunner() {
+  const char* device = std::getenv("TESSERA_OPENCL_DEVICE");
+  static sandbox::ProgramSpawner spawner(
+      {TESSERA_WORKER, opencl::kDeviceHostArgument, device == nullptr ? "" : device});
+  static runner::KernelRunner runner(spawner, {.kind = "opencl", .times_device = true});
+  return runner;
+}
+
+// y = 2 x, 1,000 of them in blocks of 64.
+proto::DeviceCode Doubling(const std::string& statement = "if (i < 1000) y[i] = 2 * x[i];") {
+  proto::DeviceCode code;
+  code.kind = "opencl";
+  code.launches = {{"twice", {16, 1, 1}, {64, 1, 1}, {0, 1}}};
+  code.source =
+      "__kernel void twice(__global const float* x, __global float* y) {\n"
+      "  const int i = get_global_id(0);\n  " +
+      statement + "\n}\n";
+  return code;
+}
+
+runner::MeasurePlan Plan(const proto::DeviceCode& code) {
+  runner::MeasurePlan plan;
+  plan.workload_hash = "doubling";
+  plan.seed = 3;
+  plan.buffers = {{"x", runner::ElementType::kF32, {kCount}},
+                  {"y", runner::ElementType::kF32, {kCount}, /*is_output=*/true}};
+  const std::string input = runner::SeededInput(plan.buffers[0], 0, plan.seed);
+  std::vector<float> values(kCount);
+  memcpy(values.data(), input.data(), input.size());
+  for (float& value : values) value *= 2;
+  plan.expectation.values = {
+      std::string(reinterpret_cast<const char*>(values.data()), input.size())};
+  plan.tolerances = {{1e-6, 1e-6}};
+  runner::KernelArtifact artifact;
+  artifact.name = "candidate";
+  artifact.bytes = proto::Print(code);
+  artifact.symbol = "twice";
+  plan.candidates = {artifact};
+  plan.timing.min_repeat_seconds = 0.001;
+  return plan;
+}
+
+db::Measurement Measure(const runner::MeasurePlan& plan) {
+  auto measured = SharedRunner().Measure(plan);
+  INFO(measured.status());
+  REQUIRE(measured.ok());
+  REQUIRE(measured->size() == 1);
+  return measured->front();
+}
+
+TEST_CASE("a good kernel is verified and timed on a device", "[opencl]") {
+  if (!HasDevice()) return;
+  const db::Measurement measured = Measure(Plan(Doubling()));
+  INFO(measured.reason);
+  CHECK(measured.outcome == Outcome::kOk);
+  CHECK(measured.sample_seconds.size() == 3);
+  CHECK(measured.CostSeconds() > 0);
+  CHECK(measured.CostSeconds() < 0.1);
+}
+
+TEST_CASE("what a kernel does wrong on a device is its outcome", "[opencl]") {
+  if (!HasDevice()) return;
+  const auto outcome_of = [](const std::string& statement) {
+    return Measure(Plan(Doubling(statement)));
+  };
+  const db::Measurement wrong = outcome_of("if (i < 1000) y[i] = 3 * x[i];");
+  CHECK(wrong.outcome == Outcome::kWrongAnswer);
+  const db::Measurement partial = outcome_of("if (i < 999) y[i] = 2 * x[i];");
+  CHECK(partial.outcome == Outcome::kWrongAnswer);
+  const db::Measurement beyond = outcome_of("if (i < 1003) y[i] = 2 * x[i % 1000];");
+  CHECK(beyond.outcome == Outcome::kWrongAnswer);
+  CHECK_THAT(beyond.reason, Catch::Contains("past the end of y"));
+  const db::Measurement refused = outcome_of("this is no C;");
+  CHECK(refused.outcome == Outcome::kRunError);
+  CHECK_THAT(refused.reason, Catch::Contains("CL_BUILD_PROGRAM_FAILURE"));
+}
+
+TEST_CASE("a kernel that never ends, or ends its driver, ends no runner", "[opencl]") {
+  if (!HasDevice()) return;
+  runner::MeasurePlan endless = Plan(Doubling("while (x[0] < 1000) y[i % 1000] += 1;"));
+  endless.call_timeout = absl::Seconds(3);
+  const db::Measurement measured = Measure(endless);
+  INFO(measured.reason);
+  CHECK(measured.outcome == Outcome::kTimeout);
+  if (!opencl::ListDevices()->front().is_gpu) {
+    // On a driver for CPUs a kernel has the process's memory.
+    const db::Measurement crashed = Measure(Plan(Doubling("*(__global volatile int*)8 = i;")));
+    INFO(crashed.reason);
+    CHECK(crashed.outcome == Outcome::kRunError);
+    CHECK_THAT(crashed.reason, Catch::Contains("SIGSEGV"));
+  }
+  CHECK(Measure(Plan(Doubling())).outcome == Outcome::kOk);
+}
+
+TEST_CASE("constants are prepared on the device before the first call", "[opencl]") {
+  if (!HasDevice()) return;
+  proto::DeviceCode code = Doubling();
+  code.workspace_bytes = 4 * kCount;
+  code.source =
+      "__kernel void prepare(__global const float* x, __global float* p) {\n"
+      "  p[get_global_id(0)] = 2 * x[get_global_id(0)];\n}\n"
+      "__kernel void first(__global const float* p, __global uchar* w) {\n"
+      "  ((__global float*)w)[get_global_id(0)] = p[get_global_id(0)];\n}\n"
+      "__kernel void second(__global const uchar* w, __global float* y) {\n"
+      "  y[get_global_id(0)] = ((__global const float*)w)[get_global_id(0)];\n}\n";
+  const std::array<int64_t, 3> blocks = {10, 1, 1}, threads = {100, 1, 1};
+  code.preparation = {{"prepare", blocks, threads, {0, 2}}};
+  code.launches = {{"first", blocks, threads, {2, proto::kWorkspaceArgument}},
+                   {"second", blocks, threads, {proto::kWorkspaceArgument, 1}}};
+  runner::MeasurePlan plan = Plan(code);
+  plan.buffers[0].is_constant = true;
+  plan.candidates[0].prepare_symbol = "prepare";
+  plan.candidates[0].prepared_bytes = {4 * kCount};
+  const db::Measurement measured = Measure(plan);
+  INFO(measured.reason);
+  CHECK(measured.outcome == Outcome::kOk);
+}
+
+TEST_CASE("an OpenCL device is described by its target and class", "[opencl]") {
+  if (!HasDevice()) return;
+  const auto host = DescribeOpenClDevice("");
+  REQUIRE(host.ok());
+  CHECK_THAT(host->target, Catch::StartsWith("opencl"));
+  CHECK_THAT(host->device_class.name, Catch::StartsWith("opencl/"));
+  const absl::Status unknown = DescribeOpenClDevice("no such device").status();
+  CHECK(absl::IsNotFound(unknown));
+  CHECK_THAT(std::string(unknown.message()), Catch::Contains("there are \""));
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,165 @@
+#include "worker/runner/opencl/host.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "proto/device_code.h"
+#include "worker/runner/kernel_host.h"
+#include "worker/runner/opencl/device.h"
+#include "worker/sandbox/program_spawner.h"
+
+namespace tessera::opencl {
+namespace {
+
+using runner::HostArgument;
+using runner::HostCommand;
+using runner::HostCommandKind;
+using runner::HostReply;
+using runner::Slot;
+
+// Not a number in every float type: what reads before it writes shows.
+constexpr uint8_t kSpoilt = 0xff;
+
+absl::StatusOr<std::string> ReadLibrary() {
+  struct stat file = {};
+  if (fstat(sandbox::kLibraryDescriptor, &file) != 0) return absl::InternalError("no device code");
+  std::string text(static_cast<size_t>(file.st_size), '\0');
+  if (pread(sandbox::kLibraryDescriptor, text.data(), text.size(), 0) !=
+      static_cast<ssize_t>(text.size())) {
+    return absl::InternalError("the device code can't be read");
+  }
+  return text;
+}
+
+// Ends this process when the worker is gone, whatever the driver is at.
+void EndWithWorker() {
+  std::thread([] {
+    pollfd wait_for = {sandbox::kChannelDescriptor, 0, 0};
+    while (poll(&wait_for, 1, -1) < 0 && errno == EINTR) {
+    }
+    _exit(122);
+  }).detach();
+}
+
+class Host {
+ public:
+  Host(const HostArgument& argument, std::byte* image) : argument_(argument), image_(image) {}
+
+  absl::Status Load(std::string_view name) {
+    TESSERA_ASSIGN_OR_RETURN(const std::string text, ReadLibrary());
+    const int buffers = argument_.buffer_count + argument_.prepared_count;
+    TESSERA_ASSIGN_OR_RETURN(const proto::DeviceCode code, proto::ParseDeviceCode(text, buffers));
+    if (code.kind != "opencl") {
+      return absl::InvalidArgumentError(absl::StrCat("this runner has no ", code.kind));
+    }
+    int64_t bytes = code.workspace_bytes;
+    for (int i = 0; i < argument_.prepared_count; ++i) bytes += argument_.prepared_bytes[i];
+    if (bytes > argument_.memory_bytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the kernels want ", bytes,
+                       " bytes beside inputs and outputs; the limit is ", argument_.memory_bytes));
+    }
+    TESSERA_ASSIGN_OR_RETURN(device_, Device::Open(name));
+    for (int i = 0; i < argument_.buffer_count; ++i) {
+      TESSERA_RETURN_IF_ERROR(device_->AddBuffer(argument_.slots[i].bytes));
+    }
+    for (int i = 0; i < argument_.prepared_count; ++i) {
+      TESSERA_RETURN_IF_ERROR(device_->AddBuffer(argument_.prepared_bytes[i]));
+    }
+    return device_->Load(code);
+  }
+
+  // Seconds, for calls.
+  absl::StatusOr<double> Obey(const HostCommand& command) {
+    switch (command.kind) {
+      case HostCommandKind::kPrepare:
+        placement_ = command.placement;
+        TESSERA_RETURN_IF_ERROR(Prepare());
+        return 0;
+      case HostCommandKind::kCall:
+        return device_->Call(command.calls);
+      case HostCommandKind::kCollect:
+        for (int i = 0; i < argument_.buffer_count; ++i) {
+          TESSERA_RETURN_IF_ERROR(device_->Read(i, -runner::kGuardBytes, Image(i)));
+        }
+        return 0;
+      case HostCommandKind::kEvict:
+        TESSERA_RETURN_IF_ERROR(device_->Evict());
+        return 0;
+    }
+    return absl::InvalidArgumentError("an unknown command");
+  }
+
+ private:
+  // A buffer with its guards.
+  absl::Span<std::byte> Image(int buffer) const {
+    const Slot& slot = argument_.slots[buffer];
+    const int64_t bytes = runner::kGuardBytes + slot.bytes + slot.BackGuard(placement_);
+    return {image_ + slot.offset - runner::kGuardBytes, static_cast<size_t>(bytes)};
+  }
+
+  absl::Status Prepare() {
+    for (int i = 0; i < argument_.buffer_count; ++i) {
+      TESSERA_RETURN_IF_ERROR(device_->Write(i, -runner::kGuardBytes, Image(i)));
+    }
+    for (int i = 0; i < argument_.prepared_count; ++i) {
+      TESSERA_RETURN_IF_ERROR(device_->Fill(argument_.buffer_count + i, kSpoilt));
+    }
+    TESSERA_RETURN_IF_ERROR(device_->Fill(proto::kWorkspaceArgument, kSpoilt));
+    TESSERA_RETURN_IF_ERROR(device_->Prepare());
+    return device_->Fill(proto::kWorkspaceArgument, kSpoilt);
+  }
+
+  const HostArgument& argument_;
+  std::byte* const image_;
+  runner::Placement placement_ = runner::Placement::kStrict;
+  std::unique_ptr<Device> device_;
+};
+
+void SetError(HostReply& reply, const absl::Status& status) {
+  if (status.ok()) return;
+  const std::string text(status.message());
+  strncpy(reply.error, text.c_str(), sizeof(reply.error) - 1);
+}
+
+}  // namespace
+
+int DeviceHostMain(std::string_view device) {
+  sandbox::ConfineProgram();
+  auto argument = std::make_unique<HostArgument>();
+  if (read(sandbox::kChannelDescriptor, argument.get(), sizeof(HostArgument)) !=
+      sizeof(HostArgument)) {
+    return 119;
+  }
+  void* image = mmap(nullptr, static_cast<size_t>(argument->exchange_bytes), PROT_READ | PROT_WRITE,
+                     MAP_SHARED, sandbox::kTaskDescriptor, 0);
+  if (image == MAP_FAILED) return 120;
+  EndWithWorker();
+  Host host(*argument, static_cast<std::byte*>(image));
+  HostReply reply = {};
+  SetError(reply, host.Load(device));
+  HostCommand command;
+  for (;;) {
+    if (write(sandbox::kChannelDescriptor, &reply, sizeof(reply)) != sizeof(reply)) return 121;
+    if (reply.error[0] != 0) return 0;
+    if (read(sandbox::kChannelDescriptor, &command, sizeof(command)) != sizeof(command)) return 0;
+    const absl::StatusOr<double> seconds = host.Obey(command);
+    SetError(reply, seconds.status());
+    reply.seconds = seconds.ok() ? *seconds : 0;
+    reply.sequence = command.sequence;
+  }
+}
+
+}  // namespace tessera::opencl
