@@ -19,7 +19,8 @@ struct Kind {
 
 // What compiler/codegen generates code for.
 constexpr std::array kCompiled{Kind{ir::TargetKind::kX86, "x86"},
-                               Kind{ir::TargetKind::kAArch64, "aarch64"}};
+                               Kind{ir::TargetKind::kAArch64, "aarch64"},
+                               Kind{ir::TargetKind::kOpenCl, "opencl"}};
 
 }  // namespace
 

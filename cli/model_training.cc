@@ -113,15 +113,21 @@ absl::StatusOr<ModelTraining> TrainModel(Client& client, const ModelTrainOptions
     TESSERA_RETURN_IF_ERROR(ReadTask(client, task, options.device_classes, origin, *programs));
     set.Add(*programs);
   }
+  std::set<std::string> classes, keys, families;
+  for (const tuner::ProgramGroup& group : set.groups()) {
+    classes.insert(group.device_class);
+    families.insert(std::string(db::FamilyOf(group.device_class)));
+    keys.insert(group.task_key);
+  }
+  if (families.size() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the log has measurements of devices that no model describes together: ",
+                     absl::StrJoin(classes, ", "), "; choose those of one kind by --device-class"));
+  }
   TESSERA_ASSIGN_OR_RETURN(
       tuner::TrainedModel trained,
       tuner::Train(set, {options.cost_model, options.seed, options.folds}, say));
 
-  std::set<std::string> classes, keys;
-  for (const tuner::ProgramGroup& group : set.groups()) {
-    classes.insert(group.device_class);
-    keys.insert(group.task_key);
-  }
   db::ModelInfo& info = training.file.info;
   info.name = options.name;
   info.digest = Sha256Hex(trained.bytes);

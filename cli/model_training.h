@@ -27,7 +27,8 @@ struct ModelTraining {
 };
 
 // Reads the log and trains, in minutes where it is long; `say` hears how far it is. Errors:
-// InvalidArgument for a name that can't be or without programs enough, NotFound for a device class
+// InvalidArgument for a name that can't be, without programs enough, or with those of devices of
+// several kinds, NotFound for a device class
 // or task that the log has not, AlreadyExists for a model of that name.
 absl::StatusOr<ModelTraining> TrainModel(Client& client, const ModelTrainOptions& options,
                                          const std::function<void(std::string_view)>& say);

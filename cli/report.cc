@@ -200,11 +200,13 @@ std::string ToTable(const Report& report) {
   int64_t trials = 0;
   for (const ReportRow& row : report.rows) trials += row.trials;
   if (trials > 0 && !report.device_class.empty()) {
-    text = absl::StrFormat(
-        "%s, %s\npeak %.1f GFLOPS on %d thread%s, by the fastest reference loop or kernel;\n"
-        "GFLOPS count executed arithmetic\n",
-        report.device_class, report.machine, report.peak_gflops, report.threads,
-        report.threads == 1 ? "" : "s");
+    text = absl::StrFormat("%s, %s\n", report.device_class, report.machine);
+    if (report.peak_gflops > 0) {
+      absl::StrAppendFormat(
+          &text, "peak %.1f GFLOPS on %d thread%s, by the fastest reference loop or kernel;\n",
+          report.peak_gflops, report.threads, report.threads == 1 ? "" : "s");
+    }
+    text += "GFLOPS count executed arithmetic\n";
     if (report.elapsed_seconds > 0) {
       absl::StrAppendFormat(&text, "%d trials in %s from start to end, %.1f/s\n", trials,
                             DurationText(report.elapsed_seconds),

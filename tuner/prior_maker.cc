@@ -27,17 +27,12 @@ static_assert(3 + 2 + 1 == kMaxFirstConfigs);
 constexpr int kMaxPages = 16;
 constexpr size_t kMaxTasksToSearch = 4096;  // of the log, the newest
 
-// "x86" of "x86/zen5/avx512/2c".
-std::string_view Family(std::string_view device_class) {
-  return device_class.substr(0, device_class.find('/'));
-}
-
 // How well a model matches devices of a class: 2 for its own, 1 for one of its kind, 0 for others.
 int MatchOf(const db::ModelInfo& model, const std::string& device_class) {
   int match = device_class.empty() ? 1 : 0;
   for (const std::string& other : model.device_classes) {
     if (other == device_class) return 2;
-    if (Family(other) == Family(device_class)) match = 1;
+    if (db::FamilyOf(other) == db::FamilyOf(device_class)) match = 1;
   }
   return match;
 }

@@ -18,6 +18,7 @@ namespace {
 class LogClient final : public FakeClient {
  public:
   LogClient() { REQUIRE(store_.Append(log.records, {}).ok()); }
+  void Append(const db::Record& record) { REQUIRE(store_.Append({record}, {}).ok()); }
 
   absl::Status QueryRecords(const db::RecordFilter& filter,
                             const std::function<void(const db::Record&)>& take) override {
@@ -55,6 +56,22 @@ ModelTrainOptions Options() {
 
 absl::StatusOr<ModelTraining> TrainOn(LogClient& client, const ModelTrainOptions& options) {
   return TrainModel(client, options, [](std::string_view) {});
+}
+
+TEST_CASE("a model is of devices of one kind", "[cli]") {
+  LogClient client;
+  for (db::Record other : client.log.records) {
+    other.id = 0;
+    other.attempt_key += " of another device";
+    other.device_class = "opencl/test";
+    client.Append(other);
+  }
+  const absl::Status status = TrainOn(client, Options()).status();
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK_THAT(std::string(status.message()), Catch::Contains("opencl/test, x86/test"));
+  ModelTrainOptions options = Options();
+  options.device_classes = {"x86/test"};
+  CHECK(TrainOn(client, options).ok());
 }
 
 TEST_CASE("a model of the log says what it was trained on and how it ranks", "[cli]") {
