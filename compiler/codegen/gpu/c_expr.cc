@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "compiler/ir/print.h"
@@ -16,18 +17,9 @@ using ir::BinaryOp;
 
 bool IsWide(ir::Type type) { return type.is_integer() && type.bits == 64; }
 
-const char* Sign(BinaryOp op) {
+// What stands between the operands; empty for what is called.
+std::string Sign(BinaryOp op) {
   switch (op) {
-    case BinaryOp::kAdd:
-      return "+";
-    case BinaryOp::kSub:
-      return "-";
-    case BinaryOp::kMul:
-      return "*";
-    case BinaryOp::kDiv:
-      return "/";
-    case BinaryOp::kMod:
-      return "%";
     case BinaryOp::kShiftLeft:
       return "<<";
     case BinaryOp::kShiftRight:
@@ -38,20 +30,9 @@ const char* Sign(BinaryOp op) {
       return "|";
     case BinaryOp::kBitXor:
       return "^";
-    case BinaryOp::kEq:
-      return "==";
-    case BinaryOp::kNe:
-      return "!=";
-    case BinaryOp::kLt:
-      return "<";
-    case BinaryOp::kLe:
-      return "<=";
-    case BinaryOp::kAnd:
-      return "&&";
-    case BinaryOp::kOr:
-      return "||";
     default:
-      return nullptr;
+      const std::string text(ir::ToString(op));
+      return absl::ascii_isalpha(static_cast<unsigned char>(text[0])) ? "" : text;
   }
 }
 
@@ -162,7 +143,9 @@ std::string ExprWriter::Wide(const ir::Expr& e, int lane, bool narrow) {
     }
     if (node->op == BinaryOp::kMin) return absl::StrCat("min(", a, ", ", b, ")");
     if (node->op == BinaryOp::kMax) return absl::StrCat("max(", a, ", ", b, ")");
-    if (const char* sign = Sign(node->op)) return absl::StrCat("(", a, " ", sign, " ", b, ")");
+    if (const std::string sign = Sign(node->op); !sign.empty()) {
+      return absl::StrCat("(", a, " ", sign, " ", b, ")");
+    }
   }
   if (const auto* select = e.As<ir::Select>()) {
     return absl::StrCat("(", Condition(select->condition, lane), " ? ",
@@ -275,15 +258,15 @@ std::string ExprWriter::Binary(const ir::Binary& node, int lane) {
   }
   const std::string a = Lane(node.a, lane), b = Lane(node.b, lane);
   const ir::Type type = node.a.type().Element();
-  const char* sign = Sign(node.op);
+  const std::string sign = Sign(node.op);
   if (type.is_float()) {
     if (node.op == BinaryOp::kMin) return absl::StrCat("fmin(", a, ", ", b, ")");
     if (node.op == BinaryOp::kMax) return absl::StrCat("fmax(", a, ", ", b, ")");
     if (node.op == BinaryOp::kMod) return Fail("remainder of floats");
-    return sign != nullptr ? absl::StrCat("(", a, " ", sign, " ", b, ")") : Fail("such operator");
+    return !sign.empty() ? absl::StrCat("(", a, " ", sign, " ", b, ")") : Fail("such operator");
   }
   if (type.is_bool() || IsComparison(node.op)) {
-    return sign != nullptr ? absl::StrCat("(", a, " ", sign, " ", b, ")") : Fail("such operator");
+    return !sign.empty() ? absl::StrCat("(", a, " ", sign, " ", b, ")") : Fail("such operator");
   }
   const std::string name = ValueName(type);
   switch (node.op) {
@@ -308,8 +291,8 @@ std::string ExprWriter::Binary(const ir::Binary& node, int lane) {
     default:
       break;
   }
-  return sign != nullptr ? absl::StrCat("((", name, ")(", a, " ", sign, " ", b, "))")
-                         : Fail("such operator");
+  return !sign.empty() ? absl::StrCat("((", name, ")(", a, " ", sign, " ", b, "))")
+                       : Fail("such operator");
 }
 
 std::string ExprWriter::Cast(const ir::Cast& node, int lane) {
