@@ -27,12 +27,21 @@ static_assert(3 + 2 + 1 == kMaxFirstConfigs);
 constexpr int kMaxPages = 16;
 constexpr size_t kMaxTasksToSearch = 4096;  // of the log, the newest
 
-// How well a model matches devices of a class: 2 for its own, 1 for one of its kind, 0 for others.
-int MatchOf(const db::ModelInfo& model, const std::string& device_class) {
-  int match = device_class.empty() ? 1 : 0;
+// What a job's devices are: a target begins with the same word as classes that run it.
+std::string_view FamilyOf(const db::Job& job) {
+  if (!job.options.device_class.empty()) return db::FamilyOf(job.options.device_class);
+  if (job.tasks.empty()) return "";
+  const std::string_view target = job.tasks[0].target;
+  return target.substr(0, target.find_first_of("/ "));
+}
+
+// How well a model matches a job's devices: 2 for its own class, 1 for one of its kind, 0 for
+// others.
+int MatchOf(const db::ModelInfo& model, const db::Job& job) {
+  int match = 0;
   for (const std::string& other : model.device_classes) {
-    if (other == device_class) return 2;
-    if (db::FamilyOf(other) == db::FamilyOf(device_class)) match = 1;
+    if (other == job.options.device_class) return 2;
+    if (db::FamilyOf(other) == FamilyOf(job)) match = 1;
   }
   return match;
 }
@@ -94,8 +103,8 @@ class KnownPrograms {
 
 }  // namespace
 
-absl::StatusOr<std::optional<db::ModelInfo>> PriorMaker::ChooseModel(
-    const db::JobOptions& options) {
+absl::StatusOr<std::optional<db::ModelInfo>> PriorMaker::ChooseModel(const db::Job& job) {
+  const db::JobOptions& options = job.options;
   TESSERA_ASSIGN_OR_RETURN(const auto explorer, MakeExplorer(options.explorer));
   const bool can_use = explorer->UsesModel() && options.cost_model == kWithPrior;
   if (options.prior != kAutoPrior) {
@@ -116,7 +125,7 @@ absl::StatusOr<std::optional<db::ModelInfo>> PriorMaker::ChooseModel(
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::ModelInfo> models, store_.ListModels());
   for (const int wanted : {2, 1}) {
     for (const db::ModelInfo& model : models) {
-      if (MatchOf(model, options.device_class) != wanted) continue;
+      if (MatchOf(model, job) != wanted) continue;
       const absl::Status usable = CheckModel(store_, model);
       if (usable.ok()) return model;
       if (MayPass(usable)) return usable;
@@ -196,7 +205,7 @@ absl::StatusOr<std::string> PriorMaker::Make(
     const db::Job& job, absl::Span<const std::shared_ptr<const SearchSpace>> spaces) {
   if (job.options.prior == kNoPrior || job.tasks.empty()) return "";
   Prior prior;
-  TESSERA_ASSIGN_OR_RETURN(const std::optional<db::ModelInfo> model, ChooseModel(job.options));
+  TESSERA_ASSIGN_OR_RETURN(const std::optional<db::ModelInfo> model, ChooseModel(job));
   if (model) {
     prior.cost_model = model->cost_model;
     prior.model = model->digest;

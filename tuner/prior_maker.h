@@ -40,7 +40,7 @@ class PriorMaker {
 
  private:
   using Hashes = absl::flat_hash_set<uint64_t>;
-  absl::StatusOr<std::optional<db::ModelInfo>> ChooseModel(const db::JobOptions& options);
+  absl::StatusOr<std::optional<db::ModelInfo>> ChooseModel(const db::Job& job);
   // Programs of this build: another one may have compiled them otherwise.
   absl::StatusOr<std::vector<KnownProgram>> KnownOf(const std::string& task_key,
                                                     const std::string& device_class,

@@ -230,8 +230,10 @@ TEST_CASE("the newest model of the device class is chosen, else one of its kind"
   };
   log.AddModel("arm", "aarch64/a76/neon/4c");
   CHECK(chosen(OnClass()) == "");
+  CHECK(chosen({}) == "");  // of any class that runs the target
   const db::ModelInfo kind = log.AddModel("x86", "x86/zen4/avx2/8c");
   CHECK(chosen(OnClass()) == kind.digest);
+  CHECK(chosen({}) == kind.digest);
   const db::ModelInfo own = log.AddModel("own", kClass);
   log.AddModel("newer", "x86/zen4/avx2/8c");
   CHECK(chosen(OnClass()) == own.digest);
