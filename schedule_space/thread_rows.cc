@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "compiler/schedule/lowering_limits.h"
 #include "schedule_space/nest_loops.h"
 #include "schedule_space/row_group.h"
 #include "schedule_space/steps.h"
@@ -205,7 +206,7 @@ int64_t SharedBytes(const schedule::Schedule& base, const std::vector<int>& stag
       int64_t elements = 1;
       for (size_t a = rows; a < stage.axes.size(); ++a) elements *= stage.axes[a].extent;
       if (stage.is_reduction()) elements = block_threads + kLastPartials;
-      bytes += (elements * element + 15) / 16 * 16;
+      bytes += CeilDiv(elements * element, schedule::kSharedAlignment) * schedule::kSharedAlignment;
     }
   }
   return bytes;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "compiler/schedule/lowering_limits.h"
 #include "compiler/te/dag.h"
 #include "schedule_space/nest_loops.h"
 #include "schedule_space/steps.h"
@@ -24,7 +25,6 @@ constexpr int64_t kMaxChunk = 64;       // along a reduction axis
 constexpr int64_t kMaxUnrolled = 2048;  // multiplications that are copied
 constexpr int kMaxTiledAxes = 4;
 constexpr double kShareWeight = 0.75;
-constexpr int64_t kSharedAlignment = 16;
 
 int64_t PowerAtLeast(int64_t n) {
   return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(n)));
@@ -324,7 +324,7 @@ class Tile {
     for (const int64_t extent : RegionOf(choices, i)) elements *= extent;
     const int64_t bytes =
         elements * std::max<int64_t>(Stage(spec_.copies[i]).output()->type.bits / 8, 1);
-    return CeilDiv(bytes, kSharedAlignment) * kSharedAlignment;
+    return CeilDiv(bytes, schedule::kSharedAlignment) * schedule::kSharedAlignment;
   }
 
   // Multiplications of a thread where that many of the innermost loops are unrolled.

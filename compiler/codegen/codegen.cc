@@ -1,6 +1,5 @@
 #include "compiler/codegen/codegen.h"
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
@@ -8,6 +7,7 @@
 #include "compiler/codegen/object_symbols.h"
 #include "compiler/codegen/target_machine.h"
 #include "compiler/codegen/workspace_plan.h"
+#include "compiler/te/c_names.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/PassManager.h"
 #include "llvm/IR/Verifier.h"
@@ -19,15 +19,6 @@
 
 namespace tessera::codegen {
 namespace {
-
-std::string SymbolOf(const std::string& name) {
-  std::string symbol = name.empty() ? "kernel" : name;
-  for (char& c : symbol) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
-  }
-  return absl::ascii_isdigit(static_cast<unsigned char>(symbol[0])) ? absl::StrCat("_", symbol)
-                                                                    : symbol;
-}
 
 // The kernel unpacks its buffers and calls a body whose parameters are known not to overlap.
 absl::Status EmitKernel(const ir::Program& program, ModuleState& state) {
@@ -98,7 +89,8 @@ absl::StatusOr<Kernel> Emit(const ir::Program& program, const ir::Target& target
                             const MachineDescription& machine, Checks checks,
                             llvm::Module& module) {
   TESSERA_ASSIGN_OR_RETURN(const WorkspacePlan plan, PlanWorkspace(program));
-  ModuleState state{target, machine, plan, module, SymbolOf(program.name), checks, 0, {}};
+  ModuleState state{target, machine, plan, module, te::ToCIdentifier(program.name, "kernel"),
+                    checks, 0,       {}};
   if (module.getFunction(state.kernel) != nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("code generation: two programs make the symbol ",
                                                    state.kernel,

@@ -2,7 +2,7 @@
 #include "compiler/ir/interpreter.h"
 #include "compiler/ir/interpreter_flow.h"
 #include "compiler/ir/print.h"
-#include "compiler/ir/visitor.h"
+#include "compiler/ir/threads.h"
 
 // Blocks of threads that meet: each part of their program between two barriers is run by one thread
 // after the other.
@@ -78,16 +78,9 @@ class Threads {
 namespace {
 
 bool Meets(const Stmt& s) {
-  bool meets = false;
+  bool meets = SharesMemory(s);
   ForEach<Barrier>(s, [&](const Barrier&) { meets = true; });
-  ForEach<Allocate>(s,
-                    [&](const Allocate& node) { meets |= node.buffer->scope == Scope::kShared; });
   return meets;
-}
-
-bool IsOfThreads(const For& loop) {
-  return loop.loop_kind == LoopKind::kThread && loop.thread_axis >= ThreadAxis::kThreadX &&
-         loop.thread_axis <= ThreadAxis::kThreadZ;
 }
 
 class BarrierCode final : public StmtCode {
@@ -189,7 +182,7 @@ class BlockOfThreads final : public StmtCode {
 
 }  // namespace
 
-bool ThreadsMeet(const For& loop) { return IsOfThreads(loop) && Meets(loop.body); }
+bool ThreadsMeet(const For& loop) { return IsThreadAxis(loop.thread_axis) && Meets(loop.body); }
 
 void Machine::TouchToRead(Memory& memory, int64_t at) {
   Touch& touch = memory.touches[static_cast<size_t>(at)];
@@ -220,7 +213,7 @@ StmtCode* Compiler::CompileThreads(const For& node) {
   const For* loop = &node;
   threads.AddAxis(machine_.SlotOf(loop->var.get()), loop->min, loop->extent);
   while (const For* inner = loop->body.As<For>()) {
-    if (!IsOfThreads(*inner)) break;
+    if (!IsThreadAxis(inner->thread_axis)) break;
     loop = inner;
     threads.AddAxis(machine_.SlotOf(loop->var.get()), loop->min, loop->extent);
   }

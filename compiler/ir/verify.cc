@@ -5,7 +5,7 @@
 #include "base/status.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/rewriter.h"
-#include "compiler/ir/visitor.h"
+#include "compiler/ir/threads.h"
 #include "compiler/ir/witness.h"
 
 namespace tessera::ir {
@@ -112,9 +112,7 @@ class Verifier {
     known_.Bind(node.var.get(), {node.min, node.min + node.extent - 1},
                 static_cast<int>(place_.loops.size()));
     place_.loops.push_back({node.var.get(), node.min, node.extent});
-    if (node.thread_axis >= ThreadAxis::kThreadX && node.thread_axis <= ThreadAxis::kThreadZ) {
-      threads_.insert(node.var.get());
-    }
+    if (IsThreadAxis(node.thread_axis)) threads_.insert(node.var.get());
     absl::Status status = Check(node.body);
     place_.loops.pop_back();
     known_.Rewind(mark);

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "compiler/ir/visitor.h"
+#include "compiler/ir/threads.h"
 
 namespace tessera::passes {
 namespace {
@@ -33,13 +33,13 @@ class Sharer final : public ir::Mutator {
 
  private:
   ir::Stmt MutateFor(const ir::For& loop, const ir::Stmt& self) override {
-    if (IsBlockLoop(loop)) {
+    if (ir::IsBlockAxis(loop.thread_axis)) {
       status_.Update(absl::InvalidArgumentError(absl::StrCat(
           "loop ", loop.var->name, " is bound to ", std::string(ir::ToString(loop.thread_axis)),
           " inside of a loop that is not; loops over blocks have to be outermost")));
       return self;
     }
-    if (!IsThreadLoop(loop)) return ir::Mutator::MutateFor(loop, self);
+    if (!ir::IsThreadAxis(loop.thread_axis)) return ir::Mutator::MutateFor(loop, self);
     const size_t axis = AxisOf(loop);
     const int64_t count = threads_.extents[axis];
     const ir::Expr number = threads_.numbers[axis];
@@ -47,7 +47,7 @@ class Sharer final : public ir::Mutator {
     const ir::Stmt body = Mutate(loop.body);
     --depths_[axis];
     if (loop.extent == count) return ir::Substitute(body, loop.var, Shifted(number, loop.min));
-    if (SharesMemory(body)) {
+    if (ir::SharesMemory(body)) {
       status_.Update(absl::InvalidArgumentError(absl::StrCat(
           "loop ", loop.var->name, " has ", loop.extent, " iterations for ", count,
           " threads, but memory that all of them have to make is shared inside of it")));
@@ -119,10 +119,10 @@ class Binder final : public ir::Mutator {
     Threads threads;
     std::array<bool, 3> is_given = {false, false, false};
     ir::ForEach<ir::For>(nest, [&](const ir::For& loop) {
-      if (!IsThreadLoop(loop)) return;
+      if (!ir::IsThreadAxis(loop.thread_axis)) return;
       const size_t axis = AxisOf(loop);
       if (is_given[axis]) return;  // a loop further in
-      is_given[axis] = SharesMemory(loop.body);
+      is_given[axis] = ir::SharesMemory(loop.body);
       int64_t& extent = threads.extents[axis];
       extent = is_given[axis] ? loop.extent : std::max(extent, loop.extent);
     });
@@ -130,7 +130,7 @@ class Binder final : public ir::Mutator {
   }
 
   ir::Stmt BindBlocks(const ir::For& loop, const ir::Stmt& self, const Threads& threads) {
-    if (IsBlockLoop(loop)) {
+    if (ir::IsBlockAxis(loop.thread_axis)) {
       const auto* next = loop.body.As<ir::For>();
       const ir::Stmt body =
           next != nullptr ? BindBlocks(*next, loop.body, threads) : BindBody(loop.body, threads);
@@ -157,23 +157,6 @@ class Binder final : public ir::Mutator {
 };
 
 }  // namespace
-
-bool IsThreadLoop(const ir::For& loop) {
-  return loop.loop_kind == ir::LoopKind::kThread && loop.thread_axis >= ir::ThreadAxis::kThreadX &&
-         loop.thread_axis <= ir::ThreadAxis::kThreadZ;
-}
-
-bool IsBlockLoop(const ir::For& loop) {
-  return loop.loop_kind == ir::LoopKind::kThread && loop.thread_axis >= ir::ThreadAxis::kBlockX &&
-         loop.thread_axis <= ir::ThreadAxis::kBlockZ;
-}
-
-bool SharesMemory(const ir::Stmt& s) {
-  bool shares = false;
-  ir::ForEach<ir::Allocate>(
-      s, [&](const ir::Allocate& node) { shares |= node.buffer->scope == ir::Scope::kShared; });
-  return shares;
-}
 
 absl::StatusOr<ir::Stmt> BindThreads(const ir::Stmt& root) {
   Binder binder;

@@ -15,10 +15,4 @@ namespace tessera::passes {
 // out while a block shares memory.
 absl::StatusOr<ir::Stmt> BindThreads(const ir::Stmt& root);
 
-// Whether a loop's iterations belong to threads of one block (kVirtual is no such axis).
-bool IsThreadLoop(const ir::For& loop);
-bool IsBlockLoop(const ir::For& loop);
-// Whether memory that a block shares is allocated inside: then all threads have to run it.
-bool SharesMemory(const ir::Stmt& s);
-
 }  // namespace tessera::passes

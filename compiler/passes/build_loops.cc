@@ -271,14 +271,20 @@ class Builder {
     return guard;
   }
 
-  // Whether `value` reads shared memory alone, and is in range for every value of the loops: then a
-  // thread may as well compute what lies beyond the edge.
+  bool ReadsSharedAlone(const BoundStage& stage) const {
+    const auto& reads = schedule_.stages()[stage.stage].analysis->read_buffers;
+    return std::ranges::all_of(reads, [&](const ir::BufferNode* buffer) {
+      return storage_.at(buffer).first->scope == ir::Scope::kShared;
+    });
+  }
+
+  // Whether what `value` reads, of shared memory alone, is in range for every value of the loops:
+  // then a thread may as well compute what lies beyond the edge.
   bool IsReadable(const ir::Expr& value) const {
     ir::Ranges ranges;
     for (size_t i = 0; i < vars_.size(); ++i) ranges[vars_[i].get()] = {0, extents_[i] - 1};
     bool readable = true;
     ir::ForEach<ir::Load>(value, [&](const ir::Load& load) {
-      readable &= load.buffer->scope == ir::Scope::kShared;
       for (size_t d = 0; d < load.indices.size() && readable; ++d) {
         const std::optional<ir::Interval> bound =
             ir::Bound(ir::Simplify(load.indices[d], ranges), ranges);
@@ -319,6 +325,7 @@ class Builder {
 
     ir::Stmt body;
     const bool any_output = stage.scope == ir::Scope::kLocal && definition.is_reduction() &&
+                            ReadsSharedAlone(stage) &&
                             std::ranges::all_of(definition.bodies, [&](const ir::Expr& value) {
                               return IsReadable(rewriter.Mutate(value));
                             });

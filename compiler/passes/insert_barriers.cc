@@ -5,8 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "compiler/ir/visitor.h"
-#include "compiler/passes/bind_threads.h"
+#include "compiler/ir/threads.h"
 
 namespace tessera::passes {
 namespace {
@@ -56,7 +55,7 @@ ir::Stmt Insert(const ir::Stmt& s, Uses& open) {
   if (const auto* node = s.As<ir::Allocate>()) {
     return ir::MakeAllocate(node->buffer, Insert(node->body, open));
   }
-  if (!SharesMemory(s)) {
+  if (!ir::SharesMemory(s)) {
     const Uses uses = UsesOf(s);
     if (!open.Meets(uses)) {
       open.Add(uses);
@@ -90,7 +89,7 @@ ir::Stmt Insert(const ir::Stmt& s, Uses& open) {
 class Kernels final : public ir::Mutator {
   ir::Stmt MutateFor(const ir::For&, const ir::Stmt& self) override {
     Uses open;
-    return SharesMemory(self) ? Insert(self, open) : self;
+    return ir::SharesMemory(self) ? Insert(self, open) : self;
   }
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "compiler/ir/threads.h"
 
 namespace tessera::schedule {
 namespace {
@@ -161,21 +162,17 @@ class Binder {
     return prepared;
   }
 
-  // Whether the iterations of a loop belong to threads of one block, virtual ones included or not.
-  template <typename Loop>
-  static bool RunsByAnyThread(const Loop& loop) {
-    return loop.kind == ir::LoopKind::kThread && loop.thread_axis >= ir::ThreadAxis::kThreadX;
-  }
-  static bool RunsByThread(const LoopState& loop) {
-    return RunsByAnyThread(loop) && loop.thread_axis != ir::ThreadAxis::kVirtual;
-  }
+  // Whether a block makes what a stage of this loop computes.
+  static bool RunsByThread(const LoopState& loop) { return ir::IsThreadAxis(loop.thread_axis); }
 
   // Loops around the body of `bound`'s loop `depth`, its own included: those that are fixed while
   // a stage attached there runs. What a block shares is the same for all of its threads.
   void CollectFixed(const BoundStage& bound, int depth, bool is_shared,
                     absl::InlinedVector<bool, 64>& fixed) const {
     for (int d = 0; d <= depth; ++d) {
-      fixed[bound.loops[d].id] = !is_shared || !RunsByAnyThread(bound.loops[d]);
+      const ir::ThreadAxis axis = bound.loops[d].thread_axis;
+      const bool moves = ir::IsThreadAxis(axis) || axis == ir::ThreadAxis::kVirtual;
+      fixed[bound.loops[d].id] = !is_shared || !moves;
     }
     if (bound.at >= 0) CollectFixed(bound_[bound.at], bound.at_depth, is_shared, fixed);
   }

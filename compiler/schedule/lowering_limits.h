@@ -12,4 +12,7 @@ inline constexpr int64_t kMaxLanes = 64;
 // Stores of a program once its unrolled loops are copied; more are refused.
 inline constexpr int64_t kMaxUnrolledStores = 20'000;
 
+// Bytes to which a kernel rounds up what a block shares of one buffer.
+inline constexpr int64_t kSharedAlignment = 16;
+
 }  // namespace tessera::schedule

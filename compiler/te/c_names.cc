@@ -244,6 +244,14 @@ bool IsReservedInC(std::string_view name) {
   return words.contains(name);
 }
 
+std::string ToCIdentifier(std::string_view name, std::string_view otherwise) {
+  std::string result(name.empty() ? otherwise : name);
+  for (char& c : result) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
+  }
+  return absl::ascii_isdigit(static_cast<unsigned char>(result[0])) ? "_" + result : result;
+}
+
 bool IsCIdentifier(std::string_view name) {
   if (name.empty() || !absl::ascii_isalpha(static_cast<unsigned char>(name[0]))) return false;
   if (name.size() > 128 || IsReservedInC(name)) return false;

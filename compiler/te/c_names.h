@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -11,6 +12,9 @@ namespace tessera::te {
 // Words that C or C++ keep for themselves, types and macros of <stddef.h> and <stdint.h> that a
 // library's header uses, macros that compilers and common headers define.
 bool IsReservedInC(std::string_view name);
+
+// `name` with '_' for what no C identifier has; `otherwise` for an empty one.
+std::string ToCIdentifier(std::string_view name, std::string_view otherwise);
 
 // Whether `name` can name a C and C++ function.
 bool IsCIdentifier(std::string_view name);

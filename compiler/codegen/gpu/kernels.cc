@@ -4,30 +4,20 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "compiler/ir/visitor.h"
-#include "compiler/passes/bind_threads.h"
+#include "compiler/ir/threads.h"
+#include "compiler/schedule/lowering_limits.h"
+#include "compiler/te/c_names.h"
 
 namespace tessera::codegen::gpu {
 namespace {
 
 constexpr int64_t kAlignment = 256;                     // of buffers in the workspace
-constexpr int64_t kSharedAlignment = 16;                // of buffers that a block shares
 constexpr int64_t kMaxPrivateBytes = 16 << 10;          // of one buffer of a thread
 constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;  // along an axis
 
 int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
-
-std::string SymbolOf(const std::string& name) {
-  std::string symbol = name.empty() ? "kernel" : name;
-  for (char& c : symbol) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
-  }
-  return absl::ascii_isdigit(static_cast<unsigned char>(symbol[0])) ? absl::StrCat("_", symbol)
-                                                                    : symbol;
-}
 
 class Splitter {
  public:
@@ -65,11 +55,12 @@ class Splitter {
 
   absl::Status AddNest(const ir::Stmt& s) {
     KernelNest nest;
-    nest.name = absl::StrCat(SymbolOf(program_.name), "_", kernels_.nests.size());
+    nest.name =
+        absl::StrCat(te::ToCIdentifier(program_.name, "kernel"), "_", kernels_.nests.size());
     nest.body = s;
     while (const auto* loop = nest.body.As<ir::For>()) {
-      const bool is_block = passes::IsBlockLoop(*loop);
-      if (!is_block && !passes::IsThreadLoop(*loop)) break;
+      const bool is_block = ir::IsBlockAxis(loop->thread_axis);
+      if (!is_block && !ir::IsThreadAxis(loop->thread_axis)) break;
       const auto first = is_block ? ir::ThreadAxis::kBlockX : ir::ThreadAxis::kThreadX;
       const auto axis = static_cast<size_t>(loop->thread_axis) - static_cast<size_t>(first);
       ThreadLoop& bound = (is_block ? nest.blocks : nest.threads)[axis];
@@ -126,7 +117,7 @@ class Splitter {
       if (std::ranges::count(nest.shared, node.buffer) > 0) return;
       if (node.buffer->scope == ir::Scope::kShared) {
         nest.shared.push_back(node.buffer);
-        nest.shared_bytes += RoundUp(bytes, kSharedAlignment);
+        nest.shared_bytes += RoundUp(bytes, schedule::kSharedAlignment);
       } else if (node.buffer->scope != ir::Scope::kLocal) {
         status.Update(Refuse(nest, absl::StrCat("buffer ", node.buffer->name, " has scope ",
                                                 ir::ToString(node.buffer->scope),

@@ -5,13 +5,13 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "compiler/codegen/gpu/c_expr.h"
 #include "compiler/codegen/gpu/kernels.h"
 #include "compiler/ir/visitor.h"
+#include "compiler/te/c_names.h"
 
 namespace tessera::codegen::gpu {
 namespace {
@@ -94,10 +94,7 @@ class KernelWriter {
 
   // A name of its own for what is called `wanted`.
   std::string Name(const std::string& wanted) {
-    std::string name = wanted;
-    for (char& c : name) {
-      if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
-    }
+    const std::string name = te::ToCIdentifier(wanted, "unnamed");
     // No keyword or function of OpenCL ends so.
     const int count = ++names_[name];
     return absl::StrCat(name, "_", count);
