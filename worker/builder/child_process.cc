@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -16,6 +15,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -23,8 +23,7 @@
 #include "base/status.h"
 #include "proto/limits.h"
 #include "worker/sandbox/child_exit.h"
-
-extern char** environ;
+#include "worker/sandbox/execute.h"
 
 namespace tessera::builder {
 namespace {
@@ -34,25 +33,6 @@ using Seconds = std::chrono::duration<double>;
 
 constexpr auto kStartTime = std::chrono::seconds(60);  // on a machine that pages and is crowded
 constexpr size_t kLastWordsBytes = 2048;
-constexpr int kFirstPlainDescriptor = 16;  // above every number that the child is given
-
-// Above the standard descriptors and the child's, so that arranging those overwrites nothing.
-absl::StatusOr<UniqueFd> Lifted(int fd) {
-  UniqueFd low(fd);
-  if (fd >= 0) fd = fcntl(fd, F_DUPFD_CLOEXEC, kFirstPlainDescriptor);
-  if (fd < 0) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("build child: descriptors: ", strerror(errno)));
-  }
-  return UniqueFd(fd);
-}
-
-std::vector<char*> Pointers(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
 
 Failure Describe(int wait_status, const std::string& words, int64_t memory_bytes) {
   const std::string said = words.empty() ? "" : absl::StrCat("; it said: ", words);
@@ -109,46 +89,22 @@ absl::Status ChildProcess::Spawn(const BuilderOptions& options) {
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
     return absl::ResourceExhaustedError(absl::StrCat("build child: socket: ", strerror(errno)));
   }
-  TESSERA_ASSIGN_OR_RETURN(socket_, Lifted(ends[0]));
-  TESSERA_ASSIGN_OR_RETURN(const UniqueFd its_end, Lifted(ends[1]));
-  TESSERA_ASSIGN_OR_RETURN(words_, Lifted(memfd_create("tessera-build-words", MFD_CLOEXEC)));
-  fcntl(words_.get(), F_SETFL, O_APPEND);
-
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, words_.get(), 1);
-  posix_spawn_file_actions_adddup2(&actions, words_.get(), 2);
-  posix_spawn_file_actions_adddup2(&actions, its_end.get(), kBuildChildDescriptor);
-  posix_spawn_file_actions_addclosefrom_np(&actions, kBuildChildDescriptor + 1);
-
-  // Its own process group: Ctrl-C at the terminal is the worker's business. Signals as a program
-  // expects them, whatever this one ignores or blocks.
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  sigset_t set;
-  sigemptyset(&set);
-  posix_spawnattr_setsigmask(&attributes, &set);
-  sigfillset(&set);
-  posix_spawnattr_setsigdefault(&attributes, &set);
-
-  std::vector<std::string> arguments = {options.program};
-  arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
-  pid_t process = -1;
-  const int error = posix_spawn(&process, options.program.c_str(), &actions, &attributes,
-                                Pointers(arguments).data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error == 0) {
-    absl::MutexLock lock(&mutex_);
-    process_ = process;
-    return absl::OkStatus();
+  socket_ = UniqueFd(ends[0]);
+  const UniqueFd its_end(ends[1]);
+  words_ = UniqueFd(memfd_create("tessera-build-words", MFD_CLOEXEC));
+  if (!words_.valid()) {
+    return absl::ResourceExhaustedError(absl::StrCat("build child: memory: ", strerror(errno)));
   }
-  return absl::UnavailableError(
-      absl::StrCat("build child ", options.program, " can't be executed: ", strerror(error)));
+  fcntl(words_.get(), F_SETFL, O_APPEND);
+  std::vector<std::string> command = {options.program};
+  command.insert(command.end(), options.arguments.begin(), options.arguments.end());
+  static_assert(kBuildChildDescriptor == sandbox::kFirstDescriptor);
+  const absl::StatusOr<pid_t> process =
+      sandbox::Execute(std::move(command), words_.get(), {its_end.get()});
+  if (!process.ok()) return Annotate(process.status(), "build child");
+  absl::MutexLock lock(&mutex_);
+  process_ = *process;
+  return absl::OkStatus();
 }
 
 absl::Status ChildProcess::LimitMemory(int64_t bytes) const {

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,57 +21,11 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "worker/sandbox/descriptors.h"
+#include "worker/sandbox/execute.h"
 #include "worker/sandbox/wire.h"
-
-extern char** environ;
 
 namespace tessera::sandbox {
 namespace {
-
-constexpr int kFirstPlainDescriptor = 32;  // above every number that a program is given
-
-// Above the program's descriptors, so that arranging those overwrites nothing.
-absl::StatusOr<UniqueFd> Lifted(int fd) {
-  const int lifted = fcntl(fd, F_DUPFD_CLOEXEC, kFirstPlainDescriptor);
-  if (lifted >= 0) return UniqueFd(lifted);
-  return absl::ResourceExhaustedError(absl::StrCat("program: descriptors: ", strerror(errno)));
-}
-
-absl::StatusOr<pid_t> Execute(std::vector<std::string> command, absl::Span<const int> descriptors) {
-  std::vector<UniqueFd> lifted;
-  for (const int fd : descriptors) {
-    TESSERA_ASSIGN_OR_RETURN(lifted.emplace_back(), Lifted(fd));
-  }
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-  int place = kChannelDescriptor;
-  for (const UniqueFd& fd : lifted) posix_spawn_file_actions_adddup2(&actions, fd.get(), place++);
-  posix_spawn_file_actions_addclosefrom_np(&actions, place);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  sigset_t set;
-  sigemptyset(&set);
-  posix_spawnattr_setsigmask(&attributes, &set);
-  sigfillset(&set);
-  posix_spawnattr_setsigdefault(&attributes, &set);
-  std::vector<char*> arguments;
-  for (std::string& word : command) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  pid_t process = -1;
-  const int error =
-      posix_spawn(&process, command[0].c_str(), &actions, &attributes, arguments.data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error == 0) return process;
-  return absl::UnavailableError(
-      absl::StrCat("program ", command[0], " can't be executed: ", strerror(error)));
-}
 
 // Waits for the end of a process, or for the wish to kill it, and tells how it ended.
 void Watch(pid_t process, UniqueFd handle, UniqueFd monitor) {
@@ -120,7 +73,7 @@ absl::StatusOr<std::unique_ptr<Child>> ProgramSpawner::Spawn(const ChildTask& ta
   }
   std::vector<int> descriptors = {channel.second.get(), library.get()};
   descriptors.insert(descriptors.end(), task.descriptors.begin(), task.descriptors.end());
-  TESSERA_ASSIGN_OR_RETURN(const pid_t process, Execute(command_, descriptors));
+  TESSERA_ASSIGN_OR_RETURN(const pid_t process, Execute(command_, -1, descriptors));
   const auto seconds = static_cast<rlim_t>(task.limits.cpu_seconds);
   const rlimit limit = {seconds, seconds + 1};
   prlimit(process, RLIMIT_CPU, &limit, nullptr);

@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "worker/sandbox/execute.h"
 #include "worker/sandbox/sandbox.h"
 
 // Children that are programs of their own, for what can't live in the zygote's confinement: a
@@ -14,7 +15,9 @@ namespace tessera::sandbox {
 
 // The program's descriptors: its channel, the task's library (/dev/null where it has none), then
 // the task's own, in order. Its first message is the task's argument.
-inline constexpr int kChannelDescriptor = 3, kLibraryDescriptor = 4, kTaskDescriptor = 5;
+inline constexpr int kChannelDescriptor = kFirstDescriptor;
+inline constexpr int kLibraryDescriptor = kChannelDescriptor + 1;
+inline constexpr int kTaskDescriptor = kLibraryDescriptor + 1;
 
 // Executes `command` for each child, in a process group of its own that ends with it. Of a task's
 // limits the processor's time counts; `entry` is the program's own.
