@@ -1,8 +1,5 @@
 #include "proto/device_code.h"
 
-#include <algorithm>
-
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -10,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "proto/convert.h"
 #include "proto/limits.h"
 
 namespace tessera::proto {
@@ -17,8 +15,6 @@ namespace {
 
 constexpr size_t kMaxLaunches = 1024;
 constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
-constexpr int64_t kMaxBlockThreads = 4096;
-constexpr int64_t kMaxWorkspace = int64_t{1} << 36;
 
 std::string LaunchLine(std::string_view what, const KernelLaunch& launch) {
   const std::string arguments =
@@ -28,14 +24,6 @@ std::string LaunchLine(std::string_view what, const KernelLaunch& launch) {
   return absl::StrCat("// ", AbslView(what), " ", launch.kernel, " blocks ",
                       absl::StrJoin(launch.blocks, " "), " threads ",
                       absl::StrJoin(launch.threads, " "), " arguments ", arguments, "\n");
-}
-
-bool IsIdentifier(std::string_view name) {
-  return !name.empty() && name.size() <= 255 &&
-         !absl::ascii_isdigit(static_cast<unsigned char>(name[0])) &&
-         std::ranges::all_of(name, [](char c) {
-           return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
-         });
 }
 
 class Reader {
@@ -57,7 +45,7 @@ class Reader {
     }
     words = NextLine();
     if (words.size() != 2 || words[0] != "workspace" ||
-        !ReadNumber(words[1], 0, kMaxWorkspace, code.workspace_bytes)) {
+        !ReadNumber(words[1], 0, kMaxWorkspaceBytes, code.workspace_bytes)) {
       return Refuse("is not \"// workspace BYTES\" with at most 2^36");
     }
     while (absl::StartsWith(rest_, "// prepare ") || absl::StartsWith(rest_, "// launch ")) {
@@ -97,7 +85,7 @@ class Reader {
   }
 
   absl::Status ReadLaunch(const std::vector<std::string>& words, KernelLaunch& launch) const {
-    if (words.size() < 11 || !IsIdentifier(words[1]) || words[2] != "blocks" ||
+    if (words.size() < 11 || !CheckIdentifier("kernel", words[1]).ok() || words[2] != "blocks" ||
         words[6] != "threads" || words[10] != "arguments") {
       return Refuse("is not \"launch NAME blocks X Y Z threads X Y Z arguments …\"");
     }

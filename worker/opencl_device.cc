@@ -9,13 +9,14 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "proto/limits.h"
 #include "worker/runner/opencl/device.h"
 
 namespace tessera {
 namespace {
 
 // As of ir::Target, which a runner does not know: what a target may have at most.
-constexpr int64_t kMaxBlockThreads = 4096, kMaxWaveThreads = 128;
+constexpr int64_t kMaxWaveThreads = 128;
 constexpr int64_t kUsualWaveThreads = 32;
 
 // "pthread-skylake-avx512-AMD EPYC" as "pthread-skylake-avx512-amd-epyc".
@@ -53,7 +54,7 @@ absl::StatusOr<agent::Host> DescribeOpenClDevice(std::string_view name) {
   const int64_t wave = found->wave_threads > 0 ? found->wave_threads : kUsualWaveThreads;
   host.target = absl::StrCat(
       "opencl", found->has_fp16 ? "/fp16" : "", " l2=", std::max<int64_t>(found->cache_bytes, 1),
-      " block=", std::clamp<int64_t>(found->block_threads, 1, kMaxBlockThreads),
+      " block=", std::clamp<int64_t>(found->block_threads, 1, proto::kMaxBlockThreads),
       " wave=", std::clamp<int64_t>(wave, 1, kMaxWaveThreads),
       " shared=", std::max<int64_t>(found->shared_bytes, 1));
   host.device_class.name = absl::StrCat("opencl/", Slug(found->name), "/", Slug(found->driver));

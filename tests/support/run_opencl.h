@@ -36,11 +36,11 @@ inline absl::Status RunOpenCl(const ir::Program& program, const ir::Target& targ
                            codegen::gpu::GenerateOpenCl({program}, target));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<opencl::Device> opened,
                            opencl::Device::Open(OpenClTestDevice()));
-  TESSERA_RETURN_IF_ERROR(Annotate(opened->Load(ToDeviceCode(code)), code.source));
   for (size_t i = 0; i < buffers.size(); ++i) {
     TESSERA_RETURN_IF_ERROR(opened->AddBuffer(static_cast<int64_t>(buffers[i].size())));
     TESSERA_RETURN_IF_ERROR(opened->Write(static_cast<int>(i), 0, buffers[i]));
   }
+  TESSERA_RETURN_IF_ERROR(Annotate(opened->Load(ToDeviceCode(code)), code.source));
   TESSERA_RETURN_IF_ERROR(opened->Fill(proto::kWorkspaceArgument, 0xff));
   TESSERA_RETURN_IF_ERROR(opened->Call(1).status());
   for (size_t i = 0; i < buffers.size(); ++i) {

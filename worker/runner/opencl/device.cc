@@ -1,8 +1,8 @@
 #include "worker/runner/opencl/device.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <map>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -110,7 +110,11 @@ class RealDevice final : public Device {
   RealDevice(const Api& api, Found found) : api_(api), found_(std::move(found)) {}
 
   ~RealDevice() override {
-    Unload();
+    for (const auto* part : {&preparation_, &launches_}) {
+      for (const Kernel& kernel : *part) api_.clReleaseKernel(kernel.kernel);
+    }
+    if (program_ != nullptr) api_.clReleaseProgram(program_);
+    Release(workspace_);
     for (const Buffer& buffer : buffers_) Release(buffer);
     Release(scratch_);
     if (queue_ != nullptr) api_.clReleaseCommandQueue(queue_);
@@ -125,10 +129,7 @@ class RealDevice final : public Device {
     return CheckCall(error, "clCreateCommandQueue");
   }
 
-  const DeviceInfo& info() const override { return found_.info; }
-
   absl::Status Load(const proto::DeviceCode& code) override {
-    Unload();
     cl_int error = 0;
     const char* source = code.source.c_str();
     const size_t length = code.source.size();
@@ -139,19 +140,11 @@ class RealDevice final : public Device {
       return absl::InvalidArgumentError(
           absl::StrCat(CheckCall(error, "clBuildProgram").message(), ": ", BuildLog()));
     }
-    preparation_ = code.preparation;
-    launches_ = code.launches;
-    for (const auto* part : {&preparation_, &launches_}) {
-      for (const proto::KernelLaunch& launch : *part) {
-        if (kernels_.contains(launch.kernel)) continue;
-        const cl_kernel kernel = api_.clCreateKernel(program_, launch.kernel.c_str(), &error);
-        TESSERA_RETURN_IF_ERROR(Annotate(CheckCall(error, "clCreateKernel"), launch.kernel));
-        kernels_[launch.kernel] = kernel;
-      }
+    if (code.workspace_bytes > 0) {
+      TESSERA_ASSIGN_OR_RETURN(workspace_, MakeBuffer(code.workspace_bytes));
     }
-    if (code.workspace_bytes == 0) return absl::OkStatus();
-    TESSERA_ASSIGN_OR_RETURN(workspace_, MakeBuffer(code.workspace_bytes));
-    return absl::OkStatus();
+    TESSERA_RETURN_IF_ERROR(Bind(code.preparation, preparation_));
+    return Bind(code.launches, launches_);
   }
 
   absl::Status AddBuffer(int64_t bytes) override {
@@ -187,8 +180,8 @@ class RealDevice final : public Device {
   }
 
   absl::Status Prepare() override {
-    for (const proto::KernelLaunch& launch : preparation_) {
-      TESSERA_RETURN_IF_ERROR(Enqueue(launch, nullptr));
+    for (const Kernel& kernel : preparation_) {
+      TESSERA_RETURN_IF_ERROR(Enqueue(kernel, nullptr));
     }
     return CheckCall(api_.clFinish(queue_), "clFinish");
   }
@@ -209,6 +202,11 @@ class RealDevice final : public Device {
     cl_mem memory = nullptr;  // with margins
     cl_mem inside = nullptr;  // what kernels are passed
     int64_t bytes = 0;
+  };
+
+  struct Kernel {
+    cl_kernel kernel = nullptr;
+    std::array<size_t, 3> global = {}, local = {};
   };
 
   absl::StatusOr<Buffer> MakeBuffer(int64_t bytes) {
@@ -267,30 +265,41 @@ class RealDevice final : public Device {
     return log;
   }
 
-  // `event`: null, or where the event is to be put.
-  absl::Status Enqueue(const proto::KernelLaunch& launch, cl_event* event) {
-    const cl_kernel kernel = kernels_.at(launch.kernel);
-    for (size_t i = 0; i < launch.arguments.size(); ++i) {
-      const int argument = launch.arguments[i];
-      if (argument >= static_cast<int>(buffers_.size()) ||
-          (argument == proto::kWorkspaceArgument && workspace_.memory == nullptr)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("kernel ", launch.kernel, " is passed a buffer that is not there"));
+  // Adds kernels with their arguments, which stay the same, to `kernels`.
+  absl::Status Bind(const std::vector<proto::KernelLaunch>& launches,
+                    std::vector<Kernel>& kernels) {
+    for (const proto::KernelLaunch& launch : launches) {
+      cl_int error = 0;
+      const cl_kernel made = api_.clCreateKernel(program_, launch.kernel.c_str(), &error);
+      TESSERA_RETURN_IF_ERROR(Annotate(CheckCall(error, "clCreateKernel"), launch.kernel));
+      Kernel& kernel = kernels.emplace_back();
+      kernel.kernel = made;
+      for (size_t i = 0; i < 3; ++i) {
+        kernel.local[i] = static_cast<size_t>(launch.threads[i]);
+        kernel.global[i] = kernel.local[i] * static_cast<size_t>(launch.blocks[i]);
       }
-      const Buffer& buffer = argument == proto::kWorkspaceArgument
-                                 ? workspace_
-                                 : buffers_[static_cast<size_t>(argument)];
-      TESSERA_RETURN_IF_ERROR(CheckCall(
-          api_.clSetKernelArg(kernel, static_cast<cl_uint>(i), sizeof(cl_mem), &buffer.inside),
-          "clSetKernelArg"));
+      for (size_t i = 0; i < launch.arguments.size(); ++i) {
+        const int argument = launch.arguments[i];
+        const bool is_workspace = argument == proto::kWorkspaceArgument;
+        if (is_workspace ? workspace_.memory == nullptr
+                         : argument >= static_cast<int>(buffers_.size())) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("kernel ", launch.kernel, " is passed a buffer that is not there"));
+        }
+        const Buffer& buffer = is_workspace ? workspace_ : buffers_[static_cast<size_t>(argument)];
+        TESSERA_RETURN_IF_ERROR(CheckCall(
+            api_.clSetKernelArg(made, static_cast<cl_uint>(i), sizeof(cl_mem), &buffer.inside),
+            "clSetKernelArg"));
+      }
     }
-    size_t global[3], local[3];
-    for (size_t i = 0; i < 3; ++i) {
-      local[i] = static_cast<size_t>(launch.threads[i]);
-      global[i] = local[i] * static_cast<size_t>(launch.blocks[i]);
-    }
+    return absl::OkStatus();
+  }
+
+  // `event`: null, or where the event is to be put.
+  absl::Status Enqueue(const Kernel& kernel, cl_event* event) {
     return CheckCall(
-        api_.clEnqueueNDRangeKernel(queue_, kernel, 3, nullptr, global, local, 0, nullptr, event),
+        api_.clEnqueueNDRangeKernel(queue_, kernel.kernel, 3, nullptr, kernel.global.data(),
+                                    kernel.local.data(), 0, nullptr, event),
         "clEnqueueNDRangeKernel");
   }
 
@@ -322,22 +331,12 @@ class RealDevice final : public Device {
     return is_told ? seconds : wall;
   }
 
-  void Unload() {
-    for (const auto& [name, kernel] : kernels_) api_.clReleaseKernel(kernel);
-    kernels_.clear();
-    if (program_ != nullptr) api_.clReleaseProgram(program_);
-    program_ = nullptr;
-    Release(workspace_);
-    workspace_ = {};
-  }
-
   const Api& api_;
   Found found_;
   cl_context context_ = nullptr;
   cl_command_queue queue_ = nullptr;
   cl_program program_ = nullptr;
-  std::map<std::string, cl_kernel> kernels_;
-  std::vector<proto::KernelLaunch> preparation_, launches_;
+  std::vector<Kernel> preparation_, launches_;
   std::vector<Buffer> buffers_;
   Buffer workspace_, scratch_;
 };

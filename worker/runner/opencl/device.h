@@ -37,14 +37,13 @@ class Device {
   static absl::StatusOr<std::unique_ptr<Device>> Open(std::string_view name);
   virtual ~Device() = default;
 
-  virtual const DeviceInfo& info() const = 0;
-  // Compiles `code`, InvalidArgument with the beginning of the driver's log where it refuses, and
-  // makes its workspace.
-  virtual absl::Status Load(const proto::DeviceCode& code) = 0;
   // Buffers by number, made in order, each between kMargin bytes of its own that no kernel should
   // touch.
   static constexpr int64_t kMargin = 4096;
   virtual absl::Status AddBuffer(int64_t bytes) = 0;
+  // Compiles `code`, once, when its buffers are there, and makes its workspace. InvalidArgument
+  // with the beginning of the driver's log where it refuses.
+  virtual absl::Status Load(const proto::DeviceCode& code) = 0;
   // `offset` counts from the buffer's first byte and may lie in the margin before it.
   virtual absl::Status Write(int buffer, int64_t offset, absl::Span<const std::byte> from) = 0;
   virtual absl::Status Read(int buffer, int64_t offset, absl::Span<std::byte> into) = 0;
