@@ -434,7 +434,7 @@ absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::T
                                        int threads) {
   const bool is_cpu =
       target.kind == ir::TargetKind::kX86 || target.kind == ir::TargetKind::kAArch64;
-  if (!is_cpu && target.kind != ir::TargetKind::kOpenCl) {
+  if (!is_cpu && !ir::IsGpu(target.kind)) {
     return absl::UnimplementedError(
         absl::StrCat("no sketch rules for target ", ir::ToString(target)));
   }

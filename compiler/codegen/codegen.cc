@@ -1,21 +1,16 @@
 #include "compiler/codegen/codegen.h"
 
+#include <memory>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "compiler/codegen/emit_module.h"
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/codegen/object_symbols.h"
 #include "compiler/codegen/target_machine.h"
 #include "compiler/codegen/workspace_plan.h"
 #include "compiler/te/c_names.h"
-#include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/PassManager.h"
-#include "llvm/IR/Verifier.h"
-#include "llvm/Passes/PassBuilder.h"
-#include "llvm/Support/SmallVectorMemoryBuffer.h"
-#include "llvm/Transforms/Scalar/EarlyCSE.h"
-#include "llvm/Transforms/Scalar/SROA.h"
-#include "llvm/Transforms/Scalar/SimplifyCFG.h"
 
 namespace tessera::codegen {
 namespace {
@@ -62,28 +57,6 @@ absl::Status EmitKernel(const ir::Program& program, ModuleState& state) {
   return state.status;
 }
 
-// Promotion of register tiles, common subexpressions, tidy control flow; nothing that changes
-// loops or vectors.
-void Optimise(llvm::Module& module, llvm::TargetMachine& machine) {
-  llvm::LoopAnalysisManager loop_analyses;
-  llvm::FunctionAnalysisManager function_analyses;
-  llvm::CGSCCAnalysisManager scc_analyses;
-  llvm::ModuleAnalysisManager module_analyses;
-  llvm::PassBuilder builder(&machine);
-  builder.registerModuleAnalyses(module_analyses);
-  builder.registerCGSCCAnalyses(scc_analyses);
-  builder.registerFunctionAnalyses(function_analyses);
-  builder.registerLoopAnalyses(loop_analyses);
-  builder.crossRegisterProxies(loop_analyses, function_analyses, scc_analyses, module_analyses);
-  llvm::FunctionPassManager passes;
-  passes.addPass(llvm::SimplifyCFGPass());
-  passes.addPass(llvm::SROAPass(llvm::SROAOptions::PreserveCFG));
-  passes.addPass(llvm::EarlyCSEPass(/*UseMemorySSA=*/true));
-  for (llvm::Function& function : module) {
-    if (!function.isDeclaration()) passes.run(function, function_analyses);
-  }
-}
-
 // Emits one program into `module`.
 absl::StatusOr<Kernel> Emit(const ir::Program& program, const ir::Target& target,
                             const MachineDescription& machine, Checks checks,
@@ -106,33 +79,14 @@ absl::StatusOr<ObjectCode> Compile(absl::Span<const ir::Program> programs, const
   TESSERA_ASSIGN_OR_RETURN(llvm::TargetMachine * machine, MachineFor(description));
 
   llvm::LLVMContext context;
-  context.setDiscardValueNames(true);
-  llvm::Module module("tessera", context);
-  module.setTargetTriple(description.triple);
-  module.setDataLayout(machine->createDataLayout());
-  module.setPICLevel(llvm::PICLevel::BigPIC);
+  const std::unique_ptr<llvm::Module> module = MakeModule(context, *machine);
+  module->setPICLevel(llvm::PICLevel::BigPIC);
   ObjectCode code;
   for (const ir::Program& program : programs) {
     TESSERA_ASSIGN_OR_RETURN(code.kernels.emplace_back(),
-                             Emit(program, target, description, checks, module));
+                             Emit(program, target, description, checks, *module));
   }
-#ifndef NDEBUG
-  std::string fault;
-  llvm::raw_string_ostream fault_stream(fault);
-  if (llvm::verifyModule(module, &fault_stream)) {
-    return absl::InternalError(absl::StrCat("code generation made invalid LLVM IR: ", fault));
-  }
-#endif
-  Optimise(module, *machine);
-
-  llvm::SmallVector<char, 0> output;
-  llvm::raw_svector_ostream stream(output);
-  llvm::legacy::PassManager emission;
-  if (machine->addPassesToEmitFile(emission, stream, nullptr, file_type)) {
-    return absl::InternalError("LLVM can't emit files for this target");
-  }
-  emission.run(module);
-  code.bytes.assign(output.begin(), output.end());
+  TESSERA_ASSIGN_OR_RETURN(code.bytes, EmitModule(*module, *machine, file_type));
   return code;
 }
 

@@ -3,6 +3,7 @@
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/visitor.h"
+#include "llvm/IR/IntrinsicsNVPTX.h"
 #include "llvm/IR/IntrinsicsX86.h"
 
 namespace tessera::codegen {
@@ -13,6 +14,11 @@ namespace {
 
 // Beyond this a loop marked for unrolling stays a loop: the lowering caps bodies far below.
 constexpr int64_t kMaxUnrolledIterations = 4096;
+
+bool HasHalfConversion(const ir::Target& target) {
+  return target.kind == ir::TargetKind::kAArch64 || target.kind == ir::TargetKind::kCuda ||
+         target.Has("avx2") || target.Has("avx512");
+}
 
 // Buffers and variables that a parallel body takes from around it, in the order of first use.
 class Captures final : public ir::Visitor {
@@ -72,8 +78,7 @@ FunctionEmitter::FunctionEmitter(ModuleState& state, llvm::Function* function)
     : state_(state),
       function_(function),
       b_(state.module.getContext()),
-      numbers_(b_, state.target.kind == ir::TargetKind::kAArch64 || state.target.Has("avx2") ||
-                       state.target.Has("avx512")),
+      numbers_(b_, HasHalfConversion(state.target)),
       math_(b_, state.target) {
   llvm::FastMathFlags flags;
   flags.setAllowContract(true);
@@ -117,10 +122,12 @@ void FunctionEmitter::Emit(const ir::Stmt& s) {
       return EmitEvaluate(*s.As<ir::Evaluate>());
     case ir::StmtKind::kAsyncCopy:
       return EmitAsyncCopy(*s.As<ir::AsyncCopy>());
-    // One thread runs a body in order, and copies are made at once.
     case ir::StmtKind::kBarrier:
-    case ir::StmtKind::kAsyncWait:
+      // Of CPUs one thread runs a body in order.
+      if (ir::IsGpu(state_.target.kind)) b_.CreateIntrinsic(llvm::Intrinsic::nvvm_barrier0, {}, {});
       return;
+    case ir::StmtKind::kAsyncWait:
+      return;  // copies are made at once
   }
 }
 
@@ -299,7 +306,9 @@ void FunctionEmitter::EmitIf(Value* condition, const ir::Stmt& then_body,
 
 void FunctionEmitter::EmitAllocate(const ir::Allocate& node) {
   const ir::BufferNode* buffer = node.buffer.get();
-  const Slot& slot = state_.plan.slots.at(buffer);
+  const auto planned = state_.plan.slots.find(buffer);
+  if (planned == state_.plan.slots.end()) return Emit(node.body);  // bound from the beginning
+  const Slot& slot = planned->second;
   const auto bytes = static_cast<uint64_t>(std::max<int64_t>(buffer->StoredBytes(), 1));
   if (slot.place != Place::kStack) {
     Value* base = slot.place == Place::kShared ? workspace_.shared_base : workspace_.private_base;

@@ -68,6 +68,8 @@ class FunctionEmitter {
   }
   void BindVar(const ir::Var* var, llvm::Value* value) { vars_[var] = {value, 0}; }
   llvm::IRBuilder<>& builder() { return b_; }
+  // Where what is bound is computed, if it is not a parameter: before everything that is emitted.
+  llvm::Instruction* entry_end() { return scopes_.front().entry_end; }
 
   void Emit(const ir::Stmt& s);
   // for var in [begin, end); nothing when empty.

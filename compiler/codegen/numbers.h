@@ -12,7 +12,7 @@ namespace tessera::codegen {
 // that becomes a library call.
 class Numbers {
  public:
-  // `has_half_conversion`: the target converts f16 in hardware (F16C, AArch64).
+  // `has_half_conversion`: the target converts f16 in hardware (F16C, AArch64, CUDA).
   Numbers(llvm::IRBuilder<>& builder, bool has_half_conversion)
       : b_(builder), has_half_conversion_(has_half_conversion) {}
 

@@ -25,6 +25,10 @@ void InitializeLlvm() {
     LLVMInitializeAArch64Target();
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
     auto& options = llvm::cl::getRegisteredOptions();
     const auto found = options.find("disable-lsr");
     TESSERA_CHECK(found != options.end());
@@ -58,8 +62,14 @@ absl::StatusOr<MachineDescription> DescribeMachine(const ir::Target& target) {
     if (target.Has("fp16")) description.features += ",+fullfp16";
     return description;
   }
-  return absl::InvalidArgumentError(absl::StrCat("code generation: target ", ir::ToString(target),
-                                                 " is not a CPU; known kinds: x86, aarch64"));
+  if (target.kind == ir::TargetKind::kCuda) {
+    description.triple = "nvptx64-nvidia-cuda";
+    description.cpu = target.features.at(0);
+    return description;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("code generation: LLVM has no target for ",
+                                                 ir::ToString(target),
+                                                 "; known kinds: x86, aarch64, cuda"));
 }
 
 absl::StatusOr<llvm::TargetMachine*> MachineFor(const MachineDescription& description) {

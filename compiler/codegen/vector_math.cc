@@ -22,8 +22,8 @@ constexpr Named kFunctions[] = {{"exp", 1},  {"log", 1},     {"sqrt", 1}, {"rsqr
 
 VectorMath::VectorMath(llvm::IRBuilder<>& builder, const ir::Target& target)
     : b_(builder),
-      has_fma_(target.kind == ir::TargetKind::kAArch64 || target.Has("avx2") ||
-               target.Has("avx512")),
+      has_fma_(target.kind == ir::TargetKind::kAArch64 || target.kind == ir::TargetKind::kCuda ||
+               target.Has("avx2") || target.Has("avx512")),
       has_avx512_(target.kind == ir::TargetKind::kX86 && target.Has("avx512")) {}
 
 int VectorMath::Arity(std::string_view name) {

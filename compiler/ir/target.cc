@@ -23,7 +23,9 @@ const std::array<KindInfo, 5>& Kinds() {
       KindInfo{TargetKind::kX86, "x86", {"sse4.2", "avx2", "avx512", "vnni", "bf16"}},
       KindInfo{TargetKind::kAArch64, "aarch64", {"neon", "dotprod", "fp16"}},
       KindInfo{TargetKind::kOpenCl, "opencl", {"fp16"}},
-      KindInfo{TargetKind::kCuda, "cuda", {}},
+      KindInfo{TargetKind::kCuda,
+               "cuda",
+               {"sm_70", "sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90"}},
       KindInfo{TargetKind::kVta, "vta", {}},
   };
   return kinds;
@@ -59,14 +61,15 @@ void DeriveVectors(Target& target) {
   }
 }
 
-// What every OpenCL 1.2 device of the full profile has, and every CUDA device.
+// What every OpenCL 1.2 device of the full profile has, and every CUDA device without being asked.
 void SetGpuDefaults(Target& target) {
-  if (target.block_threads == 0) target.block_threads = 256;
+  const bool is_cuda = target.kind == TargetKind::kCuda;
+  if (target.block_threads == 0) target.block_threads = is_cuda ? 1024 : 256;
   if (target.wave_threads == 0) target.wave_threads = 32;
-  if (target.shared_bytes == 0) target.shared_bytes = 32 << 10;
+  if (target.shared_bytes == 0) target.shared_bytes = (is_cuda ? 48 : 32) << 10;
 }
 
-// Of the x86 ISA levels only the highest is named; later ones include earlier ones.
+// Of the ISA levels of x86 and CUDA only the highest is named; later ones include earlier ones.
 absl::Status Canonicalise(Target& target) {
   auto& features = target.features;
   std::sort(features.begin(), features.end());
@@ -85,6 +88,10 @@ absl::Status Canonicalise(Target& target) {
     }
   }
   if (target.kind == TargetKind::kAArch64 && !target.Has("neon")) features.push_back("neon");
+  if (target.kind == TargetKind::kCuda) {
+    // Sorted, the last is the highest.
+    features = {features.empty() ? "sm_70" : features.back()};
+  }
   if (IsGpu(target.kind)) SetGpuDefaults(target);
   std::sort(features.begin(), features.end());
   DeriveVectors(target);
@@ -127,9 +134,10 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
   return absl::OkStatus();
 }
 
-// Of the x86 ISA levels a target names only its highest, which includes the others.
+// Of the ISA levels of x86 and CUDA a target names only its highest, which includes the others.
 bool Offers(const Target& device, const std::string& feature) {
   if (device.Has(feature)) return true;
+  if (device.kind == TargetKind::kCuda) return feature <= device.features.back();
   if (feature == "sse4.2") return device.Has("avx2") || device.Has("avx512");
   return feature == "avx2" && device.Has("avx512");
 }

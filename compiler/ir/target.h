@@ -18,7 +18,7 @@ struct Target {
   TargetKind kind = TargetKind::kX86;
   // Of the kind's fixed list, sorted: x86 "sse4.2" < "avx2" (with fma, f16c) < "avx512"
   // (f, bw, dq, vl, cd), and beside it "vnni", "bf16"; aarch64 "neon", "dotprod", "fp16";
-  // opencl "fp16".
+  // opencl "fp16"; cuda one of "sm_70" < "sm_75" < … < "sm_90".
   std::vector<std::string> features;
   int vector_bytes = 16;
   int vector_registers = 16;

@@ -114,9 +114,9 @@ class Splitter {
     ir::ForEach<ir::Allocate>(nest.body, [&](const ir::Allocate& node) {
       const int64_t bytes = node.buffer->StoredBytes();
       // Loops that were cut hold the same memory in each of their parts.
-      if (std::ranges::count(nest.shared, node.buffer) > 0) return;
+      if (std::ranges::count(nest.shared, node.buffer, &KernelNest::Shared::buffer) > 0) return;
       if (node.buffer->scope == ir::Scope::kShared) {
-        nest.shared.push_back(node.buffer);
+        nest.shared.push_back({node.buffer, nest.shared_bytes});
         nest.shared_bytes += RoundUp(bytes, schedule::kSharedAlignment);
       } else if (node.buffer->scope != ir::Scope::kLocal) {
         status.Update(Refuse(nest, absl::StrCat("buffer ", node.buffer->name, " has scope ",

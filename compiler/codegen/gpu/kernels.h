@@ -27,7 +27,11 @@ struct KernelNest {
   ir::Stmt body;                              // inside of those loops
   std::vector<int> params;                    // of the program's that it uses, ascending
   bool uses_workspace = false;
-  std::vector<ir::Buffer> shared;  // allocated in it for a block
+  struct Shared {
+    ir::Buffer buffer;
+    int64_t offset;  // bytes
+  };
+  std::vector<Shared> shared;  // allocated in it for a block
   int64_t shared_bytes = 0;
 };
 

@@ -69,7 +69,7 @@ class KernelWriter {
                     absl::StrJoin(parameters, ", "), ") {\n");
     indent_ = 1;
     BindWorkspace(nest);
-    for (const ir::Buffer& buffer : nest.shared) {
+    for (const auto& [buffer, offset] : nest.shared) {
       const std::string name = Name(buffer->name);
       exprs_.Bind(buffer.get(), {name, "__local"});
       Line(absl::StrCat("__local ", TypeOf(*buffer), " ", name, "[", buffer->StoredElementCount(),
@@ -287,18 +287,6 @@ class KernelWriter {
   int indent_ = 0;
   absl::Status status_;
 };
-
-Launch LaunchOf(const KernelNest& nest) {
-  Launch launch;
-  launch.kernel = nest.name;
-  for (size_t i = 0; i < 3; ++i) {
-    launch.blocks[i] = nest.blocks[i].extent;
-    launch.block_threads[i] = nest.threads[i].extent;
-  }
-  launch.arguments = nest.params;
-  if (nest.uses_workspace) launch.arguments.push_back(kWorkspaceArgument);
-  return launch;
-}
 
 }  // namespace
 

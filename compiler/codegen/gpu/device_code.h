@@ -1,0 +1,36 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compiler/codegen/gpu/kernels.h"
+
+// What code generators of GPUs make.
+
+namespace tessera::codegen::gpu {
+
+// The argument that is the workspace.
+inline constexpr int kWorkspaceArgument = -1;
+
+// How one kernel is started.
+struct Launch {
+  std::string kernel;                            // its name in the source
+  std::array<int64_t, 3> blocks, block_threads;  // x, y, z
+  std::vector<int> arguments;                    // buffers: a program's parameter, or the workspace
+  int64_t shared_bytes = 0;                      // of a block, beside what the source declares
+  bool operator==(const Launch&) const = default;
+};
+
+struct DeviceCode {
+  std::string source;
+  // Of each program, in order; each begins when the one before has ended.
+  std::vector<std::vector<Launch>> launches;
+  int64_t workspace_bytes = 0;  // what the neediest program takes
+};
+
+// Of a kernel whose source declares the memory that its blocks share.
+Launch LaunchOf(const KernelNest& nest);
+
+}  // namespace tessera::codegen::gpu
