@@ -18,9 +18,9 @@ struct Kind {
 };
 
 // What compiler/codegen generates code for.
-constexpr std::array kCompiled{Kind{ir::TargetKind::kX86, "x86"},
-                               Kind{ir::TargetKind::kAArch64, "aarch64"},
-                               Kind{ir::TargetKind::kOpenCl, "opencl"}};
+constexpr std::array kCompiled{
+    Kind{ir::TargetKind::kX86, "x86"}, Kind{ir::TargetKind::kAArch64, "aarch64"},
+    Kind{ir::TargetKind::kOpenCl, "opencl"}, Kind{ir::TargetKind::kCuda, "cuda"}};
 
 }  // namespace
 

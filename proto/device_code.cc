@@ -14,6 +14,7 @@ namespace tessera::proto {
 namespace {
 
 constexpr size_t kMaxLaunches = 1024;
+constexpr int64_t kMaxSharedBytes = 1 << 30;
 constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
 
 std::string LaunchLine(std::string_view what, const KernelLaunch& launch) {
@@ -23,7 +24,8 @@ std::string LaunchLine(std::string_view what, const KernelLaunch& launch) {
       });
   return absl::StrCat("// ", AbslView(what), " ", launch.kernel, " blocks ",
                       absl::StrJoin(launch.blocks, " "), " threads ",
-                      absl::StrJoin(launch.threads, " "), " arguments ", arguments, "\n");
+                      absl::StrJoin(launch.threads, " "), " shared ", launch.shared_bytes,
+                      " arguments ", arguments, "\n");
 }
 
 class Reader {
@@ -85,9 +87,9 @@ class Reader {
   }
 
   absl::Status ReadLaunch(const std::vector<std::string>& words, KernelLaunch& launch) const {
-    if (words.size() < 11 || !CheckIdentifier("kernel", words[1]).ok() || words[2] != "blocks" ||
-        words[6] != "threads" || words[10] != "arguments") {
-      return Refuse("is not \"launch NAME blocks X Y Z threads X Y Z arguments …\"");
+    if (words.size() < 13 || !CheckIdentifier("kernel", words[1]).ok() || words[2] != "blocks" ||
+        words[6] != "threads" || words[10] != "shared" || words[12] != "arguments") {
+      return Refuse("is not \"launch NAME blocks X Y Z threads X Y Z shared BYTES arguments …\"");
     }
     launch.kernel = words[1];
     int64_t threads = 1;
@@ -100,7 +102,10 @@ class Reader {
     }
     if (threads > kMaxBlockThreads)
       return Refuse(absl::StrCat("has ", threads, " threads a block"));
-    for (size_t i = 11; i < words.size(); ++i) {
+    if (!ReadNumber(words[11], 0, kMaxSharedBytes, launch.shared_bytes)) {
+      return Refuse(absl::StrCat("has shared memory out of range; the limit is ", kMaxSharedBytes));
+    }
+    for (size_t i = 13; i < words.size(); ++i) {
       int64_t argument = kWorkspaceArgument;
       if (words[i] != "workspace" && !ReadNumber(words[i], 0, buffers_ - 1, argument)) {
         return Refuse(

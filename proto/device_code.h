@@ -12,15 +12,15 @@
 // text, so that an artifact is a file that people and drivers can read: lines of comment in front
 // of the source say how it is started.
 //
-//   // tessera opencl 1
+//   // tessera opencl 2
 //   // workspace 4096
-//   // prepare tessera_prepare_0 blocks 4 1 1 threads 64 1 1 arguments 1 3
-//   // launch tessera_candidate_0 blocks 32 1 1 threads 256 1 1 arguments 0 2 3 workspace
+//   // prepare tessera_prepare_0 blocks 4 1 1 threads 64 1 1 shared 0 arguments 1 3
+//   // launch tessera_candidate_0 blocks 32 1 1 threads 256 1 1 shared 0 arguments 0 2 3 workspace
 //   __kernel void …
 
 namespace tessera::proto {
 
-inline constexpr int kDeviceCodeVersion = 1;
+inline constexpr int kDeviceCodeVersion = 2;
 // The argument that is the workspace.
 inline constexpr int kWorkspaceArgument = -1;
 
@@ -28,6 +28,7 @@ inline constexpr int kWorkspaceArgument = -1;
 struct KernelLaunch {
   std::string kernel;
   std::array<int64_t, 3> blocks = {1, 1, 1}, threads = {1, 1, 1};  // threads of a block
+  int64_t shared_bytes = 0;    // of a block, beside what the source declares
   std::vector<int> arguments;  // numbers of buffers, or kWorkspaceArgument
   bool operator==(const KernelLaunch&) const = default;
 };

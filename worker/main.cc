@@ -19,11 +19,11 @@
 #include "proto/checks.h"
 #include "worker/agent/agent.h"
 #include "worker/agent/host.h"
+#include "worker/device_kinds.h"
 #include "worker/local_runner.h"
-#include "worker/opencl_device.h"
 #include "worker/runner/cores.h"
+#include "worker/runner/device_host.h"
 #include "worker/runner/kernel_runner.h"
-#include "worker/runner/opencl/host.h"
 #include "worker/runner/peak.h"
 #include "worker/sandbox/program_spawner.h"
 #include "worker/sandbox/sandbox.h"
@@ -57,7 +57,8 @@ struct Options {
   bool Has(std::string_view role) const {
     return std::find(roles.begin(), roles.end(), role) != roles.end();
   }
-  bool is_opencl() const { return runner == "opencl"; }
+  // What the runner measures on; null: the processor.
+  const DeviceKind* kind() const { return FindDeviceKind(runner); }
 };
 
 // The machine's name; "worker" where it has none that a worker may have.
@@ -86,6 +87,12 @@ absl::StatusOr<std::vector<int>> ChooseCores(int count) {
   return cores;
 }
 
+std::vector<std::string> RunnerNames() {
+  std::vector<std::string> names = {"cpu"};
+  for (const DeviceKind& kind : DeviceKinds()) names.emplace_back(kind.name);
+  return names;
+}
+
 // InvalidArgument: the command line is wrong; else this machine is.
 absl::Status CheckOptions(const Options& options) {
   TESSERA_RETURN_IF_ERROR(proto::CheckAddress("--server", options.server, 1));
@@ -100,10 +107,10 @@ absl::Status CheckOptions(const Options& options) {
     return absl::InvalidArgumentError(
         "--roles: this worker was built without the builder; choose runner");
   }
-  if (!options.is_opencl() && !options.device.empty()) {
-    return absl::InvalidArgumentError("--device: only --runner opencl chooses among devices");
+  if (options.kind() == nullptr && !options.device.empty()) {
+    return absl::InvalidArgumentError("--device: --runner cpu has none to choose among");
   }
-  if (options.is_opencl() && !options.isa.empty()) {
+  if (options.kind() != nullptr && !options.isa.empty()) {
     return absl::InvalidArgumentError("--isa: is of --runner cpu");
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<int> cores, ChooseCores(options.cores));
@@ -124,9 +131,9 @@ absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
   if (options.Has("runner")) {
     runner::KernelRunner::Options runner_options;
     runner_options.kind = options.runner;
-    if (options.is_opencl()) {
-      roles.spawner = std::make_unique<sandbox::ProgramSpawner>(
-          std::vector<std::string>{"/proc/self/exe", opencl::kDeviceHostArgument, options.device});
+    if (options.kind() != nullptr) {
+      roles.spawner = std::make_unique<sandbox::ProgramSpawner>(std::vector<std::string>{
+          "/proc/self/exe", runner::kDeviceHostArgument, options.runner, options.device});
       runner_options.times_device = true;
       if (const std::string missing = sandbox::ProbeProgram(); !missing.empty()) {
         LogWarning(absl::StrCat("drivers: the system does not grant: ", missing));
@@ -152,8 +159,9 @@ absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
 }
 
 absl::StatusOr<db::Device> DescribeDevice(const Options& options, const std::vector<int>& cores) {
-  TESSERA_ASSIGN_OR_RETURN(agent::Host host, options.is_opencl()
-                                                 ? DescribeOpenClDevice(options.device)
+  const DeviceKind* kind = options.kind();
+  TESSERA_ASSIGN_OR_RETURN(agent::Host host, kind != nullptr
+                                                 ? kind->describe(options.device)
                                                  : agent::DescribeHost(cores, options.isa));
   db::Device device;
   device.id = absl::StrCat(options.name, "/", options.runner);
@@ -164,7 +172,7 @@ absl::StatusOr<db::Device> DescribeDevice(const Options& options, const std::vec
   device.builds = options.Has("builder");
   device.cores = static_cast<int>(cores.size());
   device.tessera_version = std::string(Version());
-  if (device.runs && !options.is_opencl()) {
+  if (device.runs && kind == nullptr) {
     TESSERA_ASSIGN_OR_RETURN(const runner::PeakFlops peak,
                              runner::MeasurePeakFlops(1, {cores.back()}));
     device.peak_gflops_per_core = peak.gflops;
@@ -199,8 +207,9 @@ int main(int argc, char** argv) {
     return builder::BuildChildMain(builder::kBuildChildDescriptor);
   }
 #endif
-  if (argc > 2 && argv[1] == std::string_view(opencl::kDeviceHostArgument)) {
-    return opencl::DeviceHostMain(argv[2]);
+  if (argc > 3 && argv[1] == std::string_view(runner::kDeviceHostArgument)) {
+    const DeviceKind* kind = FindDeviceKind(argv[2]);
+    return kind == nullptr ? kUsage : runner::DeviceHostMain(*kind, argv[3]);
   }
   BlockInterrupts();
   // What gRPC has to say about a failed call comes back as its status.
@@ -221,11 +230,11 @@ int main(int argc, char** argv) {
   app.add_option("--roles", options.roles, "builder, runner or both, with a comma")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--runner", options.runner, "what is measured on: cpu or opencl")
-      ->check(CLI::IsMember({"cpu", "opencl"}))
+  app.add_option("--runner", options.runner, "what is measured on: cpu, opencl or cuda")
+      ->check(CLI::IsMember(RunnerNames()))
       ->capture_default_str();
   app.add_option("--device", options.device,
-                 "part of the name of an OpenCL device; default: the first, GPUs before others");
+                 "part of the name of a device; default: the first, GPUs before others");
   app.add_option("--cores", options.cores, "cores to use; 0: all that this process may use")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

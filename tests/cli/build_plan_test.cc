@@ -53,7 +53,7 @@ bool Says(const absl::Status& status, std::string_view text) {
 
 TEST_CASE("a device of a foreign kind does not keep a library from being built", "[cli]") {
   DevicesClient client;
-  client.Add("a gpu", "cuda");
+  client.Add("an accelerator", "vta");
   client.Add("cpu", kAvx2);
   for (const std::vector<std::string>& wanted : {std::vector<std::string>{}, {"cpu"}}) {
     const auto plan = PlanFromFile(client, OneOperator(1), wanted, "");
@@ -99,22 +99,22 @@ TEST_CASE("a device with fewer cores than are wanted is no choice for a library"
 
 TEST_CASE("what is wrong with the wanted device class, or the only one, is said", "[cli]") {
   DevicesClient client;
-  client.Add("a gpu", "cuda");
+  client.Add("an accelerator", "vta");
   client.Add("cpu", kAvx2);
-  const absl::Status foreign = PlanFromFile(client, OneOperator(1), {"a gpu"}, "").status();
+  const absl::Status foreign = PlanFromFile(client, OneOperator(1), {"an accelerator"}, "").status();
   CHECK(absl::IsInvalidArgument(foreign));
-  CHECK(Says(foreign, "device class a gpu: target \"cuda\" has no code generator"));
+  CHECK(Says(foreign, "device class an accelerator: target \"vta\" has no code generator"));
   const absl::Status narrow = PlanFromFile(client, OneOperator(8), {"cpu"}, "").status();
   CHECK(absl::IsInvalidArgument(narrow));
   CHECK(Says(narrow, "device class cpu: threads is 8"));
   client.devices.pop_back();
-  CHECK(Says(PlanFromFile(client, OneOperator(1), {}, "").status(), "device class a gpu"));
+  CHECK(Says(PlanFromFile(client, OneOperator(1), {}, "").status(), "device class an accelerator"));
 }
 
 TEST_CASE("a target that is named is the one that is refused", "[cli]") {
   DevicesClient client;
   client.Add("cpu", kAvx2);
-  const absl::Status status = PlanFromFile(client, OneOperator(1), {}, "cuda").status();
+  const absl::Status status = PlanFromFile(client, OneOperator(1), {}, "vta").status();
   CHECK(absl::IsInvalidArgument(status));
   CHECK(status.message().find("device class") == absl::string_view::npos);
 }

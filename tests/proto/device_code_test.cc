@@ -12,17 +12,17 @@ DeviceCode Example() {
   DeviceCode code;
   code.kind = "opencl";
   code.workspace_bytes = 4096;
-  code.preparation = {{"prepare_0", {4, 1, 1}, {64, 1, 1}, {1, 3}}};
-  code.launches = {{"kernel_0", {32, 2, 1}, {16, 16, 1}, {0, 3, kWorkspaceArgument}},
-                   {"kernel_1", {1, 1, 1}, {1, 1, 1}, {kWorkspaceArgument, 2}}};
+  code.preparation = {{"prepare_0", {4, 1, 1}, {64, 1, 1}, 0, {1, 3}}};
+  code.launches = {{"kernel_0", {32, 2, 1}, {16, 16, 1}, 512, {0, 3, kWorkspaceArgument}},
+                   {"kernel_1", {1, 1, 1}, {1, 1, 1}, 0, {kWorkspaceArgument, 2}}};
   code.source = "// of two kernels\n__kernel void kernel_0() {}\n";
   return code;
 }
 
 TEST_CASE("device code is read as it was printed", "[proto]") {
   const std::string text = Print(Example());
-  CHECK(text.find("// launch kernel_0 blocks 32 2 1 threads 16 16 1 arguments 0 3 workspace\n") !=
-        std::string::npos);
+  CHECK(text.find("// launch kernel_0 blocks 32 2 1 threads 16 16 1 shared 512 arguments 0 3 "
+                  "workspace\n") != std::string::npos);
   const auto read = ParseDeviceCode(text, 4);
   INFO(read.status());
   REQUIRE(read.ok());
@@ -38,11 +38,12 @@ TEST_CASE("device code that is no such is refused by its line", "[proto]") {
     CHECK(read.status().code() == absl::StatusCode::kInvalidArgument);
     return std::string(read.status().message());
   };
-  CHECK_THAT(refusal("opencl 1", "opencl 2"), Catch::Contains("line 1 is of version 2"));
-  CHECK_THAT(refusal("opencl 1", "metal 1"), Catch::Contains("line 1 is of no known kind"));
+  CHECK_THAT(refusal("opencl 2", "opencl 3"), Catch::Contains("line 1 is of version 3"));
+  CHECK_THAT(refusal("opencl 2", "metal 2"), Catch::Contains("line 1 is of no known kind"));
   CHECK_THAT(refusal("workspace 4096", "workspace -1"), Catch::Contains("line 2"));
   CHECK_THAT(refusal("arguments 1 3", "arguments 1 4"), Catch::Contains("none of the 4 buffers"));
   CHECK_THAT(refusal("threads 64 1 1", "threads 64 64 64"), Catch::Contains("threads a block"));
+  CHECK_THAT(refusal("shared 512", "shared -1"), Catch::Contains("shared memory out of range"));
   CHECK_THAT(refusal("blocks 4 1 1", "blocks 0 1 1"), Catch::Contains("line 3"));
   CHECK_THAT(refusal("prepare_0", "system(0)"), Catch::Contains("line 3"));
   CHECK_THAT(std::string(ParseDeviceCode("", 4).status().message()), Catch::Contains("line 1"));

@@ -420,7 +420,7 @@ TEST_CASE("a description names every sketch and the size", "[space]") {
 TEST_CASE("targets without rules and zero threads are refused", "[space]") {
   ir::Target target = Avx512(1);
   CHECK(BuildSpace(C2(), target, 0).status().message() == "threads is 0; at least 1 is needed");
-  target.kind = ir::TargetKind::kCuda;
+  target.kind = ir::TargetKind::kVta;
   CHECK(BuildSpace(C2(), target, 1).status().code() == absl::StatusCode::kUnimplemented);
 }
 

@@ -17,7 +17,8 @@ inline proto::DeviceCode ToDeviceCode(const codegen::gpu::DeviceCode& code) {
   made.kind = "opencl";
   made.workspace_bytes = code.workspace_bytes;
   for (const codegen::gpu::Launch& launch : code.launches[0]) {
-    made.launches.push_back({launch.kernel, launch.blocks, launch.block_threads, launch.arguments});
+    made.launches.push_back({launch.kernel, launch.blocks, launch.block_threads,
+                             launch.shared_bytes, launch.arguments});
   }
   made.source = code.source;
   return made;
@@ -34,8 +35,8 @@ inline absl::Status RunOpenCl(const ir::Program& program, const ir::Target& targ
                               absl::Span<const absl::Span<std::byte>> buffers) {
   TESSERA_ASSIGN_OR_RETURN(const codegen::gpu::DeviceCode code,
                            codegen::gpu::GenerateOpenCl({program}, target));
-  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<opencl::Device> opened,
-                           opencl::Device::Open(OpenClTestDevice()));
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<runner::Device> opened,
+                           opencl::OpenDevice(OpenClTestDevice()));
   for (size_t i = 0; i < buffers.size(); ++i) {
     TESSERA_RETURN_IF_ERROR(opened->AddBuffer(static_cast<int64_t>(buffers[i].size())));
     TESSERA_RETURN_IF_ERROR(opened->Write(static_cast<int>(i), 0, buffers[i]));

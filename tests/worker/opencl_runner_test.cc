@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "proto/device_code.h"
-#include "worker/opencl_device.h"
+#include "worker/device_kinds.h"
+#include "worker/runner/device_host.h"
 #include "worker/runner/kernel_runner.h"
 #include "worker/runner/opencl/device.h"
-#include "worker/runner/opencl/host.h"
 #include "worker/runner/verify.h"
 #include "worker/sandbox/program_spawner.h"
 
@@ -32,7 +32,7 @@ bool HasDevice() {
 runner::KernelRunner& SharedRunner() {
   const char* device = std::getenv("TESSERA_OPENCL_DEVICE");
   static sandbox::ProgramSpawner spawner(
-      {TESSERA_WORKER, opencl::kDeviceHostArgument, device == nullptr ? "" : device});
+      {TESSERA_WORKER, runner::kDeviceHostArgument, "opencl", device == nullptr ? "" : device});
   static runner::KernelRunner runner(spawner, {.kind = "opencl", .times_device = true});
   return runner;
 }
@@ -41,7 +41,7 @@ runner::KernelRunner& SharedRunner() {
 proto::DeviceCode Doubling(const std::string& statement = "if (i < 1000) y[i] = 2 * x[i];") {
   proto::DeviceCode code;
   code.kind = "opencl";
-  code.launches = {{"twice", {16, 1, 1}, {64, 1, 1}, {0, 1}}};
+  code.launches = {{"twice", {16, 1, 1}, {64, 1, 1}, 0, {0, 1}}};
   code.source =
       "__kernel void twice(__global const float* x, __global float* y) {\n"
       "  const int i = get_global_id(0);\n  " +
@@ -135,9 +135,9 @@ TEST_CASE("constants are prepared on the device before the first call", "[opencl
       "__kernel void second(__global const uchar* w, __global float* y) {\n"
       "  y[get_global_id(0)] = ((__global const float*)w)[get_global_id(0)];\n}\n";
   const std::array<int64_t, 3> blocks = {10, 1, 1}, threads = {100, 1, 1};
-  code.preparation = {{"prepare", blocks, threads, {0, 2}}};
-  code.launches = {{"first", blocks, threads, {2, proto::kWorkspaceArgument}},
-                   {"second", blocks, threads, {proto::kWorkspaceArgument, 1}}};
+  code.preparation = {{"prepare", blocks, threads, 0, {0, 2}}};
+  code.launches = {{"first", blocks, threads, 0, {2, proto::kWorkspaceArgument}},
+                   {"second", blocks, threads, 0, {proto::kWorkspaceArgument, 1}}};
   runner::MeasurePlan plan = Plan(code);
   plan.buffers[0].is_constant = true;
   plan.candidates[0].prepare_symbol = "prepare";
@@ -149,11 +149,11 @@ TEST_CASE("constants are prepared on the device before the first call", "[opencl
 
 TEST_CASE("an OpenCL device is described by its target and class", "[opencl]") {
   if (!HasDevice()) return;
-  const auto host = DescribeOpenClDevice("");
+  const auto host = FindDeviceKind("opencl")->describe("");
   REQUIRE(host.ok());
   CHECK_THAT(host->target, Catch::StartsWith("opencl"));
   CHECK_THAT(host->device_class.name, Catch::StartsWith("opencl/"));
-  const absl::Status unknown = DescribeOpenClDevice("no such device").status();
+  const absl::Status unknown = FindDeviceKind("opencl")->describe("no such device").status();
   CHECK(absl::IsNotFound(unknown));
   CHECK_THAT(std::string(unknown.message()), Catch::Contains("there are \""));
 }

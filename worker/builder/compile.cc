@@ -12,6 +12,7 @@
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/gpu/opencl.h"
 #include "compiler/codegen/link.h"
+#include "compiler/codegen/ptx.h"
 #include "compiler/passes/lower.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/loop_structure.h"
@@ -57,12 +58,10 @@ absl::StatusOr<Task> ReadTask(const proto::BuildRequest& request) {
   if (!target.ok()) return Annotate(target.status(), "target");
   task.target = *std::move(target);
   task.target.max_threads = request.threads;
-  const ir::TargetKind kind = task.target.kind;
-  if (kind != ir::TargetKind::kX86 && kind != ir::TargetKind::kAArch64 &&
-      kind != ir::TargetKind::kOpenCl) {
+  if (task.target.kind == ir::TargetKind::kVta) {
     return absl::InvalidArgumentError(
         absl::StrCat("target ", proto::CleanText(request.target, 256),
-                     ": this builder compiles for x86, aarch64 and opencl only"));
+                     ": this builder compiles for x86, aarch64, opencl and cuda only"));
   }
   return task;
 }
@@ -138,7 +137,8 @@ std::vector<proto::KernelLaunch> ToLaunches(const std::vector<codegen::gpu::Laun
   static_assert(codegen::gpu::kWorkspaceArgument == proto::kWorkspaceArgument);
   std::vector<proto::KernelLaunch> made;
   for (const codegen::gpu::Launch& launch : launches) {
-    made.push_back({launch.kernel, launch.blocks, launch.block_threads, launch.arguments});
+    made.push_back({launch.kernel, launch.blocks, launch.block_threads, launch.shared_bytes,
+                    launch.arguments});
   }
   return made;
 }
@@ -146,10 +146,16 @@ std::vector<proto::KernelLaunch> ToLaunches(const std::vector<codegen::gpu::Laun
 // What a GPU's driver compiles, into `output`.
 MaybeRefusal MakeDeviceCode(absl::Span<const ir::Program> programs, const ir::Target& target,
                             agent::BuildOutput& output) {
-  absl::StatusOr<codegen::gpu::DeviceCode> code = codegen::gpu::GenerateOpenCl(programs, target);
+  const bool is_cuda = target.kind == ir::TargetKind::kCuda;
+  absl::StatusOr<codegen::gpu::DeviceCode> code =
+      is_cuda ? codegen::GeneratePtx(programs, target)
+              : codegen::gpu::GenerateOpenCl(programs, target);
   if (!code.ok()) return Blame(db::Outcome::kBuildError, code.status());
-  proto::DeviceCode made{
-      "opencl", code->workspace_bytes, {}, ToLaunches(code->launches[0]), std::move(code->source)};
+  proto::DeviceCode made{is_cuda ? "cuda" : "opencl",
+                         code->workspace_bytes,
+                         {},
+                         ToLaunches(code->launches[0]),
+                         std::move(code->source)};
   proto::Artifact& artifact = output.result.artifact;
   artifact.symbol = kKernelSymbol;
   if (programs.size() > 1) {

@@ -1,6 +1,8 @@
 #include "compiler/codegen/ptx.h"
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include "base/rng.h"
@@ -8,6 +10,7 @@
 #include "schedule_space/config_space.h"
 #include "tests/support/lower_schedule.h"
 #include "tests/support/run_ptx.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/thread_traces.h"
 #include "tests/support/workloads.h"
 
@@ -18,6 +21,24 @@ ir::Target Target(std::string_view text = "cuda/sm_80") { return ir::ParseTarget
 
 absl::Status RunHere(const ir::Program& program, absl::Span<const absl::Span<std::byte>> buffers) {
   return RunPtx(program, Target(), buffers);
+}
+
+// What NVIDIA's assembler has against it, if it is installed; empty: nothing.
+std::string AssemblerErrors(const std::string& source, const std::string& level) {
+  const test::TemporaryDirectory folder;
+  const std::string file = folder.path + "/kernel.ptx", log = folder.path + "/log";
+  std::ofstream(file) << source;
+  const std::string command =
+      absl::StrCat("ptxas -arch=", level, " ", file, " -o /dev/null 2> ", log);
+  if (std::system(command.c_str()) == 0) return "";
+  std::ifstream stream(log);
+  return std::string(std::istreambuf_iterator<char>(stream), {}) + " ";
+}
+
+bool HasAssembler() {
+  if (std::system("command -v ptxas > /dev/null") == 0) return true;
+  WARN("skipped, no ptxas: PTX is interpreted only");
+  return false;
 }
 
 void Check(const te::Workload& workload, const te::Expected& expected,
@@ -73,6 +94,50 @@ TEST_CASE("default schedules and programs of the space are right as PTX", "[ptx]
       Check(workload, expected, space->ToTrace(config).value());
     }
   }
+}
+
+TEST_CASE("NVIDIA's assembler takes the PTX of all operators", "[ptx]") {
+  if (!HasAssembler()) return;
+  for (const std::string level : {"sm_70", "sm_80", "sm_90"}) {
+    const ir::Target target = Target("cuda/" + level);
+    uint64_t seed = 1;
+    for (const te::OpSpec& spec : te::TestWorkloads()) {
+      CAPTURE(level, spec.name, spec.op, seed);
+      const te::Workload workload = te::MakeWorkload(spec).value();
+      Rng rng(seed++);
+      const auto space = space::BuildSpace(workload, target, 1);
+      REQUIRE(space.ok());
+      const auto trace = space->ToTrace(space->Sample(rng));
+      const auto candidate = passes::LowerTrace(workload, trace.value());
+      REQUIRE(candidate.ok());
+      const auto code = GeneratePtx({candidate->program}, target);
+      REQUIRE(code.ok());
+      CHECK(AssemblerErrors(code->source, level) == "");
+    }
+  }
+}
+
+// One block of two warps of a hand-written kernel, with memory of 256 bytes.
+absl::Status Interpret(const std::string& body) {
+  const auto kernels = ptx::ParsePtx(
+      ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry k(\n.param .u64 p\n)\n{\n"
+      "ld.param.u64 %rd1, [p];\nmov.u32 %r1, %tid.x;\nmul.wide.u32 %rd2, %r1, 4;\n"
+      "add.s64 %rd3, %rd1, %rd2;\nsetp.gt.u32 %p1, %r1, 31;\n" +
+      body + "\n$END:\nret;\n}\n");
+  TESSERA_RETURN_IF_ERROR(kernels.status());
+  alignas(256) std::array<std::byte, 256> bytes{};
+  const auto address = reinterpret_cast<ptx::Word>(bytes.data());
+  return ptx::Run(kernels->at("k"), {{1, 1, 1}, {64, 1, 1}, 0, {address}}, {{address, 256}});
+}
+
+TEST_CASE("the interpreter of PTX finds what a device would not forgive", "[ptx]") {
+  CHECK(Interpret("st.global.u32 [%rd3], %r1;\nbar.sync 0;") == absl::OkStatus());
+  CHECK(absl::IsOutOfRange(Interpret("st.global.u32 [%rd3+4], %r1;")));
+  CHECK(absl::IsOutOfRange(Interpret("st.global.u16 [%rd3+1], %r1;")));
+  CHECK(absl::IsOutOfRange(Interpret("st.shared.u32 [%rd2], %r1;")));
+  CHECK(absl::IsAborted(Interpret("@%p1 bra $END;\nbar.sync 0;")));
+  CHECK(absl::IsInvalidArgument(Interpret("frobnicate.u32 %r1, %r1;")));
+  CHECK(absl::IsInvalidArgument(Interpret("bra $NOWHERE;")));
 }
 
 }  // namespace

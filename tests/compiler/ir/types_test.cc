@@ -78,7 +78,11 @@ TEST_CASE("targets go to text and back, without what makes no difference", "[ir]
   CHECK(*ParseTarget("x86") == *X86Target("sse4.2"));
   CHECK(ToString(*ParseTarget("aarch64/dotprod")) ==
         "aarch64/dotprod,neon l1=32768 l2=1048576 threads=1");
-  for (const char* text : {"opencl/fp16 l2=1024 block=512 wave=64 shared=65536", "cuda", "vta"}) {
+  CHECK(ToString(*ParseTarget("cuda")) == "cuda/sm_70 l2=1048576 block=1024 wave=32 shared=49152");
+  CHECK(ToString(*ParseTarget("cuda/sm_75,sm_90")) ==
+        "cuda/sm_90 l2=1048576 block=1024 wave=32 shared=49152");
+  for (const char* text :
+       {"opencl/fp16 l2=1024 block=512 wave=64 shared=65536", "cuda/sm_80", "vta"}) {
     CHECK(ParseTarget(ToString(*ParseTarget(text))) == ParseTarget(text));
   }
 }
@@ -91,6 +95,8 @@ TEST_CASE("a GPU's target has its limits, and code that needs less runs on it", 
   CHECK_FALSE(CanRun(device, *ParseTarget("opencl shared=65536"), 1));
   CHECK_FALSE(CanRun(*ParseTarget("opencl"), *ParseTarget("opencl/fp16"), 1));
   CHECK_FALSE(CanRun(device, *ParseTarget("cuda"), 1));
+  CHECK(CanRun(*ParseTarget("cuda/sm_90"), *ParseTarget("cuda/sm_80"), 1));
+  CHECK_FALSE(CanRun(*ParseTarget("cuda/sm_80"), *ParseTarget("cuda/sm_90"), 1));
   CHECK_FALSE(CanRun(device, *ParseTarget("x86"), 1));
 }
 
@@ -112,7 +118,7 @@ TEST_CASE("bad targets are refused with what is known", "[ir][target]") {
       {"", "target is empty"},
       {"x87", "known: x86, aarch64, opencl, cuda, vta"},
       {"x86/sse5", "known: sse4.2, avx2, avx512, vnni, bf16"},
-      {"cuda/fast", "known: none"},
+      {"cuda/fast", "known: sm_70, sm_75, sm_80"},
       {"x86/vnni", "need avx512"},
       {"x86 l1=0", "from 1 to 2^40"},
       {"x86 l1=big", "from 1 to 2^40"},

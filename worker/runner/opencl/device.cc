@@ -105,11 +105,11 @@ double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-class RealDevice final : public Device {
+class OpenClDevice final : public runner::Device {
  public:
-  RealDevice(const Api& api, Found found) : api_(api), found_(std::move(found)) {}
+  OpenClDevice(const Api& api, Found found) : api_(api), found_(std::move(found)) {}
 
-  ~RealDevice() override {
+  ~OpenClDevice() override {
     for (const auto* part : {&preparation_, &launches_}) {
       for (const Kernel& kernel : *part) api_.clReleaseKernel(kernel.kernel);
     }
@@ -351,14 +351,14 @@ absl::StatusOr<std::vector<DeviceInfo>> ListDevices() {
   return infos;
 }
 
-absl::StatusOr<std::unique_ptr<Device>> Device::Open(std::string_view name) {
+absl::StatusOr<std::unique_ptr<runner::Device>> OpenDevice(std::string_view name) {
   TESSERA_ASSIGN_OR_RETURN(const Api* api, LoadApi());
   TESSERA_ASSIGN_OR_RETURN(std::vector<Found> found, FindDevices(*api));
   std::vector<std::string> names;
   for (Found& one : found) {
     names.push_back(one.info.name);
     if (!absl::StrContains(one.info.name, AbslView(name))) continue;
-    auto device = std::make_unique<RealDevice>(*api, std::move(one));
+    auto device = std::make_unique<OpenClDevice>(*api, std::move(one));
     TESSERA_RETURN_IF_ERROR(device->Start());
     return device;
   }

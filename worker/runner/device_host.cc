@@ -1,4 +1,4 @@
-#include "worker/runner/opencl/host.h"
+#include "worker/runner/device_host.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,17 +17,10 @@
 #include "base/status.h"
 #include "proto/device_code.h"
 #include "worker/runner/kernel_host.h"
-#include "worker/runner/opencl/device.h"
 #include "worker/sandbox/program_spawner.h"
 
-namespace tessera::opencl {
+namespace tessera::runner {
 namespace {
-
-using runner::HostArgument;
-using runner::HostCommand;
-using runner::HostCommandKind;
-using runner::HostReply;
-using runner::Slot;
 
 // Not a number in every float type: what reads before it writes shows.
 constexpr uint8_t kSpoilt = 0xff;
@@ -55,14 +48,16 @@ void EndWithWorker() {
 
 class Host {
  public:
-  Host(const HostArgument& argument, std::byte* image) : argument_(argument), image_(image) {}
+  Host(const DeviceKind& kind, const HostArgument& argument, std::byte* image)
+      : kind_(kind), argument_(argument), image_(image) {}
 
   absl::Status Load(std::string_view name) {
     TESSERA_ASSIGN_OR_RETURN(const std::string text, ReadLibrary());
     const int buffers = argument_.buffer_count + argument_.prepared_count;
     TESSERA_ASSIGN_OR_RETURN(const proto::DeviceCode code, proto::ParseDeviceCode(text, buffers));
-    if (code.kind != "opencl") {
-      return absl::InvalidArgumentError(absl::StrCat("this runner has no ", code.kind));
+    if (code.kind != kind_.name) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("this runner is of ", kind_.name, ", not of ", code.kind));
     }
     int64_t bytes = code.workspace_bytes;
     for (int i = 0; i < argument_.prepared_count; ++i) bytes += argument_.prepared_bytes[i];
@@ -71,7 +66,7 @@ class Host {
           absl::StrCat("the kernels want ", bytes,
                        " bytes beside inputs and outputs; the limit is ", argument_.memory_bytes));
     }
-    TESSERA_ASSIGN_OR_RETURN(device_, Device::Open(name));
+    TESSERA_ASSIGN_OR_RETURN(device_, kind_.open(name));
     for (int i = 0; i < argument_.buffer_count; ++i) {
       TESSERA_RETURN_IF_ERROR(device_->AddBuffer(argument_.slots[i].bytes));
     }
@@ -92,7 +87,7 @@ class Host {
         return device_->Call(command.calls);
       case HostCommandKind::kCollect:
         for (int i = 0; i < argument_.buffer_count; ++i) {
-          TESSERA_RETURN_IF_ERROR(device_->Read(i, -runner::kGuardBytes, Image(i)));
+          TESSERA_RETURN_IF_ERROR(device_->Read(i, -kGuardBytes, Image(i)));
         }
         return 0;
       case HostCommandKind::kEvict:
@@ -106,13 +101,13 @@ class Host {
   // A buffer with its guards.
   absl::Span<std::byte> Image(int buffer) const {
     const Slot& slot = argument_.slots[buffer];
-    const int64_t bytes = runner::kGuardBytes + slot.bytes + slot.BackGuard(placement_);
-    return {image_ + slot.offset - runner::kGuardBytes, static_cast<size_t>(bytes)};
+    const int64_t bytes = kGuardBytes + slot.bytes + slot.BackGuard(placement_);
+    return {image_ + slot.offset - kGuardBytes, static_cast<size_t>(bytes)};
   }
 
   absl::Status Prepare() {
     for (int i = 0; i < argument_.buffer_count; ++i) {
-      TESSERA_RETURN_IF_ERROR(device_->Write(i, -runner::kGuardBytes, Image(i)));
+      TESSERA_RETURN_IF_ERROR(device_->Write(i, -kGuardBytes, Image(i)));
     }
     for (int i = 0; i < argument_.prepared_count; ++i) {
       TESSERA_RETURN_IF_ERROR(device_->Fill(argument_.buffer_count + i, kSpoilt));
@@ -122,9 +117,10 @@ class Host {
     return device_->Fill(proto::kWorkspaceArgument, kSpoilt);
   }
 
+  const DeviceKind& kind_;
   const HostArgument& argument_;
   std::byte* const image_;
-  runner::Placement placement_ = runner::Placement::kStrict;
+  Placement placement_ = Placement::kStrict;
   std::unique_ptr<Device> device_;
 };
 
@@ -136,7 +132,7 @@ void SetError(HostReply& reply, const absl::Status& status) {
 
 }  // namespace
 
-int DeviceHostMain(std::string_view device) {
+int DeviceHostMain(const DeviceKind& kind, std::string_view device) {
   sandbox::ConfineProgram();
   auto argument = std::make_unique<HostArgument>();
   if (read(sandbox::kChannelDescriptor, argument.get(), sizeof(HostArgument)) !=
@@ -147,7 +143,7 @@ int DeviceHostMain(std::string_view device) {
                      MAP_SHARED, sandbox::kTaskDescriptor, 0);
   if (image == MAP_FAILED) return 120;
   EndWithWorker();
-  Host host(*argument, static_cast<std::byte*>(image));
+  Host host(kind, *argument, static_cast<std::byte*>(image));
   HostReply reply = {};
   SetError(reply, host.Load(device));
   HostCommand command;
@@ -162,4 +158,4 @@ int DeviceHostMain(std::string_view device) {
   }
 }
 
-}  // namespace tessera::opencl
+}  // namespace tessera::runner

@@ -1,0 +1,96 @@
+#ifndef TESSERA_COMPILER_RUNTIME_CUDA_H_
+#define TESSERA_COMPILER_RUNTIME_CUDA_H_
+
+// The part of CUDA's driver interface that libraries and measurements use, declared here so that
+// nothing of CUDA is needed to build: the driver's library is opened when it is first needed. Names
+// and numbers are NVIDIA's ("CUDA Driver API", version 12). C11, libc only.
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef int CUresult;
+typedef int CUdevice;
+typedef unsigned long long CUdeviceptr;
+typedef struct CUctx_st* CUcontext;
+typedef struct CUmod_st* CUmodule;
+typedef struct CUfunc_st* CUfunction;
+typedef struct CUstream_st* CUstream;
+typedef struct CUevent_st* CUevent;
+
+enum {
+  CUDA_SUCCESS = 0,
+  CUDA_ERROR_INVALID_VALUE = 1,
+  CUDA_ERROR_OUT_OF_MEMORY = 2,
+  CUDA_ERROR_NO_DEVICE = 100,
+  CUDA_ERROR_INVALID_PTX = 218,
+  CUDA_ERROR_NOT_FOUND = 500,
+  CUDA_ERROR_ILLEGAL_ADDRESS = 700,
+  CUDA_ERROR_LAUNCH_FAILED = 719
+};
+
+// Of cuDeviceGetAttribute.
+enum {
+  CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK = 1,
+  CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK = 8,
+  CU_DEVICE_ATTRIBUTE_WARP_SIZE = 10,
+  CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
+  CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE = 38,
+  CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75,
+  CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76,
+  CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97
+};
+
+enum { CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 };
+
+// Options of cuModuleLoadDataEx.
+enum { CU_JIT_ERROR_LOG_BUFFER = 5, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6 };
+
+// Name, name in the library, parameters; all return a CUresult.
+#define TESSERA_CUDA_FUNCTIONS(X)                                                          \
+  X(cuInit, "cuInit", (unsigned flags))                                                    \
+  X(cuDriverGetVersion, "cuDriverGetVersion", (int* version))                              \
+  X(cuGetErrorName, "cuGetErrorName", (CUresult error, const char** name))                 \
+  X(cuDeviceGetCount, "cuDeviceGetCount", (int* count))                                    \
+  X(cuDeviceGet, "cuDeviceGet", (CUdevice * device, int number))                           \
+  X(cuDeviceGetName, "cuDeviceGetName", (char* name, int bytes, CUdevice device))          \
+  X(cuDeviceGetAttribute, "cuDeviceGetAttribute", (int* value, int what, CUdevice device)) \
+  X(cuDeviceTotalMem, "cuDeviceTotalMem_v2", (size_t* bytes, CUdevice device))             \
+  X(cuCtxCreate, "cuCtxCreate_v2", (CUcontext * context, unsigned flags, CUdevice device)) \
+  X(cuCtxDestroy, "cuCtxDestroy_v2", (CUcontext context))                                  \
+  X(cuCtxSynchronize, "cuCtxSynchronize", (void))                                          \
+  X(cuModuleLoadDataEx, "cuModuleLoadDataEx",                                              \
+    (CUmodule * module, const void* image, unsigned count, int* options, void** values))   \
+  X(cuModuleGetFunction, "cuModuleGetFunction",                                            \
+    (CUfunction * function, CUmodule module, const char* name))                            \
+  X(cuFuncSetAttribute, "cuFuncSetAttribute", (CUfunction function, int what, int value))  \
+  X(cuMemAlloc, "cuMemAlloc_v2", (CUdeviceptr * memory, size_t bytes))                     \
+  X(cuMemcpyHtoD, "cuMemcpyHtoD_v2", (CUdeviceptr to, const void* from, size_t bytes))     \
+  X(cuMemcpyDtoH, "cuMemcpyDtoH_v2", (void* to, CUdeviceptr from, size_t bytes))           \
+  X(cuMemsetD8, "cuMemsetD8_v2", (CUdeviceptr to, unsigned char value, size_t bytes))      \
+  X(cuLaunchKernel, "cuLaunchKernel",                                                      \
+    (CUfunction function, unsigned blocks_x, unsigned blocks_y, unsigned blocks_z,         \
+     unsigned threads_x, unsigned threads_y, unsigned threads_z, unsigned shared_bytes,    \
+     CUstream stream, void** params, void** extra))                                        \
+  X(cuEventCreate, "cuEventCreate", (CUevent * event, unsigned flags))                     \
+  X(cuEventRecord, "cuEventRecord", (CUevent event, CUstream stream))                      \
+  X(cuEventSynchronize, "cuEventSynchronize", (CUevent event))                             \
+  X(cuEventElapsedTime, "cuEventElapsedTime", (float* milliseconds, CUevent from, CUevent to))
+
+typedef struct tessera_cuda_api {
+#define X(name, symbol, parameters) CUresult(*name) parameters;
+  TESSERA_CUDA_FUNCTIONS(X)
+#undef X
+} tessera_cuda_api;
+
+// Opened and initialised once a process. NULL where there is no driver or it does not start, with
+// the reason in `why` of `bytes` bytes, cut to fit. Thread-safe.
+const tessera_cuda_api* tessera_cuda_load(char* why, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // TESSERA_COMPILER_RUNTIME_CUDA_H_

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "proto/device_code.h"
+
+namespace tessera::runner {
+
+// One device with one program and its buffers. Calls wait until the device is done. Not
+// thread-safe. Errors are the driver's, with its name for them.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  // Buffers by number, made in order, each between kMargin bytes of its own that no kernel should
+  // touch.
+  static constexpr int64_t kMargin = 4096;
+  virtual absl::Status AddBuffer(int64_t bytes) = 0;
+  // Compiles `code`, once, when its buffers are there, and makes its workspace. InvalidArgument
+  // with the beginning of the driver's log where it refuses.
+  virtual absl::Status Load(const proto::DeviceCode& code) = 0;
+  // `offset` counts from the buffer's first byte and may lie in the margin before it.
+  virtual absl::Status Write(int buffer, int64_t offset, absl::Span<const std::byte> from) = 0;
+  virtual absl::Status Read(int buffer, int64_t offset, absl::Span<std::byte> into) = 0;
+  // Every byte of a buffer, or of the workspace (proto::kWorkspaceArgument).
+  virtual absl::Status Fill(int buffer, uint8_t value) = 0;
+  // Writes so much that nothing of the buffers is left in the device's caches.
+  virtual absl::Status Evict() = 0;
+  virtual absl::Status Prepare() = 0;
+  // Seconds that `calls` calls took by the device's clock from the start of the first kernel to the
+  // end of the last; by the host's where the device's stands still.
+  virtual absl::StatusOr<double> Call(int64_t calls) = 0;
+};
+
+// The drivers of one kind, by their code's name: "opencl", "cuda".
+struct DeviceKind {
+  const char* name;
+  // The first device whose name contains `name`. NotFound with the names that there are;
+  // FailedPrecondition without a driver.
+  absl::StatusOr<std::unique_ptr<Device>> (*open)(std::string_view name);
+};
+
+}  // namespace tessera::runner
