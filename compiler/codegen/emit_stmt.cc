@@ -153,6 +153,7 @@ void FunctionEmitter::EmitFor(const ir::For& node) {
     vars_.erase(node.var.get());
     return;
   }
+  if (EmitMatrixProduct(node)) return;
   EmitLoop(*node.var, numbers_.Integer(node.var->type, node.min),
            numbers_.Integer(node.var->type, node.min + node.extent), node.body);
 }
@@ -292,6 +293,7 @@ void FunctionEmitter::EmitIf(Value* condition, const ir::Stmt& then_body,
   llvm::BasicBlock* then_block = NewBlock("then");
   llvm::BasicBlock* join = NewBlock("join");
   llvm::BasicBlock* else_block = else_body ? NewBlock("else") : join;
+  ++branches_;
   b_.CreateCondBr(condition, then_block, else_block);
   b_.SetInsertPoint(then_block);
   Emit(then_body);
@@ -301,6 +303,7 @@ void FunctionEmitter::EmitIf(Value* condition, const ir::Stmt& then_body,
     Emit(else_body);
     b_.CreateBr(join);
   }
+  --branches_;
   b_.SetInsertPoint(join);
 }
 

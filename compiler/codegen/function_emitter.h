@@ -67,6 +67,11 @@ class FunctionEmitter {
     buffers_[buffer] = pointer;
   }
   void BindVar(const ir::Var* var, llvm::Value* value) { vars_[var] = {value, 0}; }
+  // The variable of a block's `count` threads, which is bound, if they have one axis alone.
+  void SetThreads(ir::VarRef thread, int64_t count) {
+    thread_ = std::move(thread);
+    thread_count_ = count;
+  }
   llvm::IRBuilder<>& builder() { return b_; }
   // Where what is bound is computed, if it is not a parameter: before everything that is emitted.
   llvm::Instruction* entry_end() { return scopes_.front().entry_end; }
@@ -110,6 +115,8 @@ class FunctionEmitter {
   void EmitFor(const ir::For& node);
   void EmitLoop(const ir::Var& var, llvm::Value* begin, llvm::Value* end, const ir::Stmt& body);
   void EmitParallel(const ir::For& node);
+  bool EmitMatrixProduct(const ir::For& loop);  // emit_matrix.cc; false: it is none
+  class MatrixReader;
   void EmitIf(llvm::Value* condition, const ir::Stmt& then_body, const ir::Stmt& else_body);
   void EmitAllocate(const ir::Allocate& node);
   void EmitEvaluate(const ir::Evaluate& node);
@@ -184,6 +191,10 @@ class FunctionEmitter {
   absl::flat_hash_map<const ir::Var*, Binding> vars_;
   std::vector<LoopScope> scopes_;
   Mask mask_;
+  ir::VarRef thread_;  // null: none, or of several axes
+  int64_t thread_count_ = 0;
+  int branches_ = 0;  // around the statement that is emitted, which threads may take or not
+  std::vector<ir::VarRef> kept_vars_;  // keys of `vars_` that nothing else keeps alive
   bool has_streaming_store_ = false;
   // Buffers of narrow floats as integers of their size.
   absl::flat_hash_map<const ir::BufferNode*, ir::Buffer> views_;

@@ -103,6 +103,9 @@ class KernelEmitter {
       BindAxis(nest.blocks[i], kBlockNumber[i], entry, emitter);
       BindAxis(nest.threads[i], kThreadNumber[i], entry, emitter);
     }
+    if (nest.threads[1].extent == 1 && nest.threads[2].extent == 1 && nest.threads[0].min == 0) {
+      emitter.SetThreads(nest.threads[0].var, nest.threads[0].extent);
+    }
     emitter.Emit(nest.body);
     emitter.Return();
     return state.status;

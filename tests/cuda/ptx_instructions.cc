@@ -354,6 +354,9 @@ bool MakeInstruction(const Opcode& opcode, const Operands& operands, Instruction
   }
   if (name == "setp") return MakeComparison(opcode, operands, instruction);
   if (name == "cvt") return MakeConversion(opcode, operands, instruction);
+  if (name == "mma" || name == "ldmatrix") {
+    return MakeMatrixInstruction(opcode, operands, instruction);
+  }
   return MakeArithmetic(opcode, operands, instruction);
 }
 

@@ -19,4 +19,8 @@ struct Operand {
 bool MakeInstruction(const std::vector<std::string>& opcode, const std::vector<Operand>& operands,
                      Instruction& instruction);
 
+// The same of what a warp does together (ptx_matrices.cc): mma, ldmatrix.
+bool MakeMatrixInstruction(const std::vector<std::string>& opcode,
+                           const std::vector<Operand>& operands, Instruction& instruction);
+
 }  // namespace tessera::ptx

@@ -7,12 +7,6 @@
 #include "base/view.h"
 
 namespace tessera::ptx {
-namespace {
-
-constexpr size_t kWarp = 32;
-
-}  // namespace
-
 Block::Block(const Kernel& kernel, const Launch& launch, const Memory& memory)
     : kernel_(kernel), launch_(launch), memory_(memory) {}
 
@@ -72,10 +66,7 @@ absl::Status Block::RunWarps(std::vector<Wait>& waits) {
                                                ": not all threads of the warp come"));
       }
     }
-    std::vector<Thread> warp(threads_.begin() + static_cast<int64_t>(first),
-                             threads_.begin() + static_cast<int64_t>(end));
-    kernel_.instructions[next].together(*this, warp);
-    std::copy(warp.begin(), warp.end(), threads_.begin() + static_cast<int64_t>(first));
+    kernel_.instructions[next].together(*this, absl::MakeSpan(threads_).subspan(first, kWarp));
     for (size_t i = first; i < end; ++i) {
       ++threads_[i].next;
       waits[i] = Wait::kNothing;

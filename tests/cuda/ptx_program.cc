@@ -152,11 +152,17 @@ class Reader {
  public:
   absl::StatusOr<std::map<std::string, Kernel>> Read(absl::string_view text) {
     int number = 0;
+    std::string whole;  // an instruction may take several lines
     for (absl::string_view line : absl::StrSplit(text, '\n')) {
       ++number;
       line = absl::StripAsciiWhitespace(line.substr(0, line.find("//")));
       if (line.empty()) continue;
-      TESSERA_RETURN_IF_ERROR(Annotate(ReadLine(line), absl::StrCat("PTX, line ", number)));
+      absl::StrAppend(&whole, whole.empty() ? "" : " ", line);
+      const bool is_instruction = whole[0] != '.' && whole != ")";
+      const bool ends = std::string_view(";:{}").find(whole.back()) != std::string_view::npos;
+      if (is_instruction && !ends) continue;
+      TESSERA_RETURN_IF_ERROR(Annotate(ReadLine(whole), absl::StrCat("PTX, line ", number)));
+      whole.clear();
     }
     if (reader_ != nullptr) return absl::InvalidArgumentError("PTX: a kernel does not end");
     return std::move(kernels_);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 // PTX as an interpreter runs it: the instructions that code generation writes, by NVIDIA's
 // "Parallel Thread Execution ISA", version 8. What stands in for a GPU where there is none.
@@ -26,6 +27,8 @@ struct Thread {
   bool has_ended = false;
 };
 
+inline constexpr size_t kWarp = 32;  // threads that run some instructions together
+
 // What a thread waits for after an instruction.
 enum class Wait : uint8_t {
   kNothing,
@@ -38,7 +41,7 @@ struct Instruction {
   int guard = -1;  // the predicate's register; -1: none
   bool guard_negated = false;
   std::function<Wait(Block&, Thread&)> run;
-  std::function<void(Block&, std::vector<Thread>&)> together;
+  std::function<void(Block&, absl::Span<Thread>)> together;
 };
 
 struct Kernel {

@@ -96,6 +96,106 @@ TEST_CASE("default schedules and programs of the space are right as PTX", "[ptx]
   }
 }
 
+// A product by blocks of four waves, each of 32 × 16; threads share it out as mma does.
+std::string WaveTrace(bool shares, int64_t chunk) {
+  std::string text = R"(trace 1
+cache_write matmul
+cache_read A matmul.local
+cache_read B matmul.local
+split matmul m 2 2 2 8
+split matmul n 2 2 4 2
+reorder matmul m.0 n.0 m.2 m.3 n.2 m.1 n.1 m.4 n.3 n.4
+fuse matmul m.0 n.0
+fuse matmul m.2 m.3 n.2
+fuse matmul m.1 n.1 m.4 n.3
+bind matmul m.0+n.0 block.x
+bind matmul m.2+m.3+n.2 virtual
+bind matmul m.1+n.1+m.4+n.3 thread.x
+compute_at matmul.local matmul m.1+n.1+m.4+n.3
+split matmul.local k CHUNK
+reorder matmul.local k.0 k.1 m n
+unroll matmul.local m
+unroll matmul.local n
+)";
+  text.replace(text.find("CHUNK"), 5, absl::StrCat(chunk));
+  for (const std::string operand : {"matmul.local.A", "matmul.local.B"}) {
+    text += shares ? absl::StrCat("compute_at ", operand, " matmul.local k.0\nfuse ", operand,
+                                  " d0 d1\nbind ", operand, " d0+d1 thread.x\n")
+                   : absl::StrCat("inline ", operand, "\n");
+  }
+  return text;
+}
+
+int64_t CountOf(const std::string& text, const std::string& part) {
+  int64_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST_CASE("waves multiply matrices where threads share products out as they do", "[ptx]") {
+  struct Case {
+    std::string type, transposed;
+    int64_t m;
+    bool shares;
+    int64_t chunk;
+    int64_t loads;  // of whole matrices
+  };
+  // A wave has 2 × 2 tiles, a chunk 1 or 2 steps.
+  for (const Case& c : std::vector<Case>{{"f16", "false", 128, true, 16, 4},
+                                         {"f16", "true", 128, true, 16, 4},
+                                         {"bf16", "false", 128, true, 32, 8},
+                                         {"f16", "false", 100, true, 16, 4},
+                                         {"bf16", "true", 128, false, 16, 0},
+                                         {"f16", "false", 128, false, 16, 0}}) {
+    CAPTURE(c.type, c.transposed, c.m, c.shares, c.chunk);
+    const te::Workload workload = te::MakeWorkload({"c",
+                                                    "matmul",
+                                                    {{"m", absl::StrCat(c.m)},
+                                                     {"n", "64"},
+                                                     {"k", "64"},
+                                                     {"dtype", c.type},
+                                                     {"transpose_b", c.transposed}}})
+                                      .value();
+    const schedule::Trace trace = schedule::ParseTrace(WaveTrace(c.shares, c.chunk)).value();
+    const auto candidate = passes::LowerTrace(workload, trace);
+    INFO(candidate.status());
+    REQUIRE(candidate.ok());
+    const auto code = GeneratePtx({candidate->program}, Target());
+    REQUIRE(code.ok());
+    INFO(code->source);
+    CHECK(CountOf(code->source, "mma.sync") == 4 * c.chunk / 16);
+    CHECK(CountOf(code->source, "ldmatrix.sync") == c.loads);
+    const te::Expected expected = te::ComputeExpected(workload, 1).value();
+    CHECK(te::CheckAgainst(workload, expected, *candidate, RunHere) == absl::OkStatus());
+    CHECK(te::CheckAgainst(workload, expected, *candidate, ir::Evaluate) == absl::OkStatus());
+    const auto older = GeneratePtx({candidate->program}, Target("cuda/sm_75"));
+    REQUIRE(older.ok());
+    CHECK(CountOf(older->source, "mma.sync") == 0);
+  }
+}
+
+TEST_CASE("waves that do not share products out as mma does multiply one by one", "[ptx]") {
+  const te::Workload workload =
+      te::MakeWorkload({"c", "matmul", {{"m", "128"}, {"n", "64"}, {"k", "64"}, {"dtype", "f16"}}})
+          .value();
+  const std::string trace = WaveTrace(true, 16);
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string text = trace;
+    text.replace(text.find(from), from.size(), to);
+    const auto candidate = passes::LowerTrace(workload, schedule::ParseTrace(text).value());
+    INFO(candidate.status());
+    REQUIRE(candidate.ok());
+    const auto code = GeneratePtx({candidate->program}, Target());
+    REQUIRE(code.ok());
+    CHECK(CountOf(code->source, "mma.sync") == 0);
+    const te::Expected expected = te::ComputeExpected(workload, 1).value();
+    CHECK(te::CheckAgainst(workload, expected, *candidate, RunHere) == absl::OkStatus());
+  };
+  changed("split matmul.local k 16", "split matmul.local k 8");  // half a step
+  changed("split matmul m 2 2 2 8", "split matmul m 2 2 4 4");   // four rows a wave
+  changed("split matmul m 2 2 2 8", "split matmul m 2 1 1 16");  // no second row
+}
+
 TEST_CASE("NVIDIA's assembler takes the PTX of all operators", "[ptx]") {
   if (!HasAssembler()) return;
   for (const std::string level : {"sm_70", "sm_80", "sm_90"}) {
