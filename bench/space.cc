@@ -59,7 +59,7 @@ nlohmann::ordered_json Measure(const tessera::te::OpSpec& spec) {
     bounding += SecondsOf([&] { loops = schedule::InferBounds(made[0]).value(); });
     hashes.insert(schedule::LoopHash(made[0], loops));
   }
-  const int columns = costmodel::FeatureCount();
+  const int columns = costmodel::FeatureCount(configs.target().kind);
   const std::vector<float> rows = costmodel::ConfigFeatures(configs, 1, samples).value();
 
   // A model of full size; what it learns doesn't matter here.

@@ -29,7 +29,7 @@ absl::StatusOr<ImportanceReport> MakeImportance(Client& client, const std::strin
   filter.limit = kMaxImportancePrograms;
   std::vector<double> costs;
   costmodel::TrainingData data;
-  data.columns = costmodel::FeatureCount();
+  data.columns = costmodel::FeatureCount(target.kind);
   const auto take = [&](const db::Record& record) {
     const db::Outcome outcome = record.measurement.outcome;
     if (record.stale || (outcome != db::Outcome::kOk && !db::IsCandidateFailure(outcome))) return;
@@ -53,7 +53,7 @@ absl::StatusOr<ImportanceReport> MakeImportance(Client& client, const std::strin
   for (const double cost : costs) data.labels.push_back(static_cast<float>(best / cost));
   report.programs = static_cast<int>(costs.size());
   std::vector<std::string> names;
-  for (const costmodel::FeatureColumn& column : costmodel::FeatureColumns()) {
+  for (const costmodel::FeatureColumn& column : costmodel::FeatureColumns(target.kind)) {
     names.push_back(column.name);
   }
   TESSERA_ASSIGN_OR_RETURN(report.explanation, costmodel::Explain(data, names, 0));

@@ -111,7 +111,7 @@ absl::StatusOr<ModelTraining> TrainModel(Client& client, const ModelTrainOptions
       continue;
     }
     TESSERA_RETURN_IF_ERROR(ReadTask(client, task, options.device_classes, origin, *programs));
-    set.Add(*programs);
+    TESSERA_RETURN_IF_ERROR(set.Add(*programs));
   }
   std::set<std::string> classes, keys, families;
   for (const tuner::ProgramGroup& group : set.groups()) {
@@ -132,7 +132,7 @@ absl::StatusOr<ModelTraining> TrainModel(Client& client, const ModelTrainOptions
   info.name = options.name;
   info.digest = Sha256Hex(trained.bytes);
   info.cost_model = options.cost_model;
-  info.feature_version = costmodel::kFeatureVersion;
+  info.feature_version = costmodel::FeatureVersionOfRows(set.data().columns);
   info.device_classes.assign(classes.begin(), classes.end());
   info.tasks = static_cast<int64_t>(keys.size());
   info.records = static_cast<int64_t>(set.data().labels.size());

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/path_status.h"
 #include "cli/tables.h"
+#include "costmodel/features.h"
 #include "tuner/model_file.h"
 #include "tuner/replay/ranking.h"
 #include "tuner/replay/report.h"
@@ -115,13 +116,23 @@ absl::Status RunReplay(const ReplayOptions& options) {
                            replay::MakeMethods(options.explorers, options.cost_models, with_prior));
   TESSERA_RETURN_IF_ERROR(CheckSchedulers(options));
   replay::ReplayOptions replay_options = {options.trials, options.in_flight};
+  int version = 0;
   if (with_prior) {
     TESSERA_ASSIGN_OR_RETURN(tuner::ModelFile file, tuner::ReadModelFile(options.prior));
     const absl::Status usable = tuner::ReadModel(file.info, file.bytes).status();
     if (!usable.ok()) return Annotate(usable, options.prior);
+    version = file.info.feature_version;
     replay_options.prior = {file.info.cost_model, std::move(file.bytes)};
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<NamedTable> tables, OpenTables(options.data));
+  for (const NamedTable& named : tables) {
+    if (!with_prior || costmodel::FeatureVersionOfRows(named.table->FeatureCount()) == version) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.prior, " is of feature version ", version, ", which programs of ",
+                     named.name, " don't have: it is of a CPU, they of a GPU, or the other way"));
+  }
   TESSERA_RETURN_IF_ERROR(MakeFolder(options.out));
 
   std::vector<std::string> titles = {"data", "search"};

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "costmodel/features.h"
+#include "costmodel/gpu_draft.h"
 #include "costmodel/model_format.h"
 
 namespace tessera::costmodel {
@@ -39,12 +40,7 @@ struct Columns {
 
 const Columns& ColumnsOfRow() {
   static const Columns kColumns = [] {
-    const std::vector<FeatureColumn>& all = FeatureColumns();
-    const auto of = [&](std::string_view name) {
-      const auto found = std::ranges::find(all, name, &FeatureColumn::name);
-      TESSERA_CHECK(found != all.end());
-      return static_cast<size_t>(found - all.begin());
-    };
+    const auto of = [](std::string_view name) { return ColumnOf(ir::TargetKind::kX86, name); };
     std::vector<Columns::Read> reads;
     for (int b = 1; b <= kDescribedReads; ++b) {
       reads.push_back({of(absl::StrCat("buffer", b, ".gathered")),
@@ -68,10 +64,7 @@ const Columns& ColumnsOfRow() {
   return kColumns;
 }
 
-}  // namespace
-
-double DraftSeconds(absl::Span<const float> row) {
-  TESSERA_CHECK(static_cast<int>(row.size()) == FeatureCount());
+double CpuDraftSeconds(absl::Span<const float> row) {
   const Columns& at = ColumnsOfRow();
   const auto count = [&](size_t column) { return std::exp2(double{row[column]}) - 1; };
 
@@ -93,8 +86,15 @@ double DraftSeconds(absl::Span<const float> row) {
   return (1 + shared) / kHertz;
 }
 
-std::vector<float> DraftScores(absl::Span<const float> rows) {
-  const auto columns = static_cast<size_t>(FeatureCount());
+}  // namespace
+
+double DraftSeconds(absl::Span<const float> row) {
+  const int version = FeatureVersionOfRows(static_cast<int>(row.size()));
+  TESSERA_CHECK(version != 0);
+  return version == kGpuFeatureVersion ? GpuDraftSeconds(row) : CpuDraftSeconds(row);
+}
+
+std::vector<float> DraftScores(absl::Span<const float> rows, int columns) {
   std::vector<float> scores(rows.size() / columns);
   for (float& score : scores) {
     score = static_cast<float>(-std::log2(DraftSeconds(rows.first(columns))));
@@ -105,25 +105,26 @@ std::vector<float> DraftScores(absl::Span<const float> rows) {
 
 absl::Status DraftModel::Fit(const TrainingData& data) {
   TESSERA_RETURN_IF_ERROR(CheckTrainingData(data));
-  if (data.columns != FeatureCount()) {
+  if (FeatureVersionOfRows(data.columns) == 0) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "draft: rows of ", data.columns, " columns; those of programs have ", FeatureCount()));
+        "draft: rows of ", data.columns, " columns; those of programs have ", ProgramColumns()));
   }
+  columns_ = data.columns;
   return absl::OkStatus();
 }
 
 std::vector<float> DraftModel::Predict(absl::Span<const float> rows, int columns) const {
-  TESSERA_CHECK(columns == FeatureCount());
-  return DraftScores(rows);
+  return DraftScores(rows, columns);
 }
 
-absl::StatusOr<std::string> DraftModel::Save() const { return ModelHead(name(), FeatureCount()); }
+absl::StatusOr<std::string> DraftModel::Save() const { return ModelHead(name(), columns_); }
 
 absl::Status DraftModel::Load(std::string_view bytes) {
   TESSERA_ASSIGN_OR_RETURN(const ModelBody body, ReadModelHead(name(), bytes));
-  if (body.columns != FeatureCount() || !body.bytes.empty()) {
+  if (FeatureVersionOfRows(body.columns) == 0 || !body.bytes.empty()) {
     return absl::DataLossError("cost model: damaged");
   }
+  columns_ = body.columns;
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/view.h"
+#include "costmodel/gpu_row.h"
 
 namespace tessera::costmodel {
 namespace {
@@ -16,6 +17,11 @@ constexpr int kInnerLoops = 4;                 // serial loops described one by 
 constexpr int kIntensityPoints = 10;
 constexpr int kRelationThresholds = 9;  // touched bytes 2^8, 2^10, … 2^24
 
+// Into the body. Loops over threads are not: each thread has a body of its own.
+bool IsExpanded(ir::LoopKind kind) {
+  return kind == ir::LoopKind::kVectorized || kind == ir::LoopKind::kUnrolled;
+}
+
 bool IsSerial(ir::LoopKind kind) {
   return kind == ir::LoopKind::kSerial || kind == ir::LoopKind::kParallel;
 }
@@ -25,23 +31,22 @@ double Work(const schedule::OperationCounts& count) {
          8.0 * count.float_math + count.integer;
 }
 
+}  // namespace
+
 double WorkOf(const NestProfile& nest) {
   return nest.iterations[0] * std::max(0.5, Work(nest.state->analysis->operations));
 }
 
-// The innermost body, with unrolled and vector loops expanded.
-struct Body {
-  int begin;  // depth of the outermost expanded loop
-  double lanes = 1;
-  double copies = 1;        // vector operations
-  double accumulators = 1;  // vectors
-  double reductions = 1;    // unrolled
-};
+double OutputBytes(const NestProfile& nest) {
+  double bytes = std::max(1.0, nest.state->stage->output()->type.bits / 8.0);
+  for (int64_t extent : nest.bound->buffer_shape) bytes *= static_cast<double>(extent);
+  return bytes;
+}
 
 Body BodyOf(const NestProfile& nest) {
   Body body;
   body.begin = nest.depth;
-  while (body.begin > 0 && !IsSerial(nest.kind[body.begin - 1])) --body.begin;
+  while (body.begin > 0 && IsExpanded(nest.kind[body.begin - 1])) --body.begin;
   for (int l = body.begin; l < nest.depth; ++l) {
     if (nest.kind[l] == ir::LoopKind::kVectorized) {
       body.lanes *= nest.extent[l];
@@ -52,6 +57,8 @@ Body BodyOf(const NestProfile& nest) {
   }
   return body;
 }
+
+namespace {
 
 // Vectors that one execution of the body loads.
 double LoadedVectors(const NestProfile& nest, const Body& body) {
@@ -98,17 +105,16 @@ double Traffic(const NestProfile& nest, double bytes) {
   return traffic;
 }
 
-double OutputBytes(const NestProfile& nest) {
-  double bytes = std::max(1.0, nest.state->stage->output()->type.bits / 8.0);
-  for (int64_t extent : nest.bound->buffer_shape) bytes *= static_cast<double>(extent);
-  return bytes;
-}
-
 void WriteParallel(const NestProfile& nest, int threads, RowWriter& row) {
   row.SetGroup("threads");
   double extent = 1;
   if (nest.depth > 0 && nest.kind[0] == ir::LoopKind::kParallel) extent = nest.extent[0];
-  row.Count(extent, "iterations of the loop that threads share", "parallel.extent");
+  for (int l = 0; l < nest.depth; ++l) {
+    const bool is_bound = nest.kind[l] == ir::LoopKind::kThread;
+    if (is_bound && nest.thread_axis[l] != ir::ThreadAxis::kVirtual) extent *= nest.extent[l];
+  }
+  row.Count(extent, "iterations of the loop that threads share; of a GPU: of all bound to some",
+            "parallel.extent");
   row.Ratio(extent / (std::ceil(extent / threads) * threads),
             "how evenly they go round among the task's threads; 1: all have as many",
             "parallel.balance");
@@ -156,6 +162,7 @@ void WriteLoops(const NestProfile& nest, const Body& body, RowWriter& row) {
     ++described;
   };
   for (int l = body.begin - 1; l >= 0 && described < kInnerLoops; --l) {
+    if (nest.kind[l] == ir::LoopKind::kThread) continue;
     describe(nest.extent[l], nest.is_reduction[l], nest.working_set[l]);
   }
   while (described < kInnerLoops) describe(0, false, 0);
@@ -390,6 +397,7 @@ void WriteProgram(const ProfiledProgram& program, RowWriter& row) {
   WriteTraffic(*main, in_l1, in_l2, program.target, row);
   WriteCurves(*main, row);
   WriteStages(program, row);
+  if (ir::IsGpu(program.target.kind)) WriteGpu(program, *main, row);
 }
 
 }  // namespace tessera::costmodel

@@ -70,11 +70,27 @@ void WriteTarget(const ir::Target& target, int threads, RowWriter& row);
 struct ProfiledProgram {
   const schedule::Schedule& schedule;
   absl::Span<const NestProfile> nests;  // NestProfiler::Profile of it
+  const NestProfiler& profiler;         // that did
   const ir::Target& target;
   int threads;
 };
 
-// The columns that follow.
+// The columns that follow. Programs of GPUs have more of them.
 void WriteProgram(const ProfiledProgram& program, RowWriter& row);
+
+// Operations of all executions of a nest's body; a call of a mathematical function counts 8.
+double WorkOf(const NestProfile& nest);
+
+double OutputBytes(const NestProfile& nest);  // of the memory of its first output
+
+// The innermost body, with unrolled and vector loops expanded.
+struct Body {
+  int begin;  // depth of the outermost expanded loop
+  double lanes = 1;
+  double copies = 1;        // vector operations
+  double accumulators = 1;  // vectors
+  double reductions = 1;    // unrolled
+};
+Body BodyOf(const NestProfile& nest);
 
 }  // namespace tessera::costmodel

@@ -18,9 +18,14 @@
 
 namespace tessera::costmodel {
 
-// Raised whenever the meaning or order of a feature changes; a model trained on one version
-// refuses rows of another.
-constexpr int kFeatureVersion = 4;
+// Programs of CPUs have one kind of row, those of GPUs another, which begins with the same columns
+// and has more. Each has a version, a new number of one sequence whenever the meaning or order of
+// its columns changes: a model of one is never one of the other, and is refused rows of another
+// version (docs/decisions/0020).
+constexpr int kCpuFeatureVersion = 4, kGpuFeatureVersion = 5;
+int FeatureVersion(ir::TargetKind kind);
+// Of rows of so many columns; 0: programs have no such rows.
+int FeatureVersionOfRows(int columns);
 
 // Reads of the main stage that are described one by one, as buffer1 and so on; buffer0 is its
 // store.
@@ -34,8 +39,10 @@ struct FeatureColumn {
 };
 
 // In row order.
-const std::vector<FeatureColumn>& FeatureColumns();
-int FeatureCount();
+const std::vector<FeatureColumn>& FeatureColumns(ir::TargetKind kind);
+int FeatureCount(ir::TargetKind kind);
+// The place of a column in rows. Requires that they have it.
+size_t ColumnOf(ir::TargetKind kind, std::string_view name);
 
 // Writes rows of programs for kernels of up to `threads` threads on `target`. Keeps its memory from
 // one to the next: after the largest program it allocates nothing. Thread-compatible: a thread that
@@ -44,8 +51,9 @@ class FeatureExtractor {
  public:
   FeatureExtractor(const ir::Target& target, int threads);
 
-  // Writes the row of a program into `row`, which holds FeatureCount() values: counts, bytes and
-  // extents as log2(1 + x), ratios and flags as they are, all finite. Equal for equal structures.
+  // Writes the row of a program into `row`, which holds FeatureCount() values of the target's kind:
+  // counts, bytes and extents as log2(1 + x), ratios and flags as they are, all finite. Equal for
+  // equal structures.
   // Requires `loops` = InferBounds(schedule).
   void Extract(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,
                absl::Span<float> row);
@@ -57,8 +65,8 @@ class FeatureExtractor {
   NestProfiler profiler_;
 };
 
-// [configs × FeatureCount()], row-major, of valid configs of `space`, which was built for `threads`
-// threads. Thread-safe.
+// [configs × FeatureCount() of the target's kind], row-major, of valid configs of `space`, which
+// was built for `threads` threads. Thread-safe.
 absl::StatusOr<std::vector<float>> ConfigFeatures(const space::ConfigSpace& space, int threads,
                                                   absl::Span<const space::Config> configs);
 

@@ -18,7 +18,7 @@ constexpr std::string_view kMagic = "tessera model ";
 
 std::string ModelHead(std::string_view name, int columns) {
   return absl::StrCat(AbslView(kMagic), kModelFormat, " ", AbslView(name), " features ",
-                      kFeatureVersion, " columns ", columns, "\n");
+                      FeatureVersionOfRows(columns), " columns ", columns, "\n");
 }
 
 absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view bytes) {
@@ -46,21 +46,33 @@ absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view 
     return absl::FailedPreconditionError(
         absl::StrCat("cost model: it is '", words[1], "', not '", AbslView(name), "'"));
   }
-  if (version != kFeatureVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("cost model: of feature version ", version,
-                                                      "; this build has ", kFeatureVersion));
+  if (version != FeatureVersionOfRows(columns)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cost model: of feature version ", version, " and ", columns, " columns; this build has ",
+        kCpuFeatureVersion, " (CPUs) and ", kGpuFeatureVersion, " (GPUs), of ", ProgramColumns(),
+        " columns; train it anew"));
   }
   return ModelBody{columns, bytes.substr(end + 1)};
 }
 
-absl::Status LoadOfPrograms(CostModel& model, std::string_view bytes) {
+std::string ProgramColumns() {
+  return absl::StrCat(FeatureCount(ir::TargetKind::kX86), " (CPUs) or ",
+                      FeatureCount(ir::TargetKind::kOpenCl), " (GPUs)");
+}
+
+absl::Status LoadOfPrograms(CostModel& model, int feature_version, std::string_view bytes) {
   // A kind without a head has no columns.
   if (!bytes.starts_with(kMagic)) return model.Load(bytes);
   TESSERA_ASSIGN_OR_RETURN(const ModelBody body, ReadModelHead(model.name(), bytes));
-  if (body.columns != FeatureCount()) {
+  const int version = FeatureVersionOfRows(body.columns);
+  if (version == 0) {
     return absl::FailedPreconditionError(absl::StrCat("cost model: of rows of ", body.columns,
                                                       " columns; those of programs have ",
-                                                      FeatureCount(), ", train it on records"));
+                                                      ProgramColumns(), ", train it on records"));
+  }
+  if (version != feature_version) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cost model: of feature version ", version, ", not ", feature_version));
   }
   return model.Load(bytes);
 }

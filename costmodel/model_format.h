@@ -7,7 +7,7 @@
 #include "costmodel/cost_model.h"
 
 // What stands before the trees of a saved model: the format, which model it is, the version of the
-// features that it was trained on and how many there are.
+// features that it was trained on (FeatureVersionOfRows) and how many there are.
 
 namespace tessera::costmodel {
 
@@ -19,13 +19,16 @@ struct ModelBody {
   int columns = 0;
   std::string_view bytes;  // what follows the head
 };
-// FailedPrecondition for another format, another model than `name` or another feature version;
-// DataLoss for what is no model.
+// FailedPrecondition for another format, another model than `name` or rows that are described
+// otherwise now; DataLoss for what is no model.
 absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view bytes);
 
-// Loads what is to predict programs: bytes that anybody may have made. Besides the errors of Load,
-// FailedPrecondition for a model of rows that have not FeatureCount() columns. The model is
-// unchanged then.
-absl::Status LoadOfPrograms(CostModel& model, std::string_view bytes);
+// What columns rows of programs have, for errors: "161 (CPUs) or 182 (GPUs)".
+std::string ProgramColumns();
+
+// Loads what is to predict programs whose rows are of `feature_version`: bytes that anybody may
+// have made. Besides the errors of Load, FailedPrecondition for a model of other rows. The model
+// is unchanged then.
+absl::Status LoadOfPrograms(CostModel& model, int feature_version, std::string_view bytes);
 
 }  // namespace tessera::costmodel

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compiler/ir/threads.h"
+
 namespace tessera::costmodel {
 namespace {
 
@@ -51,42 +53,85 @@ const BoundStage* ProducerOf(const Schedule& schedule, const LoopStructure& loop
   return nullptr;
 }
 
-// Loops of the nest around `count` loops of the stage, these included.
-int LoopsAround(const LoopStructure& loops, const BoundStage& stage, int count) {
-  int found = stage.at < 0 ? 0 : LoopsAround(loops, loops.stages[stage.at], stage.at_depth + 1);
-  for (int l = 0; l < count; ++l) found += stage.loops[l].extent > 1 ? 1 : 0;
-  return std::min(found, kMaxNestLoops);
+// Whether threads, virtual ones too, share out a loop's iterations.
+bool IsOverThreads(ir::ThreadAxis axis) {
+  return ir::IsThreadAxis(axis) || axis == ir::ThreadAxis::kVirtual;
 }
 
 }  // namespace
 
 absl::Span<const NestProfile> NestProfiler::Profile(const Schedule& schedule,
                                                     const LoopStructure& loops) {
+  FindKernels(loops);
   size_t used = 0;
   for (const BoundStage& stage : loops.stages) {
     if (stage.is_constant) continue;
     if (used == nests_.size()) nests_.emplace_back();
     NestProfile& nest = nests_[used++];
     nest.bound = &stage;
+    nest.root = &loops.stages[roots_[&stage - stages_]];
     nest.state = &schedule.stages()[stage.stage];
     ProfileStage(schedule, loops, nest);
   }
   return absl::MakeSpan(nests_).first(used);
 }
 
+void NestProfiler::FindKernels(const LoopStructure& loops) {
+  stages_ = loops.stages.data();
+  const size_t count = loops.stages.size();
+  roots_.resize(count);
+  blocks_.assign(count, {1, 1, 1});
+  // Consumers come last.
+  for (size_t i = count; i-- > 0;) {
+    const BoundStage& stage = loops.stages[i];
+    roots_[i] = stage.at < 0 ? static_cast<int>(i) : roots_[stage.at];
+    BlockShape& block = blocks_[roots_[i]];
+    for (const schedule::BoundLoop& loop : stage.loops) {
+      if (!ir::IsThreadAxis(loop.thread_axis)) continue;
+      int64_t& extent = block[BlockAxis(loop.thread_axis)];
+      extent = std::max(extent, loop.extent);
+    }
+  }
+  // All threads of a block have to make what it shares: a loop around that says how many there are.
+  for (const BoundStage& shared : loops.stages) {
+    if (shared.scope != ir::Scope::kShared) continue;
+    BlockShape& block = blocks_[roots_[&shared - stages_]];
+    for (const BoundStage* stage = &shared; stage->at >= 0; stage = &loops.stages[stage->at]) {
+      const BoundStage& around = loops.stages[stage->at];
+      for (int l = 0; l <= stage->at_depth; ++l) {
+        const schedule::BoundLoop& loop = around.loops[l];
+        if (ir::IsThreadAxis(loop.thread_axis)) block[BlockAxis(loop.thread_axis)] = loop.extent;
+      }
+    }
+  }
+}
+
 void NestProfiler::AddLoops(const LoopStructure& loops, const BoundStage& stage, int count,
-                            NestProfile& nest) {
-  if (stage.at >= 0) AddLoops(loops, loops.stages[stage.at], stage.at_depth + 1, nest);
+                            bool made_together, NestProfile& nest) {
+  if (stage.at >= 0) {
+    AddLoops(loops, loops.stages[stage.at], stage.at_depth + 1,
+             made_together || stage.scope == ir::Scope::kShared, nest);
+  }
   nest.own_begin = nest.depth;
   for (int l = 0; l < count && nest.depth < kMaxNestLoops; ++l) {
     const schedule::BoundLoop& loop = stage.loops[l];
-    if (loop.extent == 1) continue;
+    if (loop.extent == 1 || (made_together && IsOverThreads(loop.thread_axis))) continue;
     position_[loop.id] = nest.depth;
     nest.extent[nest.depth] = static_cast<double>(loop.extent);
     nest.kind[nest.depth] = loop.kind;
+    nest.thread_axis[nest.depth] = loop.thread_axis;
     nest.is_reduction[nest.depth] = loop.is_reduction;
     ++nest.depth;
   }
+}
+
+int NestProfiler::LoopsAround(const LoopStructure& loops, const BoundStage& stage) const {
+  int found = 0;
+  for (const BoundStage* inner = &stage; inner->at >= 0; inner = &loops.stages[inner->at]) {
+    const BoundStage& around = loops.stages[inner->at];
+    for (int l = 0; l <= inner->at_depth; ++l) found += position_[around.loops[l].id] >= 0 ? 1 : 0;
+  }
+  return found;
 }
 
 void NestProfiler::ListTerms(const BoundStage& stage) {
@@ -120,16 +165,25 @@ void NestProfiler::BeginAccess(const LoopStructure& loops, const ir::Buffer& buf
   buffer_ = buffer;
   producer_ = producer;
   dims_ = static_cast<int>(buffer->shape.size());
-  fixed_loops_ = producer == nullptr ? 0 : LoopsAround(loops, *producer, 0);
+  fixed_loops_ = producer == nullptr ? 0 : LoopsAround(loops, *producer);
   reads_ = 1;
   first_span_.fill(1);
   whole_.fill(false);
   ways_.assign(static_cast<size_t>(nest.depth) * dims_, Way{});
+  lane_terms_.clear();
 }
 
-void NestProfiler::Move(int dim, const schedule::LoopTerm& term, double factor) {
+void NestProfiler::Move(const NestProfile& nest, int dim, const schedule::LoopTerm& term,
+                        double factor) {
   const int loop = position_[term.loop];
-  if (loop < fixed_loops_) return;
+  if (loop < 0) return;
+  const bool is_shared = producer_ != nullptr && producer_->scope == ir::Scope::kShared;
+  const ir::ThreadAxis axis = nest.thread_axis[loop];
+  if (loop < fixed_loops_ && !(is_shared && IsOverThreads(axis))) return;
+  if (ir::IsThreadAxis(axis)) {
+    lane_terms_.push_back({BlockAxis(axis), term.divisor, term.extent, dim,
+                           factor * static_cast<double>(term.coefficient)});
+  }
   Way& way = ways_[static_cast<size_t>(loop) * dims_ + dim];
   const double by = std::abs(factor * static_cast<double>(term.coefficient));
   way.reach += by * static_cast<double>(term.extent - 1);
@@ -139,6 +193,8 @@ void NestProfiler::Move(int dim, const schedule::LoopTerm& term, double factor) 
 void NestProfiler::AddAccess(const Schedule& schedule, bool is_write, NestProfile& nest) {
   AccessProfile& access = nest.accesses.emplace_back();
   access.is_write = is_write;
+  access.producer = producer_;
+  access.scope = producer_ == nullptr ? ir::Scope::kGlobal : producer_->scope;
   access.reads = reads_;
   access.element_bytes = std::max(1.0, buffer_->type.bits / 8.0);
   // What the buffer's layout is, or of which region it holds a copy.
@@ -198,6 +254,20 @@ void NestProfiler::AddAccess(const Schedule& schedule, bool is_write, NestProfil
       access.lines[l] = access.lines[l + 1];
     }
   }
+  if (wave_threads_ == 0 || access.scope == ir::Scope::kLocal) return;
+  BlockShape iterations = {0, 0, 0};
+  for (int l = 0; l < nest.depth; ++l) {
+    if (!ir::IsThreadAxis(nest.thread_axis[l])) continue;
+    iterations[BlockAxis(nest.thread_axis[l])] = static_cast<int64_t>(nest.extent[l]);
+  }
+  access.wave =
+      AccessOfWave({.wave_threads = wave_threads_,
+                    .block = BlockOf(*nest.root),
+                    .iterations = iterations,
+                    .terms = lane_terms_,
+                    .storage = storage_,
+                    .element_bytes = static_cast<int64_t>(access.element_bytes),
+                    .lanes = access.vector_stride == 1 ? static_cast<int64_t>(lanes) : 1});
 }
 
 void NestProfiler::ProfileStage(const Schedule& schedule, const LoopStructure& loops,
@@ -206,7 +276,7 @@ void NestProfiler::ProfileStage(const Schedule& schedule, const LoopStructure& l
   nest.depth = 0;
   nest.accesses.resize(0);
   position_.assign(loops.loop_count, -1);
-  AddLoops(loops, stage, static_cast<int>(stage.loops.size()), nest);
+  AddLoops(loops, stage, static_cast<int>(stage.loops.size()), /*made_together=*/false, nest);
   nest.iterations[nest.depth] = 1;
   for (int l = nest.depth - 1; l >= 0; --l) {
     nest.iterations[l] = nest.iterations[l + 1] * nest.extent[l];
@@ -217,7 +287,7 @@ void NestProfiler::ProfileStage(const Schedule& schedule, const LoopStructure& l
   const ir::Buffer& output = nest.state->stage->output();
   BeginAccess(loops, output, &stage, nest);
   for (int d = 0; d < dims_; ++d) {
-    for (const schedule::LoopTerm& term : TermsOf(d)) Move(d, term, 1);
+    for (const schedule::LoopTerm& term : TermsOf(d)) Move(nest, d, term, 1);
   }
   AddAccess(schedule, true, nest);
   const schedule::StageAnalysis& analysis = *nest.state->analysis;
@@ -233,11 +303,11 @@ void NestProfiler::ProfileStage(const Schedule& schedule, const LoopStructure& l
       first_span_[d] = whole_[d] ? static_cast<double>(read.buffer->shape[d])
                                  : static_cast<double>(1 + largest - least);
       for (const auto& [axis, slope] : form.slopes) {
-        for (const schedule::LoopTerm& term : TermsOf(axis)) Move(d, term, slope);
+        for (const schedule::LoopTerm& term : TermsOf(axis)) Move(nest, d, term, slope);
       }
       for (const auto& [axis, coefficient] : form.terms) {
         for (const schedule::LoopTerm& term : TermsOf(axis)) {
-          Move(d, term, static_cast<double>(coefficient));
+          Move(nest, d, term, static_cast<double>(coefficient));
         }
       }
     }

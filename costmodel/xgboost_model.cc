@@ -37,8 +37,8 @@ std::vector<float> XgboostModel::Predict(absl::Span<const float> rows, int colum
 
 void XgboostModel::AddDraft(absl::Span<const float> rows, int columns,
                             std::vector<float>& scores) const {
-  if (draft_weight_ == 0 || columns != FeatureCount()) return;
-  const std::vector<float> drafts = DraftScores(rows);
+  if (draft_weight_ == 0 || FeatureVersionOfRows(columns) == 0) return;
+  const std::vector<float> drafts = DraftScores(rows, columns);
   for (size_t i = 0; i < scores.size(); ++i) scores[i] += draft_weight_ * drafts[i];
 }
 

@@ -64,7 +64,8 @@ Outlook Expect(const TaskView& view, absl::Span<const Candidate> pool,
   points.insert(points.end(), in_flight.begin(), in_flight.end());
   const absl::StatusOr<std::vector<float>> rows = view.space.Features(points);
   if (!rows.ok()) return outlook;
-  const costmodel::Scores predicted = view.ranker->ScoreWithDeviation(*rows);
+  const costmodel::Scores predicted =
+      view.ranker->ScoreWithDeviation(*rows, view.space.FeatureCount());
   // Candidates' scores may be of another unit: what is predicted counts by its place among what is
   // predicted of the pool.
   const auto of_pool = absl::MakeConstSpan(predicted.mean).first(pool.size());

@@ -73,7 +73,7 @@ absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Tas
     TESSERA_ASSIGN_OR_RETURN(space::ConfigSpace pinned, space::Pin(built, listed ? "" : pins));
     auto space = std::make_shared<const space::ConfigSpace>(std::move(pinned));
     FeatureSource features = {
-        costmodel::FeatureCount(),
+        costmodel::FeatureCount(target.kind),
         [space, threads = task.threads](absl::Span<const space::Config> configs) {
           return costmodel::ConfigFeatures(*space, threads, configs);
         },

@@ -9,7 +9,6 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "costmodel/cost_model.h"
-#include "costmodel/features.h"
 #include "costmodel/prior_model.h"
 #include "tuner/gate.h"
 
@@ -22,11 +21,11 @@ class CostModelRanker final : public Ranker {
  public:
   CostModelRanker(std::shared_ptr<const CostModel> model, bool builds_on_prior)
       : model_(std::move(model)), builds_on_prior_(builds_on_prior) {}
-  std::vector<float> Score(absl::Span<const float> rows) const override {
-    return model_->Predict(rows, costmodel::FeatureCount());
+  std::vector<float> Score(absl::Span<const float> rows, int columns) const override {
+    return model_->Predict(rows, columns);
   }
-  costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows) const override {
-    return model_->PredictWithDeviation(rows, costmodel::FeatureCount());
+  costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows, int columns) const override {
+    return model_->PredictWithDeviation(rows, columns);
   }
   bool BuildsOnPrior() const override { return builds_on_prior_; }
 

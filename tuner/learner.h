@@ -15,12 +15,13 @@ namespace tessera::tuner {
 class Ranker {
  public:
   virtual ~Ranker() = default;
-  // One score a row, higher = expected to be faster. `rows` is [n × columns], row-major. The same
-  // bytes and rows give the same scores, bit for bit, on one machine.
-  virtual std::vector<float> Score(absl::Span<const float> rows) const = 0;
+  // One score a row, higher = expected to be faster. `rows` is [n × columns], row-major, of the
+  // columns that it was trained on. The same bytes and rows give the same scores, bit for bit, on
+  // one machine.
+  virtual std::vector<float> Score(absl::Span<const float> rows, int columns) const = 0;
   // The same scores, with how far they may be off where the model tells.
-  virtual costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows) const {
-    return {Score(rows), {}};
+  virtual costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows, int columns) const {
+    return {Score(rows, columns), {}};
   }
   // Whether what other tasks taught is part of it (Learner::Prior).
   virtual bool BuildsOnPrior() const { return false; }

@@ -36,7 +36,8 @@ std::vector<KeyedTask> WithKeys(absl::Span<const db::Task> tasks);
 class NearestTasks {
  public:
   // The places in `tasks` of at most `count`, without `task` itself, nearest first, the earlier
-  // first of equals. Leaves out what has no row. None where `task` has none.
+  // first of equals. Leaves out what has no row, or that of another kind of target. None where
+  // `task` has none.
   std::vector<size_t> Find(const KeyedTask& task, absl::Span<const KeyedTask> tasks, int count);
 
  private:

@@ -1,11 +1,14 @@
 #include "tuner/prior_store.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "compiler/ir/target.h"
 #include "costmodel/cost_model.h"
+#include "costmodel/features.h"
 #include "costmodel/model_format.h"
 
 namespace tessera::tuner {
@@ -28,15 +31,29 @@ absl::StatusOr<Prior> ParseOwned(std::string_view bytes) {
   return ParsePrior(end == std::string_view::npos ? bytes : bytes.substr(end + 1));
 }
 
-absl::StatusOr<SavedModel> ModelOf(db::Store& store, const Prior& prior) {
+absl::StatusOr<SavedModel> ModelOf(db::Store& store, const db::Job& job, const Prior& prior) {
+  TESSERA_ASSIGN_OR_RETURN(const int version, FeatureVersionOf(job));
   TESSERA_ASSIGN_OR_RETURN(const auto model,
                            costmodel::MakeCostModel(prior.cost_model, /*seed=*/0));
   TESSERA_ASSIGN_OR_RETURN(std::string bytes, store.GetBlob(prior.model));
-  TESSERA_RETURN_IF_ERROR(costmodel::LoadOfPrograms(*model, bytes));
+  TESSERA_RETURN_IF_ERROR(costmodel::LoadOfPrograms(*model, version, bytes));
   return SavedModel{prior.cost_model, std::move(bytes)};
 }
 
 }  // namespace
+
+absl::StatusOr<int> FeatureVersionOf(const db::Job& job) {
+  std::optional<int> version;
+  for (const db::Task& task : job.tasks) {
+    TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
+    const int of_task = costmodel::FeatureVersion(target.kind);
+    if (version.value_or(of_task) != of_task) {
+      return absl::InvalidArgumentError("job: some tasks are for CPUs and some for GPUs");
+    }
+    version = of_task;
+  }
+  return version.value_or(0);
+}
 
 absl::StatusOr<std::string> PutPrior(db::Store& store, std::string_view owner, const Prior& prior) {
   return store.PutBlob(absl::StrCat(AbslView(owner), "\n", Print(prior)));
@@ -55,7 +72,7 @@ absl::StatusOr<StoredPrior> GetPrior(db::Store& store, const db::Job& job) {
     return stored;
   }
   if (!prior->model.empty()) {
-    absl::StatusOr<SavedModel> model = ModelOf(store, *prior);
+    absl::StatusOr<SavedModel> model = ModelOf(store, job, *prior);
     if (model.ok()) {
       stored.model = *std::move(model);
     } else {

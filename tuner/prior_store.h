@@ -15,6 +15,10 @@ namespace tessera::tuner {
 // them without asking for others that know the same. Errors are the store's.
 absl::StatusOr<std::string> PutPrior(db::Store& store, std::string_view owner, const Prior& prior);
 
+// Of the rows of a job's programs (costmodel/features.h), which a model of other tasks must be of.
+// InvalidArgument for targets that can't be read, or of which some are CPUs and some GPUs.
+absl::StatusOr<int> FeatureVersionOf(const db::Job& job);
+
 struct StoredPrior {
   std::shared_ptr<const Prior> prior;  // null: nothing is known
   SavedModel model;                    // of other tasks; empty: none

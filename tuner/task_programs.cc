@@ -52,8 +52,16 @@ bool TaskPrograms::Add(const db::Record& record) {
   return true;
 }
 
-void ProgramSet::Add(const TaskPrograms& task) {
-  data_.columns = costmodel::FeatureCount();
+absl::Status ProgramSet::Add(const TaskPrograms& task) {
+  if (task.classes_.empty()) return absl::OkStatus();
+  const int columns = costmodel::FeatureCount(task.target_.kind);
+  if (data_.columns != 0 && data_.columns != columns) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "task ", task.task_.name, " is for ", task.task_.target,
+        ", others are for CPUs or GPUs alone: no model describes both; choose those of "
+        "one kind by --device-class"));
+  }
+  data_.columns = columns;
   for (const auto& [device_class, programs] : task.classes_) {
     std::vector<float> rows;
     std::vector<double> costs;
@@ -76,6 +84,7 @@ void ProgramSet::Add(const TaskPrograms& task) {
     groups_.push_back({task.task_.name, task.task_.Key(), task.task_.workload_hash, device_class,
                        static_cast<int>(costs.size())});
   }
+  return absl::OkStatus();
 }
 
 }  // namespace tessera::tuner

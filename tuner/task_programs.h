@@ -63,7 +63,8 @@ class ProgramSet {
   // Fewer programs of a task on a class, or none that ran, have nothing to teach.
   static constexpr int kMinPrograms = 8;
 
-  void Add(const TaskPrograms& task);
+  // InvalidArgument for programs that have other features than those before: of a GPU and a CPU.
+  absl::Status Add(const TaskPrograms& task);
 
   const std::vector<ProgramGroup>& groups() const { return groups_; }
   const costmodel::TrainingData& data() const { return data_; }  // groups as above

@@ -18,16 +18,19 @@ absl::StatusOr<std::unique_ptr<const costmodel::CostModel>> ReadModel(const db::
     return absl::InvalidArgumentError(
         absl::StrCat(what, ": its bytes have the digest ", digest, ", stated is ", info.digest));
   }
-  if (info.feature_version != costmodel::kFeatureVersion) {
+  if (info.feature_version != costmodel::kCpuFeatureVersion &&
+      info.feature_version != costmodel::kGpuFeatureVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat(what, ": of feature version ", info.feature_version, "; this build has ",
-                     costmodel::kFeatureVersion, ", train it anew"));
+                     costmodel::kCpuFeatureVersion, " (CPUs) and ", costmodel::kGpuFeatureVersion,
+                     " (GPUs), train it anew"));
   }
   // Its seed is of fits only.
   absl::StatusOr<std::unique_ptr<costmodel::CostModel>> model =
       costmodel::MakeCostModel(info.cost_model, 0);
   if (!model.ok()) return Annotate(model.status(), what);
-  TESSERA_RETURN_IF_ERROR(Annotate(costmodel::LoadOfPrograms(**model, bytes), what));
+  TESSERA_RETURN_IF_ERROR(
+      Annotate(costmodel::LoadOfPrograms(**model, info.feature_version, bytes), what));
   return *std::move(model);
 }
 

@@ -8,7 +8,7 @@ std::vector<float> ScorePoints(const TaskView& view, absl::Span<const Point> poi
   if (points.empty()) return {};
   const absl::StatusOr<std::vector<float>> rows = view.space.Features(points);
   if (!rows.ok()) return {};
-  return view.ranker->Score(*rows);
+  return view.ranker->Score(*rows, view.space.FeatureCount());
 }
 
 void Visited::Add(absl::Span<const Point> points, absl::Span<const float> scores) {

@@ -26,32 +26,36 @@ thread_local int64_t allocations = 0;
 namespace tessera::costmodel {
 namespace {
 
+void CheckThatItAllocatesNothing(const te::OpSpec& spec, const ir::Target& target) {
+  const int threads = target.max_threads;
+  const auto space = space::BuildSpace(*te::MakeWorkload(spec), target, threads);
+  REQUIRE(space.ok());
+  const uint64_t seed = 41;
+  CAPTURE(spec.name, ir::ToString(target), seed);
+  Rng rng(seed);
+  std::vector<schedule::Schedule> schedules;
+  std::vector<schedule::LoopStructure> loops;
+  for (int i = 0; i < 20; ++i) {
+    schedules.push_back(*space->ToSchedule(space->Sample(rng)));
+    loops.push_back(*schedule::InferBounds(schedules.back()));
+  }
+  FeatureExtractor extractor(target, threads);
+  std::vector<float> row(FeatureCount(target.kind));
+  const auto extract_all = [&] {
+    const int64_t before = allocations;
+    for (size_t i = 0; i < schedules.size(); ++i) {
+      extractor.Extract(schedules[i], loops[i], absl::MakeSpan(row));
+    }
+    return allocations - before;
+  };
+  CHECK(extract_all() > 0);  // the counter counts
+  CHECK(extract_all() == 0);
+}
+
 TEST_CASE("an extractor that has seen a task's programs allocates nothing", "[features]") {
   for (const te::OpSpec& spec : te::TestWorkloads()) {
-    ir::Target target = *ir::X86Target("avx512");
-    target.max_threads = 2;
-    const auto space = space::BuildSpace(*te::MakeWorkload(spec), target, 2);
-    REQUIRE(space.ok());
-    const uint64_t seed = 41;
-    CAPTURE(spec.name, seed);
-    Rng rng(seed);
-    std::vector<schedule::Schedule> schedules;
-    std::vector<schedule::LoopStructure> loops;
-    for (int i = 0; i < 20; ++i) {
-      schedules.push_back(*space->ToSchedule(space->Sample(rng)));
-      loops.push_back(*schedule::InferBounds(schedules.back()));
-    }
-    FeatureExtractor extractor(target, 2);
-    std::vector<float> row(FeatureCount());
-    const auto extract_all = [&] {
-      const int64_t before = allocations;
-      for (size_t i = 0; i < schedules.size(); ++i) {
-        extractor.Extract(schedules[i], loops[i], absl::MakeSpan(row));
-      }
-      return allocations - before;
-    };
-    CHECK(extract_all() > 0);  // the counter counts
-    CHECK(extract_all() == 0);
+    for (const char* name : {"x86/avx512 threads=2", "opencl"})
+      CheckThatItAllocatesNothing(spec, *ir::ParseTarget(name));
   }
 }
 

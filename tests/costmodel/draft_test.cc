@@ -7,6 +7,7 @@
 #include "costmodel/features.h"
 #include "costmodel/importance.h"
 #include "costmodel/metrics.h"
+#include "costmodel/model_format.h"
 #include "costmodel/prior_model.h"
 #include "costmodel/split.h"
 #include "costmodel/xgboost_model.h"
@@ -17,8 +18,8 @@ namespace tessera::costmodel {
 namespace {
 
 float& At(std::vector<float>& row, std::string_view name) {
-  for (int i = 0; i < FeatureCount(); ++i) {
-    if (FeatureColumns()[i].name == name) return row[i];
+  for (int i = 0; i < FeatureCount(ir::TargetKind::kX86); ++i) {
+    if (FeatureColumns(ir::TargetKind::kX86)[i].name == name) return row[i];
   }
   FAIL("no column " << name);
   return row[0];
@@ -42,7 +43,7 @@ TEST_CASE("every operator has a finite draft on every target", "[costmodel]") {
                                       "x86/avx2 l1=32768 l2=1048576 threads=2",
                                       "x86/avx512,vnni,bf16 l1=49152 l2=1048576 threads=2",
                                       "aarch64/neon,dotprod,fp16 l1=65536 l2=524288 threads=2"};
-  const auto columns = static_cast<size_t>(FeatureCount());
+  const auto columns = static_cast<size_t>(FeatureCount(ir::TargetKind::kX86));
   for (const te::OpSpec& spec : te::TestWorkloads()) {
     for (const char* target : kTargets) {
       CAPTURE(spec.name, target);
@@ -92,7 +93,7 @@ TEST_CASE("more work of any kind takes longer, more threads less", "[costmodel]"
 
 TEST_CASE("the draft ranks by its seconds, whatever it is fitted to", "[costmodel]") {
   TrainingData data;
-  data.columns = FeatureCount();
+  data.columns = FeatureCount(ir::TargetKind::kX86);
   data.rows = SampledRows({"p", "matmul", {{"m", "48"}, {"n", "96"}, {"k", "64"}}},
                           "x86/avx2 l1=32768 l2=1048576 threads=1", 1, 64, 3);
   for (int i = 0; i < 64; ++i) {
@@ -113,12 +114,12 @@ TEST_CASE("the draft ranks by its seconds, whatever it is fitted to", "[costmode
   CHECK((*MakeCostModel("xgboost", 1))->Load(bytes).code() ==
         absl::StatusCode::kFailedPrecondition);
   CHECK(std::string(model->Fit(Synthetic(1, 10)).message()) ==
-        absl::StrCat("draft: rows of 12 columns; those of programs have ", FeatureCount()));
+        absl::StrCat("draft: rows of 12 columns; those of programs have ", ProgramColumns()));
 }
 
 TEST_CASE("xgboost corrects the draft", "[costmodel]") {
   TrainingData data;
-  data.columns = FeatureCount();
+  data.columns = FeatureCount(ir::TargetKind::kX86);
   data.rows = SampledRows({"p", "matmul", {{"m", "48"}, {"n", "96"}, {"k", "64"}}},
                           "x86/avx2 l1=32768 l2=1048576 threads=1", 1, 64, 4);
   const std::vector<float> drafts = DraftModel().Predict(data.rows, data.columns);
@@ -141,7 +142,7 @@ TEST_CASE("xgboost corrects the draft", "[costmodel]") {
 
 TEST_CASE("trees can begin with the draft", "[costmodel]") {
   TrainingData data;
-  data.columns = FeatureCount();
+  data.columns = FeatureCount(ir::TargetKind::kX86);
   data.rows = SampledRows({"p", "matmul", {{"m", "48"}, {"n", "96"}, {"k", "64"}}},
                           "x86/avx2 l1=32768 l2=1048576 threads=1", 1, 128, 4);
   const std::vector<float> scores = DraftModel().Predict(data.rows, data.columns);
@@ -171,14 +172,15 @@ TEST_CASE("trees can begin with the draft", "[costmodel]") {
 
 TEST_CASE("importance is of what the trees correct, quality of the whole model", "[costmodel]") {
   TrainingData data;
-  data.columns = FeatureCount();
+  data.columns = FeatureCount(ir::TargetKind::kX86);
   data.rows = SampledRows({"p", "matmul", {{"m", "48"}, {"n", "96"}, {"k", "64"}}},
                           "x86/avx2 l1=32768 l2=1048576 threads=1", 1, 200, 6);
-  const std::vector<float> drafts = DraftScores(data.rows);
+  const std::vector<float> drafts = DraftScores(data.rows, data.columns);
   const float best = *std::max_element(drafts.begin(), drafts.end());
   for (const float draft : drafts) data.labels.push_back(std::exp2(draft - best));
   std::vector<std::string> names;
-  for (const FeatureColumn& column : FeatureColumns()) names.push_back(column.name);
+  for (const FeatureColumn& column : FeatureColumns(ir::TargetKind::kX86))
+    names.push_back(column.name);
   const Explanation explanation = *Explain(data, names, 1);
   const Split split = HoldOut(data, 1);
   const auto whole = *MakeCostModel("xgboost", 1);

@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
 #include "base/view.h"
 #include "costmodel/nest.h"
 #include "tests/support/random_dag.h"
@@ -28,8 +29,8 @@ space::ConfigSpace SpaceOf(const te::OpSpec& spec, int threads = 1) {
 }
 
 int ColumnNamed(std::string_view name) {
-  for (int i = 0; i < FeatureCount(); ++i) {
-    if (FeatureColumns()[i].name == name) return i;
+  for (int i = 0; i < FeatureCount(ir::TargetKind::kX86); ++i) {
+    if (FeatureColumns(ir::TargetKind::kX86)[i].name == name) return i;
   }
   FAIL("no column " << name);
   return -1;
@@ -38,24 +39,30 @@ int ColumnNamed(std::string_view name) {
 te::OpSpec Product() { return {"p", "matmul", {{"m", "64"}, {"n", "64"}, {"k", "64"}}}; }
 
 TEST_CASE("columns have unique names, and each says what it is", "[features]") {
-  std::set<std::string> names;
-  for (const FeatureColumn& column : FeatureColumns()) {
-    CAPTURE(column.name);
-    CHECK(names.insert(column.name).second);
-    CHECK_FALSE(column.group.empty());
-    CHECK_FALSE(column.unit.empty());
-    CHECK_FALSE(column.meaning.empty());
+  for (const ir::TargetKind kind : {ir::TargetKind::kX86, ir::TargetKind::kOpenCl}) {
+    std::set<std::string> names;
+    for (const FeatureColumn& column : FeatureColumns(kind)) {
+      CAPTURE(column.name);
+      CHECK(names.insert(column.name).second);
+      CHECK_FALSE(column.group.empty());
+      CHECK_FALSE(column.unit.empty());
+      CHECK_FALSE(column.meaning.empty());
+    }
+    CHECK(static_cast<int>(names.size()) == FeatureCount(kind));
+    CHECK(FeatureCount(kind) > 100);
   }
-  CHECK(static_cast<int>(names.size()) == FeatureCount());
-  CHECK(FeatureCount() > 100);
 }
 
-TEST_CASE("docs/features.md has the table of all columns", "[features][docs]") {
+std::string TableOf(absl::Span<const FeatureColumn> columns) {
   std::string table = "| Column | Group | Unit | Meaning |\n|---|---|---|---|\n";
-  for (const FeatureColumn& column : FeatureColumns()) {
+  for (const FeatureColumn& column : columns) {
     absl::StrAppend(&table, "| `", column.name, "` | ", AbslView(column.group), " | ",
                     AbslView(column.unit), " | ", AbslView(column.meaning), " |\n");
   }
+  return table;
+}
+
+TEST_CASE("docs/features.md has the tables of all columns", "[features][docs]") {
   const std::string source = __FILE__;
   const size_t root = source.rfind("tests/costmodel/");
   REQUIRE(root != std::string::npos);
@@ -63,8 +70,37 @@ TEST_CASE("docs/features.md has the table of all columns", "[features][docs]") {
   REQUIRE(file.is_open());
   std::stringstream document;
   document << file.rdbuf();
-  INFO("docs/features.md should end with:\n" << table);
-  CHECK(absl::EndsWith(document.str(), table));
+  const absl::Span<const FeatureColumn> all = FeatureColumns(ir::TargetKind::kOpenCl);
+  const auto common = static_cast<size_t>(FeatureCount(ir::TargetKind::kX86));
+  const std::string of_all = TableOf(all.first(common)), of_gpus = TableOf(all.subspan(common));
+  INFO("docs/features.md should have, under Columns:\n" << of_all);
+  CHECK(absl::StrContains(document.str(), absl::StrCat("## Columns\n\n", of_all, "\n")));
+  INFO("and end with:\n" << of_gpus);
+  CHECK(absl::EndsWith(document.str(), of_gpus));
+  for (const int version : {kCpuFeatureVersion, kGpuFeatureVersion}) {
+    CHECK(absl::StrContains(document.str(), absl::StrCat("version ", version)));
+  }
+}
+
+// Raise kCpuFeatureVersion with it: models were trained on these rows.
+TEST_CASE("rows of CPUs are what models of their version learned from", "[features]") {
+  const auto hash_of = [](const te::OpSpec& spec, std::string_view trace) {
+    const te::Workload workload = *te::MakeWorkload(spec);
+    const ir::Target target = *ir::ParseTarget("x86/avx2 l1=32768 l2=1048576 threads=2");
+    const std::vector<float> row = *TraceFeatures(workload.dag, target, 2, trace);
+    StableHasher hasher;
+    for (const float x : row) hasher.Add(static_cast<uint64_t>(std::llround(double{x} * 64)));
+    return hasher.Finish();
+  };
+  REQUIRE(kCpuFeatureVersion == 4);
+  CHECK(hash_of(Product(),
+                "trace 1\ncache_read B matmul\nsplit matmul m 4\nsplit matmul n 8\n"
+                "reorder matmul n.0 m.0 k m.1 n.1\nunroll matmul m.1\nvectorize matmul n.1\n"
+                "parallel matmul n.0\ncompute_at matmul.B matmul n.0\n") == 0xb58ada56b4224d48u);
+  CHECK(hash_of({"s", "softmax", {{"m", "6"}, {"n", "50"}}}, "trace 1\n") == 0x319c1fba07e8bc1au);
+  CHECK(
+      hash_of({"c", "conv2d", {{"ic", "8"}, {"oc", "8"}, {"size", "9"}, {"k", "3"}, {"pad", "1"}}},
+              "trace 1\nwinograd conv 4\ninline pad\n") == 0xc74585139210ead2u);
 }
 
 TEST_CASE("a program's row tells the task's threads from the device's cores", "[features]") {
@@ -75,8 +111,8 @@ TEST_CASE("a program's row tells the task's threads from the device's cores", "[
   const std::vector<float> one = *TraceFeatures(workload.dag, target, 1, trace);
   const std::vector<float> two = *TraceFeatures(workload.dag, target, 2, trace);
   std::set<std::string> differ;
-  for (int i = 0; i < FeatureCount(); ++i) {
-    if (one[i] != two[i]) differ.insert(FeatureColumns()[i].name);
+  for (int i = 0; i < FeatureCount(ir::TargetKind::kX86); ++i) {
+    if (one[i] != two[i]) differ.insert(FeatureColumns(ir::TargetKind::kX86)[i].name);
   }
   CHECK(differ == std::set<std::string>{"target.threads", "parallel.balance"});
   CHECK(one[ColumnNamed("parallel.balance")] == 1);
@@ -152,7 +188,7 @@ TEST_CASE("features of a config are those of its trace applied to the workload, 
       for (int i = 0; i < 20; ++i) configs.push_back(space.Sample(rng));
       const absl::StatusOr<std::vector<float>> rows = ConfigFeatures(space, threads, configs);
       REQUIRE(rows.ok());
-      const auto count = static_cast<size_t>(FeatureCount());
+      const auto count = static_cast<size_t>(FeatureCount(ir::TargetKind::kX86));
       for (size_t i = 0; i < configs.size(); ++i) {
         const absl::StatusOr<schedule::Trace> trace =
             schedule::ParseTrace(schedule::Print(*space.ToTrace(configs[i])));
@@ -198,8 +234,8 @@ TEST_CASE("streaming stores are one feature's difference", "[features]") {
   };
   const std::vector<float> plain = row("trace 1\nvectorize relu n\n");
   const std::vector<float> streamed = row("trace 1\nvectorize relu n\nstream relu\n");
-  for (int i = 0; i < FeatureCount(); ++i) {
-    const std::string& name = FeatureColumns()[i].name;
+  for (int i = 0; i < FeatureCount(ir::TargetKind::kX86); ++i) {
+    const std::string& name = FeatureColumns(ir::TargetKind::kX86)[i].name;
     CAPTURE(name);
     CHECK((plain[i] != streamed[i]) == (name == "memory.streamed"));
   }

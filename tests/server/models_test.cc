@@ -93,17 +93,21 @@ TEST_CASE("models that no job could use are refused and not kept", "[server]") {
           m.info.digest = Sha256Hex(m.bytes);
         }) == StatusCode::kDataLoss);
   for (const auto& [columns, columns_used] :
-       {std::pair(1, 0), {1, 1}, {costmodel::FeatureCount() + 1, 0}, {1'000'000'000, 0}}) {
+       {std::pair(1, 0),
+        {1, 1},
+        {costmodel::FeatureCount(ir::TargetKind::kX86) + 1, 0},
+        {1'000'000'000, 0}}) {
     CAPTURE(columns, columns_used);
     CHECK(code_after([&](ModelFile& m) {
             m.bytes = test::ModelOfNoTrees(columns, columns_used);
             m.info.digest = Sha256Hex(m.bytes);
           }) == StatusCode::kFailedPrecondition);
   }
-  for (const int columns_used : {-1, costmodel::FeatureCount() + 1}) {
+  for (const int columns_used : {-1, costmodel::FeatureCount(ir::TargetKind::kX86) + 1}) {
     CAPTURE(columns_used);
     CHECK(code_after([&](ModelFile& m) {
-            m.bytes = test::ModelOfNoTrees(costmodel::FeatureCount(), columns_used);
+            m.bytes =
+                test::ModelOfNoTrees(costmodel::FeatureCount(ir::TargetKind::kX86), columns_used);
             m.info.digest = Sha256Hex(m.bytes);
           }) == StatusCode::kDataLoss);
   }

@@ -104,13 +104,13 @@ TEST_CASE("each choice of a batch is made by a draw of its own", "[tuner]") {
 // Of rows of one column, the value is the score, and a tenth of it how far that may be off.
 class Column final : public tuner::Ranker {
  public:
-  std::vector<float> Score(absl::Span<const float> rows) const override {
+  std::vector<float> Score(absl::Span<const float> rows, int columns) const override {
     std::vector<float> scores;
-    for (size_t i = 1; i < rows.size(); i += 3) scores.push_back(rows[i]);
+    for (size_t i = 1; i < rows.size(); i += columns) scores.push_back(rows[i]);
     return scores;
   }
-  costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows) const override {
-    costmodel::Scores scores = {Score(rows), {}};
+  costmodel::Scores ScoreWithDeviation(absl::Span<const float> rows, int columns) const override {
+    costmodel::Scores scores = {Score(rows, columns), {}};
     for (const float score : scores.mean) scores.deviation.push_back(score / 10);
     return scores;
   }

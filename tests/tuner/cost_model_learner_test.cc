@@ -150,11 +150,12 @@ TEST_CASE("a model is the same from its bytes, and refuses others", "[tuner]") {
     const auto bytes = learner->Fit(set);
     REQUIRE(bytes.ok());
     CHECK(*learner->Fit(set) == *bytes);
-    const auto first = (*learner->Load(*bytes))->Score(set.rows);
+    const auto first = (*learner->Load(*bytes))->Score(set.rows, set.columns);
     CHECK(first.size() == 40);
-    CHECK(first == (*learner->Load(*bytes))->Score(set.rows));
+    CHECK(first == (*learner->Load(*bytes))->Score(set.rows, set.columns));
     CHECK_FALSE(learner->Load("nonsense").ok());
-    const costmodel::Scores scores = (*learner->Load(*bytes))->ScoreWithDeviation(set.rows);
+    const costmodel::Scores scores =
+        (*learner->Load(*bytes))->ScoreWithDeviation(set.rows, set.columns);
     CHECK(scores.mean == first);
     CHECK(scores.deviation.size() == (name == "ensemble" ? 40 : 0));
   }
@@ -192,7 +193,7 @@ tuner::SavedModel Trained(bool inverted) {
 TEST_CASE("fits begin with a model of other tasks unless the results speak against it", "[tuner]") {
   const tuner::TrainingSet few = Samples(51, 16, false), fresh = Samples(52, 200, false);
   const auto accuracy = [&](const std::shared_ptr<const tuner::Ranker>& ranker) {
-    return costmodel::PairwiseAccuracy(ranker->Score(fresh.rows), fresh.targets);
+    return costmodel::PairwiseAccuracy(ranker->Score(fresh.rows, fresh.columns), fresh.targets);
   };
   const auto alone = *tuner::MakeLearner("xgboost", 3);
   CHECK(alone->Prior() == nullptr);

@@ -111,10 +111,9 @@ TEST_CASE("three in ten children of evolution are crossed, the others mutated", 
 // Knows nothing.
 class Undecided final : public tuner::Ranker {
  public:
-  std::vector<float> Score(absl::Span<const float> rows) const override {
-    return std::vector<float>(rows.size() / kColumns, 0.0f);
+  std::vector<float> Score(absl::Span<const float> rows, int columns) const override {
+    return std::vector<float>(rows.size() / columns, 0.0f);
   }
-  static constexpr int kColumns = 21;  // of a space with 10 knobs
 };
 
 TEST_CASE("descent proposes the best point's neighbours, then those of the next best", "[tuner]") {

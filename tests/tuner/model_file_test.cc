@@ -63,13 +63,15 @@ TEST_CASE("a model file with changed bytes is refused or says something that can
 TEST_CASE("a model with changed bytes is refused or predicts programs", "[tuner]") {
   const ModelFile file = SmallModel("x86-1");
   const size_t head = file.bytes.find('\n') + 1 + 16;
-  const std::vector<float> rows(static_cast<size_t>(2 * costmodel::FeatureCount()), 0.5f);
+  const std::vector<float> rows(
+      static_cast<size_t>(2 * costmodel::FeatureCount(ir::TargetKind::kX86)), 0.5f);
   int read = 0;
   for (uint64_t seed = 0; seed < 4000; ++seed) {
     CAPTURE(seed);
     Rng rng(seed);
-    std::string bytes =
-        seed % 4 == 0 ? test::ModelOfNoTrees(costmodel::FeatureCount(), 0) : file.bytes;
+    std::string bytes = seed % 4 == 0
+                            ? test::ModelOfNoTrees(costmodel::FeatureCount(ir::TargetKind::kX86), 0)
+                            : file.bytes;
     for (uint64_t edits = 1 + rng.Below(2); edits > 0; --edits) {
       char& at = bytes[rng.Below(seed % 2 == 0 ? std::min(head, bytes.size()) : bytes.size())];
       at = rng.Chance(0.5) ? static_cast<char>(at ^ (1 << rng.Below(8)))
@@ -80,7 +82,7 @@ TEST_CASE("a model with changed bytes is refused or predicts programs", "[tuner]
     const auto model = ReadModel(info, bytes);
     if (!model.ok()) continue;
     ++read;
-    CHECK((*model)->Predict(rows, costmodel::FeatureCount()).size() == 2);
+    CHECK((*model)->Predict(rows, costmodel::FeatureCount(ir::TargetKind::kX86)).size() == 2);
   }
   CHECK(read > 0);
 }

@@ -63,6 +63,17 @@ TEST_CASE("near tasks are those of alike shapes, targets and kinds", "[tuner]") 
   CHECK(all.back() == "softmax");
 }
 
+TEST_CASE("tasks of CPUs and of GPUs are not near", "[tuner]") {
+  const db::Task on_cpu = TaskOf("cpu", Convolution(28, 128));
+  db::Task on_gpu = on_cpu, on_small_gpu = on_cpu;
+  on_gpu.name = "gpu", on_small_gpu.name = "small gpu";
+  on_gpu.target = "opencl block=1024", on_small_gpu.target = "opencl block=128";
+  const std::vector<db::Task> log = {on_cpu, on_gpu, on_small_gpu};
+  tuner::NearestTasks nearest;
+  CHECK(Find(nearest, on_cpu, log, 4).empty());
+  CHECK(Find(nearest, on_gpu, log, 4) == std::vector<std::string>{"small gpu"});
+}
+
 TEST_CASE("tasks that can't be described are near to none", "[tuner]") {
   const db::Task task = TaskOf("c", Convolution(14, 16));
   db::Task broken = task;

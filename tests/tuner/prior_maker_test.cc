@@ -92,10 +92,10 @@ class Log {
   }
 
   db::ModelInfo AddModel(const std::string& name, const std::string& device_class,
-                         int feature_version = costmodel::kFeatureVersion) {
+                         int feature_version = costmodel::kCpuFeatureVersion) {
     Rng rng(++seed_);
     costmodel::TrainingData data;
-    data.columns = costmodel::FeatureCount();
+    data.columns = costmodel::FeatureCount(ir::TargetKind::kX86);
     for (int i = 0; i < 30 * data.columns; ++i) {
       data.rows.push_back(static_cast<float>(rng.Uniform()));
     }
@@ -238,7 +238,7 @@ TEST_CASE("the newest model of the device class is chosen, else one of its kind"
   log.AddModel("newer", "x86/zen4/avx2/8c");
   CHECK(chosen(OnClass()) == own.digest);
   CHECK(chosen(OnClass("x86")) == kind.digest);
-  log.AddModel("old-features", kClass, costmodel::kFeatureVersion - 1);
+  log.AddModel("old-features", kClass, costmodel::kCpuFeatureVersion - 1);
   CHECK(chosen(OnClass()) == own.digest);
   // A blob that is no model is passed over.
   db::ModelInfo broken = own;

@@ -104,8 +104,10 @@ TEST_CASE("a prior whose model is not of programs is what is left of it", "[tune
   db::MemoryStore store(Clock::Real());
   db::Job job;
   job.tasks.resize(3);
-  const int columns = costmodel::FeatureCount();
-  for (const auto& [stated, used] : {std::pair(columns, 0), {1, 1}, {columns, -1}}) {
+  for (db::Task& task : job.tasks) task.target = "x86/avx2";
+  const int columns = costmodel::FeatureCount(ir::TargetKind::kX86);
+  const int of_gpus = costmodel::FeatureCount(ir::TargetKind::kOpenCl);
+  for (const auto& [stated, used] : {std::pair(columns, 0), {1, 1}, {columns, -1}, {of_gpus, 0}}) {
     CAPTURE(stated, used);
     Prior prior = Example();
     prior.cost_model = "regression";

@@ -17,7 +17,7 @@ namespace tessera::test {
 inline tuner::ModelFile SmallModel(const std::string& name, uint64_t seed = 1) {
   Rng rng(seed);
   costmodel::TrainingData data;
-  data.columns = costmodel::FeatureCount();
+  data.columns = costmodel::FeatureCount(ir::TargetKind::kX86);
   for (int i = 0; i < 40; ++i) {
     for (int c = 0; c < data.columns; ++c) data.rows.push_back(static_cast<float>(rng.Uniform()));
     data.labels.push_back(data.rows[static_cast<size_t>(i) * data.columns]);
@@ -29,7 +29,7 @@ inline tuner::ModelFile SmallModel(const std::string& name, uint64_t seed = 1) {
   file.info.name = name;
   file.info.digest = Sha256Hex(file.bytes);
   file.info.cost_model = "regression";
-  file.info.feature_version = costmodel::kFeatureVersion;
+  file.info.feature_version = costmodel::kCpuFeatureVersion;
   file.info.device_classes = {"x86/fake"};
   file.info.tasks = 1;
   file.info.records = 40;

@@ -191,7 +191,7 @@ class RidgeLearner final : public tuner::Learner {
   class Linear final : public tuner::Ranker {
    public:
     explicit Linear(std::vector<double> weights) : weights_(std::move(weights)) {}
-    std::vector<float> Score(absl::Span<const float> rows) const override {
+    std::vector<float> Score(absl::Span<const float> rows, int /*columns*/) const override {
       std::vector<float> scores;
       for (size_t i = 0; i + weights_.size() <= rows.size(); i += weights_.size()) {
         double sum = 0;

@@ -22,7 +22,7 @@ ProgramSet SetOf(const MeasuredLog& log, int max_programs = 1000, uint64_t seed 
     for (const db::Record& record : log.records) {
       if (record.task_key == task.Key()) programs->Add(record);
     }
-    set.Add(*programs);
+    REQUIRE(set.Add(*programs).ok());
   }
   return set;
 }
@@ -48,6 +48,24 @@ TEST_CASE("a program that was measured several times counts once, with its least
   const std::vector<float>& labels = set.data().labels;
   CHECK(std::count(labels.begin(), labels.end(), 1.0f) == 1);
   CHECK(std::count(labels.begin(), labels.end(), 0.5f) == static_cast<int>(labels.size()) - 1);
+}
+
+TEST_CASE("programs of a CPU and of a GPU are no set", "[tuner]") {
+  const MeasuredLog log(2, 10);
+  ProgramSet set;
+  std::vector<absl::Status> added;
+  for (const char* target : {"", "opencl"}) {
+    db::Task task = log.tasks[added.size()];
+    if (*target != 0) task.target = target;
+    absl::StatusOr<TaskPrograms> programs = TaskPrograms::Make(task, 100, 0);
+    REQUIRE(programs.ok());
+    CHECK(set.Add(*programs).ok());  // without records it is nothing
+    for (const db::Record& record : log.records) programs->Add(record);
+    added.push_back(set.Add(*programs));
+  }
+  CHECK(added[0].ok());
+  CHECK(absl::IsInvalidArgument(added[1]));
+  CHECK_THAT(std::string(added[1].message()), Catch::Contains("task mm1 is for opencl"));
 }
 
 TEST_CASE("of several traces of a program one is kept, in whatever order they come", "[tuner]") {

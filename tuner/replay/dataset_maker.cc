@@ -161,7 +161,8 @@ absl::StatusOr<Dataset> DatasetMaker::Finish(Dataset header) && {
   header.version = absl::StrJoin(versions_, ", ");
   header.first = WholeSeconds(first_);
   header.last = WholeSeconds(last_);
-  header.feature_version = costmodel::kFeatureVersion;
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(header.task.target));
+  header.feature_version = costmodel::FeatureVersion(target.kind);
   TESSERA_ASSIGN_OR_RETURN(header.space, SpaceDigest(header.task));
   return header;
 }

@@ -140,6 +140,15 @@ absl::StatusOr<std::vector<Ranking>> RankTables(
     std::vector<const NamedTable*> judged, learned;  // the judged are learned from as well
   };
   std::map<std::string, Members> by_key;
+  const int columns = tables.empty() ? 0 : tables[0].table->FeatureCount();
+  for (const auto& some : {tables, absl::MakeConstSpan(options.others)}) {
+    for (const NamedTable& named : some) {
+      if (named.table->FeatureCount() == columns) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          named.name, " and ", tables[0].name,
+          " are of a CPU and a GPU: no model describes both; rank them by themselves"));
+    }
+  }
   for (const NamedTable& named : tables) {
     TESSERA_ASSIGN_OR_RETURN(const std::string key, KeyOf(*named.table, options.hold_out));
     by_key[key].judged.push_back(&named);

@@ -203,7 +203,7 @@ TEST_CASE("a log's programs become rows, each once, with the median of its times
   REQUIRE(dataset->rows.size() == 2);
   CHECK(dataset->version == "0.1.0");
   CHECK(dataset->first == absl::FromUnixSeconds(1'700'000'000));
-  CHECK(dataset->feature_version == costmodel::kFeatureVersion);
+  CHECK(dataset->feature_version == costmodel::kCpuFeatureVersion);
   const Row& row = dataset->rows[fast < failing ? 0 : 1];
   CHECK(row.config == space->Config(fast));
   CHECK(row.seconds == 2e-5);

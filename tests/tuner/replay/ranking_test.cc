@@ -14,9 +14,9 @@ namespace {
 // Tables of one synthetic landscape, as if of different workloads and classes.
 NamedTable Table(const std::string& name, const std::string& workload_hash,
                  const std::string& device_class, uint64_t seed, uint64_t landscape = 3,
-                 int threads = 1) {
+                 int threads = 1, ir::TargetKind kind = ir::TargetKind::kX86) {
   const auto space = std::make_shared<test::SyntheticSpace>(landscape, 6, 8);
-  space->min_columns = costmodel::FeatureCount();
+  space->min_columns = costmodel::FeatureCount(kind);
   Dataset dataset = test::SampledDataset(*space, 200, seed);
   dataset.task.workload_hash = workload_hash;
   dataset.device_class = device_class;
@@ -140,6 +140,20 @@ TEST_CASE("what is held out has a name", "[replay]") {
     CHECK(*ParseHoldOut(ToString(hold_out)) == hold_out);
   }
   CHECK(ParseHoldOut("row").status().code() == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("data sets of a CPU and of a GPU are not ranked together", "[replay]") {
+  const NamedTable cpu = Table("cpu", "1", "c", 1), other = Table("other", "2", "c", 2);
+  const NamedTable gpu = Table("gpu", "2", "g", 2, 3, 1, ir::TargetKind::kOpenCl);
+  const auto rank = [](const std::vector<NamedTable>& tables, std::vector<NamedTable> others) {
+    const RankingOptions options = {.target_rows = {0}, .others = std::move(others)};
+    return RankTables(tables, options, [](absl::Span<const Ranking>) {}).status();
+  };
+  CHECK(rank({cpu, other}, {}).ok());
+  for (const absl::Status& status : {rank({cpu, gpu}, {}), rank({cpu, other}, {gpu})}) {
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK_THAT(std::string(status.message()), Catch::StartsWith("gpu and cpu are of"));
+  }
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ namespace {
 
 std::shared_ptr<const TableSpace> Enumerated(int knobs = 4, int choices = 6) {
   const auto space = std::make_shared<test::SyntheticSpace>(3, knobs, choices);
-  space->min_columns = costmodel::FeatureCount();  // for models of programs
+  space->min_columns = costmodel::FeatureCount(ir::TargetKind::kX86);  // for models of programs
   return *TableSpace::Make(test::EnumeratedDataset(*space), space);
 }
 
@@ -198,7 +198,7 @@ TEST_CASE("a job over several tables is the same each time, by every scheduler",
   std::vector<std::shared_ptr<const TableSpace>> tables;
   for (const double depth : {0.001, 0.001, 0.7}) {
     const auto space = std::make_shared<test::SyntheticSpace>(3 + tables.size(), 5, 6);
-    space->min_columns = costmodel::FeatureCount();
+    space->min_columns = costmodel::FeatureCount(ir::TargetKind::kX86);
     space->depth = depth;
     tables.push_back(*TableSpace::Make(test::EnumeratedDataset(*space), space));
   }
