@@ -5,6 +5,8 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -27,12 +29,31 @@ static_assert(3 + 2 + 1 == kMaxFirstConfigs);
 constexpr int kMaxPages = 16;
 constexpr size_t kMaxTasksToSearch = 4096;  // of the log, the newest
 
-// What a job's devices are: a target begins with the same word as classes that run it.
+// A target begins with the same word as classes that run it.
+std::string_view FamilyOf(const db::Task& task) {
+  const std::string_view target = task.target;
+  return target.substr(0, target.find_first_of("/ "));
+}
+
+// What a job's devices are.
 std::string_view FamilyOf(const db::Job& job) {
   if (!job.options.device_class.empty()) return db::FamilyOf(job.options.device_class);
-  if (job.tasks.empty()) return "";
-  const std::string_view target = job.tasks[0].target;
-  return target.substr(0, target.find_first_of("/ "));
+  return job.tasks.empty() ? "" : FamilyOf(job.tasks[0]);
+}
+
+// Of a model that somebody chose for the job.
+absl::Status CheckFamily(const db::ModelInfo& model, const db::Job& job) {
+  for (const db::Task& task : job.tasks) {
+    const std::string_view family = FamilyOf(task);
+    const bool knows = std::ranges::any_of(
+        model.device_classes, [&](const auto& name) { return db::FamilyOf(name) == family; });
+    if (knows) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("it was trained on ", absl::StrJoin(model.device_classes, ", "), "; task ",
+                     task.name, " is for ", AbslView(family),
+                     ", of which it says nothing. Choose one of `tessera model list`, or auto"));
+  }
+  return absl::OkStatus();
 }
 
 // How well a model matches a job's devices: 2 for its own class, 1 for one of its kind, 0 for
@@ -46,10 +67,15 @@ int MatchOf(const db::ModelInfo& model, const db::Job& job) {
   return match;
 }
 
-// Whether this build can use it.
-absl::Status CheckModel(db::Store& store, const db::ModelInfo& model) {
+// Whether this build can use it for the programs of the job.
+absl::Status CheckModel(db::Store& store, const db::ModelInfo& model, const db::Job& job) {
   TESSERA_ASSIGN_OR_RETURN(const std::string bytes, store.GetBlob(model.digest));
-  return ReadModel(model, bytes).status();
+  TESSERA_RETURN_IF_ERROR(ReadModel(model, bytes).status());
+  TESSERA_ASSIGN_OR_RETURN(const int version, FeatureVersionOf(job));
+  if (model.feature_version == version) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("model \"", model.name, "\": of feature version ", model.feature_version,
+                   "; the job's programs have ", version));
 }
 
 bool Teaches(const db::Record& record) {
@@ -118,7 +144,9 @@ absl::StatusOr<std::optional<db::ModelInfo>> PriorMaker::ChooseModel(const db::J
     }
     absl::StatusOr<db::ModelInfo> named = store_.GetModelInfo(options.prior);
     if (!named.ok()) return refuse(named.status());
-    if (absl::Status status = CheckModel(store_, *named); !status.ok()) return refuse(status);
+    absl::Status usable = CheckFamily(*named, job);
+    if (usable.ok()) usable = CheckModel(store_, *named, job);
+    if (!usable.ok()) return refuse(usable);
     return std::move(*named);
   }
   if (!can_use) return std::nullopt;
@@ -126,7 +154,7 @@ absl::StatusOr<std::optional<db::ModelInfo>> PriorMaker::ChooseModel(const db::J
   for (const int wanted : {2, 1}) {
     for (const db::ModelInfo& model : models) {
       if (MatchOf(model, job) != wanted) continue;
-      const absl::Status usable = CheckModel(store_, model);
+      const absl::Status usable = CheckModel(store_, model, job);
       if (usable.ok()) return model;
       if (MayPass(usable)) return usable;
       LogWarning(absl::StrCat("passed over as a prior: ", usable.ToString()));

@@ -33,8 +33,8 @@ class PriorMaker {
   // Stores what the job knows, by its options: nothing for "none", everything for "auto" or a
   // model's name, which then is the model. `spaces` are its tasks'. Returns the digest for
   // Job.prior, empty where nothing is known. NotFound for a model that does not exist,
-  // InvalidArgument for one with which the job's search can't begin, FailedPrecondition for one of
-  // another version; other errors are the store's.
+  // InvalidArgument for one with which the job's search can't begin or that was trained on another
+  // kind of device, FailedPrecondition for one of another version; other errors are the store's.
   absl::StatusOr<std::string> Make(const db::Job& job,
                                    absl::Span<const std::shared_ptr<const SearchSpace>> spaces);
 

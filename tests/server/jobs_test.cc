@@ -94,6 +94,10 @@ struct Fixture {
       if (pins == "unknown") return absl::InvalidArgumentError("task t: pins: no such knob");
       return make(task, pins);
     };
+    search.learner = [make = search.learner](std::string_view name, uint64_t seed,
+                                             const tuner::SavedModel& prior) {
+      return make(name == tuner::kWithPrior ? "ridge" : name, seed, prior);
+    };
     jobs = std::make_unique<JobManager>(store, devices, clock, std::move(search));
   }
 
@@ -238,6 +242,24 @@ TEST_CASE("a job that asks for a model that is not there is not stored", "[serve
   job.options.prior = "no-such";
   const absl::Status status = f.jobs->Create(job).status();
   CHECK_THAT(std::string(status.message()), Catch::StartsWith("prior no-such: "));
+  CHECK(f.memory->ListJobs(10)->empty());
+}
+
+TEST_CASE("a job that asks for a model of other devices is not stored", "[server]") {
+  Fixture f;
+  db::ModelInfo model;
+  model.name = "of-a-gpu";
+  model.digest = f.memory->PutBlob("its bytes").value();
+  model.cost_model = "xgboost";
+  model.device_classes = {"opencl/a-gpu/1.0"};
+  REQUIRE(f.memory->PutModel(model).ok());
+  db::Job job = Fixture::Job();
+  job.options.cost_model = std::string(tuner::kWithPrior);
+  job.options.prior = model.name;
+  const absl::Status status = f.jobs->Create(job).status();
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK_THAT(std::string(status.message()),
+             Catch::StartsWith("prior of-a-gpu: it was trained on opencl/a-gpu/1.0; task "));
   CHECK(f.memory->ListJobs(10)->empty());
 }
 

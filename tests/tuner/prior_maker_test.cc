@@ -95,7 +95,9 @@ class Log {
                          int feature_version = costmodel::kCpuFeatureVersion) {
     Rng rng(++seed_);
     costmodel::TrainingData data;
-    data.columns = costmodel::FeatureCount(ir::TargetKind::kX86);
+    data.columns = costmodel::FeatureCount(feature_version == costmodel::kGpuFeatureVersion
+                                               ? ir::TargetKind::kOpenCl
+                                               : ir::TargetKind::kX86);
     for (int i = 0; i < 30 * data.columns; ++i) {
       data.rows.push_back(static_cast<float>(rng.Uniform()));
     }
@@ -272,6 +274,57 @@ TEST_CASE("a named model that can't be used is refused with the reason", "[tuner
         absl::InvalidArgumentError("prior good: explorer random with cost model xgboost can't "
                                    "begin with a model; choose one that learns, with xgboost"));
   CHECK(log.Make(task, OnClass("good")).ok());
+}
+
+TEST_CASE("no job begins with a model of another kind of device", "[tuner]") {
+  Log log;
+  constexpr char kGpuClass[] = "opencl/a-gpu/1.0";
+  const db::Task on_cpu = ConvolutionTask(14);
+  db::Task on_gpu = on_cpu;
+  on_gpu.target = "opencl";
+  const db::ModelInfo cpu = log.AddModel("cpu", kClass);
+  const db::ModelInfo gpu = log.AddModel("gpu", kGpuClass, costmodel::kGpuFeatureVersion);
+  const auto chosen = [&](const db::Task& task, const std::string& prior) {
+    db::JobOptions options;
+    options.prior = prior;
+    return log.PriorOf(task, options)->model;
+  };
+  for (const char* prior : {"auto", "cpu"}) CHECK(chosen(on_cpu, prior) == cpu.digest);
+  for (const char* prior : {"auto", "gpu"}) CHECK(chosen(on_gpu, prior) == gpu.digest);
+
+  db::JobOptions options;
+  options.prior = "cpu";
+  CHECK(log.Make(on_gpu, options).status() ==
+        absl::InvalidArgumentError(
+            absl::StrCat("prior cpu: it was trained on ", kClass,
+                         "; task conv14 is for opencl, of which it "
+                         "says nothing. Choose one of `tessera model list`, or auto")));
+  options.prior = "gpu";
+  CHECK(absl::IsInvalidArgument(log.Make(on_cpu, options).status()));
+  db::Task on_arm = on_cpu;
+  on_arm.target = "aarch64/neon";
+  options.prior = "cpu";
+  CHECK(absl::IsInvalidArgument(log.Make(on_arm, options).status()));
+
+  // Of the right kind by its class, but of rows that programs for GPUs no longer have.
+  log.AddModel("older", kGpuClass, costmodel::kCpuFeatureVersion);
+  CHECK(chosen(on_gpu, "auto") == gpu.digest);
+  options.prior = "older";
+  const absl::Status status = log.Make(on_gpu, options).status();
+  CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
+  CHECK_THAT(std::string(status.message()),
+             Catch::Contains("of feature version 4; the job's programs have 5"));
+}
+
+TEST_CASE("the programs of a job have features of one version", "[tuner]") {
+  db::Job job;
+  CHECK(*tuner::FeatureVersionOf(job) == 0);
+  job.tasks = {ConvolutionTask(14), ConvolutionTask(14, "avx2")};
+  CHECK(*tuner::FeatureVersionOf(job) == costmodel::kCpuFeatureVersion);
+  job.tasks[1].target = "opencl";
+  CHECK(absl::IsInvalidArgument(tuner::FeatureVersionOf(job).status()));
+  job.tasks[0].target = "cuda";
+  CHECK(*tuner::FeatureVersionOf(job) == costmodel::kGpuFeatureVersion);
 }
 
 }  // namespace
