@@ -106,7 +106,7 @@ Kernel KernelOf(const ProfiledProgram& program, const NestProfile& main) {
   return kernel;
 }
 
-// Threads that a wave has room for and a block's waves have.
+// Threads that the waves of a block have room for.
 double RoomOf(const Kernel& kernel, const ir::Target& target) {
   const double wave = std::max(1, target.wave_threads);
   return std::ceil(kernel.threads / wave) * wave;
