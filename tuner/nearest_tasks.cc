@@ -66,8 +66,8 @@ std::vector<size_t> NearestTasks::Find(const KeyedTask& task, absl::Span<const K
   for (size_t i = 0; i < tasks.size(); ++i) {
     if (tasks[i].key == task.key) continue;
     const Row row = RowOf(tasks[i]);
-    if (row != nullptr && row->size() == own->size())
-      distances.emplace_back(RowDistance(*own, *row), i);
+    if (row == nullptr || row->size() != own->size()) continue;
+    distances.emplace_back(RowDistance(*own, *row), i);
   }
   const size_t found = std::min(distances.size(), static_cast<size_t>(count));
   std::partial_sort(distances.begin(), distances.begin() + static_cast<std::ptrdiff_t>(found),
