@@ -101,7 +101,8 @@ TEST_CASE("what is wrong with the wanted device class, or the only one, is said"
   DevicesClient client;
   client.Add("an accelerator", "vta");
   client.Add("cpu", kAvx2);
-  const absl::Status foreign = PlanFromFile(client, OneOperator(1), {"an accelerator"}, "").status();
+  const absl::Status foreign =
+      PlanFromFile(client, OneOperator(1), {"an accelerator"}, "").status();
   CHECK(absl::IsInvalidArgument(foreign));
   CHECK(Says(foreign, "device class an accelerator: target \"vta\" has no code generator"));
   const absl::Status narrow = PlanFromFile(client, OneOperator(8), {"cpu"}, "").status();
