@@ -12,6 +12,10 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # clang 19 sees libstdc++ 12 use its own deprecated temporary buffers in std::stable_sort.
   target_compile_options(tessera_options INTERFACE -Wno-deprecated-declarations)
 endif()
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  # Files, limits of memory and offsets beyond 2 GiB.
+  target_compile_definitions(tessera_options INTERFACE _FILE_OFFSET_BITS=64)
+endif()
 if(TESSERA_WERROR)
   target_compile_options(tessera_options INTERFACE -Werror)
 endif()

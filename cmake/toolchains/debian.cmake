@@ -1,0 +1,17 @@
+# What the toolchain files share: Debian's cross compiler of `debian_triple`, and the sysroot of Debian
+# packages that deploy/cross_worker.sh unpacks. Programs (protoc and its plugin) are this machine's.
+get_filename_component(sysroot ${CMAKE_CURRENT_LIST_DIR}/../../build/sysroot/${debian_triple} ABSOLUTE)
+if(NOT EXISTS ${sysroot}/complete)
+  message(FATAL_ERROR "${sysroot} is missing or incomplete: deploy/cross_worker.sh makes it")
+endif()
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSROOT ${sysroot})
+set(CMAKE_C_COMPILER ${debian_triple}-gcc)
+set(CMAKE_CXX_COMPILER ${debian_triple}-g++)
+set(CMAKE_LIBRARY_ARCHITECTURE ${debian_triple})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${sysroot})
+set(ENV{PKG_CONFIG_LIBDIR} ${sysroot}/usr/lib/${debian_triple}/pkgconfig:${sysroot}/usr/share/pkgconfig)
