@@ -432,9 +432,7 @@ absl::StatusOr<std::vector<Sketch>> CpuSketches(const te::Dag& dag, const ir::Ta
 
 absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::Target& target,
                                        int threads) {
-  const bool is_cpu =
-      target.kind == ir::TargetKind::kX86 || target.kind == ir::TargetKind::kAArch64;
-  if (!is_cpu && !ir::IsGpu(target.kind)) {
+  if (!ir::IsCpu(target.kind) && !ir::IsGpu(target.kind)) {
     return absl::UnimplementedError(
         absl::StrCat("no sketch rules for target ", ir::ToString(target)));
   }
@@ -442,9 +440,9 @@ absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::T
     return absl::InvalidArgumentError(
         absl::StrCat("threads is ", threads, "; at least 1 is needed"));
   }
-  TESSERA_ASSIGN_OR_RETURN(
-      std::vector<Sketch> sketches,
-      is_cpu ? CpuSketches(workload.dag, target, threads) : GpuSketches(workload.dag, target));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<Sketch> sketches,
+                           ir::IsCpu(target.kind) ? CpuSketches(workload.dag, target, threads)
+                                                  : GpuSketches(workload.dag, target));
   return ConfigSpace(target, std::move(sketches));
 }
 

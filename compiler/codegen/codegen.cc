@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "compiler/codegen/emit_module.h"
+#include "compiler/codegen/expand_missing.h"
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/codegen/object_symbols.h"
 #include "compiler/codegen/target_machine.h"
@@ -86,6 +87,7 @@ absl::StatusOr<ObjectCode> Compile(absl::Span<const ir::Program> programs, const
     TESSERA_ASSIGN_OR_RETURN(code.kernels.emplace_back(),
                              Emit(program, target, description, checks, *module));
   }
+  ExpandMissing(target, *module);
   TESSERA_ASSIGN_OR_RETURN(code.bytes, EmitModule(*module, *machine, file_type));
   return code;
 }

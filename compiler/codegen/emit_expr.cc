@@ -5,10 +5,22 @@
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/ir/print.h"
+#include "compiler/ir/visitor.h"
 
 namespace tessera::codegen {
 
 using llvm::Value;
+
+namespace {
+
+// Whether `e` is an index that is computed from loop variables and constants alone.
+bool IsPosition(const ir::Expr& e) {
+  bool is_position = e.type().Element() == ir::Index();
+  ir::ForEach<ir::Load>(e, [&](const ir::Load&) { is_position = false; });
+  return is_position;
+}
+
+}  // namespace
 
 Value* FunctionEmitter::Fail(const ir::Type& type, absl::Status error) {
   state_.Fail(std::move(error));
@@ -67,6 +79,15 @@ Value* FunctionEmitter::EmitBinary(const ir::Binary& node) {
     llvm::Constant* one = llvm::ConstantInt::get(b->getType(), 1);
     if (mask_.scalar != nullptr) b = b_.CreateSelect(mask_.scalar, b, one);
     if (mask_.vector != nullptr) b = b_.CreateSelect(LaneMask(), b, one);
+  }
+  if (divides && state_.module.getDataLayout().getPointerSizeInBits() == 32 && IsPosition(node.a) &&
+      IsPosition(node.b)) {
+    // Positions in memory are no longer than addresses, and such divisions are cheap.
+    const ir::Type narrow = ir::Int(32).WithLanes(type.lanes);
+    llvm::Type* i32 = numbers_.ValueType(narrow);
+    Value* result =
+        numbers_.Binary(node.op, narrow, b_.CreateTrunc(a, i32), b_.CreateTrunc(b, i32));
+    return b_.CreateSExt(result, a->getType());
   }
   return numbers_.Binary(node.op, type, a, b);
 }

@@ -123,7 +123,9 @@ absl::StatusOr<std::string> RunLldForOutput(std::vector<std::string> arguments) 
 std::vector<std::string> BaseArguments(ir::TargetKind kind) {
   return {"ld.lld",
           "-m",
-          kind == ir::TargetKind::kX86 ? "elf_x86_64" : "aarch64linux",
+          kind == ir::TargetKind::kX86       ? "elf_x86_64"
+          : kind == ir::TargetKind::kAArch64 ? "aarch64linux"
+                                             : "armelf_linux_eabi",
           "-shared",
           "--build-id=none",
           "--threads=1",
@@ -167,8 +169,8 @@ absl::StatusOr<std::string> MakeStubObject(ir::TargetKind kind,
 
 absl::StatusOr<std::string> LinkSharedObject(absl::Span<const std::string> objects,
                                              const LinkOptions& options) {
-  if (options.kind != ir::TargetKind::kX86 && options.kind != ir::TargetKind::kAArch64) {
-    return absl::InvalidArgumentError("linking: shared objects are for x86 and aarch64 only");
+  if (!ir::IsCpu(options.kind)) {
+    return absl::InvalidArgumentError("linking: shared objects are for x86, aarch64 and arm only");
   }
   std::vector<UniqueFd> files;
   const auto add = [&](std::string_view bytes) -> absl::StatusOr<std::string> {

@@ -10,7 +10,7 @@
 namespace tessera::codegen {
 
 struct LinkOptions {
-  ir::TargetKind kind = ir::TargetKind::kX86;  // kX86 or kAArch64
+  ir::TargetKind kind = ir::TargetKind::kX86;  // a CPU's
   std::string soname;                          // empty: none
   std::vector<std::string> exported;           // symbols that the result defines for others
   // Functions that may come from the C library. When there are any, the result states that it

@@ -29,6 +29,10 @@ void InitializeLlvm() {
     LLVMInitializeNVPTXTarget();
     LLVMInitializeNVPTXTargetMC();
     LLVMInitializeNVPTXAsmPrinter();
+    LLVMInitializeARMTargetInfo();
+    LLVMInitializeARMTarget();
+    LLVMInitializeARMTargetMC();
+    LLVMInitializeARMAsmPrinter();
     auto& options = llvm::cl::getRegisteredOptions();
     const auto found = options.find("disable-lsr");
     TESSERA_CHECK(found != options.end());
@@ -62,6 +66,12 @@ absl::StatusOr<MachineDescription> DescribeMachine(const ir::Target& target) {
     if (target.Has("fp16")) description.features += ",+fullfp16";
     return description;
   }
+  if (target.kind == ir::TargetKind::kArm) {
+    description.triple = "armv7-unknown-linux-gnueabihf";
+    description.cpu = "generic";
+    description.features = "+neon";
+    return description;
+  }
   if (target.kind == ir::TargetKind::kCuda) {
     description.triple = "nvptx64-nvidia-cuda";
     description.cpu = target.features.at(0);
@@ -69,7 +79,7 @@ absl::StatusOr<MachineDescription> DescribeMachine(const ir::Target& target) {
   }
   return absl::InvalidArgumentError(absl::StrCat("code generation: LLVM has no target for ",
                                                  ir::ToString(target),
-                                                 "; known kinds: x86, aarch64, cuda"));
+                                                 "; known kinds: x86, aarch64, arm, cuda"));
 }
 
 absl::StatusOr<llvm::TargetMachine*> MachineFor(const MachineDescription& description) {

@@ -18,10 +18,11 @@ struct KindInfo {
   std::vector<std::string> features;
 };
 
-const std::array<KindInfo, 5>& Kinds() {
-  static const std::array<KindInfo, 5> kinds = {
+const std::array<KindInfo, 6>& Kinds() {
+  static const std::array<KindInfo, 6> kinds = {
       KindInfo{TargetKind::kX86, "x86", {"sse4.2", "avx2", "avx512", "vnni", "bf16"}},
       KindInfo{TargetKind::kAArch64, "aarch64", {"neon", "dotprod", "fp16"}},
+      KindInfo{TargetKind::kArm, "arm", {"neon"}},
       KindInfo{TargetKind::kOpenCl, "opencl", {"fp16"}},
       KindInfo{TargetKind::kCuda,
                "cuda",
@@ -48,6 +49,10 @@ void DeriveVectors(Target& target) {
     case TargetKind::kAArch64:
       target.vector_bytes = 16;
       target.vector_registers = 32;
+      break;
+    case TargetKind::kArm:
+      target.vector_bytes = 16;
+      target.vector_registers = 16;
       break;
     case TargetKind::kOpenCl:
     case TargetKind::kCuda:
@@ -87,7 +92,8 @@ absl::Status Canonicalise(Target& target) {
       features.push_back("sse4.2");
     }
   }
-  if (target.kind == TargetKind::kAArch64 && !target.Has("neon")) features.push_back("neon");
+  const bool is_arm = target.kind == TargetKind::kAArch64 || target.kind == TargetKind::kArm;
+  if (is_arm && !target.Has("neon")) features.push_back("neon");
   if (target.kind == TargetKind::kCuda) {
     // Sorted, the last is the highest.
     features = {features.empty() ? "sm_70" : features.back()};
@@ -148,7 +154,13 @@ bool Target::Has(std::string_view feature) const {
   return std::find(features.begin(), features.end(), feature) != features.end();
 }
 
+bool IsCpu(TargetKind kind) {
+  return kind == TargetKind::kX86 || kind == TargetKind::kAArch64 || kind == TargetKind::kArm;
+}
+
 bool IsGpu(TargetKind kind) { return kind == TargetKind::kOpenCl || kind == TargetKind::kCuda; }
+
+std::string_view KindName(TargetKind kind) { return InfoOf(kind).name; }
 
 std::string ToString(const Target& target) {
   const KindInfo& info = InfoOf(target.kind);

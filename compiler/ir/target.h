@@ -10,7 +10,7 @@
 
 namespace tessera::ir {
 
-enum class TargetKind : uint8_t { kX86, kAArch64, kOpenCl, kCuda, kVta };
+enum class TargetKind : uint8_t { kX86, kAArch64, kArm, kOpenCl, kCuda, kVta };
 
 // What code is generated for: kind, instruction-set features and limits. Canonical: two targets
 // that generate the same code are equal and print the same.
@@ -18,7 +18,7 @@ struct Target {
   TargetKind kind = TargetKind::kX86;
   // Of the kind's fixed list, sorted: x86 "sse4.2" < "avx2" (with fma, f16c) < "avx512"
   // (f, bw, dq, vl, cd), and beside it "vnni", "bf16"; aarch64 "neon", "dotprod", "fp16";
-  // opencl "fp16"; cuda one of "sm_70" < "sm_75" < … < "sm_90".
+  // arm (32-bit, ARMv7) "neon"; opencl "fp16"; cuda one of "sm_70" < "sm_75" < … < "sm_90".
   std::vector<std::string> features;
   int vector_bytes = 16;
   int vector_registers = 16;
@@ -36,8 +36,12 @@ struct Target {
   int Lanes(int element_bits) const { return vector_bytes * 8 / element_bits; }
 };
 
+// Whether kernels are machine code of a CPU's cores.
+bool IsCpu(TargetKind kind);
 // Whether kernels are blocks of threads that share memory.
 bool IsGpu(TargetKind kind);
+// "x86": as targets begin.
+std::string_view KindName(TargetKind kind);
 
 // "x86/avx512,vnni l1=32768 l2=1048576 threads=2", "opencl/fp16 l2=1048576 block=256 wave=32
 // shared=32768". Both ways; unknown kinds, features and limits are refused with the list of known

@@ -13,8 +13,8 @@ namespace {
 
 using llvm::Constant;
 
-// Builds constants that mirror the C structures of compiler/runtime/ops.h and layout.h: every
-// member is 8 bytes wide, so there is no padding to care for.
+// Builds constants that mirror the C structures of compiler/runtime/ops.h and layout.h: pointers
+// and 8-byte numbers, padded by the target's data layout as C does.
 class GlueModule {
  public:
   GlueModule(llvm::Module& module, absl::Span<const LibraryVersion> versions)

@@ -14,13 +14,6 @@
 #include "compiler/runtime/cpu.h"
 
 namespace tessera::library {
-namespace {
-
-bool IsCpu(const ir::Target& target) {
-  return target.kind == ir::TargetKind::kX86 || target.kind == ir::TargetKind::kAArch64;
-}
-
-}  // namespace
 
 absl::StatusOr<int64_t> CpuNeeds(const ir::Target& target) {
   static constexpr std::pair<std::string_view, int64_t> kSets[] = {
@@ -33,10 +26,10 @@ absl::StatusOr<int64_t> CpuNeeds(const ir::Target& target) {
       {"fp16", TESSERA_CPU_FP16},
       {"dotprod", TESSERA_CPU_DOTPROD},
   };
-  if (!IsCpu(target)) {
+  if (!ir::IsCpu(target.kind)) {
     return absl::InvalidArgumentError(absl::StrCat("library: target ", ir::ToString(target),
-                                                   " is not a CPU; libraries are for x86 and "
-                                                   "aarch64"));
+                                                   " is not a CPU; libraries are for x86, "
+                                                   "aarch64 and arm"));
   }
   // What code is generated for where no level is named.
   int64_t needs = target.kind == ir::TargetKind::kX86 ? TESSERA_CPU_SSE42 : TESSERA_CPU_NEON;

@@ -1,49 +1,57 @@
 #include "compiler/library/runtime_object.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/view.h"
 
+// The bytes of a file of the build folder, between two symbols.
 // clang-format off
-__asm__(
-    ".section .rodata\n"
-    ".hidden tessera_runtime_x86\n"
-    ".globl tessera_runtime_x86\n"
-    "tessera_runtime_x86: .incbin \"" TESSERA_RUNTIME_FOLDER "/runtime_x86.o\"\n"
-    ".hidden tessera_runtime_x86_end\n"
-    ".globl tessera_runtime_x86_end\n"
-    "tessera_runtime_x86_end: .byte 0\n"
-    ".hidden tessera_runtime_aarch64\n"
-    ".globl tessera_runtime_aarch64\n"
-    "tessera_runtime_aarch64: .incbin \"" TESSERA_RUNTIME_FOLDER "/runtime_aarch64.o\"\n"
-    ".hidden tessera_runtime_aarch64_end\n"
-    ".globl tessera_runtime_aarch64_end\n"
-    "tessera_runtime_aarch64_end: .byte 0\n"
-    ".text\n");
+#define TESSERA_EMBED(kind)                                                        \
+  __asm__(".section .rodata\n"                                                     \
+          ".hidden tessera_runtime_" #kind "\n"                                    \
+          ".globl tessera_runtime_" #kind "\n"                                     \
+          "tessera_runtime_" #kind ": .incbin \"" TESSERA_RUNTIME_FOLDER            \
+          "/runtime_" #kind ".o\"\n"                                               \
+          ".hidden tessera_runtime_" #kind "_end\n"                                \
+          ".globl tessera_runtime_" #kind "_end\n"                                 \
+          "tessera_runtime_" #kind "_end: .byte 0\n"                               \
+          ".text\n");                                                              \
+  extern "C" const char tessera_runtime_##kind[], tessera_runtime_##kind##_end[]
 // clang-format on
 
-extern "C" {
-extern const char tessera_runtime_x86[], tessera_runtime_x86_end[];
-extern const char tessera_runtime_aarch64[], tessera_runtime_aarch64_end[];
-}
+TESSERA_EMBED(x86);
+TESSERA_EMBED(aarch64);
+TESSERA_EMBED(arm);
 
 namespace tessera::library {
+namespace {
+
+struct Embedded {
+  ir::TargetKind kind;
+  const char* begin;
+  const char* end;
+  const char* package;  // the compiler that makes it, in Debian
+};
+
+const Embedded kEmbedded[] = {
+    {ir::TargetKind::kX86, tessera_runtime_x86, tessera_runtime_x86_end, "gcc-x86-64-linux-gnu"},
+    {ir::TargetKind::kAArch64, tessera_runtime_aarch64, tessera_runtime_aarch64_end,
+     "gcc-aarch64-linux-gnu"},
+    {ir::TargetKind::kArm, tessera_runtime_arm, tessera_runtime_arm_end,
+     "gcc-arm-linux-gnueabihf"}};
+
+}  // namespace
 
 absl::StatusOr<std::string> RuntimeObject(ir::TargetKind kind) {
-  std::string bytes;
-  if (kind == ir::TargetKind::kX86) {
-    bytes.assign(tessera_runtime_x86, tessera_runtime_x86_end);
-  } else if (kind == ir::TargetKind::kAArch64) {
-    bytes.assign(tessera_runtime_aarch64, tessera_runtime_aarch64_end);
-  } else {
-    return absl::InvalidArgumentError("operator libraries are built for x86 and aarch64 only");
-  }
-  if (bytes.empty()) {
+  for (const Embedded& object : kEmbedded) {
+    if (object.kind != kind) continue;
+    if (object.begin != object.end) return std::string(object.begin, object.end);
     return absl::FailedPreconditionError(absl::StrCat(
-        "this Tessera was built without a C compiler for ",
-        kind == ir::TargetKind::kX86 ? "x86-64" : "AArch64",
-        ", so it has no runtime to put into libraries for it; install gcc-",
-        kind == ir::TargetKind::kX86 ? "x86-64" : "aarch64", "-linux-gnu and build again"));
+        "this Tessera was built without a C compiler for ", AbslView(ir::KindName(kind)),
+        ", so it has no runtime to put into libraries "
+        "for it; install ",
+        object.package, " and build again"));
   }
-  return bytes;
+  return absl::InvalidArgumentError("operator libraries are built for x86, aarch64 and arm only");
 }
 
 const std::vector<std::string>& RuntimeLibcFunctions() {
@@ -79,6 +87,7 @@ const std::vector<std::string>& RuntimeLibcFunctions() {
                                                                "pthread_rwlock_wrlock",
                                                                "pthread_setspecific",
                                                                "pthread_sigmask",
+                                                               "raise",
                                                                "sched_getaffinity",
                                                                "sched_getcpu",
                                                                "sched_setaffinity",

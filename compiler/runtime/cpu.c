@@ -6,7 +6,7 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__arm__)
 #include <sys/auxv.h>
 #endif
 
@@ -57,6 +57,12 @@ int64_t tessera_cpu_features(void) {
   if ((has & fp16) == fp16) features |= TESSERA_CPU_FP16;
   if ((has & dotprod) == dotprod) features |= TESSERA_CPU_DOTPROD;
   return features;
+}
+#elif defined(__arm__)
+int64_t tessera_cpu_features(void) {
+  // arch/arm/include/uapi/asm/hwcap.h.
+  const unsigned long neon = 1ul << 12;
+  return (getauxval(AT_HWCAP) & neon) != 0 ? TESSERA_CPU_NEON : 0;
 }
 #else
 int64_t tessera_cpu_features(void) { return 0; }

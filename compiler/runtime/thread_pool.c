@@ -74,7 +74,7 @@ typedef struct worker_start {
 static void Pause(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__arm__)
   __asm__ volatile("yield" ::: "memory");
 #endif
 }

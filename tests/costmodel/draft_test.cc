@@ -42,7 +42,8 @@ TEST_CASE("every operator has a finite draft on every target", "[costmodel]") {
   constexpr const char* kTargets[] = {"x86/sse4.2 l1=32768 l2=1048576 threads=1",
                                       "x86/avx2 l1=32768 l2=1048576 threads=2",
                                       "x86/avx512,vnni,bf16 l1=49152 l2=1048576 threads=2",
-                                      "aarch64/neon,dotprod,fp16 l1=65536 l2=524288 threads=2"};
+                                      "aarch64/neon,dotprod,fp16 l1=65536 l2=524288 threads=2",
+                                      "arm/neon l1=32768 l2=524288 threads=2"};
   const auto columns = static_cast<size_t>(FeatureCount(ir::TargetKind::kX86));
   for (const te::OpSpec& spec : te::TestWorkloads()) {
     for (const char* target : kTargets) {

@@ -65,8 +65,8 @@ void CheckSamples(const te::OpSpec& spec, std::string_view isa, int threads, uin
   CheckSamples(*workload, isa, threads, seed, samples, l2_bytes, sketches);
 }
 
-constexpr std::string_view kTargets[] = {"avx512", "sse4.2", "avx2", "avx512,vnni,bf16",
-                                         "aarch64/neon,dotprod"};
+constexpr std::string_view kTargets[] = {
+    "avx512", "sse4.2", "avx2", "avx512,vnni,bf16", "aarch64/neon,dotprod", "arm/neon"};
 
 // `samples` of each of so many random operators and random definitions, on each target in turn.
 void CheckRandom(uint64_t first_seed, uint64_t workloads, int samples) {

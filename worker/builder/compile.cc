@@ -61,7 +61,7 @@ absl::StatusOr<Task> ReadTask(const proto::BuildRequest& request) {
   if (task.target.kind == ir::TargetKind::kVta) {
     return absl::InvalidArgumentError(
         absl::StrCat("target ", proto::CleanText(request.target, 256),
-                     ": this builder compiles for x86, aarch64, opencl and cuda only"));
+                     ": this builder compiles for x86, aarch64, arm, opencl and cuda only"));
   }
   return task;
 }

@@ -76,6 +76,7 @@ TEST_CASE("targets go to text and back, without what makes no difference", "[ir]
   CHECK(target->vector_registers == 32);
   CHECK(target->Lanes(32) == 16);
   CHECK(*ParseTarget("x86") == *X86Target("sse4.2"));
+  CHECK(ToString(*ParseTarget("arm")) == "arm/neon l1=32768 l2=1048576 threads=1");
   CHECK(ToString(*ParseTarget("aarch64/dotprod")) ==
         "aarch64/dotprod,neon l1=32768 l2=1048576 threads=1");
   CHECK(ToString(*ParseTarget("cuda")) == "cuda/sm_70 l2=1048576 block=1024 wave=32 shared=49152");
@@ -116,7 +117,7 @@ struct BadTarget {
 TEST_CASE("bad targets are refused with what is known", "[ir][target]") {
   const BadTarget cases[] = {
       {"", "target is empty"},
-      {"x87", "known: x86, aarch64, opencl, cuda, vta"},
+      {"x87", "known: x86, aarch64, arm, opencl, cuda, vta"},
       {"x86/sse5", "known: sse4.2, avx2, avx512, vnni, bf16"},
       {"cuda/fast", "known: sm_70, sm_75, sm_80"},
       {"x86/vnni", "need avx512"},

@@ -78,11 +78,8 @@ LibrarySpec SpecFor(const std::vector<std::string>& targets) {
 
 LibrarySpec TestSpec() { return SpecFor({ir::ToString(TestTarget())}); }
 
-std::vector<std::string> Needed(const std::string& library) {
-  auto file = llvm::object::ObjectFile::createObjectFile(
-      llvm::MemoryBufferRef(llvm::StringRef(library), "ops"));
-  REQUIRE(!!file);
-  const auto& elf = llvm::cast<llvm::object::ELF64LEObjectFile>(**file).getELFFile();
+template <typename Elf>
+std::vector<std::string> NeededBy(const Elf& elf) {
   std::vector<std::string> names;
   const auto entries = llvm::cantFail(elf.dynamicEntries());
   uint64_t strings = 0;
@@ -94,6 +91,16 @@ std::vector<std::string> Needed(const std::string& library) {
     if (entry.getTag() == llvm::ELF::DT_NEEDED) names.push_back(table + entry.getVal());
   }
   return names;
+}
+
+std::vector<std::string> Needed(const std::string& library) {
+  auto file = llvm::object::ObjectFile::createObjectFile(
+      llvm::MemoryBufferRef(llvm::StringRef(library), "ops"));
+  REQUIRE(!!file);
+  if (const auto* narrow = llvm::dyn_cast<llvm::object::ELF32LEObjectFile>(file->get())) {
+    return NeededBy(narrow->getELFFile());
+  }
+  return NeededBy(llvm::cast<llvm::object::ELF64LEObjectFile>(**file).getELFFile());
 }
 
 // Sorted names of the symbols that it defines for others.
@@ -418,16 +425,17 @@ TEST_CASE("header compiles as C and C++ and links against the library", "[librar
   std::filesystem::remove_all(pattern);
 }
 
-TEST_CASE("libraries for AArch64 link", "[library]") {
-  const LibrarySpec spec = SpecFor({"aarch64/neon threads=2"});
-  const auto files = BuildLibrary(spec);
-  if (files.status().code() == absl::StatusCode::kFailedPrecondition) {
-    WARN(files.status().ToString());
-    return;
+TEST_CASE("libraries for ARM CPUs link", "[library]") {
+  for (const char* target : {"aarch64/neon threads=2", "arm/neon threads=2"}) {
+    const auto files = BuildLibrary(SpecFor({target}));
+    if (files.status().code() == absl::StatusCode::kFailedPrecondition) {
+      WARN(files.status().ToString());
+      continue;
+    }
+    CAPTURE(target, files.status());
+    REQUIRE(files.ok());
+    REQUIRE(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
   }
-  INFO(files.status());
-  REQUIRE(files.ok());
-  REQUIRE(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
 }
 
 }  // namespace tessera::library
