@@ -6,6 +6,7 @@
 #include <array>
 #include <fstream>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -15,21 +16,37 @@
 #include "absl/strings/strip.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "compiler/runtime/cpu.h"
 
 namespace tessera::agent {
 namespace {
 
-// The keys and values of the first processor in /proc/cpuinfo.
-std::map<std::string, std::string> ReadCpuInfo() {
-  std::map<std::string, std::string> info;
+// Keys and values of a block of /proc/cpuinfo: of a processor, or of what all share.
+using CpuInfo = std::map<std::string, std::string>;
+
+std::vector<CpuInfo> ReadCpuInfo() {
+  std::vector<CpuInfo> blocks(1);
   std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line) && !line.empty();) {
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty()) {
+      blocks.emplace_back();
+      continue;
+    }
     const std::pair<absl::string_view, absl::string_view> parts =
         absl::StrSplit(line, absl::MaxSplits(':', 1));
-    info[std::string(absl::StripAsciiWhitespace(parts.first))] =
+    blocks.back()[std::string(absl::StripAsciiWhitespace(parts.first))] =
         std::string(absl::StripAsciiWhitespace(parts.second));
   }
-  return info;
+  return blocks;
+}
+
+// The block of a core; the first where none is.
+CpuInfo InfoOf(const std::vector<CpuInfo>& blocks, int core) {
+  for (const CpuInfo& block : blocks) {
+    const auto number = block.find("processor");
+    if (number != block.end() && number->second == absl::StrCat(core)) return block;
+  }
+  return blocks[0];
 }
 
 int ToInt(const std::string& text) {
@@ -60,62 +77,80 @@ int64_t CacheBytes(int core, int level, int sysconf_name) {
     int64_t value = 0;
     if (absl::SimpleAtoi(size, &value) && value > 0) return value << shift;
   }
-  return std::max(0L, sysconf(sysconf_name));
+  return std::max<int64_t>(0, sysconf(sysconf_name));
 }
 
+struct InstructionSet {
+  std::string_view name;  // as targets call it
+  int64_t bit;            // of compiler/runtime/cpu.h
+};
+
+// A kind's ladder of levels, and what there may be beside the highest.
+#if defined(__x86_64__)
+constexpr std::string_view kKind = "x86";
+constexpr std::array kLevels = {InstructionSet{"sse4.2", TESSERA_CPU_SSE42},
+                                InstructionSet{"avx2", TESSERA_CPU_AVX2},
+                                InstructionSet{"avx512", TESSERA_CPU_AVX512}};
+constexpr std::array kExtras = {InstructionSet{"bf16", TESSERA_CPU_BF16},
+                                InstructionSet{"vnni", TESSERA_CPU_VNNI}};
+#elif defined(__aarch64__)
+constexpr std::string_view kKind = "aarch64";
+constexpr std::array kLevels = {InstructionSet{"neon", TESSERA_CPU_NEON}};
+constexpr std::array kExtras = {InstructionSet{"dotprod", TESSERA_CPU_DOTPROD},
+                                InstructionSet{"fp16", TESSERA_CPU_FP16}};
+#elif defined(__arm__)
+constexpr std::string_view kKind = "arm";
+constexpr std::array kLevels = {InstructionSet{"neon", TESSERA_CPU_NEON}};
+constexpr std::array<InstructionSet, 0> kExtras = {};
+#else
+#error "workers run on x86-64, AArch64 and ARM only"
+#endif
+
 struct Isa {
-  std::string kind;                   // "x86"
   std::string level;                  // "avx512": of the kind's ladder, the highest
   std::vector<std::string> features;  // as targets name them, sorted
 };
 
-#if defined(__x86_64__)
-constexpr std::array<std::string_view, 3> kLevels = {"sse4.2", "avx2", "avx512"};
-
 absl::StatusOr<Isa> FindIsa(std::string_view ceiling) {
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("bmi2");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
-                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  const size_t has = avx512 ? 2 : avx2 ? 1 : 0;
-  size_t level = has;
+  const int64_t bits = tessera_cpu_features();
+  std::vector<std::string> levels;
+  for (const InstructionSet& set : kLevels) {
+    if ((bits & set.bit) != 0) levels.emplace_back(set.name);
+  }
+  if (levels.empty()) {
+    return absl::UnimplementedError(absl::StrCat(
+        "this CPU has no ", AbslView(kLevels[0].name),
+        ", which is the least that code is generated for; --runner opencl needs none"));
+  }
+  auto level = levels.end() - 1;
   if (!ceiling.empty()) {
-    level = std::find(kLevels.begin(), kLevels.end(), ceiling) - kLevels.begin();
-    if (level > has) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "--isa: \"", AbslView(ceiling), "\" is not among what this machine has (sse4.2",
-          has >= 1 ? ", avx2" : "", has >= 2 ? ", avx512" : "", ")"));
+    level = std::find(levels.begin(), levels.end(), ceiling);
+    if (level == levels.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("--isa: \"", AbslView(ceiling),
+                                                     "\" is not among what this machine has (",
+                                                     absl::StrJoin(levels, ", "), ")"));
     }
   }
-  Isa isa{"x86", std::string(kLevels[level]), {std::string(kLevels[level])}};
-  if (level == 2 && __builtin_cpu_supports("avx512bf16")) isa.features.push_back("bf16");
-  if (level == 2 && __builtin_cpu_supports("avx512vnni")) isa.features.push_back("vnni");
-  return isa;
-}
-#elif defined(__aarch64__)
-absl::StatusOr<Isa> FindIsa(std::string_view ceiling) {
-  if (!ceiling.empty() && ceiling != "neon") {
-    return absl::InvalidArgumentError(absl::StrCat("--isa: \"", AbslView(ceiling),
-                                                   "\" is not among what this machine has (neon)"));
+  Isa isa{*level, {*level}};
+  for (const InstructionSet& set : kExtras) {
+    if ((bits & set.bit) != 0 && *level == kLevels.back().name) isa.features.emplace_back(set.name);
   }
-  std::map<std::string, std::string> info = ReadCpuInfo();
-  const std::vector<std::string> flags = absl::StrSplit(info["Features"], ' ');
-  const auto has = [&](std::string_view flag) {
-    return std::find(flags.begin(), flags.end(), flag) != flags.end();
-  };
-  Isa isa{"aarch64", "neon", {}};
-  if (has("asimddp")) isa.features.push_back("dotprod");
-  if (has("asimdhp")) isa.features.push_back("fp16");
-  isa.features.push_back("neon");
+  std::sort(isa.features.begin(), isa.features.end());
   return isa;
 }
-#else
-absl::StatusOr<Isa> FindIsa(std::string_view) {
-  return absl::UnimplementedError("workers run on x86-64 and AArch64 only");
+
+// Of the cores: "zen4", or "cortex-a53+cortex-a73" where they differ.
+std::string Microarchitectures(const std::vector<CpuInfo>& blocks, const std::vector<int>& cores) {
+  std::set<std::string> names;
+  for (const int core : cores) {
+    CpuInfo info = InfoOf(blocks, core);
+    names.insert(
+        kKind == "x86"
+            ? Microarchitecture(info["vendor_id"], ToInt(info["cpu family"]), ToInt(info["model"]))
+            : Microarchitecture("arm", ToInt(info["CPU implementer"]), ToInt(info["CPU part"])));
+  }
+  return absl::StrJoin(names, "+");
 }
-#endif
 
 std::string Kibibytes(int64_t bytes) {
   return bytes >= 1 << 20 ? absl::StrCat(bytes >> 20, " MiB") : absl::StrCat(bytes >> 10, " KiB");
@@ -129,7 +164,8 @@ std::string Microarchitecture(std::string_view vendor, int family, int model) {
     int family, first_model, last_model;
     std::string_view name;
   };
-  // AMD and Intel processor programming references; models are inclusive ranges.
+  // AMD and Intel processor programming references; models are inclusive ranges. Of ARM CPUs the
+  // implementer and the part, as the main ID register has them.
   static constexpr Known kKnown[] = {
       {"AuthenticAMD", 23, 0x00, 0x2f, "zen"},
       {"AuthenticAMD", 23, 0x30, 0xff, "zen2"},
@@ -145,6 +181,30 @@ std::string Microarchitecture(std::string_view vendor, int family, int model) {
       {"GenuineIntel", 6, 0x8f, 0x8f, "sapphirerapids"},
       {"GenuineIntel", 6, 0xcf, 0xcf, "emeraldrapids"},
       {"GenuineIntel", 6, 0xad, 0xae, "graniterapids"},
+      {"arm", 0x41, 0xc05, 0xc05, "cortex-a5"},
+      {"arm", 0x41, 0xc07, 0xc07, "cortex-a7"},
+      {"arm", 0x41, 0xc08, 0xc08, "cortex-a8"},
+      {"arm", 0x41, 0xc09, 0xc09, "cortex-a9"},
+      {"arm", 0x41, 0xc0e, 0xc0e, "cortex-a17"},
+      {"arm", 0x41, 0xc0f, 0xc0f, "cortex-a15"},
+      {"arm", 0x41, 0xd03, 0xd03, "cortex-a53"},
+      {"arm", 0x41, 0xd04, 0xd04, "cortex-a35"},
+      {"arm", 0x41, 0xd05, 0xd05, "cortex-a55"},
+      {"arm", 0x41, 0xd07, 0xd07, "cortex-a57"},
+      {"arm", 0x41, 0xd08, 0xd08, "cortex-a72"},
+      {"arm", 0x41, 0xd09, 0xd09, "cortex-a73"},
+      {"arm", 0x41, 0xd0a, 0xd0a, "cortex-a75"},
+      {"arm", 0x41, 0xd0b, 0xd0b, "cortex-a76"},
+      {"arm", 0x41, 0xd0c, 0xd0c, "neoverse-n1"},
+      {"arm", 0x41, 0xd0d, 0xd0d, "cortex-a77"},
+      {"arm", 0x41, 0xd40, 0xd40, "neoverse-v1"},
+      {"arm", 0x41, 0xd41, 0xd41, "cortex-a78"},
+      {"arm", 0x41, 0xd44, 0xd44, "cortex-x1"},
+      {"arm", 0x41, 0xd46, 0xd46, "cortex-a510"},
+      {"arm", 0x41, 0xd47, 0xd47, "cortex-a710"},
+      {"arm", 0x41, 0xd48, 0xd48, "cortex-x2"},
+      {"arm", 0x41, 0xd49, 0xd49, "neoverse-n2"},
+      {"arm", 0x41, 0xd4f, 0xd4f, "neoverse-v2"},
   };
   for (const Known& known : kKnown) {
     if (known.vendor == vendor && known.family == family && known.first_model <= model &&
@@ -154,6 +214,7 @@ std::string Microarchitecture(std::string_view vendor, int family, int model) {
   }
   const std::string_view maker = vendor == "AuthenticAMD"   ? "amd"
                                  : vendor == "GenuineIntel" ? "intel"
+                                 : vendor == "arm"          ? "arm"
                                                             : "cpu";
   return absl::StrCat(AbslView(maker), "-", family, "-", model);
 }
@@ -161,22 +222,18 @@ std::string Microarchitecture(std::string_view vendor, int family, int model) {
 absl::StatusOr<Host> DescribeHost(const std::vector<int>& cores, std::string_view isa_ceiling) {
   TESSERA_CHECK(!cores.empty());
   TESSERA_ASSIGN_OR_RETURN(const Isa isa, FindIsa(isa_ceiling));
-  std::map<std::string, std::string> info = ReadCpuInfo();
-  const std::string architecture =
-      isa.kind == "x86"
-          ? Microarchitecture(info["vendor_id"], ToInt(info["cpu family"]), ToInt(info["model"]))
-          : Microarchitecture(info["CPU implementer"], ToInt(info["CPU implementer"]),
-                              ToInt(info["CPU part"]));
+  const std::vector<CpuInfo> blocks = ReadCpuInfo();
+  const std::string architecture = Microarchitectures(blocks, cores);
   const int64_t l1 = CacheBytes(cores[0], 1, _SC_LEVEL1_DCACHE_SIZE);
   const int64_t l2 = CacheBytes(cores[0], 2, _SC_LEVEL2_CACHE_SIZE);
   const int64_t l3 = CacheBytes(cores[0], 3, _SC_LEVEL3_CACHE_SIZE);
   Host host;
-  host.target =
-      absl::StrCat(isa.kind, "/", absl::StrJoin(isa.features, ","), " l1=", l1 > 0 ? l1 : 32 << 10,
-                   " l2=", l2 > 0 ? l2 : 1 << 20, " threads=", cores.size());
+  host.target = absl::StrCat(AbslView(kKind), "/", absl::StrJoin(isa.features, ","),
+                             " l1=", l1 > 0 ? l1 : 32 << 10, " l2=", l2 > 0 ? l2 : 1 << 20,
+                             " threads=", cores.size());
   host.device_class.name =
-      absl::StrCat(isa.kind, "/", architecture, "/", isa.level, "/", cores.size(), "c");
-  const std::string model = info["model name"];
+      absl::StrCat(AbslView(kKind), "/", architecture, "/", isa.level, "/", cores.size(), "c");
+  const std::string model = InfoOf(blocks, cores[0])["model name"];
   const std::string governor =
       FirstLine(absl::StrCat("/sys/devices/system/cpu/cpu", cores[0], "/cpufreq/scaling_governor"));
   host.device_class.description =

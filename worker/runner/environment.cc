@@ -1,7 +1,9 @@
 #include "worker/runner/environment.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -52,7 +54,9 @@ int64_t AvailableMemoryBytes() {
   std::ifstream file("/proc/meminfo");
   for (std::string line; std::getline(file, line);) {
     constexpr char kName[] = "MemAvailable:";
-    if (absl::StartsWith(line, kName)) return std::atoll(line.c_str() + sizeof(kName) - 1) * 1024;
+    if (!absl::StartsWith(line, kName)) continue;
+    const int64_t bytes = std::atoll(line.c_str() + sizeof(kName) - 1) * 1024;
+    return std::min<int64_t>(bytes, std::numeric_limits<ptrdiff_t>::max());
   }
   return -1;
 }

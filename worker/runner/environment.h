@@ -11,7 +11,8 @@ namespace tessera::runner {
 // `cores`: whose clock is read; empty = the first.
 db::Environment ReadEnvironment(const std::vector<int>& cores);
 
-// What the system could hand out now without swapping; -1 where it does not tell.
+// What the system could hand out now without swapping, and this process address; -1 where it does
+// not tell.
 int64_t AvailableMemoryBytes();
 
 }  // namespace tessera::runner

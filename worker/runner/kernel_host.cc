@@ -8,6 +8,7 @@
 #include <cstring>
 #include <ctime>
 #include <string>
+#include <utility>
 #include <vector>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -19,25 +20,29 @@
 namespace tessera::runner {
 namespace {
 
-constexpr int64_t kPage = 4096;
-constexpr int64_t kHugePage = 2 << 20;
+constexpr int64_t kHugePage = 2 << 20;    // a multiple of every system's page
 constexpr int64_t kHugeFrom = 128 << 10;  // smaller buffers stay on small pages
 constexpr int64_t kCacheLine = 64;
 
+int64_t PageBytes() {
+  static const int64_t bytes = sysconf(_SC_PAGESIZE);
+  return bytes;
+}
 bool IsHuge(int64_t bytes) { return bytes >= kHugeFrom; }
 // Room for both placements: data, guards and the stagger.
 int64_t RegionBytes(int64_t bytes) {
-  return RoundUp(bytes + 3 * kPage, IsHuge(bytes) ? kHugePage : kPage);
+  return RoundUp(bytes + 3 * PageBytes(), IsHuge(bytes) ? kHugePage : PageBytes());
 }
 int64_t ReservedBytes(int64_t bytes) {
-  return RegionBytes(bytes) + 2 * (IsHuge(bytes) ? kHugePage : kPage);
+  return RegionBytes(bytes) + 2 * (IsHuge(bytes) ? kHugePage : PageBytes());
 }
 
 // Private memory for one buffer between inaccessible pages.
 class Region {
  public:
   Region(int64_t bytes, int index) : bytes_(bytes) {
-    const int64_t page = IsHuge(bytes) ? kHugePage : kPage;
+    const int64_t page = IsHuge(bytes) ? kHugePage : PageBytes();
+    if (!std::in_range<size_t>(ReservedBytes(bytes))) return;
     void* reserved = mmap(nullptr, static_cast<size_t>(ReservedBytes(bytes)), PROT_NONE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (reserved == MAP_FAILED) return;
@@ -48,7 +53,7 @@ class Region {
     if (mprotect(begin, length, PROT_READ | PROT_WRITE) != 0) return;
     if (page == kHugePage) madvise(begin, length, MADV_HUGEPAGE);
     strict_ = begin + length - RoundUp(bytes, kBufferAlignment);
-    loose_ = begin + kPage + (index % 12) * 5 * kCacheLine;
+    loose_ = begin + PageBytes() + (index % 12) * 5 * kCacheLine;
   }
   bool valid() const { return strict_ != nullptr; }
   int64_t bytes() const { return bytes_; }
@@ -68,6 +73,15 @@ double Now() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
+#if defined(__arm__)
+// A program may not flush lines there; it can push them out by more than caches hold.
+void EvictLines(const std::byte*, int64_t) {
+  static std::byte others[8 << 20];
+  for (size_t i = 0; i < sizeof(others); i += kCacheLine) {
+    const_cast<volatile std::byte&>(others[i]) = std::byte{1};
+  }
+}
+#else
 void EvictLines(const std::byte* data, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += kCacheLine) {
 #if defined(__x86_64__)
@@ -82,6 +96,7 @@ void EvictLines(const std::byte* data, int64_t bytes) {
   asm volatile("dsb ish" ::: "memory");
 #endif
 }
+#endif
 
 class KernelHost {
  public:

@@ -75,9 +75,8 @@ absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
     session->layouts_.push_back(*std::move(layout));
   }
   session->exchange_ = LayOutExchange(sizes);
-  TESSERA_ASSIGN_OR_RETURN(session->image_,
-                           sandbox::SharedMemory::Create(
-                               "tessera-buffers", static_cast<size_t>(session->exchange_.bytes)));
+  TESSERA_ASSIGN_OR_RETURN(
+      session->image_, sandbox::SharedMemory::Create("tessera-buffers", session->exchange_.bytes));
   const absl::Span<std::byte> image = session->image_.bytes();
   for (size_t i = 0; i < plan.buffers.size(); ++i) {
     const Slot& slot = session->exchange_.slots[i];

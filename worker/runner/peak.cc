@@ -6,7 +6,7 @@
 #include <thread>
 #if defined(__x86_64__)
 #include <immintrin.h>
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__arm__)
 #include <arm_neon.h>
 #endif
 
@@ -64,16 +64,29 @@ double LoopSse(int64_t rounds) {
   g_sink = _mm_cvtss_f32(sums[0]);
   return 2.0 * 4 * kAccumulators * static_cast<double>(rounds);
 }
-#elif defined(__aarch64__)
-double LoopNeon(int64_t rounds) {
-  constexpr int kAccumulators = 24;
+#elif defined(__aarch64__) || defined(__arm__)
+#if defined(__aarch64__)
+#define TESSERA_NEON
+constexpr int kAccumulators = 24;
+TESSERA_NEON float32x4_t MinusProduct(float32x4_t sum, float32x4_t a, float32x4_t b) {
+  return vfmsq_f32(sum, a, b);
+}
+#else
+// 16 registers, and no fused form in the first of these CPUs.
+#define TESSERA_NEON __attribute__((target("fpu=neon")))
+constexpr int kAccumulators = 12;
+TESSERA_NEON float32x4_t MinusProduct(float32x4_t sum, float32x4_t a, float32x4_t b) {
+  return vmlsq_f32(sum, a, b);
+}
+#endif
+
+TESSERA_NEON double LoopNeon(int64_t rounds) {
   const float32x4_t a = vdupq_n_f32(0.5f), b = vdupq_n_f32(0.5f);
   float32x4_t sums[kAccumulators];
   for (int i = 0; i < kAccumulators; ++i) sums[i] = vdupq_n_f32(static_cast<float>(i));
   for (int64_t r = 0; r < rounds; ++r) {
-    // vfmaq accumulates into its first operand, so the sums grow; b keeps them small.
 #pragma GCC unroll 24
-    for (int i = 0; i < kAccumulators; ++i) sums[i] = vfmsq_f32(sums[i], a, b);
+    for (int i = 0; i < kAccumulators; ++i) sums[i] = MinusProduct(sums[i], a, b);
   }
   for (int i = 1; i < kAccumulators; ++i) sums[0] = vaddq_f32(sums[0], sums[i]);
   g_sink = vgetq_lane_f32(sums[0], 0);

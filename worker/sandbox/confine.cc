@@ -29,6 +29,8 @@ uint64_t StackPointer(const void* context) {
   const auto* user = static_cast<const ucontext_t*>(context);
 #if defined(__x86_64__)
   return static_cast<uint64_t>(user->uc_mcontext.gregs[REG_RSP]);
+#elif defined(__arm__)
+  return user->uc_mcontext.arm_sp;
 #else
   return user->uc_mcontext.sp;
 #endif

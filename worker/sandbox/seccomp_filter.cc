@@ -20,56 +20,34 @@ namespace {
 constexpr uint32_t kArch = AUDIT_ARCH_X86_64;
 #elif defined(__aarch64__)
 constexpr uint32_t kArch = AUDIT_ARCH_AARCH64;
+#elif defined(__arm__)
+constexpr uint32_t kArch = AUDIT_ARCH_ARM;
 #else
-#error "the sandbox knows the system calls of x86-64 and AArch64 only"
+#error "the sandbox knows the system calls of x86-64, AArch64 and ARM only"
 #endif
 
 constexpr int kAllowed[] = {
-    SYS_read,
-    SYS_write,
-    SYS_readv,
-    SYS_writev,
-    SYS_pread64,
-    SYS_lseek,
-    SYS_close,
+    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_lseek, SYS_close, SYS_ppoll,
+    SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_futex, SYS_set_robust_list,
+    SYS_set_tid_address, SYS_rseq, SYS_membarrier, SYS_sched_yield, SYS_sched_getaffinity,
+    SYS_sched_setaffinity, SYS_getcpu, SYS_nanosleep, SYS_clock_nanosleep, SYS_clock_gettime,
+    SYS_clock_getres, SYS_gettimeofday, SYS_getpid, SYS_gettid, SYS_getrusage, SYS_getrandom,
+    SYS_uname, SYS_sysinfo, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack,
+    SYS_restart_syscall, SYS_exit, SYS_exit_group,
+#if defined(__arm__)
+    // What has another name or form there, and what the C library asks first for 64-bit times.
+    SYS_mmap2, SYS__llseek, SYS_fstat64, SYS_fstatat64, SYS_statx, SYS_ppoll_time64,
+    SYS_futex_time64, SYS_clock_nanosleep_time64, SYS_clock_gettime64, SYS_clock_getres_time64,
+    SYS_ugetrlimit, SYS_sigreturn, __ARM_NR_set_tls, __ARM_NR_cacheflush,
+#else
+    SYS_mmap,
     SYS_fstat,
     SYS_newfstatat,
-    SYS_ppoll,
-    SYS_mmap,
-    SYS_munmap,
-    SYS_mremap,
-    SYS_mprotect,
-    SYS_madvise,
-    SYS_brk,
-    SYS_futex,
-    SYS_set_robust_list,
-    SYS_set_tid_address,
-    SYS_rseq,
-    SYS_membarrier,
-    SYS_sched_yield,
-    SYS_sched_getaffinity,
-    SYS_sched_setaffinity,
-    SYS_getcpu,
-    SYS_nanosleep,
-    SYS_clock_nanosleep,
-    SYS_clock_gettime,
-    SYS_clock_getres,
-    SYS_gettimeofday,
-    SYS_getpid,
-    SYS_gettid,
-    SYS_getrusage,
-    SYS_getrandom,
-    SYS_uname,
-    SYS_sysinfo,
-    SYS_rt_sigaction,
-    SYS_rt_sigprocmask,
-    SYS_rt_sigreturn,
-    SYS_sigaltstack,
-    SYS_restart_syscall,
-    SYS_exit,
-    SYS_exit_group,
+#endif
 #ifdef SYS_poll
     SYS_poll,
+#endif
+#ifdef SYS_time
     SYS_time,
 #endif
 #if defined(__SANITIZE_ADDRESS__)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -20,7 +21,7 @@ class SharedMemory {
   ~SharedMemory();
 
   // ResourceExhausted when the system refuses the memory.
-  static absl::StatusOr<SharedMemory> Create(std::string_view name, size_t bytes);
+  static absl::StatusOr<SharedMemory> Create(std::string_view name, int64_t bytes);
   // Sealed against writes too, holding `contents`.
   static absl::StatusOr<UniqueFd> CreateReadOnly(std::string_view name, std::string_view contents);
 

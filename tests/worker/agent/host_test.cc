@@ -35,7 +35,9 @@ TEST_CASE("microarchitectures have names, unknown ones numbers", "[agent]") {
   CHECK(Microarchitecture("AuthenticAMD", 25, 0x21) == "zen3");
   CHECK(Microarchitecture("GenuineIntel", 6, 0x8f) == "sapphirerapids");
   CHECK(Microarchitecture("GenuineIntel", 6, 3) == "intel-6-3");
-  CHECK(Microarchitecture("0x41", 0x41, 0xd0c) == "cpu-65-3340");
+  CHECK(Microarchitecture("arm", 0x41, 0xd0c) == "neoverse-n1");
+  CHECK(Microarchitecture("arm", 0x41, 0xc09) == "cortex-a9");
+  CHECK(Microarchitecture("arm", 0x42, 3) == "arm-66-3");
 }
 
 }  // namespace
