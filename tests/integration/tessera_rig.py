@@ -63,13 +63,13 @@ def alive(pid):
 
 
 class Program:
-    """A program in the background; its standard error goes to a file."""
+    """A command in the background; its standard error goes to a file called after `name`."""
 
-    def __init__(self, folder, name, arguments):
+    def __init__(self, folder, name, command):
         self.errors = pathlib.Path(folder) / f"{name}.{time.monotonic_ns()}.err"
         with open(self.errors, "w") as errors:
             self.process = subprocess.Popen(
-                [BIN / name, *map(str, arguments)],
+                [str(part) for part in command],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -124,8 +124,9 @@ class RigTest(unittest.TestCase):
                 print(f"--- {program.errors.name}\n{program.said()[-3000:]}")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self, name, *arguments):
-        program = Program(self.folder, name, arguments)
+    def start(self, name, *arguments, command=None):
+        """Runs program `name`, or what `command` says instead."""
+        program = Program(self.folder, name, [*(command or [BIN / name]), *arguments])
         self.programs.append(program)
         return program
 
@@ -136,10 +137,10 @@ class RigTest(unittest.TestCase):
         self.address = server.read_line("listening on ")
         return server
 
-    def start_worker(self, name="worker", *arguments):
+    def start_worker(self, name="worker", *arguments, command=None):
         worker = self.start(
             "tessera-worker", "--server", self.address, "--name", name,
-            "--cache", self.folder / "cache" / name, *arguments,
+            "--cache", self.folder / "cache" / name, *arguments, command=command,
         )  # fmt: skip
         self.wait_for_worker(name)
         return worker
