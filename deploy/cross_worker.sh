@@ -15,6 +15,8 @@ The libraries to link are Debian's: the script downloads the target's packages w
 sources that this machine is set up with, and unpacks them below build/sysroot. It changes nothing in
 the machine's own packages and needs no root. What is there already is not made again; delete the
 folder to start over. deploy/install_deps.sh --cross installs the compilers.
+
+Exit codes: 0 built, 1 failed, 2 bad arguments, 3 the packages can't be fetched.
 HELP
 }
 
@@ -67,7 +69,7 @@ make_sysroot() {
   apt-get update -qq ||
     echo "cross_worker: some lists of packages can't be fetched; going on with the others" >&2
   apt-get install -qq -y --download-only "${packages[@]}" >/dev/null ||
-    fail "apt can't fetch the packages for $debian; run this again to go on"
+    { echo "cross_worker: apt can't fetch the packages for $debian; run this again to go on" >&2; exit 3; }
   unset APT_CONFIG
   rm -rf "$sysroot"
   mkdir -p "$sysroot"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that Tessera builds with. Does nothing where all are present.
-# --tests adds what only the tests need (a formatter, cross compilers, an emulator, an OpenCL driver).
+# --cross adds the compilers of deploy/cross_worker.sh and of libraries for other CPUs, --tests these
+# and what only the tests need (a formatter, an emulator, an OpenCL driver).
 set -euo pipefail
 
 packages=(
@@ -10,9 +11,11 @@ packages=(
   libabsl-dev libsqlite3-dev libspdlog-dev libsodium-dev
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev catch2 opencl-c-headers
 )
+if [ "${1:-}" = "--cross" ] || [ "${1:-}" = "--tests" ]; then
+  packages+=(g++-aarch64-linux-gnu libc6-dev-arm64-cross g++-arm-linux-gnueabihf libc6-dev-armhf-cross)
+fi
 if [ "${1:-}" = "--tests" ]; then
-  packages+=(clang-format-19 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
-    ocl-icd-libopencl1 pocl-opencl-icd)
+  packages+=(clang-format-19 qemu-user-static ocl-icd-libopencl1 pocl-opencl-icd)
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
