@@ -1,10 +1,12 @@
 #include "compiler/codegen/codegen.h"
 
+#include <limits>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "compiler/codegen/emit_module.h"
 #include "compiler/codegen/expand_missing.h"
 #include "compiler/codegen/function_emitter.h"
@@ -58,11 +60,30 @@ absl::Status EmitKernel(const ir::Program& program, ModuleState& state) {
   return state.status;
 }
 
+// Positions in buffers are numbers of the size of addresses at most.
+absl::Status CheckAddressable(const ir::Program& program, const WorkspacePlan& plan,
+                              const llvm::Module& module) {
+  if (module.getDataLayout().getPointerSizeInBits() > 32) return absl::OkStatus();
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  const auto check = [&](std::string_view what, int64_t count) {
+    if (count <= kMost) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "code generation: ", AbslView(what), " of ", program.name, " has ", count,
+        " elements or bytes; a 32-bit CPU addresses ", kMost, "; choose smaller shapes"));
+  };
+  for (const ir::Buffer& buffer : program.params) {
+    TESSERA_RETURN_IF_ERROR(check(buffer->name, buffer->StoredElementCount()));
+    TESSERA_RETURN_IF_ERROR(check(buffer->name, buffer->StoredBytes()));
+  }
+  return check("the workspace", plan.shared_bytes + plan.private_bytes);
+}
+
 // Emits one program into `module`.
 absl::StatusOr<Kernel> Emit(const ir::Program& program, const ir::Target& target,
                             const MachineDescription& machine, Checks checks,
                             llvm::Module& module) {
   TESSERA_ASSIGN_OR_RETURN(const WorkspacePlan plan, PlanWorkspace(program));
+  TESSERA_RETURN_IF_ERROR(CheckAddressable(program, plan, module));
   ModuleState state{target, machine, plan, module, te::ToCIdentifier(program.name, "kernel"),
                     checks, 0,       {}};
   if (module.getFunction(state.kernel) != nullptr) {

@@ -62,6 +62,9 @@ std::string Features() {
   if (has({"dotprod"})) features += ",dotprod";
   if (has({"fullfp16"})) features += ",fp16";
   return features;
+#elif defined(__arm__)
+  static_cast<void>(has);
+  return "arm/neon";
 #else
   // Whole levels only (x86-64-v2, -v3, -v4), as code is generated for them.
   std::string features = "x86/sse4.2";

@@ -24,10 +24,9 @@ namespace {
 // Keys and values of a block of /proc/cpuinfo: of a processor, or of what all share.
 using CpuInfo = std::map<std::string, std::string>;
 
-std::vector<CpuInfo> ReadCpuInfo() {
+std::vector<CpuInfo> ParseCpuInfo(std::istream& text) {
   std::vector<CpuInfo> blocks(1);
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
+  for (std::string line; std::getline(text, line);) {
     if (line.empty()) {
       blocks.emplace_back();
       continue;
@@ -139,15 +138,15 @@ absl::StatusOr<Isa> FindIsa(std::string_view ceiling) {
   return isa;
 }
 
-// Of the cores: "zen4", or "cortex-a53+cortex-a73" where they differ.
 std::string Microarchitectures(const std::vector<CpuInfo>& blocks, const std::vector<int>& cores) {
   std::set<std::string> names;
   for (const int core : cores) {
     CpuInfo info = InfoOf(blocks, core);
     names.insert(
-        kKind == "x86"
-            ? Microarchitecture(info["vendor_id"], ToInt(info["cpu family"]), ToInt(info["model"]))
-            : Microarchitecture("arm", ToInt(info["CPU implementer"]), ToInt(info["CPU part"])));
+        info.contains("CPU implementer")
+            ? Microarchitecture("arm", ToInt(info["CPU implementer"]), ToInt(info["CPU part"]))
+            : Microarchitecture(info["vendor_id"], ToInt(info["cpu family"]),
+                                ToInt(info["model"])));
   }
   return absl::StrJoin(names, "+");
 }
@@ -219,10 +218,15 @@ std::string Microarchitecture(std::string_view vendor, int family, int model) {
   return absl::StrCat(AbslView(maker), "-", family, "-", model);
 }
 
+std::string Microarchitectures(std::istream& cpuinfo, const std::vector<int>& cores) {
+  return Microarchitectures(ParseCpuInfo(cpuinfo), cores);
+}
+
 absl::StatusOr<Host> DescribeHost(const std::vector<int>& cores, std::string_view isa_ceiling) {
   TESSERA_CHECK(!cores.empty());
   TESSERA_ASSIGN_OR_RETURN(const Isa isa, FindIsa(isa_ceiling));
-  const std::vector<CpuInfo> blocks = ReadCpuInfo();
+  std::ifstream file("/proc/cpuinfo");
+  const std::vector<CpuInfo> blocks = ParseCpuInfo(file);
   const std::string architecture = Microarchitectures(blocks, cores);
   const int64_t l1 = CacheBytes(cores[0], 1, _SC_LEVEL1_DCACHE_SIZE);
   const int64_t l2 = CacheBytes(cores[0], 2, _SC_LEVEL2_CACHE_SIZE);

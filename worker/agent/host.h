@@ -1,5 +1,6 @@
 #pragma once
 
+#include <istream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,11 +17,13 @@ struct Host {
 };
 
 // `isa` caps the instruction set ("sse4.2", "avx2", "avx512"; empty: all there is). InvalidArgument
-// when the machine has less, naming both.
+// when the machine has less, naming both; Unimplemented for a CPU that no code is generated for.
 absl::StatusOr<Host> DescribeHost(const std::vector<int>& cores, std::string_view isa);
 
 // The name of a microarchitecture from what /proc/cpuinfo says: "zen4"; "intel-6-151" for those
-// without a name here.
+// without a name here. Of vendor "arm" the family is the implementer and the model the part.
 std::string Microarchitecture(std::string_view vendor, int family, int model);
+// Of the cores, by the text of /proc/cpuinfo: "zen4", or "cortex-a53+cortex-a72" where they differ.
+std::string Microarchitectures(std::istream& cpuinfo, const std::vector<int>& cores);
 
 }  // namespace tessera::agent

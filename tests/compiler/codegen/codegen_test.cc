@@ -148,12 +148,27 @@ TEST_CASE("programs of one object need different symbols", "[codegen]") {
   CHECK(code->kernels[1].symbol == "prepare");
 }
 
-TEST_CASE("objects for AArch64 have no undefined symbols", "[codegen]") {
-  const auto code =
-      GenerateObject({TiledMatmul(LoopKind::kParallel)}, ir::ParseTarget("aarch64/neon").value());
-  INFO(code.status());
-  REQUIRE(code.ok());
-  REQUIRE(UndefinedSymbols(code->bytes).value().empty());
+TEST_CASE("objects for ARM CPUs have no undefined symbols", "[codegen]") {
+  for (const char* target : {"aarch64/neon", "arm/neon"}) {
+    const auto code =
+        GenerateObject({TiledMatmul(LoopKind::kParallel)}, ir::ParseTarget(target).value());
+    INFO(code.status());
+    REQUIRE(code.ok());
+    REQUIRE(UndefinedSymbols(code->bytes).value().empty());
+  }
+}
+
+TEST_CASE("buffers that a 32-bit CPU can't address are refused by name", "[codegen]") {
+  const auto out = ir::MakeBuffer("Large", ir::Float(32), {int64_t{1} << 30});
+  const auto i = ir::MakeVar("i");
+  const ir::Program program{
+      "fill",
+      {out},
+      ir::MakeFor(i, 0, 4, ir::MakeStore(out, {i}, ir::MakeFloat(ir::Float(32), 1)))};
+  CHECK(GenerateObject({program}, ir::ParseTarget("aarch64").value()).ok());
+  const absl::Status status = GenerateObject({program}, ir::ParseTarget("arm").value()).status();
+  REQUIRE(absl::IsInvalidArgument(status));
+  CHECK(std::string(status.message()).find("Large of fill has 4294967296") != std::string::npos);
 }
 
 TEST_CASE("GPU thread loops and unknown functions are refused by name", "[codegen]") {

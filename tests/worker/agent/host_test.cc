@@ -1,6 +1,7 @@
 #include "worker/agent/host.h"
 
 #include <catch2/catch.hpp>
+#include <sstream>
 
 namespace tessera::agent {
 namespace {
@@ -38,6 +39,22 @@ TEST_CASE("microarchitectures have names, unknown ones numbers", "[agent]") {
   CHECK(Microarchitecture("arm", 0x41, 0xd0c) == "neoverse-n1");
   CHECK(Microarchitecture("arm", 0x41, 0xc09) == "cortex-a9");
   CHECK(Microarchitecture("arm", 0x42, 3) == "arm-66-3");
+}
+
+TEST_CASE("cores of several kinds are told by those that are used", "[agent]") {
+  const auto of = [](const std::string& text, const std::vector<int>& cores) {
+    std::istringstream cpuinfo(text);
+    return Microarchitectures(cpuinfo, cores);
+  };
+  const std::string phone =
+      "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd03\n\n"
+      "processor\t: 1\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n\nHardware\t: Board\n";
+  CHECK(of(phone, {0}) == "cortex-a53");
+  CHECK(of(phone, {1}) == "cortex-a72");
+  CHECK(of(phone, {0, 1}) == "cortex-a53+cortex-a72");
+  CHECK(of("processor : 0\nvendor_id : AuthenticAMD\ncpu family : 25\nmodel : 17\n", {0}) ==
+        "zen4");
+  CHECK(of("", {0}) == "cpu-0-0");
 }
 
 }  // namespace
