@@ -20,6 +20,7 @@ struct Launch {
   std::string kernel;                            // its name in the source
   std::array<int64_t, 3> blocks, block_threads;  // x, y, z
   std::vector<int> arguments;                    // buffers: a program's parameter, or the workspace
+  int64_t shared_bytes = 0;                      // of a block
   bool operator==(const Launch&) const = default;
 };
 
