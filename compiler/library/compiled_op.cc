@@ -262,6 +262,10 @@ std::string CTypeOf(ir::Type type) {
                       static_cast<int>(type.bits), "_t");
 }
 
+std::string SourceParameter(const OpTensor& tensor) {
+  return absl::StrCat("const ", CTypeOf(tensor.buffer->type), "* ", tensor.name);
+}
+
 std::string StoredAs(const ir::BufferNode& buffer) {
   return buffer.layout.empty() ? "row-major" : ir::LayoutToString(buffer.layout, buffer.shape);
 }

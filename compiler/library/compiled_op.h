@@ -98,6 +98,8 @@ absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const LibrarySpec& spe
 
 // "float", "int8_t", "uint16_t" for f16 and bf16, "uint8_t" for packed sub-byte elements.
 std::string CTypeOf(ir::Type type);
+// "const float* W": of a function that reads it from the host's memory.
+std::string SourceParameter(const OpTensor& tensor);
 // "row-major", or the layout.
 std::string StoredAs(const ir::BufferNode& buffer);
 // The library's own functions.

@@ -95,7 +95,7 @@ std::string DeviceOpHeader(const CompiledOp& op, const LibrarySpec& spec) {
   std::vector<std::string> parameters = first, constants = first;
   for (const OpTensor& tensor : op.inputs) {
     if (tensor.is_constant) {
-      constants.push_back(absl::StrCat("const ", CTypeOf(tensor.buffer->type), "* ", tensor.name));
+      constants.push_back(SourceParameter(tensor));
     } else {
       parameters.push_back(kMemory + tensor.name);
     }

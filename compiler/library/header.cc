@@ -30,9 +30,6 @@ std::string Parameters(const std::vector<std::string>& parameters) {
   return parameters.empty() ? "(void)" : absl::StrCat("(", absl::StrJoin(parameters, ", "), ")");
 }
 
-std::string Source(const OpTensor& tensor) {
-  return absl::StrCat("const ", CTypeOf(tensor.buffer->type), "* ", tensor.name);
-}
 std::string Sink(const OpTensor& tensor) {
   return absl::StrCat(CTypeOf(tensor.buffer->type), "* ", tensor.name);
 }
@@ -78,7 +75,7 @@ std::string OpHeader(const CompiledOp& op, const LibrarySpec& spec) {
     const int constant = static_cast<int>(constants.size());
     text += tensor.is_constant ? ConstantLine(tensor, op.IsTransformed(constant))
                                : Line(tensor, "input");
-    (tensor.is_constant ? constants : parameters).push_back(Source(tensor));
+    (tensor.is_constant ? constants : parameters).push_back(SourceParameter(tensor));
   }
   for (const OpTensor& tensor : op.outputs) text += Line(tensor, "output");
   for (const OpTensor& tensor : op.inputs) {

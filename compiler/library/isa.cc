@@ -24,8 +24,9 @@ bool IsCpu(const ir::Target& target) {
 absl::Status CheckDevice(const LibrarySpec& spec) {
   const std::string device = spec.device ? ir::ToString(spec.device->target) : "";
   if (spec.device && spec.device->target.kind != ir::TargetKind::kOpenCl) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "library: target ", device, " is no device; libraries are for opencl devices and CPUs"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("library: target ", device,
+                     " is no device that libraries are made for; they are for opencl"));
   }
   if (spec.versions.empty()) {
     return absl::InvalidArgumentError(

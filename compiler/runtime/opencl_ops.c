@@ -55,10 +55,18 @@ static int CheckLimits(const tessera_opencl_api* api, cl_device_id device,
     return TooMuch(why, op, op->shared_bytes, "bytes of local memory", shared);
   }
   const int64_t threads = LimitOf(api, device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+  size_t along[3];
+  const cl_int told =
+      api->clGetDeviceInfo(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(along), along, NULL);
   for (int64_t i = 0; i < op->code.launch_count; ++i) {
     const int64_t* block = op->code.launches[i].threads;
     const int64_t needed = block[0] * block[1] * block[2];
     if (needed > threads) return TooMuch(why, op, needed, "work-items a group", threads);
+    for (int axis = 0; axis < 3; ++axis) {
+      if (told == CL_SUCCESS && block[axis] > (int64_t)along[axis]) {
+        return TooMuch(why, op, block[axis], "work-items along an axis", (int64_t)along[axis]);
+      }
+    }
   }
   return TESSERA_OPS_OK;
 }
