@@ -21,6 +21,7 @@
 #include "tests/compiler/library/loaded.h"
 #include "tests/support/reference_check.h"
 #include "tests/support/run_opencl.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/support/thread_traces.h"
 
 namespace tessera::library {
@@ -404,6 +405,32 @@ TEST_CASE("a library for a device is the same bytes each time and needs libc alo
   }
   std::ranges::sort(declared);
   CHECK(Exported(files.shared_object) == declared);
+}
+
+TEST_CASE("the header of a library for a device is C99 and C++, with and without OpenCL's own",
+          "[library]") {
+  if (std::system("cc --version >/dev/null 2>&1") != 0) {
+    WARN("no C compiler `cc` on this machine: the header is not compiled");
+    return;
+  }
+  const test::TemporaryDirectory folder;
+  const LibraryFiles files = Build(TestSpec());
+  CAPTURE(files.header);
+  std::ofstream(folder.path + "/ops.h") << files.header;
+  const std::string opencl = "#define CL_TARGET_OPENCL_VERSION 120\n#include <CL/cl.h>\n";
+  const std::string call =
+      "int call(tessera_gpu_opencl* kernels, cl_command_queue queue, cl_mem b, cl_event* e);\n"
+      "int call(tessera_gpu_opencl* kernels, cl_command_queue queue, cl_mem b, cl_event* e) {\n"
+      "  return conv_opencl(kernels, queue, b, b, b, NULL, e);\n}\n";
+  std::ofstream(folder.path + "/alone.c") << "#include \"ops.h\"\n";
+  std::ofstream(folder.path + "/before.c") << opencl << "#include \"ops.h\"\n" << call;
+  std::ofstream(folder.path + "/behind.c") << "#include \"ops.h\"\n" << opencl << call;
+  for (const char* compiler : {"cc -std=c99 -pedantic", "cc -x c++ -std=c++11"}) {
+    CAPTURE(compiler);
+    CHECK(std::system(absl::StrCat("cd ", folder.path, " && ", compiler,
+                                   " -Wall -Wextra -Werror -fsyntax-only alone.c before.c behind.c")
+                          .c_str()) == 0);
+  }
 }
 
 TEST_CASE("libraries for a device need a CPU to fall back to, and a schedule for each",
