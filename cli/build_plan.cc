@@ -1,14 +1,23 @@
 #include "cli/build_plan.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "cli/compiled_target.h"
 #include "cli/device_class.h"
 
 namespace tessera::cli {
 namespace {
+
+// Every CPU of this machine's kind, and what manifests call that.
+#if defined(__aarch64__)
+constexpr char kAnyCpuClass[] = "aarch64/any", kAnyCpuTarget[] = "aarch64/neon";
+#else
+constexpr char kAnyCpuClass[] = "x86/any", kAnyCpuTarget[] = "x86/sse4.2";
+#endif
 
 // The target of a class: of a device that has it, else the richest of those that it measured
 // lately, because devices run the code of lesser ones, too. Empty where neither tells.
@@ -41,6 +50,11 @@ absl::Status CheckDeviceClasses(Client& client, const std::vector<std::string>& 
   return absl::OkStatus();
 }
 
+bool IsForGpu(const PlannedVersion& version) {
+  const auto target = ParseCompiledTarget(version.tasks.empty() ? "" : version.tasks[0].target);
+  return target.ok() && ir::IsGpu(target->kind);
+}
+
 std::vector<std::string> KeysOf(absl::Span<const db::Task> tasks) {
   std::vector<std::string> keys;
   for (const db::Task& task : tasks) keys.push_back(task.Key());
@@ -53,6 +67,54 @@ std::vector<db::Device> Without(std::vector<db::Device> devices,
     return classes.contains(device.device_class.name);
   });
   return devices;
+}
+
+// The same operators for another target.
+std::vector<db::Task> Retarget(std::vector<db::Task> tasks, const std::string& target) {
+  for (db::Task& task : tasks) task.target = target;
+  return tasks;
+}
+
+// Adds what a library for a GPU runs where there is none, unless that was named: versions for the
+// CPUs that have records of the operators, else default schedules for every CPU of this machine's
+// kind.
+absl::Status AddCpus(Client& client, BuildPlan& plan) {
+  if (plan.versions.empty() || !std::ranges::all_of(plan.versions, IsForGpu)) {
+    return absl::OkStatus();
+  }
+  const std::vector<db::Task> tasks = plan.versions[0].tasks;
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> known, client.ListDeviceClasses({}));
+  std::vector<RecordedClass> recorded;
+  std::map<std::string, std::string> targets;
+  for (const RecordedClass& one : known) {
+    TESSERA_ASSIGN_OR_RETURN(const std::string target, TargetOf(client, devices, one.name));
+    const absl::StatusOr<ir::Target> parsed = ParseCompiledTarget(target);
+    if (!parsed.ok() || ir::IsGpu(parsed->kind)) continue;
+    targets[one.name] = ir::ToString(*parsed);
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> of_tasks,
+                             client.ListDeviceClasses(KeysOf(Retarget(tasks, targets[one.name]))));
+    for (const RecordedClass& found : of_tasks) {
+      if (found.name == one.name && found.tasks > 0) recorded.push_back(found);
+    }
+  }
+  if (recorded.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(const ir::Target any, ParseCompiledTarget(kAnyCpuTarget));
+    plan.versions.push_back({kAnyCpuClass, Retarget(tasks, ir::ToString(any))});
+    plan.warnings.push_back(absl::StrCat(
+        "no CPU has records of these operators: where the device is missing, default schedules "
+        "for ",
+        kAnyCpuTarget, " run; name a CPU's class beside the device's with --device-class"));
+    return absl::OkStatus();
+  }
+  absl::StatusOr<BuildClasses> chosen =
+      ChooseBuildClasses({}, recorded, targets, static_cast<int>(tasks.size()), {});
+  if (!chosen.ok()) return Annotate(chosen.status(), "for where the device is missing");
+  for (const std::string& name : chosen->names) {
+    plan.versions.push_back({name, Retarget(tasks, targets[name])});
+  }
+  for (std::string& warning : chosen->warnings) plan.warnings.push_back(std::move(warning));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -76,6 +138,7 @@ absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
   BuildPlan plan;
   plan.warnings = std::move(chosen.warnings);
   for (const std::string& name : chosen.names) plan.versions.push_back({name, stored.tasks});
+  TESSERA_RETURN_IF_ERROR(AddCpus(client, plan));
   return plan;
 }
 
@@ -135,6 +198,7 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
     }
     plan.versions.push_back({name, std::move(tasks->second)});
   }
+  TESSERA_RETURN_IF_ERROR(AddCpus(client, plan));
   return plan;
 }
 

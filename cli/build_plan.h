@@ -14,6 +14,9 @@ struct PlannedVersion {
   std::string device_class;
   std::vector<db::Task> tasks;
 };
+// One that is for a GPU has versions for CPUs beside it, for where the device is missing: those
+// that were named, else of classes with records of the operators, else default schedules for any
+// CPU.
 struct BuildPlan {
   std::vector<PlannedVersion> versions;
   std::vector<std::string> warnings;  // of one line each

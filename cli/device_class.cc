@@ -122,10 +122,17 @@ absl::StatusOr<BuildClasses> ChooseBuildClasses(absl::Span<const db::Device> dev
   }
   if (with_records.size() > 1) {
     const auto together = TargetsTogether(with_records, targets);
-    if (together.ok()) return WithoutPoorer(having, *together, operators);
+    const bool all_alike =
+        together.ok() && std::ranges::all_of(*together, [&](const ir::Target& target) {
+          return ir::IsGpu(target.kind) == ir::IsGpu(together->front().kind);
+        });
+    if (all_alike) return WithoutPoorer(having, *together, operators);
     return absl::InvalidArgumentError(absl::StrCat(
         "several device classes have records of these operators (", absl::StrJoin(counts, ", "),
-        "), but ", together.status().message(), "; choose with --device-class"));
+        "), but ",
+        together.ok() ? "some are of CPUs and one of a device, which make different libraries"
+                      : together.status().message(),
+        "; choose with --device-class"));
   }
   std::set<std::string> running;
   for (const db::Device& device : devices) {

@@ -28,7 +28,7 @@ inline constexpr int kWorkspaceArgument = -1;
 struct KernelLaunch {
   std::string kernel;
   std::array<int64_t, 3> blocks = {1, 1, 1}, threads = {1, 1, 1};  // threads of a block
-  int64_t shared_bytes = 0;    // of a block, beside what the source declares
+  int64_t shared_bytes = 0;    // of a block; some sources declare it themselves
   std::vector<int> arguments;  // numbers of buffers, or kWorkspaceArgument
   bool operator==(const KernelLaunch&) const = default;
 };

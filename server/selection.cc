@@ -27,6 +27,8 @@ constexpr int kLayoutCandidates = 500;
 using Items = std::vector<db::SelectionItem*>;
 // How a trace stores inputs and outputs: the layout of each that isn't row-major, by name.
 using Layouts = std::map<std::string, std::string>;
+// A version's best record by layouts.
+using Fastest = std::map<Layouts, db::Record>;
 
 // A record that was not beside the promoted one must be that much faster by its own time to take
 // its place: singly measured times vary by a few per cent, and the lucky ones are those that come
@@ -110,7 +112,7 @@ absl::StatusOr<std::string> DefaultIn(const Layouts& layouts, const te::Dag& dag
 // version. `fastest`: of each version, its best record by layouts. A version without a record in a
 // layout gets the default schedule there: counted as its slowest layout, but no less than
 // kUntuned times its best. Versions without any record have no say.
-Layouts CommonLayouts(const std::vector<std::map<Layouts, db::Record>>& fastest) {
+Layouts CommonLayouts(const std::vector<Fastest>& fastest) {
   constexpr double kUntuned = 2;
   std::map<Layouts, double> log_slowdown;
   for (const auto& version : fastest) {
@@ -136,19 +138,29 @@ Layouts CommonLayouts(const std::vector<std::map<Layouts, db::Record>>& fastest)
   return chosen == log_slowdown.end() ? Layouts() : chosen->first;
 }
 
+// The versions that decide on layouts: a device's alone where it has records, because those of CPUs
+// only stand in for it.
+std::vector<Fastest> WithSay(const Items& items, const std::vector<Fastest>& fastest) {
+  for (size_t i = 0; i < items.size(); ++i) {
+    const absl::StatusOr<ir::Target> target = ir::ParseTarget(items[i]->task.target);
+    if (target.ok() && ir::IsGpu(target->kind) && !fastest[i].empty()) return {fastest[i]};
+  }
+  return fastest;
+}
+
 absl::Status FillAlike(db::Store& store, const te::Dag& dag, const std::set<std::string>& tensors,
                        const Items& items) {
-  std::vector<std::map<Layouts, db::Record>> fastest;
+  std::vector<Fastest> fastest;
   for (const db::SelectionItem* item : items) {
     TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
                              Preferred(store, *item, kLayoutCandidates));
-    std::map<Layouts, db::Record>& by_layouts = fastest.emplace_back();
+    Fastest& by_layouts = fastest.emplace_back();
     for (db::Record& record : records) {
       const absl::StatusOr<schedule::Trace> trace = schedule::ParseTrace(record.trace);
       if (trace.ok()) by_layouts.emplace(LayoutsOf(*trace, tensors), std::move(record));
     }
   }
-  const Layouts layouts = CommonLayouts(fastest);
+  const Layouts layouts = CommonLayouts(WithSay(items, fastest));
   for (size_t i = 0; i < items.size(); ++i) {
     if (const auto found = fastest[i].find(layouts); found != fastest[i].end()) {
       Take(found->second, *items[i]);

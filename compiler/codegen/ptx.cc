@@ -183,7 +183,6 @@ absl::StatusOr<gpu::DeviceCode> GeneratePtx(absl::Span<const ir::Program> progra
     for (const gpu::KernelNest& nest : kernels.nests) {
       TESSERA_RETURN_IF_ERROR(emitter.Emit(nest));
       launches.push_back(gpu::LaunchOf(nest));
-      launches.back().shared_bytes = nest.shared_bytes;
     }
   }
   TESSERA_ASSIGN_OR_RETURN(code.source,

@@ -215,6 +215,8 @@ bool CanRun(const Target& device, const Target& task, int threads) {
 }
 
 std::optional<std::string> WhyNotTogether(const Target& a, const Target& b) {
+  if (IsGpu(a.kind) != IsGpu(b.kind)) return std::nullopt;
+  if (IsGpu(a.kind)) return "are both devices, of which a library is for one";
   if (a.kind != b.kind) return "are machines of different kinds, which need a library each";
   if (a.features != b.features) return std::nullopt;
   return absl::StrCat("have the same instruction set, ", absl::StrJoin(a.features, ","),

@@ -54,8 +54,8 @@ absl::StatusOr<Target> ParseTarget(std::string_view text);
 bool CanRun(const Target& device, const Target& task, int threads);
 
 // Why one library can't have a version for each of both targets, to go on a sentence that begins
-// with them: their kinds differ, or their features, by which a library chooses, don't. Nothing
-// where it can.
+// with them: both are GPUs, or both CPUs whose kinds differ, or whose features, by which a library
+// chooses, don't. Nothing where it can.
 std::optional<std::string> WhyNotTogether(const Target& a, const Target& b);
 
 // The x86 target of a named ISA ceiling ("sse4.2", "avx2", "avx512") with default limits.

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/lower.h"
+#include "compiler/runtime/device.h"
 #include "compiler/runtime/layout.h"
 #include "compiler/runtime/ops.h"
 #include "compiler/schedule/loop_structure.h"
@@ -19,7 +20,7 @@ namespace {
 
 constexpr int64_t kAlignment = 64;
 
-int64_t RoundUp(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+int64_t RoundUp(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 // A C name for a tensor, different from those before it.
 std::string ParameterName(const std::string& name, absl::flat_hash_set<std::string>& used) {
@@ -59,80 +60,71 @@ std::vector<CopyFunction> NameCopies(const std::string& prefix,
   return functions;
 }
 
-struct Compiled {
-  CompiledVersion version;
-  std::vector<ir::Buffer> tensors;  // inputs, then outputs, as this version stores them
+// An operator's schedule for one target, lowered.
+struct Lowered {
+  std::vector<ir::Program> programs;  // the kernel and, if there is one, the preparation
+  std::vector<ir::Buffer> tensors;    // inputs, then outputs, as this version stores them
+  PackedBlock packed;
 };
 
-absl::StatusOr<Compiled> CompileVersion(const LibraryOp& op, const Implementation& implementation,
-                                        const ir::Target& target, size_t number) {
+// `suffix`: what makes the kernel's name the only one of the library. Parts of the packed block
+// begin at multiples of `alignment`.
+absl::StatusOr<Lowered> LowerVersion(const LibraryOp& op, const Implementation& implementation,
+                                     const std::string& suffix, int64_t alignment) {
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule,
                            schedule::ApplyTrace(op.workload.dag, implementation.trace));
   TESSERA_ASSIGN_OR_RETURN(const schedule::LoopStructure loops, schedule::InferBounds(schedule));
   TESSERA_ASSIGN_OR_RETURN(
       const ir::Program program,
-      passes::Lower(schedule, loops, absl::StrCat("tessera_kernel_", op.name, "_", number)));
+      passes::Lower(schedule, loops, absl::StrCat("tessera_kernel_", op.name, suffix)));
   static_assert(schedule::kMaxKernelBuffers == TESSERA_OP_MAX_BUFFERS);
   if (program.params.size() > TESSERA_OP_MAX_BUFFERS) {
     return absl::InvalidArgumentError(absl::StrCat(
         program.params.size(), " tensors are over the limit of ", TESSERA_OP_MAX_BUFFERS));
   }
-  Compiled compiled;
-  CompiledVersion& made = compiled.version;
   TESSERA_ASSIGN_OR_RETURN(
       const std::optional<ir::Program> preparation,
-      passes::LowerPreparation(schedule, loops,
-                               absl::StrCat("tessera_prepare_", op.name, "_", number)));
-  std::vector<ir::Program> programs = {program};
+      passes::LowerPreparation(schedule, loops, absl::StrCat("tessera_prepare_", op.name, suffix)));
+  Lowered lowered;
+  PackedBlock& packed = lowered.packed;
+  lowered.programs = {program};
   if (preparation) {
-    made.preparation.emplace();
-    programs.push_back(*preparation);
+    packed.preparation.emplace();
+    lowered.programs.push_back(*preparation);
   }
-  TESSERA_ASSIGN_OR_RETURN(made.code, codegen::GenerateObject(programs, target));
-  const auto place = [](const ir::Buffer& buffer, int64_t& size) {
-    const int64_t offset = size;
-    size += RoundUp(buffer->StoredBytes());
+  const auto place = [&](const ir::Buffer& buffer, int64_t& size) {
+    const int64_t offset = RoundUp(size, alignment);
+    size = offset + RoundUp(buffer->StoredBytes(), kAlignment);
     return offset;
   };
   const size_t inputs = schedule.inputs().size(), outputs = schedule.outputs().size();
   for (size_t i = 0; i < program.params.size(); ++i) {
     const ir::Buffer& buffer = program.params[i];
     if (i >= inputs + outputs) {
-      made.preparation->results.push_back({buffer, place(buffer, made.packed_bytes)});
+      packed.preparation->results.push_back({buffer, place(buffer, packed.bytes)});
       continue;
     }
     TESSERA_RETURN_IF_ERROR(CheckLayout(*buffer));
-    compiled.tensors.push_back(buffer);
+    lowered.tensors.push_back(buffer);
     if (i >= inputs || !schedule.inputs()[i].is_constant) continue;
     const bool is_scratch = preparation && ir::Reads(preparation->body, preparation->params[i]) &&
                             !ir::Reads(program.body, buffer);
-    int64_t& size = is_scratch ? made.preparation->scratch_bytes : made.packed_bytes;
-    made.constants.push_back({buffer, place(buffer, size), is_scratch});
+    int64_t& size = is_scratch ? packed.preparation->scratch_bytes : packed.bytes;
+    packed.constants.push_back({buffer, place(buffer, size), is_scratch});
   }
-  if (preparation) {
-    Preparation& computed = *made.preparation;
-    computed.workspace_offset = computed.scratch_bytes;
-    const codegen::Kernel& prepare = made.code.kernels[1];
-    computed.scratch_bytes +=
-        RoundUp(prepare.shared_workspace_bytes + prepare.private_workspace_bytes);
-  }
-  return compiled;
+  return lowered;
 }
 
-std::string StoredAs(const ir::BufferNode& buffer) {
-  return buffer.layout.empty() ? "row-major" : ir::LayoutToString(buffer.layout, buffer.shape);
-}
-
-// A program can't adapt what it passes between operators to the CPU that it runs on.
-absl::Status CheckSameInterface(const CompiledOp& op, const Compiled& version,
+// A program can't adapt what it passes between operators to the machine that it runs on.
+absl::Status CheckSameInterface(const CompiledOp& op, absl::Span<const ir::Buffer> stored,
                                 const ir::Target& first_target, const ir::Target& target) {
   std::vector<const OpTensor*> tensors;
   for (const OpTensor& tensor : op.inputs) tensors.push_back(&tensor);
   for (const OpTensor& tensor : op.outputs) tensors.push_back(&tensor);
-  TESSERA_CHECK(tensors.size() == version.tensors.size());
+  TESSERA_CHECK(tensors.size() == stored.size());
   for (size_t i = 0; i < tensors.size(); ++i) {
     const ir::BufferNode& first = *tensors[i]->buffer;
-    const ir::BufferNode& other = *version.tensors[i];
+    const ir::BufferNode& other = *stored[i];
     if (tensors[i]->is_constant || first.layout == other.layout) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         "tensor ", first.name, " is stored ", StoredAs(first), " for ", ir::ToString(first_target),
@@ -142,26 +134,62 @@ absl::Status CheckSameInterface(const CompiledOp& op, const Compiled& version,
   return absl::OkStatus();
 }
 
-absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, absl::Span<const LibraryVersion> versions) {
-  TESSERA_CHECK(op.versions.size() == versions.size());
+void NameTensors(absl::Span<const ir::Buffer> stored, CompiledOp& compiled) {
+  const std::vector<te::Input>& inputs = compiled.op->workload.dag.inputs;
+  // Beside parameters of the header's own.
+  absl::flat_hash_set<std::string> used = {"weights", "kernels", "queue", "workspace", "event"};
+  for (size_t i = 0; i < stored.size(); ++i) {
+    const bool is_input = i < inputs.size();
+    (is_input ? compiled.inputs : compiled.outputs)
+        .push_back(
+            {stored[i], ParameterName(stored[i]->name, used), is_input && inputs[i].is_constant});
+  }
+}
+
+// Inputs, then outputs, as a version stores them.
+using Stored = std::vector<ir::Buffer>;
+
+absl::StatusOr<Stored> AddVersion(const LibraryVersion& version, size_t number,
+                                  CompiledOp& compiled) {
+  const LibraryOp& op = *compiled.op;
+  TESSERA_ASSIGN_OR_RETURN(Lowered lowered, LowerVersion(op, op.versions[number],
+                                                         absl::StrCat("_", number), kAlignment));
+  TESSERA_ASSIGN_OR_RETURN(codegen::ObjectCode code,
+                           codegen::GenerateObject(lowered.programs, version.target));
+  compiled.versions.push_back({std::move(code), std::move(lowered.packed)});
+  return std::move(lowered.tensors);
+}
+
+absl::StatusOr<Stored> AddDevice(const LibraryVersion& device, CompiledOp& compiled) {
+  const LibraryOp& op = *compiled.op;
+  TESSERA_ASSIGN_OR_RETURN(Lowered lowered,
+                           LowerVersion(op, *op.on_device, "", TESSERA_DEVICE_ALIGNMENT));
+  TESSERA_ASSIGN_OR_RETURN(codegen::gpu::DeviceCode code,
+                           codegen::gpu::GenerateOpenCl(lowered.programs, device.target));
+  compiled.device = {std::move(code), std::move(lowered.packed)};
+  return std::move(lowered.tensors);
+}
+
+absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, const LibrarySpec& spec) {
+  TESSERA_CHECK(op.versions.size() == spec.versions.size());
+  TESSERA_CHECK(op.on_device.has_value() == spec.device.has_value());
   CompiledOp compiled{&op};
-  for (size_t v = 0; v < versions.size(); ++v) {
-    const ir::Target& target = versions[v].target;
-    absl::StatusOr<Compiled> version = CompileVersion(op, op.versions[v], target, v);
-    if (!version.ok()) return Annotate(version.status(), ir::ToString(target));
-    if (v == 0) {
-      absl::flat_hash_set<std::string> used;
-      for (size_t i = 0; i < version->tensors.size(); ++i) {
-        OpTensor tensor{version->tensors[i], ParameterName(version->tensors[i]->name, used)};
-        const bool is_input = i < op.workload.dag.inputs.size();
-        tensor.is_constant = is_input && op.workload.dag.inputs[i].is_constant;
-        (is_input ? compiled.inputs : compiled.outputs).push_back(std::move(tensor));
-      }
-    } else {
-      TESSERA_RETURN_IF_ERROR(CheckSameInterface(compiled, *version, versions[0].target, target));
-    }
-    compiled.packed_bytes = std::max(compiled.packed_bytes, version->version.packed_bytes);
-    compiled.versions.push_back(std::move(version->version));
+  const ir::Target& first = spec.versions[0].target;
+  for (size_t v = 0; v < spec.versions.size(); ++v) {
+    const ir::Target& target = spec.versions[v].target;
+    const absl::StatusOr<Stored> stored = AddVersion(spec.versions[v], v, compiled);
+    if (!stored.ok()) return Annotate(stored.status(), ir::ToString(target));
+    if (v == 0) NameTensors(*stored, compiled);
+    TESSERA_RETURN_IF_ERROR(CheckSameInterface(compiled, *stored, first, target));
+  }
+  if (spec.device) {
+    const ir::Target& target = spec.device->target;
+    const absl::StatusOr<Stored> stored = AddDevice(*spec.device, compiled);
+    if (!stored.ok()) return Annotate(stored.status(), ir::ToString(target));
+    TESSERA_RETURN_IF_ERROR(CheckSameInterface(compiled, *stored, first, target));
+  }
+  for (const PackedBlock* block : compiled.Blocks()) {
+    compiled.packed_bytes = std::max(compiled.packed_bytes, block->bytes);
   }
   compiled.pack_inputs = NameCopies(op.name + "_pack_input", compiled.inputs);
   compiled.unpack_outputs = NameCopies(op.name + "_unpack_output", compiled.outputs);
@@ -170,16 +198,29 @@ absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, absl::Span<const Library
 
 }  // namespace
 
+int64_t CompiledVersion::ScratchBytes() const {
+  if (!packed.preparation) return 0;
+  const codegen::Kernel& prepare = code.kernels[1];
+  return packed.preparation->scratch_bytes +
+         RoundUp(prepare.shared_workspace_bytes + prepare.private_workspace_bytes, kAlignment);
+}
+
+std::vector<const PackedBlock*> CompiledOp::Blocks() const {
+  std::vector<const PackedBlock*> blocks;
+  for (const CompiledVersion& version : versions) blocks.push_back(&version.packed);
+  if (device) blocks.push_back(&device->packed);
+  return blocks;
+}
+
 bool CompiledOp::IsTransformed(int constant) const {
-  return std::any_of(versions.begin(), versions.end(), [&](const CompiledVersion& version) {
-    return version.constants[static_cast<size_t>(constant)].is_scratch;
+  return std::ranges::any_of(Blocks(), [&](const PackedBlock* block) {
+    return block->constants[static_cast<size_t>(constant)].is_scratch;
   });
 }
 
 bool CompiledOp::prepares() const {
-  return std::any_of(versions.begin(), versions.end(), [](const CompiledVersion& version) {
-    return version.preparation.has_value();
-  });
+  return std::ranges::any_of(
+      Blocks(), [](const PackedBlock* block) { return block->preparation.has_value(); });
 }
 
 std::vector<std::string> CompiledOp::ExportedNames() const {
@@ -190,6 +231,11 @@ std::vector<std::string> CompiledOp::ExportedNames() const {
   }
   for (const CopyFunction& f : pack_inputs) names.push_back(f.name);
   for (const CopyFunction& f : unpack_outputs) names.push_back(f.name);
+  if (device) {
+    names.push_back(device_name());
+    names.push_back(workspace_bytes_name());
+    if (has_constants()) names.push_back(device_pack_name());
+  }
   return names;
 }
 
@@ -202,10 +248,9 @@ std::vector<std::string> CompiledOp::HeaderNames() const {
   return names;
 }
 
-absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op,
-                                     absl::Span<const LibraryVersion> versions) {
+absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const LibrarySpec& spec) {
   TESSERA_RETURN_IF_ERROR(te::CheckOpName(op.name));
-  absl::StatusOr<CompiledOp> compiled = Compile(op, versions);
+  absl::StatusOr<CompiledOp> compiled = Compile(op, spec);
   if (!compiled.ok()) return Annotate(compiled.status(), absl::StrCat("operator ", op.name));
   return compiled;
 }
@@ -217,6 +262,14 @@ std::string CTypeOf(ir::Type type) {
                       static_cast<int>(type.bits), "_t");
 }
 
+std::string SourceParameter(const OpTensor& tensor) {
+  return absl::StrCat("const ", CTypeOf(tensor.buffer->type), "* ", tensor.name);
+}
+
+std::string StoredAs(const ir::BufferNode& buffer) {
+  return buffer.layout.empty() ? "row-major" : ir::LayoutToString(buffer.layout, buffer.shape);
+}
+
 std::string SetThreadsName(const LibrarySpec& spec) {
   return absl::StrCat("tessera_", spec.name, "_set_threads");
 }
@@ -226,5 +279,35 @@ std::string VersionName(const LibrarySpec& spec) {
 }
 
 std::string IsaName(const LibrarySpec& spec) { return absl::StrCat("tessera_", spec.name, "_isa"); }
+
+std::string CreateName(const LibrarySpec& spec) {
+  return absl::StrCat("tessera_", spec.name, "_opencl_create");
+}
+
+std::string DestroyName(const LibrarySpec& spec) {
+  return absl::StrCat("tessera_", spec.name, "_opencl_destroy");
+}
+
+std::string KernelsTypeName(const LibrarySpec& spec) {
+  return absl::StrCat("tessera_", spec.name, "_opencl");
+}
+
+std::string DeviceName(const LibrarySpec& spec) {
+  return absl::StrCat("tessera_", spec.name, "_device");
+}
+
+std::string FallbackName(const LibrarySpec& spec) {
+  return absl::StrCat("tessera_", spec.name, "_fallback");
+}
+
+std::vector<std::string> OwnNames(const LibrarySpec& spec) {
+  std::vector<std::string> names = {SetThreadsName(spec), VersionName(spec), IsaName(spec)};
+  if (!spec.device) return names;
+  for (std::string name :
+       {CreateName(spec), DestroyName(spec), DeviceName(spec), FallbackName(spec)}) {
+    names.push_back(std::move(name));
+  }
+  return names;
+}
 
 }  // namespace tessera::library

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "compiler/codegen/codegen.h"
+#include "compiler/codegen/gpu/opencl.h"
 #include "compiler/library/library.h"
 
 namespace tessera::library {
@@ -31,16 +32,29 @@ struct PackedConstant {
 // Computed from the constants when they are packed: arguments of the kernel behind the outputs.
 struct Preparation {
   std::vector<PackedConstant> results;
-  int64_t workspace_offset = 0;  // in the scratch memory, where it begins behind constants
-  int64_t scratch_bytes = 0;
+  int64_t scratch_bytes = 0;  // of constants that only it reads
+};
+
+// What becomes of an operator's constants.
+struct PackedBlock {
+  std::vector<PackedConstant> constants;  // in the order of the inputs
+  std::optional<Preparation> preparation;
+  int64_t bytes = 0;  // of all that runs read; 0 without constants
 };
 
 // An operator for one of the library's targets.
 struct CompiledVersion {
-  codegen::ObjectCode code;               // of the kernel and, if there is one, the preparation
-  std::vector<PackedConstant> constants;  // in the order of the inputs
-  std::optional<Preparation> preparation;
-  int64_t packed_bytes = 0;  // of all that runs read of constants; 0 without any
+  codegen::ObjectCode code;  // of the kernel and, if there is one, the preparation
+  PackedBlock packed;
+
+  // Scratch memory of packing: its constants, then the workspace of the preparation.
+  int64_t ScratchBytes() const;
+};
+
+// The same for its device. Places in the block are multiples of TESSERA_DEVICE_ALIGNMENT.
+struct CompiledDevice {
+  codegen::gpu::DeviceCode code;
+  PackedBlock packed;
 };
 
 // Names of an operator's functions.
@@ -52,17 +66,24 @@ struct CopyFunction {
 struct CompiledOp {
   const LibraryOp* op;                    // of the spec
   std::vector<CompiledVersion> versions;  // as in the spec
+  std::optional<CompiledDevice> device;
   std::vector<OpTensor> inputs, outputs;
   int64_t packed_bytes = 0;  // enough for every version; 0 without constants
   std::vector<CopyFunction> pack_inputs, unpack_outputs;
 
   bool has_constants() const { return packed_bytes > 0; }
+  // The blocks of all versions and of the device.
+  std::vector<const PackedBlock*> Blocks() const;
   // Whether some version stores constant number `constant` only as what is computed from it.
   bool IsTransformed(int constant) const;
   // Whether some version computes when constants are packed, which takes an aligned block.
   bool prepares() const;
   std::string pack_weights_name() const { return op->name + "_pack_weights"; }
   std::string packed_bytes_name() const { return op->name + "_packed_bytes"; }
+  // Of the calls with device memory, and of what belongs to them.
+  std::string device_name() const { return op->name + "_opencl"; }
+  std::string device_pack_name() const { return device_name() + "_pack_weights"; }
+  std::string workspace_bytes_name() const { return device_name() + "_workspace_bytes"; }
   // The macro that says how many bytes a tensor takes as it is stored.
   std::string bytes_name(const OpTensor& tensor) const {
     return op->name + "_" + tensor.name + "_BYTES";
@@ -73,14 +94,25 @@ struct CompiledOp {
   std::vector<std::string> HeaderNames() const;
 };
 
-absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op,
-                                     absl::Span<const LibraryVersion> versions);
+absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const LibrarySpec& spec);
 
 // "float", "int8_t", "uint16_t" for f16 and bf16, "uint8_t" for packed sub-byte elements.
 std::string CTypeOf(ir::Type type);
+// "const float* W": of a function that reads it from the host's memory.
+std::string SourceParameter(const OpTensor& tensor);
+// "row-major", or the layout.
+std::string StoredAs(const ir::BufferNode& buffer);
 // The library's own functions.
 std::string SetThreadsName(const LibrarySpec& spec);
 std::string VersionName(const LibrarySpec& spec);
 std::string IsaName(const LibrarySpec& spec);
+// Those of one with a device: what makes and ends the kernels of a context, what host calls use.
+std::string CreateName(const LibrarySpec& spec);
+std::string DestroyName(const LibrarySpec& spec);
+std::string KernelsTypeName(const LibrarySpec& spec);
+std::string DeviceName(const LibrarySpec& spec);
+std::string FallbackName(const LibrarySpec& spec);
+// All of them that the library has.
+std::vector<std::string> OwnNames(const LibrarySpec& spec);
 
 }  // namespace tessera::library

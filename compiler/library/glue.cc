@@ -1,8 +1,13 @@
 #include "compiler/library/glue.h"
 
+#include <optional>
+
 #include "base/status.h"
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/codegen/target_machine.h"
+#include "compiler/library/call_shape.h"
+#include "compiler/library/device_glue.h"
+#include "compiler/library/glue_module.h"
 #include "compiler/library/isa.h"
 #include "compiler/runtime/ops.h"
 #include "llvm/IR/LegacyPassManager.h"
@@ -13,231 +18,109 @@ namespace {
 
 using llvm::Constant;
 
-// Builds constants that mirror the C structures of compiler/runtime/ops.h and layout.h: pointers
-// and 8-byte numbers, padded by the target's data layout as C does.
-class GlueModule {
+// What the calls of CPUs are handed (compiler/runtime/ops.h).
+class CpuGlue {
  public:
-  GlueModule(llvm::Module& module, absl::Span<const LibraryVersion> versions)
-      : module_(module),
-        context_(module.getContext()),
-        pointer_(llvm::PointerType::getUnqual(context_)),
-        i64_(llvm::Type::getInt64Ty(context_)),
-        i32_(llvm::Type::getInt32Ty(context_)),
-        versions_(Versions(versions)) {}
+  CpuGlue(const GlueModule& module, absl::Span<const LibraryVersion> versions)
+      : module_(module), library_versions_(versions), versions_(Versions()) {}
 
-  void AddOp(const CompiledOp& op, absl::Span<const LibraryVersion> versions);
-  void AddSetThreads(const std::string& name);
-  void AddVersion(const std::string& name, const std::string& version);
-  void AddIsa(const std::string& name);
+  // A tessera_op_table and, null without constants, a tessera_packing_table.
+  Constant* OpTable(const CompiledOp& op) const {
+    std::vector<Constant*> kernels;
+    for (size_t i = 0; i < library_versions_.size(); ++i) {
+      kernels.push_back(Kernel(op, op.versions[i], library_versions_[i].target.max_threads));
+    }
+    return module_.Global(module_.Struct({versions_, module_.Array(kernels)}));
+  }
+  Constant* PackingTable(const CompiledOp& op) const {
+    if (!op.has_constants()) return module_.Null();
+    std::vector<Constant*> packings;
+    for (const CompiledVersion& version : op.versions) packings.push_back(Packing(op, version));
+    return module_.Global(module_.Struct({versions_, module_.Array(packings)}));
+  }
+  void AddOp(const CompiledOp& op, Constant* table, Constant* packing) const;
+  void AddIsa(const std::string& name) const {
+    module_.Call(name, {}, module_.pointer(), "tessera_op_isa", versions_);
+  }
 
  private:
-  Constant* Number(int64_t value) {
-    return llvm::ConstantInt::get(i64_, static_cast<uint64_t>(value));
+  Constant* Kernel(const CompiledOp& op, const CompiledVersion& version, int threads) const;
+  Constant* Packing(const CompiledOp& op, const CompiledVersion& version) const;
+  Constant* Versions() const;
+  Constant* Buffers(const std::vector<Place>& places) const {
+    std::vector<Constant*> buffers;
+    for (const Place& place : places) {
+      buffers.push_back(module_.Buffer(place.argument, place.offset));
+    }
+    return module_.Array(buffers);
   }
-  Constant* Struct(const std::vector<Constant*>& members) {
-    return llvm::ConstantStruct::getAnon(context_, members);
-  }
-  // A private constant's address.
-  Constant* Global(Constant* value) {
-    auto* global = new llvm::GlobalVariable(module_, value->getType(), true,
-                                            llvm::GlobalValue::PrivateLinkage, value, "");
-    global->setAlignment(llvm::Align(8));
-    return global;
-  }
-  Constant* Array(const std::vector<Constant*>& elements) {
-    if (elements.empty()) return llvm::ConstantPointerNull::get(pointer_);
-    return Global(llvm::ConstantArray::get(
-        llvm::ArrayType::get(elements[0]->getType(), elements.size()), elements));
-  }
-  static size_t ArgumentCount(const CompiledOp& op);
-  Constant* Layout(const ir::BufferNode& buffer);
-  // A tessera_op_buffer.
-  Constant* Buffer(int64_t argument, int64_t offset) {
-    return Struct({Number(argument), Number(offset)});
-  }
-  // A tessera_kernel of another object.
-  Constant* Symbol(const std::string& name) {
-    llvm::FunctionCallee kernel = module_.getOrInsertFunction(
-        name, llvm::FunctionType::get(llvm::Type::getVoidTy(context_),
-                                      {pointer_, pointer_, pointer_}, false));
-    return llvm::cast<Constant>(kernel.getCallee());
-  }
-  Constant* Kernel(const CompiledOp& op, const CompiledVersion& version, int threads);
-  Constant* Packing(const CompiledOp& op, const CompiledVersion& version);
-  Constant* Versions(absl::Span<const LibraryVersion> versions);
-  llvm::Function* Exported(const std::string& name, llvm::Type* result, size_t arguments) {
-    auto* type =
-        llvm::FunctionType::get(result, std::vector<llvm::Type*>(arguments, pointer_), false);
-    auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module_);
-    function->addFnAttr(llvm::Attribute::NoUnwind);
-    return function;
-  }
-  void Forward(const std::string& name, size_t arguments, const std::string& callee,
-               Constant* descriptor);
 
-  llvm::Module& module_;
-  llvm::LLVMContext& context_;
-  llvm::PointerType* pointer_;
-  llvm::Type* i64_;
-  llvm::Type* i32_;
+  const GlueModule& module_;
+  absl::Span<const LibraryVersion> library_versions_;
   Constant* versions_;
 };
 
-Constant* GlueModule::Layout(const ir::BufferNode& buffer) {
-  std::vector<Constant*> shape, dims;
-  int64_t element_bytes = buffer.type.bits / 8;
-  if (buffer.type.bits < 8) {
-    element_bytes = 1;  // packed and row-major: copied as bytes
-    shape.push_back(Number(buffer.StoredBytes()));
-  } else {
-    for (int64_t extent : buffer.shape) shape.push_back(Number(extent));
-  }
-  for (const ir::LayoutDim& dim : buffer.layout) {
-    dims.push_back(Struct({Number(dim.axis), Number(dim.divisor), Number(dim.extent)}));
-  }
-  return Struct({Number(element_bytes), Number(static_cast<int64_t>(shape.size())), Array(shape),
-                 Number(static_cast<int64_t>(dims.size())), Array(dims)});
-}
-
-// int name(void* …) { void* arguments[] = {…}; return callee(descriptor, arguments); }
-void GlueModule::Forward(const std::string& name, size_t arguments, const std::string& callee,
-                         Constant* descriptor) {
-  llvm::Function* function = Exported(name, i32_, arguments);
-  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
-  auto* array_type = llvm::ArrayType::get(pointer_, arguments);
-  llvm::Value* array = b.CreateAlloca(array_type);
-  for (unsigned i = 0; i < arguments; ++i) {
-    b.CreateStore(function->getArg(i), b.CreateConstGEP2_64(array_type, array, 0, i));
-  }
-  const llvm::FunctionCallee target = module_.getOrInsertFunction(
-      callee, llvm::FunctionType::get(i32_, {pointer_, pointer_}, false));
-  b.CreateRet(b.CreateCall(target, {descriptor, array}));
-}
-
-// The arguments are the inputs that are no constants, the packed constants, the outputs.
-void GlueModule::AddOp(const CompiledOp& op, absl::Span<const LibraryVersion> versions) {
-  std::vector<Constant*> kernels, packings;
-  for (size_t i = 0; i < versions.size(); ++i) {
-    kernels.push_back(Kernel(op, op.versions[i], versions[i].target.max_threads));
-    packings.push_back(Packing(op, op.versions[i]));
-  }
-  Forward(op.op->name, ArgumentCount(op), "tessera_op_run",
-          Global(Struct({versions_, Array(kernels)})));
-  if (op.has_constants()) {
-    Forward(op.pack_weights_name(), op.versions[0].constants.size() + 1,
-            "tessera_op_pack_constants", Global(Struct({versions_, Array(packings)})));
-    llvm::Function* bytes = Exported(op.packed_bytes_name(), i64_, 0);
-    llvm::IRBuilder<>(llvm::BasicBlock::Create(context_, "", bytes))
-        .CreateRet(Number(op.packed_bytes));
-  }
-  for (const CopyFunction& f : op.pack_inputs) {
-    Forward(f.name, 2, "tessera_op_pack",
-            Global(Layout(*op.inputs[static_cast<size_t>(f.tensor)].buffer)));
-  }
-  for (const CopyFunction& f : op.unpack_outputs) {
-    Forward(f.name, 2, "tessera_op_unpack",
-            Global(Layout(*op.outputs[static_cast<size_t>(f.tensor)].buffer)));
-  }
-}
-
-size_t GlueModule::ArgumentCount(const CompiledOp& op) {
-  size_t count = op.outputs.size() + (op.has_constants() ? 1 : 0);
-  for (const OpTensor& tensor : op.inputs) count += tensor.is_constant ? 0 : 1;
-  return count;
+void CpuGlue::AddOp(const CompiledOp& op, Constant* table, Constant* packing) const {
+  module_.Forward(op.op->name, CallShapeOf(op, op.versions[0].packed).arguments, "tessera_op_run",
+                  table);
+  if (!op.has_constants()) return;
+  module_.Forward(op.pack_weights_name(), op.versions[0].packed.constants.size() + 1,
+                  "tessera_op_pack_constants", packing);
 }
 
 // A tessera_op.
-Constant* GlueModule::Kernel(const CompiledOp& op, const CompiledVersion& version, int threads) {
-  std::vector<Constant*> buffers;
-  int64_t activations = 0;
-  for (const OpTensor& tensor : op.inputs) activations += tensor.is_constant ? 0 : 1;
-  int64_t argument = 0;
-  size_t constant = 0;
-  for (const OpTensor& tensor : op.inputs) {
-    if (!tensor.is_constant) {
-      buffers.push_back(Buffer(argument++, 0));
-      continue;
-    }
-    const PackedConstant& packed = version.constants[constant++];
-    buffers.push_back(Buffer(activations, packed.is_scratch ? 0 : packed.offset));
-  }
-  if (op.has_constants()) ++argument;
-  for (size_t i = 0; i < op.outputs.size(); ++i) {
-    buffers.push_back(Buffer(argument++, 0));
-  }
-  if (version.preparation) {
-    for (const PackedConstant& result : version.preparation->results) {
-      buffers.push_back(Buffer(activations, result.offset));
-    }
-  }
+Constant* CpuGlue::Kernel(const CompiledOp& op, const CompiledVersion& version, int threads) const {
+  const CallShape shape = CallShapeOf(op, version.packed);
   const codegen::Kernel& kernel = version.code.kernels[0];
-  return Struct({Symbol(kernel.symbol), Number(argument),
-                 Number(static_cast<int64_t>(buffers.size())), Array(buffers),
-                 Number(kernel.shared_workspace_bytes), Number(kernel.private_workspace_bytes),
-                 Number(threads)});
+  return module_.Struct({module_.Kernel(kernel.symbol),
+                         module_.Number(static_cast<int64_t>(shape.arguments)),
+                         module_.Number(static_cast<int64_t>(shape.places.size())),
+                         Buffers(shape.places), module_.Number(kernel.shared_workspace_bytes),
+                         module_.Number(kernel.private_workspace_bytes), module_.Number(threads)});
 }
 
 // A tessera_op_packing.
-Constant* GlueModule::Packing(const CompiledOp& op, const CompiledVersion& version) {
-  std::vector<Constant*> layouts, places, buffers;
-  for (const OpTensor& tensor : op.inputs) {
-    if (!tensor.is_constant) {
-      buffers.push_back(Buffer(TESSERA_OP_UNUSED, 0));
-      continue;
-    }
-    const PackedConstant& constant = version.constants[places.size()];
-    layouts.push_back(Layout(*constant.buffer));
-    places.push_back(
-        Buffer(constant.is_scratch ? TESSERA_OP_SCRATCH : TESSERA_OP_PACKED, constant.offset));
-    buffers.push_back(places.back());
+Constant* CpuGlue::Packing(const CompiledOp& op, const CompiledVersion& version) const {
+  const PackingShape shape = PackingShapeOf(op, version.packed);
+  std::vector<Constant*> layouts;
+  for (const PackedConstant* constant : shape.constants) {
+    layouts.push_back(module_.Layout(*constant->buffer));
   }
-  buffers.resize(buffers.size() + op.outputs.size(), Buffer(TESSERA_OP_UNUSED, 0));
-  Constant* prepare = llvm::ConstantPointerNull::get(pointer_);
-  int64_t workspace_offset = 0, scratch_bytes = 0;
-  if (version.preparation) {
-    prepare = Symbol(version.code.kernels[1].symbol);
-    workspace_offset = version.preparation->workspace_offset;
-    scratch_bytes = version.preparation->scratch_bytes;
-    for (const PackedConstant& result : version.preparation->results) {
-      buffers.push_back(Buffer(TESSERA_OP_PACKED, result.offset));
-    }
+  Constant* prepare = module_.Null();
+  int64_t workspace_offset = 0;
+  if (version.packed.preparation) {
+    prepare = module_.Kernel(version.code.kernels[1].symbol);
+    workspace_offset = version.packed.preparation->scratch_bytes;
   }
-  return Struct({Number(static_cast<int64_t>(layouts.size())), Array(layouts), Array(places),
-                 prepare, Number(static_cast<int64_t>(buffers.size())), Array(buffers),
-                 Number(workspace_offset), Number(scratch_bytes)});
+  return module_.Struct({module_.Number(static_cast<int64_t>(layouts.size())),
+                         module_.Array(layouts), Buffers(shape.places), prepare,
+                         module_.Number(static_cast<int64_t>(shape.buffers.size())),
+                         Buffers(shape.buffers), module_.Number(workspace_offset),
+                         module_.Number(version.ScratchBytes())});
 }
 
 // A tessera_versions.
-Constant* GlueModule::Versions(absl::Span<const LibraryVersion> versions) {
+Constant* CpuGlue::Versions() const {
   std::vector<Constant*> needs, names;
-  for (const LibraryVersion& version : versions) {
-    needs.push_back(Number(CpuNeeds(version.target).value()));  // SortVersions looked
-    names.push_back(Global(llvm::ConstantDataArray::getString(context_, IsaText(version.target))));
+  for (const LibraryVersion& version : library_versions_) {
+    needs.push_back(module_.Number(CpuNeeds(version.target).value()));  // SortVersions looked
+    names.push_back(module_.Text(IsaText(version.target)));
   }
-  return Global(Struct({Number(static_cast<int64_t>(needs.size())), Array(needs), Array(names)}));
+  return module_.Global(module_.Struct({module_.Number(static_cast<int64_t>(needs.size())),
+                                        module_.Array(needs), module_.Array(names)}));
 }
 
-void GlueModule::AddIsa(const std::string& name) {
-  llvm::Function* function = Exported(name, pointer_, 0);
-  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
-  const llvm::FunctionCallee target = module_.getOrInsertFunction(
-      "tessera_op_isa", llvm::FunctionType::get(pointer_, {pointer_}, false));
-  b.CreateRet(b.CreateCall(target, {versions_}));
-}
-
-void GlueModule::AddSetThreads(const std::string& name) {
-  auto* type = llvm::FunctionType::get(i32_, {i32_}, false);
-  auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module_);
-  function->addFnAttr(llvm::Attribute::NoUnwind);
-  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
-  const llvm::FunctionCallee target = module_.getOrInsertFunction("tessera_op_use_threads", type);
-  b.CreateRet(b.CreateCall(target, {function->getArg(0)}));
-}
-
-void GlueModule::AddVersion(const std::string& name, const std::string& version) {
-  llvm::Function* function = Exported(name, pointer_, 0);
-  llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
-  b.CreateRet(Global(llvm::ConstantDataArray::getString(context_, version)));
+// What is the same on CPUs and devices.
+void AddConversions(const GlueModule& module, const CompiledOp& op) {
+  if (op.has_constants()) module.Return(op.packed_bytes_name(), module.Number(op.packed_bytes));
+  for (const CopyFunction& f : op.pack_inputs) {
+    module.Forward(f.name, 2, "tessera_op_pack",
+                   module.Global(module.Layout(*op.inputs[static_cast<size_t>(f.tensor)].buffer)));
+  }
+  for (const CopyFunction& f : op.unpack_outputs) {
+    module.Forward(f.name, 2, "tessera_op_unpack",
+                   module.Global(module.Layout(*op.outputs[static_cast<size_t>(f.tensor)].buffer)));
+  }
 }
 
 }  // namespace
@@ -256,11 +139,24 @@ absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const
   module.setTargetTriple(description.triple);
   module.setDataLayout(machine->createDataLayout());
   module.setPICLevel(llvm::PICLevel::BigPIC);
-  GlueModule glue(module, spec.versions);
-  for (const CompiledOp& op : ops) glue.AddOp(op, spec.versions);
-  glue.AddSetThreads(SetThreadsName(spec));
-  glue.AddVersion(VersionName(spec), version);
-  glue.AddIsa(IsaName(spec));
+  const GlueModule glue(module);
+  const CpuGlue cpu(glue, spec.versions);
+  std::optional<DeviceGlue> device;
+  if (spec.device) device.emplace(glue, ops, spec);
+  for (size_t i = 0; i < ops.size(); ++i) {
+    Constant* table = cpu.OpTable(ops[i]);
+    Constant* packing = cpu.PackingTable(ops[i]);
+    if (device) {
+      device->AddOp(i, table, packing);
+    } else {
+      cpu.AddOp(ops[i], table, packing);
+    }
+    AddConversions(glue, ops[i]);
+  }
+  if (device) device->AddLibrary();
+  glue.Call(SetThreadsName(spec), {glue.i32()}, glue.i32(), "tessera_op_use_threads", nullptr);
+  glue.Return(VersionName(spec), glue.Text(version));
+  cpu.AddIsa(IsaName(spec));
   std::string fault;
   llvm::raw_string_ostream fault_stream(fault);
   if (llvm::verifyModule(module, &fault_stream)) {

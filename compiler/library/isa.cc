@@ -14,6 +14,33 @@
 #include "compiler/runtime/cpu.h"
 
 namespace tessera::library {
+namespace {
+
+// Whether the library's device, if it has one, is one, and each operator is there for it.
+absl::Status CheckDevice(const LibrarySpec& spec) {
+  const std::string device = spec.device ? ir::ToString(spec.device->target) : "";
+  if (spec.device && spec.device->target.kind != ir::TargetKind::kOpenCl) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("library: target ", device,
+                     " is no device that libraries are made for; they are for opencl"));
+  }
+  if (spec.versions.empty()) {
+    return absl::InvalidArgumentError(
+        spec.device ? absl::StrCat("library: for ", device,
+                                   " it needs a version for CPUs, too, which runs where there is "
+                                   "no such device")
+                    : "library: it has no version");
+  }
+  for (const LibraryOp& op : spec.ops) {
+    if (op.on_device.has_value() == spec.device.has_value()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("library: operator ", op.name, " has ", op.on_device ? "a" : "no",
+                     " schedule for a device, the library has ", spec.device ? device : "none"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<int64_t> CpuNeeds(const ir::Target& target) {
   static constexpr std::pair<std::string_view, int64_t> kSets[] = {
@@ -28,8 +55,8 @@ absl::StatusOr<int64_t> CpuNeeds(const ir::Target& target) {
   };
   if (!ir::IsCpu(target.kind)) {
     return absl::InvalidArgumentError(absl::StrCat("library: target ", ir::ToString(target),
-                                                   " is not a CPU; libraries are for x86, "
-                                                   "aarch64 and arm"));
+                                                   " is not a CPU; the versions of a library "
+                                                   "are for x86, aarch64 and arm"));
   }
   // What code is generated for where no level is named.
   int64_t needs = target.kind == ir::TargetKind::kX86 ? TESSERA_CPU_SSE42 : TESSERA_CPU_NEON;
@@ -49,7 +76,7 @@ absl::StatusOr<int64_t> CpuNeeds(const ir::Target& target) {
 std::string IsaText(const ir::Target& target) { return absl::StrJoin(target.features, ","); }
 
 absl::StatusOr<LibrarySpec> SortVersions(LibrarySpec spec) {
-  if (spec.versions.empty()) return absl::InvalidArgumentError("library: it has no version");
+  TESSERA_RETURN_IF_ERROR(CheckDevice(spec));
   std::vector<int64_t> needs;
   for (const LibraryVersion& version : spec.versions) {
     TESSERA_ASSIGN_OR_RETURN(const int64_t more, CpuNeeds(version.target));

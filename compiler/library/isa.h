@@ -18,8 +18,8 @@ std::string IsaText(const ir::Target& target);
 
 // The spec with its versions, and those of each operator, in the order in which a library prefers
 // them: each before those whose features are a part of its own. InvalidArgument where there is no
-// version, where kinds differ or features don't, or where an operator's schedules are not as many;
-// errors of CpuNeeds.
+// version, where kinds differ or features don't, where an operator's schedules are not as many, or
+// where what is named as a device is none; errors of CpuNeeds.
 absl::StatusOr<LibrarySpec> SortVersions(LibrarySpec spec);
 
 }  // namespace tessera::library

@@ -2,6 +2,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "compiler/codegen/link.h"
@@ -18,9 +19,10 @@ namespace {
 // Every symbol that the library exports. InvalidArgument where two names of its header are alike.
 absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const CompiledOp> ops,
                                                        const LibrarySpec& spec) {
-  std::vector<std::string> names = {SetThreadsName(spec), VersionName(spec), IsaName(spec)};
+  std::vector<std::string> names = OwnNames(spec);
   absl::flat_hash_map<std::string, std::string> owner;
   for (const std::string& name : names) owner[name] = "the library";
+  owner[KernelsTypeName(spec)] = "the library";
   for (const CompiledOp& op : ops) {
     for (const std::string& name : op.HeaderNames()) {
       const auto [entry, is_new] = owner.emplace(name, op.op->name);
@@ -47,18 +49,19 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   }
   const std::string version = "tessera " TESSERA_VERSION;
   const ir::TargetKind kind = spec.versions[0].target.kind;
-  TESSERA_ASSIGN_OR_RETURN(const std::string runtime, RuntimeObject(kind));
+  TESSERA_ASSIGN_OR_RETURN(const RuntimeParts runtime, RuntimeFor(kind, spec.device.has_value()));
   std::vector<CompiledOp> ops;
   for (const LibraryOp& op : spec.ops) {
-    TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec.versions));
+    TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec));
   }
   codegen::LinkOptions options;
   options.kind = kind;
   options.soname = absl::StrCat("lib", spec.name, ".so");
-  options.libc_functions = RuntimeLibcFunctions();
+  options.libc_functions = runtime.libc_functions;
   TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops, spec));
   TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version));
-  std::vector<std::string> objects = {std::move(glue), runtime};
+  std::vector<std::string> objects = {std::move(glue)};
+  objects.insert(objects.end(), runtime.objects.begin(), runtime.objects.end());
   for (const CompiledOp& op : ops) {
     for (const CompiledVersion& version : op.versions) {
       objects.push_back(version.code.bytes);
@@ -68,9 +71,9 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   LibraryFiles files;
   TESSERA_ASSIGN_OR_RETURN(files.shared_object, codegen::LinkSharedObject(objects, options));
   files.header = GenerateHeader(ops, spec, version);
-  files.manifest = GenerateManifest(
-      ops, spec, version,
-      {Sha256Hex(files.shared_object), Sha256Hex(files.header), Sha256Hex(runtime)});
+  files.manifest = GenerateManifest(ops, spec, version,
+                                    {Sha256Hex(files.shared_object), Sha256Hex(files.header),
+                                     Sha256Hex(absl::StrJoin(runtime.objects, ""))});
   return files;
 }
 

@@ -22,10 +22,11 @@ struct Implementation {
 struct LibraryOp {
   std::string name;  // of the C function: a C identifier that the C library does not have
   te::Workload workload;
-  std::vector<Implementation> versions;  // one a version of the library, in its order
+  std::vector<Implementation> versions;     // one a version of the library, in its order
+  std::optional<Implementation> on_device;  // where the library has a device
 };
 
-// The same operators for one set of CPUs.
+// The same operators for one set of CPUs, or for one kind of device.
 struct LibraryVersion {
   ir::Target target;
   std::string device_class;  // that times were measured on; may be empty
@@ -35,8 +36,10 @@ struct LibrarySpec {
   // The shared object is meant to be lib<name>.so and says so. Its own functions carry the name:
   // letters, digits and _.
   std::string name = "ops";
-  std::vector<LibraryVersion> versions;  // of one kind, no two with the same features
-  std::vector<LibraryOp> ops;            // names are unique
+  std::vector<LibraryVersion> versions;  // of one kind of CPU, no two with the same features
+  // A GPU whose memory and queue the operators take; those of CPUs are for where it is missing.
+  std::optional<LibraryVersion> device;
+  std::vector<LibraryOp> ops;  // names are unique
 };
 
 // The bytes of libops.so, ops.h and manifest.json.
@@ -65,6 +68,13 @@ struct LibraryFiles {
 // and once tessera_<name>_set_threads, tessera_<name>_version, tessera_<name>_isa. Nothing else is
 // exported, so that a program can use several libraries that differ in their names and in those of
 // their operators.
+//
+// A library for a device has, beside these, which then run on the device if there is one,
+//   int op_opencl(kernels, queue, cl_mem input …, cl_mem weights, cl_mem output …,
+//                 cl_mem workspace, cl_event* event), size_t op_opencl_workspace_bytes(void)
+//   int op_opencl_pack_weights(kernels, queue, const T* constant …, cl_mem weights)
+// and once tessera_<name>_opencl_create, tessera_<name>_opencl_destroy, tessera_<name>_device,
+// tessera_<name>_fallback. It carries the kernels' source, which the device's driver compiles.
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec);
 
 }  // namespace tessera::library

@@ -1,100 +1,127 @@
 #include "compiler/library/runtime_object.h"
 
+#include <iterator>
+#include <string_view>
+
 #include "absl/strings/str_cat.h"
 #include "base/view.h"
 
 // The bytes of a file of the build folder, between two symbols.
 // clang-format off
-#define TESSERA_EMBED(kind)                                                        \
-  __asm__(".section .rodata\n"                                                     \
-          ".hidden tessera_runtime_" #kind "\n"                                    \
-          ".globl tessera_runtime_" #kind "\n"                                     \
-          "tessera_runtime_" #kind ": .incbin \"" TESSERA_RUNTIME_FOLDER            \
-          "/runtime_" #kind ".o\"\n"                                               \
-          ".hidden tessera_runtime_" #kind "_end\n"                                \
-          ".globl tessera_runtime_" #kind "_end\n"                                 \
-          "tessera_runtime_" #kind "_end: .byte 0\n"                               \
-          ".text\n");                                                              \
-  extern "C" const char tessera_runtime_##kind[], tessera_runtime_##kind##_end[]
+#define TESSERA_EMBED(name)                                                  \
+  __asm__(".section .rodata\n"                                               \
+          ".hidden tessera_" #name "\n"                                      \
+          ".globl tessera_" #name "\n"                                       \
+          "tessera_" #name ": .incbin \"" TESSERA_RUNTIME_FOLDER              \
+          "/tessera_" #name ".o\"\n"                                         \
+          ".hidden tessera_" #name "_end\n"                                  \
+          ".globl tessera_" #name "_end\n"                                   \
+          "tessera_" #name "_end: .byte 0\n"                                 \
+          ".text\n");                                                        \
+  extern "C" const char tessera_##name[], tessera_##name##_end[]
 // clang-format on
 
-TESSERA_EMBED(x86);
-TESSERA_EMBED(aarch64);
-TESSERA_EMBED(arm);
+TESSERA_EMBED(runtime_x86);
+TESSERA_EMBED(runtime_aarch64);
+TESSERA_EMBED(runtime_arm);
+TESSERA_EMBED(opencl_x86);
+TESSERA_EMBED(opencl_aarch64);
+TESSERA_EMBED(opencl_arm);
 
 namespace tessera::library {
 namespace {
 
 struct Embedded {
   ir::TargetKind kind;
-  const char* begin;
-  const char* end;
-  const char* package;  // the compiler that makes it, in Debian
+  std::string_view runtime, opencl;
+  const char* package;  // the compiler that makes them, in Debian
 };
 
-const Embedded kEmbedded[] = {
-    {ir::TargetKind::kX86, tessera_runtime_x86, tessera_runtime_x86_end, "gcc-x86-64-linux-gnu"},
-    {ir::TargetKind::kAArch64, tessera_runtime_aarch64, tessera_runtime_aarch64_end,
-     "gcc-aarch64-linux-gnu"},
-    {ir::TargetKind::kArm, tessera_runtime_arm, tessera_runtime_arm_end,
-     "gcc-arm-linux-gnueabihf"}};
+const Embedded kEmbedded[] = {{ir::TargetKind::kX86,
+                               {tessera_runtime_x86, tessera_runtime_x86_end},
+                               {tessera_opencl_x86, tessera_opencl_x86_end},
+                               "gcc-x86-64-linux-gnu"},
+                              {ir::TargetKind::kAArch64,
+                               {tessera_runtime_aarch64, tessera_runtime_aarch64_end},
+                               {tessera_opencl_aarch64, tessera_opencl_aarch64_end},
+                               "gcc-aarch64-linux-gnu"},
+                              {ir::TargetKind::kArm,
+                               {tessera_runtime_arm, tessera_runtime_arm_end},
+                               {tessera_opencl_arm, tessera_opencl_arm_end},
+                               "gcc-arm-linux-gnueabihf"}};
+
+constexpr const char* kLibcFunctions[] = {"__sched_cpucount",
+                                          "aligned_alloc",
+                                          "calloc",
+                                          "clock_gettime",
+                                          "free",
+                                          "getauxval",
+                                          "getenv",
+                                          "getpid",
+                                          "madvise",
+                                          "malloc",
+                                          "memcmp",
+                                          "memcpy",
+                                          "memmove",
+                                          "memset",
+                                          "mmap",
+                                          "munmap",
+                                          "pthread_attr_destroy",
+                                          "pthread_attr_init",
+                                          "pthread_attr_setstacksize",
+                                          "pthread_create",
+                                          "pthread_getspecific",
+                                          "pthread_join",
+                                          "pthread_key_create",
+                                          "pthread_key_delete",
+                                          "pthread_mutex_lock",
+                                          "pthread_mutex_unlock",
+                                          "pthread_once",
+                                          "pthread_rwlock_rdlock",
+                                          "pthread_rwlock_unlock",
+                                          "pthread_rwlock_wrlock",
+                                          "pthread_setspecific",
+                                          "pthread_sigmask",
+                                          "raise",
+                                          "sched_getaffinity",
+                                          "sched_getcpu",
+                                          "sched_setaffinity",
+                                          "sigfillset",
+                                          "strlen",
+                                          "syscall"};
+constexpr const char* kDeviceLibcFunctions[] = {"dlopen",
+                                                "dlsym",
+                                                "dprintf",
+                                                "pthread_mutex_destroy",
+                                                "pthread_mutex_init",
+                                                "strchr",
+                                                "strcmp",
+                                                "strcspn",
+                                                "strstr",
+                                                "vsnprintf"};
 
 }  // namespace
 
-absl::StatusOr<std::string> RuntimeObject(ir::TargetKind kind) {
-  for (const Embedded& object : kEmbedded) {
-    if (object.kind != kind) continue;
-    if (object.begin != object.end) return std::string(object.begin, object.end);
-    return absl::FailedPreconditionError(absl::StrCat(
-        "this Tessera was built without a C compiler for ", AbslView(ir::KindName(kind)),
-        ", so it has no runtime to put into libraries "
-        "for it; install ",
-        object.package, " and build again"));
+absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, bool has_device) {
+  for (const Embedded& embedded : kEmbedded) {
+    if (embedded.kind != kind) continue;
+    if (embedded.runtime.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "this Tessera was built without a C compiler for ", AbslView(ir::KindName(kind)),
+          ", so it has no runtime to put into libraries for it; install ", embedded.package,
+          " and build again"));
+    }
+    RuntimeParts parts;
+    parts.objects.emplace_back(embedded.runtime);
+    parts.libc_functions.assign(std::begin(kLibcFunctions), std::end(kLibcFunctions));
+    if (has_device) {
+      parts.objects.emplace_back(embedded.opencl);
+      parts.libc_functions.insert(parts.libc_functions.end(), std::begin(kDeviceLibcFunctions),
+                                  std::end(kDeviceLibcFunctions));
+    }
+    return parts;
   }
   return absl::InvalidArgumentError("operator libraries are built for x86, aarch64 and arm only");
-}
-
-const std::vector<std::string>& RuntimeLibcFunctions() {
-  static const auto& functions = *new std::vector<std::string>{"__sched_cpucount",
-                                                               "aligned_alloc",
-                                                               "calloc",
-                                                               "clock_gettime",
-                                                               "free",
-                                                               "getauxval",
-                                                               "getenv",
-                                                               "getpid",
-                                                               "madvise",
-                                                               "malloc",
-                                                               "memcmp",
-                                                               "memcpy",
-                                                               "memmove",
-                                                               "memset",
-                                                               "mmap",
-                                                               "munmap",
-                                                               "pthread_attr_destroy",
-                                                               "pthread_attr_init",
-                                                               "pthread_attr_setstacksize",
-                                                               "pthread_create",
-                                                               "pthread_getspecific",
-                                                               "pthread_join",
-                                                               "pthread_key_create",
-                                                               "pthread_key_delete",
-                                                               "pthread_mutex_lock",
-                                                               "pthread_mutex_unlock",
-                                                               "pthread_once",
-                                                               "pthread_rwlock_rdlock",
-                                                               "pthread_rwlock_unlock",
-                                                               "pthread_rwlock_wrlock",
-                                                               "pthread_setspecific",
-                                                               "pthread_sigmask",
-                                                               "raise",
-                                                               "sched_getaffinity",
-                                                               "sched_getcpu",
-                                                               "sched_setaffinity",
-                                                               "sigfillset",
-                                                               "strlen",
-                                                               "syscall"};
-  return functions;
 }
 
 }  // namespace tessera::library

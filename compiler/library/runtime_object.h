@@ -8,11 +8,14 @@
 
 namespace tessera::library {
 
-// The C runtime as a relocatable object for the kind of CPU, embedded when Tessera was built.
-// FailedPrecondition for a kind that no compiler was there for.
-absl::StatusOr<std::string> RuntimeObject(ir::TargetKind kind);
+// The C runtime of a library: relocatable objects, embedded when Tessera was built.
+struct RuntimeParts {
+  std::vector<std::string> objects;
+  std::vector<std::string> libc_functions;  // that they call
+};
 
-// The functions of the C library that it calls.
-const std::vector<std::string>& RuntimeLibcFunctions();
+// For the kind of CPU; `has_device`: with the launcher of OpenCL. FailedPrecondition for a kind
+// that no compiler was there for.
+absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, bool has_device);
 
 }  // namespace tessera::library

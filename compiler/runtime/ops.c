@@ -9,8 +9,6 @@
 #include "compiler/runtime/cpu.h"
 #include "compiler/runtime/thread_pool.h"
 
-enum { kAlignment = 64 };
-
 // Guards `pool` and `threads`: operators hold it for reading while they run.
 static pthread_rwlock_t pool_lock = PTHREAD_RWLOCK_INITIALIZER;
 static tessera_pool* pool;  // NULL with one thread
@@ -71,8 +69,8 @@ static void* Workspace(size_t bytes) {
   }
   if (mine->bytes < bytes) {
     free(mine->memory);
-    mine->bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    mine->memory = aligned_alloc(kAlignment, mine->bytes);
+    mine->bytes = (bytes + TESSERA_OP_ALIGNMENT - 1) / TESSERA_OP_ALIGNMENT * TESSERA_OP_ALIGNMENT;
+    mine->memory = aligned_alloc(TESSERA_OP_ALIGNMENT, mine->bytes);
     if (mine->memory == NULL) mine->bytes = 0;
   }
   return mine->memory;
@@ -132,10 +130,10 @@ static int LockPool(const tessera_op* op) {
   return TESSERA_OPS_OK;
 }
 
-static int CheckPointers(void* const* arguments, int64_t count, uintptr_t alignment) {
+int tessera_op_check_pointers(void* const* arguments, int64_t count, int64_t alignment) {
   for (int64_t i = 0; i < count; ++i) {
     if (arguments[i] == NULL) return TESSERA_OPS_NULL_POINTER;
-    if ((uintptr_t)arguments[i] % alignment != 0) return TESSERA_OPS_MISALIGNED;
+    if ((uintptr_t)arguments[i] % (uintptr_t)alignment != 0) return TESSERA_OPS_MISALIGNED;
   }
   return TESSERA_OPS_OK;
 }
@@ -158,7 +156,7 @@ int tessera_op_run(const tessera_op_table* table, void* const* arguments) {
   const int64_t version = ChosenVersion(table->versions);
   if (version < 0) return TESSERA_OPS_UNSUPPORTED_CPU;
   const tessera_op* op = &table->ops[version];
-  int result = CheckPointers(arguments, op->argument_count, kAlignment);
+  int result = tessera_op_check_pointers(arguments, op->argument_count, TESSERA_OP_ALIGNMENT);
   if (result != TESSERA_OPS_OK) return result;
   void* buffers[TESSERA_OP_MAX_BUFFERS];
   for (int64_t i = 0; i < op->buffer_count; ++i) {
@@ -184,16 +182,17 @@ int tessera_op_pack_constants(const tessera_packing_table* table, void* const* a
   const int64_t version = ChosenVersion(table->versions);
   if (version < 0) return TESSERA_OPS_UNSUPPORTED_CPU;
   const tessera_op_packing* packing = &table->packings[version];
-  int result = CheckPointers(arguments, packing->count + 1, 1);
+  int result = tessera_op_check_pointers(arguments, packing->count + 1, 1);
   if (result == TESSERA_OPS_OK && packing->prepare != NULL) {
-    result = CheckPointers(arguments + packing->count, 1, kAlignment);
+    result = tessera_op_check_pointers(arguments + packing->count, 1, TESSERA_OP_ALIGNMENT);
   }
   if (result != TESSERA_OPS_OK) return result;
   char* memory[2] = {arguments[packing->count], NULL};
   if (packing->scratch_bytes != 0) {
     const size_t bytes = (size_t)packing->scratch_bytes;
     memory[TESSERA_OP_SCRATCH] =
-        aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+        aligned_alloc(TESSERA_OP_ALIGNMENT, (bytes + TESSERA_OP_ALIGNMENT - 1) /
+                                                TESSERA_OP_ALIGNMENT * TESSERA_OP_ALIGNMENT);
     if (memory[TESSERA_OP_SCRATCH] == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
   }
   for (int64_t i = 0; i < packing->count; ++i) {
@@ -217,13 +216,13 @@ int tessera_op_pack_constants(const tessera_packing_table* table, void* const* a
 }
 
 int tessera_op_pack(const tessera_layout* layout, void* const* arguments) {
-  const int result = CheckPointers(arguments, 2, 1);
+  const int result = tessera_op_check_pointers(arguments, 2, 1);
   if (result == TESSERA_OPS_OK) tessera_layout_pack(layout, arguments[0], arguments[1]);
   return result;
 }
 
 int tessera_op_unpack(const tessera_layout* layout, void* const* arguments) {
-  const int result = CheckPointers(arguments, 2, 1);
+  const int result = tessera_op_check_pointers(arguments, 2, 1);
   if (result == TESSERA_OPS_OK) tessera_layout_unpack(layout, arguments[0], arguments[1]);
   return result;
 }

@@ -89,6 +89,10 @@ int tessera_op_pack(const tessera_layout* layout, void* const* arguments);
 // arguments: stored source, row-major destination.
 int tessera_op_unpack(const tessera_layout* layout, void* const* arguments);
 
+// Whether `count` arguments are there and aligned: an error of the enumeration above, or none.
+#define TESSERA_OP_ALIGNMENT 64
+int tessera_op_check_pointers(void* const* arguments, int64_t count, int64_t alignment);
+
 // Threads that operators use from now on; waits for running ones to end. Those of the pool are
 // pinned (thread_pool.h) if the environment variable TESSERA_PIN was 1 when this code was loaded.
 int tessera_op_use_threads(int threads);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/view.h"
+#include "compiler/ir/target.h"
 #include "tests/cli/fake_client.h"
 
 namespace tessera::cli {
@@ -95,6 +96,51 @@ TEST_CASE("a device with fewer cores than are wanted is no choice for a library"
   REQUIRE(plan.ok());
   CHECK(plan->versions.at(0).device_class == "wide");
   CHECK(plan->versions.at(0).tasks[0].threads == 2);
+}
+
+TEST_CASE("a library for a device has versions for CPUs beside it", "[cli]") {
+  DevicesClient client;
+  client.Add("gpu", "opencl block=256 wave=32 shared=32768");
+  client.Add("cpu", kAvx2);
+  client.recorded = {{"gpu", 1}};
+  // None has records: default schedules for any.
+  auto plan = PlanFromFile(client, OneOperator(1), {}, "");
+  INFO(plan.status());
+  REQUIRE(plan.ok());
+  REQUIRE(plan->versions.size() == 2);
+  CHECK(plan->versions[0].device_class == "gpu");
+  CHECK(plan->versions[0].tasks.at(0).target.find("opencl") == 0);
+  CHECK_THAT(plan->versions[1].device_class, Catch::EndsWith("/any"));
+  const db::Task& any = plan->versions[1].tasks.at(0);
+  CHECK(any.workload == plan->versions[0].tasks[0].workload);
+  CHECK(any.target == ir::ToString(ir::ParseTarget(any.target).value()));
+  REQUIRE(plan->warnings.size() == 1);
+  CHECK_THAT(plan->warnings[0], Catch::Contains("no CPU has records of these operators"));
+
+  // Whose records there are is a choice of the user, between two different libraries.
+  client.recorded = {{"gpu", 1}, {"cpu", 1}};
+  CHECK(Says(PlanFromFile(client, OneOperator(1), {}, "").status(),
+             "some are of CPUs and one of a device, which make different libraries; choose with"));
+  for (const std::vector<std::string>& wanted : {std::vector<std::string>{"gpu"}, {"gpu", "cpu"}}) {
+    plan = PlanFromFile(client, OneOperator(1), wanted, "");
+    INFO(plan.status());
+    REQUIRE(plan.ok());
+    REQUIRE(plan->versions.size() == 2);
+    CHECK(plan->versions[1].device_class == "cpu");
+    CHECK(plan->versions[1].tasks.at(0).target.find("x86/avx2") == 0);
+    CHECK(plan->warnings.empty());
+  }
+  plan = PlanFromFile(client, OneOperator(1), {"cpu"}, "");
+  REQUIRE(plan.ok());
+  CHECK(plan->versions.size() == 1);
+
+  client.Add("other gpu", "opencl block=64 wave=32 shared=32768");
+  CHECK(Says(PlanFromFile(client, OneOperator(1), {"gpu", "other gpu"}, "").status(),
+             "gpu and other gpu are both devices, of which a library is for one"));
+  client.recorded = {{"gpu", 1}, {"cpu", 1}, {"old", 1}};
+  client.Add("old", "x86/avx2 l1=49152");
+  CHECK(Says(PlanFromFile(client, OneOperator(1), {"gpu"}, "").status(),
+             "for where the device is missing: several device classes"));
 }
 
 TEST_CASE("what is wrong with the wanted device class, or the only one, is said", "[cli]") {

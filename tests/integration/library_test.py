@@ -120,6 +120,26 @@ class UseLibrary(RigTest):
             + ["tessera_one_isa", "tessera_one_set_threads", "tessera_one_version"],
         )
 
+    def test_a_library_for_a_device_that_nobody_has_runs_on_the_cpu(self):
+        self.start_server()
+        self.start_worker()
+        self.wait_until_done(self.tune_in_background(*SMALL, "--trials", 2))
+        dist = self.folder / "dist"
+        done = self.tessera(
+            "build", *SMALL, "--target", "opencl block=64 wave=32 shared=16384",
+            "--device-class", "opencl/any", "--out", dist,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stderr)
+        manifest = json.loads((dist / "manifest.json").read_text())
+        self.assertEqual(manifest["device"]["device_class"], "opencl/any")
+        self.assertTrue(manifest["ops"][0]["device"]["is_default"])
+        # The CPU's version is the one that was tuned.
+        self.assertEqual([v["is_default"] for v in manifest["ops"][0]["versions"]], [False])
+        isa = manifest["versions"][0]["isa"]
+        os.environ["TESSERA_DEVICE"] = "cpu"
+        self.addCleanup(os.environ.pop, "TESSERA_DEVICE")
+        self.check_versions([isa])
+
     def test_an_operator_with_the_name_of_a_c_function_is_refused(self):
         self.start_server()
         self.start_worker()

@@ -256,6 +256,29 @@ TEST_CASE("versions that no library can have together are refused", "[server]") 
              Catch::Contains("are machines of different kinds, which need a library each"));
 }
 
+TEST_CASE("a device chooses the layouts of its library where it has records", "[server]") {
+  constexpr char kGpu[] = "opencl l2=1048576 block=256 wave=32 shared=32768";
+  Rig rig;
+  const db::Task cpu = ConvolutionFor(kAvx2), gpu = ConvolutionFor(kGpu);
+  const auto layouts_of = [&] {
+    const auto chosen = ChooseRecords(rig.store, Rig::Wanted({cpu, gpu}));
+    INFO(chosen.status());
+    REQUIRE(chosen.ok());
+    return std::pair(chosen->items[0].trace, chosen->items[1].trace);
+  };
+  // By the mean of both the CPU would have its way.
+  rig.Measure(cpu, Blocks(4, 4), 1e-6);
+  const int64_t slow = rig.Measure(cpu, Blocks(8, 8), 9e-6);
+  CHECK(layouts_of().first == Blocks(4, 4));
+  CHECK_THAT(layouts_of().second, Catch::StartsWith(Blocks(4, 4)));
+  rig.Measure(gpu, Blocks(4, 4), 1.1e-6);
+  const int64_t best = rig.Measure(gpu, Blocks(8, 8), 1e-6);
+  const auto chosen = ChooseRecords(rig.store, Rig::Wanted({cpu, gpu}));
+  REQUIRE(chosen.ok());
+  CHECK(chosen->items[0].record_id == slow);
+  CHECK(chosen->items[1].record_id == best);
+}
+
 // Counts how often it is asked for the best.
 struct CountingStore final : public SharedStore {
   explicit CountingStore(db::Store& store)

@@ -52,7 +52,7 @@ class SpecReader {
     if (!schedules_.contains({op, version})) {
       TESSERA_ASSIGN_OR_RETURN(
           library::Implementation made,
-          ReadSchedule(item, spec_.ops[op].workload.dag, spec_.versions[version].target));
+          ReadSchedule(item, spec_.ops[op].workload.dag, versions_[version].target));
       schedules_.emplace(std::pair(op, version), std::move(made));
       return absl::OkStatus();
     }
@@ -62,35 +62,57 @@ class SpecReader {
 
   absl::StatusOr<library::LibrarySpec> Finish(std::string name) && {
     spec_.name = std::move(name);
-    for (size_t op = 0; op < spec_.ops.size(); ++op) {
-      for (size_t version = 0; version < spec_.versions.size(); ++version) {
-        const auto found = schedules_.find({op, version});
-        if (found == schedules_.end()) {
-          return absl::InvalidArgumentError(
-              absl::StrCat(spec_.ops[op].name, ": it is missing for target ",
-                           ir::ToString(spec_.versions[version].target),
-                           ", which others have; a library has the same operators for each"));
-        }
-        spec_.ops[op].versions.push_back(std::move(found->second));
+    for (size_t op = 0; op < spec_.ops.size(); ++op) TESSERA_RETURN_IF_ERROR(AddSchedules(op));
+    for (size_t i = 0; i < versions_.size(); ++i) {
+      library::LibraryVersion& version = versions_[i];
+      version.target.max_threads = threads_[i];
+      if (!ir::IsGpu(version.target.kind)) {
+        spec_.versions.push_back(std::move(version));
+        continue;
       }
+      if (spec_.device) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(ir::ToString(spec_.device->target), " and ", ir::ToString(version.target),
+                         " are both devices, of which a library is for one"));
+      }
+      spec_.device = std::move(version);
     }
-    for (size_t i = 0; i < threads_.size(); ++i) spec_.versions[i].target.max_threads = threads_[i];
     return std::move(spec_);
   }
 
  private:
+  // An operator's schedules for all versions.
+  absl::Status AddSchedules(size_t number) {
+    library::LibraryOp& op = spec_.ops[number];
+    for (size_t version = 0; version < versions_.size(); ++version) {
+      const ir::Target& target = versions_[version].target;
+      const auto found = schedules_.find({number, version});
+      if (found == schedules_.end()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(op.name, ": it is missing for target ", ir::ToString(target),
+                         ", which others have; a library has the same operators for each"));
+      }
+      if (ir::IsGpu(target.kind)) {
+        op.on_device = std::move(found->second);
+      } else {
+        op.versions.push_back(std::move(found->second));
+      }
+    }
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<size_t> VersionOf(const db::SelectionItem& item) {
     absl::StatusOr<ir::Target> target = ir::ParseTarget(item.task.target);
     if (!target.ok()) return Annotate(target.status(), "target");
     // How many threads each kernel may use is its task's; the rest has to be one machine.
     target->max_threads = 1;
     size_t i = 0;
-    while (i < spec_.versions.size() && (spec_.versions[i].target != *target ||
-                                         spec_.versions[i].device_class != item.device_class)) {
+    while (i < versions_.size() &&
+           (versions_[i].target != *target || versions_[i].device_class != item.device_class)) {
       ++i;
     }
-    if (i == spec_.versions.size()) {
-      spec_.versions.push_back({*std::move(target), item.device_class});
+    if (i == versions_.size()) {
+      versions_.push_back({*std::move(target), item.device_class});
       threads_.push_back(1);
     }
     threads_[i] = std::max(threads_[i], item.task.threads);
@@ -101,7 +123,7 @@ class SpecReader {
     TESSERA_ASSIGN_OR_RETURN(te::Workload workload, ReadWorkload(item));
     const auto [found, is_new] = places_.emplace(item.op, spec_.ops.size());
     if (is_new) {
-      spec_.ops.push_back({item.op, std::move(workload), {}});
+      spec_.ops.push_back({item.op, std::move(workload), {}, {}});
     } else if (te::StructuralHash(workload.dag) !=
                te::StructuralHash(spec_.ops[found->second].workload.dag)) {
       return absl::InvalidArgumentError(
@@ -111,6 +133,7 @@ class SpecReader {
   }
 
   library::LibrarySpec spec_;
+  std::vector<library::LibraryVersion> versions_;                           // the device's, too
   std::vector<int> threads_;                                                // by version
   std::map<std::string, size_t> places_;                                    // of operators
   std::map<std::pair<size_t, size_t>, library::Implementation> schedules_;  // operator, version

@@ -11,6 +11,7 @@ Launch LaunchOf(const KernelNest& nest) {
   }
   launch.arguments = nest.params;
   if (nest.uses_workspace) launch.arguments.push_back(kWorkspaceArgument);
+  launch.shared_bytes = nest.shared_bytes;
   return launch;
 }
 

@@ -19,7 +19,7 @@ struct Launch {
   std::string kernel;                            // its name in the source
   std::array<int64_t, 3> blocks, block_threads;  // x, y, z
   std::vector<int> arguments;                    // buffers: a program's parameter, or the workspace
-  int64_t shared_bytes = 0;                      // of a block, beside what the source declares
+  int64_t shared_bytes = 0;                      // of a block
   bool operator==(const Launch&) const = default;
 };
 
@@ -30,7 +30,6 @@ struct DeviceCode {
   int64_t workspace_bytes = 0;  // what the neediest program takes
 };
 
-// Of a kernel whose source declares the memory that its blocks share.
 Launch LaunchOf(const KernelNest& nest);
 
 }  // namespace tessera::codegen::gpu

@@ -113,7 +113,8 @@ class Finder {
   std::optional<LaneIndex> Split(const ir::Expr& index) const {
     LaneIndex split;
     split.start = ir::Expr(0);
-    if (!Add(ir::Simplify(ir::Substitute(index, {thread_}, {lanes_}), ranges_), split)) return kNone;
+    if (!Add(ir::Simplify(ir::Substitute(index, {thread_}, {lanes_}), ranges_), split))
+      return kNone;
     split.offset += split.k * loop_.min;
     return split;
   }

@@ -15,7 +15,7 @@
 #include "compiler/schedule/default_trace.h"
 #include "compiler/te/operators.h"
 #include "compiler/te/reference.h"
-#include "llvm/Object/ELFObjectFile.h"
+#include "tests/compiler/library/elf.h"
 #include "tests/compiler/library/loaded.h"
 #include "tests/support/reference_check.h"
 
@@ -77,47 +77,6 @@ LibrarySpec SpecFor(const std::vector<std::string>& targets) {
 }
 
 LibrarySpec TestSpec() { return SpecFor({ir::ToString(TestTarget())}); }
-
-template <typename Elf>
-std::vector<std::string> NeededBy(const Elf& elf) {
-  std::vector<std::string> names;
-  const auto entries = llvm::cantFail(elf.dynamicEntries());
-  uint64_t strings = 0;
-  for (const auto& entry : entries) {
-    if (entry.getTag() == llvm::ELF::DT_STRTAB) strings = entry.getPtr();
-  }
-  const auto* table = reinterpret_cast<const char*>(llvm::cantFail(elf.toMappedAddr(strings)));
-  for (const auto& entry : entries) {
-    if (entry.getTag() == llvm::ELF::DT_NEEDED) names.push_back(table + entry.getVal());
-  }
-  return names;
-}
-
-std::vector<std::string> Needed(const std::string& library) {
-  auto file = llvm::object::ObjectFile::createObjectFile(
-      llvm::MemoryBufferRef(llvm::StringRef(library), "ops"));
-  REQUIRE(!!file);
-  if (const auto* narrow = llvm::dyn_cast<llvm::object::ELF32LEObjectFile>(file->get())) {
-    return NeededBy(narrow->getELFFile());
-  }
-  return NeededBy(llvm::cast<llvm::object::ELF64LEObjectFile>(**file).getELFFile());
-}
-
-// Sorted names of the symbols that it defines for others.
-std::vector<std::string> Exported(const std::string& library) {
-  auto file = llvm::object::ObjectFile::createObjectFile(
-      llvm::MemoryBufferRef(llvm::StringRef(library), "ops"));
-  REQUIRE(!!file);
-  std::vector<std::string> names;
-  for (const auto& symbol :
-       llvm::cast<llvm::object::ELFObjectFileBase>(**file).getDynamicSymbolIterators()) {
-    const uint32_t flags = llvm::cantFail(symbol.getFlags());
-    if ((flags & llvm::object::SymbolRef::SF_Undefined) != 0) continue;
-    names.push_back(llvm::cantFail(symbol.getName()).str());
-  }
-  std::ranges::sort(names);
-  return names;
-}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -17,7 +18,7 @@
 namespace tessera::opencl {
 namespace {
 
-constexpr size_t kMaxLog = 2000;
+constexpr size_t kMaxText = 1 << 14;  // of what a device or its compiler says
 // Less of the host's time than this a device's clock can't have been busy: it stands still.
 constexpr double kLeastShare = 0.002;
 constexpr int64_t kMinScratch = 16 << 20;
@@ -30,11 +31,9 @@ struct Found {
 };
 
 std::string TextOf(const Api& api, cl_device_id device, cl_device_info what) {
-  size_t size = 0;
-  if (api.clGetDeviceInfo(device, what, 0, nullptr, &size) != CL_SUCCESS || size == 0) return "";
-  std::string text(size, '\0');
-  api.clGetDeviceInfo(device, what, size, text.data(), nullptr);
-  text.resize(text.find('\0') == std::string::npos ? size : text.find('\0'));
+  std::string text(kMaxText, '\0');
+  tessera_opencl_text(&api, device, what, {text.data(), text.size()});
+  text.resize(text.find('\0'));
   return std::string(absl::StripAsciiWhitespace(text));
 }
 
@@ -78,26 +77,14 @@ DeviceInfo Describe(const Api& api, cl_platform_id platform, cl_device_id device
   return info;
 }
 
-absl::StatusOr<std::vector<Found>> FindDevices(const Api& api) {
-  cl_uint count = 0;
+std::vector<Found> FindDevices(const Api& api) {
+  constexpr size_t kMost = 64;
+  std::array<tessera_opencl_device, kMost> ids;
+  const size_t count = tessera_opencl_devices(&api, ids.data(), ids.size());
   std::vector<Found> found;
-  if (api.clGetPlatformIDs(0, nullptr, &count) != CL_SUCCESS || count == 0) return found;
-  std::vector<cl_platform_id> platforms(count);
-  TESSERA_RETURN_IF_ERROR(
-      CheckCall(api.clGetPlatformIDs(count, platforms.data(), nullptr), "clGetPlatformIDs"));
-  for (const cl_platform_id platform : platforms) {
-    cl_uint devices = 0;
-    if (api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, nullptr, &devices) != CL_SUCCESS ||
-        devices == 0) {
-      continue;
-    }
-    std::vector<cl_device_id> ids(devices);
-    TESSERA_RETURN_IF_ERROR(
-        CheckCall(api.clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, devices, ids.data(), nullptr),
-                  "clGetDeviceIDs"));
-    for (const cl_device_id id : ids) found.push_back({id, Describe(api, platform, id)});
+  for (const tessera_opencl_device& one : absl::MakeConstSpan(ids).first(count)) {
+    found.push_back({one.device, Describe(api, one.platform, one.device)});
   }
-  std::ranges::stable_partition(found, [](const Found& one) { return one.info.is_gpu; });
   return found;
 }
 
@@ -110,10 +97,7 @@ class OpenClDevice final : public runner::Device {
   OpenClDevice(const Api& api, Found found) : api_(api), found_(std::move(found)) {}
 
   ~OpenClDevice() override {
-    for (const auto* part : {&preparation_, &launches_}) {
-      for (const Kernel& kernel : *part) api_.clReleaseKernel(kernel.kernel);
-    }
-    if (program_ != nullptr) api_.clReleaseProgram(program_);
+    tessera_opencl_release(&api_, &program_);
     Release(workspace_);
     for (const Buffer& buffer : buffers_) Release(buffer);
     Release(scratch_);
@@ -130,21 +114,31 @@ class OpenClDevice final : public runner::Device {
   }
 
   absl::Status Load(const proto::DeviceCode& code) override {
-    cl_int error = 0;
-    const char* source = code.source.c_str();
-    const size_t length = code.source.size();
-    program_ = api_.clCreateProgramWithSource(context_, 1, &source, &length, &error);
-    TESSERA_RETURN_IF_ERROR(CheckCall(error, "clCreateProgramWithSource"));
-    error = api_.clBuildProgram(program_, 1, &found_.id, "-cl-std=CL1.2", nullptr, nullptr);
-    if (error != CL_SUCCESS) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(CheckCall(error, "clBuildProgram").message(), ": ", BuildLog()));
+    code_ = code;
+    for (const auto* part : {&code_.launches, &code_.preparation}) {
+      for (const proto::KernelLaunch& launch : *part) {
+        const auto& [blocks, threads] = std::tie(launch.blocks, launch.threads);
+        const std::vector<int64_t>& arguments =
+            arguments_.emplace_back(launch.arguments.begin(), launch.arguments.end());
+        launches_.push_back({launch.kernel.c_str(),
+                             {blocks[0], blocks[1], blocks[2]},
+                             {threads[0], threads[1], threads[2]},
+                             static_cast<int64_t>(arguments.size()),
+                             arguments.data()});
+      }
+    }
+    const tessera_device_code compiled = {code_.source.c_str(),
+                                          static_cast<int64_t>(code_.source.size()),
+                                          static_cast<int64_t>(launches_.size()), launches_.data()};
+    std::string why(kMaxText, '\0');
+    if (tessera_opencl_build(&api_, context_, found_.id, &compiled, &program_,
+                             {why.data(), why.size()}) != CL_SUCCESS) {
+      return absl::InvalidArgumentError(why.c_str());
     }
     if (code.workspace_bytes > 0) {
       TESSERA_ASSIGN_OR_RETURN(workspace_, MakeBuffer(code.workspace_bytes));
     }
-    TESSERA_RETURN_IF_ERROR(Bind(code.preparation, preparation_));
-    return Bind(code.launches, launches_);
+    return Bind();
   }
 
   absl::Status AddBuffer(int64_t bytes) override {
@@ -180,15 +174,15 @@ class OpenClDevice final : public runner::Device {
   }
 
   absl::Status Prepare() override {
-    for (const Kernel& kernel : preparation_) {
-      TESSERA_RETURN_IF_ERROR(Enqueue(kernel, nullptr));
+    for (size_t i = code_.launches.size(); i < launches_.size(); ++i) {
+      TESSERA_RETURN_IF_ERROR(Enqueue(i, nullptr));
     }
     return CheckCall(api_.clFinish(queue_), "clFinish");
   }
 
   absl::StatusOr<double> Call(int64_t calls) override {
     double seconds = 0;
-    const auto a_call = static_cast<int64_t>(launches_.size());
+    const auto a_call = static_cast<int64_t>(code_.launches.size());
     const int64_t at_once = std::max<int64_t>(1, kMaxQueued / a_call);
     for (int64_t done = 0; done < calls; done += at_once) {
       TESSERA_ASSIGN_OR_RETURN(const double part, CallSome(std::min(at_once, calls - done)));
@@ -202,11 +196,6 @@ class OpenClDevice final : public runner::Device {
     cl_mem memory = nullptr;  // with margins
     cl_mem inside = nullptr;  // what kernels are passed
     int64_t bytes = 0;
-  };
-
-  struct Kernel {
-    cl_kernel kernel = nullptr;
-    std::array<size_t, 3> global = {}, local = {};
   };
 
   absl::StatusOr<Buffer> MakeBuffer(int64_t bytes) {
@@ -255,51 +244,31 @@ class OpenClDevice final : public runner::Device {
     return absl::OkStatus();
   }
 
-  std::string BuildLog() {
-    size_t size = 0;
-    api_.clGetProgramBuildInfo(program_, found_.id, CL_PROGRAM_BUILD_LOG, 0, nullptr, &size);
-    std::string log(size, '\0');
-    api_.clGetProgramBuildInfo(program_, found_.id, CL_PROGRAM_BUILD_LOG, size, log.data(),
-                               nullptr);
-    log.resize(std::min(std::min(size, log.find('\0')), kMaxLog));
-    return log;
-  }
-
-  // Adds kernels with their arguments, which stay the same, to `kernels`.
-  absl::Status Bind(const std::vector<proto::KernelLaunch>& launches,
-                    std::vector<Kernel>& kernels) {
-    for (const proto::KernelLaunch& launch : launches) {
-      cl_int error = 0;
-      const cl_kernel made = api_.clCreateKernel(program_, launch.kernel.c_str(), &error);
-      TESSERA_RETURN_IF_ERROR(Annotate(CheckCall(error, "clCreateKernel"), launch.kernel));
-      Kernel& kernel = kernels.emplace_back();
-      kernel.kernel = made;
-      for (size_t i = 0; i < 3; ++i) {
-        kernel.local[i] = static_cast<size_t>(launch.threads[i]);
-        kernel.global[i] = kernel.local[i] * static_cast<size_t>(launch.blocks[i]);
-      }
-      for (size_t i = 0; i < launch.arguments.size(); ++i) {
-        const int argument = launch.arguments[i];
+  // Gives the kernels their arguments, which stay the same.
+  absl::Status Bind() {
+    std::vector<cl_mem> inside;
+    for (const Buffer& buffer : buffers_) inside.push_back(buffer.inside);
+    for (size_t i = 0; i < launches_.size(); ++i) {
+      for (const int64_t argument : arguments_[i]) {
         const bool is_workspace = argument == proto::kWorkspaceArgument;
         if (is_workspace ? workspace_.memory == nullptr
-                         : argument >= static_cast<int>(buffers_.size())) {
-          return absl::InvalidArgumentError(
-              absl::StrCat("kernel ", launch.kernel, " is passed a buffer that is not there"));
+                         : argument >= static_cast<int64_t>(inside.size())) {
+          return absl::InvalidArgumentError(absl::StrCat("kernel ", launches_[i].kernel,
+                                                         " is passed a buffer that is not there"));
         }
-        const Buffer& buffer = is_workspace ? workspace_ : buffers_[static_cast<size_t>(argument)];
-        TESSERA_RETURN_IF_ERROR(CheckCall(
-            api_.clSetKernelArg(made, static_cast<cl_uint>(i), sizeof(cl_mem), &buffer.inside),
-            "clSetKernelArg"));
       }
+      TESSERA_RETURN_IF_ERROR(
+          CheckCall(tessera_opencl_bind(&api_, program_.kernels[i], &launches_[i], inside.data(),
+                                        workspace_.inside),
+                    "clSetKernelArg"));
     }
     return absl::OkStatus();
   }
 
   // `event`: null, or where the event is to be put.
-  absl::Status Enqueue(const Kernel& kernel, cl_event* event) {
+  absl::Status Enqueue(size_t launch, cl_event* event) {
     return CheckCall(
-        api_.clEnqueueNDRangeKernel(queue_, kernel.kernel, 3, nullptr, kernel.global.data(),
-                                    kernel.local.data(), 0, nullptr, event),
+        tessera_opencl_enqueue(&api_, queue_, program_.kernels[launch], &launches_[launch], event),
         "clEnqueueNDRangeKernel");
   }
 
@@ -307,11 +276,11 @@ class OpenClDevice final : public runner::Device {
     cl_event first = nullptr, last = nullptr;
     const double start = Now();
     for (int64_t call = 0; call < calls; ++call) {
-      for (size_t i = 0; i < launches_.size(); ++i) {
+      for (size_t i = 0; i < code_.launches.size(); ++i) {
         const bool is_first = call == 0 && i == 0;
-        const bool is_last = call == calls - 1 && i + 1 == launches_.size();
+        const bool is_last = call == calls - 1 && i + 1 == code_.launches.size();
         cl_event event = nullptr;
-        TESSERA_RETURN_IF_ERROR(Enqueue(launches_[i], is_first || is_last ? &event : nullptr));
+        TESSERA_RETURN_IF_ERROR(Enqueue(i, is_first || is_last ? &event : nullptr));
         if (is_first) first = event;
         if (is_last) last = event;
       }
@@ -335,8 +304,11 @@ class OpenClDevice final : public runner::Device {
   Found found_;
   cl_context context_ = nullptr;
   cl_command_queue queue_ = nullptr;
-  cl_program program_ = nullptr;
-  std::vector<Kernel> preparation_, launches_;
+  tessera_opencl_program program_ = {};
+  proto::DeviceCode code_;
+  // Of a call, then of the preparation; they point into `code_` and `arguments_`.
+  std::vector<tessera_device_launch> launches_;
+  std::vector<std::vector<int64_t>> arguments_;
   std::vector<Buffer> buffers_;
   Buffer workspace_, scratch_;
 };
@@ -345,17 +317,15 @@ class OpenClDevice final : public runner::Device {
 
 absl::StatusOr<std::vector<DeviceInfo>> ListDevices() {
   TESSERA_ASSIGN_OR_RETURN(const Api* api, LoadApi());
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<Found> found, FindDevices(*api));
   std::vector<DeviceInfo> infos;
-  for (const Found& one : found) infos.push_back(one.info);
+  for (Found& one : FindDevices(*api)) infos.push_back(std::move(one.info));
   return infos;
 }
 
 absl::StatusOr<std::unique_ptr<runner::Device>> OpenDevice(std::string_view name) {
   TESSERA_ASSIGN_OR_RETURN(const Api* api, LoadApi());
-  TESSERA_ASSIGN_OR_RETURN(std::vector<Found> found, FindDevices(*api));
   std::vector<std::string> names;
-  for (Found& one : found) {
+  for (Found& one : FindDevices(*api)) {
     names.push_back(one.info.name);
     if (!absl::StrContains(one.info.name, AbslView(name))) continue;
     auto device = std::make_unique<OpenClDevice>(*api, std::move(one));

@@ -1,24 +1,18 @@
 #include "compiler/library/documents.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "base/hash.h"
+#include "compiler/library/device_header.h"
 #include "compiler/library/isa.h"
-#include "llvm/Config/llvm-config.h"
 
 namespace tessera::library {
 namespace {
 
 std::string ShapeOf(const ir::BufferNode& buffer) {
   return absl::StrCat(ir::ToString(buffer.type), "[", absl::StrJoin(buffer.shape, ", "), "]");
-}
-
-std::string LayoutOf(const ir::BufferNode& buffer) {
-  return buffer.layout.empty() ? "row-major" : ir::LayoutToString(buffer.layout, buffer.shape);
 }
 
 std::string ConstantLine(const OpTensor& tensor, bool is_transformed) {
@@ -29,16 +23,13 @@ std::string ConstantLine(const OpTensor& tensor, bool is_transformed) {
 std::string Line(const OpTensor& tensor, const char* role) {
   const ir::BufferNode& buffer = *tensor.buffer;
   return absl::StrCat("//   ", role, " ", tensor.name, ": ", ShapeOf(buffer), ", stored ",
-                      LayoutOf(buffer), ", ", buffer.StoredBytes(), " bytes\n");
+                      StoredAs(buffer), ", ", buffer.StoredBytes(), " bytes\n");
 }
 
 std::string Parameters(const std::vector<std::string>& parameters) {
   return parameters.empty() ? "(void)" : absl::StrCat("(", absl::StrJoin(parameters, ", "), ")");
 }
 
-std::string Source(const OpTensor& tensor) {
-  return absl::StrCat("const ", CTypeOf(tensor.buffer->type), "* ", tensor.name);
-}
 std::string Sink(const OpTensor& tensor) {
   return absl::StrCat(CTypeOf(tensor.buffer->type), "* ", tensor.name);
 }
@@ -55,16 +46,19 @@ std::string Origin(const Implementation& implementation, const LibraryVersion& v
 }
 
 // "// c2 (conv 3x3): tuned schedule, …." or, of several versions, a line for each.
-std::string Title(const LibraryOp& op, absl::Span<const LibraryVersion> versions) {
+std::string Title(const LibraryOp& op, const LibrarySpec& spec) {
   std::string text = absl::StrCat("// ", op.name);
   if (op.workload.name != op.name) absl::StrAppend(&text, " (", op.workload.name, ")");
-  if (versions.size() == 1) {
-    return absl::StrCat(text, ": ", Origin(op.versions[0], versions[0]), ".\n");
+  if (spec.versions.size() == 1 && !spec.device) {
+    return absl::StrCat(text, ": ", Origin(op.versions[0], spec.versions[0]), ".\n");
   }
   text += ".\n";
-  for (size_t i = 0; i < versions.size(); ++i) {
-    absl::StrAppend(&text, "//   ", IsaText(versions[i].target), ": ",
-                    Origin(op.versions[i], versions[i]), "\n");
+  if (spec.device) {
+    absl::StrAppend(&text, "//   opencl: ", Origin(*op.on_device, *spec.device), "\n");
+  }
+  for (size_t i = 0; i < spec.versions.size(); ++i) {
+    absl::StrAppend(&text, "//   ", IsaText(spec.versions[i].target), ": ",
+                    Origin(op.versions[i], spec.versions[i]), "\n");
   }
   return text;
 }
@@ -74,14 +68,14 @@ std::string SizeMacro(const CompiledOp& op, const OpTensor& tensor) {
                       ")\n");
 }
 
-std::string OpHeader(const CompiledOp& op, absl::Span<const LibraryVersion> versions) {
-  std::string text = Title(*op.op, versions);
+std::string OpHeader(const CompiledOp& op, const LibrarySpec& spec) {
+  std::string text = Title(*op.op, spec);
   std::vector<std::string> parameters, constants;
   for (const OpTensor& tensor : op.inputs) {
     const int constant = static_cast<int>(constants.size());
     text += tensor.is_constant ? ConstantLine(tensor, op.IsTransformed(constant))
                                : Line(tensor, "input");
-    (tensor.is_constant ? constants : parameters).push_back(Source(tensor));
+    (tensor.is_constant ? constants : parameters).push_back(SourceParameter(tensor));
   }
   for (const OpTensor& tensor : op.outputs) text += Line(tensor, "output");
   for (const OpTensor& tensor : op.inputs) {
@@ -107,89 +101,8 @@ std::string OpHeader(const CompiledOp& op, absl::Span<const LibraryVersion> vers
     const std::string type = CTypeOf(op.outputs[static_cast<size_t>(f.tensor)].buffer->type);
     absl::StrAppend(&text, "int ", f.name, "(const ", type, "* stored, ", type, "* row_major);\n");
   }
+  if (spec.device) text += DeviceOpHeader(op, spec);
   return text + "\n";
-}
-
-nlohmann::json TensorJson(const OpTensor& tensor, const char* role) {
-  const ir::BufferNode& buffer = *tensor.buffer;
-  nlohmann::json json = {{"name", tensor.name},
-                         {"role", role},
-                         {"type", ir::ToString(buffer.type)},
-                         {"shape", buffer.shape}};
-  if (!tensor.is_constant) {
-    json["layout"] = LayoutOf(buffer);
-    json["stored_bytes"] = buffer.StoredBytes();
-  }
-  return json;
-}
-
-nlohmann::json ImplementationJson(const CompiledOp& op, size_t number,
-                                  const LibraryVersion& version) {
-  const Implementation& implementation = op.op->versions[number];
-  const CompiledVersion& compiled = op.versions[number];
-  nlohmann::json constants = nlohmann::json::array();
-  for (const OpTensor& tensor : op.inputs) {
-    if (!tensor.is_constant) continue;
-    const PackedConstant& packed = compiled.constants[constants.size()];
-    constants.push_back({{"name", tensor.name},
-                         {"layout", LayoutOf(*packed.buffer)},
-                         {"stored_bytes", packed.buffer->StoredBytes()}});
-    if (!packed.is_scratch) constants.back()["packed_offset"] = packed.offset;
-  }
-  nlohmann::json prepared = nlohmann::json::array();
-  if (compiled.preparation) {
-    for (const PackedConstant& result : compiled.preparation->results) {
-      prepared.push_back({{"name", result.buffer->name},
-                          {"shape", result.buffer->shape},
-                          {"layout", LayoutOf(*result.buffer)},
-                          {"stored_bytes", result.buffer->StoredBytes()},
-                          {"packed_offset", result.offset}});
-    }
-  }
-  nlohmann::json measured;
-  if (implementation.measured_seconds) measured = *implementation.measured_seconds;
-  return {{"isa", IsaText(version.target)},
-          {"device_class", version.device_class},
-          {"trace", schedule::Print(implementation.trace)},
-          {"is_default", implementation.is_default},
-          {"measured_seconds", measured},
-          {"record_ids", implementation.record_ids},
-          {"object_sha256", Sha256Hex(compiled.code.bytes)},
-          {"shared_workspace_bytes", compiled.code.kernels[0].shared_workspace_bytes},
-          {"private_workspace_bytes", compiled.code.kernels[0].private_workspace_bytes},
-          {"packed_bytes", compiled.packed_bytes},
-          {"constants", constants},
-          {"prepared", prepared}};
-}
-
-nlohmann::json OpJson(const CompiledOp& op, absl::Span<const LibraryVersion> library_versions) {
-  nlohmann::json tensors = nlohmann::json::array();
-  for (const OpTensor& tensor : op.inputs) {
-    tensors.push_back(TensorJson(tensor, tensor.is_constant ? "constant" : "input"));
-  }
-  for (const OpTensor& tensor : op.outputs) tensors.push_back(TensorJson(tensor, "output"));
-  nlohmann::json versions = nlohmann::json::array();
-  for (size_t i = 0; i < library_versions.size(); ++i) {
-    versions.push_back(ImplementationJson(op, i, library_versions[i]));
-  }
-  return {{"name", op.op->name},
-          {"functions", op.ExportedNames()},
-          {"workload", te::Print(op.op->workload)},
-          {"workload_hash", HashToHex(te::StructuralHash(op.op->workload.dag))},
-          {"executed_operations", te::ExecutedOperations(op.op->workload.dag)},
-          {"packed_bytes", op.packed_bytes},
-          {"tensors", tensors},
-          {"versions", versions}};
-}
-
-nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
-  nlohmann::json list = nlohmann::json::array();
-  for (const LibraryVersion& version : versions) {
-    list.push_back({{"isa", IsaText(version.target)},
-                    {"target", ir::ToString(version.target)},
-                    {"device_class", version.device_class}});
-  }
-  return list;
 }
 
 // What the header says of the CPUs that it runs on.
@@ -212,6 +125,7 @@ std::string GenerateHeader(absl::Span<const CompiledOp> ops, const LibrarySpec& 
                            const std::string& version) {
   // The case is kept: libOps.so and libops.so are two libraries.
   std::vector<std::string> targets;
+  if (spec.device) targets.push_back(ir::ToString(spec.device->target));
   int threads = 1;
   for (const LibraryVersion& one : spec.versions) {
     targets.push_back(ir::ToString(one.target));
@@ -220,7 +134,7 @@ std::string GenerateHeader(absl::Span<const CompiledOp> ops, const LibrarySpec& 
   const std::string guard = absl::StrCat("TESSERA_LIBRARY_", spec.name, "_H_");
   std::string text = absl::StrCat(
       "// Tuned operators, generated by ", version, " for ", absl::StrJoin(targets, ", "),
-      ".\n//\n", CpuComment(spec.versions), R"(//
+      ".\n//\n", spec.device ? DeviceComment(spec) : "", CpuComment(spec.versions), R"(//
 // Every function returns TESSERA_OPS_OK or one of the errors below, and may be called by any number
 // of threads at once. Operators take pointers aligned to 64 bytes, tensors in the stored layouts
 // named here, and write every byte of their outputs. Inputs and outputs must not overlap.
@@ -263,25 +177,10 @@ int )",
       SetThreadsName(spec), "(int threads);\n\n// Who made this library.\nconst char* ",
       VersionName(spec), "(void);\n\n// The instruction set in use, NULL for none.\nconst char* ",
       IsaName(spec), "(void);\n\n");
-  for (const CompiledOp& op : ops) text += OpHeader(op, spec.versions);
+  if (spec.device) text += DeviceDeclarations(spec);
+  for (const CompiledOp& op : ops) text += OpHeader(op, spec);
   text += "#ifdef __cplusplus\n}\n#endif\n\n#endif  // " + guard + "\n";
   return text;
-}
-
-std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
-                             const std::string& version, const Digests& digests) {
-  nlohmann::json list = nlohmann::json::array();
-  for (const CompiledOp& op : ops) list.push_back(OpJson(op, spec.versions));
-  const nlohmann::json manifest = {{"manifest_version", 2},
-                                   {"tessera_version", version},
-                                   {"llvm_version", LLVM_VERSION_STRING},
-                                   {"runtime_sha256", digests.runtime_sha256},
-                                   {"library_sha256", digests.library_sha256},
-                                   {"header_sha256", digests.header_sha256},
-                                   {"versions", VersionsJson(spec.versions)},
-                                   {"needed", nlohmann::json::array({"libc.so.6"})},
-                                   {"ops", list}};
-  return manifest.dump(2) + "\n";
 }
 
 }  // namespace tessera::library

@@ -1,0 +1,131 @@
+#include "compiler/library/device_glue.h"
+
+#include <algorithm>
+
+#include "compiler/runtime/device.h"
+
+namespace tessera::library {
+namespace {
+
+using llvm::Constant;
+
+int64_t Count(size_t size) { return static_cast<int64_t>(size); }
+
+}  // namespace
+
+DeviceGlue::DeviceGlue(const GlueModule& module, absl::Span<const CompiledOp> ops,
+                       const LibrarySpec& spec)
+    : module_(module), ops_(ops), spec_(spec) {
+  for (size_t i = 0; i < ops.size(); ++i) described_.push_back(module.Global(Describe(i)));
+  library_ = module.Global(module.Struct(
+      {module.External("tessera_opencl_driver"), module.Text("lib" + spec.name + ".so"),
+       module.Number(spec.device->target.Has("fp16") ? 1 : 0), module.Number(Count(ops.size())),
+       module.Array(described_)}));
+}
+
+// An array of tessera_device_launch.
+Constant* DeviceGlue::Launches(const CompiledDevice& device) const {
+  static_assert(codegen::gpu::kWorkspaceArgument == TESSERA_DEVICE_WORKSPACE);
+  std::vector<Constant*> launches;
+  for (const std::vector<codegen::gpu::Launch>& sequence : device.code.launches) {
+    for (const codegen::gpu::Launch& launch : sequence) {
+      std::vector<Constant*> members = {module_.Text(launch.kernel)};
+      for (const int64_t extent : launch.blocks) members.push_back(module_.Number(extent));
+      for (const int64_t extent : launch.block_threads) members.push_back(module_.Number(extent));
+      const std::vector<int64_t> arguments(launch.arguments.begin(), launch.arguments.end());
+      members.push_back(module_.Number(Count(arguments.size())));
+      members.push_back(module_.Numbers(arguments));
+      launches.push_back(module_.Struct(members));
+    }
+  }
+  return module_.Array(launches);
+}
+
+// An array of tessera_device_buffer.
+Constant* DeviceGlue::Buffers(absl::Span<const Place> places,
+                              absl::Span<const int64_t> bytes) const {
+  std::vector<Constant*> buffers;
+  for (size_t i = 0; i < places.size(); ++i) {
+    buffers.push_back(module_.Struct({module_.Number(places[i].argument),
+                                      module_.Number(places[i].offset), module_.Number(bytes[i])}));
+  }
+  return module_.Array(buffers);
+}
+
+Constant* DeviceGlue::Describe(size_t number) const {
+  const CompiledOp& op = ops_[number];
+  const CompiledDevice& device = *op.device;
+  const PackedBlock& packed = device.packed;
+  const CallShape call = CallShapeOf(op, packed);
+  const PackingShape packing = PackingShapeOf(op, packed);
+  std::vector<int64_t> buffer_bytes, argument_bytes;
+  size_t constant = 0;
+  for (const OpTensor& tensor : op.inputs) {
+    const ir::Buffer& stored =
+        tensor.is_constant ? packed.constants[constant++].buffer : tensor.buffer;
+    buffer_bytes.push_back(stored->StoredBytes());
+    if (!tensor.is_constant) argument_bytes.push_back(buffer_bytes.back());
+  }
+  if (op.has_constants()) argument_bytes.push_back(packed.bytes);
+  for (const OpTensor& tensor : op.outputs) {
+    buffer_bytes.push_back(tensor.buffer->StoredBytes());
+    argument_bytes.push_back(buffer_bytes.back());
+  }
+  if (packed.preparation) {
+    for (const PackedConstant& result : packed.preparation->results) {
+      buffer_bytes.push_back(result.buffer->StoredBytes());
+    }
+  }
+  std::vector<Constant*> layouts, places;
+  for (size_t i = 0; i < packing.constants.size(); ++i) {
+    layouts.push_back(module_.Layout(*packing.constants[i]->buffer));
+    places.push_back(module_.Buffer(packing.places[i].argument, packing.places[i].offset));
+  }
+  size_t launches = 0;
+  int64_t shared_bytes = 0;
+  for (const auto& sequence : device.code.launches) {
+    launches += sequence.size();
+    for (const codegen::gpu::Launch& launch : sequence) {
+      shared_bytes = std::max(shared_bytes, launch.shared_bytes);
+    }
+  }
+  const std::string& source = device.code.source;
+  Constant* code = module_.Struct({module_.Text(source), module_.Number(Count(source.size())),
+                                   module_.Number(Count(launches)), Launches(device)});
+  return module_.Struct(
+      {module_.Text(op.op->name), module_.Number(Count(number)), code,
+       module_.Number(Count(device.code.launches[0].size())), module_.Number(shared_bytes),
+       module_.Number(Count(call.arguments)), module_.Numbers(argument_bytes),
+       module_.Number(Count(call.first_output)), module_.Number(Count(call.places.size())),
+       Buffers(call.places, buffer_bytes), module_.Number(device.code.workspace_bytes),
+       module_.Number(Count(layouts.size())), module_.Array(layouts), module_.Array(places),
+       Buffers(packing.buffers, buffer_bytes), module_.Number(packed.bytes),
+       module_.Number(packed.preparation ? packed.preparation->scratch_bytes : 0)});
+}
+
+void DeviceGlue::AddOp(size_t number, Constant* cpu, Constant* cpu_packing) const {
+  const CompiledOp& op = ops_[number];
+  const size_t arguments = CallShapeOf(op, op.device->packed).arguments;
+  const size_t constants = op.device->packed.constants.size();
+  Constant* hosted =
+      module_.Global(module_.Struct({library_, described_[number], cpu, cpu_packing}));
+  module_.Forward(op.op->name, arguments, "tessera_device_run", hosted);
+  // Kernels, queue, workspace and event beside them.
+  module_.Forward(op.device_name(), arguments + 4, "tessera_opencl_run", described_[number]);
+  module_.Return(op.workspace_bytes_name(), module_.Number(op.device->code.workspace_bytes));
+  if (!op.has_constants()) return;
+  module_.Forward(op.pack_weights_name(), constants + 1, "tessera_device_pack_constants", hosted);
+  module_.Forward(op.device_pack_name(), constants + 3, "tessera_opencl_pack_constants",
+                  described_[number]);
+}
+
+void DeviceGlue::AddLibrary() const {
+  llvm::Type* pointer = module_.pointer();
+  module_.Call(CreateName(spec_), {pointer, pointer, pointer, module_.i64()}, module_.i32(),
+               "tessera_opencl_create", library_);
+  module_.Call(DestroyName(spec_), {pointer}, module_.Nothing(), "tessera_opencl_destroy", nullptr);
+  module_.Call(DeviceName(spec_), {}, pointer, "tessera_device_name", library_);
+  module_.Call(FallbackName(spec_), {}, pointer, "tessera_device_fallback", library_);
+}
+
+}  // namespace tessera::library

@@ -1,0 +1,143 @@
+#include <nlohmann/json.hpp>
+
+#include "base/hash.h"
+#include "compiler/library/documents.h"
+#include "compiler/library/isa.h"
+#include "llvm/Config/llvm-config.h"
+
+namespace tessera::library {
+namespace {
+
+nlohmann::json TensorJson(const OpTensor& tensor, const char* role) {
+  const ir::BufferNode& buffer = *tensor.buffer;
+  nlohmann::json json = {{"name", tensor.name},
+                         {"role", role},
+                         {"type", ir::ToString(buffer.type)},
+                         {"shape", buffer.shape}};
+  if (!tensor.is_constant) {
+    json["layout"] = StoredAs(buffer);
+    json["stored_bytes"] = buffer.StoredBytes();
+  }
+  return json;
+}
+
+// Where a schedule comes from, and how its constants are packed.
+nlohmann::json ImplementationJson(const CompiledOp& op, const Implementation& implementation,
+                                  const PackedBlock& packed, const LibraryVersion& version) {
+  nlohmann::json constants = nlohmann::json::array();
+  for (const OpTensor& tensor : op.inputs) {
+    if (!tensor.is_constant) continue;
+    const PackedConstant& constant = packed.constants[constants.size()];
+    constants.push_back({{"name", tensor.name},
+                         {"layout", StoredAs(*constant.buffer)},
+                         {"stored_bytes", constant.buffer->StoredBytes()}});
+    if (!constant.is_scratch) constants.back()["packed_offset"] = constant.offset;
+  }
+  nlohmann::json prepared = nlohmann::json::array();
+  if (packed.preparation) {
+    for (const PackedConstant& result : packed.preparation->results) {
+      prepared.push_back({{"name", result.buffer->name},
+                          {"shape", result.buffer->shape},
+                          {"layout", StoredAs(*result.buffer)},
+                          {"stored_bytes", result.buffer->StoredBytes()},
+                          {"packed_offset", result.offset}});
+    }
+  }
+  nlohmann::json measured;
+  if (implementation.measured_seconds) measured = *implementation.measured_seconds;
+  return {{"device_class", version.device_class},
+          {"trace", schedule::Print(implementation.trace)},
+          {"is_default", implementation.is_default},
+          {"measured_seconds", measured},
+          {"record_ids", implementation.record_ids},
+          {"packed_bytes", packed.bytes},
+          {"constants", constants},
+          {"prepared", prepared}};
+}
+
+nlohmann::json VersionJson(const CompiledOp& op, size_t number, const LibraryVersion& version) {
+  const CompiledVersion& compiled = op.versions[number];
+  nlohmann::json json = ImplementationJson(op, op.op->versions[number], compiled.packed, version);
+  json["isa"] = IsaText(version.target);
+  json["object_sha256"] = Sha256Hex(compiled.code.bytes);
+  json["shared_workspace_bytes"] = compiled.code.kernels[0].shared_workspace_bytes;
+  json["private_workspace_bytes"] = compiled.code.kernels[0].private_workspace_bytes;
+  return json;
+}
+
+nlohmann::json LaunchesJson(absl::Span<const codegen::gpu::Launch> launches) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const codegen::gpu::Launch& launch : launches) {
+    list.push_back({{"kernel", launch.kernel},
+                    {"blocks", launch.blocks},
+                    {"threads", launch.block_threads},
+                    {"shared_bytes", launch.shared_bytes}});
+  }
+  return list;
+}
+
+nlohmann::json DeviceJson(const CompiledOp& op, const LibraryVersion& device) {
+  const codegen::gpu::DeviceCode& code = op.device->code;
+  nlohmann::json json = ImplementationJson(op, *op.op->on_device, op.device->packed, device);
+  json["source_sha256"] = Sha256Hex(code.source);
+  json["workspace_bytes"] = code.workspace_bytes;
+  json["launches"] = LaunchesJson(code.launches[0]);
+  if (code.launches.size() > 1) json["packing_launches"] = LaunchesJson(code.launches[1]);
+  return json;
+}
+
+nlohmann::json OpJson(const CompiledOp& op, const LibrarySpec& spec) {
+  nlohmann::json tensors = nlohmann::json::array();
+  for (const OpTensor& tensor : op.inputs) {
+    tensors.push_back(TensorJson(tensor, tensor.is_constant ? "constant" : "input"));
+  }
+  for (const OpTensor& tensor : op.outputs) tensors.push_back(TensorJson(tensor, "output"));
+  nlohmann::json versions = nlohmann::json::array();
+  for (size_t i = 0; i < spec.versions.size(); ++i) {
+    versions.push_back(VersionJson(op, i, spec.versions[i]));
+  }
+  nlohmann::json json = {{"name", op.op->name},
+                         {"functions", op.ExportedNames()},
+                         {"workload", te::Print(op.op->workload)},
+                         {"workload_hash", HashToHex(te::StructuralHash(op.op->workload.dag))},
+                         {"executed_operations", te::ExecutedOperations(op.op->workload.dag)},
+                         {"packed_bytes", op.packed_bytes},
+                         {"tensors", tensors},
+                         {"versions", versions}};
+  if (spec.device) json["device"] = DeviceJson(op, *spec.device);
+  return json;
+}
+
+nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const LibraryVersion& version : versions) {
+    list.push_back({{"isa", IsaText(version.target)},
+                    {"target", ir::ToString(version.target)},
+                    {"device_class", version.device_class}});
+  }
+  return list;
+}
+
+}  // namespace
+
+std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
+                             const std::string& version, const Digests& digests) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const CompiledOp& op : ops) list.push_back(OpJson(op, spec));
+  nlohmann::json manifest = {{"manifest_version", 2},
+                             {"tessera_version", version},
+                             {"llvm_version", LLVM_VERSION_STRING},
+                             {"runtime_sha256", digests.runtime_sha256},
+                             {"library_sha256", digests.library_sha256},
+                             {"header_sha256", digests.header_sha256},
+                             {"versions", VersionsJson(spec.versions)},
+                             {"needed", nlohmann::json::array({"libc.so.6"})},
+                             {"ops", list}};
+  if (spec.device) {
+    manifest["device"] = {{"target", ir::ToString(spec.device->target)},
+                          {"device_class", spec.device->device_class}};
+  }
+  return manifest.dump(2) + "\n";
+}
+
+}  // namespace tessera::library

@@ -1,0 +1,115 @@
+#define _POSIX_C_SOURCE 200809L
+#include "compiler/runtime/device.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { kMaxNote = 2048 };
+
+static const char* wanted;  // TESSERA_DEVICE, "" without one
+static int is_quiet;        // TESSERA_QUIET is 1
+
+// At load, when nobody changes the environment yet.
+__attribute__((constructor)) static void ReadEnvironment(void) {
+  const char* text = getenv("TESSERA_DEVICE");
+  wanted = text == NULL ? "" : text;
+  text = getenv("TESSERA_QUIET");
+  is_quiet = text != NULL && text[0] == '1' && text[1] == '\0';
+}
+
+// The one device of the library that this code is a part of, found by the first call that needs it.
+// It is never closed: when a process ends, its driver may be gone before this code is.
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;  // guards what follows until is_open
+static int is_open;
+static void* stream;  // NULL: the CPU
+static char name_text[kMaxNote];
+static char why_text[kMaxNote];
+
+void tessera_note_write(tessera_note note, const char* format, ...) {
+  if (note.text == NULL || note.bytes == 0) return;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(note.text, note.bytes, format, arguments);
+  va_end(arguments);
+}
+
+static void Open(const tessera_device_library* library) {
+  const tessera_note name = {name_text, sizeof(name_text)}, why = {why_text, sizeof(why_text)};
+  if (strcmp(wanted, "cpu") == 0) {
+    tessera_note_write(why, "TESSERA_DEVICE is cpu");
+    return;
+  }
+  if (library->driver->open(library, wanted, &stream, name, why) == TESSERA_OPS_OK) return;
+  stream = NULL;
+  if (is_quiet) return;
+  // A compiler's log begins with what matters.
+  dprintf(STDERR_FILENO, "tessera: %s runs on the CPU: %.*s\n", library->name,
+          (int)strcspn(why_text, "\n"), why_text);
+}
+
+static void* Stream(const tessera_device_library* library) {
+  pthread_mutex_lock(&opening);
+  if (!is_open) Open(library);
+  is_open = 1;
+  pthread_mutex_unlock(&opening);
+  return stream;
+}
+
+const char* tessera_device_name(const tessera_device_library* library) {
+  return Stream(library) == NULL ? NULL : name_text;
+}
+
+const char* tessera_device_fallback(const tessera_device_library* library) {
+  return Stream(library) == NULL ? why_text : NULL;
+}
+
+static int RunOnDevice(const tessera_hosted_op* op, void* const* arguments) {
+  const tessera_device_driver* driver = op->library->driver;
+  const tessera_device_op* code = op->op;
+  void* buffers[TESSERA_OP_MAX_BUFFERS];
+  int64_t made = 0;
+  int result = TESSERA_OPS_OK;
+  for (int64_t i = 0; i < code->argument_count && result == TESSERA_OPS_OK; ++i) {
+    result = driver->allocate(stream, code->argument_bytes[i], &buffers[i]);
+    if (result != TESSERA_OPS_OK) break;
+    ++made;
+    if (i < code->first_output) {
+      result = driver->write(stream, buffers[i], arguments[i], code->argument_bytes[i]);
+    }
+  }
+  if (result == TESSERA_OPS_OK) result = driver->run(stream, code, buffers);
+  for (int64_t i = code->first_output; i < code->argument_count && result == TESSERA_OPS_OK; ++i) {
+    result = driver->read(stream, buffers[i], arguments[i], code->argument_bytes[i]);
+  }
+  for (int64_t i = 0; i < made; ++i) driver->release(stream, buffers[i]);
+  return result;
+}
+
+int tessera_device_run(const tessera_hosted_op* op, void* const* arguments) {
+  if (Stream(op->library) == NULL) return tessera_op_run(op->cpu, arguments);
+  // As on the CPU, so that a program that is right here is right there.
+  const int result =
+      tessera_op_check_pointers(arguments, op->op->argument_count, TESSERA_OP_ALIGNMENT);
+  return result == TESSERA_OPS_OK ? RunOnDevice(op, arguments) : result;
+}
+
+int tessera_device_pack_constants(const tessera_hosted_op* op, void* const* arguments) {
+  if (Stream(op->library) == NULL) return tessera_op_pack_constants(op->cpu_packing, arguments);
+  const tessera_device_driver* driver = op->library->driver;
+  const tessera_device_op* code = op->op;
+  int result = tessera_op_check_pointers(arguments, code->constant_count + 1, 1);
+  if (result != TESSERA_OPS_OK) return result;
+  void* packed = NULL;
+  result = driver->allocate(stream, code->packed_bytes, &packed);
+  if (result != TESSERA_OPS_OK) return result;
+  result = driver->pack(stream, code, arguments, packed);
+  if (result == TESSERA_OPS_OK) {
+    result = driver->read(stream, packed, arguments[code->constant_count], code->packed_bytes);
+  }
+  driver->release(stream, packed);
+  return result;
+}

@@ -1,0 +1,391 @@
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/runtime/opencl.h"
+
+enum { kMaxName = 256 };
+
+struct tessera_opencl {
+  const tessera_opencl_api* api;
+  const tessera_device_library* library;
+  cl_context context;
+  cl_device_id device;
+  pthread_mutex_t lock;               // guards the arguments of kernels, until they are in a queue
+  tessera_opencl_program programs[];  // one an operator
+};
+
+// Kernels with the queue that they are put into.
+typedef struct stream {
+  tessera_opencl* kernels;
+  cl_command_queue queue;
+} stream;
+
+static int64_t LimitOf(const tessera_opencl_api* api, cl_device_id device, cl_device_info what) {
+  // A limit is a size_t or a cl_ulong. Where the first is narrower it fills the lower bytes, which
+  // come first where Tessera runs.
+  cl_ulong value = 0;
+  api->clGetDeviceInfo(device, what, sizeof(value), &value, NULL);
+  return (int64_t)value;
+}
+
+static int HasHalf(const tessera_opencl_api* api, cl_device_id device) {
+  enum { kMaxExtensions = 16384 };
+  char* text = malloc(kMaxExtensions);
+  if (text == NULL) return 0;
+  const tessera_note note = {text, kMaxExtensions};
+  tessera_opencl_text(api, device, CL_DEVICE_EXTENSIONS, note);
+  const int has = strstr(text, "cl_khr_fp16") != NULL;
+  free(text);
+  return has;
+}
+
+static int TooMuch(tessera_note why, const tessera_device_op* op, int64_t needed, const char* what,
+                   int64_t limit) {
+  tessera_note_write(why, "%s: its kernels take %lld %s; the device has %lld", op->name,
+                     (long long)needed, what, (long long)limit);
+  return TESSERA_OPS_DEVICE_LIMITS;
+}
+
+// Whether the device has what the operator's kernels were made for.
+static int CheckLimits(const tessera_opencl_api* api, cl_device_id device,
+                       const tessera_device_op* op, tessera_note why) {
+  const int64_t shared = LimitOf(api, device, CL_DEVICE_LOCAL_MEM_SIZE);
+  if (op->shared_bytes > shared) {
+    return TooMuch(why, op, op->shared_bytes, "bytes of local memory", shared);
+  }
+  const int64_t threads = LimitOf(api, device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+  size_t along[3];
+  const cl_int told =
+      api->clGetDeviceInfo(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(along), along, NULL);
+  for (int64_t i = 0; i < op->code.launch_count; ++i) {
+    const int64_t* block = op->code.launches[i].threads;
+    const int64_t needed = block[0] * block[1] * block[2];
+    if (needed > threads) return TooMuch(why, op, needed, "work-items a group", threads);
+    for (int axis = 0; axis < 3; ++axis) {
+      if (told == CL_SUCCESS && block[axis] > (int64_t)along[axis]) {
+        return TooMuch(why, op, block[axis], "work-items along an axis", (int64_t)along[axis]);
+      }
+    }
+  }
+  return TESSERA_OPS_OK;
+}
+
+// The same of what is known only when they are compiled, such as registers.
+static int CheckCompiled(const tessera_opencl* made, const tessera_device_op* op,
+                         tessera_note why) {
+  const tessera_opencl_program* program = &made->programs[op->number];
+  for (int64_t i = 0; i < op->code.launch_count; ++i) {
+    const int64_t* block = op->code.launches[i].threads;
+    const int64_t needed = block[0] * block[1] * block[2];
+    size_t limit = 0;
+    const cl_int error = made->api->clGetKernelWorkGroupInfo(
+        program->kernels[i], made->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof(limit), &limit, NULL);
+    if (error == CL_SUCCESS && needed > (int64_t)limit) {
+      return TooMuch(why, op, needed, "work-items a group, as they were compiled", (int64_t)limit);
+    }
+  }
+  return TESSERA_OPS_OK;
+}
+
+static int Create(const tessera_opencl_api* api, const tessera_device_library* library,
+                  cl_context context, cl_device_id device, tessera_opencl** result,
+                  tessera_note why) {
+  if (library->needs_half && !HasHalf(api, device)) {
+    tessera_note_write(why, "the kernels compute in half precision; the device has no cl_khr_fp16");
+    return TESSERA_OPS_DEVICE_LIMITS;
+  }
+  const size_t count = (size_t)library->op_count;
+  tessera_opencl* made = calloc(1, sizeof(*made) + count * sizeof(tessera_opencl_program));
+  if (made == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
+  made->api = api;
+  made->library = library;
+  made->context = context;
+  made->device = device;
+  api->clRetainContext(context);
+  pthread_mutex_init(&made->lock, NULL);
+  char log[2200];
+  const tessera_note log_note = {log, sizeof(log)};
+  int status = TESSERA_OPS_OK;
+  for (size_t i = 0; i < count && status == TESSERA_OPS_OK; ++i) {
+    const tessera_device_op* op = library->ops[i];
+    status = CheckLimits(api, device, op, why);
+    if (status != TESSERA_OPS_OK) break;
+    status = tessera_opencl_build(api, context, device, &op->code, &made->programs[i], log_note);
+    if (status != CL_SUCCESS) tessera_note_write(why, "%s: %s", op->name, log);
+    if (status == TESSERA_OPS_OK) status = CheckCompiled(made, op, why);
+  }
+  if (status != TESSERA_OPS_OK) {
+    tessera_opencl_destroy(made);
+    return status;
+  }
+  *result = made;
+  return TESSERA_OPS_OK;
+}
+
+int tessera_opencl_create(const tessera_device_library* library, cl_command_queue queue,
+                          tessera_opencl** made, char* log, size_t log_bytes) {
+  const tessera_note why = {log, log_bytes};
+  tessera_note_write(why, "%s", "");
+  if (queue == NULL || made == NULL) return TESSERA_OPS_NULL_POINTER;
+  const tessera_opencl_api* api = tessera_opencl_load(why);
+  if (api == NULL) return TESSERA_OPS_NO_DEVICE;
+  cl_context context = NULL;
+  cl_device_id device = NULL;
+  cl_int error =
+      api->clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL);
+  if (error == CL_SUCCESS) {
+    error = api->clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(device), &device, NULL);
+  }
+  if (error != CL_SUCCESS) {
+    tessera_note_write(why, "clGetCommandQueueInfo: %s (%d)", tessera_opencl_error_name(error),
+                       (int)error);
+    return error;
+  }
+  return Create(api, library, context, device, made, why);
+}
+
+void tessera_opencl_destroy(tessera_opencl* kernels) {
+  if (kernels == NULL) return;
+  for (int64_t i = 0; i < kernels->library->op_count; ++i) {
+    tessera_opencl_release(kernels->api, &kernels->programs[i]);
+  }
+  kernels->api->clReleaseContext(kernels->context);
+  pthread_mutex_destroy(&kernels->lock);
+  free(kernels);
+}
+
+static cl_mem NewBuffer(const tessera_opencl* kernels, int64_t bytes, cl_int* error) {
+  return kernels->api->clCreateBuffer(kernels->context, CL_MEM_READ_WRITE,
+                                      bytes == 0 ? 1 : (size_t)bytes, NULL, error);
+}
+
+static int CheckBuffer(const tessera_opencl* kernels, cl_mem buffer, int64_t bytes) {
+  if (buffer == NULL) return TESSERA_OPS_NULL_POINTER;
+  size_t size = 0;
+  const cl_int error =
+      kernels->api->clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof(size), &size, NULL);
+  if (error != CL_SUCCESS) return error;
+  return (int64_t)size < bytes ? TESSERA_OPS_SMALL_BUFFER : TESSERA_OPS_OK;
+}
+
+static int CheckQueue(const tessera_opencl* kernels, cl_command_queue queue) {
+  if (queue == NULL) return TESSERA_OPS_NULL_POINTER;
+  const tessera_opencl_api* api = kernels->api;
+  cl_context context = NULL;
+  cl_device_id device = NULL;
+  cl_command_queue_properties properties = 0;
+  cl_int error =
+      api->clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL);
+  if (error == CL_SUCCESS) {
+    error = api->clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(device), &device, NULL);
+  }
+  if (error == CL_SUCCESS) {
+    error = api->clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof(properties), &properties,
+                                       NULL);
+  }
+  if (error != CL_SUCCESS) return error;
+  const int fits = context == kernels->context && device == kernels->device &&
+                   (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) == 0;
+  return fits ? TESSERA_OPS_OK : TESSERA_OPS_BAD_QUEUE;
+}
+
+// Starts kernels `first` to `end` of an operator, each with the buffers that `places` names in
+// `arguments`. What is made here for them lives on in the queue as long as they need it.
+static int Launch(const stream* to, const tessera_device_op* op, int64_t first, int64_t end,
+                  const tessera_device_buffer* places, const cl_mem* arguments, cl_mem workspace,
+                  cl_event* event) {
+  const tessera_opencl_api* api = to->kernels->api;
+  cl_mem buffers[TESSERA_OP_MAX_BUFFERS] = {NULL}, parts[TESSERA_OP_MAX_BUFFERS];
+  size_t part_count = 0;
+  cl_int error = CL_SUCCESS;
+  for (int64_t i = 0; i < op->buffer_count && error == CL_SUCCESS; ++i) {
+    if (places[i].argument == TESSERA_OP_UNUSED) continue;
+    cl_mem whole = arguments[places[i].argument];
+    buffers[i] = whole;
+    if (places[i].offset == 0) continue;
+    const cl_buffer_region region = {(size_t)places[i].offset, (size_t)places[i].bytes};
+    buffers[i] = api->clCreateSubBuffer(whole, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION,
+                                        &region, &error);
+    if (error == CL_SUCCESS) parts[part_count++] = buffers[i];
+  }
+  cl_mem own = NULL;
+  if (workspace == NULL && op->workspace_bytes > 0 && error == CL_SUCCESS) {
+    own = NewBuffer(to->kernels, op->workspace_bytes, &error);
+    workspace = own;
+  }
+  const tessera_opencl_program* program = &to->kernels->programs[op->number];
+  pthread_mutex_lock(&to->kernels->lock);
+  for (int64_t i = first; i < end && error == CL_SUCCESS; ++i) {
+    const tessera_device_launch* launch = &op->code.launches[i];
+    error = tessera_opencl_bind(api, program->kernels[i], launch, buffers, workspace);
+    if (error != CL_SUCCESS) break;
+    error = tessera_opencl_enqueue(api, to->queue, program->kernels[i], launch,
+                                   i + 1 == end ? event : NULL);
+  }
+  pthread_mutex_unlock(&to->kernels->lock);
+  if (own != NULL) api->clReleaseMemObject(own);
+  for (size_t i = 0; i < part_count; ++i) api->clReleaseMemObject(parts[i]);
+  return error;
+}
+
+static int Run(const stream* to, const tessera_device_op* op, const cl_mem* arguments,
+               cl_mem workspace, cl_event* event) {
+  return Launch(to, op, 0, op->call_launches, op->buffers, arguments, workspace, event);
+}
+
+static int Write(const stream* to, cl_mem buffer, int64_t offset, const void* from, int64_t bytes) {
+  return to->kernels->api->clEnqueueWriteBuffer(to->queue, buffer, CL_TRUE, (size_t)offset,
+                                                (size_t)bytes, from, 0, NULL, NULL);
+}
+
+// Row-major constants to their places in the packed block and the scratch memory.
+static int PlaceConstants(const stream* to, const tessera_device_op* op, void* const* constants,
+                          const cl_mem* memory) {
+  int status = TESSERA_OPS_OK;
+  for (int64_t i = 0; i < op->constant_count && status == TESSERA_OPS_OK; ++i) {
+    const int64_t bytes = tessera_layout_stored_bytes(&op->layouts[i]);
+    void* stored = malloc((size_t)bytes);
+    if (stored == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
+    tessera_layout_pack(&op->layouts[i], constants[i], stored);
+    status = Write(to, memory[op->places[i].argument], op->places[i].offset, stored, bytes);
+    free(stored);
+  }
+  return status;
+}
+
+static int Pack(const stream* to, const tessera_device_op* op, void* const* constants,
+                cl_mem packed) {
+  const tessera_opencl_api* api = to->kernels->api;
+  cl_mem memory[2] = {packed, NULL};
+  int status = TESSERA_OPS_OK;
+  if (op->scratch_bytes > 0) {
+    memory[TESSERA_OP_SCRATCH] = NewBuffer(to->kernels, op->scratch_bytes, &status);
+  }
+  if (status == TESSERA_OPS_OK) status = PlaceConstants(to, op, constants, memory);
+  if (status == TESSERA_OPS_OK) {
+    status = Launch(to, op, op->call_launches, op->code.launch_count, op->packing_buffers, memory,
+                    NULL, NULL);
+  }
+  if (status == TESSERA_OPS_OK) status = api->clFinish(to->queue);
+  if (memory[TESSERA_OP_SCRATCH] != NULL) api->clReleaseMemObject(memory[TESSERA_OP_SCRATCH]);
+  return status;
+}
+
+int tessera_opencl_run(const tessera_device_op* op, void* const* arguments) {
+  const stream to = {arguments[0], arguments[1]};
+  if (to.kernels == NULL) return TESSERA_OPS_NULL_POINTER;
+  int status = CheckQueue(to.kernels, to.queue);
+  cl_mem buffers[TESSERA_OP_MAX_BUFFERS];
+  for (int64_t i = 0; i < op->argument_count && status == TESSERA_OPS_OK; ++i) {
+    buffers[i] = arguments[2 + i];
+    status = CheckBuffer(to.kernels, buffers[i], op->argument_bytes[i]);
+  }
+  cl_mem workspace = arguments[2 + op->argument_count];
+  if (workspace != NULL && status == TESSERA_OPS_OK) {
+    status = CheckBuffer(to.kernels, workspace, op->workspace_bytes);
+  }
+  if (status != TESSERA_OPS_OK) return status;
+  return Run(&to, op, buffers, workspace, arguments[3 + op->argument_count]);
+}
+
+int tessera_opencl_pack_constants(const tessera_device_op* op, void* const* arguments) {
+  const stream to = {arguments[0], arguments[1]};
+  int status = tessera_op_check_pointers(arguments, op->constant_count + 3, 1);
+  if (status == TESSERA_OPS_OK) status = CheckQueue(to.kernels, to.queue);
+  cl_mem packed = arguments[2 + op->constant_count];
+  if (status == TESSERA_OPS_OK) status = CheckBuffer(to.kernels, packed, op->packed_bytes);
+  return status == TESSERA_OPS_OK ? Pack(&to, op, arguments + 2, packed) : status;
+}
+
+// The device that `wanted` names a part of, and its name. Whether there is one.
+static int Find(const tessera_opencl_api* api, const char* wanted, cl_device_id* device,
+                tessera_note name, tessera_note why) {
+  enum { kMost = 64 };
+  tessera_opencl_device found[kMost];
+  const size_t count = tessera_opencl_devices(api, found, kMost);
+  for (size_t i = 0; i < count; ++i) {
+    char device_name[kMaxName], platform_name[kMaxName] = "";
+    const tessera_note note = {device_name, sizeof(device_name)};
+    tessera_opencl_text(api, found[i].device, CL_DEVICE_NAME, note);
+    api->clGetPlatformInfo(found[i].platform, CL_PLATFORM_NAME, sizeof(platform_name) - 1,
+                           platform_name, NULL);
+    if (strstr(device_name, wanted) == NULL && strstr(platform_name, wanted) == NULL) continue;
+    tessera_note_write(name, "%s (%s)", device_name, platform_name);
+    *device = found[i].device;
+    return 1;
+  }
+  if (count == 0) {
+    tessera_note_write(why, "there is no OpenCL device; install the driver of one");
+  } else {
+    tessera_note_write(why, "TESSERA_DEVICE is \"%s\", which none of %zu OpenCL devices is called",
+                       wanted, count);
+  }
+  return 0;
+}
+
+static int OpenStream(const tessera_device_library* library, const char* wanted, void** result,
+                      tessera_note name, tessera_note why) {
+  const tessera_opencl_api* api = tessera_opencl_load(why);
+  cl_device_id device;
+  if (api == NULL || !Find(api, wanted, &device, name, why)) return TESSERA_OPS_NO_DEVICE;
+  stream* made = calloc(1, sizeof(*made));
+  if (made == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
+  cl_int error = CL_SUCCESS;
+  cl_context context = api->clCreateContext(NULL, 1, &device, NULL, NULL, &error);
+  if (error != CL_SUCCESS) {
+    tessera_note_write(why, "clCreateContext: %s (%d)", tessera_opencl_error_name(error),
+                       (int)error);
+    free(made);
+    return error;
+  }
+  int status = TESSERA_OPS_OK;
+  made->queue = api->clCreateCommandQueue(context, device, 0, &error);
+  if (error != CL_SUCCESS) {
+    tessera_note_write(why, "clCreateCommandQueue: %s (%d)", tessera_opencl_error_name(error),
+                       (int)error);
+    status = error;
+  } else {
+    status = Create(api, library, context, device, &made->kernels, why);
+    if (status != TESSERA_OPS_OK) api->clReleaseCommandQueue(made->queue);
+  }
+  api->clReleaseContext(context);  // kernels and queue hold it
+  if (status != TESSERA_OPS_OK) {
+    free(made);
+    return status;
+  }
+  *result = made;
+  return TESSERA_OPS_OK;
+}
+
+static int Allocate(void* opaque, int64_t bytes, void** buffer) {
+  cl_int error = CL_SUCCESS;
+  *buffer = NewBuffer(((const stream*)opaque)->kernels, bytes, &error);
+  return error;
+}
+
+static void Release(void* opaque, void* buffer) {
+  ((const stream*)opaque)->kernels->api->clReleaseMemObject(buffer);
+}
+
+static int WriteAll(void* opaque, void* buffer, const void* from, int64_t bytes) {
+  return Write(opaque, buffer, 0, from, bytes);
+}
+
+static int ReadAll(void* opaque, void* buffer, void* into, int64_t bytes) {
+  const stream* from = opaque;
+  return from->kernels->api->clEnqueueReadBuffer(from->queue, buffer, CL_TRUE, 0, (size_t)bytes,
+                                                 into, 0, NULL, NULL);
+}
+
+static int RunHosted(void* opaque, const tessera_device_op* op, void* const* buffers) {
+  return Run(opaque, op, (const cl_mem*)buffers, NULL, NULL);
+}
+
+static int PackHosted(void* opaque, const tessera_device_op* op, void* const* constants,
+                      void* packed) {
+  return Pack(opaque, op, constants, packed);
+}
+
+const tessera_device_driver tessera_opencl_driver = {OpenStream, Allocate,  Release,   WriteAll,
+                                                     ReadAll,    RunHosted, PackHosted};

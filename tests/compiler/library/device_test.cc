@@ -1,0 +1,506 @@
+// Libraries for OpenCL devices, called in both ways on the first device, if there is one.
+
+#include <algorithm>
+#include <array>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_replace.h"
+#include "compiler/library/library.h"
+#include "compiler/runtime/opencl.h"
+#include "compiler/schedule/default_trace.h"
+#include "compiler/te/operators.h"
+#include "compiler/te/reference.h"
+#include "tests/compiler/library/elf.h"
+#include "tests/compiler/library/loaded.h"
+#include "tests/support/reference_check.h"
+#include "tests/support/run_opencl.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/thread_traces.h"
+
+namespace tessera::library {
+namespace {
+
+constexpr char kTarget[] = "opencl block=256 wave=32 shared=16384";
+
+Implementation DefaultFor(const te::Workload& workload, const ir::Target& target) {
+  Implementation made;
+  made.trace = schedule::DefaultTrace(workload.dag, target).value();
+  made.is_default = true;
+  return made;
+}
+
+LibrarySpec SpecFor(const std::vector<te::OpSpec>& ops, const std::string& target = kTarget) {
+  LibrarySpec spec;
+  spec.name = "gpu";
+  spec.versions = {{ir::ParseTarget("x86/avx2").value(), "a cpu"},
+                   {ir::ParseTarget("x86/sse4.2").value(), "a cpu"}};
+  spec.device = {ir::ParseTarget(target).value(), "a device"};
+  for (const te::OpSpec& op : ops) {
+    const auto workload = te::MakeWorkload(op);
+    INFO(workload.status());
+    REQUIRE(workload.ok());
+    LibraryOp& made = spec.ops.emplace_back(LibraryOp{op.name, *workload, {}, {}});
+    for (const LibraryVersion& version : spec.versions) {
+      made.versions.push_back(DefaultFor(*workload, version.target));
+    }
+    made.on_device = DefaultFor(*workload, spec.device->target);
+  }
+  return spec;
+}
+
+// Products with weights and without, constants that are several, transformed, or laid out, half
+// precision, kernels with a workspace between them.
+LibrarySpec TestSpec() {
+  const std::map<std::string, std::string> conv = {
+      {"ic", "5"}, {"oc", "6"}, {"size", "7"}, {"k", "3"}, {"bias", "true"}};
+  LibrarySpec spec =
+      SpecFor({{"product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}},
+               {"inputs", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}, {"b", "input"}}},
+               {"half", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}, {"dtype", "f16"}}},
+               {"conv", "conv2d", conv},
+               {"winograd", "conv2d", conv},
+               {"soft", "softmax", {{"m", "5"}, {"n", "300"}}}});
+  spec.ops[4].on_device->trace =
+      schedule::ParseTrace("trace 1\nlayout W 1 0 2 3\nwinograd conv 2\n").value();
+  return spec;
+}
+
+// A product of tiles that take more of a block's memory than devices have.
+LibrarySpec GreedySpec() {
+  LibrarySpec spec =
+      SpecFor({{"big",
+                "matmul",
+                {{"m", "4"}, {"n", "4"}, {"k", "65536"}, {"b", "input"}, {"relu", "true"}}}},
+              "opencl block=256 wave=32 shared=67108864");
+  spec.ops[0].on_device->trace =
+      schedule::ParseTrace(
+          absl::StrReplaceAll(kSharedProduct, {{"split matmul k 4", "split matmul k 65536"}}))
+          .value();
+  return spec;
+}
+
+LibraryFiles Build(const LibrarySpec& spec) {
+  auto files = BuildLibrary(spec);
+  INFO(files.status());
+  REQUIRE(files.ok());
+  return *std::move(files);
+}
+
+template <size_t... I>
+int CallWith(void* function, [[maybe_unused]] absl::Span<void* const> arguments,
+             std::index_sequence<I...>) {
+  return reinterpret_cast<int (*)(
+      decltype(static_cast<void*>(nullptr), (void)I, static_cast<void*>(nullptr))...)>(function)(
+      arguments[I]...);
+}
+
+// Calls a C function with as many pointers.
+template <size_t N = 1>
+int Call(void* function, absl::Span<void* const> arguments) {
+  if (arguments.size() == N) return CallWith(function, arguments, std::make_index_sequence<N>());
+  if constexpr (N < 12) return Call<N + 1>(function, arguments);
+  return -1000;
+}
+
+// The inputs of an operator, row-major, and what it should make of them.
+struct Data {
+  explicit Data(const te::Workload& workload)
+      : workload(workload), expected(te::ComputeExpected(workload, 3).value()) {
+    for (size_t i = 0; i < workload.dag.inputs.size(); ++i) {
+      Aligned& memory = *(inputs.emplace_back(std::make_unique<Aligned>(bytes(i))));
+      std::memcpy(memory.data, expected.inputs[i].data(), bytes(i));
+      (workload.dag.inputs[i].is_constant ? constants : activations).push_back(i);
+    }
+  }
+  size_t bytes(size_t input) const { return expected.inputs[input].size(); }
+  size_t output_bytes() const {
+    return static_cast<size_t>(workload.dag.outputs[0]->StoredBytes());
+  }
+  void Check(const std::vector<std::byte>& output) const {
+    const std::vector<double> values = ir::FromStored(*workload.dag.outputs[0], output);
+    const te::Tolerance tolerance = te::OutputTolerance(workload.dag, 0);
+    size_t wrong = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const double want = expected.outputs[0][i];
+      // Winograd's algorithm rounds more.
+      wrong += !(std::abs(values[i] - want) <=
+                 1e-5 + 8 * (tolerance.absolute + tolerance.relative * std::abs(want)));
+    }
+    CHECK(wrong == 0);
+  }
+
+  te::Workload workload;
+  te::Expected expected;
+  std::vector<std::unique_ptr<Aligned>> inputs;
+  std::vector<size_t> activations, constants;
+};
+
+// Every operator with memory of the host.
+void CheckHostCalls(const Library& library, const LibrarySpec& spec) {
+  for (const LibraryOp& op : spec.ops) {
+    CAPTURE(op.name);
+    const Data data(op.workload);
+    std::vector<void*> arguments, constants;
+    for (const size_t i : data.activations) arguments.push_back(data.inputs[i]->data);
+    for (const size_t i : data.constants) constants.push_back(data.inputs[i]->data);
+    const Aligned weights(1 << 17), output(data.output_bytes());
+    if (!constants.empty()) {
+      const size_t packed = library.Find<size_t (*)()>(op.name + "_packed_bytes")();
+      REQUIRE(packed < 1 << 17);
+      reinterpret_cast<char*>(weights.data)[packed] = 7;
+      constants.push_back(weights.data);
+      REQUIRE(Call(library.Find<void*>(op.name + "_pack_weights"), constants) == 0);
+      CHECK(reinterpret_cast<char*>(weights.data)[packed] == 7);
+      arguments.push_back(weights.data);
+    }
+    arguments.push_back(output.data);
+    void* const function = library.Find<void*>(op.name);
+    for (int run = 0; run < 2; ++run) REQUIRE(Call(function, arguments) == 0);
+    const auto* bytes = reinterpret_cast<const std::byte*>(output.data);
+    data.Check({bytes, bytes + data.output_bytes()});
+    arguments[0] = reinterpret_cast<char*>(arguments[0]) + 4;
+    CHECK(Call(function, arguments) == TESSERA_OPS_MISALIGNED);
+    arguments[0] = nullptr;
+    CHECK(Call(function, arguments) == TESSERA_OPS_NULL_POINTER);
+  }
+}
+
+// A device with a queue of the test's own.
+class TestQueue {
+ public:
+  static std::unique_ptr<TestQueue> Open(cl_command_queue_properties properties = 0) {
+    char why[256] = "";
+    const tessera_opencl_api* api = tessera_opencl_load({why, sizeof(why)});
+    tessera_opencl_device found[16];
+    const size_t count = api == nullptr ? 0 : tessera_opencl_devices(api, found, 16);
+    for (size_t i = 0; i < count; ++i) {
+      char name[256];
+      tessera_opencl_text(api, found[i].device, CL_DEVICE_NAME, {name, sizeof(name)});
+      if (std::string(name).find(OpenClTestDevice()) == std::string::npos) continue;
+      return std::make_unique<TestQueue>(*api, found[i].device, properties);
+    }
+    WARN("skipped, no OpenCL device: " << why);
+    return nullptr;
+  }
+  TestQueue(const tessera_opencl_api& opened, cl_device_id device,
+            cl_command_queue_properties properties)
+      : api(opened) {
+    context = api.clCreateContext(nullptr, 1, &device, nullptr, nullptr, nullptr);
+    REQUIRE(context != nullptr);
+    queue = api.clCreateCommandQueue(context, device, properties, nullptr);
+    REQUIRE(queue != nullptr);
+  }
+  TestQueue(const TestQueue&) = delete;
+  TestQueue& operator=(const TestQueue&) = delete;
+  ~TestQueue() {
+    for (cl_mem buffer : buffers) api.clReleaseMemObject(buffer);
+    api.clReleaseCommandQueue(queue);
+    api.clReleaseContext(context);
+  }
+  cl_mem Buffer(size_t bytes, const void* from = nullptr) {
+    const cl_mem_flags flags = from == nullptr ? 0 : CL_MEM_COPY_HOST_PTR;
+    cl_mem made = api.clCreateBuffer(context, CL_MEM_READ_WRITE | flags, bytes,
+                                     const_cast<void*>(from), nullptr);
+    REQUIRE(made != nullptr);
+    return buffers.emplace_back(made);
+  }
+  std::vector<std::byte> Read(cl_mem buffer, size_t bytes) {
+    std::vector<std::byte> result(bytes);
+    REQUIRE(api.clEnqueueReadBuffer(queue, buffer, CL_TRUE, 0, bytes, result.data(), 0, nullptr,
+                                    nullptr) == CL_SUCCESS);
+    return result;
+  }
+
+  const tessera_opencl_api& api;
+  cl_context context = nullptr;
+  cl_command_queue queue = nullptr;
+  std::vector<cl_mem> buffers;
+};
+
+using Create = int (*)(cl_command_queue, void**, char*, size_t);
+
+// An operator's arguments on the device, in a queue.
+struct DeviceCall {
+  DeviceCall(const Library& library, const std::string& name, const Data& data, void* kernels,
+             TestQueue& at)
+      : function(library.Find<void*>(name + "_opencl")) {
+    arguments = {kernels, at.queue};
+    std::vector<void*> constants = arguments;
+    for (const size_t i : data.activations) {
+      arguments.push_back(at.Buffer(data.bytes(i), data.inputs[i]->data));
+    }
+    for (const size_t i : data.constants) constants.push_back(data.inputs[i]->data);
+    if (!data.constants.empty()) {
+      cl_mem weights = at.Buffer(library.Find<size_t (*)()>(name + "_packed_bytes")());
+      constants.push_back(weights);
+      REQUIRE(Call(library.Find<void*>(name + "_opencl_pack_weights"), constants) == 0);
+      arguments.push_back(weights);
+    }
+    output = at.Buffer(data.output_bytes());
+    arguments.insert(arguments.end(), {output, nullptr, nullptr});
+  }
+  int Run() const { return Call(function, arguments); }
+
+  void* function;
+  std::vector<void*> arguments;
+  cl_mem output;
+};
+
+class Environment {
+ public:
+  Environment(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+  ~Environment() { unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
+TEST_CASE("operators run on a device with its memory and in its queue", "[library][opencl]") {
+  const LibrarySpec spec = TestSpec();
+  const LibraryFiles files = Build(spec);
+  const auto at = TestQueue::Open();
+  if (at == nullptr) return;
+  const Library library(files.shared_object);
+  char log[256] = "left";
+  void* kernels = nullptr;
+  const int made = library.Find<Create>("tessera_gpu_opencl_create")(at->queue, &kernels, log, 256);
+  INFO(log);
+  REQUIRE(made == 0);
+  CHECK(log[0] == '\0');
+  for (const LibraryOp& op : spec.ops) {
+    CAPTURE(op.name);
+    const Data data(op.workload);
+    DeviceCall call(library, op.name, data, kernels, *at);
+    REQUIRE(call.Run() == 0);
+    data.Check(at->Read(call.output, data.output_bytes()));
+
+    // With a workspace of the caller's, and an event.
+    const size_t workspace = library.Find<size_t (*)()>(op.name + "_opencl_workspace_bytes")();
+    const size_t last = call.arguments.size() - 1;
+    if (workspace > 0) call.arguments[last - 1] = at->Buffer(workspace);
+    cl_event event = nullptr;
+    call.arguments[last] = &event;
+    REQUIRE(call.Run() == 0);
+    REQUIRE(at->api.clWaitForEvents(1, &event) == CL_SUCCESS);
+    at->api.clReleaseEvent(event);
+    data.Check(at->Read(call.output, data.output_bytes()));
+
+    // What is wrong is told.
+    call.arguments[last] = nullptr;
+    if (workspace > 1) {
+      call.arguments[last - 1] = at->Buffer(workspace - 1);
+      CHECK(call.Run() == TESSERA_OPS_SMALL_BUFFER);
+    }
+    call.arguments[last - 1] = nullptr;
+    call.arguments[last - 2] = at->Buffer(data.output_bytes() - 1);
+    CHECK(call.Run() == TESSERA_OPS_SMALL_BUFFER);
+    call.arguments[last - 2] = nullptr;
+    CHECK(call.Run() == TESSERA_OPS_NULL_POINTER);
+  }
+  const Data data(spec.ops[5].workload);
+  DeviceCall call(library, "soft", data, kernels, *at);
+  const auto other = TestQueue::Open();
+  call.arguments[1] = other->queue;
+  CHECK(call.Run() == TESSERA_OPS_BAD_QUEUE);
+  call.arguments[0] = nullptr;
+  CHECK(call.Run() == TESSERA_OPS_NULL_POINTER);
+  library.Find<void (*)(void*)>("tessera_gpu_opencl_destroy")(kernels);
+}
+
+TEST_CASE("threads share a device's kernels, each with a queue's work of its own",
+          "[library][opencl]") {
+  const LibrarySpec spec = TestSpec();
+  const auto at = TestQueue::Open();
+  if (at == nullptr) return;
+  const Library library(Build(spec).shared_object);
+  void* kernels = nullptr;
+  REQUIRE(library.Find<Create>("tessera_gpu_opencl_create")(at->queue, &kernels, nullptr, 0) == 0);
+  constexpr int kThreads = 3;
+  std::vector<std::unique_ptr<Data>> data;
+  std::vector<std::unique_ptr<DeviceCall>> calls;
+  for (int i = 0; i < kThreads; ++i) {
+    // The same operator, so that its kernels are given other arguments all the time.
+    data.push_back(std::make_unique<Data>(spec.ops[3].workload));
+    calls.push_back(std::make_unique<DeviceCall>(library, "conv", *data[0], kernels, *at));
+  }
+  std::array<int, kThreads> failed = {};
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      for (int run = 0; run < 20; ++run) failed[i] += calls[i]->Run() != 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(failed == std::array<int, kThreads>{});
+  for (const auto& call : calls) {
+    data[0]->Check(at->Read(call->output, data[0]->output_bytes()));
+  }
+  library.Find<void (*)(void*)>("tessera_gpu_opencl_destroy")(kernels);
+}
+
+TEST_CASE("calls with host memory run on the device where there is one", "[library][opencl]") {
+  if (TestQueue::Open() == nullptr) return;
+  const LibrarySpec spec = TestSpec();
+  const Environment device("TESSERA_DEVICE", OpenClTestDevice().c_str());
+  const Library library(Build(spec).shared_object);
+  const auto fallback = library.Find<const char* (*)()>("tessera_gpu_fallback");
+  INFO((fallback() == nullptr ? "" : fallback()));
+  REQUIRE(library.Find<const char* (*)()>("tessera_gpu_device")() != nullptr);
+  CHECK(fallback() == nullptr);
+  CheckHostCalls(library, spec);
+}
+
+TEST_CASE("calls with host memory run on the CPU where there is no device, and say why",
+          "[library][opencl]") {
+  const LibrarySpec spec = TestSpec();
+  const Environment quiet("TESSERA_QUIET", "1");
+  for (const auto& [wanted, why] :
+       {std::pair("cpu", "TESSERA_DEVICE is cpu"), std::pair("no such device", "OpenCL")}) {
+    const Environment device("TESSERA_DEVICE", wanted);
+    const Library library(Build(spec).shared_object);
+    CHECK(library.Find<const char* (*)()>("tessera_gpu_device")() == nullptr);
+    CHECK_THAT(library.Find<const char* (*)()>("tessera_gpu_fallback")(), Catch::Contains(why));
+    CheckHostCalls(library, spec);
+  }
+}
+
+TEST_CASE("a library for a device is the same bytes each time and needs libc alone", "[library]") {
+  const LibrarySpec spec = TestSpec();
+  const LibraryFiles files = Build(spec), again = Build(spec);
+  CHECK(files.shared_object == again.shared_object);
+  CHECK(files.header == again.header);
+  CHECK(files.manifest == again.manifest);
+  CHECK(Needed(files.shared_object) == std::vector<std::string>{"libc.so.6"});
+  CHECK(files.shared_object.find("void tessera_kernel_conv_0(") != std::string::npos);
+
+  const auto manifest = nlohmann::json::parse(files.manifest);
+  CHECK(manifest["device"]["target"] == ir::ToString(spec.device->target));
+  CHECK(manifest["device"]["device_class"] == "a device");
+  const auto& soft = manifest["ops"][5]["device"];
+  CHECK(soft["is_default"] == true);
+  CHECK(soft["launches"][0]["kernel"] == "tessera_kernel_soft_0");
+  const auto& winograd = manifest["ops"][4]["device"];
+  CHECK(winograd["packing_launches"].size() > 0);
+  CHECK(winograd["prepared"][0]["packed_offset"].get<int64_t>() % TESSERA_DEVICE_ALIGNMENT == 0);
+
+  std::vector<std::string> declared = {"tessera_gpu_set_threads",   "tessera_gpu_version",
+                                       "tessera_gpu_isa",           "tessera_gpu_opencl_create",
+                                       "tessera_gpu_device",        "tessera_gpu_fallback",
+                                       "tessera_gpu_opencl_destroy"};
+  for (const auto& op : manifest["ops"]) {
+    for (const auto& function : op["functions"]) declared.push_back(function);
+  }
+  for (const std::string& name : declared) {
+    CAPTURE(name);
+    CHECK(files.header.find(" " + name + "(") != std::string::npos);
+  }
+  std::ranges::sort(declared);
+  CHECK(Exported(files.shared_object) == declared);
+}
+
+TEST_CASE("the header of a library for a device is C99 and C++, with and without OpenCL's own",
+          "[library]") {
+  if (std::system("cc --version >/dev/null 2>&1") != 0) {
+    WARN("no C compiler `cc` on this machine: the header is not compiled");
+    return;
+  }
+  const test::TemporaryDirectory folder;
+  const LibraryFiles files = Build(TestSpec());
+  CAPTURE(files.header);
+  std::ofstream(folder.path + "/ops.h") << files.header;
+  const std::string opencl = "#define CL_TARGET_OPENCL_VERSION 120\n#include <CL/cl.h>\n";
+  const std::string call =
+      "int call(tessera_gpu_opencl* kernels, cl_command_queue queue, cl_mem b, cl_event* e);\n"
+      "int call(tessera_gpu_opencl* kernels, cl_command_queue queue, cl_mem b, cl_event* e) {\n"
+      "  return conv_opencl(kernels, queue, b, b, b, NULL, e);\n}\n";
+  std::ofstream(folder.path + "/alone.c") << "#include \"ops.h\"\n";
+  std::ofstream(folder.path + "/before.c") << opencl << "#include \"ops.h\"\n" << call;
+  std::ofstream(folder.path + "/behind.c") << "#include \"ops.h\"\n" << opencl << call;
+  for (const char* compiler : {"cc -std=c99 -pedantic", "cc -x c++ -std=c++11"}) {
+    CAPTURE(compiler);
+    CHECK(std::system(absl::StrCat("cd ", folder.path, " && ", compiler,
+                                   " -Wall -Wextra -Werror -fsyntax-only alone.c before.c behind.c")
+                          .c_str()) == 0);
+  }
+}
+
+TEST_CASE("libraries for a device need a CPU to fall back to, and a schedule for each",
+          "[library]") {
+  const auto message = [](const LibrarySpec& spec) {
+    return std::string(BuildLibrary(spec).status().message());
+  };
+  LibrarySpec spec = SpecFor({{"product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}}});
+  spec.ops[0].on_device.reset();
+  CHECK_THAT(message(spec), Catch::Contains("product has no schedule for a device"));
+  spec.device->target = spec.versions[0].target;
+  CHECK_THAT(message(spec), Catch::Contains("x86/avx2") && Catch::Contains("is no device"));
+  spec = SpecFor({{"product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}}});
+  spec.versions.clear();
+  CHECK_THAT(message(spec), Catch::Contains("it needs a version for CPUs, too"));
+  // What the device's target forbids is told with the operator and the target.
+  spec = GreedySpec();
+  spec.device->target = ir::ParseTarget(kTarget).value();
+  CHECK_THAT(message(spec), Catch::Contains("operator big: opencl") &&
+                                Catch::Contains("bytes of shared memory; the target has 16384"));
+}
+
+TEST_CASE("libraries of AArch64 for a device link", "[library]") {
+  LibrarySpec spec = TestSpec();
+  spec.versions = {{ir::ParseTarget("aarch64/neon").value(), ""}};
+  for (LibraryOp& op : spec.ops) {
+    op.versions = {DefaultFor(op.workload, spec.versions[0].target)};
+  }
+  const auto files = BuildLibrary(spec);
+  if (files.status().code() == absl::StatusCode::kFailedPrecondition) {
+    WARN(files.status().ToString());
+    return;
+  }
+  INFO(files.status());
+  REQUIRE(files.ok());
+  CHECK(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
+}
+
+TEST_CASE("a device that has less than kernels were made for is named with the limit",
+          "[library][opencl]") {
+  const auto at = TestQueue::Open();
+  if (at == nullptr) return;
+  char extensions[1 << 14];
+  cl_device_id device = nullptr;
+  at->api.clGetCommandQueueInfo(at->queue, CL_QUEUE_DEVICE, sizeof(device), &device, nullptr);
+  tessera_opencl_text(&at->api, device, CL_DEVICE_EXTENSIONS, {extensions, sizeof(extensions)});
+  const bool has_half = std::string(extensions).find("cl_khr_fp16") != std::string::npos;
+  std::vector<std::pair<LibrarySpec, std::string>> refused;
+  if (!has_half) {
+    refused.emplace_back(
+        SpecFor({{"half", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}, {"dtype", "f16"}}}},
+                "opencl/fp16 block=64 wave=32 shared=16384"),
+        "the kernels compute in half precision; the device has no cl_khr_fp16");
+  }
+  refused.emplace_back(GreedySpec(), "big: its kernels take");
+  for (const auto& [spec, why] : refused) {
+    const Environment quiet("TESSERA_QUIET", "1");
+    const Environment wanted("TESSERA_DEVICE", OpenClTestDevice().c_str());
+    const Library library(Build(spec).shared_object);
+    char log[256];
+    void* kernels = nullptr;
+    CHECK(library.Find<Create>("tessera_gpu_opencl_create")(at->queue, &kernels, log, 256) ==
+          TESSERA_OPS_DEVICE_LIMITS);
+    CHECK(kernels == nullptr);
+    CHECK_THAT(log, Catch::Contains(why));
+    CHECK(library.Find<const char* (*)()>("tessera_gpu_device")() == nullptr);
+    CHECK_THAT(library.Find<const char* (*)()>("tessera_gpu_fallback")(), Catch::Contains(why));
+    CheckHostCalls(library, spec);
+  }
+}
+
+}  // namespace
+}  // namespace tessera::library
