@@ -1,7 +1,4 @@
-#include "schedule_space/thread_tile.h"
-
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <functional>
 #include <utility>
@@ -11,54 +8,26 @@
 #include "compiler/te/dag.h"
 #include "schedule_space/nest_loops.h"
 #include "schedule_space/steps.h"
+#include "schedule_space/thread_kernel.h"
 #include "schedule_space/tile_sizes.h"
 
 namespace tessera::space {
 namespace {
 
-constexpr int64_t kMinBlockThreads = 16, kUsualBlockThreads = 64;
+constexpr int64_t kMinBlockThreads = 16;
 constexpr int64_t kMaxInner = 64;          // accumulators of a virtual thread
 constexpr int64_t kMaxAccumulators = 128;  // of a thread
 constexpr int64_t kMaxInnerFactor = 8;     // along an axis
 constexpr int64_t kMaxVirtual = 8;
 constexpr int64_t kMaxChunk = 64;       // along a reduction axis
 constexpr int64_t kMaxUnrolled = 2048;  // multiplications that are copied
-constexpr int kMaxTiledAxes = 4;
 constexpr double kShareWeight = 0.75;
 
-int64_t PowerAtLeast(int64_t n) {
-  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(n)));
-}
-
-int64_t Product(const Option& option) {
-  int64_t product = 1;
-  for (const int64_t part : option) product *= part;
-  return product;
-}
-
-// All options of one of `choices` for each part, within `limit` when multiplied.
-std::vector<Option> Combine(const std::vector<std::vector<int64_t>>& choices, int64_t limit) {
-  std::vector<Option> options{{}};
-  for (const std::vector<int64_t>& values : choices) {
-    std::vector<Option> longer;
-    for (const Option& option : options) {
-      for (const int64_t value : values) {
-        if (Product(option) * value > limit) continue;
-        longer.push_back(option);
-        longer.back().push_back(value);
-      }
-    }
-    options = std::move(longer);
-  }
-  return options;
-}
-
-// One kernel's knobs and what they decide.
-class Tile {
+class Tile final : public ThreadKernel, KnobReader {
  public:
-  Tile(const schedule::Schedule& base, ThreadTileSpec spec, const ir::Target& target,
+  Tile(const schedule::Schedule& base, ThreadKernelSpec spec, const ir::Target& target,
        const std::string& prefix, std::vector<Knob>& knobs)
-      : base_(base), spec_(std::move(spec)), target_(target), knobs_(knobs) {
+      : KnobReader(knobs), base_(base), spec_(std::move(spec)), target_(target) {
     for (const te::Axis& axis : Store().axes) extents_.push_back(axis.extent);
     if (spec_.reduce >= 0) {
       for (const te::Axis& axis : Reduce().reduce_axes) sums_.push_back(axis.extent);
@@ -67,7 +36,7 @@ class Tile {
     if (spec_.reduce >= 0) AddReduceKnobs(prefix);
   }
 
-  void Canonicalize(absl::Span<int> choices) const {
+  void Canonicalize(absl::Span<int> choices) const override {
     // What a thread has no place for, it does not compute.
     Option threads = Chosen(choices, threads_), inner = Of(choices, inner_),
            virtuals = Of(choices, virtual_);
@@ -116,10 +85,13 @@ class Tile {
                                         UnrolledProducts(choices, choices[unroll_] - 1))) {
       --choices[unroll_];
     }
+    const auto is_chosen = [&](int share) { return choices[share] == 1; };
+    if (std::ranges::none_of(share_, is_chosen)) MergeChunks(choices);
   }
 
-  void Decide(absl::Span<const int> choices, Decisions& decisions) const {
-    schedule::Nest store{spec_.store, {}};
+  void Decide(absl::Span<const int> choices, const Places& places,
+              Decisions& decisions) const override {
+    schedule::Nest store{places.Of(spec_.store), {}};
     const int thread_loop = AddOuterLoops(choices, store.loops);
     if (spec_.reduce < 0) {
       for (size_t r = 0; r < Store().reduce_axes.size(); ++r) {
@@ -130,7 +102,7 @@ class Tile {
     decisions.nests.push_back(std::move(store));
     if (spec_.reduce < 0) return;
 
-    schedule::Nest reduce{spec_.reduce, {}, spec_.store, thread_loop};
+    schedule::Nest reduce{places.Of(spec_.reduce), {}, places.Of(spec_.store), thread_loop};
     const int last_chunk = AddReduceLoops(choices, reduce.loops);
     decisions.nests.push_back(std::move(reduce));
     for (size_t i = 0; i < spec_.copies.size(); ++i) {
@@ -138,8 +110,8 @@ class Tile {
         decisions.steps.push_back(InlineStep(Stage(spec_.copies[i]).name()));
         continue;
       }
-      schedule::Nest copy{spec_.copies[i], CopyLoops(choices, i)};
-      copy.at_stage = last_chunk >= 0 ? spec_.reduce : spec_.store;
+      schedule::Nest copy{places.Of(spec_.copies[i]), CopyLoops(choices, i)};
+      copy.at_stage = places.Of(last_chunk >= 0 ? spec_.reduce : spec_.store);
       copy.at_loop = last_chunk >= 0 ? last_chunk : thread_loop;
       decisions.nests.push_back(std::move(copy));
       if (order_[i] >= 0 && choices[order_[i]] == 1) {
@@ -152,15 +124,9 @@ class Tile {
   const te::Stage& Stage(int index) const { return *base_.stages()[index].stage; }
   const te::Stage& Store() const { return Stage(spec_.store); }
   const te::Stage& Reduce() const { return Stage(spec_.reduce); }
-  const Option& Chosen(absl::Span<const int> choices, int knob) const {
-    return knobs_[knob].options[choices[knob]];
-  }
   // Of a knob that may not be there: ones.
   Option Of(absl::Span<const int> choices, int knob) const {
     return knob < 0 ? Option(extents_.size(), 1) : Chosen(choices, knob);
-  }
-  void Set(absl::Span<int> choices, int knob, const Option& option) const {
-    if (knob >= 0) choices[knob] = FindOption(knobs_[knob], option);
   }
   // The next smaller value that the knob's options have for a part.
   int64_t Smaller(int knob, size_t part, int64_t value) const {
@@ -170,9 +136,22 @@ class Tile {
     }
     return best;
   }
-  int Add(Knob knob) {
-    knobs_.push_back(std::move(knob));
-    return static_cast<int>(knobs_.size()) - 1;
+
+  // Where no copies are made for chunks, one outermost loop over whole axes is like chunks of one.
+  void MergeChunks(absl::Span<int> choices) const {
+    Option chunk = Chosen(choices, chunk_);
+    for (size_t r = 0; r < sums_.size(); ++r) {
+      if (chunk[r] == 1) continue;
+      const bool is_unrolled =
+          static_cast<int64_t>(sums_.size() - 1 - r) < Chosen(choices, unroll_)[0];
+      bool is_outermost = !is_unrolled;
+      for (size_t later = r; later < sums_.size(); ++later) {
+        is_outermost &= chunk[later] >= sums_[later];
+      }
+      if (!is_outermost) break;
+      chunk[r] = 1;
+    }
+    Set(choices, chunk_, chunk);
   }
 
   void AddTileKnobs(const std::string& prefix) {
@@ -180,7 +159,7 @@ class Tile {
     for (const te::Axis& axis : Store().axes) parts.push_back(axis.var->name);
     std::vector<std::vector<int64_t>> powers, factors, few;
     int64_t points = 1;
-    const std::vector<bool> tiled = TiledAxes();
+    const std::vector<bool> tiled = TiledAxes(Store(), spec_.has_parts);
     for (size_t a = 0; a < extents_.size(); ++a) {
       const int64_t extent = tiled[a] ? extents_[a] : 1;
       powers.emplace_back();
@@ -225,21 +204,9 @@ class Tile {
     virtual_ = Add(std::move(virtuals));
   }
 
-  // The innermost ones that have an extent; tiles of all would be too many to choose from.
-  std::vector<bool> TiledAxes() const {
-    std::vector<bool> tiled(extents_.size(), false);
-    int count = 0;
-    for (size_t a = extents_.size(); a-- > 0 && count < kMaxTiledAxes;) {
-      tiled[a] = extents_[a] > 1;
-      count += tiled[a] ? 1 : 0;
-    }
-    return tiled;
-  }
-
   // Blocks of a few waves, with neighbours along the innermost axis, are the likeliest.
   double ThreadWeight(const Option& option) const {
-    const auto count = static_cast<double>(Product(option));
-    double weight = count < kUsualBlockThreads ? count / kUsualBlockThreads : 1;
+    double weight = BlockWeight(Product(option));
     for (size_t a = 0; a < extents_.size(); ++a) {
       const double padded = static_cast<double>(CeilDiv(extents_[a], option[a]) * option[a]);
       weight *= static_cast<double>(extents_[a]) / padded;
@@ -340,14 +307,9 @@ class Tile {
   int AddOuterLoops(absl::Span<const int> choices, Loops& loops) const {
     const Option &threads = Chosen(choices, threads_), inner = Of(choices, inner_),
                  virtuals = Of(choices, virtual_);
-    schedule::LoopState block, virtual_loop, thread;
-    const auto bind = [](schedule::LoopState& loop, ir::ThreadAxis axis) {
-      loop.kind = ir::LoopKind::kThread;
-      loop.thread_axis = axis;
-    };
-    bind(block, ir::ThreadAxis::kBlockX);
-    bind(virtual_loop, ir::ThreadAxis::kVirtual);
-    bind(thread, ir::ThreadAxis::kThreadX);
+    schedule::LoopState block = BoundLoop(ir::ThreadAxis::kBlockX),
+                        virtual_loop = BoundLoop(ir::ThreadAxis::kVirtual),
+                        thread = BoundLoop(ir::ThreadAxis::kThreadX);
     for (size_t a = 0; a < extents_.size(); ++a) {
       const int axis = static_cast<int>(a);
       const int64_t stride = threads[a] * inner[a];
@@ -396,9 +358,7 @@ class Tile {
   Loops CopyLoops(absl::Span<const int> choices, size_t i) const {
     const int64_t lanes = Chosen(choices, vector_[i])[0];
     const auto dims = static_cast<int>(Stage(spec_.copies[i]).axes.size());
-    schedule::LoopState all;
-    all.kind = ir::LoopKind::kThread;
-    all.thread_axis = ir::ThreadAxis::kThreadX;
+    schedule::LoopState all = BoundLoop(ir::ThreadAxis::kThreadX);
     for (int d = 0; d < dims; ++d) all.digits.push_back({d, d + 1 == dims ? lanes : 1, kRest});
     Loops loops{std::move(all)};
     AddLoop(loops, {dims - 1, 1, lanes}, ir::LoopKind::kVectorized);
@@ -416,48 +376,19 @@ class Tile {
   }
 
   const schedule::Schedule& base_;
-  const ThreadTileSpec spec_;
+  const ThreadKernelSpec spec_;
   const ir::Target& target_;
-  std::vector<Knob>& knobs_;  // of the group
   std::vector<int64_t> extents_, sums_;
   int threads_ = -1, inner_ = -1, virtual_ = -1, chunk_ = -1, unroll_ = -1;
   std::vector<int> share_, vector_, order_;  // by copy
 };
 
-class ThreadGroup final : public Group {
- public:
-  ThreadGroup(const schedule::Schedule& base, std::vector<ThreadTileSpec> specs,
-              const ir::Target& target)
-      : target_(target) {
-    for (ThreadTileSpec& spec : specs) {
-      const std::string prefix =
-          specs.size() > 1 ? absl::StrCat(base.stages()[spec.store].stage->name(), ".") : "";
-      tiles_.push_back(std::make_unique<Tile>(base, std::move(spec), target_, prefix, knobs_));
-    }
-  }
-
-  const std::vector<Knob>& knobs() const override { return knobs_; }
-  void Canonicalize(absl::Span<int> choices) const override {
-    for (const auto& tile : tiles_) tile->Canonicalize(choices);
-  }
-  Decisions Decide(absl::Span<const int> choices) const override {
-    Decisions decisions;
-    for (size_t i = tiles_.size(); i-- > 0;) tiles_[i]->Decide(choices, decisions);
-    return decisions;
-  }
-
- private:
-  const ir::Target target_;
-  std::vector<Knob> knobs_;
-  std::vector<std::unique_ptr<Tile>> tiles_;
-};
-
 }  // namespace
 
-std::unique_ptr<Group> MakeThreadGroup(const schedule::Schedule& base,
-                                       std::vector<ThreadTileSpec> specs,
-                                       const ir::Target& target) {
-  return std::make_unique<ThreadGroup>(base, std::move(specs), target);
+std::unique_ptr<ThreadKernel> MakeThreadTile(const schedule::Schedule& base, ThreadKernelSpec spec,
+                                             const ir::Target& target, const std::string& prefix,
+                                             std::vector<Knob>& knobs) {
+  return std::make_unique<Tile>(base, std::move(spec), target, prefix, knobs);
 }
 
 }  // namespace tessera::space
