@@ -21,6 +21,7 @@ constexpr int64_t kMaxInnerFactor = 8;     // along an axis
 constexpr int64_t kMaxVirtual = 8;
 constexpr int64_t kMaxChunk = 64;       // along a reduction axis
 constexpr int64_t kMaxUnrolled = 2048;  // multiplications that are copied
+constexpr int64_t kMaxAhead = 32;       // elements of the next chunk that a thread loads ahead
 constexpr double kShareWeight = 0.75;
 
 class Tile final : public ThreadKernel, KnobReader {
@@ -47,37 +48,22 @@ class Tile final : public ThreadKernel, KnobReader {
     }
     Set(choices, inner_, inner);
     Set(choices, virtual_, virtuals);
+    while (lanes_ >= 0 && inner[VectorAxis()] % Chosen(choices, lanes_)[0] != 0) --choices[lanes_];
     if (spec_.reduce < 0) return;
     // A single thread has nobody to share with.
     if (Product(threads) == 1) {
       for (const int share : share_) choices[share] = 0;
     }
-    // Copies that don't fit are not made, the largest first.
-    for (;;) {
-      int64_t total = 0, most = 0;
-      size_t largest = 0;
-      for (size_t i = 0; i < spec_.copies.size(); ++i) {
-        if (choices[share_[i]] == 0) continue;
-        const int64_t bytes = SharedBytes(choices, i);
-        total += bytes;
-        if (bytes >= most) largest = i;
-        most = std::max(most, bytes);
-      }
-      if (total <= target_.shared_bytes) break;
-      choices[share_[largest]] = 0;
-    }
     for (size_t i = 0; i < spec_.copies.size(); ++i) {
-      if (choices[share_[i]] == 0) {
-        choices[vector_[i]] = 0;
-        if (order_[i] >= 0) choices[order_[i]] = 0;
-        continue;
+      if (choices[share_[i]] == 1) CanonicalizeCopy(choices, i);
+    }
+    FitShared(choices);
+    if (double_ >= 0 && !CanDouble(choices)) choices[double_] = 0;
+    for (size_t i = 0; i < spec_.copies.size(); ++i) {
+      if (choices[share_[i]] == 1) continue;
+      for (const int knob : {vector_[i], order_[i], gap_[i]}) {
+        if (knob >= 0) choices[knob] = 0;
       }
-      const std::vector<int64_t> region = RegionOf(choices, i);
-      while (choices[vector_[i]] > 0 && region.back() % Chosen(choices, vector_[i])[0] != 0) {
-        --choices[vector_[i]];
-      }
-      // One that is not a matrix has no order; one in vectors keeps them whole.
-      if (order_[i] >= 0 && choices[vector_[i]] > 0) choices[order_[i]] = 0;
     }
     // Unrolling of what has one iteration changes nothing.
     while (choices[unroll_] > 0 && (UnrolledProducts(choices, choices[unroll_]) > kMaxUnrolled ||
@@ -85,8 +71,7 @@ class Tile final : public ThreadKernel, KnobReader {
                                         UnrolledProducts(choices, choices[unroll_] - 1))) {
       --choices[unroll_];
     }
-    const auto is_chosen = [&](int share) { return choices[share] == 1; };
-    if (std::ranges::none_of(share_, is_chosen)) MergeChunks(choices);
+    if (!SharesAny(choices)) MergeChunks(choices);
   }
 
   void Decide(absl::Span<const int> choices, const Places& places,
@@ -113,9 +98,10 @@ class Tile final : public ThreadKernel, KnobReader {
       schedule::Nest copy{places.Of(spec_.copies[i]), CopyLoops(choices, i)};
       copy.at_stage = places.Of(last_chunk >= 0 ? spec_.reduce : spec_.store);
       copy.at_loop = last_chunk >= 0 ? last_chunk : thread_loop;
+      copy.is_doubled = IsDoubled(choices);
       decisions.nests.push_back(std::move(copy));
-      if (order_[i] >= 0 && choices[order_[i]] == 1) {
-        decisions.layouts.emplace_back(Stage(spec_.copies[i]).output(), Transposed(i));
+      if (IsTransposed(choices, i) || Gap(choices, i) > 0) {
+        decisions.layouts.emplace_back(Stage(spec_.copies[i]).output(), LayoutOf(choices, i));
       }
     }
   }
@@ -136,6 +122,75 @@ class Tile final : public ThreadKernel, KnobReader {
     }
     return best;
   }
+
+  bool SharesAny(absl::Span<const int> choices) const {
+    return std::ranges::any_of(share_, [&](int share) { return choices[share] == 1; });
+  }
+  bool IsDoubled(absl::Span<const int> choices) const {
+    return double_ >= 0 && choices[double_] == 1;
+  }
+  bool IsTransposed(absl::Span<const int> choices, size_t i) const {
+    return order_[i] >= 0 && choices[order_[i]] == 1;
+  }
+  int64_t Gap(absl::Span<const int> choices, size_t i) const {
+    return gap_[i] < 0 ? 0 : Chosen(choices, gap_[i])[0];
+  }
+
+  void CanonicalizeCopy(absl::Span<int> choices, size_t i) const {
+    const std::vector<int64_t> region = RegionOf(choices, i);
+    while (choices[vector_[i]] > 0 && region.back() % Chosen(choices, vector_[i])[0] != 0) {
+      --choices[vector_[i]];
+    }
+    if (order_[i] < 0) return;
+    // One that is not a matrix has no order and no gaps; one in vectors keeps them whole.
+    const auto is_long = [](int64_t extent) { return extent > 1; };
+    const bool is_matrix = std::ranges::count_if(region, is_long) > 1;
+    if (!is_matrix || region.back() == 1 || choices[vector_[i]] > 0) choices[order_[i]] = 0;
+    if (!is_matrix) choices[gap_[i]] = 0;
+    const int64_t lanes = Chosen(choices, vector_[i])[0];
+    if (Gap(choices, i) % lanes != 0) Set(choices, gap_[i], {lanes});
+  }
+
+  // Whether there is a next chunk, which threads have registers for.
+  bool CanDouble(absl::Span<const int> choices) const {
+    const Option& chunk = Chosen(choices, chunk_);
+    bool is_cut = false;
+    for (size_t r = 0; r < sums_.size(); ++r) is_cut |= chunk[r] < sums_[r];
+    int64_t ahead = 0;
+    for (size_t i = 0; i < spec_.copies.size(); ++i) {
+      if (choices[share_[i]] == 0) continue;
+      int64_t vectors = 1;
+      for (const int64_t extent : RegionOf(choices, i)) vectors *= extent;
+      const int64_t lanes = Chosen(choices, vector_[i])[0];
+      ahead += CeilDiv(vectors / lanes, Product(Chosen(choices, threads_))) * lanes;
+    }
+    return is_cut && ahead > 0 && ahead <= kMaxAhead;
+  }
+
+  // Copies have one half where there is no place for two; those that don't fit are not made, the
+  // largest first.
+  void FitShared(absl::Span<int> choices) const {
+    for (;;) {
+      int64_t total = 0, most = 0;
+      size_t largest = 0;
+      for (size_t i = 0; i < spec_.copies.size(); ++i) {
+        if (choices[share_[i]] == 0) continue;
+        const int64_t bytes = SharedBytes(choices, i);
+        total += bytes;
+        if (bytes >= most) largest = i;
+        most = std::max(most, bytes);
+      }
+      if (total <= target_.shared_bytes) return;
+      if (IsDoubled(choices)) {
+        choices[double_] = 0;
+      } else {
+        choices[share_[largest]] = 0;
+      }
+    }
+  }
+
+  // The axis along which a store's elements are neighbours.
+  size_t VectorAxis() const { return extents_.size() - (spec_.has_parts ? 2 : 1); }
 
   // Where no copies are made for chunks, one outermost loop over whole axes is like chunks of one.
   void MergeChunks(absl::Span<int> choices) const {
@@ -186,6 +241,11 @@ class Tile final : public ThreadKernel, KnobReader {
     // Without a stage of its own a reduction has one accumulator a thread.
     if (Store().is_reduction()) return;
     inner_ = Add(FreeKnob(prefix + "inner", parts, Combine(factors, kMaxInner)));
+    std::vector<Option> lanes{{1}};
+    for (const int64_t n : {2, 4}) {
+      if (points > 1 && extents_[VectorAxis()] % n == 0) lanes.push_back({n});
+    }
+    if (lanes.size() > 1) lanes_ = Add(FreeKnob(prefix + "vector", {"lanes"}, std::move(lanes)));
     if (spec_.reduce < 0) return;
     Knob virtuals = FreeKnob(prefix + "virtual", parts, Combine(few, kMaxVirtual));
     virtuals.controls = {{inner_, {}}};
@@ -235,11 +295,16 @@ class Tile final : public ThreadKernel, KnobReader {
       vector_.push_back(
           Add(FreeKnob(prefix + "vector." + SourceOf(copy), {"lanes"}, std::move(widths))));
       order_.push_back(-1);
+      gap_.push_back(-1);
       if (Stage(copy).axes.size() > 1) {
         order_.back() =
             Add(FreeKnob(prefix + "order." + SourceOf(copy), {"transposed"}, {{0}, {1}}));
+        gap_.back() = Add(
+            FreeKnob(prefix + "gap." + SourceOf(copy), {"elements"}, {{0}, {1}, {2}, {4}, {8}}));
       }
     }
+    if (spec_.copies.empty()) return;
+    double_ = Add(FreeKnob(prefix + "double", {"is"}, {{0}, {1}}));
   }
 
   const std::string& SourceOf(int copy) const {
@@ -287,8 +352,12 @@ class Tile final : public ThreadKernel, KnobReader {
   }
 
   int64_t SharedBytes(absl::Span<const int> choices, size_t i) const {
-    int64_t elements = 1;
-    for (const int64_t extent : RegionOf(choices, i)) elements *= extent;
+    const std::vector<int64_t> region = RegionOf(choices, i);
+    int64_t elements = IsDoubled(choices) ? 2 : 1;
+    for (const int64_t extent : region) elements *= extent;
+    if (const int64_t gap = Gap(choices, i); gap > 0) {
+      elements += elements / region[RowDim(choices, i)] * gap;
+    }
     const int64_t bytes =
         elements * std::max<int64_t>(Stage(spec_.copies[i]).output()->type.bits / 8, 1);
     return CeilDiv(bytes, schedule::kSharedAlignment) * schedule::kSharedAlignment;
@@ -303,6 +372,7 @@ class Tile final : public ThreadKernel, KnobReader {
     }
     return products;
   }
+
   // The loops over blocks, virtual threads and threads; returns the index of the last one.
   int AddOuterLoops(absl::Span<const int> choices, Loops& loops) const {
     const Option &threads = Chosen(choices, threads_), inner = Of(choices, inner_),
@@ -325,9 +395,12 @@ class Tile final : public ThreadKernel, KnobReader {
 
   void AddInnerLoops(absl::Span<const int> choices, Loops& loops) const {
     const Option inner = Of(choices, inner_);
+    const int64_t lanes = lanes_ < 0 ? 1 : Chosen(choices, lanes_)[0];
     for (size_t a = 0; a < extents_.size(); ++a) {
-      AddLoop(loops, {static_cast<int>(a), 1, inner[a]}, ir::LoopKind::kUnrolled);
+      const int64_t width = a == VectorAxis() ? lanes : 1;
+      AddLoop(loops, {static_cast<int>(a), width, inner[a] / width}, ir::LoopKind::kUnrolled);
     }
+    AddLoop(loops, {static_cast<int>(VectorAxis()), 1, lanes}, ir::LoopKind::kVectorized);
   }
 
   // Chunks, then what is in one, then accumulators; returns the index of the last loop over chunks.
@@ -335,8 +408,13 @@ class Tile final : public ThreadKernel, KnobReader {
     const Option& chunk = Chosen(choices, chunk_);
     const auto first = static_cast<int>(extents_.size());
     for (size_t r = 0; r < sums_.size(); ++r) {
-      if (chunk[r] < sums_[r]) {
-        loops.push_back(Loop({first + static_cast<int>(r), chunk[r], kRest}));
+      if (chunk[r] == sums_[r]) continue;
+      const schedule::Digit digit{first + static_cast<int>(r), chunk[r], kRest};
+      // The loop that copies are doubled in knows which chunk is next.
+      if (IsDoubled(choices) && !loops.empty()) {
+        loops.back().digits.push_back(digit);
+      } else {
+        loops.push_back(Loop(digit));
       }
     }
     const int last_chunk = static_cast<int>(loops.size()) - 1;
@@ -365,13 +443,32 @@ class Tile final : public ThreadKernel, KnobReader {
     return loops;
   }
 
-  // Last dimension first.
-  std::vector<ir::LayoutDim> Transposed(size_t i) const {
+  // Dimensions of a copy as they are stored: row-major, or the last one first.
+  std::vector<int> DimsOf(absl::Span<const int> choices, size_t i) const {
+    const auto rank = static_cast<int>(Stage(spec_.copies[i]).axes.size());
+    std::vector<int> dims;
+    for (int d = 0; d < rank; ++d) dims.push_back(d);
+    if (IsTransposed(choices, i)) std::rotate(dims.begin(), dims.end() - 1, dims.end());
+    return dims;
+  }
+
+  // The dimension that rows with gaps behind them lie along: the innermost that has an extent.
+  size_t RowDim(absl::Span<const int> choices, size_t i) const {
+    const std::vector<int64_t> region = RegionOf(choices, i);
+    const std::vector<int> dims = DimsOf(choices, i);
+    size_t at = dims.size() - 1;
+    while (at > 0 && region[dims[at]] == 1) --at;
+    return dims[at];
+  }
+
+  std::vector<ir::LayoutDim> LayoutOf(absl::Span<const int> choices, size_t i) const {
     const std::vector<int64_t>& shape = Stage(spec_.copies[i]).output()->shape;
+    const size_t row = RowDim(choices, i);
     std::vector<ir::LayoutDim> layout;
-    layout.push_back({static_cast<int>(shape.size()) - 1, 1, shape.back()});
-    for (size_t d = 0; d + 1 < shape.size(); ++d)
-      layout.push_back({static_cast<int>(d), 1, shape[d]});
+    for (const int d : DimsOf(choices, i)) {
+      const int64_t gap = static_cast<size_t>(d) == row ? Gap(choices, i) : 0;
+      layout.push_back({d, 1, shape[d] + gap});
+    }
     return layout;
   }
 
@@ -379,8 +476,9 @@ class Tile final : public ThreadKernel, KnobReader {
   const ThreadKernelSpec spec_;
   const ir::Target& target_;
   std::vector<int64_t> extents_, sums_;
-  int threads_ = -1, inner_ = -1, virtual_ = -1, chunk_ = -1, unroll_ = -1;
-  std::vector<int> share_, vector_, order_;  // by copy
+  int threads_ = -1, inner_ = -1, lanes_ = -1, virtual_ = -1, chunk_ = -1, unroll_ = -1,
+      double_ = -1;
+  std::vector<int> share_, vector_, order_, gap_;  // by copy
 };
 
 }  // namespace

@@ -145,8 +145,10 @@ TEST_CASE("of 10,000 samples of C2 at least 99% are distinct programs", "[space]
 
 TEST_CASE("of 10,000 samples for a GPU at least 99% are distinct programs", "[space]") {
   const ir::Target target = ir::ParseTarget("opencl").value();
-  const te::Workload workload = C2();
-  CheckDistinct(workload, BuildSpace(workload, target, 1).value());
+  for (const te::Workload& workload :
+       {C2(), Make({"mm", "matmul", {{"m", "256"}, {"n", "320"}, {"k", "1000"}}})}) {
+    CheckDistinct(workload, BuildSpace(workload, target, 1).value());
+  }
 }
 
 // Shapes whose kernels are few and short: all of their programs are told apart.
