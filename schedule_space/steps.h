@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "compiler/ir/buffer.h"
 #include "compiler/schedule/trace.h"
 
 // Short forms of the primitives by which rules change stages.
@@ -24,6 +25,11 @@ inline schedule::Step RfactorStep(std::string stage, std::string loop) {
 }
 inline schedule::Step SplitStep(std::string stage, std::string loop, std::vector<int64_t> factors) {
   return {schedule::Primitive::kSplit, std::move(stage), {std::move(loop)}, std::move(factors), {}};
+}
+inline schedule::Step LayoutStep(std::string buffer, const std::vector<ir::LayoutDim>& layout,
+                                 const std::vector<int64_t>& shape) {
+  return {
+      schedule::Primitive::kLayout, std::move(buffer), {}, {}, ir::LayoutToString(layout, shape)};
 }
 inline schedule::Step WinogradStep(std::string stage, int64_t m) {
   return {schedule::Primitive::kWinograd, std::move(stage), {}, {m}, {}};

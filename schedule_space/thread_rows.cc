@@ -219,7 +219,9 @@ std::unique_ptr<Group> MakeThreadRowGroup(const schedule::Schedule& base,
                                           const ir::Target& target) {
   const int rows = RowAxes(base, stages);
   const te::Stage& last = *base.stages()[stages.back()].stage;
-  if (stages.size() < 2 || rows == 0 || target.block_threads < kLastPartials ||
+  // A reduction that is all there is is a shared sum (thread_sum.h).
+  const bool is_sum = stages.size() == 2 && static_cast<int>(last.axes.size()) == rows;
+  if (stages.size() < 2 || is_sum || rows == 0 || target.block_threads < kLastPartials ||
       last.is_reduction() || static_cast<int>(last.axes.size()) > rows + 1 ||
       !FeedLast(base, stages) || !ReadsByRow(base, stages, stages, rows)) {
     return nullptr;

@@ -9,9 +9,10 @@
 #include "base/status.h"
 #include "schedule_space/sketch_draft.h"
 #include "schedule_space/steps.h"
+#include "schedule_space/thread_group.h"
 #include "schedule_space/thread_rows.h"
-#include "schedule_space/thread_tile.h"
 #include "schedule_space/tile_group.h"
+#include "schedule_space/tile_sizes.h"
 
 namespace tessera::space {
 namespace {
@@ -19,35 +20,82 @@ namespace {
 using schedule::Schedule;
 
 constexpr double kRowsWeight = 3;  // threads that add a row up together read it once
-constexpr int64_t kMinReuse = 2;   // reads of an element that may pay for sharing it
+constexpr double kSumsWeight = 3;  // threads that read terms together, each of them once
+constexpr double kPartsWeight = 0.5;
+constexpr int64_t kMinReuse = 2;  // reads of an element that may pay for sharing it
+
+constexpr int64_t kMinTerms = 16;           // of a result that several threads sum up
+constexpr int64_t kFewResults = 1 << 14;    // are too few for a GPU that has a thread for each
+constexpr int64_t kMinPartTerms = 64;       // of a part of a reduction
+constexpr int64_t kManyPartials = 1 << 18;  // fill any GPU without further parts …
+constexpr int64_t kManyBlocks = 1 << 12;    // … as so many blocks do
+constexpr int64_t kMaxParts = 64;
 
 // A kernel by the names of its stages: indices move while steps add others.
 struct NamedKernel {
   std::string store, reduce;
   std::vector<std::string> copies;
+  bool is_shared_sum = false, has_parts = false;
 };
 
-class Rules {
- public:
-  Rules(const te::Dag& dag, const ir::Target& target)
-      : dag_(dag), target_(target), draft_(Inline(dag, /*keep_padding=*/true)) {}
+int64_t Results(const te::Stage& stage) {
+  int64_t results = 1;
+  for (const te::Axis& axis : stage.axes) results *= axis.extent;
+  return results;
+}
+int64_t Terms(const te::Stage& stage) {
+  return Points(stage) / std::max<int64_t>(1, Results(stage));
+}
 
-  absl::StatusOr<std::vector<Sketch>> Run() {
+// What rfactor calls the stage of a reduction's partial results.
+std::string PartsOf(const std::string& stage) { return stage + ".rf"; }
+
+// Whether some operand's elements are each read hardly more than once.
+bool Streams(const schedule::StageState& state) {
+  return std::ranges::any_of(state.analysis->read_buffers, [&](const ir::BufferNode* buffer) {
+    return Reuse(*state.stage, *buffer) < kMinReuse;
+  });
+}
+
+// The threads of a block share this reduction's terms: one has few of its results, or would read
+// far from its neighbours.
+bool WantsSharedSum(const schedule::StageState& state) {
+  return Terms(*state.stage) >= kMinTerms &&
+         (Results(*state.stage) <= kFewResults || Streams(state));
+}
+
+// One sketch: the kernels of a draft.
+class Kernels {
+ public:
+  // `shares_sums`: reductions that want it are summed up by the threads of a block together.
+  // `parted`: stages whose last axis counts parts of a reduction.
+  Kernels(const te::Dag& dag, const ir::Target& target, Draft draft, bool shares_sums,
+          std::vector<std::string> parted)
+      : dag_(dag),
+        target_(target),
+        draft_(std::move(draft)),
+        shares_sums_(shares_sums),
+        parted_(std::move(parted)) {}
+
+  // Null group where the target has no place for a kernel.
+  absl::StatusOr<Sketch> Make(std::string name, double weight) {
     const std::vector<std::string> names = LiveNames();
-    for (const std::string& name : names) {
-      if (IsTaken(name)) continue;
-      const int index = draft_.schedule.StageNamed(name);
+    for (const std::string& stage : names) {
+      if (IsTaken(stage)) continue;
+      const int index = draft_.schedule.StageNamed(stage);
       if (!Stage(index).is_reduction()) {
-        if (MadeForOne(index) < 0) kernels_.push_back({name, "", {}});
+        if (MadeForOne(index) < 0) kernels_.push_back({stage, "", {}});
       } else {
-        TESSERA_RETURN_IF_ERROR(AddReduction(name));
+        TESSERA_RETURN_IF_ERROR(AddReduction(stage));
       }
     }
-    Sketch sketch{"tiled", draft_.steps, std::make_shared<const Schedule>(draft_.schedule), nullptr,
-                  1};
-    std::vector<ThreadTileSpec> specs;
+    Sketch sketch{std::move(name), draft_.steps, std::make_shared<const Schedule>(draft_.schedule),
+                  nullptr, weight};
+    std::vector<ThreadKernelSpec> specs;
     for (const NamedKernel& kernel : kernels_) {
-      ThreadTileSpec& spec = specs.emplace_back();
+      ThreadKernelSpec& spec = specs.emplace_back();
+      spec.is_shared_sum = kernel.is_shared_sum;
+      spec.has_parts = kernel.has_parts;
       spec.store = sketch.base->StageNamed(kernel.store);
       if (!kernel.reduce.empty()) spec.reduce = sketch.base->StageNamed(kernel.reduce);
       for (const std::string& copy : kernel.copies) {
@@ -55,22 +103,10 @@ class Rules {
       }
     }
     sketch.group = MakeThreadGroup(*sketch.base, std::move(specs), target_);
-    std::vector<Sketch> sketches;
-    sketches.push_back(std::move(sketch));
-    AddRows(sketches);
-    return sketches;
+    return sketch;
   }
 
  private:
-  // Rule rows: all in one kernel.
-  void AddRows(std::vector<Sketch>& sketches) const {
-    const Draft plain = Inline(dag_, /*keep_padding=*/false);
-    Sketch sketch{"rows", plain.steps, std::make_shared<const Schedule>(plain.schedule), nullptr,
-                  kRowsWeight};
-    sketch.group = MakeThreadRowGroup(*sketch.base, Live(*sketch.base), target_);
-    if (sketch.group != nullptr) sketches.push_back(std::move(sketch));
-  }
-
   const te::Stage& Stage(int index) const { return *draft_.schedule.stages()[index].stage; }
 
   std::vector<std::string> LiveNames() const {
@@ -101,22 +137,29 @@ class Rules {
 
   absl::Status AddReduction(const std::string& name) {
     NamedKernel kernel{name, "", {}};
-    int index = draft_.schedule.StageNamed(name);
-    if (Stage(index).outputs.size() > 1 || Stage(index).axes.empty()) {
+    const int index = draft_.schedule.StageNamed(name);
+    const schedule::StageState& state = draft_.schedule.stages()[index];
+    kernel.has_parts = std::ranges::count(parted_, name) > 0;
+    const bool sums_parts = std::ranges::count(parted_, PartsOf(name)) > 0;
+    kernel.is_shared_sum =
+        shares_sums_ && !sums_parts && !state.stage->axes.empty() && WantsSharedSum(state);
+    if (state.stage->outputs.size() > 1 || state.stage->axes.empty()) {
       kernels_.push_back(std::move(kernel));
       return absl::OkStatus();
     }
-    kernel.reduce = name;
     const std::vector<int> consumers = draft_.schedule.Consumers(index);
-    if (consumers.size() == 1 && !draft_.schedule.IsOutput(Stage(index).output()) &&
+    if (consumers.size() == 1 && !draft_.schedule.IsOutput(state.stage->output()) &&
         !Stage(consumers[0]).is_reduction() && !IsTaken(Stage(consumers[0]).name()) &&
         IsElementwiseOver(draft_.schedule, consumers[0], index)) {
+      kernel.reduce = name;
       kernel.store = Stage(consumers[0]).name();
-    } else {
+    } else if (!kernel.is_shared_sum) {
       TESSERA_RETURN_IF_ERROR(draft_.Do(CacheWriteStep(name)));
       kernel.reduce = absl::StrCat(name, ".local");
     }
-    TESSERA_ASSIGN_OR_RETURN(kernel.copies, Copies(kernel.reduce));
+    if (!kernel.is_shared_sum) {
+      TESSERA_ASSIGN_OR_RETURN(kernel.copies, Copies(kernel.reduce));
+    }
     kernels_.push_back(std::move(kernel));
     return absl::OkStatus();
   }
@@ -146,7 +189,101 @@ class Rules {
   const te::Dag& dag_;
   const ir::Target& target_;
   Draft draft_;
+  const bool shares_sums_;
+  const std::vector<std::string> parted_;
   std::vector<NamedKernel> kernels_;
+};
+
+class Rules {
+ public:
+  Rules(const te::Dag& dag, const ir::Target& target)
+      : dag_(dag), target_(target), plain_(Inline(dag, /*keep_padding=*/false)) {}
+
+  absl::StatusOr<std::vector<Sketch>> Run() {
+    const Draft padded = Inline(dag_, /*keep_padding=*/true);
+    TESSERA_RETURN_IF_ERROR(Add(padded, "tiled", 1, false, {}));
+    AddRows();
+    if (AnySharedSum(plain_)) TESSERA_RETURN_IF_ERROR(Add(plain_, "sums", kSumsWeight, true, {}));
+    for (int64_t parts = 2; parts <= kMaxParts; parts *= 2) {
+      TESSERA_RETURN_IF_ERROR(AddParts(padded, "parts", parts, false));
+      TESSERA_RETURN_IF_ERROR(AddParts(plain_, "sums_parts", parts, true));
+    }
+    return std::move(sketches_);
+  }
+
+ private:
+  absl::Status Add(const Draft& draft, std::string name, double weight, bool shares_sums,
+                   std::vector<std::string> parted) {
+    Kernels kernels(dag_, target_, draft, shares_sums, std::move(parted));
+    TESSERA_ASSIGN_OR_RETURN(Sketch sketch, kernels.Make(std::move(name), weight));
+    if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
+    return absl::OkStatus();
+  }
+
+  // Rule rows: all in one kernel.
+  void AddRows() {
+    Sketch sketch{"rows", plain_.steps, std::make_shared<const Schedule>(plain_.schedule), nullptr,
+                  kRowsWeight};
+    sketch.group = MakeThreadRowGroup(*sketch.base, Live(*sketch.base), target_);
+    if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
+  }
+
+  static bool AnySharedSum(const Draft& draft) {
+    return std::ranges::any_of(Live(draft.schedule), [&](int index) {
+      const schedule::StageState& state = draft.schedule.stages()[index];
+      return state.stage->is_reduction() && !state.stage->axes.empty() && WantsSharedSum(state);
+    });
+  }
+
+  // Rule parts: reductions with few results are summed up in so many parts by blocks of their own,
+  // and the parts by another kernel.
+  absl::Status AddParts(Draft draft, std::string_view name, int64_t parts, bool shares_sums) {
+    std::vector<std::string> parted;
+    std::vector<std::string> names;
+    for (const int index : Live(draft.schedule)) {
+      names.push_back(draft.schedule.stages()[index].stage->name());
+    }
+    for (const std::string& stage : names) {
+      const schedule::StageState& state = draft.schedule.stages()[draft.schedule.StageNamed(stage)];
+      if (!state.stage->is_reduction()) continue;
+      const int64_t results = Results(*state.stage);
+      const int64_t enough = shares_sums ? kManyBlocks : kManyPartials;
+      if (Terms(*state.stage) / parts < kMinPartTerms || results * parts > enough) continue;
+      if (shares_sums && !WantsSharedSum(state)) continue;
+      // Tiles of one result have nothing to do together.
+      if (!shares_sums && (state.stage->outputs.size() > 1 || Streams(state))) continue;
+      const auto longest =
+          std::ranges::max_element(state.stage->reduce_axes, {}, &te::Axis::extent);
+      if (longest->extent < parts) continue;
+      const std::string axis = longest->var->name;
+      TESSERA_RETURN_IF_ERROR(draft.Do(SplitStep(stage, axis, {CeilDiv(longest->extent, parts)})));
+      TESSERA_RETURN_IF_ERROR(draft.Do(RfactorStep(stage, axis + ".0")));
+      TESSERA_RETURN_IF_ERROR(StorePartsApart(draft, stage));
+      parted.push_back(PartsOf(stage));
+    }
+    if (parted.empty()) return absl::OkStatus();
+    return Add(draft, absl::StrCat(absl::string_view(name.data(), name.size()), parts),
+               kPartsWeight, shares_sums, std::move(parted));
+  }
+
+  // One part's results after the other's, as they are written and read.
+  static absl::Status StorePartsApart(Draft& draft, const std::string& stage) {
+    const te::Stage& partial =
+        *draft.schedule.stages()[draft.schedule.StageNamed(PartsOf(stage))].stage;
+    const auto axes = static_cast<int>(partial.axes.size());
+    if (axes < 2) return absl::OkStatus();
+    for (const ir::Buffer& output : partial.outputs) {
+      std::vector<ir::LayoutDim> layout{{axes - 1, 1, output->shape.back()}};
+      for (int d = 0; d + 1 < axes; ++d) layout.push_back({d, 1, output->shape[d]});
+      TESSERA_RETURN_IF_ERROR(draft.Do(LayoutStep(output->name, layout, output->shape)));
+    }
+    return absl::OkStatus();
+  }
+
+  const te::Dag& dag_;
+  const ir::Target& target_;
+  const Draft plain_;
+  std::vector<Sketch> sketches_;
 };
 
 }  // namespace

@@ -14,6 +14,10 @@
 //   tiling           each reduction and each map that is left is a kernel of tiles for blocks,
 //                    virtual threads and threads ("tiled")
 //   rfactor, rows    softmax and norms: a block a row, in one kernel ("rows")
+//   rfactor, sums    reductions with few results or of terms that are read once: the threads of a
+//                    block share them ("sums")
+//   rfactor, parts   long reductions with few results: parts of them by blocks of their own, which
+//                    another kernel adds up ("parts4", "sums_parts16", …)
 
 namespace tessera::space {
 

@@ -1,7 +1,4 @@
-#include "schedule_space/thread_tile.h"
-
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <functional>
 #include <utility>
@@ -11,54 +8,27 @@
 #include "compiler/te/dag.h"
 #include "schedule_space/nest_loops.h"
 #include "schedule_space/steps.h"
+#include "schedule_space/thread_kernel.h"
 #include "schedule_space/tile_sizes.h"
 
 namespace tessera::space {
 namespace {
 
-constexpr int64_t kMinBlockThreads = 16, kUsualBlockThreads = 64;
+constexpr int64_t kMinBlockThreads = 16;
 constexpr int64_t kMaxInner = 64;          // accumulators of a virtual thread
 constexpr int64_t kMaxAccumulators = 128;  // of a thread
 constexpr int64_t kMaxInnerFactor = 8;     // along an axis
 constexpr int64_t kMaxVirtual = 8;
 constexpr int64_t kMaxChunk = 64;       // along a reduction axis
 constexpr int64_t kMaxUnrolled = 2048;  // multiplications that are copied
-constexpr int kMaxTiledAxes = 4;
+constexpr int64_t kMaxAhead = 32;       // elements of the next chunk that a thread loads ahead
 constexpr double kShareWeight = 0.75;
 
-int64_t PowerAtLeast(int64_t n) {
-  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(n)));
-}
-
-int64_t Product(const Option& option) {
-  int64_t product = 1;
-  for (const int64_t part : option) product *= part;
-  return product;
-}
-
-// All options of one of `choices` for each part, within `limit` when multiplied.
-std::vector<Option> Combine(const std::vector<std::vector<int64_t>>& choices, int64_t limit) {
-  std::vector<Option> options{{}};
-  for (const std::vector<int64_t>& values : choices) {
-    std::vector<Option> longer;
-    for (const Option& option : options) {
-      for (const int64_t value : values) {
-        if (Product(option) * value > limit) continue;
-        longer.push_back(option);
-        longer.back().push_back(value);
-      }
-    }
-    options = std::move(longer);
-  }
-  return options;
-}
-
-// One kernel's knobs and what they decide.
-class Tile {
+class Tile final : public ThreadKernel, KnobReader {
  public:
-  Tile(const schedule::Schedule& base, ThreadTileSpec spec, const ir::Target& target,
+  Tile(const schedule::Schedule& base, ThreadKernelSpec spec, const ir::Target& target,
        const std::string& prefix, std::vector<Knob>& knobs)
-      : base_(base), spec_(std::move(spec)), target_(target), knobs_(knobs) {
+      : KnobReader(knobs), base_(base), spec_(std::move(spec)), target_(target) {
     for (const te::Axis& axis : Store().axes) extents_.push_back(axis.extent);
     if (spec_.reduce >= 0) {
       for (const te::Axis& axis : Reduce().reduce_axes) sums_.push_back(axis.extent);
@@ -67,7 +37,7 @@ class Tile {
     if (spec_.reduce >= 0) AddReduceKnobs(prefix);
   }
 
-  void Canonicalize(absl::Span<int> choices) const {
+  void Canonicalize(absl::Span<int> choices) const override {
     // What a thread has no place for, it does not compute.
     Option threads = Chosen(choices, threads_), inner = Of(choices, inner_),
            virtuals = Of(choices, virtual_);
@@ -78,37 +48,22 @@ class Tile {
     }
     Set(choices, inner_, inner);
     Set(choices, virtual_, virtuals);
+    while (lanes_ >= 0 && inner[VectorAxis()] % Chosen(choices, lanes_)[0] != 0) --choices[lanes_];
     if (spec_.reduce < 0) return;
     // A single thread has nobody to share with.
     if (Product(threads) == 1) {
       for (const int share : share_) choices[share] = 0;
     }
-    // Copies that don't fit are not made, the largest first.
-    for (;;) {
-      int64_t total = 0, most = 0;
-      size_t largest = 0;
-      for (size_t i = 0; i < spec_.copies.size(); ++i) {
-        if (choices[share_[i]] == 0) continue;
-        const int64_t bytes = SharedBytes(choices, i);
-        total += bytes;
-        if (bytes >= most) largest = i;
-        most = std::max(most, bytes);
-      }
-      if (total <= target_.shared_bytes) break;
-      choices[share_[largest]] = 0;
-    }
     for (size_t i = 0; i < spec_.copies.size(); ++i) {
-      if (choices[share_[i]] == 0) {
-        choices[vector_[i]] = 0;
-        if (order_[i] >= 0) choices[order_[i]] = 0;
-        continue;
+      if (choices[share_[i]] == 1) CanonicalizeCopy(choices, i);
+    }
+    FitShared(choices);
+    if (double_ >= 0 && !CanDouble(choices)) choices[double_] = 0;
+    for (size_t i = 0; i < spec_.copies.size(); ++i) {
+      if (choices[share_[i]] == 1) continue;
+      for (const int knob : {vector_[i], order_[i], gap_[i]}) {
+        if (knob >= 0) choices[knob] = 0;
       }
-      const std::vector<int64_t> region = RegionOf(choices, i);
-      while (choices[vector_[i]] > 0 && region.back() % Chosen(choices, vector_[i])[0] != 0) {
-        --choices[vector_[i]];
-      }
-      // One that is not a matrix has no order; one in vectors keeps them whole.
-      if (order_[i] >= 0 && choices[vector_[i]] > 0) choices[order_[i]] = 0;
     }
     // Unrolling of what has one iteration changes nothing.
     while (choices[unroll_] > 0 && (UnrolledProducts(choices, choices[unroll_]) > kMaxUnrolled ||
@@ -116,10 +71,12 @@ class Tile {
                                         UnrolledProducts(choices, choices[unroll_] - 1))) {
       --choices[unroll_];
     }
+    if (!SharesAny(choices)) MergeChunks(choices);
   }
 
-  void Decide(absl::Span<const int> choices, Decisions& decisions) const {
-    schedule::Nest store{spec_.store, {}};
+  void Decide(absl::Span<const int> choices, const Places& places,
+              Decisions& decisions) const override {
+    schedule::Nest store{places.Of(spec_.store), {}};
     const int thread_loop = AddOuterLoops(choices, store.loops);
     if (spec_.reduce < 0) {
       for (size_t r = 0; r < Store().reduce_axes.size(); ++r) {
@@ -130,7 +87,7 @@ class Tile {
     decisions.nests.push_back(std::move(store));
     if (spec_.reduce < 0) return;
 
-    schedule::Nest reduce{spec_.reduce, {}, spec_.store, thread_loop};
+    schedule::Nest reduce{places.Of(spec_.reduce), {}, places.Of(spec_.store), thread_loop};
     const int last_chunk = AddReduceLoops(choices, reduce.loops);
     decisions.nests.push_back(std::move(reduce));
     for (size_t i = 0; i < spec_.copies.size(); ++i) {
@@ -138,12 +95,13 @@ class Tile {
         decisions.steps.push_back(InlineStep(Stage(spec_.copies[i]).name()));
         continue;
       }
-      schedule::Nest copy{spec_.copies[i], CopyLoops(choices, i)};
-      copy.at_stage = last_chunk >= 0 ? spec_.reduce : spec_.store;
+      schedule::Nest copy{places.Of(spec_.copies[i]), CopyLoops(choices, i)};
+      copy.at_stage = places.Of(last_chunk >= 0 ? spec_.reduce : spec_.store);
       copy.at_loop = last_chunk >= 0 ? last_chunk : thread_loop;
+      copy.is_doubled = IsDoubled(choices);
       decisions.nests.push_back(std::move(copy));
-      if (order_[i] >= 0 && choices[order_[i]] == 1) {
-        decisions.layouts.emplace_back(Stage(spec_.copies[i]).output(), Transposed(i));
+      if (IsTransposed(choices, i) || Gap(choices, i) > 0) {
+        decisions.layouts.emplace_back(Stage(spec_.copies[i]).output(), LayoutOf(choices, i));
       }
     }
   }
@@ -152,15 +110,9 @@ class Tile {
   const te::Stage& Stage(int index) const { return *base_.stages()[index].stage; }
   const te::Stage& Store() const { return Stage(spec_.store); }
   const te::Stage& Reduce() const { return Stage(spec_.reduce); }
-  const Option& Chosen(absl::Span<const int> choices, int knob) const {
-    return knobs_[knob].options[choices[knob]];
-  }
   // Of a knob that may not be there: ones.
   Option Of(absl::Span<const int> choices, int knob) const {
     return knob < 0 ? Option(extents_.size(), 1) : Chosen(choices, knob);
-  }
-  void Set(absl::Span<int> choices, int knob, const Option& option) const {
-    if (knob >= 0) choices[knob] = FindOption(knobs_[knob], option);
   }
   // The next smaller value that the knob's options have for a part.
   int64_t Smaller(int knob, size_t part, int64_t value) const {
@@ -170,9 +122,91 @@ class Tile {
     }
     return best;
   }
-  int Add(Knob knob) {
-    knobs_.push_back(std::move(knob));
-    return static_cast<int>(knobs_.size()) - 1;
+
+  bool SharesAny(absl::Span<const int> choices) const {
+    return std::ranges::any_of(share_, [&](int share) { return choices[share] == 1; });
+  }
+  bool IsDoubled(absl::Span<const int> choices) const {
+    return double_ >= 0 && choices[double_] == 1;
+  }
+  bool IsTransposed(absl::Span<const int> choices, size_t i) const {
+    return order_[i] >= 0 && choices[order_[i]] == 1;
+  }
+  int64_t Gap(absl::Span<const int> choices, size_t i) const {
+    return gap_[i] < 0 ? 0 : Chosen(choices, gap_[i])[0];
+  }
+
+  void CanonicalizeCopy(absl::Span<int> choices, size_t i) const {
+    const std::vector<int64_t> region = RegionOf(choices, i);
+    while (choices[vector_[i]] > 0 && region.back() % Chosen(choices, vector_[i])[0] != 0) {
+      --choices[vector_[i]];
+    }
+    if (order_[i] < 0) return;
+    // One that is not a matrix has no order and no gaps; one in vectors keeps them whole.
+    const auto is_long = [](int64_t extent) { return extent > 1; };
+    const bool is_matrix = std::ranges::count_if(region, is_long) > 1;
+    if (!is_matrix || region.back() == 1 || choices[vector_[i]] > 0) choices[order_[i]] = 0;
+    if (!is_matrix) choices[gap_[i]] = 0;
+    const int64_t lanes = Chosen(choices, vector_[i])[0];
+    if (Gap(choices, i) % lanes != 0) Set(choices, gap_[i], {lanes});
+  }
+
+  // Whether there is a next chunk, which threads have registers for.
+  bool CanDouble(absl::Span<const int> choices) const {
+    const Option& chunk = Chosen(choices, chunk_);
+    bool is_cut = false;
+    for (size_t r = 0; r < sums_.size(); ++r) is_cut |= chunk[r] < sums_[r];
+    int64_t ahead = 0;
+    for (size_t i = 0; i < spec_.copies.size(); ++i) {
+      if (choices[share_[i]] == 0) continue;
+      int64_t vectors = 1;
+      for (const int64_t extent : RegionOf(choices, i)) vectors *= extent;
+      const int64_t lanes = Chosen(choices, vector_[i])[0];
+      ahead += CeilDiv(vectors / lanes, Product(Chosen(choices, threads_))) * lanes;
+    }
+    return is_cut && ahead > 0 && ahead <= kMaxAhead;
+  }
+
+  // Copies have one half where there is no place for two; those that don't fit are not made, the
+  // largest first.
+  void FitShared(absl::Span<int> choices) const {
+    for (;;) {
+      int64_t total = 0, most = 0;
+      size_t largest = 0;
+      for (size_t i = 0; i < spec_.copies.size(); ++i) {
+        if (choices[share_[i]] == 0) continue;
+        const int64_t bytes = SharedBytes(choices, i);
+        total += bytes;
+        if (bytes >= most) largest = i;
+        most = std::max(most, bytes);
+      }
+      if (total <= target_.shared_bytes) return;
+      if (IsDoubled(choices)) {
+        choices[double_] = 0;
+      } else {
+        choices[share_[largest]] = 0;
+      }
+    }
+  }
+
+  // The axis along which a store's elements are neighbours.
+  size_t VectorAxis() const { return extents_.size() - (spec_.has_parts ? 2 : 1); }
+
+  // Where no copies are made for chunks, one outermost loop over whole axes is like chunks of one.
+  void MergeChunks(absl::Span<int> choices) const {
+    Option chunk = Chosen(choices, chunk_);
+    for (size_t r = 0; r < sums_.size(); ++r) {
+      if (chunk[r] == 1) continue;
+      const bool is_unrolled =
+          static_cast<int64_t>(sums_.size() - 1 - r) < Chosen(choices, unroll_)[0];
+      bool is_outermost = !is_unrolled;
+      for (size_t later = r; later < sums_.size(); ++later) {
+        is_outermost &= chunk[later] >= sums_[later];
+      }
+      if (!is_outermost) break;
+      chunk[r] = 1;
+    }
+    Set(choices, chunk_, chunk);
   }
 
   void AddTileKnobs(const std::string& prefix) {
@@ -180,7 +214,7 @@ class Tile {
     for (const te::Axis& axis : Store().axes) parts.push_back(axis.var->name);
     std::vector<std::vector<int64_t>> powers, factors, few;
     int64_t points = 1;
-    const std::vector<bool> tiled = TiledAxes();
+    const std::vector<bool> tiled = TiledAxes(Store(), spec_.has_parts);
     for (size_t a = 0; a < extents_.size(); ++a) {
       const int64_t extent = tiled[a] ? extents_[a] : 1;
       powers.emplace_back();
@@ -207,6 +241,11 @@ class Tile {
     // Without a stage of its own a reduction has one accumulator a thread.
     if (Store().is_reduction()) return;
     inner_ = Add(FreeKnob(prefix + "inner", parts, Combine(factors, kMaxInner)));
+    std::vector<Option> lanes{{1}};
+    for (const int64_t n : {2, 4}) {
+      if (points > 1 && extents_[VectorAxis()] % n == 0) lanes.push_back({n});
+    }
+    if (lanes.size() > 1) lanes_ = Add(FreeKnob(prefix + "vector", {"lanes"}, std::move(lanes)));
     if (spec_.reduce < 0) return;
     Knob virtuals = FreeKnob(prefix + "virtual", parts, Combine(few, kMaxVirtual));
     virtuals.controls = {{inner_, {}}};
@@ -225,21 +264,9 @@ class Tile {
     virtual_ = Add(std::move(virtuals));
   }
 
-  // The innermost ones that have an extent; tiles of all would be too many to choose from.
-  std::vector<bool> TiledAxes() const {
-    std::vector<bool> tiled(extents_.size(), false);
-    int count = 0;
-    for (size_t a = extents_.size(); a-- > 0 && count < kMaxTiledAxes;) {
-      tiled[a] = extents_[a] > 1;
-      count += tiled[a] ? 1 : 0;
-    }
-    return tiled;
-  }
-
   // Blocks of a few waves, with neighbours along the innermost axis, are the likeliest.
   double ThreadWeight(const Option& option) const {
-    const auto count = static_cast<double>(Product(option));
-    double weight = count < kUsualBlockThreads ? count / kUsualBlockThreads : 1;
+    double weight = BlockWeight(Product(option));
     for (size_t a = 0; a < extents_.size(); ++a) {
       const double padded = static_cast<double>(CeilDiv(extents_[a], option[a]) * option[a]);
       weight *= static_cast<double>(extents_[a]) / padded;
@@ -268,11 +295,16 @@ class Tile {
       vector_.push_back(
           Add(FreeKnob(prefix + "vector." + SourceOf(copy), {"lanes"}, std::move(widths))));
       order_.push_back(-1);
+      gap_.push_back(-1);
       if (Stage(copy).axes.size() > 1) {
         order_.back() =
             Add(FreeKnob(prefix + "order." + SourceOf(copy), {"transposed"}, {{0}, {1}}));
+        gap_.back() = Add(
+            FreeKnob(prefix + "gap." + SourceOf(copy), {"elements"}, {{0}, {1}, {2}, {4}, {8}}));
       }
     }
+    if (spec_.copies.empty()) return;
+    double_ = Add(FreeKnob(prefix + "double", {"is"}, {{0}, {1}}));
   }
 
   const std::string& SourceOf(int copy) const {
@@ -320,8 +352,12 @@ class Tile {
   }
 
   int64_t SharedBytes(absl::Span<const int> choices, size_t i) const {
-    int64_t elements = 1;
-    for (const int64_t extent : RegionOf(choices, i)) elements *= extent;
+    const std::vector<int64_t> region = RegionOf(choices, i);
+    int64_t elements = IsDoubled(choices) ? 2 : 1;
+    for (const int64_t extent : region) elements *= extent;
+    if (const int64_t gap = Gap(choices, i); gap > 0) {
+      elements += elements / region[RowDim(choices, i)] * gap;
+    }
     const int64_t bytes =
         elements * std::max<int64_t>(Stage(spec_.copies[i]).output()->type.bits / 8, 1);
     return CeilDiv(bytes, schedule::kSharedAlignment) * schedule::kSharedAlignment;
@@ -336,18 +372,14 @@ class Tile {
     }
     return products;
   }
+
   // The loops over blocks, virtual threads and threads; returns the index of the last one.
   int AddOuterLoops(absl::Span<const int> choices, Loops& loops) const {
     const Option &threads = Chosen(choices, threads_), inner = Of(choices, inner_),
                  virtuals = Of(choices, virtual_);
-    schedule::LoopState block, virtual_loop, thread;
-    const auto bind = [](schedule::LoopState& loop, ir::ThreadAxis axis) {
-      loop.kind = ir::LoopKind::kThread;
-      loop.thread_axis = axis;
-    };
-    bind(block, ir::ThreadAxis::kBlockX);
-    bind(virtual_loop, ir::ThreadAxis::kVirtual);
-    bind(thread, ir::ThreadAxis::kThreadX);
+    schedule::LoopState block = BoundLoop(ir::ThreadAxis::kBlockX),
+                        virtual_loop = BoundLoop(ir::ThreadAxis::kVirtual),
+                        thread = BoundLoop(ir::ThreadAxis::kThreadX);
     for (size_t a = 0; a < extents_.size(); ++a) {
       const int axis = static_cast<int>(a);
       const int64_t stride = threads[a] * inner[a];
@@ -363,9 +395,12 @@ class Tile {
 
   void AddInnerLoops(absl::Span<const int> choices, Loops& loops) const {
     const Option inner = Of(choices, inner_);
+    const int64_t lanes = lanes_ < 0 ? 1 : Chosen(choices, lanes_)[0];
     for (size_t a = 0; a < extents_.size(); ++a) {
-      AddLoop(loops, {static_cast<int>(a), 1, inner[a]}, ir::LoopKind::kUnrolled);
+      const int64_t width = a == VectorAxis() ? lanes : 1;
+      AddLoop(loops, {static_cast<int>(a), width, inner[a] / width}, ir::LoopKind::kUnrolled);
     }
+    AddLoop(loops, {static_cast<int>(VectorAxis()), 1, lanes}, ir::LoopKind::kVectorized);
   }
 
   // Chunks, then what is in one, then accumulators; returns the index of the last loop over chunks.
@@ -373,8 +408,13 @@ class Tile {
     const Option& chunk = Chosen(choices, chunk_);
     const auto first = static_cast<int>(extents_.size());
     for (size_t r = 0; r < sums_.size(); ++r) {
-      if (chunk[r] < sums_[r]) {
-        loops.push_back(Loop({first + static_cast<int>(r), chunk[r], kRest}));
+      if (chunk[r] == sums_[r]) continue;
+      const schedule::Digit digit{first + static_cast<int>(r), chunk[r], kRest};
+      // The loop that copies are doubled in knows which chunk is next.
+      if (IsDoubled(choices) && !loops.empty()) {
+        loops.back().digits.push_back(digit);
+      } else {
+        loops.push_back(Loop(digit));
       }
     }
     const int last_chunk = static_cast<int>(loops.size()) - 1;
@@ -396,68 +436,57 @@ class Tile {
   Loops CopyLoops(absl::Span<const int> choices, size_t i) const {
     const int64_t lanes = Chosen(choices, vector_[i])[0];
     const auto dims = static_cast<int>(Stage(spec_.copies[i]).axes.size());
-    schedule::LoopState all;
-    all.kind = ir::LoopKind::kThread;
-    all.thread_axis = ir::ThreadAxis::kThreadX;
+    schedule::LoopState all = BoundLoop(ir::ThreadAxis::kThreadX);
     for (int d = 0; d < dims; ++d) all.digits.push_back({d, d + 1 == dims ? lanes : 1, kRest});
     Loops loops{std::move(all)};
     AddLoop(loops, {dims - 1, 1, lanes}, ir::LoopKind::kVectorized);
     return loops;
   }
 
-  // Last dimension first.
-  std::vector<ir::LayoutDim> Transposed(size_t i) const {
+  // Dimensions of a copy as they are stored: row-major, or the last one first.
+  std::vector<int> DimsOf(absl::Span<const int> choices, size_t i) const {
+    const auto rank = static_cast<int>(Stage(spec_.copies[i]).axes.size());
+    std::vector<int> dims;
+    for (int d = 0; d < rank; ++d) dims.push_back(d);
+    if (IsTransposed(choices, i)) std::rotate(dims.begin(), dims.end() - 1, dims.end());
+    return dims;
+  }
+
+  // The dimension that rows with gaps behind them lie along: the innermost that has an extent.
+  size_t RowDim(absl::Span<const int> choices, size_t i) const {
+    const std::vector<int64_t> region = RegionOf(choices, i);
+    const std::vector<int> dims = DimsOf(choices, i);
+    size_t at = dims.size() - 1;
+    while (at > 0 && region[dims[at]] == 1) --at;
+    return dims[at];
+  }
+
+  std::vector<ir::LayoutDim> LayoutOf(absl::Span<const int> choices, size_t i) const {
     const std::vector<int64_t>& shape = Stage(spec_.copies[i]).output()->shape;
+    const size_t row = RowDim(choices, i);
     std::vector<ir::LayoutDim> layout;
-    layout.push_back({static_cast<int>(shape.size()) - 1, 1, shape.back()});
-    for (size_t d = 0; d + 1 < shape.size(); ++d)
-      layout.push_back({static_cast<int>(d), 1, shape[d]});
+    for (const int d : DimsOf(choices, i)) {
+      const int64_t gap = static_cast<size_t>(d) == row ? Gap(choices, i) : 0;
+      layout.push_back({d, 1, shape[d] + gap});
+    }
     return layout;
   }
 
   const schedule::Schedule& base_;
-  const ThreadTileSpec spec_;
+  const ThreadKernelSpec spec_;
   const ir::Target& target_;
-  std::vector<Knob>& knobs_;  // of the group
   std::vector<int64_t> extents_, sums_;
-  int threads_ = -1, inner_ = -1, virtual_ = -1, chunk_ = -1, unroll_ = -1;
-  std::vector<int> share_, vector_, order_;  // by copy
-};
-
-class ThreadGroup final : public Group {
- public:
-  ThreadGroup(const schedule::Schedule& base, std::vector<ThreadTileSpec> specs,
-              const ir::Target& target)
-      : target_(target) {
-    for (ThreadTileSpec& spec : specs) {
-      const std::string prefix =
-          specs.size() > 1 ? absl::StrCat(base.stages()[spec.store].stage->name(), ".") : "";
-      tiles_.push_back(std::make_unique<Tile>(base, std::move(spec), target_, prefix, knobs_));
-    }
-  }
-
-  const std::vector<Knob>& knobs() const override { return knobs_; }
-  void Canonicalize(absl::Span<int> choices) const override {
-    for (const auto& tile : tiles_) tile->Canonicalize(choices);
-  }
-  Decisions Decide(absl::Span<const int> choices) const override {
-    Decisions decisions;
-    for (size_t i = tiles_.size(); i-- > 0;) tiles_[i]->Decide(choices, decisions);
-    return decisions;
-  }
-
- private:
-  const ir::Target target_;
-  std::vector<Knob> knobs_;
-  std::vector<std::unique_ptr<Tile>> tiles_;
+  int threads_ = -1, inner_ = -1, lanes_ = -1, virtual_ = -1, chunk_ = -1, unroll_ = -1,
+      double_ = -1;
+  std::vector<int> share_, vector_, order_, gap_;  // by copy
 };
 
 }  // namespace
 
-std::unique_ptr<Group> MakeThreadGroup(const schedule::Schedule& base,
-                                       std::vector<ThreadTileSpec> specs,
-                                       const ir::Target& target) {
-  return std::make_unique<ThreadGroup>(base, std::move(specs), target);
+std::unique_ptr<ThreadKernel> MakeThreadTile(const schedule::Schedule& base, ThreadKernelSpec spec,
+                                             const ir::Target& target, const std::string& prefix,
+                                             std::vector<Knob>& knobs) {
+  return std::make_unique<Tile>(base, std::move(spec), target, prefix, knobs);
 }
 
 }  // namespace tessera::space

@@ -97,10 +97,15 @@ std::string LayoutToString(const std::vector<LayoutDim>& layout,
     absl::StrAppend(&text, i == 0 ? "" : " ", dim.axis);
     if (dim.divisor != 1) absl::StrAppend(&text, "/", dim.divisor);
     // The outermost part's extent follows from the shape.
-    const bool implied = dim.axis >= 0 && static_cast<size_t>(dim.axis) < shape.size() &&
-                         DimsOfAxis(layout, dim.axis).back() == static_cast<int>(i) &&
-                         dim.divisor > 0 && dim.extent == CeilDiv(shape[dim.axis], dim.divisor);
-    if (!implied) absl::StrAppend(&text, "%", dim.extent);
+    const bool is_outermost = dim.axis >= 0 && static_cast<size_t>(dim.axis) < shape.size() &&
+                              DimsOfAxis(layout, dim.axis).back() == static_cast<int>(i) &&
+                              dim.divisor > 0;
+    const int64_t gap = is_outermost ? LayoutGap(dim, shape) : -1;
+    if (gap > 0) {
+      absl::StrAppend(&text, "+", gap);
+    } else if (gap < 0) {
+      absl::StrAppend(&text, "%", dim.extent);
+    }
   }
   return text;
 }
@@ -108,6 +113,7 @@ std::string LayoutToString(const std::vector<LayoutDim>& layout,
 absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
                                                    const std::vector<int64_t>& shape) {
   std::vector<LayoutDim> layout;
+  std::vector<int64_t> gaps;  // by part
   const std::vector<std::string> parts = absl::StrSplit(std::string(text), ' ', absl::SkipEmpty());
   for (const std::string& whole : parts) {
     std::string_view part = whole;
@@ -132,14 +138,49 @@ absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
       part.remove_prefix(1);
       if (!TakeNumber(part, dim.extent) || dim.extent < 1) return refuse("extent is not positive");
     }
+    int64_t gap = 0;
+    if (!part.empty() && part[0] == '+') {
+      part.remove_prefix(1);
+      if (!TakeNumber(part, gap) || gap < 1 || gap > kMaxLayoutGap) {
+        return refuse(absl::StrCat("gap is not one of 1 to ", kMaxLayoutGap));
+      }
+    }
     if (!part.empty())
-      return refuse("expected axis, axis/divisor, axis%extent or axis/divisor%extent");
+      return refuse("expected axis, axis/divisor, axis%extent or axis/divisor%extent, and +gap");
     layout.push_back(dim);
+    gaps.push_back(gap);
     if (layout.size() > 64) return refuse("a layout has at most 64 parts");
   }
   if (layout.empty()) return layout;
   TESSERA_RETURN_IF_ERROR(CheckCovers(layout, shape));
+  for (size_t i = 0; i < layout.size(); ++i) {
+    if (gaps[i] > 0 && DimsOfAxis(layout, layout[i].axis).back() != static_cast<int>(i)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layout: only the outermost part of axis ", layout[i].axis, " has gaps"));
+    }
+  }
+  for (size_t i = 0; i < layout.size(); ++i) layout[i].extent += gaps[i];
   return layout;
+}
+
+int64_t LayoutGap(const LayoutDim& dim, const std::vector<int64_t>& shape) {
+  return dim.extent - CeilDiv(shape[dim.axis], dim.divisor);
+}
+
+bool HasGaps(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape) {
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    const std::vector<int> dims = DimsOfAxis(layout, static_cast<int>(axis));
+    if (!dims.empty() && LayoutGap(layout[dims.back()], shape) > 0) return true;
+  }
+  return false;
+}
+
+BufferNode WithDimension(const BufferNode& buffer, int64_t extent) {
+  BufferNode node = buffer;
+  node.shape.insert(node.shape.begin(), extent);
+  for (LayoutDim& dim : node.layout) ++dim.axis;
+  if (!node.layout.empty()) node.layout.insert(node.layout.begin(), {0, 1, extent});
+  return node;
 }
 
 bool IndexIsStoredPosition(const BufferNode& buffer) {

@@ -29,7 +29,8 @@ enum class Scope : uint8_t {
 // kFree: any layout, packed before the timed run (constant weights).
 enum class LayoutPolicy : uint8_t { kFixed, kBlocked, kFree };
 
-// One dimension of the stored array: (logical index of `axis` / divisor) % extent.
+// One dimension of the stored array: (logical index of `axis` / divisor) % extent. The outermost
+// part of an axis may be longer than the axis: gaps, so that rows begin in other banks.
 struct LayoutDim {
   int axis = 0;
   int64_t divisor = 1;
@@ -46,6 +47,9 @@ struct BufferNode {
   LayoutPolicy policy = LayoutPolicy::kFixed;
   int block_axis = -1;            // for kBlocked
   std::vector<LayoutDim> layout;  // stored dimensions, outermost first; empty = row-major `shape`
+  // kShared, inside of a serial loop: filled for the loop's next turn while this one reads it
+  // (compiler/passes/double_buffers.h).
+  bool is_doubled = false;
 
   int64_t ElementCount() const;        // of the logical shape
   int64_t StoredElementCount() const;  // of the layout, padding included
@@ -57,11 +61,20 @@ Buffer MakeBuffer(std::string name, Type type, std::vector<int64_t> shape,
                   Scope scope = Scope::kGlobal);
 
 // A layout as text, outermost first: {0,1,2,3 with 16-blocks of axis 1} is "0 1/16 2 3 1%16".
-// Splits of one axis at several places read "1/64 1/16%4 1%16". Both ways; parsing checks that
-// every logical axis is covered exactly.
+// Splits of one axis at several places read "1/64 1/16%4 1%16"; "0 1+4" has gaps of 4 elements
+// after each row. Both ways; parsing checks that every logical axis is covered exactly but for such
+// gaps, of kMaxLayoutGap at most.
+inline constexpr int64_t kMaxLayoutGap = 1024;
 std::string LayoutToString(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape);
 absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
                                                    const std::vector<int64_t>& shape);
+
+// How much longer a layout's part `dim`, the outermost one of its axis, is than the axis.
+int64_t LayoutGap(const LayoutDim& dim, const std::vector<int64_t>& shape);
+bool HasGaps(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape);
+
+// `buffer` with one more dimension in front, of so many copies of it.
+BufferNode WithDimension(const BufferNode& buffer, int64_t extent);
 
 // Whether an access with one index names a stored position: after flattening always, and for rank 1
 // unless the layout permutes (then the index is logical; flattening must take a buffer without

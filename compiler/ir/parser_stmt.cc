@@ -98,6 +98,7 @@ absl::StatusOr<Buffer> Parser::ParseBuffer() {
       !lexer_.Is("layout")) {
     TESSERA_ASSIGN_OR_RETURN(buffer->scope, ParseScopeName());
   }
+  if (buffer->scope == Scope::kShared) buffer->is_doubled = Accept("doubled");
   if (Accept("free")) {
     buffer->policy = LayoutPolicy::kFree;
   } else if (Accept("blocked")) {

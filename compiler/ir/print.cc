@@ -292,6 +292,7 @@ class Printer {
     }
     Put("]");
     if (buffer->scope != Scope::kGlobal) Put(absl::StrCat(" ", ToString(buffer->scope)));
+    if (buffer->is_doubled) Put(" doubled");
     if (buffer->policy == LayoutPolicy::kFree) Put(" free");
     if (buffer->policy == LayoutPolicy::kBlocked) {
       Put(absl::StrCat(" blocked(", buffer->block_axis, ")"));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "base/status.h"
 #include "compiler/ir/simplify.h"
@@ -132,6 +134,7 @@ class Builder {
         }
       }
     }
+    for (const BoundStage& stage : loops_.stages) FindFilled(stage);
     program.body = EmitChildren(-1, -1, ir::Stmt());
     return program;
   }
@@ -154,6 +157,7 @@ class Builder {
     // Of a pair that is an output in part, the other part is nobody else's.
     const bool is_own = stage.scope == ir::Scope::kGlobal && !stage.is_constant;
     node.scope = is_own ? ir::Scope::kWorkspace : stage.scope;
+    node.is_doubled = schedule_.stages()[stage.stage].is_doubled;
     const schedule::StorageOrder chosen = schedule::ChosenLayout(schedule_, stage, buffer);
     node.layout.assign(chosen.begin(), chosen.end());
     if (node.layout.empty() && node.shape.size() > 1) {
@@ -240,12 +244,16 @@ class Builder {
     return positions;
   }
 
+  bool IsFilled(const BoundStage& stage, size_t axis) const {
+    return filled_axes_.contains({stage.stage, static_cast<int>(axis)});
+  }
+
   // True where the position is inside the memory that the stage writes.
-  static ir::Expr InsideBuffer(const BoundStage& stage, const std::vector<ir::Expr>& positions,
-                               size_t axis_count) {
+  ir::Expr InsideBuffer(const BoundStage& stage, const std::vector<ir::Expr>& positions,
+                        size_t axis_count) const {
     ir::Expr guard;
     for (size_t a = 0; a < axis_count; ++a) {
-      if (!stage.axes[a].guarded) continue;
+      if (!stage.axes[a].guarded || IsFilled(stage, a)) continue;
       guard = ir::And(guard, ir::Lt(positions[a], ir::Expr(stage.axes[a].extent)));
     }
     return guard;
@@ -255,16 +263,46 @@ class Builder {
   // outputs that nobody reads.
   ir::Expr Guard(const BoundStage& stage, const std::vector<ir::Expr>& positions,
                  bool any_output) const {
+    return ir::And(InsideBuffer(stage, positions, stage.axes.size()),
+                   InsideAxes(stage, positions, any_output));
+  }
+
+  // Of an axis's position that `lanes` neighbouring values of a vector loop are part of, that of
+  // the first, where a test against `limit` decides for all of them at once.
+  ir::Expr WithoutLanes(const BoundStage& stage, int axis, int64_t limit,
+                        const ir::Expr& position) const {
+    for (const BoundLoop& loop : stage.loops) {
+      if (loop.kind != ir::LoopKind::kVectorized || loop.digits.size() != 1) continue;
+      const schedule::Digit& lane = loop.digits[0];
+      if (lane.axis != axis || lane.stride != 1) continue;
+      const auto divides = [&](int64_t n) { return n % lane.extent == 0; };
+      const AffineValue& base = stage.axes[axis].base;
+      bool aligned = divides(limit) && divides(base.constant);
+      for (const schedule::LoopTerm& term : base.terms) aligned &= divides(term.coefficient);
+      for (const BoundLoop& other : stage.loops) {
+        for (const schedule::Digit& digit : other.digits) {
+          aligned &= digit.axis != axis || &other == &loop || divides(digit.stride);
+        }
+      }
+      if (aligned) return ir::Substitute(position, {vars_[loop.id]}, {ir::Expr(0)});
+    }
+    return position;
+  }
+
+  // The same of what has memory.
+  ir::Expr InsideAxes(const BoundStage& stage, const std::vector<ir::Expr>& positions,
+                      bool any_output) const {
     const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
-    ir::Expr guard = InsideBuffer(stage, positions, stage.axes.size());
+    ir::Expr guard;
     for (size_t a = any_output ? definition.axes.size() : 0; a < stage.axes.size(); ++a) {
-      if (!stage.axes[a].guarded) continue;
+      if (!stage.axes[a].guarded || IsFilled(stage, a)) continue;
       const int64_t extent = a < definition.axes.size()
                                  ? definition.axes[a].extent
                                  : definition.reduce_axes[a - definition.axes.size()].extent;
       const AffineValue& base = stage.axes[a].base;
       if (base.terms.empty() && base.constant == 0 && stage.axes[a].extent == extent) continue;
-      const ir::Expr value = ToExpr(base) + positions[a];
+      const ir::Expr value =
+          ToExpr(base) + WithoutLanes(stage, static_cast<int>(a), extent, positions[a]);
       guard = ir::And(guard, ir::Le(ir::Expr(0), value));
       guard = ir::And(guard, ir::Lt(value, ir::Expr(extent)));
     }
@@ -292,6 +330,72 @@ class Builder {
       }
     });
     return readable;
+  }
+
+  // Reduction axes that chunks don't divide: where all operands are copies that a block shares,
+  // each has the neutral element beyond their end, and no term is tested.
+  void FindFilled(const BoundStage& stage) {
+    const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
+    if (!definition.is_reduction() || definition.outputs.size() != 1 ||
+        stage.scope != ir::Scope::kLocal || !ReadsSharedAlone(stage)) {
+      return;
+    }
+    const size_t spatial = definition.axes.size();
+    std::vector<std::pair<int, int>> axes;
+    for (size_t a = spatial; a < stage.axes.size(); ++a) {
+      if (stage.axes[a].guarded && EndsWithOperands(stage, static_cast<int>(a))) {
+        axes.emplace_back(stage.stage, static_cast<int>(a));
+      }
+    }
+    const std::vector<ir::Expr> positions = LocalPositions(stage);
+    BodyRewriter::Substitution values;
+    for (size_t a = 0; a < stage.axes.size(); ++a) {
+      const te::Axis& axis = a < spatial ? definition.axes[a] : definition.reduce_axes[a - spatial];
+      values[axis.var.get()] = ToExpr(stage.axes[a].base) + positions[a];
+    }
+    const ir::Expr neutral = te::Identity(definition.combiner, definition.bodies[0].type(), 0);
+    const ir::Expr term = definition.bodies[0];
+    if (axes.empty() || !SameConst(WithoutMemory(term, definition.combiner), neutral) ||
+        !IsReadable(BodyRewriter(values, storage_).Mutate(term))) {
+      return;
+    }
+    filled_axes_.insert(axes.begin(), axes.end());
+    for (const ir::BufferNode* buffer : schedule_.stages()[stage.stage].analysis->read_buffers) {
+      fillings_[buffer] = te::Identity(definition.combiner, buffer->type, 0);
+    }
+  }
+
+  // Whether each operand of `stage` is a copy for it alone that ends where the reduction's axis
+  // does.
+  bool EndsWithOperands(const BoundStage& stage, int axis) const {
+    const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
+    const int64_t extent = definition.reduce_axes[axis - definition.axes.size()].extent;
+    const auto& reads = schedule_.stages()[stage.stage].analysis->reads;
+    return std::ranges::all_of(reads, [&](const schedule::Access& access) {
+      const int producer = schedule_.StageNamed(access.buffer->name);
+      const bool is_own = producer >= 0 && !schedule_.stages()[producer].stage->is_reduction() &&
+                          schedule_.Consumers(producer).size() == 1;
+      bool ends = false;
+      for (size_t d = 0; is_own && d < access.dims.size(); ++d) {
+        ends |= schedule::IsPlain(access.dims[d], axis) && access.buffer->shape[d] == extent;
+      }
+      return ends;
+    });
+  }
+
+  // `term` where all that it reads is the neutral element.
+  static ir::Expr WithoutMemory(const ir::Expr& term, te::Combiner combiner) {
+    class Replacer final : public ir::Mutator {
+     public:
+      explicit Replacer(te::Combiner combiner) : combiner_(combiner) {}
+
+     private:
+      ir::Expr MutateLoad(const ir::Load& load, const ir::Expr&) override {
+        return te::Identity(combiner_, load.buffer->type, 0);
+      }
+      te::Combiner combiner_;
+    };
+    return ir::Simplify(Replacer(combiner).Mutate(term), ir::Ranges{});
   }
 
   static ir::Stmt Guarded(const ir::Expr& condition, ir::Stmt body) {
@@ -333,6 +437,14 @@ class Builder {
     if (!definition.is_reduction()) {
       body = ir::MakeStore(Buffer(definition, 0), where, rewriter.Mutate(definition.bodies[0]), {},
                            schedule_.stages()[stage.stage].streams);
+      const auto filling = fillings_.find(definition.output().get());
+      if (filling != fillings_.end()) {
+        condition = InsideBuffer(stage, positions, spatial);
+        if (const ir::Expr inside = InsideAxes(stage, positions, false)) {
+          body = ir::MakeIf(inside, std::move(body),
+                            ir::MakeStore(Buffer(definition, 0), where, filling->second));
+        }
+      }
     } else if (definition.bodies.size() == 2) {
       const GuardedValue value = SplitIdentity(definition.combiner, definition.bodies[0]);
       const GuardedValue place = SplitIdentity(definition.combiner, definition.bodies[1], 1);
@@ -421,6 +533,8 @@ class Builder {
   std::vector<ir::VarRef> vars_;  // by loop id
   std::vector<int64_t> extents_;  // by loop id
   BodyRewriter::Storage storage_;
+  std::set<std::pair<int, int>> filled_axes_;           // stage and axis
+  std::map<const ir::BufferNode*, ir::Expr> fillings_;  // of outputs of stages
 };
 
 }  // namespace

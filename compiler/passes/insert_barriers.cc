@@ -10,6 +10,11 @@
 namespace tessera::passes {
 namespace {
 
+// Whether barriers have to be found for what is in it; doubled memory has its own.
+bool IsOpen(const ir::BufferNode& buffer) {
+  return buffer.scope == ir::Scope::kShared && !buffer.is_doubled;
+}
+
 // Shared memory that statements read and write.
 struct Uses {
   std::set<const ir::BufferNode*> read, written;
@@ -30,10 +35,10 @@ struct Uses {
 Uses UsesOf(const ir::Stmt& s) {
   Uses uses;
   ir::ForEach<ir::Load>(s, [&](const ir::Load& load) {
-    if (load.buffer->scope == ir::Scope::kShared) uses.read.insert(load.buffer.get());
+    if (IsOpen(*load.buffer)) uses.read.insert(load.buffer.get());
   });
   ir::ForEach<ir::Store>(s, [&](const ir::Store& store) {
-    if (store.buffer->scope == ir::Scope::kShared) uses.written.insert(store.buffer.get());
+    if (IsOpen(*store.buffer)) uses.written.insert(store.buffer.get());
   });
   return uses;
 }
@@ -44,9 +49,15 @@ int CountBarriers(const ir::Stmt& s) {
   return count;
 }
 
+// Whether all threads run it, so that it may have barriers inside.
+bool IsOfAll(const ir::Stmt& s) { return ir::SharesMemory(s) || CountBarriers(s) > 0; }
+
 // `s` with barriers. `open`: what was used since the last one, before it and then after it.
 ir::Stmt Insert(const ir::Stmt& s, Uses& open) {
-  if (s.As<ir::Barrier>() != nullptr) open = {};
+  if (s.As<ir::Barrier>() != nullptr) {
+    open = {};
+    return s;
+  }
   if (const auto* block = s.As<ir::Block>()) {
     std::vector<ir::Stmt> stmts;
     for (const ir::Stmt& part : block->stmts) stmts.push_back(Insert(part, open));
@@ -55,7 +66,7 @@ ir::Stmt Insert(const ir::Stmt& s, Uses& open) {
   if (const auto* node = s.As<ir::Allocate>()) {
     return ir::MakeAllocate(node->buffer, Insert(node->body, open));
   }
-  if (!ir::SharesMemory(s)) {
+  if (!IsOfAll(s)) {
     const Uses uses = UsesOf(s);
     if (!open.Meets(uses)) {
       open.Add(uses);

@@ -9,6 +9,7 @@
 #include "compiler/passes/accumulate_in_registers.h"
 #include "compiler/passes/bind_threads.h"
 #include "compiler/passes/build_loops.h"
+#include "compiler/passes/double_buffers.h"
 #include "compiler/passes/flatten.h"
 #include "compiler/passes/hoist_guards.h"
 #include "compiler/passes/inject_virtual_threads.h"
@@ -51,6 +52,7 @@ constexpr auto kLoopsAndTests = ir::IndexFacts::kLoopsAndTests;
 constexpr Pass kLowering[] = {
     {"bind_threads", OnBodyOrError<BindThreads>},
     {"inject_virtual_threads", OnBody<InjectVirtualThreads>},
+    {"double_buffers", OnBodyOrError<DoubleBuffers>},
     {"insert_barriers", OnBody<InsertBarriers>},
     {"simplify", OnBody<Simplify<kLoops>>},
     {"hoist_guards", OnBody<HoistGuards>},

@@ -94,6 +94,11 @@ class Binder {
                   : bound.at < 0                                   ? ir::Scope::kWorkspace
                   : std::ranges::any_of(state.loops, RunsByThread) ? ir::Scope::kShared
                                                                    : ir::Scope::kLocal;
+    if (state.is_doubled && bound.scope != ir::Scope::kShared) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("double_buffer ", stage.name(),
+                       ": only what the threads of a block share, computed inside of a loop"));
+    }
     const Spans spans = BindLoops(state, bound);
     for (size_t d = 0; d < stage.axes.size(); ++d)
       bound.buffer_shape.push_back(bound.axes[d].extent);
@@ -368,7 +373,8 @@ StorageOrder ChosenLayout(const Schedule& schedule, const BoundStage& stage,
           return other.axis == dim.axis && other.divisor > dim.divisor;
         });
     const int64_t extent = stage.buffer_shape[dim.axis];
-    if (is_coarsest) dim.extent = (extent + dim.divisor - 1) / dim.divisor;
+    if (!is_coarsest) continue;
+    dim.extent = (extent + dim.divisor - 1) / dim.divisor + ir::LayoutGap(dim, buffer->shape);
   }
   return layout;
 }
@@ -441,6 +447,7 @@ uint64_t LoopHash(const Schedule& schedule, const LoopStructure& loops) {
       }
     }
     if (state.streams) add(-3);
+    if (state.is_doubled) add(-5);
     if (state.prefetch > 0) {
       add(-4);
       add(state.prefetch);

@@ -73,6 +73,7 @@ void Schedule::SetNest(Nest nest) {
   state.loops = std::move(nest.loops);
   state.streams = nest.streams;
   state.prefetch = nest.prefetch;
+  state.is_doubled = nest.is_doubled;
   if (nest.at_stage < 0) return;
   state.placement = Placement::kAt;
   state.at_stage = nest.at_stage;
@@ -146,6 +147,7 @@ Trace StepsOf(const Schedule& schedule, int index) {
   if (state.prefetch > 0) {
     steps.push_back({Primitive::kPrefetch, name, {}, {state.prefetch}, {}});
   }
+  if (state.is_doubled) steps.push_back({Primitive::kDoubleBuffer, name, {}, {}, {}});
   return steps;
 }
 

@@ -159,6 +159,7 @@ absl::StatusOr<int> Schedule::FindUntouchedStage(const Step& step) const {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
   const StageState& state = stages_[index];
   bool untouched = state.placement == Placement::kRoot && !state.streams && state.prefetch == 0 &&
+                   !state.is_doubled &&
                    state.loops.size() == static_cast<size_t>(state.axis_count());
   for (const LoopState& loop : state.loops) {
     untouched &= loop.kind == ir::LoopKind::kSerial && loop.digits.size() == 1;
@@ -213,6 +214,8 @@ absl::Status Schedule::Apply(const Step& step) {
       return Stream(step);
     case Primitive::kPrefetch:
       return Prefetch(step);
+    case Primitive::kDoubleBuffer:
+      return DoubleBuffer(step);
   }
   return absl::InternalError("unknown primitive");
 }
@@ -245,6 +248,10 @@ absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::Layou
   const bool is_input = std::any_of(inputs().begin(), inputs().end(),
                                     [&](const te::Input& i) { return i.buffer == buffer; });
   if (is_input || IsOutput(buffer)) {
+    if (ir::HasGaps(layout, buffer->shape)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layout ", buffer->name, ": only what stages make for others has gaps"));
+    }
     if (buffer->policy == ir::LayoutPolicy::kFixed) {
       return absl::InvalidArgumentError(
           absl::StrCat("layout ", buffer->name, ": the workload fixes this buffer's layout"));

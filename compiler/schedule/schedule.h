@@ -48,6 +48,7 @@ struct StageState {
   std::string at_loop;   // … and the loop of it in whose body this stage is computed
   bool streams = false;  // stores go past the caches
   int prefetch = 0;      // iterations of the innermost loop that loads are fetched ahead; 0: none
+  bool is_doubled = false;  // filled for the next turn of the loop around it
 
   int LoopNamed(std::string_view name) const;  // index, or -1
   int axis_count() const {
@@ -66,8 +67,9 @@ struct Nest {
   // Computed in the body of this loop of that stage, whose own nest is set before; -1: at the root.
   int at_stage = -1;
   int at_loop = -1;
-  bool streams = false;  // as the stream step; the stage has to allow it
-  int prefetch = 0;      // as the prefetch step; 0: none
+  bool streams = false;     // as the stream step; the stage has to allow it
+  int prefetch = 0;         // as the prefetch step; 0: none
+  bool is_doubled = false;  // as the double_buffer step
 };
 
 // A workload with scheduling decisions. A value: copying is cheap (definitions are shared), so a
@@ -118,6 +120,7 @@ class Schedule {
   absl::Status Annotate(const Step& step);
   absl::Status Stream(const Step& step);
   absl::Status Prefetch(const Step& step);
+  absl::Status DoubleBuffer(const Step& step);
 
   absl::StatusOr<int> FindStage(std::string_view name) const;
   absl::StatusOr<int> FindUntouchedStage(const Step& step) const;
@@ -137,7 +140,8 @@ class Schedule {
 };
 
 // The steps that arrange and place the loops of stage `index` as they are in a schedule that set
-// them by SetNest: compute_at, split, reorder, fuse, parallel, unroll, vectorize, bind, stream.
+// them by SetNest: compute_at, split, reorder, fuse, parallel, unroll, vectorize, bind, stream,
+// prefetch, double_buffer.
 Trace StepsOf(const Schedule& schedule, int index);
 
 // `dag` under `trace`. Errors name the step's number and text.

@@ -176,6 +176,15 @@ absl::Status Schedule::Stream(const Step& step) {
   return absl::OkStatus();
 }
 
+absl::Status Schedule::DoubleBuffer(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  StageState& state = stages_[index];
+  if (state.stage->is_reduction()) return Invalid(step, "a reduction is not loaded ahead");
+  if (state.is_doubled) return Invalid(step, "is doubled already");
+  state.is_doubled = true;
+  return absl::OkStatus();
+}
+
 absl::Status Schedule::Prefetch(const Step& step) {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
   StageState& state = stages_[index];

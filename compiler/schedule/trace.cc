@@ -16,10 +16,10 @@ constexpr size_t kMaxTraceBytes = 1 << 20;
 constexpr size_t kMaxSteps = 8192;
 constexpr std::string_view kHeader = "trace 1";
 
-constexpr std::array<std::string_view, 17> kNames = {
-    "layout", "inline", "cache_write", "cache_read", "rfactor",  "compute_at",
-    "split",  "fuse",   "reorder",     "vectorize",  "unroll",   "parallel",
-    "bind",   "stream", "winograd",    "prefetch",   "tensorize"};
+constexpr std::array<std::string_view, 18> kNames = {
+    "layout", "inline", "cache_write", "cache_read", "rfactor",   "compute_at",
+    "split",  "fuse",   "reorder",     "vectorize",  "unroll",    "parallel",
+    "bind",   "stream", "winograd",    "prefetch",   "tensorize", "double_buffer"};
 
 absl::Status BadLine(int number, std::string_view line, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(
@@ -42,6 +42,7 @@ Arity OperandArity(Primitive primitive) {
     case Primitive::kInline:
     case Primitive::kCacheWrite:
     case Primitive::kStream:
+    case Primitive::kDoubleBuffer:
       return {0, 0};
     case Primitive::kCacheRead:
     case Primitive::kRfactor:

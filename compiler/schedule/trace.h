@@ -28,6 +28,7 @@ enum class Primitive : uint8_t {
   kWinograd,    // winograd S m                 S by F(m × m, 3 × 3) in new stages (winograd.h)
   kPrefetch,    // prefetch S n                 vectors that S reads, n iterations ahead
   kTensorize,   // tensorize S instruction      S by groups of products in new stages (tensorize.h)
+  kDoubleBuffer,  // double_buffer S            shared S is filled for the next turn while one reads
 };
 
 // One primitive with its operands.

@@ -31,7 +31,11 @@ absl::Status CheckLayout(const ir::BufferNode& buffer) {
   }
   const auto parsed =
       ir::ParseLayout(ir::LayoutToString(buffer.layout, buffer.shape), buffer.shape);
-  return Annotate(parsed.status(), absl::StrCat(buffer.name, ": layout"));
+  TESSERA_RETURN_IF_ERROR(Annotate(parsed.status(), absl::StrCat(buffer.name, ": layout")));
+  if (ir::HasGaps(buffer.layout, buffer.shape)) {
+    return Fault(absl::StrCat(buffer.name, ": a workload's layout has no gaps"));
+  }
+  return absl::OkStatus();
 }
 
 // Checks one expression of a stage.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -118,11 +119,9 @@ TEST_CASE("narrow targets get configs that apply too", "[space]") {
   }
 }
 
-TEST_CASE("of 10,000 samples of C2 at least 99% are distinct programs", "[space]") {
-  const te::Workload workload = C2();
-  const ConfigSpace space = SpaceOf(workload, 1);
+void CheckDistinct(const te::Workload& workload, const ConfigSpace& space) {
   const uint64_t seed = 7;
-  CAPTURE(seed);
+  CAPTURE(workload.name, seed);
   Rng rng(seed);
   std::set<uint64_t> hashes;
   std::set<Config> configs;
@@ -137,6 +136,44 @@ TEST_CASE("of 10,000 samples of C2 at least 99% are distinct programs", "[space]
   }
   CHECK(hashes.size() >= 9'900);
   CHECK(hashes.size() == configs.size());
+}
+
+TEST_CASE("of 10,000 samples of C2 at least 99% are distinct programs", "[space]") {
+  const te::Workload workload = C2();
+  CheckDistinct(workload, SpaceOf(workload, 1));
+}
+
+TEST_CASE("of 10,000 samples for a GPU at least 99% are distinct programs", "[space]") {
+  const ir::Target target = ir::ParseTarget("opencl").value();
+  for (const te::Workload& workload :
+       {C2(), Make({"mm", "matmul", {{"m", "256"}, {"n", "320"}, {"k", "1000"}}})}) {
+    CheckDistinct(workload, BuildSpace(workload, target, 1).value());
+  }
+}
+
+// Shapes whose kernels are few and short: all of their programs are told apart.
+TEST_CASE("configs of small spaces of a GPU are programs of their own", "[space]") {
+  const ir::Target target = ir::ParseTarget("opencl block=64").value();
+  for (const te::OpSpec& spec :
+       {te::OpSpec{"sum", "reduce_sum", {{"m", "6"}, {"n", "300"}}},
+        te::OpSpec{"pool", "global_avg_pool", {{"c", "24"}, {"size", "7"}}},
+        te::OpSpec{"dense", "dense", {{"n", "20"}, {"k", "131"}, {"bias", "true"}}},
+        te::OpSpec{"softmax", "softmax", {{"m", "4"}, {"n", "300"}}},
+        te::OpSpec{"relu", "relu", {{"m", "6"}, {"n", "48"}}}}) {
+    const te::Workload workload = Make(spec);
+    const ConfigSpace space = BuildSpace(workload, target, 1).value();
+    CAPTURE(spec.name);
+    std::map<uint64_t, std::string> programs;
+    const uint64_t seed = 9;
+    Rng rng(seed);
+    for (int i = 0; i < 500; ++i) {
+      const Config config = space.Sample(rng);
+      const std::string text = space.ToJson(config);
+      CAPTURE(seed, text);
+      const auto [known, is_new] = programs.try_emplace(HashOf(workload, space, config), text);
+      CHECK(known->second == text);
+    }
+  }
 }
 
 TEST_CASE("C2 has more than a billion programs", "[space]") {

@@ -215,6 +215,9 @@ std::string ExprWriter::Element(const ir::BufferNode& buffer, const ir::Expr& in
 }
 
 std::string ExprWriter::Load(const ir::Load& load, int lane) {
+  if (const auto held = held_.find(&load); held != held_.end()) {
+    return absl::StrCat(held->second, ".s", absl::Hex(lane));
+  }
   const ir::Expr& index = load.indices[0];
   const ir::Type type = load.buffer->type;
   const int at = index.type().is_vector() ? lane : 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -28,6 +29,10 @@ class ExprWriter {
     buffers_[buffer] = std::move(storage);
   }
   const Storage& StorageOf(const ir::BufferNode& buffer) const { return buffers_.at(&buffer); }
+
+  // Lanes of this vector load are those of the vector `name`, until Release.
+  void Hold(const ir::Load& load, std::string name) { held_[&load] = std::move(name); }
+  void Release() { held_.clear(); }
 
   // The text of a value is of the type ValueName(type).
   std::string Lane(const ir::Expr& e, int lane);
@@ -63,6 +68,7 @@ class ExprWriter {
   ir::Ranges ranges_;
   absl::flat_hash_map<const ir::Var*, std::string> vars_;
   absl::flat_hash_map<const ir::BufferNode*, Storage> buffers_;
+  absl::flat_hash_map<const ir::Load*, std::string> held_;
   absl::Status status_;
 };
 

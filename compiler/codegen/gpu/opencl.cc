@@ -237,6 +237,26 @@ class KernelWriter {
     return true;
   }
 
+  // Loads whole vectors that a store's value is computed from. Under a condition they may not be
+  // there.
+  void HoldVectors(const ir::Store& store) {
+    bool is_sure = !store.predicate;
+    ir::ForEach<ir::Select>(store.value, [&](const ir::Select&) { is_sure = false; });
+    if (!is_sure) return;
+    const int lanes = store.indices[0].type().lanes;
+    int count = 0;
+    ir::ForEach<ir::Load>(store.value, [&](const ir::Load& load) {
+      const ir::Expr& index = load.indices[0];
+      if (load.predicate || index.type().lanes != lanes || !IsContiguous(load.buffer, index))
+        return;
+      const std::string name = absl::StrCat("vector", count++);
+      Line(absl::StrCat("const ", exprs_.ValueName(load.buffer->type), lanes, " ", name, " = vload",
+                        lanes, "(0, ", exprs_.StorageOf(*load.buffer).name, " + ",
+                        exprs_.Index(index, 0), ");"));
+      exprs_.Hold(load, name);
+    });
+  }
+
   void WriteStore(const ir::Store& store) {
     const int lanes = store.indices[0].type().lanes;
     if (lanes == 1) {
@@ -250,6 +270,7 @@ class KernelWriter {
     Line("{");
     ++indent_;
     const std::string type = exprs_.ValueName(store.buffer->type);
+    HoldVectors(store);
     for (int lane = 0; lane < lanes; ++lane) {
       const std::string value = exprs_.Lane(store.value, lane);
       // What a lane that does not count would read may not be there.
@@ -260,6 +281,7 @@ class KernelWriter {
                                 : value,
                         ";"));
     }
+    exprs_.Release();
     if (!store.predicate && IsContiguous(store.buffer, store.indices[0])) {
       std::vector<std::string> parts;
       for (int lane = 0; lane < lanes; ++lane) parts.push_back(absl::StrCat("lane", lane));

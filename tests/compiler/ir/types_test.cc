@@ -30,7 +30,8 @@ TEST_CASE("unknown types are refused and named", "[ir][type]") {
 
 TEST_CASE("layouts go to text and back", "[ir][layout]") {
   const std::vector<int64_t> shape = {1, 60, 7, 7};
-  for (const char* text : {"", "0 1 2 3", "0 1/16 2 3 1%16", "0 1/32 1/8%4 2 3 1%8", "3 2 1 0"}) {
+  for (const char* text : {"", "0 1 2 3", "0 1/16 2 3 1%16", "0 1/32 1/8%4 2 3 1%8", "3 2 1 0",
+                           "0 1+4 2 3", "3 0 1/16+1 2 1%16"}) {
     CAPTURE(text);
     const auto layout = ParseLayout(text, shape);
     REQUIRE(layout.status() == absl::OkStatus());
@@ -41,7 +42,8 @@ TEST_CASE("layouts go to text and back", "[ir][layout]") {
 TEST_CASE("layouts that miss, repeat or overlap an axis are refused", "[ir][layout]") {
   const std::vector<int64_t> shape = {4, 60};
   for (const char* text : {"0", "0 1 1", "0 1/16 1%8", "0 1/16 1%32", "0 2", "0 1/0 1%4", "0 1/16",
-                           "0 x", "0 1%30", "0 1/16%2 1%16", "0 1-", "0/4611686018427387904 1"}) {
+                           "0 x", "0 1%30", "0 1/16%2 1%16", "0 1-", "0/4611686018427387904 1",
+                           "0 1+0", "0 1+1025", "0 1/16 1%16+4", "0 1%64"}) {
     CAPTURE(text);
     CHECK(!ParseLayout(text, shape).ok());
   }
@@ -58,6 +60,16 @@ TEST_CASE("a blocked layout pads and places its elements", "[ir][layout]") {
   CHECK(StoredOffset(buffer, {1, 3}) == 19);
   buffer.layout.clear();
   CHECK(StoredOffset(buffer, {1, 3}) == 23);
+}
+
+TEST_CASE("rows with gaps behind them begin further apart", "[ir][layout]") {
+  BufferNode buffer{"A", Float(32), {3, 20}};
+  buffer.layout = *ParseLayout("0 1+4", buffer.shape);
+  CHECK(HasGaps(buffer.layout, buffer.shape));
+  CHECK(buffer.ElementCount() == 60);
+  CHECK(buffer.StoredElementCount() == 72);
+  CHECK(StoredOffset(buffer, {2, 19}) == 67);
+  CHECK_FALSE(HasGaps(*ParseLayout("0 1/16 1%16", buffer.shape), buffer.shape));
 }
 
 TEST_CASE("stored bytes of sub-byte types round up", "[ir][layout]") {

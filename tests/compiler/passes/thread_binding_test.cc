@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <map>
 #include <string>
 
 #include "compiler/ir/parse.h"
@@ -64,6 +65,75 @@ TEST_CASE("each barrier is needed: without it the evaluator finds a race", "[pas
     CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
     CHECK_THAT(std::string(status.message()), Catch::Contains("without a barrier"));
   }
+}
+
+// Lowers steps after those of kSharedProduct, and checks what the program computes.
+te::Candidate LowerShared(const te::Workload& workload, const std::string& steps) {
+  const auto candidate = LowerTrace(workload, schedule::ParseTrace(kSharedProduct + steps).value());
+  INFO(candidate.status());
+  REQUIRE(candidate.ok());
+  const te::Expected expected = te::ComputeExpected(workload, 1).value();
+  INFO(ir::Print(candidate->program));
+  CHECK(te::CheckAgainst(workload, expected, *candidate, ir::Evaluate) == absl::OkStatus());
+  return *candidate;
+}
+
+TEST_CASE("chunks are loaded ahead into a second half, with one barrier a turn", "[passes]") {
+  const te::Workload workload = Product();
+  for (const std::string steps :
+       {"double_buffer matmul.A\ndouble_buffer matmul.B\n",
+        "layout matmul.A 0 1+4\ndouble_buffer matmul.A\n"}) {
+    CAPTURE(steps);
+    te::Candidate candidate = LowerShared(workload, steps);
+    const ir::Program whole = candidate.program;
+    int barriers = 0;
+    ir::ForEach<ir::Barrier>(whole.body, [&](const ir::Barrier&) { ++barriers; });
+    const te::Expected expected = te::ComputeExpected(workload, 1).value();
+    REQUIRE(barriers >= 2);
+    for (int i = 0; i < 2; ++i) {
+      candidate.program = WithoutBarrier(whole, i);
+      const absl::Status status = te::CheckAgainst(workload, expected, candidate, ir::Evaluate);
+      CAPTURE(i, status);
+      CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
+    }
+  }
+  for (const std::string steps : {"double_buffer matmul\n", "double_buffer relu\n",
+                                  "double_buffer matmul.A\ndouble_buffer matmul.A\n"}) {
+    CHECK_FALSE(LowerTrace(workload, schedule::ParseTrace(kSharedProduct + steps).value()).ok());
+  }
+}
+
+TEST_CASE("gaps behind rows of shared memory are allocated", "[passes]") {
+  const te::Candidate candidate =
+      LowerShared(Product(), "layout matmul.A 0 1+4\nlayout matmul.B 1+1 0\n");
+  std::map<std::string, int64_t> stored;
+  ir::ForEach<ir::Allocate>(candidate.program.body, [&](const ir::Allocate& node) {
+    stored[node.buffer->name] = node.buffer->StoredElementCount();
+  });
+  CHECK(stored["matmul.A"] == 16 * (4 + 4));
+  CHECK(stored["matmul.B"] == (32 + 1) * 4);
+  CHECK_FALSE(
+      LowerTrace(Product(), schedule::ParseTrace("trace 1\nlayout B 0 1+4\n").value()).ok());
+}
+
+TEST_CASE("a chunk beyond the end of a sum is filled up, and its terms are not tested",
+          "[passes]") {
+  const te::Workload workload =
+      te::MakeWorkload({"c",
+                        "matmul",
+                        {{"m", "40"}, {"n", "36"}, {"k", "18"}, {"b", "input"}, {"relu", "true"}}})
+          .value();
+  const te::Candidate candidate = LowerShared(workload, "");
+  int tested = 0, filled = 0;
+  ir::ForEach<ir::If>(candidate.program.body, [&](const ir::If& node) {
+    ir::ForEach<ir::Store>(node.then_body, [&](const ir::Store& store) {
+      tested += store.buffer->scope == ir::Scope::kLocal ? 1 : 0;
+    });
+    filled += node.else_body ? 1 : 0;
+  });
+  INFO(ir::Print(candidate.program));
+  CHECK(tested == 0);
+  CHECK(filled > 0);
 }
 
 TEST_CASE("a barrier that some threads may not reach is refused", "[passes]") {

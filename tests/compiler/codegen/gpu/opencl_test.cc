@@ -1,9 +1,13 @@
 #include "compiler/codegen/gpu/opencl.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
 #include <set>
 #include <string>
+#include <string_view>
 
+#include "absl/strings/str_cat.h"
 #include "base/rng.h"
 #include "compiler/schedule/default_trace.h"
 #include "schedule_space/config_space.h"
@@ -64,20 +68,26 @@ TEST_CASE("default schedules of all operators are right on an OpenCL device", "[
   }
 }
 
-// The lowered programs of `count` configs, drawn at random.
-void CheckConfigs(const te::OpSpec& spec, int count, uint64_t seed, bool on_device) {
+// The lowered programs of `count` configs, drawn at random from sketches whose name begins so.
+void CheckConfigs(const te::OpSpec& spec, int count, uint64_t seed, bool on_device,
+                  std::string_view sketch = "") {
   CAPTURE(spec.name, spec.op, seed);
   const te::Workload workload = te::MakeWorkload(spec).value();
   const auto space = space::BuildSpace(workload, Target(), 1);
   REQUIRE(space.ok());
   const te::Expected expected = te::ComputeExpected(workload, 1).value();
+  const auto is_wanted = [&](const space::Sketch& one) { return one.name.starts_with(sketch); };
+  CAPTURE(sketch);
+  REQUIRE(std::ranges::any_of(space->sketches(), is_wanted));
   Rng rng(seed);
   for (int i = 0; i < count; ++i) {
-    const space::Config config = space->Sample(rng);
+    space::Config config = space->Sample(rng);
+    while (!is_wanted(space->sketches()[config[0]])) config = space->Sample(rng);
     CAPTURE(space->ToJson(config));
     CHECK(space->Validate(config) == absl::OkStatus());
     const auto trace = space->ToTrace(config);
     REQUIRE(trace.ok());
+    CAPTURE(schedule::Print(*trace));
     const auto candidate = passes::LowerTrace(workload, *trace);
     INFO(candidate.status());
     REQUIRE(candidate.ok());
@@ -100,6 +110,10 @@ TEST_CASE("programs of the space keep to the limits of a GPU and are distinct", 
         te::OpSpec{
             "c3", "conv3d", {{"ic", "16"}, {"oc", "16"}, {"d", "8"}, {"size", "28"}, {"k", "3"}}},
         te::OpSpec{"dw", "depthwise_conv2d", {{"c", "96"}, {"size", "30"}, {"k", "3"}}},
+        te::OpSpec{"mv", "dense", {{"n", "1000"}, {"k", "1030"}, {"bias", "true"}}},
+        te::OpSpec{"sum", "reduce_sum", {{"m", "60"}, {"n", "3000"}}},
+        te::OpSpec{"norm", "norm2", {{"n", "100000"}}},
+        te::OpSpec{"pool", "global_avg_pool", {{"c", "512"}, {"size", "7"}}},
         te::OpSpec{"sm", "softmax", {{"m", "100"}, {"n", "1000"}}}}) {
     CAPTURE(spec.name);
     const auto workload = te::MakeWorkload(spec);
@@ -107,8 +121,9 @@ TEST_CASE("programs of the space keep to the limits of a GPU and are distinct", 
     REQUIRE(workload.ok());
     const auto space = space::BuildSpace(*workload, small, 1);
     REQUIRE(space.ok());
-    std::set<uint64_t> hashes;
+    std::map<uint64_t, std::string> hashes;
     std::set<std::string> configs;
+    std::string twins;
     for (int i = 0; i < 200; ++i) {
       const space::Config config = space->Sample(rng);
       CAPTURE(space->ToJson(config));
@@ -117,7 +132,11 @@ TEST_CASE("programs of the space keep to the limits of a GPU and are distinct", 
       REQUIRE(schedule.ok());
       const auto loops = schedule::InferBounds(*schedule);
       REQUIRE(loops.ok());
-      hashes.insert(schedule::LoopHash(*schedule, *loops));
+      const auto [first, is_new] =
+          hashes.try_emplace(schedule::LoopHash(*schedule, *loops), space->ToJson(config));
+      if (!is_new && first->second != space->ToJson(config)) {
+        absl::StrAppend(&twins, first->second, " ", space->ToJson(config), "\n");
+      }
       const auto program = passes::Lower(*schedule, *loops, "kernel");
       INFO(program.status());
       REQUIRE(program.ok());
@@ -125,6 +144,7 @@ TEST_CASE("programs of the space keep to the limits of a GPU and are distinct", 
       INFO(code.status());
       REQUIRE(code.ok());
     }
+    CAPTURE(twins);
     CHECK(static_cast<double>(hashes.size()) >= 0.99 * static_cast<double>(configs.size()));
   }
 }
@@ -151,6 +171,32 @@ TEST_CASE("GPUs of few threads have spaces and default schedules", "[opencl]") {
       }
     }
   }
+}
+
+TEST_CASE("sums that the threads of a block share are right", "[opencl]") {
+  const bool on_device = HasDevice();
+  uint64_t seed = 100;
+  const auto check = [&](const te::OpSpec& spec, std::string_view sketch) {
+    CheckConfigs(spec, 6, seed++, on_device, sketch);
+  };
+  check({"rows", "reduce_sum", {{"m", "7"}, {"n", "333"}}}, "sums");
+  check({"columns", "reduce_max", {{"m", "130"}, {"n", "21"}, {"axis", "0"}}}, "sums");
+  check({"mean", "reduce_mean", {{"m", "3"}, {"n", "517"}}}, "sums_parts2");
+  check({"least", "reduce_min", {{"m", "2"}, {"n", "1025"}}}, "sums_parts");
+  check({"norm", "norm2", {{"n", "1000"}}}, "sums_parts");
+  check({"place", "argmax", {{"m", "3"}, {"n", "205"}}}, "sums");
+  check({"places", "argmin", {{"m", "2"}, {"n", "301"}}}, "sums_parts");
+  check({"pool", "global_avg_pool", {{"c", "5"}, {"size", "7"}}}, "sums");
+  check({"vector", "dense", {{"n", "37"}, {"k", "131"}, {"bias", "true"}}}, "sums");
+  check({"halves", "dense", {{"n", "20"}, {"k", "256"}, {"dtype", "f16"}}}, "sums_parts");
+  check({"bytes", "matmul", {{"m", "2"}, {"n", "9"}, {"k", "150"}, {"dtype", "i8"}}}, "sums");
+  check({"long", "matmul", {{"m", "12"}, {"n", "17"}, {"k", "260"}, {"relu", "true"}}}, "parts");
+  check({"window",
+         "conv2d",
+         {{"ic", "16"}, {"oc", "6"}, {"size", "5"}, {"k", "3"}, {"pad", "1"}, {"bias", "true"}}},
+        "parts");
+  check({"windows", "conv2d", {{"ic", "15"}, {"oc", "4"}, {"size", "4"}, {"k", "3"}}}, "sums");
+  check({"rows", "softmax", {{"m", "2"}, {"n", "300"}}}, "sums_parts");
 }
 
 TEST_CASE("programs of the space of a GPU are right", "[opencl]") {
