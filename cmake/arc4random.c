@@ -1,5 +1,5 @@
-// What Debian's libstdc++ archive takes from glibc 2.36: linked into the program, it runs on systems
-// with an older one too.
+// What Debian's libstdc++ archive takes from glibc 2.36: linked into the program, it runs on
+// systems with an older one too.
 #include <stdint.h>
 #include <sys/random.h>
 
