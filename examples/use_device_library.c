@@ -23,9 +23,7 @@
 enum { kSize = 256 };
 
 // Calls with host memory take it aligned to 64 bytes.
-static void* Aligned(void* memory) {
-  return (char*)memory + (64 - (uintptr_t)memory % 64) % 64;
-}
+static void* Aligned(void* memory) { return (char*)memory + (64 - (uintptr_t)memory % 64) % 64; }
 
 static float a_memory[kSize * kSize + 16], c_memory[kSize * kSize + 16];
 static float b[kSize * kSize];  // the weights, row-major
@@ -96,8 +94,8 @@ static int TryDeviceMemory(const float* a, float* c) {
                      tessera_ops_opencl_create(queue, &kernels, log, sizeof(log)));
   if (failed) fprintf(stderr, "%s\n", log);
   if (!failed) {
-    failed = Check("matmul_opencl_pack_weights",
-                   matmul_opencl_pack_weights(kernels, queue, b, weights));
+    failed =
+        Check("matmul_opencl_pack_weights", matmul_opencl_pack_weights(kernels, queue, b, weights));
   }
   // For each call; it returns when the work is in the queue.
   if (!failed) clEnqueueWriteBuffer(queue, a_buffer, CL_FALSE, 0, bytes, a, 0, NULL, NULL);
