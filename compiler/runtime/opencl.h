@@ -34,7 +34,6 @@ extern "C" {
   X(clReleaseProgram)               \
   X(clCreateKernel)                 \
   X(clReleaseKernel)                \
-  X(clGetKernelWorkGroupInfo)       \
   X(clSetKernelArg)                 \
   X(clCreateBuffer)                 \
   X(clCreateSubBuffer)              \

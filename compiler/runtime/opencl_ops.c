@@ -47,7 +47,8 @@ static int TooMuch(tessera_note why, const tessera_device_op* op, int64_t needed
   return TESSERA_OPS_DEVICE_LIMITS;
 }
 
-// Whether the device has what the operator's kernels were made for.
+// Whether the device has what the operator's kernels were made for. Their source fixes the size of
+// a group, so that compilers keep registers within what it leaves, or fail.
 static int CheckLimits(const tessera_opencl_api* api, cl_device_id device,
                        const tessera_device_op* op, tessera_note why) {
   const int64_t shared = LimitOf(api, device, CL_DEVICE_LOCAL_MEM_SIZE);
@@ -66,23 +67,6 @@ static int CheckLimits(const tessera_opencl_api* api, cl_device_id device,
       if (told == CL_SUCCESS && block[axis] > (int64_t)along[axis]) {
         return TooMuch(why, op, block[axis], "work-items along an axis", (int64_t)along[axis]);
       }
-    }
-  }
-  return TESSERA_OPS_OK;
-}
-
-// The same of what is known only when they are compiled, such as registers.
-static int CheckCompiled(const tessera_opencl* made, const tessera_device_op* op,
-                         tessera_note why) {
-  const tessera_opencl_program* program = &made->programs[op->number];
-  for (int64_t i = 0; i < op->code.launch_count; ++i) {
-    const int64_t* block = op->code.launches[i].threads;
-    const int64_t needed = block[0] * block[1] * block[2];
-    size_t limit = 0;
-    const cl_int error = made->api->clGetKernelWorkGroupInfo(
-        program->kernels[i], made->device, CL_KERNEL_WORK_GROUP_SIZE, sizeof(limit), &limit, NULL);
-    if (error == CL_SUCCESS && needed > (int64_t)limit) {
-      return TooMuch(why, op, needed, "work-items a group, as they were compiled", (int64_t)limit);
     }
   }
   return TESSERA_OPS_OK;
@@ -113,7 +97,6 @@ static int Create(const tessera_opencl_api* api, const tessera_device_library* l
     if (status != TESSERA_OPS_OK) break;
     status = tessera_opencl_build(api, context, device, &op->code, &made->programs[i], log_note);
     if (status != CL_SUCCESS) tessera_note_write(why, "%s: %s", op->name, log);
-    if (status == TESSERA_OPS_OK) status = CheckCompiled(made, op, why);
   }
   if (status != TESSERA_OPS_OK) {
     tessera_opencl_destroy(made);

@@ -4,6 +4,7 @@
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -175,7 +176,7 @@ void CheckHostCalls(const Library& library, const LibrarySpec& spec) {
 // A device with a queue of the test's own.
 class TestQueue {
  public:
-  static std::unique_ptr<TestQueue> Open(cl_command_queue_properties properties = 0) {
+  static std::unique_ptr<TestQueue> Open() {
     char why[256] = "";
     const tessera_opencl_api* api = tessera_opencl_load({why, sizeof(why)});
     tessera_opencl_device found[16];
@@ -184,17 +185,15 @@ class TestQueue {
       char name[256];
       tessera_opencl_text(api, found[i].device, CL_DEVICE_NAME, {name, sizeof(name)});
       if (std::string(name).find(OpenClTestDevice()) == std::string::npos) continue;
-      return std::make_unique<TestQueue>(*api, found[i].device, properties);
+      return std::make_unique<TestQueue>(*api, found[i].device);
     }
     WARN("skipped, no OpenCL device: " << why);
     return nullptr;
   }
-  TestQueue(const tessera_opencl_api& opened, cl_device_id device,
-            cl_command_queue_properties properties)
-      : api(opened) {
+  TestQueue(const tessera_opencl_api& opened, cl_device_id id) : api(opened), device(id) {
     context = api.clCreateContext(nullptr, 1, &device, nullptr, nullptr, nullptr);
     REQUIRE(context != nullptr);
-    queue = api.clCreateCommandQueue(context, device, properties, nullptr);
+    queue = api.clCreateCommandQueue(context, device, 0, nullptr);
     REQUIRE(queue != nullptr);
   }
   TestQueue(const TestQueue&) = delete;
@@ -218,7 +217,14 @@ class TestQueue {
     return result;
   }
 
+  bool TakesOutOfOrder() const {
+    cl_command_queue_properties offered = 0;
+    api.clGetDeviceInfo(device, CL_DEVICE_QUEUE_PROPERTIES, sizeof(offered), &offered, nullptr);
+    return (offered & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0;
+  }
+
   const tessera_opencl_api& api;
+  cl_device_id device;
   cl_context context = nullptr;
   cl_command_queue queue = nullptr;
   std::vector<cl_mem> buffers;
@@ -311,6 +317,15 @@ TEST_CASE("operators run on a device with its memory and in its queue", "[librar
   const auto other = TestQueue::Open();
   call.arguments[1] = other->queue;
   CHECK(call.Run() == TESSERA_OPS_BAD_QUEUE);
+  if (at->TakesOutOfOrder()) {
+    cl_command_queue loose = at->api.clCreateCommandQueue(
+        at->context, at->device, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, nullptr);
+    call.arguments[1] = loose;
+    CHECK(call.Run() == TESSERA_OPS_BAD_QUEUE);
+    at->api.clReleaseCommandQueue(loose);
+  }
+  call.arguments[1] = nullptr;
+  CHECK(call.Run() == TESSERA_OPS_NULL_POINTER);
   call.arguments[0] = nullptr;
   CHECK(call.Run() == TESSERA_OPS_NULL_POINTER);
   library.Find<void (*)(void*)>("tessera_gpu_opencl_destroy")(kernels);
@@ -474,9 +489,7 @@ TEST_CASE("a device that has less than kernels were made for is named with the l
   const auto at = TestQueue::Open();
   if (at == nullptr) return;
   char extensions[1 << 14];
-  cl_device_id device = nullptr;
-  at->api.clGetCommandQueueInfo(at->queue, CL_QUEUE_DEVICE, sizeof(device), &device, nullptr);
-  tessera_opencl_text(&at->api, device, CL_DEVICE_EXTENSIONS, {extensions, sizeof(extensions)});
+  tessera_opencl_text(&at->api, at->device, CL_DEVICE_EXTENSIONS, {extensions, sizeof(extensions)});
   const bool has_half = std::string(extensions).find("cl_khr_fp16") != std::string::npos;
   std::vector<std::pair<LibrarySpec, std::string>> refused;
   if (!has_half) {
@@ -500,6 +513,31 @@ TEST_CASE("a device that has less than kernels were made for is named with the l
     CHECK_THAT(library.Find<const char* (*)()>("tessera_gpu_fallback")(), Catch::Contains(why));
     CheckHostCalls(library, spec);
   }
+}
+
+TEST_CASE("what a device's compiler refuses is told with its words, and the CPU is used",
+          "[library][opencl]") {
+  const auto at = TestQueue::Open();
+  if (at == nullptr) return;
+  const tessera_device_launch launch = {"missing", {1, 1, 1}, {1, 1, 1}, 0, nullptr};
+  tessera_device_op op = {};
+  op.name = "bad";
+  const tessera_device_op* const ops[] = {&op};
+  const tessera_device_library library = {&tessera_opencl_driver, "libbad.so", 0, 1, ops};
+  const auto refusal = [&](const char* source, cl_int error) {
+    op.code = {source, static_cast<int64_t>(strlen(source)), 1, &launch};
+    char log[256];
+    tessera_opencl* kernels = nullptr;
+    CHECK(tessera_opencl_create(&library, at->queue, &kernels, log, sizeof(log)) == error);
+    CHECK(kernels == nullptr);
+    return std::string(log);
+  };
+  CHECK_THAT(refusal("__kernel void other(void) {}\n", CL_INVALID_KERNEL_NAME),
+             Catch::StartsWith("bad: clCreateKernel: CL_INVALID_KERNEL_NAME (-46): missing"));
+  const std::string words = "bad: clBuildProgram: CL_BUILD_PROGRAM_FAILURE (-11): ";
+  CHECK_THAT(refusal("no kernel at all\n", CL_BUILD_PROGRAM_FAILURE), Catch::StartsWith(words));
+  CHECK_THAT(tessera_device_fallback(&library), Catch::StartsWith(words));
+  CHECK(tessera_device_name(&library) == nullptr);
 }
 
 }  // namespace
