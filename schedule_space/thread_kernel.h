@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,18 @@
 
 namespace tessera::space {
 
+// Axes of a sum of products that the threads of a wave share out as the instruction wants that
+// multiplies matrices (compiler/codegen/gpu/matrix_products.h): row and column by place among the
+// store's, term among the reduction's.
+struct WaveAxes {
+  size_t row, column, term;
+};
+constexpr int64_t kWaveRows = 8, kWaveColumns = 4;  // threads of a wave along an axis
+constexpr int64_t kWaveTerms = 16;
+
+// Nothing where the stage is no such sum, or fills too little of the instruction.
+std::optional<WaveAxes> FindWaveAxes(const schedule::StageState& sum);
+
 // Stages that are one kernel.
 struct ThreadKernelSpec {
   int store = -1;  // the stage at the root: its axes are shared out
@@ -21,6 +34,7 @@ struct ThreadKernelSpec {
       -1;  // summed up where `store` reads it; -1: there is none, or `store` reduces itself
   std::vector<int> copies;     // of operands of `reduce`: by a block for its threads, or inlined
   bool is_shared_sum = false;  // the threads of a block share the reduction's terms (thread_sum.h)
+  std::optional<WaveAxes> waves;  // by which tiles are shared out; nothing: freely
   bool has_parts = false;  // the last axis counts parts of a reduction: blocks have one part each
 };
 

@@ -14,7 +14,8 @@ namespace tessera::space {
 // (rfactor), to a partial result each and then to a few that every thread adds up, and take every
 // n-th element of what is element-wise; rows that stages make for others are shared memory.
 // Null where blocks have less than 16 threads, rows of those don't fit, the last stage reduces,
-// stages read other rows than their own, or nothing goes along rows but one reduction. `base` outlives the group.
+// stages read other rows than their own, or nothing goes along rows but one reduction. `base`
+// outlives the group.
 std::unique_ptr<Group> MakeThreadRowGroup(const schedule::Schedule& base,
                                           const std::vector<int>& stages, const ir::Target& target);
 

@@ -19,8 +19,9 @@ namespace {
 
 using schedule::Schedule;
 
-constexpr double kRowsWeight = 3;  // threads that add a row up together read it once
-constexpr double kSumsWeight = 3;  // threads that read terms together, each of them once
+constexpr double kRowsWeight = 3;   // threads that add a row up together read it once
+constexpr double kSumsWeight = 3;   // threads that read terms together, each of them once
+constexpr double kWavesWeight = 6;  // instructions that do eight times and more of the work
 constexpr double kPartsWeight = 0.5;
 constexpr int64_t kMinReuse = 2;  // reads of an element that may pay for sharing it
 
@@ -69,15 +70,17 @@ class Kernels {
  public:
   // `shares_sums`: reductions that want it are summed up by the threads of a block together.
   // `parted`: stages whose last axis counts parts of a reduction.
+  // `by_waves`: waves multiply matrices where a sum is of products of these.
   Kernels(const te::Dag& dag, const ir::Target& target, Draft draft, bool shares_sums,
-          std::vector<std::string> parted)
+          std::vector<std::string> parted, bool by_waves)
       : dag_(dag),
         target_(target),
         draft_(std::move(draft)),
         shares_sums_(shares_sums),
+        by_waves_(by_waves),
         parted_(std::move(parted)) {}
 
-  // Null group where the target has no place for a kernel.
+  // Null group where the target has no place for a kernel, or waves should multiply and none can.
   absl::StatusOr<Sketch> Make(std::string name, double weight) {
     const std::vector<std::string> names = LiveNames();
     for (const std::string& stage : names) {
@@ -92,16 +95,22 @@ class Kernels {
     Sketch sketch{std::move(name), draft_.steps, std::make_shared<const Schedule>(draft_.schedule),
                   nullptr, weight};
     std::vector<ThreadKernelSpec> specs;
+    bool multiplies = false;
     for (const NamedKernel& kernel : kernels_) {
       ThreadKernelSpec& spec = specs.emplace_back();
       spec.is_shared_sum = kernel.is_shared_sum;
       spec.has_parts = kernel.has_parts;
       spec.store = sketch.base->StageNamed(kernel.store);
       if (!kernel.reduce.empty()) spec.reduce = sketch.base->StageNamed(kernel.reduce);
+      if (by_waves_ && spec.reduce >= 0) {
+        spec.waves = FindWaveAxes(sketch.base->stages()[spec.reduce]);
+        multiplies |= spec.waves.has_value();
+      }
       for (const std::string& copy : kernel.copies) {
         spec.copies.push_back(sketch.base->StageNamed(copy));
       }
     }
+    if (by_waves_ && !multiplies) return sketch;
     sketch.group = MakeThreadGroup(*sketch.base, std::move(specs), target_);
     return sketch;
   }
@@ -189,7 +198,7 @@ class Kernels {
   const te::Dag& dag_;
   const ir::Target& target_;
   Draft draft_;
-  const bool shares_sums_;
+  const bool shares_sums_, by_waves_;
   const std::vector<std::string> parted_;
   std::vector<NamedKernel> kernels_;
 };
@@ -202,6 +211,9 @@ class Rules {
   absl::StatusOr<std::vector<Sketch>> Run() {
     const Draft padded = Inline(dag_, /*keep_padding=*/true);
     TESSERA_RETURN_IF_ERROR(Add(padded, "tiled", 1, false, {}));
+    if (ir::MultipliesMatrices(target_)) {
+      TESSERA_RETURN_IF_ERROR(Add(padded, "waves", kWavesWeight, false, {}, /*by_waves=*/true));
+    }
     AddRows();
     if (AnySharedSum(plain_)) TESSERA_RETURN_IF_ERROR(Add(plain_, "sums", kSumsWeight, true, {}));
     for (int64_t parts = 2; parts <= kMaxParts; parts *= 2) {
@@ -213,8 +225,8 @@ class Rules {
 
  private:
   absl::Status Add(const Draft& draft, std::string name, double weight, bool shares_sums,
-                   std::vector<std::string> parted) {
-    Kernels kernels(dag_, target_, draft, shares_sums, std::move(parted));
+                   std::vector<std::string> parted, bool by_waves = false) {
+    Kernels kernels(dag_, target_, draft, shares_sums, std::move(parted), by_waves);
     TESSERA_ASSIGN_OR_RETURN(Sketch sketch, kernels.Make(std::move(name), weight));
     if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
     return absl::OkStatus();

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -41,7 +42,7 @@ class Tile final : public ThreadKernel, KnobReader {
     // What a thread has no place for, it does not compute.
     Option threads = Chosen(choices, threads_), inner = Of(choices, inner_),
            virtuals = Of(choices, virtual_);
-    for (size_t a = 0; a < extents_.size(); ++a) {
+    for (size_t a = 0; a < extents_.size() && !spec_.waves; ++a) {
       const int64_t left = CeilDiv(extents_[a], threads[a]);
       while (inner[a] > 1 && inner[a] > left) inner[a] = Smaller(inner_, a, inner[a]);
       while (virtuals[a] > 1 && (virtuals[a] - 1) * inner[a] >= left) virtuals[a] /= 2;
@@ -229,6 +230,7 @@ class Tile final : public ThreadKernel, KnobReader {
       few.emplace_back();
       for (int64_t n = 1; n <= std::min<int64_t>(extent, 4); n *= 2) few.back().push_back(n);
       points *= extent;  // that tiles may hold
+      if (spec_.waves) RestrictToWaves(a, powers.back(), factors.back(), few.back());
     }
     std::vector<Option> threads = Combine(powers, target_.block_threads);
     const int64_t least = std::min(
@@ -247,7 +249,8 @@ class Tile final : public ThreadKernel, KnobReader {
     }
     if (lanes.size() > 1) lanes_ = Add(FreeKnob(prefix + "vector", {"lanes"}, std::move(lanes)));
     if (spec_.reduce < 0) return;
-    Knob virtuals = FreeKnob(prefix + "virtual", parts, Combine(few, kMaxVirtual));
+    Knob virtuals =
+        FreeKnob(prefix + "virtual", parts, Combine(few, spec_.waves ? kMaxInner : kMaxVirtual));
     virtuals.controls = {{inner_, {}}};
     virtuals.domains.clear();
     for (const Option& inner : knobs_[inner_].options) {
@@ -262,6 +265,24 @@ class Tile final : public ThreadKernel, KnobReader {
       }
     }
     virtual_ = Add(std::move(virtuals));
+  }
+
+  // The threads along an axis, what each has of it, and its virtual threads, where waves share it
+  // out: two of the virtual threads along rows make one instruction, with two columns each.
+  void RestrictToWaves(size_t axis, std::vector<int64_t>& threads, std::vector<int64_t>& inner,
+                       std::vector<int64_t>& virtuals) const {
+    const bool is_row = axis == spec_.waves->row, is_column = axis == spec_.waves->column;
+    if (!is_row && !is_column) {
+      threads = inner = {1};
+      return;
+    }
+    const int64_t least = is_row ? kWaveRows : kWaveColumns;
+    threads = {least};
+    while (threads.back() * 4 <= extents_[axis] && threads.back() < target_.block_threads) {
+      threads.push_back(2 * threads.back());
+    }
+    inner = {is_row ? 1 : 2};
+    virtuals = is_row ? std::vector<int64_t>{2, 4, 8} : std::vector<int64_t>{1, 2, 4, 8};
   }
 
   // Blocks of a few waves, with neighbours along the innermost axis, are the likeliest.
@@ -283,9 +304,15 @@ class Tile final : public ThreadKernel, KnobReader {
       for (int64_t n = 1; n <= std::min(axis.extent, kMaxChunk); n *= 2) chunks.back().push_back(n);
       // Short ones, such as windows, are whole or not cut.
       if (axis.extent <= 7 && axis.extent > 1) chunks.back() = {1, axis.extent};
+      if (spec_.waves && chunks.size() - 1 == spec_.waves->term) {
+        std::erase_if(chunks.back(),
+                      [&](int64_t n) { return n < kWaveTerms || axis.extent % n != 0; });
+      }
     }
     chunk_ = Add(FreeKnob(prefix + "chunk", parts, Combine(chunks, kMaxChunk * 4)));
-    unroll_ = Add(FreeKnob(prefix + "unroll", {"loops"}, {{0}, {1}, {2}}));
+    const std::vector<Option> unrolled = {{0}, {1}, {2}};
+    unroll_ = Add(
+        FreeKnob(prefix + "unroll", {"loops"}, spec_.waves ? std::vector<Option>{{0}} : unrolled));
     for (const int copy : spec_.copies) {
       const std::string name = prefix + "share." + SourceOf(copy);
       share_.push_back(Add(FreeKnob(name, {"is"}, {{0}, {1}})));
@@ -382,15 +409,28 @@ class Tile final : public ThreadKernel, KnobReader {
                         thread = BoundLoop(ir::ThreadAxis::kThreadX);
     for (size_t a = 0; a < extents_.size(); ++a) {
       const int axis = static_cast<int>(a);
-      const int64_t stride = threads[a] * inner[a];
-      block.digits.push_back({axis, stride * virtuals[a], kRest});
+      const int64_t near = NearThreads(a, threads[a]), stride = near * inner[a];
+      block.digits.push_back({axis, threads[a] * inner[a] * virtuals[a], kRest});
       if (virtuals[a] > 1) virtual_loop.digits.push_back({axis, stride, virtuals[a]});
-      if (threads[a] > 1) thread.digits.push_back({axis, inner[a], threads[a]});
+      if (threads[a] > near) {
+        thread.digits.push_back({axis, stride * virtuals[a], threads[a] / near});
+      }
+    }
+    for (size_t a = 0; a < extents_.size(); ++a) {
+      const int64_t near = NearThreads(a, threads[a]);
+      if (near > 1) thread.digits.push_back({static_cast<int>(a), inner[a], near});
     }
     for (schedule::LoopState* loop : {&block, &virtual_loop, &thread}) {
       if (!loop->digits.empty()) loops.push_back(std::move(*loop));
     }
     return static_cast<int>(loops.size()) - 1;
+  }
+
+  // Of the threads along an axis those that are finer than the virtual ones: all, or the part of a
+  // wave that multiplies matrices.
+  int64_t NearThreads(size_t axis, int64_t threads) const {
+    if (!spec_.waves) return threads;
+    return axis == spec_.waves->row ? kWaveRows : axis == spec_.waves->column ? kWaveColumns : 1;
   }
 
   void AddInnerLoops(absl::Span<const int> choices, Loops& loops) const {
@@ -419,7 +459,7 @@ class Tile final : public ThreadKernel, KnobReader {
     }
     const int last_chunk = static_cast<int>(loops.size()) - 1;
     const int64_t unrolled = Chosen(choices, unroll_)[0];
-    for (size_t r = 0; r < sums_.size(); ++r) {
+    for (const size_t r : OrderInChunk()) {
       const bool is_cut = chunk[r] < sums_[r];
       if (is_cut && chunk[r] == 1) continue;
       const auto from_last = static_cast<int64_t>(sums_.size() - 1 - r);
@@ -430,6 +470,17 @@ class Tile final : public ThreadKernel, KnobReader {
       loops.push_back(Loop({static_cast<int>(a), 1, kRest}, ir::LoopKind::kUnrolled));
     }
     return last_chunk;
+  }
+
+  // Axes of the reduction; the terms that an instruction sums up are innermost.
+  std::vector<size_t> OrderInChunk() const {
+    std::vector<size_t> order(sums_.size());
+    std::iota(order.begin(), order.end(), 0);
+    if (spec_.waves) {
+      const auto term = order.begin() + static_cast<int64_t>(spec_.waves->term);
+      std::rotate(term, term + 1, order.end());
+    }
+    return order;
   }
 
   // One loop that all threads share out, and vectors.

@@ -162,6 +162,10 @@ bool IsGpu(TargetKind kind) { return kind == TargetKind::kOpenCl || kind == Targ
 
 std::string_view KindName(TargetKind kind) { return InfoOf(kind).name; }
 
+bool MultipliesMatrices(const Target& target) {
+  return target.kind == TargetKind::kCuda && target.features.back() >= "sm_80";
+}
+
 std::string ToString(const Target& target) {
   const KindInfo& info = InfoOf(target.kind);
   const std::string head = absl::StrCat(info.name, target.features.empty() ? "" : "/",

@@ -183,9 +183,9 @@ class Finder {
 
 std::optional<MatrixProduct> FindMatrixProduct(const ir::For& loop, const ir::VarRef& thread,
                                                int64_t threads, const ir::Target& target) {
-  if (target.kind != ir::TargetKind::kCuda || target.features.at(0) < "sm_80" ||
-      loop.loop_kind != ir::LoopKind::kSerial || thread == nullptr || threads % kWave != 0 ||
-      loop.extent % kMatrixTerms != 0 || loop.extent > kMaxSteps * kMatrixTerms) {
+  if (!ir::MultipliesMatrices(target) || loop.loop_kind != ir::LoopKind::kSerial ||
+      thread == nullptr || threads % kWave != 0 || loop.extent % kMatrixTerms != 0 ||
+      loop.extent > kMaxSteps * kMatrixTerms) {
     return std::nullopt;
   }
   return Finder(loop, thread, threads).Find();

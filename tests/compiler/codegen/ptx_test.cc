@@ -196,6 +196,68 @@ TEST_CASE("waves that do not share products out as mma does multiply one by one"
   changed("split matmul m 2 2 2 8", "split matmul m 2 1 1 16");  // no second row
 }
 
+TEST_CASE("waves multiply matrices in the spaces of products of f16 and bf16", "[ptx]") {
+  uint64_t seed = 1;
+  for (const te::OpSpec& spec :
+       {te::OpSpec{"mm", "matmul", {{"m", "64"}, {"n", "48"}, {"k", "64"}, {"dtype", "f16"}}},
+        te::OpSpec{"edge",
+                   "matmul",
+                   {{"m", "50"}, {"n", "35"}, {"k", "48"}, {"dtype", "bf16"}, {"relu", "true"}}},
+        te::OpSpec{"bmm",
+                   "batch_matmul",
+                   {{"batch", "2"}, {"m", "32"}, {"n", "32"}, {"k", "32"}, {"dtype", "f16"}}},
+        te::OpSpec{"conv",
+                   "conv2d",
+                   {{"ic", "32"},
+                    {"oc", "32"},
+                    {"size", "10"},
+                    {"k", "3"},
+                    {"pad", "1"},
+                    {"bias", "true"},
+                    {"dtype", "f16"}}}}) {
+    CAPTURE(spec.name, seed);
+    const auto workload = te::MakeWorkload(spec);
+    INFO(workload.status());
+    REQUIRE(workload.ok());
+    const te::Expected expected = te::ComputeExpected(*workload, 1).value();
+    const auto space = space::BuildSpace(*workload, Target(), 1);
+    REQUIRE(space.ok());
+    Rng rng(seed++);
+    int by_waves = 0, instructions = 0;
+    for (int i = 0; i < 200 && by_waves < 6; ++i) {
+      const space::Config config = space->Sample(rng);
+      const std::string text = space->ToJson(config);
+      if (text.find("waves") == std::string::npos) continue;
+      ++by_waves;
+      CAPTURE(text);
+      CHECK(space->Validate(config) == absl::OkStatus());
+      const schedule::Trace trace = space->ToTrace(config).value();
+      CAPTURE(schedule::Print(trace));
+      const auto candidate = passes::LowerTrace(*workload, trace);
+      INFO(candidate.status());
+      REQUIRE(candidate.ok());
+      const auto code = GeneratePtx({candidate->program}, Target());
+      INFO(code.status());
+      REQUIRE(code.ok());
+      instructions += code->source.find("mma.sync") != std::string::npos ? 1 : 0;
+      CHECK(te::CheckAgainst(*workload, expected, *candidate, RunHere) == absl::OkStatus());
+    }
+    CHECK(by_waves == 6);
+    // Operands that are read where they are may be behind tests of padding.
+    CHECK(instructions >= 3);
+  }
+  const te::Workload workload =
+      te::MakeWorkload({"mm", "matmul", {{"m", "64"}, {"n", "64"}, {"k", "64"}}}).value();
+  for (const char* target : {"cuda/sm_80", "cuda/sm_75"}) {
+    const auto space = space::BuildSpace(workload, Target(target), 1);
+    REQUIRE(space.ok());
+    Rng rng(1);
+    for (int i = 0; i < 50; ++i) {
+      CHECK(space->ToJson(space->Sample(rng)).find("waves") == std::string::npos);
+    }
+  }
+}
+
 TEST_CASE("NVIDIA's assembler takes the PTX of all operators", "[ptx]") {
   if (!HasAssembler()) return;
   for (const std::string level : {"sm_70", "sm_80", "sm_90"}) {

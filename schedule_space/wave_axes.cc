@@ -1,0 +1,81 @@
+// Which axes of a sum of products waves may share out as matrices.
+
+#include <algorithm>
+
+#include "schedule_space/thread_kernel.h"
+#include "schedule_space/tile_sizes.h"
+
+namespace tessera::space {
+namespace {
+
+constexpr double kLeastUse = 0.4;  // of the instruction's rows and columns
+
+bool Moves(const schedule::Access& access, int axis) {
+  return std::ranges::any_of(
+      access.dims, [&](const schedule::AxisForm& form) { return schedule::Uses(form, axis); });
+}
+
+// A product of two numbers of f16, or of bf16, in f32.
+bool IsProduct(const te::Stage& sum) {
+  const auto* product = sum.bodies[0].As<ir::Binary>();
+  if (product == nullptr || product->op != ir::BinaryOp::kMul) return false;
+  const auto is_operand = [](const ir::Expr& e) {
+    const auto* cast = e.As<ir::Cast>();
+    const auto* load = cast == nullptr ? nullptr : cast->value.As<ir::Load>();
+    return load != nullptr && cast->type == ir::Float(32) && load->buffer->type.is_float() &&
+           load->buffer->type.bits == 16;
+  };
+  return is_operand(product->a) && is_operand(product->b);
+}
+
+// The share of what is computed that counts.
+double UseOf(int64_t extent, int64_t unit) {
+  return static_cast<double>(extent) / static_cast<double>(CeilDiv(extent, unit) * unit);
+}
+
+}  // namespace
+
+std::optional<WaveAxes> FindWaveAxes(const schedule::StageState& state) {
+  const te::Stage& sum = *state.stage;
+  const std::vector<schedule::Access>& reads = state.analysis->reads;
+  if (sum.combiner != te::Combiner::kSum || sum.bodies.size() != 1 || reads.size() != 2 ||
+      !IsProduct(sum) || reads[0].buffer->type != reads[1].buffer->type) {
+    return std::nullopt;
+  }
+  const size_t count = sum.axes.size();
+  std::optional<WaveAxes> best;
+  int64_t longest = 0;
+  for (size_t r = 0; r < sum.reduce_axes.size(); ++r) {
+    const int64_t extent = sum.reduce_axes[r].extent;
+    const auto axis = static_cast<int>(count + r);
+    if (extent % kWaveTerms != 0 || extent <= longest || !Moves(reads[0], axis) ||
+        !Moves(reads[1], axis)) {
+      continue;
+    }
+    longest = extent;
+    best = WaveAxes{0, 0, r};
+  }
+  if (!best) return std::nullopt;
+  double most = kLeastUse;
+  for (size_t row = 0; row < count; ++row) {
+    for (size_t column = 0; column < count; ++column) {
+      const int a = static_cast<int>(row), b = static_cast<int>(column);
+      const bool apart = Moves(reads[0], a) != Moves(reads[1], a) &&
+                         Moves(reads[0], b) != Moves(reads[1], b) &&
+                         Moves(reads[0], a) != Moves(reads[0], b);
+      if (!apart) continue;
+      // Long axes have more blocks to choose among; of equal ones columns are neighbours in memory.
+      const int64_t rows = sum.axes[row].extent, columns = sum.axes[column].extent;
+      const double use = UseOf(rows, 2 * kWaveRows) * UseOf(columns, 2 * kWaveColumns) +
+                         1e-9 * static_cast<double>(std::min(rows, columns)) +
+                         (column > row ? 1e-12 : 0);
+      if (use <= most) continue;
+      most = use;
+      best->row = row;
+      best->column = column;
+    }
+  }
+  return most > kLeastUse ? best : std::nullopt;
+}
+
+}  // namespace tessera::space
