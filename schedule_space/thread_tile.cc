@@ -42,6 +42,17 @@ class Tile final : public ThreadKernel, KnobReader {
     // What a thread has no place for, it does not compute.
     Option threads = Chosen(choices, threads_), inner = Of(choices, inner_),
            virtuals = Of(choices, virtual_);
+    for (size_t a = 0; a < extents_.size() && spec_.waves; ++a) {
+      // A tile beyond the end would be tested inside of the sum, where waves can't multiply.
+      const auto halve = [&](Option& option, int64_t least) {
+        while (option[a] > least && threads[a] * inner[a] * virtuals[a] > extents_[a]) {
+          option[a] /= 2;
+        }
+      };
+      halve(virtuals, a == spec_.waves->row ? 2 : 1);
+      halve(threads, NearThreads(a, threads[a]));
+    }
+    Set(choices, threads_, threads);
     for (size_t a = 0; a < extents_.size() && !spec_.waves; ++a) {
       const int64_t left = CeilDiv(extents_[a], threads[a]);
       while (inner[a] > 1 && inner[a] > left) inner[a] = Smaller(inner_, a, inner[a]);
