@@ -258,6 +258,53 @@ TEST_CASE("waves multiply matrices in the spaces of products of f16 and bf16", "
   }
 }
 
+TEST_CASE("waves multiply matrices in the products of whole networks", "[ptx]") {
+  const bool has_assembler = HasAssembler();
+  const ir::Target target = Target("cuda/sm_80 shared=166912");
+  uint64_t seed = 1;
+  for (const te::OpSpec& spec :
+       {te::OpSpec{"bert", "matmul", {{"m", "512"}, {"n", "768"}, {"k", "768"}, {"dtype", "f16"}}},
+        te::OpSpec{"heads",
+                   "batch_matmul",
+                   {{"batch", "12"}, {"m", "128"}, {"n", "128"}, {"k", "64"}, {"dtype", "bf16"}}},
+        te::OpSpec{"c2",
+                   "conv2d",
+                   {{"n", "16"},
+                    {"ic", "64"},
+                    {"oc", "64"},
+                    {"size", "56"},
+                    {"k", "3"},
+                    {"pad", "1"},
+                    {"relu", "true"},
+                    {"dtype", "f16"}}}}) {
+    CAPTURE(spec.name, seed);
+    const auto workload = te::MakeWorkload(spec);
+    INFO(workload.status());
+    REQUIRE(workload.ok());
+    const auto space = space::BuildSpace(*workload, target, 1);
+    REQUIRE(space.ok());
+    Rng rng(seed++);
+    int by_waves = 0, instructions = 0;
+    for (int i = 0; i < 200 && by_waves < 10; ++i) {
+      const space::Config config = space->Sample(rng);
+      const std::string text = space->ToJson(config);
+      if (text.find("waves") == std::string::npos) continue;
+      ++by_waves;
+      CAPTURE(text);
+      const auto candidate = passes::LowerTrace(*workload, space->ToTrace(config).value());
+      INFO(candidate.status());
+      REQUIRE(candidate.ok());
+      const auto code = GeneratePtx({candidate->program}, target);
+      INFO(code.status());
+      REQUIRE(code.ok());
+      instructions += code->source.find("mma.sync") != std::string::npos ? 1 : 0;
+      if (has_assembler) CHECK(AssemblerErrors(code->source, "sm_80") == "");
+    }
+    CHECK(by_waves == 10);
+    CHECK(instructions >= 5);
+  }
+}
+
 TEST_CASE("NVIDIA's assembler takes the PTX of all operators", "[ptx]") {
   if (!HasAssembler()) return;
   for (const std::string level : {"sm_70", "sm_80", "sm_90"}) {
