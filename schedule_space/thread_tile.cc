@@ -83,7 +83,7 @@ class Tile final : public ThreadKernel, KnobReader {
                                         UnrolledProducts(choices, choices[unroll_] - 1))) {
       --choices[unroll_];
     }
-    if (!SharesAny(choices)) MergeChunks(choices);
+    if (!spec_.waves && !SharesAny(choices)) MergeChunks(choices);
   }
 
   void Decide(absl::Span<const int> choices, const Places& places,
@@ -427,9 +427,15 @@ class Tile final : public ThreadKernel, KnobReader {
         thread.digits.push_back({axis, stride * virtuals[a], threads[a] / near});
       }
     }
-    for (size_t a = 0; a < extents_.size(); ++a) {
+    const auto add_near = [&](size_t a) {
       const int64_t near = NearThreads(a, threads[a]);
       if (near > 1) thread.digits.push_back({static_cast<int>(a), inner[a], near});
+    };
+    if (spec_.waves) {
+      add_near(spec_.waves->row);
+      add_near(spec_.waves->column);
+    } else {
+      for (size_t a = 0; a < extents_.size(); ++a) add_near(a);
     }
     for (schedule::LoopState* loop : {&block, &virtual_loop, &thread}) {
       if (!loop->digits.empty()) loops.push_back(std::move(*loop));

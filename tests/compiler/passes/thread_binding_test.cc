@@ -78,6 +78,14 @@ te::Candidate LowerShared(const te::Workload& workload, const std::string& steps
   return *candidate;
 }
 
+TEST_CASE("only loops in order have turns that memory is doubled for", "[passes]") {
+  const std::string steps = "unroll matmul k.0\ndouble_buffer matmul.A\n";
+  const absl::Status status =
+      LowerTrace(Product(), schedule::ParseTrace(kSharedProduct + steps).value()).status();
+  CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+  CHECK_THAT(std::string(status.message()), Catch::Contains("only loops in order have turns"));
+}
+
 TEST_CASE("chunks are loaded ahead into a second half, with one barrier a turn", "[passes]") {
   const te::Workload workload = Product();
   for (const std::string steps :
