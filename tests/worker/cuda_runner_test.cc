@@ -2,24 +2,21 @@
 // does. Where there is no such device, ctest lets tests/cuda/driver.cc stand in for it.
 
 #include <catch2/catch.hpp>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "proto/device_code.h"
+#include "tests/worker/doubling.h"
 #include "worker/device_kinds.h"
 #include "worker/runner/cuda/device.h"
 #include "worker/runner/device_host.h"
 #include "worker/runner/kernel_runner.h"
-#include "worker/runner/verify.h"
 #include "worker/sandbox/program_spawner.h"
 
 namespace tessera {
 namespace {
 
 using db::Outcome;
-
-constexpr int64_t kCount = 1000;
 
 bool HasDevice() {
   const auto devices = cuda::ListDevices();
@@ -83,39 +80,13 @@ $END:
   return code;
 }
 
-runner::MeasurePlan Plan(const proto::DeviceCode& code) {
-  runner::MeasurePlan plan;
-  plan.workload_hash = "doubling";
-  plan.seed = 3;
-  plan.buffers = {{"x", runner::ElementType::kF32, {kCount}},
-                  {"y", runner::ElementType::kF32, {kCount}, /*is_output=*/true}};
-  const std::string input = runner::SeededInput(plan.buffers[0], 0, plan.seed);
-  std::vector<float> values(kCount);
-  memcpy(values.data(), input.data(), input.size());
-  for (float& value : values) value *= 2;
-  plan.expectation.values = {
-      std::string(reinterpret_cast<const char*>(values.data()), input.size())};
-  plan.tolerances = {{1e-6, 1e-6}};
-  runner::KernelArtifact artifact;
-  artifact.name = "candidate";
-  artifact.bytes = proto::Print(code);
-  artifact.symbol = "twice";
-  plan.candidates = {artifact};
-  plan.timing.min_repeat_seconds = 0.001;
-  return plan;
-}
-
 db::Measurement Measure(const runner::MeasurePlan& plan) {
-  auto measured = SharedRunner().Measure(plan);
-  INFO(measured.status());
-  REQUIRE(measured.ok());
-  REQUIRE(measured->size() == 1);
-  return measured->front();
+  return MeasureOne(SharedRunner(), plan);
 }
 
 TEST_CASE("a good kernel is verified and timed on a CUDA device", "[cuda]") {
   if (!HasDevice()) return;
-  const db::Measurement measured = Measure(Plan(Doubling()));
+  const db::Measurement measured = Measure(DoublingPlan(Doubling()));
   INFO(measured.reason);
   CHECK(measured.outcome == Outcome::kOk);
   CHECK(measured.sample_seconds.size() == 3);
@@ -124,7 +95,7 @@ TEST_CASE("a good kernel is verified and timed on a CUDA device", "[cuda]") {
 
 TEST_CASE("what a kernel does wrong on a CUDA device is its outcome", "[cuda]") {
   if (!HasDevice()) return;
-  const auto outcome_of = [](const proto::DeviceCode& code) { return Measure(Plan(code)); };
+  const auto outcome_of = [](const proto::DeviceCode& code) { return Measure(DoublingPlan(code)); };
   CHECK(outcome_of(Doubling("999", "mul.f32")).outcome == Outcome::kWrongAnswer);
   CHECK(outcome_of(Doubling("998")).outcome == Outcome::kWrongAnswer);
   const db::Measurement beyond = outcome_of(Doubling("1002"));
@@ -147,11 +118,11 @@ TEST_CASE("a kernel that leaves its memory ends no runner", "[cuda]") {
   if (!HasDevice()) return;
   proto::DeviceCode wild = Doubling();
   wild.source.replace(wild.source.find("[%rd4]"), 6, "[%rd3]");
-  const db::Measurement measured = Measure(Plan(wild));
+  const db::Measurement measured = Measure(DoublingPlan(wild));
   INFO(measured.reason);
   CHECK(measured.outcome == Outcome::kRunError);
   CHECK_THAT(measured.reason, Catch::Contains("CUDA_ERROR_ILLEGAL_ADDRESS"));
-  CHECK(Measure(Plan(Doubling())).outcome == Outcome::kOk);
+  CHECK(Measure(DoublingPlan(Doubling())).outcome == Outcome::kOk);
 }
 
 TEST_CASE("a CUDA device is described by its target and class", "[cuda]") {

@@ -3,24 +3,21 @@
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "proto/device_code.h"
+#include "tests/worker/doubling.h"
 #include "worker/device_kinds.h"
 #include "worker/runner/device_host.h"
 #include "worker/runner/kernel_runner.h"
 #include "worker/runner/opencl/device.h"
-#include "worker/runner/verify.h"
 #include "worker/sandbox/program_spawner.h"
 
 namespace tessera {
 namespace {
 
 using db::Outcome;
-
-constexpr int64_t kCount = 1000;
 
 bool HasDevice() {
   const auto devices = opencl::ListDevices();
@@ -49,39 +46,13 @@ proto::DeviceCode Doubling(const std::string& statement = "if (i < 1000) y[i] = 
   return code;
 }
 
-runner::MeasurePlan Plan(const proto::DeviceCode& code) {
-  runner::MeasurePlan plan;
-  plan.workload_hash = "doubling";
-  plan.seed = 3;
-  plan.buffers = {{"x", runner::ElementType::kF32, {kCount}},
-                  {"y", runner::ElementType::kF32, {kCount}, /*is_output=*/true}};
-  const std::string input = runner::SeededInput(plan.buffers[0], 0, plan.seed);
-  std::vector<float> values(kCount);
-  memcpy(values.data(), input.data(), input.size());
-  for (float& value : values) value *= 2;
-  plan.expectation.values = {
-      std::string(reinterpret_cast<const char*>(values.data()), input.size())};
-  plan.tolerances = {{1e-6, 1e-6}};
-  runner::KernelArtifact artifact;
-  artifact.name = "candidate";
-  artifact.bytes = proto::Print(code);
-  artifact.symbol = "twice";
-  plan.candidates = {artifact};
-  plan.timing.min_repeat_seconds = 0.001;
-  return plan;
-}
-
 db::Measurement Measure(const runner::MeasurePlan& plan) {
-  auto measured = SharedRunner().Measure(plan);
-  INFO(measured.status());
-  REQUIRE(measured.ok());
-  REQUIRE(measured->size() == 1);
-  return measured->front();
+  return MeasureOne(SharedRunner(), plan);
 }
 
 TEST_CASE("a good kernel is verified and timed on a device", "[opencl]") {
   if (!HasDevice()) return;
-  const db::Measurement measured = Measure(Plan(Doubling()));
+  const db::Measurement measured = Measure(DoublingPlan(Doubling()));
   INFO(measured.reason);
   CHECK(measured.outcome == Outcome::kOk);
   CHECK(measured.sample_seconds.size() == 3);
@@ -92,7 +63,7 @@ TEST_CASE("a good kernel is verified and timed on a device", "[opencl]") {
 TEST_CASE("what a kernel does wrong on a device is its outcome", "[opencl]") {
   if (!HasDevice()) return;
   const auto outcome_of = [](const std::string& statement) {
-    return Measure(Plan(Doubling(statement)));
+    return Measure(DoublingPlan(Doubling(statement)));
   };
   const db::Measurement wrong = outcome_of("if (i < 1000) y[i] = 3 * x[i];");
   CHECK(wrong.outcome == Outcome::kWrongAnswer);
@@ -108,19 +79,20 @@ TEST_CASE("what a kernel does wrong on a device is its outcome", "[opencl]") {
 
 TEST_CASE("a kernel that never ends, or ends its driver, ends no runner", "[opencl]") {
   if (!HasDevice()) return;
-  runner::MeasurePlan endless = Plan(Doubling("while (x[0] < 1000) y[i % 1000] += 1;"));
+  runner::MeasurePlan endless = DoublingPlan(Doubling("while (x[0] < 1000) y[i % 1000] += 1;"));
   endless.call_timeout = absl::Seconds(3);
   const db::Measurement measured = Measure(endless);
   INFO(measured.reason);
   CHECK(measured.outcome == Outcome::kTimeout);
   if (!opencl::ListDevices()->front().is_gpu) {
     // On a driver for CPUs a kernel has the process's memory.
-    const db::Measurement crashed = Measure(Plan(Doubling("*(__global volatile int*)8 = i;")));
+    const db::Measurement crashed =
+        Measure(DoublingPlan(Doubling("*(__global volatile int*)8 = i;")));
     INFO(crashed.reason);
     CHECK(crashed.outcome == Outcome::kRunError);
     CHECK_THAT(crashed.reason, Catch::Contains("SIGSEGV"));
   }
-  CHECK(Measure(Plan(Doubling())).outcome == Outcome::kOk);
+  CHECK(Measure(DoublingPlan(Doubling())).outcome == Outcome::kOk);
 }
 
 TEST_CASE("constants are prepared on the device before the first call", "[opencl]") {
@@ -138,7 +110,7 @@ TEST_CASE("constants are prepared on the device before the first call", "[opencl
   code.preparation = {{"prepare", blocks, threads, 0, {0, 2}}};
   code.launches = {{"first", blocks, threads, 0, {2, proto::kWorkspaceArgument}},
                    {"second", blocks, threads, 0, {proto::kWorkspaceArgument, 1}}};
-  runner::MeasurePlan plan = Plan(code);
+  runner::MeasurePlan plan = DoublingPlan(code);
   plan.buffers[0].is_constant = true;
   plan.candidates[0].prepare_symbol = "prepare";
   plan.candidates[0].prepared_bytes = {4 * kCount};
