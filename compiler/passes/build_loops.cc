@@ -267,15 +267,15 @@ class Builder {
                    InsideAxes(stage, positions, any_output));
   }
 
-  // Of an axis's position that `lanes` neighbouring values of a vector loop are part of, that of
-  // the first, where a test against `limit` decides for all of them at once.
-  ir::Expr WithoutLanes(const BoundStage& stage, int axis, int64_t limit,
-                        const ir::Expr& position) const {
+  // Of an axis's position that a loop over neighbouring values is part of, that of the first, where
+  // a test against `limit` decides for all of them at once: the test then moves out of the loop.
+  ir::Expr OfFirst(const BoundStage& stage, int axis, int64_t limit,
+                   const ir::Expr& position) const {
     for (const BoundLoop& loop : stage.loops) {
-      if (loop.kind != ir::LoopKind::kVectorized || loop.digits.size() != 1) continue;
-      const schedule::Digit& lane = loop.digits[0];
-      if (lane.axis != axis || lane.stride != 1) continue;
-      const auto divides = [&](int64_t n) { return n % lane.extent == 0; };
+      if (loop.digits.size() != 1) continue;
+      const schedule::Digit& inner = loop.digits[0];
+      if (inner.axis != axis || inner.stride != 1) continue;
+      const auto divides = [&](int64_t n) { return n % inner.extent == 0; };
       const AffineValue& base = stage.axes[axis].base;
       bool aligned = divides(limit) && divides(base.constant);
       for (const schedule::LoopTerm& term : base.terms) aligned &= divides(term.coefficient);
@@ -302,7 +302,7 @@ class Builder {
       const AffineValue& base = stage.axes[a].base;
       if (base.terms.empty() && base.constant == 0 && stage.axes[a].extent == extent) continue;
       const ir::Expr value =
-          ToExpr(base) + WithoutLanes(stage, static_cast<int>(a), extent, positions[a]);
+          ToExpr(base) + OfFirst(stage, static_cast<int>(a), extent, positions[a]);
       guard = ir::And(guard, ir::Le(ir::Expr(0), value));
       guard = ir::And(guard, ir::Lt(value, ir::Expr(extent)));
     }

@@ -95,6 +95,21 @@ TEST_CASE("a kernel that never ends, or ends its driver, ends no runner", "[open
   CHECK(Measure(DoublingPlan(Doubling())).outcome == Outcome::kOk);
 }
 
+TEST_CASE("threads of a large block may hold much across a barrier", "[opencl]") {
+  if (!HasDevice()) return;
+  // 12 MB of a block's threads.
+  proto::DeviceCode code = Doubling(
+      "float held[3000];\n"
+      "  for (int k = 0; k < 3000; ++k) held[k] = x[i % 1000];\n"
+      "  barrier(CLK_LOCAL_MEM_FENCE);\n"
+      "  if (i < 1000) y[i] = 2 * held[get_num_groups(0)];");
+  code.launches[0].blocks = {1, 1, 1};
+  code.launches[0].threads = {1024, 1, 1};
+  const db::Measurement measured = Measure(DoublingPlan(code));
+  INFO(measured.reason);
+  CHECK(measured.outcome == Outcome::kOk);
+}
+
 TEST_CASE("constants are prepared on the device before the first call", "[opencl]") {
   if (!HasDevice()) return;
   proto::DeviceCode code = Doubling();

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,6 +25,9 @@ namespace {
 
 // Not a number in every float type: what reads before it writes shows.
 constexpr uint8_t kSpoilt = 0xff;
+// Drivers for CPUs keep what the threads of a block hold across barriers on the stack of the thread
+// that runs the block. Only what is touched takes memory.
+constexpr size_t kStackBytes = size_t{128} << 20;
 
 absl::StatusOr<std::string> ReadLibrary() {
   struct stat file = {};
@@ -34,6 +38,15 @@ absl::StatusOr<std::string> ReadLibrary() {
     return absl::InternalError("the device code can't be read");
   }
   return text;
+}
+
+// Has threads that the driver starts get such stacks.
+void GrowStacks() {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  pthread_setattr_default_np(&attributes);
+  pthread_attr_destroy(&attributes);
 }
 
 // Ends this process when the worker is gone, whatever the driver is at.
@@ -143,6 +156,7 @@ int DeviceHostMain(const DeviceKind& kind, std::string_view device) {
                      MAP_SHARED, sandbox::kTaskDescriptor, 0);
   if (image == MAP_FAILED) return 120;
   EndWithWorker();
+  GrowStacks();
   Host host(kind, *argument, static_cast<std::byte*>(image));
   HostReply reply = {};
   SetError(reply, host.Load(device));

@@ -146,6 +146,42 @@ TEST_CASE("a chunk beyond the end of a sum is filled up, and its terms are not t
   CHECK(filled > 0);
 }
 
+TEST_CASE("a test that decides for all that a thread computes stands around it", "[passes]") {
+  constexpr char kTrace[] = R"(trace 1
+split relu m 4 4
+split relu n 6
+reorder relu m.0 n.0 m.1 n.1 m.2
+fuse relu m.0 n.0
+fuse relu m.1 n.1
+bind relu m.0+n.0 block.x
+bind relu m.1+n.1 thread.x
+unroll relu m.2
+compute_at matmul relu m.1+n.1
+reorder matmul k m n
+unroll matmul m
+)";
+  // Of the last block's rows, four a thread, all or none are there; or some are.
+  for (const auto& [rows, tested] : {std::pair("40", false), std::pair("42", true)}) {
+    CAPTURE(rows);
+    const te::Workload workload =
+        te::MakeWorkload(
+            {"c",
+             "matmul",
+             {{"m", rows}, {"n", "36"}, {"k", "20"}, {"b", "input"}, {"relu", "true"}}})
+            .value();
+    const auto candidate = LowerTrace(workload, schedule::ParseTrace(kTrace).value());
+    INFO(candidate.status());
+    REQUIRE(candidate.ok());
+    INFO(ir::Print(candidate->program));
+    bool any = false;
+    ir::ForEach<ir::Load>(candidate->program.body,
+                          [&](const ir::Load& load) { any |= static_cast<bool>(load.predicate); });
+    CHECK(any == tested);
+    const te::Expected expected = te::ComputeExpected(workload, 1).value();
+    CHECK(te::CheckAgainst(workload, expected, *candidate, ir::Evaluate) == absl::OkStatus());
+  }
+}
+
 TEST_CASE("a barrier that some threads may not reach is refused", "[passes]") {
   const auto program = ir::ParseProgram(
       "program p(O: f32[8]) { for t in [0, 8) thread(thread.x) {"
