@@ -71,10 +71,9 @@ class Kernels {
   // `shares_sums`: reductions that want it are summed up by the threads of a block together.
   // `parted`: stages whose last axis counts parts of a reduction.
   // `by_waves`: waves multiply matrices where a sum is of products of these.
-  Kernels(const te::Dag& dag, const ir::Target& target, Draft draft, bool shares_sums,
-          std::vector<std::string> parted, bool by_waves)
-      : dag_(dag),
-        target_(target),
+  Kernels(const ir::Target& target, Draft draft, bool shares_sums, std::vector<std::string> parted,
+          bool by_waves)
+      : target_(target),
         draft_(std::move(draft)),
         shares_sums_(shares_sums),
         by_waves_(by_waves),
@@ -195,7 +194,6 @@ class Kernels {
     return copies;
   }
 
-  const te::Dag& dag_;
   const ir::Target& target_;
   Draft draft_;
   const bool shares_sums_, by_waves_;
@@ -226,7 +224,7 @@ class Rules {
  private:
   absl::Status Add(const Draft& draft, std::string name, double weight, bool shares_sums,
                    std::vector<std::string> parted, bool by_waves = false) {
-    Kernels kernels(dag_, target_, draft, shares_sums, std::move(parted), by_waves);
+    Kernels kernels(target_, draft, shares_sums, std::move(parted), by_waves);
     TESSERA_ASSIGN_OR_RETURN(Sketch sketch, kernels.Make(std::move(name), weight));
     if (sketch.group != nullptr) sketches_.push_back(std::move(sketch));
     return absl::OkStatus();

@@ -219,7 +219,7 @@ bool MakeComparison(const Opcode& opcode, const Operands& operands, Instruction&
                       // "ltu" is "lt", or true where one side is no number; "lo" is it of unsigned
                       // ones.
                       const bool or_none = kIsFloat<T> && how.size() == 3 && how.back() == 'u';
-                      instruction.run = Compute(operands, [f, or_none](Word a, Word b) {
+                      instruction.run = Compute(operands, [=](Word a, Word b) {
                         const T x = From<T>(a), y = From<T>(b);
                         const bool none = IsNan(x) || IsNan(y);
                         return Word{none ? or_none : f(x, y)};
