@@ -1,7 +1,5 @@
 #include "compiler/library/device_glue.h"
 
-#include <algorithm>
-
 #include "compiler/runtime/device.h"
 
 namespace tessera::library {
@@ -32,6 +30,7 @@ Constant* DeviceGlue::Launches(const CompiledDevice& device) const {
       std::vector<Constant*> members = {module_.Text(launch.kernel)};
       for (const int64_t extent : launch.blocks) members.push_back(module_.Number(extent));
       for (const int64_t extent : launch.block_threads) members.push_back(module_.Number(extent));
+      members.push_back(module_.Number(launch.shared_bytes));
       const std::vector<int64_t> arguments(launch.arguments.begin(), launch.arguments.end());
       members.push_back(module_.Number(Count(arguments.size())));
       members.push_back(module_.Numbers(arguments));
@@ -82,24 +81,18 @@ Constant* DeviceGlue::Describe(size_t number) const {
     places.push_back(module_.Buffer(packing.places[i].argument, packing.places[i].offset));
   }
   size_t launches = 0;
-  int64_t shared_bytes = 0;
-  for (const auto& sequence : device.code.launches) {
-    launches += sequence.size();
-    for (const codegen::gpu::Launch& launch : sequence) {
-      shared_bytes = std::max(shared_bytes, launch.shared_bytes);
-    }
-  }
+  for (const auto& sequence : device.code.launches) launches += sequence.size();
   const std::string& source = device.code.source;
   Constant* code = module_.Struct({module_.Text(source), module_.Number(Count(source.size())),
                                    module_.Number(Count(launches)), Launches(device)});
   return module_.Struct(
       {module_.Text(op.op->name), module_.Number(Count(number)), code,
-       module_.Number(Count(device.code.launches[0].size())), module_.Number(shared_bytes),
-       module_.Number(Count(call.arguments)), module_.Numbers(argument_bytes),
-       module_.Number(Count(call.first_output)), module_.Number(Count(call.places.size())),
-       Buffers(call.places, buffer_bytes), module_.Number(device.code.workspace_bytes),
-       module_.Number(Count(layouts.size())), module_.Array(layouts), module_.Array(places),
-       Buffers(packing.buffers, buffer_bytes), module_.Number(packed.bytes),
+       module_.Number(Count(device.code.launches[0].size())), module_.Number(Count(call.arguments)),
+       module_.Numbers(argument_bytes), module_.Number(Count(call.first_output)),
+       module_.Number(Count(call.places.size())), Buffers(call.places, buffer_bytes),
+       module_.Number(device.code.workspace_bytes), module_.Number(Count(layouts.size())),
+       module_.Array(layouts), module_.Array(places), Buffers(packing.buffers, buffer_bytes),
+       module_.Number(packed.bytes),
        module_.Number(packed.preparation ? packed.preparation->scratch_bytes : 0)});
 }
 

@@ -519,7 +519,7 @@ TEST_CASE("what a device's compiler refuses is told with its words, and the CPU 
           "[library][opencl]") {
   const auto at = TestQueue::Open();
   if (at == nullptr) return;
-  const tessera_device_launch launch = {"missing", {1, 1, 1}, {1, 1, 1}, 0, nullptr};
+  const tessera_device_launch launch = {"missing", {1, 1, 1}, {1, 1, 1}, 0, 0, nullptr};
   tessera_device_op op = {};
   op.name = "bad";
   const tessera_device_op* const ops[] = {&op};
