@@ -1,5 +1,8 @@
 #include "compiler/library/device_glue.h"
 
+#include "absl/strings/str_cat.h"
+#include "base/view.h"
+#include "compiler/library/device_kind.h"
 #include "compiler/runtime/device.h"
 
 namespace tessera::library {
@@ -15,10 +18,14 @@ DeviceGlue::DeviceGlue(const GlueModule& module, absl::Span<const CompiledOp> op
                        const LibrarySpec& spec)
     : module_(module), ops_(ops), spec_(spec) {
   for (size_t i = 0; i < ops.size(); ++i) described_.push_back(module.Global(Describe(i)));
-  library_ = module.Global(module.Struct(
-      {module.External("tessera_opencl_driver"), module.Text("lib" + spec.name + ".so"),
-       module.Number(spec.device->target.Has("fp16") ? 1 : 0), module.Number(Count(ops.size())),
-       module.Array(described_)}));
+  library_ = module.Global(
+      module.Struct({module.External(Runtime("driver")), module.Text("lib" + spec.name + ".so"),
+                     module.Number(DeviceNeeds(spec.device->target)),
+                     module.Number(Count(ops.size())), module.Array(described_)}));
+}
+
+std::string DeviceGlue::Runtime(const char* what) const {
+  return absl::StrCat("tessera_", AbslView(ir::KindName(spec_.device->target.kind)), "_", what);
 }
 
 // An array of tessera_device_launch.
@@ -103,20 +110,26 @@ void DeviceGlue::AddOp(size_t number, Constant* cpu, Constant* cpu_packing) cons
   Constant* hosted =
       module_.Global(module_.Struct({library_, described_[number], cpu, cpu_packing}));
   module_.Forward(op.op->name, arguments, "tessera_device_run", hosted);
-  // Kernels, queue, workspace and event beside them.
-  module_.Forward(op.device_name(), arguments + 4, "tessera_opencl_run", described_[number]);
+  // Kernels, queue, workspace and, if there is one, the event beside them.
+  const bool has_event = DeviceKindOf(spec_.device->target).event != nullptr;
+  module_.Forward(op.device_name(), arguments + (has_event ? 4 : 3), Runtime("run"),
+                  described_[number]);
   module_.Return(op.workspace_bytes_name(), module_.Number(op.device->code.workspace_bytes));
   if (!op.has_constants()) return;
   module_.Forward(op.pack_weights_name(), constants + 1, "tessera_device_pack_constants", hosted);
-  module_.Forward(op.device_pack_name(), constants + 3, "tessera_opencl_pack_constants",
+  module_.Forward(op.device_pack_name(), constants + 3, Runtime("pack_constants"),
                   described_[number]);
 }
 
 void DeviceGlue::AddLibrary() const {
   llvm::Type* pointer = module_.pointer();
-  module_.Call(CreateName(spec_), {pointer, pointer, pointer, module_.i64()}, module_.i32(),
-               "tessera_opencl_create", library_);
-  module_.Call(DestroyName(spec_), {pointer}, module_.Nothing(), "tessera_opencl_destroy", nullptr);
+  // A queue, where there is to be one; where the kernels go; the log and its size.
+  std::vector<llvm::Type*> created = {pointer, pointer, module_.i64()};
+  if (DeviceKindOf(spec_.device->target).is_created_for_queue) {
+    created.insert(created.begin(), pointer);
+  }
+  module_.Call(CreateName(spec_), created, module_.i32(), Runtime("create"), library_);
+  module_.Call(DestroyName(spec_), {pointer}, module_.Nothing(), Runtime("destroy"), nullptr);
   module_.Call(DeviceName(spec_), {}, pointer, "tessera_device_name", library_);
   module_.Call(FallbackName(spec_), {}, pointer, "tessera_device_fallback", library_);
 }
