@@ -1,5 +1,5 @@
-// Calls an operator of a library for an OpenCL device in both ways: with memory of the host, which
-// runs on the CPU where there is no device, and with buffers and a queue of the program's own.
+// Calls an operator of a library for a device in both ways: with memory of the host, which runs on
+// the CPU where there is no device, and, for OpenCL, with buffers and a queue of the program's own.
 //
 //   tessera build --op matmul m=256 n=256 k=256 --device-class opencl/... --name ops --out dist
 //   cc -std=c99 -O2 -I dist examples/use_device_library.c -o use_device_library dist/libops.so

@@ -7,7 +7,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "compiler/ir/visitor.h"
+#include "compiler/library/device_kind.h"
 #include "compiler/passes/lower.h"
 #include "compiler/runtime/device.h"
 #include "compiler/runtime/layout.h"
@@ -137,7 +139,8 @@ absl::Status CheckSameInterface(const CompiledOp& op, absl::Span<const ir::Buffe
 void NameTensors(absl::Span<const ir::Buffer> stored, CompiledOp& compiled) {
   const std::vector<te::Input>& inputs = compiled.op->workload.dag.inputs;
   // Beside parameters of the header's own.
-  absl::flat_hash_set<std::string> used = {"weights", "kernels", "queue", "workspace", "event"};
+  absl::flat_hash_set<std::string> used = {"weights", "kernels",   "queue",
+                                           "stream",  "workspace", "event"};
   for (size_t i = 0; i < stored.size(); ++i) {
     const bool is_input = i < inputs.size();
     (is_input ? compiled.inputs : compiled.outputs)
@@ -165,8 +168,8 @@ absl::StatusOr<Stored> AddDevice(const LibraryVersion& device, CompiledOp& compi
   TESSERA_ASSIGN_OR_RETURN(Lowered lowered,
                            LowerVersion(op, *op.on_device, "", TESSERA_DEVICE_ALIGNMENT));
   TESSERA_ASSIGN_OR_RETURN(codegen::gpu::DeviceCode code,
-                           codegen::gpu::GenerateOpenCl(lowered.programs, device.target));
-  compiled.device = {std::move(code), std::move(lowered.packed)};
+                           DeviceKindOf(device.target).generate(lowered.programs, device.target));
+  compiled.device = {device.target.kind, std::move(code), std::move(lowered.packed)};
   return std::move(lowered.tensors);
 }
 
@@ -210,6 +213,10 @@ std::vector<const PackedBlock*> CompiledOp::Blocks() const {
   for (const CompiledVersion& version : versions) blocks.push_back(&version.packed);
   if (device) blocks.push_back(&device->packed);
   return blocks;
+}
+
+std::string CompiledOp::device_name() const {
+  return absl::StrCat(op->name, "_", AbslView(ir::KindName(device->kind)));
 }
 
 bool CompiledOp::IsTransformed(int constant) const {
@@ -280,16 +287,12 @@ std::string VersionName(const LibrarySpec& spec) {
 
 std::string IsaName(const LibrarySpec& spec) { return absl::StrCat("tessera_", spec.name, "_isa"); }
 
-std::string CreateName(const LibrarySpec& spec) {
-  return absl::StrCat("tessera_", spec.name, "_opencl_create");
-}
+std::string CreateName(const LibrarySpec& spec) { return KernelsTypeName(spec) + "_create"; }
 
-std::string DestroyName(const LibrarySpec& spec) {
-  return absl::StrCat("tessera_", spec.name, "_opencl_destroy");
-}
+std::string DestroyName(const LibrarySpec& spec) { return KernelsTypeName(spec) + "_destroy"; }
 
 std::string KernelsTypeName(const LibrarySpec& spec) {
-  return absl::StrCat("tessera_", spec.name, "_opencl");
+  return absl::StrCat("tessera_", spec.name, "_", AbslView(ir::KindName(spec.device->target.kind)));
 }
 
 std::string DeviceName(const LibrarySpec& spec) {

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "compiler/codegen/codegen.h"
-#include "compiler/codegen/gpu/opencl.h"
+#include "compiler/codegen/gpu/device_code.h"
 #include "compiler/library/library.h"
 
 namespace tessera::library {
@@ -51,8 +51,10 @@ struct CompiledVersion {
   int64_t ScratchBytes() const;
 };
 
-// The same for its device. Places in the block are multiples of TESSERA_DEVICE_ALIGNMENT.
+// The same for its device, of a kind. Places in the block are multiples of
+// TESSERA_DEVICE_ALIGNMENT.
 struct CompiledDevice {
+  ir::TargetKind kind;
   codegen::gpu::DeviceCode code;
   PackedBlock packed;
 };
@@ -81,7 +83,7 @@ struct CompiledOp {
   std::string pack_weights_name() const { return op->name + "_pack_weights"; }
   std::string packed_bytes_name() const { return op->name + "_packed_bytes"; }
   // Of the calls with device memory, and of what belongs to them.
-  std::string device_name() const { return op->name + "_opencl"; }
+  std::string device_name() const;
   std::string device_pack_name() const { return device_name() + "_pack_weights"; }
   std::string workspace_bytes_name() const { return device_name() + "_workspace_bytes"; }
   // The macro that says how many bytes a tensor takes as it is stored.

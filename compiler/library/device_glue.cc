@@ -1,7 +1,8 @@
 #include "compiler/library/device_glue.h"
 
-#include <algorithm>
-
+#include "absl/strings/str_cat.h"
+#include "base/view.h"
+#include "compiler/library/device_kind.h"
 #include "compiler/runtime/device.h"
 
 namespace tessera::library {
@@ -17,10 +18,14 @@ DeviceGlue::DeviceGlue(const GlueModule& module, absl::Span<const CompiledOp> op
                        const LibrarySpec& spec)
     : module_(module), ops_(ops), spec_(spec) {
   for (size_t i = 0; i < ops.size(); ++i) described_.push_back(module.Global(Describe(i)));
-  library_ = module.Global(module.Struct(
-      {module.External("tessera_opencl_driver"), module.Text("lib" + spec.name + ".so"),
-       module.Number(spec.device->target.Has("fp16") ? 1 : 0), module.Number(Count(ops.size())),
-       module.Array(described_)}));
+  library_ = module.Global(
+      module.Struct({module.External(Runtime("driver")), module.Text("lib" + spec.name + ".so"),
+                     module.Number(DeviceNeeds(spec.device->target)),
+                     module.Number(Count(ops.size())), module.Array(described_)}));
+}
+
+std::string DeviceGlue::Runtime(const char* what) const {
+  return absl::StrCat("tessera_", AbslView(ir::KindName(spec_.device->target.kind)), "_", what);
 }
 
 // An array of tessera_device_launch.
@@ -32,6 +37,7 @@ Constant* DeviceGlue::Launches(const CompiledDevice& device) const {
       std::vector<Constant*> members = {module_.Text(launch.kernel)};
       for (const int64_t extent : launch.blocks) members.push_back(module_.Number(extent));
       for (const int64_t extent : launch.block_threads) members.push_back(module_.Number(extent));
+      members.push_back(module_.Number(launch.shared_bytes));
       const std::vector<int64_t> arguments(launch.arguments.begin(), launch.arguments.end());
       members.push_back(module_.Number(Count(arguments.size())));
       members.push_back(module_.Numbers(arguments));
@@ -82,24 +88,18 @@ Constant* DeviceGlue::Describe(size_t number) const {
     places.push_back(module_.Buffer(packing.places[i].argument, packing.places[i].offset));
   }
   size_t launches = 0;
-  int64_t shared_bytes = 0;
-  for (const auto& sequence : device.code.launches) {
-    launches += sequence.size();
-    for (const codegen::gpu::Launch& launch : sequence) {
-      shared_bytes = std::max(shared_bytes, launch.shared_bytes);
-    }
-  }
+  for (const auto& sequence : device.code.launches) launches += sequence.size();
   const std::string& source = device.code.source;
   Constant* code = module_.Struct({module_.Text(source), module_.Number(Count(source.size())),
                                    module_.Number(Count(launches)), Launches(device)});
   return module_.Struct(
       {module_.Text(op.op->name), module_.Number(Count(number)), code,
-       module_.Number(Count(device.code.launches[0].size())), module_.Number(shared_bytes),
-       module_.Number(Count(call.arguments)), module_.Numbers(argument_bytes),
-       module_.Number(Count(call.first_output)), module_.Number(Count(call.places.size())),
-       Buffers(call.places, buffer_bytes), module_.Number(device.code.workspace_bytes),
-       module_.Number(Count(layouts.size())), module_.Array(layouts), module_.Array(places),
-       Buffers(packing.buffers, buffer_bytes), module_.Number(packed.bytes),
+       module_.Number(Count(device.code.launches[0].size())), module_.Number(Count(call.arguments)),
+       module_.Numbers(argument_bytes), module_.Number(Count(call.first_output)),
+       module_.Number(Count(call.places.size())), Buffers(call.places, buffer_bytes),
+       module_.Number(device.code.workspace_bytes), module_.Number(Count(layouts.size())),
+       module_.Array(layouts), module_.Array(places), Buffers(packing.buffers, buffer_bytes),
+       module_.Number(packed.bytes),
        module_.Number(packed.preparation ? packed.preparation->scratch_bytes : 0)});
 }
 
@@ -110,20 +110,26 @@ void DeviceGlue::AddOp(size_t number, Constant* cpu, Constant* cpu_packing) cons
   Constant* hosted =
       module_.Global(module_.Struct({library_, described_[number], cpu, cpu_packing}));
   module_.Forward(op.op->name, arguments, "tessera_device_run", hosted);
-  // Kernels, queue, workspace and event beside them.
-  module_.Forward(op.device_name(), arguments + 4, "tessera_opencl_run", described_[number]);
+  // Kernels, queue, workspace and, if there is one, the event beside them.
+  const bool has_event = DeviceKindOf(spec_.device->target).event != nullptr;
+  module_.Forward(op.device_name(), arguments + (has_event ? 4 : 3), Runtime("run"),
+                  described_[number]);
   module_.Return(op.workspace_bytes_name(), module_.Number(op.device->code.workspace_bytes));
   if (!op.has_constants()) return;
   module_.Forward(op.pack_weights_name(), constants + 1, "tessera_device_pack_constants", hosted);
-  module_.Forward(op.device_pack_name(), constants + 3, "tessera_opencl_pack_constants",
+  module_.Forward(op.device_pack_name(), constants + 3, Runtime("pack_constants"),
                   described_[number]);
 }
 
 void DeviceGlue::AddLibrary() const {
   llvm::Type* pointer = module_.pointer();
-  module_.Call(CreateName(spec_), {pointer, pointer, pointer, module_.i64()}, module_.i32(),
-               "tessera_opencl_create", library_);
-  module_.Call(DestroyName(spec_), {pointer}, module_.Nothing(), "tessera_opencl_destroy", nullptr);
+  // A queue, where there is to be one; where the kernels go; the log and its size.
+  std::vector<llvm::Type*> created = {pointer, pointer, module_.i64()};
+  if (DeviceKindOf(spec_.device->target).is_created_for_queue) {
+    created.insert(created.begin(), pointer);
+  }
+  module_.Call(CreateName(spec_), created, module_.i32(), Runtime("create"), library_);
+  module_.Call(DestroyName(spec_), {pointer}, module_.Nothing(), Runtime("destroy"), nullptr);
   module_.Call(DeviceName(spec_), {}, pointer, "tessera_device_name", library_);
   module_.Call(FallbackName(spec_), {}, pointer, "tessera_device_fallback", library_);
 }

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "absl/types/span.h"
 #include "compiler/library/call_shape.h"
 #include "compiler/library/glue_module.h"
@@ -19,6 +22,8 @@ class DeviceGlue {
   void AddLibrary() const;
 
  private:
+  // "tessera_opencl_run" of "run": what the runtime calls it.
+  std::string Runtime(const char* what) const;
   llvm::Constant* Describe(size_t op) const;  // a tessera_device_op
   llvm::Constant* Launches(const CompiledDevice& device) const;
   llvm::Constant* Buffers(absl::Span<const Place> places, absl::Span<const int64_t> bytes) const;

@@ -10,7 +10,7 @@ namespace tessera::library {
 
 // How to use it, in comments.
 std::string DeviceComment(const LibrarySpec& spec);
-// OpenCL's types, further results, the library's own functions.
+// The types of the device's interface, further results, the library's own functions.
 std::string DeviceDeclarations(const LibrarySpec& spec);
 // An operator's functions that take memory of the device.
 std::string DeviceOpHeader(const CompiledOp& op, const LibrarySpec& spec);

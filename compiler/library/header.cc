@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/view.h"
 #include "compiler/library/device_header.h"
 #include "compiler/library/isa.h"
 
@@ -54,7 +55,8 @@ std::string Title(const LibraryOp& op, const LibrarySpec& spec) {
   }
   text += ".\n";
   if (spec.device) {
-    absl::StrAppend(&text, "//   opencl: ", Origin(*op.on_device, *spec.device), "\n");
+    absl::StrAppend(&text, "//   ", AbslView(ir::KindName(spec.device->target.kind)), ": ",
+                    Origin(*op.on_device, *spec.device), "\n");
   }
   for (size_t i = 0; i < spec.versions.size(); ++i) {
     absl::StrAppend(&text, "//   ", IsaText(spec.versions[i].target), ": ",

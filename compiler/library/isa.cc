@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "compiler/library/device_kind.h"
 #include "compiler/runtime/cpu.h"
 
 namespace tessera::library {
@@ -19,10 +20,10 @@ namespace {
 // Whether the library's device, if it has one, is one, and each operator is there for it.
 absl::Status CheckDevice(const LibrarySpec& spec) {
   const std::string device = spec.device ? ir::ToString(spec.device->target) : "";
-  if (spec.device && spec.device->target.kind != ir::TargetKind::kOpenCl) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("library: target ", device,
-                     " is no device that libraries are made for; they are for opencl"));
+  if (spec.device && FindDeviceKind(spec.device->target.kind) == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "library: target ", device, " is no device that libraries are made for; they are for ",
+        DeviceKindNames()));
   }
   if (spec.versions.empty()) {
     return absl::InvalidArgumentError(

@@ -1,5 +1,7 @@
 #include "compiler/library/library.h"
 
+#include <optional>
+
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -22,7 +24,7 @@ absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const Compiled
   std::vector<std::string> names = OwnNames(spec);
   absl::flat_hash_map<std::string, std::string> owner;
   for (const std::string& name : names) owner[name] = "the library";
-  owner[KernelsTypeName(spec)] = "the library";
+  if (spec.device) owner[KernelsTypeName(spec)] = "the library";
   for (const CompiledOp& op : ops) {
     for (const std::string& name : op.HeaderNames()) {
       const auto [entry, is_new] = owner.emplace(name, op.op->name);
@@ -49,7 +51,9 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   }
   const std::string version = "tessera " TESSERA_VERSION;
   const ir::TargetKind kind = spec.versions[0].target.kind;
-  TESSERA_ASSIGN_OR_RETURN(const RuntimeParts runtime, RuntimeFor(kind, spec.device.has_value()));
+  std::optional<ir::TargetKind> device;
+  if (spec.device) device = spec.device->target.kind;
+  TESSERA_ASSIGN_OR_RETURN(const RuntimeParts runtime, RuntimeFor(kind, device));
   std::vector<CompiledOp> ops;
   for (const LibraryOp& op : spec.ops) {
     TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec));

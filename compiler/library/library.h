@@ -74,7 +74,8 @@ struct LibraryFiles {
 //                 cl_mem workspace, cl_event* event), size_t op_opencl_workspace_bytes(void)
 //   int op_opencl_pack_weights(kernels, queue, const T* constant …, cl_mem weights)
 // and once tessera_<name>_opencl_create, tessera_<name>_opencl_destroy, tessera_<name>_device,
-// tessera_<name>_fallback. It carries the kernels' source, which the device's driver compiles.
+// tessera_<name>_fallback. For CUDA these are called cuda, take a CUstream and CUdeviceptr, and no
+// event. It carries the kernels' source, which the device's driver compiles.
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec);
 
 }  // namespace tessera::library

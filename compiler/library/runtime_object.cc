@@ -27,27 +27,32 @@ TESSERA_EMBED(runtime_arm);
 TESSERA_EMBED(opencl_x86);
 TESSERA_EMBED(opencl_aarch64);
 TESSERA_EMBED(opencl_arm);
+TESSERA_EMBED(cuda_x86);
+TESSERA_EMBED(cuda_aarch64);
 
 namespace tessera::library {
 namespace {
 
 struct Embedded {
   ir::TargetKind kind;
-  std::string_view runtime, opencl;
+  std::string_view runtime, opencl, cuda;
   const char* package;  // the compiler that makes them, in Debian
 };
 
 const Embedded kEmbedded[] = {{ir::TargetKind::kX86,
                                {tessera_runtime_x86, tessera_runtime_x86_end},
                                {tessera_opencl_x86, tessera_opencl_x86_end},
+                               {tessera_cuda_x86, tessera_cuda_x86_end},
                                "gcc-x86-64-linux-gnu"},
                               {ir::TargetKind::kAArch64,
                                {tessera_runtime_aarch64, tessera_runtime_aarch64_end},
                                {tessera_opencl_aarch64, tessera_opencl_aarch64_end},
+                               {tessera_cuda_aarch64, tessera_cuda_aarch64_end},
                                "gcc-aarch64-linux-gnu"},
                               {ir::TargetKind::kArm,
                                {tessera_runtime_arm, tessera_runtime_arm_end},
                                {tessera_opencl_arm, tessera_opencl_arm_end},
+                               {},  // CUDA has no 32-bit driver
                                "gcc-arm-linux-gnueabihf"}};
 
 constexpr const char* kLibcFunctions[] = {"__sched_cpucount",
@@ -102,7 +107,7 @@ constexpr const char* kDeviceLibcFunctions[] = {"dlopen",
 
 }  // namespace
 
-absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, bool has_device) {
+absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, std::optional<ir::TargetKind> device) {
   for (const Embedded& embedded : kEmbedded) {
     if (embedded.kind != kind) continue;
     if (embedded.runtime.empty()) {
@@ -114,8 +119,15 @@ absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, bool has_device) {
     RuntimeParts parts;
     parts.objects.emplace_back(embedded.runtime);
     parts.libc_functions.assign(std::begin(kLibcFunctions), std::end(kLibcFunctions));
-    if (has_device) {
-      parts.objects.emplace_back(embedded.opencl);
+    if (device) {
+      const bool is_cuda = *device == ir::TargetKind::kCuda;
+      const std::string_view launcher = is_cuda ? embedded.cuda : embedded.opencl;
+      if (launcher.empty()) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "library: CUDA has no driver for programs of ", AbslView(ir::KindName(kind)),
+            "; libraries for cuda have versions for x86 or aarch64"));
+      }
+      parts.objects.emplace_back(launcher);
       parts.libc_functions.insert(parts.libc_functions.end(), std::begin(kDeviceLibcFunctions),
                                   std::end(kDeviceLibcFunctions));
     }

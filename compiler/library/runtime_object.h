@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,8 @@ struct RuntimeParts {
   std::vector<std::string> libc_functions;  // that they call
 };
 
-// For the kind of CPU; `has_device`: with the launcher of OpenCL. FailedPrecondition for a kind
-// that no compiler was there for.
-absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, bool has_device);
+// For the kind of CPU, with the launcher of a kind of device. FailedPrecondition for a kind of CPU
+// that no compiler was there for, InvalidArgument for one that the device's driver is not made for.
+absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, std::optional<ir::TargetKind> device);
 
 }  // namespace tessera::library

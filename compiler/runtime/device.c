@@ -37,6 +37,63 @@ void tessera_note_write(tessera_note note, const char* format, ...) {
   va_end(arguments);
 }
 
+static int CheckLimit(const tessera_device_op* op, int64_t needed, const char* what, int64_t limit,
+                      tessera_note why) {
+  if (needed <= limit) return TESSERA_OPS_OK;
+  tessera_note_write(why, "%s: its kernels take %lld %s; the device has %lld", op->name,
+                     (long long)needed, what, (long long)limit);
+  return TESSERA_OPS_DEVICE_LIMITS;
+}
+
+int tessera_device_check_limits(const tessera_device_op* op, const tessera_device_limits* limits,
+                                tessera_note why) {
+  int status = TESSERA_OPS_OK;
+  for (int64_t i = 0; i < op->code.launch_count && status == TESSERA_OPS_OK; ++i) {
+    const tessera_device_launch* launch = &op->code.launches[i];
+    const int64_t* block = launch->threads;
+    status = CheckLimit(op, launch->shared_bytes, "bytes of memory that a block shares",
+                        limits->shared_bytes, why);
+    if (status != TESSERA_OPS_OK) break;
+    status =
+        CheckLimit(op, block[0] * block[1] * block[2], "threads a block", limits->threads, why);
+    for (int axis = 0; axis < 3 && status == TESSERA_OPS_OK; ++axis) {
+      status = CheckLimit(op, block[axis], "threads along an axis of a block",
+                          limits->threads_along[axis], why);
+    }
+  }
+  return status;
+}
+
+// Row-major constants to their places in the packed block and the scratch memory.
+static int PlaceConstants(const tessera_device_driver* driver, void* to,
+                          const tessera_device_op* op, void* const* constants,
+                          void* const* memory) {
+  int status = TESSERA_OPS_OK;
+  for (int64_t i = 0; i < op->constant_count && status == TESSERA_OPS_OK; ++i) {
+    const int64_t bytes = tessera_layout_stored_bytes(&op->layouts[i]);
+    void* stored = malloc((size_t)bytes);
+    if (stored == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
+    tessera_layout_pack(&op->layouts[i], constants[i], stored);
+    status = driver->write(to, memory[op->places[i].argument], op->places[i].offset, stored, bytes);
+    free(stored);
+  }
+  return status;
+}
+
+int tessera_device_pack(const tessera_device_driver* driver, void* to, const tessera_device_op* op,
+                        void* const* constants, void* packed) {
+  void* memory[] = {[TESSERA_OP_PACKED] = packed, [TESSERA_OP_SCRATCH] = NULL};
+  int status = TESSERA_OPS_OK;
+  if (op->scratch_bytes > 0) {
+    status = driver->allocate(to, op->scratch_bytes, &memory[TESSERA_OP_SCRATCH]);
+    if (status != TESSERA_OPS_OK) return status;
+  }
+  status = PlaceConstants(driver, to, op, constants, memory);
+  if (status == TESSERA_OPS_OK) status = driver->prepare(to, op, memory);
+  if (op->scratch_bytes > 0) driver->release(to, memory[TESSERA_OP_SCRATCH]);
+  return status;
+}
+
 static void Open(const tessera_device_library* library) {
   const tessera_note name = {name_text, sizeof(name_text)}, why = {why_text, sizeof(why_text)};
   if (strcmp(wanted, "cpu") == 0) {
@@ -78,7 +135,7 @@ static int RunOnDevice(const tessera_hosted_op* op, void* const* arguments) {
     if (result != TESSERA_OPS_OK) break;
     ++made;
     if (i < code->first_output) {
-      result = driver->write(stream, buffers[i], arguments[i], code->argument_bytes[i]);
+      result = driver->write(stream, buffers[i], 0, arguments[i], code->argument_bytes[i]);
     }
   }
   if (result == TESSERA_OPS_OK) result = driver->run(stream, code, buffers);
@@ -106,7 +163,7 @@ int tessera_device_pack_constants(const tessera_hosted_op* op, void* const* argu
   void* packed = NULL;
   result = driver->allocate(stream, code->packed_bytes, &packed);
   if (result != TESSERA_OPS_OK) return result;
-  result = driver->pack(stream, code, arguments, packed);
+  result = tessera_device_pack(driver, stream, code, arguments, packed);
   if (result == TESSERA_OPS_OK) {
     result = driver->read(stream, packed, arguments[code->constant_count], code->packed_bytes);
   }

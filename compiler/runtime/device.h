@@ -2,8 +2,8 @@
 #define TESSERA_COMPILER_RUNTIME_DEVICE_H_
 
 // Operators of a library that run on a device with memory and a compiler of its own, such as a GPU:
-// how a library describes them, what a driver's launcher offers (opencl.h), and the calls with host
-// memory, which run on the CPU where there is no such device. C11, libc only.
+// how a library describes them, what the launchers of drivers offer (opencl.h, cuda.h), and the
+// calls with host memory, which run on the CPU where there is no such device. C11, libc only.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +17,7 @@ extern "C" {
 
 // Beside those of ops.h. Negative results are errors of the device's driver.
 enum {
-  TESSERA_OPS_NO_DEVICE = 6,      // no loader, no device, or not the one that was wanted
+  TESSERA_OPS_NO_DEVICE = 6,      // no driver, no device, or not the one that was wanted
   TESSERA_OPS_DEVICE_LIMITS = 7,  // the device has less than the kernels were made for
   TESSERA_OPS_BAD_QUEUE = 8,      // of another context or device, or out of order
   TESSERA_OPS_SMALL_BUFFER = 9    // a buffer has fewer bytes than its tensor
@@ -30,6 +30,7 @@ typedef struct tessera_device_launch {
   const char* kernel;
   int64_t blocks[3];
   int64_t threads[3];
+  int64_t shared_bytes;  // of a block
   int64_t argument_count;
   const int64_t* arguments;  // numbers of buffers, or TESSERA_DEVICE_WORKSPACE
 } tessera_device_launch;
@@ -59,7 +60,6 @@ typedef struct tessera_device_op {
   // those that run when constants are packed.
   tessera_device_code code;
   int64_t call_launches;
-  int64_t shared_bytes;  // of a block, at most
   // Arguments of a call: inputs, the packed constants, outputs.
   int64_t argument_count;  // at most TESSERA_OP_MAX_BUFFERS
   const int64_t* argument_bytes;
@@ -85,6 +85,17 @@ typedef struct tessera_note {
 void tessera_note_write(tessera_note note, const char* format, ...)
     __attribute__((format(printf, 2, 3)));
 
+// What a block may have on a device.
+typedef struct tessera_device_limits {
+  int64_t threads;
+  int64_t threads_along[3];
+  int64_t shared_bytes;
+} tessera_device_limits;
+// TESSERA_OPS_DEVICE_LIMITS, with value and limit in `why`, where a kernel of the operator takes
+// more.
+int tessera_device_check_limits(const tessera_device_op* op, const tessera_device_limits* limits,
+                                tessera_note why);
+
 struct tessera_device_library;
 
 // A kind of device. A stream is one of them with a queue, and works in the order of its calls.
@@ -98,18 +109,24 @@ typedef struct tessera_device_driver {
   int (*allocate)(void* stream, int64_t bytes, void** buffer);
   void (*release)(void* stream, void* buffer);
   // These two wait until it is done.
-  int (*write)(void* stream, void* buffer, const void* from, int64_t bytes);
+  int (*write)(void* stream, void* buffer, int64_t offset, const void* from, int64_t bytes);
   int (*read)(void* stream, void* buffer, void* into, int64_t bytes);
   // Starts a call; `buffers` are its arguments.
   int (*run)(void* stream, const tessera_device_op* op, void* const* buffers);
-  // Row-major constants in host memory to a packed block on the device; waits.
-  int (*pack)(void* stream, const tessera_device_op* op, void* const* constants, void* packed);
+  // Runs the kernels of packing on the packed block and the scratch memory (TESSERA_OP_PACKED,
+  // TESSERA_OP_SCRATCH); waits.
+  int (*prepare)(void* stream, const tessera_device_op* op, void* const* memory);
 } tessera_device_driver;
+
+// Row-major constants in host memory to a packed block on the device; waits.
+int tessera_device_pack(const tessera_device_driver* driver, void* stream,
+                        const tessera_device_op* op, void* const* constants, void* packed);
 
 typedef struct tessera_device_library {
   const tessera_device_driver* driver;
   const char* name;
-  int64_t needs_half;  // kernels compute in half precision
+  // OpenCL: 1 where kernels compute in half precision. CUDA: the compute capability, 80 of sm_80.
+  int64_t needs;
   int64_t op_count;
   const tessera_device_op* const* ops;
 } tessera_device_library;

@@ -40,42 +40,25 @@ static int HasHalf(const tessera_opencl_api* api, cl_device_id device) {
   return has;
 }
 
-static int TooMuch(tessera_note why, const tessera_device_op* op, int64_t needed, const char* what,
-                   int64_t limit) {
-  tessera_note_write(why, "%s: its kernels take %lld %s; the device has %lld", op->name,
-                     (long long)needed, what, (long long)limit);
-  return TESSERA_OPS_DEVICE_LIMITS;
-}
-
 // Whether the device has what the operator's kernels were made for. Their source fixes the size of
 // a group, so that compilers keep registers within what it leaves, or fail.
 static int CheckLimits(const tessera_opencl_api* api, cl_device_id device,
                        const tessera_device_op* op, tessera_note why) {
-  const int64_t shared = LimitOf(api, device, CL_DEVICE_LOCAL_MEM_SIZE);
-  if (op->shared_bytes > shared) {
-    return TooMuch(why, op, op->shared_bytes, "bytes of local memory", shared);
-  }
   const int64_t threads = LimitOf(api, device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
+  tessera_device_limits limits = {
+      threads, {threads, threads, threads}, LimitOf(api, device, CL_DEVICE_LOCAL_MEM_SIZE)};
   size_t along[3];
-  const cl_int told =
-      api->clGetDeviceInfo(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(along), along, NULL);
-  for (int64_t i = 0; i < op->code.launch_count; ++i) {
-    const int64_t* block = op->code.launches[i].threads;
-    const int64_t needed = block[0] * block[1] * block[2];
-    if (needed > threads) return TooMuch(why, op, needed, "work-items a group", threads);
-    for (int axis = 0; axis < 3; ++axis) {
-      if (told == CL_SUCCESS && block[axis] > (int64_t)along[axis]) {
-        return TooMuch(why, op, block[axis], "work-items along an axis", (int64_t)along[axis]);
-      }
-    }
+  if (api->clGetDeviceInfo(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(along), along, NULL) ==
+      CL_SUCCESS) {
+    for (int axis = 0; axis < 3; ++axis) limits.threads_along[axis] = (int64_t)along[axis];
   }
-  return TESSERA_OPS_OK;
+  return tessera_device_check_limits(op, &limits, why);
 }
 
 static int Create(const tessera_opencl_api* api, const tessera_device_library* library,
                   cl_context context, cl_device_id device, tessera_opencl** result,
                   tessera_note why) {
-  if (library->needs_half && !HasHalf(api, device)) {
+  if (library->needs != 0 && !HasHalf(api, device)) {
     tessera_note_write(why, "the kernels compute in half precision; the device has no cl_khr_fp16");
     return TESSERA_OPS_DEVICE_LIMITS;
   }
@@ -217,44 +200,6 @@ static int Run(const stream* to, const tessera_device_op* op, const cl_mem* argu
   return Launch(to, op, 0, op->call_launches, op->buffers, arguments, workspace, event);
 }
 
-static int Write(const stream* to, cl_mem buffer, int64_t offset, const void* from, int64_t bytes) {
-  return to->kernels->api->clEnqueueWriteBuffer(to->queue, buffer, CL_TRUE, (size_t)offset,
-                                                (size_t)bytes, from, 0, NULL, NULL);
-}
-
-// Row-major constants to their places in the packed block and the scratch memory.
-static int PlaceConstants(const stream* to, const tessera_device_op* op, void* const* constants,
-                          const cl_mem* memory) {
-  int status = TESSERA_OPS_OK;
-  for (int64_t i = 0; i < op->constant_count && status == TESSERA_OPS_OK; ++i) {
-    const int64_t bytes = tessera_layout_stored_bytes(&op->layouts[i]);
-    void* stored = malloc((size_t)bytes);
-    if (stored == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
-    tessera_layout_pack(&op->layouts[i], constants[i], stored);
-    status = Write(to, memory[op->places[i].argument], op->places[i].offset, stored, bytes);
-    free(stored);
-  }
-  return status;
-}
-
-static int Pack(const stream* to, const tessera_device_op* op, void* const* constants,
-                cl_mem packed) {
-  const tessera_opencl_api* api = to->kernels->api;
-  cl_mem memory[2] = {packed, NULL};
-  int status = TESSERA_OPS_OK;
-  if (op->scratch_bytes > 0) {
-    memory[TESSERA_OP_SCRATCH] = NewBuffer(to->kernels, op->scratch_bytes, &status);
-  }
-  if (status == TESSERA_OPS_OK) status = PlaceConstants(to, op, constants, memory);
-  if (status == TESSERA_OPS_OK) {
-    status = Launch(to, op, op->call_launches, op->code.launch_count, op->packing_buffers, memory,
-                    NULL, NULL);
-  }
-  if (status == TESSERA_OPS_OK) status = api->clFinish(to->queue);
-  if (memory[TESSERA_OP_SCRATCH] != NULL) api->clReleaseMemObject(memory[TESSERA_OP_SCRATCH]);
-  return status;
-}
-
 int tessera_opencl_run(const tessera_device_op* op, void* const* arguments) {
   const stream to = {arguments[0], arguments[1]};
   if (to.kernels == NULL) return TESSERA_OPS_NULL_POINTER;
@@ -273,12 +218,13 @@ int tessera_opencl_run(const tessera_device_op* op, void* const* arguments) {
 }
 
 int tessera_opencl_pack_constants(const tessera_device_op* op, void* const* arguments) {
-  const stream to = {arguments[0], arguments[1]};
+  stream to = {arguments[0], arguments[1]};
   int status = tessera_op_check_pointers(arguments, op->constant_count + 3, 1);
   if (status == TESSERA_OPS_OK) status = CheckQueue(to.kernels, to.queue);
   cl_mem packed = arguments[2 + op->constant_count];
   if (status == TESSERA_OPS_OK) status = CheckBuffer(to.kernels, packed, op->packed_bytes);
-  return status == TESSERA_OPS_OK ? Pack(&to, op, arguments + 2, packed) : status;
+  if (status != TESSERA_OPS_OK) return status;
+  return tessera_device_pack(&tessera_opencl_driver, &to, op, arguments + 2, packed);
 }
 
 // The device that `wanted` names a part of, and its name. Whether there is one.
@@ -351,11 +297,13 @@ static void Release(void* opaque, void* buffer) {
   ((const stream*)opaque)->kernels->api->clReleaseMemObject(buffer);
 }
 
-static int WriteAll(void* opaque, void* buffer, const void* from, int64_t bytes) {
-  return Write(opaque, buffer, 0, from, bytes);
+static int Write(void* opaque, void* buffer, int64_t offset, const void* from, int64_t bytes) {
+  const stream* to = opaque;
+  return to->kernels->api->clEnqueueWriteBuffer(to->queue, buffer, CL_TRUE, (size_t)offset,
+                                                (size_t)bytes, from, 0, NULL, NULL);
 }
 
-static int ReadAll(void* opaque, void* buffer, void* into, int64_t bytes) {
+static int Read(void* opaque, void* buffer, void* into, int64_t bytes) {
   const stream* from = opaque;
   return from->kernels->api->clEnqueueReadBuffer(from->queue, buffer, CL_TRUE, 0, (size_t)bytes,
                                                  into, 0, NULL, NULL);
@@ -365,10 +313,12 @@ static int RunHosted(void* opaque, const tessera_device_op* op, void* const* buf
   return Run(opaque, op, (const cl_mem*)buffers, NULL, NULL);
 }
 
-static int PackHosted(void* opaque, const tessera_device_op* op, void* const* constants,
-                      void* packed) {
-  return Pack(opaque, op, constants, packed);
+static int Prepare(void* opaque, const tessera_device_op* op, void* const* memory) {
+  const stream* to = opaque;
+  const int error = Launch(to, op, op->call_launches, op->code.launch_count, op->packing_buffers,
+                           (const cl_mem*)memory, NULL, NULL);
+  return error == CL_SUCCESS ? to->kernels->api->clFinish(to->queue) : error;
 }
 
-const tessera_device_driver tessera_opencl_driver = {OpenStream, Allocate,  Release,   WriteAll,
-                                                     ReadAll,    RunHosted, PackHosted};
+const tessera_device_driver tessera_opencl_driver = {OpenStream, Allocate,  Release, Write,
+                                                     Read,       RunHosted, Prepare};

@@ -1,11 +1,12 @@
 // A libcuda.so.1 that stands in for an NVIDIA GPU and its driver where there are none: one device,
-// memory of the host's, kernels interpreted. It does what compiler/runtime/cuda.h declares, in
-// order, one thread at a time; times are the host's.
+// memory of the host's, kernels interpreted. It does what compiler/runtime/cuda.h declares, at once
+// where a device would later; threads take turns, times are the host's.
 
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -19,12 +20,16 @@ struct CUfunc_st {
   int64_t dynamic_limit = 48 << 10;
 };
 struct CUmod_st {
+  CUctx_st* context;
   std::map<std::string, tessera::ptx::Kernel> kernels;
   std::map<std::string, CUfunc_st> functions;
 };
 struct CUctx_st {
   tessera::ptx::Memory memory;
   std::vector<std::unique_ptr<CUmod_st>> modules;
+};
+struct CUstream_st {
+  CUctx_st* context;
 };
 struct CUevent_st {
   std::chrono::steady_clock::time_point when;
@@ -34,16 +39,31 @@ namespace {
 
 constexpr int64_t kSharedBytes = 163 << 10, kMemoryBytes = int64_t{1} << 30;
 constexpr size_t kAlignment = 256;
-CUctx_st* current = nullptr;
+std::mutex turn;  // guards contexts and what is in them
+thread_local std::vector<CUctx_st*> current;
 CUresult failed = CUDA_SUCCESS;  // kernels end later than they are started, on a device
 bool initialised = false;
 
 // As of a device: once a kernel has failed nothing works.
 CUresult Now(CUresult result) { return failed != CUDA_SUCCESS ? failed : result; }
 
+CUctx_st* Current() { return current.empty() ? nullptr : current.back(); }
+
+CUctx_st& PrimaryContext() {
+  static CUctx_st context;
+  return context;
+}
+
+// A stream's context has to be the current one; the default stream is of every context.
+bool IsOfCurrent(CUstream stream) {
+  return Current() != nullptr && (stream == nullptr || stream->context == Current());
+}
+
 bool Holds(CUdeviceptr address, size_t bytes) {
-  auto range = current->memory.upper_bound(address);
-  if (range == current->memory.begin()) return false;
+  if (Current() == nullptr) return false;
+  const tessera::ptx::Memory& memory = Current()->memory;
+  auto range = memory.upper_bound(address);
+  if (range == memory.begin()) return false;
   --range;
   return address + bytes <= range->first + static_cast<CUdeviceptr>(range->second);
 }
@@ -74,6 +94,9 @@ EXPORT CUresult cuGetErrorName(CUresult error, const char** name) {
     case CUDA_ERROR_NOT_FOUND:
       *name = "CUDA_ERROR_NOT_FOUND";
       return CUDA_SUCCESS;
+    case CUDA_ERROR_INVALID_CONTEXT:
+      *name = "CUDA_ERROR_INVALID_CONTEXT";
+      return CUDA_SUCCESS;
     case CUDA_ERROR_INVALID_VALUE:
       *name = "CUDA_ERROR_INVALID_VALUE";
       return CUDA_SUCCESS;
@@ -100,6 +123,9 @@ EXPORT CUresult cuDeviceGetName(char* name, int bytes, CUdevice) {
 EXPORT CUresult cuDeviceGetAttribute(int* value, int what, CUdevice) {
   static const std::map<int, int> values = {
       {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
+      {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, 1024},
+      {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + 1, 1024},
+      {CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X + 2, 64},
       {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, 48 << 10},
       {CU_DEVICE_ATTRIBUTE_WARP_SIZE, 32},
       {CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 1},
@@ -119,16 +145,64 @@ EXPORT CUresult cuDeviceTotalMem_v2(size_t* bytes, CUdevice) {
 }
 
 EXPORT CUresult cuCtxCreate_v2(CUcontext* context, unsigned, CUdevice) {
-  *context = current = new CUctx_st;
+  *context = new CUctx_st;
+  current.push_back(*context);
   return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuCtxDestroy_v2(CUcontext context) {
   for (const auto& [address, bytes] : context->memory) std::free(reinterpret_cast<void*>(address));
-  if (current == context) current = nullptr;
+  if (Current() == context) current.pop_back();
   delete context;
   return CUDA_SUCCESS;
 }
+
+EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice) {
+  *context = &PrimaryContext();
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice) { return CUDA_SUCCESS; }
+
+EXPORT CUresult cuCtxGetCurrent(CUcontext* context) {
+  *context = Current();
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxGetDevice(CUdevice* device) {
+  *device = 0;
+  return Current() == nullptr ? CUDA_ERROR_INVALID_CONTEXT : CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxPushCurrent_v2(CUcontext context) {
+  current.push_back(context);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxPopCurrent_v2(CUcontext* context) {
+  if (current.empty()) return CUDA_ERROR_INVALID_CONTEXT;
+  *context = current.back();
+  current.pop_back();
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned) {
+  if (Current() == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  *stream = new CUstream_st{Current()};
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
+  delete stream;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamGetCtx(CUstream stream, CUcontext* context) {
+  *context = stream == nullptr ? Current() : stream->context;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamSynchronize(CUstream) { return Now(CUDA_SUCCESS); }
 
 EXPORT CUresult cuCtxSynchronize() { return Now(CUDA_SUCCESS); }
 
@@ -150,11 +224,20 @@ EXPORT CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned
     }
     return CUDA_ERROR_INVALID_PTX;
   }
+  if (Current() == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  const std::lock_guard lock(turn);
   auto made = std::make_unique<CUmod_st>();
+  made->context = Current();
   made->kernels = *std::move(kernels);
   for (const auto& [name, kernel] : made->kernels) made->functions[name] = {&kernel};
   *module = made.get();
-  current->modules.push_back(std::move(made));
+  Current()->modules.push_back(std::move(made));
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuModuleUnload(CUmodule module) {
+  const std::lock_guard lock(turn);
+  std::erase_if(module->context->modules, [&](const auto& one) { return one.get() == module; });
   return CUDA_SUCCESS;
 }
 
@@ -174,30 +257,60 @@ EXPORT CUresult cuFuncSetAttribute(CUfunction function, int what, int value) {
 }
 
 EXPORT CUresult cuMemAlloc_v2(CUdeviceptr* memory, size_t bytes) {
+  if (Current() == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  const std::lock_guard lock(turn);
   size_t used = 0;
-  for (const auto& [address, size] : current->memory) used += static_cast<size_t>(size);
+  for (const auto& [address, size] : Current()->memory) used += static_cast<size_t>(size);
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   if (used + bytes > static_cast<size_t>(kMemoryBytes)) return CUDA_ERROR_OUT_OF_MEMORY;
   void* made = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   if (made == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
   *memory = reinterpret_cast<CUdeviceptr>(made);
-  current->memory[*memory] = static_cast<int64_t>(bytes);
+  Current()->memory[*memory] = static_cast<int64_t>(bytes);
   return CUDA_SUCCESS;
 }
 
+EXPORT CUresult cuMemFree_v2(CUdeviceptr memory) {
+  if (Current() == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  const std::lock_guard lock(turn);
+  if (Current()->memory.erase(memory) == 0) return CUDA_ERROR_INVALID_VALUE;
+  std::free(reinterpret_cast<void*>(memory));
+  return Now(CUDA_SUCCESS);
+}
+
+EXPORT CUresult cuMemAllocAsync(CUdeviceptr* memory, size_t bytes, CUstream stream) {
+  return IsOfCurrent(stream) ? cuMemAlloc_v2(memory, bytes) : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+EXPORT CUresult cuMemFreeAsync(CUdeviceptr memory, CUstream stream) {
+  return IsOfCurrent(stream) ? cuMemFree_v2(memory) : CUDA_ERROR_INVALID_CONTEXT;
+}
+
 EXPORT CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void* from, size_t bytes) {
+  const std::lock_guard lock(turn);
   if (!Holds(to, bytes)) return CUDA_ERROR_INVALID_VALUE;
   memcpy(reinterpret_cast<void*>(to), from, bytes);
   return Now(CUDA_SUCCESS);
 }
 
 EXPORT CUresult cuMemcpyDtoH_v2(void* to, CUdeviceptr from, size_t bytes) {
+  const std::lock_guard lock(turn);
   if (!Holds(from, bytes)) return CUDA_ERROR_INVALID_VALUE;
   memcpy(to, reinterpret_cast<const void*>(from), bytes);
   return Now(CUDA_SUCCESS);
 }
 
+EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t bytes,
+                                     CUstream stream) {
+  return IsOfCurrent(stream) ? cuMemcpyHtoD_v2(to, from, bytes) : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+EXPORT CUresult cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, size_t bytes, CUstream stream) {
+  return IsOfCurrent(stream) ? cuMemcpyDtoH_v2(to, from, bytes) : CUDA_ERROR_INVALID_CONTEXT;
+}
+
 EXPORT CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, size_t bytes) {
+  const std::lock_guard lock(turn);
   if (!Holds(to, bytes)) return CUDA_ERROR_INVALID_VALUE;
   memset(reinterpret_cast<void*>(to), value, bytes);
   return Now(CUDA_SUCCESS);
@@ -205,15 +318,17 @@ EXPORT CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, size_t bytes)
 
 EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned blocks_x, unsigned blocks_y,
                                unsigned blocks_z, unsigned threads_x, unsigned threads_y,
-                               unsigned threads_z, unsigned shared_bytes, CUstream, void** params,
-                               void**) {
+                               unsigned threads_z, unsigned shared_bytes, CUstream stream,
+                               void** params, void**) {
+  if (!IsOfCurrent(stream)) return CUDA_ERROR_INVALID_CONTEXT;
+  const std::lock_guard lock(turn);
   if (shared_bytes > function->dynamic_limit) return CUDA_ERROR_INVALID_VALUE;
   tessera::ptx::Launch launch{
       {blocks_x, blocks_y, blocks_z}, {threads_x, threads_y, threads_z}, shared_bytes, {}};
   for (size_t i = 0; i < function->kernel->params.size(); ++i) {
     launch.params.push_back(*static_cast<const CUdeviceptr*>(params[i]));
   }
-  const absl::Status status = tessera::ptx::Run(*function->kernel, launch, current->memory);
+  const absl::Status status = tessera::ptx::Run(*function->kernel, launch, Current()->memory);
   if (absl::IsInvalidArgument(status)) return CUDA_ERROR_INVALID_VALUE;
   if (!status.ok() && failed == CUDA_SUCCESS) {
     failed = absl::IsOutOfRange(status) ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_ERROR_LAUNCH_FAILED;

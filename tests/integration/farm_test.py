@@ -6,6 +6,7 @@ ctest lets an interpreter of PTX stand in for a CUDA device that is not there (t
 import json
 import os
 import subprocess
+import sys
 import unittest
 
 from tessera_rig import BIN, ROOT, SMALL, RigTest
@@ -25,6 +26,36 @@ def has_device(kind):
     print("skipped:", done.stderr.strip())
     return False
 
+
+# Multiplies by a library of SMALL in the host's memory and says what it ran on.
+MULTIPLY = """
+import ctypes, sys
+
+SIZE = 64
+ops = ctypes.CDLL(sys.argv[1])
+for name in ("tessera_ops_device", "tessera_ops_fallback"):
+    getattr(ops, name).restype = ctypes.c_char_p
+ops.matmul_packed_bytes.restype = ctypes.c_size_t
+blocks = []
+
+
+def floats(count):
+    blocks.append((ctypes.c_char * (4 * count + 64))())
+    address = ctypes.addressof(blocks[-1])
+    return (ctypes.c_float * count).from_address(address + -address % 64)
+
+
+a, b, c = (floats(SIZE * SIZE) for _ in range(3))
+weights = floats(ops.matmul_packed_bytes() // 4 + 1)
+a[:] = [i % 7 - 3 for i in range(SIZE * SIZE)]
+b[:] = [i % 5 - 2 for i in range(SIZE * SIZE)]
+assert ops.matmul_pack_weights(b, weights) == 0
+assert ops.matmul(a, weights, c) == 0
+for i in range(SIZE):
+    for j in range(SIZE):
+        assert c[SIZE * i + j] == sum(a[SIZE * i + k] * b[SIZE * k + j] for k in range(SIZE))
+print((ops.tessera_ops_device() or b"the CPU: " + ops.tessera_ops_fallback()).decode())
+"""
 
 KINDS = [kind for kind in ("opencl", "cuda") if has_device(kind)]
 
@@ -54,7 +85,8 @@ class Farm(RigTest):
             best = [json.loads(line) for line in self.output("best", "--json").splitlines()]
             self.assertTrue(any(entry["target"].startswith(prefix) for entry in best))
 
-    def test_a_library_for_a_device_runs_on_it_and_without_it(self):
+    @unittest.skipUnless("opencl" in KINDS, "no OpenCL device")
+    def test_a_library_for_opencl_runs_on_the_device_and_without_it(self):
         self.start_server()
         self.start_worker("gpu", "--runner", "opencl", "--cores", 1)
         product = ["--op", "matmul", "m=256", "n=256", "k=256"]
@@ -98,9 +130,35 @@ class Farm(RigTest):
         self.assertIn('because TESSERA_DEVICE is "no such", which none of', quiet.stdout)
         self.assertEqual(quiet.stderr, "")
 
-    def run_example(self, program, **variables):
+    @unittest.skipUnless("cuda" in KINDS, "no CUDA device")
+    def test_a_library_for_cuda_runs_on_the_device_and_without_a_driver(self):
+        self.start_server()
+        self.start_worker("gpu", "--runner", "cuda", "--cores", 1)
+        self.wait_until_done(self.tune_in_background(*SMALL, "--trials", 8))
+        dist = self.folder / "dist"
+        self.output("build", *SMALL, "--out", dist)
+        library = (dist / "libops.so").read_bytes()
+        self.output("build", *SMALL, "--out", dist)
+        self.assertEqual((dist / "libops.so").read_bytes(), library)
+        manifest = json.loads((dist / "manifest.json").read_text())
+        self.assertEqual(manifest["device"]["device_class"], self.device_class("gpu/cuda"))
+        self.assertFalse(manifest["ops"][0]["device"]["is_default"])
+        self.assertIn("int matmul_cuda(", (dist / "ops.h").read_text())
+
+        multiply = [sys.executable, "-c", MULTIPLY, dist / "libops.so"]
+        device = self.run_example(*multiply)
+        self.assertTrue(device.stdout.endswith(" (CUDA)\n"), device.stdout)
+        self.assertEqual(device.stderr, "")
+        if "tests/cuda" not in os.environ.get("LD_LIBRARY_PATH", ""):
+            return  # a driver that is installed can't be taken away
+        absent = self.run_example(*multiply, LD_LIBRARY_PATH="")
+        why = "there is no libcuda.so.1; install the driver of an NVIDIA GPU\n"
+        self.assertEqual(absent.stdout, f"the CPU: {why}")
+        self.assertEqual(absent.stderr, f"tessera: libops.so runs on the CPU: {why}")
+
+    def run_example(self, *command, **variables):
         done = subprocess.run(
-            [program],
+            command,
             capture_output=True,
             text=True,
             timeout=60,

@@ -12,166 +12,17 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/str_replace.h"
-#include "compiler/library/library.h"
 #include "compiler/runtime/opencl.h"
-#include "compiler/schedule/default_trace.h"
-#include "compiler/te/operators.h"
-#include "compiler/te/reference.h"
+#include "tests/compiler/library/device_fixture.h"
 #include "tests/compiler/library/elf.h"
-#include "tests/compiler/library/loaded.h"
-#include "tests/support/reference_check.h"
 #include "tests/support/run_opencl.h"
 #include "tests/support/temporary_directory.h"
-#include "tests/support/thread_traces.h"
 
 namespace tessera::library {
 namespace {
 
 constexpr char kTarget[] = "opencl block=256 wave=32 shared=16384";
-
-Implementation DefaultFor(const te::Workload& workload, const ir::Target& target) {
-  Implementation made;
-  made.trace = schedule::DefaultTrace(workload.dag, target).value();
-  made.is_default = true;
-  return made;
-}
-
-LibrarySpec SpecFor(const std::vector<te::OpSpec>& ops, const std::string& target = kTarget) {
-  LibrarySpec spec;
-  spec.name = "gpu";
-  spec.versions = {{ir::ParseTarget("x86/avx2").value(), "a cpu"},
-                   {ir::ParseTarget("x86/sse4.2").value(), "a cpu"}};
-  spec.device = {ir::ParseTarget(target).value(), "a device"};
-  for (const te::OpSpec& op : ops) {
-    const auto workload = te::MakeWorkload(op);
-    INFO(workload.status());
-    REQUIRE(workload.ok());
-    LibraryOp& made = spec.ops.emplace_back(LibraryOp{op.name, *workload, {}, {}});
-    for (const LibraryVersion& version : spec.versions) {
-      made.versions.push_back(DefaultFor(*workload, version.target));
-    }
-    made.on_device = DefaultFor(*workload, spec.device->target);
-  }
-  return spec;
-}
-
-// Products with weights and without, constants that are several, transformed, or laid out, half
-// precision, kernels with a workspace between them.
-LibrarySpec TestSpec() {
-  const std::map<std::string, std::string> conv = {
-      {"ic", "5"}, {"oc", "6"}, {"size", "7"}, {"k", "3"}, {"bias", "true"}};
-  LibrarySpec spec =
-      SpecFor({{"product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}},
-               {"inputs", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}, {"b", "input"}}},
-               {"half", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}, {"dtype", "f16"}}},
-               {"conv", "conv2d", conv},
-               {"winograd", "conv2d", conv},
-               {"soft", "softmax", {{"m", "5"}, {"n", "300"}}}});
-  spec.ops[4].on_device->trace =
-      schedule::ParseTrace("trace 1\nlayout W 1 0 2 3\nwinograd conv 2\n").value();
-  return spec;
-}
-
-// A product of tiles that take more of a block's memory than devices have.
-LibrarySpec GreedySpec() {
-  LibrarySpec spec =
-      SpecFor({{"big",
-                "matmul",
-                {{"m", "4"}, {"n", "4"}, {"k", "65536"}, {"b", "input"}, {"relu", "true"}}}},
-              "opencl block=256 wave=32 shared=67108864");
-  spec.ops[0].on_device->trace =
-      schedule::ParseTrace(
-          absl::StrReplaceAll(kSharedProduct, {{"split matmul k 4", "split matmul k 65536"}}))
-          .value();
-  return spec;
-}
-
-LibraryFiles Build(const LibrarySpec& spec) {
-  auto files = BuildLibrary(spec);
-  INFO(files.status());
-  REQUIRE(files.ok());
-  return *std::move(files);
-}
-
-template <size_t... I>
-int CallWith(void* function, [[maybe_unused]] absl::Span<void* const> arguments,
-             std::index_sequence<I...>) {
-  return reinterpret_cast<int (*)(
-      decltype(static_cast<void*>(nullptr), (void)I, static_cast<void*>(nullptr))...)>(function)(
-      arguments[I]...);
-}
-
-// Calls a C function with as many pointers.
-template <size_t N = 1>
-int Call(void* function, absl::Span<void* const> arguments) {
-  if (arguments.size() == N) return CallWith(function, arguments, std::make_index_sequence<N>());
-  if constexpr (N < 12) return Call<N + 1>(function, arguments);
-  return -1000;
-}
-
-// The inputs of an operator, row-major, and what it should make of them.
-struct Data {
-  explicit Data(const te::Workload& workload)
-      : workload(workload), expected(te::ComputeExpected(workload, 3).value()) {
-    for (size_t i = 0; i < workload.dag.inputs.size(); ++i) {
-      Aligned& memory = *(inputs.emplace_back(std::make_unique<Aligned>(bytes(i))));
-      std::memcpy(memory.data, expected.inputs[i].data(), bytes(i));
-      (workload.dag.inputs[i].is_constant ? constants : activations).push_back(i);
-    }
-  }
-  size_t bytes(size_t input) const { return expected.inputs[input].size(); }
-  size_t output_bytes() const {
-    return static_cast<size_t>(workload.dag.outputs[0]->StoredBytes());
-  }
-  void Check(const std::vector<std::byte>& output) const {
-    const std::vector<double> values = ir::FromStored(*workload.dag.outputs[0], output);
-    const te::Tolerance tolerance = te::OutputTolerance(workload.dag, 0);
-    size_t wrong = 0;
-    for (size_t i = 0; i < values.size(); ++i) {
-      const double want = expected.outputs[0][i];
-      // Winograd's algorithm rounds more.
-      wrong += !(std::abs(values[i] - want) <=
-                 1e-5 + 8 * (tolerance.absolute + tolerance.relative * std::abs(want)));
-    }
-    CHECK(wrong == 0);
-  }
-
-  te::Workload workload;
-  te::Expected expected;
-  std::vector<std::unique_ptr<Aligned>> inputs;
-  std::vector<size_t> activations, constants;
-};
-
-// Every operator with memory of the host.
-void CheckHostCalls(const Library& library, const LibrarySpec& spec) {
-  for (const LibraryOp& op : spec.ops) {
-    CAPTURE(op.name);
-    const Data data(op.workload);
-    std::vector<void*> arguments, constants;
-    for (const size_t i : data.activations) arguments.push_back(data.inputs[i]->data);
-    for (const size_t i : data.constants) constants.push_back(data.inputs[i]->data);
-    const Aligned weights(1 << 17), output(data.output_bytes());
-    if (!constants.empty()) {
-      const size_t packed = library.Find<size_t (*)()>(op.name + "_packed_bytes")();
-      REQUIRE(packed < 1 << 17);
-      reinterpret_cast<char*>(weights.data)[packed] = 7;
-      constants.push_back(weights.data);
-      REQUIRE(Call(library.Find<void*>(op.name + "_pack_weights"), constants) == 0);
-      CHECK(reinterpret_cast<char*>(weights.data)[packed] == 7);
-      arguments.push_back(weights.data);
-    }
-    arguments.push_back(output.data);
-    void* const function = library.Find<void*>(op.name);
-    for (int run = 0; run < 2; ++run) REQUIRE(Call(function, arguments) == 0);
-    const auto* bytes = reinterpret_cast<const std::byte*>(output.data);
-    data.Check({bytes, bytes + data.output_bytes()});
-    arguments[0] = reinterpret_cast<char*>(arguments[0]) + 4;
-    CHECK(Call(function, arguments) == TESSERA_OPS_MISALIGNED);
-    arguments[0] = nullptr;
-    CHECK(Call(function, arguments) == TESSERA_OPS_NULL_POINTER);
-  }
-}
+constexpr char kGreedyTarget[] = "opencl block=256 wave=32 shared=67108864";
 
 // A device with a queue of the test's own.
 class TestQueue {
@@ -259,19 +110,8 @@ struct DeviceCall {
   cl_mem output;
 };
 
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-  ~Environment() { unsetenv(name_); }
-
- private:
-  const char* name_;
-};
-
 TEST_CASE("operators run on a device with its memory and in its queue", "[library][opencl]") {
-  const LibrarySpec spec = TestSpec();
+  const LibrarySpec spec = TestSpec(kTarget);
   const LibraryFiles files = Build(spec);
   const auto at = TestQueue::Open();
   if (at == nullptr) return;
@@ -333,7 +173,7 @@ TEST_CASE("operators run on a device with its memory and in its queue", "[librar
 
 TEST_CASE("threads share a device's kernels, each with a queue's work of its own",
           "[library][opencl]") {
-  const LibrarySpec spec = TestSpec();
+  const LibrarySpec spec = TestSpec(kTarget);
   const auto at = TestQueue::Open();
   if (at == nullptr) return;
   const Library library(Build(spec).shared_object);
@@ -364,7 +204,7 @@ TEST_CASE("threads share a device's kernels, each with a queue's work of its own
 
 TEST_CASE("calls with host memory run on the device where there is one", "[library][opencl]") {
   if (TestQueue::Open() == nullptr) return;
-  const LibrarySpec spec = TestSpec();
+  const LibrarySpec spec = TestSpec(kTarget);
   const Environment device("TESSERA_DEVICE", OpenClTestDevice().c_str());
   const Library library(Build(spec).shared_object);
   const auto fallback = library.Find<const char* (*)()>("tessera_gpu_fallback");
@@ -376,7 +216,7 @@ TEST_CASE("calls with host memory run on the device where there is one", "[libra
 
 TEST_CASE("calls with host memory run on the CPU where there is no device, and say why",
           "[library][opencl]") {
-  const LibrarySpec spec = TestSpec();
+  const LibrarySpec spec = TestSpec(kTarget);
   const Environment quiet("TESSERA_QUIET", "1");
   for (const auto& [wanted, why] :
        {std::pair("cpu", "TESSERA_DEVICE is cpu"), std::pair("no such device", "OpenCL")}) {
@@ -389,7 +229,7 @@ TEST_CASE("calls with host memory run on the CPU where there is no device, and s
 }
 
 TEST_CASE("a library for a device is the same bytes each time and needs libc alone", "[library]") {
-  const LibrarySpec spec = TestSpec();
+  const LibrarySpec spec = TestSpec(kTarget);
   const LibraryFiles files = Build(spec), again = Build(spec);
   CHECK(files.shared_object == again.shared_object);
   CHECK(files.header == again.header);
@@ -429,7 +269,7 @@ TEST_CASE("the header of a library for a device is C99 and C++, with and without
     return;
   }
   const test::TemporaryDirectory folder;
-  const LibraryFiles files = Build(TestSpec());
+  const LibraryFiles files = Build(TestSpec(kTarget));
   CAPTURE(files.header);
   std::ofstream(folder.path + "/ops.h") << files.header;
   const std::string opencl = "#define CL_TARGET_OPENCL_VERSION 120\n#include <CL/cl.h>\n";
@@ -453,23 +293,24 @@ TEST_CASE("libraries for a device need a CPU to fall back to, and a schedule for
   const auto message = [](const LibrarySpec& spec) {
     return std::string(BuildLibrary(spec).status().message());
   };
-  LibrarySpec spec = SpecFor({{"product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}}});
+  LibrarySpec spec =
+      SpecFor({{"product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}}}, kTarget);
   spec.ops[0].on_device.reset();
   CHECK_THAT(message(spec), Catch::Contains("product has no schedule for a device"));
   spec.device->target = spec.versions[0].target;
   CHECK_THAT(message(spec), Catch::Contains("x86/avx2") && Catch::Contains("is no device"));
-  spec = SpecFor({{"product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}}});
+  spec = SpecFor({{"product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "9"}}}}, kTarget);
   spec.versions.clear();
   CHECK_THAT(message(spec), Catch::Contains("it needs a version for CPUs, too"));
   // What the device's target forbids is told with the operator and the target.
-  spec = GreedySpec();
+  spec = GreedySpec(kGreedyTarget);
   spec.device->target = ir::ParseTarget(kTarget).value();
   CHECK_THAT(message(spec), Catch::Contains("operator big: opencl") &&
                                 Catch::Contains("bytes of shared memory; the target has 16384"));
 }
 
 TEST_CASE("libraries of AArch64 for a device link", "[library]") {
-  LibrarySpec spec = TestSpec();
+  LibrarySpec spec = TestSpec(kTarget);
   spec.versions = {{ir::ParseTarget("aarch64/neon").value(), ""}};
   for (LibraryOp& op : spec.ops) {
     op.versions = {DefaultFor(op.workload, spec.versions[0].target)};
@@ -498,7 +339,7 @@ TEST_CASE("a device that has less than kernels were made for is named with the l
                 "opencl/fp16 block=64 wave=32 shared=16384"),
         "the kernels compute in half precision; the device has no cl_khr_fp16");
   }
-  refused.emplace_back(GreedySpec(), "big: its kernels take");
+  refused.emplace_back(GreedySpec(kGreedyTarget), "big: its kernels take");
   for (const auto& [spec, why] : refused) {
     const Environment quiet("TESSERA_QUIET", "1");
     const Environment wanted("TESSERA_DEVICE", OpenClTestDevice().c_str());
@@ -519,7 +360,7 @@ TEST_CASE("what a device's compiler refuses is told with its words, and the CPU 
           "[library][opencl]") {
   const auto at = TestQueue::Open();
   if (at == nullptr) return;
-  const tessera_device_launch launch = {"missing", {1, 1, 1}, {1, 1, 1}, 0, nullptr};
+  const tessera_device_launch launch = {"missing", {1, 1, 1}, {1, 1, 1}, 0, 0, nullptr};
   tessera_device_op op = {};
   op.name = "bad";
   const tessera_device_op* const ops[] = {&op};

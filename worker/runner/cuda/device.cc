@@ -25,7 +25,7 @@ constexpr int64_t kFreeSharedBytes = 48 << 10;
 
 absl::StatusOr<const Api*> LoadApi() {
   std::array<char, 256> why{};
-  const Api* api = tessera_cuda_load(why.data(), why.size());
+  const Api* api = tessera_cuda_load({why.data(), why.size()});
   if (api == nullptr) return absl::FailedPreconditionError(absl::StrCat("CUDA: ", why.data()));
   return api;
 }

@@ -123,6 +123,7 @@ class OpenClDevice final : public runner::Device {
         launches_.push_back({launch.kernel.c_str(),
                              {blocks[0], blocks[1], blocks[2]},
                              {threads[0], threads[1], threads[2]},
+                             launch.shared_bytes,
                              static_cast<int64_t>(arguments.size()),
                              arguments.data()});
       }
