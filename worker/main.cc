@@ -114,7 +114,7 @@ absl::Status CheckOptions(const Options& options) {
     return absl::InvalidArgumentError("--isa: is of --runner cpu");
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<int> cores, ChooseCores(options.cores));
-  if (options.is_opencl()) return absl::OkStatus();
+  if (options.kind() != nullptr) return absl::OkStatus();
   return agent::DescribeHost(cores, options.isa).status();
 }
 
