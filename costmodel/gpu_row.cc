@@ -18,13 +18,35 @@ struct Kernel {
   double work = 0, barriers = 0;
 };
 
-// How often a block comes by where a stage begins.
-double Entries(const NestProfile& nest) {
-  double entries = 1;
+// How often a block comes by where a stage begins, and by the loop around that.
+struct Entries {
+  double here = 1, around = 1;
+};
+Entries EntriesOf(const NestProfile& nest) {
+  Entries entries;
   for (int l = 0; l < nest.own_begin; ++l) {
-    if (nest.kind[l] != ir::LoopKind::kThread) entries *= nest.extent[l];
+    if (nest.kind[l] == ir::LoopKind::kThread) continue;
+    entries.around = entries.here;
+    entries.here *= nest.extent[l];
   }
   return entries;
+}
+
+// Of the memory of a stage that a block shares, all of its outputs.
+double SharedBytes(const ProfiledProgram& program, const NestProfile& nest) {
+  constexpr double kUnit = schedule::kSharedAlignment;
+  double sum = 0;
+  for (const ir::Buffer& buffer : nest.state->stage->outputs) {
+    const schedule::StorageOrder order =
+        schedule::ChosenLayout(program.schedule, *nest.bound, buffer);
+    double bytes = std::max(1.0, buffer->type.bits / 8.0);
+    for (const ir::LayoutDim& dim : order) bytes *= static_cast<double>(dim.extent);
+    for (size_t d = 0; order.empty() && d < nest.bound->buffer_shape.size(); ++d) {
+      bytes *= static_cast<double>(nest.bound->buffer_shape[d]);
+    }
+    sum += std::ceil((nest.state->is_doubled ? 2 : 1) * bytes / kUnit) * kUnit;
+  }
+  return sum;
 }
 
 // Whether every thread of a block has a part of a sum in memory that they share: then there is a
@@ -37,7 +59,8 @@ bool IsSumOfAllThreads(const NestProfile& nest, const BlockShape& block) {
 }
 
 // As passes::InsertBarriers puts them: one before the first use of what the block has written since
-// the last, and one at the end of each turn of a loop that writes it anew.
+// the last, and one at the end of each turn of a loop that writes it anew. What is doubled has one
+// before the loop instead of the first.
 double Barriers(const ProfiledProgram& program, const BoundStage& root) {
   double barriers = 0;
   size_t passed = 0;         // nests that come before the last barrier
@@ -54,13 +77,15 @@ double Barriers(const ProfiledProgram& program, const BoundStage& root) {
     const auto before = program.nests.subspan(passed, i - passed);
     const auto writer = std::ranges::find_if(before, is_read);
     if (writer != before.end()) {
-      const double entries = Entries(*writer);
+      const Entries entries = EntriesOf(*writer);
       const std::pair place(writer->bound->at, writer->bound->at_depth);
-      barriers += entries > 1 && place != turned ? 2 * entries : entries;
+      const bool turns = entries.here > 1 && place != turned;
+      barriers += entries.here;
+      if (turns) barriers += writer->state->is_doubled ? entries.around : entries.here;
       turned = place;
       passed = i;
     } else if (IsSumOfAllThreads(reader, program.profiler.BlockOf(root))) {
-      barriers += Entries(reader);
+      barriers += EntriesOf(reader).here;
       passed = i;
     }
   }
@@ -98,8 +123,7 @@ Kernel KernelOf(const ProfiledProgram& program, const NestProfile& main) {
       kernel.thread_bytes += bytes * kernel.virtual_threads;
     }
     if (nest.bound->scope == ir::Scope::kShared) {
-      constexpr double kUnit = schedule::kSharedAlignment;
-      kernel.shared_bytes += std::ceil(bytes / kUnit) * kUnit;
+      kernel.shared_bytes += SharedBytes(program, nest);
     }
   }
   kernel.barriers = Barriers(program, *main.root);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/status.h"
 #include "compiler/ir/target.h"
 #include "compiler/schedule/schedule.h"
 #include "schedule_space/group.h"
@@ -104,7 +105,9 @@ class KnobReader {
     return knobs_[knob].options[choices[knob]];
   }
   void Set(absl::Span<int> choices, int knob, const Option& option) const {
-    if (knob >= 0) choices[knob] = FindOption(knobs_[knob], option);
+    if (knob < 0) return;
+    choices[knob] = FindOption(knobs_[knob], option);
+    TESSERA_CHECK(choices[knob] >= 0);
   }
 
   std::vector<Knob>& knobs_;  // of the group

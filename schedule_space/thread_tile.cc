@@ -42,6 +42,17 @@ class Tile final : public ThreadKernel, KnobReader {
     // What a thread has no place for, it does not compute.
     Option threads = Chosen(choices, threads_), inner = Of(choices, inner_),
            virtuals = Of(choices, virtual_);
+    for (size_t a = 0; a < extents_.size() && spec_.waves; ++a) {
+      // A tile beyond the end would be tested inside of the sum, where waves can't multiply.
+      const auto halve = [&](Option& option, int64_t least) {
+        while (option[a] > least && threads[a] * inner[a] * virtuals[a] > extents_[a]) {
+          option[a] /= 2;
+        }
+      };
+      halve(virtuals, a == spec_.waves->row ? 2 : 1);
+      halve(threads, NearThreads(a, threads[a]));
+    }
+    Set(choices, threads_, threads);
     for (size_t a = 0; a < extents_.size() && !spec_.waves; ++a) {
       const int64_t left = CeilDiv(extents_[a], threads[a]);
       while (inner[a] > 1 && inner[a] > left) inner[a] = Smaller(inner_, a, inner[a]);
@@ -72,7 +83,7 @@ class Tile final : public ThreadKernel, KnobReader {
                                         UnrolledProducts(choices, choices[unroll_] - 1))) {
       --choices[unroll_];
     }
-    if (!SharesAny(choices)) MergeChunks(choices);
+    if (!spec_.waves && !SharesAny(choices)) MergeChunks(choices);
   }
 
   void Decide(absl::Span<const int> choices, const Places& places,
@@ -416,9 +427,15 @@ class Tile final : public ThreadKernel, KnobReader {
         thread.digits.push_back({axis, stride * virtuals[a], threads[a] / near});
       }
     }
-    for (size_t a = 0; a < extents_.size(); ++a) {
+    const auto add_near = [&](size_t a) {
       const int64_t near = NearThreads(a, threads[a]);
       if (near > 1) thread.digits.push_back({static_cast<int>(a), inner[a], near});
+    };
+    if (spec_.waves) {
+      add_near(spec_.waves->row);
+      add_near(spec_.waves->column);
+    } else {
+      for (size_t a = 0; a < extents_.size(); ++a) add_near(a);
     }
     for (schedule::LoopState* loop : {&block, &virtual_loop, &thread}) {
       if (!loop->digits.empty()) loops.push_back(std::move(*loop));

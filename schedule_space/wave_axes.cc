@@ -66,6 +66,7 @@ std::optional<WaveAxes> FindWaveAxes(const schedule::StageState& state) {
       if (!apart) continue;
       // Long axes have more blocks to choose among; of equal ones columns are neighbours in memory.
       const int64_t rows = sum.axes[row].extent, columns = sum.axes[column].extent;
+      if (rows < 2 * kWaveRows || columns < 2 * kWaveColumns) continue;
       const double use = UseOf(rows, 2 * kWaveRows) * UseOf(columns, 2 * kWaveColumns) +
                          1e-9 * static_cast<double>(std::min(rows, columns)) +
                          (column > row ? 1e-12 : 0);

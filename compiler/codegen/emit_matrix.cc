@@ -73,7 +73,9 @@ class FunctionEmitter::MatrixReader {
                                        : intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x2_trans_b16);
     constexpr unsigned kSharedSpace = 3;
     llvm::Type* pointer = llvm::PointerType::get(b_.getContext(), kSharedSpace);
-    Value* rows = b_.CreateIntrinsic(id, {pointer}, {b_.CreateAddrSpaceCast(address, pointer)});
+    llvm::CallInst* rows =
+        b_.CreateIntrinsic(id, {pointer}, {b_.CreateAddrSpaceCast(address, pointer)});
+    rows->setConvergent();
     std::vector<Value*> parts;
     for (unsigned i = 0; i < static_cast<unsigned>(2 * lines); ++i) {
       parts.push_back(b_.CreateExtractValue(rows, i));
@@ -163,7 +165,8 @@ bool FunctionEmitter::EmitMatrixProduct(const ir::For& loop) {
           arguments.push_back(b_.CreateLoad(b_.getFloatTy(), places.back()));
         }
       }
-      Value* sums = b_.CreateCall(multiply, arguments);
+      llvm::CallInst* sums = b_.CreateCall(multiply, arguments);
+      sums->setConvergent();
       for (unsigned i = 0; i < places.size(); ++i) {
         b_.CreateStore(b_.CreateExtractValue(sums, i), places[i]);
       }

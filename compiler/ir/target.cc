@@ -163,7 +163,9 @@ bool IsGpu(TargetKind kind) { return kind == TargetKind::kOpenCl || kind == Targ
 std::string_view KindName(TargetKind kind) { return InfoOf(kind).name; }
 
 bool MultipliesMatrices(const Target& target) {
-  return target.kind == TargetKind::kCuda && target.features.back() >= "sm_80";
+  constexpr int kWave = 32;
+  return target.kind == TargetKind::kCuda && target.features.back() >= "sm_80" &&
+         target.wave_threads == kWave && target.block_threads >= kWave;
 }
 
 std::string ToString(const Target& target) {

@@ -19,6 +19,13 @@ bool Stores(const ir::Stmt& s, const ir::Buffer& buffer) {
   return stores;
 }
 
+bool ReadsShared(const ir::Stmt& s) {
+  bool reads = false;
+  ir::ForEach<ir::Load>(
+      s, [&](const ir::Load& load) { reads |= load.buffer->scope == ir::Scope::kShared; });
+  return reads;
+}
+
 // The loops inside of a statement that fills doubled memory, outermost first: they count the
 // elements of a thread's share.
 std::vector<const ir::For*> LoopsOf(const ir::Stmt& fill) {
@@ -97,7 +104,7 @@ class Doubler final : public ir::Mutator {
         rest.push_back(s);
         continue;
       }
-      if (!rest.empty()) Fail(**filled, "is stored to behind what reads shared memory");
+      if (ReadsShared(s)) Fail(**filled, "is made of shared memory, which another turn may change");
       first.push_back(ir::Substitute(s, loop.var, ir::Expr(loop.min)));
       const ir::Stmt later = ir::Substitute(s, loop.var, next);
       shares.push_back(ShareOf(**filled, later));

@@ -99,6 +99,16 @@ class Binder {
           absl::StrCat("double_buffer ", stage.name(),
                        ": only what the threads of a block share, computed inside of a loop"));
     }
+    if (state.is_doubled) {
+      const StageState& reader = schedule_.stages()[state.at_stage];
+      const LoopState& around = reader.loops[reader.LoopNamed(state.at_loop)];
+      if (around.kind != ir::LoopKind::kSerial) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "double_buffer ", stage.name(), ": loop ", around.name, " of ", reader.stage->name(),
+            ", which it is computed in, is ", std::string(ir::ToString(around.kind)),
+            "; only loops in order have turns"));
+      }
+    }
     const Spans spans = BindLoops(state, bound);
     for (size_t d = 0; d < stage.axes.size(); ++d)
       bound.buffer_shape.push_back(bound.axes[d].extent);

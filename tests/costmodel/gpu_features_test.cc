@@ -193,7 +193,7 @@ class KernelReader final : public ir::Visitor {
   void VisitAllocate(const ir::Allocate& node) override {
     // Where loops are cut the parts have the same memory.
     if (node.buffer->scope == ir::Scope::kShared && shared_.insert(node.buffer.get()).second) {
-      const int64_t bytes = node.buffer->ElementCount() * node.buffer->type.bits / 8;
+      const int64_t bytes = node.buffer->StoredBytes();
       kernels.back().shared_bytes += (bytes + 15) / 16 * 16;
     }
     ir::Visitor::VisitAllocate(node);

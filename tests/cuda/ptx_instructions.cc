@@ -17,7 +17,7 @@ bool Has(const Opcode& opcode, std::string_view part) {
   return std::ranges::find(opcode, part) != opcode.end();
 }
 
-// d = f(a), f(a, b), f(a, b, c) of registers.
+// d = f(a), f(a, b), … of registers, up to four.
 template <typename F>
 Run Compute(const Operands& operands, F f) {
   std::array<size_t, 5> slots = {};
@@ -30,8 +30,10 @@ Run Compute(const Operands& operands, F f) {
       thread.registers[slots[0]] = f(at(1));
     } else if constexpr (std::is_invocable_v<F, Word, Word>) {
       thread.registers[slots[0]] = f(at(1), at(2));
-    } else {
+    } else if constexpr (std::is_invocable_v<F, Word, Word, Word>) {
       thread.registers[slots[0]] = f(at(1), at(2), at(3));
+    } else {
+      thread.registers[slots[0]] = f(at(1), at(2), at(3), at(4));
     }
     return Wait::kNothing;
   };
@@ -150,6 +152,14 @@ bool MakeArithmetic(const Opcode& opcode, const Operands& operands, Instruction&
                           const T x = From<T>(a), y = From<T>(b);
                           if (y == T{}) return To<T>(static_cast<T>(-1));
                           return To<T>(static_cast<T>(divides ? x / y : x % y));
+                        });
+                      }
+                      if (name == "bfi") {
+                        run = Compute(operands, [](Word a, Word b, Word position, Word length) {
+                          const Word left = std::min<Word>(position & 255, kBits);
+                          const Word width = std::min<Word>(length & 255, kBits - left);
+                          const Word ones = width >= 64 ? ~Word{0} : (Word{1} << width) - 1;
+                          return left >= 64 ? b : (b & ~(ones << left)) | (a & ones) << left;
                         });
                       }
                       if (name == "bfe") {

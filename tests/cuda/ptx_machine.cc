@@ -80,7 +80,8 @@ absl::Status Block::Run(const std::array<uint32_t, 3>& number) {
   const size_t count = size_t{size[0]} * size[1] * size[2];
   threads_.assign(count, Thread{kernel_.registers, 0, false});
   shared_.assign(static_cast<size_t>(launch_.shared_bytes), std::byte{0xff});
-  local_.assign(count, std::vector<std::byte>(static_cast<size_t>(kernel_.local_bytes)));
+  local_.assign(count,
+                std::vector<std::byte>(static_cast<size_t>(kernel_.local_bytes), std::byte{0xff}));
   for (size_t i = 0; i < count; ++i) {
     const std::array<size_t, 3> place = {i % size[0], i / size[0] % size[1], i / size[0] / size[1]};
     const auto set = [&](int slot, Word value) {

@@ -81,7 +81,9 @@ class KernelReader {
   int Register(const std::string& name) {
     const auto [place, is_new] =
         registers_.try_emplace(name, static_cast<int>(kernel_.registers.size()));
-    if (is_new) kernel_.registers.push_back(0);
+    // Registers begin with what nobody should use; what is no register is memory that begins at 0.
+    constexpr Word kSpoilt = 0x7ff5a5a57fc5a5a5;
+    if (is_new) kernel_.registers.push_back(absl::StartsWith(name, "%") ? kSpoilt : 0);
     return place->second;
   }
 

@@ -16,7 +16,7 @@
 
 namespace tessera::ptx {
 
-// What a register holds, in its low bits. Registers begin at zero.
+// What a register holds, in its low bits.
 using Word = uint64_t;
 
 class Block;

@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "server/tasks.h"
 #include "tests/server/rig.h"
+#include "tests/server/troubled_store.h"
 #include "tests/support/cpu_time.h"
 #include "tuner/config_search_space.h"
 #include "tuner/model_store.h"
@@ -51,38 +52,6 @@ std::string Sum(int terms) {
   if (terms == 1) return "X[a]";
   return absl::StrCat("(", Sum(terms / 2), " + ", Sum(terms - terms / 2), ")");
 }
-
-class TroubledStore final : public SharedStore {
- public:
-  using SharedStore::SharedStore;
-  absl::StatusOr<std::vector<db::Event>> ReadEvents(int64_t job, int64_t after) override {
-    ++reads;
-    TESSERA_RETURN_IF_ERROR(trouble);
-    return SharedStore::ReadEvents(job, after);
-  }
-  absl::Status SetJobState(int64_t id, db::JobState state, std::string_view message) override {
-    TESSERA_RETURN_IF_ERROR(state_trouble);
-    return SharedStore::SetJobState(id, state, message);
-  }
-  absl::StatusOr<int64_t> CreateJob(const db::Job& job) override {
-    TESSERA_RETURN_IF_ERROR(create_trouble);
-    created_prior = job.prior;
-    return SharedStore::CreateJob(job);
-  }
-  absl::StatusOr<db::Job> GetJob(int64_t id) override {
-    TESSERA_RETURN_IF_ERROR(std::exchange(get_trouble, absl::OkStatus()));
-    return SharedStore::GetJob(id);
-  }
-  absl::StatusOr<std::string> PutBlob(std::string_view bytes) override {
-    auto digest = SharedStore::PutBlob(bytes);
-    if (digest.ok()) last_blob = *digest;
-    return digest;
-  }
-  absl::Status trouble, state_trouble, create_trouble;
-  absl::Status get_trouble;  // of the next call
-  std::string created_prior, last_blob;
-  int reads = 0;
-};
 
 struct Fixture {
   Fixture() {

@@ -11,8 +11,9 @@
 
 namespace tessera::runner {
 
-// One device with one program and its buffers. Calls wait until the device is done. Not
-// thread-safe. Errors are the driver's, with its name for them.
+// One device with one program and its buffers. Calls wait until the device is done, but for
+// Fill and Evict, which it does before what follows. Not thread-safe. Errors are the driver's, with
+// its name for them.
 class Device {
  public:
   virtual ~Device() = default;

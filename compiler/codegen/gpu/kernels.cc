@@ -16,6 +16,8 @@ namespace {
 constexpr int64_t kAlignment = 256;                     // of buffers in the workspace
 constexpr int64_t kMaxPrivateBytes = 16 << 10;          // of one buffer of a thread
 constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;  // along an axis
+constexpr int64_t kMaxCudaBlocks = 65535;               // along y and z
+constexpr int64_t kMaxCudaThreadsZ = 64;
 
 int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -84,10 +86,17 @@ class Splitter {
       return Refuse(nest, absl::StrCat(threads, " threads a block; the target has at most ",
                                        target_.block_threads));
     }
-    for (const ThreadLoop& loop : nest.blocks) {
-      if (loop.extent > kMaxBlocks) {
-        return Refuse(nest, absl::StrCat(loop.extent, " blocks; at most ", kMaxBlocks));
+    const bool is_cuda = target_.kind == ir::TargetKind::kCuda;
+    for (size_t axis = 0; axis < 3; ++axis) {
+      const int64_t most = is_cuda && axis > 0 ? kMaxCudaBlocks : kMaxBlocks;
+      if (nest.blocks[axis].extent > most) {
+        return Refuse(
+            nest, absl::StrCat(nest.blocks[axis].extent, " blocks along an axis; at most ", most));
       }
+    }
+    if (is_cuda && nest.threads[2].extent > kMaxCudaThreadsZ) {
+      return Refuse(nest, absl::StrCat(nest.threads[2].extent, " threads along z; at most ",
+                                       kMaxCudaThreadsZ));
     }
     absl::Status status;
     ir::ForEach<ir::For>(nest.body, [&](const ir::For& loop) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -86,7 +87,8 @@ class Finder {
         !Agrees(product_.b, *(in_order ? second : first), b, b.q)) {
       return false;
     }
-    return places_.emplace(std::pair(a.offset, b.offset), *place).second;
+    return added_.insert(*place).second &&
+           places_.emplace(std::pair(a.offset, b.offset), *place).second;
   }
 
   static const ir::Load* OperandOf(const ir::Expr& e) {
@@ -94,6 +96,8 @@ class Finder {
     const auto* load = cast == nullptr ? nullptr : cast->value.As<ir::Load>();
     if (load == nullptr || cast->type != ir::Float(32) || load->predicate) return nullptr;
     const ir::Type type = load->buffer->type;
+    // A thread's own memory has nothing of what others need.
+    if (load->buffer->scope == ir::Scope::kLocal) return nullptr;
     return type.is_float() && type.bits == 16 && load->indices[0].type() == ir::Index() ? load
                                                                                         : nullptr;
   }
@@ -177,6 +181,7 @@ class Finder {
   ir::Expr lanes_;  // what `thread` is
   MatrixProduct product_{{}, {}, 0, nullptr, ir::MakeVar("wave"), {}};
   std::map<std::pair<int64_t, int64_t>, int64_t> places_;  // of sums, by the operands' offsets
+  std::set<int64_t> added_;                                // sums: each has one product
 };
 
 }  // namespace

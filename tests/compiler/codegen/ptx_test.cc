@@ -258,6 +258,104 @@ TEST_CASE("waves multiply matrices in the spaces of products of f16 and bf16", "
   }
 }
 
+TEST_CASE("rows of waves may be either axis, and their stores behind a test", "[ptx]") {
+  // 24 rows fill the instruction's columns better; 36 columns leave half a tile behind a test.
+  for (const te::OpSpec& spec :
+       {te::OpSpec{"other", "matmul", {{"m", "24"}, {"n", "64"}, {"k", "32"}, {"dtype", "f16"}}},
+        te::OpSpec{"test", "matmul", {{"m", "64"}, {"n", "36"}, {"k", "32"}, {"dtype", "f16"}}}}) {
+    const te::Workload workload = te::MakeWorkload(spec).value();
+    const te::Expected expected = te::ComputeExpected(workload, 1).value();
+    const auto space = space::BuildSpace(workload, Target(), 1).value();
+    const uint64_t seed = 7;
+    CAPTURE(spec.name, seed);
+    Rng rng(seed);
+    int instructions = 0;
+    for (int i = 0; i < 60; ++i) {
+      const space::Config config = space.Sample(rng);
+      CAPTURE(space.ToJson(config));
+      const auto candidate = passes::LowerTrace(workload, space.ToTrace(config).value());
+      REQUIRE(candidate.ok());
+      const auto code = GeneratePtx({candidate->program}, Target());
+      REQUIRE(code.ok());
+      if (code->source.find("mma.sync") == std::string::npos) continue;
+      ++instructions;
+      CHECK(te::CheckAgainst(workload, expected, *candidate, RunHere) == absl::OkStatus());
+    }
+    CHECK(instructions >= 10);
+  }
+}
+
+TEST_CASE("short sums have configs of waves, and targets without waves none", "[ptx]") {
+  for (const char* terms : {"16", "32", "64"}) {
+    const te::Workload workload =
+        te::MakeWorkload(
+            {"m", "matmul", {{"m", "64"}, {"n", "64"}, {"k", terms}, {"dtype", "f16"}}})
+            .value();
+    const auto space = space::BuildSpace(workload, Target(), 1).value();
+    const uint64_t seed = 3;
+    CAPTURE(terms, seed);
+    Rng rng(seed);
+    for (int i = 0; i < 3000; ++i) {
+      const space::Config config = space.Sample(rng);
+      if (space.Validate(config).ok()) continue;
+      FAIL(space.ToJson(config));
+    }
+    for (const char* text : {"cuda/sm_80 block=16", "cuda/sm_80 wave=16"}) {
+      const auto narrow = space::BuildSpace(workload, Target(text), 1).value();
+      for (int i = 0; i < 50; ++i) {
+        CHECK(narrow.ToJson(narrow.Sample(rng)).find("waves") == std::string::npos);
+      }
+    }
+  }
+}
+
+TEST_CASE("waves multiply matrices in the products of whole networks", "[ptx]") {
+  const bool has_assembler = HasAssembler();
+  const ir::Target target = Target("cuda/sm_80 shared=166912");
+  uint64_t seed = 1;
+  for (const te::OpSpec& spec :
+       {te::OpSpec{"bert", "matmul", {{"m", "512"}, {"n", "768"}, {"k", "768"}, {"dtype", "f16"}}},
+        te::OpSpec{"heads",
+                   "batch_matmul",
+                   {{"batch", "12"}, {"m", "128"}, {"n", "128"}, {"k", "64"}, {"dtype", "bf16"}}},
+        te::OpSpec{"c2",
+                   "conv2d",
+                   {{"n", "16"},
+                    {"ic", "64"},
+                    {"oc", "64"},
+                    {"size", "56"},
+                    {"k", "3"},
+                    {"pad", "1"},
+                    {"relu", "true"},
+                    {"dtype", "f16"}}}}) {
+    CAPTURE(spec.name, seed);
+    const auto workload = te::MakeWorkload(spec);
+    INFO(workload.status());
+    REQUIRE(workload.ok());
+    const auto space = space::BuildSpace(*workload, target, 1);
+    REQUIRE(space.ok());
+    Rng rng(seed++);
+    int by_waves = 0, instructions = 0;
+    for (int i = 0; i < 200 && by_waves < 10; ++i) {
+      const space::Config config = space->Sample(rng);
+      const std::string text = space->ToJson(config);
+      if (text.find("waves") == std::string::npos) continue;
+      ++by_waves;
+      CAPTURE(text);
+      const auto candidate = passes::LowerTrace(*workload, space->ToTrace(config).value());
+      INFO(candidate.status());
+      REQUIRE(candidate.ok());
+      const auto code = GeneratePtx({candidate->program}, target);
+      INFO(code.status());
+      REQUIRE(code.ok());
+      instructions += code->source.find("mma.sync") != std::string::npos ? 1 : 0;
+      if (has_assembler) CHECK(AssemblerErrors(code->source, "sm_80") == "");
+    }
+    CHECK(by_waves == 10);
+    CHECK(instructions >= 5);
+  }
+}
+
 TEST_CASE("NVIDIA's assembler takes the PTX of all operators", "[ptx]") {
   if (!HasAssembler()) return;
   for (const std::string level : {"sm_70", "sm_80", "sm_90"}) {

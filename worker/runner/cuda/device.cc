@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -10,6 +11,7 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "compiler/runtime/cuda.h"
+#include "proto/limits.h"
 
 namespace tessera::cuda {
 namespace {
@@ -154,6 +156,7 @@ class CudaDevice final : public runner::Device {
   }
 
   absl::StatusOr<double> Call(int64_t calls) override {
+    const auto start = std::chrono::steady_clock::now();
     TESSERA_RETURN_IF_ERROR(Check(api_.cuEventRecord(begin_, nullptr), "cuEventRecord"));
     for (int64_t call = 0; call < calls; ++call) {
       for (Kernel& kernel : launches_) TESSERA_RETURN_IF_ERROR(Start(kernel));
@@ -163,7 +166,8 @@ class CudaDevice final : public runner::Device {
     float milliseconds = 0;
     TESSERA_RETURN_IF_ERROR(
         Check(api_.cuEventElapsedTime(&milliseconds, begin_, end_), "cuEventElapsedTime"));
-    return static_cast<double>(milliseconds) * 1e-3;
+    if (milliseconds > 0) return static_cast<double>(milliseconds) * 1e-3;
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
  private:
@@ -238,7 +242,11 @@ class CudaDevice final : public runner::Device {
       }
       kernels.push_back(std::move(kernel));
       Kernel& placed = kernels.back();
+      // They stay where they are when kernels are moved. A kernel that wants more of them than
+      // there are reads zeros.
       for (CUdeviceptr& argument : placed.arguments) placed.params.push_back(&argument);
+      static CUdeviceptr nothing = 0;
+      placed.params.resize(proto::kMaxBuffers + 1, &nothing);
     }
     return absl::OkStatus();
   }

@@ -6,6 +6,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/rng.h"
@@ -146,6 +148,64 @@ TEST_CASE("programs of the space keep to the limits of a GPU and are distinct", 
     }
     CAPTURE(twins);
     CHECK(static_cast<double>(hashes.size()) >= 0.99 * static_cast<double>(configs.size()));
+  }
+}
+
+// ResNet-18's convolutions, MobileNet's depthwise ones, BERT's products and what is around them.
+std::vector<te::OpSpec> FullSizes() {
+  std::vector<te::OpSpec> specs;
+  const auto add_convolution = [&](const char* name, const char* op, int size, int ic, int oc,
+                                   int k, int stride) {
+    te::OpSpec spec{name, op, {{"bias", "true"}, {"relu", "true"}}};
+    const bool is_depthwise = oc == 0;
+    for (const auto& [key, value] :
+         {std::pair("size", size), std::pair(is_depthwise ? "c" : "ic", ic), std::pair("k", k),
+          std::pair("stride", stride), std::pair("pad", k / 2)}) {
+      spec.attributes[key] = std::to_string(value);
+    }
+    if (!is_depthwise) spec.attributes["oc"] = std::to_string(oc);
+    specs.push_back(std::move(spec));
+  };
+  add_convolution("C1", "conv2d", 224, 3, 64, 7, 2);
+  add_convolution("C3", "conv2d", 56, 64, 64, 1, 1);
+  add_convolution("C4", "conv2d", 56, 64, 128, 3, 2);
+  add_convolution("C5", "conv2d", 56, 64, 128, 1, 2);
+  add_convolution("C6", "conv2d", 28, 128, 128, 3, 1);
+  add_convolution("C7", "conv2d", 28, 128, 256, 3, 2);
+  add_convolution("C8", "conv2d", 28, 128, 256, 1, 2);
+  add_convolution("C9", "conv2d", 14, 256, 256, 3, 1);
+  add_convolution("C10", "conv2d", 14, 256, 512, 3, 2);
+  add_convolution("C11", "conv2d", 14, 256, 512, 1, 2);
+  add_convolution("C12", "conv2d", 7, 512, 512, 3, 1);
+  add_convolution("D1", "depthwise_conv2d", 112, 32, 0, 3, 1);
+  add_convolution("D9", "depthwise_conv2d", 7, 1024, 0, 3, 1);
+  specs.push_back({"ffn", "matmul", {{"m", "128"}, {"n", "3072"}, {"k", "768"}, {"bias", "true"}}});
+  specs.push_back(
+      {"scores", "batch_matmul", {{"batch", "12"}, {"m", "128"}, {"n", "128"}, {"k", "64"}}});
+  specs.push_back({"softmax", "softmax", {{"m", "1536"}, {"n", "128"}}});
+  specs.push_back({"norm", "layer_norm", {{"m", "128"}, {"n", "768"}}});
+  specs.push_back({"gelu", "gelu", {{"m", "128"}, {"n", "3072"}}});
+  specs.push_back({"all", "reduce_sum", {{"m", "1"}, {"n", "1000003"}}});
+  return specs;
+}
+
+TEST_CASE("kernels of whole networks keep to the limits of a GPU", "[opencl]") {
+  const uint64_t seed = 6;
+  CAPTURE(seed);
+  Rng rng(seed);
+  for (const te::OpSpec& spec : FullSizes()) {
+    CAPTURE(spec.name);
+    const te::Workload workload = te::MakeWorkload(spec).value();
+    const auto space = space::BuildSpace(workload, Target(), 1);
+    REQUIRE(space.ok());
+    for (int i = 0; i < 20; ++i) {
+      const space::Config config = space->Sample(rng);
+      CAPTURE(space->ToJson(config));
+      const auto candidate = passes::LowerSchedule(space->ToSchedule(config).value());
+      INFO(candidate.status());
+      REQUIRE(candidate.ok());
+      CHECK(GenerateOpenCl({candidate->program}, Target()).status() == absl::OkStatus());
+    }
   }
 }
 
