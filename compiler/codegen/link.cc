@@ -129,6 +129,10 @@ std::vector<std::string> BaseArguments(ir::TargetKind kind) {
           "-shared",
           "--build-id=none",
           "--threads=1",
+          // lld 19 forgets this symbol's place only where it meets the symbol again: without it, a link
+          // after one of an object that names it writes to memory that is no longer lld's.
+          "-u",
+          "_GLOBAL_OFFSET_TABLE_",
           "--hash-style=gnu",
           "--strip-all",
           "-z",

@@ -262,6 +262,23 @@ TEST_CASE("a library for a device is the same bytes each time and needs libc alo
   CHECK(Exported(files.shared_object) == declared);
 }
 
+TEST_CASE("a library after one for a device leaves memory alone that isn't its own", "[library]") {
+  LibrarySpec cpu_only = TestSpec(kTarget);
+  cpu_only.device.reset();
+  for (LibraryOp& op : cpu_only.ops) op.on_device.reset();
+  Build(TestSpec(kTarget));
+  // What the linker let go of is among these.
+  std::vector<std::string> blocks;
+  for (size_t bytes = 32; bytes <= 1 << 16; bytes *= 2) {
+    blocks.insert(blocks.end(), 2000, std::string(bytes - 1, 'x'));
+    blocks.insert(blocks.end(), 2000, std::string(bytes + bytes / 2 - 1, 'x'));
+  }
+  Build(cpu_only);
+  CHECK(std::ranges::all_of(blocks, [](const std::string& block) {
+    return block.find_first_not_of('x') == std::string::npos;
+  }));
+}
+
 TEST_CASE("the header of a library for a device is C99 and C++, with and without OpenCL's own",
           "[library]") {
   if (std::system("cc --version >/dev/null 2>&1") != 0) {
