@@ -121,26 +121,15 @@ absl::StatusOr<std::string> RunLldForOutput(std::vector<std::string> arguments) 
 }
 
 std::vector<std::string> BaseArguments(ir::TargetKind kind) {
-  return {"ld.lld",
-          "-m",
+  return {"ld.lld", "-m",
           kind == ir::TargetKind::kX86       ? "elf_x86_64"
           : kind == ir::TargetKind::kAArch64 ? "aarch64linux"
                                              : "armelf_linux_eabi",
-          "-shared",
-          "--build-id=none",
-          "--threads=1",
-          // lld 19 forgets this symbol's place only where it meets the symbol again: without it, a link
-          // after one of an object that names it writes to memory that is no longer lld's.
-          "-u",
-          "_GLOBAL_OFFSET_TABLE_",
-          "--hash-style=gnu",
-          "--strip-all",
-          "-z",
-          "noexecstack",
-          "-z",
-          "now",
-          "-z",
-          "relro"};
+          "-shared", "--build-id=none", "--threads=1",
+          // lld 19 forgets this symbol's place only where it meets the symbol again: without it, a
+          // link after one of an object that names it writes to memory that is no longer lld's.
+          "-u", "_GLOBAL_OFFSET_TABLE_", "--hash-style=gnu", "--strip-all", "-z", "noexecstack",
+          "-z", "now", "-z", "relro"};
 }
 
 // An object that defines the functions, to be linked against only.
