@@ -94,7 +94,7 @@ def tune_all(arguments: argparse.Namespace, suite: Suite) -> dict[str, dict[str,
     found: dict[str, dict[str, Any]] = {}
     out, trials = arguments.out, arguments.trials or suite.trials
     with Service(arguments.tessera, out, ["--no-worker"]) as service:
-        with Worker(service, out, arguments.device, stand_in(arguments)):
+        with Worker(service, out, "cuda", arguments.device, stand_in(arguments)):
             for number, case in enumerate(suite.cases, 1):
                 try:
                     spent = asdict(tune(service, case, trials, out / "programs"))

@@ -26,6 +26,7 @@ from tables import markdown
 from tuned import needed
 
 import compare
+import opencl
 
 BIN = Path(os.environ.get("TESSERA_BIN", compare.ROOT / "build/bin"))
 
@@ -165,6 +166,27 @@ class Report(unittest.TestCase):
         self.assertIn("| a | 1.00 | cuDNN NHWC | 2.00 | 2.00 | – | – | 10 | 2.0 | 3 | 1.0 |", text)
         self.assertIn("- not compared: triton is missing", text)
         self.assertNotIn("Dry run", text)
+
+
+    def test_what_an_opencl_device_took_is_a_line_an_operator_and_a_sum(self) -> None:
+        def op(name: str, tuned: float | None, failures: dict[str, int]) -> dict[str, Any]:
+            times = {"default_seconds": 8e-6, "tuned_seconds": tuned, "tuned_gflops": 1.25}
+            return {"op": name, **times, "trials": 3, "failures": failures}
+
+        report = {
+            "machine": {"description": "a device"},
+            "elapsed_seconds": 7.2,
+            "operators": [op("a", 2e-6, {"timeout": 1}), op("b", None, {"timeout": 2, "run_error": 1})],
+        }
+        costs = (None, 8e-6, 2.1e-6, 2e-6)
+        records = [
+            {"cost_seconds": cost, "stale": False, "created": f"2026-01-01T00:00:0{second}.5Z"}
+            for second, cost in enumerate(costs)
+        ]
+        text = opencl.markdown(report, {"a": records, "b": []})
+        self.assertIn("| a | 8 µs | 2 µs | 4.0 | 1.2 | 3 | 1 |", text)
+        self.assertIn("| b | – | – | – | – | – | 3 |", text)
+        self.assertIn("a device: 6 trials in 7 s; 4 failed: 1 run_error, 3 timeout.", text)
 
 
 @unittest.skipUnless((BIN / "bench_device_code").exists(), f"no programs in {BIN}")

@@ -1,4 +1,4 @@
-"""Tunes operators on a server and a CUDA worker of this run's own, and writes the programs as files. Every
+"""Tunes operators on a server and a worker of this run's own, and writes the programs as files. Every
 operator is a job of its own with a key: a run that goes on finds what was done."""
 
 from __future__ import annotations
@@ -43,16 +43,18 @@ def needed(records: list[dict[str, Any]]) -> tuple[int, float]:
 
 
 class Worker:
-    """`tessera-worker --runner cuda` for a service; `driver`: a folder that holds its libcuda.so.1."""
+    """`tessera-worker --runner RUNNER` for a service; `driver`: a folder that holds its libcuda.so.1."""
 
-    def __init__(self, service: Service, out: Path, device: str, driver: Path | None) -> None:
-        self._service, self._log = service, out / "worker.log"
+    def __init__(
+        self, service: Service, out: Path, runner: str, device: str, driver: Path | None = None
+    ) -> None:
+        self._service, self._runner, self._log = service, runner, out / "worker.log"
         path = [str(driver)] if driver else []
         path += [p for p in [os.environ.get("LD_LIBRARY_PATH")] if p]
         environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(path)}
         service.start()
         command = [service.tessera.parent / "tessera-worker", "--server", service.address]
-        command += ["--name", "gpu", "--runner", "cuda", "--cache", out / "cache"]
+        command += ["--name", "gpu", "--runner", runner, "--cache", out / "cache"]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [*command, *(["--device", device] if device else [])],
@@ -69,7 +71,8 @@ class Worker:
         while not self._is_online():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__(None, None, None)
-                raise SystemExit(f"compare: no CUDA worker:\n{self._log.read_text()[-2000:]}")
+                text = self._log.read_text()[-2000:]
+                raise SystemExit(f"no worker with runner {self._runner}:\n{text}")
             time.sleep(0.1)
         return self
 
