@@ -245,7 +245,6 @@ bool MakeComparison(const Opcode& opcode, const Operands& operands, Instruction&
 // cvt.rni.f32.f32 d, a.
 bool MakeConversion(const Opcode& opcode, const Operands& operands, Instruction& instruction) {
   const std::string from = opcode.back(), to = opcode[opcode.size() - 2];
-  const bool saturates = Has(opcode, "sat");
   bool known = false;
   WithType(to, [&]<typename T>(T) {
     known = WithType(from, [&]<typename F>(F) {
@@ -260,17 +259,19 @@ bool MakeConversion(const Opcode& opcode, const Operands& operands, Instruction&
           if (whole == nullptr) return To<T>(static_cast<T>(value));
           return To<T>(static_cast<T>(whole(static_cast<double>(value))));
         });
-      } else {
-        instruction.run = Compute(operands, [saturates, to_zero = Has(opcode, "rzi")](Word a) {
+      } else if constexpr (!kIsFloat<T> && !kIsFloat<F>) {
+        instruction.run = Compute(operands, [saturates = Has(opcode, "sat")](Word a) {
           const F value = From<F>(a);
-          if constexpr (!kIsFloat<T> && !kIsFloat<F>) {
-            if (saturates) {
-              return To<T>(static_cast<T>(std::clamp<__int128>(value, std::numeric_limits<T>::min(),
-                                                               std::numeric_limits<T>::max())));
-            }
+          if (saturates) {
+            return To<T>(static_cast<T>(std::clamp<__int128>(value, std::numeric_limits<T>::min(),
+                                                             std::numeric_limits<T>::max())));
           }
-          // Between integers the register keeps the sign.
-          return To<T>(Convert<T>(value, to_zero));
+          // The register keeps the sign.
+          return To<T>(Convert<T>(value, /*to_zero=*/false));
+        });
+      } else {
+        instruction.run = Compute(operands, [to_zero = Has(opcode, "rzi")](Word a) {
+          return To<T>(Convert<T>(From<F>(a), to_zero));
         });
       }
     });
