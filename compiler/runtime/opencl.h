@@ -37,6 +37,7 @@ extern "C" {
   X(clSetKernelArg)                 \
   X(clCreateBuffer)                 \
   X(clCreateSubBuffer)              \
+  X(clCreateImage)                  \
   X(clGetMemObjectInfo)             \
   X(clReleaseMemObject)             \
   X(clEnqueueReadBuffer)            \
@@ -72,6 +73,9 @@ size_t tessera_opencl_devices(const tessera_opencl_api* api, tessera_opencl_devi
 void tessera_opencl_text(const tessera_opencl_api* api, cl_device_id device, cl_device_info what,
                          tessera_note text);
 
+// The texels that an image of a buffer may have; 0: the device has no images.
+int64_t tessera_opencl_image_texels(const tessera_opencl_api* api, cl_device_id device);
+
 // Compiled kernels of a tessera_device_code, in the order of its launches.
 typedef struct tessera_opencl_program {
   cl_program program;
@@ -86,10 +90,18 @@ cl_int tessera_opencl_build(const tessera_opencl_api* api, cl_context context, c
                             tessera_note why);
 void tessera_opencl_release(const tessera_opencl_api* api, tessera_opencl_program* program);
 
+// What kernels are passed of a buffer: `part`, `bytes` of `whole` from `offset` on, or an image of
+// `whole` up to there, which drivers don't make of parts.
+typedef struct tessera_opencl_buffer {
+  cl_mem part, whole;
+  int64_t offset, bytes;
+  cl_mem image;  // NULL until a kernel is passed it; the caller releases it
+} tessera_opencl_buffer;
+
 // Gives a kernel its arguments, which stay until the next time. `buffers` by number. Not
 // thread-safe for one kernel.
-cl_int tessera_opencl_bind(const tessera_opencl_api* api, cl_kernel kernel,
-                           const tessera_device_launch* launch, const cl_mem* buffers,
+cl_int tessera_opencl_bind(const tessera_opencl_api* api, cl_context context, cl_kernel kernel,
+                           const tessera_device_launch* launch, tessera_opencl_buffer* buffers,
                            cl_mem workspace);
 // Puts it into the queue. `event`: NULL, or where the event of its end goes.
 cl_int tessera_opencl_enqueue(const tessera_opencl_api* api, cl_command_queue queue,

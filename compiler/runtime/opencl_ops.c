@@ -45,8 +45,11 @@ static int HasHalf(const tessera_opencl_api* api, cl_device_id device) {
 static int CheckLimits(const tessera_opencl_api* api, cl_device_id device,
                        const tessera_device_op* op, tessera_note why) {
   const int64_t threads = LimitOf(api, device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
-  tessera_device_limits limits = {
-      threads, {threads, threads, threads}, LimitOf(api, device, CL_DEVICE_LOCAL_MEM_SIZE)};
+  tessera_device_limits limits = {threads,
+                                  {threads, threads, threads},
+                                  LimitOf(api, device, CL_DEVICE_LOCAL_MEM_SIZE),
+                                  LimitOf(api, device, CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE),
+                                  tessera_opencl_image_texels(api, device)};
   size_t along[3];
   if (api->clGetDeviceInfo(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(along), along, NULL) ==
       CL_SUCCESS) {
@@ -162,18 +165,19 @@ static int Launch(const stream* to, const tessera_device_op* op, int64_t first, 
                   const tessera_device_buffer* places, const cl_mem* arguments, cl_mem workspace,
                   cl_event* event) {
   const tessera_opencl_api* api = to->kernels->api;
-  cl_mem buffers[TESSERA_OP_MAX_BUFFERS] = {NULL}, parts[TESSERA_OP_MAX_BUFFERS];
-  size_t part_count = 0;
+  tessera_opencl_buffer buffers[TESSERA_OP_MAX_BUFFERS] = {{NULL, NULL, 0, 0, NULL}};
   cl_int error = CL_SUCCESS;
   for (int64_t i = 0; i < op->buffer_count && error == CL_SUCCESS; ++i) {
     if (places[i].argument == TESSERA_OP_UNUSED) continue;
-    cl_mem whole = arguments[places[i].argument];
-    buffers[i] = whole;
-    if (places[i].offset == 0) continue;
-    const cl_buffer_region region = {(size_t)places[i].offset, (size_t)places[i].bytes};
-    buffers[i] = api->clCreateSubBuffer(whole, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION,
-                                        &region, &error);
-    if (error == CL_SUCCESS) parts[part_count++] = buffers[i];
+    tessera_opencl_buffer* buffer = &buffers[i];
+    buffer->whole = arguments[places[i].argument];
+    buffer->part = buffer->whole;
+    buffer->offset = places[i].offset;
+    buffer->bytes = places[i].bytes;
+    if (buffer->offset == 0) continue;
+    const cl_buffer_region region = {(size_t)buffer->offset, (size_t)buffer->bytes};
+    buffer->part = api->clCreateSubBuffer(buffer->whole, CL_MEM_READ_WRITE,
+                                          CL_BUFFER_CREATE_TYPE_REGION, &region, &error);
   }
   cl_mem own = NULL;
   if (workspace == NULL && op->workspace_bytes > 0 && error == CL_SUCCESS) {
@@ -184,14 +188,20 @@ static int Launch(const stream* to, const tessera_device_op* op, int64_t first, 
   pthread_mutex_lock(&to->kernels->lock);
   for (int64_t i = first; i < end && error == CL_SUCCESS; ++i) {
     const tessera_device_launch* launch = &op->code.launches[i];
-    error = tessera_opencl_bind(api, program->kernels[i], launch, buffers, workspace);
+    error = tessera_opencl_bind(api, to->kernels->context, program->kernels[i], launch, buffers,
+                                workspace);
     if (error != CL_SUCCESS) break;
     error = tessera_opencl_enqueue(api, to->queue, program->kernels[i], launch,
                                    i + 1 == end ? event : NULL);
   }
   pthread_mutex_unlock(&to->kernels->lock);
   if (own != NULL) api->clReleaseMemObject(own);
-  for (size_t i = 0; i < part_count; ++i) api->clReleaseMemObject(parts[i]);
+  for (int64_t i = 0; i < op->buffer_count; ++i) {
+    const tessera_opencl_buffer* buffer = &buffers[i];
+    if (buffer->image != NULL) api->clReleaseMemObject(buffer->image);
+    if (buffer->part != NULL && buffer->part != buffer->whole)
+      api->clReleaseMemObject(buffer->part);
+  }
   return error;
 }
 
