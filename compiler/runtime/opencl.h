@@ -44,7 +44,9 @@ extern "C" {
   X(clEnqueueWriteBuffer)           \
   X(clEnqueueNDRangeKernel)         \
   X(clGetEventProfilingInfo)        \
+  X(clRetainEvent)                  \
   X(clReleaseEvent)                 \
+  X(clGetEventInfo)                 \
   X(clWaitForEvents)                \
   X(clFinish)
 
@@ -114,7 +116,8 @@ typedef struct tessera_opencl tessera_opencl;
 // For context and device of `queue`. Negative results are OpenCL's; `log` says more.
 int tessera_opencl_create(const tessera_device_library* library, cl_command_queue queue,
                           tessera_opencl** made, char* log, size_t log_bytes);
-// No call may be under way; what is in queues goes on. Accepts NULL.
+// No call may be under way; what is in queues goes on, but kernels that read images, which it waits
+// for. Accepts NULL.
 void tessera_opencl_destroy(tessera_opencl* kernels);
 // arguments: tessera_opencl*, cl_command_queue, the cl_mem of each argument of the operator, the
 // workspace (NULL: it makes one), cl_event* (may be NULL).
