@@ -113,7 +113,7 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
   CHECK(Contains(Why(workload, "read_through conv image\n"), "is no input of the workload"));
   CHECK(Contains(Why(workload, "read_through W texture\n"), "known are constant, image"));
   CHECK(Contains(Why(workload, "read_through W image\nread_through W constant\n"),
-                 "step 2: read_through W constant: has a path already"));
+                 "step 2: read_through W: has a path already"));
   const te::Workload odd =
       te::MakeWorkload({"odd", "matmul", {{"m", "3"}, {"n", "6"}, {"k", "5"}, {"dtype", "i8"}}})
           .value();
