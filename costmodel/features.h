@@ -22,7 +22,7 @@ namespace tessera::costmodel {
 // and has more. Each has a version, a new number of one sequence whenever the meaning or order of
 // its columns changes: a model of one is never one of the other, and is refused rows of another
 // version (docs/decisions/0020).
-constexpr int kCpuFeatureVersion = 4, kGpuFeatureVersion = 5;
+constexpr int kCpuFeatureVersion = 4, kGpuFeatureVersion = 6;
 int FeatureVersion(ir::TargetKind kind);
 // Of rows of so many columns; 0: programs have no such rows.
 int FeatureVersionOfRows(int columns);

@@ -198,6 +198,7 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
             "operations of a thread from one to the next, or in all", "gpu.work_per_barrier");
 
   double work = 0, kernels = 0, bank_cycles = 0, least_cycles = 0;
+  double constant_sectors = 0, image_sectors = 0;  // of the loads
   Traffic loads, stores;
   for (const NestProfile& nest : program.nests) {
     work += WorkOf(nest);
@@ -213,6 +214,9 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
       Traffic& traffic = access.is_write ? stores : loads;
       traffic.sectors += executions * access.wave.sectors;
       traffic.least_sectors += executions * access.wave.least_sectors;
+      const double sectors = executions * access.wave.sectors;
+      if (access.read_path == ir::ReadPath::kConstant) constant_sectors += sectors;
+      if (access.read_path == ir::ReadPath::kImage) image_sectors += sectors;
     }
   }
   row.SetGroup("global");
@@ -224,6 +228,9 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
   row.Ratio(stores.Coalescing(), "the same of stores", "gpu.store_coalescing");
   row.Count(work / ((loads.sectors + stores.sectors) * kSectorBytes),
             "operations a byte of these sectors", "gpu.intensity");
+  row.Bytes(constant_sectors * kSectorBytes, "of what is loaded, by constant memory",
+            "gpu.constant_bytes");
+  row.Bytes(image_sectors * kSectorBytes, "of what is loaded, by images", "gpu.image_bytes");
   row.SetGroup("shared");
   row.Count(bank_cycles, "cycles that waves' accesses to shared memory take", "gpu.shared_cycles");
   row.Ratio(least_cycles > 0 ? bank_cycles / least_cycles : 1,

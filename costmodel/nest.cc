@@ -195,6 +195,7 @@ void NestProfiler::AddAccess(const Schedule& schedule, bool is_write, NestProfil
   access.is_write = is_write;
   access.producer = producer_;
   access.scope = producer_ == nullptr ? ir::Scope::kGlobal : producer_->scope;
+  if (producer_ == nullptr) access.read_path = schedule.ReadPathOf(buffer_);
   access.reads = reads_;
   access.element_bytes = std::max(1.0, buffer_->type.bits / 8.0);
   // What the buffer's layout is, or of which region it holds a copy.

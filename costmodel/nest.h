@@ -27,6 +27,7 @@ struct AccessProfile {
   bool is_write = false;
   const schedule::BoundStage* producer = nullptr;  // of the buffer; null for inputs
   ir::Scope scope = ir::Scope::kGlobal;            // of its memory
+  ir::ReadPath read_path = ir::ReadPath::kPlain;   // of a GPU
   WaveAccess wave;                                 // of threads in step; not of private memory
   double reads = 1;                                // of the window, in one iteration
   double element_bytes = 4;

@@ -1,5 +1,7 @@
 #include "proto/device_code.h"
 
+#include <algorithm>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -17,10 +19,15 @@ constexpr size_t kMaxLaunches = 1024;
 constexpr int64_t kMaxSharedBytes = 1 << 30;
 constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
 
+// What stands behind a buffer's number.
+constexpr std::array<const char*, 4> kKindSuffixes = {"", ":constant", ":image_f32", ":image_f16"};
+
 std::string LaunchLine(std::string_view what, const KernelLaunch& launch) {
   const std::string arguments =
-      absl::StrJoin(launch.arguments, " ", [](std::string* out, int argument) {
-        absl::StrAppend(out, argument == kWorkspaceArgument ? "workspace" : absl::StrCat(argument));
+      absl::StrJoin(launch.arguments, " ", [](std::string* out, const KernelArgument& argument) {
+        const std::string number = absl::StrCat(argument.buffer);
+        absl::StrAppend(out, argument.buffer == kWorkspaceArgument ? "workspace" : number,
+                        kKindSuffixes[static_cast<size_t>(argument.kind)]);
       });
   return absl::StrCat("// ", AbslView(what), " ", launch.kernel, " blocks ",
                       absl::StrJoin(launch.blocks, " "), " threads ",
@@ -41,6 +48,7 @@ class Reader {
     }
     code.kind = words[1];
     if (code.kind != "opencl" && code.kind != "cuda") return Refuse("is of no known kind");
+    takes_kinds_ = code.kind == "opencl";
     if (version != kDeviceCodeVersion) {
       return Refuse(
           absl::StrCat("is of version ", version, ", this runner reads ", kDeviceCodeVersion));
@@ -86,6 +94,22 @@ class Reader {
     return absl::SimpleAtoi(word, &value) && value >= low && value <= high;
   }
 
+  absl::StatusOr<KernelArgument> ReadArgument(const std::string& word) const {
+    if (word == "workspace") return KernelArgument{kWorkspaceArgument};
+    const size_t colon = std::min(word.find(':'), word.size());
+    int64_t buffer = 0;
+    if (!ReadNumber(word.substr(0, colon), 0, buffers_ - 1, buffer)) {
+      return Refuse(absl::StrCat("passes an argument that is none of the ", buffers_, " buffers"));
+    }
+    const auto suffix = std::ranges::find(kKindSuffixes, word.substr(colon));
+    if (suffix == kKindSuffixes.end() || (!takes_kinds_ && suffix != kKindSuffixes.begin())) {
+      return Refuse(absl::StrCat("passes a buffer as \"", word, "\"; known are N",
+                                 takes_kinds_ ? absl::StrJoin(kKindSuffixes, ", N") : ""));
+    }
+    return KernelArgument{static_cast<int>(buffer),
+                          static_cast<ArgumentKind>(suffix - kKindSuffixes.begin())};
+  }
+
   absl::Status ReadLaunch(const std::vector<std::string>& words, KernelLaunch& launch) const {
     if (words.size() < 13 || !CheckIdentifier("kernel", words[1]).ok() || words[2] != "blocks" ||
         words[6] != "threads" || words[10] != "shared" || words[12] != "arguments") {
@@ -106,12 +130,8 @@ class Reader {
       return Refuse(absl::StrCat("has shared memory out of range; the limit is ", kMaxSharedBytes));
     }
     for (size_t i = 13; i < words.size(); ++i) {
-      int64_t argument = kWorkspaceArgument;
-      if (words[i] != "workspace" && !ReadNumber(words[i], 0, buffers_ - 1, argument)) {
-        return Refuse(
-            absl::StrCat("passes an argument that is none of the ", buffers_, " buffers"));
-      }
-      launch.arguments.push_back(static_cast<int>(argument));
+      TESSERA_ASSIGN_OR_RETURN(const KernelArgument argument, ReadArgument(words[i]));
+      launch.arguments.push_back(argument);
     }
     if (launch.arguments.size() > static_cast<size_t>(kMaxBuffers) + 1) {
       return Refuse("passes too many arguments");
@@ -121,6 +141,7 @@ class Reader {
 
   absl::string_view rest_;
   int buffers_;
+  bool takes_kinds_ = false;  // of arguments
   int line_ = 0;
 };
 

@@ -13,7 +13,7 @@ namespace tessera::space {
 // The per-config part of a program, in the order in which it applies.
 struct Decisions {
   std::vector<std::pair<ir::Buffer, std::vector<ir::LayoutDim>>> layouts;
-  schedule::Trace steps;              // that change stages (rfactor)
+  schedule::Trace steps;              // that change stages (rfactor), and how inputs are read
   std::vector<schedule::Nest> nests;  // of the stages that there are then, consumers first
 };
 

@@ -39,4 +39,8 @@ inline schedule::Step TensorizeStep(std::string stage, std::string instruction) 
   return {schedule::Primitive::kTensorize, std::move(stage), {std::move(instruction)}, {}, {}};
 }
 
+inline schedule::Step ReadThroughStep(std::string buffer, ir::ReadPath path) {
+  return {schedule::Primitive::kReadThrough, std::move(buffer), {ir::ToString(path)}, {}, {}};
+}
+
 }  // namespace tessera::space

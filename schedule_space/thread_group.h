@@ -19,6 +19,8 @@ namespace tessera::space {
 // share. The number of threads, of accumulators and the shared memory keep to the target by
 // construction: an operand whose tile does not fit is read where it is.
 //
+// How they read inputs: read_knobs.h.
+//
 // Shared sums: thread_sum.h. Null where the target has no place for one of these.
 //
 // `base` outlives the group.

@@ -59,6 +59,9 @@ class ThreadKernel {
   virtual ~ThreadKernel() = default;
   // As Group's.
   virtual void Canonicalize(absl::Span<int> choices) const = 0;
+  // Whether the threads of a wave read one element of `buffer`, an input, at a time wherever the
+  // kernel reads it. True if it does not read it.
+  virtual bool ReadsTogether(absl::Span<const int> choices, const ir::Buffer& buffer) const = 0;
   // Says which stages its steps add.
   virtual void AddStages(absl::Span<const int>, Places&) const {}
   // The nests of its stages, which are where `places` says, after its steps.

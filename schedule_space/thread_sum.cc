@@ -116,6 +116,11 @@ class SharedSum final : public ThreadKernel, KnobReader {
     }
   }
 
+  // Their threads have terms of their own.
+  bool ReadsTogether(absl::Span<const int>, const ir::Buffer& buffer) const override {
+    return !base_.stages()[store_].Reads(buffer) && !base_.stages()[sum_].Reads(buffer);
+  }
+
   void AddStages(absl::Span<const int> choices, Places& places) const override {
     places.Add(sum_, static_cast<int>(Cuts(choices).size()));
   }

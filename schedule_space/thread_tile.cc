@@ -86,6 +86,19 @@ class Tile final : public ThreadKernel, KnobReader {
     if (!spec_.waves && !SharesAny(choices)) MergeChunks(choices);
   }
 
+  bool ReadsTogether(absl::Span<const int> choices, const ir::Buffer& buffer) const override {
+    const std::vector<int> axes = AxesOfWave(choices);
+    if (!IsFixed(spec_.store, buffer, axes)) return false;
+    if (spec_.reduce < 0) return true;
+    for (size_t i = 0; i < spec_.copies.size(); ++i) {
+      const te::Stage& copy = Stage(spec_.copies[i]);
+      if (!base_.stages()[spec_.copies[i]].Reads(buffer)) continue;
+      // Those that copy share the elements out.
+      if (choices[share_[i]] == 1 || !IsFixed(spec_.reduce, copy.output(), axes)) return false;
+    }
+    return IsFixed(spec_.reduce, buffer, axes);
+  }
+
   void Decide(absl::Span<const int> choices, const Places& places,
               Decisions& decisions) const override {
     schedule::Nest store{places.Of(spec_.store), {}};
@@ -133,6 +146,29 @@ class Tile final : public ThreadKernel, KnobReader {
       if (option[part] < value) best = std::max(best, option[part]);
     }
     return best;
+  }
+
+  // The axes by which threads of a wave differ.
+  std::vector<int> AxesOfWave(absl::Span<const int> choices) const {
+    const Option& threads = Chosen(choices, threads_);
+    std::vector<int> axes;
+    int64_t count = 1;
+    for (size_t a = threads.size(); a-- > 0 && count < target_.wave_threads;) {
+      if (threads[a] > 1) axes.push_back(static_cast<int>(a));
+      count *= threads[a];
+    }
+    return axes;
+  }
+  // Whether none of `axes` moves what the stage reads of `buffer`.
+  bool IsFixed(int stage, const ir::Buffer& buffer, const std::vector<int>& axes) const {
+    const std::vector<schedule::Access>& reads = base_.stages()[stage].analysis->reads;
+    return std::ranges::all_of(reads, [&](const schedule::Access& access) {
+      return access.buffer != buffer || std::ranges::none_of(axes, [&](int axis) {
+               return std::ranges::any_of(access.dims, [&](const schedule::AxisForm& form) {
+                 return schedule::Uses(form, axis);
+               });
+             });
+    });
   }
 
   bool SharesAny(absl::Span<const int> choices) const {

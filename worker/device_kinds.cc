@@ -20,7 +20,9 @@ namespace {
 
 // As of ir::Target, which a runner does not know: what a target may have at most.
 constexpr int64_t kMaxWaveThreads = 128;
+constexpr int64_t kMaxImageTexels = (int64_t{1} << 29) - 1;
 constexpr int64_t kUsualWaveThreads = 32;
+constexpr int64_t kLeastTexelBytes = 8;  // four of f16
 
 // "pthread-skylake-avx512-AMD EPYC" as "pthread-skylake-avx512-amd-epyc".
 std::string Slug(std::string_view text) {
@@ -69,6 +71,12 @@ absl::StatusOr<agent::Host> DescribeOpenCl(std::string_view name) {
                                   "install the driver of one (Debian, on CPUs: pocl-opencl-icd)"));
   agent::Host host;
   host.target = absl::StrCat("opencl", found.has_fp16 ? "/fp16" : "", LimitsOf(found));
+  if (found.constant_bytes > 0) absl::StrAppend(&host.target, " constant=", found.constant_bytes);
+  // A buffer's image begins with the margin before it.
+  const int64_t texels = found.image_texels - runner::Device::kMargin / kLeastTexelBytes;
+  if (texels > 0) {
+    absl::StrAppend(&host.target, " texels=", std::min<int64_t>(texels, kMaxImageTexels));
+  }
   host.device_class.name = absl::StrCat("opencl/", Slug(found.name), "/", Slug(found.driver));
   host.device_class.description = absl::StrCat(
       found.name, ", ", found.vendor, ", ", found.platform, " ", found.driver, ", ",

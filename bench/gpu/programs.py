@@ -16,7 +16,7 @@ from case import Case, Tensor
 from device import Driver, Launch, Memory
 from storage import STORED, from_stored, to_stored
 
-VERSION = "2"
+VERSION = "3"
 
 
 @dataclass(frozen=True)

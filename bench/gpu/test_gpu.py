@@ -30,7 +30,7 @@ import opencl
 
 BIN = Path(os.environ.get("TESSERA_BIN", compare.ROOT / "build/bin"))
 
-CODE = """// tessera cuda 2
+CODE = """// tessera cuda 3
 // workspace 64
 // prepare pack blocks 1 1 1 threads 32 1 1 shared 0 arguments 1 2
 // launch sum blocks 4 2 1 threads 64 1 1 shared 128 arguments 0 2 workspace 3
@@ -82,7 +82,7 @@ class DeviceCode(unittest.TestCase):
         self.assertTrue(code.source.startswith(".version"))
 
     def test_another_version_is_refused(self) -> None:
-        for line in ("// tessera cuda 3", "// tessera opencl 2"):
+        for line in ("// tessera cuda 2", "// tessera opencl 3"):
             with self.assertRaises(ValueError):
                 parse_device_code(line + CODE[CODE.index("\n") :])
 

@@ -206,6 +206,31 @@ int64_t StoredOffset(const BufferNode& buffer, const std::vector<int64_t>& index
   return offset;
 }
 
+bool FillsTexels(const BufferNode& buffer) {
+  return buffer.type.code == TypeCode::kFloat &&
+         (buffer.type.bits == 32 || buffer.type.bits == 16) &&
+         buffer.StoredElementCount() % kTexelElements == 0;
+}
+
+std::string ToString(ReadPath path) {
+  switch (path) {
+    case ReadPath::kPlain:
+      return "plain";
+    case ReadPath::kConstant:
+      return "constant";
+    case ReadPath::kImage:
+      return "image";
+  }
+  return "?";
+}
+
+std::optional<ReadPath> ReadPathNamed(std::string_view name) {
+  for (const ReadPath path : {ReadPath::kPlain, ReadPath::kConstant, ReadPath::kImage}) {
+    if (ToString(path) == name) return path;
+  }
+  return std::nullopt;
+}
+
 std::string ToString(Scope scope) {
   switch (scope) {
     case Scope::kGlobal:

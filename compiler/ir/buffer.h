@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,12 @@ enum class Scope : uint8_t {
 // kFree: any layout, packed before the timed run (constant weights).
 enum class LayoutPolicy : uint8_t { kFixed, kBlocked, kFree };
 
+// How a kernel of a GPU reads a kGlobal buffer that it does not write. What is read is the same:
+// others than OpenCL's code generator take no notice. kConstant: by the memory of what all threads
+// of a wave read at once. kImage: in texels of four elements, by the caches of textures.
+enum class ReadPath : uint8_t { kPlain, kConstant, kImage };
+inline constexpr int64_t kTexelElements = 4;
+
 // One dimension of the stored array: (logical index of `axis` / divisor) % extent. The outermost
 // part of an axis may be longer than the axis: gaps, so that rows begin in other banks.
 struct LayoutDim {
@@ -50,6 +57,7 @@ struct BufferNode {
   // kShared, inside of a serial loop: filled for the loop's next turn while this one reads it
   // (compiler/passes/double_buffers.h).
   bool is_doubled = false;
+  ReadPath read_path = ReadPath::kPlain;
 
   int64_t ElementCount() const;        // of the logical shape
   int64_t StoredElementCount() const;  // of the layout, padding included
@@ -84,6 +92,12 @@ bool IndexIsStoredPosition(const BufferNode& buffer);
 // Stored position of the element at `index` (logical, row-major order of `buffer.shape`).
 int64_t StoredOffset(const BufferNode& buffer, const std::vector<int64_t>& index);
 
+// Whether its elements fill texels, of the types that images have.
+bool FillsTexels(const BufferNode& buffer);
+
 std::string ToString(Scope scope);
+// "plain", "constant", "image". Back: nothing for other words.
+std::string ToString(ReadPath path);
+std::optional<ReadPath> ReadPathNamed(std::string_view name);
 
 }  // namespace tessera::ir

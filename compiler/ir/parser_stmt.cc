@@ -94,11 +94,19 @@ absl::StatusOr<Buffer> Parser::ParseBuffer() {
   }
   TESSERA_RETURN_IF_ERROR(Expect("]"));
   const TextToken& token = lexer_.current();
-  if (token.kind == TokenKind::kName && !lexer_.Is("free") && !lexer_.Is("blocked") &&
-      !lexer_.Is("layout")) {
+  if (token.kind == TokenKind::kName && !lexer_.Is("through") && !lexer_.Is("free") &&
+      !lexer_.Is("blocked") && !lexer_.Is("layout")) {
     TESSERA_ASSIGN_OR_RETURN(buffer->scope, ParseScopeName());
   }
   if (buffer->scope == Scope::kShared) buffer->is_doubled = Accept("doubled");
+  if (buffer->scope == Scope::kGlobal && Accept("through")) {
+    TESSERA_ASSIGN_OR_RETURN(const std::string path, TakeName("constant or image"));
+    const std::optional<ReadPath> named = ReadPathNamed(path);
+    if (!named || *named == ReadPath::kPlain) {
+      return lexer_.Error("expected \"constant\" or \"image\"");
+    }
+    buffer->read_path = *named;
+  }
   if (Accept("free")) {
     buffer->policy = LayoutPolicy::kFree;
   } else if (Accept("blocked")) {

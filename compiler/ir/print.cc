@@ -293,6 +293,9 @@ class Printer {
     Put("]");
     if (buffer->scope != Scope::kGlobal) Put(absl::StrCat(" ", ToString(buffer->scope)));
     if (buffer->is_doubled) Put(" doubled");
+    if (buffer->read_path != ReadPath::kPlain) {
+      Put(absl::StrCat(" through ", ToString(buffer->read_path)));
+    }
     if (buffer->policy == LayoutPolicy::kFree) Put(" free");
     if (buffer->policy == LayoutPolicy::kBlocked) {
       Put(absl::StrCat(" blocked(", buffer->block_axis, ")"));

@@ -28,7 +28,7 @@ class Matcher {
     return a->type == b->type && a->shape == b->shape && a->scope == b->scope &&
            a->policy == b->policy &&
            (a->policy != LayoutPolicy::kBlocked || a->block_axis == b->block_axis) &&
-           a->layout == b->layout && a->is_doubled == b->is_doubled;
+           a->layout == b->layout && a->is_doubled == b->is_doubled && a->read_path == b->read_path;
   }
 
   bool Bind(const Var* a, const Var* b) {

@@ -32,7 +32,8 @@ class Hasher {
     Add(buffer->type);
     Add(buffer->shape.size());
     for (int64_t extent : buffer->shape) Add(static_cast<uint64_t>(extent));
-    Add(static_cast<uint64_t>(buffer->is_doubled) << 16 |
+    Add(static_cast<uint64_t>(buffer->read_path) << 24 |
+        static_cast<uint64_t>(buffer->is_doubled) << 16 |
         static_cast<uint64_t>(buffer->scope) << 8 | static_cast<uint64_t>(buffer->policy));
     Add(static_cast<uint64_t>(buffer->policy == LayoutPolicy::kBlocked ? buffer->block_axis : -1));
     Add(buffer->layout.size());

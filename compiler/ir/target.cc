@@ -110,16 +110,19 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
   const auto& [key, text] = key_value;
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  constexpr int64_t kMaxBytes = int64_t{1} << 40;
+  constexpr int64_t kMaxBytes = int64_t{1} << 40, kMaxTexels = (int64_t{1} << 29) - 1;
   if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kMaxBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("target: \"", part, "\" is not KEY=NUMBER with a number from 1 to 2^40"));
   }
   using Limits = std::vector<std::pair<std::string, int64_t>>;
-  const Limits limits =
+  Limits limits =
       IsGpu(target.kind)
           ? Limits{{"l2", kMaxBytes}, {"block", 4096}, {"wave", 128}, {"shared", kMaxBytes}}
           : Limits{{"l1", kMaxBytes}, {"l2", kMaxBytes}, {"threads", 4096}};
+  if (target.kind == TargetKind::kOpenCl) {
+    limits.insert(limits.end(), {{"constant", kMaxBytes}, {"texels", kMaxTexels}});
+  }
   const auto limit = std::ranges::find(limits, key, &Limits::value_type::first);
   if (limit == limits.end()) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -137,6 +140,8 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
   if (key == "block") target.block_threads = static_cast<int>(value);
   if (key == "wave") target.wave_threads = static_cast<int>(value);
   if (key == "shared") target.shared_bytes = value;
+  if (key == "constant") target.constant_bytes = value;
+  if (key == "texels") target.image_texels = value;
   return absl::OkStatus();
 }
 
@@ -173,8 +178,13 @@ std::string ToString(const Target& target) {
   const std::string head = absl::StrCat(info.name, target.features.empty() ? "" : "/",
                                         absl::StrJoin(target.features, ","));
   if (IsGpu(target.kind)) {
+    const auto optional = [](const char* key, int64_t value) {
+      return value > 0 ? absl::StrCat(" ", key, "=", value) : "";
+    };
     return absl::StrCat(head, " l2=", target.l2_bytes, " block=", target.block_threads,
-                        " wave=", target.wave_threads, " shared=", target.shared_bytes);
+                        " wave=", target.wave_threads, " shared=", target.shared_bytes,
+                        optional("constant", target.constant_bytes),
+                        optional("texels", target.image_texels));
   }
   return absl::StrCat(head, " l1=", target.l1_bytes, " l2=", target.l2_bytes,
                       " threads=", target.max_threads);
@@ -216,6 +226,7 @@ absl::StatusOr<Target> ParseTarget(std::string_view text) {
 bool CanRun(const Target& device, const Target& task, int threads) {
   return device.kind == task.kind && threads <= device.max_threads &&
          task.block_threads <= device.block_threads && task.shared_bytes <= device.shared_bytes &&
+         task.constant_bytes <= device.constant_bytes && task.image_texels <= device.image_texels &&
          std::all_of(task.features.begin(), task.features.end(),
                      [&](const std::string& feature) { return Offers(device, feature); });
 }

@@ -30,6 +30,10 @@ struct Target {
   int block_threads = 0;
   int wave_threads = 0;
   int64_t shared_bytes = 0;
+  // Of OpenCL: the bytes of one kernel's constant memory, and the texels of an image that is a view
+  // of a buffer. 0: kernels don't use such.
+  int64_t constant_bytes = 0;
+  int64_t image_texels = 0;
 
   bool operator==(const Target&) const = default;
   bool Has(std::string_view feature) const;
@@ -48,8 +52,8 @@ std::string_view KindName(TargetKind kind);
 bool MultipliesMatrices(const Target& target);
 
 // "x86/avx512,vnni l1=32768 l2=1048576 threads=2", "opencl/fp16 l2=1048576 block=256 wave=32
-// shared=32768". Both ways; unknown kinds, features and limits are refused with the list of known
-// ones.
+// shared=32768 constant=65536 texels=134217728". Both ways; unknown kinds, features and limits are
+// refused with the list of known ones.
 std::string ToString(const Target& target);
 absl::StatusOr<Target> ParseTarget(std::string_view text);
 

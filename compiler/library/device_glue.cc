@@ -31,6 +31,8 @@ std::string DeviceGlue::Runtime(const char* what) const {
 // An array of tessera_device_launch.
 Constant* DeviceGlue::Launches(const CompiledDevice& device) const {
   static_assert(codegen::gpu::kWorkspaceArgument == TESSERA_DEVICE_WORKSPACE);
+  static_assert(static_cast<int>(codegen::gpu::ArgumentKind::kImageF16) ==
+                TESSERA_DEVICE_IMAGE_F16);
   std::vector<Constant*> launches;
   for (const std::vector<codegen::gpu::Launch>& sequence : device.code.launches) {
     for (const codegen::gpu::Launch& launch : sequence) {
@@ -38,9 +40,13 @@ Constant* DeviceGlue::Launches(const CompiledDevice& device) const {
       for (const int64_t extent : launch.blocks) members.push_back(module_.Number(extent));
       for (const int64_t extent : launch.block_threads) members.push_back(module_.Number(extent));
       members.push_back(module_.Number(launch.shared_bytes));
-      const std::vector<int64_t> arguments(launch.arguments.begin(), launch.arguments.end());
-      members.push_back(module_.Number(Count(arguments.size())));
-      members.push_back(module_.Numbers(arguments));
+      members.push_back(module_.Number(Count(launch.arguments.size())));
+      std::vector<Constant*> arguments;
+      for (const codegen::gpu::Argument& argument : launch.arguments) {
+        arguments.push_back(module_.Struct({module_.Number(argument.buffer),
+                                            module_.Number(static_cast<int64_t>(argument.kind))}));
+      }
+      members.push_back(module_.Array(arguments));
       launches.push_back(module_.Struct(members));
     }
   }

@@ -145,6 +145,7 @@ class Builder {
     ir::BufferNode node = *buffer;
     node.scope = ir::Scope::kGlobal;
     node.layout = schedule_.LayoutOf(buffer);
+    node.read_path = schedule_.ReadPathOf(buffer);
     return std::make_shared<const ir::BufferNode>(std::move(node));
   }
 

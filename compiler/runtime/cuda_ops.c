@@ -67,7 +67,9 @@ static int CheckDevice(const tessera_cuda_api* api, const tessera_device_library
       NumberOf(api, device, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK),
       {NumberOf(api, device, first), NumberOf(api, device, first + 1),
        NumberOf(api, device, first + 2)},
-      SharedBytes(api, device)};
+      SharedBytes(api, device),
+      0,
+      0};
   int status = TESSERA_OPS_OK;
   for (int64_t i = 0; i < library->op_count && status == TESSERA_OPS_OK; ++i) {
     status = tessera_device_check_limits(library->ops[i], &limits, why);
@@ -183,7 +185,7 @@ static int Launch(const stream* to, const tessera_device_op* op, int64_t first, 
     CUdeviceptr values[TESSERA_OP_MAX_BUFFERS + 1];
     void* params[TESSERA_OP_MAX_BUFFERS + 1];
     for (int64_t p = 0; p < launch->argument_count; ++p) {
-      const int64_t number = launch->arguments[p];
+      const int64_t number = launch->arguments[p].buffer;
       params[p] = &values[p];
       values[p] =
           number == TESSERA_DEVICE_WORKSPACE

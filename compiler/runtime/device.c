@@ -45,12 +45,40 @@ static int CheckLimit(const tessera_device_op* op, int64_t needed, const char* w
   return TESSERA_OPS_DEVICE_LIMITS;
 }
 
+int64_t tessera_device_texel_bytes(int64_t kind) {
+  if (kind == TESSERA_DEVICE_IMAGE_F32) return 16;
+  return kind == TESSERA_DEVICE_IMAGE_F16 ? 8 : 0;
+}
+
+static int CheckArguments(const tessera_device_op* op, const tessera_device_launch* launch,
+                          const tessera_device_buffer* places, const tessera_device_limits* limits,
+                          tessera_note why) {
+  int64_t constant_bytes = 0;
+  for (int64_t i = 0; i < launch->argument_count; ++i) {
+    const tessera_device_argument* argument = &launch->arguments[i];
+    if (argument->kind == TESSERA_DEVICE_MEMORY) continue;
+    const tessera_device_buffer* place = &places[argument->buffer];
+    if (argument->kind == TESSERA_DEVICE_CONSTANT) {
+      constant_bytes += place->bytes;
+      continue;
+    }
+    const int64_t texel = tessera_device_texel_bytes(argument->kind);
+    const int status = CheckLimit(op, (place->offset + place->bytes) / texel, "texels of an image",
+                                  limits->image_texels, why);
+    if (status != TESSERA_OPS_OK) return status;
+  }
+  return CheckLimit(op, constant_bytes, "bytes of constant memory", limits->constant_bytes, why);
+}
+
 int tessera_device_check_limits(const tessera_device_op* op, const tessera_device_limits* limits,
                                 tessera_note why) {
   int status = TESSERA_OPS_OK;
   for (int64_t i = 0; i < op->code.launch_count && status == TESSERA_OPS_OK; ++i) {
     const tessera_device_launch* launch = &op->code.launches[i];
     const int64_t* block = launch->threads;
+    status = CheckArguments(op, launch, i < op->call_launches ? op->buffers : op->packing_buffers,
+                            limits, why);
+    if (status != TESSERA_OPS_OK) break;
     status = CheckLimit(op, launch->shared_bytes, "bytes of memory that a block shares",
                         limits->shared_bytes, why);
     if (status != TESSERA_OPS_OK) break;

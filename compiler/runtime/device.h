@@ -25,6 +25,21 @@ enum {
 
 enum { TESSERA_DEVICE_WORKSPACE = -1 };
 
+// How a kernel is passed a buffer: its memory, the same as constant memory, or as an image of
+// texels of four elements of f32 or f16, with the texel at which the buffer begins as an int behind
+// it.
+enum {
+  TESSERA_DEVICE_MEMORY = 0,
+  TESSERA_DEVICE_CONSTANT = 1,
+  TESSERA_DEVICE_IMAGE_F32 = 2,
+  TESSERA_DEVICE_IMAGE_F16 = 3
+};
+
+typedef struct tessera_device_argument {
+  int64_t buffer;  // its number, or TESSERA_DEVICE_WORKSPACE
+  int64_t kind;
+} tessera_device_argument;
+
 // How one kernel is started: blocks of threads along x, y and z.
 typedef struct tessera_device_launch {
   const char* kernel;
@@ -32,7 +47,7 @@ typedef struct tessera_device_launch {
   int64_t threads[3];
   int64_t shared_bytes;  // of a block
   int64_t argument_count;
-  const int64_t* arguments;  // numbers of buffers, or TESSERA_DEVICE_WORKSPACE
+  const tessera_device_argument* arguments;
 } tessera_device_launch;
 
 // What the device's driver compiles, and the kernels in it.
@@ -90,7 +105,13 @@ typedef struct tessera_device_limits {
   int64_t threads;
   int64_t threads_along[3];
   int64_t shared_bytes;
+  int64_t constant_bytes;  // of a kernel's arguments, and the texels of an image
+  int64_t image_texels;
 } tessera_device_limits;
+
+// Bytes of a texel of such an argument; 0: it is no image.
+int64_t tessera_device_texel_bytes(int64_t kind);
+
 // TESSERA_OPS_DEVICE_LIMITS, with value and limit in `why`, where a kernel of the operator takes
 // more.
 int tessera_device_check_limits(const tessera_device_op* op, const tessera_device_limits* limits,

@@ -107,6 +107,19 @@ void tessera_opencl_text(const tessera_opencl_api* api, cl_device_id device, cl_
   free(whole);
 }
 
+int64_t tessera_opencl_image_texels(const tessera_opencl_api* api, cl_device_id device) {
+  cl_bool has_images = CL_FALSE;
+  size_t texels = 0;
+  if (api->clGetDeviceInfo(device, CL_DEVICE_IMAGE_SUPPORT, sizeof(has_images), &has_images,
+                           NULL) != CL_SUCCESS ||
+      has_images == CL_FALSE ||
+      api->clGetDeviceInfo(device, CL_DEVICE_IMAGE_MAX_BUFFER_SIZE, sizeof(texels), &texels,
+                           NULL) != CL_SUCCESS) {
+    return 0;
+  }
+  return (int64_t)texels;
+}
+
 static void NoteLog(const tessera_opencl_api* api, cl_program program, cl_device_id device,
                     cl_int error, tessera_note why) {
   size_t size = 0;
@@ -169,14 +182,42 @@ void tessera_opencl_release(const tessera_opencl_api* api, tessera_opencl_progra
   *program = none;
 }
 
-cl_int tessera_opencl_bind(const tessera_opencl_api* api, cl_kernel kernel,
-                           const tessera_device_launch* launch, const cl_mem* buffers,
+// An image of what lies in `buffer->whole` up to the buffer's end.
+static cl_int MakeImage(const tessera_opencl_api* api, cl_context context, int64_t kind,
+                        tessera_opencl_buffer* buffer) {
+  const cl_image_format format = {CL_RGBA,
+                                  kind == TESSERA_DEVICE_IMAGE_F32 ? CL_FLOAT : CL_HALF_FLOAT};
+  cl_image_desc shape;
+  memset(&shape, 0, sizeof(shape));
+  shape.image_type = CL_MEM_OBJECT_IMAGE1D_BUFFER;
+  shape.image_width = (size_t)((buffer->offset + buffer->bytes) / tessera_device_texel_bytes(kind));
+  shape.buffer = buffer->whole;
+  cl_int error = CL_SUCCESS;
+  buffer->image = api->clCreateImage(context, CL_MEM_READ_ONLY, &format, &shape, NULL, &error);
+  return error;
+}
+
+cl_int tessera_opencl_bind(const tessera_opencl_api* api, cl_context context, cl_kernel kernel,
+                           const tessera_device_launch* launch, tessera_opencl_buffer* buffers,
                            cl_mem workspace) {
   cl_int error = CL_SUCCESS;
+  cl_uint place = 0;
   for (int64_t i = 0; i < launch->argument_count && error == CL_SUCCESS; ++i) {
-    const int64_t number = launch->arguments[i];
-    const cl_mem* buffer = number == TESSERA_DEVICE_WORKSPACE ? &workspace : &buffers[number];
-    error = api->clSetKernelArg(kernel, (cl_uint)i, sizeof(cl_mem), buffer);
+    const int64_t number = launch->arguments[i].buffer, kind = launch->arguments[i].kind;
+    const int64_t texel = tessera_device_texel_bytes(kind);
+    if (texel == 0) {
+      const cl_mem* memory =
+          number == TESSERA_DEVICE_WORKSPACE ? &workspace : &buffers[number].part;
+      error = api->clSetKernelArg(kernel, place++, sizeof(cl_mem), memory);
+      continue;
+    }
+    tessera_opencl_buffer* buffer = &buffers[number];
+    const cl_int first = (cl_int)(buffer->offset / texel);
+    if (buffer->image == NULL) error = MakeImage(api, context, kind, buffer);
+    if (error == CL_SUCCESS) {
+      error = api->clSetKernelArg(kernel, place++, sizeof(cl_mem), &buffer->image);
+    }
+    if (error == CL_SUCCESS) error = api->clSetKernelArg(kernel, place++, sizeof(first), &first);
   }
   return error;
 }

@@ -37,13 +37,16 @@ extern "C" {
   X(clSetKernelArg)                 \
   X(clCreateBuffer)                 \
   X(clCreateSubBuffer)              \
+  X(clCreateImage)                  \
   X(clGetMemObjectInfo)             \
   X(clReleaseMemObject)             \
   X(clEnqueueReadBuffer)            \
   X(clEnqueueWriteBuffer)           \
   X(clEnqueueNDRangeKernel)         \
   X(clGetEventProfilingInfo)        \
+  X(clRetainEvent)                  \
   X(clReleaseEvent)                 \
+  X(clGetEventInfo)                 \
   X(clWaitForEvents)                \
   X(clFinish)
 
@@ -72,6 +75,9 @@ size_t tessera_opencl_devices(const tessera_opencl_api* api, tessera_opencl_devi
 void tessera_opencl_text(const tessera_opencl_api* api, cl_device_id device, cl_device_info what,
                          tessera_note text);
 
+// The texels that an image of a buffer may have; 0: the device has no images.
+int64_t tessera_opencl_image_texels(const tessera_opencl_api* api, cl_device_id device);
+
 // Compiled kernels of a tessera_device_code, in the order of its launches.
 typedef struct tessera_opencl_program {
   cl_program program;
@@ -86,10 +92,18 @@ cl_int tessera_opencl_build(const tessera_opencl_api* api, cl_context context, c
                             tessera_note why);
 void tessera_opencl_release(const tessera_opencl_api* api, tessera_opencl_program* program);
 
+// What kernels are passed of a buffer: `part`, `bytes` of `whole` from `offset` on, or an image of
+// `whole` up to there, which drivers don't make of parts.
+typedef struct tessera_opencl_buffer {
+  cl_mem part, whole;
+  int64_t offset, bytes;
+  cl_mem image;  // NULL until a kernel is passed it; the caller releases it
+} tessera_opencl_buffer;
+
 // Gives a kernel its arguments, which stay until the next time. `buffers` by number. Not
 // thread-safe for one kernel.
-cl_int tessera_opencl_bind(const tessera_opencl_api* api, cl_kernel kernel,
-                           const tessera_device_launch* launch, const cl_mem* buffers,
+cl_int tessera_opencl_bind(const tessera_opencl_api* api, cl_context context, cl_kernel kernel,
+                           const tessera_device_launch* launch, tessera_opencl_buffer* buffers,
                            cl_mem workspace);
 // Puts it into the queue. `event`: NULL, or where the event of its end goes.
 cl_int tessera_opencl_enqueue(const tessera_opencl_api* api, cl_command_queue queue,
@@ -102,7 +116,8 @@ typedef struct tessera_opencl tessera_opencl;
 // For context and device of `queue`. Negative results are OpenCL's; `log` says more.
 int tessera_opencl_create(const tessera_device_library* library, cl_command_queue queue,
                           tessera_opencl** made, char* log, size_t log_bytes);
-// No call may be under way; what is in queues goes on. Accepts NULL.
+// No call may be under way; what is in queues goes on, but kernels that read images, which it waits
+// for. Accepts NULL.
 void tessera_opencl_destroy(tessera_opencl* kernels);
 // arguments: tessera_opencl*, cl_command_queue, the cl_mem of each argument of the operator, the
 // workspace (NULL: it makes one), cl_event* (may be NULL).

@@ -6,12 +6,22 @@
 
 enum { kMaxName = 256 };
 
+// Images that kernels in a queue read. Drivers should keep what these read, as they do buffers, but
+// PoCL 3.1 crashes where an image is released before its kernel has ended.
+typedef struct kept_images {
+  struct kept_images* next;
+  cl_event last;  // of the kernels
+  size_t count;
+  cl_mem images[];
+} kept_images;
+
 struct tessera_opencl {
   const tessera_opencl_api* api;
   const tessera_device_library* library;
   cl_context context;
   cl_device_id device;
-  pthread_mutex_t lock;               // guards the arguments of kernels, until they are in a queue
+  pthread_mutex_t lock;  // guards the arguments of kernels, until they are in a queue, and `kept`
+  kept_images* kept;
   tessera_opencl_program programs[];  // one an operator
 };
 
@@ -45,14 +55,37 @@ static int HasHalf(const tessera_opencl_api* api, cl_device_id device) {
 static int CheckLimits(const tessera_opencl_api* api, cl_device_id device,
                        const tessera_device_op* op, tessera_note why) {
   const int64_t threads = LimitOf(api, device, CL_DEVICE_MAX_WORK_GROUP_SIZE);
-  tessera_device_limits limits = {
-      threads, {threads, threads, threads}, LimitOf(api, device, CL_DEVICE_LOCAL_MEM_SIZE)};
+  tessera_device_limits limits = {threads,
+                                  {threads, threads, threads},
+                                  LimitOf(api, device, CL_DEVICE_LOCAL_MEM_SIZE),
+                                  LimitOf(api, device, CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE),
+                                  tessera_opencl_image_texels(api, device)};
   size_t along[3];
   if (api->clGetDeviceInfo(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof(along), along, NULL) ==
       CL_SUCCESS) {
     for (int axis = 0; axis < 3; ++axis) limits.threads_along[axis] = (int64_t)along[axis];
   }
   return tessera_device_check_limits(op, &limits, why);
+}
+
+// Releases images whose kernels have ended; `waits`: all, when they have.
+static void ReleaseKept(tessera_opencl* kernels, int waits) {
+  const tessera_opencl_api* api = kernels->api;
+  kept_images** place = &kernels->kept;
+  while (*place != NULL) {
+    kept_images* kept = *place;
+    if (waits) api->clWaitForEvents(1, &kept->last);
+    cl_int state = CL_COMPLETE;  // below that: an error
+    api->clGetEventInfo(kept->last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL);
+    if (!waits && state > CL_COMPLETE) {
+      place = &kept->next;
+      continue;
+    }
+    *place = kept->next;
+    for (size_t i = 0; i < kept->count; ++i) api->clReleaseMemObject(kept->images[i]);
+    api->clReleaseEvent(kept->last);
+    free(kept);
+  }
 }
 
 static int Create(const tessera_opencl_api* api, const tessera_device_library* library,
@@ -113,6 +146,7 @@ int tessera_opencl_create(const tessera_device_library* library, cl_command_queu
 
 void tessera_opencl_destroy(tessera_opencl* kernels) {
   if (kernels == NULL) return;
+  ReleaseKept(kernels, 1);
   for (int64_t i = 0; i < kernels->library->op_count; ++i) {
     tessera_opencl_release(kernels->api, &kernels->programs[i]);
   }
@@ -156,24 +190,56 @@ static int CheckQueue(const tessera_opencl* kernels, cl_command_queue queue) {
   return fits ? TESSERA_OPS_OK : TESSERA_OPS_BAD_QUEUE;
 }
 
+static size_t CountImages(const tessera_device_op* op, const tessera_opencl_buffer* buffers) {
+  size_t count = 0;
+  for (int64_t i = 0; i < op->buffer_count; ++i) count += buffers[i].image != NULL;
+  return count;
+}
+
+// Keeps the buffers' images until the kernel of `last` has ended, by which time all kernels have
+// that read them. Waits for the queue where it can't, or `last` is NULL. The lock is held.
+static void KeepImages(const stream* to, const tessera_device_op* op,
+                       const tessera_opencl_buffer* buffers, cl_event last) {
+  const size_t count = CountImages(op, buffers);
+  if (count == 0) return;
+  const tessera_opencl_api* api = to->kernels->api;
+  kept_images* kept = last == NULL ? NULL : malloc(sizeof(*kept) + count * sizeof(cl_mem));
+  if (kept == NULL) {
+    api->clFinish(to->queue);
+    for (int64_t i = 0; i < op->buffer_count; ++i) {
+      if (buffers[i].image != NULL) api->clReleaseMemObject(buffers[i].image);
+    }
+    return;
+  }
+  api->clRetainEvent(last);
+  kept->last = last;
+  kept->count = 0;
+  for (int64_t i = 0; i < op->buffer_count; ++i) {
+    if (buffers[i].image != NULL) kept->images[kept->count++] = buffers[i].image;
+  }
+  kept->next = to->kernels->kept;
+  to->kernels->kept = kept;
+}
+
 // Starts kernels `first` to `end` of an operator, each with the buffers that `places` names in
-// `arguments`. What is made here for them lives on in the queue as long as they need it.
+// `arguments`. What is made here for them lives on as long as they need it.
 static int Launch(const stream* to, const tessera_device_op* op, int64_t first, int64_t end,
                   const tessera_device_buffer* places, const cl_mem* arguments, cl_mem workspace,
                   cl_event* event) {
   const tessera_opencl_api* api = to->kernels->api;
-  cl_mem buffers[TESSERA_OP_MAX_BUFFERS] = {NULL}, parts[TESSERA_OP_MAX_BUFFERS];
-  size_t part_count = 0;
+  tessera_opencl_buffer buffers[TESSERA_OP_MAX_BUFFERS] = {{NULL, NULL, 0, 0, NULL}};
   cl_int error = CL_SUCCESS;
   for (int64_t i = 0; i < op->buffer_count && error == CL_SUCCESS; ++i) {
     if (places[i].argument == TESSERA_OP_UNUSED) continue;
-    cl_mem whole = arguments[places[i].argument];
-    buffers[i] = whole;
-    if (places[i].offset == 0) continue;
-    const cl_buffer_region region = {(size_t)places[i].offset, (size_t)places[i].bytes};
-    buffers[i] = api->clCreateSubBuffer(whole, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION,
-                                        &region, &error);
-    if (error == CL_SUCCESS) parts[part_count++] = buffers[i];
+    tessera_opencl_buffer* buffer = &buffers[i];
+    buffer->whole = arguments[places[i].argument];
+    buffer->part = buffer->whole;
+    buffer->offset = places[i].offset;
+    buffer->bytes = places[i].bytes;
+    if (buffer->offset == 0) continue;
+    const cl_buffer_region region = {(size_t)buffer->offset, (size_t)buffer->bytes};
+    buffer->part = api->clCreateSubBuffer(buffer->whole, CL_MEM_READ_WRITE,
+                                          CL_BUFFER_CREATE_TYPE_REGION, &region, &error);
   }
   cl_mem own = NULL;
   if (workspace == NULL && op->workspace_bytes > 0 && error == CL_SUCCESS) {
@@ -181,17 +247,32 @@ static int Launch(const stream* to, const tessera_device_op* op, int64_t first, 
     workspace = own;
   }
   const tessera_opencl_program* program = &to->kernels->programs[op->number];
+  cl_event last = NULL;  // of the last kernel, where the caller or images want it
   pthread_mutex_lock(&to->kernels->lock);
+  ReleaseKept(to->kernels, 0);
   for (int64_t i = first; i < end && error == CL_SUCCESS; ++i) {
     const tessera_device_launch* launch = &op->code.launches[i];
-    error = tessera_opencl_bind(api, program->kernels[i], launch, buffers, workspace);
+    error = tessera_opencl_bind(api, to->kernels->context, program->kernels[i], launch, buffers,
+                                workspace);
     if (error != CL_SUCCESS) break;
+    const int is_wanted = i + 1 == end && (event != NULL || CountImages(op, buffers) > 0);
     error = tessera_opencl_enqueue(api, to->queue, program->kernels[i], launch,
-                                   i + 1 == end ? event : NULL);
+                                   is_wanted ? &last : NULL);
   }
+  KeepImages(to, op, buffers, last);
   pthread_mutex_unlock(&to->kernels->lock);
+  if (event != NULL && error == CL_SUCCESS) {
+    *event = last;
+  } else if (last != NULL) {
+    api->clReleaseEvent(last);
+  }
   if (own != NULL) api->clReleaseMemObject(own);
-  for (size_t i = 0; i < part_count; ++i) api->clReleaseMemObject(parts[i]);
+  for (int64_t i = 0; i < op->buffer_count; ++i) {
+    const tessera_opencl_buffer* buffer = &buffers[i];
+    if (buffer->part != NULL && buffer->part != buffer->whole) {
+      api->clReleaseMemObject(buffer->part);
+    }
+  }
   return error;
 }
 

@@ -429,7 +429,11 @@ uint64_t LoopHash(const Schedule& schedule, const LoopStructure& loops) {
     }
     add(-1);
   };
-  for (const te::Input& input : schedule.inputs()) add_layout(input.buffer);
+  for (const te::Input& input : schedule.inputs()) {
+    add_layout(input.buffer);
+    const ir::ReadPath path = schedule.ReadPathOf(input.buffer);
+    if (path != ir::ReadPath::kPlain) add(-6 - static_cast<int64_t>(path));
+  }
   for (const BoundStage& stage : loops.stages) {
     const StageState& state = schedule.stages()[stage.stage];
     hasher.Add(state.analysis->definition_hash);

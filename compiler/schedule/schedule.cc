@@ -47,11 +47,6 @@ te::Stage RedirectReads(const te::Stage& stage, const ir::Buffer& from, const ir
       stage, from, [&](const std::vector<ir::Expr>& indices) { return ir::MakeLoad(to, indices); });
 }
 
-bool Reads(const StageState& state, const ir::Buffer& buffer) {
-  const std::vector<const ir::BufferNode*>& buffers = state.analysis->read_buffers;
-  return std::binary_search(buffers.begin(), buffers.end(), buffer.get());
-}
-
 StageState MakeState(te::Stage stage) {
   StageState state;
   state.analysis = Analyze(stage);
@@ -97,6 +92,10 @@ int StageState::LoopNamed(std::string_view name) const {
   return -1;
 }
 
+bool StageState::Reads(const ir::Buffer& buffer) const {
+  return std::ranges::binary_search(analysis->read_buffers, buffer.get());
+}
+
 Schedule::Schedule(const te::Dag& dag)
     : ports_(std::make_shared<const Ports>(Ports{dag.inputs, dag.outputs})) {
   for (const te::Stage& stage : dag.stages) stages_.push_back(MakeState(stage));
@@ -126,7 +125,7 @@ std::vector<int> Schedule::Consumers(int index) const {
   for (size_t i = static_cast<size_t>(index) + 1; i < stages_.size(); ++i) {
     if (stages_[i].placement == Placement::kInlined) continue;
     for (const ir::Buffer& output : stages_[index].stage->outputs) {
-      if (Reads(stages_[i], output)) {
+      if (stages_[i].Reads(output)) {
         consumers.push_back(static_cast<int>(i));
         break;
       }
@@ -140,6 +139,12 @@ const std::vector<ir::LayoutDim>& Schedule::LayoutOf(const ir::Buffer& buffer) c
     if (known == buffer) return layout;
   }
   return buffer->layout;
+}
+
+ir::ReadPath Schedule::ReadPathOf(const ir::Buffer& buffer) const {
+  const auto found =
+      std::ranges::find(read_paths_, buffer, &decltype(read_paths_)::value_type::first);
+  return found == read_paths_.end() ? ir::ReadPath::kPlain : found->second;
 }
 
 absl::StatusOr<int> Schedule::FindStage(std::string_view name) const {
@@ -216,6 +221,8 @@ absl::Status Schedule::Apply(const Step& step) {
       return Prefetch(step);
     case Primitive::kDoubleBuffer:
       return DoubleBuffer(step);
+    case Primitive::kReadThrough:
+      return ReadThrough(step);
   }
   return absl::InternalError("unknown primitive");
 }
@@ -291,6 +298,27 @@ absl::Status Schedule::Layout(const Step& step) {
   return SetLayout(buffer, *std::move(layout));
 }
 
+absl::Status Schedule::ReadThrough(const Step& step) {
+  const auto input = std::ranges::find_if(
+      inputs(), [&](const te::Input& one) { return one.buffer->name == step.stage; });
+  if (input == inputs().end()) return Invalid(step, "is no input of the workload");
+  const ir::Buffer& buffer = input->buffer;
+  const std::optional<ir::ReadPath> path = ir::ReadPathNamed(step.names[0]);
+  if (!path || *path == ir::ReadPath::kPlain) {
+    return Invalid(step, absl::StrCat("no path ", step.names[0], "; known are constant, image"));
+  }
+  if (ReadPathOf(buffer) != ir::ReadPath::kPlain) return Invalid(step, "has a path already");
+  ir::BufferNode stored = *buffer;
+  stored.layout = LayoutOf(buffer);
+  if (*path == ir::ReadPath::kImage && !ir::FillsTexels(stored)) {
+    return Invalid(
+        step, absl::StrCat(stored.StoredElementCount(), " elements of ", ir::ToString(buffer->type),
+                           "; an image has fours of f32 or f16"));
+  }
+  read_paths_.emplace_back(buffer, *path);
+  return absl::OkStatus();
+}
+
 absl::Status Schedule::Inline(const Step& step) {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindUntouchedStage(step));
   const std::shared_ptr<const te::Stage> stage = stages_[index].stage;
@@ -339,7 +367,7 @@ absl::Status Schedule::CacheRead(const Step& step) {
   const ir::Buffer buffer = BufferNamed(step.stage);
   if (buffer == nullptr) return Invalid(step, "no such buffer");
   TESSERA_ASSIGN_OR_RETURN(const int consumer, FindStage(step.names[0]));
-  if (!Reads(stages_[consumer], buffer)) {
+  if (!stages_[consumer].Reads(buffer)) {
     return Invalid(step, absl::StrCat("stage ", step.names[0], " does not read it"));
   }
   const ir::Buffer cache = ir::MakeBuffer(absl::StrCat(step.names[0], ".", buffer->name),

@@ -51,6 +51,7 @@ struct StageState {
   bool is_doubled = false;  // filled for the next turn of the loop around it
 
   int LoopNamed(std::string_view name) const;  // index, or -1
+  bool Reads(const ir::Buffer& buffer) const;
   int axis_count() const {
     return static_cast<int>(stage->axes.size() + stage->reduce_axes.size());
   }
@@ -95,6 +96,8 @@ class Schedule {
   const std::vector<ir::LayoutDim>& LayoutOf(const ir::Buffer& buffer) const;
   // What kLayout does, without text. Requires a buffer of this schedule whose policy allows it.
   absl::Status SetLayout(const ir::Buffer& buffer, std::vector<ir::LayoutDim> layout);
+  // How the programs read an input: as kReadThrough says.
+  ir::ReadPath ReadPathOf(const ir::Buffer& buffer) const;
   // What the steps of `nest` do to a stage that has the loops of its axes still, without text: the
   // schedule is the one that StepsOf(*this, nest.stage) gives afterwards.
   void SetNest(Nest nest);
@@ -121,6 +124,7 @@ class Schedule {
   absl::Status Stream(const Step& step);
   absl::Status Prefetch(const Step& step);
   absl::Status DoubleBuffer(const Step& step);
+  absl::Status ReadThrough(const Step& step);
 
   absl::StatusOr<int> FindStage(std::string_view name) const;
   absl::StatusOr<int> FindUntouchedStage(const Step& step) const;
@@ -137,6 +141,7 @@ class Schedule {
   std::vector<StageState> stages_;
   te::ErrorFactors error_factors_;
   std::vector<std::pair<ir::Buffer, std::vector<ir::LayoutDim>>> layouts_;
+  std::vector<std::pair<ir::Buffer, ir::ReadPath>> read_paths_;  // of inputs, others than plain
 };
 
 // The steps that arrange and place the loops of stage `index` as they are in a schedule that set

@@ -29,14 +29,15 @@ enum class Primitive : uint8_t {
   kPrefetch,    // prefetch S n                 vectors that S reads, n iterations ahead
   kTensorize,   // tensorize S instruction      S by groups of products in new stages (tensorize.h)
   kDoubleBuffer,  // double_buffer S            shared S is filled for the next turn while one reads
+  kReadThrough,   // read_through B constant    how a GPU reads input B: constant memory, or image
 };
 
 // One primitive with its operands.
 struct Step {
   Primitive primitive;
-  std::string stage;               // S (for kLayout: the buffer B)
+  std::string stage;               // S (for kLayout, kReadThrough: the buffer B)
   std::vector<std::string> names;  // loops; kComputeAt: {C, loop}; kCacheRead: {consumer};
-                                   // kTensorize: {instruction}
+                                   // kTensorize: {instruction}; kReadThrough: {path}
   std::vector<int64_t> factors;    // kSplit; kWinograd: {m}; kPrefetch: {n}
   std::string layout;              // kLayout, as ir::LayoutToString writes it
   bool operator==(const Step&) const = default;

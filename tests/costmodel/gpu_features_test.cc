@@ -44,6 +44,25 @@ TEST_CASE("rows of GPUs begin as those of CPUs and have more columns", "[feature
   CHECK(FeatureVersionOfRows(12) == 0);
 }
 
+TEST_CASE("what is loaded by constant memory or images has columns of its own", "[features]") {
+  const std::string steps = "bind relu m block.x\nbind relu n thread.x\n";
+  const Row plain(Map(4, 64), "trace 1\n" + steps);
+  const Row constant(Map(4, 64), "trace 1\nread_through X constant\n" + steps);
+  const Row image(Map(4, 64), "trace 1\nread_through X image\n" + steps);
+  CHECK(plain.Count("gpu.constant_bytes") == 0);
+  CHECK(plain.Count("gpu.image_bytes") == 0);
+  CHECK(constant.Count("gpu.constant_bytes") == Approx(4 * 64 * 4));
+  CHECK(constant.Count("gpu.image_bytes") == 0);
+  CHECK(image.Count("gpu.constant_bytes") == 0);
+  CHECK(image.Count("gpu.image_bytes") == Approx(4 * 64 * 4));
+  for (const FeatureColumn& column : FeatureColumns(kGpu)) {
+    CAPTURE(column.name);
+    if (column.name == "gpu.constant_bytes" || column.name == "gpu.image_bytes") continue;
+    CHECK(plain[column.name] == constant[column.name]);
+    CHECK(plain[column.name] == image[column.name]);
+  }
+}
+
 TEST_CASE("threads that read side by side are coalesced, others are not", "[features]") {
   const Row side_by_side(Map(4, 64), "trace 1\nbind relu m block.x\nbind relu n thread.x\n");
   CHECK(side_by_side.Count("gpu.blocks") == Approx(4));

@@ -12,9 +12,14 @@ DeviceCode Example() {
   DeviceCode code;
   code.kind = "opencl";
   code.workspace_bytes = 4096;
-  code.preparation = {{"prepare_0", {4, 1, 1}, {64, 1, 1}, 0, {1, 3}}};
-  code.launches = {{"kernel_0", {32, 2, 1}, {16, 16, 1}, 512, {0, 3, kWorkspaceArgument}},
-                   {"kernel_1", {1, 1, 1}, {1, 1, 1}, 0, {kWorkspaceArgument, 2}}};
+  code.preparation = {{"prepare_0", {4, 1, 1}, {64, 1, 1}, 0, {{1}, {3, ArgumentKind::kConstant}}}};
+  code.launches = {{"kernel_0", {32, 2, 1}, {16, 16, 1}, 512, {{0}, {3}, {kWorkspaceArgument}}},
+                   {"kernel_1", {1, 1, 1}, {1, 1, 1}, 0, {{kWorkspaceArgument}, {2}}},
+                   {"kernel_2",
+                    {1, 1, 1},
+                    {1, 1, 1},
+                    0,
+                    {{0, ArgumentKind::kImageF32}, {1, ArgumentKind::kImageF16}, {2}}}};
   code.source = "// of two kernels\n__kernel void kernel_0() {}\n";
   return code;
 }
@@ -23,6 +28,8 @@ TEST_CASE("device code is read as it was printed", "[proto]") {
   const std::string text = Print(Example());
   CHECK(text.find("// launch kernel_0 blocks 32 2 1 threads 16 16 1 shared 512 arguments 0 3 "
                   "workspace\n") != std::string::npos);
+  CHECK(text.find(" arguments 1 3:constant\n") != std::string::npos);
+  CHECK(text.find(" arguments 0:image_f32 1:image_f16 2\n") != std::string::npos);
   const auto read = ParseDeviceCode(text, 4);
   INFO(read.status());
   REQUIRE(read.ok());
@@ -38,10 +45,15 @@ TEST_CASE("device code that is no such is refused by its line", "[proto]") {
     CHECK(read.status().code() == absl::StatusCode::kInvalidArgument);
     return std::string(read.status().message());
   };
-  CHECK_THAT(refusal("opencl 2", "opencl 3"), Catch::Contains("line 1 is of version 3"));
-  CHECK_THAT(refusal("opencl 2", "metal 2"), Catch::Contains("line 1 is of no known kind"));
+  CHECK_THAT(refusal("opencl 3", "opencl 2"), Catch::Contains("line 1 is of version 2"));
+  CHECK_THAT(refusal("opencl 3", "metal 3"), Catch::Contains("line 1 is of no known kind"));
   CHECK_THAT(refusal("workspace 4096", "workspace -1"), Catch::Contains("line 2"));
   CHECK_THAT(refusal("arguments 1 3", "arguments 1 4"), Catch::Contains("none of the 4 buffers"));
+  CHECK_THAT(refusal("3:constant", "3:texture"),
+             Catch::Contains("\"3:texture\"; known are N, N:constant, N:image_f32, N:image_f16"));
+  CHECK_THAT(refusal("3:constant", "workspace:constant"), Catch::Contains("none of the 4 buffers"));
+  CHECK_THAT(refusal("tessera opencl", "tessera cuda"),
+             Catch::Contains("\"3:constant\"; known are N"));
   CHECK_THAT(refusal("threads 64 1 1", "threads 64 64 64"), Catch::Contains("threads a block"));
   CHECK_THAT(refusal("shared 512", "shared -1"), Catch::Contains("shared memory out of range"));
   CHECK_THAT(refusal("blocks 4 1 1", "blocks 0 1 1"), Catch::Contains("line 3"));

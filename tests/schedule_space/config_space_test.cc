@@ -44,8 +44,10 @@ void CheckSame(const schedule::Schedule& a, const schedule::Schedule& b) {
       CHECK(a.LayoutOf(output) == b.LayoutOf(b.BufferNamed(output->name)));
     }
   }
-  for (const te::Input& input : a.inputs())
+  for (const te::Input& input : a.inputs()) {
     CHECK(a.LayoutOf(input.buffer) == b.LayoutOf(input.buffer));
+    CHECK(a.ReadPathOf(input.buffer) == b.ReadPathOf(input.buffer));
+  }
 }
 
 // Makes the config's schedule directly and from the text of its trace; the loop hash, once both
@@ -153,7 +155,7 @@ TEST_CASE("of 10,000 samples for a GPU at least 99% are distinct programs", "[sp
 
 // Shapes whose kernels are few and short: all of their programs are told apart.
 TEST_CASE("configs of small spaces of a GPU are programs of their own", "[space]") {
-  const ir::Target target = ir::ParseTarget("opencl block=64").value();
+  const ir::Target target = ir::ParseTarget("opencl block=64 constant=1024 texels=4096").value();
   for (const te::OpSpec& spec :
        {te::OpSpec{"sum", "reduce_sum", {{"m", "6"}, {"n", "300"}}},
         te::OpSpec{"pool", "global_avg_pool", {{"c", "24"}, {"size", "7"}}},
@@ -174,6 +176,60 @@ TEST_CASE("configs of small spaces of a GPU are programs of their own", "[space]
       CHECK(known->second == text);
     }
   }
+}
+
+TEST_CASE("inputs are read by other paths where the target has them and they fit", "[space]") {
+  const te::Workload workload =
+      Make({"d", "depthwise_conv2d", {{"c", "32"}, {"size", "30"}, {"k", "3"}, {"bias", "true"}}});
+  const auto paths = [&](const char* target) {
+    const ConfigSpace space = BuildSpace(workload, ir::ParseTarget(target).value(), 1).value();
+    std::map<std::string, std::vector<Option>> found;
+    for (const Knob& knob : space.sketches()[0].group->knobs()) {
+      if (knob.name.starts_with("read.")) found[knob.name] = knob.options;
+    }
+    return found;
+  };
+  using Paths = std::map<std::string, std::vector<Option>>;
+  CHECK(paths("opencl").empty());
+  CHECK(paths("cuda").empty());
+  // W has 1,152 bytes, Bias 128.
+  CHECK(paths("opencl constant=1151") == Paths{{"read.Bias", {{0}, {1}}}});
+  CHECK(paths("opencl constant=1152 texels=72") ==
+        Paths{{"read.Bias", {{0}, {1}, {2}}}, {"read.W", {{0}, {1}, {2}}}});
+  CHECK(paths("opencl texels=71") == Paths{{"read.Bias", {{0}, {2}}}});
+}
+
+TEST_CASE("constant memory is for what a wave reads at once, and holds what is read by it",
+          "[space]") {
+  const te::Workload workload =
+      Make({"d", "depthwise_conv2d", {{"c", "32"}, {"size", "30"}, {"k", "3"}, {"bias", "true"}}});
+  const ir::Target target = ir::ParseTarget("opencl wave=32 constant=1152").value();
+  const ConfigSpace space = BuildSpace(workload, target, 1).value();
+  const uint64_t seed = 4;
+  CAPTURE(seed);
+  Rng rng(seed);
+  std::set<std::string> read;
+  for (int i = 0; i < 2000; ++i) {
+    const Config config = space.Sample(rng);
+    const std::string text = schedule::Print(space.ToTrace(config).value());
+    const bool reads_weights = text.find("read_through W constant\n") != std::string::npos;
+    const bool reads_bias = text.find("read_through Bias constant\n") != std::string::npos;
+    if (reads_weights) read.insert("W");
+    if (reads_bias) read.insert("Bias");
+    if (!reads_weights && !reads_bias) continue;
+    CAPTURE(text);
+    // Both are 128 bytes too many.
+    CHECK(reads_weights != reads_bias);
+    CHECK(text.find("read_through X") == std::string::npos);
+    // Threads that are neighbours have the same channel: those of a wave lie along a row, or rows.
+    const std::vector<Knob>& knobs = space.KnobsOf(config);
+    const auto threads = std::ranges::find_if(
+        knobs, [](const Knob& knob) { return knob.name.ends_with("threads"); });
+    REQUIRE(threads != knobs.end());
+    const Option& chosen = threads->options[config[threads - knobs.begin() + 1]];
+    CHECK((chosen[1] == 1 || chosen[2] * chosen[3] >= target.wave_threads));
+  }
+  CHECK(read == std::set<std::string>{"Bias", "W"});
 }
 
 TEST_CASE("C2 has more than a billion programs", "[space]") {

@@ -17,8 +17,11 @@ inline proto::DeviceCode ToDeviceCode(const codegen::gpu::DeviceCode& code) {
   made.kind = "opencl";
   made.workspace_bytes = code.workspace_bytes;
   for (const codegen::gpu::Launch& launch : code.launches[0]) {
-    made.launches.push_back({launch.kernel, launch.blocks, launch.block_threads,
-                             launch.shared_bytes, launch.arguments});
+    proto::KernelLaunch& one = made.launches.emplace_back(proto::KernelLaunch{
+        launch.kernel, launch.blocks, launch.block_threads, launch.shared_bytes, {}});
+    for (const codegen::gpu::Argument& argument : launch.arguments) {
+      one.arguments.push_back({argument.buffer, static_cast<proto::ArgumentKind>(argument.kind)});
+    }
   }
   made.source = code.source;
   return made;

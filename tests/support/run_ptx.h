@@ -37,10 +37,10 @@ inline absl::Status RunPtx(const ir::Program& program, const ir::Target& target,
       started.threads[axis] = static_cast<uint32_t>(launch.block_threads[axis]);
     }
     started.shared_bytes = launch.shared_bytes;
-    for (const int argument : launch.arguments) {
-      started.params.push_back(argument == codegen::gpu::kWorkspaceArgument
+    for (const codegen::gpu::Argument& argument : launch.arguments) {
+      started.params.push_back(argument.buffer == codegen::gpu::kWorkspaceArgument
                                    ? addresses.back()
-                                   : addresses[static_cast<size_t>(argument)]);
+                                   : addresses[static_cast<size_t>(argument.buffer)]);
     }
     TESSERA_RETURN_IF_ERROR(
         Annotate(ptx::Run(kernels->at(launch.kernel), started, memory), code.source));

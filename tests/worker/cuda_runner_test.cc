@@ -36,7 +36,7 @@ runner::KernelRunner& SharedRunner() {
 proto::DeviceCode Doubling(const std::string& count = "999", const std::string& sum = "add.f32") {
   proto::DeviceCode code;
   code.kind = "cuda";
-  code.launches = {{"twice", {16, 1, 1}, {64, 1, 1}, 256, {0, 1}}};
+  code.launches = {{"twice", {16, 1, 1}, {64, 1, 1}, 256, {{0}, {1}}}};
   code.source = R"(.version 6.0
 .target sm_70
 .address_size 64

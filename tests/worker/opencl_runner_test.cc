@@ -38,7 +38,7 @@ runner::KernelRunner& SharedRunner() {
 proto::DeviceCode Doubling(const std::string& statement = "if (i < 1000) y[i] = 2 * x[i];") {
   proto::DeviceCode code;
   code.kind = "opencl";
-  code.launches = {{"twice", {16, 1, 1}, {64, 1, 1}, 0, {0, 1}}};
+  code.launches = {{"twice", {16, 1, 1}, {64, 1, 1}, 0, {{0}, {1}}}};
   code.source =
       "__kernel void twice(__global const float* x, __global float* y) {\n"
       "  const int i = get_global_id(0);\n  " +
@@ -110,6 +110,21 @@ TEST_CASE("threads of a large block may hold much across a barrier", "[opencl]")
   CHECK(measured.outcome == Outcome::kOk);
 }
 
+TEST_CASE("a kernel reads one buffer as constant memory and as an image", "[opencl]") {
+  if (!HasDevice() || opencl::ListDevices()->front().image_texels == 0) return;
+  proto::DeviceCode code = Doubling();
+  code.launches[0].arguments = {
+      {0, proto::ArgumentKind::kImageF32}, {0, proto::ArgumentKind::kConstant}, {1}};
+  code.source =
+      "__kernel void twice(__read_only image1d_buffer_t x, const int first,\n"
+      "                    __constant float* c, __global float* y) {\n"
+      "  const int i = get_global_id(0);\n"
+      "  if (i < 250) vstore4(read_imagef(x, first + i) + vload4(i, c), i, y);\n}\n";
+  const db::Measurement measured = Measure(DoublingPlan(code));
+  INFO(measured.reason);
+  CHECK(measured.outcome == Outcome::kOk);
+}
+
 TEST_CASE("constants are prepared on the device before the first call", "[opencl]") {
   if (!HasDevice()) return;
   proto::DeviceCode code = Doubling();
@@ -122,9 +137,9 @@ TEST_CASE("constants are prepared on the device before the first call", "[opencl
       "__kernel void second(__global const uchar* w, __global float* y) {\n"
       "  y[get_global_id(0)] = ((__global const float*)w)[get_global_id(0)];\n}\n";
   const std::array<int64_t, 3> blocks = {10, 1, 1}, threads = {100, 1, 1};
-  code.preparation = {{"prepare", blocks, threads, 0, {0, 2}}};
-  code.launches = {{"first", blocks, threads, 0, {2, proto::kWorkspaceArgument}},
-                   {"second", blocks, threads, 0, {proto::kWorkspaceArgument, 1}}};
+  code.preparation = {{"prepare", blocks, threads, 0, {{0}, {2}}}};
+  code.launches = {{"first", blocks, threads, 0, {{2}, {proto::kWorkspaceArgument}}},
+                   {"second", blocks, threads, 0, {{proto::kWorkspaceArgument}, {1}}}};
   runner::MeasurePlan plan = DoublingPlan(code);
   plan.buffers[0].is_constant = true;
   plan.candidates[0].prepare_symbol = "prepare";
@@ -139,6 +154,10 @@ TEST_CASE("an OpenCL device is described by its target and class", "[opencl]") {
   const auto host = FindDeviceKind("opencl")->describe("");
   REQUIRE(host.ok());
   CHECK_THAT(host->target, Catch::StartsWith("opencl"));
+  // Every device has some; images not.
+  CHECK_THAT(host->target, Catch::Contains(" constant="));
+  const bool has_images = opencl::ListDevices()->front().image_texels > 0;
+  CHECK((host->target.find(" texels=") != std::string::npos) == has_images);
   CHECK_THAT(host->device_class.name, Catch::StartsWith("opencl/"));
   const absl::Status unknown = FindDeviceKind("opencl")->describe("no such device").status();
   CHECK(absl::IsNotFound(unknown));

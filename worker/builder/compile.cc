@@ -135,10 +135,15 @@ MaybeRefusal MakeSharedObject(absl::Span<const ir::Program> programs, const ir::
 
 std::vector<proto::KernelLaunch> ToLaunches(const std::vector<codegen::gpu::Launch>& launches) {
   static_assert(codegen::gpu::kWorkspaceArgument == proto::kWorkspaceArgument);
+  static_assert(static_cast<int>(codegen::gpu::ArgumentKind::kImageF16) ==
+                static_cast<int>(proto::ArgumentKind::kImageF16));
   std::vector<proto::KernelLaunch> made;
   for (const codegen::gpu::Launch& launch : launches) {
-    made.push_back({launch.kernel, launch.blocks, launch.block_threads, launch.shared_bytes,
-                    launch.arguments});
+    proto::KernelLaunch& one = made.emplace_back(proto::KernelLaunch{
+        launch.kernel, launch.blocks, launch.block_threads, launch.shared_bytes, {}});
+    for (const codegen::gpu::Argument& argument : launch.arguments) {
+      one.arguments.push_back({argument.buffer, static_cast<proto::ArgumentKind>(argument.kind)});
+    }
   }
   return made;
 }

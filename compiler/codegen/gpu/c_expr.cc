@@ -15,6 +15,8 @@ namespace {
 
 using ir::BinaryOp;
 
+constexpr int kMaxVector = 16;
+
 bool IsWide(ir::Type type) { return type.is_integer() && type.bits == 64; }
 
 // What stands between the operands; empty for what is called.
@@ -221,12 +223,13 @@ std::string ExprWriter::Load(const ir::Load& load, int lane) {
   const ir::Expr& index = load.indices[0];
   const ir::Type type = load.buffer->type;
   const int at = index.type().is_vector() ? lane : 0;
-  std::string value = Element(*load.buffer, index, at);
-  // Private f16 is kept as what it is computed in.
+  const Storage& storage = StorageOf(*load.buffer);
+  std::string value =
+      storage.is_image() ? ImageElement(*load.buffer, index, at) : Element(*load.buffer, index, at);
+  // Private f16 is kept as what it is computed in, and that of images is read as that.
   const bool is_packed = ElementName(type) != ValueName(type) && type.is_float() &&
-                         StorageOf(*load.buffer).space != "__private";
+                         storage.space != "__private" && !storage.is_image();
   if (is_packed && type.code == ir::TypeCode::kFloat) {
-    const Storage& storage = StorageOf(*load.buffer);
     value = absl::StrCat("vload_half(", Index(index, at), ", (", storage.space, " const half*)",
                          storage.name, ")");
   } else if (is_packed) {
@@ -237,6 +240,56 @@ std::string ExprWriter::Load(const ir::Load& load, int lane) {
       type.is_float() ? Literal(type, 0) : absl::StrCat("(", ValueName(type), ")0");
   return absl::StrCat("((", ValueName(type), ")(", Condition(load.predicate, lane), " ? ", value,
                       " : ", zero, "))");
+}
+
+std::optional<int64_t> ExprWriter::PlaceInTexel(const ir::Expr& at) const {
+  const ir::Expr place = ir::Simplify(at % ir::Expr(ir::kTexelElements), ranges_);
+  const int64_t* known = ir::AsConstInt(place);
+  return known == nullptr ? std::nullopt : std::optional(*known);
+}
+
+std::string ExprWriter::Texel(const ir::BufferNode& image, const ir::Expr& at) {
+  const std::string& name = StorageOf(image).name;
+  const ir::Expr texel = ir::Simplify(at / ir::Expr(ir::kTexelElements), ranges_);
+  const char* type = ValueName(image.type) == "half" ? "h" : "f";
+  return absl::StrCat("read_image", type, "(", name, ", ", name, "_first + (int)(", Index(texel, 0),
+                      "))");
+}
+
+std::string ExprWriter::ImageElement(const ir::BufferNode& image, const ir::Expr& index, int lane) {
+  const auto* ramp = index.As<ir::Ramp>();
+  if (ramp != nullptr || !index.type().is_vector()) {
+    const ir::Expr at = ramp == nullptr ? index : ramp->base + ir::Expr(ramp->stride * lane);
+    if (const std::optional<int64_t> place = PlaceInTexel(at)) {
+      return absl::StrCat(Texel(image, at), ".s", *place);
+    }
+  }
+  const std::string& name = StorageOf(image).name;
+  return absl::StrCat("texel_", ValueName(image.type), "(", name, ", ", name, "_first, (int)",
+                      Index(index, lane), ")");
+}
+
+bool ExprWriter::IsContiguous(const ir::Buffer& buffer, const ir::Expr& index) const {
+  const auto* ramp = index.As<ir::Ramp>();
+  const int lanes = index.type().lanes;
+  const Storage& storage = StorageOf(*buffer);
+  return ramp != nullptr && ramp->stride == 1 && lanes <= kMaxVector &&
+         (lanes & (lanes - 1)) == 0 && storage.space != "__private" && !storage.is_image() &&
+         ElementName(buffer->type) == ValueName(buffer->type);
+}
+
+std::string ExprWriter::Vector(const ir::Load& load) {
+  const ir::Expr& index = load.indices[0];
+  const int lanes = index.type().lanes;
+  if (load.predicate) return "";
+  const Storage& storage = StorageOf(*load.buffer);
+  const auto* ramp = index.As<ir::Ramp>();
+  if (IsContiguous(load.buffer, index)) {
+    return absl::StrCat("vload", lanes, "(0, ", storage.name, " + ", Index(index, 0), ")");
+  }
+  const bool is_texel = storage.is_image() && ramp != nullptr && ramp->stride == 1 &&
+                        lanes == ir::kTexelElements && PlaceInTexel(ramp->base) == 0;
+  return is_texel ? Texel(*load.buffer, ramp->base) : "";
 }
 
 std::string ExprWriter::Assign(const ir::Buffer& buffer, const ir::Expr& index, int lane,

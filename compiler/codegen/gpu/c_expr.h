@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -13,8 +14,10 @@ namespace tessera::codegen::gpu {
 // How a buffer is kept.
 struct Storage {
   std::string name;         // of the pointer or array
-  std::string space;        // "__global", "__local", "__private"
+  std::string space;        // "__global", "__constant", "__local", "__private"; "": an image,
+                            // of which the variable NAME_first is the first texel
   bool is_scalars = false;  // of variables namee0, namee1, …
+  bool is_image() const { return space.empty(); }
 };
 
 // Expressions as OpenCL C, one lane of a vector at a time: a GPU's threads are its lanes. Text of
@@ -41,6 +44,10 @@ class ExprWriter {
   // The element of a store's address, and a store of `value` to it.
   std::string Assign(const ir::Buffer& buffer, const ir::Expr& index, int lane,
                      const std::string& value);
+  // Whether lanes lie next to each other in memory of elements that are what is computed.
+  bool IsContiguous(const ir::Buffer& buffer, const ir::Expr& index) const;
+  // All lanes of a load at once; empty where they have to be loaded one by one.
+  std::string Vector(const ir::Load& load);
   // An index as an int or long.
   std::string Index(const ir::Expr& e, int lane);
 
@@ -52,6 +59,11 @@ class ExprWriter {
 
  private:
   std::string Load(const ir::Load& load, int lane);
+  std::string ImageElement(const ir::BufferNode& image, const ir::Expr& index, int lane);
+  // The texel that has element `at`.
+  std::string Texel(const ir::BufferNode& image, const ir::Expr& at);
+  // Which of the texel's elements it is, where that is the same for all values of variables.
+  std::optional<int64_t> PlaceInTexel(const ir::Expr& at) const;
   std::string Element(const ir::BufferNode& buffer, const ir::Expr& index, int lane);
   std::string Binary(const ir::Binary& node, int lane);
   std::string Cast(const ir::Cast& node, int lane);

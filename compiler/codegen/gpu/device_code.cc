@@ -9,8 +9,8 @@ Launch LaunchOf(const KernelNest& nest) {
     launch.blocks[i] = nest.blocks[i].extent;
     launch.block_threads[i] = nest.threads[i].extent;
   }
-  launch.arguments = nest.params;
-  if (nest.uses_workspace) launch.arguments.push_back(kWorkspaceArgument);
+  for (const int param : nest.params) launch.arguments.push_back({param});
+  if (nest.uses_workspace) launch.arguments.push_back({kWorkspaceArgument});
   launch.shared_bytes = nest.shared_bytes;
   return launch;
 }

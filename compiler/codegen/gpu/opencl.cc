@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "compiler/codegen/gpu/c_expr.h"
 #include "compiler/codegen/gpu/kernels.h"
+#include "compiler/codegen/gpu/read_paths.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/te/c_names.h"
 
@@ -18,17 +19,43 @@ namespace {
 
 // Elements of a thread's buffer that become variables of their own.
 constexpr int64_t kMaxScalars = 512;
-constexpr int kMaxVector = 16;
 
 constexpr char kPrelude[] =
     "#define FLOOR_DIV(a, b) ((a) / (b) - ((a) % (b) != 0 && ((a) % (b) < 0) != ((b) < 0)))\n"
     "#define FLOOR_MOD(a, b) ((a) - FLOOR_DIV(a, b) * (b))\n";
-constexpr char kToBf16[] =
-    "ushort to_bf16(float x) {\n"
-    "  const uint bits = as_uint(x);\n"
-    "  if (isnan(x)) return (ushort)(bits >> 16 | 64);\n"
-    "  return (ushort)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);\n"
-    "}\n";
+
+// What stands before kernels that use it.
+struct Helper {
+  const char *name, *text;
+};
+constexpr Helper kHelpers[] = {
+    {"to_bf16(",
+     "ushort to_bf16(float x) {\n"
+     "  const uint bits = as_uint(x);\n"
+     "  if (isnan(x)) return (ushort)(bits >> 16 | 64);\n"
+     "  return (ushort)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);\n"
+     "}\n"},
+    // Compilers that don't know the attribute warn of it.
+    {"max_constant_size(",
+     "#ifdef __has_attribute\n"
+     "#if !__has_attribute(max_constant_size)\n"
+     "#define max_constant_size(bytes)\n"
+     "#endif\n"
+     "#endif\n"},
+    // An element of an image whose place in its texel the kernel's text does not tell.
+    {"texel_float(",
+     "float texel_float(__read_only image1d_buffer_t image, int first, int at) {\n"
+     "  const float4 texel = read_imagef(image, first + (at >> 2));\n"
+     "  const float2 pair = (at & 2) != 0 ? texel.zw : texel.xy;\n"
+     "  return (at & 1) != 0 ? pair.y : pair.x;\n"
+     "}\n"},
+    {"texel_half(",
+     "half texel_half(__read_only image1d_buffer_t image, int first, int at) {\n"
+     "  const half4 texel = read_imageh(image, first + (at >> 2));\n"
+     "  const half2 pair = (at & 2) != 0 ? texel.zw : texel.xy;\n"
+     "  return (at & 1) != 0 ? pair.y : pair.x;\n"
+     "}\n"},
+};
 
 // Whether all uses of `buffer` name constant elements, as they do once its loops are unrolled.
 bool HasConstantIndices(const ir::Stmt& s, const ir::BufferNode& buffer) {
@@ -52,14 +79,7 @@ class KernelWriter {
   absl::StatusOr<std::string> Write(const KernelNest& nest) {
     std::vector<std::string> parameters;
     for (const int index : nest.params) {
-      const ir::BufferNode& buffer = *program_.params[index];
-      const std::string name = Name(buffer.name);
-      exprs_.Bind(&buffer, {name, "__global"});
-      bool is_written = false;
-      ir::ForEach<ir::Store>(nest.body,
-                             [&](const ir::Store& s) { is_written |= s.buffer.get() == &buffer; });
-      parameters.push_back(absl::StrCat("__global ", is_written ? "" : "const ", TypeOf(buffer),
-                                        "* restrict ", name));
+      parameters.push_back(Parameter(nest, *program_.params[index]));
     }
     if (nest.uses_workspace) parameters.push_back("__global uchar* restrict workspace");
     int64_t threads[3];
@@ -108,6 +128,28 @@ class KernelWriter {
                        ir::ToString(buffer.type), ", which OpenCL C can't store")));
     }
     return name;
+  }
+
+  // A parameter's declaration.
+  std::string Parameter(const KernelNest& nest, const ir::BufferNode& buffer) {
+    const std::string name = Name(buffer.name), type = TypeOf(buffer);
+    switch (buffer.read_path) {
+      case ir::ReadPath::kImage:
+        exprs_.Bind(&buffer, {name, ""});
+        return absl::StrCat("__read_only image1d_buffer_t ", name, ", const int ", name, "_first");
+      case ir::ReadPath::kConstant:
+        exprs_.Bind(&buffer, {name, "__constant"});
+        // Drivers that place constants on the chip want to know how much of them there can be.
+        return absl::StrCat("__constant ", type, "* restrict ", name,
+                            " __attribute__((max_constant_size(", buffer.StoredBytes(), ")))");
+      case ir::ReadPath::kPlain:
+        break;
+    }
+    exprs_.Bind(&buffer, {name, "__global"});
+    bool is_written = false;
+    ir::ForEach<ir::Store>(nest.body,
+                           [&](const ir::Store& s) { is_written |= s.buffer.get() == &buffer; });
+    return absl::StrCat("__global ", is_written ? "" : "const ", type, "* restrict ", name);
   }
 
   void BindWorkspace(const KernelNest& nest) {
@@ -209,31 +251,19 @@ class KernelWriter {
     Line("}");
   }
 
-  // Whether lanes lie next to each other in memory of elements that are what is computed.
-  bool IsContiguous(const ir::Buffer& buffer, const ir::Expr& index) const {
-    const auto* ramp = index.As<ir::Ramp>();
-    const int lanes = index.type().lanes;
-    const Storage& storage = exprs_.StorageOf(*buffer);
-    return ramp != nullptr && ramp->stride == 1 && lanes <= kMaxVector &&
-           (lanes & (lanes - 1)) == 0 && storage.space != "__private" &&
-           exprs_.ElementName(buffer->type) == exprs_.ValueName(buffer->type);
-  }
-
   // A vector that is loaded whole, to be stored whole: the copies by which blocks fill what they
   // share.
   bool WriteCopy(const ir::Store& store) {
     const auto* load = store.value.As<ir::Load>();
     const int lanes = store.value.type().lanes;
-    if (load == nullptr || load->predicate || store.predicate ||
-        !IsContiguous(store.buffer, store.indices[0]) ||
-        !IsContiguous(load->buffer, load->indices[0])) {
+    if (load == nullptr || store.predicate ||
+        !exprs_.IsContiguous(store.buffer, store.indices[0])) {
       return false;
     }
-    const auto at = [&](const ir::Buffer& buffer, const ir::Expr& index) {
-      return absl::StrCat("0, ", exprs_.StorageOf(*buffer).name, " + ", exprs_.Index(index, 0));
-    };
-    Line(absl::StrCat("vstore", lanes, "(vload", lanes, "(", at(load->buffer, load->indices[0]),
-                      "), ", at(store.buffer, store.indices[0]), ");"));
+    const std::string loaded = exprs_.Vector(*load);
+    if (loaded.empty()) return false;
+    Line(absl::StrCat("vstore", lanes, "(", loaded, ", 0, ", exprs_.StorageOf(*store.buffer).name,
+                      " + ", exprs_.Index(store.indices[0], 0), ");"));
     return true;
   }
 
@@ -246,13 +276,12 @@ class KernelWriter {
     const int lanes = store.indices[0].type().lanes;
     int count = 0;
     ir::ForEach<ir::Load>(store.value, [&](const ir::Load& load) {
-      const ir::Expr& index = load.indices[0];
-      if (load.predicate || index.type().lanes != lanes || !IsContiguous(load.buffer, index))
-        return;
+      if (load.indices[0].type().lanes != lanes) return;
+      const std::string loaded = exprs_.Vector(load);
+      if (loaded.empty()) return;
       const std::string name = absl::StrCat("vector", count++);
-      Line(absl::StrCat("const ", exprs_.ValueName(load.buffer->type), lanes, " ", name, " = vload",
-                        lanes, "(0, ", exprs_.StorageOf(*load.buffer).name, " + ",
-                        exprs_.Index(index, 0), ");"));
+      Line(absl::StrCat("const ", exprs_.ValueName(load.buffer->type), lanes, " ", name, " = ",
+                        loaded, ";"));
       exprs_.Hold(load, name);
     });
   }
@@ -282,7 +311,7 @@ class KernelWriter {
                         ";"));
     }
     exprs_.Release();
-    if (!store.predicate && IsContiguous(store.buffer, store.indices[0])) {
+    if (!store.predicate && exprs_.IsContiguous(store.buffer, store.indices[0])) {
       std::vector<std::string> parts;
       for (int lane = 0; lane < lanes; ++lane) parts.push_back(absl::StrCat("lane", lane));
       Line(absl::StrCat("vstore", lanes, "((", type, lanes, ")(", absl::StrJoin(parts, ", "),
@@ -324,13 +353,19 @@ absl::StatusOr<DeviceCode> GenerateOpenCl(absl::Span<const ir::Program> programs
     code.workspace_bytes = std::max(code.workspace_bytes, kernels.workspace_bytes);
     std::vector<Launch>& launches = code.launches.emplace_back();
     for (const KernelNest& nest : kernels.nests) {
+      TESSERA_RETURN_IF_ERROR(CheckReadPaths(program, nest, target));
       TESSERA_ASSIGN_OR_RETURN(const std::string text,
                                KernelWriter(program, kernels, has_half).Write(nest));
       absl::StrAppend(&functions, "\n", text);
-      launches.push_back(LaunchOf(nest));
+      Launch& launch = launches.emplace_back(LaunchOf(nest));
+      for (size_t i = 0; i < nest.params.size(); ++i) {
+        launch.arguments[i].kind = KindOf(*program.params[nest.params[i]]);
+      }
     }
   }
-  if (functions.find("to_bf16(") != std::string::npos) code.source += kToBf16;
+  for (const Helper& helper : kHelpers) {
+    if (functions.find(helper.name) != std::string::npos) code.source += helper.text;
+  }
   code.source += functions;
   return code;
 }

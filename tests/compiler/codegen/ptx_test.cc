@@ -67,7 +67,7 @@ TEST_CASE("a product of shared tiles becomes one kernel of PTX", "[ptx]") {
   const gpu::Launch& launch = code->launches[0][0];
   CHECK(launch.blocks == std::array<int64_t, 3>{6, 1, 1});
   CHECK(launch.block_threads == std::array<int64_t, 3>{32, 1, 1});
-  CHECK(launch.arguments == std::vector<int>{0, 1, 2});
+  CHECK(launch.arguments == std::vector<gpu::Argument>{{0}, {1}, {2}});
   CHECK(launch.shared_bytes == 16 * 4 * 4 + 4 * 32 * 4);
   CHECK(code->source.find(".target sm_80") != std::string::npos);
   CHECK(code->source.find(".reqntid 32, 1, 1") != std::string::npos);
@@ -75,6 +75,21 @@ TEST_CASE("a product of shared tiles becomes one kernel of PTX", "[ptx]") {
   CHECK(code->source.find("ld.f32") == std::string::npos);
   CHECK(code->source.find("st.f32") == std::string::npos);
   Check(workload, te::ComputeExpected(workload, 1).value(), trace);
+}
+
+TEST_CASE("how a schedule reads inputs changes no PTX", "[ptx]") {
+  const te::Workload workload = te::MakeWorkload({"r", "relu", {{"m", "4"}, {"n", "32"}}}).value();
+  const auto code = [&](const std::string& steps) {
+    const auto candidate = passes::LowerTrace(
+        workload, schedule::ParseTrace("trace 1\n" + steps + "bind relu m block.x\n").value());
+    REQUIRE(candidate.ok());
+    return GeneratePtx({candidate->program}, Target()).value();
+  };
+  const gpu::DeviceCode plain = code("");
+  for (const char* path : {"read_through X constant\n", "read_through X image\n"}) {
+    CHECK(code(path).source == plain.source);
+    CHECK(code(path).launches == plain.launches);
+  }
 }
 
 TEST_CASE("default schedules and programs of the space are right as PTX", "[ptx]") {

@@ -14,7 +14,7 @@ namespace {
 
 TEST_CASE("the text of a program is read back to the same text", "[ir][print]") {
   const std::string text =
-      R"(program matmul(A: f32[64, 32], B: f32[32, 64] free layout "1/16 0 1%16", C: f32[64, 64] blocked(1)) {
+      R"(program matmul(A: f32[64, 32] through constant, B: f32[32, 64] through image free layout "1/16 0 1%16", C: f32[64, 64] blocked(1)) {
   for i in [0, 64) parallel {
     allocate acc: f32[16] local {
       for j in [0, 4) thread(block.x) {
@@ -105,6 +105,7 @@ TEST_CASE("faults in text are told with line and column", "[ir][parse]") {
       {"program p(A: f32[0]) {}", "extent 0"},
       {"program p(A: f32[9999999999, 9999999999]) {}", "2^40"},
       {"program p(A: f32[4], A: f32[4]) {}", "exists here already"},
+      {"program p(A: f32[4] through plain) {}", "expected \"constant\" or \"image\""},
       {"program p(A: f32[4] layout \"0/3 0%2\") {}", "axis 0"},
       {"program p() { for i in [0, 4) { for i in [0, 4) {} } }", "bound here already"},
       {"program p() { for i in [4, 0) {} }", "has no extent"},

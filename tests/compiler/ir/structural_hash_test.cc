@@ -33,6 +33,8 @@ TEST_CASE("everything else counts", "[ir][hash]") {
       "program p(A: f32[8], O: f32[8]) { for i in [0, 8) { A[i] = O[i] + 1.0 } }",
       "program p(A: f32[9], O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
       "program p(A: f32[8] free, O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
+      "program p(A: f32[8] through constant, O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
+      "program p(A: f32[8] through image, O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
       "program p(A: f32[8] blocked(0), O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
       "program p(A: f32[8] shared, O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } }",
       R"(program p(A: f32[8] layout "0/4 0%4", O: f32[8]) { for i in [0, 8) { O[i] = A[i] + 1.0 } })",

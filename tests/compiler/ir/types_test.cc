@@ -94,8 +94,8 @@ TEST_CASE("targets go to text and back, without what makes no difference", "[ir]
   CHECK(ToString(*ParseTarget("cuda")) == "cuda/sm_70 l2=1048576 block=1024 wave=32 shared=49152");
   CHECK(ToString(*ParseTarget("cuda/sm_75,sm_90")) ==
         "cuda/sm_90 l2=1048576 block=1024 wave=32 shared=49152");
-  for (const char* text :
-       {"opencl/fp16 l2=1024 block=512 wave=64 shared=65536", "cuda/sm_80", "vta"}) {
+  for (const char* text : {"opencl/fp16 l2=1024 block=512 wave=64 shared=65536", "cuda/sm_80",
+                           "vta", "opencl constant=65536", "opencl texels=65536"}) {
     CHECK(ParseTarget(ToString(*ParseTarget(text))) == ParseTarget(text));
   }
 }
@@ -107,6 +107,12 @@ TEST_CASE("a GPU's target has its limits, and code that needs less runs on it", 
   CHECK_FALSE(CanRun(device, *ParseTarget("opencl block=1024"), 1));
   CHECK_FALSE(CanRun(device, *ParseTarget("opencl shared=65536"), 1));
   CHECK_FALSE(CanRun(*ParseTarget("opencl"), *ParseTarget("opencl/fp16"), 1));
+  const Target reader = *ParseTarget("opencl/fp16 texels=4096 constant=1024 block=512");
+  CHECK(ToString(reader) ==
+        "opencl/fp16 l2=1048576 block=512 wave=32 shared=32768 constant=1024 texels=4096");
+  CHECK(CanRun(reader, *ParseTarget("opencl texels=4096 constant=1024"), 1));
+  CHECK_FALSE(CanRun(reader, *ParseTarget("opencl constant=1025"), 1));
+  CHECK_FALSE(CanRun(reader, *ParseTarget("opencl texels=4097"), 1));
   CHECK_FALSE(CanRun(device, *ParseTarget("cuda"), 1));
   CHECK(CanRun(*ParseTarget("cuda/sm_90"), *ParseTarget("cuda/sm_80"), 1));
   CHECK_FALSE(CanRun(*ParseTarget("cuda/sm_80"), *ParseTarget("cuda/sm_90"), 1));
@@ -138,7 +144,9 @@ TEST_CASE("bad targets are refused with what is known", "[ir][target]") {
       {"x86 l9=5", "known: l1, l2, threads"},
       {"x86 threads=5000", "over the limit of 4096"},
       {"opencl/fp64", "known: fp16"},
-      {"opencl threads=2", "known: l2, block, wave, shared"},
+      {"opencl threads=2", "known: l2, block, wave, shared, constant, texels"},
+      {"opencl texels=536870912", "over the limit of 536870911"},
+      {"cuda constant=65536", "known: l2, block, wave, shared"},
       {"opencl block=5000", "over the limit of 4096"},
   };
   for (const BadTarget& bad : cases) {

@@ -171,6 +171,65 @@ TEST_CASE("operators run on a device with its memory and in its queue", "[librar
   library.Find<void (*)(void*)>("tessera_gpu_opencl_destroy")(kernels);
 }
 
+// Operands as constant memory and as images: of arguments, of constants that begin within the
+// packed block, of what packing reads.
+LibrarySpec ReadingSpec() {
+  const std::map<std::string, std::string> conv = {
+      {"ic", "4"}, {"oc", "8"}, {"size", "6"}, {"k", "3"}, {"bias", "true"}};
+  LibrarySpec spec =
+      SpecFor({{"product", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "8"}}},
+               {"half", "matmul", {{"m", "6"}, {"n", "20"}, {"k", "8"}, {"dtype", "f16"}}},
+               {"first", "conv2d", conv},
+               {"second", "conv2d", conv},
+               {"winograd", "conv2d", conv}},
+              "opencl block=256 wave=32 shared=16384 constant=4096 texels=4096");
+  const std::array<const char*, 5> reads = {
+      "read_through A constant\nread_through B image\n",
+      "read_through A image\nread_through B image\n",
+      "read_through W image\nread_through Bias constant\nread_through X image\n",
+      "read_through W constant\nread_through Bias image\nread_through X constant\n",
+      "layout W 1 0 2 3\nwinograd conv 2\nread_through W image\nread_through X image\n"};
+  for (size_t i = 0; i < reads.size(); ++i) {
+    schedule::Trace& trace = spec.ops[i].on_device->trace;
+    if (i == 4) trace.clear();
+    const auto steps = schedule::ParseTrace(std::string("trace 1\n") + reads[i]).value();
+    trace.insert(trace.end(), steps.begin(), steps.end());
+  }
+  return spec;
+}
+
+TEST_CASE("operators read constant memory and images on a device", "[library][opencl]") {
+  const LibrarySpec spec = ReadingSpec();
+  const LibraryFiles files = Build(spec);
+  const auto at = TestQueue::Open();
+  if (at == nullptr || tessera_opencl_image_texels(&at->api, at->device) == 0) return;
+  const Environment device("TESSERA_DEVICE", OpenClTestDevice().c_str());
+  const Library library(files.shared_object);
+  char log[256];
+  void* kernels = nullptr;
+  const int made = library.Find<Create>("tessera_gpu_opencl_create")(at->queue, &kernels, log, 256);
+  INFO(log);
+  REQUIRE(made == 0);
+  for (const LibraryOp& op : spec.ops) {
+    CAPTURE(op.name);
+    const Data data(op.workload);
+    DeviceCall call(library, op.name, data, kernels, *at);
+    // Images are there as long as some call in the queue reads them.
+    for (int run = 0; run < 50; ++run) REQUIRE(call.Run() == 0);
+    data.Check(at->Read(call.output, data.output_bytes()));
+    cl_event event = nullptr;
+    call.arguments.back() = &event;
+    REQUIRE(call.Run() == 0);
+    REQUIRE(at->api.clWaitForEvents(1, &event) == CL_SUCCESS);
+    at->api.clReleaseEvent(event);
+    call.arguments.back() = nullptr;
+    REQUIRE(call.Run() == 0);
+  }
+  library.Find<void (*)(void*)>("tessera_gpu_opencl_destroy")(kernels);
+  REQUIRE(library.Find<const char* (*)()>("tessera_gpu_device")() != nullptr);
+  CheckHostCalls(library, spec);
+}
+
 TEST_CASE("threads share a device's kernels, each with a queue's work of its own",
           "[library][opencl]") {
   const LibrarySpec spec = TestSpec(kTarget);
@@ -357,6 +416,22 @@ TEST_CASE("a device that has less than kernels were made for is named with the l
         "the kernels compute in half precision; the device has no cl_khr_fp16");
   }
   refused.emplace_back(GreedySpec(kGreedyTarget), "big: its kernels take");
+  constexpr int64_t kLargest = 32 << 20;
+  cl_ulong constant_bytes = 0;
+  at->api.clGetDeviceInfo(at->device, CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE, sizeof(constant_bytes),
+                          &constant_bytes, nullptr);
+  if (static_cast<int64_t>(constant_bytes) < kLargest) {
+    const std::string k = absl::StrCat(constant_bytes / 16 + 4);
+    LibrarySpec spec =
+        SpecFor({{"much", "matmul", {{"m", "4"}, {"n", "4"}, {"k", k}, {"b", "input"}}}},
+                absl::StrCat("opencl block=64 wave=32 shared=16384 constant=", kLargest));
+    spec.ops[0].on_device->trace.push_back(
+        {schedule::Primitive::kReadThrough, "A", {"constant"}, {}, {}});
+    refused.emplace_back(
+        std::move(spec),
+        absl::StrCat("much: its kernels take ", constant_bytes + 64,
+                     " bytes of constant memory; the device has ", constant_bytes));
+  }
   for (const auto& [spec, why] : refused) {
     const Environment quiet("TESSERA_QUIET", "1");
     const Environment wanted("TESSERA_DEVICE", OpenClTestDevice().c_str());

@@ -110,6 +110,15 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
                  "must come before the stage's loops are changed"));
   CHECK(Contains(Why(workload, "layout Bias 0/4 0%4\n"), "fixes this buffer's layout"));
   CHECK(Contains(Why(workload, "layout X 1 0 2 3\n"), "is not a block of axis 1 moved innermost"));
+  CHECK(Contains(Why(workload, "read_through conv image\n"), "is no input of the workload"));
+  CHECK(Contains(Why(workload, "read_through W texture\n"), "known are constant, image"));
+  CHECK(Contains(Why(workload, "read_through W image\nread_through W constant\n"),
+                 "step 2: read_through W: has a path already"));
+  const te::Workload odd =
+      te::MakeWorkload({"odd", "matmul", {{"m", "3"}, {"n", "6"}, {"k", "5"}, {"dtype", "i8"}}})
+          .value();
+  CHECK(Contains(Why(odd, "read_through A image\n"),
+                 "15 elements of i8; an image has fours of f32 or f16"));
 }
 
 TEST_CASE("convolutions that Winograd's algorithm doesn't fit are refused", "[schedule]") {
@@ -270,6 +279,9 @@ TEST_CASE("loop hashes ignore loops of extent 1 and see everything else", "[sche
   CHECK(hash("layout X 0 1/4 2 3 1%4\n") != hash("layout X 0 1/8 2 3 1%8\n"));
   CHECK(hash("inline pad\n") != hash(""));
   CHECK(hash("stream relu\n") != hash(""));
+  CHECK(hash("read_through W constant\n") != hash(""));
+  CHECK(hash("read_through W constant\n") != hash("read_through W image\n"));
+  CHECK(hash("read_through W image\n") != hash("read_through X image\n"));
   CHECK(hash("prefetch conv 1\n") != hash(""));
   CHECK(hash("prefetch conv 1\n") != hash("prefetch conv 4\n"));
 }

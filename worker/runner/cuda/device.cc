@@ -231,14 +231,14 @@ class CudaDevice final : public runner::Device {
                            "cuFuncSetAttribute"),
                      absl::StrCat(launch.shared_bytes, " bytes of shared memory")));
       }
-      for (const int argument : launch.arguments) {
-        const bool is_workspace = argument == proto::kWorkspaceArgument;
-        if (is_workspace ? workspace_.bytes == 0 : argument >= static_cast<int>(buffers_.size())) {
+      for (const auto& [buffer, kind] : launch.arguments) {
+        const bool is_workspace = buffer == proto::kWorkspaceArgument;
+        if (is_workspace ? workspace_.bytes == 0 : buffer >= static_cast<int>(buffers_.size())) {
           return absl::InvalidArgumentError(
               absl::StrCat("kernel ", launch.kernel, " is passed a buffer that is not there"));
         }
         kernel.arguments.push_back(
-            (is_workspace ? workspace_ : buffers_[static_cast<size_t>(argument)]).inside);
+            (is_workspace ? workspace_ : buffers_[static_cast<size_t>(buffer)]).inside);
       }
       kernels.push_back(std::move(kernel));
       Kernel& placed = kernels.back();

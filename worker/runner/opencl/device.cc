@@ -68,6 +68,9 @@ DeviceInfo Describe(const Api& api, cl_platform_id platform, cl_device_id device
   }
   info.shared_bytes =
       static_cast<int64_t>(NumberOf<cl_ulong>(api, device, CL_DEVICE_LOCAL_MEM_SIZE));
+  info.constant_bytes =
+      static_cast<int64_t>(NumberOf<cl_ulong>(api, device, CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE));
+  info.image_texels = tessera_opencl_image_texels(&api, device);
   info.cache_bytes =
       static_cast<int64_t>(NumberOf<cl_ulong>(api, device, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE));
   info.memory_bytes =
@@ -99,6 +102,9 @@ class OpenClDevice final : public runner::Device {
   ~OpenClDevice() override {
     tessera_opencl_release(&api_, &program_);
     Release(workspace_);
+    for (const tessera_opencl_buffer& buffer : bound_) {
+      if (buffer.image != nullptr) api_.clReleaseMemObject(buffer.image);
+    }
     for (const Buffer& buffer : buffers_) Release(buffer);
     Release(scratch_);
     if (queue_ != nullptr) api_.clReleaseCommandQueue(queue_);
@@ -118,8 +124,10 @@ class OpenClDevice final : public runner::Device {
     for (const auto* part : {&code_.launches, &code_.preparation}) {
       for (const proto::KernelLaunch& launch : *part) {
         const auto& [blocks, threads] = std::tie(launch.blocks, launch.threads);
-        const std::vector<int64_t>& arguments =
-            arguments_.emplace_back(launch.arguments.begin(), launch.arguments.end());
+        std::vector<tessera_device_argument>& arguments = arguments_.emplace_back();
+        for (const auto& [buffer, kind] : launch.arguments) {
+          arguments.push_back({buffer, static_cast<int64_t>(kind)});
+        }
         launches_.push_back({launch.kernel.c_str(),
                              {blocks[0], blocks[1], blocks[2]},
                              {threads[0], threads[1], threads[2]},
@@ -247,20 +255,21 @@ class OpenClDevice final : public runner::Device {
 
   // Gives the kernels their arguments, which stay the same.
   absl::Status Bind() {
-    std::vector<cl_mem> inside;
-    for (const Buffer& buffer : buffers_) inside.push_back(buffer.inside);
+    for (const Buffer& buffer : buffers_) {
+      bound_.push_back({buffer.inside, buffer.memory, kMargin, buffer.bytes, nullptr});
+    }
     for (size_t i = 0; i < launches_.size(); ++i) {
-      for (const int64_t argument : arguments_[i]) {
-        const bool is_workspace = argument == proto::kWorkspaceArgument;
+      for (const auto& [buffer, kind] : arguments_[i]) {
+        const bool is_workspace = buffer == proto::kWorkspaceArgument;
         if (is_workspace ? workspace_.memory == nullptr
-                         : argument >= static_cast<int64_t>(inside.size())) {
+                         : buffer >= static_cast<int64_t>(bound_.size())) {
           return absl::InvalidArgumentError(absl::StrCat("kernel ", launches_[i].kernel,
                                                          " is passed a buffer that is not there"));
         }
       }
       TESSERA_RETURN_IF_ERROR(
-          CheckCall(tessera_opencl_bind(&api_, program_.kernels[i], &launches_[i], inside.data(),
-                                        workspace_.inside),
+          CheckCall(tessera_opencl_bind(&api_, context_, program_.kernels[i], &launches_[i],
+                                        bound_.data(), workspace_.inside),
                     "clSetKernelArg"));
     }
     return absl::OkStatus();
@@ -309,8 +318,9 @@ class OpenClDevice final : public runner::Device {
   proto::DeviceCode code_;
   // Of a call, then of the preparation; they point into `code_` and `arguments_`.
   std::vector<tessera_device_launch> launches_;
-  std::vector<std::vector<int64_t>> arguments_;
+  std::vector<std::vector<tessera_device_argument>> arguments_;
   std::vector<Buffer> buffers_;
+  std::vector<tessera_opencl_buffer> bound_;  // the same, as kernels are passed them
   Buffer workspace_, scratch_;
 };
 

@@ -19,6 +19,8 @@ struct DeviceInfo {
   int64_t block_threads = 0;  // at most
   int64_t wave_threads = 0;   // that run in step; 0: it does not say
   int64_t shared_bytes = 0;   // of a block
+  int64_t constant_bytes = 0;
+  int64_t image_texels = 0;  // of an image of a buffer; 0: there are no images
   int64_t cache_bytes = 0;
   int64_t memory_bytes = 0;
   int compute_units = 0;

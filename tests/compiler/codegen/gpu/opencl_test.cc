@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/rng.h"
+#include "compiler/ir/parse.h"
 #include "compiler/schedule/default_trace.h"
 #include "schedule_space/config_space.h"
 #include "tests/support/lower_schedule.h"
@@ -34,6 +35,22 @@ absl::Status RunHere(const ir::Program& program, absl::Span<const absl::Span<std
   return RunOpenCl(program, Target(), buffers);
 }
 
+// Of a device with a little constant memory, and images.
+ir::Target Reader() { return ir::ParseTarget("opencl constant=4096 texels=65536").value(); }
+
+bool HasImages() {
+  if (!HasDevice()) return false;
+  const std::vector<opencl::DeviceInfo> devices = opencl::ListDevices().value();
+  const auto used = std::ranges::find_if(devices, [](const opencl::DeviceInfo& one) {
+    return one.name.find(OpenClTestDevice()) != std::string::npos;
+  });
+  return used != devices.end() && used->image_texels > 0;
+}
+
+absl::Status ReadHere(const ir::Program& program, absl::Span<const absl::Span<std::byte>> buffers) {
+  return RunOpenCl(program, Reader(), buffers);
+}
+
 TEST_CASE("a product of shared tiles is right on an OpenCL device", "[opencl]") {
   const te::Workload workload =
       te::MakeWorkload({"c",
@@ -48,7 +65,7 @@ TEST_CASE("a product of shared tiles is right on an OpenCL device", "[opencl]") 
   REQUIRE(code->launches[0].size() == 1);
   CHECK(code->launches[0][0].blocks == std::array<int64_t, 3>{6, 1, 1});
   CHECK(code->launches[0][0].block_threads == std::array<int64_t, 3>{32, 1, 1});
-  CHECK(code->launches[0][0].arguments == std::vector<int>{0, 1, 2});
+  CHECK(code->launches[0][0].arguments == std::vector<Argument>{{0}, {1}, {2}});
   if (!HasDevice()) return;
   const te::Expected expected = te::ComputeExpected(workload, 1).value();
   CHECK(te::CheckAgainst(workload, expected, *candidate, RunHere) == absl::OkStatus());
@@ -263,6 +280,144 @@ TEST_CASE("programs of the space of a GPU are right", "[opencl]") {
   const bool on_device = HasDevice();
   uint64_t seed = 1;
   for (const te::OpSpec& spec : te::TestWorkloads()) CheckConfigs(spec, 2, seed++, on_device);
+}
+
+// Code of a workload's trace; the candidate is compared with the evaluator, on a device too if
+// there is one with images.
+DeviceCode CheckedCode(const te::OpSpec& spec, const std::string& trace) {
+  CAPTURE(trace);
+  const te::Workload workload = te::MakeWorkload(spec).value();
+  const auto candidate = passes::LowerTrace(workload, schedule::ParseTrace(trace).value());
+  INFO(candidate.status());
+  REQUIRE(candidate.ok());
+  auto code = GenerateOpenCl({candidate->program}, Reader());
+  INFO(code.status());
+  REQUIRE(code.ok());
+  CAPTURE(code->source);
+  const te::Expected expected = te::ComputeExpected(workload, 1).value();
+  CHECK(te::CheckAgainst(workload, expected, *candidate, ir::Evaluate) == absl::OkStatus());
+  if (HasImages()) {
+    CHECK(te::CheckAgainst(workload, expected, *candidate, ReadHere) == absl::OkStatus());
+  }
+  return *std::move(code);
+}
+
+TEST_CASE("kernels declare and are passed what they read by other paths", "[opencl]") {
+  const te::OpSpec product{
+      "c", "matmul", {{"m", "40"}, {"n", "36"}, {"k", "20"}, {"b", "input"}, {"relu", "true"}}};
+  const std::string reads = "trace 1\nread_through A image\nread_through B constant\n";
+  const DeviceCode code =
+      CheckedCode(product, reads + std::string(kSharedProduct).substr(sizeof("trace 1")));
+  CHECK_THAT(code.source, Catch::Contains("__read_only image1d_buffer_t A_1, const int A_1_first, "
+                                          "__constant float* restrict B_1 "
+                                          "__attribute__((max_constant_size(2880))), "
+                                          "__global float* restrict"));
+  CHECK(code.launches[0][0].arguments ==
+        std::vector<Argument>{{0, ArgumentKind::kImageF32}, {1, ArgumentKind::kConstant}, {2}});
+  // A thread's place in its texel differs.
+  CHECK_THAT(code.source, Catch::Contains("texel_float(A_1, A_1_first, "));
+  // Vectors of constants are whole.
+  CHECK_THAT(code.source, Catch::Contains("(0, B_1 + "));
+}
+
+TEST_CASE("vectors of an image are texels, and elements of known places their parts", "[opencl]") {
+  const te::OpSpec relu{"r", "relu", {{"m", "6"}, {"n", "48"}}};
+  const std::string vectors =
+      "trace 1\nread_through X image\nsplit relu n 4\nfuse relu m n.0\nbind relu m+n.0 block.x\n";
+  const DeviceCode whole = CheckedCode(relu, vectors + "vectorize relu n.1\n");
+  CHECK_THAT(whole.source, Catch::Contains("const float4 vector0 = read_imagef(X_1, X_1_first + "));
+  CHECK(whole.source.find("texel_float") == std::string::npos);
+  const DeviceCode parts = CheckedCode(relu, vectors + "unroll relu n.1\n");
+  for (const char* part : {").s0", ").s1", ").s2", ").s3"}) {
+    CHECK_THAT(parts.source, Catch::Contains(part));
+  }
+  CHECK(parts.source.find("texel_float") == std::string::npos);
+  // Pairs lie in a texel, but are none.
+  const DeviceCode pairs = CheckedCode(
+      relu,
+      "trace 1\nread_through X image\nsplit relu n 2\nbind relu m block.x\nvectorize relu n.1\n");
+  CHECK_THAT(pairs.source, Catch::Contains("texel_float(X_1, X_1_first, "));
+
+  const te::OpSpec half{"h", "relu", {{"m", "6"}, {"n", "48"}, {"dtype", "f16"}}};
+  CHECK(CheckedCode(half, vectors + "vectorize relu n.1\n").launches[0][0].arguments ==
+        std::vector<Argument>{{0, ArgumentKind::kImageF16}, {1}});
+  const auto with_half = GenerateOpenCl(
+      {passes::LowerTrace(te::MakeWorkload(half).value(),
+                          schedule::ParseTrace(vectors + "vectorize relu n.1\n").value())
+           ->program},
+      ir::ParseTarget("opencl/fp16 texels=65536").value());
+  REQUIRE(with_half.ok());
+  CHECK_THAT(with_half->source, Catch::Contains("const half4 vector0 = read_imageh(X_1, "));
+}
+
+TEST_CASE("more than a target's constant memory or images is refused", "[opencl]") {
+  const te::Workload workload =
+      te::MakeWorkload({"c", "matmul", {{"m", "40"}, {"n", "36"}, {"k", "20"}, {"b", "input"}}})
+          .value();
+  const auto refusal = [&](const std::string& steps, const std::string& target) {
+    const auto candidate =
+        passes::LowerTrace(workload, schedule::ParseTrace("trace 1\n" + steps).value());
+    REQUIRE(candidate.ok());
+    const auto code = GenerateOpenCl({candidate->program}, ir::ParseTarget(target).value());
+    CHECK(code.status().code() == absl::StatusCode::kInvalidArgument);
+    return std::string(code.status().message());
+  };
+  const std::string both = "read_through A constant\nread_through B constant\n";
+  CHECK_THAT(refusal(both, "opencl constant=6079"),
+             Catch::Contains("6080 bytes of constant memory; the target has 6079"));
+  CHECK_THAT(refusal("read_through A constant\n", "opencl"), Catch::Contains("the target has 0"));
+  CHECK_THAT(refusal("read_through A image\n", "opencl texels=199"),
+             Catch::Contains("takes 200 texels; the target has 199"));
+  const auto written = [](const char* text) {
+    return std::string(
+        GenerateOpenCl({ir::ParseProgram(text).value()}, Reader()).status().message());
+  };
+  CHECK_THAT(written("program p(A: f32[4] through constant) { A[0] = 1.0 }"),
+             Catch::Contains("buffer A is read through constant and written"));
+  CHECK_THAT(written("program p(A: f32[6] through image, O: f32[6]) { O[0] = A[0] }"),
+             Catch::Contains("fours of f32 or f16; it has 6 of f32"));
+}
+
+TEST_CASE("programs of the space that read by other paths are right", "[opencl]") {
+  const bool on_device = HasImages();
+  const uint64_t seed = 11;
+  CAPTURE(seed);
+  Rng rng(seed);
+  // Of the last two no wave reads anything together.
+  const std::pair<te::OpSpec, bool> cases[] = {
+      {{"mm", "matmul", {{"m", "24"}, {"n", "20"}, {"k", "36"}, {"b", "input"}}}, true},
+      {{"half", "matmul", {{"m", "8"}, {"n", "24"}, {"k", "20"}, {"dtype", "f16"}}}, true},
+      {{"conv",
+        "conv2d",
+        {{"ic", "4"}, {"oc", "8"}, {"size", "9"}, {"k", "3"}, {"pad", "1"}, {"bias", "true"}}},
+       true},
+      {{"dw", "depthwise_conv2d", {{"c", "8"}, {"size", "10"}, {"k", "3"}, {"bias", "true"}}},
+       true},
+      {{"sum", "reduce_sum", {{"m", "8"}, {"n", "260"}}}, false},
+      {{"gelu", "gelu", {{"m", "6"}, {"n", "48"}}}, false}};
+  for (const auto& [spec, reads_together] : cases) {
+    CAPTURE(spec.name);
+    const te::Workload workload = te::MakeWorkload(spec).value();
+    const space::ConfigSpace space = space::BuildSpace(workload, Reader(), 1).value();
+    const te::Expected expected = te::ComputeExpected(workload, 1).value();
+    for (int i = 0; i < 6; ++i) {
+      const char* wanted = reads_together && i % 2 == 0 ? " constant\n" : " image\n";
+      std::string text;
+      for (int tries = 0; tries < 10'000 && text.find(wanted) == std::string::npos; ++tries) {
+        const space::Config config = space.Sample(rng);
+        CHECK(space.Validate(config) == absl::OkStatus());
+        text = schedule::Print(space.ToTrace(config).value());
+      }
+      CAPTURE(text, wanted);
+      REQUIRE(text.find(wanted) != std::string::npos);
+      const auto candidate = passes::LowerTrace(workload, schedule::ParseTrace(text).value());
+      REQUIRE(candidate.ok());
+      CHECK(GenerateOpenCl({candidate->program}, Reader()).status() == absl::OkStatus());
+      CHECK(te::CheckAgainst(workload, expected, *candidate, ir::Evaluate) == absl::OkStatus());
+      if (!on_device) continue;
+      CHECK(te::CheckAgainst(workload, expected, *candidate, ReadHere) == absl::OkStatus());
+    }
+  }
 }
 
 }  // namespace
