@@ -325,7 +325,7 @@ absl::StatusOr<db::Measurement> MeasureProgram(sandbox::Spawner& spawner,
     Trial trial;
     trial.measurement.outcome = Outcome::kOk;
     trial.times_device = options.times_device;
-    // Handing a binary over costs some drivers as much again as compiling: only for what is started
+    // Handing a binary over costs some drivers half as much as compiling: only for what is started
     // in every turn.
     TESSERA_ASSIGN_OR_RETURN(
         trial.session, KernelSession::Start(spawner, plan, kernel, set.inputs,
