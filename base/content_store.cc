@@ -135,7 +135,7 @@ bool ContentStore::Keep(const std::string& digest, int64_t size) {
     entries_[digest] = {size, next_entry_++, by_use_.insert(by_use_.end(), digest)};
     bytes_ += size;
   }
-  while (bytes_ > options_.max_bytes && by_use_.size() > 1) Remove(by_use_.front());
+  while (bytes_ > options_.max_bytes && by_use_.size() > 1) Drop(by_use_.front());
   return true;
 }
 
@@ -180,7 +180,7 @@ absl::StatusOr<std::string> ContentStore::Get(std::string_view digest) {
     absl::MutexLock lock(&mutex_);
     const auto it = entries_.find(AbslView(digest));
     if (it != entries_.end() && it->second.number != entry) continue;
-    if (it != entries_.end()) Remove(digest);
+    if (it != entries_.end()) Drop(digest);
     if (!bytes.ok()) return bytes.status();
     return absl::DataLossError(absl::StrCat("artifact ", AbslView(digest), ": damaged on disk (",
                                             bytes->size(), " bytes), removed"));
@@ -198,12 +198,22 @@ void ContentStore::Touch(std::string_view digest) {
   by_use_.splice(by_use_.end(), by_use_, entries_.find(AbslView(digest))->second.use);
 }
 
-void ContentStore::Remove(std::string_view digest) {
+void ContentStore::Drop(std::string_view digest) {
   const auto it = entries_.find(AbslView(digest));
   unlink(PathOf(digest).c_str());
   bytes_ -= it->second.size;
   by_use_.erase(it->second.use);
   entries_.erase(it);
+}
+
+void ContentStore::Remove(std::string_view digest) {
+  absl::MutexLock lock(&mutex_);
+  if (entries_.contains(AbslView(digest))) Drop(digest);
+}
+
+std::vector<std::string> ContentStore::List() const {
+  absl::MutexLock lock(&mutex_);
+  return {by_use_.begin(), by_use_.end()};
 }
 
 int64_t ContentStore::bytes() const {

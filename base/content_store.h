@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -43,6 +44,11 @@ class ContentStore {
   bool Contains(std::string_view digest);
   // Where Get would read. Only for files that Contains() confirmed.
   std::string PathOf(std::string_view digest) const;
+  // Nothing where it is not there.
+  void Remove(std::string_view digest);
+
+  // What is there, least recently used first: when it was opened, in the order it was written.
+  std::vector<std::string> List() const;
 
   int64_t bytes() const;
 
@@ -55,7 +61,7 @@ class ContentStore {
   // Enters a file that was written, and evicts. False when the file has gone in between.
   bool Keep(const std::string& digest, int64_t size);
   // Removes entry and file together, so that no Put in between is acknowledged and then deleted.
-  void Remove(std::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Drop(std::string_view digest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   struct Entry {
     int64_t size;

@@ -120,8 +120,8 @@ absl::StatusOr<agent::Host> DescribeCuda(std::string_view name) {
 
 absl::Span<const DeviceKind> DeviceKinds() {
   static const std::array<DeviceKind, 2> kinds = {
-      DeviceKind{{"opencl", opencl::OpenDevice}, DescribeOpenCl},
-      DeviceKind{{"cuda", cuda::OpenDevice}, DescribeCuda}};
+      DeviceKind{{"opencl", opencl::OpenDevice, opencl::CompilerOf}, DescribeOpenCl},
+      DeviceKind{{"cuda", cuda::OpenDevice, nullptr}, DescribeCuda}};
   return kinds;
 }
 

@@ -25,6 +25,7 @@
 #include "worker/runner/device_host.h"
 #include "worker/runner/kernel_runner.h"
 #include "worker/runner/peak.h"
+#include "worker/runner/program_cache.h"
 #include "worker/sandbox/program_spawner.h"
 #include "worker/sandbox/sandbox.h"
 #ifdef TESSERA_WITH_BUILDER
@@ -118,9 +119,21 @@ absl::Status CheckOptions(const Options& options) {
   return agent::DescribeHost(cores, options.isa).status();
 }
 
+// Null where the driver takes no binaries, or there is none: DescribeDevice says more of that.
+absl::StatusOr<std::unique_ptr<runner::ProgramCache>> OpenPrograms(const Options& options) {
+  if (options.kind()->compiler == nullptr) return nullptr;
+  absl::StatusOr<std::string> compiler = options.kind()->compiler(options.device);
+  if (!compiler.ok()) return nullptr;
+  auto opened = runner::ProgramCache::Open(
+      {.directory = options.cache + "/programs", .compiler = *std::move(compiler)});
+  if (!opened.ok()) return Annotate(opened.status(), "--cache");
+  return opened;
+}
+
 // The roles with all that they stand on.
 struct Roles {
   std::unique_ptr<sandbox::Spawner> spawner;
+  std::unique_ptr<runner::ProgramCache> programs;
   std::unique_ptr<runner::KernelRunner> kernel_runner;
   std::unique_ptr<LocalRunner> runner;
   std::unique_ptr<agent::BuilderRole> builder;
@@ -139,6 +152,8 @@ absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
       if (const std::string missing = sandbox::ProbeProgram(); !missing.empty()) {
         LogWarning(absl::StrCat("drivers: the system does not grant: ", missing));
       }
+      TESSERA_ASSIGN_OR_RETURN(roles.programs, OpenPrograms(options));
+      runner_options.programs = roles.programs.get();
     } else {
       TESSERA_ASSIGN_OR_RETURN(roles.spawner, sandbox::Sandbox::Create({.real_time = true}));
     }
@@ -242,7 +257,8 @@ int main(int argc, char** argv) {
   app.add_option("--isa", options.isa, "instruction set ceiling; default: what the machine has")
       ->check(CLI::IsMember({"sse4.2", "avx2", "avx512", "neon"}));
   app.add_option("--cache", options.cache,
-                 "folder for artifacts; default: tessera/NAME in the user's cache folder");
+                 "folder for artifacts and binaries of devices; default: tessera/NAME in the "
+                 "user's cache folder");
   app.add_option("--log-level", options.log_level, "what is said on standard error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();

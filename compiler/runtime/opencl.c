@@ -141,20 +141,23 @@ static void NoteLog(const tessera_opencl_api* api, cl_program program, cl_device
 }
 
 cl_int tessera_opencl_build(const tessera_opencl_api* api, cl_context context, cl_device_id device,
-                            const tessera_device_code* code, tessera_opencl_program* made,
-                            tessera_note why) {
+                            const tessera_device_code* code, tessera_opencl_binary binary,
+                            tessera_opencl_program* made, tessera_note why) {
   const tessera_opencl_program none = {NULL, NULL, 0};
   *made = none;
   cl_int error = CL_SUCCESS;
   const size_t length = (size_t)code->source_bytes;
-  made->program =
-      api->clCreateProgramWithSource(context, 1, (const char**)&code->source, &length, &error);
+  made->program = binary.size > 0
+                      ? api->clCreateProgramWithBinary(context, 1, &device, &binary.size,
+                                                       &binary.bytes, NULL, &error)
+                      : api->clCreateProgramWithSource(context, 1, (const char**)&code->source,
+                                                       &length, &error);
   if (error != CL_SUCCESS) {
-    tessera_note_write(why, "clCreateProgramWithSource: %s (%d)", tessera_opencl_error_name(error),
-                       (int)error);
+    tessera_note_write(why, "clCreateProgramWith%s: %s (%d)", binary.size > 0 ? "Binary" : "Source",
+                       tessera_opencl_error_name(error), (int)error);
     return error;
   }
-  error = api->clBuildProgram(made->program, 1, &device, "-cl-std=CL1.2", NULL, NULL);
+  error = api->clBuildProgram(made->program, 1, &device, TESSERA_OPENCL_OPTIONS, NULL, NULL);
   if (error != CL_SUCCESS) {
     NoteLog(api, made->program, device, error, why);
     tessera_opencl_release(api, made);

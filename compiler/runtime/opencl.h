@@ -29,7 +29,9 @@ extern "C" {
   X(clGetCommandQueueInfo)          \
   X(clReleaseCommandQueue)          \
   X(clCreateProgramWithSource)      \
+  X(clCreateProgramWithBinary)      \
   X(clBuildProgram)                 \
+  X(clGetProgramInfo)               \
   X(clGetProgramBuildInfo)          \
   X(clReleaseProgram)               \
   X(clCreateKernel)                 \
@@ -85,11 +87,21 @@ typedef struct tessera_opencl_program {
   size_t kernel_count;
 } tessera_opencl_program;
 
-// Compiles for one device of the context. Where that fails nothing is left, and the reason, with
-// the beginning of the compiler's log, in `why`.
+// What kernels are compiled with.
+#define TESSERA_OPENCL_OPTIONS "-cl-std=CL1.2"
+
+// What a driver made of a tessera_device_code.
+typedef struct tessera_opencl_binary {
+  const unsigned char* bytes;
+  size_t size;  // 0: none
+} tessera_opencl_binary;
+
+// Compiles for one device of the context; with a binary of such a device and driver, which may
+// refuse it, that instead of the source. Where it fails nothing is left, and the reason, with the
+// beginning of the compiler's log, in `why`.
 cl_int tessera_opencl_build(const tessera_opencl_api* api, cl_context context, cl_device_id device,
-                            const tessera_device_code* code, tessera_opencl_program* made,
-                            tessera_note why);
+                            const tessera_device_code* code, tessera_opencl_binary binary,
+                            tessera_opencl_program* made, tessera_note why);
 void tessera_opencl_release(const tessera_opencl_api* api, tessera_opencl_program* program);
 
 // What kernels are passed of a buffer: `part`, `bytes` of `whole` from `offset` on, or an image of

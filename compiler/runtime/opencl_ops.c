@@ -111,7 +111,9 @@ static int Create(const tessera_opencl_api* api, const tessera_device_library* l
     const tessera_device_op* op = library->ops[i];
     status = CheckLimits(api, device, op, why);
     if (status != TESSERA_OPS_OK) break;
-    status = tessera_opencl_build(api, context, device, &op->code, &made->programs[i], log_note);
+    const tessera_opencl_binary none = {NULL, 0};
+    status =
+        tessera_opencl_build(api, context, device, &op->code, none, &made->programs[i], log_note);
     if (status != CL_SUCCESS) tessera_note_write(why, "%s: %s", op->name, log);
   }
   if (status != TESSERA_OPS_OK) {

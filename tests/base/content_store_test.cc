@@ -49,6 +49,21 @@ TEST_CASE("a directory is refused to a second store while the first is open", "[
   CHECK(ContentStore::Open({.directory = directory.path}).ok());
 }
 
+TEST_CASE("what is there is listed by its use, and can be removed", "[base]") {
+  TemporaryDirectory directory;
+  auto store = ContentStore::Open({.directory = directory.path});
+  const std::string first = *(*store)->Put("first"), second = *(*store)->Put("second");
+  CHECK((*store)->List() == std::vector{first, second});
+  CHECK((*store)->Contains(first));
+  CHECK((*store)->List() == std::vector{second, first});
+  (*store)->Remove(second);
+  (*store)->Remove(second);
+  CHECK(absl::IsNotFound((*store)->Get(second).status()));
+  CHECK_FALSE(fs::exists((*store)->PathOf(second)));
+  CHECK((*store)->List() == std::vector{first});
+  CHECK((*store)->bytes() == 5);
+}
+
 TEST_CASE("bytes that do not have the stated digest are refused", "[base]") {
   TemporaryDirectory directory;
   auto store = ContentStore::Open({.directory = directory.path});

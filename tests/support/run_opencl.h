@@ -44,7 +44,7 @@ inline absl::Status RunOpenCl(const ir::Program& program, const ir::Target& targ
     TESSERA_RETURN_IF_ERROR(opened->AddBuffer(static_cast<int64_t>(buffers[i].size())));
     TESSERA_RETURN_IF_ERROR(opened->Write(static_cast<int>(i), 0, buffers[i]));
   }
-  TESSERA_RETURN_IF_ERROR(Annotate(opened->Load(ToDeviceCode(code)), code.source));
+  TESSERA_RETURN_IF_ERROR(Annotate(opened->Load(ToDeviceCode(code), ""), code.source));
   TESSERA_RETURN_IF_ERROR(opened->Fill(proto::kWorkspaceArgument, 0xff));
   TESSERA_RETURN_IF_ERROR(opened->Call(1).status());
   for (size_t i = 0; i < buffers.size(); ++i) {

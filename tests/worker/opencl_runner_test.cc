@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "proto/device_code.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/worker/doubling.h"
 #include "worker/device_kinds.h"
 #include "worker/runner/device_host.h"
 #include "worker/runner/kernel_runner.h"
 #include "worker/runner/opencl/device.h"
+#include "worker/runner/program_cache.h"
 #include "worker/sandbox/program_spawner.h"
 
 namespace tessera {
@@ -26,10 +28,18 @@ bool HasDevice() {
   return false;
 }
 
-runner::KernelRunner& SharedRunner() {
+std::string DeviceName() {
   const char* device = std::getenv("TESSERA_OPENCL_DEVICE");
-  static sandbox::ProgramSpawner spawner(
-      {TESSERA_WORKER, runner::kDeviceHostArgument, "opencl", device == nullptr ? "" : device});
+  return device == nullptr ? "" : device;
+}
+
+sandbox::ProgramSpawner MakeSpawner() {
+  return sandbox::ProgramSpawner(
+      {TESSERA_WORKER, runner::kDeviceHostArgument, "opencl", DeviceName()});
+}
+
+runner::KernelRunner& SharedRunner() {
+  static sandbox::ProgramSpawner spawner = MakeSpawner();
   static runner::KernelRunner runner(spawner, {.kind = "opencl", .times_device = true});
   return runner;
 }
@@ -147,6 +157,88 @@ TEST_CASE("constants are prepared on the device before the first call", "[opencl
   const db::Measurement measured = Measure(plan);
   INFO(measured.reason);
   CHECK(measured.outcome == Outcome::kOk);
+}
+
+// A runner that keeps what the driver compiles.
+struct KeepingRunner {
+  explicit KeepingRunner(const std::string& compiler = *opencl::CompilerOf(DeviceName()))
+      : cache(*runner::ProgramCache::Open({.directory = folder.path, .compiler = compiler})),
+        runner(spawner, {.kind = "opencl", .times_device = true, .programs = cache.get()}) {}
+
+  // By turns, whose programs are kept.
+  db::Measurement Compare(const proto::DeviceCode& code) {
+    runner::MeasurePlan plan = DoublingPlan(code);
+    plan.candidates.push_back(plan.candidates.front());
+    auto measured = runner.Measure(plan);
+    INFO(measured.status());
+    REQUIRE(measured.ok());
+    INFO(measured->front().reason);
+    CHECK(measured->front().outcome == measured->back().outcome);
+    return measured->front();
+  }
+  std::string KeyOf(const proto::DeviceCode& code) const { return cache->KeyOf(Print(code)); }
+  std::string Kept(const proto::DeviceCode& code) { return cache->Get(KeyOf(code)); }
+
+  test::TemporaryDirectory folder;
+  std::unique_ptr<runner::ProgramCache> cache;
+  sandbox::ProgramSpawner spawner = MakeSpawner();
+  runner::KernelRunner runner;
+};
+
+const char kTriples[] = "if (i < 1000) y[i] = 3 * x[i];";
+
+TEST_CASE("programs that are started again are compiled once", "[opencl]") {
+  if (!HasDevice()) return;
+  KeepingRunner keeping;
+  CHECK(MeasureOne(keeping.runner, DoublingPlan(Doubling())).outcome == Outcome::kOk);
+  CHECK(keeping.Kept(Doubling()).empty());
+  CHECK(keeping.Compare(Doubling()).outcome == Outcome::kOk);
+  const std::string binary = keeping.Kept(Doubling());
+  CHECK_FALSE(binary.empty());
+  // A binary of the right values under the name of a source of wrong ones shows which is used.
+  keeping.cache->Put(keeping.KeyOf(Doubling(kTriples)), binary);
+  CHECK(keeping.Compare(Doubling(kTriples)).outcome == Outcome::kOk);
+  CHECK(MeasureOne(keeping.runner, DoublingPlan(Doubling(kTriples))).outcome == Outcome::kOk);
+  CHECK(keeping.Kept(Doubling(kTriples)) == binary);
+}
+
+TEST_CASE("what a driver refuses as a binary is compiled from source", "[opencl]") {
+  if (!HasDevice()) return;
+  KeepingRunner keeping;
+  keeping.cache->Put(keeping.KeyOf(Doubling()), "no binary");
+  CHECK(keeping.Compare(Doubling()).outcome == Outcome::kOk);
+  const std::string kept = keeping.Kept(Doubling());
+  CHECK_FALSE(kept.empty());
+  CHECK(kept != "no binary");
+}
+
+TEST_CASE("a kept binary that fails is forgotten, and the source compiled", "[opencl]") {
+  if (!HasDevice()) return;
+  KeepingRunner keeping;
+  // A binary that triples: no runner keeps it, a device hands it out.
+  const auto device = *opencl::OpenDevice(DeviceName());
+  for (int i = 0; i < 2; ++i) REQUIRE(device->AddBuffer(4 * kCount).ok());
+  REQUIRE(device->Load(Doubling(kTriples), "").ok());
+  const std::string wrong = device->Binary();
+  REQUIRE_FALSE(wrong.empty());
+  keeping.cache->Put(keeping.KeyOf(Doubling()), wrong);
+  CHECK(MeasureOne(keeping.runner, DoublingPlan(Doubling())).outcome == Outcome::kOk);
+  CHECK(keeping.Kept(Doubling()).empty());
+  keeping.cache->Put(keeping.KeyOf(Doubling()), wrong);
+  CHECK(keeping.Compare(Doubling()).outcome == Outcome::kOk);
+  CHECK_FALSE(keeping.Kept(Doubling()).empty());
+  CHECK(keeping.Kept(Doubling()) != wrong);
+}
+
+TEST_CASE("of a program that fails, and by another driver, nothing is kept", "[opencl]") {
+  if (!HasDevice()) return;
+  KeepingRunner keeping;
+  CHECK(keeping.Compare(Doubling(kTriples)).outcome == Outcome::kWrongAnswer);
+  CHECK(keeping.Kept(Doubling(kTriples)).empty());
+  KeepingRunner before("the driver when the worker began");
+  before.cache->Put(before.KeyOf(Doubling()), "its binary");
+  CHECK(before.Compare(Doubling()).outcome == Outcome::kOk);
+  CHECK(before.Kept(Doubling()) == "its binary");
 }
 
 TEST_CASE("an OpenCL device is described by its target and class", "[opencl]") {

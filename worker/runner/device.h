@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -22,9 +23,12 @@ class Device {
   // touch.
   static constexpr int64_t kMargin = 4096;
   virtual absl::Status AddBuffer(int64_t bytes) = 0;
-  // Compiles `code`, once, when its buffers are there, and makes its workspace. InvalidArgument
-  // with the beginning of the driver's log where it refuses.
-  virtual absl::Status Load(const proto::DeviceCode& code) = 0;
+  // Compiles `code`, once, when its buffers are there, and makes its workspace. `binary`: what
+  // Binary() was of the same code and compiler, or empty; where the driver refuses it the source is
+  // compiled. InvalidArgument with the beginning of the driver's log where it refuses that.
+  virtual absl::Status Load(const proto::DeviceCode& code, std::string_view binary) = 0;
+  // What Load compiled. Empty: nothing, or the driver does not hand it out.
+  virtual std::string Binary() { return ""; }
   // `offset` counts from the buffer's first byte and may lie in the margin before it.
   virtual absl::Status Write(int buffer, int64_t offset, absl::Span<const std::byte> from) = 0;
   virtual absl::Status Read(int buffer, int64_t offset, absl::Span<std::byte> into) = 0;
@@ -44,6 +48,9 @@ struct DeviceKind {
   // The first device whose name contains `name`. NotFound with the names that there are;
   // FailedPrecondition without a driver.
   absl::StatusOr<std::unique_ptr<Device>> (*open)(std::string_view name);
+  // All that binaries of that device's compiler depend on beside the source: names, versions,
+  // options. Null: its devices take no binaries. Errors as of `open`.
+  absl::StatusOr<std::string> (*compiler)(std::string_view name);
 };
 
 }  // namespace tessera::runner

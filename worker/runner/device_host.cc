@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "proto/device_code.h"
 #include "worker/runner/kernel_host.h"
+#include "worker/runner/program_cache.h"
 #include "worker/sandbox/program_spawner.h"
 
 namespace tessera::runner {
@@ -61,8 +62,9 @@ void EndWithWorker() {
 
 class Host {
  public:
-  Host(const DeviceKind& kind, const HostArgument& argument, std::byte* image)
-      : kind_(kind), argument_(argument), image_(image) {}
+  // `program`: the memory for the binary; null without.
+  Host(const DeviceKind& kind, const HostArgument& argument, std::byte* image, char* program)
+      : kind_(kind), argument_(argument), image_(image), program_(program) {}
 
   absl::Status Load(std::string_view name) {
     TESSERA_ASSIGN_OR_RETURN(const std::string text, ReadLibrary());
@@ -86,7 +88,23 @@ class Host {
     for (int i = 0; i < argument_.prepared_count; ++i) {
       TESSERA_RETURN_IF_ERROR(device_->AddBuffer(argument_.prepared_bytes[i]));
     }
-    return device_->Load(code);
+    // The driver may be another one than when the worker began.
+    if (program_ != nullptr) {
+      TESSERA_ASSIGN_OR_RETURN(const std::string compiler, kind_.compiler(name));
+      if (ProgramKey(compiler, text) != argument_.program_key) program_ = nullptr;
+    }
+    const int64_t binary_bytes = program_ == nullptr ? 0 : argument_.program_bytes;
+    return device_->Load(code, {program_, static_cast<size_t>(binary_bytes)});
+  }
+
+  // Puts what was compiled where the worker takes it before it has any kernel run. Returns its
+  // size.
+  int64_t HandOverProgram() {
+    if (program_ == nullptr || argument_.wants_program == 0) return 0;
+    const std::string binary = device_->Binary();
+    if (std::ssize(binary) > kMaxProgramBytes) return 0;
+    std::ranges::copy(binary, program_);
+    return std::ssize(binary);
   }
 
   // Seconds, for calls.
@@ -133,6 +151,7 @@ class Host {
   const DeviceKind& kind_;
   const HostArgument& argument_;
   std::byte* const image_;
+  char* program_;
   Placement placement_ = Placement::kStrict;
   std::unique_ptr<Device> device_;
 };
@@ -155,11 +174,18 @@ int DeviceHostMain(const DeviceKind& kind, std::string_view device) {
   void* image = mmap(nullptr, static_cast<size_t>(argument->exchange_bytes), PROT_READ | PROT_WRITE,
                      MAP_SHARED, sandbox::kTaskDescriptor, 0);
   if (image == MAP_FAILED) return 120;
+  void* program = nullptr;
+  if (argument->program_key[0] != 0) {
+    program = mmap(nullptr, kMaxProgramBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                   sandbox::kTaskDescriptor + 1, 0);
+    if (program == MAP_FAILED) return 120;
+  }
   EndWithWorker();
   GrowStacks();
-  Host host(kind, *argument, static_cast<std::byte*>(image));
+  Host host(kind, *argument, static_cast<std::byte*>(image), static_cast<char*>(program));
   HostReply reply = {};
   SetError(reply, host.Load(device));
+  if (reply.error[0] == 0) reply.program_bytes = host.HandOverProgram();
   HostCommand command;
   for (;;) {
     if (write(sandbox::kChannelDescriptor, &reply, sizeof(reply)) != sizeof(reply)) return 121;

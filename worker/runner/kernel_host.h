@@ -15,7 +15,8 @@ using proto::kMaxBuffers;
 static_assert(kMaxBuffers <= 64);  // bits of HostArgument::constants
 constexpr int kMaxThreads = 256;
 
-// The child's argument; its only descriptor is the exchange image.
+// The child's argument. Its descriptors are the exchange image and, with a `program_key`, the
+// memory of kMaxProgramBytes for the binary of device code (program_cache.h).
 struct HostArgument {
   int32_t buffer_count;
   int32_t threads;
@@ -30,6 +31,9 @@ struct HostArgument {
   char prepare_symbol[256];  // of what is given these only; empty: none
   int32_t prepared_count;    // passed behind the buffers; with them at most kMaxBuffers
   int64_t prepared_bytes[kMaxBuffers];
+  char program_key[65];   // a ProgramKey; empty: no binary is taken or wanted
+  int64_t program_bytes;  // of the binary that is there
+  int32_t wants_program;  // whether what was compiled shall be put there
 };
 
 enum class HostCommandKind : uint32_t {
@@ -50,7 +54,8 @@ struct HostCommand {
 struct HostReply {
   uint64_t sequence;
   double seconds;
-  char error[240];  // empty = done
+  int64_t program_bytes;  // that were put there, with sequence 0
+  char error[240];        // empty = done
 };
 
 // Memory that the host maps besides the image, for limits.

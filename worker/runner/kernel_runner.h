@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "worker/runner/kernel_session.h"
+#include "worker/runner/program_cache.h"
 #include "worker/runner/runner.h"
 #include "worker/runner/test_set_cache.h"
 #include "worker/sandbox/sandbox.h"
@@ -22,6 +23,8 @@ class KernelRunner final : public Runner {
     // ways to the device and back, it is believed.
     bool times_device = false;
     size_t test_set_cache_bytes = size_t{512} << 20;
+    // Of kinds of devices that have a compiler; null: every child compiles. Outlives the runner.
+    ProgramCache* programs = nullptr;
   };
   // `spawner`, whose children obey kernel_host.h, outlives the runner.
   KernelRunner(sandbox::Spawner& spawner, Options options)

@@ -60,9 +60,10 @@ absl::StatusOr<HostArgument> MakeArgument(const MeasurePlan& plan, const KernelA
 
 absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
     sandbox::Spawner& spawner, const MeasurePlan& plan, const KernelArtifact& kernel,
-    absl::Span<const std::string> inputs, int real_time_seconds) {
+    absl::Span<const std::string> inputs, const Options& options) {
   auto session = std::unique_ptr<KernelSession>(new KernelSession);
   session->plan_ = &plan;
+  session->options_ = options;
   session->tolerances_ = kernel.tolerances.empty() ? plan.tolerances : kernel.tolerances;
   std::vector<int64_t> sizes;
   for (size_t i = 0; i < plan.buffers.size(); ++i) {
@@ -90,20 +91,37 @@ absl::StatusOr<std::unique_ptr<KernelSession>> KernelSession::Start(
   session->pristine_.assign(image.begin(), image.end());
 
   TESSERA_ASSIGN_OR_RETURN(HostArgument argument, MakeArgument(plan, kernel, session->exchange_));
+  TESSERA_RETURN_IF_ERROR(session->LendProgram(kernel, argument));
   sandbox::ChildTask task;
   task.entry = KernelHostMain;
   task.argument.assign(reinterpret_cast<const char*>(&argument), sizeof(argument));
   task.descriptors = {session->image_.fd()};
+  if (options.programs != nullptr) task.descriptors.push_back(session->program_.fd());
   task.library = kernel.bytes;
   task.limits.memory_bytes = plan.memory_bytes + HostMemoryBytes(argument);
   task.limits.max_threads = kMaxSandboxThreads;
-  task.limits.real_time_seconds = real_time_seconds;
+  task.limits.real_time_seconds = options.real_time_seconds;
   task.limits.cpu_seconds = static_cast<int>(
       std::min(1e6, (absl::ToDoubleSeconds(plan.call_timeout + plan.reference_timeout) +
                      plan.timing.max_seconds + 60) *
                         4 * plan.threads));
   TESSERA_ASSIGN_OR_RETURN(session->child_, spawner.Spawn(task));
   return session;
+}
+
+absl::Status KernelSession::LendProgram(const KernelArtifact& kernel, HostArgument& argument) {
+  if (options_.programs == nullptr) return absl::OkStatus();
+  TESSERA_ASSIGN_OR_RETURN(program_,
+                           sandbox::SharedMemory::Create("tessera-program", kMaxProgramBytes));
+  program_key_ = options_.programs->KeyOf(kernel.bytes);
+  const std::string binary = options_.programs->Get(program_key_);
+  has_binary_ = !binary.empty();
+  memcpy(program_.bytes().data(), binary.data(), binary.size());
+  TESSERA_CHECK(program_key_.size() < sizeof(argument.program_key));
+  memcpy(argument.program_key, program_key_.data(), program_key_.size());
+  argument.program_bytes = std::ssize(binary);
+  argument.wants_program = options_.keeps_program ? 1 : 0;
+  return absl::OkStatus();
 }
 
 Failure KernelSession::FailureOf(const sandbox::ChildExit& exit) {
@@ -177,7 +195,28 @@ KernelSession::Answer KernelSession::AwaitReply(uint64_t sequence, absl::Duratio
 }
 
 std::optional<Failure> KernelSession::Load(absl::Duration timeout) {
-  return AwaitReply(0, timeout).failure;
+  Answer answer = AwaitReply(0, timeout);
+  const int64_t bytes = answer.reply.program_bytes;
+  // None of the kernel's code has run yet: what lies there is the driver's. Later it may be the
+  // kernel's.
+  if (!answer.failure && options_.keeps_program && bytes > 0 &&
+      bytes <= static_cast<int64_t>(program_.bytes().size())) {
+    compiled_.assign(reinterpret_cast<const char*>(program_.bytes().data()),
+                     static_cast<size_t>(bytes));
+  }
+  return std::move(answer.failure);
+}
+
+bool KernelSession::Settle(db::Outcome outcome) {
+  if (outcome == db::Outcome::kOk) {
+    if (!compiled_.empty()) options_.programs->Put(program_key_, compiled_);
+    return false;
+  }
+  const bool is_its_own =
+      outcome != db::Outcome::kCancelled && outcome != db::Outcome::kInfrastructure;
+  if (!has_binary_ || !is_its_own) return false;
+  options_.programs->Forget(program_key_);
+  return true;
 }
 
 KernelSession::CallResult KernelSession::Execute(HostCommandKind kind, int64_t calls,

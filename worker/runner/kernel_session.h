@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "worker/runner/exchange.h"
 #include "worker/runner/kernel_host.h"
+#include "worker/runner/program_cache.h"
 #include "worker/runner/runner.h"
 #include "worker/sandbox/sandbox.h"
 
@@ -23,14 +24,18 @@ struct Failure {
 // Not thread-safe.
 class KernelSession {
  public:
+  struct Options {
+    int real_time_seconds = 0;         // of the child's limits (sandbox.h)
+    ProgramCache* programs = nullptr;  // null: the source is compiled; outlives the session
+    bool keeps_program = false;        // whether what was compiled shall be kept there
+  };
   // Lays out inputs (row-major, in order) into the kernel's stored layouts and spawns the child.
-  // `real_time_seconds`: of its limits (sandbox.h).
   // Errors: InvalidArgument for layouts that don't fit, else this machine's.
   static absl::StatusOr<std::unique_ptr<KernelSession>> Start(sandbox::Spawner& spawner,
                                                               const MeasurePlan& plan,
                                                               const KernelArtifact& kernel,
                                                               absl::Span<const std::string> inputs,
-                                                              int real_time_seconds);
+                                                              const Options& options);
 
   // Waits until the kernel is loaded. Comes first.
   std::optional<Failure> Load(absl::Duration timeout);
@@ -54,6 +59,10 @@ class KernelSession {
 
   // Kills the child. Messages that it had no business to send are a failure.
   std::optional<Failure> Finish();
+
+  // How the kernel ended, said last: what was compiled of a good one is kept, and a kept binary
+  // with which it failed is forgotten. True then: compiled anew it may be good.
+  bool Settle(db::Outcome outcome);
   int64_t peak_memory_bytes() const { return peak_memory_bytes_; }
 
  private:
@@ -66,6 +75,7 @@ class KernelSession {
   absl::StatusOr<size_t> Receive(absl::Span<std::byte> message, absl::Duration timeout);
   Answer AwaitReply(uint64_t sequence, absl::Duration timeout);
   Failure FailureOf(const sandbox::ChildExit& exit);
+  absl::Status LendProgram(const KernelArtifact& kernel, HostArgument& argument);
 
   const MeasurePlan* plan_ = nullptr;
   std::vector<Tolerance> tolerances_;
@@ -73,6 +83,11 @@ class KernelSession {
   Exchange exchange_;
   sandbox::SharedMemory image_;
   std::vector<std::byte> pristine_;  // what the image held at first
+  Options options_;
+  std::string program_key_;
+  sandbox::SharedMemory program_;  // with Options::programs: the binary that there is, or is made
+  bool has_binary_ = false;        // whether the child was given one
+  std::string compiled_;           // what it made
   std::unique_ptr<sandbox::Child> child_;
   Placement placement_ = Placement::kStrict;
   uint64_t sequence_ = 0;

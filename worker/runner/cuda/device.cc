@@ -102,7 +102,7 @@ class CudaDevice final : public runner::Device {
     return absl::OkStatus();
   }
 
-  absl::Status Load(const proto::DeviceCode& code) override {
+  absl::Status Load(const proto::DeviceCode& code, std::string_view) override {
     std::array<char, kMaxLog> log{};
     int options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
     void* values[] = {log.data(), reinterpret_cast<void*>(log.size() - 1)};

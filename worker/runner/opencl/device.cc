@@ -54,6 +54,12 @@ DeviceInfo Describe(const Api& api, cl_platform_id platform, cl_device_id device
   info.name = TextOf(api, device, CL_DEVICE_NAME);
   info.vendor = TextOf(api, device, CL_DEVICE_VENDOR);
   info.driver = TextOf(api, device, CL_DRIVER_VERSION);
+  char version[256] = {};
+  api.clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof(version) - 1, version, nullptr);
+  info.compiler = absl::StrJoin(
+      {info.platform, std::string(version), info.name, TextOf(api, device, CL_DEVICE_VERSION),
+       info.driver, std::string(TESSERA_OPENCL_OPTIONS)},
+      "\n");
   info.is_gpu = (NumberOf<cl_device_type>(api, device, CL_DEVICE_TYPE) & CL_DEVICE_TYPE_GPU) != 0;
   const std::vector<std::string> extensions =
       absl::StrSplit(TextOf(api, device, CL_DEVICE_EXTENSIONS), ' ');
@@ -91,6 +97,17 @@ std::vector<Found> FindDevices(const Api& api) {
   return found;
 }
 
+absl::StatusOr<Found> Find(const Api& api, std::string_view name) {
+  std::vector<std::string> names;
+  for (Found& one : FindDevices(api)) {
+    if (absl::StrContains(one.info.name, AbslView(name))) return std::move(one);
+    names.push_back(std::move(one.info.name));
+  }
+  return absl::NotFoundError(absl::StrCat("OpenCL: no device is called \"", AbslView(name),
+                                          "\"; there ", names.empty() ? "is none" : "are ",
+                                          absl::StrJoin(names, ", ")));
+}
+
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -119,7 +136,7 @@ class OpenClDevice final : public runner::Device {
     return CheckCall(error, "clCreateCommandQueue");
   }
 
-  absl::Status Load(const proto::DeviceCode& code) override {
+  absl::Status Load(const proto::DeviceCode& code, std::string_view binary) override {
     code_ = code;
     for (const auto* part : {&code_.launches, &code_.preparation}) {
       for (const proto::KernelLaunch& launch : *part) {
@@ -140,14 +157,33 @@ class OpenClDevice final : public runner::Device {
                                           static_cast<int64_t>(code_.source.size()),
                                           static_cast<int64_t>(launches_.size()), launches_.data()};
     std::string why(kMaxText, '\0');
-    if (tessera_opencl_build(&api_, context_, found_.id, &compiled, &program_,
-                             {why.data(), why.size()}) != CL_SUCCESS) {
-      return absl::InvalidArgumentError(why.c_str());
-    }
+    const auto build = [&](std::string_view from) {
+      return tessera_opencl_build(
+                 &api_, context_, found_.id, &compiled,
+                 {reinterpret_cast<const unsigned char*>(from.data()), from.size()}, &program_,
+                 {why.data(), why.size()}) == CL_SUCCESS;
+    };
+    const bool takes_binary = !binary.empty() && build(binary);
+    if (!takes_binary && !build("")) return absl::InvalidArgumentError(why.c_str());
+    compiled_source_ = !takes_binary;
     if (code.workspace_bytes > 0) {
       TESSERA_ASSIGN_OR_RETURN(workspace_, MakeBuffer(code.workspace_bytes));
     }
     return Bind();
+  }
+
+  std::string Binary() override {
+    size_t size = 0;
+    if (!compiled_source_ || api_.clGetProgramInfo(program_.program, CL_PROGRAM_BINARY_SIZES,
+                                                   sizeof(size), &size, nullptr) != CL_SUCCESS) {
+      return "";
+    }
+    std::string binary(size, '\0');
+    char* into = binary.data();
+    return api_.clGetProgramInfo(program_.program, CL_PROGRAM_BINARIES, sizeof(into), &into,
+                                 nullptr) == CL_SUCCESS
+               ? binary
+               : "";
   }
 
   absl::Status AddBuffer(int64_t bytes) override {
@@ -315,6 +351,7 @@ class OpenClDevice final : public runner::Device {
   cl_context context_ = nullptr;
   cl_command_queue queue_ = nullptr;
   tessera_opencl_program program_ = {};
+  bool compiled_source_ = false;
   proto::DeviceCode code_;
   // Of a call, then of the preparation; they point into `code_` and `arguments_`.
   std::vector<tessera_device_launch> launches_;
@@ -335,17 +372,16 @@ absl::StatusOr<std::vector<DeviceInfo>> ListDevices() {
 
 absl::StatusOr<std::unique_ptr<runner::Device>> OpenDevice(std::string_view name) {
   TESSERA_ASSIGN_OR_RETURN(const Api* api, LoadApi());
-  std::vector<std::string> names;
-  for (Found& one : FindDevices(*api)) {
-    names.push_back(one.info.name);
-    if (!absl::StrContains(one.info.name, AbslView(name))) continue;
-    auto device = std::make_unique<OpenClDevice>(*api, std::move(one));
-    TESSERA_RETURN_IF_ERROR(device->Start());
-    return device;
-  }
-  return absl::NotFoundError(absl::StrCat("OpenCL: no device is called \"", AbslView(name),
-                                          "\"; there ", names.empty() ? "is none" : "are ",
-                                          absl::StrJoin(names, ", ")));
+  TESSERA_ASSIGN_OR_RETURN(Found found, Find(*api, name));
+  auto device = std::make_unique<OpenClDevice>(*api, std::move(found));
+  TESSERA_RETURN_IF_ERROR(device->Start());
+  return device;
+}
+
+absl::StatusOr<std::string> CompilerOf(std::string_view name) {
+  TESSERA_ASSIGN_OR_RETURN(const Api* api, LoadApi());
+  TESSERA_ASSIGN_OR_RETURN(Found found, Find(*api, name));
+  return std::move(found.info.compiler);
 }
 
 }  // namespace tessera::opencl

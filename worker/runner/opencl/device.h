@@ -14,6 +14,7 @@ namespace tessera::opencl {
 // What a device says of itself.
 struct DeviceInfo {
   std::string name, vendor, platform, driver;
+  std::string compiler;  // runner::DeviceKind::compiler
   bool is_gpu = false;
   bool has_fp16 = false;
   int64_t block_threads = 0;  // at most
@@ -31,5 +32,6 @@ absl::StatusOr<std::vector<DeviceInfo>> ListDevices();
 
 // The first whose name contains `name`. NotFound with the names that there are.
 absl::StatusOr<std::unique_ptr<runner::Device>> OpenDevice(std::string_view name);
+absl::StatusOr<std::string> CompilerOf(std::string_view name);
 
 }  // namespace tessera::opencl
