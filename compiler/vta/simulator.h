@@ -1,0 +1,70 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "compiler/vta/config.h"
+#include "compiler/vta/engine.h"
+#include "compiler/vta/instruction.h"
+
+namespace tessera::vta {
+
+// What takes how long, in cycles of the accelerator's clock.
+struct Timing {
+  int64_t bus_bytes = 8;        // that the bus to DRAM, which all share, moves in a cycle
+  int64_t row_latency = 32;     // from a row's request to its first byte; others may use the bus
+  int64_t fetch_burst = 32;     // instructions that are fetched as one row
+  int64_t queue_entries = 512;  // of each engine's instructions
+  int64_t token_entries = 512;  // of each of the four queues of tokens
+  int64_t gemm_depth = 4;       // stages of the pipelines
+  int64_t alu_depth = 4;
+  int64_t gemm_interval = 1;  // between steps
+  int64_t alu_interval = 2;
+  int64_t alu_immediate_interval = 1;
+};
+
+// Cycles of an engine. What is left of the program's is idle.
+struct EngineReport {
+  int64_t instructions = 0;
+  int64_t busy = 0;            // from an instruction's start to its end, without what follows
+  int64_t bus = 0;             // of instructions under way, that others had the bus
+  int64_t no_instruction = 0;  // its queue was empty
+  int64_t no_token = 0;        // an instruction waited for what it pops
+  int64_t queue_full = 0;      // what it hands on, an instruction or a token, found no place
+};
+
+// An instruction from its start to its end.
+struct TimelineEntry {
+  Engine engine;
+  int64_t instruction;  // its place in the program
+  int64_t begin_cycle;
+  int64_t end_cycle;
+};
+
+struct Report {
+  int64_t cycles = 0;  // until the program's last instruction has ended
+  int64_t gemm_steps = 0;
+  int64_t alu_steps = 0;
+  int64_t dram_bytes_read = 0;  // with instructions
+  int64_t dram_bytes_written = 0;
+  std::array<EngineReport, kEngines> engines;
+  std::vector<TimelineEntry> timeline;  // by begin_cycle
+
+  const EngineReport& of(Engine engine) const { return engines[static_cast<size_t>(engine)]; }
+};
+
+// Runs a program, whose last instruction is its only finish, and computes what it computes in
+// `dram`: in order in each engine, at the cycles at which hardware with these parameters starts
+// each instruction. Deterministic. FailedPrecondition, naming instruction and cycle, for what
+// hardware would silently do wrong: those of Execute, memory that one engine uses while another one
+// writes to it, instructions that wait for each other for ever, tokens that nobody has popped.
+//
+// Behavioural in what it computes, event-driven in time: an event is the start of an instruction,
+// a row's use of the bus or an instruction's end.
+absl::StatusOr<Report> Simulate(absl::Span<const Instruction> program, const Config& config,
+                                const Timing& timing, absl::Span<uint8_t> dram);
+
+}  // namespace tessera::vta

@@ -1,0 +1,249 @@
+#include "compiler/vta/simulator.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "compiler/vta/encoding.h"
+#include "compiler/vta/text.h"
+
+namespace tessera::vta {
+namespace {
+
+// One product of tiles, shifted and clipped. In DRAM a micro-op lies at byte 0, inputs at 16,
+// weights at 256, and results go to 1024.
+constexpr const char* kProduct = R"(
+load uop sram 0 dram 0 y 1 x 1 stride 1
+load inp sram 0 dram 1 y 1 x 1 stride 1
+load wgt sram 0 dram 1 y 1 x 1 stride 1 push next
+gemm reset uop 0 1 outer 1 by 0 0 0 inner 1 by 0 0 0
+gemm uop 0 1 outer 1 by 0 0 0 inner 1 by 0 0 0 pop prev
+alu shr imm 2 uop 0 1 outer 1 by 0 0 inner 1 by 0 0
+alu max imm -100 uop 0 1 outer 1 by 0 0 inner 1 by 0 0
+alu min imm 100 uop 0 1 outer 1 by 0 0 inner 1 by 0 0 push next
+store out sram 0 dram 64 y 1 x 1 stride 1 pop prev push prev
+finish pop next
+)";
+
+constexpr Timing kTiming = {.bus_bytes = 8,
+                            .row_latency = 10,
+                            .fetch_burst = 32,
+                            .queue_entries = 16,
+                            .token_entries = 4,
+                            .gemm_depth = 4,
+                            .alu_depth = 4};
+
+int8_t InputAt(int k) { return static_cast<int8_t>(3 * k - 20); }
+int8_t WeightAt(int column, int k) { return static_cast<int8_t>((column * 5 + k * 3) % 17 - 8); }
+
+std::vector<uint8_t> ProductDram() {
+  std::vector<uint8_t> dram(2048);
+  const uint32_t uop = EncodeMicroOp({}, Config()).value();
+  std::memcpy(dram.data(), &uop, sizeof(uop));
+  for (int k = 0; k < 16; ++k) {
+    dram[static_cast<size_t>(16 + k)] = static_cast<uint8_t>(InputAt(k));
+    for (int column = 0; column < 16; ++column) {
+      dram[static_cast<size_t>(256 + column * 16 + k)] = static_cast<uint8_t>(WeightAt(column, k));
+    }
+  }
+  return dram;
+}
+
+absl::StatusOr<Report> Run(const std::string& text, std::vector<uint8_t>& dram,
+                           const Timing& timing = kTiming) {
+  const auto program = ParseAll(text);
+  INFO(program.status());
+  REQUIRE(program.ok());
+  return Simulate(*program, Config(), timing, absl::MakeSpan(dram));
+}
+
+// The fault of the product where `from` is replaced.
+std::string FaultOf(const std::string& from, const std::string& to) {
+  CAPTURE(from, to);
+  std::string text = kProduct;
+  REQUIRE(text.find(from) != std::string::npos);
+  text.replace(text.find(from), from.size(), to);
+  std::vector<uint8_t> dram = ProductDram();
+  const auto report = Run(text, dram);
+  CHECK(report.status().code() == absl::StatusCode::kFailedPrecondition);
+  return std::string(report.status().message());
+}
+
+TEST_CASE("a program computes what its instructions say", "[vta]") {
+  std::vector<uint8_t> dram = ProductDram();
+  const auto report = Run(kProduct, dram);
+  INFO(report.status());
+  REQUIRE(report.ok());
+  for (int column = 0; column < 16; ++column) {
+    int sum = 0;
+    for (int k = 0; k < 16; ++k) sum += InputAt(k) * WeightAt(column, k);
+    CHECK(int{static_cast<int8_t>(dram[static_cast<size_t>(1024 + column)])} ==
+          std::clamp(sum >> 2, -100, 100));
+  }
+}
+
+// Counted by hand. Instructions are there at cycle 10 + 160 / 8 = 30 and dispatched one a cycle.
+// The micro-op arrives at 30 + 10 + 1; inputs at 31 + 10 + 2, weights at 43 + 10 + 32 = 85; the
+// product begins then and takes 4 + 1, as does each of the three operations behind it; the store
+// takes 10 + 2.
+TEST_CASE("a program takes the cycles of its slowest engine and what it waits for", "[vta]") {
+  std::vector<uint8_t> dram = ProductDram();
+  const auto report = Run(kProduct, dram);
+  REQUIRE(report.ok());
+  CHECK(report->cycles == 85 + 4 * 5 + 12);
+  CHECK(report->gemm_steps == 2);
+  CHECK(report->alu_steps == 3);
+  CHECK(report->dram_bytes_read == 10 * 16 + 4 + 16 + 256);
+  CHECK(report->dram_bytes_written == 16);
+  const EngineReport& load = report->of(Engine::kLoad);
+  CHECK(load.instructions == 2);
+  CHECK(load.busy == 85 - 31);
+  CHECK(load.no_instruction == 31);
+  CHECK(load.no_token == 0);
+  const EngineReport& compute = report->of(Engine::kCompute);
+  CHECK(compute.instructions == 7);
+  CHECK(compute.busy == 11 + 5 * 5);
+  CHECK(compute.no_instruction == 30);
+  CHECK(compute.no_token == (85 - 46) + 12);
+  CHECK(report->timeline.size() == 10);
+  CHECK(report->timeline.back().end_cycle == report->cycles);
+}
+
+TEST_CASE("engines that want the bus at once take turns", "[vta]") {
+  // The row of the second transfer is asked for while that of the first is on the bus.
+  const char* text = R"(
+load inp sram 0 dram 0 y 1 x 8 stride 8 push next
+load acc sram 0 dram 0 y 1 x 1 stride 1
+gemm reset uop 0 0 outer 1 by 0 0 0 inner 1 by 0 0 0 pop prev
+finish
+)";
+  std::vector<uint8_t> dram(1024);
+  const auto report = Run(text, dram);
+  INFO(report.status());
+  REQUIRE(report.ok());
+  // 18, 19: dispatched; 28 to 44: inputs; 29: accumulators are asked for, 44 to 52 they come.
+  CHECK(report->of(Engine::kCompute).bus == 15);
+  CHECK(report->of(Engine::kLoad).bus == 0);
+  CHECK(report->cycles == 52 + 4);
+}
+
+TEST_CASE("loads and products of two contexts overlap", "[vta]") {
+  // Eight tiles of inputs and weights, each loaded to one half of the memories while the other is
+  // multiplied by many steps; or all by one context, which waits for each.
+  const auto program = [](int contexts) {
+    std::string text = "load uop sram 0 dram 0 y 1 x 4 stride 4\n";
+    for (int i = 0; i < 8; ++i) {
+      const int half = i % contexts;
+      absl::StrAppend(&text, "load inp sram ", half * 64, " dram 64 y 1 x 64 stride 64",
+                      i >= contexts ? " pop next" : "", " push next\n");
+      absl::StrAppend(&text, "gemm reset uop 0 4 outer 64 by 4 1 0 inner 1 by 0 0 0 pop prev",
+                      i + contexts < 8 ? " push prev\n" : "\n");
+    }
+    return text + "finish\n";
+  };
+  std::vector<uint8_t> dram(4096);
+  for (uint32_t i = 0; i < 4; ++i) {
+    const uint32_t uop = EncodeMicroOp({.dst = i}, Config()).value();
+    std::memcpy(dram.data() + 4 * i, &uop, sizeof(uop));
+  }
+  const auto one = Run(program(1), dram), two = Run(program(2), dram);
+  INFO(one.status() << " " << two.status());
+  REQUIRE(one.ok());
+  REQUIRE(two.ok());
+  CHECK(two->gemm_steps == one->gemm_steps);
+  CHECK(two->cycles < one->cycles);
+  CHECK(two->of(Engine::kCompute).no_token < one->of(Engine::kCompute).no_token);
+}
+
+TEST_CASE("full queues hold fetch up", "[vta]") {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "load inp sram 0 dram 0 y 1 x 1 stride 1\n";
+  text += "finish pop prev\n";
+  text = absl::StrReplaceAll(text, {{"stride 1\nfinish", "stride 1 push next\nfinish"}});
+  std::vector<uint8_t> dram(64);
+  Timing timing = kTiming;
+  const auto roomy = Run(text, dram, Timing{.row_latency = 10, .queue_entries = 64});
+  timing.queue_entries = 2;
+  const auto full = Run(text, dram, timing);
+  REQUIRE(roomy.ok());
+  REQUIRE(full.ok());
+  CHECK(roomy->of(Engine::kFetch).queue_full == 0);
+  CHECK(full->of(Engine::kFetch).queue_full > 100);
+}
+
+TEST_CASE("what hardware would do wrong in silence is a fault with instruction and cycle",
+          "[vta]") {
+  // Memory.
+  CHECK_THAT(FaultOf("load inp sram 0 dram 1", "load inp sram 1 dram 1"),
+             Catch::Contains("instruction 4 (gemm uop 0 1 outer 1 by 0 0 0 inner 1 by 0 0 0 pop "
+                             "prev) at cycle 85: reads tile 0 of inp, which nothing was put into"));
+  CHECK_THAT(FaultOf("load inp sram 0 dram 1 y 1 x 1", "load inp sram 2040 dram 1 y 1 x 9"),
+             Catch::Contains("ends at tile 2049 of inp, which has 2048"));
+  CHECK_THAT(FaultOf("load inp sram 0 dram 1", "load inp sram 0 dram 128"),
+             Catch::Contains("ends at byte 2064 of DRAM, which has 2048"));
+  CHECK_THAT(
+      FaultOf("outer 1 by 0 0 0 inner 1 by 0 0 0 pop", "outer 1 by 0 0 0 inner 2 by 9 2047 0 pop"),
+      Catch::Contains("tile 9 of acc, which nothing was put into"));
+  CHECK_THAT(
+      FaultOf("gemm reset uop 0 1 outer 1 by 0 0 0", "gemm reset uop 0 1 outer 3 by 1024 0 0"),
+      Catch::Contains("uses tile 2048 of acc, which has 2048"));
+  CHECK_THAT(FaultOf("gemm uop 0 1", "gemm uop 1 2"), Catch::Contains("tile 1 of uop"));
+  // The pipelines.
+  CHECK_THAT(FaultOf("gemm uop 0 1 outer 1", "gemm uop 0 1 outer 2"),
+             Catch::Contains("uses tile 0 of acc again after 1 step; the pipeline takes 4"));
+  CHECK_THAT(FaultOf("shr imm 2 uop 0 1 outer 1", "shr imm 2 uop 0 1 outer 2"),
+             Catch::Contains("uses tile 0 of acc again after 1 step"));
+  // Order.
+  CHECK_THAT(FaultOf("push next\ngemm", "\ngemm"), Catch::Contains("waits for a token"));
+  CHECK_THAT(FaultOf(" pop prev\nalu", "\nalu"),
+             Catch::Contains("uses tile 0 of wgt as instruction 2 of load does; no token"));
+  CHECK_THAT(FaultOf("x 1 stride 1 pop prev push prev", "x 1 stride 1 push prev"),
+             Catch::Contains("reads tile 0 of out, which nothing was put into"));
+  CHECK_THAT(FaultOf("pop prev push prev\nfinish pop next", "pop prev\nfinish"),
+             Catch::Contains("is under way when the program finishes"));
+  CHECK_THAT(FaultOf("by 0 0 inner 1 by 0 0\nalu max", "by 0 0 inner 1 by 0 0 push prev\nalu max"),
+             Catch::Contains("leaves 1 token from compute to load"));
+}
+
+TEST_CASE("a missing token is a fault though this time nothing went wrong", "[vta]") {
+  // The second load overwrites what the product has long read, but nothing says that it has.
+  const std::string text = R"(
+load uop sram 0 dram 0 y 1 x 1 stride 1
+load inp sram 0 dram 1 y 1 x 1 stride 1
+load wgt sram 0 dram 1 y 1 x 1 stride 1 push next
+gemm reset uop 0 1 outer 1 by 0 0 0 inner 1 by 0 0 0
+gemm uop 0 1 outer 1 by 0 0 0 inner 1 by 0 0 0 pop prev TOKEN
+load wgt sram 512 dram 0 y 4 x 1 stride 0
+load inp sram 0 dram 1 y 1 x 1 stride 1 WAIT push next
+finish pop prev
+)";
+  const auto with = [&](const char* token, const char* wait) {
+    std::vector<uint8_t> dram = ProductDram();
+    return Run(absl::StrReplaceAll(text, {{"TOKEN", token}, {"WAIT", wait}}), dram);
+  };
+  CHECK(with("push prev", "pop next").ok());
+  const auto without = with("", "");
+  CHECK_THAT(std::string(without.status().message()),
+             Catch::Contains("uses tile 0 of inp as instruction 4 of compute does; no token puts "
+                             "one behind the other"));
+}
+
+TEST_CASE("programs without an end, or with tokens to nowhere, are faults", "[vta]") {
+  std::vector<uint8_t> dram(64);
+  CHECK_FALSE(Run("", dram).ok());
+  CHECK_THAT(std::string(Run("load inp sram 0 dram 0 y 1 x 1 stride 1", dram).status().message()),
+             Catch::Contains("a program ends with its only finish"));
+  CHECK_THAT(std::string(Run("finish\nfinish", dram).status().message()),
+             Catch::Contains("only finish"));
+  CHECK_THAT(
+      std::string(
+          Run("load inp sram 0 dram 0 y 1 x 1 stride 1 pop prev\nfinish", dram).status().message()),
+      Catch::Contains("there is no engine before load"));
+}
+
+}  // namespace
+}  // namespace tessera::vta
