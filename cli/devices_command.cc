@@ -7,6 +7,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/tables.h"
+#include "db/record/pace.h"
 #include "proto/checks.h"
 #include "proto/limits.h"
 
@@ -48,18 +49,22 @@ absl::Status RunDevices(const DevicesOptions& options) {
   }
   nlohmann::json list = nlohmann::json::array();
   for (const db::Device& device : devices) {
-    list.push_back({{"id", device.id},
-                    {"worker", device.worker},
-                    {"device_class", device.device_class.name},
-                    {"description", device.device_class.description},
-                    {"target", device.target},
-                    {"runs", device.runs},
-                    {"builds", device.builds},
-                    {"cores", device.cores},
-                    {"version", device.tessera_version},
-                    {"state", device.state},
-                    {"state_reason", device.state_reason},
-                    {"peak_gflops_per_core", device.peak_gflops_per_core}});
+    list.push_back(
+        {{"id", device.id},
+         {"worker", device.worker},
+         {"device_class", device.device_class.name},
+         {"description", device.device_class.description},
+         {"target", device.target},
+         {"runs", device.runs},
+         {"builds", device.builds},
+         {"cores", device.cores},
+         {"version", device.tessera_version},
+         {"state", device.state},
+         {"state_reason", device.state_reason},
+         {"peak_gflops_per_core", device.peak_gflops_per_core},
+         {"pace", device.pace.programs > 0 ? nlohmann::json(device.pace.ratio) : nullptr},
+         {"pace_programs", device.pace.programs},
+         {"slower_than_others", db::SlowerThanOthers(devices, device)}});
   }
   std::printf("%s\n", list.dump(2).c_str());
   return absl::OkStatus();

@@ -40,7 +40,7 @@ absl::StatusOr<ImportanceReport> MakeImportance(Client& client, const std::strin
       return;
     }
     data.rows.insert(data.rows.end(), row->begin(), row->end());
-    costs.push_back(record.measurement.CostSeconds());
+    costs.push_back(record.CostSeconds());
   };
   TESSERA_RETURN_IF_ERROR(ReadLog(client, filter, {report.task.Key()}, take).status());
   const double best =

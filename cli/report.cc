@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "cli/progress_view.h"
 #include "cli/runners.h"
+#include "cli/tables.h"
 #include "cli/text.h"
 #include "compiler/schedule/executed_operations.h"
 #include "compiler/te/dag.h"
@@ -94,6 +95,15 @@ nlohmann::json Known(double value) {
   return value > 0 ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
+// "pace of lab/cpu 1.06, of 4 programs": a line for each device.
+std::string PacesText(absl::Span<const db::Device> devices) {
+  std::string text;
+  for (const db::Device& device : devices) {
+    absl::StrAppend(&text, "pace of ", device.id, " ", PaceText(device.pace), "\n");
+  }
+  return text;
+}
+
 }  // namespace
 
 double ReportRow::DefaultGflops() const { return Gflops(operations, default_seconds); }
@@ -144,7 +154,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
       ++failures[found->second][record.measurement.outcome];
       return;
     }
-    const double seconds = record.measurement.CostSeconds();
+    const double seconds = record.CostSeconds();
     if (record.explorer == "default") row.default_seconds = seconds;
     if (row.tuned_seconds == 0 || seconds < row.tuned_seconds) {
       row.tuned_seconds = seconds;
@@ -156,6 +166,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
     if (device.device_class.name != report.device_class) continue;
     report.machine = device.device_class.description;
     peak_of_a_core = std::max(peak_of_a_core, device.peak_gflops_per_core);
+    if (device.pace.programs > 0) report.devices.push_back(device);
   }
   if (!job.prior.empty() && !report.device_class.empty()) {
     // What others had measured was known and not measured again; what they measured later is not
@@ -165,7 +176,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
                                KnownBest(client, job, key, report.device_class));
       ReportRow& row = report.rows[index];
       if (!best) continue;
-      const double seconds = best->measurement.CostSeconds();
+      const double seconds = best->CostSeconds();
       if (row.tuned_seconds > 0 && row.tuned_seconds <= seconds) continue;
       row.tuned_seconds = seconds;
       row.known_record = best->id;
@@ -215,6 +226,7 @@ std::string ToTable(const Report& report) {
     if (const std::string runners = RunnersText(report.runners); !runners.empty()) {
       absl::StrAppend(&text, runners, "\n");
     }
+    text += PacesText(report.devices);
     if (!report.message.empty()) absl::StrAppend(&text, OneLine(report.message), "\n");
     text += '\n';
   }
@@ -245,6 +257,7 @@ std::string ToTable(const Report& report) {
     absl::StrAppend(&compared, row.op, ": ", ComparisonText(*row.comparison), "\n");
   }
   if (!compared.empty()) absl::StrAppend(&text, "\nmeasured side by side:\n", compared);
+  text += SlowDevicesText(report.devices);
   return text;
 }
 
@@ -281,6 +294,11 @@ std::string ToJson(const Report& report) {
          {"failures", std::move(failures)},
          {"comparison", std::move(comparison)}});
   }
+  nlohmann::json paces = nlohmann::json::array();
+  for (const db::Device& device : report.devices) {
+    paces.push_back(
+        {{"device", device.id}, {"pace", device.pace.ratio}, {"programs", device.pace.programs}});
+  }
   const nlohmann::json document = {{"job", report.job_id},
                                    {"state", std::string(db::ToString(report.state))},
                                    {"message", report.message},
@@ -291,7 +309,8 @@ std::string ToJson(const Report& report) {
                                      {"threads", report.threads},
                                      {"peak_gflops", report.peak_gflops}}},
                                    {"operators", std::move(operators)},
-                                   {"runners", RunnersJson(report.runners)}};
+                                   {"runners", RunnersJson(report.runners)},
+                                   {"paces", std::move(paces)}};
   return document.dump(2) + "\n";
 }
 

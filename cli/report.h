@@ -45,6 +45,7 @@ struct Report {
   // From its creation to its end, waiting included; 0 before the end.
   double elapsed_seconds = 0;
   std::vector<ReportRow> rows;
+  std::vector<db::Device> devices;      // of the class, whose pace is known, as it is now
   std::vector<db::RunnerTime> runners;  // as far as the server remembers; see RunnerTime
 };
 
@@ -56,7 +57,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job);
 std::string ToTable(const Report& report);
 // {"job", "state", "machine": …, "operators": [{op, default_gflops, tuned_gflops, peak_fraction,
 // known_record, trials, seconds, failures, comparison}, …], "runners": [{device, run_seconds,
-// build_seconds, …}, …]}; null for what is not known.
+// build_seconds, …}, …], "paces": [{device, pace, programs}, …]}; null for what is not known.
 std::string ToJson(const Report& report);
 
 }  // namespace tessera::cli

@@ -11,6 +11,7 @@
 #include "cli/progress_view.h"
 #include "cli/text.h"
 #include "db/record/export.h"
+#include "db/record/pace.h"
 #include "proto/limits.h"
 #include "tuner/task_scheduler.h"
 
@@ -117,15 +118,44 @@ std::string UnseenText(const absl::Status& why) {
 }
 
 std::string DevicesTable(absl::Span<const db::Device> devices) {
-  Table table({"device", "state", "roles", ">cores", ">GFLOPS/core", "target", "class", "why"});
+  const bool paced =
+      std::ranges::any_of(devices, [](const auto& d) { return d.pace.programs > 0; });
+  std::vector<std::string> titles = {"device",       "state",  "roles", ">cores",
+                                     ">GFLOPS/core", "target", "class"};
+  if (paced) titles.emplace_back("pace");
+  titles.emplace_back("why");
+  Table table(std::move(titles));
   for (const db::Device& device : devices) {
-    table.Add({device.id, device.state,
-               absl::StrCat(device.runs ? "run" : "", device.runs && device.builds ? "+" : "",
-                            device.builds ? "build" : ""),
-               absl::StrCat(device.cores), absl::StrFormat("%.1f", device.peak_gflops_per_core),
-               device.target, device.device_class.name, device.state_reason});
+    std::vector<std::string> row = {
+        device.id,
+        device.state,
+        absl::StrCat(device.runs ? "run" : "", device.runs && device.builds ? "+" : "",
+                     device.builds ? "build" : ""),
+        absl::StrCat(device.cores),
+        absl::StrFormat("%.1f", device.peak_gflops_per_core),
+        device.target,
+        device.device_class.name};
+    if (paced) row.push_back(PaceText(device.pace));
+    row.push_back(device.state_reason);
+    table.Add(std::move(row));
   }
-  return table.Text();
+  return absl::StrCat(table.Text(), SlowDevicesText(devices));
+}
+
+std::string PaceText(const db::Pace& pace) {
+  if (pace.programs == 0) return "-";
+  return absl::StrFormat("%.2f, of %d programs", pace.ratio, pace.programs);
+}
+
+std::string SlowDevicesText(absl::Span<const db::Device> devices) {
+  std::string text;
+  for (const db::Device& device : devices) {
+    const double slower = db::SlowerThanOthers(devices, device);
+    if (slower > db::kMuchSlower) {
+      absl::StrAppend(&text, "\nwarning: ", db::SlowText(device, slower), "\n");
+    }
+  }
+  return text;
 }
 
 std::string SettingText(const db::Task& task) {

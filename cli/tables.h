@@ -48,7 +48,12 @@ std::string UnseenText(const absl::Status& why);
 // "job 3: 2 tasks, 128 trials in all (gradient), 1 thread on TARGET, device class CLASS".
 std::string JobText(const db::Job& job);
 std::string JobsTable(absl::Span<const db::Job> jobs);
+// With their paces where one is known, and SlowDevicesText.
 std::string DevicesTable(absl::Span<const db::Device> devices);
+// "1.06, of 4 programs"; "-" if it is not known.
+std::string PaceText(const db::Pace& pace);
+// A paragraph for each device that is much slower than the others of its class; empty if none is.
+std::string SlowDevicesText(absl::Span<const db::Device> devices);
 
 // "2 threads on TARGET, cold caches": what tells tasks of one workload apart.
 std::string SettingText(const db::Task& task);

@@ -12,6 +12,11 @@
 namespace tessera::proto {
 namespace {
 
+// Of peers that know none: 1.
+double PaceOf(Checks& check, std::string_view field, double value) {
+  return value == 0 ? 1 : check.Number(field, value, kMinPace, kMaxPace);
+}
+
 TaskProgress TaskProgressFromProto(Checks& check, const v1::TaskProgress& m) {
   TaskProgress task;
   task.name = check.Name("progress task name", m.name(), kMaxNameBytes);
@@ -213,6 +218,7 @@ v1::Record ToProto(const db::Record& record) {
   m.set_stale(record.stale);
   m.set_tessera_version(record.tessera_version);
   m.set_created_micros(MicrosOf(record.created));
+  m.set_pace(record.pace);
   return m;
 }
 
@@ -236,6 +242,7 @@ absl::StatusOr<db::Record> FromProto(const v1::Record& m) {
   record.stale = m.stale();
   record.tessera_version = check.Name("record tessera_version", m.tessera_version(), kMaxNameBytes);
   record.created = TimeOf(check, "record created_micros", m.created_micros());
+  record.pace = PaceOf(check, "record pace", m.pace());
   return Finish(check, std::move(record));
 }
 
@@ -330,6 +337,8 @@ v1::Device ToProto(const db::Device& device) {
   m.set_state_reason(CleanText(device.state_reason, kMaxTextBytes));
   m.set_peak_gflops_per_core(device.peak_gflops_per_core);
   m.set_last_seen_micros(MicrosOf(device.last_seen));
+  m.set_pace(device.pace.ratio);
+  m.set_pace_programs(device.pace.programs);
   return m;
 }
 
@@ -349,6 +358,8 @@ absl::StatusOr<db::Device> FromProto(const v1::Device& m) {
   device.peak_gflops_per_core =
       check.Number("device peak_gflops_per_core", m.peak_gflops_per_core(), 0, 1e9);
   device.last_seen = TimeOf(check, "device last_seen_micros", m.last_seen_micros());
+  device.pace.ratio = PaceOf(check, "device pace", m.pace());
+  device.pace.programs = check.Int("device pace_programs", m.pace_programs(), 0, kMaxSamples);
   return Finish(check, std::move(device));
 }
 

@@ -64,9 +64,9 @@ v1::ComparisonPurpose ToProto(db::ComparisonPurpose purpose) {
 }
 
 absl::StatusOr<db::ComparisonPurpose> FromProto(v1::ComparisonPurpose purpose) {
-  if (purpose < v1::COMPARISON_PURPOSE_PROMOTION || purpose > v1::COMPARISON_PURPOSE_SAME) {
+  if (purpose < v1::COMPARISON_PURPOSE_PROMOTION || purpose > v1::COMPARISON_PURPOSE_CALIBRATION) {
     return absl::InvalidArgumentError(
-        absl::StrCat("comparison purpose: ", static_cast<int>(purpose), " is none of 1 to 2"));
+        absl::StrCat("comparison purpose: ", static_cast<int>(purpose), " is none of 1 to 3"));
   }
   return static_cast<db::ComparisonPurpose>(static_cast<int>(purpose) - 1);
 }

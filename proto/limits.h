@@ -35,5 +35,6 @@ inline constexpr int64_t kMaxChunkBytes = 1 << 20;
 inline constexpr int64_t kMaxWorkspaceBytes = int64_t{64} << 30;
 inline constexpr int64_t kMaxQueryLimit = 1'000'000;
 inline constexpr double kMaxSeconds = 1e9;
+inline constexpr double kMinPace = 1e-9, kMaxPace = 1e9;
 
 }  // namespace tessera::proto

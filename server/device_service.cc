@@ -9,6 +9,7 @@
 #include "proto/convert.h"
 #include "server/answer.h"
 #include "server/client_services.h"
+#include "server/tasks.h"
 #include "tuner/promotion.h"
 
 namespace tessera::server {
@@ -19,17 +20,12 @@ using Run = absl::StatusOr<tuner::ComparisonRun>;
 // The program of a record, twice.
 absl::StatusOr<tuner::ComparisonRequest> Twice(db::Store& store, int64_t record_id) {
   TESSERA_ASSIGN_OR_RETURN(const db::Record record, db::GetRecord(store, record_id));
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Task> tasks, store.ListTasks());
-  for (const db::Task& task : tasks) {
-    if (task.Key() != record.task_key) continue;
-    tuner::ComparisonRequest request;
-    request.task = task;
-    request.device_class = record.device_class;
-    request.programs = {record, record};
-    return request;
-  }
-  return absl::NotFoundError(
-      absl::StrCat("no job and no selection names the task of record ", record_id));
+  tuner::ComparisonRequest request;
+  TESSERA_ASSIGN_OR_RETURN(request.task, FindTask(store, record.task_key));
+  request.device_class = record.device_class;
+  request.purpose = db::ComparisonPurpose::kSame;
+  request.programs = {record, record};
+  return request;
 }
 
 }  // namespace

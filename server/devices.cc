@@ -91,7 +91,10 @@ void DeviceRegistry::Connect(absl::Span<const db::Device> devices, const WorkerL
     const std::string state =
         entry.device.state.empty() ? std::string(kOnline) : entry.device.state;
     const std::string reason = entry.device.state_reason;
+    const bool is_same = entry.device.device_class.name == device.device_class.name;
+    const db::Pace pace = is_same ? entry.device.pace : db::Pace();
     entry.device = device;
+    entry.device.pace = pace;
     entry.device.state = state;
     entry.device.state_reason = reason;
     entry.device.last_seen = clock_.Now();
@@ -166,6 +169,27 @@ void DeviceRegistry::ClearStrikes(std::string_view id) {
   absl::MutexLock lock(&mutex_);
   const auto it = entries_.find(id);
   if (it != entries_.end()) it->second.strikes = 0;
+}
+
+void DeviceRegistry::SetPaces(const std::map<std::string, db::Pace>& paces) {
+  std::vector<std::string> changed;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, pace] : paces) {
+      const auto it = entries_.find(id);
+      if (it == entries_.end() || it->second.device.pace == pace) continue;
+      it->second.device.pace = pace;
+      ++it->second.version;
+      changed.push_back(id);
+    }
+  }
+  for (const std::string& id : changed) Persist(id).IgnoreError();
+}
+
+double DeviceRegistry::PaceOf(std::string_view id) const {
+  absl::MutexLock lock(&mutex_);
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? 1 : it->second.device.pace.ratio;
 }
 
 bool DeviceRegistry::Accepts(std::string_view id) const {

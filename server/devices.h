@@ -42,6 +42,11 @@ class DeviceRegistry {
   void Strike(std::string_view id, std::string_view evidence);
   void ClearStrikes(std::string_view id);
 
+  // What was measured of some devices. Others keep what was known of them.
+  void SetPaces(const std::map<std::string, db::Pace>& paces);
+  // db::Pace::ratio; 1 of a device that isn't known. Takes no other lock.
+  double PaceOf(std::string_view id) const;
+
   // Tries again, now and then, to store what could not be.
   void StoreChanges();
 

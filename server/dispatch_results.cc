@@ -196,10 +196,10 @@ absl::Status Dispatcher::HandleRun(Worker& worker, const proto::RunResult& resul
   if (it != trials_.end() && it->second.is_comparison()) {
     for (const db::Measurement& measurement : result.measurements) {
       const size_t samples = measurement.sample_seconds.size();
-      if (samples <= static_cast<size_t>(options_.comparison_turns)) continue;
-      return absl::InvalidArgumentError(
-          absl::StrCat("run result measurements: ", samples, " samples for a plan of ",
-                       options_.comparison_turns, " turns; send one a turn at most"));
+      if (samples <= static_cast<size_t>(it->second.turns)) continue;
+      return absl::InvalidArgumentError(absl::StrCat("run result measurements: ", samples,
+                                                     " samples for a plan of ", it->second.turns,
+                                                     " turns; send one a turn at most"));
     }
   }
   const Lease lease = *leases_.Take(fence);
@@ -243,7 +243,7 @@ void Dispatcher::HandleTrialRun(const Lease& lease, Worker& worker,
     }
     devices_.ClearStrikes(lease.device);
     const auto reference = references_.find(trial.task_key);
-    const double seconds = measurement.CostSeconds();
+    const double seconds = measurement.CostSeconds() / devices_.PaceOf(device.id);
     if (reference != references_.end() && std::isfinite(seconds) && seconds > 0) {
       const auto [best, first] =
           reference->second.best_seconds.try_emplace(device.device_class.name, seconds);

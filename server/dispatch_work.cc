@@ -100,6 +100,15 @@ std::string Dispatcher::Missing(const db::Task& task, std::string_view device_cl
   return builds ? "" : "no connected device builds";
 }
 
+std::map<std::string, double> Dispatcher::Paces(std::string_view device_class) {
+  std::map<std::string, double> paces;
+  for (const db::Device& device : devices_.List()) {
+    const bool is_of_class = device_class.empty() || device.device_class.name == device_class;
+    if (is_of_class && device.pace.programs > 0) paces[device.id] = device.pace.ratio;
+  }
+  return paces;
+}
+
 Dispatcher::Program* Dispatcher::Trial::ToBuild() {
   const auto found = std::ranges::find_if(programs, &Program::IsToBuild);
   return found == programs.end() ? nullptr : &*found;
@@ -110,7 +119,7 @@ int Dispatcher::Trial::CountBuilt() const {
 }
 
 void Dispatcher::Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) {
-  Trial trial{.request = request, .done = std::move(done)};
+  Trial trial{.request = request, .done = std::move(done), .max_seconds = options_.run_seconds};
   trial.programs.push_back({.trace = request.trace, .loop_hash = request.loop_hash});
   absl::MutexLock lock(&mutex_);
   Add(std::move(trial));
@@ -124,7 +133,11 @@ uint64_t Dispatcher::StartComparison(
                           .task_index = request.task_index,
                           .task = request.task,
                           .device_class = request.device_class},
-              .compared = std::move(done)};
+              .compared = std::move(done),
+              .device = request.device};
+  const bool calibrates = request.purpose == db::ComparisonPurpose::kCalibration;
+  trial.turns = calibrates ? options_.calibration_turns : options_.comparison_turns;
+  trial.max_seconds = calibrates ? options_.calibration_seconds : options_.comparison_seconds;
   for (const db::Record& program : request.programs) {
     trial.programs.push_back({.trace = program.trace, .loop_hash = program.loop_hash});
   }
@@ -255,13 +268,12 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
       trial.crashed_on.clear();
     return false;
   }
-  const double seconds = trial.is_comparison() ? options_.comparison_seconds : options_.run_seconds;
   const Lease lease = leases_.Grant({.kind = LeaseKind::kRun,
                                      .worker = runner.worker->hello.worker,
                                      .device = runner.device->id,
                                      .subject = number,
                                      .job_id = trial.request.job_id},
-                                    clock_.Now(), Longest(seconds));
+                                    clock_.Now(), Longest(trial.max_seconds));
   const auto best = reference.best_seconds.find(runner.device->device_class.name);
   trial.phase = Phase::kRunning;
   trial.fence = lease.fence;
@@ -269,27 +281,29 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
   for (const Program& program : trial.programs) {
     if (program.IsBuilt()) artifacts.push_back(program.built.artifact);
   }
-  runner.worker->link->Send(proto::RunPlan{
-      .lease = {.job_id = trial.request.job_id,
-                .task_index = trial.request.task_index,
-                .trial = trial.request.trial,
-                .attempt = trial.failures,
-                .fence = lease.fence},
-      .device = runner.device->id,
-      .workload_hash = trial.request.task.workload_hash,
-      .artifacts = std::move(artifacts),
-      .reference = reference.built.artifact,
-      .tolerances = reference.built.tolerances,
-      .samples = reference.built.samples,
-      .seed = InputSeed(trial.task_key),
-      .threads = trial.request.task.threads,
-      .cache_mode = trial.request.task.cache_mode,
-      .repeats = trial.is_comparison() ? options_.comparison_turns : options_.repeats,
-      .contender_repeats = options_.contender_repeats,
-      .screen_seconds = options_.screen_seconds,
-      .min_repeat_seconds = options_.min_repeat_seconds,
-      .max_seconds = seconds,
-      .best_seconds = best == reference.best_seconds.end() ? 0 : best->second});
+  runner.worker->link->Send(
+      proto::RunPlan{.lease = {.job_id = trial.request.job_id,
+                               .task_index = trial.request.task_index,
+                               .trial = trial.request.trial,
+                               .attempt = trial.failures,
+                               .fence = lease.fence},
+                     .device = runner.device->id,
+                     .workload_hash = trial.request.task.workload_hash,
+                     .artifacts = std::move(artifacts),
+                     .reference = reference.built.artifact,
+                     .tolerances = reference.built.tolerances,
+                     .samples = reference.built.samples,
+                     .seed = InputSeed(trial.task_key),
+                     .threads = trial.request.task.threads,
+                     .cache_mode = trial.request.task.cache_mode,
+                     .repeats = trial.is_comparison() ? trial.turns : options_.repeats,
+                     .contender_repeats = options_.contender_repeats,
+                     .screen_seconds = options_.screen_seconds,
+                     .min_repeat_seconds = options_.min_repeat_seconds,
+                     .max_seconds = trial.max_seconds,
+                     .best_seconds = best == reference.best_seconds.end()
+                                         ? 0
+                                         : best->second * devices_.PaceOf(runner.device->id)});
   return true;
 }
 
@@ -326,7 +340,8 @@ Dispatcher::RunnerChoice Dispatcher::PickRunner(const Trial& trial, std::string_
     if (!Speaks(worker, longest_silence)) continue;
     for (size_t i = 0; i < worker.hello.devices.size(); ++i) {
       const db::Device& device = worker.hello.devices[i];
-      if (device.id == except || !devices_.Accepts(device.id) ||
+      if (device.id == except || (!trial.device.empty() && device.id != trial.device) ||
+          !devices_.Accepts(device.id) ||
           !Suits(worker, i, trial.target, trial.request.task.threads, trial.request.device_class)) {
         continue;
       }

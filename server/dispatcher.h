@@ -40,8 +40,11 @@ struct DispatcherOptions {
   // With 20 turns and samples that vary by 2 %, a program that is 5 % faster than the incumbent,
   // with three rivals beside it, is found so 999 times in 1,000 (tests/tuner/promotion_test.cc).
   int comparison_turns = 20;
+  // What is calibrated has several programs in each turn, whose medians count.
+  int calibration_turns = 8;
   double run_seconds = 20;  // wall time of one trial's plan
   double comparison_seconds = 60;
+  double calibration_seconds = 20;
   double build_seconds = 30;
   double reference_seconds = 120;
   double library_seconds = 600;
@@ -75,6 +78,7 @@ class Dispatcher final : public tuner::Measurer {
 
   int Appetite(const db::Task& task, std::string_view device_class) override;
   std::string Missing(const db::Task& task, std::string_view device_class) override;
+  std::map<std::string, double> Paces(std::string_view device_class) override;
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override;
   void Compare(const tuner::ComparisonRequest& request,
                std::function<void(absl::StatusOr<tuner::ComparisonRun>)> done) override {
@@ -137,6 +141,9 @@ class Dispatcher final : public tuner::Measurer {
     std::function<void(db::Record)> done;
     std::function<void(absl::StatusOr<tuner::ComparisonRun>)> compared;  // of a comparison
     std::vector<Program> programs;                                       // of a trial one
+    std::string device;      // that it is for; empty: any that suits
+    int turns = 0;           // of a comparison
+    double max_seconds = 0;  // of its plan
     std::string task_key;
     ir::Target target;
     Phase phase = Phase::kToBuild;
@@ -165,7 +172,7 @@ class Dispatcher final : public tuner::Measurer {
     bool ready = false;
     int failures = 0;  // of the infrastructure, in a row, since a trial waits
     proto::BuildResult built;
-    // Of the task's trials since this is here, by device class.
+    // Of the task's trials since this is here, by device class: seconds ÷ their device's pace.
     std::map<std::string, double, std::less<>> best_seconds;
   };
 

@@ -12,6 +12,7 @@
 #include "base/view.h"
 #include "server/tasks.h"
 #include "tuner/model_store.h"
+#include "tuner/paces.h"
 #include "tuner/prior_store.h"
 #include "tuner/task_scheduler.h"
 #include "tuner/trial_budget.h"
@@ -379,6 +380,10 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
   }
   const auto scheduler = tuner::MakeTaskScheduler(job.options.scheduler);
   tuner::TrialBudget budget(job, scheduler.ok() && (*scheduler)->SharesBudget());
+  tuner::Paces paces;  // as the job's end knew them
+  for (const db::Event& event : events) {
+    if (event.kind == db::EventKind::kPaced) paces.Set(event.device, event.pace);
+  }
   for (const db::Event& event : events) {
     if (event.task_index < 0 || event.task_index >= static_cast<int>(progress.tasks.size())) {
       continue;
@@ -395,8 +400,8 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
     ++task.trials_done;
     if (event.outcome == db::Outcome::kOk) {
       const bool first = task.best_seconds == 0;
-      task.best_seconds =
-          first ? event.cost_seconds : std::min(task.best_seconds, event.cost_seconds);
+      const double seconds = paces.Comparable(paces.NumberOf(event.device), event.cost_seconds);
+      task.best_seconds = first ? seconds : std::min(task.best_seconds, seconds);
       continue;
     }
     const auto known =

@@ -46,14 +46,14 @@ absl::StatusOr<std::vector<db::Record>> Preferred(db::Store& store, const db::Se
   const int compared_count = static_cast<int>(promoted->traces.size());
   TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
                            store.Best(key, item.device_class, std::max(count, compared_count + 1)));
-  double seconds = promoted->record.measurement.CostSeconds();
+  double seconds = promoted->record.CostSeconds();
   for (const db::Record& record : records) {
     if (record.trace != promoted->record.trace) continue;
-    seconds = std::min(seconds, record.measurement.CostSeconds());
+    seconds = std::min(seconds, record.CostSeconds());
   }
   const double limit = kClearlyFaster * seconds;
   const bool stands = std::ranges::none_of(records, [&](const db::Record& record) {
-    return record.measurement.CostSeconds() < limit && !promoted->HasCompared(record.trace);
+    return record.CostSeconds() < limit && !promoted->HasCompared(record.trace);
   });
   if (stands) {
     // Also where it was measured again, faster.
@@ -122,13 +122,13 @@ Layouts CommonLayouts(const std::vector<Fastest>& fastest) {
     if (version.empty()) continue;
     double best = HUGE_VAL, worst = 0;
     for (const auto& [layouts, record] : version) {
-      best = std::min(best, record.measurement.CostSeconds());
-      worst = std::max(worst, record.measurement.CostSeconds());
+      best = std::min(best, record.CostSeconds());
+      worst = std::max(worst, record.CostSeconds());
     }
     for (auto& [layouts, sum] : log_slowdown) {
       const auto found = version.find(layouts);
-      const double seconds = found != version.end() ? found->second.measurement.CostSeconds()
-                                                    : std::max(worst, kUntuned * best);
+      const double seconds =
+          found != version.end() ? found->second.CostSeconds() : std::max(worst, kUntuned * best);
       sum += std::log(seconds / best);
     }
   }

@@ -57,6 +57,7 @@ class ServerImpl final : public Server {
         devices_(std::move(devices)),
         dispatcher_(*store_, *artifacts_, *devices_, clock, options_.dispatcher),
         jobs_(*store_, dispatcher_, clock, std::move(factory)),
+        calibrator_(*store_, dispatcher_, *devices_, clock, options_.calibration),
         worker_service_(dispatcher_),
         artifact_service_(*artifacts_),
         job_service_(jobs_, *store_, clock),
@@ -107,6 +108,7 @@ class ServerImpl final : public Server {
     job_keeper_ = std::thread([this] {
       while (!stopping_) {
         jobs_.Tend();
+        calibrator_.Tend();
         absl::SleepFor(absl::Milliseconds(100));
       }
     });
@@ -131,6 +133,7 @@ class ServerImpl final : public Server {
   const std::unique_ptr<DeviceRegistry> devices_;
   Dispatcher dispatcher_;
   JobManager jobs_;
+  Calibrator calibrator_;
   WorkerServiceImpl worker_service_;
   ArtifactServiceImpl artifact_service_;
   JobServiceImpl job_service_;

@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "db/record/store.h"
+#include "server/calibrator.h"
 #include "server/dispatcher.h"
 #include "server/jobs.h"
 
@@ -17,6 +18,7 @@ struct ServerOptions {
   int64_t artifact_bytes = int64_t{4} << 30;  // kept at most
   std::string models_folder;                  // shipped_models.h; empty: none
   DispatcherOptions dispatcher;
+  CalibrationOptions calibration;
 };
 
 // A whole server: store, jobs, dispatcher and services behind one port. Unfinished jobs go on when

@@ -1,8 +1,9 @@
 #include "server/tasks.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
@@ -61,6 +62,15 @@ absl::Status CheckTasks(std::string_view owner, absl::Span<const db::Task> tasks
     TESSERA_RETURN_IF_ERROR(CheckTotal(owner, stages, kMaxJobStages, "stages in its tasks"));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<db::Task> FindTask(db::Store& store, std::string_view key) {
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Task> tasks, store.ListTasks());
+  for (db::Task& task : tasks) {
+    if (task.Key() == key) return std::move(task);
+  }
+  return absl::NotFoundError(
+      absl::StrCat("no job and no selection names a task of key ", AbslView(key)));
 }
 
 }  // namespace tessera::server

@@ -4,8 +4,9 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "db/record/record.h"
+#include "db/record/store.h"
 
 namespace tessera::server {
 
@@ -21,5 +22,8 @@ inline constexpr int64_t kMaxJobWorkloadBytes = int64_t{4} << 20;
 // each workload parses and verifies, its hash is the stated one, the target is known and has the
 // threads, and all together are within the limits above. InvalidArgument naming task and value.
 absl::Status CheckTasks(std::string_view owner, absl::Span<const db::Task> tasks);
+
+// The task of that key, which a job or selection has named. NotFound.
+absl::StatusOr<db::Task> FindTask(db::Store& store, std::string_view key);
 
 }  // namespace tessera::server

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,6 +29,9 @@ class Turns final : public tuner::Measurer {
   }
   std::string Missing(const db::Task& task, std::string_view device_class) override {
     return inner_.Missing(task, device_class);
+  }
+  std::map<std::string, double> Paces(std::string_view device_class) override {
+    return inner_.Paces(device_class);
   }
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override {
     inner_.Start(request, [bell = bell_, done = std::move(done)](db::Record record) {

@@ -25,6 +25,10 @@ void Contenders::Measured(int sketch, double cost_seconds) {
   best = best > 0 ? std::min(best, cost_seconds) : cost_seconds;
 }
 
+void Contenders::ForgetMeasured() {
+  for (Sketch& sketch : sketches_) sketch.best_seconds = 0;
+}
+
 int Contenders::Next() const {
   double best_seconds = 0, work_a_second = 0;
   for (const Sketch& sketch : sketches_) {

@@ -20,6 +20,8 @@ class Contenders {
   // Other sketches than the known are ignored.
   void Proposed(int sketch, bool searched);
   void Measured(int sketch, double cost_seconds);
+  // What was measured is to be said again: it costs something else now.
+  void ForgetMeasured();
 
   // Of the sketches that would be faster than the best if they came as near to the machine's limit
   // as the fastest of all, the one that had the fewest trials; -1 if there is none. One that many

@@ -9,10 +9,18 @@
 
 namespace tessera::tuner {
 
-void Examples::Add(Point point, double cost_seconds) {
+namespace {
+
+constexpr auto kIsFaster = [](const auto& a, const auto& b) {
+  return a->cost_seconds < b->cost_seconds;
+};
+
+}  // namespace
+
+void Examples::Add(Point point, double cost_seconds, int device) {
   point.shrink_to_fit();
   const auto example =
-      std::make_shared<const Example>(Example{added_++, std::move(point), cost_seconds});
+      std::make_shared<Example>(Example{added_++, std::move(point), cost_seconds, device});
   newest_.push_back(example);
   if (newest_.size() > limits_.newest) {
     const auto number = static_cast<uint64_t>(newest_.front()->number);
@@ -21,21 +29,32 @@ void Examples::Add(Point point, double cost_seconds) {
     if (sampled_.size() > limits_.sampled) sampled_.erase(std::prev(sampled_.end()));
   }
   if (std::isfinite(cost_seconds)) {
-    const auto faster = [](const Shared& a, const Shared& b) {
-      return a->cost_seconds < b->cost_seconds;
-    };
-    fastest_.insert(std::upper_bound(fastest_.begin(), fastest_.end(), example, faster), example);
+    fastest_.insert(std::upper_bound(fastest_.begin(), fastest_.end(), example, kIsFaster),
+                    example);
     if (fastest_.size() > limits_.fastest) fastest_.pop_back();
   }
 }
 
 std::vector<const Example*> Examples::All() const {
-  std::vector<const Example*> all;
+  const std::vector<Example*> each = Each();
+  return {each.begin(), each.end()};
+}
+
+void Examples::Scale(absl::Span<const double> factors) {
+  for (Example* example : Each()) {
+    const auto device = static_cast<size_t>(example->device);
+    if (device < factors.size()) example->cost_seconds *= factors[device];
+  }
+  std::stable_sort(fastest_.begin(), fastest_.end(), kIsFaster);
+}
+
+std::vector<Example*> Examples::Each() const {
+  std::vector<Example*> all;
   for (const Shared& example : newest_) all.push_back(example.get());
   for (const Shared& example : fastest_) all.push_back(example.get());
   for (const auto& [hash, example] : sampled_) all.push_back(example.get());
   std::sort(all.begin(), all.end(),
-            [](const Example* a, const Example* b) { return a->number < b->number; });
+            [](const auto* a, const auto* b) { return a->number < b->number; });
   all.erase(std::unique(all.begin(), all.end()), all.end());
   return all;
 }

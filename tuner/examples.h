@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "tuner/search_space.h"
 
 namespace tessera::tuner {
@@ -16,6 +17,7 @@ struct Example {
   int64_t number = 0;  // from 0 in the order of Add
   Point point;
   double cost_seconds = 0;  // infinity for a candidate that failed
+  int device = 0;           // that measured it, as of Paces
 };
 
 struct ExampleLimits {
@@ -31,7 +33,9 @@ class Examples {
  public:
   Examples(const ExampleLimits& limits, uint64_t seed) : limits_(limits), seed_(seed) {}
 
-  void Add(Point point, double cost_seconds);
+  void Add(Point point, double cost_seconds, int device = 0);
+  // What each device measured costs that much more; 1 for those beyond the list.
+  void Scale(absl::Span<const double> factors);
 
   // Each once, the oldest first.
   std::vector<const Example*> All() const;
@@ -41,7 +45,9 @@ class Examples {
   size_t MemoryBytes() const;  // on the heap, estimated from below
 
  private:
-  using Shared = std::shared_ptr<const Example>;
+  using Shared = std::shared_ptr<Example>;
+
+  std::vector<Example*> Each() const;
 
   ExampleLimits limits_;
   uint64_t seed_;

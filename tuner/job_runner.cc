@@ -163,6 +163,7 @@ absl::Status JobRunner::Advance() {
   if (state_.cancelled()) return End(db::JobState::kCancelled, "cancelled");
   const double limit = job_.options.max_seconds;
   out_of_time_ = limit > 0 && absl::ToDoubleSeconds(parts_.clock.Now() - job_.created) >= limit;
+  TESSERA_RETURN_IF_ERROR(LogPaces());
   if (!out_of_time_) {
     StartFits();
     // What came meanwhile, a model above all, is better known before proposing than after.
@@ -228,6 +229,7 @@ void JobRunner::Take(Measured measured) {
   event.outcome = record.measurement.outcome;
   if (event.outcome == db::Outcome::kOk) {
     event.cost_seconds = record.measurement.CostSeconds();
+    event.device = record.device;
   } else {
     last_failure_ = record.measurement.reason;
   }
@@ -349,6 +351,18 @@ void JobRunner::StartFits() {
       inbox->Put(Fitted{t, input.through_sequence, fit()});
     });
   }
+}
+
+absl::Status JobRunner::LogPaces() {
+  std::vector<db::Event> events;
+  for (const auto& [device, pace] : parts_.measurer.Paces(job_.options.device_class)) {
+    if (pace == state_.paces().Of(device)) continue;
+    db::Event event = NewEvent(db::EventKind::kPaced, -1);
+    event.device = device;
+    event.pace = pace;
+    events.push_back(std::move(event));
+  }
+  return events.empty() ? absl::OkStatus() : Log({}, std::move(events));
 }
 
 absl::Status JobRunner::Feed() {

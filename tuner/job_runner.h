@@ -129,6 +129,8 @@ class JobRunner {
   std::string NotCompared() const;
   // Why the task is done; empty where its trials are used up, nothing while it is not done.
   std::optional<std::string> ReasonToEnd(int task_index) const;
+  // What has become known of the devices' paces.
+  absl::Status LogPaces();
   absl::Status Feed();
   void HandOut(int task_index);
   // Which tasks no connected device takes, and why; empty if each has one.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ struct ComparisonRequest {
   int task_index = 0;
   db::Task task;
   std::string device_class;
+  std::string device;  // that is to do it; empty: any of the class
+  db::ComparisonPurpose purpose = db::ComparisonPurpose::kPromotion;
   std::vector<db::Record> programs;  // at least two
 };
 
@@ -54,6 +57,12 @@ class Measurer {
     static_cast<void>(task);
     static_cast<void>(device_class);
     return "";
+  }
+  // What is known of how fast devices of the class (empty: of any) are beside each other: by device
+  // db::Pace::ratio. It may change at any time.
+  virtual std::map<std::string, double> Paces(std::string_view device_class) {
+    static_cast<void>(device_class);
+    return {};
   }
   // Starts a trial. `done` is called once, from any thread, with the record to be stored (task,
   // trace, outcome, samples, device; id 0), or with kInfrastructure when no device could do it, or

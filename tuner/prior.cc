@@ -16,7 +16,8 @@ namespace tessera::tuner {
 namespace {
 
 constexpr absl::string_view kHead = "tessera job prior ";
-constexpr int kFormat = 1;
+// Format 1 named no devices.
+constexpr int kFormat = 2;
 constexpr char kFailed[] = "failed";
 
 absl::StatusOr<KnownProgram> ParseKnown(absl::string_view text) {
@@ -50,10 +51,13 @@ std::string Print(const Prior& prior) {
   }
   for (const TaskPrior& task : prior.tasks) {
     text += "task\n";
+    std::string_view device;
     for (const std::string& config : task.first_configs) {
       absl::StrAppend(&text, "first ", config, "\n");
     }
     for (const KnownProgram& known : task.known) {
+      if (known.device != device) absl::StrAppend(&text, "device ", known.device, "\n");
+      device = known.device;
       absl::StrAppend(&text, "known ", HashToHex(known.loop_hash), " ");
       if (std::isfinite(known.cost_seconds)) {
         absl::StrAppendFormat(&text, "%.17g", known.cost_seconds);
@@ -73,17 +77,19 @@ absl::StatusOr<Prior> ParsePrior(std::string_view text) {
       !absl::SimpleAtoi(lines[0], &format)) {
     return absl::DataLossError("prior: the bytes are none, or damaged");
   }
-  if (format != kFormat) {
+  if (format < 1 || format > kFormat) {
     return absl::FailedPreconditionError(
-        absl::StrCat("prior: of format ", format, "; this build reads ", kFormat));
+        absl::StrCat("prior: of format ", format, "; this build reads up to ", kFormat));
   }
   Prior prior;
+  std::string device;  // of the programs that follow
   for (size_t i = 1; i + 1 < lines.size(); ++i) {
     const absl::Status damaged =
         absl::DataLossError(absl::StrCat("prior: line ", i + 1, " is damaged"));
     absl::string_view line = lines[i];
     if (line == "task") {
       prior.tasks.emplace_back();
+      device.clear();
     } else if (absl::ConsumePrefix(&line, "model ")) {
       const std::vector<std::string> words = absl::StrSplit(line, ' ');
       if (words.size() != 2 || words[0].empty() || words[1].empty() || !prior.model.empty()) {
@@ -95,9 +101,12 @@ absl::StatusOr<Prior> ParsePrior(std::string_view text) {
       return damaged;
     } else if (absl::ConsumePrefix(&line, "first ")) {
       prior.tasks.back().first_configs.emplace_back(line);
+    } else if (absl::ConsumePrefix(&line, "device ")) {
+      device = std::string(line);
     } else if (absl::ConsumePrefix(&line, "known ")) {
       absl::StatusOr<KnownProgram> known = ParseKnown(line);
       if (!known.ok()) return damaged;
+      known->device = device;
       prior.tasks.back().known.push_back(*std::move(known));
     } else {
       return damaged;

@@ -13,7 +13,8 @@ namespace tessera::tuner {
 struct KnownProgram {
   uint64_t loop_hash = 0;
   std::string config;       // of the task's space
-  double cost_seconds = 0;  // infinity for a candidate that failed
+  double cost_seconds = 0;  // as its device measured it; infinity for a candidate that failed
+  std::string device;
   bool operator==(const KnownProgram&) const = default;
 };
 
@@ -34,7 +35,7 @@ struct Prior {
 };
 
 // As lines of text, and back. DataLoss for anything that Print can't have returned,
-// FailedPrecondition for another format.
+// FailedPrecondition for a newer format.
 std::string Print(const Prior& prior);
 absl::StatusOr<Prior> ParsePrior(std::string_view text);
 

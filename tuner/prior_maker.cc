@@ -96,9 +96,14 @@ class KnownPrograms {
   absl::StatusOr<std::optional<uint64_t>> Add(const db::Record& record) {
     if (!Teaches(record) || record.tessera_version != Version()) return std::nullopt;
     const double cost_seconds = record.measurement.CostSeconds();
+    const double comparable_seconds = record.CostSeconds();
     if (const auto place = programs_.find(record.loop_hash); place != programs_.end()) {
       Dated& known = place->second;
-      known.program.cost_seconds = std::min(known.program.cost_seconds, cost_seconds);
+      if (comparable_seconds < known.comparable_seconds) {
+        known.comparable_seconds = comparable_seconds;
+        known.program.cost_seconds = cost_seconds;
+        known.program.device = record.device;
+      }
       known.since = std::min(known.since, record.id);
       return known.program.loop_hash;
     }
@@ -107,7 +112,10 @@ class KnownPrograms {
     TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, space_.LoopHash(*point));
     // The config meant another program.
     if (HashToHex(loop_hash) != record.loop_hash) return std::nullopt;
-    programs_.emplace(record.loop_hash, Dated{record.id, {loop_hash, record.config, cost_seconds}});
+    programs_.emplace(record.loop_hash,
+                      Dated{record.id,
+                            comparable_seconds,
+                            {loop_hash, record.config, cost_seconds, record.device}});
     return loop_hash;
   }
 
@@ -121,7 +129,8 @@ class KnownPrograms {
 
  private:
   struct Dated {
-    int64_t since = 0;  // the first record of it
+    int64_t since = 0;              // the first record of it
+    double comparable_seconds = 0;  // of the fastest
     KnownProgram program;
   };
   const SearchSpace& space_;

@@ -97,8 +97,8 @@ absl::StatusOr<std::vector<db::Record>> ChooseContest(db::Store& store, std::str
   for (db::Record& record : fastest) {
     if (static_cast<int>(contest.size()) > max_rivals) break;
     if (!contest.empty()) {
-      const double limit = kRivalFactor * contest[0].measurement.CostSeconds();
-      if (record.trace == contest[0].trace || record.measurement.CostSeconds() > limit) continue;
+      const double limit = kRivalFactor * contest[0].CostSeconds();
+      if (record.trace == contest[0].trace || record.CostSeconds() > limit) continue;
     }
     is_new = is_new || !promoted->HasCompared(record.trace);
     contest.push_back(std::move(record));

@@ -19,7 +19,7 @@ absl::Status Broken(const db::Event& event, absl::string_view what) {
 }  // namespace
 
 TuningState::TaskState::TaskState(Examples none, absl::Span<const double> sketch_work)
-    : examples(std::move(none)), contenders(sketch_work), known_seconds(kInfinity) {}
+    : examples(std::move(none)), contenders(sketch_work) {}
 
 TuningState::TuningState(const db::Job& job, const SearchOptions& options,
                          std::unique_ptr<const TaskScheduler> scheduler)
@@ -57,7 +57,7 @@ absl::StatusOr<TuningState> TuningState::Create(
       state.Begin(task, beginning.prior->tasks[state.tasks_.size()]);
       if (state.weighs_gains_) {
         // What is there already need not be gained.
-        state.gains_.Know(static_cast<int>(state.tasks_.size()), task.known_seconds,
+        state.gains_.Know(static_cast<int>(state.tasks_.size()), task.known.Best().seconds,
                           task.summary.known);
       }
     }
@@ -66,20 +66,23 @@ absl::StatusOr<TuningState> TuningState::Create(
   return state;
 }
 
-void TuningState::Begin(TaskState& task, const TaskPrior& prior) const {
+void TuningState::Begin(TaskState& task, const TaskPrior& prior) {
   for (const KnownProgram& known : prior.known) {
     task.loop_hashes.insert(known.loop_hash);
     absl::StatusOr<Point> point = task.space->Parse(known.config);
     if (!point.ok()) continue;
     const bool ok = std::isfinite(known.cost_seconds);
+    const int device = ok ? paces_.NumberOf(known.device) : 0;
     task.points.insert(HashPoint(*point));
     task.explorer->Observe(ViewOf(task, nullptr),
-                           {*point, ok, known.cost_seconds, 0, "", task.known_seconds},
+                           {*point, ok, known.cost_seconds, 0, "", task.known.Best().seconds},
                            Rng(seed_).Fork(absl::StrCat("observe/known/", task.summary.known)));
     task.contenders.Proposed(point->front(), false);
-    if (ok) task.contenders.Measured(point->front(), known.cost_seconds);
-    task.known_seconds = std::min(task.known_seconds, known.cost_seconds);
-    task.examples.Add(*std::move(point), known.cost_seconds);
+    if (ok) {
+      task.contenders.Measured(point->front(), known.cost_seconds);
+      task.known.Add(device, {known.cost_seconds});
+    }
+    task.examples.Add(*std::move(point), known.cost_seconds, device);
     ++task.summary.known;
     ++task.summary.taught;
   }
@@ -98,7 +101,8 @@ absl::Status TuningState::Apply(const db::Event& event) {
   if (event.sequence != last_sequence_ + 1) {
     return Broken(event, absl::StrCat("expected sequence ", last_sequence_ + 1));
   }
-  const bool names_task = event.kind != db::EventKind::kCancel;
+  const bool names_task =
+      event.kind != db::EventKind::kCancel && event.kind != db::EventKind::kPaced;
   if (names_task && (event.task_index < 0 || event.task_index >= task_count())) {
     return Broken(event,
                   absl::StrCat("task ", event.task_index, " is not in [0, ", task_count(), ")"));
@@ -122,6 +126,7 @@ absl::Status TuningState::Apply(const db::Event& event) {
     case db::EventKind::kTaskDone: {
       // Nothing is proposed any more: what proposals are made from can go.
       TaskState done(NoExamples());
+      done.own = std::move(tasks_[event.task_index].own);
       done.summary = std::move(tasks_[event.task_index].summary);
       done.summary.done = true;
       done.summary.end_reason = event.reason;
@@ -134,6 +139,12 @@ absl::Status TuningState::Apply(const db::Event& event) {
       break;
     case db::EventKind::kCancel:
       cancelled_ = true;
+      break;
+    case db::EventKind::kPaced:
+      if (!(std::isfinite(event.pace) && event.pace > 0)) {
+        return Broken(event, absl::StrCat("pace ", event.pace, " is not a positive number"));
+      }
+      ApplyPaced(event);
       break;
     default:
       return Broken(event, absl::StrCat("kind ", static_cast<int>(event.kind), " is not known"));
@@ -165,6 +176,29 @@ void TuningState::ApplyModelReady(const db::Event& event) {
   task.ranker_missing = true;
   while (!task.news.empty() && task.news.front() <= event.through_sequence) task.news.pop_front();
   task.trained_on = task.summary.taught - static_cast<int>(task.news.size());
+}
+
+void TuningState::ApplyPaced(const db::Event& event) {
+  const std::vector<double> factors = paces_.Set(event.device, event.pace);
+  if (factors.empty()) return;
+  for (TaskState& task : tasks_) {
+    task.known.Scale(factors);
+    task.own.Scale(factors);
+    TakeBest(task);
+    task.examples.Scale(factors);
+    task.contenders.ForgetMeasured();
+    for (const Example* example : task.examples.All()) {
+      if (!std::isfinite(example->cost_seconds)) continue;
+      task.contenders.Measured(example->point[0], example->cost_seconds);
+    }
+  }
+}
+
+void TuningState::TakeBest(TaskState& task) {
+  const Fastest best = task.own.Best();
+  task.summary.best_seconds = best.seconds;
+  task.summary.best_trial = best.trial;
+  task.summary.best_record_id = best.record_id;
 }
 
 absl::Status TuningState::ApplyProposed(const db::Event& event) {
@@ -219,12 +253,12 @@ void TuningState::Finish(const db::Event& event) {
   --summary.pending;
 
   const bool ok = event.outcome == db::Outcome::kOk;
-  const double cost_seconds = ok ? event.cost_seconds : kInfinity;
+  const int device = ok ? paces_.NumberOf(event.device) : 0;
+  const double cost_seconds = ok ? paces_.Comparable(device, event.cost_seconds) : kInfinity;
   const double best_before_seconds = task.best_seconds();
-  if (cost_seconds < summary.best_seconds) {
-    summary.best_seconds = cost_seconds;
-    summary.best_trial = event.trial;
-    summary.best_record_id = event.record_id;
+  if (ok) {
+    task.own.Add(device, {cost_seconds, event.trial, event.record_id});
+    TakeBest(task);
   }
   const bool tells = ok || db::IsCandidateFailure(event.outcome);
   if (tells && weighs_gains_) WeighResult(trial, cost_seconds);
@@ -240,7 +274,7 @@ void TuningState::Finish(const db::Event& event) {
       {trial.point, ok, cost_seconds, share, trial.explorer, best_before_seconds},
       Rng(seed_).Fork(absl::StrCat("observe/", event.trial)));
   if (ok) task.contenders.Measured(trial.point[0], cost_seconds);
-  task.examples.Add(std::move(trial.point), cost_seconds);
+  task.examples.Add(std::move(trial.point), cost_seconds, device);
 }
 
 TaskView TuningState::ViewOf(const TaskState& task, const Ranker* ranker) {

@@ -19,6 +19,7 @@
 #include "tuner/explorer.h"
 #include "tuner/job_gains.h"
 #include "tuner/learner.h"
+#include "tuner/paces.h"
 #include "tuner/prior.h"
 #include "tuner/proposer.h"
 #include "tuner/search_space.h"
@@ -68,7 +69,7 @@ struct TaskSummary {
   int known = 0;            // programs that were measured before the job
   bool done = false;        // the log says so
   std::string end_reason;   // why, where it is not that its trials are used up
-  double best_seconds = 0;  // infinity before the first success
+  double best_seconds = 0;  // comparable (paces.h); infinity before the first success
   int64_t best_record_id = 0;
   int64_t best_trial = -1;
   int64_t promoted = 0;  // record that a comparison left as the fastest; 0: none was made
@@ -87,6 +88,8 @@ struct Beginning {
 // The search of one job as a fold over its event log (architecture, decision 8). Nothing else
 // enters: the same job, spaces, options, beginning and events give the same proposals, bit for bit,
 // whether the events came from devices, from the store after a restart, or from a recording.
+// Times of several devices are compared by what is known of their paces. When that changes, so do
+// the costs of what was measured, except of what explorers and expected gains made of it by then.
 // Invariants: trials are numbered from 0 in log order; no loop hash is proposed twice in a task; a
 // finished trial leaves two hashes behind and, of a bounded number of them, an example; a task that
 // is done leaves its summary. Thread-compatible.
@@ -126,6 +129,7 @@ class TuningState {
   const TaskScheduler& scheduler() const { return *scheduler_; }
   // Whose trials they are; of a task that HasLittleLeft: ended.
   const TrialBudget& budget() const { return budget_; }
+  const Paces& paces() const { return paces_; }
   // What the next batch of the task is expected to save of the job's Σ weight × best, in seconds.
   // Infinity for one that has yet to show what it can: until its warm-up is over, and for one
   // without a success as long as it has had no more trials than the others. 0 where nobody asks:
@@ -152,7 +156,7 @@ class TuningState {
  private:
   struct TaskState {
     explicit TaskState(Examples none, absl::Span<const double> sketch_work = {});
-    double best_seconds() const { return std::min(summary.best_seconds, known_seconds); }
+    double best_seconds() const { return std::min(summary.best_seconds, known.Best().seconds); }
     std::shared_ptr<const SearchSpace> space;
     std::unique_ptr<Explorer> explorer;
     std::shared_ptr<const Ranker> ranker;
@@ -164,18 +168,21 @@ class TuningState {
     absl::flat_hash_set<uint64_t> loop_hashes;
     absl::flat_hash_set<uint64_t> points;
     std::vector<Point> of_near_tasks;
-    double known_seconds;  // the best before the job; infinity where there is none
+    FastestOfDevices known;  // before the job
+    FastestOfDevices own;    // of its trials
     TaskSummary summary;
   };
 
   TuningState(const db::Job& job, const SearchOptions& options,
               std::unique_ptr<const TaskScheduler> scheduler);
   // What a task begins with. Programs that are no longer of the space teach nothing.
-  void Begin(TaskState& task, const TaskPrior& prior) const;
+  void Begin(TaskState& task, const TaskPrior& prior);
   absl::Status ApplyProposed(const db::Event& event);
   absl::Status ApplyResult(const db::Event& event);
   void ApplyModelReady(const db::Event& event);
+  void ApplyPaced(const db::Event& event);
   void Finish(const db::Event& event);
+  static void TakeBest(TaskState& task);
   // The trial that the event is about; DataLoss if that can't be.
   absl::StatusOr<Trial*> PendingTrial(const db::Event& event);
   void WeighResult(const Trial& trial, double cost_seconds);
@@ -185,6 +192,7 @@ class TuningState {
   uint64_t seed_ = 0;
   SearchOptions options_;
   std::shared_ptr<const Ranker> prior_ranker_;  // null: none
+  Paces paces_;
   std::unique_ptr<const TaskScheduler> scheduler_;
   TrialBudget budget_;
   bool weighs_gains_ = false;

@@ -40,11 +40,10 @@ bool TaskPrograms::Add(const db::Record& record) {
   const uint64_t hash = StableHasher().Add(seed_).Add(identity).Finish();
   std::map<uint64_t, Program>& programs = classes_[record.device_class];
   if (programs.size() == max_programs_ && programs.rbegin()->first < hash) return true;
-  const auto [it, is_new] =
-      programs.try_emplace(hash, Program{record.trace, record.measurement.CostSeconds()});
+  const auto [it, is_new] = programs.try_emplace(hash, Program{record.trace, record.CostSeconds()});
   if (!is_new) {
     Program& program = it->second;
-    program.cost_seconds = std::min(program.cost_seconds, record.measurement.CostSeconds());
+    program.cost_seconds = std::min(program.cost_seconds, record.CostSeconds());
     // Schedules of one program may have different features.
     program.trace = std::min(program.trace, record.trace);
   }

@@ -45,6 +45,7 @@ std::vector<Field> FieldsOf(const Record& r) {
           {"stale", r.stale},
           {"device", std::string_view(r.device)},
           {"device_class", std::string_view(r.device_class)},
+          {"pace", r.pace},
           {"explorer", std::string_view(r.explorer)},
           {"seed", absl::StrCat(r.seed)},
           {"loop_hash", std::string_view(r.loop_hash)},

@@ -168,23 +168,32 @@ absl::StatusOr<std::vector<Record>> MemoryStore::QueryRecords(const RecordFilter
     }
     found.push_back(record);
   }
+  const PaceTable paces = Paces();
+  for (Record& record : found) record.pace = paces.Of(record);
   return found;
+}
+
+PaceTable MemoryStore::Paces() const {
+  PaceTable paces;
+  for (const auto& [id, device] : devices_) {
+    paces.Add(id, device.device_class.name, device.pace.ratio);
+  }
+  return paces;
 }
 
 absl::StatusOr<std::vector<Record>> MemoryStore::Best(std::string_view task_key,
                                                       std::string_view device_class, int count) {
   absl::MutexLock lock(&mutex_);
-  std::vector<Record> best;
   auto ranking = ranking_.find(std::string(task_key));
-  if (ranking == ranking_.end()) return best;
-  absl::flat_hash_set<std::string_view> traces;
+  if (ranking == ranking_.end()) return std::vector<Record>();
+  const PaceTable paces = Paces();
+  BestRecords best(count, paces);
   for (const auto& [cost_seconds, id] : ranking->second) {
-    if (static_cast<int>(best.size()) >= count) break;
     const Record& record = records_[id - 1];
     if (!device_class.empty() && record.device_class != device_class) continue;
-    if (traces.insert(record.trace).second) best.push_back(record);
+    if (!best.Offer(record)) break;
   }
-  return best;
+  return std::move(best).Take();
 }
 
 absl::StatusOr<std::vector<std::string>> MemoryStore::ListDeviceClasses() {

@@ -10,9 +10,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
+#include "db/record/pace.h"
 #include "db/record/store.h"
 
 namespace tessera::db {
@@ -63,6 +63,7 @@ class MemoryStore final : public Store {
   bool HasRecord(int64_t id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return id >= 1 && id <= static_cast<int64_t>(records_.size());
   }
+  PaceTable Paces() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // NotFound or FailedPrecondition where `records` and `events` don't fit what is held.
   absl::Status CheckFits(absl::Span<const Record> records, absl::Span<const Event> events) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -18,8 +18,8 @@ constexpr std::string_view kOutcomes[] = {
 constexpr std::string_view kCacheModes[] = {"warm", "cold"};
 constexpr std::string_view kJobStates[] = {"queued", "running", "done", "failed", "cancelled"};
 constexpr std::string_view kEventKinds[] = {"proposed",  "result", "model_ready", "lease_lost",
-                                            "task_done", "cancel", "compared"};
-constexpr std::string_view kComparisonPurposes[] = {"promotion", "same"};
+                                            "task_done", "cancel", "compared",    "paced"};
+constexpr std::string_view kComparisonPurposes[] = {"promotion", "same", "calibration"};
 
 using Names = absl::Span<const std::string_view>;
 

@@ -106,6 +106,11 @@ struct Record {
   bool stale = false;  // arrived after its lease had been given up
   std::string tessera_version;
   absl::Time created;  // stamped by the store where it is the epoch; whole microseconds
+  // Of its device (Pace::ratio) as it is known when the record is read; never stored with it.
+  double pace = 1;
+
+  // What ranks it beside records of other devices of its class.
+  double CostSeconds() const { return measurement.CostSeconds() / pace; }
   bool operator==(const Record&) const = default;
 };
 
@@ -155,7 +160,8 @@ enum class EventKind : uint8_t {
   kLeaseLost = 3,   // trial, task_index: to be handed out again
   kTaskDone = 4,    // task_index, reason
   kCancel = 5,
-  kCompared = 6  // task_index, record_id of the program that was promoted
+  kCompared = 6,  // task_index, record_id of the program that was promoted
+  kPaced = 7      // device, pace
 };
 std::string_view ToString(EventKind kind);  // "proposed", "result", …
 absl::StatusOr<EventKind> ParseEventKind(std::string_view text);
@@ -174,7 +180,16 @@ struct Event {
   int64_t through_sequence = 0;                    // kModelReady
   // kTaskDone: why, in words for people; empty where the task's trials are used up.
   std::string reason;
+  std::string device;  // kResult where a device measured it, kPaced
+  double pace = 1;     // kPaced: Pace::ratio, from here on
   bool operator==(const Event&) const = default;
+};
+
+// How fast a device is beside others of its class.
+struct Pace {
+  double ratio = 1;  // its seconds ÷ those of the class: above 1 it is slower
+  int programs = 0;  // by which that is known; 0: it is not
+  bool operator==(const Pace&) const = default;
 };
 
 struct Device {
@@ -189,6 +204,7 @@ struct Device {
   std::string state;  // "online", "offline", "draining", "quarantined"
   std::string state_reason;
   double peak_gflops_per_core = 0;  // measured FMA peak, 0 = not measured
+  Pace pace;
   absl::Time last_seen;
   bool operator==(const Device&) const = default;
 };
@@ -229,10 +245,11 @@ struct ModelInfo {
 };
 
 enum class ComparisonPurpose : uint8_t {
-  kPromotion = 0,  // the best programs of a task, to find the fastest
-  kSame = 1,       // one program twice (A/A), to see what noise does
+  kPromotion = 0,    // the best programs of a task, to find the fastest
+  kSame = 1,         // one program twice (A/A), to see what noise does
+  kCalibration = 2,  // a few programs that other devices of the class are given, too (pace.h)
 };
-std::string_view ToString(ComparisonPurpose purpose);  // "promotion", "same"
+std::string_view ToString(ComparisonPurpose purpose);  // "promotion", "same", "calibration"
 absl::StatusOr<ComparisonPurpose> ParseComparisonPurpose(std::string_view text);
 
 // Programs of one task measured side by side, turn by turn. Appended once, never changed.

@@ -44,11 +44,12 @@ class Store {
   // The first kProposed event of a trial, found without reading the rest of the log.
   virtual absl::StatusOr<Event> FindProposal(int64_t job_id, int64_t trial) = 0;
 
+  // Their pace is that of their device now, here and in Best; 1 where its class is another one.
   // By ascending id: ask for more with after_id = the last one's id. With newest_first by
   // descending id, and before_id.
   virtual absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) = 0;
-  // The fastest kOk, not stale records of distinct traces, fastest first, the older first where
-  // equal. An empty device_class means any.
+  // The fastest kOk, not stale records of distinct traces by Record::CostSeconds, fastest first,
+  // the older first where equal. An empty device_class means any.
   virtual absl::StatusOr<std::vector<Record>> Best(std::string_view task_key,
                                                    std::string_view device_class, int count) = 0;
   // The device classes that any record names, by name.

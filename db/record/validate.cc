@@ -80,6 +80,10 @@ absl::Status ValidateAppend(absl::Span<const Record> records, absl::Span<const E
     if (std::isnan(event.cost_seconds)) {
       return absl::InvalidArgumentError(absl::StrCat(what, ": cost_seconds is not a number"));
     }
+    if (!(std::isfinite(event.pace) && event.pace > 0)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": a pace of ", event.pace, ", must be finite and above 0"));
+    }
     if (event.kind == EventKind::kResult && event.record_id == 0 && i >= records.size()) {
       return absl::InvalidArgumentError(
           absl::StrCat(what, ": a result at place ", i, " without record_id, but only ",
@@ -91,8 +95,12 @@ absl::Status ValidateAppend(absl::Span<const Record> records, absl::Span<const E
 
 absl::Status ValidateDevice(const Device& device) {
   TESSERA_RETURN_IF_ERROR(RequireText("device", "id", device.id));
-  return RequireFinite(absl::StrCat("device \"", device.id, "\""), "peak_gflops_per_core",
-                       device.peak_gflops_per_core);
+  const std::string what = absl::StrCat("device \"", device.id, "\"");
+  if (!(std::isfinite(device.pace.ratio) && device.pace.ratio > 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": a pace of ", device.pace.ratio, ", must be finite and above 0"));
+  }
+  return RequireFinite(what, "peak_gflops_per_core", device.peak_gflops_per_core);
 }
 
 absl::Status ValidateSelection(const Selection& selection) {

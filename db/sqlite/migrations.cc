@@ -241,6 +241,16 @@ constexpr std::string_view kEndsOfTasks = R"sql(
 ALTER TABLE events ADD COLUMN reason TEXT NOT NULL DEFAULT '';
 )sql";
 
+// Devices of one class are not equally fast: what measured a result, and what is known of devices.
+constexpr std::string_view kPaces = R"sql(
+ALTER TABLE events ADD COLUMN device TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN pace REAL NOT NULL DEFAULT 1;
+ALTER TABLE devices ADD COLUMN pace REAL NOT NULL DEFAULT 1;
+ALTER TABLE devices ADD COLUMN pace_programs INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX comparisons_calibrations ON comparisons (device_class, id)
+  WHERE purpose = 'calibration';
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -253,6 +263,7 @@ constexpr Migration kMigrations[] = {
     {9, "models", kModels},
     {10, "comparisons", kComparisons},
     {11, "why tasks end", kEndsOfTasks},
+    {12, "paces", kPaces},
 };
 
 }  // namespace

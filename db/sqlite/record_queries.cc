@@ -9,45 +9,59 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "db/record/pace.h"
 #include "db/sqlite/rows.h"
 
 namespace tessera::db {
 namespace {
 
+// Of the devices whose pace is not 1.
+absl::StatusOr<PaceTable> SelectPaces(Connection& connection) {
+  TESSERA_ASSIGN_OR_RETURN(
+      Cursor cursor,
+      connection.Query("SELECT id, device_class, pace FROM devices WHERE pace <> 1"));
+  PaceTable paces;
+  while (true) {
+    TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
+    if (!row) return paces;
+    paces.Add(cursor.Text(0), cursor.Text(1), cursor.Real(2));
+  }
+}
+
 // Reads records_ranking in its order and stops early.
 absl::StatusOr<std::vector<Record>> SelectBestOfClass(Connection& connection,
                                                       std::string_view task_key,
-                                                      std::string_view device_class, int count) {
+                                                      std::string_view device_class, int count,
+                                                      const PaceTable& paces) {
   static const std::string sql =
       absl::StrCat("SELECT ", AbslView(kRecordColumns),
                    " FROM records WHERE task_key = ? AND device_class = ? AND outcome = 'ok' AND "
                    "stale = 0 ORDER BY cost_seconds, id");
-  std::vector<Record> best;
-  absl::flat_hash_set<std::string> traces;
+  BestRecords best(count, paces);
   TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, {task_key, device_class}));
-  while (static_cast<int>(best.size()) < count) {
+  while (true) {
     TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
     if (!row) break;
     TESSERA_ASSIGN_OR_RETURN(Record record, ReadRecord(cursor));
-    if (traces.insert(record.trace).second) best.push_back(std::move(record));
+    if (!best.Offer(std::move(record))) break;
   }
-  return best;
+  return std::move(best).Take();
 }
 
 // What is among the best of all is among the best of its class.
 absl::StatusOr<std::vector<Record>> SelectBestOfAll(Connection& connection,
-                                                    std::string_view task_key, int count) {
+                                                    std::string_view task_key, int count,
+                                                    const PaceTable& paces) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> classes,
                            SelectRankedClasses(connection, task_key));
   std::vector<Record> candidates;
   for (const std::string& device_class : classes) {
     TESSERA_ASSIGN_OR_RETURN(std::vector<Record> best,
-                             SelectBestOfClass(connection, task_key, device_class, count));
+                             SelectBestOfClass(connection, task_key, device_class, count, paces));
     std::move(best.begin(), best.end(), std::back_inserter(candidates));
   }
   std::sort(candidates.begin(), candidates.end(), [](const Record& a, const Record& b) {
-    return std::pair(a.measurement.CostSeconds(), a.id) <
-           std::pair(b.measurement.CostSeconds(), b.id);
+    return std::pair(a.CostSeconds(), a.id) < std::pair(b.CostSeconds(), b.id);
   });
   std::vector<Record> best;
   absl::flat_hash_set<std::string> traces;
@@ -124,13 +138,18 @@ absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
                   filter.newest_first ? " DESC" : "", " LIMIT ?");
   values.push_back(std::max<int64_t>(filter.limit, 0));
   TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, values.data(), values.size()));
-  return ReadAll<Record>(std::move(cursor), ReadRecord);
+  TESSERA_ASSIGN_OR_RETURN(std::vector<Record> records,
+                           ReadAll<Record>(std::move(cursor), ReadRecord));
+  TESSERA_ASSIGN_OR_RETURN(const PaceTable paces, SelectPaces(connection));
+  for (Record& record : records) record.pace = paces.Of(record);
+  return records;
 }
 
 absl::StatusOr<std::vector<Record>> SelectBest(Connection& connection, std::string_view task_key,
                                                std::string_view device_class, int count) {
-  return device_class.empty() ? SelectBestOfAll(connection, task_key, count)
-                              : SelectBestOfClass(connection, task_key, device_class, count);
+  TESSERA_ASSIGN_OR_RETURN(const PaceTable paces, SelectPaces(connection));
+  return device_class.empty() ? SelectBestOfAll(connection, task_key, count, paces)
+                              : SelectBestOfClass(connection, task_key, device_class, count, paces);
 }
 
 }  // namespace tessera::db

@@ -115,7 +115,7 @@ absl::Status InsertRecord(Connection& connection, int64_t id, const Record& r) {
 
 const std::string_view kEventColumns =
     "job_id, sequence, kind, trial, task_index, config, trace, loop_hash, explorer, record_id, "
-    "outcome, cost_seconds, model, through_sequence, reason";
+    "outcome, cost_seconds, model, through_sequence, reason, device, pace";
 
 absl::StatusOr<Event> ReadEvent(const Cursor& row) {
   Event e;
@@ -135,16 +135,18 @@ absl::StatusOr<Event> ReadEvent(const Cursor& row) {
   e.model = row.Text(c++);
   e.through_sequence = row.Int(c++);
   e.reason = row.Text(c++);
+  e.device = row.Text(c++);
+  e.pace = row.Real(c++);
   return e;
 }
 
 absl::Status InsertEvent(Connection& connection, const Event& e, int64_t record_id) {
   static const std::string sql = absl::StrCat("INSERT INTO events (", AbslView(kEventColumns),
-                                              ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                                              ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   return connection.Execute(
       sql, {e.job_id, e.sequence, ToString(e.kind), e.trial, int64_t{e.task_index}, e.config,
             e.trace, e.loop_hash, e.explorer, record_id, ToString(e.outcome), e.cost_seconds,
-            e.model, e.through_sequence, e.reason});
+            e.model, e.through_sequence, e.reason, e.device, e.pace});
 }
 
 const std::string_view kJobColumns =
@@ -223,7 +225,7 @@ absl::StatusOr<int64_t> InternTask(Connection& connection, const Task& task) {
 
 const std::string_view kDeviceColumns =
     "id, worker, device_class, device_class_description, target, runs, builds, cores, "
-    "tessera_version, state, state_reason, peak_gflops_per_core, last_seen_us";
+    "tessera_version, state, state_reason, peak_gflops_per_core, pace, pace_programs, last_seen_us";
 
 Device ReadDevice(const Cursor& row) {
   Device d;
@@ -240,6 +242,8 @@ Device ReadDevice(const Cursor& row) {
   d.state = row.Text(c++);
   d.state_reason = row.Text(c++);
   d.peak_gflops_per_core = row.Real(c++);
+  d.pace.ratio = row.Real(c++);
+  d.pace.programs = static_cast<int>(row.Int(c++));
   d.last_seen = FromMicros(row.Int(c++));
   return d;
 }
@@ -247,11 +251,12 @@ Device ReadDevice(const Cursor& row) {
 absl::Status UpsertDevice(Connection& connection, const Device& d) {
   static const std::string sql =
       absl::StrCat("INSERT OR REPLACE INTO devices (", AbslView(kDeviceColumns),
-                   ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                   ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   return connection.Execute(
-      sql, {d.id, d.worker, d.device_class.name, d.device_class.description, d.target,
-            int64_t{d.runs}, int64_t{d.builds}, int64_t{d.cores}, d.tessera_version, d.state,
-            d.state_reason, d.peak_gflops_per_core, Micros(d.last_seen)});
+      sql,
+      {d.id, d.worker, d.device_class.name, d.device_class.description, d.target, int64_t{d.runs},
+       int64_t{d.builds}, int64_t{d.cores}, d.tessera_version, d.state, d.state_reason,
+       d.peak_gflops_per_core, d.pace.ratio, int64_t{d.pace.programs}, Micros(d.last_seen)});
 }
 
 }  // namespace tessera::db

@@ -263,6 +263,17 @@ TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
         "device   state     roles      cores  GFLOPS/core  target    class    why\n"
         "lab/cpu  draining  run+build      2        101.2  x86/avx2  x86/lab  new fan\n");
   CHECK(DevicesTable({}).empty());
+  db::Device slow = device;
+  slow.id = "lab2/cpu";
+  slow.state_reason.clear();
+  device.pace = {0.913, 4};
+  slow.pace = {1.095, 4};
+  CHECK_THAT(
+      DevicesTable({device, slow}),
+      Catch::Contains("  x86/lab  0.91, of 4 programs  new fan\n") &&
+          Catch::EndsWith("\nwarning: lab2/cpu takes 1.20 times as long as the others of its "
+                          "class, by 4 programs; look for heat, a lower clock or other load "
+                          "there, or leave it out: `tessera devices --drain lab2/cpu`\n"));
 
   db::Task task = TaskOf("c2", 1);
   task.target = "x86/avx2 l1=32768";

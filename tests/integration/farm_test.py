@@ -9,7 +9,7 @@ import subprocess
 import sys
 import unittest
 
-from tessera_rig import BIN, ROOT, SMALL, RigTest
+from tessera_rig import BIN, ROOT, SMALL, RigTest, eventually
 
 
 def has_device(kind):
@@ -177,6 +177,14 @@ class Farm(RigTest):
         counted = self.check_log(job, 24)
         self.assertEqual({r["device"] for r in counted}, {f"one/{kind}", f"two/{kind}"})
         self.assertEqual({r["outcome"] for r in counted}, {"ok"})
+        # They are calibrated by programs that both measure.
+        eventually(
+            "the devices have paces",
+            lambda: all(device["pace_programs"] >= 3 for device in self.devices()),
+        )
+        report = json.loads(self.output("jobs", job, "--json"))
+        self.assertEqual({p["device"] for p in report["paces"]}, {f"one/{kind}", f"two/{kind}"})
+        self.assertIn("programs", self.output("devices"))
 
     def test_models_of_one_kind_learn_nothing_from_another(self):
         self.start_server()

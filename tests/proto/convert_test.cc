@@ -76,7 +76,8 @@ db::Record RandomRecord(Rng& rng) {
           .measurement = RandomMeasurement(rng),
           .stale = rng.Chance(0.5),
           .tessera_version = RandomName(rng),
-          .created = absl::FromUnixMicros(rng.Between(0, int64_t{1} << 50))};
+          .created = absl::FromUnixMicros(rng.Between(0, int64_t{1} << 50)),
+          .pace = 0.5 + rng.Uniform()};
 }
 
 db::ModelInfo RandomModel(Rng& rng) {
@@ -101,7 +102,7 @@ db::Comparison RandomComparison(Rng& rng) {
   comparison.task_key = RandomHex(rng, 64);
   comparison.device = RandomName(rng);
   comparison.device_class = RandomName(rng);
-  comparison.purpose = static_cast<db::ComparisonPurpose>(rng.Below(2));
+  comparison.purpose = static_cast<db::ComparisonPurpose>(rng.Below(3));
   const bool is_same = comparison.purpose == db::ComparisonPurpose::kSame;
   const int64_t lists = is_same ? 2 : rng.Between(2, 5);
   for (int64_t i = 0; i < lists; ++i) {
@@ -213,7 +214,8 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                       .runs = true,
                       .cores = 2,
                       .state = "online",
-                      .peak_gflops_per_core = 100 * rng.Uniform()};
+                      .peak_gflops_per_core = 100 * rng.Uniform(),
+                      .pace = {0.5 + rng.Uniform(), static_cast<int>(rng.Below(32))}};
     CheckRoundTrip(device);
     const db::ModelInfo model = RandomModel(rng);
     CheckRoundTrip(model);

@@ -16,8 +16,11 @@ struct PlanRig : DispatcherRig {
   using DispatcherRig::DispatcherRig;
   ~PlanRig() { dispatcher.reset(); }  // gives back into `runs`
 
-  uint64_t Compare(const std::vector<std::string>& traces) {
+  // For a device that is named: calibrates.
+  uint64_t Compare(const std::vector<std::string>& traces, const std::string& device = "") {
     tuner::ComparisonRequest request;
+    request.device = device;
+    if (!device.empty()) request.purpose = db::ComparisonPurpose::kCalibration;
     request.job_id = job_id;
     request.task = task;
     request.device_class = device_class;
@@ -66,6 +69,45 @@ TEST_CASE("a comparison is built and run in one plan, whose measurements it gets
   CHECK(link->Acknowledged(plan.lease.fence));
   CHECK(rig.records.empty());
   CHECK(rig.store.QueryRecords({})->empty());
+}
+
+TEST_CASE("a calibration is run on the device that it names, in turns of its own", "[server]") {
+  PlanRig rig;
+  auto a = rig.Connect("a");
+  auto b = rig.Connect("b", {}, "first", false);
+  auto c = rig.Connect("c", {}, "first", false);
+  rig.Compare({"one", "two"}, "c/cpu");
+  rig.BuildEverything(*a);
+  CHECK(a->All<proto::RunPlan>().empty());
+  CHECK(b->All<proto::RunPlan>().empty());
+  const auto plan = c->Last<proto::RunPlan>();
+  CHECK(plan.device == "c/cpu");
+  CHECK(plan.repeats == DispatcherOptions().calibration_turns);
+  CHECK(plan.max_seconds == DispatcherOptions().calibration_seconds);
+  rig.Reply(*c, FakeRun(plan));
+  REQUIRE(rig.runs.size() == 1);
+  CHECK(rig.runs[0]->device == "c/cpu");
+  // It waits for its device, not for another one.
+  REQUIRE(rig.dispatcher->Drain("c/cpu", "").ok());
+  rig.Compare({"one", "two"}, "c/cpu");
+  rig.BuildEverything(*a);
+  CHECK(a->All<proto::RunPlan>().empty());
+  REQUIRE(rig.dispatcher->Resume("c/cpu").ok());
+  CHECK(c->All<proto::RunPlan>().size() == 2);
+}
+
+TEST_CASE("a trial races against the best by the pace of its device", "[server]") {
+  PlanRig rig;
+  auto a = rig.Connect("a");
+  auto b = rig.Connect("b", {}, "first", false);
+  rig.devices->SetPaces({{"a/cpu", {0.9, 4}}, {"b/cpu", {1.1, 4}}});
+  CHECK(rig.dispatcher->Paces("x86/fake") ==
+        std::map<std::string, double>{{"a/cpu", 0.9}, {"b/cpu", 1.1}});
+  CHECK(rig.dispatcher->Paces("x86/other").empty());
+  rig.Reply(*a, FakeRun(rig.PlanFor(0, *a), 1e-3));
+  CHECK(rig.PlanFor(1, *a).best_seconds == Approx(1e-3));
+  CHECK(rig.PlanFor(2, *a).lease.trial == 1);  // the other has less to do
+  CHECK(b->Last<proto::RunPlan>().best_seconds == Approx(1e-3 / 0.9 * 1.1));
 }
 
 TEST_CASE("a program that is compared with itself is built once", "[server]") {

@@ -231,8 +231,9 @@ TEST_CASE("a program that is compared with itself is one record, measured twice"
 
 struct Log {
   int64_t Measure(double seconds, const std::string& trace = "",
-                  const std::string& device_class = "x86/test") {
+                  const std::string& device_class = "x86/test", const std::string& device = "") {
     db::Record record;
+    record.device = device;
     record.task_key = std::string(64, 'a');
     record.attempt_key = absl::StrCat("attempt ", ++records);
     record.trace = trace.empty() ? absl::StrCat("trace ", records) : trace;
@@ -279,6 +280,19 @@ TEST_CASE("the fastest is compared with the next within reach", "[promotion]") {
   log.Measure(0.9e-3, "", "x86/other");
   CHECK(log.Contest() == std::vector<int64_t>{first, second, third});
   CHECK(log.Contest(1) == std::vector<int64_t>{first, second});
+}
+
+TEST_CASE("rivals are chosen by the paces of the devices that measured them", "[promotion]") {
+  Log log;
+  const int64_t fast = log.Measure(1e-3, "", "x86/test", "fast");
+  const int64_t slow = log.Measure(1.14e-3, "", "x86/test", "slow");
+  CHECK(log.Contest().empty());
+  db::Device device;
+  device.id = "slow";
+  device.device_class.name = "x86/test";
+  device.pace = {1.2, 4};
+  REQUIRE(log.store.PutDevice(device).ok());
+  CHECK(log.Contest() == std::vector<int64_t>{slow, fast});
 }
 
 TEST_CASE("what was promoted is the incumbent until a new program is beside it", "[promotion]") {

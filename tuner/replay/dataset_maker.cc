@@ -94,7 +94,7 @@ void DatasetMaker::Add(const db::Record& record) {
     last_ = std::max(last_, record.created);
   }
   if (is_ok) {
-    program->seconds.push_back(measured.CostSeconds());
+    program->seconds.push_back(record.CostSeconds());
   } else {
     program->failure = measured.outcome;
   }

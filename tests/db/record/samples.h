@@ -104,6 +104,7 @@ inline Event ResultEvent(int64_t job_id, int64_t sequence, const Record& record)
   event.trial = record.trial;
   event.task_index = 0;
   event.outcome = record.measurement.outcome;
+  event.device = record.device;
   event.cost_seconds = record.measurement.CostSeconds();
   return event;
 }
@@ -158,6 +159,7 @@ inline Device SampleDevice(const std::string& id) {
   device.state = "online";
   device.state_reason = "registered";
   device.peak_gflops_per_core = 101.5;
+  device.pace = {1, 12};
   device.last_seen = absl::FromUnixMicros(1'700'000'000'654'321);
   return device;
 }

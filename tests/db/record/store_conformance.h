@@ -29,6 +29,45 @@ TEST_CASE("a job comes back as it was created", "[db]") {
   CHECK(*read == job);
 }
 
+TEST_CASE("the best are found by their devices' paces, with which records come back", "[db]") {
+  Fixture f;
+  const std::string task(64, 't');
+  std::vector<Record> records = {SampleRecord(task, "1", 1.0e-3), SampleRecord(task, "2", 1.1e-3),
+                                 SampleRecord(task, "3", 1.3e-3), SampleRecord(task, "4", 0.9e-3)};
+  for (size_t i = 0; i < records.size(); ++i) {
+    records[i].device = i == 1 ? "slow" : i == 3 ? "elsewhere" : "fast";
+  }
+  REQUIRE(f.store->Append(records, {}).ok());
+  const auto best = [&](int count) {
+    std::vector<int64_t> ids;
+    const std::vector<Record> records = f.store->Best(task, "x86/test/2c", count).value();
+    for (const Record& record : records) ids.push_back(record.id);
+    return ids;
+  };
+  CHECK(best(9) == std::vector<int64_t>{4, 1, 2, 3});
+  Device slow, elsewhere;
+  slow.id = "slow";
+  slow.device_class.name = "x86/test/2c";
+  slow.pace = {1.25, 4};
+  elsewhere.id = "elsewhere";
+  elsewhere.device_class.name = "another class";
+  elsewhere.pace = {0.5, 4};
+  REQUIRE(f.store->PutDevice(slow).ok());
+  REQUIRE(f.store->PutDevice(elsewhere).ok());
+  CHECK((*f.store->ListDevices())[1].pace == slow.pace);
+  CHECK(best(9) == std::vector<int64_t>{2, 4, 1, 3});
+  CHECK(best(1) == std::vector<int64_t>{2});
+  CHECK(f.store->Best(task, "", 1)->at(0).id == 2);
+  const std::vector<Record> read = *f.store->QueryRecords({});
+  CHECK(read.at(0).pace == 1);
+  CHECK(read.at(1).pace == 1.25);
+  CHECK(read.at(1).CostSeconds() == Approx(0.88e-3));
+  CHECK(read.at(1).measurement.CostSeconds() == 1.1e-3);
+  CHECK(read.at(3).pace == 1);  // it was of another class
+  slow.pace.ratio = 0;
+  CHECK(absl::IsInvalidArgument(f.store->PutDevice(slow)));
+}
+
 TEST_CASE("an equal idempotency key returns the same job", "[db]") {
   Fixture f;
   Job job = SampleJob("first");
@@ -156,23 +195,27 @@ TEST_CASE("an event comes back as it was appended", "[db]") {
   model.model = Sha256Hex("model");
   model.through_sequence = 2;
   events.push_back(model);
-  for (EventKind kind :
-       {EventKind::kLeaseLost, EventKind::kTaskDone, EventKind::kCancel, EventKind::kCompared}) {
+  for (EventKind kind : {EventKind::kLeaseLost, EventKind::kTaskDone, EventKind::kCancel,
+                         EventKind::kCompared, EventKind::kPaced}) {
     Event event;
     event.job_id = job;
     event.sequence = static_cast<int64_t>(events.size()) + 1;
     event.kind = kind;
     if (kind == EventKind::kTaskDone) event.reason = "no more programs";
+    if (kind == EventKind::kPaced) event.device = "host/cpu", event.pace = 1.0625;
     events.push_back(event);
   }
   events[1].record_id = events[6].record_id = f.Append({failed}).at(0);
   f.Append({}, events);
   CHECK(f.store->ReadEvents(job, 0).value() == events);
   CHECK(std::isinf(f.store->ReadEvents(job, 1)->at(0).cost_seconds));
-  CHECK(f.store->ReadEvents(job, 6)->size() == 1);
-  CHECK(f.store->ReadEvents(job, 7)->empty());
+  CHECK(f.store->ReadEvents(job, 7)->size() == 1);
+  CHECK(f.store->ReadEvents(job, 8)->empty());
   CHECK(f.store->ReadEvents(job, 1000)->empty());
-  CHECK(f.store->ReadEvents(job, -5)->size() == 7);
+  CHECK(f.store->ReadEvents(job, -5)->size() == 8);
+  events[7].sequence = 9;
+  events[7].pace = 0;
+  CHECK(absl::IsInvalidArgument(f.store->Append({}, {events[7]}).status()));
 }
 
 TEST_CASE("a trial's proposal is found by its number", "[db]") {

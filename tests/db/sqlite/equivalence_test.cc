@@ -205,7 +205,7 @@ void Step(Operations& draw, Store& a, Store& b) {
       const std::string task = rng.Chance(0.5) ? "" : draw.Name("t", 2);
       const std::string device_class = draw.Class();
       std::optional<ComparisonPurpose> purpose;
-      if (rng.Chance(0.5)) purpose = static_cast<ComparisonPurpose>(rng.Below(2));
+      if (rng.Chance(0.5)) purpose = static_cast<ComparisonPurpose>(rng.Below(3));
       const int limit = static_cast<int>(rng.Between(-1, 6));
       CheckSame(a.ListComparisons(task, device_class, purpose, limit),
                 b.ListComparisons(task, device_class, purpose, limit));
