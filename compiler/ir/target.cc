@@ -72,6 +72,18 @@ void SetGpuDefaults(Target& target) {
   if (target.block_threads == 0) target.block_threads = is_cuda ? 1024 : 256;
   if (target.wave_threads == 0) target.wave_threads = 32;
   if (target.shared_bytes == 0) target.shared_bytes = (is_cuda ? 48 : 32) << 10;
+  if (target.block_registers == 0 && is_cuda) target.block_registers = 64 << 10;
+}
+
+// Blocks of all sizes that the target has can be run.
+absl::Status CheckRegisters(const Target& target) {
+  constexpr int64_t kFewest = 16;  // that compilers can do with
+  const std::optional<int64_t> registers = ThreadRegisters(target, target.block_threads);
+  if (!registers || *registers >= kFewest) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("target: registers=", target.block_registers, " leave each of ",
+                   target.block_threads, " threads of a block ", *registers, "; at least ", kFewest,
+                   " are needed, so give more registers or a smaller block="));
 }
 
 // Of the ISA levels of x86 and CUDA only the highest is named; later ones include earlier ones.
@@ -99,6 +111,7 @@ absl::Status Canonicalise(Target& target) {
     features = {features.empty() ? "sm_70" : features.back()};
   }
   if (IsGpu(target.kind)) SetGpuDefaults(target);
+  TESSERA_RETURN_IF_ERROR(CheckRegisters(target));
   std::sort(features.begin(), features.end());
   DeriveVectors(target);
   return absl::OkStatus();
@@ -116,10 +129,11 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
         absl::StrCat("target: \"", part, "\" is not KEY=NUMBER with a number from 1 to 2^40"));
   }
   using Limits = std::vector<std::pair<std::string, int64_t>>;
-  const Limits limits =
+  Limits limits =
       IsGpu(target.kind)
           ? Limits{{"l2", kMaxBytes}, {"block", 4096}, {"wave", 128}, {"shared", kMaxBytes}}
           : Limits{{"l1", kMaxBytes}, {"l2", kMaxBytes}, {"threads", 4096}};
+  if (target.kind == TargetKind::kCuda) limits.emplace_back("registers", 1 << 20);
   const auto limit = std::ranges::find(limits, key, &Limits::value_type::first);
   if (limit == limits.end()) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -137,6 +151,7 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
   if (key == "block") target.block_threads = static_cast<int>(value);
   if (key == "wave") target.wave_threads = static_cast<int>(value);
   if (key == "shared") target.shared_bytes = value;
+  if (key == "registers") target.block_registers = value;
   return absl::OkStatus();
 }
 
@@ -162,6 +177,15 @@ bool IsGpu(TargetKind kind) { return kind == TargetKind::kOpenCl || kind == Targ
 
 std::string_view KindName(TargetKind kind) { return InfoOf(kind).name; }
 
+std::optional<int64_t> ThreadRegisters(const Target& target, int64_t block_threads) {
+  if (target.block_registers == 0) return std::nullopt;
+  constexpr int64_t kMost = 255, kUnit = 8;  // from compute capability 3.5 on
+  // Waves have them, whole ones.
+  const int64_t wave = target.wave_threads;
+  const int64_t threads = (block_threads + wave - 1) / wave * wave;
+  return std::min(kMost, target.block_registers / threads / kUnit * kUnit);
+}
+
 bool MultipliesMatrices(const Target& target) {
   constexpr int kWave = 32;
   return target.kind == TargetKind::kCuda && target.features.back() >= "sm_80" &&
@@ -173,8 +197,10 @@ std::string ToString(const Target& target) {
   const std::string head = absl::StrCat(info.name, target.features.empty() ? "" : "/",
                                         absl::StrJoin(target.features, ","));
   if (IsGpu(target.kind)) {
-    return absl::StrCat(head, " l2=", target.l2_bytes, " block=", target.block_threads,
-                        " wave=", target.wave_threads, " shared=", target.shared_bytes);
+    return absl::StrCat(
+        head, " l2=", target.l2_bytes, " block=", target.block_threads,
+        " wave=", target.wave_threads, " shared=", target.shared_bytes,
+        target.block_registers > 0 ? absl::StrCat(" registers=", target.block_registers) : "");
   }
   return absl::StrCat(head, " l1=", target.l1_bytes, " l2=", target.l2_bytes,
                       " threads=", target.max_threads);

@@ -30,6 +30,9 @@ struct Target {
   int block_threads = 0;
   int wave_threads = 0;
   int64_t shared_bytes = 0;
+  // Of a CUDA device: registers of 32 bits that the threads of a block share out. 0 for others,
+  // which don't tell.
+  int64_t block_registers = 0;
 
   bool operator==(const Target&) const = default;
   bool Has(std::string_view feature) const;
@@ -43,18 +46,23 @@ bool IsGpu(TargetKind kind);
 // "x86": as targets begin.
 std::string_view KindName(TargetKind kind);
 
+// Registers of 32 bits that each of a block's threads may have at most, as they are given out: by
+// eights. Nothing where the target has no such limit.
+std::optional<int64_t> ThreadRegisters(const Target& target, int64_t block_threads);
+
 // Whether the threads of a wave can multiply matrices of f16 or bf16 together
 // (compiler/codegen/gpu/matrix_products.h).
 bool MultipliesMatrices(const Target& target);
 
 // "x86/avx512,vnni l1=32768 l2=1048576 threads=2", "opencl/fp16 l2=1048576 block=256 wave=32
-// shared=32768". Both ways; unknown kinds, features and limits are refused with the list of known
-// ones.
+// shared=32768", of CUDA devices with " registers=65536" behind. Both ways; unknown kinds, features
+// and limits are refused with the list of known ones.
 std::string ToString(const Target& target);
 absl::StatusOr<Target> ParseTarget(std::string_view text);
 
 // True when code generated for `task` runs on a device of target `device` with `threads`: of a GPU,
-// within its blocks. The levels of caches decide nothing.
+// within its blocks. The levels of caches decide nothing, nor do registers: a driver's compiler
+// makes do with those that there are.
 bool CanRun(const Target& device, const Target& task, int threads);
 
 // Why one library can't have a version for each of both targets, to go on a sentence that begins
