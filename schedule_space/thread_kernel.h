@@ -76,6 +76,8 @@ constexpr int64_t kUsualBlockThreads = 64;
 
 int64_t PowerAtLeast(int64_t n);
 int64_t Product(const Option& option);
+// Of an element of all outputs.
+int64_t ElementBytes(const te::Stage& stage);
 // All options of one of `choices` for each part, within `limit` when multiplied.
 std::vector<Option> Combine(const std::vector<std::vector<int64_t>>& choices, int64_t limit);
 // The innermost of a kernel's axes that have an extent; tiles of all would be too many to choose
