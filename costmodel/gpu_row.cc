@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "compiler/ir/threads.h"
 #include "compiler/schedule/lowering_limits.h"
+#include "compiler/schedule/thread_registers.h"
 
 namespace tessera::costmodel {
 namespace {
@@ -14,7 +16,8 @@ using schedule::BoundStage;
 // A root stage with all that is attached in it.
 struct Kernel {
   double blocks = 1, threads = 1, virtual_threads = 1;
-  double thread_bytes = 0, shared_bytes = 0;
+  double registers = 0;  // that a thread wants
+  double shared_bytes = 0;
   double work = 0, barriers = 0;
 };
 
@@ -32,6 +35,8 @@ Entries EntriesOf(const NestProfile& nest) {
   return entries;
 }
 
+double ElementBytes(const ir::Buffer& buffer) { return std::max(1.0, buffer->type.bits / 8.0); }
+
 // Of the memory of a stage that a block shares, all of its outputs.
 double SharedBytes(const ProfiledProgram& program, const NestProfile& nest) {
   constexpr double kUnit = schedule::kSharedAlignment;
@@ -39,7 +44,7 @@ double SharedBytes(const ProfiledProgram& program, const NestProfile& nest) {
   for (const ir::Buffer& buffer : nest.state->stage->outputs) {
     const schedule::StorageOrder order =
         schedule::ChosenLayout(program.schedule, *nest.bound, buffer);
-    double bytes = std::max(1.0, buffer->type.bits / 8.0);
+    double bytes = ElementBytes(buffer);
     for (const ir::LayoutDim& dim : order) bytes *= static_cast<double>(dim.extent);
     for (size_t d = 0; order.empty() && d < nest.bound->buffer_shape.size(); ++d) {
       bytes *= static_cast<double>(nest.bound->buffer_shape[d]);
@@ -92,6 +97,27 @@ double Barriers(const ProfiledProgram& program, const BoundStage& root) {
   return barriers;
 }
 
+// Of the memory of a stage that each thread computes by itself, all of its outputs.
+double PrivateBytes(const NestProfile& nest) {
+  double elements = 1, bytes = 0;
+  for (const int64_t extent : nest.bound->buffer_shape) elements *= static_cast<double>(extent);
+  for (const ir::Buffer& buffer : nest.state->stage->outputs) bytes += ElementBytes(buffer);
+  return elements * bytes;
+}
+
+// What a thread loads ahead of a doubled buffer: its share, in whole turns of its loops.
+double BytesAhead(const NestProfile& nest, const BlockShape& block) {
+  double bytes = ElementBytes(nest.state->stage->output());
+  for (const schedule::BoundLoop& loop : nest.bound->loops) {
+    const auto extent = static_cast<double>(loop.extent);
+    const bool is_shared_out = ir::IsThreadAxis(loop.thread_axis);
+    bytes *= is_shared_out
+                 ? std::ceil(extent / static_cast<double>(block[BlockAxis(loop.thread_axis)]))
+                 : extent;
+  }
+  return bytes;
+}
+
 // Bytes of registers that the operands and results of one step of a body take.
 double OperandBytes(const NestProfile& nest) {
   const Body body = BodyOf(nest);
@@ -114,18 +140,21 @@ Kernel KernelOf(const ProfiledProgram& program, const NestProfile& main) {
   for (const int64_t extent : program.profiler.BlockOf(*main.root)) {
     kernel.threads *= static_cast<double>(extent);
   }
-  kernel.thread_bytes = OperandBytes(main);
+  double held_bytes = 0;
   for (const NestProfile& nest : program.nests) {
     if (nest.root != main.root) continue;
     kernel.work += WorkOf(nest);
-    const double bytes = OutputBytes(nest);
     if (nest.bound->scope == ir::Scope::kLocal) {
-      kernel.thread_bytes += bytes * kernel.virtual_threads;
+      held_bytes += PrivateBytes(nest) * kernel.virtual_threads;
     }
     if (nest.bound->scope == ir::Scope::kShared) {
       kernel.shared_bytes += SharedBytes(program, nest);
     }
+    if (nest.state->is_doubled) {
+      held_bytes += BytesAhead(nest, program.profiler.BlockOf(*main.root));
+    }
   }
+  kernel.registers = schedule::LikelyRegisters(held_bytes, OperandBytes(main));
   kernel.barriers = Barriers(program, *main.root);
   return kernel;
 }
@@ -136,13 +165,20 @@ double RoomOf(const Kernel& kernel, const ir::Target& target) {
   return std::ceil(kernel.threads / wave) * wave;
 }
 
+// Registers that each thread may have.
+double RegisterLimit(const Kernel& kernel, const ir::Target& target) {
+  const auto limit = ir::ThreadRegisters(target, static_cast<int64_t>(kernel.threads));
+  return limit ? static_cast<double>(*limit) : std::numeric_limits<double>::infinity();
+}
+
 // The share of a unit's threads that blocks of the kernel fill, one block at least.
 double Occupancy(const Kernel& kernel, const ir::Target& target) {
   const double room = RoomOf(kernel, target);
+  const double registers = std::min(kernel.registers, RegisterLimit(kernel, target));
   const double blocks = std::min({
       kUnitBlocks,
       std::floor(kUnitThreads / room),
-      std::floor(kUnitRegisterBytes / (room * (kernel.thread_bytes + kOtherRegisterBytes))),
+      std::floor(kUnitRegisters / (room * registers)),
       std::floor(static_cast<double>(target.shared_bytes) / std::max(1.0, kernel.shared_bytes)),
   });
   return std::min(1.0, std::max(1.0, blocks) * room / kUnitThreads);
@@ -178,6 +214,9 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
   row.Count(target.wave_threads, "of them that run in step, a wave", "target.wave_threads");
   row.Bytes(static_cast<double>(target.shared_bytes), "memory that a block may share",
             "target.shared_bytes");
+  row.Count(static_cast<double>(target.block_registers),
+            "registers that its threads share out; 0: the device does not say",
+            "target.block_registers");
 
   const Kernel kernel = KernelOf(program, main);
   row.SetGroup("blocks");
@@ -188,8 +227,10 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
             "gpu.wave_fill");
   row.Count(kernel.virtual_threads, "virtual threads that each does the work of",
             "gpu.virtual_threads");
-  row.Bytes(kernel.thread_bytes, "private memory and operands of a thread, for its registers",
-            "gpu.thread_bytes");
+  row.Count(kernel.registers, "registers that a thread is likely to want", "gpu.registers");
+  row.Ratio(kernel.registers / RegisterLimit(kernel, target),
+            "of them to those that it may have; above 1: the others are spilled; 0: no limit",
+            "gpu.register_use");
   row.Bytes(kernel.shared_bytes, "memory that a block shares", "gpu.shared_bytes");
   row.Ratio(Occupancy(kernel, target), "threads of blocks to those that a unit can hold at once",
             "gpu.occupancy");
