@@ -7,6 +7,7 @@
 #include "compiler/ir/threads.h"
 #include "compiler/schedule/lowering_limits.h"
 #include "compiler/schedule/thread_registers.h"
+#include "schedule_space/wave_axes.h"
 
 namespace tessera::costmodel {
 namespace {
@@ -199,6 +200,14 @@ double Executions(const NestProfile& nest, const AccessProfile& access) {
   return threads / access.wave.threads;
 }
 
+bool MultipliesMatrices(const ProfiledProgram& program, const NestProfile& nest) {
+  const bool reads_copies = std::ranges::all_of(nest.accesses, [](const AccessProfile& access) {
+    return access.is_write || access.scope == ir::Scope::kShared;
+  });
+  return space::WavesMultiply(program.schedule, *nest.root, *nest.bound, reads_copies,
+                              program.target);
+}
+
 // What waves do to memory, in all kernels.
 struct Traffic {
   double sectors = 0, least_sectors = 0;
@@ -238,10 +247,11 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
   row.Count(kernel.work / (kernel.blocks * kernel.threads * std::max(1.0, kernel.barriers)),
             "operations of a thread from one to the next, or in all", "gpu.work_per_barrier");
 
-  double work = 0, kernels = 0, bank_cycles = 0, least_cycles = 0;
+  double work = 0, matrix_work = 0, kernels = 0, bank_cycles = 0, least_cycles = 0;
   Traffic loads, stores;
   for (const NestProfile& nest : program.nests) {
     work += WorkOf(nest);
+    if (MultipliesMatrices(program, nest)) matrix_work += WorkOf(nest);
     kernels += nest.bound == nest.root ? 1 : 0;
     for (const AccessProfile& access : nest.accesses) {
       if (access.scope == ir::Scope::kLocal) continue;
@@ -256,6 +266,8 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
       traffic.least_sectors += executions * access.wave.least_sectors;
     }
   }
+  row.Ratio(work > 0 ? matrix_work / work : 0,
+            "operations that waves do by multiplying matrices to all", "gpu.matrix_share");
   row.SetGroup("global");
   row.Number(kernels, "kernels, one after the other", "gpu.kernels");
   row.Bytes(loads.sectors * kSectorBytes, "sectors of 32 bytes that waves load", "gpu.load_bytes");

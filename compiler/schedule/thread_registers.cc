@@ -7,10 +7,11 @@ namespace tessera::schedule {
 namespace {
 
 constexpr int64_t kRegisterBytes = 4;
-// Beside what is held: the fewest with which a thread finds an operand and counts its steps, and
-// what addresses, tests and further steps in flight usually take.
+// Beside what is held: the fewest with which a thread finds an operand and counts its steps.
 constexpr int64_t kFewestOthers = 8;
-constexpr double kUsualOthers = 32;
+// What addresses, tests and further steps in flight take more, of most programs that
+// bench/registers.cc drew.
+constexpr double kUsualOthers = 20, kUsualSurplus = 1.25;
 
 }  // namespace
 
@@ -21,7 +22,7 @@ int64_t HoldableBytes(const ir::Target& target, int64_t block_threads) {
 }
 
 double LikelyRegisters(double held_bytes, double operand_bytes) {
-  return (held_bytes + operand_bytes) / kRegisterBytes + kUsualOthers;
+  return (kUsualSurplus * held_bytes + operand_bytes) / kRegisterBytes + kUsualOthers;
 }
 
 }  // namespace tessera::schedule

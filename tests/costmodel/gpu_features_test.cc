@@ -147,7 +147,8 @@ TEST_CASE("a thread wants registers for what it loads ahead, and may have what i
   const std::string ahead = RowsOfProduct(32) + "double_buffer matmul.local.B\n";
   const Row once(Product(4, 32, 64), RowsOfProduct(32)), doubled(Product(4, 32, 64), ahead);
   // A wave copies 32 rows of 32 elements.
-  CHECK(doubled.Count("gpu.registers") == Approx(once.Count("gpu.registers") + 32));
+  const double surplus = 1.25;  // of what is held
+  CHECK(doubled.Count("gpu.registers") == Approx(once.Count("gpu.registers") + surplus * 32));
   CHECK(doubled["gpu.register_use"] == 0);
   CHECK(doubled.Count("target.block_registers") == 0);
 
@@ -157,7 +158,31 @@ TEST_CASE("a thread wants registers for what it loads ahead, and may have what i
   const std::string wide = RowsOfProduct(2);
   const Row few(Product(4, 1024, 64), wide, "cuda registers=16384");
   CHECK(few["gpu.register_use"] == Approx(few.Count("gpu.registers") / 16));
-  CHECK(few["gpu.register_use"] > 2);
+  CHECK(few["gpu.register_use"] > 1);
+}
+
+TEST_CASE("of products by waves the share that multiplies matrices is told", "[features]") {
+  const te::Workload workload =
+      *te::MakeWorkload({"p", "matmul", {{"m", "64"}, {"n", "64"}, {"k", "64"}, {"dtype", "f16"}}});
+  int by_waves = 0;
+  for (const std::string level : {"cuda/sm_80", "cuda/sm_75"}) {
+    const space::ConfigSpace space = *space::BuildSpace(workload, *ir::ParseTarget(level), 1);
+    const uint64_t seed = 3;
+    Rng rng(seed);
+    for (int i = 0; i < 40; ++i) {
+      const space::Config config = space.Sample(rng);
+      const std::vector<float> row = *ConfigFeatures(space, 1, {config});
+      const bool is_by_waves = absl::StrContains(space.ToJson(config), "\"waves\"");
+      CAPTURE(level, seed, space.ToJson(config));
+      const float share = row[ColumnOf(kGpu, "gpu.matrix_share")];
+      // Beside it there are copies, and sums that are rounded.
+      CHECK(share <= 1);
+      CHECK((share > 0.5F) == is_by_waves);
+      if (!is_by_waves) CHECK(share == 0);
+      by_waves += is_by_waves ? 1 : 0;
+    }
+  }
+  CHECK(by_waves > 5);
 }
 
 TEST_CASE("virtual threads are counted, and what a block copies is not theirs", "[features]") {
@@ -170,8 +195,8 @@ TEST_CASE("virtual threads are counted, and what a block copies is not theirs", 
   CHECK(row.Count("gpu.shared_bytes") == Approx(16 * 4 * 4 + 4 * 32 * 4));
   CHECK(row.Count("gpu.barriers") == Approx(2 * 5));
   // Tiles of 2 × 2 for each virtual thread; one output, two and two operands of a step.
-  const double others = 32;  // that addresses and the like take
-  CHECK(row.Count("gpu.registers") == Approx(4 * 4 + 2 + 2 + others));
+  const double others = 20, surplus = 1.25;  // that addresses and the like take
+  CHECK(row.Count("gpu.registers") == Approx(surplus * 4 * 4 + 2 + 2 + others));
   // 6 blocks copy 5 chunks: 16 rows of 4 elements, each a sector where rows of 20 begin at one or
   // go over two, and 4 rows of 32.
   const double of_b = 6 * 5 * 4 * 32 * 4;

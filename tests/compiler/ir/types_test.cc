@@ -125,7 +125,7 @@ TEST_CASE("threads of a CUDA block share out its registers by eights, 255 at mos
   CHECK(ThreadRegisters(*ParseTarget("cuda registers=32768"), 1024) == 32);
   CHECK(ThreadRegisters(*ParseTarget("opencl"), 256) == std::nullopt);
   // The driver's compiler makes do with fewer.
-  CHECK(CanRun(*ParseTarget("cuda registers=32768"), target, 1));
+  CHECK(CanRun(*ParseTarget("cuda/sm_80 registers=32768"), target, 1));
 }
 
 TEST_CASE("x86 ceilings have their vectors", "[ir][target]") {
