@@ -13,6 +13,7 @@ namespace {
 constexpr double kHertz = 1.5e9;
 constexpr double kUnits = 32;
 constexpr double kOperationsPerCycle = 128;  // of a unit
+constexpr double kMatrixSpeed = 16;          // operations in the time of one, by matrices
 constexpr double kBodyOperations = 4;        // of a body's loop and addresses
 constexpr double kUnitBytesPerCycle = 32;    // of global memory, a unit's share
 constexpr double kBusyWaves = 16;            // that hide how long one waits
@@ -20,14 +21,15 @@ constexpr double kBarrierCycles = 30;
 constexpr double kKernelCycles = 5000;  // until one begins
 
 struct Columns {
-  size_t work, bodies, wave, blocks, threads, fill, occupancy, barriers, kernels, loads, stores,
-      shared;
+  size_t work, matrix_share, bodies, wave, blocks, threads, fill, occupancy, barriers, kernels,
+      loads, stores, shared;
 };
 
 const Columns& ColumnsOfRow() {
   static const Columns kColumns = [] {
     const auto of = [](std::string_view name) { return ColumnOf(ir::TargetKind::kOpenCl, name); };
     return Columns{.work = of("work"),
+                   .matrix_share = of("gpu.matrix_share"),
                    .bodies = of("stages.bodies"),
                    .wave = of("target.wave_threads"),
                    .blocks = of("gpu.blocks"),
@@ -50,9 +52,12 @@ double GpuDraftSeconds(absl::Span<const float> row) {
   const auto count = [&](size_t column) { return std::exp2(double{row[column]}) - 1; };
 
   const double fill = std::clamp(double{row[at.fill]}, 1e-3, 1.0);
-  const double cycles =
-      (count(at.work) + kBodyOperations * count(at.bodies)) / (kOperationsPerCycle * fill) +
-      count(at.shared) + (count(at.loads) + count(at.stores)) / kUnitBytesPerCycle;
+  const double matrices = std::clamp(double{row[at.matrix_share]}, 0.0, 1.0);
+  const double slowness = 1 - matrices + matrices / kMatrixSpeed;
+  const double cycles = (count(at.work) + kBodyOperations * count(at.bodies)) * slowness /
+                            (kOperationsPerCycle * fill) +
+                        count(at.shared) +
+                        (count(at.loads) + count(at.stores)) / kUnitBytesPerCycle;
   // Blocks go round among the units, each of which has some of its share at a time.
   const double blocks = std::max(1.0, count(at.blocks));
   const double share = std::ceil(std::round(blocks) / kUnits);

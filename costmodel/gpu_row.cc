@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "compiler/ir/threads.h"
 #include "compiler/schedule/lowering_limits.h"
+#include "compiler/schedule/thread_registers.h"
+#include "schedule_space/wave_axes.h"
 
 namespace tessera::costmodel {
 namespace {
@@ -14,7 +17,8 @@ using schedule::BoundStage;
 // A root stage with all that is attached in it.
 struct Kernel {
   double blocks = 1, threads = 1, virtual_threads = 1;
-  double thread_bytes = 0, shared_bytes = 0;
+  double registers = 0;  // that a thread wants
+  double shared_bytes = 0;
   double work = 0, barriers = 0;
 };
 
@@ -32,6 +36,8 @@ Entries EntriesOf(const NestProfile& nest) {
   return entries;
 }
 
+double ElementBytes(const ir::Buffer& buffer) { return std::max(1.0, buffer->type.bits / 8.0); }
+
 // Of the memory of a stage that a block shares, all of its outputs.
 double SharedBytes(const ProfiledProgram& program, const NestProfile& nest) {
   constexpr double kUnit = schedule::kSharedAlignment;
@@ -39,7 +45,7 @@ double SharedBytes(const ProfiledProgram& program, const NestProfile& nest) {
   for (const ir::Buffer& buffer : nest.state->stage->outputs) {
     const schedule::StorageOrder order =
         schedule::ChosenLayout(program.schedule, *nest.bound, buffer);
-    double bytes = std::max(1.0, buffer->type.bits / 8.0);
+    double bytes = ElementBytes(buffer);
     for (const ir::LayoutDim& dim : order) bytes *= static_cast<double>(dim.extent);
     for (size_t d = 0; order.empty() && d < nest.bound->buffer_shape.size(); ++d) {
       bytes *= static_cast<double>(nest.bound->buffer_shape[d]);
@@ -92,6 +98,27 @@ double Barriers(const ProfiledProgram& program, const BoundStage& root) {
   return barriers;
 }
 
+// Of the memory of a stage that each thread computes by itself, all of its outputs.
+double PrivateBytes(const NestProfile& nest) {
+  double elements = 1, bytes = 0;
+  for (const int64_t extent : nest.bound->buffer_shape) elements *= static_cast<double>(extent);
+  for (const ir::Buffer& buffer : nest.state->stage->outputs) bytes += ElementBytes(buffer);
+  return elements * bytes;
+}
+
+// What a thread loads ahead of a doubled buffer: its share, in whole turns of its loops.
+double BytesAhead(const NestProfile& nest, const BlockShape& block) {
+  double bytes = ElementBytes(nest.state->stage->output());
+  for (const schedule::BoundLoop& loop : nest.bound->loops) {
+    const auto extent = static_cast<double>(loop.extent);
+    const bool is_shared_out = ir::IsThreadAxis(loop.thread_axis);
+    bytes *= is_shared_out
+                 ? std::ceil(extent / static_cast<double>(block[BlockAxis(loop.thread_axis)]))
+                 : extent;
+  }
+  return bytes;
+}
+
 // Bytes of registers that the operands and results of one step of a body take.
 double OperandBytes(const NestProfile& nest) {
   const Body body = BodyOf(nest);
@@ -114,18 +141,21 @@ Kernel KernelOf(const ProfiledProgram& program, const NestProfile& main) {
   for (const int64_t extent : program.profiler.BlockOf(*main.root)) {
     kernel.threads *= static_cast<double>(extent);
   }
-  kernel.thread_bytes = OperandBytes(main);
+  double held_bytes = 0;
   for (const NestProfile& nest : program.nests) {
     if (nest.root != main.root) continue;
     kernel.work += WorkOf(nest);
-    const double bytes = OutputBytes(nest);
     if (nest.bound->scope == ir::Scope::kLocal) {
-      kernel.thread_bytes += bytes * kernel.virtual_threads;
+      held_bytes += PrivateBytes(nest) * kernel.virtual_threads;
     }
     if (nest.bound->scope == ir::Scope::kShared) {
       kernel.shared_bytes += SharedBytes(program, nest);
     }
+    if (nest.state->is_doubled) {
+      held_bytes += BytesAhead(nest, program.profiler.BlockOf(*main.root));
+    }
   }
+  kernel.registers = schedule::LikelyRegisters(held_bytes, OperandBytes(main));
   kernel.barriers = Barriers(program, *main.root);
   return kernel;
 }
@@ -136,13 +166,20 @@ double RoomOf(const Kernel& kernel, const ir::Target& target) {
   return std::ceil(kernel.threads / wave) * wave;
 }
 
+// Registers that each thread may have.
+double RegisterLimit(const Kernel& kernel, const ir::Target& target) {
+  const auto limit = ir::ThreadRegisters(target, static_cast<int64_t>(kernel.threads));
+  return limit ? static_cast<double>(*limit) : std::numeric_limits<double>::infinity();
+}
+
 // The share of a unit's threads that blocks of the kernel fill, one block at least.
 double Occupancy(const Kernel& kernel, const ir::Target& target) {
   const double room = RoomOf(kernel, target);
+  const double registers = std::min(kernel.registers, RegisterLimit(kernel, target));
   const double blocks = std::min({
       kUnitBlocks,
       std::floor(kUnitThreads / room),
-      std::floor(kUnitRegisterBytes / (room * (kernel.thread_bytes + kOtherRegisterBytes))),
+      std::floor(kUnitRegisters / (room * registers)),
       std::floor(static_cast<double>(target.shared_bytes) / std::max(1.0, kernel.shared_bytes)),
   });
   return std::min(1.0, std::max(1.0, blocks) * room / kUnitThreads);
@@ -163,6 +200,14 @@ double Executions(const NestProfile& nest, const AccessProfile& access) {
   return threads / access.wave.threads;
 }
 
+bool MultipliesMatrices(const ProfiledProgram& program, const NestProfile& nest) {
+  const bool reads_copies = std::ranges::all_of(nest.accesses, [](const AccessProfile& access) {
+    return access.is_write || access.scope == ir::Scope::kShared;
+  });
+  return space::WavesMultiply(program.schedule, *nest.root, *nest.bound, reads_copies,
+                              program.target);
+}
+
 // What waves do to memory, in all kernels.
 struct Traffic {
   double sectors = 0, least_sectors = 0;
@@ -178,6 +223,9 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
   row.Count(target.wave_threads, "of them that run in step, a wave", "target.wave_threads");
   row.Bytes(static_cast<double>(target.shared_bytes), "memory that a block may share",
             "target.shared_bytes");
+  row.Count(static_cast<double>(target.block_registers),
+            "registers that its threads share out; 0: the device does not say",
+            "target.block_registers");
 
   const Kernel kernel = KernelOf(program, main);
   row.SetGroup("blocks");
@@ -188,8 +236,10 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
             "gpu.wave_fill");
   row.Count(kernel.virtual_threads, "virtual threads that each does the work of",
             "gpu.virtual_threads");
-  row.Bytes(kernel.thread_bytes, "private memory and operands of a thread, for its registers",
-            "gpu.thread_bytes");
+  row.Count(kernel.registers, "registers that a thread is likely to want", "gpu.registers");
+  row.Ratio(kernel.registers / RegisterLimit(kernel, target),
+            "of them to those that it may have; above 1: the others are spilled; 0: no limit",
+            "gpu.register_use");
   row.Bytes(kernel.shared_bytes, "memory that a block shares", "gpu.shared_bytes");
   row.Ratio(Occupancy(kernel, target), "threads of blocks to those that a unit can hold at once",
             "gpu.occupancy");
@@ -197,11 +247,12 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
   row.Count(kernel.work / (kernel.blocks * kernel.threads * std::max(1.0, kernel.barriers)),
             "operations of a thread from one to the next, or in all", "gpu.work_per_barrier");
 
-  double work = 0, kernels = 0, bank_cycles = 0, least_cycles = 0;
+  double work = 0, matrix_work = 0, kernels = 0, bank_cycles = 0, least_cycles = 0;
   double constant_sectors = 0, image_sectors = 0;  // of the loads
   Traffic loads, stores;
   for (const NestProfile& nest : program.nests) {
     work += WorkOf(nest);
+    if (MultipliesMatrices(program, nest)) matrix_work += WorkOf(nest);
     kernels += nest.bound == nest.root ? 1 : 0;
     for (const AccessProfile& access : nest.accesses) {
       if (access.scope == ir::Scope::kLocal) continue;
@@ -219,6 +270,8 @@ void WriteGpu(const ProfiledProgram& program, const NestProfile& main, RowWriter
       if (access.read_path == ir::ReadPath::kImage) image_sectors += sectors;
     }
   }
+  row.Ratio(work > 0 ? matrix_work / work : 0,
+            "operations that waves do by multiplying matrices to all", "gpu.matrix_share");
   row.SetGroup("global");
   row.Number(kernels, "kernels, one after the other", "gpu.kernels");
   row.Bytes(loads.sectors * kSectorBytes, "sectors of 32 bytes that waves load", "gpu.load_bytes");

@@ -17,7 +17,8 @@ namespace tessera::space {
 // cut first for virtual threads, then for threads, of which each has a small tile of accumulators;
 // the reduction goes by chunks, for which the block copies operands into memory that its threads
 // share. The number of threads, of accumulators and the shared memory keep to the target by
-// construction: an operand whose tile does not fit is read where it is.
+// construction: an operand whose tile does not fit is read where it is, and a thread has no more
+// accumulators, nor loads more ahead, than its registers can hold.
 //
 // How they read inputs: read_knobs.h.
 //

@@ -1,5 +1,6 @@
 #include "schedule_space/thread_kernel.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace tessera::space {
@@ -12,6 +13,14 @@ int64_t Product(const Option& option) {
   int64_t product = 1;
   for (const int64_t part : option) product *= part;
   return product;
+}
+
+int64_t ElementBytes(const te::Stage& stage) {
+  int64_t bytes = 0;
+  for (const ir::Buffer& output : stage.outputs) {
+    bytes += std::max<int64_t>(output->type.bits / 8, 1);
+  }
+  return bytes;
 }
 
 std::vector<Option> Combine(const std::vector<std::vector<int64_t>>& choices, int64_t limit) {

@@ -11,22 +11,11 @@
 #include "compiler/ir/target.h"
 #include "compiler/schedule/schedule.h"
 #include "schedule_space/group.h"
+#include "schedule_space/wave_axes.h"
 
 // Kernels of a GPU as parts of a group (thread_group.h). Internal to this folder.
 
 namespace tessera::space {
-
-// Axes of a sum of products that the threads of a wave share out as the instruction wants that
-// multiplies matrices (compiler/codegen/gpu/matrix_products.h): row and column by place among the
-// store's, term among the reduction's.
-struct WaveAxes {
-  size_t row, column, term;
-};
-constexpr int64_t kWaveRows = 8, kWaveColumns = 4;  // threads of a wave along an axis
-constexpr int64_t kWaveTerms = 16;
-
-// Nothing where the stage is no such sum, or fills too little of the instruction.
-std::optional<WaveAxes> FindWaveAxes(const schedule::StageState& sum);
 
 // Stages that are one kernel.
 struct ThreadKernelSpec {
@@ -79,6 +68,8 @@ constexpr int64_t kUsualBlockThreads = 64;
 
 int64_t PowerAtLeast(int64_t n);
 int64_t Product(const Option& option);
+// Of an element of all outputs.
+int64_t ElementBytes(const te::Stage& stage);
 // All options of one of `choices` for each part, within `limit` when multiplied.
 std::vector<Option> Combine(const std::vector<std::vector<int64_t>>& choices, int64_t limit);
 // The innermost of a kernel's axes that have an extent; tiles of all would be too many to choose

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "compiler/schedule/lowering_limits.h"
+#include "compiler/schedule/thread_registers.h"
 #include "schedule_space/nest_loops.h"
 #include "schedule_space/steps.h"
 #include "schedule_space/tile_sizes.h"
@@ -24,14 +25,6 @@ std::vector<int64_t> StepsOf(int64_t threads) {
   if (threads <= kMaxPartials) return {threads};
   const int64_t last = threads / kUsualPartials <= kMaxPartials ? kUsualPartials : kMaxPartials;
   return {last, threads / last};
-}
-
-int64_t ElementBytes(const te::Stage& stage) {
-  int64_t bytes = 0;
-  for (const ir::Buffer& output : stage.outputs) {
-    bytes += std::max<int64_t>(output->type.bits / 8, 1);
-  }
-  return bytes;
 }
 
 // What partial results of `results` sums by `sharers` threads each take.
@@ -89,7 +82,7 @@ class SharedSum final : public ThreadKernel, KnobReader {
         base_(base),
         store_(spec.store),
         sum_(spec.reduce < 0 ? spec.store : spec.reduce),
-        shared_bytes_(target.shared_bytes) {
+        target_(target) {
     for (const te::Axis& axis : Store().axes) extents_.push_back(axis.extent);
     AddThreadKnobs(prefix, TiledAxes(Store(), spec.has_parts), target);
     order_ = Add(FreeKnob(prefix + "neighbours", {"terms"}, {{1}, {0}}));
@@ -105,7 +98,7 @@ class SharedSum final : public ThreadKernel, KnobReader {
       while (inner[a] > 1 && inner[a] > CeilDiv(extents_[a], threads[a])) inner[a] /= 2;
     }
     for (size_t a = 0; a < extents_.size(); ++a) {
-      while (inner[a] > 1 && Bytes(threads, inner, sharers) > shared_bytes_) inner[a] /= 2;
+      while (inner[a] > 1 && !Fits(threads, inner, sharers)) inner[a] /= 2;
     }
     Set(choices, inner_, inner);
     // A block of one result has only one order.
@@ -232,8 +225,12 @@ class SharedSum final : public ThreadKernel, KnobReader {
     return weight + 1e-6;
   }
 
-  int64_t Bytes(const Option& threads, const Option& inner, const Option& sharers) const {
-    return PartialBytes(Sum(), Product(threads) * Product(inner), sharers);
+  // Partial results into what a block shares, and a thread's own into its registers.
+  bool Fits(const Option& threads, const Option& inner, const Option& sharers) const {
+    const int64_t block = Product(threads) * Product(sharers);
+    return PartialBytes(Sum(), Product(threads) * Product(inner), sharers) <=
+               target_.shared_bytes &&
+           Product(inner) * ElementBytes(Sum()) <= schedule::HoldableBytes(target_, block);
   }
 
   // Of the last axis first.
@@ -335,7 +332,7 @@ class SharedSum final : public ThreadKernel, KnobReader {
 
   const schedule::Schedule& base_;
   const int store_, sum_;
-  const int64_t shared_bytes_;
+  const ir::Target& target_;
   std::vector<int64_t> extents_;
   int threads_ = -1, sharers_ = -1, inner_ = -1, order_ = -1, unroll_ = -1;
 };

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "compiler/schedule/lowering_limits.h"
+#include "compiler/schedule/thread_registers.h"
 #include "compiler/te/dag.h"
 #include "schedule_space/nest_loops.h"
 #include "schedule_space/steps.h"
@@ -58,6 +59,7 @@ class Tile final : public ThreadKernel, KnobReader {
       while (inner[a] > 1 && inner[a] > left) inner[a] = Smaller(inner_, a, inner[a]);
       while (virtuals[a] > 1 && (virtuals[a] - 1) * inner[a] >= left) virtuals[a] /= 2;
     }
+    if (spec_.reduce >= 0) FitRegisters(threads, inner, virtuals);
     Set(choices, inner_, inner);
     Set(choices, virtual_, virtuals);
     while (lanes_ >= 0 && inner[VectorAxis()] % Chosen(choices, lanes_)[0] != 0) --choices[lanes_];
@@ -199,20 +201,45 @@ class Tile final : public ThreadKernel, KnobReader {
     if (Gap(choices, i) % lanes != 0) Set(choices, gap_[i], {lanes});
   }
 
+  // Has a thread compute no more than its registers can add up: fewer virtual threads, then smaller
+  // tiles, each time of the axis that has the most.
+  void FitRegisters(const Option& threads, Option& inner, Option& virtuals) const {
+    const int64_t most = RegisterBytes(threads) / ElementBytes(Reduce());
+    while (Product(inner) * Product(virtuals) > most) {
+      const auto tile = std::ranges::max_element(virtuals);
+      // Two of them multiply matrices.
+      if (*tile > (spec_.waves ? 2 : 1)) {
+        *tile /= 2;
+        continue;
+      }
+      const auto part = std::ranges::max_element(inner);
+      if (spec_.waves || *part == 1) return;
+      *part = Smaller(inner_, static_cast<size_t>(part - inner.begin()), *part);
+    }
+  }
+  int64_t RegisterBytes(const Option& threads) const {
+    return schedule::HoldableBytes(target_, Product(threads));
+  }
+
   // Whether there is a next chunk, which threads have registers for.
   bool CanDouble(absl::Span<const int> choices) const {
     const Option& chunk = Chosen(choices, chunk_);
     bool is_cut = false;
     for (size_t r = 0; r < sums_.size(); ++r) is_cut |= chunk[r] < sums_[r];
-    int64_t ahead = 0;
+    const int64_t threads = Product(Chosen(choices, threads_));
+    int64_t ahead = 0, held = Product(Of(choices, inner_)) * Product(Of(choices, virtual_)) *
+                              ElementBytes(Reduce());
     for (size_t i = 0; i < spec_.copies.size(); ++i) {
       if (choices[share_[i]] == 0) continue;
       int64_t vectors = 1;
       for (const int64_t extent : RegionOf(choices, i)) vectors *= extent;
       const int64_t lanes = Chosen(choices, vector_[i])[0];
-      ahead += CeilDiv(vectors / lanes, Product(Chosen(choices, threads_))) * lanes;
+      const int64_t share = CeilDiv(vectors / lanes, threads) * lanes;
+      ahead += share;
+      held += share * ElementBytes(Stage(spec_.copies[i]));
     }
-    return is_cut && ahead > 0 && ahead <= kMaxAhead;
+    return is_cut && ahead > 0 && ahead <= kMaxAhead &&
+           held <= schedule::HoldableBytes(target_, threads);
   }
 
   // Copies have one half where there is no place for two; those that don't fit are not made, the

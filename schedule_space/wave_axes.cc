@@ -1,8 +1,8 @@
-// Which axes of a sum of products waves may share out as matrices.
+#include "schedule_space/wave_axes.h"
 
 #include <algorithm>
 
-#include "schedule_space/thread_kernel.h"
+#include "compiler/ir/threads.h"
 #include "schedule_space/tile_sizes.h"
 
 namespace tessera::space {
@@ -26,6 +26,44 @@ bool IsProduct(const te::Stage& sum) {
            load->buffer->type.bits == 16;
   };
   return is_operand(product->a) && is_operand(product->b);
+}
+
+bool IsDigit(const schedule::Digit& digit, size_t axis, int64_t stride, int64_t extent) {
+  return digit.axis == static_cast<int>(axis) && digit.stride == stride && digit.extent == extent;
+}
+
+// Whether the loops over threads, one of which is a wave's, share rows and pairs of columns out.
+bool ThreadsShareOut(const schedule::BoundStage& root, const WaveAxes& axes) {
+  constexpr int64_t kWave = kWaveRows * kWaveColumns;
+  int thread_loops = 0;
+  bool are_shared = false, has_second_row = false;
+  for (const schedule::BoundLoop& loop : root.loops) {
+    const size_t digits = loop.digits.size();
+    if (loop.thread_axis == ir::ThreadAxis::kVirtual) {
+      has_second_row |= std::ranges::any_of(loop.digits, [&](const schedule::Digit& digit) {
+        return IsDigit(digit, axes.row, kWaveRows, digit.extent) && digit.extent % 2 == 0;
+      });
+    }
+    if (!ir::IsThreadAxis(loop.thread_axis)) continue;
+    ++thread_loops;
+    are_shared = loop.thread_axis == ir::ThreadAxis::kThreadX && loop.extent % kWave == 0 &&
+                 digits >= 2 && IsDigit(loop.digits[digits - 2], axes.row, 1, kWaveRows) &&
+                 IsDigit(loop.digits[digits - 1], axes.column, 2, kWaveColumns);
+  }
+  return thread_loops == 1 && are_shared && has_second_row;
+}
+
+// Whether the innermost loop that is not unrolled goes over steps of terms, as many as are
+// multiplied in one piece.
+bool EndsInTerms(const schedule::BoundStage& sum, size_t term) {
+  constexpr int64_t kMostTerms = 16 * kWaveTerms;
+  const auto last = std::ranges::find_if(
+      sum.loops.rbegin(), sum.loops.rend(), [](const schedule::BoundLoop& loop) {
+        return loop.kind != ir::LoopKind::kUnrolled && loop.extent > 1;
+      });
+  return last != sum.loops.rend() && last->kind == ir::LoopKind::kSerial &&
+         last->digits.size() == 1 && IsDigit(last->digits[0], term, 1, last->extent) &&
+         last->extent % kWaveTerms == 0 && last->extent <= kMostTerms;
 }
 
 // The share of what is computed that counts.
@@ -77,6 +115,19 @@ std::optional<WaveAxes> FindWaveAxes(const schedule::StageState& state) {
     }
   }
   return most > kLeastUse ? best : std::nullopt;
+}
+
+bool WavesMultiply(const schedule::Schedule& schedule, const schedule::BoundStage& root,
+                   const schedule::BoundStage& sum, bool reads_copies, const ir::Target& target) {
+  if (!ir::MultipliesMatrices(target) || sum.scope != ir::Scope::kLocal) return false;
+  const std::optional<WaveAxes> axes = FindWaveAxes(schedule.stages()[sum.stage]);
+  if (!axes) return false;
+  const size_t spatial = schedule.stages()[sum.stage].stage->axes.size();
+  bool is_tested = false;
+  for (size_t a = 0; a < sum.axes.size(); ++a) {
+    is_tested |= sum.axes[a].guarded && (a >= spatial || !reads_copies);
+  }
+  return !is_tested && ThreadsShareOut(root, *axes) && EndsInTerms(sum, spatial + axes->term);
 }
 
 }  // namespace tessera::space

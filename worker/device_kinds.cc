@@ -108,6 +108,9 @@ absl::StatusOr<agent::Host> DescribeCuda(std::string_view name) {
   const std::string driver =
       absl::StrCat(found.driver_version / 1000, ".", found.driver_version % 1000 / 10);
   host.target = absl::StrCat("cuda/", level, LimitsOf(found));
+  if (found.block_registers > 0) {
+    absl::StrAppend(&host.target, " registers=", found.block_registers);
+  }
   host.device_class.name = absl::StrCat("cuda/", Slug(found.name), "/", driver);
   host.device_class.description = absl::StrCat(
       found.name, ", compute capability ", capability, ", driver for CUDA ", driver, ", ",

@@ -72,6 +72,18 @@ void SetGpuDefaults(Target& target) {
   if (target.block_threads == 0) target.block_threads = is_cuda ? 1024 : 256;
   if (target.wave_threads == 0) target.wave_threads = 32;
   if (target.shared_bytes == 0) target.shared_bytes = (is_cuda ? 48 : 32) << 10;
+  if (target.block_registers == 0 && is_cuda) target.block_registers = 64 << 10;
+}
+
+// Blocks of all sizes that the target has can be run.
+absl::Status CheckRegisters(const Target& target) {
+  constexpr int64_t kFewest = 16;  // that compilers can do with
+  const std::optional<int64_t> registers = ThreadRegisters(target, target.block_threads);
+  if (!registers || *registers >= kFewest) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("target: registers=", target.block_registers, " leave each of ",
+                   target.block_threads, " threads of a block ", *registers, "; at least ", kFewest,
+                   " are needed, so give more registers or a smaller block="));
 }
 
 // Of the ISA levels of x86 and CUDA only the highest is named; later ones include earlier ones.
@@ -99,6 +111,7 @@ absl::Status Canonicalise(Target& target) {
     features = {features.empty() ? "sm_70" : features.back()};
   }
   if (IsGpu(target.kind)) SetGpuDefaults(target);
+  TESSERA_RETURN_IF_ERROR(CheckRegisters(target));
   std::sort(features.begin(), features.end());
   DeriveVectors(target);
   return absl::OkStatus();
@@ -123,6 +136,7 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
   if (target.kind == TargetKind::kOpenCl) {
     limits.insert(limits.end(), {{"constant", kMaxBytes}, {"texels", kMaxTexels}});
   }
+  if (target.kind == TargetKind::kCuda) limits.emplace_back("registers", 1 << 20);
   const auto limit = std::ranges::find(limits, key, &Limits::value_type::first);
   if (limit == limits.end()) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -142,6 +156,7 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
   if (key == "shared") target.shared_bytes = value;
   if (key == "constant") target.constant_bytes = value;
   if (key == "texels") target.image_texels = value;
+  if (key == "registers") target.block_registers = value;
   return absl::OkStatus();
 }
 
@@ -167,6 +182,15 @@ bool IsGpu(TargetKind kind) { return kind == TargetKind::kOpenCl || kind == Targ
 
 std::string_view KindName(TargetKind kind) { return InfoOf(kind).name; }
 
+std::optional<int64_t> ThreadRegisters(const Target& target, int64_t block_threads) {
+  if (target.block_registers == 0) return std::nullopt;
+  constexpr int64_t kMost = 255, kUnit = 8;  // from compute capability 3.5 on
+  // Waves have them, whole ones.
+  const int64_t wave = target.wave_threads;
+  const int64_t threads = (block_threads + wave - 1) / wave * wave;
+  return std::min(kMost, target.block_registers / threads / kUnit * kUnit);
+}
+
 bool MultipliesMatrices(const Target& target) {
   constexpr int kWave = 32;
   return target.kind == TargetKind::kCuda && target.features.back() >= "sm_80" &&
@@ -184,7 +208,8 @@ std::string ToString(const Target& target) {
     return absl::StrCat(head, " l2=", target.l2_bytes, " block=", target.block_threads,
                         " wave=", target.wave_threads, " shared=", target.shared_bytes,
                         optional("constant", target.constant_bytes),
-                        optional("texels", target.image_texels));
+                        optional("texels", target.image_texels),
+                        optional("registers", target.block_registers));
   }
   return absl::StrCat(head, " l1=", target.l1_bytes, " l2=", target.l2_bytes,
                       " threads=", target.max_threads);

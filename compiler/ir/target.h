@@ -34,6 +34,9 @@ struct Target {
   // of a buffer. 0: kernels don't use such.
   int64_t constant_bytes = 0;
   int64_t image_texels = 0;
+  // Of a CUDA device: registers of 32 bits that the threads of a block share out. 0 for others,
+  // which don't tell.
+  int64_t block_registers = 0;
 
   bool operator==(const Target&) const = default;
   bool Has(std::string_view feature) const;
@@ -47,18 +50,23 @@ bool IsGpu(TargetKind kind);
 // "x86": as targets begin.
 std::string_view KindName(TargetKind kind);
 
+// Registers of 32 bits that each of a block's threads may have at most, as they are given out: by
+// eights. Nothing where the target has no such limit.
+std::optional<int64_t> ThreadRegisters(const Target& target, int64_t block_threads);
+
 // Whether the threads of a wave can multiply matrices of f16 or bf16 together
 // (compiler/codegen/gpu/matrix_products.h).
 bool MultipliesMatrices(const Target& target);
 
 // "x86/avx512,vnni l1=32768 l2=1048576 threads=2", "opencl/fp16 l2=1048576 block=256 wave=32
-// shared=32768 constant=65536 texels=134217728". Both ways; unknown kinds, features and limits are
-// refused with the list of known ones.
+// shared=32768 constant=65536 texels=134217728", "cuda/sm_80 … registers=65536". Both ways; unknown
+// kinds, features and limits are refused with the list of known ones.
 std::string ToString(const Target& target);
 absl::StatusOr<Target> ParseTarget(std::string_view text);
 
 // True when code generated for `task` runs on a device of target `device` with `threads`: of a GPU,
-// within its blocks. The levels of caches decide nothing.
+// within its blocks. The levels of caches decide nothing, nor do registers: a driver's compiler
+// makes do with those that there are.
 bool CanRun(const Target& device, const Target& task, int threads);
 
 // Why one library can't have a version for each of both targets, to go on a sentence that begins

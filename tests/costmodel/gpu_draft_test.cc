@@ -75,6 +75,8 @@ TEST_CASE("conflicts, traffic, barriers and kernels cost time on a GPU", "[costm
   }
   CHECK(with("gpu.occupancy", -0.9 * row["gpu.occupancy"]) > 1.01 * seconds);
   CHECK(with("gpu.wave_fill", -0.5) > 1.01 * seconds);
+  // What matrices multiply is done sooner.
+  CHECK(seconds > 1.01 * with("gpu.matrix_share", 1));
   // One block more than go round evenly: one unit has five to do, the others wait.
   const double blocks = row["gpu.blocks"];
   const double even = with("gpu.blocks", std::log2(1.0 + 4 * 32) - blocks);

@@ -132,6 +132,7 @@ TEST_CASE("a CUDA device is described by its target and class", "[cuda]") {
   REQUIRE(host.ok());
   CHECK_THAT(host->target, Catch::StartsWith("cuda/sm_"));
   CHECK_THAT(host->target, Catch::Contains(" block=1024 wave=32 shared="));
+  CHECK_THAT(host->target, Catch::EndsWith(" registers=65536"));
   CHECK_THAT(host->device_class.name, Catch::StartsWith("cuda/"));
   const auto none = FindDeviceKind("cuda")->describe("Voodoo");
   CHECK(none.status().code() == absl::StatusCode::kNotFound);

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "compiler/schedule/default_trace.h"
+#include "costmodel/features.h"
 #include "schedule_space/config_space.h"
 #include "tests/support/lower_schedule.h"
 #include "tests/support/run_ptx.h"
@@ -368,6 +369,49 @@ TEST_CASE("waves multiply matrices in the products of whole networks", "[ptx]") 
     }
     CHECK(by_waves == 10);
     CHECK(instructions >= 5);
+  }
+}
+
+TEST_CASE("features see which programs will multiply matrices", "[ptx]") {
+  uint64_t seed = 11;
+  for (const te::OpSpec& spec :
+       {te::OpSpec{"mm", "matmul", {{"m", "128"}, {"n", "96"}, {"k", "64"}, {"dtype", "f16"}}},
+        te::OpSpec{"test", "matmul", {{"m", "64"}, {"n", "36"}, {"k", "32"}, {"dtype", "bf16"}}},
+        te::OpSpec{"heads",
+                   "batch_matmul",
+                   {{"batch", "4"}, {"m", "64"}, {"n", "64"}, {"k", "32"}, {"dtype", "bf16"}}},
+        te::OpSpec{"c",
+                   "conv2d",
+                   {{"n", "2"},
+                    {"ic", "32"},
+                    {"oc", "32"},
+                    {"size", "16"},
+                    {"k", "3"},
+                    {"pad", "1"},
+                    {"dtype", "f16"}}}}) {
+    const te::Workload workload = te::MakeWorkload(spec).value();
+    const auto space = space::BuildSpace(workload, Target(), 1).value();
+    Rng rng(seed++);
+    int multiply = 0, others = 0;
+    for (int i = 0; i < 30; ++i) {
+      const space::Config config = space.Sample(rng);
+      const schedule::Trace trace = space.ToTrace(config).value();
+      const auto candidate = passes::LowerTrace(workload, trace);
+      REQUIRE(candidate.ok());
+      const auto code = GeneratePtx({candidate->program}, Target());
+      REQUIRE(code.ok());
+      const bool multiplies = code->source.find("mma.sync") != std::string::npos;
+      CAPTURE(spec.name, seed, space.ToJson(config));
+      const auto share = [&](std::string_view target) {
+        return costmodel::TraceFeatures(workload.dag, Target(target), 1, schedule::Print(trace))
+            .value()[costmodel::ColumnOf(ir::TargetKind::kCuda, "gpu.matrix_share")];
+      };
+      CHECK((share("cuda/sm_80") > 0) == multiplies);
+      CHECK(share("cuda/sm_75") == 0);
+      ++(multiplies ? multiply : others);
+    }
+    CHECK(multiply > 3);
+    CHECK(others > 3);
   }
 }
 

@@ -91,11 +91,13 @@ TEST_CASE("targets go to text and back, without what makes no difference", "[ir]
   CHECK(ToString(*ParseTarget("arm")) == "arm/neon l1=32768 l2=1048576 threads=1");
   CHECK(ToString(*ParseTarget("aarch64/dotprod")) ==
         "aarch64/dotprod,neon l1=32768 l2=1048576 threads=1");
-  CHECK(ToString(*ParseTarget("cuda")) == "cuda/sm_70 l2=1048576 block=1024 wave=32 shared=49152");
+  CHECK(ToString(*ParseTarget("cuda")) ==
+        "cuda/sm_70 l2=1048576 block=1024 wave=32 shared=49152 registers=65536");
   CHECK(ToString(*ParseTarget("cuda/sm_75,sm_90")) ==
-        "cuda/sm_90 l2=1048576 block=1024 wave=32 shared=49152");
-  for (const char* text : {"opencl/fp16 l2=1024 block=512 wave=64 shared=65536", "cuda/sm_80",
-                           "vta", "opencl constant=65536", "opencl texels=65536"}) {
+        "cuda/sm_90 l2=1048576 block=1024 wave=32 shared=49152 registers=65536");
+  for (const char* text :
+       {"opencl/fp16 l2=1024 block=512 wave=64 shared=65536", "cuda/sm_80 registers=32768", "vta",
+        "opencl constant=65536", "opencl texels=65536"}) {
     CHECK(ParseTarget(ToString(*ParseTarget(text))) == ParseTarget(text));
   }
 }
@@ -117,6 +119,20 @@ TEST_CASE("a GPU's target has its limits, and code that needs less runs on it", 
   CHECK(CanRun(*ParseTarget("cuda/sm_90"), *ParseTarget("cuda/sm_80"), 1));
   CHECK_FALSE(CanRun(*ParseTarget("cuda/sm_80"), *ParseTarget("cuda/sm_90"), 1));
   CHECK_FALSE(CanRun(device, *ParseTarget("x86"), 1));
+}
+
+TEST_CASE("threads of a CUDA block share out its registers by eights, 255 at most",
+          "[ir][target]") {
+  const Target target = *ParseTarget("cuda/sm_80");
+  CHECK(ThreadRegisters(target, 32) == 255);
+  CHECK(ThreadRegisters(target, 256) == 255);
+  CHECK(ThreadRegisters(target, 257) == 224);  // nine waves
+  CHECK(ThreadRegisters(target, 512) == 128);
+  CHECK(ThreadRegisters(target, 1024) == 64);
+  CHECK(ThreadRegisters(*ParseTarget("cuda registers=32768"), 1024) == 32);
+  CHECK(ThreadRegisters(*ParseTarget("opencl"), 256) == std::nullopt);
+  // The driver's compiler makes do with fewer.
+  CHECK(CanRun(*ParseTarget("cuda/sm_80 registers=32768"), target, 1));
 }
 
 TEST_CASE("x86 ceilings have their vectors", "[ir][target]") {
@@ -148,6 +164,8 @@ TEST_CASE("bad targets are refused with what is known", "[ir][target]") {
       {"opencl texels=536870912", "over the limit of 536870911"},
       {"cuda constant=65536", "known: l2, block, wave, shared"},
       {"opencl block=5000", "over the limit of 4096"},
+      {"opencl registers=65536", "known: l2, block, wave, shared"},
+      {"cuda registers=8192", "registers=8192 leave each of 1024 threads of a block 8"},
   };
   for (const BadTarget& bad : cases) {
     CAPTURE(bad.text);

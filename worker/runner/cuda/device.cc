@@ -71,6 +71,7 @@ absl::StatusOr<std::vector<Found>> FindDevices(const Api& api) {
     info.wave_threads = number(CU_DEVICE_ATTRIBUTE_WARP_SIZE);
     info.shared_bytes = std::max(number(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK),
                                  number(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
+    info.block_registers = number(CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK);
     info.cache_bytes = number(CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
     info.memory_bytes = static_cast<int64_t>(memory);
     info.processors = number(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);

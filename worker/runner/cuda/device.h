@@ -18,7 +18,8 @@ struct DeviceInfo {
   int compute_capability = 0;  // 80 for 8.0
   int64_t block_threads = 0;   // at most
   int64_t wave_threads = 0;
-  int64_t shared_bytes = 0;  // of a block that asks for them
+  int64_t shared_bytes = 0;     // of a block that asks for them
+  int64_t block_registers = 0;  // of 32 bits
   int64_t cache_bytes = 0;
   int64_t memory_bytes = 0;
   int processors = 0;
