@@ -10,16 +10,6 @@ namespace tessera::codegen {
 using ir::BinaryOp;
 using llvm::Value;
 
-namespace {
-
-constexpr int64_t kMaxMultiple = 64;  // alignments beyond a cache line tell nothing
-
-int64_t LowestBit(int64_t value) {
-  return value == 0 ? kMaxMultiple : std::min(value & -value, kMaxMultiple);
-}
-
-}  // namespace
-
 // Rank-many logical indices become the position in the stored array; a single one is that already.
 ir::Expr FunctionEmitter::FlatIndex(const ir::BufferNode& buffer,
                                     const std::vector<ir::Expr>& indices) {
@@ -99,26 +89,7 @@ int FunctionEmitter::DepthOf(const ir::Expr& e) {
 
 // A power of two that divides `e`, up to a cache line.
 int64_t FunctionEmitter::MultipleOf(const ir::Expr& e) {
-  if (const std::optional<int64_t> constant = ConstantOf(e)) return LowestBit(*constant);
-  if (const auto* node = e.As<ir::Binary>()) {
-    const int64_t a = MultipleOf(node->a), b = MultipleOf(node->b);
-    switch (node->op) {
-      case BinaryOp::kAdd:
-      case BinaryOp::kSub:
-      case BinaryOp::kMin:
-      case BinaryOp::kMax:
-      case BinaryOp::kMod:
-        return std::min(a, b);
-      case BinaryOp::kMul:
-        return std::min(a * b, kMaxMultiple);
-      default:
-        return 1;
-    }
-  }
-  if (const auto* node = e.As<ir::Select>()) {
-    return std::min(MultipleOf(node->if_true), MultipleOf(node->if_false));
-  }
-  return 1;
+  return ir::MultipleOf(e, [&](const ir::Expr& part) { return ConstantOf(part); });
 }
 
 LinearIndex FunctionEmitter::Linearise(const ir::Expr& e) {
@@ -228,11 +199,10 @@ Value* FunctionEmitter::IndexValue(const LinearIndex& index) {
 }
 
 llvm::Align FunctionEmitter::AlignmentOf(const LinearIndex& index, int64_t element_bytes) {
-  int64_t multiple = LowestBit(index.constant * element_bytes);
+  int64_t multiple = ir::MultipleOf(index.constant * element_bytes);
   for (const LinearIndex::Term& term : index.terms) {
-    multiple = std::min(
-        multiple,
-        std::min(LowestBit(term.coefficient * element_bytes) * term.multiple_of, kMaxMultiple));
+    multiple = std::min(multiple, ir::MultipleOf(ir::MultipleOf(term.coefficient * element_bytes) *
+                                                 term.multiple_of));
   }
   return llvm::Align(static_cast<uint64_t>(std::max(multiple, element_bytes & -element_bytes)));
 }

@@ -127,7 +127,7 @@ void FunctionEmitter::Emit(const ir::Stmt& s) {
       if (ir::IsGpu(state_.target.kind)) b_.CreateIntrinsic(llvm::Intrinsic::nvvm_barrier0, {}, {});
       return;
     case ir::StmtKind::kAsyncWait:
-      return;  // copies are made at once
+      return EmitAsyncWait();
   }
 }
 
@@ -358,24 +358,6 @@ void FunctionEmitter::EmitEvaluate(const ir::Evaluate& node) {
   b_.CreateIntrinsic(
       llvm::Intrinsic::prefetch, {b_.getPtrTy()},
       {Address(*load->buffer, linear), b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
-}
-
-// A copy in vectors, then its tail, written as the IR's own loops.
-void FunctionEmitter::EmitAsyncCopy(const ir::AsyncCopy& node) {
-  const int bits = node.to->type.bits;
-  const int lanes = bits < 8 ? 1 : std::max(1, state_.target.Lanes(bits));
-  const int64_t vectors = node.elements / lanes;
-  const ir::VarRef i = ir::MakeVar("copy");
-  const auto copy = [&](const ir::Expr& offset, int width) {
-    return ir::MakeStore(
-        node.to, {ir::MakeRamp(node.to_index + offset, 1, width)},
-        ir::MakeLoad(node.from, {ir::MakeRamp(node.from_index + offset, 1, width)}));
-  };
-  if (vectors > 0) Emit(ir::MakeFor(i, 0, vectors, copy(ir::Expr(i) * ir::Expr(lanes), lanes)));
-  const int64_t done = vectors * lanes;
-  if (done < node.elements) {
-    Emit(ir::MakeFor(i, 0, node.elements - done, copy(ir::Expr(i) + ir::Expr(done), 1)));
-  }
 }
 
 }  // namespace tessera::codegen

@@ -120,7 +120,9 @@ class FunctionEmitter {
   void EmitIf(llvm::Value* condition, const ir::Stmt& then_body, const ir::Stmt& else_body);
   void EmitAllocate(const ir::Allocate& node);
   void EmitEvaluate(const ir::Evaluate& node);
-  void EmitAsyncCopy(const ir::AsyncCopy& node);
+  void EmitAsyncCopy(const ir::AsyncCopy& node);  // emit_async_copy.cc, also the next two
+  bool EmitCopyInstructions(const ir::AsyncCopy& node);
+  void EmitAsyncWait();
   llvm::BasicBlock* NewBlock(const char* name);
 
   // Expressions (emit_expr.cc).

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "compiler/codegen/emit_module.h"
 #include "compiler/codegen/function_emitter.h"
+#include "compiler/codegen/gpu/async_copies.h"
 #include "compiler/codegen/gpu/kernels.h"
 #include "compiler/codegen/target_machine.h"
 #include "compiler/ir/visitor.h"
@@ -75,7 +76,8 @@ class KernelEmitter {
                 const MachineDescription& machine, llvm::Module& module)
       : program_(program), kernels_(kernels), target_(target), machine_(machine), module_(module) {}
 
-  absl::Status Emit(const gpu::KernelNest& nest) {
+  absl::Status Emit(gpu::KernelNest nest) {
+    if (ir::CopiesAsynchronously(target_)) nest.body = gpu::CopyAsynchronously(nest.body);
     const WorkspacePlan plan = PlanOf(nest);
     ModuleState state{target_, machine_, plan, module_, nest.name, Checks::kNone, 0, {}};
     llvm::Type* pointer = llvm::PointerType::get(module_.getContext(), kGlobalSpace);

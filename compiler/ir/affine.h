@@ -5,6 +5,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "compiler/ir/interval.h"
+#include "compiler/ir/structural_hash.h"
 
 // The normal form of index arithmetic; internal to this folder.
 
@@ -16,8 +17,6 @@ using OrdinalOfVar = absl::FunctionRef<int(const Var*)>;
 // A total preorder on expressions that does not depend on addresses: negative, zero (the same
 // expression, or variables that only their node tells apart) or positive.
 int CompareExprs(const Expr& a, const Expr& b, OrdinalOfVar ordinal);
-// The same tree over the same variables and buffers.
-bool SameTree(const Expr& a, const Expr& b);
 
 // Σ coefficient × atom + lane_stride × lane + constant over 64-bit integers that wrap. An atom is a
 // variable or an expression in normal form that is no sum; a scalar atom of a vector form is meant

@@ -348,6 +348,34 @@ const int64_t* AsConstInt(const Expr& e) {
   return c && c->kind == ExprKind::kIntImm ? &static_cast<const IntImm*>(c)->value : nullptr;
 }
 
+int64_t MultipleOf(int64_t value) {
+  constexpr int64_t kMost = 64;
+  return value == 0 ? kMost : std::min(value & -value, kMost);
+}
+
+int64_t MultipleOf(const Expr& e, absl::FunctionRef<std::optional<int64_t>(const Expr&)> known) {
+  if (const std::optional<int64_t> constant = known(e)) return MultipleOf(*constant);
+  if (const auto* node = e.As<Binary>()) {
+    const int64_t a = MultipleOf(node->a, known), b = MultipleOf(node->b, known);
+    switch (node->op) {
+      case BinaryOp::kAdd:
+      case BinaryOp::kSub:
+      case BinaryOp::kMin:
+      case BinaryOp::kMax:
+      case BinaryOp::kMod:
+        return std::min(a, b);
+      case BinaryOp::kMul:
+        return MultipleOf(a * b);
+      default:
+        return 1;
+    }
+  }
+  if (const auto* node = e.As<Select>()) {
+    return std::min(MultipleOf(node->if_true, known), MultipleOf(node->if_false, known));
+  }
+  return 1;
+}
+
 bool IsConst(const Expr& e, double value) {
   const ExprNode* c = Constant(e);
   if (!c) return false;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "compiler/ir/buffer.h"
 #include "compiler/ir/type.h"
 
@@ -245,6 +246,11 @@ Expr Zero(Type type);
 // The value of an integer constant (also of a broadcast one).
 const int64_t* AsConstInt(const Expr& e);
 bool IsConst(const Expr& e, double value);
+
+// A power of two that divides the integer, 64 at most: alignments beyond a cache line tell nothing.
+int64_t MultipleOf(int64_t value);
+// The same of an integer expression; `known` is asked for the value of each part of it.
+int64_t MultipleOf(const Expr& e, absl::FunctionRef<std::optional<int64_t>(const Expr&)> known);
 
 // "add", "min", … as the printer writes calls; infix operators have their sign.
 std::string_view ToString(BinaryOp op);

@@ -124,6 +124,8 @@ class CopyCode final : public StmtCode {
                          " is read before it is written")));
         return;
       }
+      if (!from_memory_->touches.empty()) machine_.TouchToRead(*from_memory_, from + i);
+      if (!to_memory_->touches.empty()) machine_.TouchToWrite(*to_memory_, to + i);
       if (type.is_float()) {
         WriteFloat(type, to_memory_->bytes, to + i, ReadFloat(type, from_memory_->bytes, from + i));
       } else {

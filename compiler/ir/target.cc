@@ -193,8 +193,12 @@ std::optional<int64_t> ThreadRegisters(const Target& target, int64_t block_threa
 
 bool MultipliesMatrices(const Target& target) {
   constexpr int kWave = 32;
-  return target.kind == TargetKind::kCuda && target.features.back() >= "sm_80" &&
-         target.wave_threads == kWave && target.block_threads >= kWave;
+  return CopiesAsynchronously(target) && target.wave_threads == kWave &&
+         target.block_threads >= kWave;
+}
+
+bool CopiesAsynchronously(const Target& target) {
+  return target.kind == TargetKind::kCuda && target.features.back() >= "sm_80";
 }
 
 std::string ToString(const Target& target) {

@@ -57,6 +57,9 @@ std::optional<int64_t> ThreadRegisters(const Target& target, int64_t block_threa
 // Whether the threads of a wave can multiply matrices of f16 or bf16 together
 // (compiler/codegen/gpu/matrix_products.h).
 bool MultipliesMatrices(const Target& target);
+// Whether a thread can copy to memory that its block shares while it goes on
+// (compiler/codegen/gpu/async_copies.h).
+bool CopiesAsynchronously(const Target& target);
 
 // "x86/avx512,vnni l1=32768 l2=1048576 threads=2", "opencl/fp16 l2=1048576 block=256 wave=32
 // shared=32768 constant=65536 texels=134217728", "cuda/sm_80 … registers=65536". Both ways; unknown

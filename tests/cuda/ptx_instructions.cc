@@ -316,6 +316,40 @@ bool MakeAccess(const Opcode& opcode, const Operands& operands, Instruction& ins
   });
 }
 
+// cp.async.ca.shared.global [to], [from], 4; cp.async.wait_all. What is copied arrives when the
+// thread waits for it, and until then nothing is there that anyone could use.
+bool MakeAsyncCopy(const Opcode& opcode, const Operands& operands, Instruction& instruction) {
+  if (opcode == Opcode{"cp", "async", "wait_all"}) {
+    instruction.run = [](Block&, Thread& thread) {
+      for (const AsyncCopy& copy : thread.copies) std::memcpy(copy.to, copy.from, copy.bytes);
+      thread.copies.clear();
+      return Wait::kNothing;
+    };
+    return true;
+  }
+  const bool at_all_levels = opcode == Opcode{"cp", "async", "ca", "shared", "global"};
+  if ((!at_all_levels && opcode != Opcode{"cp", "async", "cg", "shared", "global"}) ||
+      operands.size() != 3) {
+    return false;
+  }
+  const std::string& size = operands[2].name;
+  if (size != "16" && (!at_all_levels || (size != "4" && size != "8"))) return false;
+  instruction.run = [to = operands[0], from = operands[1], bytes = std::stoll(size)](
+                        Block& block, Thread& thread) {
+    const auto at = [&](const Operand& operand, Word window) {
+      const Word base = thread.registers[static_cast<size_t>(operand.slots[0])];
+      return block.At(thread, base + static_cast<Word>(operand.offset) + window, bytes);
+    };
+    std::byte *const there = at(to, kSharedWindow), *const here = at(from, 0);
+    if (there == nullptr || here == nullptr) return Wait::kNothing;
+    const auto count = static_cast<size_t>(bytes);
+    std::memset(there, 0xff, count);
+    thread.copies.push_back({there, here, count});
+    return Wait::kNothing;
+  };
+  return true;
+}
+
 // mov.u32 d, a; mov.b32 {d, e}, a; mov.b32 d, {a, b}.
 bool MakeMove(const Opcode& opcode, const Operands& operands, Instruction& instruction) {
   const std::vector<int>&to = operands.at(0).slots, &from = operands.at(1).slots;
@@ -354,6 +388,7 @@ bool MakeInstruction(const Opcode& opcode, const Operands& operands, Instruction
   }
   if (name == "mov") return MakeMove(opcode, operands, instruction);
   if (name == "ld" || name == "st") return MakeAccess(opcode, operands, instruction);
+  if (name == "cp") return MakeAsyncCopy(opcode, operands, instruction);
   if (name == "cvta") {
     instruction.run = Compute(operands, [window = WindowOf(opcode)](Word a) { return a + window; });
     return true;

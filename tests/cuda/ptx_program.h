@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -21,10 +22,18 @@ using Word = uint64_t;
 
 class Block;
 
+// One that a thread has started and not waited for.
+struct AsyncCopy {
+  std::byte* to;
+  const std::byte* from;
+  size_t bytes;
+};
+
 struct Thread {
   std::vector<Word> registers;
   size_t next = 0;  // instruction
   bool has_ended = false;
+  std::vector<AsyncCopy> copies = {};
 };
 
 inline constexpr size_t kWarp = 32;  // threads that run some instructions together

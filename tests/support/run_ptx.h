@@ -7,11 +7,9 @@
 
 namespace tessera {
 
-// Runs a lowered program as the PTX that it becomes, interpreted.
-inline absl::Status RunPtx(const ir::Program& program, const ir::Target& target,
-                           absl::Span<const absl::Span<std::byte>> buffers) {
-  TESSERA_ASSIGN_OR_RETURN(const codegen::gpu::DeviceCode code,
-                           codegen::GeneratePtx({program}, target));
+// Runs what a program became, interpreted.
+inline absl::Status RunDeviceCode(const codegen::gpu::DeviceCode& code,
+                                  absl::Span<const absl::Span<std::byte>> buffers) {
   const auto kernels = ptx::ParsePtx(code.source);
   if (!kernels.ok()) return Annotate(kernels.status(), code.source);
   // As devices align their memory; what nobody wrote is no number.
@@ -49,6 +47,14 @@ inline absl::Status RunPtx(const ir::Program& program, const ir::Target& target,
     std::memcpy(buffers[i].data(), reinterpret_cast<std::byte*>(addresses[i]), buffers[i].size());
   }
   return absl::OkStatus();
+}
+
+// Runs a lowered program as the PTX that it becomes.
+inline absl::Status RunPtx(const ir::Program& program, const ir::Target& target,
+                           absl::Span<const absl::Span<std::byte>> buffers) {
+  TESSERA_ASSIGN_OR_RETURN(const codegen::gpu::DeviceCode code,
+                           codegen::GeneratePtx({program}, target));
+  return RunDeviceCode(code, buffers);
 }
 
 }  // namespace tessera

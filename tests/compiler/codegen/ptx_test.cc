@@ -1,8 +1,6 @@
 #include "compiler/codegen/ptx.h"
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
-#include <fstream>
 #include <string>
 
 #include "base/rng.h"
@@ -10,8 +8,8 @@
 #include "costmodel/features.h"
 #include "schedule_space/config_space.h"
 #include "tests/support/lower_schedule.h"
+#include "tests/support/ptx_assembler.h"
 #include "tests/support/run_ptx.h"
-#include "tests/support/temporary_directory.h"
 #include "tests/support/thread_traces.h"
 #include "tests/support/workloads.h"
 
@@ -22,24 +20,6 @@ ir::Target Target(std::string_view text = "cuda/sm_80") { return ir::ParseTarget
 
 absl::Status RunHere(const ir::Program& program, absl::Span<const absl::Span<std::byte>> buffers) {
   return RunPtx(program, Target(), buffers);
-}
-
-// What NVIDIA's assembler has against it, if it is installed; empty: nothing.
-std::string AssemblerErrors(const std::string& source, const std::string& level) {
-  const test::TemporaryDirectory folder;
-  const std::string file = folder.path + "/kernel.ptx", log = folder.path + "/log";
-  std::ofstream(file) << source;
-  const std::string command =
-      absl::StrCat("ptxas -arch=", level, " ", file, " -o /dev/null 2> ", log);
-  if (std::system(command.c_str()) == 0) return "";
-  std::ifstream stream(log);
-  return std::string(std::istreambuf_iterator<char>(stream), {}) + " ";
-}
-
-bool HasAssembler() {
-  if (std::system("command -v ptxas > /dev/null") == 0) return true;
-  WARN("skipped, no ptxas: PTX is interpreted only");
-  return false;
 }
 
 void Check(const te::Workload& workload, const te::Expected& expected,
@@ -455,6 +435,10 @@ TEST_CASE("the interpreter of PTX finds what a device would not forgive", "[ptx]
   CHECK(absl::IsOutOfRange(Interpret("st.global.u16 [%rd3+1], %r1;")));
   CHECK(absl::IsOutOfRange(Interpret("st.shared.u32 [%rd2], %r1;")));
   CHECK(absl::IsAborted(Interpret("@%p1 bra $END;\nbar.sync 0;")));
+  // Asynchronous copies know sizes and alignments, too; 16 bytes alone go past the first cache.
+  CHECK(absl::IsOutOfRange(Interpret("cp.async.ca.shared.global [%r1], [%rd1], 4;")));
+  CHECK(absl::IsInvalidArgument(Interpret("cp.async.ca.shared.global [%r1], [%rd1], 2;")));
+  CHECK(absl::IsInvalidArgument(Interpret("cp.async.cg.shared.global [%r1], [%rd1], 8;")));
   CHECK(absl::IsInvalidArgument(Interpret("frobnicate.u32 %r1, %r1;")));
   CHECK(absl::IsInvalidArgument(Interpret("bra $NOWHERE;")));
 }
