@@ -15,8 +15,8 @@ inline constexpr int64_t kMaxUnrolledStores = 20'000;
 // Bytes to which a kernel rounds up what a block shares of one buffer.
 inline constexpr int64_t kSharedAlignment = 16;
 
-// Arguments of a kernel of OpenCL that are constant memory, or images of buffers: what devices of its
-// embedded profile have at least, as far as they have such.
+// Arguments of a kernel of OpenCL that are constant memory, or images of buffers: what devices of
+// its embedded profile have at least, as far as they have such.
 inline constexpr int64_t kMaxConstantArguments = 4, kMaxImageArguments = 8;
 
 }  // namespace tessera::schedule

@@ -313,7 +313,7 @@ TEST_CASE("no job begins with a model of another kind of device", "[tuner]") {
   const absl::Status status = log.Make(on_gpu, options).status();
   CHECK(status.code() == absl::StatusCode::kFailedPrecondition);
   CHECK_THAT(std::string(status.message()),
-             Catch::Contains("of feature version 4; the job's programs have 5"));
+             Catch::Contains("of feature version 4; the job's programs have 6"));
 }
 
 TEST_CASE("the programs of a job have features of one version", "[tuner]") {
