@@ -42,7 +42,7 @@ TEST_CASE("a prior that is cut short or of another format is refused", "[tuner]"
     if (size > 0 && text[size - 1] == '\n') continue;
     CHECK(prior.status().code() == absl::StatusCode::kDataLoss);
   }
-  CHECK(tuner::ParsePrior("tessera job prior 2\n").status().code() ==
+  CHECK(tuner::ParsePrior("tessera job prior 3\n").status().code() ==
         absl::StatusCode::kFailedPrecondition);
   for (const char* line :
        {"model xgboost\n", "known 12 1 [1]\n", "task\nknown 0000000000000007 -1 [1]\n",
