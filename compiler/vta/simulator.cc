@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "compiler/vta/encoding.h"
 #include "compiler/vta/execute.h"
 #include "compiler/vta/order.h"
 #include "compiler/vta/text.h"
@@ -116,6 +117,8 @@ class Simulation {
       if (is_finish != (i + 1 == program_.size())) {
         return Fault(number, "a program ends with its only finish");
       }
+      const absl::Status status = Encode(program_[i], config_).status();
+      if (!status.ok()) return Fault(number, StdView(status.message()));
     }
     return program_.empty() ? absl::InvalidArgumentError("VTA: the program is empty")
                             : absl::OkStatus();

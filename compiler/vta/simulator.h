@@ -59,8 +59,9 @@ struct Report {
 // Runs a program, whose last instruction is its only finish, and computes what it computes in
 // `dram`: in order in each engine, at the cycles at which hardware with these parameters starts
 // each instruction. Deterministic. FailedPrecondition, naming instruction and cycle, for what
-// hardware would silently do wrong: those of Execute, memory that one engine uses while another one
-// writes to it, instructions that wait for each other for ever, tokens that nobody has popped.
+// hardware would silently do wrong: what can't be encoded, those of Execute, instructions that use
+// the same memory and that no tokens put in order (Order), that wait for each other for ever or are
+// under way when finish ends, tokens that nobody has popped.
 //
 // Behavioural in what it computes, event-driven in time: an event is the start of an instruction,
 // a row's use of the bus or an instruction's end.

@@ -240,6 +240,9 @@ TEST_CASE("programs without an end, or with tokens to nowhere, are faults", "[vt
   CHECK_THAT(std::string(Run("finish\nfinish", dram).status().message()),
              Catch::Contains("only finish"));
   CHECK_THAT(
+      std::string(Run("load inp sram -1 dram 0 y 1 x 1 stride 1\nfinish", dram).status().message()),
+      Catch::Contains("sram is -1"));
+  CHECK_THAT(
       std::string(
           Run("load inp sram 0 dram 0 y 1 x 1 stride 1 pop prev\nfinish", dram).status().message()),
       Catch::Contains("there is no engine before load"));
