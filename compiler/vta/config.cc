@@ -46,8 +46,9 @@ absl::Status ReadMember(const std::string& name, const nlohmann::json& value, Co
     return absl::OkStatus();
   }
   if (!value.is_number_integer() || value < 0 || value > kMaxLog) {
-    return Refuse(absl::StrCat(name, " is ", value.dump().substr(0, 40),
-                               ", not a whole number of 0 to ", kMaxLog));
+    return Refuse(absl::StrCat(
+        name, " is ", value.is_primitive() ? value.dump().substr(0, 40) : value.type_name(),
+        ", not a whole number of 0 to ", kMaxLog));
   }
   const int number = value.get<int>();
   for (const Member& member : kMembers) {

@@ -179,6 +179,7 @@ class Executor {
   absl::Status ForEachStep(const Operation& operation, absl::Span<const MicroOp> uops,
                            const Step& step) {
     const Loop &outer = operation.outer, &inner = operation.inner;
+    if (uops.empty()) return absl::OkStatus();
     for (int64_t i = 0; i < outer.turns; ++i) {
       for (int64_t j = 0; j < inner.turns; ++j) {
         const MicroOp base = {i * outer.dst_step + j * inner.dst_step,

@@ -60,8 +60,8 @@ struct Report {
 // `dram`: in order in each engine, at the cycles at which hardware with these parameters starts
 // each instruction. Deterministic. FailedPrecondition, naming instruction and cycle, for what
 // hardware would silently do wrong: what can't be encoded, those of Execute, instructions that use
-// the same memory and that no tokens put in order (Order), that wait for each other for ever or are
-// under way when finish ends, tokens that nobody has popped.
+// the same memory and that no tokens put in order (Order), that wait for each other for ever or
+// that finish doesn't come after, tokens that nobody has popped.
 //
 // Behavioural in what it computes, event-driven in time: an event is the start of an instruction,
 // a row's use of the bus or an instruction's end.

@@ -41,6 +41,7 @@ TEST_CASE("configurations that can't be are refused by name, value and limit", "
   CHECK_THAT(refusal("[1"), Catch::Contains("no JSON object"));
   CHECK_THAT(refusal(R"({"LOG_BLOK": 4})"), Catch::Contains("no member LOG_BLOK"));
   CHECK_THAT(refusal(R"({"LOG_BLOCK": "4"})"), Catch::Contains("LOG_BLOCK is \"4\""));
+  CHECK_THAT(refusal(R"({"LOG_BLOCK": [4]})"), Catch::Contains("LOG_BLOCK is array"));
   CHECK_THAT(refusal(R"({"LOG_BLOCK": 31})"), Catch::Contains("not a whole number of 0 to 30"));
   CHECK_THAT(refusal(R"({"LOG_ACC_WIDTH": 4})"), Catch::Contains("LOG_ACC_WIDTH is 4"));
   CHECK_THAT(refusal(R"({"LOG_WGT_BUFF_SIZE": 7})"),

@@ -204,7 +204,7 @@ TEST_CASE("what hardware would do wrong in silence is a fault with instruction a
   CHECK_THAT(FaultOf("x 1 stride 1 pop prev push prev", "x 1 stride 1 push prev"),
              Catch::Contains("reads tile 0 of out, which nothing was put into"));
   CHECK_THAT(FaultOf("pop prev push prev\nfinish pop next", "pop prev\nfinish"),
-             Catch::Contains("is under way when the program finishes"));
+             Catch::Contains("no token puts it behind the last instruction of store"));
   CHECK_THAT(FaultOf("by 0 0 inner 1 by 0 0\nalu max", "by 0 0 inner 1 by 0 0 push prev\nalu max"),
              Catch::Contains("leaves 1 token from compute to load"));
 }
