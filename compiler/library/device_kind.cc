@@ -24,7 +24,9 @@ constexpr DeviceKind kKinds[] = {
 // program's and returns. $CREATE compiles the kernels for the queue's context and
 // device; calls take the result, an in-order queue of the same context and device, and buffers
 // (cl_mem) of at least the sizes named here, in the stored layouts. Weights are packed into such a
-// buffer once. A weights buffer must be no part of another buffer (clCreateSubBuffer); others may.
+// buffer once. None of them should be a part of another
+// buffer (clCreateSubBuffer): weights must not, and kernels may read others as images, which some
+// drivers don't make of parts.
 // `workspace` holds what a call keeps between its kernels: a buffer that no other call uses before
 // this one is done (in one queue all calls may share one), or NULL, and the call makes its own.
 // `event`, unless NULL, becomes that of the call's last kernel; it is the program's to release.
