@@ -98,7 +98,7 @@ absl::Status Calibrator::Restore(const std::string& name, Class& of) {
     restored.round->begun = calibration.created;  // of the first in the end
     restored.round->done.insert(calibration.device);
   }
-  restored.rounds = static_cast<int>(rounds.size());
+  restored.rounds = std::min(static_cast<int>(rounds.size()), options_.rounds);
   if (restored.round) {
     Round& round = *restored.round;
     TESSERA_ASSIGN_OR_RETURN(round.task, FindTask(store_, recent[0].task_key));
@@ -220,7 +220,7 @@ void Calibrator::TakeMail() {
 
 absl::Status Calibrator::StorePaces(const std::string& name) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Comparison> recent, Recent(name));
-  devices_.SetPaces(db::EstimatePaces(recent));
+  devices_.SetPaces(name, db::EstimatePaces(recent));
   WarnOfSlow();
   return absl::OkStatus();
 }

@@ -171,13 +171,15 @@ void DeviceRegistry::ClearStrikes(std::string_view id) {
   if (it != entries_.end()) it->second.strikes = 0;
 }
 
-void DeviceRegistry::SetPaces(const std::map<std::string, db::Pace>& paces) {
+void DeviceRegistry::SetPaces(std::string_view device_class,
+                              const std::map<std::string, db::Pace>& paces) {
   std::vector<std::string> changed;
   {
     absl::MutexLock lock(&mutex_);
     for (const auto& [id, pace] : paces) {
       const auto it = entries_.find(id);
       if (it == entries_.end() || it->second.device.pace == pace) continue;
+      if (it->second.device.device_class.name != device_class) continue;
       it->second.device.pace = pace;
       ++it->second.version;
       changed.push_back(id);

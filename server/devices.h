@@ -42,8 +42,9 @@ class DeviceRegistry {
   void Strike(std::string_view id, std::string_view evidence);
   void ClearStrikes(std::string_view id);
 
-  // What was measured of some devices. Others keep what was known of them.
-  void SetPaces(const std::map<std::string, db::Pace>& paces);
+  // What was measured of some devices of a class. Others keep what was known of them, and so do
+  // those that are of another class by now.
+  void SetPaces(std::string_view device_class, const std::map<std::string, db::Pace>& paces);
   // db::Pace::ratio; 1 of a device that isn't known. Takes no other lock.
   double PaceOf(std::string_view id) const;
 

@@ -243,10 +243,10 @@ void Dispatcher::HandleTrialRun(const Lease& lease, Worker& worker,
     }
     devices_.ClearStrikes(lease.device);
     const auto reference = references_.find(trial.task_key);
-    const double seconds = measurement.CostSeconds() / devices_.PaceOf(device.id);
+    const double seconds = measurement.CostSeconds();
     if (reference != references_.end() && std::isfinite(seconds) && seconds > 0) {
       const auto [best, first] =
-          reference->second.best_seconds.try_emplace(device.device_class.name, seconds);
+          reference->second.best_seconds[device.device_class.name].try_emplace(device.id, seconds);
       if (!first) best->second = std::min(best->second, seconds);
     }
   }

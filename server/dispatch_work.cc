@@ -109,6 +109,16 @@ std::map<std::string, double> Dispatcher::Paces(std::string_view device_class) {
   return paces;
 }
 
+double Dispatcher::BestSeconds(const Reference& reference, const db::Device& on) const {
+  const auto of_class = reference.best_seconds.find(on.device_class.name);
+  if (of_class == reference.best_seconds.end()) return 0;
+  double best = HUGE_VAL;
+  for (const auto& [device, seconds] : of_class->second) {
+    best = std::min(best, seconds / devices_.PaceOf(device));
+  }
+  return best * devices_.PaceOf(on.id);
+}
+
 Dispatcher::Program* Dispatcher::Trial::ToBuild() {
   const auto found = std::ranges::find_if(programs, &Program::IsToBuild);
   return found == programs.end() ? nullptr : &*found;
@@ -274,7 +284,6 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
                                      .subject = number,
                                      .job_id = trial.request.job_id},
                                     clock_.Now(), Longest(trial.max_seconds));
-  const auto best = reference.best_seconds.find(runner.device->device_class.name);
   trial.phase = Phase::kRunning;
   trial.fence = lease.fence;
   std::vector<proto::Artifact> artifacts;
@@ -301,9 +310,7 @@ bool Dispatcher::SendRun(uint64_t number, Trial& trial, const Reference& referen
                      .screen_seconds = options_.screen_seconds,
                      .min_repeat_seconds = options_.min_repeat_seconds,
                      .max_seconds = trial.max_seconds,
-                     .best_seconds = best == reference.best_seconds.end()
-                                         ? 0
-                                         : best->second * devices_.PaceOf(runner.device->id)});
+                     .best_seconds = BestSeconds(reference, *runner.device)});
   return true;
 }
 

@@ -172,8 +172,8 @@ class Dispatcher final : public tuner::Measurer {
     bool ready = false;
     int failures = 0;  // of the infrastructure, in a row, since a trial waits
     proto::BuildResult built;
-    // Of the task's trials since this is here, by device class: seconds ÷ their device's pace.
-    std::map<std::string, double, std::less<>> best_seconds;
+    // Of the task's trials since this is here, as measured, by device class and device.
+    std::map<std::string, std::map<std::string, double>, std::less<>> best_seconds;
   };
 
   struct Worker {
@@ -224,6 +224,9 @@ class Dispatcher final : public tuner::Measurer {
   absl::Duration LongestSilence(Asked asked) const;
   bool Speaks(const Worker& worker, absl::Duration longest_silence) const;
   Worker* PickBuilder(Asked asked) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Seconds on the device of the fastest program that its class has measured; 0: of none.
+  double BestSeconds(const Reference& reference, const db::Device& on) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   RunnerChoice PickRunner(const Trial& trial, std::string_view except, Asked asked)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether what is compiled for the target may be measured on that device, one of the worker's.

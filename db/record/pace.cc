@@ -82,12 +82,15 @@ std::map<std::string, Pace> EstimatePaces(absl::Span<const Comparison> calibrati
 }
 
 double SlowerThanOthers(absl::Span<const Device> devices, const Device& device) {
+  const auto counts = [](const Device& one) {
+    return one.pace.programs > 0 && one.state != "offline" && one.state != "draining";
+  };
   std::vector<double> others;
   for (const Device& other : devices) {
     if (other.id == device.id || other.device_class.name != device.device_class.name) continue;
-    if (other.pace.programs > 0) others.push_back(other.pace.ratio);
+    if (counts(other)) others.push_back(other.pace.ratio);
   }
-  if (others.empty() || device.pace.programs == 0) return 1;
+  if (others.empty() || !counts(device)) return 1;
   return device.pace.ratio / Median(std::move(others));
 }
 

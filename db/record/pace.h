@@ -27,7 +27,7 @@ inline constexpr int kMinPacePrograms = 3;
 std::map<std::string, Pace> EstimatePaces(absl::Span<const Comparison> calibrations);
 
 // How much longer the device takes than the others of its class: its pace ÷ the median of theirs.
-// 1 where its pace is not known, or none of theirs.
+// 1 where its pace is not known, or none of theirs. Offline and drained devices don't count.
 double SlowerThanOthers(absl::Span<const Device> devices, const Device& device);
 // From here on that is worth a word to whoever runs the farm.
 inline constexpr double kMuchSlower = 1.1;

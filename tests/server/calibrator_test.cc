@@ -298,6 +298,10 @@ TEST_CASE("a device of another class now has no pace", "[server]") {
   narrower.device_class.name = "x86/narrower";
   rig.registry->Connect({narrower}, &rig.link);
   CHECK(rig.registry->PaceOf("b") == 1);
+  // What its former class learns is none of its own.
+  rig.registry->SetPaces("x86/fake", {{"a", {0.9, 4}}, {"b", {1.1, 4}}});
+  CHECK(rig.registry->PaceOf("a") == 0.9);
+  CHECK(rig.registry->PaceOf("b") == 1);
 }
 
 }  // namespace

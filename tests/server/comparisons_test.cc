@@ -100,11 +100,17 @@ TEST_CASE("a trial races against the best by the pace of its device", "[server]"
   PlanRig rig;
   auto a = rig.Connect("a");
   auto b = rig.Connect("b", {}, "first", false);
-  rig.devices->SetPaces({{"a/cpu", {0.9, 4}}, {"b/cpu", {1.1, 4}}});
+  // As it is known when a program was measured or only later.
+  const bool is_known_late = GENERATE(false, true);
+  const auto set_paces = [&] {
+    rig.devices->SetPaces("x86/fake", {{"a/cpu", {0.9, 4}}, {"b/cpu", {1.1, 4}}});
+  };
+  if (!is_known_late) set_paces();
+  rig.Reply(*a, FakeRun(rig.PlanFor(0, *a), 1e-3));
+  if (is_known_late) set_paces();
   CHECK(rig.dispatcher->Paces("x86/fake") ==
         std::map<std::string, double>{{"a/cpu", 0.9}, {"b/cpu", 1.1}});
   CHECK(rig.dispatcher->Paces("x86/other").empty());
-  rig.Reply(*a, FakeRun(rig.PlanFor(0, *a), 1e-3));
   CHECK(rig.PlanFor(1, *a).best_seconds == Approx(1e-3));
   CHECK(rig.PlanFor(2, *a).lease.trial == 1);  // the other has less to do
   CHECK(b->Last<proto::RunPlan>().best_seconds == Approx(1e-3 / 0.9 * 1.1));
