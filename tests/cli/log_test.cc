@@ -263,7 +263,9 @@ TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
         "device   state     roles      cores  GFLOPS/core  target    class    why\n"
         "lab/cpu  draining  run+build      2        101.2  x86/avx2  x86/lab  new fan\n");
   CHECK(DevicesTable({}).empty());
+  device.state = "quarantined";
   db::Device slow = device;
+  slow.state = "online";
   slow.id = "lab2/cpu";
   slow.state_reason.clear();
   device.pace = {0.913, 4};
@@ -274,6 +276,8 @@ TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
           Catch::EndsWith("\nwarning: lab2/cpu takes 1.20 times as long as the others of its "
                           "class, by 4 programs; look for heat, a lower clock or other load "
                           "there, or leave it out: `tessera devices --drain lab2/cpu`\n"));
+  slow.state = "draining";  // as the warning says
+  CHECK_THAT(DevicesTable({device, slow}), !Catch::Contains("warning"));
 
   db::Task task = TaskOf("c2", 1);
   task.target = "x86/avx2 l1=32768";
