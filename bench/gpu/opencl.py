@@ -51,8 +51,7 @@ def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Record
             report = json.loads(service.call("jobs", job, "--json"))
             records = {}
             for name in [op["op"] for op in report["operators"]]:
-                words = ["--job", job, "--task", name, "--after", 0, "--format", "jsonl"]
-                log = service.call("log", *words, "--limit", 1000000)
+                log = service.log(job, "--task", name)
                 records[name] = [json.loads(line) for line in log.splitlines()]
     return report, records
 

@@ -103,10 +103,11 @@ def tune(service: Service, case: Case, trials: int, folder: Path) -> Spent:
     options = ["--trials", trials, "--key", f"gpu {case.name} {key}"]
     job = int(service.call("tune", job_file, *options, "--detach"))
     service.call("watch", job)
-    log = service.call("log", "--job", job, "--after", 0, "--format", "jsonl", "--limit", 1000000)
     report = json.loads(service.call("jobs", job, "--json"))
     (found,) = report["operators"]
-    trials_until_close, seconds_until_close = needed([json.loads(x) for x in log.splitlines()])
+    trials_until_close, seconds_until_close = needed(
+        [json.loads(line) for line in service.log(job).splitlines()]
+    )
     spent = Spent(
         job=job,
         trials=found["trials"],

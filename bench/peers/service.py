@@ -15,6 +15,7 @@ from typing import TextIO
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 START_SECONDS = 60
+RECORD_LIMIT = 1_000_000  # of a job
 
 
 def die_with_parent() -> None:
@@ -86,6 +87,11 @@ class Service:
             self.command(verb, *arguments), capture_output=True, text=True, check=True
         )
         return result.stdout
+
+    def log(self, job: int, *filters: object) -> str:
+        """All records of a job, or those that options of `tessera log` leave, as JSON lines."""
+        options = ["--after", 0, "--format", "jsonl", "--limit", RECORD_LIMIT]
+        return self.call("log", "--job", job, *options, *filters)
 
     def __exit__(
         self,

@@ -122,10 +122,7 @@ class Tuner:
             state = self._run(case, state)
         state.write(self.path(case, ".json"))
         if state.done:
-            records = self._service.call(
-                "log", "--job", state.job, "--after", 0, "--format", "jsonl", "--limit", 1000000
-            )
-            self.path(case, ".jsonl").write_text(records)
+            self.path(case, ".jsonl").write_text(self._service.log(state.job))
         return state
 
     def build(self, case: Case) -> Path:

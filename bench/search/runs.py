@@ -22,7 +22,6 @@ from methods import Method
 from quiet import OutsideLoad
 from service import Service
 
-RECORD_LIMIT = 1_000_000
 # Outcomes that say nothing about a program.
 NOT_MEASURED = ("infrastructure", "cancelled")
 
@@ -207,10 +206,7 @@ def write_job_file(case: Case, path: Path) -> None:
 
 
 def trials_of(service: Service, job: int, began: float) -> list[Trial]:
-    text = service.call(
-        "log", "--job", job, "--after", 0, "--format", "jsonl", "--limit", RECORD_LIMIT
-    )
-    records = [json.loads(line) for line in text.splitlines() if line.strip()]
+    records = [json.loads(line) for line in service.log(job).splitlines()]
     records = [r for r in records if not r["stale"] and r["outcome"] not in NOT_MEASURED]
     records.sort(key=lambda record: record["id"])
     return [
