@@ -115,6 +115,25 @@ typedef struct tessera_cuda_api {
 // the reason in `why`. Thread-safe.
 const tessera_cuda_api* tessera_cuda_load(tessera_note why);
 
+// "CUDA_ERROR_OUT_OF_MEMORY"; "error" for what the driver does not know.
+const char* tessera_cuda_error_name(const tessera_cuda_api* api, CUresult error);
+
+// What the driver says of a device when it is asked for an attribute; 0 where it does not know.
+int tessera_cuda_number(const tessera_cuda_api* api, CUdevice device, int attribute);
+// 80 of sm_80.
+int tessera_cuda_capability(const tessera_cuda_api* api, CUdevice device);
+// What a block may share, where its kernel asks for it (tessera_cuda_kernel does).
+int tessera_cuda_shared_bytes(const tessera_cuda_api* api, CUdevice device);
+
+// Compiles PTX for the current context, by cuModuleLoadDataEx. Where that fails the compiler's
+// words are in `log`, which has a text.
+CUresult tessera_cuda_compile(const tessera_cuda_api* api, const char* source, CUmodule* made,
+                              tessera_note log);
+// A kernel of the module that may be started with so much shared memory. `call` becomes the
+// function of the driver's that was called last.
+CUresult tessera_cuda_kernel(const tessera_cuda_api* api, CUmodule module, const char* name,
+                             int64_t shared_bytes, CUfunction* made, const char** call);
+
 // What the device calls of a library do. Its kernels compiled in one context:
 typedef struct tessera_cuda tessera_cuda;
 

@@ -4,8 +4,7 @@
 
 #include "compiler/runtime/cuda.h"
 
-// More of it a kernel has to ask for.
-enum { kFreeSharedBytes = 48 << 10, kMaxLog = 2000 };
+enum { kMaxLog = 2000 };
 
 typedef struct program {
   CUmodule module;
@@ -34,28 +33,14 @@ static int Result(CUresult error) { return -(int)error; }
 // "cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2)" in `why`. Returns what calls return.
 static int Fail(const tessera_cuda_api* api, CUresult error, const char* function, const char* more,
                 tessera_note why) {
-  const char* name = NULL;
-  if (api->cuGetErrorName(error, &name) != CUDA_SUCCESS || name == NULL) name = "error";
-  tessera_note_write(why, "%s: %s (%d)%s%s", function, name, error, *more == '\0' ? "" : ": ",
-                     more);
+  tessera_note_write(why, "%s: %s (%d)%s%s", function, tessera_cuda_error_name(api, error), error,
+                     *more == '\0' ? "" : ": ", more);
   return Result(error);
-}
-
-static int NumberOf(const tessera_cuda_api* api, CUdevice device, int what) {
-  int value = 0;
-  return api->cuDeviceGetAttribute(&value, what, device) == CUDA_SUCCESS ? value : 0;
-}
-
-static int64_t SharedBytes(const tessera_cuda_api* api, CUdevice device) {
-  const int always = NumberOf(api, device, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK);
-  const int asked = NumberOf(api, device, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
-  return asked > always ? asked : always;
 }
 
 static int CheckDevice(const tessera_cuda_api* api, const tessera_device_library* library,
                        CUdevice device, tessera_note why) {
-  const int capability = 10 * NumberOf(api, device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
-                         NumberOf(api, device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+  const int capability = tessera_cuda_capability(api, device);
   if (capability < library->needs) {
     tessera_note_write(why, "the kernels are for compute capability %d.%d; the device has %d.%d",
                        (int)library->needs / 10, (int)library->needs % 10, capability / 10,
@@ -64,10 +49,10 @@ static int CheckDevice(const tessera_cuda_api* api, const tessera_device_library
   }
   const int first = CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X;
   const tessera_device_limits limits = {
-      NumberOf(api, device, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK),
-      {NumberOf(api, device, first), NumberOf(api, device, first + 1),
-       NumberOf(api, device, first + 2)},
-      SharedBytes(api, device),
+      tessera_cuda_number(api, device, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK),
+      {tessera_cuda_number(api, device, first), tessera_cuda_number(api, device, first + 1),
+       tessera_cuda_number(api, device, first + 2)},
+      tessera_cuda_shared_bytes(api, device),
       0,
       0};
   int status = TESSERA_OPS_OK;
@@ -80,25 +65,18 @@ static int CheckDevice(const tessera_cuda_api* api, const tessera_device_library
 // What is made is left in `made` where it fails, for Release.
 static int Load(const tessera_cuda_api* api, const tessera_device_code* code, program* made,
                 tessera_note why) {
-  char log[kMaxLog] = "";
-  int options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-  void* values[] = {log, (void*)(uintptr_t)(sizeof(log) - 1)};
-  CUresult error = api->cuModuleLoadDataEx(&made->module, code->source, 2, options, values);
-  if (error != CUDA_SUCCESS) {
-    made->module = NULL;
-    return Fail(api, error, "cuModuleLoadDataEx", log, why);
-  }
+  char log[kMaxLog];
+  const tessera_note words = {log, sizeof(log)};
+  CUresult error = tessera_cuda_compile(api, code->source, &made->module, words);
+  if (error != CUDA_SUCCESS) return Fail(api, error, "cuModuleLoadDataEx", log, why);
   made->kernels = calloc((size_t)code->launch_count + 1, sizeof(CUfunction));
   if (made->kernels == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
   for (int64_t i = 0; i < code->launch_count; ++i) {
     const tessera_device_launch* launch = &code->launches[i];
-    error = api->cuModuleGetFunction(&made->kernels[i], made->module, launch->kernel);
-    if (error != CUDA_SUCCESS) return Fail(api, error, "cuModuleGetFunction", launch->kernel, why);
-    if (launch->shared_bytes <= kFreeSharedBytes) continue;
-    error =
-        api->cuFuncSetAttribute(made->kernels[i], CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                (int)launch->shared_bytes);
-    if (error != CUDA_SUCCESS) return Fail(api, error, "cuFuncSetAttribute", launch->kernel, why);
+    const char* call = "";
+    error = tessera_cuda_kernel(api, made->module, launch->kernel, launch->shared_bytes,
+                                &made->kernels[i], &call);
+    if (error != CUDA_SUCCESS) return Fail(api, error, call, launch->kernel, why);
   }
   return TESSERA_OPS_OK;
 }

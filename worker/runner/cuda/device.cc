@@ -20,8 +20,6 @@ using Api = tessera_cuda_api;
 
 constexpr size_t kMaxLog = 2000;
 constexpr int64_t kMinScratch = 16 << 20;
-// More of it a kernel has to ask for.
-constexpr int64_t kFreeSharedBytes = 48 << 10;
 
 absl::StatusOr<const Api*> LoadApi() {
   std::array<char, 256> why{};
@@ -34,9 +32,8 @@ absl::StatusOr<const Api*> LoadApi() {
 // Internal.
 absl::Status CheckCall(const Api& api, CUresult code, const char* function) {
   if (code == CUDA_SUCCESS) return absl::OkStatus();
-  const char* name = nullptr;
-  if (api.cuGetErrorName(code, &name) != CUDA_SUCCESS || name == nullptr) name = "error";
-  const std::string text = absl::StrCat(function, ": ", name, " (", code, ")");
+  const std::string text =
+      absl::StrCat(function, ": ", tessera_cuda_error_name(&api, code), " (", code, ")");
   return code == CUDA_ERROR_OUT_OF_MEMORY ? absl::ResourceExhaustedError(text)
                                           : absl::InternalError(text);
 }
@@ -54,10 +51,7 @@ absl::StatusOr<std::vector<Found>> FindDevices(const Api& api) {
   for (int i = 0; i < count; ++i) {
     CUdevice device = 0;
     TESSERA_RETURN_IF_ERROR(CheckCall(api, api.cuDeviceGet(&device, i), "cuDeviceGet"));
-    const auto number = [&](int what) {
-      int value = 0;
-      return api.cuDeviceGetAttribute(&value, what, device) == CUDA_SUCCESS ? value : 0;
-    };
+    const auto number = [&](int what) { return tessera_cuda_number(&api, device, what); };
     std::array<char, 256> name{};
     size_t memory = 0;
     api.cuDeviceGetName(name.data(), static_cast<int>(name.size()) - 1, device);
@@ -65,12 +59,10 @@ absl::StatusOr<std::vector<Found>> FindDevices(const Api& api) {
     DeviceInfo info;
     info.name = name.data();
     info.driver_version = driver;
-    info.compute_capability = 10 * number(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
-                              number(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    info.compute_capability = tessera_cuda_capability(&api, device);
     info.block_threads = number(CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
     info.wave_threads = number(CU_DEVICE_ATTRIBUTE_WARP_SIZE);
-    info.shared_bytes = std::max(number(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK),
-                                 number(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
+    info.shared_bytes = tessera_cuda_shared_bytes(&api, device);
     info.block_registers = number(CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK);
     info.cache_bytes = number(CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
     info.memory_bytes = static_cast<int64_t>(memory);
@@ -105,11 +97,9 @@ class CudaDevice final : public runner::Device {
 
   absl::Status Load(const proto::DeviceCode& code, std::string_view) override {
     std::array<char, kMaxLog> log{};
-    int options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
-    void* values[] = {log.data(), reinterpret_cast<void*>(log.size() - 1)};
     CUmodule module = nullptr;
     const CUresult error =
-        api_.cuModuleLoadDataEx(&module, code.source.c_str(), 2, options, values);
+        tessera_cuda_compile(&api_, code.source.c_str(), &module, {log.data(), log.size()});
     if (error != CUDA_SUCCESS) {
       return absl::InvalidArgumentError(
           absl::StrCat(Check(error, "cuModuleLoadDataEx").message(), ": ", log.data()));
@@ -215,23 +205,17 @@ class CudaDevice final : public runner::Device {
                     std::vector<Kernel>& kernels) {
     for (const proto::KernelLaunch& launch : launches) {
       Kernel kernel;
-      TESSERA_RETURN_IF_ERROR(
-          Annotate(Check(api_.cuModuleGetFunction(&kernel.function, module, launch.kernel.c_str()),
-                         "cuModuleGetFunction"),
-                   launch.kernel));
+      const char* call = "";
+      const CUresult error = tessera_cuda_kernel(&api_, module, launch.kernel.c_str(),
+                                                 launch.shared_bytes, &kernel.function, &call);
+      TESSERA_RETURN_IF_ERROR(Annotate(
+          Check(error, call),
+          absl::StrCat(launch.kernel, " with ", launch.shared_bytes, " bytes of shared memory")));
       for (size_t i = 0; i < 3; ++i) {
         kernel.blocks[i] = static_cast<unsigned>(launch.blocks[i]);
         kernel.threads[i] = static_cast<unsigned>(launch.threads[i]);
       }
       kernel.shared_bytes = static_cast<unsigned>(launch.shared_bytes);
-      if (launch.shared_bytes > kFreeSharedBytes) {
-        TESSERA_RETURN_IF_ERROR(
-            Annotate(Check(api_.cuFuncSetAttribute(kernel.function,
-                                                   CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                                                   static_cast<int>(launch.shared_bytes)),
-                           "cuFuncSetAttribute"),
-                     absl::StrCat(launch.shared_bytes, " bytes of shared memory")));
-      }
       for (const auto& [buffer, kind] : launch.arguments) {
         const bool is_workspace = buffer == proto::kWorkspaceArgument;
         if (is_workspace ? workspace_.bytes == 0 : buffer >= static_cast<int>(buffers_.size())) {
