@@ -203,11 +203,6 @@ void CodeMicroOp(Coder& coder, MicroOp& uop, const Config& config) {
 
 }  // namespace
 
-std::string_view AluOpName(AluOp op) {
-  constexpr std::array<std::string_view, kAluOps> kNames = {"min", "max", "add", "shr"};
-  return kNames[static_cast<size_t>(op)];
-}
-
 absl::StatusOr<Word> Encode(const Instruction& instruction, const Config& config) {
   Instruction written = instruction;
   Writer writer;

@@ -41,13 +41,14 @@ class Executor {
                                 AbslView(MemoryName(transfer.memory)), ", which has ", depth));
     }
     int64_t tile = transfer.sram_base;
-    TESSERA_RETURN_IF_ERROR(Pad(transfer, transfer.y_pad_before * columns, tile));
+    Pad(transfer, transfer.y_pad_before * columns, tile);
     for (int64_t y = 0; y < transfer.y_size; ++y) {
-      TESSERA_RETURN_IF_ERROR(Pad(transfer, transfer.x_pad_before, tile));
+      Pad(transfer, transfer.x_pad_before, tile);
       TESSERA_RETURN_IF_ERROR(MoveRow(transfer, y, tile));
-      TESSERA_RETURN_IF_ERROR(Pad(transfer, transfer.x_pad_after, tile));
+      Pad(transfer, transfer.x_pad_after, tile);
     }
-    return Pad(transfer, transfer.y_pad_after * columns, tile);
+    Pad(transfer, transfer.y_pad_after * columns, tile);
+    return absl::OkStatus();
   }
 
   absl::Status Run(const Gemm& gemm) {
@@ -130,14 +131,13 @@ class Executor {
     TESSERA_CHECK(false);
   }
 
-  absl::Status Pad(const Transfer& transfer, int64_t tiles, int64_t& tile) {
+  void Pad(const Transfer& transfer, int64_t tiles, int64_t& tile) {
     for (int64_t end = tile + tiles; tile < end; ++tile) {
       std::memset(Bytes(transfer.memory, tile), 0,
                   static_cast<size_t>(config_.TileBytes(transfer.memory)));
       Write(transfer.memory, tile);
       ++footprint_.padded_tiles;
     }
-    return absl::OkStatus();
   }
 
   absl::Status MoveRow(const Transfer& transfer, int64_t y, int64_t& tile) {

@@ -12,11 +12,6 @@ size_t Index(Engine engine) { return static_cast<size_t>(engine); }
 
 }  // namespace
 
-std::string_view EngineName(Engine engine) {
-  constexpr std::array<std::string_view, kEngines> kNames = {"fetch", "load", "compute", "store"};
-  return kNames[Index(engine)];
-}
-
 Order::Order(const Config& config) {
   for (size_t i = 0; i < kMemories; ++i) {
     tiles_[i].resize(static_cast<size_t>(config.Depth(static_cast<Memory>(i))));

@@ -51,6 +51,7 @@ struct Fetch {
   int64_t dispatched = 0;  // of them, to the engines
   int64_t wake_cycle = 0;
   int64_t blocked_since = kNever;
+  bool is_waiting = false;  // for a row that it has asked for
 };
 
 class Simulation {
@@ -292,8 +293,8 @@ class Simulation {
   void ContinueFetch() {
     // There are fetched instructions: this was their turn to be dispatched, which StartAll does.
     if (fetch_.dispatched < fetch_.fetched) return;
-    if (!is_fetching_) {
-      is_fetching_ = true;
+    if (!fetch_.is_waiting) {
+      fetch_.is_waiting = true;
       fetch_.wake_cycle = now_ + timing_.row_latency;
       return;
     }
@@ -305,7 +306,7 @@ class Simulation {
     report_.dram_bytes_read += count * kInstructionBytes;
     fetch_.fetched += count;
     fetch_.wake_cycle = arrival;
-    is_fetching_ = false;
+    fetch_.is_waiting = false;
   }
 
   void Continue(Engine engine) {
@@ -353,7 +354,6 @@ class Simulation {
   Memories memories_;
   std::array<Worker, kEngines> workers_;
   Fetch fetch_;
-  bool is_fetching_ = false;  // a row is under way
   std::array<std::array<std::deque<Clock>, kEngines>, kEngines> tokens_;
   Order order_;
   int64_t bus_free_cycle_ = 0;
