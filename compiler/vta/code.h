@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "compiler/vta/config.h"
+#include "compiler/vta/instruction.h"
+
+// Programs in few words: loops around what becomes instructions when a program starts
+// (compiler/runtime/vta.h), which also makes the micro-ops and the tokens.
+
+namespace tessera::vta {
+
+// constant + Σ coefficient × ((turn of the loop / divisor) % extent). Loops are counted from the
+// outermost one around, 0.
+struct Term {
+  int loop = 0;
+  int64_t divisor = 1;
+  int64_t extent = 1;
+  int64_t coefficient = 1;
+
+  friend bool operator==(const Term&, const Term&) = default;
+};
+struct Value {
+  int64_t constant = 0;
+  std::vector<Term> terms;
+
+  friend bool operator==(const Value&, const Value&) = default;
+};
+
+// Tiles of a memory that hold one tensor's part, as many times as it is held at once: copy c begins
+// at first_tile + c × tiles. Results lie where their accumulators do: kOut has no allocations.
+// An instruction that uses a copy is put in order with all others that do, by tokens.
+struct Allocation {
+  Memory memory = Memory::kInp;
+  int64_t first_tile = 0;
+  int64_t tiles = 0;
+  int64_t copies = 1;
+
+  friend bool operator==(const Allocation&, const Allocation&) = default;
+};
+
+// The tile first_tile + copy × tiles + offset of an allocation's memory.
+struct Place {
+  int allocation = 0;
+  Value copy;
+  Value offset;
+
+  friend bool operator==(const Place&, const Place&) = default;
+};
+
+// Of a tensor's dimension [0, limit), what lies in [first, first + count).
+struct Span {
+  Value first;
+  int64_t count = 1;
+  int64_t limit = 1;
+
+  friend bool operator==(const Span&, const Span&) = default;
+};
+
+// Rows of tiles from DRAM, or to it, that lie one behind the other from `place` on. Element (y, x)
+// is tile `tile` + y × stride + x of buffer `buffer`. What lies outside of the limits is loaded as
+// zeros, and not stored.
+struct Move {
+  bool is_store = false;
+  Place place;  // of kAcc where results are stored
+  int buffer = 0;
+  Value tile;
+  Span rows, columns;
+  int64_t stride = 1;
+
+  friend bool operator==(const Move&, const Move&) = default;
+};
+
+// Loops around one step, outermost first: the first two become the instruction's, all others
+// micro-ops. wgt_step is 0 but in products.
+struct Product {
+  bool resets = false;  // acc[dst] = 0; src and wgt are not used
+  Place dst, src, wgt;
+  std::vector<Loop> loops;
+
+  friend bool operator==(const Product&, const Product&) = default;
+};
+struct Elementwise {
+  AluOp op = AluOp::kAdd;
+  bool uses_immediate = false;  // src is not used then
+  int64_t immediate = 0;
+  Place dst, src;
+  std::vector<Loop> loops;
+
+  friend bool operator==(const Elementwise&, const Elementwise&) = default;
+};
+
+struct Node;
+struct Repeat {
+  int64_t turns = 1;
+  std::vector<Node> body;
+
+  friend bool operator==(const Repeat&, const Repeat&) = default;
+};
+struct Node {
+  std::variant<Repeat, Move, Product, Elementwise> what;
+
+  friend bool operator==(const Node&, const Node&) = default;
+};
+
+// A program; it ends with a finish, which nobody writes down. Buffers are numbered by whoever
+// starts it.
+struct Code {
+  Config config;
+  std::vector<Allocation> allocations;
+  std::vector<Node> body;
+
+  friend bool operator==(const Code&, const Code&) = default;
+};
+
+// What Check lets pass.
+inline constexpr int kMaxLoops = 16;  // around an instruction
+inline constexpr int kMaxStepLoops = 8;
+inline constexpr int kMaxAllocations = 64;
+inline constexpr int64_t kMaxNodes = 1 << 16;
+inline constexpr int64_t kMaxInstructions = 1 << 22;  // that a program becomes, but for micro-ops'
+
+// InvalidArgument, naming node, value and limit, where a program can't become instructions whatever
+// lies in DRAM: what has no bits (fields.h), tiles and copies that there aren't, more padding than
+// 15 tiles, more micro-ops than there is memory for, buffers from `buffers` on, too many
+// instructions. A program that it lets pass is safe to expand; it may still compute nonsense.
+absl::Status Check(const Code& code, int buffers);
+
+}  // namespace tessera::vta
