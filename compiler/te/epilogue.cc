@@ -21,8 +21,14 @@ absl::StatusOr<ir::Buffer> ApplyEpilogue(DagBuilder& builder, const Attributes& 
     return absl::InvalidArgumentError(
         absl::StrCat("requantize is for dtype i8, not ", ir::ToString(element)));
   }
+  const int64_t shift = attributes.Int("shift");
+  if (shift > 0 && (element.is_float() || requantize)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("shift is ", shift, "; it is for dtype i8 without requantize"));
+  }
   ir::Type wide = AccumulatorType(element);
-  const ir::Type result = element.is_float() || requantize ? element : wide;
+  const bool narrows = requantize || shift > 0;
+  const ir::Type result = element.is_float() || narrows ? element : wide;
   const auto constant = [&](const char* name, ir::Type type) {
     std::vector<Dim> shape;
     for (int d : channel_dims) shape.push_back(dims[d]);
@@ -38,6 +44,12 @@ absl::StatusOr<ir::Buffer> ApplyEpilogue(DagBuilder& builder, const Attributes& 
     const ir::Buffer bias = constant("Bias", wide);
     last = builder.Compute("bias", wide, dims, [&](const Indices& axes) {
       return ir::MakeLoad(last, axes) + of_channel(bias, axes);
+    });
+  }
+  if (shift > 0) {
+    last = builder.Compute("shift", wide, dims, [&](const Indices& axes) {
+      return ir::MakeBinary(ir::BinaryOp::kShiftRight, ir::MakeLoad(last, axes),
+                            ir::MakeInt(wide, shift));
     });
   }
   if (requantize) {
@@ -60,7 +72,7 @@ absl::StatusOr<ir::Buffer> ApplyEpilogue(DagBuilder& builder, const Attributes& 
   }
   if (result != wide) {
     last = builder.Compute("narrow", result, dims, [&](const Indices& axes) {
-      return ir::MakeCast(result, ir::MakeLoad(last, axes), /*saturate=*/requantize);
+      return ir::MakeCast(result, ir::MakeLoad(last, axes), /*saturate=*/narrows);
     });
   }
   return last;

@@ -13,10 +13,10 @@ ir::Type AccumulatorType(ir::Type type);
 ir::Expr As(ir::Type type, ir::Expr value);
 
 // Stages after the reduction `sum` over `dims`, in this order, those that `attributes` ask for:
-// `bias` (a constant Bias over `channel_dims`, positions in `dims`), `scale` (of requantize: times
-// a constant Scale over them), `add` (an input Residual placed like the output), `relu`, and
-// `narrow` to the type that the operator's result has. Returns the last one. Requantizing floats is
-// InvalidArgument.
+// `bias` (a constant Bias over `channel_dims`, positions in `dims`), `shift` (to the right),
+// `scale` (of requantize: times a constant Scale over them), `add` (an input Residual placed like
+// the output), `relu`, and `narrow` to the type that the operator's result has. Returns the last
+// one. Requantizing or shifting floats is InvalidArgument, as is both at once.
 absl::StatusOr<ir::Buffer> ApplyEpilogue(DagBuilder& builder, const Attributes& attributes,
                                          ir::Buffer sum, const std::vector<Dim>& dims,
                                          const std::vector<int>& channel_dims,

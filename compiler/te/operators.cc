@@ -48,7 +48,9 @@ Table operator+(Table left, const Table& right) {
   return left;
 }
 
-Table Epilogue() { return {Flag("bias"), Flag("requantize"), Flag("add"), Flag("relu")}; }
+Table Epilogue() {
+  return {Flag("bias"), Flag("requantize"), Whole("shift", "0", 0, 31), Flag("add"), Flag("relu")};
+}
 
 // Extents and kernel extents of the last `rank` of d, h, w.
 Table Sizes(int rank) {

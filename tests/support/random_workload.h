@@ -85,7 +85,9 @@ class RandomWorkload {
   void Epilogue() {
     for (const char* name : {"bias", "add", "relu"}) Flag(name);
     ElementType(/*integer=*/true);
-    if (spec_.attributes["dtype"] == "i8") Flag("requantize", 0.5);
+    if (spec_.attributes["dtype"] != "i8") return;
+    Flag("requantize", 0.4);
+    if (!spec_.attributes.contains("requantize")) Set("shift", absl::StrCat(rng_.Between(0, 9)));
   }
   void Layout() {
     Set("layout", OneOf<std::string>(

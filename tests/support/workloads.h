@@ -184,6 +184,17 @@ inline std::vector<OpSpec> TestWorkloads() {
         {"add", "true"},
         {"relu", "true"},
         {"layout", "any"}});
+  add("c2d_i8_shifted", "conv2d",
+      A{{"ic", "7"},
+        {"oc", "17"},
+        {"size", "6"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"dtype", "i8"},
+        {"bias", "true"},
+        {"shift", "5"},
+        {"add", "true"},
+        {"layout", "any"}});
   add("mm_i8_requantized", "matmul",
       A{{"m", "5"}, {"n", "21"}, {"k", "9"}, {"dtype", "i8"}, {"requantize", "true"}});
   add("c3d_pad", "conv3d",

@@ -125,6 +125,17 @@ TEST_CASE("only integers are requantized", "[te]") {
   CHECK(OutputTolerance(workload.dag, 0).absolute == 0);
 }
 
+TEST_CASE("only integers that aren't scaled are shifted", "[te]") {
+  CHECK(absl::StrContains(ErrorOf(Conv({{"shift", "4"}})),
+                          "shift is 4; it is for dtype i8 without requantize"));
+  CHECK(absl::StrContains(ErrorOf(Conv({{"shift", "4"}, {"dtype", "i8"}, {"requantize", "true"}})),
+                          "shift is 4; it is for dtype i8 without requantize"));
+  const Workload workload = Make(Conv({{"shift", "4"}, {"dtype", "i8"}, {"add", "true"}}));
+  CHECK(workload.dag.outputs[0]->type == ir::Int(8));
+  CHECK(workload.dag.inputs.back().buffer->type == ir::Int(8));  // Residual
+  CHECK(OutputTolerance(workload.dag, 0).absolute == 0);
+}
+
 TEST_CASE("a long text in a message is cut", "[te]") {
   CHECK(ErrorOf(Conv({{"ic", std::string(100000, '9')}})).size() < 300);
   CHECK(ErrorOf({std::string(100000, 'x'), "conv2d", {}}).size() < 300);

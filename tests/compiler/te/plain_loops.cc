@@ -20,7 +20,8 @@ bool Flag(const OpSpec& spec, const std::string& name) {
   return Text(spec, name, "false") == "true";
 }
 
-// bias, scale, residual, ReLU and rounding to i8 on [outer, channels, inner], from inputs[next...].
+// bias, scale, shift, residual, ReLU and rounding to i8 on [outer, channels, inner], from
+// inputs[next...].
 void Epilogue(const OpSpec& spec, const std::vector<Tensor>& inputs, size_t next, int64_t channels,
               int64_t inner, PlainResult& result) {
   Tensor& y = result.outputs[0];
@@ -36,6 +37,9 @@ void Epilogue(const OpSpec& spec, const std::vector<Tensor>& inputs, size_t next
     ++next;
     result.operations += size;
   }
+  const int64_t shift = Int(spec, "shift", 0);
+  for (double& value : y)
+    value = shift > 0 ? std::floor(std::ldexp(value, -static_cast<int>(shift))) : value;
   if (Flag(spec, "add")) {
     for (int64_t i = 0; i < size; ++i) y[i] += inputs[next][i];
     result.operations += size;
@@ -44,7 +48,7 @@ void Epilogue(const OpSpec& spec, const std::vector<Tensor>& inputs, size_t next
     for (double& value : y) value = std::max(value, 0.0);
     result.operations += size;
   }
-  if (requantize) {
+  if (requantize || shift > 0) {
     for (double& value : y) value = std::clamp(std::nearbyint(value), -128.0, 127.0);
   }
 }
