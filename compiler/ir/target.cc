@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -75,6 +77,72 @@ void SetGpuDefaults(Target& target) {
   if (target.block_registers == 0 && is_cuda) target.block_registers = 64 << 10;
 }
 
+// Those of the published design for Zynq-7020 boards (arXiv:1807.04188).
+void SetVtaDefaults(Target& target) {
+  if (target.tile_rows == 0) target.tile_rows = 1;
+  if (target.tile_block == 0) target.tile_block = 16;
+  if (target.uop_bytes == 0) target.uop_bytes = 32 << 10;
+  if (target.inp_bytes == 0) target.inp_bytes = 32 << 10;
+  if (target.wgt_bytes == 0) target.wgt_bytes = 256 << 10;
+  if (target.acc_bytes == 0) target.acc_bytes = 128 << 10;
+}
+
+// A number that targets have beside their features.
+struct Limit {
+  const char* key;
+  std::variant<int Target::*, int64_t Target::*> member;
+  int64_t most;
+  bool is_optional = false;  // 0 is left out
+};
+
+int64_t Get(const Target& target, const Limit& limit) {
+  return std::visit([&](auto member) { return int64_t{target.*member}; }, limit.member);
+}
+void Set(Target& target, const Limit& limit, int64_t value) {
+  std::visit(
+      [&](auto member) {
+        target.*member = static_cast<std::remove_reference_t<decltype(target.*member)>>(value);
+      },
+      limit.member);
+}
+
+// In the order in which they are printed.
+std::vector<Limit> LimitsOf(TargetKind kind) {
+  constexpr int64_t kMaxBytes = int64_t{1} << 40, kMaxTexels = (int64_t{1} << 29) - 1;
+  if (kind == TargetKind::kVta) {
+    return {{"batch", &Target::tile_rows, 1 << 10}, {"block", &Target::tile_block, 1 << 10},
+            {"uop", &Target::uop_bytes, kMaxBytes}, {"inp", &Target::inp_bytes, kMaxBytes},
+            {"wgt", &Target::wgt_bytes, kMaxBytes}, {"acc", &Target::acc_bytes, kMaxBytes}};
+  }
+  if (IsCpu(kind)) {
+    return {{"l1", &Target::l1_bytes, kMaxBytes},
+            {"l2", &Target::l2_bytes, kMaxBytes},
+            {"threads", &Target::max_threads, 4096}};
+  }
+  std::vector<Limit> limits = {{"l2", &Target::l2_bytes, kMaxBytes},
+                               {"block", &Target::block_threads, 4096},
+                               {"wave", &Target::wave_threads, 128},
+                               {"shared", &Target::shared_bytes, kMaxBytes}};
+  if (kind == TargetKind::kOpenCl) {
+    limits.push_back({"constant", &Target::constant_bytes, kMaxBytes, true});
+    limits.push_back({"texels", &Target::image_texels, kMaxTexels, true});
+  } else {
+    limits.push_back({"registers", &Target::block_registers, 1 << 20, true});
+  }
+  return limits;
+}
+
+absl::Status CheckPowersOfTwo(const Target& target) {
+  for (const Limit& limit : LimitsOf(target.kind)) {
+    const int64_t value = Get(target, limit);
+    if (!std::has_single_bit(static_cast<uint64_t>(value))) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("target: ", limit.key, "=", value, " is no power of two"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Blocks of all sizes that the target has can be run.
 absl::Status CheckRegisters(const Target& target) {
   constexpr int64_t kFewest = 16;  // that compilers can do with
@@ -111,6 +179,10 @@ absl::Status Canonicalise(Target& target) {
     features = {features.empty() ? "sm_70" : features.back()};
   }
   if (IsGpu(target.kind)) SetGpuDefaults(target);
+  if (target.kind == TargetKind::kVta) {
+    SetVtaDefaults(target);
+    TESSERA_RETURN_IF_ERROR(CheckPowersOfTwo(target));
+  }
   TESSERA_RETURN_IF_ERROR(CheckRegisters(target));
   std::sort(features.begin(), features.end());
   DeriveVectors(target);
@@ -123,40 +195,24 @@ absl::Status ReadLimit(Target& target, const std::string& part) {
   const auto& [key, text] = key_value;
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  constexpr int64_t kMaxBytes = int64_t{1} << 40, kMaxTexels = (int64_t{1} << 29) - 1;
-  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kMaxBytes) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kMost) {
     return absl::InvalidArgumentError(
         absl::StrCat("target: \"", part, "\" is not KEY=NUMBER with a number from 1 to 2^40"));
   }
-  using Limits = std::vector<std::pair<std::string, int64_t>>;
-  Limits limits =
-      IsGpu(target.kind)
-          ? Limits{{"l2", kMaxBytes}, {"block", 4096}, {"wave", 128}, {"shared", kMaxBytes}}
-          : Limits{{"l1", kMaxBytes}, {"l2", kMaxBytes}, {"threads", 4096}};
-  if (target.kind == TargetKind::kOpenCl) {
-    limits.insert(limits.end(), {{"constant", kMaxBytes}, {"texels", kMaxTexels}});
-  }
-  if (target.kind == TargetKind::kCuda) limits.emplace_back("registers", 1 << 20);
-  const auto limit = std::ranges::find(limits, key, &Limits::value_type::first);
+  const std::vector<Limit> limits = LimitsOf(target.kind);
+  const auto limit = std::ranges::find(limits, key, &Limit::key);
   if (limit == limits.end()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "target: limit \"", key, "\" is unknown; known: ",
         absl::StrJoin(limits, ", ",
-                      [](std::string* out, const auto& known) { *out += known.first; })));
+                      [](std::string* out, const Limit& known) { *out += known.key; })));
   }
-  if (value > limit->second) {
+  if (value > limit->most) {
     return absl::InvalidArgumentError(
-        absl::StrCat("target: ", key, "=", value, " is over the limit of ", limit->second));
+        absl::StrCat("target: ", key, "=", value, " is over the limit of ", limit->most));
   }
-  if (key == "l1") target.l1_bytes = value;
-  if (key == "l2") target.l2_bytes = value;
-  if (key == "threads") target.max_threads = static_cast<int>(value);
-  if (key == "block") target.block_threads = static_cast<int>(value);
-  if (key == "wave") target.wave_threads = static_cast<int>(value);
-  if (key == "shared") target.shared_bytes = value;
-  if (key == "constant") target.constant_bytes = value;
-  if (key == "texels") target.image_texels = value;
-  if (key == "registers") target.block_registers = value;
+  Set(target, *limit, value);
   return absl::OkStatus();
 }
 
@@ -203,20 +259,13 @@ bool CopiesAsynchronously(const Target& target) {
 
 std::string ToString(const Target& target) {
   const KindInfo& info = InfoOf(target.kind);
-  const std::string head = absl::StrCat(info.name, target.features.empty() ? "" : "/",
-                                        absl::StrJoin(target.features, ","));
-  if (IsGpu(target.kind)) {
-    const auto optional = [](const char* key, int64_t value) {
-      return value > 0 ? absl::StrCat(" ", key, "=", value) : "";
-    };
-    return absl::StrCat(head, " l2=", target.l2_bytes, " block=", target.block_threads,
-                        " wave=", target.wave_threads, " shared=", target.shared_bytes,
-                        optional("constant", target.constant_bytes),
-                        optional("texels", target.image_texels),
-                        optional("registers", target.block_registers));
+  std::string text = absl::StrCat(info.name, target.features.empty() ? "" : "/",
+                                  absl::StrJoin(target.features, ","));
+  for (const Limit& limit : LimitsOf(target.kind)) {
+    const int64_t value = Get(target, limit);
+    if (value > 0 || !limit.is_optional) absl::StrAppend(&text, " ", limit.key, "=", value);
   }
-  return absl::StrCat(head, " l1=", target.l1_bytes, " l2=", target.l2_bytes,
-                      " threads=", target.max_threads);
+  return text;
 }
 
 absl::StatusOr<Target> ParseTarget(std::string_view text) {
@@ -253,6 +302,7 @@ absl::StatusOr<Target> ParseTarget(std::string_view text) {
 }
 
 bool CanRun(const Target& device, const Target& task, int threads) {
+  if (task.kind == TargetKind::kVta) return device == task && threads == 1;
   return device.kind == task.kind && threads <= device.max_threads &&
          task.block_threads <= device.block_threads && task.shared_bytes <= device.shared_bytes &&
          task.constant_bytes <= device.constant_bytes && task.image_texels <= device.image_texels &&
@@ -261,8 +311,8 @@ bool CanRun(const Target& device, const Target& task, int threads) {
 }
 
 std::optional<std::string> WhyNotTogether(const Target& a, const Target& b) {
-  if (IsGpu(a.kind) != IsGpu(b.kind)) return std::nullopt;
-  if (IsGpu(a.kind)) return "are both devices, of which a library is for one";
+  if (IsCpu(a.kind) != IsCpu(b.kind)) return std::nullopt;
+  if (!IsCpu(a.kind)) return "are both devices, of which a library is for one";
   if (a.kind != b.kind) return "are machines of different kinds, which need a library each";
   if (a.features != b.features) return std::nullopt;
   return absl::StrCat("have the same instruction set, ", absl::StrJoin(a.features, ","),

@@ -37,6 +37,15 @@ struct Target {
   // Of a CUDA device: registers of 32 bits that the threads of a block share out. 0 for others,
   // which don't tell.
   int64_t block_registers = 0;
+  // Of kVta: its inputs are tiles of `tile_rows` × `tile_block` values, weights of `tile_block`
+  // squared, and these the bytes of its memories, powers of two (compiler/vta/config.h). 0 for
+  // others.
+  int tile_rows = 0;
+  int tile_block = 0;
+  int64_t uop_bytes = 0;
+  int64_t inp_bytes = 0;
+  int64_t wgt_bytes = 0;
+  int64_t acc_bytes = 0;
 
   bool operator==(const Target&) const = default;
   bool Has(std::string_view feature) const;
@@ -62,19 +71,20 @@ bool MultipliesMatrices(const Target& target);
 bool CopiesAsynchronously(const Target& target);
 
 // "x86/avx512,vnni l1=32768 l2=1048576 threads=2", "opencl/fp16 l2=1048576 block=256 wave=32
-// shared=32768 constant=65536 texels=134217728", "cuda/sm_80 … registers=65536". Both ways; unknown
-// kinds, features and limits are refused with the list of known ones.
+// shared=32768 constant=65536 texels=134217728", "cuda/sm_80 … registers=65536", "vta batch=1
+// block=16 uop=32768 inp=32768 wgt=262144 acc=131072". Both ways; unknown kinds, features and
+// limits are refused with the list of known ones.
 std::string ToString(const Target& target);
 absl::StatusOr<Target> ParseTarget(std::string_view text);
 
 // True when code generated for `task` runs on a device of target `device` with `threads`: of a GPU,
-// within its blocks. The levels of caches decide nothing, nor do registers: a driver's compiler
-// makes do with those that there are.
+// within its blocks; of VTA, on the same configuration alone. The levels of caches decide nothing,
+// nor do registers: a driver's compiler makes do with those that there are.
 bool CanRun(const Target& device, const Target& task, int threads);
 
 // Why one library can't have a version for each of both targets, to go on a sentence that begins
-// with them: both are GPUs, or both CPUs whose kinds differ, or whose features, by which a library
-// chooses, don't. Nothing where it can.
+// with them: neither is a CPU, or both are CPUs whose kinds differ, or whose features, by which a
+// library chooses, don't. Nothing where it can.
 std::optional<std::string> WhyNotTogether(const Target& a, const Target& b);
 
 // The x86 target of a named ISA ceiling ("sse4.2", "avx2", "avx512") with default limits.

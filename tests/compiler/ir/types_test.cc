@@ -121,6 +121,17 @@ TEST_CASE("a GPU's target has its limits, and code that needs less runs on it", 
   CHECK_FALSE(CanRun(device, *ParseTarget("x86"), 1));
 }
 
+TEST_CASE("an accelerator's target is its configuration, and only its own code runs on it",
+          "[ir][target]") {
+  const Target pynq = *ParseTarget("vta");
+  CHECK(ToString(pynq) == "vta batch=1 block=16 uop=32768 inp=32768 wgt=262144 acc=131072");
+  CHECK(CanRun(pynq, pynq, 1));
+  CHECK_FALSE(CanRun(*ParseTarget("vta inp=65536"), pynq, 1));
+  CHECK_FALSE(CanRun(pynq, *ParseTarget("x86"), 1));
+  CHECK(WhyNotTogether(pynq, *ParseTarget("opencl")));
+  CHECK_FALSE(WhyNotTogether(pynq, *ParseTarget("x86")));
+}
+
 TEST_CASE("threads of a CUDA block share out its registers by eights, 255 at most",
           "[ir][target]") {
   const Target target = *ParseTarget("cuda/sm_80");
@@ -163,6 +174,8 @@ TEST_CASE("bad targets are refused with what is known", "[ir][target]") {
       {"opencl threads=2", "known: l2, block, wave, shared, constant, texels"},
       {"opencl texels=536870912", "over the limit of 536870911"},
       {"cuda constant=65536", "known: l2, block, wave, shared"},
+      {"vta threads=1", "known: batch, block, uop, inp, wgt, acc"},
+      {"vta block=24", "block=24 is no power of two"},
       {"opencl block=5000", "over the limit of 4096"},
       {"opencl registers=65536", "known: l2, block, wave, shared"},
       {"cuda registers=8192", "registers=8192 leave each of 1024 threads of a block 8"},
