@@ -21,8 +21,8 @@ constexpr int kMaxGivenBack = 3;
 // Among the newest records so many are looked at for a task to measure.
 constexpr int kNewestRecords = 64;
 
-bool IsOf(const db::Comparison& calibration, const db::Comparison& round) {
-  return calibration.task_key == round.task_key && calibration.record_ids == round.record_ids;
+bool SamePrograms(const db::Comparison& one, const db::Comparison& other) {
+  return one.task_key == other.task_key && one.record_ids == other.record_ids;
 }
 
 }  // namespace
@@ -92,15 +92,16 @@ absl::Status Calibrator::Restore(const std::string& name, Class& of) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Comparison> recent, Recent(name));
   Class restored;
   restored.restored = true;
-  std::set<std::vector<int64_t>> rounds;
-  for (const db::Comparison& calibration : recent) {
-    rounds.insert(calibration.record_ids);
-    if (!IsOf(calibration, recent[0])) continue;
-    if (!restored.round) restored.round.emplace();
-    restored.round->begun = calibration.created;  // of the first in the end
+  // From the oldest. The next round may have the same programs, but none has a device twice.
+  for (size_t i = recent.size(); i-- > 0;) {
+    const db::Comparison& calibration = recent[i];
+    if (!restored.round || !SamePrograms(calibration, recent[i + 1]) ||
+        restored.round->done.contains(calibration.device)) {
+      restored.rounds = std::min(restored.rounds + 1, options_.rounds);
+      restored.round = Round{.begun = calibration.created};
+    }
     restored.round->done.insert(calibration.device);
   }
-  restored.rounds = std::min(static_cast<int>(rounds.size()), options_.rounds);
   if (restored.round) {
     Round& round = *restored.round;
     TESSERA_ASSIGN_OR_RETURN(round.task, FindTask(store_, recent[0].task_key));

@@ -257,6 +257,34 @@ TEST_CASE("a restarted server goes on where its log ends", "[server]") {
   CHECK(rig.Stored().size() == 3);
 }
 
+TEST_CASE("a restarted server tells a round from one before it with the same programs",
+          "[server]") {
+  Rig rig;
+  rig.Connect("a");
+  rig.Connect("b", 1.2);
+  rig.Measure(0, 4);
+  rig.Tend();
+  rig.Answer();
+  rig.Measure(0, 1);
+  rig.Tend(absl::Seconds(31));
+  REQUIRE(rig.Asked() == Names{"a", "b"});
+  rig.measurer.held.pop_back();
+  rig.Answer();
+  REQUIRE(rig.Stored().size() == 3);
+  REQUIRE(rig.Stored()[0].record_ids == rig.Stored()[2].record_ids);
+  rig.Restart();
+  rig.Tend();
+  REQUIRE(rig.Asked() == Names{"b"});
+  rig.Answer();
+  // The third round begins a minute after the second one.
+  rig.Restart();
+  rig.Measure(0, 1);
+  rig.Tend(absl::Seconds(45));
+  CHECK(rig.Asked().empty());
+  rig.Tend(absl::Seconds(15));
+  CHECK(rig.Asked().size() == 2);
+}
+
 TEST_CASE("what a device does not try is given to it again, three times", "[server]") {
   Rig rig;
   rig.Connect("a");
