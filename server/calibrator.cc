@@ -21,8 +21,8 @@ constexpr int kMaxGivenBack = 3;
 // Among the newest records so many are looked at for a task to measure.
 constexpr int kNewestRecords = 64;
 
-bool IsOf(const db::Comparison& calibration, const db::Comparison& round) {
-  return calibration.task_key == round.task_key && calibration.record_ids == round.record_ids;
+bool SamePrograms(const db::Comparison& one, const db::Comparison& other) {
+  return one.task_key == other.task_key && one.record_ids == other.record_ids;
 }
 
 }  // namespace
@@ -52,6 +52,7 @@ Calibrator::~Calibrator() = default;
 
 void Calibrator::Tend() {
   TakeMail();
+  UpdatePaces();
   std::map<std::string, std::vector<std::string>> accepting;  // devices by class
   for (const db::Device& device : devices_.List()) {
     if (!device.runs || !devices_.Accepts(device.id)) continue;
@@ -68,7 +69,8 @@ void Calibrator::Tend() {
       return devices.size() > 1 && !under_way ? BeginRound(name, of) : absl::OkStatus();
     };
     if (const absl::Status status = tend(); !status.ok()) {
-      WarnOnce(absl::StrCat("device class ", name, ": not calibrated: ", status.message()));
+      WarnOnce(absl::StrCat("device class ", name),
+               absl::StrCat("not calibrated: ", status.message()));
       continue;
     }
     if (!of.round) continue;
@@ -90,15 +92,16 @@ absl::Status Calibrator::Restore(const std::string& name, Class& of) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Comparison> recent, Recent(name));
   Class restored;
   restored.restored = true;
-  std::set<std::vector<int64_t>> rounds;
-  for (const db::Comparison& calibration : recent) {
-    rounds.insert(calibration.record_ids);
-    if (!IsOf(calibration, recent[0])) continue;
-    if (!restored.round) restored.round.emplace();
-    restored.round->begun = calibration.created;  // of the first in the end
+  // From the oldest. The next round may have the same programs, but none has a device twice.
+  for (size_t i = recent.size(); i-- > 0;) {
+    const db::Comparison& calibration = recent[i];
+    if (!restored.round || !SamePrograms(calibration, recent[i + 1]) ||
+        restored.round->done.contains(calibration.device)) {
+      restored.rounds = std::min(restored.rounds + 1, options_.rounds);
+      restored.round = Round{.begun = calibration.created};
+    }
     restored.round->done.insert(calibration.device);
   }
-  restored.rounds = std::min(static_cast<int>(rounds.size()), options_.rounds);
   if (restored.round) {
     Round& round = *restored.round;
     TESSERA_ASSIGN_OR_RETURN(round.task, FindTask(store_, recent[0].task_key));
@@ -203,26 +206,35 @@ void Calibrator::TakeMail() {
   }
   while (!unstored_.empty()) {
     const db::Comparison& calibration = unstored_.front();
-    absl::Status status = store_.AppendComparison(calibration).status();
+    const absl::Status status = store_.AppendComparison(calibration).status();
+    const std::string about = absl::StrCat("calibration of ", calibration.device);
     // What the store refuses for its content, it would refuse again.
     if (!status.ok() && tuner::MayPass(status)) {
-      WarnOnce(absl::StrCat("a calibration of ", calibration.device, " waits for the server's ",
-                            "database: ", status.message()));
+      WarnOnce(about, absl::StrCat("waits for the server's database: ", status.message()));
       return;
     }
-    if (status.ok()) status = StorePaces(calibration.device_class);
-    if (!status.ok()) {
-      WarnOnce(absl::StrCat("calibration of ", calibration.device, ": ", status.message()));
+    if (status.ok()) {
+      unestimated_.insert(calibration.device_class);
+    } else {
+      WarnOnce(about, std::string(status.message()));
     }
     unstored_.pop_front();
   }
 }
 
-absl::Status Calibrator::StorePaces(const std::string& name) {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Comparison> recent, Recent(name));
-  devices_.SetPaces(name, db::EstimatePaces(recent));
+void Calibrator::UpdatePaces() {
+  if (unestimated_.empty()) return;
+  std::erase_if(unestimated_, [&](const std::string& name) {
+    const absl::StatusOr<std::vector<db::Comparison>> recent = Recent(name);
+    if (!recent.ok()) {
+      WarnOnce(absl::StrCat("paces of device class ", name),
+               absl::StrCat("wait for the server's database: ", recent.status().message()));
+      return false;
+    }
+    devices_.SetPaces(name, db::EstimatePaces(*recent));
+    return true;
+  });
   WarnOfSlow();
-  return absl::OkStatus();
 }
 
 void Calibrator::WarnOfSlow() {
@@ -237,10 +249,11 @@ void Calibrator::WarnOfSlow() {
   }
 }
 
-void Calibrator::WarnOnce(std::string text) {
-  if (text == last_warning_) return;
-  LogWarning(text);
-  last_warning_ = std::move(text);
+void Calibrator::WarnOnce(const std::string& about, std::string text) {
+  std::string& latest = warnings_[about];
+  if (text == latest) return;
+  LogWarning(absl::StrCat(about, ": ", text));
+  latest = std::move(text);
 }
 
 }  // namespace tessera::server

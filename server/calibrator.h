@@ -65,16 +65,17 @@ class Calibrator {
   };
 
   void TakeMail();
+  // Of classes with new calibrations, once each. Those that fail are tried again at the next turn.
+  void UpdatePaces();
   absl::Status Restore(const std::string& name, Class& of);
   // Begins a round if one is due and there is something new to measure.
   absl::Status BeginRound(const std::string& name, Class& of);
   void StartOn(const std::string& device, const std::string& name, Round& round);
-  absl::Status StorePaces(const std::string& name);
   // Of a class, the newest first.
   absl::StatusOr<std::vector<db::Comparison>> Recent(const std::string& name);
   void WarnOfSlow();
-  // Unless it was the last thing to warn of.
-  void WarnOnce(std::string text);
+  // Unless that was the latest warning about it.
+  void WarnOnce(const std::string& about, std::string text);
 
   db::Store& store_;
   tuner::Measurer& measurer_;
@@ -84,8 +85,9 @@ class Calibrator {
   std::map<std::string, Class> classes_;
   std::shared_ptr<Mail> mail_;
   std::deque<db::Comparison> unstored_;
-  std::set<std::string> slow_;  // devices that were warned of
-  std::string last_warning_;
+  std::set<std::string> unestimated_;  // classes whose new calibrations no pace counts yet
+  std::set<std::string> slow_;         // devices that were warned of
+  std::map<std::string, std::string> warnings_;  // the latest, by what it is about
 };
 
 }  // namespace tessera::server

@@ -36,14 +36,23 @@ class HeldMeasurer final : public tuner::Measurer {
   std::vector<Held> held;
 };
 
-class FullStore final : public SharedStore {
+class TroubledStore final : public SharedStore {
  public:
   using SharedStore::SharedStore;
   absl::StatusOr<int64_t> AppendComparison(const db::Comparison& comparison) override {
     if (full) return absl::ResourceExhaustedError("the disk is full");
     return SharedStore::AppendComparison(comparison);
   }
+  absl::StatusOr<std::vector<db::Comparison>> ListComparisons(
+      std::string_view task_key, std::string_view device_class,
+      std::optional<db::ComparisonPurpose> purpose, int limit) override {
+    ++lists;
+    if (unreadable) return absl::UnavailableError("disk I/O error");
+    return SharedStore::ListComparisons(task_key, device_class, purpose, limit);
+  }
   bool full = false;
+  bool unreadable = false;
+  int lists = 0;  // were asked for
 };
 
 struct Rig {
@@ -112,7 +121,7 @@ struct Rig {
   }
 
   ManualClock clock;
-  FullStore store{std::make_shared<db::MemoryStore>(clock)};
+  TroubledStore store{std::make_shared<db::MemoryStore>(clock)};
   HeldMeasurer measurer;
   NoLink link;
   std::unique_ptr<DeviceRegistry> registry;
@@ -248,6 +257,34 @@ TEST_CASE("a restarted server goes on where its log ends", "[server]") {
   CHECK(rig.Stored().size() == 3);
 }
 
+TEST_CASE("a restarted server tells a round from one before it with the same programs",
+          "[server]") {
+  Rig rig;
+  rig.Connect("a");
+  rig.Connect("b", 1.2);
+  rig.Measure(0, 4);
+  rig.Tend();
+  rig.Answer();
+  rig.Measure(0, 1);
+  rig.Tend(absl::Seconds(31));
+  REQUIRE(rig.Asked() == Names{"a", "b"});
+  rig.measurer.held.pop_back();
+  rig.Answer();
+  REQUIRE(rig.Stored().size() == 3);
+  REQUIRE(rig.Stored()[0].record_ids == rig.Stored()[2].record_ids);
+  rig.Restart();
+  rig.Tend();
+  REQUIRE(rig.Asked() == Names{"b"});
+  rig.Answer();
+  // The third round begins a minute after the second one.
+  rig.Restart();
+  rig.Measure(0, 1);
+  rig.Tend(absl::Seconds(45));
+  CHECK(rig.Asked().empty());
+  rig.Tend(absl::Seconds(15));
+  CHECK(rig.Asked().size() == 2);
+}
+
 TEST_CASE("what a device does not try is given to it again, three times", "[server]") {
   Rig rig;
   rig.Connect("a");
@@ -282,6 +319,40 @@ TEST_CASE("a calibration that can't be stored is stored once the disk has room",
   rig.Tend();
   CHECK(rig.Stored().size() == 2);
   CHECK(rig.registry->PaceOf("b") > 1);
+}
+
+TEST_CASE("paces that could not be estimated are at the next turn, without a further round",
+          "[server]") {
+  Rig rig;
+  rig.Connect("a");
+  rig.Connect("b", 1.2);
+  rig.Measure(0, 4);
+  rig.Tend();
+  rig.store.unreadable = true;
+  rig.Answer();
+  rig.Tend();
+  CHECK(rig.registry->PaceOf("b") == 1);
+  rig.store.unreadable = false;
+  rig.calibrator->Tend();
+  CHECK(rig.registry->PaceOf("b") / rig.registry->PaceOf("a") == Approx(1.2));
+  CHECK(rig.Asked().empty());
+  CHECK(rig.Stored().size() == 2);
+}
+
+TEST_CASE("paces are estimated once for all that came back, and not again without news",
+          "[server]") {
+  Rig rig;
+  for (const char* const device : {"a", "b", "c"}) rig.Connect(device);
+  rig.Connect("d", 1.2);
+  rig.Measure(0, 4);
+  rig.Tend();
+  REQUIRE(rig.Asked().size() == 4);
+  rig.store.lists = 0;
+  rig.Answer();
+  CHECK(rig.store.lists == 1);
+  CHECK(rig.registry->PaceOf("d") == Approx(1.2));
+  rig.Tend();
+  CHECK(rig.store.lists == 1);
 }
 
 TEST_CASE("a device of another class now has no pace", "[server]") {

@@ -3,20 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
 #include "compiler/runtime/opencl.h"
+#include "tests/compiler/library/device_cases.h"
 #include "tests/compiler/library/device_fixture.h"
-#include "tests/compiler/library/elf.h"
 #include "tests/support/run_opencl.h"
-#include "tests/support/temporary_directory.h"
 
 namespace tessera::library {
 namespace {
@@ -226,8 +221,7 @@ TEST_CASE("operators read constant memory and images on a device", "[library][op
     REQUIRE(call.Run() == 0);
   }
   library.Find<void (*)(void*)>("tessera_gpu_opencl_destroy")(kernels);
-  REQUIRE(library.Find<const char* (*)()>("tessera_gpu_device")() != nullptr);
-  CheckHostCalls(library, spec);
+  CheckRunsOnDevice(library, spec);
 }
 
 TEST_CASE("threads share a device's kernels, each with a queue's work of its own",
@@ -265,60 +259,18 @@ TEST_CASE("calls with host memory run on the device where there is one", "[libra
   if (TestQueue::Open() == nullptr) return;
   const LibrarySpec spec = TestSpec(kTarget);
   const Environment device("TESSERA_DEVICE", OpenClTestDevice().c_str());
-  const Library library(Build(spec).shared_object);
-  const auto fallback = library.Find<const char* (*)()>("tessera_gpu_fallback");
-  INFO((fallback() == nullptr ? "" : fallback()));
-  REQUIRE(library.Find<const char* (*)()>("tessera_gpu_device")() != nullptr);
-  CHECK(fallback() == nullptr);
-  CheckHostCalls(library, spec);
+  CheckRunsOnDevice(Library(Build(spec).shared_object), spec);
 }
 
 TEST_CASE("calls with host memory run on the CPU where there is no device, and say why",
           "[library][opencl]") {
-  const LibrarySpec spec = TestSpec(kTarget);
-  const Environment quiet("TESSERA_QUIET", "1");
-  for (const auto& [wanted, why] :
-       {std::pair("cpu", "TESSERA_DEVICE is cpu"), std::pair("no such device", "OpenCL")}) {
-    const Environment device("TESSERA_DEVICE", wanted);
-    const Library library(Build(spec).shared_object);
-    CHECK(library.Find<const char* (*)()>("tessera_gpu_device")() == nullptr);
-    CHECK_THAT(library.Find<const char* (*)()>("tessera_gpu_fallback")(), Catch::Contains(why));
-    CheckHostCalls(library, spec);
-  }
+  CheckFallsBack(TestSpec(kTarget),
+                 {{"cpu", "TESSERA_DEVICE is cpu"}, {"no such device", "OpenCL"}});
 }
 
 TEST_CASE("a library for a device is the same bytes each time and needs libc alone", "[library]") {
-  const LibrarySpec spec = TestSpec(kTarget);
-  const LibraryFiles files = Build(spec), again = Build(spec);
-  CHECK(files.shared_object == again.shared_object);
-  CHECK(files.header == again.header);
-  CHECK(files.manifest == again.manifest);
-  CHECK(Needed(files.shared_object) == std::vector<std::string>{"libc.so.6"});
+  const LibraryFiles files = CheckFiles(TestSpec(kTarget), "opencl");
   CHECK(files.shared_object.find("void tessera_kernel_conv_0(") != std::string::npos);
-
-  const auto manifest = nlohmann::json::parse(files.manifest);
-  CHECK(manifest["device"]["target"] == ir::ToString(spec.device->target));
-  CHECK(manifest["device"]["device_class"] == "a device");
-  const auto& soft = manifest["ops"][5]["device"];
-  CHECK(soft["is_default"] == true);
-  CHECK(soft["launches"][0]["kernel"] == "tessera_kernel_soft_0");
-  const auto& winograd = manifest["ops"][4]["device"];
-  CHECK(winograd["packing_launches"].size() > 0);
-  CHECK(winograd["prepared"][0]["packed_offset"].get<int64_t>() % TESSERA_DEVICE_ALIGNMENT == 0);
-
-  std::vector<std::string> declared = {"tessera_gpu_set_threads",   "tessera_gpu_version",
-                                       "tessera_gpu_isa",           "tessera_gpu_opencl_create",
-                                       "tessera_gpu_device",        "tessera_gpu_fallback",
-                                       "tessera_gpu_opencl_destroy"};
-  for (const auto& op : manifest["ops"]) {
-    for (const auto& function : op["functions"]) declared.push_back(function);
-  }
-  for (const std::string& name : declared) {
-    CAPTURE(name);
-    CHECK(files.header.find(" " + name + "(") != std::string::npos);
-  }
-  std::ranges::sort(declared);
-  CHECK(Exported(files.shared_object) == declared);
 }
 
 TEST_CASE("a library after one for a device leaves memory alone that isn't its own", "[library]") {
@@ -340,28 +292,11 @@ TEST_CASE("a library after one for a device leaves memory alone that isn't its o
 
 TEST_CASE("the header of a library for a device is C99 and C++, with and without OpenCL's own",
           "[library]") {
-  if (std::system("cc --version >/dev/null 2>&1") != 0) {
-    WARN("no C compiler `cc` on this machine: the header is not compiled");
-    return;
-  }
-  const test::TemporaryDirectory folder;
-  const LibraryFiles files = Build(TestSpec(kTarget));
-  CAPTURE(files.header);
-  std::ofstream(folder.path + "/ops.h") << files.header;
-  const std::string opencl = "#define CL_TARGET_OPENCL_VERSION 120\n#include <CL/cl.h>\n";
-  const std::string call =
+  CheckHeaderCompiles(
+      TestSpec(kTarget), "#define CL_TARGET_OPENCL_VERSION 120\n#include <CL/cl.h>\n",
       "int call(tessera_gpu_opencl* kernels, cl_command_queue queue, cl_mem b, cl_event* e);\n"
       "int call(tessera_gpu_opencl* kernels, cl_command_queue queue, cl_mem b, cl_event* e) {\n"
-      "  return conv_opencl(kernels, queue, b, b, b, NULL, e);\n}\n";
-  std::ofstream(folder.path + "/alone.c") << "#include \"ops.h\"\n";
-  std::ofstream(folder.path + "/before.c") << opencl << "#include \"ops.h\"\n" << call;
-  std::ofstream(folder.path + "/behind.c") << "#include \"ops.h\"\n" << opencl << call;
-  for (const char* compiler : {"cc -std=c99 -pedantic", "cc -x c++ -std=c++11"}) {
-    CAPTURE(compiler);
-    CHECK(std::system(absl::StrCat("cd ", folder.path, " && ", compiler,
-                                   " -Wall -Wextra -Werror -fsyntax-only alone.c before.c behind.c")
-                          .c_str()) == 0);
-  }
+      "  return conv_opencl(kernels, queue, b, b, b, NULL, e);\n}\n");
 }
 
 TEST_CASE("libraries for a device need a CPU to fall back to, and a schedule for each",
@@ -386,19 +321,7 @@ TEST_CASE("libraries for a device need a CPU to fall back to, and a schedule for
 }
 
 TEST_CASE("libraries of AArch64 for a device link", "[library]") {
-  LibrarySpec spec = TestSpec(kTarget);
-  spec.versions = {{ir::ParseTarget("aarch64/neon").value(), ""}};
-  for (LibraryOp& op : spec.ops) {
-    op.versions = {DefaultFor(op.workload, spec.versions[0].target)};
-  }
-  const auto files = BuildLibrary(spec);
-  if (files.status().code() == absl::StatusCode::kFailedPrecondition) {
-    WARN(files.status().ToString());
-    return;
-  }
-  INFO(files.status());
-  REQUIRE(files.ok());
-  CHECK(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
+  CheckLinksForAArch64(TestSpec(kTarget));
 }
 
 TEST_CASE("a device that has less than kernels were made for is named with the limit",
@@ -432,20 +355,10 @@ TEST_CASE("a device that has less than kernels were made for is named with the l
         absl::StrCat("much: its kernels take ", constant_bytes + 64,
                      " bytes of constant memory; the device has ", constant_bytes));
   }
-  for (const auto& [spec, why] : refused) {
-    const Environment quiet("TESSERA_QUIET", "1");
-    const Environment wanted("TESSERA_DEVICE", OpenClTestDevice().c_str());
-    const Library library(Build(spec).shared_object);
-    char log[256];
-    void* kernels = nullptr;
-    CHECK(library.Find<Create>("tessera_gpu_opencl_create")(at->queue, &kernels, log, 256) ==
-          TESSERA_OPS_DEVICE_LIMITS);
-    CHECK(kernels == nullptr);
-    CHECK_THAT(log, Catch::Contains(why));
-    CHECK(library.Find<const char* (*)()>("tessera_gpu_device")() == nullptr);
-    CHECK_THAT(library.Find<const char* (*)()>("tessera_gpu_fallback")(), Catch::Contains(why));
-    CheckHostCalls(library, spec);
-  }
+  const Environment wanted("TESSERA_DEVICE", OpenClTestDevice().c_str());
+  CheckRefused(refused, [&](const Library& library, void** kernels, char* log, size_t log_bytes) {
+    return library.Find<Create>("tessera_gpu_opencl_create")(at->queue, kernels, log, log_bytes);
+  });
 }
 
 TEST_CASE("what a device's compiler refuses is told with its words, and the CPU is used",

@@ -1,23 +1,17 @@
 // Libraries for CUDA devices, called in both ways on the first device. Where there is none, ctest
 // lets tests/cuda/driver.cc stand in for it.
 
-#include <unistd.h>
-
-#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
 #include "compiler/runtime/cuda.h"
+#include "tests/compiler/library/device_cases.h"
 #include "tests/compiler/library/device_fixture.h"
-#include "tests/compiler/library/elf.h"
-#include "tests/support/temporary_directory.h"
 
 namespace tessera::library {
 namespace {
@@ -216,30 +210,16 @@ TEST_CASE("kernels for CUDA are made for the current context, and not without on
 TEST_CASE("calls with host memory run on the CUDA device where there is one", "[library][cuda]") {
   if (TestStream::Open() == nullptr) return;
   const LibrarySpec spec = TestSpec(kTarget);
-  const Library library(Build(spec).shared_object);
-  const auto fallback = library.Find<const char* (*)()>("tessera_gpu_fallback");
-  INFO((fallback() == nullptr ? "" : fallback()));
-  REQUIRE(library.Find<const char* (*)()>("tessera_gpu_device")() != nullptr);
-  CHECK(fallback() == nullptr);
-  CheckHostCalls(library, spec);
+  CheckRunsOnDevice(Library(Build(spec).shared_object), spec);
 }
 
 TEST_CASE("calls with host memory run on the CPU where the wanted CUDA device is missing",
           "[library][cuda]") {
-  const bool has_device = TestStream::Open() != nullptr;
-  const LibrarySpec spec = TestSpec(kTarget);
-  const Environment quiet("TESSERA_QUIET", "1");
-  const std::string missing =
-      has_device ? "TESSERA_DEVICE is \"no such device\", which none of " : "libcuda.so.1";
-  for (const auto& [wanted, why] :
-       {std::pair<const char*, std::string>("cpu", "TESSERA_DEVICE is cpu"),
-        std::pair<const char*, std::string>("no such device", missing)}) {
-    const Environment device("TESSERA_DEVICE", wanted);
-    const Library library(Build(spec).shared_object);
-    CHECK(library.Find<const char* (*)()>("tessera_gpu_device")() == nullptr);
-    CHECK_THAT(library.Find<const char* (*)()>("tessera_gpu_fallback")(), Catch::Contains(why));
-    CheckHostCalls(library, spec);
-  }
+  const std::string missing = TestStream::Open() != nullptr
+                                  ? "TESSERA_DEVICE is \"no such device\", which none of "
+                                  : "libcuda.so.1";
+  CheckFallsBack(TestSpec(kTarget),
+                 {{"cpu", "TESSERA_DEVICE is cpu"}, {"no such device", missing}});
 }
 
 // The case below runs this one as a process without what stands in for a driver.
@@ -279,84 +259,29 @@ TEST_CASE("calls with host memory run on the CPU where there is no driver of CUD
 }
 
 TEST_CASE("a library for CUDA is the same bytes each time and needs libc alone", "[library]") {
-  const LibrarySpec spec = TestSpec(kTarget);
-  const LibraryFiles files = Build(spec), again = Build(spec);
-  CHECK(files.shared_object == again.shared_object);
-  CHECK(files.header == again.header);
-  CHECK(files.manifest == again.manifest);
-  CHECK(Needed(files.shared_object) == std::vector<std::string>{"libc.so.6"});
+  const LibraryFiles files = CheckFiles(TestSpec(kTarget), "cuda");
   CHECK(files.shared_object.find(".visible .entry tessera_kernel_conv_0(") != std::string::npos);
   CHECK(files.header.find("opencl") == std::string::npos);
-
-  const auto manifest = nlohmann::json::parse(files.manifest);
-  CHECK(manifest["device"]["target"] == ir::ToString(spec.device->target));
-  CHECK(manifest["ops"][5]["device"]["launches"][0]["kernel"] == "tessera_kernel_soft_0");
-  std::vector<std::string> declared = {"tessera_gpu_set_threads", "tessera_gpu_version",
-                                       "tessera_gpu_isa",         "tessera_gpu_cuda_create",
-                                       "tessera_gpu_device",      "tessera_gpu_fallback",
-                                       "tessera_gpu_cuda_destroy"};
-  for (const auto& op : manifest["ops"]) {
-    for (const auto& function : op["functions"]) declared.push_back(function);
-  }
-  CHECK(std::ranges::count(declared, "conv_cuda_pack_weights") == 1);
-  for (const std::string& name : declared) {
-    CAPTURE(name);
-    CHECK(files.header.find(" " + name + "(") != std::string::npos);
-  }
-  std::ranges::sort(declared);
-  CHECK(Exported(files.shared_object) == declared);
 }
 
 TEST_CASE("the header of a library for CUDA is C99 and C++, with and without CUDA's own",
           "[library]") {
-  if (std::system("cc --version >/dev/null 2>&1") != 0) {
-    WARN("no C compiler `cc` on this machine: the header is not compiled");
-    return;
-  }
-  const test::TemporaryDirectory folder;
-  const LibraryFiles files = Build(TestSpec(kTarget));
-  CAPTURE(files.header);
-  std::ofstream(folder.path + "/ops.h") << files.header;
   // As <cuda.h> has them.
-  const std::string cuda =
+  const std::string driver =
       "typedef unsigned long long CUdeviceptr_v2;\ntypedef CUdeviceptr_v2 CUdeviceptr;\n"
       "typedef struct CUstream_st *CUstream;\n";
-  const std::string call =
-      "int call(tessera_gpu_cuda* kernels, CUstream stream, CUdeviceptr b);\n"
-      "int call(tessera_gpu_cuda* kernels, CUstream stream, CUdeviceptr b) {\n"
-      "  return conv_cuda(kernels, stream, b, b, b, 0);\n}\n";
-  std::ofstream(folder.path + "/alone.c") << "#include \"ops.h\"\n";
-  std::ofstream(folder.path + "/before.c") << cuda << "#include \"ops.h\"\n" << call;
-  std::ofstream(folder.path + "/behind.c") << "#include \"ops.h\"\n" << cuda << call;
-  for (const char* compiler : {"cc -std=c99 -pedantic", "cc -x c++ -std=c++11"}) {
-    CAPTURE(compiler);
-    CHECK(std::system(absl::StrCat("cd ", folder.path, " && ", compiler,
-                                   " -Wall -Wextra -Werror -fsyntax-only alone.c before.c behind.c")
-                          .c_str()) == 0);
-  }
+  CheckHeaderCompiles(TestSpec(kTarget), driver,
+                      "int call(tessera_gpu_cuda* kernels, CUstream stream, CUdeviceptr b);\n"
+                      "int call(tessera_gpu_cuda* kernels, CUstream stream, CUdeviceptr b) {\n"
+                      "  return conv_cuda(kernels, stream, b, b, b, 0);\n}\n");
 }
 
 TEST_CASE("libraries of AArch64 for CUDA link", "[library]") {
-  LibrarySpec spec = TestSpec(kTarget);
-  spec.versions = {{ir::ParseTarget("aarch64/neon").value(), ""}};
-  for (LibraryOp& op : spec.ops) {
-    op.versions = {DefaultFor(op.workload, spec.versions[0].target)};
-  }
-  const auto files = BuildLibrary(spec);
-  if (files.status().code() == absl::StatusCode::kFailedPrecondition) {
-    WARN(files.status().ToString());
-    return;
-  }
-  INFO(files.status());
-  REQUIRE(files.ok());
-  CHECK(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
+  CheckLinksForAArch64(TestSpec(kTarget));
 }
 
 TEST_CASE("libraries for CUDA of 32-bit ARM are refused", "[library]") {
-  LibrarySpec spec = TestSpec(kTarget);
-  spec.versions = {{ir::ParseTarget("arm/neon").value(), ""}};
-  for (LibraryOp& op : spec.ops) op.versions = {DefaultFor(op.workload, spec.versions[0].target)};
-  const absl::Status status = BuildLibrary(spec).status();
+  const absl::Status status = BuildLibrary(ForCpu(TestSpec(kTarget), "arm/neon")).status();
   if (status.code() == absl::StatusCode::kFailedPrecondition) {
     WARN(status.ToString());
     return;
@@ -379,19 +304,9 @@ TEST_CASE("a CUDA device that has less than kernels were made for is named with 
       GreedySpec("cuda/sm_70 block=256 wave=32 shared=67108864"),
       absl::StrCat("bytes of memory that a block shares; the device has ",
                    at->Number(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)));
-  for (const auto& [spec, why] : refused) {
-    const Environment quiet("TESSERA_QUIET", "1");
-    const Library library(Build(spec).shared_object);
-    char log[256];
-    void* kernels = nullptr;
-    CHECK(library.Find<Create>("tessera_gpu_cuda_create")(&kernels, log, 256) ==
-          TESSERA_OPS_DEVICE_LIMITS);
-    CHECK(kernels == nullptr);
-    CHECK_THAT(log, Catch::Contains(why));
-    CHECK(library.Find<const char* (*)()>("tessera_gpu_device")() == nullptr);
-    CHECK_THAT(library.Find<const char* (*)()>("tessera_gpu_fallback")(), Catch::Contains(why));
-    CheckHostCalls(library, spec);
-  }
+  CheckRefused(refused, [](const Library& library, void** kernels, char* log, size_t log_bytes) {
+    return library.Find<Create>("tessera_gpu_cuda_create")(kernels, log, log_bytes);
+  });
 }
 
 TEST_CASE("what CUDA's driver refuses is told with its words", "[library][cuda]") {
