@@ -119,6 +119,12 @@ absl::Span<const Instruction> Instructions() {
   return all;
 }
 
+Instruction TileProduct(const ir::Target& target) {
+  TESSERA_CHECK(target.kind == ir::TargetKind::kVta);
+  return Parse({"vta_gemm", target.kind, "", target.tile_block, target.tile_block, "i8", "i8",
+                "i32"});
+}
+
 const Instruction* InstructionNamed(std::string_view name) {
   for (const Instruction& instruction : Instructions()) {
     if (instruction.name == name) return &instruction;

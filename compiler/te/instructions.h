@@ -35,6 +35,9 @@ struct Instruction {
 absl::Span<const Instruction> Instructions();
 // Null if there is none of that name.
 const Instruction* InstructionNamed(std::string_view name);
+// What VTA's matrix unit does for one row of a tile: as many points as a tile has columns, with a
+// group of as many terms. Requires a target of that kind.
+Instruction TileProduct(const ir::Target& target);
 // Whether code for the target may use it.
 bool Offers(const ir::Target& target, const Instruction& instruction);
 
