@@ -101,14 +101,14 @@ class Builder {
   ir::Program Run(std::string name) {
     ir::Program program;
     program.name = std::move(name);
-    for (const te::Input& input : schedule_.inputs()) {
-      program.params.push_back(Parameter(input.buffer));
-      storage_[input.buffer.get()] = {program.params.back(), {}};
+    program.params = MakeParameters(schedule_);
+    const std::vector<te::Input>& inputs = schedule_.inputs();
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      storage_[inputs[i].buffer.get()] = {program.params[i], {}};
     }
     std::map<const ir::BufferNode*, ir::Buffer> outputs;
-    for (const ir::Buffer& output : schedule_.outputs()) {
-      outputs[output.get()] = Parameter(output);
-      program.params.push_back(outputs[output.get()]);
+    for (size_t i = 0; i < schedule_.outputs().size(); ++i) {
+      outputs[schedule_.outputs()[i].get()] = program.params[inputs.size() + i];
     }
     vars_.resize(loops_.loop_count);
     extents_.resize(loops_.loop_count);
@@ -140,15 +140,6 @@ class Builder {
   }
 
  private:
-  // A parameter: as the workload declares it, in the layout that the schedule chose.
-  ir::Buffer Parameter(const ir::Buffer& buffer) const {
-    ir::BufferNode node = *buffer;
-    node.scope = ir::Scope::kGlobal;
-    node.layout = schedule_.LayoutOf(buffer);
-    node.read_path = schedule_.ReadPathOf(buffer);
-    return std::make_shared<const ir::BufferNode>(std::move(node));
-  }
-
   // Memory of an intermediate stage. Unless the schedule says otherwise its dimensions are stored
   // in the order in which the stage's innermost loops run over them, so that vectors are
   // contiguous; what lies between the places of a vector that takes every n-th comes further out.
@@ -540,8 +531,28 @@ class Builder {
 
 }  // namespace
 
+std::vector<ir::Buffer> MakeParameters(const Schedule& schedule) {
+  std::vector<ir::Buffer> parameters;
+  const auto add = [&](const ir::Buffer& buffer) {
+    ir::BufferNode node = *buffer;
+    node.scope = ir::Scope::kGlobal;
+    node.layout = schedule.LayoutOf(buffer);
+    node.read_path = schedule.ReadPathOf(buffer);
+    parameters.push_back(std::make_shared<const ir::BufferNode>(std::move(node)));
+  };
+  for (const te::Input& input : schedule.inputs()) add(input.buffer);
+  for (const ir::Buffer& output : schedule.outputs()) add(output);
+  return parameters;
+}
+
 absl::StatusOr<ir::Program> BuildLoops(const Schedule& schedule, const LoopStructure& loops,
                                        std::string name) {
+  for (const BoundStage& stage : loops.stages) {
+    const schedule::StageState& state = schedule.stages()[stage.stage];
+    if (!state.is_doubled || stage.scope == ir::Scope::kShared) continue;
+    return absl::InvalidArgumentError(absl::StrCat("double_buffer ", state.stage->name(),
+                                                   ": only what the threads of a block share"));
+  }
   return Builder(schedule, loops, false).Run(std::move(name));
 }
 

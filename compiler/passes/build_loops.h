@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "compiler/ir/stmt.h"
@@ -9,11 +10,14 @@
 
 namespace tessera::passes {
 
+// Inputs, then outputs: as the workload declares them, in the layouts that the schedule chose.
+std::vector<ir::Buffer> MakeParameters(const schedule::Schedule& schedule);
+
 // The loop nests of a bounded schedule. Requires `loops` = InferBounds(schedule).
 // Ensures: indices are logical, one per dimension; every computed position outside its axis and
 // every tap on padding is behind an If around its Store; loop kinds are as scheduled; buffers of
-// attached stages hold their region only. Parameters are inputs, outputs, then what
-// BuildPreparation makes.
+// attached stages hold their region only. Parameters are those of MakeParameters, then what
+// BuildPreparation makes. InvalidArgument where something is doubled that no block shares.
 absl::StatusOr<ir::Program> BuildLoops(const schedule::Schedule& schedule,
                                        const schedule::LoopStructure& loops, std::string name);
 

@@ -94,10 +94,9 @@ class Binder {
                   : bound.at < 0                                   ? ir::Scope::kWorkspace
                   : std::ranges::any_of(state.loops, RunsByThread) ? ir::Scope::kShared
                                                                    : ir::Scope::kLocal;
-    if (state.is_doubled && bound.scope != ir::Scope::kShared) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("double_buffer ", stage.name(),
-                       ": only what the threads of a block share, computed inside of a loop"));
+    if (state.is_doubled && bound.at < 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "double_buffer ", stage.name(), ": only what is computed inside of a loop has turns"));
     }
     if (state.is_doubled) {
       const StageState& reader = schedule_.stages()[state.at_stage];
