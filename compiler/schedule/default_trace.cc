@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "compiler/schedule/accelerator.h"
 #include "compiler/schedule/schedule.h"
 
 namespace tessera::schedule {
@@ -202,9 +203,27 @@ absl::Status BindStage(Schedule& schedule, Trace& trace, int index, const ir::Ta
   return absl::OkStatus();
 }
 
+// An accelerator's, tile by tile.
+absl::StatusOr<Trace> TileForAccelerator(const te::Dag& dag, const ir::Target& target) {
+  TESSERA_ASSIGN_OR_RETURN(AcceleratorDraft draft, DraftForAccelerator(dag, target));
+  Trace trace = draft.steps;
+  Schedule schedule = draft.schedule;
+  for (Nest& nest : AcceleratorNests(draft, DefaultTiles(draft, target))) {
+    const int stage = nest.stage;
+    schedule.SetNest(std::move(nest));
+    const Trace steps = StepsOf(schedule, stage);
+    trace.insert(trace.end(), steps.begin(), steps.end());
+  }
+  return trace;
+}
+
 }  // namespace
 
 absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target) {
+  if (target.kind == ir::TargetKind::kVta) {
+    absl::StatusOr<Trace> trace = TileForAccelerator(dag, target);
+    return trace.ok() ? trace : Annotate(trace.status(), "default schedule");
+  }
   Schedule schedule(dag);
   Trace trace;
   InlineCheapStages(schedule, trace);

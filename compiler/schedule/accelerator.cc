@@ -1,0 +1,323 @@
+#include "compiler/schedule/accelerator.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace tessera::schedule {
+namespace {
+
+// Copies that the sum waits for are those of at least so many results: an accumulator may be added
+// to again only when the matrix unit's pipeline has stored it.
+constexpr int64_t kLeastResults = 8;
+
+// Applies steps and writes them down.
+class Drafter {
+ public:
+  Drafter(const te::Dag& dag, const ir::Target& target) : draft_{Schedule(dag)}, target_(target) {}
+
+  absl::StatusOr<AcceleratorDraft> Run() {
+    TESSERA_RETURN_IF_ERROR(InlineRest());
+    const std::string sum = Name(draft_.sum);
+    TESSERA_ASSIGN_OR_RETURN(ProductTiles product, FindProductTiles(State(draft_.sum), target_));
+    const std::string store = Name(draft_.store);
+    TESSERA_ASSIGN_OR_RETURN(const std::string a, Operand(sum, product.a));
+    TESSERA_ASSIGN_OR_RETURN(const std::string b, Operand(sum, product.b));
+    std::vector<std::string> added;
+    for (const Access& access : State(draft_.schedule.StageNamed(store)).analysis->reads) {
+      if (access.buffer->name == sum) continue;
+      const std::string copy = absl::StrCat(store, ".", access.buffer->name);
+      if (std::ranges::count(added, copy) > 0) continue;
+      TESSERA_RETURN_IF_ERROR(Do({Primitive::kCacheRead, access.buffer->name, {store}, {}, {}}));
+      added.push_back(copy);
+    }
+    draft_.store = draft_.schedule.StageNamed(store);
+    draft_.sum = draft_.schedule.StageNamed(sum);
+    draft_.a = draft_.schedule.StageNamed(a);
+    draft_.b = draft_.schedule.StageNamed(b);
+    for (const std::string& copy : added) draft_.added.push_back(draft_.schedule.StageNamed(copy));
+    TESSERA_ASSIGN_OR_RETURN(draft_.product, FindProductTiles(State(draft_.sum), target_));
+    TESSERA_RETURN_IF_ERROR(LayOut());
+    return std::move(draft_);
+  }
+
+ private:
+  const StageState& State(int stage) const { return draft_.schedule.stages()[stage]; }
+  std::string Name(int stage) const { return State(stage).stage->name(); }
+
+  absl::Status Do(Step step) {
+    TESSERA_RETURN_IF_ERROR(draft_.schedule.Apply(step));
+    draft_.steps.push_back(std::move(step));
+    return absl::OkStatus();
+  }
+
+  // Finds sum and store, and inlines what is between them.
+  absl::Status InlineRest() {
+    const std::vector<StageState>& stages = draft_.schedule.stages();
+    std::vector<std::string> rest;
+    for (size_t i = 0; i < stages.size(); ++i) {
+      const auto index = static_cast<int>(i);
+      const te::Stage& stage = *stages[i].stage;
+      if (stage.is_reduction()) {
+        if (draft_.sum >= 0) {
+          return absl::InvalidArgumentError(absl::StrCat(stage.name(), " and ", Name(draft_.sum),
+                                                         " are two reductions; the accelerator's "
+                                                         "kernels have one each"));
+        }
+        draft_.sum = index;
+      } else if (draft_.schedule.IsOutput(stage.output())) {
+        if (draft_.store >= 0) {
+          return absl::InvalidArgumentError("the accelerator's kernels have one output");
+        }
+        draft_.store = index;
+      } else if (draft_.sum >= 0) {
+        rest.push_back(stage.name());
+      }
+    }
+    if (draft_.sum < 0) return absl::InvalidArgumentError("there is no sum of products");
+    if (draft_.store < 0 || State(draft_.store).stage->output()->type != ir::Int(8)) {
+      return absl::InvalidArgumentError(
+          "results are of more than 8 bits; the accelerator stores i8, so narrow them, as shift= "
+          "does");
+    }
+    for (const std::string& name : rest) {
+      TESSERA_RETURN_IF_ERROR(Do({Primitive::kInline, name, {}, {}, {}}));
+    }
+    return absl::OkStatus();
+  }
+
+  // The copy of an operand: what pads it, or a stage of its own.
+  absl::StatusOr<std::string> Operand(const std::string& sum, const ir::Buffer& operand) {
+    if (draft_.schedule.StageNamed(operand->name) >= 0) return operand->name;
+    TESSERA_RETURN_IF_ERROR(Do({Primitive::kCacheRead, operand->name, {sum}, {}, {}}));
+    return absl::StrCat(sum, ".", operand->name);
+  }
+
+  // Tiles innermost wherever a tensor's layout is ours to choose.
+  absl::Status LayOut() {
+    const ProductTiles& product = draft_.product;
+    std::vector<std::pair<int, int64_t>> a, b, store;
+    if (product.row_axis >= 0) a.emplace_back(product.a_row_dim, target_.tile_rows);
+    a.emplace_back(product.a_term_dim, target_.tile_block);
+    b = {{product.b_block_dim, target_.tile_block}, {product.b_term_dim, target_.tile_block}};
+    if (product.row_axis >= 0) store.emplace_back(product.row_axis, target_.tile_rows);
+    store.emplace_back(product.block_axis, target_.tile_block);
+    TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.a), a));
+    TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.b), b));
+    return LayOut(State(draft_.store).stage->output(), store);
+  }
+  // Copies have the dimensions of what they copy.
+  ir::Buffer SourceOf(int copy) const { return State(copy).analysis->reads[0].buffer; }
+
+  absl::Status LayOut(const ir::Buffer& buffer, absl::Span<const std::pair<int, int64_t>> tile) {
+    if (buffer->policy == ir::LayoutPolicy::kFixed) return absl::OkStatus();
+    std::vector<ir::LayoutDim> layout;
+    for (size_t d = 0; d < buffer->shape.size(); ++d) {
+      int64_t unit = 1;
+      for (const auto& [dimension, extent] : tile) {
+        if (dimension == static_cast<int>(d)) unit = extent;
+      }
+      layout.push_back({static_cast<int>(d), unit, buffer->shape[d] / unit});
+    }
+    for (const auto& [dimension, extent] : tile) {
+      if (extent > 1) layout.push_back({dimension, 1, extent});
+    }
+    return Do(
+        {Primitive::kLayout, buffer->name, {}, {}, ir::LayoutToString(layout, buffer->shape)});
+  }
+
+  AcceleratorDraft draft_;
+  const ir::Target& target_;
+};
+
+// Builds nests by axes of the sum, which `store` has in some order.
+class Arranger {
+ public:
+  Arranger(const AcceleratorDraft& draft, const AcceleratorTiles& tiles)
+      : draft_(draft), tiles_(tiles), sum_(*Stage(draft.sum).stage) {
+    const Access& access = Read(draft.store, sum_.output());
+    for (const AxisForm& form : access.dims) store_axes_.push_back(PlainAxis(form));
+  }
+
+  std::vector<Nest> Run() {
+    std::vector<Nest> nests;
+    nests.push_back(StoreNest());
+    nests.push_back(SumNest());
+    nests.push_back(OperandNest(draft_.a, tiles_.holds_a, tiles_.doubles_a));
+    nests.push_back(OperandNest(draft_.b, tiles_.holds_b, tiles_.doubles_b));
+    for (const int copy : draft_.added) {
+      Nest nest = CopyNest(copy);
+      nest.at_stage = draft_.store;
+      nest.at_loop = InnermostLoopFor(draft_.store, Stage(copy).stage->output());
+      nests.push_back(std::move(nest));
+    }
+    return nests;
+  }
+
+ private:
+  const StageState& Stage(int stage) const { return draft_.schedule.stages()[stage]; }
+  const Access& Read(int stage, const ir::Buffer& buffer) const {
+    const auto& reads = Stage(stage).analysis->reads;
+    const auto found = std::ranges::find(reads, buffer, &Access::buffer);
+    TESSERA_CHECK(found != reads.end());
+    return *found;
+  }
+  static LoopState Loop(int axis, int64_t stride, int64_t extent) {
+    LoopState loop;
+    loop.digits.push_back({axis, stride, extent});
+    return loop;
+  }
+
+  // Loops over tiles, then over virtual threads, then over a tile.
+  Nest StoreNest() {
+    Nest nest;
+    nest.stage = draft_.store;
+    for (const int axis : tiles_.tile_order) {
+      const int64_t stride = TileOf(axis) * ThreadsAlong(axis);
+      // One loop at least is there for the sum to be computed in.
+      if (stride < sum_.axes[axis].extent || axis == tiles_.tile_order.front()) {
+        tile_loops_.push_back(axis);
+        nest.loops.push_back(Loop(store_axes_[axis], stride, 0));
+      }
+    }
+    if (tiles_.virtual_axis >= 0) {
+      const int axis = tiles_.virtual_axis;
+      tile_loops_.push_back(axis);
+      nest.loops.push_back(
+          Loop(store_axes_[axis], TileOf(axis), IsLooped(axis) ? tiles_.virtual_threads : 0));
+      nest.loops.back().kind = ir::LoopKind::kThread;
+      nest.loops.back().thread_axis = ir::ThreadAxis::kVirtual;
+    }
+    for (size_t axis = 0; axis < sum_.axes.size(); ++axis) {
+      const int64_t tile = tiles_.results[axis];
+      const bool is_coarsest = std::ranges::count(tile_loops_, static_cast<int>(axis)) == 0;
+      if (is_coarsest || tile > 1) {
+        nest.loops.push_back(Loop(store_axes_[axis], 1, is_coarsest ? 0 : tile));
+      }
+    }
+    return nest;
+  }
+  int64_t TileOf(int axis) const { return tiles_.results[axis]; }
+  int64_t ThreadsAlong(int axis) const {
+    return axis == tiles_.virtual_axis ? tiles_.virtual_threads : 1;
+  }
+  bool IsLooped(int axis) const { return std::ranges::count(tile_loops_, axis) > 1; }
+
+  // Loops over loads, then over the steps of one.
+  Nest SumNest() {
+    Nest nest;
+    nest.stage = draft_.sum;
+    nest.at_stage = draft_.store;
+    nest.at_loop = static_cast<int>(tile_loops_.size()) - 1;
+    const auto spatial = static_cast<int>(sum_.axes.size());
+    for (size_t r = 0; r < sum_.reduce_axes.size(); ++r) {
+      if (tiles_.terms[r] == sum_.reduce_axes[r].extent) continue;
+      nest.loops.push_back(Loop(spatial + static_cast<int>(r), tiles_.terms[r], 0));
+    }
+    load_loops_ = static_cast<int>(nest.loops.size());
+    for (const int axis : tiles_.step_order) {
+      if (axis < spatial) {
+        nest.loops.push_back(Loop(axis, 1, 0));
+        continue;
+      }
+      const int64_t terms = tiles_.terms[axis - spatial];
+      const bool is_whole = terms == sum_.reduce_axes[axis - spatial].extent;
+      if (is_whole || terms > 1) nest.loops.push_back(Loop(axis, 1, is_whole ? 0 : terms));
+    }
+    return nest;
+  }
+
+  Nest OperandNest(int copy, bool holds, bool doubles) {
+    Nest nest = CopyNest(copy);
+    nest.is_doubled = doubles;
+    if (!holds && load_loops_ > 0) {
+      nest.at_stage = draft_.sum;
+      nest.at_loop = load_loops_ - 1;
+      return nest;
+    }
+    nest.at_stage = draft_.store;
+    nest.at_loop = holds ? InnermostLoopFor(draft_.sum, Stage(copy).stage->output())
+                         : static_cast<int>(tile_loops_.size()) - 1;
+    return nest;
+  }
+
+  Nest CopyNest(int copy) const {
+    Nest nest;
+    nest.stage = copy;
+    for (size_t axis = 0; axis < Stage(copy).stage->axes.size(); ++axis) {
+      nest.loops.push_back(Loop(static_cast<int>(axis), 1, 0));
+    }
+    return nest;
+  }
+
+  // The store's innermost loop over tiles that moves what `reader` reads of `buffer`.
+  int InnermostLoopFor(int reader, const ir::Buffer& buffer) const {
+    const Access& access = Read(reader, buffer);
+    for (size_t l = tile_loops_.size(); l-- > 1;) {
+      const int axis = reader == draft_.sum ? tile_loops_[l] : store_axes_[tile_loops_[l]];
+      const bool moves =
+          std::ranges::any_of(access.dims, [&](const AxisForm& form) { return Uses(form, axis); });
+      if (moves) return static_cast<int>(l);
+    }
+    return 0;
+  }
+
+  const AcceleratorDraft& draft_;
+  const AcceleratorTiles& tiles_;
+  const te::Stage& sum_;
+  std::vector<int> store_axes_;  // by axes of the sum
+  std::vector<int> tile_loops_;  // of the store, by axes of the sum
+  int load_loops_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<AcceleratorDraft> DraftForAccelerator(const te::Dag& dag, const ir::Target& target) {
+  TESSERA_CHECK(target.kind == ir::TargetKind::kVta);
+  return Drafter(dag, target).Run();
+}
+
+std::vector<Nest> AcceleratorNests(const AcceleratorDraft& draft, const AcceleratorTiles& tiles) {
+  return Arranger(draft, tiles).Run();
+}
+
+AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& target) {
+  const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
+  const auto spatial = static_cast<int>(sum.axes.size());
+  const auto unit_of = [&](int axis) -> int64_t {
+    const ProductTiles& product = draft.product;
+    if (axis == product.block_axis || axis == product.term_axis) return target.tile_block;
+    return axis == product.row_axis ? target.tile_rows : 1;
+  };
+  AcceleratorTiles tiles;
+  for (int axis = 0; axis < spatial; ++axis) {
+    tiles.results.push_back(unit_of(axis));
+    tiles.tile_order.push_back(axis);
+  }
+  for (size_t r = 0; r < sum.reduce_axes.size(); ++r) {
+    const int axis = spatial + static_cast<int>(r);
+    // All of a window: a part of it might lie in the padding alone.
+    tiles.terms.push_back(axis == draft.product.term_axis ? unit_of(axis)
+                                                          : sum.reduce_axes[r].extent);
+    tiles.step_order.push_back(axis);
+  }
+  tiles.step_order.insert(tiles.step_order.end(), tiles.tile_order.begin(), tiles.tile_order.end());
+  // As few more results as the pipeline needs, along the innermost axes.
+  int64_t results = 1;
+  for (int axis = spatial - 1; axis >= 0 && results < kLeastResults; --axis) {
+    const int64_t unit = unit_of(axis), all = sum.axes[axis].extent / unit;
+    int64_t tile = 1;
+    while (tile < all && results * tile < kLeastResults) {
+      do ++tile;
+      while (all % tile != 0);
+    }
+    results *= tile;
+    tiles.results[axis] = tile * unit;
+  }
+  return tiles;
+}
+
+}  // namespace tessera::schedule
