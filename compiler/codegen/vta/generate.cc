@@ -1,0 +1,240 @@
+#include "compiler/codegen/vta/generate.h"
+
+#include <algorithm>
+#include <bit>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "compiler/codegen/vta/affine.h"
+#include "compiler/codegen/vta/elementwise.h"
+#include "compiler/codegen/vta/memory_plan.h"
+#include "compiler/codegen/vta/moves.h"
+#include "compiler/codegen/vta/nest.h"
+#include "compiler/codegen/vta/step_loops.h"
+#include "compiler/schedule/product_tiles.h"
+
+namespace tessera::codegen::vta {
+namespace {
+
+namespace isa = tessera::vta;
+using schedule::AffineValue;
+using schedule::BoundStage;
+
+// Makes one kernel of a root nest.
+class Generator {
+ public:
+  Generator(const Nest& nest, const ir::Target& target) : nest_(nest), target_(target) {}
+
+  absl::StatusOr<Kernel> Run() {
+    TESSERA_ASSIGN_OR_RETURN(plan_, PlanMemory(nest_, target_));
+    kernel_.code.config = ConfigOf(target_);
+    kernel_.code.allocations = plan_.allocations;
+    TESSERA_RETURN_IF_ERROR(Emit(nest_.root(), kernel_.code.body));
+    TESSERA_RETURN_IF_ERROR(isa::Check(kernel_.code, static_cast<int>(kernel_.arguments.size())));
+    return std::move(kernel_);
+  }
+
+ private:
+  using Body = std::vector<isa::Node>;
+
+  // The loops of a stage around what is computed inside of it, then its own work.
+  absl::Status Emit(int stage, Body& body, size_t loop = 0) {
+    if (loop == nest_.LeafDepth(stage)) return EmitWork(stage, body);
+    const schedule::BoundLoop& around = nest_.bound(stage).loops[loop];
+    if (IsFirstReduction(stage, loop)) EmitReset(stage, body);
+    const auto inside = [&](Body& into) -> absl::Status {
+      for (const int child : nest_.ChildrenAt(stage, loop)) {
+        TESSERA_RETURN_IF_ERROR(Emit(child, into));
+      }
+      return Emit(stage, into, loop + 1);
+    };
+    if (around.thread_axis == ir::ThreadAxis::kVirtual) return inside(body);
+    if (around.extent == 1) return inside(body);
+    isa::Repeat repeat{around.extent, {}};
+    turns_.Open(around.id);
+    TESSERA_RETURN_IF_ERROR(inside(repeat.body));
+    turns_.Close();
+    body.push_back({std::move(repeat)});
+    return absl::OkStatus();
+  }
+
+  bool IsFirstReduction(int stage, size_t loop) const {
+    const auto& loops = nest_.bound(stage).loops;
+    return loops[loop].is_reduction &&
+           std::none_of(loops.begin(), loops.begin() + static_cast<int64_t>(loop),
+                        [](const schedule::BoundLoop& outer) { return outer.is_reduction; });
+  }
+
+  absl::Status EmitWork(int stage, Body& body) {
+    if (stage == nest_.root()) return EmitRoot(body);
+    if (nest_.definition(stage).is_reduction()) return EmitProduct(stage, body);
+    return EmitLoads(stage, body);
+  }
+
+  void EmitReset(int sum, Body& body) {
+    const Held& held = plan_.of(nest_.output(sum));
+    ForEachContext(held.virtual_loops, [&] {
+      isa::Product reset{
+          .resets = true, .dst = PlaceOf(held, {}), .src = {}, .wgt = {}, .loops = {}};
+      reset.loops = {{.turns = held.tiles, .dst_step = 1}};
+      body.push_back({std::move(reset)});
+    });
+  }
+
+  absl::Status EmitProduct(int sum, Body& body) {
+    const size_t leaf = nest_.LeafDepth(sum);
+    const auto& loops = nest_.bound(sum).loops;
+    if (std::none_of(loops.begin(), loops.begin() + static_cast<int64_t>(leaf),
+                     [](const schedule::BoundLoop& loop) { return loop.is_reduction; })) {
+      EmitReset(sum, body);
+    }
+    const schedule::ProductTiles& product = plan_.product;
+    const Held &dst = plan_.of(nest_.output(sum)), &src = plan_.of(product.a.get()),
+               &wgt = plan_.of(product.b.get());
+    TESSERA_ASSIGN_OR_RETURN(const StepLoops steps, ProductLoops(nest_, plan_, target_));
+    ForEachContext(Union({&dst, &src, &wgt}), [&] {
+      body.push_back({isa::Product{.resets = false,
+                                   .dst = PlaceOf(dst, steps.offsets[0]),
+                                   .src = PlaceOf(src, steps.offsets[1]),
+                                   .wgt = PlaceOf(wgt, steps.offsets[2]),
+                                   .loops = steps.loops}});
+    });
+    return absl::OkStatus();
+  }
+
+  absl::Status EmitLoads(int copy, Body& body) {
+    const Held& held = plan_.of(nest_.output(copy));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<MoveDim> dims, LoadDims(nest_, copy, held, plan_));
+    const int argument = ArgumentOf(nest_.SourceOf(copy).buffer.get());
+    ForEachContext(held.virtual_loops, [&] {
+      body.push_back(MakeMoves(turns_, PlaceOf(held, {}), dims, argument, /*is_store=*/false));
+    });
+    return absl::OkStatus();
+  }
+
+  // Accumulators to results, and these to DRAM.
+  absl::Status EmitRoot(Body& body) {
+    const Held& held = plan_.of(nest_.output(nest_.sum()));
+    for (const AluStep& step : plan_.alu_steps) {
+      isa::Elementwise one{.op = step.op,
+                           .uses_immediate = step.operand == nullptr,
+                           .immediate = step.immediate,
+                           .dst = {},
+                           .src = {},
+                           .loops = {}};
+      if (step.operand == nullptr) {
+        one.loops = {{.turns = held.tiles, .dst_step = 1}};
+        ForEachContext(held.virtual_loops, [&] {
+          one.dst = PlaceOf(held, {});
+          body.push_back({one});
+        });
+        continue;
+      }
+      const Held& source = plan_.of(step.operand->buffer.get());
+      TESSERA_ASSIGN_OR_RETURN(const StepLoops steps, OperandLoops(nest_, plan_, source.buffer));
+      one.loops = steps.loops;
+      ForEachContext(Union({&held, &source}), [&] {
+        one.dst = PlaceOf(held, steps.offsets[0]);
+        one.src = PlaceOf(source, steps.offsets[1]);
+        body.push_back({one});
+      });
+    }
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<MoveDim> dims, StoreDims(nest_, plan_));
+    const int argument = ArgumentOf(nest_.output(nest_.root()));
+    ForEachContext(held.virtual_loops, [&] {
+      body.push_back(MakeMoves(turns_, PlaceOf(held, {}), dims, argument, /*is_store=*/true));
+    });
+    return absl::OkStatus();
+  }
+
+  int ArgumentOf(const ir::BufferNode* tensor) {
+    const int parameter = nest_.ParameterOf(tensor);
+    const auto found = std::ranges::find(kernel_.arguments, parameter);
+    if (found == kernel_.arguments.end()) {
+      kernel_.arguments.push_back(parameter);
+      return static_cast<int>(kernel_.arguments.size()) - 1;
+    }
+    return static_cast<int>(found - kernel_.arguments.begin());
+  }
+
+  static std::vector<int> Union(std::initializer_list<const Held*> all) {
+    std::vector<int> loops;
+    for (const Held* held : all) {
+      loops.insert(loops.end(), held->virtual_loops.begin(), held->virtual_loops.end());
+    }
+    std::ranges::sort(loops);
+    loops.erase(std::unique(loops.begin(), loops.end()), loops.end());
+    return loops;
+  }
+
+  // Once for each turn of these virtual loops, which are fixed meanwhile.
+  template <typename Function>
+  void ForEachContext(const std::vector<int>& loops, const Function& emit) {
+    int64_t count = 1;
+    for (const int loop : loops) count *= nest_.ExtentOf(loop);
+    for (int64_t context = 0; context < count; ++context) {
+      int64_t rest = context;
+      for (size_t i = loops.size(); i-- > 0;) {
+        turns_.Fix(loops[i], rest % nest_.ExtentOf(loops[i]));
+        rest /= nest_.ExtentOf(loops[i]);
+      }
+      emit();
+    }
+  }
+
+  isa::Place PlaceOf(const Held& held, const AffineValue& offset) const {
+    AffineValue copy;
+    for (const int loop : held.virtual_loops) {
+      const int64_t extent = nest_.ExtentOf(loop);
+      AffineValue digit;
+      digit.terms.push_back({loop, 1, extent, 1});
+      for (schedule::LoopTerm& term : copy.terms) term.coefficient *= extent;
+      copy = Add(copy, digit);
+    }
+    if (held.turn_loop >= 0) {
+      for (schedule::LoopTerm& term : copy.terms) term.coefficient *= 2;
+      copy.terms.push_back({held.turn_loop, 1, 2, 1});
+    }
+    return {held.allocation, turns_.ToValue(copy), turns_.ToValue(offset)};
+  }
+
+  const Nest& nest_;
+  const ir::Target& target_;
+  MemoryPlan plan_;
+  Kernel kernel_;
+  Turns turns_;
+};
+
+}  // namespace
+
+isa::Config ConfigOf(const ir::Target& target) {
+  const auto log = [](int64_t value) { return std::countr_zero(static_cast<uint64_t>(value)); };
+  return {.log_batch = log(target.tile_rows),
+          .log_block = log(target.tile_block),
+          .log_uop_bytes = log(target.uop_bytes),
+          .log_inp_bytes = log(target.inp_bytes),
+          .log_wgt_bytes = log(target.wgt_bytes),
+          .log_acc_bytes = log(target.acc_bytes)};
+}
+
+absl::StatusOr<std::vector<Kernel>> Generate(const schedule::Schedule& schedule,
+                                             const schedule::LoopStructure& loops,
+                                             const ir::Target& target) {
+  TESSERA_RETURN_IF_ERROR(isa::CheckEncodable(ConfigOf(target)));
+  std::vector<Kernel> kernels;
+  for (size_t i = 0; i < loops.stages.size(); ++i) {
+    if (loops.stages[i].at >= 0) continue;
+    const Nest nest(schedule, loops, static_cast<int>(i));
+    const std::string& name = nest.definition(nest.root()).name();
+    TESSERA_RETURN_IF_ERROR(Annotate(nest.Check(), name));
+    absl::StatusOr<Kernel> kernel = Generator(nest, target).Run();
+    if (!kernel.ok()) return Annotate(kernel.status(), name);
+    kernels.push_back(*std::move(kernel));
+  }
+  return kernels;
+}
+
+}  // namespace tessera::codegen::vta

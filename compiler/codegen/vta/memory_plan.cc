@@ -1,0 +1,221 @@
+#include "compiler/codegen/vta/memory_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "compiler/codegen/vta/affine.h"
+#include "compiler/codegen/vta/generate.h"
+
+namespace tessera::codegen::vta {
+namespace {
+
+namespace isa = tessera::vta;
+
+class Planner {
+ public:
+  Planner(const Nest& nest, const ir::Target& target)
+      : nest_(nest), target_(target), config_(ConfigOf(target)) {}
+
+  absl::StatusOr<MemoryPlan> Run() {
+    const schedule::StageState& sum = nest_.state(nest_.sum());
+    TESSERA_ASSIGN_OR_RETURN(plan_.product, schedule::FindProductTiles(sum, target_));
+    TESSERA_ASSIGN_OR_RETURN(
+        plan_.alu_steps, AluSteps(nest_.definition(nest_.root()).bodies[0], sum.stage->output()));
+    TESSERA_RETURN_IF_ERROR(HoldSum());
+    for (const int copy : nest_.copies()) TESSERA_RETURN_IF_ERROR(HoldCopy(copy));
+    for (const ir::BufferNode* operand : {plan_.product.a.get(), plan_.product.b.get()}) {
+      TESSERA_RETURN_IF_ERROR(CheckHeld(*operand));
+    }
+    for (const AluStep& step : plan_.alu_steps) {
+      if (step.operand != nullptr) TESSERA_RETURN_IF_ERROR(CheckHeld(*step.operand->buffer));
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  absl::Status CheckHeld(const ir::BufferNode& buffer) const {
+    if (plan_.held.contains(&buffer)) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("reads ", buffer.name,
+                     " where it is; copy it by cache_read, computed in a "
+                     "loop around"));
+  }
+
+  // The sum in accumulators, in the order in which its results are stored.
+  absl::Status HoldSum() {
+    const int root = nest_.root(), sum = nest_.sum();
+    const ir::Buffer& result = nest_.definition(sum).output();
+    const schedule::Access& access = nest_.AccessOf(root, result.get());
+    Tile tile, stored_tile;
+    for (const schedule::AxisForm& form : access.dims) {
+      const int axis = schedule::PlainAxis(form);
+      if (axis < 0 || std::ranges::count(plan_.stored_dims, axis) > 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("reads ", result->name, " at other places than its own"));
+      }
+      plan_.stored_dims.push_back(axis);
+    }
+    const schedule::ProductTiles& product = plan_.product;
+    if (product.row_axis >= 0) tile.push_back({product.row_axis, target_.tile_rows});
+    tile.push_back({product.block_axis, target_.tile_block});
+    for (const TileDim& dim : tile) {
+      stored_tile.push_back({plan_.stored_dims[dim.dimension], dim.extent});
+    }
+    const ir::Buffer& output = nest_.definition(root).output();
+    TESSERA_ASSIGN_OR_RETURN(plan_.stored,
+                             FindTiles(*output, nest_.schedule().LayoutOf(output), stored_tile));
+    std::vector<int> order;
+    for (const TiledDim& dim : plan_.stored.dims) {
+      const auto place = std::ranges::find(plan_.stored_dims, dim.dimension);
+      if (place == plan_.stored_dims.end()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("has an axis that ", result->name, " has not"));
+      }
+      order.push_back(static_cast<int>(place - plan_.stored_dims.begin()));
+    }
+    return Hold(sum, isa::Memory::kAcc, std::move(tile), order);
+  }
+
+  // An operand of the product, or of what is added to it.
+  absl::Status HoldCopy(int copy) {
+    const std::string& name = nest_.definition(copy).name();
+    const ir::BufferNode* output = nest_.output(copy);
+    const schedule::Access& source = nest_.SourceOf(copy);
+    if (nest_.state(copy).analysis->reads.size() != 1 ||
+        nest_.ParameterOf(source.buffer.get()) < 0) {
+      return absl::InvalidArgumentError(absl::StrCat(name, " is no copy of one input"));
+    }
+    const schedule::ProductTiles& product = plan_.product;
+    Tile tile;
+    isa::Memory memory = isa::Memory::kAcc;
+    if (output == product.a.get()) {
+      memory = isa::Memory::kInp;
+      if (product.row_axis >= 0) tile.push_back({product.a_row_dim, target_.tile_rows});
+      tile.push_back({product.a_term_dim, target_.tile_block});
+    } else if (output == product.b.get()) {
+      memory = isa::Memory::kWgt;
+      tile = {{product.b_block_dim, target_.tile_block}, {product.b_term_dim, target_.tile_block}};
+    } else {
+      TESSERA_ASSIGN_OR_RETURN(tile, AddedTile(copy));
+    }
+    // Dimensions of the source by axes of the copy, which are its output's dimensions.
+    std::vector<int> axes;
+    Tile source_tile(tile.size());
+    for (size_t d = 0; d < source.dims.size(); ++d) {
+      const schedule::AxisForm& form = source.dims[d];
+      const bool is_shifted = form.affine && form.terms.size() == 1 && form.terms[0].second == 1;
+      const int axis = is_shifted ? form.terms[0].first : -1;
+      if (axis < 0 || std::ranges::count(axes, axis) > 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(name, " is no copy of a part of ", source.buffer->name));
+      }
+      axes.push_back(axis);
+      for (size_t t = 0; t < tile.size(); ++t) {
+        if (tile[t].dimension == axis) source_tile[t] = {static_cast<int>(d), tile[t].extent};
+      }
+    }
+    TESSERA_ASSIGN_OR_RETURN(
+        TiledLayout layout,
+        FindTiles(*source.buffer, nest_.schedule().LayoutOf(source.buffer), source_tile));
+    std::vector<int> order;
+    for (const TiledDim& dim : layout.dims) order.push_back(axes[dim.dimension]);
+    plan_.sources.emplace(output, std::move(layout));
+    return Hold(copy, memory, std::move(tile), order);
+  }
+
+  // A tile of what the root adds: the same block as the sum's.
+  absl::StatusOr<Tile> AddedTile(int copy) const {
+    const schedule::Access& access = nest_.AccessOf(nest_.root(), nest_.output(copy));
+    Tile tile;
+    for (const TileDim& of_sum : plan_.of(nest_.output(nest_.sum())).tile) {
+      const int axis = plan_.stored_dims[of_sum.dimension];
+      const auto found = std::ranges::find_if(access.dims, [&](const schedule::AxisForm& form) {
+        return schedule::IsPlain(form, axis);
+      });
+      if (found == access.dims.end()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(nest_.definition(copy).name(),
+                         " has not the axes of a tile of accumulators, and the accelerator repeats "
+                         "no rows or columns"));
+      }
+      tile.push_back({static_cast<int>(found - access.dims.begin()), of_sum.extent});
+    }
+    return tile;
+  }
+
+  // Gives a stage's region memory; `order`: its dimensions, outermost first.
+  absl::Status Hold(int stage, isa::Memory memory, Tile tile, const std::vector<int>& order) {
+    const schedule::BoundStage& bound = nest_.bound(stage);
+    const std::string& name = nest_.definition(stage).name();
+    Held held;
+    held.buffer = nest_.output(stage);
+    held.tiles = 1;
+    for (size_t d = 0; d < nest_.definition(stage).axes.size(); ++d) {
+      held.base.push_back(bound.axes[d].base);
+    }
+    for (size_t i = order.size(); i-- > 0;) {
+      const int d = order[i];
+      const int64_t unit = UnitOf(tile, d), extent = bound.axes[d].extent;
+      if (extent % unit != 0 || !IsMultiple(held.base[d], unit)) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(name, ": a part of ", extent, " along dimension ", d,
+                         " cuts tiles, which have ", unit, " elements there"));
+      }
+      held.dims.push_back({d, extent / unit, held.tiles});
+      held.tiles *= extent / unit;
+    }
+    std::ranges::reverse(held.dims);
+    held.tile = std::move(tile);
+    std::set<int> virtual_loops;
+    for (const schedule::AffineValue& base : held.base) {
+      for (const schedule::LoopTerm& term : base.terms) {
+        if (nest_.IsVirtual(term.loop)) virtual_loops.insert(term.loop);
+      }
+    }
+    held.virtual_loops.assign(virtual_loops.begin(), virtual_loops.end());
+    if (nest_.state(stage).is_doubled) held.turn_loop = nest_.TurnsAround(stage);
+    return Allocate(name, memory, std::move(held));
+  }
+
+  absl::Status Allocate(const std::string& name, isa::Memory memory, Held held) {
+    int64_t copies = held.turn_loop >= 0 ? 2 : 1;
+    for (const int loop : held.virtual_loops) copies *= nest_.ExtentOf(loop);
+    int64_t& used = used_[static_cast<size_t>(memory)];
+    const int64_t depth = config_.Depth(memory);
+    if (copies * held.tiles > depth - used) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " takes ", copies, " x ", held.tiles, " tiles of ",
+                       AbslView(isa::MemoryName(memory)), ", of whose ", depth, " tiles ",
+                       depth - used, " are left; choose smaller tiles"));
+    }
+    held.allocation = static_cast<int>(plan_.allocations.size());
+    plan_.allocations.push_back({memory, used, held.tiles, copies});
+    used += copies * held.tiles;
+    const ir::BufferNode* buffer = held.buffer;
+    plan_.held.emplace(buffer, std::move(held));
+    return absl::OkStatus();
+  }
+
+  const Nest& nest_;
+  const ir::Target& target_;
+  const isa::Config config_;
+  MemoryPlan plan_;
+  std::array<int64_t, isa::kMemories> used_ = {};
+};
+
+}  // namespace
+
+int64_t Held::StrideOf(int dimension) const {
+  return std::ranges::find(dims, dimension, &TiledDim::dimension)->stride;
+}
+
+absl::StatusOr<MemoryPlan> PlanMemory(const Nest& nest, const ir::Target& target) {
+  return Planner(nest, target).Run();
+}
+
+}  // namespace tessera::codegen::vta

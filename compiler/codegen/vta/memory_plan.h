@@ -1,0 +1,46 @@
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/codegen/vta/elementwise.h"
+#include "compiler/codegen/vta/nest.h"
+#include "compiler/codegen/vta/tiled_layout.h"
+#include "compiler/schedule/product_tiles.h"
+#include "compiler/vta/code.h"
+
+namespace tessera::codegen::vta {
+
+// What the accelerator's memory holds of a stage's results: its region, tile by tile.
+struct Held {
+  const ir::BufferNode* buffer = nullptr;
+  Tile tile;
+  schedule::AxisValues base;   // where the region begins, in elements
+  std::vector<TiledDim> dims;  // of the region, in the order in which DRAM has them
+  int64_t tiles = 0;           // of a copy
+  int allocation = -1;
+  std::vector<int> virtual_loops;  // each of whose turns has a copy of its own, ascending
+  int turn_loop = -1;              // by whose turns two copies are used; -1: there is one
+
+  int64_t StrideOf(int dimension) const;  // tiles
+};
+
+struct MemoryPlan {
+  std::map<const ir::BufferNode*, Held> held;
+  std::vector<tessera::vta::Allocation> allocations;
+  schedule::ProductTiles product;
+  std::vector<AluStep> alu_steps;  // from the sum to what is stored
+  std::vector<int> stored_dims;    // of the root's output, by those of the sum
+  // In DRAM: what copies are of, by the copies' outputs, and the root's output.
+  std::map<const ir::BufferNode*, TiledLayout> sources;
+  TiledLayout stored;
+
+  const Held& of(const ir::BufferNode* buffer) const { return held.at(buffer); }
+};
+
+// What a nest keeps where. InvalidArgument where the nest's stages are not of the forms that
+// generate.h says, or memory is too small: with what is needed and what there is.
+absl::StatusOr<MemoryPlan> PlanMemory(const Nest& nest, const ir::Target& target);
+
+}  // namespace tessera::codegen::vta

@@ -1,0 +1,179 @@
+#include "compiler/codegen/vta/generate.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "compiler/passes/build_loops.h"
+#include "compiler/schedule/default_trace.h"
+#include "compiler/schedule/trace.h"
+#include "compiler/te/operators.h"
+#include "tests/support/reference_check.h"
+#include "tests/support/run_vta.h"
+
+namespace tessera::codegen::vta {
+namespace {
+
+using Attributes = std::map<std::string, std::string>;
+
+ir::Target Pynq() { return ir::ParseTarget("vta").value(); }
+
+struct Scheduled {
+  schedule::Schedule schedule;
+  schedule::LoopStructure loops;
+};
+Scheduled Apply(const te::Workload& workload, const std::string& steps) {
+  const auto trace = schedule::ParseTrace("trace 1\n" + steps);
+  REQUIRE(trace.status() == absl::OkStatus());
+  auto applied = schedule::ApplyTrace(workload.dag, *trace);
+  REQUIRE(applied.status() == absl::OkStatus());
+  auto loops = schedule::InferBounds(*applied);
+  REQUIRE(loops.status() == absl::OkStatus());
+  return {*std::move(applied), *std::move(loops)};
+}
+
+// Runs it and compares with the evaluator.
+VtaRun Run(const te::Workload& workload, const std::string& steps,
+           const ir::Target& target = Pynq()) {
+  const Scheduled scheduled = Apply(workload, steps);
+  const auto kernels = Generate(scheduled.schedule, scheduled.loops, target);
+  REQUIRE(kernels.status() == absl::OkStatus());
+
+  const auto expected = te::ComputeExpected(workload, 7);
+  REQUIRE(expected.ok());
+  VtaRun run;
+  const ir::Program shape{"vta", passes::MakeParameters(scheduled.schedule), ir::Stmt()};
+  const absl::Status checked = te::CheckAgainst(
+      workload, *expected, {shape},
+      [&](const ir::Program&, absl::Span<const absl::Span<std::byte>> buffers) -> absl::Status {
+        TESSERA_ASSIGN_OR_RETURN(run, RunVta(*kernels, buffers));
+        return absl::OkStatus();
+      });
+  CHECK(checked == absl::OkStatus());
+  return run;
+}
+
+std::string ErrorOf(const te::Workload& workload, const std::string& steps,
+                    const ir::Target& target = Pynq()) {
+  const Scheduled scheduled = Apply(workload, steps);
+  const auto kernels = Generate(scheduled.schedule, scheduled.loops, target);
+  return kernels.ok() ? "" : std::string(kernels.status().message());
+}
+
+te::Workload Conv(Attributes attributes) {
+  const Attributes defaults = {
+      {"ic", "32"},    {"oc", "64"},     {"size", "8"},  {"k", "3"},       {"pad", "1"},
+      {"dtype", "i8"}, {"bias", "true"}, {"shift", "5"}, {"relu", "true"}, {"layout", "nchwc16"}};
+  attributes.insert(defaults.begin(), defaults.end());
+  return te::MakeWorkload({"conv", "conv2d", attributes}).value();
+}
+
+// What schedules of convolutions with bias and ReLU begin with.
+constexpr char kHead[] = R"(layout W 0/16 1/16 2 3 0%16 1%16
+inline bias
+inline shift
+inline relu
+cache_read W conv
+cache_read Bias narrow
+)";
+
+constexpr char kTiled[] = R"(split narrow oc 32
+split narrow oh 4
+reorder narrow n oc.0 oh.0 oc.1 oh.1 ow
+compute_at conv narrow oh.0
+split conv ic 16
+reorder conv ic.0 kh kw ic.1 n oc oh ow
+compute_at pad conv ic.0
+compute_at conv.W conv ic.0
+compute_at narrow.Bias narrow oh.0
+)";
+
+TEST_CASE("a convolution's tiles are loaded, multiplied, shifted and stored", "[vta]") {
+  const VtaRun run = Run(Conv({}), absl::StrCat(kHead, kTiled));
+  REQUIRE(run.reports.size() == 1);
+  // 4 x 64 positions of 2 x 9 terms, and resets.
+  CHECK(run.reports[0].gemm_steps == 4 * 64 * 2 * 9 + 4 * 64);
+}
+
+// Of two halves of the channels.
+constexpr char kThreads[] = R"(split narrow oc 2 16
+split narrow oh 4
+reorder narrow n oc.0 oh.0 oc.1 oc.2 oh.1 ow
+bind narrow oc.1 virtual
+compute_at conv narrow oc.1
+split conv ic 16
+reorder conv ic.0 kh kw ic.1 n oc oh ow
+compute_at pad conv ic.0
+compute_at conv.W conv ic.0
+compute_at narrow.Bias narrow oc.1
+)";
+
+TEST_CASE("virtual threads have memory of their own, and what is the same for both is loaded once",
+          "[vta]") {
+  const VtaRun plain = Run(Conv({}), absl::StrCat(kHead, kTiled));
+  const VtaRun threads = Run(Conv({}), absl::StrCat(kHead, kThreads));
+  CHECK(threads.reports[0].dram_bytes_read <= plain.reports[0].dram_bytes_read * 11 / 10);
+  CHECK(threads.reports[0].gemm_steps == plain.reports[0].gemm_steps);
+}
+
+TEST_CASE("loads into the other of two copies overlap with products", "[vta]") {
+  const VtaRun plain = Run(Conv({}), absl::StrCat(kHead, kTiled));
+  const VtaRun doubled =
+      Run(Conv({}), absl::StrCat(kHead, kTiled, "double_buffer pad\ndouble_buffer conv.W\n"));
+  CHECK(doubled.reports[0].gemm_steps == plain.reports[0].gemm_steps);
+  CHECK(doubled.reports[0].cycles < plain.reports[0].cycles);
+}
+
+std::string DefaultSteps(const te::Workload& workload, const ir::Target& target) {
+  const auto trace = schedule::DefaultTrace(workload.dag, target);
+  REQUIRE(trace.status() == absl::OkStatus());
+  const std::string text = schedule::Print(*trace);
+  return text.substr(text.find('\n') + 1);
+}
+
+TEST_CASE("default traces of what the accelerator is for are right", "[vta]") {
+  const ir::Target narrow = ir::ParseTarget("vta block=8 inp=4096 wgt=8192 acc=16384").value();
+  for (const Attributes& attributes :
+       {Attributes{}, Attributes{{"k", "1"}, {"pad", "0"}},
+        Attributes{{"stride", "2"}, {"layout", "any"}}, Attributes{{"bias", "false"}},
+        Attributes{{"h", "7"}, {"w", "5"}, {"n", "2"}, {"relu", "false"}}}) {
+    CAPTURE(attributes);
+    const te::Workload workload = Conv(attributes);
+    Run(workload, DefaultSteps(workload, Pynq()));
+    const te::Workload any = Conv([&] {
+      Attributes copy = attributes;
+      copy["layout"] = "any";
+      return copy;
+    }());
+    Run(any, DefaultSteps(any, narrow), narrow);
+  }
+  const te::Workload dense =
+      te::MakeWorkload(
+          {"fc", "dense", {{"m", "8"}, {"n", "256"}, {"k", "64"}, {"dtype", "i8"}, {"shift", "4"}}})
+          .value();
+  Run(dense, DefaultSteps(dense, Pynq()));
+}
+
+TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
+  const auto contains = [](const std::string& text, const std::string& part) {
+    INFO(text);
+    CHECK(absl::StrContains(text, part));
+  };
+  const auto of_default = [](const te::Workload& workload) {
+    return std::string(schedule::DefaultTrace(workload.dag, Pynq()).status().message());
+  };
+  contains(of_default(Conv({{"dtype", "f32"}, {"shift", "0"}})),
+           "conv is no sum of products i8 * i8 of two tensors in i32");
+  contains(of_default(Conv({{"shift", "0"}})), "the accelerator stores i8");
+  contains(of_default(Conv({{"ic", "3"}, {"layout", "any"}})),
+           "conv has no reduction axis that tiles of 16 divide");
+  contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled, "vectorize conv ow\n")),
+           "conv has a loop that is vectorized");
+  contains(ErrorOf(Conv({}), kHead), "inside");
+  contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled), ir::ParseTarget("vta wgt=4096").value()),
+           "conv.W takes 1 x 18 tiles of wgt, of whose 16 tiles 16 are left");
+}
+
+}  // namespace
+}  // namespace tessera::codegen::vta
