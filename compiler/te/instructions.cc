@@ -121,8 +121,8 @@ absl::Span<const Instruction> Instructions() {
 
 Instruction TileProduct(const ir::Target& target) {
   TESSERA_CHECK(target.kind == ir::TargetKind::kVta);
-  return Parse({"vta_gemm", target.kind, "", target.tile_block, target.tile_block, "i8", "i8",
-                "i32"});
+  return Parse(
+      {"vta_gemm", target.kind, "", target.tile_block, target.tile_block, "i8", "i8", "i32"});
 }
 
 const Instruction* InstructionNamed(std::string_view name) {
