@@ -130,7 +130,7 @@ class ConfigSpace {
 };
 
 // The space of `workload` on `target` for kernels that use up to `threads` threads, by the sketch
-// rules of schedule_space/sketch_rules.h. Unimplemented for targets without rules.
+// rules of schedule_space/sketch_rules.h, thread_rules.h and accelerator_group.h.
 absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::Target& target,
                                        int threads);
 

@@ -8,6 +8,7 @@
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/winograd_form.h"
 #include "compiler/te/instructions.h"
+#include "schedule_space/accelerator_group.h"
 #include "schedule_space/layout_rules.h"
 #include "schedule_space/product_group.h"
 #include "schedule_space/row_group.h"
@@ -432,17 +433,14 @@ absl::StatusOr<std::vector<Sketch>> CpuSketches(const te::Dag& dag, const ir::Ta
 
 absl::StatusOr<ConfigSpace> BuildSpace(const te::Workload& workload, const ir::Target& target,
                                        int threads) {
-  if (!ir::IsCpu(target.kind) && !ir::IsGpu(target.kind)) {
-    return absl::UnimplementedError(
-        absl::StrCat("no sketch rules for target ", ir::ToString(target)));
-  }
   if (threads < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("threads is ", threads, "; at least 1 is needed"));
   }
   TESSERA_ASSIGN_OR_RETURN(std::vector<Sketch> sketches,
-                           ir::IsCpu(target.kind) ? CpuSketches(workload.dag, target, threads)
-                                                  : GpuSketches(workload.dag, target));
+                           ir::IsCpu(target.kind)   ? CpuSketches(workload.dag, target, threads)
+                           : ir::IsGpu(target.kind) ? GpuSketches(workload.dag, target)
+                                                    : AcceleratorSketches(workload.dag, target));
   return ConfigSpace(target, std::move(sketches));
 }
 

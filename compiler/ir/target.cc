@@ -85,6 +85,7 @@ void SetVtaDefaults(Target& target) {
   if (target.inp_bytes == 0) target.inp_bytes = 32 << 10;
   if (target.wgt_bytes == 0) target.wgt_bytes = 256 << 10;
   if (target.acc_bytes == 0) target.acc_bytes = 128 << 10;
+  if (target.pipeline_steps == 0) target.pipeline_steps = 4;
 }
 
 // A number that targets have beside their features.
@@ -93,6 +94,7 @@ struct Limit {
   std::variant<int Target::*, int64_t Target::*> member;
   int64_t most;
   bool is_optional = false;  // 0 is left out
+  bool is_power_of_two = false;
 };
 
 int64_t Get(const Target& target, const Limit& limit) {
@@ -110,9 +112,14 @@ void Set(Target& target, const Limit& limit, int64_t value) {
 std::vector<Limit> LimitsOf(TargetKind kind) {
   constexpr int64_t kMaxBytes = int64_t{1} << 40, kMaxTexels = (int64_t{1} << 29) - 1;
   if (kind == TargetKind::kVta) {
-    return {{"batch", &Target::tile_rows, 1 << 10}, {"block", &Target::tile_block, 1 << 10},
-            {"uop", &Target::uop_bytes, kMaxBytes}, {"inp", &Target::inp_bytes, kMaxBytes},
-            {"wgt", &Target::wgt_bytes, kMaxBytes}, {"acc", &Target::acc_bytes, kMaxBytes}};
+    const auto size = [](const char* key, auto member, int64_t most) {
+      return Limit{.key = key, .member = member, .most = most, .is_power_of_two = true};
+    };
+    return {
+        size("batch", &Target::tile_rows, 1 << 10),    size("block", &Target::tile_block, 1 << 10),
+        size("uop", &Target::uop_bytes, kMaxBytes),    size("inp", &Target::inp_bytes, kMaxBytes),
+        size("wgt", &Target::wgt_bytes, kMaxBytes),    size("acc", &Target::acc_bytes, kMaxBytes),
+        {"pipeline", &Target::pipeline_steps, 1 << 10}};
   }
   if (IsCpu(kind)) {
     return {{"l1", &Target::l1_bytes, kMaxBytes},
@@ -135,7 +142,7 @@ std::vector<Limit> LimitsOf(TargetKind kind) {
 absl::Status CheckPowersOfTwo(const Target& target) {
   for (const Limit& limit : LimitsOf(target.kind)) {
     const int64_t value = Get(target, limit);
-    if (!std::has_single_bit(static_cast<uint64_t>(value))) {
+    if (limit.is_power_of_two && !std::has_single_bit(static_cast<uint64_t>(value))) {
       return absl::InvalidArgumentError(
           absl::StrCat("target: ", limit.key, "=", value, " is no power of two"));
     }

@@ -38,14 +38,15 @@ struct Target {
   // which don't tell.
   int64_t block_registers = 0;
   // Of kVta: its inputs are tiles of `tile_rows` × `tile_block` values, weights of `tile_block`
-  // squared, and these the bytes of its memories, powers of two (compiler/vta/config.h). 0 for
-  // others.
+  // squared, and these the bytes of its memories, powers of two (compiler/vta/config.h). An
+  // accumulator may be used again `pipeline_steps` later. 0 for others.
   int tile_rows = 0;
   int tile_block = 0;
   int64_t uop_bytes = 0;
   int64_t inp_bytes = 0;
   int64_t wgt_bytes = 0;
   int64_t acc_bytes = 0;
+  int pipeline_steps = 0;
 
   bool operator==(const Target&) const = default;
   bool Has(std::string_view feature) const;
@@ -72,8 +73,8 @@ bool CopiesAsynchronously(const Target& target);
 
 // "x86/avx512,vnni l1=32768 l2=1048576 threads=2", "opencl/fp16 l2=1048576 block=256 wave=32
 // shared=32768 constant=65536 texels=134217728", "cuda/sm_80 … registers=65536", "vta batch=1
-// block=16 uop=32768 inp=32768 wgt=262144 acc=131072". Both ways; unknown kinds, features and
-// limits are refused with the list of known ones.
+// block=16 uop=32768 inp=32768 wgt=262144 acc=131072 pipeline=4". Both ways; unknown kinds,
+// features and limits are refused with the list of known ones.
 std::string ToString(const Target& target);
 absl::StatusOr<Target> ParseTarget(std::string_view text);
 

@@ -10,10 +10,6 @@
 namespace tessera::schedule {
 namespace {
 
-// Copies that the sum waits for are those of at least so many results: an accumulator may be added
-// to again only when the matrix unit's pipeline has stored it.
-constexpr int64_t kLeastResults = 8;
-
 // Applies steps and writes them down.
 class Drafter {
  public:
@@ -305,12 +301,12 @@ AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& t
     tiles.step_order.push_back(axis);
   }
   tiles.step_order.insert(tiles.step_order.end(), tiles.tile_order.begin(), tiles.tile_order.end());
-  // As few more results as the pipeline needs, along the innermost axes.
+  // As few more results as the pipeline needs before it adds to one again.
   int64_t results = 1;
-  for (int axis = spatial - 1; axis >= 0 && results < kLeastResults; --axis) {
+  for (int axis = spatial - 1; axis >= 0 && results < target.pipeline_steps; --axis) {
     const int64_t unit = unit_of(axis), all = sum.axes[axis].extent / unit;
     int64_t tile = 1;
-    while (tile < all && results * tile < kLeastResults) {
+    while (tile < all && results * tile < target.pipeline_steps) {
       do ++tile;
       while (all % tile != 0);
     }

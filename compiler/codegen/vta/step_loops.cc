@@ -33,6 +33,27 @@ std::vector<isa::Loop> Joined(const std::vector<isa::Loop>& loops) {
   return joined;
 }
 
+// That an accumulator is added to again only when the pipeline has stored it: the loops inside of
+// the innermost one that doesn't move results take as many steps.
+absl::Status CheckReuse(absl::Span<const isa::Loop> loops, const ir::Target& target,
+                        const std::string& name) {
+  int64_t steps = 1;
+  for (size_t l = loops.size(); l-- > 0;) {
+    if (loops[l].dst_step != 0) {
+      steps *= loops[l].turns;
+    } else if (steps < target.pipeline_steps) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ": an accumulator is added to every ", steps,
+                       " steps; the pipeline takes ", target.pipeline_steps,
+                       ", so put loops over more results inside of those over "
+                       "terms"));
+    } else {
+      return absl::OkStatus();
+    }
+  }
+  return absl::OkStatus();
+}
+
 // A loop of elements as one over tiles.
 struct TileLoop {
   int id;
@@ -113,7 +134,9 @@ absl::StatusOr<StepLoops> ProductLoops(const Nest& nest, const MemoryPlan& plan,
   for (size_t l = 0; l < loops.size(); ++l) {
     steps.push_back({loops[l].turns, of_dst.steps[l], of_src.steps[l], of_wgt.steps[l]});
   }
-  return StepLoops{Joined(steps), {of_dst.offset, of_src.offset, of_wgt.offset}};
+  steps = Joined(steps);
+  TESSERA_RETURN_IF_ERROR(CheckReuse(steps, target, nest.definition(sum).name()));
+  return StepLoops{std::move(steps), {of_dst.offset, of_src.offset, of_wgt.offset}};
 }
 
 absl::StatusOr<StepLoops> OperandLoops(const Nest& nest, const MemoryPlan& plan,

@@ -124,7 +124,8 @@ TEST_CASE("a GPU's target has its limits, and code that needs less runs on it", 
 TEST_CASE("an accelerator's target is its configuration, and only its own code runs on it",
           "[ir][target]") {
   const Target pynq = *ParseTarget("vta");
-  CHECK(ToString(pynq) == "vta batch=1 block=16 uop=32768 inp=32768 wgt=262144 acc=131072");
+  CHECK(ToString(pynq) ==
+        "vta batch=1 block=16 uop=32768 inp=32768 wgt=262144 acc=131072 pipeline=4");
   CHECK(CanRun(pynq, pynq, 1));
   CHECK_FALSE(CanRun(*ParseTarget("vta inp=65536"), pynq, 1));
   CHECK_FALSE(CanRun(pynq, *ParseTarget("x86"), 1));
@@ -174,7 +175,7 @@ TEST_CASE("bad targets are refused with what is known", "[ir][target]") {
       {"opencl threads=2", "known: l2, block, wave, shared, constant, texels"},
       {"opencl texels=536870912", "over the limit of 536870911"},
       {"cuda constant=65536", "known: l2, block, wave, shared"},
-      {"vta threads=1", "known: batch, block, uop, inp, wgt, acc"},
+      {"vta threads=1", "known: batch, block, uop, inp, wgt, acc, pipeline"},
       {"vta block=24", "block=24 is no power of two"},
       {"opencl block=5000", "over the limit of 4096"},
       {"opencl registers=65536", "known: l2, block, wave, shared"},

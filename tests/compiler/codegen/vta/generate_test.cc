@@ -170,6 +170,9 @@ TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
            "conv has no reduction axis that tiles of 16 divide");
   contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled, "vectorize conv ow\n")),
            "conv has a loop that is vectorized");
+  contains(
+      ErrorOf(Conv({}), absl::StrCat(kHead, kTiled, "reorder conv ic.0 kh n oc oh ow kw ic.1\n")),
+      "conv: an accumulator is added to every 1 steps; the pipeline takes 4");
   contains(ErrorOf(Conv({}), kHead), "inside");
   contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled), ir::ParseTarget("vta wgt=4096").value()),
            "conv.W takes 1 x 18 tiles of wgt, of whose 16 tiles 16 are left");

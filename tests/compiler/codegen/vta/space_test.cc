@@ -1,0 +1,112 @@
+#include <catch2/catch.hpp>
+#include <set>
+#include <string>
+
+#include "base/rng.h"
+#include "compiler/codegen/vta/generate.h"
+#include "compiler/passes/build_loops.h"
+#include "compiler/schedule/loop_structure.h"
+#include "compiler/te/operators.h"
+#include "schedule_space/config_space.h"
+#include "tests/support/reference_check.h"
+#include "tests/support/run_vta.h"
+
+namespace tessera::codegen::vta {
+namespace {
+
+using Attributes = std::map<std::string, std::string>;
+
+struct Case {
+  std::string op;
+  Attributes attributes;
+  std::string target = "vta";
+};
+
+te::Workload Make(const Case& one) {
+  Attributes attributes = one.attributes;
+  attributes.insert({{"dtype", "i8"}, {"shift", "5"}});
+  return te::MakeWorkload({"w", one.op, attributes}).value();
+}
+
+const Case kCases[] = {
+    {"conv2d",
+     {{"ic", "32"},
+      {"oc", "64"},
+      {"h", "12"},
+      {"w", "8"},
+      {"k", "3"},
+      {"pad", "1"},
+      {"bias", "true"},
+      {"relu", "true"},
+      {"layout", "any"}}},
+    {"conv2d",
+     {{"ic", "64"},
+      {"oc", "32"},
+      {"size", "9"},
+      {"k", "3"},
+      {"pad", "1"},
+      {"stride", "2"},
+      {"layout", "any"}},
+     "vta inp=4096 wgt=32768 acc=8192 uop=1024"},
+    {"conv2d",
+     {{"ic", "64"}, {"oc", "128"}, {"size", "8"}, {"k", "1"}, {"bias", "true"}, {"layout", "any"}},
+     "vta pipeline=12"},
+    {"conv2d",
+     {{"n", "4"}, {"ic", "32"}, {"oc", "32"}, {"size", "6"}, {"k", "3"}, {"layout", "any"}},
+     "vta block=8"},
+    {"dense", {{"m", "6"}, {"n", "256"}, {"k", "128"}, {"bias", "true"}}},
+};
+
+TEST_CASE("all configs of a space are programs that compute what the evaluator does",
+          "[vta][space]") {
+  constexpr int kSamples = 12;
+  const uint64_t seed = GENERATE(range<uint64_t>(0, 5));
+  const Case& one = kCases[seed % std::size(kCases)];
+  CAPTURE(seed, one.op, one.attributes, one.target);
+  const te::Workload workload = Make(one);
+  const ir::Target target = ir::ParseTarget(one.target).value();
+  const auto space = space::BuildSpace(workload, target, 1);
+  REQUIRE(space.status() == absl::OkStatus());
+  const auto expected = te::ComputeExpected(workload, seed);
+  REQUIRE(expected.ok());
+  Rng rng(seed);
+  for (int i = 0; i < kSamples; ++i) {
+    const space::Config config = space->Sample(rng);
+    INFO(space->ToJson(config));
+    const auto schedule = space->ToSchedule(config);
+    REQUIRE(schedule.status() == absl::OkStatus());
+    const auto loops = schedule::InferBounds(*schedule);
+    REQUIRE(loops.status() == absl::OkStatus());
+    const auto kernels = Generate(*schedule, *loops, target);
+    REQUIRE(kernels.status() == absl::OkStatus());
+    const ir::Program shape{"vta", passes::MakeParameters(*schedule), ir::Stmt()};
+    CHECK(
+        te::CheckAgainst(workload, *expected, {shape},
+                         [&](const ir::Program&, absl::Span<const absl::Span<std::byte>> buffers) {
+                           return RunVta(*kernels, buffers).status();
+                         }) == absl::OkStatus());
+  }
+}
+
+TEST_CASE("configs of an accelerator's space are different programs", "[vta][space]") {
+  constexpr int kSamples = 400;
+  for (const Case& one : kCases) {
+    CAPTURE(one.op, one.attributes, one.target);
+    const te::Workload workload = Make(one);
+    const auto space = space::BuildSpace(workload, ir::ParseTarget(one.target).value(), 1);
+    REQUIRE(space.status() == absl::OkStatus());
+    Rng rng(3);
+    std::set<space::Config> configs;
+    std::set<uint64_t> hashes;
+    for (int i = 0; i < kSamples; ++i) {
+      const space::Config config = space->Sample(rng);
+      if (!configs.insert(config).second) continue;
+      const schedule::Schedule schedule = space->ToSchedule(config).value();
+      hashes.insert(schedule::LoopHash(schedule, schedule::InferBounds(schedule).value()));
+    }
+    CHECK(static_cast<double>(hashes.size()) >= 0.99 * static_cast<double>(configs.size()));
+  }
+}
+
+}  // namespace
+}  // namespace tessera::codegen::vta
