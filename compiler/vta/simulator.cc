@@ -29,6 +29,16 @@ Engine EngineOf(const Instruction& instruction) {
   return is_operand ? Engine::kLoad : Engine::kCompute;
 }
 
+// Of a Gemm or Alu; 0 of others. Not for what can't be encoded.
+int64_t Steps(const Instruction& instruction) {
+  const auto count = [](const auto& of) {
+    return of.outer.turns * of.inner.turns * std::max<int64_t>(of.uop_end - of.uop_begin, 1);
+  };
+  if (const auto* gemm = std::get_if<Gemm>(&instruction.operation)) return count(*gemm);
+  if (const auto* alu = std::get_if<Alu>(&instruction.operation)) return count(*alu);
+  return 0;
+}
+
 // An instruction that has started.
 struct Running {
   int64_t instruction;
@@ -104,6 +114,7 @@ class Simulation {
   }
 
   absl::Status CheckProgram() const {
+    int64_t steps = 0;
     for (size_t i = 0; i < program_.size(); ++i) {
       const Engine engine = EngineOf(program_[i]);
       const Dependences& wants = program_[i].dependences;
@@ -120,6 +131,11 @@ class Simulation {
       }
       const absl::Status status = Encode(program_[i], config_).status();
       if (!status.ok()) return Fault(number, StdView(status.message()));
+      steps += Steps(program_[i]);
+      if (steps > kMaxSteps) {
+        return Fault(number, absl::StrCat("the program has ", steps,
+                                          " steps up to here, the limit is ", kMaxSteps));
+      }
     }
     return program_.empty() ? absl::InvalidArgumentError("VTA: the program is empty")
                             : absl::OkStatus();
@@ -365,6 +381,7 @@ class Simulation {
 
 absl::StatusOr<Report> Simulate(absl::Span<const Instruction> program, const Config& config,
                                 const Timing& timing, absl::Span<uint8_t> dram) {
+  TESSERA_RETURN_IF_ERROR(CheckTiming(timing));
   return Simulation(program, config, timing, dram).Run();
 }
 

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -111,6 +112,50 @@ TEST_CASE("a program takes the cycles of its slowest engine and what it waits fo
   CHECK(compute.no_token == (85 - 46) + 12);
   CHECK(report->timeline.size() == 10);
   CHECK(report->timeline.back().end_cycle == report->cycles);
+}
+
+TEST_CASE("times that no hardware has are refused", "[vta]") {
+  const std::pair<int64_t Timing::*, std::string> cases[] = {
+      {&Timing::bus_bytes, "bus_bytes is 0, not 1 to 1048576"},
+      {&Timing::fetch_burst, "fetch_burst is 0, not 1 to 1048576"},
+      {&Timing::queue_entries, "queue_entries is 0, not 1 to 1048576"},
+      {&Timing::token_entries, "token_entries is 0, not 1 to 1048576"},
+      {&Timing::gemm_interval, "gemm_interval is 0, not 1 to 1048576"},
+      {&Timing::alu_interval, "alu_interval is 0, not 1 to 1048576"},
+      {&Timing::alu_immediate_interval, "alu_immediate_interval is 0, not 1 to 1048576"}};
+  std::vector<uint8_t> dram(64);
+  for (const auto& [member, message] : cases) {
+    Timing timing;
+    timing.*member = 0;
+    CHECK_THAT(std::string(CheckTiming(timing).message()), Catch::Contains(message));
+    CHECK(Run("finish", dram, timing).status().code() == absl::StatusCode::kInvalidArgument);
+  }
+  for (int64_t Timing::* member : {&Timing::row_latency, &Timing::gemm_depth, &Timing::alu_depth}) {
+    Timing timing;
+    timing.*member = 0;
+    CHECK(CheckTiming(timing).ok());
+    timing.*member = -1;
+    CHECK_FALSE(CheckTiming(timing).ok());
+    timing.*member = (1 << 20) + 1;
+    CHECK_FALSE(CheckTiming(timing).ok());
+  }
+  CHECK(CheckTiming(Timing()).ok());
+}
+
+TEST_CASE("programs that would not end for hours are refused before they begin", "[vta]") {
+  std::vector<uint8_t> dram(64);
+  for (const char* uops : {"0 0", "0 1", "0 8191"}) {
+    // 2^26 turns each.
+    std::string text;
+    for (int i = 0; i < 16; ++i) {
+      absl::StrAppend(&text, "gemm reset uop ", uops, " outer 8192 by 0 0 0 inner 8192 by 0 0 0\n");
+    }
+    const auto report =
+        Run(text + "gemm reset uop 0 0 outer 1 by 0 0 0 inner 1 by 0 0 0\nfinish", dram);
+    CHECK(report.status().code() == absl::StatusCode::kFailedPrecondition);
+    CHECK_THAT(std::string(report.status().message()),
+               Catch::Contains("the limit is 1073741824") && Catch::Contains("at cycle 0"));
+  }
 }
 
 TEST_CASE("engines that want the bus at once take turns", "[vta]") {
