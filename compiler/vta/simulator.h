@@ -26,12 +26,18 @@ struct EngineReport {
   int64_t queue_full = 0;      // what it hands on, an instruction or a token, found no place
 };
 
-// An instruction from its start to its end.
+// An instruction from its start to its end. Of fetch: a row of instructions from its request on.
 struct TimelineEntry {
   Engine engine;
-  int64_t instruction;  // its place in the program
+  int64_t instruction;  // its place in the program; of a row the first one's
   int64_t begin_cycle;
   int64_t end_cycle;
+  // What of its engine's EngineReport is due to it. Before begin_cycle there was no instruction and
+  // then no token; after end_cycle a queue was full.
+  int64_t bus = 0;
+  int64_t no_instruction = 0;
+  int64_t no_token = 0;
+  int64_t queue_full = 0;
 };
 
 struct Report {

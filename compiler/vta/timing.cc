@@ -18,6 +18,7 @@ constexpr Limit kLimits[] = {{"bus_bytes", &Timing::bus_bytes, 1},
                              {"token_entries", &Timing::token_entries, 1},
                              {"gemm_depth", &Timing::gemm_depth, 0},
                              {"alu_depth", &Timing::alu_depth, 0},
+                             {"turn_cycles", &Timing::turn_cycles, 0},
                              {"gemm_interval", &Timing::gemm_interval, 1},
                              {"alu_interval", &Timing::alu_interval, 1},
                              {"alu_immediate_interval", &Timing::alu_immediate_interval, 1}};
