@@ -32,8 +32,9 @@ struct TimelineEntry {
   int64_t instruction;  // its place in the program; of a row the first one's
   int64_t begin_cycle;
   int64_t end_cycle;
-  // What of its engine's EngineReport is due to it. Before begin_cycle there was no instruction and
-  // then no token; after end_cycle a queue was full.
+  // What of its engine's EngineReport is due to it; of fetch only what it waited for the bus.
+  // Before begin_cycle there was no instruction and then no token; after end_cycle a queue was
+  // full.
   int64_t bus = 0;
   int64_t no_instruction = 0;
   int64_t no_token = 0;
