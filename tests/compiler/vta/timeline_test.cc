@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/rng.h"
 #include "compiler/vta/encoding.h"
 #include "compiler/vta/text.h"
 
@@ -147,6 +148,42 @@ TEST_CASE("a long program's drawing is no longer than its width allows", "[vta]"
     if (read == 4 && std::abs(height - 20) <= 4) columns += width;
   }
   CHECK(columns > 1100);
+}
+
+TEST_CASE("no drawing is longer than 2 MiB", "[vta]") {
+  const auto program = ParseAll(R"(
+load inp sram 1023 dram 123456789 y 65535 x 65535 stride 65535 pad 15 15 15 15 pop next push next
+load wgt sram 1023 dram 123456789 y 65535 x 65535 stride 65535 pop next push next
+load uop sram 8191 dram 123456789 y 1 x 65535 stride 65535 pop prev next push prev next
+load acc sram 2047 dram 123456789 y 65535 x 65535 stride 65535 pad 15 15 15 15 pop prev next
+gemm uop 8190 8191 outer 8191 by 2047 2047 1023 inner 8191 by 2047 2047 1023 pop prev next
+alu shr imm -32768 uop 8190 8191 outer 8191 by 2047 2047 inner 8191 by 2047 2047 push prev next
+store out sram 2047 dram 123456789 y 65535 x 65535 stride 65535 pop prev push prev
+)");
+  REQUIRE(program.ok());
+  const uint64_t seed = 37;
+  CAPTURE(seed);
+  Rng rng(seed);
+  for (const int64_t longest : {40, 400, 2000, 4000}) {
+    CAPTURE(longest);
+    // 1000 cycles a point.
+    Report report;
+    report.cycles = 1150 * 1000;
+    for (const Engine engine : {Engine::kFetch, Engine::kLoad, Engine::kCompute, Engine::kStore}) {
+      for (int64_t at = 0; at + 4 * longest < report.cycles;) {
+        TimelineEntry entry = {.engine = engine,
+                               .instruction = static_cast<int64_t>(rng.Below(program->size())),
+                               .no_instruction = rng.Between(0, longest),
+                               .no_token = rng.Between(0, longest),
+                               .queue_full = rng.Between(0, longest)};
+        entry.begin_cycle = at + entry.no_instruction + entry.no_token;
+        entry.end_cycle = entry.begin_cycle + rng.Between(0, longest);
+        at = entry.end_cycle + entry.queue_full;
+        report.timeline.push_back(entry);
+      }
+    }
+    CHECK(TimelineSvg(*program, report).size() < (2 << 20));
+  }
 }
 
 TEST_CASE("the axis has ticks at round numbers, ten at most", "[vta]") {
