@@ -241,7 +241,7 @@ class Drawing {
   int64_t Legend() {
     constexpr int64_t kEntryWidth = 190;
     constexpr int64_t kEntriesOfLine = kPlotWidth / kEntryWidth;
-    int64_t count = 0, y = 0;
+    int64_t count = 0, y = kBottom + 28;
     for (int i = 0; i < kKinds; ++i) {
       const int64_t cycles = kind_cycles_[static_cast<size_t>(i)];
       if (cycles == 0) continue;
@@ -269,18 +269,18 @@ class Drawing {
 }  // namespace
 
 std::string ChromeTrace(absl::Span<const Instruction> program, const Report& report) {
-  std::vector<nlohmann::ordered_json> events;
+  std::string text = "{\"otherData\":{\"unit\":\"1 us is a cycle\"},\"traceEvents\":[";
+  const auto add = [&](const nlohmann::ordered_json& event) {
+    absl::StrAppend(&text, text.ends_with('[') ? "\n" : ",\n", event.dump());
+  };
   for (int i = 0; i < kEngines; ++i) {
-    events.push_back({{"ph", "M"},
-                      {"pid", 1},
-                      {"tid", i},
-                      {"name", "thread_name"},
-                      {"args", {{"name", EngineName(static_cast<Engine>(i))}}}});
-    events.push_back({{"ph", "M"},
-                      {"pid", 1},
-                      {"tid", i},
-                      {"name", "thread_sort_index"},
-                      {"args", {{"sort_index", i}}}});
+    const std::string_view name = EngineName(static_cast<Engine>(i));
+    add({{"ph", "M"}, {"pid", 1}, {"tid", i}, {"name", "thread_name"}, {"args", {{"name", name}}}});
+    add({{"ph", "M"},
+         {"pid", 1},
+         {"tid", i},
+         {"name", "thread_sort_index"},
+         {"args", {{"sort_index", i}}}});
   }
   for (const Bar& bar : BarsOf(program, report)) {
     nlohmann::ordered_json event = {{"ph", "X"},
@@ -299,13 +299,9 @@ std::string ChromeTrace(absl::Span<const Instruction> program, const Report& rep
       args["no_token"] = bar.entry->no_token;
       args["queue_full"] = bar.entry->queue_full;
     }
-    events.push_back(std::move(event));
+    add(event);
   }
-  std::string text = "{\"otherData\":{\"unit\":\"1 us is a cycle\"},\"traceEvents\":[\n";
-  for (size_t i = 0; i < events.size(); ++i) {
-    absl::StrAppend(&text, events[i].dump(), i + 1 < events.size() ? ",\n" : "\n]}\n");
-  }
-  return text;
+  return text + "\n]}\n";
 }
 
 std::string TimelineSvg(absl::Span<const Instruction> program, const Report& report) {
