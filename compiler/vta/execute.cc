@@ -36,6 +36,11 @@ class Executor {
     const int64_t rows = transfer.y_pad_before + transfer.y_size + transfer.y_pad_after;
     const int64_t columns = transfer.x_pad_before + transfer.x_size + transfer.x_pad_after;
     const int64_t depth = config_.Depth(transfer.memory);
+    if (transfer.memory == Memory::kUop && (rows != 1 || columns != transfer.x_size)) {
+      return Fault(absl::StrCat("loads micro-ops as ", rows, " rows of ", columns, ", of these ",
+                                transfer.x_size,
+                                " of DRAM; hardware loads one row, without padding"));
+    }
     if (transfer.sram_base + rows * columns > depth) {
       return Fault(absl::StrCat("ends at tile ", transfer.sram_base + rows * columns, " of ",
                                 AbslView(MemoryName(transfer.memory)), ", which has ", depth));

@@ -36,7 +36,7 @@ struct PipelineDepths {
 // Does what the instruction says, at once. FailedPrecondition, with tile and limit, where the
 // hardware would compute something else or nothing sensible: tiles or bytes that there aren't,
 // tiles that nothing was put into, accumulators that come again before the pipeline has stored
-// them.
+// them, micro-ops of more rows than one.
 absl::StatusOr<Footprint> Execute(const Instruction& instruction, const Config& config,
                                   PipelineDepths depths, Memories& memories,
                                   absl::Span<uint8_t> dram);

@@ -29,14 +29,29 @@ Engine EngineOf(const Instruction& instruction) {
   return is_operand ? Engine::kLoad : Engine::kCompute;
 }
 
+// Of the loops around micro-ops.
+int64_t Turns(const Loop& outer, const Loop& inner) { return outer.turns * inner.turns; }
+
+// Of a Gemm or Alu; 0 of others. Not for what can't be encoded.
+int64_t Steps(const Instruction& instruction) {
+  const auto count = [](const auto& of) {
+    return Turns(of.outer, of.inner) * std::max<int64_t>(of.uop_end - of.uop_begin, 1);
+  };
+  if (const auto* gemm = std::get_if<Gemm>(&instruction.operation)) return count(*gemm);
+  if (const auto* alu = std::get_if<Alu>(&instruction.operation)) return count(*alu);
+  return 0;
+}
+
 // An instruction that has started.
 struct Running {
-  int64_t instruction;
-  int64_t begin_cycle;
+  TimelineEntry entry;
   Footprint footprint;
   std::vector<int64_t> rows;  // bytes of those that are still to go over the bus, the last first
   int64_t other_cycles;       // behind its rows
 };
+
+// The bus carries what is read and what is written at once.
+enum class Way : uint8_t { kRead, kWrite };
 
 struct Worker {
   std::deque<std::pair<int64_t, int64_t>> queue;  // instructions, and the cycles of their arrival
@@ -104,6 +119,7 @@ class Simulation {
   }
 
   absl::Status CheckProgram() const {
+    int64_t steps = 0;
     for (size_t i = 0; i < program_.size(); ++i) {
       const Engine engine = EngineOf(program_[i]);
       const Dependences& wants = program_[i].dependences;
@@ -120,6 +136,11 @@ class Simulation {
       }
       const absl::Status status = Encode(program_[i], config_).status();
       if (!status.ok()) return Fault(number, StdView(status.message()));
+      steps += Steps(program_[i]);
+      if (steps > kMaxSteps) {
+        return Fault(number, absl::StrCat("the program has ", steps,
+                                          " steps up to here, the limit is ", kMaxSteps));
+      }
     }
     return program_.empty() ? absl::InvalidArgumentError("VTA: the program is empty")
                             : absl::OkStatus();
@@ -178,8 +199,14 @@ class Simulation {
     EngineReport& counts = report(engine);
     ++counts.instructions;
     const int64_t waited_from = std::max(of.idle_since, arrival);
-    counts.no_instruction += waited_from - of.idle_since;
-    counts.no_token += now_ - waited_from;
+    const TimelineEntry entry = {.engine = engine,
+                                 .instruction = number,
+                                 .begin_cycle = now_,
+                                 .end_cycle = now_,
+                                 .no_instruction = waited_from - of.idle_since,
+                                 .no_token = now_ - waited_from};
+    counts.no_instruction += entry.no_instruction;
+    counts.no_token += entry.no_token;
 
     if (std::holds_alternative<Finish>(instruction.operation)) {
       TESSERA_RETURN_IF_ERROR(CheckFinish(number));
@@ -193,7 +220,7 @@ class Simulation {
                                 " of ", AbslView(EngineName(conflict->engine)),
                                 " does; no token puts one behind the other"));
     }
-    of.running = {number, now_, *std::move(footprint), {}, 0};
+    of.running = {entry, *std::move(footprint), {}, 0};
     Schedule(engine, instruction);
     return true;
   }
@@ -210,6 +237,10 @@ class Simulation {
     return absl::OkStatus();
   }
 
+  int64_t BetweenTurns(const Loop& outer, const Loop& inner) const {
+    return std::max<int64_t>(Turns(outer, inner) - 1, 0) * timing_.turn_cycles;
+  }
+
   // What the instruction that has just started will take.
   void Schedule(Engine engine, const Instruction& instruction) {
     Running& running = *worker(engine).running;
@@ -219,11 +250,12 @@ class Simulation {
     }
     std::ranges::reverse(running.rows);
     running.other_cycles = footprint.padded_tiles;
-    if (std::holds_alternative<Gemm>(instruction.operation)) {
-      running.other_cycles = timing_.gemm_depth + footprint.steps * timing_.gemm_interval;
+    if (const auto* gemm = std::get_if<Gemm>(&instruction.operation)) {
+      running.other_cycles = timing_.gemm_depth + BetweenTurns(gemm->outer, gemm->inner) +
+                             footprint.steps * timing_.gemm_interval;
       report_.gemm_steps += footprint.steps;
     } else if (const auto* alu = std::get_if<Alu>(&instruction.operation)) {
-      running.other_cycles = timing_.alu_depth +
+      running.other_cycles = timing_.alu_depth + BetweenTurns(alu->outer, alu->inner) +
                              footprint.steps * (alu->uses_immediate ? timing_.alu_immediate_interval
                                                                     : timing_.alu_interval);
       report_.alu_steps += footprint.steps;
@@ -241,8 +273,8 @@ class Simulation {
   bool End(Engine engine) {
     Worker& of = worker(engine);
     if (!of.has_ended) return false;
-    const int64_t number = of.running->instruction;
-    const Dependences& gives = program_[static_cast<size_t>(number)].dependences;
+    TimelineEntry& entry = of.running->entry;
+    const Dependences& gives = program_[static_cast<size_t>(entry.instruction)].dependences;
     const auto before = Neighbour(engine, -1), behind = Neighbour(engine, 1);
     if ((gives.pushes_previous && IsFull(tokens(engine, *before))) ||
         (gives.pushes_next && IsFull(tokens(engine, *behind)))) {
@@ -250,10 +282,12 @@ class Simulation {
     }
     if (gives.pushes_previous) tokens(engine, *before).push_back(order_.TokenOf(engine));
     if (gives.pushes_next) tokens(engine, *behind).push_back(order_.TokenOf(engine));
-    const int64_t end_cycle = of.idle_since;
-    report(engine).queue_full += now_ - end_cycle;
-    report(engine).busy += end_cycle - of.running->begin_cycle;
-    report_.timeline.push_back({engine, number, of.running->begin_cycle, end_cycle});
+    entry.end_cycle = of.idle_since;
+    entry.queue_full = now_ - entry.end_cycle;
+    report(engine).queue_full += entry.queue_full;
+    report(engine).busy += entry.end_cycle - entry.begin_cycle;
+    report(engine).bus += entry.bus;
+    report_.timeline.push_back(entry);
     of.running.reset();
     of.has_ended = false;
     of.idle_since = now_;
@@ -282,38 +316,50 @@ class Simulation {
   // Fetch sleeps while it waits for a place in a queue.
   int64_t FetchCycle() const { return fetch_.blocked_since != kNever ? kNever : fetch_.wake_cycle; }
 
-  // Moves `bytes` over the bus as soon as nobody else does. The cycle at which they have arrived.
-  int64_t UseBus(Engine engine, int64_t bytes) {
-    const int64_t begin = std::max(now_, bus_free_cycle_);
-    report(engine).bus += begin - now_;
-    bus_free_cycle_ = begin + (bytes + timing_.bus_bytes - 1) / timing_.bus_bytes;
-    return bus_free_cycle_;
+  // Moves `bytes` over one way of the bus as soon as nobody else does. The cycle at which they have
+  // arrived.
+  int64_t UseBus(Way way, int64_t bytes, int64_t& waited) {
+    int64_t& free_cycle = bus_free_cycles_[static_cast<size_t>(way)];
+    const int64_t begin = std::max(now_, free_cycle);
+    waited += begin - now_;
+    free_cycle = begin + (bytes + timing_.bus_bytes - 1) / timing_.bus_bytes;
+    return free_cycle;
   }
 
   void ContinueFetch() {
     // There are fetched instructions: this was their turn to be dispatched, which StartAll does.
     if (fetch_.dispatched < fetch_.fetched) return;
+    // Rows behind the first are requested ahead.
+    const int64_t latency = fetch_.fetched == 0 ? timing_.row_latency : 0;
     if (!fetch_.is_waiting) {
       fetch_.is_waiting = true;
-      fetch_.wake_cycle = now_ + timing_.row_latency;
+      fetch_.wake_cycle = now_ + latency;
       return;
     }
     const int64_t count =
         std::min(timing_.fetch_burst, static_cast<int64_t>(program_.size()) - fetch_.fetched);
-    const int64_t arrival = UseBus(Engine::kFetch, count * kInstructionBytes);
-    report(Engine::kFetch).instructions += count;
-    report(Engine::kFetch).busy += arrival - now_ + timing_.row_latency;
+    TimelineEntry entry = {.engine = Engine::kFetch,
+                           .instruction = fetch_.fetched,
+                           .begin_cycle = now_ - latency,
+                           .end_cycle = now_};
+    entry.end_cycle = UseBus(Way::kRead, count * kInstructionBytes, entry.bus);
+    EngineReport& counts = report(Engine::kFetch);
+    counts.instructions += count;
+    counts.bus += entry.bus;
+    counts.busy += entry.end_cycle - entry.begin_cycle;
     report_.dram_bytes_read += count * kInstructionBytes;
     fetch_.fetched += count;
-    fetch_.wake_cycle = arrival;
+    fetch_.wake_cycle = entry.end_cycle;
     fetch_.is_waiting = false;
+    report_.timeline.push_back(entry);
   }
 
   void Continue(Engine engine) {
     Worker& of = worker(engine);
     Running& running = *of.running;
     if (!running.rows.empty()) {
-      const int64_t arrival = UseBus(engine, running.rows.back());
+      const Way way = engine == Engine::kStore ? Way::kWrite : Way::kRead;
+      const int64_t arrival = UseBus(way, running.rows.back(), running.entry.bus);
       running.rows.pop_back();
       of.wake_cycle = arrival + (running.rows.empty() ? running.other_cycles : timing_.row_latency);
       return;
@@ -327,7 +373,8 @@ class Simulation {
     for (const Engine engine : kWorkers) {
       const Worker& of = workers_[static_cast<size_t>(engine)];
       if (of.has_ended) {
-        return Fault(of.running->instruction, "the queue of tokens that it pushes to stays full");
+        return Fault(of.running->entry.instruction,
+                     "the queue of tokens that it pushes to stays full");
       }
       if (of.queue.empty()) continue;
       return Fault(of.queue.front().first, "waits for a token that nobody pushes any more");
@@ -356,7 +403,7 @@ class Simulation {
   Fetch fetch_;
   std::array<std::array<std::deque<Clock>, kEngines>, kEngines> tokens_;
   Order order_;
-  int64_t bus_free_cycle_ = 0;
+  std::array<int64_t, 2> bus_free_cycles_ = {};  // by way
   int64_t now_ = 0;
   Report report_;
 };
@@ -365,6 +412,7 @@ class Simulation {
 
 absl::StatusOr<Report> Simulate(absl::Span<const Instruction> program, const Config& config,
                                 const Timing& timing, absl::Span<uint8_t> dram) {
+  TESSERA_RETURN_IF_ERROR(CheckTiming(timing));
   return Simulation(program, config, timing, dram).Run();
 }
 

@@ -9,22 +9,12 @@
 #include "compiler/vta/config.h"
 #include "compiler/vta/engine.h"
 #include "compiler/vta/instruction.h"
+#include "compiler/vta/timing.h"
 
 namespace tessera::vta {
 
-// What takes how long, in cycles of the accelerator's clock.
-struct Timing {
-  int64_t bus_bytes = 8;        // that the bus to DRAM, which all share, moves in a cycle
-  int64_t row_latency = 32;     // from a row's request to its first byte; others may use the bus
-  int64_t fetch_burst = 32;     // instructions that are fetched as one row
-  int64_t queue_entries = 512;  // of each engine's instructions
-  int64_t token_entries = 512;  // of each of the four queues of tokens
-  int64_t gemm_depth = 4;       // stages of the pipelines
-  int64_t alu_depth = 4;
-  int64_t gemm_interval = 1;  // between steps
-  int64_t alu_interval = 2;
-  int64_t alu_immediate_interval = 1;
-};
+// Of Gemm and Alu in a program; a turn without micro-ops counts as one. 10 s at 100 MHz.
+inline constexpr int64_t kMaxSteps = int64_t{1} << 30;
 
 // Cycles of an engine. What is left of the program's is idle.
 struct EngineReport {
@@ -36,12 +26,19 @@ struct EngineReport {
   int64_t queue_full = 0;      // what it hands on, an instruction or a token, found no place
 };
 
-// An instruction from its start to its end.
+// An instruction from its start to its end. Of fetch: a row of instructions from its request on.
 struct TimelineEntry {
   Engine engine;
-  int64_t instruction;  // its place in the program
+  int64_t instruction;  // its place in the program; of a row the first one's
   int64_t begin_cycle;
   int64_t end_cycle;
+  // What of its engine's EngineReport is due to it; of fetch only what it waited for the bus.
+  // Before begin_cycle there was no instruction and then no token; after end_cycle a queue was
+  // full.
+  int64_t bus = 0;
+  int64_t no_instruction = 0;
+  int64_t no_token = 0;
+  int64_t queue_full = 0;
 };
 
 struct Report {
@@ -58,7 +55,8 @@ struct Report {
 
 // Runs a program, whose last instruction is its only finish, and computes what it computes in
 // `dram`: in order in each engine, at the cycles at which hardware with these parameters starts
-// each instruction. Deterministic. FailedPrecondition, naming instruction and cycle, for what
+// each instruction. Deterministic, and it always ends. InvalidArgument where CheckTiming says so.
+// FailedPrecondition, naming instruction and cycle, for more steps than kMaxSteps and for what
 // hardware would silently do wrong: what can't be encoded, those of Execute, instructions that use
 // the same memory and that no tokens put in order (Order), that wait for each other for ever or
 // that finish doesn't come after, tokens that nobody has popped.

@@ -1,9 +1,11 @@
 #include "compiler/vta/simulator.h"
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -35,7 +37,9 @@ constexpr Timing kTiming = {.bus_bytes = 8,
                             .queue_entries = 16,
                             .token_entries = 4,
                             .gemm_depth = 4,
-                            .alu_depth = 4};
+                            .alu_depth = 4,
+                            .turn_cycles = 0,
+                            .alu_immediate_interval = 1};
 
 int8_t InputAt(int k) { return static_cast<int8_t>(3 * k - 20); }
 int8_t WeightAt(int column, int k) { return static_cast<int8_t>((column * 5 + k * 3) % 17 - 8); }
@@ -109,8 +113,152 @@ TEST_CASE("a program takes the cycles of its slowest engine and what it waits fo
   CHECK(compute.busy == 11 + 5 * 5);
   CHECK(compute.no_instruction == 30);
   CHECK(compute.no_token == (85 - 46) + 12);
-  CHECK(report->timeline.size() == 10);
+  CHECK(report->timeline.size() == 1 + 10);  // fetched as one row
   CHECK(report->timeline.back().end_cycle == report->cycles);
+}
+
+TEST_CASE("a timeline tells what each engine waited for", "[vta]") {
+  std::vector<uint8_t> dram = ProductDram();
+  const auto report = Run(kProduct, dram);
+  REQUIRE(report.ok());
+  std::array<EngineReport, kEngines> sums;
+  for (const TimelineEntry& entry : report->timeline) {
+    EngineReport& sum = sums[static_cast<size_t>(entry.engine)];
+    sum.instructions += entry.engine == Engine::kFetch ? 10 : 1;
+    sum.busy += entry.end_cycle - entry.begin_cycle;
+    sum.bus += entry.bus;
+    sum.no_instruction += entry.no_instruction;
+    sum.no_token += entry.no_token;
+    sum.queue_full += entry.queue_full;
+  }
+  for (size_t i = 0; i < kEngines; ++i) {
+    CAPTURE(i);
+    const EngineReport& counts = report->engines[i];
+    CHECK(sums[i].instructions == counts.instructions);
+    CHECK(sums[i].busy == counts.busy);
+    CHECK(sums[i].bus == counts.bus);
+    CHECK(sums[i].no_instruction == counts.no_instruction);
+    CHECK(sums[i].no_token == counts.no_token);
+    CHECK(sums[i].queue_full == counts.queue_full);
+  }
+  // The product that waits for weights.
+  const auto product = std::ranges::find_if(
+      report->timeline, [](const TimelineEntry& entry) { return entry.instruction == 4; });
+  REQUIRE(product != report->timeline.end());
+  CHECK(product->begin_cycle == 85);
+  CHECK(product->no_token == 85 - 46);
+}
+
+// The loops around micro-ops are not one pipeline in the HLS design: docs/vta-timing.md.
+TEST_CASE("each turn of an instruction's loops fills the pipeline anew", "[vta]") {
+  const char* text = R"(
+load uop sram 0 dram 0 y 1 x 4 stride 4
+gemm reset uop 0 4 outer 3 by 4 0 0 inner 5 by 12 0 0
+alu add imm 1 uop 0 4 outer 3 by 4 0 inner 5 by 12 0
+alu add uop 0 4 outer 3 by 4 0 inner 1 by 0 0
+finish
+)";
+  std::vector<uint8_t> dram(64);
+  for (uint32_t i = 0; i < 4; ++i) {
+    const uint32_t uop = EncodeMicroOp({.dst = i, .src = i + 12}, Config()).value();
+    std::memcpy(dram.data() + 4 * i, &uop, sizeof(uop));
+  }
+  const auto cycles = [&](int64_t turn_cycles) {
+    Timing timing = kTiming;
+    timing.turn_cycles = turn_cycles;
+    const auto report = Run(text, dram, timing);
+    INFO(report.status());
+    REQUIRE(report.ok());
+    return report->cycles;
+  };
+  const int64_t loaded = (10 + 10) + 10 + 2;  // instructions, then micro-ops
+  CHECK(cycles(0) == loaded + (4 + 60) + (4 + 60) + (4 + 2 * 12));
+  CHECK(cycles(6) == cycles(0) + 6 * (14 + 14 + 2));
+}
+
+TEST_CASE("what is stored does not hold up what is loaded", "[vta]") {
+  // 64 cycles of results and 64 of inputs, at once.
+  const char* text = R"(
+load uop sram 0 dram 0 y 1 x 1 stride 1
+gemm reset uop 0 1 outer 32 by 1 0 0 inner 1 by 0 0 0 push prev next
+load inp sram 0 dram 8 y 1 x 32 stride 32 pop next push next
+store out sram 0 dram 64 y 1 x 32 stride 32 pop prev push prev
+finish pop prev next
+)";
+  std::vector<uint8_t> dram(2048);
+  const auto report = Run(text, dram);
+  INFO(report.status());
+  REQUIRE(report.ok());
+  CHECK(report->of(Engine::kLoad).busy == 10 + 64);
+  CHECK(report->of(Engine::kStore).busy == 10 + 64);
+  CHECK(report->of(Engine::kLoad).bus + report->of(Engine::kStore).bus == 0);
+}
+
+TEST_CASE("rows of instructions behind the first wait for no latency", "[vta]") {
+  std::string text;
+  for (int i = 0; i < 7; ++i) text += "gemm reset uop 0 0 outer 1 by 0 0 0 inner 1 by 0 0 0\n";
+  text += "finish\n";
+  Timing timing = kTiming;
+  timing.fetch_burst = 4;
+  timing.gemm_depth = 0;
+  std::vector<uint8_t> dram(64);
+  const auto report = Run(text, dram, timing);
+  INFO(report.status());
+  REQUIRE(report.ok());
+  // Four instructions, 8 cycles of the bus, from 10 to 18, one a cycle up to 21; the others are on
+  // the bus from 22 to 30, and the last of them begins at 33.
+  CHECK(report->cycles == 33);
+  CHECK(report->of(Engine::kFetch).busy == 18 + 8);
+}
+
+TEST_CASE("times that no hardware has are refused", "[vta]") {
+  const std::pair<int64_t Timing::*, std::string> cases[] = {
+      {&Timing::bus_bytes, "bus_bytes is 0, not 1 to 1048576"},
+      {&Timing::fetch_burst, "fetch_burst is 0, not 1 to 1048576"},
+      {&Timing::queue_entries, "queue_entries is 0, not 1 to 1048576"},
+      {&Timing::token_entries, "token_entries is 0, not 1 to 1048576"},
+      {&Timing::gemm_interval, "gemm_interval is 0, not 1 to 1048576"},
+      {&Timing::alu_interval, "alu_interval is 0, not 1 to 1048576"},
+      {&Timing::alu_immediate_interval, "alu_immediate_interval is 0, not 1 to 1048576"}};
+  std::vector<uint8_t> dram(64);
+  for (const auto& [member, message] : cases) {
+    Timing timing;
+    timing.*member = 0;
+    CHECK_THAT(std::string(CheckTiming(timing).message()), Catch::Contains(message));
+    CHECK(Run("finish", dram, timing).status().code() == absl::StatusCode::kInvalidArgument);
+  }
+  for (int64_t Timing::* member :
+       {&Timing::row_latency, &Timing::gemm_depth, &Timing::alu_depth, &Timing::turn_cycles}) {
+    Timing timing;
+    timing.*member = 0;
+    CHECK(CheckTiming(timing).ok());
+    timing.*member = -1;
+    CHECK_FALSE(CheckTiming(timing).ok());
+    timing.*member = (1 << 20) + 1;
+    CHECK_FALSE(CheckTiming(timing).ok());
+  }
+  CHECK(CheckTiming(Timing()).ok());
+}
+
+TEST_CASE("programs that would not end for hours are refused before they begin", "[vta]") {
+  std::vector<uint8_t> dram(64);
+  for (const char* uops : {"0 0", "0 1", "0 8191"}) {
+    // 2^26 turns each.
+    std::string text;
+    for (int i = 0; i < 16; ++i) {
+      absl::StrAppend(&text, "gemm reset uop ", uops, " outer 8192 by 0 0 0 inner 8192 by 0 0 0\n");
+    }
+    const auto report =
+        Run(text + "gemm reset uop 0 0 outer 1 by 0 0 0 inner 1 by 0 0 0\nfinish", dram);
+    CHECK(report.status().code() == absl::StatusCode::kFailedPrecondition);
+    CHECK_THAT(std::string(report.status().message()),
+               Catch::Contains("the limit is 1073741824") && Catch::Contains("at cycle 0"));
+  }
+}
+
+TEST_CASE("micro-ops are loaded in one row", "[vta]") {
+  CHECK_THAT(FaultOf("load uop sram 0 dram 0 y 1 x 1", "load uop sram 0 dram 0 y 2 x 1"),
+             Catch::Contains("loads micro-ops as 2 rows of 1"));
 }
 
 TEST_CASE("engines that want the bus at once take turns", "[vta]") {
