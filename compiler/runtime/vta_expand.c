@@ -279,10 +279,10 @@ static void TakeHead(expansion* x) {
   for (int i = 0; i < kVtaFields; ++i) {
     vta_field* field = &x->emitter.fields[i];
     field->position = (int)Take(x, 0, 127);
-    field->bits = (int)Take(x, 1, 32);
-    const int size = i < kVtaUopDst ? 64 : 32;
-    if (field->position % 64 + field->bits > size) x->is_bad = 1;
-    if (i >= kVtaUopDst && field->position >= 32) x->is_bad = 1;
+    field->bits = (int)Take(x, 0, 32);
+    const int is_of_uops = i >= kVtaUopDst;
+    const int within = is_of_uops ? field->position : field->position % 64;
+    if (within + field->bits > (is_of_uops ? 32 : 64)) x->is_bad = 1;
   }
   TakeTemplate(x, x->emitter.load_uop);
   TakeTemplate(x, x->emitter.idle);
