@@ -235,9 +235,7 @@ static int ExpandRepeat(expansion* x) {
   const int64_t turns = Take(x, 1, kMaxTurns);
   const int64_t words = Take(x, 1, x->count);
   const int64_t begin = x->next;
-  if (x->is_bad || words > x->count - begin || x->depth == kMaxLoops) {
-    return TESSERA_VTA_BAD_PROGRAM;
-  }
+  if (x->is_bad || x->depth == kMaxLoops) return TESSERA_VTA_BAD_PROGRAM;
   int status = TESSERA_VTA_OK;
   for (int64_t i = 0; i < turns && status == TESSERA_VTA_OK; ++i) {
     x->next = begin;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -197,6 +198,40 @@ finish pop prev
 )");
   CHECK(SimulateCode(code, kNoPipelines, buffers).ok());
   CHECK(buffers[0] == std::vector<uint8_t>(16, 0));
+
+  // One that has something to do there, and waits for the store itself.
+  code.body.insert(code.body.end() - 1, {Product{.resets = true}});
+  CHECK(PrintAll(Expand(code, buffers).program) == R"(load uop sram 0 dram 1024 y 1 x 1 stride 0
+gemm reset uop 0 1 outer 1 by 0 0 0 inner 1 by 0 0 0 push next
+store out sram 0 dram 0 y 1 x 1 stride 1 pop prev push prev
+gemm reset uop 0 1 outer 1 by 0 0 0 inner 1 by 0 0 0 pop next push prev
+load inp sram 0 dram 0 y 1 x 1 stride 1 pop next push next
+finish pop prev
+)");
+}
+
+TEST_CASE("instructions that only read the same are not put in order", "[vta]") {
+  // The store and the sum both read copy 0; the load of accumulators and that of inputs the buffer.
+  Code code;
+  code.allocations = {{Memory::kAcc, 0, 1, 2}, {Memory::kInp, 0, 1, 1}};
+  const Place second = {.copy = {1}};
+  code.body = {{Product{.resets = true}},
+               {Product{.resets = true, .dst = second}},
+               {Move{.is_store = true, .buffer = 1}},
+               {Elementwise{.dst = second, .src = {}}},
+               {Move{.place = {.allocation = 1}}},
+               {Move{.place = second}}};
+  const Buffers buffers = {std::vector<uint8_t>(64), std::vector<uint8_t>(16)};
+  CHECK(PrintAll(Expand(code, buffers).program) == R"(load uop sram 0 dram 2048 y 1 x 1 stride 0
+gemm reset uop 0 1 outer 1 by 0 0 0 inner 1 by 0 0 0 push next
+load uop sram 1 dram 2049 y 1 x 1 stride 0
+gemm reset uop 1 2 outer 1 by 0 0 0 inner 1 by 0 0 0
+store out sram 0 dram 256 y 1 x 1 stride 1 pop prev push prev
+alu add uop 1 2 outer 1 by 0 0 inner 1 by 0 0
+load inp sram 0 dram 0 y 1 x 1 stride 1 push next
+load acc sram 1 dram 0 y 1 x 1 stride 1
+finish pop prev next
+)");
 }
 
 TEST_CASE("padding is loaded as zeros, and what is cut off is not stored", "[vta]") {
@@ -236,6 +271,52 @@ TEST_CASE("programs move nothing but what lies in their buffers", "[vta]") {
   CHECK(ExpandWords(words, 2 * 4 * 256 - 1) == TESSERA_VTA_BAD_PROGRAM);
   CHECK(ExpandWords(words, 2 * 4 * 256, 1024) == TESSERA_VTA_OK);
   CHECK(ExpandWords(words, 2 * 4 * 256, 1024 + 16) == TESSERA_VTA_BAD_PROGRAM);
+}
+
+TEST_CASE("words of programs that Check refuses are refused", "[vta]") {
+  const auto refuses = [](const std::function<void(Code&)>& change) {
+    Code code;
+    code.allocations = {{Memory::kAcc, 0, 4, 2}, {Memory::kInp, 0, 40, 100}};
+    code.body = {{Product{.resets = true}}, {Move{.is_store = true}}, {Move{}}};
+    REQUIRE(ExpandWords(Assemble(code), 4096) == TESSERA_VTA_OK);
+    change(code);
+    REQUIRE_FALSE(Check(code, 4).ok());
+    return ExpandWords(Assemble(code), 4096) == TESSERA_VTA_BAD_PROGRAM;
+  };
+  const auto store = [](Code& code) -> Move& { return std::get<Move>(code.body[1].what); };
+  const auto load = [](Code& code) -> Move& { return std::get<Move>(code.body[2].what); };
+  CHECK(refuses([&](Code& code) {
+    for (int i = 0; i <= kMaxLoops; ++i) code.body = {{Repeat{.turns = 1, .body = code.body}}};
+  }));
+  CHECK(refuses([&](Code& code) { code.body = {{Repeat{.turns = 0, .body = code.body}}}; }));
+  CHECK(refuses([&](Code& code) { code.body = {{Repeat{}}}; }));
+  CHECK(refuses([&](Code& code) { code.allocations.resize(65, {Memory::kAcc, 0, 1, 1}); }));
+  CHECK(refuses([&](Code& code) { code.allocations.resize(4, code.allocations[1]); }));
+  CHECK(refuses([&](Code& code) { store(code).place.copy.constant = 2; }));
+  CHECK(refuses([&](Code& code) { store(code).place.copy.constant = -1; }));
+  CHECK(refuses([&](Code& code) { store(code).place.offset.constant = 4; }));
+  CHECK(refuses([&](Code& code) { store(code).place.copy.terms = {TurnOf(0, 1)}; }));
+  CHECK(refuses([&](Code& code) { store(code).buffer = 4; }));
+  CHECK(refuses([&](Code& code) { store(code).tile.constant = -1; }));
+  CHECK(refuses([&](Code& code) { load(code).rows.first.constant = 1; }));
+  CHECK(refuses([&](Code& code) { load(code).columns.first.constant = -1; }));
+  CHECK(refuses(
+      [&](Code& code) { load(code) = {.place = {.allocation = 1}, .columns = {{-16}, 17, 1}}; }));
+  CHECK(refuses(
+      [&](Code& code) { std::get<Product>(code.body[0].what).loops.resize(9, {.turns = 2}); }));
+  CHECK(refuses([&](Code& code) {
+    std::get<Product>(code.body[0].what).loops = {{}, {}, {.turns = 1 << 14}};
+  }));
+
+  std::vector<int64_t> words = Assemble(ProductCode(1, 1, 1, 1));
+  CHECK(ExpandWords({}, 4096) == TESSERA_VTA_BAD_PROGRAM);
+  constexpr size_t kFirstField = 3;
+  words[kFirstField + 1] = 62;  // bits, of a field from position 3 on
+  CHECK(ExpandWords(words, 4096) == TESSERA_VTA_BAD_PROGRAM);
+  words[kFirstField + 1] = 1;
+  CHECK(ExpandWords(words, 4096) == TESSERA_VTA_OK);
+  words[kFirstField + 2 * 16 + 1] = 20;  // of micro-ops' wgt, from position 22 on
+  CHECK(ExpandWords(words, 4096) == TESSERA_VTA_BAD_PROGRAM);
 }
 
 TEST_CASE("the longest program that passes is expanded", "[vta]") {
