@@ -75,7 +75,6 @@ typedef struct place {
 
 static place TakePlace(expansion* x) {
   const place none = {0, 0};
-  if (x->allocation_count == 0) x->is_bad = 1;
   const allocation* of = &x->allocations[Take(x, 0, x->allocation_count - 1)];
   const int64_t copy = TakeValue(x);
   const int64_t offset = TakeValue(x);
@@ -125,7 +124,6 @@ static move TakeMove(expansion* x) {
   TakeTemplate(x, made.template);
   made.tile_bytes = (int64_t)1 << Take(x, 0, kMaxLogTileBytes);
   made.place = TakePlace(x);
-  if (x->buffer_count == 0) x->is_bad = 1;
   const int64_t buffer = Take(x, 0, x->buffer_count - 1);
   if (x->buffer_count > 0) made.buffer = &x->buffers[buffer];
   made.tile = TakeValue(x);

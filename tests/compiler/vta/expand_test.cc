@@ -56,6 +56,9 @@ TEST_CASE("programs compute what plain loops do, whatever the tokens let overlap
     timing.row_latency = rng.Between(1, 64);
     timing.gemm_interval = rng.Between(1, 16);
     timing.queue_entries = rng.Between(1, 64);
+    // No more tokens wait than there is memory that they are about.
+    timing.token_entries = static_cast<int64_t>(made.buffers.size()) + 1;
+    for (const Allocation& one : made.code.allocations) timing.token_entries += one.copies;
     Buffers found = made.buffers, expected = made.buffers;
     const auto report = SimulateCode(made.code, timing, found);
     INFO(report.status());
