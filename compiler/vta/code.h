@@ -63,7 +63,8 @@ struct Span {
 
 // Rows of tiles from DRAM, or to it, that lie one behind the other from `place` on. Element (y, x)
 // is tile `tile` + y × stride + x of buffer `buffer`. What lies outside of the limits is loaded as
-// zeros, and not stored.
+// zeros, and not stored. Stored are results: the low 8 bits of what a product or an operation last
+// made of the accumulators; those that were only loaded since are none.
 struct Move {
   bool is_store = false;
   Place place;  // of kAcc where results are stored
@@ -76,7 +77,7 @@ struct Move {
 };
 
 // Loops around one step, outermost first: the first two become the instruction's, all others
-// micro-ops, whose steps may be negative. Steps of what is not used are 0.
+// micro-ops, whose steps may be negative. Steps of what is not used are 0, those of one turn any.
 struct Product {
   bool resets = false;  // acc[dst] = 0; src and wgt are not used
   Place dst, src, wgt;
