@@ -43,7 +43,7 @@ bool IsGpu(TargetKind kind);
 // "x86": as targets begin.
 std::string_view KindName(TargetKind kind);
 
-// Whether the threads of a wave can multiply matrices of f16 or bf16 together
+// Whether the threads of a wave can multiply matrices of f16, bf16 or TF32 together
 // (compiler/codegen/gpu/matrix_products.h).
 bool MultipliesMatrices(const Target& target);
 // Whether a thread can copy to memory that its block shares while it goes on
