@@ -8,13 +8,15 @@
 
 #include "compiler/ir/print.h"
 #include "compiler/ir/simplify.h"
+#include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 
 namespace tessera::codegen::gpu {
 namespace {
 
 constexpr int64_t kWave = 32, kGroups = 8, kQuads = 4;
-constexpr int64_t kMaxSteps = 16;
+constexpr int64_t kHalfTerms = 16, kTf32Terms = 8;
+constexpr int64_t kMaxTerms = 256;
 
 // An index as Σ coefficient × variable + start + offset.
 struct LaneIndex {
@@ -36,12 +38,14 @@ class Finder {
   }
 
   std::optional<MatrixProduct> Find() {
-    product_.steps = loop_.extent / kMatrixTerms;
     const auto* block = loop_.body.As<ir::Block>();
     if (block == nullptr) return std::nullopt;
     for (const ir::Stmt& s : block->stmts) {
       if (!AddStore(s)) return std::nullopt;
     }
+    product_.terms = product_.a.buffer->type.bits == 16 ? kHalfTerms : kTf32Terms;
+    if (loop_.extent % product_.terms != 0) return std::nullopt;
+    product_.steps = loop_.extent / product_.terms;
     // Of a column there are two a thread.
     if (product_.b.line % 2 != 0) return std::nullopt;
     product_.b.line /= 2;
@@ -52,7 +56,7 @@ class Finder {
  private:
   static constexpr auto kNone = std::nullopt;
 
-  // sums[c] = sums[c] + cast(f32, a[…]) * cast(f32, b[…]), in any order.
+  // sums[c] = sums[c] + cast(f32, a[…]) * cast(f32, b[…]), or tf32(…) of both, in any order.
   bool AddStore(const ir::Stmt& s) {
     const auto* store = s.As<ir::Store>();
     if (store == nullptr || store->predicate || store->buffer->scope != ir::Scope::kLocal ||
@@ -91,15 +95,19 @@ class Finder {
            places_.emplace(std::pair(a.offset, b.offset), *place).second;
   }
 
+  // A number of f16 or bf16, or one of f32 that may be rounded to TF32.
   static const ir::Load* OperandOf(const ir::Expr& e) {
     const auto* cast = e.As<ir::Cast>();
-    const auto* load = cast == nullptr ? nullptr : cast->value.As<ir::Load>();
-    if (load == nullptr || cast->type != ir::Float(32) || load->predicate) return nullptr;
+    const ir::Expr* rounded = ir::AsTf32(e);
+    const auto* load = cast != nullptr      ? cast->value.As<ir::Load>()
+                       : rounded != nullptr ? rounded->As<ir::Load>()
+                                            : nullptr;
+    if (load == nullptr || e.type() != ir::Float(32) || load->predicate) return nullptr;
     const ir::Type type = load->buffer->type;
     // A thread's own memory has nothing of what others need.
     if (load->buffer->scope == ir::Scope::kLocal) return nullptr;
-    return type.is_float() && type.bits == 16 && load->indices[0].type() == ir::Index() ? load
-                                                                                        : nullptr;
+    const bool fits = rounded != nullptr || (type.is_float() && type.bits == 16);
+    return fits && load->indices[0].type() == ir::Index() ? load : nullptr;
   }
 
   // Whether an access is `operand` at another offset; the first one is it by itself.
@@ -179,7 +187,7 @@ class Finder {
   const ir::VarRef g_ = ir::MakeVar("g"), q_ = ir::MakeVar("q");
   ir::Ranges ranges_;
   ir::Expr lanes_;  // what `thread` is
-  MatrixProduct product_{{}, {}, 0, nullptr, ir::MakeVar("wave"), {}};
+  MatrixProduct product_{{}, {}, 0, 0, nullptr, ir::MakeVar("wave"), {}};
   std::map<std::pair<int64_t, int64_t>, int64_t> places_;  // of sums, by the operands' offsets
   std::set<int64_t> added_;                                // sums: each has one product
 };
@@ -189,8 +197,7 @@ class Finder {
 std::optional<MatrixProduct> FindMatrixProduct(const ir::For& loop, const ir::VarRef& thread,
                                                int64_t threads, const ir::Target& target) {
   if (!ir::MultipliesMatrices(target) || loop.loop_kind != ir::LoopKind::kSerial ||
-      thread == nullptr || threads % kWave != 0 || loop.extent % kMatrixTerms != 0 ||
-      loop.extent > kMaxSteps * kMatrixTerms) {
+      thread == nullptr || threads % kWave != 0 || loop.extent > kMaxTerms) {
     return std::nullopt;
   }
   return Finder(loop, thread, threads).Find();
