@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "compiler/ir/tf32.h"
+#include "compiler/ir/matrix_factor.h"
 #include "compiler/ir/threads.h"
 #include "schedule_space/tile_sizes.h"
 
@@ -10,29 +10,17 @@ namespace tessera::space {
 namespace {
 
 constexpr double kLeastUse = 0.4;  // of the instruction's rows and columns
-constexpr int64_t kHalfTerms = 16, kTf32Terms = 8;
+constexpr int64_t kMaxSteps = 16;  // of terms, that are multiplied in one piece
 
 bool Moves(const schedule::Access& access, int axis) {
   return std::ranges::any_of(
       access.dims, [&](const schedule::AxisForm& form) { return schedule::Uses(form, axis); });
 }
 
-// Of an instruction for a product of two numbers of f16, of bf16 or of f32 as TF32, in f32; 0:
-// there is none.
-int64_t TermsOf(const te::Stage& sum) {
+bool IsProduct(const te::Stage& sum) {
   const auto* product = sum.bodies[0].As<ir::Binary>();
-  if (product == nullptr || product->op != ir::BinaryOp::kMul) return 0;
-  const auto terms_of = [](const ir::Expr& e) {
-    if (const ir::Expr* value = ir::AsTf32(e)) {
-      return value->As<ir::Load>() != nullptr ? kTf32Terms : 0;
-    }
-    const auto* cast = e.As<ir::Cast>();
-    const auto* load = cast == nullptr ? nullptr : cast->value.As<ir::Load>();
-    const bool is_half = load != nullptr && cast->type == ir::Float(32) &&
-                         load->buffer->type.is_float() && load->buffer->type.bits == 16;
-    return is_half ? kHalfTerms : 0;
-  };
-  return terms_of(product->a) == terms_of(product->b) ? terms_of(product->a) : 0;
+  return product != nullptr && product->op == ir::BinaryOp::kMul &&
+         ir::AsMatrixFactor(product->a) != nullptr && ir::AsMatrixFactor(product->b) != nullptr;
 }
 
 bool IsDigit(const schedule::Digit& digit, size_t axis, int64_t stride, int64_t extent) {
@@ -60,17 +48,15 @@ bool ThreadsShareOut(const schedule::BoundStage& root, const WaveAxes& axes) {
   return thread_loops == 1 && are_shared && has_second_row;
 }
 
-// Whether the innermost loop that is not unrolled goes over steps of terms, as many as are
-// multiplied in one piece.
+// Whether the innermost loop that is not unrolled goes over steps of terms.
 bool EndsInTerms(const schedule::BoundStage& sum, size_t term, int64_t terms) {
-  constexpr int64_t kMostTerms = 256;
   const auto last = std::ranges::find_if(
       sum.loops.rbegin(), sum.loops.rend(), [](const schedule::BoundLoop& loop) {
         return loop.kind != ir::LoopKind::kUnrolled && loop.extent > 1;
       });
   return last != sum.loops.rend() && last->kind == ir::LoopKind::kSerial &&
          last->digits.size() == 1 && IsDigit(last->digits[0], term, 1, last->extent) &&
-         last->extent % terms == 0 && last->extent <= kMostTerms;
+         last->extent % terms == 0 && last->extent <= kMaxSteps * terms;
 }
 
 // The share of what is computed that counts.
@@ -84,11 +70,10 @@ std::optional<WaveAxes> FindWaveAxes(const schedule::StageState& state) {
   const te::Stage& sum = *state.stage;
   const std::vector<schedule::Access>& reads = state.analysis->reads;
   if (sum.combiner != te::Combiner::kSum || sum.bodies.size() != 1 || reads.size() != 2 ||
-      reads[0].buffer->type != reads[1].buffer->type) {
+      !IsProduct(sum) || reads[0].buffer->type != reads[1].buffer->type) {
     return std::nullopt;
   }
-  const int64_t terms = TermsOf(sum);
-  if (terms == 0) return std::nullopt;
+  const int64_t terms = ir::MatrixTerms(reads[0].buffer->type);
   const size_t count = sum.axes.size();
   std::optional<WaveAxes> best;
   int64_t longest = 0;

@@ -5,6 +5,7 @@
 
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/codegen/gpu/matrix_products.h"
+#include "compiler/ir/matrix_factor.h"
 #include "llvm/IR/IntrinsicsNVPTX.h"
 
 namespace tessera::codegen {
@@ -159,6 +160,7 @@ bool FunctionEmitter::EmitMatrixProduct(const ir::For& loop) {
   kept_vars_.insert(kept_vars_.end(), {found->wave, lane});
 
   const ir::Type type = found->a.buffer->type;
+  const int64_t terms = ir::MatrixTerms(type);
   llvm::Function* multiply = intrinsic::getDeclaration(
       &state_.module, type == ir::Float(32)   ? intrinsic::nvvm_mma_m16n8k8_row_col_tf32
                       : type == ir::Float(16) ? intrinsic::nvvm_mma_m16n8k16_row_col_f32_f32
@@ -171,8 +173,8 @@ bool FunctionEmitter::EmitMatrixProduct(const ir::For& loop) {
   };
   for (int64_t step = 0; step < found->steps; ++step) {
     for (const MatrixTile& tile : found->tiles) {
-      std::vector<Value*> arguments = a.Read(tile.a_offset, step * found->terms, 2);
-      const std::vector<Value*> of_b = b.Read(tile.b_offset, step * found->terms, 1);
+      std::vector<Value*> arguments = a.Read(tile.a_offset, step * terms, 2);
+      const std::vector<Value*> of_b = b.Read(tile.b_offset, step * terms, 1);
       arguments.insert(arguments.end(), of_b.begin(), of_b.end());
       for (size_t i = 0; i < arguments.size(); ++i) {
         arguments[i] = b_.CreateBitCast(

@@ -12,7 +12,11 @@ namespace tessera::ir {
 inline constexpr char kTf32[] = "tf32";
 inline constexpr int kTf32Bits = 10;
 
-inline Expr MakeTf32(Expr value) { return MakeCall(Float(32), kTf32, {std::move(value)}); }
+// `value`, or each of its lanes, as such a number.
+inline Expr MakeTf32(Expr value) {
+  const Type type = value.type();
+  return MakeCall(type, kTf32, {std::move(value)});
+}
 
 // The number, if `e` is such a one; else null.
 inline const Expr* AsTf32(const Expr& e) {

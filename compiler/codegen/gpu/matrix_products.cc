@@ -6,17 +6,16 @@
 #include <string>
 #include <utility>
 
+#include "compiler/ir/matrix_factor.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/simplify.h"
-#include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 
 namespace tessera::codegen::gpu {
 namespace {
 
 constexpr int64_t kWave = 32, kGroups = 8, kQuads = 4;
-constexpr int64_t kHalfTerms = 16, kTf32Terms = 8;
-constexpr int64_t kMaxTerms = 256;
+constexpr int64_t kMaxSteps = 16;
 
 // An index as Σ coefficient × variable + start + offset.
 struct LaneIndex {
@@ -43,13 +42,13 @@ class Finder {
     for (const ir::Stmt& s : block->stmts) {
       if (!AddStore(s)) return std::nullopt;
     }
-    product_.terms = product_.a.buffer->type.bits == 16 ? kHalfTerms : kTf32Terms;
-    if (loop_.extent % product_.terms != 0) return std::nullopt;
-    product_.steps = loop_.extent / product_.terms;
     // Of a column there are two a thread.
     if (product_.b.line % 2 != 0) return std::nullopt;
     product_.b.line /= 2;
     if (!MakeTiles()) return std::nullopt;
+    const int64_t terms = ir::MatrixTerms(product_.a.buffer->type);
+    product_.steps = loop_.extent / terms;
+    if (loop_.extent % terms != 0 || product_.steps > kMaxSteps) return std::nullopt;
     return std::move(product_);
   }
 
@@ -95,19 +94,12 @@ class Finder {
            places_.emplace(std::pair(a.offset, b.offset), *place).second;
   }
 
-  // A number of f16 or bf16, or one of f32 that may be rounded to TF32.
   static const ir::Load* OperandOf(const ir::Expr& e) {
-    const auto* cast = e.As<ir::Cast>();
-    const ir::Expr* rounded = ir::AsTf32(e);
-    const auto* load = cast != nullptr      ? cast->value.As<ir::Load>()
-                       : rounded != nullptr ? rounded->As<ir::Load>()
-                                            : nullptr;
-    if (load == nullptr || e.type() != ir::Float(32) || load->predicate) return nullptr;
-    const ir::Type type = load->buffer->type;
+    const ir::Load* load = ir::AsMatrixFactor(e);
+    if (load == nullptr || load->predicate) return nullptr;
     // A thread's own memory has nothing of what others need.
     if (load->buffer->scope == ir::Scope::kLocal) return nullptr;
-    const bool fits = rounded != nullptr || (type.is_float() && type.bits == 16);
-    return fits && load->indices[0].type() == ir::Index() ? load : nullptr;
+    return load->indices[0].type() == ir::Index() ? load : nullptr;
   }
 
   // Whether an access is `operand` at another offset; the first one is it by itself.
@@ -187,7 +179,7 @@ class Finder {
   const ir::VarRef g_ = ir::MakeVar("g"), q_ = ir::MakeVar("q");
   ir::Ranges ranges_;
   ir::Expr lanes_;  // what `thread` is
-  MatrixProduct product_{{}, {}, 0, 0, nullptr, ir::MakeVar("wave"), {}};
+  MatrixProduct product_{{}, {}, 0, nullptr, ir::MakeVar("wave"), {}};
   std::map<std::pair<int64_t, int64_t>, int64_t> places_;  // of sums, by the operands' offsets
   std::set<int64_t> added_;                                // sums: each has one product
 };
@@ -197,7 +189,7 @@ class Finder {
 std::optional<MatrixProduct> FindMatrixProduct(const ir::For& loop, const ir::VarRef& thread,
                                                int64_t threads, const ir::Target& target) {
   if (!ir::MultipliesMatrices(target) || loop.loop_kind != ir::LoopKind::kSerial ||
-      thread == nullptr || threads % kWave != 0 || loop.extent > kMaxTerms) {
+      thread == nullptr || threads % kWave != 0) {
     return std::nullopt;
   }
   return Finder(loop, thread, threads).Find();

@@ -35,10 +35,9 @@ struct MatrixTile {
 // For each tile: sums[row][column] += Σ over steps × terms of A[row] × B[column], in f32.
 struct MatrixProduct {
   MatrixOperand a, b;  // f16, bf16, or f32 as TF32, both
-  int64_t terms = 0;   // of a step
-  int64_t steps = 0;
-  ir::Buffer sums;  // f32, of a thread
-  ir::VarRef wave;  // thread.x / 32, in the operands' starts
+  int64_t steps = 0;   // of ir::MatrixTerms
+  ir::Buffer sums;     // f32, of a thread
+  ir::VarRef wave;     // thread.x / 32, in the operands' starts
   std::vector<MatrixTile> tiles;
 };
 
