@@ -31,6 +31,13 @@ te::Workload Product(const std::string& tf32, const std::string& transposed = "f
       .value();
 }
 
+// Tiles reach over its last row and column.
+te::Workload WithEdges() {
+  return te::MakeWorkload(
+             {"e", "matmul", {{"m", "50"}, {"n", "35"}, {"k", "24"}, {"tf32", "true"}}})
+      .value();
+}
+
 te::Workload Convolution() {
   return te::MakeWorkload({"c",
                            "conv2d",
@@ -44,17 +51,31 @@ te::Workload Convolution() {
       .value();
 }
 
+// The second product's left factors have more bits than TF32 holds; those of inputs have fewer.
+te::Workload Chain() {
+  return te::ParseWorkload(
+             "workload chain\n"
+             "input A: f32[32,32]\n"
+             "input B: f32[32,64]\n"
+             "input C: f32[64,48]\n"
+             "stage D: f32[i:32,j:64] = sum[k:32] (A[i, k] * B[k, j])\n"
+             "stage E: f32[m:32,n:48] = sum[p:64] (tf32(D[m, p]) * tf32(C[p, n]))\n"
+             "output E\n")
+      .value();
+}
+
 TEST_CASE("waves multiply matrices of f32 as TF32 where the workload allows it", "[ptx]") {
   const bool has_assembler = HasAssembler();
   uint64_t seed = 1;
   int together = 0;  // programs that fetch whole matrices
-  for (const te::Workload& workload : {Product("true"), Product("true", "true"), Convolution()}) {
+  for (const te::Workload& workload :
+       {Product("true"), Product("true", "true"), WithEdges(), Convolution(), Chain()}) {
     CAPTURE(workload.name, seed);
     const te::Expected expected = te::ComputeExpected(workload, 1).value();
     const auto space = space::BuildSpace(workload, Target(), 1).value();
     Rng rng(seed++);
     int by_waves = 0, instructions = 0;
-    for (int i = 0; i < 300 && by_waves < 8; ++i) {
+    for (int i = 0; i < 300 && by_waves < 12; ++i) {
       const space::Config config = space.Sample(rng);
       const std::string text = space.ToJson(config);
       if (!absl::StrContains(text, "waves")) continue;
@@ -78,7 +99,7 @@ TEST_CASE("waves multiply matrices of f32 as TF32 where the workload allows it",
       REQUIRE(older.ok());
       CHECK_FALSE(absl::StrContains(older->source, "tf32"));
     }
-    CHECK(by_waves == 8);
+    CHECK(by_waves == 12);
     // Operands that are read where they are may be behind tests of padding.
     CHECK(instructions >= 4);
   }
