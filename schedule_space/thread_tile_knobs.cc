@@ -130,7 +130,7 @@ void ThreadTileKnobs::AddReduceKnobs(const std::string& prefix) {
     if (axis.extent <= 7 && axis.extent > 1) chunks.back() = {1, axis.extent};
     if (spec_.waves && chunks.size() - 1 == spec_.waves->term) {
       std::erase_if(chunks.back(),
-                    [&](int64_t n) { return n < kWaveTerms || axis.extent % n != 0; });
+                    [&](int64_t n) { return n < spec_.waves->terms || axis.extent % n != 0; });
     }
   }
   chunk_ = Add(FreeKnob(prefix + "chunk", parts, Combine(chunks, kMaxChunk * 4)));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compiler/ir/matrix_factor.h"
 #include "compiler/ir/threads.h"
 #include "schedule_space/tile_sizes.h"
 
@@ -9,23 +10,17 @@ namespace tessera::space {
 namespace {
 
 constexpr double kLeastUse = 0.4;  // of the instruction's rows and columns
+constexpr int64_t kMaxSteps = 16;  // of terms, that are multiplied in one piece
 
 bool Moves(const schedule::Access& access, int axis) {
   return std::ranges::any_of(
       access.dims, [&](const schedule::AxisForm& form) { return schedule::Uses(form, axis); });
 }
 
-// A product of two numbers of f16, or of bf16, in f32.
 bool IsProduct(const te::Stage& sum) {
   const auto* product = sum.bodies[0].As<ir::Binary>();
-  if (product == nullptr || product->op != ir::BinaryOp::kMul) return false;
-  const auto is_operand = [](const ir::Expr& e) {
-    const auto* cast = e.As<ir::Cast>();
-    const auto* load = cast == nullptr ? nullptr : cast->value.As<ir::Load>();
-    return load != nullptr && cast->type == ir::Float(32) && load->buffer->type.is_float() &&
-           load->buffer->type.bits == 16;
-  };
-  return is_operand(product->a) && is_operand(product->b);
+  return product != nullptr && product->op == ir::BinaryOp::kMul &&
+         ir::AsMatrixFactor(product->a) != nullptr && ir::AsMatrixFactor(product->b) != nullptr;
 }
 
 bool IsDigit(const schedule::Digit& digit, size_t axis, int64_t stride, int64_t extent) {
@@ -53,17 +48,15 @@ bool ThreadsShareOut(const schedule::BoundStage& root, const WaveAxes& axes) {
   return thread_loops == 1 && are_shared && has_second_row;
 }
 
-// Whether the innermost loop that is not unrolled goes over steps of terms, as many as are
-// multiplied in one piece.
-bool EndsInTerms(const schedule::BoundStage& sum, size_t term) {
-  constexpr int64_t kMostTerms = 16 * kWaveTerms;
+// Whether the innermost loop that is not unrolled goes over steps of terms.
+bool EndsInTerms(const schedule::BoundStage& sum, size_t term, int64_t terms) {
   const auto last = std::ranges::find_if(
       sum.loops.rbegin(), sum.loops.rend(), [](const schedule::BoundLoop& loop) {
         return loop.kind != ir::LoopKind::kUnrolled && loop.extent > 1;
       });
   return last != sum.loops.rend() && last->kind == ir::LoopKind::kSerial &&
          last->digits.size() == 1 && IsDigit(last->digits[0], term, 1, last->extent) &&
-         last->extent % kWaveTerms == 0 && last->extent <= kMostTerms;
+         last->extent % terms == 0 && last->extent <= kMaxSteps * terms;
 }
 
 // The share of what is computed that counts.
@@ -80,18 +73,19 @@ std::optional<WaveAxes> FindWaveAxes(const schedule::StageState& state) {
       !IsProduct(sum) || reads[0].buffer->type != reads[1].buffer->type) {
     return std::nullopt;
   }
+  const int64_t terms = ir::MatrixTerms(reads[0].buffer->type);
   const size_t count = sum.axes.size();
   std::optional<WaveAxes> best;
   int64_t longest = 0;
   for (size_t r = 0; r < sum.reduce_axes.size(); ++r) {
     const int64_t extent = sum.reduce_axes[r].extent;
     const auto axis = static_cast<int>(count + r);
-    if (extent % kWaveTerms != 0 || extent <= longest || !Moves(reads[0], axis) ||
+    if (extent % terms != 0 || extent <= longest || !Moves(reads[0], axis) ||
         !Moves(reads[1], axis)) {
       continue;
     }
     longest = extent;
-    best = WaveAxes{0, 0, r};
+    best = WaveAxes{0, 0, r, terms};
   }
   if (!best) return std::nullopt;
   double most = kLeastUse;
@@ -127,7 +121,8 @@ bool WavesMultiply(const schedule::Schedule& schedule, const schedule::BoundStag
   for (size_t a = 0; a < sum.axes.size(); ++a) {
     is_tested |= sum.axes[a].guarded && (a >= spatial || !reads_copies);
   }
-  return !is_tested && ThreadsShareOut(root, *axes) && EndsInTerms(sum, spatial + axes->term);
+  return !is_tested && ThreadsShareOut(root, *axes) &&
+         EndsInTerms(sum, spatial + axes->term, axes->terms);
 }
 
 }  // namespace tessera::space

@@ -17,9 +17,9 @@ namespace tessera::space {
 // Row and column by place among the sum's axes, term among its reduction's.
 struct WaveAxes {
   size_t row, column, term;
+  int64_t terms;  // of an instruction
 };
 inline constexpr int64_t kWaveRows = 8, kWaveColumns = 4;  // threads of a wave along an axis
-inline constexpr int64_t kWaveTerms = 16;
 
 // Nothing where the stage is no such sum, or fills too little of the instruction.
 std::optional<WaveAxes> FindWaveAxes(const schedule::StageState& sum);

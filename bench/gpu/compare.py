@@ -149,7 +149,8 @@ class Comparison:
         for side in self._sides:
             contenders += side.contenders(case, inputs)
         expected = reference(case, inputs)
-        outcomes = [check(contender, expected, case.dtype) for contender in contenders]
+        precision = "tf32" if case.flag("tf32") else case.dtype
+        outcomes = [check(contender, expected, precision) for contender in contenders]
         turn_seconds = 0.01 if self._arguments.dry_run else 0.05
         time_interleaved(
             self._stopwatch, contenders, outcomes, self._arguments.rounds, turn_seconds, case.name

@@ -39,7 +39,7 @@ class Outcome:
         return median(self.round_seconds) if self.round_seconds else None
 
 
-def check(contender: Contender, expected: np.ndarray, dtype: str) -> Outcome:
+def check(contender: Contender, expected: np.ndarray, precision: str) -> Outcome:
     """Of one call, which is waited for."""
     outcome = Outcome(contender.name)
     try:
@@ -52,9 +52,9 @@ def check(contender: Contender, expected: np.ndarray, dtype: str) -> Outcome:
         outcome.status, outcome.reason = "wrong", f"{found.shape}, or not finite"
         return outcome
     outcome.error = error(expected, found.astype(np.float64))
-    if outcome.error > TOLERANCES[dtype]:
+    if outcome.error > TOLERANCES[precision]:
         outcome.status = "wrong"
-        outcome.reason = f"errs by {outcome.error:.1e}, {TOLERANCES[dtype]:g} is allowed"
+        outcome.reason = f"errs by {outcome.error:.1e}, {TOLERANCES[precision]:g} is allowed"
     return outcome
 
 

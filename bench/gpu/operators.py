@@ -25,7 +25,7 @@ class Suite:
 
 # That the references and the others' sides heed; layout and algorithm are Tessera's to choose.
 ATTRIBUTES = {
-    "matmul": {"m", "n", "k", "b", "dtype"},
+    "matmul": {"m", "n", "k", "b", "dtype", "tf32"},
     "conv2d": {"n", "ic", "oc", "size", "k", "stride", "pad", "layout", "algorithm", "dtype"},
     "softmax": {"m", "n", "dtype"},
     "layer_norm": {"m", "n", "dtype"},

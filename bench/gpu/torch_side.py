@@ -1,4 +1,5 @@
-"""PyTorch's operators, that is cuBLAS and cuDNN: in f32 without TF32, in f16 with sums in f32."""
+"""PyTorch's operators, that is cuBLAS and cuDNN: in f32, by TF32 where the operator allows it, and in f16
+with sums in f32."""
 
 from __future__ import annotations
 
@@ -19,7 +20,6 @@ TYPES = {"f32": torch.float32, "f16": torch.float16}
 
 def start() -> None:
     """Makes PyTorch's context that of the thread."""
-    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
@@ -70,6 +70,7 @@ def contenders(case: Case, inputs: Values) -> Iterator[Contender]:
     if case.dtype not in TYPES:
         raise Unsupported(f"{case.name}: PyTorch's side knows {', '.join(TYPES)} only")
     values = on_device(case, inputs)
+    torch.backends.cuda.matmul.allow_tf32 = case.flag("tf32")  # while the case is measured
     if case.op == "matmul":
         a, b = values["A"], values["B"]
         out = torch.empty(a.shape[0], b.shape[1], dtype=a.dtype, device="cuda")

@@ -50,7 +50,7 @@ def with_registers(
     return fit or configs[4:5]  # a row for the most warps
 
 
-@triton.autotune(configs=PRODUCTS, key=["m", "n", "k"])
+@triton.autotune(configs=PRODUCTS, key=["m", "n", "k", "PRECISION"])
 @triton.jit
 def product_kernel(
     a,
@@ -59,6 +59,7 @@ def product_kernel(
     m,
     n,
     k,
+    PRECISION: tl.constexpr,
     TILE_M: tl.constexpr,
     TILE_N: tl.constexpr,
     TILE_K: tl.constexpr,
@@ -86,7 +87,7 @@ def product_kernel(
             mask=(at[:, None] < k) & (column[None, :] < n),
             other=0.0,
         )
-        total = tl.dot(left, right, total, input_precision="ieee")
+        total = tl.dot(left, right, total, input_precision=PRECISION)
     tl.store(
         c + row[:, None] * n + column[None, :],
         total.to(c.dtype.element_ty),
@@ -147,11 +148,13 @@ def contenders(case: Case, inputs: Values) -> Iterator[Contender]:
         (m, k), n = a.shape, b.shape[1]
         c = torch.empty(m, n, dtype=a.dtype, device="cuda")
 
+        precision = "tf32" if case.flag("tf32") else "ieee"
+
         def multiply() -> torch.Tensor:
             def grid(chosen: dict[str, int]) -> tuple[int]:
                 return (triton.cdiv(m, chosen["TILE_M"]) * triton.cdiv(n, chosen["TILE_N"]),)
 
-            product_kernel[grid](a, b, c, m, n, k)
+            product_kernel[grid](a, b, c, m, n, k, PRECISION=precision)
             return c
 
         yield contender("Triton", multiply)

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/ir/print.h"
+#include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 
 namespace tessera::codegen {
@@ -225,6 +226,7 @@ Value* FunctionEmitter::EmitCall(const ir::Call& node) {
   std::vector<Value*> args;
   for (const ir::Expr& arg : node.args) args.push_back(Emit(arg));
   if (ir::IsInterleave(node)) return EmitInterleave(args);
+  if (node.name == ir::kTf32 && args.size() == 1) return args[0];
   if (node.name == "abs" && args.size() == 1 && type.is_integer()) {
     if (type.code == ir::TypeCode::kUInt) return args[0];
     return b_.CreateIntrinsic(llvm::Intrinsic::abs, {args[0]->getType()}, {args[0], b_.getFalse()});

@@ -5,6 +5,7 @@
 
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/codegen/gpu/matrix_products.h"
+#include "compiler/ir/matrix_factor.h"
 #include "llvm/IR/IntrinsicsNVPTX.h"
 
 namespace tessera::codegen {
@@ -17,9 +18,9 @@ namespace intrinsic = llvm::Intrinsic;
 
 namespace {
 
-constexpr int64_t kHalves = 2;      // that a register holds
-constexpr int64_t kQuarter = 8;     // terms, or lines, of one of an operand's matrices
-constexpr uint64_t kRowBytes = 16;  // that one thread fetches for others
+constexpr int64_t kHalves = 2;     // that a register holds
+constexpr int64_t kLines = 8;      // of one of an operand's matrices
+constexpr int64_t kRowBytes = 16;  // of it, which one thread fetches for others
 
 }  // namespace
 
@@ -29,8 +30,8 @@ class FunctionEmitter::MatrixReader {
   MatrixReader(FunctionEmitter& emitter, const MatrixOperand& operand, const ir::VarRef& lane)
       : e_(emitter), b_(emitter.b_), operand_(operand), lane_(lane) {}
 
-  // Registers of 8 · `lines` lines from `offset` on and 16 terms from `term` on: first the lines,
-  // then the other terms.
+  // Registers of 8 · `lines` lines from `offset` on and the terms of a step from `term` on: first
+  // the lines, then the other terms.
   std::vector<Value*> Read(int64_t offset, int64_t term, int lines) {
     auto& known = read_[{offset, term}];
     if (known.empty()) known = Fetch(offset + term * operand_.term, lines);
@@ -42,29 +43,40 @@ class FunctionEmitter::MatrixReader {
     std::vector<Value*> parts = FetchTogether(offset, lines);
     for (int term = 0; parts.size() < static_cast<size_t>(2 * lines); ++term) {
       for (int line = 0; line < lines; ++line) {
-        parts.push_back(
-            FetchPair(offset + line * kQuarter * operand_.line + term * kQuarter * operand_.term));
+        const int64_t at =
+            offset + line * kLines * operand_.line + term * RowTerms() * operand_.term;
+        parts.push_back(IsHalf() ? FetchPair(at) : FetchOne(at));
       }
+    }
+    if (IsHalf()) return parts;
+    for (Value*& part : parts) {
+      part = b_.CreateIntrinsic(intrinsic::nvvm_f2tf32_rna, {},
+                                {b_.CreateBitCast(part, b_.getFloatTy())});
     }
     return parts;
   }
 
   ir::Expr Lane() const { return ir::Expr(lane_); }
+  int64_t ElementBytes() const { return operand_.buffer->type.bits / 8; }
+  bool IsHalf() const { return ElementBytes() == 2; }
+  // Terms, or lines, that a row of a matrix holds.
+  int64_t RowTerms() const { return kRowBytes / ElementBytes(); }
 
   // Each thread fetches a row for others, where rows lie together in shared memory.
   std::vector<Value*> FetchTogether(int64_t offset, int lines) {
-    const bool along_terms = operand_.term == 1, along_lines = operand_.line == 1;
+    const bool along_terms = operand_.term == 1;
+    // Only halves of registers change places.
+    const bool along_lines = operand_.line == 1 && IsHalf();
     if (operand_.buffer->scope != ir::Scope::kShared || (!along_terms && !along_lines)) return {};
     // Threads 8 i + r of the wave point at row r of matrix i: the lines first, then the terms.
-    const ir::Expr row = Lane() % ir::Expr(kQuarter), matrix = Lane() / ir::Expr(kQuarter);
-    ir::Expr line = matrix % ir::Expr(int64_t{lines}) * ir::Expr(kQuarter);
-    ir::Expr term = matrix / ir::Expr(int64_t{lines}) % ir::Expr(2) * ir::Expr(kQuarter);
+    const ir::Expr row = Lane() % ir::Expr(kLines), matrix = Lane() / ir::Expr(kLines);
+    ir::Expr line = matrix % ir::Expr(int64_t{lines}) * ir::Expr(kLines);
+    ir::Expr term = matrix / ir::Expr(int64_t{lines}) % ir::Expr(2) * ir::Expr(RowTerms());
     (along_terms ? line : term) = (along_terms ? line : term) + row;
     const LinearIndex index = e_.Linearise(operand_.start + line * ir::Expr(operand_.line) +
                                            term * ir::Expr(operand_.term) + ir::Expr(offset));
     // What threads beyond the operand's matrices point at does not count.
-    const bool aligned = AlignmentOfRows(offset) >= kRowBytes;
-    if (!aligned) return {};
+    if (AlignmentOfRows(offset) < static_cast<uint64_t>(kRowBytes)) return {};
     Value* address = e_.Address(*operand_.buffer, index);
     const auto id = lines == 2
                         ? (along_terms ? intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x4_b16
@@ -88,8 +100,16 @@ class FunctionEmitter::MatrixReader {
     const int64_t between = operand_.term == 1 ? operand_.line : operand_.term;
     LinearIndex index = e_.Linearise(operand_.start + ir::Expr(offset));
     index.terms.push_back({b_.getInt64(1), between, 0, 1});
-    index.terms.push_back({b_.getInt64(1), kQuarter, 0, 1});
-    return AlignmentOf(index, kHalves).value();
+    index.terms.push_back({b_.getInt64(1), RowTerms(), 0, 1});
+    return AlignmentOf(index, ElementBytes()).value();
+  }
+
+  // Term q of line g.
+  Value* FetchOne(int64_t offset) {
+    const ir::Expr at = operand_.start + Lane() / ir::Expr(4) * ir::Expr(operand_.line) +
+                        Lane() % ir::Expr(4) * ir::Expr(operand_.term) + ir::Expr(offset);
+    return b_.CreateAlignedLoad(b_.getInt32Ty(), e_.Address(*operand_.buffer, e_.Linearise(at)),
+                                llvm::Align(4));
   }
 
   // Terms 2 q and 2 q + 1 of line g.
@@ -139,10 +159,12 @@ bool FunctionEmitter::EmitMatrixProduct(const ir::For& loop) {
   }
   kept_vars_.insert(kept_vars_.end(), {found->wave, lane});
 
-  const bool is_half = found->a.buffer->type.code == ir::TypeCode::kFloat;
+  const ir::Type type = found->a.buffer->type;
+  const int64_t terms = ir::MatrixTerms(type);
   llvm::Function* multiply = intrinsic::getDeclaration(
-      &state_.module, is_half ? intrinsic::nvvm_mma_m16n8k16_row_col_f32_f32
-                              : intrinsic::nvvm_mma_m16n8k16_row_col_bf16);
+      &state_.module, type == ir::Float(32)   ? intrinsic::nvvm_mma_m16n8k8_row_col_tf32
+                      : type == ir::Float(16) ? intrinsic::nvvm_mma_m16n8k16_row_col_f32_f32
+                                              : intrinsic::nvvm_mma_m16n8k16_row_col_bf16);
   MatrixReader a(*this, found->a, lane), b(*this, found->b, lane);
   const auto sum_at = [&](int64_t place) {
     LinearIndex index;
@@ -151,8 +173,8 @@ bool FunctionEmitter::EmitMatrixProduct(const ir::For& loop) {
   };
   for (int64_t step = 0; step < found->steps; ++step) {
     for (const MatrixTile& tile : found->tiles) {
-      std::vector<Value*> arguments = a.Read(tile.a_offset, step * gpu::kMatrixTerms, 2);
-      const std::vector<Value*> of_b = b.Read(tile.b_offset, step * gpu::kMatrixTerms, 1);
+      std::vector<Value*> arguments = a.Read(tile.a_offset, step * terms, 2);
+      const std::vector<Value*> of_b = b.Read(tile.b_offset, step * terms, 1);
       arguments.insert(arguments.end(), of_b.begin(), of_b.end());
       for (size_t i = 0; i < arguments.size(); ++i) {
         arguments[i] = b_.CreateBitCast(

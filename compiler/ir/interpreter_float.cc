@@ -4,6 +4,7 @@
 #include "compiler/ir/element_io.h"
 #include "compiler/ir/interpreter_code.h"
 #include "compiler/ir/print.h"
+#include "compiler/ir/tf32.h"
 
 namespace tessera::ir::interpreter {
 
@@ -89,6 +90,7 @@ constexpr MathFunction kMathFunctions[] = {
     {"ceil", [](double x) { return std::ceil(x); }},
     {"round", [](double x) { return std::nearbyint(x); }},
     {"abs", [](double x) { return std::fabs(x); }},
+    {kTf32, [](double x) { return x; }},
 };
 
 }  // namespace

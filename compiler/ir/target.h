@@ -64,7 +64,7 @@ std::string_view KindName(TargetKind kind);
 // eights. Nothing where the target has no such limit.
 std::optional<int64_t> ThreadRegisters(const Target& target, int64_t block_threads);
 
-// Whether the threads of a wave can multiply matrices of f16 or bf16 together
+// Whether the threads of a wave can multiply matrices of f16, bf16 or TF32 together
 // (compiler/codegen/gpu/matrix_products.h).
 bool MultipliesMatrices(const Target& target);
 // Whether a thread can copy to memory that its block shares while it goes on

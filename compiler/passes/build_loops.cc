@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "compiler/ir/simplify.h"
+#include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/updates.h"
 
@@ -40,6 +41,10 @@ GuardedValue SplitZero(const ir::Expr& e) {
     GuardedValue a = SplitZero(product->a), b = SplitZero(product->b);
     if (!a.condition && !b.condition) return {{}, e};
     return {ir::And(a.condition, b.condition), a.value * b.value};
+  }
+  if (const ir::Expr* value = ir::AsTf32(e)) {
+    GuardedValue inner = SplitZero(*value);
+    if (inner.condition) return {inner.condition, ir::MakeTf32(inner.value)};
   }
   if (const auto* cast = e.As<ir::Cast>()) {
     GuardedValue inner = SplitZero(cast->value);
@@ -384,6 +389,10 @@ class Builder {
      private:
       ir::Expr MutateLoad(const ir::Load& load, const ir::Expr&) override {
         return te::Identity(combiner_, load.buffer->type, 0);
+      }
+      ir::Expr MutateCall(const ir::Call& call, const ir::Expr& self) override {
+        const ir::Expr* value = ir::AsTf32(self);
+        return value != nullptr ? Mutate(*value) : ir::Mutator::MutateCall(call, self);
       }
       te::Combiner combiner_;
     };

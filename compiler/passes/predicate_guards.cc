@@ -4,6 +4,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "compiler/ir/simplify.h"
+#include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/conjuncts.h"
 #include "compiler/passes/vectorize_groups.h"
@@ -79,6 +80,10 @@ class Predicator final : public ir::Mutator {
     if (const auto* cast = e.As<ir::Cast>()) {
       const ir::Expr value = PredicateFactor(cast->value);
       return value ? ir::MakeCast(cast->type, value, cast->saturate) : ir::Expr();
+    }
+    if (const ir::Expr* number = ir::AsTf32(e)) {
+      const ir::Expr value = PredicateFactor(*number);
+      return value ? ir::MakeTf32(value) : ir::Expr();
     }
     const auto* product = e.As<ir::Binary>();
     if (product == nullptr || product->op != ir::BinaryOp::kMul) return ir::Expr();

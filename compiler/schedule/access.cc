@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/simplify.h"
+#include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 
 namespace tessera::schedule {
@@ -160,7 +161,7 @@ class Analyzer final : public ir::Visitor {
   }
 
   void VisitCall(const ir::Call& node) override {
-    ++analysis_.operations.float_math;
+    if (node.name != ir::kTf32) ++analysis_.operations.float_math;
     ir::Visitor::VisitCall(node);
   }
 

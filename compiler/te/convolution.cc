@@ -18,6 +18,7 @@ Indices Joined(Indices left, const Indices& right) {
 }  // namespace
 
 absl::StatusOr<Workload> BuildConvolution(const Attributes& attributes) {
+  TESSERA_RETURN_IF_ERROR(CheckTf32(attributes));
   const int rank = attributes.op()[4] - '0';  // conv2d
   const int64_t groups = attributes.Int("groups");
   const int64_t ic = attributes.Int("ic"), oc = attributes.Int("oc");
@@ -53,18 +54,18 @@ absl::StatusOr<Workload> BuildConvolution(const Attributes& attributes) {
   const ir::Buffer w =
       builder.Constant("W", element, KernelDims(weight_leading, windows), FreePlacement());
   const ir::Buffer pad = PadStage(builder, x, in_leading, windows, ir::Zero(element));
-  ir::Buffer conv = builder.Reduce(
-      "conv", accumulator, out_dims, KernelDims({in_channel}, windows), Combiner::kSum,
-      [&](const Indices& axes, const Indices& reduce) {
-        Indices from(axes.begin(), axes.begin() + channel);  // n (g)
-        from.push_back(reduce[0]);
-        for (int i = 0; i < rank; ++i) {
-          from.push_back(Tap(windows[i], axes[channel + 1 + i], reduce[1 + i]));
-        }
-        const Indices weight =
-            Joined(Indices(axes.begin() + 1, axes.begin() + channel + 1), reduce);
-        return As(accumulator, ir::MakeLoad(pad, from)) * As(accumulator, ir::MakeLoad(w, weight));
-      });
+  const auto term = [&](const Indices& axes, const Indices& reduce) {
+    Indices from(axes.begin(), axes.begin() + channel);  // n (g)
+    from.push_back(reduce[0]);
+    for (int i = 0; i < rank; ++i) {
+      from.push_back(Tap(windows[i], axes[channel + 1 + i], reduce[1 + i]));
+    }
+    const Indices weight = Joined(Indices(axes.begin() + 1, axes.begin() + channel + 1), reduce);
+    return Factor(attributes, ir::MakeLoad(pad, from)) *
+           Factor(attributes, ir::MakeLoad(w, weight));
+  };
+  ir::Buffer conv = builder.Reduce("conv", accumulator, out_dims, KernelDims({in_channel}, windows),
+                                   Combiner::kSum, term);
   if (attributes.Word("algorithm") == "direct") builder.KeepDirect();
   std::vector<int> bias_dims{channel};
   if (groups > 1) bias_dims.insert(bias_dims.begin(), 1);

@@ -2,12 +2,26 @@
 
 #include <utility>
 
+#include "compiler/ir/tf32.h"
+
 namespace tessera::te {
 
 ir::Type AccumulatorType(ir::Type type) { return type.is_float() ? ir::Float(32) : ir::Int(32); }
 
 ir::Expr As(ir::Type type, ir::Expr value) {
   return value.type() == type ? value : ir::MakeCast(type, std::move(value));
+}
+
+ir::Expr Factor(const Attributes& attributes, const ir::Expr& value) {
+  const ir::Expr wide = As(AccumulatorType(value.type()), value);
+  return attributes.Flag("tf32") ? ir::MakeTf32(wide) : wide;
+}
+
+absl::Status CheckTf32(const Attributes& attributes) {
+  const ir::Type element = attributes.ElementType();
+  if (!attributes.Flag("tf32") || element == ir::Float(32)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("tf32 is for dtype f32, not ", ir::ToString(element)));
 }
 
 absl::StatusOr<ir::Buffer> ApplyEpilogue(DagBuilder& builder, const Attributes& attributes,

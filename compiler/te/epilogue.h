@@ -12,6 +12,12 @@ ir::Type AccumulatorType(ir::Type type);
 // `value` in `type`, which is the same expression if it is that already.
 ir::Expr As(ir::Type type, ir::Expr value);
 
+// `value` in the accumulators' type, as a factor of a sum's products: with attribute tf32, one of
+// which a target may use ten bits of the fraction alone.
+ir::Expr Factor(const Attributes& attributes, const ir::Expr& value);
+// InvalidArgument where tf32 is asked for of another element type than f32.
+absl::Status CheckTf32(const Attributes& attributes);
+
 // Stages after the reduction `sum` over `dims`, in this order, those that `attributes` ask for:
 // `bias` (a constant Bias over `channel_dims`, positions in `dims`), `shift` (to the right),
 // `scale` (of requantize: times a constant Scale over them), `add` (an input Residual placed like

@@ -2,6 +2,7 @@
 #include <limits>
 #include <utility>
 
+#include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/te/count_points.h"
 #include "compiler/te/dag.h"
@@ -96,7 +97,7 @@ class OperationCounter {
       Walk(binary->a, conditions, count);
       Walk(binary->b, conditions, count);
     } else if (const auto* call = e.As<ir::Call>()) {
-      AddOperation(e, conditions, count);
+      if (ir::AsTf32(e) == nullptr) AddOperation(e, conditions, count);
       for (const ir::Expr& arg : call->args) Walk(arg, conditions, count);
     } else if (const auto* cast = e.As<ir::Cast>()) {
       Walk(cast->value, conditions, count);

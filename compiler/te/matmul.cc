@@ -8,6 +8,7 @@ namespace tessera::te {
 
 absl::StatusOr<Workload> BuildMatmul(const Attributes& attributes) {
   using Indices = DagBuilder::Indices;
+  TESSERA_RETURN_IF_ERROR(CheckTf32(attributes));
   const bool batched = attributes.op() == "batch_matmul";
   const bool dense = attributes.op() == "dense";
   const bool transposed = dense || attributes.Flag("transpose_b");
@@ -29,15 +30,14 @@ absl::StatusOr<Workload> BuildMatmul(const Attributes& attributes) {
                                 : builder.Input("B", element, b_dims);
   const std::vector<Dim> dims = with_batch({m, n});
   const int column = static_cast<int>(dims.size()) - 1;
-  ir::Buffer product = builder.Reduce(
-      "matmul", accumulator, dims, {k}, Combiner::kSum,
-      [&](const Indices& axes, const Indices& reduce) {
-        Indices left(axes.begin(), axes.end() - 1), right(axes.begin(), axes.end() - 2);
-        left.push_back(reduce[0]);
-        right.push_back(transposed ? axes[column] : reduce[0]);
-        right.push_back(transposed ? reduce[0] : axes[column]);
-        return As(accumulator, ir::MakeLoad(a, left)) * As(accumulator, ir::MakeLoad(b, right));
-      });
+  const auto term = [&](const Indices& axes, const Indices& reduce) {
+    Indices left(axes.begin(), axes.end() - 1), right(axes.begin(), axes.end() - 2);
+    left.push_back(reduce[0]);
+    right.push_back(transposed ? axes[column] : reduce[0]);
+    right.push_back(transposed ? reduce[0] : axes[column]);
+    return Factor(attributes, ir::MakeLoad(a, left)) * Factor(attributes, ir::MakeLoad(b, right));
+  };
+  ir::Buffer product = builder.Reduce("matmul", accumulator, dims, {k}, Combiner::kSum, term);
   TESSERA_ASSIGN_OR_RETURN(
       const ir::Buffer last,
       ApplyEpilogue(builder, attributes, std::move(product), dims, {column}, {}));

@@ -43,6 +43,8 @@ Attribute FloatType() { return Word("dtype", "f32", "f32|f16|bf16"); }
 Attribute Algorithm() { return Word("algorithm", "any", "any|direct"); }
 Attribute AnyType() { return Word("dtype", "f32", "f32|f16|bf16|i8"); }
 
+Attribute AllowsTf32() { return Flag("tf32"); }
+
 Table operator+(Table left, const Table& right) {
   left.insert(left.end(), right.begin(), right.end());
   return left;
@@ -78,12 +80,12 @@ Attribute Dilation() { return Whole("dilation", "1", 1, kMaxWindow); }
 Table Convolution(int rank) {
   return Table{Extent("n", "1"), Extent("ic"), Extent("oc")} + Sizes(rank) + Kernels(rank) +
          Steps() + Table{Dilation(), Whole("groups", "1", 1, kMaxExtent)} + Epilogue() +
-         Table{Layout(), AnyType(), Algorithm()};
+         Table{Layout(), AnyType(), AllowsTf32(), Algorithm()};
 }
 Table Matmul(Table leading, std::string default_b) {
   return std::move(leading) + Table{Extent("m"), Extent("n"), Extent("k")} +
          Table{Word("b", std::move(default_b), "const|input"), Flag("transpose_b")} + Epilogue() +
-         Table{AnyType()};
+         Table{AnyType(), AllowsTf32()};
 }
 Table Image() { return Table{Extent("n", "1"), Extent("c")} + Sizes(2); }
 Table RowsOf(Attribute type, int64_t max_n = kMaxExtent) {
@@ -96,7 +98,9 @@ const std::vector<Operator>& Operators() {
   static const auto* const operators = new std::vector<Operator>{
       {"matmul", Matmul({}, "const"), BuildMatmul},
       {"batch_matmul", Matmul({Extent("batch")}, "input"), BuildMatmul},
-      {"dense", Table{Extent("m", "1"), Extent("n"), Extent("k")} + Epilogue() + Table{AnyType()},
+      {"dense",
+       Table{Extent("m", "1"), Extent("n"), Extent("k")} + Epilogue() +
+           Table{AnyType(), AllowsTf32()},
        BuildMatmul},
       {"conv1d", Convolution(1), BuildConvolution},
       {"conv2d", Convolution(2), BuildConvolution},

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 
 namespace tessera::te {
@@ -23,6 +24,9 @@ std::vector<ir::Expr> LifeFinder::Conditions(const ir::Expr& e, double value) {
   if (--steps_left_ < 0) return {};
   if (const auto* cast = e.As<ir::Cast>()) {
     return value == 0 ? Conditions(cast->value, value) : std::vector<ir::Expr>{};
+  }
+  if (const ir::Expr* number = ir::AsTf32(e)) {
+    return value == 0 ? Conditions(*number, value) : std::vector<ir::Expr>{};
   }
   if (const auto* select = e.As<ir::Select>()) {
     if (!ir::IsConst(select->if_false, value)) return {};

@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "compiler/ir/print.h"
+#include "compiler/ir/tf32.h"
 #include "compiler/te/reference.h"
 
 namespace tessera::te {
@@ -257,6 +258,14 @@ Values Describe(const ir::Expr& e, const Known& known) {
       v.error = IsExact(v.grain, v.largest, from) ? 0 : v.error + 1;
       v.grain = 1;
     }
+    return v;
+  }
+  if (const ir::Expr* value = ir::AsTf32(e)) {
+    Values v = Describe(*value, known);
+    const double tf32_rounding = std::ldexp(1.0, -1 - ir::kTf32Bits);
+    if (IsExact(v.grain, v.largest, tf32_rounding)) return v;
+    v.error += tf32_rounding * std::max(1.0, v.mean);
+    v.relative += tf32_rounding;
     return v;
   }
   if (const auto* call = e.As<ir::Call>()) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "compiler/ir/text_names.h"
+#include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/te/dag.h"
 #include "compiler/te/names.h"
@@ -78,21 +79,25 @@ class BodyChecker : public ir::Visitor {
   void VisitRamp(const ir::Ramp&) override { Fail("holds a vector; bodies are scalar"); }
   void VisitBroadcast(const ir::Broadcast&) override { Fail("holds a vector; bodies are scalar"); }
   void VisitCall(const ir::Call& call) override {
-    static constexpr std::string_view kUnary[] = {
-        "abs", "ceil", "erf", "exp", "floor", "log", "round", "rsqrt", "sigmoid", "sqrt", "tanh"};
+    static constexpr std::string_view kUnary[] = {"abs",     "ceil", "erf",   "exp",
+                                                  "floor",   "log",  "round", "rsqrt",
+                                                  "sigmoid", "sqrt", "tanh",  ir::kTf32};
     const size_t arity = call.name == "pow"                                         ? 2
                          : std::ranges::find(kUnary, call.name) != std::end(kUnary) ? 1
                                                                                     : 0;
     if (arity == 0 || call.args.size() != arity) {
       return Fail(absl::StrCat("calls ", call.name, " with ", call.args.size(),
                                " arguments; there are pow of two, and of one abs, ceil, erf, exp, "
-                               "floor, log, round, rsqrt, sigmoid, sqrt, tanh"));
+                               "floor, log, round, rsqrt, sigmoid, sqrt, tanh, tf32"));
     }
     for (const ir::Expr& arg : call.args) {
       if (!arg.type().is_float() || arg.type() != call.type) {
         return Fail(absl::StrCat("calls ", call.name, " on ", ir::ToString(arg.type()), " for ",
                                  ir::ToString(call.type), "; both have to be the same float type"));
       }
+    }
+    if (call.name == ir::kTf32 && call.type != ir::Float(32)) {
+      return Fail(absl::StrCat("calls tf32 on ", ir::ToString(call.type), "; it is for f32"));
     }
     ir::Visitor::VisitCall(call);
   }

@@ -245,6 +245,14 @@ bool MakeComparison(const Opcode& opcode, const Operands& operands, Instruction&
 // cvt.rni.f32.f32 d, a.
 bool MakeConversion(const Opcode& opcode, const Operands& operands, Instruction& instruction) {
   const std::string from = opcode.back(), to = opcode[opcode.size() - 2];
+  if (opcode == Opcode{"cvt", "rna", "tf32", "f32"}) {
+    constexpr Word kDropped = 0x1fff, kHalf = 0x1000;
+    instruction.run = Compute(operands, [](Word a) {
+      const bool is_number = std::isfinite(From<float>(a));
+      return is_number ? (a + kHalf) & ~kDropped & 0xffffffff : a;
+    });
+    return true;
+  }
   bool known = false;
   WithType(to, [&]<typename T>(T) {
     known = WithType(from, [&]<typename F>(F) {

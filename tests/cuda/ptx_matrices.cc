@@ -12,6 +12,7 @@ namespace tessera::ptx {
 namespace {
 
 constexpr size_t kRows = 16, kColumns = 8, kTerms = 16;
+constexpr Word kBeyondTf32 = 0x1fff;  // bits of a float
 
 Word& RegisterOf(Thread& thread, int slot) { return thread.registers[static_cast<size_t>(slot)]; }
 
@@ -22,33 +23,46 @@ float NumberIn(Word pair, size_t which, bool is_half) {
   return From<float>(Word{bits} << 16);
 }
 
-// mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {d…}, {a…}, {b…}, {c…}.
+// mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {d…}, {a…}, {b…}, {c…}; also of bf16, and
+// m16n8k8 of tf32, whose registers hold one number each.
 bool MakeMma(const std::vector<std::string>& opcode, const std::vector<Operand>& operands,
              Instruction& instruction) {
-  const bool is_half = std::ranges::count(opcode, "f16") == 2;
-  const bool known = std::ranges::count(opcode, "m16n8k16") == 1 &&
-                     std::ranges::count(opcode, "f32") == 2 &&
-                     (is_half || std::ranges::count(opcode, "bf16") == 2);
+  const auto count = [&](const char* part) { return std::ranges::count(opcode, part); };
+  const bool is_tf32 = count("tf32") == 2, is_half = count("f16") == 2;
+  const bool known = count(is_tf32 ? "m16n8k8" : "m16n8k16") == 1 && count("f32") == 2 &&
+                     (is_tf32 || is_half || count("bf16") == 2);
   if (!known || operands.size() != 4) return false;
-  instruction.together = [operands, is_half](Block&, absl::Span<Thread> warp) {
-    float a[kRows][kTerms], b[kTerms][kColumns], sums[kRows][kColumns];
+  instruction.together = [operands, is_half, is_tf32](Block& block, absl::Span<Thread> warp) {
+    float a[kRows][kTerms] = {}, b[kTerms][kColumns] = {}, sums[kRows][kColumns];
     const auto at = [&](size_t lane, size_t operand, size_t i) -> Word& {
       return RegisterOf(warp[lane], operands[operand].slots[i]);
     };
+    // Numbers of a register, and of terms that a thread has next to each other.
+    const size_t together = is_tf32 ? 1 : 2;
+    const auto number = [&](size_t lane, size_t operand, size_t i) {
+      const Word word = at(lane, operand, i / together);
+      if (!is_tf32) return NumberIn(word, i % together, is_half);
+      const bool is_rounded = (word & kBeyondTf32) == 0 || !std::isfinite(From<float>(word));
+      if (!is_rounded) block.Fail("mma: a number is not rounded to tf32");
+      return From<float>(word);
+    };
     for (size_t lane = 0; lane < kWarp; ++lane) {
       const size_t g = lane / 4, q = lane % 4;
-      for (size_t i = 0; i < 8; ++i) {
-        const size_t row = g + 8 * (i / 2 % 2), term = 2 * q + i % 2 + 8 * (i / 4);
-        a[row][term] = NumberIn(at(lane, 1, i / 2), i % 2, is_half);
+      for (size_t i = 0; i < 4 * together; ++i) {
+        const size_t part = i / together;
+        a[g + 8 * (part % 2)][together * q + i % together + 4 * together * (part / 2)] =
+            number(lane, 1, i);
+      }
+      for (size_t i = 0; i < 2 * together; ++i) {
+        b[together * q + i % together + 4 * together * (i / together)][g] = number(lane, 2, i);
       }
       for (size_t i = 0; i < 4; ++i) {
-        b[2 * q + i % 2 + 8 * (i / 2)][g] = NumberIn(at(lane, 2, i / 2), i % 2, is_half);
         sums[g + 8 * (i / 2)][2 * q + i % 2] = From<float>(at(lane, 3, i));
       }
     }
     for (size_t row = 0; row < kRows; ++row) {
       for (size_t column = 0; column < kColumns; ++column) {
-        for (size_t term = 0; term < kTerms; ++term) {
+        for (size_t term = 0; term < 8 * together; ++term) {
           sums[row][column] += a[row][term] * b[term][column];
         }
       }

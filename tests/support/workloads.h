@@ -38,6 +38,8 @@ inline std::vector<OpSpec> TestWorkloads() {
       A{{"m", "5"}, {"n", "16"}, {"k", "9"}, {"dtype", "bf16"}, {"bias", "true"}});
   add("mm_i8", "matmul",
       A{{"m", "6"}, {"n", "19"}, {"k", "15"}, {"dtype", "i8"}, {"bias", "true"}, {"relu", "true"}});
+  add("mm_tf32", "matmul",
+      A{{"m", "20"}, {"n", "24"}, {"k", "16"}, {"tf32", "true"}, {"bias", "true"}});
   add("bmm_odd", "batch_matmul", A{{"batch", "3"}, {"m", "5"}, {"n", "9"}, {"k", "7"}});
   add("bmm_transposed", "batch_matmul",
       A{{"batch", "2"}, {"m", "8"}, {"n", "16"}, {"k", "6"}, {"transpose_b", "true"}});
@@ -58,6 +60,8 @@ inline std::vector<OpSpec> TestWorkloads() {
         {"dilation", "2"},
         {"bias", "true"}});
   add("c2d_plain", "conv2d", A{{"ic", "5"}, {"oc", "7"}, {"size", "7"}, {"k", "3"}});
+  add("c2d_tf32", "conv2d",
+      A{{"ic", "8"}, {"oc", "16"}, {"size", "6"}, {"k", "3"}, {"pad", "1"}, {"tf32", "true"}});
   add("c2d_pad", "conv2d",
       A{{"ic", "6"},
         {"oc", "16"},

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "compiler/ir/print.h"
+#include "compiler/ir/tf32.h"
 
 namespace tessera::codegen::gpu {
 namespace {
@@ -382,6 +383,7 @@ std::string ExprWriter::Call(const ir::Call& node, int lane) {
     return Lane(node.args[lane % count], lane / count);
   }
   const std::string a = node.args.empty() ? "" : Lane(node.args[0], lane);
+  if (node.name == ir::kTf32) return a;
   if (node.name == "sigmoid") {
     const std::string one = Literal(node.type.Element(), 1);
     return absl::StrCat("(", one, " / (", one, " + exp(-", a, ")))");

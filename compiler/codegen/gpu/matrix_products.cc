@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "compiler/ir/matrix_factor.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/visitor.h"
@@ -36,7 +37,6 @@ class Finder {
   }
 
   std::optional<MatrixProduct> Find() {
-    product_.steps = loop_.extent / kMatrixTerms;
     const auto* block = loop_.body.As<ir::Block>();
     if (block == nullptr) return std::nullopt;
     for (const ir::Stmt& s : block->stmts) {
@@ -46,13 +46,16 @@ class Finder {
     if (product_.b.line % 2 != 0) return std::nullopt;
     product_.b.line /= 2;
     if (!MakeTiles()) return std::nullopt;
+    const int64_t terms = ir::MatrixTerms(product_.a.buffer->type);
+    product_.steps = loop_.extent / terms;
+    if (loop_.extent % terms != 0 || product_.steps > kMaxSteps) return std::nullopt;
     return std::move(product_);
   }
 
  private:
   static constexpr auto kNone = std::nullopt;
 
-  // sums[c] = sums[c] + cast(f32, a[…]) * cast(f32, b[…]), in any order.
+  // sums[c] = sums[c] + cast(f32, a[…]) * cast(f32, b[…]), or tf32(…) of both, in any order.
   bool AddStore(const ir::Stmt& s) {
     const auto* store = s.As<ir::Store>();
     if (store == nullptr || store->predicate || store->buffer->scope != ir::Scope::kLocal ||
@@ -92,14 +95,11 @@ class Finder {
   }
 
   static const ir::Load* OperandOf(const ir::Expr& e) {
-    const auto* cast = e.As<ir::Cast>();
-    const auto* load = cast == nullptr ? nullptr : cast->value.As<ir::Load>();
-    if (load == nullptr || cast->type != ir::Float(32) || load->predicate) return nullptr;
-    const ir::Type type = load->buffer->type;
+    const ir::Load* load = ir::AsMatrixFactor(e);
+    if (load == nullptr || load->predicate) return nullptr;
     // A thread's own memory has nothing of what others need.
     if (load->buffer->scope == ir::Scope::kLocal) return nullptr;
-    return type.is_float() && type.bits == 16 && load->indices[0].type() == ir::Index() ? load
-                                                                                        : nullptr;
+    return load->indices[0].type() == ir::Index() ? load : nullptr;
   }
 
   // Whether an access is `operand` at another offset; the first one is it by itself.
@@ -189,8 +189,7 @@ class Finder {
 std::optional<MatrixProduct> FindMatrixProduct(const ir::For& loop, const ir::VarRef& thread,
                                                int64_t threads, const ir::Target& target) {
   if (!ir::MultipliesMatrices(target) || loop.loop_kind != ir::LoopKind::kSerial ||
-      thread == nullptr || threads % kWave != 0 || loop.extent % kMatrixTerms != 0 ||
-      loop.extent > kMaxSteps * kMatrixTerms) {
+      thread == nullptr || threads % kWave != 0) {
     return std::nullopt;
   }
   return Finder(loop, thread, threads).Find();

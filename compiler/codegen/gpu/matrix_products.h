@@ -11,13 +11,12 @@
 // Sums of products that the threads of a wave have in common, for an instruction by which they
 // compute them together. Found by what they compute: schedules need no name for it.
 //
-// The instruction is NVIDIA's mma.m16n8k16 ("Parallel Thread Execution ISA", 9.7.14). Thread
-// 4 g + q of a wave holds the sums of rows g and g + 8 and columns 2 q and 2 q + 1 of 16 × 8; that
-// is how a loop over 16 terms must share them out.
+// The instructions are NVIDIA's mma.m16n8k16 of f16 and bf16 and, for numbers that may be rounded
+// so (ir/tf32.h), mma.m16n8k8 of TF32 ("Parallel Thread Execution ISA", 9.7.14). Thread 4 g + q of
+// a wave holds the sums of rows g and g + 8 and columns 2 q and 2 q + 1 of 16 × 8; that is how a
+// loop over their 16, or 8, terms must share them out.
 
 namespace tessera::codegen::gpu {
-
-constexpr int kMatrixTerms = 16;  // of a step
 
 // An operand: element start + g × line + k × term of the buffer, where g counts rows of A or
 // columns of B from an offset that tiles have.
@@ -33,12 +32,12 @@ struct MatrixTile {
   std::array<std::array<int64_t, 2>, 2> sums;
 };
 
-// For each tile: sums[row][column] += Σ over steps × 16 terms of A[row] × B[column], in f32.
+// For each tile: sums[row][column] += Σ over steps × terms of A[row] × B[column], in f32.
 struct MatrixProduct {
-  MatrixOperand a, b;  // f16, or bf16, both
-  int64_t steps = 0;
-  ir::Buffer sums;  // f32, of a thread
-  ir::VarRef wave;  // thread.x / 32, in the operands' starts
+  MatrixOperand a, b;  // f16, bf16, or f32 as TF32, both
+  int64_t steps = 0;   // of ir::MatrixTerms
+  ir::Buffer sums;     // f32, of a thread
+  ir::VarRef wave;     // thread.x / 32, in the operands' starts
   std::vector<MatrixTile> tiles;
 };
 

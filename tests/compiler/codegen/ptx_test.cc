@@ -357,6 +357,7 @@ TEST_CASE("features see which programs will multiply matrices", "[ptx]") {
   for (const te::OpSpec& spec :
        {te::OpSpec{"mm", "matmul", {{"m", "128"}, {"n", "96"}, {"k", "64"}, {"dtype", "f16"}}},
         te::OpSpec{"test", "matmul", {{"m", "64"}, {"n", "36"}, {"k", "32"}, {"dtype", "bf16"}}},
+        te::OpSpec{"tf32", "matmul", {{"m", "64"}, {"n", "48"}, {"k", "40"}, {"tf32", "true"}}},
         te::OpSpec{"heads",
                    "batch_matmul",
                    {{"batch", "4"}, {"m", "64"}, {"n", "64"}, {"k", "32"}, {"dtype", "bf16"}}},

@@ -121,6 +121,37 @@ TEST_CASE("tolerance grows with the length of sums and is zero for integers", "[
   CHECK(OutputTolerance(norm.dag, 0).absolute < 5e-4);
 }
 
+TEST_CASE("what TF32 rounds off counts where numbers have more bits than it holds", "[te]") {
+  const auto tolerance = [](const std::string& operands, const std::string& product) {
+    const auto workload = ParseWorkload(
+        "workload p\n"
+        "input A: f32[8,64]\n"
+        "input B: f32[64,8]\n"
+        "stage C: f32[x:8,y:64] = " +
+        operands +
+        "\n"
+        "stage D: f32[m:8,n:8] = sum[k:64] (" +
+        product +
+        ")\n"
+        "output D\n");
+    INFO(workload.status());
+    REQUIRE(workload.ok());
+    return OutputTolerance(workload->dag, 0).absolute;
+  };
+  const std::string plain = "C[m, k] * B[k, n]", rounded = "tf32(C[m, k]) * tf32(B[k, n])";
+  CHECK(tolerance("A[x, y]", rounded) == tolerance("A[x, y]", plain));
+  const double exact = tolerance("exp(A[x, y])", plain);
+  const double rough = tolerance("exp(A[x, y])", rounded);
+  CHECK(rough > 10 * exact);
+  CHECK(rough < 0.1);
+  CHECK_FALSE(ParseWorkload("workload p\ninput A: f16[8]\nstage C: f16[x:8] = tf32(A[x])\n"
+                            "output C\n")
+                  .ok());
+  const auto half = MakeWorkload(
+      {"x", "matmul", {{"m", "8"}, {"n", "8"}, {"k", "8"}, {"dtype", "f16"}, {"tf32", "true"}}});
+  CHECK_THAT(std::string(half.status().message()), Catch::Contains("tf32 is for dtype f32"));
+}
+
 TEST_CASE("an algorithm's error counts for the outputs that it feeds, at the stage that has it",
           "[te]") {
   const auto workload = ParseWorkload(
