@@ -6,7 +6,7 @@
 // what uses the same memory by tokens, and places buffers in DRAM. C11, libc only.
 //
 // It knows no configuration: a program says where the fields of its instructions lie
-// (compiler/vta/bytecode.h).
+// (compiler/vta/bytecode.h). The host is little-endian, as the accelerator is.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +17,8 @@ extern "C" {
 
 enum {
   TESSERA_VTA_OK = 0,
-  TESSERA_VTA_BAD_PROGRAM = 1,    // words that tessera::vta::Assemble doesn't write
+  TESSERA_VTA_BAD_PROGRAM = 1,    // words that tessera::vta::Assemble doesn't write, or of other
+                                  // buffers: fewer, smaller, or not at multiples of a tile's bytes
   TESSERA_VTA_OUT_OF_MEMORY = 2,  // of the host, or DRAM that the accelerator reaches
   TESSERA_VTA_TIMED_OUT = 3,
   TESSERA_VTA_DEVICE_FAILED = 4
@@ -47,9 +48,10 @@ typedef struct tessera_vta_buffer {
 // The most micro-ops that tessera_vta_expand makes of a program; -1: BAD_PROGRAM.
 int64_t tessera_vta_uop_limit(const tessera_vta_program* program);
 
-// The instructions of a program, which move nothing but micro-ops and what lies in these buffers;
-// micro-ops will lie at `uop_address`, a multiple of 4, and take 4 bytes each. Deterministic.
-// Threads may expand at once, each to a stream of its own.
+// The instructions of a program; micro-ops will lie at `uop_address`, a multiple of 4, and take 4
+// bytes each. Words that Assemble has written move nothing but micro-ops and what lies in these
+// buffers; any others are refused or expanded, but may say anything to the accelerator.
+// Deterministic. Threads may expand at once, each to a stream of its own.
 int tessera_vta_expand(const tessera_vta_program* program, const tessera_vta_buffer* buffers,
                        int64_t buffer_count, uint32_t uop_address, tessera_vta_stream* stream);
 

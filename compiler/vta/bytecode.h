@@ -24,8 +24,9 @@ namespace tessera::vta {
 //   place        = allocation copy offset         copy, offset: values
 //   value        = constant terms (loop divisor extent coefficient)*
 //
-// A node 3 is a product or an operation on accumulators: `loops` are those that become micro-ops,
-// `pattern` numbers their kinds, places are dst and, where they are used, src and wgt.
+// `idle` is a product of no steps, which only passes tokens on. A node 3 is a product or an
+// operation on accumulators: `loops` are those that become micro-ops, `pattern` numbers their
+// kinds, places are dst and, where they are used, src and wgt.
 std::vector<int64_t> Assemble(const Code& code);
 
 }  // namespace tessera::vta
