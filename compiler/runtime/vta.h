@@ -38,9 +38,19 @@ typedef struct tessera_vta_stream {
 } tessera_vta_stream;
 void tessera_vta_stream_free(tessera_vta_stream* stream);
 
-// The instructions of a program whose buffers lie at these addresses of DRAM, in bytes; micro-ops
-// will lie at `uop_address`. Addresses are multiples of the largest tile's bytes. Deterministic.
-int tessera_vta_expand(const tessera_vta_program* program, const uint32_t* buffer_addresses,
+// A tensor in DRAM. The address, in bytes, is a multiple of the largest tile's.
+typedef struct tessera_vta_buffer {
+  uint32_t address;
+  int64_t bytes;
+} tessera_vta_buffer;
+
+// The most micro-ops that tessera_vta_expand makes of a program; -1: BAD_PROGRAM.
+int64_t tessera_vta_uop_limit(const tessera_vta_program* program);
+
+// The instructions of a program, which move nothing but micro-ops and what lies in these buffers;
+// micro-ops will lie at `uop_address`, a multiple of 4, and take 4 bytes each. Deterministic.
+// Threads may expand at once, each to a stream of its own.
+int tessera_vta_expand(const tessera_vta_program* program, const tessera_vta_buffer* buffers,
                        int64_t buffer_count, uint32_t uop_address, tessera_vta_stream* stream);
 
 // What a board's driver provides, or the simulator's.
@@ -70,9 +80,10 @@ void tessera_vta_release(tessera_vta_heap* heap, uint32_t address);
 // The host's address of a device address.
 void* tessera_vta_host(const tessera_vta_driver* driver, uint32_t address);
 
-// Expands a program, places it and runs it.
+// Expands a program, places it and runs it. What the host knows of the buffers is the caller's to
+// flush and to invalidate.
 int tessera_vta_run(const tessera_vta_driver* driver, tessera_vta_heap* heap,
-                    const tessera_vta_program* program, const uint32_t* buffer_addresses,
+                    const tessera_vta_program* program, const tessera_vta_buffer* buffers,
                     int64_t buffer_count, tessera_vta_stream* stream, uint64_t* cycles);
 
 #ifdef __cplusplus

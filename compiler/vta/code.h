@@ -13,8 +13,8 @@
 
 namespace tessera::vta {
 
-// constant + Σ coefficient × ((turn of the loop / divisor) % extent). Loops are counted from the
-// outermost one around, 0.
+// constant + Σ coefficient × ((turn of the loop / divisor) % extent). Loops (Repeat) are counted
+// from the outermost one around, 0.
 struct Term {
   int loop = 0;
   int64_t divisor = 1;
@@ -32,7 +32,8 @@ struct Value {
 
 // Tiles of a memory that hold one tensor's part, as many times as it is held at once: copy c begins
 // at first_tile + c × tiles. Results lie where their accumulators do: kOut has no allocations.
-// An instruction that uses a copy is put in order with all others that do, by tokens.
+// An instruction that uses a copy is put in order with all others that do, by tokens; so is one
+// that loads of a buffer with those that store to it.
 struct Allocation {
   Memory memory = Memory::kInp;
   int64_t first_tile = 0;
@@ -62,7 +63,8 @@ struct Span {
 
 // Rows of tiles from DRAM, or to it, that lie one behind the other from `place` on. Element (y, x)
 // is tile `tile` + y × stride + x of buffer `buffer`. What lies outside of the limits is loaded as
-// zeros, and not stored.
+// zeros, and not stored. Stored are results: the low 8 bits of what a product or an operation last
+// made of the accumulators; those that were only loaded since are none.
 struct Move {
   bool is_store = false;
   Place place;  // of kAcc where results are stored
@@ -75,7 +77,7 @@ struct Move {
 };
 
 // Loops around one step, outermost first: the first two become the instruction's, all others
-// micro-ops. wgt_step is 0 but in products.
+// micro-ops, whose steps may be negative. Steps of what is not used are 0.
 struct Product {
   bool resets = false;  // acc[dst] = 0; src and wgt are not used
   Place dst, src, wgt;
@@ -116,17 +118,35 @@ struct Code {
   friend bool operator==(const Code&, const Code&) = default;
 };
 
+// Those that are used, in the order dst, src, wgt.
+std::vector<const Place*> UsedPlaces(const Product& product);
+std::vector<const Place*> UsedPlaces(const Elementwise& elementwise);
+
 // What Check lets pass.
 inline constexpr int kMaxLoops = 16;  // around an instruction
 inline constexpr int kMaxStepLoops = 8;
+inline constexpr int kMaxTerms = 16;  // of a value
 inline constexpr int kMaxAllocations = 64;
+inline constexpr int64_t kMaxCopies = 256;  // of all: so many tokens may wait in a queue
 inline constexpr int64_t kMaxNodes = 1 << 16;
-inline constexpr int64_t kMaxInstructions = 1 << 22;  // that a program becomes, but for micro-ops'
+inline constexpr int64_t kMaxTurns = 1 << 22;
+inline constexpr int64_t kMaxExtent = 1 << 30;           // of a tensor, in tiles
+inline constexpr int64_t kMaxNumber = int64_t{1} << 32;  // of constants, divisors, factors
+// Visits of nodes, of a store whose columns are cut as many as it has rows. Micro-ops' loads come
+// on top.
+inline constexpr int64_t kMaxInstructions = 1 << 22;
+inline constexpr int64_t kMaxMicroOps = 1 << 22;  // in DRAM
+inline constexpr int kMaxLogTileBytes = 12;
 
 // InvalidArgument, naming node, value and limit, where a program can't become instructions whatever
-// lies in DRAM: what has no bits (fields.h), tiles and copies that there aren't, more padding than
-// 15 tiles, more micro-ops than there is memory for, buffers from `buffers` on, too many
-// instructions. A program that it lets pass is safe to expand; it may still compute nonsense.
+// lies in DRAM: what has no bits (fields.h), tiles and copies that there aren't, allocations that
+// overlap, more padding than 15 tiles, loads of nothing but padding, more micro-ops than there is
+// memory for, buffers from `buffers` on, too many instructions, what is not used and not as it was
+// made. A program that it lets pass is safe to expand; it may still compute nonsense.
 absl::Status Check(const Code& code, int buffers);
+
+// The most micro-ops that a program that Check lets pass has in DRAM: those of a node once for each
+// of the places that it may have.
+int64_t MostMicroOps(const Code& code);
 
 }  // namespace tessera::vta

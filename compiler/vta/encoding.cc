@@ -2,6 +2,7 @@
 
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -15,8 +16,8 @@ enum Opcode : int64_t { kLoad = 0, kStore = 1, kGemm = 2, kFinish = 3, kAlu = 4,
 
 uint64_t MaskOf(int bits) { return bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1; }
 
-// Both directions go through the fields in the same order (Code…): a writer takes their values, a
-// reader gives them. Positions count bits of the 128.
+// All go through the fields in the same order (Code…): a writer takes their values, a reader gives
+// them, a locator notes where they lie. Positions count bits of the 128.
 class Writer {
  public:
   void Field(std::string_view name, int64_t& value, int bits) {
@@ -86,6 +87,32 @@ class Reader {
   Word word_;
   int position_ = 0;
   absl::Status status_;
+};
+
+class Locator {
+ public:
+  void Field(std::string_view, int64_t& value, int bits) { Note(&value, bits); }
+  void SignedField(std::string_view, int64_t& value, int bits) { Note(&value, bits); }
+  void Flag(bool& value) { Note(&value, 1); }
+  void SkipTo(int position) { position_ = position; }
+  void Refuse(std::string_view) {}
+
+  // Of a value that it came by.
+  FieldPlace Of(const void* value) const {
+    for (const auto& [noted, place] : places_) {
+      if (noted == value) return place;
+    }
+    TESSERA_CHECK(false);
+  }
+
+ private:
+  void Note(const void* value, int bits) {
+    places_.push_back({value, {position_, bits}});
+    position_ += bits;
+  }
+
+  std::vector<std::pair<const void*, FieldPlace>> places_;
+  int position_ = 0;
 };
 
 template <typename Coder>
@@ -245,6 +272,37 @@ absl::StatusOr<MicroOp> DecodeMicroOp(uint32_t word, const Config& config) {
   CodeMicroOp(reader, read, config);
   TESSERA_RETURN_IF_ERROR(Annotate(reader.status(), "VTA micro-op"));
   return read;
+}
+
+FieldPlaces FieldPlacesOf(const Config& config) {
+  Locator transfers, gemms, uops;
+  int64_t opcode = 0;
+  Dependences tokens;
+  Transfer transfer;
+  Gemm gemm;
+  MicroOp uop;
+  CodeHead(transfers, opcode, tokens);
+  CodeOperation(transfers, transfer, config);
+  CodeHead(gemms, opcode, tokens);
+  CodeOperation(gemms, gemm, config);
+  CodeMicroOp(uops, uop, config);
+  return {.pops_previous = transfers.Of(&tokens.pops_previous),
+          .pops_next = transfers.Of(&tokens.pops_next),
+          .pushes_previous = transfers.Of(&tokens.pushes_previous),
+          .pushes_next = transfers.Of(&tokens.pushes_next),
+          .sram_base = transfers.Of(&transfer.sram_base),
+          .dram_base = transfers.Of(&transfer.dram_base),
+          .y_size = transfers.Of(&transfer.y_size),
+          .x_size = transfers.Of(&transfer.x_size),
+          .y_pad_before = transfers.Of(&transfer.y_pad_before),
+          .y_pad_after = transfers.Of(&transfer.y_pad_after),
+          .x_pad_before = transfers.Of(&transfer.x_pad_before),
+          .x_pad_after = transfers.Of(&transfer.x_pad_after),
+          .uop_begin = gemms.Of(&gemm.uop_begin),
+          .uop_end = gemms.Of(&gemm.uop_end),
+          .dst = uops.Of(&uop.dst),
+          .src = uops.Of(&uop.src),
+          .wgt = uops.Of(&uop.wgt)};
 }
 
 }  // namespace tessera::vta

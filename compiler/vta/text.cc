@@ -1,11 +1,11 @@
 #include "compiler/vta/text.h"
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "compiler/vta/words.h"
 
 namespace tessera::vta {
 namespace {
@@ -53,62 +53,6 @@ std::string PrintTokens(const char* verb, bool previous, bool next) {
   if (!previous && !next) return "";
   return absl::StrCat(" ", verb, previous ? " prev" : "", next ? " next" : "");
 }
-
-// The words of a line, in order.
-class Words {
- public:
-  explicit Words(std::string_view line)
-      : words_(absl::StrSplit(AbslView(line), absl::ByAnyChar(" \t\r"), absl::SkipEmpty())) {}
-
-  bool Accept(std::string_view word) {
-    if (next_ >= words_.size() || words_[next_] != word) return false;
-    ++next_;
-    return true;
-  }
-
-  absl::Status Expect(std::string_view word) {
-    return Accept(word) ? absl::OkStatus() : Refuse(absl::StrCat("\"", AbslView(word), "\""));
-  }
-
-  // One of those that `names` has, as its place there.
-  template <typename Name>
-  absl::StatusOr<int> OneOf(int count, const Name& name, const char* what) {
-    for (int i = 0; i < count; ++i) {
-      if (Accept(name(i))) return i;
-    }
-    return Refuse(what);
-  }
-
-  absl::Status Numbers(std::initializer_list<int64_t*> values) {
-    for (int64_t* value : values) {
-      if (next_ >= words_.size() || !absl::SimpleAtoi(words_[next_], value)) {
-        return Refuse("a number");
-      }
-      ++next_;
-    }
-    return absl::OkStatus();
-  }
-
-  // A number behind its name.
-  absl::Status Named(std::string_view name, int64_t& value) {
-    TESSERA_RETURN_IF_ERROR(Expect(name));
-    return Numbers({&value});
-  }
-
-  absl::Status AtEnd() { return next_ == words_.size() ? absl::OkStatus() : Refuse("the end"); }
-
-  absl::Status Refuse(std::string_view expected) const {
-    const std::string found = next_ < words_.size()
-                                  ? absl::StrCat("\"", words_[next_].substr(0, 40), "\"")
-                                  : "the line's end";
-    return absl::InvalidArgumentError(
-        absl::StrCat("VTA instruction: ", AbslView(expected), " is expected, not ", found));
-  }
-
- private:
-  std::vector<std::string> words_;
-  size_t next_ = 0;
-};
 
 absl::Status ReadTransfer(Words& words, Transfer& transfer) {
   TESSERA_ASSIGN_OR_RETURN(
@@ -181,6 +125,16 @@ absl::StatusOr<std::variant<Transfer, Gemm, Alu, Finish>> ReadOperation(Words& w
   return Finish{};
 }
 
+absl::StatusOr<Instruction> ReadInstruction(Words& words) {
+  Instruction read;
+  TESSERA_ASSIGN_OR_RETURN(read.operation, ReadOperation(words));
+  Dependences& tokens = read.dependences;
+  TESSERA_RETURN_IF_ERROR(ReadTokens(words, "pop", tokens.pops_previous, tokens.pops_next));
+  TESSERA_RETURN_IF_ERROR(ReadTokens(words, "push", tokens.pushes_previous, tokens.pushes_next));
+  TESSERA_RETURN_IF_ERROR(words.AtEnd());
+  return read;
+}
+
 }  // namespace
 
 std::string Print(const Instruction& instruction) {
@@ -199,12 +153,8 @@ std::string PrintAll(absl::Span<const Instruction> program) {
 
 absl::StatusOr<Instruction> ParseInstruction(std::string_view line) {
   Words words(line);
-  Instruction read;
-  TESSERA_ASSIGN_OR_RETURN(read.operation, ReadOperation(words));
-  Dependences& tokens = read.dependences;
-  TESSERA_RETURN_IF_ERROR(ReadTokens(words, "pop", tokens.pops_previous, tokens.pops_next));
-  TESSERA_RETURN_IF_ERROR(ReadTokens(words, "push", tokens.pushes_previous, tokens.pushes_next));
-  TESSERA_RETURN_IF_ERROR(words.AtEnd());
+  auto read = ReadInstruction(words);
+  if (!read.ok()) return Annotate(read.status(), "VTA instruction");
   return read;
 }
 
