@@ -1,8 +1,10 @@
 #include "worker/runner/vta/setup.h"
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
@@ -22,11 +24,11 @@ constexpr KnownBoard kBoards[] = {{"pynq", 100, 8, 0x43C0'0000},
                                   {"ultra96", 333, 16, 0xA000'0000},
                                   {"zcu104", 333, 16, 0xA000'0000}};
 
-struct NumberMember {
+struct TimingMember {
   const char* name;
   int64_t Timing::* value;
 };
-constexpr NumberMember kTimings[] = {{"BUS_BYTES", &Timing::bus_bytes},
+constexpr TimingMember kTimings[] = {{"BUS_BYTES", &Timing::bus_bytes},
                                      {"ROW_LATENCY", &Timing::row_latency},
                                      {"FETCH_BURST", &Timing::fetch_burst},
                                      {"QUEUE_ENTRIES", &Timing::queue_entries},
@@ -36,6 +38,8 @@ constexpr NumberMember kTimings[] = {{"BUS_BYTES", &Timing::bus_bytes},
                                      {"GEMM_INTERVAL", &Timing::gemm_interval},
                                      {"ALU_INTERVAL", &Timing::alu_interval},
                                      {"ALU_IMMEDIATE_INTERVAL", &Timing::alu_immediate_interval}};
+// A parameter that is missing here would let times of different ones compare.
+static_assert(sizeof(Timing) == std::size(kTimings) * sizeof(int64_t));
 constexpr int64_t kMostCycles = 1 << 20;
 constexpr int64_t kMostMegahertz = 10'000;
 // Addresses of buffers are multiples of it, and of every tile.
@@ -43,6 +47,17 @@ constexpr int64_t kMostTileBytes = 4096;
 
 absl::Status Refuse(std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("VTA configuration: ", AbslView(why)));
+}
+
+// It becomes a part of a device class's name.
+absl::Status CheckBoardName(const std::string& name) {
+  const bool is_good =
+      !name.empty() && name.size() <= 32 && std::ranges::all_of(name, [](unsigned char c) {
+        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-' || c == '_';
+      });
+  if (is_good) return absl::OkStatus();
+  return Refuse(absl::StrCat("TARGET is \"", name.substr(0, 40),
+                             "\"; 1 to 32 small letters, digits, - and _ are allowed"));
 }
 
 // Reads members one after the other and takes them away.
@@ -100,6 +115,7 @@ absl::StatusOr<Setup> ParseSetup(std::string_view text) {
   Reader reader(std::move(document));
   Setup setup;
   TESSERA_RETURN_IF_ERROR(reader.Text("TARGET", setup.board));
+  TESSERA_RETURN_IF_ERROR(CheckBoardName(setup.board));
   const auto board = std::ranges::find(kBoards, setup.board, &KnownBoard::name);
   setup.registers_base = board == std::end(kBoards) ? 0 : board->registers_base;
   if (board != std::end(kBoards)) {
@@ -109,7 +125,7 @@ absl::StatusOr<Setup> ParseSetup(std::string_view text) {
   TESSERA_RETURN_IF_ERROR(reader.Number("CLOCK_MHZ", kMostMegahertz, setup.clock_mhz));
   TESSERA_RETURN_IF_ERROR(reader.Text("REGISTERS", setup.registers_file));
   TESSERA_RETURN_IF_ERROR(reader.Text("DRAM", setup.dram));
-  for (const NumberMember& member : kTimings) {
+  for (const TimingMember& member : kTimings) {
     TESSERA_RETURN_IF_ERROR(reader.Number(member.name, kMostCycles, setup.timing.*member.value));
   }
   TESSERA_ASSIGN_OR_RETURN(setup.config, ParseConfig(reader.Rest()));
@@ -132,7 +148,7 @@ std::string TargetText(const Config& config) {
 
 std::string SimulatorClass(const Setup& setup) {
   std::string digested = Print(setup.config);
-  for (const NumberMember& member : kTimings) {
+  for (const TimingMember& member : kTimings) {
     absl::StrAppend(&digested, " ", member.name, "=", setup.timing.*member.value);
   }
   return ClassOf("vta-sim", setup, digested);

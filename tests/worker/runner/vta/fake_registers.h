@@ -22,6 +22,7 @@ class FakeRegisters final : public Registers {
   // dram.host - dram.address.
   explicit FakeRegisters(const Dram& dram) : dram_(dram) {}
 
+  Timing timing;
   std::vector<std::string> faults;
   bool is_mute = false;  // as a board without its bitstream
   int64_t programs = 0;  // that were executed, by their finish
@@ -100,7 +101,7 @@ class FakeRegisters final : public Registers {
     }
     const size_t bytes = static_cast<size_t>(dram_.address + dram_.bytes);
     const auto report =
-        Simulate(*program, Config(), Timing(), absl::MakeSpan(dram_.host - dram_.address, bytes));
+        Simulate(*program, Config(), timing, absl::MakeSpan(dram_.host - dram_.address, bytes));
     is_hung_ = !report.ok();
     steps_to_end_ = 50;
   }

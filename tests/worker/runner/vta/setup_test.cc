@@ -67,6 +67,7 @@ TEST_CASE("a configuration that is none is refused by its member", "[vta]") {
              Catch::Contains("CLOCK_MHZ is 0, not a whole number of 1 to 10000"));
   CHECK_THAT(refusal(R"({"ROW_LATENCY": [1]})"), Catch::Contains("ROW_LATENCY is array"));
   CHECK_THAT(refusal(R"({"DRAM": 7})"), Catch::Contains("DRAM is 7, not a text"));
+  CHECK_THAT(refusal(R"({"TARGET": "a/b"})"), Catch::Contains("TARGET is \"a/b\""));
   CHECK_THAT(refusal(R"({"LATENCY": 7})"), Catch::Contains("there is no member LATENCY"));
   CHECK_THAT(refusal(R"({"LOG_WGT_WIDTH": 2})"), Catch::Contains("this accelerator has 3"));
   CHECK_THAT(refusal(R"({"LOG_BLOCK": 7, "LOG_WGT_BUFF_SIZE": 20, "LOG_ACC_BUFF_SIZE": 20})"),
