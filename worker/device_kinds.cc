@@ -122,9 +122,12 @@ absl::StatusOr<agent::Host> DescribeCuda(std::string_view name) {
 }  // namespace
 
 absl::Span<const DeviceKind> DeviceKinds() {
+  using runner::TimeSource;
   static const std::array<DeviceKind, 2> kinds = {
-      DeviceKind{{"opencl", opencl::OpenDevice, opencl::CompilerOf}, DescribeOpenCl},
-      DeviceKind{{"cuda", cuda::OpenDevice, nullptr}, DescribeCuda}};
+      DeviceKind{
+          {"opencl", "opencl", TimeSource::kDevice, opencl::OpenDevice, opencl::CompilerOf},
+          DescribeOpenCl},
+      DeviceKind{{"cuda", "cuda", TimeSource::kDevice, cuda::OpenDevice, nullptr}, DescribeCuda}};
   return kinds;
 }
 

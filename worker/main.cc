@@ -148,7 +148,7 @@ absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
     if (options.kind() != nullptr) {
       roles.spawner = std::make_unique<sandbox::ProgramSpawner>(std::vector<std::string>{
           "/proc/self/exe", runner::kDeviceHostArgument, options.runner, options.device});
-      runner_options.times_device = true;
+      runner_options.time_source = options.kind()->time_source;
       if (const std::string missing = sandbox::ProbeProgram(); !missing.empty()) {
         LogWarning(absl::StrCat("drivers: the system does not grant: ", missing));
       }
