@@ -11,9 +11,10 @@ namespace {
 
 using namespace registers;  // NOLINT: this file is about them
 
-// A product of no turns, which is no finish.
-constexpr uint64_t kNothing[2] = {2, 0};
-constexpr absl::Duration kClearTimeout = absl::Milliseconds(100);
+// First words of a product of no turns and of a finish, whose second words are 0.
+constexpr uint64_t kNothing = 2, kFinish = 3;
+// Of what takes the accelerator microseconds.
+constexpr absl::Duration kAnswerTimeout = absl::Seconds(1);
 // Reads before the first pause: some 10 ms of them, of which a pause is less than 1 %.
 constexpr int64_t kReadsAtOnce = 100'000;
 constexpr absl::Duration kPause = absl::Microseconds(50);
@@ -39,7 +40,8 @@ absl::StatusOr<std::unique_ptr<RegisterBoard>> RegisterBoard::Open(Registers& re
         absl::StrCat("VTA: ", dram.bytes, " bytes of DRAM; more than ", kPage, " are needed"));
   }
   auto board = std::unique_ptr<RegisterBoard>(new RegisterBoard(registers, dram, timeout, clock));
-  if (const absl::Status status = board->Clear(); !status.ok()) {
+  // A process that was ended may have left it a program: it comes to this behind that.
+  if (const absl::Status status = board->Execute(kFinish, 1); !status.ok()) {
     return absl::UnavailableError(absl::StrCat("VTA: the accelerator does not answer (",
                                                status.message(), "); load its bitstream again"));
   }
@@ -53,7 +55,10 @@ absl::StatusOr<uint64_t> RegisterBoard::Run(uint32_t address, int64_t count) {
         "VTA: the accelerator is stuck in an earlier program; load its bitstream again");
   }
   is_stuck_ = true;
-  TESSERA_RETURN_IF_ERROR(Annotate(Clear(), "VTA: before a program"));
+  // `done` says 1 of the last program until the next one's first instruction of the compute module
+  // is executed, which may wait for others: by an instruction of our own it says 0 before.
+  TESSERA_RETURN_IF_ERROR(Annotate(Execute(kNothing, 0), "VTA: before a program"));
+  TESSERA_RETURN_IF_ERROR(Annotate(AwaitFetch(), "VTA: before a program"));
   Start(address, static_cast<uint32_t>(count));
   TESSERA_RETURN_IF_ERROR(Annotate(Await(kDone, 1, 1, timeout_),
                                    absl::StrCat("VTA: a program of ", count, " instructions")));
@@ -61,14 +66,17 @@ absl::StatusOr<uint64_t> RegisterBoard::Run(uint32_t address, int64_t count) {
   return 0;
 }
 
-// `done` says 1 of the last program until the next one's first instruction of the compute module is
-// executed, which may wait for others: with an instruction of our own it says 0 before that starts.
-absl::Status RegisterBoard::Clear() {
-  memcpy(dram_.host, kNothing, sizeof(kNothing));
+absl::Status RegisterBoard::Execute(uint64_t instruction, uint32_t done) {
+  TESSERA_RETURN_IF_ERROR(AwaitFetch());
+  const uint64_t words[2] = {instruction, 0};
+  memcpy(dram_.host, words, sizeof(words));
   Start(dram_.address, 1);
-  TESSERA_RETURN_IF_ERROR(Await(kDone, 1, 0, kClearTimeout));
-  // A start while fetch is at work would be lost.
-  return Await(kFetch + kControl, kIdle, kIdle, kClearTimeout);
+  return Await(kDone, 1, done, kAnswerTimeout);
+}
+
+// While it fetches, a start would be lost.
+absl::Status RegisterBoard::AwaitFetch() {
+  return Await(kFetch + kControl, kIdle, kIdle, kAnswerTimeout);
 }
 
 void RegisterBoard::Start(uint32_t address, uint32_t count) {

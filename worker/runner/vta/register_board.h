@@ -60,8 +60,9 @@ class RegisterBoard final : public Board {
   // DeadlineExceeded: it has not ended in time, and nothing runs on the board any more until its
   // bitstream is loaded again.
   absl::StatusOr<uint64_t> Run(uint32_t address, int64_t count) override;
-  // Has the accelerator execute an instruction that does nothing, so that it is not done.
-  absl::Status Clear();
+  // Executes an instruction of the board's own, after which `done` has this value.
+  absl::Status Execute(uint64_t instruction, uint32_t done);
+  absl::Status AwaitFetch();
   void Start(uint32_t address, uint32_t count);
   // Waits until `bits` of a register are `value`. DeadlineExceeded with what they are.
   absl::Status Await(uint32_t offset, uint32_t bits, uint32_t value, absl::Duration timeout);

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -24,15 +24,19 @@ class FakeRegisters final : public Registers {
 
   Timing timing;
   std::vector<std::string> faults;
-  bool is_mute = false;  // as a board without its bitstream
-  int64_t programs = 0;  // that were executed, by their finish
+  bool is_mute = false;    // as a board without its bitstream
+  int64_t finishes = 0;    // that were executed
+  int64_t end_steps = 50;  // from a program's first instruction to its finish
+
+  // What is executed now ends.
+  void EndFirst() { events_.front().steps = 1; }
 
   uint32_t Read(uint32_t offset) override {
     if (is_mute) return 0;
     Advance();
     if (offset == registers::kDone) return done_;
     if (offset == registers::kFetch + registers::kControl) {
-      return steps_to_idle_ > 0 ? registers::kStart : registers::kIdle;
+      return fetch_steps_ > 0 ? registers::kStart : registers::kIdle;
     }
     faults.push_back(absl::StrCat("reads ", absl::Hex(offset)));
     return 0;
@@ -40,42 +44,35 @@ class FakeRegisters final : public Registers {
 
   void Write(uint32_t offset, uint32_t value) override {
     using namespace registers;  // NOLINT
-    const bool is_busy = steps_to_end_ > 0 || steps_to_idle_ > 0;
-    switch (offset) {
-      case kFetchCount:
-      case kFetchAddress:
-      case kLoadInputs:
-      case kLoadWeights:
-      case kComputeUops:
-      case kComputeAccumulators:
-      case kStoreResults:
-        if (is_busy) faults.push_back(absl::StrCat("writes ", absl::Hex(offset), " while busy"));
-        values_[offset] = value;
-        return;
-      case kFetch + kControl:
-        if (is_busy) faults.push_back("starts fetch while busy");
-        if (value != kStart) faults.push_back("starts fetch for ever");
-        steps_to_idle_ = 5;
-        is_started_ = true;
-        break;
-      case kLoad + kControl:
-      case kCompute + kControl:
-      case kStore + kControl:
-        if (value != kStartForEver) faults.push_back("starts an engine once");
-        values_[offset] = value;
-        break;
-      default:
-        faults.push_back(absl::StrCat("writes ", absl::Hex(offset)));
+    if (fetch_steps_ > 0 && offset < kLoad) {
+      faults.push_back(absl::StrCat("writes ", absl::Hex(offset), " while fetch is busy"));
     }
-    const bool run = values_.contains(kLoad + kControl) && values_.contains(kCompute + kControl) &&
-                     values_.contains(kStore + kControl);
-    if (!is_started_ || !run) return;
-    is_started_ = false;
-    Begin();
+    const bool is_engine =
+        offset == kLoad + kControl || offset == kCompute + kControl || offset == kStore + kControl;
+    const bool is_value = offset == kFetchCount || offset == kFetchAddress ||
+                          offset == kLoadInputs || offset == kLoadWeights ||
+                          offset == kComputeUops || offset == kComputeAccumulators ||
+                          offset == kStoreResults;
+    const bool is_fetch = offset == kFetch + kControl;
+    if (!(is_value || (is_engine && value == kStartForEver) || (is_fetch && value == kStart))) {
+      faults.push_back(absl::StrCat("writes ", absl::Hex(value), " to ", absl::Hex(offset)));
+    }
+    values_[offset] = value;
+    if (is_fetch) is_started_ = true;
+    if (is_started_ && values_.contains(kLoad + kControl) &&
+        values_.contains(kCompute + kControl) && values_.contains(kStore + kControl)) {
+      is_started_ = false;
+      Begin();
+    }
   }
 
  private:
-  // Fetch hands out instructions, the first of the compute module is executed, then the last.
+  // What the compute module does next, after so many steps.
+  struct Event {
+    int64_t steps;
+    bool finishes;
+  };
+
   void Begin() {
     for (const uint32_t base :
          {registers::kLoadInputs, registers::kLoadWeights, registers::kComputeUops,
@@ -84,7 +81,7 @@ class FakeRegisters final : public Registers {
         faults.push_back(absl::StrCat("starts with the base ", absl::Hex(base)));
       }
     }
-    if (is_hung_) return;
+    fetch_steps_ = 5;
     const uint32_t count = values_[registers::kFetchCount];
     const auto program =
         ReadInstructions(dram_, values_[registers::kFetchAddress], count, Config());
@@ -92,34 +89,31 @@ class FakeRegisters final : public Registers {
       faults.push_back(std::string(program.status().message()));
       return;
     }
-    steps_to_first_ = 10;
-    if (!std::holds_alternative<Finish>(program->back().operation)) {
-      if (count != 1 || program->front() != Instruction{{}, Gemm{.outer = {0}, .inner = {0}}}) {
-        faults.push_back("executes something else than nothing without a finish");
-      }
+    if (*program == std::vector{Instruction{{}, Gemm{.outer = {0}, .inner = {0}}}}) {
+      events_.push_back({10, false});
       return;
     }
     const size_t bytes = static_cast<size_t>(dram_.address + dram_.bytes);
     const auto report =
         Simulate(*program, Config(), timing, absl::MakeSpan(dram_.host - dram_.address, bytes));
-    is_hung_ = !report.ok();
-    steps_to_end_ = 50;
+    if (count > 1) events_.push_back({10, false});
+    events_.push_back({!report.ok() ? INT64_MAX : count > 1 ? end_steps : 10, true});
   }
 
   void Advance() {
-    if (steps_to_idle_ > 0) --steps_to_idle_;
-    if (steps_to_first_ > 0 && --steps_to_first_ == 0) done_ = 0;
-    if (steps_to_end_ == 0 || is_hung_ || --steps_to_end_ > 0) return;
-    done_ = 1;
-    ++programs;
+    if (fetch_steps_ > 0) --fetch_steps_;
+    if (events_.empty() || --events_.front().steps > 0) return;
+    done_ = events_.front().finishes ? 1 : 0;
+    finishes += done_;
+    events_.pop_front();
   }
 
   const Dram dram_;
   std::map<uint32_t, uint32_t> values_;
   bool is_started_ = false;
-  bool is_hung_ = false;  // in a program that never ends
   uint32_t done_ = 0;
-  int steps_to_idle_ = 0, steps_to_first_ = 0, steps_to_end_ = 0;
+  int64_t fetch_steps_ = 0;
+  std::deque<Event> events_;
 };
 
 }  // namespace tessera::vta

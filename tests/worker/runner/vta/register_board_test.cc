@@ -42,7 +42,7 @@ TEST_CASE("a board executes programs by its registers, one after the other", "[v
     CHECK(HoldsProduct(driver, address));
     CHECK(cycles == 0);
     // That the last one had ended was not taken for this one's end.
-    CHECK(machine.registers.programs == i);
+    CHECK(machine.registers.finishes == 1 + i);
   }
   CHECK(machine.registers.faults.empty());
   // The first page is the board's own.
@@ -69,13 +69,36 @@ TEST_CASE("a program that does not end times out, and the board says that it is 
              Catch::Contains("stuck in an earlier program; load its bitstream again"));
 }
 
+TEST_CASE("a program that an ended process has left ends before another one begins", "[vta]") {
+  Machine machine;
+  uint64_t cycles = 0;
+  {
+    const auto board = machine.Open();
+    REQUIRE(board.ok());
+    machine.registers.end_steps = INT64_MAX / 2;  // nobody waits for it
+    CHECK(RunProduct((*board)->driver(), kAddress, ProductText(kAddress), cycles) ==
+          TESSERA_VTA_TIMED_OUT);
+  }
+  CHECK(absl::IsUnavailable(machine.Open().status()));
+  machine.registers.EndFirst();
+  machine.registers.end_steps = 50;
+  const auto board = machine.Open();
+  INFO(board.status());
+  REQUIRE(board.ok());
+  CHECK(RunProduct((*board)->driver(), kAddress, ProductText(kAddress), cycles) == TESSERA_VTA_OK);
+  CHECK(HoldsProduct((*board)->driver(), kAddress));
+  // The boards' own, one each, and two products.
+  CHECK(machine.registers.finishes == 3 + 2);
+  CHECK(machine.registers.faults.empty());
+}
+
 TEST_CASE("an accelerator that does not answer is no board", "[vta]") {
   Machine machine;
   machine.registers.is_mute = true;
   const absl::Status mute = machine.Open().status();
   CHECK(absl::IsUnavailable(mute));
   CHECK_THAT(std::string(mute.message()),
-             Catch::Contains("does not answer (register 0x0000 is 0x0 after 100ms)"));
+             Catch::Contains("does not answer (register 0x0000 is 0x0 after 1s)"));
   machine.dram.bytes = 4096;
   CHECK(absl::IsInvalidArgument(machine.Open().status()));
 }
@@ -92,7 +115,7 @@ TEST_CASE("a board refuses instructions outside of its DRAM", "[vta]") {
     CHECK(driver.run(driver.self, address, count, &cycles) == TESSERA_VTA_DEVICE_FAILED);
     CHECK(absl::IsOutOfRange((*board)->last_run()));
   }
-  CHECK(machine.registers.programs == 0);
+  CHECK(machine.registers.finishes == 1);
 }
 
 void WriteFile(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
