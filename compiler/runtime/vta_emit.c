@@ -63,15 +63,7 @@ static int EmitAfter(vta_emitter* emitter, int engine, const uint64_t word[2],
     const int is_known = need[i].ended[i] <= emitter->last[engine].ended[i];
     after[i] = i == engine || is_known ? none : need[i];
   }
-  if (engine == kVtaCompute) {
-    // One of both may come after the other.
-    vta_point *left = &after[kVtaLoad], *right = &after[kVtaStore];
-    if (left->ended[kVtaLoad] <= right->ended[kVtaLoad]) {
-      *left = none;
-    } else if (right->ended[kVtaStore] <= left->ended[kVtaStore]) {
-      *right = none;
-    }
-  } else {
+  if (engine != kVtaCompute) {
     // The other end of the row is reached through an instruction that computes.
     const int far = kVtaStore - engine;
     const int64_t far_ended = after[far].ended[far];

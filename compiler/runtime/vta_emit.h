@@ -34,7 +34,7 @@ enum {
   kVtaFields
 };
 typedef struct vta_field {
-  int position, bits;  // within one half of the 128; of micro-ops within 32
+  int position, bits;  // within one half of the 128; of micro-ops within 32. Maybe no bits
 } vta_field;
 
 // An instruction, and for each engine how many of its instructions have ended when this one has,

@@ -75,7 +75,6 @@ typedef struct place {
 
 static place TakePlace(expansion* x) {
   const place none = {0, 0};
-  if (x->allocation_count == 0) x->is_bad = 1;
   const allocation* of = &x->allocations[Take(x, 0, x->allocation_count - 1)];
   const int64_t copy = TakeValue(x);
   const int64_t offset = TakeValue(x);
@@ -125,7 +124,6 @@ static move TakeMove(expansion* x) {
   TakeTemplate(x, made.template);
   made.tile_bytes = (int64_t)1 << Take(x, 0, kMaxLogTileBytes);
   made.place = TakePlace(x);
-  if (x->buffer_count == 0) x->is_bad = 1;
   const int64_t buffer = Take(x, 0, x->buffer_count - 1);
   if (x->buffer_count > 0) made.buffer = &x->buffers[buffer];
   made.tile = TakeValue(x);
@@ -235,9 +233,7 @@ static int ExpandRepeat(expansion* x) {
   const int64_t turns = Take(x, 1, kMaxTurns);
   const int64_t words = Take(x, 1, x->count);
   const int64_t begin = x->next;
-  if (x->is_bad || words > x->count - begin || x->depth == kMaxLoops) {
-    return TESSERA_VTA_BAD_PROGRAM;
-  }
+  if (x->is_bad || x->depth == kMaxLoops) return TESSERA_VTA_BAD_PROGRAM;
   int status = TESSERA_VTA_OK;
   for (int64_t i = 0; i < turns && status == TESSERA_VTA_OK; ++i) {
     x->next = begin;
@@ -279,10 +275,10 @@ static void TakeHead(expansion* x) {
   for (int i = 0; i < kVtaFields; ++i) {
     vta_field* field = &x->emitter.fields[i];
     field->position = (int)Take(x, 0, 127);
-    field->bits = (int)Take(x, 1, 32);
-    const int size = i < kVtaUopDst ? 64 : 32;
-    if (field->position % 64 + field->bits > size) x->is_bad = 1;
-    if (i >= kVtaUopDst && field->position >= 32) x->is_bad = 1;
+    field->bits = (int)Take(x, 0, 32);
+    const int is_of_uops = i >= kVtaUopDst;
+    const int within = is_of_uops ? field->position : field->position % 64;
+    if (within + field->bits > (is_of_uops ? 32 : 64)) x->is_bad = 1;
   }
   TakeTemplate(x, x->emitter.load_uop);
   TakeTemplate(x, x->emitter.idle);

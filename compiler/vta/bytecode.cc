@@ -109,7 +109,11 @@ class Assembler {
 
   template <typename Operation, typename Steps>
   void PutSteps(Operation operation, const Steps& steps) {
-    const std::vector<Loop>& loops = steps.loops;
+    std::vector<Loop> loops = steps.loops;
+    for (Loop& loop : loops) {
+      // Steps that are never made need not have bits.
+      if (loop.turns == 1) loop = {};
+    }
     if (!loops.empty()) operation.outer = loops[0];
     if (loops.size() > 1) operation.inner = loops[1];
     words_.push_back(kSteps);
@@ -117,6 +121,7 @@ class Assembler {
     std::vector<int64_t> uop_loops;
     for (size_t i = kInstructionLoops; i < loops.size(); ++i) {
       const Loop& loop = loops[i];
+      if (loop.turns == 1) continue;
       uop_loops.insert(uop_loops.end(), {loop.turns, loop.dst_step, loop.src_step, loop.wgt_step});
     }
     const auto pattern =

@@ -77,7 +77,7 @@ struct Move {
 };
 
 // Loops around one step, outermost first: the first two become the instruction's, all others
-// micro-ops, whose steps may be negative. Steps of what is not used are 0.
+// micro-ops, whose steps may be negative. Steps of what is not used are 0, those of one turn any.
 struct Product {
   bool resets = false;  // acc[dst] = 0; src and wgt are not used
   Place dst, src, wgt;

@@ -29,13 +29,17 @@ Range RangeOf(const Value& value, absl::Span<const int64_t> turns) {
 
 int64_t DistinctValues(absl::Span<const Value* const> values, absl::Span<const int64_t> turns,
                        int64_t limit) {
-  // Of each loop no more than it has turns, and no more than its terms can tell apart.
+  // Of each loop no more than it has turns, and no more than its digits can tell apart.
   std::vector<int64_t> distinct(turns.size(), 1);
+  std::vector<Term> digits;
   for (const Value* value : values) {
-    for (const Term& term : value->terms) {
-      int64_t& of_loop = distinct[static_cast<size_t>(term.loop)];
-      const int64_t most = std::min(turns[static_cast<size_t>(term.loop)], limit);
-      of_loop = SaturatedProduct(of_loop, HighOf(term, turns) + 1, most);
+    for (Term digit : value->terms) {
+      digit.coefficient = 1;
+      if (std::ranges::find(digits, digit) != digits.end()) continue;
+      digits.push_back(digit);
+      int64_t& of_loop = distinct[static_cast<size_t>(digit.loop)];
+      const int64_t most = std::min(turns[static_cast<size_t>(digit.loop)], limit);
+      of_loop = SaturatedProduct(of_loop, HighOf(digit, turns) + 1, most);
     }
   }
   int64_t product = 1;

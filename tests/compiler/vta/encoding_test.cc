@@ -108,6 +108,50 @@ TEST_CASE("what doesn't fit its field is refused with value and bits", "[vta]") 
              Catch::Contains("dst is 2048; it has 11 bits"));
 }
 
+TEST_CASE("fields that are filled in later lie where they are encoded, for any configuration",
+          "[vta]") {
+  const uint64_t seed = 1;
+  CAPTURE(seed);
+  Rng rng(seed);
+  for (int i = 0; i < 500; ++i) {
+    const Config config = RandomConfig(rng);
+    const FieldPlaces at = FieldPlacesOf(config);
+    const Instruction one = RandomInstruction(rng, config);
+    CAPTURE(Print(config), Print(one));
+    const Word word = Encode(one, config).value();
+    const auto bits = [&](const FieldPlace& place) {
+      REQUIRE(place.position / 64 == (place.position + place.bits - 1) / 64);
+      return static_cast<int64_t>(word[static_cast<size_t>(place.position) / 64] >>
+                                      (place.position % 64) &
+                                  ((uint64_t{1} << place.bits) - 1));
+    };
+    CHECK(bits(at.pops_previous) == one.dependences.pops_previous);
+    CHECK(bits(at.pops_next) == one.dependences.pops_next);
+    CHECK(bits(at.pushes_previous) == one.dependences.pushes_previous);
+    CHECK(bits(at.pushes_next) == one.dependences.pushes_next);
+    if (const auto* transfer = std::get_if<Transfer>(&one.operation)) {
+      CHECK(bits(at.sram_base) == transfer->sram_base);
+      CHECK(bits(at.dram_base) == transfer->dram_base);
+      CHECK(bits(at.y_size) == transfer->y_size);
+      CHECK(bits(at.x_size) == transfer->x_size);
+      CHECK(bits(at.y_pad_before) == transfer->y_pad_before);
+      CHECK(bits(at.y_pad_after) == transfer->y_pad_after);
+      CHECK(bits(at.x_pad_before) == transfer->x_pad_before);
+      CHECK(bits(at.x_pad_after) == transfer->x_pad_after);
+    }
+    const auto check_uops = [&](const auto& operation) {
+      CHECK(bits(at.uop_begin) == operation.uop_begin);
+      CHECK(bits(at.uop_end) == operation.uop_end);
+    };
+    if (const auto* gemm = std::get_if<Gemm>(&one.operation)) check_uops(*gemm);
+    if (const auto* alu = std::get_if<Alu>(&one.operation)) check_uops(*alu);
+    const MicroOp uop = {RandomField(rng, at.dst.bits), RandomField(rng, at.src.bits),
+                         RandomField(rng, at.wgt.bits)};
+    CHECK(EncodeMicroOp(uop, config).value() ==
+          (uop.dst << at.dst.position | uop.src << at.src.position | uop.wgt << at.wgt.position));
+  }
+}
+
 TEST_CASE("any 128 bits are refused or those of the instruction that they decode to", "[vta]") {
   const uint64_t seed = GENERATE(1, 2);
   CAPTURE(seed);

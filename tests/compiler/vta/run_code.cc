@@ -25,6 +25,7 @@ class Interpreter {
     inp_.resize(size(Memory::kInp, elements_));
     wgt_.resize(size(Memory::kWgt, config.block() * config.block()));
     acc_.resize(size(Memory::kAcc, elements_));
+    out_.resize(acc_.size());
   }
 
   void Run() { Run(code_.body); }
@@ -78,10 +79,8 @@ class Interpreter {
         uint8_t* const buffer = buffers_[static_cast<size_t>(move.buffer)].data();
         const size_t bytes = static_cast<size_t>(code_.config.TileBytes(memory));
         if (move.is_store) {
-          for (int i = 0; is_there && i < elements_; ++i) {
-            buffer[outside * elements_ + i] =
-                static_cast<uint8_t>(acc_[static_cast<size_t>(inside * elements_ + i)]);
-          }
+          const uint8_t* const results = out_.data() + inside * elements_;
+          if (is_there) std::copy_n(results, elements_, buffer + outside * elements_);
         } else if (is_there) {
           std::memcpy(Inside(memory, inside), buffer + outside * static_cast<int64_t>(bytes),
                       bytes);
@@ -107,11 +106,19 @@ class Interpreter {
 
   int32_t* Acc(int64_t tile) { return acc_.data() + tile * elements_; }
 
+  void SetResults(int64_t tile) {
+    for (int i = 0; i < elements_; ++i) {
+      out_[static_cast<size_t>(tile * elements_ + i)] = static_cast<uint8_t>(Acc(tile)[i]);
+    }
+  }
+
   void Do(const Product& product) {
     const int block = code_.config.block();
     if (product.resets) {
-      return ForEach(product.loops, 0, {.dst = TileOf(product.dst)},
-                     [&](const MicroOp& at) { std::fill_n(Acc(at.dst), elements_, 0); });
+      return ForEach(product.loops, 0, {.dst = TileOf(product.dst)}, [&](const MicroOp& at) {
+        std::fill_n(Acc(at.dst), elements_, 0);
+        SetResults(at.dst);
+      });
     }
     const MicroOp base = {TileOf(product.dst), TileOf(product.src), TileOf(product.wgt)};
     ForEach(product.loops, 0, base, [&](const MicroOp& at) {
@@ -124,6 +131,7 @@ class Interpreter {
         }
         Acc(at.dst)[i] = static_cast<int32_t>(sum);
       }
+      SetResults(at.dst);
     });
   }
 
@@ -152,6 +160,7 @@ class Interpreter {
                                            : Acc(at.src)[i];
                 Acc(at.dst)[i] = Combine(elementwise.op, Acc(at.dst)[i], second);
               }
+              SetResults(at.dst);
             });
   }
 
@@ -160,6 +169,7 @@ class Interpreter {
   int elements_ = 0;  // of a tile of inputs or accumulators
   std::vector<int8_t> inp_, wgt_;
   std::vector<int32_t> acc_;
+  std::vector<uint8_t> out_;
   std::vector<int64_t> turns_;
 };
 
