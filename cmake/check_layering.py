@@ -40,9 +40,10 @@ ARROWS = {
     "worker/runner": ["worker/sandbox", "worker/agent"],
     "worker/runner/opencl": ["worker/runner"],
     "worker/runner/cuda": ["worker/runner"],
+    "worker/runner/vta": ["worker/runner"],
     "worker/builder": ["compiler/library", "worker/agent", "worker/sandbox"],
-    "worker": ["worker/runner", "worker/runner/opencl", "worker/runner/cuda", "worker/agent",
-               "worker/builder"],
+    "worker": ["worker/runner", "worker/runner/opencl", "worker/runner/cuda", "worker/runner/vta",
+               "worker/agent", "worker/builder"],
     "cli": ["frontend/onnx", "codesign", "tuner/replay", "db/sqlite", "proto"],
 }
 

@@ -19,6 +19,7 @@ constexpr size_t kMaxLaunches = 1024;
 constexpr int64_t kMaxSharedBytes = 1 << 30;
 constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
 
+constexpr const char* kKinds[] = {"opencl", "cuda", "vta"};
 // What stands behind a buffer's number.
 constexpr std::array<const char*, 4> kKindSuffixes = {"", ":constant", ":image_f32", ":image_f16"};
 
@@ -47,8 +48,11 @@ class Reader {
       return Refuse("is not \"// tessera KIND VERSION\"");
     }
     code.kind = words[1];
-    if (code.kind != "opencl" && code.kind != "cuda") return Refuse("is of no known kind");
+    if (std::ranges::find(kKinds, code.kind) == std::end(kKinds)) {
+      return Refuse(absl::StrCat("is of no known kind; there are ", absl::StrJoin(kKinds, ", ")));
+    }
     takes_kinds_ = code.kind == "opencl";
+    has_blocks_ = code.kind != "vta";
     if (version != kDeviceCodeVersion) {
       return Refuse(
           absl::StrCat("is of version ", version, ", this runner reads ", kDeviceCodeVersion));
@@ -129,6 +133,11 @@ class Reader {
     if (!ReadNumber(words[11], 0, kMaxSharedBytes, launch.shared_bytes)) {
       return Refuse(absl::StrCat("has shared memory out of range; the limit is ", kMaxSharedBytes));
     }
+    constexpr std::array<int64_t, 3> kOne = {1, 1, 1};
+    if (!has_blocks_ &&
+        (launch.blocks != kOne || launch.threads != kOne || launch.shared_bytes != 0)) {
+      return Refuse("has blocks, threads or shared memory, which this kind does not have");
+    }
     for (size_t i = 13; i < words.size(); ++i) {
       TESSERA_ASSIGN_OR_RETURN(const KernelArgument argument, ReadArgument(words[i]));
       launch.arguments.push_back(argument);
@@ -142,6 +151,7 @@ class Reader {
   absl::string_view rest_;
   int buffers_;
   bool takes_kinds_ = false;  // of arguments
+  bool has_blocks_ = false;   // more than one of one thread, and shared memory
   int line_ = 0;
 };
 

@@ -8,7 +8,7 @@
 
 #include "absl/status/statusor.h"
 
-// What builders hand to runners of GPUs: the source of kernels, and how a call starts them. One
+// What builders hand to runners of devices: the source of kernels, and how a call starts them. One
 // text, so that an artifact is a file that people and drivers can read: lines of comment in front
 // of the source say how it is started.
 //
@@ -45,7 +45,7 @@ struct KernelLaunch {
 };
 
 struct DeviceCode {
-  std::string kind;  // "opencl" or "cuda"
+  std::string kind;  // "opencl", "cuda" or "vta", whose source is as of compiler/vta/kernels.h
   int64_t workspace_bytes = 0;
   std::vector<KernelLaunch> preparation;  // once, when constants are there
   std::vector<KernelLaunch> launches;     // of a call; each begins when the one before has ended
@@ -55,8 +55,8 @@ struct DeviceCode {
 
 std::string Print(const DeviceCode& code);
 // Input is hostile: names are identifiers, numbers and their products in range, arguments below
-// `buffers`, of kinds other than memory only where `kind` is "opencl". InvalidArgument naming the
-// line.
+// `buffers`, of kinds other than memory only where `kind` is "opencl"; of "vta" one block of one
+// thread, without shared memory. InvalidArgument naming the line.
 absl::StatusOr<DeviceCode> ParseDeviceCode(std::string_view text, int buffers);
 
 }  // namespace tessera::proto

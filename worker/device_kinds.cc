@@ -14,6 +14,8 @@
 #include "proto/limits.h"
 #include "worker/runner/cuda/device.h"
 #include "worker/runner/opencl/device.h"
+#include "worker/runner/vta/device.h"
+#include "worker/runner/vta/setup.h"
 
 namespace tessera {
 namespace {
@@ -119,12 +121,42 @@ absl::StatusOr<agent::Host> DescribeCuda(std::string_view name) {
   return host;
 }
 
+absl::Status CheckVtaConfig(std::string_view text) { return vta::ParseSetup(text).status(); }
+
+absl::StatusOr<agent::Host> DescribeSimulator(std::string_view text) {
+  TESSERA_ASSIGN_OR_RETURN(const vta::Setup setup, vta::ParseSetup(text));
+  return agent::Host{
+      .target = vta::TargetText(setup.config),
+      .device_class = {.name = vta::SimulatorClass(setup),
+                       .description = absl::StrCat("simulated VTA of ", setup.clock_mhz, " MHz, ",
+                                                   vta::Describe(setup.config))}};
+}
+
+absl::StatusOr<agent::Host> DescribeBoard(std::string_view text) {
+  TESSERA_ASSIGN_OR_RETURN(const vta::Setup setup, vta::ParseSetup(text));
+  // Whether it answers shows now.
+  TESSERA_RETURN_IF_ERROR(vta::OpenBoard(text).status());
+  return agent::Host{
+      .target = vta::TargetText(setup.config),
+      .device_class = {.name = vta::BoardClass(setup),
+                       .description = absl::StrCat("VTA on ", setup.board, " of ", setup.clock_mhz,
+                                                   " MHz, ", vta::Describe(setup.config))}};
+}
+
 }  // namespace
 
 absl::Span<const DeviceKind> DeviceKinds() {
-  static const std::array<DeviceKind, 2> kinds = {
-      DeviceKind{{"opencl", opencl::OpenDevice, opencl::CompilerOf}, DescribeOpenCl},
-      DeviceKind{{"cuda", cuda::OpenDevice, nullptr}, DescribeCuda}};
+  using runner::TimeSource;
+  static const std::array<DeviceKind, 4> kinds = {
+      DeviceKind{{"opencl", "opencl", TimeSource::kDevice, opencl::OpenDevice, opencl::CompilerOf},
+                 DescribeOpenCl},
+      DeviceKind{{"cuda", "cuda", TimeSource::kDevice, cuda::OpenDevice, nullptr}, DescribeCuda},
+      DeviceKind{{"vta-sim", "vta", TimeSource::kSimulator, vta::OpenSimulator, nullptr},
+                 DescribeSimulator,
+                 CheckVtaConfig},
+      DeviceKind{{"vta", "vta", TimeSource::kDevice, vta::OpenBoard, nullptr},
+                 DescribeBoard,
+                 CheckVtaConfig}};
   return kinds;
 }
 

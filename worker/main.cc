@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -38,6 +39,7 @@ using namespace tessera;  // NOLINT: this file is the program
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+constexpr size_t kMaxConfigBytes = 64 << 10;
 #ifdef TESSERA_WITH_BUILDER
 constexpr bool kWithBuilder = true;
 #else
@@ -49,7 +51,8 @@ struct Options {
   std::string name;
   std::vector<std::string> roles;
   std::string runner = "cpu";
-  std::string device;
+  std::string device;  // of kinds that are configured: the configuration
+  std::string config;
   std::string isa;
   std::string cache;
   std::string log_level = "info";
@@ -94,6 +97,22 @@ std::vector<std::string> RunnerNames() {
   return names;
 }
 
+// The text of the file that configures the device, which then stands for its name.
+absl::StatusOr<std::string> ReadConfig(const Options& options) {
+  std::ifstream file(options.config);
+  std::string text(kMaxConfigBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (text.empty() || text.size() > kMaxConfigBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--config: ", options.config,
+        text.empty() ? " can't be read, or is empty" : " is no configuration: it has over 64 KiB"));
+  }
+  TESSERA_RETURN_IF_ERROR(
+      Annotate(options.kind()->check_config(text), absl::StrCat("--config ", options.config)));
+  return text;
+}
+
 // InvalidArgument: the command line is wrong; else this machine is.
 absl::Status CheckOptions(const Options& options) {
   TESSERA_RETURN_IF_ERROR(proto::CheckAddress("--server", options.server, 1));
@@ -108,8 +127,14 @@ absl::Status CheckOptions(const Options& options) {
     return absl::InvalidArgumentError(
         "--roles: this worker was built without the builder; choose runner");
   }
-  if (options.kind() == nullptr && !options.device.empty()) {
-    return absl::InvalidArgumentError("--device: --runner cpu has none to choose among");
+  const bool is_configured = options.kind() != nullptr && options.kind()->check_config != nullptr;
+  if (!options.device.empty() && (options.kind() == nullptr || is_configured)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--device: --runner ", options.runner, " has none to choose among"));
+  }
+  if (!options.config.empty() && !is_configured) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--config: --runner ", options.runner, " takes none"));
   }
   if (options.kind() != nullptr && !options.isa.empty()) {
     return absl::InvalidArgumentError("--isa: is of --runner cpu");
@@ -148,7 +173,7 @@ absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
     if (options.kind() != nullptr) {
       roles.spawner = std::make_unique<sandbox::ProgramSpawner>(std::vector<std::string>{
           "/proc/self/exe", runner::kDeviceHostArgument, options.runner, options.device});
-      runner_options.times_device = true;
+      runner_options.time_source = options.kind()->time_source;
       if (const std::string missing = sandbox::ProbeProgram(); !missing.empty()) {
         LogWarning(absl::StrCat("drivers: the system does not grant: ", missing));
       }
@@ -246,11 +271,14 @@ int main(int argc, char** argv) {
   app.add_option("--roles", options.roles, "builder, runner or both, with a comma")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--runner", options.runner, "what is measured on: cpu, opencl or cuda")
+  app.add_option("--runner", options.runner,
+                 "what is measured on: cpu, opencl, cuda, vta-sim or vta")
       ->check(CLI::IsMember(RunnerNames()))
       ->capture_default_str();
   app.add_option("--device", options.device,
                  "part of the name of a device; default: the first, GPUs before others");
+  app.add_option("--config", options.config,
+                 "JSON file of a vta-sim or vta; default: the Pynq board's configuration");
   app.add_option("--cores", options.cores, "cores to use; 0: all that this process may use")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
@@ -273,7 +301,12 @@ int main(int argc, char** argv) {
   }
   SetLogLevel(options.log_level);
   if (options.cache.empty()) options.cache = DefaultCache(options.name);
-  const absl::Status checked = CheckOptions(options);
+  absl::Status checked = CheckOptions(options);
+  if (checked.ok() && !options.config.empty()) {
+    absl::StatusOr<std::string> config = ReadConfig(options);
+    checked = config.status();
+    if (config.ok()) options.device = *std::move(config);
+  }
   const absl::Status status = checked.ok() ? Serve(options) : checked;
   if (status.ok()) return 0;
   std::fprintf(stderr, "tessera-worker: %s\n", std::string(status.message()).c_str());

@@ -253,8 +253,24 @@ class BadWorkers(Refused):
             (['"cook"', "builder"], ["--roles", "cook"]),
             (["--cores", "1000", "may use"], ["--cores", 1000]),
             (["--isa", "mmx", "sse4.2"], ["--isa", "mmx"]),
+            (["--device", "--runner cpu has none"], ["--device", "a"]),
+            (["--device", "--runner vta-sim has none"], ["--runner", "vta-sim", "--device", "a"]),
+            (["--config", "--runner cpu takes none"], ["--config", "a"]),
+            (["--config", "/nowhere can't be read"], ["--runner", "vta-sim", "--config", "/nowhere"]),
         ]:  # fmt: skip
             self.refuse_worker(BAD_INPUT, words, *arguments)
+
+    def test_configurations_of_accelerators(self):
+        path = self.folder / "vta.json"
+        for words, text in [
+            (["no JSON object"], "LOG_BATCH"),
+            (["CLOCK_MHZ is -1", "1 to 10000"], '{"CLOCK_MHZ": -1}'),
+            (["LOG_BLOCK is 31", "0 to 30"], '{"LOG_BLOCK": 31}'),
+            (["over 64 KiB"], " " * 70000),
+        ]:
+            path.write_text(text)
+            words = ["--config", str(path), *words]
+            self.refuse_worker(BAD_INPUT, words, "--runner", "vta-sim", "--config", path)
 
     def test_a_cache_that_cannot_be_used(self):
         self.start_server()

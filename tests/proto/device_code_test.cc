@@ -61,6 +61,29 @@ TEST_CASE("device code that is no such is refused by its line", "[proto]") {
   CHECK_THAT(std::string(ParseDeviceCode("", 4).status().message()), Catch::Contains("line 1"));
 }
 
+TEST_CASE("device code for VTA has neither blocks nor threads nor kinds of memory", "[proto]") {
+  DeviceCode code;
+  code.kind = "vta";
+  code.launches = {{.kernel = "product", .arguments = {{0}, {kWorkspaceArgument}, {1}}}};
+  code.source = "kernel product\n";
+  const auto read = ParseDeviceCode(Print(code), 2);
+  INFO(read.status());
+  REQUIRE(read.ok());
+  CHECK(*read == code);
+  const auto refusal = [&](auto change) {
+    DeviceCode changed = code;
+    change(changed.launches[0]);
+    return std::string(ParseDeviceCode(Print(changed), 2).status().message());
+  };
+  const auto has_none = Catch::Contains("line 3 has blocks, threads or shared memory");
+  CHECK_THAT(refusal([](KernelLaunch& launch) { launch.blocks[2] = 2; }), has_none);
+  CHECK_THAT(refusal([](KernelLaunch& launch) { launch.threads[0] = 2; }), has_none);
+  CHECK_THAT(refusal([](KernelLaunch& launch) { launch.shared_bytes = 4; }), has_none);
+  CHECK_THAT(
+      refusal([](KernelLaunch& launch) { launch.arguments[0].kind = ArgumentKind::kConstant; }),
+      Catch::Contains("\"0:constant\"; known are N"));
+}
+
 TEST_CASE("hostile device code is refused or read, never more", "[proto]") {
   const uint64_t seed = 1;
   CAPTURE(seed);

@@ -27,7 +27,8 @@ bool HasDevice() {
 
 runner::KernelRunner& SharedRunner() {
   static sandbox::ProgramSpawner spawner({TESSERA_WORKER, runner::kDeviceHostArgument, "cuda", ""});
-  static runner::KernelRunner runner(spawner, {.kind = "cuda", .times_device = true});
+  static runner::KernelRunner runner(spawner,
+                                     {.kind = "cuda", .time_source = runner::TimeSource::kDevice});
   return runner;
 }
 

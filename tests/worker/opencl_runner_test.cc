@@ -40,7 +40,8 @@ sandbox::ProgramSpawner MakeSpawner() {
 
 runner::KernelRunner& SharedRunner() {
   static sandbox::ProgramSpawner spawner = MakeSpawner();
-  static runner::KernelRunner runner(spawner, {.kind = "opencl", .times_device = true});
+  static runner::KernelRunner runner(
+      spawner, {.kind = "opencl", .time_source = runner::TimeSource::kDevice});
   return runner;
 }
 
@@ -163,7 +164,9 @@ TEST_CASE("constants are prepared on the device before the first call", "[opencl
 struct KeepingRunner {
   explicit KeepingRunner(const std::string& compiler = *opencl::CompilerOf(DeviceName()))
       : cache(*runner::ProgramCache::Open({.directory = folder.path, .compiler = compiler})),
-        runner(spawner, {.kind = "opencl", .times_device = true, .programs = cache.get()}) {}
+        runner(spawner, {.kind = "opencl",
+                         .time_source = runner::TimeSource::kDevice,
+                         .programs = cache.get()}) {}
 
   // By turns, whose programs are kept.
   db::Measurement Compare(const proto::DeviceCode& code) {

@@ -38,15 +38,26 @@ class Device {
   virtual absl::Status Evict() = 0;
   virtual absl::Status Prepare() = 0;
   // Seconds that `calls` calls took by the device's clock from the start of the first kernel to the
-  // end of the last; by the host's where the device's stands still.
+  // end of the last; by the host's where the device's stands still. Of a simulator (TimeSource)
+  // those that they would take.
   virtual absl::StatusOr<double> Call(int64_t calls) = 0;
 };
 
-// The drivers of one kind, by their code's name: "opencl", "cuda".
+// Whose word a child's time is.
+enum class TimeSource : uint8_t {
+  kHost,      // the clock that the runner has, too
+  kDevice,    // a clock of the device's, or its driver's
+  kSimulator  // computed, the same of every call; the runner's clock says nothing about it
+};
+
+// The drivers of one kind.
 struct DeviceKind {
-  const char* name;
-  // The first device whose name contains `name`. NotFound with the names that there are;
-  // FailedPrecondition without a driver.
+  const char* name;  // "opencl", "vta-sim"
+  const char* code;  // the kind of proto::DeviceCode that it runs: "opencl", "vta"
+  TimeSource time_source;
+  // The first device whose name contains `name`, or the one that `name` is the configuration of
+  // (vta/setup.h). NotFound with the names that there are; FailedPrecondition without a driver;
+  // InvalidArgument for a configuration.
   absl::StatusOr<std::unique_ptr<Device>> (*open)(std::string_view name);
   // All that binaries of that device's compiler depend on beside the source: names, versions,
   // options. Null: its devices take no binaries. Errors as of `open`.

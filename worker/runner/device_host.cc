@@ -70,9 +70,9 @@ class Host {
     TESSERA_ASSIGN_OR_RETURN(const std::string text, ReadLibrary());
     const int buffers = argument_.buffer_count + argument_.prepared_count;
     TESSERA_ASSIGN_OR_RETURN(const proto::DeviceCode code, proto::ParseDeviceCode(text, buffers));
-    if (code.kind != kind_.name) {
+    if (code.kind != kind_.code) {
       return absl::InvalidArgumentError(
-          absl::StrCat("this runner is of ", kind_.name, ", not of ", code.kind));
+          absl::StrCat("this runner is of ", kind_.code, ", not of ", code.kind));
     }
     int64_t bytes = code.workspace_bytes;
     for (int i = 0; i < argument_.prepared_count; ++i) bytes += argument_.prepared_bytes[i];

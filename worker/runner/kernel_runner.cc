@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -155,7 +156,7 @@ struct Trial {
   int64_t calls = 1;         // a repeat
   double call_seconds = 0;   // a first estimate
   double spent_seconds = 0;  // on timing
-  bool times_device = false;
+  TimeSource time_source = TimeSource::kHost;
   bool done = false;  // failed or dropped, or every repeat made
 
   void Fail(Failure failure) {
@@ -208,7 +209,8 @@ std::optional<double> TimedCalls(Trial& trial, const MeasurePlan& plan, int64_t 
     trial.spent_seconds += absl::ToDoubleSeconds(absl::Now() - start);
     if (!trial.Passed(std::move(call.failure))) return std::nullopt;
     const Claim claim = JudgeClaim(call.claimed_seconds, call.wall_seconds);
-    if (claim == Claim::kPlausible || (claim == Claim::kDoubtful && trial.times_device)) {
+    if (claim == Claim::kPlausible ||
+        (claim == Claim::kDoubtful && trial.time_source == TimeSource::kDevice)) {
       return call.claimed_seconds;
     }
     always_false &= claim == Claim::kFalse;
@@ -324,7 +326,7 @@ absl::StatusOr<db::Measurement> MeasureProgram(sandbox::Spawner& spawner,
   for (;;) {
     Trial trial;
     trial.measurement.outcome = Outcome::kOk;
-    trial.times_device = options.times_device;
+    trial.time_source = options.time_source;
     // Handing a binary over costs some drivers half as much as compiling: only for what is started
     // in every turn.
     TESSERA_ASSIGN_OR_RETURN(
@@ -349,8 +351,18 @@ void TakeTurn(Trial& trial, const MeasurePlan& plan) {
   trial.measurement.sample_calls.resize(1);
 }
 
-double ReferenceLoop(const MeasurePlan& plan) {
-  if (!plan.timing.bracket_with_reference_loop) return -1;
+// What a simulator says of one call it says of all. A candidate for it is instructions, none of the
+// child's code: the claim is the simulator's.
+void TimeSimulated(Trial& trial, const MeasurePlan& plan) {
+  if (!trial.Passed(trial.session->Prepare(Placement::kLoose, kPoisons[0]))) return;
+  KernelSession::CallResult call = trial.session->Call(1, plan.call_timeout);
+  if (!trial.Passed(std::move(call.failure))) return;
+  trial.measurement.sample_seconds = {call.claimed_seconds};
+  trial.measurement.sample_calls = {1};
+}
+
+double ReferenceLoop(const MeasurePlan& plan, TimeSource time_source) {
+  if (!plan.timing.bracket_with_reference_loop || time_source != TimeSource::kHost) return -1;
   const std::vector<int> core(plan.cores.begin(),
                               plan.cores.begin() + (plan.cores.empty() ? 0 : 1));
   const auto peak = MeasurePeakFlops(1, core, kLoopDuration);
@@ -457,19 +469,28 @@ absl::StatusOr<std::vector<db::Measurement>> KernelRunner::Measure(const Measure
     TESSERA_ASSIGN_OR_RETURN(set, MakeTestSet(plan));
   }
   const db::Environment before = ReadEnvironment(plan.cores);
-  const double loop_before = options_.times_device ? -1 : ReferenceLoop(plan);
+  const double loop_before = ReferenceLoop(plan, options_.time_source);
+  const bool is_simulated = options_.time_source == TimeSource::kSimulator;
   std::vector<db::Measurement> measurements(1);
   if (plan.candidates.size() == 1) {
-    TESSERA_ASSIGN_OR_RETURN(
-        measurements[0], MeasureProgram(spawner_, options_, plan, plan.candidates[0], *set, Race));
+    TESSERA_ASSIGN_OR_RETURN(measurements[0],
+                             MeasureProgram(spawner_, options_, plan, plan.candidates[0], *set,
+                                            is_simulated ? TimeSimulated : Race));
   } else {
-    const auto take = [&](size_t i) {
-      return MeasureProgram(spawner_, options_, plan, plan.candidates[i], *set, TakeTurn);
+    std::vector<std::optional<db::Measurement>> known(plan.candidates.size());
+    const auto take = [&](size_t i) -> absl::StatusOr<db::Measurement> {
+      if (known[i]) return *known[i];
+      TESSERA_ASSIGN_OR_RETURN(db::Measurement taken,
+                               MeasureProgram(spawner_, options_, plan, plan.candidates[i], *set,
+                                              is_simulated ? TimeSimulated : TakeTurn));
+      // A simulator's next turn is as its last.
+      if (is_simulated && taken.outcome == Outcome::kOk) known[i] = taken;
+      return taken;
     };
     const TurnRules rules = {plan.timing.repeats, plan.timing.max_seconds, plan.interleaving_seed};
     TESSERA_ASSIGN_OR_RETURN(measurements, MeasureInTurns(plan.candidates.size(), rules, take));
   }
-  const double loop_after = options_.times_device ? -1 : ReferenceLoop(plan);
+  const double loop_after = ReferenceLoop(plan, options_.time_source);
   for (db::Measurement& measurement : measurements) {
     const int64_t peak_memory_bytes = measurement.environment.peak_memory_bytes;
     measurement.environment = before;

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "worker/runner/device.h"
 #include "worker/runner/kernel_session.h"
 #include "worker/runner/program_cache.h"
 #include "worker/runner/runner.h"
@@ -19,9 +20,9 @@ class KernelRunner final : public Runner {
  public:
   struct Options {
     std::string kind = "cpu";
-    // Whether the child has the device's clock: where that leaves up to half of the time to the
-    // ways to the device and back, it is believed.
-    bool times_device = false;
+    // kDevice: where the clock leaves up to half of the time to the ways to the device and back, it
+    // is believed. kSimulator: it is believed, and one call is timed, once.
+    TimeSource time_source = TimeSource::kHost;
     size_t test_set_cache_bytes = size_t{512} << 20;
     // Of kinds of devices that have a compiler; null: every child compiles. Outlives the runner.
     ProgramCache* programs = nullptr;
