@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Record
             options = ["--trials", arguments.trials, "--key", f"opencl {key}", "--detach"]
             job = int(service.call("tune", arguments.operators, *options))
             watch = service.command("watch", job)
-            subprocess.run(watch, stdout=sys.stderr, check=True)
+            # It fails where an operator had no good trial: the table says which.
+            subprocess.run(watch, stdout=sys.stderr, check=False)
             report = json.loads(service.call("jobs", job, "--json"))
             records = {}
             for name in [op["op"] for op in report["operators"]]:

@@ -111,11 +111,13 @@ TEST_CASE("selections that take long leave threads to others", "[server]") {
   rig.store = store;
   rig.StartServer();
   const auto libraries = v1::LibraryService::NewStub(rig.channel);
+  // Made here: what Catch writes down is for one thread.
+  const v1::CreateSelectionRequest request = OneOperator();
   const auto select = [&](absl::Duration patience) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
     v1::Selection selection;
-    return libraries->CreateSelection(&context, OneOperator(), &selection);
+    return libraries->CreateSelection(&context, request, &selection);
   };
   std::atomic<int> chosen = 0;
   std::vector<std::thread> clients;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -8,6 +7,7 @@
 #include "compiler/codegen/gpu/opencl.h"
 #include "compiler/ir/evaluate.h"
 #include "proto/device_code.h"
+#include "tests/support/opencl_device.h"
 #include "worker/runner/opencl/device.h"
 
 namespace tessera {
@@ -27,13 +27,7 @@ inline proto::DeviceCode ToDeviceCode(const codegen::gpu::DeviceCode& code) {
   return made;
 }
 
-// Part of the name of the device that tests use: TESSERA_OPENCL_DEVICE, or the first one.
-inline std::string OpenClTestDevice() {
-  const char* name = std::getenv("TESSERA_OPENCL_DEVICE");
-  return name == nullptr ? "" : name;
-}
-
-// Runs a lowered program on that device.
+// Runs a lowered program on the device that tests use.
 inline absl::Status RunOpenCl(const ir::Program& program, const ir::Target& target,
                               absl::Span<const absl::Span<std::byte>> buffers) {
   TESSERA_ASSIGN_OR_RETURN(const codegen::gpu::DeviceCode code,

@@ -1,12 +1,13 @@
-// Measures hand-written kernels on the first OpenCL device, if there is one, through the worker's
+// Measures hand-written kernels on an OpenCL device, if there is one, through the worker's
 // program, as a worker does.
 
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "proto/device_code.h"
+#include "tests/support/opencl_device.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/worker/doubling.h"
 #include "worker/device_kinds.h"
@@ -21,21 +22,9 @@ namespace {
 
 using db::Outcome;
 
-bool HasDevice() {
-  const auto devices = opencl::ListDevices();
-  if (devices.ok() && !devices->empty()) return true;
-  WARN("skipped, no OpenCL device: " << devices.status());
-  return false;
-}
-
-std::string DeviceName() {
-  const char* device = std::getenv("TESSERA_OPENCL_DEVICE");
-  return device == nullptr ? "" : device;
-}
-
 sandbox::ProgramSpawner MakeSpawner() {
   return sandbox::ProgramSpawner(
-      {TESSERA_WORKER, runner::kDeviceHostArgument, "opencl", DeviceName()});
+      {TESSERA_WORKER, runner::kDeviceHostArgument, "opencl", OpenClTestDevice()});
 }
 
 runner::KernelRunner& SharedRunner() {
@@ -62,7 +51,7 @@ db::Measurement Measure(const runner::MeasurePlan& plan) {
 }
 
 TEST_CASE("a good kernel is verified and timed on a device", "[opencl]") {
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   const db::Measurement measured = Measure(DoublingPlan(Doubling()));
   INFO(measured.reason);
   CHECK(measured.outcome == Outcome::kOk);
@@ -72,7 +61,7 @@ TEST_CASE("a good kernel is verified and timed on a device", "[opencl]") {
 }
 
 TEST_CASE("what a kernel does wrong on a device is its outcome", "[opencl]") {
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   const auto outcome_of = [](const std::string& statement) {
     return Measure(DoublingPlan(Doubling(statement)));
   };
@@ -89,13 +78,16 @@ TEST_CASE("what a kernel does wrong on a device is its outcome", "[opencl]") {
 }
 
 TEST_CASE("a kernel that never ends, or ends its driver, ends no runner", "[opencl]") {
-  if (!HasDevice()) return;
+  const auto device = FindOpenClTestDevice();
+  if (!device) return;
   runner::MeasurePlan endless = DoublingPlan(Doubling("while (x[0] < 1000) y[i % 1000] += 1;"));
   endless.call_timeout = absl::Seconds(3);
   const db::Measurement measured = Measure(endless);
   INFO(measured.reason);
-  CHECK(measured.outcome == Outcome::kTimeout);
-  if (!opencl::ListDevices()->front().is_gpu) {
+  // Mesa's llvmpipe leaves the loops of a thread after 65,535 turns.
+  const bool ends = absl::StrContains(device->name, "llvmpipe");
+  CHECK(measured.outcome == (ends ? Outcome::kWrongAnswer : Outcome::kTimeout));
+  if (!device->is_gpu) {
     // On a driver for CPUs a kernel has the process's memory.
     const db::Measurement crashed =
         Measure(DoublingPlan(Doubling("*(__global volatile int*)8 = i;")));
@@ -107,7 +99,7 @@ TEST_CASE("a kernel that never ends, or ends its driver, ends no runner", "[open
 }
 
 TEST_CASE("threads of a large block may hold much across a barrier", "[opencl]") {
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   // 12 MB of a block's threads.
   proto::DeviceCode code = Doubling(
       "float held[3000];\n"
@@ -122,7 +114,8 @@ TEST_CASE("threads of a large block may hold much across a barrier", "[opencl]")
 }
 
 TEST_CASE("a kernel reads one buffer as constant memory and as an image", "[opencl]") {
-  if (!HasDevice() || opencl::ListDevices()->front().image_texels == 0) return;
+  const auto device = FindOpenClTestDevice();
+  if (!device || device->image_texels == 0) return;
   proto::DeviceCode code = Doubling();
   code.launches[0].arguments = {
       {0, proto::ArgumentKind::kImageF32}, {0, proto::ArgumentKind::kConstant}, {1}};
@@ -137,7 +130,7 @@ TEST_CASE("a kernel reads one buffer as constant memory and as an image", "[open
 }
 
 TEST_CASE("constants are prepared on the device before the first call", "[opencl]") {
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   proto::DeviceCode code = Doubling();
   code.workspace_bytes = 4 * kCount;
   code.source =
@@ -162,7 +155,7 @@ TEST_CASE("constants are prepared on the device before the first call", "[opencl
 
 // A runner that keeps what the driver compiles.
 struct KeepingRunner {
-  explicit KeepingRunner(const std::string& compiler = *opencl::CompilerOf(DeviceName()))
+  explicit KeepingRunner(const std::string& compiler = *opencl::CompilerOf(OpenClTestDevice()))
       : cache(*runner::ProgramCache::Open({.directory = folder.path, .compiler = compiler})),
         runner(spawner, {.kind = "opencl",
                          .time_source = runner::TimeSource::kDevice,
@@ -191,7 +184,7 @@ struct KeepingRunner {
 const char kTriples[] = "if (i < 1000) y[i] = 3 * x[i];";
 
 TEST_CASE("programs that are started again are compiled once", "[opencl]") {
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   KeepingRunner keeping;
   CHECK(MeasureOne(keeping.runner, DoublingPlan(Doubling())).outcome == Outcome::kOk);
   CHECK(keeping.Kept(Doubling()).empty());
@@ -206,7 +199,7 @@ TEST_CASE("programs that are started again are compiled once", "[opencl]") {
 }
 
 TEST_CASE("what a driver refuses as a binary is compiled from source", "[opencl]") {
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   KeepingRunner keeping;
   keeping.cache->Put(keeping.KeyOf(Doubling()), "no binary");
   CHECK(keeping.Compare(Doubling()).outcome == Outcome::kOk);
@@ -216,10 +209,10 @@ TEST_CASE("what a driver refuses as a binary is compiled from source", "[opencl]
 }
 
 TEST_CASE("a kept binary that fails is forgotten, and the source compiled", "[opencl]") {
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   KeepingRunner keeping;
   // A binary that triples: no runner keeps it, a device hands it out.
-  const auto device = *opencl::OpenDevice(DeviceName());
+  const auto device = *opencl::OpenDevice(OpenClTestDevice());
   for (int i = 0; i < 2; ++i) REQUIRE(device->AddBuffer(4 * kCount).ok());
   REQUIRE(device->Load(Doubling(kTriples), "").ok());
   const std::string wrong = device->Binary();
@@ -234,7 +227,7 @@ TEST_CASE("a kept binary that fails is forgotten, and the source compiled", "[op
 }
 
 TEST_CASE("of a program that fails, and by another driver, nothing is kept", "[opencl]") {
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   KeepingRunner keeping;
   CHECK(keeping.Compare(Doubling(kTriples)).outcome == Outcome::kWrongAnswer);
   CHECK(keeping.Kept(Doubling(kTriples)).empty());
@@ -245,14 +238,14 @@ TEST_CASE("of a program that fails, and by another driver, nothing is kept", "[o
 }
 
 TEST_CASE("an OpenCL device is described by its target and class", "[opencl]") {
-  if (!HasDevice()) return;
-  const auto host = FindDeviceKind("opencl")->describe("");
+  const auto device = FindOpenClTestDevice();
+  if (!device) return;
+  const auto host = FindDeviceKind("opencl")->describe(OpenClTestDevice());
   REQUIRE(host.ok());
   CHECK_THAT(host->target, Catch::StartsWith("opencl"));
   // Every device has some; images not.
   CHECK_THAT(host->target, Catch::Contains(" constant="));
-  const bool has_images = opencl::ListDevices()->front().image_texels > 0;
-  CHECK((host->target.find(" texels=") != std::string::npos) == has_images);
+  CHECK(absl::StrContains(host->target, " texels=") == (device->image_texels > 0));
   CHECK_THAT(host->device_class.name, Catch::StartsWith("opencl/"));
   const absl::Status unknown = FindDeviceKind("opencl")->describe("no such device").status();
   CHECK(absl::IsNotFound(unknown));

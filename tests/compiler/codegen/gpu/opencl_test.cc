@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -24,13 +25,6 @@ namespace {
 
 ir::Target Target() { return ir::ParseTarget("opencl").value(); }
 
-bool HasDevice() {
-  const auto devices = opencl::ListDevices();
-  if (devices.ok() && !devices->empty()) return true;
-  WARN("skipped, no OpenCL device: " << devices.status());
-  return false;
-}
-
 absl::Status RunHere(const ir::Program& program, absl::Span<const absl::Span<std::byte>> buffers) {
   return RunOpenCl(program, Target(), buffers);
 }
@@ -39,12 +33,8 @@ absl::Status RunHere(const ir::Program& program, absl::Span<const absl::Span<std
 ir::Target Reader() { return ir::ParseTarget("opencl constant=4096 texels=65536").value(); }
 
 bool HasImages() {
-  if (!HasDevice()) return false;
-  const std::vector<opencl::DeviceInfo> devices = opencl::ListDevices().value();
-  const auto used = std::ranges::find_if(devices, [](const opencl::DeviceInfo& one) {
-    return one.name.find(OpenClTestDevice()) != std::string::npos;
-  });
-  return used != devices.end() && used->image_texels > 0;
+  const std::optional<opencl::DeviceInfo> device = FindOpenClTestDevice();
+  return device.has_value() && device->image_texels > 0;
 }
 
 absl::Status ReadHere(const ir::Program& program, absl::Span<const absl::Span<std::byte>> buffers) {
@@ -66,13 +56,13 @@ TEST_CASE("a product of shared tiles is right on an OpenCL device", "[opencl]") 
   CHECK(code->launches[0][0].blocks == std::array<int64_t, 3>{6, 1, 1});
   CHECK(code->launches[0][0].block_threads == std::array<int64_t, 3>{32, 1, 1});
   CHECK(code->launches[0][0].arguments == std::vector<Argument>{{0}, {1}, {2}});
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   const te::Expected expected = te::ComputeExpected(workload, 1).value();
   CHECK(te::CheckAgainst(workload, expected, *candidate, RunHere) == absl::OkStatus());
 }
 
 TEST_CASE("default schedules of all operators are right on an OpenCL device", "[opencl]") {
-  if (!HasDevice()) return;
+  if (!FindOpenClTestDevice()) return;
   for (const te::OpSpec& spec : te::TestWorkloads()) {
     CAPTURE(spec.name, spec.op);
     const te::Workload workload = te::MakeWorkload(spec).value();
@@ -251,7 +241,7 @@ TEST_CASE("GPUs of few threads have spaces and default schedules", "[opencl]") {
 }
 
 TEST_CASE("sums that the threads of a block share are right", "[opencl]") {
-  const bool on_device = HasDevice();
+  const bool on_device = FindOpenClTestDevice().has_value();
   uint64_t seed = 100;
   const auto check = [&](const te::OpSpec& spec, std::string_view sketch) {
     CheckConfigs(spec, 6, seed++, on_device, sketch);
@@ -277,7 +267,7 @@ TEST_CASE("sums that the threads of a block share are right", "[opencl]") {
 }
 
 TEST_CASE("programs of the space of a GPU are right", "[opencl]") {
-  const bool on_device = HasDevice();
+  const bool on_device = FindOpenClTestDevice().has_value();
   uint64_t seed = 1;
   for (const te::OpSpec& spec : te::TestWorkloads()) CheckConfigs(spec, 2, seed++, on_device);
 }
