@@ -101,7 +101,9 @@ class Binder {
     if (state.is_doubled) {
       const StageState& reader = schedule_.stages()[state.at_stage];
       const LoopState& around = reader.loops[reader.LoopNamed(state.at_loop)];
-      if (around.kind != ir::LoopKind::kSerial) {
+      const bool is_virtual = around.thread_axis == ir::ThreadAxis::kVirtual &&
+                              bound.scope != ir::Scope::kShared;
+      if (around.kind != ir::LoopKind::kSerial && !is_virtual) {
         return absl::InvalidArgumentError(absl::StrCat(
             "double_buffer ", stage.name(), ": loop ", around.name, " of ", reader.stage->name(),
             ", which it is computed in, is ", std::string(ir::ToString(around.kind)),
