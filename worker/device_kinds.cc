@@ -126,7 +126,7 @@ absl::Status CheckVtaConfig(std::string_view text) { return vta::ParseSetup(text
 absl::StatusOr<agent::Host> DescribeSimulator(std::string_view text) {
   TESSERA_ASSIGN_OR_RETURN(const vta::Setup setup, vta::ParseSetup(text));
   return agent::Host{
-      .target = vta::TargetText(setup.config),
+      .target = vta::TargetText(setup),
       .device_class = {.name = vta::SimulatorClass(setup),
                        .description = absl::StrCat("simulated VTA of ", setup.clock_mhz, " MHz, ",
                                                    vta::Describe(setup.config))}};
@@ -137,7 +137,7 @@ absl::StatusOr<agent::Host> DescribeBoard(std::string_view text) {
   // Whether it answers shows now.
   TESSERA_RETURN_IF_ERROR(vta::OpenBoard(text).status());
   return agent::Host{
-      .target = vta::TargetText(setup.config),
+      .target = vta::TargetText(setup),
       .device_class = {.name = vta::BoardClass(setup),
                        .description = absl::StrCat("VTA on ", setup.board, " of ", setup.clock_mhz,
                                                    " MHz, ", vta::Describe(setup.config))}};

@@ -153,7 +153,8 @@ TEST_CASE("a simulated accelerator is described by its configuration and timing"
   const auto pynq = kind->describe("");
   INFO(pynq.status());
   REQUIRE(pynq.ok());
-  CHECK(pynq->target == "vta batch=1 block=16 uop=32768 inp=32768 wgt=262144 acc=131072");
+  CHECK(pynq->target ==
+        "vta batch=1 block=16 uop=32768 inp=32768 wgt=262144 acc=131072 pipeline=4");
   CHECK_THAT(pynq->device_class.name, Catch::StartsWith("vta-sim/1x16/100mhz/"));
   CHECK_THAT(pynq->device_class.description, Catch::Contains("weights 256"));
   const auto slower = kind->describe(R"({"ROW_LATENCY": 64})");

@@ -13,11 +13,14 @@
 #include "compiler/codegen/gpu/opencl.h"
 #include "compiler/codegen/link.h"
 #include "compiler/codegen/ptx.h"
+#include "compiler/codegen/vta/generate.h"
+#include "compiler/passes/build_loops.h"
 #include "compiler/passes/lower.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
 #include "compiler/te/reference.h"
+#include "compiler/vta/kernels.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
 #include "proto/device_code.h"
@@ -58,11 +61,6 @@ absl::StatusOr<Task> ReadTask(const proto::BuildRequest& request) {
   if (!target.ok()) return Annotate(target.status(), "target");
   task.target = *std::move(target);
   task.target.max_threads = request.threads;
-  if (task.target.kind == ir::TargetKind::kVta) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("target ", proto::CleanText(request.target, 256),
-                     ": this builder compiles for x86, aarch64, arm, opencl and cuda only"));
-  }
   return task;
 }
 
@@ -171,13 +169,33 @@ MaybeRefusal MakeDeviceCode(absl::Span<const ir::Program> programs, const ir::Ta
   return std::nullopt;
 }
 
-// Lowered, compiled and linked, into `output`.
-MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
-                          agent::BuildOutput& output) {
+// What an accelerator's runtime expands, into `output`.
+MaybeRefusal MakeAcceleratorCode(const Scheduled& scheduled, const ir::Target& target,
+                                 agent::BuildOutput& output) {
+  const auto kernels = codegen::vta::Generate(scheduled.schedule, scheduled.loops, target);
+  if (!kernels.ok()) return Blame(db::Outcome::kBuildError, kernels.status());
+  proto::DeviceCode made{"vta", 0, {}, {}, {}};
+  std::vector<std::pair<std::string, vta::Code>> programs;
+  for (const codegen::vta::Kernel& kernel : *kernels) {
+    const std::string name = absl::StrCat(kKernelSymbol, "_", programs.size());
+    proto::KernelLaunch& launch = made.launches.emplace_back();
+    launch.kernel = name;
+    for (const int argument : kernel.arguments) launch.arguments.push_back({argument});
+    programs.emplace_back(name, kernel.code);
+  }
+  made.source = vta::PrintKernels(programs);
+  output.result.artifact.symbol = kKernelSymbol;
+  output.bytes = proto::Print(made);
+  return std::nullopt;
+}
+
+// Lowered, compiled and linked, into `output`. Then `params` are what it is passed.
+MaybeRefusal MakeLoweredCode(const Task& task, const Scheduled& scheduled,
+                             std::vector<ir::Buffer>& params, agent::BuildOutput& output) {
   absl::StatusOr<ir::Program> lowered =
       passes::Lower(scheduled.schedule, scheduled.loops, kKernelSymbol);
   if (!lowered.ok()) return Blame(db::Outcome::kBuildError, "lowering", lowered.status());
-  const std::vector<ir::Buffer> params = lowered->params;
+  params = lowered->params;
   static_assert(schedule::kMaxKernelBuffers == proto::kMaxBuffers);
   if (const size_t passed = params.size(); passed > proto::kMaxBuffers) {
     return Refusal{db::Outcome::kBuildError,
@@ -188,9 +206,17 @@ MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
   auto preparation = passes::LowerPreparation(scheduled.schedule, scheduled.loops, kPrepareSymbol);
   if (!preparation.ok()) return Blame(db::Outcome::kBuildError, "lowering", preparation.status());
   if (preparation->has_value()) programs.push_back(**std::move(preparation));
-  if (MaybeRefusal refusal = ir::IsGpu(task.target.kind)
-                                 ? MakeDeviceCode(programs, task.target, output)
-                                 : MakeSharedObject(programs, task.target, output)) {
+  return ir::IsGpu(task.target.kind) ? MakeDeviceCode(programs, task.target, output)
+                                     : MakeSharedObject(programs, task.target, output);
+}
+
+// What the target's device runs, into `output`.
+MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
+                          agent::BuildOutput& output) {
+  std::vector<ir::Buffer> params = passes::MakeParameters(scheduled.schedule);
+  if (MaybeRefusal refusal = task.target.kind == ir::TargetKind::kVta
+                                 ? MakeAcceleratorCode(scheduled, task.target, output)
+                                 : MakeLoweredCode(task, scheduled, params, output)) {
     return refusal;
   }
   proto::Artifact& artifact = output.result.artifact;

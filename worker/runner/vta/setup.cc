@@ -35,6 +35,7 @@ constexpr TimingMember kTimings[] = {{"BUS_BYTES", &Timing::bus_bytes},
                                      {"TOKEN_ENTRIES", &Timing::token_entries},
                                      {"GEMM_DEPTH", &Timing::gemm_depth},
                                      {"ALU_DEPTH", &Timing::alu_depth},
+                                     {"TURN_CYCLES", &Timing::turn_cycles},
                                      {"GEMM_INTERVAL", &Timing::gemm_interval},
                                      {"ALU_INTERVAL", &Timing::alu_interval},
                                      {"ALU_IMMEDIATE_INTERVAL", &Timing::alu_immediate_interval}};
@@ -139,11 +140,13 @@ absl::StatusOr<Setup> ParseSetup(std::string_view text) {
   return setup;
 }
 
-std::string TargetText(const Config& config) {
+std::string TargetText(const Setup& setup) {
+  const Config& config = setup.config;
   return absl::StrCat(
       "vta batch=", config.batch(), " block=", config.block(),
       " uop=", int64_t{1} << config.log_uop_bytes, " inp=", int64_t{1} << config.log_inp_bytes,
-      " wgt=", int64_t{1} << config.log_wgt_bytes, " acc=", int64_t{1} << config.log_acc_bytes);
+      " wgt=", int64_t{1} << config.log_wgt_bytes, " acc=", int64_t{1} << config.log_acc_bytes,
+      " pipeline=", std::max({setup.timing.gemm_depth, setup.timing.alu_depth, int64_t{1}}));
 }
 
 std::string SimulatorClass(const Setup& setup) {

@@ -53,7 +53,7 @@ const Case kCases[] = {
      "vta pipeline=12"},
     {"conv2d",
      {{"n", "4"}, {"ic", "32"}, {"oc", "32"}, {"size", "6"}, {"k", "3"}, {"layout", "any"}},
-     "vta block=8"},
+     "vta block=8 inp=16384 wgt=65536 acc=65536"},
     {"dense", {{"m", "6"}, {"n", "256"}, {"k", "128"}, {"bias", "true"}}},
 };
 

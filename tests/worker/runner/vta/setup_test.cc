@@ -18,8 +18,8 @@ TEST_CASE("an accelerator without a configuration is that of the Pynq board", "[
   CHECK(setup.config == Config());
   CHECK(setup.clock_mhz == 100);
   CHECK(setup.registers_base == 0x43C0'0000);
-  CHECK(TargetText(setup.config) ==
-        "vta batch=1 block=16 uop=32768 inp=32768 wgt=262144 acc=131072");
+  CHECK(TargetText(setup) ==
+        "vta batch=1 block=16 uop=32768 inp=32768 wgt=262144 acc=131072 pipeline=4");
   CHECK_THAT(SimulatorClass(setup), Catch::StartsWith("vta-sim/1x16/100mhz/"));
   CHECK_THAT(BoardClass(setup), Catch::StartsWith("vta/pynq/1x16/100mhz/"));
 }
@@ -45,7 +45,7 @@ TEST_CASE("a configuration is a published one, with clock, places and timing bes
 TEST_CASE("what times depend on is in the class of a device", "[vta]") {
   const Setup pynq = Parse("");
   for (const char* text : {R"({"ROW_LATENCY": 33})", R"({"LOG_INP_BUFF_SIZE": 14})",
-                           R"({"CLOCK_MHZ": 101})", R"({"ALU_IMMEDIATE_INTERVAL": 2})"}) {
+                           R"({"CLOCK_MHZ": 101})", R"({"ALU_IMMEDIATE_INTERVAL": 3})"}) {
     CAPTURE(text);
     CHECK(SimulatorClass(Parse(text)) != SimulatorClass(pynq));
   }
