@@ -66,4 +66,7 @@ struct Report {
 absl::StatusOr<Report> Simulate(absl::Span<const Instruction> program, const Config& config,
                                 const Timing& timing, absl::Span<uint8_t> dram);
 
+// Of the cycles that it counts: raised when a program takes others by the same parameters.
+inline constexpr int kSimulatorVersion = 1;
+
 }  // namespace tessera::vta

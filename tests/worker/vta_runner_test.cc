@@ -148,6 +148,15 @@ TEST_CASE("a program that the simulator is too long at times out", "[vta]") {
   CHECK(Measure(vta::CodeOf(vta::SmallProduct())).outcome == Outcome::kOk);
 }
 
+TEST_CASE("a simulator that ends ends no runner", "[vta]") {
+  sandbox::ProgramSpawner spawner({"/bin/false"});
+  runner::KernelRunner runner(spawner,
+                              {.kind = "vta-sim", .time_source = runner::TimeSource::kSimulator});
+  const db::Measurement measured = MeasureOne(runner, PlanOf(vta::CodeOf(vta::SmallProduct())));
+  CHECK(measured.outcome == Outcome::kRunError);
+  CHECK_THAT(measured.reason, Catch::Contains("ended its process"));
+}
+
 TEST_CASE("a simulated accelerator is described by its configuration and timing", "[vta]") {
   const DeviceKind* kind = FindDeviceKind("vta-sim");
   const auto pynq = kind->describe("");

@@ -3,8 +3,11 @@
 #include "absl/strings/str_cat.h"
 
 namespace tessera::vta {
+namespace {
 
 constexpr int64_t kInstructionBytes = 16;
+
+}  // namespace
 
 Board::Board(const Dram& dram)
     : driver_{.dram = dram.host,

@@ -43,8 +43,8 @@ class Registers {
 class RegisterBoard final : public Board {
  public:
   // `registers`, `clock` and DRAM outlive the board, to which the first page of DRAM belongs.
-  // `timeout`: of one program. Unavailable where the accelerator does not
-  // answer; InvalidArgument for less DRAM than two pages.
+  // `timeout`: of one program. Unavailable where the accelerator does not answer; InvalidArgument
+  // where DRAM has no more than that page.
   static absl::StatusOr<std::unique_ptr<RegisterBoard>> Open(Registers& registers, const Dram& dram,
                                                              absl::Duration timeout, Clock& clock);
 

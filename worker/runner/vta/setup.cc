@@ -150,7 +150,7 @@ std::string TargetText(const Setup& setup) {
 }
 
 std::string SimulatorClass(const Setup& setup) {
-  std::string digested = Print(setup.config);
+  std::string digested = absl::StrCat(kSimulatorVersion, " ", Print(setup.config));
   for (const TimingMember& member : kTimings) {
     absl::StrAppend(&digested, " ", member.name, "=", setup.timing.*member.value);
   }

@@ -32,8 +32,9 @@ absl::StatusOr<Setup> ParseSetup(std::string_view text);
 // As ir::Target prints it: "vta batch=1 block=16 uop=32768 inp=32768 wgt=262144 acc=131072
 // pipeline=4".
 std::string TargetText(const Setup& setup);
-// Where times compare: "vta-sim/1x16/100mhz/0f3c…" of simulators, whose digest is of configuration
-// and timing, "vta/pynq/1x16/100mhz/…" of boards, whose digest is of the configuration.
+// Where times compare: "vta-sim/1x16/100mhz/0f3c…" of simulators, whose digest is of configuration,
+// timing and kSimulatorVersion, "vta/pynq/1x16/100mhz/…" of boards, whose digest is of the
+// configuration.
 std::string SimulatorClass(const Setup& setup);
 std::string BoardClass(const Setup& setup);
 // In words, for people.
