@@ -167,40 +167,38 @@ class Arranger {
     return loop;
   }
 
-  // Loops over tiles, then over virtual threads, then over a tile.
+  // A loop of one turn for what stays all the time; loops over tiles, then over virtual threads,
+  // then over a tile.
   Nest StoreNest() {
     Nest nest;
     nest.stage = draft_.store;
+    std::vector<bool> has_digit(sum_.axes.size(), false);
+    const auto add = [&](int axis, int64_t stride, int64_t turns) {
+      nest.loops.push_back(Loop(store_axes_[axis], stride, has_digit[axis] ? turns : 0));
+      has_digit[axis] = true;
+    };
+    add(tiles_.tile_order.front(), sum_.axes[tiles_.tile_order.front()].extent, 1);
+    tile_loops_.push_back(kNoAxis);
     for (const int axis : tiles_.tile_order) {
-      const int64_t stride = TileOf(axis) * ThreadsAlong(axis);
-      // One loop at least is there for the sum to be computed in.
-      if (stride < sum_.axes[axis].extent || axis == tiles_.tile_order.front()) {
-        tile_loops_.push_back(axis);
-        nest.loops.push_back(Loop(store_axes_[axis], stride, 0));
-      }
-    }
-    if (tiles_.virtual_axis >= 0) {
-      const int axis = tiles_.virtual_axis;
+      const int64_t extent = sum_.axes[axis].extent;
+      const int64_t stride =
+          tiles_.results[axis] * (axis == tiles_.virtual_axis ? tiles_.virtual_threads : 1);
+      if (stride >= extent) continue;
+      add(axis, stride, extent / stride);
       tile_loops_.push_back(axis);
-      nest.loops.push_back(
-          Loop(store_axes_[axis], TileOf(axis), IsLooped(axis) ? tiles_.virtual_threads : 0));
+    }
+    if (const int axis = tiles_.virtual_axis; axis >= 0) {
+      add(axis, tiles_.results[axis], tiles_.virtual_threads);
       nest.loops.back().kind = ir::LoopKind::kThread;
       nest.loops.back().thread_axis = ir::ThreadAxis::kVirtual;
+      tile_loops_.push_back(axis);
     }
     for (size_t axis = 0; axis < sum_.axes.size(); ++axis) {
       const int64_t tile = tiles_.results[axis];
-      const bool is_coarsest = std::ranges::count(tile_loops_, static_cast<int>(axis)) == 0;
-      if (is_coarsest || tile > 1) {
-        nest.loops.push_back(Loop(store_axes_[axis], 1, is_coarsest ? 0 : tile));
-      }
+      if (tile > 1 || !has_digit[axis]) add(static_cast<int>(axis), 1, tile);
     }
     return nest;
   }
-  int64_t TileOf(int axis) const { return tiles_.results[axis]; }
-  int64_t ThreadsAlong(int axis) const {
-    return axis == tiles_.virtual_axis ? tiles_.virtual_threads : 1;
-  }
-  bool IsLooped(int axis) const { return std::ranges::count(tile_loops_, axis) > 1; }
 
   // Loops over loads, then over the steps of one.
   Nest SumNest() {
@@ -261,11 +259,13 @@ class Arranger {
     return 0;
   }
 
+  static constexpr int kNoAxis = -1;
+
   const AcceleratorDraft& draft_;
   const AcceleratorTiles& tiles_;
   const te::Stage& sum_;
   std::vector<int> store_axes_;  // by axes of the sum
-  std::vector<int> tile_loops_;  // of the store, by axes of the sum
+  std::vector<int> tile_loops_;  // of the store around the sum, by axes of the sum
   int load_loops_ = 0;
 };
 

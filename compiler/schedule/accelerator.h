@@ -29,7 +29,7 @@ struct AcceleratorDraft {
 // tiles divide and an elementwise rest, or its tensors are stored otherwise and may not be changed.
 absl::StatusOr<AcceleratorDraft> DraftForAccelerator(const te::Dag& dag, const ir::Target& target);
 
-// What is computed at once, and in which order.
+// What is computed at once, and in which order. Sizes are of elements, and divide their axes.
 struct AcceleratorTiles {
   std::vector<int64_t> results;  // along each axis of the sum: accumulators of a virtual thread
   std::vector<int64_t> terms;    // along each of its reduction axes: those of one load
