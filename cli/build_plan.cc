@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "cli/compiled_target.h"
 #include "cli/device_class.h"
+#include "cli/library_target.h"
 
 namespace tessera::cli {
 namespace {
@@ -51,7 +51,7 @@ absl::Status CheckDeviceClasses(Client& client, const std::vector<std::string>& 
 }
 
 bool IsForGpu(const PlannedVersion& version) {
-  const auto target = ParseCompiledTarget(version.tasks.empty() ? "" : version.tasks[0].target);
+  const auto target = ParseLibraryTarget(version.tasks.empty() ? "" : version.tasks[0].target);
   return target.ok() && ir::IsGpu(target->kind);
 }
 
@@ -67,6 +67,11 @@ std::vector<db::Device> Without(std::vector<db::Device> devices,
     return classes.contains(device.device_class.name);
   });
   return devices;
+}
+
+absl::StatusOr<std::vector<db::Task>> LibraryTasks(const JobFile& file, const std::string& target) {
+  TESSERA_RETURN_IF_ERROR(ParseLibraryTarget(target).status());
+  return MakeTasks(file, target, file.options.threads);
 }
 
 // The same operators for another target.
@@ -89,7 +94,7 @@ absl::Status AddCpus(Client& client, BuildPlan& plan) {
   std::map<std::string, std::string> targets;
   for (const RecordedClass& one : known) {
     TESSERA_ASSIGN_OR_RETURN(const std::string target, TargetOf(client, devices, one.name));
-    const absl::StatusOr<ir::Target> parsed = ParseCompiledTarget(target);
+    const absl::StatusOr<ir::Target> parsed = ParseLibraryTarget(target);
     if (!parsed.ok() || ir::IsGpu(parsed->kind)) continue;
     targets[one.name] = ir::ToString(*parsed);
     TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> of_tasks,
@@ -99,7 +104,7 @@ absl::Status AddCpus(Client& client, BuildPlan& plan) {
     }
   }
   if (recorded.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(const ir::Target any, ParseCompiledTarget(kAnyCpuTarget));
+    TESSERA_ASSIGN_OR_RETURN(const ir::Target any, ParseLibraryTarget(kAnyCpuTarget));
     plan.versions.push_back({kAnyCpuClass, Retarget(tasks, ir::ToString(any))});
     plan.warnings.push_back(absl::StrCat(
         "no CPU has records of these operators: where the device is missing, default schedules "
@@ -128,6 +133,7 @@ absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
                            client.ListDeviceClasses(KeysOf(stored.tasks)));
   std::map<std::string, std::string> targets;
   if (!stored.tasks.empty()) {
+    TESSERA_RETURN_IF_ERROR(ParseLibraryTarget(stored.tasks[0].target).status());
     for (const RecordedClass& one : recorded) targets[one.name] = stored.tasks[0].target;
     for (const std::string& name : device_classes) targets[name] = stored.tasks[0].target;
   }
@@ -164,8 +170,7 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
       TESSERA_ASSIGN_OR_RETURN(class_target, TargetOf(client, devices, name));
     }
     if (class_target.empty()) continue;
-    absl::StatusOr<std::vector<db::Task>> tasks =
-        MakeTasks(file, class_target, file.options.threads);
+    absl::StatusOr<std::vector<db::Task>> tasks = LibraryTasks(file, class_target);
     if (!tasks.ok()) {
       if (!target.empty()) return tasks.status();
       const absl::Status why = Annotate(tasks.status(), absl::StrCat("device class ", name));

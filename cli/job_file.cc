@@ -13,7 +13,6 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/view.h"
-#include "cli/compiled_target.h"
 #include "cli/path_status.h"
 #include "compiler/ir/target.h"
 #include "compiler/te/c_names.h"
@@ -266,7 +265,7 @@ absl::Status WithPlace(const absl::Status& refused, const JobFile& file) {
 
 absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::string& target_text,
                                                 int threads) {
-  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ParseCompiledTarget(target_text));
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(target_text));
   if (threads < 1 || threads > target.max_threads) {
     return absl::InvalidArgumentError(
         absl::StrCat("threads is ", threads, "; the device offers 1 to ", target.max_threads));

@@ -5,7 +5,6 @@
 #include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "cli/commands.h"
-#include "cli/compiled_target.h"
 #include "cli/operator_source.h"
 #include "compiler/schedule/loop_structure.h"
 #include "schedule_space/pins.h"
@@ -23,7 +22,7 @@ absl::Status RunSpace(const SpaceOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));
   const bool is_default = options.target.empty();
   TESSERA_ASSIGN_OR_RETURN(ir::Target target,
-                           ParseCompiledTarget(is_default ? kDefaultSpaceTarget : options.target));
+                           ir::ParseTarget(is_default ? kDefaultSpaceTarget : options.target));
   target.max_threads = std::max(target.max_threads, options.threads);
   for (const te::OpSpec& spec : file.operators) {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::MakeWorkload(spec));

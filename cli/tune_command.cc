@@ -13,7 +13,6 @@
 #include "base/view.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/compiled_target.h"
 #include "cli/device_class.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
@@ -136,7 +135,7 @@ absl::Status RunTune(const TuneOptions& options) {
   if (!options.scheduler.empty()) job.options.scheduler = options.scheduler;
   job.options.idempotency_key = options.key;
   if (!options.target.empty()) {
-    TESSERA_RETURN_IF_ERROR(ParseCompiledTarget(options.target).status());
+    TESSERA_RETURN_IF_ERROR(ir::ParseTarget(options.target).status());
   }
   TESSERA_RETURN_IF_ERROR(CheckDeviceClass(*client, options.device_class));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client->ListDevices());

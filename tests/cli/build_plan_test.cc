@@ -150,7 +150,7 @@ TEST_CASE("what is wrong with the wanted device class, or the only one, is said"
   const absl::Status foreign =
       PlanFromFile(client, OneOperator(1), {"an accelerator"}, "").status();
   CHECK(absl::IsInvalidArgument(foreign));
-  CHECK(Says(foreign, "device class an accelerator: target \"vta\" has no code generator"));
+  CHECK(Says(foreign, "device class an accelerator: target \"vta\" has no libraries yet"));
   const absl::Status narrow = PlanFromFile(client, OneOperator(8), {"cpu"}, "").status();
   CHECK(absl::IsInvalidArgument(narrow));
   CHECK(Says(narrow, "device class cpu: threads is 8"));

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "cli/commands.h"
-#include "cli/compiled_target.h"
+#include "cli/library_target.h"
 
 namespace tessera::cli {
 namespace {
@@ -115,18 +115,19 @@ TEST_CASE("a job of a target nobody has waits, and says for whom", "[cli]") {
                                       "with `tessera worker`, or name a --target"));
 }
 
-TEST_CASE("a target without a code generator is refused, with those that have one", "[cli]") {
-  CHECK(ParseCompiledTarget("x86/avx2 threads=2")->max_threads == 2);
-  CHECK(ParseCompiledTarget("aarch64/neon").ok());
-  CHECK(ParseCompiledTarget("cuda/sm_80").ok());
-  const absl::Status status = ParseCompiledTarget("vta").status();
+TEST_CASE("a target without libraries is refused where one is built, with those that have some",
+          "[cli]") {
+  CHECK(ParseLibraryTarget("x86/avx2 threads=2")->max_threads == 2);
+  CHECK(ParseLibraryTarget("aarch64/neon").ok());
+  CHECK(ParseLibraryTarget("cuda/sm_80").ok());
+  const absl::Status status = ParseLibraryTarget("vta").status();
   CHECK(absl::IsInvalidArgument(status));
   CHECK(status.message().find("x86, aarch64, arm, opencl, cuda") != absl::string_view::npos);
-  CHECK(absl::IsInvalidArgument(ParseCompiledTarget("pdp11").status()));
+  CHECK(absl::IsInvalidArgument(ParseLibraryTarget("pdp11").status()));
 }
 
 TEST_CASE("a space says of which target it is, and when nobody chose it", "[cli]") {
-  const auto target = ParseCompiledTarget(kDefaultSpaceTarget);
+  const auto target = ir::ParseTarget(kDefaultSpaceTarget);
   REQUIRE(target.ok());
   CHECK(SpaceTitle("c9", *target, 2, false) ==
         "c9 on x86/avx512 l1=32768 l2=1048576 threads=1, 2 threads");
