@@ -17,8 +17,9 @@ using schedule::AcceleratorDraft;
 using schedule::AcceleratorTiles;
 
 constexpr int64_t kVirtualThreads = 2;
-enum OverlapPart { kVirtual, kDoubled, kHeld };  // of an option of knob "overlap"
-enum Operand { kA = 1, kB = 2 };                 // bits of kDoubled, values of kHeld
+// Of an option of knob "overlap": one more than the axis of virtual threads, or 0.
+enum OverlapPart { kVirtual, kDoubled, kHeld };
+enum Operand { kA = 1, kB = 2 };  // bits of kDoubled, values of kHeld
 
 class AcceleratorGroup final : public Group {
  public:
@@ -101,7 +102,8 @@ class AcceleratorGroup final : public Group {
     for (int64_t axis = -1; axis < spatial_; ++axis) {
       if (axis >= 0 && std::ranges::count(orders_, axis) == 0) continue;
       for (int64_t doubled = 0; doubled <= (kA | kB); ++doubled) {
-        for (const int64_t held : {0, +kA, +kB}) overlaps_.options.push_back({axis, doubled, held});
+        for (const int64_t held : {0, +kA, +kB})
+          overlaps_.options.push_back({axis + 1, doubled, held});
       }
     }
   }
@@ -190,7 +192,7 @@ class AcceleratorGroup final : public Group {
     return tiles;
   }
   static void SetOverlap(const Option& option, AcceleratorTiles& tiles) {
-    tiles.virtual_axis = static_cast<int>(option[kVirtual]);
+    tiles.virtual_axis = static_cast<int>(option[kVirtual]) - 1;
     tiles.virtual_threads = tiles.virtual_axis >= 0 ? kVirtualThreads : 1;
     tiles.doubles_a = (option[kDoubled] & kA) != 0;
     tiles.doubles_b = (option[kDoubled] & kB) != 0;

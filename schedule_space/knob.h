@@ -11,7 +11,8 @@
 
 namespace tessera::space {
 
-// One choice of a knob: its named parts' values (tile factors, a permutation, a block, …).
+// One choice of a knob: its named parts' values (tile factors, a permutation, a block, …), of which
+// none is negative.
 using Option = absl::InlinedVector<int64_t, 8>;
 
 // A free choice. Which options are open may depend on knobs before it: the product of one number

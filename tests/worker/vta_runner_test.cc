@@ -89,6 +89,20 @@ TEST_CASE("a good program is verified on the simulator, which says its time once
   CHECK(measured.environment.reference_gflops < 0);
 }
 
+TEST_CASE("an accelerator may be slower than its simulator", "[vta]") {
+  constexpr char kSlow[] =
+      R"({"CLOCK_MHZ": 1, "ROW_LATENCY": 100000, "GEMM_DEPTH": 1, "ALU_DEPTH": 1})";
+  sandbox::ProgramSpawner spawner({TESSERA_WORKER, runner::kDeviceHostArgument, "vta-sim", kSlow});
+  runner::KernelRunner::Options options;
+  options.kind = "vta-sim";
+  options.time_source = runner::TimeSource::kSimulator;
+  runner::KernelRunner slow(spawner, options);
+  const db::Measurement measured = MeasureOne(slow, PlanOf(vta::CodeOf(vta::SmallProduct())));
+  INFO(measured.reason);
+  REQUIRE(measured.outcome == Outcome::kOk);
+  CHECK(measured.sample_seconds[0] > measured.run_seconds);
+}
+
 TEST_CASE("programs that are compared on the simulator differ by their own cycles", "[vta]") {
   runner::MeasurePlan plan = PlanOf(vta::CodeOf(vta::SmallProduct()));
   plan.candidates.push_back(ArtifactOf(

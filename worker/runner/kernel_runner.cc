@@ -332,6 +332,7 @@ absl::StatusOr<db::Measurement> MeasureProgram(sandbox::Spawner& spawner,
     TESSERA_ASSIGN_OR_RETURN(
         trial.session, KernelSession::Start(spawner, plan, kernel, set.inputs,
                                             {.real_time_seconds = RealTimeSeconds(plan.timing),
+                                             .time_source = options.time_source,
                                              .programs = options.programs,
                                              .keeps_program = plan.candidates.size() > 1}));
     Verify(trial, plan, set);
@@ -418,11 +419,11 @@ absl::Status KernelRunner::ComputeExpected(const MeasurePlan& plan, TestSet& set
   TESSERA_RETURN_IF_ERROR(CheckKernel(plan, reference));
   std::optional<Failure> failure;
   for (bool is_settled = false; !is_settled;) {
-    TESSERA_ASSIGN_OR_RETURN(
-        auto session,
-        KernelSession::Start(
-            spawner_, plan, reference, set.inputs,
-            {.real_time_seconds = 0, .programs = options_.programs, .keeps_program = true}));
+    TESSERA_ASSIGN_OR_RETURN(auto session,
+                             KernelSession::Start(spawner_, plan, reference, set.inputs,
+                                                  {.time_source = options_.time_source,
+                                                   .programs = options_.programs,
+                                                   .keeps_program = true}));
     failure = session->Load(plan.reference_timeout);
     if (!failure) failure = session->Prepare(Placement::kStrict, kPoisons[0]);
     if (!failure) failure = session->Call(1, plan.reference_timeout).failure;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "worker/runner/device.h"
 #include "worker/runner/exchange.h"
 #include "worker/runner/kernel_host.h"
 #include "worker/runner/program_cache.h"
@@ -25,7 +26,8 @@ struct Failure {
 class KernelSession {
  public:
   struct Options {
-    int real_time_seconds = 0;         // of the child's limits (sandbox.h)
+    int real_time_seconds = 0;  // of the child's limits (sandbox.h)
+    TimeSource time_source = TimeSource::kHost;
     ProgramCache* programs = nullptr;  // null: the source is compiled; outlives the session
     bool keeps_program = false;        // whether what was compiled shall be kept there
   };

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <set>
 #include <string>
@@ -85,6 +86,35 @@ TEST_CASE("all configs of a space are programs that compute what the evaluator d
                          [&](const ir::Program&, absl::Span<const absl::Span<std::byte>> buffers) {
                            return RunVta(*kernels, buffers).status();
                          }) == absl::OkStatus());
+  }
+}
+
+TEST_CASE("what becomes of configs of an accelerator's space is in it", "[vta][space]") {
+  constexpr int kSteps = 300;
+  for (const Case& one : kCases) {
+    CAPTURE(one.op, one.attributes, one.target);
+    const te::Workload workload = Make(one);
+    const auto space = space::BuildSpace(workload, ir::ParseTarget(one.target).value(), 1);
+    REQUIRE(space.status() == absl::OkStatus());
+    // Distances are of logarithms.
+    for (const space::Knob& knob : space->sketches()[0].group->knobs()) {
+      for (const space::Option& option : knob.options) {
+        REQUIRE(*std::ranges::min_element(option) >= 0);
+      }
+    }
+    Rng rng(11);
+    space::Config config = space->Sample(rng);
+    for (int i = 0; i < kSteps; ++i) {
+      CAPTURE(i, space->ToJson(config));
+      const space::Config other = space->Sample(rng);
+      config = i % 3 == 0   ? space->Mutate(config, rng)
+               : i % 3 == 1 ? space->Jump(config, rng)
+                            : space->Crossover(config, other, rng);
+      REQUIRE(space->Validate(config) == absl::OkStatus());
+      REQUIRE(space->FromJson(space->ToJson(config)).value() == config);
+      const space::Config first = space->Neighbours(config).front();
+      REQUIRE(space->Validate(first) == absl::OkStatus());
+    }
   }
 }
 
