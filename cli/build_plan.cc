@@ -151,7 +151,11 @@ absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
 absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
                                        const std::vector<std::string>& device_classes,
                                        const std::string& target) {
-  if (target.empty()) TESSERA_RETURN_IF_ERROR(CheckDeviceClasses(client, device_classes));
+  if (target.empty()) {
+    TESSERA_RETURN_IF_ERROR(CheckDeviceClasses(client, device_classes));
+  } else {
+    TESSERA_RETURN_IF_ERROR(ParseLibraryTarget(target).status());
+  }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> known, client.ListDeviceClasses({}));
   const std::set<std::string> wanted(device_classes.begin(), device_classes.end());

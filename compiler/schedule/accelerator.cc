@@ -19,6 +19,11 @@ class Drafter {
     TESSERA_RETURN_IF_ERROR(InlineRest());
     const std::string sum = Name(draft_.sum);
     TESSERA_ASSIGN_OR_RETURN(ProductTiles product, FindProductTiles(State(draft_.sum), target_));
+    if (draft_.store < 0 || State(draft_.store).stage->output()->type != ir::Int(8)) {
+      return absl::InvalidArgumentError(
+          "results are of more than 8 bits; the accelerator stores i8, so narrow them, as shift= "
+          "does");
+    }
     const std::string store = Name(draft_.store);
     TESSERA_ASSIGN_OR_RETURN(const std::string a, Operand(sum, product.a));
     TESSERA_ASSIGN_OR_RETURN(const std::string b, Operand(sum, product.b));
@@ -74,11 +79,6 @@ class Drafter {
       }
     }
     if (draft_.sum < 0) return absl::InvalidArgumentError("there is no sum of products");
-    if (draft_.store < 0 || State(draft_.store).stage->output()->type != ir::Int(8)) {
-      return absl::InvalidArgumentError(
-          "results are of more than 8 bits; the accelerator stores i8, so narrow them, as shift= "
-          "does");
-    }
     for (const std::string& name : rest) {
       TESSERA_RETURN_IF_ERROR(Do({Primitive::kInline, name, {}, {}, {}}));
     }

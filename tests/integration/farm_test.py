@@ -60,6 +60,21 @@ print((ops.tessera_ops_device() or b"the CPU: " + ops.tessera_ops_fallback()).de
 KINDS = [kind for kind in ("opencl", "cuda") if has_device(kind)]
 
 
+class SimulatedAccelerator(RigTest):
+    def test_what_it_can_do_is_tuned_on_it(self):
+        self.start_server()
+        self.start_worker("host", "--roles", "builder", "--cores", 1)
+        self.start_worker("sim", "--roles", "runner", "--runner", "vta-sim", "--cores", 1)
+        convolution = "ic=32 oc=32 size=8 k=3 pad=1 dtype=i8 shift=4 bias=true layout=nchwc16"
+        job = self.tune_in_background(
+            "--op", "conv2d", *convolution.split(), "--target", "vta", "--trials", 12
+        )
+        self.wait_until_done(job)
+        counted = self.check_log(job, 12)
+        self.assertEqual({r["device"] for r in counted}, {"sim/vta-sim"})
+        self.assertEqual({r["outcome"] for r in counted}, {"ok"})
+
+
 @unittest.skipUnless(KINDS, "no device beside the processor")
 class Farm(RigTest):
     def device_class(self, device):
