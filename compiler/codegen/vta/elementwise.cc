@@ -68,8 +68,8 @@ class Chain {
       return absl::OkStatus();
     }
     const auto* load = operand.As<ir::Load>();
-    if (load == nullptr || load->buffer->type != ir::Int(32) || binary.op == Op::kSub ||
-        binary.op == Op::kShiftRight) {
+    if (load == nullptr || load->buffer == accumulator_ || load->buffer->type != ir::Int(32) ||
+        binary.op == Op::kSub || binary.op == Op::kShiftRight) {
       return Refuse(e);
     }
     steps_.push_back({*op, load, 0});

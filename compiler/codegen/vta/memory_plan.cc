@@ -26,6 +26,8 @@ class Planner {
     TESSERA_ASSIGN_OR_RETURN(plan_.product, schedule::FindProductTiles(sum, target_));
     TESSERA_ASSIGN_OR_RETURN(
         plan_.alu_steps, AluSteps(nest_.definition(nest_.root()).bodies[0], sum.stage->output()));
+    TESSERA_RETURN_IF_ERROR(CheckReads(nest_.root()));
+    TESSERA_RETURN_IF_ERROR(CheckReads(nest_.sum()));
     TESSERA_RETURN_IF_ERROR(HoldSum());
     for (const int copy : nest_.copies()) TESSERA_RETURN_IF_ERROR(HoldCopy(copy));
     for (const ir::BufferNode* operand : {plan_.product.a.get(), plan_.product.b.get()}) {
@@ -38,6 +40,21 @@ class Planner {
   }
 
  private:
+  // That a stage reads each tensor at one place, which its axes say.
+  absl::Status CheckReads(int stage) const {
+    const auto& reads = nest_.state(stage).analysis->reads;
+    for (const schedule::Access& access : reads) {
+      const bool is_affine = std::ranges::all_of(access.dims, &schedule::AxisForm::affine);
+      if (is_affine && std::ranges::count(reads, access.buffer, &schedule::Access::buffer) == 1) {
+        continue;
+      }
+      return absl::InvalidArgumentError(absl::StrCat(
+          nest_.definition(stage).name(), " reads ", access.buffer->name,
+          is_affine ? " at several places" : " at places that no sum of its axes says"));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status CheckHeld(const ir::BufferNode& buffer) const {
     if (plan_.held.contains(&buffer)) return absl::OkStatus();
     return absl::InvalidArgumentError(
@@ -145,6 +162,11 @@ class Planner {
       }
       tile.push_back({static_cast<int>(found - access.dims.begin()), of_sum.extent});
     }
+    for (const schedule::AxisForm& form : access.dims) {
+      if (form.terms.empty() || schedule::PlainAxis(form) >= 0) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          nest_.definition(copy).name(), " is read at other places than those of the results"));
+    }
     return tile;
   }
 
@@ -152,6 +174,10 @@ class Planner {
   absl::Status Hold(int stage, isa::Memory memory, Tile tile, const std::vector<int>& order) {
     const schedule::BoundStage& bound = nest_.bound(stage);
     const std::string& name = nest_.definition(stage).name();
+    if (order.size() != bound.buffer_shape.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " has more dimensions than what it is a copy of"));
+    }
     Held held;
     held.buffer = nest_.output(stage);
     held.tiles = 1;

@@ -29,11 +29,8 @@ Nest::Nest(const schedule::Schedule& schedule, const schedule::LoopStructure& lo
     int top = static_cast<int>(i);
     while (loops.stages[top].at >= 0) top = loops.stages[top].at;
     if (top != root || static_cast<int>(i) == root) continue;
-    if (definition(static_cast<int>(i)).is_reduction()) {
-      sum_ = static_cast<int>(i);
-    } else {
-      copies_.push_back(static_cast<int>(i));
-    }
+    (definition(static_cast<int>(i)).is_reduction() ? sums_ : copies_)
+        .push_back(static_cast<int>(i));
   }
 }
 
@@ -42,12 +39,12 @@ absl::Status Nest::Check() const {
     return absl::InvalidArgumentError(
         "is no elementwise stage, which is what the accelerator stores");
   }
-  if (sum_ < 0) {
-    return absl::InvalidArgumentError(
-        "has no sum of products inside, which is what the accelerator is for");
+  if (sums_.size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "has ", sums_.size(), " reductions inside; the accelerator is for one sum of products"));
   }
   std::vector<int> all = copies_;
-  all.insert(all.end(), {root_, sum_});
+  all.insert(all.end(), {root_, sum()});
   for (const int stage : all) {
     const std::string& name = definition(stage).name();
     std::vector<int64_t> spans(bound(stage).axes.size(), 1);
@@ -75,11 +72,10 @@ absl::Status Nest::Check() const {
                          bound(stage).axes[a].extent, " are computed; choose factors that divide"));
       }
     }
-    const auto sums = std::ranges::count_if(loops_.stages, [&](const BoundStage& inner) {
-      return inner.at == stage && stage != root_ && stage != sum_;
-    });
-    if (sums > 0) {
-      return absl::InvalidArgumentError(absl::StrCat(name, " is a copy with others inside"));
+    const bool is_copy = stage != root_ && stage != sum();
+    if (is_copy && LeafDepth(stage) > 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " is a copy that something else is computed in"));
     }
   }
   return absl::OkStatus();

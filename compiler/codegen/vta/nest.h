@@ -23,7 +23,7 @@ class Nest {
 
   const schedule::Schedule& schedule() const { return schedule_; }
   int root() const { return root_; }
-  int sum() const { return sum_; }
+  int sum() const { return sums_[0]; }
   const std::vector<int>& copies() const { return copies_; }
   const schedule::BoundStage& bound(int stage) const { return loops_.stages[stage]; }
   const schedule::StageState& state(int stage) const {
@@ -58,9 +58,8 @@ class Nest {
   const schedule::Schedule& schedule_;
   const schedule::LoopStructure& loops_;
   int root_;
-  int sum_ = -1;
-  std::vector<int> copies_;       // in order
-  std::vector<int64_t> extents_;  // by loop
+  std::vector<int> sums_, copies_;  // in order
+  std::vector<int64_t> extents_;    // by loop
   std::vector<bool> is_virtual_;
 };
 

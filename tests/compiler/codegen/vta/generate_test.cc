@@ -173,9 +173,37 @@ TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
   contains(
       ErrorOf(Conv({}), absl::StrCat(kHead, kTiled, "reorder conv ic.0 kh n oc oh ow kw ic.1\n")),
       "conv: an accumulator is added to every 1 steps; the pipeline takes 4");
-  contains(ErrorOf(Conv({}), kHead), "inside");
+  contains(ErrorOf(Conv({}), kHead), "has 0 reductions inside");
   contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled), ir::ParseTarget("vta wgt=4096").value()),
            "conv.W takes 1 x 18 tiles of wgt, of whose 16 tiles 16 are left");
+}
+
+// Of what the accelerator is for, with `value` of sum s and constant c instead of what it stores.
+std::string RefusalOf(const std::string& value) {
+  const auto workload = te::ParseWorkload(absl::StrCat(
+      "workload odd\ninput X: i8[16,32]\nconst W: i8[32,32] free\nconst c: i32[32]\n"
+      "stage s: i32[m:16, n:32] = sum[k:32] (cast(i32, X[m, k]) * cast(i32, W[n, k]))\n"
+      "stage y: i8[m:16, n:32] = ",
+      value, "\noutput y\n"));
+  REQUIRE(workload.status() == absl::OkStatus());
+  const auto trace = schedule::DefaultTrace(workload->dag, Pynq());
+  if (!trace.ok()) return std::string(trace.status().message());
+  return ErrorOf(*workload, DefaultSteps(*workload, Pynq()));
+}
+
+TEST_CASE("what the ALU or transfers can't do is refused", "[vta]") {
+  const auto contains = [](const std::string& text, const std::string& part) {
+    INFO(text);
+    CHECK(absl::StrContains(text, part));
+  };
+  CHECK(RefusalOf("cast_sat(i8, s[m, n] + c[n])") == "");
+  contains(RefusalOf("cast_sat(i8, s[m, n] * cast(i32, 3))"), "ALU can't compute");
+  contains(RefusalOf("cast_sat(i8, s[m, n] + cast(i32, 100000))"), "ALU can't compute");
+  contains(RefusalOf("cast(i8, s[m, n])"), "ALU can't compute");
+  contains(RefusalOf("cast_sat(i8, max(s[m, n] + c[n], s[m, n]))"), "ALU can't compute");
+  contains(RefusalOf("cast_sat(i8, s[m, n] + c[m])"), "no rows or columns");
+  contains(RefusalOf("cast_sat(i8, s[m, n] + c[n] + c[31 - n])"), "at several places");
+  contains(RefusalOf("cast_sat(i8, s[m, n] + c[n / 2])"), "c");
 }
 
 }  // namespace
