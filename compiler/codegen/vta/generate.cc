@@ -79,7 +79,7 @@ class Generator {
     ForEachContext(held.virtual_loops, [&] {
       isa::Product reset{
           .resets = true, .dst = PlaceOf(held, {}), .src = {}, .wgt = {}, .loops = {}};
-      reset.loops = {{.turns = held.tiles, .dst_step = 1}};
+      reset.loops = AsMicroOps({{.turns = held.tiles, .dst_step = 1}}, kernel_.code.config);
       body.push_back({std::move(reset)});
     });
   }
@@ -126,7 +126,7 @@ class Generator {
                            .src = {},
                            .loops = {}};
       if (step.operand == nullptr) {
-        one.loops = {{.turns = held.tiles, .dst_step = 1}};
+        one.loops = AsMicroOps({{.turns = held.tiles, .dst_step = 1}}, kernel_.code.config);
         ForEachContext(held.virtual_loops, [&] {
           one.dst = PlaceOf(held, {});
           body.push_back({one});
@@ -135,7 +135,7 @@ class Generator {
       }
       const Held& source = plan_.of(step.operand->buffer.get());
       TESSERA_ASSIGN_OR_RETURN(const StepLoops steps, OperandLoops(nest_, plan_, source.buffer));
-      one.loops = steps.loops;
+      one.loops = AsMicroOps(steps.loops, kernel_.code.config);
       ForEachContext(Union({&held, &source}), [&] {
         one.dst = PlaceOf(held, steps.offsets[0]);
         one.src = PlaceOf(source, steps.offsets[1]);

@@ -139,6 +139,27 @@ absl::StatusOr<StepLoops> ProductLoops(const Nest& nest, const MemoryPlan& plan,
   return StepLoops{std::move(steps), {of_dst.offset, of_src.offset, of_wgt.offset}};
 }
 
+std::vector<isa::Loop> AsMicroOps(absl::Span<const isa::Loop> loops, const isa::Config& config) {
+  const int64_t room = config.Depth(isa::Memory::kUop);
+  int64_t uops = 1;
+  size_t first = loops.size();
+  while (first > 0 && uops * loops[first - 1].turns <= room) uops *= loops[--first].turns;
+  std::vector<isa::Loop> made(loops.begin(), loops.begin() + static_cast<int64_t>(first));
+  std::vector<isa::Loop> inner(loops.begin() + static_cast<int64_t>(first), loops.end());
+  // Of the loop that there is no room for, as many turns as there is.
+  if (!made.empty()) {
+    isa::Loop& last = made.back();
+    int64_t turns = room / uops;
+    while (last.turns % turns != 0) --turns;
+    inner.insert(inner.begin(), {turns, last.dst_step, last.src_step, last.wgt_step});
+    last = {last.turns / turns, last.dst_step * turns, last.src_step * turns,
+            last.wgt_step * turns};
+  }
+  while (made.size() < 2) made.insert(made.begin(), isa::Loop{});
+  made.insert(made.end(), inner.begin(), inner.end());
+  return made;
+}
+
 absl::StatusOr<StepLoops> OperandLoops(const Nest& nest, const MemoryPlan& plan,
                                        const ir::BufferNode* operand) {
   const Held &dst = plan.of(nest.output(nest.sum())), &src = plan.of(operand);

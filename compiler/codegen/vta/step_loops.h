@@ -20,6 +20,11 @@ struct StepLoops {
 absl::StatusOr<StepLoops> ProductLoops(const Nest& nest, const MemoryPlan& plan,
                                        const ir::Target& target);
 
+// `loops` with as much of them as there is room for made of micro-ops, as the loops of instructions
+// begin each turn with an empty pipeline.
+std::vector<tessera::vta::Loop> AsMicroOps(absl::Span<const tessera::vta::Loop> loops,
+                                           const tessera::vta::Config& config);
+
 // Over the results, each with what the root reads of `operand` for it.
 absl::StatusOr<StepLoops> OperandLoops(const Nest& nest, const MemoryPlan& plan,
                                        const ir::BufferNode* operand);
