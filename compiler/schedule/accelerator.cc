@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/schedule/accumulator_steps.h"
+#include "compiler/schedule/tiled_layout.h"
 
 namespace tessera::schedule {
 namespace {
@@ -41,6 +43,11 @@ class Drafter {
     draft_.b = draft_.schedule.StageNamed(b);
     for (const std::string& copy : added) draft_.added.push_back(draft_.schedule.StageNamed(copy));
     TESSERA_ASSIGN_OR_RETURN(draft_.product, FindProductTiles(State(draft_.sum), target_));
+    const StageState& stored = State(draft_.store);
+    const StageState& summed = State(draft_.sum);
+    TESSERA_RETURN_IF_ERROR(
+        AccumulatorSteps(stored.stage->bodies[0], summed.stage->output()).status());
+    for (const int copy : draft_.added) TESSERA_RETURN_IF_ERROR(CheckAdded(copy));
     TESSERA_RETURN_IF_ERROR(LayOut());
     return std::move(draft_);
   }
@@ -52,6 +59,27 @@ class Drafter {
   absl::Status Do(Step step) {
     TESSERA_RETURN_IF_ERROR(draft_.schedule.Apply(step));
     draft_.steps.push_back(std::move(step));
+    return absl::OkStatus();
+  }
+
+  const Access& ReadBy(int reader, int stage) const {
+    const std::vector<Access>& reads = State(reader).analysis->reads;
+    return *std::ranges::find(reads, State(stage).stage->output(), &Access::buffer);
+  }
+
+  // That what is added fills tiles of accumulators.
+  absl::Status CheckAdded(int copy) const {
+    for (const int axis : {draft_.product.row_axis, draft_.product.block_axis}) {
+      if (axis < 0) continue;
+      const int stored = PlainAxis(ReadBy(draft_.store, draft_.sum).dims[axis]);
+      const bool has_axis = std::ranges::any_of(
+          ReadBy(draft_.store, copy).dims,
+          [&](const AxisForm& form) { return stored >= 0 && IsPlain(form, stored); });
+      if (has_axis) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          SourceOf(copy)->name, " has not both axes of a tile of ", target_.tile_rows, " x ",
+          target_.tile_block, " accumulators, and the accelerator repeats no rows or columns"));
+    }
     return absl::OkStatus();
   }
 
@@ -92,15 +120,15 @@ class Drafter {
     return absl::StrCat(sum, ".", operand->name);
   }
 
-  // Tiles innermost wherever a tensor's layout is ours to choose.
+  // Tiles innermost wherever a tensor's layout is ours to choose; others have to have them there.
   absl::Status LayOut() {
     const ProductTiles& product = draft_.product;
-    std::vector<std::pair<int, int64_t>> a, b, store;
-    if (product.row_axis >= 0) a.emplace_back(product.a_row_dim, target_.tile_rows);
-    a.emplace_back(product.a_term_dim, target_.tile_block);
+    Tile a, b, store;
+    if (product.row_axis >= 0) a.push_back({product.a_row_dim, target_.tile_rows});
+    a.push_back({product.a_term_dim, target_.tile_block});
     b = {{product.b_block_dim, target_.tile_block}, {product.b_term_dim, target_.tile_block}};
-    if (product.row_axis >= 0) store.emplace_back(product.row_axis, target_.tile_rows);
-    store.emplace_back(product.block_axis, target_.tile_block);
+    if (product.row_axis >= 0) store.push_back({product.row_axis, target_.tile_rows});
+    store.push_back({product.block_axis, target_.tile_block});
     TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.a), a));
     TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.b), b));
     return LayOut(State(draft_.store).stage->output(), store);
@@ -108,21 +136,12 @@ class Drafter {
   // Copies have the dimensions of what they copy.
   ir::Buffer SourceOf(int copy) const { return State(copy).analysis->reads[0].buffer; }
 
-  absl::Status LayOut(const ir::Buffer& buffer, absl::Span<const std::pair<int, int64_t>> tile) {
-    if (buffer->policy == ir::LayoutPolicy::kFixed) return absl::OkStatus();
-    std::vector<ir::LayoutDim> layout;
-    for (size_t d = 0; d < buffer->shape.size(); ++d) {
-      int64_t unit = 1;
-      for (const auto& [dimension, extent] : tile) {
-        if (dimension == static_cast<int>(d)) unit = extent;
-      }
-      layout.push_back({static_cast<int>(d), unit, buffer->shape[d] / unit});
+  absl::Status LayOut(const ir::Buffer& buffer, const Tile& tile) {
+    if (buffer->policy != ir::LayoutPolicy::kFixed) {
+      TESSERA_RETURN_IF_ERROR(
+          Do({Primitive::kLayout, buffer->name, {}, {}, TiledLayoutText(*buffer, tile)}));
     }
-    for (const auto& [dimension, extent] : tile) {
-      if (extent > 1) layout.push_back({dimension, 1, extent});
-    }
-    return Do(
-        {Primitive::kLayout, buffer->name, {}, {}, ir::LayoutToString(layout, buffer->shape)});
+    return FindTiles(*buffer, draft_.schedule.LayoutOf(buffer), tile).status();
   }
 
   AcceleratorDraft draft_;

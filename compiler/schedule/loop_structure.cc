@@ -101,8 +101,8 @@ class Binder {
     if (state.is_doubled) {
       const StageState& reader = schedule_.stages()[state.at_stage];
       const LoopState& around = reader.loops[reader.LoopNamed(state.at_loop)];
-      const bool is_virtual = around.thread_axis == ir::ThreadAxis::kVirtual &&
-                              bound.scope != ir::Scope::kShared;
+      const bool is_virtual =
+          around.thread_axis == ir::ThreadAxis::kVirtual && bound.scope != ir::Scope::kShared;
       if (around.kind != ir::LoopKind::kSerial && !is_virtual) {
         return absl::InvalidArgumentError(absl::StrCat(
             "double_buffer ", stage.name(), ": loop ", around.name, " of ", reader.stage->name(),

@@ -73,7 +73,9 @@ absl::StatusOr<ProductTiles> FindProductTiles(const StageState& sum, const ir::T
       sum.stage->combiner == te::Combiner::kSum && sum.stage->bodies.size() == 1
           ? te::Unify(product, sum.stage->bodies[0])
           : std::vector<te::Operands>{};
-  std::string why = "is no sum of products i8 * i8 of two tensors in i32";
+  std::string why =
+      "is no sum of products i8 * i8 of two tensors in i32, which is what the accelerator computes "
+      "(dtype=i8)";
   for (const te::Operands& match : matches) {
     const auto *a = match.a.As<ir::Load>(), *b = match.b.As<ir::Load>();
     if (a == nullptr || b == nullptr || a->buffer == b->buffer) continue;

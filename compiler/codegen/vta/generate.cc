@@ -9,11 +9,11 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "compiler/codegen/vta/affine.h"
-#include "compiler/codegen/vta/elementwise.h"
 #include "compiler/codegen/vta/memory_plan.h"
 #include "compiler/codegen/vta/moves.h"
 #include "compiler/codegen/vta/nest.h"
 #include "compiler/codegen/vta/step_loops.h"
+#include "compiler/schedule/accumulator_steps.h"
 #include "compiler/schedule/product_tiles.h"
 
 namespace tessera::codegen::vta {
@@ -22,6 +22,20 @@ namespace {
 namespace isa = tessera::vta;
 using schedule::AffineValue;
 using schedule::BoundStage;
+
+isa::AluOp AluOpOf(ir::BinaryOp op) {
+  switch (op) {
+    case ir::BinaryOp::kMin:
+      return isa::AluOp::kMin;
+    case ir::BinaryOp::kMax:
+      return isa::AluOp::kMax;
+    case ir::BinaryOp::kAdd:
+      return isa::AluOp::kAdd;
+    default:
+      TESSERA_CHECK(op == ir::BinaryOp::kShiftRight);
+      return isa::AluOp::kShr;
+  }
+}
 
 // Makes one kernel of a root nest.
 class Generator {
@@ -118,8 +132,8 @@ class Generator {
   // Accumulators to results, and these to DRAM.
   absl::Status EmitRoot(Body& body) {
     const Held& held = plan_.of(nest_.output(nest_.sum()));
-    for (const AluStep& step : plan_.alu_steps) {
-      isa::Elementwise one{.op = step.op,
+    for (const schedule::AccumulatorStep& step : plan_.alu_steps) {
+      isa::Elementwise one{.op = AluOpOf(step.op),
                            .uses_immediate = step.operand == nullptr,
                            .immediate = step.immediate,
                            .dst = {},

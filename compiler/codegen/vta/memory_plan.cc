@@ -25,7 +25,8 @@ class Planner {
     const schedule::StageState& sum = nest_.state(nest_.sum());
     TESSERA_ASSIGN_OR_RETURN(plan_.product, schedule::FindProductTiles(sum, target_));
     TESSERA_ASSIGN_OR_RETURN(
-        plan_.alu_steps, AluSteps(nest_.definition(nest_.root()).bodies[0], sum.stage->output()));
+        plan_.alu_steps,
+        schedule::AccumulatorSteps(nest_.definition(nest_.root()).bodies[0], sum.stage->output()));
     TESSERA_RETURN_IF_ERROR(CheckReads(nest_.root()));
     TESSERA_RETURN_IF_ERROR(CheckReads(nest_.sum()));
     TESSERA_RETURN_IF_ERROR(HoldSum());
@@ -33,7 +34,7 @@ class Planner {
     for (const ir::BufferNode* operand : {plan_.product.a.get(), plan_.product.b.get()}) {
       TESSERA_RETURN_IF_ERROR(CheckHeld(*operand));
     }
-    for (const AluStep& step : plan_.alu_steps) {
+    for (const schedule::AccumulatorStep& step : plan_.alu_steps) {
       if (step.operand != nullptr) TESSERA_RETURN_IF_ERROR(CheckHeld(*step.operand->buffer));
     }
     return std::move(plan_);
@@ -68,7 +69,7 @@ class Planner {
     const int root = nest_.root(), sum = nest_.sum();
     const ir::Buffer& result = nest_.definition(sum).output();
     const schedule::Access& access = nest_.AccessOf(root, result.get());
-    Tile tile, stored_tile;
+    schedule::Tile tile, stored_tile;
     for (const schedule::AxisForm& form : access.dims) {
       const int axis = schedule::PlainAxis(form);
       if (axis < 0 || std::ranges::count(plan_.stored_dims, axis) > 0) {
@@ -80,14 +81,14 @@ class Planner {
     const schedule::ProductTiles& product = plan_.product;
     if (product.row_axis >= 0) tile.push_back({product.row_axis, target_.tile_rows});
     tile.push_back({product.block_axis, target_.tile_block});
-    for (const TileDim& dim : tile) {
+    for (const schedule::TileDim& dim : tile) {
       stored_tile.push_back({plan_.stored_dims[dim.dimension], dim.extent});
     }
     const ir::Buffer& output = nest_.definition(root).output();
-    TESSERA_ASSIGN_OR_RETURN(plan_.stored,
-                             FindTiles(*output, nest_.schedule().LayoutOf(output), stored_tile));
+    TESSERA_ASSIGN_OR_RETURN(
+        plan_.stored, schedule::FindTiles(*output, nest_.schedule().LayoutOf(output), stored_tile));
     std::vector<int> order;
-    for (const TiledDim& dim : plan_.stored.dims) {
+    for (const schedule::TiledDim& dim : plan_.stored.dims) {
       const auto place = std::ranges::find(plan_.stored_dims, dim.dimension);
       if (place == plan_.stored_dims.end()) {
         return absl::InvalidArgumentError(
@@ -108,7 +109,7 @@ class Planner {
       return absl::InvalidArgumentError(absl::StrCat(name, " is no copy of one input"));
     }
     const schedule::ProductTiles& product = plan_.product;
-    Tile tile;
+    schedule::Tile tile;
     isa::Memory memory = isa::Memory::kAcc;
     if (output == product.a.get()) {
       memory = isa::Memory::kInp;
@@ -122,7 +123,7 @@ class Planner {
     }
     // Dimensions of the source by axes of the copy, which are its output's dimensions.
     std::vector<int> axes;
-    Tile source_tile(tile.size());
+    schedule::Tile source_tile(tile.size());
     for (size_t d = 0; d < source.dims.size(); ++d) {
       const schedule::AxisForm& form = source.dims[d];
       const bool is_shifted = form.affine && form.terms.size() == 1 && form.terms[0].second == 1;
@@ -137,19 +138,19 @@ class Planner {
       }
     }
     TESSERA_ASSIGN_OR_RETURN(
-        TiledLayout layout,
-        FindTiles(*source.buffer, nest_.schedule().LayoutOf(source.buffer), source_tile));
+        schedule::TiledLayout layout,
+        schedule::FindTiles(*source.buffer, nest_.schedule().LayoutOf(source.buffer), source_tile));
     std::vector<int> order;
-    for (const TiledDim& dim : layout.dims) order.push_back(axes[dim.dimension]);
+    for (const schedule::TiledDim& dim : layout.dims) order.push_back(axes[dim.dimension]);
     plan_.sources.emplace(output, std::move(layout));
     return Hold(copy, memory, std::move(tile), order);
   }
 
   // A tile of what the root adds: the same block as the sum's.
-  absl::StatusOr<Tile> AddedTile(int copy) const {
+  absl::StatusOr<schedule::Tile> AddedTile(int copy) const {
     const schedule::Access& access = nest_.AccessOf(nest_.root(), nest_.output(copy));
-    Tile tile;
-    for (const TileDim& of_sum : plan_.of(nest_.output(nest_.sum())).tile) {
+    schedule::Tile tile;
+    for (const schedule::TileDim& of_sum : plan_.of(nest_.output(nest_.sum())).tile) {
       const int axis = plan_.stored_dims[of_sum.dimension];
       const auto found = std::ranges::find_if(access.dims, [&](const schedule::AxisForm& form) {
         return schedule::IsPlain(form, axis);
@@ -171,7 +172,8 @@ class Planner {
   }
 
   // Gives a stage's region memory; `order`: its dimensions, outermost first.
-  absl::Status Hold(int stage, isa::Memory memory, Tile tile, const std::vector<int>& order) {
+  absl::Status Hold(int stage, isa::Memory memory, schedule::Tile tile,
+                    const std::vector<int>& order) {
     const schedule::BoundStage& bound = nest_.bound(stage);
     const std::string& name = nest_.definition(stage).name();
     if (order.size() != bound.buffer_shape.size()) {
@@ -186,7 +188,7 @@ class Planner {
     }
     for (size_t i = order.size(); i-- > 0;) {
       const int d = order[i];
-      const int64_t unit = UnitOf(tile, d), extent = bound.axes[d].extent;
+      const int64_t unit = schedule::UnitOf(tile, d), extent = bound.axes[d].extent;
       if (extent % unit != 0 || !IsMultiple(held.base[d], unit)) {
         return absl::InvalidArgumentError(
             absl::StrCat(name, ": a part of ", extent, " along dimension ", d,
@@ -237,7 +239,7 @@ class Planner {
 }  // namespace
 
 int64_t Held::StrideOf(int dimension) const {
-  return std::ranges::find(dims, dimension, &TiledDim::dimension)->stride;
+  return std::ranges::find(dims, dimension, &schedule::TiledDim::dimension)->stride;
 }
 
 absl::StatusOr<MemoryPlan> PlanMemory(const Nest& nest, const ir::Target& target) {

@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "compiler/codegen/vta/elementwise.h"
 #include "compiler/codegen/vta/nest.h"
-#include "compiler/codegen/vta/tiled_layout.h"
+#include "compiler/schedule/accumulator_steps.h"
 #include "compiler/schedule/product_tiles.h"
+#include "compiler/schedule/tiled_layout.h"
 #include "compiler/vta/code.h"
 
 namespace tessera::codegen::vta {
@@ -15,10 +15,10 @@ namespace tessera::codegen::vta {
 // What the accelerator's memory holds of a stage's results: its region, tile by tile.
 struct Held {
   const ir::BufferNode* buffer = nullptr;
-  Tile tile;
-  schedule::AxisValues base;   // where the region begins, in elements
-  std::vector<TiledDim> dims;  // of the region, in the order in which DRAM has them
-  int64_t tiles = 0;           // of a copy
+  schedule::Tile tile;
+  schedule::AxisValues base;             // where the region begins, in elements
+  std::vector<schedule::TiledDim> dims;  // of the region, in the order in which DRAM has them
+  int64_t tiles = 0;                     // of a copy
   int allocation = -1;
   std::vector<int> virtual_loops;  // each of whose turns has a copy of its own, ascending
   int turn_loop = -1;              // by whose turns two copies are used; -1: there is one
@@ -30,11 +30,11 @@ struct MemoryPlan {
   std::map<const ir::BufferNode*, Held> held;
   std::vector<tessera::vta::Allocation> allocations;
   schedule::ProductTiles product;
-  std::vector<AluStep> alu_steps;  // from the sum to what is stored
-  std::vector<int> stored_dims;    // of the root's output, by those of the sum
+  std::vector<schedule::AccumulatorStep> alu_steps;  // from the sum to what is stored
+  std::vector<int> stored_dims;                      // of the root's output, by those of the sum
   // In DRAM: what copies are of, by the copies' outputs, and the root's output.
-  std::map<const ir::BufferNode*, TiledLayout> sources;
-  TiledLayout stored;
+  std::map<const ir::BufferNode*, schedule::TiledLayout> sources;
+  schedule::TiledLayout stored;
 
   const Held& of(const ir::BufferNode* buffer) const { return held.at(buffer); }
 };

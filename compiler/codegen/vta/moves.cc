@@ -105,17 +105,18 @@ absl::StatusOr<std::vector<MoveDim>> LoadDims(const Nest& nest, int copy, const 
   TESSERA_RETURN_IF_ERROR(CheckBody(nest, copy));
   const schedule::Access& source = nest.SourceOf(copy);
   std::vector<MoveDim> dims;
-  for (const TiledDim& dim : plan.sources.at(held.buffer).dims) {
+  for (const schedule::TiledDim& dim : plan.sources.at(held.buffer).dims) {
     const schedule::AxisForm& form = source.dims[dim.dimension];
     const int axis = form.terms[0].first;
-    const int64_t unit = UnitOf(held.tile, axis);
+    const int64_t unit = schedule::UnitOf(held.tile, axis);
     schedule::AffineValue first = held.base[axis];
     first.constant += form.constant;
     if (!IsMultiple(first, unit)) {
       return absl::InvalidArgumentError(
           absl::StrCat(nest.definition(copy).name(), " cuts tiles of ", source.buffer->name));
     }
-    const TiledDim& region = *std::ranges::find(held.dims, axis, &TiledDim::dimension);
+    const schedule::TiledDim& region =
+        *std::ranges::find(held.dims, axis, &schedule::TiledDim::dimension);
     dims.push_back(
         {Divide(std::move(first), unit), region.extent, dim.extent, dim.stride, region.stride});
   }
@@ -128,8 +129,8 @@ absl::StatusOr<std::vector<MoveDim>> StoreDims(const Nest& nest, const MemoryPla
   const Held& held = plan.of(nest.output(nest.sum()));
   std::vector<MoveDim> dims;
   for (size_t i = 0; i < held.dims.size(); ++i) {
-    const TiledDim &region = held.dims[i], &stored = plan.stored.dims[i];
-    const int64_t unit = UnitOf(held.tile, region.dimension);
+    const schedule::TiledDim &region = held.dims[i], &stored = plan.stored.dims[i];
+    const int64_t unit = schedule::UnitOf(held.tile, region.dimension);
     dims.push_back({Divide(held.base[region.dimension], unit), region.extent, stored.extent,
                     stored.stride, region.stride});
   }

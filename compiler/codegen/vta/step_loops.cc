@@ -82,7 +82,7 @@ absl::StatusOr<Steps> StepsOf(const Held& held, const schedule::AxisValues& posi
                               absl::Span<const TileLoop> loops) {
   Steps made{{}, std::vector<int64_t>(loops.size(), 0)};
   for (size_t d = 0; d < positions.size(); ++d) {
-    const int64_t unit = UnitOf(held.tile, static_cast<int>(d));
+    const int64_t unit = schedule::UnitOf(held.tile, static_cast<int>(d));
     const int64_t stride = held.StrideOf(static_cast<int>(d));
     AffineValue outer;
     outer.constant = positions[d].constant;
@@ -181,7 +181,7 @@ absl::StatusOr<StepLoops> OperandLoops(const Nest& nest, const MemoryPlan& plan,
   }
   TESSERA_ASSIGN_OR_RETURN(Steps of_src, StepsOf(src, positions, {}));
   std::vector<isa::Loop> steps;
-  for (const TiledDim& dim : dst.dims) {
+  for (const schedule::TiledDim& dim : dst.dims) {
     const int axis = plan.stored_dims[dim.dimension];
     int64_t src_step = 0;
     for (size_t d = 0; d < access.dims.size(); ++d) {

@@ -166,6 +166,13 @@ TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
   contains(of_default(Conv({{"dtype", "f32"}, {"shift", "0"}})),
            "conv is no sum of products i8 * i8 of two tensors in i32");
   contains(of_default(Conv({{"shift", "0"}})), "the accelerator stores i8");
+  contains(of_default(Conv({{"layout", "nchw"}})),
+           "X is stored as \"1 2 3\"; the accelerator's tiles are those of \"0 1/16 2 3 1%16\"");
+  contains(of_default(Conv({{"shift", "0"}, {"requantize", "true"}})), "ALU can't compute");
+  contains(of_default(Conv({{"add", "true"}})), "ALU can't compute");
+  const auto rows = ir::ParseTarget("vta batch=2").value();
+  contains(std::string(schedule::DefaultTrace(Conv({{"n", "2"}}).dag, rows).status().message()),
+           "Bias has not both axes of a tile of 2 x 16 accumulators");
   contains(of_default(Conv({{"ic", "3"}, {"layout", "any"}})),
            "conv has no reduction axis that tiles of 16 divide");
   contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled, "vectorize conv ow\n")),
@@ -201,7 +208,7 @@ TEST_CASE("what the ALU or transfers can't do is refused", "[vta]") {
   contains(RefusalOf("cast_sat(i8, s[m, n] + cast(i32, 100000))"), "ALU can't compute");
   contains(RefusalOf("cast(i8, s[m, n])"), "ALU can't compute");
   contains(RefusalOf("cast_sat(i8, max(s[m, n] + c[n], s[m, n]))"), "ALU can't compute");
-  contains(RefusalOf("cast_sat(i8, s[m, n] + c[m])"), "no rows or columns");
+  contains(RefusalOf("cast_sat(i8, s[m, n] + c[m])"), "not both axes");
   contains(RefusalOf("cast_sat(i8, s[m, n] + c[n] + c[31 - n])"), "at several places");
   contains(RefusalOf("cast_sat(i8, s[m, n] + c[n / 2])"), "c");
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -8,7 +9,7 @@
 #include "absl/types/span.h"
 #include "compiler/ir/buffer.h"
 
-namespace tessera::codegen::vta {
+namespace tessera::schedule {
 
 // What a tile holds of a tensor: of `dimension` so many elements, outermost first.
 struct TileDim {
@@ -18,6 +19,10 @@ struct TileDim {
 using Tile = std::vector<TileDim>;
 // Elements of `dimension` that lie in one tile.
 int64_t UnitOf(const Tile& tile, int dimension);
+
+// The layout that has such tiles innermost and the other dimensions in order, as
+// ir::LayoutToString writes it.
+std::string TiledLayoutText(const ir::BufferNode& buffer, const Tile& tile);
 
 // A tensor in DRAM as an array of tiles.
 struct TiledDim {
@@ -34,4 +39,4 @@ struct TiledLayout {
 absl::StatusOr<TiledLayout> FindTiles(const ir::BufferNode& buffer,
                                       absl::Span<const ir::LayoutDim> stored, const Tile& tile);
 
-}  // namespace tessera::codegen::vta
+}  // namespace tessera::schedule

@@ -1,11 +1,11 @@
-#include "compiler/codegen/vta/tiled_layout.h"
+#include "compiler/schedule/tiled_layout.h"
 
 #include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 
-namespace tessera::codegen::vta {
+namespace tessera::schedule {
 namespace {
 
 // Parts of one element don't count.
@@ -21,17 +21,6 @@ std::vector<ir::LayoutDim> WithoutOnes(absl::Span<const ir::LayoutDim> stored,
   return parts;
 }
 
-// The layout that has such tiles, with the other dimensions in order.
-std::string Wanted(const ir::BufferNode& buffer, const Tile& tile) {
-  std::vector<ir::LayoutDim> parts;
-  for (size_t d = 0; d < buffer.shape.size(); ++d) {
-    const int64_t unit = UnitOf(tile, static_cast<int>(d));
-    parts.push_back({static_cast<int>(d), unit, (buffer.shape[d] + unit - 1) / unit});
-  }
-  for (const TileDim& dim : tile) parts.push_back({dim.dimension, 1, dim.extent});
-  return ir::LayoutToString(parts, buffer.shape);
-}
-
 }  // namespace
 
 int64_t UnitOf(const Tile& tile, int dimension) {
@@ -39,14 +28,26 @@ int64_t UnitOf(const Tile& tile, int dimension) {
   return found == tile.end() ? 1 : found->extent;
 }
 
+std::string TiledLayoutText(const ir::BufferNode& buffer, const Tile& tile) {
+  std::vector<ir::LayoutDim> parts;
+  for (size_t d = 0; d < buffer.shape.size(); ++d) {
+    const int64_t unit = UnitOf(tile, static_cast<int>(d));
+    parts.push_back({static_cast<int>(d), unit, (buffer.shape[d] + unit - 1) / unit});
+  }
+  for (const TileDim& dim : tile) {
+    if (dim.extent > 1) parts.push_back({dim.dimension, 1, dim.extent});
+  }
+  return ir::LayoutToString(parts, buffer.shape);
+}
+
 absl::StatusOr<TiledLayout> FindTiles(const ir::BufferNode& buffer,
                                       absl::Span<const ir::LayoutDim> stored, const Tile& tile) {
   std::vector<ir::LayoutDim> parts = WithoutOnes(stored, buffer);
   const auto refuse = [&] {
-    return absl::InvalidArgumentError(
-        absl::StrCat(buffer.name, " is stored as \"",
-                     ir::LayoutToString(WithoutOnes(stored, buffer), buffer.shape),
-                     "\"; the accelerator's tiles are those of \"", Wanted(buffer, tile), "\""));
+    return absl::InvalidArgumentError(absl::StrCat(
+        buffer.name, " is stored as \"",
+        ir::LayoutToString(WithoutOnes(stored, buffer), buffer.shape),
+        "\"; the accelerator's tiles are those of \"", TiledLayoutText(buffer, tile), "\""));
   };
   size_t count = parts.size();
   for (size_t t = tile.size(); t-- > 0;) {
@@ -79,4 +80,4 @@ absl::StatusOr<TiledLayout> FindTiles(const ir::BufferNode& buffer,
   return layout;
 }
 
-}  // namespace tessera::codegen::vta
+}  // namespace tessera::schedule

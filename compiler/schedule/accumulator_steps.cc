@@ -1,4 +1,4 @@
-#include "compiler/codegen/vta/elementwise.h"
+#include "compiler/schedule/accumulator_steps.h"
 
 #include <optional>
 
@@ -7,10 +7,10 @@
 #include "compiler/ir/print.h"
 #include "compiler/ir/visitor.h"
 
-namespace tessera::codegen::vta {
+namespace tessera::schedule {
 namespace {
 
-using tessera::vta::AluOp;
+using Op = ir::BinaryOp;
 
 // Steps in the order in which they run, and the least and largest value known afterwards.
 class Chain {
@@ -26,7 +26,7 @@ class Chain {
     return Refuse(e);
   }
 
-  std::vector<AluStep> Take() { return std::move(steps_); }
+  std::vector<AccumulatorStep> Take() { return std::move(steps_); }
 
  private:
   static constexpr int64_t kLeastImmediate = -(1 << 15), kMostImmediate = (1 << 15) - 1;
@@ -41,23 +41,21 @@ class Chain {
       return Refuse(e);
     }
     TESSERA_RETURN_IF_ERROR(Follow(cast.value));
-    if (!least_ || *least_ < -128) Immediate(AluOp::kMax, -128);
-    if (!most_ || *most_ > 127) Immediate(AluOp::kMin, 127);
+    if (!least_ || *least_ < -128) Immediate(Op::kMax, -128);
+    if (!most_ || *most_ > 127) Immediate(Op::kMin, 127);
     return absl::OkStatus();
   }
 
   absl::Status FollowBinary(const ir::Binary& binary, const ir::Expr& e) {
-    using Op = ir::BinaryOp;
     const bool commutes = binary.op == Op::kAdd || binary.op == Op::kMin || binary.op == Op::kMax;
     const bool swaps = commutes && !ir::Reads(binary.a, accumulator_);
     const ir::Expr& chain = swaps ? binary.b : binary.a;
     const ir::Expr& operand = swaps ? binary.a : binary.b;
     if (e.type() != ir::Int(32)) return Refuse(e);
-    std::optional<AluOp> op;
-    if (binary.op == Op::kAdd || binary.op == Op::kSub) op = AluOp::kAdd;
-    if (binary.op == Op::kMin) op = AluOp::kMin;
-    if (binary.op == Op::kMax) op = AluOp::kMax;
-    if (binary.op == Op::kShiftRight) op = AluOp::kShr;
+    std::optional<Op> op;
+    if (binary.op == Op::kAdd || binary.op == Op::kSub) op = Op::kAdd;
+    if (binary.op == Op::kMin || binary.op == Op::kMax || binary.op == Op::kShiftRight)
+      op = binary.op;
     if (!op) return Refuse(e);
     TESSERA_RETURN_IF_ERROR(Follow(chain));
     const int64_t* constant = ir::AsConstInt(operand);
@@ -77,37 +75,36 @@ class Chain {
     return absl::OkStatus();
   }
 
-  void Immediate(AluOp op, int64_t value) {
+  void Immediate(Op op, int64_t value) {
     steps_.push_back({op, nullptr, value});
     Bound(op, value);
   }
 
   // What is known after a step with an operand of this value.
-  void Bound(AluOp op, std::optional<int64_t> value) {
+  void Bound(Op op, std::optional<int64_t> value) {
     switch (op) {
-      case AluOp::kMax:
+      case Op::kMax:
         if (value) least_ = std::max(least_.value_or(*value), *value);
         if (!value || (most_ && *most_ < *value)) most_ = value;
         return;
-      case AluOp::kMin:
+      case Op::kMin:
         if (value) most_ = std::min(most_.value_or(*value), *value);
         if (!value || (least_ && *least_ > *value)) least_ = value;
         return;
-      case AluOp::kAdd:
-      case AluOp::kShr:
+      default:
         least_ = most_ = std::nullopt;
     }
   }
 
   const ir::Buffer& accumulator_;
-  std::vector<AluStep> steps_;
+  std::vector<AccumulatorStep> steps_;
   std::optional<int64_t> least_, most_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::vector<AluStep>> AluSteps(const ir::Expr& value,
-                                              const ir::Buffer& accumulator) {
+absl::StatusOr<std::vector<AccumulatorStep>> AccumulatorSteps(const ir::Expr& value,
+                                                              const ir::Buffer& accumulator) {
   if (value.type() != ir::Int(8)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "results of ", ir::ToString(value.type()),
@@ -118,4 +115,4 @@ absl::StatusOr<std::vector<AluStep>> AluSteps(const ir::Expr& value,
   return chain.Take();
 }
 
-}  // namespace tessera::codegen::vta
+}  // namespace tessera::schedule
