@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "compiler/ir/expr.h"
 #include "compiler/vta/timing.h"
+#include "costmodel/vta_cycles.h"
 #include "costmodel/vta_region.h"
 
 namespace tessera::costmodel {
@@ -20,7 +21,7 @@ using schedule::BoundStage;
 using schedule::ProductTiles;
 
 constexpr vta::Timing kTiming;
-constexpr double kUopBytes = 4, kInstructionBytes = 16;
+constexpr double kUopBytes = 4;
 
 bool IsVirtual(const BoundLoop& loop) { return loop.thread_axis == ir::ThreadAxis::kVirtual; }
 
@@ -149,10 +150,10 @@ class Kernel {
       if (!Load(stage)) return std::nullopt;
     }
     if (a_.bound == nullptr || b_.bound == nullptr) return std::nullopt;
+    profile_.loads_inputs_first = a_.bound < b_.bound;
     Multiply();
     Store();
-    Sum();
-    return profile_;
+    return WithCycles(profile_);
   }
 
  private:
@@ -408,33 +409,6 @@ class Kernel {
              kTiming.alu_interval, profile_.operations);
   }
 
-  // Of stores what the next products wait for, whose accumulators are the same. One virtual thread
-  // stores while the next one narrows its results or sets new ones to 0.
-  double UnhiddenStores() const {
-    const VtaProfile& p = profile_;
-    const double threads = sum_.contexts, runs = p.tiles * threads;
-    if (threads == 1) return p.store_cycles;
-    const double store = p.store_cycles / runs;
-    const double narrow = p.operations.cycles / p.operations.instructions;
-    const double reset = p.resets.cycles / runs;
-    return p.tiles * (std::max(0.0, store - narrow) + (threads - 1) * std::max(0.0, store - reset));
-  }
-
-  // What loads of the engine that computes wait for rows of the other on the bus, in a program of
-  // so many cycles.
-  double BusWaits(double cycles) const {
-    double bus = 0, squares = 0;
-    for (const VtaTransfer* transfer : {&profile_.inputs, &profile_.weights}) {
-      const double row_cycles = transfer->bytes / static_cast<double>(kTiming.bus_bytes);
-      bus += row_cycles;
-      if (transfer->rows > 0) squares += row_cycles * row_cycles / transfer->rows;
-    }
-    if (bus == 0) return 0;
-    return (profile_.added.rows + profile_.uop_loads) * std::min(1.0, bus / cycles) * squares / bus;
-  }
-
-  void Sum();
-
   const schedule::Schedule& schedule_;
   const schedule::LoopStructure& loops_;
   const ir::Target& target_;
@@ -442,68 +416,6 @@ class Kernel {
   Part root_, sum_, a_, b_;
   VtaProfile profile_;
 };
-
-// Loads of an operand beside those of the other. The engine loads in order, each as soon as what it
-// overwrites is no longer needed.
-struct Loads {
-  const Part& part;
-  VtaTransfer& transfer;
-
-  double Runs() const { return transfer.runs / part.contexts; }
-  bool IsBefore(const Loads& other) const { return part.bound < other.part.bound; }
-};
-
-// How many cycles of one load the products wait for, which take `turn` cycles in a turn of the
-// inner one of both.
-double Waited(const Loads& load, const Loads& other, double turn) {
-  const double cycles = load.transfer.cycles / load.Runs();
-  const bool is_virtual = load.part.contexts > 1;
-  if (!load.part.is_doubled && !is_virtual) return cycles;
-  // Behind the last load of the other, which is for the last turn.
-  if (load.Runs() < other.Runs()) {
-    if (load.part.is_doubled) return std::max(0.0, cycles - turn);
-    return cycles - std::min(cycles, turn) / 2;
-  }
-  const bool other_waits = !other.part.is_doubled && other.part.contexts == 1;
-  // Behind what waits for products itself, and so does the first load of each turn around.
-  if (load.Runs() > other.Runs()) return other_waits ? cycles * other.Runs() / load.Runs() : 0;
-  if (!load.part.is_doubled) {
-    return other_waits || load.IsBefore(other) ? cycles / 2 : 0;
-  }
-  const bool is_behind = other.IsBefore(load) && !other.part.is_doubled;
-  return is_behind ? cycles : 0;
-}
-
-void Kernel::Sum() {
-  VtaProfile& p = profile_;
-  const Loads a{a_, p.inputs}, b{b_, p.weights};
-  const double turn = p.products.cycles / std::max(a.Runs(), b.Runs());
-  p.inputs.waited_cycles = a.Runs() * Waited(a, b, turn);
-  p.weights.waited_cycles = b.Runs() * Waited(b, a, turn);
-  const double finishes = 1;
-  p.instructions = finishes + p.inputs.instructions + p.weights.instructions +
-                   p.added.instructions + p.results.instructions + p.products.instructions +
-                   p.resets.instructions + p.operations.instructions + p.uop_loads;
-  const double fetch = kInstructionBytes / static_cast<double>(kTiming.bus_bytes) + 1;
-  p.fetch_cycles = p.instructions * fetch;
-  p.load_cycles = p.inputs.cycles + p.weights.cycles;
-  p.compute_cycles =
-      p.products.cycles + p.resets.cycles + p.operations.cycles + p.added.cycles + p.uop_cycles;
-  p.store_cycles = p.results.cycles;
-  const double stored = UnhiddenStores();
-  // The first loads of a tile of results go on while the one before is finished.
-  const double first = p.inputs.waited_cycles / std::max(a.Runs(), p.tiles) +
-                       p.weights.waited_cycles / std::max(b.Runs(), p.tiles);
-  const double finish = (p.resets.cycles + p.operations.cycles + stored) / p.tiles;
-  const double serial = p.compute_cycles + stored + p.inputs.waited_cycles +
-                        p.weights.waited_cycles - p.tiles * std::min(first, finish);
-  const auto with = [&](double steps) {
-    return std::max({p.fetch_cycles, p.load_cycles, p.store_cycles, steps});
-  };
-  p.bus_waits = BusWaits(with(serial));
-  // No more than if nothing went on at the same time.
-  p.cycles = with(std::min(serial + p.bus_waits, p.compute_cycles + p.load_cycles + stored));
-}
 
 }  // namespace
 

@@ -41,7 +41,8 @@ struct VtaSteps {
 struct VtaProfile {
   VtaTransfer inputs, weights, added, results;
   VtaSteps products, resets, operations;
-  double tiles = 0;  // of results that are computed one after the other
+  bool loads_inputs_first = false;  // not weights, where both are loaded in the same loop
+  double tiles = 0;                 // of results that are computed one after the other
   double virtual_threads = 1;
   double uops = 0;       // of a product
   double held_uops = 0;  // of all instructions at their different places
