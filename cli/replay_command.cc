@@ -131,7 +131,7 @@ absl::Status RunReplay(const ReplayOptions& options) {
     }
     return absl::InvalidArgumentError(
         absl::StrCat(options.prior, " is of feature version ", version, ", which programs of ",
-                     named.name, " don't have: it is of a CPU, they of a GPU, or the other way"));
+                     named.name, " don't have: it is of another kind of device than they"));
   }
   TESSERA_RETURN_IF_ERROR(MakeFolder(options.out));
 

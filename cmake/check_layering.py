@@ -26,7 +26,7 @@ ARROWS = {
     "compiler/library": ["compiler/codegen", "compiler/graph"],
     "frontend/onnx": ["compiler/graph"],
     "schedule_space": ["compiler/schedule"],
-    "costmodel": ["compiler/passes", "schedule_space"],
+    "costmodel": ["compiler/passes", "compiler/vta", "schedule_space"],
     "db/record": ["base"],
     "db/sqlite": ["db/record"],
     "db/postgres": ["db/record"],

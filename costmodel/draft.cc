@@ -10,6 +10,7 @@
 #include "costmodel/features.h"
 #include "costmodel/gpu_draft.h"
 #include "costmodel/model_format.h"
+#include "costmodel/vta_draft.h"
 
 namespace tessera::costmodel {
 namespace {
@@ -91,6 +92,7 @@ double CpuDraftSeconds(absl::Span<const float> row) {
 double DraftSeconds(absl::Span<const float> row) {
   const int version = FeatureVersionOfRows(static_cast<int>(row.size()));
   TESSERA_CHECK(version != 0);
+  if (version == kVtaFeatureVersion) return VtaDraftSeconds(row);
   return version == kGpuFeatureVersion ? GpuDraftSeconds(row) : CpuDraftSeconds(row);
 }
 

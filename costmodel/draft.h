@@ -16,7 +16,8 @@ namespace tessera::costmodel {
 
 // Estimated seconds of the program of a row (features.h). Of a CPU's: cycles of the arithmetic, of
 // loads, bodies and beginnings of stages, of what comes into each level of caches and of spilled
-// accumulators, of all stages, shared by the threads. Of a GPU's: gpu_draft.h. Finite and positive
+// accumulators, of all stages, shared by the threads. Of a GPU's: gpu_draft.h, of a VTA's:
+// vta_draft.h. Finite and positive
 // for every row that FeatureExtractor writes. Good for comparing programs of one task only: the
 // machine is no particular one. Requires a row of programs. Allocates nothing.
 double DraftSeconds(absl::Span<const float> row);

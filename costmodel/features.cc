@@ -4,12 +4,20 @@
 
 #include "base/status.h"
 #include "costmodel/feature_row.h"
+#include "costmodel/vta_row.h"
 
 namespace tessera::costmodel {
 namespace {
 
 using schedule::LoopStructure;
 using schedule::Schedule;
+
+std::vector<FeatureColumn> MakeVtaColumns() {
+  std::vector<FeatureColumn> columns;
+  RowWriter row(&columns);
+  WriteVta({}, {}, row);
+  return columns;
+}
 
 // Of the smallest program there is.
 std::vector<FeatureColumn> MakeColumns(ir::TargetKind kind) {
@@ -40,6 +48,8 @@ const std::vector<FeatureColumn>& FeatureColumns(ir::TargetKind kind) {
   static const auto* const kCpu = new std::vector<FeatureColumn>(MakeColumns(ir::TargetKind::kX86));
   static const auto* const kGpu =
       new std::vector<FeatureColumn>(MakeColumns(ir::TargetKind::kOpenCl));
+  static const auto* const kVta = new std::vector<FeatureColumn>(MakeVtaColumns());
+  if (kind == ir::TargetKind::kVta) return *kVta;
   return ir::IsGpu(kind) ? *kGpu : *kCpu;
 }
 
@@ -52,20 +62,21 @@ size_t ColumnOf(ir::TargetKind kind, std::string_view name) {
   return static_cast<size_t>(found - columns.begin());
 }
 
-int FeatureVersion(ir::TargetKind kind) {
-  return ir::IsGpu(kind) ? kGpuFeatureVersion : kCpuFeatureVersion;
-}
+int FeatureVersion(ir::TargetKind kind) { return FeatureVersionOfRows(FeatureCount(kind)); }
 
 int FeatureVersionOfRows(int columns) {
-  if (columns == FeatureCount(ir::TargetKind::kX86)) return kCpuFeatureVersion;
-  return columns == FeatureCount(ir::TargetKind::kOpenCl) ? kGpuFeatureVersion : 0;
+  for (const RowKind& kind : kRowKinds) {
+    if (columns == FeatureCount(kind.example)) return kind.version;
+  }
+  return 0;
 }
 
 FeatureExtractor::FeatureExtractor(const ir::Target& target, int threads)
     : target_(target),
       threads_(threads),
       target_columns_(kTargetColumns),
-      profiler_(ir::IsGpu(target.kind) ? target.wave_threads : 0) {
+      profiler_(ir::IsGpu(target.kind) ? target.wave_threads : 0),
+      vta_profiler_(target) {
   RowWriter row(absl::MakeSpan(target_columns_));
   WriteTarget(target, threads, row);
 }
@@ -73,6 +84,10 @@ FeatureExtractor::FeatureExtractor(const ir::Target& target, int threads)
 void FeatureExtractor::Extract(const Schedule& schedule, const LoopStructure& loops,
                                absl::Span<float> row) {
   TESSERA_CHECK(static_cast<int>(row.size()) == FeatureCount(target_.kind));
+  if (target_.kind == ir::TargetKind::kVta) {
+    RowWriter writer(row);
+    return WriteVta(target_, vta_profiler_.Profile(schedule, loops), writer);
+  }
   std::copy(target_columns_.begin(), target_columns_.end(), row.begin());
   RowWriter writer(row.subspan(kTargetColumns));
   WriteProgram({schedule, profiler_.Profile(schedule, loops), profiler_, target_, threads_},

@@ -10,6 +10,7 @@
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
 #include "costmodel/nest.h"
+#include "costmodel/vta_profile.h"
 #include "schedule_space/config_space.h"
 
 // Features of a program, from its loop structure alone: before vectors and unrolled bodies are
@@ -19,10 +20,18 @@
 namespace tessera::costmodel {
 
 // Programs of CPUs have one kind of row, those of GPUs another, which begins with the same columns
-// and has more. Each has a version, a new number of one sequence whenever the meaning or order of
-// its columns changes: a model of one is never one of the other, and is refused rows of another
-// version (docs/decisions/0020).
-constexpr int kCpuFeatureVersion = 4, kGpuFeatureVersion = 6;
+// and has more, those of a VTA one of their own. Each has a version, a new number of one sequence
+// whenever the meaning or order of its columns changes: a model of one is never one of another, and
+// is refused rows of another version (docs/decisions/0020).
+struct RowKind {
+  int version;
+  ir::TargetKind example;  // a kind of target whose programs have such rows
+  std::string_view of;     // "GPUs"
+};
+constexpr int kCpuFeatureVersion = 4, kGpuFeatureVersion = 6, kVtaFeatureVersion = 7;
+constexpr RowKind kRowKinds[] = {{kCpuFeatureVersion, ir::TargetKind::kX86, "CPUs"},
+                                 {kGpuFeatureVersion, ir::TargetKind::kOpenCl, "GPUs"},
+                                 {kVtaFeatureVersion, ir::TargetKind::kVta, "VTA"}};
 int FeatureVersion(ir::TargetKind kind);
 // Of rows of so many columns; 0: programs have no such rows.
 int FeatureVersionOfRows(int columns);
@@ -61,8 +70,9 @@ class FeatureExtractor {
  private:
   const ir::Target target_;
   const int threads_;
-  std::vector<float> target_columns_;  // the first of each row
+  std::vector<float> target_columns_;  // the first of each row, but of a VTA
   NestProfiler profiler_;
+  VtaProfiler vta_profiler_;
 };
 
 // [configs × FeatureCount() of the target's kind], row-major, of valid configs of `space`, which

@@ -1,5 +1,6 @@
 #include "costmodel/model_format.h"
 
+#include <iterator>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -13,6 +14,18 @@ namespace tessera::costmodel {
 namespace {
 
 constexpr std::string_view kMagic = "tessera model ";
+
+// A number of each kind of row.
+template <typename Number>
+std::string ListOf(const Number& number) {
+  std::string list;
+  for (const RowKind& kind : kRowKinds) {
+    const bool is_last = &kind == std::end(kRowKinds) - 1;
+    const char* const between = list.empty() ? "" : is_last ? " or " : ", ";
+    absl::StrAppend(&list, between, number(kind), " (", AbslView(kind.of), ")");
+  }
+  return list;
+}
 
 }  // namespace
 
@@ -49,15 +62,17 @@ absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view 
   if (version != FeatureVersionOfRows(columns)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "cost model: of feature version ", version, " and ", columns, " columns; this build has ",
-        kCpuFeatureVersion, " (CPUs) and ", kGpuFeatureVersion, " (GPUs), of ", ProgramColumns(),
-        " columns; train it anew"));
+        ProgramFeatures(), ", of ", ProgramColumns(), " columns; train it anew"));
   }
   return ModelBody{columns, bytes.substr(end + 1)};
 }
 
 std::string ProgramColumns() {
-  return absl::StrCat(FeatureCount(ir::TargetKind::kX86), " (CPUs) or ",
-                      FeatureCount(ir::TargetKind::kOpenCl), " (GPUs)");
+  return ListOf([](const RowKind& kind) { return FeatureCount(kind.example); });
+}
+
+std::string ProgramFeatures() {
+  return ListOf([](const RowKind& kind) { return kind.version; });
 }
 
 absl::Status LoadOfPrograms(CostModel& model, int feature_version, std::string_view bytes) {

@@ -23,8 +23,10 @@ struct ModelBody {
 // otherwise now; DataLoss for what is no model.
 absl::StatusOr<ModelBody> ReadModelHead(std::string_view name, std::string_view bytes);
 
-// What columns rows of programs have, for errors: "161 (CPUs) or 182 (GPUs)".
+// How many columns rows of programs have, for errors: "161 (CPUs), 182 (GPUs) or 70 (VTA)".
 std::string ProgramColumns();
+// And their versions: "4 (CPUs), 6 (GPUs) or 7 (VTA)".
+std::string ProgramFeatures();
 
 // Loads what is to predict programs whose rows are of `feature_version`: bytes that anybody may
 // have made. Besides the errors of Load, FailedPrecondition for a model of other rows. The model

@@ -48,7 +48,8 @@ absl::StatusOr<int> FeatureVersionOf(const db::Job& job) {
     TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
     const int of_task = costmodel::FeatureVersion(target.kind);
     if (version.value_or(of_task) != of_task) {
-      return absl::InvalidArgumentError("job: some tasks are for CPUs and some for GPUs");
+      return absl::InvalidArgumentError(
+          "job: its tasks are for devices of several kinds (CPUs, GPUs, VTA)");
     }
     version = of_task;
   }

@@ -1,5 +1,7 @@
 #include "tuner/trained_model.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -18,12 +20,11 @@ absl::StatusOr<std::unique_ptr<const costmodel::CostModel>> ReadModel(const db::
     return absl::InvalidArgumentError(
         absl::StrCat(what, ": its bytes have the digest ", digest, ", stated is ", info.digest));
   }
-  if (info.feature_version != costmodel::kCpuFeatureVersion &&
-      info.feature_version != costmodel::kGpuFeatureVersion) {
+  if (std::ranges::count(costmodel::kRowKinds, info.feature_version,
+                         &costmodel::RowKind::version) == 0) {
     return absl::FailedPreconditionError(
         absl::StrCat(what, ": of feature version ", info.feature_version, "; this build has ",
-                     costmodel::kCpuFeatureVersion, " (CPUs) and ", costmodel::kGpuFeatureVersion,
-                     " (GPUs), train it anew"));
+                     costmodel::ProgramFeatures(), ", train it anew"));
   }
   // Its seed is of fits only.
   absl::StatusOr<std::unique_ptr<costmodel::CostModel>> model =

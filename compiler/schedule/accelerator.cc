@@ -29,13 +29,14 @@ class Drafter {
     const std::string store = Name(draft_.store);
     TESSERA_ASSIGN_OR_RETURN(const std::string a, Operand(sum, product.a));
     TESSERA_ASSIGN_OR_RETURN(const std::string b, Operand(sum, product.b));
-    std::vector<std::string> added;
+    std::vector<std::string> others, added;  // that the store reads, and copies of these
     for (const Access& access : State(draft_.schedule.StageNamed(store)).analysis->reads) {
-      if (access.buffer->name == sum) continue;
-      const std::string copy = absl::StrCat(store, ".", access.buffer->name);
-      if (std::ranges::count(added, copy) > 0) continue;
-      TESSERA_RETURN_IF_ERROR(Do({Primitive::kCacheRead, access.buffer->name, {store}, {}, {}}));
-      added.push_back(copy);
+      const std::string& name = access.buffer->name;
+      if (name != sum && std::ranges::count(others, name) == 0) others.push_back(name);
+    }
+    for (const std::string& name : others) {
+      TESSERA_RETURN_IF_ERROR(Do({Primitive::kCacheRead, name, {store}, {}, {}}));
+      added.push_back(absl::StrCat(store, ".", name));
     }
     draft_.store = draft_.schedule.StageNamed(store);
     draft_.sum = draft_.schedule.StageNamed(sum);

@@ -101,9 +101,11 @@ class Binder {
     if (state.is_doubled) {
       const StageState& reader = schedule_.stages()[state.at_stage];
       const LoopState& around = reader.loops[reader.LoopNamed(state.at_loop)];
-      const bool is_virtual =
-          around.thread_axis == ir::ThreadAxis::kVirtual && bound.scope != ir::Scope::kShared;
-      if (around.kind != ir::LoopKind::kSerial && !is_virtual) {
+      // Of virtual threads that share nothing each has copies of its own, by the turns of the loops
+      // around them.
+      const bool is_of_each =
+          around.thread_axis == ir::ThreadAxis::kVirtual && bound.scope == ir::Scope::kLocal;
+      if (around.kind != ir::LoopKind::kSerial && !is_of_each) {
         return absl::InvalidArgumentError(absl::StrCat(
             "double_buffer ", stage.name(), ": loop ", around.name, " of ", reader.stage->name(),
             ", which it is computed in, is ", std::string(ir::ToString(around.kind)),

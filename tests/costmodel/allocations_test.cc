@@ -57,6 +57,18 @@ TEST_CASE("an extractor that has seen a task's programs allocates nothing", "[fe
     for (const char* name : {"x86/avx512 threads=2", "opencl"})
       CheckThatItAllocatesNothing(spec, *ir::ParseTarget(name));
   }
+  CheckThatItAllocatesNothing({"conv",
+                               "conv2d",
+                               {{"ic", "32"},
+                                {"oc", "64"},
+                                {"size", "12"},
+                                {"k", "3"},
+                                {"pad", "1"},
+                                {"bias", "true"},
+                                {"dtype", "i8"},
+                                {"shift", "5"},
+                                {"layout", "nchwc16"}}},
+                              *ir::ParseTarget("vta"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/view.h"
+#include "costmodel/model_format.h"
 #include "costmodel/nest.h"
 #include "tests/support/random_dag.h"
 #include "tests/support/workloads.h"
@@ -39,18 +40,31 @@ int ColumnNamed(std::string_view name) {
 te::OpSpec Product() { return {"p", "matmul", {{"m", "64"}, {"n", "64"}, {"k", "64"}}}; }
 
 TEST_CASE("columns have unique names, and each says what it is", "[features]") {
-  for (const ir::TargetKind kind : {ir::TargetKind::kX86, ir::TargetKind::kOpenCl}) {
+  for (const RowKind& row : kRowKinds) {
     std::set<std::string> names;
-    for (const FeatureColumn& column : FeatureColumns(kind)) {
+    for (const FeatureColumn& column : FeatureColumns(row.example)) {
       CAPTURE(column.name);
       CHECK(names.insert(column.name).second);
       CHECK_FALSE(column.group.empty());
       CHECK_FALSE(column.unit.empty());
       CHECK_FALSE(column.meaning.empty());
     }
-    CHECK(static_cast<int>(names.size()) == FeatureCount(kind));
-    CHECK(FeatureCount(kind) > 100);
+    CHECK(static_cast<int>(names.size()) == FeatureCount(row.example));
+    CHECK(names.size() > 50);
   }
+}
+
+TEST_CASE("rows of different kinds of devices differ in width and version", "[features]") {
+  std::set<int> widths, versions;
+  for (const RowKind& row : kRowKinds) {
+    const int width = FeatureCount(row.example);
+    CHECK(FeatureVersionOfRows(width) == row.version);
+    CHECK(FeatureVersion(row.example) == row.version);
+    CHECK(widths.insert(width).second);
+    CHECK(versions.insert(row.version).second);
+  }
+  CHECK(FeatureVersionOfRows(12) == 0);
+  CHECK(ProgramFeatures() == "4 (CPUs), 6 (GPUs) or 7 (VTA)");
 }
 
 std::string TableOf(absl::Span<const FeatureColumn> columns) {
@@ -72,13 +86,20 @@ TEST_CASE("docs/features.md has the tables of all columns", "[features][docs]") 
   document << file.rdbuf();
   const absl::Span<const FeatureColumn> all = FeatureColumns(ir::TargetKind::kOpenCl);
   const auto common = static_cast<size_t>(FeatureCount(ir::TargetKind::kX86));
-  const std::string of_all = TableOf(all.first(common)), of_gpus = TableOf(all.subspan(common));
-  INFO("docs/features.md should have, under Columns:\n" << of_all);
-  CHECK(absl::StrContains(document.str(), absl::StrCat("## Columns\n\n", of_all, "\n")));
-  INFO("and end with:\n" << of_gpus);
-  CHECK(absl::EndsWith(document.str(), of_gpus));
-  for (const int version : {kCpuFeatureVersion, kGpuFeatureVersion}) {
-    CHECK(absl::StrContains(document.str(), absl::StrCat("version ", version)));
+  const std::pair<std::string, std::string> sections[] = {
+      {"## Columns", TableOf(all.first(common))},
+      {"## Further columns of GPUs", TableOf(all.subspan(common))},
+      {"## Columns of VTA", TableOf(FeatureColumns(ir::TargetKind::kVta))}};
+  for (const auto& [title, table] : sections) {
+    const std::string section = absl::StrCat(title, "\n\n", table);
+    INFO("docs/features.md should have:\n" << section);
+    const size_t at = document.str().find(section);
+    REQUIRE(at != std::string::npos);
+    // Nothing more of the table.
+    CHECK_FALSE(document.str().substr(at + section.size()).starts_with("|"));
+  }
+  for (const RowKind& row : kRowKinds) {
+    CHECK(absl::StrContains(document.str(), absl::StrCat("version ", row.version)));
   }
 }
 

@@ -37,11 +37,6 @@ TEST_CASE("rows of GPUs begin as those of CPUs and have more columns", "[feature
   for (size_t i = 0; i < cpu.size(); ++i) CHECK(cpu[i].name == gpu[i].name);
   CHECK(FeatureColumns(ir::TargetKind::kAArch64).size() == cpu.size());
   CHECK(FeatureColumns(ir::TargetKind::kCuda).size() == gpu.size());
-  for (const ir::TargetKind kind : {ir::TargetKind::kX86, kGpu}) {
-    CHECK(FeatureVersionOfRows(FeatureCount(kind)) == FeatureVersion(kind));
-  }
-  CHECK(FeatureVersion(kGpu) != FeatureVersion(ir::TargetKind::kX86));
-  CHECK(FeatureVersionOfRows(12) == 0);
 }
 
 TEST_CASE("what is loaded by constant memory or images has columns of its own", "[features]") {

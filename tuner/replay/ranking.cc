@@ -146,7 +146,7 @@ absl::StatusOr<std::vector<Ranking>> RankTables(
       if (named.table->FeatureCount() == columns) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           named.name, " and ", tables[0].name,
-          " are of a CPU and a GPU: no model describes both; rank them by themselves"));
+          " are of devices of two kinds: no model describes both; rank them by themselves"));
     }
   }
   for (const NamedTable& named : tables) {

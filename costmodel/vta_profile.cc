@@ -1,0 +1,453 @@
+#include "costmodel/vta_profile.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "base/status.h"
+#include "compiler/ir/expr.h"
+#include "compiler/vta/timing.h"
+#include "costmodel/vta_cycles.h"
+#include "costmodel/vta_region.h"
+
+namespace tessera::costmodel {
+namespace {
+
+using schedule::Access;
+using schedule::AxisForm;
+using schedule::BoundLoop;
+using schedule::BoundStage;
+using schedule::ProductTiles;
+
+constexpr vta::Timing kTiming;
+constexpr double kUopBytes = 4;
+
+bool IsVirtual(const BoundLoop& loop) { return loop.thread_axis == ir::ThreadAxis::kVirtual; }
+
+// Whether the loop decides where along an axis a stage's part begins.
+bool MovesBase(const schedule::AxisRange& axis, int loop) {
+  return std::ranges::any_of(axis.base.terms,
+                             [&](const schedule::LoopTerm& term) { return term.loop == loop; });
+}
+bool MovesBase(const BoundStage& stage, int loop) {
+  return std::ranges::any_of(stage.axes,
+                             [&](const schedule::AxisRange& a) { return MovesBase(a, loop); });
+}
+
+// A stage of a kernel, with the part of its results that is held.
+struct Part {
+  const BoundStage* bound = nullptr;
+  const schedule::StageState* state = nullptr;
+  absl::InlinedVector<int64_t, 10> units;  // elements of a tile, by axis
+  Region region;
+  double contexts = 1;  // virtual threads with a part of their own
+  bool is_doubled = false;
+
+  double Tiles() const {
+    return static_cast<double>(TilesOf(region)) * contexts * (is_doubled ? 2 : 1);
+  }
+  int64_t StrideOf(int axis) const {
+    const auto found = std::ranges::find(region, axis, &RegionDim::axis);
+    return found == region.end() ? 0 : found->held_stride;
+  }
+};
+
+// A loop over tiles, with the steps of each operand.
+struct StepLoop {
+  int64_t turns;
+  std::array<int64_t, 3> steps;
+};
+using StepLoops = absl::InlinedVector<StepLoop, 8>;
+
+void AddLoop(StepLoops& loops, const StepLoop& loop) {
+  if (loop.turns == 1) return;
+  bool goes_on = !loops.empty();
+  for (size_t i = 0; i < loop.steps.size() && goes_on; ++i) {
+    goes_on = loops.back().steps[i] == loop.steps[i] * loop.turns;
+  }
+  if (goes_on) {
+    loops.back() = {loops.back().turns * loop.turns, loop.steps};
+  } else {
+    loops.push_back(loop);
+  }
+}
+
+// One instruction: turns of its own two loops, each of so many micro-ops.
+struct Shape {
+  double turns = 1, uops = 1;
+};
+Shape ShapeOf(const StepLoops& loops) {
+  Shape shape;
+  for (size_t l = 0; l < loops.size(); ++l) {
+    (l < 2 ? shape.turns : shape.uops) *= static_cast<double>(loops[l].turns);
+  }
+  return shape;
+}
+
+void AddSteps(const Shape& shape, double instructions, int64_t depth, int64_t interval,
+              VtaSteps& steps) {
+  const double turns = instructions * shape.turns, all = turns * shape.uops;
+  steps.instructions += instructions;
+  steps.turns += turns;
+  steps.steps += all;
+  steps.cycles += instructions * static_cast<double>(depth) +
+                  (turns - instructions) * static_cast<double>(kTiming.turn_cycles) +
+                  all * static_cast<double>(interval);
+}
+
+double RowCycles(double bytes) {
+  const auto bus = static_cast<double>(kTiming.bus_bytes);
+  return static_cast<double>(kTiming.row_latency) + bytes / bus;
+}
+
+// Steps of the ALU that make a value one of i8: those bounds that it hasn't got yet.
+int NarrowingSteps(const ir::Expr& body) {
+  const auto* cast = body.As<ir::Cast>();
+  if (cast == nullptr) return 0;
+  bool has_least = false, has_most = false;
+  const ir::Expr* value = &cast->value;
+  while (const auto* bound = value->As<ir::Binary>()) {
+    const int64_t* limit = ir::AsConstInt(bound->b);
+    if (limit == nullptr) break;
+    if (bound->op == ir::BinaryOp::kMax) {
+      has_least |= *limit >= -128;
+    } else if (bound->op == ir::BinaryOp::kMin) {
+      has_most |= *limit <= 127;
+    } else {
+      break;
+    }
+    value = &bound->a;
+  }
+  return (has_least ? 0 : 1) + (has_most ? 0 : 1);
+}
+
+// A root nest, read stage by stage.
+class Kernel {
+ public:
+  Kernel(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,
+         const ir::Target& target, const BoundStage& root)
+      : schedule_(schedule), loops_(loops), target_(target) {
+    root_.bound = &root;
+    root_.state = &schedule.stages()[root.stage];
+  }
+
+  // The stage that adds up, in the root's nest; null: there is none.
+  const BoundStage* FindSum() const {
+    for (const BoundStage& stage : loops_.stages) {
+      const bool is_sum = schedule_.stages()[stage.stage].stage->is_reduction();
+      if (is_sum && &stage != root_.bound && IsInside(stage)) return &stage;
+    }
+    return nullptr;
+  }
+
+  // Nothing where the nest is not of the form that instructions are made of.
+  std::optional<VtaProfile> Read(const BoundStage& sum, const ProductTiles& product) {
+    product_ = &product;
+    if (!HoldSum(sum)) return std::nullopt;
+    for (const BoundStage& stage : loops_.stages) {
+      if (&stage == root_.bound || &stage == &sum || !IsInside(stage)) continue;
+      if (!Load(stage)) return std::nullopt;
+    }
+    if (a_.bound == nullptr || b_.bound == nullptr) return std::nullopt;
+    profile_.loads_inputs_first = a_.bound < b_.bound;
+    Multiply();
+    Store();
+    return WithCycles(profile_);
+  }
+
+ private:
+  bool IsInside(const BoundStage& stage) const {
+    const BoundStage* top = &stage;
+    while (top->at >= 0) top = &loops_.stages[top->at];
+    return top == root_.bound;
+  }
+
+  // Innermost first.
+  template <typename Function>
+  void ForEachLoopAround(const BoundStage& stage, const Function& visit) const {
+    for (const BoundStage* inner = &stage; inner->at >= 0; inner = &loops_.stages[inner->at]) {
+      const BoundStage& around = loops_.stages[inner->at];
+      for (int depth = inner->at_depth; depth >= 0; --depth) visit(around.loops[depth]);
+    }
+  }
+  bool IsAround(const BoundLoop& loop, const BoundStage& stage) const {
+    bool found = false;
+    ForEachLoopAround(stage, [&](const BoundLoop& around) { found |= around.id == loop.id; });
+    return found;
+  }
+  double TurnsAround(const BoundStage& stage) const {
+    double turns = 1;
+    ForEachLoopAround(stage, [&](const BoundLoop& loop) {
+      if (!IsVirtual(loop)) turns *= static_cast<double>(loop.extent);
+    });
+    return turns;
+  }
+  double ContextsOf(const BoundStage& stage) const {
+    double contexts = 1;
+    ForEachLoopAround(stage, [&](const BoundLoop& loop) {
+      if (IsVirtual(loop) && MovesBase(stage, loop.id)) {
+        contexts *= static_cast<double>(loop.extent);
+      }
+    });
+    return contexts;
+  }
+  // How many loops of `stage` are around something else.
+  size_t LeafDepth(const BoundStage& stage) const {
+    size_t depth = 0;
+    for (const BoundStage& inner : loops_.stages) {
+      if (inner.at >= 0 && &loops_.stages[inner.at] == &stage) {
+        depth = std::max(depth, static_cast<size_t>(inner.at_depth) + 1);
+      }
+    }
+    return depth;
+  }
+
+  static const Access* ReadOf(const schedule::StageState& state, const ir::Buffer& buffer) {
+    const auto found = std::ranges::find(state.analysis->reads, buffer, &Access::buffer);
+    return found == state.analysis->reads.end() ? nullptr : &*found;
+  }
+  Part PartOf(const BoundStage& stage) const {
+    Part part;
+    part.bound = &stage;
+    part.state = &schedule_.stages()[stage.stage];
+    part.units.assign(stage.axes.size(), 1);
+    part.contexts = ContextsOf(stage);
+    part.is_doubled = part.state->is_doubled && TurnsAround(stage) > 1;
+    return part;
+  }
+
+  // The sum in accumulators, in the order in which its results are stored.
+  bool HoldSum(const BoundStage& sum) {
+    sum_ = PartOf(sum);
+    const Access* access = ReadOf(*root_.state, sum_.state->stage->output());
+    if (access == nullptr) return false;
+    root_.units.assign(root_.bound->axes.size(), 1);
+    sum_.units[product_->block_axis] = target_.tile_block;
+    if (product_->row_axis >= 0) sum_.units[product_->row_axis] = target_.tile_rows;
+    absl::InlinedVector<HeldAxis, 10> axes(root_.bound->axes.size(), HeldAxis{-1, 0});
+    for (size_t d = 0; d < access->dims.size(); ++d) {
+      const int axis = schedule::PlainAxis(access->dims[d]);
+      if (axis < 0) return false;
+      axes[axis] = {static_cast<int>(d), 0};
+      root_.units[axis] = sum_.units[d];
+    }
+    if (std::ranges::count(axes, -1, &HeldAxis::axis) > 0) return false;
+    sum_.region = RegionOf(schedule_, sum, root_.state->stage->output(), axes, sum_.units);
+    profile_.tiles = TurnsAround(sum);
+    profile_.virtual_threads = sum_.contexts;
+    return true;
+  }
+
+  // A copy: of an operand, or of what the root adds.
+  bool Load(const BoundStage& stage) {
+    Part part = PartOf(stage);
+    const ir::Buffer& output = part.state->stage->output();
+    const bool is_a = output == product_->a, is_b = output == product_->b;
+    if (is_a) {
+      if (product_->row_axis >= 0) part.units[product_->a_row_dim] = target_.tile_rows;
+      part.units[product_->a_term_dim] = target_.tile_block;
+    } else if (is_b) {
+      part.units[product_->b_block_dim] = target_.tile_block;
+      part.units[product_->b_term_dim] = target_.tile_block;
+    } else {
+      const Access* access = ReadOf(*root_.state, output);
+      if (access == nullptr) return false;
+      for (size_t d = 0; d < access->dims.size(); ++d) {
+        const int axis = schedule::PlainAxis(access->dims[d]);
+        if (axis >= 0) part.units[d] = root_.units[axis];
+      }
+    }
+    if (part.state->analysis->reads.empty()) return false;
+    const Access& source = part.state->analysis->reads[0];
+    absl::InlinedVector<HeldAxis, 10> axes;
+    for (const AxisForm& form : source.dims) {
+      if (!form.affine || form.terms.size() != 1) return false;
+      axes.push_back({form.terms[0].first, form.constant});
+    }
+    if (axes.empty()) return false;
+    part.region = RegionOf(schedule_, stage, source.buffer, axes, part.units);
+    VtaTransfer& transfer = is_a ? profile_.inputs : is_b ? profile_.weights : profile_.added;
+    AddTransfer(part, *source.buffer, TurnsAround(stage) * part.contexts, transfer);
+    if (is_a) a_ = std::move(part);
+    if (is_b) b_ = std::move(part);
+    return true;
+  }
+
+  static void AddTransfer(const Part& part, const ir::BufferNode& tensor, double runs,
+                          VtaTransfer& transfer) {
+    const RegionMoves moves = MovesOf(part.region);
+    double tile_bytes = tensor.type.bits / 8.0;
+    for (const int64_t unit : part.units) tile_bytes *= static_cast<double>(unit);
+    const double rows = runs * moves.rows;
+    transfer.runs += runs;
+    transfer.instructions += runs * moves.instructions;
+    transfer.rows += rows;
+    transfer.zeros += runs * moves.zeros;
+    transfer.bytes += rows * moves.row_tiles * tile_bytes;
+    transfer.cycles += rows * RowCycles(moves.row_tiles * tile_bytes) + runs * moves.zeros;
+    double tensor_bytes = tensor.type.bits / 8.0;
+    for (const int64_t extent : tensor.shape) tensor_bytes *= static_cast<double>(extent);
+    transfer.tensor_bytes += tensor_bytes;
+    transfer.tiles += part.Tiles();
+    transfer.contexts = std::max(transfer.contexts, part.contexts);
+    transfer.is_doubled |= part.is_doubled;
+  }
+
+  double AllContexts() const {
+    double contexts = 1;
+    ForEachLoopAround(*sum_.bound, [&](const BoundLoop& loop) {
+      const bool is_used = MovesBase(*sum_.bound, loop.id) || MovesBase(*a_.bound, loop.id) ||
+                           MovesBase(*b_.bound, loop.id);
+      if (IsVirtual(loop) && is_used) contexts *= static_cast<double>(loop.extent);
+    });
+    return contexts;
+  }
+
+  int64_t UnitOf(int axis) const {
+    const bool is_blocked = axis == product_->block_axis || axis == product_->term_axis;
+    if (is_blocked) return target_.tile_block;
+    return axis == product_->row_axis ? target_.tile_rows : 1;
+  }
+
+  // What a loop over an axis of the sum adds to where it reads an operand, in tiles.
+  int64_t StepOf(const Part& operand, int axis, int64_t elements) const {
+    const Access* access = ReadOf(*sum_.state, operand.state->stage->output());
+    int64_t step = 0;
+    for (size_t d = 0; d < access->dims.size(); ++d) {
+      for (const auto& [moved, coefficient] : access->dims[d].terms) {
+        if (moved != axis) continue;
+        step += coefficient * elements / operand.units[d] * operand.StrideOf(static_cast<int>(d));
+      }
+    }
+    return step;
+  }
+
+  void Multiply() {
+    const BoundStage& sum = *sum_.bound;
+    const size_t leaf = LeafDepth(sum);
+    const auto spatial = static_cast<int>(sum_.state->stage->axes.size());
+    StepLoops loops;
+    double executions = TurnsAround(sum) * AllContexts();
+    for (size_t l = 0; l < sum.loops.size(); ++l) {
+      const BoundLoop& loop = sum.loops[l];
+      if (l < leaf) {
+        executions *= static_cast<double>(loop.extent);
+        continue;
+      }
+      const schedule::Digit& digit = loop.digits[0];
+      const int64_t unit = UnitOf(digit.axis);
+      const bool is_whole = digit.stride % unit == 0;
+      const int64_t elements = is_whole ? digit.stride : unit;
+      const int64_t dst =
+          digit.axis < spatial ? elements / sum_.units[digit.axis] * sum_.StrideOf(digit.axis) : 0;
+      AddLoop(loops, {is_whole ? loop.extent : std::max<int64_t>(1, loop.extent / unit),
+                      {dst, StepOf(a_, digit.axis, elements), StepOf(b_, digit.axis, elements)}});
+    }
+    const Shape product = ShapeOf(loops);
+    AddSteps(product, executions, kTiming.gemm_depth, kTiming.gemm_interval, profile_.products);
+    profile_.uops = product.uops;
+    const double resets = TurnsAround(sum) * sum_.contexts;
+    AddSteps({static_cast<double>(TilesOf(sum_.region)), 1}, resets, kTiming.gemm_depth,
+             kTiming.gemm_interval, profile_.resets);
+    LoadUops(executions, resets);
+  }
+
+  // Whether products begin at another place of an operand in each turn of a loop around them.
+  bool MovesWithin(const Part& operand, const BoundLoop& loop) const {
+    if (IsAround(loop, *operand.bound)) return false;
+    const Access* access = ReadOf(*sum_.state, operand.state->stage->output());
+    for (size_t axis = 0; axis < sum_.bound->axes.size(); ++axis) {
+      const bool is_moved = loop.is_reduction ? loop.digits[0].axis == static_cast<int>(axis)
+                                              : MovesBase(sum_.bound->axes[axis], loop.id);
+      if (is_moved && std::ranges::any_of(access->dims, [&](const AxisForm& form) {
+            return schedule::Uses(form, static_cast<int>(axis));
+          })) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // Whether a doubled operand's copies go by the turns of this loop.
+  bool IsTurn(const Part& operand, const BoundLoop& loop) const {
+    const BoundLoop* innermost = nullptr;
+    ForEachLoopAround(*operand.bound, [&](const BoundLoop& around) {
+      if (innermost == nullptr && !IsVirtual(around) && around.extent > 1) innermost = &around;
+    });
+    return operand.is_doubled && innermost == &loop;
+  }
+
+  // Micro-ops stay while there is room for those of all places that instructions begin at.
+  void LoadUops(double executions, double resets) {
+    double places = AllContexts();
+    const auto add = [&](const BoundLoop& loop) {
+      if (IsVirtual(loop)) return;
+      if (MovesWithin(a_, loop) || MovesWithin(b_, loop)) {
+        places *= static_cast<double>(loop.extent);
+      } else if (IsTurn(a_, loop) || IsTurn(b_, loop)) {
+        places *= 2;
+      }
+    };
+    ForEachLoopAround(*sum_.bound, add);
+    const size_t leaf = LeafDepth(*sum_.bound);
+    for (size_t l = 0; l < leaf; ++l) add(sum_.bound->loops[l]);
+    const double others = sum_.contexts * (profile_.added.runs > 0 ? 2 : 1);
+    profile_.held_uops = places * profile_.uops + others;
+    const bool stays = profile_.held_uops * kUopBytes <= static_cast<double>(target_.uop_bytes);
+    profile_.uop_loads = stays ? places + others : executions + resets;
+    profile_.uop_cycles = (stays ? places : executions) * RowCycles(profile_.uops * kUopBytes) +
+                          (stays ? others : resets) * RowCycles(kUopBytes);
+  }
+
+  void Store() {
+    const double runs = TurnsAround(*sum_.bound) * sum_.contexts;
+    AddTransfer(sum_, *root_.state->stage->output(), runs, profile_.results);
+    const double each =
+        root_.state->analysis->operations.integer + NarrowingSteps(root_.state->stage->bodies[0]);
+    AddSteps({static_cast<double>(TilesOf(sum_.region)), 1}, runs * each, kTiming.alu_depth,
+             kTiming.alu_interval, profile_.operations);
+  }
+
+  const schedule::Schedule& schedule_;
+  const schedule::LoopStructure& loops_;
+  const ir::Target& target_;
+  const ProductTiles* product_ = nullptr;
+  Part root_, sum_, a_, b_;
+  VtaProfile profile_;
+};
+
+}  // namespace
+
+const std::optional<ProductTiles>& VtaProfiler::ProductOf(const schedule::StageState& sum) {
+  if (sum_ != sum.stage) {
+    const absl::StatusOr<ProductTiles> product = schedule::FindProductTiles(sum, target_);
+    sum_ = sum.stage;
+    product_ = product.ok() ? std::optional(*product) : std::nullopt;
+  }
+  return product_;
+}
+
+VtaProfile VtaProfiler::Profile(const schedule::Schedule& schedule,
+                                const schedule::LoopStructure& loops) {
+  VtaProfile main;
+  double kernels = 0, cycles = 0;
+  for (const BoundStage& root : loops.stages) {
+    if (root.at >= 0 || root.is_constant) continue;
+    Kernel kernel(schedule, loops, target_, root);
+    const BoundStage* sum = kernel.FindSum();
+    if (sum == nullptr) continue;
+    const std::optional<ProductTiles>& product = ProductOf(schedule.stages()[sum->stage]);
+    if (!product) continue;
+    const std::optional<VtaProfile> profile = kernel.Read(*sum, *product);
+    if (!profile) continue;
+    kernels += 1;
+    cycles += profile->cycles;
+    if (profile->products.steps > main.products.steps) main = *profile;
+  }
+  main.kernels = kernels;
+  main.cycles = cycles;
+  return main;
+}
+
+}  // namespace tessera::costmodel
