@@ -55,8 +55,8 @@ struct Ranking {
 // Each data set judged by a model of all, and of the others, that differ from it in what is held
 // out. Its own rows correct that model (costmodel::PriorModel), or train "xgboost" alone; programs
 // that were learned from are not judged. InvalidArgument when a data set has nothing to learn from
-// or too few rows, or when some are of CPUs and some of GPUs or VTA. Calls `done` with what is known of
-// each data set. A function of its arguments.
+// or too few rows, or when some are of CPUs and some of GPUs or VTA. Calls `done` with what is
+// known of each data set. A function of its arguments.
 absl::StatusOr<std::vector<Ranking>> RankTables(
     absl::Span<const NamedTable> tables, const RankingOptions& options,
     const std::function<void(absl::Span<const Ranking>)>& done);
