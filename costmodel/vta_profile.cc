@@ -348,9 +348,17 @@ class Kernel {
     AddSteps(product, executions, kTiming.gemm_depth, kTiming.gemm_interval, profile_.products);
     profile_.uops = product.uops;
     const double resets = TurnsAround(sum) * sum_.contexts;
-    AddSteps({static_cast<double>(TilesOf(sum_.region)), 1}, resets, kTiming.gemm_depth,
-             kTiming.gemm_interval, profile_.resets);
+    AddSteps(ResultShape(), resets, kTiming.gemm_depth, kTiming.gemm_interval, profile_.resets);
     LoadUops(executions, resets);
+  }
+
+  // What is done to all results of a tile is micro-ops, as many as there is room for.
+  Shape ResultShape() const {
+    const int64_t tiles = TilesOf(sum_.region);
+    int64_t uops =
+        std::min(tiles, std::max<int64_t>(1, target_.uop_bytes / static_cast<int64_t>(kUopBytes)));
+    while (tiles % uops != 0) --uops;
+    return {static_cast<double>(tiles / uops), static_cast<double>(uops)};
   }
 
   // Whether products begin at another place of an operand in each turn of a loop around them.
@@ -393,11 +401,12 @@ class Kernel {
     const size_t leaf = LeafDepth(*sum_.bound);
     for (size_t l = 0; l < leaf; ++l) add(sum_.bound->loops[l]);
     const double others = sum_.contexts * (profile_.added.runs > 0 ? 2 : 1);
-    profile_.held_uops = places * profile_.uops + others;
+    const double uops_of_others = ResultShape().uops;
+    profile_.held_uops = places * profile_.uops + others * uops_of_others;
     const bool stays = profile_.held_uops * kUopBytes <= static_cast<double>(target_.uop_bytes);
     profile_.uop_loads = stays ? places + others : executions + resets;
     profile_.uop_cycles = (stays ? places : executions) * RowCycles(profile_.uops * kUopBytes) +
-                          (stays ? others : resets) * RowCycles(kUopBytes);
+                          (stays ? others : resets) * RowCycles(uops_of_others * kUopBytes);
   }
 
   void Store() {
@@ -405,8 +414,8 @@ class Kernel {
     AddTransfer(sum_, *root_.state->stage->output(), runs, profile_.results);
     const double each =
         root_.state->analysis->operations.integer + NarrowingSteps(root_.state->stage->bodies[0]);
-    AddSteps({static_cast<double>(TilesOf(sum_.region)), 1}, runs * each, kTiming.alu_depth,
-             kTiming.alu_interval, profile_.operations);
+    AddSteps(ResultShape(), runs * each, kTiming.alu_depth, kTiming.alu_interval,
+             profile_.operations);
   }
 
   const schedule::Schedule& schedule_;

@@ -3,7 +3,7 @@
 //
 //   tessera build --op matmul m=256 n=256 k=256 --device-class opencl/... --name ops --out dist
 //   cc -std=c99 -O2 -I dist examples/use_device_library.c -o use_device_library dist/libops.so
-//   -Wl,-rpath,$PWD/dist -lm [-DWITH_OPENCL -lOpenCL]
+//   -Wl,-rpath,$PWD/dist -lm [-DWITH_OPENCL -l:libOpenCL.so.1]
 //
 // Exit code: 0 when all results are right, 1 otherwise.
 

@@ -45,23 +45,23 @@ absl::Status ReadMember(const std::string& name, const nlohmann::json& value, Co
       std::end(kIgnored)) {
     return absl::OkStatus();
   }
+  const auto* member = std::ranges::find(kMembers, name, &Member::name);
+  const auto* fixed = std::ranges::find(kFixed, name, &Fixed::name);
+  if (member == std::end(kMembers) && fixed == std::end(kFixed)) {
+    return Refuse(absl::StrCat("there is no member ", name.substr(0, 40)));
+  }
   if (!value.is_number_integer() || value < 0 || value > kMaxLog) {
     return Refuse(absl::StrCat(
         name, " is ", value.is_primitive() ? value.dump().substr(0, 40) : value.type_name(),
         ", not a whole number of 0 to ", kMaxLog));
   }
   const int number = value.get<int>();
-  for (const Member& member : kMembers) {
-    if (name != member.name) continue;
-    config.*member.value = number;
-    return absl::OkStatus();
+  if (member != std::end(kMembers)) {
+    config.*(member->value) = number;
+  } else if (number != fixed->value) {
+    return Refuse(absl::StrCat(name, " is ", number, "; this accelerator has ", fixed->value));
   }
-  for (const Fixed& fixed : kFixed) {
-    if (name != fixed.name) continue;
-    if (number == fixed.value) return absl::OkStatus();
-    return Refuse(absl::StrCat(name, " is ", number, "; this accelerator has ", fixed.value));
-  }
-  return Refuse(absl::StrCat("there is no member ", name.substr(0, 40)));
+  return absl::OkStatus();
 }
 
 }  // namespace
