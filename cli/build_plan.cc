@@ -169,9 +169,15 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
   std::set<std::string> unfit;
   absl::Status problem;  // of the first unfit class
   for (const std::string& name : classes) {
-    std::string class_target = target;
-    if (target.empty()) {
-      TESSERA_ASSIGN_OR_RETURN(class_target, TargetOf(client, devices, name));
+    TESSERA_ASSIGN_OR_RETURN(std::string class_target, TargetOf(client, devices, name));
+    if (!target.empty()) {
+      // What is of another kind can't be meant.
+      const absl::StatusOr<ir::Target> own = ir::ParseTarget(class_target);
+      if (own.ok() && own->kind != ir::ParseTarget(target)->kind && !wanted.contains(name)) {
+        unfit.insert(name);
+        continue;
+      }
+      class_target = target;
     }
     if (class_target.empty()) continue;
     absl::StatusOr<std::vector<db::Task>> tasks = LibraryTasks(file, class_target);

@@ -15,7 +15,7 @@ ARROWS = {
     "base": [],
     "compiler/ir": ["base"],
     "compiler/te": ["compiler/ir"],
-    "compiler/schedule": ["compiler/te"],
+    "compiler/schedule": ["compiler/te", "compiler/vta"],
     "compiler/passes": ["compiler/schedule"],
     "compiler/graph": ["compiler/te"],
     "compiler/runtime": [],

@@ -104,6 +104,40 @@ void ExpandDivisions(llvm::Function& function) {
   for (llvm::BinaryOperator* division : divisions) Divide(division);
 }
 
+// A 64-bit number as a float by its halves, which f64 holds exactly. What f32 rounds must not be
+// rounded twice: of numbers that f64 doesn't hold the lower bits only say whether there are any.
+Value* ToFloat(llvm::IRBuilder<>& b, Value* x, llvm::Type* type) {
+  llvm::Type* half = x->getType()->getWithNewBitWidth(32);
+  llvm::Type* wide = type->getWithNewType(b.getDoubleTy());
+  const auto number = [&](int64_t value) { return llvm::ConstantInt::get(x->getType(), value); };
+  if (!type->getScalarType()->isDoubleTy()) {
+    constexpr int64_t kExact = int64_t{1} << 53, kLowBits = 2047;
+    Value* any = b.CreateAdd(b.CreateAnd(x, number(kLowBits)), number(kLowBits));
+    Value* sticky = b.CreateAnd(b.CreateOr(any, x), number(~kLowBits));
+    Value* is_large = b.CreateICmpUGT(b.CreateAdd(x, number(kExact)), number(2 * kExact));
+    x = b.CreateSelect(is_large, sticky, x);
+  }
+  Value* high = b.CreateSIToFP(b.CreateTrunc(b.CreateAShr(x, number(32)), half), wide);
+  Value* low = b.CreateUIToFP(b.CreateTrunc(x, half), wide);
+  Value* all = b.CreateFAdd(b.CreateFMul(high, llvm::ConstantFP::get(wide, 0x1p32)), low);
+  return type == wide ? all : b.CreateFPTrunc(all, type);
+}
+
+void ExpandConversions(llvm::Function& function) {
+  std::vector<llvm::SIToFPInst*> conversions;
+  for (llvm::Instruction& instruction : llvm::instructions(function)) {
+    auto* conversion = llvm::dyn_cast<llvm::SIToFPInst>(&instruction);
+    if (conversion != nullptr && conversion->getSrcTy()->getScalarSizeInBits() == 64) {
+      conversions.push_back(conversion);
+    }
+  }
+  for (llvm::SIToFPInst* conversion : conversions) {
+    llvm::IRBuilder<> b(conversion);
+    conversion->replaceAllUsesWith(ToFloat(b, conversion->getOperand(0), conversion->getType()));
+    conversion->eraseFromParent();
+  }
+}
+
 }  // namespace
 
 void ExpandMissing(const ir::Target& target, llvm::Module& module) {
@@ -111,6 +145,7 @@ void ExpandMissing(const ir::Target& target, llvm::Module& module) {
   for (llvm::Function& function : module) {
     ExpandRoundings(function);
     ExpandDivisions(function);
+    ExpandConversions(function);
   }
 }
 

@@ -119,7 +119,7 @@ std::vector<Limit> LimitsOf(TargetKind kind) {
         size("batch", &Target::tile_rows, 1 << 10),    size("block", &Target::tile_block, 1 << 10),
         size("uop", &Target::uop_bytes, kMaxBytes),    size("inp", &Target::inp_bytes, kMaxBytes),
         size("wgt", &Target::wgt_bytes, kMaxBytes),    size("acc", &Target::acc_bytes, kMaxBytes),
-        {"pipeline", &Target::pipeline_steps, 1 << 10}};
+        {"pipeline", &Target::pipeline_steps, 1 << 20}};
   }
   if (IsCpu(kind)) {
     return {{"l1", &Target::l1_bytes, kMaxBytes},

@@ -1,13 +1,16 @@
 #include "compiler/schedule/accelerator.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/schedule/accelerator_stages.h"
 #include "compiler/schedule/accumulator_steps.h"
 #include "compiler/schedule/tiled_layout.h"
+#include "compiler/vta/fields.h"
 
 namespace tessera::schedule {
 namespace {
@@ -45,10 +48,18 @@ class Drafter {
     for (const std::string& copy : added) draft_.added.push_back(draft_.schedule.StageNamed(copy));
     TESSERA_ASSIGN_OR_RETURN(draft_.product, FindProductTiles(State(draft_.sum), target_));
     const StageState& stored = State(draft_.store);
-    const StageState& summed = State(draft_.sum);
-    TESSERA_RETURN_IF_ERROR(
-        AccumulatorSteps(stored.stage->bodies[0], summed.stage->output()).status());
-    for (const int copy : draft_.added) TESSERA_RETURN_IF_ERROR(CheckAdded(copy));
+    const ir::Buffer& sums = State(draft_.sum).stage->output();
+    TESSERA_ASSIGN_OR_RETURN(stored_axes_, StoredAxes(stored, sums));
+    TESSERA_RETURN_IF_ERROR(AccumulatorSteps(stored.stage->bodies[0], sums).status());
+    for (const int copy : {draft_.a, draft_.b}) {
+      TESSERA_RETURN_IF_ERROR(CheckCopy(draft_.schedule, State(copy)));
+      TESSERA_RETURN_IF_ERROR(CheckRead(draft_.sum, copy));
+    }
+    for (const int copy : draft_.added) {
+      TESSERA_RETURN_IF_ERROR(CheckCopy(draft_.schedule, State(copy)));
+      TESSERA_RETURN_IF_ERROR(CheckRead(draft_.store, copy));
+      TESSERA_RETURN_IF_ERROR(CheckAdded(copy));
+    }
     TESSERA_RETURN_IF_ERROR(LayOut());
     return std::move(draft_);
   }
@@ -68,14 +79,26 @@ class Drafter {
     return *std::ranges::find(reads, State(stage).stage->output(), &Access::buffer);
   }
 
+  // That a copy is read at one place, which axes say.
+  absl::Status CheckRead(int reader, int copy) const {
+    const std::vector<Access>& reads = State(reader).analysis->reads;
+    const ir::Buffer& output = State(copy).stage->output();
+    const bool is_affine = std::ranges::all_of(ReadBy(reader, copy).dims, &AxisForm::affine);
+    if (is_affine && std::ranges::count(reads, output, &Access::buffer) == 1) {
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(Name(reader), " reads ", SourceOf(copy)->name,
+                     is_affine ? " at several places" : " at places that no sum of its axes says"));
+  }
+
   // That what is added fills tiles of accumulators.
   absl::Status CheckAdded(int copy) const {
     for (const int axis : {draft_.product.row_axis, draft_.product.block_axis}) {
       if (axis < 0) continue;
-      const int stored = PlainAxis(ReadBy(draft_.store, draft_.sum).dims[axis]);
       const bool has_axis = std::ranges::any_of(
           ReadBy(draft_.store, copy).dims,
-          [&](const AxisForm& form) { return stored >= 0 && IsPlain(form, stored); });
+          [&](const AxisForm& form) { return IsPlain(form, stored_axes_[axis]); });
       if (has_axis) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           SourceOf(copy)->name, " has not both axes of a tile of ", target_.tile_rows, " x ",
@@ -128,12 +151,37 @@ class Drafter {
     if (product.row_axis >= 0) a.push_back({product.a_row_dim, target_.tile_rows});
     a.push_back({product.a_term_dim, target_.tile_block});
     b = {{product.b_block_dim, target_.tile_block}, {product.b_term_dim, target_.tile_block}};
-    if (product.row_axis >= 0) store.push_back({product.row_axis, target_.tile_rows});
-    store.push_back({product.block_axis, target_.tile_block});
+    if (product.row_axis >= 0) {
+      store.push_back({stored_axes_[product.row_axis], target_.tile_rows});
+    }
+    store.push_back({stored_axes_[product.block_axis], target_.tile_block});
     TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.a), a));
+    TESSERA_RETURN_IF_ERROR(CheckPadding(a));
     TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.b), b));
     return LayOut(State(draft_.store).stage->output(), store);
   }
+  // That loads can put zeros where operand a has them.
+  absl::Status CheckPadding(const Tile& tile) const {
+    const StageState& copy = State(draft_.a);
+    const Access& source = copy.analysis->reads[0];
+    TESSERA_ASSIGN_OR_RETURN(
+        const TiledLayout layout,
+        FindTiles(*source.buffer, draft_.schedule.LayoutOf(source.buffer), tile));
+    for (size_t i = 0; i < layout.dims.size(); ++i) {
+      const int dimension = layout.dims[i].dimension;
+      const AxisForm& form = source.dims[dimension];
+      const int64_t before = -form.constant;
+      const int64_t behind =
+          copy.stage->axes[form.terms[0].first].extent - before - source.buffer->shape[dimension];
+      const int64_t padding = std::max(before, behind);
+      if (padding <= 0 || (padding <= vta::kMaxPad && i + 2 >= layout.dims.size())) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          source.buffer->name, " is padded by ", padding, " along dimension ", dimension,
+          "; the accelerator pads rows and columns, by ", vta::kMaxPad, " at most"));
+    }
+    return absl::OkStatus();
+  }
+
   // Copies have the dimensions of what they copy.
   ir::Buffer SourceOf(int copy) const { return State(copy).analysis->reads[0].buffer; }
 
@@ -147,6 +195,7 @@ class Drafter {
 
   AcceleratorDraft draft_;
   const ir::Target& target_;
+  std::vector<int> stored_axes_;  // of the store, by dimensions of the sum
 };
 
 // Builds nests by axes of the sum, which `store` has in some order.
@@ -291,8 +340,19 @@ class Arranger {
 
 }  // namespace
 
+vta::Config ConfigOf(const ir::Target& target) {
+  const auto log = [](int64_t value) { return std::countr_zero(static_cast<uint64_t>(value)); };
+  return {.log_batch = log(target.tile_rows),
+          .log_block = log(target.tile_block),
+          .log_uop_bytes = log(target.uop_bytes),
+          .log_inp_bytes = log(target.inp_bytes),
+          .log_wgt_bytes = log(target.wgt_bytes),
+          .log_acc_bytes = log(target.acc_bytes)};
+}
+
 absl::StatusOr<AcceleratorDraft> DraftForAccelerator(const te::Dag& dag, const ir::Target& target) {
   TESSERA_CHECK(target.kind == ir::TargetKind::kVta);
+  TESSERA_RETURN_IF_ERROR(vta::CheckEncodable(ConfigOf(target)));
   return Drafter(dag, target).Run();
 }
 

@@ -7,11 +7,15 @@
 #include "compiler/ir/target.h"
 #include "compiler/schedule/product_tiles.h"
 #include "compiler/schedule/schedule.h"
+#include "compiler/vta/config.h"
 
 // How workloads are scheduled for an accelerator with a matrix unit (targets of kind kVta), as the
 // default trace and spaces have it in common.
 
 namespace tessera::schedule {
+
+// The target's configuration.
+vta::Config ConfigOf(const ir::Target& target);
 
 // A workload with its operands copied and laid out as such a target's memory needs them, before its
 // loops are arranged. Stages are those of `schedule`.
@@ -26,7 +30,8 @@ struct AcceleratorDraft {
 };
 
 // InvalidArgument, saying why, where the workload is not one sum of products that the target's
-// tiles divide and an elementwise rest, or its tensors are stored otherwise and may not be changed.
+// tiles divide and an elementwise rest, its tensors are stored otherwise and may not be changed, or
+// no program can be encoded for the target.
 absl::StatusOr<AcceleratorDraft> DraftForAccelerator(const te::Dag& dag, const ir::Target& target);
 
 // What is computed at once, and in which order. Sizes are of elements, and divide their axes.

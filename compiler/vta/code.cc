@@ -14,7 +14,6 @@ namespace tessera::vta {
 namespace {
 
 constexpr size_t kInstructionLoops = 2;
-constexpr int64_t kMaxPad = (int64_t{1} << kPadBits) - 1;
 constexpr int64_t kMaxTransferExtent = (int64_t{1} << kExtentBits) - 1;
 constexpr int64_t kDramBytes = int64_t{1} << 32;
 

@@ -21,6 +21,9 @@ inline constexpr int kAluOpBits = 3;
 inline constexpr int kImmediateBits = 16;
 inline constexpr int kMaxLogDepth = kSramBits;
 
+// Tiles of zeros on each side of what a load brings.
+inline constexpr int64_t kMaxPad = (int64_t{1} << kPadBits) - 1;
+
 struct IndexBits {
   int uop;
   int dst;  // of kAcc

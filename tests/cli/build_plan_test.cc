@@ -134,6 +134,12 @@ TEST_CASE("a library for a device has versions for CPUs beside it", "[cli]") {
   REQUIRE(plan.ok());
   CHECK(plan->versions.size() == 1);
 
+  // A target leaves those of its kind to choose from.
+  plan = PlanFromFile(client, OneOperator(1), {}, "opencl block=256 wave=32 shared=32768");
+  INFO(plan.status());
+  REQUIRE(plan.ok());
+  CHECK(plan->versions[0].device_class == "gpu");
+
   client.Add("other gpu", "opencl block=64 wave=32 shared=32768");
   CHECK(Says(PlanFromFile(client, OneOperator(1), {"gpu", "other gpu"}, "").status(),
              "gpu and other gpu are both devices, of which a library is for one"));

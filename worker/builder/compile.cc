@@ -196,12 +196,6 @@ MaybeRefusal MakeLoweredCode(const Task& task, const Scheduled& scheduled,
       passes::Lower(scheduled.schedule, scheduled.loops, kKernelSymbol);
   if (!lowered.ok()) return Blame(db::Outcome::kBuildError, "lowering", lowered.status());
   params = lowered->params;
-  static_assert(schedule::kMaxKernelBuffers == proto::kMaxBuffers);
-  if (const size_t passed = params.size(); passed > proto::kMaxBuffers) {
-    return Refusal{db::Outcome::kBuildError,
-                   absl::StrCat("the operator has ", passed, " inputs and outputs; at most ",
-                                proto::kMaxBuffers, " can be passed to a kernel, so split it")};
-  }
   std::vector<ir::Program> programs = {*std::move(lowered)};
   auto preparation = passes::LowerPreparation(scheduled.schedule, scheduled.loops, kPrepareSymbol);
   if (!preparation.ok()) return Blame(db::Outcome::kBuildError, "lowering", preparation.status());
@@ -214,6 +208,12 @@ MaybeRefusal MakeLoweredCode(const Task& task, const Scheduled& scheduled,
 MaybeRefusal MakeArtifact(const Task& task, const Scheduled& scheduled,
                           agent::BuildOutput& output) {
   std::vector<ir::Buffer> params = passes::MakeParameters(scheduled.schedule);
+  static_assert(schedule::kMaxKernelBuffers == proto::kMaxBuffers);
+  if (const size_t passed = params.size(); passed > proto::kMaxBuffers) {
+    return Refusal{db::Outcome::kBuildError,
+                   absl::StrCat("the operator has ", passed, " inputs and outputs; at most ",
+                                proto::kMaxBuffers, " can be passed to a kernel, so split it")};
+  }
   if (MaybeRefusal refusal = task.target.kind == ir::TargetKind::kVta
                                  ? MakeAcceleratorCode(scheduled, task.target, output)
                                  : MakeLoweredCode(task, scheduled, params, output)) {

@@ -1,7 +1,6 @@
 #include "compiler/codegen/vta/generate.h"
 
 #include <algorithm>
-#include <bit>
 #include <string>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "compiler/codegen/vta/moves.h"
 #include "compiler/codegen/vta/nest.h"
 #include "compiler/codegen/vta/step_loops.h"
+#include "compiler/schedule/accelerator.h"
 #include "compiler/schedule/accumulator_steps.h"
 #include "compiler/schedule/product_tiles.h"
 
@@ -44,7 +44,7 @@ class Generator {
 
   absl::StatusOr<Kernel> Run() {
     TESSERA_ASSIGN_OR_RETURN(plan_, PlanMemory(nest_, target_));
-    kernel_.code.config = ConfigOf(target_);
+    kernel_.code.config = schedule::ConfigOf(target_);
     kernel_.code.allocations = plan_.allocations;
     TESSERA_RETURN_IF_ERROR(Emit(nest_.root(), kernel_.code.body));
     TESSERA_RETURN_IF_ERROR(isa::Check(kernel_.code, static_cast<int>(kernel_.arguments.size())));
@@ -56,9 +56,9 @@ class Generator {
 
   // The loops of a stage around what is computed inside of it, then its own work.
   absl::Status Emit(int stage, Body& body, size_t loop = 0) {
+    if (stage == nest_.sum() && loop == 0) EmitReset(body);
     if (loop == nest_.LeafDepth(stage)) return EmitWork(stage, body);
     const schedule::BoundLoop& around = nest_.bound(stage).loops[loop];
-    if (IsFirstReduction(stage, loop)) EmitReset(stage, body);
     const auto inside = [&](Body& into) -> absl::Status {
       for (const int child : nest_.ChildrenAt(stage, loop)) {
         TESSERA_RETURN_IF_ERROR(Emit(child, into));
@@ -75,21 +75,15 @@ class Generator {
     return absl::OkStatus();
   }
 
-  bool IsFirstReduction(int stage, size_t loop) const {
-    const auto& loops = nest_.bound(stage).loops;
-    return loops[loop].is_reduction &&
-           std::none_of(loops.begin(), loops.begin() + static_cast<int64_t>(loop),
-                        [](const schedule::BoundLoop& outer) { return outer.is_reduction; });
-  }
-
   absl::Status EmitWork(int stage, Body& body) {
     if (stage == nest_.root()) return EmitRoot(body);
-    if (nest_.definition(stage).is_reduction()) return EmitProduct(stage, body);
+    if (stage == nest_.sum()) return EmitProduct(body);
     return EmitLoads(stage, body);
   }
 
-  void EmitReset(int sum, Body& body) {
-    const Held& held = plan_.of(nest_.output(sum));
+  // Of all accumulators that the sum has while it runs.
+  void EmitReset(Body& body) {
+    const Held& held = plan_.of(nest_.output(nest_.sum()));
     ForEachContext(held.virtual_loops, [&] {
       isa::Product reset{
           .resets = true, .dst = PlaceOf(held, {}), .src = {}, .wgt = {}, .loops = {}};
@@ -98,15 +92,9 @@ class Generator {
     });
   }
 
-  absl::Status EmitProduct(int sum, Body& body) {
-    const size_t leaf = nest_.LeafDepth(sum);
-    const auto& loops = nest_.bound(sum).loops;
-    if (std::none_of(loops.begin(), loops.begin() + static_cast<int64_t>(leaf),
-                     [](const schedule::BoundLoop& loop) { return loop.is_reduction; })) {
-      EmitReset(sum, body);
-    }
+  absl::Status EmitProduct(Body& body) {
     const schedule::ProductTiles& product = plan_.product;
-    const Held &dst = plan_.of(nest_.output(sum)), &src = plan_.of(product.a.get()),
+    const Held &dst = plan_.of(nest_.output(nest_.sum())), &src = plan_.of(product.a.get()),
                &wgt = plan_.of(product.b.get());
     TESSERA_ASSIGN_OR_RETURN(const StepLoops steps, ProductLoops(nest_, plan_, target_));
     ForEachContext(Union({&dst, &src, &wgt}), [&] {
@@ -224,20 +212,10 @@ class Generator {
 
 }  // namespace
 
-isa::Config ConfigOf(const ir::Target& target) {
-  const auto log = [](int64_t value) { return std::countr_zero(static_cast<uint64_t>(value)); };
-  return {.log_batch = log(target.tile_rows),
-          .log_block = log(target.tile_block),
-          .log_uop_bytes = log(target.uop_bytes),
-          .log_inp_bytes = log(target.inp_bytes),
-          .log_wgt_bytes = log(target.wgt_bytes),
-          .log_acc_bytes = log(target.acc_bytes)};
-}
-
 absl::StatusOr<std::vector<Kernel>> Generate(const schedule::Schedule& schedule,
                                              const schedule::LoopStructure& loops,
                                              const ir::Target& target) {
-  TESSERA_RETURN_IF_ERROR(isa::CheckEncodable(ConfigOf(target)));
+  TESSERA_RETURN_IF_ERROR(isa::CheckEncodable(schedule::ConfigOf(target)));
   std::vector<Kernel> kernels;
   for (size_t i = 0; i < loops.stages.size(); ++i) {
     if (loops.stages[i].at >= 0) continue;

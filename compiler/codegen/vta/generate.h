@@ -18,17 +18,13 @@ struct Kernel {
   std::vector<int> arguments;  // of its buffers: the workload's inputs, then its outputs
 };
 
-// The target's configuration.
-tessera::vta::Config ConfigOf(const ir::Target& target);
-
 // One kernel a root nest; each begins when the one before has ended. What a nest is made of:
 //   - its stage, elementwise: ALU instructions on accumulators, in place, and what stores them;
 //   - inside of it a sum of products (schedule::FindProductTiles): GEMM instructions. Of its loops
 //     those around what it loads become the program's, the outer two of the others the
 //     instruction's, the rest micro-ops;
 //   - copies of operands, inside of the sum or around it, zeros where they lie outside of the
-//     tensor: loads, of constants that the nest's stage adds too. double_buffer: two of them by
-//     turns.
+//     tensor: loads, of what the nest's stage adds too. double_buffer: two of them by turns.
 // Loops bound to `virtual` become interleaved instructions on memory of their own.
 // InvalidArgument naming stage, value and limit where a nest is not of this form, or its tiles
 // don't fit the target's memories.

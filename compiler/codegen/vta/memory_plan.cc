@@ -9,7 +9,8 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "compiler/codegen/vta/affine.h"
-#include "compiler/codegen/vta/generate.h"
+#include "compiler/schedule/accelerator.h"
+#include "compiler/schedule/accelerator_stages.h"
 
 namespace tessera::codegen::vta {
 namespace {
@@ -19,7 +20,7 @@ namespace isa = tessera::vta;
 class Planner {
  public:
   Planner(const Nest& nest, const ir::Target& target)
-      : nest_(nest), target_(target), config_(ConfigOf(target)) {}
+      : nest_(nest), target_(target), config_(schedule::ConfigOf(target)) {}
 
   absl::StatusOr<MemoryPlan> Run() {
     const schedule::StageState& sum = nest_.state(nest_.sum());
@@ -68,16 +69,8 @@ class Planner {
   absl::Status HoldSum() {
     const int root = nest_.root(), sum = nest_.sum();
     const ir::Buffer& result = nest_.definition(sum).output();
-    const schedule::Access& access = nest_.AccessOf(root, result.get());
+    TESSERA_ASSIGN_OR_RETURN(plan_.stored_dims, schedule::StoredAxes(nest_.state(root), result));
     schedule::Tile tile, stored_tile;
-    for (const schedule::AxisForm& form : access.dims) {
-      const int axis = schedule::PlainAxis(form);
-      if (axis < 0 || std::ranges::count(plan_.stored_dims, axis) > 0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("reads ", result->name, " at other places than its own"));
-      }
-      plan_.stored_dims.push_back(axis);
-    }
     const schedule::ProductTiles& product = plan_.product;
     if (product.row_axis >= 0) tile.push_back({product.row_axis, target_.tile_rows});
     tile.push_back({product.block_axis, target_.tile_block});
@@ -90,10 +83,6 @@ class Planner {
     std::vector<int> order;
     for (const schedule::TiledDim& dim : plan_.stored.dims) {
       const auto place = std::ranges::find(plan_.stored_dims, dim.dimension);
-      if (place == plan_.stored_dims.end()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("has an axis that ", result->name, " has not"));
-      }
       order.push_back(static_cast<int>(place - plan_.stored_dims.begin()));
     }
     return Hold(sum, isa::Memory::kAcc, std::move(tile), order);
@@ -102,11 +91,12 @@ class Planner {
   // An operand of the product, or of what is added to it.
   absl::Status HoldCopy(int copy) {
     const std::string& name = nest_.definition(copy).name();
+    TESSERA_RETURN_IF_ERROR(schedule::CheckCopy(nest_.schedule(), nest_.state(copy)));
     const ir::BufferNode* output = nest_.output(copy);
     const schedule::Access& source = nest_.SourceOf(copy);
-    if (nest_.state(copy).analysis->reads.size() != 1 ||
-        nest_.ParameterOf(source.buffer.get()) < 0) {
-      return absl::InvalidArgumentError(absl::StrCat(name, " is no copy of one input"));
+    if (!nest_.Reads(nest_.root(), output) && !nest_.Reads(nest_.sum(), output)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " is copied once more; leave one of the copies out"));
     }
     const schedule::ProductTiles& product = plan_.product;
     schedule::Tile tile;
@@ -125,13 +115,7 @@ class Planner {
     std::vector<int> axes;
     schedule::Tile source_tile(tile.size());
     for (size_t d = 0; d < source.dims.size(); ++d) {
-      const schedule::AxisForm& form = source.dims[d];
-      const bool is_shifted = form.affine && form.terms.size() == 1 && form.terms[0].second == 1;
-      const int axis = is_shifted ? form.terms[0].first : -1;
-      if (axis < 0 || std::ranges::count(axes, axis) > 0) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(name, " is no copy of a part of ", source.buffer->name));
-      }
+      const int axis = source.dims[d].terms[0].first;
       axes.push_back(axis);
       for (size_t t = 0; t < tile.size(); ++t) {
         if (tile[t].dimension == axis) source_tile[t] = {static_cast<int>(d), tile[t].extent};
@@ -176,10 +160,6 @@ class Planner {
                     const std::vector<int>& order) {
     const schedule::BoundStage& bound = nest_.bound(stage);
     const std::string& name = nest_.definition(stage).name();
-    if (order.size() != bound.buffer_shape.size()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, " has more dimensions than what it is a copy of"));
-    }
     Held held;
     held.buffer = nest_.output(stage);
     held.tiles = 1;
@@ -195,6 +175,7 @@ class Planner {
                          " cuts tiles, which have ", unit, " elements there"));
       }
       held.dims.push_back({d, extent / unit, held.tiles});
+      if (extent / unit > config_.Depth(memory) / held.tiles) return TooLarge(name, memory);
       held.tiles *= extent / unit;
     }
     std::ranges::reverse(held.dims);
@@ -210,17 +191,23 @@ class Planner {
     return Allocate(name, memory, std::move(held));
   }
 
+  absl::Status TooLarge(const std::string& name, isa::Memory memory) const {
+    const int64_t depth = config_.Depth(memory), used = used_[static_cast<size_t>(memory)];
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, " takes more than the ", depth - used, " tiles that are left of ", depth, " of ",
+        AbslView(isa::MemoryName(memory)), "; choose smaller tiles, or fewer virtual threads"));
+  }
+
   absl::Status Allocate(const std::string& name, isa::Memory memory, Held held) {
-    int64_t copies = held.turn_loop >= 0 ? 2 : 1;
-    for (const int loop : held.virtual_loops) copies *= nest_.ExtentOf(loop);
     int64_t& used = used_[static_cast<size_t>(memory)];
-    const int64_t depth = config_.Depth(memory);
-    if (copies * held.tiles > depth - used) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, " takes ", copies, " x ", held.tiles, " tiles of ",
-                       AbslView(isa::MemoryName(memory)), ", of whose ", depth, " tiles ",
-                       depth - used, " are left; choose smaller tiles"));
+    const int64_t most = (config_.Depth(memory) - used) / held.tiles;
+    int64_t copies = held.turn_loop >= 0 ? 2 : 1;
+    for (const int loop : held.virtual_loops) {
+      if (nest_.ExtentOf(loop) > most) return TooLarge(name, memory);
+      copies *= nest_.ExtentOf(loop);
+      if (copies > most) return TooLarge(name, memory);
     }
+    if (copies > most) return TooLarge(name, memory);
     held.allocation = static_cast<int>(plan_.allocations.size());
     plan_.allocations.push_back({memory, used, held.tiles, copies});
     used += copies * held.tiles;

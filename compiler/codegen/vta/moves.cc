@@ -1,19 +1,19 @@
 #include "compiler/codegen/vta/moves.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "compiler/codegen/vta/affine.h"
-#include "compiler/ir/print.h"
-#include "compiler/te/padding.h"
+#include "compiler/vta/fields.h"
 
 namespace tessera::codegen::vta {
 namespace {
 
 namespace isa = tessera::vta;
+
+constexpr int64_t kMaxStride = (int64_t{1} << isa::kExtentBits) - 1;
 
 // Whether `inner` is moved whole, so that it and `outer` lie in one piece on both sides.
 bool AreOnePiece(const MoveDim& outer, const MoveDim& inner) {
@@ -44,55 +44,6 @@ absl::Status CheckClipping(absl::Span<const MoveDim> dims, const std::string& na
   return absl::OkStatus();
 }
 
-// The bound that a condition sets to an axis: [axis] < `limit`, or at least `least`.
-struct AxisBound {
-  const ir::Var* var = nullptr;
-  std::optional<int64_t> least, limit;
-};
-AxisBound BoundOf(const ir::Expr& condition) {
-  const auto* compare = condition.As<ir::Binary>();
-  if (compare == nullptr) return {};
-  const bool is_strict = compare->op == ir::BinaryOp::kLt;
-  if (!is_strict && compare->op != ir::BinaryOp::kLe) return {};
-  if (const int64_t* least = ir::AsConstInt(compare->a)) {
-    return {compare->b.As<ir::Var>(), *least + (is_strict ? 1 : 0), std::nullopt};
-  }
-  if (const int64_t* most = ir::AsConstInt(compare->b)) {
-    return {compare->a.As<ir::Var>(), std::nullopt, *most + (is_strict ? 0 : 1)};
-  }
-  return {};
-}
-
-// That a copy has zeros exactly where it lies beyond its source.
-absl::Status CheckBody(const Nest& nest, int copy) {
-  const te::Stage& stage = nest.definition(copy);
-  const auto refuse = [&] {
-    return absl::InvalidArgumentError(absl::StrCat(
-        stage.name(), " is ", ir::Print(stage.bodies[0]),
-        "; the accelerator loads what lies in memory, and zeros beyond a tensor's edges"));
-  };
-  const ir::Expr& body = stage.bodies[0];
-  if (body.As<ir::Load>() != nullptr) return absl::OkStatus();
-  const auto* select = body.As<ir::Select>();
-  if (select == nullptr || select->if_true.As<ir::Load>() == nullptr ||
-      !ir::IsConst(select->if_false, 0.0)) {
-    return refuse();
-  }
-  const schedule::Access& source = nest.SourceOf(copy);
-  for (const ir::Expr& condition : te::Conjuncts(select->condition)) {
-    const AxisBound bound = BoundOf(condition);
-    bool is_edge = false;
-    for (size_t d = 0; d < source.dims.size(); ++d) {
-      const schedule::AxisForm& form = source.dims[d];
-      if (stage.axes[form.terms[0].first].var.get() != bound.var) continue;
-      is_edge = (!bound.least || *bound.least + form.constant == 0) &&
-                (!bound.limit || *bound.limit + form.constant == source.buffer->shape[d]);
-    }
-    if (!is_edge) return refuse();
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 bool MoveDim::IsClipped() const {
@@ -102,7 +53,6 @@ bool MoveDim::IsClipped() const {
 
 absl::StatusOr<std::vector<MoveDim>> LoadDims(const Nest& nest, int copy, const Held& held,
                                               const MemoryPlan& plan) {
-  TESSERA_RETURN_IF_ERROR(CheckBody(nest, copy));
   const schedule::Access& source = nest.SourceOf(copy);
   std::vector<MoveDim> dims;
   for (const schedule::TiledDim& dim : plan.sources.at(held.buffer).dims) {
@@ -154,12 +104,14 @@ isa::Node MakeMoves(const Turns& turns, isa::Place place, absl::Span<const MoveD
     tile = Add(std::move(tile), dim.first, dim.stride);
     return isa::Span{{}, dim.count, dim.count};
   };
-  const bool has_columns = dims.back().stride == 1;
-  const size_t outer = dims.size() - std::min<size_t>(dims.size(), has_columns ? 2 : 1);
-  if (has_columns) move.columns = span_of(dims.back());
-  if (outer + (has_columns ? 1 : 0) < dims.size()) {
+  TESSERA_CHECK(dims.back().stride == 1);
+  move.columns = span_of(dims.back());
+  size_t outer = dims.size() - std::min<size_t>(dims.size(), 2);
+  if (dims.size() > 1 && (dims[outer].stride <= kMaxStride || dims[outer].IsClipped())) {
     move.rows = span_of(dims[outer]);
     move.stride = dims[outer].stride;
+  } else {
+    outer = dims.size() - 1;  // rows too far apart are transfers of their own
   }
   for (size_t i = 0; i < outer; ++i) tile = Add(std::move(tile), dims[i].first, dims[i].stride);
   move.tile = turns.ToValue(tile);

@@ -23,7 +23,7 @@ struct MoveDim {
 };
 
 // What a load moves, outermost first, in as few dimensions as there have to be. InvalidArgument
-// where the copy is of something else beyond the tensor than zeros, or of nothing but these.
+// where more than rows and columns lie beyond the tensor.
 absl::StatusOr<std::vector<MoveDim>> LoadDims(const Nest& nest, int copy, const Held& held,
                                               const MemoryPlan& plan);
 // The root's results.

@@ -73,6 +73,15 @@ absl::Status Nest::Check() const {
       }
     }
     const bool is_copy = stage != root_ && stage != sum();
+    // What is done to results is done once.
+    if (is_copy && bound(stage).at == root_) {
+      for (int l = bound(sum()).at_depth + 1; l <= bound(stage).at_depth; ++l) {
+        if (bound(root_).loops[l].extent == 1) continue;
+        return absl::InvalidArgumentError(
+            absl::StrCat(name, " is computed in a loop inside of that of ",
+                         definition(sum()).name(), "; compute it where that is, or further out"));
+      }
+    }
     if (is_copy && LeafDepth(stage) > 0) {
       return absl::InvalidArgumentError(
           absl::StrCat(name, " is a copy that something else is computed in"));
@@ -108,6 +117,12 @@ int Nest::TurnsAround(int stage) const {
     }
   }
   return -1;
+}
+
+bool Nest::Reads(int stage, const ir::BufferNode* buffer) const {
+  return std::ranges::any_of(state(stage).analysis->reads, [&](const schedule::Access& access) {
+    return access.buffer.get() == buffer;
+  });
 }
 
 const schedule::Access& Nest::AccessOf(int stage, const ir::BufferNode* buffer) const {

@@ -41,6 +41,7 @@ class Nest {
   // The innermost loop with turns around the work of `stage`; -1 if there is none.
   int TurnsAround(int stage) const;
 
+  bool Reads(int stage, const ir::BufferNode* buffer) const;
   // How `stage` reads `buffer`, which it reads at one place.
   const schedule::Access& AccessOf(int stage, const ir::BufferNode* buffer) const;
   // What a copy copies.

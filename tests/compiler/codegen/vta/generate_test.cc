@@ -9,6 +9,7 @@
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/trace.h"
 #include "compiler/te/operators.h"
+#include "schedule_space/config_space.h"
 #include "tests/support/reference_check.h"
 #include "tests/support/run_vta.h"
 
@@ -182,7 +183,51 @@ TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
       "conv: an accumulator is added to every 1 steps; the pipeline takes 4");
   contains(ErrorOf(Conv({}), kHead), "has 0 reductions inside");
   contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled), ir::ParseTarget("vta wgt=4096").value()),
-           "conv.W takes 1 x 18 tiles of wgt, of whose 16 tiles 16 are left");
+           "conv.W takes more than the 16 tiles that are left of 16 of wgt");
+}
+
+// Steps of products that a program takes.
+int64_t ProductSteps(const std::vector<tessera::vta::Node>& body) {
+  int64_t steps = 0;
+  for (const tessera::vta::Node& node : body) {
+    if (const auto* repeat = std::get_if<tessera::vta::Repeat>(&node.what)) {
+      steps += repeat->turns * ProductSteps(repeat->body);
+    }
+    const auto* product = std::get_if<tessera::vta::Product>(&node.what);
+    if (product == nullptr || product->resets) continue;
+    int64_t all = 1;
+    for (const tessera::vta::Loop& loop : product->loops) all *= loop.turns;
+    steps += all;
+  }
+  return steps;
+}
+
+TEST_CASE("ResNet-18's convolutions but the first take 6,623,232 products of tiles", "[vta]") {
+  struct Layer {
+    int count;
+    const char *ic, *oc, *size, *k, *stride, *pad;
+  };
+  const Layer layers[] = {
+      {4, "64", "64", "56", "3", "1", "1"},   {1, "64", "128", "56", "3", "2", "1"},
+      {1, "64", "128", "56", "1", "2", "0"},  {3, "128", "128", "28", "3", "1", "1"},
+      {1, "128", "256", "28", "3", "2", "1"}, {1, "128", "256", "28", "1", "2", "0"},
+      {3, "256", "256", "14", "3", "1", "1"}, {1, "256", "512", "14", "3", "2", "1"},
+      {1, "256", "512", "14", "1", "2", "0"}, {3, "512", "512", "7", "3", "1", "1"},
+  };
+  int64_t steps = 0;
+  for (const Layer& layer : layers) {
+    const te::Workload workload = Conv({{"ic", layer.ic},
+                                        {"oc", layer.oc},
+                                        {"size", layer.size},
+                                        {"k", layer.k},
+                                        {"stride", layer.stride},
+                                        {"pad", layer.pad}});
+    const Scheduled scheduled = Apply(workload, DefaultSteps(workload, Pynq()));
+    const auto kernels = Generate(scheduled.schedule, scheduled.loops, Pynq());
+    REQUIRE(kernels.status() == absl::OkStatus());
+    steps += layer.count * ProductSteps((*kernels)[0].code.body);
+  }
+  CHECK(steps == 6'623'232);
 }
 
 // Of what the accelerator is for, with `value` of sum s and constant c instead of what it stores.
@@ -207,10 +252,86 @@ TEST_CASE("what the ALU or transfers can't do is refused", "[vta]") {
   contains(RefusalOf("cast_sat(i8, s[m, n] * cast(i32, 3))"), "ALU can't compute");
   contains(RefusalOf("cast_sat(i8, s[m, n] + cast(i32, 100000))"), "ALU can't compute");
   contains(RefusalOf("cast(i8, s[m, n])"), "ALU can't compute");
-  contains(RefusalOf("cast_sat(i8, max(s[m, n] + c[n], s[m, n]))"), "ALU can't compute");
+  contains(RefusalOf("cast_sat(i8, max(s[m, n] + c[n], s[m, n]))"), "other places than its own");
   contains(RefusalOf("cast_sat(i8, s[m, n] + c[m])"), "not both axes");
   contains(RefusalOf("cast_sat(i8, s[m, n] + c[n] + c[31 - n])"), "at several places");
   contains(RefusalOf("cast_sat(i8, s[m, n] + c[n / 2])"), "c");
+}
+
+// With `a` in front of the sum and `y` behind it.
+std::string DraftRefusal(const std::string& a, const std::string& y) {
+  const auto workload = te::ParseWorkload(
+      absl::StrCat("workload odd\ninput X: i8[16,32]\nconst W: i8[32,32] free\n", a,
+                   "stage s: i32[m:16, n:32] = sum[k:32] (cast(i32, ", a.empty() ? "X" : "a",
+                   "[m, k]) * cast(i32, W[n, k]))\nstage y: ", y, "\noutput y\n"));
+  REQUIRE(workload.status() == absl::OkStatus());
+  const absl::Status space = space::BuildSpace(*workload, Pynq(), 1).status();
+  CHECK(schedule::DefaultTrace(workload->dag, Pynq()).ok() == space.ok());
+  return std::string(space.message());
+}
+
+TEST_CASE("definitions that no instructions compute are refused before anything is tried",
+          "[vta]") {
+  const auto contains = [](const std::string& text, const std::string& part) {
+    INFO(text);
+    CHECK(absl::StrContains(text, part));
+  };
+  const std::string plain = "i8[m:16, n:32] = cast_sat(i8, s[m, n])";
+  CHECK(DraftRefusal("", plain) == "");
+  contains(DraftRefusal("", "i8[n:32, m:16] = cast_sat(i8, s[m, n])"), "y is stored as");
+  contains(DraftRefusal("stage a: i8[m:16, k:32] = cast(i8, m + k) + X[m, k]\n", plain),
+           "which is computed");
+  contains(DraftRefusal("stage a: i8[m:16, k:32] = X[0, k]\n", plain), "other elements");
+  contains(DraftRefusal("stage a: i8[m:16, k:32] = X[m / 2, k]\n", plain), "other elements");
+  contains(DraftRefusal("stage a: i8[m:16, k:32] = max(X[m, k], cast(i8, 0))\n", plain),
+           "which is computed");
+  contains(DraftRefusal("", "i8[m:16, n:32] = cast_sat(i8, s[15 - m, n])"), "its own");
+  CHECK(!space::BuildSpace(Conv({}), ir::ParseTarget("vta block=1").value(), 1).ok());
+  contains(std::string(space::BuildSpace(Conv({{"dilation", "17"}, {"pad", "17"}, {"size", "64"}}),
+                                         Pynq(), 1)
+                           .status()
+                           .message()),
+           "X is padded by 17");
+}
+
+TEST_CASE("loops of a sum outside of its loads leave what others have summed up", "[vta]") {
+  Run(Conv({}), absl::StrCat(kHead, R"(split narrow oc 32
+split narrow oh 4
+reorder narrow n oc.0 oh.0 oc.1 oh.1 ow
+compute_at conv narrow oh.0
+split conv ic 16
+split conv oh 2
+reorder conv oh.0 ic.0 kh kw ic.1 n oc oh.1 ow
+compute_at pad conv ic.0
+compute_at conv.W conv ic.0
+compute_at narrow.Bias narrow oh.0
+)"));
+}
+
+TEST_CASE("traces that the accelerator has no order for are refused", "[vta]") {
+  const auto contains = [](const std::string& text, const std::string& part) {
+    INFO(text);
+    CHECK(absl::StrContains(text, part));
+  };
+  const auto tiled = [](const std::string& sum_at) {
+    return absl::StrCat(kHead, R"(split narrow oc 32
+split narrow oh 4
+reorder narrow n oc.0 oh.0 oc.1 oh.1 ow
+compute_at conv narrow )",
+                        sum_at, R"(
+split conv ic 16
+reorder conv ic.0 kh kw ic.1 n oc oh ow
+compute_at pad conv ic.0
+compute_at conv.W conv ic.0
+compute_at narrow.Bias narrow oh.0
+)");
+  };
+  contains(ErrorOf(Conv({}), tiled("oc.0")),
+           "narrow.Bias is computed in a loop inside of that of conv");
+  contains(ErrorOf(Conv({}), absl::StrCat(tiled("oh.0"),
+                                          "cache_read conv.W conv\ncompute_at conv.conv.W conv "
+                                          "ic.0\n")),
+           "cop");
 }
 
 }  // namespace
