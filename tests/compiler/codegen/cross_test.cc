@@ -271,6 +271,48 @@ TEST_CASE("roundings and divisions of emulated CPUs are those of the evaluator",
   }
 }
 
+TEST_CASE("long numbers become the floats on emulated CPUs that they become for the evaluator",
+          "[codegen]") {
+  constexpr int64_t kCount = 64;
+  const auto a = ir::MakeBuffer("a", ir::Int(64), {kCount});
+  const auto single = ir::MakeBuffer("single", ir::Float(32), {kCount});
+  const auto twice = ir::MakeBuffer("twice", ir::Float(64), {kCount});
+  const auto i = ir::MakeVar("i");
+  const ir::Expr x = ir::MakeLoad(a, {i});
+  const ir::Program program{
+      "floats",
+      {a, single, twice},
+      ir::MakeFor(i, 0, kCount,
+                  ir::MakeBlock({ir::MakeStore(single, {i}, ir::MakeCast(ir::Float(32), x)),
+                                 ir::MakeStore(twice, {i}, ir::MakeCast(ir::Float(64), x))}))};
+  // Halfway between two floats, and a little more or less, where f64 would round that away.
+  std::vector<int64_t> values = {0, 1, -1, INT64_MAX, INT64_MIN};
+  for (const int64_t half : {(int64_t{1} << 62) + (int64_t{1} << 38), (int64_t{1} << 24) + 1,
+                             (int64_t{1} << 54) + (int64_t{1} << 30)}) {
+    for (const int64_t more : {-1, 0, 1}) values.insert(values.end(), {half + more, -half - more});
+  }
+  Rng rng(9);
+  while (values.size() < kCount) {
+    values.push_back(rng.Between(INT64_MIN / 4, INT64_MAX / 4) >> rng.Between(0, 60));
+  }
+  for (const Machine& machine : kMachines) {
+    if (!Emulation::Works(machine)) continue;
+    const Emulation emulation(machine);
+    const ir::Target target = ir::ParseTarget(machine.targets.back()).value();
+    std::vector<std::byte> data[3];
+    for (int k = 0; k < 3; ++k) data[k].resize(program.params[k]->StoredBytes());
+    memcpy(data[0].data(), values.data(), data[0].size());
+    const absl::Span<std::byte> spans[] = {absl::MakeSpan(data[0]), absl::MakeSpan(data[1]),
+                                           absl::MakeSpan(data[2])};
+    REQUIRE(emulation.Run(program, target, spans) == absl::OkStatus());
+    for (int64_t e = 0; e < kCount; ++e) {
+      CAPTURE(ir::ToString(target), values[e]);
+      CHECK(ir::ReadElement(ir::Float(32), data[1], e) == static_cast<float>(values[e]));
+      CHECK(ir::ReadElement(ir::Float(64), data[2], e) == static_cast<double>(values[e]));
+    }
+  }
+}
+
 TEST_CASE("dot products of emulated AArch64 CPUs are right, with and without the instruction",
           "[codegen]") {
   const Machine& machine = kMachines[0];
