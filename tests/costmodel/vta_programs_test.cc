@@ -146,8 +146,7 @@ TEST_CASE("a VTA's rows count what its programs' instructions do", "[features]")
         return static_cast<double>(report.of(engine).busy - report.of(engine).bus);
       };
       CHECK(sample.Count("vta.load_cycles") == Approx(busy(vta::Engine::kLoad)).epsilon(0.01));
-      CHECK(sample.Count("vta.compute_cycles") ==
-            Approx(busy(vta::Engine::kCompute)).epsilon(0.1));
+      CHECK(sample.Count("vta.compute_cycles") == Approx(busy(vta::Engine::kCompute)).epsilon(0.1));
       CHECK(sample.Count("vta.store_cycles") == Approx(busy(vta::Engine::kStore)).epsilon(1e-4));
     }
   }
