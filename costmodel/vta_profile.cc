@@ -304,11 +304,7 @@ class Kernel {
     return contexts;
   }
 
-  int64_t UnitOf(int axis) const {
-    const bool is_blocked = axis == product_->block_axis || axis == product_->term_axis;
-    if (is_blocked) return target_.tile_block;
-    return axis == product_->row_axis ? target_.tile_rows : 1;
-  }
+  int64_t UnitOf(int axis) const { return product_->UnitOf(axis, target_); }
 
   // What a loop over an axis of the sum adds to where it reads an operand, in tiles.
   int64_t StepOf(const Part& operand, int axis, int64_t elements) const {

@@ -86,11 +86,7 @@ class AcceleratorGroup final : public Group {
   const std::string& NameOf(int axis) const {
     return (axis < spatial_ ? sum_.axes[axis] : sum_.reduce_axes[axis - spatial_]).var->name;
   }
-  int64_t UnitOf(int axis) const {
-    const schedule::ProductTiles& product = draft_.product;
-    if (axis == product.block_axis || axis == product.term_axis) return target_.tile_block;
-    return axis == product.row_axis ? target_.tile_rows : 1;
-  }
+  int64_t UnitOf(int axis) const { return draft_.product.UnitOf(axis, target_); }
   bool IsLooped(const AcceleratorTiles& tiles, int axis) const {
     const int64_t threads = axis == tiles.virtual_axis ? tiles.virtual_threads : 1;
     return tiles.results[axis] * threads < sum_.axes[axis].extent;

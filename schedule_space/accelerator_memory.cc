@@ -77,14 +77,11 @@ AcceleratorUse UseOf(const AcceleratorDraft& draft, const AcceleratorTiles& tile
   use.acc /= rows * block;
   // What is added is of axes of the store, which the sum has in its own order.
   const te::Stage& store = *Stage(draft, draft.store).stage;
-  const Access& sums = ReadOf(draft, draft.store, draft.sum);
   Extents of_store(store.axes.size(), 1);
-  int virtual_axis = -1;
-  for (size_t d = 0; d < sums.dims.size(); ++d) {
-    const int axis = schedule::PlainAxis(sums.dims[d]);
-    of_store[axis] = tiles.results[d];
-    if (static_cast<int>(d) == tiles.virtual_axis) virtual_axis = axis;
+  for (size_t d = 0; d < tiles.results.size(); ++d) {
+    of_store[draft.stored_axes[d]] = tiles.results[d];
   }
+  const int virtual_axis = tiles.virtual_axis < 0 ? -1 : draft.stored_axes[tiles.virtual_axis];
   for (const int copy : draft.added) {
     const Access& access = ReadOf(draft, draft.store, copy);
     use.acc += TilesOf(access, of_store, rows * block) *

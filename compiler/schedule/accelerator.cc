@@ -49,7 +49,7 @@ class Drafter {
     TESSERA_ASSIGN_OR_RETURN(draft_.product, FindProductTiles(State(draft_.sum), target_));
     const StageState& stored = State(draft_.store);
     const ir::Buffer& sums = State(draft_.sum).stage->output();
-    TESSERA_ASSIGN_OR_RETURN(stored_axes_, StoredAxes(stored, sums));
+    TESSERA_ASSIGN_OR_RETURN(draft_.stored_axes, StoredAxes(stored, sums));
     TESSERA_RETURN_IF_ERROR(AccumulatorSteps(stored.stage->bodies[0], sums).status());
     for (const int copy : {draft_.a, draft_.b}) {
       TESSERA_RETURN_IF_ERROR(CheckCopy(draft_.schedule, State(copy)));
@@ -98,7 +98,7 @@ class Drafter {
       if (axis < 0) continue;
       const bool has_axis = std::ranges::any_of(
           ReadBy(draft_.store, copy).dims,
-          [&](const AxisForm& form) { return IsPlain(form, stored_axes_[axis]); });
+          [&](const AxisForm& form) { return IsPlain(form, draft_.stored_axes[axis]); });
       if (has_axis) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           SourceOf(copy)->name, " has not both axes of a tile of ", target_.tile_rows, " x ",
@@ -152,14 +152,15 @@ class Drafter {
     a.push_back({product.a_term_dim, target_.tile_block});
     b = {{product.b_block_dim, target_.tile_block}, {product.b_term_dim, target_.tile_block}};
     if (product.row_axis >= 0) {
-      store.push_back({stored_axes_[product.row_axis], target_.tile_rows});
+      store.push_back({draft_.stored_axes[product.row_axis], target_.tile_rows});
     }
-    store.push_back({stored_axes_[product.block_axis], target_.tile_block});
+    store.push_back({draft_.stored_axes[product.block_axis], target_.tile_block});
     TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.a), a));
     TESSERA_RETURN_IF_ERROR(CheckPadding(a));
     TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.b), b));
     return LayOut(State(draft_.store).stage->output(), store);
   }
+
   // That loads can put zeros where operand a has them.
   absl::Status CheckPadding(const Tile& tile) const {
     const StageState& copy = State(draft_.a);
@@ -195,17 +196,13 @@ class Drafter {
 
   AcceleratorDraft draft_;
   const ir::Target& target_;
-  std::vector<int> stored_axes_;  // of the store, by dimensions of the sum
 };
 
 // Builds nests by axes of the sum, which `store` has in some order.
 class Arranger {
  public:
   Arranger(const AcceleratorDraft& draft, const AcceleratorTiles& tiles)
-      : draft_(draft), tiles_(tiles), sum_(*Stage(draft.sum).stage) {
-    const Access& access = Read(draft.store, sum_.output());
-    for (const AxisForm& form : access.dims) store_axes_.push_back(PlainAxis(form));
-  }
+      : draft_(draft), tiles_(tiles), sum_(*Stage(draft.sum).stage) {}
 
   std::vector<Nest> Run() {
     std::vector<Nest> nests;
@@ -243,7 +240,7 @@ class Arranger {
     nest.stage = draft_.store;
     std::vector<bool> has_digit(sum_.axes.size(), false);
     const auto add = [&](int axis, int64_t stride, int64_t turns) {
-      nest.loops.push_back(Loop(store_axes_[axis], stride, has_digit[axis] ? turns : 0));
+      nest.loops.push_back(Loop(draft_.stored_axes[axis], stride, has_digit[axis] ? turns : 0));
       has_digit[axis] = true;
     };
     add(tiles_.tile_order.front(), sum_.axes[tiles_.tile_order.front()].extent, 1);
@@ -320,7 +317,7 @@ class Arranger {
   int InnermostLoopFor(int reader, const ir::Buffer& buffer) const {
     const Access& access = Read(reader, buffer);
     for (size_t l = tile_loops_.size(); l-- > 1;) {
-      const int axis = reader == draft_.sum ? tile_loops_[l] : store_axes_[tile_loops_[l]];
+      const int axis = reader == draft_.sum ? tile_loops_[l] : draft_.stored_axes[tile_loops_[l]];
       const bool moves =
           std::ranges::any_of(access.dims, [&](const AxisForm& form) { return Uses(form, axis); });
       if (moves) return static_cast<int>(l);
@@ -333,7 +330,6 @@ class Arranger {
   const AcceleratorDraft& draft_;
   const AcceleratorTiles& tiles_;
   const te::Stage& sum_;
-  std::vector<int> store_axes_;  // by axes of the sum
   std::vector<int> tile_loops_;  // of the store around the sum, by axes of the sum
   int load_loops_ = 0;
 };
@@ -363,11 +359,7 @@ std::vector<Nest> AcceleratorNests(const AcceleratorDraft& draft, const Accelera
 AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& target) {
   const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
   const auto spatial = static_cast<int>(sum.axes.size());
-  const auto unit_of = [&](int axis) -> int64_t {
-    const ProductTiles& product = draft.product;
-    if (axis == product.block_axis || axis == product.term_axis) return target.tile_block;
-    return axis == product.row_axis ? target.tile_rows : 1;
-  };
+  const auto unit_of = [&](int axis) { return draft.product.UnitOf(axis, target); };
   AcceleratorTiles tiles;
   for (int axis = 0; axis < spatial; ++axis) {
     tiles.results.push_back(unit_of(axis));

@@ -27,6 +27,7 @@ struct AcceleratorDraft {
   int a = -1, b = -1;      // copies of its operands
   std::vector<int> added;  // copies of what `store` adds
   ProductTiles product;
+  std::vector<int> stored_axes;  // of `store`, by dimensions of the sum
 };
 
 // InvalidArgument, saying why, where the workload is not one sum of products that the target's

@@ -66,6 +66,11 @@ ProductTiles Assign(const StageState& sum, const ir::Target& target, const Acces
 
 }  // namespace
 
+int64_t ProductTiles::UnitOf(int axis, const ir::Target& target) const {
+  if (axis == block_axis || axis == term_axis) return target.tile_block;
+  return axis == row_axis ? target.tile_rows : 1;
+}
+
 absl::StatusOr<ProductTiles> FindProductTiles(const StageState& sum, const ir::Target& target) {
   const te::Instruction product = te::TileProduct(target);
   const std::string& name = sum.stage->name();

@@ -15,6 +15,9 @@ struct ProductTiles {
   int row_axis = -1;    // rows of results and of a; -1: tiles have one row
   int a_term_dim = -1, a_row_dim = -1;
   int b_block_dim = -1, b_term_dim = -1;
+
+  // Elements of `axis` that lie in one of the target's tiles.
+  int64_t UnitOf(int axis, const ir::Target& target) const;
 };
 
 // Requires a target of kind kVta. InvalidArgument, saying why, where the stage is no sum of

@@ -116,10 +116,7 @@ absl::StatusOr<StepLoops> ProductLoops(const Nest& nest, const MemoryPlan& plan,
   const auto& all = nest.bound(sum).loops;
   std::vector<TileLoop> loops;
   for (size_t l = nest.LeafDepth(sum); l < all.size(); ++l) {
-    const int axis = all[l].digits[0].axis;
-    const int64_t unit = axis == product.block_axis || axis == product.term_axis ? target.tile_block
-                         : axis == product.row_axis                              ? target.tile_rows
-                                                                                 : 1;
+    const int64_t unit = product.UnitOf(all[l].digits[0].axis, target);
     TESSERA_ASSIGN_OR_RETURN(loops.emplace_back(),
                              ToTiles(all[l], unit, nest.definition(sum).name()));
   }
