@@ -41,16 +41,20 @@ std::string Slug(std::string_view text) {
   return slug.substr(0, 64);
 }
 
-// The first of `devices` whose name contains `name`. `install`: what to do where there is none.
+// The first of `devices` whose name contains `name`. NotFound where there are others only;
+// FailedPrecondition where there is none, with what to do (`install`).
 template <typename Info>
 absl::StatusOr<Info> Choose(const std::vector<Info>& devices, std::string_view name,
                             std::string_view kind, std::string_view install) {
   for (const Info& device : devices) {
     if (absl::StrContains(device.name, AbslView(name))) return device;
   }
+  if (devices.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("there is no ", AbslView(kind), " device; ", AbslView(install)));
+  }
   return absl::NotFoundError(absl::StrCat(
-      "--device: no ", AbslView(kind), " device is called \"", AbslView(name), "\"; there ",
-      devices.empty() ? absl::StrCat("is none; ", AbslView(install)) : "are ",
+      "--device: no ", AbslView(kind), " device is called \"", AbslView(name), "\"; there are ",
       absl::StrJoin(devices, ", ", [](std::string* out, const Info& device) {
         absl::StrAppend(out, "\"", device.name, "\"");
       })));

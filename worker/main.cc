@@ -310,5 +310,7 @@ int main(int argc, char** argv) {
   const absl::Status status = checked.ok() ? Serve(options) : checked;
   if (status.ok()) return 0;
   std::fprintf(stderr, "tessera-worker: %s\n", std::string(status.message()).c_str());
-  return absl::IsInvalidArgument(checked) ? kUsage : kFailed;
+  // Which devices there are only their driver knows: what none is called, as --device may name it,
+  // is found out later.
+  return absl::IsInvalidArgument(checked) || absl::IsNotFound(status) ? kUsage : kFailed;
 }

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import unittest
 
-from tessera_rig import BIN, ROOT, SMALL, RigTest, eventually
+from tessera_rig import BAD_INPUT, BIN, ROOT, SMALL, RigTest, eventually
 
 
 def has_device(kind):
@@ -200,6 +200,17 @@ class Farm(RigTest):
         report = json.loads(self.output("jobs", job, "--json"))
         self.assertEqual({p["device"] for p in report["paces"]}, {f"one/{kind}", f"two/{kind}"})
         self.assertIn("programs", self.output("devices"))
+
+    def test_a_device_that_is_not_there_is_bad_input(self):
+        for kind in KINDS:
+            done = subprocess.run(
+                [BIN / "tessera-worker", "--runner", kind, "--device", "nosuch", "--server", "127.0.0.1:1"],
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            self.assertEqual(done.returncode, BAD_INPUT, done.stderr)
+            self.assertIn('is called "nosuch"; there are "', done.stderr)
 
     def test_models_of_one_kind_learn_nothing_from_another(self):
         self.start_server()
