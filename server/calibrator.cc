@@ -68,11 +68,12 @@ void Calibrator::Tend() {
       const bool under_way = of.round && !of.round->under_way.empty();
       return devices.size() > 1 && !under_way ? BeginRound(name, of) : absl::OkStatus();
     };
+    const std::string about = absl::StrCat("device class ", name);
     if (const absl::Status status = tend(); !status.ok()) {
-      WarnOnce(absl::StrCat("device class ", name),
-               absl::StrCat("not calibrated: ", status.message()));
+      WarnOnce(about, absl::StrCat("not calibrated: ", status.message()));
       continue;
     }
+    warnings_.erase(about);
     if (!of.round) continue;
     for (const std::string& device : devices) {
       if (of.round->done.contains(device) || of.round->under_way.contains(device)) continue;
@@ -214,6 +215,7 @@ void Calibrator::TakeMail() {
       return;
     }
     if (status.ok()) {
+      warnings_.erase(about);
       unestimated_.insert(calibration.device_class);
     } else {
       WarnOnce(about, std::string(status.message()));
@@ -225,12 +227,13 @@ void Calibrator::TakeMail() {
 void Calibrator::UpdatePaces() {
   if (unestimated_.empty()) return;
   std::erase_if(unestimated_, [&](const std::string& name) {
+    const std::string about = absl::StrCat("paces of device class ", name);
     const absl::StatusOr<std::vector<db::Comparison>> recent = Recent(name);
     if (!recent.ok()) {
-      WarnOnce(absl::StrCat("paces of device class ", name),
-               absl::StrCat("wait for the server's database: ", recent.status().message()));
+      WarnOnce(about, absl::StrCat("wait for the server's database: ", recent.status().message()));
       return false;
     }
+    warnings_.erase(about);
     devices_.SetPaces(name, db::EstimatePaces(*recent));
     return true;
   });

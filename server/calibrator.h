@@ -74,7 +74,7 @@ class Calibrator {
   // Of a class, the newest first.
   absl::StatusOr<std::vector<db::Comparison>> Recent(const std::string& name);
   void WarnOfSlow();
-  // Unless that was the latest warning about it.
+  // Unless that was the latest warning about it, and what it is about has not succeeded since.
   void WarnOnce(const std::string& about, std::string text);
 
   db::Store& store_;
@@ -87,7 +87,7 @@ class Calibrator {
   std::deque<db::Comparison> unstored_;
   std::set<std::string> unestimated_;  // classes whose new calibrations no pace counts yet
   std::set<std::string> slow_;         // devices that were warned of
-  std::map<std::string, std::string> warnings_;  // the latest, by what it is about
+  std::map<std::string, std::string> warnings_;  // the latest of what is wrong, by what it is about
 };
 
 }  // namespace tessera::server

@@ -1,13 +1,16 @@
 #include "server/calibrator.h"
 
 #include <catch2/catch.hpp>
+#include <iterator>
 #include <map>
+#include <regex>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "db/record/memory_store.h"
 #include "db/record/pace.h"
 #include "tests/server/shared_store.h"
+#include "tests/support/captured_stderr.h"
 #include "tests/support/fake_worker.h"
 
 namespace tessera::server {
@@ -337,6 +340,37 @@ TEST_CASE("paces that could not be estimated are at the next turn, without a fur
   CHECK(rig.registry->PaceOf("b") / rig.registry->PaceOf("a") == Approx(1.2));
   CHECK(rig.Asked().empty());
   CHECK(rig.Stored().size() == 2);
+}
+
+TEST_CASE("a trouble is warned of once, and again when it comes back after it had passed",
+          "[server]") {
+  Rig rig;
+  rig.Connect("a");
+  rig.Connect("b", 1.2);
+  rig.Measure(0, 4);
+  rig.Tend();
+  SetLogLevel("warning");
+  const test::CapturedStderr captured;
+  const auto warnings = [&] {
+    const std::string text = captured.Text();
+    const std::regex warning("calibration of a: waits for the server's database");
+    return std::distance(std::sregex_iterator(text.begin(), text.end(), warning), {});
+  };
+  rig.store.full = true;
+  rig.Answer();
+  rig.Tend();
+  CHECK(warnings() == 1);
+  rig.store.full = false;
+  rig.Tend();
+  REQUIRE(rig.Stored().size() == 2);
+  rig.Measure(1, 4);
+  rig.Tend(absl::Hours(1));
+  REQUIRE(rig.Asked().size() == 2);
+  rig.store.full = true;
+  rig.Answer();
+  rig.Tend();
+  CHECK(warnings() == 2);
+  SetLogLevel("off");
 }
 
 TEST_CASE("paces are estimated once for all that came back, and not again without news",
