@@ -1,7 +1,6 @@
 #include "compiler/vta/kernels.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/view.h"
@@ -24,23 +23,24 @@ std::string PrintKernels(absl::Span<const std::pair<std::string, Code>> kernels)
   return text;
 }
 
-absl::StatusOr<std::string_view> FindKernel(std::string_view source, std::string_view name) {
-  std::optional<std::string_view> found;
-  for (std::string_view rest = source; rest.starts_with(kWord);) {
+absl::StatusOr<std::map<std::string_view, std::string_view>> SplitKernels(std::string_view source) {
+  std::map<std::string_view, std::string_view> kernels;
+  std::string_view rest = source;
+  while (rest.starts_with(kWord)) {
     const size_t title_end = std::min(rest.find('\n'), rest.size());
     const size_t begin = std::min(title_end + 1, rest.size());
     const size_t end = std::min(rest.find(kNext, title_end), rest.size() - 1) + 1;
-    if (rest.substr(kWord.size(), title_end - kWord.size()) == name) {
-      if (found) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("VTA: there are two kernels ", AbslView(name)));
-      }
-      found = rest.substr(begin, end - begin);
+    const std::string_view name = rest.substr(kWord.size(), title_end - kWord.size());
+    if (!kernels.emplace(name, rest.substr(begin, end - begin)).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("VTA: there are two kernels ", AbslView(name)));
     }
     rest.remove_prefix(end);
   }
-  if (found) return *found;
-  return absl::InvalidArgumentError(absl::StrCat("VTA: there is no kernel ", AbslView(name)));
+  if (rest.empty()) return kernels;
+  return absl::InvalidArgumentError(
+      absl::StrCat("VTA: \"", AbslView(rest.substr(0, std::min<size_t>(rest.find('\n'), 40))),
+                   "\" stands where a line \"kernel NAME\" should"));
 }
 
 }  // namespace tessera::vta

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,7 +13,8 @@ namespace tessera::vta {
 
 // The programs of an artifact in one text: before each stands a line "kernel NAME".
 std::string PrintKernels(absl::Span<const std::pair<std::string, Code>> kernels);
-// The text of one of them, as ParseCode reads it. InvalidArgument where it isn't there, or twice.
-absl::StatusOr<std::string_view> FindKernel(std::string_view source, std::string_view name);
+// Their texts in `source`, as ParseCode reads them, by name. InvalidArgument where one is there
+// twice, or no line names one.
+absl::StatusOr<std::map<std::string_view, std::string_view>> SplitKernels(std::string_view source);
 
 }  // namespace tessera::vta

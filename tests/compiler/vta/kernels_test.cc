@@ -12,29 +12,30 @@ namespace {
 TEST_CASE("each program of an artifact is found by its name", "[vta]") {
   const Code one = ProductCode(2, 3, 4, 1), other = ProductCode(5, 1, 1, 2);
   const std::string source = PrintKernels({{"one", one}, {"other", other}});
-  for (const auto& [name, code] : {std::pair{"one", one}, {"other", other}}) {
-    CAPTURE(name);
-    const auto text = FindKernel(source, name);
-    REQUIRE(text.ok());
-    CHECK(ParseCode(*text, 3).value() == code);
-  }
+  const auto kernels = SplitKernels(source);
+  REQUIRE(kernels.ok());
+  CHECK(kernels->size() == 2);
+  CHECK(ParseCode(kernels->at("one"), 3).value() == one);
+  CHECK(ParseCode(kernels->at("other"), 3).value() == other);
 }
 
-TEST_CASE("a program that an artifact does not have, or has twice, is not found", "[vta]") {
-  const auto fault = [](std::string_view source, std::string_view name) {
-    const absl::Status status = FindKernel(source, name).status();
+TEST_CASE("kernels may be empty, and an artifact may have none", "[vta]") {
+  using Kernels = std::map<std::string_view, std::string_view>;
+  CHECK(SplitKernels("").value().empty());
+  CHECK(SplitKernels("kernel a").value() == Kernels{{"a", ""}});
+  CHECK(SplitKernels("kernel a\nkernel b\nx\n").value() == Kernels{{"a", ""}, {"b", "x\n"}});
+}
+
+TEST_CASE("an artifact with a program twice, or text that is of none, is refused", "[vta]") {
+  const auto fault = [](std::string_view source) {
+    const absl::Status status = SplitKernels(source).status();
     CHECK(status.code() == absl::StatusCode::kInvalidArgument);
     return std::string(status.message());
   };
-  for (const char* source : {"", "kernel", "kernel a", "kernel ab\nx\n", "x\nkernel b\n"}) {
-    CAPTURE(source);
-    CHECK_THAT(fault(source, "b"), Catch::Contains("there is no kernel b"));
-  }
-  CHECK_THAT(fault("kernel a\nkernel b\nx\nkernel a\ny\n", "a"),
+  CHECK_THAT(fault("kernel a\nkernel b\nx\nkernel a\ny\n"),
              Catch::Contains("there are two kernels a"));
-  CHECK(FindKernel("kernel a", "a").value() == "");
-  CHECK(FindKernel("kernel a\nkernel b\nx\n", "a").value() == "");
-  CHECK(FindKernel("kernel a\nkernel b\nx\n", "b").value() == "x\n");
+  CHECK_THAT(fault("x\nkernel b\n"), Catch::Contains("\"x\" stands where"));
+  CHECK_THAT(fault("kernel"), Catch::Contains("\"kernel\" stands where"));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -55,10 +56,11 @@ class VtaDevice final : public runner::Device {
     if (code.workspace_bytes > 0) {
       TESSERA_ASSIGN_OR_RETURN(workspace_, MakeBuffer(code.workspace_bytes));
     }
+    TESSERA_ASSIGN_OR_RETURN(const KernelTexts kernels, SplitKernels(code.source));
     for (const auto& [launches, programs] :
          {std::pair(&code.preparation, &preparation_), std::pair(&code.launches, &programs_)}) {
       for (const proto::KernelLaunch& launch : *launches) {
-        TESSERA_ASSIGN_OR_RETURN(Program program, MakeProgram(code.source, launch));
+        TESSERA_ASSIGN_OR_RETURN(Program program, MakeProgram(kernels, launch));
         programs->push_back(std::move(program));
       }
     }
@@ -120,6 +122,7 @@ class VtaDevice final : public runner::Device {
   }
 
  private:
+  using KernelTexts = std::map<std::string_view, std::string_view>;
   using Buffer = tessera_vta_buffer;  // between its margins
   struct Program {
     std::string kernel;
@@ -155,11 +158,15 @@ class VtaDevice final : public runner::Device {
     driver().flush(driver().self, AddressOf(buffer, offset), static_cast<int64_t>(size));
   }
 
-  absl::StatusOr<Program> MakeProgram(std::string_view source,
+  absl::StatusOr<Program> MakeProgram(const KernelTexts& kernels,
                                       const proto::KernelLaunch& launch) const {
-    TESSERA_ASSIGN_OR_RETURN(const std::string_view text, FindKernel(source, launch.kernel));
+    const auto text = kernels.find(launch.kernel);
+    if (text == kernels.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("VTA: there is no kernel ", launch.kernel));
+    }
     const auto context = [&] { return absl::StrCat("kernel ", launch.kernel); };
-    const absl::StatusOr<Code> code = ParseCode(text, static_cast<int>(launch.arguments.size()));
+    const absl::StatusOr<Code> code =
+        ParseCode(text->second, static_cast<int>(launch.arguments.size()));
     if (!code.ok()) return Annotate(code.status(), context());
     if (code->config != setup_.config) {
       return absl::InvalidArgumentError(absl::StrCat(context(), ": is for the configuration ",
