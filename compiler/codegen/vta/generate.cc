@@ -210,12 +210,29 @@ class Generator {
   Turns turns_;
 };
 
+// What is for caches, or for memories of GPUs, would change nothing but the program's identity.
+absl::Status CheckIsForAccelerator(const schedule::Schedule& schedule) {
+  for (const schedule::StageState& stage : schedule.stages()) {
+    const char* const step = stage.streams ? "stream" : stage.prefetch > 0 ? "prefetch" : nullptr;
+    if (step == nullptr) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(stage.stage->name(), ": ", step, " is for caches; leave it out"));
+  }
+  for (const te::Input& input : schedule.inputs()) {
+    if (schedule.ReadPathOf(input.buffer) == ir::ReadPath::kPlain) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(input.buffer->name, ": read_through is for GPUs; leave it out"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Kernel>> Generate(const schedule::Schedule& schedule,
                                              const schedule::LoopStructure& loops,
                                              const ir::Target& target) {
   TESSERA_RETURN_IF_ERROR(isa::CheckEncodable(schedule::ConfigOf(target)));
+  TESSERA_RETURN_IF_ERROR(CheckIsForAccelerator(schedule));
   std::vector<Kernel> kernels;
   for (size_t i = 0; i < loops.stages.size(); ++i) {
     if (loops.stages[i].at >= 0) continue;

@@ -26,8 +26,9 @@ struct Kernel {
 //   - copies of operands, inside of the sum or around it, zeros where they lie outside of the
 //     tensor: loads, of what the nest's stage adds too. double_buffer: two of them by turns.
 // Loops bound to `virtual` become interleaved instructions on memory of their own.
-// InvalidArgument naming stage, value and limit where a nest is not of this form, or its tiles
-// don't fit the target's memories.
+// InvalidArgument naming stage, value and limit where a nest is not of this form, its tiles don't
+// fit the target's memories, or steps say what an accelerator has nothing for (stream, prefetch,
+// read_through).
 absl::StatusOr<std::vector<Kernel>> Generate(const schedule::Schedule& schedule,
                                              const schedule::LoopStructure& loops,
                                              const ir::Target& target);

@@ -182,6 +182,12 @@ TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
       ErrorOf(Conv({}), absl::StrCat(kHead, kTiled, "reorder conv ic.0 kh n oc oh ow kw ic.1\n")),
       "conv: an accumulator is added to every 1 steps; the pipeline takes 4");
   contains(ErrorOf(Conv({}), kHead), "has 0 reductions inside");
+  for (const auto& [step, reason] :
+       {std::pair("stream narrow", "narrow: stream is for caches"),
+        {"prefetch conv 2", "conv: prefetch is for caches"},
+        {"read_through Bias constant", "Bias: read_through is for GPUs"}}) {
+    contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled, step, "\n")), reason);
+  }
   contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled), ir::ParseTarget("vta wgt=4096").value()),
            "conv.W takes more than the 16 tiles that are left of 16 of wgt");
 }
