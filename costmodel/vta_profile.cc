@@ -364,11 +364,7 @@ class Kernel {
     for (size_t axis = 0; axis < sum_.bound->axes.size(); ++axis) {
       const bool is_moved = loop.is_reduction ? loop.digits[0].axis == static_cast<int>(axis)
                                               : MovesBase(sum_.bound->axes[axis], loop.id);
-      if (is_moved && std::ranges::any_of(access->dims, [&](const AxisForm& form) {
-            return schedule::Uses(form, static_cast<int>(axis));
-          })) {
-        return true;
-      }
+      if (is_moved && schedule::Uses(*access, static_cast<int>(axis))) return true;
     }
     return false;
   }

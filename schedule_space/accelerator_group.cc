@@ -255,10 +255,7 @@ class AcceleratorGroup final : public Group {
     const schedule::StageState& sum = draft_.schedule.stages()[draft_.sum];
     const ir::Buffer& output = draft_.schedule.stages()[copy].stage->output();
     return std::ranges::any_of(sum.analysis->reads, [&](const schedule::Access& access) {
-      return access.buffer == output &&
-             std::ranges::any_of(access.dims, [&](const schedule::AxisForm& form) {
-               return schedule::Uses(form, axis);
-             });
+      return access.buffer == output && schedule::Uses(access, axis);
     });
   }
   bool HasChunks(const AcceleratorTiles& tiles) const {

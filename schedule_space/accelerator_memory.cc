@@ -44,11 +44,7 @@ int64_t RegionOf(const AxisForm& form, const Extents& extents, int64_t all) {
   return std::min(region, all);
 }
 
-bool Moves(const Access& access, int axis) {
-  return axis >= 0 && std::ranges::any_of(access.dims, [&](const AxisForm& form) {
-           return schedule::Uses(form, axis);
-         });
-}
+bool Moves(const Access& access, int axis) { return schedule::Uses(access, axis); }
 
 int64_t TilesOf(const Access& access, const Extents& extents, int64_t tile_elements) {
   int64_t elements = 1;

@@ -318,9 +318,7 @@ class Arranger {
     const Access& access = Read(reader, buffer);
     for (size_t l = tile_loops_.size(); l-- > 1;) {
       const int axis = reader == draft_.sum ? tile_loops_[l] : draft_.stored_axes[tile_loops_[l]];
-      const bool moves =
-          std::ranges::any_of(access.dims, [&](const AxisForm& form) { return Uses(form, axis); });
-      if (moves) return static_cast<int>(l);
+      if (Uses(access, axis)) return static_cast<int>(l);
     }
     return 0;
   }

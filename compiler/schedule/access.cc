@@ -218,6 +218,10 @@ bool Uses(const AxisForm& form, int axis) {
          std::any_of(form.slopes.begin(), form.slopes.end(), moves);
 }
 
+bool Uses(const Access& access, int axis) {
+  return std::ranges::any_of(access.dims, [&](const AxisForm& form) { return Uses(form, axis); });
+}
+
 std::shared_ptr<const StageAnalysis> Analyze(const te::Stage& stage) {
   auto analysis = std::make_shared<StageAnalysis>();
   Analyzer analyzer(stage, *analysis);

@@ -37,6 +37,8 @@ struct Access {
   ir::Buffer buffer;
   std::vector<AxisForm> dims;
 };
+// Whether `axis` moves the element that is read; -1, as of no axis, does not.
+bool Uses(const Access& access, int axis);
 
 // Reads of one buffer whose indices differ by the constants of affine ones only, as the taps of a
 // window do. Those with many others between them may be in two.

@@ -10,21 +10,7 @@
 namespace tessera::schedule {
 namespace {
 
-// The range of Σ terms + constant.
-struct Range {
-  int64_t min, max;
-};
-
 int64_t FloorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
-
-Range RangeOf(const AffineValue& value) {
-  Range range{value.constant, value.constant};
-  for (const LoopTerm& term : value.terms) {
-    const int64_t reach = term.coefficient * (term.extent - 1);
-    (reach < 0 ? range.min : range.max) += reach;
-  }
-  return range;
-}
 
 bool SameTerm(const LoopTerm& a, const LoopTerm& b) {
   return a.loop == b.loop && a.divisor == b.divisor && a.extent == b.extent;
@@ -373,6 +359,15 @@ class Binder {
 };
 
 }  // namespace
+
+Range RangeOf(const AffineValue& value) {
+  Range range{value.constant, value.constant};
+  for (const LoopTerm& term : value.terms) {
+    const int64_t reach = term.coefficient * (term.extent - 1);
+    (reach < 0 ? range.min : range.max) += reach;
+  }
+  return range;
+}
 
 StorageOrder ChosenLayout(const Schedule& schedule, const BoundStage& stage,
                           const ir::Buffer& buffer) {

@@ -39,6 +39,10 @@ struct AffineValue {
   absl::InlinedVector<LoopTerm, 4> terms;
   int64_t constant = 0;
 };
+struct Range {
+  int64_t min, max;
+};
+Range RangeOf(const AffineValue& value);
 
 struct AxisRange {
   AffineValue base;  // first value, in loops of the stages around

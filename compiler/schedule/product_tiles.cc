@@ -18,10 +18,6 @@ const Access& AccessOf(const StageState& sum, const ir::Load& load) {
   return *found;
 }
 
-bool Moves(const Access& access, int axis) {
-  return std::ranges::any_of(access.dims, [&](const AxisForm& form) { return Uses(form, axis); });
-}
-
 // The dimension that is `axis` alone, where no other has it; -1 if there is none.
 int DimensionOf(const Access& access, int axis) {
   int dimension = -1;
@@ -51,11 +47,11 @@ ProductTiles Assign(const StageState& sum, const ir::Target& target, const Acces
       tiles.a_term_dim = of_a;
       tiles.b_term_dim = of_b;
     }
-    if (!is_term && fills_block && of_b >= 0 && !Moves(a, axis) && tiles.block_axis < 0) {
+    if (!is_term && fills_block && of_b >= 0 && !Uses(a, axis) && tiles.block_axis < 0) {
       tiles.block_axis = axis;
       tiles.b_block_dim = of_b;
     }
-    if (!is_term && extent % target.tile_rows == 0 && of_a >= 0 && !Moves(b, axis) &&
+    if (!is_term && extent % target.tile_rows == 0 && of_a >= 0 && !Uses(b, axis) &&
         target.tile_rows > 1 && tiles.row_axis < 0) {
       tiles.row_axis = axis;
       tiles.a_row_dim = of_a;

@@ -28,15 +28,6 @@ AffineValue Add(AffineValue a, const AffineValue& b, int64_t factor) {
   return a;
 }
 
-Range RangeOf(const AffineValue& value) {
-  Range range{value.constant, value.constant};
-  for (const LoopTerm& term : value.terms) {
-    const int64_t reach = term.coefficient * (term.extent - 1);
-    (reach < 0 ? range.min : range.max) += reach;
-  }
-  return range;
-}
-
 bool IsMultiple(const AffineValue& value, int64_t unit) {
   return value.constant % unit == 0 &&
          std::all_of(value.terms.begin(), value.terms.end(),

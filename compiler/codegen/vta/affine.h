@@ -12,11 +12,6 @@ namespace tessera::codegen::vta {
 schedule::AffineValue Add(schedule::AffineValue a, const schedule::AffineValue& b,
                           int64_t factor = 1);
 
-struct Range {
-  int64_t min, max;
-};
-Range RangeOf(const schedule::AffineValue& value);
-
 // Whether every value is a multiple of `unit`; then Divide gives the quotient.
 bool IsMultiple(const schedule::AffineValue& value, int64_t unit);
 schedule::AffineValue Divide(schedule::AffineValue value, int64_t unit);

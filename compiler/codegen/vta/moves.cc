@@ -47,7 +47,7 @@ absl::Status CheckClipping(absl::Span<const MoveDim> dims, const std::string& na
 }  // namespace
 
 bool MoveDim::IsClipped() const {
-  const Range range = RangeOf(first);
+  const schedule::Range range = RangeOf(first);
   return range.min < 0 || range.max + count > limit;
 }
 
