@@ -339,6 +339,7 @@ v1::Device ToProto(const db::Device& device) {
   m.set_last_seen_micros(MicrosOf(device.last_seen));
   m.set_pace(device.pace.ratio);
   m.set_pace_programs(device.pace.programs);
+  m.set_exact_times(device.exact_times);
   return m;
 }
 
@@ -360,6 +361,7 @@ absl::StatusOr<db::Device> FromProto(const v1::Device& m) {
   device.last_seen = TimeOf(check, "device last_seen_micros", m.last_seen_micros());
   device.pace.ratio = PaceOf(check, "device pace", m.pace());
   device.pace.programs = check.Int("device pace_programs", m.pace_programs(), 0, kMaxSamples);
+  device.exact_times = m.exact_times();
   return Finish(check, std::move(device));
 }
 

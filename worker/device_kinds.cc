@@ -133,7 +133,8 @@ absl::StatusOr<agent::Host> DescribeSimulator(std::string_view text) {
       .target = vta::TargetText(setup),
       .device_class = {.name = vta::SimulatorClass(setup),
                        .description = absl::StrCat("simulated VTA of ", setup.clock_mhz, " MHz, ",
-                                                   vta::Describe(setup.config))}};
+                                                   vta::Describe(setup.config))},
+      .peak_gops = vta::PeakGops(setup)};
 }
 
 absl::StatusOr<agent::Host> DescribeBoard(std::string_view text) {
@@ -144,7 +145,8 @@ absl::StatusOr<agent::Host> DescribeBoard(std::string_view text) {
       .target = vta::TargetText(setup),
       .device_class = {.name = vta::BoardClass(setup),
                        .description = absl::StrCat("VTA on ", setup.board, " of ", setup.clock_mhz,
-                                                   " MHz, ", vta::Describe(setup.config))}};
+                                                   " MHz, ", vta::Describe(setup.config))},
+      .peak_gops = vta::PeakGops(setup)};
 }
 
 }  // namespace

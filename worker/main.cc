@@ -213,6 +213,8 @@ absl::StatusOr<db::Device> DescribeDevice(const Options& options, const std::vec
   device.builds = options.Has("builder");
   device.cores = static_cast<int>(cores.size());
   device.tessera_version = std::string(Version());
+  device.peak_gflops_per_core = device.runs ? host.peak_gops : 0;
+  device.exact_times = kind != nullptr && kind->time_source == runner::TimeSource::kSimulator;
   if (device.runs && kind == nullptr) {
     TESSERA_ASSIGN_OR_RETURN(const runner::PeakFlops peak,
                              runner::MeasurePeakFlops(1, {cores.back()}));

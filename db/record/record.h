@@ -203,7 +203,11 @@ struct Device {
   std::string tessera_version;
   std::string state;  // "online", "offline", "draining", "quarantined"
   std::string state_reason;
-  double peak_gflops_per_core = 0;  // measured FMA peak, 0 = not measured
+  // Of a CPU the measured FMA peak; of an accelerator all of its arithmetic, by its clock. 0: it is
+  // not known.
+  double peak_gflops_per_core = 0;
+  // Its times are computed, of every call the same. Never stored: known since its worker connected.
+  bool exact_times = false;
   Pace pace;
   absl::Time last_seen;
   bool operator==(const Device&) const = default;

@@ -215,6 +215,7 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                       .cores = 2,
                       .state = "online",
                       .peak_gflops_per_core = 100 * rng.Uniform(),
+                      .exact_times = rng.Chance(0.5),
                       .pace = {0.5 + rng.Uniform(), static_cast<int>(rng.Below(32))}};
     CheckRoundTrip(device);
     const db::ModelInfo model = RandomModel(rng);

@@ -180,6 +180,8 @@ TEST_CASE("a simulated accelerator is described by its configuration and timing"
         "vta batch=1 block=16 uop=32768 inp=32768 wgt=262144 acc=131072 pipeline=4");
   CHECK_THAT(pynq->device_class.name, Catch::StartsWith("vta-sim/1x16/100mhz/"));
   CHECK_THAT(pynq->device_class.description, Catch::Contains("weights 256"));
+  CHECK(pynq->peak_gops == Approx(51.2));  // 16 x 16 products a cycle of 100 MHz
+  CHECK(kind->describe(R"({"LOG_BATCH": 1, "GEMM_INTERVAL": 4})")->peak_gops == Approx(25.6));
   const auto slower = kind->describe(R"({"ROW_LATENCY": 64})");
   REQUIRE(slower.ok());
   CHECK(slower->target == pynq->target);

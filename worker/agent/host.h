@@ -14,6 +14,7 @@ namespace tessera::agent {
 struct Host {
   std::string target;            // canonical text: ISA, caches, threads = number of `cores`
   db::DeviceClass device_class;  // "x86/zen4/avx512/2c"
+  double peak_gops = 0;          // of an accelerator whose clock says it; 0: it is not known
 };
 
 // `isa` caps the instruction set ("sse4.2", "avx2", "avx512"; empty: all there is). InvalidArgument

@@ -161,6 +161,13 @@ std::string BoardClass(const Setup& setup) {
   return ClassOf(absl::StrCat("vta/", setup.board), setup, Print(setup.config));
 }
 
+double PeakGops(const Setup& setup) {
+  const auto products = static_cast<double>(setup.config.TileBytes(Memory::kWgt)) *
+                        static_cast<double>(setup.config.batch());
+  return 2 * products * 1e-3 * static_cast<double>(setup.clock_mhz) /
+         static_cast<double>(setup.timing.gemm_interval);
+}
+
 std::string Describe(const Config& config) {
   const auto kib = [](int log_bytes) {
     return static_cast<double>(int64_t{1} << log_bytes) / 1024;

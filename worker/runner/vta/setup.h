@@ -37,6 +37,8 @@ std::string TargetText(const Setup& setup);
 // configuration.
 std::string SimulatorClass(const Setup& setup);
 std::string BoardClass(const Setup& setup);
+// Billions of multiplications and additions a second, where the multipliers never wait.
+double PeakGops(const Setup& setup);
 // In words, for people.
 std::string Describe(const Config& config);
 
