@@ -55,7 +55,8 @@ void Calibrator::Tend() {
   UpdatePaces();
   std::map<std::string, std::vector<std::string>> accepting;  // devices by class
   for (const db::Device& device : devices_.List()) {
-    if (!device.runs || !devices_.Accepts(device.id)) continue;
+    // Computed times are the same whichever device computes them.
+    if (!device.runs || device.exact_times || !devices_.Accepts(device.id)) continue;
     accepting[device.device_class.name].push_back(device.id);
   }
   const absl::Time now = clock_.Now();

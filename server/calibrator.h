@@ -30,7 +30,7 @@ struct CalibrationOptions {
 // comparison on a named device, which is stored. The first round begins as soon as there are
 // programs and two devices that take work, the next ones while trials come in. A device that
 // connects later makes up for the latest round. What was done is known from the store, so that a
-// restarted server goes on.
+// restarted server goes on. Devices with exact times take no part.
 //
 // Thread-compatible. The measurer may be done with what it was given after this is gone.
 class Calibrator {

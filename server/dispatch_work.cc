@@ -100,6 +100,12 @@ std::string Dispatcher::Missing(const db::Task& task, std::string_view device_cl
   return builds ? "" : "no connected device builds";
 }
 
+bool Dispatcher::HasExactTimes(std::string_view device_class) {
+  return std::ranges::any_of(devices_.List(), [&](const db::Device& device) {
+    return device.device_class.name == device_class && device.exact_times;
+  });
+}
+
 std::map<std::string, double> Dispatcher::Paces(std::string_view device_class) {
   std::map<std::string, double> paces;
   for (const db::Device& device : devices_.List()) {

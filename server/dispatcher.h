@@ -78,6 +78,7 @@ class Dispatcher final : public tuner::Measurer {
 
   int Appetite(const db::Task& task, std::string_view device_class) override;
   std::string Missing(const db::Task& task, std::string_view device_class) override;
+  bool HasExactTimes(std::string_view device_class) override;
   std::map<std::string, double> Paces(std::string_view device_class) override;
   void Start(const tuner::TrialRequest& request, std::function<void(db::Record)> done) override;
   void Compare(const tuner::ComparisonRequest& request,

@@ -30,6 +30,9 @@ class Turns final : public tuner::Measurer {
   std::string Missing(const db::Task& task, std::string_view device_class) override {
     return inner_.Missing(task, device_class);
   }
+  bool HasExactTimes(std::string_view device_class) override {
+    return inner_.HasExactTimes(device_class);
+  }
   std::map<std::string, double> Paces(std::string_view device_class) override {
     return inner_.Paces(device_class);
   }

@@ -38,6 +38,12 @@ absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
       unlogged_.comparisons.emplace_back(task_index, *std::move(unlogged));
       return absl::OkStatus();
     }
+    if (parts_.measurer.HasExactTimes(request.device_class)) {
+      // The fastest trial is the fastest program, unless an earlier job has promoted another.
+      TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
+                               FindPromoted(parts_.store, key, request.device_class));
+      if (!promoted) return absl::OkStatus();
+    }
     TESSERA_ASSIGN_OR_RETURN(request.programs,
                              ChooseContest(parts_.store, key, request.device_class, rivals));
     return absl::OkStatus();

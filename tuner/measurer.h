@@ -58,6 +58,12 @@ class Measurer {
     static_cast<void>(device_class);
     return "";
   }
+  // Whether times of the class are computed rather than measured: what one trial says is so, and
+  // measuring again tells nothing. False as long as no device of it is known.
+  virtual bool HasExactTimes(std::string_view device_class) {
+    static_cast<void>(device_class);
+    return false;
+  }
   // What is known of how fast devices of the class (empty: of any) are beside each other: by device
   // db::Pace::ratio. It may change at any time.
   virtual std::map<std::string, double> Paces(std::string_view device_class) {

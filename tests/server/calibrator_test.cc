@@ -147,6 +147,24 @@ TEST_CASE("one device is not calibrated", "[server]") {
   CHECK(rig.registry->PaceOf("a") == 1);
 }
 
+TEST_CASE("devices whose times are exact are not calibrated", "[server]") {
+  Rig rig;
+  for (const char* const id : {"a", "b"}) {
+    db::Device device = test::FakeDevice(id);
+    device.exact_times = true;
+    rig.registry->Connect(std::vector{device}, &rig.link);
+  }
+  rig.Measure(0, 10);
+  rig.Tend();
+  rig.Tend(absl::Hours(1));
+  CHECK(rig.Asked().empty());
+  // Others of the class have paces as ever.
+  rig.Connect("c");
+  rig.Connect("d");
+  rig.Tend();
+  CHECK(rig.Asked() == Names{"c", "d"});
+}
+
 TEST_CASE("two devices of a class measure the same programs and have paces then", "[server]") {
   Rig rig;
   rig.Connect("a");

@@ -25,8 +25,9 @@ struct SimulationOptions {
   int give_backs = 1;              // how often such a trial is given back
   bool reorder = false;            // deliver in a random order
   int turns = 20;                  // of comparisons
-  double lost_comparisons = 0;     // share of them that no device could do
-  int comparison_give_backs = 0;   // of the first comparisons, untried
+  bool exact_times = false;
+  double lost_comparisons = 0;    // share of them that no device could do
+  int comparison_give_backs = 0;  // of the first comparisons, untried
   uint64_t seed = 0;
 };
 
@@ -56,6 +57,8 @@ class SimulatedMeasurer final : public tuner::Measurer {
     started_.push_back(request);
     held_.push_back({request, std::move(done)});
   }
+
+  bool HasExactTimes(std::string_view) override { return options_.exact_times; }
 
   void Compare(const tuner::ComparisonRequest& request,
                std::function<void(absl::StatusOr<tuner::ComparisonRun>)> done) override {

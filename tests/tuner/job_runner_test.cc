@@ -131,6 +131,34 @@ TEST_CASE("a task's fastest programs are compared when its budget is used up", "
   CHECK(comparison.task_key == request.task.Key());
 }
 
+TEST_CASE("where times are exact nothing is compared but with what was promoted before",
+          "[tuner]") {
+  const bool was_promoted = GENERATE(false, true);
+  Rig rig(1, Budget(40), {.exact_times = true}, 1, 3, 8);
+  if (was_promoted) {
+    db::Comparison earlier;
+    earlier.task_key = rig.memory.GetJob(rig.job_id)->tasks[0].Key();
+    earlier.device_class = "simulated";
+    for (const double seconds : {1e3, 2e3}) {
+      db::Record record;
+      record.task_key = earlier.task_key;
+      record.attempt_key = record.trace = absl::StrCat("earlier ", seconds);
+      record.device_class = earlier.device_class;
+      record.measurement.outcome = db::Outcome::kOk;
+      record.measurement.sample_seconds = {seconds};
+      earlier.record_ids.push_back(rig.memory.Append({record}, {})->at(0));
+      earlier.sample_seconds.push_back({seconds});
+    }
+    earlier.promoted = earlier.record_ids[0];
+    REQUIRE(rig.memory.AppendComparison(earlier).ok());
+  }
+  CHECK(rig.Run().state == JobState::kDone);
+  const tuner::TaskProgress& task = rig.last_progress.tasks[0];
+  CHECK(rig.measurer->compared().size() == (was_promoted ? 1 : 0));
+  CHECK(task.promoted == (was_promoted ? task.best_record_id : 0));
+  CHECK(rig.TrialsWithResult().size() == 40);
+}
+
 TEST_CASE("a job compares on the devices that it had, not where the log's fastest was measured",
           "[tuner]") {
   Rig rig(1, Budget(40), {.noise = 0.02}, 1, 3, 8);
