@@ -1,11 +1,14 @@
 // How the dispatcher hands out work.
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/hash.h"
 #include "base/view.h"
 #include "server/dispatcher.h"
@@ -23,6 +26,40 @@ bool Builds(const proto::Hello& hello, const DeviceRegistry& devices) {
          std::any_of(hello.devices.begin(), hello.devices.end(), [&](const db::Device& device) {
            return device.builds && devices.Accepts(device.id);
          });
+}
+
+bool CanRun(const db::Device& device, const ir::Target& target, int threads) {
+  const absl::StatusOr<ir::Target> own = ir::ParseTarget(device.target);
+  return own.ok() && ir::CanRun(*own, target, threads);
+}
+
+// "x86/avx2 with 2 threads". The levels of caches decide nothing.
+std::string SettingOf(const db::Task& task) {
+  return absl::StrCat(task.target.substr(0, task.target.find(' ')), " with ", task.threads,
+                      task.threads == 1 ? " thread" : " threads");
+}
+
+std::string WorkerFor(ir::TargetKind kind) {
+  if (ir::IsCpu(kind)) return "tessera worker";
+  const bool may_be_simulated = kind == ir::TargetKind::kVta;
+  return absl::StrCat("tessera worker --runner ", AbslView(ir::KindName(kind)),
+                      may_be_simulated ? "-sim" : "");
+}
+
+// How to get a device back, or a first one by `command`.
+std::string StepToGet(const std::vector<db::Device>& known,
+                      const std::function<bool(const db::Device&)>& is_wanted,
+                      const std::string& command) {
+  std::string offline;
+  for (const db::Device& device : known) {
+    if (device.state == "online" || !is_wanted(device)) continue;
+    if (device.state != "offline") {
+      return absl::StrCat(device.id, " is ", device.state, ": `tessera devices --resume ",
+                          device.id, "` has it used again");
+    }
+    offline = absl::StrCat(device.id, " is offline: start its worker again");
+  }
+  return offline.empty() ? absl::StrCat("start one: `", command, "`") : offline;
 }
 
 }  // namespace
@@ -74,6 +111,22 @@ int Dispatcher::Appetite(const db::Task& task, std::string_view device_class) {
   return std::max(0, wanted - competing);
 }
 
+absl::Status Dispatcher::CheckCanRun(const db::Task& task, std::string_view device_class) {
+  const absl::StatusOr<ir::Target> target = ir::ParseTarget(task.target);
+  if (!target.ok() || device_class.empty()) return target.status();
+  std::set<std::string> others;
+  for (const db::Device& device : devices_.List()) {
+    if (!device.runs || device.device_class.name != device_class) continue;
+    if (CanRun(device, *target, task.threads)) return absl::OkStatus();
+    others.insert(device.target);
+  }
+  if (others.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("device class ", AbslView(device_class), " can't run ", SettingOf(task),
+                   ", of task ", task.name, ": its devices are ", absl::StrJoin(others, ", "),
+                   "; name the target or the device class alone, or others, or fewer threads"));
+}
+
 std::string Dispatcher::Missing(const db::Task& task, std::string_view device_class) {
   const absl::StatusOr<ir::Target> target = ir::ParseTarget(task.target);
   if (!target.ok()) return std::string(target.status().message());
@@ -90,14 +143,24 @@ std::string Dispatcher::Missing(const db::Task& task, std::string_view device_cl
     }
   }
   if (!runs) {
-    // The levels of caches decide nothing.
     return absl::StrCat(
         "no connected device ",
         device_class.empty() ? "" : absl::StrCat("of class ", AbslView(device_class), " "),
-        "takes ", task.target.substr(0, task.target.find(' ')), " with ", task.threads,
-        task.threads == 1 ? " thread" : " threads");
+        "takes ", SettingOf(task), "; ",
+        StepToGet(
+            devices_.List(),
+            [&](const db::Device& device) {
+              return device.runs &&
+                     (device_class.empty() || device.device_class.name == device_class) &&
+                     CanRun(device, *target, task.threads);
+            },
+            WorkerFor(target->kind)));
   }
-  return builds ? "" : "no connected device builds";
+  if (builds) return "";
+  return absl::StrCat("no connected device builds; ",
+                      StepToGet(
+                          devices_.List(), [](const db::Device& device) { return device.builds; },
+                          "tessera worker --roles builder --name builder"));
 }
 
 bool Dispatcher::HasExactTimes(std::string_view device_class) {

@@ -77,6 +77,7 @@ class Dispatcher final : public tuner::Measurer {
   ~Dispatcher() override;
 
   int Appetite(const db::Task& task, std::string_view device_class) override;
+  absl::Status CheckCanRun(const db::Task& task, std::string_view device_class) override;
   std::string Missing(const db::Task& task, std::string_view device_class) override;
   bool HasExactTimes(std::string_view device_class) override;
   std::map<std::string, double> Paces(std::string_view device_class) override;

@@ -30,8 +30,9 @@ grpc::Status JobServiceImpl::CreateJob(grpc::ServerContext*, const v1::CreateJob
 
 grpc::Status JobServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
                                     v1::Job* reply) {
-  const absl::StatusOr<db::Job> job = store_.GetJob(request->job_id());
+  absl::StatusOr<db::Job> job = store_.GetJob(request->job_id());
   if (!job.ok()) return ToClient(job.status());
+  if (!db::HasEnded(job->state)) job->message = jobs_.Remark(job->id);
   *reply = proto::ToProto(*job);
   return grpc::Status::OK;
 }
@@ -46,6 +47,7 @@ grpc::Status JobServiceImpl::ListJobs(grpc::ServerContext*, const v1::ListJobsRe
       store_.ListJobs(request->limit() == 0 ? kDefaultJobs : request->limit());
   if (!jobs.ok()) return ToClient(jobs.status());
   for (db::Job& job : *jobs) {
+    if (!db::HasEnded(job.state)) job.message = jobs_.Remark(job.id);
     for (db::Task& task : job.tasks) task.workload.clear();
     *reply->add_jobs() = proto::ToProto(job);
   }

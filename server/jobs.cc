@@ -179,6 +179,10 @@ absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
   job.created = job.updated = clock_.Now();
   job.prior.clear();
   TESSERA_ASSIGN_OR_RETURN(tuner::JobParts parts, MakeParts(job));
+  // It would wait for ever.
+  for (const db::Task& task : job.tasks) {
+    TESSERA_RETURN_IF_ERROR(turns_.CheckCanRun(task, job.options.device_class));
+  }
   TESSERA_ASSIGN_OR_RETURN(job.prior, priors_.Make(job, parts.spaces));
   return StoreJob(job, std::move(parts));
 }
@@ -358,6 +362,15 @@ absl::StatusOr<proto::JobProgress> JobManager::Progress(int64_t id) {
   if (!progress.ok()) progress = proto::JobProgress{.job_id = id, .state = db::JobState::kRunning};
   progress->message = absl::StrCat(AbslView(kWaits), trouble);
   return progress;
+}
+
+std::string JobManager::Remark(int64_t id) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return "";
+  const Entry& entry = it->second;
+  if (entry.runner != nullptr) return entry.runner->Progress()->message;
+  return entry.trouble.empty() ? "" : absl::StrCat(AbslView(kWaits), entry.trouble);
 }
 
 JobManager::Version JobManager::ProgressVersion(int64_t id) {

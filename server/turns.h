@@ -27,6 +27,9 @@ class Turns final : public tuner::Measurer {
   int Appetite(const db::Task& task, std::string_view device_class) override {
     return inner_.Appetite(task, device_class);
   }
+  absl::Status CheckCanRun(const db::Task& task, std::string_view device_class) override {
+    return inner_.CheckCanRun(task, device_class);
+  }
   std::string Missing(const db::Task& task, std::string_view device_class) override {
     return inner_.Missing(task, device_class);
   }

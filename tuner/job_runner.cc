@@ -435,9 +435,11 @@ std::string JobRunner::MissingDevices() const {
     const std::string reason =
         parts_.measurer.Missing(job_.tasks[tasks[0]], job_.options.device_class);
     if (reason.empty()) continue;
+    if (alike.size() == 1) return reason;
     const size_t others = tasks.size() - 1;
-    missing.push_back(absl::StrCat(reason, " (", job_.tasks[tasks[0]].name,
-                                   others > 0 ? absl::StrCat(" and ", others, " more") : "", ")"));
+    missing.push_back(absl::StrCat(job_.tasks[tasks[0]].name,
+                                   others > 0 ? absl::StrCat(" and ", others, " more") : "", ": ",
+                                   reason));
   }
   return absl::StrJoin(missing, "; ");
 }

@@ -51,8 +51,15 @@ class Measurer {
   // `device_class` (empty: of any) can take beyond what they hold. 0 = none, also when no device
   // matches.
   virtual int Appetite(const db::Task& task, std::string_view device_class) = 0;
-  // Why no connected device takes trials of `task`, busy or not, in words for people: "no connected
-  // device …". Empty when one does.
+  // Why devices of the class can never take `task`, InvalidArgument with what they are; OK where
+  // they can, or none is known.
+  virtual absl::Status CheckCanRun(const db::Task& task, std::string_view device_class) {
+    static_cast<void>(task);
+    static_cast<void>(device_class);
+    return absl::OkStatus();
+  }
+  // Why no connected device takes trials of `task`, busy or not, and what to do, in words for
+  // people: "no connected device …; …". Empty when one does.
   virtual std::string Missing(const db::Task& task, std::string_view device_class) {
     static_cast<void>(task);
     static_cast<void>(device_class);

@@ -141,7 +141,7 @@ struct Job {
   int64_t id = 0;
   std::string name;
   JobState state = JobState::kQueued;
-  std::string message;  // why it failed
+  std::string message;  // why it failed; of one that goes on, asked of a server, what it waits for
   JobOptions options;
   std::vector<Task> tasks;
   // Digest of a blob with what options.prior meant when the job was made; empty: nothing.

@@ -128,7 +128,8 @@ TEST_CASE("a job whose class has no device waits, says so, and goes on when ther
   ToyJob job(rig, rig.task, 3, "x86/other");
   CHECK(job.Step());
   CHECK(job.runner->Progress()->message ==
-        "waits: no connected device of class x86/other takes x86/avx512 with 1 thread (C2)");
+        "waits: no connected device of class x86/other takes x86/avx512 with 1 thread; start one: "
+        "`tessera worker`");
   CHECK(mine->All<proto::BuildRequest>().empty());
   Worker builder{mine, {}};
   Worker other{rig.Connect("other", {OtherClass("other/cpu")}, {}, "first", 0), {}};

@@ -134,10 +134,56 @@ TEST_CASE("a job without a device names what it waits for", "[server]") {
     }
     return false;
   };
-  CHECK(message_becomes("waits: no connected device takes x86/avx512 with 1 thread (rows)"));
-  FakeWorker worker(rig.server->port(), {.build_slots = 0});
+  const std::string no_runner = "waits: no connected device takes x86/avx512 with 1 thread; ";
+  CHECK(message_becomes(no_runner + "start one: `tessera worker`"));
+  {
+    FakeWorker worker(rig.server->port(), {.build_slots = 0});
+    worker.Connect();
+    const std::string no_builder =
+        "waits: no connected device builds; start one: `tessera worker --roles builder --name "
+        "builder`";
+    CHECK(message_becomes(no_builder));
+    // Jobs say it when they are listed, too.
+    grpc::ClientContext context, other;
+    v1::ListJobsReply listed;
+    REQUIRE(rig.jobs->ListJobs(&context, {}, &listed).ok());
+    CHECK(listed.jobs(0).message() == no_builder);
+    v1::GetJobRequest request;
+    request.set_job_id(*id);
+    v1::Job job;
+    REQUIRE(rig.jobs->GetJob(&other, request, &job).ok());
+    CHECK(job.message() == no_builder);
+  }
+  CHECK(message_becomes(no_runner + "fake/cpu is offline: start its worker again"));
+}
+
+TEST_CASE("a job whose device class can't run its target is refused", "[server]") {
+  Rig rig;
+  v1::CreateJobRequest request = Rig::Request(5);
+  request.mutable_options()->set_device_class("x86/fake");
+  request.mutable_tasks(0)->set_target("aarch64/neon");
+  // As long as no device of the class is known, one may come.
+  CHECK(rig.Create(request).ok());
+  FakeWorker worker(rig.server->port(), {});
   worker.Connect();
-  CHECK(message_becomes("waits: no connected device builds (rows)"));
+  const auto devices = v1::DeviceService::NewStub(rig.channel);
+  CHECK(Eventually([&] {
+    grpc::ClientContext context;
+    v1::ListDevicesReply reply;
+    return devices->ListDevices(&context, {}, &reply).ok() && reply.devices_size() == 1;
+  }));
+  const absl::Status refused = rig.Create(request).status();
+  CHECK(absl::IsInvalidArgument(refused));
+  CHECK_THAT(
+      std::string(refused.message()),
+      Catch::StartsWith("device class x86/fake can't run aarch64/neon with 1 thread, of task "
+                        "rows: its devices are x86/avx512 ") &&
+          Catch::Contains("; name "));
+  request.mutable_options()->clear_device_class();
+  CHECK(rig.Create(request).ok());
+  request.mutable_options()->set_device_class("x86/fake");
+  request.mutable_tasks(0)->set_target("x86/avx2");
+  CHECK(rig.Create(request).ok());
 }
 
 TEST_CASE("however many watch, measuring goes on", "[server]") {
