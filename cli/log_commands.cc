@@ -32,12 +32,7 @@ absl::Status RunJobs(const JobOptions& options) {
       std::fputs(ToJson(report).c_str(), stdout);
       return absl::OkStatus();
     }
-    std::printf("%s; %s%s\n\n%s", JobText(job).c_str(),
-                std::string(db::ToString(job.state)).c_str(),
-                db::HasEnded(job.state)
-                    ? ""
-                    : absl::StrCat(": `tessera watch ", job.id, "` shows how it goes on").c_str(),
-                ToTable(report).c_str());
+    std::printf("%s\n\n%s", StateText(job).c_str(), ToTable(report).c_str());
     return absl::OkStatus();
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Job> jobs, client->ListJobs(100));

@@ -209,6 +209,14 @@ std::string JobText(const db::Job& job) {
                                        : absl::StrCat("device class ", job.options.device_class));
 }
 
+std::string StateText(const db::Job& job) {
+  std::string text = absl::StrCat(JobText(job), "; ", std::string(db::ToString(job.state)));
+  if (db::HasEnded(job.state)) return text;
+  if (!job.message.empty()) absl::StrAppend(&text, ", ", OneLine(job.message));
+  absl::StrAppend(&text, "; `tessera watch ", job.id, "` shows how it goes on");
+  return text;
+}
+
 std::string JobsTable(absl::Span<const db::Job> jobs) {
   Table table({">job", "state", "name", ">tasks", ">trials each", "class", "message"});
   for (const db::Job& job : jobs) {

@@ -47,6 +47,8 @@ std::string UnseenText(const absl::Status& why);
 
 // "job 3: 2 tasks, 128 trials in all (gradient), 1 thread on TARGET, device class CLASS".
 std::string JobText(const db::Job& job);
+// JobText with the job's state and, before its end, what it waits for and how to watch it.
+std::string StateText(const db::Job& job);
 std::string JobsTable(absl::Span<const db::Job> jobs);
 // With their paces where one is known, and SlowDevicesText.
 std::string DevicesTable(absl::Span<const db::Device> devices);
