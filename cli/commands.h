@@ -112,6 +112,7 @@ absl::Status RunBuild(const BuildOptions& options);
 struct DevicesOptions {
   std::string server = kDefaultServer;
   std::string drain, resume, reason;
+  bool all = false;  // those that were not seen for long, too
   bool json = false;
 };
 absl::Status RunDevices(const DevicesOptions& options);

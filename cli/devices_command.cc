@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
@@ -41,9 +43,14 @@ absl::Status RunDevices(const DevicesOptions& options) {
   TESSERA_RETURN_IF_ERROR(listed.status());
   const std::vector<db::Device> devices = *std::move(listed);
   if (!options.json) {
-    std::fputs(DevicesTable(devices).c_str(), stdout);
+    const absl::Time now = Clock::Real().Now();
+    const std::vector<db::Device> shown = options.all ? devices : DevicesOfToday(devices, now);
+    std::fputs(DevicesTable(shown, now).c_str(), stdout);
+    std::fflush(stdout);  // the remark comes after them
     if (devices.empty()) {
       std::fputs("no device has ever connected; start one with `tessera worker`\n", stderr);
+    } else if (const size_t gone = devices.size() - shown.size(); gone > 0) {
+      std::fprintf(stderr, "%zu not seen for a day; --all shows them, too\n", gone);
     }
     return absl::OkStatus();
   }
@@ -61,6 +68,8 @@ absl::Status RunDevices(const DevicesOptions& options) {
          {"version", device.tessera_version},
          {"state", device.state},
          {"state_reason", device.state_reason},
+         {"last_seen",
+          absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", device.last_seen, absl::UTCTimeZone())},
          {"peak_gflops_per_core", device.peak_gflops_per_core},
          {"pace", device.pace.programs > 0 ? nlohmann::json(device.pace.ratio) : nullptr},
          {"pace_programs", device.pace.programs},

@@ -224,6 +224,7 @@ int main(int argc, char** argv) {
       ->check(NotEmpty())
       ->excludes(drain);
   command->add_option("--reason", devices.reason, "of draining, for others to read")->needs(drain);
+  command->add_flag("--all", devices.all, "those not seen for a day, too; --json lists all");
   command->add_flag("--json", devices.json, "for programs");
   command->callback([&] { status = cli::RunDevices(devices); });
 

@@ -13,6 +13,7 @@
 #include "cli/runners.h"
 #include "cli/tables.h"
 #include "cli/text.h"
+#include "compiler/ir/target.h"
 #include "compiler/schedule/executed_operations.h"
 #include "compiler/te/dag.h"
 
@@ -70,10 +71,18 @@ absl::StatusOr<std::optional<db::Record>> KnownBest(Client& client, const db::Jo
   return std::nullopt;
 }
 
-// Whether the peak, which is of multiply-adds of f32, bounds the arithmetic of `dag`.
-bool IsOfF32(const te::Dag& dag) {
-  return std::ranges::all_of(
-      dag.inputs, [](const te::Input& input) { return input.buffer->type == ir::Float(32); });
+bool IsForAccelerator(const db::Job& job) {
+  if (job.tasks.empty()) return false;
+  const absl::StatusOr<ir::Target> target = ir::ParseTarget(job.tasks[0].target);
+  return target.ok() && target->kind == ir::TargetKind::kVta;
+}
+
+// Whether the peak bounds the arithmetic of `dag`: that of CPUs is of multiply-adds of f32, an
+// accelerator's of all that it computes.
+bool IsBounded(const Report& report, const te::Dag& dag) {
+  return report.is_accelerators || std::ranges::all_of(dag.inputs, [](const te::Input& input) {
+           return input.buffer->type == ir::Float(32);
+         });
 }
 
 std::string FailureText(const ReportRow& row) {
@@ -114,6 +123,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   report.job_id = job.id;
   report.state = job.state;
   report.threads = job.options.threads;
+  report.is_accelerators = IsForAccelerator(job);
   if (job.state == db::JobState::kDone) report.message = job.message;
   report.device_class = job.options.device_class;
   if (db::HasEnded(job.state)) {
@@ -193,13 +203,13 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
       TESSERA_ASSIGN_OR_RETURN(row.tuned_operations,
                                schedule::ExecutedOperations(workloads[i].dag, trace));
     }
-    if (peak_of_a_core > 0 && IsOfF32(workloads[i].dag)) {
+    if (peak_of_a_core > 0 && IsBounded(report, workloads[i].dag)) {
       report.peak_gflops = std::max({report.peak_gflops, row.DefaultGflops(), row.TunedGflops()});
     }
   }
   for (size_t i = 0; i < report.rows.size(); ++i) {
     ReportRow& row = report.rows[i];
-    if (report.peak_gflops > 0 && IsOfF32(workloads[i].dag)) {
+    if (report.peak_gflops > 0 && IsBounded(report, workloads[i].dag)) {
       row.peak_fraction = row.TunedGflops() / report.peak_gflops;
     }
   }
@@ -212,7 +222,9 @@ std::string ToTable(const Report& report) {
   for (const ReportRow& row : report.rows) trials += row.trials;
   if (trials > 0 && !report.device_class.empty()) {
     text = absl::StrFormat("%s, %s\n", report.device_class, report.machine);
-    if (report.peak_gflops > 0) {
+    if (report.peak_gflops > 0 && report.is_accelerators) {
+      absl::StrAppendFormat(&text, "peak %.1f GOPS, by its clock;\n", report.peak_gflops);
+    } else if (report.peak_gflops > 0) {
       absl::StrAppendFormat(
           &text, "peak %.1f GFLOPS on %d thread%s, by the fastest reference loop or kernel;\n",
           report.peak_gflops, report.threads, report.threads == 1 ? "" : "s");

@@ -17,7 +17,7 @@ struct ReportRow {
   // Executed arithmetic of one call: of the definition, and of the fastest program, whose algorithm
   // may be another (Winograd's).
   int64_t operations = 0, tuned_operations = 0;
-  // Of the device's measured peak on the threads used. 0: unknown, or of another type than f32.
+  // Of the device's peak on the threads used. 0: unknown, or of a CPU and another type than f32.
   double peak_fraction = 0;
   // The record of the tuned time, where the job did not measure it: it was there before. 0: its
   // own.
@@ -40,6 +40,7 @@ struct Report {
   // Of the threads used: their number times the fastest reference loop that this run measured on
   // one core, or what the fastest kernel shown reached (the clock moves; no kernel exceeds it).
   double peak_gflops = 0;
+  bool is_accelerators = false;  // the peak: all arithmetic of an accelerator, as its clock says
   int threads = 1;
   std::string message;  // of the job: how it ended, where that needs a word
   // From its creation to its end, waiting included; 0 before the end.

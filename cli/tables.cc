@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "cli/progress_view.h"
 #include "cli/text.h"
+#include "compiler/ir/target.h"
 #include "db/record/export.h"
 #include "db/record/pace.h"
 #include "proto/limits.h"
@@ -21,6 +22,23 @@ namespace {
 constexpr size_t kShortKey = 8;
 constexpr size_t kLongKey = 12;
 constexpr int kMaxReason = 80;
+constexpr absl::Duration kGone = absl::Hours(24);
+constexpr char kOffline[] = "offline";
+
+// "12.1 GFLOPS/core", "51.2 GOPS"; "-" if it is not known.
+std::string PeakText(const db::Device& device) {
+  if (device.peak_gflops_per_core <= 0) return "-";
+  const absl::StatusOr<ir::Target> target = ir::ParseTarget(device.target);
+  const bool has_cores = !target.ok() || ir::IsCpu(target->kind);
+  return absl::StrFormat("%.1f %s", device.peak_gflops_per_core,
+                         has_cores ? "GFLOPS/core" : "GOPS");
+}
+
+// Why it is in its state.
+std::string WhyText(const db::Device& device, absl::Time now) {
+  if (device.state != kOffline || device.last_seen == absl::Time()) return device.state_reason;
+  return absl::StrCat("seen ", DurationText(absl::ToDoubleSeconds(now - device.last_seen)), " ago");
+}
 
 }  // namespace
 
@@ -117,13 +135,21 @@ std::string UnseenText(const absl::Status& why) {
   return absl::StrCat("done; what came of it could not be looked up: ", why.message());
 }
 
-std::string DevicesTable(absl::Span<const db::Device> devices) {
+std::vector<db::Device> DevicesOfToday(absl::Span<const db::Device> devices, absl::Time now) {
+  std::vector<db::Device> present(devices.begin(), devices.end());
+  std::erase_if(present, [&](const db::Device& device) {
+    return device.state == kOffline && device.last_seen + kGone <= now;
+  });
+  return present;
+}
+
+std::string DevicesTable(absl::Span<const db::Device> devices, absl::Time now) {
   const bool paced =
       std::ranges::any_of(devices, [](const auto& d) { return d.pace.programs > 0; });
-  std::vector<std::string> titles = {"device",       "state",  "roles", ">cores",
-                                     ">GFLOPS/core", "target", "class"};
+  // What is long goes last, where a terminal that is too narrow breaks it.
+  std::vector<std::string> titles = {"device", "state", "roles", ">cores", ">peak", "class"};
   if (paced) titles.emplace_back("pace");
-  titles.emplace_back("why");
+  titles.insert(titles.end(), {"why", "target"});
   Table table(std::move(titles));
   for (const db::Device& device : devices) {
     std::vector<std::string> row = {
@@ -132,11 +158,11 @@ std::string DevicesTable(absl::Span<const db::Device> devices) {
         absl::StrCat(device.runs ? "run" : "", device.runs && device.builds ? "+" : "",
                      device.builds ? "build" : ""),
         absl::StrCat(device.cores),
-        absl::StrFormat("%.1f", device.peak_gflops_per_core),
-        device.target,
+        PeakText(device),
         device.device_class.name};
     if (paced) row.push_back(PaceText(device.pace));
-    row.push_back(device.state_reason);
+    row.push_back(WhyText(device, now));
+    row.push_back(device.target);
     table.Add(std::move(row));
   }
   return absl::StrCat(table.Text(), SlowDevicesText(devices));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "db/record/record.h"
 
@@ -50,8 +51,10 @@ std::string JobText(const db::Job& job);
 // JobText with the job's state and, before its end, what it waits for and how to watch it.
 std::string StateText(const db::Job& job);
 std::string JobsTable(absl::Span<const db::Job> jobs);
+// Those that are connected, or were seen less than a day before `now`.
+std::vector<db::Device> DevicesOfToday(absl::Span<const db::Device> devices, absl::Time now);
 // With their paces where one is known, and SlowDevicesText.
-std::string DevicesTable(absl::Span<const db::Device> devices);
+std::string DevicesTable(absl::Span<const db::Device> devices, absl::Time now);
 // "1.06, of 4 programs"; "-" if it is not known.
 std::string PaceText(const db::Pace& pace);
 // A paragraph for each device that is much slower than the others of its class; empty if none is.

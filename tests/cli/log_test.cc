@@ -249,6 +249,26 @@ TEST_CASE("what cancel, drain and resume did is one line", "[cli]") {
         "done; what came of it could not be looked up: the database is busy");
 }
 
+TEST_CASE("devices that have gone are known by when they were seen", "[cli]") {
+  const absl::Time now = absl::FromUnixSeconds(1'000'000);
+  const auto seen = [&](const char* id, const char* state, absl::Duration ago) {
+    db::Device device;
+    device.id = id;
+    device.state = state;
+    device.last_seen = now - ago;
+    return device;
+  };
+  const std::vector<db::Device> devices = {
+      seen("here", "online", absl::Hours(100)), seen("away", "offline", absl::Seconds(125)),
+      seen("broken", "quarantined", absl::Hours(100)), seen("gone", "offline", absl::Hours(24))};
+  CHECK_THAT(DevicesTable(devices, now),
+             Catch::Contains(" seen 2:05 ago\n") && Catch::EndsWith("seen 24:00:00 ago\n"));
+  const std::vector<db::Device> present = DevicesOfToday(devices, now);
+  REQUIRE(present.size() == 3);
+  CHECK(present[1].id == "away");
+  CHECK(present[2].id == "broken");
+}
+
 TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
   db::Device device;
   device.id = "lab/cpu";
@@ -259,10 +279,18 @@ TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
   device.peak_gflops_per_core = 101.25;
   device.target = "x86/avx2";
   device.device_class.name = "x86/lab";
-  CHECK(DevicesTable({device}) ==
-        "device   state     roles      cores  GFLOPS/core  target    class    why\n"
-        "lab/cpu  draining  run+build      2        101.2  x86/avx2  x86/lab  new fan\n");
-  CHECK(DevicesTable({}).empty());
+  const absl::Time now = absl::FromUnixSeconds(1'000'000);
+  CHECK(DevicesTable({device}, now) ==
+        "device   state     roles      cores               peak  class    why      target\n"
+        "lab/cpu  draining  run+build      2  101.2 GFLOPS/core  x86/lab  new fan  x86/avx2\n");
+  CHECK(DevicesTable({}, now).empty());
+  db::Device accelerator = device;
+  accelerator.target = "vta";
+  accelerator.peak_gflops_per_core = 51.2;
+  CHECK_THAT(DevicesTable({accelerator}, now), Catch::Contains("  51.2 GOPS  x86/lab "));
+  accelerator.target = "opencl";
+  accelerator.peak_gflops_per_core = 0;
+  CHECK_THAT(DevicesTable({accelerator}, now), Catch::Contains("     -  x86/lab "));
   device.state = "quarantined";
   db::Device slow = device;
   slow.state = "online";
@@ -271,13 +299,13 @@ TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
   device.pace = {0.913, 4};
   slow.pace = {1.095, 4};
   CHECK_THAT(
-      DevicesTable({device, slow}),
-      Catch::Contains("  x86/lab  0.91, of 4 programs  new fan\n") &&
+      DevicesTable({device, slow}, now),
+      Catch::Contains("  x86/lab  0.91, of 4 programs  new fan  x86/avx2\n") &&
           Catch::EndsWith("\nwarning: lab2/cpu takes 1.20 times as long as the others of its "
                           "class, by 4 programs; look for heat, a lower clock or other load "
                           "there, or leave it out: `tessera devices --drain lab2/cpu`\n"));
   slow.state = "draining";  // as the warning says
-  CHECK_THAT(DevicesTable({device, slow}), !Catch::Contains("warning"));
+  CHECK_THAT(DevicesTable({device, slow}, now), !Catch::Contains("warning"));
 
   db::Task task = TaskOf("c2", 1);
   task.target = "x86/avx2 l1=32768";

@@ -352,9 +352,7 @@ class LaterJobsClient final : public FakeClient {
     take(own);
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<db::Device>> ListDevices() override {
-    return std::vector<db::Device>();
-  }
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override { return devices; }
   absl::StatusOr<std::vector<db::Comparison>> ListComparisons(const std::string&,
                                                               const std::string&,
                                                               db::ComparisonPurpose) override {
@@ -377,6 +375,7 @@ class LaterJobsClient final : public FakeClient {
   std::string task_key;
   double reference_gflops = 0;
   std::vector<db::Record> log;  // fastest first
+  std::vector<db::Device> devices;
 };
 
 // That began from what the log knew at second 10. Adds 8 numbers to themselves.
@@ -423,6 +422,26 @@ TEST_CASE("a kernel of another type than f32 has no share of the peak", "[cli]")
     CHECK_THAT(ToTable(*report), Catch::Contains("   0.0      -   "));
     CHECK(nlohmann::json::parse(ToJson(*report))["operators"][0]["peak_fraction"].is_null());
   }
+}
+
+TEST_CASE("an accelerator's peak is its clock's, and bounds all that it computes", "[cli]") {
+  db::Job job = AddingJob("i8");
+  job.tasks[0].target = "vta";
+  job.options.threads = 1;
+  job.options.device_class = "vta-sim/test";
+  LaterJobsClient client;
+  client.task_key = job.tasks[0].Key();
+  client.reference_gflops = -1;  // it has no loop to measure by
+  client.devices.push_back({.id = "sim/vta-sim",
+                            .device_class = {"vta-sim/test", "simulated"},
+                            .peak_gflops_per_core = 4e-6});
+  const absl::StatusOr<Report> report = MakeReport(client, job);
+  INFO(report.status());
+  REQUIRE(report.ok());
+  CHECK(report->peak_gflops == Approx(4e-6));
+  CHECK(report->rows[0].peak_fraction == Approx(0.5));  // 8 additions in 4 ms
+  CHECK_THAT(ToTable(*report),
+             Catch::Contains("peak 0.0 GOPS, by its clock;") && Catch::Contains(" 50.0% "));
 }
 
 TEST_CASE("a job's report claims what was known before it, and nothing that came later", "[cli]") {
