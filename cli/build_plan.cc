@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "cli/device_class.h"
 #include "cli/library_target.h"
+#include "cli/tune_target.h"
 
 namespace tessera::cli {
 namespace {
@@ -177,7 +178,7 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
         unfit.insert(name);
         continue;
       }
-      class_target = target;
+      if (!NamesKindAlone(target) || class_target.empty()) class_target = target;
     }
     if (class_target.empty()) continue;
     absl::StatusOr<std::vector<db::Task>> tasks = LibraryTasks(file, class_target);

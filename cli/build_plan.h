@@ -28,8 +28,9 @@ absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
                                       const std::vector<std::string>& device_classes);
 
 // The operators of a file as each class's target has them; a `target` that is named (not empty)
-// goes before it. Classes whose target can't take the operators are left out, unless one of them is
-// wanted or there is no other: then InvalidArgument says what is wrong with it.
+// goes before it, unless it is a kind alone. Classes whose target can't take the operators are left
+// out, unless one of them is wanted or there is no other: then InvalidArgument says what is wrong
+// with it.
 absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
                                        const std::vector<std::string>& device_classes,
                                        const std::string& target);

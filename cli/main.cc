@@ -104,7 +104,11 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("tune", "tune operators and show the progress");
   AddServer(command, tune.server);
   AddSource(command, tune.source);
-  command->add_option("--target", tune.target, "what to generate code for; default: a device's")
+  command
+      ->add_option(
+          "--target", tune.target,
+          "what to generate code for; a kind alone (opencl, vta) is the connected device's; "
+          "default: that of any")
       ->check(NotEmpty());
   command->add_option("--device-class", tune.device_class,
                       "whose devices measure; default: that of the connected ones");

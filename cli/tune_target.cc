@@ -15,6 +15,11 @@
 namespace tessera::cli {
 namespace {
 
+// What a device of target `own` would be tuned for.
+std::string TargetOn(const std::string& own, const std::string& wanted) {
+  return wanted.empty() || NamesKindAlone(wanted) ? own : wanted;
+}
+
 // Those that may measure the job, whatever their state.
 absl::StatusOr<std::vector<const db::Device*>> Runners(absl::Span<const db::Device> devices,
                                                        const std::string& target,
@@ -30,11 +35,24 @@ absl::StatusOr<std::vector<const db::Device*>> Runners(absl::Span<const db::Devi
     if (!device_class.empty() && device.device_class.name != device_class) continue;
     if (wanted.has_value()) {
       const absl::StatusOr<ir::Target> own = ir::ParseTarget(device.target);
-      if (!own.ok() || !ir::CanRun(*own, *wanted, threads)) continue;
+      if (!own.ok() || own->kind != wanted->kind) continue;
+      const ir::Target& task = NamesKindAlone(target) ? *own : *wanted;
+      if (!ir::CanRun(*own, task, threads)) continue;
     }
     runners.push_back(&device);
   }
   return runners;
+}
+
+// Of a GPU, whose target is seldom meant to be less than what it has: what `target` leaves out.
+// Empty where it doesn't.
+std::string Forgone(const db::Device& device, const std::string& target) {
+  const absl::StatusOr<ir::Target> own = ir::ParseTarget(device.target);
+  const absl::StatusOr<ir::Target> chosen = ir::ParseTarget(target);
+  if (!own.ok() || !chosen.ok() || !ir::IsGpu(own->kind) || *own == *chosen) return "";
+  const std::string kind(ir::KindName(own->kind));
+  return absl::StrCat("tuned for ", ir::ToString(*chosen), ", where ", device.id, " has ",
+                      device.target, "; --target ", kind, " alone takes what it has");
 }
 
 // "" or "of class x86/zen5/avx512/8c ".
@@ -43,6 +61,11 @@ std::string OfClass(const std::string& device_class) {
 }
 
 }  // namespace
+
+bool NamesKindAlone(const std::string& target) {
+  const absl::StatusOr<ir::Target> parsed = ir::ParseTarget(target);
+  return parsed.ok() && ir::KindName(parsed->kind) == target;
+}
 
 absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices,
                                             const std::string& target,
@@ -66,15 +89,16 @@ absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices
     }
   }
   const auto chosen = [&](const db::Device& device, std::string remark) {
-    return TuneTarget{target.empty() ? device.target : target, device.device_class.name,
-                      std::move(remark)};
+    return TuneTarget{TargetOn(device.target, target), device.device_class.name, std::move(remark)};
   };
   if (classes.size() > 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("the connected devices are of several classes (", absl::StrJoin(classes, ", "),
                      "), whose times don't compare; choose with --device-class"));
   }
-  if (!online.empty()) return chosen(*online[0], "");
+  if (!online.empty()) {
+    return chosen(*online[0], Forgone(*online[0], TargetOn(online[0]->target, target)));
+  }
   const std::string runs = target.empty() ? "" : absl::StrCat("that runs ", target, " ");
   const std::string none = absl::StrCat("no device ", OfClass(device_class), runs, "is online");
   if (!refusing.empty()) {

@@ -139,6 +139,11 @@ TEST_CASE("a library for a device has versions for CPUs beside it", "[cli]") {
   INFO(plan.status());
   REQUIRE(plan.ok());
   CHECK(plan->versions[0].device_class == "gpu");
+  // A kind alone is what the class has, whose records are meant.
+  plan = PlanFromFile(client, OneOperator(1), {}, "opencl");
+  REQUIRE(plan.ok());
+  CHECK(plan->versions[0].device_class == "gpu");
+  CHECK_THAT(plan->versions[0].tasks.at(0).target, Catch::Contains("block=256 wave=32"));
 
   client.Add("other gpu", "opencl block=64 wave=32 shared=32768");
   CHECK(Says(PlanFromFile(client, OneOperator(1), {"gpu", "other gpu"}, "").status(),

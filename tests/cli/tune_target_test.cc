@@ -115,6 +115,33 @@ TEST_CASE("a job of a target nobody has waits, and says for whom", "[cli]") {
                                       "with `tessera worker`, or name a --target"));
 }
 
+TEST_CASE("a target that is a kind alone is what the kind's devices have", "[cli]") {
+  db::Device gpu = Device("gpu", "online");
+  gpu.target = "opencl/fp16 l2=524288 block=1024 wave=64 shared=65536 constant=65536";
+  const std::vector<db::Device> devices = {Device("cpu", "online"), gpu};
+  const auto chosen = Choose(devices, "opencl");
+  REQUIRE(chosen.ok());
+  CHECK(chosen->target == gpu.target);
+  CHECK(chosen->device_class == "class of gpu");
+  CHECK(chosen->remark.empty());
+  CHECK(Choose(devices, "x86")->target == kDeviceTarget);
+  CHECK(Choose({Device("cpu", "offline", 41)}, "x86")->target == kDeviceTarget);
+  // There is none: what such devices have at least.
+  CHECK(Choose(devices, "cuda")->target == "cuda");
+  CHECK_FALSE(NamesKindAlone("x86/avx2"));
+  CHECK_FALSE(NamesKindAlone("pdp11"));
+
+  // One that is written out counts as it is, and that the device has more is said.
+  const auto lesser = Choose(devices, "opencl block=128");
+  REQUIRE(lesser.ok());
+  CHECK(lesser->target == "opencl block=128");
+  CHECK_THAT(lesser->remark, Catch::StartsWith("tuned for opencl l2=") &&
+                                 Catch::Contains("block=128") &&
+                                 Catch::Contains(", where gpu has " + gpu.target) &&
+                                 Catch::EndsWith("; --target opencl alone takes what it has"));
+  CHECK(Choose(devices, gpu.target)->remark.empty());
+}
+
 TEST_CASE("a target without libraries is refused where one is built, with those that have some",
           "[cli]") {
   CHECK(ParseLibraryTarget("x86/avx2 threads=2")->max_threads == 2);
