@@ -27,6 +27,12 @@ absl::Status PrepareFolder(const std::string& path) {
   return PathStatus(errno, "--out: cannot write to folder", path);
 }
 
+void PrintWarnings(const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) {
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  }
+}
+
 }  // namespace
 
 absl::Status RunBuild(const BuildOptions& options) {
@@ -47,9 +53,7 @@ absl::Status RunBuild(const BuildOptions& options) {
       const BuildPlan plan,
       from_job ? PlanFromJob(*client, options.job, options.device_classes)
                : PlanFromFile(*client, file, options.device_classes, options.target));
-  for (const std::string& warning : plan.warnings) {
-    std::fprintf(stderr, "warning: %s\n", warning.c_str());
-  }
+  PrintWarnings(plan.warnings);
   TESSERA_RETURN_IF_ERROR(PrepareFolder(options.out));
   for (const PlannedVersion& version : plan.versions) {
     for (const db::Task& task : version.tasks) {
@@ -66,8 +70,10 @@ absl::Status RunBuild(const BuildOptions& options) {
     std::fprintf(stderr, "%-14s %s\n", item.op.c_str(),
                  item.record_id != 0
                      ? absl::StrCat("record ", item.record_id, ", ", TimeText(item.seconds)).c_str()
-                     : "no record: default schedule");
+                     : "no record that fits: default schedule");
   }
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(*client, chosen));
+  PrintWarnings(unused);
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
                            client->BuildLibrary(chosen.id, options.name, options.out));
   for (const std::string& path : paths) std::printf("%s\n", path.c_str());

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "cli/device_class.h"
 #include "cli/library_target.h"
@@ -216,6 +217,26 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
   }
   TESSERA_RETURN_IF_ERROR(AddCpus(client, plan));
   return plan;
+}
+
+absl::StatusOr<std::vector<std::string>> UnusedRecords(Client& client,
+                                                       const db::Selection& chosen) {
+  std::map<std::string, std::vector<std::string>> operators;  // by class
+  for (const db::SelectionItem& item : chosen.items) {
+    if (item.record_id != 0) continue;
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> best,
+                             client.Best(item.task.Key(), item.device_class, 1));
+    if (!best.empty()) operators[item.device_class].push_back(item.op);
+  }
+  std::vector<std::string> warnings;
+  for (const auto& [name, ops] : operators) {
+    warnings.push_back(absl::StrCat(
+        "device class ", name, " has records of ", absl::StrJoin(ops, ", "),
+        ", but none that stores inputs and outputs as the library does, so the default schedule "
+        "runs there; choose a layout for them in the job file (layout: nchw, not any), tune them "
+        "on each class and build again"));
+  }
+  return warnings;
 }
 
 }  // namespace tessera::cli

@@ -35,4 +35,9 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
                                        const std::vector<std::string>& device_classes,
                                        const std::string& target);
 
+// A line for each version that runs default schedules where its class has records: none of them
+// stores tensors as the version that decided does (docs/library.md, "Layouts"). Errors: the
+// client's.
+absl::StatusOr<std::vector<std::string>> UnusedRecords(Client& client, const db::Selection& chosen);
+
 }  // namespace tessera::cli

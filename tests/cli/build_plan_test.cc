@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <map>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "base/view.h"
@@ -34,8 +35,14 @@ class DevicesClient final : public FakeClient {
     devices.push_back(device);
   }
 
+  absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string& device_class,
+                                               int) override {
+    return std::vector<db::Record>(measured.contains(device_class) ? 1 : 0);
+  }
+
   std::vector<db::Device> devices;
   std::vector<RecordedClass> recorded;
+  std::set<std::string> measured;  // classes with records
 };
 
 JobFile OneOperator(int threads) {
@@ -152,6 +159,25 @@ TEST_CASE("a library for a device has versions for CPUs beside it", "[cli]") {
   client.Add("old", "x86/avx2 l1=49152");
   CHECK(Says(PlanFromFile(client, OneOperator(1), {"gpu"}, "").status(),
              "for where the device is missing: several device classes"));
+}
+
+TEST_CASE("records that a library can't use for their layouts are told", "[cli]") {
+  DevicesClient client;
+  client.measured = {"gpu", "cpu"};
+  db::Selection chosen;
+  chosen.items = {{.op = "c1", .record_id = 7, .device_class = "gpu"},
+                  {.op = "c2", .record_id = 8, .device_class = "gpu"},
+                  {.op = "c1", .device_class = "cpu"},
+                  {.op = "c2", .device_class = "cpu"},
+                  {.op = "c1", .device_class = "x86/any"}};
+  const auto warnings = UnusedRecords(client, chosen);
+  REQUIRE(warnings.ok());
+  REQUIRE(warnings->size() == 1);
+  CHECK_THAT(warnings->at(0),
+             Catch::StartsWith("device class cpu has records of c1, c2, but none") &&
+                 Catch::Contains("layout: nchw"));
+  client.measured = {"gpu"};
+  CHECK(UnusedRecords(client, chosen)->empty());
 }
 
 TEST_CASE("what is wrong with the wanted device class, or the only one, is said", "[cli]") {
