@@ -97,7 +97,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"sse4.2", "avx2", "avx512", "neon"}));
   command->add_option("--cores", up.cores, "cores of the worker; 0: all")
       ->check(WholeNumber(0, 1024));
-  command->add_flag("!--no-worker", up.worker, "start the server alone");
+  command->add_flag_callback("--no-worker", [&] { up.worker = false; }, "start the server alone");
   command->callback([&] { status = cli::RunUp(up); });
 
   cli::TuneOptions tune;
@@ -114,17 +114,23 @@ int main(int argc, char** argv) {
                       "whose devices measure; default: that of the connected ones");
   command->add_option("--trials", tune.trials, "an operator; default: the file's, or 64")
       ->check(WholeNumber(1, proto::kMaxTrialsPerTask));
-  command->add_option("--threads", tune.threads, "of a kernel")
+  command->add_option("--threads", tune.threads, "of a kernel; default: the file's, or 1")
       ->check(WholeNumber(1, proto::kMaxThreads));
-  command->add_option("--seed", tune.seed, "of the search")->check(WholeNumber(0, proto::kMaxSeed));
+  command->add_option("--seed", tune.seed, "of the search; default: the file's, or 0")
+      ->check(WholeNumber(0, proto::kMaxSeed));
   command->add_option("--max-seconds", tune.max_seconds, "stop after this long")->check(Seconds());
-  command->add_option("--explorer", tune.explorer, tuner::ExplorerNames());
-  command->add_option("--cost-model", tune.cost_model, costmodel::CostModelNames());
+  const db::JobOptions defaults;
+  command->add_option("--explorer", tune.explorer,
+                      absl::StrCat(tuner::ExplorerNames(), "; default: ", defaults.explorer));
+  command->add_option(
+      "--cost-model", tune.cost_model,
+      absl::StrCat(costmodel::CostModelNames(), "; default: ", defaults.cost_model));
   command->add_option("--prior", tune.prior,
                       "what to begin with: auto, none, or a model's name; default: auto");
-  command->add_option(
-      "--scheduler", tune.scheduler,
-      absl::StrCat(tuner::TaskSchedulerNames(), ": which operator gets the next trial"));
+  command->add_option("--scheduler", tune.scheduler,
+                      absl::StrCat(tuner::TaskSchedulerNames(),
+                                   ": which operator gets the next trial; default: the file's, or ",
+                                   defaults.scheduler));
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
   command->add_option("--report", tune.report, "also write the table as JSON to this file");
   command->add_flag("--detach", tune.detach, "print the job's number and return");
@@ -149,7 +155,9 @@ int main(int argc, char** argv) {
   AddServer(command, best.server);
   command->add_option("task", best.task, "name, or how its key begins; default: all");
   command->add_option("--device-class", best.device_class, "default: any");
-  command->add_option("--count", best.count, "a task")->check(WholeNumber(1, 1000));
+  command->add_option("--count", best.count, "of a task")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 1000));
   command->add_flag("--trace", best.trace, "print the traces too");
   command->add_flag("--json", best.json, "one JSON object a line");
   command->callback([&] { status = cli::RunBest(best); });
@@ -166,7 +174,8 @@ int main(int argc, char** argv) {
   command->add_option("--limit", log.limit, "how many at most; says when there are more")
       ->capture_default_str()
       ->check(WholeNumber(1, proto::kMaxQueryLimit));
-  command->add_option("--format", log.format, "table, csv or jsonl")
+  command->add_option("--format", log.format, "of the output")
+      ->capture_default_str()
       ->check(CLI::IsMember({"table", "csv", "jsonl"}));
   command->callback([&] { status = cli::RunLog(log); });
 
@@ -212,7 +221,9 @@ int main(int argc, char** argv) {
       ->add_option("--device-class", build.device_classes,
                    "whose records count; repeatable: a version each; default: all with records")
       ->allow_extra_args(false);
-  command->add_option("--target", build.target, "default: the device class's");
+  command->add_option(
+      "--target", build.target,
+      "what to generate code for, as of `tessera tune`; default: the device class's");
   command->add_option("--threads", build.threads, "tuned for this many")
       ->check(WholeNumber(1, proto::kMaxThreads));
   command->add_option("--name", build.name, "gives libNAME.so and NAME.h")->capture_default_str();
@@ -237,8 +248,7 @@ int main(int argc, char** argv) {
   AddSource(command, space.source);
   command
       ->add_option("--target", space.target,
-                   absl::StrCat("what to generate code for, as of `tessera tune`; default: ",
-                                cli::kDefaultSpaceTarget))
+                   absl::StrCat("what to generate code for; default: ", cli::kDefaultSpaceTarget))
       ->check(NotEmpty());
   command->add_option("--threads", space.threads, "of a kernel")
       ->check(WholeNumber(1, proto::kMaxThreads));
