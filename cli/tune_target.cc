@@ -75,12 +75,14 @@ absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices
                            Runners(devices, target, device_class, threads));
   const db::Device* latest = nullptr;
   std::vector<const db::Device*> online;
-  std::set<std::string> classes;  // of those
+  std::set<std::string> classes, kinds;  // of those
   std::vector<std::string> refusing;
   for (const db::Device* device : runners) {
     if (device->state == "online") {
       online.push_back(device);
       classes.insert(device->device_class.name);
+      const absl::StatusOr<ir::Target> own = ir::ParseTarget(device->target);
+      if (own.ok()) kinds.emplace(ir::KindName(own->kind));
       continue;
     }
     if (latest == nullptr || device->last_seen > latest->last_seen) latest = device;
@@ -94,7 +96,9 @@ absl::StatusOr<TuneTarget> ChooseTuneTarget(absl::Span<const db::Device> devices
   if (classes.size() > 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("the connected devices are of several classes (", absl::StrJoin(classes, ", "),
-                     "), whose times don't compare; choose with --device-class"));
+                     "), whose times don't compare; choose with --device-class",
+                     kinds.size() > 1 ? ", or a kind with --target: " : "",
+                     kinds.size() > 1 ? absl::StrJoin(kinds, ", ") : ""));
   }
   if (!online.empty()) {
     return chosen(*online[0], Forgone(*online[0], TargetOn(online[0]->target, target)));

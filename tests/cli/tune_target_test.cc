@@ -72,6 +72,11 @@ TEST_CASE("devices of several classes need a choice", "[cli]") {
                                    "class of b), whose times don't compare; choose with "
                                    "--device-class"));
   CHECK(Choose(devices, "x86/avx2").status().code() == absl::StatusCode::kInvalidArgument);
+  db::Device accelerator = Device("c", "online");
+  accelerator.target = "vta";
+  CHECK_THAT(std::string(Choose({devices[0], accelerator}).status().message()),
+             Catch::EndsWith("choose with --device-class, or a kind with --target: vta, x86"));
+  CHECK(Choose({devices[0], accelerator}, "vta")->device_class == "class of c");
   const auto chosen = Choose(devices, "", "class of a");
   REQUIRE(chosen.ok());
   CHECK(chosen->device_class == "class of a");
