@@ -61,7 +61,7 @@ class AcceleratorGroup final : public Group {
     tiles.holds_a = overlap[kHeld] == kA;
     tiles.holds_b = overlap[kHeld] == kB;
     if (!HasTurns(tiles, draft_.a, tiles.holds_a)) overlap[kDoubled] &= ~kA;
-    if (!HasTurns(tiles, draft_.b, tiles.holds_b)) overlap[kDoubled] &= ~kB;
+    if (draft_.b < 0 || !HasTurns(tiles, draft_.b, tiles.holds_b)) overlap[kDoubled] &= ~kB;
     choices[kOverlap] = FindOption(knobs_[kOverlap], overlap);
     const std::vector<int> steps = StepsTaken(tiles, choices[kSteps]);
     for (int i = 0; i < choices[kSteps]; ++i) {
@@ -98,8 +98,10 @@ class AcceleratorGroup final : public Group {
     for (int64_t axis = -1; axis < spatial_; ++axis) {
       if (axis >= 0 && std::ranges::count(orders_, axis) == 0) continue;
       for (int64_t doubled = 0; doubled <= (kA | kB); ++doubled) {
-        for (const int64_t held : {0, +kA, +kB})
+        for (const int64_t held : {0, +kA, +kB}) {
+          if (draft_.b < 0 && ((doubled & kB) != 0 || held == kB)) continue;
           overlaps_.options.push_back({axis + 1, doubled, held});
+        }
       }
     }
   }
@@ -107,9 +109,10 @@ class AcceleratorGroup final : public Group {
   // Two axes for the instruction's loops.
   void AddSteps() {
     steps_ = FreeKnob("steps", {"outer", "inner"}, {});
-    for (size_t i = 0; i < stepped_.size(); ++i) {
-      for (size_t j = i + 1; j < stepped_.size(); ++j)
-        steps_.options.push_back({stepped_[i], stepped_[j]});
+    // What is only widened is done in the order of tiles.
+    const size_t count = IsWidened() ? 0 : stepped_.size();
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t j = i + 1; j < count; ++j) steps_.options.push_back({stepped_[i], stepped_[j]});
     }
     if (steps_.options.empty()) steps_.options.push_back({0, 0});
   }
@@ -237,6 +240,7 @@ class AcceleratorGroup final : public Group {
   }
   // Whether there is room for the micro-ops, and none comes back to an accumulator too early.
   bool CanStep(const AcceleratorTiles& tiles, int steps) const {
+    if (IsWidened()) return true;
     constexpr int64_t kUopBytes = 4;
     const std::vector<int> taken = StepsTaken(tiles, steps);
     int64_t uops = 1, results = 1;
@@ -250,6 +254,8 @@ class AcceleratorGroup final : public Group {
     return uops * kUopBytes <= target_.uop_bytes &&
            (!comes_back || results >= target_.pipeline_steps);
   }
+
+  bool IsWidened() const { return draft_.product.filling == schedule::Filling::kWidened; }
 
   bool Moves(int copy, int axis) const {
     const schedule::StageState& sum = draft_.schedule.stages()[draft_.sum];

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "compiler/schedule/accelerator_stages.h"
 
 namespace tessera::space {
 namespace {
@@ -58,6 +59,21 @@ int64_t TilesOf(const Access& access, const Extents& extents, int64_t tile_eleme
   return elements / tile_elements;
 }
 
+// Of what says where operand a is padded, which has its padded dimensions alone.
+int64_t MaskTiles(const AcceleratorDraft& draft, const AcceleratorTiles& tiles) {
+  const schedule::StageState& copy = Stage(draft, draft.a);
+  const Access& access = ReadOf(draft, draft.sum, draft.a);
+  const Extents extents = ExtentsOf(draft, tiles, tiles.holds_a);
+  int64_t count = tiles.doubles_a ? 2 : 1;
+  bool moves = false;
+  for (const int dimension : schedule::PaddedDimensions(copy)) {
+    const int d = copy.analysis->reads[0].dims[dimension].terms[0].first;
+    count *= RegionOf(access.dims[d], extents, access.buffer->shape[d]);
+    moves |= tiles.virtual_axis >= 0 && schedule::Uses(access.dims[d], tiles.virtual_axis);
+  }
+  return count * (moves ? tiles.virtual_threads : 1);
+}
+
 }  // namespace
 
 AcceleratorUse UseOf(const AcceleratorDraft& draft, const AcceleratorTiles& tiles,
@@ -71,10 +87,16 @@ AcceleratorUse UseOf(const AcceleratorDraft& draft, const AcceleratorTiles& tile
   AcceleratorUse use;
   const int64_t block = target.tile_block, rows = target.tile_rows;
   use.inp = operand(draft.a, tiles.holds_a, tiles.doubles_a, rows * block);
-  use.wgt = operand(draft.b, tiles.holds_b, tiles.doubles_b, block * block);
+  if (draft.b >= 0) use.wgt = operand(draft.b, tiles.holds_b, tiles.doubles_b, block * block);
+  if (schedule::NeedsIdentity(draft)) use.wgt += schedule::NeedsMask(draft) ? 2 : 1;
+  if (schedule::NeedsMask(draft)) use.inp += MaskTiles(draft, tiles);
   use.acc = tiles.virtual_threads;
   for (const int64_t extent : tiles.results) use.acc *= extent;
   use.acc /= rows * block;
+  // What the ALU finds the largest of, as i32.
+  if (draft.product.filling == schedule::Filling::kLargest) {
+    use.acc += operand(draft.a, tiles.holds_a, /*doubles=*/false, rows * block);
+  }
   // What is added is of axes of the store, which the sum has in its own order.
   const te::Stage& store = *Stage(draft, draft.store).stage;
   Extents of_store(store.axes.size(), 1);
@@ -84,8 +106,9 @@ AcceleratorUse UseOf(const AcceleratorDraft& draft, const AcceleratorTiles& tile
   const int virtual_axis = tiles.virtual_axis < 0 ? -1 : draft.stored_axes[tiles.virtual_axis];
   for (const int copy : draft.added) {
     const Access& access = ReadOf(draft, draft.store, copy);
-    use.acc += TilesOf(access, of_store, rows * block) *
-               (Moves(access, virtual_axis) ? tiles.virtual_threads : 1);
+    (access.buffer->type == ir::Int(8) ? use.inp : use.acc) +=
+        TilesOf(access, of_store, rows * block) *
+        (Moves(access, virtual_axis) ? tiles.virtual_threads : 1);
   }
   return use;
 }
@@ -106,8 +129,7 @@ bool LoadsSomething(const AcceleratorDraft& draft, const AcceleratorTiles& tiles
   for (size_t d = 0; d < source.dims.size(); ++d) {
     const int axis = source.dims[d].terms[0].first;
     const int64_t region = RegionOf(access.dims[axis], extents, copy.stage->axes[axis].extent);
-    const int64_t before = -source.dims[d].constant;
-    const int64_t behind = copy.stage->axes[axis].extent - before - source.buffer->shape[d];
+    const auto [before, behind] = schedule::PaddingOf(copy, static_cast<int>(d));
     if (std::max(before, behind) >= region) return false;
   }
   return true;

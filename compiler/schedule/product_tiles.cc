@@ -64,7 +64,53 @@ ProductTiles Assign(const StageState& sum, const ir::Target& target, const Acces
   return tiles;
 }
 
+// `e` without what widens it; null if it is no load of i8.
+const ir::Load* LoadOfBytes(const ir::Expr& e) {
+  const auto* cast = e.As<ir::Cast>();
+  const bool widens = cast != nullptr && cast->type == ir::Int(32);
+  const auto* load = (widens ? cast->value : e).As<ir::Load>();
+  return load != nullptr && load->buffer->type == ir::Int(8) ? load : nullptr;
+}
+
+// Of one tensor, whose tiles are those of the results. Channels are the second of three dimensions
+// or more (te::MakeWorkload), else the last.
+absl::StatusOr<ProductTiles> AssignOne(const StageState& state, const ir::Target& target,
+                                       const ir::Load& load, Filling filling) {
+  const Access& a = AccessOf(state, load);
+  const std::vector<te::Axis>& axes = state.stage->axes;
+  ProductTiles tiles{.filling = filling, .a = a.buffer, .b = nullptr};
+  tiles.block_axis = axes.size() > 2 ? 1 : static_cast<int>(axes.size()) - 1;
+  tiles.a_term_dim = tiles.block_axis < 0 ? -1 : DimensionOf(a, tiles.block_axis);
+  const auto refuse = [&](const auto&... why) {
+    return absl::InvalidArgumentError(absl::StrCat(state.stage->name(), " ", why...));
+  };
+  if (tiles.a_term_dim < 0) return refuse("reads ", a.buffer->name, " across its channels");
+  const te::Axis& channels = axes[tiles.block_axis];
+  if (channels.extent % target.tile_block != 0) {
+    return refuse("has ", channels.extent, " positions of ", channels.var->name,
+                  ", which tiles of ", target.tile_block, " don't divide");
+  }
+  if (target.tile_rows == 1) return tiles;
+  for (int axis = 0; axis < static_cast<int>(axes.size()) && tiles.row_axis < 0; ++axis) {
+    const int dimension = DimensionOf(a, axis);
+    if (axis == tiles.block_axis || dimension < 0 || axes[axis].extent % target.tile_rows != 0) {
+      continue;
+    }
+    tiles.row_axis = axis;
+    tiles.a_row_dim = dimension;
+  }
+  if (tiles.row_axis < 0)
+    return refuse("has no axis that ", target.tile_rows, " rows of a tile divide");
+  return tiles;
+}
+
 }  // namespace
+
+bool FillsAccumulators(const te::Stage& stage) {
+  if (stage.is_reduction()) return true;
+  return stage.bodies.size() == 1 && stage.bodies[0].type() == ir::Int(32) &&
+         LoadOfBytes(stage.bodies[0]) != nullptr;
+}
 
 int64_t ProductTiles::UnitOf(int axis, const ir::Target& target) const {
   if (axis == block_axis || axis == term_axis) return target.tile_block;
@@ -72,6 +118,14 @@ int64_t ProductTiles::UnitOf(int axis, const ir::Target& target) const {
 }
 
 absl::StatusOr<ProductTiles> FindProductTiles(const StageState& sum, const ir::Target& target) {
+  const te::Stage& stage = *sum.stage;
+  const ir::Load* load = stage.bodies.size() == 1 ? LoadOfBytes(stage.bodies[0]) : nullptr;
+  if (load != nullptr && !stage.is_reduction()) {
+    return AssignOne(sum, target, *load, Filling::kWidened);
+  }
+  if (load != nullptr && stage.combiner == te::Combiner::kMax) {
+    return AssignOne(sum, target, *load, Filling::kLargest);
+  }
   const te::Instruction product = te::TileProduct(target);
   const std::string& name = sum.stage->name();
   const std::vector<te::Operands> matches =

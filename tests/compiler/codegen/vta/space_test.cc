@@ -25,7 +25,8 @@ struct Case {
 
 te::Workload Make(const Case& one) {
   Attributes attributes = one.attributes;
-  attributes.insert({{"dtype", "i8"}, {"shift", "5"}});
+  attributes.insert({"dtype", "i8"});
+  if (one.op == "conv2d" || one.op == "dense") attributes.insert({"shift", "5"});
   return te::MakeWorkload({"w", one.op, attributes}).value();
 }
 
@@ -56,13 +57,58 @@ const Case kCases[] = {
      {{"n", "4"}, {"ic", "32"}, {"oc", "32"}, {"size", "6"}, {"k", "3"}, {"layout", "any"}},
      "vta block=8 inp=16384 wgt=65536 acc=65536"},
     {"dense", {{"m", "6"}, {"n", "256"}, {"k", "128"}, {"bias", "true"}}},
+    {"conv2d",
+     {{"ic", "32"},
+      {"oc", "64"},
+      {"h", "12"},
+      {"w", "8"},
+      {"k", "3"},
+      {"pad", "1"},
+      {"bias", "true"},
+      {"add", "true"},
+      {"relu", "true"},
+      {"layout", "any"}}},
+    {"conv2d",
+     {{"n", "4"},
+      {"ic", "32"},
+      {"oc", "32"},
+      {"size", "6"},
+      {"k", "3"},
+      {"pad", "1"},
+      {"add", "true"},
+      {"layout", "any"}},
+     "vta inp=8192 wgt=65536 acc=65536 uop=64"},
+    {"add", {{"m", "6"}, {"n", "512"}, {"relu", "true"}}},
+    {"add", {{"m", "8"}, {"n", "96"}}, "vta uop=16 inp=4096 acc=16384"},
+    {"max_pool2d",
+     {{"c", "32"},
+      {"h", "12"},
+      {"w", "9"},
+      {"k", "3"},
+      {"stride", "2"},
+      {"pad", "1"},
+      {"layout", "any"}}},
+    {"max_pool2d",
+     {{"n", "2"}, {"c", "16"}, {"size", "12"}, {"k", "3"}, {"stride", "1"}, {"layout", "any"}},
+     "vta block=8 inp=4096 acc=65536 uop=256"},
+    // Hardly any micro-ops.
+    {"conv2d",
+     {{"n", "3"},
+      {"ic", "32"},
+      {"oc", "32"},
+      {"size", "9"},
+      {"k", "1"},
+      {"bias", "true"},
+      {"layout", "any"}},
+     "vta uop=16"},
 };
+constexpr int kCaseCount = static_cast<int>(std::size(kCases));
 
 TEST_CASE("all configs of a space are programs that compute what the evaluator does",
           "[vta][space]") {
   constexpr int kSamples = 12;
-  const uint64_t seed = GENERATE(range<uint64_t>(0, 5));
-  const Case& one = kCases[seed % std::size(kCases)];
+  const uint64_t seed = GENERATE(range<uint64_t>(0, kCaseCount));
+  const Case& one = kCases[seed];
   CAPTURE(seed, one.op, one.attributes, one.target);
   const te::Workload workload = Make(one);
   const ir::Target target = ir::ParseTarget(one.target).value();
