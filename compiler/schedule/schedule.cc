@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "compiler/ir/diagonal.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/digits.h"
 #include "compiler/schedule/inlined_size.h"
@@ -254,6 +255,10 @@ absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::Layou
   }
   const bool is_input = std::any_of(inputs().begin(), inputs().end(),
                                     [&](const te::Input& i) { return i.buffer == buffer; });
+  if (ir::HasDiagonal(layout) && (!is_input || buffer->policy != ir::LayoutPolicy::kFree)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("layout ", buffer->name, ": only constants of free layout have diagonals"));
+  }
   if (is_input || IsOutput(buffer)) {
     if (ir::HasGaps(layout, buffer->shape)) {
       return absl::InvalidArgumentError(

@@ -86,6 +86,7 @@ absl::StatusOr<StoredLayout> StoredLayout::Create(absl::Span<const int64_t> shap
     std::sort(parts.begin(), parts.end(), [](const LayoutDim& a, const LayoutDim& b) {
       return std::pair(a.divisor, a.extent) < std::pair(b.divisor, b.extent);
     });
+    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
     int64_t covered = 1;
     for (const LayoutDim& part : parts) {
       if (part.divisor != covered) {

@@ -25,7 +25,8 @@ struct LayoutDim {
 class StoredLayout {
  public:
   // `dims` outermost first; empty = row-major. InvalidArgument unless the dims of each axis cover
-  // it without gap or overlap, when an array exceeds 2^36 elements, or 16 dimensions.
+  // it without gap or overlap but for one that stands twice, a diagonal in padding; when an array
+  // exceeds 2^36 elements, or 16 dimensions.
   static absl::StatusOr<StoredLayout> Create(absl::Span<const int64_t> shape,
                                              absl::Span<const LayoutDim> dims);
 
