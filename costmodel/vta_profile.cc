@@ -286,16 +286,19 @@ class Kernel {
                             : is_b                       ? profile_.weights
                             : output->type == ir::Int(8) ? profile_.residuals
                                                          : profile_.added;
-    AddTransfer(part, *source.buffer, TurnsAround(stage) * part.contexts, transfer);
+    // A tile with a diagonal has zeros beside it.
+    const bool is_diagonal = is_b && product_->filling == Filling::kDiagonal;
+    AddTransfer(part, *source.buffer, TurnsAround(stage) * part.contexts, transfer,
+                is_diagonal ? static_cast<double>(target_.tile_block) : 1);
     if (is_a) a_ = std::move(part);
     if (is_b) b_ = std::move(part);
     return true;
   }
 
   static void AddTransfer(const Part& part, const ir::BufferNode& tensor, double runs,
-                          VtaTransfer& transfer) {
+                          VtaTransfer& transfer, double stored_elements = 1) {
     const RegionMoves moves = MovesOf(part.region);
-    double tile_bytes = tensor.type.bits / 8.0;
+    double tile_bytes = stored_elements * tensor.type.bits / 8.0;
     for (const int64_t unit : part.units) tile_bytes *= static_cast<double>(unit);
     const double rows = runs * moves.rows;
     transfer.runs += runs;
@@ -304,7 +307,7 @@ class Kernel {
     transfer.zeros += runs * moves.zeros;
     transfer.bytes += rows * moves.row_tiles * tile_bytes;
     transfer.cycles += rows * RowCycles(moves.row_tiles * tile_bytes) + runs * moves.zeros;
-    double tensor_bytes = tensor.type.bits / 8.0;
+    double tensor_bytes = stored_elements * tensor.type.bits / 8.0;
     for (const int64_t extent : tensor.shape) tensor_bytes *= static_cast<double>(extent);
     transfer.tensor_bytes += tensor_bytes;
     transfer.tiles += part.Tiles();
@@ -364,6 +367,7 @@ class Kernel {
     Shape product = ShapeOf(loops);
     switch (product_->filling) {
       case Filling::kProducts:
+      case Filling::kDiagonal:
         AddSteps(product, executions, kTiming.gemm_depth, kTiming.gemm_interval, profile_.products);
         break;
       case Filling::kWidened:
@@ -435,8 +439,7 @@ class Kernel {
 
   // The identity and what goes with it, once.
   void LoadConstants() {
-    const bool has_identity =
-        product_->filling != Filling::kProducts || profile_.residuals.runs > 0;
+    const bool has_identity = product_->TakesIdentity() || profile_.residuals.runs > 0;
     if (!has_identity) return;
     const double tiles = HasMask() ? 2 : 1, block = target_.tile_block;
     VtaTransfer& weights = profile_.weights;

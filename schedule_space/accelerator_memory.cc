@@ -87,7 +87,10 @@ AcceleratorUse UseOf(const AcceleratorDraft& draft, const AcceleratorTiles& tile
   AcceleratorUse use;
   const int64_t block = target.tile_block, rows = target.tile_rows;
   use.inp = operand(draft.a, tiles.holds_a, tiles.doubles_a, rows * block);
-  if (draft.b >= 0) use.wgt = operand(draft.b, tiles.holds_b, tiles.doubles_b, block * block);
+  // Of a diagonal there are elements for one row of a tile only.
+  const int64_t weights =
+      draft.product.filling == schedule::Filling::kDiagonal ? block : block * block;
+  if (draft.b >= 0) use.wgt = operand(draft.b, tiles.holds_b, tiles.doubles_b, weights);
   if (schedule::NeedsIdentity(draft)) use.wgt += schedule::NeedsMask(draft) ? 2 : 1;
   if (schedule::NeedsMask(draft)) use.inp += MaskTiles(draft, tiles);
   use.acc = tiles.virtual_threads;

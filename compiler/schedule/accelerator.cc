@@ -397,7 +397,7 @@ vta::Config ConfigOf(const ir::Target& target) {
 }
 
 bool NeedsIdentity(const AcceleratorDraft& draft) {
-  if (draft.product.filling != Filling::kProducts) return true;
+  if (draft.product.TakesIdentity()) return true;
   return std::ranges::any_of(draft.added, [&](int copy) {
     return draft.schedule.stages()[copy].stage->output()->type == ir::Int(8);
   });

@@ -104,6 +104,21 @@ absl::StatusOr<ProductTiles> AssignOne(const StageState& state, const ir::Target
   return tiles;
 }
 
+// Where no axis of terms is there, but one that results and both operands have: channels.
+void AssignDiagonal(const StageState& sum, const ir::Target& target, const Access& a,
+                    const Access& b, ProductTiles& tiles) {
+  const auto spatial = static_cast<int>(sum.stage->axes.size());
+  for (int axis = 0; axis < spatial; ++axis) {
+    const int of_a = DimensionOf(a, axis), of_b = DimensionOf(b, axis);
+    if (of_a < 0 || of_b < 0 || sum.stage->axes[axis].extent % target.tile_block != 0) continue;
+    tiles.filling = Filling::kDiagonal;
+    tiles.block_axis = axis;
+    tiles.a_term_dim = of_a;
+    tiles.b_block_dim = tiles.b_term_dim = of_b;
+    return;
+  }
+}
+
 }  // namespace
 
 bool FillsAccumulators(const te::Stage& stage) {
@@ -139,7 +154,11 @@ absl::StatusOr<ProductTiles> FindProductTiles(const StageState& sum, const ir::T
     const auto *a = match.a.As<ir::Load>(), *b = match.b.As<ir::Load>();
     if (a == nullptr || b == nullptr || a->buffer == b->buffer) continue;
     ProductTiles tiles = Assign(sum, target, AccessOf(sum, *a), AccessOf(sum, *b));
-    if (tiles.term_axis < 0 || tiles.block_axis < 0) {
+    if (tiles.term_axis < 0 && tiles.block_axis < 0) {
+      AssignDiagonal(sum, target, AccessOf(sum, *a), AccessOf(sum, *b), tiles);
+    }
+    const bool is_diagonal = tiles.filling == Filling::kDiagonal;
+    if (!is_diagonal && (tiles.term_axis < 0 || tiles.block_axis < 0)) {
       why = absl::StrCat("has no ", tiles.term_axis < 0 ? "reduction axis" : "axis of results",
                          " that tiles of ", target.tile_block, " divide");
     } else if (target.tile_rows > 1 && tiles.row_axis < 0) {

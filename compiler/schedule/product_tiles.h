@@ -6,10 +6,11 @@
 
 namespace tessera::schedule {
 
-// What an accelerator's accumulators begin with. But for products, a tile of results is one of `a`:
-// the matrix unit multiplies it by the identity, as accumulators are not loaded from i8.
+// What an accelerator's accumulators begin with. Where there is no b, tiles of `a` are multiplied
+// by the identity, as accumulators are not loaded from i8.
 enum class Filling : uint8_t {
   kProducts,  // sums of products of tiles of a and b
+  kDiagonal,  // products channel by channel: tiles of b are diagonals
   kWidened,   // a as it is
   kLargest,   // the largest of a window of a, found by the ALU
 };
@@ -20,11 +21,13 @@ struct ProductTiles {
   Filling filling = Filling::kProducts;
   ir::Buffer a, b;      // b: null but of products
   int block_axis = -1;  // columns of results, rows of b
-  int term_axis = -1;   // columns of a and of b; -1: block_axis is those of a
+  int term_axis = -1;   // columns of a and of b; -1: block_axis is
   int row_axis = -1;    // rows of results and of a; -1: tiles have one row
   int a_term_dim = -1, a_row_dim = -1;
   int b_block_dim = -1, b_term_dim = -1;
 
+  // Whether the identity takes the place of b.
+  bool TakesIdentity() const { return b == nullptr; }
   // Elements of `axis` that lie in one of the target's tiles.
   int64_t UnitOf(int axis, const ir::Target& target) const;
 };

@@ -32,7 +32,7 @@ struct Layer {
   te::Workload Workload() const {
     Attributes all = attributes;
     all.insert({"dtype", "i8"});
-    if (op == "conv2d" || op == "dense") all.insert({"shift", "5"});
+    if (op != "add" && op != "max_pool2d") all.insert({"shift", "5"});
     return te::MakeWorkload({"w", op, all}).value();
   }
 };
@@ -59,6 +59,8 @@ const Layer kSmallLayers[] = {
      {{"n", "4"}, {"ic", "32"}, {"oc", "32"}, {"size", "6"}, {"k", "3"}, {"layout", "any"}},
      "vta block=8 inp=8192 wgt=32768 acc=32768"},
     Resnet("64", "14", {{"bias", "true"}, {"add", "true"}, {"relu", "true"}}),
+    {"depthwise_conv2d",
+     {{"c", "64"}, {"size", "14"}, {"k", "3"}, {"pad", "1"}, {"bias", "true"}, {"layout", "any"}}},
     {"add", {{"m", "24"}, {"n", "512"}, {"relu", "true"}}},
     {"max_pool2d",
      {{"c", "32"}, {"size", "14"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}, {"layout", "any"}}},

@@ -85,6 +85,7 @@ class Generator {
     if (stage != nest_.sum()) return EmitLoads(stage, body);
     switch (plan_.product.filling) {
       case schedule::Filling::kProducts:
+      case schedule::Filling::kDiagonal:
         return EmitProduct(body);
       case schedule::Filling::kWidened:
         return EmitWidened(body);

@@ -35,7 +35,7 @@ class Planner {
     for (const ir::BufferNode* operand : {plan_.product.a.get(), plan_.product.b.get()}) {
       if (operand != nullptr) TESSERA_RETURN_IF_ERROR(CheckHeld(*operand));
     }
-    bool needs_identity = plan_.product.filling != schedule::Filling::kProducts;
+    bool needs_identity = plan_.product.TakesIdentity();
     for (const schedule::AccumulatorStep& step : plan_.alu_steps) {
       if (step.operand != nullptr) TESSERA_RETURN_IF_ERROR(CheckHeld(*step.operand->buffer));
       needs_identity |= step.AddsBytes();

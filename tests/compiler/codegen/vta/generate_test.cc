@@ -192,6 +192,30 @@ TEST_CASE("the largest of the least i8 is the least i8", "[vta]") {
   }
 }
 
+TEST_CASE("channels are multiplied one by one with tiles of diagonals", "[vta]") {
+  for (const Attributes& attributes :
+       {Attributes{{"pad", "1"}, {"bias", "true"}}, Attributes{{"stride", "2"}, {"relu", "true"}},
+        Attributes{{"add", "true"}, {"n", "2"}}}) {
+    CAPTURE(attributes);
+    Attributes all = {{"c", "32"},     {"size", "8"},  {"k", "3"},
+                      {"dtype", "i8"}, {"shift", "4"}, {"layout", "any"}};
+    all.insert(attributes.begin(), attributes.end());
+    const te::Workload depthwise = te::MakeWorkload({"dw", "depthwise_conv2d", all}).value();
+    Run(depthwise, DefaultSteps(depthwise, Pynq()));
+  }
+  // A product a tap of a tile of results, and resets.
+  const te::Workload plain = te::MakeWorkload({"dw",
+                                               "depthwise_conv2d",
+                                               {{"c", "32"},
+                                                {"size", "8"},
+                                                {"k", "3"},
+                                                {"dtype", "i8"},
+                                                {"shift", "4"},
+                                                {"layout", "any"}}})
+                                 .value();
+  CHECK(Run(plain, DefaultSteps(plain, Pynq())).reports[0].gemm_steps == 2 * 36 * (9 + 1));
+}
+
 TEST_CASE("tensors of i8 are added by products with the identity", "[vta]") {
   const te::Workload plain = Conv({}), residual = Conv({{"add", "true"}});
   const VtaRun without = Run(plain, DefaultSteps(plain, Pynq()));

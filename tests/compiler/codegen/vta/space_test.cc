@@ -26,7 +26,7 @@ struct Case {
 te::Workload Make(const Case& one) {
   Attributes attributes = one.attributes;
   attributes.insert({"dtype", "i8"});
-  if (one.op == "conv2d" || one.op == "dense") attributes.insert({"shift", "5"});
+  if (one.op != "add" && one.op != "max_pool2d") attributes.insert({"shift", "5"});
   return te::MakeWorkload({"w", one.op, attributes}).value();
 }
 
@@ -78,6 +78,19 @@ const Case kCases[] = {
       {"add", "true"},
       {"layout", "any"}},
      "vta inp=8192 wgt=65536 acc=65536 uop=64"},
+    {"depthwise_conv2d",
+     {{"c", "48"},
+      {"h", "9"},
+      {"w", "8"},
+      {"k", "3"},
+      {"stride", "2"},
+      {"pad", "1"},
+      {"bias", "true"},
+      {"relu", "true"},
+      {"layout", "any"}}},
+    {"depthwise_conv2d",
+     {{"n", "2"}, {"c", "16"}, {"size", "10"}, {"k", "3"}, {"add", "true"}, {"layout", "any"}},
+     "vta block=8 inp=8192 wgt=4096 acc=16384 uop=256"},
     {"add", {{"m", "6"}, {"n", "512"}, {"relu", "true"}}},
     {"add", {{"m", "8"}, {"n", "96"}}, "vta uop=16 inp=4096 acc=16384"},
     {"max_pool2d",
