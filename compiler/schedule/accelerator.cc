@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/schedule/accelerator_memory.h"
 #include "compiler/schedule/accelerator_stages.h"
 #include "compiler/schedule/accumulator_steps.h"
 #include "compiler/schedule/tiled_layout.h"
@@ -418,6 +420,49 @@ std::vector<Nest> AcceleratorNests(const AcceleratorDraft& draft, const Accelera
   return Arranger(draft, tiles).Run();
 }
 
+namespace {
+
+// Makes loads hold more than padding, then programs short, by the growth of one tile after the
+// other that leaves the most memory free. Stops where nothing more fits.
+void Grow(const AcceleratorDraft& draft, const ir::Target& target, AcceleratorTiles& tiles) {
+  constexpr int64_t kFewTurns = 1 << 14;
+  const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
+  const auto spatial = static_cast<int>(sum.axes.size());
+  const auto axis_count = spatial + static_cast<int>(sum.reduce_axes.size());
+  const auto share = [&](const AcceleratorTiles& of) {
+    const AcceleratorUse use = UseOf(draft, of, target);
+    const vta::Config config = ConfigOf(target);
+    const auto part = [&](int64_t used, vta::Memory memory) {
+      return static_cast<double>(used) / static_cast<double>(config.Depth(memory));
+    };
+    return std::max({part(use.inp, vta::Memory::kInp), part(use.wgt, vta::Memory::kWgt),
+                     part(use.acc, vta::Memory::kAcc)});
+  };
+  for (;;) {
+    const int64_t missing = MissingPositions(draft, tiles);
+    if (missing == 0 && TurnsOf(draft, tiles) <= kFewTurns) return;
+    std::optional<AcceleratorTiles> best;
+    for (int axis = 0; axis < axis_count; ++axis) {
+      const bool is_result = axis < spatial;
+      const int64_t extent =
+          is_result ? sum.axes[axis].extent : sum.reduce_axes[axis - spatial].extent;
+      AcceleratorTiles longer = tiles;
+      int64_t& tile = is_result ? longer.results[axis] : longer.terms[axis - spatial];
+      if (tile == extent) continue;
+      const int64_t unit = draft.product.UnitOf(axis, target);
+      do tile += unit;
+      while (extent % tile != 0);
+      if (!Fits(UseOf(draft, longer, target), target) || !CanStep(draft, longer, target)) continue;
+      if (missing > 0 && MissingPositions(draft, longer) >= missing) continue;
+      if (!best || share(longer) < share(*best)) best = std::move(longer);
+    }
+    if (!best) return;
+    tiles = *std::move(best);
+  }
+}
+
+}  // namespace
+
 AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& target) {
   const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
   const auto spatial = static_cast<int>(sum.axes.size());
@@ -447,6 +492,7 @@ AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& t
     results *= tile;
     tiles.results[axis] = tile * unit;
   }
+  Grow(draft, target, tiles);
   return tiles;
 }
 

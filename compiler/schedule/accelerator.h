@@ -57,7 +57,8 @@ struct AcceleratorTiles {
 // The nests that arrange the draft's loops so, consumers first, for Schedule::SetNest.
 std::vector<Nest> AcceleratorNests(const AcceleratorDraft& draft, const AcceleratorTiles& tiles);
 
-// Small tiles, which hardly any configuration has no memory for.
+// Small tiles, which hardly any configuration has no memory for, but as large as it takes for a
+// program that is not long and loads no padding alone.
 AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& target);
 
 }  // namespace tessera::schedule

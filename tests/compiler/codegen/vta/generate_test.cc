@@ -178,6 +178,19 @@ TEST_CASE("the largest of windows is found, whatever lies beside the tensor", "[
   Run(any, DefaultSteps(any, rows), rows);
 }
 
+TEST_CASE("default tiles are as large as it takes", "[vta]") {
+  // With the smallest ones these would be of millions of instructions.
+  for (const Attributes& attributes :
+       {Attributes{{"n", "2"}, {"size", "224"}}, Attributes{{"ic", "1024"}, {"size", "64"}}}) {
+    CAPTURE(attributes);
+    const te::Workload workload = Conv(attributes);
+    CHECK(ErrorOf(workload, DefaultSteps(workload, Pynq())) == "");
+  }
+  // A window that lies in the padding alone.
+  const te::Workload padded = Conv({{"k", "1"}, {"pad", "2"}});
+  Run(padded, DefaultSteps(padded, Pynq()));
+}
+
 // Of -128 and of what is next to it everywhere, which no padding may be mistaken for.
 TEST_CASE("the largest of the least i8 is the least i8", "[vta]") {
   const te::Workload pool = Pool({{"layout", "nchwc16"}});

@@ -177,6 +177,24 @@ TEST_CASE("what becomes of configs of an accelerator's space is in it", "[vta][s
   }
 }
 
+TEST_CASE("an accelerator's space has no more tiles than are told apart quickly", "[vta][space]") {
+  constexpr size_t kMostTiles = 4096;
+  const Case large = {
+      "conv2d",
+      {{"n", "8"}, {"ic", "512"}, {"oc", "480"}, {"size", "60"}, {"k", "1"}, {"layout", "any"}}};
+  const ir::Target target = ir::ParseTarget(large.target).value();
+  const te::Workload workload = Make(large);
+  const auto space = space::BuildSpace(workload, target, 1);
+  REQUIRE(space.status() == absl::OkStatus());
+  CHECK(space->sketches()[0].group->knobs()[0].options.size() == kMostTiles);
+  Rng rng(2);
+  for (int i = 0; i < 20; ++i) {
+    const schedule::Schedule schedule = space->ToSchedule(space->Sample(rng)).value();
+    CHECK(Generate(schedule, schedule::InferBounds(schedule).value(), target).status() ==
+          absl::OkStatus());
+  }
+}
+
 TEST_CASE("configs of an accelerator's space are different programs", "[vta][space]") {
   constexpr int kSamples = 400;
   for (const Case& one : kCases) {

@@ -1,19 +1,14 @@
-#include "schedule_space/accelerator_memory.h"
+#include "compiler/schedule/accelerator_memory.h"
 
 #include <algorithm>
 
 #include "base/status.h"
 #include "compiler/schedule/accelerator_stages.h"
 
-namespace tessera::space {
+namespace tessera::schedule {
 namespace {
 
-using schedule::AcceleratorDraft;
-using schedule::AcceleratorTiles;
-using schedule::Access;
-using schedule::AxisForm;
-
-const schedule::StageState& Stage(const AcceleratorDraft& draft, int stage) {
+const StageState& Stage(const AcceleratorDraft& draft, int stage) {
   return draft.schedule.stages()[stage];
 }
 
@@ -46,9 +41,8 @@ int64_t RegionOf(const AxisForm& form, const Extents& extents, int64_t all) {
 }
 
 bool Moves(const Access& access, int axis) {
-  return axis >= 0 && std::ranges::any_of(access.dims, [&](const AxisForm& form) {
-           return schedule::Uses(form, axis);
-         });
+  return axis >= 0 &&
+         std::ranges::any_of(access.dims, [&](const AxisForm& form) { return Uses(form, axis); });
 }
 
 int64_t TilesOf(const Access& access, const Extents& extents, int64_t tile_elements) {
@@ -61,17 +55,25 @@ int64_t TilesOf(const Access& access, const Extents& extents, int64_t tile_eleme
 
 // Of what says where operand a is padded, which has its padded dimensions alone.
 int64_t MaskTiles(const AcceleratorDraft& draft, const AcceleratorTiles& tiles) {
-  const schedule::StageState& copy = Stage(draft, draft.a);
+  const StageState& copy = Stage(draft, draft.a);
   const Access& access = ReadOf(draft, draft.sum, draft.a);
   const Extents extents = ExtentsOf(draft, tiles, tiles.holds_a);
   int64_t count = tiles.doubles_a ? 2 : 1;
   bool moves = false;
-  for (const int dimension : schedule::PaddedDimensions(copy)) {
+  for (const int dimension : PaddedDimensions(copy)) {
     const int d = copy.analysis->reads[0].dims[dimension].terms[0].first;
     count *= RegionOf(access.dims[d], extents, access.buffer->shape[d]);
-    moves |= tiles.virtual_axis >= 0 && schedule::Uses(access.dims[d], tiles.virtual_axis);
+    moves |= tiles.virtual_axis >= 0 && Uses(access.dims[d], tiles.virtual_axis);
   }
   return count * (moves ? tiles.virtual_threads : 1);
+}
+
+// Tiles of the matrix unit along an axis of the sum.
+int64_t StepsAlong(const AcceleratorDraft& draft, const AcceleratorTiles& tiles,
+                   const ir::Target& target, int axis) {
+  const auto spatial = static_cast<int>(tiles.results.size());
+  return (axis < spatial ? tiles.results[axis] : tiles.terms[axis - spatial]) /
+         draft.product.UnitOf(axis, target);
 }
 
 }  // namespace
@@ -88,16 +90,15 @@ AcceleratorUse UseOf(const AcceleratorDraft& draft, const AcceleratorTiles& tile
   const int64_t block = target.tile_block, rows = target.tile_rows;
   use.inp = operand(draft.a, tiles.holds_a, tiles.doubles_a, rows * block);
   // Of a diagonal there are elements for one row of a tile only.
-  const int64_t weights =
-      draft.product.filling == schedule::Filling::kDiagonal ? block : block * block;
+  const int64_t weights = draft.product.filling == Filling::kDiagonal ? block : block * block;
   if (draft.b >= 0) use.wgt = operand(draft.b, tiles.holds_b, tiles.doubles_b, weights);
-  if (schedule::NeedsIdentity(draft)) use.wgt += schedule::NeedsMask(draft) ? 2 : 1;
-  if (schedule::NeedsMask(draft)) use.inp += MaskTiles(draft, tiles);
+  if (NeedsIdentity(draft)) use.wgt += NeedsMask(draft) ? 2 : 1;
+  if (NeedsMask(draft)) use.inp += MaskTiles(draft, tiles);
   use.acc = tiles.virtual_threads;
   for (const int64_t extent : tiles.results) use.acc *= extent;
   use.acc /= rows * block;
   // What the ALU finds the largest of, as i32.
-  if (draft.product.filling == schedule::Filling::kLargest) {
+  if (draft.product.filling == Filling::kLargest) {
     use.acc += operand(draft.a, tiles.holds_a, /*doubles=*/false, rows * block);
   }
   // What is added is of axes of the store, which the sum has in its own order.
@@ -124,18 +125,57 @@ bool Fits(const AcceleratorUse& use, const ir::Target& target) {
          use.acc * rows * block * kAccumulatorBytes <= target.acc_bytes;
 }
 
-bool LoadsSomething(const AcceleratorDraft& draft, const AcceleratorTiles& tiles) {
+int64_t MissingPositions(const AcceleratorDraft& draft, const AcceleratorTiles& tiles) {
   const Access& access = ReadOf(draft, draft.sum, draft.a);
-  const schedule::StageState& copy = Stage(draft, draft.a);
+  const StageState& copy = Stage(draft, draft.a);
   const Access& source = copy.analysis->reads[0];
   const Extents extents = ExtentsOf(draft, tiles, tiles.holds_a);
+  int64_t missing = 0;
   for (size_t d = 0; d < source.dims.size(); ++d) {
     const int axis = source.dims[d].terms[0].first;
     const int64_t region = RegionOf(access.dims[axis], extents, copy.stage->axes[axis].extent);
-    const auto [before, behind] = schedule::PaddingOf(copy, static_cast<int>(d));
-    if (std::max(before, behind) >= region) return false;
+    const auto [before, behind] = PaddingOf(copy, static_cast<int>(d));
+    missing += std::max<int64_t>(0, std::max(before, behind) + 1 - region);
   }
-  return true;
+  return missing;
 }
 
-}  // namespace tessera::space
+std::vector<int> StepsTaken(const AcceleratorDraft& draft, const AcceleratorTiles& tiles,
+                            const ir::Target& target) {
+  std::vector<int> taken = tiles.step_order;
+  std::erase_if(taken, [&](int axis) { return StepsAlong(draft, tiles, target, axis) == 1; });
+  return taken;
+}
+
+bool CanStep(const AcceleratorDraft& draft, const AcceleratorTiles& tiles,
+             const ir::Target& target) {
+  // Widening is done in the order of memory, by as many instructions as it takes.
+  if (draft.product.filling == Filling::kWidened) return true;
+  constexpr int64_t kUopBytes = 4;
+  constexpr size_t kInstructionLoops = 2;
+  const std::vector<int> taken = StepsTaken(draft, tiles, target);
+  const auto spatial = static_cast<int>(tiles.results.size());
+  int64_t uops = 1, results = 1;
+  bool comes_back = false;
+  for (size_t i = taken.size(); i-- > 0;) {
+    const int64_t along = StepsAlong(draft, tiles, target, taken[i]);
+    if (i >= kInstructionLoops) uops *= along;
+    comes_back |= taken[i] >= spatial;
+    if (!comes_back) results *= along;
+  }
+  return uops * kUopBytes <= target.uop_bytes && (!comes_back || results >= target.pipeline_steps);
+}
+
+int64_t TurnsOf(const AcceleratorDraft& draft, const AcceleratorTiles& tiles) {
+  const te::Stage& sum = *Stage(draft, draft.sum).stage;
+  int64_t turns = 1;
+  for (size_t axis = 0; axis < sum.axes.size(); ++axis) {
+    turns *= sum.axes[axis].extent / tiles.results[axis];
+  }
+  for (size_t r = 0; r < sum.reduce_axes.size(); ++r) {
+    turns *= sum.reduce_axes[r].extent / tiles.terms[r];
+  }
+  return turns;
+}
+
+}  // namespace tessera::schedule
