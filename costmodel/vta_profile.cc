@@ -246,6 +246,7 @@ class Kernel {
       if (axis < 0) return false;
       axes[axis] = {static_cast<int>(d), 0};
       root_.units[axis] = sum_.units[d];
+      if (static_cast<int>(d) == product_->row_axis) rows_of_root_ = axis;
     }
     if (std::ranges::count(axes, -1, &HeldAxis::axis) > 0) return false;
     sum_.region = RegionOf(schedule_, sum, root_.state->stage->output(), axes, sum_.units);
@@ -259,6 +260,7 @@ class Kernel {
     Part part = PartOf(stage);
     const ir::Buffer& output = part.state->stage->output();
     const bool is_a = output == product_->a, is_b = output == product_->b;
+    bool has_rows = product_->row_axis < 0;
     if (is_a) {
       if (product_->row_axis >= 0) part.units[product_->a_row_dim] = target_.tile_rows;
       part.units[product_->a_term_dim] = target_.tile_block;
@@ -270,7 +272,9 @@ class Kernel {
       if (access == nullptr) return false;
       for (size_t d = 0; d < access->dims.size(); ++d) {
         const int axis = schedule::PlainAxis(access->dims[d]);
-        if (axis >= 0) part.units[d] = root_.units[axis];
+        if (axis < 0) continue;
+        part.units[d] = root_.units[axis];
+        has_rows |= rows_of_root_ == axis;
       }
     }
     if (part.state->analysis->reads.empty()) return false;
@@ -286,10 +290,12 @@ class Kernel {
                             : is_b                       ? profile_.weights
                             : output->type == ir::Int(8) ? profile_.residuals
                                                          : profile_.added;
-    // A tile with a diagonal has zeros beside it.
-    const bool is_diagonal = is_b && product_->filling == Filling::kDiagonal;
+    // A tile with a diagonal has zeros beside it, one of what has no rows all of them.
+    double stored_elements = 1;
+    if (is_b && product_->filling == Filling::kDiagonal) stored_elements = target_.tile_block;
+    if (!is_a && !is_b && !has_rows) stored_elements = target_.tile_rows;
     AddTransfer(part, *source.buffer, TurnsAround(stage) * part.contexts, transfer,
-                is_diagonal ? static_cast<double>(target_.tile_block) : 1);
+                stored_elements);
     if (is_a) a_ = std::move(part);
     if (is_b) b_ = std::move(part);
     return true;
@@ -530,6 +536,7 @@ class Kernel {
   const ir::Target& target_;
   const ProductTiles* product_ = nullptr;
   Part root_, sum_, a_, b_;
+  int rows_of_root_ = -1;  // its axis that rows of tiles are of
   VtaProfile profile_;
 };
 

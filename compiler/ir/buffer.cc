@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
-#include "compiler/ir/diagonal.h"
+#include "compiler/ir/layout_parts.h"
 
 namespace tessera::ir {
 namespace {
@@ -205,6 +205,21 @@ bool HasDiagonal(const std::vector<LayoutDim>& layout) {
     if (IsSecond(layout, i)) return true;
   }
   return false;
+}
+
+bool IsOfCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape, int part) {
+  const LayoutDim& dim = layout[part];
+  return dim.extent > 1 && dim.divisor >= shape[dim.axis] &&
+         DimsOfAxis(layout, dim.axis).back() == part;
+}
+
+bool HasOnlyCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape) {
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    const std::vector<int> dims = DimsOfAxis(layout, static_cast<int>(axis));
+    if (dims.empty() || LayoutGap(layout[dims.back()], shape) == 0) continue;
+    if (!IsOfCopies(layout, shape, dims.back())) return false;
+  }
+  return true;
 }
 
 BufferNode WithDimension(const BufferNode& buffer, int64_t extent) {

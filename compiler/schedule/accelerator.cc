@@ -101,12 +101,12 @@ class Drafter {
                      is_affine ? " at several places" : " at places that no sum of its axes says"));
   }
 
-  // The dimension of what is added that an axis of the store is; -1: there is none.
+  // The dimension of what is added that an axis of the store is; kCopies: there is none.
   int AddedDimension(int copy, int axis) const {
     const auto& dims = ReadBy(draft_.store, copy).dims;
     const auto found =
         std::ranges::find_if(dims, [&](const AxisForm& form) { return IsPlain(form, axis); });
-    return found == dims.end() ? -1 : static_cast<int>(found - dims.begin());
+    return found == dims.end() ? kCopies : static_cast<int>(found - dims.begin());
   }
 
   // That what is added fills tiles of accumulators.
@@ -114,11 +114,19 @@ class Drafter {
     for (const int axis : {draft_.product.row_axis, draft_.product.block_axis}) {
       if (axis < 0) continue;
       if (AddedDimension(copy, draft_.stored_axes[axis]) >= 0) continue;
+      if (axis == draft_.product.row_axis && IsConstant(SourceOf(copy))) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           SourceOf(copy)->name, " has not both axes of a tile of ", target_.tile_rows, " x ",
-          target_.tile_block, " accumulators, and the accelerator repeats no rows or columns"));
+          target_.tile_block,
+          " accumulators, and the accelerator repeats no columns, and rows of constants alone"));
     }
     return absl::OkStatus();
+  }
+
+  bool IsConstant(const ir::Buffer& buffer) const {
+    return std::ranges::any_of(draft_.schedule.inputs(), [&](const te::Input& input) {
+      return input.buffer == buffer && input.is_constant;
+    });
   }
 
   // A reduction of i8 that is the output is stored by a copy of it.
@@ -237,7 +245,9 @@ class Drafter {
   ir::Buffer SourceOf(int copy) const { return State(copy).analysis->reads[0].buffer; }
 
   absl::Status LayOut(const ir::Buffer& buffer, const Tile& tile) {
-    if (buffer->policy != ir::LayoutPolicy::kFixed) {
+    const bool has_copies = std::ranges::any_of(
+        tile, [](const TileDim& dim) { return dim.dimension == kCopies && dim.extent > 1; });
+    if (buffer->policy != ir::LayoutPolicy::kFixed || has_copies) {
       TESSERA_RETURN_IF_ERROR(
           Do({Primitive::kLayout, buffer->name, {}, {}, TiledLayoutText(*buffer, tile)}));
     }

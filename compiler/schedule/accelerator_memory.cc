@@ -110,8 +110,10 @@ AcceleratorUse UseOf(const AcceleratorDraft& draft, const AcceleratorTiles& tile
   const int virtual_axis = tiles.virtual_axis < 0 ? -1 : draft.stored_axes[tiles.virtual_axis];
   for (const int copy : draft.added) {
     const Access& access = ReadOf(draft, draft.store, copy);
+    const int row_axis = draft.product.row_axis;
+    const bool has_rows = row_axis >= 0 && Moves(access, draft.stored_axes[row_axis]);
     (access.buffer->type == ir::Int(8) ? use.inp : use.acc) +=
-        TilesOf(access, of_store, rows * block) *
+        TilesOf(access, of_store, (has_rows ? rows : 1) * block) *
         (Moves(access, virtual_axis) ? tiles.virtual_threads : 1);
   }
   return use;

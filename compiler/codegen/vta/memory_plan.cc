@@ -125,6 +125,7 @@ class Planner {
       const int axis = source.dims[d].terms[0].first;
       axes.push_back(axis);
       for (size_t t = 0; t < tile.size(); ++t) {
+        if (tile[t].dimension == schedule::kCopies) source_tile[t] = tile[t];
         if (tile[t].dimension == axis) source_tile[t] = {static_cast<int>(d), tile[t].extent};
       }
     }
@@ -189,11 +190,15 @@ class Planner {
       const auto found = std::ranges::find_if(access.dims, [&](const schedule::AxisForm& form) {
         return schedule::IsPlain(form, axis);
       });
+      if (found == access.dims.end() && of_sum.dimension == plan_.product.row_axis) {
+        tile.push_back({schedule::kCopies, of_sum.extent});
+        continue;
+      }
       if (found == access.dims.end()) {
         return absl::InvalidArgumentError(
             absl::StrCat(nest_.definition(copy).name(),
-                         " has not the axes of a tile of accumulators, and the accelerator repeats "
-                         "no rows or columns"));
+                         " has not the columns of a tile of accumulators, and the accelerator "
+                         "repeats none"));
       }
       tile.push_back({static_cast<int>(found - access.dims.begin()), of_sum.extent});
     }

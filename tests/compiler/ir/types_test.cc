@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "compiler/ir/buffer.h"
-#include "compiler/ir/diagonal.h"
+#include "compiler/ir/layout_parts.h"
 #include "compiler/ir/target.h"
 #include "compiler/ir/type.h"
 
@@ -83,6 +83,22 @@ TEST_CASE("a part that stands twice stores a diagonal", "[ir][layout]") {
   CHECK(StoredOffset(buffer, {6, 2}) == 5 * 16 + 2 * 5);
   CHECK_FALSE(HasDiagonal(*ParseLayout("0/4 1 0%4", buffer.shape)));
   CHECK_FALSE(ParseLayout("0/65 1 0%65 0%65", {130, 3}).ok());
+}
+
+TEST_CASE("a gap behind all of an axis is of copies", "[ir][layout]") {
+  const std::vector<int64_t> shape = {8, 3};
+  const auto layout = [&](const char* text) { return *ParseLayout(text, shape); };
+  for (const char* text : {"0/4%2 0/8+1 0%4 1", "0/8+2 1 0%8"}) {
+    CAPTURE(text);
+    CHECK(LayoutToString(layout(text), shape) == text);
+    CHECK(HasOnlyCopies(layout(text), shape));
+  }
+  CHECK(IsOfCopies(layout("0/4%2 0/8+1 0%4 1"), shape, 1));
+  CHECK_FALSE(IsOfCopies(layout("0/4%2 0/8+1 0%4 1"), shape, 0));
+  CHECK_FALSE(HasOnlyCopies(layout("0+1 1"), shape));
+  CHECK_FALSE(HasOnlyCopies(layout("0/8+1 1+1 0%8"), shape));
+  // Padding of a block is none.
+  CHECK_FALSE(IsOfCopies(*ParseLayout("0/16 1 0%16", shape), shape, 2));
 }
 
 TEST_CASE("stored bytes of sub-byte types round up", "[ir][layout]") {

@@ -173,9 +173,20 @@ TEST_CASE("the largest of windows is found, whatever lies beside the tensor", "[
     const te::Workload pool = Pool(attributes);
     Run(pool, DefaultSteps(pool, Pynq()));
   }
-  const auto rows = ir::ParseTarget("vta block=8 uop=64 wgt=65536 acc=65536").value();
+  const auto rows = ir::ParseTarget("vta batch=2 block=8 uop=64 wgt=65536 acc=65536").value();
   const te::Workload any = Pool({{"n", "4"}, {"layout", "any"}});
   Run(any, DefaultSteps(any, rows), rows);
+}
+
+TEST_CASE("a bias is stored once for each row of a tile", "[vta]") {
+  const auto rows = ir::ParseTarget("vta batch=4 block=8").value();
+  const te::Workload conv = Conv({{"n", "4"}, {"layout", "any"}});
+  const std::string steps = DefaultSteps(conv, rows);
+  CHECK(absl::StrContains(steps, "layout Bias 0/8%8 0/64+3 0%8\n"));
+  Run(conv, steps, rows);
+  // One tile of channels.
+  const te::Workload narrow = Conv({{"n", "4"}, {"oc", "8"}, {"layout", "any"}});
+  Run(narrow, DefaultSteps(narrow, rows), rows);
 }
 
 TEST_CASE("default tiles are as large as it takes", "[vta]") {
@@ -264,12 +275,16 @@ TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
   contains(of_default(te::MakeWorkload({"add", "add", {{"n", "32"}}}).value()),
            "no stage that has i8 as i32");
   contains(of_default(Pool({{"layout", "nchw"}})), "X is stored as");
+  const auto rows = ir::ParseTarget("vta batch=2").value();
+  const te::Workload dense =
+      te::MakeWorkload(
+          {"fc", "dense", {{"m", "8"}, {"n", "32"}, {"k", "32"}, {"dtype", "i8"}, {"shift", "4"}}})
+          .value();
+  contains(std::string(schedule::DefaultTrace(dense.dag, rows).status().message()),
+           "A is stored as \"0 1\"; the accelerator's tiles are those of \"0/2 1/16 0%2 1%16\"");
   contains(of_default(Pool({{"dtype", "f32"}})), "no sum of products");
   contains(of_default(Pool({{"h", "3"}, {"w", "1025"}})),
            "X has 1025 positions along dimension 3, which is padded by -128");
-  const auto rows = ir::ParseTarget("vta batch=2").value();
-  contains(std::string(schedule::DefaultTrace(Conv({{"n", "2"}}).dag, rows).status().message()),
-           "Bias has not both axes of a tile of 2 x 16 accumulators");
   contains(of_default(Conv({{"ic", "3"}, {"layout", "any"}})),
            "conv has no reduction axis that tiles of 16 divide");
   contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled, "vectorize conv ow\n")),
