@@ -28,7 +28,7 @@ struct RowKind {
   ir::TargetKind example;  // a kind of target whose programs have such rows
   std::string_view of;     // "GPUs"
 };
-constexpr int kCpuFeatureVersion = 4, kGpuFeatureVersion = 6, kVtaFeatureVersion = 7;
+constexpr int kCpuFeatureVersion = 4, kGpuFeatureVersion = 6, kVtaFeatureVersion = 8;
 constexpr RowKind kRowKinds[] = {{kCpuFeatureVersion, ir::TargetKind::kX86, "CPUs"},
                                  {kGpuFeatureVersion, ir::TargetKind::kOpenCl, "GPUs"},
                                  {kVtaFeatureVersion, ir::TargetKind::kVta, "VTA"}};

@@ -46,7 +46,7 @@ double UnhiddenStores(const VtaProfile& p) {
 // many cycles.
 double BusWaits(const VtaProfile& p, double cycles) {
   double bus = 0, squares = 0;
-  for (const VtaTransfer* transfer : {&p.inputs, &p.weights}) {
+  for (const VtaTransfer* transfer : {&p.inputs, &p.weights, &p.residuals}) {
     const double row_cycles = transfer->bytes / static_cast<double>(kTiming.bus_bytes);
     bus += row_cycles;
     if (transfer->rows > 0) squares += row_cycles * row_cycles / transfer->rows;
@@ -60,26 +60,30 @@ double BusWaits(const VtaProfile& p, double cycles) {
 VtaProfile WithCycles(VtaProfile p) {
   const double finishes = 1;
   p.instructions = finishes + p.inputs.instructions + p.weights.instructions +
-                   p.added.instructions + p.results.instructions + p.products.instructions +
-                   p.resets.instructions + p.operations.instructions + p.uop_loads;
+                   p.residuals.instructions + p.added.instructions + p.results.instructions +
+                   p.products.instructions + p.resets.instructions + p.operations.instructions +
+                   p.windows.instructions + p.uop_loads;
   p.fetch_cycles =
       p.instructions * (kInstructionBytes / static_cast<double>(kTiming.bus_bytes) + 1);
-  p.load_cycles = p.inputs.cycles + p.weights.cycles;
-  p.compute_cycles =
-      p.products.cycles + p.resets.cycles + p.operations.cycles + p.added.cycles + p.uop_cycles;
+  p.load_cycles = p.inputs.cycles + p.weights.cycles + p.residuals.cycles;
+  p.compute_cycles = p.products.cycles + p.resets.cycles + p.operations.cycles + p.windows.cycles +
+                     p.added.cycles + p.uop_cycles;
   p.store_cycles = p.results.cycles;
 
   const double a_runs = RunsOf(p.inputs), b_runs = RunsOf(p.weights);
-  const double turn = p.products.cycles / std::max(a_runs, b_runs);
+  const double turn = (p.products.cycles + p.windows.cycles) / std::max(a_runs, b_runs);
   p.inputs.waited_cycles = a_runs * Waited(p.inputs, p.weights, p.loads_inputs_first, turn);
   p.weights.waited_cycles = b_runs * Waited(p.weights, p.inputs, !p.loads_inputs_first, turn);
+  // Behind the results before that the last one was added to, unless another virtual thread works.
+  p.residuals.waited_cycles = p.residuals.contexts > 1 ? 0 : p.residuals.cycles;
   const double stored = UnhiddenStores(p);
   // The first loads of a tile of results go on while the one before is finished.
   const double first = p.inputs.waited_cycles / std::max(a_runs, p.tiles) +
                        p.weights.waited_cycles / std::max(b_runs, p.tiles);
   const double finish = (p.resets.cycles + p.operations.cycles + stored) / p.tiles;
   const double serial = p.compute_cycles + stored + p.inputs.waited_cycles +
-                        p.weights.waited_cycles - p.tiles * std::min(first, finish);
+                        p.weights.waited_cycles + p.residuals.waited_cycles -
+                        p.tiles * std::min(first, finish);
   const auto at_least = [&](double cycles) {
     return std::max({p.fetch_cycles, p.load_cycles, p.store_cycles, cycles});
   };

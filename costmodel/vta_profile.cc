@@ -7,6 +7,7 @@
 #include "absl/container/inlined_vector.h"
 #include "base/status.h"
 #include "compiler/ir/expr.h"
+#include "compiler/schedule/accelerator_stages.h"
 #include "compiler/vta/timing.h"
 #include "costmodel/vta_cycles.h"
 #include "costmodel/vta_region.h"
@@ -18,6 +19,7 @@ using schedule::Access;
 using schedule::AxisForm;
 using schedule::BoundLoop;
 using schedule::BoundStage;
+using schedule::Filling;
 using schedule::ProductTiles;
 
 constexpr vta::Timing kTiming;
@@ -122,6 +124,18 @@ int NarrowingSteps(const ir::Expr& body) {
   return (has_least ? 0 : 1) + (has_most ? 0 : 1);
 }
 
+// Tensors of i8 that are added on the way to the result.
+int ResidualsOf(const ir::Expr& e) {
+  if (const auto* binary = e.As<ir::Binary>()) {
+    return ResidualsOf(binary->a) + ResidualsOf(binary->b);
+  }
+  const auto* cast = e.As<ir::Cast>();
+  if (cast == nullptr) return 0;
+  const auto* load = cast->value.As<ir::Load>();
+  if (load == nullptr) return ResidualsOf(cast->value);
+  return load->buffer->type == ir::Int(8) ? 1 : 0;
+}
+
 // A root nest, read stage by stage.
 class Kernel {
  public:
@@ -135,7 +149,7 @@ class Kernel {
   // The stage that adds up, in the root's nest; null: there is none.
   const BoundStage* FindSum() const {
     for (const BoundStage& stage : loops_.stages) {
-      const bool is_sum = schedule_.stages()[stage.stage].stage->is_reduction();
+      const bool is_sum = schedule::FillsAccumulators(*schedule_.stages()[stage.stage].stage);
       if (is_sum && &stage != root_.bound && IsInside(stage)) return &stage;
     }
     return nullptr;
@@ -149,10 +163,11 @@ class Kernel {
       if (&stage == root_.bound || &stage == &sum || !IsInside(stage)) continue;
       if (!Load(stage)) return std::nullopt;
     }
-    if (a_.bound == nullptr || b_.bound == nullptr) return std::nullopt;
-    profile_.loads_inputs_first = a_.bound < b_.bound;
+    if (a_.bound == nullptr || (product.b != nullptr && b_.bound == nullptr)) return std::nullopt;
+    profile_.loads_inputs_first = b_.bound == nullptr || a_.bound < b_.bound;
     Multiply();
     Store();
+    LoadConstants();
     return WithCycles(profile_);
   }
 
@@ -231,6 +246,7 @@ class Kernel {
       if (axis < 0) return false;
       axes[axis] = {static_cast<int>(d), 0};
       root_.units[axis] = sum_.units[d];
+      if (static_cast<int>(d) == product_->row_axis) rows_of_root_ = axis;
     }
     if (std::ranges::count(axes, -1, &HeldAxis::axis) > 0) return false;
     sum_.region = RegionOf(schedule_, sum, root_.state->stage->output(), axes, sum_.units);
@@ -244,6 +260,7 @@ class Kernel {
     Part part = PartOf(stage);
     const ir::Buffer& output = part.state->stage->output();
     const bool is_a = output == product_->a, is_b = output == product_->b;
+    bool has_rows = product_->row_axis < 0;
     if (is_a) {
       if (product_->row_axis >= 0) part.units[product_->a_row_dim] = target_.tile_rows;
       part.units[product_->a_term_dim] = target_.tile_block;
@@ -255,7 +272,9 @@ class Kernel {
       if (access == nullptr) return false;
       for (size_t d = 0; d < access->dims.size(); ++d) {
         const int axis = schedule::PlainAxis(access->dims[d]);
-        if (axis >= 0) part.units[d] = root_.units[axis];
+        if (axis < 0) continue;
+        part.units[d] = root_.units[axis];
+        has_rows |= rows_of_root_ == axis;
       }
     }
     if (part.state->analysis->reads.empty()) return false;
@@ -267,17 +286,25 @@ class Kernel {
     }
     if (axes.empty()) return false;
     part.region = RegionOf(schedule_, stage, source.buffer, axes, part.units);
-    VtaTransfer& transfer = is_a ? profile_.inputs : is_b ? profile_.weights : profile_.added;
-    AddTransfer(part, *source.buffer, TurnsAround(stage) * part.contexts, transfer);
+    VtaTransfer& transfer = is_a                         ? profile_.inputs
+                            : is_b                       ? profile_.weights
+                            : output->type == ir::Int(8) ? profile_.residuals
+                                                         : profile_.added;
+    // A tile with a diagonal has zeros beside it, one of what has no rows all of them.
+    double stored_elements = 1;
+    if (is_b && product_->filling == Filling::kDiagonal) stored_elements = target_.tile_block;
+    if (!is_a && !is_b && !has_rows) stored_elements = target_.tile_rows;
+    AddTransfer(part, *source.buffer, TurnsAround(stage) * part.contexts, transfer,
+                stored_elements);
     if (is_a) a_ = std::move(part);
     if (is_b) b_ = std::move(part);
     return true;
   }
 
   static void AddTransfer(const Part& part, const ir::BufferNode& tensor, double runs,
-                          VtaTransfer& transfer) {
+                          VtaTransfer& transfer, double stored_elements = 1) {
     const RegionMoves moves = MovesOf(part.region);
-    double tile_bytes = tensor.type.bits / 8.0;
+    double tile_bytes = stored_elements * tensor.type.bits / 8.0;
     for (const int64_t unit : part.units) tile_bytes *= static_cast<double>(unit);
     const double rows = runs * moves.rows;
     transfer.runs += runs;
@@ -286,7 +313,7 @@ class Kernel {
     transfer.zeros += runs * moves.zeros;
     transfer.bytes += rows * moves.row_tiles * tile_bytes;
     transfer.cycles += rows * RowCycles(moves.row_tiles * tile_bytes) + runs * moves.zeros;
-    double tensor_bytes = tensor.type.bits / 8.0;
+    double tensor_bytes = stored_elements * tensor.type.bits / 8.0;
     for (const int64_t extent : tensor.shape) tensor_bytes *= static_cast<double>(extent);
     transfer.tensor_bytes += tensor_bytes;
     transfer.tiles += part.Tiles();
@@ -298,7 +325,7 @@ class Kernel {
     double contexts = 1;
     ForEachLoopAround(*sum_.bound, [&](const BoundLoop& loop) {
       const bool is_used = MovesBase(*sum_.bound, loop.id) || MovesBase(*a_.bound, loop.id) ||
-                           MovesBase(*b_.bound, loop.id);
+                           (b_.bound != nullptr && MovesBase(*b_.bound, loop.id));
       if (IsVirtual(loop) && is_used) contexts *= static_cast<double>(loop.extent);
     });
     return contexts;
@@ -308,6 +335,7 @@ class Kernel {
 
   // What a loop over an axis of the sum adds to where it reads an operand, in tiles.
   int64_t StepOf(const Part& operand, int axis, int64_t elements) const {
+    if (operand.bound == nullptr) return 0;
     const Access* access = ReadOf(*sum_.state, operand.state->stage->output());
     int64_t step = 0;
     for (size_t d = 0; d < access->dims.size(); ++d) {
@@ -340,17 +368,100 @@ class Kernel {
       AddLoop(loops, {is_whole ? loop.extent : std::max<int64_t>(1, loop.extent / unit),
                       {dst, StepOf(a_, digit.axis, elements), StepOf(b_, digit.axis, elements)}});
     }
-    const Shape product = ShapeOf(loops);
-    AddSteps(product, executions, kTiming.gemm_depth, kTiming.gemm_interval, profile_.products);
-    profile_.uops = product.uops;
     const double resets = TurnsAround(sum) * sum_.contexts;
     AddSteps(ResultShape(), resets, kTiming.gemm_depth, kTiming.gemm_interval, profile_.resets);
+    Shape product = ShapeOf(loops);
+    switch (product_->filling) {
+      case Filling::kProducts:
+      case Filling::kDiagonal:
+        AddSteps(product, executions, kTiming.gemm_depth, kTiming.gemm_interval, profile_.products);
+        break;
+      case Filling::kWidened:
+        product = ResultShape();
+        AddSteps(product, executions, kTiming.gemm_depth, kTiming.gemm_interval, profile_.products);
+        break;
+      case Filling::kLargest:
+        AddSteps(product, executions, kTiming.alu_depth, kTiming.alu_interval, profile_.windows);
+        WidenWindows(resets);
+        break;
+    }
+    profile_.uops = product.uops;
     LoadUops(executions, resets);
   }
 
+  // Whether operand a has padding along an axis of its copy.
+  bool IsPadded(int axis) const {
+    const Access& source = a_.state->analysis->reads[0];
+    for (size_t d = 0; d < source.dims.size(); ++d) {
+      if (source.dims[d].terms[0].first != axis) continue;
+      const schedule::Padding padding = schedule::PaddingOf(*a_.state, static_cast<int>(d));
+      return padding.before + padding.behind > 0;
+    }
+    return false;
+  }
+  bool HasMask() const {
+    return product_->filling == Filling::kLargest &&
+           std::ranges::any_of(a_.region, [&](const RegionDim& dim) { return IsPadded(dim.axis); });
+  }
+
+  // What the ALU finds the largest of: reset, times the identity, and with a mask on top of it.
+  void WidenWindows(double runs) {
+    const Shape shape = ShapeOfTiles(TilesOf(a_.region));
+    profile_.window_tiles = static_cast<double>(TilesOf(a_.region)) * a_.contexts;
+    AddSteps(shape, runs, kTiming.gemm_depth, kTiming.gemm_interval, profile_.resets);
+    AddSteps(shape, runs * (HasMask() ? 2 : 1), kTiming.gemm_depth, kTiming.gemm_interval,
+             profile_.products);
+    if (HasMask()) return LoadMask();
+    AddSteps(ResultShape(), runs, kTiming.alu_depth, kTiming.alu_immediate_interval,
+             profile_.windows);
+  }
+
+  void LoadMask() {
+    Part mask = a_;
+    mask.contexts = 1;
+    ForEachLoopAround(*a_.bound, [&](const BoundLoop& loop) {
+      const bool moves = std::ranges::any_of(a_.region, [&](const RegionDim& dim) {
+        return IsPadded(dim.axis) && MovesBase(a_.bound->axes[dim.axis], loop.id);
+      });
+      if (IsVirtual(loop) && moves) mask.contexts *= static_cast<double>(loop.extent);
+    });
+    mask.region.clear();
+    for (const RegionDim& dim : a_.region) {
+      if (!IsPadded(dim.axis)) continue;
+      mask.region.push_back(dim);
+      mask.region.back().stride = 0;
+    }
+    mask.region.back().stride = 1;
+    VtaTransfer transfer;
+    AddTransfer(mask, *a_.state->analysis->reads[0].buffer, TurnsAround(*a_.bound) * mask.contexts,
+                transfer);
+    profile_.inputs.instructions += transfer.instructions;
+    profile_.inputs.rows += transfer.rows;
+    profile_.inputs.zeros += transfer.zeros;
+    profile_.inputs.bytes += transfer.bytes;
+    profile_.inputs.cycles += transfer.cycles;
+    profile_.inputs.tiles += transfer.tiles;
+  }
+
+  // The identity and what goes with it, once.
+  void LoadConstants() {
+    const bool has_identity = product_->TakesIdentity() || profile_.residuals.runs > 0;
+    if (!has_identity) return;
+    const double tiles = HasMask() ? 2 : 1, block = target_.tile_block;
+    VtaTransfer& weights = profile_.weights;
+    const double bytes = tiles * block * block;
+    weights.runs = std::max(weights.runs, 1.0);
+    weights.instructions += 1;
+    weights.rows += 1;
+    weights.bytes += bytes;
+    weights.cycles += RowCycles(bytes);
+    weights.tensor_bytes += bytes;
+    weights.tiles += tiles;
+  }
+
   // What is done to all results of a tile is micro-ops, as many as there is room for.
-  Shape ResultShape() const {
-    const int64_t tiles = TilesOf(sum_.region);
+  Shape ResultShape() const { return ShapeOfTiles(TilesOf(sum_.region)); }
+  Shape ShapeOfTiles(int64_t tiles) const {
     int64_t uops =
         std::min(tiles, std::max<int64_t>(1, target_.uop_bytes / static_cast<int64_t>(kUopBytes)));
     while (tiles % uops != 0) --uops;
@@ -359,6 +470,7 @@ class Kernel {
 
   // Whether products begin at another place of an operand in each turn of a loop around them.
   bool MovesWithin(const Part& operand, const BoundLoop& loop) const {
+    if (operand.bound == nullptr) return false;
     if (IsAround(loop, *operand.bound)) return false;
     const Access* access = ReadOf(*sum_.state, operand.state->stage->output());
     for (size_t axis = 0; axis < sum_.bound->axes.size(); ++axis) {
@@ -371,6 +483,7 @@ class Kernel {
 
   // Whether a doubled operand's copies go by the turns of this loop.
   bool IsTurn(const Part& operand, const BoundLoop& loop) const {
+    if (operand.bound == nullptr) return false;
     const BoundLoop* innermost = nullptr;
     ForEachLoopAround(*operand.bound, [&](const BoundLoop& around) {
       if (innermost == nullptr && !IsVirtual(around) && around.extent > 1) innermost = &around;
@@ -404,10 +517,14 @@ class Kernel {
   void Store() {
     const double runs = TurnsAround(*sum_.bound) * sum_.contexts;
     AddTransfer(sum_, *root_.state->stage->output(), runs, profile_.results);
-    const double each =
-        root_.state->analysis->operations.integer + NarrowingSteps(root_.state->stage->bodies[0]);
+    const double residuals = ResidualsOf(root_.state->stage->bodies[0]);
+    const double each = root_.state->analysis->operations.integer +
+                        NarrowingSteps(root_.state->stage->bodies[0]) - residuals +
+                        (HasMask() ? 1 : 0);
     AddSteps(ResultShape(), runs * each, kTiming.alu_depth, kTiming.alu_interval,
              profile_.operations);
+    AddSteps(ResultShape(), runs * residuals, kTiming.gemm_depth, kTiming.gemm_interval,
+             profile_.products);
   }
 
   const schedule::Schedule& schedule_;
@@ -415,6 +532,7 @@ class Kernel {
   const ir::Target& target_;
   const ProductTiles* product_ = nullptr;
   Part root_, sum_, a_, b_;
+  int rows_of_root_ = -1;  // its axis that rows of tiles are of
   VtaProfile profile_;
 };
 

@@ -39,13 +39,16 @@ struct VtaSteps {
 
 // The kernel of the most steps; kernels and cycles are of all.
 struct VtaProfile {
-  VtaTransfer inputs, weights, added, results;
-  VtaSteps products, resets, operations;
+  VtaTransfer inputs, weights, residuals, added, results;  // residuals: that products add
+  VtaSteps products, resets;
+  VtaSteps operations;              // of the ALU on results
+  VtaSteps windows;                 // of the ALU that finds the largest of windows
   bool loads_inputs_first = false;  // not weights, where both are loaded in the same loop
   double tiles = 0;                 // of results that are computed one after the other
   double virtual_threads = 1;
-  double uops = 0;       // of a product
-  double held_uops = 0;  // of all instructions at their different places
+  double window_tiles = 0;  // of accumulators that hold what windows are of
+  double uops = 0;          // of a product
+  double held_uops = 0;     // of all instructions at their different places
   double uop_loads = 0;
   double uop_cycles = 0;
   double instructions = 0;

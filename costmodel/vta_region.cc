@@ -83,6 +83,7 @@ Region RegionOf(const schedule::Schedule& schedule, const schedule::BoundStage& 
   // Innermost first; parts within a tile are not DRAM's.
   const auto add_part = [&](const ir::LayoutDim& part) {
     const auto dimension = static_cast<size_t>(part.axis);
+    if (part.divisor > 1 && part.divisor >= buffer->shape[dimension]) return;  // copies
     const int64_t unit = units[axes[dimension].axis];
     const int64_t tiles = part.divisor * part.extent / std::max(part.divisor, unit);
     if (tiles > 1) add(dimension, tiles);

@@ -41,8 +41,11 @@ void WriteSteps(const VtaProfile& profile, RowWriter& row) {
   row.Ratio(Quotient(products.steps, products.cycles), "steps to the cycles that they take",
             "vta.product_speed");
   row.Count(profile.resets.steps, "tiles of accumulators that are set to 0", "vta.resets");
-  row.Count(operations.steps, "steps of the ALU", "vta.alu_steps");
-  row.Count(operations.instructions, "instructions of it", "vta.alu_instructions");
+  const VtaSteps& windows = profile.windows;
+  row.Count(operations.steps + windows.steps, "steps of the ALU", "vta.alu_steps");
+  row.Count(operations.instructions + windows.instructions, "instructions of it",
+            "vta.alu_instructions");
+  row.Count(windows.steps, "steps of it that find the largest of windows", "vta.window_steps");
   row.Count(profile.instructions, "instructions of all kinds", "vta.instructions");
   row.SetGroup("micro-ops");
   row.Count(profile.held_uops, "micro-ops that differ, at all places that they begin at",
@@ -87,10 +90,11 @@ void WriteMemory(const ir::Target& target, const VtaProfile& profile, RowWriter&
   };
   row.Ratio(use(profile.held_uops * kUopBytes, target.uop_bytes),
             "micro-ops that differ to those that there is memory for, at most 16", "uop.use");
-  row.Ratio(use(profile.inputs.tiles * rows * block, target.inp_bytes),
+  row.Ratio(use((profile.inputs.tiles + profile.residuals.tiles) * rows * block, target.inp_bytes),
             "memory of inputs that is taken", "inp.use");
   row.Ratio(use(profile.weights.tiles * block * block, target.wgt_bytes), "of weights", "wgt.use");
-  row.Ratio(use((profile.results.tiles + profile.added.tiles) * rows * block * kAccumulatorBytes,
+  row.Ratio(use((profile.results.tiles + profile.added.tiles + profile.window_tiles) * rows *
+                    block * kAccumulatorBytes,
                 target.acc_bytes),
             "of accumulators", "acc.use");
 }
@@ -124,6 +128,7 @@ void WriteVta(const ir::Target& target, const VtaProfile& profile, RowWriter& ro
   WriteTransfer("wgt", profile.weights, row);
   row.Ratio(Repeats(profile.weights), "bytes of weights to those of the tensor, at most 64",
             "wgt.repeats");
+  WriteTransfer("residual", profile.residuals, row);
   WriteTransfer("added", profile.added, row);
   WriteTransfer("out", profile.results, row);
   WriteOverlap(profile, row);

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "schedule_space/accelerator_memory.h"
+#include "compiler/schedule/accelerator_memory.h"
 #include "schedule_space/tile_sizes.h"
 
 namespace tessera::space {
@@ -17,6 +17,7 @@ using schedule::AcceleratorDraft;
 using schedule::AcceleratorTiles;
 
 constexpr int64_t kVirtualThreads = 2;
+constexpr size_t kMaxTileOptions = 4096;
 // Of an option of knob "overlap": one more than the axis of virtual threads, or 0.
 enum OverlapPart { kVirtual, kDoubled, kHeld };
 enum Operand { kA = 1, kB = 2 };  // bits of kDoubled, values of kHeld
@@ -61,11 +62,15 @@ class AcceleratorGroup final : public Group {
     tiles.holds_a = overlap[kHeld] == kA;
     tiles.holds_b = overlap[kHeld] == kB;
     if (!HasTurns(tiles, draft_.a, tiles.holds_a)) overlap[kDoubled] &= ~kA;
-    if (!HasTurns(tiles, draft_.b, tiles.holds_b)) overlap[kDoubled] &= ~kB;
+    if (draft_.b < 0 || !HasTurns(tiles, draft_.b, tiles.holds_b)) overlap[kDoubled] &= ~kB;
     choices[kOverlap] = FindOption(knobs_[kOverlap], overlap);
-    const std::vector<int> steps = StepsTaken(tiles, choices[kSteps]);
+    const auto taken = [&](int step) {
+      tiles.step_order = StepOrder(step);
+      return schedule::StepsTaken(draft_, tiles, target_);
+    };
+    const std::vector<int> steps = taken(choices[kSteps]);
     for (int i = 0; i < choices[kSteps]; ++i) {
-      if (StepsTaken(tiles, i) != steps) continue;
+      if (taken(i) != steps) continue;
       choices[kSteps] = i;
       break;
     }
@@ -97,9 +102,11 @@ class AcceleratorGroup final : public Group {
     overlaps_ = FreeKnob("overlap", {"virtual", "doubled", "held"}, {});
     for (int64_t axis = -1; axis < spatial_; ++axis) {
       if (axis >= 0 && std::ranges::count(orders_, axis) == 0) continue;
-      for (int64_t doubled = 0; doubled <= (kA | kB); ++doubled) {
-        for (const int64_t held : {0, +kA, +kB})
+      for (const int64_t held : {0, +kA, +kB}) {
+        for (int64_t doubled = 0; doubled <= (kA | kB); ++doubled) {
+          if (draft_.b < 0 && ((doubled & kB) != 0 || held == kB)) continue;
           overlaps_.options.push_back({axis + 1, doubled, held});
+        }
       }
     }
   }
@@ -107,9 +114,10 @@ class AcceleratorGroup final : public Group {
   // Two axes for the instruction's loops.
   void AddSteps() {
     steps_ = FreeKnob("steps", {"outer", "inner"}, {});
-    for (size_t i = 0; i < stepped_.size(); ++i) {
-      for (size_t j = i + 1; j < stepped_.size(); ++j)
-        steps_.options.push_back({stepped_[i], stepped_[j]});
+    // What is only widened is done in the order of tiles.
+    const size_t count = IsWidened() ? 0 : stepped_.size();
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t j = i + 1; j < count; ++j) steps_.options.push_back({stepped_[i], stepped_[j]});
     }
     if (steps_.options.empty()) steps_.options.push_back({0, 0});
   }
@@ -124,21 +132,19 @@ class AcceleratorGroup final : public Group {
       const auto next = static_cast<int64_t>(known.size()) + 1;
       return known.emplace(std::move(open), next).first->second;
     };
-    ForEachTile({}, [&](const Option& option) {
+    for (const Option& option : TileOptions()) {
       AcceleratorTiles tiles = WithTile(option);
-      std::vector<int> overlaps, steps;
-      for (size_t i = 0; i < overlaps_.options.size(); ++i) {
-        SetOverlap(overlaps_.options[i], tiles);
-        if (IsValid(tiles)) overlaps.push_back(static_cast<int>(i));
-      }
+      const std::vector<int> overlaps = OverlapsOf(tiles);
+      std::vector<int> steps;
       for (size_t i = 0; i < steps_.options.size(); ++i) {
-        if (CanStep(tiles, static_cast<int>(i))) steps.push_back(static_cast<int>(i));
+        tiles.step_order = StepOrder(static_cast<int>(i));
+        if (schedule::CanStep(draft_, tiles, target_)) steps.push_back(static_cast<int>(i));
       }
-      if (overlaps.empty() || steps.empty()) return;
+      if (overlaps.empty() || steps.empty()) continue;
       tile.options.push_back(option);
-      overlap_classes.push_back(class_of(known_overlaps, std::move(overlaps)));
+      overlap_classes.push_back(class_of(known_overlaps, overlaps));
       step_classes.push_back(class_of(known_steps, std::move(steps)));
-    });
+    }
     if (tile.options.empty()) return;
     const auto control = [](Knob& knob, std::vector<int64_t> classes,
                             const std::map<std::vector<int>, int64_t>& known) {
@@ -154,10 +160,28 @@ class AcceleratorGroup final : public Group {
     knobs_ = {std::move(tile), std::move(overlaps_), std::move(steps_)};
   }
 
+  // Those that fit and make no program too long, or as many of them as a space has room for: with
+  // the fewest turns, which load the least again.
+  std::vector<Option> TileOptions() const {
+    std::vector<std::pair<int64_t, Option>> options;
+    ForEachTile({}, [&](Option option) {
+      const int64_t turns = schedule::TurnsOf(draft_, WithTile(option));
+      if (turns <= schedule::kMaxAcceleratorTurns) options.emplace_back(turns, std::move(option));
+    });
+    if (options.size() > kMaxTileOptions) {
+      std::ranges::nth_element(options, options.begin() + kMaxTileOptions);
+      options.resize(kMaxTileOptions);
+    }
+    std::vector<Option> kept;
+    for (auto& [turns, option] : options) kept.push_back(std::move(option));
+    std::ranges::sort(kept);
+    return kept;
+  }
+
   // All sizes that divide, of one axis after the other.
   template <typename Function>
   void ForEachTile(Option begun, const Function& visit) const {
-    if (begun.size() == tiled_.size()) return visit(begun);
+    if (begun.size() == tiled_.size()) return visit(std::move(begun));
     const int axis = tiled_[begun.size()];
     for (const int64_t tile : Divisors(ExtentOf(axis) / UnitOf(axis))) {
       Option longer = begun;
@@ -208,10 +232,36 @@ class AcceleratorGroup final : public Group {
     return tiles;
   }
 
-  bool IsValid(const AcceleratorTiles& tiles) const {
-    const int axis = tiles.virtual_axis;
-    return Fits(UseOf(draft_, tiles, target_), target_) && LoadsSomething(draft_, tiles) &&
-           (axis < 0 || sum_.axes[axis].extent % (tiles.results[axis] * kVirtualThreads) == 0);
+  // Those that there is memory for. How much depends on what is held and where virtual threads are;
+  // two copies take twice of it.
+  std::vector<int> OverlapsOf(AcceleratorTiles tiles) const {
+    std::vector<int> fitting;
+    Option base;
+    schedule::AcceleratorUse one, of_a, of_b;
+    bool is_valid = false;
+    for (size_t i = 0; i < overlaps_.options.size(); ++i) {
+      const Option& overlap = overlaps_.options[i];
+      const Option without = {overlap[kVirtual], 0, overlap[kHeld]};
+      if (without != base) {
+        base = without;
+        SetOverlap(base, tiles);
+        const int axis = tiles.virtual_axis;
+        is_valid = schedule::MissingPositions(draft_, tiles) == 0 &&
+                   (axis < 0 || ExtentOf(axis) % (tiles.results[axis] * kVirtualThreads) == 0);
+        if (!is_valid) continue;
+        one = UseOf(draft_, tiles, target_);
+        tiles.doubles_a = true;
+        of_a = UseOf(draft_, tiles, target_);
+        tiles.doubles_a = false;
+        tiles.doubles_b = true;
+        of_b = UseOf(draft_, tiles, target_);
+      }
+      schedule::AcceleratorUse use = one;
+      if ((overlap[kDoubled] & kA) != 0) use.inp = of_a.inp;
+      if ((overlap[kDoubled] & kB) != 0) use.wgt = of_b.wgt;
+      if (is_valid && Fits(use, target_)) fitting.push_back(static_cast<int>(i));
+    }
+    return fitting;
   }
 
   // The pair, then terms, then results.
@@ -226,30 +276,7 @@ class AcceleratorGroup final : public Group {
     for (int axis = 0; axis < spatial_; ++axis) add(axis);
     return order;
   }
-  // Its axes with more than one step.
-  std::vector<int> StepsTaken(const AcceleratorTiles& tiles, int steps) const {
-    std::vector<int> taken = StepOrder(steps);
-    std::erase_if(taken, [&](int axis) { return StepsAlong(tiles, axis) == 1; });
-    return taken;
-  }
-  int64_t StepsAlong(const AcceleratorTiles& tiles, int axis) const {
-    return (axis < spatial_ ? tiles.results[axis] : tiles.terms[axis - spatial_]) / UnitOf(axis);
-  }
-  // Whether there is room for the micro-ops, and none comes back to an accumulator too early.
-  bool CanStep(const AcceleratorTiles& tiles, int steps) const {
-    constexpr int64_t kUopBytes = 4;
-    const std::vector<int> taken = StepsTaken(tiles, steps);
-    int64_t uops = 1, results = 1;
-    bool comes_back = false;
-    for (size_t i = taken.size(); i-- > 0;) {
-      const int64_t along = StepsAlong(tiles, taken[i]);
-      if (i >= 2) uops *= along;
-      comes_back |= taken[i] >= spatial_;
-      if (!comes_back) results *= along;
-    }
-    return uops * kUopBytes <= target_.uop_bytes &&
-           (!comes_back || results >= target_.pipeline_steps);
-  }
+  bool IsWidened() const { return draft_.product.filling == schedule::Filling::kWidened; }
 
   bool Moves(int copy, int axis) const {
     const schedule::StageState& sum = draft_.schedule.stages()[draft_.sum];

@@ -12,7 +12,8 @@ namespace tessera::space {
 
 // A sum of products on an accelerator with a matrix unit: how much of it lies in the accelerator's
 // memories at once, in which order, and what overlaps. Knobs:
-//   tile     of each axis, in tiles of the matrix unit: results, and terms of one load
+//   tile     of each axis, in tiles of the matrix unit: results, and terms of one load; of more
+//            than 4096 that fit those with the fewest turns
 //   overlap  virtual threads along an axis of results, operands whose loads go to two copies by
 //            turns, and an operand that stays while tiles that it is good for are computed
 //   order    of tiles

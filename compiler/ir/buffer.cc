@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "compiler/ir/layout_parts.h"
 
 namespace tessera::ir {
 namespace {
@@ -30,7 +31,10 @@ std::vector<int> DimsOfAxis(const std::vector<LayoutDim>& layout, int axis) {
 absl::Status CheckCovers(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape) {
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     int64_t covered = 1;
+    const LayoutDim* inner = nullptr;
     for (int i : DimsOfAxis(layout, static_cast<int>(axis))) {
+      if (inner != nullptr && *inner == layout[i]) continue;  // of a diagonal
+      inner = &layout[i];
       if (layout[i].divisor != covered) {
         return absl::InvalidArgumentError(
             absl::StrCat("layout: axis ", axis, " has a part of divisor ", layout[i].divisor,
@@ -50,6 +54,26 @@ absl::Status CheckCovers(const std::vector<LayoutDim>& layout, const std::vector
       return absl::InvalidArgumentError(absl::StrCat("layout: the parts of axis ", axis, " cover ",
                                                      covered, " of extent ", shape[axis]));
     }
+  }
+  return absl::OkStatus();
+}
+
+bool IsSecond(const std::vector<LayoutDim>& layout, size_t part) {
+  const auto end = layout.begin() + static_cast<int64_t>(part);
+  return layout[part].extent > 1 && std::find(layout.begin(), end, layout[part]) != end;
+}
+
+absl::Status CheckDiagonal(const std::vector<LayoutDim>& layout) {
+  bool has_diagonal = false;
+  for (size_t i = 0; i < layout.size(); ++i) {
+    if (!IsSecond(layout, i)) continue;
+    const bool is_outermost = layout[DimsOfAxis(layout, layout[i].axis).back()] == layout[i];
+    if (has_diagonal || is_outermost || layout[i].extent > kMaxLayoutDiagonal) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "layout: a part of axis ", layout[i].axis, " with ", layout[i].extent,
+          " positions stands twice; one inner part of ", kMaxLayoutDiagonal, " at most may"));
+    }
+    has_diagonal = true;
   }
   return absl::OkStatus();
 }
@@ -153,6 +177,7 @@ absl::StatusOr<std::vector<LayoutDim>> ParseLayout(std::string_view text,
   }
   if (layout.empty()) return layout;
   TESSERA_RETURN_IF_ERROR(CheckCovers(layout, shape));
+  TESSERA_RETURN_IF_ERROR(CheckDiagonal(layout));
   for (size_t i = 0; i < layout.size(); ++i) {
     if (gaps[i] > 0 && DimsOfAxis(layout, layout[i].axis).back() != static_cast<int>(i)) {
       return absl::InvalidArgumentError(
@@ -173,6 +198,28 @@ bool HasGaps(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& s
     if (!dims.empty() && LayoutGap(layout[dims.back()], shape) > 0) return true;
   }
   return false;
+}
+
+bool HasDiagonal(const std::vector<LayoutDim>& layout) {
+  for (size_t i = 0; i < layout.size(); ++i) {
+    if (IsSecond(layout, i)) return true;
+  }
+  return false;
+}
+
+bool IsOfCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape, int part) {
+  const LayoutDim& dim = layout[part];
+  return dim.extent > 1 && dim.divisor >= shape[dim.axis] &&
+         DimsOfAxis(layout, dim.axis).back() == part;
+}
+
+bool HasOnlyCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape) {
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    const std::vector<int> dims = DimsOfAxis(layout, static_cast<int>(axis));
+    if (dims.empty() || LayoutGap(layout[dims.back()], shape) == 0) continue;
+    if (!IsOfCopies(layout, shape, dims.back())) return false;
+  }
+  return true;
 }
 
 BufferNode WithDimension(const BufferNode& buffer, int64_t extent) {

@@ -12,7 +12,9 @@ extern "C" {
 #define TESSERA_MAX_RANK 16
 #define TESSERA_MAX_LAYOUT_DIMS 64
 
-// One stored dimension: (logical index of `axis` / divisor) % extent.
+// One stored dimension: (logical index of `axis` / divisor) % extent. Of a dimension that stands
+// twice elements are the diagonal; what lies beside it is padding. The outermost dimension of an
+// axis, where those inside have all of it, is of copies.
 typedef struct tessera_layout_dim {
   int64_t axis;
   int64_t divisor;

@@ -34,7 +34,7 @@ typedef struct tessera_vta_program {
 typedef struct tessera_vta_stream {
   uint64_t* instructions;  // two words each
   int64_t instruction_count, instruction_capacity;
-  uint32_t* uops;  // that instructions load
+  uint32_t* uops;  // words that instructions load: the program's constants, then micro-ops
   int64_t uop_count, uop_capacity;
 } tessera_vta_stream;
 void tessera_vta_stream_free(tessera_vta_stream* stream);
@@ -45,12 +45,12 @@ typedef struct tessera_vta_buffer {
   int64_t bytes;
 } tessera_vta_buffer;
 
-// The most micro-ops that tessera_vta_expand makes of a program; -1: BAD_PROGRAM.
+// The most words that tessera_vta_expand makes of a program; -1: BAD_PROGRAM.
 int64_t tessera_vta_uop_limit(const tessera_vta_program* program);
 
-// The instructions of a program; micro-ops will lie at `uop_address`, a multiple of 4, and take 4
-// bytes each. Words that Assemble has written move nothing but micro-ops and what lies in these
-// buffers; any others are refused or expanded, but may say anything to the accelerator.
+// The instructions of a program; its words will lie at `uop_address`, a multiple of 4096, and take
+// 4 bytes each. What Assemble has written moves nothing but these and what lies in the buffers;
+// any others are refused or expanded, but may say anything to the accelerator.
 // Deterministic. Threads may expand at once, each to a stream of its own.
 int tessera_vta_expand(const tessera_vta_program* program, const tessera_vta_buffer* buffers,
                        int64_t buffer_count, uint32_t uop_address, tessera_vta_stream* stream);

@@ -153,15 +153,22 @@ static int GrowSequences(vta_emitter* emitter) {
   return TESSERA_VTA_OK;
 }
 
+int tessera_vta_reserve_words(vta_emitter* emitter, int64_t count) {
+  tessera_vta_stream* stream = emitter->stream;
+  if (count > emitter->uop_limit - stream->uop_count) return TESSERA_VTA_BAD_PROGRAM;
+  void* words = stream->uops;
+  const int status =
+      Reserve(&words, sizeof(uint32_t), stream->uop_count, count, &stream->uop_capacity);
+  if (status == TESSERA_VTA_OK) stream->uops = words;
+  return status;
+}
+
 // Appends the micro-ops of these loops to the stream, `count` in all.
 static int MakeUops(vta_emitter* emitter, const vta_uop_loop* loops, int64_t loop_count,
                     const int64_t base[3], int64_t count) {
   tessera_vta_stream* stream = emitter->stream;
-  if (count > emitter->uop_limit - stream->uop_count) return TESSERA_VTA_BAD_PROGRAM;
-  void* uops = stream->uops;
-  int status = Reserve(&uops, sizeof(uint32_t), stream->uop_count, count, &stream->uop_capacity);
+  int status = tessera_vta_reserve_words(emitter, count);
   if (status != TESSERA_VTA_OK) return status;
-  stream->uops = uops;
   for (int64_t number = 0; number < count; ++number) {
     int64_t index[3] = {base[0], base[1], base[2]};
     int64_t rest = number;

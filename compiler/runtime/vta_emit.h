@@ -88,6 +88,9 @@ typedef struct vta_emitter {
   int64_t sequence_count, sequence_capacity;
 } vta_emitter;
 
+// Room for `count` more words behind the stream's; they are counted by whoever fills them in.
+int tessera_vta_reserve_words(vta_emitter* emitter, int64_t count);
+
 // TESSERA_VTA_BAD_PROGRAM: the value has no place in its field.
 int tessera_vta_set_field(const vta_emitter* emitter, uint64_t word[2], int field, int64_t value);
 

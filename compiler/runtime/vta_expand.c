@@ -7,15 +7,24 @@
 #include "compiler/runtime/vta_emit.h"
 
 // As of tessera::vta::Check (compiler/vta/code.h), or above what it lets pass.
-static const int64_t kVersion = 1;
+static const int64_t kVersion = 2;
 static const int64_t kMaxLogTileBytes = 12;
 static const int64_t kMaxTerms = 16;
 static const int64_t kMaxNumber = (int64_t)1 << 32;  // of constants and factors
 static const int64_t kMaxTurns = 1 << 22;
 static const int64_t kMaxExtent = 1 << 30;
 static const int64_t kMaxUops = 1 << 22;
+static const int64_t kMaxWords = (1 << 22) + (1 << 16);  // of micro-ops and constants
+static const int64_t kMaxConstantBytes = 1 << 14;
+static const int64_t kConstantAlignment = 1 << 12;
 static const int64_t kMaxVisits = 1 << 22;  // of nodes
-enum { kMaxLoops = 16, kMaxUopLoops = 6, kMaxAllocations = 64, kMaxCopies = 256 };
+enum {
+  kMaxLoops = 16,
+  kMaxUopLoops = 6,
+  kMaxAllocations = 64,
+  kMaxCopies = 256,
+  kMaxConstants = 8
+};
 enum { kRepeat = 0, kLoadNode = 1, kStoreNode = 2, kStepsNode = 3 };
 
 typedef struct allocation {
@@ -30,6 +39,9 @@ typedef struct expansion {
 
   const tessera_vta_buffer* buffers;
   int64_t buffer_count;
+  tessera_vta_buffer constants[kMaxConstants];
+  const int64_t* constant_words[kMaxConstants];
+  int64_t constant_count;
   int64_t first_buffer_resource;
   allocation allocations[kMaxAllocations];
   int64_t allocation_count;
@@ -124,14 +136,16 @@ static move TakeMove(expansion* x) {
   TakeTemplate(x, made.template);
   made.tile_bytes = (int64_t)1 << Take(x, 0, kMaxLogTileBytes);
   made.place = TakePlace(x);
-  const int64_t buffer = Take(x, 0, x->buffer_count - 1);
-  if (x->buffer_count > 0) made.buffer = &x->buffers[buffer];
+  const int64_t buffer = Take(x, -x->constant_count, x->buffer_count - 1);
+  if (buffer >= 0 && x->buffer_count > 0) made.buffer = &x->buffers[buffer];
+  if (buffer < 0) made.buffer = &x->constants[-1 - buffer];
   made.tile = TakeValue(x);
   made.rows = TakeSpan(x);
   made.columns = TakeSpan(x);
   made.stride = Take(x, 0, kMaxExtent);
   made.uses[0].resource = made.place.resource;
-  made.uses[1].resource = x->first_buffer_resource + buffer;
+  made.uses[1].resource =
+      x->first_buffer_resource + (buffer < 0 ? x->buffer_count - 1 - buffer : buffer);
   return made;
 }
 
@@ -178,7 +192,8 @@ static int ExpandLoad(expansion* x) {
 // one by one.
 static int ExpandStore(expansion* x) {
   move move = TakeMove(x);
-  if (x->is_bad) return TESSERA_VTA_BAD_PROGRAM;
+  const int is_constant = move.uses[1].resource >= x->first_buffer_resource + x->buffer_count;
+  if (x->is_bad || is_constant) return TESSERA_VTA_BAD_PROGRAM;
   if (move.rows.inside == 0 || move.columns.inside == 0) return TESSERA_VTA_OK;
   move.uses[1].writes = 1;
   const int is_cut = move.columns.before != 0 || move.columns.behind != 0;
@@ -270,7 +285,7 @@ static int ExpandNodes(expansion* x, int64_t end) {
 
 static void TakeHead(expansion* x) {
   Take(x, kVersion, kVersion);
-  x->emitter.uop_limit = Take(x, 0, kMaxUops);
+  x->emitter.uop_limit = Take(x, 0, kMaxWords);
   x->emitter.uop_depth = Take(x, 1, kMaxUops);
   for (int i = 0; i < kVtaFields; ++i) {
     vta_field* field = &x->emitter.fields[i];
@@ -293,6 +308,38 @@ static void TakeHead(expansion* x) {
     x->first_buffer_resource += made->copies;
   }
   if (x->first_buffer_resource > kMaxCopies) x->is_bad = 1;
+  x->constant_count = Take(x, 0, kMaxConstants);
+  for (int64_t i = 0; i < x->constant_count; ++i) {
+    const int64_t bytes = Take(x, 4, kMaxConstantBytes);
+    const int64_t words = (bytes + 7) / 8;
+    if (bytes % 4 != 0 || words > x->count - x->next) {
+      x->is_bad = 1;
+      return;
+    }
+    x->constants[i].bytes = bytes;
+    x->constant_words[i] = x->words + x->next;
+    x->next += words;
+  }
+}
+
+// Puts the constants in front of all other words.
+static int PlaceConstants(expansion* x) {
+  tessera_vta_stream* stream = x->emitter.stream;
+  for (int64_t i = 0; i < x->constant_count; ++i) {
+    const int64_t aligned = kConstantAlignment / (int64_t)sizeof(uint32_t);
+    const int64_t gap = (aligned - stream->uop_count % aligned) % aligned;
+    const int64_t count = x->constants[i].bytes / (int64_t)sizeof(uint32_t);
+    const int status = tessera_vta_reserve_words(&x->emitter, gap + count);
+    if (status != TESSERA_VTA_OK) return status;
+    for (int64_t j = 0; j < gap; ++j) stream->uops[stream->uop_count++] = 0;
+    x->constants[i].address =
+        x->emitter.uop_address + (uint32_t)(stream->uop_count * (int64_t)sizeof(uint32_t));
+    for (int64_t j = 0; j < count; ++j) {
+      stream->uops[stream->uop_count++] =
+          (uint32_t)((uint64_t)x->constant_words[i][j / 2] >> (j % 2 * 32));
+    }
+  }
+  return TESSERA_VTA_OK;
 }
 
 static expansion BeginExpansion(const tessera_vta_program* program) {
@@ -320,10 +367,12 @@ int tessera_vta_expand(const tessera_vta_program* program, const tessera_vta_buf
   x.emitter.uop_address = uop_address;
   x.emitter.stream = stream;
   x.emitter.resources =
-      calloc((size_t)(x.first_buffer_resource + buffer_count + 1), sizeof(vta_resource));
+      calloc((size_t)(x.first_buffer_resource + buffer_count + x.constant_count + 1),
+             sizeof(vta_resource));
   int status = TESSERA_VTA_OUT_OF_MEMORY;
   if (x.emitter.resources != NULL) {
-    status = ExpandNodes(&x, x.count);
+    status = PlaceConstants(&x);
+    if (status == TESSERA_VTA_OK) status = ExpandNodes(&x, x.count);
     if (status == TESSERA_VTA_OK) status = tessera_vta_emit_finish(&x.emitter);
   }
   free(x.emitter.resources);

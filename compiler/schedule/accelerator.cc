@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/schedule/accelerator_memory.h"
 #include "compiler/schedule/accelerator_stages.h"
 #include "compiler/schedule/accumulator_steps.h"
 #include "compiler/schedule/tiled_layout.h"
+#include "compiler/vta/code.h"
 #include "compiler/vta/fields.h"
 
 namespace tessera::schedule {
@@ -31,7 +34,10 @@ class Drafter {
     }
     const std::string store = Name(draft_.store);
     TESSERA_ASSIGN_OR_RETURN(const std::string a, Operand(sum, product.a));
-    TESSERA_ASSIGN_OR_RETURN(const std::string b, Operand(sum, product.b));
+    std::string b;
+    if (product.b != nullptr) {
+      TESSERA_ASSIGN_OR_RETURN(b, Operand(sum, product.b));
+    }
     std::vector<std::string> others, added;  // that the store reads, and copies of these
     for (const Access& access : State(draft_.schedule.StageNamed(store)).analysis->reads) {
       const std::string& name = access.buffer->name;
@@ -44,16 +50,19 @@ class Drafter {
     draft_.store = draft_.schedule.StageNamed(store);
     draft_.sum = draft_.schedule.StageNamed(sum);
     draft_.a = draft_.schedule.StageNamed(a);
-    draft_.b = draft_.schedule.StageNamed(b);
+    if (product.b != nullptr) draft_.b = draft_.schedule.StageNamed(b);
     for (const std::string& copy : added) draft_.added.push_back(draft_.schedule.StageNamed(copy));
     TESSERA_ASSIGN_OR_RETURN(draft_.product, FindProductTiles(State(draft_.sum), target_));
     const StageState& stored = State(draft_.store);
     const ir::Buffer& sums = State(draft_.sum).stage->output();
     TESSERA_ASSIGN_OR_RETURN(draft_.stored_axes, StoredAxes(stored, sums));
     TESSERA_RETURN_IF_ERROR(AccumulatorSteps(stored.stage->bodies[0], sums).status());
-    for (const int copy : {draft_.a, draft_.b}) {
-      TESSERA_RETURN_IF_ERROR(CheckCopy(draft_.schedule, State(copy)));
-      TESSERA_RETURN_IF_ERROR(CheckRead(draft_.sum, copy));
+    TESSERA_RETURN_IF_ERROR(
+        CheckCopy(draft_.schedule, State(draft_.a), PaddingValue(product.filling)));
+    TESSERA_RETURN_IF_ERROR(CheckRead(draft_.sum, draft_.a));
+    if (draft_.b >= 0) {
+      TESSERA_RETURN_IF_ERROR(CheckCopy(draft_.schedule, State(draft_.b)));
+      TESSERA_RETURN_IF_ERROR(CheckRead(draft_.sum, draft_.b));
     }
     for (const int copy : draft_.added) {
       TESSERA_RETURN_IF_ERROR(CheckCopy(draft_.schedule, State(copy)));
@@ -92,29 +101,59 @@ class Drafter {
                      is_affine ? " at several places" : " at places that no sum of its axes says"));
   }
 
+  // The dimension of what is added that an axis of the store is; kCopies: there is none.
+  int AddedDimension(int copy, int axis) const {
+    const auto& dims = ReadBy(draft_.store, copy).dims;
+    const auto found =
+        std::ranges::find_if(dims, [&](const AxisForm& form) { return IsPlain(form, axis); });
+    return found == dims.end() ? kCopies : static_cast<int>(found - dims.begin());
+  }
+
   // That what is added fills tiles of accumulators.
   absl::Status CheckAdded(int copy) const {
     for (const int axis : {draft_.product.row_axis, draft_.product.block_axis}) {
       if (axis < 0) continue;
-      const bool has_axis = std::ranges::any_of(
-          ReadBy(draft_.store, copy).dims,
-          [&](const AxisForm& form) { return IsPlain(form, draft_.stored_axes[axis]); });
-      if (has_axis) continue;
+      if (AddedDimension(copy, draft_.stored_axes[axis]) >= 0) continue;
+      if (axis == draft_.product.row_axis && IsConstant(SourceOf(copy))) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           SourceOf(copy)->name, " has not both axes of a tile of ", target_.tile_rows, " x ",
-          target_.tile_block, " accumulators, and the accelerator repeats no rows or columns"));
+          target_.tile_block,
+          " accumulators, and the accelerator repeats no columns, and rows of constants alone"));
+    }
+    return absl::OkStatus();
+  }
+
+  bool IsConstant(const ir::Buffer& buffer) const {
+    return std::ranges::any_of(draft_.schedule.inputs(), [&](const te::Input& input) {
+      return input.buffer == buffer && input.is_constant;
+    });
+  }
+
+  // A reduction of i8 that is the output is stored by a copy of it.
+  absl::Status SplitOutput() {
+    for (const StageState& state : draft_.schedule.stages()) {
+      const te::Stage& stage = *state.stage;
+      if (stage.is_reduction() && stage.bodies.size() == 1 &&
+          draft_.schedule.IsOutput(stage.output()) && stage.output()->type == ir::Int(8)) {
+        return Do({Primitive::kCacheWrite, stage.name(), {}, {}, {}});
+      }
     }
     return absl::OkStatus();
   }
 
   // Finds sum and store, and inlines what is between them.
   absl::Status InlineRest() {
+    TESSERA_RETURN_IF_ERROR(SplitOutput());
     const std::vector<StageState>& stages = draft_.schedule.stages();
+    const bool reduces = std::ranges::any_of(
+        stages, [](const StageState& state) { return state.stage->is_reduction(); });
     std::vector<std::string> rest;
     for (size_t i = 0; i < stages.size(); ++i) {
       const auto index = static_cast<int>(i);
       const te::Stage& stage = *stages[i].stage;
-      if (stage.is_reduction()) {
+      const bool widens = !reduces && draft_.sum < 0 && FillsAccumulators(stage) &&
+                          !draft_.schedule.IsOutput(stage.output());
+      if (stage.is_reduction() || widens) {
         if (draft_.sum >= 0) {
           return absl::InvalidArgumentError(absl::StrCat(stage.name(), " and ", Name(draft_.sum),
                                                          " are two reductions; the accelerator's "
@@ -130,7 +169,11 @@ class Drafter {
         rest.push_back(stage.name());
       }
     }
-    if (draft_.sum < 0) return absl::InvalidArgumentError("there is no sum of products");
+    if (draft_.sum < 0) {
+      return absl::InvalidArgumentError(
+          "there is no sum of products, no largest of a window, and no stage that has i8 as i32, "
+          "which is what accumulators are filled with");
+    }
     for (const std::string& name : rest) {
       TESSERA_RETURN_IF_ERROR(Do({Primitive::kInline, name, {}, {}, {}}));
     }
@@ -150,14 +193,23 @@ class Drafter {
     Tile a, b, store;
     if (product.row_axis >= 0) a.push_back({product.a_row_dim, target_.tile_rows});
     a.push_back({product.a_term_dim, target_.tile_block});
-    b = {{product.b_block_dim, target_.tile_block}, {product.b_term_dim, target_.tile_block}};
+    if (draft_.b >= 0) {
+      b = {{product.b_block_dim, target_.tile_block}, {product.b_term_dim, target_.tile_block}};
+    }
     if (product.row_axis >= 0) {
       store.push_back({draft_.stored_axes[product.row_axis], target_.tile_rows});
     }
     store.push_back({draft_.stored_axes[product.block_axis], target_.tile_block});
     TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.a), a));
     TESSERA_RETURN_IF_ERROR(CheckPadding(a));
-    TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.b), b));
+    if (draft_.b >= 0) TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.b), b));
+    for (const int copy : draft_.added) {
+      Tile added;
+      for (const TileDim& dim : store) {
+        added.push_back({AddedDimension(copy, dim.dimension), dim.extent});
+      }
+      TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(copy), added));
+    }
     return LayOut(State(draft_.store).stage->output(), store);
   }
 
@@ -170,15 +222,21 @@ class Drafter {
         FindTiles(*source.buffer, draft_.schedule.LayoutOf(source.buffer), tile));
     for (size_t i = 0; i < layout.dims.size(); ++i) {
       const int dimension = layout.dims[i].dimension;
-      const AxisForm& form = source.dims[dimension];
-      const int64_t before = -form.constant;
-      const int64_t behind =
-          copy.stage->axes[form.terms[0].first].extent - before - source.buffer->shape[dimension];
+      const auto [before, behind] = PaddingOf(copy, dimension);
       const int64_t padding = std::max(before, behind);
-      if (padding <= 0 || (padding <= vta::kMaxPad && i + 2 >= layout.dims.size())) continue;
+      if (padding == 0 || (padding <= vta::kMaxPad && i + 2 >= layout.dims.size())) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           source.buffer->name, " is padded by ", padding, " along dimension ", dimension,
           "; the accelerator pads rows and columns, by ", vta::kMaxPad, " at most"));
+    }
+    if (!NeedsMask(draft_)) return absl::OkStatus();
+    const int columns = PaddedDimensions(copy).back();
+    const int64_t extent = source.buffer->shape[columns];
+    const int64_t most = vta::kMaxConstantBytes / (target_.tile_rows * target_.tile_block);
+    if (extent > most) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          source.buffer->name, " has ", extent, " positions along dimension ", columns,
+          ", which is padded by -128; the accelerator's masks of that are of ", most, " at most"));
     }
     return absl::OkStatus();
   }
@@ -187,7 +245,9 @@ class Drafter {
   ir::Buffer SourceOf(int copy) const { return State(copy).analysis->reads[0].buffer; }
 
   absl::Status LayOut(const ir::Buffer& buffer, const Tile& tile) {
-    if (buffer->policy != ir::LayoutPolicy::kFixed) {
+    const bool has_copies = std::ranges::any_of(
+        tile, [](const TileDim& dim) { return dim.dimension == kCopies && dim.extent > 1; });
+    if (buffer->policy != ir::LayoutPolicy::kFixed || has_copies) {
       TESSERA_RETURN_IF_ERROR(
           Do({Primitive::kLayout, buffer->name, {}, {}, TiledLayoutText(*buffer, tile)}));
     }
@@ -209,7 +269,9 @@ class Arranger {
     nests.push_back(StoreNest());
     nests.push_back(SumNest());
     nests.push_back(OperandNest(draft_.a, tiles_.holds_a, tiles_.doubles_a));
-    nests.push_back(OperandNest(draft_.b, tiles_.holds_b, tiles_.doubles_b));
+    if (draft_.b >= 0) {
+      nests.push_back(OperandNest(draft_.b, tiles_.holds_b, tiles_.doubles_b));
+    }
     for (const int copy : draft_.added) {
       Nest nest = CopyNest(copy);
       nest.at_stage = draft_.store;
@@ -344,6 +406,18 @@ vta::Config ConfigOf(const ir::Target& target) {
           .log_acc_bytes = log(target.acc_bytes)};
 }
 
+bool NeedsIdentity(const AcceleratorDraft& draft) {
+  if (draft.product.TakesIdentity()) return true;
+  return std::ranges::any_of(draft.added, [&](int copy) {
+    return draft.schedule.stages()[copy].stage->output()->type == ir::Int(8);
+  });
+}
+
+bool NeedsMask(const AcceleratorDraft& draft) {
+  return draft.product.filling == Filling::kLargest &&
+         !PaddedDimensions(draft.schedule.stages()[draft.a]).empty();
+}
+
 absl::StatusOr<AcceleratorDraft> DraftForAccelerator(const te::Dag& dag, const ir::Target& target) {
   TESSERA_CHECK(target.kind == ir::TargetKind::kVta);
   TESSERA_RETURN_IF_ERROR(vta::CheckEncodable(ConfigOf(target)));
@@ -353,6 +427,49 @@ absl::StatusOr<AcceleratorDraft> DraftForAccelerator(const te::Dag& dag, const i
 std::vector<Nest> AcceleratorNests(const AcceleratorDraft& draft, const AcceleratorTiles& tiles) {
   return Arranger(draft, tiles).Run();
 }
+
+namespace {
+
+// Makes loads hold more than padding, then programs short, by the growth of one tile after the
+// other that leaves the most memory free. Stops where nothing more fits.
+void Grow(const AcceleratorDraft& draft, const ir::Target& target, AcceleratorTiles& tiles) {
+  constexpr int64_t kFewTurns = 1 << 14;
+  const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
+  const auto spatial = static_cast<int>(sum.axes.size());
+  const auto axis_count = spatial + static_cast<int>(sum.reduce_axes.size());
+  const auto share = [&](const AcceleratorTiles& of) {
+    const AcceleratorUse use = UseOf(draft, of, target);
+    const vta::Config config = ConfigOf(target);
+    const auto part = [&](int64_t used, vta::Memory memory) {
+      return static_cast<double>(used) / static_cast<double>(config.Depth(memory));
+    };
+    return std::max({part(use.inp, vta::Memory::kInp), part(use.wgt, vta::Memory::kWgt),
+                     part(use.acc, vta::Memory::kAcc)});
+  };
+  for (;;) {
+    const int64_t missing = MissingPositions(draft, tiles);
+    if (missing == 0 && TurnsOf(draft, tiles) <= kFewTurns) return;
+    std::optional<AcceleratorTiles> best;
+    for (int axis = 0; axis < axis_count; ++axis) {
+      const bool is_result = axis < spatial;
+      const int64_t extent =
+          is_result ? sum.axes[axis].extent : sum.reduce_axes[axis - spatial].extent;
+      AcceleratorTiles longer = tiles;
+      int64_t& tile = is_result ? longer.results[axis] : longer.terms[axis - spatial];
+      if (tile == extent) continue;
+      const int64_t unit = draft.product.UnitOf(axis, target);
+      do tile += unit;
+      while (extent % tile != 0);
+      if (!Fits(UseOf(draft, longer, target), target) || !CanStep(draft, longer, target)) continue;
+      if (missing > 0 && MissingPositions(draft, longer) >= missing) continue;
+      if (!best || share(longer) < share(*best)) best = std::move(longer);
+    }
+    if (!best) return;
+    tiles = *std::move(best);
+  }
+}
+
+}  // namespace
 
 AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& target) {
   const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
@@ -383,6 +500,7 @@ AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& t
     results *= tile;
     tiles.results[axis] = tile * unit;
   }
+  Grow(draft, target, tiles);
   return tiles;
 }
 

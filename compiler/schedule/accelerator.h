@@ -21,18 +21,23 @@ vta::Config ConfigOf(const ir::Target& target);
 // loops are arranged. Stages are those of `schedule`.
 struct AcceleratorDraft {
   Schedule schedule;
-  Trace steps;     // that made it
-  int store = -1;  // elementwise: what becomes of the sums
-  int sum = -1;
-  int a = -1, b = -1;      // copies of its operands
+  Trace steps;             // that made it
+  int store = -1;          // elementwise: what becomes of the sums
+  int sum = -1;            // what fills the accumulators
+  int a = -1, b = -1;      // copies of its operands; b: -1 where it has one
   std::vector<int> added;  // copies of what `store` adds
   ProductTiles product;
   std::vector<int> stored_axes;  // of `store`, by dimensions of the sum
 };
 
-// InvalidArgument, saying why, where the workload is not one sum of products that the target's
-// tiles divide and an elementwise rest, its tensors are stored otherwise and may not be changed, or
-// no program can be encoded for the target.
+// Whether the programs multiply by the identity, for which there is a tile of weights.
+bool NeedsIdentity(const AcceleratorDraft& draft);
+// Whether padding isn't what loads put there: programs load a mask of where it is, too.
+bool NeedsMask(const AcceleratorDraft& draft);
+
+// InvalidArgument, saying why, where the workload is not one sum of products, one largest of a
+// window or one tensor of i8, each of which the target's tiles divide, and an elementwise rest, its
+// tensors are stored otherwise and may not be changed, or no program can be encoded for the target.
 absl::StatusOr<AcceleratorDraft> DraftForAccelerator(const te::Dag& dag, const ir::Target& target);
 
 // What is computed at once, and in which order. Sizes are of elements, and divide their axes.
@@ -52,7 +57,8 @@ struct AcceleratorTiles {
 // The nests that arrange the draft's loops so, consumers first, for Schedule::SetNest.
 std::vector<Nest> AcceleratorNests(const AcceleratorDraft& draft, const AcceleratorTiles& tiles);
 
-// Small tiles, which hardly any configuration has no memory for.
+// Small tiles, which hardly any configuration has no memory for, but as large as it takes for a
+// program that is not long and loads no padding alone.
 AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& target);
 
 }  // namespace tessera::schedule

@@ -43,12 +43,12 @@ bool IsEdge(const ir::Expr& condition, const te::Stage& copy, const Access& sour
 
 }  // namespace
 
-absl::Status CheckCopy(const Schedule& schedule, const StageState& copy) {
+absl::Status CheckCopy(const Schedule& schedule, const StageState& copy, int64_t padding) {
   const te::Stage& stage = *copy.stage;
   const auto refuse = [&](const char* why) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(stage.name(), " is ", ir::Print(stage.bodies[0]), ", ", why,
-                     "; the accelerator loads parts of inputs, and zeros beyond their edges"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        stage.name(), " is ", ir::Print(stage.bodies[0]), ", ", why,
+        "; the accelerator loads parts of inputs, and has ", padding, " beyond their edges"));
   };
   const std::vector<Access>& reads = copy.analysis->reads;
   if (stage.is_reduction() || stage.outputs.size() != 1 || reads.size() != 1) {
@@ -72,16 +72,34 @@ absl::Status CheckCopy(const Schedule& schedule, const StageState& copy) {
   if (body.As<ir::Load>() != nullptr) return absl::OkStatus();
   const auto* select = body.As<ir::Select>();
   if (select == nullptr || select->if_true.As<ir::Load>() == nullptr ||
-      !ir::IsConst(select->if_false, 0.0)) {
+      !ir::IsConst(select->if_false, static_cast<double>(padding))) {
     return refuse("which is computed");
   }
   const std::vector<ir::Expr> conditions = te::Conjuncts(select->condition);
   if (!std::ranges::all_of(conditions, [&](const ir::Expr& condition) {
         return IsEdge(condition, stage, source);
       })) {
-    return refuse("which is zero elsewhere, too");
+    return refuse("which is padding elsewhere, too");
   }
   return absl::OkStatus();
+}
+
+Padding PaddingOf(const StageState& copy, int dimension) {
+  const Access& source = copy.analysis->reads[0];
+  const AxisForm& form = source.dims[dimension];
+  const int64_t before = -form.constant;
+  const int64_t behind =
+      copy.stage->axes[form.terms[0].first].extent - before - source.buffer->shape[dimension];
+  return {std::max<int64_t>(before, 0), std::max<int64_t>(behind, 0)};
+}
+
+std::vector<int> PaddedDimensions(const StageState& copy) {
+  std::vector<int> dimensions;
+  for (size_t d = 0; d < copy.analysis->reads[0].dims.size(); ++d) {
+    const auto [before, behind] = PaddingOf(copy, static_cast<int>(d));
+    if (before + behind > 0) dimensions.push_back(static_cast<int>(d));
+  }
+  return dimensions;
 }
 
 absl::StatusOr<std::vector<int>> StoredAxes(const StageState& store, const ir::Buffer& sum) {

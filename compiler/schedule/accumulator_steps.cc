@@ -65,9 +65,14 @@ class Chain {
       Immediate(*op, value);
       return absl::OkStatus();
     }
-    const auto* load = operand.As<ir::Load>();
-    if (load == nullptr || load->buffer == accumulator_ || load->buffer->type != ir::Int(32) ||
-        binary.op == Op::kSub || binary.op == Op::kShiftRight) {
+    const auto* cast = operand.As<ir::Cast>();
+    const auto* load = (cast != nullptr ? cast->value : operand).As<ir::Load>();
+    if (load == nullptr || load->buffer == accumulator_ || binary.op == Op::kSub ||
+        binary.op == Op::kShiftRight) {
+      return Refuse(e);
+    }
+    const bool is_bytes = cast != nullptr && load->buffer->type == ir::Int(8);
+    if (is_bytes ? binary.op != Op::kAdd : cast != nullptr || load->buffer->type != ir::Int(32)) {
       return Refuse(e);
     }
     steps_.push_back({*op, load, 0});

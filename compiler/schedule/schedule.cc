@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "compiler/ir/layout_parts.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/digits.h"
 #include "compiler/schedule/inlined_size.h"
@@ -254,24 +255,41 @@ absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::Layou
   }
   const bool is_input = std::any_of(inputs().begin(), inputs().end(),
                                     [&](const te::Input& i) { return i.buffer == buffer; });
+  if (ir::HasDiagonal(layout) && (!is_input || buffer->policy != ir::LayoutPolicy::kFree)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("layout ", buffer->name, ": only constants of free layout have diagonals"));
+  }
   if (is_input || IsOutput(buffer)) {
-    if (ir::HasGaps(layout, buffer->shape)) {
+    const bool is_constant = std::any_of(inputs().begin(), inputs().end(), [&](const auto& input) {
+      return input.buffer == buffer && input.is_constant;
+    });
+    const bool has_gaps = ir::HasGaps(layout, buffer->shape);
+    const bool has_copies = has_gaps && ir::HasOnlyCopies(layout, buffer->shape);
+    if (has_gaps && (!is_constant || !has_copies)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("layout ", buffer->name, ": only what stages make for others has gaps"));
+          absl::StrCat("layout ", buffer->name,
+                       ": only what stages make for others has gaps, and constants copies"));
     }
-    if (buffer->policy == ir::LayoutPolicy::kFixed) {
+    // What is packed in any case may be stored several times.
+    if (buffer->policy == ir::LayoutPolicy::kFixed && !has_copies) {
       return absl::InvalidArgumentError(
           absl::StrCat("layout ", buffer->name, ": the workload fixes this buffer's layout"));
     }
     if (buffer->policy == ir::LayoutPolicy::kBlocked) {
-      // Row-major but for one block of block_axis, which is innermost.
+      // Row-major but for one block of block_axis, which is innermost, and maybe one of the first
+      // axis in front of it.
       const size_t rank = buffer->shape.size();
       const int64_t block = layout.empty() ? 1 : layout.back().extent;
-      bool allowed = layout.size() == rank + 1 && layout.back().axis == buffer->block_axis &&
-                     layout.back().divisor == 1;
+      const bool has_rows = layout.size() == rank + 2 && buffer->block_axis != 0 &&
+                            layout[rank].axis == 0 && layout[rank].divisor == 1;
+      const int64_t rows = has_rows ? layout[rank].extent : 1;
+      bool allowed = (has_rows || layout.size() == rank + 1) &&
+                     layout.back().axis == buffer->block_axis && layout.back().divisor == 1;
       for (size_t d = 0; allowed && d < rank; ++d) {
-        allowed = layout[d].axis == static_cast<int>(d) &&
-                  layout[d].divisor == (layout[d].axis == buffer->block_axis ? block : 1);
+        const auto axis = static_cast<int>(d);
+        allowed = layout[d].axis == axis && layout[d].divisor == (axis == buffer->block_axis ? block
+                                                                  : axis == 0                ? rows
+                                                                                             : 1);
       }
       if (!allowed) {
         return absl::InvalidArgumentError(

@@ -35,7 +35,13 @@ std::string TiledLayoutText(const ir::BufferNode& buffer, const Tile& tile) {
     parts.push_back({static_cast<int>(d), unit, (buffer.shape[d] + unit - 1) / unit});
   }
   for (const TileDim& dim : tile) {
-    if (dim.extent > 1) parts.push_back({dim.dimension, 1, dim.extent});
+    if (dim.extent == 1) continue;
+    if (dim.dimension != kCopies) {
+      parts.push_back({dim.dimension, 1, dim.extent});
+      continue;
+    }
+    const ir::LayoutDim& outer = parts[tile.back().dimension];
+    parts.push_back({outer.axis, outer.divisor * outer.extent, dim.extent});
   }
   return ir::LayoutToString(parts, buffer.shape);
 }
@@ -55,6 +61,11 @@ absl::StatusOr<TiledLayout> FindTiles(const ir::BufferNode& buffer,
     if (count == 0) return refuse();
     ir::LayoutDim& part = parts[count - 1];
     const auto [dimension, unit] = tile[t];
+    if (dimension == kCopies) {
+      if (part.divisor < buffer.shape[part.axis] || part.extent != unit) return refuse();
+      --count;
+      continue;
+    }
     if (part.axis != dimension || part.divisor != 1 || part.extent % unit != 0) return refuse();
     // A longer part is tiles one after the other.
     if (part.extent == unit) {

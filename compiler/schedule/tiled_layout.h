@@ -11,7 +11,9 @@
 
 namespace tessera::schedule {
 
-// What a tile holds of a tensor: of `dimension` so many elements, outermost first.
+// What a tile holds of a tensor: of `dimension` so many elements, outermost first; of kCopies the
+// same so many times (ir::IsOfCopies).
+inline constexpr int kCopies = -1;
 struct TileDim {
   int dimension;
   int64_t extent;

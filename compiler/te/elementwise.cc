@@ -35,6 +35,38 @@ absl::StatusOr<Workload> BuildUnary(const Attributes& attributes) {
   return std::move(builder).Finish({result});
 }
 
+absl::StatusOr<Workload> BuildAdd(const Attributes& attributes) {
+  const ir::Type type = attributes.ElementType();
+  const ir::Type wide = AccumulatorType(type);
+  const std::vector<Dim> dims = Shape(attributes);
+  DagBuilder builder;
+  const ir::Buffer x = builder.Input("X", type, dims);
+  const ir::Buffer y = builder.Input("Y", type, dims);
+  const bool narrows = !type.is_float(), has_relu = attributes.Flag("relu");
+  ir::Buffer last = x;
+  if (narrows) {
+    last = builder.Compute("widen", wide, dims, [&](const DagBuilder::Indices& axes) {
+      return As(wide, ir::MakeLoad(x, axes));
+    });
+  }
+  const ir::Type sum = narrows || has_relu ? wide : type;
+  last = builder.Compute("add", sum, dims, [&](const DagBuilder::Indices& axes) {
+    return As(sum, As(wide, ir::MakeLoad(last, axes)) + As(wide, ir::MakeLoad(y, axes)));
+  });
+  if (has_relu) {
+    const ir::Type result = narrows ? wide : type;
+    last = builder.Compute("relu", result, dims, [&](const DagBuilder::Indices& axes) {
+      return As(result, ir::Max(ir::MakeLoad(last, axes), ir::Zero(wide)));
+    });
+  }
+  if (narrows) {
+    last = builder.Compute("narrow", type, dims, [&](const DagBuilder::Indices& axes) {
+      return ir::MakeCast(type, ir::MakeLoad(last, axes), /*saturate=*/true);
+    });
+  }
+  return std::move(builder).Finish({last});
+}
+
 absl::StatusOr<Workload> BuildBinary(const Attributes& attributes) {
   const ir::Type type = attributes.ElementType();
   const ir::Type wide = AccumulatorType(type);
@@ -48,7 +80,7 @@ absl::StatusOr<Workload> BuildBinary(const Attributes& attributes) {
       builder.Compute(attributes.op(), type, dims, [&](const DagBuilder::Indices& axes) {
         const ir::Expr a = As(wide, ir::MakeLoad(x, axes));
         const ir::Expr b = As(wide, ir::MakeLoad(y, bias ? DagBuilder::Indices{axes[1]} : axes));
-        return As(type, attributes.op() == "mul" ? a * b : a + b);
+        return As(type, bias ? a + b : a * b);
       });
   return std::move(builder).Finish({result});
 }

@@ -42,8 +42,10 @@ absl::StatusOr<Workload> BuildArgument(const Attributes& attributes);
 absl::StatusOr<Workload> BuildSoftmax(const Attributes& attributes);
 absl::StatusOr<Workload> BuildLayerNorm(const Attributes& attributes);
 
-// relu, sigmoid, tanh, gelu of X[m, n]; add, mul of X and Y; bias_add of X[m, n] and Bias[n].
+// relu, sigmoid, tanh, gelu of X[m, n]; add, mul of X and Y; bias_add of X[m, n] and Bias[n]. i8 is
+// added in i32 and becomes the nearest i8.
 absl::StatusOr<Workload> BuildUnary(const Attributes& attributes);
+absl::StatusOr<Workload> BuildAdd(const Attributes& attributes);
 absl::StatusOr<Workload> BuildBinary(const Attributes& attributes);
 
 }  // namespace tessera::te

@@ -123,8 +123,7 @@ const std::vector<Operator>& Operators() {
       {"lstm_cell",
        {Extent("m", "1"), Extent("input"), Extent("hidden"), FloatType()},
        BuildLstmCell},
-      {"max_pool2d", Image() + Kernels(2) + Steps("=k") + Table{Layout(), FloatType()},
-       BuildPooling},
+      {"max_pool2d", Image() + Kernels(2) + Steps("=k") + Table{Layout(), AnyType()}, BuildPooling},
       {"avg_pool2d",
        Image() + Kernels(2) + Steps("=k") +
            Table{Flag("count_include_pad", "true"), Layout(), FloatType()},
@@ -144,7 +143,7 @@ const std::vector<Operator>& Operators() {
       {"sigmoid", RowsOf(FloatType()), BuildUnary},
       {"tanh", RowsOf(FloatType()), BuildUnary},
       {"gelu", RowsOf(FloatType()), BuildUnary},
-      {"add", RowsOf(FloatType()), BuildBinary},
+      {"add", RowsOf(AnyType()) + Table{Flag("relu")}, BuildAdd},
       {"mul", RowsOf(FloatType()), BuildBinary},
       {"bias_add", RowsOf(FloatType()), BuildBinary},
   };

@@ -1,5 +1,6 @@
 #include "compiler/vta/bytecode.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -10,7 +11,7 @@
 namespace tessera::vta {
 namespace {
 
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 enum NodeKind : int64_t { kRepeat = 0, kLoad = 1, kStore = 2, kSteps = 3 };
 constexpr size_t kInstructionLoops = 2;
 constexpr size_t kLoopWords = 4;
@@ -20,7 +21,7 @@ class Assembler {
   explicit Assembler(const Code& code) : code_(code) {}
 
   std::vector<int64_t> Run() {
-    Put({kVersion, MostMicroOps(code_), code_.config.Depth(Memory::kUop)});
+    Put({kVersion, MostWords(code_), code_.config.Depth(Memory::kUop)});
     const FieldPlaces at = FieldPlacesOf(code_.config);
     for (const FieldPlace& field :
          {at.pops_previous, at.pops_next, at.pushes_previous, at.pushes_next, at.sram_base,
@@ -33,6 +34,8 @@ class Assembler {
     PutInstruction(Finish{});
     PutSize(code_.allocations.size());
     for (const Allocation& one : code_.allocations) Put({one.first_tile, one.tiles, one.copies});
+    PutSize(code_.constants.size());
+    for (const std::vector<uint8_t>& constant : code_.constants) PutConstant(constant);
     for (const Node& node : code_.body) PutNode(node);
     return std::move(words_);
   }
@@ -45,6 +48,18 @@ class Assembler {
     const auto word = Encode({.operation = operation}, code_.config);
     TESSERA_CHECK(word.ok());
     for (const uint64_t half : *word) words_.push_back(static_cast<int64_t>(half));
+  }
+
+  // Eight bytes a word.
+  void PutConstant(const std::vector<uint8_t>& bytes) {
+    PutSize(bytes.size());
+    for (size_t i = 0; i < bytes.size(); i += sizeof(int64_t)) {
+      uint64_t word = 0;
+      for (size_t j = i; j < std::min(bytes.size(), i + sizeof(int64_t)); ++j) {
+        word |= uint64_t{bytes[j]} << (8 * (j - i));
+      }
+      words_.push_back(static_cast<int64_t>(word));
+    }
   }
 
   void PutValue(const Value& value) {

@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kInstructionLoops = 2;
 constexpr int64_t kMaxTransferExtent = (int64_t{1} << kExtentBits) - 1;
 constexpr int64_t kDramBytes = int64_t{1} << 32;
+constexpr int64_t kWordBytes = 4;
 
 absl::Status Refuse(std::string_view why) { return absl::InvalidArgumentError(AbslView(why)); }
 
@@ -65,6 +66,7 @@ class Checker {
              code_.config.LogTileBytes(memory), 0, kMaxLogTileBytes));
     }
     TESSERA_RETURN_IF_ERROR(CheckAllocations());
+    TESSERA_RETURN_IF_ERROR(CheckConstants());
     return CheckBody(code_.body);
   }
 
@@ -98,6 +100,20 @@ class Checker {
     TESSERA_RETURN_IF_ERROR(In("the number of tiles", one.tiles, 1, depth));
     TESSERA_RETURN_IF_ERROR(In("the number of copies", one.copies, 1, kMaxCopies));
     return In("the end", EndOf(one), 1, depth);
+  }
+
+  absl::Status CheckConstants() const {
+    TESSERA_RETURN_IF_ERROR(In("the number of constants",
+                               static_cast<int64_t>(code_.constants.size()), 0, kMaxConstants));
+    for (size_t i = 0; i < code_.constants.size(); ++i) {
+      const auto bytes = static_cast<int64_t>(code_.constants[i].size());
+      const std::string name = absl::StrCat("constant ", i);
+      TESSERA_RETURN_IF_ERROR(Annotate(In("its size", bytes, kWordBytes, kMaxConstantBytes), name));
+      if (bytes % kWordBytes == 0) continue;
+      return Annotate(Refuse(absl::StrCat("its ", bytes, " bytes are no multiple of ", kWordBytes)),
+                      name);
+    }
+    return absl::OkStatus();
   }
 
   static int64_t EndOf(const Allocation& one) { return one.first_tile + one.tiles * one.copies; }
@@ -200,8 +216,21 @@ class Checker {
                  std::clamp<int64_t>(first.high + span.count - 1, 0, last)};
   }
 
+  // Bytes of what is moved, as far as they are known.
+  absl::StatusOr<int64_t> CheckBuffer(const Move& move) const {
+    if (move.buffer >= 0) {
+      TESSERA_RETURN_IF_ERROR(In("the buffer", move.buffer, 0, buffers_ - 1));
+      return kDramBytes;
+    }
+    if (move.is_store) return Refuse("constants are not stored to");
+    const int64_t constant = -1 - int64_t{move.buffer};
+    TESSERA_RETURN_IF_ERROR(
+        In("the constant", constant, 0, static_cast<int64_t>(code_.constants.size()) - 1));
+    return static_cast<int64_t>(code_.constants[static_cast<size_t>(constant)].size());
+  }
+
   absl::Status CheckNode(const Move& move) {
-    TESSERA_RETURN_IF_ERROR(In("the buffer", move.buffer, 0, buffers_ - 1));
+    TESSERA_ASSIGN_OR_RETURN(const int64_t bytes, CheckBuffer(move));
     TESSERA_RETURN_IF_ERROR(In("the stride", move.stride, 0, kMaxExtent));
     TESSERA_ASSIGN_OR_RETURN(const Range rows, CheckSpan("rows", move.rows, move.is_store));
     TESSERA_ASSIGN_OR_RETURN(const Range columns,
@@ -215,7 +244,7 @@ class Checker {
     TESSERA_RETURN_IF_ERROR(In("a tile of the buffer",
                                Range{tile.low + rows.low * move.stride + columns.low,
                                      tile.high + rows.high * move.stride + columns.high},
-                               0, kDramBytes / code_.config.TileBytes(memory) - 1));
+                               0, bytes / code_.config.TileBytes(memory) - 1));
     if (!move.is_store) return absl::OkStatus();
     const Range first = RangeOf(move.columns.first, turns_);
     const bool is_cut = first.low < 0 || first.high + move.columns.count > move.columns.limit;
@@ -338,9 +367,14 @@ absl::Status Check(const Code& code, int buffers) {
   return Annotate(Checker(code, buffers).Run(), "VTA program");
 }
 
-int64_t MostMicroOps(const Code& code) {
+int64_t MostWords(const Code& code) {
+  int64_t bytes = 0;
+  for (const std::vector<uint8_t>& constant : code.constants) {
+    bytes = (bytes + kConstantAlignment - 1) / kConstantAlignment * kConstantAlignment +
+            static_cast<int64_t>(constant.size());
+  }
   std::vector<int64_t> turns;
-  return StoredUops(code.body, turns);
+  return bytes / kWordBytes + StoredUops(code.body, turns);
 }
 
 }  // namespace tessera::vta

@@ -61,8 +61,12 @@ struct Span {
   friend bool operator==(const Span&, const Span&) = default;
 };
 
+// What Move::buffer says of a constant of the program.
+constexpr int BufferOfConstant(int constant) { return -1 - constant; }
+
 // Rows of tiles from DRAM, or to it, that lie one behind the other from `place` on. Element (y, x)
-// is tile `tile` + y × stride + x of buffer `buffer`. What lies outside of the limits is loaded as
+// is tile `tile` + y × stride + x of buffer `buffer`, or of a constant, which is never stored to.
+// What lies outside of the limits is loaded as
 // zeros, and not stored. Stored are results: the low 8 bits of what a product or an operation last
 // made of the accumulators; those that were only loaded since are none.
 struct Move {
@@ -109,10 +113,11 @@ struct Node {
 };
 
 // A program; it ends with a finish, which nobody writes down. Buffers are numbered by whoever
-// starts it.
+// starts it. Constants are bytes that the runtime puts into DRAM in front of the micro-ops.
 struct Code {
   Config config;
   std::vector<Allocation> allocations;
+  std::vector<std::vector<uint8_t>> constants;
   std::vector<Node> body;
 
   friend bool operator==(const Code&, const Code&) = default;
@@ -128,6 +133,9 @@ inline constexpr int kMaxStepLoops = 8;
 inline constexpr int kMaxTerms = 16;  // of a value
 inline constexpr int kMaxAllocations = 64;
 inline constexpr int64_t kMaxCopies = 256;  // of all: so many tokens may wait in a queue
+inline constexpr int kMaxConstants = 8;
+inline constexpr int64_t kMaxConstantBytes = 1 << 14;   // of one, a multiple of 4
+inline constexpr int64_t kConstantAlignment = 1 << 12;  // of the largest tile's bytes
 inline constexpr int64_t kMaxNodes = 1 << 16;
 inline constexpr int64_t kMaxTurns = 1 << 22;
 inline constexpr int64_t kMaxExtent = 1 << 30;           // of a tensor, in tiles
@@ -141,12 +149,13 @@ inline constexpr int kMaxLogTileBytes = 12;
 // InvalidArgument, naming node, value and limit, where a program can't become instructions whatever
 // lies in DRAM: what has no bits (fields.h), tiles and copies that there aren't, allocations that
 // overlap, more padding than 15 tiles, loads of nothing but padding, more micro-ops than there is
-// memory for, buffers from `buffers` on, too many instructions, what is not used and not as it was
-// made. A program that it lets pass is safe to expand; it may still compute nonsense.
+// memory for, buffers from `buffers` on and constants that there aren't, too many instructions,
+// what is not used and not as it was made. A program that it lets pass is safe to expand; it may
+// still compute nonsense.
 absl::Status Check(const Code& code, int buffers);
 
-// The most micro-ops that a program that Check lets pass has in DRAM: those of a node once for each
-// of the places that it may have.
-int64_t MostMicroOps(const Code& code);
+// The most words of 4 bytes that a program that Check lets pass has in DRAM: its constants, and the
+// micro-ops of a node once for each of the places that it may have.
+int64_t MostWords(const Code& code);
 
 }  // namespace tessera::vta

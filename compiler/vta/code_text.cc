@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/view.h"
@@ -30,6 +32,16 @@ std::string PrintLoops(const std::vector<Loop>& loops) {
   return text;
 }
 
+std::string PrintBuffer(int buffer) {
+  return buffer >= 0 ? absl::StrCat("buffer ", buffer)
+                     : absl::StrCat("constant ", -1 - int64_t{buffer});
+}
+
+std::string PrintConstant(const std::vector<uint8_t>& bytes) {
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+}
+
 void PrintBody(const std::vector<Node>& body, size_t indent, std::string& text);
 
 void PrintNode(const Repeat& repeat, size_t indent, std::string& text) {
@@ -38,9 +50,10 @@ void PrintNode(const Repeat& repeat, size_t indent, std::string& text) {
 }
 
 void PrintNode(const Move& move, size_t, std::string& text) {
-  absl::StrAppend(&text, move.is_store ? "store " : "load ", Print(move.place), " buffer ",
-                  move.buffer, " tile ", Print(move.tile), PrintSpan("rows", move.rows),
-                  PrintSpan("columns", move.columns), " stride ", move.stride, "\n");
+  absl::StrAppend(&text, move.is_store ? "store " : "load ", Print(move.place), " ",
+                  PrintBuffer(move.buffer), " tile ", Print(move.tile),
+                  PrintSpan("rows", move.rows), PrintSpan("columns", move.columns), " stride ",
+                  move.stride, "\n");
 }
 
 void PrintNode(const Product& product, size_t, std::string& text) {
@@ -105,10 +118,12 @@ absl::Status ReadLoops(Words& words, std::vector<Loop>& loops) {
 
 absl::Status ReadMove(Words& words, Move& move) {
   TESSERA_RETURN_IF_ERROR(ReadPlace(words, move.place));
-  int64_t buffer = 0;
-  TESSERA_RETURN_IF_ERROR(words.Named("buffer", buffer));
-  move.buffer = static_cast<int>(buffer);
-  if (move.buffer != buffer) return words.Refuse("a smaller number of the buffer");
+  int64_t number = 0;
+  const bool is_constant = words.Accept("constant");
+  TESSERA_RETURN_IF_ERROR(is_constant ? words.Numbers({&number}) : words.Named("buffer", number));
+  if (number < 0 || number >= INT32_MAX) return words.Refuse("a smaller number of the buffer");
+  const auto buffer = static_cast<int>(number);
+  move.buffer = is_constant ? BufferOfConstant(buffer) : buffer;
   TESSERA_RETURN_IF_ERROR(ReadValue(words, "tile", move.tile));
   TESSERA_RETURN_IF_ERROR(ReadSpan(words, "rows", move.rows));
   TESSERA_RETURN_IF_ERROR(ReadSpan(words, "columns", move.columns));
@@ -175,6 +190,15 @@ absl::Status ReadAllocation(Words& words, Allocation& allocation) {
   return words.Named("copies", allocation.copies);
 }
 
+absl::StatusOr<std::vector<uint8_t>> ReadConstant(Words& words) {
+  TESSERA_ASSIGN_OR_RETURN(const std::string word, words.Any("bytes"));
+  const bool is_hexadecimal = std::ranges::all_of(
+      word, [](char c) { return absl::ascii_isxdigit(static_cast<unsigned char>(c)); });
+  if (word.size() % 2 != 0 || !is_hexadecimal) return words.Refuse("two hexadecimal digits a byte");
+  const std::string bytes = absl::HexStringToBytes(word);
+  return std::vector<uint8_t>(bytes.begin(), bytes.end());
+}
+
 // Takes a program line by line.
 class Parser {
  public:
@@ -187,8 +211,14 @@ class Parser {
     if (line.empty()) return absl::OkStatus();
     Words words(line);
     const bool is_allocation = line[0] != ' ' && words.Accept("allocation");
-    if (is_allocation && nodes_ > 0) return Refuse("allocations stand in front of all else");
-    TESSERA_RETURN_IF_ERROR(is_allocation ? AddAllocation(words) : AddNode(line, words));
+    const bool is_constant = line[0] != ' ' && words.Accept("constant");
+    if (is_allocation && nodes_ + std::ssize(code_.constants) > 0) {
+      return Refuse("allocations stand in front of all else");
+    }
+    if (is_constant && nodes_ > 0) return Refuse("constants stand in front of what is done");
+    TESSERA_RETURN_IF_ERROR(is_allocation ? AddAllocation(words)
+                            : is_constant ? AddConstant(words)
+                                          : AddNode(line, words));
     return words.AtEnd();
   }
 
@@ -212,6 +242,14 @@ class Parser {
       return Refuse(absl::StrCat("there are more than ", kMaxAllocations, " allocations"));
     }
     return ReadAllocation(words, code_.allocations.emplace_back());
+  }
+
+  absl::Status AddConstant(Words& words) {
+    if (code_.constants.size() == kMaxConstants) {
+      return Refuse(absl::StrCat("there are more than ", kMaxConstants, " constants"));
+    }
+    TESSERA_ASSIGN_OR_RETURN(code_.constants.emplace_back(), ReadConstant(words));
+    return absl::OkStatus();
   }
 
   absl::Status AddNode(std::string_view line, Words& words) {
@@ -248,6 +286,9 @@ std::string Print(const Code& code) {
   for (const Allocation& one : code.allocations) {
     absl::StrAppend(&text, "allocation ", AbslView(MemoryName(one.memory)), " first ",
                     one.first_tile, " tiles ", one.tiles, " copies ", one.copies, "\n");
+  }
+  for (const std::vector<uint8_t>& constant : code.constants) {
+    absl::StrAppend(&text, "constant ", PrintConstant(constant), "\n");
   }
   PrintBody(code.body, 0, text);
   return text;

@@ -64,7 +64,7 @@ TEST_CASE("rows of different kinds of devices differ in width and version", "[fe
     CHECK(versions.insert(row.version).second);
   }
   CHECK(FeatureVersionOfRows(12) == 0);
-  CHECK(ProgramFeatures() == "4 (CPUs), 6 (GPUs) or 7 (VTA)");
+  CHECK(ProgramFeatures() == "4 (CPUs), 6 (GPUs) or 8 (VTA)");
 }
 
 std::string TableOf(absl::Span<const FeatureColumn> columns) {

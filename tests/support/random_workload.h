@@ -165,7 +165,7 @@ class RandomWorkload {
       if (op == "avg_pool2d") {
         Set("count_include_pad", OneOf<std::string>({"true", "false"}));
       }
-      ElementType(/*integer=*/false);
+      ElementType(/*integer=*/op == "max_pool2d");
     } else if (op == "global_avg_pool") {
       for (const char* name : {"c", "h", "w"}) Extent(name);
       Layout();

@@ -254,6 +254,14 @@ inline std::vector<OpSpec> TestWorkloads() {
   add("max_pool_pad", "max_pool2d",
       A{{"c", "5"}, {"size", "9"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}});
   add("max_pool_any", "max_pool2d", A{{"c", "16"}, {"size", "6"}, {"k", "2"}, {"layout", "any"}});
+  add("max_pool_i8", "max_pool2d",
+      A{{"c", "16"},
+        {"size", "7"},
+        {"k", "3"},
+        {"stride", "2"},
+        {"pad", "1"},
+        {"dtype", "i8"},
+        {"layout", "any"}});
   add("avg_pool_pad", "avg_pool2d",
       A{{"c", "3"}, {"size", "7"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}});
   add("avg_pool_exclude", "avg_pool2d",
@@ -281,6 +289,7 @@ inline std::vector<OpSpec> TestWorkloads() {
 
   add("relu_odd", "relu", A{{"m", "3"}, {"n", "41"}});
   add("add_line", "add", A{{"n", "67"}});
+  add("add_i8", "add", A{{"m", "3"}, {"n", "35"}, {"dtype", "i8"}, {"relu", "true"}});
   add("mul_bf16", "mul", A{{"m", "2"}, {"n", "16"}, {"dtype", "bf16"}});
   add("sigmoid_odd", "sigmoid", A{{"m", "3"}, {"n", "13"}});
   add("tanh_odd", "tanh", A{{"n", "31"}});

@@ -9,6 +9,7 @@ namespace tessera::runner {
 namespace {
 
 constexpr int64_t kMaxElements = int64_t{1} << 36;
+constexpr int64_t kMaxCopies = 1 << 11;
 
 absl::StatusOr<int64_t> Product(absl::Span<const int64_t> extents, std::string_view what) {
   int64_t product = 1;
@@ -86,6 +87,7 @@ absl::StatusOr<StoredLayout> StoredLayout::Create(absl::Span<const int64_t> shap
     std::sort(parts.begin(), parts.end(), [](const LayoutDim& a, const LayoutDim& b) {
       return std::pair(a.divisor, a.extent) < std::pair(b.divisor, b.extent);
     });
+    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
     int64_t covered = 1;
     for (const LayoutDim& part : parts) {
       if (part.divisor != covered) {
@@ -104,6 +106,20 @@ absl::StatusOr<StoredLayout> StoredLayout::Create(absl::Span<const int64_t> shap
   for (const int64_t extent : shape) layout.offsets_.emplace_back(static_cast<size_t>(extent), 0);
   int64_t stride = 1;
   for (auto dim = all.rbegin(); dim != all.rend(); ++dim) {
+    const std::vector<LayoutDim>& parts = by_axis[static_cast<size_t>(dim->axis)];
+    if (dim->extent > 1 && dim->divisor >= shape[static_cast<size_t>(dim->axis)] &&
+        *dim == parts.back()) {
+      const size_t before = layout.copies_.size();
+      if (dim->extent > kMaxCopies / static_cast<int64_t>(before)) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "stored layout: axis ", dim->axis, " is stored more than ", kMaxCopies, " times"));
+      }
+      for (int64_t digit = 1; digit < dim->extent; ++digit) {
+        for (size_t i = 0; i < before; ++i) {
+          layout.copies_.push_back(layout.copies_[i] + digit * stride);
+        }
+      }
+    }
     auto& offsets = layout.offsets_[static_cast<size_t>(dim->axis)];
     for (size_t i = 0; i < offsets.size(); ++i) {
       offsets[i] += static_cast<int64_t>(i) / dim->divisor % dim->extent * stride;
@@ -136,7 +152,9 @@ void StoredLayout::Store(int element_bytes, absl::Span<const std::byte> logical,
   TESSERA_CHECK(logical.size() == static_cast<size_t>(logical_elements_ * element_bytes));
   TESSERA_CHECK(stored.size() == static_cast<size_t>(stored_elements_ * element_bytes));
   if (stored_elements_ != logical_elements_) std::fill(stored.begin(), stored.end(), std::byte{0});
-  Copy<true>(*this, element_bytes, logical.data(), stored.data());
+  for (const int64_t copy : copies_) {
+    Copy<true>(*this, element_bytes, logical.data(), stored.data() + copy * element_bytes);
+  }
 }
 
 void StoredLayout::Load(int element_bytes, absl::Span<const std::byte> stored,

@@ -25,7 +25,8 @@ struct LayoutDim {
 class StoredLayout {
  public:
   // `dims` outermost first; empty = row-major. InvalidArgument unless the dims of each axis cover
-  // it without gap or overlap, when an array exceeds 2^36 elements, or 16 dimensions.
+  // it without gap or overlap but for one that stands twice, a diagonal in padding; when an array
+  // exceeds 2^36 elements, or 16 dimensions.
   static absl::StatusOr<StoredLayout> Create(absl::Span<const int64_t> shape,
                                              absl::Span<const LayoutDim> dims);
 
@@ -42,7 +43,8 @@ class StoredLayout {
   // "[0, 3, 12]", for messages.
   std::string IndexText(int64_t logical_index) const;
 
-  // Copies row-major elements of `element_bytes` to their stored places and zeroes the padding.
+  // Copies row-major elements of `element_bytes` to their stored places, all of them, and zeroes
+  // the padding.
   void Store(int element_bytes, absl::Span<const std::byte> logical,
              absl::Span<std::byte> stored) const;
   // The reverse.
@@ -52,6 +54,7 @@ class StoredLayout {
  private:
   std::vector<int64_t> shape_;
   std::vector<std::vector<int64_t>> offsets_;  // by axis and index along it; they add up
+  std::vector<int64_t> copies_ = {0};          // where each copy of all elements begins
   int64_t logical_elements_ = 1;
   int64_t stored_elements_ = 1;
 };

@@ -21,6 +21,10 @@ namespace {
 
 namespace isa = tessera::vta;
 using schedule::AffineValue;
+
+// In a mask's tiles; times its weights 128.
+constexpr uint8_t kMaskValue = 2;
+
 using schedule::BoundStage;
 
 isa::AluOp AluOpOf(ir::BinaryOp op) {
@@ -46,6 +50,7 @@ class Generator {
     TESSERA_ASSIGN_OR_RETURN(plan_, PlanMemory(nest_, target_));
     kernel_.code.config = schedule::ConfigOf(target_);
     kernel_.code.allocations = plan_.allocations;
+    if (plan_.identity >= 0) EmitIdentity(kernel_.code.body);
     TESSERA_RETURN_IF_ERROR(Emit(nest_.root(), kernel_.code.body));
     TESSERA_RETURN_IF_ERROR(isa::Check(kernel_.code, static_cast<int>(kernel_.arguments.size())));
     return std::move(kernel_);
@@ -77,19 +82,78 @@ class Generator {
 
   absl::Status EmitWork(int stage, Body& body) {
     if (stage == nest_.root()) return EmitRoot(body);
-    if (stage == nest_.sum()) return EmitProduct(body);
-    return EmitLoads(stage, body);
+    if (stage != nest_.sum()) return EmitLoads(stage, body);
+    switch (plan_.product.filling) {
+      case schedule::Filling::kProducts:
+      case schedule::Filling::kDiagonal:
+        return EmitProduct(body);
+      case schedule::Filling::kWidened:
+        return EmitWidened(body);
+      case schedule::Filling::kLargest:
+        EmitWindow(body);
+        return EmitLargest(body);
+    }
+    TESSERA_CHECK(false);
   }
 
-  // Of all accumulators that the sum has while it runs.
+  // Loads the identity, and behind it what makes 128 of a mask, once and for all.
+  void EmitIdentity(Body& body) {
+    const int64_t block = target_.tile_block, tiles = plan_.mask ? 2 : 1;
+    std::vector<uint8_t> bytes(static_cast<size_t>(block * block * tiles), 0);
+    for (int64_t i = 0; i < block; ++i) {
+      bytes[static_cast<size_t>(i * block + i)] = 1;
+      if (plan_.mask) bytes[static_cast<size_t>((block + i) * block)] = 128 / kMaskValue;
+    }
+    const int constant = AddConstant(std::move(bytes));
+    body.push_back({isa::Move{.is_store = false,
+                              .place = {plan_.identity, {}, {}},
+                              .buffer = isa::BufferOfConstant(constant),
+                              .tile = {},
+                              .rows = {},
+                              .columns = {{}, tiles, tiles}}});
+    if (!plan_.mask) return;
+    const int64_t tile = target_.tile_rows * block;
+    const ir::BufferNode* source = nest_.SourceOf(CopyOf(plan_.mask->buffer)).buffer.get();
+    std::vector<uint8_t> row(static_cast<size_t>(source->shape[plan_.mask_dims.back()] * tile), 0);
+    for (size_t i = 0; i < row.size(); i += static_cast<size_t>(block)) row[i] = kMaskValue;
+    mask_constant_ = AddConstant(std::move(row));
+  }
+
+  int AddConstant(std::vector<uint8_t> bytes) {
+    constexpr size_t kWordBytes = 4;
+    bytes.resize((bytes.size() + kWordBytes - 1) / kWordBytes * kWordBytes, 0);
+    kernel_.code.constants.push_back(std::move(bytes));
+    return static_cast<int>(kernel_.code.constants.size()) - 1;
+  }
+
+  int CopyOf(const ir::BufferNode* output) const {
+    return *std::ranges::find(nest_.copies(), output, [&](int copy) { return nest_.output(copy); });
+  }
+
+  // Of all accumulators that the sum has while it runs. No i8 is less than what they are set to:
+  // with a mask, values are 128 more.
   void EmitReset(Body& body) {
     const Held& held = plan_.of(nest_.output(nest_.sum()));
+    const bool is_least =
+        plan_.product.filling == schedule::Filling::kLargest && !plan_.mask.has_value();
     ForEachContext(held.virtual_loops, [&] {
-      isa::Product reset{
-          .resets = true, .dst = PlaceOf(held, {}), .src = {}, .wgt = {}, .loops = {}};
-      reset.loops = AsMicroOps({{.turns = held.tiles, .dst_step = 1}}, kernel_.code.config);
-      body.push_back({std::move(reset)});
+      EmitReset(held, body);
+      if (!is_least) return;
+      body.push_back(WithLoops(isa::Elementwise{.op = isa::AluOp::kMin,
+                                                .uses_immediate = true,
+                                                .immediate = -128,
+                                                .dst = PlaceOf(held, {}),
+                                                .src = {},
+                                                .loops = {}},
+                               {{.turns = held.tiles, .dst_step = 1}}));
     });
+  }
+
+  // Of one copy.
+  void EmitReset(const Held& held, Body& body) const {
+    body.push_back(WithLoops(
+        isa::Product{.resets = true, .dst = PlaceOf(held, {}), .src = {}, .wgt = {}, .loops = {}},
+        {{.turns = held.tiles, .dst_step = 1}}));
   }
 
   absl::Status EmitProduct(Body& body) {
@@ -107,12 +171,93 @@ class Generator {
     return absl::OkStatus();
   }
 
+  absl::Status EmitWidened(Body& body) {
+    const Held &dst = plan_.of(nest_.output(nest_.sum())), &src = plan_.of(plan_.product.a.get());
+    TESSERA_ASSIGN_OR_RETURN(const StepLoops steps, ProductLoops(nest_, plan_, target_));
+    ForEachContext(Union({&dst, &src}), [&] {
+      body.push_back(TimesConstant(PlaceOf(dst, steps.offsets[0]), PlaceOf(src, steps.offsets[1]),
+                                   kIdentity, steps.loops));
+    });
+    return absl::OkStatus();
+  }
+
+  // The region that the ALU will find the largest of: as i32, and with a mask 128 more where the
+  // tensor is, so that it is more than the padding's 0.
+  void EmitWindow(Body& body) {
+    const Held& src = plan_.of(plan_.product.a.get());
+    const Held& dst = *plan_.widened;
+    const Held& mask = plan_.mask ? *plan_.mask : src;
+    ForEachContext(Union({&src, &dst, &mask}), [&] {
+      EmitReset(dst, body);
+      body.push_back(TimesConstant(PlaceOf(dst, {}), PlaceOf(src, {}), kIdentity,
+                                   {{.turns = dst.tiles, .dst_step = 1, .src_step = 1}}));
+      if (!plan_.mask) return;
+      body.push_back(
+          TimesConstant(PlaceOf(dst, {}), PlaceOf(mask, {}), kMaskWeights, WindowLoops(plan_)));
+    });
+  }
+
+  absl::Status EmitLargest(Body& body) {
+    const Held &dst = plan_.of(nest_.output(nest_.sum())), &src = *plan_.widened;
+    TESSERA_ASSIGN_OR_RETURN(const StepLoops steps, ProductLoops(nest_, plan_, target_));
+    ForEachContext(Union({&dst, &src}), [&] {
+      body.push_back({isa::Elementwise{.op = isa::AluOp::kMax,
+                                       .uses_immediate = false,
+                                       .immediate = 0,
+                                       .dst = PlaceOf(dst, steps.offsets[0]),
+                                       .src = PlaceOf(src, steps.offsets[1]),
+                                       .loops = steps.loops}});
+    });
+    return absl::OkStatus();
+  }
+
+  // dst += src × a tile of the identity's allocation.
+  enum ConstantTile { kIdentity = 0, kMaskWeights = 1 };
+  isa::Node TimesConstant(isa::Place dst, isa::Place src, ConstantTile tile,
+                          absl::Span<const isa::Loop> loops) const {
+    return WithLoops(isa::Product{.resets = false,
+                                  .dst = std::move(dst),
+                                  .src = std::move(src),
+                                  .wgt = {plan_.identity, {}, {tile, {}}},
+                                  .loops = {}},
+                     loops);
+  }
+
+  // With loops of the program around where the instruction has no room for all.
+  template <typename Steps>
+  isa::Node WithLoops(Steps one, absl::Span<const isa::Loop> loops) const {
+    InstructionLoops split = AsMicroOps(loops, kernel_.code.config);
+    one.loops = std::move(split.own);
+    int number = turns_.depth();
+    for (const isa::Loop& loop : split.around) {
+      const auto add = [&](isa::Place& place, int64_t step) {
+        if (step != 0) place.offset.terms.push_back({number, 1, loop.turns, step});
+      };
+      add(one.dst, loop.dst_step);
+      add(one.src, loop.src_step);
+      ++number;
+    }
+    isa::Node node{std::move(one)};
+    for (size_t i = split.around.size(); i-- > 0;) {
+      isa::Repeat repeat{split.around[i].turns, {}};
+      repeat.body.push_back(std::move(node));
+      node = {std::move(repeat)};
+    }
+    return node;
+  }
+
   absl::Status EmitLoads(int copy, Body& body) {
     const Held& held = plan_.of(nest_.output(copy));
     TESSERA_ASSIGN_OR_RETURN(const std::vector<MoveDim> dims, LoadDims(nest_, copy, held, plan_));
     const int argument = ArgumentOf(nest_.SourceOf(copy).buffer.get());
     ForEachContext(held.virtual_loops, [&] {
       body.push_back(MakeMoves(turns_, PlaceOf(held, {}), dims, argument, /*is_store=*/false));
+    });
+    if (!plan_.mask || plan_.mask->buffer != held.buffer) return absl::OkStatus();
+    const std::vector<MoveDim> mask = MaskDims(nest_, copy, plan_);
+    ForEachContext(plan_.mask->virtual_loops, [&] {
+      body.push_back(MakeMoves(turns_, PlaceOf(*plan_.mask, {}), mask,
+                               isa::BufferOfConstant(mask_constant_), /*is_store=*/false));
     });
     return absl::OkStatus();
   }
@@ -128,20 +273,19 @@ class Generator {
                            .src = {},
                            .loops = {}};
       if (step.operand == nullptr) {
-        one.loops = AsMicroOps({{.turns = held.tiles, .dst_step = 1}}, kernel_.code.config);
         ForEachContext(held.virtual_loops, [&] {
           one.dst = PlaceOf(held, {});
-          body.push_back({one});
+          body.push_back(WithLoops(one, {{.turns = held.tiles, .dst_step = 1}}));
         });
         continue;
       }
       const Held& source = plan_.of(step.operand->buffer.get());
       TESSERA_ASSIGN_OR_RETURN(const StepLoops steps, OperandLoops(nest_, plan_, source.buffer));
-      one.loops = AsMicroOps(steps.loops, kernel_.code.config);
       ForEachContext(Union({&held, &source}), [&] {
         one.dst = PlaceOf(held, steps.offsets[0]);
         one.src = PlaceOf(source, steps.offsets[1]);
-        body.push_back({one});
+        body.push_back(step.AddsBytes() ? TimesConstant(one.dst, one.src, kIdentity, steps.loops)
+                                        : WithLoops(one, steps.loops));
       });
     }
     TESSERA_ASSIGN_OR_RETURN(const std::vector<MoveDim> dims, StoreDims(nest_, plan_));
@@ -207,6 +351,7 @@ class Generator {
   const ir::Target& target_;
   MemoryPlan plan_;
   Kernel kernel_;
+  int mask_constant_ = -1;
   Turns turns_;
 };
 

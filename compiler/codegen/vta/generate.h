@@ -20,9 +20,9 @@ struct Kernel {
 
 // One kernel a root nest; each begins when the one before has ended. What a nest is made of:
 //   - its stage, elementwise: ALU instructions on accumulators, in place, and what stores them;
-//   - inside of it a sum of products (schedule::FindProductTiles): GEMM instructions. Of its loops
-//     those around what it loads become the program's, the outer two of the others the
-//     instruction's, the rest micro-ops;
+//   - inside of it what fills accumulators (schedule::FindProductTiles): GEMM instructions, of the
+//     largest of a window ALU's. Of its loops those around what it loads become the program's, the
+//     outer two of the others the instruction's, the rest micro-ops;
 //   - copies of operands, inside of the sum or around it, zeros where they lie outside of the
 //     tensor: loads, of what the nest's stage adds too. double_buffer: two of them by turns.
 // Loops bound to `virtual` become interleaved instructions on memory of their own.

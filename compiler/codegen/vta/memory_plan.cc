@@ -33,11 +33,17 @@ class Planner {
     TESSERA_RETURN_IF_ERROR(HoldSum());
     for (const int copy : nest_.copies()) TESSERA_RETURN_IF_ERROR(HoldCopy(copy));
     for (const ir::BufferNode* operand : {plan_.product.a.get(), plan_.product.b.get()}) {
-      TESSERA_RETURN_IF_ERROR(CheckHeld(*operand));
+      if (operand != nullptr) TESSERA_RETURN_IF_ERROR(CheckHeld(*operand));
     }
+    bool needs_identity = plan_.product.TakesIdentity();
     for (const schedule::AccumulatorStep& step : plan_.alu_steps) {
       if (step.operand != nullptr) TESSERA_RETURN_IF_ERROR(CheckHeld(*step.operand->buffer));
+      needs_identity |= step.AddsBytes();
     }
+    if (plan_.product.filling == schedule::Filling::kLargest) {
+      TESSERA_RETURN_IF_ERROR(HoldWindow());
+    }
+    if (needs_identity) TESSERA_RETURN_IF_ERROR(HoldIdentity());
     return std::move(plan_);
   }
 
@@ -91,8 +97,10 @@ class Planner {
   // An operand of the product, or of what is added to it.
   absl::Status HoldCopy(int copy) {
     const std::string& name = nest_.definition(copy).name();
-    TESSERA_RETURN_IF_ERROR(schedule::CheckCopy(nest_.schedule(), nest_.state(copy)));
     const ir::BufferNode* output = nest_.output(copy);
+    const int64_t padding =
+        output == plan_.product.a.get() ? schedule::PaddingValue(plan_.product.filling) : 0;
+    TESSERA_RETURN_IF_ERROR(schedule::CheckCopy(nest_.schedule(), nest_.state(copy), padding));
     const schedule::Access& source = nest_.SourceOf(copy);
     if (!nest_.Reads(nest_.root(), output) && !nest_.Reads(nest_.sum(), output)) {
       return absl::InvalidArgumentError(
@@ -100,9 +108,8 @@ class Planner {
     }
     const schedule::ProductTiles& product = plan_.product;
     schedule::Tile tile;
-    isa::Memory memory = isa::Memory::kAcc;
+    isa::Memory memory = output->type == ir::Int(8) ? isa::Memory::kInp : isa::Memory::kAcc;
     if (output == product.a.get()) {
-      memory = isa::Memory::kInp;
       if (product.row_axis >= 0) tile.push_back({product.a_row_dim, target_.tile_rows});
       tile.push_back({product.a_term_dim, target_.tile_block});
     } else if (output == product.b.get()) {
@@ -118,6 +125,7 @@ class Planner {
       const int axis = source.dims[d].terms[0].first;
       axes.push_back(axis);
       for (size_t t = 0; t < tile.size(); ++t) {
+        if (tile[t].dimension == schedule::kCopies) source_tile[t] = tile[t];
         if (tile[t].dimension == axis) source_tile[t] = {static_cast<int>(d), tile[t].extent};
       }
     }
@@ -130,6 +138,49 @@ class Planner {
     return Hold(copy, memory, std::move(tile), order);
   }
 
+  // What the ALU finds the largest of.
+  absl::Status HoldWindow() {
+    const Held& a = plan_.of(plan_.product.a.get());
+    Held widened = a;
+    widened.turn_loop = -1;
+    TESSERA_ASSIGN_OR_RETURN(
+        plan_.widened, Allocate(a.buffer->name + " as i32", isa::Memory::kAcc, std::move(widened)));
+    const int copy = *std::ranges::find(nest_.copies(), a.buffer,
+                                        [&](int stage) { return nest_.output(stage); });
+    plan_.mask_dims = schedule::PaddedDimensions(nest_.state(copy));
+    if (plan_.mask_dims.empty()) return absl::OkStatus();
+    Held mask = a;
+    const schedule::Access& source = nest_.SourceOf(copy);
+    std::erase_if(mask.dims, [&](const schedule::TiledDim& dim) {
+      return std::ranges::none_of(plan_.mask_dims, [&](int dimension) {
+        return source.dims[dimension].terms[0].first == dim.dimension;
+      });
+    });
+    mask.tiles = 1;
+    std::set<int> loops;
+    for (size_t i = mask.dims.size(); i-- > 0;) {
+      mask.dims[i].stride = mask.tiles;
+      mask.tiles *= mask.dims[i].extent;
+      AddVirtualLoops(mask.base[mask.dims[i].dimension], loops);
+    }
+    mask.virtual_loops.assign(loops.begin(), loops.end());
+    TESSERA_ASSIGN_OR_RETURN(
+        plan_.mask, Allocate(a.buffer->name + "'s mask", isa::Memory::kInp, std::move(mask)));
+    // Values are 128 more until all are compared.
+    plan_.alu_steps.insert(
+        plan_.alu_steps.begin(),
+        {ir::BinaryOp::kAdd, nullptr, schedule::PaddingValue(schedule::Filling::kLargest)});
+    return absl::OkStatus();
+  }
+
+  absl::Status HoldIdentity() {
+    Held held;
+    held.tiles = plan_.mask ? 2 : 1;
+    TESSERA_ASSIGN_OR_RETURN(held, Allocate("the identity", isa::Memory::kWgt, std::move(held)));
+    plan_.identity = held.allocation;
+    return absl::OkStatus();
+  }
+
   // A tile of what the root adds: the same block as the sum's.
   absl::StatusOr<schedule::Tile> AddedTile(int copy) const {
     const schedule::Access& access = nest_.AccessOf(nest_.root(), nest_.output(copy));
@@ -139,11 +190,15 @@ class Planner {
       const auto found = std::ranges::find_if(access.dims, [&](const schedule::AxisForm& form) {
         return schedule::IsPlain(form, axis);
       });
+      if (found == access.dims.end() && of_sum.dimension == plan_.product.row_axis) {
+        tile.push_back({schedule::kCopies, of_sum.extent});
+        continue;
+      }
       if (found == access.dims.end()) {
         return absl::InvalidArgumentError(
             absl::StrCat(nest_.definition(copy).name(),
-                         " has not the axes of a tile of accumulators, and the accelerator repeats "
-                         "no rows or columns"));
+                         " has not the columns of a tile of accumulators, and the accelerator "
+                         "repeats none"));
       }
       tile.push_back({static_cast<int>(found - access.dims.begin()), of_sum.extent});
     }
@@ -181,14 +236,19 @@ class Planner {
     std::ranges::reverse(held.dims);
     held.tile = std::move(tile);
     std::set<int> virtual_loops;
-    for (const schedule::AffineValue& base : held.base) {
-      for (const schedule::LoopTerm& term : base.terms) {
-        if (nest_.IsVirtual(term.loop)) virtual_loops.insert(term.loop);
-      }
-    }
+    for (const schedule::AffineValue& base : held.base) AddVirtualLoops(base, virtual_loops);
     held.virtual_loops.assign(virtual_loops.begin(), virtual_loops.end());
     if (nest_.state(stage).is_doubled) held.turn_loop = nest_.TurnsAround(stage);
-    return Allocate(name, memory, std::move(held));
+    TESSERA_ASSIGN_OR_RETURN(held, Allocate(name, memory, std::move(held)));
+    const ir::BufferNode* buffer = held.buffer;
+    plan_.held.emplace(buffer, std::move(held));
+    return absl::OkStatus();
+  }
+
+  void AddVirtualLoops(const schedule::AffineValue& base, std::set<int>& loops) const {
+    for (const schedule::LoopTerm& term : base.terms) {
+      if (nest_.IsVirtual(term.loop)) loops.insert(term.loop);
+    }
   }
 
   absl::Status TooLarge(const std::string& name, isa::Memory memory) const {
@@ -198,7 +258,7 @@ class Planner {
         AbslView(isa::MemoryName(memory)), "; choose smaller tiles, or fewer virtual threads"));
   }
 
-  absl::Status Allocate(const std::string& name, isa::Memory memory, Held held) {
+  absl::StatusOr<Held> Allocate(const std::string& name, isa::Memory memory, Held held) {
     int64_t& used = used_[static_cast<size_t>(memory)];
     const int64_t most = (config_.Depth(memory) - used) / held.tiles;
     int64_t copies = held.turn_loop >= 0 ? 2 : 1;
@@ -211,9 +271,7 @@ class Planner {
     held.allocation = static_cast<int>(plan_.allocations.size());
     plan_.allocations.push_back({memory, used, held.tiles, copies});
     used += copies * held.tiles;
-    const ir::BufferNode* buffer = held.buffer;
-    plan_.held.emplace(buffer, std::move(held));
-    return absl::OkStatus();
+    return held;
   }
 
   const Nest& nest_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -30,6 +31,12 @@ struct MemoryPlan {
   std::map<const ir::BufferNode*, Held> held;
   std::vector<tessera::vta::Allocation> allocations;
   schedule::ProductTiles product;
+  // Tiles of weights that are constants: the identity, and what makes 128 of a mask. -1: unused.
+  int identity = -1;
+  // Of Filling::kLargest: the region of `a` in accumulators, and where of it the tensor is, 2 in
+  // each row of a tile, 0 in the padding. The mask is there if the region reaches into padding.
+  std::optional<Held> widened, mask;
+  std::vector<int> mask_dims;                        // of the source of `a`
   std::vector<schedule::AccumulatorStep> alu_steps;  // from the sum to what is stored
   std::vector<int> stored_dims;                      // of the root's output, by those of the sum
   // In DRAM: what copies are of, by the copies' outputs, and the root's output.

@@ -75,6 +75,22 @@ absl::StatusOr<std::vector<MoveDim>> LoadDims(const Nest& nest, int copy, const 
   return dims;
 }
 
+std::vector<MoveDim> MaskDims(const Nest& nest, int copy, const MemoryPlan& plan) {
+  const schedule::Access& source = nest.SourceOf(copy);
+  std::vector<MoveDim> dims;
+  for (const schedule::TiledDim& dim : plan.mask->dims) {
+    const auto form = std::ranges::find_if(source.dims, [&](const schedule::AxisForm& one) {
+      return one.terms[0].first == dim.dimension;
+    });
+    schedule::AffineValue first = plan.mask->base[dim.dimension];
+    first.constant += form->constant;
+    const bool is_column = &dim == &plan.mask->dims.back();
+    dims.push_back({std::move(first), dim.extent, source.buffer->shape[form - source.dims.begin()],
+                    is_column ? 1 : 0, dim.stride});
+  }
+  return dims;
+}
+
 absl::StatusOr<std::vector<MoveDim>> StoreDims(const Nest& nest, const MemoryPlan& plan) {
   const Held& held = plan.of(nest.output(nest.sum()));
   std::vector<MoveDim> dims;

@@ -26,6 +26,8 @@ struct MoveDim {
 // where more than rows and columns lie beyond the tensor.
 absl::StatusOr<std::vector<MoveDim>> LoadDims(const Nest& nest, int copy, const Held& held,
                                               const MemoryPlan& plan);
+// What a load of the plan's mask moves, of a constant that is a row of it.
+std::vector<MoveDim> MaskDims(const Nest& nest, int copy, const MemoryPlan& plan);
 // The root's results.
 absl::StatusOr<std::vector<MoveDim>> StoreDims(const Nest& nest, const MemoryPlan& plan);
 

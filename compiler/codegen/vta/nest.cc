@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "compiler/codegen/vta/affine.h"
+#include "compiler/schedule/product_tiles.h"
 
 namespace tessera::codegen::vta {
 
@@ -29,7 +30,7 @@ Nest::Nest(const schedule::Schedule& schedule, const schedule::LoopStructure& lo
     int top = static_cast<int>(i);
     while (loops.stages[top].at >= 0) top = loops.stages[top].at;
     if (top != root || static_cast<int>(i) == root) continue;
-    (definition(static_cast<int>(i)).is_reduction() ? sums_ : copies_)
+    (schedule::FillsAccumulators(definition(static_cast<int>(i))) ? sums_ : copies_)
         .push_back(static_cast<int>(i));
   }
 }
@@ -40,8 +41,9 @@ absl::Status Nest::Check() const {
         "is no elementwise stage, which is what the accelerator stores");
   }
   if (sums_.size() != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "has ", sums_.size(), " reductions inside; the accelerator is for one sum of products"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("has ", sums_.size(),
+                     " reductions inside, or stages that widen i8; the accelerator is for one"));
   }
   std::vector<int> all = copies_;
   all.insert(all.end(), {root_, sum()});

@@ -14,6 +14,8 @@ namespace {
 namespace isa = tessera::vta;
 using schedule::AffineValue;
 
+constexpr int kInstructionLoops = 2;
+
 // Without loops of one turn; of two that go on in each other, one.
 std::vector<isa::Loop> Joined(const std::vector<isa::Loop>& loops) {
   std::vector<isa::Loop> joined;
@@ -120,13 +122,16 @@ absl::StatusOr<StepLoops> ProductLoops(const Nest& nest, const MemoryPlan& plan,
     TESSERA_ASSIGN_OR_RETURN(loops.emplace_back(),
                              ToTiles(all[l], unit, nest.definition(sum).name()));
   }
-  const Held &dst = plan.of(nest.output(sum)), &src = plan.of(product.a.get()),
-             &wgt = plan.of(product.b.get());
+  const Held &dst = plan.of(nest.output(sum)), &src = plan.of(product.a.get());
   TESSERA_ASSIGN_OR_RETURN(Steps of_dst, StepsOf(dst, nest.OwnPositions(sum), loops));
   TESSERA_ASSIGN_OR_RETURN(Steps of_src,
                            StepsOf(src, nest.PositionsIn(sum, src.buffer, src.base), loops));
-  TESSERA_ASSIGN_OR_RETURN(Steps of_wgt,
-                           StepsOf(wgt, nest.PositionsIn(sum, wgt.buffer, wgt.base), loops));
+  Steps of_wgt{{}, std::vector<int64_t>(loops.size(), 0)};
+  if (product.b != nullptr) {
+    const Held& wgt = plan.of(product.b.get());
+    TESSERA_ASSIGN_OR_RETURN(of_wgt,
+                             StepsOf(wgt, nest.PositionsIn(sum, wgt.buffer, wgt.base), loops));
+  }
   std::vector<isa::Loop> steps;
   for (size_t l = 0; l < loops.size(); ++l) {
     steps.push_back({loops[l].turns, of_dst.steps[l], of_src.steps[l], of_wgt.steps[l]});
@@ -136,7 +141,7 @@ absl::StatusOr<StepLoops> ProductLoops(const Nest& nest, const MemoryPlan& plan,
   return StepLoops{std::move(steps), {of_dst.offset, of_src.offset, of_wgt.offset}};
 }
 
-std::vector<isa::Loop> AsMicroOps(absl::Span<const isa::Loop> loops, const isa::Config& config) {
+InstructionLoops AsMicroOps(absl::Span<const isa::Loop> loops, const isa::Config& config) {
   const int64_t room = config.Depth(isa::Memory::kUop);
   int64_t uops = 1;
   size_t first = loops.size();
@@ -152,9 +157,26 @@ std::vector<isa::Loop> AsMicroOps(absl::Span<const isa::Loop> loops, const isa::
     last = {last.turns / turns, last.dst_step * turns, last.src_step * turns,
             last.wgt_step * turns};
   }
-  while (made.size() < 2) made.insert(made.begin(), isa::Loop{});
-  made.insert(made.end(), inner.begin(), inner.end());
-  return made;
+  while (made.size() < kInstructionLoops) made.insert(made.begin(), isa::Loop{});
+  const auto own = made.end() - kInstructionLoops;
+  InstructionLoops split{{made.begin(), own}, {own, made.end()}};
+  split.own.insert(split.own.end(), inner.begin(), inner.end());
+  return split;
+}
+
+std::vector<isa::Loop> WindowLoops(const MemoryPlan& plan) {
+  const Held& widened = *plan.widened;
+  std::vector<isa::Loop> loops;
+  for (const schedule::TiledDim& dim : widened.dims) {
+    int64_t mask_step = 0;
+    if (plan.mask) {
+      const auto& dims = plan.mask->dims;
+      const auto same = std::ranges::find(dims, dim.dimension, &schedule::TiledDim::dimension);
+      if (same != dims.end()) mask_step = same->stride;
+    }
+    loops.push_back({dim.extent, dim.stride, mask_step, 0});
+  }
+  return Joined(loops);
 }
 
 absl::StatusOr<StepLoops> OperandLoops(const Nest& nest, const MemoryPlan& plan,

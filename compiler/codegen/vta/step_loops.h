@@ -15,15 +15,23 @@ struct StepLoops {
   std::vector<schedule::AffineValue> offsets;
 };
 
-// The loops of the nest's sum from loop `leaf` on: its results, and operands a and b.
-// InvalidArgument where a loop cuts tiles.
+// The loops of the nest's sum that are around nothing: its results, and operands a and b, if it has
+// that. InvalidArgument where a loop cuts tiles.
 absl::StatusOr<StepLoops> ProductLoops(const Nest& nest, const MemoryPlan& plan,
                                        const ir::Target& target);
 
-// `loops` with as much of them as there is room for made of micro-ops, as the loops of instructions
+// Loops around an instruction, and its own.
+struct InstructionLoops {
+  std::vector<tessera::vta::Loop> around, own;
+};
+// With as much of `loops` as there is room for made of micro-ops, as the loops of instructions
 // begin each turn with an empty pipeline.
-std::vector<tessera::vta::Loop> AsMicroOps(absl::Span<const tessera::vta::Loop> loops,
-                                           const tessera::vta::Config& config);
+InstructionLoops AsMicroOps(absl::Span<const tessera::vta::Loop> loops,
+                            const tessera::vta::Config& config);
+
+// Over the region of operand `a`, tile by tile as it lies in memory, with what there is of the mask
+// for each.
+std::vector<tessera::vta::Loop> WindowLoops(const MemoryPlan& plan);
 
 // Over the results, each with what the root reads of `operand` for it.
 absl::StatusOr<StepLoops> OperandLoops(const Nest& nest, const MemoryPlan& plan,

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "compiler/ir/buffer.h"
+#include "compiler/ir/layout_parts.h"
 #include "compiler/ir/target.h"
 #include "compiler/ir/type.h"
 
@@ -31,7 +32,7 @@ TEST_CASE("unknown types are refused and named", "[ir][type]") {
 TEST_CASE("layouts go to text and back", "[ir][layout]") {
   const std::vector<int64_t> shape = {1, 60, 7, 7};
   for (const char* text : {"", "0 1 2 3", "0 1/16 2 3 1%16", "0 1/32 1/8%4 2 3 1%8", "3 2 1 0",
-                           "0 1+4 2 3", "3 0 1/16+1 2 1%16"}) {
+                           "0 1+4 2 3", "3 0 1/16+1 2 1%16", "1/16 0 2 3 1%16 1%16"}) {
     CAPTURE(text);
     const auto layout = ParseLayout(text, shape);
     REQUIRE(layout.status() == absl::OkStatus());
@@ -41,9 +42,10 @@ TEST_CASE("layouts go to text and back", "[ir][layout]") {
 
 TEST_CASE("layouts that miss, repeat or overlap an axis are refused", "[ir][layout]") {
   const std::vector<int64_t> shape = {4, 60};
-  for (const char* text : {"0", "0 1 1", "0 1/16 1%8", "0 1/16 1%32", "0 2", "0 1/0 1%4", "0 1/16",
-                           "0 x", "0 1%30", "0 1/16%2 1%16", "0 1-", "0/4611686018427387904 1",
-                           "0 1+0", "0 1+1025", "0 1/16 1%16+4", "0 1%64"}) {
+  for (const char* text :
+       {"0", "0 1 1", "0 1/16 1%8", "0 1/16 1%32", "0 2", "0 1/0 1%4", "0 1/16", "0 x", "0 1%30",
+        "0 1/16%2 1%16", "0 1-", "0/4611686018427387904 1", "0 1+0", "0 1+1025", "0 1/16 1%16+4",
+        "0 1%64", "0 1/16 1%16 1%16 1%16", "0 1/16 1/16 1%16", "0/2 0%2 0%2 1/4 1%4 1%4"}) {
     CAPTURE(text);
     CHECK(!ParseLayout(text, shape).ok());
   }
@@ -70,6 +72,33 @@ TEST_CASE("rows with gaps behind them begin further apart", "[ir][layout]") {
   CHECK(buffer.StoredElementCount() == 72);
   CHECK(StoredOffset(buffer, {2, 19}) == 67);
   CHECK_FALSE(HasGaps(*ParseLayout("0 1/16 1%16", buffer.shape), buffer.shape));
+}
+
+TEST_CASE("a part that stands twice stores a diagonal", "[ir][layout]") {
+  BufferNode buffer{"A", Int(8), {8, 3}};
+  buffer.layout = *ParseLayout("0/4 1 0%4 0%4", buffer.shape);
+  CHECK(HasDiagonal(buffer.layout));
+  CHECK(buffer.StoredElementCount() == 2 * 3 * 16);
+  CHECK(StoredOffset(buffer, {0, 0}) == 0);
+  CHECK(StoredOffset(buffer, {6, 2}) == 5 * 16 + 2 * 5);
+  CHECK_FALSE(HasDiagonal(*ParseLayout("0/4 1 0%4", buffer.shape)));
+  CHECK_FALSE(ParseLayout("0/65 1 0%65 0%65", {130, 3}).ok());
+}
+
+TEST_CASE("a gap behind all of an axis is of copies", "[ir][layout]") {
+  const std::vector<int64_t> shape = {8, 3};
+  const auto layout = [&](const char* text) { return *ParseLayout(text, shape); };
+  for (const char* text : {"0/4%2 0/8+1 0%4 1", "0/8+2 1 0%8"}) {
+    CAPTURE(text);
+    CHECK(LayoutToString(layout(text), shape) == text);
+    CHECK(HasOnlyCopies(layout(text), shape));
+  }
+  CHECK(IsOfCopies(layout("0/4%2 0/8+1 0%4 1"), shape, 1));
+  CHECK_FALSE(IsOfCopies(layout("0/4%2 0/8+1 0%4 1"), shape, 0));
+  CHECK_FALSE(HasOnlyCopies(layout("0+1 1"), shape));
+  CHECK_FALSE(HasOnlyCopies(layout("0/8+1 1+1 0%8"), shape));
+  // Padding of a block is none.
+  CHECK_FALSE(IsOfCopies(*ParseLayout("0/16 1 0%16", shape), shape, 2));
 }
 
 TEST_CASE("stored bytes of sub-byte types round up", "[ir][layout]") {

@@ -110,6 +110,8 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
                  "must come before the stage's loops are changed"));
   CHECK(Contains(Why(workload, "layout Bias 0/4 0%4\n"), "fixes this buffer's layout"));
   CHECK(Contains(Why(workload, "layout X 1 0 2 3\n"), "is not a block of axis 1 moved innermost"));
+  CHECK(Contains(Why(workload, "layout X 0 1/4 2 3 1%4 1%4\n"), "only constants of free layout"));
+  CHECK(Contains(Why(workload, "layout X 0 1/4 2/2 3 2%2 1%4\n"), "is not a block of axis 1"));
   CHECK(Contains(Why(workload, "read_through conv image\n"), "is no input of the workload"));
   CHECK(Contains(Why(workload, "read_through W texture\n"), "known are constant, image"));
   CHECK(Contains(Why(workload, "read_through W image\nread_through W constant\n"),

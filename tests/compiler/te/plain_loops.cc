@@ -343,8 +343,11 @@ PlainResult Elementwise(const OpSpec& spec, const std::vector<Tensor>& in) {
                   : spec.op == "gelu"    ? 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)))
                   : spec.op == "mul"     ? x * y
                                          : x + y);
+    if (Flag(spec, "relu")) out.back() = std::max(out.back(), 0.0);
+    if (Text(spec, "dtype", "f32") == "i8") out.back() = std::clamp(out.back(), -128.0, 127.0);
   }
-  result.operations = static_cast<int64_t>(out.size()) * (spec.op == "gelu" ? 5 : 1);
+  const int64_t each = spec.op == "gelu" ? 5 : Flag(spec, "relu") ? 2 : 1;
+  result.operations = static_cast<int64_t>(out.size()) * each;
   result.outputs = {std::move(out)};
   return result;
 }

@@ -70,6 +70,32 @@ TEST_CASE("programs that can't be placed are refused by allocation and limit", "
              Contains("copies of all allocations is 257, not of 0 to 256"));
 }
 
+TEST_CASE("constants that can't be placed, or are stored to, are refused", "[vta]") {
+  const auto with = [](size_t bytes, bool is_store, int64_t tile) {
+    return Refusal([&](Code& code, const Parts& of) {
+      code.constants = {std::vector<uint8_t>(256), std::vector<uint8_t>(bytes)};
+      Move& move = is_store ? *of.store : *of.inputs;
+      move.buffer = BufferOfConstant(1);
+      move.tile.constant = tile;
+    });
+  };
+  CHECK_THAT(with(0, false, 0), Contains("constant 1: its size is 0, not of 4 to 16384"));
+  CHECK_THAT(with(1 << 15, false, 0), Contains("constant 1: its size is 32768"));
+  CHECK_THAT(with(6, false, 0), Contains("constant 1: its 6 bytes are no multiple of 4"));
+  // 6 × 8 tiles of 16 bytes.
+  CHECK_THAT(with(768, false, 1), Contains("a tile of the buffer is 48, not of 0 to 47"));
+  CHECK_THAT(with(768, true, 0), Contains("constants are not stored to"));
+  CHECK_THAT(Refusal([](Code& code, const Parts& of) {
+               code.constants = {std::vector<uint8_t>(768)};
+               of.inputs->buffer = BufferOfConstant(1);
+             }),
+             Contains("the constant is 1, not of 0 to 0"));
+  CHECK_THAT(Refusal([](Code& code, const Parts&) {
+               code.constants.assign(kMaxConstants + 1, std::vector<uint8_t>(4));
+             }),
+             Contains("the number of constants is 9, not of 0 to 8"));
+}
+
 TEST_CASE("transfers that no instruction can do are refused by node and limit", "[vta]") {
   CHECK_THAT(Refusal([](Code&, const Parts& of) { of.inputs->buffer = 3; }),
              Contains("node 3: the buffer is 3, not of 0 to 2"));
@@ -199,8 +225,11 @@ TEST_CASE("programs that never end are refused", "[vta]") {
 }
 
 TEST_CASE("micro-ops are counted once for each place that they may have", "[vta]") {
-  CHECK(MostMicroOps(ProductCode(6, 4, 8, 1)) == 5);
-  CHECK(MostMicroOps(ProductCode(6, 4, 8, 2)) == 5 * 2);
+  CHECK(MostWords(ProductCode(6, 4, 8, 1)) == 5);
+  CHECK(MostWords(ProductCode(6, 4, 8, 2)) == 5 * 2);
+  Code constants = ProductCode(6, 4, 8, 1);
+  constants.constants = {std::vector<uint8_t>(8), std::vector<uint8_t>(12)};
+  CHECK(MostWords(constants) == 1024 + 3 + 5);
   const Value digits = {.terms = {TurnOf(0, 4), TurnOf(0, 100, 1, 4), TurnOf(1, 3)}};
   CHECK(DistinctValues({&digits}, {12, 7}, 1000) == 36);
   const Value others = {.terms = {TurnOf(0, 4, -5), TurnOf(1, 4)}};

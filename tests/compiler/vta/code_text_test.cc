@@ -102,6 +102,20 @@ TEST_CASE("text that is no compact program is refused by its line and word", "[v
   CHECK_THAT(with("-1+i0%14", "99999999999999999999"), Catch::Contains("a number is expected"));
   CHECK_THAT(refusal(kProgram + "allocation acc first 14 tiles 1 copies 1\n"),
              Catch::Contains("allocations stand in front of all else"));
+  const auto with_constants = [&](const std::string& constants) {
+    return refusal(absl::StrReplaceAll(kProgram, {{"repeat 14", constants + "repeat 14"}}));
+  };
+  CHECK_THAT(with_constants("constant 0g00\n"), Catch::Contains("two hexadecimal digits a byte"));
+  CHECK_THAT(with_constants("constant 000\n"), Catch::Contains("two hexadecimal digits a byte"));
+  CHECK_THAT(with_constants("constant 00000000\nallocation inp first 0 tiles 1 copies 1\n"),
+             Catch::Contains("allocations stand in front of all else"));
+  std::string nine;
+  for (int i = 0; i <= kMaxConstants; ++i) nine += "constant 00000000\n";
+  CHECK_THAT(with_constants(nine), Catch::Contains("more than 8 constants"));
+  CHECK_THAT(refusal(kProgram + "constant 00000000\n"),
+             Catch::Contains("constants stand in front of what is done"));
+  CHECK_THAT(with("buffer 0", "constant 0"), Catch::Contains("the constant is 0"));
+  CHECK_THAT(with("buffer 0", "buffer -1"), Catch::Contains("a smaller number"));
 }
 
 TEST_CASE("text of any size takes no more than a program of the largest", "[vta]") {

@@ -301,6 +301,17 @@ TEST_CASE("words of programs that Check refuses are refused", "[vta]") {
   CHECK(refuses([&](Code& code) { store(code).place.copy.terms = {TurnOf(0, 1)}; }));
   CHECK(refuses([&](Code& code) { store(code).buffer = 4; }));
   CHECK(refuses([&](Code& code) { store(code).tile.constant = -1; }));
+  CHECK(refuses([&](Code& code) { load(code).buffer = BufferOfConstant(0); }));
+  CHECK(refuses([&](Code& code) {
+    code.constants = {std::vector<uint8_t>(4096)};
+    store(code).buffer = BufferOfConstant(0);
+  }));
+  CHECK(refuses([&](Code& code) {
+    code.constants = {std::vector<uint8_t>(4)};
+    load(code).buffer = BufferOfConstant(0);
+  }));
+  CHECK(refuses([&](Code& code) { code.constants = {std::vector<uint8_t>(6)}; }));
+  CHECK(refuses([&](Code& code) { code.constants.resize(9, std::vector<uint8_t>(4)); }));
   CHECK(refuses([&](Code& code) { load(code).rows.first.constant = 1; }));
   CHECK(refuses([&](Code& code) { load(code).columns.first.constant = -1; }));
   CHECK(refuses(

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kBuffers = 3;  // but for the last
 constexpr int64_t kBufferBytes = 2048;
+constexpr int64_t kConstantWords = 64;
 
 class Maker {
  public:
@@ -18,6 +19,7 @@ class Maker {
   RandomProgram Make() {
     MakeConfig();
     MakeAllocations();
+    MakeConstants();
     code_.body = Prologue();
     for (Node& node : Body(0)) code_.body.push_back(std::move(node));
     int64_t results = 0;
@@ -58,6 +60,12 @@ class Maker {
         const int64_t copies = rng_.Between(1, std::min<int64_t>(3, half));
         code_.allocations.push_back({memory, first, rng_.Between(1, half / copies), copies});
       }
+    }
+  }
+
+  void MakeConstants() {
+    for (uint64_t count = rng_.Below(3); count > 0; --count) {
+      code_.constants.push_back(RandomBytes(4 * rng_.Between(1, kConstantWords)));
     }
   }
 
@@ -114,7 +122,14 @@ class Maker {
     move.stride = rng_.Chance(0.1) ? 0 : rng_.Between(move.columns.limit, move.columns.limit + 2);
     move.place = RandomPlace(allocation, {0, move.rows.count * move.columns.count - 1});
     const int64_t last = (move.rows.limit - 1) * move.stride + move.columns.limit - 1;
-    move.tile = RandomValue(0, kBufferBytes / code_.config.TileBytes(memory) - 1 - last);
+    const int64_t tile_bytes = code_.config.TileBytes(memory);
+    move.tile = RandomValue(0, kBufferBytes / tile_bytes - 1 - last);
+    if (is_store || code_.constants.empty() || rng_.Chance(0.7)) return move;
+    const auto constant = static_cast<int>(rng_.Below(code_.constants.size()));
+    const int64_t tiles_there = std::ssize(code_.constants[constant]) / tile_bytes;
+    if (last >= tiles_there) return move;
+    move.buffer = BufferOfConstant(constant);
+    move.tile = RandomValue(0, tiles_there - 1 - last);
     return move;
   }
 

@@ -76,14 +76,17 @@ class Interpreter {
         const int64_t y = Of(move.rows.first) + row, x = Of(move.columns.first) + column;
         const bool is_there = y >= 0 && y < move.rows.limit && x >= 0 && x < move.columns.limit;
         const int64_t outside = Of(move.tile) + y * move.stride + x;
-        uint8_t* const buffer = buffers_[static_cast<size_t>(move.buffer)].data();
+        const bool is_constant = move.buffer < 0;
+        const auto number = static_cast<size_t>(is_constant ? -1 - move.buffer : move.buffer);
+        const uint8_t* const from = (is_constant ? code_.constants : buffers_)[number].data();
         const size_t bytes = static_cast<size_t>(code_.config.TileBytes(memory));
         if (move.is_store) {
           const uint8_t* const results = out_.data() + inside * elements_;
-          if (is_there) std::copy_n(results, elements_, buffer + outside * elements_);
+          if (is_there) {
+            std::copy_n(results, elements_, buffers_[number].data() + outside * elements_);
+          }
         } else if (is_there) {
-          std::memcpy(Inside(memory, inside), buffer + outside * static_cast<int64_t>(bytes),
-                      bytes);
+          std::memcpy(Inside(memory, inside), from + outside * static_cast<int64_t>(bytes), bytes);
         } else {
           std::memset(Inside(memory, inside), 0, bytes);
         }
@@ -196,7 +199,7 @@ Expansion Expand(const Code& code, const Buffers& buffers) {
     placed.push_back({static_cast<uint32_t>(address), static_cast<int64_t>(buffer.size())});
   }
   const int64_t limit = tessera_vta_uop_limit(&program);
-  REQUIRE(limit == MostMicroOps(code));
+  REQUIRE(limit == MostWords(code));
   const size_t uops = reserve(static_cast<size_t>(limit) * sizeof(uint32_t));
 
   tessera_vta_stream stream = {};

@@ -141,6 +141,41 @@ TEST_CASE("random stored layouts are injective and copy back", "[layout]") {
   }
 }
 
+TEST_CASE("a part that stands twice is a diagonal in padding", "[layout]") {
+  const int64_t shape[] = {8};
+  const LayoutDim dims[] = {{0, 4, 2}, {0, 1, 4}, {0, 1, 4}};
+  const auto layout = StoredLayout::Create(shape, dims);
+  REQUIRE(layout.ok());
+  REQUIRE(layout->stored_elements() == 32);
+  std::vector<std::byte> logical(8), stored(32, std::byte{9}), expected(32), back(8);
+  for (size_t i = 0; i < 8; ++i) {
+    logical[i] = static_cast<std::byte>(i + 1);
+    expected[i / 4 * 16 + i % 4 * 5] = logical[i];
+  }
+  layout->Store(1, logical, absl::MakeSpan(stored));
+  CHECK(stored == expected);
+  layout->Load(1, stored, absl::MakeSpan(back));
+  CHECK(back == logical);
+}
+
+TEST_CASE("a part behind all of an axis is of copies", "[layout]") {
+  const int64_t shape[] = {4};
+  const LayoutDim dims[] = {{0, 2, 2}, {0, 4, 2}, {0, 1, 2}};
+  const auto layout = StoredLayout::Create(shape, dims);
+  REQUIRE(layout.ok());
+  std::vector<std::byte> logical, stored(8), expected, back(4);
+  for (const int value : {1, 2, 3, 4}) logical.push_back(static_cast<std::byte>(value));
+  for (const int value : {1, 2, 1, 2, 3, 4, 3, 4})
+    expected.push_back(static_cast<std::byte>(value));
+  layout->Store(1, logical, absl::MakeSpan(stored));
+  CHECK(stored == expected);
+  layout->Load(1, stored, absl::MakeSpan(back));
+  CHECK(back == logical);
+  const LayoutDim many[] = {{0, 4, 4096}, {0, 1, 4}};
+  CHECK_THAT(std::string(StoredLayout::Create(shape, many).status().message()),
+             Catch::Contains("axis 0 is stored more than 2048 times"));
+}
+
 TEST_CASE("layouts that leave gaps or overlap are refused", "[layout]") {
   const int64_t shape[] = {4, 10};
   const auto error = [&](std::vector<LayoutDim> dims) {

@@ -138,6 +138,7 @@ TEST_CASE("default traces of what the accelerator is for are right", "[vta]") {
   for (const Attributes& attributes :
        {Attributes{}, Attributes{{"k", "1"}, {"pad", "0"}},
         Attributes{{"stride", "2"}, {"layout", "any"}}, Attributes{{"bias", "false"}},
+        Attributes{{"add", "true"}},
         Attributes{{"h", "7"}, {"w", "5"}, {"n", "2"}, {"relu", "false"}}}) {
     CAPTURE(attributes);
     const te::Workload workload = Conv(attributes);
@@ -156,6 +157,105 @@ TEST_CASE("default traces of what the accelerator is for are right", "[vta]") {
   Run(dense, DefaultSteps(dense, Pynq()));
 }
 
+te::Workload Pool(Attributes attributes) {
+  const Attributes defaults = {{"c", "32"},  {"size", "9"},   {"k", "3"},           {"stride", "2"},
+                               {"pad", "1"}, {"dtype", "i8"}, {"layout", "nchwc16"}};
+  attributes.insert(defaults.begin(), defaults.end());
+  return te::MakeWorkload({"pool", "max_pool2d", attributes}).value();
+}
+
+TEST_CASE("the largest of windows is found, whatever lies beside the tensor", "[vta]") {
+  for (const Attributes& attributes :
+       {Attributes{}, Attributes{{"pad", "0"}}, Attributes{{"k", "2"}, {"pad", "0"}},
+        Attributes{{"stride", "1"}, {"h", "5"}, {"w", "12"}},
+        Attributes{{"kh", "1"}, {"kw", "3"}, {"pad", "0"}}, Attributes{{"n", "2"}}}) {
+    CAPTURE(attributes);
+    const te::Workload pool = Pool(attributes);
+    Run(pool, DefaultSteps(pool, Pynq()));
+  }
+  const auto rows = ir::ParseTarget("vta batch=2 block=8 uop=64 wgt=65536 acc=65536").value();
+  const te::Workload any = Pool({{"n", "4"}, {"layout", "any"}});
+  Run(any, DefaultSteps(any, rows), rows);
+}
+
+TEST_CASE("a bias is stored once for each row of a tile", "[vta]") {
+  const auto rows = ir::ParseTarget("vta batch=4 block=8").value();
+  const te::Workload conv = Conv({{"n", "4"}, {"layout", "any"}});
+  const std::string steps = DefaultSteps(conv, rows);
+  CHECK(absl::StrContains(steps, "layout Bias 0/8%8 0/64+3 0%8\n"));
+  Run(conv, steps, rows);
+  // One tile of channels.
+  const te::Workload narrow = Conv({{"n", "4"}, {"oc", "8"}, {"layout", "any"}});
+  Run(narrow, DefaultSteps(narrow, rows), rows);
+}
+
+TEST_CASE("default tiles are as large as it takes", "[vta]") {
+  // With the smallest ones these would be of millions of instructions.
+  for (const Attributes& attributes :
+       {Attributes{{"n", "2"}, {"size", "224"}}, Attributes{{"ic", "1024"}, {"size", "64"}}}) {
+    CAPTURE(attributes);
+    const te::Workload workload = Conv(attributes);
+    CHECK(ErrorOf(workload, DefaultSteps(workload, Pynq())) == "");
+  }
+  // A window that lies in the padding alone.
+  const te::Workload padded = Conv({{"k", "1"}, {"pad", "2"}});
+  Run(padded, DefaultSteps(padded, Pynq()));
+}
+
+// Of -128 and of what is next to it everywhere, which no padding may be mistaken for.
+TEST_CASE("the largest of the least i8 is the least i8", "[vta]") {
+  const te::Workload pool = Pool({{"layout", "nchwc16"}});
+  const Scheduled scheduled = Apply(pool, DefaultSteps(pool, Pynq()));
+  const auto kernels = Generate(scheduled.schedule, scheduled.loops, Pynq());
+  REQUIRE(kernels.status() == absl::OkStatus());
+  for (const int value : {-128, -127, 0, 127}) {
+    std::vector<std::byte> x(32 * 9 * 9, static_cast<std::byte>(value)), y(32 * 5 * 5);
+    const absl::Span<std::byte> buffers[] = {absl::MakeSpan(x), absl::MakeSpan(y)};
+    REQUIRE(RunVta(*kernels, buffers).status() == absl::OkStatus());
+    CHECK(y == std::vector<std::byte>(32 * 5 * 5, static_cast<std::byte>(value)));
+  }
+}
+
+TEST_CASE("channels are multiplied one by one with tiles of diagonals", "[vta]") {
+  for (const Attributes& attributes :
+       {Attributes{{"pad", "1"}, {"bias", "true"}}, Attributes{{"stride", "2"}, {"relu", "true"}},
+        Attributes{{"add", "true"}, {"n", "2"}}}) {
+    CAPTURE(attributes);
+    Attributes all = {{"c", "32"},     {"size", "8"},  {"k", "3"},
+                      {"dtype", "i8"}, {"shift", "4"}, {"layout", "any"}};
+    all.insert(attributes.begin(), attributes.end());
+    const te::Workload depthwise = te::MakeWorkload({"dw", "depthwise_conv2d", all}).value();
+    Run(depthwise, DefaultSteps(depthwise, Pynq()));
+  }
+  // A product a tap of a tile of results, and resets.
+  const te::Workload plain = te::MakeWorkload({"dw",
+                                               "depthwise_conv2d",
+                                               {{"c", "32"},
+                                                {"size", "8"},
+                                                {"k", "3"},
+                                                {"dtype", "i8"},
+                                                {"shift", "4"},
+                                                {"layout", "any"}}})
+                                 .value();
+  CHECK(Run(plain, DefaultSteps(plain, Pynq())).reports[0].gemm_steps == 2 * 36 * (9 + 1));
+}
+
+TEST_CASE("tensors of i8 are added by products with the identity", "[vta]") {
+  const te::Workload plain = Conv({}), residual = Conv({{"add", "true"}});
+  const VtaRun without = Run(plain, DefaultSteps(plain, Pynq()));
+  const VtaRun with = Run(residual, DefaultSteps(residual, Pynq()));
+  CHECK(with.reports[0].gemm_steps == without.reports[0].gemm_steps + 4 * 64);
+  CHECK(with.reports[0].alu_steps == without.reports[0].alu_steps);
+  for (const char* relu : {"true", "false"}) {
+    const te::Workload add =
+        te::MakeWorkload({"add", "add", {{"m", "4"}, {"n", "96"}, {"dtype", "i8"}, {"relu", relu}}})
+            .value();
+    Run(add, DefaultSteps(add, Pynq()));
+    const auto wide = ir::ParseTarget("vta block=32").value();
+    Run(add, DefaultSteps(add, wide), wide);
+  }
+}
+
 TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
   const auto contains = [](const std::string& text, const std::string& part) {
     INFO(text);
@@ -170,10 +270,21 @@ TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
   contains(of_default(Conv({{"layout", "nchw"}})),
            "X is stored as \"1 2 3\"; the accelerator's tiles are those of \"0 1/16 2 3 1%16\"");
   contains(of_default(Conv({{"shift", "0"}, {"requantize", "true"}})), "ALU can't compute");
-  contains(of_default(Conv({{"add", "true"}})), "ALU can't compute");
+  contains(of_default(te::MakeWorkload({"add", "add", {{"n", "40"}, {"dtype", "i8"}}}).value()),
+           "widen has 40 positions of n, which tiles of 16 don't divide");
+  contains(of_default(te::MakeWorkload({"add", "add", {{"n", "32"}}}).value()),
+           "no stage that has i8 as i32");
+  contains(of_default(Pool({{"layout", "nchw"}})), "X is stored as");
   const auto rows = ir::ParseTarget("vta batch=2").value();
-  contains(std::string(schedule::DefaultTrace(Conv({{"n", "2"}}).dag, rows).status().message()),
-           "Bias has not both axes of a tile of 2 x 16 accumulators");
+  const te::Workload dense =
+      te::MakeWorkload(
+          {"fc", "dense", {{"m", "8"}, {"n", "32"}, {"k", "32"}, {"dtype", "i8"}, {"shift", "4"}}})
+          .value();
+  contains(std::string(schedule::DefaultTrace(dense.dag, rows).status().message()),
+           "A is stored as \"0 1\"; the accelerator's tiles are those of \"0/2 1/16 0%2 1%16\"");
+  contains(of_default(Pool({{"dtype", "f32"}})), "no sum of products");
+  contains(of_default(Pool({{"h", "3"}, {"w", "1025"}})),
+           "X has 1025 positions along dimension 3, which is padded by -128");
   contains(of_default(Conv({{"ic", "3"}, {"layout", "any"}})),
            "conv has no reduction axis that tiles of 16 divide");
   contains(ErrorOf(Conv({}), absl::StrCat(kHead, kTiled, "vectorize conv ow\n")),
