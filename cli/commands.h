@@ -192,4 +192,18 @@ struct RankingOptions {
 };
 absl::Status RunRanking(const RankingOptions& options);
 
+struct CodesignOptions {
+  OperatorSource source;
+  std::string device = "XC7Z020";
+  int variants = 64;  // that are tuned
+  int trials = 32;    // of each operator, of those that stay to the end
+  uint64_t seed = 0;
+  int threads = 0;  // 0: one a core
+  bool transfer = true;
+  std::string resume;    // file that keeps what was measured; empty: none
+  std::string csv, svg;  // files; empty: none
+  bool json = false;
+};
+absl::Status RunCodesign(const CodesignOptions& options);
+
 }  // namespace tessera::cli

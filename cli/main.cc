@@ -350,6 +350,38 @@ int main(int argc, char** argv) {
     status = cli::RunRanking(rank);
   });
 
+  cli::CodesignOptions codesign;
+  command = app.add_subcommand(
+      "codesign", "explore variants of VTA for a network: which is the best in an FPGA?");
+  AddSource(command, codesign.source);
+  command->add_option("--device", codesign.device, "the FPGA: XC7Z020 or ZU3EG")
+      ->capture_default_str();
+  command->add_option("--variants", codesign.variants, "that are tuned, of those that fit")
+      ->capture_default_str()
+      ->check(WholeNumber(1, 10'000));
+  command
+      ->add_option("--trials", codesign.trials,
+                   "of each operator on the best quarter; others have a half or a quarter of them")
+      ->capture_default_str()
+      ->check(WholeNumber(1, proto::kMaxTrialsPerTask));
+  command->add_option("--seed", codesign.seed, "of estimates and searches")
+      ->capture_default_str()
+      ->check(WholeNumber(0, proto::kMaxSeed));
+  command->add_option("--threads", codesign.threads, "that work, whatever is found; 0: one a core")
+      ->capture_default_str()
+      ->check(WholeNumber(0, 1024));
+  command->add_flag("!--no-transfer", codesign.transfer,
+                    "let every variant begin without what others taught");
+  command
+      ->add_option("--resume", codesign.resume,
+                   "file that keeps what was measured; where it is there, the run goes on from it")
+      ->check(NotEmpty());
+  command->add_option("--csv", codesign.csv, "write all that were tuned to this file")
+      ->check(NotEmpty());
+  command->add_option("--svg", codesign.svg, "draw them to this file")->check(NotEmpty());
+  command->add_flag("--json", codesign.json, "for programs");
+  command->callback([&] { status = cli::RunCodesign(codesign); });
+
   CLI::App* const models = app.add_subcommand("model", "cost models trained on many tasks");
   models->require_subcommand(0, 1);
   cli::ModelTrainOptions train;

@@ -12,4 +12,8 @@ namespace tessera::cli {
 // ErrnoStatus.
 absl::Status PathStatus(int error, std::string_view what, const std::string& path);
 
+// Tells before long work, not after, that the file which `option` names could not be written. OK
+// for an empty path.
+absl::Status CheckWritable(std::string_view option, const std::string& path);
+
 }  // namespace tessera::cli

@@ -3,9 +3,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
-#include <system_error>
 
 #include "base/durable_file.h"
 #include "base/interrupt.h"
@@ -25,24 +23,6 @@
 
 namespace tessera::cli {
 namespace {
-
-// Tells before a job is tuned, not after, that its report could not be written.
-absl::Status CheckReportPath(const std::string& path) {
-  if (path.empty()) return absl::OkStatus();
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  const std::string checked = access(path.c_str(), F_OK) == 0 ? path
-                              : folder.empty()                ? "."
-                                                              : folder.string();
-  if (access(checked.c_str(), W_OK) != 0) return PathStatus(errno, "--report: cannot write", path);
-  std::error_code error;
-  const std::filesystem::file_status there = std::filesystem::status(path, error);
-  if (!std::filesystem::status_known(there)) {
-    return PathStatus(error.value(), "--report: cannot write", path);
-  }
-  return std::filesystem::is_directory(there)
-             ? absl::InvalidArgumentError(absl::StrCat("--report: ", path, " is a folder"))
-             : absl::OkStatus();
-}
 
 absl::Status WriteReport(const Report& report, const std::string& path) {
   std::ofstream out(path);
@@ -120,7 +100,7 @@ absl::Status RunTune(const TuneOptions& options) {
   proto::Checks check;
   check.Name("--key", options.key, proto::kMaxNameBytes);
   TESSERA_RETURN_IF_ERROR(check.status());
-  TESSERA_RETURN_IF_ERROR(CheckReportPath(options.report));
+  TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   db::Job job;
   job.name = file.name;

@@ -32,7 +32,7 @@ ARROWS = {
     "db/postgres": ["db/record"],
     "tuner": ["costmodel", "db/record"],
     "tuner/replay": ["tuner"],
-    "codesign": ["tuner", "compiler/vta"],
+    "codesign": ["tuner", "compiler/codegen/vta", "compiler/runtime"],
     "proto": ["db/record"],
     "server": ["tuner", "compiler/graph", "db/sqlite", "db/postgres", "proto"],
     "worker/sandbox": ["compiler/runtime", "compiler/vta", "proto"],

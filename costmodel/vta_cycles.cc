@@ -2,12 +2,9 @@
 
 #include <algorithm>
 
-#include "compiler/vta/timing.h"
-
 namespace tessera::costmodel {
 namespace {
 
-constexpr vta::Timing kTiming;
 constexpr double kInstructionBytes = 16;
 
 // Of each virtual thread that has its own; else of all.
@@ -44,10 +41,10 @@ double UnhiddenStores(const VtaProfile& p) {
 
 // What loads of the engine that computes wait for rows of the other on the bus, in a program of so
 // many cycles.
-double BusWaits(const VtaProfile& p, double cycles) {
+double BusWaits(const VtaProfile& p, double bus_bytes, double cycles) {
   double bus = 0, squares = 0;
   for (const VtaTransfer* transfer : {&p.inputs, &p.weights, &p.residuals}) {
-    const double row_cycles = transfer->bytes / static_cast<double>(kTiming.bus_bytes);
+    const double row_cycles = transfer->bytes / bus_bytes;
     bus += row_cycles;
     if (transfer->rows > 0) squares += row_cycles * row_cycles / transfer->rows;
   }
@@ -55,16 +52,40 @@ double BusWaits(const VtaProfile& p, double cycles) {
   return (p.added.rows + p.uop_loads) * std::min(1.0, bus / cycles) * squares / bus;
 }
 
+void SetCycles(VtaSteps& steps, int64_t depth, int64_t turn_cycles, int64_t interval) {
+  steps.cycles = steps.instructions * static_cast<double>(depth) +
+                 (steps.turns - steps.instructions) * static_cast<double>(turn_cycles) +
+                 steps.steps * static_cast<double>(interval);
+}
+
 }  // namespace
 
-VtaProfile WithCycles(VtaProfile p) {
+VtaProfile WithTiming(VtaProfile p, const vta::Timing& timing) {
+  constexpr vta::Timing kCounted;
+  SetCycles(p.products, timing.gemm_depth, timing.turn_cycles, timing.gemm_interval);
+  SetCycles(p.resets, timing.gemm_depth, timing.turn_cycles, timing.gemm_interval);
+  SetCycles(p.operations, timing.alu_depth, timing.turn_cycles, timing.alu_interval);
+  SetCycles(p.windows, timing.alu_depth, timing.turn_cycles, timing.alu_interval);
+  const auto latency = static_cast<double>(timing.row_latency);
+  const auto bus_bytes = static_cast<double>(timing.bus_bytes);
+  for (VtaTransfer* moved : {&p.inputs, &p.weights, &p.residuals, &p.added, &p.results}) {
+    moved->cycles = moved->rows * latency + moved->bytes / bus_bytes + moved->zeros;
+  }
+  const double uop_bytes =
+      (p.uop_cycles - p.uop_loads * static_cast<double>(kCounted.row_latency)) *
+      static_cast<double>(kCounted.bus_bytes);
+  p.uop_cycles = p.uop_loads * latency + uop_bytes / bus_bytes;
+  return WithCycles(p, timing);
+}
+
+VtaProfile WithCycles(VtaProfile p, const vta::Timing& timing) {
   const double finishes = 1;
   p.instructions = finishes + p.inputs.instructions + p.weights.instructions +
                    p.residuals.instructions + p.added.instructions + p.results.instructions +
                    p.products.instructions + p.resets.instructions + p.operations.instructions +
                    p.windows.instructions + p.uop_loads;
-  p.fetch_cycles =
-      p.instructions * (kInstructionBytes / static_cast<double>(kTiming.bus_bytes) + 1);
+  const auto bus_bytes = static_cast<double>(timing.bus_bytes);
+  p.fetch_cycles = p.instructions * (kInstructionBytes / bus_bytes + 1);
   p.load_cycles = p.inputs.cycles + p.weights.cycles + p.residuals.cycles;
   p.compute_cycles = p.products.cycles + p.resets.cycles + p.operations.cycles + p.windows.cycles +
                      p.added.cycles + p.uop_cycles;
@@ -87,7 +108,7 @@ VtaProfile WithCycles(VtaProfile p) {
   const auto at_least = [&](double cycles) {
     return std::max({p.fetch_cycles, p.load_cycles, p.store_cycles, cycles});
   };
-  p.bus_waits = BusWaits(p, at_least(serial));
+  p.bus_waits = BusWaits(p, bus_bytes, at_least(serial));
   // No more than if nothing went on at the same time.
   p.cycles = at_least(std::min(serial + p.bus_waits, p.compute_cycles + p.load_cycles + stored));
   return p;

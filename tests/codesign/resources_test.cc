@@ -114,5 +114,42 @@ TEST_CASE("multipliers beyond the DSPs are made of LUTs", "[codesign]") {
   CHECK(whole.luts - ResourcesOf(Config(), more).luts == (256 - 220) * 115);
 }
 
+TEST_CASE("a narrower ALU takes fewer LUTs and a narrower bus fewer block RAMs", "[codesign]") {
+  const Device device = Named("ZU3EG");
+  const Resources whole = ResourcesOf(Config(), device);
+  CHECK(whole.luts - ResourcesOf(Config(), device, {.log_alu_narrowing = 2}).luts ==
+        (16 - 4) * 208);
+  // Three masters of the bus's width: 4, 2 and 1 RAM each.
+  CHECK(whole.bram18s - ResourcesOf(Config(), device, {.bus_bits = 64}).bram18s == 3 * 2);
+  CHECK(whole.bram18s - ResourcesOf(Config(), device, {.bus_bits = 32}).bram18s == 3 * 3);
+  CHECK(ResourcesOf(Config(), device, {.bus_bits = 128}).bram18s == whole.bram18s);
+}
+
+TEST_CASE("widths that a design can't have are refused", "[codesign]") {
+  const Device device = Named("XC7Z020");
+  for (const Widths& widths :
+       {Widths{0, 128}, Widths{0, 4}, Widths{0, 12}, Widths{-1}, Widths{5}}) {
+    CAPTURE(widths.log_alu_narrowing, widths.bus_bits);
+    const absl::Status status = CheckFits(Config(), {}, device, widths);
+    CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+    CHECK_THAT(std::string(status.message()), Catch::Contains("XC7Z020 has a port of 64 bits"));
+  }
+  CHECK(CheckFits(Config(), {}, device, {4, 32}).ok());
+}
+
+// Chisel's 4 registers where 7 ns close at 100 MHz, and of 11 to 20 stages for 250 to 333 MHz the
+// first with the slowest clock, set the two constants. That 333 MHz, published with 2 ns, take no
+// more than the most of these stages is the check.
+TEST_CASE("pipelines have the stages that were published", "[codesign]") {
+  CHECK(SynthesisPeriod(4) == Approx(7));
+  CHECK(ReachableMegahertz(Named("ZU3EG"), SynthesisPeriod(11)) == Approx(250));
+  int64_t stages = 1;
+  while (SynthesisPeriod(stages) > 2) ++stages;
+  CHECK(stages > 11);
+  CHECK(stages <= 20);
+  CHECK(ReachableMegahertz(Named("ZU3EG"), SynthesisPeriod(stages)) == 333);
+  CHECK(SynthesisPeriod(5) < SynthesisPeriod(4));
+}
+
 }  // namespace
 }  // namespace tessera::codesign

@@ -1,0 +1,306 @@
+#include "codesign/explore.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <numeric>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "codesign/estimate.h"
+#include "codesign/select.h"
+
+namespace tessera::codesign {
+namespace {
+
+// Rounds of tuning: what share of the variants has which share of the trials by their end.
+struct Round {
+  double variants, trials;
+};
+constexpr Round kRounds[] = {{1, 0.25}, {0.5, 0.5}, {0.25, 1}};
+// That begin with the same knowledge: a number of its own, so that threads decide nothing.
+constexpr size_t kBatch = 8;
+
+// Calls `work` with 0 to count − 1, by so many threads. The error of the smallest index that
+// failed; what comes behind an error may be left out.
+absl::Status ForEach(size_t count, int threads, const std::function<absl::Status(size_t)>& work) {
+  std::atomic<size_t> next = 0;
+  std::atomic<bool> has_failed = false;
+  std::vector<absl::Status> statuses(count);
+  const auto run = [&] {
+    for (size_t i = next++; i < count && !has_failed; i = next++) {
+      statuses[i] = work(i);
+      if (!statuses[i].ok()) has_failed = true;
+    }
+  };
+  std::vector<std::thread> others;
+  for (int t = 1; t < threads; ++t) others.emplace_back(run);
+  run();
+  for (std::thread& thread : others) thread.join();
+  for (const absl::Status& status : statuses) TESSERA_RETURN_IF_ERROR(status);
+  return absl::OkStatus();
+}
+
+uint64_t SeedOf(uint64_t seed, const Variant& variant, int round) {
+  return StableHasher().Add(seed).Add(ToString(variant)).Add(static_cast<uint64_t>(round)).Finish();
+}
+
+class Explorer {
+ public:
+  Explorer(const Network& network, const Device& device, const ExploreOptions& options,
+           MeasurementLog& log, const std::atomic<bool>& stop,
+           const std::function<void(const Progress&)>& report)
+      : network_(network),
+        device_(device),
+        options_(options),
+        log_(log),
+        stop_(stop),
+        report_(report) {}
+
+  absl::StatusOr<Exploration> Run() {
+    found_.device = device_;
+    TESSERA_RETURN_IF_ERROR(ScreenAll());
+    TESSERA_RETURN_IF_ERROR(EstimateAll());
+    TESSERA_RETURN_IF_ERROR(Choose());
+    for (int round = 0; round < static_cast<int>(std::size(kRounds)); ++round) {
+      TESSERA_RETURN_IF_ERROR(Tune(round));
+    }
+    Evaluate();
+    std::stable_sort(found_.tuned.begin() + 1, found_.tuned.end(),
+                     [](const Evaluated& a, const Evaluated& b) { return a.seconds < b.seconds; });
+    return std::move(found_);
+  }
+
+ private:
+  void Report(Progress progress) {
+    absl::MutexLock lock(&report_mutex_);
+    report_(progress);
+  }
+
+  absl::Status ScreenAll() {
+    const Variant base = DefaultVariant(device_);
+    if (absl::Status fits = CheckFits(base.config, ClockOf(base), device_, WidthsOf(base));
+        !fits.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the default configuration can't be: ", fits.message()));
+    }
+    if (absl::Status serves = CheckServes(network_, base.config); !serves.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the default configuration has no programs of the network: ", serves.message()));
+    }
+    found_.screening = Screen(options_.axes, device_, [&](const vta::Config& config) {
+      return CheckServes(network_, config).ok();
+    });
+    Report({.phase = Progress::Phase::kScreened, .screening = &found_.screening});
+    for (const Variant& variant : found_.screening.variants) {
+      if (variant != base) by_config_[vta::Print(variant.config)].push_back(variant);
+    }
+    // It is compared with whether or not the axes have it.
+    by_config_[vta::Print(base.config)].push_back(base);
+    found_.candidates = static_cast<int64_t>(found_.screening.variants.size());
+    found_.screening.variants.clear();
+    return absl::OkStatus();
+  }
+
+  absl::Status EstimateAll() {
+    std::vector<const std::vector<Variant>*> groups;
+    int64_t most_stages = DefaultVariant(device_).stages;
+    for (const auto& [name, variants] : by_config_) {
+      groups.push_back(&variants);
+      for (const Variant& variant : variants) most_stages = std::max(most_stages, variant.stages);
+    }
+    found_.configurations = std::ssize(groups);
+    std::vector<std::vector<Candidate>> estimated(groups.size());
+    std::atomic<int64_t> done = 0, no_memory = 0;
+    TESSERA_RETURN_IF_ERROR(ForEach(groups.size(), options_.threads, [&](size_t g) {
+      if (stop_) return absl::CancelledError("interrupted");
+      const auto programs =
+          EstimatedPrograms::Make(network_, groups[g]->front().config, most_stages, options_.seed);
+      if (absl::IsResourceExhausted(programs.status())) {
+        no_memory += std::ssize(*groups[g]);
+      } else if (!programs.ok()) {
+        return programs.status();
+      } else {
+        for (const Variant& variant : *groups[g]) {
+          estimated[g].push_back(CandidateOf(variant, programs->Estimate(variant)));
+        }
+      }
+      Report({.phase = Progress::Phase::kEstimating, .done = ++done, .all = std::ssize(groups)});
+      return absl::OkStatus();
+    }));
+    found_.no_memory = no_memory;
+    for (std::vector<Candidate>& some : estimated) {
+      candidates_.insert(candidates_.end(), some.begin(), some.end());
+    }
+    return absl::OkStatus();
+  }
+
+  Candidate CandidateOf(const Variant& variant, const Activity& activity) const {
+    return {variant, ResourcesOf(variant, device_),
+            activity.cycles / (1e6 * static_cast<double>(variant.megahertz)),
+            1e-12 * Picojoules(activity, variant.config)};
+  }
+
+  absl::Status Choose() {
+    const auto base = std::ranges::find(candidates_, DefaultVariant(device_), &Candidate::variant);
+    if (base == candidates_.end()) {
+      return absl::InvalidArgumentError(
+          "the default configuration's memories hold no program of some layer");
+    }
+    for (const size_t place :
+         SelectCandidates(candidates_, static_cast<size_t>(base - candidates_.begin()),
+                          static_cast<size_t>(options_.variants))) {
+      Evaluated& one = found_.tuned.emplace_back();
+      one.tuned.variant = candidates_[place].variant;
+      one.resources = candidates_[place].resources;
+      one.estimated_seconds = candidates_[place].seconds;
+    }
+    candidates_.clear();
+    return absl::OkStatus();
+  }
+
+  // Those that have more trials in this round: the default; of a quarter, the fastest that compare
+  // with it directly; then front by front the fastest.
+  std::vector<size_t> Staying(int round) const {
+    const size_t all = found_.tuned.size();
+    std::vector<size_t> order(all);
+    std::iota(order.begin(), order.end(), 0);
+    if (round == 0) return order;
+    const Evaluated& base = found_.tuned.front();
+    std::ranges::stable_sort(order, {}, [&](size_t i) { return found_.tuned[i].seconds; });
+    const auto count = std::max<size_t>(
+        1, static_cast<size_t>(static_cast<double>(all) * kRounds[round].variants));
+    std::vector<int> ranks(all, 1);
+    ranks[0] = 0;
+    size_t compared = count / 4;
+    for (const size_t i : order) {
+      const Evaluated& one = found_.tuned[i];
+      if (i > 0) ranks[i] += one.front + 1;
+      if (i == 0 || compared == 0 || !IsWithin(one.resources, base.resources) ||
+          !HasSameClock(one.tuned.variant, base.tuned.variant)) {
+        continue;
+      }
+      ranks[i] = 1;
+      --compared;
+    }
+    std::ranges::stable_sort(order, {}, [&](size_t i) { return ranks[i]; });
+    order.resize(count);
+    return order;
+  }
+
+  int TrialsBy(int round) const {
+    return std::max(1, static_cast<int>(options_.trials * kRounds[round].trials));
+  }
+
+  absl::Status Tune(int round) {
+    const std::vector<size_t> staying = Staying(round);
+    const int trials = TrialsBy(round) - (round > 0 ? TrialsBy(round - 1) : 0);
+    if (trials == 0) return absl::OkStatus();
+    std::atomic<int64_t> done = 0;
+    for (size_t begin = 0; begin < staying.size(); begin += kBatch) {
+      const size_t count = std::min(kBatch, staying.size() - begin);
+      std::vector<TunedVariant> taught;
+      tuner::SavedModel model;
+      if (options_.transfer) {
+        taught = InOrderOfTuning();
+        TESSERA_ASSIGN_OR_RETURN(model, FitModel(taught, options_.seed));
+      }
+      TESSERA_RETURN_IF_ERROR(ForEach(count, options_.threads, [&](size_t i) -> absl::Status {
+        Evaluated& one = found_.tuned[staying[begin + i]];
+        const Transfer transfer = options_.transfer
+                                      ? MakeTransfer(network_, taught, one.tuned.variant, model)
+                                      : Transfer();
+        const uint64_t seed = SeedOf(options_.seed, one.tuned.variant, round);
+        TESSERA_ASSIGN_OR_RETURN(one.tuned, TuneVariant(network_, std::move(one.tuned), transfer,
+                                                        trials, seed, log_, stop_));
+        one.trials += trials;
+        Report({.phase = Progress::Phase::kTuning,
+                .done = ++done,
+                .all = std::ssize(staying),
+                .round = round + 1,
+                .rounds = static_cast<int>(std::size(kRounds)),
+                .best_seconds = BestSeconds(one.tuned.Seconds(network_))});
+        return absl::OkStatus();
+      }));
+      for (size_t i = 0; i < count; ++i) last_tuned_.push_back(staying[begin + i]);
+    }
+    Evaluate();
+    return absl::OkStatus();
+  }
+
+  // What was tuned, the latest last, each once.
+  std::vector<TunedVariant> InOrderOfTuning() const {
+    std::vector<size_t> order;
+    for (size_t i = last_tuned_.size(); i-- > 0;) {
+      if (std::ranges::find(order, last_tuned_[i]) == order.end()) order.push_back(last_tuned_[i]);
+    }
+    std::vector<TunedVariant> tuned;
+    for (size_t i = order.size(); i-- > 0;) tuned.push_back(found_.tuned[order[i]].tuned);
+    return tuned;
+  }
+
+  double BestSeconds(double seconds) {
+    double best = best_seconds_;
+    while (seconds < best && !best_seconds_.compare_exchange_weak(best, seconds)) {
+    }
+    return best_seconds_;
+  }
+
+  void Evaluate() {
+    std::vector<Costs> costs;
+    for (Evaluated& one : found_.tuned) {
+      one.activity = one.tuned.Total(network_);
+      one.seconds = one.tuned.Seconds(network_);
+      one.joules = 1e-12 * Picojoules(one.activity, one.tuned.variant.config);
+      costs.push_back(CostsOf(one));
+    }
+    const std::vector<int> fronts = FrontsOf(costs);
+    for (size_t i = 0; i < fronts.size(); ++i) found_.tuned[i].front = fronts[i];
+  }
+
+  const Network& network_;
+  const Device& device_;
+  const ExploreOptions& options_;
+  MeasurementLog& log_;
+  const std::atomic<bool>& stop_;
+  const std::function<void(const Progress&)>& report_;
+  absl::Mutex report_mutex_;  // held while report_ is called
+  Exploration found_;
+  std::map<std::string, std::vector<Variant>> by_config_;
+  std::vector<Candidate> candidates_;
+  std::vector<size_t> last_tuned_;  // places in found_.tuned
+  std::atomic<double> best_seconds_ = std::numeric_limits<double>::infinity();
+};
+
+}  // namespace
+
+Costs CostsOf(const Evaluated& evaluated) {
+  return {evaluated.seconds, evaluated.joules, static_cast<double>(evaluated.resources.dsps),
+          static_cast<double>(evaluated.resources.bram18s),
+          static_cast<double>(evaluated.resources.luts)};
+}
+
+const Evaluated& BestWithinDefault(const Exploration& exploration, bool at_its_clock) {
+  const Evaluated& base = exploration.tuned.front();
+  const Evaluated* best = &base;
+  for (const Evaluated& one : exploration.tuned) {
+    if (!IsWithin(one.resources, base.resources)) continue;
+    if (at_its_clock && !HasSameClock(one.tuned.variant, base.tuned.variant)) continue;
+    if (one.seconds < best->seconds) best = &one;
+  }
+  return *best;
+}
+
+absl::StatusOr<Exploration> Explore(const Network& network, const Device& device,
+                                    const ExploreOptions& options, MeasurementLog& log,
+                                    const std::atomic<bool>& stop,
+                                    const std::function<void(const Progress&)>& report) {
+  return Explorer(network, device, options, log, stop, report).Run();
+}
+
+}  // namespace tessera::codesign
