@@ -9,6 +9,7 @@
 #include "compiler/library/device_glue.h"
 #include "compiler/library/glue_module.h"
 #include "compiler/library/isa.h"
+#include "compiler/library/model_glue.h"
 #include "compiler/runtime/ops.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Verifier.h"
@@ -143,9 +144,11 @@ absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const
   const CpuGlue cpu(glue, spec.versions);
   std::optional<DeviceGlue> device;
   if (spec.device) device.emplace(glue, ops, spec);
+  std::vector<Constant*> tables, packings;
   for (size_t i = 0; i < ops.size(); ++i) {
-    Constant* table = cpu.OpTable(ops[i]);
-    Constant* packing = cpu.PackingTable(ops[i]);
+    Constant* table = tables.emplace_back(cpu.OpTable(ops[i]));
+    Constant* packing = packings.emplace_back(cpu.PackingTable(ops[i]));
+    if (spec.model) continue;
     if (device) {
       device->AddOp(i, table, packing);
     } else {
@@ -154,6 +157,7 @@ absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const
     AddConversions(glue, ops[i]);
   }
   if (device) device->AddLibrary();
+  if (spec.model) AddModel(glue, *spec.model, ops, tables, packings);
   glue.Call(SetThreadsName(spec), {glue.i32()}, glue.i32(), "tessera_op_use_threads", nullptr);
   glue.Return(VersionName(spec), glue.Text(version));
   cpu.AddIsa(IsaName(spec));

@@ -8,6 +8,7 @@
 #include "base/view.h"
 #include "compiler/library/device_header.h"
 #include "compiler/library/isa.h"
+#include "compiler/library/model_header.h"
 
 namespace tessera::library {
 namespace {
@@ -180,7 +181,11 @@ int )",
       VersionName(spec), "(void);\n\n// The instruction set in use, NULL for none.\nconst char* ",
       IsaName(spec), "(void);\n\n");
   if (spec.device) text += DeviceDeclarations(spec);
-  for (const CompiledOp& op : ops) text += OpHeader(op, spec);
+  if (spec.model) {
+    text += ModelHeader(*spec.model, spec);
+  } else {
+    for (const CompiledOp& op : ops) text += OpHeader(op, spec);
+  }
   text += "#ifdef __cplusplus\n}\n#endif\n\n#endif  // " + guard + "\n";
   return text;
 }

@@ -12,6 +12,7 @@
 #include "compiler/library/documents.h"
 #include "compiler/library/glue.h"
 #include "compiler/library/isa.h"
+#include "compiler/library/model_header.h"
 #include "compiler/library/runtime_object.h"
 #include "compiler/te/c_names.h"
 
@@ -25,6 +26,12 @@ absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const Compiled
   absl::flat_hash_map<std::string, std::string> owner;
   for (const std::string& name : names) owner[name] = "the library";
   if (spec.device) owner[KernelsTypeName(spec)] = "the library";
+  if (spec.model) {
+    for (std::string& name : ModelNames(spec.model->name).Exported()) {
+      names.push_back(std::move(name));
+    }
+    return names;
+  }
   for (const CompiledOp& op : ops) {
     for (const std::string& name : op.HeaderNames()) {
       const auto [entry, is_new] = owner.emplace(name, op.op->name);
@@ -48,6 +55,11 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
     return absl::InvalidArgumentError(
         absl::StrCat("library: name \"", spec.name,
                      "\" can't be part of C names; use letters, digits and _, at most 120"));
+  }
+  if (spec.model) {
+    if (spec.device) return absl::UnimplementedError("library: models run on CPUs only");
+    TESSERA_RETURN_IF_ERROR(te::CheckOpName(spec.model->name));
+    TESSERA_RETURN_IF_ERROR(CheckModel(*spec.model, static_cast<int>(spec.ops.size())));
   }
   const std::string version = "tessera " TESSERA_VERSION;
   const ir::TargetKind kind = spec.versions[0].target.kind;

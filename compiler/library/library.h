@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "compiler/ir/target.h"
+#include "compiler/library/model.h"
 #include "compiler/schedule/trace.h"
 #include "compiler/te/dag.h"
 
@@ -40,6 +41,8 @@ struct LibrarySpec {
   // A GPU whose memory and queue the operators take; those of CPUs are for where it is missing.
   std::optional<LibraryVersion> device;
   std::vector<LibraryOp> ops;  // names are unique
+  // Runs the operators, whose own functions the library then doesn't show. Not with a device.
+  std::optional<LibraryModel> model;
 };
 
 // The bytes of libops.so, ops.h and manifest.json.

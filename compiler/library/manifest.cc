@@ -108,6 +108,27 @@ nlohmann::json OpJson(const CompiledOp& op, const LibrarySpec& spec) {
   return json;
 }
 
+nlohmann::json ModelJson(const LibraryModel& model) {
+  const auto tensors = [](const std::vector<ModelTensor>& list) {
+    nlohmann::json json = nlohmann::json::array();
+    for (const ModelTensor& tensor : list) {
+      json.push_back({{"name", tensor.name},
+                      {"type", ir::ToString(tensor.type.element)},
+                      {"shape", tensor.type.shape}});
+    }
+    return json;
+  };
+  nlohmann::json steps = nlohmann::json::array();
+  for (const LibraryModel::Step& step : model.steps) steps.push_back(step.op);
+  return {{"name", model.name},
+          {"inputs", tensors(model.inputs)},
+          {"outputs", tensors(model.outputs)},
+          {"steps", steps},
+          {"constants_bytes", model.constants.size()},
+          {"constants_sha256", Sha256Hex(model.constants)},
+          {"workspace_bytes", model.arena_bytes}};
+}
+
 nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
   nlohmann::json list = nlohmann::json::array();
   for (const LibraryVersion& version : versions) {
@@ -133,6 +154,7 @@ std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec
                              {"versions", VersionsJson(spec.versions)},
                              {"needed", nlohmann::json::array({"libc.so.6"})},
                              {"ops", list}};
+  if (spec.model) manifest["model"] = ModelJson(*spec.model);
   if (spec.device) {
     manifest["device"] = {{"target", ir::ToString(spec.device->target)},
                           {"device_class", spec.device->device_class}};

@@ -35,15 +35,16 @@ ir::Expr Tap(const Window& window, const ir::Expr& out, const ir::Expr& kernel) 
 }
 
 ir::Buffer PadStage(DagBuilder& builder, const ir::Buffer& x, const std::vector<Dim>& leading,
-                    const std::vector<Window>& windows, const ir::Expr& outside) {
+                    const std::vector<Window>& windows, const ir::Expr& outside,
+                    const std::string& name) {
   bool padded = false;
   std::vector<Dim> dims = leading;
   for (const Window& window : windows) {
-    padded |= window.pad > 0;
+    padded |= window.pad > 0 || window.Reached() > window.in;
     dims.push_back({window.name, window.Reached()});
   }
   if (!padded) return x;
-  return builder.Compute("pad", x->type, dims, [&](const DagBuilder::Indices& axes) {
+  return builder.Compute(name, x->type, dims, [&](const DagBuilder::Indices& axes) {
     ir::Expr inside;
     DagBuilder::Indices from(axes.begin(), axes.begin() + static_cast<int64_t>(leading.size()));
     for (size_t i = 0; i < windows.size(); ++i) {

@@ -17,14 +17,14 @@ struct Window {
   int64_t in;
   int64_t kernel;
   int64_t stride = 1;
-  int64_t pad = 0;  // on both sides
+  int64_t pad = 0;  // in front
   int64_t dilation = 1;
   int64_t out = 0;
 
   Dim In() const { return {name, in}; }
   Dim Out() const { return {"o" + name, out}; }
   Dim Kernel() const { return {"k" + name, kernel}; }
-  // Extent of the padded input that windows reach; at most in + 2 * pad.
+  // Extent of the padded input that windows reach.
   int64_t Reached() const { return (out - 1) * stride + dilation * (kernel - 1) + 1; }
 };
 
@@ -35,10 +35,11 @@ absl::StatusOr<std::vector<Window>> Windows(const Attributes& attributes, int ra
 // The position in the padded input that tap `kernel` of window `out` reads.
 ir::Expr Tap(const Window& window, const ir::Expr& out, const ir::Expr& kernel);
 
-// A stage `pad` over leading dimensions and the reached part of each window: `x` inside, `outside`
-// elsewhere, with only the conditions that are needed. `x` itself if no window is padded.
+// A stage over leading dimensions and the reached part of each window: `x` inside, `outside`
+// elsewhere, with only the conditions that are needed. `x` itself if no window reaches beyond it.
 ir::Buffer PadStage(DagBuilder& builder, const ir::Buffer& x, const std::vector<Dim>& leading,
-                    const std::vector<Window>& windows, const ir::Expr& outside);
+                    const std::vector<Window>& windows, const ir::Expr& outside,
+                    const std::string& name = "pad");
 
 // What `layout` (nchw, nhwc, nchwc<N>, any) means for an activation of these dimensions. The
 // block has to divide the channels.

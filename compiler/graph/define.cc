@@ -1,0 +1,107 @@
+#include "compiler/graph/define.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "compiler/graph/families.h"
+#include "compiler/graph/operators.h"
+#include "compiler/te/dag_builder.h"
+#include "compiler/te/names.h"
+
+namespace tessera::graph {
+namespace {
+
+te::Placement PlacementOf(const TensorType& type) {
+  return {ir::LayoutPolicy::kFixed, -1, type.layout};
+}
+
+class Definer {
+ public:
+  explicit Definer(const Graph& graph) : graph_(graph) {}
+
+  void Add(int index, absl::Span<const int> group) {
+    const Node& node = graph_.nodes[index];
+    const Operator& op = *FindOperator(node.op);
+    std::vector<Operand> operands;
+    std::vector<TensorType> types;
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      const int operand = node.operands[i];
+      const TensorType& type = graph_.nodes[operand].type;
+      types.push_back(type);
+      const bool is_inside = std::ranges::binary_search(group, operand);
+      if (is_inside) {
+        operands.emplace_back(made_.at(operand), type);
+      } else {
+        const bool is_weight = std::ranges::count(op.weights, static_cast<int>(i)) > 0;
+        operands.push_back(Outside(operand, is_weight));
+      }
+    }
+    made_[index] =
+        op.define(builder_, {node.attributes, types}, operands, node.type, Unique(node.op));
+  }
+
+  absl::StatusOr<Definition> Finish(int output, std::string_view name) && {
+    Definition definition{.inputs = std::move(inputs_), .output = output};
+    TESSERA_ASSIGN_OR_RETURN(
+        definition.workload,
+        std::move(builder_).Finish({made_.at(output)}, PlacementOf(graph_.nodes[output].type)));
+    definition.workload.name = std::string(name);
+    TESSERA_RETURN_IF_ERROR(Annotate(te::Verify(definition.workload.dag), name));
+    return definition;
+  }
+
+ private:
+  Operand Outside(int index, bool is_weight) {
+    const Node& node = graph_.nodes[index];
+    const TensorType& type = node.type;
+    if (node.is_constant() && type.ElementCount() == 1) {
+      const double value = node.constant->At(0);
+      return {type.element.is_float() ? ir::MakeFloat(type.element, value)
+                                      : ir::MakeInt(type.element, static_cast<int64_t>(value)),
+              type};
+    }
+    const auto [found, is_new] = made_.try_emplace(index);
+    if (is_new) {
+      inputs_.push_back(index);
+      const std::vector<te::Dim> dims = DimsOf(type.shape);
+      if (node.is_constant()) {
+        found->second = builder_.Constant(Unique(is_weight ? "W" : "C"), type.element, dims,
+                                          is_weight ? te::FreePlacement() : te::Placement{});
+      } else {
+        found->second = builder_.Input(Unique("X"), type.element, dims, PlacementOf(type));
+      }
+    }
+    return {found->second, type};
+  }
+
+  // "max" has a meaning of its own in the text of workloads: the stage is max_.
+  std::string Unique(std::string name) {
+    if (!te::IsName(name)) name += "_";
+    const int count = ++used_[name];
+    return count == 1 ? name : absl::StrCat(name, "_", count);
+  }
+
+  const Graph& graph_;
+  te::DagBuilder builder_;
+  std::map<int, ir::Buffer> made_;
+  std::map<std::string, int> used_;
+  std::vector<int> inputs_;
+};
+
+}  // namespace
+
+absl::StatusOr<Definition> Define(const Graph& graph, absl::Span<const int> nodes,
+                                  std::string_view name) {
+  TESSERA_CHECK(!nodes.empty());
+  Definer definer(graph);
+  for (const int node : nodes) definer.Add(node, nodes);
+  return std::move(definer).Finish(nodes.back(), name);
+}
+
+}  // namespace tessera::graph

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compiler/graph/operators.h"
+
+// The families that operators.cc makes its table of, and what they share.
+
+namespace tessera::graph {
+
+std::vector<Operator> UnaryOperators();
+std::vector<Operator> BinaryOperators();     // and where
+std::vector<Operator> ShapeOperators();      // reshape, transpose, slice, …
+std::vector<Operator> ReductionOperators();  // reduce_*, arg*, softmax, layer_norm
+std::vector<Operator> ProductOperators();    // matmul
+std::vector<Operator> WindowOperators();     // convolutions and pooling
+
+// Dimensions d0, d1, … of a shape; one of extent 1 where it has none.
+std::vector<te::Dim> DimsOf(const std::vector<int64_t>& shape, std::string_view prefix = "d");
+// Within [0, rank), counted from the back where it is negative; -1 where it is beyond.
+int AxisOf(int64_t axis, size_t rank);
+// The shape that shapes broadcast to, as NumPy's do. InvalidArgument where they don't.
+absl::StatusOr<std::vector<int64_t>> BroadcastShape(absl::Span<const TensorType> types);
+// The operand's element for that of `shape`, to which it broadcasts.
+ir::Expr BroadcastAt(const Operand& operand, absl::Span<const ir::Expr> indices,
+                     absl::Span<const int64_t> shape);
+// f32 for narrower floats, in which they are computed; else the type itself.
+ir::Type WideType(ir::Type type);
+ir::Expr As(ir::Type type, ir::Expr value);
+
+}  // namespace tessera::graph

@@ -1,0 +1,149 @@
+#include "compiler/graph/fuse.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "compiler/graph/operators.h"
+
+namespace tessera::graph {
+namespace {
+
+constexpr size_t kMostNodes = 48;  // of a group
+
+Pattern PatternOf(const Node& node) { return FindOperator(node.op)->pattern; }
+
+bool IsLoose(Pattern pattern) {
+  return pattern == Pattern::kElementwise || pattern == Pattern::kInjective;
+}
+
+class Fuser {
+ public:
+  explicit Fuser(const Graph& graph)
+      : graph_(graph), users_(graph.Users()), group_(graph.nodes.size()) {
+    std::iota(group_.begin(), group_.end(), 0);
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      members_.push_back({static_cast<int>(i)});
+      const Node& node = graph.nodes[i];
+      patterns_.push_back(IsComputed(static_cast<int>(i)) ? PatternOf(node)
+                                                          : Pattern::kElementwise);
+    }
+  }
+
+  std::vector<Group> Run() {
+    const std::vector<int> exits = PostDominators(graph_);
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const auto node = static_cast<int>(i);
+      if (IsComputed(node) && exits[i] >= 0) TryTo(node, exits[i]);
+    }
+    std::vector<Group> groups;
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      Group& members = members_[group_[i]];
+      // A group runs where its last member is.
+      if (!IsComputed(static_cast<int>(i)) ||
+          *std::ranges::max_element(members) != static_cast<int>(i)) {
+        continue;
+      }
+      std::ranges::sort(members);
+      groups.push_back(members);
+    }
+    return groups;
+  }
+
+ private:
+  bool IsComputed(int node) const {
+    return !graph_.nodes[node].is_input() && !graph_.nodes[node].is_constant();
+  }
+
+  // The nodes on the ways from `from` to `to`, without `from`.
+  std::vector<int> Between(int from, int to) const {
+    std::vector<int> found, open{from};
+    while (!open.empty()) {
+      const int node = open.back();
+      open.pop_back();
+      for (const int user : users_[node]) {
+        if (std::ranges::count(found, user) > 0) continue;
+        found.push_back(user);
+        if (found.size() > kMostNodes) return found;
+        if (user != to) open.push_back(user);
+      }
+    }
+    return found;
+  }
+
+  void TryTo(int from, int to) {
+    const std::vector<int> between = Between(from, to);
+    if (between.size() > kMostNodes) return;
+    const Pattern first = patterns_[group_[from]];
+    const std::vector<int64_t>& shape = graph_.nodes[from].type.shape;
+    std::vector<int> merged{group_[from]};
+    for (const int node : between) {
+      const Pattern pattern = patterns_[group_[node]];
+      const bool is_last = node == to;
+      bool fits = false;
+      if (IsLoose(first)) {
+        // Broadcasting what is computed would compute it again for each element.
+        const bool grows =
+            graph_.nodes[node].type.ElementCount() > graph_.nodes[from].type.ElementCount() &&
+            first == Pattern::kElementwise;
+        fits = (IsLoose(pattern) && !grows) || (is_last && pattern == Pattern::kReduction);
+      } else {
+        fits = pattern == Pattern::kElementwise && graph_.nodes[node].type.shape == shape;
+      }
+      if (!fits) return;
+      if (std::ranges::count(merged, group_[node]) == 0) merged.push_back(group_[node]);
+    }
+    size_t size = 0;
+    for (const int group : merged) size += members_[group].size();
+    if (size > kMostNodes) return;
+    Pattern pattern = first;
+    for (const int group : merged) pattern = std::max(pattern, patterns_[group]);
+    const int into = merged[0];
+    for (size_t i = 1; i < merged.size(); ++i) {
+      for (const int member : members_[merged[i]]) {
+        group_[member] = into;
+        members_[into].push_back(member);
+      }
+      members_[merged[i]].clear();
+    }
+    patterns_[into] = pattern;
+  }
+
+  const Graph& graph_;
+  const std::vector<std::vector<int>> users_;
+  std::vector<int> group_;  // by node
+  std::vector<Group> members_;
+  std::vector<Pattern> patterns_;  // by group
+};
+
+}  // namespace
+
+std::vector<int> PostDominators(const Graph& graph) {
+  const auto count = static_cast<int>(graph.nodes.size());
+  const std::vector<std::vector<int>> users = graph.Users();
+  std::vector<int> exits(count, -1), depth(count, 1);  // -1: the end of all, at depth 0
+  const auto depth_of = [&](int node) { return node < 0 ? 0 : depth[node]; };
+  for (int node = count; node-- > 0;) {
+    if (graph.IsOutput(node) || users[node].empty()) continue;
+    int common = users[node][0];
+    for (const int user : users[node]) {
+      int other = user;
+      while (common != other) {
+        int& deeper = depth_of(common) >= depth_of(other) ? common : other;
+        deeper = exits[deeper];
+      }
+    }
+    exits[node] = common;
+    depth[node] = depth_of(common) + 1;
+  }
+  return exits;
+}
+
+std::vector<Group> Fuse(const Graph& graph) { return Fuser(graph).Run(); }
+
+bool IsView(const Graph& graph, const Group& group) {
+  const Node& node = graph.nodes[group.back()];
+  return group.size() == 1 && node.op == "reshape" && node.type.layout.empty() &&
+         graph.operand(node, 0).type.layout.empty();
+}
+
+}  // namespace tessera::graph

@@ -1,0 +1,127 @@
+#include "compiler/graph/plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "compiler/graph/define.h"
+#include "compiler/graph/memory_plan.h"
+
+namespace tessera::graph {
+namespace {
+
+// Copies of outputs that nothing computes into memory of their own: inputs, constants, and what is
+// an output already.
+absl::StatusOr<Graph> WithOwnOutputs(const Graph& graph) {
+  GraphBuilder builder(graph.name);
+  for (const Node& node : graph.nodes) {
+    TESSERA_RETURN_IF_ERROR(builder.Copy(node, node.operands).status());
+  }
+  // What a node is another name of.
+  const auto root = [&](int node) {
+    while (IsView(graph, {node})) node = graph.nodes[node].operands[0];
+    return node;
+  };
+  absl::flat_hash_set<int> taken;
+  std::vector<int> outputs;
+  for (int output : graph.outputs) {
+    const Node& source = graph.nodes[root(output)];
+    if (source.is_input() || source.is_constant() || !taken.insert(root(output)).second) {
+      const Node& node = graph.nodes[output];
+      TESSERA_ASSIGN_OR_RETURN(
+          output, builder.Add("slice", {output},
+                              {{"starts", std::vector<int64_t>(node.type.shape.size(), 0)},
+                               {"steps", std::vector<int64_t>(node.type.shape.size(), 1)},
+                               {"shape", node.type.shape}},
+                              node.name));
+    }
+    outputs.push_back(output);
+  }
+  return std::move(builder).Finish(std::move(outputs));
+}
+
+class Planner {
+ public:
+  explicit Planner(Graph graph) {
+    plan_.graph = std::move(graph);
+    root_.resize(plan_.graph.nodes.size());
+    for (size_t i = 0; i < root_.size(); ++i) root_[i] = static_cast<int>(i);
+  }
+
+  absl::StatusOr<Plan> Run() {
+    for (const Group& group : Fuse(plan_.graph)) {
+      if (IsView(plan_.graph, group)) {
+        root_[group[0]] = root_[plan_.graph.nodes[group[0]].operands[0]];
+      } else {
+        TESSERA_RETURN_IF_ERROR(AddStep(group));
+      }
+    }
+    PlaceValues();
+    return std::move(plan_);
+  }
+
+ private:
+  absl::Status AddStep(const Group& group) {
+    const std::string& name = plan_.graph.nodes[group.back()].name;
+    TESSERA_ASSIGN_OR_RETURN(Definition definition, Define(plan_.graph, group, name));
+    const auto [found, is_new] = tasks_.try_emplace(te::StructuralHash(definition.workload.dag),
+                                                    static_cast<int>(plan_.tasks.size()));
+    if (is_new) plan_.tasks.push_back({std::move(definition.workload), 0});
+    ++plan_.tasks[found->second].steps;
+    plan_.steps.push_back({found->second, std::move(definition.inputs), definition.output});
+    return absl::OkStatus();
+  }
+
+  void PlaceValues() {
+    const Graph& graph = plan_.graph;
+    plan_.places.resize(graph.nodes.size());
+    int64_t inputs = 0;
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      if (graph.nodes[i].is_input()) plan_.places[i] = {Place::Kind::kInput, inputs++};
+      if (graph.nodes[i].is_constant()) {
+        plan_.places[i] = {Place::Kind::kConstant, static_cast<int64_t>(i)};
+      }
+    }
+    for (size_t o = 0; o < graph.outputs.size(); ++o) {
+      plan_.places[root_[graph.outputs[o]]] = {Place::Kind::kOutput, static_cast<int64_t>(o)};
+    }
+    std::vector<Lifetime> lifetimes;
+    std::vector<int> nodes;                        // of lifetimes
+    absl::flat_hash_map<int, size_t> lifetime_of;  // by node
+    for (size_t s = 0; s < plan_.steps.size(); ++s) {
+      const Step& step = plan_.steps[s];
+      const auto number = static_cast<int>(s);
+      for (const int operand : step.operands) {
+        const auto found = lifetime_of.find(root_[operand]);
+        if (found != lifetime_of.end()) lifetimes[found->second].last = number;
+      }
+      if (plan_.places[step.result].kind != Place::Kind::kNowhere) continue;
+      lifetime_of.emplace(step.result, lifetimes.size());
+      nodes.push_back(step.result);
+      lifetimes.push_back({graph.nodes[step.result].type.Bytes(), number, number});
+    }
+    const MemoryPlan memory = PlanMemory(lifetimes, kPlaceAlignment);
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      plan_.places[nodes[i]] = {Place::Kind::kArena, memory.offsets[i]};
+    }
+    plan_.arena_bytes = memory.arena_bytes;
+    plan_.least_arena_bytes = memory.least_bytes;
+    for (size_t i = 0; i < graph.nodes.size(); ++i) plan_.places[i] = plan_.places[root_[i]];
+  }
+
+  Plan plan_;
+  std::vector<int> root_;  // by node: what it is another name of, else itself
+  absl::flat_hash_map<uint64_t, int> tasks_;
+};
+
+}  // namespace
+
+absl::StatusOr<Plan> MakePlan(const Graph& graph) {
+  TESSERA_ASSIGN_OR_RETURN(Graph own, WithOwnOutputs(graph));
+  return Planner(std::move(own)).Run();
+}
+
+}  // namespace tessera::graph

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "compiler/graph/graph.h"
+#include "compiler/graph/plan.h"
+
+// A model in a library: operators of the library one after the other, as one call.
+
+namespace tessera::library {
+
+// What an operator of a model reads or writes: the caller's tensor of that number, inputs before
+// outputs, or bytes from `at` on of the arena or of the model's constants.
+struct ModelPlace {
+  enum class Kind : uint8_t { kCaller, kArena, kConstant };
+  Kind kind = Kind::kCaller;
+  int64_t at = 0;
+};
+
+struct ModelTensor {
+  std::string name;
+  graph::TensorType type;
+};
+
+struct LibraryModel {
+  struct Step {
+    int op = 0;                      // of the library
+    std::vector<ModelPlace> inputs;  // of its workload, constants among them
+    ModelPlace output;
+  };
+
+  std::string name;  // of the C functions
+  std::vector<ModelTensor> inputs, outputs;
+  std::vector<Step> steps;
+  std::string constants;  // row-major, each from a multiple of 64 bytes on
+  int64_t arena_bytes = 0;
+};
+
+// Of a plan whose task t is the library's operator t.
+LibraryModel ModelOf(const graph::Plan& plan, std::string name);
+
+// That operators, numbers and places are there. InvalidArgument else.
+absl::Status CheckModel(const LibraryModel& model, int ops);
+
+}  // namespace tessera::library

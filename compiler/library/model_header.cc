@@ -1,0 +1,58 @@
+#include "compiler/library/model_header.h"
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "compiler/library/compiled_op.h"
+#include "compiler/te/c_names.h"
+
+namespace tessera::library {
+namespace {
+
+// Names of tensors are the graph's, which C may have other uses for.
+std::string ParameterName(const std::string& name, absl::flat_hash_set<std::string>& used) {
+  std::string result = name;
+  while (te::IsReservedInC(result) || !used.insert(result).second) result += '_';
+  return result;
+}
+
+}  // namespace
+
+std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
+  const ModelNames names(model.name);
+  const auto tuned = std::ranges::count_if(
+      spec.ops, [](const LibraryOp& op) { return !op.versions[0].is_default; });
+  std::string text = absl::StrCat("// ", model.name, ": ", model.steps.size(), " kernels of ",
+                                  spec.ops.size(), " kinds, ", tuned, " of them tuned; ",
+                                  model.constants.size(), " bytes of constants.\n");
+  absl::flat_hash_set<std::string> used{"model", "workspace"};
+  std::vector<std::string> parameters{absl::StrCat("const ", names.type, "* model")};
+  std::string sizes;
+  const auto add = [&](const ModelTensor& tensor, const char* role, const char* qualifier) {
+    const std::string name = ParameterName(tensor.name, used);
+    absl::StrAppend(&text, "//   ", role, " ", name, ": ", graph::ToString(tensor.type), ", ",
+                    tensor.type.Bytes(), " bytes\n");
+    absl::StrAppend(&sizes, "#define ", model.name, "_", name, "_BYTES ((size_t)",
+                    tensor.type.Bytes(), ")\n");
+    parameters.push_back(absl::StrCat(qualifier, CTypeOf(tensor.type.element), "* ", name));
+  };
+  for (const ModelTensor& input : model.inputs) add(input, "input", "const ");
+  for (const ModelTensor& output : model.outputs) add(output, "output", "");
+  parameters.push_back("void* workspace");
+  absl::StrAppend(&text, sizes, "typedef struct ", names.type, " ", names.type, ";\n",
+                  "// Makes the model: packs its constants for this CPU. Ended by ", names.destroy,
+                  ", which takes NULL, too.\n", "int ", names.create, "(", names.type,
+                  "** model);\nvoid ", names.destroy, "(", names.type, "* model);\n",
+                  "// Runs it. Tensors are row-major; they and the workspace, of ",
+                  names.workspace_bytes,
+                  "() bytes, are\n// aligned to 64 bytes. Threads may run one "
+                  "model at once, each with a workspace of its own.\n",
+                  "size_t ", names.workspace_bytes, "(void);\nint ", names.run, "(",
+                  absl::StrJoin(parameters, ", "), ");\n\n");
+  return text;
+}
+
+}  // namespace tessera::library

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compiler/library/library.h"
+#include "compiler/library/model.h"
+
+namespace tessera::library {
+
+// The C functions of a model, and its type.
+struct ModelNames {
+  explicit ModelNames(const std::string& name)
+      : type(name),
+        create(name + "_create"),
+        run(name + "_run"),
+        destroy(name + "_destroy"),
+        workspace_bytes(name + "_workspace_bytes") {}
+
+  std::vector<std::string> Exported() const { return {create, run, destroy, workspace_bytes}; }
+
+  std::string type, create, run, destroy, workspace_bytes;
+};
+
+// The model's part of the header, in the place of those of its operators.
+std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec);
+
+}  // namespace tessera::library

@@ -1,0 +1,72 @@
+#include "compiler/runtime/model.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+struct tessera_model_instance {
+  char* packed;
+};
+
+static int PackStep(const tessera_model* model, const tessera_model_step* step, char* packed) {
+  void* arguments[TESSERA_OP_MAX_BUFFERS + 1];
+  for (int64_t i = 0; i < step->constant_count; ++i) {
+    arguments[i] = (void*)(model->constants + step->constants[i]);
+  }
+  arguments[step->constant_count] = packed + step->packed_offset;
+  return tessera_op_pack_constants(step->packing, arguments);
+}
+
+int tessera_model_create(const tessera_model* model, void* const* arguments) {
+  tessera_model_instance** const made = arguments[0];
+  if (made == NULL) return TESSERA_OPS_NULL_POINTER;
+  *made = NULL;
+  tessera_model_instance* instance = calloc(1, sizeof(*instance));
+  if (instance == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
+  int result = TESSERA_OPS_OK;
+  if (model->packed_bytes != 0) {
+    const int64_t rounded = (model->packed_bytes + TESSERA_OP_ALIGNMENT - 1) /
+                            TESSERA_OP_ALIGNMENT * TESSERA_OP_ALIGNMENT;
+    instance->packed = aligned_alloc(TESSERA_OP_ALIGNMENT, (size_t)rounded);
+    if (instance->packed == NULL) result = TESSERA_OPS_OUT_OF_MEMORY;
+  }
+  for (int64_t i = 0; i < model->step_count && result == TESSERA_OPS_OK; ++i) {
+    if (model->steps[i].packing != NULL) {
+      result = PackStep(model, &model->steps[i], instance->packed);
+    }
+  }
+  if (result != TESSERA_OPS_OK) {
+    tessera_model_destroy(instance);
+    return result;
+  }
+  *made = instance;
+  return TESSERA_OPS_OK;
+}
+
+void tessera_model_destroy(tessera_model_instance* instance) {
+  if (instance == NULL) return;
+  free(instance->packed);
+  free(instance);
+}
+
+int tessera_model_run(const tessera_model* model, void* const* arguments) {
+  const tessera_model_instance* instance = arguments[0];
+  char* const arena = arguments[1 + model->caller_count];
+  if (instance == NULL) return TESSERA_OPS_NULL_POINTER;
+  int result = tessera_op_check_pointers(arguments + 1, model->caller_count, TESSERA_OP_ALIGNMENT);
+  if (result == TESSERA_OPS_OK && model->arena_bytes != 0) {
+    result =
+        tessera_op_check_pointers(arguments + 1 + model->caller_count, 1, TESSERA_OP_ALIGNMENT);
+  }
+  for (int64_t i = 0; i < model->step_count && result == TESSERA_OPS_OK; ++i) {
+    const tessera_model_step* step = &model->steps[i];
+    void* places[TESSERA_OP_MAX_BUFFERS];
+    for (int64_t a = 0; a < step->argument_count; ++a) {
+      const tessera_model_place place = step->arguments[a];
+      places[a] = place.kind == TESSERA_MODEL_CALLER  ? arguments[1 + place.at]
+                  : place.kind == TESSERA_MODEL_ARENA ? arena + place.at
+                                                      : instance->packed + place.at;
+    }
+    result = tessera_op_run(step->op, places);
+  }
+  return result;
+}

@@ -1,0 +1,126 @@
+#include "compiler/graph/fuse.h"
+
+#include "compiler/graph/define.h"
+#include "compiler/ir/evaluate.h"
+#include "compiler/te/operators.h"
+#include "compiler/te/reference.h"
+#include "tests/compiler/graph/run.h"
+
+namespace tessera::graph {
+namespace {
+
+// Groups as text: operators of each in order.
+std::vector<std::string> Groups(const Graph& graph) {
+  std::vector<std::string> texts;
+  for (const Group& group : Fuse(graph)) {
+    std::string text;
+    for (const int node : group) text += (text.empty() ? "" : " ") + graph.nodes[node].op;
+    texts.push_back(text);
+  }
+  return texts;
+}
+
+const char* const kBlock =
+    "graph block\n"
+    "input x: f32[1,2,4,4]\n"
+    "const w: f32[2,2,1,1] = [1,2,3,4]\n"
+    "const v: f32[2,2,1,1] = [1,-2,0.5,4]\n"
+    "const b: f32[2] = [0.5,-0.5]\n"
+    "a = conv(x, w, b): f32[1,2,4,4]\n"
+    "relu_a = relu(a): f32[1,2,4,4]\n"
+    "c = conv(relu_a, v): f32[1,2,4,4]\n"
+    "sum = add(c, x): f32[1,2,4,4]\n"
+    "relu_c = relu(sum): f32[1,2,4,4]\n"
+    "pool = reduce_mean(relu_c) axes=[2,3] keep=0: f32[1,2]\n"
+    "flat = reshape(pool) shape=[2]: f32[2]\n"
+    "output flat\n";
+
+}  // namespace
+
+TEST_CASE("what follows a convolution goes with it", "[graph]") {
+  const Graph graph = Parsed(kBlock);
+  CHECK(Groups(graph) ==
+        std::vector<std::string>{"conv relu", "conv add relu", "reduce_mean", "reshape"});
+  const std::vector<Group> groups = Fuse(graph);
+  CHECK(!IsView(graph, groups[0]));
+  CHECK(IsView(graph, groups[3]));
+}
+
+TEST_CASE("diamonds of elementwise operators are one group", "[graph]") {
+  CHECK(Groups(Parsed("graph g\ninput x: f32[8]\nconst half: f32[] = [0.5]\n"
+                      "s = hard_sigmoid(x): f32[8]\nt = tanh(s): f32[8]\ne = exp(s): f32[8]\n"
+                      "p = mul(t, e): f32[8]\nh = mul(p, half): f32[8]\noutput h\n")) ==
+        std::vector<std::string>{"hard_sigmoid tanh exp mul mul"});
+}
+
+TEST_CASE("two reductions stay apart, and broadcasting does not compute again", "[graph]") {
+  CHECK(Groups(Parsed("graph g\ninput x: f32[4,8]\nconst n: f32[] = [2]\n"
+                      "d = mul(x, n): f32[4,8]\nm = reduce_max(d) axes=[1]: f32[4,1]\n"
+                      "e = exp(m): f32[4,1]\ns = sub(x, e): f32[4,8]\n"
+                      "t = reduce_sum(s) axes=[1]: f32[4,1]\noutput t\n")) ==
+        std::vector<std::string>{"mul reduce_max exp", "sub reduce_sum"});
+}
+
+TEST_CASE("outputs end groups", "[graph]") {
+  CHECK(Groups(Parsed("graph g\ninput x: f32[8]\na = exp(x): f32[8]\nb = neg(a): f32[8]\n"
+                      "output b\noutput a\n")) == std::vector<std::string>{"exp", "neg"});
+}
+
+TEST_CASE("groups compute what their nodes do", "[graph]") {
+  const Graph graph = Parsed(kBlock);
+  const std::vector<TensorRef> inputs = SomeInputs(graph, 9);
+  const auto expected = Outputs(graph, inputs);
+  std::vector<std::vector<std::byte>> values(graph.nodes.size());
+  values[0] = inputs[0]->bytes;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (graph.nodes[i].is_constant()) values[i] = graph.nodes[i].constant->bytes;
+  }
+  int number = 0;
+  for (const Group& group : Fuse(graph)) {
+    const absl::StatusOr<Definition> definition =
+        Define(graph, group, "task" + std::to_string(number++));
+    INFO(definition.status().ToString());
+    REQUIRE(definition.ok());
+    std::vector<absl::Span<std::byte>> buffers;
+    for (const int input : definition->inputs) buffers.push_back(absl::MakeSpan(values[input]));
+    std::vector<std::byte>& result = values[definition->output];
+    result.resize(static_cast<size_t>(graph.nodes[definition->output].type.Bytes()));
+    buffers.push_back(absl::MakeSpan(result));
+    REQUIRE(ir::Evaluate(te::ReferenceProgram(definition->workload), buffers).ok());
+  }
+  for (size_t i = 0; i < expected[0].size(); ++i) {
+    CHECK(ir::ReadElement(ir::Float(32), values[graph.outputs[0]], static_cast<int64_t>(i)) ==
+          Approx(expected[0][i]).margin(1e-5));
+  }
+}
+
+TEST_CASE("a convolution's task is that of the operator of its name", "[graph]") {
+  const Graph graph = Parsed(
+      "graph g\ninput x: f32[1,16,8,8]\ninput w: f32[16,16,3,3]\ninput b: f32[16]\n"
+      "conv = conv(x, w, b) before=[1,1] behind=[1,1]: f32[1,16,8,8]\n"
+      "relu = relu(conv): f32[1,16,8,8]\noutput relu\n");
+  // Weights and bias as constants, whatever their values.
+  Graph constant = graph;
+  for (const int node : {1, 2}) {
+    constant.nodes[node].op = "constant";
+    const TensorType& type = constant.nodes[node].type;
+    constant.nodes[node].constant = MakeTensor(
+        type.element, type.shape, std::vector<double>(static_cast<size_t>(type.ElementCount())));
+  }
+  const absl::StatusOr<Definition> definition = Define(constant, {3, 4}, "c");
+  REQUIRE(definition.ok());
+  const te::Workload named = *te::MakeWorkload({"c",
+                                                "conv2d",
+                                                {{"ic", "16"},
+                                                 {"oc", "16"},
+                                                 {"size", "8"},
+                                                 {"k", "3"},
+                                                 {"pad", "1"},
+                                                 {"bias", "true"},
+                                                 {"relu", "true"}}});
+  INFO(te::Print(definition->workload));
+  INFO(te::Print(named));
+  CHECK(te::StructuralHash(definition->workload.dag) == te::StructuralHash(named.dag));
+}
+
+}  // namespace tessera::graph

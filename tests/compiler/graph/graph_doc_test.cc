@@ -1,0 +1,32 @@
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "compiler/graph/operators.h"
+
+namespace tessera::graph {
+
+TEST_CASE("docs/graph.md has each operator and no other", "[graph]") {
+  const std::string source = __FILE__;
+  const size_t root = source.rfind("tests/compiler/graph/");
+  REQUIRE(root != std::string::npos);
+  std::ifstream file(source.substr(0, root) + "docs/graph.md");
+  REQUIRE(file.is_open());
+  std::set<std::string> told;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("| `")) continue;
+    const std::string first = line.substr(0, line.find('|', 1));
+    const std::regex name("`([a-z_]+)`");
+    for (std::sregex_iterator i(first.begin(), first.end(), name), end; i != end; ++i) {
+      CHECK(told.insert((*i)[1]).second);
+    }
+  }
+  std::set<std::string> there;
+  for (const std::string_view op : OperatorNames()) there.emplace(op);
+  CHECK(told == there);
+}
+
+}  // namespace tessera::graph

@@ -1,0 +1,179 @@
+#include "compiler/graph/plan.h"
+
+#include <cstring>
+#include <random>
+
+#include "compiler/graph/memory_plan.h"
+#include "compiler/ir/evaluate.h"
+#include "compiler/te/reference.h"
+#include "tests/compiler/graph/run.h"
+
+namespace tessera::graph {
+namespace {
+
+Plan Planned(const Graph& graph) {
+  const absl::StatusOr<Plan> plan = MakePlan(graph);
+  INFO(plan.status().ToString());
+  REQUIRE(plan.ok());
+  return *plan;
+}
+
+// Runs a plan's steps on its arena, by the interpreter.
+std::vector<std::vector<double>> Run(const Plan& plan, const std::vector<TensorRef>& inputs) {
+  std::vector<std::byte> arena(static_cast<size_t>(plan.arena_bytes), std::byte{0x5a});
+  std::vector<std::vector<std::byte>> in, out, constants(plan.graph.nodes.size());
+  for (const TensorRef& input : inputs) in.push_back(input->bytes);
+  for (const int output : plan.graph.outputs) {
+    out.emplace_back(static_cast<size_t>(plan.graph.nodes[output].type.Bytes()));
+  }
+  const auto memory = [&](int node) {
+    const Place place = plan.places[node];
+    const auto bytes = static_cast<size_t>(plan.graph.nodes[node].type.Bytes());
+    switch (place.kind) {
+      case Place::Kind::kInput:
+        return absl::MakeSpan(in[static_cast<size_t>(place.at)]);
+      case Place::Kind::kOutput:
+        return absl::MakeSpan(out[static_cast<size_t>(place.at)]);
+      case Place::Kind::kArena:
+        return absl::MakeSpan(arena).subspan(static_cast<size_t>(place.at), bytes);
+      case Place::Kind::kConstant: {
+        auto& copy = constants[static_cast<size_t>(place.at)];
+        copy = plan.graph.nodes[static_cast<size_t>(place.at)].constant->bytes;
+        return absl::MakeSpan(copy);
+      }
+      case Place::Kind::kNowhere:
+        break;
+    }
+    FAIL("a step uses " << plan.graph.nodes[node].name << ", which has no place");
+    return absl::Span<std::byte>();
+  };
+  for (const Step& step : plan.steps) {
+    std::vector<absl::Span<std::byte>> buffers;
+    for (const int operand : step.operands) buffers.push_back(memory(operand));
+    buffers.push_back(memory(step.result));
+    REQUIRE(ir::Evaluate(te::ReferenceProgram(plan.tasks[step.task].workload), buffers).ok());
+  }
+  std::vector<std::vector<double>> values;
+  for (size_t o = 0; o < out.size(); ++o) {
+    const TensorType& type = plan.graph.nodes[plan.graph.outputs[o]].type;
+    Tensor tensor{{type.element, type.shape, {}}, out[o]};
+    values.push_back(Values(tensor));
+  }
+  return values;
+}
+
+// Chains, diamonds and long lives of vectors.
+Graph RandomGraph(std::mt19937_64& random) {
+  GraphBuilder builder("random");
+  std::vector<int> nodes{*builder.Input("x", {ir::Float(32), {4, 6}, {}}),
+                         *builder.Input("y", {ir::Float(32), {4, 6}, {}})};
+  const auto any = [&] {
+    return nodes[nodes.size() - 1 - random() % std::min<size_t>(nodes.size(), 6)];
+  };
+  for (int i = 0; i < 14; ++i) {
+    const int a = any(), b = any();
+    absl::StatusOr<int> made;
+    switch (random() % 6) {
+      case 0:
+        made = builder.Add("add", {a, b});
+        break;
+      case 1:
+        made = builder.Add("tanh", {a});
+        break;
+      case 2:
+        made = builder.Add("softmax", {a});
+        break;
+      case 3:
+        made = builder.Add("reshape", {a}, {{"shape", std::vector<int64_t>{24}}});
+        made = builder.Add("reshape", {*made}, {{"shape", std::vector<int64_t>{4, 6}}});
+        break;
+      case 4:
+        made = builder.Add("reduce_max", {a}, {{"axes", std::vector<int64_t>{1}}});
+        made = builder.Add("sub", {b, *made});
+        break;
+      default:
+        made = builder.Add("relu", {a});
+        break;
+    }
+    REQUIRE(made.ok());
+    nodes.push_back(*made);
+  }
+  return std::move(builder).Finish({nodes.back(), any(), any()});
+}
+
+}  // namespace
+
+TEST_CASE("plans compute what graphs do", "[graph]") {
+  const uint64_t seed = 7;
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 60; ++i) {
+    const Graph graph = RandomGraph(random);
+    INFO(Print(graph));
+    const Plan plan = Planned(graph);
+    REQUIRE(Verify(plan.graph).ok());
+    CHECK(plan.arena_bytes >= plan.least_arena_bytes);
+    const std::vector<TensorRef> inputs = SomeInputs(graph, seed + static_cast<uint64_t>(i));
+    const auto expected = Outputs(graph, inputs), actual = Run(plan, inputs);
+    for (size_t o = 0; o < expected.size(); ++o) {
+      for (size_t e = 0; e < expected[o].size(); ++e) {
+        CAPTURE(o, e);
+        CHECK(actual[o][e] == Approx(expected[o][e]).margin(1e-5));
+      }
+    }
+  }
+}
+
+TEST_CASE("equal kernels are one task", "[graph]") {
+  const Plan plan =
+      Planned(Parsed("graph g\ninput x: f32[1,2,4,4]\nconst a: f32[2,2,1,1] = [1,2,3,4]\n"
+                     "const b: f32[2,2,1,1] = [4,3,2,1]\nconst c: f32[2,2,1,1] = [0,1,1,0]\n"
+                     "one = conv(x, a): f32[1,2,4,4]\nr = relu(one): f32[1,2,4,4]\n"
+                     "two = conv(r, b): f32[1,2,4,4]\ns = relu(two): f32[1,2,4,4]\n"
+                     "three = conv(s, c): f32[1,2,4,4]\noutput three\n"));
+  REQUIRE(plan.tasks.size() == 2);
+  CHECK(plan.tasks[0].steps == 2);
+  CHECK(plan.tasks[0].workload.name == "r");
+  CHECK(plan.tasks[1].steps == 1);
+  CHECK(plan.steps.size() == 3);
+  // One value of 128 bytes is alive while the other is made; the last is the caller's.
+  CHECK(plan.arena_bytes == 256);
+  CHECK(plan.least_arena_bytes == 256);
+}
+
+TEST_CASE("outputs have memory of their own", "[graph]") {
+  const Plan plan = Planned(
+      Parsed("graph g\ninput x: f32[2]\nconst c: f32[2] = [1,2]\na = neg(x): f32[2]\n"
+             "b = reshape(a) shape=[1,2]: f32[1,2]\noutput x\noutput c\noutput b\noutput a\n"));
+  const auto values = Run(plan, {MakeTensor(ir::Float(32), {2}, {5, 6})});
+  CHECK(values == std::vector<std::vector<double>>{{5, 6}, {1, 2}, {-5, -6}, {-5, -6}});
+}
+
+TEST_CASE("what lives at once never shares memory", "[graph]") {
+  const uint64_t seed = 3;
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 200; ++i) {
+    std::vector<Lifetime> lifetimes;
+    for (uint64_t n = random() % 40 + 1; n > 0; --n) {
+      const int first = static_cast<int>(random() % 30);
+      lifetimes.push_back({static_cast<int64_t>(random() % 1000 + 1), first,
+                           first + static_cast<int>(random() % 8)});
+    }
+    const MemoryPlan plan = PlanMemory(lifetimes, 64);
+    for (size_t a = 0; a < lifetimes.size(); ++a) {
+      CHECK(plan.offsets[a] % 64 == 0);
+      CHECK(plan.offsets[a] + lifetimes[a].bytes <= plan.arena_bytes);
+      for (size_t b = 0; b < a; ++b) {
+        const bool meet =
+            lifetimes[a].first <= lifetimes[b].last && lifetimes[b].first <= lifetimes[a].last;
+        const bool overlap = plan.offsets[a] < plan.offsets[b] + lifetimes[b].bytes &&
+                             plan.offsets[b] < plan.offsets[a] + lifetimes[a].bytes;
+        if (meet && overlap) FAIL_CHECK("values " << a << " and " << b << " share memory");
+      }
+    }
+    CHECK(plan.arena_bytes >= plan.least_bytes);
+  }
+}
+
+}  // namespace tessera::graph

@@ -1,0 +1,129 @@
+#include "compiler/library/model.h"
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "compiler/codegen/codegen.h"
+#include "compiler/graph/evaluate.h"
+#include "compiler/library/library.h"
+#include "compiler/schedule/default_trace.h"
+#include "tests/compiler/graph/run.h"
+#include "tests/compiler/library/loaded.h"
+
+namespace tessera::library {
+namespace {
+
+// A residual block with a head, of two convolutions that are one task.
+const char* const kModel =
+    "graph net\n"
+    "input image: f32[1,2,5,5]\n"
+    "const w: f32[2,2,1,1] = [1,-0.5,0.25,2]\n"
+    "const v: f32[2,2,1,1] = [0.5,1,-1,0.125]\n"
+    "const b: f32[2] = [0.5,-0.5]\n"
+    "const fc: f32[3,2] = [1,2,3,4,5,6]\n"
+    "one = conv(image, w, b): f32[1,2,5,5]\n"
+    "one_relu = relu(one): f32[1,2,5,5]\n"
+    "two = conv(one_relu, v, b): f32[1,2,5,5]\n"
+    "two_relu = relu(two): f32[1,2,5,5]\n"
+    "sum = add(two_relu, image): f32[1,2,5,5]\n"
+    "mean = reduce_mean(sum) axes=[2,3] keep=0: f32[1,2]\n"
+    "scores = matmul(mean, fc) transpose_b=1: f32[1,3]\n"
+    "softmax = softmax(scores): f32[1,3]\n"
+    "output softmax\n"
+    "output sum\n";
+
+LibrarySpec SpecOf(const graph::Plan& plan) {
+  LibrarySpec spec;
+  spec.name = "net";
+  ir::Target target = codegen::HostTarget();
+  target.max_threads = 2;
+  spec.versions = {{target, ""}};
+  for (const graph::Task& task : plan.tasks) {
+    Implementation made;
+    made.trace = schedule::DefaultTrace(task.workload.dag, target).value();
+    made.is_default = true;
+    spec.ops.push_back({.name = task.workload.name, .workload = task.workload, .versions = {made}});
+  }
+  spec.model = ModelOf(plan, "net");
+  return spec;
+}
+
+struct Net;  // as the header has it
+using Create = int (*)(Net**);
+using Run = int (*)(const Net*, const float*, float*, float*, void*);
+using Destroy = void (*)(Net*);
+
+}  // namespace
+
+TEST_CASE("a model's library computes what its graph does", "[library]") {
+  const graph::Graph graph = graph::Parsed(kModel);
+  const graph::Plan plan = *graph::MakePlan(graph);
+  const absl::StatusOr<LibraryFiles> files = BuildLibrary(SpecOf(plan));
+  INFO(files.status().ToString());
+  REQUIRE(files.ok());
+  CHECK(files->header.find("int net_run(const net* model, const float* image, float* softmax, "
+                           "float* sum, void* workspace);") != std::string::npos);
+  const auto manifest = nlohmann::json::parse(files->manifest);
+  CHECK(manifest["model"]["steps"].size() == plan.steps.size());
+  CHECK(manifest["ops"].size() == plan.tasks.size());
+  CHECK(plan.tasks.size() < plan.steps.size());
+
+  const Library library(files->shared_object);
+  Net* net = nullptr;
+  REQUIRE(library.Find<Create>("net_create")(&net) == 0);
+  const size_t workspace_bytes = library.Find<size_t (*)()>("net_workspace_bytes")();
+  CHECK(workspace_bytes == static_cast<size_t>(plan.arena_bytes));
+  const auto run = library.Find<Run>("net_run");
+  const uint64_t seed = 5;
+  CAPTURE(seed);
+  // Threads share the model, each on its own workspace.
+  std::vector<std::thread> threads;
+  std::vector<std::vector<float>> softmax(4), sum(4);
+  std::vector<int> results(4, -1);
+  for (size_t t = 0; t < softmax.size(); ++t) {
+    const std::vector<graph::TensorRef> inputs = graph::SomeInputs(graph, seed + t);
+    threads.emplace_back([&, t, inputs] {
+      const Aligned image(200), out_softmax(12), out_sum(200), workspace(workspace_bytes);
+      std::memcpy(image.data, inputs[0]->bytes.data(), 200);
+      for (int i = 0; i < 20; ++i) {
+        results[t] = run(net, image.data, out_softmax.data, out_sum.data, workspace.data);
+      }
+      softmax[t].assign(out_softmax.data, out_softmax.data + 3);
+      sum[t].assign(out_sum.data, out_sum.data + 50);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (size_t t = 0; t < softmax.size(); ++t) {
+    CAPTURE(t);
+    REQUIRE(results[t] == 0);
+    const auto expected = graph::Outputs(graph, graph::SomeInputs(graph, seed + t));
+    for (size_t i = 0; i < 3; ++i) CHECK(softmax[t][i] == Approx(expected[0][i]).margin(1e-5));
+    for (size_t i = 0; i < 50; ++i) CHECK(sum[t][i] == Approx(expected[1][i]).margin(1e-5));
+  }
+  const Aligned tensor(200);
+  CHECK(run(nullptr, tensor.data, tensor.data, tensor.data, tensor.data) == 1);
+  CHECK(run(net, nullptr, tensor.data, tensor.data, tensor.data) == 1);
+  CHECK(run(net, tensor.data + 1, tensor.data, tensor.data, tensor.data) == 2);
+  library.Find<Destroy>("net_destroy")(net);
+  library.Find<Destroy>("net_destroy")(nullptr);
+}
+
+TEST_CASE("the same model gives the same bytes", "[library]") {
+  const graph::Plan plan = *graph::MakePlan(graph::Parsed(kModel));
+  CHECK(BuildLibrary(SpecOf(plan))->shared_object == BuildLibrary(SpecOf(plan))->shared_object);
+}
+
+TEST_CASE("a model that names what is not there is refused", "[library]") {
+  const graph::Plan plan = *graph::MakePlan(graph::Parsed(kModel));
+  LibrarySpec spec = SpecOf(plan);
+  spec.model->steps[1].op = 17;
+  CHECK(BuildLibrary(spec).status().message().find("step 1 runs operator 17 of") !=
+        std::string::npos);
+  spec = SpecOf(plan);
+  spec.model->steps[0].output.at = 1 << 20;
+  CHECK(BuildLibrary(spec).status().message().find("uses place 1048576") != std::string::npos);
+}
+
+}  // namespace tessera::library
