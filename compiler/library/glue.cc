@@ -146,7 +146,7 @@ absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const
   for (size_t i = 0; i < ops.size(); ++i) {
     Constant* table = cpu.OpTable(ops[i]);
     Constant* packing = cpu.PackingTable(ops[i]);
-    if (device) {
+    if (ops[i].device) {
       device->AddOp(i, table, packing);
     } else {
       cpu.AddOp(ops[i], table, packing);
