@@ -3,9 +3,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/build_plan.h"
 #include "cli/client.h"
@@ -13,6 +17,7 @@
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
+#include "compiler/ir/target.h"
 #include "proto/convert.h"
 
 namespace tessera::cli {
@@ -33,6 +38,33 @@ void PrintWarnings(const std::vector<std::string>& warnings) {
   }
 }
 
+// "record 12, 161 us", or what there is without one.
+absl::StatusOr<std::string> OriginText(const db::SelectionItem& item) {
+  if (item.record_id != 0) {
+    return absl::StrCat("record ", item.record_id, ", ", TimeText(item.seconds));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(item.task.target));
+  return std::string(target.kind == ir::TargetKind::kVta
+                         ? "no record that fits: default schedule, or the CPU where there is none"
+                         : "no record that fits: default schedule");
+}
+
+// What a library's device doesn't run, and why: by the manifest, because the builder finds out.
+absl::StatusOr<std::vector<std::pair<std::string, std::string>>> OperatorsOnCpu(
+    const std::string& path) {
+  std::ifstream file(path);
+  const nlohmann::json manifest = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  if (!manifest.is_object() || !manifest.contains("ops")) {
+    return absl::DataLossError(absl::StrCat(path, ": is no manifest; repeat the build"));
+  }
+  std::vector<std::pair<std::string, std::string>> operators;
+  for (const nlohmann::json& op : manifest["ops"]) {
+    const std::string why = op.value("/device/runs_on_cpu"_json_pointer, std::string());
+    if (!why.empty()) operators.emplace_back(op.value("name", std::string()), why);
+  }
+  return operators;
+}
+
 }  // namespace
 
 absl::Status RunBuild(const BuildOptions& options) {
@@ -51,8 +83,8 @@ absl::Status RunBuild(const BuildOptions& options) {
   selection.name = options.name;
   TESSERA_ASSIGN_OR_RETURN(
       const BuildPlan plan,
-      from_job ? PlanFromJob(*client, options.job, options.device_classes)
-               : PlanFromFile(*client, file, options.device_classes, options.target));
+      from_job ? PlanFromJob(*client, options.job, options.device_classes, options.cpu)
+               : PlanFromFile(*client, file, options.device_classes, options.target, options.cpu));
   PrintWarnings(plan.warnings);
   TESSERA_RETURN_IF_ERROR(PrepareFolder(options.out));
   for (const PlannedVersion& version : plan.versions) {
@@ -67,15 +99,17 @@ absl::Status RunBuild(const BuildOptions& options) {
         (i == 0 || item.device_class != chosen.items[i - 1].device_class)) {
       std::fprintf(stderr, "for %s, %s\n", item.device_class.c_str(), item.task.target.c_str());
     }
-    std::fprintf(stderr, "%-14s %s\n", item.op.c_str(),
-                 item.record_id != 0
-                     ? absl::StrCat("record ", item.record_id, ", ", TimeText(item.seconds)).c_str()
-                     : "no record that fits: default schedule");
+    TESSERA_ASSIGN_OR_RETURN(const std::string origin, OriginText(item));
+    std::fprintf(stderr, "%-14s %s\n", item.op.c_str(), origin.c_str());
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(*client, chosen));
   PrintWarnings(unused);
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
                            client->BuildLibrary(chosen.id, options.name, options.out));
+  TESSERA_ASSIGN_OR_RETURN(const auto on_cpu, OperatorsOnCpu(options.out + "/manifest.json"));
+  for (const auto& [op, why] : on_cpu) {
+    std::fprintf(stderr, "%-14s runs on the CPU: %s\n", op.c_str(), why.c_str());
+  }
   for (const std::string& path : paths) std::printf("%s\n", path.c_str());
   return absl::OkStatus();
 }

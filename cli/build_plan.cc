@@ -8,17 +8,19 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "cli/device_class.h"
-#include "cli/library_target.h"
 #include "cli/tune_target.h"
+#include "compiler/ir/target.h"
+#include "compiler/schedule/default_trace.h"
+#include "compiler/te/dag.h"
 
 namespace tessera::cli {
 namespace {
 
-// Every CPU of this machine's kind, and what manifests call that.
+// Every CPU of this machine's kind.
 #if defined(__aarch64__)
-constexpr char kAnyCpuClass[] = "aarch64/any", kAnyCpuTarget[] = "aarch64/neon";
+constexpr char kAnyCpuTarget[] = "aarch64/neon";
 #else
-constexpr char kAnyCpuClass[] = "x86/any", kAnyCpuTarget[] = "x86/sse4.2";
+constexpr char kAnyCpuTarget[] = "x86/sse4.2";
 #endif
 
 // The target of a class: of a device that has it, else the richest of those that it measured
@@ -52,9 +54,9 @@ absl::Status CheckDeviceClasses(Client& client, const std::vector<std::string>& 
   return absl::OkStatus();
 }
 
-bool IsForGpu(const PlannedVersion& version) {
-  const auto target = ParseLibraryTarget(version.tasks.empty() ? "" : version.tasks[0].target);
-  return target.ok() && ir::IsGpu(target->kind);
+bool IsForDevice(const PlannedVersion& version) {
+  const auto target = ir::ParseTarget(version.tasks.empty() ? "" : version.tasks[0].target);
+  return target.ok() && !ir::IsCpu(target->kind);
 }
 
 std::vector<std::string> KeysOf(absl::Span<const db::Task> tasks) {
@@ -71,9 +73,29 @@ std::vector<db::Device> Without(std::vector<db::Device> devices,
   return devices;
 }
 
-absl::StatusOr<std::vector<db::Task>> LibraryTasks(const JobFile& file, const std::string& target) {
-  TESSERA_RETURN_IF_ERROR(ParseLibraryTarget(target).status());
-  return MakeTasks(file, target, file.options.threads);
+// InvalidArgument where the target is an accelerator that can run none of them.
+absl::Status CheckRunsSome(absl::Span<const db::Task> tasks, const ir::Target& target) {
+  if (target.kind != ir::TargetKind::kVta) return absl::OkStatus();
+  absl::Status first;
+  for (const db::Task& task : tasks) {
+    TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
+    const absl::Status status = schedule::DefaultTrace(workload.dag, target).status();
+    if (status.ok()) return status;
+    first.Update(Annotate(status, task.name));
+  }
+  return first.ok() ? first
+                    : absl::InvalidArgumentError(absl::StrCat("target ", ir::ToString(target),
+                                                              " runs none of the operators; ",
+                                                              first.message()));
+}
+
+absl::StatusOr<std::vector<db::Task>> LibraryTasks(const JobFile& file,
+                                                   const std::string& target_text) {
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(target_text));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Task> tasks,
+                           MakeTasks(file, target_text, file.options.threads));
+  TESSERA_RETURN_IF_ERROR(CheckRunsSome(tasks, target));
+  return tasks;
 }
 
 // The same operators for another target.
@@ -82,12 +104,23 @@ std::vector<db::Task> Retarget(std::vector<db::Task> tasks, const std::string& t
   return tasks;
 }
 
-// Adds what a library for a GPU runs where there is none, unless that was named: versions for the
-// CPUs that have records of the operators, else default schedules for every CPU of this machine's
-// kind.
-absl::Status AddCpus(Client& client, BuildPlan& plan) {
-  if (plan.versions.empty() || !std::ranges::all_of(plan.versions, IsForGpu)) {
-    return absl::OkStatus();
+// Adds what a library for a device runs where there is none, or the device can't, unless that was
+// named: versions for the CPUs that have records of the operators, else default schedules, for
+// `cpu` or every CPU of this machine's kind. CPUs of another kind than `cpu`, if that is not empty,
+// don't count.
+absl::Status AddCpus(Client& client, const std::string& cpu, BuildPlan& plan) {
+  if (plan.versions.empty() || !std::ranges::all_of(plan.versions, IsForDevice)) {
+    if (cpu.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("--cpu ", cpu,
+                     " is for libraries for a device that have no other version for CPUs; name the "
+                     "CPU as --target, or no CPU as --device-class"));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target any,
+                           ir::ParseTarget(cpu.empty() ? kAnyCpuTarget : cpu));
+  if (!ir::IsCpu(any.kind)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--cpu ", cpu, " is no CPU; say x86/avx2, aarch64/neon or arm/neon"));
   }
   const std::vector<db::Task> tasks = plan.versions[0].tasks;
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
@@ -96,8 +129,9 @@ absl::Status AddCpus(Client& client, BuildPlan& plan) {
   std::map<std::string, std::string> targets;
   for (const RecordedClass& one : known) {
     TESSERA_ASSIGN_OR_RETURN(const std::string target, TargetOf(client, devices, one.name));
-    const absl::StatusOr<ir::Target> parsed = ParseLibraryTarget(target);
-    if (!parsed.ok() || ir::IsGpu(parsed->kind)) continue;
+    const absl::StatusOr<ir::Target> parsed = ir::ParseTarget(target);
+    if (!parsed.ok() || !ir::IsCpu(parsed->kind)) continue;
+    if (!cpu.empty() && parsed->kind != any.kind) continue;
     targets[one.name] = ir::ToString(*parsed);
     TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> of_tasks,
                              client.ListDeviceClasses(KeysOf(Retarget(tasks, targets[one.name]))));
@@ -106,12 +140,15 @@ absl::Status AddCpus(Client& client, BuildPlan& plan) {
     }
   }
   if (recorded.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(const ir::Target any, ParseLibraryTarget(kAnyCpuTarget));
-    plan.versions.push_back({kAnyCpuClass, Retarget(tasks, ir::ToString(any))});
+    const std::string name(ir::KindName(any.kind));
+    plan.versions.push_back({absl::StrCat(name, "/any"), Retarget(tasks, ir::ToString(any))});
     plan.warnings.push_back(absl::StrCat(
-        "no CPU has records of these operators: where the device is missing, default schedules "
-        "for ",
-        kAnyCpuTarget, " run; name a CPU's class beside the device's with --device-class"));
+        "no CPU", cpu.empty() ? "" : absl::StrCat(" of kind ", name),
+        " has records of these operators: what runs on the CPU has default schedules for ",
+        cpu.empty() ? kAnyCpuTarget : cpu,
+        cpu.empty() ? "; name another with --cpu, or a CPU's class beside the device's with "
+                      "--device-class"
+                    : ""));
     return absl::OkStatus();
   }
   absl::StatusOr<BuildClasses> chosen =
@@ -127,7 +164,8 @@ absl::Status AddCpus(Client& client, BuildPlan& plan) {
 }  // namespace
 
 absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
-                                      const std::vector<std::string>& device_classes) {
+                                      const std::vector<std::string>& device_classes,
+                                      const std::string& cpu) {
   TESSERA_ASSIGN_OR_RETURN(const db::Job stored, client.GetJob(job));
   TESSERA_RETURN_IF_ERROR(CheckDeviceClasses(client, device_classes));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
@@ -135,7 +173,6 @@ absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
                            client.ListDeviceClasses(KeysOf(stored.tasks)));
   std::map<std::string, std::string> targets;
   if (!stored.tasks.empty()) {
-    TESSERA_RETURN_IF_ERROR(ParseLibraryTarget(stored.tasks[0].target).status());
     for (const RecordedClass& one : recorded) targets[one.name] = stored.tasks[0].target;
     for (const std::string& name : device_classes) targets[name] = stored.tasks[0].target;
   }
@@ -146,17 +183,17 @@ absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
   BuildPlan plan;
   plan.warnings = std::move(chosen.warnings);
   for (const std::string& name : chosen.names) plan.versions.push_back({name, stored.tasks});
-  TESSERA_RETURN_IF_ERROR(AddCpus(client, plan));
+  TESSERA_RETURN_IF_ERROR(AddCpus(client, cpu, plan));
   return plan;
 }
 
 absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
                                        const std::vector<std::string>& device_classes,
-                                       const std::string& target) {
+                                       const std::string& target, const std::string& cpu) {
   if (target.empty()) {
     TESSERA_RETURN_IF_ERROR(CheckDeviceClasses(client, device_classes));
   } else {
-    TESSERA_RETURN_IF_ERROR(ParseLibraryTarget(target).status());
+    TESSERA_RETURN_IF_ERROR(ir::ParseTarget(target).status());
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> known, client.ListDeviceClasses({}));
@@ -215,7 +252,7 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
     }
     plan.versions.push_back({name, std::move(tasks->second)});
   }
-  TESSERA_RETURN_IF_ERROR(AddCpus(client, plan));
+  TESSERA_RETURN_IF_ERROR(AddCpus(client, cpu, plan));
   return plan;
 }
 

@@ -14,9 +14,10 @@ struct PlannedVersion {
   std::string device_class;
   std::vector<db::Task> tasks;
 };
-// One that is for a GPU has versions for CPUs beside it, for where the device is missing: those
-// that were named, else of classes with records of the operators, else default schedules for any
-// CPU.
+// One that is for a device has versions for CPUs beside it, for where the device is missing or
+// can't run an operator: those that were named, else of classes with records of the operators, else
+// default schedules. `cpu`, a target or empty, says for which kind, and with which features where
+// nothing is recorded; without it these are for any CPU of this machine's kind.
 struct BuildPlan {
   std::vector<PlannedVersion> versions;
   std::vector<std::string> warnings;  // of one line each
@@ -25,15 +26,16 @@ struct BuildPlan {
 // The tasks of a job, which have one target. `device_classes` are the wanted ones; empty: none was
 // named. Errors: those of CheckDeviceClass and ChooseBuildClasses.
 absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
-                                      const std::vector<std::string>& device_classes);
+                                      const std::vector<std::string>& device_classes,
+                                      const std::string& cpu = "");
 
 // The operators of a file as each class's target has them; a `target` that is named (not empty)
-// goes before it, unless it is a kind alone. Classes whose target can't take the operators are left
-// out, unless one of them is wanted or there is no other: then InvalidArgument says what is wrong
-// with it.
+// goes before it, unless it is a kind alone. Classes whose target can't take the operators (an
+// accelerator's none of them) are left out, unless one of them is wanted or there is no other: then
+// InvalidArgument says what is wrong with it.
 absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
                                        const std::vector<std::string>& device_classes,
-                                       const std::string& target);
+                                       const std::string& target, const std::string& cpu = "");
 
 // A line for each version that runs default schedules where its class has records: none of them
 // stores tensors as the version that decided does (docs/library.md, "Layouts"). Errors: the

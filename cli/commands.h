@@ -103,6 +103,7 @@ struct BuildOptions {
   OperatorSource source;  // … or these
   std::vector<std::string> device_classes;
   std::string target;
+  std::string cpu;  // of a library for a device: the target of what runs on the CPU
   int threads = 0;  // 0: the file's
   std::string name = "ops";
   std::string out = "dist";

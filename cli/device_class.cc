@@ -124,7 +124,7 @@ absl::StatusOr<BuildClasses> ChooseBuildClasses(absl::Span<const db::Device> dev
     const auto together = TargetsTogether(with_records, targets);
     const bool all_alike =
         together.ok() && std::ranges::all_of(*together, [&](const ir::Target& target) {
-          return ir::IsGpu(target.kind) == ir::IsGpu(together->front().kind);
+          return ir::IsCpu(target.kind) == ir::IsCpu(together->front().kind);
         });
     if (all_alike) return WithoutPoorer(having, *together, operators);
     return absl::InvalidArgumentError(absl::StrCat(

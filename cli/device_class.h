@@ -27,7 +27,7 @@ struct BuildClasses {
 // that has records of more operators, else the only one of devices that run.
 // `recorded` says how many of the operators have a record on each class; classes without one may
 // be left out. `targets` has what each class generates code for. InvalidArgument where one library
-// can't have them all (ir::WhyNotTogether), or none was named and one is a GPU's beside CPUs';
+// can't have them all (ir::WhyNotTogether), or none was named and one is a device's beside CPUs';
 // FailedPrecondition where there is none.
 absl::StatusOr<BuildClasses> ChooseBuildClasses(absl::Span<const db::Device> devices,
                                                 absl::Span<const RecordedClass> recorded,

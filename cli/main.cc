@@ -224,6 +224,9 @@ int main(int argc, char** argv) {
   command->add_option(
       "--target", build.target,
       "what to generate code for, as of `tessera tune`; default: the device class's");
+  command->add_option("--cpu", build.cpu,
+                      "of a library for a device, what its versions for CPUs are for, such as "
+                      "arm/neon; default: those with records, else this machine's kind");
   command->add_option("--threads", build.threads, "tuned for this many")
       ->check(WholeNumber(1, proto::kMaxThreads));
   command->add_option("--name", build.name, "gives libNAME.so and NAME.h")->capture_default_str();

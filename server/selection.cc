@@ -138,14 +138,32 @@ Layouts CommonLayouts(const std::vector<Fastest>& fastest) {
   return chosen == log_slowdown.end() ? Layouts() : chosen->first;
 }
 
-// The versions that decide on layouts: a device's alone where it has records, because those of CPUs
-// only stand in for it.
-std::vector<Fastest> WithSay(const Items& items, const std::vector<Fastest>& fastest) {
+// The target, if it is a device's.
+std::optional<ir::Target> DeviceOf(const db::SelectionItem& item) {
+  const absl::StatusOr<ir::Target> target = ir::ParseTarget(item.task.target);
+  if (!target.ok() || ir::IsCpu(target->kind)) return std::nullopt;
+  return *target;
+}
+
+// A device's decide on layouts alone where it has records, because those of CPUs only stand in for
+// it; an accelerator's in any case, because it stores tiles and nothing else.
+Layouts LayoutsFor(const Items& items, const std::vector<Fastest>& fastest, const te::Dag& dag,
+                   const std::set<std::string>& tensors) {
   for (size_t i = 0; i < items.size(); ++i) {
-    const absl::StatusOr<ir::Target> target = ir::ParseTarget(items[i]->task.target);
-    if (target.ok() && ir::IsGpu(target->kind) && !fastest[i].empty()) return {fastest[i]};
+    const std::optional<ir::Target> device = DeviceOf(*items[i]);
+    if (!device) continue;
+    if (!fastest[i].empty()) return CommonLayouts({fastest[i]});
+    if (device->kind != ir::TargetKind::kVta) continue;
+    const absl::StatusOr<schedule::Trace> trace = schedule::DefaultTrace(dag, *device);
+    if (trace.ok()) return LayoutsOf(*trace, tensors);
   }
-  return fastest;
+  return CommonLayouts(fastest);
+}
+
+// Whether the item's own default schedule is to be had with no layouts before it.
+bool TakesNoLayouts(const db::SelectionItem& item) {
+  const std::optional<ir::Target> device = DeviceOf(item);
+  return device && device->kind == ir::TargetKind::kVta;
 }
 
 absl::Status FillAlike(db::Store& store, const te::Dag& dag, const std::set<std::string>& tensors,
@@ -160,11 +178,11 @@ absl::Status FillAlike(db::Store& store, const te::Dag& dag, const std::set<std:
       if (trace.ok()) by_layouts.emplace(LayoutsOf(*trace, tensors), std::move(record));
     }
   }
-  const Layouts layouts = CommonLayouts(WithSay(items, fastest));
+  const Layouts layouts = LayoutsFor(items, fastest, dag, tensors);
   for (size_t i = 0; i < items.size(); ++i) {
     if (const auto found = fastest[i].find(layouts); found != fastest[i].end()) {
       Take(found->second, *items[i]);
-    } else {
+    } else if (!TakesNoLayouts(*items[i])) {
       TESSERA_ASSIGN_OR_RETURN(items[i]->trace, DefaultIn(layouts, dag, items[i]->task));
     }
   }

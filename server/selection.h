@@ -15,8 +15,10 @@ inline constexpr size_t kMaxVersions = 8;
 // one item: the record of its task that was promoted on its device class (tuner/promotion.h), or
 // the fastest where none was or where one that was not compared with it is clearly faster. Of one
 // with several, which are the versions of one library, all store inputs and outputs in the layouts
-// with the smallest mean slowdown, or, where one is for a GPU that has records, in its own; each
-// item gets its promoted or fastest record in them, or the default schedule in them.
+// with the smallest mean slowdown, or, where one is for a device that has records, in its own; each
+// item gets its promoted or fastest record in them, or the default schedule in them. An accelerator
+// without records has its default schedule's layouts, or no say where it can't run the operator;
+// its item stays without a trace.
 //
 // Where layouts are free, it reads and parses up to 500 records of each version of each operator,
 // once for operators that are equal: many seconds at the limits of CheckTasks. `is_cancelled` is

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "compiler/ir/target.h"
 #include "compiler/schedule/default_trace.h"
@@ -52,6 +53,15 @@ absl::StatusOr<std::string> ConfigSearchSpace::Trace(const Point& point) const {
 
 namespace {
 
+// Where an accelerator can't run a workload, a library for it still has the operator.
+absl::Status WithWayOut(const absl::Status& refused, const ir::Target& target) {
+  if (target.kind != ir::TargetKind::kVta || !absl::IsInvalidArgument(refused)) return refused;
+  return absl::InvalidArgumentError(
+      absl::StrCat(refused.message(),
+                   "; leave it out of the job: in what `tessera build` makes for the accelerator "
+                   "the CPU runs it"));
+}
+
 absl::StatusOr<FixedProgram> DefaultProgram(const te::Dag& dag, ir::Target target, int threads) {
   target.max_threads = threads;
   TESSERA_ASSIGN_OR_RETURN(const schedule::Trace trace, schedule::DefaultTrace(dag, target));
@@ -67,10 +77,10 @@ absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Tas
   const auto build = [&]() -> absl::StatusOr<std::shared_ptr<const SearchSpace>> {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
     TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
-    TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace built,
-                             space::BuildSpace(workload, target, task.threads));
+    const auto built = space::BuildSpace(workload, target, task.threads);
+    if (!built.ok()) return WithWayOut(built.status(), target);
     TESSERA_ASSIGN_OR_RETURN(const auto listed, space::ListedConfigs(pins));
-    TESSERA_ASSIGN_OR_RETURN(space::ConfigSpace pinned, space::Pin(built, listed ? "" : pins));
+    TESSERA_ASSIGN_OR_RETURN(space::ConfigSpace pinned, space::Pin(*built, listed ? "" : pins));
     auto space = std::make_shared<const space::ConfigSpace>(std::move(pinned));
     FeatureSource features = {
         costmodel::FeatureCount(target.kind),

@@ -4,12 +4,14 @@
 #include <array>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/view.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/library/device_kind.h"
+#include "compiler/passes/build_loops.h"
 #include "compiler/passes/lower.h"
 #include "compiler/runtime/device.h"
 #include "compiler/runtime/layout.h"
@@ -69,8 +71,40 @@ struct Lowered {
   PackedBlock packed;
 };
 
-// `suffix`: what makes the kernel's name the only one of the library. Parts of the packed block
-// begin at multiples of `alignment`.
+// Places `params`, which are inputs, outputs and what a preparation computes. Parts of the packed
+// block begin at multiples of `alignment`; `is_scratch`: of an input that runs don't read.
+absl::Status PlaceTensors(const schedule::Schedule& schedule, absl::Span<const ir::Buffer> params,
+                          int64_t alignment, absl::FunctionRef<bool(size_t)> is_scratch,
+                          Lowered& lowered) {
+  static_assert(schedule::kMaxKernelBuffers == TESSERA_OP_MAX_BUFFERS);
+  if (params.size() > TESSERA_OP_MAX_BUFFERS) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(params.size(), " tensors are over the limit of ", TESSERA_OP_MAX_BUFFERS));
+  }
+  PackedBlock& packed = lowered.packed;
+  const auto place = [&](const ir::Buffer& buffer, int64_t& size) {
+    const int64_t offset = RoundUp(size, alignment);
+    size = offset + RoundUp(buffer->StoredBytes(), kAlignment);
+    return offset;
+  };
+  const size_t inputs = schedule.inputs().size(), outputs = schedule.outputs().size();
+  for (size_t i = 0; i < params.size(); ++i) {
+    const ir::Buffer& buffer = params[i];
+    if (i >= inputs + outputs) {
+      packed.preparation->results.push_back({buffer, place(buffer, packed.bytes)});
+      continue;
+    }
+    TESSERA_RETURN_IF_ERROR(CheckLayout(*buffer));
+    lowered.tensors.push_back(buffer);
+    if (i >= inputs || !schedule.inputs()[i].is_constant) continue;
+    const bool in_scratch = is_scratch(i);
+    int64_t& size = in_scratch ? packed.preparation->scratch_bytes : packed.bytes;
+    packed.constants.push_back({buffer, place(buffer, size), in_scratch});
+  }
+  return absl::OkStatus();
+}
+
+// `suffix`: what makes the kernel's name the only one of the library.
 absl::StatusOr<Lowered> LowerVersion(const LibraryOp& op, const Implementation& implementation,
                                      const std::string& suffix, int64_t alignment) {
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule,
@@ -79,41 +113,20 @@ absl::StatusOr<Lowered> LowerVersion(const LibraryOp& op, const Implementation& 
   TESSERA_ASSIGN_OR_RETURN(
       const ir::Program program,
       passes::Lower(schedule, loops, absl::StrCat("tessera_kernel_", op.name, suffix)));
-  static_assert(schedule::kMaxKernelBuffers == TESSERA_OP_MAX_BUFFERS);
-  if (program.params.size() > TESSERA_OP_MAX_BUFFERS) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        program.params.size(), " tensors are over the limit of ", TESSERA_OP_MAX_BUFFERS));
-  }
   TESSERA_ASSIGN_OR_RETURN(
       const std::optional<ir::Program> preparation,
       passes::LowerPreparation(schedule, loops, absl::StrCat("tessera_prepare_", op.name, suffix)));
   Lowered lowered;
-  PackedBlock& packed = lowered.packed;
   lowered.programs = {program};
   if (preparation) {
-    packed.preparation.emplace();
+    lowered.packed.preparation.emplace();
     lowered.programs.push_back(*preparation);
   }
-  const auto place = [&](const ir::Buffer& buffer, int64_t& size) {
-    const int64_t offset = RoundUp(size, alignment);
-    size = offset + RoundUp(buffer->StoredBytes(), kAlignment);
-    return offset;
+  const auto is_scratch = [&](size_t input) {
+    return preparation && ir::Reads(preparation->body, preparation->params[input]) &&
+           !ir::Reads(program.body, program.params[input]);
   };
-  const size_t inputs = schedule.inputs().size(), outputs = schedule.outputs().size();
-  for (size_t i = 0; i < program.params.size(); ++i) {
-    const ir::Buffer& buffer = program.params[i];
-    if (i >= inputs + outputs) {
-      packed.preparation->results.push_back({buffer, place(buffer, packed.bytes)});
-      continue;
-    }
-    TESSERA_RETURN_IF_ERROR(CheckLayout(*buffer));
-    lowered.tensors.push_back(buffer);
-    if (i >= inputs || !schedule.inputs()[i].is_constant) continue;
-    const bool is_scratch = preparation && ir::Reads(preparation->body, preparation->params[i]) &&
-                            !ir::Reads(program.body, buffer);
-    int64_t& size = is_scratch ? packed.preparation->scratch_bytes : packed.bytes;
-    packed.constants.push_back({buffer, place(buffer, size), is_scratch});
-  }
+  TESSERA_RETURN_IF_ERROR(PlaceTensors(schedule, program.params, alignment, is_scratch, lowered));
   return lowered;
 }
 
@@ -139,8 +152,8 @@ absl::Status CheckSameInterface(const CompiledOp& op, absl::Span<const ir::Buffe
 void NameTensors(absl::Span<const ir::Buffer> stored, CompiledOp& compiled) {
   const std::vector<te::Input>& inputs = compiled.op->workload.dag.inputs;
   // Beside parameters of the header's own.
-  absl::flat_hash_set<std::string> used = {"weights", "kernels",   "queue",
-                                           "stream",  "workspace", "event"};
+  absl::flat_hash_set<std::string> used = {"weights",   "kernels", "queue", "stream",
+                                           "workspace", "event",   "vta"};
   for (size_t i = 0; i < stored.size(); ++i) {
     const bool is_input = i < inputs.size();
     (is_input ? compiled.inputs : compiled.outputs)
@@ -163,19 +176,52 @@ absl::StatusOr<Stored> AddVersion(const LibraryVersion& version, size_t number,
   return std::move(lowered.tensors);
 }
 
-absl::StatusOr<Stored> AddDevice(const LibraryVersion& device, CompiledOp& compiled) {
+absl::StatusOr<Stored> AddGpu(const LibraryVersion& device, CompiledOp& compiled) {
   const LibraryOp& op = *compiled.op;
   TESSERA_ASSIGN_OR_RETURN(Lowered lowered,
                            LowerVersion(op, *op.on_device, "", TESSERA_DEVICE_ALIGNMENT));
   TESSERA_ASSIGN_OR_RETURN(codegen::gpu::DeviceCode code,
                            DeviceKindOf(device.target).generate(lowered.programs, device.target));
-  compiled.device = {device.target.kind, std::move(code), std::move(lowered.packed)};
+  compiled.device = {device.target.kind, std::move(code), {}, std::move(lowered.packed)};
   return std::move(lowered.tensors);
+}
+
+absl::StatusOr<Stored> AddAccelerator(const LibraryVersion& device, CompiledOp& compiled) {
+  const LibraryOp& op = *compiled.op;
+  TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule,
+                           schedule::ApplyTrace(op.workload.dag, op.on_device->trace));
+  TESSERA_ASSIGN_OR_RETURN(const schedule::LoopStructure loops, schedule::InferBounds(schedule));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<codegen::vta::Kernel> programs,
+                           codegen::vta::Generate(schedule, loops, device.target));
+  Lowered placed;
+  TESSERA_RETURN_IF_ERROR(PlaceTensors(
+      schedule, passes::MakeParameters(schedule), TESSERA_DEVICE_ALIGNMENT,
+      [](size_t) { return false; }, placed));
+  compiled.device = {device.target.kind, {}, std::move(programs), std::move(placed.packed)};
+  return std::move(placed.tensors);
+}
+
+// Nothing where the operator is left to the CPU.
+absl::StatusOr<std::optional<Stored>> AddDevice(const LibraryVersion& device,
+                                                CompiledOp& compiled) {
+  const LibraryOp& op = *compiled.op;
+  if (!op.on_device) {
+    compiled.why_not_on_device = op.why_not_on_device;
+    return std::nullopt;
+  }
+  if (device.target.kind != ir::TargetKind::kVta) return AddGpu(device, compiled);
+  absl::StatusOr<Stored> stored = AddAccelerator(device, compiled);
+  if (stored.ok()) return *std::move(stored);
+  // A recorded program ran once; a default schedule is only what is tried where there is none.
+  if (!op.on_device->is_default || !absl::IsInvalidArgument(stored.status())) {
+    return stored.status();
+  }
+  compiled.why_not_on_device = StdView(stored.status().message());
+  return std::nullopt;
 }
 
 absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, const LibrarySpec& spec) {
   TESSERA_CHECK(op.versions.size() == spec.versions.size());
-  TESSERA_CHECK(op.on_device.has_value() == spec.device.has_value());
   CompiledOp compiled{&op};
   const ir::Target& first = spec.versions[0].target;
   for (size_t v = 0; v < spec.versions.size(); ++v) {
@@ -187,9 +233,11 @@ absl::StatusOr<CompiledOp> Compile(const LibraryOp& op, const LibrarySpec& spec)
   }
   if (spec.device) {
     const ir::Target& target = spec.device->target;
-    const absl::StatusOr<Stored> stored = AddDevice(*spec.device, compiled);
+    const absl::StatusOr<std::optional<Stored>> stored = AddDevice(*spec.device, compiled);
     if (!stored.ok()) return Annotate(stored.status(), ir::ToString(target));
-    TESSERA_RETURN_IF_ERROR(CheckSameInterface(compiled, *stored, first, target));
+    if (*stored) {
+      TESSERA_RETURN_IF_ERROR(CheckSameInterface(compiled, **stored, first, target));
+    }
   }
   for (const PackedBlock* block : compiled.Blocks()) {
     compiled.packed_bytes = std::max(compiled.packed_bytes, block->bytes);
@@ -240,7 +288,7 @@ std::vector<std::string> CompiledOp::ExportedNames() const {
   for (const CopyFunction& f : unpack_outputs) names.push_back(f.name);
   if (device) {
     names.push_back(device_name());
-    names.push_back(workspace_bytes_name());
+    if (device->kind != ir::TargetKind::kVta) names.push_back(workspace_bytes_name());
     if (has_constants()) names.push_back(device_pack_name());
   }
   return names;
@@ -291,6 +339,10 @@ std::string CreateName(const LibrarySpec& spec) { return KernelsTypeName(spec) +
 
 std::string DestroyName(const LibrarySpec& spec) { return KernelsTypeName(spec) + "_destroy"; }
 
+std::string AcceleratorName(const LibrarySpec& spec, const char* function) {
+  return absl::StrCat(KernelsTypeName(spec), "_", function);
+}
+
 std::string KernelsTypeName(const LibrarySpec& spec) {
   return absl::StrCat("tessera_", spec.name, "_", AbslView(ir::KindName(spec.device->target.kind)));
 }
@@ -309,6 +361,11 @@ std::vector<std::string> OwnNames(const LibrarySpec& spec) {
   for (std::string name :
        {CreateName(spec), DestroyName(spec), DeviceName(spec), FallbackName(spec)}) {
     names.push_back(std::move(name));
+  }
+  if (spec.device->target.kind == ir::TargetKind::kVta) {
+    for (const char* function : kAcceleratorFunctions) {
+      names.push_back(AcceleratorName(spec, function));
+    }
   }
   return names;
 }

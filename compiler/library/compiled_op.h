@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/codegen/gpu/device_code.h"
+#include "compiler/codegen/vta/generate.h"
 #include "compiler/library/library.h"
 
 namespace tessera::library {
@@ -55,7 +56,8 @@ struct CompiledVersion {
 // TESSERA_DEVICE_ALIGNMENT.
 struct CompiledDevice {
   ir::TargetKind kind;
-  codegen::gpu::DeviceCode code;
+  codegen::gpu::DeviceCode code;               // of GPUs
+  std::vector<codegen::vta::Kernel> programs;  // of accelerators
   PackedBlock packed;
 };
 
@@ -69,6 +71,7 @@ struct CompiledOp {
   const LibraryOp* op;                    // of the spec
   std::vector<CompiledVersion> versions;  // as in the spec
   std::optional<CompiledDevice> device;
+  std::string why_not_on_device;  // where the library's accelerator doesn't run it
   std::vector<OpTensor> inputs, outputs;
   int64_t packed_bytes = 0;  // enough for every version; 0 without constants
   std::vector<CopyFunction> pack_inputs, unpack_outputs;
@@ -108,9 +111,13 @@ std::string StoredAs(const ir::BufferNode& buffer);
 std::string SetThreadsName(const LibrarySpec& spec);
 std::string VersionName(const LibrarySpec& spec);
 std::string IsaName(const LibrarySpec& spec);
-// Those of one with a device: what makes and ends the kernels of a context, what host calls use.
+// Those of one with a device: what makes and ends the kernels of a context, or an accelerator, what
+// else there is to do with an accelerator ("tessera_ops_vta_allocate"), what host calls use.
 std::string CreateName(const LibrarySpec& spec);
 std::string DestroyName(const LibrarySpec& spec);
+inline constexpr const char* kAcceleratorFunctions[] = {"open", "use", "allocate", "release",
+                                                        "host"};
+std::string AcceleratorName(const LibrarySpec& spec, const char* function);
 std::string KernelsTypeName(const LibrarySpec& spec);
 std::string DeviceName(const LibrarySpec& spec);
 std::string FallbackName(const LibrarySpec& spec);

@@ -15,8 +15,9 @@ class DeviceGlue {
  public:
   DeviceGlue(const GlueModule& module, absl::Span<const CompiledOp> ops, const LibrarySpec& spec);
 
-  // The calls of operator number `op` with device memory, and those with host memory, which are
-  // given the tables of the CPU's versions; `cpu_packing` is null without constants.
+  // The calls of operator number `op`, which the device runs, with device memory, and those with
+  // host memory, which are given the tables of the CPU's versions; `cpu_packing` is null without
+  // constants.
   void AddOp(size_t op, llvm::Constant* cpu, llvm::Constant* cpu_packing) const;
   // The library's own functions.
   void AddLibrary() const;
@@ -24,14 +25,20 @@ class DeviceGlue {
  private:
   // "tessera_opencl_run" of "run": what the runtime calls it.
   std::string Runtime(const char* what) const;
-  llvm::Constant* Describe(size_t op) const;  // a tessera_device_op
+  // A tessera_device_op, of accelerators a tessera_vta_op.
+  llvm::Constant* Describe(const CompiledOp& op, size_t number) const;
+  llvm::Constant* Code(const CompiledDevice& device, size_t launches) const;
   llvm::Constant* Launches(const CompiledDevice& device) const;
+  llvm::Constant* AcceleratorLaunches(const CompiledDevice& device) const;
+  void AddAcceleratorOp(size_t op) const;
+  void AddAccelerator() const;
   llvm::Constant* Buffers(absl::Span<const Place> places, absl::Span<const int64_t> bytes) const;
 
   const GlueModule& module_;
   absl::Span<const CompiledOp> ops_;
   const LibrarySpec& spec_;
-  std::vector<llvm::Constant*> described_;  // by operator
+  bool is_accelerator_;
+  std::vector<llvm::Constant*> described_;  // by operator; null for what the device doesn't run
   llvm::Constant* library_;                 // a tessera_device_library
 };
 

@@ -8,9 +8,7 @@
 #include "compiler/library/device_kind.h"
 
 namespace tessera::library {
-namespace {
 
-// The text with the names of the library's own functions.
 std::string Named(const std::string& text, const LibrarySpec& spec) {
   return absl::StrReplaceAll(text, {{"$CREATE", CreateName(spec)},
                                     {"$DESTROY", DestroyName(spec)},
@@ -19,12 +17,23 @@ std::string Named(const std::string& text, const LibrarySpec& spec) {
                                     {"$FALLBACK", FallbackName(spec)}});
 }
 
-// "int name(\n    one, two);", so that lines stay short.
 std::string Function(const std::string& name, const std::vector<std::string>& parameters) {
   return absl::StrCat("int ", name, "(\n    ", absl::StrJoin(parameters, ",\n    "), ");\n");
 }
 
-}  // namespace
+std::string DeviceResults() {
+  return R"(#ifndef TESSERA_OPS_DEVICE_RESULTS_
+#define TESSERA_OPS_DEVICE_RESULTS_
+enum {
+  TESSERA_OPS_NO_DEVICE = 6,      // no driver, or no such device
+  TESSERA_OPS_DEVICE_LIMITS = 7,  // the device has less than the kernels were made for
+  TESSERA_OPS_BAD_QUEUE = 8,      // a queue of another context or device, or out of order
+  TESSERA_OPS_SMALL_BUFFER = 9    // a buffer has fewer bytes than its tensor
+};
+#endif
+
+)";
+}
 
 std::string DeviceComment(const LibrarySpec& spec) {
   const DeviceKind& kind = DeviceKindOf(spec.device->target);
@@ -47,18 +56,7 @@ std::string DeviceDeclarations(const LibrarySpec& spec) {
   const DeviceKind& kind = DeviceKindOf(spec.device->target);
   const std::string created =
       kind.is_created_for_queue ? absl::StrCat(kind.queue, ", ") : std::string();
-  return Named(absl::StrCat(R"(#ifndef TESSERA_OPS_DEVICE_RESULTS_
-#define TESSERA_OPS_DEVICE_RESULTS_
-enum {
-  TESSERA_OPS_NO_DEVICE = 6,      // no driver, or no such device
-  TESSERA_OPS_DEVICE_LIMITS = 7,  // the device has less than the kernels were made for
-  TESSERA_OPS_BAD_QUEUE = 8,      // a queue of another context or device, or out of order
-  TESSERA_OPS_SMALL_BUFFER = 9    // a buffer has fewer bytes than its tensor
-};
-#endif
-
-)",
-                            kind.types, R"(
+  return Named(absl::StrCat(DeviceResults(), kind.types, R"(
 // The kernels of all operators, compiled for )",
                             kind.created_for, R"(. Any number of threads
 // may call with the same ones. `log`, unless NULL, becomes what is wrong where that is not done,

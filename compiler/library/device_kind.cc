@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "compiler/codegen/gpu/opencl.h"
 #include "compiler/codegen/ptx.h"
+#include "compiler/schedule/accelerator.h"
 
 namespace tessera::library {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 constexpr DeviceKind kKinds[] = {
     {
         .kind = ir::TargetKind::kOpenCl,
+        .runtime = "tessera_opencl_",
         .generate = codegen::gpu::GenerateOpenCl,
         .queue = "struct _cl_command_queue* queue",
         .memory = "struct _cl_mem* ",
@@ -50,6 +52,7 @@ struct _cl_event;
     },
     {
         .kind = ir::TargetKind::kCuda,
+        .runtime = "tessera_cuda_",
         .generate = codegen::GeneratePtx,
         .queue = "struct CUstream_st* stream",
         .memory = "unsigned long long ",
@@ -83,6 +86,10 @@ struct CUstream_st;
         .created_for = "the current context",
         .destroyed_when = "what is in streams has to be done",
     },
+    {
+        .kind = ir::TargetKind::kVta,
+        .runtime = "tessera_vta_ops_",
+    },
 };
 
 }  // namespace
@@ -101,6 +108,11 @@ const DeviceKind& DeviceKindOf(const ir::Target& target) {
 
 int64_t DeviceNeeds(const ir::Target& target) {
   if (target.kind == ir::TargetKind::kOpenCl) return target.Has("fp16") ? 1 : 0;
+  if (target.kind == ir::TargetKind::kVta) {
+    const vta::Config config = schedule::ConfigOf(target);
+    return std::max({config.TileBytes(vta::Memory::kInp), config.TileBytes(vta::Memory::kWgt),
+                     config.TileBytes(vta::Memory::kAcc)});
+  }
   // "sm_80"
   int64_t capability = 0;
   TESSERA_CHECK(absl::SimpleAtoi(target.features.back().substr(3), &capability));

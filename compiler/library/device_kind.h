@@ -10,10 +10,12 @@
 
 namespace tessera::library {
 
-// What libraries for kinds of devices differ in. Names of C functions and of the runtime's
-// (tessera_opencl_run) have the kind's own, ir::KindName.
+// What libraries for kinds of devices differ in. Names of C functions have the kind's own,
+// ir::KindName. Of accelerators (kVta) it has the first two only: accelerator_header.cc says the
+// rest.
 struct DeviceKind {
   ir::TargetKind kind;
+  const char* runtime;  // how names of its part of the runtime begin
   absl::StatusOr<codegen::gpu::DeviceCode> (*generate)(absl::Span<const ir::Program> programs,
                                                        const ir::Target& target);
   // Parameters of the calls with device memory, in C. A tensor's name follows `memory`.

@@ -149,7 +149,7 @@ absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const
     Constant* table = tables.emplace_back(cpu.OpTable(ops[i]));
     Constant* packing = packings.emplace_back(cpu.PackingTable(ops[i]));
     if (spec.model) continue;
-    if (device) {
+    if (ops[i].device) {
       device->AddOp(i, table, packing);
     } else {
       cpu.AddOp(ops[i], table, packing);

@@ -9,7 +9,8 @@ GlueModule::GlueModule(llvm::Module& module)
       context_(module.getContext()),
       pointer_(llvm::PointerType::getUnqual(context_)),
       i64_(llvm::Type::getInt64Ty(context_)),
-      i32_(llvm::Type::getInt32Ty(context_)) {}
+      i32_(llvm::Type::getInt32Ty(context_)),
+      size_(module.getDataLayout().getIntPtrType(context_)) {}
 
 Constant* GlueModule::Number(int64_t value) const {
   return llvm::ConstantInt::get(i64_, static_cast<uint64_t>(value));
@@ -77,12 +78,19 @@ Constant* GlueModule::External(const std::string& name) const {
 
 void GlueModule::Forward(const std::string& name, size_t arguments, const std::string& callee,
                          Constant* descriptor) const {
-  llvm::Function* function = Exported(name, i32_, std::vector<llvm::Type*>(arguments, pointer_));
+  Forward(name, std::vector<llvm::Type*>(arguments, pointer_), callee, descriptor);
+}
+
+void GlueModule::Forward(const std::string& name, const std::vector<llvm::Type*>& arguments,
+                         const std::string& callee, Constant* descriptor) const {
+  llvm::Function* function = Exported(name, i32_, arguments);
   llvm::IRBuilder<> b(llvm::BasicBlock::Create(context_, "", function));
-  auto* array_type = llvm::ArrayType::get(pointer_, arguments);
+  auto* array_type = llvm::ArrayType::get(pointer_, arguments.size());
   llvm::Value* array = b.CreateAlloca(array_type);
-  for (unsigned i = 0; i < arguments; ++i) {
-    b.CreateStore(function->getArg(i), b.CreateConstGEP2_64(array_type, array, 0, i));
+  for (unsigned i = 0; i < arguments.size(); ++i) {
+    llvm::Value* value = function->getArg(i);
+    if (value->getType() != pointer_) value = b.CreateIntToPtr(value, pointer_);
+    b.CreateStore(value, b.CreateConstGEP2_64(array_type, array, 0, i));
   }
   const llvm::FunctionCallee target = module_.getOrInsertFunction(
       callee, llvm::FunctionType::get(i32_, {pointer_, pointer_}, false));

@@ -36,6 +36,9 @@ class GlueModule {
   // int name(void* …) { void* arguments[] = {…}; return callee(descriptor, arguments); }
   void Forward(const std::string& name, size_t arguments, const std::string& callee,
                llvm::Constant* descriptor) const;
+  // The same of arguments some of which are integers, which become pointers of their value.
+  void Forward(const std::string& name, const std::vector<llvm::Type*>& arguments,
+               const std::string& callee, llvm::Constant* descriptor) const;
   // result name(…) { return callee(descriptor, …); }, without a descriptor where it is null.
   void Call(const std::string& name, const std::vector<llvm::Type*>& arguments, llvm::Type* result,
             const std::string& callee, llvm::Constant* descriptor) const;
@@ -45,6 +48,7 @@ class GlueModule {
   llvm::PointerType* pointer() const { return pointer_; }
   llvm::Type* i64() const { return i64_; }
   llvm::Type* i32() const { return i32_; }
+  llvm::Type* size() const { return size_; }  // size_t
   llvm::Type* Nothing() const { return llvm::Type::getVoidTy(context_); }
 
  private:
@@ -56,6 +60,7 @@ class GlueModule {
   llvm::PointerType* pointer_;
   llvm::Type* i64_;
   llvm::Type* i32_;
+  llvm::Type* size_;
 };
 
 }  // namespace tessera::library

@@ -34,6 +34,8 @@ absl::Status CheckDevice(const LibrarySpec& spec) {
   }
   for (const LibraryOp& op : spec.ops) {
     if (op.on_device.has_value() == spec.device.has_value()) continue;
+    const bool is_accelerator = spec.device && spec.device->target.kind == ir::TargetKind::kVta;
+    if (is_accelerator && !op.why_not_on_device.empty()) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("library: operator ", op.name, " has ", op.on_device ? "a" : "no",
                      " schedule for a device, the library has ", spec.device ? device : "none"));

@@ -1,5 +1,6 @@
 #include "compiler/library/library.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "absl/container/flat_hash_map.h"
@@ -69,6 +70,13 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   std::vector<CompiledOp> ops;
   for (const LibraryOp& op : spec.ops) {
     TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec));
+  }
+  const bool has_device_op =
+      std::ranges::any_of(ops, [](const CompiledOp& op) { return op.device.has_value(); });
+  if (spec.device && !has_device_op) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "library: ", ir::ToString(spec.device->target), " runs none of its operators; ",
+        ops[0].op->name, ": ", ops[0].why_not_on_device, "; build a library for CPUs"));
   }
   codegen::LinkOptions options;
   options.kind = kind;

@@ -25,6 +25,9 @@ struct LibraryOp {
   te::Workload workload;
   std::vector<Implementation> versions;     // one a version of the library, in its order
   std::optional<Implementation> on_device;  // where the library has a device
+  // Of a library for an accelerator (kVta) instead of `on_device`: why the accelerator can't run
+  // it. It runs on the CPU then.
+  std::string why_not_on_device = {};
 };
 
 // The same operators for one set of CPUs, or for one kind of device.
@@ -38,7 +41,8 @@ struct LibrarySpec {
   // letters, digits and _.
   std::string name = "ops";
   std::vector<LibraryVersion> versions;  // of one kind of CPU, no two with the same features
-  // A GPU whose memory and queue the operators take; those of CPUs are for where it is missing.
+  // A GPU or an accelerator whose memory the operators take; those of CPUs are for where it is
+  // missing, or can't run an operator.
   std::optional<LibraryVersion> device;
   std::vector<LibraryOp> ops;  // names are unique
   // Runs the operators, whose own functions the library then doesn't show. Not with a device.
@@ -79,6 +83,14 @@ struct LibraryFiles {
 // and once tessera_<name>_opencl_create, tessera_<name>_opencl_destroy, tessera_<name>_device,
 // tessera_<name>_fallback. For CUDA these are called cuda, take a CUstream and CUdeviceptr, and no
 // event. It carries the kernels' source, which the device's driver compiles.
+//
+// One for an accelerator (kVta) has for the operators that it runs
+//   int op_vta(vta, uint32_t input …, uint32_t weights, uint32_t output …)   addresses in its DRAM
+//   int op_vta_pack_weights(vta, const T* constant …, uint32_t weights)
+// and once tessera_<name>_vta_open and _create, which make `vta` of a board's registers and of a
+// driver, _destroy, _use, _allocate, _release and _host. An operator that was not to be had for the
+// accelerator by its default schedule runs on the CPU; header and manifest say why. InvalidArgument
+// where that is so of all of them.
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& spec);
 
 }  // namespace tessera::library

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "compiler/library/documents.h"
 #include "compiler/library/isa.h"
+#include "compiler/vta/bytecode.h"
 #include "llvm/Config/llvm-config.h"
 
 namespace tessera::library {
@@ -76,9 +77,26 @@ nlohmann::json LaunchesJson(absl::Span<const codegen::gpu::Launch> launches) {
   return list;
 }
 
+nlohmann::json ProgramsJson(absl::Span<const codegen::vta::Kernel> programs) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const codegen::vta::Kernel& program : programs) {
+    const std::vector<int64_t> words = vta::Assemble(program.code);
+    const size_t bytes = words.size() * sizeof(int64_t);
+    list.push_back({{"sha256", Sha256Hex({reinterpret_cast<const char*>(words.data()), bytes})},
+                    {"bytes", bytes},
+                    {"arguments", program.arguments}});
+  }
+  return list;
+}
+
 nlohmann::json DeviceJson(const CompiledOp& op, const LibraryVersion& device) {
+  if (!op.device) return {{"runs_on_cpu", op.why_not_on_device}};
   const codegen::gpu::DeviceCode& code = op.device->code;
   nlohmann::json json = ImplementationJson(op, *op.op->on_device, op.device->packed, device);
+  if (op.device->kind == ir::TargetKind::kVta) {
+    json["programs"] = ProgramsJson(op.device->programs);
+    return json;
+  }
   json["source_sha256"] = Sha256Hex(code.source);
   json["workspace_bytes"] = code.workspace_bytes;
   json["launches"] = LaunchesJson(code.launches[0]);

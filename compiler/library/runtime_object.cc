@@ -29,13 +29,16 @@ TESSERA_EMBED(opencl_aarch64);
 TESSERA_EMBED(opencl_arm);
 TESSERA_EMBED(cuda_x86);
 TESSERA_EMBED(cuda_aarch64);
+TESSERA_EMBED(vta_x86);
+TESSERA_EMBED(vta_aarch64);
+TESSERA_EMBED(vta_arm);
 
 namespace tessera::library {
 namespace {
 
 struct Embedded {
   ir::TargetKind kind;
-  std::string_view runtime, opencl, cuda;
+  std::string_view runtime, opencl, cuda, vta;
   const char* package;  // the compiler that makes them, in Debian
 };
 
@@ -43,16 +46,19 @@ const Embedded kEmbedded[] = {{ir::TargetKind::kX86,
                                {tessera_runtime_x86, tessera_runtime_x86_end},
                                {tessera_opencl_x86, tessera_opencl_x86_end},
                                {tessera_cuda_x86, tessera_cuda_x86_end},
+                               {tessera_vta_x86, tessera_vta_x86_end},
                                "gcc-x86-64-linux-gnu"},
                               {ir::TargetKind::kAArch64,
                                {tessera_runtime_aarch64, tessera_runtime_aarch64_end},
                                {tessera_opencl_aarch64, tessera_opencl_aarch64_end},
                                {tessera_cuda_aarch64, tessera_cuda_aarch64_end},
+                               {tessera_vta_aarch64, tessera_vta_aarch64_end},
                                "gcc-aarch64-linux-gnu"},
                               {ir::TargetKind::kArm,
                                {tessera_runtime_arm, tessera_runtime_arm_end},
                                {tessera_opencl_arm, tessera_opencl_arm_end},
                                {},  // CUDA has no 32-bit driver
+                               {tessera_vta_arm, tessera_vta_arm_end},
                                "gcc-arm-linux-gnueabihf"}};
 
 constexpr const char* kLibcFunctions[] = {"__sched_cpucount",
@@ -105,6 +111,22 @@ constexpr const char* kDeviceLibcFunctions[] = {"dlopen",
                                                 "strstr",
                                                 "vsnprintf"};
 
+// What libraries for accelerators call beside those.
+constexpr const char* kAcceleratorLibcFunctions[] = {"__errno_location", "close",    "mmap64",
+                                                     "nanosleep",        "open64",   "read",
+                                                     "realloc",          "strerror", "strtoll"};
+
+std::string_view LauncherOf(const Embedded& embedded, ir::TargetKind device) {
+  switch (device) {
+    case ir::TargetKind::kCuda:
+      return embedded.cuda;
+    case ir::TargetKind::kVta:
+      return embedded.vta;
+    default:
+      return embedded.opencl;
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, std::optional<ir::TargetKind> device) {
@@ -120,8 +142,7 @@ absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, std::optional<ir::T
     parts.objects.emplace_back(embedded.runtime);
     parts.libc_functions.assign(std::begin(kLibcFunctions), std::end(kLibcFunctions));
     if (device) {
-      const bool is_cuda = *device == ir::TargetKind::kCuda;
-      const std::string_view launcher = is_cuda ? embedded.cuda : embedded.opencl;
+      const std::string_view launcher = LauncherOf(embedded, *device);
       if (launcher.empty()) {
         return absl::InvalidArgumentError(absl::StrCat(
             "library: CUDA has no driver for programs of ", AbslView(ir::KindName(kind)),
@@ -130,6 +151,11 @@ absl::StatusOr<RuntimeParts> RuntimeFor(ir::TargetKind kind, std::optional<ir::T
       parts.objects.emplace_back(launcher);
       parts.libc_functions.insert(parts.libc_functions.end(), std::begin(kDeviceLibcFunctions),
                                   std::end(kDeviceLibcFunctions));
+      if (*device == ir::TargetKind::kVta) {
+        parts.libc_functions.insert(parts.libc_functions.end(),
+                                    std::begin(kAcceleratorLibcFunctions),
+                                    std::end(kAcceleratorLibcFunctions));
+      }
     }
     return parts;
   }

@@ -147,6 +147,7 @@ typedef struct tessera_device_library {
   const tessera_device_driver* driver;
   const char* name;
   // OpenCL: 1 where kernels compute in half precision. CUDA: the compute capability, 80 of sm_80.
+  // VTA: of what addresses have to be multiples.
   int64_t needs;
   int64_t op_count;
   const tessera_device_op* const* ops;

@@ -180,6 +180,57 @@ TEST_CASE("records that a library can't use for their layouts are told", "[cli]"
   CHECK(UnusedRecords(client, chosen)->empty());
 }
 
+JobFile MixedOperators() {
+  auto file = ParseJobFile(
+      "operators:\n"
+      "  - {name: first, op: conv2d, ic: 3, oc: 16, size: 8, k: 3, dtype: i8, shift: 8}\n"
+      "  - {name: c, op: conv2d, ic: 16, oc: 16, size: 8, k: 3, dtype: i8, shift: 8, layout: "
+      "any}\n",
+      "job.yaml");
+  INFO(file.status());
+  REQUIRE(file.ok());
+  file->options.threads = 1;
+  return *std::move(file);
+}
+
+TEST_CASE("a library for an accelerator has all operators for it and for CPUs", "[cli]") {
+  DevicesClient client;
+  client.Add("board", "vta");
+  client.Add("cpu", kAvx2);
+  client.recorded = {{"board", 1}};
+  auto plan = PlanFromFile(client, MixedOperators(), {}, "");
+  INFO(plan.status());
+  REQUIRE(plan.ok());
+  REQUIRE(plan->versions.size() == 2);
+  CHECK(plan->versions[0].device_class == "board");
+  CHECK(plan->versions[0].tasks.size() == 2);
+  CHECK(plan->versions[1].tasks.size() == 2);
+  // The host of the board is of another kind than this machine.
+  plan = PlanFromFile(client, MixedOperators(), {}, "vta", "arm/neon");
+  INFO(plan.status());
+  REQUIRE(plan.ok());
+  REQUIRE(plan->versions.size() == 2);
+  CHECK(plan->versions[1].device_class == "arm/any");
+  CHECK(plan->versions[1].tasks.at(0).target.find("arm/neon") == 0);
+  REQUIRE(plan->warnings.size() == 1);
+  CHECK_THAT(plan->warnings[0], Catch::Contains("no CPU of kind arm has records") &&
+                                    Catch::Contains("default schedules for arm/neon"));
+  // Records of CPUs of another kind don't count.
+  client.recorded = {{"board", 1}, {"cpu", 2}};
+  plan = PlanFromFile(client, MixedOperators(), {"board"}, "", "arm/neon");
+  INFO(plan.status());
+  REQUIRE(plan.ok());
+  CHECK(plan->versions.at(1).device_class == "arm/any");
+  plan = PlanFromFile(client, MixedOperators(), {"board"}, "", "x86/avx2");
+  REQUIRE(plan.ok());
+  CHECK(plan->versions.at(1).device_class == "cpu");
+
+  CHECK(Says(PlanFromFile(client, MixedOperators(), {"board"}, "", "vta").status(),
+             "--cpu vta is no CPU"));
+  CHECK(Says(PlanFromFile(client, MixedOperators(), {"cpu"}, "", "arm/neon").status(),
+             "--cpu arm/neon is for libraries for a device"));
+}
+
 TEST_CASE("what is wrong with the wanted device class, or the only one, is said", "[cli]") {
   DevicesClient client;
   client.Add("an accelerator", "vta");
@@ -187,7 +238,8 @@ TEST_CASE("what is wrong with the wanted device class, or the only one, is said"
   const absl::Status foreign =
       PlanFromFile(client, OneOperator(1), {"an accelerator"}, "").status();
   CHECK(absl::IsInvalidArgument(foreign));
-  CHECK(Says(foreign, "device class an accelerator: target \"vta\" has no libraries yet"));
+  CHECK(Says(foreign, "device class an accelerator: target vta "));
+  CHECK(Says(foreign, "runs none of the operators; c: default schedule: "));
   const absl::Status narrow = PlanFromFile(client, OneOperator(8), {"cpu"}, "").status();
   CHECK(absl::IsInvalidArgument(narrow));
   CHECK(Says(narrow, "device class cpu: threads is 8"));

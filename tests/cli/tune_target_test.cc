@@ -3,7 +3,6 @@
 #include <catch2/catch.hpp>
 
 #include "cli/commands.h"
-#include "cli/library_target.h"
 
 namespace tessera::cli {
 namespace {
@@ -145,17 +144,6 @@ TEST_CASE("a target that is a kind alone is what the kind's devices have", "[cli
                                  Catch::Contains(", where gpu has " + gpu.target) &&
                                  Catch::EndsWith("; --target opencl alone takes what it has"));
   CHECK(Choose(devices, gpu.target)->remark.empty());
-}
-
-TEST_CASE("a target without libraries is refused where one is built, with those that have some",
-          "[cli]") {
-  CHECK(ParseLibraryTarget("x86/avx2 threads=2")->max_threads == 2);
-  CHECK(ParseLibraryTarget("aarch64/neon").ok());
-  CHECK(ParseLibraryTarget("cuda/sm_80").ok());
-  const absl::Status status = ParseLibraryTarget("vta").status();
-  CHECK(absl::IsInvalidArgument(status));
-  CHECK(status.message().find("x86, aarch64, arm, opencl, cuda") != absl::string_view::npos);
-  CHECK(absl::IsInvalidArgument(ParseLibraryTarget("pdp11").status()));
 }
 
 TEST_CASE("a space says of which target it is, and when nobody chose it", "[cli]") {

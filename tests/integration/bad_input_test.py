@@ -92,8 +92,8 @@ class BadJobs(Refused):
         (folder / "file").write_text("")
         for code, words, arguments in [
             (BAD_INPUT, ['"x87"', "x86"], ["tune", *SMALL, "--target", "x87"]),
-            (BAD_INPUT, ["no sum of products i8 * i8"], ["tune", *SMALL, "--target", "vta"]),
-            (BAD_INPUT, ["vta", "x86, aarch64"], ["build", *SMALL, "--target", "vta", "--out", folder / "o"]),
+            (BAD_INPUT, ["no sum of products i8 * i8", "leave it out of the job"], ["tune", *SMALL, "--target", "vta"]),
+            (BAD_INPUT, ["runs none of the operators", "no sum of products i8 * i8"], ["build", *SMALL, "--target", "vta", "--out", folder / "o"]),
             (BAD_INPUT, ["no sum of products i8 * i8"], ["space", *SMALL, "--target", "vta"]),
             (BAD_INPUT, ["nosuch.yaml", "No such file"], ["build", "nosuch.yaml", "--out", folder / "o"]),
             (BAD_INPUT, ["nosuch.yaml", "No such file"], ["space", "nosuch.yaml"]),

@@ -3,6 +3,7 @@
 ctest lets an interpreter of PTX stand in for a CUDA device that is not there (tests/cuda).
 """
 
+import ctypes
 import json
 import os
 import subprocess
@@ -73,6 +74,33 @@ class SimulatedAccelerator(RigTest):
         counted = self.check_log(job, 12)
         self.assertEqual({r["device"] for r in counted}, {"sim/vta-sim"})
         self.assertEqual({r["outcome"] for r in counted}, {"ok"})
+
+        # A library of it and of what only the CPU can do.
+        ops, dist = self.folder / "ops.yaml", self.folder / "dist"
+        ops.write_text(
+            "operators:\n  - {name: tuned, op: conv2d, "
+            + ", ".join(word.replace("=", ": ") for word in convolution.split())
+            + "}\n  - {name: soft, op: softmax, n: 64}\n"
+        )
+        done = self.tessera("build", ops, "--out", dist)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"tuned +record \d+, ")
+        self.assertRegex(done.stderr, r"soft +runs on the CPU: .*no sum of products i8 \* i8")
+        manifest = json.loads((dist / "manifest.json").read_text())
+        tuned, soft = (op["device"] for op in manifest["ops"])
+        self.assertFalse(tuned["is_default"])
+        self.assertEqual(len(tuned["programs"]), 1)
+        self.assertEqual(list(soft), ["runs_on_cpu"])
+        # Nobody named an accelerator.
+        library = ctypes.CDLL(dist / "libops.so")
+        library.tessera_ops_fallback.restype = ctypes.c_char_p
+        self.assertIn(b"no accelerator was named", library.tessera_ops_fallback())
+        # For the host of a board.
+        done = self.tessera("build", ops, "--cpu", "arm/neon", "--out", dist)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("default schedules for arm/neon", done.stderr)
+        manifest = json.loads((dist / "manifest.json").read_text())
+        self.assertEqual([v["target"].split()[0] for v in manifest["versions"]], ["arm/neon"])
 
 
 @unittest.skipUnless(KINDS, "no device beside the processor")

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
 #include "compiler/te/operators.h"
@@ -277,6 +278,54 @@ TEST_CASE("a device chooses the layouts of its library where it has records", "[
   REQUIRE(chosen.ok());
   CHECK(chosen->items[0].record_id == slow);
   CHECK(chosen->items[1].record_id == best);
+}
+
+TEST_CASE("an accelerator decides on layouts with or without records, where it runs the operator",
+          "[server]") {
+  constexpr char kVta[] = "vta";
+  const auto convolution = [](const char* target, const char* ic) {
+    const auto workload = te::MakeWorkload({"conv",
+                                            "conv2d",
+                                            {{"ic", ic},
+                                             {"oc", "16"},
+                                             {"size", "7"},
+                                             {"k", "3"},
+                                             {"layout", "any"},
+                                             {"dtype", "i8"},
+                                             {"shift", "8"}}});
+    REQUIRE(workload.ok());
+    return db::Task{.name = "conv",
+                    .workload_hash = HashToHex(te::StructuralHash(workload->dag)),
+                    .workload = te::Print(*workload),
+                    .target = ir::ToString(ir::ParseTarget(target).value())};
+  };
+  Rig rig;
+  const db::Task cpu = convolution(kAvx2, "16"), accelerator = convolution(kVta, "16");
+  rig.Measure(cpu, Blocks(8, 8), 1e-6);
+  const auto chosen = ChooseRecords(rig.store, Rig::Wanted({accelerator, cpu}));
+  INFO(chosen.status());
+  REQUIRE(chosen.ok());
+  // Its default schedule says by itself how it stores; the CPU's record doesn't do.
+  CHECK(chosen->items[0].trace.empty());
+  CHECK(chosen->items[1].record_id == 0);
+  const te::Workload workload = te::ParseWorkload(cpu.workload).value();
+  const auto layouts_of = [&](const schedule::Trace& trace) {
+    const schedule::Schedule schedule = schedule::ApplyTrace(workload.dag, trace).value();
+    return std::pair(schedule.LayoutOf(workload.dag.inputs[0].buffer),
+                     schedule.LayoutOf(workload.dag.outputs[0]));
+  };
+  const schedule::Trace own =
+      schedule::DefaultTrace(workload.dag, ir::ParseTarget(kVta).value()).value();
+  CHECK(layouts_of(schedule::ParseTrace(chosen->items[1].trace).value()) == layouts_of(own));
+
+  // What it can't run is the CPU's alone.
+  const db::Task thin = convolution(kAvx2, "3");
+  const int64_t fast = rig.Measure(thin, Blocks(1, 4), 1e-6);
+  const auto left = ChooseRecords(rig.store, Rig::Wanted({convolution(kVta, "3"), thin}));
+  INFO(left.status());
+  REQUIRE(left.ok());
+  CHECK(left->items[0].trace.empty());
+  CHECK(left->items[1].record_id == fast);
 }
 
 // Counts how often it is asked for the best.

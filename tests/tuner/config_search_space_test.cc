@@ -352,6 +352,17 @@ TEST_CASE("a task's texts make its space, or say what is wrong with them", "[tun
   CHECK(refused.status().message().find("task C9: ") == 0);
 }
 
+TEST_CASE("what an accelerator can't run is refused with where it runs", "[tuner]") {
+  db::Task task;
+  task.name = "C9";
+  task.workload = te::Print(SmallConvolution());
+  task.target = ir::ToString(ir::ParseTarget("vta").value());
+  const absl::Status refused = tuner::MakeSearchSpace(task).status();
+  CHECK(absl::IsInvalidArgument(refused));
+  CHECK_THAT(std::string(refused.message()),
+             Catch::StartsWith("task C9: ") && Catch::Contains("leave it out of the job"));
+}
+
 TEST_CASE("rows are of the task's threads, whatever cores its target has", "[tuner]") {
   for (int threads : {1, 2}) {
     CAPTURE(threads);

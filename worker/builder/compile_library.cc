@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <exception>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,10 +51,19 @@ class SpecReader {
     TESSERA_ASSIGN_OR_RETURN(const size_t version, VersionOf(item));
     TESSERA_ASSIGN_OR_RETURN(const size_t op, OpOf(item));
     if (!schedules_.contains({op, version})) {
-      TESSERA_ASSIGN_OR_RETURN(
-          library::Implementation made,
-          ReadSchedule(item, spec_.ops[op].workload.dag, versions_[version].target));
-      schedules_.emplace(std::pair(op, version), std::move(made));
+      const ir::Target& target = versions_[version].target;
+      absl::StatusOr<library::Implementation> made =
+          ReadSchedule(item, spec_.ops[op].workload.dag, target);
+      // What no record says that it can is left to the CPU.
+      const bool is_refused = target.kind == ir::TargetKind::kVta && item.record_id == 0 &&
+                              absl::IsInvalidArgument(made.status());
+      if (is_refused) {
+        spec_.ops[op].why_not_on_device = StdView(made.status().message());
+      } else if (!made.ok()) {
+        return made.status();
+      }
+      schedules_.emplace(std::pair(op, version),
+                         is_refused ? std::nullopt : std::optional(*std::move(made)));
       return absl::OkStatus();
     }
     return absl::InvalidArgumentError(absl::StrCat("it is there twice for ", item.task.target,
@@ -66,7 +76,7 @@ class SpecReader {
     for (size_t i = 0; i < versions_.size(); ++i) {
       library::LibraryVersion& version = versions_[i];
       version.target.max_threads = threads_[i];
-      if (!ir::IsGpu(version.target.kind)) {
+      if (ir::IsCpu(version.target.kind)) {
         spec_.versions.push_back(std::move(version));
         continue;
       }
@@ -92,10 +102,10 @@ class SpecReader {
             absl::StrCat(op.name, ": it is missing for target ", ir::ToString(target),
                          ", which others have; a library has the same operators for each"));
       }
-      if (ir::IsGpu(target.kind)) {
-        op.on_device = std::move(found->second);
+      if (ir::IsCpu(target.kind)) {
+        op.versions.push_back(*std::move(found->second));
       } else {
-        op.versions.push_back(std::move(found->second));
+        op.on_device = std::move(found->second);
       }
     }
     return absl::OkStatus();
@@ -133,10 +143,11 @@ class SpecReader {
   }
 
   library::LibrarySpec spec_;
-  std::vector<library::LibraryVersion> versions_;                           // the device's, too
-  std::vector<int> threads_;                                                // by version
-  std::map<std::string, size_t> places_;                                    // of operators
-  std::map<std::pair<size_t, size_t>, library::Implementation> schedules_;  // operator, version
+  std::vector<library::LibraryVersion> versions_;  // the device's, too
+  std::vector<int> threads_;                       // by version
+  std::map<std::string, size_t> places_;           // of operators
+  // By operator and version; nothing where an accelerator refuses the operator.
+  std::map<std::pair<size_t, size_t>, std::optional<library::Implementation>> schedules_;
 };
 
 absl::StatusOr<library::LibrarySpec> ReadSelection(const proto::LibraryRequest& request) {

@@ -38,10 +38,11 @@ class Library {
 
 struct Aligned {
   explicit Aligned(size_t bytes)
-      : data(static_cast<float*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64))) {}
+      : bytes(bytes), data(static_cast<float*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64))) {}
   Aligned(const Aligned&) = delete;
   Aligned& operator=(const Aligned&) = delete;
   ~Aligned() { std::free(data); }
+  const size_t bytes;
   float* data;
 };
 

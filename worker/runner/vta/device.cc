@@ -9,7 +9,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "base/clock.h"
 #include "base/status.h"
 #include "base/view.h"
 #include "compiler/runtime/vta.h"
@@ -17,7 +16,6 @@
 #include "compiler/vta/code_text.h"
 #include "compiler/vta/kernels.h"
 #include "proto/device_code.h"
-#include "worker/runner/vta/mapped_memory.h"
 #include "worker/runner/vta/register_board.h"
 #include "worker/runner/vta/simulated_board.h"
 
@@ -219,13 +217,6 @@ class VtaDevice final : public runner::Device {
   uint8_t evictions_ = 0;
 };
 
-// A board with what it is made of.
-struct MappedBoard {
-  MappedRegisters registers;
-  MappedDram dram;
-  std::unique_ptr<RegisterBoard> board;
-};
-
 }  // namespace
 
 std::unique_ptr<runner::Device> MakeDevice(std::shared_ptr<Board> board, const Setup& setup) {
@@ -247,17 +238,11 @@ absl::StatusOr<std::unique_ptr<runner::Device>> OpenBoard(std::string_view text)
                      " lie is not known, but those of pynq, ultra96 and zcu104; name a UIO device "
                      "as REGISTERS"));
   }
-  TESSERA_ASSIGN_OR_RETURN(MappedRegisters registers,
-                           MappedRegisters::Open(setup.registers_file, setup.registers_base));
-  TESSERA_ASSIGN_OR_RETURN(MappedDram dram, MappedDram::Open("/dev/" + setup.dram,
-                                                             "/sys/class/u-dma-buf/" + setup.dram));
-  auto mapped =
-      std::make_shared<MappedBoard>(MappedBoard{std::move(registers), std::move(dram), nullptr});
   TESSERA_ASSIGN_OR_RETURN(
-      mapped->board,
-      RegisterBoard::Open(mapped->registers, mapped->dram.dram(), kBoardTimeout, Clock::Real()));
-  Board* board = mapped->board.get();
-  return MakeDevice(std::shared_ptr<Board>(std::move(mapped), board), setup);
+      std::shared_ptr<Board> board,
+      OpenMappedBoard(setup.registers_file, setup.registers_base, "/dev/" + setup.dram,
+                      "/sys/class/u-dma-buf/" + setup.dram, kBoardTimeout));
+  return MakeDevice(std::move(board), setup);
 }
 
 }  // namespace tessera::vta

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "tests/worker/runner/vta/fake_registers.h"
 #include "tests/worker/vta_programs.h"
+#include "worker/runner/vta/register_board.h"
 
 namespace tessera::vta {
 namespace {
@@ -155,7 +156,7 @@ TEST_CASE("a device over a board that counts no cycles is timed by the host", "[
   FakeRegisters registers(dram);
   registers.timing = {.gemm_depth = 1, .alu_depth = 1};
   absl::StatusOr<std::shared_ptr<Board>> board =
-      RegisterBoard::Open(registers, dram, absl::Seconds(10), Clock::Real());
+      RegisterBoard::Open(registers.Access(Clock::Real()), dram, absl::Seconds(10));
   REQUIRE(board.ok());
   const auto device = MakeDevice(*board, ParseSetup("").value());
   for (const int64_t bytes : {kInputBytes, kWeightBytes, kResultBytes}) {

@@ -9,7 +9,6 @@
 #include "tests/support/temporary_directory.h"
 #include "tests/worker/runner/vta/fake_registers.h"
 #include "tests/worker/runner/vta/product.h"
-#include "worker/runner/vta/mapped_memory.h"
 
 namespace tessera::vta {
 namespace {
@@ -25,7 +24,7 @@ struct Machine {
   ManualClock clock;
 
   absl::StatusOr<std::unique_ptr<RegisterBoard>> Open() {
-    return RegisterBoard::Open(registers, dram, absl::Seconds(10), clock);
+    return RegisterBoard::Open(registers.Access(clock), dram, absl::Seconds(10));
   }
 };
 
@@ -118,46 +117,66 @@ TEST_CASE("a board refuses instructions outside of its DRAM", "[vta]") {
   CHECK(machine.registers.finishes == 1);
 }
 
-void WriteFile(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+// Files stand for devices.
+struct Files {
+  int Map(tessera_vta_mapping& mapping) {
+    return tessera_vta_map((folder.path + "/uio0").c_str(), 0x43C0'0000,
+                           (folder.path + "/udmabuf0").c_str(), folder.path.c_str(), &mapping,
+                           {why, sizeof(why)});
+  }
+  absl::Status Open() {
+    return OpenMappedBoard(folder.path + "/uio0", 0, folder.path + "/udmabuf0", folder.path,
+                           absl::Seconds(1))
+        .status();
+  }
+  void Write(const std::string& name, const std::string& text) {
+    std::ofstream(folder.path + "/" + name) << text;
+  }
+
+  test::TemporaryDirectory folder;
+  char why[300] = "";
+};
 
 TEST_CASE("registers and DRAM are mapped from devices", "[vta]") {
-  // Files stand for them.
-  test::TemporaryDirectory folder;
-  WriteFile(folder.path + "/uio0", std::string(registers::kBytes, '\0'));
-  auto mapped = MappedRegisters::Open(folder.path + "/uio0", 0x43C0'0000);
-  INFO(mapped.status());
-  REQUIRE(mapped.ok());
-  mapped->Write(registers::kStoreResults, 0x12345678);
-  CHECK(mapped->Read(registers::kStoreResults) == 0x12345678);
-  std::ifstream file(folder.path + "/uio0");
+  Files files;
+  files.Write("uio0", std::string(TESSERA_VTA_REGISTER_BYTES, '\0'));
+  files.Write("udmabuf0", std::string(8192, 'x'));
+  files.Write("phys_addr", "0x1c800000\n");
+  files.Write("size", "8192\n");
+  tessera_vta_mapping mapping;
+  REQUIRE(files.Map(mapping) == 0);
+  const tessera_vta_access access = tessera_vta_mapped_access(&mapping);
+  access.write(access.self, TESSERA_VTA_STORE_RESULTS, 0x12345678);
+  CHECK(access.read(access.self, TESSERA_VTA_STORE_RESULTS) == 0x12345678);
+  std::ifstream file(files.folder.path + "/uio0");
   file.seekg(0x3010);
   CHECK(file.get() == 0x78);
-
-  WriteFile(folder.path + "/udmabuf0", std::string(8192, 'x'));
-  WriteFile(folder.path + "/phys_addr", "0x1c800000\n");
-  WriteFile(folder.path + "/size", "8192\n");
-  const auto dram = MappedDram::Open(folder.path + "/udmabuf0", folder.path);
-  INFO(dram.status());
-  REQUIRE(dram.ok());
-  CHECK(dram->dram().address == 0x1c80'0000);
-  CHECK(dram->dram().bytes == 8192);
-  CHECK(dram->dram().host[8191] == 'x');
+  CHECK(mapping.dram_address == 0x1c80'0000);
+  CHECK(mapping.dram_bytes == 8192);
+  CHECK(static_cast<const char*>(mapping.dram)[8191] == 'x');
+  const double start = access.now(access.self);
+  access.sleep(access.self, 1e-3);
+  CHECK(access.now(access.self) - start >= 1e-3);
+  tessera_vta_unmap(&mapping);
+  // Registers that nobody is behind.
+  CHECK(absl::IsUnavailable(files.Open()));
 }
 
 TEST_CASE("what can't be mapped is named", "[vta]") {
-  test::TemporaryDirectory folder;
-  const auto registers = MappedRegisters::Open(folder.path + "/uio7", 0).status();
-  CHECK(absl::IsNotFound(registers));
-  CHECK_THAT(std::string(registers.message()), Catch::Contains("/uio7: open"));
-  const auto fault = [&] {
-    return std::string(MappedDram::Open(folder.path + "/udmabuf0", folder.path).status().message());
-  };
+  Files files;
+  const auto fault = [&] { return std::string(files.Open().message()); };
   CHECK_THAT(fault(), Catch::Contains("/phys_addr can't be read; is the kernel module u-dma-buf"));
-  WriteFile(folder.path + "/phys_addr", "somewhere");
+  files.Write("phys_addr", "somewhere");
   CHECK_THAT(fault(), Catch::Contains("says \"somewhere\", which is no number"));
-  WriteFile(folder.path + "/phys_addr", "0xfffff000");
-  WriteFile(folder.path + "/size", "8192");
+  files.Write("phys_addr", "0xfffff000");
+  files.Write("size", "8192");
   CHECK_THAT(fault(), Catch::Contains("the accelerator reaches 2^32"));
+  CHECK(absl::IsOutOfRange(files.Open()));
+  files.Write("phys_addr", "4096");
+  CHECK_THAT(fault(), Catch::Contains("/uio0: open: No such file"));
+  CHECK(absl::IsNotFound(files.Open()));
+  files.Write("uio0", std::string(TESSERA_VTA_REGISTER_BYTES, '\0'));
+  CHECK_THAT(fault(), Catch::Contains("/udmabuf0: open: No such file"));
 }
 
 }  // namespace
