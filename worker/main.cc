@@ -144,6 +144,11 @@ absl::Status CheckOptions(const Options& options) {
   return agent::DescribeHost(cores, options.isa).status();
 }
 
+// The folder is there to be made: that it can't be is no bad input.
+absl::Status CacheFailed(const absl::Status& status) {
+  return absl::FailedPreconditionError(absl::StrCat("--cache: ", status.message()));
+}
+
 // Null where the driver takes no binaries, or there is none: DescribeDevice says more of that.
 absl::StatusOr<std::unique_ptr<runner::ProgramCache>> OpenPrograms(const Options& options) {
   if (options.kind()->compiler == nullptr) return nullptr;
@@ -151,7 +156,7 @@ absl::StatusOr<std::unique_ptr<runner::ProgramCache>> OpenPrograms(const Options
   if (!compiler.ok()) return nullptr;
   auto opened = runner::ProgramCache::Open(
       {.directory = options.cache + "/programs", .compiler = *std::move(compiler)});
-  if (!opened.ok()) return Annotate(opened.status(), "--cache");
+  if (!opened.ok()) return CacheFailed(opened.status());
   return opened;
 }
 
@@ -235,7 +240,7 @@ absl::Status Serve(const Options& options) {
   agent_options.cache_directory = options.cache;
   auto agent =
       agent::Agent::Create(std::move(agent_options), roles.builder.get(), roles.runner.get());
-  if (!agent.ok()) return Annotate(agent.status(), "--cache");
+  if (!agent.ok()) return CacheFailed(agent.status());
   LogInfo(absl::StrCat("device ", device.id, ": ", device.device_class.name, ", ",
                        device.device_class.description));
   const InterruptHandler handler([&] { (*agent)->Stop(); });
