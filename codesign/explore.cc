@@ -50,6 +50,12 @@ uint64_t SeedOf(uint64_t seed, const Variant& variant, int round) {
   return StableHasher().Add(seed).Add(ToString(variant)).Add(static_cast<uint64_t>(round)).Finish();
 }
 
+// Whether nothing but tiles, memories and the ALU makes a difference, and none takes more.
+bool ComparesWithDefault(const Evaluated& one, const Evaluated& base) {
+  return IsWithin(one.resources, base.resources) &&
+         HasSameClock(one.tuned.variant, base.tuned.variant);
+}
+
 class Explorer {
  public:
   Explorer(const Network& network, const Device& device, const ExploreOptions& options,
@@ -181,10 +187,7 @@ class Explorer {
     for (const size_t i : order) {
       const Evaluated& one = found_.tuned[i];
       if (i > 0) ranks[i] += one.front + 1;
-      if (i == 0 || compared == 0 || !IsWithin(one.resources, base.resources) ||
-          !HasSameClock(one.tuned.variant, base.tuned.variant)) {
-        continue;
-      }
+      if (i == 0 || compared == 0 || !ComparesWithDefault(one, base)) continue;
       ranks[i] = 1;
       --compared;
     }
@@ -289,11 +292,22 @@ const Evaluated& BestWithinDefault(const Exploration& exploration, bool at_its_c
   const Evaluated& base = exploration.tuned.front();
   const Evaluated* best = &base;
   for (const Evaluated& one : exploration.tuned) {
-    if (!IsWithin(one.resources, base.resources)) continue;
-    if (at_its_clock && !HasSameClock(one.tuned.variant, base.tuned.variant)) continue;
+    if (at_its_clock ? !ComparesWithDefault(one, base) : !IsWithin(one.resources, base.resources)) {
+      continue;
+    }
     if (one.seconds < best->seconds) best = &one;
   }
   return *best;
+}
+
+const Evaluated& LeanestAtItsClock(const Exploration& exploration, double slack) {
+  const Evaluated& base = exploration.tuned.front();
+  const Evaluated* leanest = &base;
+  for (const Evaluated& one : exploration.tuned) {
+    if (!ComparesWithDefault(one, base) || one.seconds > (1 + slack) * base.seconds) continue;
+    if (one.resources.bram18s < leanest->resources.bram18s) leanest = &one;
+  }
+  return *leanest;
 }
 
 absl::StatusOr<Exploration> Explore(const Network& network, const Device& device,

@@ -53,6 +53,10 @@ struct Exploration {
 // clock, stages and bus as that, or of any. The default itself where nothing is faster.
 const Evaluated& BestWithinDefault(const Exploration& exploration, bool at_its_clock);
 
+// The one of the fewest block RAMs within the default's resources at its clock, stages and bus that
+// is at most `slack` times slower: 0.01. The default itself where none takes fewer.
+const Evaluated& LeanestAtItsClock(const Exploration& exploration, double slack);
+
 // How far it is, for people.
 struct Progress {
   enum class Phase : uint8_t { kScreened, kEstimating, kTuning };

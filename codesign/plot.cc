@@ -167,17 +167,18 @@ class Drawing {
                                one.resources.dsps, one.resources.bram18s, one.resources.luts));
       }
     }
-    const auto mark = [&](const Evaluated& one, const std::string& name) {
+    const auto mark = [&](const Evaluated& one, const std::string& name, double name_below) {
       const double at = x(value(one)), y = Y(one.seconds);
       Circle(at, y, 8.5, "#111111", false, name);
       const bool is_right = at > left + 0.5 * width;
-      Text(is_right ? at + 8 : at - 8, y - 14, name, 11, is_right ? "end" : "start", "#111111");
+      Text(is_right ? at + 8 : at - 8, y + name_below, name, 11, is_right ? "end" : "start",
+           "#111111");
     };
     const Evaluated& base = exploration_.tuned.front();
-    mark(base, absl::StrCat("default, ", absl::StrFormat("%.1f ms", 1e3 * base.seconds)));
+    mark(base, absl::StrCat("default, ", absl::StrFormat("%.1f ms", 1e3 * base.seconds)), -14);
     const Evaluated& best = BestWithinDefault(exploration_, false);
     if (&best != &base) {
-      mark(best, absl::StrFormat("within its resources, %.1f ms", 1e3 * best.seconds));
+      mark(best, absl::StrFormat("within its resources, %.1f ms", 1e3 * best.seconds), 22);
     }
   }
 
