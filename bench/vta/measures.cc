@@ -88,16 +88,24 @@ absl::StatusOr<Rows> MeasureHiding(const std::vector<TunedLayer>& tuned,
     return absl::OkStatus();
   }));
   Rows rows = Rows::array();
+  const auto add = [&](const std::string& name, int64_t products, int64_t without, int64_t with) {
+    rows.push_back({{"layer", name},
+                    {"without_cycles", without},
+                    {"with_cycles", with},
+                    {"without_utilisation", Share(products, without)},
+                    {"with_utilisation", Share(products, with)},
+                    {"speedup", Share(without, with)}});
+  };
+  int64_t products = 0, all_without = 0, all_with = 0;
   for (size_t i = 0; i < tuned.size(); ++i) {
     const Layer& layer = tuned[i].layer->layer();
     const int64_t without = searches[i].Best(), with = tuned[i].search.Best();
-    rows.push_back({{"layer", layer.name},
-                    {"without_cycles", without},
-                    {"with_cycles", with},
-                    {"without_utilisation", Share(layer.Products(), without)},
-                    {"with_utilisation", Share(layer.Products(), with)},
-                    {"speedup", Share(without, with)}});
+    add(layer.name, layer.Products(), without, with);
+    products += layer.times * layer.Products();
+    all_without += layer.times * without;
+    all_with += layer.times * with;
   }
+  add("network", products, all_without, all_with);
   return rows;
 }
 

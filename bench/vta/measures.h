@@ -31,7 +31,8 @@ absl::StatusOr<std::vector<TunedLayer>> Tune(const Epilogue& epilogue,
 // Cycles and GOPS beside both roofs and the board's, and what the engines do meanwhile.
 absl::StatusOr<Rows> MeasureLayers(const std::vector<TunedLayer>& tuned, const Epilogue& epilogue);
 
-// Without latency hiding: one thread, one copy of each operand, tuned on its own.
+// Without latency hiding: one thread, one copy of each operand, tuned on its own; and the network,
+// each layer as often as it occurs.
 absl::StatusOr<Rows> MeasureHiding(const std::vector<TunedLayer>& tuned,
                                    const SearchOptions& options);
 
