@@ -218,6 +218,7 @@ bool HasOnlyCopies(const std::vector<LayoutDim>& layout, const std::vector<int64
     const std::vector<int> dims = DimsOfAxis(layout, static_cast<int>(axis));
     if (dims.empty() || LayoutGap(layout[dims.back()], shape) == 0) continue;
     if (!IsOfCopies(layout, shape, dims.back())) return false;
+    if (layout[dims.back()].extent > kMaxLayoutCopies) return false;
   }
   return true;
 }

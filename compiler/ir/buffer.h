@@ -26,8 +26,8 @@ enum class Scope : uint8_t {
 };
 
 // What the workload allows to be done with a buffer's storage order (architecture, decision 13).
-// kFixed: none. kBlocked: the dimension `block_axis` may be split and its block moved innermost.
-// kFree: any layout, packed before the timed run (constant weights).
+// kFixed: none. kBlocked: the dimension `block_axis` may be split and its block moved innermost,
+// behind one of dimension 0. kFree: any, packed before the timed run. See layout_parts.h, too.
 enum class LayoutPolicy : uint8_t { kFixed, kBlocked, kFree };
 
 // How a kernel of a GPU reads a kGlobal buffer that it does not write. What is read is the same:

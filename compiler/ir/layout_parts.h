@@ -20,7 +20,8 @@ inline constexpr int64_t kMaxLayoutDiagonal = 64;
 // times, one behind the other. Who packs a constant fills such gaps with copies, any others with
 // zeros.
 bool IsOfCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape, int part);
-// Whether all gaps are.
+// Whether all gaps are, each of kMaxLayoutCopies at most.
+inline constexpr int64_t kMaxLayoutCopies = 64;
 bool HasOnlyCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape);
 
 }  // namespace tessera::ir

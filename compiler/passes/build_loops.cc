@@ -562,6 +562,12 @@ absl::StatusOr<ir::Program> BuildLoops(const Schedule& schedule, const LoopStruc
     return absl::InvalidArgumentError(absl::StrCat("double_buffer ", state.stage->name(),
                                                    ": only what the threads of a block share"));
   }
+  for (const ir::Buffer& parameter : MakeParameters(schedule)) {
+    if (ir::IndexIsStoredPosition(*parameter)) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "layout ", parameter->name,
+        ": loops read what has one dimension in order; only accelerators load copies"));
+  }
   return Builder(schedule, loops, false).Run(std::move(name));
 }
 

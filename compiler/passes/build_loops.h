@@ -17,7 +17,8 @@ std::vector<ir::Buffer> MakeParameters(const schedule::Schedule& schedule);
 // Ensures: indices are logical, one per dimension; every computed position outside its axis and
 // every tap on padding is behind an If around its Store; loop kinds are as scheduled; buffers of
 // attached stages hold their region only. Parameters are those of MakeParameters, then what
-// BuildPreparation makes. InvalidArgument where something is doubled that no block shares.
+// BuildPreparation makes. InvalidArgument where something is doubled that no block shares, or what
+// has one dimension is not in order.
 absl::StatusOr<ir::Program> BuildLoops(const schedule::Schedule& schedule,
                                        const schedule::LoopStructure& loops, std::string name);
 

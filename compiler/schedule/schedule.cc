@@ -245,7 +245,12 @@ bool Schedule::MakesOutput(const te::Stage& stage) const {
 }
 
 absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::LayoutDim> layout) {
-  if (buffer->shape.size() == 1) {
+  const bool is_constant = std::any_of(inputs().begin(), inputs().end(), [&](const auto& input) {
+    return input.buffer == buffer && input.is_constant;
+  });
+  const bool has_gaps = ir::HasGaps(layout, buffer->shape);
+  const bool has_copies = is_constant && has_gaps && ir::HasOnlyCopies(layout, buffer->shape);
+  if (buffer->shape.size() == 1 && !has_copies) {
     ir::BufferNode stored = *buffer;
     stored.layout = layout;
     if (!ir::IndexIsStoredPosition(stored)) {
@@ -260,12 +265,7 @@ absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::Layou
         absl::StrCat("layout ", buffer->name, ": only constants of free layout have diagonals"));
   }
   if (is_input || IsOutput(buffer)) {
-    const bool is_constant = std::any_of(inputs().begin(), inputs().end(), [&](const auto& input) {
-      return input.buffer == buffer && input.is_constant;
-    });
-    const bool has_gaps = ir::HasGaps(layout, buffer->shape);
-    const bool has_copies = has_gaps && ir::HasOnlyCopies(layout, buffer->shape);
-    if (has_gaps && (!is_constant || !has_copies)) {
+    if (has_gaps && !has_copies) {
       return absl::InvalidArgumentError(
           absl::StrCat("layout ", buffer->name,
                        ": only what stages make for others has gaps, and constants copies"));

@@ -97,6 +97,7 @@ TEST_CASE("a gap behind all of an axis is of copies", "[ir][layout]") {
   CHECK_FALSE(IsOfCopies(layout("0/4%2 0/8+1 0%4 1"), shape, 0));
   CHECK_FALSE(HasOnlyCopies(layout("0+1 1"), shape));
   CHECK_FALSE(HasOnlyCopies(layout("0/8+1 1+1 0%8"), shape));
+  CHECK_FALSE(HasOnlyCopies(layout("0/8+64 1 0%8"), shape));
   // Padding of a block is none.
   CHECK_FALSE(IsOfCopies(*ParseLayout("0/16 1 0%16", shape), shape, 2));
 }

@@ -40,5 +40,15 @@ TEST_CASE("a stage inside of another keeps the storage order that was set for it
   CHECK(LayoutsOf(attached + "layout matmul 1/16 0 1%16\n").at("matmul") == "1/16 0 1%16");
 }
 
+TEST_CASE("copies of what has one dimension are refused", "[passes]") {
+  const te::Workload workload =
+      te::MakeWorkload({"c", "dense", {{"m", "8"}, {"n", "16"}, {"k", "4"}, {"bias", "true"}}})
+          .value();
+  const auto candidate =
+      LowerTrace(workload, schedule::ParseTrace("trace 1\nlayout Bias 0/4%4 0/16+1 0%4\n").value());
+  CHECK_THAT(std::string(candidate.status().message()),
+             Catch::Contains("layout Bias: loops read what has one dimension in order"));
+}
+
 }  // namespace
 }  // namespace tessera::passes
