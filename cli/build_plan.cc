@@ -193,7 +193,7 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
   if (target.empty()) {
     TESSERA_RETURN_IF_ERROR(CheckDeviceClasses(client, device_classes));
   } else {
-    TESSERA_RETURN_IF_ERROR(ir::ParseTarget(target).status());
+    TESSERA_RETURN_IF_ERROR(LibraryTasks(file, target).status());
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> known, client.ListDeviceClasses({}));

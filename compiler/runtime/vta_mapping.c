@@ -53,27 +53,36 @@ static int ReadNumber(const char* folder, const char* name, int64_t* value, tess
   return EINVAL;
 }
 
-int tessera_vta_map(const char* registers_file, uint32_t registers_base, const char* dram_file,
-                    const char* dram_folder, tessera_vta_mapping* made, tessera_note why) {
+static int MapDram(const char* file, const char* folder, tessera_vta_mapping* made,
+                   tessera_note why) {
   int64_t address = 0, bytes = 0;
-  int error = ReadNumber(dram_folder, "phys_addr", &address, why);
-  if (error == 0) error = ReadNumber(dram_folder, "size", &bytes, why);
+  int error = ReadNumber(folder, "phys_addr", &address, why);
+  if (error == 0) error = ReadNumber(folder, "size", &bytes, why);
   if (error != 0) return error;
   if (address >= kAddresses || bytes > kAddresses - address) {
-    tessera_note_write(why, "%s has %lld bytes from %lld on; the accelerator reaches 2^32",
-                       dram_file, (long long)bytes, (long long)address);
+    tessera_note_write(why, "%s has %lld bytes from %lld on; the accelerator reaches 2^32", file,
+                       (long long)bytes, (long long)address);
     return ERANGE;
   }
-  void *registers = NULL, *dram = NULL;
+  made->dram_address = (uint32_t)address;
+  made->dram_bytes = bytes;
+  return MapFile(file, 0, bytes, 0, &made->dram, why);
+}
+
+int tessera_vta_map(const char* registers_file, uint32_t registers_base, const char* dram_file,
+                    const char* dram_folder, tessera_vta_mapping* made, tessera_note why) {
+  tessera_vta_mapping mapping = {NULL, NULL, 0, 0};
+  void* registers = NULL;
   const int64_t offset = strcmp(registers_file, "/dev/mem") == 0 ? (int64_t)registers_base : 0;
-  error = MapFile(registers_file, offset, TESSERA_VTA_REGISTER_BYTES, O_SYNC, &registers, why);
+  int error = MapFile(registers_file, offset, TESSERA_VTA_REGISTER_BYTES, O_SYNC, &registers, why);
   if (error != 0) return error;
-  error = MapFile(dram_file, 0, bytes, 0, &dram, why);
+  error = MapDram(dram_file, dram_folder, &mapping, why);
   if (error != 0) {
     munmap(registers, TESSERA_VTA_REGISTER_BYTES);
     return error;
   }
-  *made = (tessera_vta_mapping){registers, dram, (uint32_t)address, bytes};
+  mapping.registers = registers;
+  *made = mapping;
   return 0;
 }
 
