@@ -41,7 +41,6 @@ constexpr std::pair<std::string_view, const char*> kReasons[] = {
     {"Unique", kExtents},
     {"NonMaxSuppression", kExtents},
     {"TopK", kSorting},
-    {"CumSum", "sums of prefixes are not supported; multiply by a triangle of ones"},
     {"Scatter", kScatter},
     {"ScatterElements", kScatter},
     {"ScatterND", kScatter},

@@ -16,8 +16,8 @@ namespace {
 using graph::TensorType;
 
 // Larger ones are for the pass that folds constants; of all together, so that no model keeps the
-// interpreter busy for long.
-constexpr int64_t kMostFolded = 4096, kMostFoldedInAll = int64_t{1} << 24;
+// interpreter busy for long. Each costs as much as so many elements at least.
+constexpr int64_t kMostFolded = 4096, kMostFoldedInAll = int64_t{1} << 24, kFoldedAtLeast = 64;
 constexpr int64_t kMostCounted = int64_t{1} << 20;
 constexpr size_t kMostParts = 64;  // of the graph's concat
 
@@ -122,7 +122,7 @@ Value Emitter::Folded(std::string_view op, const std::vector<Value>& operands,
   }
   const int64_t count = alone.type(*node).ElementCount();
   if (count > kMostFolded) return {};
-  folded_elements_ += elements + count;
+  folded_elements_ += elements + count + kFoldedAtLeast;
   const absl::StatusOr<std::vector<graph::TensorRef>> results =
       graph::Evaluate(std::move(alone).Finish({*node}), {});
   if (!results.ok()) return {};

@@ -38,8 +38,9 @@ struct Layer {
   int64_t hidden = 0;
   double clip = 0;  // of the gates' sums; 0: none
   Value weights, recurrent;
-  Value bias, recurrent_bias;  // absent: none
-  Value peepholes;             // of LSTMs
+  Value recurrent_gates, recurrent_hidden;  // of GRUs, the rows of update and reset, and of hidden
+  Value bias, recurrent_bias;               // absent: none
+  Value peepholes;                          // of LSTMs
   std::vector<Activation> activations;
   bool couples_forget = false, is_linear_before_reset = false;
 
@@ -76,7 +77,6 @@ State RnnStep(const Layer& layer, const Value& x, const State& state) {
 // Gates: update, reset, hidden.
 State GruStep(const Layer& layer, const Value& x, const State& state) {
   Emitter& emit = layer.emit;
-  const int64_t hidden = layer.hidden;
   Value reset_part;  // what the reset gate is about
   Value z, r;
   if (layer.is_linear_before_reset) {
@@ -85,11 +85,10 @@ State GruStep(const Layer& layer, const Value& x, const State& state) {
     r = layer.Act(0, layer.Sum(layer.Gate(x, 1), layer.Gate(all, 1)));
     reset_part = layer.Times(r, layer.Gate(all, 2));
   } else {
-    const Value gates = layer.Multiply(state.h, emit.Slice(layer.recurrent, 0, 0, 2 * hidden), {});
+    const Value gates = layer.Multiply(state.h, layer.recurrent_gates, {});
     z = layer.Act(0, layer.Sum(layer.Gate(x, 0), layer.Gate(gates, 0)));
     r = layer.Act(0, layer.Sum(layer.Gate(x, 1), layer.Gate(gates, 1)));
-    reset_part = layer.Multiply(layer.Times(r, state.h),
-                                emit.Slice(layer.recurrent, 0, 2 * hidden, hidden), {});
+    reset_part = layer.Multiply(layer.Times(r, state.h), layer.recurrent_hidden, {});
   }
   const Value next = layer.Act(1, layer.Sum(layer.Gate(x, 2), reset_part));
   // (1 - z) next + z h
@@ -250,6 +249,10 @@ class Unroller {
                 .recurrent = TakeRow(emit_, call_.In(2), d),
                 .couples_forget = call_.Int("input_forget", 0) != 0,
                 .is_linear_before_reset = call_.Int("linear_before_reset", 0) != 0};
+    if (family_.gates == 3) {  // GRU
+      layer.recurrent_gates = emit_.Slice(layer.recurrent, 0, 0, 2 * hidden_);
+      layer.recurrent_hidden = emit_.Slice(layer.recurrent, 0, 2 * hidden_, hidden_);
+    }
     const size_t each = family_.activations.size();
     for (size_t i = 0; i < each; ++i) {
       layer.activations.push_back(ActivationOf(call_, names_[static_cast<size_t>(d) * each + i]));

@@ -1,4 +1,6 @@
+#include <numeric>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "compiler/te/saturating.h"
@@ -100,6 +102,32 @@ Value Hardmax(Emitter& emit, const Value& x, size_t axis) {
   return emit.Cast(emit.Add("equal", {at, places}), emit.Element(x));
 }
 
+// Sums of all elements up to each: products with a triangle of ones.
+Values CumSum(Call& call) {
+  Emitter& emit = call.emit;
+  const Value x = call.In(0);
+  const Shape given = call.KnownInts(1, "axis");
+  const bool is_exclusive = call.Int("exclusive", 0) != 0, is_reverse = call.Int("reverse", 0) != 0;
+  if (!call.ok() || given.size() != 1) return call.Invalid("axis has to be a number");
+  const size_t axis = call.Axis(given[0], emit.Rank(x));
+  if (!call.ok()) return {};
+  const int64_t extent = emit.Extent(x, axis);
+  const Value from = emit.Counted(extent, ir::Int(64), {extent, 1}),
+              to = emit.Counted(extent, ir::Int(64), {extent});
+  const Value triangle = emit.Add(is_exclusive ? "less" : "less_equal",
+                                  is_reverse ? Values{to, from} : Values{from, to});
+  // The axis is the last one for the product.
+  Shape order(emit.Rank(x));
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[axis], order.back());
+  const Value last = emit.Transpose(x, order);
+  const Shape shape = emit.Shape(last);
+  if (!call.ok()) return {};
+  const Value rows = emit.Reshape(last, {emit.Type(x).ElementCount() / extent, extent});
+  const Value sums = Product(emit, rows, emit.Cast(triangle, emit.Element(x)));
+  return {emit.Cast(emit.Transpose(emit.Reshape(sums, shape), order), emit.Element(x))};
+}
+
 Values LpNormalization(Call& call) {
   Emitter& emit = call.emit;
   const Value x = call.In(0);
@@ -116,6 +144,7 @@ Values LpNormalization(Call& call) {
 std::vector<Row> ReductionRows() {
   return {{"ArgMax", Argument("argmax")},
           {"ArgMin", Argument("argmin")},
+          {"CumSum", CumSum},
           {"Hardmax", ByRows(Hardmax)},
           {"LogSoftmax", ByRows(LogSoftmax)},
           {"LpNormalization", LpNormalization},
