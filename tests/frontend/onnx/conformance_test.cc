@@ -60,7 +60,7 @@ absl::Status Compare(const graph::Tensor& actual, const graph::Tensor& expected)
   }
   const ir::Type type = expected.type.element;
   const double relative = !type.is_float() ? 0 : type.bits < 32 ? 1e-2 : 1e-3;
-  const double absolute = !type.is_float() ? 0 : type.bits < 32 ? 1e-3 : 1e-6;
+  const double absolute = !type.is_float() ? 0 : type.bits < 32 ? 1e-3 : 1e-7;
   for (int64_t i = 0; i < expected.type.ElementCount(); ++i) {
     const double a = actual.At(i), b = expected.At(i);
     const bool is_same = a == b || (std::isnan(a) && std::isnan(b)) ||
