@@ -41,6 +41,14 @@ if(NOT TESSERA_RUNNER_ONLY)
   target_include_directories(tessera_xgboost SYSTEM INTERFACE ${XGBOOST_INCLUDE_DIR})
   target_link_libraries(tessera_xgboost INTERFACE ${XGBOOST_LIBRARY})
 
+  # The messages of models, generated, and nothing else of ONNX.
+  find_path(ONNX_INCLUDE_DIR onnx/onnx_pb.h REQUIRED)
+  find_library(ONNX_PROTO_LIBRARY onnx_proto REQUIRED)
+  add_library(tessera_onnx INTERFACE)
+  target_include_directories(tessera_onnx SYSTEM INTERFACE ${ONNX_INCLUDE_DIR})
+  target_compile_definitions(tessera_onnx INTERFACE ONNX_NAMESPACE=onnx ONNX_ML=1)
+  target_link_libraries(tessera_onnx INTERFACE ${ONNX_PROTO_LIBRARY} protobuf::libprotobuf)
+
   add_library(tessera_llvm INTERFACE)
   target_include_directories(tessera_llvm SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS})
   target_link_libraries(tessera_llvm INTERFACE lldELF lldCommon LLVM)

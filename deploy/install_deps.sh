@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that Tessera builds with. Does nothing where all are present.
 # --cross adds the compilers of deploy/cross_worker.sh and of libraries for other CPUs, --tests these
-# and what only the tests need (a formatter, an emulator, an OpenCL driver).
+# and what only the tests need (a formatter, an emulator, an OpenCL driver, models).
 set -euo pipefail
 
 packages=(
@@ -10,12 +10,13 @@ packages=(
   libxgboost-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libsqlite3-dev libspdlog-dev libsodium-dev
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev catch2 opencl-c-headers
+  libonnx-dev
 )
 if [ "${1:-}" = "--cross" ] || [ "${1:-}" = "--tests" ]; then
   packages+=(g++-aarch64-linux-gnu libc6-dev-arm64-cross g++-arm-linux-gnueabihf libc6-dev-armhf-cross)
 fi
 if [ "${1:-}" = "--tests" ]; then
-  packages+=(clang-format-19 qemu-user-static ocl-icd-libopencl1 pocl-opencl-icd)
+  packages+=(clang-format-19 qemu-user-static ocl-icd-libopencl1 pocl-opencl-icd libonnx-testdata)
 fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

@@ -39,7 +39,7 @@ class Definer {
         operands.emplace_back(made_.at(operand), type);
       } else {
         const bool is_weight = std::ranges::count(op.weights, static_cast<int>(i)) > 0;
-        operands.push_back(Outside(operand, is_weight));
+        operands.push_back(Outside(operand, is_weight, op.pattern));
       }
     }
     made_[index] =
@@ -57,13 +57,14 @@ class Definer {
   }
 
  private:
-  Operand Outside(int index, bool is_weight) {
+  // Windows slide over buffers, whatever they hold.
+  Operand Outside(int index, bool is_weight, Pattern pattern) {
     const Node& node = graph_.nodes[index];
     const TensorType& type = node.type;
-    if (node.is_constant() && type.ElementCount() == 1) {
-      const double value = node.constant->At(0);
-      return {type.element.is_float() ? ir::MakeFloat(type.element, value)
-                                      : ir::MakeInt(type.element, static_cast<int64_t>(value)),
+    const bool takes_numbers = pattern == Pattern::kElementwise || pattern == Pattern::kInjective;
+    if (node.is_constant() && type.ElementCount() == 1 && takes_numbers) {
+      return {type.element.is_float() ? ir::MakeFloat(type.element, node.constant->At(0))
+                                      : ir::MakeInt(type.element, node.constant->IntAt(0)),
               type};
     }
     const auto [found, is_new] = made_.try_emplace(index);

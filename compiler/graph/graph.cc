@@ -1,6 +1,7 @@
 #include "compiler/graph/graph.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -91,6 +92,15 @@ std::string ToString(const TensorType& type) {
 }
 
 double Tensor::At(int64_t element) const { return ir::ReadElement(type.element, bytes, element); }
+
+int64_t Tensor::IntAt(int64_t element) const {
+  const int width = type.element.bits;
+  TESSERA_CHECK(type.element.is_integer());
+  if (width < 64) return static_cast<int64_t>(At(element));
+  int64_t value = 0;
+  std::memcpy(&value, bytes.data() + element * static_cast<int64_t>(sizeof(value)), sizeof(value));
+  return value;
+}
 
 TensorRef MakeTensor(ir::Type element, std::vector<int64_t> shape,
                      absl::Span<const double> values) {
@@ -183,11 +193,24 @@ absl::StatusOr<int> GraphBuilder::Append(Node node, std::string_view name) {
         absl::StrCat("the graph has more than ", kMaxNodes, " nodes"));
   }
   TESSERA_RETURN_IF_ERROR(CheckType(node.type));
-  const std::string like = NameLike(name.empty() ? std::string_view(node.op) : name);
-  node.name = like;
-  for (int i = 1; !names_.insert(node.name).second; ++i) node.name = absl::StrCat(like, "_", i);
+  node.name = FreeName(name.empty() ? std::string_view(node.op) : name);
   graph_.nodes.push_back(std::move(node));
   return size() - 1;
+}
+
+std::string GraphBuilder::FreeName(std::string_view like) {
+  const std::string name = NameLike(like);
+  if (names_.insert(name).second) return name;
+  // Where the last search for the same name ended, so that many of one name take no time.
+  for (int& i = taken_[name];;) {
+    std::string other = absl::StrCat(name, "_", ++i);
+    if (names_.insert(other).second) return other;
+  }
+}
+
+void GraphBuilder::Rename(int node, std::string_view name) {
+  names_.erase(graph_.nodes[node].name);
+  graph_.nodes[node].name = FreeName(name);
 }
 
 absl::StatusOr<int> GraphBuilder::Input(std::string_view name, TensorType type) {

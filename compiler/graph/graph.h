@@ -42,6 +42,8 @@ struct Tensor {
   std::vector<std::byte> bytes;
 
   double At(int64_t element) const;
+  // Of integers, of which doubles don't have all; those of u64 beyond i64 wrap.
+  int64_t IntAt(int64_t element) const;
 };
 using TensorRef = std::shared_ptr<const Tensor>;
 // Of so many elements as the shape has, rounded or wrapped to the type.
@@ -95,6 +97,9 @@ class GraphBuilder {
   // type is the same.
   absl::StatusOr<int> Copy(const Node& node, std::vector<int> operands);
 
+  // As a new node's name.
+  void Rename(int node, std::string_view name);
+
   const Node& node(int index) const { return graph_.nodes[index]; }
   const TensorType& type(int index) const { return graph_.nodes[index].type; }
   int size() const { return static_cast<int>(graph_.nodes.size()); }
@@ -104,9 +109,11 @@ class GraphBuilder {
 
  private:
   absl::StatusOr<int> Append(Node node, std::string_view name);
+  std::string FreeName(std::string_view like);
 
   Graph graph_;
   absl::flat_hash_set<std::string> names_;
+  std::map<std::string, int> taken_;  // by name how many like it were asked for
 };
 
 }  // namespace tessera::graph

@@ -284,6 +284,11 @@ absl::StatusOr<TensorType> InferGather(const Call& call) {
 }
 // Indices count from the back where they are negative; those beyond take the nearest slice, so
 // that none reads outside.
+ir::Expr IndexWithin(const ir::Expr& given, int64_t extent) {
+  ir::Expr index = As(ir::Index(), given);
+  index = ir::MakeSelect(ir::Lt(index, ir::Expr(0)), index + ir::Expr(extent), index);
+  return ir::Max(ir::Min(index, ir::Expr(extent - 1)), ir::Expr(0));
+}
 ir::Buffer DefineGather(te::DagBuilder& builder, const Call& call,
                         absl::Span<const Operand> operands, const TensorType& result,
                         const std::string& name) {
@@ -293,14 +298,40 @@ ir::Buffer DefineGather(te::DagBuilder& builder, const Call& call,
   return builder.Compute(name, result.element, DimsOf(result.shape), [&](const Indices& axes) {
     const Indices which(axes.begin() + static_cast<int64_t>(axis),
                         axes.begin() + static_cast<int64_t>(axis + rank));
-    ir::Expr index = As(ir::Index(), operands[1].At(which));
-    index = ir::MakeSelect(ir::Lt(index, ir::Expr(0)), index + ir::Expr(shape[axis]), index);
-    index = ir::Max(ir::Min(index, ir::Expr(shape[axis] - 1)), ir::Expr(0));
     Indices from(axes.begin(), axes.begin() + static_cast<int64_t>(axis));
-    from.push_back(index);
+    from.push_back(IndexWithin(operands[1].At(which), shape[axis]));
     if (!result.shape.empty()) {
       from.insert(from.end(), axes.begin() + static_cast<int64_t>(axis + rank), axes.end());
     }
+    return operands[0].At(from);
+  });
+}
+
+// --- gather_elements: of each place the element that the second operand names along an axis
+
+absl::StatusOr<TensorType> InferGatherElements(const Call& call) {
+  const TensorType &x = call.operands[0], &at = call.operands[1];
+  const int axis = AxisOf(call.Int("axis"), x.shape.size());
+  if (axis < 0 || !at.element.is_integer() || at.shape.size() != x.shape.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("axis is ", call.Int("axis"),
+                     "; it has to name a dimension, and indices are integers of as many"));
+  }
+  for (size_t d = 0; d < x.shape.size(); ++d) {
+    if (static_cast<int>(d) == axis || at.shape[d] <= x.shape[d]) continue;
+    return absl::InvalidArgumentError(absl::StrCat("there are indices for ", at.shape[d], " of ",
+                                                   x.shape[d], " elements of dimension ", d));
+  }
+  return TensorType{x.element, at.shape, {}};
+}
+ir::Buffer DefineGatherElements(te::DagBuilder& builder, const Call& call,
+                                absl::Span<const Operand> operands, const TensorType& result,
+                                const std::string& name) {
+  const std::vector<int64_t>& shape = call.operands[0].shape;
+  const auto axis = static_cast<size_t>(AxisOf(call.Int("axis"), shape.size()));
+  return builder.Compute(name, result.element, DimsOf(result.shape), [&](const Indices& axes) {
+    Indices from = axes;
+    from[axis] = IndexWithin(operands[1].At(axes), shape[axis]);
     return operands[0].At(from);
   });
 }
@@ -350,6 +381,13 @@ std::vector<Operator> ShapeOperators() {
        InferPad,
        DefinePad},
       {"gather", 2, 2, Pattern::kInjective, {{"axis", int64_t{0}}}, InferGather, DefineGather},
+      {"gather_elements",
+       2,
+       2,
+       Pattern::kInjective,
+       {{"axis", int64_t{0}}},
+       InferGatherElements,
+       DefineGatherElements},
   };
 }
 

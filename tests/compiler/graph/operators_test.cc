@@ -79,6 +79,9 @@ TEST_CASE("shapes change without changing elements", "[graph]") {
              {1, 1, 2, 3, 3, 4, 4, 5, 6, 6});
   CheckAbout(Computed(kX + "const at: i64[2,1] = [-1,0]\nr = gather(x, at) axis=1: f32[2,2,1]\n"),
              {3, 1, 6, 4});
+  CheckAbout(Computed(kX + "const at: i32[1,3] = [1,0,-1]\n"
+                           "r = gather_elements(x, at) axis=0: f32[1,3]\n"),
+             {4, 2, 6});
   CheckAbout(Computed(kX + "r = broadcast_to(x) shape=[2,2,3]: f32[2,2,3]\n"),
              {1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6});
 }
@@ -129,6 +132,36 @@ TEST_CASE("products, convolutions and pools", "[graph]") {
   CheckAbout(Computed(image + "r = avg_pool(x) kernel=[2,2] before=[1,1] strides=[2,2]: "
                               "f32[1,1,2,2]\n"),
              {0.25, 1.25, 2.75, 7});
+}
+
+TEST_CASE("windows slide over constants of one element", "[graph]") {
+  CheckAbout(Computed("const x: f32[1,1,1] = [3]\nconst w: f32[1,1,1] = [2]\n"
+                      "r = conv(x, w) before=[1]: f32[1,1,2]\n"),
+             {0, 6});
+  CheckAbout(Computed("const x: f32[1,1,1] = [3]\nr = max_pool(x) kernel=[1]: f32[1,1,1]\n"), {3});
+}
+
+TEST_CASE("integers that doubles don't have stay as they are", "[graph]") {
+  GraphBuilder builder("g");
+  auto most = std::make_shared<Tensor>();
+  most->type = {ir::Int(64), {}, {}};
+  most->bytes.resize(8, std::byte{0xff});
+  most->bytes[7] = std::byte{0x7f};
+  CHECK(most->IntAt(0) == INT64_MAX);
+  const int constant = *builder.Constant("c", most);
+  const int made = *builder.Add("reshape", {constant}, {{"shape", std::vector<int64_t>{1}}});
+  const auto outputs = Evaluate(std::move(builder).Finish({made}), {});
+  REQUIRE(outputs.ok());
+  CHECK(outputs->front()->IntAt(0) == INT64_MAX);
+}
+
+TEST_CASE("a node that is renamed gives its name free", "[graph]") {
+  GraphBuilder builder("g");
+  const int x = *builder.Input("x", {ir::Float(32), {1}, {}});
+  const int first = *builder.Add("relu", {x});
+  builder.Rename(first, "x");
+  CHECK(builder.node(first).name == "x_1");
+  CHECK(builder.node(*builder.Add("relu", {x})).name == "relu");
 }
 
 TEST_CASE("calls that make no sense are refused with the reason", "[graph]") {

@@ -1,0 +1,247 @@
+#include "frontend/onnx/import.h"
+
+#include <onnx/onnx_pb.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "frontend/onnx/converters.h"
+#include "frontend/onnx/emitter.h"
+#include "frontend/onnx/tensor.h"
+
+namespace tessera::frontend {
+namespace {
+
+// Names are of any length in hostile files.
+std::string Shown(const std::string& name) { return absl::StrCat("\"", name.substr(0, 120), "\""); }
+
+absl::StatusOr<int> OpsetOf(const onnx::ModelProto& model) {
+  for (const onnx::OperatorSetIdProto& set : model.opset_import()) {
+    if (!set.domain().empty() && set.domain() != "ai.onnx") continue;
+    if (set.version() >= kOldestOpset && set.version() <= kNewestOpset) {
+      return static_cast<int>(set.version());
+    }
+    return absl::UnimplementedError(absl::StrCat("the model is of opset ", set.version(), "; ",
+                                                 kOldestOpset, " to ", kNewestOpset,
+                                                 " are supported. Export it anew, or convert it by "
+                                                 "onnx.version_converter"));
+  }
+  return absl::InvalidArgumentError(
+      "the file is no ONNX model: it names no opset of the domain ai.onnx");
+}
+
+class Importer {
+ public:
+  Importer(const onnx::ModelProto& model, const ImportOptions& options, int opset)
+      : model_(model), options_(options), opset_(opset), emit_(NameOf(model.graph())) {}
+
+  absl::StatusOr<graph::Graph> Run() && {
+    TESSERA_RETURN_IF_ERROR(CheckOptions());
+    TESSERA_RETURN_IF_ERROR(ReadInitializers());
+    for (const onnx::ValueInfoProto& input : model_.graph().input()) {
+      TESSERA_RETURN_IF_ERROR(
+          Annotate(ReadInput(input), absl::StrCat("input ", Shown(input.name()))));
+    }
+    for (const onnx::NodeProto& node : model_.graph().node()) {
+      const absl::Status status = Convert(node);
+      if (status.ok()) continue;
+      return Annotate(status, absl::StrCat("node ", Shown(node.name()), " (",
+                                           node.op_type().substr(0, 60), ", opset ", opset_, ")"));
+    }
+    std::vector<int> outputs;
+    for (const onnx::ValueInfoProto& output : model_.graph().output()) {
+      TESSERA_ASSIGN_OR_RETURN(Value value, Named(output.name()));
+      if (value.known != nullptr && value.name.empty()) value.name = output.name();
+      outputs.push_back(emit_.Node(value));
+      TESSERA_RETURN_IF_ERROR(
+          Annotate(emit_.status(), absl::StrCat("output ", Shown(output.name()))));
+    }
+    if (outputs.empty()) return absl::InvalidArgumentError("the model has no outputs");
+    return std::move(emit_).Finish(std::move(outputs));
+  }
+
+ private:
+  static std::string NameOf(const onnx::GraphProto& graph) {
+    std::string name;
+    for (const char c : graph.name().substr(0, 60)) {
+      const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+      name += fits ? c : '_';
+    }
+    return absl::StrCat("model", name.empty() ? "" : "_", name);
+  }
+
+  // A misspelt name would change nothing, silently.
+  absl::Status CheckOptions() const {
+    const auto check = [&](const std::string& name) {
+      for (const onnx::ValueInfoProto& input : model_.graph().input()) {
+        if (input.name() == name) return absl::OkStatus();
+      }
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the model has no input \"", name, "\"; it has ",
+          absl::StrJoin(model_.graph().input(), ", ", [](std::string* out, const auto& input) {
+            absl::StrAppend(out, Shown(input.name()));
+          })));
+    };
+    for (const auto& [name, shape] : options_.shapes) TESSERA_RETURN_IF_ERROR(check(name));
+    for (const auto& [name, value] : options_.values) TESSERA_RETURN_IF_ERROR(check(name));
+    return absl::OkStatus();
+  }
+
+  absl::Status Define(const std::string& name, Value value) {
+    if (name.empty()) return absl::InvalidArgumentError("a tensor has no name");
+    if (!values_.emplace(name, std::move(value)).second) {
+      return absl::InvalidArgumentError(absl::StrCat(Shown(name), " is defined twice"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Value> Named(const std::string& name) const {
+    const auto found = values_.find(name);
+    if (found != values_.end()) return found->second;
+    return absl::InvalidArgumentError(
+        absl::StrCat(Shown(name),
+                     " is used, but no input, initializer or node before makes it; "
+                     "nodes have to be in an order in which they can run"));
+  }
+
+  absl::Status ReadInitializers() {
+    if (model_.graph().sparse_initializer_size() > 0) {
+      return absl::UnimplementedError("sparse initializers are not supported; store them dense");
+    }
+    int64_t budget = kMaxWeightBytes;
+    for (const onnx::TensorProto& proto : model_.graph().initializer()) {
+      TESSERA_ASSIGN_OR_RETURN(graph::TensorRef tensor, ReadTensor(proto, options_.folder, budget));
+      TESSERA_RETURN_IF_ERROR(Define(proto.name(), {-1, std::move(tensor), proto.name()}));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<graph::TensorType> InputType(const onnx::ValueInfoProto& input) const {
+    if (!input.type().has_tensor_type()) {
+      return absl::UnimplementedError("is no tensor; sequences and maps are not supported");
+    }
+    const onnx::TypeProto::Tensor& tensor = input.type().tensor_type();
+    graph::TensorType type;
+    TESSERA_ASSIGN_OR_RETURN(type.element, ElementType(tensor.elem_type()));
+    const auto given = options_.shapes.find(input.name());
+    if (given != options_.shapes.end()) {
+      type.shape = given->second;
+      const int rank = tensor.shape().dim_size();
+      if (tensor.has_shape() && static_cast<size_t>(rank) != type.shape.size()) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "has ", rank, " dimensions; the shape given for it has ", type.shape.size()));
+      }
+      return type;
+    }
+    if (!tensor.has_shape()) {
+      return absl::FailedPreconditionError("has no shape in the model; give one");
+    }
+    for (int d = 0; d < tensor.shape().dim_size(); ++d) {
+      const onnx::TensorShapeProto::Dimension& dim = tensor.shape().dim(d);
+      const auto named = options_.dimensions.find(dim.dim_param());
+      if (dim.has_dim_value() && dim.dim_value() > 0) {
+        type.shape.push_back(dim.dim_value());
+      } else if (dim.has_dim_param() && named != options_.dimensions.end()) {
+        type.shape.push_back(named->second);
+      } else {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "dimension ", d, " is ", dim.has_dim_param() ? Shown(dim.dim_param()) : "open",
+            "; give ", dim.has_dim_param() ? "an extent for that name, or " : "",
+            "a shape for the input"));
+      }
+    }
+    return type;
+  }
+
+  absl::Status ReadInput(const onnx::ValueInfoProto& input) {
+    if (values_.contains(input.name())) return absl::OkStatus();  // its default is taken
+    if (const auto known = options_.values.find(input.name()); known != options_.values.end()) {
+      TESSERA_ASSIGN_OR_RETURN(const ir::Type element,
+                               ElementType(input.type().tensor_type().elem_type()));
+      if (known->second->type.element != element) {
+        return absl::InvalidArgumentError(absl::StrCat("is of ", ir::ToString(element),
+                                                       "; the value given for it is ",
+                                                       graph::ToString(known->second->type)));
+      }
+      return Define(input.name(), {-1, known->second, input.name()});
+    }
+    TESSERA_ASSIGN_OR_RETURN(graph::TensorType type, InputType(input));
+    Value value = emit_.Input(input.name(), std::move(type));
+    TESSERA_RETURN_IF_ERROR(emit_.status());
+    return Define(input.name(), std::move(value));
+  }
+
+  absl::Status Convert(const onnx::NodeProto& node) {
+    const bool is_standard = node.domain().empty() || node.domain() == "ai.onnx";
+    const Converter* convert = FindConverter(
+        is_standard ? node.op_type() : absl::StrCat(node.domain(), ".", node.op_type()));
+    if (convert == nullptr) {
+      const std::string domain = is_standard ? "" : " of the domain " + Shown(node.domain());
+      const bool is_function = std::ranges::any_of(
+          model_.functions(), [&](const auto& f) { return f.name() == node.op_type(); });
+      return absl::UnimplementedError(
+          absl::StrCat("the operator", domain, " is not supported: ",
+                       is_function ? "it is a function of the model; export with functions inlined"
+                                   : WhyNot(is_standard ? node.op_type() : "")));
+    }
+    Values inputs;
+    for (const std::string& name : node.input()) {
+      Value value;
+      if (!name.empty()) {
+        TESSERA_ASSIGN_OR_RETURN(value, Named(name));
+      }
+      inputs.push_back(std::move(value));
+    }
+    const int before = emit_.size();
+    Call call(node, opset_, std::move(inputs), emit_);
+    const Values outputs = (*convert)(call);
+    TESSERA_RETURN_IF_ERROR(emit_.status());
+    if (const std::string unread = call.Unread(); !unread.empty()) {
+      return absl::UnimplementedError(
+          absl::StrCat("attribute ", Shown(unread), " is not supported; export without it"));
+    }
+    for (int i = 0; i < node.output_size(); ++i) {
+      const std::string& name = node.output(i);
+      if (name.empty()) continue;
+      if (static_cast<size_t>(i) >= outputs.size() || outputs[i].is_absent()) {
+        return absl::UnimplementedError(
+            absl::StrCat("output ", i, ", ", Shown(name), ", is not supported; export without it"));
+      }
+      if (outputs[i].node >= before) emit_.Rename(outputs[i].node, name);
+      TESSERA_RETURN_IF_ERROR(Define(name, outputs[i]));
+    }
+    return absl::OkStatus();
+  }
+
+  const onnx::ModelProto& model_;
+  const ImportOptions& options_;
+  const int opset_;
+  Emitter emit_;
+  absl::flat_hash_map<std::string, Value> values_;
+};
+
+}  // namespace
+
+absl::StatusOr<graph::Graph> ImportModel(std::string_view bytes, const ImportOptions& options) {
+  if (bytes.size() > kMaxModelBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the model has ", bytes.size(), " bytes; ", kMaxModelBytes,
+                     " are the most. Keep its tensors in files of their own"));
+  }
+  onnx::ModelProto model;
+  if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::InvalidArgumentError("the file is no ONNX model: it cannot be parsed");
+  }
+  TESSERA_ASSIGN_OR_RETURN(const int opset, OpsetOf(model));
+  absl::StatusOr<graph::Graph> made = Importer(model, options, opset).Run();
+  if (!made.ok()) return made;
+  TESSERA_RETURN_IF_ERROR(Annotate(graph::Verify(*made), "the graph made of the model"));
+  return made;
+}
+
+}  // namespace tessera::frontend

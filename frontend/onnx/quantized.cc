@@ -1,0 +1,226 @@
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "frontend/onnx/converters.h"
+#include "frontend/onnx/tensor.h"
+
+// Quantised tensors: integers q that stand for (q - zero) · scale. Products are of integers, sums
+// of 32 bits.
+
+namespace tessera::frontend {
+namespace {
+
+using Shape = std::vector<int64_t>;
+
+// Rounded to even, clamped to the type's range.
+Value Quantize(Emitter& emit, const Value& x, const Value& scale, const Value& zero,
+               ir::Type type) {
+  const ir::Type wide = ir::Float(32);
+  const Value steps =
+      emit.Add("round", {emit.Add("div", {emit.Cast(x, wide), emit.Cast(scale, wide)})});
+  const Value moved = zero.is_absent() ? steps : emit.Add("add", {steps, emit.Cast(zero, wide)});
+  return emit.Cast(moved, type, true);
+}
+
+Value Dequantize(Emitter& emit, const Value& x, const Value& scale, const Value& zero) {
+  Value centred = emit.Cast(x, ir::Int(32));
+  if (!zero.is_absent()) centred = emit.Add("sub", {centred, emit.Cast(zero, ir::Int(32))});
+  return emit.Add("mul", {emit.Cast(centred, emit.Element(scale)), scale});
+}
+
+// An input in a shape that broadcasts to x, of one number or one an entry of the axis; absent
+// where it is left out.
+Value Along(Call& call, size_t input, const Value& x, size_t axis) {
+  return call.Has(input) ? AlongAxis(call.emit, call.In(input), x, axis) : Value{};
+}
+
+// One number needs no axis; others have one.
+size_t AxisOf(Call& call, const Value& scale, const Value& x, int64_t otherwise) {
+  const int64_t axis = call.Int("axis", otherwise);
+  if (call.emit.Type(scale).ElementCount() == 1) return 0;
+  return call.Axis(axis, call.emit.Rank(x));
+}
+
+bool CheckBlocks(Call& call) {
+  if (call.Int("block_size", 0) != 0)
+    call.Fail("block_size is not supported; quantise by channels");
+  return call.ok();
+}
+
+Values QuantizeLinear(Call& call) {
+  const Value x = call.In(0), scale = call.In(1);
+  const size_t axis = AxisOf(call, scale, x, 1);
+  call.Ignore({"saturate"});  // of types that are refused
+  ir::Type type = ir::UInt(8);
+  if (const int64_t given = call.Int("output_dtype", 0); given != 0) {
+    const auto known = ElementType(given);
+    if (!known.ok()) return call.Fail(std::string(known.status().message()));
+    type = *known;
+  }
+  if (call.Has(2)) type = call.emit.Element(call.In(2));
+  if (!CheckBlocks(call)) return {};
+  return {Quantize(call.emit, x, Along(call, 1, x, axis), Along(call, 2, x, axis), type)};
+}
+
+Values DequantizeLinear(Call& call) {
+  const Value x = call.In(0), scale = call.In(1);
+  const size_t axis = AxisOf(call, scale, x, 1);
+  if (!CheckBlocks(call)) return {};
+  return {Dequantize(call.emit, x, Along(call, 1, x, axis), Along(call, 2, x, axis))};
+}
+
+// The range of the inputs and zero, in 255 steps.
+Values DynamicQuantizeLinear(Call& call) {
+  Emitter& emit = call.emit;
+  const Value x = call.In(0), none = emit.Number(0, x);
+  const graph::Attributes all{{"keep", int64_t{0}}};
+  const Value high = emit.Add("max", {emit.Add("reduce_max", {x}, all), none});
+  const Value low = emit.Add("min", {emit.Add("reduce_min", {x}, all), none});
+  const Value scale = emit.Add("div", {emit.Add("sub", {high, low}), emit.Number(255, x)});
+  const Value zero = emit.Cast(
+      emit.Add("round", {emit.Add("neg", {emit.Add("div", {low, scale})})}), ir::UInt(8), true);
+  return {Quantize(emit, x, scale, zero, ir::UInt(8)), scale, zero};
+}
+
+bool IsZero(const Value& zero) {
+  if (zero.is_absent()) return true;
+  if (zero.known == nullptr || !zero.known->type.element.is_integer()) return false;
+  return std::ranges::all_of(IntsOf(*zero.known), [](int64_t value) { return value == 0; });
+}
+
+// Both as integers without zero points: bytes as they are where these are 0 and both of one type,
+// else of 16 bits.
+void Centre(Emitter& emit, Value& a, const Value& zero_a, Value& b, const Value& zero_b) {
+  if (IsZero(zero_a) && IsZero(zero_b) && emit.Element(a) == emit.Element(b)) return;
+  const auto centred = [&](const Value& x, const Value& zero) {
+    const Value wide = emit.Cast(x, ir::Int(16));
+    return zero.is_absent() ? wide : emit.Add("sub", {wide, emit.Cast(zero, ir::Int(16))});
+  };
+  a = centred(a, zero_a);
+  b = centred(b, zero_b);
+}
+
+// Sums of products with one scale become those of another type and zero point.
+Value Requantize(Emitter& emit, const Value& sums, const Value& scale_a, const Value& scale_b,
+                 const Value& scale, const Value& zero) {
+  const Value by = emit.Add("div", {emit.Add("mul", {scale_a, scale_b}), scale});
+  const Value scaled = emit.Add("mul", {emit.Cast(sums, ir::Float(32)), by});
+  return Quantize(emit, scaled, emit.Number(1, scaled), zero, emit.Element(zero));
+}
+
+// Of a quantised convolution's operands x and w at these inputs.
+Value IntegerConv(Call& call, size_t x_at, size_t w_at, size_t zero_x, size_t zero_w,
+                  const Value& bias) {
+  Value x = call.In(x_at), w = call.In(w_at);
+  const size_t rank = call.emit.Rank(x);
+  if (!call.CheckRank(x, 3, 5) || !call.CheckRank(w, rank, rank)) return {};
+  const Shape shape = call.emit.Shape(w), kernel(shape.begin() + 2, shape.end());
+  const graph::Attributes windows = Windows(call, call.emit.Shape(x), kernel);
+  const Shape given = call.Ints("kernel_shape");
+  if (!given.empty() && given != kernel) call.Invalid("kernel_shape is not that of the weights");
+  Centre(call.emit, x, Along(call, zero_x, x, 1), w, Along(call, zero_w, w, 0));
+  return Convolution(call.emit, x, w, bias, call.Int("group", 1), windows);
+}
+
+Values ConvInteger(Call& call) { return {IntegerConv(call, 0, 1, 2, 3, {})}; }
+
+// x, its scale and zero, w, its scale and zero, the result's scale and zero, bias.
+Values QLinearConv(Call& call) {
+  const Value sums = IntegerConv(call, 0, 3, 2, 5, call.Has(8) ? call.In(8) : Value{});
+  const Value scale_w = Along(call, 4, sums, 1);
+  return {Requantize(call.emit, sums, Along(call, 1, sums, 1), scale_w, Along(call, 6, sums, 1),
+                     Along(call, 7, sums, 1))};
+}
+
+// Zero points of rows of a and columns of b.
+Value IntegerMatMul(Call& call, size_t a_at, size_t b_at, size_t zero_a, size_t zero_b) {
+  Value a = call.In(a_at), b = call.In(b_at);
+  if (!call.CheckRank(a, 2) || !call.CheckRank(b, 2)) return {};
+  Centre(call.emit, a, Along(call, zero_a, a, call.emit.Rank(a) - 2), b,
+         Along(call, zero_b, b, call.emit.Rank(b) - 1));
+  return Product(call.emit, a, b);
+}
+
+Values MatMulInteger(Call& call) { return {IntegerMatMul(call, 0, 1, 2, 3)}; }
+
+Values QLinearMatMul(Call& call) {
+  const Value sums = IntegerMatMul(call, 0, 3, 2, 5);
+  const size_t rank = call.emit.Rank(sums);
+  if (!call.CheckRank(sums, 2)) return {};
+  return {Requantize(call.emit, sums, Along(call, 1, sums, rank - 2),
+                     Along(call, 4, sums, rank - 1), Along(call, 6, sums, rank - 1),
+                     Along(call, 7, sums, rank - 1))};
+}
+
+// --- com.microsoft, which quantised models are made of that have no QDQ: on numbers, with the
+// result's scale and zero behind the operands'
+
+Value Number(Call& call, size_t at) {
+  const Value x = call.In(at);
+  return Dequantize(call.emit, x, Along(call, at + 1, x, 0), Along(call, at + 2, x, 0));
+}
+Values Quantized(Call& call, const Value& x, size_t scale, size_t like) {
+  const Value zero = call.Has(scale + 1) ? call.In(scale + 1) : Value{};
+  const ir::Type type = call.emit.Element(zero.is_absent() ? call.In(like) : zero);
+  return {Quantize(call.emit, x, Along(call, scale, x, 0), Along(call, scale + 1, x, 0), type)};
+}
+
+Converter QLinearBinary(const char* op) {
+  return [op](Call& call) -> Values {
+    return Quantized(call, call.emit.Add(op, {Number(call, 0), Number(call, 3)}), 6, 0);
+  };
+}
+Values QLinearSigmoid(Call& call) {
+  return Quantized(call, call.emit.Add("sigmoid", {Number(call, 0)}), 3, 0);
+}
+Values QLinearLeakyRelu(Call& call) {
+  const graph::Attributes alpha{{"alpha", call.Float("alpha", 0.01)}};
+  return Quantized(call, call.emit.Add("leaky_relu", {Number(call, 0)}, alpha), 3, 0);
+}
+bool IsChannelsFirst(Call& call) {
+  if (call.Int("channels_last", 0) != 0) {
+    call.Fail("channels_last is not supported; export with channels first");
+  }
+  return call.ok();
+}
+Values QLinearAveragePool(Call& call) {
+  if (!IsChannelsFirst(call)) return {};
+  return Quantized(call, AveragePool(call, Number(call, 0)), 3, 0);
+}
+Values QLinearGlobalAveragePool(Call& call) {
+  if (!IsChannelsFirst(call)) return {};
+  const Value x = Number(call, 0);
+  if (!call.CheckRank(x, 3)) return {};
+  Shape axes;
+  for (size_t d = 2; d < call.emit.Rank(x); ++d) axes.push_back(static_cast<int64_t>(d));
+  return Quantized(call, call.emit.Add("reduce_mean", {x}, {{"axes", axes}}), 3, 0);
+}
+// The result's scale and zero come first, then each part with its own.
+Values QLinearConcat(Call& call) {
+  Values parts;
+  for (size_t at = 2; at + 2 < call.inputs(); at += 3) parts.push_back(Number(call, at));
+  if (parts.empty()) return call.Invalid("has no parts");
+  const size_t axis = call.Axis(call.Int("axis", 0), call.emit.Rank(parts[0]));
+  return Quantized(call, call.emit.Concat(parts, static_cast<int64_t>(axis)), 0, 2);
+}
+
+}  // namespace
+
+std::vector<Row> QuantizedRows() {
+  return {{"ConvInteger", ConvInteger},
+          {"DequantizeLinear", DequantizeLinear},
+          {"DynamicQuantizeLinear", DynamicQuantizeLinear},
+          {"MatMulInteger", MatMulInteger},
+          {"QLinearConv", QLinearConv},
+          {"QLinearMatMul", QLinearMatMul},
+          {"QuantizeLinear", QuantizeLinear},
+          {"com.microsoft.QLinearAdd", QLinearBinary("add")},
+          {"com.microsoft.QLinearAveragePool", QLinearAveragePool},
+          {"com.microsoft.QLinearConcat", QLinearConcat},
+          {"com.microsoft.QLinearGlobalAveragePool", QLinearGlobalAveragePool},
+          {"com.microsoft.QLinearLeakyRelu", QLinearLeakyRelu},
+          {"com.microsoft.QLinearMul", QLinearBinary("mul")},
+          {"com.microsoft.QLinearSigmoid", QLinearSigmoid}};
+}
+
+}  // namespace tessera::frontend

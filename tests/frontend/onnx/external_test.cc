@@ -1,0 +1,90 @@
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "tests/frontend/onnx/model.h"
+
+namespace tessera::frontend {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder with weights.bin, of four floats, beside a secret.
+class Folder {
+ public:
+  Folder() : root_(fs::temp_directory_path() / absl::StrCat("tessera_onnx_", getpid())) {
+    fs::remove_all(root_);
+    fs::create_directories(model() / "inside");
+    const float values[4] = {1, 2, 3, 4};
+    for (const fs::path& path : {model() / "weights.bin", root_ / "secret"}) {
+      std::ofstream(path, std::ios::binary)
+          .write(reinterpret_cast<const char*>(values), sizeof(values));
+    }
+    fs::create_symlink(root_ / "secret", model() / "link");
+    fs::create_symlink(model() / "weights.bin", model() / "inside" / "link");
+    fs::create_directory_symlink(root_, model() / "up");
+  }
+  ~Folder() { fs::remove_all(root_); }
+  fs::path model() const { return root_ / "model"; }
+  fs::path root() const { return root_; }
+
+ private:
+  fs::path root_;
+};
+
+// y = x + w, of which w lies elsewhere.
+Model WithExternal(const std::string& location, const std::string& offset,
+                   const std::string& length) {
+  Model model;
+  model.Input("x", {2}).Floats("w", {2}, {}).Node("Add", {"x", "w"}, {"y"}).Output("y");
+  onnx::TensorProto* tensor = model.proto.mutable_graph()->mutable_initializer(0);
+  tensor->set_data_location(onnx::TensorProto::EXTERNAL);
+  for (const auto& [key, value] : {std::pair("location", location), std::pair("offset", offset),
+                                   std::pair("length", length)}) {
+    if (value.empty()) continue;
+    onnx::StringStringEntryProto* entry = tensor->add_external_data();
+    entry->set_key(key);
+    entry->set_value(value);
+  }
+  return model;
+}
+
+}  // namespace
+
+TEST_CASE("tensors are read from files of their own", "[onnx]") {
+  const Folder folder;
+  const ImportOptions options{.folder = folder.model()};
+  const std::vector<graph::TensorRef> x{FloatTensor({2}, {10, 20})};
+  CHECK(Result(WithExternal("weights.bin", "4", "8"), x, options) == std::vector<double>{12, 23});
+  CHECK(Result(WithExternal("inside/link", "", ""), x, options) == std::vector<double>{11, 22});
+}
+
+TEST_CASE("nothing outside of the model's folder is read", "[onnx]") {
+  const Folder folder;
+  const ImportOptions options{.folder = folder.model()};
+  const auto refusal = [&](const std::string& location, const std::string& offset = "0",
+                           const std::string& length = "8") {
+    return Refusal(WithExternal(location, offset, length), options);
+  };
+  CHECK(refusal("../secret") ==
+        "tensor \"w\": location \"../secret\" has to be a path below the model's folder");
+  for (const std::string& location : {(folder.root() / "secret").string(), std::string(),
+                                      std::string("inside/../../secret"), std::string("w\0", 2)}) {
+    CHECK(absl::StrContains(refusal(location), "has to be a path below"));
+  }
+  CHECK(absl::StrContains(refusal("link"), "is a link out of the model's folder"));
+  CHECK(absl::StrContains(refusal("up/secret"), "is a link out of the model's folder"));
+  CHECK(absl::StrContains(refusal("inside"), "is no regular file"));
+  CHECK(absl::StrContains(refusal("missing"), "No such file"));
+  CHECK(absl::StrContains(refusal("weights.bin", "12"), "takes 8 bytes from 12 on of"));
+  CHECK(absl::StrContains(refusal("weights.bin", "-4"), "takes 8 bytes from -4 on of"));
+  CHECK(absl::StrContains(refusal("weights.bin", "9223372036854775807"), "which has 16"));
+  CHECK(absl::StrContains(refusal("weights.bin", "x"), "offset is \"x\", which is no number"));
+  CHECK(absl::StrContains(refusal("weights.bin", "0", "16"), "have 16 bytes; its shape needs 8"));
+  CHECK(absl::StrContains(Refusal(WithExternal("weights.bin", "", "")), "say in which folder"));
+}
+
+}  // namespace tessera::frontend
