@@ -13,12 +13,26 @@
 namespace tessera::graph {
 namespace {
 
-// Copies of outputs that nothing computes into memory of their own: inputs, constants, and what is
-// an output already.
-absl::StatusOr<Graph> WithOwnOutputs(const Graph& graph) {
+// The same bytes under another shape.
+TensorRef Reshaped(const Tensor& tensor, const TensorType& type) {
+  auto reshaped = std::make_shared<Tensor>(tensor);
+  reshaped->type.shape = type.shape;
+  return reshaped;
+}
+
+// With constants in the place of views of them, and with copies of outputs that nothing computes
+// into memory of their own: inputs, constants, and what is an output already.
+absl::StatusOr<Graph> Prepared(const Graph& graph) {
   GraphBuilder builder(graph.name);
-  for (const Node& node : graph.nodes) {
-    TESSERA_RETURN_IF_ERROR(builder.Copy(node, node.operands).status());
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const bool is_view = IsView(graph, {static_cast<int>(i)});
+    const bool is_known = is_view && builder.node(node.operands[0]).is_constant();
+    TESSERA_RETURN_IF_ERROR(
+        (is_known ? builder.Constant(node.name,
+                                     Reshaped(*builder.node(node.operands[0]).constant, node.type))
+                  : builder.Copy(node, node.operands))
+            .status());
   }
   // What a node is another name of.
   const auto root = [&](int node) {
@@ -120,8 +134,8 @@ class Planner {
 }  // namespace
 
 absl::StatusOr<Plan> MakePlan(const Graph& graph) {
-  TESSERA_ASSIGN_OR_RETURN(Graph own, WithOwnOutputs(graph));
-  return Planner(std::move(own)).Run();
+  TESSERA_ASSIGN_OR_RETURN(Graph prepared, Prepared(graph));
+  return Planner(std::move(prepared)).Run();
 }
 
 }  // namespace tessera::graph

@@ -26,17 +26,6 @@ constexpr int64_t kAlignment = 64;
 
 int64_t RoundUp(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-// A C name for a tensor, different from those before it.
-std::string ParameterName(const std::string& name, absl::flat_hash_set<std::string>& used) {
-  std::string result;
-  for (char c : name) result += absl::ascii_isalnum(static_cast<unsigned char>(c)) ? c : '_';
-  if (result.empty() || absl::ascii_isdigit(static_cast<unsigned char>(result[0]))) {
-    result = absl::StrCat("t", result);
-  }
-  while (te::IsReservedInC(result) || !used.insert(result).second) result += '_';
-  return result;
-}
-
 absl::Status CheckLayout(const ir::BufferNode& buffer) {
   if (buffer.layout.empty()) return absl::OkStatus();
   if (buffer.type.bits < 8) {
@@ -308,6 +297,16 @@ absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const LibrarySpec& spe
   absl::StatusOr<CompiledOp> compiled = Compile(op, spec);
   if (!compiled.ok()) return Annotate(compiled.status(), absl::StrCat("operator ", op.name));
   return compiled;
+}
+
+std::string ParameterName(const std::string& name, absl::flat_hash_set<std::string>& used) {
+  std::string result;
+  for (char c : name) result += absl::ascii_isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  if (result.empty() || absl::ascii_isdigit(static_cast<unsigned char>(result[0]))) {
+    result = absl::StrCat("t", result);
+  }
+  while (te::IsReservedInC(result) || !used.insert(result).second) result += '_';
+  return result;
 }
 
 std::string CTypeOf(ir::Type type) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "compiler/codegen/codegen.h"
@@ -100,6 +101,9 @@ struct CompiledOp {
 };
 
 absl::StatusOr<CompiledOp> CompileOp(const LibraryOp& op, const LibrarySpec& spec);
+
+// A C name for a tensor, different from those that are used, which it then is one of.
+std::string ParameterName(const std::string& name, absl::flat_hash_set<std::string>& used);
 
 // "float", "int8_t", "uint16_t" for f16 and bf16, "uint8_t" for packed sub-byte elements.
 std::string CTypeOf(ir::Type type);

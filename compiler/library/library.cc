@@ -60,7 +60,9 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   if (spec.model) {
     if (spec.device) return absl::UnimplementedError("library: models run on CPUs only");
     TESSERA_RETURN_IF_ERROR(te::CheckOpName(spec.model->name));
-    TESSERA_RETURN_IF_ERROR(CheckModel(*spec.model, static_cast<int>(spec.ops.size())));
+    std::vector<const te::Workload*> workloads;
+    for (const LibraryOp& op : spec.ops) workloads.push_back(&op.workload);
+    TESSERA_RETURN_IF_ERROR(CheckModel(*spec.model, workloads));
   }
   const std::string version = "tessera " TESSERA_VERSION;
   const ir::TargetKind kind = spec.versions[0].target.kind;

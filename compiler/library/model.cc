@@ -1,5 +1,6 @@
 #include "compiler/library/model.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -55,29 +56,61 @@ LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
   return model;
 }
 
-absl::Status CheckModel(const LibraryModel& model, int ops) {
-  const auto callers = static_cast<int64_t>(model.inputs.size() + model.outputs.size());
-  const auto refuse = [&](size_t step, const std::string& what) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("model ", model.name, ": step ", step, " ", what));
+absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload* const> ops) {
+  std::vector<ModelTensor> callers = model.inputs;
+  callers.insert(callers.end(), model.outputs.begin(), model.outputs.end());
+  // What a place has from its beginning on.
+  const auto room = [&](const ModelPlace& place) {
+    switch (place.kind) {
+      case ModelPlace::Kind::kCaller: {
+        const bool is_there = place.at >= 0 && place.at < static_cast<int64_t>(callers.size());
+        return is_there ? callers[static_cast<size_t>(place.at)].type.Bytes() : 0;
+      }
+      case ModelPlace::Kind::kArena:
+        return place.at < 0 ? 0 : model.arena_bytes - place.at;
+      case ModelPlace::Kind::kConstant:
+        break;
+    }
+    return place.at < 0 ? 0 : static_cast<int64_t>(model.constants.size()) - place.at;
   };
   for (size_t s = 0; s < model.steps.size(); ++s) {
     const LibraryModel::Step& step = model.steps[s];
-    if (step.op < 0 || step.op >= ops) {
-      return refuse(s, absl::StrCat("runs operator ", step.op, " of ", ops));
+    const auto refuse = [&](const std::string& what) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", model.name, ": step ", s, " ", what));
+    };
+    if (step.op < 0 || step.op >= static_cast<int>(ops.size())) {
+      return refuse(absl::StrCat("runs operator ", step.op, " of ", ops.size()));
     }
-    std::vector<ModelPlace> places = step.inputs;
-    places.push_back(step.output);
-    for (const ModelPlace& place : places) {
-      const int64_t limit = place.kind == ModelPlace::Kind::kCaller ? callers
-                            : place.kind == ModelPlace::Kind::kArena
-                                ? model.arena_bytes
-                                : static_cast<int64_t>(model.constants.size());
-      if (place.at < 0 || place.at >= limit) {
-        return refuse(s, absl::StrCat("uses place ", place.at, " of ", limit));
+    const te::Dag& dag = ops[static_cast<size_t>(step.op)]->dag;
+    if (step.inputs.size() != dag.inputs.size() || dag.outputs.size() != 1) {
+      return refuse(absl::StrCat("has ", step.inputs.size(),
+                                 " inputs and one output; its operator ", dag.inputs.size(),
+                                 " and ", dag.outputs.size()));
+    }
+    for (size_t i = 0; i <= step.inputs.size(); ++i) {
+      const bool is_output = i == step.inputs.size();
+      const ModelPlace& place = is_output ? step.output : step.inputs[i];
+      const ir::BufferNode& buffer = is_output ? *dag.outputs[0] : *dag.inputs[i].buffer;
+      const bool is_constant = !is_output && dag.inputs[i].is_constant;
+      const int64_t alignment =
+          place.kind == ModelPlace::Kind::kCaller ? 1 : graph::kPlaceAlignment;
+      if (is_constant != (place.kind == ModelPlace::Kind::kConstant)) {
+        return refuse(absl::StrCat(buffer.name, is_constant ? " is a constant" : " is none",
+                                   " of its operator, but not of the model"));
+      }
+      if (!is_constant && buffer.policy != ir::LayoutPolicy::kFixed) {
+        return refuse(absl::StrCat("leaves open how ", buffer.name, " is stored"));
+      }
+      // Constants are row-major until they are packed.
+      const int64_t bytes =
+          is_constant ? (buffer.ElementCount() * buffer.type.bits + 7) / 8 : buffer.StoredBytes();
+      if (room(place) < bytes || place.at % alignment != 0) {
+        return refuse(absl::StrCat("uses ", bytes, " bytes for ", buffer.name, " at place ",
+                                   place.at, ", where there are ",
+                                   std::max<int64_t>(0, room(place)), ", aligned to ", alignment));
       }
     }
-    if (step.output.kind == ModelPlace::Kind::kConstant) return refuse(s, "writes a constant");
   }
   return absl::OkStatus();
 }

@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "compiler/graph/graph.h"
 #include "compiler/graph/plan.h"
+#include "compiler/te/dag.h"
 
 // A model in a library: operators of the library one after the other, as one call.
 
@@ -42,7 +44,9 @@ struct LibraryModel {
 // Of a plan whose task t is the library's operator t.
 LibraryModel ModelOf(const graph::Plan& plan, std::string name);
 
-// That operators, numbers and places are there. InvalidArgument else.
-absl::Status CheckModel(const LibraryModel& model, int ops);
+// That operators are there and have the inputs that steps give them, constants where these are, and
+// that all places are within what they are in, with as many bytes as the operators use, aligned to
+// 64. InvalidArgument with the step else.
+absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload* const> ops);
 
 }  // namespace tessera::library

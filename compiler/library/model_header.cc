@@ -3,24 +3,11 @@
 #include <algorithm>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "compiler/library/compiled_op.h"
-#include "compiler/te/c_names.h"
 
 namespace tessera::library {
-namespace {
-
-// Names of tensors are the graph's, which C may have other uses for.
-std::string ParameterName(const std::string& name, absl::flat_hash_set<std::string>& used) {
-  std::string result = name;
-  while (te::IsReservedInC(result) || !used.insert(result).second) result += '_';
-  return result;
-}
-
-}  // namespace
-
 std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
   const ModelNames names(model.name);
   const auto tuned = std::ranges::count_if(

@@ -149,6 +149,18 @@ TEST_CASE("outputs have memory of their own", "[graph]") {
   CHECK(values == std::vector<std::vector<double>>{{5, 6}, {1, 2}, {-5, -6}, {-5, -6}});
 }
 
+TEST_CASE("views of constants are constants", "[graph]") {
+  const Plan plan = Planned(
+      Parsed("graph g\ninput x: f32[2,2]\nconst c: f32[4] = [1,2,3,4]\n"
+             "v = reshape(c) shape=[2,2]: f32[2,2]\nw = reshape(v) shape=[1,2,2]: f32[1,2,2]\n"
+             "s = add(x, w): f32[1,2,2]\noutput s\n"));
+  REQUIRE(plan.steps.size() == 1);
+  const std::vector<te::Input>& inputs = plan.tasks[0].workload.dag.inputs;
+  CHECK(std::ranges::count(inputs, true, &te::Input::is_constant) == 1);
+  CHECK(Run(plan, {MakeTensor(ir::Float(32), {2, 2}, {10, 20, 30, 40})}) ==
+        std::vector<std::vector<double>>{{11, 22, 33, 44}});
+}
+
 TEST_CASE("what lives at once never shares memory", "[graph]") {
   const uint64_t seed = 3;
   CAPTURE(seed);

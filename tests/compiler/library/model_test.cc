@@ -125,7 +125,21 @@ TEST_CASE("a model that names what is not there is refused", "[library]") {
         std::string::npos);
   spec = SpecOf(plan);
   spec.model->steps[0].output.at = 1 << 20;
-  CHECK(BuildLibrary(spec).status().message().find("uses place 1048576") != std::string::npos);
+  CHECK(BuildLibrary(spec).status().message().find("at place 1048576, where there are 0") !=
+        std::string::npos);
+  spec = SpecOf(plan);
+  spec.model->steps[0].inputs.push_back({});
+  CHECK(BuildLibrary(spec).status().message().find("inputs and one output") != std::string::npos);
+  spec = SpecOf(plan);
+  spec.model->steps[0].inputs[1] = {ModelPlace::Kind::kArena, 0};
+  CHECK(BuildLibrary(spec).status().message().find("is a constant of its operator") !=
+        std::string::npos);
+  spec = SpecOf(plan);
+  spec.model->steps[0].output = {ModelPlace::Kind::kArena, 8};
+  CHECK(BuildLibrary(spec).status().message().find("aligned to 64") != std::string::npos);
+  spec = SpecOf(plan);
+  spec.model->constants.resize(64);
+  CHECK(BuildLibrary(spec).status().message().find("where there are") != std::string::npos);
 }
 
 }  // namespace tessera::library
