@@ -6,11 +6,12 @@
 #include <string>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "compiler/graph/families.h"
 #include "compiler/graph/operators.h"
+#include "compiler/ir/visitor.h"
 #include "compiler/te/dag_builder.h"
 #include "compiler/te/names.h"
 
@@ -19,6 +20,18 @@ namespace {
 
 te::Placement PlacementOf(const TensorType& type) {
   return {ir::LayoutPolicy::kFixed, -1, type.layout};
+}
+
+std::vector<const ir::BufferNode*> LoadedBy(const ir::Expr& body) {
+  struct Loads : ir::Visitor {
+    void VisitLoad(const ir::Load& load) override {
+      found.push_back(load.buffer.get());
+      ir::Visitor::VisitLoad(load);
+    }
+    std::vector<const ir::BufferNode*> found;
+  } loads;
+  loads.Visit(body);
+  return loads.found;
 }
 
 class Definer {
@@ -51,12 +64,36 @@ class Definer {
     TESSERA_ASSIGN_OR_RETURN(
         definition.workload,
         std::move(builder_).Finish({made_.at(output)}, PlacementOf(graph_.nodes[output].type)));
+    Prune(definition);
     definition.workload.name = std::string(name);
     TESSERA_RETURN_IF_ERROR(Annotate(te::Verify(definition.workload.dag), name));
     return definition;
   }
 
  private:
+  // What an operator does with numbers that are known may leave operands unread.
+  static void Prune(Definition& definition) {
+    te::Dag& dag = definition.workload.dag;
+    absl::flat_hash_set<const ir::BufferNode*> read{dag.outputs[0].get()};
+    for (size_t s = dag.stages.size(); s-- > 0;) {
+      const te::Stage& stage = dag.stages[s];
+      const bool is_read = std::ranges::any_of(
+          stage.outputs, [&](const ir::Buffer& made) { return read.contains(made.get()); });
+      if (!is_read) {
+        dag.stages.erase(dag.stages.begin() + static_cast<int64_t>(s));
+        continue;
+      }
+      for (const ir::Expr& body : stage.bodies) {
+        for (const ir::BufferNode* buffer : LoadedBy(body)) read.insert(buffer);
+      }
+    }
+    for (size_t i = dag.inputs.size(); i-- > 0;) {
+      if (read.contains(dag.inputs[i].buffer.get())) continue;
+      dag.inputs.erase(dag.inputs.begin() + static_cast<int64_t>(i));
+      definition.inputs.erase(definition.inputs.begin() + static_cast<int64_t>(i));
+    }
+  }
+
   // Windows slide over buffers, whatever they hold.
   Operand Outside(int index, bool is_weight, Pattern pattern) {
     const Node& node = graph_.nodes[index];

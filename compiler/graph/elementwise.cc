@@ -1,3 +1,4 @@
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -83,8 +84,16 @@ ir::Expr Gelu(const Call&, const ir::Expr& x) {
   return Number(x, 0.5) * x * (Number(x, 1) + CallOf("erf", scaled));
 }
 ir::Expr Reciprocal(const Call&, const ir::Expr& x) { return Number(x, 1) / x; }
+// Bounds of integers are whole numbers of their type: others are what they mean there.
 ir::Expr Clip(const Call& call, const ir::Expr& x) {
-  return ir::Min(ir::Max(x, Number(x, call.Float("min"))), Number(x, call.Float("max")));
+  const ir::Type type = x.type();
+  const double low = call.Float("min"), high = call.Float("max");
+  if (type.is_float()) return ir::Min(ir::Max(x, Number(x, low)), Number(x, high));
+  const auto bound = [&](double value) {
+    if (IsOfType(type, value)) return Number(x, value);
+    return value > 0 ? ir::MaxValue(type) : ir::MinValue(type);
+  };
+  return ir::Min(ir::Max(x, bound(std::ceil(low))), bound(std::floor(high)));
 }
 ir::Expr Exp(const Call&, const ir::Expr& x) { return CallOf("exp", x); }
 ir::Expr Log(const Call&, const ir::Expr& x) { return CallOf("log", x); }
@@ -166,13 +175,6 @@ Operator Comparison(std::string_view name) {
 ir::Expr Plus(const ir::Expr& a, const ir::Expr& b) { return a + b; }
 ir::Expr Minus(const ir::Expr& a, const ir::Expr& b) { return a - b; }
 ir::Expr Times(const ir::Expr& a, const ir::Expr& b) { return a * b; }
-// Integers are divided towards zero, as C does.
-ir::Expr Quotient(const ir::Expr& a, const ir::Expr& b) {
-  if (a.type().is_float() || a.type().code == ir::TypeCode::kUInt) return a / b;
-  const ir::Expr zero = ir::Zero(a.type()), down = a / b;
-  const ir::Expr is_cut = ir::And(ir::Lt(down, zero), IsTrue(a - down * b));
-  return ir::MakeSelect(is_cut, down + ir::MakeInt(a.type(), 1), down);
-}
 ir::Expr Remainder(const ir::Expr& a, const ir::Expr& b) {
   if (!a.type().is_float()) return a % b;
   return a - CallOf("floor", a / b) * b;
@@ -259,7 +261,7 @@ std::vector<Operator> BinaryOperators() {
       Binary<Plus>("add"),
       Binary<Minus>("sub"),
       Binary<Times>("mul"),
-      Binary<Quotient>("div"),
+      Binary<QuotientOf>("div"),
       Binary<Remainder>("mod"),
       Binary<Power>("pow"),
       Binary<Smaller>("min"),

@@ -25,8 +25,14 @@ absl::StatusOr<std::vector<int64_t>> BroadcastShape(absl::Span<const TensorType>
 // The operand's element for that of `shape`, to which it broadcasts.
 ir::Expr BroadcastAt(const Operand& operand, absl::Span<const ir::Expr> indices,
                      absl::Span<const int64_t> shape);
+// Whether an integer type has the number; floats have all.
+bool IsOfType(ir::Type type, double value);
 // f32 for narrower floats, in which they are computed; else the type itself.
 ir::Type WideType(ir::Type type);
+// That, and i32 for narrower integers: in which sums are kept.
+ir::Type SumType(ir::Type type);
 ir::Expr As(ir::Type type, ir::Expr value);
+// a / b; of integers towards zero, as C divides.
+ir::Expr QuotientOf(const ir::Expr& a, const ir::Expr& b);
 
 }  // namespace tessera::graph

@@ -70,6 +70,13 @@ class Fuser {
     return found;
   }
 
+  // Whether a group computes something, rather than moving elements.
+  bool HasWork(int group) const {
+    return std::ranges::any_of(members_[group], [&](int member) {
+      return PatternOf(graph_.nodes[member]) == Pattern::kElementwise;
+    });
+  }
+
   void TryTo(int from, int to) {
     const std::vector<int> between = Between(from, to);
     if (between.size() > kMostNodes) return;
@@ -84,7 +91,7 @@ class Fuser {
         // Broadcasting what is computed would compute it again for each element.
         const bool grows =
             graph_.nodes[node].type.ElementCount() > graph_.nodes[from].type.ElementCount() &&
-            first == Pattern::kElementwise;
+            HasWork(group_[from]);
         fits = (IsLoose(pattern) && !grows) || (is_last && pattern == Pattern::kReduction);
       } else {
         fits = pattern == Pattern::kElementwise && graph_.nodes[node].type.shape == shape;

@@ -17,22 +17,7 @@
 namespace tessera::graph {
 namespace {
 
-absl::Status CheckType(const TensorType& type) {
-  if (type.shape.size() > kMaxRank) {
-    return absl::InvalidArgumentError(absl::StrCat(ToString(type), " has ", type.shape.size(),
-                                                   " dimensions; ", kMaxRank, " are the most"));
-  }
-  for (const int64_t extent : type.shape) {
-    if (extent >= 1) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(ToString(type), " has no elements; every dimension has to be 1 at least"));
-  }
-  if (te::SaturatingProduct(type.shape) > kMaxTensorBytes / 8) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(ToString(type), " has more than ", kMaxTensorBytes / 8, " elements"));
-  }
-  return absl::OkStatus();
-}
+constexpr int64_t kMostStored = 32;  // times what there is, for padding
 
 // A name made of another text, "value" where nothing of it is left.
 std::string NameLike(std::string_view text) {
@@ -80,7 +65,15 @@ std::vector<TensorType> OperandTypes(const Graph& graph, absl::Span<const int> o
 }  // namespace
 
 int64_t TensorType::ElementCount() const { return te::SaturatingProduct(shape); }
-int64_t TensorType::Bytes() const { return (ElementCount() * element.bits + 7) / 8; }
+int64_t TensorType::Bytes() const {
+  return te::SaturatingMultiply(ElementCount(), (element.bits + 7) / 8);
+}
+int64_t TensorType::StoredBytes() const {
+  std::vector<int64_t> stored = shape;
+  if (!layout.empty()) stored.clear();
+  for (const ir::LayoutDim& dim : layout) stored.push_back(dim.extent);
+  return te::SaturatingMultiply(te::SaturatingProduct(stored), (element.bits + 7) / 8);
+}
 
 std::string ToString(const TensorType& type) {
   std::string text =
@@ -89,6 +82,36 @@ std::string ToString(const TensorType& type) {
     absl::StrAppend(&text, " layout(", ir::LayoutToString(type.layout, type.shape), ")");
   }
   return text;
+}
+
+absl::Status CheckType(const TensorType& type) {
+  if (type.shape.size() > kMaxRank) {
+    return absl::InvalidArgumentError(absl::StrCat(ToString(type), " has ", type.shape.size(),
+                                                   " dimensions; ", kMaxRank, " are the most"));
+  }
+  for (const int64_t extent : type.shape) {
+    if (extent >= 1) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(ToString(type), " has no elements; every dimension has to be 1 at least"));
+  }
+  if (te::SaturatingProduct(type.shape) > kMaxTensorBytes / 8) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(ToString(type), " has more than ", kMaxTensorBytes / 8, " elements"));
+  }
+  if (type.element.is_vector() || type.element.bits < 8) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        ToString(type), " has elements of less than a byte, or vectors; cast them to u8"));
+  }
+  if (type.layout.empty()) return absl::OkStatus();
+  TESSERA_RETURN_IF_ERROR(
+      ir::ParseLayout(ir::LayoutToString(type.layout, type.shape), type.shape).status());
+  std::vector<int64_t> stored;
+  for (const ir::LayoutDim& dim : type.layout) stored.push_back(dim.extent);
+  if (te::SaturatingProduct(stored) > kMostStored * type.ElementCount()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(ToString(type), " stores more than ", kMostStored, " times its elements"));
+  }
+  return absl::OkStatus();
 }
 
 double Tensor::At(int64_t element) const { return ir::ReadElement(type.element, bytes, element); }
@@ -136,6 +159,9 @@ std::vector<std::vector<int>> Graph::Users() const {
 bool Graph::IsOutput(int node) const { return std::ranges::count(outputs, node) > 0; }
 
 absl::Status Verify(const Graph& graph) {
+  if (!te::IsName(graph.name)) {
+    return absl::InvalidArgumentError(absl::StrCat("graph: \"", graph.name, "\" is no name"));
+  }
   absl::flat_hash_set<std::string> names;
   const auto count = static_cast<int>(graph.nodes.size());
   if (count > kMaxNodes) {
@@ -151,12 +177,6 @@ absl::Status Verify(const Graph& graph) {
     if (!names.insert(node.name).second) return fault("is defined twice");
     for (const int operand : node.operands) {
       if (operand < 0 || operand >= i) return fault("uses a node that is not before it");
-    }
-    if (!node.type.layout.empty()) {
-      TESSERA_RETURN_IF_ERROR(Annotate(
-          ir::ParseLayout(ir::LayoutToString(node.type.layout, node.type.shape), node.type.shape)
-              .status(),
-          node.name));
     }
     TESSERA_RETURN_IF_ERROR(Annotate(CheckType(node.type), node.name));
     if (node.is_constant() != (node.op == "constant")) return fault("has no values");
@@ -186,6 +206,8 @@ absl::Status Verify(const Graph& graph) {
   }
   return absl::OkStatus();
 }
+
+GraphBuilder::GraphBuilder(std::string_view name) { graph_.name = NameLike(name); }
 
 absl::StatusOr<int> GraphBuilder::Append(Node node, std::string_view name) {
   if (size() == kMaxNodes) {

@@ -30,11 +30,16 @@ struct TensorType {
   std::vector<ir::LayoutDim> layout;  // how it is stored; empty: row-major
 
   int64_t ElementCount() const;
-  int64_t Bytes() const;  // of row-major elements
+  int64_t Bytes() const;        // of row-major elements
+  int64_t StoredBytes() const;  // as the layout stores them
   bool operator==(const TensorType&) const = default;
 };
 // "f32[1,64,56,56]", with " layout(0 1/16 2 3 1%16)" where it is stored otherwise.
 std::string ToString(const TensorType& type);
+
+// Elements of whole bytes, dimensions and elements within the limits above, a layout of the shape
+// that stores at most 32 times its elements. InvalidArgument else.
+absl::Status CheckType(const TensorType& type);
 
 // Row-major elements, as memory has them.
 struct Tensor {
@@ -85,7 +90,8 @@ absl::Status Verify(const Graph& graph);
 // defaults. Errors name the operator, the value and the limit.
 class GraphBuilder {
  public:
-  explicit GraphBuilder(std::string name) { graph_.name = std::move(name); }
+  // `name` is changed to one (te::IsName) where it is none.
+  explicit GraphBuilder(std::string_view name);
 
   // The node's number. Names that are taken, or are none (te::IsName), are changed to free ones
   // like them; an empty one becomes the operator's.

@@ -14,13 +14,14 @@ absl::StatusOr<Graph> MergeCommon(const Graph& graph) {
   absl::flat_hash_map<std::string, int> made;
   GraphBuilder builder(graph.name);
   std::vector<int> became;
-  for (const Node& node : graph.nodes) {
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
     std::vector<int> operands;
     for (const int operand : node.operands) operands.push_back(became[operand]);
     std::string key;
     if (node.is_constant()) {
       key = absl::StrCat(ToString(node.type), DigestOf(*node.constant));
-    } else if (!node.is_input()) {
+    } else if (!node.is_input() && !graph.IsOutput(static_cast<int>(i))) {  // these have names
       Node anonymous = node;
       anonymous.name = "x";
       anonymous.operands.clear();

@@ -1,6 +1,7 @@
 #include "compiler/graph/operators.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -134,6 +135,25 @@ ir::Expr BroadcastAt(const Operand& operand, absl::Span<const ir::Expr> indices,
     at.push_back(own[d] == 1 && shape[lead + d] != 1 ? ir::Expr(0) : indices[lead + d]);
   }
   return operand.At(std::move(at));
+}
+
+ir::Expr QuotientOf(const ir::Expr& a, const ir::Expr& b) {
+  if (a.type().is_float() || a.type().code == ir::TypeCode::kUInt) return a / b;
+  const ir::Expr zero = ir::Zero(a.type()), down = a / b;
+  const ir::Expr is_cut =
+      ir::And(ir::Lt(down, zero), ir::MakeBinary(ir::BinaryOp::kNe, a - down * b, zero));
+  return ir::MakeSelect(is_cut, down + ir::MakeInt(a.type(), 1), down);
+}
+bool IsOfType(ir::Type type, double value) {
+  if (type.is_float()) return true;
+  const double span = std::ldexp(1.0, type.bits);
+  const bool is_signed = type.code == ir::TypeCode::kInt;
+  const double low = is_signed ? -span / 2 : 0;
+  return value >= low && value < low + span && value == std::floor(value);
+}
+
+ir::Type SumType(ir::Type type) {
+  return type.is_integer() && type.bits < 32 ? ir::Int(32) : WideType(type);
 }
 
 ir::Type WideType(ir::Type type) {

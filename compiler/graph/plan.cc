@@ -115,7 +115,7 @@ class Planner {
       if (plan_.places[step.result].kind != Place::Kind::kNowhere) continue;
       lifetime_of.emplace(step.result, lifetimes.size());
       nodes.push_back(step.result);
-      lifetimes.push_back({graph.nodes[step.result].type.Bytes(), number, number});
+      lifetimes.push_back({graph.nodes[step.result].type.StoredBytes(), number, number});
     }
     const MemoryPlan memory = PlanMemory(lifetimes, kPlaceAlignment);
     for (size_t i = 0; i < nodes.size(); ++i) {

@@ -67,7 +67,9 @@ ir::Buffer DefineReduce(te::DagBuilder& builder, const Call& call,
                         const std::string& name) {
   const std::vector<bool> reduced = *Reduced(call);
   const bool keeps = call.Int("keep") != 0;
-  const ir::Type wide = WideType(result.element);
+  const ir::Type wide = kCombiner == Combiner::kMax || kCombiner == Combiner::kMin
+                            ? result.element
+                            : SumType(result.element);
   const std::vector<te::Dim> dims = DimsOf(result.shape),
                              along = ReducedDims(call.operands[0], reduced);
   const bool is_last = !kIsMean && wide == result.element;
@@ -81,7 +83,7 @@ ir::Buffer DefineReduce(te::DagBuilder& builder, const Call& call,
   return builder.Compute(name, result.element, dims, [&](const Indices& axes) {
     const ir::Expr all = ir::MakeLoad(sum, axes);
     return As(result.element,
-              kIsMean ? all / ir::MakeConst(wide, static_cast<double>(count)) : all);
+              kIsMean ? QuotientOf(all, ir::MakeConst(wide, static_cast<double>(count))) : all);
   });
 }
 

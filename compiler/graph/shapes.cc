@@ -145,8 +145,9 @@ absl::StatusOr<TensorType> InferSlice(const Call& call) {
   }
   for (size_t d = 0; d < shape.size(); ++d) {
     const int64_t extent = x.shape[d];
-    const bool fits = shape[d] >= 1 && shape[d] <= extent && steps[d] > -extent - 1 &&
-                      steps[d] < extent + 1 && starts[d] >= 0 && starts[d] < extent;
+    const bool fits = shape[d] >= 1 && shape[d] <= extent && steps[d] != 0 &&
+                      steps[d] > -extent - 1 && steps[d] < extent + 1 && starts[d] >= 0 &&
+                      starts[d] < extent;
     const int64_t last = fits ? starts[d] + steps[d] * (shape[d] - 1) : -1;
     if (fits && last >= 0 && last < extent) continue;
     return absl::InvalidArgumentError(
@@ -233,6 +234,11 @@ absl::StatusOr<TensorType> InferPad(const Call& call) {
                                                      most));
     }
     result.shape[d] += before[d] + behind[d];
+  }
+  const double value = call.Float("value");
+  if (mode == "constant" && !IsOfType(result.element, value)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("value is ", value, ", which is no ", ir::ToString(result.element)));
   }
   return result;
 }

@@ -143,8 +143,6 @@ class Line {
     absl::StatusOr<ir::Type> element = ir::ParseType(Word());
     if (!element.ok()) return Error(std::string(element.status().message()));
     type.element = *element;
-    if (type.element.is_vector() || type.element.bits == 0)
-      return Error("expected a number's type");
     TESSERA_RETURN_IF_ERROR(Expect('['));
     TESSERA_ASSIGN_OR_RETURN(type.shape, Numbers<int64_t>());
     SkipSpaces();
@@ -154,6 +152,9 @@ class Line {
       absl::StatusOr<std::vector<ir::LayoutDim>> dims = ir::ParseLayout(layout, type.shape);
       if (!dims.ok()) return Error(std::string(dims.status().message()));
       type.layout = *std::move(dims);
+    }
+    if (const absl::Status fits = CheckType(type); !fits.ok()) {
+      return Error(StdView(fits.message()));
     }
     return type;
   }
@@ -206,6 +207,7 @@ class Parser {
     TESSERA_ASSIGN_OR_RETURN(const std::string first, line.Name());
     if (line.Take('=')) return ReadOperator(line, first);
     if (first == "graph") {
+      if (!graph_.name.empty()) return before.Error("the graph has a name already");
       TESSERA_ASSIGN_OR_RETURN(graph_.name, line.Name());
     } else if (first == "output") {
       TESSERA_ASSIGN_OR_RETURN(const int node, Known(line));

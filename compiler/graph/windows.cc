@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "compiler/graph/families.h"
 #include "compiler/te/epilogue.h"
+#include "compiler/te/saturating.h"
 #include "compiler/te/spatial.h"
 
 namespace tessera::graph {
@@ -59,15 +60,15 @@ absl::StatusOr<std::vector<te::Window>> WindowsOf(const Call& call,
                       .pad = before[i],
                       .dilation = dilations[i]};
     const int64_t padded = window.in + before[i] + behind[i];
-    const int64_t span = dilations[i] * (kernel[i] - 1) + 1;
-    if (kernel[i] < 1 || padded < span) {
+    const int64_t span = te::SaturatingMultiply(dilations[i], kernel[i] - 1) + 1;
+    if (kernel[i] < 1 || kernel[i] > kMaxTensorBytes || padded < span) {
       return absl::InvalidArgumentError(absl::StrCat("a window of ", span, " slides over ", padded,
                                                      " elements, padding included"));
     }
     const int64_t steps = padded - span;
     window.out = (steps + (rounds_up ? window.stride - 1 : 0)) / window.stride + 1;
-    // None begins behind the last element.
-    if ((window.out - 1) * window.stride >= window.in + window.pad) --window.out;
+    // One more than fits must not begin behind the last element.
+    if (rounds_up && (window.out - 1) * window.stride >= window.in + window.pad) --window.out;
     windows.push_back(std::move(window));
   }
   return windows;
@@ -246,8 +247,10 @@ absl::StatusOr<Transposed> TransposedWindows(const Call& call) {
   Transposed made;
   for (size_t i = 0; i < rank; ++i) {
     const int64_t in = x.shape[2 + i], kernel = w.shape[2 + i], stride = strides[i];
-    const int64_t out = (in - 1) * stride + kernel - before[i] - behind[i] + extra[i];
-    if (out < 1 || extra[i] >= stride || before[i] >= kernel) {
+    const int64_t reach = te::SaturatingMultiply(in - 1, stride);
+    const int64_t out =
+        std::min(reach, kMaxTensorBytes) + kernel - before[i] - behind[i] + extra[i];
+    if (out < 1 || reach > kMaxTensorBytes || extra[i] >= stride || before[i] >= kernel) {
       return absl::InvalidArgumentError(
           absl::StrCat("dimension ", i, " of the result would have ", out, " elements; before is ",
                        before[i], " of ", kernel, ", extra ", extra[i], " of ", stride));
@@ -321,10 +324,15 @@ absl::StatusOr<std::vector<te::Window>> PoolWindows(const Call& call) {
   TESSERA_ASSIGN_OR_RETURN(
       std::vector<te::Window> windows,
       WindowsOf(call, x.shape, 2, call.Ints("kernel"), true, call.Int("ceil") != 0));
-  for (const te::Window& window : windows) {
-    if (window.pad < window.kernel * window.dilation) continue;
+  TESSERA_ASSIGN_OR_RETURN(const auto behind, ListOf(call, "behind", windows.size(), 0, 0));
+  for (size_t i = 0; i < windows.size(); ++i) {
+    // Every window has an element of x.
+    const te::Window& window = windows[i];
+    const int64_t most = window.dilation * (window.kernel - 1);
+    if (window.pad <= most && behind[i] <= most && window.dilation <= window.in) continue;
     return absl::InvalidArgumentError(
-        absl::StrCat("pads by ", window.pad, " in front of windows of ", window.kernel));
+        absl::StrCat("pads by ", window.pad, " and ", behind[i], "; windows of ", window.kernel,
+                     ", ", window.dilation, " apart, over ", window.in, " elements allow ", most));
   }
   return windows;
 }

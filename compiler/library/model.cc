@@ -64,7 +64,7 @@ absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload
     switch (place.kind) {
       case ModelPlace::Kind::kCaller: {
         const bool is_there = place.at >= 0 && place.at < static_cast<int64_t>(callers.size());
-        return is_there ? callers[static_cast<size_t>(place.at)].type.Bytes() : 0;
+        return is_there ? callers[static_cast<size_t>(place.at)].type.StoredBytes() : 0;
       }
       case ModelPlace::Kind::kArena:
         return place.at < 0 ? 0 : model.arena_bytes - place.at;

@@ -21,9 +21,9 @@ std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
   const auto add = [&](const ModelTensor& tensor, const char* role, const char* qualifier) {
     const std::string name = ParameterName(tensor.name, used);
     absl::StrAppend(&text, "//   ", role, " ", name, ": ", graph::ToString(tensor.type), ", ",
-                    tensor.type.Bytes(), " bytes\n");
+                    tensor.type.StoredBytes(), " bytes\n");
     absl::StrAppend(&sizes, "#define ", model.name, "_", name, "_BYTES ((size_t)",
-                    tensor.type.Bytes(), ")\n");
+                    tensor.type.StoredBytes(), ")\n");
     parameters.push_back(absl::StrCat(qualifier, CTypeOf(tensor.type.element), "* ", name));
   };
   for (const ModelTensor& input : model.inputs) add(input, "input", "const ");
@@ -33,7 +33,7 @@ std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
                   "// Makes the model: packs its constants for this CPU. Ended by ", names.destroy,
                   ", which takes NULL, too.\n", "int ", names.create, "(", names.type,
                   "** model);\nvoid ", names.destroy, "(", names.type, "* model);\n",
-                  "// Runs it. Tensors are row-major; they and the workspace, of ",
+                  "// Runs it. Tensors are row-major but for those\n// that have a layout; they and the workspace, of ",
                   names.workspace_bytes,
                   "() bytes, are\n// aligned to 64 bytes. Threads may run one "
                   "model at once, each with a workspace of its own.\n",

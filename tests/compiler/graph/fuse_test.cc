@@ -61,6 +61,13 @@ TEST_CASE("two reductions stay apart, and broadcasting does not compute again", 
         std::vector<std::string>{"mul reduce_max exp", "sub reduce_sum"});
 }
 
+TEST_CASE("what is computed is not computed again behind a reshape", "[graph]") {
+  CHECK(Groups(Parsed("graph g\ninput x: f32[8]\na = exp(x): f32[8]\n"
+                      "b = reshape(a) shape=[1,8]: f32[1,8]\n"
+                      "c = broadcast_to(b) shape=[64,8]: f32[64,8]\noutput c\n")) ==
+        std::vector<std::string>{"exp reshape", "broadcast_to"});
+}
+
 TEST_CASE("outputs end groups", "[graph]") {
   CHECK(Groups(Parsed("graph g\ninput x: f32[8]\na = exp(x): f32[8]\nb = neg(a): f32[8]\n"
                       "output b\noutput a\n")) == std::vector<std::string>{"exp", "neg"});

@@ -164,6 +164,33 @@ TEST_CASE("a node that is renamed gives its name free", "[graph]") {
   CHECK(builder.node(*builder.Add("relu", {x})).name == "relu");
 }
 
+TEST_CASE("windows beyond the tensor are of padding alone in convolutions only", "[graph]") {
+  CheckAbout(Computed("const x: f32[1,1,2] = [1,2]\nconst w: f32[1,1,1] = [3]\n"
+                      "r = conv(x, w) before=[1] behind=[1]: f32[1,1,4]\n"),
+             {0, 3, 6, 0});
+  const auto refused = [](const std::string& call) {
+    return !ParseGraph("graph g\nconst x: f32[1,1,3] = [1,2,3]\nr = " + call + "\noutput r\n",
+                       [](const std::string&) { return absl::NotFoundError("none"); })
+                .ok();
+  };
+  CHECK(refused("avg_pool(x) kernel=[2] behind=[10] count_padding=0: f32[1,1,12]"));
+  CHECK(refused("avg_pool(x) kernel=[2] dilations=[5] before=[5]: f32[1,1,3]"));
+  CHECK(refused("max_pool(x) kernel=[4611686018427387905] dilations=[4] strides=[1]: f32[1,1,3]"));
+  CHECK(refused("slice(x) starts=[0,0,2] steps=[1,1,0] shape=[1,1,2]: f32[1,1,2]"));
+}
+
+TEST_CASE("integers keep their values", "[graph]") {
+  CheckAbout(Computed("const x: i8[4] = [100,100,100,100]\nr = reduce_mean(x): i8[1]\n"), {100});
+  CheckAbout(Computed("const x: i32[2] = [-3,0]\nr = reduce_mean(x): i32[1]\n"), {-1});
+  CheckAbout(Computed("const x: u8[3] = [0,44,255]\nr = clip(x) min=-1 max=300: u8[3]\n"),
+             {0, 44, 255});
+  CheckAbout(Computed("const x: i32[2] = [-5,7]\nr = clip(x) min=0 max=inf: i32[2]\n"), {0, 7});
+  CHECK(!ParseGraph("graph g\nconst x: i8[1] = [1]\n"
+                    "r = pad(x) before=[1] behind=[0] value=300.0: i8[2]\noutput r\n",
+                    [](const std::string&) { return absl::NotFoundError("none"); })
+             .ok());
+}
+
 TEST_CASE("calls that make no sense are refused with the reason", "[graph]") {
   const auto refusal = [](const std::string& call) {
     const auto graph = ParseGraph("graph g\n" + kX + "r = " + call + ": f32[2,3]\noutput r\n",

@@ -161,6 +161,25 @@ TEST_CASE("views of constants are constants", "[graph]") {
         std::vector<std::vector<double>>{{11, 22, 33, 44}});
 }
 
+TEST_CASE("values have the room that their layout takes", "[graph]") {
+  const Plan plan =
+      Planned(Parsed("graph g\ninput x: f32[1,4,3]\na = softmax(x): f32[1,4,3] layout(0 1/16 2 1%16)\n"
+                     "b = softmax(a): f32[1,4,3]\noutput b\n"));
+  CHECK(plan.arena_bytes == 16 * 3 * 4);
+}
+
+TEST_CASE("operands that known numbers leave unread are none of the kernel's", "[graph]") {
+  const Graph graph = Parsed(
+      "graph g\ninput x: u8[3]\ninput y: u8[3]\nconst one: u8[] = [1]\na = relu(x): u8[3]\n"
+      "b = or(a, one): u8[3]\nc = and(b, y): u8[3]\noutput c\n");
+  const Plan plan = Planned(graph);
+  REQUIRE(plan.steps.size() == 1);
+  CHECK(plan.steps[0].operands.size() == 1);
+  const std::vector<TensorRef> inputs{MakeTensor(ir::UInt(8), {3}, {0, 1, 2}),
+                                      MakeTensor(ir::UInt(8), {3}, {0, 1, 2})};
+  CHECK(Run(plan, inputs) == Outputs(graph, inputs));
+}
+
 TEST_CASE("what lives at once never shares memory", "[graph]") {
   const uint64_t seed = 3;
   CAPTURE(seed);

@@ -1,0 +1,47 @@
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "cli/commands.h"
+#include "cli/model_source.h"
+#include "cli/tables.h"
+#include "compiler/graph/text.h"
+
+namespace tessera::cli {
+
+absl::Status RunGraph(const GraphOptions& options) {
+  if (!IsModelFile(options.source.file)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", options.source.file, "\" is no model; name an ONNX file (.onnx)"));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan, ReadModel(options.source));
+  if (options.text) {
+    std::fputs(graph::Print(plan.graph).c_str(), stdout);
+    return absl::OkStatus();
+  }
+  Table table({"kernel", ">runs", ">MFLOP", "output"});
+  double operations = 0;
+  for (const graph::Task& task : plan.tasks) {
+    const double mega = static_cast<double>(te::ExecutedOperations(task.workload.dag)) / 1e6;
+    operations += mega * task.steps;
+    const ir::BufferNode& output = *task.workload.dag.outputs[0];
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.3f", mega);
+    table.Add({task.workload.name, absl::StrCat(task.steps), text,
+               graph::ToString({output.type, output.shape, {}})});
+  }
+  std::fputs(table.Text().c_str(), stdout);
+  int64_t constants = 0;
+  for (const graph::Node& node : plan.graph.nodes) {
+    if (node.is_constant()) constants += node.type.Bytes();
+  }
+  std::printf(
+      "%zu kernels of %zu kinds, %.1f MFLOP, %.2f MiB of constants, %.2f MiB between them "
+      "(%.2f at least)\n",
+      plan.steps.size(), plan.tasks.size(), operations, static_cast<double>(constants) / (1 << 20),
+      static_cast<double>(plan.arena_bytes) / (1 << 20),
+      static_cast<double>(plan.least_arena_bytes) / (1 << 20));
+  return absl::OkStatus();
+}
+
+}  // namespace tessera::cli

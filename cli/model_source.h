@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "cli/commands.h"
+#include "cli/job_file.h"
+#include "compiler/graph/plan.h"
+
+namespace tessera::cli {
+
+// Whether a file is a model by its name: it ends with .onnx.
+bool IsModelFile(const std::string& path);
+
+// The kernels of a model's file after graph::StandardPasses, its unknown extents as the source
+// says. Errors name the file.
+absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source);
+
+// Its tasks as operators, weighted by how often the model runs each.
+absl::StatusOr<JobFile> ModelJob(const OperatorSource& source);
+
+}  // namespace tessera::cli
