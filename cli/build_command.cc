@@ -14,6 +14,7 @@
 #include "cli/build_plan.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/model_source.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
@@ -73,6 +74,10 @@ absl::Status RunBuild(const BuildOptions& options) {
     return absl::InvalidArgumentError("name either --job, or a job file or --op");
   }
   JobFile file;
+  if (IsModelFile(options.source.file)) {
+    return absl::UnimplementedError(
+        "libraries of models aren't built yet; --job of a model's tuning gives one of its kernels");
+  }
   if (!from_job) {
     TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
     if (options.threads > 0) file.options.threads = options.threads;

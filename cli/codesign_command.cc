@@ -76,8 +76,20 @@ absl::Status RunCodesign(const CodesignOptions& options) {
   TESSERA_RETURN_IF_ERROR(CheckWritable("--csv", options.csv));
   TESSERA_RETURN_IF_ERROR(CheckWritable("--svg", options.svg));
   TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));
+  std::vector<te::OpSpec> operators;
+  std::vector<double> counts;
+  for (const JobOperator& op : file.operators) {
+    if (op.spec.op.empty()) {
+      return absl::UnimplementedError(
+          absl::StrCat(options.source.file,
+                       ": variants differ in layouts, which a model's kernels don't leave "
+                       "open; write the operators into a job file"));
+    }
+    operators.push_back(op.spec);
+    counts.push_back(op.weight);
+  }
   TESSERA_ASSIGN_OR_RETURN(const codesign::Network network,
-                           codesign::MakeNetwork(file.name, file.operators, file.weights));
+                           codesign::MakeNetwork(file.name, operators, counts));
   TESSERA_ASSIGN_OR_RETURN(const auto log, OpenLog(options.resume));
   if (log->size() > 0) {
     std::fprintf(stderr, "going on from %zu measurements of %s\n", log->size(),

@@ -25,11 +25,20 @@ struct UpOptions {
 // Starts a server and a local worker, prints "ready ADDRESS" and runs until interrupted.
 absl::Status RunUp(const UpOptions& options);
 
-// Operators come from a job file or from words: "matmul m=512 n=512 k=512".
+// Operators come from a job file, from words ("matmul m=512 n=512 k=512"), or are the kernels of a
+// model (model_source.h).
 struct OperatorSource {
   std::string file;
   std::vector<std::string> words;
+  std::vector<std::string> dimensions, shapes;  // of a model: "batch=1", "image=1,3,224,224"
 };
+
+struct GraphOptions {
+  OperatorSource source;
+  bool text = false;  // the graph itself
+};
+// What a model's file becomes.
+absl::Status RunGraph(const GraphOptions& options);
 
 struct TuneOptions {
   std::string server = kDefaultServer;

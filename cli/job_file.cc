@@ -215,12 +215,11 @@ class Reader {
       if (const absl::Status named = te::CheckOpName(spec.name); !named.ok()) {
         return At(path_, item, StdView(named.message()));
       }
-      const auto workload = te::MakeWorkload(spec);
+      auto workload = te::MakeWorkload(spec);
       if (!workload.ok()) {
         return At(path_, item, std::string(workload.status().message()));
       }
-      file.operators.push_back(std::move(spec));
-      file.weights.push_back(weight);
+      file.operators.push_back({std::move(spec), *std::move(workload), weight});
     }
     return absl::OkStatus();
   }
@@ -271,16 +270,15 @@ absl::StatusOr<std::vector<db::Task>> MakeTasks(const JobFile& file, const std::
         absl::StrCat("threads is ", threads, "; the device offers 1 to ", target.max_threads));
   }
   std::vector<db::Task> tasks;
-  for (size_t i = 0; i < file.operators.size(); ++i) {
-    TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::MakeWorkload(file.operators[i]));
+  for (const JobOperator& op : file.operators) {
     db::Task task;
-    task.name = file.operators[i].name;
-    task.workload = te::Print(workload);
-    task.workload_hash = HashToHex(te::StructuralHash(workload.dag));
+    task.name = op.spec.name;
+    task.workload = te::Print(op.workload);
+    task.workload_hash = HashToHex(te::StructuralHash(op.workload.dag));
     task.target = ir::ToString(target);
     task.threads = threads;
     task.cache_mode = file.cache;
-    task.weight = file.weights[i];
+    task.weight = op.weight;
     tasks.push_back(std::move(task));
   }
   return tasks;

@@ -9,14 +9,19 @@
 
 namespace tessera::cli {
 
-// What a YAML job file asks for (examples/resnet18.yaml shows the form).
+struct JobOperator {
+  te::OpSpec spec;  // of a model's kernel its name alone
+  te::Workload workload;
+  double weight = 1;
+};
+
+// What a YAML job file asks for (examples/resnet18.yaml shows the form), or a model.
 struct JobFile {
   std::string name;
   db::JobOptions options;
   std::string pins_place;  // "ops.yaml:3", where its pins stand; empty without pins
   db::CacheMode cache = db::CacheMode::kWarm;  // of the operators when they are timed
-  std::vector<te::OpSpec> operators;
-  std::vector<double> weights;  // one an operator
+  std::vector<JobOperator> operators;
 };
 
 // Errors are InvalidArgument with path and line: unknown keys, wrong kinds, no operators, two

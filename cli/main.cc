@@ -61,9 +61,22 @@ CLI::Validator NotEmpty() {
 }
 
 void AddSource(CLI::App* command, cli::OperatorSource& source) {
-  command->add_option("file", source.file, "job file (YAML), e.g. examples/resnet18.yaml");
+  command->add_option("file", source.file,
+                      "job file (YAML), e.g. examples/resnet18.yaml, or model (ONNX)");
   command->add_option("--op", source.words,
                       "one operator instead: matmul m=512 n=512 k=512 (see `tessera operators`)");
+}
+
+// Of a model's inputs.
+void AddExtents(CLI::App* command, cli::OperatorSource& source) {
+  command
+      ->add_option("--dim", source.dimensions,
+                   "of a model: extent of a dimension that it names, batch=1; repeatable")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--shape", source.shapes,
+                   "of a model: shape of an input, image=1,3,224,224; repeatable")
+      ->allow_extra_args(false);
 }
 
 void AddServer(CLI::App* command, std::string& server) {
@@ -104,6 +117,7 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("tune", "tune operators and show the progress");
   AddServer(command, tune.server);
   AddSource(command, tune.source);
+  AddExtents(command, tune.source);
   command
       ->add_option(
           "--target", tune.target,
@@ -246,9 +260,17 @@ int main(int argc, char** argv) {
   command->add_flag("--json", devices.json, "for programs");
   command->callback([&] { status = cli::RunDevices(devices); });
 
+  cli::GraphOptions graph;
+  command = app.add_subcommand("graph", "what a model becomes: kernels, their work and memory");
+  command->add_option("file", graph.source.file, "model (ONNX)")->required();
+  AddExtents(command, graph.source);
+  command->add_flag("--text", graph.text, "the graph itself, after all passes");
+  command->callback([&] { status = cli::RunGraph(graph); });
+
   cli::SpaceOptions space;
   command = app.add_subcommand("space", "size of a schedule space, with its proof by sampling");
   AddSource(command, space.source);
+  AddExtents(command, space.source);
   command
       ->add_option("--target", space.target,
                    absl::StrCat("what to generate code for; default: ", cli::kDefaultSpaceTarget))

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "cli/model_source.h"
 #include "compiler/te/c_names.h"
 #include "proto/convert.h"
 
@@ -10,7 +11,11 @@ namespace tessera::cli {
 absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
   if (source.file.empty() == source.words.empty()) {
     return absl::InvalidArgumentError(
-        "name either a job file or, with --op, one operator and its attributes");
+        "name a job file or a model or, with --op, one operator and its attributes");
+  }
+  if (IsModelFile(source.file)) return ModelJob(source);
+  if (!source.dimensions.empty() || !source.shapes.empty()) {
+    return absl::InvalidArgumentError("--dim and --shape are for models; name an ONNX file");
   }
   if (!source.file.empty()) return ReadJobFile(source.file);
   JobFile file;
@@ -31,14 +36,13 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
       return absl::InvalidArgumentError(absl::StrCat(key, " is given twice"));
     }
   }
-  TESSERA_RETURN_IF_ERROR(te::MakeWorkload(spec).status());
+  TESSERA_ASSIGN_OR_RETURN(te::Workload workload, te::MakeWorkload(spec));
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("name", spec.name));
   if (const absl::Status named = te::CheckOpName(spec.name); !named.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(named.message(), " (name=…)"));
   }
   file.name = spec.name;
-  file.operators = {spec};
-  file.weights = {1};
+  file.operators.push_back({std::move(spec), std::move(workload)});
   return file;
 }
 

@@ -24,10 +24,10 @@ absl::Status RunSpace(const SpaceOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(ir::Target target,
                            ir::ParseTarget(is_default ? kDefaultSpaceTarget : options.target));
   target.max_threads = std::max(target.max_threads, options.threads);
-  for (const te::OpSpec& spec : file.operators) {
-    TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::MakeWorkload(spec));
+  for (const JobOperator& op : file.operators) {
+    const te::OpSpec& spec = op.spec;
     TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace whole,
-                             space::BuildSpace(workload, target, options.threads));
+                             space::BuildSpace(op.workload, target, options.threads));
     const absl::StatusOr<space::ConfigSpace> pinned = space::Pin(whole, file.options.pins);
     if (!pinned.ok()) return WithPlace(Annotate(pinned.status(), spec.name), file);
     const space::ConfigSpace& space = *pinned;

@@ -37,9 +37,10 @@ TEST_CASE("a job file gives operators with their defaults", "[cli]") {
   CHECK(file->options.seed == 5);
   CHECK(file->options.scheduler == "fixed");
   REQUIRE(file->operators.size() == 2);
-  CHECK(file->operators[0].attributes.at("relu") == "true");
-  CHECK(file->operators[1].attributes.count("relu") == 0);
-  CHECK(file->weights == std::vector<double>{3, 1});
+  CHECK(file->operators[0].spec.attributes.at("relu") == "true");
+  CHECK(file->operators[1].spec.attributes.count("relu") == 0);
+  CHECK(file->operators[0].weight == 3);
+  CHECK(file->operators[1].weight == 1);
 }
 
 TEST_CASE("tasks carry canonical texts and equal keys for equal work", "[cli]") {
