@@ -507,11 +507,19 @@ class Kernel {
     for (size_t l = 0; l < leaf; ++l) add(sum_.bound->loops[l]);
     const double others = sum_.contexts * (profile_.added.runs > 0 ? 2 : 1);
     const double uops_of_others = ResultShape().uops;
-    profile_.held_uops = places * profile_.uops + others * uops_of_others;
+    // Of what widens windows: their reset, the product with the identity and that with a mask.
+    const bool widens = product_->filling == Filling::kLargest;
+    const double windows = widens ? a_.contexts * (HasMask() ? 3 : 2) : 0;
+    const double uops_of_windows = widens ? ShapeOfTiles(TilesOf(a_.region)).uops : 0;
+    profile_.held_uops =
+        places * profile_.uops + others * uops_of_others + windows * uops_of_windows;
     const bool stays = profile_.held_uops * kUopBytes <= static_cast<double>(target_.uop_bytes);
-    profile_.uop_loads = stays ? places + others : executions + resets;
+    const double window_runs = resets * (HasMask() ? 3 : 2);
+    const double window_loads = stays ? windows : (widens ? window_runs : 0);
+    profile_.uop_loads = (stays ? places + others : executions + resets) + window_loads;
     profile_.uop_cycles = (stays ? places : executions) * RowCycles(profile_.uops * kUopBytes) +
-                          (stays ? others : resets) * RowCycles(uops_of_others * kUopBytes);
+                          (stays ? others : resets) * RowCycles(uops_of_others * kUopBytes) +
+                          window_loads * RowCycles(uops_of_windows * kUopBytes);
   }
 
   void Store() {
