@@ -29,16 +29,17 @@ std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
   for (const ModelTensor& input : model.inputs) add(input, "input", "const ");
   for (const ModelTensor& output : model.outputs) add(output, "output", "");
   parameters.push_back("void* workspace");
-  absl::StrAppend(&text, sizes, "typedef struct ", names.type, " ", names.type, ";\n",
-                  "// Makes the model: packs its constants for this CPU. Ended by ", names.destroy,
-                  ", which takes NULL, too.\n", "int ", names.create, "(", names.type,
-                  "** model);\nvoid ", names.destroy, "(", names.type, "* model);\n",
-                  "// Runs it. Tensors are row-major but for those\n// that have a layout; they and the workspace, of ",
-                  names.workspace_bytes,
-                  "() bytes, are\n// aligned to 64 bytes. Threads may run one "
-                  "model at once, each with a workspace of its own.\n",
-                  "size_t ", names.workspace_bytes, "(void);\nint ", names.run, "(",
-                  absl::StrJoin(parameters, ", "), ");\n\n");
+  absl::StrAppend(
+      &text, sizes, "typedef struct ", names.type, " ", names.type, ";\n",
+      "// Makes the model: packs its constants for this CPU. Ended by ", names.destroy,
+      ", which takes NULL, too.\n", "int ", names.create, "(", names.type, "** model);\nvoid ",
+      names.destroy, "(", names.type, "* model);\n",
+      "// Runs it. Tensors are row-major where no layout is named; they and the workspace, of\n// ",
+      names.workspace_bytes,
+      "() bytes, are aligned to 64 bytes. Threads may run one model at once, each with\n"
+      "// a workspace of its own.\n",
+      "size_t ", names.workspace_bytes, "(void);\nint ", names.run, "(",
+      absl::StrJoin(parameters, ", "), ");\n\n");
   return text;
 }
 

@@ -162,9 +162,9 @@ TEST_CASE("views of constants are constants", "[graph]") {
 }
 
 TEST_CASE("values have the room that their layout takes", "[graph]") {
-  const Plan plan =
-      Planned(Parsed("graph g\ninput x: f32[1,4,3]\na = softmax(x): f32[1,4,3] layout(0 1/16 2 1%16)\n"
-                     "b = softmax(a): f32[1,4,3]\noutput b\n"));
+  const Plan plan = Planned(
+      Parsed("graph g\ninput x: f32[1,4,3]\na = softmax(x): f32[1,4,3] layout(0 1/16 2 1%16)\n"
+             "b = softmax(a): f32[1,4,3]\noutput b\n"));
   CHECK(plan.arena_bytes == 16 * 3 * 4);
 }
 
