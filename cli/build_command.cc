@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +14,7 @@
 #include "cli/build_plan.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/library_manifest.h"
 #include "cli/model_source.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
@@ -51,18 +52,12 @@ absl::StatusOr<std::string> OriginText(const db::SelectionItem& item) {
 }
 
 // What a library's device doesn't run, and why: by the manifest, because the builder finds out.
-absl::StatusOr<std::vector<std::pair<std::string, std::string>>> OperatorsOnCpu(
-    const std::string& path) {
+absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string& path) {
   std::ifstream file(path);
-  const nlohmann::json manifest = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
-  if (!manifest.is_object() || !manifest.contains("ops")) {
-    return absl::DataLossError(absl::StrCat(path, ": is no manifest; repeat the build"));
-  }
-  std::vector<std::pair<std::string, std::string>> operators;
-  for (const nlohmann::json& op : manifest["ops"]) {
-    const std::string why = op.value("/device/runs_on_cpu"_json_pointer, std::string());
-    if (!why.empty()) operators.emplace_back(op.value("name", std::string()), why);
-  }
+  std::stringstream text;
+  text << file.rdbuf();
+  absl::StatusOr<std::vector<OperatorOnCpu>> operators = OperatorsOnCpu(text.str());
+  if (!operators.ok()) return Annotate(operators.status(), path);
   return operators;
 }
 
@@ -111,9 +106,10 @@ absl::Status RunBuild(const BuildOptions& options) {
   PrintWarnings(unused);
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
                            client->BuildLibrary(chosen.id, options.name, options.out));
-  TESSERA_ASSIGN_OR_RETURN(const auto on_cpu, OperatorsOnCpu(options.out + "/manifest.json"));
-  for (const auto& [op, why] : on_cpu) {
-    std::fprintf(stderr, "%-14s runs on the CPU: %s\n", op.c_str(), why.c_str());
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<OperatorOnCpu> on_cpu,
+                           ReadOperatorsOnCpu(options.out + "/manifest.json"));
+  for (const OperatorOnCpu& op : on_cpu) {
+    std::fprintf(stderr, "%-14s runs on the CPU: %s\n", op.name.c_str(), op.why.c_str());
   }
   for (const std::string& path : paths) std::printf("%s\n", path.c_str());
   return absl::OkStatus();

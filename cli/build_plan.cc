@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "cli/device_class.h"
 #include "cli/tune_target.h"
 #include "compiler/ir/target.h"
@@ -92,23 +93,28 @@ absl::Status CheckRunsSome(absl::Span<const db::Task> tasks, const ir::Target& t
 absl::StatusOr<std::vector<db::Task>> LibraryTasks(const JobFile& file,
                                                    const std::string& target_text) {
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(target_text));
-  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Task> tasks,
-                           MakeTasks(file, target_text, file.options.threads));
+  // The threads of a file for an accelerator are those of the CPU beside it.
+  const int threads = target.kind == ir::TargetKind::kVta ? 1 : file.options.threads;
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Task> tasks, MakeTasks(file, target_text, threads));
   TESSERA_RETURN_IF_ERROR(CheckRunsSome(tasks, target));
   return tasks;
 }
 
 // The same operators for another target.
-std::vector<db::Task> Retarget(std::vector<db::Task> tasks, const std::string& target) {
-  for (db::Task& task : tasks) task.target = target;
+std::vector<db::Task> Retarget(std::vector<db::Task> tasks, const std::string& target,
+                               int threads) {
+  for (db::Task& task : tasks) {
+    task.target = target;
+    task.threads = threads;
+  }
   return tasks;
 }
 
 // Adds what a library for a device runs where there is none, or the device can't, unless that was
 // named: versions for the CPUs that have records of the operators, else default schedules, for
-// `cpu` or every CPU of this machine's kind. CPUs of another kind than `cpu`, if that is not empty,
-// don't count.
-absl::Status AddCpus(Client& client, const std::string& cpu, BuildPlan& plan) {
+// `cpu` or every CPU of this machine's kind. Where `cpu` is not empty, only what it can run counts.
+// With `threads`, unless `cpu` names more.
+absl::Status AddCpus(Client& client, const std::string& cpu, int threads, BuildPlan& plan) {
   if (plan.versions.empty() || !std::ranges::all_of(plan.versions, IsForDevice)) {
     if (cpu.empty()) return absl::OkStatus();
     return absl::InvalidArgumentError(
@@ -116,12 +122,13 @@ absl::Status AddCpus(Client& client, const std::string& cpu, BuildPlan& plan) {
                      " is for libraries for a device that have no other version for CPUs; name the "
                      "CPU as --target, or no CPU as --device-class"));
   }
-  TESSERA_ASSIGN_OR_RETURN(const ir::Target any,
-                           ir::ParseTarget(cpu.empty() ? kAnyCpuTarget : cpu));
+  TESSERA_ASSIGN_OR_RETURN(ir::Target any, ir::ParseTarget(cpu.empty() ? kAnyCpuTarget : cpu));
   if (!ir::IsCpu(any.kind)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--cpu ", cpu, " is no CPU; say x86/avx2, aarch64/neon or arm/neon"));
   }
+  if (any.max_threads > 1) threads = any.max_threads;
+  any.max_threads = threads;
   const std::vector<db::Task> tasks = plan.versions[0].tasks;
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> known, client.ListDeviceClasses({}));
@@ -130,22 +137,33 @@ absl::Status AddCpus(Client& client, const std::string& cpu, BuildPlan& plan) {
   for (const RecordedClass& one : known) {
     TESSERA_ASSIGN_OR_RETURN(const std::string target, TargetOf(client, devices, one.name));
     const absl::StatusOr<ir::Target> parsed = ir::ParseTarget(target);
-    if (!parsed.ok() || !ir::IsCpu(parsed->kind)) continue;
+    if (!parsed.ok() || !ir::IsCpu(parsed->kind) || parsed->max_threads < threads) continue;
     if (!cpu.empty() && parsed->kind != any.kind) continue;
     targets[one.name] = ir::ToString(*parsed);
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> of_tasks,
-                             client.ListDeviceClasses(KeysOf(Retarget(tasks, targets[one.name]))));
+    TESSERA_ASSIGN_OR_RETURN(
+        const std::vector<RecordedClass> of_tasks,
+        client.ListDeviceClasses(KeysOf(Retarget(tasks, targets[one.name], threads))));
     for (const RecordedClass& found : of_tasks) {
-      if (found.name == one.name && found.tasks > 0) recorded.push_back(found);
+      if (found.name != one.name || found.tasks == 0) continue;
+      if (cpu.empty() || ir::CanRun(any, *parsed, threads)) {
+        recorded.push_back(found);
+      } else {
+        plan.warnings.push_back(absl::StrCat("device class ", one.name,
+                                             " is left out, because --cpu ", cpu,
+                                             " can't run code for ", targets[one.name]));
+      }
     }
   }
+  const std::string with =
+      threads == 1 ? std::string() : absl::StrCat(" with ", threads, " threads");
   if (recorded.empty()) {
     const std::string name(ir::KindName(any.kind));
-    plan.versions.push_back({absl::StrCat(name, "/any"), Retarget(tasks, ir::ToString(any))});
+    plan.versions.push_back(
+        {absl::StrCat(name, "/any"), Retarget(tasks, ir::ToString(any), threads)});
     plan.warnings.push_back(absl::StrCat(
-        "no CPU", cpu.empty() ? "" : absl::StrCat(" of kind ", name),
-        " has records of these operators: what runs on the CPU has default schedules for ",
-        cpu.empty() ? kAnyCpuTarget : cpu,
+        "no CPU", cpu.empty() ? "" : absl::StrCat(" whose code ", cpu, " runs"),
+        " has records of these operators", with,
+        ": what runs on the CPU has default schedules for ", cpu.empty() ? kAnyCpuTarget : cpu,
         cpu.empty() ? "; name another with --cpu, or a CPU's class beside the device's with "
                       "--device-class"
                     : ""));
@@ -155,7 +173,7 @@ absl::Status AddCpus(Client& client, const std::string& cpu, BuildPlan& plan) {
       ChooseBuildClasses({}, recorded, targets, static_cast<int>(tasks.size()), {});
   if (!chosen.ok()) return Annotate(chosen.status(), "for where the device is missing");
   for (const std::string& name : chosen->names) {
-    plan.versions.push_back({name, Retarget(tasks, targets[name])});
+    plan.versions.push_back({name, Retarget(tasks, targets[name], threads)});
   }
   for (std::string& warning : chosen->warnings) plan.warnings.push_back(std::move(warning));
   return absl::OkStatus();
@@ -183,7 +201,8 @@ absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
   BuildPlan plan;
   plan.warnings = std::move(chosen.warnings);
   for (const std::string& name : chosen.names) plan.versions.push_back({name, stored.tasks});
-  TESSERA_RETURN_IF_ERROR(AddCpus(client, cpu, plan));
+  const int threads = stored.tasks.empty() ? 1 : stored.tasks[0].threads;
+  TESSERA_RETURN_IF_ERROR(AddCpus(client, cpu, threads, plan));
   return plan;
 }
 
@@ -192,7 +211,8 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
                                        const std::string& target, const std::string& cpu) {
   if (target.empty()) {
     TESSERA_RETURN_IF_ERROR(CheckDeviceClasses(client, device_classes));
-  } else {
+  } else if (!NamesKindAlone(target)) {
+    // A kind alone stands for what its devices have: more threads than it says, other limits.
     TESSERA_RETURN_IF_ERROR(LibraryTasks(file, target).status());
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
@@ -221,7 +241,7 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
     if (class_target.empty()) continue;
     absl::StatusOr<std::vector<db::Task>> tasks = LibraryTasks(file, class_target);
     if (!tasks.ok()) {
-      if (!target.empty()) return tasks.status();
+      if (class_target == target) return tasks.status();
       const absl::Status why = Annotate(tasks.status(), absl::StrCat("device class ", name));
       if (wanted.contains(name)) return why;
       unfit.insert(name);
@@ -237,6 +257,19 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
     tasks_of.emplace(name, *std::move(tasks));
   }
   if (tasks_of.empty() && !problem.ok()) return problem;
+  if (tasks_of.empty() && !target.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(const ir::Target parsed, ir::ParseTarget(target));
+    // What no accelerator runs is not for want of one.
+    if (parsed.kind == ir::TargetKind::kVta) {
+      TESSERA_RETURN_IF_ERROR(LibraryTasks(file, target).status());
+    }
+    if (!unfit.empty()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "no device of kind ", AbslView(ir::KindName(parsed.kind)),
+          " has ever connected; there are ", absl::StrJoin(unfit, ", "),
+          "; name with --device-class what the library is for, or start a worker that has one"));
+    }
+  }
   TESSERA_ASSIGN_OR_RETURN(
       BuildClasses chosen,
       ChooseBuildClasses(Without(devices, unfit), recorded, targets,
@@ -252,7 +285,7 @@ absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
     }
     plan.versions.push_back({name, std::move(tasks->second)});
   }
-  TESSERA_RETURN_IF_ERROR(AddCpus(client, cpu, plan));
+  TESSERA_RETURN_IF_ERROR(AddCpus(client, cpu, file.options.threads, plan));
   return plan;
 }
 

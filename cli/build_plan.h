@@ -16,8 +16,9 @@ struct PlannedVersion {
 };
 // One that is for a device has versions for CPUs beside it, for where the device is missing or
 // can't run an operator: those that were named, else of classes with records of the operators, else
-// default schedules. `cpu`, a target or empty, says for which kind, and with which features where
-// nothing is recorded; without it these are for any CPU of this machine's kind.
+// default schedules. `cpu`, a target or empty, has only classes count whose code it can run, and is
+// what default schedules are for where there is none; without it that is any CPU of this machine's
+// kind. These have the threads that `cpu` names, if more than one, else those of file or job.
 struct BuildPlan {
   std::vector<PlannedVersion> versions;
   std::vector<std::string> warnings;  // of one line each
@@ -30,9 +31,11 @@ absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
                                       const std::string& cpu = "");
 
 // The operators of a file as each class's target has them; a `target` that is named (not empty)
-// goes before it, unless it is a kind alone. Classes whose target can't take the operators (an
+// goes before it, unless it is a kind alone. An accelerator's tasks have one thread, whatever the
+// file says. Classes whose target can't take the operators (an
 // accelerator's none of them) are left out, unless one of them is wanted or there is no other: then
 // InvalidArgument says what is wrong with it.
+// FailedPrecondition where there are devices, but none of the target's kind.
 absl::StatusOr<BuildPlan> PlanFromFile(Client& client, const JobFile& file,
                                        const std::vector<std::string>& device_classes,
                                        const std::string& target, const std::string& cpu = "");

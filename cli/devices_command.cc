@@ -1,7 +1,5 @@
 #include <cstdio>
 
-#include <nlohmann/json.hpp>
-
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -9,7 +7,6 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/tables.h"
-#include "db/record/pace.h"
 #include "proto/checks.h"
 #include "proto/limits.h"
 
@@ -54,28 +51,7 @@ absl::Status RunDevices(const DevicesOptions& options) {
     }
     return absl::OkStatus();
   }
-  nlohmann::json list = nlohmann::json::array();
-  for (const db::Device& device : devices) {
-    list.push_back(
-        {{"id", device.id},
-         {"worker", device.worker},
-         {"device_class", device.device_class.name},
-         {"description", device.device_class.description},
-         {"target", device.target},
-         {"runs", device.runs},
-         {"builds", device.builds},
-         {"cores", device.cores},
-         {"version", device.tessera_version},
-         {"state", device.state},
-         {"state_reason", device.state_reason},
-         {"last_seen",
-          absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", device.last_seen, absl::UTCTimeZone())},
-         {"peak_gflops_per_core", device.peak_gflops_per_core},
-         {"pace", device.pace.programs > 0 ? nlohmann::json(device.pace.ratio) : nullptr},
-         {"pace_programs", device.pace.programs},
-         {"slower_than_others", db::SlowerThanOthers(devices, device)}});
-  }
-  std::printf("%s\n", list.dump(2).c_str());
+  std::fputs(DevicesJson(devices).c_str(), stdout);
   return absl::OkStatus();
 }
 

@@ -223,13 +223,16 @@ std::string ToTable(const Report& report) {
   if (trials > 0 && !report.device_class.empty()) {
     text = absl::StrFormat("%s, %s\n", report.device_class, report.machine);
     if (report.peak_gflops > 0 && report.is_accelerators) {
-      absl::StrAppendFormat(&text, "peak %.1f GOPS, by its clock;\n", report.peak_gflops);
+      absl::StrAppendFormat(&text, "peak %.1f GOPS of integers, by the accelerator's clock;\n",
+                            report.peak_gflops);
     } else if (report.peak_gflops > 0) {
       absl::StrAppendFormat(
           &text, "peak %.1f GFLOPS on %d thread%s, by the fastest reference loop or kernel;\n",
           report.peak_gflops, report.threads, report.threads == 1 ? "" : "s");
     }
-    text += "GFLOPS count executed arithmetic\n";
+    text += report.is_accelerators && report.peak_gflops > 0
+                ? "GFLOPS are GOPS of integers here, and count executed arithmetic\n"
+                : "GFLOPS count executed arithmetic\n";
     if (report.elapsed_seconds > 0) {
       absl::StrAppendFormat(&text, "%d trials in %s from start to end, %.1f/s\n", trials,
                             DurationText(report.elapsed_seconds),

@@ -34,6 +34,12 @@ std::string PeakText(const db::Device& device) {
                          has_cores ? "GFLOPS/core" : "GOPS");
 }
 
+// Null: it never connected.
+nlohmann::json LastSeen(const db::Device& device) {
+  if (device.last_seen == absl::Time()) return nullptr;
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", device.last_seen, absl::UTCTimeZone());
+}
+
 // Why it is in its state.
 std::string WhyText(const db::Device& device, absl::Time now) {
   if (device.state != kOffline || device.last_seen == absl::Time()) return device.state_reason;
@@ -166,6 +172,31 @@ std::string DevicesTable(absl::Span<const db::Device> devices, absl::Time now) {
     table.Add(std::move(row));
   }
   return absl::StrCat(table.Text(), SlowDevicesText(devices));
+}
+
+std::string DevicesJson(absl::Span<const db::Device> devices) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const db::Device& device : devices) {
+    list.push_back(
+        {{"id", device.id},
+         {"worker", device.worker},
+         {"device_class", device.device_class.name},
+         {"description", device.device_class.description},
+         {"target", device.target},
+         {"runs", device.runs},
+         {"builds", device.builds},
+         {"cores", device.cores},
+         {"version", device.tessera_version},
+         {"state", device.state},
+         {"state_reason", device.state_reason},
+         {"last_seen", LastSeen(device)},
+         {"peak_gflops_per_core", device.peak_gflops_per_core},
+         {"pace", device.pace.programs > 0 ? nlohmann::json(device.pace.ratio) : nullptr},
+         {"pace_programs", device.pace.programs},
+         {"exact_times", device.exact_times},
+         {"slower_than_others", db::SlowerThanOthers(devices, device)}});
+  }
+  return list.dump(2) + "\n";
 }
 
 std::string PaceText(const db::Pace& pace) {

@@ -55,6 +55,8 @@ std::string JobsTable(absl::Span<const db::Job> jobs);
 std::vector<db::Device> DevicesOfToday(absl::Span<const db::Device> devices, absl::Time now);
 // With their paces where one is known, and SlowDevicesText.
 std::string DevicesTable(absl::Span<const db::Device> devices, absl::Time now);
+// All that is known of each. `last_seen` is null for one that never connected.
+std::string DevicesJson(absl::Span<const db::Device> devices);
 // "1.06, of 4 programs"; "-" if it is not known.
 std::string PaceText(const db::Pace& pace);
 // A paragraph for each device that is much slower than the others of its class; empty if none is.

@@ -39,17 +39,25 @@ std::string SettingOf(const db::Task& task) {
                       task.threads == 1 ? " thread" : " threads");
 }
 
-std::string WorkerFor(ir::TargetKind kind) {
-  if (ir::IsCpu(kind)) return "tessera worker";
-  const bool may_be_simulated = kind == ir::TargetKind::kVta;
-  return absl::StrCat("tessera worker --runner ", AbslView(ir::KindName(kind)),
-                      may_be_simulated ? "-sim" : "");
+// A worker with a device that can run the target.
+std::string WorkerFor(const ir::Target& target) {
+  const std::string text = ir::ToString(target);
+  if (ir::IsCpu(target.kind)) {
+    return absl::StrCat("`tessera worker` on a machine that has ", text.substr(0, text.find(' ')));
+  }
+  if (target.kind != ir::TargetKind::kVta) {
+    return absl::StrCat("`tessera worker --runner ", AbslView(ir::KindName(target.kind)),
+                        "` on a machine that has ", text);
+  }
+  const absl::StatusOr<ir::Target> usual = ir::ParseTarget(ir::KindName(target.kind));
+  if (usual.ok() && target == *usual) return "`tessera worker --runner vta-sim`";
+  return absl::StrCat("`tessera worker --runner vta-sim --config FILE`, FILE being that of ", text);
 }
 
-// How to get a device back, or a first one by `command`.
+// How to get a device back, or a first one by `worker`.
 std::string StepToGet(const std::vector<db::Device>& known,
                       const std::function<bool(const db::Device&)>& is_wanted,
-                      const std::string& command) {
+                      const std::string& worker) {
   std::string offline;
   for (const db::Device& device : known) {
     if (device.state == "online" || !is_wanted(device)) continue;
@@ -59,7 +67,7 @@ std::string StepToGet(const std::vector<db::Device>& known,
     }
     offline = absl::StrCat(device.id, " is offline: start its worker again");
   }
-  return offline.empty() ? absl::StrCat("start one: `", command, "`") : offline;
+  return offline.empty() ? absl::StrCat("start one: ", worker) : offline;
 }
 
 }  // namespace
@@ -154,13 +162,13 @@ std::string Dispatcher::Missing(const db::Task& task, std::string_view device_cl
                      (device_class.empty() || device.device_class.name == device_class) &&
                      CanRun(device, *target, task.threads);
             },
-            WorkerFor(target->kind)));
+            WorkerFor(*target)));
   }
   if (builds) return "";
   return absl::StrCat("no connected device builds; ",
                       StepToGet(
                           devices_.List(), [](const db::Device& device) { return device.builds; },
-                          "tessera worker --roles builder --name builder"));
+                          "`tessera worker --roles builder --name builder`"));
 }
 
 bool Dispatcher::HasExactTimes(std::string_view device_class) {

@@ -12,6 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "compiler/ir/target.h"
+#include "compiler/schedule/accelerator.h"
+#include "compiler/schedule/accelerator_memory.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/trace.h"
 #include "compiler/te/dag.h"
@@ -145,8 +147,22 @@ std::optional<ir::Target> DeviceOf(const db::SelectionItem& item) {
   return *target;
 }
 
+// The layouts of an accelerator's default schedule; nothing where it can't run the operator, or has
+// no memory for that schedule: the builder leaves both to the CPU.
+std::optional<Layouts> AcceleratorLayouts(const te::Dag& dag, const ir::Target& target,
+                                          const std::set<std::string>& tensors) {
+  const absl::StatusOr<schedule::Trace> trace = schedule::DefaultTrace(dag, target);
+  if (!trace.ok()) return std::nullopt;
+  const absl::StatusOr<schedule::AcceleratorDraft> draft =
+      schedule::DraftForAccelerator(dag, target);
+  if (!draft.ok()) return std::nullopt;
+  const schedule::AcceleratorTiles tiles = schedule::DefaultTiles(*draft, target);
+  if (!schedule::Fits(schedule::UseOf(*draft, tiles, target), target)) return std::nullopt;
+  return LayoutsOf(*trace, tensors);
+}
+
 // A device's decide on layouts alone where it has records, because those of CPUs only stand in for
-// it; an accelerator's in any case, because it stores tiles and nothing else.
+// it; an accelerator's wherever it runs the operator, because it stores tiles and nothing else.
 Layouts LayoutsFor(const Items& items, const std::vector<Fastest>& fastest, const te::Dag& dag,
                    const std::set<std::string>& tensors) {
   for (size_t i = 0; i < items.size(); ++i) {
@@ -154,8 +170,7 @@ Layouts LayoutsFor(const Items& items, const std::vector<Fastest>& fastest, cons
     if (!device) continue;
     if (!fastest[i].empty()) return CommonLayouts({fastest[i]});
     if (device->kind != ir::TargetKind::kVta) continue;
-    const absl::StatusOr<schedule::Trace> trace = schedule::DefaultTrace(dag, *device);
-    if (trace.ok()) return LayoutsOf(*trace, tensors);
+    if (auto layouts = AcceleratorLayouts(dag, *device, tensors)) return *std::move(layouts);
   }
   return CommonLayouts(fastest);
 }

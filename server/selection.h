@@ -17,8 +17,8 @@ inline constexpr size_t kMaxVersions = 8;
 // with several, which are the versions of one library, all store inputs and outputs in the layouts
 // with the smallest mean slowdown, or, where one is for a device that has records, in its own; each
 // item gets its promoted or fastest record in them, or the default schedule in them. An accelerator
-// without records has its default schedule's layouts, or no say where it can't run the operator;
-// its item stays without a trace.
+// without records has its default schedule's layouts, or no say where it can't run the operator or
+// has no memory for that schedule; its item stays without a trace.
 //
 // Where layouts are free, it reads and parses up to 500 records of each version of each operator,
 // once for operators that are equal: many seconds at the limits of CheckTasks. `is_cancelled` is

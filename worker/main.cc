@@ -144,6 +144,11 @@ absl::Status CheckOptions(const Options& options) {
   return agent::DescribeHost(cores, options.isa).status();
 }
 
+// Of what no option names: main takes NotFound for a device that --device does not find.
+absl::Status OfMachine(const absl::Status& status) {
+  return absl::IsNotFound(status) ? absl::FailedPreconditionError(status.message()) : status;
+}
+
 // The folder is there to be made: that it can't be is no bad input.
 absl::Status CacheFailed(const absl::Status& status) {
   return absl::FailedPreconditionError(absl::StrCat("--cache: ", status.message()));
@@ -230,7 +235,8 @@ absl::StatusOr<db::Device> DescribeDevice(const Options& options, const std::vec
 
 absl::Status Serve(const Options& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<int> cores, ChooseCores(options.cores));
-  TESSERA_ASSIGN_OR_RETURN(const Roles roles, MakeRoles(options, static_cast<int>(cores.size())));
+  const absl::StatusOr<Roles> roles = MakeRoles(options, static_cast<int>(cores.size()));
+  if (!roles.ok()) return OfMachine(roles.status());
   TESSERA_ASSIGN_OR_RETURN(const db::Device device, DescribeDevice(options, cores));
   agent::AgentOptions agent_options;
   agent_options.server = options.server;
@@ -239,12 +245,12 @@ absl::Status Serve(const Options& options) {
   agent_options.cores = cores;
   agent_options.cache_directory = options.cache;
   auto agent =
-      agent::Agent::Create(std::move(agent_options), roles.builder.get(), roles.runner.get());
+      agent::Agent::Create(std::move(agent_options), roles->builder.get(), roles->runner.get());
   if (!agent.ok()) return CacheFailed(agent.status());
   LogInfo(absl::StrCat("device ", device.id, ": ", device.device_class.name, ", ",
                        device.device_class.description));
   const InterruptHandler handler([&] { (*agent)->Stop(); });
-  return (*agent)->Serve();
+  return OfMachine((*agent)->Serve());
 }
 
 }  // namespace

@@ -38,7 +38,8 @@ std::string AcceleratorComment(absl::Span<const CompiledOp> ops, const LibrarySp
 // packed there once, and activations stay there from operator to operator. $KERNELS_host
 // is where the host finds them: where the caches are coherent, as with _open, operators of the CPU
 // can work there in place. With a driver that has `flush` and `invalidate`, the program calls these
-// for what it writes and reads itself. One program runs at a time, whatever the number of threads.
+// for what it writes and reads itself. One program runs at a time, whatever the number of threads;
+// memory can be had and looked at meanwhile.
 //
 // With memory of the host: the calls that CPU libraries have. They run on the accelerator that
 // $KERNELS_use named before the first of them, and copy all arguments to its memory,
@@ -71,17 +72,18 @@ typedef struct tessera_vta_driver {
   int64_t dram_bytes;
   void* self;
   // Makes what the host wrote to these bytes visible to the accelerator, or the other way round.
-  // NULL: always is.
+  // NULL: always is. Threads may call these at once, of different bytes, and while a program runs.
   void (*flush)(void* self, uint32_t address, int64_t bytes);
   void (*invalidate)(void* self, uint32_t address, int64_t bytes);
   // Executes instructions of 16 bytes each, the last of which is a finish, and waits for it.
   // `cycles` of the accelerator's clock, or 0. Returns 0, 3 where it has not ended in time, else 4.
+  // Is called by one thread at a time.
   int (*run)(void* self, uint32_t instruction_address, int64_t instruction_count, uint64_t* cycles);
 } tessera_vta_driver;
 #endif
 
-// An accelerator with its memory. `log`, unless NULL, becomes what is wrong where it is not made,
-// cut to log_bytes.
+// An accelerator with its memory. Where it is not made, `vta` becomes NULL, and `log`, unless NULL,
+// what is wrong, cut to log_bytes.
 typedef struct $KERNELS $KERNELS;
 // `registers_file`: /dev/mem, where the registers lie from `registers_base` on (0x43c00000 on Pynq,
 // 0xa0000000 on Ultra96 and ZCU104), or a UIO device, of which the base is ignored. `dram_file` and
@@ -96,7 +98,8 @@ int $CREATE(
 // When no call with it is under way. Not of what `_use` named. Accepts NULL.
 void $DESTROY($KERNELS* vta);
 
-// Addresses are multiples of 4096; 0: there is no room.
+// Addresses are multiples of 4096; 0: there is no room. `_host` is NULL where an address is none of
+// the memory's.
 uint32_t $KERNELS_allocate($KERNELS* vta, size_t bytes);
 void $KERNELS_release($KERNELS* vta, uint32_t address);
 void* $KERNELS_host($KERNELS* vta, uint32_t address);
@@ -104,7 +107,8 @@ void* $KERNELS_host($KERNELS* vta, uint32_t address);
 // Calls with host memory run on it from now on, until the process ends. TESSERA_OPS_NO_DEVICE: they
 // have run elsewhere before, or TESSERA_DEVICE is cpu.
 int $KERNELS_use($KERNELS* vta);
-// What these calls run on; NULL: the CPU, and why.
+// What these calls run on; NULL: the CPU, and why. Until `_use` or the first of them, nothing is
+// decided, and the answer is that none is named yet.
 const char* $DEVICE(void);
 const char* $FALLBACK(void);
 

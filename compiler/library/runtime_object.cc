@@ -112,9 +112,9 @@ constexpr const char* kDeviceLibcFunctions[] = {"dlopen",
                                                 "vsnprintf"};
 
 // What libraries for accelerators call beside those.
-constexpr const char* kAcceleratorLibcFunctions[] = {"__errno_location", "close",    "mmap64",
-                                                     "nanosleep",        "open64",   "read",
-                                                     "realloc",          "strerror", "strtoll"};
+constexpr const char* kAcceleratorLibcFunctions[] = {"__errno_location", "close",      "mmap64",
+                                                     "nanosleep",        "open64",     "read",
+                                                     "realloc",          "strerror_r", "strtoll"};
 
 std::string_view LauncherOf(const Embedded& embedded, ir::TargetKind device) {
   switch (device) {

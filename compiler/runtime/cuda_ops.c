@@ -370,4 +370,4 @@ static int Prepare(void* opaque, const tessera_device_op* op, void* const* memor
 }
 
 const tessera_device_driver tessera_cuda_driver = {OpenStream, Allocate,  Release, Write,
-                                                   Read,       RunHosted, Prepare};
+                                                   Read,       RunHosted, Prepare, NULL};

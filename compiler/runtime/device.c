@@ -144,11 +144,23 @@ static void* Stream(const tessera_device_library* library) {
   return stream;
 }
 
+// What the program may name yet, before the first call; NULL: nothing.
+static const char* Missing(const tessera_device_library* library) {
+  if (library->driver->missing == NULL || strcmp(wanted, "cpu") == 0) return NULL;
+  pthread_mutex_lock(&opening);
+  const char* missing = is_open ? NULL : library->driver->missing();
+  pthread_mutex_unlock(&opening);
+  return missing;
+}
+
 const char* tessera_device_name(const tessera_device_library* library) {
+  if (Missing(library) != NULL) return NULL;
   return Stream(library) == NULL ? NULL : name_text;
 }
 
 const char* tessera_device_fallback(const tessera_device_library* library) {
+  const char* missing = Missing(library);
+  if (missing != NULL) return missing;
   return Stream(library) == NULL ? why_text : NULL;
 }
 

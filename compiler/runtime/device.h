@@ -137,6 +137,9 @@ typedef struct tessera_device_driver {
   // Runs the kernels of packing on the packed block and the scratch memory (TESSERA_OP_PACKED,
   // TESSERA_OP_SCRATCH); waits.
   int (*prepare)(void* stream, const tessera_device_op* op, void* const* memory);
+  // What the program has to name before there is a device to open, a line; NULL: nothing any more.
+  // NULL itself where devices are found, not named.
+  const char* (*missing)(void);
 } tessera_device_driver;
 
 // Row-major constants in host memory to a packed block on the device; waits.
@@ -169,9 +172,11 @@ typedef struct tessera_hosted_op {
 int tessera_device_run(const tessera_hosted_op* op, void* const* arguments);
 int tessera_device_pack_constants(const tessera_hosted_op* op, void* const* arguments);
 
-// The name of the device that these calls use; NULL: the CPU.
+// The name of the device that these calls use; NULL: the CPU. The question finds a device, as the
+// first call does, but where the program has yet to name one: nothing is decided by that, and the
+// answer is that of the moment.
 const char* tessera_device_name(const tessera_device_library* library);
-// Why they use the CPU; NULL where they don't.
+// Why they use the CPU, or would; NULL where they don't.
 const char* tessera_device_fallback(const tessera_device_library* library);
 
 #ifdef __cplusplus

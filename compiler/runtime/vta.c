@@ -1,5 +1,6 @@
 #include "compiler/runtime/vta.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ typedef struct block {
 
 struct tessera_vta_heap {
   int64_t begin, end;
+  pthread_mutex_t lock;  // guards what follows; held for as long as the list is searched
   block* first;
 };
 
@@ -32,6 +34,7 @@ tessera_vta_heap* tessera_vta_heap_create(const tessera_vta_driver* driver) {
   const int64_t addressable = kDramEnd - driver->dram_address;
   const int64_t bytes = driver->dram_bytes < addressable ? driver->dram_bytes : addressable;
   heap->end = driver->dram_address + bytes;
+  pthread_mutex_init(&heap->lock, NULL);
   return heap;
 }
 
@@ -42,11 +45,11 @@ void tessera_vta_heap_destroy(tessera_vta_heap* heap) {
     heap->first = old->next;
     free(old);
   }
+  pthread_mutex_destroy(&heap->lock);
   free(heap);
 }
 
-uint32_t tessera_vta_allocate(tessera_vta_heap* heap, int64_t bytes) {
-  if (bytes < 0 || bytes > kDramEnd) return 0;
+static uint32_t TakeFirstFit(tessera_vta_heap* heap, int64_t bytes) {
   const int64_t wanted = bytes == 0 ? kPageBytes : RoundUp(bytes);
   int64_t begin = heap->begin;
   block** link = &heap->first;
@@ -63,14 +66,24 @@ uint32_t tessera_vta_allocate(tessera_vta_heap* heap, int64_t bytes) {
   return (uint32_t)begin;
 }
 
+uint32_t tessera_vta_allocate(tessera_vta_heap* heap, int64_t bytes) {
+  if (bytes < 0 || bytes > kDramEnd) return 0;
+  pthread_mutex_lock(&heap->lock);
+  const uint32_t address = TakeFirstFit(heap, bytes);
+  pthread_mutex_unlock(&heap->lock);
+  return address;
+}
+
 void tessera_vta_release(tessera_vta_heap* heap, uint32_t address) {
+  pthread_mutex_lock(&heap->lock);
   for (block** link = &heap->first; *link != NULL; link = &(*link)->next) {
     if ((*link)->begin != (int64_t)address) continue;
     block* const old = *link;
     *link = old->next;
     free(old);
-    return;
+    break;
   }
+  pthread_mutex_unlock(&heap->lock);
 }
 
 void* tessera_vta_host(const tessera_vta_driver* driver, uint32_t address) {
@@ -83,6 +96,12 @@ static void Write(const tessera_vta_driver* driver, uint32_t address, const void
   if (bytes == 0) return;
   memcpy(tessera_vta_host(driver, address), from, (size_t)bytes);
   if (driver->flush != NULL) driver->flush(driver->self, address, bytes);
+}
+
+// Whatever a driver returns.
+static int DriverResult(int status) {
+  if (status == TESSERA_VTA_OK || status == TESSERA_VTA_TIMED_OUT) return status;
+  return TESSERA_VTA_DEVICE_FAILED;
 }
 
 int tessera_vta_run(const tessera_vta_driver* driver, tessera_vta_heap* heap,
@@ -101,7 +120,8 @@ int tessera_vta_run(const tessera_vta_driver* driver, tessera_vta_heap* heap,
     } else {
       Write(driver, uops, stream->uops, stream->uop_count * (int64_t)sizeof(uint32_t));
       Write(driver, instructions, stream->instructions, bytes);
-      status = driver->run(driver->self, instructions, stream->instruction_count, cycles);
+      status =
+          DriverResult(driver->run(driver->self, instructions, stream->instruction_count, cycles));
       tessera_vta_release(heap, instructions);
     }
   }

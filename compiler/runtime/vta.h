@@ -64,15 +64,16 @@ typedef struct tessera_vta_driver {
   int64_t dram_bytes;
   void* self;
   // Makes what the host wrote to these bytes visible to the accelerator, or the other way round.
-  // NULL: always is.
+  // NULL: always is. Threads may call these at once, of different bytes, and while a program runs.
   void (*flush)(void* self, uint32_t address, int64_t bytes);
   void (*invalidate)(void* self, uint32_t address, int64_t bytes);
   // Executes instructions, the last of which is a finish, and waits for it. `cycles` of the
-  // accelerator's clock, or 0 where it has no counter.
+  // accelerator's clock, or 0 where it has no counter. Returns OK or TIMED_OUT; anything else
+  // counts as DEVICE_FAILED. The caller's to call by one thread at a time.
   int (*run)(void* self, uint32_t instruction_address, int64_t instruction_count, uint64_t* cycles);
 } tessera_vta_driver;
 
-// DRAM of a driver, given out by first fit. Not thread-safe.
+// DRAM of a driver, given out by first fit. Any number of threads may use it.
 typedef struct tessera_vta_heap tessera_vta_heap;
 tessera_vta_heap* tessera_vta_heap_create(const tessera_vta_driver* driver);
 void tessera_vta_heap_destroy(tessera_vta_heap* heap);
@@ -83,7 +84,7 @@ void tessera_vta_release(tessera_vta_heap* heap, uint32_t address);
 void* tessera_vta_host(const tessera_vta_driver* driver, uint32_t address);
 
 // Expands a program, places it and runs it. What the host knows of the buffers is the caller's to
-// flush and to invalidate.
+// flush and to invalidate. Of one driver, or with one stream, by one thread at a time.
 int tessera_vta_run(const tessera_vta_driver* driver, tessera_vta_heap* heap,
                     const tessera_vta_program* program, const tessera_vta_buffer* buffers,
                     int64_t buffer_count, tessera_vta_stream* stream, uint64_t* cycles);

@@ -16,7 +16,8 @@ static const int64_t kAddresses = (int64_t)1 << 32;
 
 static int Fail(const char* file, const char* what, tessera_note why) {
   const int error = errno;
-  tessera_note_write(why, "%s: %s: %s", file, what, strerror(error));
+  char text[100] = "";
+  tessera_note_write(why, "%s: %s: %s", file, what, strerror_r(error, text, sizeof(text)));
   return error;
 }
 
@@ -35,6 +36,11 @@ static int MapFile(const char* file, int64_t offset, int64_t bytes, int flags, v
 static int ReadNumber(const char* folder, const char* name, int64_t* value, tessera_note why) {
   char file[512], text[64] = "";
   const tessera_note path = {file, sizeof(file)};
+  if (strlen(folder) + 1 + strlen(name) >= sizeof(file)) {
+    tessera_note_write(why, "the folder's name %.40s... has %zu bytes; %zu are the most", folder,
+                       strlen(folder), sizeof(file) - strlen(name) - 2);
+    return ENAMETOOLONG;
+  }
   tessera_note_write(path, "%s/%s", folder, name);
   const int descriptor = open(file, O_RDONLY | O_CLOEXEC);
   if (descriptor < 0 || read(descriptor, text, sizeof(text) - 1) <= 0) {

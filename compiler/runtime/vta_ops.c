@@ -11,8 +11,8 @@ static const double kTimeoutSeconds = 120;  // of a program
 struct tessera_vta_ops {
   const tessera_device_library* library;
   tessera_vta_driver driver;
-  pthread_mutex_t lock;  // guards what follows, and the driver's run
   tessera_vta_heap* heap;
+  pthread_mutex_t lock;  // guards the stream and the driver's run, for as long as programs take
   tessera_vta_stream stream;
   // Of those that are opened by registers; else zeros.
   tessera_vta_board board;
@@ -55,6 +55,7 @@ int tessera_vta_ops_create(const tessera_device_library* library, const tessera_
                            tessera_vta_ops** result, char* log, size_t log_bytes) {
   const tessera_note why = {log, log_bytes};
   tessera_note_write(why, "%s", "");
+  if (result != NULL) *result = NULL;
   if (driver == NULL || result == NULL || driver->dram == NULL || driver->run == NULL) {
     tessera_note_write(why, "a driver has to have dram and run");
     return TESSERA_OPS_NULL_POINTER;
@@ -90,6 +91,7 @@ int tessera_vta_ops_open(const tessera_device_library* library, const char* regi
                          tessera_vta_ops** result, char* log, size_t log_bytes) {
   const tessera_note why = {log, log_bytes};
   tessera_note_write(why, "%s", "");
+  if (result != NULL) *result = NULL;
   if (registers_file == NULL || dram_file == NULL || dram_folder == NULL || result == NULL) {
     tessera_note_write(why, "an argument is NULL");
     return TESSERA_OPS_NULL_POINTER;
@@ -119,19 +121,16 @@ void tessera_vta_ops_destroy(tessera_vta_ops* vta) {
 }
 
 uint32_t tessera_vta_ops_allocate(tessera_vta_ops* vta, size_t bytes) {
-  pthread_mutex_lock(&vta->lock);
-  const uint32_t address = tessera_vta_allocate(vta->heap, (int64_t)bytes);
-  pthread_mutex_unlock(&vta->lock);
-  return address;
+  return tessera_vta_allocate(vta->heap, (int64_t)bytes);
 }
 
 void tessera_vta_ops_release(tessera_vta_ops* vta, uint32_t address) {
-  pthread_mutex_lock(&vta->lock);
   tessera_vta_release(vta->heap, address);
-  pthread_mutex_unlock(&vta->lock);
 }
 
 void* tessera_vta_ops_host(tessera_vta_ops* vta, uint32_t address) {
+  const int64_t begin = (int64_t)address - (int64_t)vta->driver.dram_address;
+  if (begin < 0 || begin >= vta->driver.dram_bytes) return NULL;
   return tessera_vta_host(&vta->driver, address);
 }
 
@@ -197,6 +196,13 @@ int tessera_vta_ops_use(const tessera_device_library* library, tessera_vta_ops* 
   return is_used ? TESSERA_OPS_OK : TESSERA_OPS_NO_DEVICE;
 }
 
+static const char* Missing(void) {
+  pthread_mutex_lock(&offering);
+  const int is_missing = offered == NULL;
+  pthread_mutex_unlock(&offering);
+  return is_missing ? "no accelerator has been named with ..._vta_use yet" : NULL;
+}
+
 // Of the calls with host memory, the first of which opens; that is never done twice.
 static int OpenStream(const tessera_device_library* library, const char* wanted, void** stream,
                       tessera_note name, tessera_note why) {
@@ -254,4 +260,4 @@ static int Prepare(void* stream, const tessera_device_op* op, void* const* memor
 }
 
 const tessera_device_driver tessera_vta_ops_driver = {OpenStream, Allocate,  Release, Write,
-                                                      Read,       RunHosted, Prepare};
+                                                      Read,       RunHosted, Prepare, Missing};

@@ -28,11 +28,12 @@ typedef struct tessera_vta_op {
   const tessera_vta_launch* launches;
 } tessera_vta_op;
 
-// An accelerator with its DRAM. Any number of threads may use it: it runs one program at a time.
+// An accelerator with its DRAM. Any number of threads may use it: it runs one program at a time,
+// for which only those wait that have another one.
 typedef struct tessera_vta_ops tessera_vta_ops;
 
-// By a driver of the program's own, of which it keeps a copy. `log`, unless NULL, becomes what is
-// wrong where that is not done.
+// By a driver of the program's own, of which it keeps a copy. Where that is not done, `made`
+// becomes NULL, and `log`, unless NULL, what is wrong.
 int tessera_vta_ops_create(const tessera_device_library* library, const tessera_vta_driver* driver,
                            tessera_vta_ops** made, char* log, size_t log_bytes);
 // By registers and DRAM as of tessera_vta_map (vta_registers.h). TESSERA_OPS_NO_DEVICE where they
@@ -43,7 +44,8 @@ int tessera_vta_ops_open(const tessera_device_library* library, const char* regi
 // When no call with it is under way, and calls with host memory don't use it. Accepts NULL.
 void tessera_vta_ops_destroy(tessera_vta_ops* vta);
 
-// DRAM: a device address, a multiple of 4096; 0: there is no room. The host finds it at `_host`.
+// DRAM: a device address, a multiple of 4096; 0: there is no room. The host finds it at `_host`;
+// NULL: it is no address of DRAM.
 uint32_t tessera_vta_ops_allocate(tessera_vta_ops* vta, size_t bytes);
 void tessera_vta_ops_release(tessera_vta_ops* vta, uint32_t address);
 void* tessera_vta_ops_host(tessera_vta_ops* vta, uint32_t address);

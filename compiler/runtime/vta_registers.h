@@ -86,8 +86,8 @@ typedef struct tessera_vta_mapping {
 // beginning (a UIO device's first mapping). `dram_file` and `dram_folder`: a buffer of the kernel
 // module u-dma-buf, /dev/udmabuf0, and what sysfs says of it, /sys/class/u-dma-buf/udmabuf0:
 // phys_addr and size (the README of github.com/ikwzm/udmabuf). 0, or an errno with a line in
-// `why`: that of the system's call, EINVAL for no number, ERANGE for DRAM that ends above 2^32,
-// which the accelerator does not reach.
+// `why`: that of the system's call, ENAMETOOLONG past some 500 bytes of a folder's name, EINVAL for
+// no number, ERANGE for DRAM that ends above 2^32, which the accelerator does not reach.
 int tessera_vta_map(const char* registers_file, uint32_t registers_base, const char* dram_file,
                     const char* dram_folder, tessera_vta_mapping* made, tessera_note why);
 void tessera_vta_unmap(const tessera_vta_mapping* mapping);

@@ -213,7 +213,7 @@ TEST_CASE("a library for an accelerator has all operators for it and for CPUs", 
   CHECK(plan->versions[1].device_class == "arm/any");
   CHECK(plan->versions[1].tasks.at(0).target.find("arm/neon") == 0);
   REQUIRE(plan->warnings.size() == 1);
-  CHECK_THAT(plan->warnings[0], Catch::Contains("no CPU of kind arm has records") &&
+  CHECK_THAT(plan->warnings[0], Catch::Contains("no CPU whose code arm/neon runs has records") &&
                                     Catch::Contains("default schedules for arm/neon"));
   // Records of CPUs of another kind don't count.
   client.recorded = {{"board", 1}, {"cpu", 2}};
@@ -224,11 +224,73 @@ TEST_CASE("a library for an accelerator has all operators for it and for CPUs", 
   plan = PlanFromFile(client, MixedOperators(), {"board"}, "", "x86/avx2");
   REQUIRE(plan.ok());
   CHECK(plan->versions.at(1).device_class == "cpu");
+  // Nor do those whose code the named CPU can't run.
+  plan = PlanFromFile(client, MixedOperators(), {"board"}, "", "x86/sse4.2");
+  INFO(plan.status());
+  REQUIRE(plan.ok());
+  REQUIRE(plan->versions.size() == 2);
+  CHECK(plan->versions[1].device_class == "x86/any");
+  CHECK_THAT(plan->versions[1].tasks.at(0).target, Catch::StartsWith("x86/sse4.2 "));
+  REQUIRE(plan->warnings.size() == 2);
+  CHECK_THAT(plan->warnings[0],
+             Catch::StartsWith("device class cpu is left out, because --cpu x86/sse4.2 can't run"));
+  CHECK_THAT(plan->warnings[1], Catch::Contains("no CPU whose code x86/sse4.2 runs has records"));
+  client.Add("old", "x86/sse4.2 threads=2");
+  client.recorded = {{"board", 1}, {"cpu", 2}, {"old", 1}};
+  plan = PlanFromFile(client, MixedOperators(), {"board"}, "", "x86/sse4.2");
+  REQUIRE(plan.ok());
+  REQUIRE(plan->versions.size() == 2);
+  CHECK(plan->versions[1].device_class == "old");
 
   CHECK(Says(PlanFromFile(client, MixedOperators(), {"board"}, "", "vta").status(),
              "--cpu vta is no CPU"));
   CHECK(Says(PlanFromFile(client, MixedOperators(), {"cpu"}, "", "arm/neon").status(),
              "--cpu arm/neon is for libraries for a device"));
+}
+
+TEST_CASE("the threads of a library for an accelerator are those of its CPU", "[cli]") {
+  DevicesClient client;
+  client.Add("board", "vta");
+  client.Add("cpu", kAvx2);
+  client.recorded = {{"board", 1}, {"cpu", 2}};
+  const auto threads_of = [&](const JobFile& file, const std::string& cpu) {
+    const auto plan = PlanFromFile(client, file, {"board"}, "", cpu);
+    INFO(plan.status());
+    REQUIRE(plan.ok());
+    REQUIRE(plan->versions.size() == 2);
+    CHECK(plan->versions[0].tasks.at(0).threads == 1);
+    const db::Task& task = plan->versions[1].tasks.at(0);
+    CHECK(task.threads <= ir::ParseTarget(task.target)->max_threads);
+    return std::pair(plan->versions[1].device_class, task.threads);
+  };
+  JobFile file = MixedOperators();
+  CHECK(threads_of(file, "x86/avx2") == std::pair(std::string("cpu"), 1));
+  CHECK(threads_of(file, "x86/avx2 threads=2") == std::pair(std::string("cpu"), 2));
+  file.options.threads = 2;
+  CHECK(threads_of(file, "") == std::pair(std::string("cpu"), 2));
+  CHECK(threads_of(file, "arm/neon") == std::pair(std::string("arm/any"), 2));
+  // No record is of more threads than the class has.
+  CHECK(threads_of(file, "x86/avx2 threads=4") == std::pair(std::string("x86/any"), 4));
+}
+
+TEST_CASE("a target that is a kind alone is refused by what its devices have", "[cli]") {
+  DevicesClient client;
+  client.Add("cpu", kAvx2);
+  client.Add("board", "vta block=32");
+  const auto plan = PlanFromFile(client, OneOperator(2), {}, "x86");
+  INFO(plan.status());
+  REQUIRE(plan.ok());
+  CHECK(plan->versions.at(0).tasks.at(0).threads == 2);
+  CHECK(Says(PlanFromFile(client, OneOperator(3), {}, "x86").status(),
+             "device class cpu: threads is 3; the device offers 1 to 2"));
+  CHECK(Says(PlanFromFile(client, OneOperator(2), {}, "x86/avx2").status(),
+             "threads is 2; the device offers 1 to 1"));
+  // Devices of other kinds are there, and named.
+  const absl::Status none = PlanFromFile(client, OneOperator(1), {}, "cuda").status();
+  CHECK(absl::IsFailedPrecondition(none));
+  CHECK(Says(none,
+             "no device of kind cuda has ever connected; there are board, cpu; name with "
+             "--device-class"));
 }
 
 TEST_CASE("what is wrong with the wanted device class, or the only one, is said", "[cli]") {
@@ -250,9 +312,12 @@ TEST_CASE("what is wrong with the wanted device class, or the only one, is said"
 TEST_CASE("a target that is named is the one that is refused", "[cli]") {
   DevicesClient client;
   client.Add("cpu", kAvx2);
-  const absl::Status status = PlanFromFile(client, OneOperator(1), {}, "vta").status();
-  CHECK(absl::IsInvalidArgument(status));
-  CHECK(status.message().find("device class") == absl::string_view::npos);
+  for (const char* target : {"vta", "vta block=32"}) {
+    const absl::Status status = PlanFromFile(client, OneOperator(1), {}, target).status();
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK(Says(status, "runs none of the operators"));
+    CHECK(status.message().find("device class") == absl::string_view::npos);
+  }
 }
 
 }  // namespace

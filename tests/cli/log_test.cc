@@ -269,6 +269,17 @@ TEST_CASE("devices that have gone are known by when they were seen", "[cli]") {
   CHECK(present[2].id == "broken");
 }
 
+TEST_CASE("devices as JSON say when each was seen, and whose times are exact", "[cli]") {
+  db::Device seen, never;
+  seen.last_seen = absl::FromUnixSeconds(1'000'000);
+  seen.exact_times = true;
+  const nlohmann::json list = nlohmann::json::parse(DevicesJson({seen, never}));
+  CHECK(list[0]["last_seen"] == "1970-01-12T13:46:40Z");
+  CHECK(list[0]["exact_times"] == true);
+  CHECK(list[1]["last_seen"].is_null());
+  CHECK(list[1]["exact_times"] == false);
+}
+
 TEST_CASE("the tables of devices and of bests have titles", "[cli]") {
   db::Device device;
   device.id = "lab/cpu";

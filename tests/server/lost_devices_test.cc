@@ -129,7 +129,17 @@ TEST_CASE("a job whose class has no device waits, says so, and goes on when ther
   CHECK(job.Step());
   CHECK(job.runner->Progress()->message ==
         "waits: no connected device of class x86/other takes x86/avx512 with 1 thread; start one: "
-        "`tessera worker`");
+        "`tessera worker` on a machine that has x86/avx512");
+  db::Task accelerated = rig.task;
+  accelerated.target = ir::ToString(ir::ParseTarget("vta").value());
+  CHECK_THAT(rig.dispatcher->Missing(accelerated, ""),
+             Catch::EndsWith("start one: `tessera worker --runner vta-sim`"));
+  accelerated.target = ir::ToString(ir::ParseTarget("vta acc=64").value());
+  CHECK_THAT(
+      rig.dispatcher->Missing(accelerated, ""),
+      Catch::EndsWith("start one: `tessera worker --runner vta-sim --config FILE`, FILE being "
+                      "that of " +
+                      accelerated.target));
   CHECK(mine->All<proto::BuildRequest>().empty());
   Worker builder{mine, {}};
   Worker other{rig.Connect("other", {OtherClass("other/cpu")}, {}, "first", 0), {}};

@@ -283,7 +283,7 @@ TEST_CASE("a device chooses the layouts of its library where it has records", "[
 TEST_CASE("an accelerator decides on layouts with or without records, where it runs the operator",
           "[server]") {
   constexpr char kVta[] = "vta";
-  const auto convolution = [](const char* target, const char* ic) {
+  const auto convolution = [](const char* target, const char* ic, const char* bias = "false") {
     const auto workload = te::MakeWorkload({"conv",
                                             "conv2d",
                                             {{"ic", ic},
@@ -292,6 +292,7 @@ TEST_CASE("an accelerator decides on layouts with or without records, where it r
                                              {"k", "3"},
                                              {"layout", "any"},
                                              {"dtype", "i8"},
+                                             {"bias", bias},
                                              {"shift", "8"}}});
     REQUIRE(workload.ok());
     return db::Task{.name = "conv",
@@ -326,6 +327,21 @@ TEST_CASE("an accelerator decides on layouts with or without records, where it r
   REQUIRE(left.ok());
   CHECK(left->items[0].trace.empty());
   CHECK(left->items[1].record_id == fast);
+
+  // So is what it has a schedule for, but no memory: of one tile of accumulators and a bias.
+  const db::Task biased = convolution(kAvx2, "16", "true");
+  const int64_t own_way = rig.Measure(biased, Blocks(8, 8), 1e-6);
+  const auto small =
+      ChooseRecords(rig.store, Rig::Wanted({convolution("vta acc=64", "16", "true"), biased}));
+  INFO(small.status());
+  REQUIRE(small.ok());
+  CHECK(small->items[0].trace.empty());
+  CHECK(small->items[1].record_id == own_way);
+  const auto large =
+      ChooseRecords(rig.store, Rig::Wanted({convolution(kVta, "16", "true"), biased}));
+  INFO(large.status());
+  REQUIRE(large.ok());
+  CHECK(large->items[1].record_id == 0);
 }
 
 // Counts how often it is asked for the best.

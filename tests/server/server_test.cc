@@ -135,7 +135,8 @@ TEST_CASE("a job without a device names what it waits for", "[server]") {
     return false;
   };
   const std::string no_runner = "waits: no connected device takes x86/avx512 with 1 thread; ";
-  CHECK(message_becomes(no_runner + "start one: `tessera worker`"));
+  CHECK(
+      message_becomes(no_runner + "start one: `tessera worker` on a machine that has x86/avx512"));
   {
     FakeWorker worker(rig.server->port(), {.build_slots = 0});
     worker.Connect();

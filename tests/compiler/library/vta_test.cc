@@ -277,10 +277,16 @@ TEST_CASE("a library runs on a board by its registers", "[library]") {
   char log[200];
   tessera_vta_ops* vta = nullptr;
   const auto open = library.Find<Open>("tessera_mixed_vta_open");
-  // What is missing is named.
+  // What is missing is named, and what was not made is not there.
+  vta = reinterpret_cast<tessera_vta_ops*>(log);
   CHECK(open((folder + "/uio1").c_str(), 0, (folder + "/udmabuf0").c_str(), folder.c_str(), &vta,
              log, sizeof(log)) == TESSERA_OPS_NO_DEVICE);
   CHECK_THAT(log, Catch::Contains("/uio1: open: No such file"));
+  CHECK(vta == nullptr);
+  const std::string long_name = folder + "/" + std::string(600, 'x');
+  CHECK(open((folder + "/uio0").c_str(), 0, (folder + "/udmabuf0").c_str(), long_name.c_str(), &vta,
+             log, sizeof(log)) == TESSERA_OPS_NO_DEVICE);
+  CHECK_THAT(log, Catch::Contains("the folder's name ") && Catch::Contains(" are the most"));
   const int status = open((folder + "/uio0").c_str(), 0, (folder + "/udmabuf0").c_str(),
                           folder.c_str(), &vta, log, sizeof(log));
   INFO(log);
@@ -303,8 +309,23 @@ TEST_CASE("without an accelerator all operators run on the CPU, and the library 
     return std::string(library.Find<Text>("tessera_mixed_fallback")());
   };
   const auto board = Simulator();
+  const auto awaits_one = [](const Library& library) {
+    CHECK(library.Find<Text>("tessera_mixed_device")() == nullptr);
+    CHECK_THAT(library.Find<Text>("tessera_mixed_fallback")(),
+               Catch::Contains("no accelerator has been named with ..._vta_use yet"));
+  };
+  {
+    // To ask decides nothing.
+    const Library library(files.shared_object);
+    awaits_one(library);
+    tessera_vta_ops* vta = CreateWith(library, board->driver());
+    CHECK(library.Find<Use>("tessera_mixed_vta_use")(vta) == TESSERA_OPS_OK);
+    CHECK_THAT(library.Find<Text>("tessera_mixed_device")(), Catch::StartsWith("VTA, DRAM of"));
+    CheckAllHostCalls(library, spec);
+  }
   {
     const Library library(files.shared_object);
+    awaits_one(library);
     CHECK_THAT(fallback(library), Catch::Contains("no accelerator was named with ..._vta_use"));
     // Too late: weights may have been packed.
     tessera_vta_ops* vta = CreateWith(library, board->driver());
@@ -317,28 +338,6 @@ TEST_CASE("without an accelerator all operators run on the CPU, and the library 
   CHECK(library.Find<Use>("tessera_mixed_vta_use")(vta) == TESSERA_OPS_NO_DEVICE);
   CHECK(fallback(library) == "TESSERA_DEVICE is cpu");
   library.Find<Destroy>("tessera_mixed_vta_destroy")(vta);
-}
-
-TEST_CASE("what an accelerator does wrong is the call's result", "[library]") {
-  const LibrarySpec spec = VtaSpec({"x86/sse4.2"}, {kOps[2]});
-  const Library library(Build(spec).shared_object);
-  const auto board = Simulator();
-  tessera_vta_driver driver = board->driver();
-  driver.run = [](void*, uint32_t, int64_t, uint64_t*) -> int { return TESSERA_VTA_TIMED_OUT; };
-  tessera_vta_ops* vta = CreateWith(library, driver);
-  const auto allocate = library.Find<Allocate>("tessera_mixed_vta_allocate");
-  const auto pointer = [&](size_t bytes) {
-    return reinterpret_cast<void*>(static_cast<uintptr_t>(allocate(vta, bytes)));
-  };
-  CHECK(Call(library.Find<void*>("product_vta"),
-             {vta, pointer(4096), pointer(1 << 16), pointer(4096)}) == -TESSERA_VTA_TIMED_OUT);
-  CHECK(allocate(vta, size_t{1} << 30) == 0);
-  library.Find<Destroy>("tessera_mixed_vta_destroy")(vta);
-  char log[100];
-  driver.run = nullptr;
-  CHECK(library.Find<Create>("tessera_mixed_vta_create")(&driver, &vta, log, sizeof(log)) ==
-        TESSERA_OPS_NULL_POINTER);
-  CHECK_THAT(log, Catch::Contains("has to have dram and run"));
 }
 
 TEST_CASE("header and manifest say what runs where and why", "[library]") {
