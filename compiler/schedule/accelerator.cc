@@ -67,7 +67,6 @@ class Drafter {
     for (const int copy : draft_.added) {
       TESSERA_RETURN_IF_ERROR(CheckCopy(draft_.schedule, State(copy)));
       TESSERA_RETURN_IF_ERROR(CheckRead(draft_.store, copy));
-      TESSERA_RETURN_IF_ERROR(CheckAdded(copy));
     }
     TESSERA_RETURN_IF_ERROR(LayOut());
     return std::move(draft_);
@@ -99,34 +98,6 @@ class Drafter {
     return absl::InvalidArgumentError(
         absl::StrCat(Name(reader), " reads ", SourceOf(copy)->name,
                      is_affine ? " at several places" : " at places that no sum of its axes says"));
-  }
-
-  // The dimension of what is added that an axis of the store is; kCopies: there is none.
-  int AddedDimension(int copy, int axis) const {
-    const auto& dims = ReadBy(draft_.store, copy).dims;
-    const auto found =
-        std::ranges::find_if(dims, [&](const AxisForm& form) { return IsPlain(form, axis); });
-    return found == dims.end() ? kCopies : static_cast<int>(found - dims.begin());
-  }
-
-  // That what is added fills tiles of accumulators.
-  absl::Status CheckAdded(int copy) const {
-    for (const int axis : {draft_.product.row_axis, draft_.product.block_axis}) {
-      if (axis < 0) continue;
-      if (AddedDimension(copy, draft_.stored_axes[axis]) >= 0) continue;
-      if (axis == draft_.product.row_axis && IsConstant(SourceOf(copy))) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          SourceOf(copy)->name, " has not both axes of a tile of ", target_.tile_rows, " x ",
-          target_.tile_block,
-          " accumulators, and the accelerator repeats no columns, and rows of constants alone"));
-    }
-    return absl::OkStatus();
-  }
-
-  bool IsConstant(const ir::Buffer& buffer) const {
-    return std::ranges::any_of(draft_.schedule.inputs(), [&](const te::Input& input) {
-      return input.buffer == buffer && input.is_constant;
-    });
   }
 
   // A reduction of i8 that is the output is stored by a copy of it.
@@ -204,10 +175,8 @@ class Drafter {
     TESSERA_RETURN_IF_ERROR(CheckPadding(a));
     if (draft_.b >= 0) TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.b), b));
     for (const int copy : draft_.added) {
-      Tile added;
-      for (const TileDim& dim : store) {
-        added.push_back({AddedDimension(copy, dim.dimension), dim.extent});
-      }
+      TESSERA_ASSIGN_OR_RETURN(const Tile added, AddedTile(draft_.schedule, State(copy),
+                                                           ReadBy(draft_.store, copy), store));
       TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(copy), added));
     }
     return LayOut(State(draft_.store).stage->output(), store);
@@ -220,23 +189,24 @@ class Drafter {
     TESSERA_ASSIGN_OR_RETURN(
         const TiledLayout layout,
         FindTiles(*source.buffer, draft_.schedule.LayoutOf(source.buffer), tile));
+    TiledDim columns{};  // of the mask: the last padded dimension, as they are stored
     for (size_t i = 0; i < layout.dims.size(); ++i) {
       const int dimension = layout.dims[i].dimension;
       const auto [before, behind] = PaddingOf(copy, dimension);
       const int64_t padding = std::max(before, behind);
+      if (padding > 0) columns = layout.dims[i];
       if (padding == 0 || (padding <= vta::kMaxPad && i + 2 >= layout.dims.size())) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           source.buffer->name, " is padded by ", padding, " along dimension ", dimension,
           "; the accelerator pads rows and columns, by ", vta::kMaxPad, " at most"));
     }
     if (!NeedsMask(draft_)) return absl::OkStatus();
-    const int columns = PaddedDimensions(copy).back();
-    const int64_t extent = source.buffer->shape[columns];
     const int64_t most = vta::kMaxConstantBytes / (target_.tile_rows * target_.tile_block);
-    if (extent > most) {
+    if (columns.extent > most) {
       return absl::InvalidArgumentError(absl::StrCat(
-          source.buffer->name, " has ", extent, " positions along dimension ", columns,
-          ", which is padded by -128; the accelerator's masks of that are of ", most, " at most"));
+          source.buffer->name, " has ", columns.extent, " positions along dimension ",
+          columns.dimension, ", which is padded by -128; the accelerator's masks of that are of ",
+          most, " at most"));
     }
     return absl::OkStatus();
   }
