@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "compiler/schedule/accelerator_memory.h"
 #include "compiler/schedule/accelerator_stages.h"
 #include "compiler/schedule/accumulator_steps.h"
 #include "compiler/schedule/tiled_layout.h"
@@ -396,82 +394,6 @@ absl::StatusOr<AcceleratorDraft> DraftForAccelerator(const te::Dag& dag, const i
 
 std::vector<Nest> AcceleratorNests(const AcceleratorDraft& draft, const AcceleratorTiles& tiles) {
   return Arranger(draft, tiles).Run();
-}
-
-namespace {
-
-// Makes loads hold more than padding, then programs short, by the growth of one tile after the
-// other that leaves the most memory free. Stops where nothing more fits.
-void Grow(const AcceleratorDraft& draft, const ir::Target& target, AcceleratorTiles& tiles) {
-  constexpr int64_t kFewTurns = 1 << 14;
-  const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
-  const auto spatial = static_cast<int>(sum.axes.size());
-  const auto axis_count = spatial + static_cast<int>(sum.reduce_axes.size());
-  const auto share = [&](const AcceleratorTiles& of) {
-    const AcceleratorUse use = UseOf(draft, of, target);
-    const vta::Config config = ConfigOf(target);
-    const auto part = [&](int64_t used, vta::Memory memory) {
-      return static_cast<double>(used) / static_cast<double>(config.Depth(memory));
-    };
-    return std::max({part(use.inp, vta::Memory::kInp), part(use.wgt, vta::Memory::kWgt),
-                     part(use.acc, vta::Memory::kAcc)});
-  };
-  for (;;) {
-    const int64_t missing = MissingPositions(draft, tiles);
-    if (missing == 0 && TurnsOf(draft, tiles) <= kFewTurns) return;
-    std::optional<AcceleratorTiles> best;
-    for (int axis = 0; axis < axis_count; ++axis) {
-      const bool is_result = axis < spatial;
-      const int64_t extent =
-          is_result ? sum.axes[axis].extent : sum.reduce_axes[axis - spatial].extent;
-      AcceleratorTiles longer = tiles;
-      int64_t& tile = is_result ? longer.results[axis] : longer.terms[axis - spatial];
-      if (tile == extent) continue;
-      const int64_t unit = draft.product.UnitOf(axis, target);
-      do tile += unit;
-      while (extent % tile != 0);
-      if (!Fits(UseOf(draft, longer, target), target) || !CanStep(draft, longer, target)) continue;
-      if (missing > 0 && MissingPositions(draft, longer) >= missing) continue;
-      if (!best || share(longer) < share(*best)) best = std::move(longer);
-    }
-    if (!best) return;
-    tiles = *std::move(best);
-  }
-}
-
-}  // namespace
-
-AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& target) {
-  const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
-  const auto spatial = static_cast<int>(sum.axes.size());
-  const auto unit_of = [&](int axis) { return draft.product.UnitOf(axis, target); };
-  AcceleratorTiles tiles;
-  for (int axis = 0; axis < spatial; ++axis) {
-    tiles.results.push_back(unit_of(axis));
-    tiles.tile_order.push_back(axis);
-  }
-  for (size_t r = 0; r < sum.reduce_axes.size(); ++r) {
-    const int axis = spatial + static_cast<int>(r);
-    // All of a window: a part of it might lie in the padding alone.
-    tiles.terms.push_back(axis == draft.product.term_axis ? unit_of(axis)
-                                                          : sum.reduce_axes[r].extent);
-    tiles.step_order.push_back(axis);
-  }
-  tiles.step_order.insert(tiles.step_order.end(), tiles.tile_order.begin(), tiles.tile_order.end());
-  // As few more results as the pipeline needs before it adds to one again.
-  int64_t results = 1;
-  for (int axis = spatial - 1; axis >= 0 && results < target.pipeline_steps; --axis) {
-    const int64_t unit = unit_of(axis), all = sum.axes[axis].extent / unit;
-    int64_t tile = 1;
-    while (tile < all && results * tile < target.pipeline_steps) {
-      do ++tile;
-      while (all % tile != 0);
-    }
-    results *= tile;
-    tiles.results[axis] = tile * unit;
-  }
-  Grow(draft, target, tiles);
-  return tiles;
 }
 
 }  // namespace tessera::schedule

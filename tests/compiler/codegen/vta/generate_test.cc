@@ -1,6 +1,7 @@
 #include "compiler/codegen/vta/generate.h"
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -18,6 +19,11 @@ namespace tessera::codegen::vta {
 namespace {
 
 using Attributes = std::map<std::string, std::string>;
+
+struct Case {
+  const char *target, *op;
+  Attributes attributes;
+};
 
 ir::Target Pynq() { return ir::ParseTarget("vta").value(); }
 
@@ -339,6 +345,37 @@ TEST_CASE("a bias is added to tiles of more than 64 rows", "[vta]") {
                                   {"pad", "0"},
                                   {"layout", "any"}});
   Run(conv, DefaultSteps(conv, rows), rows);
+}
+
+TEST_CASE("default tiles fit where any do", "[vta]") {
+  const Case cases[] = {
+      {"vta", "max_pool2d", {{"size", "227"}, {"k", "5"}, {"stride", "2"}, {"pad", "1"}}},
+      {"vta", "max_pool2d", {{"size", "227"}, {"k", "7"}, {"stride", "1"}, {"pad", "1"}}},
+      // Four micro-ops.
+      {"vta uop=16", "max_pool2d", {{"size", "11"}, {"k", "3"}, {"stride", "1"}, {"pad", "1"}}},
+      {"vta uop=16", "max_pool2d", {{"h", "13"}, {"w", "5"}, {"k", "2"}, {"stride", "1"}}},
+      {"vta uop=16", "depthwise_conv2d", {{"size", "7"}, {"k", "3"}, {"shift", "3"}}},
+  };
+  for (const Case& one : cases) {
+    Attributes attributes = one.attributes;
+    attributes.insert({{"c", "64"}, {"dtype", "i8"}, {"layout", "any"}});
+    CAPTURE(one.target, attributes);
+    const te::Workload workload = te::MakeWorkload({"w", one.op, attributes}).value();
+    const ir::Target target = ir::ParseTarget(one.target).value();
+    REQUIRE(space::BuildSpace(workload, target, 1).status() == absl::OkStatus());
+    CHECK(ErrorOf(workload, DefaultSteps(workload, target), target) == "");
+  }
+}
+
+TEST_CASE("default tiles of long axes are found at once", "[vta]") {
+  for (const char* m : {"2147483647", "68719476731"}) {
+    CAPTURE(m);
+    const te::Workload add =
+        te::MakeWorkload({"add", "add", {{"m", m}, {"n", "16"}, {"dtype", "i8"}}}).value();
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(schedule::DefaultTrace(add.dag, Pynq()).ok());
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(1));
+  }
 }
 
 TEST_CASE("what the accelerator can't do is refused with the reason", "[vta]") {
