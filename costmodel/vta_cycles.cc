@@ -52,20 +52,26 @@ double BusWaits(const VtaProfile& p, double bus_bytes, double cycles) {
   return (p.added.rows + p.uop_loads) * std::min(1.0, bus / cycles) * squares / bus;
 }
 
-void SetCycles(VtaSteps& steps, int64_t depth, int64_t turn_cycles, int64_t interval) {
+void SetCycles(VtaSteps& steps, int64_t depth, int64_t turn_cycles, int64_t interval,
+               int64_t immediate_interval) {
   steps.cycles = steps.instructions * static_cast<double>(depth) +
                  (steps.turns - steps.instructions) * static_cast<double>(turn_cycles) +
-                 steps.steps * static_cast<double>(interval);
+                 (steps.steps - steps.immediate_steps) * static_cast<double>(interval) +
+                 steps.immediate_steps * static_cast<double>(immediate_interval);
 }
 
 }  // namespace
 
 VtaProfile WithTiming(VtaProfile p, const vta::Timing& timing) {
   constexpr vta::Timing kCounted;
-  SetCycles(p.products, timing.gemm_depth, timing.turn_cycles, timing.gemm_interval);
-  SetCycles(p.resets, timing.gemm_depth, timing.turn_cycles, timing.gemm_interval);
-  SetCycles(p.operations, timing.alu_depth, timing.turn_cycles, timing.alu_interval);
-  SetCycles(p.windows, timing.alu_depth, timing.turn_cycles, timing.alu_interval);
+  for (VtaSteps* steps : {&p.products, &p.resets}) {
+    SetCycles(*steps, timing.gemm_depth, timing.turn_cycles, timing.gemm_interval,
+              timing.gemm_interval);
+  }
+  for (VtaSteps* steps : {&p.operations, &p.windows}) {
+    SetCycles(*steps, timing.alu_depth, timing.turn_cycles, timing.alu_interval,
+              timing.alu_immediate_interval);
+  }
   const auto latency = static_cast<double>(timing.row_latency);
   const auto bus_bytes = static_cast<double>(timing.bus_bytes);
   for (VtaTransfer* moved : {&p.inputs, &p.weights, &p.residuals, &p.added, &p.results}) {

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "compiler/ir/expr.h"
 #include "compiler/schedule/accelerator_stages.h"
+#include "compiler/schedule/accumulator_steps.h"
 #include "compiler/vta/timing.h"
 #include "costmodel/vta_cycles.h"
 #include "costmodel/vta_region.h"
@@ -98,42 +99,15 @@ void AddSteps(const Shape& shape, double instructions, int64_t depth, int64_t in
                   all * static_cast<double>(interval);
 }
 
+void AddAluSteps(const Shape& shape, double instructions, bool is_immediate, VtaSteps& steps) {
+  AddSteps(shape, instructions, kTiming.alu_depth,
+           is_immediate ? kTiming.alu_immediate_interval : kTiming.alu_interval, steps);
+  if (is_immediate) steps.immediate_steps += instructions * shape.turns * shape.uops;
+}
+
 double RowCycles(double bytes) {
   const auto bus = static_cast<double>(kTiming.bus_bytes);
   return static_cast<double>(kTiming.row_latency) + bytes / bus;
-}
-
-// Steps of the ALU that make a value one of i8: those bounds that it hasn't got yet.
-int NarrowingSteps(const ir::Expr& body) {
-  const auto* cast = body.As<ir::Cast>();
-  if (cast == nullptr) return 0;
-  bool has_least = false, has_most = false;
-  const ir::Expr* value = &cast->value;
-  while (const auto* bound = value->As<ir::Binary>()) {
-    const int64_t* limit = ir::AsConstInt(bound->b);
-    if (limit == nullptr) break;
-    if (bound->op == ir::BinaryOp::kMax) {
-      has_least |= *limit >= -128;
-    } else if (bound->op == ir::BinaryOp::kMin) {
-      has_most |= *limit <= 127;
-    } else {
-      break;
-    }
-    value = &bound->a;
-  }
-  return (has_least ? 0 : 1) + (has_most ? 0 : 1);
-}
-
-// Tensors of i8 that are added on the way to the result.
-int ResidualsOf(const ir::Expr& e) {
-  if (const auto* binary = e.As<ir::Binary>()) {
-    return ResidualsOf(binary->a) + ResidualsOf(binary->b);
-  }
-  const auto* cast = e.As<ir::Cast>();
-  if (cast == nullptr) return 0;
-  const auto* load = cast->value.As<ir::Load>();
-  if (load == nullptr) return ResidualsOf(cast->value);
-  return load->buffer->type == ir::Int(8) ? 1 : 0;
 }
 
 // A root nest, read stage by stage.
@@ -156,7 +130,9 @@ class Kernel {
   }
 
   // Nothing where the nest is not of the form that instructions are made of.
-  std::optional<VtaProfile> Read(const BoundStage& sum, const ProductTiles& product) {
+  std::optional<VtaProfile> Read(const BoundStage& sum, const VtaForm& form) {
+    const ProductTiles& product = form.product;
+    form_ = &form;
     product_ = &product;
     if (!HoldSum(sum)) return std::nullopt;
     for (const BoundStage& stage : loops_.stages) {
@@ -381,7 +357,7 @@ class Kernel {
         AddSteps(product, executions, kTiming.gemm_depth, kTiming.gemm_interval, profile_.products);
         break;
       case Filling::kLargest:
-        AddSteps(product, executions, kTiming.alu_depth, kTiming.alu_interval, profile_.windows);
+        AddAluSteps(product, executions, /*is_immediate=*/false, profile_.windows);
         WidenWindows(resets);
         break;
     }
@@ -412,8 +388,7 @@ class Kernel {
     AddSteps(shape, runs * (HasMask() ? 2 : 1), kTiming.gemm_depth, kTiming.gemm_interval,
              profile_.products);
     if (HasMask()) return LoadMask();
-    AddSteps(ResultShape(), runs, kTiming.alu_depth, kTiming.alu_immediate_interval,
-             profile_.windows);
+    AddAluSteps(ResultShape(), runs, /*is_immediate=*/true, profile_.windows);
   }
 
   void LoadMask() {
@@ -507,38 +482,38 @@ class Kernel {
     for (size_t l = 0; l < leaf; ++l) add(sum_.bound->loops[l]);
     const double others = sum_.contexts * (profile_.added.runs > 0 ? 2 : 1);
     const double uops_of_others = ResultShape().uops;
-    // Of what widens windows: their reset, the product with the identity and that with a mask.
-    const bool widens = product_->filling == Filling::kLargest;
-    const double windows = widens ? a_.contexts * (HasMask() ? 3 : 2) : 0;
-    const double uops_of_windows = widens ? ShapeOfTiles(TilesOf(a_.region)).uops : 0;
+    // What windows are of is reset and multiplied: by the identity, and the mask of it.
+    double widened = 0, widenings = 0, uops_of_widened = 0;
+    if (product_->filling == Filling::kLargest) {
+      const double products = HasMask() ? 2 : 1;
+      widened = a_.contexts * (1 + products * (a_.is_doubled ? 2 : 1));
+      widenings = resets * (1 + products);
+      uops_of_widened = ShapeOfTiles(TilesOf(a_.region)).uops;
+    }
     profile_.held_uops =
-        places * profile_.uops + others * uops_of_others + windows * uops_of_windows;
+        places * profile_.uops + others * uops_of_others + widened * uops_of_widened;
     const bool stays = profile_.held_uops * kUopBytes <= static_cast<double>(target_.uop_bytes);
-    const double window_runs = resets * (HasMask() ? 3 : 2);
-    const double window_loads = stays ? windows : (widens ? window_runs : 0);
-    profile_.uop_loads = (stays ? places + others : executions + resets) + window_loads;
+    profile_.uop_loads = stays ? places + others + widened : executions + resets + widenings;
     profile_.uop_cycles = (stays ? places : executions) * RowCycles(profile_.uops * kUopBytes) +
                           (stays ? others : resets) * RowCycles(uops_of_others * kUopBytes) +
-                          window_loads * RowCycles(uops_of_windows * kUopBytes);
+                          (stays ? widened : widenings) * RowCycles(uops_of_widened * kUopBytes);
   }
 
   void Store() {
     const double runs = TurnsAround(*sum_.bound) * sum_.contexts;
     AddTransfer(sum_, *root_.state->stage->output(), runs, profile_.results);
-    const double residuals = ResidualsOf(root_.state->stage->bodies[0]);
-    const double each = root_.state->analysis->operations.integer +
-                        NarrowingSteps(root_.state->stage->bodies[0]) - residuals +
-                        (HasMask() ? 1 : 0);
-    AddSteps(ResultShape(), runs * each, kTiming.alu_depth, kTiming.alu_interval,
-             profile_.operations);
-    AddSteps(ResultShape(), runs * residuals, kTiming.gemm_depth, kTiming.gemm_interval,
+    const double immediates = form_->immediates + (HasMask() ? 1 : 0);
+    AddAluSteps(ResultShape(), runs * immediates, /*is_immediate=*/true, profile_.operations);
+    AddAluSteps(ResultShape(), runs * form_->operands, /*is_immediate=*/false, profile_.operations);
+    AddSteps(ResultShape(), runs * form_->residuals, kTiming.gemm_depth, kTiming.gemm_interval,
              profile_.products);
   }
 
   const schedule::Schedule& schedule_;
   const schedule::LoopStructure& loops_;
   const ir::Target& target_;
-  const ProductTiles* product_ = nullptr;
+  const VtaForm* form_ = nullptr;
+  const ProductTiles* product_ = nullptr;  // of the form
   Part root_, sum_, a_, b_;
   int rows_of_root_ = -1;  // its axis that rows of tiles are of
   VtaProfile profile_;
@@ -546,13 +521,23 @@ class Kernel {
 
 }  // namespace
 
-const std::optional<ProductTiles>& VtaProfiler::ProductOf(const schedule::StageState& sum) {
-  if (sum_ != sum.stage) {
-    const absl::StatusOr<ProductTiles> product = schedule::FindProductTiles(sum, target_);
-    sum_ = sum.stage;
-    product_ = product.ok() ? std::optional(*product) : std::nullopt;
+const std::optional<VtaForm>& VtaProfiler::FormOf(const schedule::StageState& sum,
+                                                  const schedule::StageState& root) {
+  if (sum_ == sum.stage && root_ == root.stage) return form_;
+  sum_ = sum.stage;
+  root_ = root.stage;
+  form_.reset();
+  const absl::StatusOr<ProductTiles> product = schedule::FindProductTiles(sum, target_);
+  const absl::StatusOr<std::vector<schedule::AccumulatorStep>> steps =
+      schedule::AccumulatorSteps(root.stage->bodies[0], sum.stage->output());
+  if (!product.ok() || !steps.ok()) return form_;
+  form_.emplace(VtaForm{.product = *product});
+  for (const schedule::AccumulatorStep& step : *steps) {
+    ++(step.AddsBytes()          ? form_->residuals
+       : step.operand == nullptr ? form_->immediates
+                                 : form_->operands);
   }
-  return product_;
+  return form_;
 }
 
 VtaProfile VtaProfiler::Profile(const schedule::Schedule& schedule,
@@ -564,9 +549,10 @@ VtaProfile VtaProfiler::Profile(const schedule::Schedule& schedule,
     Kernel kernel(schedule, loops, target_, root);
     const BoundStage* sum = kernel.FindSum();
     if (sum == nullptr) continue;
-    const std::optional<ProductTiles>& product = ProductOf(schedule.stages()[sum->stage]);
-    if (!product) continue;
-    const std::optional<VtaProfile> profile = kernel.Read(*sum, *product);
+    const std::optional<VtaForm>& form =
+        FormOf(schedule.stages()[sum->stage], schedule.stages()[root.stage]);
+    if (!form) continue;
+    const std::optional<VtaProfile> profile = kernel.Read(*sum, *form);
     if (!profile) continue;
     kernels += 1;
     cycles += profile->cycles;

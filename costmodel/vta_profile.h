@@ -34,6 +34,7 @@ struct VtaSteps {
   double instructions = 0;
   double turns = 0;  // of their loops around micro-ops
   double steps = 0;
+  double immediate_steps = 0;  // of those, of the ALU with a constant
   double cycles = 0;
 };
 
@@ -59,6 +60,14 @@ struct VtaProfile {
   double cycles = 0;
 };
 
+// What the loops of a kernel don't change.
+struct VtaForm {
+  schedule::ProductTiles product;
+  // Steps from accumulators to what is stored: of the ALU with a constant and with a tensor, and of
+  // products with the identity (schedule::AccumulatorSteps).
+  int immediates = 0, operands = 0, residuals = 0;
+};
+
 // Profiles programs, one after another; after a task's first it allocates nothing.
 // Thread-compatible: a thread that profiles has its own.
 class VtaProfiler {
@@ -69,12 +78,13 @@ class VtaProfiler {
   VtaProfile Profile(const schedule::Schedule& schedule, const schedule::LoopStructure& loops);
 
  private:
-  const std::optional<schedule::ProductTiles>& ProductOf(const schedule::StageState& sum);
+  const std::optional<VtaForm>& FormOf(const schedule::StageState& sum,
+                                       const schedule::StageState& root);
 
   const ir::Target target_;
   // The last one asked for.
-  std::shared_ptr<const te::Stage> sum_;
-  std::optional<schedule::ProductTiles> product_;
+  std::shared_ptr<const te::Stage> sum_, root_;
+  std::optional<VtaForm> form_;
 };
 
 }  // namespace tessera::costmodel

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "compiler/schedule/accelerator_memory.h"
-#include "schedule_space/tile_sizes.h"
+#include "compiler/schedule/divisors.h"
 
 namespace tessera::space {
 namespace {
@@ -183,7 +183,7 @@ class AcceleratorGroup final : public Group {
   void ForEachTile(Option begun, const Function& visit) const {
     if (begun.size() == tiled_.size()) return visit(std::move(begun));
     const int axis = tiled_[begun.size()];
-    for (const int64_t tile : Divisors(ExtentOf(axis) / UnitOf(axis))) {
+    for (const int64_t tile : schedule::Divisors(ExtentOf(axis) / UnitOf(axis))) {
       Option longer = begun;
       longer.push_back(tile);
       // What is too large stays so.

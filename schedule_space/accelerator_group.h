@@ -10,8 +10,9 @@
 
 namespace tessera::space {
 
-// A sum of products on an accelerator with a matrix unit: how much of it lies in the accelerator's
-// memories at once, in which order, and what overlaps. Knobs:
+// What fills the accumulators of an accelerator with a matrix unit, sums of products, windows or
+// widened tensors (schedule::Filling): how much of it lies in the accelerator's memories at once,
+// in which order, and what overlaps. Knobs:
 //   tile     of each axis, in tiles of the matrix unit: results, and terms of one load; of more
 //            than 4096 that fit those with the fewest turns
 //   overlap  virtual threads along an axis of results, operands whose loads go to two copies by

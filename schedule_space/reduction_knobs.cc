@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compiler/schedule/divisors.h"
 #include "schedule_space/tile_sizes.h"
 
 namespace tessera::space {
@@ -16,7 +17,7 @@ std::vector<int64_t> Unrolls(int64_t extent) {
   if (extent == 1) return {1};
   if (extent <= kSmallAxis) return {1, extent};
   std::vector<int64_t> unrolls;
-  for (int64_t u : Divisors(extent)) {
+  for (int64_t u : schedule::Divisors(extent)) {
     if (u <= kMaxUnroll) unrolls.push_back(u);
   }
   return unrolls;
@@ -31,7 +32,7 @@ void Extend(const ReductionProblem& problem, Option option, std::vector<Option>&
     const int64_t steps = chunk / unroll;
     const bool alone = std::count_if(problem.extents.begin(), problem.extents.end(),
                                      [](int64_t extent) { return extent > 1; }) < 2;
-    for (int64_t inner : Divisors(steps)) {
+    for (int64_t inner : schedule::Divisors(steps)) {
       // One step is the undivided loop; all of them are it again, at the other place.
       if (inner > 1 && (alone || inner == steps || inner * unroll > kMaxInner)) continue;
       option[kReduceInner] = inner * unroll;
@@ -56,7 +57,7 @@ int MainAxis(const ReductionProblem& problem) {
 std::vector<Option> ReductionOptions(const ReductionProblem& problem) {
   std::vector<Option> options;
   const int64_t whole = problem.extents[MainAxis(problem)];
-  for (int64_t chunk : Divisors(whole)) {
+  for (int64_t chunk : schedule::Divisors(whole)) {
     if (problem.chunked ? (chunk == whole || chunk < kMinChunk) : chunk != whole) continue;
     Extend(problem, Option{chunk, 1}, options);
   }

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "absl/strings/str_cat.h"
+#include "compiler/schedule/divisors.h"
 #include "schedule_space/layout_rules.h"
 #include "schedule_space/tile_group_impl.h"
 #include "schedule_space/tile_sizes.h"
@@ -160,7 +161,7 @@ void TileGroup::MakeRegionKnob(const ir::Target& target) {
             return;
           }
           const int a = spatial_[i];
-          for (int64_t count : Divisors(CeilDiv(extents_[a], tile[kTileFactors + a]))) {
+          for (int64_t count : schedule::Divisors(CeilDiv(extents_[a], tile[kTileFactors + a]))) {
             if (product * count > kMaxTilesInRegion) break;
             counts[a] = count;
             extend(i + 1, counts, product * count);
@@ -207,7 +208,7 @@ void TileGroup::MakeAxisKnobs() {
         if (!domain.empty()) continue;
         const bool untiled = std::count(untiled_.begin(), untiled_.end(), a) > 0;
         const int64_t most = untiled ? 1 : CeilDiv(extents_[a], size * count);
-        for (int64_t middle : Divisors(most)) {
+        for (int64_t middle : schedule::Divisors(most)) {
           const auto found = std::find(known.begin(), known.end(), middle);
           domain.push_back(static_cast<int>(found - known.begin()));
           if (found != known.end()) continue;

@@ -11,17 +11,6 @@ constexpr double kMaxWaste = 0.08;
 
 }  // namespace
 
-std::vector<int64_t> Divisors(int64_t n) {
-  std::vector<int64_t> low, high;
-  for (int64_t d = 1; d * d <= n; ++d) {
-    if (n % d != 0) continue;
-    low.push_back(d);
-    if (d * d != n) high.push_back(n / d);
-  }
-  low.insert(low.end(), high.rbegin(), high.rend());
-  return low;
-}
-
 double TileWaste(int64_t extent, int64_t tile) {
   const int64_t computed = CeilDiv(extent, tile) * tile;
   return static_cast<double>(computed - extent) / static_cast<double>(computed);

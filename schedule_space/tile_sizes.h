@@ -7,9 +7,6 @@ namespace tessera::space {
 
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Ascending, 1 and `n` included. Requires n >= 1.
-std::vector<int64_t> Divisors(int64_t n);
-
 // Fraction of computed positions that lie outside an axis cut into tiles.
 double TileWaste(int64_t extent, int64_t tile);
 

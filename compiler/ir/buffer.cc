@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <numeric>
 #include <tuple>
 
@@ -213,12 +214,28 @@ bool IsOfCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>
          DimsOfAxis(layout, dim.axis).back() == part;
 }
 
-bool HasOnlyCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape) {
+int64_t CopiesOf(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape) {
+  int64_t copies = 1;
   for (size_t axis = 0; axis < shape.size(); ++axis) {
     const std::vector<int> dims = DimsOfAxis(layout, static_cast<int>(axis));
     if (dims.empty() || LayoutGap(layout[dims.back()], shape) == 0) continue;
-    if (!IsOfCopies(layout, shape, dims.back())) return false;
-    if (layout[dims.back()].extent > kMaxLayoutCopies) return false;
+    if (!IsOfCopies(layout, shape, dims.back())) return 0;
+    if (__builtin_mul_overflow(copies, layout[dims.back()].extent, &copies)) {
+      copies = std::numeric_limits<int64_t>::max();
+    }
+  }
+  return copies;
+}
+
+bool IsRowMajorButCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape) {
+  int axis = 0;
+  int64_t divisor = std::numeric_limits<int64_t>::max();
+  for (size_t i = 0; i < layout.size(); ++i) {
+    const LayoutDim& part = layout[i];
+    if (part.extent == 1 || IsOfCopies(layout, shape, static_cast<int>(i))) continue;
+    if (part.axis < axis || (part.axis == axis && part.divisor >= divisor)) return false;
+    axis = part.axis;
+    divisor = part.divisor;
   }
   return true;
 }

@@ -20,8 +20,12 @@ inline constexpr int64_t kMaxLayoutDiagonal = 64;
 // times, one behind the other. Who packs a constant fills such gaps with copies, any others with
 // zeros.
 bool IsOfCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape, int part);
-// Whether all gaps are, each of kMaxLayoutCopies at most.
-inline constexpr int64_t kMaxLayoutCopies = 64;
-bool HasOnlyCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape);
+// How many times such parts store each element, all axes together: 1 without them, 0 where there
+// are other gaps, too.
+int64_t CopiesOf(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape);
+// As many as a target's tiles may have rows (ir::Target::tile_rows).
+inline constexpr int64_t kMaxLayoutCopies = 1024;
+// Whether elements lie in order of the axes, outermost first, but for such parts.
+bool IsRowMajorButCopies(const std::vector<LayoutDim>& layout, const std::vector<int64_t>& shape);
 
 }  // namespace tessera::ir

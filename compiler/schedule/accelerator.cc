@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <bit>
-#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "compiler/schedule/accelerator_memory.h"
 #include "compiler/schedule/accelerator_stages.h"
 #include "compiler/schedule/accumulator_steps.h"
 #include "compiler/schedule/tiled_layout.h"
@@ -67,7 +65,6 @@ class Drafter {
     for (const int copy : draft_.added) {
       TESSERA_RETURN_IF_ERROR(CheckCopy(draft_.schedule, State(copy)));
       TESSERA_RETURN_IF_ERROR(CheckRead(draft_.store, copy));
-      TESSERA_RETURN_IF_ERROR(CheckAdded(copy));
     }
     TESSERA_RETURN_IF_ERROR(LayOut());
     return std::move(draft_);
@@ -99,34 +96,6 @@ class Drafter {
     return absl::InvalidArgumentError(
         absl::StrCat(Name(reader), " reads ", SourceOf(copy)->name,
                      is_affine ? " at several places" : " at places that no sum of its axes says"));
-  }
-
-  // The dimension of what is added that an axis of the store is; kCopies: there is none.
-  int AddedDimension(int copy, int axis) const {
-    const auto& dims = ReadBy(draft_.store, copy).dims;
-    const auto found =
-        std::ranges::find_if(dims, [&](const AxisForm& form) { return IsPlain(form, axis); });
-    return found == dims.end() ? kCopies : static_cast<int>(found - dims.begin());
-  }
-
-  // That what is added fills tiles of accumulators.
-  absl::Status CheckAdded(int copy) const {
-    for (const int axis : {draft_.product.row_axis, draft_.product.block_axis}) {
-      if (axis < 0) continue;
-      if (AddedDimension(copy, draft_.stored_axes[axis]) >= 0) continue;
-      if (axis == draft_.product.row_axis && IsConstant(SourceOf(copy))) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          SourceOf(copy)->name, " has not both axes of a tile of ", target_.tile_rows, " x ",
-          target_.tile_block,
-          " accumulators, and the accelerator repeats no columns, and rows of constants alone"));
-    }
-    return absl::OkStatus();
-  }
-
-  bool IsConstant(const ir::Buffer& buffer) const {
-    return std::ranges::any_of(draft_.schedule.inputs(), [&](const te::Input& input) {
-      return input.buffer == buffer && input.is_constant;
-    });
   }
 
   // A reduction of i8 that is the output is stored by a copy of it.
@@ -204,10 +173,8 @@ class Drafter {
     TESSERA_RETURN_IF_ERROR(CheckPadding(a));
     if (draft_.b >= 0) TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(draft_.b), b));
     for (const int copy : draft_.added) {
-      Tile added;
-      for (const TileDim& dim : store) {
-        added.push_back({AddedDimension(copy, dim.dimension), dim.extent});
-      }
+      TESSERA_ASSIGN_OR_RETURN(const Tile added, AddedTile(draft_.schedule, State(copy),
+                                                           ReadBy(draft_.store, copy), store));
       TESSERA_RETURN_IF_ERROR(LayOut(SourceOf(copy), added));
     }
     return LayOut(State(draft_.store).stage->output(), store);
@@ -220,23 +187,24 @@ class Drafter {
     TESSERA_ASSIGN_OR_RETURN(
         const TiledLayout layout,
         FindTiles(*source.buffer, draft_.schedule.LayoutOf(source.buffer), tile));
+    TiledDim columns{};  // of the mask: the last padded dimension, as they are stored
     for (size_t i = 0; i < layout.dims.size(); ++i) {
       const int dimension = layout.dims[i].dimension;
       const auto [before, behind] = PaddingOf(copy, dimension);
       const int64_t padding = std::max(before, behind);
+      if (padding > 0) columns = layout.dims[i];
       if (padding == 0 || (padding <= vta::kMaxPad && i + 2 >= layout.dims.size())) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           source.buffer->name, " is padded by ", padding, " along dimension ", dimension,
           "; the accelerator pads rows and columns, by ", vta::kMaxPad, " at most"));
     }
     if (!NeedsMask(draft_)) return absl::OkStatus();
-    const int columns = PaddedDimensions(copy).back();
-    const int64_t extent = source.buffer->shape[columns];
     const int64_t most = vta::kMaxConstantBytes / (target_.tile_rows * target_.tile_block);
-    if (extent > most) {
+    if (columns.extent > most) {
       return absl::InvalidArgumentError(absl::StrCat(
-          source.buffer->name, " has ", extent, " positions along dimension ", columns,
-          ", which is padded by -128; the accelerator's masks of that are of ", most, " at most"));
+          source.buffer->name, " has ", columns.extent, " positions along dimension ",
+          columns.dimension, ", which is padded by -128; the accelerator's masks of that are of ",
+          most, " at most"));
     }
     return absl::OkStatus();
   }
@@ -426,82 +394,6 @@ absl::StatusOr<AcceleratorDraft> DraftForAccelerator(const te::Dag& dag, const i
 
 std::vector<Nest> AcceleratorNests(const AcceleratorDraft& draft, const AcceleratorTiles& tiles) {
   return Arranger(draft, tiles).Run();
-}
-
-namespace {
-
-// Makes loads hold more than padding, then programs short, by the growth of one tile after the
-// other that leaves the most memory free. Stops where nothing more fits.
-void Grow(const AcceleratorDraft& draft, const ir::Target& target, AcceleratorTiles& tiles) {
-  constexpr int64_t kFewTurns = 1 << 14;
-  const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
-  const auto spatial = static_cast<int>(sum.axes.size());
-  const auto axis_count = spatial + static_cast<int>(sum.reduce_axes.size());
-  const auto share = [&](const AcceleratorTiles& of) {
-    const AcceleratorUse use = UseOf(draft, of, target);
-    const vta::Config config = ConfigOf(target);
-    const auto part = [&](int64_t used, vta::Memory memory) {
-      return static_cast<double>(used) / static_cast<double>(config.Depth(memory));
-    };
-    return std::max({part(use.inp, vta::Memory::kInp), part(use.wgt, vta::Memory::kWgt),
-                     part(use.acc, vta::Memory::kAcc)});
-  };
-  for (;;) {
-    const int64_t missing = MissingPositions(draft, tiles);
-    if (missing == 0 && TurnsOf(draft, tiles) <= kFewTurns) return;
-    std::optional<AcceleratorTiles> best;
-    for (int axis = 0; axis < axis_count; ++axis) {
-      const bool is_result = axis < spatial;
-      const int64_t extent =
-          is_result ? sum.axes[axis].extent : sum.reduce_axes[axis - spatial].extent;
-      AcceleratorTiles longer = tiles;
-      int64_t& tile = is_result ? longer.results[axis] : longer.terms[axis - spatial];
-      if (tile == extent) continue;
-      const int64_t unit = draft.product.UnitOf(axis, target);
-      do tile += unit;
-      while (extent % tile != 0);
-      if (!Fits(UseOf(draft, longer, target), target) || !CanStep(draft, longer, target)) continue;
-      if (missing > 0 && MissingPositions(draft, longer) >= missing) continue;
-      if (!best || share(longer) < share(*best)) best = std::move(longer);
-    }
-    if (!best) return;
-    tiles = *std::move(best);
-  }
-}
-
-}  // namespace
-
-AcceleratorTiles DefaultTiles(const AcceleratorDraft& draft, const ir::Target& target) {
-  const te::Stage& sum = *draft.schedule.stages()[draft.sum].stage;
-  const auto spatial = static_cast<int>(sum.axes.size());
-  const auto unit_of = [&](int axis) { return draft.product.UnitOf(axis, target); };
-  AcceleratorTiles tiles;
-  for (int axis = 0; axis < spatial; ++axis) {
-    tiles.results.push_back(unit_of(axis));
-    tiles.tile_order.push_back(axis);
-  }
-  for (size_t r = 0; r < sum.reduce_axes.size(); ++r) {
-    const int axis = spatial + static_cast<int>(r);
-    // All of a window: a part of it might lie in the padding alone.
-    tiles.terms.push_back(axis == draft.product.term_axis ? unit_of(axis)
-                                                          : sum.reduce_axes[r].extent);
-    tiles.step_order.push_back(axis);
-  }
-  tiles.step_order.insert(tiles.step_order.end(), tiles.tile_order.begin(), tiles.tile_order.end());
-  // As few more results as the pipeline needs before it adds to one again.
-  int64_t results = 1;
-  for (int axis = spatial - 1; axis >= 0 && results < target.pipeline_steps; --axis) {
-    const int64_t unit = unit_of(axis), all = sum.axes[axis].extent / unit;
-    int64_t tile = 1;
-    while (tile < all && results * tile < target.pipeline_steps) {
-      do ++tile;
-      while (all % tile != 0);
-    }
-    results *= tile;
-    tiles.results[axis] = tile * unit;
-  }
-  Grow(draft, target, tiles);
-  return tiles;
 }
 
 }  // namespace tessera::schedule

@@ -40,11 +40,6 @@ int64_t RegionOf(const AxisForm& form, const Extents& extents, int64_t all) {
   return std::min(region, all);
 }
 
-bool Moves(const Access& access, int axis) {
-  return axis >= 0 &&
-         std::ranges::any_of(access.dims, [&](const AxisForm& form) { return Uses(form, axis); });
-}
-
 int64_t TilesOf(const Access& access, const Extents& extents, int64_t tile_elements) {
   int64_t elements = 1;
   for (size_t d = 0; d < access.dims.size(); ++d) {
@@ -82,7 +77,7 @@ AcceleratorUse UseOf(const AcceleratorDraft& draft, const AcceleratorTiles& tile
                      const ir::Target& target) {
   const auto operand = [&](int copy, bool holds, bool doubles, int64_t tile_elements) {
     const Access& access = ReadOf(draft, draft.sum, copy);
-    const int64_t threads = Moves(access, tiles.virtual_axis) ? tiles.virtual_threads : 1;
+    const int64_t threads = Uses(access, tiles.virtual_axis) ? tiles.virtual_threads : 1;
     return TilesOf(access, ExtentsOf(draft, tiles, holds), tile_elements) * threads *
            (doubles ? 2 : 1);
   };
@@ -111,10 +106,10 @@ AcceleratorUse UseOf(const AcceleratorDraft& draft, const AcceleratorTiles& tile
   for (const int copy : draft.added) {
     const Access& access = ReadOf(draft, draft.store, copy);
     const int row_axis = draft.product.row_axis;
-    const bool has_rows = row_axis >= 0 && Moves(access, draft.stored_axes[row_axis]);
+    const bool has_rows = row_axis >= 0 && Uses(access, draft.stored_axes[row_axis]);
     (access.buffer->type == ir::Int(8) ? use.inp : use.acc) +=
         TilesOf(access, of_store, (has_rows ? rows : 1) * block) *
-        (Moves(access, virtual_axis) ? tiles.virtual_threads : 1);
+        (Uses(access, virtual_axis) ? tiles.virtual_threads : 1);
   }
   return use;
 }

@@ -119,4 +119,43 @@ absl::StatusOr<std::vector<int>> StoredAxes(const StageState& store, const ir::B
   return axes;
 }
 
+absl::StatusOr<Tile> AddedTile(const Schedule& schedule, const StageState& copy, const Access& read,
+                               const Tile& stored) {
+  const ir::Buffer& source = copy.analysis->reads[0].buffer;
+  const bool is_constant = std::ranges::any_of(schedule.inputs(), [&](const te::Input& input) {
+    return input.buffer == source && input.is_constant;
+  });
+  const auto refuse = [&](const auto&... why) {
+    return absl::InvalidArgumentError(absl::StrCat(source->name, " ", why...));
+  };
+  for (const AxisForm& form : read.dims) {
+    if (form.terms.empty() || PlainAxis(form) >= 0) continue;
+    return refuse("is read at other places than those of the results, which accumulators have");
+  }
+  Tile tile;
+  for (size_t i = 0; i < stored.size(); ++i) {
+    const auto [axis, extent] = stored[i];
+    const auto is_axis = [axis = axis](const AxisForm& form) { return IsPlain(form, axis); };
+    const auto found = std::ranges::find_if(read.dims, is_axis);
+    if (found == read.dims.end()) {
+      const bool is_rows = i + 1 < stored.size();
+      if (!is_rows || !is_constant) {
+        return refuse("has not both axes of a tile of ",
+                      stored.size() > 1 ? stored.front().extent : 1, " x ", stored.back().extent,
+                      " accumulators, and the accelerator repeats no columns, and rows of "
+                      "constants alone");
+      }
+      tile.push_back({kCopies, extent});
+      continue;
+    }
+    if (std::count_if(found, read.dims.end(), is_axis) > 1) {
+      return refuse("is read at a diagonal: an axis of a tile of accumulators stands in ",
+                    std::count_if(found, read.dims.end(), is_axis),
+                    " of its dimensions; the accelerator adds whole tiles");
+    }
+    tile.push_back({static_cast<int>(found - read.dims.begin()), extent});
+  }
+  return tile;
+}
+
 }  // namespace tessera::schedule

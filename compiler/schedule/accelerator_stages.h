@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "compiler/schedule/product_tiles.h"
 #include "compiler/schedule/schedule.h"
+#include "compiler/schedule/tiled_layout.h"
 
 // What stages have to be for an accelerator (targets of kind kVta) to have instructions for them.
 
@@ -32,5 +33,13 @@ inline int64_t PaddingValue(Filling filling) { return filling == Filling::kLarge
 // The axis of `store` for each dimension of `sum`, which it reads once, at its own place.
 // InvalidArgument else.
 absl::StatusOr<std::vector<int>> StoredAxes(const StageState& store, const ir::Buffer& sum);
+
+// The tile of what `copy` copies that is added to a tile of results, `stored`, of axes of the
+// store: its columns last, in front of them its rows, if it has several. `read`: how the store
+// reads the copy. Constants without the axis of rows have kCopies of theirs. InvalidArgument where
+// the copy is read elsewhere than at axes of the store and constants, or an axis of the tile is not
+// exactly one of its dimensions.
+absl::StatusOr<Tile> AddedTile(const Schedule& schedule, const StageState& copy, const Access& read,
+                               const Tile& stored);
 
 }  // namespace tessera::schedule

@@ -80,11 +80,16 @@ absl::StatusOr<ProductTiles> AssignOne(const StageState& state, const ir::Target
   const auto refuse = [&](const auto&... why) {
     return absl::InvalidArgumentError(absl::StrCat(state.stage->name(), " ", why...));
   };
-  if (tiles.a_term_dim < 0) return refuse("reads ", a.buffer->name, " across its channels");
+  if (tiles.block_axis < 0) return refuse("has no axis, of which one were its channels");
   const te::Axis& channels = axes[tiles.block_axis];
+  if (tiles.a_term_dim < 0) {
+    return refuse("reads ", a.buffer->name, " across its channels, for which axis ",
+                  channels.var->name, " is taken");
+  }
   if (channels.extent % target.tile_block != 0) {
     return refuse("has ", channels.extent, " positions of ", channels.var->name,
-                  ", which tiles of ", target.tile_block, " don't divide");
+                  ", which tiles of ", target.tile_block,
+                  " don't divide; that axis is taken for channels");
   }
   if (target.tile_rows == 1) return tiles;
   for (int axis = 0; axis < static_cast<int>(axes.size()) && tiles.row_axis < 0; ++axis) {
@@ -95,8 +100,9 @@ absl::StatusOr<ProductTiles> AssignOne(const StageState& state, const ir::Target
     tiles.row_axis = axis;
     tiles.a_row_dim = dimension;
   }
-  if (tiles.row_axis < 0)
+  if (tiles.row_axis < 0) {
     return refuse("has no axis that ", target.tile_rows, " rows of a tile divide");
+  }
   return tiles;
 }
 

@@ -13,9 +13,12 @@
 #include "compiler/schedule/invalid_step.h"
 #include "compiler/schedule/tensorize.h"
 #include "compiler/schedule/winograd.h"
+#include "compiler/te/saturating.h"
 
 namespace tessera::schedule {
 namespace {
+
+constexpr int64_t kMaxStoredElements = 2 * te::kMaxElements;  // as in workloads
 
 // Replaces reads of `from` by what `make` returns for the read's indices.
 class ReadReplacer final : public ir::Mutator {
@@ -248,8 +251,23 @@ absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::Layou
   const bool is_constant = std::any_of(inputs().begin(), inputs().end(), [&](const auto& input) {
     return input.buffer == buffer && input.is_constant;
   });
+  int64_t elements = 1;
+  for (const ir::LayoutDim& part : layout) {
+    elements = te::SaturatingMultiply(elements, part.extent);
+  }
+  if (elements > kMaxStoredElements) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("layout ", buffer->name, ": it stores more than ", kMaxStoredElements,
+                     " elements; store fewer copies, or choose parts that divide"));
+  }
   const bool has_gaps = ir::HasGaps(layout, buffer->shape);
-  const bool has_copies = is_constant && has_gaps && ir::HasOnlyCopies(layout, buffer->shape);
+  const int64_t copies = ir::CopiesOf(layout, buffer->shape);
+  if (is_constant && copies > ir::kMaxLayoutCopies) {
+    return absl::InvalidArgumentError(absl::StrCat("layout ", buffer->name, ": it stores ", copies,
+                                                   " copies of each element; constants have ",
+                                                   ir::kMaxLayoutCopies, " at most"));
+  }
+  const bool has_copies = is_constant && copies > 1;
   if (buffer->shape.size() == 1 && !has_copies) {
     ir::BufferNode stored = *buffer;
     stored.layout = layout;
@@ -270,8 +288,9 @@ absl::Status Schedule::SetLayout(const ir::Buffer& buffer, std::vector<ir::Layou
           absl::StrCat("layout ", buffer->name,
                        ": only what stages make for others has gaps, and constants copies"));
     }
-    // What is packed in any case may be stored several times.
-    if (buffer->policy == ir::LayoutPolicy::kFixed && !has_copies) {
+    // What is packed in any case may be stored several times, in its order.
+    if (buffer->policy == ir::LayoutPolicy::kFixed &&
+        !(has_copies && ir::IsRowMajorButCopies(layout, buffer->shape))) {
       return absl::InvalidArgumentError(
           absl::StrCat("layout ", buffer->name, ": the workload fixes this buffer's layout"));
     }

@@ -13,6 +13,8 @@
 #include "costmodel/draft.h"
 #include "costmodel/features.h"
 #include "costmodel/metrics.h"
+#include "costmodel/vta_cycles.h"
+#include "costmodel/vta_profile.h"
 #include "tests/support/run_vta.h"
 #include "tests/support/workloads.h"
 
@@ -87,6 +89,21 @@ struct Sampled {
   double Count(std::string_view name) const { return std::exp2((*this)[name]) - 1; }
 };
 
+// A program of one kernel.
+VtaRun Simulated(const schedule::Schedule& schedule, const schedule::LoopStructure& loops,
+                 const ir::Target& target, const vta::Timing& timing = {}) {
+  const auto kernels = codegen::vta::Generate(schedule, loops, target);
+  REQUIRE(kernels.status() == absl::OkStatus());
+  REQUIRE(kernels->size() == 1);
+  std::vector<std::vector<std::byte>> storage;
+  for (const ir::Buffer& buffer : passes::MakeParameters(schedule)) {
+    storage.emplace_back(buffer->StoredBytes());
+  }
+  std::vector<absl::Span<std::byte>> spans;
+  for (auto& bytes : storage) spans.push_back(absl::MakeSpan(bytes));
+  return RunVta(*kernels, spans, timing).value();
+}
+
 // Programs of one kernel, with their rows and what the simulator makes of them.
 std::vector<Sampled> Sample(const Layer& layer, int count) {
   const ir::Target target = ir::ParseTarget(layer.target).value();
@@ -97,18 +114,9 @@ std::vector<Sampled> Sample(const Layer& layer, int count) {
   for (int i = 0; i < count; ++i) {
     const space::Config config = space->Sample(rng);
     const schedule::Schedule schedule = space->ToSchedule(config).value();
-    const auto kernels =
-        codegen::vta::Generate(schedule, schedule::InferBounds(schedule).value(), target);
-    REQUIRE(kernels.status() == absl::OkStatus());
-    REQUIRE(kernels->size() == 1);
-    std::vector<std::vector<std::byte>> storage;
-    for (const ir::Buffer& buffer : passes::MakeParameters(schedule)) {
-      storage.emplace_back(buffer->StoredBytes());
-    }
-    std::vector<absl::Span<std::byte>> spans;
-    for (auto& bytes : storage) spans.push_back(absl::MakeSpan(bytes));
+    const schedule::LoopStructure loops = schedule::InferBounds(schedule).value();
     samples.push_back({config, space->ToJson(config), ConfigFeatures(*space, 1, {config}).value(),
-                       RunVta(*kernels, spans).value()});
+                       Simulated(schedule, loops, target)});
   }
   return samples;
 }
@@ -168,6 +176,36 @@ TEST_CASE("a VTA's rows count what its programs' instructions do", "[features]")
       CHECK(sample.Count("vta.load_cycles") == Approx(busy(vta::Engine::kLoad)).epsilon(0.01));
       CHECK(sample.Count("vta.compute_cycles") == Approx(busy(vta::Engine::kCompute)).epsilon(0.1));
       CHECK(sample.Count("vta.store_cycles") == Approx(busy(vta::Engine::kStore)).epsilon(1e-4));
+    }
+  }
+}
+
+TEST_CASE("steps of the ALU take what the timing says, with constants and with tensors",
+          "[costmodel]") {
+  const vta::Timing slow_tensors = {.alu_interval = 5, .alu_immediate_interval = 1},
+                    slow_constants = {.alu_interval = 1, .alu_immediate_interval = 5};
+  for (const Layer& layer : kSmallLayers) {
+    const ir::Target target = ir::ParseTarget(layer.target).value();
+    const auto space = space::BuildSpace(layer.Workload(), target, 1);
+    REQUIRE(space.status() == absl::OkStatus());
+    Rng rng(kSeed);
+    for (int i = 0; i < 4; ++i) {
+      const space::Config config = space->Sample(rng);
+      CAPTURE(layer.op, layer.attributes, layer.target, space->ToJson(config));
+      const schedule::Schedule schedule = space->ToSchedule(config).value();
+      const schedule::LoopStructure loops = schedule::InferBounds(schedule).value();
+      const VtaProfile profile = VtaProfiler(target).Profile(schedule, loops);
+      const auto counted = [&](const vta::Timing& timing) {
+        const VtaProfile timed = WithTiming(profile, timing);
+        return timed.operations.cycles + timed.windows.cycles;
+      };
+      const auto simulated = [&](const vta::Timing& timing) {
+        const vta::Report report = Simulated(schedule, loops, target, timing).reports[0];
+        const vta::EngineReport& compute = report.of(vta::Engine::kCompute);
+        return static_cast<double>(compute.busy - compute.bus);
+      };
+      CHECK(counted(slow_tensors) - counted(slow_constants) ==
+            Approx(simulated(slow_tensors) - simulated(slow_constants)));
     }
   }
 }

@@ -25,8 +25,6 @@ using schedule::AffineValue;
 // In a mask's tiles; times its weights 128.
 constexpr uint8_t kMaskValue = 2;
 
-using schedule::BoundStage;
-
 isa::AluOp AluOpOf(ir::BinaryOp op) {
   switch (op) {
     case ir::BinaryOp::kMin:
@@ -113,8 +111,8 @@ class Generator {
                               .columns = {{}, tiles, tiles}}});
     if (!plan_.mask) return;
     const int64_t tile = target_.tile_rows * block;
-    const ir::BufferNode* source = nest_.SourceOf(CopyOf(plan_.mask->buffer)).buffer.get();
-    std::vector<uint8_t> row(static_cast<size_t>(source->shape[plan_.mask_dims.back()] * tile), 0);
+    const int64_t columns = MaskDims(nest_, CopyOf(plan_.mask->buffer), plan_).back().limit;
+    std::vector<uint8_t> row(static_cast<size_t>(columns * tile), 0);
     for (size_t i = 0; i < row.size(); i += static_cast<size_t>(block)) row[i] = kMaskValue;
     mask_constant_ = AddConstant(std::move(row));
   }

@@ -76,16 +76,17 @@ class Planner {
     const int root = nest_.root(), sum = nest_.sum();
     const ir::Buffer& result = nest_.definition(sum).output();
     TESSERA_ASSIGN_OR_RETURN(plan_.stored_dims, schedule::StoredAxes(nest_.state(root), result));
-    schedule::Tile tile, stored_tile;
+    schedule::Tile tile;
     const schedule::ProductTiles& product = plan_.product;
     if (product.row_axis >= 0) tile.push_back({product.row_axis, target_.tile_rows});
     tile.push_back({product.block_axis, target_.tile_block});
     for (const schedule::TileDim& dim : tile) {
-      stored_tile.push_back({plan_.stored_dims[dim.dimension], dim.extent});
+      stored_tile_.push_back({plan_.stored_dims[dim.dimension], dim.extent});
     }
     const ir::Buffer& output = nest_.definition(root).output();
     TESSERA_ASSIGN_OR_RETURN(
-        plan_.stored, schedule::FindTiles(*output, nest_.schedule().LayoutOf(output), stored_tile));
+        plan_.stored,
+        schedule::FindTiles(*output, nest_.schedule().LayoutOf(output), stored_tile_));
     std::vector<int> order;
     for (const schedule::TiledDim& dim : plan_.stored.dims) {
       const auto place = std::ranges::find(plan_.stored_dims, dim.dimension);
@@ -116,7 +117,9 @@ class Planner {
       memory = isa::Memory::kWgt;
       tile = {{product.b_block_dim, target_.tile_block}, {product.b_term_dim, target_.tile_block}};
     } else {
-      TESSERA_ASSIGN_OR_RETURN(tile, AddedTile(copy));
+      TESSERA_ASSIGN_OR_RETURN(
+          tile, schedule::AddedTile(nest_.schedule(), nest_.state(copy),
+                                    nest_.AccessOf(nest_.root(), output), stored_tile_));
     }
     // Dimensions of the source by axes of the copy, which are its output's dimensions.
     std::vector<int> axes;
@@ -147,12 +150,12 @@ class Planner {
         plan_.widened, Allocate(a.buffer->name + " as i32", isa::Memory::kAcc, std::move(widened)));
     const int copy = *std::ranges::find(nest_.copies(), a.buffer,
                                         [&](int stage) { return nest_.output(stage); });
-    plan_.mask_dims = schedule::PaddedDimensions(nest_.state(copy));
-    if (plan_.mask_dims.empty()) return absl::OkStatus();
+    const std::vector<int> padded = schedule::PaddedDimensions(nest_.state(copy));
+    if (padded.empty()) return absl::OkStatus();
     Held mask = a;
     const schedule::Access& source = nest_.SourceOf(copy);
     std::erase_if(mask.dims, [&](const schedule::TiledDim& dim) {
-      return std::ranges::none_of(plan_.mask_dims, [&](int dimension) {
+      return std::ranges::none_of(padded, [&](int dimension) {
         return source.dims[dimension].terms[0].first == dim.dimension;
       });
     });
@@ -179,35 +182,6 @@ class Planner {
     TESSERA_ASSIGN_OR_RETURN(held, Allocate("the identity", isa::Memory::kWgt, std::move(held)));
     plan_.identity = held.allocation;
     return absl::OkStatus();
-  }
-
-  // A tile of what the root adds: the same block as the sum's.
-  absl::StatusOr<schedule::Tile> AddedTile(int copy) const {
-    const schedule::Access& access = nest_.AccessOf(nest_.root(), nest_.output(copy));
-    schedule::Tile tile;
-    for (const schedule::TileDim& of_sum : plan_.of(nest_.output(nest_.sum())).tile) {
-      const int axis = plan_.stored_dims[of_sum.dimension];
-      const auto found = std::ranges::find_if(access.dims, [&](const schedule::AxisForm& form) {
-        return schedule::IsPlain(form, axis);
-      });
-      if (found == access.dims.end() && of_sum.dimension == plan_.product.row_axis) {
-        tile.push_back({schedule::kCopies, of_sum.extent});
-        continue;
-      }
-      if (found == access.dims.end()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(nest_.definition(copy).name(),
-                         " has not the columns of a tile of accumulators, and the accelerator "
-                         "repeats none"));
-      }
-      tile.push_back({static_cast<int>(found - access.dims.begin()), of_sum.extent});
-    }
-    for (const schedule::AxisForm& form : access.dims) {
-      if (form.terms.empty() || schedule::PlainAxis(form) >= 0) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          nest_.definition(copy).name(), " is read at other places than those of the results"));
-    }
-    return tile;
   }
 
   // Gives a stage's region memory; `order`: its dimensions, outermost first.
@@ -278,6 +252,7 @@ class Planner {
   const ir::Target& target_;
   const isa::Config config_;
   MemoryPlan plan_;
+  schedule::Tile stored_tile_;  // of the root's output
   std::array<int64_t, isa::kMemories> used_ = {};
 };
 

@@ -36,7 +36,6 @@ struct MemoryPlan {
   // Of Filling::kLargest: the region of `a` in accumulators, and where of it the tensor is, 2 in
   // each row of a tile, 0 in the padding. The mask is there if the region reaches into padding.
   std::optional<Held> widened, mask;
-  std::vector<int> mask_dims;                        // of the source of `a`
   std::vector<schedule::AccumulatorStep> alu_steps;  // from the sum to what is stored
   std::vector<int> stored_dims;                      // of the root's output, by those of the sum
   // In DRAM: what copies are of, by the copies' outputs, and the root's output.

@@ -78,15 +78,17 @@ absl::StatusOr<std::vector<MoveDim>> LoadDims(const Nest& nest, int copy, const 
 std::vector<MoveDim> MaskDims(const Nest& nest, int copy, const MemoryPlan& plan) {
   const schedule::Access& source = nest.SourceOf(copy);
   std::vector<MoveDim> dims;
-  for (const schedule::TiledDim& dim : plan.mask->dims) {
-    const auto form = std::ranges::find_if(source.dims, [&](const schedule::AxisForm& one) {
-      return one.terms[0].first == dim.dimension;
-    });
-    schedule::AffineValue first = plan.mask->base[dim.dimension];
-    first.constant += form->constant;
-    const bool is_column = &dim == &plan.mask->dims.back();
-    dims.push_back({std::move(first), dim.extent, source.buffer->shape[form - source.dims.begin()],
-                    is_column ? 1 : 0, dim.stride});
+  for (const schedule::TiledDim& stored : plan.sources.at(plan.mask->buffer).dims) {
+    const schedule::AxisForm& form = source.dims[stored.dimension];
+    const int axis = form.terms[0].first;
+    const auto dim = std::ranges::find(plan.mask->dims, axis, &schedule::TiledDim::dimension);
+    if (dim == plan.mask->dims.end()) continue;
+    schedule::AffineValue first = plan.mask->base[axis];
+    first.constant += form.constant;
+    const bool is_column = dim + 1 == plan.mask->dims.end();
+    // LoadDims has checked that no tiles are cut.
+    dims.push_back({Divide(std::move(first), schedule::UnitOf(plan.mask->tile, axis)), dim->extent,
+                    stored.extent, is_column ? 1 : 0, dim->stride});
   }
   return dims;
 }

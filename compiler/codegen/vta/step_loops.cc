@@ -204,7 +204,7 @@ absl::StatusOr<StepLoops> OperandLoops(const Nest& nest, const MemoryPlan& plan,
     const int axis = plan.stored_dims[dim.dimension];
     int64_t src_step = 0;
     for (size_t d = 0; d < access.dims.size(); ++d) {
-      if (schedule::IsPlain(access.dims[d], axis)) src_step = src.StrideOf(static_cast<int>(d));
+      if (schedule::IsPlain(access.dims[d], axis)) src_step += src.StrideOf(static_cast<int>(d));
     }
     steps.push_back({dim.extent, dim.stride, src_step, 0});
   }

@@ -91,13 +91,18 @@ TEST_CASE("a gap behind all of an axis is of copies", "[ir][layout]") {
   for (const char* text : {"0/4%2 0/8+1 0%4 1", "0/8+2 1 0%8"}) {
     CAPTURE(text);
     CHECK(LayoutToString(layout(text), shape) == text);
-    CHECK(HasOnlyCopies(layout(text), shape));
   }
+  CHECK(IsRowMajorButCopies(layout("0/4%2 0/8+1 0%4 1"), shape));
+  CHECK_FALSE(IsRowMajorButCopies(layout("0/8+2 1 0%8"), shape));
   CHECK(IsOfCopies(layout("0/4%2 0/8+1 0%4 1"), shape, 1));
   CHECK_FALSE(IsOfCopies(layout("0/4%2 0/8+1 0%4 1"), shape, 0));
-  CHECK_FALSE(HasOnlyCopies(layout("0+1 1"), shape));
-  CHECK_FALSE(HasOnlyCopies(layout("0/8+1 1+1 0%8"), shape));
-  CHECK_FALSE(HasOnlyCopies(layout("0/8+64 1 0%8"), shape));
+  CHECK(CopiesOf(layout("0/4%2 0/8+1 0%4 1"), shape) == 2);
+  CHECK(CopiesOf(layout("0/8+63 1/3+3 1 0%8"), shape) == 64 * 4);
+  CHECK(CopiesOf(layout("0 1"), shape) == 1);
+  CHECK(CopiesOf(layout("0+1 1"), shape) == 0);
+  CHECK(CopiesOf(layout("0/8+1 1+1 0%8"), shape) == 0);
+  CHECK_FALSE(IsRowMajorButCopies(layout("1 0/8+1 0%8"), shape));
+  CHECK_FALSE(IsRowMajorButCopies(layout("0/4 1 0/8+1 0%4"), shape));
   // Padding of a block is none.
   CHECK_FALSE(IsOfCopies(*ParseLayout("0/16 1 0%16", shape), shape, 2));
 }

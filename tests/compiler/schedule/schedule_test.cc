@@ -109,6 +109,8 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
   CHECK(Contains(Why(workload, "stream relu\ncache_write relu\n"),
                  "must come before the stage's loops are changed"));
   CHECK(Contains(Why(workload, "layout Bias 0/4 0%4\n"), "fixes this buffer's layout"));
+  CHECK(Why(workload, "layout Bias 0/8%4 0/32+3 0%8\n") == "");
+  CHECK(Contains(Why(workload, "layout Bias 0%8 0/32+3 0/8%4\n"), "fixes this buffer's layout"));
   CHECK(Contains(Why(workload, "layout X 1 0 2 3\n"), "is not a block of axis 1 moved innermost"));
   CHECK(Contains(Why(workload, "layout X 0 1/4 2 3 1%4 1%4\n"), "only constants of free layout"));
   CHECK(Contains(Why(workload, "layout X 0 1/4 2/2 3 2%2 1%4\n"), "is not a block of axis 1"));
@@ -121,6 +123,17 @@ TEST_CASE("primitives refuse what they can't do and say why", "[schedule]") {
           .value();
   CHECK(Contains(Why(odd, "read_through A image\n"),
                  "15 elements of i8; an image has fours of f32 or f16"));
+}
+
+TEST_CASE("what a layout stores is bounded in all", "[schedule]") {
+  const te::Workload workload = Conv();
+  CHECK(Contains(Why(workload, "layout W 0/32+63 1/8+63 2 3 0 1\n"),
+                 "layout W: it stores 4096 copies of each element; constants have 1024 at most"));
+  CHECK(Why(workload, "layout W 0/32+31 1/8+31 2 3 0 1\n") == "");
+  CHECK(Contains(Why(workload,
+                     "layout W 0/1000000000000000 1/1000000000000000 2 3 "
+                     "0%1000000000000000 1%1000000000000000\n"),
+                 "layout W: it stores more than 2199023255552 elements"));
 }
 
 TEST_CASE("convolutions that Winograd's algorithm doesn't fit are refused", "[schedule]") {

@@ -1,10 +1,12 @@
 #include "compiler/codegen/vta/generate.h"
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/rng.h"
 #include "compiler/passes/build_loops.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/trace.h"
@@ -17,6 +19,11 @@ namespace tessera::codegen::vta {
 namespace {
 
 using Attributes = std::map<std::string, std::string>;
+
+struct Case {
+  const char *target, *op;
+  Attributes attributes;
+};
 
 ir::Target Pynq() { return ir::ParseTarget("vta").value(); }
 
@@ -35,9 +42,8 @@ Scheduled Apply(const te::Workload& workload, const std::string& steps) {
 }
 
 // Runs it and compares with the evaluator.
-VtaRun Run(const te::Workload& workload, const std::string& steps,
+VtaRun Run(const te::Workload& workload, const Scheduled& scheduled,
            const ir::Target& target = Pynq()) {
-  const Scheduled scheduled = Apply(workload, steps);
   const auto kernels = Generate(scheduled.schedule, scheduled.loops, target);
   REQUIRE(kernels.status() == absl::OkStatus());
 
@@ -53,6 +59,11 @@ VtaRun Run(const te::Workload& workload, const std::string& steps,
       });
   CHECK(checked == absl::OkStatus());
   return run;
+}
+
+VtaRun Run(const te::Workload& workload, const std::string& steps,
+           const ir::Target& target = Pynq()) {
+  return Run(workload, Apply(workload, steps), target);
 }
 
 std::string ErrorOf(const te::Workload& workload, const std::string& steps,
@@ -253,6 +264,117 @@ TEST_CASE("tensors of i8 are added by products with the identity", "[vta]") {
     Run(add, DefaultSteps(add, Pynq()));
     const auto wide = ir::ParseTarget("vta block=32").value();
     Run(add, DefaultSteps(add, wide), wide);
+  }
+}
+
+// A convolution whose results `read` of a tensor of such a type and shape is added to.
+te::Workload AddsRead(const std::string& tensor, const std::string& read) {
+  const auto workload = te::ParseWorkload(absl::StrCat(
+      "workload w\ninput X: i8[1,16,4,4] blocked(1)\nconst W: i8[16,16,1,1] free\n", tensor,
+      "\nstage conv: i32[n:1, oc:16, oh:4, ow:4] = sum[ic:16, kh:1, kw:1] (cast(i32, X[n, ic, oh + "
+      "kh, ow + kw]) * cast(i32, W[oc, ic, kh, kw]))\nstage shift: i32[n:1, oc:16, oh:4, ow:4] = "
+      "shift_right(conv[n, oc, oh, ow], 3:i32)\nstage add: i32[n:1, oc:16, oh:4, ow:4] = "
+      "shift[n, oc, oh, ow] + ",
+      read,
+      "\nstage o: i8[n:1, oc:16, oh:4, ow:4] blocked(1) = cast_sat(i8, add[n, oc, oh, ow])\n"
+      "output o\n"));
+  REQUIRE(workload.status() == absl::OkStatus());
+  return *workload;
+}
+
+// Of the default trace and of a space, which agree.
+std::string AddedRefusal(const std::string& tensor, const std::string& read) {
+  const te::Workload workload = AddsRead(tensor, read);
+  const absl::Status space = space::BuildSpace(workload, Pynq(), 1).status();
+  CHECK(schedule::DefaultTrace(workload.dag, Pynq()).ok() == space.ok());
+  return std::string(space.message());
+}
+
+TEST_CASE("what is added is read where results are", "[vta]") {
+  for (const auto& [tensor, read] : {std::pair("const R: i32[16,4,4] free", "R[oc, oh, ow]"),
+                                     {"const R: i32[16,4,4] free", "R[oc, ow, oh]"},
+                                     {"const R: i32[16,4,4] free", "R[oc, 3, ow]"},
+                                     {"const R: i32[16,4,4] free", "R[oc, oh, oh]"},
+                                     {"const R: i8[16,4,4] free", "cast(i32, R[oc, oh, oh])"}}) {
+    CAPTURE(tensor, read);
+    const te::Workload workload = AddsRead(tensor, read);
+    Run(workload, DefaultSteps(workload, Pynq()));
+    const auto space = space::BuildSpace(workload, Pynq(), 1);
+    REQUIRE(space.status() == absl::OkStatus());
+    Rng rng(4);
+    for (int i = 0; i < 8; ++i) {
+      const schedule::Schedule schedule = space->ToSchedule(space->Sample(rng)).value();
+      const schedule::LoopStructure loops = schedule::InferBounds(schedule).value();
+      Run(workload, Scheduled{schedule, loops});
+    }
+  }
+  for (const auto& [tensor, read] : {std::pair("const R: i32[16,16] free", "R[oc, oc]"),
+                                     {"const R: i32[16,4,16] free", "R[oc, oh, oc]"},
+                                     {"const R: i8[16,4,16] free", "cast(i32, R[oc, oh, oc])"}}) {
+    CAPTURE(tensor, read);
+    CHECK(absl::StrContains(AddedRefusal(tensor, read), "R is read at a diagonal"));
+  }
+  CHECK(absl::StrContains(
+      AddedRefusal("input R: i8[1,16,6,6] blocked(1)", "cast(i32, R[n, oc, oh + 1, ow + 2])"),
+      "R is read at other places than those of the results"));
+}
+
+TEST_CASE("masks are rows of the tensor as it is stored", "[vta]") {
+  for (const auto& [shape, pads] :
+       {std::pair("1,16,12,8", "h:13, w:9"), {"1,16,8,12", "h:9, w:13"}}) {
+    CAPTURE(shape);
+    const int64_t h = shape[5] == '1' ? 12 : 8, w = 20 - h;
+    const auto pool = te::ParseWorkload(absl::StrCat(
+        "workload w\ninput X: i8[", shape, "] layout(0 1/16 3 2 1%16)\nstage pad: i8[n:1, c:16, ",
+        pads, "] = select(1 <= h && 1 <= w, X[n, c, h - 1, w - 1], -128:i8)\n",
+        "stage pool: i8[n:1, c:16, oh:", h / 2, ", ow:", w / 2,
+        "] layout(0 1/16 3 2 1%16) = max[kh:3, kw:3] (pad[n, c, oh * 2 + kh, ow * 2 + kw])\n"
+        "output pool\n"));
+    REQUIRE(pool.status() == absl::OkStatus());
+    Run(*pool, DefaultSteps(*pool, Pynq()));
+  }
+}
+
+TEST_CASE("a bias is added to tiles of more than 64 rows", "[vta]") {
+  const auto rows = ir::ParseTarget("vta batch=128 block=8 inp=65536 acc=131072").value();
+  const te::Workload conv = Conv({{"n", "128"},
+                                  {"ic", "8"},
+                                  {"oc", "8"},
+                                  {"size", "4"},
+                                  {"k", "1"},
+                                  {"pad", "0"},
+                                  {"layout", "any"}});
+  Run(conv, DefaultSteps(conv, rows), rows);
+}
+
+TEST_CASE("default tiles fit where any do", "[vta]") {
+  const Case cases[] = {
+      {"vta", "max_pool2d", {{"size", "227"}, {"k", "5"}, {"stride", "2"}, {"pad", "1"}}},
+      {"vta", "max_pool2d", {{"size", "227"}, {"k", "7"}, {"stride", "1"}, {"pad", "1"}}},
+      // Four micro-ops.
+      {"vta uop=16", "max_pool2d", {{"size", "11"}, {"k", "3"}, {"stride", "1"}, {"pad", "1"}}},
+      {"vta uop=16", "max_pool2d", {{"h", "13"}, {"w", "5"}, {"k", "2"}, {"stride", "1"}}},
+      {"vta uop=16", "depthwise_conv2d", {{"size", "7"}, {"k", "3"}, {"shift", "3"}}},
+  };
+  for (const Case& one : cases) {
+    Attributes attributes = one.attributes;
+    attributes.insert({{"c", "64"}, {"dtype", "i8"}, {"layout", "any"}});
+    CAPTURE(one.target, attributes);
+    const te::Workload workload = te::MakeWorkload({"w", one.op, attributes}).value();
+    const ir::Target target = ir::ParseTarget(one.target).value();
+    REQUIRE(space::BuildSpace(workload, target, 1).status() == absl::OkStatus());
+    CHECK(ErrorOf(workload, DefaultSteps(workload, target), target) == "");
+  }
+}
+
+TEST_CASE("default tiles of long axes are found at once", "[vta]") {
+  for (const char* m : {"2147483647", "68719476731"}) {
+    CAPTURE(m);
+    const te::Workload add =
+        te::MakeWorkload({"add", "add", {{"m", m}, {"n", "16"}, {"dtype", "i8"}}}).value();
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(schedule::DefaultTrace(add.dag, Pynq()).ok());
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(1));
   }
 }
 
