@@ -93,6 +93,7 @@ absl::StatusOr<std::unique_ptr<MeasurementLog>> MeasurementLog::Open(const std::
   if (!S_ISREG(about.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": is no file; name one for the log"));
   }
+  absl::MutexLock file(&log->file_mutex_);
   // What is no log is refused before anything is made beside it.
   TESSERA_RETURN_IF_ERROR(log->ReadFile(settings));
   TESSERA_ASSIGN_OR_RETURN(FileLock lock,
@@ -165,21 +166,33 @@ size_t MeasurementLog::size() const {
 }
 
 absl::Status MeasurementLog::Add(uint64_t key, const Measured& measured) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!measured_.emplace(key, measured).second) return absl::OkStatus();
-  }
-  return file_.valid() ? Append(LineOf(key, measured)) : absl::OkStatus();
+  absl::MutexLock file(&file_mutex_);
+  if (Find(key)) return absl::OkStatus();
+  // Only what is on disk is known: who finds it may rely on it.
+  if (file_.valid()) TESSERA_RETURN_IF_ERROR(Append(LineOf(key, measured)));
+  absl::MutexLock lock(&mutex_);
+  measured_.emplace(key, measured);
+  return absl::OkStatus();
 }
 
 absl::Status MeasurementLog::Append(std::string_view line) {
+  TESSERA_RETURN_IF_ERROR(broken_);
   const std::string text = absl::StrCat(AbslView(line), "\n");
-  absl::MutexLock lock(&file_mutex_);
-  for (size_t written = 0; written < text.size();) {
-    const ssize_t count = write(file_.get(), text.data() + written, text.size() - written);
+  broken_ = Write(text);
+  if (broken_.ok()) {
+    bytes_ += std::ssize(text);
+  } else if (ftruncate(file_.get(), bytes_) != 0) {
+    // Nothing comes behind the part of a line that stays, so that opening drops it.
+  }
+  return broken_;
+}
+
+absl::Status MeasurementLog::Write(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = write(file_.get(), text.data(), text.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return ErrnoStatus(errno, "cannot write to", path_);
-    written += static_cast<size_t>(count);
+    text.remove_prefix(static_cast<size_t>(count));
   }
   if (fdatasync(file_.get()) != 0) return ErrnoStatus(errno, "cannot write to", path_);
   return absl::OkStatus();
