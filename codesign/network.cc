@@ -23,6 +23,7 @@ namespace tessera::codesign {
 namespace {
 
 constexpr int64_t kPage = 4096;
+constexpr int64_t kDramBytes = int64_t{1} << 32;  // that addresses of 32 bits reach
 
 struct Stream {
   tessera_vta_stream stream = {};
@@ -40,10 +41,26 @@ struct Placement {
   int64_t end = kPage;
 
   void Place(int64_t bytes) {
+    // Where the end is past DRAM, CheckDram refuses all of them.
     buffers.push_back({static_cast<uint32_t>(end), bytes});
     end += Paged(bytes);
   }
 };
+
+absl::Status CheckDram(int64_t end) {
+  if (end <= kDramBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "its tensors and micro-ops take ", end, " bytes of DRAM, of which a VTA reaches ", kDramBytes,
+      "; choose smaller shapes, or split the operator"));
+}
+
+// Before anything is generated, so without micro-ops.
+absl::Status CheckTensors(const te::Dag& dag) {
+  Placement placement;
+  for (const te::Input& input : dag.inputs) placement.Place(input.buffer->StoredBytes());
+  for (const ir::Buffer& output : dag.outputs) placement.Place(output->StoredBytes());
+  return CheckDram(placement.end);
+}
 
 absl::StatusOr<Activity> SimulateKernel(const codegen::vta::Kernel& kernel,
                                         const Placement& placement, const vta::Timing& timing) {
@@ -51,6 +68,8 @@ absl::StatusOr<Activity> SimulateKernel(const codegen::vta::Kernel& kernel,
   const tessera_vta_program program = {words.data(), std::ssize(words)};
   std::vector<tessera_vta_buffer> arguments;
   for (const int argument : kernel.arguments) arguments.push_back(placement.buffers[argument]);
+  // A page at least for micro-ops.
+  TESSERA_RETURN_IF_ERROR(CheckDram(placement.end + kPage));
   Stream of;
   const int expanded = tessera_vta_expand(&program, arguments.data(), std::ssize(arguments),
                                           static_cast<uint32_t>(placement.end), &of.stream);
@@ -59,8 +78,9 @@ absl::StatusOr<Activity> SimulateKernel(const codegen::vta::Kernel& kernel,
   }
   TESSERA_CHECK(expanded == TESSERA_VTA_OK);  // Assemble's words
   constexpr int64_t kUopBytes = sizeof(uint32_t);
-  std::vector<uint8_t> dram(
-      static_cast<size_t>(placement.end + Paged(of.stream.uop_count * kUopBytes)), 0);
+  const int64_t dram_bytes = placement.end + Paged(of.stream.uop_count * kUopBytes);
+  TESSERA_RETURN_IF_ERROR(CheckDram(dram_bytes));
+  std::vector<uint8_t> dram(static_cast<size_t>(dram_bytes), 0);
   if (of.stream.uop_count > 0) {
     std::memcpy(&dram[static_cast<size_t>(placement.end)], of.stream.uops,
                 static_cast<size_t>(of.stream.uop_count * kUopBytes));
@@ -81,14 +101,6 @@ absl::StatusOr<Activity> SimulateKernel(const codegen::vta::Kernel& kernel,
 
 }  // namespace
 
-std::string Network::Text() const {
-  std::string text;
-  for (const Layer& layer : layers) {
-    absl::StrAppend(&text, layer.count, " ", te::Print(layer.workload), "\n");
-  }
-  return text;
-}
-
 absl::StatusOr<Network> MakeNetwork(std::string name, absl::Span<const te::OpSpec> operators,
                                     absl::Span<const double> counts) {
   TESSERA_CHECK(operators.size() == counts.size());
@@ -100,6 +112,9 @@ absl::StatusOr<Network> MakeNetwork(std::string name, absl::Span<const te::OpSpe
       layout->second = "any";
     }
     TESSERA_ASSIGN_OR_RETURN(te::Workload workload, te::MakeWorkload(spec));
+    if (absl::Status fits = CheckTensors(workload.dag); !fits.ok()) {
+      return Annotate(fits, workload.name);
+    }
     network.layers.push_back({std::move(workload), counts[i]});
   }
   return network;
