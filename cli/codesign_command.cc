@@ -45,9 +45,11 @@ class ProgressLine {
         text = absl::StrFormat("%d of %d configurations estimated", progress.done, progress.all);
         break;
       case Phase::kTuning:
-        text = absl::StrFormat("round %d of %d: %d of %d variants tuned, the fastest %.2f ms",
-                               progress.round, progress.rounds, progress.done, progress.all,
-                               1e3 * progress.best_seconds.value_or(0));
+        text = absl::StrFormat("round %d of %d: %d of %d variants tuned", progress.round,
+                               progress.rounds, progress.done, progress.all);
+        if (progress.best_seconds) {
+          absl::StrAppendFormat(&text, ", the fastest %.2f ms", 1e3 * *progress.best_seconds);
+        }
         break;
     }
     std::fprintf(stderr, "%s%s%s", is_terminal_ ? "\r\x1b[K" : "", text.c_str(),

@@ -65,6 +65,11 @@ std::string Compared(const Exploration& exploration, bool at_its_clock) {
 
 std::string ScreeningText(const Exploration& exploration) {
   const codesign::Screening& s = exploration.screening;
+  const std::string left_out =
+      exploration.no_program == 0
+          ? ""
+          : absl::StrCat(", and ", Grouped(exploration.no_program),
+                         " more of which all that was tried of an operator failed");
   return absl::StrCat(
       Grouped(s.screened), " variants screened for an ", AbslView(exploration.device.name), ":\n  ",
       Grouped(s.not_encodable), " can't be encoded, ", Grouped(s.not_served),
@@ -74,7 +79,7 @@ std::string ScreeningText(const Exploration& exploration) {
       Grouped(s.slower), " are like others but slower; ", Grouped(exploration.candidates),
       " are left, of ", Grouped(exploration.configurations), " configurations, ",
       Grouped(exploration.no_memory), " of them without memory for a program;\n  ",
-      Grouped(std::ssize(exploration.tuned)), " were tuned\n");
+      Grouped(std::ssize(exploration.tuned)), " were tuned", left_out, "\n");
 }
 
 std::string CodesignTable(const Exploration& exploration) {

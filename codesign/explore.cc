@@ -1,6 +1,7 @@
 #include "codesign/explore.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -76,6 +77,7 @@ class Explorer {
     for (int round = 0; round < static_cast<int>(std::size(kRounds)); ++round) {
       TESSERA_RETURN_IF_ERROR(Tune(round));
     }
+    TESSERA_RETURN_IF_ERROR(LeaveOutFailed());
     Evaluate();
     std::stable_sort(found_.tuned.begin() + 1, found_.tuned.end(),
                      [](const Evaluated& a, const Evaluated& b) { return a.seconds < b.seconds; });
@@ -247,11 +249,27 @@ class Explorer {
     return tuned;
   }
 
-  double BestSeconds(double seconds) {
+  // Nothing before a variant has a program of each layer.
+  std::optional<double> BestSeconds(double seconds) {
     double best = best_seconds_;
     while (seconds < best && !best_seconds_.compare_exchange_weak(best, seconds)) {
     }
-    return best_seconds_;
+    best = best_seconds_;
+    return std::isfinite(best) ? std::optional(best) : std::nullopt;
+  }
+
+  // Variants of which some layer has no program that ran: nothing is known of the network on them.
+  absl::Status LeaveOutFailed() {
+    const TunedVariant& base = found_.tuned.front().tuned;
+    for (size_t i = 0; i < base.layers.size(); ++i) {
+      if (!base.layers[i].best_config.empty()) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          network_.layers[i].workload.name, ": of the default configuration none of the ",
+          base.layers[i].tried.size(), " programs that were tried can be run; try more trials"));
+    }
+    found_.no_program =
+        std::erase_if(found_.tuned, [&](const Evaluated& one) { return !one.tuned.HasPrograms(); });
+    return absl::OkStatus();
   }
 
   void Evaluate() {
@@ -259,7 +277,10 @@ class Explorer {
     for (Evaluated& one : found_.tuned) {
       one.activity = one.tuned.Total(network_);
       one.seconds = one.tuned.Seconds(network_);
-      one.joules = 1e-12 * Picojoules(one.activity, one.tuned.variant.config);
+      // What was counted then is of some layers only, too little.
+      one.joules = one.tuned.HasPrograms()
+                       ? 1e-12 * Picojoules(one.activity, one.tuned.variant.config)
+                       : std::numeric_limits<double>::infinity();
       costs.push_back(CostsOf(one));
     }
     const std::vector<int> fronts = FrontsOf(costs);

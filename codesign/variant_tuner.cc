@@ -166,6 +166,11 @@ absl::Status AddRows(const std::vector<LayerSpace>& spaces, TunedVariant& tuned)
 
 }  // namespace
 
+bool TunedVariant::HasPrograms() const {
+  return std::ranges::none_of(layers,
+                              [](const TunedLayer& layer) { return layer.best_config.empty(); });
+}
+
 Activity TunedVariant::Total(const Network& network) const {
   Activity total;
   for (size_t i = 0; i < layers.size(); ++i) total.Add(layers[i].best, network.layers[i].count);

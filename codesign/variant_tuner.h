@@ -35,7 +35,10 @@ struct TunedVariant {
   Variant variant;
   std::vector<TunedLayer> layers;  // as the network has them
 
-  // The network's, by the layers' fastest programs.
+  // Whether a program of each layer ran.
+  bool HasPrograms() const;
+  // The network's, by the layers' fastest programs. Where a layer has none cycles and seconds are
+  // infinity, and the other counts are of the other layers.
   Activity Total(const Network& network) const;
   double Seconds(const Network& network) const;
   // The same by what was known after the first `trials` of each layer.

@@ -219,6 +219,73 @@ TEST_CASE("what is tuned is spread over the front and near the default", "[codes
   CHECK(has(61));  // the fastest that is as small, at the same clock
 }
 
+std::vector<std::string> LinesOf(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+// Makes failures of the measurements that `are_kept` has not, in all of which a run finds.
+size_t MakeFail(const std::string& path, const std::set<std::string>& are_kept) {
+  std::vector<std::string> lines = LinesOf(path);
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  size_t failures = 0;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (i > 0 && !are_kept.contains(lines[i])) {
+      const std::string key = R"({"key":")";
+      lines[i] = lines[i].substr(0, key.size() + 16) + R"(","failure":"no room"})";
+      ++failures;
+    }
+    out << lines[i] << '\n';
+  }
+  return failures;
+}
+
+TEST_CASE("a variant without a program that ran is counted and left out", "[codesign]") {
+  const test::TemporaryDirectory folder;
+  const std::string path = folder.path + "/log";
+  ExploreOptions options = SmallOptions();
+  options.transfer = false;  // so that the default's programs are the same beside any others
+  options.trials = 4;
+  options.variants = 1;
+  Run(options, *MeasurementLog::Open(path, "1").value());
+  const std::vector<std::string> lines = LinesOf(path);
+  const std::set<std::string> of_default(lines.begin(), lines.end());
+
+  // Whatever else is tried failed.
+  options.variants = 5;
+  size_t measurements = 0, failures = 0;
+  Found found;
+  do {
+    failures = MakeFail(path, of_default);
+    const auto log = MeasurementLog::Open(path, "1").value();
+    measurements = log->size();
+    found = Run(options, *log);
+    if (log->size() == measurements) break;
+  } while (true);
+  CHECK(failures > 4);
+  CHECK(found.exploration.no_program == 4);
+  REQUIRE(found.exploration.tuned.size() == 1);
+  CHECK(found.exploration.tuned[0].front == 0);
+  CHECK(std::isfinite(found.exploration.tuned[0].joules));
+  const std::string svg = ToSvg(found.exploration, SmallNetwork());
+  for (const std::string& report : {found.csv, svg, found.json}) {
+    CHECK(report.find("inf") == std::string::npos);
+    CHECK(report.find("nan") == std::string::npos);
+    CHECK(report.find("null") == std::string::npos);
+  }
+
+  // Nor has the default one.
+  MakeFail(path, {});
+  std::atomic<bool> stop = false;
+  options.variants = 1;
+  const auto log = MeasurementLog::Open(path, "1").value();
+  const auto none = Explore(SmallNetwork(), kDevice, options, *log, stop, [](const Progress&) {});
+  CHECK(absl::IsInvalidArgument(none.status()));
+  CHECK_THAT(std::string(none.status().message()), Catch::Contains("more trials"));
+}
+
 TEST_CASE("reports have all that was tuned", "[codesign]") {
   MeasurementLog log;
   ExploreOptions options = SmallOptions();
