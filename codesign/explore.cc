@@ -6,7 +6,6 @@
 #include <limits>
 #include <map>
 #include <numeric>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +13,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "codesign/estimate.h"
+#include "codesign/for_each.h"
 #include "codesign/select.h"
 
 namespace tessera::codesign {
@@ -26,26 +26,6 @@ struct Round {
 constexpr Round kRounds[] = {{1, 0.25}, {0.5, 0.5}, {0.25, 1}};
 // That begin with the same knowledge: a number of its own, so that threads decide nothing.
 constexpr size_t kBatch = 8;
-
-// Calls `work` with 0 to count − 1, by so many threads. The error of the smallest index that
-// failed; what comes behind an error may be left out.
-absl::Status ForEach(size_t count, int threads, const std::function<absl::Status(size_t)>& work) {
-  std::atomic<size_t> next = 0;
-  std::atomic<bool> has_failed = false;
-  std::vector<absl::Status> statuses(count);
-  const auto run = [&] {
-    for (size_t i = next++; i < count && !has_failed; i = next++) {
-      statuses[i] = work(i);
-      if (!statuses[i].ok()) has_failed = true;
-    }
-  };
-  std::vector<std::thread> others;
-  for (int t = 1; t < threads; ++t) others.emplace_back(run);
-  run();
-  for (std::thread& thread : others) thread.join();
-  for (const absl::Status& status : statuses) TESSERA_RETURN_IF_ERROR(status);
-  return absl::OkStatus();
-}
 
 uint64_t SeedOf(uint64_t seed, const Variant& variant, int round) {
   return StableHasher().Add(seed).Add(ToString(variant)).Add(static_cast<uint64_t>(round)).Finish();
