@@ -43,9 +43,8 @@ struct LayerSpace {
 // Errors are of space::BuildSpace, with the layer's name.
 absl::StatusOr<LayerSpace> MakeLayerSpace(const Layer& layer, const ir::Target& target);
 
-// Generates the program of a config, runs it on the simulator and counts what it did. Its tensors
-// are zeros: no time depends on values. Deterministic; thread-safe. Errors are of code generation
-// (InvalidArgument; so is what takes more than 4 GiB of DRAM) and of the simulator.
+// What the program of a config did, on the simulator. Deterministic; thread-safe. Errors are of
+// Simulate (simulate.h).
 absl::StatusOr<Activity> SimulateConfig(const space::ConfigSpace& space,
                                         const space::Config& config, const vta::Timing& timing);
 
