@@ -22,8 +22,8 @@ using Json = nlohmann::ordered_json;
 // Raised when lines mean something else.
 constexpr int kVersion = 1;
 
-std::string HeaderOf(std::string_view settings) {
-  return Json{{"tessera_codesign", kVersion}, {"settings", settings}}.dump();
+std::string HeaderOf(std::string_view version) {
+  return Json{{"tessera_codesign", kVersion}, {"settings", version}}.dump();
 }
 
 std::string LineOf(uint64_t key, const Measured& measured) {
@@ -83,7 +83,7 @@ absl::StatusOr<std::string> ReadAll(int file, const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MeasurementLog>> MeasurementLog::Open(const std::string& path,
-                                                                     std::string_view settings) {
+                                                                     std::string_view version) {
   auto log = std::make_unique<MeasurementLog>();
   log->path_ = path;
   log->file_.Reset(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
@@ -95,28 +95,28 @@ absl::StatusOr<std::unique_ptr<MeasurementLog>> MeasurementLog::Open(const std::
   }
   absl::MutexLock file(&log->file_mutex_);
   // What is no log is refused before anything is made beside it.
-  TESSERA_RETURN_IF_ERROR(log->ReadFile(settings));
+  TESSERA_RETURN_IF_ERROR(log->ReadFile(version));
   TESSERA_ASSIGN_OR_RETURN(FileLock lock,
                            FileLock::Acquire(path + ".lock", absl::StrCat("the log ", path),
                                              "wait for it, or name another file"));
   log->lock_.emplace(std::move(lock));
-  TESSERA_RETURN_IF_ERROR(log->ReadFile(settings));  // others had it until now
+  TESSERA_RETURN_IF_ERROR(log->ReadFile(version));  // others had it until now
   // Without the line that was cut off.
   if (ftruncate(log->file_.get(), log->bytes_) != 0 ||
       lseek(log->file_.get(), log->bytes_, SEEK_SET) < 0) {
     return ErrnoStatus(errno, "cannot write to", path);
   }
-  if (log->bytes_ == 0) TESSERA_RETURN_IF_ERROR(log->Append(HeaderOf(settings)));
+  if (log->bytes_ == 0) TESSERA_RETURN_IF_ERROR(log->Append(HeaderOf(version)));
   return log;
 }
 
-absl::Status MeasurementLog::ReadFile(std::string_view settings) {
+absl::Status MeasurementLog::ReadFile(std::string_view version) {
   if (lseek(file_.get(), 0, SEEK_SET) < 0) return ErrnoStatus(errno, "cannot read", path_);
   TESSERA_ASSIGN_OR_RETURN(const std::string text, ReadAll(file_.get(), path_));
-  return Parse(text, settings);
+  return Parse(text, version);
 }
 
-absl::Status MeasurementLog::Parse(std::string_view text, std::string_view settings) {
+absl::Status MeasurementLog::Parse(std::string_view text, std::string_view version) {
   absl::MutexLock lock(&mutex_);
   measured_.clear();
   bytes_ = 0;
@@ -130,11 +130,11 @@ absl::Status MeasurementLog::Parse(std::string_view text, std::string_view setti
         return absl::InvalidArgumentError(
             absl::StrCat(path_, ": is no log of codesign; name another file"));
       }
-      if (line != HeaderOf(settings)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(path_,
-                         ": is the log of another network, or of another version of Tessera, whose "
-                         "cycles are not this one's; name another file"));
+      if (line != HeaderOf(version)) {
+        const Json other = header.value("settings", Json());
+        return absl::InvalidArgumentError(absl::StrCat(
+            path_, ": is the log of Tessera ", other.dump(), ", whose cycles may not be those of ",
+            AbslView(version), "; name another file"));
       }
     } else {
       auto parsed = ParseLine(line);
@@ -146,7 +146,7 @@ absl::Status MeasurementLog::Parse(std::string_view text, std::string_view setti
     }
     bytes_ = static_cast<int64_t>(end) + 1;
   }
-  if (bytes_ == 0 && !text.empty() && !std::string_view(HeaderOf(settings)).starts_with(text)) {
+  if (bytes_ == 0 && !text.empty() && !std::string_view(HeaderOf(version)).starts_with(text)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path_, ": is no log of codesign; name another file"));
   }

@@ -29,11 +29,12 @@ struct Measured {
 class MeasurementLog {
  public:
   MeasurementLog() = default;  // in memory alone
-  // Makes the file, or reads it. `settings`: what the measurements hold for, in one line, a log's
-  // first. InvalidArgument where the file is of other settings, or no such log; DataLoss, with the
-  // line, where it is damaged; Unavailable while another process has it; else the system's.
+  // Makes the file, or reads it. `version`: of the compiler and simulator, whose measurements it
+  // keeps, of any network and device; a log's first line. InvalidArgument where the file is of
+  // another version, or no such log; DataLoss, with the line, where it is damaged; Unavailable
+  // while another process has it; else the system's.
   static absl::StatusOr<std::unique_ptr<MeasurementLog>> Open(const std::string& path,
-                                                              std::string_view settings);
+                                                              std::string_view version);
 
   std::optional<Measured> Find(uint64_t key) const;
   // On disk, and known, when this returns OK; what is known already is left as it is. Errors are
@@ -43,8 +44,8 @@ class MeasurementLog {
   size_t size() const;
 
  private:
-  absl::Status ReadFile(std::string_view settings) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
-  absl::Status Parse(std::string_view text, std::string_view settings)
+  absl::Status ReadFile(std::string_view version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
+  absl::Status Parse(std::string_view text, std::string_view version)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
   absl::Status Append(std::string_view line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
   absl::Status Write(std::string_view text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);

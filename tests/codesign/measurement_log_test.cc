@@ -159,7 +159,9 @@ TEST_CASE("a log of other settings, another file and a damaged one are refused",
   CHECK(Opened(path)->Add(1, Ran(10)).ok());
   const auto other = MeasurementLog::Open(path, "version 2");
   CHECK(absl::IsInvalidArgument(other.status()));
-  CHECK_THAT(std::string(other.status().message()), Catch::Contains(path));
+  CHECK_THAT(std::string(other.status().message()), Catch::Contains(path) &&
+                                                        Catch::Contains("Tessera \"version 1\"") &&
+                                                        Catch::Contains("those of version 2"));
   std::filesystem::remove(path + ".lock");
   WriteFile(path, ReadFile(path) + "{\"key\":\"1\"}\n");
   const auto damaged = MeasurementLog::Open(path, "version 1");
