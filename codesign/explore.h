@@ -55,7 +55,8 @@ struct Exploration {
 const Evaluated& BestWithinDefault(const Exploration& exploration, bool at_its_clock);
 
 // The one of the fewest block RAMs within the default's resources at its clock, stages and bus that
-// is at most `slack` times slower: 0.01. The default itself where none takes fewer.
+// takes at most 1 + `slack` times as long. The default itself where none takes fewer.
+inline constexpr double kAsFast = 0.01;  // the slack of reports
 const Evaluated& LeanestAtItsClock(const Exploration& exploration, double slack);
 
 // How far it is, for people.

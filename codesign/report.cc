@@ -95,6 +95,7 @@ std::string ToJson(const Exploration& exploration, const Network& network,
       {"best_within_default_at_its_clock",
        ToString(BestWithinDefault(exploration, true).tuned.variant)},
       {"best_within_default", ToString(BestWithinDefault(exploration, false).tuned.variant)},
+      {"leanest_at_its_clock", ToString(LeanestAtItsClock(exploration, kAsFast).tuned.variant)},
       {"variants", std::move(variants)}};
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
