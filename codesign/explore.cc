@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <map>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -65,9 +67,19 @@ class Explorer {
   }
 
  private:
-  void Report(Progress progress) {
+  // Counts where it is told, so that what is told only grows.
+  void ReportOneMore(Progress progress) {
     absl::MutexLock lock(&report_mutex_);
+    progress.done = ++done_;
+    if (progress.best_seconds) best_seconds_ = std::min(best_seconds_, *progress.best_seconds);
+    // Nothing before a variant has a program of each layer.
+    progress.best_seconds =
+        std::isfinite(best_seconds_) ? std::optional(best_seconds_) : std::nullopt;
     report_(progress);
+  }
+  void CountFromZero() {
+    absl::MutexLock lock(&report_mutex_);
+    done_ = 0;
   }
 
   absl::Status ScreenAll() {
@@ -84,7 +96,7 @@ class Explorer {
     found_.screening = Screen(options_.axes, device_, [&](const vta::Config& config) {
       return CheckServes(network_, config).ok();
     });
-    Report({.phase = Progress::Phase::kScreened, .screening = &found_.screening});
+    report_({.phase = Progress::Phase::kScreened, .screening = &found_.screening});
     for (const Variant& variant : found_.screening.variants) {
       if (variant != base) by_config_[vta::Print(variant.config)].push_back(variant);
     }
@@ -104,21 +116,13 @@ class Explorer {
     }
     found_.configurations = std::ssize(groups);
     std::vector<std::vector<Candidate>> estimated(groups.size());
-    std::atomic<int64_t> done = 0, no_memory = 0;
-    TESSERA_RETURN_IF_ERROR(ForEach(groups.size(), options_.threads, [&](size_t g) {
+    std::atomic<int64_t> no_memory = 0;
+    CountFromZero();
+    TESSERA_RETURN_IF_ERROR(ForEach(groups.size(), options_.threads, [&](size_t g) -> absl::Status {
       if (stop_) return absl::CancelledError("interrupted");
-      const auto programs =
-          EstimatedPrograms::Make(network_, groups[g]->front().config, most_stages, options_.seed);
-      if (absl::IsResourceExhausted(programs.status())) {
-        no_memory += std::ssize(*groups[g]);
-      } else if (!programs.ok()) {
-        return programs.status();
-      } else {
-        for (const Variant& variant : *groups[g]) {
-          estimated[g].push_back(CandidateOf(variant, programs->Estimate(variant)));
-        }
-      }
-      Report({.phase = Progress::Phase::kEstimating, .done = ++done, .all = std::ssize(groups)});
+      TESSERA_ASSIGN_OR_RETURN(estimated[g], EstimateGroup(*groups[g], most_stages));
+      no_memory += std::ssize(*groups[g]) - std::ssize(estimated[g]);
+      ReportOneMore({.phase = Progress::Phase::kEstimating, .all = std::ssize(groups)});
       return absl::OkStatus();
     }));
     found_.no_memory = no_memory;
@@ -126,6 +130,28 @@ class Explorer {
       candidates_.insert(candidates_.end(), some.begin(), some.end());
     }
     return absl::OkStatus();
+  }
+
+  // Of variants of one configuration those that have programs: of as many stages as there are, or
+  // of as many of the group's as its memories allow, because deeper pipelines want more
+  // accumulators.
+  absl::StatusOr<std::vector<Candidate>> EstimateGroup(absl::Span<const Variant> group,
+                                                       int64_t most_stages) const {
+    std::set<int64_t, std::greater<>> stages = {most_stages};
+    for (const Variant& variant : group) stages.insert(variant.stages);
+    std::vector<Candidate> candidates;
+    for (const int64_t most : stages) {
+      const auto programs =
+          EstimatedPrograms::Make(network_, group.front().config, most, options_.seed);
+      if (absl::IsResourceExhausted(programs.status())) continue;
+      TESSERA_RETURN_IF_ERROR(programs.status());
+      for (const Variant& variant : group) {
+        if (variant.stages > most) continue;
+        candidates.push_back(CandidateOf(variant, programs->Estimate(variant)));
+      }
+      break;
+    }
+    return candidates;
   }
 
   Candidate CandidateOf(const Variant& variant, const Activity& activity) const {
@@ -186,7 +212,7 @@ class Explorer {
     const std::vector<size_t> staying = Staying(round);
     const int trials = TrialsBy(round) - (round > 0 ? TrialsBy(round - 1) : 0);
     if (trials == 0) return absl::OkStatus();
-    std::atomic<int64_t> done = 0;
+    CountFromZero();
     for (size_t begin = 0; begin < staying.size(); begin += kBatch) {
       const size_t count = std::min(kBatch, staying.size() - begin);
       std::vector<TunedVariant> taught;
@@ -204,12 +230,11 @@ class Explorer {
         TESSERA_ASSIGN_OR_RETURN(one.tuned, TuneVariant(network_, std::move(one.tuned), transfer,
                                                         trials, seed, log_, stop_));
         one.trials += trials;
-        Report({.phase = Progress::Phase::kTuning,
-                .done = ++done,
-                .all = std::ssize(staying),
-                .round = round + 1,
-                .rounds = static_cast<int>(std::size(kRounds)),
-                .best_seconds = BestSeconds(one.tuned.Seconds(network_))});
+        ReportOneMore({.phase = Progress::Phase::kTuning,
+                       .all = std::ssize(staying),
+                       .round = round + 1,
+                       .rounds = static_cast<int>(std::size(kRounds)),
+                       .best_seconds = one.tuned.Seconds(network_)});
         return absl::OkStatus();
       }));
       for (size_t i = 0; i < count; ++i) last_tuned_.push_back(staying[begin + i]);
@@ -227,15 +252,6 @@ class Explorer {
     std::vector<TunedVariant> tuned;
     for (size_t i = order.size(); i-- > 0;) tuned.push_back(found_.tuned[order[i]].tuned);
     return tuned;
-  }
-
-  // Nothing before a variant has a program of each layer.
-  std::optional<double> BestSeconds(double seconds) {
-    double best = best_seconds_;
-    while (seconds < best && !best_seconds_.compare_exchange_weak(best, seconds)) {
-    }
-    best = best_seconds_;
-    return std::isfinite(best) ? std::optional(best) : std::nullopt;
   }
 
   // Variants of which some layer has no program that ran: nothing is known of the network on them.
@@ -273,12 +289,13 @@ class Explorer {
   MeasurementLog& log_;
   const std::atomic<bool>& stop_;
   const std::function<void(const Progress&)>& report_;
-  absl::Mutex report_mutex_;  // held while report_ is called
+  absl::Mutex report_mutex_;  // held while report_ is called by several
+  int64_t done_ ABSL_GUARDED_BY(report_mutex_) = 0;
+  double best_seconds_ ABSL_GUARDED_BY(report_mutex_) = std::numeric_limits<double>::infinity();
   Exploration found_;
   std::map<std::string, std::vector<Variant>> by_config_;
   std::vector<Candidate> candidates_;
   std::vector<size_t> last_tuned_;  // places in found_.tuned
-  std::atomic<double> best_seconds_ = std::numeric_limits<double>::infinity();
 };
 
 }  // namespace

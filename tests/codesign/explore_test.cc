@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "codesign/estimate.h"
 #include "codesign/report.h"
 #include "codesign/select.h"
 #include "tests/codesign/networks.h"
@@ -160,6 +161,37 @@ TEST_CASE("variants learn from each other unless they shall not", "[codesign]") 
   CHECK(FitModel({}, 1)->bytes.empty());
 }
 
+TEST_CASE("memories that serve short pipelines only are estimated with these", "[codesign]") {
+  constexpr int64_t kShort = 4, kLong = 9;
+  const Network network = SmallNetwork();
+  const auto has_programs = [&](const vta::Config& config, int64_t stages) {
+    return EstimatedPrograms::Make(network, config, stages, 0).ok();
+  };
+  vta::Config config;
+  config.log_acc_bytes = 8;
+  while (!has_programs(config, kShort)) ++config.log_acc_bytes;
+  REQUIRE_FALSE(has_programs(config, kLong));
+  ExploreOptions options;
+  options.axes = {.log_batch = {0},
+                  .log_block = {config.log_block},
+                  .log_uop_bytes = {config.log_uop_bytes},
+                  .log_inp_bytes = {config.log_inp_bytes},
+                  .log_wgt_bytes = {config.log_wgt_bytes},
+                  .log_acc_bytes = {config.log_acc_bytes},
+                  .log_alu_narrowing = {0},
+                  .bus_bits = {64},
+                  .stages = {kShort, kLong},
+                  .megahertz = {100, 200}};
+  options.variants = 4;
+  options.trials = 4;
+  MeasurementLog log;
+  const Exploration found = Run(options, log).exploration;
+  CHECK(found.no_memory == 1);  // long, at the clock that wants it
+  REQUIRE(found.tuned.size() == 2);
+  CHECK(found.tuned[1].tuned.variant.config == config);
+  CHECK(found.tuned[1].tuned.variant.stages == kShort);
+}
+
 TEST_CASE("a run ends when it is told to", "[codesign]") {
   MeasurementLog log;
   std::atomic<bool> stop = false;
@@ -310,6 +342,60 @@ TEST_CASE("reports have all that was tuned", "[codesign]") {
     CHECK(count == 2);  // in each of the two panels
   }
   CHECK(svg.find("nan") == std::string::npos);
+  const auto has = [&](const std::string& member, const Evaluated& one) {
+    return found.json.find("\"" + member + "\": \"" + ToString(one.tuned.variant) + "\"") !=
+           std::string::npos;
+  };
+  CHECK(has("best_within_default", BestWithinDefault(found.exploration, false)));
+  CHECK(has("leanest_at_its_clock", LeanestAtItsClock(found.exploration, kAsFast)));
+}
+
+TEST_CASE("a drawing of a network of any name is text, its labels above the axis", "[codesign]") {
+  Evaluated base, best;
+  base.seconds = 0.08;
+  best.seconds = 0.04;
+  best.tuned.variant.megahertz = 200;
+  Exploration exploration;
+  exploration.device = kDevice;
+  exploration.tuned = {base, best};
+  Network network = SmallNetwork();
+  network.name = "r\xe9seau <1>";  // Latin-1
+  const std::string svg = ToSvg(exploration, network);
+  CHECK_THAT(svg, Catch::Contains(">r\xef\xbf\xbdseau &lt;1&gt; on variants"));
+  const auto number_before = [&](size_t end, const std::string& attribute) {
+    const size_t at = svg.rfind(attribute + "=\"", end) + attribute.size() + 2;
+    return std::stod(svg.substr(at, svg.find('"', at) - at));
+  };
+  const size_t label = svg.find(">within its resources, 40.0 ms</text>");
+  REQUIRE(label != std::string::npos);
+  const size_t axis = svg.find("stroke=\"#999999\"", svg.find("#999999") - 200);
+  // Letters reach a quarter of their size below the line they stand on.
+  CHECK(number_before(label, " y") + 0.25 * number_before(label, "font-size") <
+        number_before(axis, " y1"));
+}
+
+TEST_CASE("progress is told one by one, to the end", "[codesign]") {
+  MeasurementLog log;
+  ExploreOptions options = SmallOptions();
+  options.variants = 4;
+  options.trials = 4;
+  options.threads = 4;
+  const std::atomic<bool> stop = false;
+  Progress last = {.phase = Progress::Phase::kScreened};
+  std::set<int> rounds;
+  const auto exploration =
+      Explore(SmallNetwork(), kDevice, options, log, stop, [&](const Progress& progress) {
+        if (progress.phase == Progress::Phase::kScreened) return;
+        const bool goes_on = progress.phase == last.phase && progress.round == last.round;
+        if (!goes_on) CHECK(last.done == last.all);
+        CHECK(progress.done == (goes_on ? last.done : 0) + 1);
+        if (last.best_seconds) CHECK(*progress.best_seconds <= *last.best_seconds);
+        last = progress;
+        rounds.insert(progress.round);
+      });
+  CHECK(exploration.ok());
+  CHECK(last.done == last.all);
+  CHECK(rounds == std::set<int>{0, 1, 2, 3});
 }
 
 }  // namespace
