@@ -4,6 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <thread>
 
@@ -43,9 +45,11 @@ class ProgressLine {
         text = absl::StrFormat("%d of %d configurations estimated", progress.done, progress.all);
         break;
       case Phase::kTuning:
-        text = absl::StrFormat("round %d of %d: %d of %d variants tuned, the fastest %.2f ms",
-                               progress.round, progress.rounds, progress.done, progress.all,
-                               1e3 * progress.best_seconds.value_or(0));
+        text = absl::StrFormat("round %d of %d: %d of %d variants tuned", progress.round,
+                               progress.rounds, progress.done, progress.all);
+        if (progress.best_seconds) {
+          absl::StrAppendFormat(&text, ", the fastest %.2f ms", 1e3 * *progress.best_seconds);
+        }
         break;
     }
     std::fprintf(stderr, "%s%s%s", is_terminal_ ? "\r\x1b[K" : "", text.c_str(),
@@ -57,6 +61,34 @@ class ProgressLine {
   const bool is_terminal_ = isatty(STDERR_FILENO) != 0;
   std::chrono::steady_clock::time_point shown_;
 };
+
+// The file that opening the path would find or make. Errors are left to that.
+std::filesystem::path Resolved(const std::string& path) {
+  constexpr int kMaxLinks = 40;
+  std::error_code error;
+  std::filesystem::path file = std::filesystem::absolute(path, error);
+  // What the last link points to need not be there yet.
+  for (int links = 0; links < kMaxLinks && std::filesystem::is_symlink(file, error); ++links) {
+    file = file.parent_path() / std::filesystem::read_symlink(file, error);
+  }
+  const std::filesystem::path canonical = std::filesystem::weakly_canonical(file, error);
+  return error ? file : canonical;
+}
+
+// Options name files that one would replace with what the other needs.
+absl::Status CheckDistinct(const CodesignOptions& options) {
+  std::map<std::filesystem::path, const char*> known;
+  for (const auto& [option, path] :
+       {std::pair("FILE", options.source.file), std::pair("--resume", options.resume),
+        std::pair("--csv", options.csv), std::pair("--svg", options.svg)}) {
+    if (path.empty()) continue;
+    const auto [first, is_new] = known.emplace(Resolved(path), option);
+    if (is_new) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        first->second, " and ", option, " name the same file, ", path, "; give each its own"));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status WriteTo(const std::string& path, const std::string& text) {
   return path.empty() ? absl::OkStatus() : WriteFileDurably(path, path + ".part", text, true);
@@ -73,6 +105,7 @@ absl::Status RunCodesign(const CodesignOptions& options) {
   BlockInterrupts();
   SetLogLevel("warning");  // jobs of variants have nothing to say of their own
   TESSERA_ASSIGN_OR_RETURN(const codesign::Device device, codesign::FindDevice(options.device));
+  TESSERA_RETURN_IF_ERROR(CheckDistinct(options));
   TESSERA_RETURN_IF_ERROR(CheckWritable("--csv", options.csv));
   TESSERA_RETURN_IF_ERROR(CheckWritable("--svg", options.svg));
   TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));

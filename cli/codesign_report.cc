@@ -24,13 +24,12 @@ std::string KiB(int log_bytes) {
   return absl::StrFormat("%g", static_cast<double>(int64_t{1} << log_bytes) / 1024);
 }
 
-constexpr double kAsFast = 0.01;
-
 std::string MarkOf(const Exploration& exploration, const Evaluated& one) {
   if (&one == &exploration.tuned.front()) return "default";
   if (&one == &codesign::BestWithinDefault(exploration, true)) return "as small, same clock";
   if (&one == &codesign::BestWithinDefault(exploration, false)) return "as small";
-  if (&one == &codesign::LeanestAtItsClock(exploration, kAsFast)) return "smaller, same clock";
+  if (&one == &codesign::LeanestAtItsClock(exploration, codesign::kAsFast))
+    return "smaller, same clock";
   return "";
 }
 
@@ -65,6 +64,11 @@ std::string Compared(const Exploration& exploration, bool at_its_clock) {
 
 std::string ScreeningText(const Exploration& exploration) {
   const codesign::Screening& s = exploration.screening;
+  const std::string left_out =
+      exploration.no_program == 0
+          ? ""
+          : absl::StrCat(", and ", Grouped(exploration.no_program),
+                         " more of which all that was tried of an operator failed");
   return absl::StrCat(
       Grouped(s.screened), " variants screened for an ", AbslView(exploration.device.name), ":\n  ",
       Grouped(s.not_encodable), " can't be encoded, ", Grouped(s.not_served),
@@ -74,7 +78,7 @@ std::string ScreeningText(const Exploration& exploration) {
       Grouped(s.slower), " are like others but slower; ", Grouped(exploration.candidates),
       " are left, of ", Grouped(exploration.configurations), " configurations, ",
       Grouped(exploration.no_memory), " of them without memory for a program;\n  ",
-      Grouped(std::ssize(exploration.tuned)), " were tuned\n");
+      Grouped(std::ssize(exploration.tuned)), " were tuned", left_out, "\n");
 }
 
 std::string CodesignTable(const Exploration& exploration) {
@@ -88,13 +92,13 @@ std::string CodesignTable(const Exploration& exploration) {
 
 std::string ComparisonText(const Exploration& exploration) {
   const Evaluated& base = exploration.tuned.front();
-  const Evaluated& leanest = codesign::LeanestAtItsClock(exploration, kAsFast);
+  const Evaluated& leanest = codesign::LeanestAtItsClock(exploration, codesign::kAsFast);
   std::string text = Compared(exploration, true) + Compared(exploration, false);
   if (&leanest == &base) return text;
   return text + absl::StrFormat(
                     "as fast within %g %% at its clock, stages and bus: %d block RAMs instead of "
                     "%d, in %.2f ms, %s\n",
-                    100 * kAsFast, leanest.resources.bram18s, base.resources.bram18s,
+                    100 * codesign::kAsFast, leanest.resources.bram18s, base.resources.bram18s,
                     1e3 * leanest.seconds, codesign::ToString(leanest.tuned.variant));
 }
 

@@ -1,11 +1,13 @@
 #include "codesign/explore.h"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <map>
 #include <numeric>
-#include <thread>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +15,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "codesign/estimate.h"
+#include "codesign/for_each.h"
 #include "codesign/select.h"
 
 namespace tessera::codesign {
@@ -25,26 +28,6 @@ struct Round {
 constexpr Round kRounds[] = {{1, 0.25}, {0.5, 0.5}, {0.25, 1}};
 // That begin with the same knowledge: a number of its own, so that threads decide nothing.
 constexpr size_t kBatch = 8;
-
-// Calls `work` with 0 to count − 1, by so many threads. The error of the smallest index that
-// failed; what comes behind an error may be left out.
-absl::Status ForEach(size_t count, int threads, const std::function<absl::Status(size_t)>& work) {
-  std::atomic<size_t> next = 0;
-  std::atomic<bool> has_failed = false;
-  std::vector<absl::Status> statuses(count);
-  const auto run = [&] {
-    for (size_t i = next++; i < count && !has_failed; i = next++) {
-      statuses[i] = work(i);
-      if (!statuses[i].ok()) has_failed = true;
-    }
-  };
-  std::vector<std::thread> others;
-  for (int t = 1; t < threads; ++t) others.emplace_back(run);
-  run();
-  for (std::thread& thread : others) thread.join();
-  for (const absl::Status& status : statuses) TESSERA_RETURN_IF_ERROR(status);
-  return absl::OkStatus();
-}
 
 uint64_t SeedOf(uint64_t seed, const Variant& variant, int round) {
   return StableHasher().Add(seed).Add(ToString(variant)).Add(static_cast<uint64_t>(round)).Finish();
@@ -76,6 +59,7 @@ class Explorer {
     for (int round = 0; round < static_cast<int>(std::size(kRounds)); ++round) {
       TESSERA_RETURN_IF_ERROR(Tune(round));
     }
+    TESSERA_RETURN_IF_ERROR(LeaveOutFailed());
     Evaluate();
     std::stable_sort(found_.tuned.begin() + 1, found_.tuned.end(),
                      [](const Evaluated& a, const Evaluated& b) { return a.seconds < b.seconds; });
@@ -83,9 +67,19 @@ class Explorer {
   }
 
  private:
-  void Report(Progress progress) {
+  // Counts where it is told, so that what is told only grows.
+  void ReportOneMore(Progress progress) {
     absl::MutexLock lock(&report_mutex_);
+    progress.done = ++done_;
+    if (progress.best_seconds) best_seconds_ = std::min(best_seconds_, *progress.best_seconds);
+    // Nothing before a variant has a program of each layer.
+    progress.best_seconds =
+        std::isfinite(best_seconds_) ? std::optional(best_seconds_) : std::nullopt;
     report_(progress);
+  }
+  void CountFromZero() {
+    absl::MutexLock lock(&report_mutex_);
+    done_ = 0;
   }
 
   absl::Status ScreenAll() {
@@ -102,7 +96,7 @@ class Explorer {
     found_.screening = Screen(options_.axes, device_, [&](const vta::Config& config) {
       return CheckServes(network_, config).ok();
     });
-    Report({.phase = Progress::Phase::kScreened, .screening = &found_.screening});
+    report_({.phase = Progress::Phase::kScreened, .screening = &found_.screening});
     for (const Variant& variant : found_.screening.variants) {
       if (variant != base) by_config_[vta::Print(variant.config)].push_back(variant);
     }
@@ -122,21 +116,13 @@ class Explorer {
     }
     found_.configurations = std::ssize(groups);
     std::vector<std::vector<Candidate>> estimated(groups.size());
-    std::atomic<int64_t> done = 0, no_memory = 0;
-    TESSERA_RETURN_IF_ERROR(ForEach(groups.size(), options_.threads, [&](size_t g) {
+    std::atomic<int64_t> no_memory = 0;
+    CountFromZero();
+    TESSERA_RETURN_IF_ERROR(ForEach(groups.size(), options_.threads, [&](size_t g) -> absl::Status {
       if (stop_) return absl::CancelledError("interrupted");
-      const auto programs =
-          EstimatedPrograms::Make(network_, groups[g]->front().config, most_stages, options_.seed);
-      if (absl::IsResourceExhausted(programs.status())) {
-        no_memory += std::ssize(*groups[g]);
-      } else if (!programs.ok()) {
-        return programs.status();
-      } else {
-        for (const Variant& variant : *groups[g]) {
-          estimated[g].push_back(CandidateOf(variant, programs->Estimate(variant)));
-        }
-      }
-      Report({.phase = Progress::Phase::kEstimating, .done = ++done, .all = std::ssize(groups)});
+      TESSERA_ASSIGN_OR_RETURN(estimated[g], EstimateGroup(*groups[g], most_stages));
+      no_memory += std::ssize(*groups[g]) - std::ssize(estimated[g]);
+      ReportOneMore({.phase = Progress::Phase::kEstimating, .all = std::ssize(groups)});
       return absl::OkStatus();
     }));
     found_.no_memory = no_memory;
@@ -144,6 +130,28 @@ class Explorer {
       candidates_.insert(candidates_.end(), some.begin(), some.end());
     }
     return absl::OkStatus();
+  }
+
+  // Of variants of one configuration those that have programs: of as many stages as there are, or
+  // of as many of the group's as its memories allow, because deeper pipelines want more
+  // accumulators.
+  absl::StatusOr<std::vector<Candidate>> EstimateGroup(absl::Span<const Variant> group,
+                                                       int64_t most_stages) const {
+    std::set<int64_t, std::greater<>> stages = {most_stages};
+    for (const Variant& variant : group) stages.insert(variant.stages);
+    std::vector<Candidate> candidates;
+    for (const int64_t most : stages) {
+      const auto programs =
+          EstimatedPrograms::Make(network_, group.front().config, most, options_.seed);
+      if (absl::IsResourceExhausted(programs.status())) continue;
+      TESSERA_RETURN_IF_ERROR(programs.status());
+      for (const Variant& variant : group) {
+        if (variant.stages > most) continue;
+        candidates.push_back(CandidateOf(variant, programs->Estimate(variant)));
+      }
+      break;
+    }
+    return candidates;
   }
 
   Candidate CandidateOf(const Variant& variant, const Activity& activity) const {
@@ -204,7 +212,7 @@ class Explorer {
     const std::vector<size_t> staying = Staying(round);
     const int trials = TrialsBy(round) - (round > 0 ? TrialsBy(round - 1) : 0);
     if (trials == 0) return absl::OkStatus();
-    std::atomic<int64_t> done = 0;
+    CountFromZero();
     for (size_t begin = 0; begin < staying.size(); begin += kBatch) {
       const size_t count = std::min(kBatch, staying.size() - begin);
       std::vector<TunedVariant> taught;
@@ -222,12 +230,11 @@ class Explorer {
         TESSERA_ASSIGN_OR_RETURN(one.tuned, TuneVariant(network_, std::move(one.tuned), transfer,
                                                         trials, seed, log_, stop_));
         one.trials += trials;
-        Report({.phase = Progress::Phase::kTuning,
-                .done = ++done,
-                .all = std::ssize(staying),
-                .round = round + 1,
-                .rounds = static_cast<int>(std::size(kRounds)),
-                .best_seconds = BestSeconds(one.tuned.Seconds(network_))});
+        ReportOneMore({.phase = Progress::Phase::kTuning,
+                       .all = std::ssize(staying),
+                       .round = round + 1,
+                       .rounds = static_cast<int>(std::size(kRounds)),
+                       .best_seconds = one.tuned.Seconds(network_)});
         return absl::OkStatus();
       }));
       for (size_t i = 0; i < count; ++i) last_tuned_.push_back(staying[begin + i]);
@@ -247,11 +254,18 @@ class Explorer {
     return tuned;
   }
 
-  double BestSeconds(double seconds) {
-    double best = best_seconds_;
-    while (seconds < best && !best_seconds_.compare_exchange_weak(best, seconds)) {
+  // Variants of which some layer has no program that ran: nothing is known of the network on them.
+  absl::Status LeaveOutFailed() {
+    const TunedVariant& base = found_.tuned.front().tuned;
+    for (size_t i = 0; i < base.layers.size(); ++i) {
+      if (!base.layers[i].best_config.empty()) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          network_.layers[i].workload.name, ": of the default configuration none of the ",
+          base.layers[i].tried.size(), " programs that were tried can be run; try more trials"));
     }
-    return best_seconds_;
+    found_.no_program =
+        std::erase_if(found_.tuned, [&](const Evaluated& one) { return !one.tuned.HasPrograms(); });
+    return absl::OkStatus();
   }
 
   void Evaluate() {
@@ -259,7 +273,10 @@ class Explorer {
     for (Evaluated& one : found_.tuned) {
       one.activity = one.tuned.Total(network_);
       one.seconds = one.tuned.Seconds(network_);
-      one.joules = 1e-12 * Picojoules(one.activity, one.tuned.variant.config);
+      // What was counted then is of some layers only, too little.
+      one.joules = one.tuned.HasPrograms()
+                       ? 1e-12 * Picojoules(one.activity, one.tuned.variant.config)
+                       : std::numeric_limits<double>::infinity();
       costs.push_back(CostsOf(one));
     }
     const std::vector<int> fronts = FrontsOf(costs);
@@ -272,12 +289,13 @@ class Explorer {
   MeasurementLog& log_;
   const std::atomic<bool>& stop_;
   const std::function<void(const Progress&)>& report_;
-  absl::Mutex report_mutex_;  // held while report_ is called
+  absl::Mutex report_mutex_;  // held while report_ is called by several
+  int64_t done_ ABSL_GUARDED_BY(report_mutex_) = 0;
+  double best_seconds_ ABSL_GUARDED_BY(report_mutex_) = std::numeric_limits<double>::infinity();
   Exploration found_;
   std::map<std::string, std::vector<Variant>> by_config_;
   std::vector<Candidate> candidates_;
   std::vector<size_t> last_tuned_;  // places in found_.tuned
-  std::atomic<double> best_seconds_ = std::numeric_limits<double>::infinity();
 };
 
 }  // namespace

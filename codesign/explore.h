@@ -46,7 +46,8 @@ struct Exploration {
   int64_t candidates = 0;        // of these: that could be, and were not just slower
   int64_t configurations = 0;    // that were estimated
   int64_t no_memory = 0;         // candidates whose memories hold no program of some layer
-  std::vector<Evaluated> tuned;  // the default first, the others by seconds
+  int64_t no_program = 0;        // tuned, but all that was tried of some layer failed; left out
+  std::vector<Evaluated> tuned;  // the default first, the others by seconds; all of them ran
 };
 
 // The fastest that takes no more DSPs, block RAMs and LUTs than the first, the default: of the same
@@ -54,7 +55,8 @@ struct Exploration {
 const Evaluated& BestWithinDefault(const Exploration& exploration, bool at_its_clock);
 
 // The one of the fewest block RAMs within the default's resources at its clock, stages and bus that
-// is at most `slack` times slower: 0.01. The default itself where none takes fewer.
+// takes at most 1 + `slack` times as long. The default itself where none takes fewer.
+inline constexpr double kAsFast = 0.01;  // the slack of reports
 const Evaluated& LeanestAtItsClock(const Exploration& exploration, double slack);
 
 // How far it is, for people.
@@ -72,8 +74,8 @@ struct Progress {
 // In three rounds, of which each gives the better half more trials: the default always, then some
 // of those at its clock, then those nearest to the front. A function of network, device and
 // options, however many threads, and whatever `log` knows already. `report` is called by one thread
-// at a time. InvalidArgument where the default can't be, or has no programs of the network;
-// Cancelled after `stop` was set; errors of the log.
+// at a time. InvalidArgument where the default can't be, or has no programs of the network, or all
+// that were tried of a layer failed; Cancelled after `stop` was set; errors of the log.
 absl::StatusOr<Exploration> Explore(const Network& network, const Device& device,
                                     const ExploreOptions& options, MeasurementLog& log,
                                     const std::atomic<bool>& stop,

@@ -22,8 +22,8 @@ using Json = nlohmann::ordered_json;
 // Raised when lines mean something else.
 constexpr int kVersion = 1;
 
-std::string HeaderOf(std::string_view settings) {
-  return Json{{"tessera_codesign", kVersion}, {"settings", settings}}.dump();
+std::string HeaderOf(std::string_view version) {
+  return Json{{"tessera_codesign", kVersion}, {"settings", version}}.dump();
 }
 
 std::string LineOf(uint64_t key, const Measured& measured) {
@@ -83,7 +83,7 @@ absl::StatusOr<std::string> ReadAll(int file, const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MeasurementLog>> MeasurementLog::Open(const std::string& path,
-                                                                     std::string_view settings) {
+                                                                     std::string_view version) {
   auto log = std::make_unique<MeasurementLog>();
   log->path_ = path;
   log->file_.Reset(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
@@ -93,29 +93,30 @@ absl::StatusOr<std::unique_ptr<MeasurementLog>> MeasurementLog::Open(const std::
   if (!S_ISREG(about.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": is no file; name one for the log"));
   }
+  absl::MutexLock file(&log->file_mutex_);
   // What is no log is refused before anything is made beside it.
-  TESSERA_RETURN_IF_ERROR(log->ReadFile(settings));
+  TESSERA_RETURN_IF_ERROR(log->ReadFile(version));
   TESSERA_ASSIGN_OR_RETURN(FileLock lock,
                            FileLock::Acquire(path + ".lock", absl::StrCat("the log ", path),
                                              "wait for it, or name another file"));
   log->lock_.emplace(std::move(lock));
-  TESSERA_RETURN_IF_ERROR(log->ReadFile(settings));  // others had it until now
+  TESSERA_RETURN_IF_ERROR(log->ReadFile(version));  // others had it until now
   // Without the line that was cut off.
   if (ftruncate(log->file_.get(), log->bytes_) != 0 ||
       lseek(log->file_.get(), log->bytes_, SEEK_SET) < 0) {
     return ErrnoStatus(errno, "cannot write to", path);
   }
-  if (log->bytes_ == 0) TESSERA_RETURN_IF_ERROR(log->Append(HeaderOf(settings)));
+  if (log->bytes_ == 0) TESSERA_RETURN_IF_ERROR(log->Append(HeaderOf(version)));
   return log;
 }
 
-absl::Status MeasurementLog::ReadFile(std::string_view settings) {
+absl::Status MeasurementLog::ReadFile(std::string_view version) {
   if (lseek(file_.get(), 0, SEEK_SET) < 0) return ErrnoStatus(errno, "cannot read", path_);
   TESSERA_ASSIGN_OR_RETURN(const std::string text, ReadAll(file_.get(), path_));
-  return Parse(text, settings);
+  return Parse(text, version);
 }
 
-absl::Status MeasurementLog::Parse(std::string_view text, std::string_view settings) {
+absl::Status MeasurementLog::Parse(std::string_view text, std::string_view version) {
   absl::MutexLock lock(&mutex_);
   measured_.clear();
   bytes_ = 0;
@@ -129,11 +130,11 @@ absl::Status MeasurementLog::Parse(std::string_view text, std::string_view setti
         return absl::InvalidArgumentError(
             absl::StrCat(path_, ": is no log of codesign; name another file"));
       }
-      if (line != HeaderOf(settings)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(path_,
-                         ": is the log of another network, or of another version of Tessera, whose "
-                         "cycles are not this one's; name another file"));
+      if (line != HeaderOf(version)) {
+        const Json other = header.value("settings", Json());
+        return absl::InvalidArgumentError(absl::StrCat(
+            path_, ": is the log of Tessera ", other.dump(), ", whose cycles may not be those of ",
+            AbslView(version), "; name another file"));
       }
     } else {
       auto parsed = ParseLine(line);
@@ -145,7 +146,7 @@ absl::Status MeasurementLog::Parse(std::string_view text, std::string_view setti
     }
     bytes_ = static_cast<int64_t>(end) + 1;
   }
-  if (bytes_ == 0 && !text.empty() && !std::string_view(HeaderOf(settings)).starts_with(text)) {
+  if (bytes_ == 0 && !text.empty() && !std::string_view(HeaderOf(version)).starts_with(text)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path_, ": is no log of codesign; name another file"));
   }
@@ -165,21 +166,33 @@ size_t MeasurementLog::size() const {
 }
 
 absl::Status MeasurementLog::Add(uint64_t key, const Measured& measured) {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!measured_.emplace(key, measured).second) return absl::OkStatus();
-  }
-  return file_.valid() ? Append(LineOf(key, measured)) : absl::OkStatus();
+  absl::MutexLock file(&file_mutex_);
+  if (Find(key)) return absl::OkStatus();
+  // Only what is on disk is known: who finds it may rely on it.
+  if (file_.valid()) TESSERA_RETURN_IF_ERROR(Append(LineOf(key, measured)));
+  absl::MutexLock lock(&mutex_);
+  measured_.emplace(key, measured);
+  return absl::OkStatus();
 }
 
 absl::Status MeasurementLog::Append(std::string_view line) {
+  TESSERA_RETURN_IF_ERROR(broken_);
   const std::string text = absl::StrCat(AbslView(line), "\n");
-  absl::MutexLock lock(&file_mutex_);
-  for (size_t written = 0; written < text.size();) {
-    const ssize_t count = write(file_.get(), text.data() + written, text.size() - written);
+  broken_ = Write(text);
+  if (broken_.ok()) {
+    bytes_ += std::ssize(text);
+  } else if (ftruncate(file_.get(), bytes_) != 0) {
+    // Nothing comes behind the part of a line that stays, so that opening drops it.
+  }
+  return broken_;
+}
+
+absl::Status MeasurementLog::Write(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = write(file_.get(), text.data(), text.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return ErrnoStatus(errno, "cannot write to", path_);
-    written += static_cast<size_t>(count);
+    text.remove_prefix(static_cast<size_t>(count));
   }
   if (fdatasync(file_.get()) != 0) return ErrnoStatus(errno, "cannot write to", path_);
   return absl::OkStatus();

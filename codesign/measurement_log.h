@@ -29,30 +29,36 @@ struct Measured {
 class MeasurementLog {
  public:
   MeasurementLog() = default;  // in memory alone
-  // Makes the file, or reads it. `settings`: what the measurements hold for, in one line, a log's
-  // first. InvalidArgument where the file is of other settings, or no such log; DataLoss, with the
-  // line, where it is damaged; Unavailable while another process has it; else the system's.
+  // Makes the file, or reads it. `version`: of the compiler and simulator, whose measurements it
+  // keeps, of any network and device; a log's first line. InvalidArgument where the file is of
+  // another version, or no such log; DataLoss, with the line, where it is damaged; Unavailable
+  // while another process has it; else the system's.
   static absl::StatusOr<std::unique_ptr<MeasurementLog>> Open(const std::string& path,
-                                                              std::string_view settings);
+                                                              std::string_view version);
 
   std::optional<Measured> Find(uint64_t key) const;
-  // Errors are those of writing; what was added is known then all the same.
+  // On disk, and known, when this returns OK; what is known already is left as it is. Errors are
+  // those of writing, a full disk's for one. After the first nothing is written any more, and each
+  // call for what isn't known returns it: the file keeps its whole lines.
   absl::Status Add(uint64_t key, const Measured& measured);
   size_t size() const;
 
  private:
-  absl::Status ReadFile(std::string_view settings);
-  absl::Status Parse(std::string_view text, std::string_view settings);
-  absl::Status Append(std::string_view line);
+  absl::Status ReadFile(std::string_view version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
+  absl::Status Parse(std::string_view text, std::string_view version)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
+  absl::Status Append(std::string_view line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
+  absl::Status Write(std::string_view text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mutex_);
 
   std::string path_;
   std::optional<FileLock> lock_;
-  UniqueFd file_;      // invalid: in memory alone
-  int64_t bytes_ = 0;  // of whole lines
+  UniqueFd file_;  // invalid: in memory alone
+  // Orders lines; taken while the file is written, before mutex_.
+  absl::Mutex file_mutex_;
+  int64_t bytes_ ABSL_GUARDED_BY(file_mutex_) = 0;    // of whole lines
+  absl::Status broken_ ABSL_GUARDED_BY(file_mutex_);  // why nothing is written any more
   mutable absl::Mutex mutex_;
   std::map<uint64_t, Measured> measured_ ABSL_GUARDED_BY(mutex_);
-  // Orders lines; taken while the file is written.
-  absl::Mutex file_mutex_;
 };
 
 }  // namespace tessera::codesign

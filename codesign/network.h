@@ -24,11 +24,10 @@ struct Layer {
 struct Network {
   std::string name;
   std::vector<Layer> layers;
-
-  std::string Text() const;  // canonical: what tells networks apart
 };
 // `counts`: one an operator. A layout in blocks ("nchwc16") becomes "any", so that each variant has
-// its own. Errors are of te::MakeWorkload.
+// its own. Errors are of te::MakeWorkload; InvalidArgument where an operator's tensors are more
+// than the 4 GiB of DRAM that a VTA's addresses reach.
 absl::StatusOr<Network> MakeNetwork(std::string name, absl::Span<const te::OpSpec> operators,
                                     absl::Span<const double> counts);
 
@@ -44,9 +43,8 @@ struct LayerSpace {
 // Errors are of space::BuildSpace, with the layer's name.
 absl::StatusOr<LayerSpace> MakeLayerSpace(const Layer& layer, const ir::Target& target);
 
-// Generates the program of a config, runs it on the simulator and counts what it did. Its tensors
-// are zeros: no time depends on values. Deterministic; thread-safe. Errors are of code generation
-// (InvalidArgument) and of the simulator.
+// What the program of a config did, on the simulator. Deterministic; thread-safe. Errors are of
+// Simulate (simulate.h).
 absl::StatusOr<Activity> SimulateConfig(const space::ConfigSpace& space,
                                         const space::Config& config, const vta::Timing& timing);
 

@@ -90,10 +90,12 @@ std::string ToJson(const Exploration& exploration, const Network& network,
       {"candidates", exploration.candidates},
       {"configurations", exploration.configurations},
       {"no_memory", exploration.no_memory},
+      {"no_program", exploration.no_program},
       {"default", ToString(exploration.tuned.front().tuned.variant)},
       {"best_within_default_at_its_clock",
        ToString(BestWithinDefault(exploration, true).tuned.variant)},
       {"best_within_default", ToString(BestWithinDefault(exploration, false).tuned.variant)},
+      {"leanest_at_its_clock", ToString(LeanestAtItsClock(exploration, kAsFast).tuned.variant)},
       {"variants", std::move(variants)}};
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

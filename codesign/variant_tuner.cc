@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -28,8 +29,8 @@ constexpr size_t kNearest = 3;         // variants whose programs are tried firs
 constexpr size_t kMaxRows = 8192;      // of a model
 constexpr size_t kMinRowsOfGroup = 2;  // one program compares with none
 
-// What decides a program's cycles beside its loops.
-uint64_t SeedOfKey(const Variant& variant, const Layer& layer) {
+// Of all that decides a program's cycles.
+uint64_t KeyOf(const Variant& variant, const Layer& layer, std::string_view loop_hash) {
   const vta::Timing t = TimingOf(variant);
   StableHasher hasher;
   hasher.Add(static_cast<uint64_t>(vta::kSimulatorVersion)).Add(vta::Print(variant.config));
@@ -38,7 +39,8 @@ uint64_t SeedOfKey(const Variant& variant, const Layer& layer) {
         t.alu_depth, t.turn_cycles, t.gemm_interval, t.alu_interval, t.alu_immediate_interval}) {
     hasher.Add(static_cast<uint64_t>(value));
   }
-  return hasher.Add(te::StructuralHash(layer.workload.dag)).Finish();
+  const uint64_t of_layer = hasher.Add(te::StructuralHash(layer.workload.dag)).Finish();
+  return StableHasher().Add(of_layer).Add(loop_hash).Finish();
 }
 
 // The simulator as the devices of one job, in the thread of who calls Deliver.
@@ -86,8 +88,7 @@ class SimulatorMeasurer final : public tuner::Measurer {
  private:
   absl::StatusOr<Measured> Measure(const tuner::TrialRequest& request) {
     const Layer& layer = network_.layers[request.task_index];
-    const uint64_t key =
-        StableHasher().Add(SeedOfKey(variant_, layer)).Add(request.loop_hash).Finish();
+    const uint64_t key = KeyOf(variant_, layer, request.loop_hash);
     if (auto known = log_.Find(key)) return *std::move(known);
     const space::ConfigSpace& configs = *spaces_[request.task_index].configs;
     TESSERA_ASSIGN_OR_RETURN(const space::Config config, configs.FromJson(request.config));
@@ -165,6 +166,11 @@ absl::Status AddRows(const std::vector<LayerSpace>& spaces, TunedVariant& tuned)
 }
 
 }  // namespace
+
+bool TunedVariant::HasPrograms() const {
+  return std::ranges::none_of(layers,
+                              [](const TunedLayer& layer) { return layer.best_config.empty(); });
+}
 
 Activity TunedVariant::Total(const Network& network) const {
   Activity total;

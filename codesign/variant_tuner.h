@@ -35,7 +35,10 @@ struct TunedVariant {
   Variant variant;
   std::vector<TunedLayer> layers;  // as the network has them
 
-  // The network's, by the layers' fastest programs.
+  // Whether a program of each layer ran.
+  bool HasPrograms() const;
+  // The network's, by the layers' fastest programs. Where a layer has none cycles and seconds are
+  // infinity, and the other counts are of the other layers.
   Activity Total(const Network& network) const;
   double Seconds(const Network& network) const;
   // The same by what was known after the first `trials` of each layer.
@@ -57,7 +60,7 @@ absl::StatusOr<tuner::SavedModel> FitModel(absl::Span<const TunedVariant> tuned,
 
 // Tries up to `trials` programs more of each layer by the search of the tuner, in this thread.
 // A function of its arguments, whatever `log` knows already: that is only not simulated again.
-// Cancelled once `stop` is set; InvalidArgument where a layer has no programs in the variant's
+// Cancelled once `stop` is set; ResourceExhausted where a layer has no programs in the variant's
 // memories; errors of the log.
 absl::StatusOr<TunedVariant> TuneVariant(const Network& network, TunedVariant known,
                                          const Transfer& transfer, int trials, uint64_t seed,

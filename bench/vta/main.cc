@@ -4,12 +4,12 @@
 // it. Arguments choose from the measures; none: all. Cycles are exact, so runs are the same.
 
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <set>
 #include <string>
 
 #include "absl/strings/str_format.h"
+#include "base/durable_file.h"
 #include "base/status.h"
 #include "bench/vta/measures.h"
 #include "compiler/vta/timeline.h"
@@ -24,6 +24,7 @@ constexpr int kSeeds = 5;
 
 std::string Cell(const Rows& value) {
   if (value.is_number_float()) return absl::StrFormat("%.3f", value.get<double>());
+  if (value.is_null()) return "fails";
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
@@ -39,13 +40,16 @@ void PrintTable(const std::string& title, const Rows& rows) {
   std::cout << std::endl;
 }
 
+absl::Status Write(const std::string& path, const std::string& text) {
+  return WriteFileDurably(path, path + ".part", text, /*sync=*/false);
+}
+
 absl::Status DrawTimelines(const std::vector<TunedLayer>& tuned) {
   for (const TunedLayer& of : tuned) {
     TESSERA_ASSIGN_OR_RETURN(const SimulatedProgram best, of.layer->Simulate(of.search.best_trace));
-    std::ofstream(absl::StrFormat("%s/%s.svg", kFolder, of.layer->layer().name))
-        << vta::TimelineSvg(best.instructions, best.report);
-    std::ofstream(absl::StrFormat("%s/%s.trace", kFolder, of.layer->layer().name))
-        << of.search.best_trace;
+    const std::string path = absl::StrFormat("%s/%s", kFolder, of.layer->layer().name);
+    TESSERA_RETURN_IF_ERROR(Write(path + ".svg", vta::TimelineSvg(best.instructions, best.report)));
+    TESSERA_RETURN_IF_ERROR(Write(path + ".trace", of.search.best_trace));
   }
   return absl::OkStatus();
 }
@@ -57,8 +61,7 @@ absl::Status Measure(const std::set<std::string>& chosen) {
     if (!chosen.empty() && !chosen.contains(name)) return absl::OkStatus();
     TESSERA_ASSIGN_OR_RETURN(figures[name], rows());
     PrintTable(name, figures[name]);
-    std::ofstream(absl::StrFormat("%s/figures.json", kFolder)) << figures.dump(2) << '\n';
-    return absl::OkStatus();
+    return Write(absl::StrFormat("%s/figures.json", kFolder), figures.dump(2) + "\n");
   };
   SearchOptions options;
   options.trials = kTrials;

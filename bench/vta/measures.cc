@@ -1,7 +1,6 @@
 #include "bench/vta/measures.h"
 
 #include <algorithm>
-#include <atomic>
 #include <string>
 #include <thread>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status.h"
+#include "codesign/for_each.h"
 
 namespace tessera::bench {
 namespace {
@@ -22,17 +22,8 @@ double Share(int64_t part, int64_t whole) {
 }  // namespace
 
 absl::Status ForEach(size_t count, const std::function<absl::Status(size_t)>& visit) {
-  std::vector<absl::Status> statuses(count);
-  std::atomic<size_t> next = 0;
-  const auto work = [&] {
-    for (size_t i = next++; i < count; i = next++) statuses[i] = visit(i);
-  };
-  std::vector<std::thread> threads;
-  const size_t cores = std::max<size_t>(std::thread::hardware_concurrency(), 1);
-  for (size_t t = 0; t < std::min(count, cores); ++t) threads.emplace_back(work);
-  for (std::thread& thread : threads) thread.join();
-  for (const absl::Status& status : statuses) TESSERA_RETURN_IF_ERROR(status);
-  return absl::OkStatus();
+  const int cores = std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
+  return codesign::ForEach(count, cores, visit);
 }
 
 absl::StatusOr<std::vector<TunedLayer>> Tune(const Epilogue& epilogue,

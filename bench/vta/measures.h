@@ -38,6 +38,7 @@ absl::StatusOr<Rows> MeasureHiding(const std::vector<TunedLayer>& tuned,
 
 // What half and one and a half of each parameter of vta::Timing do to cycles, as ratios: of the
 // tuned program, and of the fastest by these parameters among those that were fast by the defaults.
+// Null where none of them runs by these.
 absl::StatusOr<Rows> MeasureSensitivity(const std::vector<TunedLayer>& tuned);
 
 // By the timing of the Chisel design, with the network's sum.

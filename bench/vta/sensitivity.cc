@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -31,18 +32,20 @@ std::array<int64_t, 2> Varied(int64_t value) {
 }
 
 // How much longer each layer takes by other parameters: the tuned program, and the fastest of some.
+// Nothing where none of them runs by these.
 struct Change {
-  std::vector<double> same, best;
+  std::vector<std::optional<double>> same, best;
 };
 
 absl::StatusOr<Change> Measure(const std::vector<TunedLayer>& tuned, const vta::Timing& timing) {
   constexpr size_t kPrograms = 8;
-  Change change = {std::vector<double>(tuned.size()), std::vector<double>(tuned.size())};
+  Change change;
+  change.same.resize(tuned.size());
+  change.best.resize(tuned.size());
   TESSERA_RETURN_IF_ERROR(ForEach(tuned.size(), [&](size_t i) -> absl::Status {
     const auto before = static_cast<double>(tuned[i].search.Best());
     std::vector<std::string> traces = {tuned[i].search.best_trace};
     for (const auto& [cycles, trace] : tuned[i].layer->Fastest(kPrograms)) traces.push_back(trace);
-    double best = 0;
     for (size_t t = 0; t < traces.size(); ++t) {
       const absl::StatusOr<SimulatedProgram> run = tuned[i].layer->Simulate(traces[t], timing);
       // Deeper pipelines than the target says make programs wrong that come back too early.
@@ -50,9 +53,8 @@ absl::StatusOr<Change> Measure(const std::vector<TunedLayer>& tuned, const vta::
       TESSERA_RETURN_IF_ERROR(run.status());
       const double ratio = static_cast<double>(run->report.cycles) / before;
       if (t == 0) change.same[i] = ratio;
-      if (best == 0 || ratio < best) best = ratio;
+      change.best[i] = std::min(ratio, change.best[i].value_or(ratio));
     }
-    change.best[i] = best;
     return absl::OkStatus();
   }));
   return change;
@@ -73,7 +75,8 @@ absl::StatusOr<Rows> MeasureSensitivity(const std::vector<TunedLayer>& tuned) {
         Rows row = {{"parameter", absl::StrCat(parameter.name, " = ", value)},
                     {"programs", best ? "best of 8" : "tuned"}};
         for (size_t i = 0; i < tuned.size(); ++i) {
-          row[tuned[i].layer->layer().name] = (best ? change.best : change.same)[i];
+          const std::optional<double> ratio = (best ? change.best : change.same)[i];
+          row[tuned[i].layer->layer().name] = ratio ? Rows(*ratio) : Rows();
         }
         rows.push_back(std::move(row));
       }

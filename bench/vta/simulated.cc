@@ -4,13 +4,9 @@
 
 #include "base/hash.h"
 #include "base/status.h"
-#include "compiler/codegen/vta/generate.h"
-#include "compiler/passes/build_loops.h"
 #include "compiler/schedule/default_trace.h"
-#include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
 #include "compiler/schedule/trace.h"
-#include "tests/support/run_vta.h"
 #include "tuner/config_search_space.h"
 
 namespace tessera::bench {
@@ -44,17 +40,10 @@ absl::StatusOr<SimulatedProgram> SimulatedLayer::Simulate(const std::string& tra
   }
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule,
                            schedule::ApplyTrace(workload_.dag, steps));
-  TESSERA_ASSIGN_OR_RETURN(const schedule::LoopStructure loops, schedule::InferBounds(schedule));
-  TESSERA_ASSIGN_OR_RETURN(const auto kernels, codegen::vta::Generate(schedule, loops, target_));
-  std::vector<std::vector<std::byte>> storage;
-  for (const ir::Buffer& buffer : passes::MakeParameters(schedule)) {
-    storage.emplace_back(buffer->StoredBytes());
-  }
-  std::vector<absl::Span<std::byte>> spans;
-  for (auto& bytes : storage) spans.push_back(absl::MakeSpan(bytes));
-  TESSERA_ASSIGN_OR_RETURN(VtaRun run, RunVta(kernels, spans, timing));
-  TESSERA_CHECK(run.reports.size() == 1);  // a convolution is one nest
-  return SimulatedProgram{std::move(run.reports[0]), std::move(run.instructions[0])};
+  TESSERA_ASSIGN_OR_RETURN(std::vector<SimulatedProgram> kernels,
+                           codesign::Simulate(schedule, target_, timing));
+  TESSERA_CHECK(kernels.size() == 1);
+  return std::move(kernels[0]);
 }
 
 absl::StatusOr<int64_t> SimulatedLayer::Cycles(const std::string& loop_hash,

@@ -11,19 +11,15 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "bench/vta/layers.h"
+#include "codesign/simulate.h"
 #include "compiler/ir/target.h"
 #include "compiler/te/dag.h"
-#include "compiler/vta/simulator.h"
 #include "db/record/record.h"
 #include "tuner/search_space.h"
 
 namespace tessera::bench {
 
-// What became of a program that was generated, expanded by the runtime and simulated.
-struct SimulatedProgram {
-  vta::Report report;
-  std::vector<vta::Instruction> instructions;
-};
+using SimulatedProgram = codesign::SimulatedKernel;  // a convolution is one nest
 
 // A layer as a task for a target, whose programs are simulated in this process. Cycles don't depend
 // on what tensors hold, so that a program is simulated once. Thread-safe.

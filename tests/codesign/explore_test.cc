@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "codesign/estimate.h"
 #include "codesign/report.h"
 #include "codesign/select.h"
 #include "tests/codesign/networks.h"
@@ -160,6 +161,37 @@ TEST_CASE("variants learn from each other unless they shall not", "[codesign]") 
   CHECK(FitModel({}, 1)->bytes.empty());
 }
 
+TEST_CASE("memories that serve short pipelines only are estimated with these", "[codesign]") {
+  constexpr int64_t kShort = 4, kLong = 9;
+  const Network network = SmallNetwork();
+  const auto has_programs = [&](const vta::Config& config, int64_t stages) {
+    return EstimatedPrograms::Make(network, config, stages, 0).ok();
+  };
+  vta::Config config;
+  config.log_acc_bytes = 8;
+  while (!has_programs(config, kShort)) ++config.log_acc_bytes;
+  REQUIRE_FALSE(has_programs(config, kLong));
+  ExploreOptions options;
+  options.axes = {.log_batch = {0},
+                  .log_block = {config.log_block},
+                  .log_uop_bytes = {config.log_uop_bytes},
+                  .log_inp_bytes = {config.log_inp_bytes},
+                  .log_wgt_bytes = {config.log_wgt_bytes},
+                  .log_acc_bytes = {config.log_acc_bytes},
+                  .log_alu_narrowing = {0},
+                  .bus_bits = {64},
+                  .stages = {kShort, kLong},
+                  .megahertz = {100, 200}};
+  options.variants = 4;
+  options.trials = 4;
+  MeasurementLog log;
+  const Exploration found = Run(options, log).exploration;
+  CHECK(found.no_memory == 1);  // long, at the clock that wants it
+  REQUIRE(found.tuned.size() == 2);
+  CHECK(found.tuned[1].tuned.variant.config == config);
+  CHECK(found.tuned[1].tuned.variant.stages == kShort);
+}
+
 TEST_CASE("a run ends when it is told to", "[codesign]") {
   MeasurementLog log;
   std::atomic<bool> stop = false;
@@ -219,6 +251,73 @@ TEST_CASE("what is tuned is spread over the front and near the default", "[codes
   CHECK(has(61));  // the fastest that is as small, at the same clock
 }
 
+std::vector<std::string> LinesOf(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+// Makes failures of the measurements that `are_kept` has not, in all of which a run finds.
+size_t MakeFail(const std::string& path, const std::set<std::string>& are_kept) {
+  std::vector<std::string> lines = LinesOf(path);
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  size_t failures = 0;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (i > 0 && !are_kept.contains(lines[i])) {
+      const std::string key = R"({"key":")";
+      lines[i] = lines[i].substr(0, key.size() + 16) + R"(","failure":"no room"})";
+      ++failures;
+    }
+    out << lines[i] << '\n';
+  }
+  return failures;
+}
+
+TEST_CASE("a variant without a program that ran is counted and left out", "[codesign]") {
+  const test::TemporaryDirectory folder;
+  const std::string path = folder.path + "/log";
+  ExploreOptions options = SmallOptions();
+  options.transfer = false;  // so that the default's programs are the same beside any others
+  options.trials = 4;
+  options.variants = 1;
+  Run(options, *MeasurementLog::Open(path, "1").value());
+  const std::vector<std::string> lines = LinesOf(path);
+  const std::set<std::string> of_default(lines.begin(), lines.end());
+
+  // Whatever else is tried failed.
+  options.variants = 5;
+  size_t measurements = 0, failures = 0;
+  Found found;
+  do {
+    failures = MakeFail(path, of_default);
+    const auto log = MeasurementLog::Open(path, "1").value();
+    measurements = log->size();
+    found = Run(options, *log);
+    if (log->size() == measurements) break;
+  } while (true);
+  CHECK(failures > 4);
+  CHECK(found.exploration.no_program == 4);
+  REQUIRE(found.exploration.tuned.size() == 1);
+  CHECK(found.exploration.tuned[0].front == 0);
+  CHECK(std::isfinite(found.exploration.tuned[0].joules));
+  const std::string svg = ToSvg(found.exploration, SmallNetwork());
+  for (const std::string& report : {found.csv, svg, found.json}) {
+    CHECK(report.find("inf") == std::string::npos);
+    CHECK(report.find("nan") == std::string::npos);
+    CHECK(report.find("null") == std::string::npos);
+  }
+
+  // Nor has the default one.
+  MakeFail(path, {});
+  std::atomic<bool> stop = false;
+  options.variants = 1;
+  const auto log = MeasurementLog::Open(path, "1").value();
+  const auto none = Explore(SmallNetwork(), kDevice, options, *log, stop, [](const Progress&) {});
+  CHECK(absl::IsInvalidArgument(none.status()));
+  CHECK_THAT(std::string(none.status().message()), Catch::Contains("more trials"));
+}
+
 TEST_CASE("reports have all that was tuned", "[codesign]") {
   MeasurementLog log;
   ExploreOptions options = SmallOptions();
@@ -243,6 +342,60 @@ TEST_CASE("reports have all that was tuned", "[codesign]") {
     CHECK(count == 2);  // in each of the two panels
   }
   CHECK(svg.find("nan") == std::string::npos);
+  const auto has = [&](const std::string& member, const Evaluated& one) {
+    return found.json.find("\"" + member + "\": \"" + ToString(one.tuned.variant) + "\"") !=
+           std::string::npos;
+  };
+  CHECK(has("best_within_default", BestWithinDefault(found.exploration, false)));
+  CHECK(has("leanest_at_its_clock", LeanestAtItsClock(found.exploration, kAsFast)));
+}
+
+TEST_CASE("a drawing of a network of any name is text, its labels above the axis", "[codesign]") {
+  Evaluated base, best;
+  base.seconds = 0.08;
+  best.seconds = 0.04;
+  best.tuned.variant.megahertz = 200;
+  Exploration exploration;
+  exploration.device = kDevice;
+  exploration.tuned = {base, best};
+  Network network = SmallNetwork();
+  network.name = "r\xe9seau <1>";  // Latin-1
+  const std::string svg = ToSvg(exploration, network);
+  CHECK_THAT(svg, Catch::Contains(">r\xef\xbf\xbdseau &lt;1&gt; on variants"));
+  const auto number_before = [&](size_t end, const std::string& attribute) {
+    const size_t at = svg.rfind(attribute + "=\"", end) + attribute.size() + 2;
+    return std::stod(svg.substr(at, svg.find('"', at) - at));
+  };
+  const size_t label = svg.find(">within its resources, 40.0 ms</text>");
+  REQUIRE(label != std::string::npos);
+  const size_t axis = svg.find("stroke=\"#999999\"", svg.find("#999999") - 200);
+  // Letters reach a quarter of their size below the line they stand on.
+  CHECK(number_before(label, " y") + 0.25 * number_before(label, "font-size") <
+        number_before(axis, " y1"));
+}
+
+TEST_CASE("progress is told one by one, to the end", "[codesign]") {
+  MeasurementLog log;
+  ExploreOptions options = SmallOptions();
+  options.variants = 4;
+  options.trials = 4;
+  options.threads = 4;
+  const std::atomic<bool> stop = false;
+  Progress last = {.phase = Progress::Phase::kScreened};
+  std::set<int> rounds;
+  const auto exploration =
+      Explore(SmallNetwork(), kDevice, options, log, stop, [&](const Progress& progress) {
+        if (progress.phase == Progress::Phase::kScreened) return;
+        const bool goes_on = progress.phase == last.phase && progress.round == last.round;
+        if (!goes_on) CHECK(last.done == last.all);
+        CHECK(progress.done == (goes_on ? last.done : 0) + 1);
+        if (last.best_seconds) CHECK(*progress.best_seconds <= *last.best_seconds);
+        last = progress;
+        rounds.insert(progress.round);
+      });
+  CHECK(exploration.ok());
+  CHECK(last.done == last.all);
+  CHECK(rounds == std::set<int>{0, 1, 2, 3});
 }
 
 }  // namespace

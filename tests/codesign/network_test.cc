@@ -98,6 +98,24 @@ TEST_CASE("tiles that an operator can't be cut into are told with its name", "[c
   CHECK_THAT(std::string(status.message()), Catch::StartsWith("a: "));
 }
 
+TEST_CASE("an operator whose tensors no address reaches is refused by its name", "[codesign]") {
+  const auto dense = [](const char* n) {
+    return MakeNetwork("large",
+                       {{"fc",
+                         "dense",
+                         {{"m", "16"}, {"n", n}, {"k", "65536"}, {"dtype", "i8"}, {"shift", "5"}}}},
+                       {1})
+        .status();
+  };
+  CHECK(dense("65472") == absl::OkStatus());
+  const absl::Status status = dense("65536");
+  CHECK(absl::IsInvalidArgument(status));
+  // 65,536 · 65,536 of weights, 16 · 65,536 each of inputs and of results, the page at 0.
+  CHECK_THAT(std::string(status.message()), Catch::StartsWith("fc: ") &&
+                                                Catch::Contains("4297068544 bytes") &&
+                                                Catch::Contains("reaches 4294967296"));
+}
+
 TEST_CASE("estimates tell a wider bus and a faster clock apart", "[codesign]") {
   const Network network = SmallNetwork();
   const auto programs = EstimatedPrograms::Make(network, vta::Config(), 11, 1);

@@ -89,6 +89,8 @@ class BadJobs(Refused):
         folder = self.folder
         many = folder / "many.yaml"
         many.write_text("operators:\n" + "".join(f"  - {{name: a{i}, op: relu, n: 4}}\n" for i in range(1025)))
+        link = folder / "link"  # whose file isn't there yet
+        link.symlink_to("c")
         (folder / "file").write_text("")
         for code, words, arguments in [
             (BAD_INPUT, ['"x87"', "x86"], ["tune", *SMALL, "--target", "x87"]),
@@ -177,12 +179,18 @@ class BadJobs(Refused):
             (BAD_INPUT, ["--variants", '"0"', "1 to 10000"], ["codesign", *SMALL, "--variants", 0]),
             (BAD_INPUT, ["--svg", "is a folder"], ["codesign", *SMALL, "--svg", folder]),
             (BAD_INPUT, [str(many), "no log"], ["codesign", *SMALL, "--resume", many]),
+            (BAD_INPUT, ["--resume and --svg", "the same file"],
+             ["codesign", *SMALL, "--resume", folder / "c", "--svg", folder / "." / "no" / ".." / "c"]),
+            (BAD_INPUT, ["--resume and --csv", "the same file"],
+             ["codesign", *SMALL, "--resume", link, "--csv", folder / "c"]),
+            (BAD_INPUT, ["FILE and --csv", "the same file"], ["codesign", many, "--csv", many]),
             (BAD_INPUT, ["--cores", "1000"], ["up", "--cores", 1000, "--data", folder / "o"]),
             (BAD_INPUT, ["--isa", "mmx"], ["up", "--isa", "mmx", "--data", folder / "o"]),
             (BAD_INPUT, ["--data", '""'], ["up", "--data", ""]),
         ]:  # fmt: skip
             self.refuse(code, words, *arguments)
         self.assertFalse((folder / "o").exists())
+        self.assertFalse((folder / "c").exists())
         self.assertEqual(self.log(), [])
         self.output("space", *SMALL, "--samples", 10, "--seed", 2**63 - 1)
 

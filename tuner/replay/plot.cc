@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "absl/strings/str_format.h"
+#include "base/xml.h"
 
 namespace tessera::replay {
 namespace {
@@ -26,26 +27,6 @@ double Octaves(double share) { return -std::log2(1 - share + kNearest); }
 constexpr const char* kColours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                     "#e69f00", "#56b4e9", "#000000"};
 constexpr const char* kDashes[] = {"none", "6 3", "2 3", "8 3 2 3"};
-
-std::string Escaped(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      default:
-        escaped += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
-    }
-  }
-  return escaped;
-}
 
 // Of the first line, which is grey, or of the one at `index`.
 std::string ColourOf(size_t index) {
@@ -106,7 +87,7 @@ class Drawing {
     absl::StrAppendFormat(&out_,
                           "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%d\" text-anchor=\"%s\" "
                           "fill=\"%s\">%s</text>\n",
-                          x, y, size, anchor, colour, Escaped(words));
+                          x, y, size, anchor, colour, XmlText(words));
   }
   void Straight(double x1, double y1, double x2, double y2, const char* colour) {
     absl::StrAppendFormat(&out_,
