@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/path_status.h"
 #include "cli/tables.h"
 #include "proto/checks.h"
 #include "proto/limits.h"
@@ -43,7 +44,7 @@ absl::Status RunDevices(const DevicesOptions& options) {
     const absl::Time now = Clock::Real().Now();
     const std::vector<db::Device> shown = options.all ? devices : DevicesOfToday(devices, now);
     std::fputs(DevicesTable(shown, now).c_str(), stdout);
-    std::fflush(stdout);  // the remark comes after them
+    TESSERA_RETURN_IF_ERROR(FlushOutput());
     if (devices.empty()) {
       std::fputs("no device has ever connected; start one with `tessera worker`\n", stderr);
     } else if (const size_t gone = devices.size() - shown.size(); gone > 0) {

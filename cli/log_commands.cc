@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/device_class.h"
 #include "cli/log_query.h"
+#include "cli/path_status.h"
 #include "cli/report.h"
 #include "cli/tables.h"
 #include "db/record/export.h"
@@ -117,7 +118,7 @@ absl::Status RunLog(const LogOptions& options) {
             stdout);
       }));
   std::fputs(table.Text().c_str(), stdout);
-  std::fflush(stdout);  // the remark comes after them
+  TESSERA_RETURN_IF_ERROR(FlushOutput());
   if (has_more) {
     std::fprintf(stderr, "%s\n", MoreText(filter.newest_first, options.limit, last).c_str());
   } else if (last == 0) {

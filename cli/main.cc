@@ -16,6 +16,7 @@
 #include "cli/child_process.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "cli/path_status.h"
 #include "cli/text.h"
 #include "compiler/te/operators.h"
 #include "costmodel/cost_model.h"
@@ -493,9 +494,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : cli::kUsageExitCode;
   }
   // Results that did not get out (a full disk, a closed pipe) are no success.
-  if ((std::fflush(stdout) != 0 || std::ferror(stdout) != 0) && status.ok()) {
-    status = ErrnoStatus(errno, "cannot write to", "standard output");
-  }
+  if (status.ok()) status = cli::FlushOutput();
   if (!status.message().empty()) {
     std::fprintf(stderr, "tessera: %s\n", cli::OneLine(StdView(status.message())).c_str());
   }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
@@ -33,6 +34,11 @@ absl::Status CheckWritable(std::string_view option, const std::string& path) {
   return std::filesystem::is_directory(there) ? absl::InvalidArgumentError(absl::StrCat(
                                                     AbslView(option), ": ", path, " is a folder"))
                                               : absl::OkStatus();
+}
+
+absl::Status FlushOutput() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, "cannot write to", "standard output");
 }
 
 }  // namespace tessera::cli

@@ -16,4 +16,7 @@ absl::Status PathStatus(int error, std::string_view what, const std::string& pat
 // for an empty path.
 absl::Status CheckWritable(std::string_view option, const std::string& path);
 
+// That what was printed got out, before remarks on it: what went wrong is known only now.
+absl::Status FlushOutput();
+
 }  // namespace tessera::cli
