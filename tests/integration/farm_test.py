@@ -94,7 +94,7 @@ class SimulatedAccelerator(RigTest):
         # Nobody named an accelerator.
         library = ctypes.CDLL(dist / "libops.so")
         library.tessera_ops_fallback.restype = ctypes.c_char_p
-        self.assertIn(b"no accelerator was named", library.tessera_ops_fallback())
+        self.assertIn(b"no accelerator has been named", library.tessera_ops_fallback())
         # For the host of a board.
         done = self.tessera("build", ops, "--cpu", "arm/neon", "--out", dist)
         self.assertEqual(done.returncode, 0, done.stderr)
