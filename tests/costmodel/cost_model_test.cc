@@ -4,9 +4,6 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <limits>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +11,7 @@
 #include "costmodel/metrics.h"
 #include "costmodel/xgboost_model.h"
 #include "tests/costmodel/synthetic.h"
+#include "tests/support/source_file.h"
 
 namespace tessera::costmodel {
 namespace {
@@ -60,15 +58,11 @@ TEST_CASE("the known models are in order, and an unknown one is refused with the
 }
 
 TEST_CASE("docs/cost_models.md lists the models that there are", "[costmodel]") {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-  std::ifstream file(root / "docs" / "cost_models.md");
-  REQUIRE(file);
   std::string expected = "| Name | What it is |\n|---|---|\n";
   for (const CostModelKind& kind : CostModelKinds()) {
     absl::StrAppend(&expected, "| `", AbslView(kind.name), "` | ", AbslView(kind.summary), " |\n");
   }
-  const std::string text((std::istreambuf_iterator<char>(file)), {});
-  CHECK_THAT(text, Catch::Contains(expected + "\n"));
+  CHECK_THAT(ReadSourceFile("docs/cost_models.md"), Catch::Contains(expected + "\n"));
 }
 
 TEST_CASE("the tree evaluator is bit-equal to the library", "[costmodel]") {

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +12,7 @@
 #include "costmodel/model_format.h"
 #include "costmodel/nest.h"
 #include "tests/support/random_dag.h"
+#include "tests/support/source_file.h"
 #include "tests/support/workloads.h"
 
 namespace tessera::costmodel {
@@ -77,13 +76,7 @@ std::string TableOf(absl::Span<const FeatureColumn> columns) {
 }
 
 TEST_CASE("docs/features.md has the tables of all columns", "[features][docs]") {
-  const std::string source = __FILE__;
-  const size_t root = source.rfind("tests/costmodel/");
-  REQUIRE(root != std::string::npos);
-  std::ifstream file(source.substr(0, root) + "docs/features.md");
-  REQUIRE(file.is_open());
-  std::stringstream document;
-  document << file.rdbuf();
+  const std::string document = ReadSourceFile("docs/features.md");
   const absl::Span<const FeatureColumn> all = FeatureColumns(ir::TargetKind::kOpenCl);
   const auto common = static_cast<size_t>(FeatureCount(ir::TargetKind::kX86));
   const std::pair<std::string, std::string> sections[] = {
@@ -93,13 +86,13 @@ TEST_CASE("docs/features.md has the tables of all columns", "[features][docs]") 
   for (const auto& [title, table] : sections) {
     const std::string section = absl::StrCat(title, "\n\n", table);
     INFO("docs/features.md should have:\n" << section);
-    const size_t at = document.str().find(section);
+    const size_t at = document.find(section);
     REQUIRE(at != std::string::npos);
     // Nothing more of the table.
-    CHECK_FALSE(document.str().substr(at + section.size()).starts_with("|"));
+    CHECK_FALSE(document.substr(at + section.size()).starts_with("|"));
   }
   for (const RowKind& row : kRowKinds) {
-    CHECK(absl::StrContains(document.str(), absl::StrCat("version ", row.version)));
+    CHECK(absl::StrContains(document, absl::StrCat("version ", row.version)));
   }
 }
 

@@ -1,14 +1,13 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/view.h"
+#include "tests/support/source_file.h"
 #include "tests/tuner/rig.h"
 #include "tuner/examples.h"
 #include "tuner/explorer.h"
@@ -34,9 +33,7 @@ TEST_CASE("explorers are listed in order, and others refused with the list", "[t
 }
 
 TEST_CASE("the documentation has every known explorer", "[tuner]") {
-  const std::string source = __FILE__;
-  std::ifstream file(source.substr(0, source.rfind("tests/tuner")) + "docs/search.md");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string text = ReadSourceFile("docs/search.md");
   for (const tuner::ExplorerKind& known : tuner::ExplorerKinds()) {
     const std::string row =
         absl::StrCat("| `", AbslView(known.name), "` | ", AbslView(known.summary));

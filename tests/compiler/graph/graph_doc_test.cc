@@ -1,20 +1,16 @@
 #include <catch2/catch.hpp>
-#include <fstream>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <string>
 
 #include "compiler/graph/operators.h"
+#include "tests/support/source_file.h"
 
 namespace tessera::graph {
 
 TEST_CASE("docs/graph.md has each operator and no other", "[graph]") {
-  const std::string source = __FILE__;
-  const size_t root = source.rfind("tests/compiler/graph/");
-  REQUIRE(root != std::string::npos);
-  std::ifstream file(source.substr(0, root) + "docs/graph.md");
-  REQUIRE(file.is_open());
+  std::istringstream file(ReadSourceFile("docs/graph.md"));
   std::set<std::string> told;
   for (std::string line; std::getline(file, line);) {
     if (!line.starts_with("| `")) continue;

@@ -13,17 +13,14 @@
 #include "compiler/schedule/accelerator.h"
 #include "tests/compiler/library/device_fixture.h"
 #include "tests/compiler/library/vta_board_files.h"
+#include "tests/support/source_file.h"
 
 namespace tessera::library {
 namespace {
 
 // The fenced text that opens the board.
 std::string Example() {
-  const std::string source = __FILE__;
-  const size_t root = source.rfind("tests/compiler/library/");
-  REQUIRE(root != std::string::npos);
-  std::ifstream file(source.substr(0, root) + "docs/library.md");
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::string text = ReadSourceFile("docs/library.md");
   const size_t opens = text.find("tessera_ops_vta_open(\"/dev/mem\"");
   REQUIRE(opens != std::string::npos);
   constexpr std::string_view kFence = "```c\n";

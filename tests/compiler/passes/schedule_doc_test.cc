@@ -2,7 +2,6 @@
 // and computes what its operator says.
 
 #include <catch2/catch.hpp>
-#include <fstream>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -18,6 +17,7 @@
 #include "compiler/te/operators.h"
 #include "tests/support/lower_schedule.h"
 #include "tests/support/reference_check.h"
+#include "tests/support/source_file.h"
 
 namespace tessera {
 namespace {
@@ -28,10 +28,8 @@ struct Fence {
   std::string text;
 };
 
-std::vector<Fence> ReadFences(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
+std::vector<Fence> ReadFences(const std::string& document) {
+  std::istringstream text(document);
   std::vector<Fence> fences;
   bool inside = false;
   for (std::string line; std::getline(text, line);) {
@@ -68,10 +66,7 @@ absl::StatusOr<Example> MakeExample(const std::string& info, const std::string& 
 }
 
 TEST_CASE("the examples of docs/schedule.md do what the text shows", "[passes][docs]") {
-  const std::string source = __FILE__;
-  const size_t root = source.rfind("tests/compiler/passes/");
-  REQUIRE(root != std::string::npos);
-  const std::vector<Fence> fences = ReadFences(source.substr(0, root) + "docs/schedule.md");
+  const std::vector<Fence> fences = ReadFences(ReadSourceFile("docs/schedule.md"));
   std::optional<Example> example;
   int examples = 0;
   for (const Fence& fence : fences) {

@@ -1,28 +1,16 @@
 // docs/operators.md says what every operator and attribute of the table means.
 
 #include <catch2/catch.hpp>
-#include <fstream>
 #include <set>
-#include <sstream>
 #include <string>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "compiler/te/operators.h"
+#include "tests/support/source_file.h"
 
 namespace tessera::te {
 namespace {
-
-std::string ReadDocument() {
-  const std::string source = __FILE__;
-  const size_t root = source.rfind("tests/compiler/te/");
-  REQUIRE(root != std::string::npos);
-  std::ifstream file(source.substr(0, root) + "docs/operators.md");
-  REQUIRE(file.is_open());
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 // The attributes of all operators, as OperatorHelp shows them: "name", "name=1", "[name]",
 // "name(a|b)=a".
@@ -40,7 +28,7 @@ std::set<std::string> AttributeNames() {
 }
 
 TEST_CASE("docs/operators.md has a row for every operator", "[te][docs]") {
-  const std::string document = ReadDocument();
+  const std::string document = ReadSourceFile("docs/operators.md");
   for (const std::string& name : OperatorNames()) {
     CAPTURE(name);
     CHECK(absl::StrContains(document, "\n| `" + name + "` |"));
@@ -50,7 +38,7 @@ TEST_CASE("docs/operators.md has a row for every operator", "[te][docs]") {
 TEST_CASE("docs/operators.md names every attribute", "[te][docs]") {
   // Extents of the shapes, which its tables state.
   const std::set<std::string> extents = {"batch", "m", "n", "k", "c", "ic", "oc"};
-  const std::string document = ReadDocument();
+  const std::string document = ReadSourceFile("docs/operators.md");
   const std::set<std::string> names = AttributeNames();
   CHECK(names.contains("transpose_b"));
   for (const std::string& name : names) {

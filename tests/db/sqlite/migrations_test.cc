@@ -2,9 +2,6 @@
 
 #include <catch2/catch.hpp>
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +9,7 @@
 #include "tests/db/record/samples.h"
 #include "tests/db/sqlite/raw_sqlite.h"
 #include "tests/db/sqlite/temp_dir.h"
+#include "tests/support/source_file.h"
 
 namespace tessera::db {
 namespace {
@@ -21,12 +19,9 @@ constexpr char kSchema[] =
 
 // Makes the database of an earlier version from its fixture.
 void CreateFixture(int version, const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(__FILE__).parent_path() / "fixtures";
-  std::ifstream file(folder / absl::StrCat("schema_v", version, ".sql"));
-  REQUIRE(file.good());
-  std::stringstream sql;
-  sql << file.rdbuf();
-  const std::string error = RawSqlite(path).Run(sql.str());
+  const std::string sql =
+      ReadSourceFile(absl::StrCat("tests/db/sqlite/fixtures/schema_v", version, ".sql"));
+  const std::string error = RawSqlite(path).Run(sql);
   INFO(error);
   REQUIRE(error.empty());
 }

@@ -20,6 +20,7 @@
 #include "frontend/onnx/converters.h"
 #include "frontend/onnx/import.h"
 #include "frontend/onnx/tensor.h"
+#include "tests/support/source_file.h"
 
 namespace tessera::frontend {
 namespace {
@@ -31,11 +32,6 @@ std::string ReadFile(const fs::path& path) {
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
-}
-
-fs::path SourceFile(const std::string& path) {
-  const std::string here = __FILE__;
-  return here.substr(0, here.rfind("tests/frontend/onnx/")) + path;
 }
 
 // input_0.pb, input_1.pb, … or of outputs.
@@ -140,7 +136,7 @@ TEST_CASE("the node tests of ONNX that are claimed pass, and no others", "[onnx]
     return;
   }
   std::set<std::string> claimed;
-  std::stringstream list(ReadFile(SourceFile("tests/frontend/onnx/claimed.txt")));
+  std::stringstream list(ReadSourceFile("tests/frontend/onnx/claimed.txt"));
   for (std::string line; std::getline(list, line);) {
     if (!line.empty() && line[0] != '#') claimed.insert(line);
   }
@@ -171,7 +167,7 @@ TEST_CASE("the node tests of ONNX that are claimed pass, and no others", "[onnx]
   CAPTURE(claimed);  // but not among the tests
   CHECK(claimed.empty());
 
-  const std::string document = ReadFile(SourceFile("docs/onnx.md"));
+  const std::string document = ReadSourceFile("docs/onnx.md");
   for (const auto& [op, count] : counts) {
     if (count.first == 0) continue;
     const std::string row =
@@ -182,7 +178,7 @@ TEST_CASE("the node tests of ONNX that are claimed pass, and no others", "[onnx]
 }
 
 TEST_CASE("docs/onnx.md has a row for every operator", "[onnx][docs]") {
-  const std::string document = ReadFile(SourceFile("docs/onnx.md"));
+  const std::string document = ReadSourceFile("docs/onnx.md");
   for (const std::string_view name : ConverterNames()) {
     CAPTURE(name);
     CHECK(document.find(absl::StrCat("\n| `", std::string(name), "` | ")) != std::string::npos);
