@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -16,10 +17,12 @@
 #include "cli/commands.h"
 #include "cli/library_manifest.h"
 #include "cli/model_source.h"
+#include "cli/model_upload.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
 #include "compiler/ir/target.h"
+#include "compiler/te/c_names.h"
 #include "proto/convert.h"
 
 namespace tessera::cli {
@@ -51,6 +54,25 @@ absl::StatusOr<std::string> OriginText(const db::SelectionItem& item) {
                          : "no record that fits: default schedule");
 }
 
+// The one that was asked for, else by what the library is of.
+std::string LibraryName(const BuildOptions& options) {
+  if (!options.name.empty()) return options.name;
+  if (!IsModelFile(options.source.file)) return "ops";
+  return te::ToCIdentifier(std::filesystem::path(options.source.file).stem().string(), "model");
+}
+
+absl::Status CheckRunsModels(const BuildPlan& plan) {
+  for (const PlannedVersion& version : plan.versions) {
+    if (version.tasks.empty()) continue;
+    TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(version.tasks[0].target));
+    if (ir::IsCpu(target.kind)) continue;
+    return absl::UnimplementedError(
+        absl::StrCat("libraries of models run on CPUs only; ", version.device_class,
+                     " is none; name a CPU's --device-class or --target"));
+  }
+  return absl::OkStatus();
+}
+
 // What a library's device doesn't run, and why: by the manifest, because the builder finds out.
 absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string& path) {
   std::ifstream file(path);
@@ -66,21 +88,22 @@ absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string&
 absl::Status RunBuild(const BuildOptions& options) {
   const bool from_job = options.job != 0;
   if (from_job != (options.source.file.empty() && options.source.words.empty())) {
-    return absl::InvalidArgumentError("name either --job, or a job file or --op");
+    return absl::InvalidArgumentError("name either --job, or a job file, a model or --op");
   }
+  std::optional<Model> model;
   JobFile file;
   if (IsModelFile(options.source.file)) {
-    return absl::UnimplementedError(
-        "libraries of models aren't built yet; --job of a model's tuning gives one of its kernels");
-  }
-  if (!from_job) {
+    TESSERA_ASSIGN_OR_RETURN(model, ReadModel(options.source));
+    TESSERA_ASSIGN_OR_RETURN(file, JobOf(*model));
+  } else if (!from_job) {
     TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
-    if (options.threads > 0) file.options.threads = options.threads;
   }
-  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", options.name));
+  if (options.threads > 0) file.options.threads = options.threads;
+  const std::string name = LibraryName(options);
+  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", name));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   db::Selection selection;
-  selection.name = options.name;
+  selection.name = name;
   TESSERA_ASSIGN_OR_RETURN(
       const BuildPlan plan,
       from_job ? PlanFromJob(*client, options.job, options.device_classes, options.cpu)
@@ -91,6 +114,10 @@ absl::Status RunBuild(const BuildOptions& options) {
     for (const db::Task& task : version.tasks) {
       selection.items.push_back({task.name, task, "", 0, 0, version.device_class});
     }
+  }
+  if (model) {
+    TESSERA_RETURN_IF_ERROR(CheckRunsModels(plan));
+    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(*client, model->graph));
   }
   TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen, client->CreateSelection(selection));
   for (size_t i = 0; i < chosen.items.size(); ++i) {
@@ -105,7 +132,7 @@ absl::Status RunBuild(const BuildOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(*client, chosen));
   PrintWarnings(unused);
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
-                           client->BuildLibrary(chosen.id, options.name, options.out));
+                           client->BuildLibrary(chosen.id, name, options.out));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<OperatorOnCpu> on_cpu,
                            ReadOperatorsOnCpu(options.out + "/manifest.json"));
   for (const OperatorOnCpu& op : on_cpu) {

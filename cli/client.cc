@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 
@@ -11,6 +12,7 @@
 #include "base/durable_file.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "proto/artifact_upload.h"
 #include "proto/checks.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
@@ -35,7 +37,8 @@ class GrpcClient final : public Client {
         jobs_(v1::JobService::NewStub(channel)),
         log_(v1::LogService::NewStub(channel)),
         library_(v1::LibraryService::NewStub(channel)),
-        devices_(v1::DeviceService::NewStub(channel)) {}
+        devices_(v1::DeviceService::NewStub(channel)),
+        artifacts_(v1::ArtifactService::NewStub(channel)) {}
 
   absl::StatusOr<int64_t> CreateJob(const db::Job& job) override {
     v1::CreateJobRequest request;
@@ -250,6 +253,25 @@ class GrpcClient final : public Client {
     return FromProto(reply);
   }
 
+  absl::StatusOr<std::vector<std::string>> FindMissing(
+      const std::vector<std::string>& digests) override {
+    std::vector<std::string> missing;
+    for (size_t at = 0; at < digests.size(); at += proto::kMaxConstants) {
+      v1::FindMissingRequest request;
+      const size_t end = std::min<size_t>(digests.size(), at + proto::kMaxConstants);
+      for (size_t i = at; i < end; ++i) request.add_digests(digests[i]);
+      v1::FindMissingReply reply;
+      grpc::ClientContext context;
+      TESSERA_RETURN_IF_ERROR(Answer(artifacts_->FindMissing(&context, request, &reply)));
+      missing.insert(missing.end(), reply.digests().begin(), reply.digests().end());
+    }
+    return missing;
+  }
+
+  absl::Status Upload(const std::string& digest, const std::string& bytes) override {
+    return WithAddress(proto::UploadArtifact(*artifacts_, digest, bytes));
+  }
+
   absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) override {
     v1::CreateSelectionRequest request;
     request.set_name(selection.name);
@@ -259,6 +281,7 @@ class GrpcClient final : public Client {
       *op->mutable_task() = ToProto(item.task);
       op->set_device_class(item.device_class);
     }
+    if (selection.model) *request.mutable_model() = ToProto(*selection.model);
     v1::Selection reply;
     grpc::ClientContext context;
     TESSERA_RETURN_IF_ERROR(Answer(library_->CreateSelection(&context, request, &reply)));
@@ -286,8 +309,11 @@ class GrpcClient final : public Client {
  private:
   // What the server said, or that it is there no more.
   absl::Status Answer(const grpc::Status& status) const {
-    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return proto::FromRpc(status);
-    return WentAway(address_, status.error_message());
+    return WithAddress(proto::FromRpc(status));
+  }
+  absl::Status WithAddress(const absl::Status& status) const {
+    if (!absl::IsUnavailable(status)) return status;
+    return WentAway(address_, StdView(status.message()));
   }
 
   template <typename Domain, typename Messages>
@@ -336,6 +362,7 @@ class GrpcClient final : public Client {
   const std::unique_ptr<v1::LogService::Stub> log_;
   const std::unique_ptr<v1::LibraryService::Stub> library_;
   const std::unique_ptr<v1::DeviceService::Stub> devices_;
+  const std::unique_ptr<v1::ArtifactService::Stub> artifacts_;
 };
 
 }  // namespace

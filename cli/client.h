@@ -63,6 +63,10 @@ class Client {
       db::ComparisonPurpose purpose) = 0;
   // Takes seconds. Cancelled after Interrupt.
   virtual absl::StatusOr<db::Comparison> CompareWithItself(int64_t record) = 0;
+  // Those of the digests whose bytes the server doesn't have.
+  virtual absl::StatusOr<std::vector<std::string>> FindMissing(
+      const std::vector<std::string>& digests) = 0;
+  virtual absl::Status Upload(const std::string& digest, const std::string& bytes) = 0;
   // Items carry op, task and device class only; the answer has traces and records filled in.
   virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
   // Writes each file of the library into `directory`. Returns their paths.

@@ -46,6 +46,7 @@ struct TuneOptions {
   std::string target;        // empty: that of a connected device
   std::string device_class;  // empty: that of the connected devices
   int trials = 0;            // 0: what the file says
+  int64_t budget = 0;        // trials of all operators together; 0: as `trials` says
   int threads = 0;
   int64_t seed = -1;
   double max_seconds = 0;
@@ -55,6 +56,23 @@ struct TuneOptions {
   bool detach = false;
 };
 absl::Status RunTune(const TuneOptions& options);
+
+struct RequestOptions {
+  std::string server = kDefaultServer;
+  OperatorSource source;
+  std::string target, device_class;  // as of TuneOptions
+  int64_t budget = 500;              // trials of all operators together
+  std::string max_wait = "20m";      // for tuning, then it goes on with what was measured
+  int threads = 0;                   // 0: the file's
+  double min_speedup = 0;            // over the default schedules; 0: none is demanded
+  std::string max_latency;           // "5ms"; empty: none is demanded
+  std::string name;                  // as of BuildOptions
+  std::string out = "dist";
+  std::string report;  // file for the JSON report
+};
+// Tunes what was not tuned before and builds the library; a repeated call goes on with the same
+// job, or finds it done. Exit code 3 where what was demanded is not met: nothing is built then.
+absl::Status RunRequest(const RequestOptions& options);
 
 struct JobOptions {
   std::string server = kDefaultServer;
@@ -109,12 +127,12 @@ absl::Status RunAa(const AaOptions& options);
 struct BuildOptions {
   std::string server = kDefaultServer;
   int64_t job = 0;        // its tasks …
-  OperatorSource source;  // … or these
+  OperatorSource source;  // … or these, or a model
   std::vector<std::string> device_classes;
   std::string target;
-  std::string cpu;  // of a library for a device: the target of what runs on the CPU
-  int threads = 0;  // 0: the file's
-  std::string name = "ops";
+  std::string cpu;   // of a library for a device: the target of what runs on the CPU
+  int threads = 0;   // 0: the file's
+  std::string name;  // empty: "ops", or the model's file's
   std::string out = "dist";
 };
 absl::Status RunBuild(const BuildOptions& options);

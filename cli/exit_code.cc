@@ -1,8 +1,22 @@
 #include "cli/exit_code.h"
 
+#include "base/view.h"
+
 namespace tessera::cli {
+namespace {
+
+constexpr char kNotMet[] = "tessera/not_met";
+
+}  // namespace
+
+absl::Status NotMet(std::string_view message) {
+  absl::Status status = absl::FailedPreconditionError(AbslView(message));
+  status.SetPayload(kNotMet, absl::Cord());
+  return status;
+}
 
 int ExitCode(const absl::Status& status) {
+  if (status.GetPayload(kNotMet)) return 3;
   switch (status.code()) {
     case absl::StatusCode::kOk:
       return 0;

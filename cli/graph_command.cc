@@ -14,7 +14,8 @@ absl::Status RunGraph(const GraphOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", options.source.file, "\" is no model; name an ONNX file (.onnx)"));
   }
-  TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan, ReadModel(options.source));
+  TESSERA_ASSIGN_OR_RETURN(const Model model, ReadModel(options.source));
+  const graph::Plan& plan = model.plan;
   if (options.text) {
     std::fputs(graph::Print(plan.graph).c_str(), stdout);
     return absl::OkStatus();

@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Tessera: a learned tuning service for tensor programs"};
   app.require_subcommand(0, 1);  // one, but an unknown one is better told by its name
   app.set_version_flag("--version", absl::StrCat("tessera ", std::string(Version())));
-  app.footer("Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.");
+  app.footer("Exit codes: 0 done, 1 failed, 2 bad input, 3 demands not met, 130 interrupted.");
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return absl::StrCat("tessera: ", error.what(), "; --help lists what there is\n");
   });
@@ -129,6 +129,9 @@ int main(int argc, char** argv) {
                       "whose devices measure; default: that of the connected ones");
   command->add_option("--trials", tune.trials, "an operator; default: the file's, or 64")
       ->check(WholeNumber(1, proto::kMaxTrialsPerTask));
+  command->add_option("--budget", tune.budget, "trials of all operators together")
+      ->check(WholeNumber(1, proto::kMaxTrialsPerTask))
+      ->excludes("--trials");
   command->add_option("--threads", tune.threads, "of a kernel; default: the file's, or 1")
       ->check(WholeNumber(1, proto::kMaxThreads));
   command->add_option("--seed", tune.seed, "of the search; default: the file's, or 0")
@@ -226,10 +229,41 @@ int main(int argc, char** argv) {
   command->add_flag("--json", aa.json, "for programs");
   command->callback([&] { status = cli::RunAa(aa); });
 
+  cli::RequestOptions request;
+  command = app.add_subcommand(
+      "request", "have a library: tune what was not tuned before, build; a repeated call is quick");
+  AddServer(command, request.server);
+  command->add_option("file,--model", request.source.file, "model (ONNX) or job file (YAML)");
+  command->add_option("--op", request.source.words,
+                      "one operator instead: matmul m=512 n=512 k=512");
+  AddExtents(command, request.source);
+  command->add_option("--target", request.target, "as of `tessera tune`")->check(NotEmpty());
+  command->add_option("--device-class", request.device_class, "as of `tessera tune`");
+  command->add_option("--budget", request.budget, "trials of all operators together")
+      ->check(WholeNumber(1, proto::kMaxTrialsPerTask))
+      ->capture_default_str();
+  command
+      ->add_option("--max-wait", request.max_wait,
+                   "for tuning: 20m, 1h30m; then what was measured until then counts")
+      ->capture_default_str();
+  command->add_option("--threads", request.threads, "of a kernel; default: the file's, or 1")
+      ->check(WholeNumber(1, proto::kMaxThreads));
+  command
+      ->add_option("--min-speedup", request.min_speedup,
+                   "over the default schedules that has to be reached, else exit code 3")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--max-latency", request.max_latency,
+                      "that the kernels may take together, 5ms, else exit code 3");
+  command->add_option("--name", request.name, "as of `tessera build`");
+  command->add_option("--out", request.out, "folder")->capture_default_str();
+  command->add_option("--report", request.report, "file for a report (JSON)");
+  command->callback([&] { status = cli::RunRequest(request); });
+
   cli::BuildOptions build;
-  command = app.add_subcommand("build", "build an operator library from the log");
+  command = app.add_subcommand("build", "build a library of operators or a model from the log");
   AddServer(command, build.server);
   AddSource(command, build.source);
+  AddExtents(command, build.source);
   command->add_option("--job", build.job, "build for this job's operators")
       ->check(WholeNumber(1, kMaxId));
   command
@@ -244,7 +278,8 @@ int main(int argc, char** argv) {
                       "arm/neon; default: those with records, else this machine's kind");
   command->add_option("--threads", build.threads, "tuned for this many")
       ->check(WholeNumber(1, proto::kMaxThreads));
-  command->add_option("--name", build.name, "gives libNAME.so and NAME.h")->capture_default_str();
+  command->add_option("--name", build.name,
+                      "gives libNAME.so and NAME.h; default: ops, or the model's file's name");
   command->add_option("--out", build.out, "folder")->capture_default_str();
   command->callback([&] { status = cli::RunBuild(build); });
 

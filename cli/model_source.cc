@@ -86,7 +86,7 @@ bool IsModelFile(const std::string& path) {
   return path.ends_with(".onnx") || path.ends_with(".ONNX");
 }
 
-absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source) {
+absl::StatusOr<Model> ReadModel(const OperatorSource& source) {
   TESSERA_ASSIGN_OR_RETURN(const frontend::ImportOptions options, OptionsOf(source));
   TESSERA_ASSIGN_OR_RETURN(const std::string bytes, ReadWhole(source.file));
   absl::StatusOr<graph::Graph> graph = frontend::ImportModel(bytes, options);
@@ -95,24 +95,24 @@ absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source) {
   TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
   absl::StatusOr<graph::Plan> plan = graph::MakePlan(*graph);
   TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
-  return plan;
+  return Model{*std::move(graph), *std::move(plan)};
 }
 
-absl::StatusOr<JobFile> ModelJob(const OperatorSource& source) {
-  TESSERA_ASSIGN_OR_RETURN(graph::Plan plan, ReadModel(source));
+absl::StatusOr<JobFile> JobOf(const Model& model) {
   JobFile file;
-  file.name = plan.graph.name;
-  for (graph::Task& task : plan.tasks) {
+  file.name = model.graph.name;
+  file.options.scheduler = "gradient";  // what counts is the model's time
+  for (const graph::Task& task : model.plan.tasks) {
     JobOperator op;
     op.spec.name = OpName(task.workload.name);
-    op.workload = std::move(task.workload);
+    op.workload = task.workload;
     op.workload.name = op.spec.name;
     op.weight = task.steps;
     file.operators.push_back(std::move(op));
   }
   if (file.operators.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(source.file, ": computes nothing: all of it is known or only renamed"));
+        absl::StrCat("model ", file.name, " computes nothing: all of it is known or only renamed"));
   }
   return file;
 }

@@ -12,11 +12,17 @@ namespace tessera::cli {
 // Whether a file is a model by its name: it ends with .onnx.
 bool IsModelFile(const std::string& path);
 
-// The kernels of a model's file after graph::StandardPasses, its unknown extents as the source
-// says. Errors name the file.
-absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source);
+// A model's file after graph::StandardPasses, its unknown extents as the source says, and what runs
+// it.
+struct Model {
+  graph::Graph graph;
+  graph::Plan plan;
+};
+// Errors name the file.
+absl::StatusOr<Model> ReadModel(const OperatorSource& source);
 
-// Its tasks as operators, weighted by how often the model runs each.
-absl::StatusOr<JobFile> ModelJob(const OperatorSource& source);
+// Its tasks as operators, weighted by how often the model runs each. InvalidArgument where there
+// are none.
+absl::StatusOr<JobFile> JobOf(const Model& model);
 
 }  // namespace tessera::cli

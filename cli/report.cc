@@ -138,6 +138,7 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
     TESSERA_ASSIGN_OR_RETURN(te::Workload workload, te::ParseWorkload(task.workload));
     ReportRow row;
     row.op = task.name;
+    row.weight = task.weight;
     row.operations = te::ExecutedOperations(workload.dag);
     workloads.push_back(std::move(workload));
     row_of_task[task.Key()] = report.rows.size();
@@ -216,6 +217,18 @@ absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job) {
   return report;
 }
 
+WeightedTimes TimesOf(const Report& report) {
+  WeightedTimes times;
+  bool has_default = true, has_tuned = true;
+  for (const ReportRow& row : report.rows) {
+    times.default_seconds += row.weight * row.default_seconds;
+    times.tuned_seconds += row.weight * row.tuned_seconds;
+    has_default = has_default && row.default_seconds > 0;
+    has_tuned = has_tuned && row.tuned_seconds > 0;
+  }
+  return {has_default ? times.default_seconds : 0, has_tuned ? times.tuned_seconds : 0};
+}
+
 std::string ToTable(const Report& report) {
   std::string text = "no trial has been measured\n\n";
   int64_t trials = 0;
@@ -260,6 +273,14 @@ std::string ToTable(const Report& report) {
                           Cell(row.peak_fraction * 100, "%"), Cell(gain, "x"), row.trials,
                           row.seconds, FailureText(row));
   }
+  if (const WeightedTimes all = TimesOf(report); report.rows.size() > 1 && all.tuned_seconds > 0) {
+    absl::StrAppend(&text, "\nall of them by weight: ", TimeText(all.tuned_seconds));
+    if (all.default_seconds > 0) {
+      absl::StrAppendFormat(&text, ", by the default schedules %s (%.1fx)",
+                            TimeText(all.default_seconds), all.default_seconds / all.tuned_seconds);
+    }
+    text += '\n';
+  }
   std::string known;
   for (const ReportRow& row : report.rows) {
     if (row.known_record == 0) continue;
@@ -298,6 +319,7 @@ std::string ToJson(const Report& report) {
     }
     operators.push_back(
         {{"op", row.op},
+         {"weight", row.weight},
          {"default_gflops", Known(row.DefaultGflops())},
          {"tuned_gflops", Known(row.TunedGflops())},
          {"default_seconds", Known(row.default_seconds)},
@@ -314,6 +336,7 @@ std::string ToJson(const Report& report) {
     paces.push_back(
         {{"device", device.id}, {"pace", device.pace.ratio}, {"programs", device.pace.programs}});
   }
+  const WeightedTimes all = TimesOf(report);
   const nlohmann::json document = {{"job", report.job_id},
                                    {"state", std::string(db::ToString(report.state))},
                                    {"message", report.message},
@@ -324,6 +347,9 @@ std::string ToJson(const Report& report) {
                                      {"threads", report.threads},
                                      {"peak_gflops", report.peak_gflops}}},
                                    {"operators", std::move(operators)},
+                                   {"all",
+                                    {{"default_seconds", Known(all.default_seconds)},
+                                     {"tuned_seconds", Known(all.tuned_seconds)}}},
                                    {"runners", RunnersJson(report.runners)},
                                    {"paces", std::move(paces)}};
   return document.dump(2) + "\n";

@@ -12,6 +12,7 @@ namespace tessera::cli {
 // One operator of a finished (or stopped) job.
 struct ReportRow {
   std::string op;
+  double weight = 1;           // how often what the job is for runs it
   double default_seconds = 0;  // 0: not measured
   double tuned_seconds = 0;
   // Executed arithmetic of one call: of the definition, and of the fastest program, whose algorithm
@@ -30,6 +31,11 @@ struct ReportRow {
 
   double DefaultGflops() const;
   double TunedGflops() const;
+};
+
+// One call of each operator as often as its weight says; 0 where one was not measured.
+struct WeightedTimes {
+  double default_seconds = 0, tuned_seconds = 0;
 };
 
 struct Report {
@@ -55,9 +61,12 @@ struct Report {
 // proposed. What runners did is known of jobs that have ended.
 absl::StatusOr<Report> MakeReport(Client& client, const db::Job& job);
 
+WeightedTimes TimesOf(const Report& report);
+
 std::string ToTable(const Report& report);
 // {"job", "state", "machine": …, "operators": [{op, default_gflops, tuned_gflops, peak_fraction,
-// known_record, trials, seconds, failures, comparison}, …], "runners": [{device, run_seconds,
+// known_record, trials, seconds, failures, comparison}, …], "all": {default_seconds,
+// tuned_seconds}, "runners": [{device, run_seconds,
 // build_seconds, …}, …], "paces": [{device, pace, programs}, …]}; null for what is not known.
 std::string ToJson(const Report& report);
 

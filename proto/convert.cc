@@ -389,11 +389,31 @@ absl::StatusOr<db::SelectionItem> FromProto(const v1::SelectionItem& m) {
   return Finish(check, std::move(item));
 }
 
+v1::SelectionModel ToProto(const db::SelectionModel& model) {
+  v1::SelectionModel m;
+  m.set_graph(model.graph);
+  for (const std::string& digest : model.constants) m.add_constants(digest);
+  return m;
+}
+
+absl::StatusOr<db::SelectionModel> FromProto(const v1::SelectionModel& m) {
+  Checks check;
+  db::SelectionModel model;
+  model.graph = check.Hex("selection graph", m.graph(), 64, false);
+  if (check.Count("selection constants", m.constants_size(), kMaxConstants)) {
+    for (const std::string& digest : m.constants()) {
+      model.constants.push_back(check.Hex("selection constant", digest, 64, false));
+    }
+  }
+  return Finish(check, std::move(model));
+}
+
 v1::Selection ToProto(const db::Selection& selection) {
   v1::Selection m;
   m.set_id(selection.id);
   m.set_name(CleanText(selection.name, kMaxNameBytes));
   for (const db::SelectionItem& item : selection.items) *m.add_items() = ToProto(item);
+  if (selection.model) *m.mutable_model() = ToProto(*selection.model);
   m.set_created_micros(MicrosOf(selection.created));
   return m;
 }
@@ -404,6 +424,7 @@ absl::StatusOr<db::Selection> FromProto(const v1::Selection& m) {
   selection.id = check.Range("selection id", m.id(), 0, kMaxId);
   selection.name = check.Name("selection name", m.name(), kMaxNameBytes);
   selection.items = NestedEach(check, "selection items", m.items(), kMaxItems);
+  if (m.has_model()) selection.model = Nested(check, m.model());
   selection.created = TimeOf(check, "selection created_micros", m.created_micros());
   return Finish(check, std::move(selection));
 }
@@ -428,6 +449,7 @@ absl::StatusOr<db::Selection> FromProto(const v1::CreateSelectionRequest& m) {
                op.device_class().empty() ? m.device_class() : op.device_class(), kMaxNameBytes)});
     }
   }
+  if (m.has_model()) selection.model = Nested(check, m.model());
   return Finish(check, std::move(selection));
 }
 

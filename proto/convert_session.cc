@@ -252,7 +252,7 @@ v1::LibraryResult LibraryResultToProto(const LibraryResult& result) {
   v1::LibraryResult m;
   m.set_fence(result.fence);
   m.set_error(CleanText(result.error, kMaxTextBytes));
-  for (const LibraryFile& file : result.files) {
+  for (const db::LibraryFile& file : result.files) {
     v1::LibraryFile* f = m.add_files();
     f->set_name(file.name);
     f->set_digest(file.digest);
@@ -281,8 +281,8 @@ absl::StatusOr<LibraryResult> LibraryResultFromProto(const v1::LibraryResult& m)
   }
   result.files = Each(check, "library files", m.files(), kMaxFiles, [&](const auto& file) {
     CheckFileName(check, file.name());
-    return LibraryFile{file.name(), check.Hex("library file digest", file.digest(), 64, false),
-                       check.Range("library file size", file.size(), 0, kMaxArtifactBytes)};
+    return db::LibraryFile{file.name(), check.Hex("library file digest", file.digest(), 64, false),
+                           check.Range("library file size", file.size(), 0, kMaxArtifactBytes)};
   });
   return Finish(check, std::move(result));
 }

@@ -139,17 +139,10 @@ struct LibraryRequest {
   db::Selection selection;
 };
 
-struct LibraryFile {
-  std::string name;
-  std::string digest;
-  int64_t size = 0;
-  bool operator==(const LibraryFile&) const = default;
-};
-
 struct LibraryResult {
   uint64_t fence = 0;
   std::string error;  // empty: built
-  std::vector<LibraryFile> files;
+  std::vector<db::LibraryFile> files;
   bool operator==(const LibraryResult&) const = default;
 };
 

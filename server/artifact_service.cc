@@ -62,4 +62,20 @@ grpc::Status ArtifactServiceImpl::Download(grpc::ServerContext*, const v1::Downl
   return grpc::Status::OK;
 }
 
+grpc::Status ArtifactServiceImpl::FindMissing(grpc::ServerContext*,
+                                              const v1::FindMissingRequest* request,
+                                              v1::FindMissingReply* reply) {
+  if (request->digests_size() > proto::kMaxConstants) {
+    return proto::ToRpc(absl::InvalidArgumentError(
+        absl::StrCat("digests: ", request->digests_size(), " are more than ", proto::kMaxConstants,
+                     "; ask in several calls")));
+  }
+  for (const std::string& digest : request->digests()) {
+    const absl::Status checked = proto::CheckDigest("digest", digest);
+    if (!checked.ok()) return proto::ToRpc(checked);
+    if (!artifacts_.Contains(digest)) reply->add_digests(digest);
+  }
+  return grpc::Status::OK;
+}
+
 }  // namespace tessera::server

@@ -15,6 +15,8 @@ class ArtifactServiceImpl final : public v1::ArtifactService::Service {
                       v1::UploadReply* reply) override;
   grpc::Status Download(grpc::ServerContext* context, const v1::DownloadRequest* request,
                         grpc::ServerWriter<v1::Chunk>* writer) override;
+  grpc::Status FindMissing(grpc::ServerContext* context, const v1::FindMissingRequest* request,
+                           v1::FindMissingReply* reply) override;
 
  private:
   ContentStore& artifacts_;

@@ -89,6 +89,9 @@ class LibraryServiceImpl final : public v1::LibraryService::Service {
                             grpc::ServerWriter<v1::FileChunk>* writer) override;
 
  private:
+  grpc::Status Send(absl::Span<const db::LibraryFile> files,
+                    grpc::ServerWriter<v1::FileChunk>* writer);
+
   db::Store& store_;
   Dispatcher& dispatcher_;
   ContentStore& artifacts_;

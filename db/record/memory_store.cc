@@ -255,6 +255,18 @@ absl::StatusOr<Selection> MemoryStore::GetSelection(int64_t id) {
   return selections_[id - 1];
 }
 
+absl::Status MemoryStore::PutLibrary(std::string_view key, absl::Span<const LibraryFile> files) {
+  absl::MutexLock lock(&mutex_);
+  libraries_[AbslView(key)].assign(files.begin(), files.end());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<LibraryFile>> MemoryStore::FindLibrary(std::string_view key) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = libraries_.find(AbslView(key));
+  return found == libraries_.end() ? std::vector<LibraryFile>() : found->second;
+}
+
 absl::Status MemoryStore::PutModel(const ModelInfo& model) {
   TESSERA_RETURN_IF_ERROR(ValidateModel(model));
   const absl::Time now = clock_.Now();

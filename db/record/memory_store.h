@@ -43,6 +43,8 @@ class MemoryStore final : public Store {
   absl::StatusOr<std::vector<Device>> ListDevices() override;
   absl::StatusOr<int64_t> CreateSelection(const Selection& selection) override;
   absl::StatusOr<Selection> GetSelection(int64_t id) override;
+  absl::Status PutLibrary(std::string_view key, absl::Span<const LibraryFile> files) override;
+  absl::StatusOr<std::vector<LibraryFile>> FindLibrary(std::string_view key) override;
   absl::Status PutModel(const ModelInfo& model) override;
   absl::StatusOr<ModelInfo> GetModelInfo(std::string_view name) override;
   absl::StatusOr<std::vector<ModelInfo>> ListModels() override;
@@ -86,6 +88,7 @@ class MemoryStore final : public Store {
       ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Device> devices_ ABSL_GUARDED_BY(mutex_);
   std::vector<Selection> selections_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, std::vector<LibraryFile>> libraries_ ABSL_GUARDED_BY(mutex_);
   std::vector<ModelInfo> models_ ABSL_GUARDED_BY(mutex_);
   std::vector<Comparison> comparisons_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, std::string> blobs_ ABSL_GUARDED_BY(mutex_);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -223,14 +224,30 @@ struct SelectionItem {
   std::string device_class;
   bool operator==(const SelectionItem&) const = default;
 };
+// A model whose kernels the operators are. What the digests name is among the server's artifacts,
+// as long as there is room: whoever made the selection can bring it again.
+struct SelectionModel {
+  std::string graph;                   // of its text (docs/graph.md)
+  std::vector<std::string> constants;  // that the text names
+  bool operator==(const SelectionModel&) const = default;
+};
 struct Selection {
   int64_t id = 0;
   std::string name;
   // Each operator once for each version of the library: a target with a device class. All of one
   // operator have the same workload, and their traces store its inputs and outputs the same way.
   std::vector<SelectionItem> items;
+  std::optional<SelectionModel> model;  // the library is of it, not of its operators
   absl::Time created;
   bool operator==(const Selection&) const = default;
+};
+
+// A file of a library that was built: an artifact, as long as there is room for it.
+struct LibraryFile {
+  std::string name;
+  std::string digest;
+  int64_t size = 0;
+  bool operator==(const LibraryFile&) const = default;
 };
 
 // A cost model that was trained on measured programs of many tasks.

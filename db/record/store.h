@@ -68,6 +68,12 @@ class Store {
   virtual absl::StatusOr<int64_t> CreateSelection(const Selection& selection) = 0;
   virtual absl::StatusOr<Selection> GetSelection(int64_t id) = 0;
 
+  // What a library was built to; `key` stands for all that it is a function of. The last one
+  // counts.
+  virtual absl::Status PutLibrary(std::string_view key, absl::Span<const LibraryFile> files) = 0;
+  virtual absl::StatusOr<std::vector<LibraryFile>> FindLibrary(
+      std::string_view key) = 0;  // or none
+
   // Keeps a trained model under its name; its blob must exist. OK for one that is stored already,
   // which stays as it is; AlreadyExists for another of that name.
   virtual absl::Status PutModel(const ModelInfo& model) = 0;

@@ -110,6 +110,9 @@ absl::Status ValidateSelection(const Selection& selection) {
     TESSERA_RETURN_IF_ERROR(RequireFinite(what, "an item's seconds", item.seconds));
     TESSERA_RETURN_IF_ERROR(RequireFinite(what, "an item's weight", item.task.weight));
   }
+  if (selection.model) {
+    TESSERA_RETURN_IF_ERROR(RequireText(what, "its model's graph", selection.model->graph));
+  }
   return absl::OkStatus();
 }
 

@@ -251,6 +251,25 @@ CREATE INDEX comparisons_calibrations ON comparisons (device_class, id)
   WHERE purpose = 'calibration';
 )sql";
 
+// Libraries of models are built from graphs, and of libraries it is known what they were built to.
+constexpr std::string_view kGraphs = R"sql(
+ALTER TABLE selections ADD COLUMN graph TEXT NOT NULL DEFAULT '';
+CREATE TABLE selection_constants (
+  selection_id INTEGER NOT NULL REFERENCES selections (id),
+  position INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  PRIMARY KEY (selection_id, position)
+) STRICT;
+CREATE TABLE library_files (
+  library TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  PRIMARY KEY (library, position)
+) STRICT;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -264,6 +283,7 @@ constexpr Migration kMigrations[] = {
     {10, "comparisons", kComparisons},
     {11, "why tasks end", kEndsOfTasks},
     {12, "paces", kPaces},
+    {13, "graphs and libraries", kGraphs},
 };
 
 }  // namespace

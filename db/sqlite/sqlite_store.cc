@@ -75,9 +75,15 @@ absl::StatusOr<int64_t> InsertJobWithTasks(Connection& connection, const Job& jo
 absl::StatusOr<int64_t> InsertSelection(Connection& connection, const Selection& selection,
                                         absl::Time now) {
   TESSERA_RETURN_IF_ERROR(
-      connection.Execute("INSERT INTO selections (name, created_us) VALUES (?,?)",
-                         {selection.name, absl::ToUnixMicros(now)}));
+      connection.Execute("INSERT INTO selections (name, created_us, graph) VALUES (?,?,?)",
+                         {selection.name, absl::ToUnixMicros(now),
+                          selection.model ? selection.model->graph : std::string()}));
   const int64_t id = connection.last_insert_id();
+  for (size_t i = 0; selection.model && i < selection.model->constants.size(); ++i) {
+    TESSERA_RETURN_IF_ERROR(connection.Execute(
+        "INSERT INTO selection_constants (selection_id, position, digest) VALUES (?,?,?)",
+        {id, static_cast<int64_t>(i), selection.model->constants[i]}));
+  }
   for (size_t i = 0; i < selection.items.size(); ++i) {
     const SelectionItem& item = selection.items[i];
     if (item.record_id != 0) {
@@ -116,6 +122,21 @@ absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connec
                                   item.device_class = row.Text(6);
                                   return item;
                                 });
+}
+
+absl::StatusOr<std::optional<SelectionModel>> ReadSelectionModel(Connection& connection, int64_t id,
+                                                                 std::string graph) {
+  if (graph.empty()) return std::nullopt;
+  TESSERA_ASSIGN_OR_RETURN(
+      Cursor cursor,
+      connection.Query(
+          "SELECT digest FROM selection_constants WHERE selection_id = ? ORDER BY position", {id}));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::vector<std::string> constants,
+      ReadAll<std::string>(std::move(cursor), [](const Cursor& row) -> absl::StatusOr<std::string> {
+        return row.Text(0);
+      }));
+  return SelectionModel{std::move(graph), std::move(constants)};
 }
 
 absl::Status Configure(Connection& connection) {
@@ -310,16 +331,45 @@ absl::StatusOr<int64_t> SqliteStore::CreateSelection(const Selection& selection)
 
 absl::StatusOr<Selection> SqliteStore::GetSelection(int64_t id) {
   return RunFor<Selection>(readers_, [&](Connection& c) -> absl::StatusOr<Selection> {
-    TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
-                             c.Query("SELECT name, created_us FROM selections WHERE id = ?", {id}));
+    TESSERA_ASSIGN_OR_RETURN(
+        Cursor cursor,
+        c.Query("SELECT name, created_us, graph FROM selections WHERE id = ?", {id}));
     TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
     if (!row) return NoSuch("selection", id);
     Selection selection;
     selection.id = id;
     selection.name = cursor.Text(0);
     selection.created = FromMicros(cursor.Int(1));
+    TESSERA_ASSIGN_OR_RETURN(selection.model, ReadSelectionModel(c, id, cursor.Text(2)));
     TESSERA_ASSIGN_OR_RETURN(selection.items, ReadSelectionItems(c, id));
     return selection;
+  });
+}
+
+absl::Status SqliteStore::PutLibrary(std::string_view key, absl::Span<const LibraryFile> files) {
+  return writer_.Run([&](Connection& c) -> absl::Status {
+    TESSERA_RETURN_IF_ERROR(c.Execute("DELETE FROM library_files WHERE library = ?", {key}));
+    for (size_t i = 0; i < files.size(); ++i) {
+      TESSERA_RETURN_IF_ERROR(
+          c.Execute("INSERT INTO library_files (library, position, name, digest, size_bytes) "
+                    "VALUES (?,?,?,?,?)",
+                    {key, static_cast<int64_t>(i), files[i].name, files[i].digest, files[i].size}));
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::vector<LibraryFile>> SqliteStore::FindLibrary(std::string_view key) {
+  using Files = std::vector<LibraryFile>;
+  return RunFor<Files>(readers_, [&](Connection& c) -> absl::StatusOr<Files> {
+    TESSERA_ASSIGN_OR_RETURN(Cursor cursor,
+                             c.Query("SELECT name, digest, size_bytes FROM library_files WHERE "
+                                     "library = ? ORDER BY position",
+                                     {key}));
+    return ReadAll<LibraryFile>(std::move(cursor),
+                                [](const Cursor& row) -> absl::StatusOr<LibraryFile> {
+                                  return LibraryFile{row.Text(0), row.Text(1), row.Int(2)};
+                                });
   });
 }
 

@@ -43,6 +43,10 @@ class FakeClient : public Client {
     return None();
   }
   absl::StatusOr<db::Comparison> CompareWithItself(int64_t) override { return None(); }
+  absl::StatusOr<std::vector<std::string>> FindMissing(const std::vector<std::string>&) override {
+    return None();
+  }
+  absl::Status Upload(const std::string&, const std::string&) override { return None(); }
   absl::StatusOr<db::Selection> CreateSelection(const db::Selection&) override { return None(); }
   absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t, const std::string&,
                                                         const std::string&) override {

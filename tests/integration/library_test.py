@@ -1,9 +1,13 @@
 """The C example against a library of default schedules, as a first user without records builds it."""
 
+import ctypes
 import json
 import os
 import pathlib
 import platform
+import shutil
+import signal
+import struct
 import subprocess
 import unittest
 
@@ -70,6 +74,95 @@ int main(void) {
   return 0;
 }
 """
+
+
+CONVOLUTION = pathlib.Path("/usr/share/libonnx-testdata/data/pytorch-converted/test_Conv2d")
+
+
+def floats_of(path):
+    """The elements of a serialised TensorProto of one-byte dimensions and raw floats."""
+    data = path.read_bytes()
+    at = 0
+    while data[at] != 0x4A:  # raw_data
+        at += 2
+    at += 1
+    size = shift = 0
+    while True:
+        size |= (data[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 0x80:
+            break
+    return struct.unpack(f"<{size // 4}f", data[at : at + size])
+
+
+def aligned(values):
+    """Floats at an address that is a multiple of 64."""
+    space = (ctypes.c_char * (4 * len(values) + 64))()
+    offset = -ctypes.addressof(space) % 64
+    array = (ctypes.c_float * len(values)).from_buffer(space, offset)
+    array[:] = values
+    return array
+
+
+class BuildModel(RigTest):
+    """A model from its ONNX file to a library that computes what its test says."""
+
+    def run_model(self, dist):
+        model = json.loads((dist / "manifest.json").read_text())["model"]
+        library = ctypes.CDLL(str(dist / f"lib{model['name']}.so"))
+        name = model["name"]
+        create, run = library[f"{name}_create"], library[f"{name}_run"]
+        library[f"{name}_workspace_bytes"].restype = ctypes.c_size_t
+        instance = ctypes.c_void_p()
+        self.assertEqual(create(ctypes.byref(instance)), 0)
+        image = aligned(floats_of(CONVOLUTION / "test_data_set_0" / "input_0.pb"))
+        expected = floats_of(CONVOLUTION / "test_data_set_0" / "output_0.pb")
+        output = aligned([0] * len(expected))
+        workspace = aligned([0] * (library[f"{name}_workspace_bytes"]() // 4 + 16))
+        self.assertEqual(run(instance, image, output, workspace), 0)
+        destroy = library[f"{name}_destroy"]
+        destroy.argtypes = [ctypes.c_void_p]
+        destroy(instance)
+        for got, wanted in zip(output, expected):
+            self.assertAlmostEqual(got, wanted, delta=1e-4)
+
+    def test_a_tuned_model_becomes_a_library_and_the_same_bytes_again(self):
+        server = self.start_server()
+        self.start_worker()
+        model, dist = CONVOLUTION / "model.onnx", self.folder / "dist"
+        self.output("tune", model, "--trials", "4")
+        done = self.tessera("build", model, "--name", "conv", "--out", dist)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("uploading 2 of 2 tensors and graphs", done.stderr)
+        self.assertIn("record", done.stderr)
+        self.run_model(dist)
+        again = self.folder / "again"
+        done = self.tessera("build", model, "--name", "conv", "--out", again)
+        self.assertNotIn("uploading", done.stderr)
+        for file in ("libconv.so", "conv.h", "manifest.json"):
+            self.assertEqual((dist / file).read_bytes(), (again / file).read_bytes(), file)
+        # A server that lost its artifacts gets them again.
+        server.signal(signal.SIGTERM)
+        server.wait()
+        shutil.rmtree(self.folder / "data" / "artifacts")
+        self.start_server(listen=self.address)
+        self.wait_for_worker("worker")
+        done = self.tessera("build", model, "--name", "conv", "--out", again)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("uploading 2 of 2", done.stderr)
+        self.assertEqual((dist / "libconv.so").read_bytes(), (again / "libconv.so").read_bytes())
+
+    def test_a_model_is_named_by_its_file_and_needs_a_cpu(self):
+        self.start_server()
+        self.start_worker()
+        dist = self.folder / "dist"
+        self.output("build", CONVOLUTION / "model.onnx", "--out", dist)
+        self.run_model(dist)
+        self.assertTrue((dist / "libmodel.so").exists())
+        done = self.tessera("build", CONVOLUTION / "model.onnx", "--target", "opencl", "--out", dist)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("no device of kind opencl", done.stderr)
 
 
 class UseLibrary(RigTest):

@@ -232,6 +232,9 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                                .seconds = rng.Uniform(),
                                .device_class = RandomName(rng)});
     CheckRoundTrip(selection);
+    selection.model = {RandomHex(rng, 64), {RandomHex(rng, 64), RandomHex(rng, 64)}};
+    CheckRoundTrip(selection);
+    CHECK(FromProto(ToProto(selection)).value().model == selection.model);
     CheckRoundTrip(db::RecordFilter{.task_key = RandomHex(rng, 64),
                                     .outcomes = {RandomOutcome(rng)},
                                     .limit = rng.Between(1, 1000),

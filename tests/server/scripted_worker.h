@@ -29,7 +29,8 @@ class ScriptedBuilder final : public agent::BuilderRole {
     }
     return output;
   }
-  agent::LibraryOutput BuildLibrary(const proto::LibraryRequest& request, int) override {
+  agent::LibraryOutput BuildLibrary(const proto::LibraryRequest& request,
+                                    const std::vector<std::string>&, int) override {
     return {.files = {{absl::StrCat("lib", request.name, ".so"), "elf"}}};
   }
   int fail_every = 0;

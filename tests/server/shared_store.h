@@ -55,6 +55,12 @@ class SharedStore : public db::Store {
   absl::StatusOr<db::Selection> GetSelection(int64_t id) override {
     return store_->GetSelection(id);
   }
+  absl::Status PutLibrary(std::string_view key, absl::Span<const db::LibraryFile> files) override {
+    return store_->PutLibrary(key, files);
+  }
+  absl::StatusOr<std::vector<db::LibraryFile>> FindLibrary(std::string_view key) override {
+    return store_->FindLibrary(key);
+  }
   absl::Status PutModel(const db::ModelInfo& model) override { return store_->PutModel(model); }
   absl::StatusOr<db::ModelInfo> GetModelInfo(std::string_view name) override {
     return store_->GetModelInfo(name);

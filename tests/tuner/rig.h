@@ -79,6 +79,12 @@ class MortalStore : public db::Store {
   absl::StatusOr<db::Selection> GetSelection(int64_t id) override {
     return inner_.GetSelection(id);
   }
+  absl::Status PutLibrary(std::string_view key, absl::Span<const db::LibraryFile> files) override {
+    return inner_.PutLibrary(key, files);
+  }
+  absl::StatusOr<std::vector<db::LibraryFile>> FindLibrary(std::string_view key) override {
+    return inner_.FindLibrary(key);
+  }
   absl::Status PutModel(const db::ModelInfo& model) override { return inner_.PutModel(model); }
   absl::StatusOr<db::ModelInfo> GetModelInfo(std::string_view name) override {
     return inner_.GetModelInfo(name);

@@ -203,6 +203,15 @@ class AgentImpl final : public Agent {
 
   void BuildLoop() {
     while (std::optional<BuildDuty> duty = duties_.NextBuild()) {
+      absl::StatusOr<std::vector<std::string>> artifacts;
+      if (const auto* library = std::get_if<proto::LibraryRequest>(&*duty)) {
+        artifacts = ArtifactsOf(library->selection);  // no core is needed for that
+        if (!artifacts.ok()) {
+          Finish(library->fence, proto::LibraryResult{.fence = library->fence,
+                                                      .error = artifacts.status().ToString()});
+          continue;
+        }
+      }
       std::optional<HostArbiter::Grant> grant = arbiter_.AcquireBuild();
       if (!grant.has_value()) return;
       if (!duties_.IsUnderWay(FenceOf(*duty))) continue;
@@ -213,11 +222,22 @@ class AgentImpl final : public Agent {
         Finish(request->fence, Uploaded(*request, std::move(output)));
       } else {
         const auto& library = std::get<proto::LibraryRequest>(*duty);
-        LibraryOutput output = builder_->BuildLibrary(library, core);
+        LibraryOutput output = builder_->BuildLibrary(library, *artifacts, core);
         grant.reset();
         Finish(library.fence, Uploaded(library, std::move(output)));
       }
     }
+  }
+
+  // What a library is made of beside its selection.
+  absl::StatusOr<std::vector<std::string>> ArtifactsOf(const db::Selection& selection) {
+    std::vector<std::string> artifacts;
+    if (!selection.model) return artifacts;
+    TESSERA_ASSIGN_OR_RETURN(artifacts.emplace_back(), artifacts_.Get(selection.model->graph));
+    for (const std::string& digest : selection.model->constants) {
+      TESSERA_ASSIGN_OR_RETURN(artifacts.emplace_back(), artifacts_.Get(digest));
+    }
+    return artifacts;
   }
 
   absl::StatusOr<std::string> Upload(const std::string& bytes) {

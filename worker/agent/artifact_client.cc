@@ -4,19 +4,20 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "proto/artifact_upload.h"
 #include "proto/limits.h"
 #include "proto/rpc_status.h"
 
 namespace tessera::agent {
 namespace {
 
-constexpr std::chrono::seconds kTransferTimeout(60);
+constexpr std::chrono::seconds kDownloadTimeout(600);  // of up to kMaxArtifactBytes
 
 }  // namespace
 
 absl::StatusOr<std::string> ArtifactClient::Put(const std::string& bytes) {
   TESSERA_ASSIGN_OR_RETURN(std::string digest, cache_->Put(bytes));
-  TESSERA_RETURN_IF_ERROR(Upload(digest, bytes));
+  TESSERA_RETURN_IF_ERROR(proto::UploadArtifact(*stub_, digest, bytes));
   return digest;
 }
 
@@ -28,26 +29,9 @@ absl::StatusOr<std::string> ArtifactClient::Get(const std::string& digest) {
   return bytes;
 }
 
-absl::Status ArtifactClient::Upload(const std::string& digest, const std::string& bytes) {
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kTransferTimeout);
-  v1::UploadReply reply;
-  const auto writer = stub_->Upload(&context, &reply);
-  v1::Chunk chunk;
-  chunk.set_digest(digest);
-  chunk.set_size(static_cast<int64_t>(bytes.size()));
-  for (size_t at = 0; at == 0 || at < bytes.size(); at += proto::kMaxChunkBytes) {
-    chunk.set_data(bytes.substr(at, proto::kMaxChunkBytes));
-    if (!writer->Write(chunk)) break;  // Finish says why
-    chunk.Clear();
-  }
-  writer->WritesDone();
-  return Annotate(proto::FromRpc(writer->Finish()), "upload");
-}
-
 absl::StatusOr<std::string> ArtifactClient::Download(const std::string& digest) {
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kTransferTimeout);
+  context.set_deadline(std::chrono::system_clock::now() + kDownloadTimeout);
   v1::DownloadRequest request;
   request.set_digest(digest);
   const auto reader = stub_->Download(&context, request);

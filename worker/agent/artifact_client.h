@@ -23,7 +23,6 @@ class ArtifactClient {
   absl::StatusOr<std::string> Get(const std::string& digest);
 
  private:
-  absl::Status Upload(const std::string& digest, const std::string& bytes);
   absl::StatusOr<std::string> Download(const std::string& digest);
 
   std::unique_ptr<v1::ArtifactService::Stub> stub_;

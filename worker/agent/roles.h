@@ -30,7 +30,9 @@ class BuilderRole {
   // On `core`. Whatever goes wrong is in the result: kBuildError when it is the candidate's fault,
   // kInfrastructure when it is not.
   virtual BuildOutput Build(const proto::BuildRequest& request, int core) = 0;
-  virtual LibraryOutput BuildLibrary(const proto::LibraryRequest& request, int core) = 0;
+  // `artifacts`: of the selection's model, its graph and then its constants, verified.
+  virtual LibraryOutput BuildLibrary(const proto::LibraryRequest& request,
+                                     const std::vector<std::string>& artifacts, int core) = 0;
   // Cuts short the call whose request has this fence, if there is one: it returns soon, with
   // anything. From any thread. A role whose calls are always short need not heed it.
   virtual void Cancel(uint64_t fence) { static_cast<void>(fence); }

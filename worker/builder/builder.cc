@@ -146,8 +146,9 @@ void Builder::Cancel(uint64_t fence) {
   }
 }
 
-Builder::Answer Builder::Exchange(const proto::ServerMessage& request, uint64_t fence, int core,
-                                  absl::Duration time) {
+Builder::Answer Builder::Exchange(const proto::ServerMessage& request,
+                                  const std::vector<std::string>& artifacts, uint64_t fence,
+                                  int core, absl::Duration time) {
   const v1::ServerMessage message = proto::ToProto(request);
   Use use(*this, fence);
   for (;;) {
@@ -157,7 +158,7 @@ Builder::Answer Builder::Exchange(const proto::ServerMessage& request, uint64_t 
     (*child)->Pin(core);
     const int earlier_requests = (*child)->requests();
     std::variant<Reply, Failure> answer =
-        (*child)->Exchange(message, absl::ToChronoNanoseconds(time));
+        (*child)->Exchange(message, artifacts, absl::ToChronoNanoseconds(time));
     if (const auto* failure = std::get_if<Failure>(&answer)) {
       use.Discard();
       if (use.cancelled()) return {absl::CancelledError("cancelled"), {}};
@@ -183,7 +184,7 @@ agent::BuildOutput Builder::Build(const proto::BuildRequest& request, int core) 
     return refuse(db::Outcome::kInfrastructure, StdView(checked.status().message()));
   }
   const auto start = std::chrono::steady_clock::now();
-  Answer answer = Exchange(carried, request.fence, core, absl::Seconds(request.max_seconds));
+  Answer answer = Exchange(carried, {}, request.fence, core, absl::Seconds(request.max_seconds));
   if (!answer.status.ok()) {
     return refuse(db::Outcome::kInfrastructure, StdView(answer.status.message()));
   }
@@ -202,13 +203,14 @@ agent::BuildOutput Builder::Build(const proto::BuildRequest& request, int core) 
   return output;
 }
 
-agent::LibraryOutput Builder::BuildLibrary(const proto::LibraryRequest& request, int core) {
+agent::LibraryOutput Builder::BuildLibrary(const proto::LibraryRequest& request,
+                                           const std::vector<std::string>& artifacts, int core) {
   proto::LibraryRequest carried = request;
   carried.fence = kFence;
   if (const auto checked = proto::FromProto(proto::ToProto(carried)); !checked.ok()) {
     return {std::string(checked.status().message()), {}};
   }
-  Answer answer = Exchange(carried, request.fence, core, options_.library_time);
+  Answer answer = Exchange(carried, artifacts, request.fence, core, options_.library_time);
   if (!answer.status.ok()) return {std::string(answer.status.message()), {}};
   if (const auto* failure = std::get_if<Failure>(&answer.value)) {
     return {proto::CleanText(failure->reason, proto::kMaxTextBytes), {}};

@@ -31,7 +31,7 @@ struct BuilderOptions {
   // What is executed as a child: this program, unless told otherwise.
   std::string program = "/proc/self/exe";
   std::vector<std::string> arguments = {kBuildChildArgument};
-  int64_t memory_bytes = int64_t{2} << 30;  // of a child, beyond what it maps when it starts
+  int64_t memory_bytes = int64_t{4} << 30;  // of a child, beyond what it maps when it starts
   int builds_per_child = 1000;              // then it is replaced, which bounds what leaks
   absl::Duration library_time = absl::Minutes(10);  // for one library
 };
@@ -56,7 +56,8 @@ class Builder final : public agent::BuilderRole {
   int slots() const override { return options_.slots; }
   // `core`: where to compile; negative = anywhere.
   agent::BuildOutput Build(const proto::BuildRequest& request, int core) override;
-  agent::LibraryOutput BuildLibrary(const proto::LibraryRequest& request, int core) override;
+  agent::LibraryOutput BuildLibrary(const proto::LibraryRequest& request,
+                                    const std::vector<std::string>& artifacts, int core) override;
   // Kills the child; the slot goes on with a fresh one.
   void Cancel(uint64_t fence) override;
 
@@ -69,8 +70,8 @@ class Builder final : public agent::BuilderRole {
   struct Answer;
 
   explicit Builder(BuilderOptions options);
-  Answer Exchange(const proto::ServerMessage& request, uint64_t fence, int core,
-                  absl::Duration time);
+  Answer Exchange(const proto::ServerMessage& request, const std::vector<std::string>& artifacts,
+                  uint64_t fence, int core, absl::Duration time);
 
   const BuilderOptions options_;
   mutable absl::Mutex mutex_;

@@ -86,9 +86,9 @@ Work Do(const proto::BuildRequest& request) {
   return work;
 }
 
-Work Do(const proto::LibraryRequest& request) {
+Work Do(const proto::LibraryRequest& request, std::vector<std::string> artifacts) {
   const CpuTimer timer(kLibraryCpuSeconds);
-  Compiled<agent::LibraryOutput> compiled = CompileLibrary(request);
+  Compiled<agent::LibraryOutput> compiled = CompileLibrary(request, std::move(artifacts));
   Work work;
   work.is_last = compiled.is_last;
   proto::LibraryResult result;
@@ -102,12 +102,19 @@ Work Do(const proto::LibraryRequest& request) {
   return work;
 }
 
-absl::StatusOr<Work> Serve(const std::string& bytes) {
+absl::StatusOr<Work> Serve(const std::string& bytes, int socket) {
   v1::ServerMessage message;
   if (!message.ParseFromString(bytes)) return absl::InvalidArgumentError("request is no message");
+  std::vector<std::string> artifacts;
+  for (int i = ArtifactCount(message); i > 0; --i) {
+    TESSERA_ASSIGN_OR_RETURN(artifacts.emplace_back(),
+                             ReceiveFrame(socket, proto::kMaxArtifactBytes, kForever));
+  }
   TESSERA_ASSIGN_OR_RETURN(const proto::ServerMessage request, proto::FromProto(message));
   if (const auto* build = std::get_if<proto::BuildRequest>(&request)) return Do(*build);
-  if (const auto* library = std::get_if<proto::LibraryRequest>(&request)) return Do(*library);
+  if (const auto* library = std::get_if<proto::LibraryRequest>(&request)) {
+    return Do(*library, std::move(artifacts));
+  }
   return absl::InvalidArgumentError("request is neither for a kernel nor for a library");
 }
 
@@ -118,7 +125,7 @@ absl::Status ServeAll(int socket) {
         ReceiveFrame(socket, proto::kMaxMessageBytes, kForever);
     if (absl::IsUnavailable(request.status())) return absl::OkStatus();
     if (!request.ok()) return request.status();
-    TESSERA_ASSIGN_OR_RETURN(const Work work, Serve(*request));
+    TESSERA_ASSIGN_OR_RETURN(const Work work, Serve(*request, socket));
     TESSERA_RETURN_IF_ERROR(
         SendFrame(socket, proto::ToProto(work.message).SerializeAsString(), kForever));
     for (const std::string& file : work.files) {

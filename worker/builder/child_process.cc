@@ -66,6 +66,11 @@ Failure Describe(int wait_status, const std::string& words, int64_t memory_bytes
 
 }  // namespace
 
+int ArtifactCount(const v1::ServerMessage& request) {
+  if (!request.library_request().selection().has_model()) return 0;
+  return 1 + request.library_request().selection().model().constants_size();
+}
+
 absl::StatusOr<std::unique_ptr<ChildProcess>> ChildProcess::Start(const BuilderOptions& options) {
   std::unique_ptr<ChildProcess> child(new ChildProcess);
   child->memory_bytes_ = options.memory_bytes;
@@ -157,17 +162,28 @@ nanoseconds ChildProcess::CpuTime() const {
 }
 
 std::variant<Reply, Failure> ChildProcess::Exchange(const v1::ServerMessage& request,
+                                                    absl::Span<const std::string> artifacts,
                                                     nanoseconds time) {
   if (ftruncate(words_.get(), 0) != 0) words_.Reset();
   const nanoseconds before = CpuTime();
-  absl::StatusOr<Reply> reply = Answer(request, std::chrono::steady_clock::now() + time);
+  absl::StatusOr<Reply> reply = Answer(request, artifacts, std::chrono::steady_clock::now() + time);
   if (!reply.ok()) return Explain(reply.status(), time, CpuTime() - before);
   ++requests_;
   return *std::move(reply);
 }
 
-absl::StatusOr<Reply> ChildProcess::Answer(const v1::ServerMessage& request, SteadyTime deadline) {
+absl::StatusOr<Reply> ChildProcess::Answer(const v1::ServerMessage& request,
+                                           absl::Span<const std::string> artifacts,
+                                           SteadyTime deadline) {
+  if (static_cast<int>(artifacts.size()) != ArtifactCount(request)) {
+    return absl::InvalidArgumentError(absl::StrCat("nothing, because its request has ",
+                                                   artifacts.size(), " artifacts instead of ",
+                                                   ArtifactCount(request)));
+  }
   TESSERA_RETURN_IF_ERROR(SendFrame(socket_.get(), request.SerializeAsString(), deadline));
+  for (const std::string& artifact : artifacts) {
+    TESSERA_RETURN_IF_ERROR(SendFrame(socket_.get(), artifact, deadline));
+  }
   TESSERA_ASSIGN_OR_RETURN(const std::string bytes,
                            ReceiveFrame(socket_.get(), proto::kMaxMessageBytes, deadline));
   Reply reply;

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "base/unique_fd.h"
 #include "proto/worker.pb.h"
 #include "worker/builder/builder.h"
@@ -20,8 +21,11 @@ namespace tessera::builder {
 inline constexpr int kOutOfMemoryExit = 113;
 
 // The protocol: the child sends an empty frame when it is ready; then each request frame
-// (v1::ServerMessage with a build_request or library_request) is answered by one frame
-// (v1::WorkerMessage) and a frame of bytes for each file that it speaks of.
+// (v1::ServerMessage with a build_request or library_request) and, of a library of a model, the
+// frames of its artifacts (ArtifactCount) are answered by one frame (v1::WorkerMessage) and a frame
+// of bytes for each file that it speaks of.
+int ArtifactCount(const v1::ServerMessage& request);
+
 struct Reply {
   v1::WorkerMessage message;
   std::vector<std::string> files;
@@ -59,13 +63,15 @@ class ChildProcess {
 
   // Sends a request and waits for the whole answer. After a failure the child is gone.
   std::variant<Reply, Failure> Exchange(const v1::ServerMessage& request,
+                                        absl::Span<const std::string> artifacts,
                                         std::chrono::nanoseconds time);
 
  private:
   ChildProcess() = default;
   absl::Status Spawn(const BuilderOptions& options);
   absl::Status LimitMemory(int64_t bytes) const;
-  absl::StatusOr<Reply> Answer(const v1::ServerMessage& request, SteadyTime deadline);
+  absl::StatusOr<Reply> Answer(const v1::ServerMessage& request,
+                               absl::Span<const std::string> artifacts, SteadyTime deadline);
   Failure Explain(const absl::Status& status, std::chrono::nanoseconds time,
                   std::chrono::nanoseconds used);
   std::chrono::nanoseconds CpuTime() const;

@@ -26,6 +26,8 @@ struct Compiled {
 Compiled<agent::BuildOutput> Compile(const proto::BuildRequest& request);
 
 // Makes a selection's library in this process: lib<name>.so, <name>.h and manifest.json.
-Compiled<agent::LibraryOutput> CompileLibrary(const proto::LibraryRequest& request);
+// `artifacts`: of its model, the graph's text and the constants' bytes as the selection has them.
+Compiled<agent::LibraryOutput> CompileLibrary(const proto::LibraryRequest& request,
+                                              std::vector<std::string> artifacts);
 
 }  // namespace tessera::builder

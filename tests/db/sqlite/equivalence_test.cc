@@ -105,12 +105,26 @@ class Operations {
     if (rng_.Chance(0.3)) filter.before_id = rng_.Between(-1, 40);
     return filter;
   }
+  std::string Key() { return Name("library ", 3); }
+  std::vector<LibraryFile> MakeFiles() {
+    std::vector<LibraryFile> files;
+    for (int64_t i = rng_.Between(1, 3); i > 0; --i) {
+      files.push_back({Name("file ", 3), Name("digest ", 3), rng_.Between(0, 9)});
+    }
+    return files;
+  }
   Selection MakeSelection() {
     Selection selection;
     selection.name = Name("selection ", 4);
     for (int64_t i = rng_.Between(0, 3); i > 0; --i) {
       selection.items.push_back({Name("op_", 9), MakeTask(), Name("trace ", 9), rng_.Between(0, 10),
                                  rng_.Uniform(), Class()});
+    }
+    if (rng_.Chance(0.5)) {
+      selection.model = SelectionModel{Name("graph ", 4), {}};
+      for (int64_t i = rng_.Between(0, 2); i > 0; --i) {
+        selection.model->constants.push_back(Name("constant ", 4));
+      }
     }
     return selection;
   }
@@ -164,6 +178,12 @@ void Step(Operations& draw, Store& a, Store& b) {
       break;
     }
     case 3: {
+      const std::string key = draw.Key();
+      const std::vector<LibraryFile> files = draw.MakeFiles();
+      CheckSame(a.FindLibrary(key), b.FindLibrary(key));
+      CHECK(a.PutLibrary(key, files) == b.PutLibrary(key, files));
+      CHECK(a.FindLibrary(key).value() == files);
+      CHECK(b.FindLibrary(key).value() == files);
       const Selection selection = draw.MakeSelection();
       CheckSame(a.CreateSelection(selection), b.CreateSelection(selection));
       break;

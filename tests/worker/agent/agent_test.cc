@@ -47,7 +47,10 @@ class EndlessBuilder final : public BuilderRole {
     cancelled.Wait();
     return {};
   }
-  LibraryOutput BuildLibrary(const proto::LibraryRequest&, int) override { return {}; }
+  LibraryOutput BuildLibrary(const proto::LibraryRequest&, const std::vector<std::string>&,
+                             int) override {
+    return {};
+  }
   void Cancel(uint64_t fence) override {
     if (fence == fence_) cancelled.Set();
   }

@@ -294,7 +294,7 @@ TEST_CASE("a library has its files, and the same selection gives the same bytes"
   request.selection.items[0].record_id = 42;
   request.selection.items[0].seconds = 1e-5;
 
-  const agent::LibraryOutput library = builder->BuildLibrary(request, -1);
+  const agent::LibraryOutput library = builder->BuildLibrary(request, {}, -1);
   INFO(library.error);
   REQUIRE(library.error.empty());
   REQUIRE(library.files.size() == 3);
@@ -303,16 +303,17 @@ TEST_CASE("a library has its files, and the same selection gives the same bytes"
   CHECK(library.files[2].first == "manifest.json");
   CHECK_THAT(library.files[1].second, Catch::Contains("int mm("));
   CHECK_THAT(library.files[2].second, Catch::Contains("42"));
-  CHECK(builder->BuildLibrary(request, -1).files == library.files);
+  CHECK(builder->BuildLibrary(request, {}, -1).files == library.files);
 
   SECTION("an operator that lacks a version is refused by name") {
     request.selection.items[1].task.target = "x86/sse4.2";
-    CHECK_THAT(builder->BuildLibrary(request, -1).error,
+    CHECK_THAT(builder->BuildLibrary(request, {}, -1).error,
                Catch::Contains("small: it is missing for target x86/sse4.2"));
   }
   SECTION("an operator that is there twice is refused by name") {
     request.selection.items.push_back(request.selection.items[1]);
-    CHECK_THAT(builder->BuildLibrary(request, -1).error, Catch::Contains("mm: it is there twice"));
+    CHECK_THAT(builder->BuildLibrary(request, {}, -1).error,
+               Catch::Contains("mm: it is there twice"));
   }
   SECTION("items of several targets become versions, and the order does not matter") {
     for (size_t i = 0; i < 2; ++i) {
@@ -338,25 +339,25 @@ TEST_CASE("a library has its files, and the same selection gives the same bytes"
       }
       request.selection.items.push_back(std::move(item));
     }
-    const agent::LibraryOutput versions = builder->BuildLibrary(request, -1);
+    const agent::LibraryOutput versions = builder->BuildLibrary(request, {}, -1);
     INFO(versions.error);
     REQUIRE(versions.error.empty());
     CHECK_THAT(versions.files[1].second,
                Catch::Contains("sse4.2: safe default schedule, not tuned"));
     CHECK_THAT(versions.files[2].second,
                Catch::Contains("\"x86/old\"") && Catch::Contains("\"x86/test\""));
-    CHECK(builder->BuildLibrary(request, -1).files == versions.files);
+    CHECK(builder->BuildLibrary(request, {}, -1).files == versions.files);
     std::swap(request.selection.items[1], request.selection.items[2]);
-    CHECK(builder->BuildLibrary(request, -1).files == versions.files);
+    CHECK(builder->BuildLibrary(request, {}, -1).files == versions.files);
   }
   SECTION("a workload that is not the recorded one is refused") {
     request.selection.items[1].task.workload_hash = "0123456789abcdef";
-    CHECK_THAT(builder->BuildLibrary(request, -1).error,
+    CHECK_THAT(builder->BuildLibrary(request, {}, -1).error,
                Catch::Contains("mm: workload hash") && Catch::Contains("0123456789abcdef"));
   }
   SECTION("a trace that does not apply is refused") {
     request.selection.items[0].trace = "trace 1\nsplit nowhere w 4\n";
-    CHECK_THAT(builder->BuildLibrary(request, -1).error, Catch::Contains("nowhere"));
+    CHECK_THAT(builder->BuildLibrary(request, {}, -1).error, Catch::Contains("nowhere"));
   }
 }
 

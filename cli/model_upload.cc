@@ -1,0 +1,48 @@
+#include "cli/model_upload.h"
+
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "compiler/graph/text.h"
+
+namespace tessera::cli {
+
+absl::StatusOr<db::SelectionModel> UploadModel(Client& client, const graph::Graph& graph) {
+  const std::string text = graph::Print(graph);
+  db::SelectionModel model{.graph = Sha256Hex(text), .constants = {}};
+  std::map<std::string, const graph::Tensor*> tensors;
+  for (const graph::Node& node : graph.nodes) {
+    if (!node.is_constant() || node.type.ElementCount() <= graph::kMostElementsInText) continue;
+    const std::string digest = graph::DigestOf(*node.constant);
+    if (tensors.emplace(digest, node.constant.get()).second) model.constants.push_back(digest);
+  }
+  std::vector<std::string> digests = model.constants;
+  digests.push_back(model.graph);
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> missing, client.FindMissing(digests));
+  int64_t bytes = 0;
+  for (const std::string& digest : missing) {
+    bytes +=
+        digest == model.graph ? static_cast<int64_t>(text.size()) : tensors[digest]->type.Bytes();
+  }
+  if (!missing.empty()) {
+    std::fprintf(stderr, "uploading %zu of %zu tensors and graphs, %.1f MiB\n", missing.size(),
+                 digests.size(), static_cast<double>(bytes) / (1 << 20));
+  }
+  for (const std::string& digest : missing) {
+    if (digest == model.graph) {
+      TESSERA_RETURN_IF_ERROR(client.Upload(digest, text));
+      continue;
+    }
+    const std::vector<std::byte>& tensor = tensors[digest]->bytes;
+    TESSERA_RETURN_IF_ERROR(client.Upload(
+        digest, std::string(reinterpret_cast<const char*>(tensor.data()), tensor.size())));
+  }
+  return model;
+}
+
+}  // namespace tessera::cli

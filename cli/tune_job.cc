@@ -1,0 +1,139 @@
+#include "cli/tune_job.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/durable_file.h"
+#include "base/interrupt.h"
+#include "base/status.h"
+#include "base/view.h"
+#include "cli/device_class.h"
+#include "cli/path_status.h"
+#include "cli/progress_view.h"
+#include "cli/tune_target.h"
+#include "compiler/ir/target.h"
+#include "proto/limits.h"
+
+namespace tessera::cli {
+namespace {
+
+absl::Status WriteReport(const Report& report, const std::string& path) {
+  std::ofstream out(path);
+  out << ToJson(report);
+  out.close();
+  return out ? absl::OkStatus() : ErrnoStatus(errno, "--report: cannot write", path);
+}
+
+// How to name a server in a command.
+std::string ServerOption(const std::string& server) {
+  return server == kDefaultServer ? "" : absl::StrCat(" --server ", server);
+}
+
+// Watches until the job has ended. Cancelled when interrupted, with how to go on.
+absl::Status Watch(Client& client, const std::string& server, int64_t job) {
+  ProgressView view(stderr, isatty(STDERR_FILENO) != 0, Clock::Real());
+  std::atomic<bool> interrupted = false;
+  const InterruptHandler handler([&] {
+    interrupted = true;
+    client.Interrupt();
+  });
+  const absl::Status status =
+      client.WatchJob(job, [&](const proto::JobProgress& progress) { view.Show(progress); });
+  view.Finish();
+  if (interrupted) {
+    const std::string at = ServerOption(server);
+    return absl::CancelledError(absl::StrCat(
+        "stopped watching job ", job, ", which goes on at its server: `tessera watch ", job, at,
+        "` shows it again, `tessera jobs ", job, " --cancel", at, "` ends it"));
+  }
+  // A server that stops cancels its calls.
+  return absl::IsCancelled(status) ? WentAway(server, StdView(status.message())) : status;
+}
+
+struct Ended {
+  db::Job job;
+  Report report;
+};
+
+absl::StatusOr<Ended> WatchToEnd(Client& client, const std::string& server, int64_t id) {
+  TESSERA_RETURN_IF_ERROR(Watch(client, server, id));
+  TESSERA_ASSIGN_OR_RETURN(db::Job job, client.GetJob(id));
+  TESSERA_ASSIGN_OR_RETURN(Report report, MakeReport(client, job));
+  return Ended{std::move(job), std::move(report)};
+}
+
+// Spreads the trials of all tasks together.
+absl::Status SpreadBudget(int64_t budget, db::Job& job) {
+  const auto tasks = static_cast<int64_t>(job.tasks.size());
+  if (budget < tasks) {
+    return absl::InvalidArgumentError(absl::StrCat("--budget ", budget, ": there are ", tasks,
+                                                   " kernels, each of which takes a trial at "
+                                                   "least; give ",
+                                                   tasks, " or more"));
+  }
+  job.options.trials_per_task =
+      static_cast<int>(std::min<int64_t>(budget / tasks, proto::kMaxTrialsPerTask));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string StepOf(const std::string& server, int64_t job) {
+  return absl::StrCat("; start it again on the same --data: job ", job,
+                      " then goes on by itself, and `tessera watch ", job, ServerOption(server),
+                      "` shows it");
+}
+
+absl::StatusOr<PlannedJob> PlanJob(Client& client, const JobFile& file,
+                                   const TuneOptions& options) {
+  PlannedJob planned;
+  db::Job& job = planned.job;
+  job.name = file.name;
+  job.options = file.options;
+  if (options.trials > 0) job.options.trials_per_task = options.trials;
+  if (options.threads > 0) job.options.threads = options.threads;
+  if (options.seed >= 0) job.options.seed = static_cast<uint64_t>(options.seed);
+  if (options.max_seconds > 0) job.options.max_seconds = options.max_seconds;
+  if (!options.explorer.empty()) job.options.explorer = options.explorer;
+  if (!options.cost_model.empty()) job.options.cost_model = options.cost_model;
+  if (!options.prior.empty()) job.options.prior = options.prior;
+  if (!options.scheduler.empty()) job.options.scheduler = options.scheduler;
+  job.options.idempotency_key = options.key;
+  if (!options.target.empty()) {
+    TESSERA_RETURN_IF_ERROR(ir::ParseTarget(options.target).status());
+  }
+  TESSERA_RETURN_IF_ERROR(CheckDeviceClass(client, options.device_class));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
+  TESSERA_ASSIGN_OR_RETURN(const TuneTarget chosen,
+                           ChooseTuneTarget(devices, options.target, options.device_class,
+                                            job.options.threads, Clock::Real().Now()));
+  job.options.device_class = chosen.device_class;
+  planned.remark = chosen.remark;
+  TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
+  if (options.budget > 0) TESSERA_RETURN_IF_ERROR(SpreadBudget(options.budget, job));
+  return planned;
+}
+
+absl::StatusOr<Report> WatchAndReport(Client& client, const std::string& server, int64_t id,
+                                      const std::string& report_path, std::FILE* table) {
+  absl::StatusOr<Ended> ended = WatchToEnd(client, server, id);
+  if (!ended.ok()) return WithNextStep(ended.status(), StepOf(server, id));
+  std::fputs(ToTable(ended->report).c_str(), table);
+  if (!report_path.empty()) TESSERA_RETURN_IF_ERROR(WriteReport(ended->report, report_path));
+  const db::Job& job = ended->job;
+  if (job.state == db::JobState::kFailed) {
+    return absl::InternalError(absl::StrCat("job ", id, " failed: ", job.message));
+  }
+  if (job.state == db::JobState::kCancelled) {
+    return absl::CancelledError(absl::StrCat("job ", id, " was cancelled"));
+  }
+  return std::move(ended->report);
+}
+
+}  // namespace tessera::cli

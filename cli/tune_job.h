@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/job_file.h"
+#include "cli/report.h"
+
+// Jobs of a client: made of a file, watched to their end.
+
+namespace tessera::cli {
+
+struct PlannedJob {
+  db::Job job;  // without an id: the server doesn't know it yet
+  std::string remark;
+};
+// What a file asks for, with what the options say instead, for the device class and target that
+// these name or that is there. InvalidArgument where the budget is too small for the tasks; errors
+// of ChooseTuneTarget.
+absl::StatusOr<PlannedJob> PlanJob(Client& client, const JobFile& file, const TuneOptions& options);
+
+// Shows a job's progress on standard error until it has ended, then its table, and writes the
+// report where a path is named. Cancelled when interrupted, with how to go on, or when the job was
+// cancelled; Internal when it failed.
+absl::StatusOr<Report> WatchAndReport(Client& client, const std::string& server, int64_t id,
+                                      const std::string& report_path, std::FILE* table = stdout);
+
+// What becomes of a job whose server went away, and what to do.
+std::string StepOf(const std::string& server, int64_t job);
+
+}  // namespace tessera::cli
