@@ -11,15 +11,10 @@ namespace tessera::library {
 std::string GenerateHeader(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
                            const std::string& version);
 
-// What the manifest says about the files beside it.
-struct Digests {
-  std::string library_sha256;
-  std::string header_sha256;
-  std::string runtime_sha256;
-};
-
-// manifest.json: sorted keys, two spaces, final newline. `manifest_version` 2.
+// manifest.json: sorted keys, two spaces, final newline. `manifest_version` 2. `files` are those
+// beside it.
 std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
-                             const std::string& version, const Digests& digests);
+                             const std::string& version, absl::Span<const LibraryFile> files,
+                             const std::string& runtime_sha256);
 
 }  // namespace tessera::library

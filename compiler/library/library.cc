@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
@@ -49,6 +50,12 @@ absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const Compiled
 
 }  // namespace
 
+const std::string* LibraryFiles::Find(std::string_view name) const {
+  const auto found =
+      std::ranges::find_if(files, [&](const LibraryFile& file) { return file.name == name; });
+  return found == files.end() ? nullptr : &found->bytes;
+}
+
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   TESSERA_ASSIGN_OR_RETURN(const LibrarySpec spec, SortVersions(unsorted));
   if (spec.ops.empty()) return absl::InvalidArgumentError("library: there is no operator in it");
@@ -94,13 +101,18 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
     }
   }
 
-  LibraryFiles files;
-  TESSERA_ASSIGN_OR_RETURN(files.shared_object, codegen::LinkSharedObject(objects, options));
-  files.header = GenerateHeader(ops, spec, version);
-  files.manifest = GenerateManifest(ops, spec, version,
-                                    {Sha256Hex(files.shared_object), Sha256Hex(files.header),
-                                     Sha256Hex(absl::StrJoin(runtime.objects, ""))});
-  return files;
+  LibraryFiles made;
+  const auto add = [&](std::string name, std::string bytes) {
+    made.files.push_back({std::move(name), std::move(bytes)});
+  };
+  TESSERA_ASSIGN_OR_RETURN(std::string shared_object, codegen::LinkSharedObject(objects, options));
+  add(options.soname, std::move(shared_object));
+  add(absl::StrCat(spec.name, ".h"), GenerateHeader(ops, spec, version));
+  const std::string runtime_sha256 = Sha256Hex(absl::StrJoin(runtime.objects, ""));
+  LibraryFile manifest{"manifest.json",
+                       GenerateManifest(ops, spec, version, made.files, runtime_sha256)};
+  made.files.insert(made.files.begin() + 2, std::move(manifest));
+  return made;
 }
 
 }  // namespace tessera::library

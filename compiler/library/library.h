@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -49,11 +50,21 @@ struct LibrarySpec {
   std::optional<LibraryModel> model;
 };
 
-// The bytes of libops.so, ops.h and manifest.json.
+struct LibraryFile {
+  std::string name;  // without a folder
+  std::string bytes;
+};
+
+// What a library is handed out as: lib<name>.so, <name>.h and manifest.json, which has the digests
+// of all the others, and behind these what else belongs to it.
 struct LibraryFiles {
-  std::string shared_object;
-  std::string header;
-  std::string manifest;
+  std::vector<LibraryFile> files;
+
+  const std::string& shared_object() const { return files[0].bytes; }
+  const std::string& header() const { return files[1].bytes; }
+  const std::string& manifest() const { return files[2].bytes; }
+  // The bytes of the file of that name; null where there is none.
+  const std::string* Find(std::string_view name) const;
 };
 
 // Lowers, compiles and links the operators with the runtime. A pure function of `spec`, of the

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "compiler/library/documents.h"
 #include "compiler/library/isa.h"
+#include "compiler/library/model_header.h"
 #include "compiler/vta/bytecode.h"
 #include "llvm/Config/llvm-config.h"
 
@@ -126,25 +127,59 @@ nlohmann::json OpJson(const CompiledOp& op, const LibrarySpec& spec) {
   return json;
 }
 
-nlohmann::json ModelJson(const LibraryModel& model) {
-  const auto tensors = [](const std::vector<ModelTensor>& list) {
+nlohmann::json PlaceJson(const ModelPlace& place, absl::Span<const std::string> names) {
+  switch (place.kind) {
+    case ModelPlace::Kind::kCaller:
+      return {{"tensor", names[static_cast<size_t>(place.at)]}};
+    case ModelPlace::Kind::kArena:
+      return {{"workspace", place.at}};
+    case ModelPlace::Kind::kConstant:
+      break;
+  }
+  return {{"constant", place.at}};
+}
+
+nlohmann::json ModelJson(const LibraryModel& model, absl::Span<const CompiledOp> ops) {
+  const std::vector<std::string> names = ModelParameterNames(model);
+  const auto tensors = [&](const std::vector<ModelTensor>& list, size_t first) {
     nlohmann::json json = nlohmann::json::array();
     for (const ModelTensor& tensor : list) {
-      json.push_back({{"name", tensor.name},
+      json.push_back({{"name", names[first + json.size()]},
+                      {"model_name", tensor.name},
                       {"type", ir::ToString(tensor.type.element)},
-                      {"shape", tensor.type.shape}});
+                      {"shape", tensor.type.shape},
+                      {"layout", tensor.type.layout.empty()
+                                     ? "row-major"
+                                     : ir::LayoutToString(tensor.type.layout, tensor.type.shape)},
+                      {"bytes", tensor.type.StoredBytes()}});
     }
     return json;
   };
   nlohmann::json steps = nlohmann::json::array();
-  for (const LibraryModel::Step& step : model.steps) steps.push_back(step.op);
+  for (const LibraryModel::Step& step : model.steps) {
+    nlohmann::json inputs = nlohmann::json::array();
+    for (const ModelPlace& place : step.inputs) inputs.push_back(PlaceJson(place, names));
+    steps.push_back({{"op", ops[static_cast<size_t>(step.op)].op->name},
+                     {"inputs", inputs},
+                     {"output", PlaceJson(step.output, names)}});
+  }
   return {{"name", model.name},
-          {"inputs", tensors(model.inputs)},
-          {"outputs", tensors(model.outputs)},
+          {"graph_digest", model.graph_digest},
+          {"inputs", tensors(model.inputs, 0)},
+          {"outputs", tensors(model.outputs, model.inputs.size())},
           {"steps", steps},
-          {"constants_bytes", model.constants.size()},
+          {"constant_bytes", model.constants.size()},
           {"constants_sha256", Sha256Hex(model.constants)},
           {"workspace_bytes", model.arena_bytes}};
+}
+
+nlohmann::json FilesJson(absl::Span<const LibraryFile> files) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const LibraryFile& file : files) {
+    list.push_back(
+        {{"name", file.name}, {"bytes", file.bytes.size()}, {"sha256", Sha256Hex(file.bytes)}});
+  }
+  return list;
 }
 
 nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
@@ -160,19 +195,21 @@ nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
 }  // namespace
 
 std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
-                             const std::string& version, const Digests& digests) {
+                             const std::string& version, absl::Span<const LibraryFile> files,
+                             const std::string& runtime_sha256) {
   nlohmann::json list = nlohmann::json::array();
   for (const CompiledOp& op : ops) list.push_back(OpJson(op, spec));
   nlohmann::json manifest = {{"manifest_version", 2},
                              {"tessera_version", version},
                              {"llvm_version", LLVM_VERSION_STRING},
-                             {"runtime_sha256", digests.runtime_sha256},
-                             {"library_sha256", digests.library_sha256},
-                             {"header_sha256", digests.header_sha256},
+                             {"runtime_sha256", runtime_sha256},
+                             {"library_sha256", Sha256Hex(files[0].bytes)},
+                             {"header_sha256", Sha256Hex(files[1].bytes)},
+                             {"files", FilesJson(files)},
                              {"versions", VersionsJson(spec.versions)},
                              {"needed", nlohmann::json::array({"libc.so.6"})},
                              {"ops", list}};
-  if (spec.model) manifest["model"] = ModelJson(*spec.model);
+  if (spec.model) manifest["model"] = ModelJson(*spec.model, ops);
   if (spec.device) {
     manifest["device"] = {{"target", ir::ToString(spec.device->target)},
                           {"device_class", spec.device->device_class}};

@@ -5,13 +5,16 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
 #include "base/status.h"
+#include "compiler/graph/text.h"
 
 namespace tessera::library {
 
 LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
   LibraryModel model{.name = std::move(name)};
   const graph::Graph& graph = plan.graph;
+  model.graph_digest = Sha256Hex(graph::Print(graph));
   for (const int input : graph.Inputs()) {
     model.inputs.push_back({graph.nodes[input].name, graph.nodes[input].type});
   }

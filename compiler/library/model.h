@@ -34,7 +34,8 @@ struct LibraryModel {
     ModelPlace output;
   };
 
-  std::string name;  // of the C functions
+  std::string name;          // of the C functions
+  std::string graph_digest;  // SHA-256 of the graph that it was planned of (graph/text.h)
   std::vector<ModelTensor> inputs, outputs;
   std::vector<Step> steps;
   std::string constants;  // row-major, each from a multiple of 64 bytes on

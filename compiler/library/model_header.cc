@@ -8,6 +8,16 @@
 #include "compiler/library/compiled_op.h"
 
 namespace tessera::library {
+
+std::vector<std::string> ModelParameterNames(const LibraryModel& model) {
+  absl::flat_hash_set<std::string> used{"model", "workspace"};
+  std::vector<std::string> names;
+  for (const std::vector<ModelTensor>* tensors : {&model.inputs, &model.outputs}) {
+    for (const ModelTensor& tensor : *tensors) names.push_back(ParameterName(tensor.name, used));
+  }
+  return names;
+}
+
 std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
   const ModelNames names(model.name);
   const auto tuned = std::ranges::count_if(
@@ -15,11 +25,11 @@ std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
   std::string text = absl::StrCat("// ", model.name, ": ", model.steps.size(), " kernels of ",
                                   spec.ops.size(), " kinds, ", tuned, " of them tuned; ",
                                   model.constants.size(), " bytes of constants.\n");
-  absl::flat_hash_set<std::string> used{"model", "workspace"};
+  const std::vector<std::string> c_names = ModelParameterNames(model);
   std::vector<std::string> parameters{absl::StrCat("const ", names.type, "* model")};
   std::string sizes;
   const auto add = [&](const ModelTensor& tensor, const char* role, const char* qualifier) {
-    const std::string name = ParameterName(tensor.name, used);
+    const std::string& name = c_names[parameters.size() - 1];
     absl::StrAppend(&text, "//   ", role, " ", name, ": ", graph::ToString(tensor.type), ", ",
                     tensor.type.StoredBytes(), " bytes\n");
     absl::StrAppend(&sizes, "#define ", model.name, "_", name, "_BYTES ((size_t)",

@@ -2,9 +2,11 @@
 
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/hash.h"
 #include "compiler/codegen/codegen.h"
 #include "compiler/graph/evaluate.h"
 #include "compiler/library/library.h"
@@ -65,14 +67,25 @@ TEST_CASE("a model's library computes what its graph does", "[library]") {
   const absl::StatusOr<LibraryFiles> files = BuildLibrary(SpecOf(plan));
   INFO(files.status().ToString());
   REQUIRE(files.ok());
-  CHECK(files->header.find("int net_run(const net* model, const float* image, float* softmax, "
-                           "float* sum, void* workspace);") != std::string::npos);
-  const auto manifest = nlohmann::json::parse(files->manifest);
-  CHECK(manifest["model"]["steps"].size() == plan.steps.size());
+  CHECK(files->header().find("int net_run(const net* model, const float* image, float* softmax, "
+                             "float* sum, void* workspace);") != std::string::npos);
+  const auto manifest = nlohmann::json::parse(files->manifest());
+  const auto& described = manifest["model"];
+  CHECK(described["name"] == "net");
+  CHECK(described["graph_digest"] == Sha256Hex(graph::Print(plan.graph)));
+  CHECK(described["inputs"] == nlohmann::json::parse(R"([{"name": "image", "model_name": "image",
+      "type": "f32", "shape": [1, 2, 5, 5], "layout": "row-major", "bytes": 200}])"));
+  REQUIRE(described["outputs"].size() == 2);
+  CHECK(described["outputs"][0]["name"] == "softmax");
+  CHECK(described["outputs"][1]["bytes"] == 200);
+  REQUIRE(described["steps"].size() == plan.steps.size());
+  CHECK(described["steps"][0]["op"] == manifest["ops"][0]["name"]);
+  CHECK(described["steps"][0]["inputs"][0] == nlohmann::json{{"tensor", "image"}});
+  CHECK(described["steps"][0]["inputs"][1] == nlohmann::json{{"constant", 0}});
   CHECK(manifest["ops"].size() == plan.tasks.size());
   CHECK(plan.tasks.size() < plan.steps.size());
 
-  const Library library(files->shared_object);
+  const Library library(files->shared_object());
   Net* net = nullptr;
   REQUIRE(library.Find<Create>("net_create")(&net) == 0);
   const size_t workspace_bytes = library.Find<size_t (*)()>("net_workspace_bytes")();
@@ -112,9 +125,28 @@ TEST_CASE("a model's library computes what its graph does", "[library]") {
   library.Find<Destroy>("net_destroy")(nullptr);
 }
 
-TEST_CASE("the same model gives the same bytes", "[library]") {
+TEST_CASE("the same model gives the same bytes, of which the manifest has the digests",
+          "[library]") {
   const graph::Plan plan = *graph::MakePlan(graph::Parsed(kModel));
-  CHECK(BuildLibrary(SpecOf(plan))->shared_object == BuildLibrary(SpecOf(plan))->shared_object);
+  const auto files = BuildLibrary(SpecOf(plan)), again = BuildLibrary(SpecOf(plan));
+  REQUIRE(files.ok());
+  REQUIRE(again.ok());
+  REQUIRE(again->files.size() == files->files.size());
+  std::map<std::string, std::string> digests;
+  const auto manifest = nlohmann::json::parse(files->manifest());
+  for (const auto& file : manifest["files"]) {
+    digests[file["name"]] = file["sha256"];
+  }
+  for (size_t i = 0; i < files->files.size(); ++i) {
+    const LibraryFile& file = files->files[i];
+    CAPTURE(file.name);
+    CHECK(again->files[i].name == file.name);
+    CHECK(again->files[i].bytes == file.bytes);
+    CHECK(files->Find(file.name) == &file.bytes);
+    if (file.name != "manifest.json") CHECK(digests[file.name] == Sha256Hex(file.bytes));
+  }
+  CHECK(digests.size() == files->files.size() - 1);
+  CHECK(files->Find("nothing") == nullptr);
 }
 
 TEST_CASE("a model that names what is not there is refused", "[library]") {
