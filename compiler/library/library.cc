@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "compiler/codegen/link.h"
+#include "compiler/library/compiled_model.h"
 #include "compiler/library/compiled_op.h"
 #include "compiler/library/documents.h"
 #include "compiler/library/glue.h"
@@ -80,6 +81,8 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   for (const LibraryOp& op : spec.ops) {
     TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec));
   }
+  std::optional<CompiledModel> model;
+  if (spec.model) model = CompileModel(spec, ops);
   const bool has_device_op =
       std::ranges::any_of(ops, [](const CompiledOp& op) { return op.device.has_value(); });
   if (spec.device && !has_device_op) {
@@ -92,7 +95,7 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   options.soname = absl::StrCat("lib", spec.name, ".so");
   options.libc_functions = runtime.libc_functions;
   TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops, spec));
-  TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version));
+  TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version, model));
   std::vector<std::string> objects = {std::move(glue)};
   objects.insert(objects.end(), runtime.objects.begin(), runtime.objects.end());
   for (const CompiledOp& op : ops) {
@@ -110,7 +113,7 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   add(absl::StrCat(spec.name, ".h"), GenerateHeader(ops, spec, version));
   const std::string runtime_sha256 = Sha256Hex(absl::StrJoin(runtime.objects, ""));
   LibraryFile manifest{"manifest.json",
-                       GenerateManifest(ops, spec, version, made.files, runtime_sha256)};
+                       GenerateManifest(ops, spec, version, model, made.files, runtime_sha256)};
   made.files.insert(made.files.begin() + 2, std::move(manifest));
   return made;
 }

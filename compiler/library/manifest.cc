@@ -139,7 +139,8 @@ nlohmann::json PlaceJson(const ModelPlace& place, absl::Span<const std::string> 
   return {{"constant", place.at}};
 }
 
-nlohmann::json ModelJson(const LibraryModel& model, absl::Span<const CompiledOp> ops) {
+nlohmann::json ModelJson(const LibraryModel& model, const CompiledModel& compiled,
+                         absl::Span<const CompiledOp> ops) {
   const std::vector<std::string> names = ModelParameterNames(model);
   const auto tensors = [&](const std::vector<ModelTensor>& list, size_t first) {
     nlohmann::json json = nlohmann::json::array();
@@ -156,12 +157,15 @@ nlohmann::json ModelJson(const LibraryModel& model, absl::Span<const CompiledOp>
     return json;
   };
   nlohmann::json steps = nlohmann::json::array();
-  for (const LibraryModel::Step& step : model.steps) {
+  for (size_t s = 0; s < model.steps.size(); ++s) {
+    const LibraryModel::Step& step = model.steps[s];
     nlohmann::json inputs = nlohmann::json::array();
     for (const ModelPlace& place : step.inputs) inputs.push_back(PlaceJson(place, names));
     steps.push_back({{"op", ops[static_cast<size_t>(step.op)].op->name},
                      {"inputs", inputs},
                      {"output", PlaceJson(step.output, names)}});
+    if (!ops[static_cast<size_t>(step.op)].has_constants()) continue;
+    steps.back()["packed"] = compiled.steps[s].is_made_by_create ? "by create" : "in the library";
   }
   return {{"name", model.name},
           {"graph_digest", model.graph_digest},
@@ -170,7 +174,8 @@ nlohmann::json ModelJson(const LibraryModel& model, absl::Span<const CompiledOp>
           {"steps", steps},
           {"constant_bytes", model.constants.size()},
           {"constants_sha256", Sha256Hex(model.constants)},
-          {"workspace_bytes", model.arena_bytes}};
+          {"packed_bytes", compiled.create_bytes},
+          {"workspace_bytes", compiled.WorkspaceBytes()}};
 }
 
 nlohmann::json FilesJson(absl::Span<const LibraryFile> files) {
@@ -195,7 +200,8 @@ nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
 }  // namespace
 
 std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
-                             const std::string& version, absl::Span<const LibraryFile> files,
+                             const std::string& version, const std::optional<CompiledModel>& model,
+                             absl::Span<const LibraryFile> files,
                              const std::string& runtime_sha256) {
   nlohmann::json list = nlohmann::json::array();
   for (const CompiledOp& op : ops) list.push_back(OpJson(op, spec));
@@ -209,7 +215,7 @@ std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec
                              {"versions", VersionsJson(spec.versions)},
                              {"needed", nlohmann::json::array({"libc.so.6"})},
                              {"ops", list}};
-  if (spec.model) manifest["model"] = ModelJson(*spec.model, ops);
+  if (model) manifest["model"] = ModelJson(*spec.model, *model, ops);
   if (spec.device) {
     manifest["device"] = {{"target", ir::ToString(spec.device->target)},
                           {"device_class", spec.device->device_class}};

@@ -41,13 +41,17 @@ std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
   parameters.push_back("void* workspace");
   absl::StrAppend(
       &text, sizes, "typedef struct ", names.type, " ", names.type, ";\n",
-      "// Makes the model: packs its constants for this CPU. Ended by ", names.destroy,
-      ", which takes NULL, too.\n", "int ", names.create, "(", names.type, "** model);\nvoid ",
-      names.destroy, "(", names.type, "* model);\n",
+      "// Makes the model: starts the threads, and packs constants where that has to be done for "
+      "this\n"
+      "// CPU. Ended by ",
+      names.destroy, ", which takes NULL, too.\n", "int ", names.create, "(", names.type,
+      "** model);\nvoid ", names.destroy, "(", names.type, "* model);\n",
       "// Runs it. Tensors are row-major where no layout is named; they and the workspace, of\n// ",
       names.workspace_bytes,
       "() bytes, are aligned to 64 bytes. Threads may run one model at once, each with\n"
-      "// a workspace of its own.\n",
+      "// a workspace of its own, and nothing is allocated.\n// More threads than the library was "
+      "made for "
+      "allocate, once for each that calls.\n",
       "size_t ", names.workspace_bytes, "(void);\nint ", names.run, "(",
       absl::StrJoin(parameters, ", "), ");\n\n");
   return text;

@@ -1,5 +1,6 @@
 #include "compiler/library/model.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <map>
@@ -7,12 +8,11 @@
 #include <thread>
 
 #include "base/hash.h"
-#include "compiler/codegen/codegen.h"
 #include "compiler/graph/evaluate.h"
 #include "compiler/library/library.h"
-#include "compiler/schedule/default_trace.h"
 #include "tests/compiler/graph/run.h"
 #include "tests/compiler/library/loaded.h"
+#include "tests/compiler/library/model_fixture.h"
 
 namespace tessera::library {
 namespace {
@@ -37,22 +37,6 @@ const char* const kModel =
     "softmax = softmax(scores): f32[1,3]\n"
     "output softmax\n"
     "output sum\n";
-
-LibrarySpec SpecOf(const graph::Plan& plan) {
-  LibrarySpec spec;
-  spec.name = "net";
-  ir::Target target = codegen::HostTarget();
-  target.max_threads = 2;
-  spec.versions = {{target, ""}};
-  for (const graph::Task& task : plan.tasks) {
-    Implementation made;
-    made.trace = schedule::DefaultTrace(task.workload.dag, target).value();
-    made.is_default = true;
-    spec.ops.push_back({.name = task.workload.name, .workload = task.workload, .versions = {made}});
-  }
-  spec.model = ModelOf(plan, "net");
-  return spec;
-}
 
 struct Net;  // as the header has it
 using Create = int (*)(Net**);
@@ -89,7 +73,8 @@ TEST_CASE("a model's library computes what its graph does", "[library]") {
   Net* net = nullptr;
   REQUIRE(library.Find<Create>("net_create")(&net) == 0);
   const size_t workspace_bytes = library.Find<size_t (*)()>("net_workspace_bytes")();
-  CHECK(workspace_bytes == static_cast<size_t>(plan.arena_bytes));
+  CHECK(workspace_bytes >= static_cast<size_t>(plan.arena_bytes));
+  CHECK(workspace_bytes == described["workspace_bytes"].get<size_t>());
   const auto run = library.Find<Run>("net_run");
   const uint64_t seed = 5;
   CAPTURE(seed);
@@ -116,6 +101,16 @@ TEST_CASE("a model's library computes what its graph does", "[library]") {
     const auto expected = graph::Outputs(graph, graph::SomeInputs(graph, seed + t));
     for (size_t i = 0; i < 3; ++i) CHECK(softmax[t][i] == Approx(expected[0][i]).margin(1e-5));
     for (size_t i = 0; i < 50; ++i) CHECK(sum[t][i] == Approx(expected[1][i]).margin(1e-5));
+  }
+  // More threads than the workspace has room for.
+  REQUIRE(library.Find<int (*)(int)>("tessera_net_set_threads")(7) == 0);
+  {
+    const std::vector<graph::TensorRef> inputs = graph::SomeInputs(graph, seed);
+    const Aligned image(200), out_softmax(12), out_sum(200), workspace(workspace_bytes);
+    std::memcpy(image.data, inputs[0]->bytes.data(), 200);
+    REQUIRE(run(net, image.data, out_softmax.data, out_sum.data, workspace.data) == 0);
+    CHECK(std::equal(softmax[0].begin(), softmax[0].end(), out_softmax.data));
+    CHECK(std::equal(sum[0].begin(), sum[0].end(), out_sum.data));
   }
   const Aligned tensor(200);
   CHECK(run(nullptr, tensor.data, tensor.data, tensor.data, tensor.data) == 1);
