@@ -10,12 +10,15 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "compiler/codegen/link.h"
+#include "compiler/codegen/static_library.h"
 #include "compiler/library/compiled_model.h"
 #include "compiler/library/compiled_op.h"
 #include "compiler/library/documents.h"
 #include "compiler/library/glue.h"
 #include "compiler/library/isa.h"
 #include "compiler/library/model_header.h"
+#include "compiler/library/model_wrapper.h"
+#include "compiler/library/packages.h"
 #include "compiler/library/runtime_object.h"
 #include "compiler/te/c_names.h"
 
@@ -111,7 +114,18 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   TESSERA_ASSIGN_OR_RETURN(std::string shared_object, codegen::LinkSharedObject(objects, options));
   add(options.soname, std::move(shared_object));
   add(absl::StrCat(spec.name, ".h"), GenerateHeader(ops, spec, version));
+  if (spec.static_library) {
+    TESSERA_ASSIGN_OR_RETURN(
+        std::string archive,
+        codegen::MakeStaticLibrary(
+            objects, {options.exported, absl::StrCat("tessera_", spec.name, "_internal_")}));
+    add(absl::StrCat("lib", spec.name, ".a"), std::move(archive));
+  }
+  if (spec.model) made.files.push_back(ModelWrapper(spec, version));
+  made.files.push_back(CMakePackage(spec));
+  made.files.push_back(PkgConfigFile(spec, version));
   const std::string runtime_sha256 = Sha256Hex(absl::StrJoin(runtime.objects, ""));
+  made.files.push_back(BillOfMaterials(spec, version, made.files, runtime_sha256));
   LibraryFile manifest{"manifest.json",
                        GenerateManifest(ops, spec, version, model, made.files, runtime_sha256)};
   made.files.insert(made.files.begin() + 2, std::move(manifest));

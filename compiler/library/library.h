@@ -48,6 +48,7 @@ struct LibrarySpec {
   std::vector<LibraryOp> ops;  // names are unique
   // Runs the operators, whose own functions the library then doesn't show. Not with a device.
   std::optional<LibraryModel> model;
+  bool static_library = false;  // lib<name>.a, too
 };
 
 struct LibraryFile {
@@ -56,7 +57,8 @@ struct LibraryFile {
 };
 
 // What a library is handed out as: lib<name>.so, <name>.h and manifest.json, which has the digests
-// of all the others, and behind these what else belongs to it.
+// of all the others; behind these lib<name>.a where it was asked for, <name>.hpp of a model, and
+// what build systems and inventories read (packages.h).
 struct LibraryFiles {
   std::vector<LibraryFile> files;
 

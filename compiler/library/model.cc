@@ -62,6 +62,15 @@ LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
 absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload* const> ops) {
   std::vector<ModelTensor> callers = model.inputs;
   callers.insert(callers.end(), model.outputs.begin(), model.outputs.end());
+  if (model.outputs.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("model ", model.name, " has no output"));
+  }
+  if (static_cast<int64_t>(model.constants.size()) > kMaxConstantBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model ", model.name, ": ", model.constants.size(),
+                     " bytes of constants are over the limit of ", kMaxConstantBytes,
+                     ", which a library holds; store them in a smaller type"));
+  }
   // What a place has from its beginning on.
   const auto room = [&](const ModelPlace& place) {
     switch (place.kind) {

@@ -42,12 +42,16 @@ struct LibraryModel {
   int64_t arena_bytes = 0;
 };
 
+// Code reaches what is within 2 GiB, and packing may pad.
+inline constexpr int64_t kMaxConstantBytes = int64_t{1} << 30;
+
 // Of a plan whose task t is the library's operator t.
 LibraryModel ModelOf(const graph::Plan& plan, std::string name);
 
 // That operators are there and have the inputs that steps give them, constants where these are, and
 // that all places are within what they are in, with as many bytes as the operators use, aligned to
-// 64. InvalidArgument with the step else.
+// 64; that there is an output, and no more constants than kMaxConstantBytes. InvalidArgument with
+// the step else.
 absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload* const> ops);
 
 }  // namespace tessera::library
