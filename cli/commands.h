@@ -119,6 +119,15 @@ struct BuildOptions {
 };
 absl::Status RunBuild(const BuildOptions& options);
 
+struct VerifyOptions {
+  std::string folder;
+  bool json = false;
+  int max_seconds = 600;  // that the library may run
+};
+// Whether a library's files are those of its manifest, and whether it computes here what the
+// manifest says: runs the library. DataLoss where it is not so.
+absl::Status RunVerify(const VerifyOptions& options);
+
 struct DevicesOptions {
   std::string server = kDefaultServer;
   std::string drain, resume, reason;

@@ -248,6 +248,17 @@ int main(int argc, char** argv) {
   command->add_option("--out", build.out, "folder")->capture_default_str();
   command->callback([&] { status = cli::RunBuild(build); });
 
+  cli::VerifyOptions verify;
+  command = app.add_subcommand("verify", "check a library that was built, and run it");
+  command->add_option("folder", verify.folder, "of `tessera build --out`")
+      ->required()
+      ->check(NotEmpty());
+  command->add_flag("--json", verify.json, "for programs");
+  command->add_option("--max-seconds", verify.max_seconds, "that the library may run")
+      ->check(WholeNumber(1, 86400))
+      ->capture_default_str();
+  command->callback([&] { status = cli::RunVerify(verify); });
+
   cli::DevicesOptions devices;
   command = app.add_subcommand("devices", "list devices, drain or resume one");
   AddServer(command, devices.server);

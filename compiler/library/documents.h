@@ -6,6 +6,7 @@
 #include "absl/types/span.h"
 #include "compiler/library/compiled_model.h"
 #include "compiler/library/compiled_op.h"
+#include "compiler/library/reference.h"
 
 namespace tessera::library {
 
@@ -13,11 +14,18 @@ namespace tessera::library {
 std::string GenerateHeader(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
                            const std::string& version);
 
+// What the manifest says beside the operators.
+struct ManifestFacts {
+  std::string version;
+  std::string runtime_sha256;
+  // Of a model.
+  std::optional<CompiledModel> model;
+  std::optional<ModelReference> reference;
+};
+
 // manifest.json: sorted keys, two spaces, final newline. `manifest_version` 2. `files` are those
 // beside it.
 std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
-                             const std::string& version, const std::optional<CompiledModel>& model,
-                             absl::Span<const LibraryFile> files,
-                             const std::string& runtime_sha256);
+                             const ManifestFacts& facts, absl::Span<const LibraryFile> files);
 
 }  // namespace tessera::library

@@ -19,6 +19,7 @@
 #include "compiler/library/model_header.h"
 #include "compiler/library/model_wrapper.h"
 #include "compiler/library/packages.h"
+#include "compiler/library/reference.h"
 #include "compiler/library/runtime_object.h"
 #include "compiler/te/c_names.h"
 
@@ -84,8 +85,12 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   for (const LibraryOp& op : spec.ops) {
     TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec));
   }
-  std::optional<CompiledModel> model;
-  if (spec.model) model = CompileModel(spec, ops);
+  ManifestFacts facts{.version = version,
+                      .runtime_sha256 = Sha256Hex(absl::StrJoin(runtime.objects, ""))};
+  if (spec.model) {
+    facts.model = CompileModel(spec, ops);
+    TESSERA_ASSIGN_OR_RETURN(facts.reference, MakeReference(spec));
+  }
   const bool has_device_op =
       std::ranges::any_of(ops, [](const CompiledOp& op) { return op.device.has_value(); });
   if (spec.device && !has_device_op) {
@@ -98,7 +103,7 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   options.soname = absl::StrCat("lib", spec.name, ".so");
   options.libc_functions = runtime.libc_functions;
   TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops, spec));
-  TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version, model));
+  TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version, facts.model));
   std::vector<std::string> objects = {std::move(glue)};
   objects.insert(objects.end(), runtime.objects.begin(), runtime.objects.end());
   for (const CompiledOp& op : ops) {
@@ -124,10 +129,8 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   if (spec.model) made.files.push_back(ModelWrapper(spec, version));
   made.files.push_back(CMakePackage(spec));
   made.files.push_back(PkgConfigFile(spec, version));
-  const std::string runtime_sha256 = Sha256Hex(absl::StrJoin(runtime.objects, ""));
-  made.files.push_back(BillOfMaterials(spec, version, made.files, runtime_sha256));
-  LibraryFile manifest{"manifest.json",
-                       GenerateManifest(ops, spec, version, model, made.files, runtime_sha256)};
+  made.files.push_back(BillOfMaterials(spec, version, made.files, facts.runtime_sha256));
+  LibraryFile manifest{"manifest.json", GenerateManifest(ops, spec, facts, made.files)};
   made.files.insert(made.files.begin() + 2, std::move(manifest));
   return made;
 }

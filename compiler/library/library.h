@@ -69,7 +69,8 @@ struct LibraryFiles {
   const std::string* Find(std::string_view name) const;
 };
 
-// Lowers, compiles and links the operators with the runtime. A pure function of `spec`, of the
+// Lowers, compiles and links the operators with the runtime. Of a model it also makes what the
+// manifest says that it computes (reference.h). A pure function of `spec`, of the
 // versions of Tessera and LLVM and of the embedded runtime: same input, same bytes, on any host.
 // The shared object needs libc only. InvalidArgument for names that are no identifiers, are
 // taken by the C library or meet, for traces that don't apply, and for versions of an operator that

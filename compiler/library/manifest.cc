@@ -178,6 +178,18 @@ nlohmann::json ModelJson(const LibraryModel& model, const CompiledModel& compile
           {"workspace_bytes", compiled.WorkspaceBytes()}};
 }
 
+nlohmann::json ReferenceJson(const ModelReference& reference, const LibraryModel& model) {
+  if (!reference.why_missing.empty()) return {{"missing", reference.why_missing}};
+  nlohmann::json outputs = nlohmann::json::array();
+  for (const ModelReference::Output& output : reference.outputs) {
+    outputs.push_back({{"model_name", model.outputs[outputs.size()].name},
+                       {"elements", output.elements},
+                       {"values", output.values},
+                       {"tolerance", output.tolerance}});
+  }
+  return {{"seed", reference.seed}, {"made_by", reference.made_by}, {"outputs", outputs}};
+}
+
 nlohmann::json FilesJson(absl::Span<const LibraryFile> files) {
   nlohmann::json list = nlohmann::json::array();
   for (const LibraryFile& file : files) {
@@ -200,22 +212,21 @@ nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
 }  // namespace
 
 std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
-                             const std::string& version, const std::optional<CompiledModel>& model,
-                             absl::Span<const LibraryFile> files,
-                             const std::string& runtime_sha256) {
+                             const ManifestFacts& facts, absl::Span<const LibraryFile> files) {
   nlohmann::json list = nlohmann::json::array();
   for (const CompiledOp& op : ops) list.push_back(OpJson(op, spec));
   nlohmann::json manifest = {{"manifest_version", 2},
-                             {"tessera_version", version},
+                             {"tessera_version", facts.version},
                              {"llvm_version", LLVM_VERSION_STRING},
-                             {"runtime_sha256", runtime_sha256},
+                             {"runtime_sha256", facts.runtime_sha256},
                              {"library_sha256", Sha256Hex(files[0].bytes)},
                              {"header_sha256", Sha256Hex(files[1].bytes)},
                              {"files", FilesJson(files)},
                              {"versions", VersionsJson(spec.versions)},
                              {"needed", nlohmann::json::array({"libc.so.6"})},
                              {"ops", list}};
-  if (model) manifest["model"] = ModelJson(*spec.model, *model, ops);
+  if (facts.model) manifest["model"] = ModelJson(*spec.model, *facts.model, ops);
+  if (facts.reference) manifest["reference"] = ReferenceJson(*facts.reference, *spec.model);
   if (spec.device) {
     manifest["device"] = {{"target", ir::ToString(spec.device->target)},
                           {"device_class", spec.device->device_class}};

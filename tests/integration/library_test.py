@@ -92,6 +92,23 @@ class UseLibrary(RigTest):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn(f"all {len(manifest['ops'])} operators agree with plain loops", done.stdout)
 
+    def test_verify_tells_a_library_from_one_that_was_changed(self):
+        self.start_server()
+        self.start_worker()
+        dist = self.folder / "dist"
+        self.output("build", ROOT / "examples" / "resnet18.yaml", "--out", dist)
+        self.assertIn("ok       libops.so\n", self.output("verify", dist))
+        report = json.loads(self.output("verify", dist, "--json"))
+        self.assertEqual((report["ok"], report["run"]["status"]), (True, "ok"))
+        self.assertIn(" values, off by at most ", report["run"]["detail"])
+        header = dist / "ops.h"
+        header.write_text(header.read_text() + "\n")
+        done = self.tessera("verify", dist)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("differs  ops.h\n", done.stdout)
+        self.assertIn("is not what its manifest says", done.stderr)
+        self.assertEqual(self.tessera("verify", self.folder / "nothing").returncode, 2)
+
     def test_a_c_program_uses_two_libraries_and_the_c_library_beside_them(self):
         self.start_server()
         self.start_worker()
