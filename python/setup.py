@@ -40,8 +40,8 @@ class BuildPy(build_py):
         for proto in PROTOS:
             if not (ROOT / proto).exists():
                 sys.exit(f"setup.py: {ROOT / proto} is missing; build in a checkout of Tessera")
-        target = self.descriptors()
-        pathlib.Path(target).parent.mkdir(parents=True, exist_ok=True)
+        target = pathlib.Path(self.descriptors()).resolve()  # it may be relative to here
+        target.parent.mkdir(parents=True, exist_ok=True)
         command = [*protoc(), f"-I{ROOT}", f"--descriptor_set_out={target}", *PROTOS]
         subprocess.run(command, cwd=ROOT, check=True)
 

@@ -49,6 +49,8 @@ def run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        # Spawned, not forked, also by Python 3.9: gRPC complains of forks.
+        close_fds=False,
         env={**os.environ, "TESSERA_SERVER": address},
     )
     said = done.stderr.replace(*renamed) if renamed else done.stderr
