@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import List
 
+from setuptools import __version__ as setuptools_version
 from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
@@ -19,6 +20,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROTOS = ["proto/records.proto", "proto/services.proto"]
 # The folder that imports in .proto files start from.
 ROOT = HERE if (HERE / PROTOS[0]).exists() else HERE.parent
+
+# Older ones don't read pyproject.toml, and would build a package without a name and sources.
+if int(setuptools_version.split(".")[0]) < 61:
+    sys.exit(f"setup.py: setuptools {setuptools_version} is too old: install 61 or later")
 
 
 def protoc() -> List[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import typing
 
 from tessera import _bar, _program
@@ -51,21 +50,17 @@ class Job:
     def wait(self, progress: bool = True, timeout: typing.Optional[float] = None) -> JobInfo:
         """Waits for the job's end, and shows its progress: as a bar in terminals and notebooks, else
         as lines on standard error. Raises JobFailed if it failed or was cancelled, TimeoutError
-        after `timeout` seconds. Ctrl-C (KeyboardInterrupt) stops waiting, not the job."""
+        after `timeout` seconds. Ctrl-C stops waiting, not the job, as the KeyboardInterrupt says."""
         shown = _bar.display(f"job {self.id}", self._default_seconds) if progress else None
         try:
             for update in self.watch(timeout):
                 if shown is not None:
                     shown.show(update)
         except KeyboardInterrupt:
-            if shown is not None:
-                shown.close()
-            print(
+            raise KeyboardInterrupt(
                 f"stopped waiting for job {self.id}, which goes on at its server: "
-                f"client.job({self.id}).wait() shows it again, client.job({self.id}).cancel() ends it",
-                file=sys.stderr,
-            )
-            raise
+                f"client.job({self.id}).wait() shows it again, client.job({self.id}).cancel() ends it"
+            ) from None
         except TimeoutError as error:
             raise TimeoutError(
                 f"job {self.id} has not ended: {error}; it goes on, wait for it again"

@@ -263,8 +263,8 @@ class JobInfo:
     name: str
     state: JobState
     message: str
-    options: JobOptions
-    tasks: typing.Tuple[Task, ...]
+    options: JobOptions = dataclasses.field(repr=False)
+    tasks: typing.Tuple[Task, ...] = dataclasses.field(repr=False)
     created: datetime.datetime
     updated: datetime.datetime
 
