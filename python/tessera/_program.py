@@ -21,7 +21,7 @@ def find() -> pathlib.Path:
         path = pathlib.Path(named)
         program = path / "tessera" if path.is_dir() else path
         if os.access(program, os.X_OK) and program.is_file():
-            return program
+            return program.absolute()
         raise ProgramNotFound(
             f"TESSERA_BIN is {named}, where no program `tessera` is; name it or its folder, as "
             "build/bin of a checkout"
@@ -32,7 +32,7 @@ def find() -> pathlib.Path:
             "the program `tessera` is not in PATH, and tuning, reports and builds need it; build it "
             "with deploy/build.sh and set TESSERA_BIN to the checkout's build/bin"
         )
-    return pathlib.Path(found)
+    return pathlib.Path(found).absolute()
 
 
 def run(
@@ -49,7 +49,8 @@ def run(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        # Spawned, not forked, also by Python 3.9: gRPC complains of forks.
+        # Python 3.9 then spawns it, as later ones do anyway. gRPC's handlers of forks complain, and
+        # now and then abort the child.
         close_fds=False,
         env={**os.environ, "TESSERA_SERVER": address},
     )
