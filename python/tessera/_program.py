@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ import warnings
 from tessera.errors import InvalidArgument, ProgramError, ProgramNotFound, TesseraWarning
 
 _BAD_INPUT = 2
+_log = logging.getLogger("tessera")
 
 
 def find() -> pathlib.Path:
@@ -41,7 +43,7 @@ def run(
     renamed: typing.Optional[typing.Tuple[str, str]] = None,
 ) -> str:
     """What `tessera` prints for these arguments and the server at `address`. Its warnings become
-    TesseraWarnings. InvalidArgument or ProgramError with what it says: there the first of `renamed`
+    TesseraWarnings, other remarks go to the logger "tessera". InvalidArgument or ProgramError with what it says: there the first of `renamed`
     stands for the second."""
     program = find()
     done: subprocess.CompletedProcess[str] = subprocess.run(
@@ -59,10 +61,12 @@ def run(
     for line in lines:
         if line.startswith("warning: "):
             warnings.warn(line[len("warning: ") :], TesseraWarning, stacklevel=3)
+    others = [line for line in lines if not line.startswith("warning: ")]
     if done.returncode == 0:
+        for line in others:
+            _log.info("%s", line)
         return done.stdout
-    errors = [line for line in lines if not line.startswith("warning: ")]
-    message = "\n".join(errors).strip()
+    message = "\n".join(others).strip()
     if message.startswith("tessera: "):
         message = message[len("tessera: ") :]
     if done.returncode == _BAD_INPUT:

@@ -106,7 +106,8 @@ def error_of(error: typing.Any, address: str) -> TesseraError:
         return NotFound(details)
     if code == grpc.StatusCode.FAILED_PRECONDITION:
         return FailedPrecondition(details)
-    if code == grpc.StatusCode.UNAVAILABLE:
+    # A server that stops cancels its calls.
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return ServerUnavailable(
             f"the server at {address} went away ({details}); start it again on the same --data, its "
             "jobs then go on by themselves, and repeat this call"
@@ -131,6 +132,7 @@ class Channel:
     def __init__(self, address: str, connect_timeout: float, call_timeout: float) -> None:
         self.address = address
         self._call_timeout = call_timeout
+        self._is_open = True
         self._channel = grpc.insecure_channel(
             address, options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
         )
@@ -153,6 +155,7 @@ class Channel:
 
     def call(self, name: str, request: typing.Any) -> typing.Any:
         """The reply of "Service.Method"."""
+        self._check_open()
         try:
             return self._calls[name](request, timeout=self._call_timeout)
         except grpc.RpcError as error:
@@ -163,6 +166,7 @@ class Channel:
     ) -> typing.Iterator[typing.Any]:
         """The replies of "Service.Method"; ends the call when the iteration ends. TimeoutError when
         there are more after `timeout` seconds."""
+        self._check_open()
         call = self._calls[name](request, timeout=timeout)
         try:
             yield from call
@@ -174,4 +178,11 @@ class Channel:
             call.cancel()
 
     def close(self) -> None:
+        self._is_open = False
         self._channel.close()
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise FailedPrecondition(
+                f"the connection to {self.address} was closed; make another: tessera.connect"
+            )

@@ -12,17 +12,32 @@ from tessera._wire import Channel, new, resolve_address
 from tessera.errors import InvalidArgument, NotFound
 from tessera.frame import records_frame
 from tessera.job import Job
-from tessera.values import Device, JobInfo, Outcome, Record, Task, outcome_number
+from tessera.values import Device, JobInfo, Outcome, Record, Task, TaskFilters, outcome_number
 
 if typing.TYPE_CHECKING:
     import types
 
     import pandas
+    from typing_extensions import Unpack
 
     from tessera.library import Library
 
 TaskName = typing.Union[Task, str]
 Texts = typing.Union[str, typing.Sequence[str]]
+
+class RecordFilters(TaskFilters, total=False):
+    job: typing.Union[Job, int, None]
+
+
+class BuildOptions(typing.TypedDict, total=False):
+    """Of Client.build, which says what they mean."""
+
+    name: str
+    device_class: typing.Optional[Texts]
+    target: typing.Optional[str]
+    cpu: typing.Optional[str]
+    threads: typing.Optional[int]
+
 
 _PAGE = 1000
 _KEY = re.compile("[0-9a-f]{64}")
@@ -161,7 +176,7 @@ class Client:
         )
         return self._read(request, limit)
 
-    def records_frame(self, **filters: typing.Any) -> pandas.DataFrame:
+    def records_frame(self, **filters: Unpack[RecordFilters]) -> pandas.DataFrame:
         """What `records` yields for these filters as a pandas DataFrame, a row a record
         (tessera.frame says the columns). Needs pandas."""
         records = self.records(**filters)

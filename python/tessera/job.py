@@ -9,12 +9,13 @@ from tessera import _bar, _program
 from tessera._wire import Channel, new
 from tessera.errors import JobFailed
 from tessera.report import Report
-from tessera.values import JobInfo, JobState, Progress, Record
+from tessera.values import JobInfo, JobState, Progress, Record, TaskFilters
 
 if typing.TYPE_CHECKING:
     import pandas
+    from typing_extensions import Unpack
 
-    from tessera.client import Client
+    from tessera.client import BuildOptions, Client
     from tessera.library import Library
 
 # Among a task's first records is that of its default schedule, its first trial.
@@ -86,15 +87,15 @@ class Job:
             _program.run(self._channel.address, ["jobs", str(self.id), "--json"])
         )
 
-    def records(self, **filters: typing.Any) -> typing.Iterator[Record]:
+    def records(self, **filters: Unpack[TaskFilters]) -> typing.Iterator[Record]:
         """Its records: client.records with job=."""
         return self._client.records(job=self.id, **filters)
 
-    def records_frame(self, **filters: typing.Any) -> pandas.DataFrame:
+    def records_frame(self, **filters: Unpack[TaskFilters]) -> pandas.DataFrame:
         return self._client.records_frame(job=self.id, **filters)
 
     def build(
-        self, out: typing.Union[str, os.PathLike[str]] = "dist", **options: typing.Any
+        self, out: typing.Union[str, os.PathLike[str]] = "dist", **options: Unpack[BuildOptions]
     ) -> Library:
         """Builds a library of its operators: client.build with job=."""
         return self._client.build(job=self.id, out=out, **options)

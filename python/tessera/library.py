@@ -10,7 +10,7 @@ import types
 import typing
 
 from tessera import _manifest, _native
-from tessera.errors import FailedPrecondition, InvalidArgument
+from tessera.errors import FailedPrecondition, InvalidArgument, NotFound
 from tessera.model import Model
 from tessera.operator import Operator
 
@@ -44,14 +44,14 @@ class Library:
         )
 
     def __getitem__(self, name: str) -> Operator:
-        """An operator by its name."""
+        """An operator by its name; NotFound if there is none."""
         if name not in self.operators:
             what = (
                 "it is of a model, which library.model() makes"
                 if "model" in self.manifest
                 else f"there are {', '.join(self.operators)}"
             )
-            raise InvalidArgument(f"{self.path} has no operator {name}; {what}")
+            raise NotFound(f"{self.path} has no operator {name}; {what}")
         return self.operators[name]
 
     def __repr__(self) -> str:

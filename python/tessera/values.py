@@ -181,6 +181,18 @@ class Record:
         )
 
 
+class TaskFilters(typing.TypedDict, total=False):
+    """What records of a job may be chosen by; Client.records says what they mean."""
+
+    task: typing.Union[Task, str, None]
+    workload_hash: str
+    device_class: str
+    outcomes: typing.Iterable[typing.Union[Outcome, str]]
+    after: int
+    limit: typing.Optional[int]
+    newest_first: bool
+
+
 @dataclasses.dataclass(frozen=True)
 class Device:
     """A device that was ever seen. `state` is online, offline, draining or quarantined."""

@@ -1,11 +1,14 @@
 """The log: records, frames, tasks, devices; and servers that aren't there."""
 
 import dataclasses
+import pathlib
+import signal
+import subprocess
 
 import pytest
 
 import tessera
-from conftest import OPERATORS, TRIALS
+from conftest import BIN, OPERATORS, TRIALS
 from tessera import client as client_module
 
 
@@ -109,6 +112,35 @@ def test_devices_say_what_they_are(client: tessera.Client, job: tessera.Job) -> 
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(tessera.ServerUnavailable, match="no server answers at 127.0.0.1:1; start"):
         tessera.connect("127.0.0.1:1", timeout=0.3)
+
+
+def test_a_server_that_goes_away_is_named(tmp_path: pathlib.Path) -> None:
+    up = subprocess.Popen(
+        [str(BIN / "tessera"), "up", "--listen", "127.0.0.1:0", "--data", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert up.stdout is not None
+    try:
+        client = tessera.connect(up.stdout.readline()[len("ready ") :].strip())
+        job = client.tune({"op": "matmul", "m": 64, "n": 64, "k": 64}, trials=100_000)
+        with pytest.raises(tessera.ServerUnavailable, match="went away.*start it again on the same"):
+            for _ in job.watch(timeout=60):
+                up.send_signal(signal.SIGINT)
+        with pytest.raises(tessera.ServerUnavailable, match="went away"):
+            client.devices()
+    finally:
+        up.send_signal(signal.SIGINT)
+        up.wait(timeout=30)
+        up.stdout.close()
+
+
+def test_a_closed_client_says_so(address: str) -> None:
+    client = tessera.connect(address)
+    client.close()
+    with pytest.raises(tessera.FailedPrecondition, match="was closed; make another"):
+        client.devices()
+    with pytest.raises(tessera.FailedPrecondition, match="was closed"):
+        list(client.records())
 
 
 @pytest.mark.parametrize("address", ["localhost", "localhost:", ":7654", "h:0", "h:65536", "h:x"])

@@ -138,7 +138,7 @@ def test_errors_of_a_model(library: tessera.Library) -> None:
         np.testing.assert_array_equal(model(X, STEP)[0], X + 10)
     with pytest.raises(tessera.LibraryError, match=r"set_threads\(5\) returned 4 \(BAD_THREADS\)"):
         library.set_threads(5)
-    with pytest.raises(tessera.InvalidArgument, match="is of a model, which library.model"):
+    with pytest.raises(tessera.NotFound, match="is of a model, which library.model"):
         library["net"]
 
 
