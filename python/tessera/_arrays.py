@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 
 import numpy as np
@@ -32,7 +33,7 @@ class Tensor(typing.NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def tensor_of(description: typing.Mapping[str, typing.Any]) -> Tensor:
@@ -42,7 +43,7 @@ def tensor_of(description: typing.Mapping[str, typing.Any]) -> Tensor:
     if type_name in _DTYPES:
         return Tensor(name, type_name, logical, np.dtype(_DTYPES[type_name]), logical)
     if type_name in ("i1", "i2", "i4", "u1", "u2", "u4"):
-        bits = int(np.prod(logical, dtype=np.int64)) * int(type_name[1:])
+        bits = math.prod(logical) * int(type_name[1:])
         return Tensor(name, type_name, ((bits + 7) // 8,), np.dtype(np.uint8), logical)
     raise LibraryError(
         f"tensor {name} is of type {type_name}, which this package has no arrays for; it knows "
@@ -57,13 +58,18 @@ def empty(tensor: Tensor) -> Array:
 
 def aligned_bytes(count: int) -> Array:
     memory = np.empty(count + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
+    start = -address(memory) % ALIGNMENT
     return memory[start : start + count]
+
+
+def address(array: Array) -> int:
+    """Where its first element lies; faster than array.ctypes.data."""
+    return int(array.__array_interface__["data"][0])
 
 
 def is_ready(array: Array) -> bool:
     """Whether it can be passed as it is."""
-    return array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0
+    return array.flags.c_contiguous and address(array) % ALIGNMENT == 0
 
 
 def check(owner: str, tensor: Tensor, value: typing.Any) -> Array:

@@ -100,7 +100,7 @@ class Model:
         outputs = [_arrays.empty(tensor) for tensor in self.outputs]
         instance, workspace = self._begin()
         try:
-            pointers = [array.ctypes.data for array in (*arrays, *outputs, workspace)]
+            pointers = [_arrays.address(array) for array in (*arrays, *outputs, workspace)]
             _native.check(f"{self.name}_run", self._run(instance, *pointers))
         finally:
             self._end(workspace)

@@ -248,4 +248,4 @@ class Operator:
 
     def _call(self, name: str, arrays: typing.Sequence[Array]) -> None:
         called = self._library._function(name, len(arrays))
-        _native.check(name, called(*[array.ctypes.data for array in arrays]))
+        _native.check(name, called(*[_arrays.address(array) for array in arrays]))
