@@ -9,7 +9,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-from typing import List
 
 from setuptools import __version__ as setuptools_version
 from setuptools import setup
@@ -26,7 +25,7 @@ if int(setuptools_version.split(".")[0]) < 61:
     sys.exit(f"setup.py: setuptools {setuptools_version} is too old: install 61 or later")
 
 
-def protoc() -> List[str]:
+def protoc() -> list[str]:
     if importlib.util.find_spec("grpc_tools") is not None:
         return [sys.executable, "-m", "grpc_tools.protoc"]
     program = shutil.which("protoc")
@@ -50,12 +49,12 @@ class BuildPy(build_py):
         command = [*protoc(), f"-I{ROOT}", f"--descriptor_set_out={target}", *PROTOS]
         subprocess.run(command, cwd=ROOT, check=True)
 
-    def get_outputs(self, include_bytecode: bool = True) -> List[str]:
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         return [*super().get_outputs(include_bytecode), self.descriptors()]
 
 
 class Sdist(sdist):
-    def make_release_tree(self, base_dir: str, files: List[str]) -> None:
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
         super().make_release_tree(base_dir, files)
         for proto in PROTOS:
             copy = pathlib.Path(base_dir) / proto

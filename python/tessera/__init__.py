@@ -38,6 +38,7 @@ from tessera.values import (
     Outcome,
     Progress,
     Record,
+    RunnerTime,
     Task,
     TaskProgress,
 )
@@ -46,7 +47,8 @@ __all__ = [
     "Client", "Device", "FailedPrecondition", "InvalidArgument", "Job", "JobFailed", "JobInfo",
     "JobOptions", "JobState", "Library", "LibraryError", "Model", "NotFound", "OnnxComparison",
     "Operator", "OperatorReport", "Outcome", "OutputError", "Packed", "ProgramError",
-    "ProgramNotFound", "Progress", "Record", "Report", "ServerError", "ServerUnavailable", "Stored",
-    "Task", "TaskProgress", "Tensor", "TesseraError", "TesseraWarning", "__version__",
-    "compare_with_onnxruntime", "connect", "from_bfloat16", "load", "to_bfloat16",
+    "ProgramNotFound", "Progress", "Record", "Report", "RunnerTime", "ServerError",
+    "ServerUnavailable", "Stored", "Task", "TaskProgress", "Tensor", "TesseraError",
+    "TesseraWarning", "__version__", "compare_with_onnxruntime", "connect", "from_bfloat16", "load",
+    "to_bfloat16",
 ]  # fmt: skip

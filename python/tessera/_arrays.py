@@ -27,9 +27,9 @@ class Tensor(typing.NamedTuple):
 
     name: str
     type: str
-    shape: typing.Tuple[int, ...]
+    shape: tuple[int, ...]
     dtype: np.dtype[typing.Any]
-    logical_shape: typing.Tuple[int, ...]
+    logical_shape: tuple[int, ...]
 
     @property
     def nbytes(self) -> int:

@@ -7,11 +7,11 @@ import sys
 import time
 import typing
 
-from tessera.values import Progress
+from tessera.values import Progress, TaskProgress
 
 LINE_INTERVAL_SECONDS = 5.0
 
-# Seconds of a task's default schedule, by name and key; None as long as it is not known.
+# Seconds of a task's default schedule, by its key; None as long as it is not known.
 DefaultOf = typing.Callable[[str], typing.Optional[float]]
 
 
@@ -22,7 +22,7 @@ def duration_text(seconds: float) -> str:
     return f"{total // 60}:{total % 60:02}"
 
 
-def time_text(seconds: typing.Optional[float]) -> str:
+def time_text(seconds: float | None) -> str:
     """Of a kernel's call: "12.3 us"."""
     if not seconds:
         return "-"
@@ -37,23 +37,35 @@ class Summary:
 
     def __init__(self, default_of: DefaultOf) -> None:
         self._default_of = default_of
-        self._defaults: typing.Dict[str, float] = {}
-        self._best: typing.Dict[str, float] = {}
+        self._defaults: dict[str, float] = {}
+        self._looked: dict[str, int] = {}  # after how many trials, without finding one
+        self._best: dict[str, float] = {}
         self._latest = ""
 
-    def _gain(self, progress: Progress) -> typing.Optional[float]:
+    def _gain(self, progress: Progress) -> float | None:
         """Geometric mean over the tasks that have both times."""
         logarithms = []
         for task in progress.tasks:
             if task.best_seconds is None:
                 continue
-            if task.task_key not in self._defaults:
-                seconds = self._default_of(task.task_key)
-                if seconds is None:
-                    continue
-                self._defaults[task.task_key] = seconds
+            if not self._find_default(task):
+                continue
             logarithms.append(math.log(self._defaults[task.task_key] / task.best_seconds))
         return math.exp(sum(logarithms) / len(logarithms)) if logarithms else None
+
+    def _find_default(self, task: TaskProgress) -> bool:
+        """Whether the time is known. It is asked for ever more rarely: a default schedule may have
+        failed, or a known program be faster than any that was measured yet."""
+        if task.task_key in self._defaults:
+            return True
+        if task.trials_done <= 2 * self._looked.get(task.task_key, 0):
+            return False
+        seconds = self._default_of(task.task_key)
+        if seconds is None:
+            self._looked[task.task_key] = task.trials_done
+            return False
+        self._defaults[task.task_key] = seconds
+        return True
 
     def text(self, progress: Progress) -> str:
         for task in progress.tasks:
@@ -112,7 +124,7 @@ class Lines:
     def __init__(self, title: str, summary: Summary) -> None:
         self._title = title
         self._summary = summary
-        self._state: typing.Optional[str] = None
+        self._state: str | None = None
         self._shown = 0.0
 
     def show(self, progress: Progress) -> None:

@@ -14,7 +14,7 @@ MANIFEST_VERSION = 2
 
 
 class Files(typing.NamedTuple):
-    manifest: typing.Dict[str, typing.Any]
+    manifest: dict[str, typing.Any]
     shared_object: pathlib.Path
     digest: str
     name: str  # "ops" of libops.so

@@ -28,7 +28,7 @@ _RESULTS = {
 }
 
 # By path: digest of what was loaded from there. It is never unloaded.
-_loaded: typing.Dict[str, str] = {}
+_loaded: dict[str, str] = {}
 _lock = threading.Lock()
 
 
@@ -51,7 +51,8 @@ def _open(name: str) -> ctypes.CDLL:
         return ctypes.CDLL(name)
     except OSError as error:
         raise LibraryError(
-            f"{name} can't be loaded here: {error}; build the library for this machine's kind of CPU"
+            f"{name} can't be loaded here: {error}; build the library for this machine's kind of "
+            "CPU"
         ) from None
 
 
@@ -75,7 +76,7 @@ def size_function(dll: ctypes.CDLL, name: str) -> int:
     return int(found())
 
 
-def text_function(dll: ctypes.CDLL, name: str) -> typing.Optional[str]:
+def text_function(dll: ctypes.CDLL, name: str) -> str | None:
     """What a const char* function returns; None for NULL, and where it is not there."""
     found = optional(dll, name)
     if found is None:

@@ -31,8 +31,8 @@ def find() -> pathlib.Path:
     found = shutil.which("tessera")
     if found is None:
         raise ProgramNotFound(
-            "the program `tessera` is not in PATH, and tuning, reports and builds need it; build it "
-            "with deploy/build.sh and set TESSERA_BIN to the checkout's build/bin"
+            "the program `tessera` is not in PATH, and tuning, reports and builds need it; build "
+            "it with deploy/build.sh and set TESSERA_BIN to the checkout's build/bin"
         )
     return pathlib.Path(found).absolute()
 
@@ -40,11 +40,11 @@ def find() -> pathlib.Path:
 def run(
     address: str,
     arguments: typing.Sequence[str],
-    renamed: typing.Optional[typing.Tuple[str, str]] = None,
+    renamed: tuple[str, str] | None = None,
 ) -> str:
     """What `tessera` prints for these arguments and the server at `address`. Its warnings become
-    TesseraWarnings, other remarks go to the logger "tessera". InvalidArgument or ProgramError with what it says: there the first of `renamed`
-    stands for the second."""
+    TesseraWarnings, other remarks go to the logger "tessera". InvalidArgument or ProgramError with
+    what it says: there the first of `renamed` stands for the second."""
     program = find()
     done: subprocess.CompletedProcess[str] = subprocess.run(
         [str(program), *arguments],
@@ -67,8 +67,7 @@ def run(
             _log.info("%s", line)
         return done.stdout
     message = "\n".join(others).strip()
-    if message.startswith("tessera: "):
-        message = message[len("tessera: ") :]
+    message = message.removeprefix("tessera: ")
     if done.returncode == _BAD_INPUT:
         raise InvalidArgument(message)
     raise ProgramError(

@@ -19,9 +19,9 @@ Source = typing.Union[
 
 
 class Arguments(typing.NamedTuple):
-    words: typing.List[str]
+    words: list[str]
     # How messages call what the user has no file of.
-    renamed: typing.Optional[typing.Tuple[str, str]]
+    renamed: tuple[str, str] | None
 
 
 def _plain(value: typing.Any) -> typing.Any:
@@ -63,7 +63,7 @@ def arguments(source: Source) -> typing.Iterator[Arguments]:
         yield Arguments([str(file)], (str(file), "operators"))
 
 
-def options(**named: typing.Any) -> typing.List[str]:
+def options(**named: typing.Any) -> list[str]:
     """--name value for each that is not None; lists repeat the option."""
     words = []
     for name, value in named.items():

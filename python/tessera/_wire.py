@@ -28,7 +28,7 @@ MAX_MESSAGE_BYTES = 64 << 20  # as proto/limits.h
 _FILE = pathlib.Path(__file__).with_name("protocol.desc")
 
 
-def _load() -> typing.Tuple[typing.Any, typing.Any]:
+def _load() -> tuple[typing.Any, typing.Any]:
     try:
         files = descriptor_pb2.FileDescriptorSet.FromString(_FILE.read_bytes()).file
     except FileNotFoundError:
@@ -65,7 +65,7 @@ class _Method(typing.NamedTuple):
     streams: bool  # replies
 
 
-def _methods() -> typing.Dict[str, _Method]:
+def _methods() -> dict[str, _Method]:
     found = {}
     for file in _FILES:
         for service in file.service:
@@ -85,7 +85,7 @@ def _methods() -> typing.Dict[str, _Method]:
 _METHODS = _methods()
 
 
-def resolve_address(address: typing.Optional[str]) -> str:
+def resolve_address(address: str | None) -> str:
     """`address`, or that of TESSERA_SERVER, or the default one; InvalidArgument if it is none."""
     text = address or os.environ.get("TESSERA_SERVER") or DEFAULT_ADDRESS
     host, colon, port = text.rpartition(":")
@@ -109,8 +109,8 @@ def error_of(error: typing.Any, address: str) -> TesseraError:
     # A server that stops cancels its calls.
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return ServerUnavailable(
-            f"the server at {address} went away ({details}); start it again on the same --data, its "
-            "jobs then go on by themselves, and repeat this call"
+            f"the server at {address} went away ({details}); start it again on the same --data, "
+            "its jobs then go on by themselves, and repeat this call"
         )
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return ServerUnavailable(
@@ -136,7 +136,7 @@ class Channel:
         self._channel = grpc.insecure_channel(
             address, options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
         )
-        self._calls: typing.Dict[str, typing.Any] = {}
+        self._calls: dict[str, typing.Any] = {}
         for name, method in _METHODS.items():
             make = self._channel.unary_stream if method.streams else self._channel.unary_unary
             self._calls[name] = make(
@@ -162,7 +162,7 @@ class Channel:
             raise error_of(error, self.address) from None
 
     def stream(
-        self, name: str, request: typing.Any, timeout: typing.Optional[float] = None
+        self, name: str, request: typing.Any, timeout: float | None = None
     ) -> typing.Iterator[typing.Any]:
         """The replies of "Service.Method"; ends the call when the iteration ends. TimeoutError when
         there are more after `timeout` seconds."""

@@ -25,18 +25,19 @@ if typing.TYPE_CHECKING:
 TaskName = typing.Union[Task, str]
 Texts = typing.Union[str, typing.Sequence[str]]
 
+
 class RecordFilters(TaskFilters, total=False):
-    job: typing.Union[Job, int, None]
+    job: Job | int | None
 
 
 class BuildOptions(typing.TypedDict, total=False):
     """Of Client.build, which says what they mean."""
 
     name: str
-    device_class: typing.Optional[Texts]
-    target: typing.Optional[str]
-    cpu: typing.Optional[str]
-    threads: typing.Optional[int]
+    device_class: Texts | None
+    target: str | None
+    cpu: str | None
+    threads: int | None
 
 
 _PAGE = 1000
@@ -44,7 +45,7 @@ _KEY = re.compile("[0-9a-f]{64}")
 
 
 def connect(
-    address: typing.Optional[str] = None,
+    address: str | None = None,
     *,
     timeout: float = 2.0,
     call_timeout: float = 60.0,
@@ -78,9 +79,9 @@ class Client:
 
     def __exit__(
         self,
-        kind: typing.Optional[typing.Type[BaseException]],
-        error: typing.Optional[BaseException],
-        trace: typing.Optional[types.TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         self.close()
 
@@ -90,26 +91,26 @@ class Client:
         self,
         operators: _source.Source,
         *,
-        target: typing.Optional[str] = None,
-        device_class: typing.Optional[str] = None,
-        trials: typing.Optional[int] = None,
-        threads: typing.Optional[int] = None,
-        seed: typing.Optional[int] = None,
-        max_seconds: typing.Optional[float] = None,
-        explorer: typing.Optional[str] = None,
-        cost_model: typing.Optional[str] = None,
-        prior: typing.Optional[str] = None,
-        scheduler: typing.Optional[str] = None,
-        key: typing.Optional[str] = None,
-        dims: typing.Optional[typing.Mapping[str, int]] = None,
-        shapes: typing.Optional[typing.Mapping[str, typing.Sequence[int]]] = None,
+        target: str | None = None,
+        device_class: str | None = None,
+        trials: int | None = None,
+        threads: int | None = None,
+        seed: int | None = None,
+        max_seconds: float | None = None,
+        explorer: str | None = None,
+        cost_model: str | None = None,
+        prior: str | None = None,
+        scheduler: str | None = None,
+        key: str | None = None,
+        dims: typing.Mapping[str, int] | None = None,
+        shapes: typing.Mapping[str, typing.Sequence[int]] | None = None,
     ) -> Job:
         """Starts tuning and returns at once.
 
-        `operators` is the path of a job file or an ONNX model, a dict with the keys of a job file, a
-        list of operators as dicts, or one: {"op": "matmul", "m": 64, "n": 64, "k": 64}. The options
-        are those of `tessera tune` (docs/jobs.md); `dims` and `shapes` are extents that a model
-        leaves open. An equal `key` finds the same job.
+        `operators` is the path of a job file or an ONNX model, a dict with the keys of a job file,
+        a list of operators as dicts, or one: {"op": "matmul", "m": 64, "n": 64, "k": 64}. The
+        options are those of `tessera tune` (docs/jobs.md); `dims` and `shapes` are extents that a
+        model leaves open. An equal `key` finds the same job.
 
         Needs the program `tessera`, which makes workloads of operators. InvalidArgument names the
         operator and what is wrong with it; ProgramError: for example no device is online."""
@@ -130,14 +131,14 @@ class Client:
         """A job by its number; its methods raise NotFound if there is none."""
         return Job(self, self._channel, id)
 
-    def jobs(self, limit: int = 100) -> typing.List[JobInfo]:
+    def jobs(self, limit: int = 100) -> list[JobInfo]:
         """The newest jobs, the last made first; of their tasks the names only."""
         reply = self._channel.call("JobService.ListJobs", new("ListJobsRequest", limit=limit))
         return [JobInfo.from_message(job) for job in reply.jobs]
 
     # The log.
 
-    def tasks(self) -> typing.List[Task]:
+    def tasks(self) -> list[Task]:
         """Every task that any job asked for."""
         reply = self._channel.call("LogService.ListTasks", new("ListTasksRequest"))
         return [Task.from_message(task) for task in reply.tasks]
@@ -145,13 +146,13 @@ class Client:
     def records(
         self,
         *,
-        task: typing.Optional[TaskName] = None,
+        task: TaskName | None = None,
         workload_hash: str = "",
         device_class: str = "",
-        job: typing.Union[Job, int, None] = None,
-        outcomes: typing.Iterable[typing.Union[Outcome, str]] = (),
+        job: Job | int | None = None,
+        outcomes: typing.Iterable[Outcome | str] = (),
         after: int = 0,
-        limit: typing.Optional[int] = None,
+        limit: int | None = None,
         newest_first: bool = False,
     ) -> typing.Iterator[Record]:
         """Records that match all that is given, in ascending id or with `newest_first` descending,
@@ -182,7 +183,7 @@ class Client:
         records = self.records(**filters)
         return records_frame(records, {task.key: task.name for task in self.tasks()})
 
-    def best(self, task: TaskName, device_class: str = "", count: int = 1) -> typing.List[Record]:
+    def best(self, task: TaskName, device_class: str = "", count: int = 1) -> list[Record]:
         """The fastest verified records of distinct programs, fastest first. `task` is a Task, its
         name, or how its key begins; without a device class times of any are compared."""
         request = new(
@@ -193,22 +194,22 @@ class Client:
 
     # Devices and libraries.
 
-    def devices(self) -> typing.List[Device]:
+    def devices(self) -> list[Device]:
         """Every device that was ever seen, with its state."""
         reply = self._channel.call("DeviceService.ListDevices", new("ListDevicesRequest"))
         return [Device.from_message(device) for device in reply.devices]
 
     def build(
         self,
-        operators: typing.Optional[_source.Source] = None,
+        operators: _source.Source | None = None,
         *,
-        job: typing.Union[Job, int, None] = None,
-        out: typing.Union[str, os.PathLike[str]] = "dist",
+        job: Job | int | None = None,
+        out: str | os.PathLike[str] = "dist",
         name: str = "ops",
-        device_class: typing.Optional[Texts] = None,
-        target: typing.Optional[str] = None,
-        cpu: typing.Optional[str] = None,
-        threads: typing.Optional[int] = None,
+        device_class: Texts | None = None,
+        target: str | None = None,
+        cpu: str | None = None,
+        threads: int | None = None,
     ) -> Library:
         """Builds libNAME.so, NAME.h and manifest.json into folder `out`, for `operators` (as of
         `tune`) or for those of a job, from the best records of the log. Options are those of
@@ -252,9 +253,7 @@ class Client:
             )
         return found[0].key
 
-    def _read(
-        self, request: typing.Any, limit: typing.Optional[int]
-    ) -> typing.Iterator[Record]:
+    def _read(self, request: typing.Any, limit: int | None) -> typing.Iterator[Record]:
         left = limit
         while left is None or left > 0:
             request.limit = _PAGE if left is None else min(_PAGE, left)

@@ -35,9 +35,9 @@ class OnnxComparison:
     """Seconds of each call, in turns; `ratio` is ONNX Runtime's median ÷ Tessera's: above 1 Tessera
     is faster. Only as good as the machine was quiet."""
 
-    outputs: typing.Tuple[OutputError, ...]
-    tessera_seconds: typing.Tuple[float, ...]
-    onnxruntime_seconds: typing.Tuple[float, ...]
+    outputs: tuple[OutputError, ...]
+    tessera_seconds: tuple[float, ...]
+    onnxruntime_seconds: tuple[float, ...]
     threads: int
 
     @property
@@ -67,20 +67,20 @@ class OnnxComparison:
 
 
 def compare_with_onnxruntime(
-    model: typing.Union[str, os.PathLike[str]],
-    library: typing.Union[Library, str, os.PathLike[str]],
-    inputs: typing.Optional[typing.Mapping[str, typing.Any]] = None,
+    model: str | os.PathLike[str],
+    library: Library | str | os.PathLike[str],
+    inputs: typing.Mapping[str, typing.Any] | None = None,
     *,
     runs: int = 20,
     threads: int = 1,
     seed: int = 0,
 ) -> OnnxComparison:
-    """Runs an ONNX file by ONNX Runtime and its library (a Library or its folder) by turns on the same
-    inputs, `runs` times each after a warm-up, both with `threads` threads.
+    """Runs an ONNX file by ONNX Runtime and its library (a Library or its folder) by turns on the
+    same inputs, `runs` times each after a warm-up, both with `threads` threads.
 
-    Without `inputs`, floats are drawn from a normal distribution and integers are 0 or 1, by `seed`;
-    give inputs where these mean something. ImportError without onnxruntime; InvalidArgument where
-    inputs or outputs of the two differ."""
+    Without `inputs`, floats are drawn from a normal distribution and integers are 0 or 1, by
+    `seed`; give inputs where these mean something. ImportError without onnxruntime; InvalidArgument
+    where inputs or outputs of the two differ."""
     try:
         import onnxruntime
     except ImportError:
@@ -103,12 +103,12 @@ def compare_with_onnxruntime(
         _check_same("outputs", ours.outputs, session.get_outputs())
         feed = _feed(ours, inputs, seed)
         names = [tensor.name for tensor in ours.outputs]
-        sides: typing.List[typing.Callable[[], typing.Any]] = [
+        sides: list[typing.Callable[[], typing.Any]] = [
             lambda: ours.run(feed),
             lambda: session.run(names, feed),
         ]
-        seconds: typing.Tuple[typing.List[float], typing.List[float]] = ([], [])
-        results: typing.List[typing.Any] = [None, None]
+        seconds: tuple[list[float], list[float]] = ([], [])
+        results: list[typing.Any] = [None, None]
         for turn in range(_WARM_UP + runs):
             # Who begins changes, so that neither always finds what the other left in the caches.
             for side in (0, 1) if turn % 2 == 0 else (1, 0):
@@ -130,18 +130,18 @@ def _check_same(what: str, ours: typing.Sequence[Tensor], theirs: typing.Any) ->
     mine, others = [tensor.name for tensor in ours], [node.name for node in theirs]
     if sorted(mine) != sorted(others):
         raise InvalidArgument(
-            f"{what} of the library are {', '.join(mine)}, of the ONNX file {', '.join(others)}; name "
-            "the file that the library was built from"
+            f"{what} of the library are {', '.join(mine)}, of the ONNX file {', '.join(others)}; "
+            "name the file that the library was built from"
         )
 
 
 def _feed(
-    model: Model, inputs: typing.Optional[typing.Mapping[str, typing.Any]], seed: int
-) -> typing.Dict[str, Array]:
+    model: Model, inputs: typing.Mapping[str, typing.Any] | None, seed: int
+) -> dict[str, Array]:
     if inputs is not None:
         return {name: np.asarray(value) for name, value in inputs.items()}
     random = np.random.default_rng(seed)
-    feed: typing.Dict[str, Array] = {}
+    feed: dict[str, Array] = {}
     for tensor in model.inputs:
         if tensor.type in ("f16", "f32", "f64"):
             feed[tensor.name] = random.standard_normal(tensor.shape).astype(tensor.dtype)

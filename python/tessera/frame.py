@@ -37,7 +37,7 @@ def records_frame(
     and what is not known is NaN."""
     pd = import_pandas()
     fields = [field.name for field in dataclasses.fields(Record)]
-    columns: typing.Dict[str, typing.List[typing.Any]] = {"task": []}
+    columns: dict[str, list[typing.Any]] = {"task": []}
     columns.update({name: [] for name in fields})
     for record in records:
         columns["task"].append(names.get(record.task_key, ""))

@@ -40,18 +40,19 @@ class Job:
             self._channel.call("JobService.GetJob", new("GetJobRequest", job_id=self.id))
         )
 
-    def watch(self, timeout: typing.Optional[float] = None) -> typing.Iterator[Progress]:
-        """Progress at once, then on changes, at most ten a second, until the job has ended; the last
-        one has its final state. TimeoutError after `timeout` seconds. Stopping early costs nothing:
-        the job goes on."""
+    def watch(self, timeout: float | None = None) -> typing.Iterator[Progress]:
+        """Progress at once, then on changes, at most ten a second, until the job has ended; the
+        last one has its final state. TimeoutError after `timeout` seconds. Stopping early costs
+        nothing: the job goes on."""
         request = new("WatchJobRequest", job_id=self.id)
         for message in self._channel.stream("JobService.WatchJob", request, timeout):
             yield Progress.from_message(message)
 
-    def wait(self, progress: bool = True, timeout: typing.Optional[float] = None) -> JobInfo:
-        """Waits for the job's end, and shows its progress: as a bar in terminals and notebooks, else
-        as lines on standard error. Raises JobFailed if it failed or was cancelled, TimeoutError
-        after `timeout` seconds. Ctrl-C stops waiting, not the job, as the KeyboardInterrupt says."""
+    def wait(self, progress: bool = True, timeout: float | None = None) -> JobInfo:
+        """Waits for the job's end, and shows its progress: as a bar in terminals and notebooks,
+        else as lines on standard error. Raises JobFailed if it failed or was cancelled,
+        TimeoutError after `timeout` seconds. Ctrl-C stops waiting, not the job, as the
+        KeyboardInterrupt says."""
         shown = _bar.display(f"job {self.id}", self._default_seconds) if progress else None
         try:
             for update in self.watch(timeout):
@@ -60,7 +61,8 @@ class Job:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"stopped waiting for job {self.id}, which goes on at its server: "
-                f"client.job({self.id}).wait() shows it again, client.job({self.id}).cancel() ends it"
+                f"client.job({self.id}).wait() shows it again, client.job({self.id}).cancel() "
+                "ends it"
             ) from None
         except TimeoutError as error:
             raise TimeoutError(
@@ -95,12 +97,12 @@ class Job:
         return self._client.records_frame(job=self.id, **filters)
 
     def build(
-        self, out: typing.Union[str, os.PathLike[str]] = "dist", **options: Unpack[BuildOptions]
+        self, out: str | os.PathLike[str] = "dist", **options: Unpack[BuildOptions]
     ) -> Library:
         """Builds a library of its operators: client.build with job=."""
         return self._client.build(job=self.id, out=out, **options)
 
-    def _default_seconds(self, task_key: str) -> typing.Optional[float]:
+    def _default_seconds(self, task_key: str) -> float | None:
         for record in self.records(task=task_key, limit=_FIRST_RECORDS):
             if record.explorer == "default":
                 return record.cost_seconds

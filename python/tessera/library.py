@@ -17,7 +17,7 @@ from tessera.operator import Operator
 _MAX_THREADS = 1024
 
 
-def load(folder: typing.Union[str, os.PathLike[str]]) -> Library:
+def load(folder: str | os.PathLike[str]) -> Library:
     """Loads the library that `tessera build --out FOLDER` wrote. LibraryError where there is none,
     its files don't belong together, or this machine can't load it. A library stays loaded until the
     process ends; one that was built anew in the same folder is loaded beside it."""
@@ -36,7 +36,7 @@ class Library:
         self.name = files.name
         self.manifest = files.manifest
         self._files = files
-        self._functions: typing.Dict[str, typing.Any] = {}
+        self._functions: dict[str, typing.Any] = {}
         # The operators of a model are not exported: the model calls them.
         described = [] if "model" in self.manifest else self.manifest["ops"]
         self.operators: typing.Mapping[str, Operator] = types.MappingProxyType(
@@ -64,24 +64,24 @@ class Library:
         return str(self.manifest["tessera_version"])
 
     @property
-    def isa(self) -> typing.Optional[str]:
+    def isa(self) -> str | None:
         """The instruction set in use, such as "avx512,vnni"; None: this CPU, or TESSERA_ISA, allows
         none of the library's, and its calls raise LibraryError."""
         return _native.text_function(self._dll, f"tessera_{self.name}_isa")
 
     @property
-    def device(self) -> typing.Optional[str]:
+    def device(self) -> str | None:
         """Of a library for a device: where calls run, None for the CPU."""
         return _native.text_function(self._dll, f"tessera_{self.name}_device")
 
     @property
-    def fallback(self) -> typing.Optional[str]:
+    def fallback(self) -> str | None:
         """Of a library for a device: why calls run on the CPU, None where they don't."""
         return _native.text_function(self._dll, f"tessera_{self.name}_fallback")
 
     def set_threads(self, threads: int) -> None:
-        """Threads that calls use from now on, the caller's included; waits for running calls. Without
-        it, as many as the library was made for, but not more than the process has cores."""
+        """Threads that calls use from now on, the caller's included; waits for running calls.
+        Without it, as many as the library was made for, but not more than the process has cores."""
         if not 1 <= threads <= _MAX_THREADS:
             raise InvalidArgument(f"threads is {threads}; expected 1 to {_MAX_THREADS}")
         function = self._function(f"tessera_{self.name}_set_threads", 1)

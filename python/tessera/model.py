@@ -30,9 +30,9 @@ class Model:
         self._run = _native.function(dll, f"{self.name}_run", arguments)
         self._workspace_bytes = _native.size_function(dll, f"{self.name}_workspace_bytes")
         self._changed = threading.Condition()  # guards what follows
-        self._workspaces: typing.List[Array] = []
+        self._workspaces: list[Array] = []
         self._running = 0
-        self._instance: typing.Optional[int] = None
+        self._instance: int | None = None
         instance = ctypes.c_void_p()
         _native.check(f"{self.name}_create", self._create(ctypes.byref(instance)))
         self._instance = instance.value
@@ -52,10 +52,10 @@ class Model:
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def run(
-        self, inputs: typing.Optional[typing.Mapping[str, typing.Any]] = None, **named: typing.Any
-    ) -> typing.Dict[str, Array]:
-        """Runs it on inputs by name, outputs by name: model.run(image=x), or model.run({"input.1": x})
-        for names that are no identifiers."""
+        self, inputs: typing.Mapping[str, typing.Any] | None = None, **named: typing.Any
+    ) -> dict[str, Array]:
+        """Runs it on inputs by name, outputs by name: model.run(image=x), or model.run({"input.1":
+        x}) for names that are no identifiers."""
         given = {**(inputs or {}), **named}
         names = [tensor.name for tensor in self.inputs]
         if sorted(given) != sorted(names):
@@ -82,9 +82,9 @@ class Model:
 
     def __exit__(
         self,
-        kind: typing.Optional[typing.Type[BaseException]],
-        error: typing.Optional[BaseException],
-        trace: typing.Optional[types.TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
     ) -> None:
         self.close()
 
@@ -92,7 +92,7 @@ class Model:
         if getattr(self, "_instance", None) is not None:
             self.close()
 
-    def _run_on(self, inputs: typing.Sequence[typing.Any]) -> typing.List[Array]:
+    def _run_on(self, inputs: typing.Sequence[typing.Any]) -> list[Array]:
         arrays = [
             _arrays.ready(tensor, _arrays.check(self.name, tensor, value))
             for tensor, value in zip(self.inputs, inputs)
@@ -106,7 +106,7 @@ class Model:
             self._end(workspace)
         return outputs
 
-    def _begin(self) -> typing.Tuple[int, Array]:
+    def _begin(self) -> tuple[int, Array]:
         with self._changed:
             if self._instance is None:
                 raise FailedPrecondition(f"{self.name} is closed; make it anew: library.model()")
@@ -127,15 +127,15 @@ class Model:
 
 def _tensors(
     descriptions: typing.Sequence[typing.Mapping[str, typing.Any]],
-) -> typing.Tuple[Tensor, ...]:
+) -> tuple[Tensor, ...]:
     tensors = []
     for description in descriptions:
         tensor = _arrays.tensor_of(description)
         layout = description.get("layout", "row-major")
         if layout != "row-major":
             raise LibraryError(
-                f"tensor {tensor.name} of the model is stored {layout}; this package passes row-major "
-                "tensors only: export the model with plain inputs and outputs"
+                f"tensor {tensor.name} of the model is stored {layout}; this package passes "
+                "row-major tensors only: export the model with plain inputs and outputs"
             )
         stated = description.get("bytes", tensor.nbytes)
         if stated != tensor.nbytes:

@@ -58,20 +58,20 @@ class _Argument(typing.NamedTuple):
 
 
 class Operator:
-    """An operator: `y = op(x)`, or `y = op(x, op.pack(W, bias))` where it has constants. Any number of
-    threads may call it; calls release the GIL and share the library's threads."""
+    """An operator: `y = op(x)`, or `y = op(x, op.pack(W, bias))` where it has constants. Any number
+    of threads may call it; calls release the GIL and share the library's threads."""
 
     def __init__(self, library: Library, description: typing.Mapping[str, typing.Any]) -> None:
         self.name: str = description["name"]
         self.description = description
         self._library = library
-        self.constants: typing.Tuple[Tensor, ...] = tuple(
+        self.constants: tuple[Tensor, ...] = tuple(
             _arrays.tensor_of(one) for one in description["tensors"] if one["role"] == "constant"
         )
         self._inputs = self._arguments("input", "pack_input")
         self._outputs = self._arguments("output", "unpack_output")
 
-    def _arguments(self, role: str, verb: str) -> typing.Tuple[_Argument, ...]:
+    def _arguments(self, role: str, verb: str) -> tuple[_Argument, ...]:
         tensors = [one for one in self.description["tensors"] if one["role"] == role]
         found = []
         for tensor in tensors:
@@ -87,12 +87,12 @@ class Operator:
         return tuple(found)
 
     @property
-    def inputs(self) -> typing.Tuple[Tensor, ...]:
+    def inputs(self) -> tuple[Tensor, ...]:
         """What it is called with, in order; `constants` are packed once instead."""
         return tuple(argument.tensor for argument in self._inputs)
 
     @property
-    def outputs(self) -> typing.Tuple[Tensor, ...]:
+    def outputs(self) -> tuple[Tensor, ...]:
         return tuple(argument.tensor for argument in self._outputs)
 
     def __repr__(self) -> str:
@@ -100,7 +100,8 @@ class Operator:
             return ", ".join(f"{t.name}: {t.type}{list(t.logical_shape)}" for t in tensors)
 
         constants = f"; {text(self.constants)}" if self.constants else ""
-        return f"<tessera.Operator {self.name}({text(self.inputs)}{constants}) -> {text(self.outputs)}>"
+        inputs = f"{text(self.inputs)}{constants}"
+        return f"<tessera.Operator {self.name}({inputs}) -> {text(self.outputs)}>"
 
     def pack(self, *constants: typing.Any) -> Packed:
         """Packs the constants, in the order of `constants`. Do it once: it may compute, and takes
@@ -108,7 +109,8 @@ class Operator:
         if len(constants) != len(self.constants):
             names = ", ".join(tensor.name for tensor in self.constants) or "none"
             raise InvalidArgument(
-                f"{self.name}: pack got {len(constants)} arrays, the operator's constants are {names}"
+                f"{self.name}: pack got {len(constants)} arrays, the operator's constants are "
+                f"{names}"
             )
         if not self.constants:
             raise InvalidArgument(f"{self.name} has no constants; call it with its inputs alone")
@@ -135,7 +137,7 @@ class Operator:
     def __call__(
         self,
         *arguments: typing.Any,
-        out: typing.Union[Array, typing.Sequence[Array], None] = None,
+        out: Array | typing.Sequence[Array] | None = None,
         stored: bool = False,
     ) -> typing.Any:
         """Runs it on its inputs, and behind them what `pack` made where it has constants.
@@ -143,7 +145,8 @@ class Operator:
         Inputs are arrays of exactly the dtype and shape that `inputs` says, copied only where they
         are not row-major, not aligned to 64 bytes or stored otherwise; or Stored. Returns a new
         array, a tuple of several outputs, or `out`, which may have any strides. With `stored` they
-        are Stored. InvalidArgument for what does not fit; LibraryError for what the library refuses."""
+        are Stored. InvalidArgument for what does not fit; LibraryError for what the library
+        refuses."""
         expected = len(self._inputs) + (1 if self.constants else 0)
         if len(arguments) != expected:
             names = ", ".join(
@@ -158,7 +161,7 @@ class Operator:
         if self.constants:
             pointers.append(self._weights(arguments[-1]))
         given = self._given(out, stored)
-        results: typing.List[Array] = []
+        results: list[Array] = []
         for argument, target in zip(self._outputs, given):
             in_place = (
                 target is not None
@@ -173,7 +176,7 @@ class Operator:
             else:
                 results.append(_arrays.aligned_bytes(argument.stored_bytes))
         self._call(self.name, [*pointers, *results])
-        values: typing.List[typing.Any] = []
+        values: list[typing.Any] = []
         for argument, target, result in zip(self._outputs, given, results):
             held = Stored(self, argument.tensor, argument.layout, result)
             values.append(held if stored else self._unpack(held, target))
@@ -185,8 +188,8 @@ class Operator:
             if not same:
                 raise InvalidArgument(
                     f"{self.name}: {argument.tensor.name} is {argument.tensor.type}"
-                    f"{list(argument.tensor.logical_shape)} stored {argument.layout}, not {value!r}; "
-                    "pass its numpy()"
+                    f"{list(argument.tensor.logical_shape)} stored {argument.layout}, not {value!r}"
+                    "; pass its numpy()"
                 )
             return value._block
         array = _arrays.check(self.name, argument.tensor, value)
@@ -207,7 +210,7 @@ class Operator:
             )
         return value._block
 
-    def _given(self, out: typing.Any, stored: bool) -> typing.Sequence[typing.Optional[Array]]:
+    def _given(self, out: typing.Any, stored: bool) -> typing.Sequence[Array | None]:
         if out is None:
             return [None] * len(self._outputs)
         if stored:
@@ -230,13 +233,14 @@ class Operator:
         self._call(argument.convert, [_arrays.contiguous(array), block])
         return block
 
-    def _unpack(self, held: Stored, target: typing.Optional[Array]) -> Array:
+    def _unpack(self, held: Stored, target: Array | None) -> Array:
         argument = next((a for a in self._outputs if a.tensor is held.tensor), None)
         result = held._block
         if argument is None or not argument.is_row_major:
             if argument is None:
                 raise FailedPrecondition(
-                    f"{self.name}: {held.tensor.name} is an input as it is stored; it is not unpacked"
+                    f"{self.name}: {held.tensor.name} is an input as it is stored, which is not "
+                    "unpacked; keep the array that it was made of"
                 )
             direct = target is not None and target.flags.c_contiguous
             result = target if direct and target is not None else _arrays.empty(argument.tensor)

@@ -18,8 +18,8 @@ Number = typing.Optional[float]
 class OperatorReport:
     """One operator: its default schedule and the fastest program. GFLOPS count executed arithmetic;
     `peak_fraction` is of the device's peak. `known_record` is the record of the tuned time where
-    another job measured it, `promoted` the one that a comparison left as the fastest. `seconds` went
-    into building and running its trials. None is what is not known."""
+    another job measured it, `promoted` the one that a comparison left as the fastest. `seconds`
+    went into building and running its trials. None is what is not known."""
 
     op: str
     default_seconds: Number
@@ -27,8 +27,8 @@ class OperatorReport:
     default_gflops: Number
     tuned_gflops: Number
     peak_fraction: Number
-    known_record: typing.Optional[int]
-    promoted: typing.Optional[int]
+    known_record: int | None
+    promoted: int | None
     trials: int
     seconds: float
     failures: typing.Mapping[str, int]
@@ -51,7 +51,7 @@ class Report:
     machine: str
     threads: int
     peak_gflops: Number
-    operators: typing.Tuple[OperatorReport, ...]
+    operators: tuple[OperatorReport, ...]
 
     @classmethod
     def from_json(cls, text: str) -> Report:

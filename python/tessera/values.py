@@ -20,7 +20,7 @@ def _time(micros: int) -> datetime.datetime:
     return _EPOCH + datetime.timedelta(microseconds=micros)
 
 
-def _known(value: float) -> typing.Optional[float]:
+def _known(value: float) -> float | None:
     return None if value < 0 else value
 
 
@@ -60,7 +60,7 @@ _OUTCOMES = list(Outcome)
 _STATES = list(JobState)
 
 
-def outcome_number(outcome: typing.Union[Outcome, str]) -> int:
+def outcome_number(outcome: Outcome | str) -> int:
     """Its number in messages; ValueError for none of them."""
     return _OUTCOMES.index(Outcome(outcome)) + 1
 
@@ -82,8 +82,8 @@ class Task:
         """Identity of the task, whatever its name: 64 hex digits, as in records."""
         if not self.workload:
             raise FailedPrecondition(
-                f"task {self.name} is of a list of jobs, which leaves out workloads: it has no key; "
-                "take it from client.job(ID).info() or client.tasks()"
+                f"task {self.name} is of a list of jobs, which leaves out workloads: it has no "
+                "key; take it from client.job(ID).info() or client.tasks()"
             )
         identity = "task 1"
         for field in (self.workload_hash, self.workload, self.target):
@@ -116,9 +116,9 @@ class Record:
     attempt_key: str = dataclasses.field(repr=False)
     outcome: Outcome
     reason: str
-    cost_seconds: typing.Optional[float]
-    sample_seconds: typing.Tuple[float, ...] = dataclasses.field(repr=False)
-    sample_calls: typing.Tuple[int, ...] = dataclasses.field(repr=False)
+    cost_seconds: float | None
+    sample_seconds: tuple[float, ...] = dataclasses.field(repr=False)
+    sample_calls: tuple[int, ...] = dataclasses.field(repr=False)
     build_seconds: float
     run_seconds: float
     stale: bool
@@ -129,11 +129,11 @@ class Record:
     seed: int
     loop_hash: str
     artifact: str = dataclasses.field(repr=False)
-    cpu_mhz: typing.Optional[float]
-    load_average: typing.Optional[float]
-    temperature_celsius: typing.Optional[float]
-    reference_gflops: typing.Optional[float]
-    peak_memory_bytes: typing.Optional[int]
+    cpu_mhz: float | None
+    load_average: float | None
+    temperature_celsius: float | None
+    reference_gflops: float | None
+    peak_memory_bytes: int | None
     runtime_version: str = dataclasses.field(repr=False)
     tessera_version: str
     created: datetime.datetime
@@ -184,12 +184,12 @@ class Record:
 class TaskFilters(typing.TypedDict, total=False):
     """What records of a job may be chosen by; Client.records says what they mean."""
 
-    task: typing.Union[Task, str, None]
+    task: Task | str | None
     workload_hash: str
     device_class: str
-    outcomes: typing.Iterable[typing.Union[Outcome, str]]
+    outcomes: typing.Iterable[Outcome | str]
     after: int
-    limit: typing.Optional[int]
+    limit: int | None
     newest_first: bool
 
 
@@ -208,9 +208,9 @@ class Device:
     tessera_version: str
     state: str
     state_reason: str
-    peak_gflops_per_core: typing.Optional[float]
+    peak_gflops_per_core: float | None
     last_seen: datetime.datetime
-    pace: typing.Optional[float]
+    pace: float | None
     exact_times: bool
 
     @classmethod
@@ -243,7 +243,7 @@ class JobOptions:
     seed: int
     explorer: str
     cost_model: str
-    max_seconds: typing.Optional[float]
+    max_seconds: float | None
     key: str
     device_class: str
     scheduler: str
@@ -276,7 +276,7 @@ class JobInfo:
     state: JobState
     message: str
     options: JobOptions = dataclasses.field(repr=False)
-    tasks: typing.Tuple[Task, ...] = dataclasses.field(repr=False)
+    tasks: tuple[Task, ...] = dataclasses.field(repr=False)
     created: datetime.datetime
     updated: datetime.datetime
 
@@ -303,11 +303,11 @@ class TaskProgress:
     task_key: str
     trials_done: int
     trials_total: int
-    best_seconds: typing.Optional[float]
+    best_seconds: float | None
     failures: typing.Mapping[Outcome, int]
     done: bool
     end_reason: str
-    promoted: typing.Optional[int]
+    promoted: int | None
 
     @classmethod
     def from_message(cls, message: typing.Any) -> TaskProgress:
@@ -325,15 +325,35 @@ class TaskProgress:
 
 
 @dataclasses.dataclass(frozen=True)
+class RunnerTime:
+    """What a device's time went to: programs of the job were run; it had plans and ran none; it
+    waited for builds, for the job to propose, for results to be on disk, or ran for other jobs
+    only."""
+
+    device: str
+    run_seconds: float
+    worker_seconds: float
+    build_seconds: float
+    proposal_seconds: float
+    store_seconds: float
+    others_seconds: float
+
+    @classmethod
+    def from_message(cls, message: typing.Any) -> RunnerTime:
+        return cls(*(getattr(message, field.name) for field in dataclasses.fields(cls)))
+
+
+@dataclasses.dataclass(frozen=True)
 class Progress:
     """Where a job is. `message` says what it waits for, or why it failed."""
 
     job_id: int
     state: JobState
     message: str
-    tasks: typing.Tuple[TaskProgress, ...]
+    tasks: tuple[TaskProgress, ...]
     trials_per_second: float
-    remaining_seconds: typing.Optional[float]
+    remaining_seconds: float | None
+    runners: tuple[RunnerTime, ...] = ()
 
     @property
     def trials_done(self) -> int:
@@ -357,4 +377,5 @@ class Progress:
             tasks=tuple(TaskProgress.from_message(task) for task in message.tasks),
             trials_per_second=message.trials_per_second,
             remaining_seconds=_known(message.remaining_seconds),
+            runners=tuple(RunnerTime.from_message(runner) for runner in message.runners),
         )

@@ -17,7 +17,7 @@ import tessera  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.setdefault("TESSERA_BIN", str(ROOT / "build" / "bin")))
 
-OPERATORS: typing.List[typing.Dict[str, typing.Any]] = [
+OPERATORS: list[dict[str, typing.Any]] = [
     {"name": "product", "op": "dense", "m": 3, "n": 20, "k": 24, "bias": True},
     {"name": "rows", "op": "softmax", "m": 4, "n": 33},
 ]
@@ -70,7 +70,7 @@ def endless(client: tessera.Client) -> typing.Iterator[tessera.Job]:
 
 
 class CLibrary(typing.Protocol):
-    def __call__(self, source: str, manifest: typing.Dict[str, typing.Any]) -> pathlib.Path: ...
+    def __call__(self, source: str, manifest: dict[str, typing.Any]) -> pathlib.Path: ...
 
 
 @pytest.fixture
@@ -79,12 +79,21 @@ def c_library(tmp_path: pathlib.Path) -> CLibrary:
     import hashlib
     import json
 
-    def make(source: str, manifest: typing.Dict[str, typing.Any]) -> pathlib.Path:
+    def make(source: str, manifest: dict[str, typing.Any]) -> pathlib.Path:
         (tmp_path / "ops.c").write_text(source)
         library = tmp_path / "libops.so"
         library.unlink(missing_ok=True)
         subprocess.run(
-            ["cc", "-std=c11", "-O1", "-shared", "-fPIC", "-o", str(library), str(tmp_path / "ops.c")],
+            [
+                "cc",
+                "-std=c11",
+                "-O1",
+                "-shared",
+                "-fPIC",
+                "-o",
+                str(library),
+                str(tmp_path / "ops.c"),
+            ],
             check=True,
             timeout=60,
         )

@@ -36,9 +36,25 @@ def test_a_task_without_a_default_time_is_left_out_of_the_gain() -> None:
     assert "gain 2.00x" in summary.text(progress_of(a=2e-6, unknown=1e-6))
 
 
+def test_a_default_time_that_is_not_there_is_looked_for_ever_more_rarely() -> None:
+    asked: list[str] = []
+
+    def default_of(key: str) -> None:
+        asked.append(key)
+
+    summary = _bar.Summary(default_of)
+    progress = progress_of(a=2e-6)
+    for trials in [0, *range(100)]:
+        task = dataclasses.replace(progress.tasks[0], trials_done=trials)
+        assert "gain" not in summary.text(dataclasses.replace(progress, tasks=(task,)))
+    assert len(asked) == 6  # after 1, 3, 7, 15, 31 and 63 trials
+
+
 def test_failures_and_what_a_job_waits_for_are_said() -> None:
     progress = progress_of(a=None)
-    task = dataclasses.replace(progress.tasks[0], failures={Outcome.TIMEOUT: 2, Outcome.RUN_ERROR: 1})
+    task = dataclasses.replace(
+        progress.tasks[0], failures={Outcome.TIMEOUT: 2, Outcome.RUN_ERROR: 1}
+    )
     progress = dataclasses.replace(progress, tasks=(task,), message="waits: no builder")
     assert progress.failed == 3
     text = _bar.Summary(DEFAULTS.get).text(progress)

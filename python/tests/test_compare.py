@@ -34,7 +34,9 @@ MODEL = {
     "workspace_bytes": 0,
 }
 
-Node = typing.NamedTuple("Node", [("name", str)])
+
+class Node(typing.NamedTuple):
+    name: str
 
 
 class Session:
@@ -42,19 +44,19 @@ class Session:
 
     error = 0.0
     input_name = "x"
-    calls: typing.List[str] = []
+    calls: list[str] = []
 
-    def __init__(self, path: str, options: typing.Any, providers: typing.List[str]) -> None:
+    def __init__(self, path: str, options: typing.Any, providers: list[str]) -> None:
         assert path.endswith("net.onnx") and providers == ["CPUExecutionProvider"]
         assert options.intra_op_num_threads == 2
 
-    def get_inputs(self) -> typing.List[Node]:
+    def get_inputs(self) -> list[Node]:
         return [Node(self.input_name)]
 
-    def get_outputs(self) -> typing.List[Node]:
+    def get_outputs(self) -> list[Node]:
         return [Node("y")]
 
-    def run(self, names: typing.List[str], feed: typing.Mapping[str, typing.Any]) -> typing.Any:
+    def run(self, names: list[str], feed: typing.Mapping[str, typing.Any]) -> typing.Any:
         assert names == ["y"]
         self.calls.append("onnxruntime")
         time.sleep(0.002)

@@ -17,6 +17,8 @@ def test_a_job_ends_with_all_its_trials(client: tessera.Client) -> None:
     assert (last.trials_done, last.trials_total) == (6, 6)
     assert [task.name for task in last.tasks] == ["product", "rows"]
     assert all(task.done and task.best_seconds for task in last.tasks)
+    (runner,) = last.runners
+    assert runner.device == client.devices()[0].id and runner.run_seconds > 0
     info = job.info()
     assert (info.name, info.options.trials_per_task) == ("few", 3)
     assert [task.name for task in info.tasks] == ["product", "rows"]
@@ -66,7 +68,9 @@ def test_an_interrupted_wait_leaves_the_job_running(
     _, errors = waiting.communicate(timeout=30)
     assert waiting.returncode != 0
     last = errors.splitlines()[-1]
-    assert last.startswith(f"KeyboardInterrupt: stopped waiting for job {endless.id}, which goes on")
+    assert last.startswith(
+        f"KeyboardInterrupt: stopped waiting for job {endless.id}, which goes on"
+    )
     assert endless.info().state is tessera.JobState.RUNNING
 
 

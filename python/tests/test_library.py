@@ -1,4 +1,5 @@
-"""Libraries that the service built, called with arrays; and what is wrong with folders and arrays."""
+"""Libraries that the service built, called with arrays; and what is wrong with folders and
+arrays."""
 
 import concurrent.futures
 import json
@@ -15,7 +16,7 @@ import tessera
 from conftest import CLibrary
 from tessera._arrays import Array
 
-OPERATORS: typing.List[typing.Dict[str, typing.Any]] = [
+OPERATORS: list[dict[str, typing.Any]] = [
     {"name": "plain", "op": "dense", "m": 3, "n": 20, "k": 24, "bias": True},
     {"name": "blocked", "op": "conv2d", "ic": 8, "oc": 16, "size": 6, "k": 1, "layout": "nchwc8"},
     {"name": "pooled", "op": "max_pool2d", "c": 16, "size": 6, "k": 2, "layout": "nchwc8"},
@@ -32,9 +33,7 @@ def numbers(*shape: int) -> Array:
 
 
 @pytest.fixture(scope="module")
-def library(
-    client: tessera.Client, tmp_path_factory: pytest.TempPathFactory
-) -> tessera.Library:
+def library(client: tessera.Client, tmp_path_factory: pytest.TempPathFactory) -> tessera.Library:
     """Of default schedules."""
     return client.build(OPERATORS, out=tmp_path_factory.mktemp("dist"))
 
@@ -91,7 +90,9 @@ def test_stored_layouts_are_converted(library: tessera.Library) -> None:
 
 def test_half_precision(library: tessera.Library) -> None:
     x = numbers(1, 40)
-    np.testing.assert_array_equal(library["half"](x.astype(np.float16)), np.maximum(x, 0).astype(np.float16))
+    np.testing.assert_array_equal(
+        library["half"](x.astype(np.float16)), np.maximum(x, 0).astype(np.float16)
+    )
     bits = tessera.to_bfloat16(x)
     expected = np.maximum(tessera.from_bfloat16(bits), 0)
     np.testing.assert_array_equal(tessera.from_bfloat16(library["brain"](bits)), expected)
@@ -168,9 +169,12 @@ def test_what_does_not_fit_is_refused(library: tessera.Library) -> None:
     op = library["plain"]
     a, b, bias = numbers(3, 24), numbers(20, 24), numbers(20)
     weights = op.pack(b, bias)
-    refusals: typing.List[typing.Tuple[typing.Callable[[], typing.Any], str]] = [
+    refusals: list[tuple[typing.Callable[[], typing.Any], str]] = [
         (lambda: op(a), r"plain: 1 arguments, expected A, plain.pack\(B, Bias\)"),
-        (lambda: op(a.astype(np.float64), weights), r"A has dtype float64.*astype\(numpy.float32\)"),
+        (
+            lambda: op(a.astype(np.float64), weights),
+            r"A has dtype float64.*astype\(numpy.float32\)",
+        ),
         (lambda: op(a.T, weights), r"A has shape \(24, 3\), expected \(3, 24\)"),
         (lambda: op(a, b), "the last argument is a ndarray, expected what plain.pack"),
         (lambda: op.pack(b), "pack got 1 arrays, the operator's constants are B, Bias"),

@@ -123,7 +123,9 @@ def test_a_server_that_goes_away_is_named(tmp_path: pathlib.Path) -> None:
     try:
         client = tessera.connect(up.stdout.readline()[len("ready ") :].strip())
         job = client.tune({"op": "matmul", "m": 64, "n": 64, "k": 64}, trials=100_000)
-        with pytest.raises(tessera.ServerUnavailable, match="went away.*start it again on the same"):
+        with pytest.raises(
+            tessera.ServerUnavailable, match="went away.*start it again on the same"
+        ):
             for _ in job.watch(timeout=60):
                 up.send_signal(signal.SIGINT)
         with pytest.raises(tessera.ServerUnavailable, match="went away"):

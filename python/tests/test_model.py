@@ -44,7 +44,7 @@ int net_run(const net* n, const float* x, const int64_t* step, float* y, float* 
   return 0;
 }
 """
-MODEL: typing.Dict[str, typing.Any] = {
+MODEL: dict[str, typing.Any] = {
     "name": "net",
     "inputs": [
         {"name": "input.1", "type": "f32", "shape": [2, 3], "bytes": 24},
@@ -101,7 +101,7 @@ def test_calls_at_once_have_workspaces_of_their_own(library: tessera.Library) ->
 
 def test_closing_waits_for_calls(library: tessera.Library) -> None:
     model = library.model()
-    results: typing.List[typing.Any] = []
+    results: list[typing.Any] = []
     begun = threading.Event()
 
     def call_until_closed() -> None:
@@ -127,7 +127,9 @@ def test_errors_of_a_model(library: tessera.Library) -> None:
     with library.model() as model:
         with pytest.raises(tessera.InvalidArgument, match="net: 1 inputs, expected input.1, step"):
             model(X)
-        with pytest.raises(tessera.InvalidArgument, match="inputs are step, expected input.1, step"):
+        with pytest.raises(
+            tessera.InvalidArgument, match="inputs are step, expected input.1, step"
+        ):
             model.run(step=STEP)
         with pytest.raises(tessera.InvalidArgument, match="step has dtype int32, expected int64"):
             model(X, STEP.astype(np.int32))
