@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import pathlib
 import shutil
 import tempfile
@@ -33,8 +34,17 @@ _lock = threading.Lock()
 
 
 def load(path: pathlib.Path, digest: str) -> ctypes.CDLL:
-    """Loads the file at `path`, whose SHA-256 is `digest`; LibraryError if the machine can't."""
+    """Loads the file at `path`, whose SHA-256 is `digest`; LibraryError if it is another by now, or
+    the machine can't."""
     name = str(path.resolve())
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise LibraryError(f"{path} can't be read any more: {error.strerror}") from None
+    if found != digest:
+        raise LibraryError(
+            f"{path} was built anew since its manifest was read; load its folder again"
+        )
     with _lock:
         if _loaded.setdefault(name, digest) == digest:
             return _open(name)

@@ -31,8 +31,8 @@ class Library:
     once. Any number of threads may use it."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-        files = _manifest.read(path)
+        self.path = path.absolute()
+        files = _manifest.read(self.path)
         self.name = files.name
         self.manifest = files.manifest
         self._files = files

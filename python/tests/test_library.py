@@ -228,6 +228,11 @@ def test_a_library_that_was_built_anew_is_loaded_anew(
     new = client.build({"op": "tanh", "n": 8, "name": "f"}, out=tmp_path)
     np.testing.assert_allclose(new["f"](x), np.tanh(x), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(old["f"](x), np.maximum(x, 0))
+    # One that was not loaded before the next came is not mistaken for it.
+    late = client.build({"op": "relu", "n": 4, "name": "f"}, out=tmp_path)
+    client.build({"op": "relu", "n": 16, "name": "f"}, out=tmp_path)
+    with pytest.raises(tessera.LibraryError, match="built anew since its manifest was read; load"):
+        late["f"](numbers(1, 4))
 
 
 def test_what_the_program_warns_of_is_a_warning(
