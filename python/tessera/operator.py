@@ -126,6 +126,10 @@ class Operator:
 
     def store(self, value: typing.Any, input: int = 0) -> Stored:
         """An input as the operator stores it: worth while for one that is used several times."""
+        if not 0 <= input < len(self._inputs):
+            raise InvalidArgument(
+                f"{self.name}: input is {input}, there are {len(self._inputs)}, counted from 0"
+            )
         argument = self._inputs[input]
         array = _arrays.check(self.name, argument.tensor, value)
         if argument.is_row_major:
@@ -149,12 +153,12 @@ class Operator:
         refuses."""
         expected = len(self._inputs) + (1 if self.constants else 0)
         if len(arguments) != expected:
-            names = ", ".join(
-                [tensor.name for tensor in self.inputs]
-                + ([f"{self.name}.pack({', '.join(t.name for t in self.constants)})"])
-                * bool(self.constants)
+            names = [tensor.name for tensor in self.inputs]
+            if self.constants:
+                names.append(f"{self.name}.pack({', '.join(t.name for t in self.constants)})")
+            raise InvalidArgument(
+                f"{self.name}: {len(arguments)} arguments, expected {', '.join(names)}"
             )
-            raise InvalidArgument(f"{self.name}: {len(arguments)} arguments, expected {names}")
         pointers = [
             self._input(argument, value) for argument, value in zip(self._inputs, arguments)
         ]
@@ -167,7 +171,7 @@ class Operator:
                 target is not None
                 and argument.is_row_major
                 and _arrays.is_ready(target)
-                and not any(np.may_share_memory(target, used) for used in pointers)
+                and not any(np.may_share_memory(target, used) for used in (*pointers, *results))
             )
             if in_place and target is not None:
                 results.append(target)

@@ -128,6 +128,10 @@ def test_several_inputs_and_outputs(library: tessera.Library) -> None:
     weights = op.pack(wx, wh, bias)
     assert [t.name for t in op.outputs] == ["next_hidden", "next_cell"]
     given = [np.empty((2, 4), np.float32), np.empty((2, 4), np.float32)]
+    # Where outputs overlap, the last one stays.
+    both = op(x, h, c, weights)[0]
+    last = op(x, h, c, weights, out=[both, both])[1]
+    np.testing.assert_allclose(last, next_c, rtol=1e-4, atol=1e-5)
     for found in (op(x, h, c, weights), op(x, h, c, weights, out=given), given):
         np.testing.assert_allclose(found[0], next_h, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(found[1], next_c, rtol=1e-4, atol=1e-5)
@@ -177,6 +181,7 @@ def test_what_does_not_fit_is_refused(library: tessera.Library) -> None:
         ),
         (lambda: op(a.T, weights), r"A has shape \(24, 3\), expected \(3, 24\)"),
         (lambda: op(a, b), "the last argument is a ndarray, expected what plain.pack"),
+        (lambda: op.store(a, 1), "input is 1, there are 1, counted from 0"),
         (lambda: op.pack(b), "pack got 1 arrays, the operator's constants are B, Bias"),
         (lambda: op.pack(b.T, bias), r"B has shape \(24, 20\)"),
         (lambda: library["whole"](np.zeros((2, 16), np.int8), weights), "packed by plain"),
