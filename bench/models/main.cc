@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -23,6 +24,7 @@
 #include "bench/models/library.h"
 #include "cli/model_source.h"
 #include "compiler/graph/evaluate.h"
+#include "compiler/graph/fuse.h"
 
 namespace tessera::bench {
 namespace {
@@ -168,6 +170,10 @@ absl::Status Profile(const Arguments& arguments, const graph::Plan& plan) {
   TESSERA_ASSIGN_OR_RETURN(const library::LibrarySpec spec, SpecOf(plan, arguments.model));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<StepTime> times,
                            TimeSteps(plan, spec, arguments.model.threads, arguments.rounds));
+  std::map<int, Json> members;  // names of what a kernel computes, by its last node
+  for (const graph::Group& group : graph::Fuse(plan.graph)) {
+    for (const int node : group) members[group.back()].push_back(plan.graph.nodes[node].name);
+  }
   Json steps = Json::array();
   for (const StepTime& time : times) {
     const graph::Step& step = plan.steps[static_cast<size_t>(time.step)];
@@ -179,7 +185,7 @@ absl::Status Profile(const Arguments& arguments, const graph::Plan& plan) {
     }
     steps.push_back({{"step", time.step},
                      {"kernel", op.name},
-                     {"result", plan.graph.nodes[step.result].name},
+                     {"nodes", members[step.result]},
                      {"type", graph::ToString(plan.graph.nodes[step.result].type)},
                      {"operands", operands},
                      {"operations", te::ExecutedOperations(task.workload.dag)},
