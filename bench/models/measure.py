@@ -127,7 +127,7 @@ def measure(args: argparse.Namespace) -> dict:
     for _ in range(args.rounds):
         for process in rng.sample(processes, len(processes)):
             process.rounds.append(process.ask({"seconds": args.turn_seconds})["fastest"])
-    row = {"model": args.model.stem, "threads": args.threads, "load_average": os.getloadavg()[0], "failed": failed,
+    row = {"model": args.model.stem, "library": args.library.name, "threads": args.threads, "load_average": os.getloadavg()[0], "failed": failed,
            "runtimes": {}}
     for process in processes:
         process.end()
@@ -144,10 +144,10 @@ def table(rows: list[dict]) -> str:
     names = sorted({n for row in rows for n in row["runtimes"]}, key=lambda n: (n != "tessera", n))
     parts = [("", "seconds", 1e3, "{:.2f}"), (" start", "start_seconds", 1e3, "{:.0f}"),
              (" MiB", "peak_bytes", 2**-20, "{:.0f}")]
-    lines = ["| model | threads |" + "".join(f" {n}{p[0]} |" for p in parts for n in names) + " ratio | |"]
+    lines = ["| library | threads |" + "".join(f" {n}{p[0]} |" for p in parts for n in names) + " ratio | |"]
     lines.append("|" + "---|" * (4 + len(parts) * len(names)))
     for row in rows:
-        cells = [row["model"], str(row["threads"])]
+        cells = [row["library"], str(row["threads"])]
         of = row["runtimes"]
         for _, key, factor, form in parts:
             cells += [form.format(of[n][key] * factor) if n in of else "–" for n in names]
@@ -156,6 +156,10 @@ def table(rows: list[dict]) -> str:
         off = [f"{n} is {of[n]['off']:.1e} off" for n in of if of[n]["off"] is not None and not of[n]["off"] <= TOLERANCE]
         lines.append("| " + " | ".join(cells) + " | " + ", ".join(off) + " |")
     return "\n".join(lines)
+
+
+def key(row: dict) -> tuple[str, str, int]:
+    return row["model"], row["library"], row["threads"]
 
 
 def main() -> int:
@@ -170,7 +174,7 @@ def main() -> int:
     parser.add_argument("--dim", action="append", default=[], metavar="NAME=N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("build/bench/models/results.json"),
-                        help="rows are added to those of other models and threads (%(default)s)")
+                        help="rows are added to those of other models, libraries and threads (%(default)s)")
     parser.add_argument("--child", choices=RUNTIMES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
@@ -179,7 +183,7 @@ def main() -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     row = measure(args)
     known = json.loads(args.out.read_text()) if args.out.exists() else []
-    rows = [r for r in known if (r["model"], r["threads"]) != (row["model"], row["threads"])] + [row]
+    rows = [r for r in known if key(r) != key(row)] + [row]
     args.out.write_text(json.dumps(rows, indent=1) + "\n")
     print(table([row]))
     for name, why in row["failed"].items():

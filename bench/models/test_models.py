@@ -56,10 +56,10 @@ class Tables(unittest.TestCase):
         def of(seconds: float, off: float) -> dict:
             return {"seconds": seconds, "start_seconds": 0.5, "peak_bytes": 2**20, "off": off}
 
-        row = {"model": "net", "threads": 2,
+        row = {"model": "net", "library": "tuned", "threads": 2,
                "runtimes": {"openvino": of(0.003, 0.1), "tessera": of(0.004, 0), "onnxruntime": of(0.002, 0)}}
         line = measure.table([row]).splitlines()[-1]
-        self.assertIn("| net | 2 | 4.00 | 2.00 | 3.00 |", line)
+        self.assertIn("| tuned | 2 | 4.00 | 2.00 | 3.00 |", line)
         self.assertIn("| 0.50 | openvino is 1.0e-01 off |", line)
 
     def test_kernels_stand_beside_the_nodes_that_they_compute(self) -> None:
