@@ -141,7 +141,7 @@ class Openvino:
 
 
 class Tvm:
-    """Relax; `TESSERA_TVM_WORK` names a folder with MetaSchedule's log of this model, else default schedules."""
+    """Relax with TVM's default schedules for this CPU."""
 
     def __init__(self, model: Path, threads: int) -> None:
         import os
@@ -152,19 +152,15 @@ class Tvm:
         self._model, self._threads = onnx.load(model), threads
 
     def bind(self, inputs: Arrays) -> None:
-        import os
-
         import tvm
         from tvm import relax
         from tvm.relax.frontend.onnx import from_onnx
 
-        module = from_onnx(self._model, shape_dict={n: list(v.shape) for n, v in inputs.items()}, keep_params_in_input=False)
+        shapes = {name: list(value.shape) for name, value in inputs.items()}
+        module = from_onnx(self._model, shape_dict=shapes, keep_params_in_input=False)
         target = tvm.target.Target({"kind": "llvm", "mcpu": tvm_cpu(), "num-cores": self._threads})
-        work = os.environ.get("TESSERA_TVM_WORK")
         with target:
             module = relax.get_pipeline("zero")(module)
-            if work:
-                module = relax.transform.MetaScheduleApplyDatabase(work)(module)
             built = tvm.compile(module, target)
         self._machine = relax.VirtualMachine(built, tvm.cpu())
         self._arguments = [tvm.runtime.tensor(v) for v in inputs.values()]
