@@ -35,7 +35,8 @@ struct OperatorSource {
 
 struct GraphOptions {
   OperatorSource source;
-  bool text = false;  // the graph itself
+  std::string target;  // empty: none, all values are row-major
+  bool text = false;   // the graph itself
 };
 // What a model's file becomes.
 absl::Status RunGraph(const GraphOptions& options);

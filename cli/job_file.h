@@ -1,9 +1,11 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "compiler/graph/graph.h"
 #include "compiler/te/operators.h"
 #include "db/record/record.h"
 
@@ -22,6 +24,7 @@ struct JobFile {
   std::string pins_place;  // "ops.yaml:3", where its pins stand; empty without pins
   db::CacheMode cache = db::CacheMode::kWarm;  // of the operators when they are timed
   std::vector<JobOperator> operators;
+  std::shared_ptr<const graph::Graph> model;  // of a model's file: what the operators are of
 };
 
 // Errors are InvalidArgument with path and line: unknown keys, wrong kinds, no operators, two

@@ -265,6 +265,11 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("graph", "what a model becomes: kernels, their work and memory");
   command->add_option("file", graph.source.file, "model (ONNX)")->required();
   AddExtents(command, graph.source);
+  command
+      ->add_option("--target", graph.target,
+                   "as it is stored for a target, x86/avx512 or what `tessera devices` shows; "
+                   "default: row-major")
+      ->check(NotEmpty());
   command->add_flag("--text", graph.text, "the graph itself, after all passes");
   command->callback([&] { status = cli::RunGraph(graph); });
 

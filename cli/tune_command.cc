@@ -12,6 +12,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/device_class.h"
+#include "cli/model_source.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
@@ -123,6 +124,8 @@ absl::Status RunTune(const TuneOptions& options) {
                            ChooseTuneTarget(devices, options.target, options.device_class,
                                             job.options.threads, Clock::Real().Now()));
   job.options.device_class = chosen.device_class;
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(chosen.target));
+  TESSERA_RETURN_IF_ERROR(PlanFor(file, target));
   TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
   const absl::StatusOr<int64_t> id = client->CreateJob(job);
   if (!id.ok()) return WithPlace(id.status(), file);

@@ -3,12 +3,15 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <thread>
 
 #include "compiler/codegen/codegen.h"
 #include "compiler/graph/evaluate.h"
+#include "compiler/graph/layouts.h"
 #include "compiler/library/library.h"
 #include "compiler/schedule/default_trace.h"
+#include "tests/compiler/graph/random_net.h"
 #include "tests/compiler/graph/run.h"
 #include "tests/compiler/library/loaded.h"
 
@@ -58,6 +61,52 @@ using Run = int (*)(const Net*, const float*, float*, float*, void*);
 using Destroy = void (*)(Net*);
 
 }  // namespace
+
+TEST_CASE("libraries of models in blocks of channels compute what graphs do", "[library]") {
+  using RunNet =
+      int (*)(const Net*, const float*, const float*, float*, float*, void*);  // of RandomNet
+  const uint64_t seed = 23;
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  int blocked = 0;
+  for (uint64_t i = 0; i < 3; ++i) {
+    const graph::Graph graph = graph::RandomNet(random, 8);
+    INFO(graph::Print(graph));
+    // Blocks wherever they can be.
+    const auto plan =
+        graph::PlanModel(graph, ir::X86Target("sse4.2").value(), [](const te::Workload& workload) {
+          return std::optional(workload.dag.outputs[0]->layout.empty() ? 2.0 : 1.0);
+        });
+    REQUIRE(plan.ok());
+    for (const graph::Task& task : plan->tasks) {
+      blocked += task.workload.dag.outputs[0]->layout.empty() ? 0 : 1;
+    }
+    const absl::StatusOr<LibraryFiles> files = BuildLibrary(SpecOf(*plan));
+    INFO(files.status().ToString());
+    REQUIRE(files.ok());
+    const Library library(files->shared_object);
+    Net* net = nullptr;
+    REQUIRE(library.Find<Create>("net_create")(&net) == 0);
+    const std::vector<graph::TensorRef> inputs = graph::SomeInputs(graph, seed + i);
+    const auto expected = graph::Outputs(graph, inputs);
+    const Aligned x(inputs[0]->bytes.size()), y(inputs[1]->bytes.size());
+    const Aligned first(expected[0].size() * 4), second(expected[1].size() * 4);
+    const Aligned workspace(library.Find<size_t (*)()>("net_workspace_bytes")());
+    std::memcpy(x.data, inputs[0]->bytes.data(), x.bytes);
+    std::memcpy(y.data, inputs[1]->bytes.data(), y.bytes);
+    REQUIRE(library.Find<RunNet>("net_run")(net, x.data, y.data, first.data, second.data,
+                                            workspace.data) == 0);
+    const float* const actual[] = {first.data, second.data};
+    for (size_t o = 0; o < 2; ++o) {
+      for (size_t e = 0; e < expected[o].size(); ++e) {
+        CAPTURE(o, e);
+        CHECK(actual[o][e] == Approx(expected[o][e]).margin(1e-4));
+      }
+    }
+    library.Find<Destroy>("net_destroy")(net);
+  }
+  CHECK(blocked > 3);
+}
 
 TEST_CASE("a model's library computes what its graph does", "[library]") {
   const graph::Graph graph = graph::Parsed(kModel);
