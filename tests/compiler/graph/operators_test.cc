@@ -134,6 +134,15 @@ TEST_CASE("products, convolutions and pools", "[graph]") {
              {0.25, 1.25, 2.75, 7});
 }
 
+TEST_CASE("products of doubles are summed as doubles", "[graph]") {
+  // In f32 the first sum would be 2, the second 1.
+  CHECK(Computed("const x: f64[1,2] = [1,1]\nconst w: f64[2,1] = [1,1.0000000001]\n"
+                 "r = matmul(x, w): f64[1,1]\n")[0] == Approx(2.0000000001).epsilon(1e-15));
+  CHECK(Computed("const x: f64[1,1,2] = [1,1.0000000002]\n"
+                 "r = avg_pool(x) kernel=[2]: f64[1,1,1]\n")[0] ==
+        Approx(1.0000000001).epsilon(1e-15));
+}
+
 TEST_CASE("windows slide over constants of one element", "[graph]") {
   CheckAbout(Computed("const x: f32[1,1,1] = [3]\nconst w: f32[1,1,1] = [2]\n"
                       "r = conv(x, w) before=[1]: f32[1,1,2]\n"),
