@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -21,6 +20,7 @@
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
+#include "cli/tune_target.h"
 #include "compiler/ir/target.h"
 #include "compiler/te/c_names.h"
 #include "proto/convert.h"
@@ -61,6 +61,18 @@ std::string LibraryName(const BuildOptions& options) {
   return te::ToCIdentifier(std::filesystem::path(options.source.file).stem().string(), "model");
 }
 
+// Has a model stored as the target needs it that `tessera tune` would choose with these options.
+absl::Status PlanModel(Client& client, const BuildOptions& options, JobFile& file) {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
+  const std::string device_class =
+      options.device_classes.empty() ? "" : options.device_classes.front();
+  TESSERA_ASSIGN_OR_RETURN(const TuneTarget chosen,
+                           ChooseTuneTarget(devices, options.target, device_class,
+                                            file.options.threads, Clock::Real().Now()));
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(chosen.target));
+  return PlanFor(file, target);
+}
+
 absl::Status CheckRunsModels(const BuildPlan& plan) {
   for (const PlannedVersion& version : plan.versions) {
     if (version.tasks.empty()) continue;
@@ -90,18 +102,15 @@ absl::Status RunBuild(const BuildOptions& options) {
   if (from_job != (options.source.file.empty() && options.source.words.empty())) {
     return absl::InvalidArgumentError("name either --job, or a job file, a model or --op");
   }
-  std::optional<Model> model;
   JobFile file;
-  if (IsModelFile(options.source.file)) {
-    TESSERA_ASSIGN_OR_RETURN(model, ReadModel(options.source));
-    TESSERA_ASSIGN_OR_RETURN(file, JobOf(*model));
-  } else if (!from_job) {
+  if (!from_job) {
     TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
   }
   if (options.threads > 0) file.options.threads = options.threads;
   const std::string name = LibraryName(options);
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", name));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  if (file.model) TESSERA_RETURN_IF_ERROR(PlanModel(*client, options, file));
   db::Selection selection;
   selection.name = name;
   TESSERA_ASSIGN_OR_RETURN(
@@ -115,9 +124,9 @@ absl::Status RunBuild(const BuildOptions& options) {
       selection.items.push_back({task.name, task, "", 0, 0, version.device_class});
     }
   }
-  if (model) {
+  if (file.model) {
     TESSERA_RETURN_IF_ERROR(CheckRunsModels(plan));
-    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(*client, model->graph));
+    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(*client, *file.stored));
   }
   TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen, client->CreateSelection(selection));
   for (size_t i = 0; i < chosen.items.size(); ++i) {

@@ -35,7 +35,8 @@ struct OperatorSource {
 
 struct GraphOptions {
   OperatorSource source;
-  bool text = false;  // the graph itself
+  std::string target;  // empty: none, all values are row-major
+  bool text = false;   // the graph itself
 };
 // What a model's file becomes.
 absl::Status RunGraph(const GraphOptions& options);
@@ -136,6 +137,15 @@ struct BuildOptions {
   std::string out = "dist";
 };
 absl::Status RunBuild(const BuildOptions& options);
+
+struct VerifyOptions {
+  std::string folder;
+  bool json = false;
+  int max_seconds = 600;  // that the library may run
+};
+// Whether a library's files are those of its manifest, and whether it computes here what the
+// manifest says: runs the library. DataLoss where it is not so.
+absl::Status RunVerify(const VerifyOptions& options);
 
 struct DevicesOptions {
   std::string server = kDefaultServer;

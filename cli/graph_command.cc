@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -14,8 +15,12 @@ absl::Status RunGraph(const GraphOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", options.source.file, "\" is no model; name an ONNX file (.onnx)"));
   }
-  TESSERA_ASSIGN_OR_RETURN(const Model model, ReadModel(options.source));
-  const graph::Plan& plan = model.plan;
+  std::optional<ir::Target> target;
+  if (!options.target.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(target, ir::ParseTarget(options.target));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan,
+                           ReadModel(options.source, target ? &*target : nullptr));
   if (options.text) {
     std::fputs(graph::Print(plan.graph).c_str(), stdout);
     return absl::OkStatus();
@@ -29,7 +34,7 @@ absl::Status RunGraph(const GraphOptions& options) {
     char text[32];
     std::snprintf(text, sizeof(text), "%.3f", mega);
     table.Add({task.workload.name, absl::StrCat(task.steps), text,
-               graph::ToString({output.type, output.shape, {}})});
+               graph::ToString({output.type, output.shape, output.layout})});
   }
   std::fputs(table.Text().c_str(), stdout);
   int64_t constants = 0;

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "compiler/graph/graph.h"
 #include "compiler/te/operators.h"
 #include "db/record/record.h"
 
@@ -22,6 +24,8 @@ struct JobFile {
   std::string pins_place;  // "ops.yaml:3", where its pins stand; empty without pins
   db::CacheMode cache = db::CacheMode::kWarm;  // of the operators when they are timed
   std::vector<JobOperator> operators;
+  // Of a model's file: the graph, and as it is stored for the target of the operators.
+  std::shared_ptr<const graph::Graph> model, stored;
 };
 
 // Errors are InvalidArgument with path and line: unknown keys, wrong kinds, no operators, two

@@ -283,6 +283,17 @@ int main(int argc, char** argv) {
   command->add_option("--out", build.out, "folder")->capture_default_str();
   command->callback([&] { status = cli::RunBuild(build); });
 
+  cli::VerifyOptions verify;
+  command = app.add_subcommand("verify", "check a library that was built, and run it");
+  command->add_option("folder", verify.folder, "of `tessera build --out`")
+      ->required()
+      ->check(NotEmpty());
+  command->add_flag("--json", verify.json, "for programs");
+  command->add_option("--max-seconds", verify.max_seconds, "that the library may run")
+      ->check(WholeNumber(1, 86400))
+      ->capture_default_str();
+  command->callback([&] { status = cli::RunVerify(verify); });
+
   cli::DevicesOptions devices;
   command = app.add_subcommand("devices", "list devices, drain or resume one");
   AddServer(command, devices.server);
@@ -300,6 +311,11 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("graph", "what a model becomes: kernels, their work and memory");
   command->add_option("file", graph.source.file, "model (ONNX)")->required();
   AddExtents(command, graph.source);
+  command
+      ->add_option("--target", graph.target,
+                   "as it is stored for a target, x86/avx512 or what `tessera devices` shows; "
+                   "default: row-major")
+      ->check(NotEmpty());
   command->add_flag("--text", graph.text, "the graph itself, after all passes");
   command->callback([&] { status = cli::RunGraph(graph); });
 

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "cli/path_status.h"
+#include "compiler/graph/layouts.h"
 #include "compiler/graph/passes.h"
 #include "compiler/te/c_names.h"
 #include "frontend/onnx/import.h"
@@ -80,41 +81,69 @@ std::string OpName(const std::string& name) {
   return te::CheckOpName(name).ok() ? name : name + "_op";
 }
 
-}  // namespace
-
-bool IsModelFile(const std::string& path) {
-  return path.ends_with(".onnx") || path.ends_with(".ONNX");
-}
-
-absl::StatusOr<Model> ReadModel(const OperatorSource& source) {
+// After all passes.
+absl::StatusOr<graph::Graph> Import(const OperatorSource& source) {
   TESSERA_ASSIGN_OR_RETURN(const frontend::ImportOptions options, OptionsOf(source));
   TESSERA_ASSIGN_OR_RETURN(const std::string bytes, ReadWhole(source.file));
   absl::StatusOr<graph::Graph> graph = frontend::ImportModel(bytes, options);
   TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
   graph = graph::RunPasses(*std::move(graph), graph::StandardPasses());
   TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
-  absl::StatusOr<graph::Plan> plan = graph::MakePlan(*graph);
-  TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
-  return Model{*std::move(graph), *std::move(plan)};
+  return graph;
 }
 
-absl::StatusOr<JobFile> JobOf(const Model& model) {
-  JobFile file;
-  file.name = model.graph.name;
-  file.options.scheduler = "gradient";  // what counts is the model's time
-  for (const graph::Task& task : model.plan.tasks) {
+std::vector<JobOperator> OperatorsOf(const graph::Plan& plan) {
+  std::vector<JobOperator> operators;
+  for (const graph::Task& task : plan.tasks) {
     JobOperator op;
     op.spec.name = OpName(task.workload.name);
     op.workload = task.workload;
     op.workload.name = op.spec.name;
     op.weight = task.steps;
-    file.operators.push_back(std::move(op));
+    operators.push_back(std::move(op));
   }
+  return operators;
+}
+
+}  // namespace
+
+bool IsModelFile(const std::string& path) {
+  return path.ends_with(".onnx") || path.ends_with(".ONNX");
+}
+
+absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source, const ir::Target* target) {
+  TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, Import(source));
+  absl::StatusOr<graph::Plan> plan =
+      target != nullptr ? graph::PlanModel(graph, *target) : graph::MakePlan(graph);
+  TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
+  return plan;
+}
+
+absl::StatusOr<JobFile> ModelJob(const OperatorSource& source) {
+  TESSERA_ASSIGN_OR_RETURN(graph::Graph graph, Import(source));
+  const absl::StatusOr<graph::Plan> plan = graph::MakePlan(graph);
+  TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
+  JobFile file;
+  file.name = graph.name;
+  file.operators = OperatorsOf(*plan);
   if (file.operators.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("model ", file.name, " computes nothing: all of it is known or only renamed"));
+        absl::StrCat(source.file, ": computes nothing: all of it is known or only renamed"));
   }
+  file.options.scheduler = "gradient";  // what counts is the model's time
+  file.model = file.stored = std::make_shared<const graph::Graph>(std::move(graph));
   return file;
+}
+
+absl::Status PlanFor(JobFile& file, const ir::Target& target) {
+  if (file.model == nullptr) return absl::OkStatus();
+  absl::StatusOr<graph::Graph> stored = graph::ChooseLayouts(*file.model, target);
+  TESSERA_RETURN_IF_ERROR(Annotate(stored.status(), file.name));
+  const absl::StatusOr<graph::Plan> plan = graph::MakePlan(*stored);
+  TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), file.name));
+  file.operators = OperatorsOf(*plan);
+  file.stored = std::make_shared<const graph::Graph>(*std::move(stored));
+  return absl::OkStatus();
 }
 
 }  // namespace tessera::cli

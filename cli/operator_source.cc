@@ -13,10 +13,7 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
     return absl::InvalidArgumentError(
         "name a job file or a model or, with --op, one operator and its attributes");
   }
-  if (IsModelFile(source.file)) {
-    TESSERA_ASSIGN_OR_RETURN(const Model model, ReadModel(source));
-    return JobOf(model);
-  }
+  if (IsModelFile(source.file)) return ModelJob(source);
   if (!source.dimensions.empty() || !source.shapes.empty()) {
     return absl::InvalidArgumentError("--dim and --shape are for models; name an ONNX file");
   }

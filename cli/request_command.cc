@@ -102,7 +102,7 @@ absl::Status RunRequest(const RequestOptions& options) {
     TESSERA_RETURN_IF_ERROR(PositiveSeconds("--max-latency", options.max_latency).status());
   }
   TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
-  TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));
+  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   TESSERA_ASSIGN_OR_RETURN(PlannedJob planned, PlanJob(*client, file, tune));
   PrintFitting(stderr, planned.remark);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "cli/commands.h"
+#include "cli/model_source.h"
 #include "cli/operator_source.h"
 #include "compiler/schedule/loop_structure.h"
 #include "schedule_space/pins.h"
@@ -19,11 +20,12 @@ std::string SpaceTitle(const std::string& op, const ir::Target& target, int thre
 }
 
 absl::Status RunSpace(const SpaceOptions& options) {
-  TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));
+  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
   const bool is_default = options.target.empty();
   TESSERA_ASSIGN_OR_RETURN(ir::Target target,
                            ir::ParseTarget(is_default ? kDefaultSpaceTarget : options.target));
   target.max_threads = std::max(target.max_threads, options.threads);
+  TESSERA_RETURN_IF_ERROR(PlanFor(file, target));
   for (const JobOperator& op : file.operators) {
     const te::OpSpec& spec = op.spec;
     TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace whole,

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "cli/device_class.h"
+#include "cli/model_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
 #include "cli/tune_target.h"
@@ -90,8 +91,7 @@ std::string StepOf(const std::string& server, int64_t job) {
                       "` shows it");
 }
 
-absl::StatusOr<PlannedJob> PlanJob(Client& client, const JobFile& file,
-                                   const TuneOptions& options) {
+absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOptions& options) {
   PlannedJob planned;
   db::Job& job = planned.job;
   job.name = file.name;
@@ -115,6 +115,8 @@ absl::StatusOr<PlannedJob> PlanJob(Client& client, const JobFile& file,
                                             job.options.threads, Clock::Real().Now()));
   job.options.device_class = chosen.device_class;
   planned.remark = chosen.remark;
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(chosen.target));
+  TESSERA_RETURN_IF_ERROR(PlanFor(file, target));
   TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
   if (options.budget > 0) TESSERA_RETURN_IF_ERROR(SpreadBudget(options.budget, job));
   return planned;

@@ -18,9 +18,9 @@ struct PlannedJob {
   std::string remark;
 };
 // What a file asks for, with what the options say instead, for the device class and target that
-// these name or that is there. InvalidArgument where the budget is too small for the tasks; errors
-// of ChooseTuneTarget.
-absl::StatusOr<PlannedJob> PlanJob(Client& client, const JobFile& file, const TuneOptions& options);
+// these name or that is there, which the operators of a model then are of. InvalidArgument where
+// the budget is too small for the tasks; errors of ChooseTuneTarget.
+absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOptions& options);
 
 // Shows a job's progress on standard error until it has ended, then its table, and writes the
 // report where a path is named. Cancelled when interrupted, with how to go on, or when the job was

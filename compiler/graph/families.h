@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "compiler/graph/operators.h"
+#include "compiler/te/spatial.h"
 
 // The families that operators.cc makes its table of, and what they share.
 
@@ -15,6 +16,7 @@ std::vector<Operator> ShapeOperators();      // reshape, transpose, slice, …
 std::vector<Operator> ReductionOperators();  // reduce_*, arg*, softmax, layer_norm
 std::vector<Operator> ProductOperators();    // matmul
 std::vector<Operator> WindowOperators();     // convolutions and pooling
+std::vector<Operator> UnpoolOperators();     // what max_pool's derivative takes
 
 // Dimensions d0, d1, … of a shape; one of extent 1 where it has none.
 std::vector<te::Dim> DimsOf(const std::vector<int64_t>& shape, std::string_view prefix = "d");
@@ -34,5 +36,7 @@ ir::Type SumType(ir::Type type);
 ir::Expr As(ir::Type type, ir::Expr value);
 // a / b; of integers towards zero, as C divides.
 ir::Expr QuotientOf(const ir::Expr& a, const ir::Expr& b);
+// Of a pool over the first operand, [n, c, …], by its attributes.
+absl::StatusOr<std::vector<te::Window>> PoolWindows(const Call& call);
 
 }  // namespace tessera::graph

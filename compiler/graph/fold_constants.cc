@@ -1,15 +1,17 @@
 #include <algorithm>
+#include <vector>
 
 #include "base/status.h"
 #include "compiler/graph/define.h"
 #include "compiler/graph/evaluate.h"
+#include "compiler/graph/operators.h"
 #include "compiler/graph/passes.h"
 #include "compiler/te/saturating.h"
 
 namespace tessera::graph {
 namespace {
 
-// Results of more bytes are not worth it where their operands are smaller.
+// Results of more bytes are not worth it where their operands are smaller, but for weights.
 constexpr int64_t kLarge = 1 << 16;
 // Points of all stages: seconds of the interpreter.
 constexpr int64_t kMostPoints = int64_t{1} << 27;
@@ -27,8 +29,36 @@ int64_t PointsOf(const te::Dag& dag) {
   return points;
 }
 
+// What only constants feed and only products read, as their weights: kept smaller, as quantised
+// weights are, it would be computed at every run, into memory that the product reads all the same.
+std::vector<bool> FindWeights(const Graph& graph) {
+  std::vector<bool> is_known, is_weight(graph.nodes.size(), false);
+  for (const Node& node : graph.nodes) {
+    is_known.push_back(!node.is_input() &&
+                       std::ranges::all_of(node.operands, [&](int o) { return is_known[o]; }));
+  }
+  const std::vector<std::vector<int>> users = graph.Users();
+  for (size_t i = graph.nodes.size(); i-- > 0;) {
+    const auto node = static_cast<int>(i);
+    const auto takes_as_weight = [&](int user) {
+      const Node& by = graph.nodes[user];
+      if (is_known[user]) return static_cast<bool>(is_weight[user]);
+      const std::vector<int>& weights = FindOperator(by.op)->weights;
+      for (size_t o = 0; o < by.operands.size(); ++o) {
+        if (by.operands[o] == node && std::ranges::count(weights, static_cast<int>(o)) == 0) {
+          return false;
+        }
+      }
+      return true;
+    };
+    is_weight[i] = is_known[i] && !users[i].empty() && !graph.IsOutput(node) &&
+                   std::ranges::all_of(users[i], takes_as_weight);
+  }
+  return is_weight;
+}
+
 absl::StatusOr<int> Folded(GraphBuilder& builder, const Node& node, absl::Span<const int> operands,
-                           int /*index*/) {
+                           bool is_weight) {
   // Operands may be constants by now that were none before.
   GraphBuilder alone("folded");
   std::vector<int> constants;
@@ -39,7 +69,7 @@ absl::StatusOr<int> Folded(GraphBuilder& builder, const Node& node, absl::Span<c
     bytes += value->type.Bytes();
     TESSERA_ASSIGN_OR_RETURN(constants.emplace_back(), alone.Constant("c", value));
   }
-  if (node.type.Bytes() > std::max(bytes, kLarge)) return -1;
+  if (!is_weight && node.type.Bytes() > std::max(bytes, kLarge)) return -1;
   TESSERA_ASSIGN_OR_RETURN(const int copy, alone.Copy(node, constants));
   const Graph made = std::move(alone).Finish({copy});
   const absl::StatusOr<Definition> definition = Define(made, {made.outputs[0]}, "folded");
@@ -52,6 +82,12 @@ absl::StatusOr<int> Folded(GraphBuilder& builder, const Node& node, absl::Span<c
 
 }  // namespace
 
-absl::StatusOr<Graph> FoldConstants(const Graph& graph) { return Rewritten(graph, Folded); }
+absl::StatusOr<Graph> FoldConstants(const Graph& graph) {
+  const std::vector<bool> is_weight = FindWeights(graph);
+  return Rewritten(graph, [&](GraphBuilder& builder, const Node& node,
+                              absl::Span<const int> operands, int index) {
+    return Folded(builder, node, operands, is_weight[static_cast<size_t>(index)]);
+  });
+}
 
 }  // namespace tessera::graph

@@ -18,7 +18,7 @@ const std::vector<Operator>& Table() {
   static const auto* const table = [] {
     auto* all = new std::vector<Operator>;
     for (auto* family : {UnaryOperators, BinaryOperators, ShapeOperators, ReductionOperators,
-                         ProductOperators, WindowOperators}) {
+                         ProductOperators, WindowOperators, UnpoolOperators}) {
       for (Operator& op : family()) all->push_back(std::move(op));
     }
     return all;

@@ -15,7 +15,7 @@ namespace tessera::graph {
 using Pass = absl::StatusOr<Graph> (*)(const Graph& graph);
 
 // Operators of constants alone become constants, unless these were larger than what they are
-// computed from, and large.
+// computed from, and large; weights of products do whatever their size.
 absl::StatusOr<Graph> FoldConstants(const Graph& graph);
 // Nodes that compute the same of the same become one.
 absl::StatusOr<Graph> MergeCommon(const Graph& graph);

@@ -318,6 +318,8 @@ ir::Buffer DefineTransposed(te::DagBuilder& builder, const Call& call,
 
 // --- max_pool, avg_pool over x [n, c, …]
 
+}  // namespace
+
 absl::StatusOr<std::vector<te::Window>> PoolWindows(const Call& call) {
   const TensorType& x = call.operands[0];
   if (x.shape.size() < 3) return absl::InvalidArgumentError("x needs three dimensions at least");
@@ -336,6 +338,9 @@ absl::StatusOr<std::vector<te::Window>> PoolWindows(const Call& call) {
   }
   return windows;
 }
+
+namespace {
+
 absl::StatusOr<TensorType> InferPool(const Call& call) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<te::Window> windows, PoolWindows(call));
   TensorType result{

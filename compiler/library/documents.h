@@ -1,9 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "absl/types/span.h"
+#include "compiler/library/compiled_model.h"
 #include "compiler/library/compiled_op.h"
+#include "compiler/library/reference.h"
 
 namespace tessera::library {
 
@@ -11,15 +14,18 @@ namespace tessera::library {
 std::string GenerateHeader(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
                            const std::string& version);
 
-// What the manifest says about the files beside it.
-struct Digests {
-  std::string library_sha256;
-  std::string header_sha256;
+// What the manifest says beside the operators.
+struct ManifestFacts {
+  std::string version;
   std::string runtime_sha256;
+  // Of a model.
+  std::optional<CompiledModel> model;
+  std::optional<ModelReference> reference;
 };
 
-// manifest.json: sorted keys, two spaces, final newline. `manifest_version` 2.
+// manifest.json: sorted keys, two spaces, final newline. `manifest_version` 2. `files` are those
+// beside it.
 std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
-                             const std::string& version, const Digests& digests);
+                             const ManifestFacts& facts, absl::Span<const LibraryFile> files);
 
 }  // namespace tessera::library

@@ -127,7 +127,8 @@ void AddConversions(const GlueModule& module, const CompiledOp& op) {
 }  // namespace
 
 absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
-                                         const std::string& version) {
+                                         const std::string& version,
+                                         const std::optional<CompiledModel>& model) {
   const ir::Target& target = spec.versions[0].target;
   TESSERA_ASSIGN_OR_RETURN(codegen::MachineDescription description,
                            codegen::DescribeMachine(target));
@@ -148,7 +149,7 @@ absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const
   for (size_t i = 0; i < ops.size(); ++i) {
     Constant* table = tables.emplace_back(cpu.OpTable(ops[i]));
     Constant* packing = packings.emplace_back(cpu.PackingTable(ops[i]));
-    if (spec.model) continue;
+    if (model) continue;
     if (ops[i].device) {
       device->AddOp(i, table, packing);
     } else {
@@ -157,7 +158,7 @@ absl::StatusOr<std::string> GenerateGlue(absl::Span<const CompiledOp> ops, const
     AddConversions(glue, ops[i]);
   }
   if (device) device->AddLibrary();
-  if (spec.model) AddModel(glue, *spec.model, ops, tables, packings);
+  if (model) AddModel(glue, *spec.model, *model, ops, tables, packings);
   glue.Call(SetThreadsName(spec), {glue.i32()}, glue.i32(), "tessera_op_use_threads", nullptr);
   glue.Return(VersionName(spec), glue.Text(version));
   cpu.AddIsa(IsaName(spec));

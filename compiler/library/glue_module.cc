@@ -45,6 +45,13 @@ Constant* GlueModule::Text(const std::string& text) const {
   return Global(llvm::ConstantDataArray::getString(context_, text));
 }
 
+Constant* GlueModule::Bytes(const std::string& bytes, uint64_t alignment) const {
+  if (bytes.empty()) return Null();
+  Constant* global = Global(llvm::ConstantDataArray::getString(context_, bytes, /*AddNull=*/false));
+  llvm::cast<llvm::GlobalVariable>(global)->setAlignment(llvm::Align(alignment));
+  return global;
+}
+
 Constant* GlueModule::Layout(const ir::BufferNode& buffer) const {
   std::vector<Constant*> shape, dims;
   int64_t element_bytes = buffer.type.bits / 8;

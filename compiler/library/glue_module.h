@@ -26,6 +26,8 @@ class GlueModule {
   llvm::Constant* Array(const std::vector<llvm::Constant*>& elements) const;
   llvm::Constant* Numbers(absl::Span<const int64_t> values) const;
   llvm::Constant* Text(const std::string& text) const;
+  // Aligned bytes; null without any.
+  llvm::Constant* Bytes(const std::string& bytes, uint64_t alignment) const;
   // A tessera_layout, and a tessera_op_buffer.
   llvm::Constant* Layout(const ir::BufferNode& buffer) const;
   llvm::Constant* Buffer(int64_t argument, int64_t offset) const;

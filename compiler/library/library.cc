@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
@@ -9,11 +10,16 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "compiler/codegen/link.h"
+#include "compiler/codegen/static_library.h"
+#include "compiler/library/compiled_model.h"
 #include "compiler/library/compiled_op.h"
 #include "compiler/library/documents.h"
 #include "compiler/library/glue.h"
 #include "compiler/library/isa.h"
 #include "compiler/library/model_header.h"
+#include "compiler/library/model_wrapper.h"
+#include "compiler/library/packages.h"
+#include "compiler/library/reference.h"
 #include "compiler/library/runtime_object.h"
 #include "compiler/te/c_names.h"
 
@@ -49,6 +55,12 @@ absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const Compiled
 
 }  // namespace
 
+const std::string* LibraryFiles::Find(std::string_view name) const {
+  const auto found =
+      std::ranges::find_if(files, [&](const LibraryFile& file) { return file.name == name; });
+  return found == files.end() ? nullptr : &found->bytes;
+}
+
 absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   TESSERA_ASSIGN_OR_RETURN(const LibrarySpec spec, SortVersions(unsorted));
   if (spec.ops.empty()) return absl::InvalidArgumentError("library: there is no operator in it");
@@ -73,6 +85,12 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   for (const LibraryOp& op : spec.ops) {
     TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, spec));
   }
+  ManifestFacts facts{.version = version,
+                      .runtime_sha256 = Sha256Hex(absl::StrJoin(runtime.objects, ""))};
+  if (spec.model) {
+    facts.model = CompileModel(spec, ops);
+    TESSERA_ASSIGN_OR_RETURN(facts.reference, MakeReference(spec));
+  }
   const bool has_device_op =
       std::ranges::any_of(ops, [](const CompiledOp& op) { return op.device.has_value(); });
   if (spec.device && !has_device_op) {
@@ -85,7 +103,7 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   options.soname = absl::StrCat("lib", spec.name, ".so");
   options.libc_functions = runtime.libc_functions;
   TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops, spec));
-  TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version));
+  TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version, facts.model));
   std::vector<std::string> objects = {std::move(glue)};
   objects.insert(objects.end(), runtime.objects.begin(), runtime.objects.end());
   for (const CompiledOp& op : ops) {
@@ -94,13 +112,27 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
     }
   }
 
-  LibraryFiles files;
-  TESSERA_ASSIGN_OR_RETURN(files.shared_object, codegen::LinkSharedObject(objects, options));
-  files.header = GenerateHeader(ops, spec, version);
-  files.manifest = GenerateManifest(ops, spec, version,
-                                    {Sha256Hex(files.shared_object), Sha256Hex(files.header),
-                                     Sha256Hex(absl::StrJoin(runtime.objects, ""))});
-  return files;
+  LibraryFiles made;
+  const auto add = [&](std::string name, std::string bytes) {
+    made.files.push_back({std::move(name), std::move(bytes)});
+  };
+  TESSERA_ASSIGN_OR_RETURN(std::string shared_object, codegen::LinkSharedObject(objects, options));
+  add(options.soname, std::move(shared_object));
+  add(absl::StrCat(spec.name, ".h"), GenerateHeader(ops, spec, version));
+  if (spec.static_library) {
+    TESSERA_ASSIGN_OR_RETURN(
+        std::string archive,
+        codegen::MakeStaticLibrary(
+            objects, {options.exported, absl::StrCat("tessera_", spec.name, "_internal_")}));
+    add(absl::StrCat("lib", spec.name, ".a"), std::move(archive));
+  }
+  if (spec.model) made.files.push_back(ModelWrapper(spec, version));
+  made.files.push_back(CMakePackage(spec));
+  made.files.push_back(PkgConfigFile(spec, version));
+  made.files.push_back(BillOfMaterials(spec, version, made.files, facts.runtime_sha256));
+  LibraryFile manifest{"manifest.json", GenerateManifest(ops, spec, facts, made.files)};
+  made.files.insert(made.files.begin() + 2, std::move(manifest));
+  return made;
 }
 
 }  // namespace tessera::library

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -47,16 +48,29 @@ struct LibrarySpec {
   std::vector<LibraryOp> ops;  // names are unique
   // Runs the operators, whose own functions the library then doesn't show. Not with a device.
   std::optional<LibraryModel> model;
+  bool static_library = false;  // lib<name>.a, too
 };
 
-// The bytes of libops.so, ops.h and manifest.json.
+struct LibraryFile {
+  std::string name;  // without a folder
+  std::string bytes;
+};
+
+// What a library is handed out as: lib<name>.so, <name>.h and manifest.json, which has the digests
+// of all the others; behind these lib<name>.a where it was asked for, <name>.hpp of a model, and
+// what build systems and inventories read (packages.h).
 struct LibraryFiles {
-  std::string shared_object;
-  std::string header;
-  std::string manifest;
+  std::vector<LibraryFile> files;
+
+  const std::string& shared_object() const { return files[0].bytes; }
+  const std::string& header() const { return files[1].bytes; }
+  const std::string& manifest() const { return files[2].bytes; }
+  // The bytes of the file of that name; null where there is none.
+  const std::string* Find(std::string_view name) const;
 };
 
-// Lowers, compiles and links the operators with the runtime. A pure function of `spec`, of the
+// Lowers, compiles and links the operators with the runtime. Of a model it also makes what the
+// manifest says that it computes (reference.h). A pure function of `spec`, of the
 // versions of Tessera and LLVM and of the embedded runtime: same input, same bytes, on any host.
 // The shared object needs libc only. InvalidArgument for names that are no identifiers, are
 // taken by the C library or meet, for traces that don't apply, and for versions of an operator that

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "compiler/library/documents.h"
 #include "compiler/library/isa.h"
+#include "compiler/library/model_header.h"
 #include "compiler/vta/bytecode.h"
 #include "llvm/Config/llvm-config.h"
 
@@ -126,25 +127,76 @@ nlohmann::json OpJson(const CompiledOp& op, const LibrarySpec& spec) {
   return json;
 }
 
-nlohmann::json ModelJson(const LibraryModel& model) {
-  const auto tensors = [](const std::vector<ModelTensor>& list) {
+nlohmann::json PlaceJson(const ModelPlace& place, absl::Span<const std::string> names) {
+  switch (place.kind) {
+    case ModelPlace::Kind::kCaller:
+      return {{"tensor", names[static_cast<size_t>(place.at)]}};
+    case ModelPlace::Kind::kArena:
+      return {{"workspace", place.at}};
+    case ModelPlace::Kind::kConstant:
+      break;
+  }
+  return {{"constant", place.at}};
+}
+
+nlohmann::json ModelJson(const LibraryModel& model, const CompiledModel& compiled,
+                         absl::Span<const CompiledOp> ops) {
+  const std::vector<std::string> names = ModelParameterNames(model);
+  const auto tensors = [&](const std::vector<ModelTensor>& list, size_t first) {
     nlohmann::json json = nlohmann::json::array();
     for (const ModelTensor& tensor : list) {
-      json.push_back({{"name", tensor.name},
+      json.push_back({{"name", names[first + json.size()]},
+                      {"model_name", tensor.name},
                       {"type", ir::ToString(tensor.type.element)},
-                      {"shape", tensor.type.shape}});
+                      {"shape", tensor.type.shape},
+                      {"layout", tensor.type.layout.empty()
+                                     ? "row-major"
+                                     : ir::LayoutToString(tensor.type.layout, tensor.type.shape)},
+                      {"bytes", tensor.type.StoredBytes()}});
     }
     return json;
   };
   nlohmann::json steps = nlohmann::json::array();
-  for (const LibraryModel::Step& step : model.steps) steps.push_back(step.op);
+  for (size_t s = 0; s < model.steps.size(); ++s) {
+    const LibraryModel::Step& step = model.steps[s];
+    nlohmann::json inputs = nlohmann::json::array();
+    for (const ModelPlace& place : step.inputs) inputs.push_back(PlaceJson(place, names));
+    steps.push_back({{"op", ops[static_cast<size_t>(step.op)].op->name},
+                     {"inputs", inputs},
+                     {"output", PlaceJson(step.output, names)}});
+    if (!ops[static_cast<size_t>(step.op)].has_constants()) continue;
+    steps.back()["packed"] = compiled.steps[s].is_made_by_create ? "by create" : "in the library";
+  }
   return {{"name", model.name},
-          {"inputs", tensors(model.inputs)},
-          {"outputs", tensors(model.outputs)},
+          {"graph_digest", model.graph_digest},
+          {"inputs", tensors(model.inputs, 0)},
+          {"outputs", tensors(model.outputs, model.inputs.size())},
           {"steps", steps},
-          {"constants_bytes", model.constants.size()},
+          {"constant_bytes", model.constants.size()},
           {"constants_sha256", Sha256Hex(model.constants)},
-          {"workspace_bytes", model.arena_bytes}};
+          {"packed_bytes", compiled.create_bytes},
+          {"workspace_bytes", compiled.WorkspaceBytes()}};
+}
+
+nlohmann::json ReferenceJson(const ModelReference& reference, const LibraryModel& model) {
+  if (!reference.why_missing.empty()) return {{"missing", reference.why_missing}};
+  nlohmann::json outputs = nlohmann::json::array();
+  for (const ModelReference::Output& output : reference.outputs) {
+    outputs.push_back({{"model_name", model.outputs[outputs.size()].name},
+                       {"elements", output.elements},
+                       {"values", output.values},
+                       {"tolerance", output.tolerance}});
+  }
+  return {{"seed", reference.seed}, {"made_by", reference.made_by}, {"outputs", outputs}};
+}
+
+nlohmann::json FilesJson(absl::Span<const LibraryFile> files) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const LibraryFile& file : files) {
+    list.push_back(
+        {{"name", file.name}, {"bytes", file.bytes.size()}, {"sha256", Sha256Hex(file.bytes)}});
+  }
+  return list;
 }
 
 nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
@@ -160,19 +212,21 @@ nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
 }  // namespace
 
 std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
-                             const std::string& version, const Digests& digests) {
+                             const ManifestFacts& facts, absl::Span<const LibraryFile> files) {
   nlohmann::json list = nlohmann::json::array();
   for (const CompiledOp& op : ops) list.push_back(OpJson(op, spec));
   nlohmann::json manifest = {{"manifest_version", 2},
-                             {"tessera_version", version},
+                             {"tessera_version", facts.version},
                              {"llvm_version", LLVM_VERSION_STRING},
-                             {"runtime_sha256", digests.runtime_sha256},
-                             {"library_sha256", digests.library_sha256},
-                             {"header_sha256", digests.header_sha256},
+                             {"runtime_sha256", facts.runtime_sha256},
+                             {"library_sha256", Sha256Hex(files[0].bytes)},
+                             {"header_sha256", Sha256Hex(files[1].bytes)},
+                             {"files", FilesJson(files)},
                              {"versions", VersionsJson(spec.versions)},
                              {"needed", nlohmann::json::array({"libc.so.6"})},
                              {"ops", list}};
-  if (spec.model) manifest["model"] = ModelJson(*spec.model);
+  if (facts.model) manifest["model"] = ModelJson(*spec.model, *facts.model, ops);
+  if (facts.reference) manifest["reference"] = ReferenceJson(*facts.reference, *spec.model);
   if (spec.device) {
     manifest["device"] = {{"target", ir::ToString(spec.device->target)},
                           {"device_class", spec.device->device_class}};

@@ -5,13 +5,16 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "base/hash.h"
 #include "base/status.h"
+#include "compiler/graph/text.h"
 
 namespace tessera::library {
 
 LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
   LibraryModel model{.name = std::move(name)};
   const graph::Graph& graph = plan.graph;
+  model.graph_digest = Sha256Hex(graph::Print(graph));
   for (const int input : graph.Inputs()) {
     model.inputs.push_back({graph.nodes[input].name, graph.nodes[input].type});
   }
@@ -59,6 +62,15 @@ LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
 absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload* const> ops) {
   std::vector<ModelTensor> callers = model.inputs;
   callers.insert(callers.end(), model.outputs.begin(), model.outputs.end());
+  if (model.outputs.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("model ", model.name, " has no output"));
+  }
+  if (static_cast<int64_t>(model.constants.size()) > kMaxConstantBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model ", model.name, ": ", model.constants.size(),
+                     " bytes of constants are over the limit of ", kMaxConstantBytes,
+                     ", which a library holds; store them in a smaller type"));
+  }
   // What a place has from its beginning on.
   const auto room = [&](const ModelPlace& place) {
     switch (place.kind) {

@@ -34,19 +34,24 @@ struct LibraryModel {
     ModelPlace output;
   };
 
-  std::string name;  // of the C functions
+  std::string name;          // of the C functions
+  std::string graph_digest;  // SHA-256 of the graph that it was planned of (graph/text.h)
   std::vector<ModelTensor> inputs, outputs;
   std::vector<Step> steps;
   std::string constants;  // row-major, each from a multiple of 64 bytes on
   int64_t arena_bytes = 0;
 };
 
+// Code reaches what is within 2 GiB, and packing may pad.
+inline constexpr int64_t kMaxConstantBytes = int64_t{1} << 30;
+
 // Of a plan whose task t is the library's operator t.
 LibraryModel ModelOf(const graph::Plan& plan, std::string name);
 
 // That operators are there and have the inputs that steps give them, constants where these are, and
 // that all places are within what they are in, with as many bytes as the operators use, aligned to
-// 64. InvalidArgument with the step else.
+// 64; that there is an output, and no more constants than kMaxConstantBytes. InvalidArgument with
+// the step else.
 absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload* const> ops);
 
 }  // namespace tessera::library

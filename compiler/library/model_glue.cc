@@ -9,10 +9,6 @@ namespace {
 
 using llvm::Constant;
 
-int64_t RoundUp(int64_t bytes) {
-  return (bytes + TESSERA_OP_ALIGNMENT - 1) / TESSERA_OP_ALIGNMENT * TESSERA_OP_ALIGNMENT;
-}
-
 // A tessera_model_place of what is no constant.
 Constant* PlaceOf(const GlueModule& module, const ModelPlace& place) {
   const bool is_caller = place.kind == ModelPlace::Kind::kCaller;
@@ -22,46 +18,43 @@ Constant* PlaceOf(const GlueModule& module, const ModelPlace& place) {
 
 }  // namespace
 
-void AddModel(const GlueModule& module, const LibraryModel& model, absl::Span<const CompiledOp> ops,
-              const std::vector<Constant*>& tables, const std::vector<Constant*>& packings) {
+void AddModel(const GlueModule& module, const LibraryModel& model, const CompiledModel& compiled,
+              absl::Span<const CompiledOp> ops, const std::vector<Constant*>& tables,
+              const std::vector<Constant*>& packings) {
   std::vector<Constant*> steps;
-  int64_t packed_bytes = 0;
-  for (const LibraryModel::Step& step : model.steps) {
-    const CompiledOp& op = ops[static_cast<size_t>(step.op)];
+  for (size_t s = 0; s < model.steps.size(); ++s) {
+    const LibraryModel::Step& step = model.steps[s];
+    const CompiledModel::Step& made = compiled.steps[s];
+    const auto number = static_cast<size_t>(step.op);
+    const CompiledOp& op = ops[number];
     std::vector<Constant*> arguments;
-    std::vector<int64_t> constants;
     for (size_t i = 0; i < step.inputs.size(); ++i) {
-      if (op.inputs[i].is_constant) {
-        constants.push_back(step.inputs[i].at);
-      } else {
-        arguments.push_back(PlaceOf(module, step.inputs[i]));
-      }
+      if (!op.inputs[i].is_constant) arguments.push_back(PlaceOf(module, step.inputs[i]));
     }
-    const int64_t packed_offset = packed_bytes;
     if (op.has_constants()) {
-      arguments.push_back(
-          module.Struct({module.Number(TESSERA_MODEL_PACKED), module.Number(packed_offset)}));
-      packed_bytes += RoundUp(op.packed_bytes);
+      arguments.push_back(module.Struct(
+          {module.Number(made.is_made_by_create ? TESSERA_MODEL_PACKED : TESSERA_MODEL_CONSTANT),
+           module.Number(made.packed_at)}));
     }
     arguments.push_back(PlaceOf(module, step.output));
-    steps.push_back(module.Struct({tables[static_cast<size_t>(step.op)],
-                                   module.Number(static_cast<int64_t>(arguments.size())),
-                                   module.Array(arguments), packings[static_cast<size_t>(step.op)],
-                                   module.Number(static_cast<int64_t>(constants.size())),
-                                   module.Numbers(constants), module.Number(packed_offset)}));
+    steps.push_back(
+        module.Struct({tables[number], module.Number(static_cast<int64_t>(arguments.size())),
+                       module.Array(arguments), made.packs ? packings[number] : module.Null(),
+                       module.Number(static_cast<int64_t>(made.sources.size())),
+                       module.Numbers(made.sources), module.Number(made.packed_at)}));
   }
   const size_t callers = model.inputs.size() + model.outputs.size();
-  Constant* description =
-      module.Global(module.Struct({module.Number(static_cast<int64_t>(callers)),
-                                   module.Number(static_cast<int64_t>(steps.size())),
-                                   module.Array(steps), module.Text(model.constants),
-                                   module.Number(packed_bytes), module.Number(model.arena_bytes)}));
+  Constant* description = module.Global(module.Struct(
+      {module.Number(static_cast<int64_t>(callers)),
+       module.Number(static_cast<int64_t>(steps.size())), module.Array(steps),
+       module.Bytes(compiled.constants, TESSERA_OP_ALIGNMENT), module.Number(compiled.create_bytes),
+       module.Number(compiled.scratch_at), module.Number(compiled.scratch_bytes)}));
   const ModelNames names(model.name);
   module.Forward(names.create, 1, "tessera_model_create", description);
   module.Forward(names.run, callers + 2, "tessera_model_run", description);
   module.Call(names.destroy, {module.pointer()}, module.Nothing(), "tessera_model_destroy",
               nullptr);
-  module.Return(names.workspace_bytes, module.Number(model.arena_bytes));
+  module.Return(names.workspace_bytes, module.Number(compiled.WorkspaceBytes()));
 }
 
 }  // namespace tessera::library

@@ -8,6 +8,16 @@
 #include "compiler/library/compiled_op.h"
 
 namespace tessera::library {
+
+std::vector<std::string> ModelParameterNames(const LibraryModel& model) {
+  absl::flat_hash_set<std::string> used{"model", "workspace"};
+  std::vector<std::string> names;
+  for (const std::vector<ModelTensor>* tensors : {&model.inputs, &model.outputs}) {
+    for (const ModelTensor& tensor : *tensors) names.push_back(ParameterName(tensor.name, used));
+  }
+  return names;
+}
+
 std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
   const ModelNames names(model.name);
   const auto tuned = std::ranges::count_if(
@@ -15,11 +25,11 @@ std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
   std::string text = absl::StrCat("// ", model.name, ": ", model.steps.size(), " kernels of ",
                                   spec.ops.size(), " kinds, ", tuned, " of them tuned; ",
                                   model.constants.size(), " bytes of constants.\n");
-  absl::flat_hash_set<std::string> used{"model", "workspace"};
+  const std::vector<std::string> c_names = ModelParameterNames(model);
   std::vector<std::string> parameters{absl::StrCat("const ", names.type, "* model")};
   std::string sizes;
   const auto add = [&](const ModelTensor& tensor, const char* role, const char* qualifier) {
-    const std::string name = ParameterName(tensor.name, used);
+    const std::string& name = c_names[parameters.size() - 1];
     absl::StrAppend(&text, "//   ", role, " ", name, ": ", graph::ToString(tensor.type), ", ",
                     tensor.type.StoredBytes(), " bytes\n");
     absl::StrAppend(&sizes, "#define ", model.name, "_", name, "_BYTES ((size_t)",
@@ -31,13 +41,17 @@ std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
   parameters.push_back("void* workspace");
   absl::StrAppend(
       &text, sizes, "typedef struct ", names.type, " ", names.type, ";\n",
-      "// Makes the model: packs its constants for this CPU. Ended by ", names.destroy,
-      ", which takes NULL, too.\n", "int ", names.create, "(", names.type, "** model);\nvoid ",
-      names.destroy, "(", names.type, "* model);\n",
+      "// Makes the model: starts the threads, and packs constants where that has to be done for "
+      "this\n"
+      "// CPU. Ended by ",
+      names.destroy, ", which takes NULL, too.\n", "int ", names.create, "(", names.type,
+      "** model);\nvoid ", names.destroy, "(", names.type, "* model);\n",
       "// Runs it. Tensors are row-major where no layout is named; they and the workspace, of\n// ",
       names.workspace_bytes,
       "() bytes, are aligned to 64 bytes. Threads may run one model at once, each with\n"
-      "// a workspace of its own.\n",
+      "// a workspace of its own, and nothing is allocated.\n// More threads than the library was "
+      "made for "
+      "allocate, once for each that calls.\n",
       "size_t ", names.workspace_bytes, "(void);\nint ", names.run, "(",
       absl::StrJoin(parameters, ", "), ");\n\n");
   return text;

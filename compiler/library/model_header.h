@@ -22,6 +22,9 @@ struct ModelNames {
   std::string type, create, run, destroy, workspace_bytes;
 };
 
+// Of inputs, then outputs: parameters of the model's run in C.
+std::vector<std::string> ModelParameterNames(const LibraryModel& model);
+
 // The model's part of the header, in the place of those of its operators.
 std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec);
 

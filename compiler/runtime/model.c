@@ -22,8 +22,8 @@ int tessera_model_create(const tessera_model* model, void* const* arguments) {
   *made = NULL;
   tessera_model_instance* instance = calloc(1, sizeof(*instance));
   if (instance == NULL) return TESSERA_OPS_OUT_OF_MEMORY;
-  int result = TESSERA_OPS_OK;
-  if (model->packed_bytes != 0) {
+  int result = model->step_count == 0 ? TESSERA_OPS_OK : tessera_op_start(model->steps[0].op);
+  if (result == TESSERA_OPS_OK && model->packed_bytes != 0) {
     const int64_t rounded = (model->packed_bytes + TESSERA_OP_ALIGNMENT - 1) /
                             TESSERA_OP_ALIGNMENT * TESSERA_OP_ALIGNMENT;
     instance->packed = aligned_alloc(TESSERA_OP_ALIGNMENT, (size_t)rounded);
@@ -48,12 +48,26 @@ void tessera_model_destroy(tessera_model_instance* instance) {
   free(instance);
 }
 
+static void* Find(const tessera_model* model, const tessera_model_instance* instance,
+                  tessera_model_place place, void* const* callers, char* workspace) {
+  switch (place.kind) {
+    case TESSERA_MODEL_CALLER:
+      return callers[place.at];
+    case TESSERA_MODEL_ARENA:
+      return workspace + place.at;
+    case TESSERA_MODEL_PACKED:
+      return instance->packed + place.at;
+    default:
+      return (void*)(model->constants + place.at);  // kernels only read them
+  }
+}
+
 int tessera_model_run(const tessera_model* model, void* const* arguments) {
   const tessera_model_instance* instance = arguments[0];
-  char* const arena = arguments[1 + model->caller_count];
+  char* const workspace = arguments[1 + model->caller_count];
   if (instance == NULL) return TESSERA_OPS_NULL_POINTER;
   int result = tessera_op_check_pointers(arguments + 1, model->caller_count, TESSERA_OP_ALIGNMENT);
-  if (result == TESSERA_OPS_OK && model->arena_bytes != 0) {
+  if (result == TESSERA_OPS_OK && model->scratch_offset + model->scratch_bytes != 0) {
     result =
         tessera_op_check_pointers(arguments + 1 + model->caller_count, 1, TESSERA_OP_ALIGNMENT);
   }
@@ -61,12 +75,10 @@ int tessera_model_run(const tessera_model* model, void* const* arguments) {
     const tessera_model_step* step = &model->steps[i];
     void* places[TESSERA_OP_MAX_BUFFERS];
     for (int64_t a = 0; a < step->argument_count; ++a) {
-      const tessera_model_place place = step->arguments[a];
-      places[a] = place.kind == TESSERA_MODEL_CALLER  ? arguments[1 + place.at]
-                  : place.kind == TESSERA_MODEL_ARENA ? arena + place.at
-                                                      : instance->packed + place.at;
+      places[a] = Find(model, instance, step->arguments[a], arguments + 1, workspace);
     }
-    result = tessera_op_run(step->op, places);
+    result = tessera_op_run_in(step->op, places, workspace + model->scratch_offset,
+                               model->scratch_bytes);
   }
   return result;
 }

@@ -152,7 +152,20 @@ const char* tessera_op_isa(const tessera_versions* versions) {
   return version < 0 ? NULL : versions->names[version];
 }
 
+int tessera_op_start(const tessera_op_table* table) {
+  const int64_t version = ChosenVersion(table->versions);
+  if (version < 0) return TESSERA_OPS_UNSUPPORTED_CPU;
+  const int result = LockPool(&table->ops[version]);
+  if (result == TESSERA_OPS_OK) pthread_rwlock_unlock(&pool_lock);
+  return result;
+}
+
 int tessera_op_run(const tessera_op_table* table, void* const* arguments) {
+  return tessera_op_run_in(table, arguments, NULL, 0);
+}
+
+int tessera_op_run_in(const tessera_op_table* table, void* const* arguments, void* memory,
+                      int64_t memory_bytes) {
   const int64_t version = ChosenVersion(table->versions);
   if (version < 0) return TESSERA_OPS_UNSUPPORTED_CPU;
   const tessera_op* op = &table->ops[version];
@@ -168,7 +181,7 @@ int tessera_op_run(const tessera_op_table* table, void* const* arguments) {
       pool == NULL ? tessera_serial_launcher() : tessera_pool_launcher(pool);
   const int64_t bytes =
       op->shared_workspace_bytes + launcher->threads * op->private_workspace_bytes;
-  void* workspace = bytes == 0 ? NULL : Workspace((size_t)bytes);
+  void* workspace = bytes == 0 ? NULL : bytes <= memory_bytes ? memory : Workspace((size_t)bytes);
   if (bytes != 0 && workspace == NULL) {
     result = TESSERA_OPS_OUT_OF_MEMORY;
   } else {

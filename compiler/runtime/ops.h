@@ -81,6 +81,12 @@ const char* tessera_op_isa(const tessera_versions* versions);
 
 // Runs the operator. Any number of threads may call at once; they share the pool (thread_pool.h).
 int tessera_op_run(const tessera_op_table* table, void* const* arguments);
+// The same in `bytes` of memory of the caller's, aligned to 64 bytes, where they are enough for the
+// threads that run it; else in memory that is kept for this thread.
+int tessera_op_run_in(const tessera_op_table* table, void* const* arguments, void* memory,
+                      int64_t bytes);
+// Starts the threads that the operator would start when it is the first to run.
+int tessera_op_start(const tessera_op_table* table);
 // arguments: the row-major constants in order, then the packed block, which has to be aligned to 64
 // bytes where something is computed.
 int tessera_op_pack_constants(const tessera_packing_table* table, void* const* arguments);

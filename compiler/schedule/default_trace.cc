@@ -35,7 +35,8 @@ void InlineCheapStages(Schedule& schedule, Trace& trace) {
 // tile, then the vector.
 struct Arrangement {
   std::string vector_axis;  // empty: no axis has any extent
-  std::string tile_axis;    // empty: none
+  int64_t lanes = 1;
+  std::string tile_axis;  // empty: none
   int64_t tile = 1;
 };
 
@@ -90,10 +91,36 @@ absl::Status PackWeights(Schedule& schedule, Trace& trace, const WeightAxis& cho
             {Primitive::kLayout, choice.weights->name, {}, {}, ir::LayoutToString(layout, shape)});
 }
 
+// Keeps what lies between stages as the workload's result is stored, where it has the same
+// elements: vectors of one are then vectors of the other.
+absl::Status StoreAsResult(Schedule& schedule, Trace& trace, const te::Dag& dag, int index) {
+  const ir::Buffer& made = schedule.stages()[index].stage->output();
+  if (schedule.IsOutput(made)) return absl::OkStatus();
+  for (const ir::Buffer& result : dag.outputs) {
+    if (result->layout.empty() || result->shape != made->shape) continue;
+    const std::string layout = ir::LayoutToString(result->layout, result->shape);
+    return Do(schedule, trace, {Primitive::kLayout, made->name, {}, {}, layout});
+  }
+  return absl::OkStatus();
+}
+
+// The axis along which results are next to each other, and how many are; row-major: that of the
+// last extent.
+std::pair<int, int64_t> ContiguousAxis(const Schedule& schedule, const te::Stage& stage) {
+  const std::vector<ir::LayoutDim> layout = schedule.LayoutOf(stage.output());
+  for (size_t i = layout.size(); i-- > 0;) {
+    if (layout[i].extent > 1) return {layout[i].axis, layout[i].extent};
+  }
+  for (int a = static_cast<int>(stage.axes.size()) - 1; layout.empty() && a >= 0; --a) {
+    if (stage.axes[a].extent > 1) return {a, stage.axes[a].extent};
+  }
+  return {-1, 1};
+}
+
 absl::StatusOr<Arrangement> Arrange(Schedule& schedule, Trace& trace, int index, int lanes) {
   const StageState& state = schedule.stages()[index];
   const te::Stage& stage = *state.stage;
-  Arrangement arrangement;
+  Arrangement arrangement{.lanes = lanes};
   int vector_axis = -1;
   if (stage.is_reduction() && stage.outputs.size() == 1) {
     if (const std::optional<WeightAxis> choice = FindWeightAxis(state, lanes)) {
@@ -102,11 +129,14 @@ absl::StatusOr<Arrangement> Arrange(Schedule& schedule, Trace& trace, int index,
     }
   }
   const bool broadcasts = vector_axis >= 0;
+  if (!broadcasts) {
+    const auto [axis, run] = ContiguousAxis(schedule, stage);
+    vector_axis = axis;
+    arrangement.lanes = std::min<int64_t>(lanes, run);
+  }
   for (int a = static_cast<int>(stage.axes.size()) - 1; a >= 0; --a) {
     if (stage.axes[a].extent == 1 || a == vector_axis) continue;
-    if (vector_axis < 0) {
-      vector_axis = a;
-    } else if (broadcasts && arrangement.tile == 1) {
+    if (broadcasts && arrangement.tile == 1) {
       arrangement.tile = TileOf(stage.axes[a].extent);
       if (arrangement.tile > 1) arrangement.tile_axis = stage.axes[a].var->name;
     }
@@ -117,9 +147,11 @@ absl::StatusOr<Arrangement> Arrange(Schedule& schedule, Trace& trace, int index,
 
 absl::Status ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir::Target& target) {
   const std::string name = schedule.stages()[index].stage->name();
-  const int lanes =
+  const int most_lanes =
       target.Lanes(std::max<int>(8, schedule.stages()[index].stage->output()->type.bits));
-  TESSERA_ASSIGN_OR_RETURN(const Arrangement arrangement, Arrange(schedule, trace, index, lanes));
+  TESSERA_ASSIGN_OR_RETURN(const Arrangement arrangement,
+                           Arrange(schedule, trace, index, most_lanes));
+  const int64_t lanes = arrangement.lanes;
   const te::Stage& stage = *schedule.stages()[index].stage;
 
   std::vector<std::string> outer, split_outer, reductions, tile;
@@ -230,6 +262,9 @@ absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target)
   for (size_t i = 0; i < schedule.stages().size(); ++i) {
     if (schedule.stages()[i].placement == Placement::kInlined) continue;
     const auto index = static_cast<int>(i);
+    if (ir::IsCpu(target.kind)) {
+      TESSERA_RETURN_IF_ERROR(StoreAsResult(schedule, trace, dag, index));
+    }
     TESSERA_RETURN_IF_ERROR(Annotate(ir::IsGpu(target.kind)
                                          ? BindStage(schedule, trace, index, target)
                                          : ScheduleStage(schedule, trace, index, target),

@@ -6,7 +6,10 @@
 
 namespace tessera::te {
 
-ir::Type AccumulatorType(ir::Type type) { return type.is_float() ? ir::Float(32) : ir::Int(32); }
+ir::Type AccumulatorType(ir::Type type) {
+  if (type == ir::Float(64)) return type;
+  return type.is_float() ? ir::Float(32) : ir::Int(32);
+}
 
 ir::Expr As(ir::Type type, ir::Expr value) {
   return value.type() == type ? value : ir::MakeCast(type, std::move(value));

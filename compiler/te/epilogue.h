@@ -7,7 +7,8 @@
 
 namespace tessera::te {
 
-// The type in which sums of products of `type` are kept: f32 for floats, i32 for integers.
+// The type in which sums of products of `type` are kept: f64 for f64, f32 for other floats, i32
+// for integers.
 ir::Type AccumulatorType(ir::Type type);
 // `value` in `type`, which is the same expression if it is that already.
 ir::Expr As(ir::Type type, ir::Expr value);

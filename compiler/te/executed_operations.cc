@@ -29,6 +29,15 @@ bool CountsAsOperation(ir::BinaryOp op) {
   }
 }
 
+// What holds where a comparison of places doesn't; empty: it is no < or <=, or about values.
+ir::Expr Opposite(const ir::Expr& condition) {
+  const auto* binary = condition.As<ir::Binary>();
+  if (binary == nullptr || ir::ReadsMemory(condition)) return {};
+  if (binary->op == ir::BinaryOp::kLt) return ir::Le(binary->b, binary->a);
+  if (binary->op == ir::BinaryOp::kLe) return ir::Lt(binary->b, binary->a);
+  return {};
+}
+
 // `count` operations at each point that meets all conditions; negative counts take away.
 struct Term {
   int64_t count;
@@ -108,8 +117,15 @@ class OperationCounter {
       Conditions held = conditions;
       for (ir::Expr& part : Conjuncts(select->condition)) held.push_back(std::move(part));
       Walk(select->if_true, held, count);
-      Walk(select->if_false, conditions, count);
-      Walk(select->if_false, held, -count);
+      if (const ir::Expr opposite = Opposite(select->condition)) {
+        // Once only: walked twice, chains of selections would take 2^length steps.
+        Conditions others = conditions;
+        others.push_back(opposite);
+        Walk(select->if_false, others, count);
+      } else {
+        Walk(select->if_false, conditions, count);
+        Walk(select->if_false, held, -count);
+      }
     }
   }
 

@@ -34,7 +34,6 @@ constexpr const char* kRandom = "results would differ from run to run; make them
 constexpr const char* kSequences = "only tensors are supported, no sequences and optional values";
 
 constexpr std::pair<std::string_view, const char*> kReasons[] = {
-    {"If", kControl},
     {"Loop", kControl},
     {"Scan", kControl},
     {"NonZero", kExtents},

@@ -42,24 +42,24 @@ class Importer {
 
   absl::StatusOr<graph::Graph> Run() && {
     TESSERA_RETURN_IF_ERROR(CheckOptions());
-    TESSERA_RETURN_IF_ERROR(ReadInitializers());
+    TESSERA_RETURN_IF_ERROR(ReadInitializers(model_.graph()));
     for (const onnx::ValueInfoProto& input : model_.graph().input()) {
       TESSERA_RETURN_IF_ERROR(
           Annotate(ReadInput(input), absl::StrCat("input ", Shown(input.name()))));
     }
-    for (const onnx::NodeProto& node : model_.graph().node()) {
-      const absl::Status status = Convert(node);
-      if (status.ok()) continue;
-      return Annotate(status, absl::StrCat("node ", Shown(node.name()), " (",
-                                           node.op_type().substr(0, 60), ", opset ", opset_, ")"));
-    }
+    const int inputs = emit_.size();
+    TESSERA_RETURN_IF_ERROR(ConvertNodes(model_.graph()));
     std::vector<int> outputs;
     for (const onnx::ValueInfoProto& output : model_.graph().output()) {
       TESSERA_ASSIGN_OR_RETURN(Value value, Named(output.name()));
       if (value.known != nullptr && value.name.empty()) value.name = output.name();
-      outputs.push_back(emit_.Node(value));
+      const int node = emit_.Node(value);
       TESSERA_RETURN_IF_ERROR(
           Annotate(emit_.status(), absl::StrCat("output ", Shown(output.name()))));
+      // What it is called outside counts, where nodes that change nothing were left out.
+      const bool is_named = node < inputs || std::ranges::count(outputs, node) > 0;
+      if (!is_named) emit_.Rename(node, output.name());
+      outputs.push_back(node);
     }
     if (outputs.empty()) return absl::InvalidArgumentError("the model has no outputs");
     return std::move(emit_).Finish(std::move(outputs));
@@ -97,6 +97,7 @@ class Importer {
     if (!values_.emplace(name, std::move(value)).second) {
       return absl::InvalidArgumentError(absl::StrCat(Shown(name), " is defined twice"));
     }
+    defined_.push_back(name);
     return absl::OkStatus();
   }
 
@@ -109,13 +110,13 @@ class Importer {
                      "nodes have to be in an order in which they can run"));
   }
 
-  absl::Status ReadInitializers() {
-    if (model_.graph().sparse_initializer_size() > 0) {
+  absl::Status ReadInitializers(const onnx::GraphProto& graph) {
+    if (graph.sparse_initializer_size() > 0) {
       return absl::UnimplementedError("sparse initializers are not supported; store them dense");
     }
-    int64_t budget = kMaxWeightBytes;
-    for (const onnx::TensorProto& proto : model_.graph().initializer()) {
-      TESSERA_ASSIGN_OR_RETURN(graph::TensorRef tensor, ReadTensor(proto, options_.folder, budget));
+    for (const onnx::TensorProto& proto : graph.initializer()) {
+      TESSERA_ASSIGN_OR_RETURN(graph::TensorRef tensor,
+                               ReadTensor(proto, options_.folder, budget_));
       TESSERA_RETURN_IF_ERROR(Define(proto.name(), {-1, std::move(tensor), proto.name()}));
     }
     return absl::OkStatus();
@@ -176,8 +177,60 @@ class Importer {
     return Define(input.name(), std::move(value));
   }
 
+  absl::Status ConvertNodes(const onnx::GraphProto& graph) {
+    for (const onnx::NodeProto& node : graph.node()) {
+      const absl::Status status = Convert(node);
+      if (status.ok()) continue;
+      return Annotate(status, absl::StrCat("node ", Shown(node.name()), " (",
+                                           node.op_type().substr(0, 60), ", opset ", opset_, ")"));
+    }
+    return absl::OkStatus();
+  }
+
+  // The nodes of the branch that is taken, in the place of an If whose condition is known. They see
+  // what is defined around them, and nobody sees what they define but for the results.
+  absl::Status TakeBranch(const onnx::NodeProto& node) {
+    if (node.input_size() != 1) return absl::InvalidArgumentError("If has one input");
+    TESSERA_ASSIGN_OR_RETURN(const Value condition, Named(node.input(0)));
+    if (condition.known == nullptr || condition.known->type.ElementCount() != 1) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "its condition, ", Shown(node.input(0)),
+          ", is not known when the model is compiled; give the inputs that it depends on as "
+          "values, or export without control flow"));
+    }
+    const std::string_view name = condition.known->At(0) != 0 ? "then_branch" : "else_branch";
+    const auto branch = std::ranges::find_if(
+        node.attribute(), [&](const auto& attribute) { return attribute.name() == name; });
+    if (branch == node.attribute().end() || !branch->has_g()) {
+      return absl::InvalidArgumentError(absl::StrCat("has no ", AbslView(name)));
+    }
+    if (branch->g().output_size() != node.output_size()) {
+      return absl::InvalidArgumentError(absl::StrCat(AbslView(name), " has ",
+                                                     branch->g().output_size(),
+                                                     " results, the node ", node.output_size()));
+    }
+    const size_t around = defined_.size();
+    const int before = emit_.size();
+    TESSERA_RETURN_IF_ERROR(ReadInitializers(branch->g()));
+    TESSERA_RETURN_IF_ERROR(ConvertNodes(branch->g()));
+    Values results;
+    for (const onnx::ValueInfoProto& output : branch->g().output()) {
+      TESSERA_ASSIGN_OR_RETURN(results.emplace_back(), Named(output.name()));
+    }
+    for (; defined_.size() > around; defined_.pop_back()) values_.erase(defined_.back());
+    for (int i = 0; i < node.output_size(); ++i) {
+      if (node.output(i).empty()) continue;
+      Value& result = results[static_cast<size_t>(i)];
+      if (result.known != nullptr) result.name = node.output(i);
+      if (result.node >= before) emit_.Rename(result.node, node.output(i));
+      TESSERA_RETURN_IF_ERROR(Define(node.output(i), result));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status Convert(const onnx::NodeProto& node) {
     const bool is_standard = node.domain().empty() || node.domain() == "ai.onnx";
+    if (is_standard && node.op_type() == "If") return TakeBranch(node);
     const Converter* convert = FindConverter(
         is_standard ? node.op_type() : absl::StrCat(node.domain(), ".", node.op_type()));
     if (convert == nullptr) {
@@ -223,6 +276,8 @@ class Importer {
   const int opset_;
   Emitter emit_;
   absl::flat_hash_map<std::string, Value> values_;
+  std::vector<std::string> defined_;  // the names of `values_`, as they came
+  int64_t budget_ = kMaxWeightBytes;  // of initializers, what is left
 };
 
 }  // namespace

@@ -204,6 +204,28 @@ Values QLinearConcat(Call& call) {
   return Quantized(call, call.emit.Concat(parts, static_cast<int64_t>(axis)), 0, 2);
 }
 
+// alpha (a b + c); a, b, each with its scale and zero, c in steps of both scales; then, where the
+// result is quantised, its scale and zero.
+Values QGemm(Call& call) {
+  Emitter& emit = call.emit;
+  Value a = call.In(0), b = call.In(3);
+  const bool turns_a = call.Int("transA", 0) != 0, turns_b = call.Int("transB", 0) != 0;
+  const double alpha = call.Float("alpha", 1);
+  if (!call.CheckRank(a, 2, 2) || !call.CheckRank(b, 2, 2)) return {};
+  Centre(emit, a, Along(call, 2, a, turns_a ? 1 : 0), b, Along(call, 5, b, turns_b ? 0 : 1));
+  if (turns_a) a = emit.Transpose(a, {1, 0});
+  if (turns_b) b = emit.Transpose(b, {1, 0});
+  Value sums = Product(emit, a, b);
+  if (call.Has(6)) sums = emit.Add("add", {sums, call.In(6)});
+  if (!call.ok()) return {};
+  Value scale = emit.Add("mul", {Along(call, 1, sums, 0), Along(call, 4, sums, 1)});
+  if (alpha != 1) scale = emit.Add("mul", {scale, emit.Number(alpha, scale)});
+  if (!call.Has(7)) return {emit.Add("mul", {emit.Cast(sums, emit.Element(scale)), scale})};
+  if (!call.Has(8)) return call.Invalid("has a scale of the result, but no zero point");
+  return {Requantize(emit, sums, scale, emit.Number(1, scale), Along(call, 7, sums, 1),
+                     Along(call, 8, sums, 1))};
+}
+
 }  // namespace
 
 std::vector<Row> QuantizedRows() {
@@ -214,6 +236,7 @@ std::vector<Row> QuantizedRows() {
           {"QLinearConv", QLinearConv},
           {"QLinearMatMul", QLinearMatMul},
           {"QuantizeLinear", QuantizeLinear},
+          {"com.microsoft.QGemm", QGemm},
           {"com.microsoft.QLinearAdd", QLinearBinary("add")},
           {"com.microsoft.QLinearAveragePool", QLinearAveragePool},
           {"com.microsoft.QLinearConcat", QLinearConcat},

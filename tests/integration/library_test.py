@@ -7,6 +7,7 @@ import pathlib
 import platform
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import unittest
@@ -105,8 +106,16 @@ def aligned(values):
     return array
 
 
-class BuildModel(RigTest):
-    """A model from its ONNX file to a library that computes what its test says."""
+class ModelTest(RigTest):
+    """Of a convolution's ONNX file and what it computes."""
+
+    def write_model(self, name):
+        """The test's model as of opset 7, in which nothing of it means another thing."""
+        data = (CONVOLUTION / "model.onnx").read_bytes()
+        self.assertEqual(data.count(b"\x42\x02\x10\x06"), 1)
+        path = self.folder / name
+        path.write_bytes(data.replace(b"\x42\x02\x10\x06", b"\x42\x02\x10\x07"))
+        return path
 
     def run_model(self, dist):
         model = json.loads((dist / "manifest.json").read_text())["model"]
@@ -127,10 +136,14 @@ class BuildModel(RigTest):
         for got, wanted in zip(output, expected):
             self.assertAlmostEqual(got, wanted, delta=1e-4)
 
+
+class BuildModel(ModelTest):
+    """A model from its ONNX file to a library that computes what its test says."""
+
     def test_a_tuned_model_becomes_a_library_and_the_same_bytes_again(self):
         server = self.start_server()
         self.start_worker()
-        model, dist = CONVOLUTION / "model.onnx", self.folder / "dist"
+        model, dist = self.write_model("conv.onnx"), self.folder / "dist"
         self.output("tune", model, "--trials", "4")
         done = self.tessera("build", model, "--name", "conv", "--out", dist)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -156,13 +169,78 @@ class BuildModel(RigTest):
     def test_a_model_is_named_by_its_file_and_needs_a_cpu(self):
         self.start_server()
         self.start_worker()
-        dist = self.folder / "dist"
-        self.output("build", CONVOLUTION / "model.onnx", "--out", dist)
+        model, dist = self.write_model("my-net.onnx"), self.folder / "dist"
+        self.output("build", model, "--out", dist)
         self.run_model(dist)
-        self.assertTrue((dist / "libmodel.so").exists())
-        done = self.tessera("build", CONVOLUTION / "model.onnx", "--target", "opencl", "--out", dist)
+        self.assertTrue((dist / "libmy_net.so").exists())
+        done = self.tessera("build", model, "--target", "opencl", "--out", dist)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no device of kind opencl", done.stderr)
+
+
+class Request(ModelTest):
+    """What a CI job asks for."""
+
+    def test_a_request_is_repeatable_and_judged(self):
+        self.start_server()
+        self.start_worker()
+        model, dist = self.write_model("conv.onnx"), self.folder / "dist"
+        request = ["request", "--model", model, "--budget", "6"]
+        done = self.tessera(*request, "--min-speedup", "1000", "--out", dist)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("--min-speedup 1000 is not met", done.stderr)
+        self.assertFalse(dist.exists())
+        done = self.tessera(*request, "--max-latency", "1ns", "--out", dist)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("--max-latency 1ns is not met", done.stderr)
+        report = self.folder / "report.json"
+        done = self.tessera(
+            *request, "--max-latency", "1s", "--report", report, "--out", dist
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.splitlines()[0], str(dist / "libconv.so"))
+        self.run_model(dist)
+        self.assertGreater(json.loads(report.read_text())["all"]["tuned_seconds"], 0)
+        self.assertEqual(len(self.jobs()), 1)  # all of them asked for the same
+        self.assertEqual(len(self.log()), 6)
+        done = self.tessera("request", "--model", model, "--budget", "0")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        done = self.tessera("request", "--model", model, "--max-wait", "soon")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("--max-wait soon: expected a time such as 20m", done.stderr)
+
+    def test_the_script_for_ci_brings_its_own_server_or_uses_one(self):
+        model = self.write_model("conv.onnx")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        environment = {
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "XDG_CACHE_HOME": str(self.folder),
+            "TESSERA_BUDGET": "4",
+            "TESSERA_DATA": str(self.folder / "kept"),
+            "TESSERA_LISTEN": address,
+            "TESSERA_DEMANDS": "--max-latency 1s",
+        }
+        environment.pop("TESSERA_SERVER", None)
+
+        def run(folder):
+            return subprocess.run(
+                [ROOT / "examples" / "ci" / "request.sh", model, self.folder / folder],
+                capture_output=True, text=True, timeout=120, env=environment,
+            )  # fmt: skip
+
+        for folder in ("own", "again"):
+            done = run(folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.run_model(self.folder / folder)
+        self.assertIn("done", done.stderr)
+        self.start_server()
+        self.start_worker()
+        environment["TESSERA_SERVER"] = self.address
+        environment["TESSERA_DEMANDS"] = "--min-speedup 1000"
+        self.assertEqual(run("farm").returncode, 3)
 
 
 class UseLibrary(RigTest):
@@ -184,6 +262,23 @@ class UseLibrary(RigTest):
         done = subprocess.run([program], capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn(f"all {len(manifest['ops'])} operators agree with plain loops", done.stdout)
+
+    def test_verify_tells_a_library_from_one_that_was_changed(self):
+        self.start_server()
+        self.start_worker()
+        dist = self.folder / "dist"
+        self.output("build", ROOT / "examples" / "resnet18.yaml", "--out", dist)
+        self.assertIn("ok       libops.so\n", self.output("verify", dist))
+        report = json.loads(self.output("verify", dist, "--json"))
+        self.assertEqual((report["ok"], report["run"]["status"]), (True, "ok"))
+        self.assertIn(" values, off by at most ", report["run"]["detail"])
+        header = dist / "ops.h"
+        header.write_text(header.read_text() + "\n")
+        done = self.tessera("verify", dist)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("differs  ops.h\n", done.stdout)
+        self.assertIn("is not what its manifest says", done.stderr)
+        self.assertEqual(self.tessera("verify", self.folder / "nothing").returncode, 2)
 
     def test_a_c_program_uses_two_libraries_and_the_c_library_beside_them(self):
         self.start_server()
@@ -251,8 +346,9 @@ class UseLibrary(RigTest):
             "trials: 1\noperators:\n  - {name: a, op: relu, n: 64}\n"
         )
         page = (ROOT / "docs" / "library.md").read_text()
+        section = page.split("## Versions for several instruction sets\n")[1]
         done = subprocess.run(
-            ["timeout", "100", "bash", "-c", page.split("```sh\n")[1].split("```")[0]],
+            ["timeout", "100", "bash", "-c", section.split("```sh\n")[1].split("```")[0]],
             cwd=self.folder, capture_output=True, text=True,
             env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}",
                  "TESSERA_SERVER": self.address, "XDG_CACHE_HOME": str(self.folder)},

@@ -321,7 +321,8 @@ class Libraries(RigTest):
         worker.kill()
         self.start_worker("two", "--cores", 1)
         self.output("build", *SMALL, "--out", two, "--device-class", device_class)
-        self.assertEqual(sorted(self.digests(one)), ["libops.so", "manifest.json", "ops.h"])
+        self.assertEqual(sorted(self.digests(one)), 
+            ["libops.so", "manifest.json", "ops.h", "sbom.json", "tessera_ops.pc", "tessera_opsConfig.cmake"])
         for name in ("libops.so", "ops.h"):
             self.assertEqual((one / name).read_bytes(), (two / name).read_bytes(), name)
         manifest = json.loads((one / "manifest.json").read_text())

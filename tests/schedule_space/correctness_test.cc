@@ -1,13 +1,16 @@
 #include <catch2/catch.hpp>
 #include <map>
+#include <random>
 #include <string>
 #include <tuple>
 
+#include "compiler/graph/layouts.h"
 #include "compiler/ir/evaluate.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/lower.h"
 #include "compiler/schedule/loop_structure.h"
 #include "schedule_space/config_space.h"
+#include "tests/compiler/graph/random_net.h"
 #include "tests/support/lower_schedule.h"
 #include "tests/support/random_dag.h"
 #include "tests/support/random_workload.h"
@@ -470,6 +473,25 @@ TEST_CASE("an axis named like that of groups is told from it", "[space]") {
       "stage Y: i32[k_g:6, o:16] = sum[k:16] (cast(i32, X[k_g, k]) * cast(i32, W[k, o]))\n"
       "output Y\n");
   CheckSamples(workload, "avx512,vnni", 1, 970, 6, 1 << 20, "tensor");
+}
+
+TEST_CASE("kernels that read one layout and write another compute the same", "[space]") {
+  const uint64_t seed = 5;
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  // Any layout is as good as another: by chance.
+  const graph::KnownSeconds any = [](const te::Workload& workload) {
+    return std::optional(static_cast<double>(te::StructuralHash(workload.dag) % 1000));
+  };
+  for (int i = 0; i < 6; ++i) {
+    const ir::Target target = *ir::X86Target(i % 2 == 0 ? "sse4.2" : "avx2");
+    const auto plan = graph::PlanModel(graph::RandomNet(random, 8), target, any);
+    REQUIRE(plan.ok());
+    for (const graph::Task& task : plan->tasks) {
+      CAPTURE(te::Print(task.workload));
+      CheckSamples(task.workload, i % 3 == 0 ? "avx512" : "sse4.2", 1 + i % 2, seed, 2);
+    }
+  }
 }
 
 TEST_CASE("sampled programs of random workloads and definitions compute the same", "[space]") {

@@ -214,6 +214,15 @@ inline std::vector<OpSpec> TestWorkloads() {
       A{{"ic", "2"}, {"oc", "8"}, {"size", "5"}, {"k", "3"}, {"stride", "2"}, {"layout", "any"}});
   add("dw_pad", "depthwise_conv2d",
       A{{"c", "7"}, {"size", "7"}, {"k", "3"}, {"pad", "1"}, {"bias", "true"}, {"relu", "true"}});
+  add("dw_blocked", "depthwise_conv2d",
+      A{{"c", "16"},
+        {"h", "7"},
+        {"w", "5"},
+        {"k", "3"},
+        {"pad", "1"},
+        {"bias", "true"},
+        {"relu", "true"},
+        {"layout", "nchwc8"}});
   add("dw_stride", "depthwise_conv2d",
       A{{"c", "16"}, {"size", "9"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}, {"layout", "any"}});
   add("dw_multiplier", "depthwise_conv2d",
@@ -254,6 +263,13 @@ inline std::vector<OpSpec> TestWorkloads() {
   add("max_pool_pad", "max_pool2d",
       A{{"c", "5"}, {"size", "9"}, {"k", "3"}, {"stride", "2"}, {"pad", "1"}});
   add("max_pool_any", "max_pool2d", A{{"c", "16"}, {"size", "6"}, {"k", "2"}, {"layout", "any"}});
+  add("max_pool_blocked", "max_pool2d",
+      A{{"c", "12"},
+        {"size", "6"},
+        {"k", "3"},
+        {"stride", "2"},
+        {"pad", "1"},
+        {"layout", "nchwc4"}});
   add("max_pool_i8", "max_pool2d",
       A{{"c", "16"},
         {"size", "7"},

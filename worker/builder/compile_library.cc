@@ -231,10 +231,9 @@ Compiled<agent::LibraryOutput> CompileLibrary(const proto::LibraryRequest& reque
     compiled.is_last = true;  // which step failed is not known here
     return compiled;
   }
-  output.files.emplace_back(absl::StrCat("lib", request.name, ".so"),
-                            std::move(files->shared_object));
-  output.files.emplace_back(absl::StrCat(request.name, ".h"), std::move(files->header));
-  output.files.emplace_back("manifest.json", std::move(files->manifest));
+  for (library::LibraryFile& file : files->files) {
+    output.files.emplace_back(std::move(file.name), std::move(file.bytes));
+  }
   return compiled;
 }
 

@@ -134,6 +134,35 @@ TEST_CASE("products, convolutions and pools", "[graph]") {
              {0.25, 1.25, 2.75, 7});
 }
 
+TEST_CASE("products of doubles are summed as doubles", "[graph]") {
+  // In f32 the first sum would be 2, the second 1.
+  CHECK(Computed("const x: f64[1,2] = [1,1]\nconst w: f64[2,1] = [1,1.0000000001]\n"
+                 "r = matmul(x, w): f64[1,1]\n")[0] == Approx(2.0000000001).epsilon(1e-15));
+  CHECK(Computed("const x: f64[1,1,2] = [1,1.0000000002]\n"
+                 "r = avg_pool(x) kernel=[2]: f64[1,1,1]\n")[0] ==
+        Approx(1.0000000001).epsilon(1e-15));
+}
+
+TEST_CASE("a max pool's places lead back to what it took", "[graph]") {
+  const std::string image = "const x: f32[1,1,3,3] = [1,2,3,9,5,6,7,9,8]\n";
+  CheckAbout(Computed(image + "r = max_pool_at(x) kernel=[2,2]: i32[1,1,2,2]\n"), {2, 3, 0, 2});
+  CheckAbout(Computed(image + "const g: f32[1,1,2,2] = [1,10,100,1000]\n"
+                              "at = max_pool_at(x) kernel=[2,2]: i32[1,1,2,2]\n"
+                              "r = max_unpool(g, at) kernel=[2,2] shape=[1,1,3,3]: "
+                              "f32[1,1,3,3]\n"),
+             {0, 0, 0, 101, 0, 10, 0, 1000, 0});
+  CheckAbout(Computed("const x: f32[1,1,4] = [3,1,1,2]\nconst g: f32[1,1,3] = [1,10,100]\n"
+                      "at = max_pool_at(x) kernel=[2] strides=[2] before=[1] behind=[1]: "
+                      "i32[1,1,3]\n"
+                      "r = max_unpool(g, at) kernel=[2] strides=[2] before=[1] behind=[1] "
+                      "shape=[1,1,4]: f32[1,1,4]\n"),
+             {1, 10, 0, 100});
+  CHECK(!ParseGraph("graph g\ninput g: f32[1,1,3]\ninput at: i32[1,1,2]\n"
+                    "r = max_unpool(g, at) kernel=[2] shape=[1,1,4]: f32[1,1,4]\noutput r\n",
+                    [](const std::string&) { return absl::NotFoundError("none"); })
+             .ok());
+}
+
 TEST_CASE("windows slide over constants of one element", "[graph]") {
   CheckAbout(Computed("const x: f32[1,1,1] = [3]\nconst w: f32[1,1,1] = [2]\n"
                       "r = conv(x, w) before=[1]: f32[1,1,2]\n"),

@@ -140,6 +140,28 @@ TEST_CASE("outputs keep their names and layouts", "[graph]") {
   CheckSame(graph, *made);
 }
 
+TEST_CASE("quantised weights are scaled once, whatever their size", "[graph]") {
+  GraphBuilder builder("g");
+  std::vector<double> values(160 * 160);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i % 251) - 125;
+  const int x = *builder.Input("x", {ir::Float(32), {1, 160}, {}});
+  const int bytes = *builder.Constant("bytes", MakeTensor(ir::Int(8), {160, 160}, values));
+  const int scale = *builder.Constant("scale", MakeTensor(ir::Float(32), {}, {0.125}));
+  const int wide = *builder.Add("cast", {bytes}, {{"to", std::string("f32")}});
+  const int weights = *builder.Add("mul", {wide, scale});
+  const int product = *builder.Add("matmul", {x, weights});
+  // The same bytes, added to something, are better read as bytes.
+  const int shift =
+      *builder.Add("neg", {*builder.Add("cast", {bytes}, {{"to", std::string("f32")}})});
+  const int sum = *builder.Add("add", {product, shift});
+  const Graph graph = std::move(builder).Finish({product, sum});
+  const Graph made = Passed(graph, FoldConstants);
+  CHECK(CountOf(made, "mul") == 0);
+  CHECK(CountOf(made, "neg") == 1);
+  CHECK(made.operand(made.nodes[made.outputs[0]], 1).is_constant());
+  CheckSame(graph, made);
+}
+
 TEST_CASE("constants that take long, or have no value, are left to run time", "[graph]") {
   const Graph graph = Parsed(
       "graph g\nconst x: f32[1,1,2] = [1,2]\nconst one: i32[1] = [1]\nconst zero: i32[1] = [0]\n"

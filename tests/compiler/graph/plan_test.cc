@@ -1,12 +1,10 @@
 #include "compiler/graph/plan.h"
 
-#include <cstring>
 #include <random>
 
 #include "compiler/graph/memory_plan.h"
-#include "compiler/ir/evaluate.h"
-#include "compiler/te/reference.h"
 #include "tests/compiler/graph/run.h"
+#include "tests/compiler/graph/run_plan.h"
 
 namespace tessera::graph {
 namespace {
@@ -16,50 +14,6 @@ Plan Planned(const Graph& graph) {
   INFO(plan.status().ToString());
   REQUIRE(plan.ok());
   return *plan;
-}
-
-// Runs a plan's steps on its arena, by the interpreter.
-std::vector<std::vector<double>> Run(const Plan& plan, const std::vector<TensorRef>& inputs) {
-  std::vector<std::byte> arena(static_cast<size_t>(plan.arena_bytes), std::byte{0x5a});
-  std::vector<std::vector<std::byte>> in, out, constants(plan.graph.nodes.size());
-  for (const TensorRef& input : inputs) in.push_back(input->bytes);
-  for (const int output : plan.graph.outputs) {
-    out.emplace_back(static_cast<size_t>(plan.graph.nodes[output].type.Bytes()));
-  }
-  const auto memory = [&](int node) {
-    const Place place = plan.places[node];
-    const auto bytes = static_cast<size_t>(plan.graph.nodes[node].type.Bytes());
-    switch (place.kind) {
-      case Place::Kind::kInput:
-        return absl::MakeSpan(in[static_cast<size_t>(place.at)]);
-      case Place::Kind::kOutput:
-        return absl::MakeSpan(out[static_cast<size_t>(place.at)]);
-      case Place::Kind::kArena:
-        return absl::MakeSpan(arena).subspan(static_cast<size_t>(place.at), bytes);
-      case Place::Kind::kConstant: {
-        auto& copy = constants[static_cast<size_t>(place.at)];
-        copy = plan.graph.nodes[static_cast<size_t>(place.at)].constant->bytes;
-        return absl::MakeSpan(copy);
-      }
-      case Place::Kind::kNowhere:
-        break;
-    }
-    FAIL("a step uses " << plan.graph.nodes[node].name << ", which has no place");
-    return absl::Span<std::byte>();
-  };
-  for (const Step& step : plan.steps) {
-    std::vector<absl::Span<std::byte>> buffers;
-    for (const int operand : step.operands) buffers.push_back(memory(operand));
-    buffers.push_back(memory(step.result));
-    REQUIRE(ir::Evaluate(te::ReferenceProgram(plan.tasks[step.task].workload), buffers).ok());
-  }
-  std::vector<std::vector<double>> values;
-  for (size_t o = 0; o < out.size(); ++o) {
-    const TensorType& type = plan.graph.nodes[plan.graph.outputs[o]].type;
-    Tensor tensor{{type.element, type.shape, {}}, out[o]};
-    values.push_back(Values(tensor));
-  }
-  return values;
 }
 
 // Chains, diamonds and long lives of vectors.
@@ -114,7 +68,7 @@ TEST_CASE("plans compute what graphs do", "[graph]") {
     REQUIRE(Verify(plan.graph).ok());
     CHECK(plan.arena_bytes >= plan.least_arena_bytes);
     const std::vector<TensorRef> inputs = SomeInputs(graph, seed + static_cast<uint64_t>(i));
-    const auto expected = Outputs(graph, inputs), actual = Run(plan, inputs);
+    const auto expected = Outputs(graph, inputs), actual = RunPlan(plan, inputs);
     for (size_t o = 0; o < expected.size(); ++o) {
       for (size_t e = 0; e < expected[o].size(); ++e) {
         CAPTURE(o, e);
@@ -145,7 +99,7 @@ TEST_CASE("outputs have memory of their own", "[graph]") {
   const Plan plan = Planned(
       Parsed("graph g\ninput x: f32[2]\nconst c: f32[2] = [1,2]\na = neg(x): f32[2]\n"
              "b = reshape(a) shape=[1,2]: f32[1,2]\noutput x\noutput c\noutput b\noutput a\n"));
-  const auto values = Run(plan, {MakeTensor(ir::Float(32), {2}, {5, 6})});
+  const auto values = RunPlan(plan, {MakeTensor(ir::Float(32), {2}, {5, 6})});
   CHECK(values == std::vector<std::vector<double>>{{5, 6}, {1, 2}, {-5, -6}, {-5, -6}});
 }
 
@@ -157,7 +111,7 @@ TEST_CASE("views of constants are constants", "[graph]") {
   REQUIRE(plan.steps.size() == 1);
   const std::vector<te::Input>& inputs = plan.tasks[0].workload.dag.inputs;
   CHECK(std::ranges::count(inputs, true, &te::Input::is_constant) == 1);
-  CHECK(Run(plan, {MakeTensor(ir::Float(32), {2, 2}, {10, 20, 30, 40})}) ==
+  CHECK(RunPlan(plan, {MakeTensor(ir::Float(32), {2, 2}, {10, 20, 30, 40})}) ==
         std::vector<std::vector<double>>{{11, 22, 33, 44}});
 }
 
@@ -177,7 +131,7 @@ TEST_CASE("operands that known numbers leave unread are none of the kernel's", "
   CHECK(plan.steps[0].operands.size() == 1);
   const std::vector<TensorRef> inputs{MakeTensor(ir::UInt(8), {3}, {0, 1, 2}),
                                       MakeTensor(ir::UInt(8), {3}, {0, 1, 2})};
-  CHECK(Run(plan, inputs) == Outputs(graph, inputs));
+  CHECK(RunPlan(plan, inputs) == Outputs(graph, inputs));
 }
 
 TEST_CASE("what lives at once never shares memory", "[graph]") {

@@ -45,19 +45,19 @@ void CheckFallsBack(const LibrarySpec& spec,
   for (const auto& [wanted, why] : wanted_and_why) {
     CAPTURE(wanted);
     const Environment device("TESSERA_DEVICE", wanted.c_str());
-    CheckRunsOnCpu(Library(Build(spec).shared_object), spec, why);
+    CheckRunsOnCpu(Library(Build(spec).shared_object()), spec, why);
   }
 }
 
 LibraryFiles CheckFiles(const LibrarySpec& spec, const std::string& kind) {
   LibraryFiles files = Build(spec);
   const LibraryFiles again = Build(spec);
-  CHECK(files.shared_object == again.shared_object);
-  CHECK(files.header == again.header);
-  CHECK(files.manifest == again.manifest);
-  CHECK(Needed(files.shared_object) == std::vector<std::string>{"libc.so.6"});
+  CHECK(files.shared_object() == again.shared_object());
+  CHECK(files.header() == again.header());
+  CHECK(files.manifest() == again.manifest());
+  CHECK(Needed(files.shared_object()) == std::vector<std::string>{"libc.so.6"});
 
-  const auto manifest = nlohmann::json::parse(files.manifest);
+  const auto manifest = nlohmann::json::parse(files.manifest());
   CHECK(manifest["device"]["target"] == ir::ToString(spec.device->target));
   CHECK(manifest["device"]["device_class"] == "a device");
   const auto& soft = manifest["ops"][5]["device"];
@@ -80,10 +80,10 @@ LibraryFiles CheckFiles(const LibrarySpec& spec, const std::string& kind) {
   CHECK(std::ranges::count(declared, absl::StrCat("conv_", kind, "_pack_weights")) == 1);
   for (const std::string& name : declared) {
     CAPTURE(name);
-    CHECK(files.header.find(" " + name + "(") != std::string::npos);
+    CHECK(files.header().find(" " + name + "(") != std::string::npos);
   }
   std::ranges::sort(declared);
-  CHECK(Exported(files.shared_object) == declared);
+  CHECK(Exported(files.shared_object()) == declared);
   return files;
 }
 
@@ -95,8 +95,8 @@ void CheckHeaderCompiles(const LibrarySpec& spec, const std::string& driver,
   }
   const test::TemporaryDirectory folder;
   const LibraryFiles files = Build(spec);
-  CAPTURE(files.header);
-  std::ofstream(folder.path + "/ops.h") << files.header;
+  CAPTURE(files.header());
+  std::ofstream(folder.path + "/ops.h") << files.header();
   std::ofstream(folder.path + "/alone.c") << "#include \"ops.h\"\n";
   std::ofstream(folder.path + "/before.c") << driver << "#include \"ops.h\"\n" << call;
   std::ofstream(folder.path + "/behind.c") << "#include \"ops.h\"\n" << driver << call;
@@ -116,7 +116,7 @@ void CheckLinksForAArch64(const LibrarySpec& spec) {
   }
   INFO(files.status());
   REQUIRE(files.ok());
-  CHECK(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
+  CHECK(Needed(files->shared_object()) == std::vector<std::string>{"libc.so.6"});
 }
 
 void CheckRefused(
@@ -125,7 +125,7 @@ void CheckRefused(
   const Environment quiet("TESSERA_QUIET", "1");
   for (const auto& [spec, why] : refused) {
     CAPTURE(why);
-    const Library library(Build(spec).shared_object);
+    const Library library(Build(spec).shared_object());
     char log[256];
     void* kernels = nullptr;
     CHECK(create(library, &kernels, log, sizeof(log)) == TESSERA_OPS_DEVICE_LIMITS);

@@ -110,7 +110,7 @@ TEST_CASE("operators run on a device with its memory and in its queue", "[librar
   const LibraryFiles files = Build(spec);
   const auto at = TestQueue::Open();
   if (at == nullptr) return;
-  const Library library(files.shared_object);
+  const Library library(files.shared_object());
   char log[256] = "left";
   void* kernels = nullptr;
   const int made = library.Find<Create>("tessera_gpu_opencl_create")(at->queue, &kernels, log, 256);
@@ -199,7 +199,7 @@ TEST_CASE("operators read constant memory and images on a device", "[library][op
   const auto at = TestQueue::Open();
   if (at == nullptr || tessera_opencl_image_texels(&at->api, at->device) == 0) return;
   const Environment device("TESSERA_DEVICE", OpenClTestDevice().c_str());
-  const Library library(files.shared_object);
+  const Library library(files.shared_object());
   char log[256];
   void* kernels = nullptr;
   const int made = library.Find<Create>("tessera_gpu_opencl_create")(at->queue, &kernels, log, 256);
@@ -229,7 +229,7 @@ TEST_CASE("threads share a device's kernels, each with a queue's work of its own
   const LibrarySpec spec = TestSpec(kTarget);
   const auto at = TestQueue::Open();
   if (at == nullptr) return;
-  const Library library(Build(spec).shared_object);
+  const Library library(Build(spec).shared_object());
   void* kernels = nullptr;
   REQUIRE(library.Find<Create>("tessera_gpu_opencl_create")(at->queue, &kernels, nullptr, 0) == 0);
   constexpr int kThreads = 3;
@@ -259,7 +259,7 @@ TEST_CASE("calls with host memory run on the device where there is one", "[libra
   if (TestQueue::Open() == nullptr) return;
   const LibrarySpec spec = TestSpec(kTarget);
   const Environment device("TESSERA_DEVICE", OpenClTestDevice().c_str());
-  CheckRunsOnDevice(Library(Build(spec).shared_object), spec);
+  CheckRunsOnDevice(Library(Build(spec).shared_object()), spec);
 }
 
 TEST_CASE("calls with host memory run on the CPU where there is no device, and say why",
@@ -270,7 +270,7 @@ TEST_CASE("calls with host memory run on the CPU where there is no device, and s
 
 TEST_CASE("a library for a device is the same bytes each time and needs libc alone", "[library]") {
   const LibraryFiles files = CheckFiles(TestSpec(kTarget), "opencl");
-  CHECK(files.shared_object.find("void tessera_kernel_conv_0(") != std::string::npos);
+  CHECK(files.shared_object().find("void tessera_kernel_conv_0(") != std::string::npos);
 }
 
 TEST_CASE("a library after one for a device leaves memory alone that isn't its own", "[library]") {

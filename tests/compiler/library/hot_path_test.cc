@@ -92,13 +92,13 @@ TEST_CASE("calls allocate nothing after a thread's first, and threads are pinned
   const auto files = BuildLibrary(spec);
   INFO(files.status());
   REQUIRE(files.ok());
-  REQUIRE(files->manifest.find("\"shared_workspace_bytes\": 0") == std::string::npos);
+  REQUIRE(files->manifest().find("\"shared_workspace_bytes\": 0") == std::string::npos);
   const test::TemporaryDirectory folder;
   const auto write_file = [&](const char* name, const std::string& bytes) {
     std::ofstream(absl::StrCat(folder.path, "/", name), std::ios::binary) << bytes;
   };
-  write_file("ops.h", files->header);
-  write_file("libops.so", files->shared_object);
+  write_file("ops.h", files->header());
+  write_file("libops.so", files->shared_object());
   write_file("main.c", kProgram);
   REQUIRE(std::system(absl::StrCat("cd ", folder.path, " && cc -std=c11 -Wall -O1 -DOUTPUT_BYTES=",
                                    4 * 12 * 12 * 4, " main.c -o main -L. -lops -Wl,-rpath,.")

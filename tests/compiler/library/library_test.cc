@@ -85,12 +85,12 @@ TEST_CASE("operators of a built library compute what their workloads say", "[lib
   const auto files = BuildLibrary(spec);
   INFO(files.status());
   REQUIRE(files.ok());
-  const Library library(files->shared_object);
+  const Library library(files->shared_object());
 
   const auto& product = spec.ops[0].workload;
   const auto expected = te::ComputeExpected(product, 3);
   REQUIRE(expected.ok());
-  const auto manifest = nlohmann::json::parse(files->manifest);
+  const auto manifest = nlohmann::json::parse(files->manifest());
   const auto set_threads = library.Find<int (*)(int)>("tessera_ops_set_threads");
   for (int threads : {1, 2, 3}) {
     REQUIRE(set_threads(threads) == 0);
@@ -127,7 +127,7 @@ TEST_CASE("layouts are packed, weights too, outputs unpacked, from several threa
   const auto files = BuildLibrary(spec);
   INFO(files.status());
   REQUIRE(files.ok());
-  const Library library(files->shared_object);
+  const Library library(files->shared_object());
   const auto& workload = spec.ops[1].workload;
   const auto expected = te::ComputeExpected(workload, 4);
   REQUIRE(expected.ok());
@@ -135,7 +135,7 @@ TEST_CASE("layouts are packed, weights too, outputs unpacked, from several threa
   REQUIRE(workload.dag.inputs[1].is_constant);
   REQUIRE(workload.dag.inputs[2].is_constant);
 
-  const auto manifest = nlohmann::json::parse(files->manifest)["ops"][1];
+  const auto manifest = nlohmann::json::parse(files->manifest())["ops"][1];
   const size_t input_bytes = manifest["tensors"][0]["stored_bytes"];
   REQUIRE(input_bytes == 8 * 7 * 7 * 4);  // five channels in blocks of four
   const size_t output_bytes = manifest["tensors"][3]["stored_bytes"];
@@ -177,17 +177,17 @@ TEST_CASE("constants that are transformed are so when they are packed", "[librar
   const auto files = BuildLibrary(spec);
   INFO(files.status());
   REQUIRE(files.ok());
-  const Library library(files->shared_object);
+  const Library library(files->shared_object());
   const auto expected = te::ComputeExpected(spec.ops[0].workload, 4);
   REQUIRE(expected.ok());
   const size_t packed = library.Find<size_t (*)()>("conv_packed_bytes")();
   CHECK(packed == (16 * 5 * 6 * 4 + 63) / 64 * 64 + 64);  // U and Bias, not W
-  const auto manifest = nlohmann::json::parse(files->manifest)["ops"][0];
+  const auto manifest = nlohmann::json::parse(files->manifest())["ops"][0];
   CHECK(manifest["packed_bytes"] == packed);
   const auto version = manifest["versions"][0];
   CHECK(version["prepared"][0]["name"] == "conv.U");
   CHECK_FALSE(version["constants"][0].contains("packed_offset"));
-  CHECK(files->header.find("transformed when packed") != std::string::npos);
+  CHECK(files->header().find("transformed when packed") != std::string::npos);
 
   const Aligned weights(packed + 64), input(5 * 7 * 7 * 4), output(6 * 5 * 5 * 4);
   const auto pack = library.Find<int (*)(const void*, const void*, void*)>("conv_pack_weights");
@@ -210,7 +210,7 @@ TEST_CASE("same spec gives the same bytes, and no folder is needed to make them"
   const LibrarySpec spec = TestSpec();
   const auto first = BuildLibrary(spec);
   REQUIRE(first.ok());
-  CHECK(first->shared_object.find("/proc/self") == std::string::npos);
+  CHECK(first->shared_object().find("/proc/self") == std::string::npos);
   const char* before = std::getenv("TMPDIR");
   const std::string kept = before == nullptr ? "" : before;
   setenv("TMPDIR", "/nowhere", 1);
@@ -220,15 +220,15 @@ TEST_CASE("same spec gives the same bytes, and no folder is needed to make them"
   else
     setenv("TMPDIR", kept.c_str(), 1);
   REQUIRE(second.ok());
-  REQUIRE(first->shared_object == second->shared_object);
-  REQUIRE(first->header == second->header);
-  REQUIRE(first->manifest == second->manifest);
+  REQUIRE(first->shared_object() == second->shared_object());
+  REQUIRE(first->header() == second->header());
+  REQUIRE(first->manifest() == second->manifest());
 }
 
 TEST_CASE("library needs libc alone", "[library]") {
   const auto files = BuildLibrary(TestSpec());
   REQUIRE(files.ok());
-  REQUIRE(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
+  REQUIRE(Needed(files->shared_object()) == std::vector<std::string>{"libc.so.6"});
 }
 
 TEST_CASE("a library exports what its header declares and nothing else", "[library]") {
@@ -239,24 +239,24 @@ TEST_CASE("a library exports what its header declares and nothing else", "[libra
   REQUIRE(files.ok());
   std::vector<std::string> declared = {"tessera_2nd_set_set_threads", "tessera_2nd_set_version",
                                        "tessera_2nd_set_isa"};
-  const auto manifest = nlohmann::json::parse(files->manifest);
+  const auto manifest = nlohmann::json::parse(files->manifest());
   for (const auto& op : manifest["ops"]) {
     for (const auto& function : op["functions"]) declared.push_back(function);
   }
   for (const std::string& name : declared) {
     CAPTURE(name);
-    CHECK(files->header.find(" " + name + "(") != std::string::npos);
+    CHECK(files->header().find(" " + name + "(") != std::string::npos);
   }
   std::ranges::sort(declared);
-  CHECK(Exported(files->shared_object) == declared);
+  CHECK(Exported(files->shared_object()) == declared);
 }
 
 TEST_CASE("manifest tells where each operator comes from", "[library]") {
   const auto files = BuildLibrary(TestSpec());
   REQUIRE(files.ok());
-  const auto manifest = nlohmann::json::parse(files->manifest);
-  REQUIRE(manifest["library_sha256"].get<std::string>() == Sha256Hex(files->shared_object));
-  REQUIRE(manifest["header_sha256"].get<std::string>() == Sha256Hex(files->header));
+  const auto manifest = nlohmann::json::parse(files->manifest());
+  REQUIRE(manifest["library_sha256"].get<std::string>() == Sha256Hex(files->shared_object()));
+  REQUIRE(manifest["header_sha256"].get<std::string>() == Sha256Hex(files->header()));
   REQUIRE(manifest["manifest_version"] == 2);
   REQUIRE(manifest["versions"][0]["target"].get<std::string>() == ir::ToString(TestTarget()));
   REQUIRE(manifest["versions"][0]["device_class"] == "test device");
@@ -278,7 +278,7 @@ TEST_CASE("manifest tells where each operator comes from", "[library]") {
 TEST_CASE("wrong arguments are told, not crashed on", "[library]") {
   const auto files = BuildLibrary(TestSpec());
   REQUIRE(files.ok());
-  const Library library(files->shared_object);
+  const Library library(files->shared_object());
   const auto conv = library.Find<int (*)(const void*, const void*, void*)>("conv");
   Aligned memory(1 << 16);
   REQUIRE(conv(nullptr, memory.data, memory.data) == 1);
@@ -368,14 +368,14 @@ TEST_CASE("header compiles as C and C++ and links against the library", "[librar
   const auto write_file = [&](const char* name, const std::string& bytes) {
     std::ofstream(pattern + "/" + name, std::ios::binary) << bytes;
   };
-  write_file("ops.h", files->header);
-  write_file("libops.so", files->shared_object);
+  write_file("ops.h", files->header());
+  write_file("libops.so", files->shared_object());
   write_file("main.c",
              "#include \"ops.h\"\n#include <stdio.h>\n"
              "static char stored[conv_X_BYTES == 8 * 7 * 7 * 4 ? 1 : -1];\n"
              "int main(void) { (void)stored; puts(tessera_ops_version());\n"
              "  return product(NULL, NULL, NULL) == TESSERA_OPS_NULL_POINTER ? 0 : 1; }\n");
-  CAPTURE(files->header);
+  CAPTURE(files->header());
   REQUIRE(std::system(("cd " + pattern +
                        " && cc -std=c99 -Wall -Wextra -Werror main.c -o main -L. -lops "
                        "-Wl,-rpath,. && ./main >/dev/null && cc -x c++ -Wall -Werror "
@@ -393,7 +393,7 @@ TEST_CASE("libraries for ARM CPUs link", "[library]") {
     }
     CAPTURE(target, files.status());
     REQUIRE(files.ok());
-    REQUIRE(Needed(files->shared_object) == std::vector<std::string>{"libc.so.6"});
+    REQUIRE(Needed(files->shared_object()) == std::vector<std::string>{"libc.so.6"});
   }
 }
 

@@ -1,16 +1,22 @@
 #include "compiler/library/model.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <thread>
 
-#include "compiler/codegen/codegen.h"
+#include "base/hash.h"
 #include "compiler/graph/evaluate.h"
+#include "compiler/graph/layouts.h"
 #include "compiler/library/library.h"
 #include "compiler/schedule/default_trace.h"
+#include "tests/compiler/graph/random_net.h"
 #include "tests/compiler/graph/run.h"
 #include "tests/compiler/library/loaded.h"
+#include "tests/compiler/library/model_fixture.h"
 
 namespace tessera::library {
 namespace {
@@ -36,22 +42,6 @@ const char* const kModel =
     "output softmax\n"
     "output sum\n";
 
-LibrarySpec SpecOf(const graph::Plan& plan) {
-  LibrarySpec spec;
-  spec.name = "net";
-  ir::Target target = codegen::HostTarget();
-  target.max_threads = 2;
-  spec.versions = {{target, ""}};
-  for (const graph::Task& task : plan.tasks) {
-    Implementation made;
-    made.trace = schedule::DefaultTrace(task.workload.dag, target).value();
-    made.is_default = true;
-    spec.ops.push_back({.name = task.workload.name, .workload = task.workload, .versions = {made}});
-  }
-  spec.model = ModelOf(plan, "net");
-  return spec;
-}
-
 struct Net;  // as the header has it
 using Create = int (*)(Net**);
 using Run = int (*)(const Net*, const float*, float*, float*, void*);
@@ -59,24 +49,82 @@ using Destroy = void (*)(Net*);
 
 }  // namespace
 
+TEST_CASE("libraries of models in blocks of channels compute what graphs do", "[library]") {
+  using RunNet =
+      int (*)(const Net*, const float*, const float*, float*, float*, void*);  // of RandomNet
+  const uint64_t seed = 23;
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  int blocked = 0;
+  for (uint64_t i = 0; i < 6; ++i) {
+    const graph::Graph graph = graph::RandomNet(random, 24);
+    INFO(graph::Print(graph));
+    // Blocks wherever they can be.
+    const auto plan =
+        graph::PlanModel(graph, ir::X86Target("sse4.2").value(), [](const te::Workload& workload) {
+          return std::optional(workload.dag.outputs[0]->layout.empty() ? 2.0 : 1.0);
+        });
+    REQUIRE(plan.ok());
+    for (const graph::Task& task : plan->tasks) {
+      blocked += task.workload.dag.outputs[0]->layout.empty() ? 0 : 1;
+    }
+    const absl::StatusOr<LibraryFiles> files = BuildLibrary(SpecOf(*plan));
+    INFO(files.status().ToString());
+    REQUIRE(files.ok());
+    const Library library(files->shared_object());
+    Net* net = nullptr;
+    REQUIRE(library.Find<Create>("net_create")(&net) == 0);
+    const std::vector<graph::TensorRef> inputs = graph::SomeInputs(graph, seed + i);
+    const auto expected = graph::Outputs(graph, inputs);
+    const Aligned x(inputs[0]->bytes.size()), y(inputs[1]->bytes.size());
+    const Aligned first(expected[0].size() * 4), second(expected[1].size() * 4);
+    const Aligned workspace(library.Find<size_t (*)()>("net_workspace_bytes")());
+    std::memcpy(x.data, inputs[0]->bytes.data(), x.bytes);
+    std::memcpy(y.data, inputs[1]->bytes.data(), y.bytes);
+    REQUIRE(library.Find<RunNet>("net_run")(net, x.data, y.data, first.data, second.data,
+                                            workspace.data) == 0);
+    const float* const actual[] = {first.data, second.data};
+    for (size_t o = 0; o < 2; ++o) {
+      for (size_t e = 0; e < expected[o].size(); ++e) {
+        CAPTURE(o, e);
+        CHECK(actual[o][e] == Approx(expected[o][e]).margin(1e-4));
+      }
+    }
+    library.Find<Destroy>("net_destroy")(net);
+  }
+  CHECK(blocked > 3);
+}
+
 TEST_CASE("a model's library computes what its graph does", "[library]") {
   const graph::Graph graph = graph::Parsed(kModel);
   const graph::Plan plan = *graph::MakePlan(graph);
   const absl::StatusOr<LibraryFiles> files = BuildLibrary(SpecOf(plan));
   INFO(files.status().ToString());
   REQUIRE(files.ok());
-  CHECK(files->header.find("int net_run(const net* model, const float* image, float* softmax, "
-                           "float* sum, void* workspace);") != std::string::npos);
-  const auto manifest = nlohmann::json::parse(files->manifest);
-  CHECK(manifest["model"]["steps"].size() == plan.steps.size());
+  CHECK(files->header().find("int net_run(const net* model, const float* image, float* softmax, "
+                             "float* sum, void* workspace);") != std::string::npos);
+  const auto manifest = nlohmann::json::parse(files->manifest());
+  const auto& described = manifest["model"];
+  CHECK(described["name"] == "net");
+  CHECK(described["graph_digest"] == Sha256Hex(graph::Print(plan.graph)));
+  CHECK(described["inputs"] == nlohmann::json::parse(R"([{"name": "image", "model_name": "image",
+      "type": "f32", "shape": [1, 2, 5, 5], "layout": "row-major", "bytes": 200}])"));
+  REQUIRE(described["outputs"].size() == 2);
+  CHECK(described["outputs"][0]["name"] == "softmax");
+  CHECK(described["outputs"][1]["bytes"] == 200);
+  REQUIRE(described["steps"].size() == plan.steps.size());
+  CHECK(described["steps"][0]["op"] == manifest["ops"][0]["name"]);
+  CHECK(described["steps"][0]["inputs"][0] == nlohmann::json{{"tensor", "image"}});
+  CHECK(described["steps"][0]["inputs"][1] == nlohmann::json{{"constant", 0}});
   CHECK(manifest["ops"].size() == plan.tasks.size());
   CHECK(plan.tasks.size() < plan.steps.size());
 
-  const Library library(files->shared_object);
+  const Library library(files->shared_object());
   Net* net = nullptr;
   REQUIRE(library.Find<Create>("net_create")(&net) == 0);
   const size_t workspace_bytes = library.Find<size_t (*)()>("net_workspace_bytes")();
-  CHECK(workspace_bytes == static_cast<size_t>(plan.arena_bytes));
+  CHECK(workspace_bytes >= static_cast<size_t>(plan.arena_bytes));
+  CHECK(workspace_bytes == described["workspace_bytes"].get<size_t>());
   const auto run = library.Find<Run>("net_run");
   const uint64_t seed = 5;
   CAPTURE(seed);
@@ -104,6 +152,16 @@ TEST_CASE("a model's library computes what its graph does", "[library]") {
     for (size_t i = 0; i < 3; ++i) CHECK(softmax[t][i] == Approx(expected[0][i]).margin(1e-5));
     for (size_t i = 0; i < 50; ++i) CHECK(sum[t][i] == Approx(expected[1][i]).margin(1e-5));
   }
+  // More threads than the workspace has room for.
+  REQUIRE(library.Find<int (*)(int)>("tessera_net_set_threads")(7) == 0);
+  {
+    const std::vector<graph::TensorRef> inputs = graph::SomeInputs(graph, seed);
+    const Aligned image(200), out_softmax(12), out_sum(200), workspace(workspace_bytes);
+    std::memcpy(image.data, inputs[0]->bytes.data(), 200);
+    REQUIRE(run(net, image.data, out_softmax.data, out_sum.data, workspace.data) == 0);
+    CHECK(std::equal(softmax[0].begin(), softmax[0].end(), out_softmax.data));
+    CHECK(std::equal(sum[0].begin(), sum[0].end(), out_sum.data));
+  }
   const Aligned tensor(200);
   CHECK(run(nullptr, tensor.data, tensor.data, tensor.data, tensor.data) == 1);
   CHECK(run(net, nullptr, tensor.data, tensor.data, tensor.data) == 1);
@@ -112,9 +170,28 @@ TEST_CASE("a model's library computes what its graph does", "[library]") {
   library.Find<Destroy>("net_destroy")(nullptr);
 }
 
-TEST_CASE("the same model gives the same bytes", "[library]") {
+TEST_CASE("the same model gives the same bytes, of which the manifest has the digests",
+          "[library]") {
   const graph::Plan plan = *graph::MakePlan(graph::Parsed(kModel));
-  CHECK(BuildLibrary(SpecOf(plan))->shared_object == BuildLibrary(SpecOf(plan))->shared_object);
+  const auto files = BuildLibrary(SpecOf(plan)), again = BuildLibrary(SpecOf(plan));
+  REQUIRE(files.ok());
+  REQUIRE(again.ok());
+  REQUIRE(again->files.size() == files->files.size());
+  std::map<std::string, std::string> digests;
+  const auto manifest = nlohmann::json::parse(files->manifest());
+  for (const auto& file : manifest["files"]) {
+    digests[file["name"]] = file["sha256"];
+  }
+  for (size_t i = 0; i < files->files.size(); ++i) {
+    const LibraryFile& file = files->files[i];
+    CAPTURE(file.name);
+    CHECK(again->files[i].name == file.name);
+    CHECK(again->files[i].bytes == file.bytes);
+    CHECK(files->Find(file.name) == &file.bytes);
+    if (file.name != "manifest.json") CHECK(digests[file.name] == Sha256Hex(file.bytes));
+  }
+  CHECK(digests.size() == files->files.size() - 1);
+  CHECK(files->Find("nothing") == nullptr);
 }
 
 TEST_CASE("a model that names what is not there is refused", "[library]") {

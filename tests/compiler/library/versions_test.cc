@@ -142,13 +142,13 @@ TEST_CASE("each version of a library computes the right values under its ceiling
   const auto files = BuildLibrary(spec);
   INFO(files.status());
   REQUIRE(files.ok());
-  const auto manifest = nlohmann::json::parse(files->manifest);
+  const auto manifest = nlohmann::json::parse(files->manifest());
   std::vector<std::string> ran;
   for (const char* isa : {"sse4.2", "avx2", "avx512,vnni"}) {
     CAPTURE(isa);
     if ((tessera_cpu_ceiling(isa) & ~tessera_cpu_features()) != 0) continue;
     const Ceiling ceiling(isa);
-    const Library library(files->shared_object);
+    const Library library(files->shared_object());
     CHECK(IsaOf(library) == isa);
     CHECK(ErrorOf(library, manifest, spec.ops[0].workload) < 1e-4);
     ran.push_back(isa);
@@ -157,17 +157,17 @@ TEST_CASE("each version of a library computes the right values under its ceiling
   // Without a ceiling the best of them; a ceiling between two versions takes the lower.
   {
     const Ceiling none(nullptr);
-    CHECK(IsaOf(Library(files->shared_object)) == ran.back());
+    CHECK(IsaOf(Library(files->shared_object())) == ran.back());
   }
   const Ceiling between("avx512");
-  CHECK(IsaOf(Library(files->shared_object)) == (ran.size() == 1 ? "sse4.2" : "avx2"));
+  CHECK(IsaOf(Library(files->shared_object())) == (ran.size() == 1 ? "sse4.2" : "avx2"));
 }
 
 TEST_CASE("versions pack weights differently and take the same activations", "[library]") {
   const auto files = BuildLibrary(SpecFor(kX86));
   INFO(files.status());
   REQUIRE(files.ok());
-  const auto manifest = nlohmann::json::parse(files->manifest);
+  const auto manifest = nlohmann::json::parse(files->manifest());
   const auto op = manifest["ops"][0];
   REQUIRE(op["versions"].size() == 3);
   CHECK(op["versions"][0]["isa"] == "avx512,vnni");
@@ -186,7 +186,7 @@ TEST_CASE("versions pack weights differently and take the same activations", "[l
   CHECK(op["tensors"][0]["layout"] == "0 1/4 2 3 1%4");
   CHECK_FALSE(op["tensors"][1].contains("layout"));
   for (const char* isa : {"avx512,vnni", "avx2", "sse4.2"}) {
-    CHECK(files->header.find(absl::StrCat("//   ", isa, ": safe default schedule")) !=
+    CHECK(files->header().find(absl::StrCat("//   ", isa, ": safe default schedule")) !=
           std::string::npos);
   }
 }
@@ -200,9 +200,9 @@ TEST_CASE("the order of versions does not change a library, nor does building it
   REQUIRE(again.ok());
   REQUIRE(turned.ok());
   for (const auto* other : {&*again, &*turned}) {
-    CHECK(first->shared_object == other->shared_object);
-    CHECK(first->header == other->header);
-    CHECK(first->manifest == other->manifest);
+    CHECK(first->shared_object() == other->shared_object());
+    CHECK(first->header() == other->header());
+    CHECK(first->manifest() == other->manifest());
   }
 }
 
@@ -213,7 +213,7 @@ TEST_CASE("a library without a version for the CPU says so", "[library]") {
   for (const char* isa : {"sse4.2", "no_such_thing", "avx512,", "neon"}) {
     CAPTURE(isa);
     const Ceiling ceiling(isa);
-    const Library library(files->shared_object);
+    const Library library(files->shared_object());
     CHECK(IsaOf(library) == std::nullopt);
     const Aligned memory(1 << 16);
     CHECK(library.Find<int (*)(void*, void*, void*)>("conv")(
@@ -328,10 +328,10 @@ class Program {
   Program(const std::string& compiler, const LibraryFiles& files) {
     folder_ = (std::filesystem::temp_directory_path() / "tessera-versions-test-XXXXXX").string();
     REQUIRE(mkdtemp(folder_.data()) != nullptr);
-    Write("libops.so", files.shared_object);
-    Write("ops.h", files.header);
+    Write("libops.so", files.shared_object());
+    Write("ops.h", files.header());
     Write("main.c", kProgram);
-    const auto tensors = nlohmann::json::parse(files.manifest)["ops"][0]["tensors"];
+    const auto tensors = nlohmann::json::parse(files.manifest())["ops"][0]["tensors"];
     const std::string bytes =
         absl::StrCat("-DOUTPUT_BYTES=", tensors[3]["stored_bytes"].get<int64_t>());
     REQUIRE(std::system(absl::StrCat("cd ", folder_, " && ", compiler, " -std=c11 -Wall -O1 ",

@@ -85,8 +85,8 @@ TEST_CASE("the example of docs/library.md runs on a board, and ends without one"
   REQUIRE(files.ok());
   vta::BoardFiles board(schedule::ConfigOf(spec.device->target));
   const std::string& folder = board.folder.path;
-  std::ofstream(folder + "/libops.so", std::ios::binary) << files->shared_object;
-  std::ofstream(folder + "/ops.h") << files->header;
+  std::ofstream(folder + "/libops.so", std::ios::binary) << files->shared_object();
+  std::ofstream(folder + "/ops.h") << files->header();
 
   const std::string example = Example();
   const std::string here = absl::StrReplaceAll(example, {{"/dev/mem", "uio0"},

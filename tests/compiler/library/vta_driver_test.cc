@@ -43,7 +43,7 @@ tessera_vta_ops* CreateWith(const Library& library, const tessera_vta_driver& dr
 
 TEST_CASE("what an accelerator does wrong is the call's result", "[library]") {
   const LibrarySpec spec = SpecFor(kOps, "vta");
-  const Library library(Build(spec).shared_object);
+  const Library library(Build(spec).shared_object());
   const auto board = Simulator();
   tessera_vta_driver driver = board->driver();
   int returned = TESSERA_VTA_TIMED_OUT;
@@ -102,7 +102,7 @@ struct Slow {
 
 TEST_CASE("memory is given out while a program runs", "[library]") {
   const LibrarySpec spec = SpecFor(kOps, "vta");
-  const Library library(Build(spec).shared_object);
+  const Library library(Build(spec).shared_object());
   const auto board = Simulator();
   Slow slow;
   tessera_vta_driver driver = board->driver();

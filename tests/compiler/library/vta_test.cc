@@ -217,7 +217,7 @@ tessera_vta_ops* CreateWith(const Library& library, const tessera_vta_driver& dr
 
 TEST_CASE("a library runs what it can on the accelerator and the rest on the CPU", "[library]") {
   const LibrarySpec spec = VtaSpec();
-  const Library library(Build(spec).shared_object);
+  const Library library(Build(spec).shared_object());
   const auto board = Simulator();
   tessera_vta_ops* vta = CreateWith(library, board->driver());
   CheckAllDeviceCalls(library, spec, vta);
@@ -261,7 +261,7 @@ struct Incoherent {
 
 TEST_CASE("a driver is told what the host writes and reads", "[library]") {
   const LibrarySpec spec = VtaSpec();
-  const Library library(Build(spec).shared_object);
+  const Library library(Build(spec).shared_object());
   const auto board = Simulator();
   Incoherent driver(*board);
   tessera_vta_ops* vta = CreateWith(library, driver.driver);
@@ -271,7 +271,7 @@ TEST_CASE("a driver is told what the host writes and reads", "[library]") {
 
 TEST_CASE("a library runs on a board by its registers", "[library]") {
   const LibrarySpec spec = VtaSpec();
-  const Library library(Build(spec).shared_object);
+  const Library library(Build(spec).shared_object());
   vta::BoardFiles board(TestConfig());
   const std::string& folder = board.folder.path;
   char log[200];
@@ -316,7 +316,7 @@ TEST_CASE("without an accelerator all operators run on the CPU, and the library 
   };
   {
     // To ask decides nothing.
-    const Library library(files.shared_object);
+    const Library library(files.shared_object());
     awaits_one(library);
     tessera_vta_ops* vta = CreateWith(library, board->driver());
     CHECK(library.Find<Use>("tessera_mixed_vta_use")(vta) == TESSERA_OPS_OK);
@@ -324,7 +324,7 @@ TEST_CASE("without an accelerator all operators run on the CPU, and the library 
     CheckAllHostCalls(library, spec);
   }
   {
-    const Library library(files.shared_object);
+    const Library library(files.shared_object());
     awaits_one(library);
     CHECK_THAT(fallback(library), Catch::Contains("no accelerator was named with ..._vta_use"));
     // Too late: weights may have been packed.
@@ -333,7 +333,7 @@ TEST_CASE("without an accelerator all operators run on the CPU, and the library 
     library.Find<Destroy>("tessera_mixed_vta_destroy")(vta);
   }
   const Environment wanted("TESSERA_DEVICE", "cpu");
-  const Library library(files.shared_object);
+  const Library library(files.shared_object());
   tessera_vta_ops* vta = CreateWith(library, board->driver());
   CHECK(library.Find<Use>("tessera_mixed_vta_use")(vta) == TESSERA_OPS_NO_DEVICE);
   CHECK(fallback(library) == "TESSERA_DEVICE is cpu");
@@ -343,12 +343,12 @@ TEST_CASE("without an accelerator all operators run on the CPU, and the library 
 TEST_CASE("header and manifest say what runs where and why", "[library]") {
   const LibrarySpec spec = VtaSpec();
   const LibraryFiles files = Build(spec), again = Build(spec);
-  CHECK(files.shared_object == again.shared_object);
-  CHECK(files.header == again.header);
-  CHECK(files.manifest == again.manifest);
-  CHECK(Needed(files.shared_object) == std::vector<std::string>{"libc.so.6"});
+  CHECK(files.shared_object() == again.shared_object());
+  CHECK(files.header() == again.header());
+  CHECK(files.manifest() == again.manifest());
+  CHECK(Needed(files.shared_object()) == std::vector<std::string>{"libc.so.6"});
 
-  const auto manifest = nlohmann::json::parse(files.manifest);
+  const auto manifest = nlohmann::json::parse(files.manifest());
   CHECK(manifest["device"]["device_class"] == "a board");
   const auto& conv = manifest["ops"][0]["device"];
   CHECK(conv["is_default"] == true);
@@ -359,9 +359,10 @@ TEST_CASE("header and manifest say what runs where and why", "[library]") {
     const std::string why = spec.ops[refused].why_not_on_device;
     REQUIRE(!why.empty());
     CHECK(manifest["ops"][refused]["device"] == nlohmann::json{{"runs_on_cpu", why}});
-    CHECK_THAT(files.header, Catch::Contains("//   vta: not there, it runs on the CPU: " + why));
+    CHECK_THAT(files.header(), Catch::Contains("//   vta: not there, it runs on the CPU: " + why));
   }
-  CHECK_THAT(files.header, Catch::Contains("because the accelerator can't run them: first, soft."));
+  CHECK_THAT(files.header(),
+             Catch::Contains("because the accelerator can't run them: first, soft."));
 
   std::vector<std::string> declared = {"tessera_mixed_set_threads", "tessera_mixed_version",
                                        "tessera_mixed_isa",         "tessera_mixed_device",
@@ -375,11 +376,11 @@ TEST_CASE("header and manifest say what runs where and why", "[library]") {
   }
   for (const std::string& name : declared) {
     CAPTURE(name);
-    CHECK((files.header.find(" " + name + "(") != std::string::npos ||
-           files.header.find("* " + name + "(") != std::string::npos));
+    CHECK((files.header().find(" " + name + "(") != std::string::npos ||
+           files.header().find("* " + name + "(") != std::string::npos));
   }
   std::ranges::sort(declared);
-  CHECK(Exported(files.shared_object) == declared);
+  CHECK(Exported(files.shared_object()) == declared);
   CHECK(std::ranges::binary_search(declared, "conv_vta_pack_weights"));
   CHECK_FALSE(std::ranges::binary_search(declared, "first_vta"));
 }
@@ -405,7 +406,7 @@ TEST_CASE(
   LibrarySpec spec = VtaSpec({"x86/sse4.2"}, {kOps[0], small});
   // Of one tile of accumulators.
   spec.device->target = ir::ParseTarget("vta acc=64").value();
-  const auto manifest = nlohmann::json::parse(Build(spec).manifest);
+  const auto manifest = nlohmann::json::parse(Build(spec).manifest());
   CHECK_THAT(manifest["ops"][0]["device"]["runs_on_cpu"].get<std::string>(),
              Catch::Contains("acc"));
   CHECK(manifest["ops"][1]["device"].contains("programs"));
@@ -490,8 +491,8 @@ std::string OutputOf(const LibrarySpec& spec, const std::string& compiler,
     std::ofstream(absl::StrCat(folder, "/", name), std::ios::binary)
         .write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
   };
-  write("libmixed.so", files->shared_object.data(), files->shared_object.size());
-  write("ops.h", files->header.data(), files->header.size());
+  write("libmixed.so", files->shared_object().data(), files->shared_object().size());
+  write("ops.h", files->header().data(), files->header().size());
   write("main.c", kProgram, sizeof(kProgram) - 1);
   const Data data(spec.ops[0].workload);
   std::string sizes;

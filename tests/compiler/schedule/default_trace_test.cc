@@ -6,6 +6,7 @@
 #include "compiler/schedule/inlined_size.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
+#include "compiler/te/operators.h"
 
 namespace tessera::schedule {
 namespace {
@@ -36,6 +37,20 @@ TEST_CASE("bodies that double with every inlined stage stay below the limit", "[
     const auto schedule = ApplyTrace(workload.dag, *trace);
     REQUIRE(schedule.ok());
     CHECK(InferBounds(*schedule).ok());
+  }
+}
+
+TEST_CASE("vectors go along the channels of a block, and what lies between is stored so",
+          "[schedule]") {
+  const te::Workload workload = *te::MakeWorkload(
+      {"dw",
+       "depthwise_conv2d",
+       {{"c", "32"}, {"size", "8"}, {"k", "3"}, {"bias", "true"}, {"layout", "nchwc16"}}});
+  const std::string trace = Print(*DefaultTrace(workload.dag, *ir::X86Target("avx512")));
+  INFO(trace);
+  for (const char* step :
+       {"layout conv 0 1/16 2 3 1%16", "vectorize conv c.1", "vectorize bias c.1"}) {
+    CHECK(trace.find(step) != std::string::npos);
   }
 }
 

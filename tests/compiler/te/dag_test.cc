@@ -7,6 +7,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/rng.h"
 #include "compiler/ir/verify.h"
+#include "compiler/te/dag_builder.h"
 #include "compiler/te/reference.h"
 #include "tests/compiler/te/plain_loops.h"
 #include "tests/compiler/te/run.h"
@@ -330,6 +331,25 @@ TEST_CASE("executed operations of huge shapes are found at once", "[te]") {
   const Workload square =
       Make({"square", "matmul", {{"m", "262144"}, {"n", "262144"}, {"k", "262144"}}});
   CHECK(ExecutedOperations(square.dag) == int64_t{2} << 54);
+}
+
+TEST_CASE("executed operations of a long chain of selections are found at once", "[te]") {
+  // Of 64 parts of three elements each, every other of which is doubled.
+  DagBuilder builder;
+  const ir::Buffer x = builder.Input("x", ir::Float(32), {{"n", 192}});
+  const ir::Buffer y =
+      builder.Compute("y", ir::Float(32), {{"n", 192}}, [&](const std::vector<ir::Expr>& axes) {
+        ir::Expr value = ir::MakeLoad(x, axes);
+        for (int64_t part = 64; part-- > 0;) {
+          const ir::Expr load = ir::MakeLoad(x, axes);
+          value = ir::MakeSelect(ir::Lt(axes[0], ir::Expr(3 * (part + 1))),
+                                 part % 2 == 0 ? load + load : load, value);
+        }
+        return value;
+      });
+  const auto workload = std::move(builder).Finish({y});
+  REQUIRE(workload.ok());
+  CHECK(ExecutedOperations(workload->dag) == 32 * 3);
 }
 
 TEST_CASE("combined tuples keep the earlier index of equal values", "[te]") {

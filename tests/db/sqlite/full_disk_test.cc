@@ -21,7 +21,7 @@ namespace {
 
 using Catch::Contains;
 
-constexpr int64_t kLimitBytes = 400 << 10;
+constexpr int64_t kLimitBytes = 512 << 10;
 
 std::set<std::string> StoredAttempts(Store& store) {
   RecordFilter everything;

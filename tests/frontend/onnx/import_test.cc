@@ -28,6 +28,20 @@ TEST_CASE("tensors keep their names", "[onnx]") {
         "output out_relu\n");
 }
 
+TEST_CASE("outputs have the names that the model gives them", "[onnx]") {
+  Model model;
+  model.Input("x", {2}).Node("Relu", {"x"}, {"r"}).Node("Identity", {"r"}, {"save/scores"});
+  model.Node("Identity", {"r"}, {"again"}).Node("Identity", {"x"}, {"same"});
+  model.Output("save/scores").Output("again").Output("same");
+  CHECK(graph::Print(Imported(model)) ==
+        "graph model_small\n"
+        "input x: f32[2]\n"
+        "save_scores = relu(x): f32[2]\n"
+        "output save_scores\n"
+        "output save_scores\n"
+        "output x\n");
+}
+
 TEST_CASE("arithmetic on shapes comes out as numbers", "[onnx]") {
   // x.reshape(x.shape[0], -1), as PyTorch writes it.
   Model model;
@@ -65,6 +79,40 @@ TEST_CASE("open dimensions are given by name, by input, or as values", "[onnx]")
   const ImportOptions known{.dimensions = {{"batch", 1}},
                             .values = {{"x", FloatTensor({1, 2}, {-1, 1})}}};
   CHECK(Imported(model, known).Inputs().size() == 1);
+}
+
+TEST_CASE("of an If whose condition is known the branch taken is there", "[onnx]") {
+  for (const int64_t rate : {16000, 8000}) {
+    CAPTURE(rate);
+    Model model;
+    model.Input("x", {2}).Input("rate", {}, onnx::TensorProto::INT64).Ints("wide", {}, {16000});
+    model.Node("Equal", {"rate", "wide"}, {"is_wide"}).Node("If", {"is_wide"}, {"y"});
+    // Both branches have a name of their own for the same thing, and read what is around.
+    Model yes, no;
+    yes.Floats("by", {1}, {2}).Node("Mul", {"x", "by"}, {"inner"}).Output("inner");
+    no.Floats("by", {1}, {3}).Node("Mul", {"x", "by"}, {"inner"}).Node("Neg", {"inner"}, {"other"});
+    no.Output("other");
+    onnx::NodeProto& node = *model.proto.mutable_graph()->mutable_node(1);
+    for (const auto& [name, branch] :
+         {std::pair("then_branch", &yes), std::pair("else_branch", &no)}) {
+      onnx::AttributeProto& attribute = *node.add_attribute();
+      attribute.set_name(name);
+      attribute.set_type(onnx::AttributeProto::GRAPH);
+      *attribute.mutable_g() = branch->proto.graph();
+    }
+    // What branches define is theirs.
+    model.Floats("inner", {2}, {10, 20}).Node("Add", {"y", "outside"}, {"z"}).Output("z");
+    CHECK(absl::StrContains(Refusal(model), "its condition, \"is_wide\", is not known"));
+    const ImportOptions options{
+        .values = {{"rate", graph::MakeTensor(ir::Int(64), {}, {static_cast<double>(rate)})}}};
+    CHECK(absl::StrContains(Refusal(model, options), "\"inner\" is defined twice"));
+    model.proto.mutable_graph()->mutable_initializer(1)->set_name("outside");
+    const graph::Graph graph = Imported(model, options);
+    const auto outputs = graph::Evaluate(graph, {FloatTensor({2}, {1, 2})});
+    REQUIRE(outputs.ok());
+    CHECK(outputs->front()->At(1) == (rate == 16000 ? 24 : 14));
+    CHECK(CountOf(graph, "neg") == (rate == 16000 ? 0 : 1));
+  }
 }
 
 TEST_CASE("initializers that are inputs as well are constants", "[onnx]") {

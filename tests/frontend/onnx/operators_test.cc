@@ -259,6 +259,35 @@ TEST_CASE("quantised functions of com.microsoft", "[onnx]") {
         std::vector<double>{128, 144});
 }
 
+TEST_CASE("a quantised product has integers, scales of columns and a bias in steps of both",
+          "[onnx]") {
+  // a - zero is [[1, 2], [-3, 4]], b's columns are [1, -1] and [2, 3], in steps of 0.5 · 1 and · 2.
+  const auto a = graph::MakeTensor(ir::UInt(8), {2, 2}, {11, 12, 7, 14});
+  const auto result = [&](bool is_turned, std::vector<std::string> operands, const Fields& more) {
+    Model model(13);
+    model.Input("a", {2, 2}, onnx::TensorProto::UINT8)
+        .Floats("sa", {}, {0.5})
+        .Bytes("za", {}, {10});
+    model.Bytes("b", {2, 2}, is_turned ? Shape{1, -1, 2, 3} : Shape{1, 2, -1, 3},
+                onnx::TensorProto::INT8);
+    model.Floats("sb", {2}, {1, 2}).Bytes("zb", {2}, {0, 0}, onnx::TensorProto::INT8);
+    model.Bytes("c", {2}, {100, -1}, onnx::TensorProto::INT32);
+    model.Floats("sy", {}, {0.5}).Bytes("zy", {}, {30});
+    operands.insert(operands.begin(), {"a", "sa", "za", "b", "sb", "zb"});
+    Fields fields = more;
+    if (is_turned) fields.emplace_back("transB", int64_t{1});
+    model.Node("QGemm", operands, {"y"}, fields, "com.microsoft").Output("y");
+    return Result(model, {a});
+  };
+  for (const bool is_turned : {false, true}) {
+    CAPTURE(is_turned);
+    // Sums are -1, 8 and -7, 6.
+    CHECK(result(is_turned, {}, {}) == std::vector<double>{-0.5, 8, -3.5, 6});
+    CHECK(result(is_turned, {"c"}, {{"alpha", 2.0}}) == std::vector<double>{99, 14, 93, 10});
+    CHECK(result(is_turned, {"c", "sy", "zy"}, {}) == std::vector<double>{129, 44, 123, 40});
+  }
+}
+
 TEST_CASE("bytes with zero points are convolved as integers", "[onnx]") {
   const auto x = graph::MakeTensor(ir::UInt(8), {1, 1, 3}, {0, 200, 255});
   Model model(13);

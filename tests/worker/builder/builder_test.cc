@@ -297,10 +297,11 @@ TEST_CASE("a library has its files, and the same selection gives the same bytes"
   const agent::LibraryOutput library = builder->BuildLibrary(request, {}, -1);
   INFO(library.error);
   REQUIRE(library.error.empty());
-  REQUIRE(library.files.size() == 3);
+  REQUIRE(library.files.size() == 6);
   CHECK(library.files[0].first == "libnet.so");
   CHECK(library.files[1].first == "net.h");
   CHECK(library.files[2].first == "manifest.json");
+  CHECK(library.files[3].first == "tessera_netConfig.cmake");
   CHECK_THAT(library.files[1].second, Catch::Contains("int mm("));
   CHECK_THAT(library.files[2].second, Catch::Contains("42"));
   CHECK(builder->BuildLibrary(request, {}, -1).files == library.files);

@@ -130,7 +130,7 @@ TEST_CASE("operators run on a CUDA device with its memory and in its stream", "[
     const LibraryFiles files = Build(spec);
     const auto at = TestStream::Open();
     if (at == nullptr) return;
-    const Library library(files.shared_object);
+    const Library library(files.shared_object());
     const Kernels kernels(library);
     for (const LibraryOp& op : spec.ops) {
       CAPTURE(op.name);
@@ -172,7 +172,7 @@ TEST_CASE("threads share a CUDA device's kernels", "[library][cuda]") {
   const LibrarySpec spec = TestSpec(kTarget);
   const auto at = TestStream::Open();
   if (at == nullptr) return;
-  const Library library(Build(spec).shared_object);
+  const Library library(Build(spec).shared_object());
   const Kernels kernels(library);
   constexpr int kThreads = 3;
   const Data data(spec.ops[3].workload);
@@ -196,7 +196,7 @@ TEST_CASE("kernels for CUDA are made for the current context, and not without on
           "[library][cuda]") {
   const auto at = TestStream::Open();
   if (at == nullptr) return;
-  const Library library(Build(TestSpec(kTarget)).shared_object);
+  const Library library(Build(TestSpec(kTarget)).shared_object());
   const auto create = library.Find<Create>("tessera_gpu_cuda_create");
   char log[256] = "";
   void* kernels = nullptr;
@@ -210,7 +210,7 @@ TEST_CASE("kernels for CUDA are made for the current context, and not without on
 TEST_CASE("calls with host memory run on the CUDA device where there is one", "[library][cuda]") {
   if (TestStream::Open() == nullptr) return;
   const LibrarySpec spec = TestSpec(kTarget);
-  CheckRunsOnDevice(Library(Build(spec).shared_object), spec);
+  CheckRunsOnDevice(Library(Build(spec).shared_object()), spec);
 }
 
 TEST_CASE("calls with host memory run on the CPU where the wanted CUDA device is missing",
@@ -230,7 +230,7 @@ TEST_CASE("without a driver of CUDA", "[.no_cuda_driver]") {
     return;
   }
   const LibrarySpec spec = TestSpec(kTarget);
-  const Library library(Build(spec).shared_object);
+  const Library library(Build(spec).shared_object());
   void* kernels = nullptr;
   char log[256];
   CHECK(library.Find<Create>("tessera_gpu_cuda_create")(&kernels, log, sizeof(log)) ==
@@ -260,8 +260,8 @@ TEST_CASE("calls with host memory run on the CPU where there is no driver of CUD
 
 TEST_CASE("a library for CUDA is the same bytes each time and needs libc alone", "[library]") {
   const LibraryFiles files = CheckFiles(TestSpec(kTarget), "cuda");
-  CHECK(files.shared_object.find(".visible .entry tessera_kernel_conv_0(") != std::string::npos);
-  CHECK(files.header.find("opencl") == std::string::npos);
+  CHECK(files.shared_object().find(".visible .entry tessera_kernel_conv_0(") != std::string::npos);
+  CHECK(files.header().find("opencl") == std::string::npos);
 }
 
 TEST_CASE("the header of a library for CUDA is C99 and C++, with and without CUDA's own",

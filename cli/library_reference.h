@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "compiler/ir/buffer.h"
+#include "compiler/te/reference.h"
+
+namespace tessera::cli {
+
+// An operator with what the interpreter makes of the seeded inputs of te::TestInput.
+struct OperatorRun {
+  struct Tensor {
+    ir::BufferNode buffer;  // row-major
+    std::string name;       // in C
+    bool is_constant = false;
+    int64_t stored_bytes = 0;  // not of constants
+  };
+
+  std::string name;
+  uint64_t seed = 0;
+  std::vector<Tensor> inputs, outputs;
+  std::vector<te::Sample> expected;
+  std::vector<te::Tolerance> tolerances;  // by output
+};
+
+// What a library's manifest says of a model: how it is called, and what it computes of the seeded
+// inputs of te::TestInput.
+struct ReferenceRun {
+  struct Output {
+    ir::BufferNode buffer;
+    std::vector<int64_t> elements;
+    std::vector<double> values;
+    double tolerance = 0;
+  };
+
+  std::string library;  // that carries NAME in tessera_NAME_isa
+  std::string model;    // whose functions begin with it; empty: it has none
+  uint64_t seed = 0;
+  std::vector<ir::BufferNode> inputs;
+  std::vector<Output> outputs;
+  std::vector<OperatorRun> operators;  // of a library without a model
+};
+
+struct RunResult {
+  enum class Kind : uint8_t {
+    kRight,    // all values are within the tolerance; loaded, where there is nothing to run
+    kWrong,    // it computes something else, returns an error, crashes or doesn't end
+    kSkipped,  // it can't run on this CPU
+  };
+  Kind kind = Kind::kWrong;
+  std::string detail;
+};
+
+// Loads the shared object of these bytes in a child process and runs its model or operators. The
+// child has no time beyond `limit`, writes no files and leaves no core; beside that it has the
+// rights of this process. ResourceExhausted where no child can be started. Call it before there are
+// threads.
+absl::StatusOr<RunResult> RunLibrary(std::string_view shared_object, const ReferenceRun& run,
+                                     absl::Duration limit);
+
+}  // namespace tessera::cli

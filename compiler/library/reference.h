@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/library/library.h"
+
+namespace tessera::library {
+
+// What a model computes of seeded inputs (te::TestInput of their numbers), by which whoever has the
+// library can find out whether it does so there.
+struct ModelReference {
+  struct Output {
+    std::vector<int64_t> elements;  // row-major numbers, ascending
+    std::vector<double> values;     // finite
+    double tolerance = 0;           // largest absolute difference that is none
+  };
+  uint64_t seed = 0;
+  std::string made_by;
+  std::vector<Output> outputs;  // as of the model
+  std::string why_missing;      // where there is none
+};
+
+// Larger models have no reference. A core takes a second or more for 10^9 of them.
+inline constexpr int64_t kMaxReferenceOperations = int64_t{1} << 34;
+
+// Runs the model of `spec`, which is there, here: not as the library has it, but compiled of
+// default schedules for one thread of the least CPU, on which other programs than the tuned ones
+// compute the same. That is the same on all x86 machines; on others the reference is missing.
+// Errors are those of compiling.
+absl::StatusOr<ModelReference> MakeReference(const LibrarySpec& spec);
+
+}  // namespace tessera::library
