@@ -12,8 +12,30 @@
 namespace tessera::server {
 namespace {
 
+// Uploads are held in memory until they are whole.
+constexpr int64_t kMaxArrivingBytes = 4 * proto::kMaxArtifactBytes;
+
+// Room for an upload, as long as it lives.
+class Room {
+ public:
+  Room(std::atomic<int64_t>& taken, int64_t bytes) : taken_(taken), bytes_(bytes) {
+    there_is_ = taken_.fetch_add(bytes) + bytes <= kMaxArrivingBytes;
+  }
+  ~Room() { taken_ -= bytes_; }
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+
+  bool there_is() const { return there_is_; }
+
+ private:
+  std::atomic<int64_t>& taken_;
+  const int64_t bytes_;
+  bool there_is_;
+};
+
 // The whole upload; the chunks must add up to what the first one stated.
-absl::Status ReadUpload(grpc::ServerReader<v1::Chunk>* reader, ContentStore& artifacts) {
+absl::Status ReadUpload(grpc::ServerReader<v1::Chunk>* reader, ContentStore& artifacts,
+                        std::atomic<int64_t>& arriving_bytes) {
   v1::Chunk chunk;
   if (!reader->Read(&chunk)) return absl::InvalidArgumentError("upload: no chunk came");
   const std::string digest = chunk.digest();
@@ -22,6 +44,12 @@ absl::Status ReadUpload(grpc::ServerReader<v1::Chunk>* reader, ContentStore& art
   if (size < 0 || size > proto::kMaxArtifactBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("upload size: ", size, " is outside 0 to ", proto::kMaxArtifactBytes));
+  }
+  const Room room(arriving_bytes, size);
+  if (!room.there_is()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("upload ", digest, ": others have taken the ", kMaxArrivingBytes >> 20,
+                     " MiB that uploads under way may take together; try again"));
   }
   std::string bytes;
   do {
@@ -42,7 +70,7 @@ absl::Status ReadUpload(grpc::ServerReader<v1::Chunk>* reader, ContentStore& art
 
 grpc::Status ArtifactServiceImpl::Upload(grpc::ServerContext*,
                                          grpc::ServerReader<v1::Chunk>* reader, v1::UploadReply*) {
-  return proto::ToRpc(ReadUpload(reader, artifacts_));
+  return proto::ToRpc(ReadUpload(reader, artifacts_, arriving_bytes_));
 }
 
 grpc::Status ArtifactServiceImpl::Download(grpc::ServerContext*, const v1::DownloadRequest* request,

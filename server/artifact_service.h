@@ -2,6 +2,9 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
+#include <cstdint>
+
 #include "base/content_store.h"
 #include "proto/worker.grpc.pb.h"
 
@@ -20,6 +23,7 @@ class ArtifactServiceImpl final : public v1::ArtifactService::Service {
 
  private:
   ContentStore& artifacts_;
+  std::atomic<int64_t> arriving_bytes_ = 0;  // of uploads under way, as they were stated
 };
 
 }  // namespace tessera::server

@@ -54,6 +54,73 @@ TEST_CASE("an upload that stops early is refused", "[server]") {
   CHECK(absl::IsInvalidArgument(proto::FromRpc(writer->Finish())));
 }
 
+TEST_CASE("uploads that state too much together wait for others", "[server]") {
+  Rig rig;
+  auto artifacts = v1::ArtifactService::NewStub(rig.channel);
+  struct Upload {
+    grpc::ClientContext context;
+    v1::UploadReply reply;
+    std::unique_ptr<grpc::ClientWriter<v1::Chunk>> writer;
+  };
+  std::vector<std::unique_ptr<Upload>> held;
+  const auto begin = [&](int64_t size) {
+    held.push_back(std::make_unique<Upload>());
+    Upload& upload = *held.back();
+    upload.writer = artifacts->Upload(&upload.context, &upload.reply);
+    v1::Chunk chunk;
+    chunk.set_digest(Sha256Hex(absl::StrCat(held.size())));
+    chunk.set_size(size);
+    upload.writer->Write(chunk);
+  };
+  for (int i = 0; i < 4; ++i) begin(proto::kMaxArtifactBytes);
+  FakeWorker worker(rig.server->port(), {});
+  CHECK(test::Eventually(
+      [&] { return absl::IsResourceExhausted(worker.Upload(Sha256Hex("a"), "a")); }));
+  held.back()->context.TryCancel();
+  CHECK(test::Eventually([&] { return worker.Upload(Sha256Hex("a"), "a").ok(); }));
+  for (auto& upload : held) upload->context.TryCancel();
+}
+
+TEST_CASE("what a server doesn't have is named, and a model without it is refused", "[server]") {
+  Rig rig;
+  FakeWorker worker(rig.server->port(), {});
+  REQUIRE(worker.Upload(Sha256Hex("graph"), "graph").ok());
+  auto artifacts = v1::ArtifactService::NewStub(rig.channel);
+  const auto missing = [&](const std::vector<std::string>& digests) {
+    grpc::ClientContext context;
+    v1::FindMissingRequest request;
+    v1::FindMissingReply reply;
+    for (const std::string& digest : digests) request.add_digests(digest);
+    const absl::Status status = proto::FromRpc(artifacts->FindMissing(&context, request, &reply));
+    return status.ok() ? absl::StatusOr<std::vector<std::string>>(std::vector<std::string>(
+                             reply.digests().begin(), reply.digests().end()))
+                       : status;
+  };
+  CHECK(missing({Sha256Hex("a"), Sha256Hex("graph"), Sha256Hex("b")}).value() ==
+        std::vector<std::string>{Sha256Hex("a"), Sha256Hex("b")});
+  CHECK(absl::IsInvalidArgument(missing({"../graph"}).status()));
+  CHECK(absl::IsInvalidArgument(
+      missing(std::vector<std::string>(proto::kMaxConstants + 1, Sha256Hex("a"))).status()));
+
+  auto libraries = v1::LibraryService::NewStub(rig.channel);
+  v1::CreateSelectionRequest select;
+  select.set_name("net");
+  v1::LibraryOp* op = select.add_ops();
+  op->set_op("rows");
+  *op->mutable_task() = proto::ToProto(Rig::Task(8));
+  select.mutable_model()->set_graph(Sha256Hex("graph"));
+  select.mutable_model()->add_constants(Sha256Hex("weights"));
+  const auto create = [&] {
+    grpc::ClientContext context;
+    v1::Selection selection;
+    return proto::FromRpc(libraries->CreateSelection(&context, select, &selection));
+  };
+  CHECK_THAT(std::string(create().message()),
+             Catch::Contains("1 of the model's 2 artifacts are not there; upload them"));
+  REQUIRE(worker.Upload(Sha256Hex("weights"), "weights").ok());
+  CHECK(create().ok());
+}
+
 TEST_CASE("a hostile worker is cut off and the server serves on", "[server]") {
   const google::protobuf::LogSilencer silencer;
   Rig rig;

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <fstream>
 
 #include "server/client_services.h"
 #include "tests/server/rig.h"
@@ -381,8 +382,10 @@ TEST_CASE("a library is selected from the best records and built by a builder", 
   Rig rig;
   FakeWorker* self = nullptr;
   FakeWorker::Script script;
+  std::atomic<int> builds = 0;
   script.library =
       [&](const proto::LibraryRequest& request) -> std::optional<proto::LibraryResult> {
+    ++builds;
     proto::LibraryResult result{.fence = request.fence};
     for (const db::SelectionItem& item : request.selection.items) {
       const std::string bytes = absl::StrCat(item.op, " with ", item.trace);
@@ -426,19 +429,48 @@ TEST_CASE("a library is selected from the best records and built by a builder", 
     CHECK(selection.items(1).record_id() == 0);
     CHECK(selection.items(1).trace().empty());
   }
-  build.set_selection_id(selection.id());
-  grpc::ClientContext context;
-  auto reader = libraries->BuildLibrary(&context, build);
-  std::map<std::string, std::string> files;
-  std::string name;
-  v1::FileChunk chunk;
-  while (reader->Read(&chunk)) {
-    if (!chunk.name().empty()) name = chunk.name();
-    files[name] += chunk.data();
+  const auto built = [&](int64_t id, const std::string& library) {
+    build.set_selection_id(id);
+    build.set_name(library);
+    grpc::ClientContext context;
+    auto reader = libraries->BuildLibrary(&context, build);
+    std::map<std::string, std::string> files;
+    std::string name;
+    v1::FileChunk chunk;
+    while (reader->Read(&chunk)) {
+      if (!chunk.name().empty()) name = chunk.name();
+      files[name] += chunk.data();
+    }
+    CHECK(reader->Finish().ok());
+    return files;
+  };
+  const auto files = built(selection.id(), "ops");
+  CHECK(files.at("rows8.txt") == "rows8 with " + selection.items(0).trace());
+  CHECK(files.at("rows16.txt") == "rows16 with ");
+  CHECK(builds == 1);
+  // What was built is there, also of an equal selection, until it is evicted.
+  v1::Selection equal;
+  {
+    grpc::ClientContext context;
+    REQUIRE(libraries->CreateSelection(&context, select, &equal).ok());
+    CHECK(equal.id() != selection.id());
   }
-  CHECK(reader->Finish().ok());
-  CHECK(files["rows8.txt"] == "rows8 with " + selection.items(0).trace());
-  CHECK(files["rows16.txt"] == "rows16 with ");
+  CHECK(built(equal.id(), "ops") == files);
+  CHECK(builds == 1);
+  CHECK(built(equal.id(), "others") == files);
+  CHECK(builds == 2);
+  // A file that is damaged is told of, and built again by the next call.
+  std::ofstream(absl::StrCat(rig.directory.path, "/artifacts/", Sha256Hex("rows16 with "))) << "?";
+  {
+    grpc::ClientContext context;
+    v1::FileChunk chunk;
+    auto reader = libraries->BuildLibrary(&context, build);
+    while (reader->Read(&chunk)) {
+    }
+    CHECK(reader->Finish().error_code() == grpc::StatusCode::DATA_LOSS);
+  }
+  CHECK(built(equal.id(), "others") == files);
+  CHECK(builds == 3);
 }
 
 TEST_CASE("a selection that would take long to check is refused with the limit", "[server]") {
