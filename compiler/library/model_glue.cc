@@ -1,5 +1,8 @@
 #include "compiler/library/model_glue.h"
 
+#include <map>
+#include <utility>
+
 #include "compiler/library/model_header.h"
 #include "compiler/runtime/model.h"
 #include "compiler/runtime/ops.h"
@@ -26,6 +29,9 @@ void AddModel(const GlueModule& module, const LibraryModel& model, absl::Span<co
               const std::vector<Constant*>& tables, const std::vector<Constant*>& packings) {
   std::vector<Constant*> steps;
   int64_t packed_bytes = 0;
+  // Steps that run one operator with the same constants share its packed block: those of a
+  // recurrent layer do.
+  std::map<std::pair<int, std::vector<int64_t>>, int64_t> packed;
   for (const LibraryModel::Step& step : model.steps) {
     const CompiledOp& op = ops[static_cast<size_t>(step.op)];
     std::vector<Constant*> arguments;
@@ -37,16 +43,19 @@ void AddModel(const GlueModule& module, const LibraryModel& model, absl::Span<co
         arguments.push_back(PlaceOf(module, step.inputs[i]));
       }
     }
-    const int64_t packed_offset = packed_bytes;
+    const auto [block, is_new] = packed.try_emplace({step.op, constants}, packed_bytes);
+    const int64_t packed_offset = block->second;
     if (op.has_constants()) {
       arguments.push_back(
           module.Struct({module.Number(TESSERA_MODEL_PACKED), module.Number(packed_offset)}));
-      packed_bytes += RoundUp(op.packed_bytes);
+      if (is_new) packed_bytes += RoundUp(op.packed_bytes);
     }
+    const bool packs = op.has_constants() && is_new;
     arguments.push_back(PlaceOf(module, step.output));
     steps.push_back(module.Struct({tables[static_cast<size_t>(step.op)],
                                    module.Number(static_cast<int64_t>(arguments.size())),
-                                   module.Array(arguments), packings[static_cast<size_t>(step.op)],
+                                   module.Array(arguments),
+                                   packs ? packings[static_cast<size_t>(step.op)] : module.Null(),
                                    module.Number(static_cast<int64_t>(constants.size())),
                                    module.Numbers(constants), module.Number(packed_offset)}));
   }

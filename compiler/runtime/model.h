@@ -24,7 +24,8 @@ typedef struct tessera_model_step {
   const tessera_op_table* op;
   int64_t argument_count;  // at most TESSERA_OP_MAX_BUFFERS; of the operator's entry point
   const tessera_model_place* arguments;
-  const tessera_packing_table* packing;  // NULL: it has no constants
+  const tessera_packing_table*
+      packing;  // NULL: it has no constants, or a step before has packed them
   int64_t constant_count;
   const int64_t* constants;  // bytes into the model's constants, row-major
   int64_t packed_offset;     // of its packed block
