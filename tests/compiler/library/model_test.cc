@@ -170,6 +170,34 @@ TEST_CASE("a model's library computes what its graph does", "[library]") {
   library.Find<Destroy>("net_destroy")(nullptr);
 }
 
+TEST_CASE("steps of the same weights share them packed", "[library]") {
+  // As a recurrent layer is: a product by the same matrix again and again.
+  const int64_t width = 256, times = 32;
+  const int64_t bytes = width * width * 4;
+  graph::GraphBuilder builder("again");
+  const ir::Type type = ir::Float(32);
+  const std::vector<double> small(static_cast<size_t>(width * width), 1.0 / width);
+  int x = builder.Input("x", {type, {1, width}, {}}).value();
+  const int w = builder.Constant("w", graph::MakeTensor(type, {width, width}, small)).value();
+  for (int64_t i = 0; i < times; ++i) x = builder.Add("matmul", {x, w}).value();
+  const graph::Plan plan = *graph::MakePlan(std::move(builder).Finish({x}));
+  REQUIRE(plan.steps.size() == static_cast<size_t>(times));
+  const absl::StatusOr<LibraryFiles> files = BuildLibrary(SpecOf(plan));
+  INFO(files.status().ToString());
+  REQUIRE(files.ok());
+  CHECK(static_cast<int64_t>(files->shared_object().size()) < 4 * bytes);
+  const Library library(files->shared_object());
+  Net* net = nullptr;
+  REQUIRE(library.Find<Create>("net_create")(&net) == 0);
+  const Aligned in(width * 4), out(width * 4);
+  const Aligned workspace(library.Find<size_t (*)()>("net_workspace_bytes")() + 1);
+  std::fill_n(in.data, width, 3.0f);
+  using RunOne = int (*)(const Net*, const float*, float*, void*);
+  REQUIRE(library.Find<RunOne>("net_run")(net, in.data, out.data, workspace.data) == 0);
+  for (int64_t i = 0; i < width; ++i) CHECK(out.data[i] == Approx(3).margin(1e-4));
+  library.Find<Destroy>("net_destroy")(net);
+}
+
 TEST_CASE("the same model gives the same bytes, of which the manifest has the digests",
           "[library]") {
   const graph::Plan plan = *graph::MakePlan(graph::Parsed(kModel));
