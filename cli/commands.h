@@ -30,7 +30,8 @@ absl::Status RunUp(const UpOptions& options);
 struct OperatorSource {
   std::string file;
   std::vector<std::string> words;
-  std::vector<std::string> dimensions, shapes;  // of a model: "batch=1", "image=1,3,224,224"
+  // Of a model: "batch=1", "image=1,3,224,224", "rate=16000".
+  std::vector<std::string> dimensions, shapes, values;
 };
 
 struct GraphOptions {

@@ -78,6 +78,11 @@ void AddExtents(CLI::App* command, cli::OperatorSource& source) {
       ->add_option("--shape", source.shapes,
                    "of a model: shape of an input, image=1,3,224,224; repeatable")
       ->allow_extra_args(false);
+  command
+      ->add_option("--value", source.values,
+                   "of a model: an input that is no input any more but known, rate=16000; "
+                   "repeatable")
+      ->allow_extra_args(false);
 }
 
 void AddServer(CLI::App* command, std::string& server) {

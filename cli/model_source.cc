@@ -1,6 +1,7 @@
 #include "cli/model_source.h"
 
 #include <cerrno>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <utility>
@@ -36,15 +37,18 @@ absl::StatusOr<std::string> ReadWhole(const std::string& path) {
   return bytes;
 }
 
-// "batch" and "1,3,224" of "batch=1,3,224".
-absl::StatusOr<std::pair<std::string, std::vector<int64_t>>> NamedNumbers(const char* option,
-                                                                          const std::string& text) {
+// "batch" and "1,3,224" of "batch=1,3,224", which `parse` reads one by one.
+template <typename Number, typename Parse>
+absl::StatusOr<std::pair<std::string, std::vector<Number>>> NamedNumbers(const char* option,
+                                                                         const std::string& text,
+                                                                         const char* what,
+                                                                         Parse parse) {
   const size_t sign = text.rfind('=');
-  std::vector<int64_t> numbers;
+  std::vector<Number> numbers;
   if (sign != std::string::npos && sign > 0) {
     for (const absl::string_view part : absl::StrSplit(text.substr(sign + 1), ',')) {
-      int64_t number = 0;
-      if (!absl::SimpleAtoi(part, &number) || number < 1) {
+      Number number = 0;
+      if (!parse(part, &number)) {
         numbers.clear();
         break;
       }
@@ -53,16 +57,24 @@ absl::StatusOr<std::pair<std::string, std::vector<int64_t>>> NamedNumbers(const 
   }
   if (numbers.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(option, " ", text, ": expected a name, \"=\" and numbers from 1 on"));
+        absl::StrCat(option, " ", text, ": expected a name, \"=\" and ", what));
   }
   return std::pair(text.substr(0, sign), std::move(numbers));
+}
+
+absl::StatusOr<std::pair<std::string, std::vector<int64_t>>> NamedExtents(const char* option,
+                                                                          const std::string& text) {
+  return NamedNumbers<int64_t>(option, text, "numbers from 1 on",
+                               [](absl::string_view part, int64_t* number) {
+                                 return absl::SimpleAtoi(part, number) && *number >= 1;
+                               });
 }
 
 absl::StatusOr<frontend::ImportOptions> OptionsOf(const OperatorSource& source) {
   frontend::ImportOptions options;
   options.folder = std::filesystem::absolute(source.file).parent_path();
   for (const std::string& text : source.dimensions) {
-    TESSERA_ASSIGN_OR_RETURN(auto named, NamedNumbers("--dim", text));
+    TESSERA_ASSIGN_OR_RETURN(auto named, NamedExtents("--dim", text));
     if (named.second.size() != 1) {
       return absl::InvalidArgumentError(
           absl::StrCat("--dim ", text, ": a dimension has one extent"));
@@ -70,8 +82,16 @@ absl::StatusOr<frontend::ImportOptions> OptionsOf(const OperatorSource& source) 
     options.dimensions[named.first] = named.second[0];
   }
   for (const std::string& text : source.shapes) {
-    TESSERA_ASSIGN_OR_RETURN(auto named, NamedNumbers("--shape", text));
+    TESSERA_ASSIGN_OR_RETURN(auto named, NamedExtents("--shape", text));
     options.shapes[named.first] = std::move(named.second);
+  }
+  for (const std::string& text : source.values) {
+    TESSERA_ASSIGN_OR_RETURN(
+        auto named, NamedNumbers<double>(
+                        "--value", text, "numbers", [](absl::string_view part, double* number) {
+                          return absl::SimpleAtod(part, number) && std::isfinite(*number);
+                        }));
+    options.numbers[named.first] = std::move(named.second);
   }
   return options;
 }

@@ -89,6 +89,7 @@ class Importer {
     };
     for (const auto& [name, shape] : options_.shapes) TESSERA_RETURN_IF_ERROR(check(name));
     for (const auto& [name, value] : options_.values) TESSERA_RETURN_IF_ERROR(check(name));
+    for (const auto& [name, numbers] : options_.numbers) TESSERA_RETURN_IF_ERROR(check(name));
     return absl::OkStatus();
   }
 
@@ -159,8 +160,30 @@ class Importer {
     return type;
   }
 
+  // Numbers as a value of an input's type, and of its shape unless they are a list of any length.
+  absl::StatusOr<graph::TensorRef> TensorOf(const onnx::ValueInfoProto& input,
+                                            const std::vector<double>& numbers) const {
+    const onnx::TypeProto::Tensor& tensor = input.type().tensor_type();
+    const auto count = static_cast<int64_t>(numbers.size());
+    graph::TensorType type;
+    TESSERA_ASSIGN_OR_RETURN(type.element, ElementType(tensor.elem_type()));
+    if (tensor.shape().dim_size() > 1) {
+      TESSERA_ASSIGN_OR_RETURN(type, InputType(input));
+    } else if (tensor.shape().dim_size() == 1 || (!tensor.has_shape() && count != 1)) {
+      type.shape = {count};
+    }
+    if (type.ElementCount() == count) return graph::MakeTensor(type.element, type.shape, numbers);
+    return absl::InvalidArgumentError(absl::StrCat(
+        "is ", graph::ToString(type), "; the value given for it has ", count, " numbers"));
+  }
+
   absl::Status ReadInput(const onnx::ValueInfoProto& input) {
     if (values_.contains(input.name())) return absl::OkStatus();  // its default is taken
+    if (const auto numbers = options_.numbers.find(input.name());
+        numbers != options_.numbers.end()) {
+      TESSERA_ASSIGN_OR_RETURN(graph::TensorRef known, TensorOf(input, numbers->second));
+      return Define(input.name(), {-1, std::move(known), input.name()});
+    }
     if (const auto known = options_.values.find(input.name()); known != options_.values.end()) {
       TESSERA_ASSIGN_OR_RETURN(const ir::Type element,
                                ElementType(input.type().tensor_type().elem_type()));

@@ -31,6 +31,8 @@ struct ImportOptions {
   std::map<std::string, std::vector<int64_t>, std::less<>> shapes;
   // Inputs that are no inputs of the graph, but known now.
   std::map<std::string, graph::TensorRef, std::less<>> values;
+  // The same by their elements, where the model says of what type and shape they are.
+  std::map<std::string, std::vector<double>, std::less<>> numbers;
 };
 
 // The graph of the model's file, whose inputs are in the model's order. Booleans are u8. Names are

@@ -115,6 +115,21 @@ TEST_CASE("of an If whose condition is known the branch taken is there", "[onnx]
   }
 }
 
+TEST_CASE("inputs are known by their numbers", "[onnx]") {
+  Model model;
+  model.Input("x", {2, 3}).Input("rate", {}, onnx::TensorProto::INT64);
+  model.Input("target", {0}, onnx::TensorProto::INT64);
+  model.Node("Reshape", {"x", "target"}, {"flat"})
+      .Node("Cast", {"rate"}, {"r"}, {{"to", int64_t{1}}});
+  model.Node("Mul", {"flat", "r"}, {"y"}).Output("y");
+  const graph::Graph graph = Imported(model, {.numbers = {{"rate", {4}}, {"target", {3, 2}}}});
+  CHECK(graph.Inputs().size() == 1);
+  CHECK(graph.nodes.back().type.shape == Shape{3, 2});
+  CHECK(absl::StrContains(Refusal(model, {.numbers = {{"rate", {4, 5}}, {"target", {3, 2}}}}),
+                          "input \"rate\": is i64[]; the value given for it has 2 numbers"));
+  CHECK(absl::StrContains(Refusal(model, {.numbers = {{"speed", {4}}}}), "no input \"speed\""));
+}
+
 TEST_CASE("initializers that are inputs as well are constants", "[onnx]") {
   Model model(8);
   model.Input("x", {2}).Input("w", {2}).Floats("w", {2}, {3, 4});
