@@ -77,6 +77,21 @@ class Fuser {
     });
   }
 
+  // What these groups together read from outside, and their result.
+  int TensorsOf(const std::vector<int>& groups) const {
+    std::vector<int> read;
+    for (const int group : groups) {
+      for (const int member : members_[group]) {
+        for (const int operand : graph_.nodes[member].operands) {
+          if (std::ranges::count(groups, group_[operand]) == 0) read.push_back(operand);
+        }
+      }
+    }
+    std::ranges::sort(read);
+    const auto twice = std::ranges::unique(read);
+    return static_cast<int>(read.size() - twice.size()) + 1;
+  }
+
   void TryTo(int from, int to) {
     const std::vector<int> between = Between(from, to);
     if (between.size() > kMostNodes) return;
@@ -101,7 +116,7 @@ class Fuser {
     }
     size_t size = 0;
     for (const int group : merged) size += members_[group].size();
-    if (size > kMostNodes) return;
+    if (size > kMostNodes || TensorsOf(merged) > kMaxKernelTensors) return;
     Pattern pattern = first;
     for (const int group : merged) pattern = std::max(pattern, patterns_[group]);
     const int into = merged[0];

@@ -55,6 +55,9 @@ class Operand {
   ir::Expr number_;
 };
 
+// That a kernel reads and writes, whatever was fused: what a library's calls have room for.
+inline constexpr int kMaxKernelTensors = 64;
+
 struct Operator {
   std::string_view name;
   int least_operands, most_operands;

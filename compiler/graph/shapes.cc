@@ -371,7 +371,7 @@ std::vector<Operator> ShapeOperators() {
        DefineSlice},
       {"concat",
        1,
-       64,
+       kMaxKernelTensors - 1,
        Pattern::kInjective,
        {{"axis", int64_t{0}, true}},
        InferConcat,

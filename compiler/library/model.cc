@@ -6,8 +6,12 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/graph/operators.h"
+#include "compiler/runtime/ops.h"
 
 namespace tessera::library {
+
+static_assert(graph::kMaxKernelTensors <= TESSERA_OP_MAX_BUFFERS);
 
 LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
   LibraryModel model{.name = std::move(name)};

@@ -19,7 +19,7 @@ using graph::TensorType;
 // interpreter busy for long. Each costs as much as so many elements at least.
 constexpr int64_t kMostFolded = 4096, kMostFoldedInAll = int64_t{1} << 24, kFoldedAtLeast = 64;
 constexpr int64_t kMostCounted = int64_t{1} << 20;
-constexpr size_t kMostParts = 64;  // of the graph's concat
+constexpr size_t kMostParts = graph::kMaxKernelTensors - 1;  // of the graph's concat
 
 bool HasNone(const TensorType& type) { return std::ranges::count(type.shape, 0) > 0; }
 

@@ -1,6 +1,8 @@
 #include "compiler/graph/fuse.h"
 
+#include "absl/strings/str_cat.h"
 #include "compiler/graph/define.h"
+#include "compiler/graph/operators.h"
 #include "compiler/ir/evaluate.h"
 #include "compiler/te/operators.h"
 #include "compiler/te/reference.h"
@@ -66,6 +68,23 @@ TEST_CASE("what is computed is not computed again behind a reshape", "[graph]") 
                       "b = reshape(a) shape=[1,8]: f32[1,8]\n"
                       "c = broadcast_to(b) shape=[64,8]: f32[64,8]\noutput c\n")) ==
         std::vector<std::string>{"exp reshape", "broadcast_to"});
+}
+
+TEST_CASE("a kernel has no more tensors than a library's calls", "[graph]") {
+  // So many parts and the result are the most: what is added needs a kernel of its own.
+  for (const int parts : {kMaxKernelTensors - 2, kMaxKernelTensors - 1}) {
+    CAPTURE(parts);
+    std::string text = "graph g\n", list;
+    for (int i = 0; i < parts; ++i) {
+      absl::StrAppend(&text, "input x", i, ": f32[1]\n");
+      absl::StrAppend(&list, i == 0 ? "" : ", ", "x", i);
+    }
+    absl::StrAppend(&text, "input y: f32[", parts, "]\nall = concat(", list, ") axis=0: f32[",
+                    parts, "]\nsum = add(all, y): f32[", parts, "]\noutput sum\n");
+    CHECK(Groups(Parsed(text)) == (parts == kMaxKernelTensors - 2
+                                       ? std::vector<std::string>{"concat add"}
+                                       : std::vector<std::string>{"concat", "add"}));
+  }
 }
 
 TEST_CASE("outputs end groups", "[graph]") {

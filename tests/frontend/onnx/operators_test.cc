@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/test_data.h"
+#include "compiler/graph/operators.h"
 #include "tests/frontend/onnx/model.h"
 
 namespace tessera::frontend {
@@ -298,6 +300,26 @@ TEST_CASE("bytes with zero points are convolved as integers", "[onnx]") {
   // x - 128 is -128, 72, 127 and 0 where it is padded; w - zero is 1, -1 and 126, -129.
   CHECK(Result(model, {x}) ==
         std::vector<double>{128, -200, -55, 16512, -25416, 126 * 72 - 129 * 127.0});
+}
+
+TEST_CASE("what joins more parts than a kernel has tensors is several", "[onnx]") {
+  const int count = 200;
+  Model model;
+  std::vector<std::string> parts;
+  std::vector<double> values;
+  model.Input("x", {count});
+  for (int i = 0; i < count; ++i) parts.push_back(absl::StrCat("part", i));
+  for (int i = 0; i < count; ++i) values.push_back(i);
+  model.Node("Split", {"x"}, parts);
+  std::ranges::reverse(parts);
+  model.Node("Concat", parts, {"y"}, {{"axis", int64_t{0}}}).Output("y");
+  const auto graph = ImportModel(model.proto.SerializeAsString());
+  REQUIRE(graph.ok());
+  for (const graph::Node& node : graph->nodes) {
+    CHECK(node.operands.size() < static_cast<size_t>(graph::kMaxKernelTensors));
+  }
+  const std::vector<double> expected(values.rbegin(), values.rend());
+  CHECK(Result(model, {FloatTensor({count}, values)}) == expected);
 }
 
 TEST_CASE("sums over letters", "[onnx]") {
