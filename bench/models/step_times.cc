@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -127,6 +128,8 @@ absl::StatusOr<std::vector<StepTime>> TimeSteps(const graph::Plan& plan,
     return (place.kind == graph::Place::Kind::kInput ? inputs : outputs).at(place.at);
   };
   std::vector<StepCall> calls;
+  std::map<std::pair<int, Arguments>, char*>
+      packed;  // by kind and constants, as libraries share them
   for (const graph::Step& step : plan.steps) {
     const library::LibraryOp& op = spec.ops[static_cast<size_t>(step.task)];
     StepCall call;
@@ -141,14 +144,18 @@ absl::StatusOr<std::vector<StepTime>> TimeSteps(const graph::Plan& plan,
       }
     }
     if (!constants.empty()) {
-      TESSERA_ASSIGN_OR_RETURN(const auto bytes,
-                               library.Find<size_t (*)()>(op.name + "_packed_bytes"));
-      TESSERA_ASSIGN_OR_RETURN(void* const pack, library.Find<void*>(op.name + "_pack_weights"));
-      constants.push_back(blocks.emplace_back(static_cast<int64_t>(bytes())).data());
-      if (const int error = Call(pack, constants); error != TESSERA_OPS_OK) {
-        return absl::InternalError(absl::StrCat(op.name, "_pack_weights: error ", error));
+      char*& block = packed[{step.task, constants}];
+      if (block == nullptr) {
+        TESSERA_ASSIGN_OR_RETURN(const auto bytes,
+                                 library.Find<size_t (*)()>(op.name + "_packed_bytes"));
+        TESSERA_ASSIGN_OR_RETURN(void* const pack, library.Find<void*>(op.name + "_pack_weights"));
+        block = blocks.emplace_back(static_cast<int64_t>(bytes())).data();
+        constants.push_back(block);
+        if (const int error = Call(pack, constants); error != TESSERA_OPS_OK) {
+          return absl::InternalError(absl::StrCat(op.name, "_pack_weights: error ", error));
+        }
       }
-      call.arguments.push_back(blocks.back().data());
+      call.arguments.push_back(block);
     }
     call.arguments.push_back(memory_of(step.result));
     calls.push_back(std::move(call));
