@@ -6,6 +6,7 @@
 #include "compiler/schedule/inlined_size.h"
 #include "compiler/schedule/loop_structure.h"
 #include "compiler/schedule/schedule.h"
+#include "compiler/te/operators.h"
 
 namespace tessera::schedule {
 namespace {
@@ -36,6 +37,24 @@ TEST_CASE("bodies that double with every inlined stage stay below the limit", "[
     const auto schedule = ApplyTrace(workload.dag, *trace);
     REQUIRE(schedule.ok());
     CHECK(InferBounds(*schedule).ok());
+  }
+}
+
+TEST_CASE("weights of a vector stay while everything else passes, on as many accumulators as fit",
+          "[schedule]") {
+  const auto workload = te::MakeWorkload(
+      {"conv", "conv2d", {{"ic", "8"}, {"oc", "64"}, {"size", "14"}, {"k", "3"}, {"pad", "1"}}});
+  REQUIRE(workload.ok());
+  for (const auto& [text, tile] : {std::pair{"x86/avx512", 14}, std::pair{"x86/avx2", 2}}) {
+    CAPTURE(text);
+    const auto target = ir::ParseTarget(text);
+    REQUIRE(target.ok());
+    const auto trace = DefaultTrace(workload->dag, *target);
+    REQUIRE(trace.ok());
+    const std::string steps = Print(*trace);
+    CAPTURE(steps);
+    CHECK(steps.find(absl::StrCat("split conv ow ", tile)) != std::string::npos);
+    CHECK(steps.find("reorder conv oc.0 n oh ow.0 ic kh kw ow.1 oc.1") != std::string::npos);
   }
 }
 
