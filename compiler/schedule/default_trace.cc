@@ -38,13 +38,12 @@ struct Arrangement {
   int64_t lanes = 1;
   std::string tile_axis;  // empty: none
   int64_t tile = 1;
+  bool broadcasts = false;  // the vector's lanes meet the same elements of all but the weights
 };
 
-constexpr int64_t kMaxTile = 6;
-
-// The largest divisor of `extent` up to kMaxTile.
-int64_t TileOf(int64_t extent) {
-  int64_t tile = std::min(extent, kMaxTile);
+// The largest divisor of `extent` whose accumulators leave registers for what is loaded.
+int64_t TileOf(int64_t extent, const ir::Target& target) {
+  int64_t tile = std::clamp<int64_t>(target.vector_registers / 2 - 2, 1, extent);
   while (extent % tile != 0) --tile;
   return tile;
 }
@@ -117,7 +116,8 @@ std::pair<int, int64_t> ContiguousAxis(const Schedule& schedule, const te::Stage
   return {-1, 1};
 }
 
-absl::StatusOr<Arrangement> Arrange(Schedule& schedule, Trace& trace, int index, int lanes) {
+absl::StatusOr<Arrangement> Arrange(Schedule& schedule, Trace& trace, int index, int lanes,
+                                    const ir::Target& target) {
   const StageState& state = schedule.stages()[index];
   const te::Stage& stage = *state.stage;
   Arrangement arrangement{.lanes = lanes};
@@ -129,6 +129,7 @@ absl::StatusOr<Arrangement> Arrange(Schedule& schedule, Trace& trace, int index,
     }
   }
   const bool broadcasts = vector_axis >= 0;
+  arrangement.broadcasts = broadcasts;
   if (!broadcasts) {
     const auto [axis, run] = ContiguousAxis(schedule, stage);
     vector_axis = axis;
@@ -137,7 +138,7 @@ absl::StatusOr<Arrangement> Arrange(Schedule& schedule, Trace& trace, int index,
   for (int a = static_cast<int>(stage.axes.size()) - 1; a >= 0; --a) {
     if (stage.axes[a].extent == 1 || a == vector_axis) continue;
     if (broadcasts && arrangement.tile == 1) {
-      arrangement.tile = TileOf(stage.axes[a].extent);
+      arrangement.tile = TileOf(stage.axes[a].extent, target);
       if (arrangement.tile > 1) arrangement.tile_axis = stage.axes[a].var->name;
     }
   }
@@ -150,7 +151,7 @@ absl::Status ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir
   const int most_lanes =
       target.Lanes(std::max<int>(8, schedule.stages()[index].stage->output()->type.bits));
   TESSERA_ASSIGN_OR_RETURN(const Arrangement arrangement,
-                           Arrange(schedule, trace, index, most_lanes));
+                           Arrange(schedule, trace, index, most_lanes, target));
   const int64_t lanes = arrangement.lanes;
   const te::Stage& stage = *schedule.stages()[index].stage;
 
@@ -163,7 +164,12 @@ absl::Status ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir
       if (axis.extent <= lanes) continue;
       TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kSplit, name, {loop}, {lanes}, {}}));
       vector_loop = absl::StrCat(loop, ".1");
-      split_outer.push_back(absl::StrCat(loop, ".0"));
+      // Outermost of all, so that a vector's weights stay in a cache while everything else passes.
+      if (arrangement.broadcasts) {
+        outer.insert(outer.begin(), absl::StrCat(loop, ".0"));
+      } else {
+        split_outer.push_back(absl::StrCat(loop, ".0"));
+      }
     } else if (loop == arrangement.tile_axis) {
       TESSERA_RETURN_IF_ERROR(
           Do(schedule, trace, {Primitive::kSplit, name, {loop}, {arrangement.tile}, {}}));

@@ -54,6 +54,24 @@ TEST_CASE("vectors go along the channels of a block, and what lies between is st
   }
 }
 
+TEST_CASE("weights of a vector stay while everything else passes, on as many accumulators as fit",
+          "[schedule]") {
+  const auto workload = te::MakeWorkload(
+      {"conv", "conv2d", {{"ic", "8"}, {"oc", "64"}, {"size", "14"}, {"k", "3"}, {"pad", "1"}}});
+  REQUIRE(workload.ok());
+  for (const auto& [text, tile] : {std::pair{"x86/avx512", 14}, std::pair{"x86/avx2", 2}}) {
+    CAPTURE(text);
+    const auto target = ir::ParseTarget(text);
+    REQUIRE(target.ok());
+    const auto trace = DefaultTrace(workload->dag, *target);
+    REQUIRE(trace.ok());
+    const std::string steps = Print(*trace);
+    CAPTURE(steps);
+    CHECK(steps.find(absl::StrCat("split conv ow ", tile)) != std::string::npos);
+    CHECK(steps.find("reorder conv oc.0 n oh ow.0 ic kh kw ow.1 oc.1") != std::string::npos);
+  }
+}
+
 TEST_CASE("a workload that a step doesn't apply to is refused, not asserted", "[schedule]") {
   // No verifier lets two stages of one name through; steps would find the first for both.
   te::Dag dag = Chain(1, "@[x] + 1.0").dag;
