@@ -25,17 +25,28 @@ struct UpOptions {
 // Starts a server and a local worker, prints "ready ADDRESS" and runs until interrupted.
 absl::Status RunUp(const UpOptions& options);
 
+// How a model's products become ones of i8 (graph/quantize.h).
+struct QuantizationSource {
+  std::string samples;  // folder (samples.h); empty: they don't
+  std::string ranges = "percentile";
+  bool float_first = false, float_last = false;
+  std::vector<std::string> keep;  // names of products that stay floats
+};
+
 // Operators come from a job file, from words ("matmul m=512 n=512 k=512"), or are the kernels of a
 // model (model_source.h).
 struct OperatorSource {
   std::string file;
   std::vector<std::string> words;
   std::vector<std::string> dimensions, shapes;  // of a model: "batch=1", "image=1,3,224,224"
+  bool backward = false;                        // the kernels of a model's gradients instead
+  QuantizationSource int8;                      // of a model
 };
 
 struct GraphOptions {
   OperatorSource source;
-  bool text = false;  // the graph itself
+  bool text = false;   // the graph itself
+  std::string report;  // file for the accuracy of a quantised model, JSON; empty: none
 };
 // What a model's file becomes.
 absl::Status RunGraph(const GraphOptions& options);

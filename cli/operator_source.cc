@@ -14,8 +14,10 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
         "name a job file or a model or, with --op, one operator and its attributes");
   }
   if (IsModelFile(source.file)) return ModelJob(source);
-  if (!source.dimensions.empty() || !source.shapes.empty()) {
-    return absl::InvalidArgumentError("--dim and --shape are for models; name an ONNX file");
+  if (!source.dimensions.empty() || !source.shapes.empty() || source.backward ||
+      !source.int8.samples.empty()) {
+    return absl::InvalidArgumentError(
+        "--dim, --shape, --backward and --int8 are for models; name an ONNX file");
   }
   if (!source.file.empty()) return ReadJobFile(source.file);
   JobFile file;
