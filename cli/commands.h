@@ -25,6 +25,14 @@ struct UpOptions {
 // Starts a server and a local worker, prints "ready ADDRESS" and runs until interrupted.
 absl::Status RunUp(const UpOptions& options);
 
+// How a model's products become ones of i8 (graph/quantize.h).
+struct QuantizationSource {
+  std::string samples;  // folder (samples.h); empty: they don't
+  std::string ranges = "percentile";
+  bool float_first = false, float_last = false;
+  std::vector<std::string> keep;  // names of products that stay floats
+};
+
 // Operators come from a job file, from words ("matmul m=512 n=512 k=512"), or are the kernels of a
 // model (model_source.h).
 struct OperatorSource {
@@ -32,12 +40,15 @@ struct OperatorSource {
   std::vector<std::string> words;
   // Of a model: "batch=1", "image=1,3,224,224", "rate=16000".
   std::vector<std::string> dimensions, shapes, values;
+  bool backward = false;    // of a model: the kernels of its gradients instead
+  QuantizationSource int8;  // of a model
 };
 
 struct GraphOptions {
   OperatorSource source;
   std::string target;  // empty: none, all values are row-major
   bool text = false;   // the graph itself
+  std::string report;  // file for the accuracy of a quantised model, JSON; empty: none
 };
 // What a model's file becomes.
 absl::Status RunGraph(const GraphOptions& options);

@@ -1,14 +1,48 @@
+#include <cerrno>
 #include <cstdio>
+#include <fstream>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/commands.h"
 #include "cli/model_source.h"
+#include "cli/path_status.h"
+#include "cli/quantized_model.h"
 #include "cli/tables.h"
 #include "compiler/graph/text.h"
 
 namespace tessera::cli {
+namespace {
+
+struct Reported {
+  graph::Plan plan;
+  std::string accuracy;  // of what is quantised, for people
+};
+
+absl::StatusOr<Reported> Quantized(const GraphOptions& options, const ir::Target* target) {
+  TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
+  TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, ReadForward(options.source));
+  const auto made = [&]() -> absl::StatusOr<Reported> {
+    TESSERA_ASSIGN_OR_RETURN(const QuantizedModel model, QuantizeModel(graph, options.source.int8));
+    TESSERA_ASSIGN_OR_RETURN(const graph::Accuracy accuracy,
+                             graph::MeasureAccuracy(graph, model.quantized, model.samples));
+    if (!options.report.empty()) {
+      std::ofstream out(options.report);
+      out << AccuracyJson(accuracy, model.quantized.floats);
+      out.close();
+      if (!out) return PathStatus(errno, "cannot write", options.report);
+    }
+    TESSERA_ASSIGN_OR_RETURN(graph::Plan plan, PlanFor(model.quantized.graph, target));
+    return Reported{std::move(plan), AccuracyText(accuracy, model.quantized.floats)};
+  }();
+  TESSERA_RETURN_IF_ERROR(Annotate(made.status(), options.source.file));
+  return made;
+}
+
+}  // namespace
 
 absl::Status RunGraph(const GraphOptions& options) {
   if (!IsModelFile(options.source.file)) {
@@ -19,8 +53,13 @@ absl::Status RunGraph(const GraphOptions& options) {
   if (!options.target.empty()) {
     TESSERA_ASSIGN_OR_RETURN(target, ir::ParseTarget(options.target));
   }
-  TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan,
-                           ReadModel(options.source, target ? &*target : nullptr));
+  Reported model;
+  if (options.source.int8.samples.empty() || options.source.backward) {
+    TESSERA_ASSIGN_OR_RETURN(model.plan, ReadModel(options.source, target ? &*target : nullptr));
+  } else {
+    TESSERA_ASSIGN_OR_RETURN(model, Quantized(options, target ? &*target : nullptr));
+  }
+  const graph::Plan& plan = model.plan;
   if (options.text) {
     std::fputs(graph::Print(plan.graph).c_str(), stdout);
     return absl::OkStatus();
@@ -47,6 +86,7 @@ absl::Status RunGraph(const GraphOptions& options) {
       plan.steps.size(), plan.tasks.size(), operations, static_cast<double>(constants) / (1 << 20),
       static_cast<double>(plan.arena_bytes) / (1 << 20),
       static_cast<double>(plan.least_arena_bytes) / (1 << 20));
+  std::fputs(model.accuracy.c_str(), stdout);
   return absl::OkStatus();
 }
 

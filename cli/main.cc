@@ -83,6 +83,30 @@ void AddExtents(CLI::App* command, cli::OperatorSource& source) {
                    "of a model: an input that is no input any more but known, rate=16000; "
                    "repeatable")
       ->allow_extra_args(false);
+  command->add_flag("--backward", source.backward,
+                    "of a model: what computes the gradients of its weights instead");
+  CLI::Option* const int8 =
+      command
+          ->add_option(
+              "--int8", source.int8.samples,
+              "of a model: its products in i8, by the ranges on the samples in this folder: "
+              ".npy or raw, one file each, or a folder with one file an input")
+          ->check(NotEmpty());
+  command->add_option("--ranges", source.int8.ranges, "largest, percentile or entropy")
+      ->check(CLI::IsMember({"largest", "percentile", "entropy"}))
+      ->capture_default_str()
+      ->needs(int8);
+  command
+      ->add_flag("--float-first", source.int8.float_first,
+                 "products with no other before stay floats")
+      ->needs(int8);
+  command
+      ->add_flag("--float-last", source.int8.float_last,
+                 "products with no other behind stay floats")
+      ->needs(int8);
+  command->add_option("--float", source.int8.keep, "product that stays one of floats; repeatable")
+      ->allow_extra_args(false)
+      ->needs(int8);
 }
 
 void AddServer(CLI::App* command, std::string& server) {
@@ -322,6 +346,9 @@ int main(int argc, char** argv) {
                    "default: row-major")
       ->check(NotEmpty());
   command->add_flag("--text", graph.text, "the graph itself, after all passes");
+  command->add_option("--report", graph.report, "with --int8: file for the accuracy, JSON")
+      ->check(NotEmpty())
+      ->needs("--int8");
   command->callback([&] { status = cli::RunGraph(graph); });
 
   cli::SpaceOptions space;

@@ -12,6 +12,8 @@
 #include "base/status.h"
 #include "base/view.h"
 #include "cli/path_status.h"
+#include "cli/quantized_model.h"
+#include "compiler/graph/adjoint.h"
 #include "compiler/graph/layouts.h"
 #include "compiler/graph/passes.h"
 #include "compiler/te/c_names.h"
@@ -96,20 +98,25 @@ absl::StatusOr<frontend::ImportOptions> OptionsOf(const OperatorSource& source) 
   return options;
 }
 
+// What computes the gradients of all that the model learns.
+absl::StatusOr<graph::Graph> Backward(const graph::Graph& graph) {
+  const std::vector<int> parameters = graph::Parameters(graph);
+  if (parameters.empty()) {
+    return absl::InvalidArgumentError(
+        "--backward: no output depends on a weight or an input of floats");
+  }
+  TESSERA_ASSIGN_OR_RETURN(graph::Graph made, graph::Adjoint(graph, parameters));
+  return graph::RunPasses(std::move(made), graph::StandardPasses());
+}
+
+absl::StatusOr<graph::Graph> Narrow(const graph::Graph& graph, const QuantizationSource& source) {
+  TESSERA_ASSIGN_OR_RETURN(QuantizedModel made, QuantizeModel(graph, source));
+  return std::move(made.quantized.graph);
+}
+
 // A name that a function may have, like the kernel's.
 std::string OpName(const std::string& name) {
   return te::CheckOpName(name).ok() ? name : name + "_op";
-}
-
-// After all passes.
-absl::StatusOr<graph::Graph> Import(const OperatorSource& source) {
-  TESSERA_ASSIGN_OR_RETURN(const frontend::ImportOptions options, OptionsOf(source));
-  TESSERA_ASSIGN_OR_RETURN(const std::string bytes, ReadWhole(source.file));
-  absl::StatusOr<graph::Graph> graph = frontend::ImportModel(bytes, options);
-  TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
-  graph = graph::RunPasses(*std::move(graph), graph::StandardPasses());
-  TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
-  return graph;
 }
 
 std::vector<JobOperator> OperatorsOf(const graph::Plan& plan) {
@@ -125,22 +132,47 @@ std::vector<JobOperator> OperatorsOf(const graph::Plan& plan) {
   return operators;
 }
 
+// What the source asks for: the model, its gradients, or the model in i8.
+absl::StatusOr<graph::Graph> ReadGraph(const OperatorSource& source) {
+  if (source.backward && !source.int8.samples.empty()) {
+    return absl::InvalidArgumentError("--backward and --int8: rounding has no gradient; name one");
+  }
+  absl::StatusOr<graph::Graph> graph = ReadForward(source);
+  TESSERA_RETURN_IF_ERROR(graph.status());
+  if (source.backward) graph = Backward(*graph);
+  if (!source.int8.samples.empty()) graph = Narrow(*graph, source.int8);
+  TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
+  return graph;
+}
+
 }  // namespace
 
 bool IsModelFile(const std::string& path) {
   return path.ends_with(".onnx") || path.ends_with(".ONNX");
 }
 
+absl::StatusOr<graph::Graph> ReadForward(const OperatorSource& source) {
+  TESSERA_ASSIGN_OR_RETURN(const frontend::ImportOptions options, OptionsOf(source));
+  TESSERA_ASSIGN_OR_RETURN(const std::string bytes, ReadWhole(source.file));
+  absl::StatusOr<graph::Graph> graph = frontend::ImportModel(bytes, options);
+  if (graph.ok()) graph = graph::RunPasses(*std::move(graph), graph::StandardPasses());
+  TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
+  return graph;
+}
+
+absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target* target) {
+  return target != nullptr ? graph::PlanModel(graph, *target) : graph::MakePlan(graph);
+}
+
 absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source, const ir::Target* target) {
-  TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, Import(source));
-  absl::StatusOr<graph::Plan> plan =
-      target != nullptr ? graph::PlanModel(graph, *target) : graph::MakePlan(graph);
+  TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, ReadGraph(source));
+  absl::StatusOr<graph::Plan> plan = PlanFor(graph, target);
   TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
   return plan;
 }
 
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source) {
-  TESSERA_ASSIGN_OR_RETURN(graph::Graph graph, Import(source));
+  TESSERA_ASSIGN_OR_RETURN(graph::Graph graph, ReadGraph(source));
   const absl::StatusOr<graph::Plan> plan = graph::MakePlan(graph);
   TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
   JobFile file;

@@ -13,8 +13,17 @@ namespace tessera::cli {
 // Whether a file is a model by its name: it ends with .onnx.
 bool IsModelFile(const std::string& path);
 
+// The graph of a model's file after graph::StandardPasses, of floats and forward. Errors of this
+// and the following name the file.
+absl::StatusOr<graph::Graph> ReadForward(const OperatorSource& source);
+
+// How a graph is run on a target (graph::PlanModel); null: stored row-major.
+absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target* target);
+
 // The kernels of a model's file after graph::StandardPasses, its unknown extents as the source
-// says, stored as is best for a target (graph::PlanModel); null: row-major. Errors name the file.
+// says and stored as is best for a target (graph::PlanModel; null: row-major); of its gradients
+// (graph/adjoint.h) where the source asks for these, in i8 where it gives samples
+// (quantized_model.h).
 absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source,
                                       const ir::Target* target = nullptr);
 

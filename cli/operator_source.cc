@@ -14,9 +14,10 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
         "name a job file or a model or, with --op, one operator and its attributes");
   }
   if (IsModelFile(source.file)) return ModelJob(source);
-  if (!source.dimensions.empty() || !source.shapes.empty() || !source.values.empty()) {
+  if (!source.dimensions.empty() || !source.shapes.empty() || !source.values.empty() ||
+      source.backward || !source.int8.samples.empty()) {
     return absl::InvalidArgumentError(
-        "--dim, --shape and --value are for models; name an ONNX file");
+        "--dim, --shape, --value, --backward and --int8 are for models; name an ONNX file");
   }
   if (!source.file.empty()) return ReadJobFile(source.file);
   JobFile file;

@@ -1,0 +1,80 @@
+#include "cli/quantized_model.h"
+
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "cli/samples.h"
+#include "cli/tables.h"
+
+namespace tessera::cli {
+namespace {
+
+graph::RangeMethod MethodOf(const std::string& name) {
+  if (name == "largest") return graph::RangeMethod::kLargest;
+  return name == "entropy" ? graph::RangeMethod::kEntropy : graph::RangeMethod::kPercentile;
+}
+
+void AddRows(Table& table, absl::Span<const graph::ValueError> values, std::string_view kind) {
+  for (const graph::ValueError& value : values) {
+    table.Add({std::string(kind), value.name,
+               std::isinf(value.snr_db) ? "exact" : absl::StrFormat("%.1f", value.snr_db),
+               absl::StrFormat("%.3g", value.largest_error), absl::StrFormat("%.3g", value.largest),
+               absl::StrFormat("%.1f", 100 * value.same_largest)});
+  }
+}
+
+nlohmann::json JsonOf(absl::Span<const graph::ValueError> values) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const graph::ValueError& value : values) {
+    nlohmann::json snr = nullptr;
+    if (std::isfinite(value.snr_db)) snr = value.snr_db;
+    list.push_back({{"name", value.name},
+                    {"snr_db", std::move(snr)},
+                    {"largest_error", value.largest_error},
+                    {"largest", value.largest},
+                    {"same_largest", value.same_largest}});
+  }
+  return list;
+}
+
+}  // namespace
+
+absl::StatusOr<QuantizedModel> QuantizeModel(const graph::Graph& graph,
+                                             const QuantizationSource& source) {
+  QuantizedModel made;
+  TESSERA_ASSIGN_OR_RETURN(made.samples, ReadSamples(source.samples, graph));
+  TESSERA_ASSIGN_OR_RETURN(
+      const std::vector<double> largest,
+      graph::Calibrate(graph, made.samples, {.method = MethodOf(source.ranges)}));
+  graph::QuantizeOptions options{.first = !source.float_first, .last = !source.float_last};
+  options.keep.insert(source.keep.begin(), source.keep.end());
+  TESSERA_ASSIGN_OR_RETURN(made.quantized, graph::Quantize(graph, largest, options));
+  return made;
+}
+
+std::string AccuracyText(const graph::Accuracy& accuracy, absl::Span<const std::string> floats) {
+  Table table({"value", "of", ">SNR dB", ">largest error", ">largest", ">same argmax %"});
+  AddRows(table, accuracy.outputs, "output");
+  AddRows(table, accuracy.products, "product");
+  std::string text = table.Text();
+  absl::StrAppend(&text, "on ", accuracy.samples, accuracy.samples == 1 ? " sample" : " samples");
+  if (!floats.empty()) {
+    absl::StrAppend(&text, "; products of floats: ", absl::StrJoin(floats, ", "));
+  }
+  return text + "\n";
+}
+
+std::string AccuracyJson(const graph::Accuracy& accuracy, absl::Span<const std::string> floats) {
+  const nlohmann::json report{{"samples", accuracy.samples},
+                              {"outputs", JsonOf(accuracy.outputs)},
+                              {"products", JsonOf(accuracy.products)},
+                              {"floats", std::vector<std::string>(floats.begin(), floats.end())}};
+  return report.dump(2) + "\n";
+}
+
+}  // namespace tessera::cli

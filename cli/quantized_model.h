@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "cli/commands.h"
+#include "compiler/graph/accuracy.h"
+#include "compiler/graph/quantize.h"
+
+// Models in i8 on the command line.
+
+namespace tessera::cli {
+
+struct QuantizedModel {
+  graph::Quantized quantized;
+  std::vector<graph::Sample> samples;  // that it was calibrated on
+};
+
+// By the ranges that the source's samples have, in the interpreter: 10⁷ operations a second.
+absl::StatusOr<QuantizedModel> QuantizeModel(const graph::Graph& graph,
+                                             const QuantizationSource& source);
+
+// For people: outputs and products with their errors, the products that stay floats. And for
+// programs: "samples", "outputs" and "products", each a list of objects with name, snr_db (null:
+// no error), largest_error, largest and same_largest (graph/accuracy.h), and "floats", names.
+std::string AccuracyText(const graph::Accuracy& accuracy, absl::Span<const std::string> floats);
+std::string AccuracyJson(const graph::Accuracy& accuracy, absl::Span<const std::string> floats);
+
+}  // namespace tessera::cli

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "compiler/graph/evaluate.h"
+#include "compiler/graph/graph.h"
+
+// What numbers a graph's values take on samples of its inputs, which quantisation goes by.
+
+namespace tessera::graph {
+
+// One tensor an input, in order.
+using Sample = std::vector<TensorRef>;
+
+// Runs a graph on a sample and returns its outputs. The interpreter (Evaluate) does so at 10⁷
+// operations a second; a library that is built of the graph would serve as well. The same graph
+// comes once a sample.
+using Executor = std::function<absl::StatusOr<std::vector<TensorRef>>(
+    const Graph& graph, absl::Span<const TensorRef> inputs)>;
+
+enum class RangeMethod : uint8_t {
+  kLargest,     // the largest magnitude seen
+  kPercentile,  // that so many of the numbers that are not 0 are below
+  kEntropy,     // the limit that keeps most of their distribution, after 8 bits of it are left
+};
+
+struct CalibrationOptions {
+  RangeMethod method = RangeMethod::kPercentile;
+  double percentile = 99.99;  // above 0, at most 100
+};
+
+// By node the magnitude up to which its numbers are to be told apart: 0 where all are 0, or it is
+// no node of f32, or a constant. Larger numbers of the samples were rare, and are to become that.
+// InvalidArgument where there are no samples, for numbers that are not finite, which name the node,
+// and for samples of other types than the inputs.
+absl::StatusOr<std::vector<double>> Calibrate(const Graph& graph, absl::Span<const Sample> samples,
+                                              const CalibrationOptions& options = {},
+                                              const Executor& executor = Evaluate);
+
+}  // namespace tessera::graph
