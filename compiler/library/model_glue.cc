@@ -52,6 +52,7 @@ void AddModel(const GlueModule& module, const LibraryModel& model, const Compile
   const ModelNames names(model.name);
   module.Forward(names.create, 1, "tessera_model_create", description);
   module.Forward(names.run, callers + 2, "tessera_model_run", description);
+  module.Forward(names.run_timed, 4, "tessera_model_run_timed", description);
   module.Call(names.destroy, {module.pointer()}, module.Nothing(), "tessera_model_destroy",
               nullptr);
   module.Return(names.workspace_bytes, module.Number(compiled.WorkspaceBytes()));

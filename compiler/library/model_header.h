@@ -14,12 +14,15 @@ struct ModelNames {
       : type(name),
         create(name + "_create"),
         run(name + "_run"),
+        run_timed(name + "_run_timed"),
         destroy(name + "_destroy"),
         workspace_bytes(name + "_workspace_bytes") {}
 
-  std::vector<std::string> Exported() const { return {create, run, destroy, workspace_bytes}; }
+  std::vector<std::string> Exported() const {
+    return {create, run, run_timed, destroy, workspace_bytes};
+  }
 
-  std::string type, create, run, destroy, workspace_bytes;
+  std::string type, create, run, run_timed, destroy, workspace_bytes;
 };
 
 // Of inputs, then outputs: parameters of the model's run in C.

@@ -1,7 +1,10 @@
+#define _POSIX_C_SOURCE 200809L
+
 #include "compiler/runtime/model.h"
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct tessera_model_instance {
   char* packed;
@@ -62,23 +65,42 @@ static void* Find(const tessera_model* model, const tessera_model_instance* inst
   }
 }
 
-int tessera_model_run(const tessera_model* model, void* const* arguments) {
-  const tessera_model_instance* instance = arguments[0];
-  char* const workspace = arguments[1 + model->caller_count];
+static double Now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static int Run(const tessera_model* model, const tessera_model_instance* instance,
+               void* const* callers, char* workspace, double* seconds) {
   if (instance == NULL) return TESSERA_OPS_NULL_POINTER;
-  int result = tessera_op_check_pointers(arguments + 1, model->caller_count, TESSERA_OP_ALIGNMENT);
+  int result = tessera_op_check_pointers(callers, model->caller_count, TESSERA_OP_ALIGNMENT);
   if (result == TESSERA_OPS_OK && model->scratch_offset + model->scratch_bytes != 0) {
-    result =
-        tessera_op_check_pointers(arguments + 1 + model->caller_count, 1, TESSERA_OP_ALIGNMENT);
+    void* const given = workspace;
+    result = tessera_op_check_pointers(&given, 1, TESSERA_OP_ALIGNMENT);
   }
+  double before = seconds == NULL ? 0 : Now();
   for (int64_t i = 0; i < model->step_count && result == TESSERA_OPS_OK; ++i) {
     const tessera_model_step* step = &model->steps[i];
     void* places[TESSERA_OP_MAX_BUFFERS];
     for (int64_t a = 0; a < step->argument_count; ++a) {
-      places[a] = Find(model, instance, step->arguments[a], arguments + 1, workspace);
+      places[a] = Find(model, instance, step->arguments[a], callers, workspace);
     }
     result = tessera_op_run_in(step->op, places, workspace + model->scratch_offset,
                                model->scratch_bytes);
+    if (seconds == NULL) continue;
+    const double after = Now();
+    seconds[i] += after - before;
+    before = after;
   }
   return result;
+}
+
+int tessera_model_run(const tessera_model* model, void* const* arguments) {
+  return Run(model, arguments[0], arguments + 1, arguments[1 + model->caller_count], NULL);
+}
+
+int tessera_model_run_timed(const tessera_model* model, void* const* arguments) {
+  if (arguments[1] == NULL) return TESSERA_OPS_NULL_POINTER;
+  return Run(model, arguments[0], arguments[1], arguments[2], arguments[3]);
 }

@@ -63,6 +63,10 @@ void tessera_model_destroy(tessera_model_instance* instance);
 // was made for: a calling thread then keeps what operators need for these.
 int tessera_model_run(const tessera_model* model, void* const* arguments);
 
+// The same; arguments: the instance, an array of inputs and outputs, the workspace, and an array of
+// step_count doubles, to each of which the seconds of its step are added; NULL: none are taken.
+int tessera_model_run_timed(const tessera_model* model, void* const* arguments);
+
 #ifdef __cplusplus
 }
 #endif

@@ -162,6 +162,26 @@ TEST_CASE("a model's library computes what its graph does", "[library]") {
     CHECK(std::equal(softmax[0].begin(), softmax[0].end(), out_softmax.data));
     CHECK(std::equal(sum[0].begin(), sum[0].end(), out_sum.data));
   }
+  {
+    const auto timed =
+        library.Find<int (*)(const Net*, void* const*, void*, double*)>("net_run_timed");
+    const std::vector<graph::TensorRef> inputs = graph::SomeInputs(graph, seed);
+    const Aligned image(200), out_softmax(12), out_sum(200), workspace(workspace_bytes);
+    std::memcpy(image.data, inputs[0]->bytes.data(), 200);
+    void* const tensors[] = {image.data, out_softmax.data, out_sum.data};
+    std::vector<double> seconds(plan.steps.size(), 1);
+    REQUIRE(timed(net, tensors, workspace.data, seconds.data()) == 0);
+    CHECK(std::equal(sum[0].begin(), sum[0].end(), out_sum.data));
+    for (const double second : seconds) {
+      CHECK(second > 1);  // added to what was there
+      CHECK(second < 10);
+    }
+    CHECK(timed(net, tensors, workspace.data, nullptr) == 0);
+    CHECK(timed(net, nullptr, workspace.data, nullptr) == 1);
+    CHECK(timed(net, tensors, nullptr, nullptr) == 1);
+    CHECK(files->header().find(absl::StrCat("#define net_STEPS ", seconds.size(), "\n")) !=
+          std::string::npos);
+  }
   const Aligned tensor(200);
   CHECK(run(nullptr, tensor.data, tensor.data, tensor.data, tensor.data) == 1);
   CHECK(run(net, nullptr, tensor.data, tensor.data, tensor.data) == 1);
