@@ -373,6 +373,7 @@ v1::SelectionItem ToProto(const db::SelectionItem& item) {
   m.set_record_id(item.record_id);
   m.set_seconds(item.seconds);
   m.set_device_class(item.device_class);
+  m.set_in_place_seconds(item.in_place_seconds);
   return m;
 }
 
@@ -386,7 +387,31 @@ absl::StatusOr<db::SelectionItem> FromProto(const v1::SelectionItem& m) {
   item.record_id = check.Range("selection record_id", m.record_id(), 0, kMaxId);
   item.seconds = check.Number("selection seconds", m.seconds(), 0, kMaxSeconds);
   item.device_class = check.Name("selection device_class", m.device_class(), kMaxNameBytes);
+  item.in_place_seconds =
+      check.Number("selection in_place_seconds", m.in_place_seconds(), 0, kMaxSeconds);
   return Finish(check, std::move(item));
+}
+
+v1::InPlace ToProto(const db::InPlace& in_place) {
+  v1::InPlace m;
+  m.set_device(in_place.device);
+  m.set_seconds(in_place.seconds);
+  m.set_alone_seconds(in_place.alone_seconds);
+  m.set_default_seconds(in_place.default_seconds);
+  return m;
+}
+
+// Without the key, which is the server's own.
+absl::StatusOr<db::InPlace> FromProto(const v1::InPlace& m) {
+  Checks check;
+  db::InPlace in_place;
+  in_place.device = check.RequiredName("in_place device", m.device(), kMaxNameBytes);
+  in_place.seconds = check.Number("in_place seconds", m.seconds(), 0, kMaxSeconds);
+  in_place.alone_seconds =
+      check.Number("in_place alone_seconds", m.alone_seconds(), 0, kMaxSeconds);
+  in_place.default_seconds =
+      check.Number("in_place default_seconds", m.default_seconds(), 0, kMaxSeconds);
+  return Finish(check, std::move(in_place));
 }
 
 v1::SelectionModel ToProto(const db::SelectionModel& model) {
@@ -414,6 +439,7 @@ v1::Selection ToProto(const db::Selection& selection) {
   m.set_name(CleanText(selection.name, kMaxNameBytes));
   for (const db::SelectionItem& item : selection.items) *m.add_items() = ToProto(item);
   if (selection.model) *m.mutable_model() = ToProto(*selection.model);
+  if (selection.in_place) *m.mutable_in_place() = ToProto(*selection.in_place);
   m.set_created_micros(MicrosOf(selection.created));
   return m;
 }
@@ -425,6 +451,7 @@ absl::StatusOr<db::Selection> FromProto(const v1::Selection& m) {
   selection.name = check.Name("selection name", m.name(), kMaxNameBytes);
   selection.items = NestedEach(check, "selection items", m.items(), kMaxItems);
   if (m.has_model()) selection.model = Nested(check, m.model());
+  if (m.has_in_place()) selection.in_place = Nested(check, m.in_place());
   selection.created = TimeOf(check, "selection created_micros", m.created_micros());
   return Finish(check, std::move(selection));
 }

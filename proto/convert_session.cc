@@ -34,6 +34,20 @@ std::vector<Tolerance> TolerancesFromProto(Checks& check, const ToleranceMessage
   });
 }
 
+void BufferToProto(const BufferSpec& buffer, v1::BufferSpec* m) {
+  m->set_name(CleanText(buffer.name, kMaxNameBytes));
+  m->set_type(buffer.type);
+  m->mutable_shape()->Add(buffer.shape.begin(), buffer.shape.end());
+  for (const LayoutDim& dim : buffer.layout) {
+    v1::LayoutDim* d = m->add_layout();
+    d->set_axis(dim.axis);
+    d->set_divisor(dim.divisor);
+    d->set_extent(dim.extent);
+  }
+  m->set_is_output(buffer.is_output);
+  m->set_is_constant(buffer.is_constant);
+}
+
 v1::Artifact ArtifactToProto(const Artifact& artifact) {
   v1::Artifact m;
   m.set_digest(artifact.digest);
@@ -41,20 +55,7 @@ v1::Artifact ArtifactToProto(const Artifact& artifact) {
   m.set_symbol(artifact.symbol);
   m.set_shared_workspace_bytes(artifact.shared_workspace_bytes);
   m.set_private_workspace_bytes(artifact.private_workspace_bytes);
-  for (const BufferSpec& buffer : artifact.buffers) {
-    v1::BufferSpec* b = m.add_buffers();
-    b->set_name(CleanText(buffer.name, kMaxNameBytes));
-    b->set_type(buffer.type);
-    b->mutable_shape()->Add(buffer.shape.begin(), buffer.shape.end());
-    for (const LayoutDim& dim : buffer.layout) {
-      v1::LayoutDim* d = b->add_layout();
-      d->set_axis(dim.axis);
-      d->set_divisor(dim.divisor);
-      d->set_extent(dim.extent);
-    }
-    b->set_is_output(buffer.is_output);
-    b->set_is_constant(buffer.is_constant);
-  }
+  for (const BufferSpec& buffer : artifact.buffers) BufferToProto(buffer, m.add_buffers());
   m.set_prepare_symbol(artifact.prepare_symbol);
   m.mutable_prepared_bytes()->Add(artifact.prepared_bytes.begin(), artifact.prepared_bytes.end());
   TolerancesToProto(artifact.tolerances, m.mutable_tolerances());
@@ -101,6 +102,21 @@ BufferSpec BufferFromProto(Checks& check, const v1::BufferSpec& m) {
   return buffer;
 }
 
+// Inputs, then at least one output.
+std::vector<BufferSpec> BuffersFromProto(
+    Checks& check, std::string_view field,
+    const google::protobuf::RepeatedPtrField<v1::BufferSpec>& messages) {
+  if (messages.empty()) check.Fail(field, "at least one output is needed");
+  std::vector<BufferSpec> buffers =
+      Each(check, field, messages, kMaxBuffers,
+           [&](const auto& buffer) { return BufferFromProto(check, buffer); });
+  if (!std::is_partitioned(buffers.begin(), buffers.end(),
+                           [](const BufferSpec& buffer) { return !buffer.is_output; })) {
+    check.Fail(field, "an input follows an output");
+  }
+  return buffers;
+}
+
 Artifact ArtifactFromProto(Checks& check, const v1::Artifact& m) {
   Artifact artifact;
   artifact.digest = check.Hex("artifact digest", m.digest(), 64, false);
@@ -111,13 +127,7 @@ Artifact ArtifactFromProto(Checks& check, const v1::Artifact& m) {
                                                 m.shared_workspace_bytes(), 0, kMaxWorkspaceBytes);
   artifact.private_workspace_bytes = check.Range(
       "artifact private_workspace_bytes", m.private_workspace_bytes(), 0, kMaxWorkspaceBytes);
-  if (m.buffers().empty()) check.Fail("artifact buffers", "at least one output is needed");
-  artifact.buffers = Each(check, "artifact buffers", m.buffers(), kMaxBuffers,
-                          [&](const auto& buffer) { return BufferFromProto(check, buffer); });
-  if (!std::is_partitioned(artifact.buffers.begin(), artifact.buffers.end(),
-                           [](const BufferSpec& buffer) { return !buffer.is_output; })) {
-    check.Fail("artifact buffers", "an input follows an output");
-  }
+  artifact.buffers = BuffersFromProto(check, "artifact buffers", m.buffers());
   artifact.prepare_symbol = m.prepare_symbol();
   if (!artifact.prepare_symbol.empty()) {
     check.Add(CheckIdentifier("artifact prepare_symbol", artifact.prepare_symbol));
@@ -248,16 +258,17 @@ RunResult RunResultFromProto(Checks& check, const v1::RunResult& m) {
   return result;
 }
 
+void LibraryFileToProto(const db::LibraryFile& file, v1::LibraryFile* m) {
+  m->set_name(file.name);
+  m->set_digest(file.digest);
+  m->set_size(file.size);
+}
+
 v1::LibraryResult LibraryResultToProto(const LibraryResult& result) {
   v1::LibraryResult m;
   m.set_fence(result.fence);
   m.set_error(CleanText(result.error, kMaxTextBytes));
-  for (const db::LibraryFile& file : result.files) {
-    v1::LibraryFile* f = m.add_files();
-    f->set_name(file.name);
-    f->set_digest(file.digest);
-    f->set_size(file.size);
-  }
+  for (const db::LibraryFile& file : result.files) LibraryFileToProto(file, m.add_files());
   return m;
 }
 
@@ -271,6 +282,12 @@ void CheckFileName(Checks& check, const std::string& name) {
   }
 }
 
+db::LibraryFile LibraryFileFromProto(Checks& check, const v1::LibraryFile& m) {
+  CheckFileName(check, m.name());
+  return {m.name(), check.Hex("library file digest", m.digest(), 64, false),
+          check.Range("library file size", m.size(), 0, kMaxArtifactBytes)};
+}
+
 absl::StatusOr<LibraryResult> LibraryResultFromProto(const v1::LibraryResult& m) {
   Checks check;
   LibraryResult result;
@@ -279,10 +296,76 @@ absl::StatusOr<LibraryResult> LibraryResultFromProto(const v1::LibraryResult& m)
   if (result.error.empty() && m.files().empty()) {
     check.Fail("library files", "none, though there is no error");
   }
-  result.files = Each(check, "library files", m.files(), kMaxFiles, [&](const auto& file) {
-    CheckFileName(check, file.name());
-    return db::LibraryFile{file.name(), check.Hex("library file digest", file.digest(), 64, false),
-                           check.Range("library file size", file.size(), 0, kMaxArtifactBytes)};
+  result.files = Each(check, "library files", m.files(), kMaxFiles,
+                      [&](const auto& file) { return LibraryFileFromProto(check, file); });
+  return Finish(check, std::move(result));
+}
+
+v1::ModelPlan ModelPlanToProto(const ModelPlan& plan) {
+  v1::ModelPlan m;
+  m.set_fence(plan.fence);
+  m.set_device(plan.device);
+  m.set_name(plan.name);
+  for (const db::LibraryFile& file : plan.libraries) LibraryFileToProto(file, m.add_libraries());
+  for (const BufferSpec& buffer : plan.buffers) BufferToProto(buffer, m.add_buffers());
+  m.set_steps(plan.steps);
+  OracleToProto(plan.tolerances, plan.samples, m.mutable_tolerances(), m.mutable_samples());
+  m.set_seed(plan.seed);
+  m.set_threads(plan.threads);
+  m.set_turns(plan.turns);
+  m.set_min_turn_seconds(plan.min_turn_seconds);
+  m.set_max_seconds(plan.max_seconds);
+  m.set_max_memory_bytes(plan.max_memory_bytes);
+  return m;
+}
+
+absl::StatusOr<ModelPlan> ModelPlanFromProto(const v1::ModelPlan& m) {
+  Checks check;
+  ModelPlan plan;
+  plan.fence = Fence(check, m.fence());
+  plan.device = check.RequiredName("model device", m.device(), kMaxNameBytes);
+  check.Add(CheckIdentifier("model name", m.name()));
+  plan.name = m.name();
+  if (m.libraries_size() < 2) check.Fail("model libraries", "at least two are needed");
+  plan.libraries = Each(check, "model libraries", m.libraries(), kMaxCompared,
+                        [&](const auto& file) { return LibraryFileFromProto(check, file); });
+  plan.buffers = BuffersFromProto(check, "model buffers", m.buffers());
+  plan.steps = check.Int("model steps", m.steps(), 1, kMaxSteps);
+  OracleFromProto(check, m, plan);
+  plan.seed = m.seed();
+  plan.threads = check.Int("model threads", m.threads(), 1, kMaxThreads);
+  plan.turns = check.Int("model turns", m.turns(), 1, 1000);
+  plan.min_turn_seconds = check.Number("model min_turn_seconds", m.min_turn_seconds(), 0, 3600);
+  plan.max_seconds = check.Number("model max_seconds", m.max_seconds(), 0.001, 86400);
+  plan.max_memory_bytes =
+      check.Range("model max_memory_bytes", m.max_memory_bytes(), 1 << 20, int64_t{1} << 50);
+  return Finish(check, std::move(plan));
+}
+
+v1::ModelResult ModelResultToProto(const ModelResult& result) {
+  v1::ModelResult m;
+  m.set_fence(result.fence);
+  m.set_device(result.device);
+  for (const ModelTiming& timing : result.timings) {
+    v1::ModelTiming* t = m.add_timings();
+    *t->mutable_measurement() = ToProto(timing.measurement);
+    t->mutable_step_seconds()->Add(timing.step_seconds.begin(), timing.step_seconds.end());
+  }
+  return m;
+}
+
+absl::StatusOr<ModelResult> ModelResultFromProto(const v1::ModelResult& m) {
+  Checks check;
+  ModelResult result;
+  result.fence = Fence(check, m.fence());
+  result.device = check.RequiredName("model device", m.device(), kMaxNameBytes);
+  result.timings = Each(check, "model timings", m.timings(), kMaxCompared, [&](const auto& t) {
+    ModelTiming timing{Nested(check, t.measurement()), {}};
+    timing.step_seconds =
+        Each(check, "model step_seconds", t.step_seconds(), kMaxSteps, [&](double seconds) {
+          return check.Number("model step_seconds", seconds, 0, kMaxSeconds);
+        });
+    return timing;
   });
   return Finish(check, std::move(result));
 }
@@ -484,6 +567,9 @@ v1::WorkerMessage ToProto(const WorkerMessage& message) {
                  [&](const LibraryResult& result) {
                    *m.mutable_library_result() = LibraryResultToProto(result);
                  },
+                 [&](const ModelResult& result) {
+                   *m.mutable_model_result() = ModelResultToProto(result);
+                 },
              },
              message);
   return m;
@@ -506,6 +592,8 @@ absl::StatusOr<WorkerMessage> FromProto(const v1::WorkerMessage& m) {
     }
     case v1::WorkerMessage::kLibraryResult:
       return Widen<LibraryResult, WorkerMessage>(LibraryResultFromProto(m.library_result()));
+    case v1::WorkerMessage::kModelResult:
+      return Widen<ModelResult, WorkerMessage>(ModelResultFromProto(m.model_result()));
     case v1::WorkerMessage::KIND_NOT_SET:
       break;
   }
@@ -524,6 +612,7 @@ v1::ServerMessage ToProto(const ServerMessage& message) {
           [&](const BuildRequest& request) { *m.mutable_build_request() = ToProto(request); },
           [&](const RunPlan& plan) { *m.mutable_run_plan() = PlanToProto(plan); },
           [&](const LibraryRequest& request) { *m.mutable_library_request() = ToProto(request); },
+          [&](const ModelPlan& plan) { *m.mutable_model_plan() = ModelPlanToProto(plan); },
           [&](const Cancel& cancel) { m.mutable_cancel()->set_fence(cancel.fence); },
           [&](const Acknowledge& acknowledge) {
             m.mutable_acknowledge()->set_fence(acknowledge.fence);
@@ -548,6 +637,8 @@ absl::StatusOr<ServerMessage> FromProto(const v1::ServerMessage& m) {
       return Widen<RunPlan, ServerMessage>(PlanFromProto(m.run_plan()));
     case v1::ServerMessage::kLibraryRequest:
       return Widen<LibraryRequest, ServerMessage>(FromProto(m.library_request()));
+    case v1::ServerMessage::kModelPlan:
+      return Widen<ModelPlan, ServerMessage>(ModelPlanFromProto(m.model_plan()));
     case v1::ServerMessage::kCancel:
       return Finish<ServerMessage>(check, FenceOnly<Cancel>(check, m.cancel().fence()));
     case v1::ServerMessage::kAcknowledge:

@@ -28,6 +28,7 @@ inline constexpr int kMaxBuffers = 64;             // passed to a kernel, prepar
 inline constexpr int64_t kMaxBlockThreads = 4096;  // of a GPU's kernel, as of ir::Target
 inline constexpr int kMaxDimensions = 64;
 inline constexpr int kMaxFiles = 64;  // of a library
+inline constexpr int kMaxSteps = 1 << 18;  // kernels of a model
 inline constexpr int64_t kMaxElements = int64_t{1} << 40;
 inline constexpr int kMaxClasses = 1024;  // of a model
 inline constexpr int kMaxCompared = 64;   // programs of a comparison, artifacts of a plan

@@ -17,8 +17,8 @@ namespace tessera::proto {
 // Raised with whatever one side sends and a release before would refuse or misread. 2: the result
 // of a run names its device. 3: items of a selection name their device class and target, for
 // several versions of one library. 4: artifacts prepare constants and may widen tolerances. 5:
-// plans of several artifacts, a measurement each, and repeats by promise.
-inline constexpr int kProtocolVersion = 6;
+// plans of several artifacts, a measurement each, and repeats by promise. 7: plans of models.
+inline constexpr int kProtocolVersion = 7;
 
 // The trial of a lease under which programs are compared.
 inline constexpr int64_t kNoTrial = -1;
@@ -146,6 +146,35 @@ struct LibraryResult {
   bool operator==(const LibraryResult&) const = default;
 };
 
+struct ModelPlan {
+  uint64_t fence = 0;
+  std::string device;
+  std::string name;
+  std::vector<db::LibraryFile> libraries;
+  std::vector<BufferSpec> buffers;  // row-major, without constants
+  int steps = 0;
+  std::vector<Tolerance> tolerances;
+  std::vector<OracleSample> samples;
+  uint64_t seed = 0;
+  int threads = 1;
+  int turns = 5;
+  double min_turn_seconds = 0.1;
+  double max_seconds = 60;
+  int64_t max_memory_bytes = int64_t{4} << 30;
+  bool operator==(const ModelPlan&) const = default;
+};
+
+struct ModelTiming {
+  db::Measurement measurement;
+  std::vector<double> step_seconds;
+};
+
+struct ModelResult {
+  uint64_t fence = 0;
+  std::string device;
+  std::vector<ModelTiming> timings;
+};
+
 struct Hello {
   int protocol_version = kProtocolVersion;
   std::string worker;
@@ -180,9 +209,11 @@ struct Drain {
 };
 
 // Worker → server, server → worker.
-using WorkerMessage = std::variant<Hello, Heartbeat, BuildResult, RunResult, LibraryResult>;
+using WorkerMessage =
+    std::variant<Hello, Heartbeat, BuildResult, RunResult, LibraryResult, ModelResult>;
 using ServerMessage =
-    std::variant<Welcome, BuildRequest, RunPlan, LibraryRequest, Cancel, Acknowledge, Drain>;
+    std::variant<Welcome, BuildRequest, RunPlan, LibraryRequest, ModelPlan, Cancel,
+                                   Acknowledge, Drain>;
 
 // What WatchJob shows.
 struct TaskProgress {

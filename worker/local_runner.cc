@@ -5,10 +5,42 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/view.h"
 #include "compiler/runtime/kernel.h"
+#include "worker/runner/model_runner.h"
 
 namespace tessera {
 namespace {
+
+std::vector<runner::Tolerance> MakeTolerances(const std::vector<proto::Tolerance>& tolerances) {
+  std::vector<runner::Tolerance> made;
+  for (const proto::Tolerance& tolerance : tolerances) {
+    made.push_back({tolerance.absolute, tolerance.relative});
+  }
+  return made;
+}
+
+std::vector<runner::OracleSample> MakeSamples(const std::vector<proto::OracleSample>& samples) {
+  std::vector<runner::OracleSample> made;
+  for (const proto::OracleSample& sample : samples) {
+    made.push_back({sample.output, sample.index, sample.value});
+  }
+  return made;
+}
+
+absl::StatusOr<std::vector<runner::BufferSpec>> MakeBuffers(
+    const std::vector<proto::BufferSpec>& buffers) {
+  std::vector<runner::BufferSpec> made;
+  for (const proto::BufferSpec& buffer : buffers) {
+    TESSERA_ASSIGN_OR_RETURN(const runner::ElementType type, runner::ParseElementType(buffer.type));
+    made.push_back({.name = buffer.name,
+                    .type = type,
+                    .shape = buffer.shape,
+                    .is_output = buffer.is_output,
+                    .is_constant = buffer.is_constant});
+  }
+  return made;
+}
 
 runner::KernelArtifact MakeArtifact(const proto::Artifact& artifact, const std::string& bytes) {
   runner::KernelArtifact kernel{.name = artifact.digest,
@@ -21,9 +53,7 @@ runner::KernelArtifact MakeArtifact(const proto::Artifact& artifact, const std::
                                 .prepare_symbol = artifact.prepare_symbol,
                                 .prepared_bytes = artifact.prepared_bytes,
                                 .tolerances = {}};
-  for (const proto::Tolerance& tolerance : artifact.tolerances) {
-    kernel.tolerances.push_back({tolerance.absolute, tolerance.relative});
-  }
+  kernel.tolerances = MakeTolerances(artifact.tolerances);
   for (const proto::BufferSpec& buffer : artifact.buffers) {
     std::vector<runner::LayoutDim>& layout = kernel.layouts.emplace_back();
     for (const proto::LayoutDim& dim : buffer.layout) {
@@ -58,21 +88,10 @@ absl::StatusOr<runner::MeasurePlan> MakePlan(const proto::RunPlan& plan,
   measure.workload_hash = plan.workload_hash;
   measure.seed = plan.seed;
   measure.interleaving_seed = plan.lease.fence;
-  for (const proto::BufferSpec& buffer : plan.reference.buffers) {
-    TESSERA_ASSIGN_OR_RETURN(const runner::ElementType type, runner::ParseElementType(buffer.type));
-    measure.buffers.push_back({.name = buffer.name,
-                               .type = type,
-                               .shape = buffer.shape,
-                               .is_output = buffer.is_output,
-                               .is_constant = buffer.is_constant});
-  }
+  TESSERA_ASSIGN_OR_RETURN(measure.buffers, MakeBuffers(plan.reference.buffers));
   measure.expectation.reference = MakeArtifact(plan.reference, reference);
-  for (const proto::OracleSample& sample : plan.samples) {
-    measure.expectation.samples.push_back({sample.output, sample.index, sample.value});
-  }
-  for (const proto::Tolerance& tolerance : plan.tolerances) {
-    measure.tolerances.push_back({tolerance.absolute, tolerance.relative});
-  }
+  measure.expectation.samples = MakeSamples(plan.samples);
+  measure.tolerances = MakeTolerances(plan.tolerances);
   measure.threads = plan.threads;
   measure.cores = cores;
   measure.timing.repeats = plan.repeats;
@@ -93,6 +112,26 @@ std::vector<db::Measurement> NotMeasured(const proto::RunPlan& plan, const absl:
   measurement.outcome = db::Outcome::kInfrastructure;
   measurement.reason = std::string(status.message());
   return std::vector<db::Measurement>(plan.artifacts.size(), measurement);
+}
+
+absl::StatusOr<runner::ModelPlan> MakePlan(const proto::ModelPlan& plan,
+                                           const std::vector<std::string>& libraries,
+                                           const std::vector<int>& cores) {
+  runner::ModelPlan made;
+  made.name = plan.name;
+  made.libraries = libraries;
+  TESSERA_ASSIGN_OR_RETURN(made.buffers, MakeBuffers(plan.buffers));
+  made.steps = plan.steps;
+  made.samples = MakeSamples(plan.samples);
+  made.tolerances = MakeTolerances(plan.tolerances);
+  made.seed = plan.seed;
+  made.threads = plan.threads;
+  made.cores = cores;
+  made.turns = plan.turns;
+  made.min_turn_seconds = plan.min_turn_seconds;
+  made.max_seconds = plan.max_seconds;
+  made.memory_bytes = plan.max_memory_bytes;
+  return made;
 }
 
 }  // namespace
@@ -125,6 +164,33 @@ std::vector<db::Measurement> LocalRunner::Run(const proto::RunPlan& plan,
                                  plan.artifacts.size(), " programs")));
   }
   return *std::move(measurements);
+}
+
+std::vector<proto::ModelTiming> LocalRunner::RunModels(const proto::ModelPlan& plan,
+                                                       const std::vector<std::string>& libraries,
+                                                       const std::vector<int>& cores) {
+  const auto run = [&]() -> absl::StatusOr<std::vector<runner::ModelTiming>> {
+    if (models_ == nullptr) {
+      return absl::UnimplementedError(
+          absl::StrCat("devices of kind ", AbslView(runner_.kind()), " run no models"));
+    }
+    TESSERA_ASSIGN_OR_RETURN(runner::ModelPlan made, MakePlan(plan, libraries, cores));
+    made.cancelled = &cancelled_;
+    Begin(plan.fence);
+    auto timings = runner::MeasureModels(*models_, made);
+    Begin(0);
+    return timings;
+  }();
+  std::vector<proto::ModelTiming> timings(plan.libraries.size());
+  for (size_t i = 0; i < timings.size(); ++i) {
+    if (run.ok()) {
+      timings[i] = {(*run)[i].measurement, (*run)[i].step_seconds};
+      continue;
+    }
+    timings[i].measurement.outcome = db::Outcome::kInfrastructure;
+    timings[i].measurement.reason = std::string(run.status().message());
+  }
+  return timings;
 }
 
 }  // namespace tessera

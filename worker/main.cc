@@ -194,7 +194,9 @@ absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
     }
     roles.kernel_runner =
         std::make_unique<runner::KernelRunner>(*roles.spawner, std::move(runner_options));
-    roles.runner = std::make_unique<LocalRunner>(*roles.kernel_runner);
+    // Models run on CPUs.
+    roles.runner = std::make_unique<LocalRunner>(
+        *roles.kernel_runner, options.kind() == nullptr ? roles.spawner.get() : nullptr);
   }
 #ifdef TESSERA_WITH_BUILDER
   if (options.Has("builder")) {

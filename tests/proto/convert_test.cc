@@ -167,6 +167,34 @@ RunPlan RandomPlan(Rng& rng) {
   return plan;
 }
 
+ModelPlan RandomModelPlan(Rng& rng) {
+  ModelPlan plan;
+  plan.fence = rng.Next() | 1;
+  plan.device = RandomName(rng);
+  plan.name = "net";
+  for (int64_t i = rng.Between(2, 4); i > 0; --i) {
+    plan.libraries.push_back({"libnet.so", RandomHex(rng, 64), rng.Between(1, 1 << 20)});
+  }
+  plan.buffers = {{.name = "x", .type = "f32", .shape = {1, rng.Between(1, 99)}},
+                  {.name = "y", .type = "i8", .shape = {4}, .is_output = true}};
+  plan.steps = static_cast<int>(rng.Between(1, 99));
+  plan.tolerances = {{rng.Uniform(), rng.Uniform()}};
+  plan.samples = {{0, rng.Between(0, 3), rng.Uniform()}};
+  plan.seed = rng.Next();
+  plan.threads = static_cast<int>(rng.Between(1, 8));
+  plan.turns = static_cast<int>(rng.Between(1, 9));
+  plan.min_turn_seconds = rng.Uniform();
+  return plan;
+}
+
+ModelResult RandomModelResult(Rng& rng) {
+  ModelResult result{.fence = rng.Next() | 1, .device = RandomName(rng)};
+  for (int64_t i = rng.Between(2, 4); i > 0; --i) {
+    result.timings.push_back({RandomMeasurement(rng), {rng.Uniform(), rng.Uniform()}});
+  }
+  return result;
+}
+
 RunResult RandomRunResult(Rng& rng) {
   const RunPlan plan = RandomPlan(rng);
   RunResult result{.lease = plan.lease, .device = plan.device};
@@ -408,6 +436,58 @@ TEST_CASE("an error names field, value and limit", "[proto]") {
   task = ToProto(RandomTask(rng));
   task.set_name("two\nlines");
   CHECK(absl::IsInvalidArgument(FromProto(task).status()));
+}
+
+TEST_CASE("plans and results of models come back as they were sent", "[proto]") {
+  const uint64_t seed = 71;
+  CAPTURE(seed);
+  Rng rng(seed);
+  for (int i = 0; i < 200; ++i) {
+    const ModelPlan plan = RandomModelPlan(rng);
+    const auto sent = FromProto(ToProto(ServerMessage(plan)));
+    INFO(sent.status());
+    REQUIRE(sent.ok());
+    CHECK(std::get<ModelPlan>(*sent) == plan);
+    const ModelResult result = RandomModelResult(rng);
+    const auto answered = FromProto(ToProto(WorkerMessage(result)));
+    INFO(answered.status());
+    REQUIRE(answered.ok());
+    const auto& back = std::get<ModelResult>(*answered);
+    CHECK(back.fence == result.fence);
+    CHECK(back.device == result.device);
+    REQUIRE(back.timings.size() == result.timings.size());
+    for (size_t t = 0; t < back.timings.size(); ++t) {
+      CHECK(back.timings[t].measurement == result.timings[t].measurement);
+      CHECK(back.timings[t].step_seconds == result.timings[t].step_seconds);
+    }
+  }
+}
+
+TEST_CASE("hostile plans and results of models are refused", "[proto]") {
+  Rng rng(72);
+  const auto refused = [](const auto& message) {
+    return absl::IsInvalidArgument(FromProto(ToProto(message)).status());
+  };
+  const ModelPlan good = RandomModelPlan(rng);
+  const auto with = [&](auto change) {
+    ModelPlan plan = good;
+    change(plan);
+    return ServerMessage(plan);
+  };
+  CHECK_FALSE(refused(with([](ModelPlan&) {})));
+  CHECK(refused(with([](ModelPlan& plan) { plan.fence = 0; })));
+  CHECK(refused(with([](ModelPlan& plan) { plan.name = "net; rm"; })));
+  CHECK(refused(with([](ModelPlan& plan) { plan.libraries.resize(1); })));
+  CHECK(refused(with([](ModelPlan& plan) { plan.libraries[0].name = "../net.so"; })));
+  CHECK(refused(with([](ModelPlan& plan) { plan.steps = kMaxSteps + 1; })));
+  CHECK(refused(with([](ModelPlan& plan) { plan.buffers.pop_back(), plan.buffers.pop_back(); })));
+  CHECK(refused(with([](ModelPlan& plan) { std::swap(plan.buffers[0], plan.buffers[1]); })));
+  CHECK(refused(with([](ModelPlan& plan) { plan.turns = 0; })));
+  ModelResult result = RandomModelResult(rng);
+  result.timings[0].step_seconds[0] = -1;
+  CHECK(refused(WorkerMessage(result)));
+  result.timings[0].step_seconds[0] = std::numeric_limits<double>::quiet_NaN();
+  CHECK(refused(WorkerMessage(result)));
 }
 
 TEST_CASE("an artifact has as many buffers as a runner passes, prepared ones included", "[proto]") {

@@ -53,6 +53,11 @@ class ScriptedRunner final : public agent::RunnerRole {
     absl::SleepFor(pause);
     return test::FakeRun(plan).measurements;
   }
+  std::vector<proto::ModelTiming> RunModels(const proto::ModelPlan&,
+                                            const std::vector<std::string>& libraries,
+                                            const std::vector<int>&) override {
+    return std::vector<proto::ModelTiming>(libraries.size(), {test::FakeMeasurement(), {1e-3}});
+  }
   std::atomic<int> runs = 0;
   bool right_bytes = true;
   bool right_cores = true;

@@ -87,6 +87,8 @@ class FakeWorker {
         [](const proto::RunPlan& plan) { return FakeRun(plan); };
     std::function<std::optional<proto::LibraryResult>(const proto::LibraryRequest&)> library =
         [](const proto::LibraryRequest&) { return std::nullopt; };
+    std::function<std::optional<proto::ModelResult>(const proto::ModelPlan&)> models =
+        [](const proto::ModelPlan&) { return std::nullopt; };
   };
 
   FakeWorker(int port, Script script)
@@ -194,6 +196,8 @@ class FakeWorker {
       if (const auto result = script_.run(*plan)) Send(*result);
     } else if (const auto* library = std::get_if<proto::LibraryRequest>(&message)) {
       if (const auto result = script_.library(*library)) Send(*result);
+    } else if (const auto* models = std::get_if<proto::ModelPlan>(&message)) {
+      if (const auto result = script_.models(*models)) Send(*result);
     }
   }
 

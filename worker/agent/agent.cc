@@ -44,6 +44,13 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server) {
 }
 
 // Of all artifacts of a plan.
+std::vector<proto::ModelTiming> NotTimed(const proto::ModelPlan& plan, std::string_view reason) {
+  proto::ModelTiming timing;
+  timing.measurement.outcome = db::Outcome::kInfrastructure;
+  timing.measurement.reason = std::string(reason);
+  return std::vector<proto::ModelTiming>(plan.libraries.size(), timing);
+}
+
 std::vector<db::Measurement> NotRun(const proto::RunPlan& plan, std::string_view reason) {
   db::Measurement measurement;
   measurement.outcome = db::Outcome::kInfrastructure;
@@ -175,6 +182,8 @@ class AgentImpl final : public Agent {
       duties_.Add(BuildDuty(*library));
     } else if (const auto* plan = std::get_if<proto::RunPlan>(&message)) {
       duties_.Add(*plan);
+    } else if (const auto* model = std::get_if<proto::ModelPlan>(&message)) {
+      duties_.Add(*model);
     } else if (const auto* cancel = std::get_if<proto::Cancel>(&message)) {
       Cancel(cancel->fence);
     } else if (const auto* acknowledge = std::get_if<proto::Acknowledge>(&message)) {
@@ -279,18 +288,22 @@ class AgentImpl final : public Agent {
   }
 
   void RunLoop() {
-    while (std::optional<proto::RunPlan> plan = duties_.NextRun()) {
-      proto::RunResult result{.lease = plan->lease, .device = plan->device};
-      result.measurements = RunOne(*plan);
-      Finish(plan->lease.fence, result);
+    while (std::optional<RunDuty> duty = duties_.NextRun()) {
+      if (const auto* plan = std::get_if<proto::RunPlan>(&*duty)) {
+        proto::RunResult result{.lease = plan->lease, .device = plan->device};
+        result.measurements = RunOne(*plan);
+        Finish(plan->lease.fence, result);
+      } else {
+        const auto& model = std::get<proto::ModelPlan>(*duty);
+        Finish(model.fence,
+               proto::ModelResult{
+                   .fence = model.fence, .device = model.device, .timings = TimeModels(model)});
+      }
     }
   }
 
   std::vector<db::Measurement> RunOne(const proto::RunPlan& plan) {
-    if (plan.threads > arbiter_.core_count()) {
-      return NotRun(plan, absl::StrCat("the plan wants ", plan.threads, " cores, this worker has ",
-                                       arbiter_.core_count()));
-    }
+    if (plan.threads > arbiter_.core_count()) return NotRun(plan, TooFewCores(plan.threads));
     std::vector<std::string> artifacts;
     for (const proto::Artifact& artifact : plan.artifacts) {
       absl::StatusOr<std::string> bytes = artifacts_.Get(artifact.digest);
@@ -309,6 +322,25 @@ class AgentImpl final : public Agent {
       measurements[0].run_seconds = absl::ToDoubleSeconds(absl::Now() - began);
     }
     return measurements;
+  }
+
+  std::vector<proto::ModelTiming> TimeModels(const proto::ModelPlan& plan) {
+    if (plan.threads > arbiter_.core_count()) return NotTimed(plan, TooFewCores(plan.threads));
+    std::vector<std::string> libraries;
+    for (const db::LibraryFile& library : plan.libraries) {
+      absl::StatusOr<std::string> bytes = artifacts_.Get(library.digest);
+      if (!bytes.ok()) return NotTimed(plan, bytes.status().ToString());
+      libraries.push_back(*std::move(bytes));
+    }
+    const std::optional<HostArbiter::Grant> grant = arbiter_.AcquireTiming(plan.threads);
+    if (!grant.has_value()) return NotTimed(plan, "the worker stops");
+    if (!duties_.IsUnderWay(plan.fence)) return NotTimed(plan, "cancelled");
+    return runner_->RunModels(plan, libraries, grant->cores());
+  }
+
+  std::string TooFewCores(int threads) {
+    return absl::StrCat("the plan wants ", threads, " cores, this worker has ",
+                        arbiter_.core_count());
   }
 
   const AgentOptions options_;

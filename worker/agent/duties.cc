@@ -8,20 +8,25 @@ uint64_t FenceOf(const BuildDuty& duty) {
   return std::visit([](const auto& request) { return request.fence; }, duty);
 }
 
+uint64_t FenceOf(const RunDuty& duty) {
+  const auto* plan = std::get_if<proto::RunPlan>(&duty);
+  return plan != nullptr ? plan->lease.fence : std::get<proto::ModelPlan>(duty).fence;
+}
+
 void Duties::Add(BuildDuty duty) {
   absl::MutexLock lock(&mutex_);
   builds_.push_back(std::move(duty));
 }
 
-void Duties::Add(proto::RunPlan plan) {
+void Duties::Add(RunDuty duty) {
   absl::MutexLock lock(&mutex_);
-  runs_.push_back(std::move(plan));
+  runs_.push_back(std::move(duty));
 }
 
 bool Duties::Cancel(uint64_t fence) {
   absl::MutexLock lock(&mutex_);
   std::erase_if(builds_, [&](const BuildDuty& duty) { return FenceOf(duty) == fence; });
-  std::erase_if(runs_, [&](const proto::RunPlan& plan) { return plan.lease.fence == fence; });
+  std::erase_if(runs_, [&](const RunDuty& duty) { return FenceOf(duty) == fence; });
   return under_way_.erase(fence) > 0;
 }
 
@@ -43,17 +48,17 @@ std::optional<BuildDuty> Duties::NextBuild() {
   return duty;
 }
 
-std::optional<proto::RunPlan> Duties::NextRun() {
+std::optional<RunDuty> Duties::NextRun() {
   absl::MutexLock lock(&mutex_);
   const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return stopped_ || !runs_.empty();
   };
   mutex_.Await(absl::Condition(&ready));
   if (stopped_) return std::nullopt;
-  proto::RunPlan plan = std::move(runs_.front());
+  RunDuty duty = std::move(runs_.front());
   runs_.pop_front();
-  under_way_.insert(plan.lease.fence);
-  return plan;
+  under_way_.insert(FenceOf(duty));
+  return duty;
 }
 
 bool Duties::Finish(uint64_t fence, proto::WorkerMessage result) {
@@ -77,7 +82,7 @@ std::vector<uint64_t> Duties::Held() const {
   absl::MutexLock lock(&mutex_);
   std::vector<uint64_t> held(under_way_.begin(), under_way_.end());
   for (const BuildDuty& duty : builds_) held.push_back(FenceOf(duty));
-  for (const proto::RunPlan& plan : runs_) held.push_back(plan.lease.fence);
+  for (const RunDuty& duty : runs_) held.push_back(FenceOf(duty));
   for (const auto& [fence, result] : results_) held.push_back(fence);
   return held;
 }

@@ -15,6 +15,7 @@
 namespace tessera::agent {
 
 using BuildDuty = std::variant<proto::BuildRequest, proto::LibraryRequest>;
+using RunDuty = std::variant<proto::RunPlan, proto::ModelPlan>;
 
 // Everything that the server gave this worker and has not taken back: requests that wait, what is
 // under way, and results until they are acknowledged. Survives reconnects; its fences are what the
@@ -22,14 +23,14 @@ using BuildDuty = std::variant<proto::BuildRequest, proto::LibraryRequest>;
 class Duties {
  public:
   void Add(BuildDuty duty);
-  void Add(proto::RunPlan plan);
+  void Add(RunDuty duty);
   // What waits is forgotten; what is under way will have no result. Whether it was under way.
   bool Cancel(uint64_t fence);
   void Acknowledge(uint64_t fence);
 
   // Block until there is work, which counts as under way from then on; nothing after Stop.
   std::optional<BuildDuty> NextBuild();
-  std::optional<proto::RunPlan> NextRun();
+  std::optional<RunDuty> NextRun();
   // What was under way has ended. False when it had been cancelled: then nothing is to be sent.
   bool Finish(uint64_t fence, proto::WorkerMessage result);
   bool IsUnderWay(uint64_t fence) const;
@@ -43,12 +44,13 @@ class Duties {
  private:
   mutable absl::Mutex mutex_;
   std::deque<BuildDuty> builds_ ABSL_GUARDED_BY(mutex_);
-  std::deque<proto::RunPlan> runs_ ABSL_GUARDED_BY(mutex_);
+  std::deque<RunDuty> runs_ ABSL_GUARDED_BY(mutex_);
   std::set<uint64_t> under_way_ ABSL_GUARDED_BY(mutex_);
   std::map<uint64_t, proto::WorkerMessage> results_ ABSL_GUARDED_BY(mutex_);  // by fence
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 uint64_t FenceOf(const BuildDuty& duty);
+uint64_t FenceOf(const RunDuty& duty);
 
 }  // namespace tessera::agent

@@ -48,7 +48,11 @@ class RunnerRole {
                                            const std::vector<std::string>& artifacts,
                                            const std::string& reference,
                                            const std::vector<int>& cores) = 0;
-  // As BuilderRole::Cancel, by the fence of the plan's lease.
+  // One timing a library of the plan, in its order. `libraries`: its shared objects, verified.
+  virtual std::vector<proto::ModelTiming> RunModels(const proto::ModelPlan& plan,
+                                                    const std::vector<std::string>& libraries,
+                                                    const std::vector<int>& cores) = 0;
+  // As BuilderRole::Cancel, by the fence of the plan or of its lease.
   virtual void Cancel(uint64_t fence) { static_cast<void>(fence); }
 };
 

@@ -124,8 +124,7 @@ absl::Status KernelSession::LendProgram(const KernelArtifact& kernel, HostArgume
   return absl::OkStatus();
 }
 
-Failure KernelSession::FailureOf(const sandbox::ChildExit& exit) {
-  peak_memory_bytes_ = exit.peak_memory_bytes;
+Failure FailureOf(const sandbox::ChildExit& exit) {
   switch (exit.kind) {
     case ExitKind::kTimeout:
       return {db::Outcome::kTimeout, exit.reason};
@@ -141,6 +140,11 @@ Failure KernelSession::FailureOf(const sandbox::ChildExit& exit) {
       break;
   }
   return {db::Outcome::kRunError, exit.reason};
+}
+
+Failure KernelSession::Ended(const sandbox::ChildExit& exit) {
+  peak_memory_bytes_ = exit.peak_memory_bytes;
+  return FailureOf(exit);
 }
 
 // Cancelled when the plan is, else as Child::Receive.
@@ -167,7 +171,7 @@ KernelSession::Answer KernelSession::AwaitReply(uint64_t sequence, absl::Duratio
     return answer;
   }
   if (absl::IsDeadlineExceeded(size.status())) {
-    answer.failure = FailureOf(child_->Kill(KillReason::kTimeout));
+    answer.failure = Ended(child_->Kill(KillReason::kTimeout));
     if (answer.failure->outcome == db::Outcome::kTimeout) {
       answer.failure->reason = absl::StrFormat("no answer after %.3g s, call %d",
                                                absl::ToDoubleSeconds(timeout), calls_ + 1);
@@ -177,7 +181,7 @@ KernelSession::Answer KernelSession::AwaitReply(uint64_t sequence, absl::Duratio
   if (!size.ok()) {
     const auto exit = child_->Wait(absl::Seconds(10));
     answer.failure =
-        exit.ok() ? FailureOf(*exit)
+        exit.ok() ? Ended(*exit)
                   : Failure{db::Outcome::kInfrastructure, std::string(exit.status().message())};
     if (calls_ > 0)
       absl::StrAppend(&answer.failure->reason, ", in call ", calls_ + 1, " or after it");

@@ -21,6 +21,9 @@ struct Failure {
   std::string reason;
 };
 
+// What a child's end says of its program.
+Failure FailureOf(const sandbox::ChildExit& exit);
+
 // The parent's side of one kernel in one sandboxed child. After a failure the child is dead.
 // Not thread-safe.
 class KernelSession {
@@ -76,7 +79,7 @@ class KernelSession {
   CallResult Execute(HostCommandKind kind, int64_t calls, absl::Duration timeout);
   absl::StatusOr<size_t> Receive(absl::Span<std::byte> message, absl::Duration timeout);
   Answer AwaitReply(uint64_t sequence, absl::Duration timeout);
-  Failure FailureOf(const sandbox::ChildExit& exit);
+  Failure Ended(const sandbox::ChildExit& exit);
   absl::Status LendProgram(const KernelArtifact& kernel, HostArgument& argument);
 
   const MeasurePlan* plan_ = nullptr;

@@ -16,9 +16,9 @@ TEST_CASE("a worker holds what waits, what is under way and what is not acknowle
   duties.Add(Plan(1));
   duties.Add(Plan(2));
   duties.Add(BuildDuty(proto::BuildRequest{.fence = 3}));
-  CHECK(duties.NextRun()->lease.fence == 1);
+  CHECK(FenceOf(duties.NextRun().value()) == 1);
   CHECK(duties.Finish(1, proto::RunResult{Plan(1).lease}));
-  CHECK(duties.NextRun()->lease.fence == 2);
+  CHECK(FenceOf(duties.NextRun().value()) == 2);
   CHECK(duties.Held() == std::vector<uint64_t>{2, 3, 1});
   CHECK(duties.Unacknowledged().size() == 1);
   duties.Acknowledge(1);
@@ -26,11 +26,21 @@ TEST_CASE("a worker holds what waits, what is under way and what is not acknowle
   CHECK(duties.Held() == std::vector<uint64_t>{2, 3});
 }
 
+TEST_CASE("models are run in turn with other plans", "[agent]") {
+  Duties duties;
+  duties.Add(proto::ModelPlan{.fence = 4});
+  duties.Add(Plan(5));
+  CHECK(duties.Held() == std::vector<uint64_t>{4, 5});
+  CHECK(FenceOf(duties.NextRun().value()) == 4);
+  CHECK(FenceOf(duties.NextRun().value()) == 5);
+  CHECK(duties.Finish(4, proto::ModelResult{.fence = 4}));
+}
+
 TEST_CASE("cancelled work has no result", "[agent]") {
   Duties duties;
   duties.Add(Plan(1));
   duties.Add(Plan(2));
-  CHECK(duties.NextRun()->lease.fence == 1);
+  CHECK(FenceOf(duties.NextRun().value()) == 1);
   CHECK(duties.IsUnderWay(1));
   CHECK(duties.UnderWay() == std::vector<uint64_t>{1});
   CHECK(duties.Cancel(1));        // somebody works on it
