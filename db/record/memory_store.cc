@@ -255,6 +255,14 @@ absl::StatusOr<Selection> MemoryStore::GetSelection(int64_t id) {
   return selections_[id - 1];
 }
 
+absl::StatusOr<Selection> MemoryStore::FindInPlace(std::string_view key) {
+  absl::MutexLock lock(&mutex_);
+  for (auto it = selections_.rbegin(); it != selections_.rend(); ++it) {
+    if (it->in_place && it->in_place->key == key) return *it;
+  }
+  return NoSuchInPlace(key);
+}
+
 absl::Status MemoryStore::PutLibrary(std::string_view key, absl::Span<const LibraryFile> files) {
   absl::MutexLock lock(&mutex_);
   libraries_[AbslView(key)].assign(files.begin(), files.end());

@@ -43,6 +43,7 @@ class MemoryStore final : public Store {
   absl::StatusOr<std::vector<Device>> ListDevices() override;
   absl::StatusOr<int64_t> CreateSelection(const Selection& selection) override;
   absl::StatusOr<Selection> GetSelection(int64_t id) override;
+  absl::StatusOr<Selection> FindInPlace(std::string_view key) override;
   absl::Status PutLibrary(std::string_view key, absl::Span<const LibraryFile> files) override;
   absl::StatusOr<std::vector<LibraryFile>> FindLibrary(std::string_view key) override;
   absl::Status PutModel(const ModelInfo& model) override;

@@ -222,6 +222,7 @@ struct SelectionItem {
   int64_t record_id = 0;  // 0: no record, a default schedule
   double seconds = 0;     // measured; 0 if none
   std::string device_class;
+  double in_place_seconds = 0;  // of all its steps in a run of the model; 0: not measured there
   bool operator==(const SelectionItem&) const = default;
 };
 // A model whose kernels the operators are. What the digests name is among the server's artifacts,
@@ -231,6 +232,15 @@ struct SelectionModel {
   std::vector<std::string> constants;  // that the text names
   bool operator==(const SelectionModel&) const = default;
 };
+// What a run of a model took, measured as a whole on one device.
+struct InPlace {
+  std::string key;  // of all that the choice depended on
+  std::string device;
+  double seconds = 0;          // as selected
+  double alone_seconds = 0;    // with the records that were chosen by kernels measured alone
+  double default_seconds = 0;  // with default schedules
+  bool operator==(const InPlace&) const = default;
+};
 struct Selection {
   int64_t id = 0;
   std::string name;
@@ -238,6 +248,7 @@ struct Selection {
   // operator have the same workload, and their traces store its inputs and outputs the same way.
   std::vector<SelectionItem> items;
   std::optional<SelectionModel> model;  // the library is of it, not of its operators
+  std::optional<InPlace> in_place;      // of a model whose choices were measured there
   absl::Time created;
   bool operator==(const Selection&) const = default;
 };

@@ -27,6 +27,11 @@ absl::Status NoJobHasKey(std::string_view idempotency_key) {
   return absl::NotFoundError(absl::StrCat("no job has key \"", AbslView(idempotency_key), "\""));
 }
 
+absl::Status NoSuchInPlace(std::string_view key) {
+  return absl::NotFoundError(
+      absl::StrCat("no selection was measured in place under key ", AbslView(key)));
+}
+
 absl::Status NoSuchBlob(std::string_view digest) {
   return absl::NotFoundError(absl::StrCat("blob ", AbslView(digest), " does not exist"));
 }

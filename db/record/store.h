@@ -67,6 +67,8 @@ class Store {
   // The records that it names must exist.
   virtual absl::StatusOr<int64_t> CreateSelection(const Selection& selection) = 0;
   virtual absl::StatusOr<Selection> GetSelection(int64_t id) = 0;
+  // The last one whose in_place has this key; NotFound without one.
+  virtual absl::StatusOr<Selection> FindInPlace(std::string_view key) = 0;
 
   // What a library was built to; `key` stands for all that it is a function of. The last one
   // counts.
@@ -102,6 +104,7 @@ absl::StatusOr<Record> GetRecord(Store& store, int64_t id, std::string_view task
 absl::Status NoSuch(std::string_view what, int64_t id);
 absl::Status NoJobHasKey(std::string_view idempotency_key);
 absl::Status NoSuchBlob(std::string_view digest);
+absl::Status NoSuchInPlace(std::string_view key);
 absl::Status NoSuchModel(std::string_view name);
 // AlreadyExists where a model of that name has another digest, else OK.
 absl::Status CheckIsSameModel(const ModelInfo& stored, const ModelInfo& wanted);

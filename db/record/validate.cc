@@ -108,10 +108,20 @@ absl::Status ValidateSelection(const Selection& selection) {
   for (const SelectionItem& item : selection.items) {
     TESSERA_RETURN_IF_ERROR(RequireText(what, "an item's op", item.op));
     TESSERA_RETURN_IF_ERROR(RequireFinite(what, "an item's seconds", item.seconds));
+    TESSERA_RETURN_IF_ERROR(
+        RequireFinite(what, "an item's in_place_seconds", item.in_place_seconds));
     TESSERA_RETURN_IF_ERROR(RequireFinite(what, "an item's weight", item.task.weight));
   }
   if (selection.model) {
     TESSERA_RETURN_IF_ERROR(RequireText(what, "its model's graph", selection.model->graph));
+  }
+  if (selection.in_place) {
+    const InPlace& in_place = *selection.in_place;
+    TESSERA_RETURN_IF_ERROR(RequireText(what, "its key in place", in_place.key));
+    for (const double seconds :
+         {in_place.seconds, in_place.alone_seconds, in_place.default_seconds}) {
+      TESSERA_RETURN_IF_ERROR(RequireFinite(what, "its seconds in place", seconds));
+    }
   }
   return absl::OkStatus();
 }

@@ -270,6 +270,20 @@ CREATE TABLE library_files (
 ) STRICT;
 )sql";
 
+// What a model's run took as a whole, with which choices of its kernels.
+constexpr std::string_view kInPlace = R"sql(
+ALTER TABLE selection_items ADD COLUMN in_place_seconds REAL NOT NULL DEFAULT 0;
+CREATE TABLE selections_in_place (
+  selection_id INTEGER PRIMARY KEY REFERENCES selections (id),
+  key TEXT NOT NULL,
+  device TEXT NOT NULL,
+  seconds REAL NOT NULL,
+  alone_seconds REAL NOT NULL,
+  default_seconds REAL NOT NULL
+) STRICT;
+CREATE INDEX selections_in_place_key ON selections_in_place (key);
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -284,6 +298,7 @@ constexpr Migration kMigrations[] = {
     {11, "why tasks end", kEndsOfTasks},
     {12, "paces", kPaces},
     {13, "graphs and libraries", kGraphs},
+    {14, "models in place", kInPlace},
 };
 
 }  // namespace

@@ -95,24 +95,34 @@ absl::StatusOr<int64_t> InsertSelection(Connection& connection, const Selection&
     TESSERA_ASSIGN_OR_RETURN(const int64_t task_id, InternTask(connection, item.task));
     TESSERA_RETURN_IF_ERROR(connection.Execute(
         "INSERT INTO selection_items (selection_id, position, op, task_id, task_name, "
-        "task_weight, trace, record_id, seconds, device_class) VALUES (?,?,?,?,?,?,?,?,?,?)",
+        "task_weight, trace, record_id, seconds, device_class, in_place_seconds) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?)",
         {id, static_cast<int64_t>(i), item.op, task_id, item.task.name, item.task.weight,
-         item.trace, item.record_id, item.seconds, item.device_class}));
+         item.trace, item.record_id, item.seconds, item.device_class, item.in_place_seconds}));
+  }
+  if (selection.in_place) {
+    const InPlace& in_place = *selection.in_place;
+    TESSERA_RETURN_IF_ERROR(connection.Execute(
+        "INSERT INTO selections_in_place (selection_id, key, device, seconds, alone_seconds, "
+        "default_seconds) VALUES (?,?,?,?,?,?)",
+        {id, in_place.key, in_place.device, in_place.seconds, in_place.alone_seconds,
+         in_place.default_seconds}));
   }
   return id;
 }
 
 absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connection, int64_t id) {
-  static const std::string sql =
-      absl::StrCat("SELECT op, task_name, task_weight, trace, record_id, seconds, device_class, ",
-                   AbslView(kTaskColumns),
-                   " FROM selection_items JOIN tasks ON tasks.id = selection_items.task_id "
-                   "WHERE selection_id = ? ORDER BY position");
+  static const std::string sql = absl::StrCat(
+      "SELECT op, task_name, task_weight, trace, record_id, seconds, device_class, "
+      "in_place_seconds, ",
+      AbslView(kTaskColumns),
+      " FROM selection_items JOIN tasks ON tasks.id = selection_items.task_id "
+      "WHERE selection_id = ? ORDER BY position");
   TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, {id}));
   return ReadAll<SelectionItem>(std::move(cursor),
                                 [](const Cursor& row) -> absl::StatusOr<SelectionItem> {
                                   SelectionItem item;
-                                  TESSERA_ASSIGN_OR_RETURN(item.task, ReadTask(row, 7));
+                                  TESSERA_ASSIGN_OR_RETURN(item.task, ReadTask(row, 8));
                                   item.op = row.Text(0);
                                   item.task.name = row.Text(1);
                                   item.task.weight = row.Real(2);
@@ -120,6 +130,7 @@ absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connec
                                   item.record_id = row.Int(4);
                                   item.seconds = row.Real(5);
                                   item.device_class = row.Text(6);
+                                  item.in_place_seconds = row.Real(7);
                                   return item;
                                 });
 }
@@ -137,6 +148,32 @@ absl::StatusOr<std::optional<SelectionModel>> ReadSelectionModel(Connection& con
         return row.Text(0);
       }));
   return SelectionModel{std::move(graph), std::move(constants)};
+}
+
+absl::StatusOr<std::optional<InPlace>> ReadInPlace(Connection& connection, int64_t id) {
+  TESSERA_ASSIGN_OR_RETURN(
+      Cursor row, connection.Query("SELECT key, device, seconds, alone_seconds, default_seconds "
+                                   "FROM selections_in_place WHERE selection_id = ?",
+                                   {id}));
+  TESSERA_ASSIGN_OR_RETURN(const bool exists, row.Next());
+  if (!exists) return std::nullopt;
+  return InPlace{row.Text(0), row.Text(1), row.Real(2), row.Real(3), row.Real(4)};
+}
+
+absl::StatusOr<Selection> ReadSelection(Connection& connection, int64_t id) {
+  TESSERA_ASSIGN_OR_RETURN(
+      Cursor cursor,
+      connection.Query("SELECT name, created_us, graph FROM selections WHERE id = ?", {id}));
+  TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
+  if (!row) return NoSuch("selection", id);
+  Selection selection;
+  selection.id = id;
+  selection.name = cursor.Text(0);
+  selection.created = FromMicros(cursor.Int(1));
+  TESSERA_ASSIGN_OR_RETURN(selection.model, ReadSelectionModel(connection, id, cursor.Text(2)));
+  TESSERA_ASSIGN_OR_RETURN(selection.items, ReadSelectionItems(connection, id));
+  TESSERA_ASSIGN_OR_RETURN(selection.in_place, ReadInPlace(connection, id));
+  return selection;
 }
 
 absl::Status Configure(Connection& connection) {
@@ -330,19 +367,18 @@ absl::StatusOr<int64_t> SqliteStore::CreateSelection(const Selection& selection)
 }
 
 absl::StatusOr<Selection> SqliteStore::GetSelection(int64_t id) {
+  return RunFor<Selection>(readers_, [&](Connection& c) { return ReadSelection(c, id); });
+}
+
+absl::StatusOr<Selection> SqliteStore::FindInPlace(std::string_view key) {
   return RunFor<Selection>(readers_, [&](Connection& c) -> absl::StatusOr<Selection> {
     TESSERA_ASSIGN_OR_RETURN(
-        Cursor cursor,
-        c.Query("SELECT name, created_us, graph FROM selections WHERE id = ?", {id}));
+        Cursor cursor, c.Query("SELECT max(selection_id) FROM selections_in_place WHERE key = ? "
+                               "HAVING count(*) > 0",
+                               {key}));
     TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
-    if (!row) return NoSuch("selection", id);
-    Selection selection;
-    selection.id = id;
-    selection.name = cursor.Text(0);
-    selection.created = FromMicros(cursor.Int(1));
-    TESSERA_ASSIGN_OR_RETURN(selection.model, ReadSelectionModel(c, id, cursor.Text(2)));
-    TESSERA_ASSIGN_OR_RETURN(selection.items, ReadSelectionItems(c, id));
-    return selection;
+    if (!row) return NoSuchInPlace(key);
+    return ReadSelection(c, cursor.Int(0));
   });
 }
 

@@ -55,6 +55,9 @@ class SharedStore : public db::Store {
   absl::StatusOr<db::Selection> GetSelection(int64_t id) override {
     return store_->GetSelection(id);
   }
+  absl::StatusOr<db::Selection> FindInPlace(std::string_view key) override {
+    return store_->FindInPlace(key);
+  }
   absl::Status PutLibrary(std::string_view key, absl::Span<const db::LibraryFile> files) override {
     return store_->PutLibrary(key, files);
   }

@@ -79,6 +79,9 @@ class MortalStore : public db::Store {
   absl::StatusOr<db::Selection> GetSelection(int64_t id) override {
     return inner_.GetSelection(id);
   }
+  absl::StatusOr<db::Selection> FindInPlace(std::string_view key) override {
+    return inner_.FindInPlace(key);
+  }
   absl::Status PutLibrary(std::string_view key, absl::Span<const db::LibraryFile> files) override {
     return inner_.PutLibrary(key, files);
   }

@@ -125,6 +125,10 @@ class Operations {
       for (int64_t i = rng_.Between(0, 2); i > 0; --i) {
         selection.model->constants.push_back(Name("constant ", 4));
       }
+      if (rng_.Chance(0.5)) {
+        selection.in_place =
+            InPlace{Key(), Name("device ", 3), rng_.Uniform(), rng_.Uniform(), rng_.Uniform()};
+      }
     }
     return selection;
   }
@@ -186,6 +190,7 @@ void Step(Operations& draw, Store& a, Store& b) {
       CHECK(b.FindLibrary(key).value() == files);
       const Selection selection = draw.MakeSelection();
       CheckSame(a.CreateSelection(selection), b.CreateSelection(selection));
+      CheckSame(a.FindInPlace(key), b.FindInPlace(key));
       break;
     }
     case 4: {
