@@ -87,6 +87,8 @@ class LibraryServiceImpl final : public v1::LibraryService::Service {
                                v1::Selection* reply) override;
   grpc::Status BuildLibrary(grpc::ServerContext* context, const v1::BuildLibraryRequest* request,
                             grpc::ServerWriter<v1::FileChunk>* writer) override;
+  grpc::Status ChooseInPlace(grpc::ServerContext* context, const v1::ChooseInPlaceRequest* request,
+                             grpc::ServerWriter<v1::ChooseInPlaceReply>* writer) override;
 
  private:
   grpc::Status Send(absl::Span<const db::LibraryFile> files,

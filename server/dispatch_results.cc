@@ -307,6 +307,28 @@ void Dispatcher::HandleLibrary(Worker& worker, const proto::LibraryResult& resul
   });
 }
 
+absl::Status Dispatcher::HandleModels(Worker& worker, const proto::ModelResult& result,
+                                      Actions& actions) {
+  const Lease* held = leases_.Find(result.fence);
+  if (held == nullptr || held->kind != LeaseKind::kModels || held->worker != worker.hello.worker) {
+    worker.link->Send(proto::Acknowledge{result.fence});
+    return absl::OkStatus();
+  }
+  const auto models = models_.find(held->subject);
+  const size_t planned = models == models_.end() ? result.timings.size() : models->second.libraries;
+  if (held->device != result.device || result.timings.size() != planned) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model result: ", result.timings.size(), " timings of device \"",
+                     result.device, "\" for a plan of ", planned, " libraries for ", held->device,
+                     "; send one of each, and name the plan's device"));
+  }
+  worker.link->Send(proto::Acknowledge{result.fence});
+  auto node = models_.extract(leases_.Take(result.fence)->subject);
+  if (node.empty()) return absl::OkStatus();
+  actions.push_back([done = std::move(node.mapped().done), result] { done(result); });
+  return absl::OkStatus();
+}
+
 void Dispatcher::StoreStale(const proto::RunResult& result, const db::Device& device,
                             const std::shared_ptr<WorkerLink>& link) {
   const proto::LeaseId& lease = result.lease;

@@ -460,6 +460,34 @@ absl::StatusOr<uint64_t> Dispatcher::BuildLibrary(
   return number;
 }
 
+absl::StatusOr<uint64_t> Dispatcher::MeasureModels(
+    proto::ModelPlan plan, const ir::Target& target, std::string_view device_class,
+    std::function<void(absl::StatusOr<proto::ModelResult>)> done) {
+  Trial wanted;  // whose device would take the models
+  wanted.target = target;
+  wanted.request.task.threads = plan.threads;
+  wanted.request.device_class = std::string(device_class);
+  absl::MutexLock lock(&mutex_);
+  const RunnerChoice runner = PickRunner(wanted, "", Asked::kAny);
+  if (runner.worker == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "no connected device ",
+        device_class.empty() ? "" : absl::StrCat("of class ", AbslView(device_class), " "), "runs ",
+        ir::ToString(target), " with ", plan.threads, " threads; start its worker"));
+  }
+  const uint64_t number = next_number_++;
+  const Lease lease = leases_.Grant({.kind = LeaseKind::kModels,
+                                     .worker = runner.worker->hello.worker,
+                                     .device = runner.device->id,
+                                     .subject = number},
+                                    clock_.Now(), Longest(plan.max_seconds));
+  models_[number] = {plan.libraries.size(), std::move(done)};
+  plan.fence = lease.fence;
+  plan.device = runner.device->id;
+  runner.worker->link->Send(std::move(plan));
+  return number;
+}
+
 void Dispatcher::SendTo(const std::string& worker, proto::ServerMessage message) {
   const auto it = workers_.find(worker);
   if (it != workers_.end() && it->second.link != nullptr) {

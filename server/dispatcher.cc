@@ -32,6 +32,10 @@ Dispatcher::~Dispatcher() {
       actions.push_back(
           [done = std::move(library.done)] { done(absl::UnavailableError("the server stops")); });
     }
+    for (auto& [number, models] : models_) {
+      actions.push_back(
+          [done = std::move(models.done)] { done(absl::UnavailableError("the server stops")); });
+    }
   }
   Perform(actions);
 }
@@ -153,6 +157,8 @@ absl::Status Dispatcher::Receive(const WorkerLink* link, const proto::WorkerMess
       TESSERA_RETURN_IF_ERROR(HandleRun(*worker, *run, actions));
     } else if (const auto* library = std::get_if<proto::LibraryResult>(&message)) {
       HandleLibrary(*worker, *library, actions);
+    } else if (const auto* models = std::get_if<proto::ModelResult>(&message)) {
+      TESSERA_RETURN_IF_ERROR(HandleModels(*worker, *models, actions));
     } else {
       return absl::InvalidArgumentError("worker message: a second hello on one stream");
     }
@@ -178,6 +184,13 @@ void Dispatcher::Lose(const Lease& lease, std::string_view reason, Actions& acti
       return;
     case LeaseKind::kLibrary: {
       auto node = libraries_.extract(lease.subject);
+      if (node.empty()) return;
+      actions.push_back(
+          [done = std::move(node.mapped().done), why] { done(absl::AbortedError(why)); });
+      return;
+    }
+    case LeaseKind::kModels: {
+      auto node = models_.extract(lease.subject);
       if (node.empty()) return;
       actions.push_back(
           [done = std::move(node.mapped().done), why] { done(absl::AbortedError(why)); });
@@ -348,6 +361,19 @@ void Dispatcher::CancelLibrary(uint64_t library) {
       SendTo(lease.worker, proto::Cancel{lease.fence});
     }
     libraries_.erase(library);
+    Pump();
+  }
+  Perform(actions);
+}
+
+void Dispatcher::CancelModels(uint64_t models) {
+  Actions actions;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const Lease& lease : leases_.TakeSubject(LeaseKind::kModels, models)) {
+      SendTo(lease.worker, proto::Cancel{lease.fence});
+    }
+    models_.erase(models);
     Pump();
   }
   Perform(actions);

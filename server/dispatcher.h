@@ -118,6 +118,14 @@ class Dispatcher final : public tuner::Measurer {
       std::function<void(absl::StatusOr<proto::LibraryResult>)> done);
   void CancelLibrary(uint64_t library);
 
+  // Has libraries of a model timed, on a device of the class (empty: any) that takes the target and
+  // the plan's threads; `plan` says all but the fence and the device. FailedPrecondition when none
+  // is connected. `done` is called once. Returns a number for CancelModels.
+  absl::StatusOr<uint64_t> MeasureModels(
+      proto::ModelPlan plan, const ir::Target& target, std::string_view device_class,
+      std::function<void(absl::StatusOr<proto::ModelResult>)> done);
+  void CancelModels(uint64_t models);
+
   // As of DeviceRegistry.
   absl::Status Drain(std::string_view device, std::string_view reason);
   absl::Status Resume(std::string_view device);
@@ -188,6 +196,11 @@ class Dispatcher final : public tuner::Measurer {
   struct Library {
     proto::LibraryRequest request;
     std::function<void(absl::StatusOr<proto::LibraryResult>)> done;
+  };
+
+  struct Models {
+    size_t libraries = 0;
+    std::function<void(absl::StatusOr<proto::ModelResult>)> done;
   };
 
   // A result that its job was given and is not on disk as far as is known.
@@ -276,6 +289,9 @@ class Dispatcher final : public tuner::Measurer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void HandleLibrary(Worker& worker, const proto::LibraryResult& result, Actions& actions)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // InvalidArgument, and nothing done, when the device or the number of timings is not the plan's.
+  absl::Status HandleModels(Worker& worker, const proto::ModelResult& result, Actions& actions)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StoreStale(Unacknowledged result);
   void StoreStale(const proto::RunResult& result, const db::Device& device,
                   const std::shared_ptr<WorkerLink>& link);
@@ -314,6 +330,7 @@ class Dispatcher final : public tuner::Measurer {
   std::map<uint64_t, Trial> trials_ ABSL_GUARDED_BY(mutex_);             // oldest first
   std::map<std::string, Reference> references_ ABSL_GUARDED_BY(mutex_);  // by task key
   std::map<uint64_t, Library> libraries_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, Models> models_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Unacknowledged> unacknowledged_ ABSL_GUARDED_BY(mutex_);
   IdleTime idle_time_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> on_capacity_ ABSL_GUARDED_BY(mutex_);

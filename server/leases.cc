@@ -10,6 +10,11 @@ bool Contains(absl::Span<const uint64_t> held, uint64_t fence) {
   return std::find(held.begin(), held.end(), fence) != held.end();
 }
 
+// Whether a device's runner has it to do, rather than a builder.
+bool IsRun(const Lease& lease) {
+  return lease.kind == LeaseKind::kRun || lease.kind == LeaseKind::kModels;
+}
+
 }  // namespace
 
 Lease LeaseTable::Grant(Lease lease, absl::Time now, absl::Duration longest) {
@@ -92,13 +97,13 @@ std::vector<Lease> LeaseTable::TakeReference(std::string_view task_key) {
 
 int LeaseTable::CountBuilds(std::string_view worker) const {
   return static_cast<int>(std::count_if(leases_.begin(), leases_.end(), [&](const auto& entry) {
-    return entry.second.kind != LeaseKind::kRun && entry.second.worker == worker;
+    return !IsRun(entry.second) && entry.second.worker == worker;
   }));
 }
 
 int LeaseTable::CountRuns(std::string_view device) const {
   return static_cast<int>(std::count_if(leases_.begin(), leases_.end(), [&](const auto& entry) {
-    return entry.second.kind == LeaseKind::kRun && entry.second.device == device;
+    return IsRun(entry.second) && entry.second.device == device;
   }));
 }
 

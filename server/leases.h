@@ -15,15 +15,15 @@
 
 namespace tessera::server {
 
-enum class LeaseKind : uint8_t { kReference, kBuild, kRun, kLibrary };
+enum class LeaseKind : uint8_t { kReference, kBuild, kRun, kLibrary, kModels };
 
 // What one worker was asked to do, under a fence that no other lease ever has.
 struct Lease {
   uint64_t fence = 0;
   LeaseKind kind = LeaseKind::kBuild;
   std::string worker;
-  std::string device;    // of kRun
-  uint64_t subject = 0;  // the dispatcher's number of the trial or library
+  std::string device;    // of kRun and kModels
+  uint64_t subject = 0;  // the dispatcher's number of the trial, library or models
   int64_t job_id = 0;    // of kRun
   std::string task_key;  // of kReference
   absl::Time confirmed;  // when the worker last said that it holds this

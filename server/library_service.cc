@@ -1,26 +1,19 @@
 #include <functional>
-#include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/hash.h"
-#include "base/log.h"
 #include "base/status.h"
-#include "base/version.h"
-#include "base/view.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
-#include "server/answer.h"
 #include "server/client_services.h"
+#include "server/in_place.h"
+#include "server/libraries.h"
 #include "server/selection.h"
 
 namespace tessera::server {
 namespace {
-
-using BuiltLibrary = absl::StatusOr<proto::LibraryResult>;
 
 // That all of a model is there, marked as used just now.
 absl::Status CheckArtifacts(const db::SelectionModel& model, ContentStore& artifacts) {
@@ -55,26 +48,6 @@ absl::StatusOr<std::string> ReadBuilt(ContentStore& artifacts, const db::Library
                                           "server if it comes again"));
 }
 
-// Of all that a library's bytes are a function of.
-std::string KeyOf(db::Selection selection, const std::string& name) {
-  selection.id = 0;
-  selection.name = name;
-  selection.created = absl::UnixEpoch();
-  return Sha256Hex(
-      absl::StrCat(AbslView(Version()), "\n", proto::ToProto(selection).SerializeAsString()));
-}
-
-// The files of a library that was built before, if all are still there.
-std::vector<db::LibraryFile> FindBuilt(db::Store& store, ContentStore& artifacts,
-                                       const std::string& key) {
-  absl::StatusOr<std::vector<db::LibraryFile>> files = store.FindLibrary(key);
-  if (!files.ok()) return {};
-  for (const db::LibraryFile& file : *files) {
-    if (!artifacts.Contains(file.digest)) return {};
-  }
-  return *std::move(files);
-}
-
 }  // namespace
 
 grpc::Status LibraryServiceImpl::CreateSelection(grpc::ServerContext* context,
@@ -99,25 +72,33 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
   const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());
   if (!selection.ok()) return ToClient(selection.status());
 
-  const std::string key = KeyOf(*selection, request->name());
-  const std::vector<db::LibraryFile> known = FindBuilt(store_, artifacts_, key);
-  if (!known.empty()) return Send(known, writer);
-  const auto answer = std::make_shared<Answer<BuiltLibrary>>();
-  const absl::StatusOr<uint64_t> library = dispatcher_.BuildLibrary(
-      *selection, request->name(), [answer](BuiltLibrary built) { answer->Set(std::move(built)); });
-  if (!library.ok()) return ToClient(library.status());
-  std::optional<BuiltLibrary> built;
-  while (!built.has_value()) {
-    built = answer->WaitFor(absl::Milliseconds(100));
-    if (!built.has_value() && context->IsCancelled()) {
-      dispatcher_.CancelLibrary(*library);
-      return grpc::Status::CANCELLED;
-    }
-  }
-  if (!built->ok()) return ToClient(built->status());
-  const absl::Status remembered = store_.PutLibrary(key, (*built)->files);
-  if (!remembered.ok()) LogWarning(absl::StrCat("library not remembered: ", remembered.message()));
-  return Send((*built)->files, writer);
+  const absl::StatusOr<std::vector<std::vector<db::LibraryFile>>> built =
+      BuildLibraries({store_, artifacts_, dispatcher_}, {*selection}, request->name(),
+                     [context] { return context->IsCancelled(); });
+  if (!built.ok()) return ToClient(built.status());
+  return Send(built->front(), writer);
+}
+
+grpc::Status LibraryServiceImpl::ChooseInPlace(grpc::ServerContext* context,
+                                               const v1::ChooseInPlaceRequest* request,
+                                               grpc::ServerWriter<v1::ChooseInPlaceReply>* writer) {
+  const absl::StatusOr<CallLimit::Slot> slot = builds_.Enter();
+  if (!slot.ok()) return ToClient(slot.status());
+  const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());
+  if (!selection.ok()) return ToClient(selection.status());
+  const absl::StatusOr<db::Selection> chosen = server::ChooseInPlace(
+      {store_, artifacts_, dispatcher_}, *selection,
+      [writer](std::string_view doing) {
+        v1::ChooseInPlaceReply reply;
+        reply.set_doing(std::string(doing));
+        writer->Write(reply);
+      },
+      [context] { return context->IsCancelled(); });
+  if (!chosen.ok()) return ToClient(chosen.status());
+  v1::ChooseInPlaceReply reply;
+  *reply.mutable_chosen() = proto::ToProto(*chosen);
+  writer->Write(reply);
+  return grpc::Status::OK;
 }
 
 grpc::Status LibraryServiceImpl::Send(absl::Span<const db::LibraryFile> files,

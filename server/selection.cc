@@ -25,6 +25,8 @@ namespace {
 
 // Records of a task, fastest first, among which layouts are looked for.
 constexpr int kLayoutCandidates = 500;
+// … and among which rivals are.
+constexpr int kRivalCandidates = 50;
 
 using Items = std::vector<db::SelectionItem*>;
 // How a trace stores inputs and outputs: the layout of each that isn't row-major, by name.
@@ -282,6 +284,22 @@ absl::Status CheckVersions(const Items& items, const Versions& versions) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<db::Record>> Rivals(db::Store& store, const db::SelectionItem& item,
+                                               int count, double slowdown) {
+  if (item.record_id == 0) return std::vector<db::Record>();
+  // One program may have many records.
+  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
+                           store.Best(item.task.Key(), item.device_class, kRivalCandidates));
+  std::set<std::string> known{item.trace};
+  std::vector<db::Record> rivals;
+  for (db::Record& record : records) {
+    if (static_cast<int>(rivals.size()) == count) break;
+    if (record.CostSeconds() > slowdown * item.seconds) break;
+    if (known.insert(record.trace).second) rivals.push_back(std::move(record));
+  }
+  return rivals;
+}
 
 absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection wanted,
                                             const std::function<bool()>& is_cancelled) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "db/record/record.h"
@@ -31,5 +32,11 @@ inline constexpr size_t kMaxVersions = 8;
 absl::StatusOr<db::Selection> ChooseRecords(
     db::Store& store, db::Selection wanted,
     const std::function<bool()>& is_cancelled = [] { return false; });
+
+// Records of other programs that a chosen item may be built from instead, the fastest first: at
+// most `count`, none that was measured to take more than `slowdown` times as long as the item's.
+// None for an item without a record.
+absl::StatusOr<std::vector<db::Record>> Rivals(db::Store& store, const db::SelectionItem& item,
+                                               int count, double slowdown);
 
 }  // namespace tessera::server

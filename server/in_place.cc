@@ -1,0 +1,295 @@
+#include "server/in_place.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/version.h"
+#include "base/view.h"
+#include "compiler/ir/target.h"
+#include "server/answer.h"
+#include "server/model_facts.h"
+#include "server/selection.h"
+
+namespace tessera::server {
+namespace {
+
+constexpr int kRivals = 2;              // of an operator
+constexpr double kRivalSlowdown = 1.3;  // measured alone, of programs that are tried in the model
+// Of programs that were measured in one process the median of some turns varies by less.
+constexpr double kFasterInPlace = 0.98;
+constexpr int kTurns = 5;
+constexpr double kTurnSeconds = 0.1;
+constexpr double kMaxSeconds = 120;
+
+using Libraries = std::vector<std::vector<db::LibraryFile>>;
+
+// What an operator may be built from: its record, its rivals, its default schedule.
+std::vector<db::SelectionItem> CandidatesOf(const db::SelectionItem& item,
+                                            const std::vector<db::Record>& rivals) {
+  std::vector<db::SelectionItem> candidates{item};
+  if (item.record_id == 0) return candidates;
+  for (const db::Record& rival : rivals) {
+    db::SelectionItem& made = candidates.emplace_back(item);
+    made.trace = rival.trace;
+    made.record_id = rival.id;
+    made.seconds = rival.CostSeconds();
+  }
+  db::SelectionItem& made = candidates.emplace_back(item);
+  made.trace.clear();
+  made.record_id = 0;
+  made.seconds = 0;
+  return candidates;
+}
+
+// All that there is to choose from.
+class Choice {
+ public:
+  static absl::StatusOr<Choice> Of(db::Store& store, const db::Selection& selection) {
+    if (!selection.model) {
+      return absl::InvalidArgumentError(absl::StrCat("selection ", selection.id,
+                                                     " is of no model; only models are measured as "
+                                                     "a whole"));
+    }
+    Choice choice(selection);
+    for (const db::SelectionItem& item : selection.items) {
+      if (item.task.target != selection.items[0].task.target ||
+          item.device_class != selection.items[0].device_class) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("selection ", selection.id,
+                         " is of several versions; those are not measured as a "
+                         "whole, select for one device class"));
+      }
+      TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> rivals,
+                               Rivals(store, item, kRivals, kRivalSlowdown));
+      choice.candidates_.push_back(CandidatesOf(item, rivals));
+    }
+    return choice;
+  }
+
+  // Ways to build the model: as selected, with the rivals of each rank, with defaults.
+  size_t ways() const {
+    size_t most = 1;
+    for (const auto& candidates : candidates_) most = std::max(most, candidates.size());
+    return most;
+  }
+  // Which of its candidates an operator has in a way: as selected where there are fewer rivals.
+  size_t CandidateIn(size_t way, size_t op) const {
+    if (way + 1 == ways()) return candidates_[op].size() - 1;
+    return way + 1 < candidates_[op].size() ? way : 0;
+  }
+  db::Selection Way(size_t way) const {
+    return With([&](size_t op) { return CandidateIn(way, op); });
+  }
+  // By a function of the operator's number.
+  template <typename Pick>
+  db::Selection With(Pick pick) const {
+    db::Selection made = selection_;
+    for (size_t op = 0; op < candidates_.size(); ++op) made.items[op] = candidates_[op][pick(op)];
+    return made;
+  }
+  const std::vector<db::SelectionItem>& candidates(size_t op) const { return candidates_[op]; }
+  size_t ops() const { return candidates_.size(); }
+  const db::Selection& selection() const { return selection_; }
+
+  std::string Key() const {
+    std::string text = absl::StrCat(AbslView(Version()), "\n", selection_.name, "\n",
+                                    selection_.model->graph, "\n");
+    for (const auto& candidates : candidates_) {
+      absl::StrAppend(&text, candidates[0].op, " ", candidates[0].task.Key(), " ",
+                      candidates[0].device_class);
+      for (const db::SelectionItem& item : candidates) absl::StrAppend(&text, " ", item.record_id);
+      absl::StrAppend(&text, "\n");
+    }
+    return Sha256Hex(text);
+  }
+
+ private:
+  explicit Choice(db::Selection selection) : selection_(std::move(selection)) {}
+
+  db::Selection selection_;
+  std::vector<std::vector<db::SelectionItem>> candidates_;  // by operator
+};
+
+// What a library took; nothing where it failed.
+struct Timed {
+  double seconds = HUGE_VAL;                 // of a run
+  std::map<std::string, double> op_seconds;  // of all steps of an operator in a run
+};
+
+double MedianOf(std::vector<double> seconds) {
+  TESSERA_CHECK(!seconds.empty());  // of what is kOk
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::ranges::nth_element(seconds, middle);
+  return *middle;
+}
+
+class Measuring {
+ public:
+  Measuring(LibraryRoom room, const db::Selection& selection,
+            const std::function<void(std::string_view)>& doing,
+            const std::function<bool()>& is_cancelled)
+      : room_(room), selection_(selection), doing_(doing), is_cancelled_(is_cancelled) {}
+
+  absl::StatusOr<std::vector<Timed>> Measure(absl::Span<const db::Selection> ways) {
+    doing_(absl::StrCat("building the model in ", ways.size(), " ways"));
+    TESSERA_ASSIGN_OR_RETURN(const Libraries libraries,
+                             BuildLibraries(room_, ways, selection_.name, is_cancelled_));
+    TESSERA_ASSIGN_OR_RETURN(ModelFacts facts, FactsOf(libraries[0]));
+    for (const std::vector<db::LibraryFile>& files : libraries) {
+      facts.plan.libraries.push_back(files[0]);  // the shared object (compiler/library/library.h)
+    }
+    const db::SelectionItem& item = selection_.items[0];
+    for (const db::SelectionItem& one : selection_.items) {
+      facts.plan.threads = std::max(facts.plan.threads, one.task.threads);
+    }
+    facts.plan.turns = kTurns;
+    facts.plan.min_turn_seconds = kTurnSeconds;
+    facts.plan.max_seconds = kMaxSeconds;
+    TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(item.task.target));
+    doing_(absl::StrCat("measuring it in ", ways.size(), " ways"));
+    TESSERA_ASSIGN_OR_RETURN(const proto::ModelResult result,
+                             Run(facts.plan, target, item.device_class));
+    device_ = result.device;
+    return TimesOf(result, facts);
+  }
+  const std::string& device() const { return device_; }  // of the last
+
+ private:
+  absl::StatusOr<ModelFacts> FactsOf(const std::vector<db::LibraryFile>& files) {
+    for (const db::LibraryFile& file : files) {
+      if (file.name != "manifest.json") continue;
+      TESSERA_ASSIGN_OR_RETURN(const std::string manifest, room_.artifacts.Get(file.digest));
+      return ReadModelFacts(manifest);
+    }
+    return absl::FailedPreconditionError("the library has no manifest.json");
+  }
+
+  absl::StatusOr<proto::ModelResult> Run(const proto::ModelPlan& plan, const ir::Target& target,
+                                         const std::string& device_class) {
+    using Result = absl::StatusOr<proto::ModelResult>;
+    const auto answer = std::make_shared<Answer<Result>>();
+    TESSERA_ASSIGN_OR_RETURN(
+        const uint64_t number,
+        room_.dispatcher.MeasureModels(plan, target, device_class,
+                                       [answer](Result done) { answer->Set(std::move(done)); }));
+    std::optional<Result> result;
+    while (!result) {
+      result = answer->WaitFor(absl::Milliseconds(100));
+      if (!result && is_cancelled_()) {
+        room_.dispatcher.CancelModels(number);
+        return absl::CancelledError("whoever asked for the choice has gone");
+      }
+    }
+    return *std::move(result);
+  }
+
+  absl::StatusOr<std::vector<Timed>> TimesOf(const proto::ModelResult& result,
+                                             const ModelFacts& facts) {
+    std::vector<Timed> times;
+    std::string failure;
+    for (const proto::ModelTiming& timing : result.timings) {
+      Timed& timed = times.emplace_back();
+      if (timing.measurement.outcome != db::Outcome::kOk ||
+          timing.step_seconds.size() != facts.step_ops.size()) {
+        failure = timing.measurement.reason;
+        LogWarning(absl::StrCat("model ", selection_.name, ", way ", times.size(), " of ",
+                                result.timings.size(), ": ", failure));
+        continue;
+      }
+      timed.seconds = MedianOf(timing.measurement.sample_seconds);
+      for (size_t step = 0; step < facts.step_ops.size(); ++step) {
+        timed.op_seconds[facts.step_ops[step]] += timing.step_seconds[step];
+      }
+    }
+    const bool all_failed =
+        std::ranges::all_of(times, [](const Timed& timed) { return std::isinf(timed.seconds); });
+    if (!all_failed) return times;
+    return absl::FailedPreconditionError(
+        absl::StrCat("the model can't be measured on ", result.device, ": ", failure));
+  }
+
+  const LibraryRoom room_;
+  const db::Selection& selection_;
+  const std::function<void(std::string_view)>& doing_;
+  const std::function<bool()>& is_cancelled_;
+  std::string device_;
+};
+
+double SecondsOf(const Timed& timed, const std::string& op) {
+  const auto found = timed.op_seconds.find(op);
+  return found == timed.op_seconds.end() ? HUGE_VAL : found->second;
+}
+
+// The candidate of an operator that takes least in the model.
+size_t FastestOf(const Choice& choice, size_t op, const std::vector<Timed>& times) {
+  const std::string& name = choice.candidates(op)[0].op;
+  // A candidate that is in several ways counts by its fastest.
+  std::vector<double> seconds(choice.candidates(op).size(), HUGE_VAL);
+  for (size_t way = 0; way < times.size(); ++way) {
+    double& least = seconds[choice.CandidateIn(way, op)];
+    least = std::min(least, SecondsOf(times[way], name));
+  }
+  size_t fastest = 0;
+  for (size_t i = 1; i < seconds.size(); ++i) {
+    const double limit = fastest == 0 ? kFasterInPlace * seconds[0] : seconds[fastest];
+    if (seconds[i] < limit) fastest = i;
+  }
+  return fastest;
+}
+
+}  // namespace
+
+absl::StatusOr<db::Selection> ChooseInPlace(LibraryRoom room, const db::Selection& selection,
+                                            const std::function<void(std::string_view)>& doing,
+                                            const std::function<bool()>& is_cancelled) {
+  TESSERA_ASSIGN_OR_RETURN(const Choice choice, Choice::Of(room.store, selection));
+  const std::string key = choice.Key();
+  absl::StatusOr<db::Selection> known = room.store.FindInPlace(key);
+  if (!absl::IsNotFound(known.status())) return known;
+  if (choice.ways() == 1) return selection;  // there are default schedules only
+
+  Measuring measuring(room, choice.selection(), doing, is_cancelled);
+  std::vector<db::Selection> ways;
+  for (size_t way = 0; way < choice.ways(); ++way) ways.push_back(choice.Way(way));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Timed> times, measuring.Measure(ways));
+  std::vector<size_t> picked;
+  for (size_t op = 0; op < choice.ops(); ++op) {
+    picked.push_back(FastestOf(choice, op, times));
+  }
+
+  // What is fastest kernel by kernel, beside the others as a whole: nothing falls behind them.
+  std::vector<db::Selection> finalists = {ways.front(), ways.back()};
+  if (std::ranges::any_of(picked, [](size_t candidate) { return candidate != 0; })) {
+    finalists.insert(finalists.begin(), choice.With([&](size_t op) { return picked[op]; }));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Timed> finals, measuring.Measure(finalists));
+  size_t best = 0;
+  for (size_t i = 1; i < finals.size(); ++i) {
+    if (finals[i].seconds < kFasterInPlace * finals[best].seconds) best = i;
+  }
+  db::Selection chosen = finalists[best];
+  for (db::SelectionItem& item : chosen.items) {
+    const double seconds = SecondsOf(finals[best], item.op);
+    item.in_place_seconds = std::isfinite(seconds) ? seconds : 0;
+  }
+  const auto known_seconds = [](double seconds) { return std::isfinite(seconds) ? seconds : 0; };
+  chosen.in_place = {.key = key,
+                     .device = measuring.device(),
+                     .seconds = finals[best].seconds,
+                     .alone_seconds = known_seconds(finals[finals.size() - 2].seconds),
+                     .default_seconds = known_seconds(finals.back().seconds)};
+  TESSERA_ASSIGN_OR_RETURN(const int64_t id, room.store.CreateSelection(chosen));
+  return room.store.GetSelection(id);
+}
+
+}  // namespace tessera::server

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/content_store.h"
+#include "db/record/record.h"
+#include "db/record/store.h"
+#include "server/dispatcher.h"
+
+namespace tessera::server {
+
+// What building takes.
+struct LibraryRoom {
+  db::Store& store;
+  ContentStore& artifacts;
+  Dispatcher& dispatcher;
+};
+
+// The files of each selection's library, of one name; what was built before and is still there is
+// not built again. The first error of a build ends all. Cancelled when `is_cancelled` says so,
+// which is asked every 100 ms.
+absl::StatusOr<std::vector<std::vector<db::LibraryFile>>> BuildLibraries(
+    LibraryRoom room, absl::Span<const db::Selection> selections, const std::string& name,
+    const std::function<bool()>& is_cancelled);
+
+}  // namespace tessera::server

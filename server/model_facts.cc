@@ -1,0 +1,67 @@
+#include "server/model_facts.h"
+
+#include <exception>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "proto/limits.h"
+
+namespace tessera::server {
+namespace {
+
+using Json = nlohmann::json;
+
+absl::Status CannotRun(std::string_view why) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("the library's manifest.json doesn't say how to measure its model: ",
+                   absl::string_view(why.data(), why.size())));
+}
+
+// Throws where something is missing or of another type.
+absl::StatusOr<ModelFacts> Read(const Json& manifest) {
+  ModelFacts facts;
+  const Json& model = manifest.at("model");
+  facts.plan.name = model.at("name");
+  for (const char* side : {"inputs", "outputs"}) {
+    for (const Json& tensor : model.at(side)) {
+      if (tensor.at("layout") != "row-major") {
+        return CannotRun(tensor.at("name").get<std::string>() + " is not row-major");
+      }
+      facts.plan.buffers.push_back({.name = tensor.at("name"),
+                                    .type = tensor.at("type"),
+                                    .shape = tensor.at("shape"),
+                                    .is_output = side[0] == 'o'});
+    }
+  }
+  if (facts.plan.buffers.size() > proto::kMaxBuffers) {
+    return CannotRun(absl::StrCat(facts.plan.buffers.size(), " inputs and outputs, at most ",
+                                  proto::kMaxBuffers, " are passed"));
+  }
+  for (const Json& step : model.at("steps")) facts.step_ops.push_back(step.at("op"));
+  facts.plan.steps = static_cast<int>(facts.step_ops.size());
+  const Json& reference = manifest.at("reference");
+  if (reference.contains("missing")) return facts;
+  facts.plan.seed = reference.at("seed");
+  int output = 0;
+  for (const Json& expected : reference.at("outputs")) {
+    facts.plan.tolerances.push_back({.absolute = expected.at("tolerance"), .relative = 0});
+    const Json& elements = expected.at("elements");
+    for (size_t i = 0; i < elements.size(); ++i) {
+      facts.plan.samples.push_back({output, elements.at(i), expected.at("values").at(i)});
+    }
+    ++output;
+  }
+  return facts;
+}
+
+}  // namespace
+
+absl::StatusOr<ModelFacts> ReadModelFacts(std::string_view manifest) {
+  try {
+    return Read(Json::parse(manifest));
+  } catch (const std::exception& error) {
+    return CannotRun(error.what());
+  }
+}
+
+}  // namespace tessera::server

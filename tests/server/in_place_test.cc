@@ -1,0 +1,298 @@
+#include "server/in_place.h"
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "server/model_facts.h"
+#include "tests/server/rig.h"
+
+namespace tessera::server {
+namespace {
+
+using test::FakeWorker;
+
+// A model of kernels a, b and a again, whose libraries are the text of their traces: "a=x;b=".
+constexpr char kManifest[] = R"({
+  "model": {
+    "name": "net",
+    "inputs": [{"name": "x", "type": "f32", "shape": [4], "layout": "row-major"}],
+    "outputs": [{"name": "y", "type": "f32", "shape": [4], "layout": "row-major"}],
+    "steps": [{"op": "a"}, {"op": "b"}, {"op": "a"}]
+  },
+  "reference": {
+    "seed": 20,
+    "outputs": [{"elements": [0, 3], "values": [0.5, 1.5], "tolerance": 1e-3}]
+  }
+})";
+
+// The server with a worker that builds such libraries and times them by a table.
+struct Farm {
+  explicit Farm(bool runs = true) {
+    FakeWorker::Script script;
+    script.runs = runs;
+    script.library =
+        [this](const proto::LibraryRequest& request) -> std::optional<proto::LibraryResult> {
+      std::string text;
+      for (const db::SelectionItem& item : request.selection.items) {
+        absl::StrAppend(&text, item.op, "=", item.trace, ";");
+      }
+      const std::string manifest = kManifest;
+      proto::LibraryResult result{.fence = request.fence};
+      for (const auto& [name, bytes] :
+           {std::pair("libnet.so", text), std::pair("manifest.json", manifest)}) {
+        REQUIRE(worker->Upload(Sha256Hex(bytes), bytes).ok());
+        result.files.push_back({name, Sha256Hex(bytes), static_cast<int64_t>(bytes.size())});
+      }
+      const std::lock_guard lock(mutex);
+      texts[Sha256Hex(text)] = text;
+      ++builds;
+      return result;
+    };
+    script.models = [this](const proto::ModelPlan& plan) -> std::optional<proto::ModelResult> {
+      const std::lock_guard lock(mutex);
+      plans.push_back(plan);
+      proto::ModelResult result{.fence = plan.fence, .device = plan.device};
+      for (const db::LibraryFile& library : plan.libraries) {
+        result.timings.push_back(TimingOf(texts.at(library.digest)));
+      }
+      return result;
+    };
+    worker = std::make_unique<FakeWorker>(rig.server->port(), script);
+    worker->Connect();
+    libraries = v1::LibraryService::NewStub(rig.channel);
+  }
+
+  proto::ModelTiming TimingOf(const std::string& text) const {
+    std::map<std::string, std::string> traces;
+    for (const absl::string_view part : absl::StrSplit(text, ';', absl::SkipEmpty())) {
+      const std::pair<std::string, std::string> op = absl::StrSplit(part, '=');
+      traces[op.first] = op.second;
+    }
+    const double a = in_place.at("a " + traces["a"]), b = in_place.at("b " + traces["b"]);
+    proto::ModelTiming timing;
+    timing.measurement.outcome = db::Outcome::kOk;
+    if (a < 0 || b < 0) {
+      timing.measurement.outcome = db::Outcome::kWrongAnswer;
+      timing.measurement.reason = "y[0] is 2 instead of 0.5";
+      return timing;
+    }
+    const auto whole = totals.find(text);
+    const double seconds = whole == totals.end() ? 2 * a + b : whole->second;
+    timing.measurement.sample_seconds = {seconds, 1.1 * seconds, 0.9 * seconds};
+    timing.measurement.sample_calls = {1, 1, 1};
+    timing.step_seconds = {a, b, a};
+    return timing;
+  }
+
+  static db::Task TaskOf(const std::string& op) {
+    db::Task task = Rig::Task(op == "a" ? 8 : 16);
+    task.name = op;
+    return task;
+  }
+  void Measured(const std::string& op, const std::string& trace, double seconds) {
+    db::Record record;
+    record.task_key = TaskOf(op).Key();
+    record.attempt_key = absl::StrCat(op, " ", trace);
+    record.trace = trace;
+    record.device_class = "x86/fake";
+    record.measurement.outcome = db::Outcome::kOk;
+    record.measurement.sample_seconds = {seconds};
+    REQUIRE(rig.store->Append({record}, {}).ok());
+  }
+
+  v1::Selection Select(bool is_model = true) {
+    const std::string graph = "graph net";
+    REQUIRE(worker->Upload(Sha256Hex(graph), graph).ok());
+    v1::CreateSelectionRequest request;
+    request.set_name("net");
+    request.set_device_class("x86/fake");
+    for (const char* op : {"a", "b"}) {
+      request.add_ops()->set_op(op);
+      *request.mutable_ops()->rbegin()->mutable_task() = proto::ToProto(TaskOf(op));
+    }
+    if (is_model) request.mutable_model()->set_graph(Sha256Hex(graph));
+    grpc::ClientContext context;
+    v1::Selection selection;
+    const grpc::Status status = libraries->CreateSelection(&context, request, &selection);
+    INFO(status.error_message());
+    REQUIRE(status.ok());
+    return selection;
+  }
+  absl::StatusOr<v1::Selection> Choose(const v1::Selection& selection) {
+    v1::ChooseInPlaceRequest request;
+    request.set_selection_id(selection.id());
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    auto reader = libraries->ChooseInPlace(&context, request);
+    v1::ChooseInPlaceReply reply, last;
+    doing.clear();
+    while (reader->Read(&reply)) {
+      last = reply;
+      if (!reply.has_chosen()) doing.push_back(reply.doing());
+    }
+    const absl::Status status = proto::FromRpc(reader->Finish());
+    if (!status.ok()) return status;
+    return last.chosen();
+  }
+
+  Rig rig;
+  std::mutex mutex;
+  std::map<std::string, std::string> texts;  // of libraries, by digest
+  std::vector<proto::ModelPlan> plans;
+  int builds = 0;
+  // Seconds of a kernel with a trace in the model, negative: its library computes something else.
+  std::map<std::string, double> in_place = {{"a x", 1e-3}, {"a y", 1e-3}, {"a z", 1e-3},
+                                            {"a ", 2e-3},  {"b v", 1e-3}, {"b ", 3e-3}};
+  std::map<std::string, double> totals;  // of libraries whose runs take other than their kernels
+  std::vector<std::string> doing;
+  std::unique_ptr<FakeWorker> worker;
+  std::unique_ptr<v1::LibraryService::Stub> libraries;
+};
+
+}  // namespace
+
+TEST_CASE("each kernel gets the program that is fastest in the model", "[server]") {
+  Farm farm;
+  farm.Measured("a", "x", 1.0e-4);
+  farm.Measured("a", "y", 1.1e-4);
+  farm.Measured("a", "z", 1.9e-4);  // too slow alone to be tried
+  farm.Measured("b", "v", 1e-4);
+  farm.in_place["a y"] = 0.9e-3;
+  farm.in_place["b v"] = 4e-3;  // slower there than the default schedule
+  const v1::Selection selection = farm.Select();
+  CHECK(selection.items(0).trace() == "x");
+  const auto chosen = farm.Choose(selection);
+  INFO(chosen.status());
+  REQUIRE(chosen.ok());
+  CHECK(chosen->id() != selection.id());
+  CHECK(chosen->items(0).trace() == "y");
+  CHECK(chosen->items(0).seconds() == Approx(1.1e-4));
+  CHECK(chosen->items(0).in_place_seconds() == Approx(1.8e-3));
+  CHECK(chosen->items(1).trace().empty());
+  CHECK(chosen->items(1).record_id() == 0);
+  CHECK(chosen->model().graph() == selection.model().graph());
+  CHECK(chosen->in_place().device() == "fake/cpu");
+  CHECK(chosen->in_place().seconds() == Approx(4.8e-3));
+  CHECK(chosen->in_place().alone_seconds() == Approx(6e-3));
+  CHECK(chosen->in_place().default_seconds() == Approx(7e-3));
+  CHECK(farm.doing.size() == 4);
+  REQUIRE(farm.plans.size() == 2);
+  const proto::ModelPlan& plan = farm.plans[0];
+  CHECK(plan.name == "net");
+  CHECK(plan.steps == 3);
+  CHECK(plan.libraries.size() == 3);  // as selected, with y, with defaults
+  CHECK(plan.seed == 20);
+  REQUIRE(plan.samples.size() == 2);
+  CHECK(plan.samples[1] == proto::OracleSample{0, 3, 1.5});
+  CHECK(plan.tolerances == std::vector<proto::Tolerance>{{1e-3, 0}});
+  CHECK(farm.builds == 4);
+
+  // The same is answered from the store, until there are other programs.
+  const auto again = farm.Choose(farm.Select());
+  REQUIRE(again.ok());
+  CHECK(again->id() == chosen->id());
+  CHECK(again->in_place().seconds() == chosen->in_place().seconds());
+  CHECK(farm.doing.empty());
+  CHECK(farm.plans.size() == 2);
+  farm.Measured("a", "w", 0.9e-4);
+  farm.in_place["a w"] = 0.5e-3;
+  const auto other = farm.Choose(farm.Select());
+  REQUIRE(other.ok());
+  CHECK(other->items(0).trace() == "w");
+}
+
+TEST_CASE("what is slower as a whole falls back", "[server]") {
+  Farm farm;
+  farm.Measured("a", "x", 1.0e-4);
+  farm.Measured("a", "y", 1.1e-4);
+  farm.Measured("b", "v", 1e-4);
+  farm.in_place["a y"] = 0.9e-3;
+  farm.totals["a=y;b=v;"] = 5e-3;
+  SECTION("to what is fastest alone") {
+    const auto chosen = farm.Choose(farm.Select());
+    REQUIRE(chosen.ok());
+    CHECK(chosen->items(0).trace() == "x");
+    CHECK(chosen->in_place().seconds() == Approx(3e-3));
+  }
+  SECTION("to default schedules") {
+    farm.totals["a=x;b=v;"] = 5e-3;
+    farm.totals["a=;b=;"] = 2e-3;
+    const auto chosen = farm.Choose(farm.Select());
+    REQUIRE(chosen.ok());
+    CHECK(chosen->items(0).record_id() == 0);
+    CHECK(chosen->items(1).record_id() == 0);
+    CHECK(chosen->in_place().seconds() == Approx(2e-3));
+    CHECK(chosen->in_place().alone_seconds() == Approx(5e-3));
+  }
+}
+
+TEST_CASE("programs that compute something else in the model are not chosen", "[server]") {
+  Farm farm;
+  farm.Measured("a", "x", 1.0e-4);
+  farm.Measured("a", "y", 1.1e-4);
+  farm.Measured("b", "v", 1e-4);
+  SECTION("if others are right") {
+    farm.in_place["a x"] = -1;
+    const auto chosen = farm.Choose(farm.Select());
+    INFO(chosen.status());
+    REQUIRE(chosen.ok());
+    CHECK(chosen->items(0).trace() == "y");
+    CHECK(chosen->in_place().alone_seconds() == 0);  // not known
+  }
+  SECTION("if all are wrong, the reason is told") {
+    for (const char* a : {"a x", "a y", "a "}) farm.in_place[a] = -1;
+    const auto chosen = farm.Choose(farm.Select());
+    CHECK(absl::IsFailedPrecondition(chosen.status()));
+    CHECK_THAT(std::string(chosen.status().message()),
+               Catch::Contains("can't be measured on fake/cpu: y[0] is 2 instead of 0.5"));
+  }
+}
+
+TEST_CASE("what can't be measured in place says why", "[server]") {
+  SECTION("without records there is nothing to choose") {
+    Farm farm;
+    const v1::Selection selection = farm.Select();
+    const auto chosen = farm.Choose(selection);
+    REQUIRE(chosen.ok());
+    CHECK(chosen->id() == selection.id());
+    CHECK(farm.builds == 0);
+  }
+  SECTION("operators are no model") {
+    Farm farm;
+    farm.Measured("a", "x", 1e-4);
+    const auto chosen = farm.Choose(farm.Select(/*is_model=*/false));
+    CHECK(absl::IsInvalidArgument(chosen.status()));
+  }
+  SECTION("no device") {
+    Farm farm(/*runs=*/false);
+    farm.Measured("a", "x", 1e-4);
+    const auto chosen = farm.Choose(farm.Select());
+    CHECK(absl::IsFailedPrecondition(chosen.status()));
+    CHECK_THAT(std::string(chosen.status().message()),
+               Catch::Contains("no connected device of class x86/fake runs"));
+  }
+}
+
+TEST_CASE("manifests of builders are not believed", "[server]") {
+  const std::string good = kManifest;
+  REQUIRE(ReadModelFacts(good).ok());
+  CHECK(ReadModelFacts(good)->step_ops == std::vector<std::string>{"a", "b", "a"});
+  for (const auto& [part, instead] :
+       std::map<std::string, std::string>{{"row-major", "0 1/16"},
+                                          {"\"steps\"", "\"strides\""},
+                                          {"\"shape\": [4]", "\"shape\": \"4\""},
+                                          {"{", "["},
+                                          {"\"values\": [0.5, 1.5]", "\"values\": [0.5]"}}) {
+    CAPTURE(part);
+    std::string text = good;
+    text.replace(text.find(part), part.size(), instead);
+    CHECK(absl::IsFailedPrecondition(ReadModelFacts(text).status()));
+  }
+}
+
+}  // namespace tessera::server
