@@ -1,16 +1,20 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/interrupt.h"
 #include "base/status.h"
+#include "cli/build.h"
 #include "cli/build_plan.h"
 #include "cli/client.h"
 #include "cli/commands.h"
@@ -28,12 +32,15 @@
 namespace tessera::cli {
 namespace {
 
-// Makes the folder of the library; tells before anything is chosen that it can't be used.
-absl::Status PrepareFolder(const std::string& path) {
+constexpr size_t kShownKernels = 12;  // of a model
+
+// Makes the folder of the library; tells before anything is chosen that it can't be used. Whether
+// it was not there.
+absl::StatusOr<bool> PrepareFolder(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  const bool is_new = std::filesystem::create_directories(path, error);
   if (error) return PathStatus(error.value(), "--out: cannot make folder", path);
-  if (access(path.c_str(), W_OK | X_OK) == 0) return absl::OkStatus();
+  if (access(path.c_str(), W_OK | X_OK) == 0) return is_new;
   return PathStatus(errno, "--out: cannot write to folder", path);
 }
 
@@ -45,9 +52,14 @@ void PrintWarnings(const std::vector<std::string>& warnings) {
 
 // "record 12, 161 us", or what there is without one.
 absl::StatusOr<std::string> OriginText(const db::SelectionItem& item) {
+  const std::string in_place =
+      item.in_place_seconds > 0
+          ? absl::StrCat(", in the model ", TimeText(item.in_place_seconds), " a run")
+          : "";
   if (item.record_id != 0) {
-    return absl::StrCat("record ", item.record_id, ", ", TimeText(item.seconds));
+    return absl::StrCat("record ", item.record_id, ", ", TimeText(item.seconds), in_place);
   }
+  if (!in_place.empty()) return absl::StrCat("default schedule", in_place);
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(item.task.target));
   return std::string(target.kind == ir::TargetKind::kVta
                          ? "no record that fits: default schedule, or the CPU where there is none"
@@ -85,6 +97,53 @@ absl::Status CheckRunsModels(const BuildPlan& plan) {
   return absl::OkStatus();
 }
 
+// The selection as it is fastest in the model, or as it is where that can't be measured now.
+absl::StatusOr<db::Selection> ChosenInPlace(Client& client, db::Selection selection) {
+  absl::StatusOr<db::Selection> chosen = client.ChooseInPlace(
+      selection.id,
+      [](const std::string& doing) { std::fprintf(stderr, "in place: %s\n", doing.c_str()); });
+  if (!absl::IsFailedPrecondition(chosen.status())) return chosen;
+  PrintWarnings({absl::StrCat("the model is not measured as a whole: ", chosen.status().message(),
+                              "; its programs are those that are fastest alone")});
+  return selection;
+}
+
+// "in place: 18.6 ms a run on w/cpu; 19.0 ms by times alone, 40.7 ms by default schedules".
+std::string InPlaceText(const db::Selection& selection) {
+  const db::InPlace& in_place = *selection.in_place;
+  return absl::StrCat("in place: ", TimeText(in_place.seconds), " a run on ", in_place.device, "; ",
+                      TimeText(in_place.alone_seconds), " with what is fastest alone, ",
+                      TimeText(in_place.default_seconds), " with default schedules");
+}
+
+// What each operator is built from, under its version where there are several; of a model that was
+// measured in place the kernels that it spends most of its time in.
+absl::Status PrintChosen(const db::Selection& chosen, bool has_versions) {
+  std::vector<db::SelectionItem> items = chosen.items;
+  if (chosen.in_place) {
+    std::ranges::stable_sort(items, std::greater<>(), &db::SelectionItem::in_place_seconds);
+    if (items.size() > kShownKernels + 1) items.resize(kShownKernels);
+  }
+  std::string shown_class;
+  double rest = 0;
+  for (const db::SelectionItem& item : chosen.items) rest += item.in_place_seconds;
+  for (const db::SelectionItem& item : items) {
+    if (has_versions && item.device_class != shown_class) {
+      shown_class = item.device_class;
+      std::fprintf(stderr, "for %s, %s\n", item.device_class.c_str(), item.task.target.c_str());
+    }
+    TESSERA_ASSIGN_OR_RETURN(const std::string origin, OriginText(item));
+    std::fprintf(stderr, "%-14s %s\n", item.op.c_str(), origin.c_str());
+    rest -= item.in_place_seconds;
+  }
+  if (items.size() < chosen.items.size()) {
+    std::fprintf(stderr, "%zu other kernels, in the model %s a run\n",
+                 chosen.items.size() - items.size(), TimeText(rest).c_str());
+  }
+  if (chosen.in_place) std::fprintf(stderr, "%s\n", InPlaceText(chosen).c_str());
+  return absl::OkStatus();
+}
+
 // What a library's device doesn't run, and why: by the manifest, because the builder finds out.
 absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string& path) {
   std::ifstream file(path);
@@ -97,19 +156,14 @@ absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string&
 
 }  // namespace
 
-absl::Status RunBuild(const BuildOptions& options) {
+absl::Status BuildOf(const BuildOptions& options, JobFile file,
+                     const std::function<absl::Status(const db::Selection&)>& accept) {
   const bool from_job = options.job != 0;
-  if (from_job != (options.source.file.empty() && options.source.words.empty())) {
-    return absl::InvalidArgumentError("name either --job, or a job file, a model or --op");
-  }
-  JobFile file;
-  if (!from_job) {
-    TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
-  }
   if (options.threads > 0) file.options.threads = options.threads;
   const std::string name = LibraryName(options);
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", name));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  const InterruptHandler handler([&] { client->Interrupt(); });
   if (file.model) TESSERA_RETURN_IF_ERROR(PlanModel(*client, options, file));
   db::Selection selection;
   selection.name = name;
@@ -118,7 +172,7 @@ absl::Status RunBuild(const BuildOptions& options) {
       from_job ? PlanFromJob(*client, options.job, options.device_classes, options.cpu)
                : PlanFromFile(*client, file, options.device_classes, options.target, options.cpu));
   PrintWarnings(plan.warnings);
-  TESSERA_RETURN_IF_ERROR(PrepareFolder(options.out));
+  TESSERA_ASSIGN_OR_RETURN(const bool is_new_folder, PrepareFolder(options.out));
   for (const PlannedVersion& version : plan.versions) {
     for (const db::Task& task : version.tasks) {
       selection.items.push_back({task.name, task, "", 0, 0, version.device_class});
@@ -128,18 +182,20 @@ absl::Status RunBuild(const BuildOptions& options) {
     TESSERA_RETURN_IF_ERROR(CheckRunsModels(plan));
     TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(*client, *file.stored));
   }
-  TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen, client->CreateSelection(selection));
-  for (size_t i = 0; i < chosen.items.size(); ++i) {
-    const db::SelectionItem& item = chosen.items[i];
-    if (plan.versions.size() > 1 &&
-        (i == 0 || item.device_class != chosen.items[i - 1].device_class)) {
-      std::fprintf(stderr, "for %s, %s\n", item.device_class.c_str(), item.task.target.c_str());
-    }
-    TESSERA_ASSIGN_OR_RETURN(const std::string origin, OriginText(item));
-    std::fprintf(stderr, "%-14s %s\n", item.op.c_str(), origin.c_str());
+  TESSERA_ASSIGN_OR_RETURN(db::Selection chosen, client->CreateSelection(selection));
+  if (file.model && !options.alone && plan.versions.size() == 1) {
+    TESSERA_ASSIGN_OR_RETURN(chosen, ChosenInPlace(*client, std::move(chosen)));
   }
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(*client, chosen));
-  PrintWarnings(unused);
+  TESSERA_RETURN_IF_ERROR(PrintChosen(chosen, plan.versions.size() > 1));
+  if (absl::Status accepted = accept(chosen); !accepted.ok()) {
+    std::error_code ignored;
+    if (is_new_folder) std::filesystem::remove(options.out, ignored);
+    return accepted;
+  }
+  if (!chosen.in_place) {
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(*client, chosen));
+    PrintWarnings(unused);
+  }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
                            client->BuildLibrary(chosen.id, name, options.out));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<OperatorOnCpu> on_cpu,
@@ -149,6 +205,19 @@ absl::Status RunBuild(const BuildOptions& options) {
   }
   for (const std::string& path : paths) std::printf("%s\n", path.c_str());
   return absl::OkStatus();
+}
+
+absl::Status RunBuild(const BuildOptions& options) {
+  BlockInterrupts();
+  const bool from_job = options.job != 0;
+  if (from_job != (options.source.file.empty() && options.source.words.empty())) {
+    return absl::InvalidArgumentError("name either --job, or a job file, a model or --op");
+  }
+  JobFile file;
+  if (!from_job) {
+    TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
+  }
+  return BuildOf(options, std::move(file), [](const db::Selection&) { return absl::OkStatus(); });
 }
 
 }  // namespace tessera::cli

@@ -288,21 +288,46 @@ class GrpcClient final : public Client {
     return FromProto(reply);
   }
 
+  absl::StatusOr<db::Selection> ChooseInPlace(
+      int64_t selection, const std::function<void(const std::string&)>& doing) override {
+    v1::ChooseInPlaceRequest request;
+    request.set_selection_id(selection);
+    grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(BeginWaiting(context));
+    const auto reader = library_->ChooseInPlace(&context, request);
+    std::optional<v1::Selection> chosen;
+    v1::ChooseInPlaceReply reply;
+    while (reader->Read(&reply)) {
+      if (reply.has_chosen()) chosen = reply.chosen();
+      if (!reply.doing().empty()) doing(proto::CleanText(reply.doing(), proto::kMaxTextBytes));
+    }
+    const grpc::Status ended = reader->Finish();
+    EndWaiting();
+    TESSERA_RETURN_IF_ERROR(Answer(ended));
+    if (!chosen) return absl::DataLossError("the server sent no choice");
+    return proto::FromProto(*chosen);
+  }
+
   absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection, const std::string& name,
                                                         const std::string& directory) override {
     v1::BuildLibraryRequest request;
     request.set_selection_id(selection);
     request.set_name(name);
     grpc::ClientContext context;
+    TESSERA_RETURN_IF_ERROR(BeginWaiting(context));
     const auto reader = library_->BuildLibrary(&context, request);
     std::vector<std::pair<std::string, std::string>> files;
     v1::FileChunk chunk;
+    bool is_whole = true;
     while (reader->Read(&chunk)) {
       if (!chunk.name().empty()) files.emplace_back(chunk.name(), "");
-      if (files.empty()) return absl::DataLossError("the server sent bytes of no file");
-      files.back().second += chunk.data();
+      is_whole = is_whole && !files.empty();
+      if (is_whole) files.back().second += chunk.data();
     }
-    TESSERA_RETURN_IF_ERROR(Answer(reader->Finish()));
+    const grpc::Status ended = reader->Finish();
+    EndWaiting();
+    TESSERA_RETURN_IF_ERROR(Answer(ended));
+    if (!is_whole) return absl::DataLossError("the server sent bytes of no file");
     return WriteFiles(files, directory);
   }
 

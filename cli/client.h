@@ -38,7 +38,8 @@ class Client {
   // Calls `show` for each update until the job has ended. Cancelled after Interrupt.
   virtual absl::Status WatchJob(int64_t id,
                                 const std::function<void(const proto::JobProgress&)>& show) = 0;
-  // Ends the running WatchJob or CompareWithItself and every later one. From any thread.
+  // Ends the running WatchJob, CompareWithItself, ChooseInPlace or BuildLibrary, and every later
+  // one. From any thread.
   virtual void Interrupt() = 0;
   // Calls `take` for each record, in ascending id.
   virtual absl::Status QueryRecords(const db::RecordFilter& filter,
@@ -69,6 +70,10 @@ class Client {
   virtual absl::Status Upload(const std::string& digest, const std::string& bytes) = 0;
   // Items carry op, task and device class only; the answer has traces and records filled in.
   virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
+  // Of a model's selection the one whose programs are fastest in the model; tells what is being
+  // done. Takes a minute, unless it was chosen before. FailedPrecondition without a device.
+  virtual absl::StatusOr<db::Selection> ChooseInPlace(
+      int64_t selection, const std::function<void(const std::string&)>& doing) = 0;
   // Writes each file of the library into `directory`. Returns their paths.
   virtual absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection,
                                                                 const std::string& name,

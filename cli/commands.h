@@ -82,6 +82,7 @@ struct RequestOptions {
   std::string name;                  // as of BuildOptions
   std::string out = "dist";
   std::string report;  // file for the JSON report
+  bool alone = false;  // as of BuildOptions
 };
 // Tunes what was not tuned before and builds the library; a repeated call goes on with the same
 // job, or finds it done. Exit code 3 where what was demanded is not met: nothing is built then.
@@ -147,6 +148,7 @@ struct BuildOptions {
   int threads = 0;   // 0: the file's
   std::string name;  // empty: "ops", or the model's file's
   std::string out = "dist";
+  bool alone = false;  // a model's programs are chosen by what they took alone
 };
 absl::Status RunBuild(const BuildOptions& options);
 

@@ -109,6 +109,13 @@ void AddExtents(CLI::App* command, cli::OperatorSource& source) {
       ->needs(int8);
 }
 
+void AddAlone(CLI::App* command, bool& alone) {
+  command->add_flag(
+      "--alone", alone,
+      "of a model: with the programs that are fastest alone; default: with those that "
+      "are fastest in the model, which a device then measures");
+}
+
 void AddServer(CLI::App* command, std::string& server) {
   command->add_option("--server", server, "address of the server")
       ->envname("TESSERA_SERVER")
@@ -281,11 +288,13 @@ int main(int argc, char** argv) {
       ->add_option("--min-speedup", request.min_speedup,
                    "over the default schedules that has to be reached, else exit code 3")
       ->check(CLI::PositiveNumber);
-  command->add_option("--max-latency", request.max_latency,
-                      "that the kernels may take together, 5ms, else exit code 3");
+  command->add_option(
+      "--max-latency", request.max_latency,
+      "that a run of the model, or the kernels together, may take, 5ms, else exit code 3");
   command->add_option("--name", request.name, "as of `tessera build`");
   command->add_option("--out", request.out, "folder")->capture_default_str();
   command->add_option("--report", request.report, "file for a report (JSON)");
+  AddAlone(command, request.alone);
   command->callback([&] { status = cli::RunRequest(request); });
 
   cli::BuildOptions build;
@@ -310,6 +319,7 @@ int main(int argc, char** argv) {
   command->add_option("--name", build.name,
                       "gives libNAME.so and NAME.h; default: ops, or the model's file's name");
   command->add_option("--out", build.out, "folder")->capture_default_str();
+  AddAlone(command, build.alone);
   command->callback([&] { status = cli::RunBuild(build); });
 
   cli::VerifyOptions verify;

@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -7,6 +8,7 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/status.h"
+#include "cli/build.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -58,32 +60,47 @@ absl::StatusOr<db::Job> FindOrCreate(Client& client, db::Job job, const JobFile&
                                                     "jobs`, or ask for another --budget"));
 }
 
-// What the request is for takes by its kernels' measured times; NotMet where that is more than it
-// may be.
-absl::Status CheckDemands(const RequestOptions& options, const Report& report) {
+// What was asked for takes: a model that was measured as a whole a run of it, others the sum of
+// their kernels, weighted.
+struct Times {
+  double seconds = 0, default_seconds = 0;  // 0: not known
+  std::string what;
+};
+
+Times TimesOf(const Report& report, const db::Selection& chosen) {
+  if (chosen.in_place) {
+    return {chosen.in_place->seconds, chosen.in_place->default_seconds, "a run takes"};
+  }
   const WeightedTimes all = TimesOf(report);
+  return {all.tuned_seconds, all.default_seconds, "the kernels together take"};
+}
+
+// NotMet where what was asked for takes more than it may.
+absl::Status CheckDemands(const RequestOptions& options, const Report& report,
+                          const db::Selection& chosen) {
+  const Times times = TimesOf(report, chosen);
   if (options.min_speedup == 0 && options.max_latency.empty()) return absl::OkStatus();
-  if (all.tuned_seconds == 0) {
+  if (times.seconds == 0) {
     return NotMet(absl::StrCat("job ", report.job_id,
                                " ended before each operator had a measured program, so what was "
                                "demanded can't be judged; give a longer --max-wait"));
   }
   if (options.min_speedup > 0) {
-    const double speedup = all.default_seconds / all.tuned_seconds;
-    if (all.default_seconds == 0 || speedup < options.min_speedup) {
+    const double speedup = times.default_seconds / times.seconds;
+    if (times.default_seconds == 0 || speedup < options.min_speedup) {
       return NotMet(absl::StrFormat(
-          "--min-speedup %g is not met: %.3f over the default schedules (%s); give a larger "
+          "--min-speedup %g is not met: %.3f over the default schedules (%s %s); give a larger "
           "--budget or demand less",
-          options.min_speedup, speedup, TimeText(all.tuned_seconds)));
+          options.min_speedup, speedup, times.what, TimeText(times.seconds)));
     }
   }
   if (options.max_latency.empty()) return absl::OkStatus();
   TESSERA_ASSIGN_OR_RETURN(const double limit,
                            PositiveSeconds("--max-latency", options.max_latency));
-  if (all.tuned_seconds <= limit) return absl::OkStatus();
-  return NotMet(absl::StrCat("--max-latency ", options.max_latency,
-                             " is not met: the kernels take ", TimeText(all.tuned_seconds),
-                             " together; give a larger --budget or demand less"));
+  if (times.seconds <= limit) return absl::OkStatus();
+  return NotMet(absl::StrCat("--max-latency ", options.max_latency, " is not met: ", times.what,
+                             " ", TimeText(times.seconds),
+                             "; give a larger --budget or demand less"));
 }
 
 }  // namespace
@@ -110,7 +127,6 @@ absl::Status RunRequest(const RequestOptions& options) {
   PrintFitting(stderr, JobText(job));
   TESSERA_ASSIGN_OR_RETURN(const Report report,
                            WatchAndReport(*client, options.server, job.id, options.report, stderr));
-  TESSERA_RETURN_IF_ERROR(CheckDemands(options, report));
   BuildOptions build;
   build.server = options.server;
   build.source = options.source;
@@ -119,7 +135,10 @@ absl::Status RunRequest(const RequestOptions& options) {
   build.threads = options.threads;
   build.name = options.name;
   build.out = options.out;
-  return RunBuild(build);
+  build.alone = options.alone;
+  return BuildOf(build, std::move(file), [&](const db::Selection& chosen) {
+    return CheckDemands(options, report, chosen);
+  });
 }
 
 }  // namespace tessera::cli

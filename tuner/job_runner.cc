@@ -22,6 +22,7 @@ namespace {
 // Between two attempts while the store fails.
 constexpr absl::Duration kStorePause = absl::Seconds(1);
 constexpr size_t kRateWindow = 64;
+constexpr size_t kNamedTasks = 3;  // in a message
 
 // Why tasks end, in words for people: docs/jobs.md explains them.
 constexpr char kOutOfTime[] = "out of time", kLittleLeft[] = "little left to gain",
@@ -572,8 +573,11 @@ void JobRunner::Publish() {
     if (!ended_) left += task.pending;
   }
   if (!comparing.empty() && !ended_ && progress->message.empty()) {
-    progress->message = absl::StrCat("compares the fastest programs of ",
-                                     absl::StrJoin(comparing, ", "), " with each other");
+    const size_t others = comparing.size() - std::min(comparing.size(), kNamedTasks);
+    comparing.resize(comparing.size() - others);
+    progress->message =
+        absl::StrCat("compares the fastest programs of ", absl::StrJoin(comparing, ", "),
+                     others > 0 ? absl::StrCat(" and ", others, " more") : "", " with each other");
   } else if (!ended_ && progress->message.empty()) {
     progress->message = NotCompared();
   }

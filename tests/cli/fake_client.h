@@ -48,6 +48,10 @@ class FakeClient : public Client {
   }
   absl::Status Upload(const std::string&, const std::string&) override { return None(); }
   absl::StatusOr<db::Selection> CreateSelection(const db::Selection&) override { return None(); }
+  absl::StatusOr<db::Selection> ChooseInPlace(
+      int64_t, const std::function<void(const std::string&)>&) override {
+    return None();
+  }
   absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t, const std::string&,
                                                         const std::string&) override {
     return None();

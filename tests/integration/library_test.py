@@ -189,6 +189,7 @@ class Request(ModelTest):
         done = self.tessera(*request, "--min-speedup", "1000", "--out", dist)
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("--min-speedup 1000 is not met", done.stderr)
+        self.assertIn("in place: measuring it in", done.stderr)
         self.assertFalse(dist.exists())
         done = self.tessera(*request, "--max-latency", "1ns", "--out", dist)
         self.assertEqual(done.returncode, 3, done.stderr)
@@ -201,6 +202,8 @@ class Request(ModelTest):
         self.assertEqual(done.stdout.splitlines()[0], str(dist / "libconv.so"))
         self.run_model(dist)
         self.assertGreater(json.loads(report.read_text())["all"]["tuned_seconds"], 0)
+        self.assertRegex(done.stderr, r"in place: .* a run on .*/cpu; .* with default schedules")
+        self.assertNotIn("measuring", done.stderr)  # what was measured before is known
         self.assertEqual(len(self.jobs()), 1)  # all of them asked for the same
         self.assertEqual(len(self.log()), 6)
         done = self.tessera("request", "--model", model, "--budget", "0")
