@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -52,10 +53,11 @@ void PrintWarnings(const std::vector<std::string>& warnings) {
 
 // "record 12, 161 us", or what there is without one.
 absl::StatusOr<std::string> OriginText(const db::SelectionItem& item) {
+  const int64_t runs = std::llround(item.task.weight);
   const std::string in_place =
-      item.in_place_seconds > 0
-          ? absl::StrCat(", in the model ", TimeText(item.in_place_seconds), " a run")
-          : "";
+      item.in_place_seconds > 0 ? absl::StrCat(", in the model ", TimeText(item.in_place_seconds),
+                                               runs > 1 ? absl::StrCat(" (", runs, " times)") : "")
+                                : "";
   if (item.record_id != 0) {
     return absl::StrCat("record ", item.record_id, ", ", TimeText(item.seconds), in_place);
   }
@@ -137,8 +139,8 @@ absl::Status PrintChosen(const db::Selection& chosen, bool has_versions) {
     rest -= item.in_place_seconds;
   }
   if (items.size() < chosen.items.size()) {
-    std::fprintf(stderr, "%zu other kernels, in the model %s a run\n",
-                 chosen.items.size() - items.size(), TimeText(rest).c_str());
+    std::fprintf(stderr, "%zu other kernels, in the model %s\n", chosen.items.size() - items.size(),
+                 TimeText(rest).c_str());
   }
   if (chosen.in_place) std::fprintf(stderr, "%s\n", InPlaceText(chosen).c_str());
   return absl::OkStatus();

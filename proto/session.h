@@ -211,9 +211,8 @@ struct Drain {
 // Worker → server, server → worker.
 using WorkerMessage =
     std::variant<Hello, Heartbeat, BuildResult, RunResult, LibraryResult, ModelResult>;
-using ServerMessage =
-    std::variant<Welcome, BuildRequest, RunPlan, LibraryRequest, ModelPlan, Cancel,
-                                   Acknowledge, Drain>;
+using ServerMessage = std::variant<Welcome, BuildRequest, RunPlan, LibraryRequest, ModelPlan,
+                                   Cancel, Acknowledge, Drain>;
 
 // What WatchJob shows.
 struct TaskProgress {

@@ -54,10 +54,12 @@ std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec) {
       "allocate, once for each that calls.\n",
       "size_t ", names.workspace_bytes, "(void);\nint ", names.run, "(",
       absl::StrJoin(parameters, ", "), ");\n",
-      "// The same, inputs and then outputs in one array. Adds to seconds[i] what kernel i took, of\n"
-      "// ", model.name, "_STEPS; manifest.json names them. NULL: none is timed.\n",
-      "#define ", model.name, "_STEPS ", model.steps.size(), "\nint ", names.run_timed, "(const ",
-      names.type, "* model, void* const* tensors, void* workspace,\n    double* seconds);\n\n");
+      "// The same, inputs and then outputs in one array. Adds to seconds[i] what kernel i took, "
+      "of\n"
+      "// ",
+      model.name, "_STEPS; manifest.json names them. NULL: none is timed.\n", "#define ",
+      model.name, "_STEPS ", model.steps.size(), "\nint ", names.run_timed, "(const ", names.type,
+      "* model, void* const* tensors, void* workspace,\n    double* seconds);\n\n");
   return text;
 }
 
