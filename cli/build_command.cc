@@ -140,8 +140,9 @@ absl::Status RunBuild(const BuildOptions& options) {
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(*client, chosen));
   PrintWarnings(unused);
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
-                           client->BuildLibrary(chosen.id, name, options.out));
+  TESSERA_ASSIGN_OR_RETURN(
+      const std::vector<std::string> paths,
+      client->BuildLibrary({chosen.id, name, options.static_library}, options.out));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<OperatorOnCpu> on_cpu,
                            ReadOperatorsOnCpu(options.out + "/manifest.json"));
   for (const OperatorOnCpu& op : on_cpu) {

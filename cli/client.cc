@@ -288,11 +288,12 @@ class GrpcClient final : public Client {
     return FromProto(reply);
   }
 
-  absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection, const std::string& name,
+  absl::StatusOr<std::vector<std::string>> BuildLibrary(const LibraryOrder& order,
                                                         const std::string& directory) override {
     v1::BuildLibraryRequest request;
-    request.set_selection_id(selection);
-    request.set_name(name);
+    request.set_selection_id(order.selection);
+    request.set_name(order.name);
+    request.set_static_library(order.static_library);
     grpc::ClientContext context;
     const auto reader = library_->BuildLibrary(&context, request);
     std::vector<std::pair<std::string, std::string>> files;

@@ -20,6 +20,13 @@ struct RecordedClass {
   int tasks = 0;
 };
 
+// A library to be built.
+struct LibraryOrder {
+  int64_t selection = 0;
+  std::string name;             // "ops" gives libops.so
+  bool static_library = false;  // libops.a, too
+};
+
 // What the server lists of at once, at most.
 inline constexpr int kMaxListedRecords = 1000, kMaxListedComparisons = 1000;
 
@@ -70,8 +77,7 @@ class Client {
   // Items carry op, task and device class only; the answer has traces and records filled in.
   virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
   // Writes each file of the library into `directory`. Returns their paths.
-  virtual absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection,
-                                                                const std::string& name,
+  virtual absl::StatusOr<std::vector<std::string>> BuildLibrary(const LibraryOrder& order,
                                                                 const std::string& directory) = 0;
 };
 

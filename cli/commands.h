@@ -81,7 +81,8 @@ struct RequestOptions {
   std::string max_latency;           // "5ms"; empty: none is demanded
   std::string name;                  // as of BuildOptions
   std::string out = "dist";
-  std::string report;  // file for the JSON report
+  bool static_library = false;  // as of BuildOptions
+  std::string report;           // file for the JSON report
 };
 // Tunes what was not tuned before and builds the library; a repeated call goes on with the same
 // job, or finds it done. Exit code 3 where what was demanded is not met: nothing is built then.
@@ -147,6 +148,7 @@ struct BuildOptions {
   int threads = 0;   // 0: the file's
   std::string name;  // empty: "ops", or the model's file's
   std::string out = "dist";
+  bool static_library = false;  // libNAME.a, too
 };
 absl::Status RunBuild(const BuildOptions& options);
 

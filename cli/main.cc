@@ -285,6 +285,7 @@ int main(int argc, char** argv) {
                       "that the kernels may take together, 5ms, else exit code 3");
   command->add_option("--name", request.name, "as of `tessera build`");
   command->add_option("--out", request.out, "folder")->capture_default_str();
+  command->add_flag("--static", request.static_library, "as of `tessera build`");
   command->add_option("--report", request.report, "file for a report (JSON)");
   command->callback([&] { status = cli::RunRequest(request); });
 
@@ -310,6 +311,7 @@ int main(int argc, char** argv) {
   command->add_option("--name", build.name,
                       "gives libNAME.so and NAME.h; default: ops, or the model's file's name");
   command->add_option("--out", build.out, "folder")->capture_default_str();
+  command->add_flag("--static", build.static_library, "also a static library, libNAME.a");
   command->callback([&] { status = cli::RunBuild(build); });
 
   cli::VerifyOptions verify;

@@ -119,6 +119,7 @@ absl::Status RunRequest(const RequestOptions& options) {
   build.threads = options.threads;
   build.name = options.name;
   build.out = options.out;
+  build.static_library = options.static_library;
   return RunBuild(build);
 }
 

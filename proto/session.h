@@ -18,7 +18,7 @@ namespace tessera::proto {
 // of a run names its device. 3: items of a selection name their device class and target, for
 // several versions of one library. 4: artifacts prepare constants and may widen tolerances. 5:
 // plans of several artifacts, a measurement each, and repeats by promise.
-inline constexpr int kProtocolVersion = 6;
+inline constexpr int kProtocolVersion = 7;
 
 // The trial of a lease under which programs are compared.
 inline constexpr int64_t kNoTrial = -1;
@@ -137,6 +137,7 @@ struct LibraryRequest {
   uint64_t fence = 0;
   std::string name;
   db::Selection selection;
+  bool static_library = false;  // lib<name>.a, too
 };
 
 struct LibraryResult {

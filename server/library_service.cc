@@ -55,13 +55,13 @@ absl::StatusOr<std::string> ReadBuilt(ContentStore& artifacts, const db::Library
                                           "server if it comes again"));
 }
 
-// Of all that a library's bytes are a function of.
-std::string KeyOf(db::Selection selection, const std::string& name) {
-  selection.id = 0;
-  selection.name = name;
-  selection.created = absl::UnixEpoch();
+// Of all that a library's files are a function of.
+std::string KeyOf(proto::LibraryRequest request) {
+  request.selection.id = 0;
+  request.selection.name.clear();
+  request.selection.created = absl::UnixEpoch();
   return Sha256Hex(
-      absl::StrCat(AbslView(Version()), "\n", proto::ToProto(selection).SerializeAsString()));
+      absl::StrCat(AbslView(Version()), "\n", proto::ToProto(request).SerializeAsString()));
 }
 
 // The files of a library that was built before, if all are still there.
@@ -99,12 +99,15 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
   const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());
   if (!selection.ok()) return ToClient(selection.status());
 
-  const std::string key = KeyOf(*selection, request->name());
+  proto::LibraryRequest order{.name = request->name(),
+                              .selection = *selection,
+                              .static_library = request->static_library()};
+  const std::string key = KeyOf(order);
   const std::vector<db::LibraryFile> known = FindBuilt(store_, artifacts_, key);
   if (!known.empty()) return Send(known, writer);
   const auto answer = std::make_shared<Answer<BuiltLibrary>>();
   const absl::StatusOr<uint64_t> library = dispatcher_.BuildLibrary(
-      *selection, request->name(), [answer](BuiltLibrary built) { answer->Set(std::move(built)); });
+      std::move(order), [answer](BuiltLibrary built) { answer->Set(std::move(built)); });
   if (!library.ok()) return ToClient(library.status());
   std::optional<BuiltLibrary> built;
   while (!built.has_value()) {

@@ -263,6 +263,27 @@ class UseLibrary(RigTest):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn(f"all {len(manifest['ops'])} operators agree with plain loops", done.stdout)
 
+    def test_a_program_takes_a_static_library_alone(self):
+        self.start_server()
+        self.start_worker()
+        dist, program = self.folder / "dist", self.folder / "product"
+        build = ["build", "--op", "matmul", "m=64", "n=64", "k=64", "--out", dist]
+        self.output(*build)  # what is known without --static is not enough
+        self.assertFalse((dist / "libops.a").exists())
+        self.assertIn(str(dist / "libops.a"), self.output(*build, "--static").splitlines())
+        self.assertIn("ok       libops.a\n", self.output("verify", dist))
+        (dist / "libops.so").unlink()
+        main = self.folder / "product.c"
+        main.write_text(PRODUCT)
+        subprocess.run(
+            ["cc", "-std=c11", "-static", "-Wall", "-Wextra", "-Werror", "-I", dist, main]
+            + [dist / "libops.a", "-pthread", "-o", program],
+            check=True,
+            timeout=60,
+        )
+        done = subprocess.run([program], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
     def test_verify_tells_a_library_from_one_that_was_changed(self):
         self.start_server()
         self.start_worker()
