@@ -1,3 +1,5 @@
+#include "cli/build_command.h"
+
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,10 +12,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/durable_file.h"
 #include "base/status.h"
 #include "cli/build_plan.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/error_demand.h"
 #include "cli/library_manifest.h"
 #include "cli/model_source.h"
 #include "cli/model_upload.h"
@@ -85,6 +89,18 @@ absl::Status CheckRunsModels(const BuildPlan& plan) {
   return absl::OkStatus();
 }
 
+// Each file appears whole or not at all. Their paths.
+absl::StatusOr<std::vector<std::string>> WriteFiles(absl::Span<const BuiltFile> files,
+                                                    const std::string& folder) {
+  std::vector<std::string> paths;
+  for (const BuiltFile& file : files) {
+    const std::string& path = paths.emplace_back(absl::StrCat(folder, "/", file.name));
+    TESSERA_RETURN_IF_ERROR(Annotate(WriteFileDurably(path, path + ".part", file.bytes),
+                                     absl::StrCat("--out ", folder)));
+  }
+  return paths;
+}
+
 // What a library's device doesn't run, and why: by the manifest, because the builder finds out.
 absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string& path) {
   std::ifstream file(path);
@@ -97,26 +113,18 @@ absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string&
 
 }  // namespace
 
-absl::Status RunBuild(const BuildOptions& options) {
+absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file) {
   const bool from_job = options.job != 0;
-  if (from_job != (options.source.file.empty() && options.source.words.empty())) {
-    return absl::InvalidArgumentError("name either --job, or a job file, a model or --op");
-  }
-  JobFile file;
-  if (!from_job) {
-    TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
-  }
   if (options.threads > 0) file.options.threads = options.threads;
   const std::string name = LibraryName(options);
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", name));
-  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
-  if (file.model) TESSERA_RETURN_IF_ERROR(PlanModel(*client, options, file));
+  if (file.model) TESSERA_RETURN_IF_ERROR(PlanModel(client, options, file));
   db::Selection selection;
   selection.name = name;
   TESSERA_ASSIGN_OR_RETURN(
       const BuildPlan plan,
-      from_job ? PlanFromJob(*client, options.job, options.device_classes, options.cpu)
-               : PlanFromFile(*client, file, options.device_classes, options.target, options.cpu));
+      from_job ? PlanFromJob(client, options.job, options.device_classes, options.cpu)
+               : PlanFromFile(client, file, options.device_classes, options.target, options.cpu));
   PrintWarnings(plan.warnings);
   TESSERA_RETURN_IF_ERROR(PrepareFolder(options.out));
   for (const PlannedVersion& version : plan.versions) {
@@ -126,9 +134,9 @@ absl::Status RunBuild(const BuildOptions& options) {
   }
   if (file.model) {
     TESSERA_RETURN_IF_ERROR(CheckRunsModels(plan));
-    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(*client, *file.stored));
+    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(client, *file.stored));
   }
-  TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen, client->CreateSelection(selection));
+  TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen, client.CreateSelection(selection));
   for (size_t i = 0; i < chosen.items.size(); ++i) {
     const db::SelectionItem& item = chosen.items[i];
     if (plan.versions.size() > 1 &&
@@ -138,11 +146,14 @@ absl::Status RunBuild(const BuildOptions& options) {
     TESSERA_ASSIGN_OR_RETURN(const std::string origin, OriginText(item));
     std::fprintf(stderr, "%-14s %s\n", item.op.c_str(), origin.c_str());
   }
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(*client, chosen));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(client, chosen));
   PrintWarnings(unused);
-  TESSERA_ASSIGN_OR_RETURN(
-      const std::vector<std::string> paths,
-      client->BuildLibrary({chosen.id, name, options.static_library}, options.out));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<BuiltFile> files,
+                           client.BuildLibrary({chosen.id, name, options.static_library}));
+  if (options.max_error > 0) {
+    TESSERA_RETURN_IF_ERROR(CheckError(files, file.samples, options.max_error));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths, WriteFiles(files, options.out));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<OperatorOnCpu> on_cpu,
                            ReadOperatorsOnCpu(options.out + "/manifest.json"));
   for (const OperatorOnCpu& op : on_cpu) {
@@ -150,6 +161,20 @@ absl::Status RunBuild(const BuildOptions& options) {
   }
   for (const std::string& path : paths) std::printf("%s\n", path.c_str());
   return absl::OkStatus();
+}
+
+absl::Status RunBuild(const BuildOptions& options) {
+  const bool from_job = options.job != 0;
+  if (from_job != (options.source.file.empty() && options.source.words.empty())) {
+    return absl::InvalidArgumentError("name either --job, or a job file, a model or --op");
+  }
+  JobFile file;
+  if (!from_job) {
+    TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
+  }
+  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", LibraryName(options)));
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  return BuildFrom(*client, options, std::move(file));
 }
 
 }  // namespace tessera::cli

@@ -9,7 +9,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
-#include "base/durable_file.h"
 #include "base/status.h"
 #include "base/view.h"
 #include "proto/artifact_upload.h"
@@ -288,23 +287,26 @@ class GrpcClient final : public Client {
     return FromProto(reply);
   }
 
-  absl::StatusOr<std::vector<std::string>> BuildLibrary(const LibraryOrder& order,
-                                                        const std::string& directory) override {
+  absl::StatusOr<std::vector<BuiltFile>> BuildLibrary(const LibraryOrder& order) override {
     v1::BuildLibraryRequest request;
     request.set_selection_id(order.selection);
     request.set_name(order.name);
     request.set_static_library(order.static_library);
     grpc::ClientContext context;
     const auto reader = library_->BuildLibrary(&context, request);
-    std::vector<std::pair<std::string, std::string>> files;
+    std::vector<BuiltFile> files;
     v1::FileChunk chunk;
     while (reader->Read(&chunk)) {
-      if (!chunk.name().empty()) files.emplace_back(chunk.name(), "");
+      if (!chunk.name().empty()) files.push_back({chunk.name(), ""});
       if (files.empty()) return absl::DataLossError("the server sent bytes of no file");
-      files.back().second += chunk.data();
+      files.back().bytes += chunk.data();
     }
     TESSERA_RETURN_IF_ERROR(Answer(reader->Finish()));
-    return WriteFiles(files, directory);
+    for (const BuiltFile& file : files) {
+      if (file.name.find('/') == std::string::npos && !file.name.starts_with(".")) continue;
+      return absl::DataLossError(absl::StrCat("the server sent a file named \"", file.name, "\""));
+    }
+    return files;
   }
 
  private:
@@ -325,22 +327,6 @@ class GrpcClient final : public Client {
       values.push_back(std::move(value));
     }
     return values;
-  }
-
-  // Each file appears whole or not at all.
-  static absl::StatusOr<std::vector<std::string>> WriteFiles(
-      const std::vector<std::pair<std::string, std::string>>& files, const std::string& directory) {
-    std::vector<std::string> paths;
-    for (const auto& [name, bytes] : files) {
-      if (name.find('/') != std::string::npos || name.starts_with(".")) {
-        return absl::DataLossError(absl::StrCat("the server sent a file named \"", name, "\""));
-      }
-      const std::string path = absl::StrCat(directory, "/", name);
-      TESSERA_RETURN_IF_ERROR(Annotate(WriteFileDurably(path, path + ".part", bytes),
-                                       absl::StrCat("--out ", directory)));
-      paths.push_back(path);
-    }
-    return paths;
   }
 
   // For a call that Interrupt ends.

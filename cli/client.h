@@ -27,6 +27,11 @@ struct LibraryOrder {
   bool static_library = false;  // libops.a, too
 };
 
+struct BuiltFile {
+  std::string name;
+  std::string bytes;
+};
+
 // What the server lists of at once, at most.
 inline constexpr int kMaxListedRecords = 1000, kMaxListedComparisons = 1000;
 
@@ -76,9 +81,8 @@ class Client {
   virtual absl::Status Upload(const std::string& digest, const std::string& bytes) = 0;
   // Items carry op, task and device class only; the answer has traces and records filled in.
   virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
-  // Writes each file of the library into `directory`. Returns their paths.
-  virtual absl::StatusOr<std::vector<std::string>> BuildLibrary(const LibraryOrder& order,
-                                                                const std::string& directory) = 0;
+  // The files of the library, whose names have no folder.
+  virtual absl::StatusOr<std::vector<BuiltFile>> BuildLibrary(const LibraryOrder& order) = 0;
 };
 
 // What a server that is gone says, of what the client heard last, and what to do about it.

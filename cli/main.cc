@@ -283,6 +283,11 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   command->add_option("--max-latency", request.max_latency,
                       "that the kernels may take together, 5ms, else exit code 3");
+  command
+      ->add_option("--max-error", request.max_error,
+                   "that a model's outputs may be off, in parts of their largest value, 0.01, else "
+                   "exit code 3")
+      ->check(CLI::PositiveNumber);
   command->add_option("--name", request.name, "as of `tessera build`");
   command->add_option("--out", request.out, "folder")->capture_default_str();
   command->add_flag("--static", request.static_library, "as of `tessera build`");

@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -7,6 +8,7 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/status.h"
+#include "cli/build_command.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -103,6 +105,10 @@ absl::Status RunRequest(const RequestOptions& options) {
   }
   TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
   TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
+  if (options.max_error > 0 && file.model == nullptr) {
+    return absl::InvalidArgumentError(
+        "--max-error is for models; `tessera verify` runs a library of operators");
+  }
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   TESSERA_ASSIGN_OR_RETURN(PlannedJob planned, PlanJob(*client, file, tune));
   PrintFitting(stderr, planned.remark);
@@ -120,7 +126,8 @@ absl::Status RunRequest(const RequestOptions& options) {
   build.name = options.name;
   build.out = options.out;
   build.static_library = options.static_library;
-  return RunBuild(build);
+  build.max_error = options.max_error;
+  return BuildFrom(*client, build, std::move(file));
 }
 
 }  // namespace tessera::cli

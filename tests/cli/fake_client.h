@@ -48,8 +48,7 @@ class FakeClient : public Client {
   }
   absl::Status Upload(const std::string&, const std::string&) override { return None(); }
   absl::StatusOr<db::Selection> CreateSelection(const db::Selection&) override { return None(); }
-  absl::StatusOr<std::vector<std::string>> BuildLibrary(const LibraryOrder&,
-                                                        const std::string&) override {
+  absl::StatusOr<std::vector<BuiltFile>> BuildLibrary(const LibraryOrder&) override {
     return None();
   }
 
