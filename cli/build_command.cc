@@ -1,3 +1,5 @@
+#include "cli/build_command.h"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,13 +14,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "base/durable_file.h"
 #include "base/interrupt.h"
 #include "base/status.h"
-#include "cli/build.h"
 #include "cli/build_plan.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/error_demand.h"
 #include "cli/library_manifest.h"
 #include "cli/model_source.h"
 #include "cli/model_upload.h"
@@ -146,6 +150,18 @@ absl::Status PrintChosen(const db::Selection& chosen, bool has_versions) {
   return absl::OkStatus();
 }
 
+// Each file appears whole or not at all. Their paths.
+absl::StatusOr<std::vector<std::string>> WriteFiles(absl::Span<const BuiltFile> files,
+                                                    const std::string& folder) {
+  std::vector<std::string> paths;
+  for (const BuiltFile& file : files) {
+    const std::string& path = paths.emplace_back(absl::StrCat(folder, "/", file.name));
+    TESSERA_RETURN_IF_ERROR(Annotate(WriteFileDurably(path, path + ".part", file.bytes),
+                                     absl::StrCat("--out ", folder)));
+  }
+  return paths;
+}
+
 // What a library's device doesn't run, and why: by the manifest, because the builder finds out.
 absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string& path) {
   std::ifstream file(path);
@@ -158,23 +174,25 @@ absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string&
 
 }  // namespace
 
-absl::Status BuildOf(const BuildOptions& options, JobFile file,
-                     const std::function<absl::Status(const db::Selection&)>& accept) {
+absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file,
+                       const AcceptChoice& accept) {
   const bool from_job = options.job != 0;
   if (options.threads > 0) file.options.threads = options.threads;
   const std::string name = LibraryName(options);
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", name));
-  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
-  const InterruptHandler handler([&] { client->Interrupt(); });
-  if (file.model) TESSERA_RETURN_IF_ERROR(PlanModel(*client, options, file));
+  if (file.model) TESSERA_RETURN_IF_ERROR(PlanModel(client, options, file));
   db::Selection selection;
   selection.name = name;
   TESSERA_ASSIGN_OR_RETURN(
       const BuildPlan plan,
-      from_job ? PlanFromJob(*client, options.job, options.device_classes, options.cpu)
-               : PlanFromFile(*client, file, options.device_classes, options.target, options.cpu));
+      from_job ? PlanFromJob(client, options.job, options.device_classes, options.cpu)
+               : PlanFromFile(client, file, options.device_classes, options.target, options.cpu));
   PrintWarnings(plan.warnings);
   TESSERA_ASSIGN_OR_RETURN(const bool is_new_folder, PrepareFolder(options.out));
+  absl::Cleanup forget_folder = [&] {
+    std::error_code ignored;
+    if (is_new_folder) std::filesystem::remove(options.out, ignored);
+  };
   for (const PlannedVersion& version : plan.versions) {
     for (const db::Task& task : version.tasks) {
       selection.items.push_back({task.name, task, "", 0, 0, version.device_class});
@@ -182,24 +200,25 @@ absl::Status BuildOf(const BuildOptions& options, JobFile file,
   }
   if (file.model) {
     TESSERA_RETURN_IF_ERROR(CheckRunsModels(plan));
-    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(*client, *file.stored));
+    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(client, *file.stored));
   }
-  TESSERA_ASSIGN_OR_RETURN(db::Selection chosen, client->CreateSelection(selection));
+  TESSERA_ASSIGN_OR_RETURN(db::Selection chosen, client.CreateSelection(selection));
   if (file.model && !options.alone && plan.versions.size() == 1) {
-    TESSERA_ASSIGN_OR_RETURN(chosen, ChosenInPlace(*client, std::move(chosen)));
+    TESSERA_ASSIGN_OR_RETURN(chosen, ChosenInPlace(client, std::move(chosen)));
   }
   TESSERA_RETURN_IF_ERROR(PrintChosen(chosen, plan.versions.size() > 1));
-  if (absl::Status accepted = accept(chosen); !accepted.ok()) {
-    std::error_code ignored;
-    if (is_new_folder) std::filesystem::remove(options.out, ignored);
-    return accepted;
-  }
+  TESSERA_RETURN_IF_ERROR(accept(chosen));
   if (!chosen.in_place) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(*client, chosen));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(client, chosen));
     PrintWarnings(unused);
   }
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
-                           client->BuildLibrary(chosen.id, name, options.out));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<BuiltFile> files,
+                           client.BuildLibrary({chosen.id, name, options.static_library}));
+  if (options.max_error > 0) {
+    TESSERA_RETURN_IF_ERROR(CheckError(files, file.samples, options.max_error));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths, WriteFiles(files, options.out));
+  std::move(forget_folder).Cancel();
   TESSERA_ASSIGN_OR_RETURN(const std::vector<OperatorOnCpu> on_cpu,
                            ReadOperatorsOnCpu(options.out + "/manifest.json"));
   for (const OperatorOnCpu& op : on_cpu) {
@@ -219,7 +238,11 @@ absl::Status RunBuild(const BuildOptions& options) {
   if (!from_job) {
     TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
   }
-  return BuildOf(options, std::move(file), [](const db::Selection&) { return absl::OkStatus(); });
+  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", LibraryName(options)));
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
+  const InterruptHandler handler([&] { client->Interrupt(); });
+  return BuildFrom(*client, options, std::move(file),
+                   [](const db::Selection&) { return absl::OkStatus(); });
 }
 
 }  // namespace tessera::cli

@@ -9,7 +9,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
-#include "base/durable_file.h"
 #include "base/status.h"
 #include "base/view.h"
 #include "proto/artifact_upload.h"
@@ -308,27 +307,31 @@ class GrpcClient final : public Client {
     return proto::FromProto(*chosen);
   }
 
-  absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection, const std::string& name,
-                                                        const std::string& directory) override {
+  absl::StatusOr<std::vector<BuiltFile>> BuildLibrary(const LibraryOrder& order) override {
     v1::BuildLibraryRequest request;
-    request.set_selection_id(selection);
-    request.set_name(name);
+    request.set_selection_id(order.selection);
+    request.set_name(order.name);
+    request.set_static_library(order.static_library);
     grpc::ClientContext context;
     TESSERA_RETURN_IF_ERROR(BeginWaiting(context));
     const auto reader = library_->BuildLibrary(&context, request);
-    std::vector<std::pair<std::string, std::string>> files;
+    std::vector<BuiltFile> files;
     v1::FileChunk chunk;
     bool is_whole = true;
     while (reader->Read(&chunk)) {
-      if (!chunk.name().empty()) files.emplace_back(chunk.name(), "");
+      if (!chunk.name().empty()) files.push_back({chunk.name(), ""});
       is_whole = is_whole && !files.empty();
-      if (is_whole) files.back().second += chunk.data();
+      if (is_whole) files.back().bytes += chunk.data();
     }
     const grpc::Status ended = reader->Finish();
     EndWaiting();
     TESSERA_RETURN_IF_ERROR(Answer(ended));
     if (!is_whole) return absl::DataLossError("the server sent bytes of no file");
-    return WriteFiles(files, directory);
+    for (const BuiltFile& file : files) {
+      if (file.name.find('/') == std::string::npos && !file.name.starts_with(".")) continue;
+      return absl::DataLossError(absl::StrCat("the server sent a file named \"", file.name, "\""));
+    }
+    return files;
   }
 
  private:
@@ -349,22 +352,6 @@ class GrpcClient final : public Client {
       values.push_back(std::move(value));
     }
     return values;
-  }
-
-  // Each file appears whole or not at all.
-  static absl::StatusOr<std::vector<std::string>> WriteFiles(
-      const std::vector<std::pair<std::string, std::string>>& files, const std::string& directory) {
-    std::vector<std::string> paths;
-    for (const auto& [name, bytes] : files) {
-      if (name.find('/') != std::string::npos || name.starts_with(".")) {
-        return absl::DataLossError(absl::StrCat("the server sent a file named \"", name, "\""));
-      }
-      const std::string path = absl::StrCat(directory, "/", name);
-      TESSERA_RETURN_IF_ERROR(Annotate(WriteFileDurably(path, path + ".part", bytes),
-                                       absl::StrCat("--out ", directory)));
-      paths.push_back(path);
-    }
-    return paths;
   }
 
   // For a call that Interrupt ends.

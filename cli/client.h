@@ -20,6 +20,18 @@ struct RecordedClass {
   int tasks = 0;
 };
 
+// A library to be built.
+struct LibraryOrder {
+  int64_t selection = 0;
+  std::string name;             // "ops" gives libops.so
+  bool static_library = false;  // libops.a, too
+};
+
+struct BuiltFile {
+  std::string name;
+  std::string bytes;
+};
+
 // What the server lists of at once, at most.
 inline constexpr int kMaxListedRecords = 1000, kMaxListedComparisons = 1000;
 
@@ -74,10 +86,8 @@ class Client {
   // done. Takes a minute, unless it was chosen before. FailedPrecondition without a device.
   virtual absl::StatusOr<db::Selection> ChooseInPlace(
       int64_t selection, const std::function<void(const std::string&)>& doing) = 0;
-  // Writes each file of the library into `directory`. Returns their paths.
-  virtual absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection,
-                                                                const std::string& name,
-                                                                const std::string& directory) = 0;
+  // The files of the library, whose names have no folder.
+  virtual absl::StatusOr<std::vector<BuiltFile>> BuildLibrary(const LibraryOrder& order) = 0;
 };
 
 // What a server that is gone says, of what the client heard last, and what to do about it.

@@ -79,13 +79,15 @@ struct RequestOptions {
   int threads = 0;                   // 0: the file's
   double min_speedup = 0;            // over the default schedules; 0: none is demanded
   std::string max_latency;           // "5ms"; empty: none is demanded
+  double max_error = 0;              // of a model's library; 0: none is demanded
   std::string name;                  // as of BuildOptions
   std::string out = "dist";
-  std::string report;  // file for the JSON report
-  bool alone = false;  // as of BuildOptions
+  bool static_library = false;  // as of BuildOptions
+  std::string report;           // file for the JSON report
+  bool alone = false;           // as of BuildOptions
 };
 // Tunes what was not tuned before and builds the library; a repeated call goes on with the same
-// job, or finds it done. Exit code 3 where what was demanded is not met: nothing is built then.
+// job, or finds it done. Exit code 3 where what was demanded is not met: nothing is written then.
 absl::Status RunRequest(const RequestOptions& options);
 
 struct JobOptions {
@@ -148,7 +150,9 @@ struct BuildOptions {
   int threads = 0;   // 0: the file's
   std::string name;  // empty: "ops", or the model's file's
   std::string out = "dist";
-  bool alone = false;  // a model's programs are chosen by what they took alone
+  bool static_library = false;  // libNAME.a, too
+  double max_error = 0;         // of a model (error_demand.h); 0: none is demanded
+  bool alone = false;           // a model's programs are chosen by what they took alone
 };
 absl::Status RunBuild(const BuildOptions& options);
 

@@ -27,8 +27,10 @@ absl::StatusOr<Reported> Quantized(const GraphOptions& options, const ir::Target
   TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, ReadForward(options.source));
   const auto made = [&]() -> absl::StatusOr<Reported> {
     TESSERA_ASSIGN_OR_RETURN(const QuantizedModel model, QuantizeModel(graph, options.source.int8));
+    std::vector<graph::Sample> samples;
+    for (const SampleRun& run : model.samples) samples.push_back(run.inputs);
     TESSERA_ASSIGN_OR_RETURN(const graph::Accuracy accuracy,
-                             graph::MeasureAccuracy(graph, model.quantized, model.samples));
+                             graph::MeasureAccuracy(graph, model.quantized, samples));
     if (!options.report.empty()) {
       std::ofstream out(options.report);
       out << AccuracyJson(accuracy, model.quantized.floats);

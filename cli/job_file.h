@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "cli/samples.h"
 #include "compiler/graph/graph.h"
 #include "compiler/te/operators.h"
 #include "db/record/record.h"
@@ -26,6 +27,8 @@ struct JobFile {
   std::vector<JobOperator> operators;
   // Of a model's file: the graph, and as it is stored for the target of the operators.
   std::shared_ptr<const graph::Graph> model, stored;
+  // Of a model in i8: what it computes in floats of the samples that its ranges are of.
+  std::vector<SampleRun> samples;
 };
 
 // Errors are InvalidArgument with path and line: unknown keys, wrong kinds, no operators, two

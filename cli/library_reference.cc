@@ -14,13 +14,18 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "base/durable_file.h"
 #include "base/unique_fd.h"
+#include "base/view.h"
 #include "cli/library_call.h"
 #include "compiler/ir/evaluate.h"
 #include "compiler/te/reference.h"
@@ -30,7 +35,7 @@ namespace {
 
 RunResult Wrong(std::string detail) { return {RunResult::Kind::kWrong, std::move(detail)}; }
 
-// Compares values with what is expected, until one is wrong.
+// Compares values with what is expected, and keeps the first that is wrong.
 class Comparison {
  public:
   // `tolerance`: largest absolute difference that is none. Whether to go on.
@@ -39,6 +44,7 @@ class Comparison {
     ++count_;
     const double error = std::abs(value - expected);
     if (!(error <= tolerance)) {
+      if (!fault_.empty()) return false;
       fault_ = absl::StrCat(name, "[", element, "] is ", value, " where ", expected,
                             " is expected, give or take ", tolerance);
       return false;
@@ -82,44 +88,134 @@ class Functions {
   void* handle_;
 };
 
-RunResult RunModel(const Functions& library, const ReferenceRun& run) {
-  const std::optional<size_t> bytes = library.Size(run.model + "_workspace_bytes");
-  if (!bytes) return Wrong(absl::StrCat("it has no function ", run.model, "_workspace_bytes"));
-  void* model = nullptr;
-  std::string fault = library.Call(run.model + "_create", {&model});
-  if (!fault.empty()) return Wrong(fault);
-  std::vector<CallMemory> inputs, outputs;
-  std::vector<void*> arguments = {model};
+// By output the largest difference, and the largest number that is expected.
+class OutputErrors {
+ public:
+  explicit OutputErrors(size_t outputs) : differences_(outputs), largest_(outputs) {}
+
+  void Expect(size_t output, double magnitude) {
+    largest_[output] = std::max(largest_[output], std::abs(magnitude));
+  }
+  void Add(size_t output, double value, double expected) {
+    const double difference = std::abs(value - expected);
+    Expect(output, expected);
+    differences_[output] = std::isnan(difference) ? std::numeric_limits<double>::infinity()
+                                                  : std::max(differences_[output], difference);
+  }
+  std::vector<double> Relative() const {
+    std::vector<double> errors;
+    for (size_t o = 0; o < differences_.size(); ++o) {
+      errors.push_back(differences_[o] == 0 ? 0 : differences_[o] / largest_[o]);
+    }
+    return errors;
+  }
+
+ private:
+  std::vector<double> differences_, largest_;
+};
+
+// A model with memory for its tensors.
+class ModelCall {
+ public:
+  // Empty, or what went wrong.
+  std::string Prepare(const Functions& library, const ReferenceRun& run) {
+    const std::optional<size_t> bytes = library.Size(run.model + "_workspace_bytes");
+    if (!bytes) return absl::StrCat("it has no function ", run.model, "_workspace_bytes");
+    void* model = nullptr;
+    std::string fault = library.Call(run.model + "_create", {&model});
+    if (!fault.empty()) return fault;
+    arguments_ = {model};
+    for (const ir::BufferNode& buffer : run.inputs) {
+      const auto size = static_cast<size_t>(buffer.StoredBytes());
+      arguments_.push_back(inputs_.emplace_back(size).data());
+    }
+    for (const ReferenceRun::Output& output : run.outputs) {
+      const auto size = static_cast<size_t>(output.buffer.StoredBytes());
+      arguments_.push_back(outputs_.emplace_back(size).data());
+    }
+    arguments_.push_back(workspace_.emplace(*bytes).data());
+    return "";
+  }
+  size_t tensors() const { return inputs_.size() + outputs_.size(); }
+  absl::Span<const std::byte> output(size_t number) const { return outputs_[number].bytes(); }
+
+  // Empty, or what went wrong.
+  std::string Run(const Functions& library, const ReferenceRun& run,
+                  absl::Span<const std::vector<std::byte>> inputs) {
+    if (inputs.size() != inputs_.size()) {
+      return absl::StrCat("it has ", inputs_.size(), " inputs, a sample ", inputs.size());
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (inputs[i].size() != inputs_[i].bytes().size()) {
+        return absl::StrCat(run.inputs[i].name, " has ", inputs_[i].bytes().size(),
+                            " bytes, of a sample ", inputs[i].size());
+      }
+      std::ranges::copy(inputs[i], inputs_[i].data());
+    }
+    return library.Call(run.model + "_run", arguments_);
+  }
+
+ private:
+  std::vector<CallMemory> inputs_, outputs_;
+  std::optional<CallMemory> workspace_;
+  std::vector<void*> arguments_;
+};
+
+RunResult RunReference(const Functions& library, const ReferenceRun& run, ModelCall& call) {
+  std::vector<std::vector<std::byte>> inputs;
   for (const ir::BufferNode& buffer : run.inputs) {
-    const int number = static_cast<int>(inputs.size());
-    arguments.push_back(inputs.emplace_back(te::TestInput(buffer, number, run.seed)).data());
+    inputs.push_back(te::TestInput(buffer, static_cast<int>(inputs.size()), *run.seed));
   }
-  for (const ReferenceRun::Output& output : run.outputs) {
-    const auto size = static_cast<size_t>(output.buffer.StoredBytes());
-    arguments.push_back(outputs.emplace_back(size).data());
-  }
-  const CallMemory workspace(*bytes);
-  arguments.push_back(workspace.data());
-  if (arguments.size() > kMaxArguments) {
-    return {RunResult::Kind::kSkipped,
-            absl::StrCat("it has ", arguments.size() - 2, " inputs and outputs, more than ",
-                         kMaxArguments - 2)};
-  }
-  fault = library.Call(run.model + "_run", arguments);
+  const std::string fault = call.Run(library, run, inputs);
   if (!fault.empty()) return Wrong(fault);
   Comparison comparison;
+  OutputErrors errors(run.outputs.size());
   for (size_t o = 0; o < run.outputs.size(); ++o) {
     const ReferenceRun::Output& output = run.outputs[o];
+    errors.Expect(o, output.largest);
     for (size_t i = 0; i < output.elements.size(); ++i) {
-      const double value =
-          ir::ReadElement(output.buffer.type, outputs[o].bytes(), output.elements[i]);
-      if (!comparison.Add(output.buffer.name, output.elements[i], value, output.values[i],
-                          output.tolerance)) {
-        return comparison.Result();
+      const double value = ir::ReadElement(output.buffer.type, call.output(o), output.elements[i]);
+      errors.Add(o, value, output.values[i]);
+      comparison.Add(output.buffer.name, output.elements[i], value, output.values[i],
+                     output.tolerance);
+    }
+  }
+  RunResult result = comparison.Result();
+  result.errors = errors.Relative();
+  return result;
+}
+
+RunResult RunSamples(const Functions& library, const ReferenceRun& run, ModelCall& call) {
+  OutputErrors errors(run.outputs.size());
+  for (const SampleRun& sample : run.samples) {
+    std::vector<std::vector<std::byte>> inputs;
+    for (const graph::TensorRef& input : sample.inputs) inputs.push_back(input->bytes);
+    const std::string fault = call.Run(library, run, inputs);
+    if (!fault.empty()) return Wrong(fault);
+    for (size_t o = 0; o < run.outputs.size(); ++o) {
+      const ir::BufferNode& buffer = run.outputs[o].buffer;
+      if (o >= sample.outputs.size() ||
+          sample.outputs[o]->type.ElementCount() != buffer.ElementCount()) {
+        return Wrong(absl::StrCat(buffer.name, " is not what the samples have outputs of"));
+      }
+      for (int64_t i = 0; i < buffer.ElementCount(); ++i) {
+        errors.Add(o, ir::ReadElement(buffer.type, call.output(o), i), sample.outputs[o]->At(i));
       }
     }
   }
-  return comparison.Result();
+  return {RunResult::Kind::kRight, absl::StrCat(run.samples.size(), " samples"), errors.Relative()};
+}
+
+RunResult RunModel(const Functions& library, const ReferenceRun& run) {
+  ModelCall call;
+  const std::string fault = call.Prepare(library, run);
+  if (!fault.empty()) return Wrong(fault);
+  if (call.tensors() + 2 > kMaxArguments) {
+    return {RunResult::Kind::kSkipped,
+            absl::StrCat("it has ", call.tensors(), " inputs and outputs, more than ",
+                         kMaxArguments - 2)};
+  }
+  return run.samples.empty() ? RunReference(library, run, call) : RunSamples(library, run, call);
 }
 
 // Packs constants and inputs, calls the operator and unpacks its outputs. Empty, or what went
@@ -208,7 +304,7 @@ RunResult LoadAndRun(const std::string& path, const ReferenceRun& run) {
   }
   RunResult result{RunResult::Kind::kRight, "loaded"};
   const Functions library(handle);
-  if (!run.model.empty()) result = RunModel(library, run);
+  if (run.seed || !run.samples.empty()) result = RunModel(library, run);
   if (!run.operators.empty()) result = RunOperators(library, run.operators);
   absl::StrAppend(&result.detail, " (", used, ")");
   return result;
@@ -219,7 +315,24 @@ void Limit(__rlimit_resource resource, rlim_t value) {
   setrlimit(resource, &limit);
 }
 
-// What the child says: the kind in one byte, then the detail.
+// What the child says: the kind in one byte, the errors, then the detail.
+std::string TextOf(const RunResult& result) {
+  std::string text(1, static_cast<char>('0' + static_cast<int>(result.kind)));
+  for (const double error : result.errors) absl::StrAppendFormat(&text, "%.17g ", error);
+  return absl::StrCat(text, "\n", result.detail.substr(0, 2000));
+}
+
+std::optional<RunResult> ParseResult(std::string_view text) {
+  const size_t end = text.find('\n');
+  if (end == std::string_view::npos || text[0] < '0' || text[0] > '2') return std::nullopt;
+  RunResult result{static_cast<RunResult::Kind>(text[0] - '0'), std::string(text.substr(end + 1))};
+  for (const absl::string_view word :
+       absl::StrSplit(AbslView(text.substr(1, end - 1)), ' ', absl::SkipEmpty())) {
+    if (!absl::SimpleAtod(word, &result.errors.emplace_back())) return std::nullopt;
+  }
+  return result;
+}
+
 [[noreturn]] void RunInChild(int output, const std::string& path, const ReferenceRun& run,
                              absl::Duration limit) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -231,9 +344,7 @@ void Limit(__rlimit_resource resource, rlim_t value) {
   Limit(RLIMIT_CORE, 0);
   Limit(RLIMIT_FSIZE, 0);
   Limit(RLIMIT_CPU, static_cast<rlim_t>(absl::ToInt64Seconds(limit)) * 64 + 1);
-  const RunResult result = LoadAndRun(path, run);
-  const std::string text =
-      static_cast<char>('0' + static_cast<int>(result.kind)) + result.detail.substr(0, 2000);
+  const std::string text = TextOf(LoadAndRun(path, run));
   const bool is_sent = write(output, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   _exit(is_sent ? 0 : 1);
 }
@@ -287,10 +398,8 @@ absl::StatusOr<RunResult> RunLibrary(std::string_view shared_object, const Refer
     return Wrong(absl::StrCat("it ended by signal ", WTERMSIG(status), " (",
                               strsignal(WTERMSIG(status)), ")"));
   }
-  if (text.empty() || text[0] < '0' || text[0] > '2') {
-    return Wrong(absl::StrCat("it ended the process with ", WEXITSTATUS(status)));
-  }
-  return RunResult{static_cast<RunResult::Kind>(text[0] - '0'), text.substr(1)};
+  if (std::optional<RunResult> result = ParseResult(text)) return *std::move(result);
+  return Wrong(absl::StrCat("it ended the process with ", WEXITSTATUS(status)));
 }
 
 }  // namespace tessera::cli

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "cli/samples.h"
 #include "compiler/ir/buffer.h"
 #include "compiler/te/reference.h"
 
@@ -29,20 +31,22 @@ struct OperatorRun {
 };
 
 // What a library's manifest says of a model: how it is called, and what it computes of the seeded
-// inputs of te::TestInput.
+// inputs of te::TestInput; or instead what it should make of samples.
 struct ReferenceRun {
   struct Output {
     ir::BufferNode buffer;
     std::vector<int64_t> elements;
     std::vector<double> values;
     double tolerance = 0;
+    double largest = 0;  // magnitude of all its elements; 0: the manifest doesn't say
   };
 
-  std::string library;  // that carries NAME in tessera_NAME_isa
-  std::string model;    // whose functions begin with it; empty: it has none
-  uint64_t seed = 0;
+  std::string library;           // that carries NAME in tessera_NAME_isa
+  std::string model;             // whose functions begin with it; empty: it has none
+  std::optional<uint64_t> seed;  // without: outputs have no values
   std::vector<ir::BufferNode> inputs;
   std::vector<Output> outputs;
+  std::vector<SampleRun> samples;      // not empty: the model is run on these alone
   std::vector<OperatorRun> operators;  // of a library without a model
 };
 
@@ -54,12 +58,16 @@ struct RunResult {
   };
   Kind kind = Kind::kWrong;
   std::string detail;
+  // Of a model that ran: by output the largest difference from what is expected, in parts of the
+  // largest number that is; with samples of all of them.
+  std::vector<double> errors = {};
 };
 
 // Loads the shared object of these bytes in a child process and runs its model or operators. The
 // child has no time beyond `limit`, writes no files and leaves no core; beside that it has the
-// rights of this process. ResourceExhausted where no child can be started. Call it before there are
-// threads.
+// rights of this process. A model without a seed and samples is loaded only. ResourceExhausted
+// where no child can be started. Other threads must not hold locks that the child needs: it
+// allocates and loads, for which glibc provides.
 absl::StatusOr<RunResult> RunLibrary(std::string_view shared_object, const ReferenceRun& run,
                                      absl::Duration limit);
 

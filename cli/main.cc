@@ -291,8 +291,14 @@ int main(int argc, char** argv) {
   command->add_option(
       "--max-latency", request.max_latency,
       "that a run of the model, or the kernels together, may take, 5ms, else exit code 3");
+  command
+      ->add_option("--max-error", request.max_error,
+                   "that a model's outputs may be off, in parts of their largest value, 0.01, else "
+                   "exit code 3")
+      ->check(CLI::PositiveNumber);
   command->add_option("--name", request.name, "as of `tessera build`");
   command->add_option("--out", request.out, "folder")->capture_default_str();
+  command->add_flag("--static", request.static_library, "as of `tessera build`");
   command->add_option("--report", request.report, "file for a report (JSON)");
   AddAlone(command, request.alone);
   command->callback([&] { status = cli::RunRequest(request); });
@@ -320,6 +326,7 @@ int main(int argc, char** argv) {
                       "gives libNAME.so and NAME.h; default: ops, or the model's file's name");
   command->add_option("--out", build.out, "folder")->capture_default_str();
   AddAlone(command, build.alone);
+  command->add_flag("--static", build.static_library, "also a static library, libNAME.a");
   command->callback([&] { status = cli::RunBuild(build); });
 
   cli::VerifyOptions verify;

@@ -109,9 +109,14 @@ absl::StatusOr<graph::Graph> Backward(const graph::Graph& graph) {
   return graph::RunPasses(std::move(made), graph::StandardPasses());
 }
 
-absl::StatusOr<graph::Graph> Narrow(const graph::Graph& graph, const QuantizationSource& source) {
+struct SourceModel {
+  graph::Graph graph;
+  std::vector<SampleRun> samples;  // as of JobFile
+};
+
+absl::StatusOr<SourceModel> Narrow(const graph::Graph& graph, const QuantizationSource& source) {
   TESSERA_ASSIGN_OR_RETURN(QuantizedModel made, QuantizeModel(graph, source));
-  return std::move(made.quantized.graph);
+  return SourceModel{std::move(made.quantized.graph), std::move(made.samples)};
 }
 
 // A name that a function may have, like the kernel's.
@@ -133,16 +138,20 @@ std::vector<JobOperator> OperatorsOf(const graph::Plan& plan) {
 }
 
 // What the source asks for: the model, its gradients, or the model in i8.
-absl::StatusOr<graph::Graph> ReadGraph(const OperatorSource& source) {
+absl::StatusOr<SourceModel> ReadGraph(const OperatorSource& source) {
   if (source.backward && !source.int8.samples.empty()) {
     return absl::InvalidArgumentError("--backward and --int8: rounding has no gradient; name one");
   }
-  absl::StatusOr<graph::Graph> graph = ReadForward(source);
-  TESSERA_RETURN_IF_ERROR(graph.status());
-  if (source.backward) graph = Backward(*graph);
-  if (!source.int8.samples.empty()) graph = Narrow(*graph, source.int8);
-  TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
-  return graph;
+  TESSERA_ASSIGN_OR_RETURN(graph::Graph forward, ReadForward(source));
+  if (!source.int8.samples.empty()) {
+    absl::StatusOr<SourceModel> model = Narrow(forward, source.int8);
+    TESSERA_RETURN_IF_ERROR(Annotate(model.status(), source.file));
+    return model;
+  }
+  if (!source.backward) return SourceModel{std::move(forward), {}};
+  absl::StatusOr<graph::Graph> backward = Backward(forward);
+  TESSERA_RETURN_IF_ERROR(Annotate(backward.status(), source.file));
+  return SourceModel{*std::move(backward), {}};
 }
 
 }  // namespace
@@ -165,25 +174,26 @@ absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target*
 }
 
 absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source, const ir::Target* target) {
-  TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, ReadGraph(source));
-  absl::StatusOr<graph::Plan> plan = PlanFor(graph, target);
+  TESSERA_ASSIGN_OR_RETURN(const SourceModel model, ReadGraph(source));
+  absl::StatusOr<graph::Plan> plan = PlanFor(model.graph, target);
   TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
   return plan;
 }
 
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source) {
-  TESSERA_ASSIGN_OR_RETURN(graph::Graph graph, ReadGraph(source));
-  const absl::StatusOr<graph::Plan> plan = graph::MakePlan(graph);
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraph(source));
+  const absl::StatusOr<graph::Plan> plan = graph::MakePlan(model.graph);
   TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
   JobFile file;
-  file.name = graph.name;
+  file.name = model.graph.name;
   file.operators = OperatorsOf(*plan);
   if (file.operators.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(source.file, ": computes nothing: all of it is known or only renamed"));
   }
   file.options.scheduler = "gradient";  // what counts is the model's time
-  file.model = file.stored = std::make_shared<const graph::Graph>(std::move(graph));
+  file.model = file.stored = std::make_shared<const graph::Graph>(std::move(model.graph));
+  file.samples = std::move(model.samples);
   return file;
 }
 

@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "cli/commands.h"
+#include "cli/samples.h"
 #include "compiler/graph/accuracy.h"
 #include "compiler/graph/quantize.h"
 
@@ -15,7 +16,7 @@ namespace tessera::cli {
 
 struct QuantizedModel {
   graph::Quantized quantized;
-  std::vector<graph::Sample> samples;  // that it was calibrated on
+  std::vector<SampleRun> samples;  // that it was calibrated on, with what the floats make of them
 };
 
 // By the ranges that the source's samples have, in the interpreter: 10⁷ operations a second.

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/status.h"
-#include "cli/build.h"
+#include "cli/build_command.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -120,6 +120,10 @@ absl::Status RunRequest(const RequestOptions& options) {
   }
   TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
   TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
+  if (options.max_error > 0 && file.model == nullptr) {
+    return absl::InvalidArgumentError(
+        "--max-error is for models; `tessera verify` runs a library of operators");
+  }
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   TESSERA_ASSIGN_OR_RETURN(PlannedJob planned, PlanJob(*client, file, tune));
   PrintFitting(stderr, planned.remark);
@@ -136,7 +140,10 @@ absl::Status RunRequest(const RequestOptions& options) {
   build.name = options.name;
   build.out = options.out;
   build.alone = options.alone;
-  return BuildOf(build, std::move(file), [&](const db::Selection& chosen) {
+  build.static_library = options.static_library;
+  build.max_error = options.max_error;
+  const InterruptHandler handler([&] { client->Interrupt(); });
+  return BuildFrom(*client, build, std::move(file), [&](const db::Selection& chosen) {
     return CheckDemands(options, report, chosen);
   });
 }

@@ -13,6 +13,12 @@ namespace tessera::cli {
 
 inline constexpr int kMostSamples = 1024;
 
+// A sample with what a model computes of it.
+struct SampleRun {
+  graph::Sample inputs;
+  std::vector<graph::TensorRef> outputs;
+};
+
 // The tensor that a file holds: of a name that ends with .npy NumPy's format (versions 1 to 3, in C
 // order, numbers of 1 to 8 bytes, in a shape that is `type`'s but for dimensions of one element),
 // whose numbers become the type's; of another name the row-major elements of the type, as memory

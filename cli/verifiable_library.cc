@@ -23,6 +23,14 @@ constexpr uint64_t kOperatorSeed = 20;
 constexpr int kOperatorElements = 16;                // of an output
 constexpr int64_t kOperatorOperations = 20'000'000;  // of the interpreter: two seconds
 
+#if defined(__x86_64__)
+constexpr char kHostKind[] = "x86";
+#elif defined(__aarch64__)
+constexpr char kHostKind[] = "aarch64";
+#else
+constexpr char kHostKind[] = "arm";
+#endif
+
 absl::Status NoManifest(const std::string& what) {
   return absl::DataLossError(absl::StrCat("is no manifest that can be verified: ", what));
 }
@@ -97,9 +105,7 @@ absl::StatusOr<ir::BufferNode> ReadTensor(const Value& value) {
   return buffer;
 }
 
-absl::StatusOr<ReferenceRun::Output> ReadOutput(const Value& tensor, const Value& reference) {
-  ReferenceRun::Output output;
-  TESSERA_ASSIGN_OR_RETURN(output.buffer, ReadTensor(tensor));
+absl::Status ReadValues(const Value& reference, ReferenceRun::Output& output) {
   TESSERA_ASSIGN_OR_RETURN(output.elements, reference.NumbersAt("elements"));
   for (const int64_t element : output.elements) {
     if (element >= 0 && element < output.buffer.ElementCount()) continue;
@@ -116,10 +122,25 @@ absl::StatusOr<ReferenceRun::Output> ReadOutput(const Value& tensor, const Value
   }
   TESSERA_ASSIGN_OR_RETURN(const Value tolerance, reference.At("tolerance"));
   TESSERA_ASSIGN_OR_RETURN(output.tolerance, tolerance.Real());
-  return output;
+  if (!reference.Has("largest")) return absl::OkStatus();  // of an earlier release
+  TESSERA_ASSIGN_OR_RETURN(const Value largest, reference.At("largest"));
+  TESSERA_ASSIGN_OR_RETURN(output.largest, largest.Real());
+  return absl::OkStatus();
 }
 
 absl::Status ReadModel(const Value& manifest, VerifiableLibrary& library) {
+  TESSERA_ASSIGN_OR_RETURN(const Value model, manifest.At("model"));
+  TESSERA_ASSIGN_OR_RETURN(library.run.model, model.TextAt("name"));
+  TESSERA_ASSIGN_OR_RETURN(const Value inputs, model.At("inputs"));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> input_list, inputs.List());
+  for (const Value& input : input_list) {
+    TESSERA_ASSIGN_OR_RETURN(library.run.inputs.emplace_back(), ReadTensor(input));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const Value outputs, model.At("outputs"));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> tensors, outputs.List());
+  for (const Value& tensor : tensors) {
+    TESSERA_ASSIGN_OR_RETURN(library.run.outputs.emplace_back().buffer, ReadTensor(tensor));
+  }
   TESSERA_ASSIGN_OR_RETURN(const Value reference, manifest.At("reference"));
   if (reference.Has("missing")) {
     TESSERA_ASSIGN_OR_RETURN(library.why_no_reference, reference.TextAt("missing"));
@@ -128,14 +149,6 @@ absl::Status ReadModel(const Value& manifest, VerifiableLibrary& library) {
   TESSERA_ASSIGN_OR_RETURN(const Value seed, reference.At("seed"));
   TESSERA_ASSIGN_OR_RETURN(const int64_t number, seed.Number());
   library.run.seed = static_cast<uint64_t>(number);
-  TESSERA_ASSIGN_OR_RETURN(const Value model, manifest.At("model"));
-  TESSERA_ASSIGN_OR_RETURN(const Value inputs, model.At("inputs"));
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> input_list, inputs.List());
-  for (const Value& input : input_list) {
-    TESSERA_ASSIGN_OR_RETURN(library.run.inputs.emplace_back(), ReadTensor(input));
-  }
-  TESSERA_ASSIGN_OR_RETURN(const Value outputs, model.At("outputs"));
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> tensors, outputs.List());
   TESSERA_ASSIGN_OR_RETURN(const Value references, reference.At("outputs"));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> expected, references.List());
   if (tensors.size() != expected.size() || tensors.empty()) {
@@ -143,10 +156,8 @@ absl::Status ReadModel(const Value& manifest, VerifiableLibrary& library) {
                                    tensors.size()));
   }
   for (size_t i = 0; i < tensors.size(); ++i) {
-    TESSERA_ASSIGN_OR_RETURN(library.run.outputs.emplace_back(),
-                             ReadOutput(tensors[i], expected[i]));
+    TESSERA_RETURN_IF_ERROR(ReadValues(expected[i], library.run.outputs[i]));
   }
-  TESSERA_ASSIGN_OR_RETURN(library.run.model, model.TextAt("name"));
   return absl::OkStatus();
 }
 
@@ -261,6 +272,16 @@ absl::StatusOr<VerifiableLibrary> ReadVerifiableLibrary(std::string_view text) {
     TESSERA_RETURN_IF_ERROR(ReadOperators(manifest, library));
   }
   return library;
+}
+
+absl::StatusOr<RunResult> RunHere(const VerifiableLibrary& library, std::string_view shared_object,
+                                  absl::Duration limit) {
+  if (library.cpu_kind != kHostKind) {
+    return RunResult{RunResult::Kind::kSkipped,
+                     absl::StrCat("the library is for ", library.cpu_kind, ", this machine is ",
+                                  kHostKind, "; verify it there")};
+  }
+  return RunLibrary(shared_object, library.run, limit);
 }
 
 }  // namespace tessera::cli

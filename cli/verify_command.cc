@@ -19,14 +19,6 @@
 namespace tessera::cli {
 namespace {
 
-#if defined(__x86_64__)
-constexpr char kHostKind[] = "x86";
-#elif defined(__aarch64__)
-constexpr char kHostKind[] = "aarch64";
-#else
-constexpr char kHostKind[] = "arm";
-#endif
-
 // Nothing where the file can't be read; errno says why.
 std::optional<std::string> Read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -85,12 +77,9 @@ absl::Status RunVerify(const VerifyOptions& options) {
   RunResult run{RunResult::Kind::kSkipped, ""};
   if (!is_right) {
     run.detail = "files are not those of the manifest";
-  } else if (library->cpu_kind != kHostKind) {
-    run.detail = absl::StrCat("the library is for ", library->cpu_kind, ", this machine is ",
-                              kHostKind, "; verify it there");
   } else {
-    TESSERA_ASSIGN_OR_RETURN(
-        run, RunLibrary(shared_object, library->run, absl::Seconds(options.max_seconds)));
+    TESSERA_ASSIGN_OR_RETURN(run,
+                             RunHere(*library, shared_object, absl::Seconds(options.max_seconds)));
     if (run.kind == RunResult::Kind::kRight && !library->why_no_reference.empty()) {
       run = {RunResult::Kind::kSkipped,
              absl::StrCat("there is no reference: ", library->why_no_reference)};

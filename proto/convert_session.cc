@@ -535,6 +535,7 @@ v1::LibraryRequest ToProto(const LibraryRequest& request) {
   m.set_fence(request.fence);
   m.set_name(request.name);
   *m.mutable_selection() = ToProto(request.selection);
+  m.set_static_library(request.static_library);
   return m;
 }
 
@@ -545,6 +546,7 @@ absl::StatusOr<LibraryRequest> FromProto(const v1::LibraryRequest& m) {
   check.Add(CheckIdentifier("library name", m.name()));
   request.name = m.name();
   request.selection = Nested(check, m.selection());
+  request.static_library = m.static_library();
   return Finish(check, std::move(request));
 }
 

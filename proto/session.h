@@ -17,7 +17,8 @@ namespace tessera::proto {
 // Raised with whatever one side sends and a release before would refuse or misread. 2: the result
 // of a run names its device. 3: items of a selection name their device class and target, for
 // several versions of one library. 4: artifacts prepare constants and may widen tolerances. 5:
-// plans of several artifacts, a measurement each, and repeats by promise. 7: plans of models.
+// plans of several artifacts, a measurement each, and repeats by promise. 7: plans of models,
+// static libraries.
 inline constexpr int kProtocolVersion = 7;
 
 // The trial of a lease under which programs are compared.
@@ -137,6 +138,7 @@ struct LibraryRequest {
   uint64_t fence = 0;
   std::string name;
   db::Selection selection;
+  bool static_library = false;  // lib<name>.a, too
 };
 
 struct LibraryResult {

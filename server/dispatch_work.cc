@@ -441,8 +441,7 @@ Dispatcher::RunnerChoice Dispatcher::PickRunner(const Trial& trial, std::string_
 }
 
 absl::StatusOr<uint64_t> Dispatcher::BuildLibrary(
-    const db::Selection& selection, std::string name,
-    std::function<void(absl::StatusOr<proto::LibraryResult>)> done) {
+    proto::LibraryRequest request, std::function<void(absl::StatusOr<proto::LibraryResult>)> done) {
   absl::MutexLock lock(&mutex_);
   Worker* builder = PickBuilder(Asked::kAny);
   if (builder == nullptr) {
@@ -454,7 +453,8 @@ absl::StatusOr<uint64_t> Dispatcher::BuildLibrary(
       {.kind = LeaseKind::kLibrary, .worker = builder->hello.worker, .subject = number},
       clock_.Now(), absl::Seconds(options_.library_seconds));
   Library& library = libraries_[number];
-  library.request = {.fence = lease.fence, .name = std::move(name), .selection = selection};
+  library.request = std::move(request);
+  library.request.fence = lease.fence;
   library.done = std::move(done);
   builder->link->Send(library.request);
   return number;

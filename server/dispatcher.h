@@ -111,10 +111,10 @@ class Dispatcher final : public tuner::Measurer {
   // Leases live on until they time out: the worker may come back with its results.
   void Disconnect(const WorkerLink* link);
 
-  // Has the library of a selection built. FailedPrecondition when no builder is connected. `done`
-  // is called once. Returns a number for CancelLibrary.
+  // Has the library of a request without a fence built. FailedPrecondition when no builder is
+  // connected. `done` is called once. Returns a number for CancelLibrary.
   absl::StatusOr<uint64_t> BuildLibrary(
-      const db::Selection& selection, std::string name,
+      proto::LibraryRequest request,
       std::function<void(absl::StatusOr<proto::LibraryResult>)> done);
   void CancelLibrary(uint64_t library);
 

@@ -142,8 +142,12 @@ class Measuring {
 
   absl::StatusOr<std::vector<Timed>> Measure(absl::Span<const db::Selection> ways) {
     doing_(absl::StrCat("building the model in ", ways.size(), " ways"));
+    std::vector<proto::LibraryRequest> orders;
+    for (const db::Selection& way : ways) {
+      orders.push_back({.name = selection_.name, .selection = way});
+    }
     TESSERA_ASSIGN_OR_RETURN(const Libraries libraries,
-                             BuildLibraries(room_, ways, selection_.name, is_cancelled_));
+                             BuildLibraries(room_, orders, is_cancelled_));
     TESSERA_ASSIGN_OR_RETURN(ModelFacts facts, FactsOf(libraries[0]));
     for (const std::vector<db::LibraryFile>& files : libraries) {
       facts.plan.libraries.push_back(files[0]);  // the shared object (compiler/library/library.h)

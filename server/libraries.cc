@@ -20,15 +20,16 @@ namespace {
 using Files = std::vector<db::LibraryFile>;
 using BuiltLibrary = absl::StatusOr<proto::LibraryResult>;
 
-// Of all that a library's bytes are a function of.
-std::string KeyOf(db::Selection selection, const std::string& name) {
+// Of all that a library's files are a function of.
+std::string KeyOf(proto::LibraryRequest order) {
+  db::Selection& selection = order.selection;
   selection.id = 0;
-  selection.name = name;
+  selection.name.clear();
   selection.created = absl::UnixEpoch();
   selection.in_place.reset();
   for (db::SelectionItem& item : selection.items) item.in_place_seconds = 0;
   return Sha256Hex(
-      absl::StrCat(AbslView(Version()), "\n", proto::ToProto(selection).SerializeAsString()));
+      absl::StrCat(AbslView(Version()), "\n", proto::ToProto(order).SerializeAsString()));
 }
 
 // The files of a library that was built before, if all are still there.
@@ -52,25 +53,24 @@ struct Build {
 }  // namespace
 
 absl::StatusOr<std::vector<Files>> BuildLibraries(LibraryRoom room,
-                                                  absl::Span<const db::Selection> selections,
-                                                  const std::string& name,
+                                                  absl::Span<const proto::LibraryRequest> orders,
                                                   const std::function<bool()>& is_cancelled) {
-  std::vector<Files> made(selections.size());
+  std::vector<Files> made(orders.size());
   std::vector<Build> builds;
   size_t ended = 0;
   const auto cancel = absl::MakeCleanup([&] {
     for (size_t i = ended; i < builds.size(); ++i) room.dispatcher.CancelLibrary(builds[i].number);
   });
-  for (size_t i = 0; i < selections.size(); ++i) {
-    const std::string key = KeyOf(selections[i], name);
+  for (size_t i = 0; i < orders.size(); ++i) {
+    const std::string key = KeyOf(orders[i]);
     made[i] = FindBuilt(room, key);
     if (!made[i].empty()) continue;
     Build build{.place = i, .key = key};
     TESSERA_ASSIGN_OR_RETURN(
-        build.number, room.dispatcher.BuildLibrary(selections[i], name,
-                                                   [answer = build.answer](BuiltLibrary built) {
-                                                     answer->Set(std::move(built));
-                                                   }));
+        build.number,
+        room.dispatcher.BuildLibrary(orders[i], [answer = build.answer](BuiltLibrary built) {
+          answer->Set(std::move(built));
+        }));
     builds.push_back(std::move(build));
   }
   for (; ended < builds.size(); ++ended) {

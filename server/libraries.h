@@ -20,11 +20,11 @@ struct LibraryRoom {
   Dispatcher& dispatcher;
 };
 
-// The files of each selection's library, of one name; what was built before and is still there is
-// not built again. The first error of a build ends all. Cancelled when `is_cancelled` says so,
-// which is asked every 100 ms.
+// The files of each order's library; what was built before and is still there is not built again.
+// The first error of a build ends all. Cancelled when `is_cancelled` says so, which is asked every
+// 100 ms.
 absl::StatusOr<std::vector<std::vector<db::LibraryFile>>> BuildLibraries(
-    LibraryRoom room, absl::Span<const db::Selection> selections, const std::string& name,
+    LibraryRoom room, absl::Span<const proto::LibraryRequest> orders,
     const std::function<bool()>& is_cancelled);
 
 }  // namespace tessera::server

@@ -72,8 +72,11 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
   const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());
   if (!selection.ok()) return ToClient(selection.status());
 
+  const proto::LibraryRequest order = {.name = request->name(),
+                                       .selection = *selection,
+                                       .static_library = request->static_library()};
   const absl::StatusOr<std::vector<std::vector<db::LibraryFile>>> built =
-      BuildLibraries({store_, artifacts_, dispatcher_}, {*selection}, request->name(),
+      BuildLibraries({store_, artifacts_, dispatcher_}, absl::MakeConstSpan(&order, 1),
                      [context] { return context->IsCancelled(); });
   if (!built.ok()) return ToClient(built.status());
   return Send(built->front(), writer);

@@ -185,6 +185,7 @@ nlohmann::json ReferenceJson(const ModelReference& reference, const LibraryModel
     outputs.push_back({{"model_name", model.outputs[outputs.size()].name},
                        {"elements", output.elements},
                        {"values", output.values},
+                       {"largest", output.largest},
                        {"tolerance", output.tolerance}});
   }
   return {{"seed", reference.seed}, {"made_by", reference.made_by}, {"outputs", outputs}};

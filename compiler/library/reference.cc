@@ -221,13 +221,13 @@ absl::StatusOr<ModelReference> MakeReference(const LibrarySpec& spec) {
     const absl::Span<const std::byte> bytes(tensors.callers[model.inputs.size() + o].data(),
                                             static_cast<size_t>(type.StoredBytes()));
     ModelReference::Output& output = reference.outputs.emplace_back();
-    double largest = 0;
     for (int64_t i = 0; i < type.ElementCount(); ++i) {
-      largest = std::max(largest, std::abs(ir::ReadElement(type.element, bytes, i)));
+      output.largest = std::max(output.largest, std::abs(ir::ReadElement(type.element, bytes, i)));
       if (std::isfinite(ir::ReadElement(type.element, bytes, i))) continue;
       return ModelReference{.why_missing = model.outputs[o].name + " is not finite"};
     }
-    output.tolerance = type.element.is_float() ? relative * largest : type.element.bits <= 16;
+    output.tolerance =
+        type.element.is_float() ? relative * output.largest : type.element.bits <= 16;
     output.elements = Elements(static_cast<int>(o), type.ElementCount());
     for (const int64_t element : output.elements) {
       output.values.push_back(ir::ReadElement(type.element, bytes, element));

@@ -15,6 +15,7 @@ struct ModelReference {
   struct Output {
     std::vector<int64_t> elements;  // row-major numbers, ascending
     std::vector<double> values;     // finite
+    double largest = 0;             // magnitude, of all elements
     double tolerance = 0;           // largest absolute difference that is none
   };
   uint64_t seed = 0;

@@ -52,8 +52,7 @@ class FakeClient : public Client {
       int64_t, const std::function<void(const std::string&)>&) override {
     return None();
   }
-  absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t, const std::string&,
-                                                        const std::string&) override {
+  absl::StatusOr<std::vector<BuiltFile>> BuildLibrary(const LibraryOrder&) override {
     return None();
   }
 

@@ -148,7 +148,18 @@ TEST_CASE("a model in i8 is told with its errors", "[cli]") {
       graph, {.samples = folder.path, .ranges = "largest", .float_last = true, .keep = {}});
   INFO(model.status().ToString());
   REQUIRE(model.ok());
-  const auto accuracy = graph::MeasureAccuracy(graph, model->quantized, model->samples);
+  // What the floats make of each sample is kept beside it.
+  REQUIRE(model->samples.size() == 2);
+  std::vector<graph::Sample> samples;
+  for (const SampleRun& run : model->samples) {
+    samples.push_back(run.inputs);
+    const auto outputs = graph::Evaluate(graph, run.inputs);
+    REQUIRE(outputs.ok());
+    REQUIRE(run.outputs.size() == 1);
+    CHECK(run.outputs[0]->bytes == (*outputs)[0]->bytes);
+  }
+  CHECK(samples[1][0]->At(0) == 0.9F);
+  const auto accuracy = graph::MeasureAccuracy(graph, model->quantized, samples);
   REQUIRE(accuracy.ok());
   const std::string text = AccuracyText(*accuracy, model->quantized.floats);
   CHECK(text.find("second") < text.find("first"));

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <tuple>
@@ -223,7 +224,7 @@ RunResult Run(const std::string& instead, const std::string& isa = "\"some\"",
   run.inputs[0].shape = {3};
   run.outputs.push_back({run.inputs[0], {0, 2}, {}, 0});
   run.outputs[0].buffer.name = "y";
-  const std::vector<std::byte> input = te::TestInput(run.inputs[0], 0, run.seed);
+  const std::vector<std::byte> input = te::TestInput(run.inputs[0], 0, *run.seed);
   for (const int64_t element : {0, 2}) {
     run.outputs[0].values.push_back(2 * ir::ReadElement(run.inputs[0].type, input, element));
   }
@@ -244,10 +245,13 @@ TEST_CASE("a library that misbehaves is found out and harms nobody", "[cli]") {
   const RunResult right = Run("");
   CHECK(right.kind == Kind::kRight);
   CHECK(right.detail == "2 values, off by at most 0 % of the tolerance (some)");
+  CHECK(right.errors == std::vector<double>{0});
   const RunResult wrong = Run("y[2] = 1; y[0] = 2 * x[0]; return 0");
   CHECK(wrong.kind == Kind::kWrong);
   CHECK_THAT(wrong.detail, Catch::StartsWith("y[2] is 1 where "));
-  CHECK(Run("y[0] = y[2] = 0.0f / (x[0] - x[0]); return 0").kind == Kind::kWrong);
+  const RunResult not_finite = Run("y[0] = y[2] = 0.0f / (x[0] - x[0]); return 0");
+  CHECK(not_finite.kind == Kind::kWrong);
+  CHECK(not_finite.errors == std::vector<double>{std::numeric_limits<double>::infinity()});
   CHECK_THAT(Run("return 3").detail, Catch::StartsWith("net_run returned 3"));
   CHECK_THAT(Run("abort()").detail, Catch::StartsWith("it ended by signal 6"));
   CHECK_THAT(Run("_exit(7)").detail, Catch::StartsWith("it ended the process with 7"));

@@ -194,12 +194,17 @@ class Request(ModelTest):
         done = self.tessera(*request, "--max-latency", "1ns", "--out", dist)
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("--max-latency 1ns is not met", done.stderr)
+        done = self.tessera(*request, "--max-error", "1e-12", "--out", dist)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("--max-error 1e-12 is not met: output ", done.stderr)
+        self.assertEqual(list(dist.glob("*")), [])
         report = self.folder / "report.json"
         done = self.tessera(
-            *request, "--max-latency", "1s", "--report", report, "--out", dist
+            *request, "--max-latency", "1s", "--max-error", "0.001", "--report", report, "--out", dist
         )  # fmt: skip
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.splitlines()[0], str(dist / "libconv.so"))
+        self.assertIn("--max-error 0.001 is met: output ", done.stderr)
         self.run_model(dist)
         self.assertGreater(json.loads(report.read_text())["all"]["tuned_seconds"], 0)
         self.assertRegex(done.stderr, r"in place: .* a run on .*/cpu; .* with default schedules")
@@ -211,6 +216,25 @@ class Request(ModelTest):
         done = self.tessera("request", "--model", model, "--max-wait", "soon")
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("--max-wait soon: expected a time such as 20m", done.stderr)
+
+    def test_a_model_in_i8_is_judged_by_what_quantisation_costs(self):
+        self.start_server()
+        self.start_worker()
+        model, samples = self.write_model("conv.onnx"), self.folder / "samples"
+        samples.mkdir()
+        image = floats_of(CONVOLUTION / "test_data_set_0" / "input_0.pb")
+        (samples / "a.raw").write_bytes(struct.pack(f"<{len(image)}f", *image))
+        request = ["request", "--model", model, "--budget", "4", "--int8", samples]
+        for limit, code, verdict in (("0.00001", 3, "is not met"), ("0.1", 0, "is met")):
+            done = self.tessera(*request, "--max-error", limit, "--out", self.folder / "dist")
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertRegex(
+                done.stderr,
+                f"--max-error [0-9.e-]+ {verdict}: output .* is off from the model of floats by 0",
+            )
+        done = self.tessera("request", "--op", "relu", "n=64", "--max-error", "0.1")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("--max-error is for models", done.stderr)
 
     def test_the_script_for_ci_brings_its_own_server_or_uses_one(self):
         model = self.write_model("conv.onnx")
@@ -265,6 +289,27 @@ class UseLibrary(RigTest):
         done = subprocess.run([program], capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn(f"all {len(manifest['ops'])} operators agree with plain loops", done.stdout)
+
+    def test_a_program_takes_a_static_library_alone(self):
+        self.start_server()
+        self.start_worker()
+        dist, program = self.folder / "dist", self.folder / "product"
+        build = ["build", "--op", "matmul", "m=64", "n=64", "k=64", "--out", dist]
+        self.output(*build)  # what is known without --static is not enough
+        self.assertFalse((dist / "libops.a").exists())
+        self.assertIn(str(dist / "libops.a"), self.output(*build, "--static").splitlines())
+        self.assertIn("ok       libops.a\n", self.output("verify", dist))
+        (dist / "libops.so").unlink()
+        main = self.folder / "product.c"
+        main.write_text(PRODUCT)
+        subprocess.run(
+            ["cc", "-std=c11", "-static", "-Wall", "-Wextra", "-Werror", "-I", dist, main]
+            + [dist / "libops.a", "-pthread", "-o", program],
+            check=True,
+            timeout=60,
+        )
+        done = subprocess.run([program], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_verify_tells_a_library_from_one_that_was_changed(self):
         self.start_server()

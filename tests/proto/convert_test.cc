@@ -287,7 +287,7 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
     CheckRoundTrip(ServerMessage(Acknowledge{5}));
     CheckRoundTrip(ServerMessage(Drain{"host/cpu", true}));
     CheckRoundTrip(ServerMessage(Welcome{"0.1.0", 1, 5}));
-    CheckRoundTrip(ServerMessage(LibraryRequest{9, "ops", selection}));
+    CheckRoundTrip(ServerMessage(LibraryRequest{9, "ops", selection, true}));
     device.worker = "w";
     CheckRoundTrip(WorkerMessage(Hello{
         .worker = "w", .instance = "i", .devices = {device}, .build_slots = 2, .held = {1, 2, 3}}));

@@ -393,6 +393,7 @@ TEST_CASE("a library is selected from the best records and built by a builder", 
       result.files.push_back(
           {item.op + ".txt", Sha256Hex(bytes), static_cast<int64_t>(bytes.size())});
     }
+    if (request.static_library) result.files.push_back(result.files[0]);
     return result;
   };
   auto libraries = v1::LibraryService::NewStub(rig.channel);
@@ -459,6 +460,13 @@ TEST_CASE("a library is selected from the best records and built by a builder", 
   CHECK(builds == 1);
   CHECK(built(equal.id(), "others") == files);
   CHECK(builds == 2);
+  // One with a static library is another one.
+  build.set_static_library(true);
+  CHECK(built(equal.id(), "ops").at("rows8.txt") == files.at("rows8.txt") + files.at("rows8.txt"));
+  CHECK(builds == 3);
+  build.set_static_library(false);
+  CHECK(built(equal.id(), "ops") == files);
+  CHECK(builds == 3);
   // A file that is damaged is told of, and built again by the next call.
   std::ofstream(absl::StrCat(rig.directory.path, "/artifacts/", Sha256Hex("rows16 with "))) << "?";
   {
@@ -470,7 +478,7 @@ TEST_CASE("a library is selected from the best records and built by a builder", 
     CHECK(reader->Finish().error_code() == grpc::StatusCode::DATA_LOSS);
   }
   CHECK(built(equal.id(), "others") == files);
-  CHECK(builds == 3);
+  CHECK(builds == 4);
 }
 
 TEST_CASE("a selection that would take long to check is refused with the limit", "[server]") {

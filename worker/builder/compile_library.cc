@@ -211,6 +211,7 @@ absl::StatusOr<library::LibraryFiles> MakeFiles(const proto::LibraryRequest& req
     TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), "graph"));
     TESSERA_RETURN_IF_ERROR(Annotate(AddModel(*graph, spec), "model"));
   }
+  spec.static_library = request.static_library;
   return library::BuildLibrary(spec);
 }
 

@@ -64,6 +64,9 @@ TEST_CASE("a model's reference is what its graph computes, and stands in the man
     CAPTURE(o);
     REQUIRE(output.elements.size() == std::min<size_t>(64, expected[o].size()));
     REQUIRE(output.values.size() == output.elements.size());
+    double largest = 0;
+    for (const double value : expected[o]) largest = std::max(largest, std::abs(value));
+    CHECK(output.largest == Approx(largest));
     CHECK(output.elements.front() == 0);
     CHECK(output.elements.back() == static_cast<int64_t>(expected[o].size()) - 1);
     for (size_t i = 0; i < output.elements.size(); ++i) {

@@ -306,6 +306,15 @@ TEST_CASE("a library has its files, and the same selection gives the same bytes"
   CHECK_THAT(library.files[2].second, Catch::Contains("42"));
   CHECK(builder->BuildLibrary(request, {}, -1).files == library.files);
 
+  SECTION("a static library comes on demand, beside the same shared one") {
+    request.static_library = true;
+    const agent::LibraryOutput both = builder->BuildLibrary(request, {}, -1);
+    INFO(both.error);
+    REQUIRE(both.files.size() == 7);
+    CHECK(both.files[0] == library.files[0]);
+    CHECK(both.files[3].first == "libnet.a");
+    CHECK(both.files[3].second.starts_with("!<arch>\n"));
+  }
   SECTION("an operator that lacks a version is refused by name") {
     request.selection.items[1].task.target = "x86/sse4.2";
     CHECK_THAT(builder->BuildLibrary(request, {}, -1).error,

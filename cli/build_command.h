@@ -1,0 +1,20 @@
+#pragma once
+
+#include <functional>
+
+#include "absl/status/status.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/job_file.h"
+
+namespace tessera::cli {
+
+// Asked about what was chosen before the library is built; an error ends it.
+using AcceptChoice = std::function<absl::Status(const db::Selection&)>;
+
+// Builds the library of a file that was read from the options' source, or of `options.job`. Writes
+// no file of it where the choice is not accepted, or it is off by more than it may be.
+absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file,
+                       const AcceptChoice& accept);
+
+}  // namespace tessera::cli

@@ -1,0 +1,59 @@
+#include "cli/error_demand.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "base/status.h"
+#include "cli/exit_code.h"
+#include "cli/text.h"
+#include "cli/verifiable_library.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr absl::Duration kLimit = absl::Minutes(10);
+
+absl::StatusOr<const BuiltFile*> Find(absl::Span<const BuiltFile> files, const std::string& name) {
+  const auto found = std::ranges::find(files, name, &BuiltFile::name);
+  if (found != files.end()) return &*found;
+  return absl::DataLossError(absl::StrCat("the library came without ", name, "; build it again"));
+}
+
+}  // namespace
+
+absl::Status CheckError(absl::Span<const BuiltFile> files, absl::Span<const SampleRun> samples,
+                        double limit) {
+  TESSERA_ASSIGN_OR_RETURN(const BuiltFile* manifest, Find(files, "manifest.json"));
+  absl::StatusOr<VerifiableLibrary> library = ReadVerifiableLibrary(manifest->bytes);
+  TESSERA_RETURN_IF_ERROR(Annotate(library.status(), "manifest.json"));
+  TESSERA_ASSIGN_OR_RETURN(const BuiltFile* shared_object, Find(files, library->files[0].name));
+  const std::string demand = absl::StrFormat("--max-error %g", limit);
+  const auto unknown = [&](const std::string& why) {
+    return NotMet(absl::StrCat(demand, " can't be judged: ", OneLine(why)));
+  };
+  library->run.samples.assign(samples.begin(), samples.end());
+  if (samples.empty() && !library->run.seed) {
+    return unknown(absl::StrCat("there is no reference: ", library->why_no_reference));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const RunResult result, RunHere(*library, shared_object->bytes, kLimit));
+  if (result.errors.empty()) return unknown(result.detail);
+  const auto worst = std::ranges::max_element(result.errors);
+  const std::string found = absl::StrFormat(
+      "output %s is off from %s by %.3g of its largest value",
+      library->run.outputs[static_cast<size_t>(worst - result.errors.begin())].buffer.name,
+      samples.empty() ? "the reference" : "the model of floats", *worst);
+  if (!(*worst <= limit)) {
+    return NotMet(absl::StrCat(demand, " is not met: ", found,
+                               samples.empty() ? "; demand less, or see `tessera verify`"
+                                               : "; keep products of floats (--float), give other "
+                                                 "samples or --ranges, or demand less"));
+  }
+  std::fprintf(stderr, "%s is met: %s\n", demand.c_str(), OneLine(found).c_str());
+  return absl::OkStatus();
+}
+
+}  // namespace tessera::cli
