@@ -30,6 +30,7 @@ constexpr double kFasterInPlace = 0.98;
 constexpr int kTurns = 5;
 constexpr double kTurnSeconds = 0.1;
 constexpr double kMaxSeconds = 120;
+constexpr int64_t kMaxManifestBytes = 64 << 20;
 
 using Libraries = std::vector<std::vector<db::LibraryFile>>;
 
@@ -172,6 +173,11 @@ class Measuring {
   absl::StatusOr<ModelFacts> FactsOf(const std::vector<db::LibraryFile>& files) {
     for (const db::LibraryFile& file : files) {
       if (file.name != "manifest.json") continue;
+      if (file.size > kMaxManifestBytes) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("the library's manifest.json has ", file.size, " bytes, the limit is ",
+                         kMaxManifestBytes, "; build with --alone"));
+      }
       TESSERA_ASSIGN_OR_RETURN(const std::string manifest, room_.artifacts.Get(file.digest));
       return ReadModelFacts(manifest);
     }
