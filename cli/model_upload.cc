@@ -19,8 +19,13 @@ absl::StatusOr<db::SelectionModel> UploadModel(Client& client,
   std::map<std::string, const graph::Tensor*> tensors;
   for (const graph::Bucket& bucket : buckets) {
     for (const graph::Node& node : bucket.graph.nodes) {
-      if (!node.is_constant() || node.type.ElementCount() <= graph::kMostElementsInText) continue;
+      if (!node.is_constant()) continue;
       const std::string digest = graph::DigestOf(*node.constant);
+      // Of small ones the text names those whose numbers it can't tell.
+      if (node.type.ElementCount() <= graph::kMostElementsInText &&
+          text.find(digest) == std::string::npos) {
+        continue;
+      }
       if (tensors.emplace(digest, node.constant.get()).second) model.constants.push_back(digest);
     }
   }
