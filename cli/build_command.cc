@@ -180,7 +180,7 @@ absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file
   if (options.threads > 0) file.options.threads = options.threads;
   const std::string name = LibraryName(options);
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", name));
-  if (file.model) TESSERA_RETURN_IF_ERROR(PlanModel(client, options, file));
+  if (!file.model.empty()) TESSERA_RETURN_IF_ERROR(PlanModel(client, options, file));
   db::Selection selection;
   selection.name = name;
   TESSERA_ASSIGN_OR_RETURN(
@@ -198,9 +198,9 @@ absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file
       selection.items.push_back({task.name, task, "", 0, 0, version.device_class});
     }
   }
-  if (file.model) {
+  if (!file.model.empty()) {
     TESSERA_RETURN_IF_ERROR(CheckRunsModels(plan));
-    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(client, *file.stored));
+    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(client, file.stored));
   }
   TESSERA_ASSIGN_OR_RETURN(db::Selection chosen, client.CreateSelection(selection));
   if (file.model && !options.alone && plan.versions.size() == 1) {

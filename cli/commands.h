@@ -38,7 +38,7 @@ struct QuantizationSource {
 struct OperatorSource {
   std::string file;
   std::vector<std::string> words;
-  // Of a model: "batch=1", "image=1,3,224,224", "rate=16000".
+  // Of a model: "batch=1" or "batch=1,4", "image=1,3,224,224", "rate=16000".
   std::vector<std::string> dimensions, shapes, values;
   bool backward = false;    // of a model: the kernels of its gradients instead
   QuantizationSource int8;  // of a model

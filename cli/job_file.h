@@ -1,12 +1,11 @@
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "cli/samples.h"
-#include "compiler/graph/graph.h"
+#include "compiler/graph/buckets.h"
 #include "compiler/te/operators.h"
 #include "db/record/record.h"
 
@@ -25,8 +24,8 @@ struct JobFile {
   std::string pins_place;  // "ops.yaml:3", where its pins stand; empty without pins
   db::CacheMode cache = db::CacheMode::kWarm;  // of the operators when they are timed
   std::vector<JobOperator> operators;
-  // Of a model's file: the graph, and as it is stored for the target of the operators.
-  std::shared_ptr<const graph::Graph> model, stored;
+  // Of a model's file: its graphs, and as they are stored for the target of the operators.
+  std::vector<graph::Bucket> model, stored;
   // Of a model in i8: what it computes in floats of the samples that its ranges are of.
   std::vector<SampleRun> samples;
 };

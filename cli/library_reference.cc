@@ -122,7 +122,8 @@ class ModelCall {
     const std::optional<size_t> bytes = library.Size(run.model + "_workspace_bytes");
     if (!bytes) return absl::StrCat("it has no function ", run.model, "_workspace_bytes");
     void* model = nullptr;
-    std::string fault = library.Call(run.model + "_create", {&model});
+    std::string fault =
+        library.Call((run.creator.empty() ? run.model : run.creator) + "_create", {&model});
     if (!fault.empty()) return fault;
     arguments_ = {model};
     for (const ir::BufferNode& buffer : run.inputs) {

@@ -42,8 +42,10 @@ struct ReferenceRun {
   };
 
   std::string library;           // that carries NAME in tessera_NAME_isa
-  std::string model;             // whose functions begin with it; empty: it has none
+  std::string model;             // whose run begins with it; empty: it has none
+  std::string creator;           // whose create begins with it; empty: the model's does
   std::optional<uint64_t> seed;  // without: outputs have no values
+  std::string why_no_values;
   std::vector<ir::BufferNode> inputs;
   std::vector<Output> outputs;
   std::vector<SampleRun> samples;      // not empty: the model is run on these alone

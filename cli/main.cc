@@ -71,8 +71,10 @@ void AddSource(CLI::App* command, cli::OperatorSource& source) {
 // Of a model's inputs.
 void AddExtents(CLI::App* command, cli::OperatorSource& source) {
   command
-      ->add_option("--dim", source.dimensions,
-                   "of a model: extent of a dimension that it names, batch=1; repeatable")
+      ->add_option(
+          "--dim", source.dimensions,
+          "of a model: extent of a dimension that it names, batch=1, or several of a library, "
+          "sequence=64,128; repeatable")
       ->allow_extra_args(false);
   command
       ->add_option("--shape", source.shapes,

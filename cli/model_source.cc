@@ -4,6 +4,8 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -14,6 +16,7 @@
 #include "cli/path_status.h"
 #include "cli/quantized_model.h"
 #include "compiler/graph/adjoint.h"
+#include "compiler/graph/buckets.h"
 #include "compiler/graph/layouts.h"
 #include "compiler/graph/passes.h"
 #include "compiler/te/c_names.h"
@@ -72,17 +75,36 @@ absl::StatusOr<std::pair<std::string, std::vector<int64_t>>> NamedExtents(const 
                                });
 }
 
-absl::StatusOr<frontend::ImportOptions> OptionsOf(const OperatorSource& source) {
+// Extents of the dimensions that a model leaves open, in C's names those of which there are
+// several.
+struct Shapes {
+  std::vector<std::pair<std::string, int64_t>> extents;
+  frontend::ImportOptions options;
+};
+
+absl::Status CheckExtents(const std::string& text, const std::vector<int64_t>& extents) {
+  if (std::set(extents.begin(), extents.end()).size() == extents.size()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--dim ", text, ": an extent is there twice"));
+}
+
+// Each of `all` with each of the extents.
+std::vector<Shapes> With(const std::vector<Shapes>& all, const std::string& name,
+                         const std::string& c_name, const std::vector<int64_t>& extents) {
+  std::vector<Shapes> made;
+  for (const Shapes& shapes : all) {
+    for (const int64_t extent : extents) {
+      Shapes& one = made.emplace_back(shapes);
+      one.options.dimensions[name] = extent;
+      if (extents.size() > 1) one.extents.emplace_back(c_name, extent);
+    }
+  }
+  return made;
+}
+
+// One for each combination of extents.
+absl::StatusOr<std::vector<Shapes>> ShapesOf(const OperatorSource& source) {
   frontend::ImportOptions options;
   options.folder = std::filesystem::absolute(source.file).parent_path();
-  for (const std::string& text : source.dimensions) {
-    TESSERA_ASSIGN_OR_RETURN(auto named, NamedExtents("--dim", text));
-    if (named.second.size() != 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("--dim ", text, ": a dimension has one extent"));
-    }
-    options.dimensions[named.first] = named.second[0];
-  }
   for (const std::string& text : source.shapes) {
     TESSERA_ASSIGN_OR_RETURN(auto named, NamedExtents("--shape", text));
     options.shapes[named.first] = std::move(named.second);
@@ -95,7 +117,27 @@ absl::StatusOr<frontend::ImportOptions> OptionsOf(const OperatorSource& source) 
                         }));
     options.numbers[named.first] = std::move(named.second);
   }
-  return options;
+  std::vector<Shapes> all(1);
+  all[0].options = std::move(options);
+  std::set<std::string> names, c_names;
+  for (const std::string& text : source.dimensions) {
+    TESSERA_ASSIGN_OR_RETURN(const auto named, NamedExtents("--dim", text));
+    TESSERA_RETURN_IF_ERROR(CheckExtents(text, named.second));
+    if (!names.insert(named.first).second) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--dim ", text, ": ", named.first, " has extents already; name all of them at once"));
+    }
+    if (all.size() * named.second.size() > graph::kMaxBuckets) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--dim ", text, ": that makes ", all.size() * named.second.size(),
+                       " combinations of extents; ", graph::kMaxBuckets,
+                       " are the most, make several libraries"));
+    }
+    std::string c_name = te::ToCIdentifier(named.first, "dim");
+    while (!te::IsCIdentifier(c_name) || !c_names.insert(c_name).second) c_name += '_';
+    all = With(all, named.first, c_name, named.second);
+  }
+  return all;
 }
 
 // What computes the gradients of all that the model learns.
@@ -109,49 +151,107 @@ absl::StatusOr<graph::Graph> Backward(const graph::Graph& graph) {
   return graph::RunPasses(std::move(made), graph::StandardPasses());
 }
 
-struct SourceModel {
-  graph::Graph graph;
-  std::vector<SampleRun> samples;  // as of JobFile
-};
-
-absl::StatusOr<SourceModel> Narrow(const graph::Graph& graph, const QuantizationSource& source) {
-  TESSERA_ASSIGN_OR_RETURN(QuantizedModel made, QuantizeModel(graph, source));
-  return SourceModel{std::move(made.quantized.graph), std::move(made.samples)};
-}
-
 // A name that a function may have, like the kernel's.
 std::string OpName(const std::string& name) {
   return te::CheckOpName(name).ok() ? name : name + "_op";
 }
 
-std::vector<JobOperator> OperatorsOf(const graph::Plan& plan) {
-  std::vector<JobOperator> operators;
-  for (const graph::Task& task : plan.tasks) {
-    JobOperator op;
-    op.spec.name = OpName(task.workload.name);
-    op.workload = task.workload;
-    op.workload.name = op.spec.name;
-    op.weight = task.steps;
-    operators.push_back(std::move(op));
+// The tasks of plans together: equal ones are one with their weights' sum.
+class TaskMerger {
+ public:
+  void Add(const graph::Plan& plan, const graph::Bucket& bucket) {
+    for (const graph::Task& task : plan.tasks) {
+      const auto [found, is_new] =
+          places_.try_emplace(te::StructuralHash(task.workload.dag), operators_.size());
+      if (!is_new) {
+        operators_[found->second].weight += task.steps;
+        continue;
+      }
+      JobOperator op;
+      op.spec.name = OpName(task.workload.name);
+      if (names_.contains(op.spec.name)) {
+        for (const auto& [name, extent] : bucket.extents) {
+          absl::StrAppend(&op.spec.name, "_", name, extent);
+        }
+      }
+      while (!names_.insert(op.spec.name).second) op.spec.name += '_';
+      op.workload = task.workload;
+      op.workload.name = op.spec.name;
+      op.weight = task.steps;
+      operators_.push_back(std::move(op));
+    }
   }
-  return operators;
+  std::vector<JobOperator> Finish() && { return std::move(operators_); }
+
+ private:
+  std::vector<JobOperator> operators_;
+  std::map<uint64_t, size_t> places_;  // by hash of their definition
+  std::set<std::string> names_;
+};
+
+absl::StatusOr<std::vector<JobOperator>> OperatorsOf(absl::Span<const graph::Bucket> buckets) {
+  TaskMerger merger;
+  for (const graph::Bucket& bucket : buckets) {
+    TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan, graph::MakePlan(bucket.graph));
+    merger.Add(plan, bucket);
+  }
+  return std::move(merger).Finish();
 }
 
+// The graphs after graph::StandardPasses, of floats and forward, with their constants in common.
+absl::StatusOr<std::vector<graph::Bucket>> ReadBuckets(const OperatorSource& source) {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Shapes> all, ShapesOf(source));
+  TESSERA_ASSIGN_OR_RETURN(const std::string bytes, ReadWhole(source.file));
+  std::vector<graph::Bucket> buckets;
+  graph::SharedConstants constants;
+  for (const Shapes& shapes : all) {
+    absl::StatusOr<graph::Graph> graph = frontend::ImportModel(bytes, shapes.options);
+    if (graph.ok()) graph = graph::RunPasses(*std::move(graph), graph::StandardPasses());
+    TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
+    if (all.size() > 1) constants.Share(*graph);
+    buckets.push_back({shapes.extents, *std::move(graph)});
+  }
+  return buckets;
+}
+
+struct SourceModel {
+  std::vector<graph::Bucket> buckets;
+  std::vector<SampleRun> samples;  // as of JobFile
+};
+
 // What the source asks for: the model, its gradients, or the model in i8.
-absl::StatusOr<SourceModel> ReadGraph(const OperatorSource& source) {
-  if (source.backward && !source.int8.samples.empty()) {
+absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source) {
+  const bool is_quantized = !source.int8.samples.empty();
+  if (source.backward && is_quantized) {
     return absl::InvalidArgumentError("--backward and --int8: rounding has no gradient; name one");
   }
-  TESSERA_ASSIGN_OR_RETURN(graph::Graph forward, ReadForward(source));
-  if (!source.int8.samples.empty()) {
-    absl::StatusOr<SourceModel> model = Narrow(forward, source.int8);
-    TESSERA_RETURN_IF_ERROR(Annotate(model.status(), source.file));
-    return model;
+  SourceModel model;
+  TESSERA_ASSIGN_OR_RETURN(model.buckets, ReadBuckets(source));
+  if (is_quantized && model.buckets.size() > 1) {
+    return absl::InvalidArgumentError(
+        "--int8 and several extents of --dim: samples are of one shape; name one extent each");
   }
-  if (!source.backward) return SourceModel{std::move(forward), {}};
-  absl::StatusOr<graph::Graph> backward = Backward(forward);
-  TESSERA_RETURN_IF_ERROR(Annotate(backward.status(), source.file));
-  return SourceModel{*std::move(backward), {}};
+  for (graph::Bucket& bucket : model.buckets) {
+    if (source.backward) {
+      absl::StatusOr<graph::Graph> backward = Backward(bucket.graph);
+      TESSERA_RETURN_IF_ERROR(Annotate(backward.status(), source.file));
+      bucket.graph = *std::move(backward);
+    }
+    if (is_quantized) {
+      absl::StatusOr<QuantizedModel> made = QuantizeModel(bucket.graph, source.int8);
+      TESSERA_RETURN_IF_ERROR(Annotate(made.status(), source.file));
+      bucket.graph = std::move(made->quantized.graph);
+      model.samples = std::move(made->samples);
+    }
+  }
+  return model;
+}
+
+// The only bucket; several are for what makes libraries and jobs.
+absl::StatusOr<graph::Graph> Single(std::vector<graph::Bucket> buckets) {
+  if (buckets.size() == 1) return std::move(buckets[0].graph);
+  return absl::InvalidArgumentError(
+      "--dim: several extents are for `tessera tune`, `build` and `request`; name one here");
 }
 
 }  // namespace
@@ -161,12 +261,8 @@ bool IsModelFile(const std::string& path) {
 }
 
 absl::StatusOr<graph::Graph> ReadForward(const OperatorSource& source) {
-  TESSERA_ASSIGN_OR_RETURN(const frontend::ImportOptions options, OptionsOf(source));
-  TESSERA_ASSIGN_OR_RETURN(const std::string bytes, ReadWhole(source.file));
-  absl::StatusOr<graph::Graph> graph = frontend::ImportModel(bytes, options);
-  if (graph.ok()) graph = graph::RunPasses(*std::move(graph), graph::StandardPasses());
-  TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
-  return graph;
+  TESSERA_ASSIGN_OR_RETURN(std::vector<graph::Bucket> buckets, ReadBuckets(source));
+  return Single(std::move(buckets));
 }
 
 absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target* target) {
@@ -174,37 +270,42 @@ absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target*
 }
 
 absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source, const ir::Target* target) {
-  TESSERA_ASSIGN_OR_RETURN(const SourceModel model, ReadGraph(source));
-  absl::StatusOr<graph::Plan> plan = PlanFor(model.graph, target);
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source));
+  TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, Single(std::move(model.buckets)));
+  absl::StatusOr<graph::Plan> plan = PlanFor(graph, target);
   TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
   return plan;
 }
 
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source) {
-  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraph(source));
-  const absl::StatusOr<graph::Plan> plan = graph::MakePlan(model.graph);
-  TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source));
+  absl::StatusOr<std::vector<JobOperator>> operators = OperatorsOf(model.buckets);
+  TESSERA_RETURN_IF_ERROR(Annotate(operators.status(), source.file));
   JobFile file;
-  file.name = model.graph.name;
-  file.operators = OperatorsOf(*plan);
+  file.name = model.buckets[0].graph.name;
+  file.operators = *std::move(operators);
   if (file.operators.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat(source.file, ": computes nothing: all of it is known or only renamed"));
   }
   file.options.scheduler = "gradient";  // what counts is the model's time
-  file.model = file.stored = std::make_shared<const graph::Graph>(std::move(model.graph));
+  file.model = file.stored = std::move(model.buckets);
   file.samples = std::move(model.samples);
   return file;
 }
 
 absl::Status PlanFor(JobFile& file, const ir::Target& target) {
-  if (file.model == nullptr) return absl::OkStatus();
-  absl::StatusOr<graph::Graph> stored = graph::ChooseLayouts(*file.model, target);
-  TESSERA_RETURN_IF_ERROR(Annotate(stored.status(), file.name));
-  const absl::StatusOr<graph::Plan> plan = graph::MakePlan(*stored);
-  TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), file.name));
-  file.operators = OperatorsOf(*plan);
-  file.stored = std::make_shared<const graph::Graph>(*std::move(stored));
+  if (file.model.empty()) return absl::OkStatus();
+  std::vector<graph::Bucket> stored;
+  for (const graph::Bucket& bucket : file.model) {
+    absl::StatusOr<graph::Graph> graph = graph::ChooseLayouts(bucket.graph, target);
+    TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), file.name));
+    stored.push_back({bucket.extents, *std::move(graph)});
+  }
+  absl::StatusOr<std::vector<JobOperator>> operators = OperatorsOf(stored);
+  TESSERA_RETURN_IF_ERROR(Annotate(operators.status(), file.name));
+  file.operators = *std::move(operators);
+  file.stored = std::move(stored);
   return absl::OkStatus();
 }
 

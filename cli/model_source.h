@@ -13,8 +13,8 @@ namespace tessera::cli {
 // Whether a file is a model by its name: it ends with .onnx.
 bool IsModelFile(const std::string& path);
 
-// The graph of a model's file after graph::StandardPasses, of floats and forward. Errors of this
-// and the following name the file.
+// The graph of a model's file after graph::StandardPasses, of floats and forward. InvalidArgument
+// where the source has several. Errors of this and the following name the file.
 absl::StatusOr<graph::Graph> ReadForward(const OperatorSource& source);
 
 // How a graph is run on a target (graph::PlanModel); null: stored row-major.
@@ -28,7 +28,8 @@ absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source,
                                       const ir::Target* target = nullptr);
 
 // Its tasks as operators, weighted by how often the model runs each; row-major, until their target
-// is known.
+// is known. Where the source gives dimensions several extents, of a graph for each combination, at
+// most graph::kMaxBuckets: equal tasks are one, with the sum of their weights.
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source);
 
 // Has the operators of a file that is a model be those of a target.

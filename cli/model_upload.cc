@@ -12,14 +12,22 @@
 
 namespace tessera::cli {
 
-absl::StatusOr<db::SelectionModel> UploadModel(Client& client, const graph::Graph& graph) {
-  const std::string text = graph::Print(graph);
+absl::StatusOr<db::SelectionModel> UploadModel(Client& client,
+                                               absl::Span<const graph::Bucket> buckets) {
+  const std::string text = graph::PrintBuckets(buckets);
   db::SelectionModel model{.graph = Sha256Hex(text), .constants = {}};
   std::map<std::string, const graph::Tensor*> tensors;
-  for (const graph::Node& node : graph.nodes) {
-    if (!node.is_constant() || node.type.ElementCount() <= graph::kMostElementsInText) continue;
-    const std::string digest = graph::DigestOf(*node.constant);
-    if (tensors.emplace(digest, node.constant.get()).second) model.constants.push_back(digest);
+  for (const graph::Bucket& bucket : buckets) {
+    for (const graph::Node& node : bucket.graph.nodes) {
+      if (!node.is_constant()) continue;
+      const std::string digest = graph::DigestOf(*node.constant);
+      // Of small ones the text names those whose numbers it can't tell.
+      if (node.type.ElementCount() <= graph::kMostElementsInText &&
+          text.find(digest) == std::string::npos) {
+        continue;
+      }
+      if (tensors.emplace(digest, node.constant.get()).second) model.constants.push_back(digest);
+    }
   }
   std::vector<std::string> digests = model.constants;
   digests.push_back(model.graph);

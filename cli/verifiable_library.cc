@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "compiler/graph/buckets.h"
 #include "compiler/graph/graph.h"
 #include "compiler/schedule/schedule.h"
 #include "compiler/schedule/trace.h"
@@ -128,35 +129,55 @@ absl::Status ReadValues(const Value& reference, ReferenceRun::Output& output) {
   return absl::OkStatus();
 }
 
-absl::Status ReadModel(const Value& manifest, VerifiableLibrary& library) {
-  TESSERA_ASSIGN_OR_RETURN(const Value model, manifest.At("model"));
-  TESSERA_ASSIGN_OR_RETURN(library.run.model, model.TextAt("name"));
+// Of a model, or of one of its buckets.
+absl::Status ReadRun(const Value& model, const Value& reference, ReferenceRun& run) {
+  TESSERA_ASSIGN_OR_RETURN(run.model, model.TextAt("name"));
   TESSERA_ASSIGN_OR_RETURN(const Value inputs, model.At("inputs"));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> input_list, inputs.List());
   for (const Value& input : input_list) {
-    TESSERA_ASSIGN_OR_RETURN(library.run.inputs.emplace_back(), ReadTensor(input));
+    TESSERA_ASSIGN_OR_RETURN(run.inputs.emplace_back(), ReadTensor(input));
   }
   TESSERA_ASSIGN_OR_RETURN(const Value outputs, model.At("outputs"));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> tensors, outputs.List());
   for (const Value& tensor : tensors) {
-    TESSERA_ASSIGN_OR_RETURN(library.run.outputs.emplace_back().buffer, ReadTensor(tensor));
+    TESSERA_ASSIGN_OR_RETURN(run.outputs.emplace_back().buffer, ReadTensor(tensor));
   }
-  TESSERA_ASSIGN_OR_RETURN(const Value reference, manifest.At("reference"));
   if (reference.Has("missing")) {
-    TESSERA_ASSIGN_OR_RETURN(library.why_no_reference, reference.TextAt("missing"));
+    TESSERA_ASSIGN_OR_RETURN(run.why_no_values, reference.TextAt("missing"));
     return absl::OkStatus();
   }
   TESSERA_ASSIGN_OR_RETURN(const Value seed, reference.At("seed"));
   TESSERA_ASSIGN_OR_RETURN(const int64_t number, seed.Number());
-  library.run.seed = static_cast<uint64_t>(number);
+  run.seed = static_cast<uint64_t>(number);
   TESSERA_ASSIGN_OR_RETURN(const Value references, reference.At("outputs"));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> expected, references.List());
   if (tensors.size() != expected.size() || tensors.empty()) {
-    return NoManifest(absl::StrCat("reference.outputs are ", expected.size(), ", model.outputs ",
-                                   tensors.size()));
+    return NoManifest(absl::StrCat(references.place(), " are ", expected.size(), ", ",
+                                   outputs.place(), " ", tensors.size()));
   }
   for (size_t i = 0; i < tensors.size(); ++i) {
-    TESSERA_RETURN_IF_ERROR(ReadValues(expected[i], library.run.outputs[i]));
+    TESSERA_RETURN_IF_ERROR(ReadValues(expected[i], run.outputs[i]));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadModel(const Value& manifest, VerifiableLibrary& library) {
+  TESSERA_ASSIGN_OR_RETURN(const Value model, manifest.At("model"));
+  if (!model.Has("buckets")) {
+    TESSERA_ASSIGN_OR_RETURN(const Value reference, manifest.At("reference"));
+    return ReadRun(model, reference, library.runs[0]);
+  }
+  TESSERA_ASSIGN_OR_RETURN(library.runs[0].creator, model.TextAt("name"));
+  TESSERA_ASSIGN_OR_RETURN(const Value buckets, model.At("buckets"));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> list, buckets.List());
+  if (list.empty() || list.size() > graph::kMaxBuckets) {
+    return NoManifest(
+        absl::StrCat(buckets.place(), " are ", list.size(), ", not 1 to ", graph::kMaxBuckets));
+  }
+  library.runs.resize(list.size(), library.runs[0]);
+  for (size_t b = 0; b < list.size(); ++b) {
+    TESSERA_ASSIGN_OR_RETURN(const Value reference, list[b].At("reference"));
+    TESSERA_RETURN_IF_ERROR(ReadRun(list[b], reference, library.runs[b]));
   }
   return absl::OkStatus();
 }
@@ -232,7 +253,7 @@ absl::Status ReadOperators(const Value& manifest, VerifiableLibrary& library) {
       continue;
     }
     TESSERA_ASSIGN_OR_RETURN(run.expected, std::move(expected));
-    library.run.operators.push_back(std::move(run));
+    library.runs[0].operators.push_back(std::move(run));
   }
   return absl::OkStatus();
 }
@@ -260,7 +281,8 @@ absl::StatusOr<VerifiableLibrary> ReadVerifiableLibrary(std::string_view text) {
   if (!name.starts_with("lib") || !name.ends_with(".so") || name.size() < 7) {
     return NoManifest(absl::StrCat("files[0] is \"", AbslView(name), "\", no libNAME.so"));
   }
-  library.run.library = name.substr(3, name.size() - 6);
+  library.runs.resize(1);
+  library.runs[0].library = name.substr(3, name.size() - 6);
   TESSERA_ASSIGN_OR_RETURN(const Value versions, manifest.At("versions"));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Value> targets, versions.List());
   if (targets.empty()) return NoManifest("versions is empty");
@@ -274,14 +296,20 @@ absl::StatusOr<VerifiableLibrary> ReadVerifiableLibrary(std::string_view text) {
   return library;
 }
 
-absl::StatusOr<RunResult> RunHere(const VerifiableLibrary& library, std::string_view shared_object,
-                                  absl::Duration limit) {
+absl::StatusOr<RunResult> RunHere(const VerifiableLibrary& library, const ReferenceRun& run,
+                                  std::string_view shared_object, absl::Duration limit) {
+  const auto skipped = [](std::string why) {
+    return RunResult{RunResult::Kind::kSkipped, std::move(why)};
+  };
   if (library.cpu_kind != kHostKind) {
-    return RunResult{RunResult::Kind::kSkipped,
-                     absl::StrCat("the library is for ", library.cpu_kind, ", this machine is ",
-                                  kHostKind, "; verify it there")};
+    return skipped(absl::StrCat("the library is for ", library.cpu_kind, ", this machine is ",
+                                kHostKind, "; verify it there"));
   }
-  return RunLibrary(shared_object, library.run, limit);
+  TESSERA_ASSIGN_OR_RETURN(const RunResult result, RunLibrary(shared_object, run, limit));
+  if (result.kind == RunResult::Kind::kRight && !run.why_no_values.empty() && run.samples.empty()) {
+    return skipped(absl::StrCat("there is no reference: ", run.why_no_values));
+  }
+  return result;
 }
 
 }  // namespace tessera::cli

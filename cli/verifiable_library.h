@@ -19,19 +19,19 @@ struct ListedFile {
 struct VerifiableLibrary {
   std::vector<ListedFile> files;  // the first is the shared object
   std::string cpu_kind;           // "x86"
-  // Without a seed where there is no reference of a model, and without operators that run on a
-  // device, or whose values the interpreter has not soon.
-  ReferenceRun run;
-  std::string why_no_reference;        // of a model
-  std::vector<std::string> too_large;  // operators that `run` leaves out
+  // One, or one for each bucket of a model. Without operators that run on a device, or whose values
+  // the interpreter has not soon.
+  std::vector<ReferenceRun> runs;
+  std::vector<std::string> too_large;  // operators that are left out
 };
 
 // Of hostile text: names are without folders, tensors within the limits of graphs. DataLoss, saying
 // where, for what is no manifest, and for one of a release that listed no files.
 absl::StatusOr<VerifiableLibrary> ReadVerifiableLibrary(std::string_view manifest);
 
-// As of RunLibrary; skipped where this machine is of another kind than the library.
-absl::StatusOr<RunResult> RunHere(const VerifiableLibrary& library, std::string_view shared_object,
-                                  absl::Duration limit);
+// Runs one of its runs as RunLibrary does; skipped where this machine is of another kind than the
+// library, or there is nothing to compare the model with.
+absl::StatusOr<RunResult> RunHere(const VerifiableLibrary& library, const ReferenceRun& run,
+                                  std::string_view shared_object, absl::Duration limit);
 
 }  // namespace tessera::cli

@@ -56,6 +56,20 @@ void PrintJson(const std::vector<FileResult>& files, const RunResult& run, bool 
   std::printf("%s\n", report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
+// All runs until one is wrong; skipped where any is.
+absl::StatusOr<RunResult> RunAll(const VerifiableLibrary& library, std::string_view shared_object,
+                                 absl::Duration limit) {
+  RunResult all{RunResult::Kind::kRight, ""};
+  for (const ReferenceRun& run : library.runs) {
+    TESSERA_ASSIGN_OR_RETURN(const RunResult result, RunHere(library, run, shared_object, limit));
+    if (result.kind != RunResult::Kind::kRight) all.kind = result.kind;
+    absl::StrAppend(&all.detail, all.detail.empty() ? "" : "; ",
+                    library.runs.size() > 1 ? run.model + ": " : "", result.detail);
+    if (all.kind == RunResult::Kind::kWrong) break;
+  }
+  return all;
+}
+
 }  // namespace
 
 absl::Status RunVerify(const VerifyOptions& options) {
@@ -79,11 +93,7 @@ absl::Status RunVerify(const VerifyOptions& options) {
     run.detail = "files are not those of the manifest";
   } else {
     TESSERA_ASSIGN_OR_RETURN(run,
-                             RunHere(*library, shared_object, absl::Seconds(options.max_seconds)));
-    if (run.kind == RunResult::Kind::kRight && !library->why_no_reference.empty()) {
-      run = {RunResult::Kind::kSkipped,
-             absl::StrCat("there is no reference: ", library->why_no_reference)};
-    }
+                             RunAll(*library, shared_object, absl::Seconds(options.max_seconds)));
     if (!library->too_large.empty()) {
       absl::StrAppend(&run.detail, "; not run, being too much for the interpreter: ",
                       absl::StrJoin(library->too_large, ", "));

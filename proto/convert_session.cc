@@ -306,6 +306,7 @@ v1::ModelPlan ModelPlanToProto(const ModelPlan& plan) {
   m.set_fence(plan.fence);
   m.set_device(plan.device);
   m.set_name(plan.name);
+  m.set_bucket(plan.bucket);
   for (const db::LibraryFile& file : plan.libraries) LibraryFileToProto(file, m.add_libraries());
   for (const BufferSpec& buffer : plan.buffers) BufferToProto(buffer, m.add_buffers());
   m.set_steps(plan.steps);
@@ -326,6 +327,7 @@ absl::StatusOr<ModelPlan> ModelPlanFromProto(const v1::ModelPlan& m) {
   plan.device = check.RequiredName("model device", m.device(), kMaxNameBytes);
   check.Add(CheckIdentifier("model name", m.name()));
   plan.name = m.name();
+  plan.bucket = check.RequiredName("model bucket", m.bucket(), kMaxNameBytes);
   if (m.libraries_size() < 2) check.Fail("model libraries", "at least two are needed");
   plan.libraries = Each(check, "model libraries", m.libraries(), kMaxCompared,
                         [&](const auto& file) { return LibraryFileFromProto(check, file); });

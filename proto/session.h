@@ -152,6 +152,7 @@ struct ModelPlan {
   uint64_t fence = 0;
   std::string device;
   std::string name;
+  std::string bucket;
   std::vector<db::LibraryFile> libraries;
   std::vector<BufferSpec> buffers;  // row-major, without constants
   int steps = 0;

@@ -121,7 +121,7 @@ class Choice {
   std::vector<std::vector<db::SelectionItem>> candidates_;  // by operator
 };
 
-// What a library took; nothing where it failed.
+// What a library took, all buckets together; nothing where it failed.
 struct Timed {
   double seconds = HUGE_VAL;                 // of a run
   std::map<std::string, double> op_seconds;  // of all steps of an operator in a run
@@ -149,28 +149,33 @@ class Measuring {
     }
     TESSERA_ASSIGN_OR_RETURN(const Libraries libraries,
                              BuildLibraries(room_, orders, is_cancelled_));
-    TESSERA_ASSIGN_OR_RETURN(ModelFacts facts, FactsOf(libraries[0]));
-    for (const std::vector<db::LibraryFile>& files : libraries) {
-      facts.plan.libraries.push_back(files[0]);  // the shared object (compiler/library/library.h)
-    }
+    TESSERA_ASSIGN_OR_RETURN(std::vector<ModelFacts> buckets, FactsOf(libraries[0]));
     const db::SelectionItem& item = selection_.items[0];
-    for (const db::SelectionItem& one : selection_.items) {
-      facts.plan.threads = std::max(facts.plan.threads, one.task.threads);
-    }
-    facts.plan.turns = kTurns;
-    facts.plan.min_turn_seconds = kTurnSeconds;
-    facts.plan.max_seconds = kMaxSeconds;
     TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(item.task.target));
     doing_(absl::StrCat("measuring it in ", ways.size(), " ways"));
-    TESSERA_ASSIGN_OR_RETURN(const proto::ModelResult result,
-                             Run(facts.plan, target, item.device_class));
-    device_ = result.device;
-    return TimesOf(result, facts);
+    std::vector<Timed> times(ways.size(), {.seconds = 0});
+    for (ModelFacts& bucket : buckets) {
+      for (const std::vector<db::LibraryFile>& files : libraries) {
+        bucket.plan.libraries.push_back(
+            files[0]);  // the shared object (compiler/library/library.h)
+      }
+      for (const db::SelectionItem& one : selection_.items) {
+        bucket.plan.threads = std::max(bucket.plan.threads, one.task.threads);
+      }
+      bucket.plan.turns = kTurns;
+      bucket.plan.min_turn_seconds = kTurnSeconds;
+      bucket.plan.max_seconds = kMaxSeconds;
+      TESSERA_ASSIGN_OR_RETURN(const proto::ModelResult result,
+                               Run(bucket.plan, target, item.device_class));
+      device_ = result.device;
+      TESSERA_RETURN_IF_ERROR(AddTimes(result, bucket, times));
+    }
+    return times;
   }
   const std::string& device() const { return device_; }  // of the last
 
  private:
-  absl::StatusOr<ModelFacts> FactsOf(const std::vector<db::LibraryFile>& files) {
+  absl::StatusOr<std::vector<ModelFacts>> FactsOf(const std::vector<db::LibraryFile>& files) {
     for (const db::LibraryFile& file : files) {
       if (file.name != "manifest.json") continue;
       if (file.size > kMaxManifestBytes) {
@@ -203,27 +208,28 @@ class Measuring {
     return *std::move(result);
   }
 
-  absl::StatusOr<std::vector<Timed>> TimesOf(const proto::ModelResult& result,
-                                             const ModelFacts& facts) {
-    std::vector<Timed> times;
+  absl::Status AddTimes(const proto::ModelResult& result, const ModelFacts& bucket,
+                        std::vector<Timed>& times) {
     std::string failure;
-    for (const proto::ModelTiming& timing : result.timings) {
-      Timed& timed = times.emplace_back();
+    for (size_t way = 0; way < times.size(); ++way) {
+      const proto::ModelTiming& timing = result.timings[way];
       if (timing.measurement.outcome != db::Outcome::kOk ||
-          timing.step_seconds.size() != facts.step_ops.size()) {
+          timing.step_seconds.size() != bucket.step_ops.size()) {
         failure = timing.measurement.reason;
-        LogWarning(absl::StrCat("model ", selection_.name, ", way ", times.size(), " of ",
-                                result.timings.size(), ": ", failure));
+        LogWarning(absl::StrCat("model ", bucket.plan.bucket, ", way ", way + 1, " of ",
+                                times.size(), ": ", failure));
+        times[way] = {};
         continue;
       }
-      timed.seconds = MedianOf(timing.measurement.sample_seconds);
-      for (size_t step = 0; step < facts.step_ops.size(); ++step) {
-        timed.op_seconds[facts.step_ops[step]] += timing.step_seconds[step];
+      times[way].seconds += MedianOf(timing.measurement.sample_seconds);
+      if (std::isinf(times[way].seconds)) continue;
+      for (size_t step = 0; step < bucket.step_ops.size(); ++step) {
+        times[way].op_seconds[bucket.step_ops[step]] += timing.step_seconds[step];
       }
     }
     const bool all_failed =
         std::ranges::all_of(times, [](const Timed& timed) { return std::isinf(timed.seconds); });
-    if (!all_failed) return times;
+    if (!all_failed) return absl::OkStatus();
     return absl::FailedPreconditionError(
         absl::StrCat("the model can't be measured on ", result.device, ": ", failure));
   }

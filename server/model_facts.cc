@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "base/status.h"
 #include "proto/limits.h"
 
 namespace tessera::server {
@@ -17,13 +18,14 @@ absl::Status CannotRun(std::string_view why) {
                    absl::string_view(why.data(), why.size())));
 }
 
-// Throws where something is missing or of another type.
-absl::StatusOr<ModelFacts> Read(const Json& manifest) {
+// Throws where something is missing or of another type; so below.
+absl::StatusOr<ModelFacts> ReadBucket(const std::string& name, const Json& bucket,
+                                      const Json& reference) {
   ModelFacts facts;
-  const Json& model = manifest.at("model");
-  facts.plan.name = model.at("name");
+  facts.plan.name = name;
+  facts.plan.bucket = bucket.at("name");
   for (const char* side : {"inputs", "outputs"}) {
-    for (const Json& tensor : model.at(side)) {
+    for (const Json& tensor : bucket.at(side)) {
       if (tensor.at("layout") != "row-major") {
         return CannotRun(tensor.at("name").get<std::string>() + " is not row-major");
       }
@@ -37,9 +39,8 @@ absl::StatusOr<ModelFacts> Read(const Json& manifest) {
     return CannotRun(absl::StrCat(facts.plan.buffers.size(), " inputs and outputs, at most ",
                                   proto::kMaxBuffers, " are passed"));
   }
-  for (const Json& step : model.at("steps")) facts.step_ops.push_back(step.at("op"));
+  for (const Json& step : bucket.at("steps")) facts.step_ops.push_back(step.at("op"));
   facts.plan.steps = static_cast<int>(facts.step_ops.size());
-  const Json& reference = manifest.at("reference");
   if (reference.contains("missing")) return facts;
   facts.plan.seed = reference.at("seed");
   int output = 0;
@@ -54,9 +55,24 @@ absl::StatusOr<ModelFacts> Read(const Json& manifest) {
   return facts;
 }
 
+absl::StatusOr<std::vector<ModelFacts>> Read(const Json& manifest) {
+  const Json& model = manifest.at("model");
+  std::vector<ModelFacts> facts;
+  if (!model.contains("buckets")) {
+    TESSERA_ASSIGN_OR_RETURN(facts.emplace_back(),
+                             ReadBucket(model.at("name"), model, manifest.at("reference")));
+    return facts;
+  }
+  for (const Json& bucket : model.at("buckets")) {
+    TESSERA_ASSIGN_OR_RETURN(facts.emplace_back(),
+                             ReadBucket(model.at("name"), bucket, bucket.at("reference")));
+  }
+  return facts;
+}
+
 }  // namespace
 
-absl::StatusOr<ModelFacts> ReadModelFacts(std::string_view manifest) {
+absl::StatusOr<std::vector<ModelFacts>> ReadModelFacts(std::string_view manifest) {
   try {
     return Read(Json::parse(manifest));
   } catch (const std::exception& error) {

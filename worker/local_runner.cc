@@ -119,6 +119,7 @@ absl::StatusOr<runner::ModelPlan> MakePlan(const proto::ModelPlan& plan,
                                            const std::vector<int>& cores) {
   runner::ModelPlan made;
   made.name = plan.name;
+  made.bucket = plan.bucket;
   made.libraries = libraries;
   TESSERA_ASSIGN_OR_RETURN(made.buffers, MakeBuffers(plan.buffers));
   made.steps = plan.steps;

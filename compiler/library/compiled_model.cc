@@ -4,6 +4,8 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "compiler/runtime/layout.h"
 #include "compiler/runtime/ops.h"
@@ -31,12 +33,48 @@ void Pack(const ir::BufferNode& buffer, const char* from, char* to) {
   tessera_layout_pack(&layout, from, to);
 }
 
+// What a packed block of the operator is made like, in every version: the same of operators that
+// pack the same constants to the same bytes.
+std::string Packing(const CompiledOp& op, int number) {
+  std::string text;
+  for (const CompiledVersion& version : op.versions) {
+    // What is computed from constants is the operator's own.
+    if (version.packed.preparation) return absl::StrCat(number);
+    for (const PackedConstant& constant : version.packed.constants) {
+      const ir::BufferNode& buffer = *constant.buffer;
+      absl::StrAppend(&text, ir::ToString(buffer.type), "[", absl::StrJoin(buffer.shape, ","), "] ",
+                      StoredAs(buffer), " at ", constant.offset, ";");
+    }
+    absl::StrAppend(&text, version.packed.bytes, "\n");
+  }
+  return text;
+}
+
 class ModelCompiler {
  public:
   ModelCompiler(const LibraryModel& model, absl::Span<const CompiledOp> ops)
       : model_(model), ops_(ops) {}
 
-  void Add(const LibraryModel::Step& step) {
+  void Add(const LibraryModel::Bucket& bucket, absl::Span<const LibraryVersion> versions) {
+    CompiledModel::Bucket& made = compiled_.buckets.emplace_back();
+    made.scratch_at = RoundUp(bucket.arena_bytes);
+    for (const LibraryModel::Step& step : bucket.steps) {
+      made.steps.push_back(StepOf(step));
+      const CompiledOp& op = ops_[static_cast<size_t>(step.op)];
+      for (size_t v = 0; v < versions.size(); ++v) {
+        const codegen::Kernel& kernel = op.versions[v].code.kernels[0];
+        made.scratch_bytes =
+            std::max(made.scratch_bytes,
+                     RoundUp(kernel.shared_workspace_bytes +
+                             versions[v].target.max_threads * kernel.private_workspace_bytes));
+      }
+    }
+  }
+
+  CompiledModel Finish() && { return std::move(compiled_); }
+
+ private:
+  CompiledModel::Step StepOf(const LibraryModel::Step& step) {
     const CompiledOp& op = ops_[static_cast<size_t>(step.op)];
     CompiledModel::Step made;
     if (op.has_constants()) {
@@ -44,7 +82,7 @@ class ModelCompiler {
       for (size_t i = 0; i < step.inputs.size(); ++i) {
         if (op.inputs[i].is_constant) constants.push_back(step.inputs[i].at);
       }
-      const auto [block, is_new] = blocks_.try_emplace({step.op, constants});
+      const auto [block, is_new] = blocks_.try_emplace({Packing(op, step.op), constants});
       if (is_new) {
         made = IsPackedHere(op) ? PackedHere(op, constants) : PackedByCreate(op, constants);
         block->second = made;
@@ -53,25 +91,9 @@ class ModelCompiler {
         made.packs = false;
       }
     }
-    compiled_.steps.push_back(std::move(made));
+    return made;
   }
 
-  CompiledModel Finish(absl::Span<const LibraryVersion> versions) && {
-    compiled_.scratch_at = RoundUp(model_.arena_bytes);
-    for (const LibraryModel::Step& step : model_.steps) {
-      const CompiledOp& op = ops_[static_cast<size_t>(step.op)];
-      for (size_t v = 0; v < versions.size(); ++v) {
-        const codegen::Kernel& kernel = op.versions[v].code.kernels[0];
-        compiled_.scratch_bytes =
-            std::max(compiled_.scratch_bytes,
-                     RoundUp(kernel.shared_workspace_bytes +
-                             versions[v].target.max_threads * kernel.private_workspace_bytes));
-      }
-    }
-    return std::move(compiled_);
-  }
-
- private:
   static bool IsPackedHere(const CompiledOp& op) {
     return op.versions.size() == 1 && !op.versions[0].packed.preparation;
   }
@@ -119,7 +141,7 @@ class ModelCompiler {
   const LibraryModel& model_;
   absl::Span<const CompiledOp> ops_;
   CompiledModel compiled_;
-  std::map<std::pair<int, std::vector<int64_t>>, CompiledModel::Step> blocks_;
+  std::map<std::pair<std::string, std::vector<int64_t>>, CompiledModel::Step> blocks_;
   std::map<int64_t, int64_t> sources_;  // where row-major constants of the model are kept
 };
 
@@ -127,8 +149,10 @@ class ModelCompiler {
 
 CompiledModel CompileModel(const LibrarySpec& spec, absl::Span<const CompiledOp> ops) {
   ModelCompiler compiler(*spec.model, ops);
-  for (const LibraryModel::Step& step : spec.model->steps) compiler.Add(step);
-  return std::move(compiler).Finish(spec.versions);
+  for (const LibraryModel::Bucket& bucket : spec.model->buckets) {
+    compiler.Add(bucket, spec.versions);
+  }
+  return std::move(compiler).Finish();
 }
 
 }  // namespace tessera::library

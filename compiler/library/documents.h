@@ -20,7 +20,7 @@ struct ManifestFacts {
   std::string runtime_sha256;
   // Of a model.
   std::optional<CompiledModel> model;
-  std::optional<ModelReference> reference;
+  std::vector<ModelReference> references;  // by bucket
 };
 
 // manifest.json: sorted keys, two spaces, final newline. `manifest_version` 2. `files` are those

@@ -34,9 +34,7 @@ absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const Compiled
   for (const std::string& name : names) owner[name] = "the library";
   if (spec.device) owner[KernelsTypeName(spec)] = "the library";
   if (spec.model) {
-    for (std::string& name : ModelNames(spec.model->name).Exported()) {
-      names.push_back(std::move(name));
-    }
+    for (std::string& name : ExportedNames(*spec.model)) names.push_back(std::move(name));
     return names;
   }
   for (const CompiledOp& op : ops) {
@@ -89,7 +87,7 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
                       .runtime_sha256 = Sha256Hex(absl::StrJoin(runtime.objects, ""))};
   if (spec.model) {
     facts.model = CompileModel(spec, ops);
-    TESSERA_ASSIGN_OR_RETURN(facts.reference, MakeReference(spec));
+    TESSERA_ASSIGN_OR_RETURN(facts.references, MakeReferences(spec));
   }
   const bool has_device_op =
       std::ranges::any_of(ops, [](const CompiledOp& op) { return op.device.has_value(); });

@@ -139,9 +139,10 @@ nlohmann::json PlaceJson(const ModelPlace& place, absl::Span<const std::string> 
   return {{"constant", place.at}};
 }
 
-nlohmann::json ModelJson(const LibraryModel& model, const CompiledModel& compiled,
-                         absl::Span<const CompiledOp> ops) {
-  const std::vector<std::string> names = ModelParameterNames(model);
+// What one bucket of a model has for its own.
+nlohmann::json BucketJson(const LibraryModel::Bucket& bucket, const CompiledModel::Bucket& compiled,
+                          absl::Span<const CompiledOp> ops) {
+  const std::vector<std::string> names = ModelParameterNames(bucket);
   const auto tensors = [&](const std::vector<ModelTensor>& list, size_t first) {
     nlohmann::json json = nlohmann::json::array();
     for (const ModelTensor& tensor : list) {
@@ -157,8 +158,8 @@ nlohmann::json ModelJson(const LibraryModel& model, const CompiledModel& compile
     return json;
   };
   nlohmann::json steps = nlohmann::json::array();
-  for (size_t s = 0; s < model.steps.size(); ++s) {
-    const LibraryModel::Step& step = model.steps[s];
+  for (size_t s = 0; s < bucket.steps.size(); ++s) {
+    const LibraryModel::Step& step = bucket.steps[s];
     nlohmann::json inputs = nlohmann::json::array();
     for (const ModelPlace& place : step.inputs) inputs.push_back(PlaceJson(place, names));
     steps.push_back({{"op", ops[static_cast<size_t>(step.op)].op->name},
@@ -167,28 +168,48 @@ nlohmann::json ModelJson(const LibraryModel& model, const CompiledModel& compile
     if (!ops[static_cast<size_t>(step.op)].has_constants()) continue;
     steps.back()["packed"] = compiled.steps[s].is_made_by_create ? "by create" : "in the library";
   }
-  return {{"name", model.name},
-          {"graph_digest", model.graph_digest},
-          {"inputs", tensors(model.inputs, 0)},
-          {"outputs", tensors(model.outputs, model.inputs.size())},
+  return {{"graph_digest", bucket.graph_digest},
+          {"inputs", tensors(bucket.inputs, 0)},
+          {"outputs", tensors(bucket.outputs, bucket.inputs.size())},
           {"steps", steps},
-          {"constant_bytes", model.constants.size()},
-          {"constants_sha256", Sha256Hex(model.constants)},
-          {"packed_bytes", compiled.create_bytes},
           {"workspace_bytes", compiled.WorkspaceBytes()}};
 }
 
-nlohmann::json ReferenceJson(const ModelReference& reference, const LibraryModel& model) {
+nlohmann::json ReferenceJson(const ModelReference& reference, const LibraryModel::Bucket& bucket) {
   if (!reference.why_missing.empty()) return {{"missing", reference.why_missing}};
   nlohmann::json outputs = nlohmann::json::array();
   for (const ModelReference::Output& output : reference.outputs) {
-    outputs.push_back({{"model_name", model.outputs[outputs.size()].name},
+    outputs.push_back({{"model_name", bucket.outputs[outputs.size()].name},
                        {"elements", output.elements},
                        {"values", output.values},
                        {"largest", output.largest},
                        {"tolerance", output.tolerance}});
   }
   return {{"seed", reference.seed}, {"made_by", reference.made_by}, {"outputs", outputs}};
+}
+
+// A model of one bucket has its parts itself, one of several a list of them.
+nlohmann::json ModelJson(const LibraryModel& model, const ManifestFacts& facts,
+                         absl::Span<const CompiledOp> ops) {
+  const CompiledModel& compiled = *facts.model;
+  nlohmann::json json = {{"name", model.name},
+                         {"constant_bytes", model.constants.size()},
+                         {"constants_sha256", Sha256Hex(model.constants)},
+                         {"packed_bytes", compiled.create_bytes}};
+  if (model.buckets.size() == 1) {
+    json.update(BucketJson(model.buckets[0], compiled.buckets[0], ops));
+    return json;
+  }
+  nlohmann::json list = nlohmann::json::array();
+  for (size_t b = 0; b < model.buckets.size(); ++b) {
+    const LibraryModel::Bucket& bucket = model.buckets[b];
+    nlohmann::json& made = list.emplace_back(BucketJson(bucket, compiled.buckets[b], ops));
+    made["name"] = BucketName(model, bucket);
+    for (const auto& [name, extent] : bucket.extents) made["extents"][name] = extent;
+    made["reference"] = ReferenceJson(facts.references[b], bucket);
+  }
+  json["buckets"] = list;
+  return json;
 }
 
 nlohmann::json FilesJson(absl::Span<const LibraryFile> files) {
@@ -226,8 +247,10 @@ std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec
                              {"versions", VersionsJson(spec.versions)},
                              {"needed", nlohmann::json::array({"libc.so.6"})},
                              {"ops", list}};
-  if (facts.model) manifest["model"] = ModelJson(*spec.model, *facts.model, ops);
-  if (facts.reference) manifest["reference"] = ReferenceJson(*facts.reference, *spec.model);
+  if (facts.model) manifest["model"] = ModelJson(*spec.model, facts, ops);
+  if (facts.references.size() == 1) {
+    manifest["reference"] = ReferenceJson(facts.references[0], spec.model->buckets[0]);
+  }
   if (spec.device) {
     manifest["device"] = {{"target", ir::ToString(spec.device->target)},
                           {"device_class", spec.device->device_class}};

@@ -1,6 +1,7 @@
 #include "compiler/library/model.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -10,23 +11,53 @@
 #include "compiler/graph/operators.h"
 #include "compiler/graph/text.h"
 #include "compiler/runtime/ops.h"
+#include "compiler/te/c_names.h"
 
 namespace tessera::library {
 
 static_assert(graph::kMaxKernelTensors <= TESSERA_OP_MAX_BUFFERS);
 
-LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
-  LibraryModel model{.name = std::move(name)};
+namespace {
+
+double Volume(const Extents& extents) {
+  double volume = 1;
+  for (const auto& [name, extent] : extents) volume *= static_cast<double>(extent);
+  return volume;
+}
+
+// Puts the constants of plans together.
+class ConstantPool {
+ public:
+  explicit ConstantPool(std::string& bytes) : bytes_(bytes) {}
+
+  // Where it lies.
+  int64_t Add(const graph::TensorRef& constant) {
+    const auto [found, is_new] = places_.try_emplace(constant.get(), 0);
+    if (is_new) {
+      bytes_.resize((bytes_.size() + 63) / 64 * 64);
+      found->second = static_cast<int64_t>(bytes_.size());
+      bytes_.append(reinterpret_cast<const char*>(constant->bytes.data()), constant->bytes.size());
+    }
+    return found->second;
+  }
+
+ private:
+  std::string& bytes_;
+  absl::flat_hash_map<const graph::Tensor*, int64_t> places_;
+};
+
+LibraryModel::Bucket BucketOf(const PlannedBucket& planned, ConstantPool& constants) {
+  const graph::Plan& plan = *planned.plan;
   const graph::Graph& graph = plan.graph;
-  model.graph_digest = Sha256Hex(graph::Print(graph));
+  LibraryModel::Bucket bucket{.extents = planned.extents,
+                              .graph_digest = Sha256Hex(graph::Print(graph))};
   for (const int input : graph.Inputs()) {
-    model.inputs.push_back({graph.nodes[input].name, graph.nodes[input].type});
+    bucket.inputs.push_back({graph.nodes[input].name, graph.nodes[input].type});
   }
   for (const int output : graph.outputs) {
-    model.outputs.push_back({graph.nodes[output].name, graph.nodes[output].type});
+    bucket.outputs.push_back({graph.nodes[output].name, graph.nodes[output].type});
   }
-  model.arena_bytes = plan.arena_bytes;
-  absl::flat_hash_map<int64_t, int64_t> constants;  // where each node's lie
+  bucket.arena_bytes = plan.arena_bytes;
   const auto place_of = [&](int node) {
     const graph::Place place = plan.places[node];
     switch (place.kind) {
@@ -34,20 +65,12 @@ LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
         return ModelPlace{ModelPlace::Kind::kCaller, place.at};
       case graph::Place::Kind::kOutput:
         return ModelPlace{ModelPlace::Kind::kCaller,
-                          static_cast<int64_t>(model.inputs.size()) + place.at};
+                          static_cast<int64_t>(bucket.inputs.size()) + place.at};
       case graph::Place::Kind::kArena:
         return ModelPlace{ModelPlace::Kind::kArena, place.at};
-      case graph::Place::Kind::kConstant: {
-        const auto [found, is_new] = constants.try_emplace(place.at, 0);
-        if (is_new) {
-          const std::vector<std::byte>& bytes =
-              graph.nodes[static_cast<size_t>(place.at)].constant->bytes;
-          model.constants.resize((model.constants.size() + 63) / 64 * 64);
-          found->second = static_cast<int64_t>(model.constants.size());
-          model.constants.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-        }
-        return ModelPlace{ModelPlace::Kind::kConstant, found->second};
-      }
+      case graph::Place::Kind::kConstant:
+        return ModelPlace{ModelPlace::Kind::kConstant,
+                          constants.Add(graph.nodes[static_cast<size_t>(place.at)].constant)};
       case graph::Place::Kind::kNowhere:
         break;
     }
@@ -55,25 +78,87 @@ LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
     return ModelPlace{};
   };
   for (const graph::Step& step : plan.steps) {
-    LibraryModel::Step made{.op = step.task};
+    LibraryModel::Step made{.op = planned.ops[static_cast<size_t>(step.task)]};
     for (const int operand : step.operands) made.inputs.push_back(place_of(operand));
     made.output = place_of(step.result);
-    model.steps.push_back(std::move(made));
+    bucket.steps.push_back(std::move(made));
+  }
+  return bucket;
+}
+
+}  // namespace
+
+std::string BucketName(const LibraryModel& model, const LibraryModel::Bucket& bucket) {
+  std::string text = model.name;
+  if (model.buckets.size() == 1) return text;
+  for (const auto& [name, extent] : bucket.extents) absl::StrAppend(&text, "_", name, "_", extent);
+  return text;
+}
+
+LibraryModel ModelOf(std::vector<PlannedBucket> buckets, std::string name) {
+  std::ranges::sort(buckets, [](const PlannedBucket& a, const PlannedBucket& b) {
+    const double volume_a = Volume(a.extents), volume_b = Volume(b.extents);
+    return volume_a != volume_b ? volume_a < volume_b : a.extents < b.extents;
+  });
+  LibraryModel model{.name = std::move(name)};
+  ConstantPool constants(model.constants);
+  for (const PlannedBucket& bucket : buckets) {
+    model.buckets.push_back(BucketOf(bucket, constants));
   }
   return model;
 }
 
-absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload* const> ops) {
-  std::vector<ModelTensor> callers = model.inputs;
-  callers.insert(callers.end(), model.outputs.begin(), model.outputs.end());
-  if (model.outputs.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("model ", model.name, " has no output"));
+LibraryModel ModelOf(const graph::Plan& plan, std::string name) {
+  PlannedBucket bucket{.plan = &plan};
+  for (size_t task = 0; task < plan.tasks.size(); ++task) {
+    bucket.ops.push_back(static_cast<int>(task));
   }
-  if (static_cast<int64_t>(model.constants.size()) > kMaxConstantBytes) {
+  return ModelOf({std::move(bucket)}, std::move(name));
+}
+
+namespace {
+
+// That buckets can be told apart and take the same arguments.
+absl::Status CheckBuckets(const LibraryModel& model) {
+  const auto refuse = [&](const LibraryModel::Bucket& bucket, const std::string& what) {
     return absl::InvalidArgumentError(
-        absl::StrCat("model ", model.name, ": ", model.constants.size(),
-                     " bytes of constants are over the limit of ", kMaxConstantBytes,
-                     ", which a library holds; store them in a smaller type"));
+        absl::StrCat("model ", model.name, ": bucket ", BucketName(model, bucket), " ", what));
+  };
+  if (model.buckets.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("model ", model.name, " has no buckets"));
+  }
+  const auto are_alike = [](absl::Span<const ModelTensor> a, absl::Span<const ModelTensor> b) {
+    return std::ranges::equal(a, b, [](const ModelTensor& one, const ModelTensor& other) {
+      return one.name == other.name && one.type.element == other.type.element;
+    });
+  };
+  const LibraryModel::Bucket& first = model.buckets[0];
+  std::set<std::string> names;
+  for (const LibraryModel::Bucket& bucket : model.buckets) {
+    if (model.buckets.size() > 1 && bucket.extents.empty()) return refuse(bucket, "has no extents");
+    if (!std::ranges::equal(bucket.extents, first.extents, {}, &Extents::value_type::first,
+                            &Extents::value_type::first)) {
+      return refuse(bucket, "has other dimensions than the first");
+    }
+    for (const auto& [name, extent] : bucket.extents) {
+      if (!te::IsCIdentifier(name)) return refuse(bucket, "has a dimension that C can't name");
+      if (extent < 1) return refuse(bucket, "has an extent below 1");
+    }
+    if (!names.insert(BucketName(model, bucket)).second) return refuse(bucket, "is there twice");
+    if (!are_alike(bucket.inputs, first.inputs) || !are_alike(bucket.outputs, first.outputs)) {
+      return refuse(bucket, "has other inputs or outputs than the first");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBucket(const LibraryModel& model, const LibraryModel::Bucket& bucket,
+                         absl::Span<const te::Workload* const> ops) {
+  const std::string name = BucketName(model, bucket);
+  std::vector<ModelTensor> callers = bucket.inputs;
+  callers.insert(callers.end(), bucket.outputs.begin(), bucket.outputs.end());
+  if (bucket.outputs.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("model ", name, " has no output"));
   }
   // What a place has from its beginning on.
   const auto room = [&](const ModelPlace& place) {
@@ -83,17 +168,16 @@ absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload
         return is_there ? callers[static_cast<size_t>(place.at)].type.StoredBytes() : 0;
       }
       case ModelPlace::Kind::kArena:
-        return place.at < 0 ? 0 : model.arena_bytes - place.at;
+        return place.at < 0 ? 0 : bucket.arena_bytes - place.at;
       case ModelPlace::Kind::kConstant:
         break;
     }
     return place.at < 0 ? 0 : static_cast<int64_t>(model.constants.size()) - place.at;
   };
-  for (size_t s = 0; s < model.steps.size(); ++s) {
-    const LibraryModel::Step& step = model.steps[s];
+  for (size_t s = 0; s < bucket.steps.size(); ++s) {
+    const LibraryModel::Step& step = bucket.steps[s];
     const auto refuse = [&](const std::string& what) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("model ", model.name, ": step ", s, " ", what));
+      return absl::InvalidArgumentError(absl::StrCat("model ", name, ": step ", s, " ", what));
     };
     if (step.op < 0 || step.op >= static_cast<int>(ops.size())) {
       return refuse(absl::StrCat("runs operator ", step.op, " of ", ops.size()));
@@ -127,6 +211,22 @@ absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload
                                    std::max<int64_t>(0, room(place)), ", aligned to ", alignment));
       }
     }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckModel(const LibraryModel& model, absl::Span<const te::Workload* const> ops) {
+  TESSERA_RETURN_IF_ERROR(CheckBuckets(model));
+  if (static_cast<int64_t>(model.constants.size()) > kMaxConstantBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model ", model.name, ": ", model.constants.size(),
+                     " bytes of constants are over the limit of ", kMaxConstantBytes,
+                     ", which a library holds; store them in a smaller type"));
+  }
+  for (const LibraryModel::Bucket& bucket : model.buckets) {
+    TESSERA_RETURN_IF_ERROR(CheckBucket(model, bucket, ops));
   }
   return absl::OkStatus();
 }

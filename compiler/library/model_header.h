@@ -8,25 +8,35 @@
 
 namespace tessera::library {
 
-// The C functions of a model, and its type.
+// The C functions of a model, and its types.
 struct ModelNames {
-  explicit ModelNames(const std::string& name)
-      : type(name),
-        create(name + "_create"),
-        run(name + "_run"),
-        run_timed(name + "_run_timed"),
-        destroy(name + "_destroy"),
-        workspace_bytes(name + "_workspace_bytes") {}
+  explicit ModelNames(const LibraryModel& model)
+      : type(model.name),
+        create(model.name + "_create"),
+        destroy(model.name + "_destroy"),
+        bucket(model.name + "_bucket"),
+        extents(model.name + "_extents") {}
 
-  std::vector<std::string> Exported() const {
-    return {create, run, run_timed, destroy, workspace_bytes};
-  }
-
-  std::string type, create, run, run_timed, destroy, workspace_bytes;
+  std::string type, create, destroy;
+  std::string bucket, extents;  // of several buckets
 };
 
-// Of inputs, then outputs: parameters of the model's run in C.
-std::vector<std::string> ModelParameterNames(const LibraryModel& model);
+// Those of a bucket.
+struct BucketNames {
+  BucketNames(const LibraryModel& model, const LibraryModel::Bucket& bucket)
+      : prefix(BucketName(model, bucket)),
+        run(prefix + "_run"),
+        run_timed(prefix + "_run_timed"),
+        workspace_bytes(prefix + "_workspace_bytes") {}
+
+  std::string prefix, run, run_timed, workspace_bytes;
+};
+
+// Functions that a model's library exports.
+std::vector<std::string> ExportedNames(const LibraryModel& model);
+
+// Of inputs, then outputs: parameters of a bucket's run in C, the same in all.
+std::vector<std::string> ModelParameterNames(const LibraryModel::Bucket& bucket);
 
 // The model's part of the header, in the place of those of its operators.
 std::string ModelHeader(const LibraryModel& model, const LibrarySpec& spec);

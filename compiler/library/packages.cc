@@ -74,11 +74,15 @@ LibraryFile BillOfMaterials(const LibrarySpec& spec, const std::string& version,
         {"licenses", apache},
         {"hashes", Hashes(runtime_sha256)}}});
   if (spec.model) {
-    components.push_back({{"type", "machine-learning-model"},
-                          {"bom-ref", "model"},
-                          {"name", spec.model->name},
-                          {"description", "graph, digest of its text"},
-                          {"hashes", Hashes(spec.model->graph_digest)}});
+    for (const LibraryModel::Bucket& bucket : spec.model->buckets) {
+      const bool is_only = spec.model->buckets.size() == 1;
+      const std::string name = BucketName(*spec.model, bucket);
+      components.push_back({{"type", "machine-learning-model"},
+                            {"bom-ref", is_only ? "model" : "model:" + name},
+                            {"name", name},
+                            {"description", "graph, digest of its text"},
+                            {"hashes", Hashes(bucket.graph_digest)}});
+    }
     components.push_back({{"type", "data"},
                           {"bom-ref", "constants"},
                           {"name", spec.model->name + " constants"},

@@ -99,18 +99,16 @@ struct Tensors {
   Memory arena;
 };
 
-void Run(const LibrarySpec& spec, absl::Span<const CompiledOp> ops, const CompiledModel& compiled,
-         const LoadedCode& code, const Tensors& tensors) {
-  const LibraryModel& model = *spec.model;
-  const Memory constants(static_cast<int64_t>(compiled.constants.size()));
-  std::memcpy(constants.data(), compiled.constants.data(), compiled.constants.size());
+void Run(const LibraryModel::Bucket& bucket, absl::Span<const CompiledOp> ops,
+         const CompiledModel::Bucket& compiled, const Memory& constants, const LoadedCode& code,
+         const Tensors& tensors) {
   const auto find = [&](const ModelPlace& place) {
     return place.kind == ModelPlace::Kind::kCaller
                ? tensors.callers[static_cast<size_t>(place.at)].data()
                : tensors.arena.data() + place.at;
   };
-  for (size_t s = 0; s < model.steps.size(); ++s) {
-    const LibraryModel::Step& step = model.steps[s];
+  for (size_t s = 0; s < bucket.steps.size(); ++s) {
+    const LibraryModel::Step& step = bucket.steps[s];
     const CompiledOp& op = ops[static_cast<size_t>(step.op)];
     std::vector<std::byte*> arguments;
     for (size_t i = 0; i < step.inputs.size(); ++i) {
@@ -150,6 +148,10 @@ double RelativeTolerance(const LibrarySpec& spec) {
   return 1.0 / 1024;
 }
 
+ModelReference EmptyReference() {
+  return {.seed = kSeed, .made_by = absl::StrCat("default schedules for ", kTarget)};
+}
+
 absl::StatusOr<std::string> LinkKernels(absl::Span<const CompiledOp> ops) {
   codegen::LinkOptions options;
   options.kind = ir::TargetKind::kX86;
@@ -161,9 +163,8 @@ absl::StatusOr<std::string> LinkKernels(absl::Span<const CompiledOp> ops) {
   return codegen::LinkSharedObject(objects, options);
 }
 
-// Why there is no reference of this model; empty where there can be one.
-std::string WhyMissing(const LibrarySpec& spec) {
-  const LibraryModel& model = *spec.model;
+// Why there is no reference of this bucket; empty where there can be one.
+std::string WhyMissing(const LibrarySpec& spec, const LibraryModel::Bucket& model) {
   if ((tessera_cpu_features() & TESSERA_CPU_SSE42) == 0) {
     return "the library was built on a machine that is no x86 machine";
   }
@@ -185,25 +186,14 @@ std::string WhyMissing(const LibrarySpec& spec) {
   return "";
 }
 
-}  // namespace
-
-absl::StatusOr<ModelReference> MakeReference(const LibrarySpec& spec) {
-  ModelReference reference{.seed = kSeed,
-                           .made_by = absl::StrCat("default schedules for ", kTarget)};
-  reference.why_missing = WhyMissing(spec);
-  if (!reference.why_missing.empty()) return reference;
-  TESSERA_ASSIGN_OR_RETURN(const LibrarySpec made, WithDefaults(spec));
-  std::vector<CompiledOp> ops;
-  for (const LibraryOp& op : made.ops) {
-    TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, made));
-  }
-  const CompiledModel compiled = CompileModel(made, ops);
-  TESSERA_ASSIGN_OR_RETURN(const std::string shared_object, LinkKernels(ops));
-  TESSERA_ASSIGN_OR_RETURN(const LoadedCode code, LoadedCode::Load(shared_object));
-  const LibraryModel& model = *made.model;
+// What a bucket's outputs are of seeded inputs.
+ModelReference ReferenceOf(const LibraryModel::Bucket& bucket, absl::Span<const CompiledOp> ops,
+                           const CompiledModel::Bucket& compiled, const Memory& constants,
+                           const LoadedCode& code, double relative) {
+  ModelReference reference = EmptyReference();
   Tensors tensors{{}, Memory(compiled.WorkspaceBytes())};
-  for (size_t i = 0; i < model.inputs.size(); ++i) {
-    const graph::TensorType& type = model.inputs[i].type;
+  for (size_t i = 0; i < bucket.inputs.size(); ++i) {
+    const graph::TensorType& type = bucket.inputs[i].type;
     ir::BufferNode buffer;
     buffer.type = type.element;
     buffer.shape.assign(type.shape.begin(), type.shape.end());
@@ -211,20 +201,19 @@ absl::StatusOr<ModelReference> MakeReference(const LibrarySpec& spec) {
     std::memcpy(tensors.callers.emplace_back(type.StoredBytes()).data(), bytes.data(),
                 bytes.size());
   }
-  for (const ModelTensor& output : model.outputs) {
+  for (const ModelTensor& output : bucket.outputs) {
     tensors.callers.emplace_back(output.type.StoredBytes());
   }
-  Run(made, ops, compiled, code, tensors);
-  const double relative = RelativeTolerance(made);
-  for (size_t o = 0; o < model.outputs.size(); ++o) {
-    const graph::TensorType& type = model.outputs[o].type;
-    const absl::Span<const std::byte> bytes(tensors.callers[model.inputs.size() + o].data(),
+  Run(bucket, ops, compiled, constants, code, tensors);
+  for (size_t o = 0; o < bucket.outputs.size(); ++o) {
+    const graph::TensorType& type = bucket.outputs[o].type;
+    const absl::Span<const std::byte> bytes(tensors.callers[bucket.inputs.size() + o].data(),
                                             static_cast<size_t>(type.StoredBytes()));
     ModelReference::Output& output = reference.outputs.emplace_back();
     for (int64_t i = 0; i < type.ElementCount(); ++i) {
       output.largest = std::max(output.largest, std::abs(ir::ReadElement(type.element, bytes, i)));
       if (std::isfinite(ir::ReadElement(type.element, bytes, i))) continue;
-      return ModelReference{.why_missing = model.outputs[o].name + " is not finite"};
+      return ModelReference{.why_missing = bucket.outputs[o].name + " is not finite"};
     }
     output.tolerance =
         type.element.is_float() ? relative * output.largest : type.element.bits <= 16;
@@ -234,6 +223,35 @@ absl::StatusOr<ModelReference> MakeReference(const LibrarySpec& spec) {
     }
   }
   return reference;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<ModelReference>> MakeReferences(const LibrarySpec& spec) {
+  std::vector<ModelReference> references;
+  bool is_any_there = false;
+  for (const LibraryModel::Bucket& bucket : spec.model->buckets) {
+    ModelReference& reference = references.emplace_back(EmptyReference());
+    reference.why_missing = WhyMissing(spec, bucket);
+    is_any_there = is_any_there || reference.why_missing.empty();
+  }
+  if (!is_any_there) return references;
+  TESSERA_ASSIGN_OR_RETURN(const LibrarySpec made, WithDefaults(spec));
+  std::vector<CompiledOp> ops;
+  for (const LibraryOp& op : made.ops) {
+    TESSERA_ASSIGN_OR_RETURN(ops.emplace_back(), CompileOp(op, made));
+  }
+  const CompiledModel compiled = CompileModel(made, ops);
+  TESSERA_ASSIGN_OR_RETURN(const std::string shared_object, LinkKernels(ops));
+  TESSERA_ASSIGN_OR_RETURN(const LoadedCode code, LoadedCode::Load(shared_object));
+  const Memory constants(static_cast<int64_t>(compiled.constants.size()));
+  std::memcpy(constants.data(), compiled.constants.data(), compiled.constants.size());
+  for (size_t b = 0; b < references.size(); ++b) {
+    if (!references[b].why_missing.empty()) continue;
+    references[b] = ReferenceOf(made.model->buckets[b], ops, compiled.buckets[b], constants, code,
+                                RelativeTolerance(made));
+  }
+  return references;
 }
 
 }  // namespace tessera::library

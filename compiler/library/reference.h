@@ -27,10 +27,10 @@ struct ModelReference {
 // Larger models have no reference. A core takes a second or more for 10^9 of them.
 inline constexpr int64_t kMaxReferenceOperations = int64_t{1} << 34;
 
-// Runs the model of `spec`, which is there, here: not as the library has it, but compiled of
-// default schedules for one thread of the least CPU, on which other programs than the tuned ones
-// compute the same. That is the same on all x86 machines; on others the reference is missing.
-// Errors are those of compiling.
-absl::StatusOr<ModelReference> MakeReference(const LibrarySpec& spec);
+// Runs the buckets of the model of `spec`, which is there, here: not as the library has it, but
+// compiled of default schedules for one thread of the least CPU, on which other programs than the
+// tuned ones compute the same. That is the same on all x86 machines; on others the reference is
+// missing. Errors are those of compiling.
+absl::StatusOr<std::vector<ModelReference>> MakeReferences(const LibrarySpec& spec);
 
 }  // namespace tessera::library

@@ -51,6 +51,17 @@ void tessera_model_destroy(tessera_model_instance* instance) {
   free(instance);
 }
 
+int tessera_model_bucket(const tessera_model_buckets* buckets, const int64_t* extents) {
+  if (extents == NULL) return -1;
+  for (int64_t b = 0; b < buckets->bucket_count; ++b) {
+    const int64_t* const held = buckets->extents + b * buckets->extent_count;
+    int64_t i = 0;
+    while (i < buckets->extent_count && extents[i] <= held[i]) ++i;
+    if (i == buckets->extent_count) return (int)b;
+  }
+  return -1;
+}
+
 static void* Find(const tessera_model* model, const tessera_model_instance* instance,
                   tessera_model_place place, void* const* callers, char* workspace) {
   switch (place.kind) {

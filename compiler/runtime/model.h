@@ -48,6 +48,16 @@ typedef struct tessera_model {
   int64_t scratch_bytes;
 } tessera_model;
 
+// A model for several extents of its open dimensions.
+typedef struct tessera_model_buckets {
+  int64_t bucket_count;
+  int64_t extent_count;    // of each
+  const int64_t* extents;  // of the first bucket, of the next, …
+} tessera_model_buckets;
+
+// The number of the first bucket with no smaller extents than these; -1 without one, or for NULL.
+int tessera_model_bucket(const tessera_model_buckets* buckets, const int64_t* extents);
+
 // A model with what has to be packed for this CPU. Its runs only read it.
 typedef struct tessera_model_instance tessera_model_instance;
 

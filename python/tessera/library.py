@@ -88,15 +88,39 @@ class Library:
         function.argtypes = [ctypes.c_int]
         _native.check(f"set_threads({threads})", function(threads))
 
-    def model(self) -> Model:
-        """Makes the library's model, which packs its constants: end it with `with` or close().
-        FailedPrecondition where the library is of operators."""
-        if "model" not in self.manifest:
+    @property
+    def models(self) -> typing.Mapping[str, typing.Mapping[str, int]]:
+        """Names for `model`: that of the library's model, or of each of its buckets, smallest
+        first, with the extents that it is for. Empty for a library of operators."""
+        return types.MappingProxyType(
+            {name: one.get("extents", {}) for name, one in self._models().items()}
+        )
+
+    def model(self, name: str | None = None) -> Model:
+        """Makes the library's model, which packs its constants: end it with `with` or close(). Of a
+        model for several extents one of `models` by its name; each that is made packs for itself.
+        FailedPrecondition where the library is of operators, or has several and none is named;
+        NotFound where there is none of that name."""
+        models = self._models()
+        if not models:
             raise FailedPrecondition(
                 f"{self.path} is a library of operators ({', '.join(self.operators)}), not of a "
                 'model; call them: library["NAME"](x)'
             )
-        return Model(self._dll, self.manifest["model"])
+        if name is None and len(models) > 1:
+            raise FailedPrecondition(
+                f"{self.path} has a model for several extents; name one: {', '.join(models)}"
+            )
+        if name is not None and name not in models:
+            raise NotFound(f"{self.path} has no model {name}; there is {', '.join(models)}")
+        chosen = next(iter(models.values())) if name is None else models[name]
+        return Model(self._dll, chosen, self.manifest["model"]["name"])
+
+    def _models(self) -> dict[str, dict[str, typing.Any]]:
+        if "model" not in self.manifest:
+            return {}
+        model = self.manifest["model"]
+        return {one["name"]: one for one in model.get("buckets", [model])}
 
     @functools.cached_property
     def _dll(self) -> ctypes.CDLL:

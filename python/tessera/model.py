@@ -19,12 +19,15 @@ class Model:
     threads may run it at once, each call in a workspace of its own, which is kept for later calls:
     memory is that of the most calls at a time. Calls release the GIL."""
 
-    def __init__(self, dll: ctypes.CDLL, description: typing.Mapping[str, typing.Any]) -> None:
+    def __init__(
+        self, dll: ctypes.CDLL, description: typing.Mapping[str, typing.Any], family: str
+    ) -> None:
+        """`family` is whose create and destroy make it."""
         self.name: str = description["name"]
         self.inputs = _tensors(description["inputs"])
         self.outputs = _tensors(description["outputs"])
-        self._create = _native.function(dll, f"{self.name}_create", 1)
-        self._destroy = _native.function(dll, f"{self.name}_destroy", 1)
+        self._create = _native.function(dll, f"{family}_create", 1)
+        self._destroy = _native.function(dll, f"{family}_destroy", 1)
         self._destroy.restype = None
         arguments = len(self.inputs) + len(self.outputs) + 2
         self._run = _native.function(dll, f"{self.name}_run", arguments)
@@ -34,7 +37,7 @@ class Model:
         self._running = 0
         self._instance: int | None = None
         instance = ctypes.c_void_p()
-        _native.check(f"{self.name}_create", self._create(ctypes.byref(instance)))
+        _native.check(f"{family}_create", self._create(ctypes.byref(instance)))
         self._instance = instance.value
 
     def __repr__(self) -> str:

@@ -76,6 +76,39 @@ def test_a_model_runs_by_position_and_by_name(library: tessera.Library) -> None:
         np.testing.assert_array_equal(found["y"], X + 10)
 
 
+def test_a_model_for_several_extents_is_taken_by_the_name_of_a_bucket(
+    c_library: CLibrary,
+) -> None:
+    buckets = []
+    source = SOURCE.replace("net_run", "net_rows_2_run")
+    source = source.replace("net_workspace_bytes", "net_rows_2_workspace_bytes")
+    source += """
+size_t net_rows_4_workspace_bytes(void) { return 0; }
+int net_rows_4_run(const net* n, const float* x, const int64_t* step, float* y, float* z, void* w) {
+  for (int i = 0; i < 12; ++i) y[i] = z[i] = x[i] * n->two + (float)*step;
+  return 0;
+}
+"""
+    for rows in (2, 4):
+        parts = {key: [dict(one) for one in MODEL[key]] for key in ("inputs", "outputs")}
+        for tensor in [parts["inputs"][0], *parts["outputs"]]:
+            tensor.update(shape=[rows, 3], bytes=12 * rows)
+        buckets.append({"name": f"net_rows_{rows}", "extents": {"rows": rows}, **parts})
+    library = tessera.load(c_library(source, {"model": {"name": "net", "buckets": buckets}}))
+    assert dict(library.models) == {"net_rows_2": {"rows": 2}, "net_rows_4": {"rows": 4}}
+    with library.model("net_rows_2") as small, library.model("net_rows_4") as large:
+        np.testing.assert_array_equal(small(X, STEP)[0], X + 10)
+        both = np.concatenate([X, X])
+        np.testing.assert_array_equal(large(both, STEP)[1], both * 2 + 10)
+        with pytest.raises(tessera.InvalidArgument):
+            large(X, STEP)
+    assert library._dll.living() == 0
+    with pytest.raises(tessera.FailedPrecondition, match="name one: net_rows_2, net_rows_4"):
+        library.model()
+    with pytest.raises(tessera.NotFound, match="has no model net; there is net_rows_2"):
+        library.model("net")
+
+
 def test_a_model_ends_with_its_context(library: tessera.Library) -> None:
     living = library._dll.living
     with library.model() as model:

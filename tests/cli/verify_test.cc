@@ -131,13 +131,13 @@ TEST_CASE("operators of a library are run against the interpreter", "[cli]") {
   const auto library = ReadVerifiableLibrary(files->manifest());
   INFO(library.status());
   REQUIRE(library.ok());
-  REQUIRE(library->run.operators.size() == spec.ops.size());
-  const auto right = RunLibrary(files->shared_object(), library->run, absl::Seconds(60));
+  REQUIRE(library->runs[0].operators.size() == spec.ops.size());
+  const auto right = RunLibrary(files->shared_object(), library->runs[0], absl::Seconds(60));
   REQUIRE(right.ok());
   INFO(right->detail);
   CHECK(right->kind == RunResult::Kind::kRight);
   CHECK_THAT(right->detail, Catch::StartsWith("32 values, off by at most "));
-  ReferenceRun other = library->run;
+  ReferenceRun other = library->runs[0];
   for (te::Sample& sample : other.operators[1].expected) sample.value += 0.25;
   const auto wrong = RunLibrary(files->shared_object(), other, absl::Seconds(60));
   REQUIRE(wrong.ok());
@@ -165,7 +165,7 @@ TEST_CASE("what is no manifest is refused with the place", "[cli]") {
   INFO(library.status());
   REQUIRE(library.ok());
   CHECK(library->cpu_kind == "x86");
-  CHECK(library->run.library == "net");
+  CHECK(library->runs[0].library == "net");
   nlohmann::json bad = good;
   for (const char* name : {"../libnet.so", "/lib/libc.so", "", ".hidden"}) {
     bad["files"].push_back({{"name", name}, {"sha256", ""}});

@@ -106,6 +106,41 @@ def aligned(values):
     return array
 
 
+def message(*fields):
+    """A protobuf message of (number, value): an int, bytes, a text or a list of them."""
+    data = b""
+    for number, value in fields:
+        for one in value if isinstance(value, list) else [value]:
+            one = one.encode() if isinstance(one, str) else one
+            is_number = isinstance(one, int)
+            data += varint(number << 3 | (0 if is_number else 2))
+            data += varint(one) if is_number else varint(len(one)) + one
+    return data
+
+
+def varint(number):
+    data = b""
+    while number >= 0x80:
+        data += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return data + bytes([number])
+
+
+def open_model(weights):
+    """ONNX's y = relu(x · w) with 4 × 4 weights, where x is rows × 4."""
+    dims = [message((2, "rows")), message((1, 4))]
+    tensor_type = message((1, 1), (2, message((1, dims))))
+    graph = message(
+        (1, message((1, ["x", "w"]), (2, "product"), (4, "MatMul"))),
+        (1, message((1, "product"), (2, "y"), (4, "Relu"))),
+        (2, "open"),
+        (5, message((1, [4, 4]), (2, 1), (8, "w"), (9, struct.pack("<16f", *weights)))),
+        (11, message((1, "x"), (2, message((1, tensor_type))))),
+        (12, message((1, "y"))),
+    )
+    return message((1, 8), (7, graph), (8, message((2, 17))))
+
+
 class ModelTest(RigTest):
     """Of a convolution's ONNX file and what it computes."""
 
@@ -176,6 +211,63 @@ class BuildModel(ModelTest):
         done = self.tessera("build", model, "--target", "opencl", "--out", dist)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no device of kind opencl", done.stderr)
+
+
+class Buckets(RigTest):
+    """A model whose batch is open, for several sizes of it."""
+
+    def run_bucket(self, library, instance, rows, weights):
+        x = aligned([i % 7 - 3 for i in range(4 * rows)])
+        y = aligned([0] * (4 * rows))
+        size = library[f"net_rows_{rows}_workspace_bytes"]
+        size.restype = ctypes.c_size_t
+        workspace = aligned([0] * (size() // 4 + 16))
+        self.assertEqual(library[f"net_rows_{rows}_run"](instance, x, y, workspace), 0)
+        for i in range(rows):
+            for j in range(4):
+                total = sum(x[4 * i + k] * weights[4 * k + j] for k in range(4))
+                self.assertAlmostEqual(y[4 * i + j], max(total, 0), delta=1e-4)
+
+    def test_a_request_for_several_extents_makes_one_library(self):
+        self.start_server()
+        self.start_worker()
+        weights = [i / 8 - 1 for i in range(16)]
+        model, dist = self.folder / "net.onnx", self.folder / "dist"
+        model.write_bytes(open_model(weights))
+        done = self.tessera(
+            "request", "--model", model, "--dim", "rows=8,2", "--budget", "6",
+            "--max-error", "0.001", "--out", dist,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, "--max-error 0.001 is met: output y of net_rows_[28] is off")
+        manifest = json.loads((dist / "manifest.json").read_text())
+        buckets = manifest["model"]["buckets"]
+        self.assertEqual([one["extents"] for one in buckets], [{"rows": 2}, {"rows": 8}])
+        self.assertEqual(manifest["model"]["constant_bytes"], 64)
+        self.assertEqual(len(manifest["ops"]), 2)
+        said = self.output("verify", dist)
+        self.assertRegex(said, "ok       run: net_rows_2: 8 values.*; net_rows_8: 32 values")
+        library = ctypes.CDLL(str(dist / "libnet.so"))
+        instance = ctypes.c_void_p()
+        self.assertEqual(library.net_create(ctypes.byref(instance)), 0)
+        for rows, number in ((1, 0), (2, 0), (3, 1), (8, 1), (9, -1)):
+            self.assertEqual(library.net_bucket(ctypes.byref(ctypes.c_int64(rows))), number)
+        for rows in (8, 2):
+            self.run_bucket(library, instance, rows, weights)
+        library.net_destroy.argtypes = [ctypes.c_void_p]
+        library.net_destroy(instance)
+        # Tuning, then building takes the same records.
+        self.output("tune", model, "--dim", "rows=2,8", "--budget", "6")
+        again = self.folder / "again"
+        self.output("build", model, "--dim", "rows=2,8", "--out", again)
+        other = json.loads((again / "manifest.json").read_text())
+        self.assertEqual(
+            sorted(op["workload_hash"] for op in manifest["ops"]),
+            sorted(op["workload_hash"] for op in other["ops"]),
+        )
+        done = self.tessera("graph", model, "--dim", "rows=2,8")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("several extents are for `tessera tune`", done.stderr)
 
 
 class Request(ModelTest):

@@ -172,6 +172,7 @@ ModelPlan RandomModelPlan(Rng& rng) {
   plan.fence = rng.Next() | 1;
   plan.device = RandomName(rng);
   plan.name = "net";
+  plan.bucket = "net_rows_4";
   for (int64_t i = rng.Between(2, 4); i > 0; --i) {
     plan.libraries.push_back({"libnet.so", RandomHex(rng, 64), rng.Between(1, 1 << 20)});
   }
@@ -477,6 +478,7 @@ TEST_CASE("hostile plans and results of models are refused", "[proto]") {
   CHECK_FALSE(refused(with([](ModelPlan&) {})));
   CHECK(refused(with([](ModelPlan& plan) { plan.fence = 0; })));
   CHECK(refused(with([](ModelPlan& plan) { plan.name = "net; rm"; })));
+  CHECK(refused(with([](ModelPlan& plan) { plan.bucket.clear(); })));
   CHECK(refused(with([](ModelPlan& plan) { plan.libraries.resize(1); })));
   CHECK(refused(with([](ModelPlan& plan) { plan.libraries[0].name = "../net.so"; })));
   CHECK(refused(with([](ModelPlan& plan) { plan.steps = kMaxSteps + 1; })));

@@ -184,6 +184,7 @@ TEST_CASE("each kernel gets the program that is fastest in the model", "[server]
   REQUIRE(farm.plans.size() == 2);
   const proto::ModelPlan& plan = farm.plans[0];
   CHECK(plan.name == "net");
+  CHECK(plan.bucket == "net");
   CHECK(plan.steps == 3);
   CHECK(plan.libraries.size() == 3);  // as selected, with y, with defaults
   CHECK(plan.seed == 20);
@@ -278,10 +279,29 @@ TEST_CASE("what can't be measured in place says why", "[server]") {
   }
 }
 
+TEST_CASE("each bucket of a model is run by its own functions", "[server]") {
+  constexpr char kBuckets[] = R"({"model": {"name": "net", "buckets": [
+      {"name": "net_rows_2", "steps": [{"op": "a"}], "reference": {"missing": "too large"},
+       "inputs": [{"name": "x", "type": "f32", "shape": [2], "layout": "row-major"}],
+       "outputs": [{"name": "y", "type": "f32", "shape": [2], "layout": "row-major"}]},
+      {"name": "net_rows_4", "steps": [{"op": "b"}], "reference": {"missing": "too large"},
+       "inputs": [{"name": "x", "type": "f32", "shape": [4], "layout": "row-major"}],
+       "outputs": [{"name": "y", "type": "f32", "shape": [4], "layout": "row-major"}]}]}})";
+  const auto facts = ReadModelFacts(kBuckets);
+  INFO(facts.status());
+  REQUIRE(facts.ok());
+  REQUIRE(facts->size() == 2);
+  CHECK(facts->at(1).plan.name == "net");
+  CHECK(facts->at(1).plan.bucket == "net_rows_4");
+  CHECK(facts->at(1).plan.buffers[0].shape == std::vector<int64_t>{4});
+  CHECK(facts->at(1).step_ops == std::vector<std::string>{"b"});
+  CHECK(facts->at(1).plan.samples.empty());
+}
+
 TEST_CASE("manifests of builders are not believed", "[server]") {
   const std::string good = kManifest;
   REQUIRE(ReadModelFacts(good).ok());
-  CHECK(ReadModelFacts(good)->step_ops == std::vector<std::string>{"a", "b", "a"});
+  CHECK(ReadModelFacts(good)->at(0).step_ops == std::vector<std::string>{"a", "b", "a"});
   for (const auto& [part, instead] :
        std::map<std::string, std::string>{{"row-major", "0 1/16"},
                                           {"\"steps\"", "\"strides\""},

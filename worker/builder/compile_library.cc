@@ -10,8 +10,8 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "compiler/graph/buckets.h"
 #include "compiler/graph/plan.h"
-#include "compiler/graph/text.h"
 #include "compiler/library/library.h"
 #include "compiler/schedule/default_trace.h"
 #include "proto/checks.h"
@@ -161,8 +161,8 @@ absl::StatusOr<library::LibrarySpec> ReadSelection(const proto::LibraryRequest& 
   return std::move(reader).Finish(request.name);
 }
 
-absl::StatusOr<graph::Graph> ReadGraph(const db::SelectionModel& model,
-                                       std::vector<std::string> artifacts) {
+absl::StatusOr<std::vector<graph::Bucket>> ReadGraphs(const db::SelectionModel& model,
+                                                      std::vector<std::string> artifacts) {
   if (artifacts.size() != model.constants.size() + 1) {
     return absl::InternalError(absl::StrCat(artifacts.size(), " artifacts came, ",
                                             model.constants.size() + 1, " belong to it"));
@@ -171,34 +171,39 @@ absl::StatusOr<graph::Graph> ReadGraph(const db::SelectionModel& model,
   for (size_t i = 0; i < model.constants.size(); ++i) {
     constants[model.constants[i]] = std::move(artifacts[i + 1]);
   }
-  return graph::ParseGraph(artifacts[0],
-                           [&](const std::string& digest) -> absl::StatusOr<std::string> {
-                             const auto found = constants.find(digest);
-                             if (found != constants.end()) return found->second;
-                             return absl::InvalidArgumentError(
-                                 absl::StrCat("the selection doesn't have constant ", digest));
-                           });
+  return graph::ParseBuckets(artifacts[0],
+                             [&](const std::string& digest) -> absl::StatusOr<std::string> {
+                               const auto found = constants.find(digest);
+                               if (found != constants.end()) return found->second;
+                               return absl::InvalidArgumentError(
+                                   absl::StrCat("the selection doesn't have constant ", digest));
+                             });
 }
 
 // Has the library be that of the model: its kernels are the selection's operators.
-absl::Status AddModel(const graph::Graph& graph, library::LibrarySpec& spec) {
-  TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan, graph::MakePlan(graph));
+absl::Status AddModel(std::vector<graph::Bucket> buckets, library::LibrarySpec& spec) {
   std::map<uint64_t, int> operators;  // by their workload
   for (size_t i = 0; i < spec.ops.size(); ++i) {
     operators.emplace(te::StructuralHash(spec.ops[i].workload.dag), static_cast<int>(i));
   }
-  library::LibraryModel model = library::ModelOf(plan, spec.name);
-  for (library::LibraryModel::Step& step : model.steps) {
-    const te::Workload& workload = plan.tasks[static_cast<size_t>(step.op)].workload;
-    const auto found = operators.find(te::StructuralHash(workload.dag));
-    if (found == operators.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the selection has no operator for kernel ", workload.name,
-                       "; select all kernels of the graph, with one release of Tessera"));
+  std::vector<graph::Plan> plans;
+  plans.reserve(buckets.size());
+  std::vector<library::PlannedBucket> planned;
+  for (graph::Bucket& bucket : buckets) {
+    TESSERA_ASSIGN_OR_RETURN(plans.emplace_back(), graph::MakePlan(std::move(bucket.graph)));
+    library::PlannedBucket& made =
+        planned.emplace_back(library::PlannedBucket{std::move(bucket.extents), &plans.back(), {}});
+    for (const graph::Task& task : plans.back().tasks) {
+      const auto found = operators.find(te::StructuralHash(task.workload.dag));
+      if (found == operators.end()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("the selection has no operator for kernel ", task.workload.name,
+                         "; select all kernels of the graph, with one release of Tessera"));
+      }
+      made.ops.push_back(found->second);
     }
-    step.op = found->second;
   }
-  spec.model = std::move(model);
+  spec.model = library::ModelOf(std::move(planned), spec.name);
   return absl::OkStatus();
 }
 
@@ -207,9 +212,10 @@ absl::StatusOr<library::LibraryFiles> MakeFiles(const proto::LibraryRequest& req
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("library name", request.name));
   TESSERA_ASSIGN_OR_RETURN(library::LibrarySpec spec, ReadSelection(request));
   if (request.selection.model) {
-    absl::StatusOr<graph::Graph> graph = ReadGraph(*request.selection.model, std::move(artifacts));
-    TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), "graph"));
-    TESSERA_RETURN_IF_ERROR(Annotate(AddModel(*graph, spec), "model"));
+    absl::StatusOr<std::vector<graph::Bucket>> buckets =
+        ReadGraphs(*request.selection.model, std::move(artifacts));
+    TESSERA_RETURN_IF_ERROR(Annotate(buckets.status(), "graph"));
+    TESSERA_RETURN_IF_ERROR(Annotate(AddModel(*std::move(buckets), spec), "model"));
   }
   spec.static_library = request.static_library;
   return library::BuildLibrary(spec);

@@ -43,11 +43,11 @@ class ModelHost {
     using SetThreads = int (*)(int);
     using Create = int (*)(void**);
     using WorkspaceBytes = size_t (*)();
-    const std::string name = argument_.name;
+    const std::string name = argument_.name, bucket = argument_.bucket;
     const auto set_threads = Find<SetThreads>("tessera_" + name + "_set_threads");
     const auto create = Find<Create>(name + "_create");
-    const auto workspace_bytes = Find<WorkspaceBytes>(name + "_workspace_bytes");
-    run_ = Find<Run>(name + "_run_timed");
+    const auto workspace_bytes = Find<WorkspaceBytes>(bucket + "_workspace_bytes");
+    run_ = Find<Run>(bucket + "_run_timed");
     if (!missing_.empty()) return "the library has no function " + missing_;
     if (const int code = set_threads(argument_.threads); code != 0) {
       return "setting its threads failed with code " + std::to_string(code);

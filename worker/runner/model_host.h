@@ -11,10 +11,12 @@
 namespace tessera::runner {
 
 constexpr int kMaxModelName = 64;  // of a C identifier
+constexpr int kMaxBucketName = 255;
 
 // The child's argument. Its descriptor is the image, in which tensors and times lie.
 struct ModelHostArgument {
-  char name[kMaxModelName + 1];  // of the library's functions
+  char name[kMaxModelName + 1];     // of the library's functions
+  char bucket[kMaxBucketName + 1];  // of those that run it
   int32_t threads;
   int32_t pinned;  // whether `cores` holds one core a thread
   int32_t cores[kMaxThreads];

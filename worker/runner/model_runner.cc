@@ -75,14 +75,15 @@ absl::Status CheckPlan(const ModelPlan& plan) {
                      " of them outputs; inputs come first, at most ", kMaxBuffers,
                      " with at least one output are allowed"));
   }
-  if (plan.name.empty() || plan.name.size() > kMaxModelName || plan.libraries.size() < 2 ||
-      plan.steps < 1 || plan.steps > kMaxSteps || plan.threads < 1 || plan.threads > kMaxThreads ||
+  if (plan.name.empty() || plan.name.size() > kMaxModelName || plan.bucket.empty() ||
+      plan.bucket.size() > kMaxBucketName || plan.libraries.size() < 2 || plan.steps < 1 ||
+      plan.steps > kMaxSteps || plan.threads < 1 || plan.threads > kMaxThreads ||
       (!plan.cores.empty() && plan.cores.size() != static_cast<size_t>(plan.threads)) ||
       plan.turns < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("model \"", plan.name, "\": ", plan.libraries.size(), " libraries of ",
                      plan.steps, " steps, ", plan.threads, " threads on ", plan.cores.size(),
-                     " cores, ", plan.turns, " turns; a name, two libraries, a turn, 1 to ",
+                     " cores, ", plan.turns, " turns; names, two libraries, a turn, 1 to ",
                      kMaxSteps, " steps and 1 to ", kMaxThreads, " threads are needed"));
   }
   if (!plan.samples.empty() && plan.tolerances.size() != static_cast<size_t>(outputs)) {
@@ -113,6 +114,7 @@ class ModelSession {
     }
     ModelHostArgument argument = {};
     memcpy(argument.name, plan.name.data(), plan.name.size());
+    memcpy(argument.bucket, plan.bucket.data(), plan.bucket.size());
     argument.threads = plan.threads;
     argument.pinned = plan.cores.empty() ? 0 : 1;
     std::ranges::copy(plan.cores, argument.cores);
@@ -326,7 +328,7 @@ absl::StatusOr<std::vector<ModelTiming>> MeasureModels(sandbox::Spawner& spawner
     measurement.run_seconds = absl::ToDoubleSeconds(absl::Now() - started);
     return measurement;
   };
-  const TurnRules rules = {plan.turns, plan.max_seconds, StableHash(plan.name)};
+  const TurnRules rules = {plan.turns, plan.max_seconds, StableHash(plan.bucket)};
   TESSERA_ASSIGN_OR_RETURN(std::vector<db::Measurement> measurements,
                            MeasureInTurns(plan.libraries.size(), rules, take));
   std::vector<ModelTiming> timings;

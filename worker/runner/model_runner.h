@@ -16,7 +16,8 @@ namespace tessera::runner {
 
 // Libraries of one model, which differ in their kernels' schedules.
 struct ModelPlan {
-  std::string name;                    // of their C functions, at most 64 characters
+  std::string name;    // of their C functions, at most 64 characters
+  std::string bucket;  // of those that run it: the name, or a bucket's, at most 255 characters
   std::vector<std::string> libraries;  // shared objects, at least two
   std::vector<BufferSpec> buffers;     // inputs, then outputs; row-major
   int steps = 0;                       // kernels of a run

@@ -245,22 +245,22 @@ TEST_CASE("the same model gives the same bytes, of which the manifest has the di
 TEST_CASE("a model that names what is not there is refused", "[library]") {
   const graph::Plan plan = *graph::MakePlan(graph::Parsed(kModel));
   LibrarySpec spec = SpecOf(plan);
-  spec.model->steps[1].op = 17;
+  spec.model->buckets[0].steps[1].op = 17;
   CHECK(BuildLibrary(spec).status().message().find("step 1 runs operator 17 of") !=
         std::string::npos);
   spec = SpecOf(plan);
-  spec.model->steps[0].output.at = 1 << 20;
+  spec.model->buckets[0].steps[0].output.at = 1 << 20;
   CHECK(BuildLibrary(spec).status().message().find("at place 1048576, where there are 0") !=
         std::string::npos);
   spec = SpecOf(plan);
-  spec.model->steps[0].inputs.push_back({});
+  spec.model->buckets[0].steps[0].inputs.push_back({});
   CHECK(BuildLibrary(spec).status().message().find("inputs and one output") != std::string::npos);
   spec = SpecOf(plan);
-  spec.model->steps[0].inputs[1] = {ModelPlace::Kind::kArena, 0};
+  spec.model->buckets[0].steps[0].inputs[1] = {ModelPlace::Kind::kArena, 0};
   CHECK(BuildLibrary(spec).status().message().find("is a constant of its operator") !=
         std::string::npos);
   spec = SpecOf(plan);
-  spec.model->steps[0].output = {ModelPlace::Kind::kArena, 8};
+  spec.model->buckets[0].steps[0].output = {ModelPlace::Kind::kArena, 8};
   CHECK(BuildLibrary(spec).status().message().find("aligned to 64") != std::string::npos);
   spec = SpecOf(plan);
   spec.model->constants.resize(64);

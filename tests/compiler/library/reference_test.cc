@@ -30,6 +30,14 @@ const char* const kModel =
     "output sum\n"
     "output best\n";
 
+// Of the only bucket.
+absl::StatusOr<ModelReference> MakeReference(const LibrarySpec& spec) {
+  absl::StatusOr<std::vector<ModelReference>> references = MakeReferences(spec);
+  if (!references.ok()) return references.status();
+  REQUIRE(references->size() == 1);
+  return std::move((*references)[0]);
+}
+
 // The same inputs for the graph's evaluator.
 std::vector<graph::TensorRef> Inputs(const graph::Graph& graph, uint64_t seed) {
   std::vector<graph::TensorRef> inputs;

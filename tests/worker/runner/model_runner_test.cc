@@ -27,7 +27,7 @@ sandbox::Spawner& Spawner() {
 
 ModelPlan PlanOf(const std::vector<std::string>& libraries) {
   ModelPlan plan;
-  plan.name = "net";
+  plan.name = plan.bucket = "net";
   for (const std::string& name : libraries) plan.libraries.push_back(ReadLibrary(name));
   plan.buffers = {{"x", ElementType::kF32, {16}}, {"y", ElementType::kF32, {16}, true}};
   plan.steps = 2;
@@ -118,6 +118,7 @@ TEST_CASE("plans of models that contradict themselves are refused", "[runner]") 
   CHECK(refused([](ModelPlan& plan) { plan.buffers.pop_back(); }));
   CHECK(refused([](ModelPlan& plan) { std::swap(plan.buffers[0], plan.buffers[1]); }));
   CHECK(refused([](ModelPlan& plan) { plan.name.assign(65, 'n'); }));
+  CHECK(refused([](ModelPlan& plan) { plan.bucket.clear(); }));
   CHECK(refused([](ModelPlan& plan) { plan.steps = 0; }));
   CHECK(refused([](ModelPlan& plan) { plan.tolerances.clear(); }));
   CHECK(refused([](ModelPlan& plan) { plan.buffers[0].shape = {int64_t{1} << 40}; }));
