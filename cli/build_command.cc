@@ -128,7 +128,8 @@ absl::Status RunBuild(const BuildOptions& options) {
     TESSERA_RETURN_IF_ERROR(CheckRunsModels(plan));
     TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(*client, *file.stored));
   }
-  TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen, client->CreateSelection(selection));
+  TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen,
+                           client->CreateSelection(selection, options.allow));
   for (size_t i = 0; i < chosen.items.size(); ++i) {
     const db::SelectionItem& item = chosen.items[i];
     if (plan.versions.size() > 1 &&

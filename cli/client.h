@@ -44,8 +44,8 @@ class Client {
   virtual absl::Status QueryRecords(const db::RecordFilter& filter,
                                     const std::function<void(const db::Record&)>& take) = 0;
   virtual absl::StatusOr<std::vector<db::Record>> Best(const std::string& task_key,
-                                                       const std::string& device_class,
-                                                       int count) = 0;
+                                                       const std::string& device_class, int count,
+                                                       const std::string& allowed = "") = 0;
   virtual absl::StatusOr<std::vector<db::Task>> ListTasks() = 0;
   // Every class that has records, by name.
   virtual absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
@@ -68,7 +68,9 @@ class Client {
       const std::vector<std::string>& digests) = 0;
   virtual absl::Status Upload(const std::string& digest, const std::string& bytes) = 0;
   // Items carry op, task and device class only; the answer has traces and records filled in.
-  virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
+  // `allowed`: as of JobOptions::allow, what the records may call.
+  virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection,
+                                                        const std::string& allowed = "") = 0;
   // Writes each file of the library into `directory`. Returns their paths.
   virtual absl::StatusOr<std::vector<std::string>> BuildLibrary(int64_t selection,
                                                                 const std::string& name,

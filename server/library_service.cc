@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "base/version.h"
 #include "base/view.h"
 #include "proto/convert.h"
@@ -38,7 +39,9 @@ absl::StatusOr<db::Selection> Select(db::Store& store, ContentStore& artifacts, 
                                      const std::function<bool()>& is_cancelled) {
   TESSERA_ASSIGN_OR_RETURN(db::Selection selection, proto::FromProto(request));
   if (selection.model) TESSERA_RETURN_IF_ERROR(CheckArtifacts(*selection.model, artifacts));
-  TESSERA_ASSIGN_OR_RETURN(selection, ChooseRecords(store, std::move(selection), is_cancelled));
+  TESSERA_ASSIGN_OR_RETURN(const std::string allowed, ParseAllowed(request.allow()));
+  TESSERA_ASSIGN_OR_RETURN(selection,
+                           ChooseRecords(store, std::move(selection), is_cancelled, allowed));
   selection.created = clock.Now();
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store.CreateSelection(selection));
   return store.GetSelection(id);

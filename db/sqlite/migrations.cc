@@ -270,6 +270,11 @@ CREATE TABLE library_files (
 ) STRICT;
 )sql";
 
+// What programs of jobs may call.
+constexpr std::string_view kLibrariesOfOthers = R"sql(
+ALTER TABLE jobs ADD COLUMN allow TEXT NOT NULL DEFAULT '';
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -284,6 +289,7 @@ constexpr Migration kMigrations[] = {
     {11, "why tasks end", kEndsOfTasks},
     {12, "paces", kPaces},
     {13, "graphs and libraries", kGraphs},
+    {14, "libraries of others", kLibrariesOfOthers},
 };
 
 }  // namespace

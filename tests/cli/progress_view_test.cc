@@ -359,7 +359,7 @@ class LaterJobsClient final : public FakeClient {
     return std::vector<db::Comparison>();
   }
   absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string&,
-                                               int count) override {
+                                               int count, const std::string&) override {
     std::vector<db::Record> best = log;
     if (static_cast<int>(best.size()) > count) best.resize(count);
     return best;
