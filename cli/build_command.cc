@@ -104,9 +104,10 @@ absl::Status CheckRunsModels(const BuildPlan& plan) {
 }
 
 // The selection as it is fastest in the model, or as it is where that can't be measured now.
-absl::StatusOr<db::Selection> ChosenInPlace(Client& client, db::Selection selection) {
+absl::StatusOr<db::Selection> ChosenInPlace(Client& client, db::Selection selection,
+                                            const std::string& allowed) {
   absl::StatusOr<db::Selection> chosen = client.ChooseInPlace(
-      selection.id,
+      selection.id, allowed,
       [](const std::string& doing) { std::fprintf(stderr, "in place: %s\n", doing.c_str()); });
   if (!absl::IsFailedPrecondition(chosen.status())) return chosen;
   PrintWarnings({absl::StrCat("the model is not measured as a whole: ", chosen.status().message(),
@@ -202,9 +203,9 @@ absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file
     TESSERA_RETURN_IF_ERROR(CheckRunsModels(plan));
     TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(client, file.stored));
   }
-  TESSERA_ASSIGN_OR_RETURN(db::Selection chosen, client.CreateSelection(selection));
-  if (file.model && !options.alone && plan.versions.size() == 1) {
-    TESSERA_ASSIGN_OR_RETURN(chosen, ChosenInPlace(client, std::move(chosen)));
+  TESSERA_ASSIGN_OR_RETURN(db::Selection chosen, client.CreateSelection(selection, options.allow));
+  if (!file.model.empty() && !options.alone && plan.versions.size() == 1) {
+    TESSERA_ASSIGN_OR_RETURN(chosen, ChosenInPlace(client, std::move(chosen), options.allow));
   }
   TESSERA_RETURN_IF_ERROR(PrintChosen(chosen, plan.versions.size() > 1));
   TESSERA_RETURN_IF_ERROR(accept(chosen));

@@ -130,12 +130,13 @@ class GrpcClient final : public Client {
   }
 
   absl::StatusOr<std::vector<db::Record>> Best(const std::string& task_key,
-                                               const std::string& device_class,
-                                               int count) override {
+                                               const std::string& device_class, int count,
+                                               const std::string& allowed) override {
     v1::BestRequest request;
     request.set_task_key(task_key);
     request.set_device_class(device_class);
     request.set_count(count);
+    request.set_allow(allowed);
     v1::BestReply reply;
     grpc::ClientContext context;
     TESSERA_RETURN_IF_ERROR(Answer(log_->Best(&context, request, &reply)));
@@ -271,8 +272,10 @@ class GrpcClient final : public Client {
     return WithAddress(proto::UploadArtifact(*artifacts_, digest, bytes));
   }
 
-  absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) override {
+  absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection,
+                                                const std::string& allowed) override {
     v1::CreateSelectionRequest request;
+    request.set_allow(allowed);
     request.set_name(selection.name);
     for (const db::SelectionItem& item : selection.items) {
       v1::LibraryOp* op = request.add_ops();
@@ -288,8 +291,10 @@ class GrpcClient final : public Client {
   }
 
   absl::StatusOr<db::Selection> ChooseInPlace(
-      int64_t selection, const std::function<void(const std::string&)>& doing) override {
+      int64_t selection, const std::string& allowed,
+      const std::function<void(const std::string&)>& doing) override {
     v1::ChooseInPlaceRequest request;
+    request.set_allow(allowed);
     request.set_selection_id(selection);
     grpc::ClientContext context;
     TESSERA_RETURN_IF_ERROR(BeginWaiting(context));

@@ -57,8 +57,8 @@ class Client {
   virtual absl::Status QueryRecords(const db::RecordFilter& filter,
                                     const std::function<void(const db::Record&)>& take) = 0;
   virtual absl::StatusOr<std::vector<db::Record>> Best(const std::string& task_key,
-                                                       const std::string& device_class,
-                                                       int count) = 0;
+                                                       const std::string& device_class, int count,
+                                                       const std::string& allowed = "") = 0;
   virtual absl::StatusOr<std::vector<db::Task>> ListTasks() = 0;
   // Every class that has records, by name.
   virtual absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
@@ -81,11 +81,14 @@ class Client {
       const std::vector<std::string>& digests) = 0;
   virtual absl::Status Upload(const std::string& digest, const std::string& bytes) = 0;
   // Items carry op, task and device class only; the answer has traces and records filled in.
-  virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection) = 0;
+  // `allowed`: as of JobOptions::allow, what the records may call.
+  virtual absl::StatusOr<db::Selection> CreateSelection(const db::Selection& selection,
+                                                        const std::string& allowed = "") = 0;
   // Of a model's selection the one whose programs are fastest in the model; tells what is being
   // done. Takes a minute, unless it was chosen before. FailedPrecondition without a device.
   virtual absl::StatusOr<db::Selection> ChooseInPlace(
-      int64_t selection, const std::function<void(const std::string&)>& doing) = 0;
+      int64_t selection, const std::string& allowed,
+      const std::function<void(const std::string&)>& doing) = 0;
   // The files of the library, whose names have no folder.
   virtual absl::StatusOr<std::vector<BuiltFile>> BuildLibrary(const LibraryOrder& order) = 0;
 };

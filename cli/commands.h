@@ -18,8 +18,9 @@ inline constexpr char kDefaultServer[] = "127.0.0.1:7654";
 struct UpOptions {
   std::string listen = kDefaultServer;
   std::string data = "tessera-data";
-  std::string isa;  // ceiling of the worker; empty: what the machine has
-  int cores = 0;    // for the worker; 0: all
+  std::string isa;    // ceiling of the worker; empty: what the machine has
+  int cores = 0;      // for the worker; 0: all
+  std::string allow;  // libraries of others that it may load (base/third_party.h); empty: none
   bool worker = true;
 };
 // Starts a server and a local worker, prints "ready ADDRESS" and runs until interrupted.
@@ -65,7 +66,8 @@ struct TuneOptions {
   double max_seconds = 0;
   std::string explorer, cost_model, prior, scheduler;  // empty: the default
   std::string key;                                     // idempotency
-  std::string report;                                  // file for the JSON report
+  std::string allow;   // libraries of others that programs may call; empty: none
+  std::string report;  // file for the JSON report
   bool detach = false;
 };
 absl::Status RunTune(const TuneOptions& options);
@@ -80,6 +82,7 @@ struct RequestOptions {
   double min_speedup = 0;            // over the default schedules; 0: none is demanded
   std::string max_latency;           // "5ms"; empty: none is demanded
   double max_error = 0;              // of a model's library; 0: none is demanded
+  std::string allow;                 // as of TuneOptions
   std::string name;                  // as of BuildOptions
   std::string out = "dist";
   bool static_library = false;  // as of BuildOptions
@@ -104,6 +107,7 @@ struct BestOptions {
   std::string task;  // name, prefix of the key, or empty: all
   std::string device_class;
   int count = 1;
+  std::string allow;  // as of TuneOptions
   bool trace = false;
   bool json = false;
 };
@@ -146,9 +150,10 @@ struct BuildOptions {
   OperatorSource source;  // … or these, or a model
   std::vector<std::string> device_classes;
   std::string target;
-  std::string cpu;   // of a library for a device: the target of what runs on the CPU
-  int threads = 0;   // 0: the file's
-  std::string name;  // empty: "ops", or the model's file's
+  std::string cpu;    // of a library for a device: the target of what runs on the CPU
+  int threads = 0;    // 0: the file's
+  std::string allow;  // as of TuneOptions
+  std::string name;   // empty: "ops", or the model's file's
   std::string out = "dist";
   bool static_library = false;  // libNAME.a, too
   double max_error = 0;         // of a model (error_demand.h); 0: none is demanded

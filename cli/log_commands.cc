@@ -65,8 +65,9 @@ absl::Status RunBest(const BestOptions& options) {
   Table table = EmptyBestTable();
   std::string traces;
   for (const db::Task& task : tasks) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> records,
-                             client->Best(task.Key(), options.device_class, options.count));
+    TESSERA_ASSIGN_OR_RETURN(
+        const std::vector<db::Record> records,
+        client->Best(task.Key(), options.device_class, options.count, options.allow));
     if (records.empty()) AddToBest(table, task, {});
     for (const db::Record& record : records) {
       if (options.json) std::fputs(BestLine(task, record).c_str(), stdout);

@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/durable_file.h"
+#include "base/third_party.h"
 #include "base/version.h"
 #include "base/view.h"
 #include "cli/aa.h"
@@ -124,6 +125,19 @@ void AddServer(CLI::App* command, std::string& server) {
       ->capture_default_str();
 }
 
+// Names libraries of others, in any order.
+void AddAllow(CLI::App* command, std::string& allow, const std::string& help) {
+  const CLI::Validator names(
+      [](std::string& text) {
+        absl::StatusOr<std::string> allowed = ParseAllowed(text);
+        if (!allowed.ok()) return std::string(allowed.status().message());
+        text = *std::move(allowed);
+        return std::string();
+      },
+      "");
+  command->add_option("--allow", allow, help)->transform(names);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -147,6 +161,8 @@ int main(int argc, char** argv) {
       ->check(NotEmpty());
   command->add_option("--isa", up.isa, "ceiling of the worker; default: what the machine has")
       ->check(CLI::IsMember({"sse4.2", "avx2", "avx512", "neon"}));
+  AddAllow(command, up.allow,
+           "libraries that the worker loads for programs that call them: openblas");
   command->add_option("--cores", up.cores, "cores of the worker; 0: all")
       ->check(WholeNumber(0, 1024));
   command->add_flag_callback("--no-worker", [&] { up.worker = false; }, "start the server alone");
@@ -188,6 +204,7 @@ int main(int argc, char** argv) {
                                    ": which operator gets the next trial; default: the file's, or ",
                                    defaults.scheduler));
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
+  AddAllow(command, tune.allow, "libraries that programs may call: openblas; default: none");
   command->add_option("--report", tune.report, "also write the table as JSON to this file");
   command->add_flag("--detach", tune.detach, "print the job's number and return");
   command->callback([&] { status = cli::RunTune(tune); });
@@ -214,6 +231,7 @@ int main(int argc, char** argv) {
   command->add_option("--count", best.count, "of a task")
       ->capture_default_str()
       ->check(WholeNumber(1, 1000));
+  AddAllow(command, best.allow, "what they may call, as of `tessera tune`");
   command->add_flag("--trace", best.trace, "print the traces too");
   command->add_flag("--json", best.json, "one JSON object a line");
   command->callback([&] { status = cli::RunBest(best); });
@@ -298,6 +316,7 @@ int main(int argc, char** argv) {
                    "that a model's outputs may be off, in parts of their largest value, 0.01, else "
                    "exit code 3")
       ->check(CLI::PositiveNumber);
+  AddAllow(command, request.allow, "as of `tessera tune`");
   command->add_option("--name", request.name, "as of `tessera build`");
   command->add_option("--out", request.out, "folder")->capture_default_str();
   command->add_flag("--static", request.static_library, "as of `tessera build`");
@@ -324,6 +343,8 @@ int main(int argc, char** argv) {
                       "arm/neon; default: those with records, else this machine's kind");
   command->add_option("--threads", build.threads, "tuned for this many")
       ->check(WholeNumber(1, proto::kMaxThreads));
+  AddAllow(command, build.allow,
+           "libraries that it may need, as of `tessera tune`; without it such records don't count");
   command->add_option("--name", build.name,
                       "gives libNAME.so and NAME.h; default: ops, or the model's file's name");
   command->add_option("--out", build.out, "folder")->capture_default_str();

@@ -62,7 +62,7 @@ absl::StatusOr<std::optional<db::Record>> KnownBest(Client& client, const db::Jo
                                                     const std::string& device_class) {
   for (const int count : {1, kMaxListedRecords}) {
     TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> best,
-                             client.Best(task_key, device_class, count));
+                             client.Best(task_key, device_class, count, job.options.allow));
     for (db::Record& record : best) {
       if (record.created <= job.created) return std::move(record);
     }

@@ -39,6 +39,7 @@ std::string KeyOf(const db::Job& job) {
   std::string text = absl::StrCat(job.options.device_class, "\n", job.options.trials_per_task, "\n",
                                   job.options.threads, "\n", job.options.seed, "\n",
                                   job.options.scheduler, "\n", job.options.max_seconds, "\n");
+  if (!job.options.allow.empty()) absl::StrAppend(&text, "allow ", job.options.allow, "\n");
   for (const db::Task& task : job.tasks) absl::StrAppend(&text, task.Key(), " ", task.weight, "\n");
   return absl::StrCat("request-", Sha256Hex(text).substr(0, 32));
 }
@@ -114,6 +115,7 @@ absl::Status RunRequest(const RequestOptions& options) {
   tune.budget = options.budget;
   tune.threads = options.threads;
   tune.report = options.report;
+  tune.allow = options.allow;
   TESSERA_ASSIGN_OR_RETURN(tune.max_seconds, PositiveSeconds("--max-wait", options.max_wait));
   if (!options.max_latency.empty()) {
     TESSERA_RETURN_IF_ERROR(PositiveSeconds("--max-latency", options.max_latency).status());
@@ -138,6 +140,7 @@ absl::Status RunRequest(const RequestOptions& options) {
   build.device_classes = {report.device_class};
   build.threads = options.threads;
   build.name = options.name;
+  build.allow = options.allow;
   build.out = options.out;
   build.alone = options.alone;
   build.static_library = options.static_library;

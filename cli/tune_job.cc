@@ -105,6 +105,7 @@ absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOpti
   if (!options.prior.empty()) job.options.prior = options.prior;
   if (!options.scheduler.empty()) job.options.scheduler = options.scheduler;
   job.options.idempotency_key = options.key;
+  job.options.allow = options.allow;
   if (!options.target.empty()) {
     TESSERA_RETURN_IF_ERROR(ir::ParseTarget(options.target).status());
   }

@@ -27,6 +27,7 @@ std::string CommandOf(const UpOptions& options) {
   if (options.listen != defaults.listen) absl::StrAppend(&command, " --listen ", options.listen);
   if (!options.isa.empty()) absl::StrAppend(&command, " --isa ", options.isa);
   if (options.cores > 0) absl::StrAppend(&command, " --cores ", options.cores);
+  if (!options.allow.empty()) absl::StrAppend(&command, " --allow ", options.allow);
   if (!options.worker) command += " --no-worker";
   return command;
 }
@@ -103,6 +104,7 @@ absl::Status RunUp(const UpOptions& options) {
     std::vector<std::string> arguments{"--server", address, "--cache",
                                        absl::StrCat(options.data, "/worker-cache")};
     if (!options.isa.empty()) arguments.insert(arguments.end(), {"--isa", options.isa});
+    if (!options.allow.empty()) arguments.insert(arguments.end(), {"--allow", options.allow});
     if (options.cores > 0) {
       arguments.insert(arguments.end(), {"--cores", absl::StrCat(options.cores)});
     }

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "proto/checks.h"
 #include "proto/convert_parts.h"
 #include "proto/limits.h"
@@ -259,6 +260,7 @@ v1::JobOptions ToProto(const db::JobOptions& options) {
   m.set_scheduler(options.scheduler);
   m.set_prior(options.prior);
   m.set_pins(options.pins);
+  m.set_allow(options.allow);
   return m;
 }
 
@@ -281,6 +283,11 @@ absl::StatusOr<db::JobOptions> FromProto(const v1::JobOptions& m) {
   options.scheduler = or_default("options scheduler", m.scheduler(), "fair");
   options.prior = or_default("options prior", m.prior(), "none");
   options.pins = check.Text("options pins", m.pins(), kMaxConfigBytes);
+  if (absl::StatusOr<std::string> allow = ParseAllowed(m.allow()); allow.ok()) {
+    options.allow = *std::move(allow);
+  } else {
+    check.Add(allow.status());
+  }
   return Finish(check, std::move(options));
 }
 

@@ -55,7 +55,8 @@ std::vector<db::SelectionItem> CandidatesOf(const db::SelectionItem& item,
 // All that there is to choose from.
 class Choice {
  public:
-  static absl::StatusOr<Choice> Of(db::Store& store, const db::Selection& selection) {
+  static absl::StatusOr<Choice> Of(db::Store& store, const db::Selection& selection,
+                                   std::string_view allowed) {
     if (!selection.model) {
       return absl::InvalidArgumentError(absl::StrCat("selection ", selection.id,
                                                      " is of no model; only models are measured as "
@@ -71,7 +72,7 @@ class Choice {
                          "whole, select for one device class"));
       }
       TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> rivals,
-                               Rivals(store, item, kRivals, kRivalSlowdown));
+                               Rivals(store, item, kRivals, kRivalSlowdown, allowed));
       choice.candidates_.push_back(CandidatesOf(item, rivals));
     }
     return choice;
@@ -266,9 +267,10 @@ size_t FastestOf(const Choice& choice, size_t op, const std::vector<Timed>& time
 }  // namespace
 
 absl::StatusOr<db::Selection> ChooseInPlace(LibraryRoom room, const db::Selection& selection,
+                                            std::string_view allowed,
                                             const std::function<void(std::string_view)>& doing,
                                             const std::function<bool()>& is_cancelled) {
-  TESSERA_ASSIGN_OR_RETURN(const Choice choice, Choice::Of(room.store, selection));
+  TESSERA_ASSIGN_OR_RETURN(const Choice choice, Choice::Of(room.store, selection, allowed));
   const std::string key = choice.Key();
   absl::StatusOr<db::Selection> known = room.store.FindInPlace(key);
   if (!absl::IsNotFound(known.status())) return known;

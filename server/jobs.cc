@@ -123,7 +123,7 @@ absl::StatusOr<tuner::JobParts> JobManager::MakeParts(const db::Job& job) {
   TESSERA_RETURN_IF_ERROR(CheckTasks("job", job.tasks));
   std::vector<std::shared_ptr<const tuner::SearchSpace>> spaces;
   for (const db::Task& task : job.tasks) {
-    TESSERA_ASSIGN_OR_RETURN(auto space, factory_.space(task, job.options.pins));
+    TESSERA_ASSIGN_OR_RETURN(auto space, factory_.space(task, job.options.pins, job.options.allow));
     spaces.push_back(std::move(space));
   }
   // Refuses explorers that don't exist before anything is stored.

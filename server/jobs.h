@@ -29,10 +29,10 @@ namespace tessera::server {
 
 // Makes what a search needs; injected, so that tests search a toy space.
 struct SearchFactory {
-  // Of a task and a job's pins. InvalidArgument, naming the task, where it has no space, or none
-  // within them.
-  std::function<absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>>(const db::Task&,
-                                                                          std::string_view)>
+  // Of a task, a job's pins and what it allows. InvalidArgument, naming the task, where it has no
+  // space, or none within the pins.
+  std::function<absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>>(
+      const db::Task&, std::string_view, std::string_view)>
       space;
   // By name of the cost model, seed and model of other tasks. InvalidArgument lists the known
   // names.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
 #include "server/client_services.h"
@@ -31,7 +32,9 @@ absl::StatusOr<db::Selection> Select(db::Store& store, ContentStore& artifacts, 
                                      const std::function<bool()>& is_cancelled) {
   TESSERA_ASSIGN_OR_RETURN(db::Selection selection, proto::FromProto(request));
   if (selection.model) TESSERA_RETURN_IF_ERROR(CheckArtifacts(*selection.model, artifacts));
-  TESSERA_ASSIGN_OR_RETURN(selection, ChooseRecords(store, std::move(selection), is_cancelled));
+  TESSERA_ASSIGN_OR_RETURN(const std::string allowed, ParseAllowed(request.allow()));
+  TESSERA_ASSIGN_OR_RETURN(selection,
+                           ChooseRecords(store, std::move(selection), is_cancelled, allowed));
   selection.created = clock.Now();
   TESSERA_ASSIGN_OR_RETURN(const int64_t id, store.CreateSelection(selection));
   return store.GetSelection(id);
@@ -89,8 +92,10 @@ grpc::Status LibraryServiceImpl::ChooseInPlace(grpc::ServerContext* context,
   if (!slot.ok()) return ToClient(slot.status());
   const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());
   if (!selection.ok()) return ToClient(selection.status());
+  const absl::StatusOr<std::string> allowed = ParseAllowed(request->allow());
+  if (!allowed.ok()) return ToClient(allowed.status());
   const absl::StatusOr<db::Selection> chosen = server::ChooseInPlace(
-      {store_, artifacts_, dispatcher_}, *selection,
+      {store_, artifacts_, dispatcher_}, *selection, *allowed,
       [writer](std::string_view doing) {
         v1::ChooseInPlaceReply reply;
         reply.set_doing(std::string(doing));

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "proto/convert.h"
 #include "proto/limits.h"
 #include "server/client_services.h"
@@ -24,7 +25,9 @@ absl::StatusOr<std::vector<db::Record>> FindBest(db::Store& store, const v1::Bes
     return absl::InvalidArgumentError(
         absl::StrCat("count: ", request.count(), " is outside 0 to ", kMaxBest));
   }
-  return store.Best(request.task_key(), request.device_class(), std::max(1, request.count()));
+  TESSERA_ASSIGN_OR_RETURN(const std::string allowed, ParseAllowed(request.allow()));
+  return store.Best(request.task_key(), request.device_class(), std::max(1, request.count()),
+                    allowed);
 }
 
 absl::StatusOr<std::vector<db::Comparison>> FindComparisons(

@@ -42,14 +42,15 @@ constexpr double kClearlyFaster = 0.95;
 // The records that an item may be built from, the one to prefer first: the promoted one unless one
 // that it was not compared with is clearly faster, then the fastest, as of Store::Best.
 absl::StatusOr<std::vector<db::Record>> Preferred(db::Store& store, const db::SelectionItem& item,
-                                                  int count) {
+                                                  int count, std::string_view allowed) {
   const std::string key = item.task.Key();
   TESSERA_ASSIGN_OR_RETURN(const std::optional<tuner::Promoted> promoted,
-                           tuner::FindPromoted(store, key, item.device_class));
-  if (!promoted) return store.Best(key, item.device_class, count);
+                           tuner::FindPromoted(store, key, item.device_class, allowed));
+  if (!promoted) return store.Best(key, item.device_class, count, allowed);
   const int compared_count = static_cast<int>(promoted->traces.size());
-  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
-                           store.Best(key, item.device_class, std::max(count, compared_count + 1)));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::vector<db::Record> records,
+      store.Best(key, item.device_class, std::max(count, compared_count + 1), allowed));
   double seconds = promoted->record.CostSeconds();
   for (const db::Record& record : records) {
     if (record.trace != promoted->record.trace) continue;
@@ -184,11 +185,11 @@ bool TakesNoLayouts(const db::SelectionItem& item) {
 }
 
 absl::Status FillAlike(db::Store& store, const te::Dag& dag, const std::set<std::string>& tensors,
-                       const Items& items) {
+                       const Items& items, std::string_view allowed) {
   std::vector<Fastest> fastest;
   for (const db::SelectionItem* item : items) {
     TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
-                             Preferred(store, *item, kLayoutCandidates));
+                             Preferred(store, *item, kLayoutCandidates, allowed));
     Fastest& by_layouts = fastest.emplace_back();
     for (db::Record& record : records) {
       const absl::StatusOr<schedule::Trace> trace = schedule::ParseTrace(record.trace);
@@ -206,15 +207,16 @@ absl::Status FillAlike(db::Store& store, const te::Dag& dag, const std::set<std:
   return absl::OkStatus();
 }
 
-absl::Status Fill(db::Store& store, const Items& items) {
+absl::Status Fill(db::Store& store, const Items& items, std::string_view allowed) {
   if (items.size() > 1) {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload,
                              te::ParseWorkload(items[0]->task.workload));
     const std::set<std::string> tensors = FreeTensors(workload.dag);
-    if (!tensors.empty()) return FillAlike(store, workload.dag, tensors, items);
+    if (!tensors.empty()) return FillAlike(store, workload.dag, tensors, items, allowed);
   }
   for (db::SelectionItem* item : items) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> preferred, Preferred(store, *item, 1));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Record> preferred,
+                             Preferred(store, *item, 1, allowed));
     if (!preferred.empty()) Take(preferred[0], *item);
   }
   return absl::OkStatus();
@@ -286,11 +288,13 @@ absl::Status CheckVersions(const Items& items, const Versions& versions) {
 }  // namespace
 
 absl::StatusOr<std::vector<db::Record>> Rivals(db::Store& store, const db::SelectionItem& item,
-                                               int count, double slowdown) {
+                                               int count, double slowdown,
+                                               std::string_view allowed) {
   if (item.record_id == 0) return std::vector<db::Record>();
   // One program may have many records.
-  TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> records,
-                           store.Best(item.task.Key(), item.device_class, kRivalCandidates));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::vector<db::Record> records,
+      store.Best(item.task.Key(), item.device_class, kRivalCandidates, allowed));
   std::set<std::string> known{item.trace};
   std::vector<db::Record> rivals;
   for (db::Record& record : records) {
@@ -302,7 +306,8 @@ absl::StatusOr<std::vector<db::Record>> Rivals(db::Store& store, const db::Selec
 }
 
 absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection wanted,
-                                            const std::function<bool()>& is_cancelled) {
+                                            const std::function<bool()>& is_cancelled,
+                                            std::string_view allowed) {
   std::vector<Items> operators;  // in the order of first naming
   std::map<std::string, size_t> place;
   Versions versions;
@@ -327,7 +332,7 @@ absl::StatusOr<db::Selection> ChooseRecords(db::Store& store, db::Selection want
     if (is_cancelled()) return absl::CancelledError("selection: whoever asked for it has gone");
     const auto [first, is_new] = answered.emplace(QuestionOf(items), items);
     if (is_new) {
-      TESSERA_RETURN_IF_ERROR(Fill(store, items));
+      TESSERA_RETURN_IF_ERROR(Fill(store, items, allowed));
     } else {
       Copy(first->second, items);
     }

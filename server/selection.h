@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,18 +26,23 @@ inline constexpr size_t kMaxVersions = 8;
 // once for operators that are equal: many seconds at the limits of CheckTasks. `is_cancelled` is
 // asked between operators.
 //
+// Records that call libraries of others are left out, but for those that are `allowed`
+// (db::JobOptions::allow).
+//
 // InvalidArgument past kMaxVersions, where CheckTasks refuses the operators, where items of one
 // operator differ in their workload, where an operator lacks a version that another one has, or
 // where one library can't have all versions (ir::WhyNotTogether). Cancelled when `is_cancelled`
 // says so.
 absl::StatusOr<db::Selection> ChooseRecords(
     db::Store& store, db::Selection wanted,
-    const std::function<bool()>& is_cancelled = [] { return false; });
+    const std::function<bool()>& is_cancelled = [] { return false; },
+    std::string_view allowed = {});
 
 // Records of other programs that a chosen item may be built from instead, the fastest first: at
-// most `count`, none that was measured to take more than `slowdown` times as long as the item's.
-// None for an item without a record.
+// most `count`, none that calls what isn't allowed (as of ChooseRecords) or was measured to take
+// more than `slowdown` times as long as the item's. None for an item without a record.
 absl::StatusOr<std::vector<db::Record>> Rivals(db::Store& store, const db::SelectionItem& item,
-                                               int count, double slowdown);
+                                               int count, double slowdown,
+                                               std::string_view allowed);
 
 }  // namespace tessera::server

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "compiler/ir/target.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/executed_operations.h"
@@ -22,11 +23,13 @@ static_assert(std::is_same_v<Point, space::Config>);
 
 ConfigSearchSpace::ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space,
                                      FeatureSource features, std::optional<FixedProgram> baseline,
-                                     std::vector<double> sketch_work)
+                                     std::vector<double> sketch_work,
+                                     std::vector<FixedProgram> external)
     : space_(std::move(space)),
       features_(std::move(features)),
       baseline_(std::move(baseline)),
-      sketch_work_(std::move(sketch_work)) {}
+      sketch_work_(std::move(sketch_work)),
+      external_(std::move(external)) {}
 
 std::vector<double> ConfigSearchSpace::DraftSeconds(absl::Span<const Point> points) const {
   if (!features_.draft_seconds) return {};
@@ -62,18 +65,38 @@ absl::Status WithWayOut(const absl::Status& refused, const ir::Target& target) {
                    "the CPU runs it"));
 }
 
-absl::StatusOr<FixedProgram> DefaultProgram(const te::Dag& dag, ir::Target target, int threads) {
-  target.max_threads = threads;
-  TESSERA_ASSIGN_OR_RETURN(const schedule::Trace trace, schedule::DefaultTrace(dag, target));
+absl::StatusOr<FixedProgram> ProgramOf(const te::Dag& dag, const schedule::Trace& trace,
+                                       std::string_view provider = {}) {
   TESSERA_ASSIGN_OR_RETURN(const schedule::Schedule schedule, schedule::ApplyTrace(dag, trace));
   TESSERA_ASSIGN_OR_RETURN(const schedule::LoopStructure loops, schedule::InferBounds(schedule));
-  return FixedProgram{schedule::Print(trace), schedule::LoopHash(schedule, loops)};
+  return FixedProgram{schedule::Print(trace), schedule::LoopHash(schedule, loops),
+                      std::string(provider)};
+}
+
+absl::StatusOr<FixedProgram> DefaultProgram(const te::Dag& dag, const ir::Target& target) {
+  TESSERA_ASSIGN_OR_RETURN(const schedule::Trace trace, schedule::DefaultTrace(dag, target));
+  return ProgramOf(dag, trace);
+}
+
+// A program for each library that is allowed and has something to compute.
+absl::StatusOr<std::vector<FixedProgram>> ExternalPrograms(const te::Dag& dag,
+                                                           const ir::Target& target,
+                                                           std::string_view allowed) {
+  std::vector<FixedProgram> programs;
+  for (const ThirdParty& library : ThirdParties()) {
+    if (!IsAllowed(allowed, library.name)) continue;
+    const auto trace = schedule::ExternalTrace(dag, target, library.name);
+    if (!trace.ok()) continue;
+    TESSERA_ASSIGN_OR_RETURN(programs.emplace_back(), ProgramOf(dag, *trace, library.name));
+  }
+  return programs;
 }
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Task& task,
-                                                                   std::string_view pins) {
+                                                                   std::string_view pins,
+                                                                   std::string_view allowed) {
   const auto build = [&]() -> absl::StatusOr<std::shared_ptr<const SearchSpace>> {
     TESSERA_ASSIGN_OR_RETURN(const te::Workload workload, te::ParseWorkload(task.workload));
     TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(task.target));
@@ -88,8 +111,11 @@ absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Tas
           return costmodel::ConfigFeatures(*space, threads, configs);
         },
         costmodel::DraftSeconds};
-    TESSERA_ASSIGN_OR_RETURN(FixedProgram baseline,
-                             DefaultProgram(workload.dag, target, task.threads));
+    ir::Target shared = target;
+    shared.max_threads = task.threads;
+    TESSERA_ASSIGN_OR_RETURN(FixedProgram baseline, DefaultProgram(workload.dag, shared));
+    TESSERA_ASSIGN_OR_RETURN(std::vector<FixedProgram> external,
+                             ExternalPrograms(workload.dag, shared, allowed));
     std::vector<double> sketch_work;
     for (const space::Sketch& sketch : space->sketches()) {
       TESSERA_ASSIGN_OR_RETURN(const int64_t operations,
@@ -98,7 +124,8 @@ absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Tas
                                               : std::numeric_limits<double>::infinity());
     }
     auto search_space = std::make_shared<const ConfigSearchSpace>(
-        std::move(space), std::move(features), std::move(baseline), std::move(sketch_work));
+        std::move(space), std::move(features), std::move(baseline), std::move(sketch_work),
+        std::move(external));
     if (listed) return ListedSpace::Make(std::move(search_space), *listed);
     return search_space;
   };

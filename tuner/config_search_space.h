@@ -27,9 +27,10 @@ class ConfigSearchSpace final : public SearchSpace {
  public:
   ConfigSearchSpace(std::shared_ptr<const space::ConfigSpace> space, FeatureSource features,
                     std::optional<FixedProgram> baseline = std::nullopt,
-                    std::vector<double> sketch_work = {});
+                    std::vector<double> sketch_work = {}, std::vector<FixedProgram> external = {});
 
   std::optional<FixedProgram> Baseline() const override { return baseline_; }
+  absl::Span<const FixedProgram> External() const override { return external_; }
   Point Sample(Rng& rng) const override { return space_->Sample(rng); }
   std::vector<double> DraftSeconds(absl::Span<const Point> points) const override;
   Point Mutate(const Point& point, Rng& rng) const override { return space_->Mutate(point, rng); }
@@ -61,12 +62,15 @@ class ConfigSearchSpace final : public SearchSpace {
   FeatureSource features_;
   std::optional<FixedProgram> baseline_;
   std::vector<double> sketch_work_;
+  std::vector<FixedProgram> external_;
 };
 
 // The space of a task's workload and target for its number of threads, or the part of it that pins
-// leave (schedule_space/pins.h), with the features of costmodel. Errors are those of the texts, of
-// the pins, and of space::BuildSpace, with the task's name.
+// leave (schedule_space/pins.h), with the features of costmodel; and with programs that call the
+// libraries that are allowed, where they compute a part of the workload. Errors are those of the
+// texts, of the pins, and of space::BuildSpace, with the task's name.
 absl::StatusOr<std::shared_ptr<const SearchSpace>> MakeSearchSpace(const db::Task& task,
-                                                                   std::string_view pins = "");
+                                                                   std::string_view pins = "",
+                                                                   std::string_view allowed = "");
 
 }  // namespace tessera::tuner

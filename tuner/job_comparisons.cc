@@ -40,12 +40,14 @@ absl::StatusOr<bool> JobRunner::CompareFastest(int task_index) {
     }
     if (parts_.measurer.HasExactTimes(request.device_class)) {
       // The fastest trial is the fastest program, unless an earlier job has promoted another.
-      TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
-                               FindPromoted(parts_.store, key, request.device_class));
+      TESSERA_ASSIGN_OR_RETURN(
+          const std::optional<Promoted> promoted,
+          FindPromoted(parts_.store, key, request.device_class, job_.options.allow));
       if (!promoted) return absl::OkStatus();
     }
-    TESSERA_ASSIGN_OR_RETURN(request.programs,
-                             ChooseContest(parts_.store, key, request.device_class, rivals));
+    TESSERA_ASSIGN_OR_RETURN(
+        request.programs,
+        ChooseContest(parts_.store, key, request.device_class, rivals, job_.options.allow));
     return absl::OkStatus();
   };
   TESSERA_RETURN_IF_ERROR(FromStore(choose(), "comparison"));

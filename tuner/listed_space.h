@@ -20,6 +20,7 @@ class ListedSpace final : public SearchSpace {
       std::shared_ptr<const SearchSpace> space, const std::vector<std::string>& configs);
 
   std::optional<FixedProgram> Baseline() const override { return space_->Baseline(); }
+  absl::Span<const FixedProgram> External() const override { return space_->External(); }
   Point Sample(Rng& rng) const override { return points_[rng.Below(points_.size())]; }
   Point Mutate(const Point&, Rng& rng) const override { return Sample(rng); }
   Point Jump(const Point&, Rng& rng) const override { return Sample(rng); }

@@ -12,6 +12,9 @@
 namespace tessera::tuner {
 namespace {
 
+// Comparisons, the newest first, of which some may have been won by what is not allowed now.
+constexpr int kLookedThrough = 16;
+
 // What one rival's turns say.
 struct Standing {
   size_t program = 0;
@@ -69,29 +72,34 @@ size_t Fastest(const std::vector<db::Measurement>& measurements) {
 }  // namespace
 
 absl::StatusOr<std::optional<Promoted>> FindPromoted(db::Store& store, std::string_view task_key,
-                                                     std::string_view device_class) {
+                                                     std::string_view device_class,
+                                                     std::string_view allowed) {
   TESSERA_ASSIGN_OR_RETURN(
       std::vector<db::Comparison> comparisons,
-      store.ListComparisons(task_key, device_class, db::ComparisonPurpose::kPromotion, 1));
-  if (comparisons.empty()) return std::nullopt;
-  Promoted promoted;
-  promoted.comparison = std::move(comparisons[0]);
-  for (const int64_t id : promoted.comparison.record_ids) {
-    TESSERA_ASSIGN_OR_RETURN(db::Record record, db::GetRecord(store, id, task_key));
-    promoted.traces.push_back(record.trace);
-    if (id == promoted.comparison.promoted) promoted.record = std::move(record);
+      store.ListComparisons(task_key, device_class, db::ComparisonPurpose::kPromotion,
+                            kLookedThrough));
+  for (db::Comparison& comparison : comparisons) {
+    Promoted promoted;
+    for (const int64_t id : comparison.record_ids) {
+      TESSERA_ASSIGN_OR_RETURN(db::Record record, db::GetRecord(store, id, task_key));
+      promoted.traces.push_back(record.trace);
+      if (id == comparison.promoted) promoted.record = std::move(record);
+    }
+    if (!db::CallsOnly(promoted.record.trace, allowed)) continue;
+    promoted.comparison = std::move(comparison);
+    return promoted;
   }
-  return promoted;
+  return std::nullopt;
 }
 
 absl::StatusOr<std::vector<db::Record>> ChooseContest(db::Store& store, std::string_view task_key,
-                                                      std::string_view device_class,
-                                                      int max_rivals) {
+                                                      std::string_view device_class, int max_rivals,
+                                                      std::string_view allowed) {
   std::vector<db::Record> contest;
   TESSERA_ASSIGN_OR_RETURN(const std::optional<Promoted> promoted,
-                           FindPromoted(store, task_key, device_class));
+                           FindPromoted(store, task_key, device_class, allowed));
   TESSERA_ASSIGN_OR_RETURN(std::vector<db::Record> fastest,
-                           store.Best(task_key, device_class, max_rivals + 1));
+                           store.Best(task_key, device_class, max_rivals + 1, allowed));
   if (promoted) contest.push_back(promoted->record);
   bool is_new = !promoted;
   for (db::Record& record : fastest) {

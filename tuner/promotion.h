@@ -36,16 +36,18 @@ struct Promoted {
   }
 };
 
-// By the latest comparison of that purpose; nothing before the first.
+// By the latest comparison of that purpose whose winner calls no library of others but those that
+// are `allowed` (db::JobOptions::allow), of the last few; nothing before the first.
 absl::StatusOr<std::optional<Promoted>> FindPromoted(db::Store& store, std::string_view task_key,
-                                                     std::string_view device_class);
+                                                     std::string_view device_class,
+                                                     std::string_view allowed = {});
 
 // What to compare: the incumbent, which is the promoted record or, before the first promotion, the
 // fastest; then the fastest others, `max_rivals` at most. Empty when there is nothing to find out:
-// no rival, or none that the latest comparison had not.
+// no rival, or none that the latest comparison had not. `allowed`: as of FindPromoted.
 absl::StatusOr<std::vector<db::Record>> ChooseContest(db::Store& store, std::string_view task_key,
-                                                      std::string_view device_class,
-                                                      int max_rivals);
+                                                      std::string_view device_class, int max_rivals,
+                                                      std::string_view allowed = {});
 
 // The verdict on programs that were measured, the incumbent first; of kSame two times the same.
 // The interval is that of the best rival. It promotes that rival if the interval lies below 1, and

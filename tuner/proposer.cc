@@ -60,6 +60,15 @@ class Batch {
     proposals_.push_back({"", std::move(baseline->trace), baseline->loop_hash, "default"});
   }
 
+  // Those that libraries of others compute, under their names.
+  void AddExternal() {
+    for (const FixedProgram& program : view_.task.space.External()) {
+      if (left() <= 0 || !IsNew(program.loop_hash)) continue;
+      loop_hashes_.insert(program.loop_hash);
+      proposals_.push_back({"", program.trace, program.loop_hash, program.provider});
+    }
+  }
+
   // Whether it was added: not if its program is known.
   absl::StatusOr<bool> AddIfNew(const Point& point, std::string_view explorer) {
     TESSERA_ASSIGN_OR_RETURN(const uint64_t loop_hash, view_.task.space.LoopHash(point));
@@ -204,6 +213,7 @@ absl::StatusOr<std::vector<Proposal>> ProposeBatch(const ProposalView& view, int
                                                    const ProposalOptions& options, Rng& rng) {
   Batch batch(view, count);
   if (view.proposed == 0) batch.AddBaseline();
+  batch.AddExternal();
   TESSERA_RETURN_IF_ERROR(batch.AddOfNearTasks());
 
   const bool steered = IsSteered(view.explorer);

@@ -18,7 +18,8 @@ struct Proposal {
   std::string config;
   std::string trace;
   uint64_t loop_hash = 0;
-  std::string explorer;  // "default", a name below, or who of the explorers proposed it
+  std::string
+      explorer;  // "default", a name below, a library's, or who of the explorers proposed it
 };
 
 // Who proposed what no explorer did: a plain sample; one of a family (families.h) with few trials,
@@ -48,7 +49,8 @@ struct ProposalView {
   bool ranks_by_prior = false;                 // the ranker is of other tasks
 };
 
-// The default schedule first of all, unless its program is known; then the points of near tasks;
+// The default schedule first of all, unless its program is known; then what libraries of others
+// compute, where that is new; then the points of near tasks;
 // then what the explorer finds: all that it has if it uses no model or plans, otherwise diverse
 // batches of its best, with a share for sketches that contend and ε's of samples of little tried
 // families. Samples that the space's draft prefers, family by family, come before the first model

@@ -23,6 +23,7 @@ uint64_t HashPoint(const Point& point);
 struct FixedProgram {
   std::string trace;
   uint64_t loop_hash = 0;
+  std::string provider;  // the library that it calls (base/third_party.h); empty: none
 };
 
 // What a search walks through for one task: a config space together with its features. Every point
@@ -34,6 +35,9 @@ class SearchSpace {
   // The program that a library would use without any tuning, if there is one: measured first, so
   // that every job shows what was gained. No point of the space; nothing is learned from it.
   virtual std::optional<FixedProgram> Baseline() const = 0;
+  // Programs that call libraries of others, where these are allowed: measured beside what is
+  // generated, by the same rules. No points of the space; nothing is learned from them.
+  virtual absl::Span<const FixedProgram> External() const { return {}; }
   virtual Point Sample(Rng& rng) const = 0;
   // An estimate of each point's time that needs no measurements, to compare them with each other;
   // empty where there is none.

@@ -32,6 +32,8 @@ absl::StatusOr<TaskPrograms> TaskPrograms::Make(const db::Task& task, int max_pr
 
 bool TaskPrograms::Add(const db::Record& record) {
   const db::Outcome outcome = record.measurement.outcome;
+  // Features are of loops: they say nothing of a library's call.
+  if (!db::CallsOnly(record.trace, "")) return false;
   if (record.stale || (outcome != db::Outcome::kOk && !db::IsCandidateFailure(outcome))) {
     return false;
   }

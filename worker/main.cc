@@ -14,7 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "base/version.h"
 #include "base/view.h"
 #include "proto/checks.h"
@@ -55,6 +57,7 @@ struct Options {
   std::string config;
   std::string isa;
   std::string cache;
+  std::string allow;
   std::string log_level = "info";
   int cores = 0;
 
@@ -136,6 +139,9 @@ absl::Status CheckOptions(const Options& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("--config: --runner ", options.runner, " takes none"));
   }
+  if (!options.allow.empty() && (options.kind() != nullptr || !options.Has("runner"))) {
+    return absl::InvalidArgumentError("--allow: is of --runner cpu, which loads libraries");
+  }
   if (options.kind() != nullptr && !options.isa.empty()) {
     return absl::InvalidArgumentError("--isa: is of --runner cpu");
   }
@@ -190,7 +196,8 @@ absl::StatusOr<Roles> MakeRoles(const Options& options, int core_count) {
       TESSERA_ASSIGN_OR_RETURN(roles.programs, OpenPrograms(options));
       runner_options.programs = roles.programs.get();
     } else {
-      TESSERA_ASSIGN_OR_RETURN(roles.spawner, sandbox::Sandbox::Create({.real_time = true}));
+      TESSERA_ASSIGN_OR_RETURN(
+          roles.spawner, sandbox::Sandbox::Create({.real_time = true, .allow = options.allow}));
     }
     roles.kernel_runner =
         std::make_unique<runner::KernelRunner>(*roles.spawner, std::move(runner_options));
@@ -299,6 +306,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--isa", options.isa, "instruction set ceiling; default: what the machine has")
       ->check(CLI::IsMember({"sse4.2", "avx2", "avx512", "neon"}));
+  app.add_option("--allow", options.allow,
+                 absl::StrCat("libraries of others that programs may call, with a comma: ",
+                              NamesOf(ThirdParties()), "; default: none"));
   app.add_option("--cache", options.cache,
                  "folder for artifacts and binaries of devices; default: tessera/NAME in the "
                  "user's cache folder");
@@ -316,7 +326,12 @@ int main(int argc, char** argv) {
   }
   SetLogLevel(options.log_level);
   if (options.cache.empty()) options.cache = DefaultCache(options.name);
-  absl::Status checked = CheckOptions(options);
+  absl::StatusOr<std::string> allowed = ParseAllowed(options.allow);
+  absl::Status checked = Annotate(allowed.status(), "--allow");
+  if (allowed.ok()) {
+    options.allow = *std::move(allowed);
+    checked = CheckOptions(options);
+  }
   if (checked.ok() && !options.config.empty()) {
     absl::StatusOr<std::string> config = ReadConfig(options);
     checked = config.status();

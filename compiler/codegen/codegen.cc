@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "base/view.h"
 #include "compiler/codegen/emit_module.h"
 #include "compiler/codegen/expand_missing.h"
@@ -119,7 +120,10 @@ absl::StatusOr<ObjectCode> GenerateObject(absl::Span<const ir::Program> programs
                                           const ir::Target& target, Checks checks) {
   TESSERA_ASSIGN_OR_RETURN(ObjectCode code,
                            Compile(programs, target, llvm::CodeGenFileType::ObjectFile, checks));
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> undefined, UndefinedSymbols(code.bytes));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<std::string> undefined, UndefinedSymbols(code.bytes));
+  for (const ThirdParty& provider : ThirdParties()) {
+    if (std::erase(undefined, provider.function) > 0) code.providers.emplace_back(provider.name);
+  }
   if (!undefined.empty()) {
     return absl::InternalError(
         absl::StrCat("kernel ", code.kernels[0].symbol,

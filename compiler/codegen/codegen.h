@@ -21,6 +21,8 @@ struct Kernel {
 struct ObjectCode {
   std::string bytes;            // relocatable ELF
   std::vector<Kernel> kernels;  // one a program, in their order
+  // Libraries of others that it calls (base/third_party.h), by name: LinkOptions::providers.
+  std::vector<std::string> providers;
 };
 
 // kBounds: a load or store that would touch anything outside its buffer's stored elements stops the
@@ -29,8 +31,9 @@ enum class Checks : uint8_t { kNone, kBounds };
 
 // Compiles lowered programs (passes::Lower) of different names for x86-64 or AArch64 with LLVM:
 // explicit vectors, static shapes, no vectoriser, LoopStrengthReduce off, code generation level
-// Default. No undefined symbols. Deterministic. Thread-safe; target machines are reused per thread.
-// One object of two programs takes half a millisecond or more less than two objects.
+// Default. No undefined symbols but functions of `providers`. Deterministic. Thread-safe; target
+// machines are reused per thread. One object of two programs takes half a millisecond or more less
+// than two objects.
 absl::StatusOr<ObjectCode> GenerateObject(absl::Span<const ir::Program> programs,
                                           const ir::Target& target, Checks checks = Checks::kNone);
 

@@ -1,5 +1,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/visitor.h"
@@ -335,6 +336,10 @@ void FunctionEmitter::EmitAllocate(const ir::Allocate& node) {
 }
 
 void FunctionEmitter::EmitEvaluate(const ir::Evaluate& node) {
+  if (const std::optional<ir::MatrixCall> product = ir::AsMatrixCall(node.value)) {
+    EmitMatrixCall(*product);
+    return;
+  }
   const auto* call = node.value.As<ir::Call>();
   if (call == nullptr || call->name != "prefetch") {
     Emit(node.value);
@@ -358,6 +363,35 @@ void FunctionEmitter::EmitEvaluate(const ir::Evaluate& node) {
   b_.CreateIntrinsic(
       llvm::Intrinsic::prefetch, {b_.getPtrTy()},
       {Address(*load->buffer, linear), b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
+}
+
+void FunctionEmitter::EmitMatrixCall(const ir::MatrixCall& call) {
+  if (!ir::IsCpu(state_.target.kind)) {
+    state_.Fail(absl::InvalidArgumentError(
+        "code generation: a GPU calls no library; leave the external step out"));
+    return;
+  }
+  // Of <cblas.h>.
+  constexpr int kRowMajor = 101, kPlain = 111, kTransposed = 112;
+  llvm::Type *pointer = b_.getPtrTy(), *number = b_.getInt32Ty(), *real = b_.getFloatTy();
+  auto* type = llvm::FunctionType::get(b_.getVoidTy(),
+                                       {number, number, number, number, number, number, real,
+                                        pointer, number, pointer, number, real, pointer, number},
+                                       false);
+  const std::string_view name = ThirdPartyNamed("openblas")->function;
+  const llvm::FunctionCallee callee =
+      state_.module.getOrInsertFunction({name.data(), name.size()}, type);
+  const auto address = [&](const ir::Expr& first) {
+    const auto* load = first.As<ir::Load>();
+    return Address(*load->buffer, Linearise(FlatIndex(*load->buffer, load->indices)));
+  };
+  const auto integer = [&](int64_t value) { return b_.getInt32(static_cast<uint32_t>(value)); };
+  b_.CreateCall(callee,
+                {integer(kRowMajor), integer(call.transposes_a ? kTransposed : kPlain),
+                 integer(call.transposes_b ? kTransposed : kPlain), integer(call.rows),
+                 integer(call.columns), integer(call.terms), llvm::ConstantFP::get(real, 1.0),
+                 address(call.a), integer(call.a_stride), address(call.b), integer(call.b_stride),
+                 llvm::ConstantFP::get(real, 0.0), address(call.c), integer(call.c_stride)});
 }
 
 }  // namespace tessera::codegen

@@ -14,6 +14,7 @@
 #include "compiler/codegen/target_machine.h"
 #include "compiler/codegen/vector_math.h"
 #include "compiler/codegen/workspace_plan.h"
+#include "compiler/ir/matrix_call.h"
 #include "compiler/ir/stmt.h"
 #include "compiler/ir/target.h"
 
@@ -120,6 +121,7 @@ class FunctionEmitter {
   void EmitIf(llvm::Value* condition, const ir::Stmt& then_body, const ir::Stmt& else_body);
   void EmitAllocate(const ir::Allocate& node);
   void EmitEvaluate(const ir::Evaluate& node);
+  void EmitMatrixCall(const ir::MatrixCall& call);
   void EmitAsyncCopy(const ir::AsyncCopy& node);  // emit_async_copy.cc, also the next two
   bool EmitCopyInstructions(const ir::AsyncCopy& node);
   void EmitAsyncWait();

@@ -14,7 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
+#include "base/names.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "base/unique_fd.h"
 #include "compiler/codegen/llvm_headers.h"
 #include "compiler/codegen/target_machine.h"
@@ -175,15 +177,27 @@ absl::StatusOr<std::string> LinkSharedObject(absl::Span<const std::string> objec
   TESSERA_ASSIGN_OR_RETURN(const std::string archive, ArchiveOf(objects));
   TESSERA_ASSIGN_OR_RETURN(const std::string archive_path, add(archive));
   arguments.insert(arguments.end(), {"--whole-archive", archive_path, "--no-whole-archive"});
-  if (!options.libc_functions.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(const std::string stub,
-                             MakeStubObject(options.kind, options.libc_functions));
+  const auto need = [&](std::string_view soname,
+                        const std::vector<std::string>& functions) -> absl::Status {
+    TESSERA_ASSIGN_OR_RETURN(const std::string stub, MakeStubObject(options.kind, functions));
     TESSERA_ASSIGN_OR_RETURN(const std::string stub_object, add(stub));
     std::vector<std::string> stub_arguments = BaseArguments(options.kind);
-    stub_arguments.insert(stub_arguments.end(), {"-soname", "libc.so.6", stub_object});
+    stub_arguments.insert(stub_arguments.end(), {"-soname", std::string(soname), stub_object});
     TESSERA_ASSIGN_OR_RETURN(const std::string stub_library,
                              RunLldForOutput(std::move(stub_arguments)));
     TESSERA_ASSIGN_OR_RETURN(arguments.emplace_back(), add(stub_library));
+    return absl::OkStatus();
+  };
+  for (const std::string& name : options.providers) {
+    const ThirdParty* provider = ThirdPartyNamed(name);
+    if (provider == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("linking: no library ", name, "; known are ", NamesOf(ThirdParties())));
+    }
+    TESSERA_RETURN_IF_ERROR(need(provider->soname, {std::string(provider->function)}));
+  }
+  if (!options.libc_functions.empty()) {
+    TESSERA_RETURN_IF_ERROR(need("libc.so.6", options.libc_functions));
   }
   std::string script = "{\n  global:\n";
   for (const std::string& symbol : options.exported)

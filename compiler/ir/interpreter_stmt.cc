@@ -2,6 +2,7 @@
 #include "compiler/ir/element_io.h"
 #include "compiler/ir/interpreter.h"
 #include "compiler/ir/interpreter_flow.h"
+#include "compiler/ir/matrix_call.h"
 #include "compiler/ir/print.h"
 
 namespace tessera::ir::interpreter {
@@ -96,6 +97,73 @@ class EvaluateCode final : public StmtCode {
   Machine& machine_;
   Code* value_;
   int lanes_;
+};
+
+// Of a library's product: sums in f64, stored as f32.
+class MatrixCallCode final : public StmtCode {
+ public:
+  struct Matrix {
+    Memory* memory;
+    AddressCode* address;
+    int64_t rows, columns, stride;  // as stored
+  };
+
+  MatrixCallCode(Machine& machine, const MatrixCall& call, Matrix a, Matrix b, Matrix c)
+      : machine_(machine), call_(call), a_(a), b_(b), c_(c) {}
+
+  void Run() override {
+    const int64_t a = First(a_, true), b = First(b_, true), c = First(c_, false);
+    if (machine_.failed()) return;
+    const auto step = [](bool transposed, int64_t stride) {
+      return transposed ? std::pair<int64_t, int64_t>(1, stride)
+                        : std::pair<int64_t, int64_t>(stride, 1);
+    };
+    const auto [a_row, a_term] = step(call_.transposes_a, a_.stride);
+    const auto [b_term, b_column] = step(call_.transposes_b, b_.stride);
+    for (int64_t i = 0; i < call_.rows; ++i) {
+      for (int64_t j = 0; j < call_.columns; ++j) {
+        double sum = 0;
+        for (int64_t l = 0; l < call_.terms; ++l) {
+          sum += double{LoadRaw<float>(a_.memory->bytes, a + i * a_row + l * a_term)} *
+                 LoadRaw<float>(b_.memory->bytes, b + l * b_term + j * b_column);
+        }
+        const int64_t at = c + i * c_.stride + j;
+        StoreRaw(c_.memory->bytes, at, static_cast<float>(sum));
+        if (!c_.memory->written.empty()) c_.memory->written[at] = 1;
+      }
+    }
+  }
+
+ private:
+  // Where the matrix begins; the machine has failed where it doesn't lie in its buffer, or was not
+  // written.
+  int64_t First(const Matrix& matrix, bool is_read) {
+    const int64_t first = matrix.address->Run(0);
+    machine_.RequireWritten();
+    if (machine_.failed()) return -1;
+    const int64_t last = first + (matrix.rows - 1) * matrix.stride + matrix.columns - 1;
+    const std::string& name = matrix.memory->buffer->name;
+    if (last >= matrix.memory->count) {
+      machine_.Fail(
+          absl::OutOfRangeError(absl::StrCat(kMatrixCall, ": element ", last, " is outside the ",
+                                             matrix.memory->count, " stored elements of ", name)));
+      return -1;
+    }
+    for (int64_t i = 0; is_read && !matrix.memory->written.empty() && i < matrix.rows; ++i) {
+      for (int64_t j = 0; j < matrix.columns; ++j) {
+        if (matrix.memory->written[first + i * matrix.stride + j]) continue;
+        machine_.Fail(absl::FailedPreconditionError(
+            absl::StrCat(kMatrixCall, ": stored element ", first + i * matrix.stride + j, " of ",
+                         name, " is read before it is written")));
+        return -1;
+      }
+    }
+    return first;
+  }
+
+  Machine& machine_;
+  const MatrixCall call_;
+  const Matrix a_, b_, c_;
 };
 
 class CopyCode final : public StmtCode {
@@ -250,6 +318,21 @@ StmtCode* Compiler::CompileEvaluate(const ir::Evaluate& node) {
   // A prefetch changes no value and may point anywhere.
   if (const auto* call = node.value.As<Call>(); call && call->name == "prefetch") {
     return machine_.Make<Nothing>();
+  }
+  if (const std::optional<MatrixCall> call = AsMatrixCall(node.value)) {
+    const auto matrix = [&](const Expr& first, int64_t rows, int64_t columns, bool is_transposed,
+                            int64_t stride) {
+      const auto* load = first.As<Load>();
+      if (is_transposed) std::swap(rows, columns);
+      return MatrixCallCode::Matrix{machine_.MemoryOf(load->buffer.get()),
+                                    CompileAddress(load->buffer, load->indices), rows, columns,
+                                    stride};
+    };
+    return machine_.Make<MatrixCallCode>(
+        machine_, *call,
+        matrix(call->a, call->rows, call->terms, call->transposes_a, call->a_stride),
+        matrix(call->b, call->terms, call->columns, call->transposes_b, call->b_stride),
+        matrix(call->c, call->rows, call->columns, false, call->c_stride));
   }
   const int lanes = node.value.type().lanes;
   if (node.value.type().is_float()) {

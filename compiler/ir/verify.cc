@@ -1,8 +1,12 @@
 #include "compiler/ir/verify.h"
 
+#include <algorithm>
+#include <optional>
+
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/ir/matrix_call.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/rewriter.h"
 #include "compiler/ir/threads.h"
@@ -78,7 +82,8 @@ class Verifier {
       }
       case StmtKind::kEvaluate:
         statement_ = s;
-        return CheckExpr(s.As<Evaluate>()->value);
+        TESSERA_RETURN_IF_ERROR(CheckExpr(s.As<Evaluate>()->value));
+        return CheckMatrixCall(s.As<Evaluate>()->value);
       case StmtKind::kBarrier:
         statement_ = s;
         return is_divided_ ? Fault("a barrier that some threads of a block may not reach")
@@ -312,12 +317,31 @@ class Verifier {
     return divisor && *divisor == 0 ? Fault("division by the constant 0") : absl::OkStatus();
   }
 
+  // One of another form would be evaluated as if it stored nothing.
+  absl::Status CheckMatrixCall(const Expr& e) {
+    const auto* call = e.As<Call>();
+    if (call == nullptr || call->name != kMatrixCall) return absl::OkStatus();
+    const std::optional<MatrixCall> product = AsMatrixCall(e);
+    if (product && std::min({product->rows, product->columns, product->terms}) >= 1 &&
+        product->a_stride >= (product->transposes_a ? product->rows : product->terms) &&
+        product->b_stride >= (product->transposes_b ? product->terms : product->columns) &&
+        product->c_stride >= product->columns) {
+      return absl::OkStatus();
+    }
+    return Fault(absl::StrCat(kMatrixCall,
+                              " takes three loads of f32 and eight numbers: rows, columns, terms, "
+                              "what is transposed, and strides that hold a row"));
+  }
+
   absl::Status CheckLaneCall(const Call& node) {
     if (ReduceOp(node.name) && !IsReduceOf(node)) {
       return Fault(absl::StrCat(node.name, " of ", node.args.size(), " arguments for a ",
                                 ToString(node.type),
                                 "; it combines the lanes of one vector of that element type, in "
                                 "equal groups"));
+    }
+    if (node.name == kMatrixCall && !statement_.As<Evaluate>()) {
+      return Fault(absl::StrCat(kMatrixCall, " inside of an expression; it has no value"));
     }
     if (node.name == "repeat" && !IsRepeat(node)) {
       return Fault(absl::StrCat("repeat of ", node.args.size(), " arguments for a ",

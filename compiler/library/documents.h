@@ -2,8 +2,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/types/span.h"
+#include "base/third_party.h"
 #include "compiler/library/compiled_model.h"
 #include "compiler/library/compiled_op.h"
 #include "compiler/library/reference.h"
@@ -18,6 +20,7 @@ std::string GenerateHeader(absl::Span<const CompiledOp> ops, const LibrarySpec& 
 struct ManifestFacts {
   std::string version;
   std::string runtime_sha256;
+  std::vector<ThirdParty> needed;  // libraries of others that kernels call
   // Of a model.
   std::optional<CompiledModel> model;
   std::vector<ModelReference> references;  // by bucket

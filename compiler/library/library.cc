@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "compiler/codegen/link.h"
 #include "compiler/codegen/static_library.h"
 #include "compiler/library/compiled_model.h"
@@ -51,6 +52,21 @@ absl::StatusOr<std::vector<std::string>> ExportedNames(absl::Span<const Compiled
   return names;
 }
 
+// Libraries of others that some version of an operator calls.
+std::vector<ThirdParty> NeededBy(absl::Span<const CompiledOp> ops) {
+  std::vector<ThirdParty> needed;
+  for (const ThirdParty& library : ThirdParties()) {
+    const auto calls = [&](const CompiledVersion& version) {
+      return std::ranges::count(version.code.providers, library.name) > 0;
+    };
+    if (std::ranges::any_of(
+            ops, [&](const CompiledOp& op) { return std::ranges::any_of(op.versions, calls); })) {
+      needed.push_back(library);
+    }
+  }
+  return needed;
+}
+
 }  // namespace
 
 const std::string* LibraryFiles::Find(std::string_view name) const {
@@ -89,6 +105,7 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
     facts.model = CompileModel(spec, ops);
     TESSERA_ASSIGN_OR_RETURN(facts.references, MakeReferences(spec));
   }
+  facts.needed = NeededBy(ops);
   const bool has_device_op =
       std::ranges::any_of(ops, [](const CompiledOp& op) { return op.device.has_value(); });
   if (spec.device && !has_device_op) {
@@ -100,6 +117,7 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   options.kind = kind;
   options.soname = absl::StrCat("lib", spec.name, ".so");
   options.libc_functions = runtime.libc_functions;
+  for (const ThirdParty& library : facts.needed) options.providers.emplace_back(library.name);
   TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops, spec));
   TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version, facts.model));
   std::vector<std::string> objects = {std::move(glue)};
@@ -125,9 +143,10 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
     add(absl::StrCat("lib", spec.name, ".a"), std::move(archive));
   }
   if (spec.model) made.files.push_back(ModelWrapper(spec, version));
-  made.files.push_back(CMakePackage(spec));
-  made.files.push_back(PkgConfigFile(spec, version));
-  made.files.push_back(BillOfMaterials(spec, version, made.files, facts.runtime_sha256));
+  made.files.push_back(CMakePackage(spec, facts.needed));
+  made.files.push_back(PkgConfigFile(spec, version, facts.needed));
+  made.files.push_back(
+      BillOfMaterials(spec, version, made.files, facts.runtime_sha256, facts.needed));
   LibraryFile manifest{"manifest.json", GenerateManifest(ops, spec, facts, made.files)};
   made.files.insert(made.files.begin() + 2, std::move(manifest));
   return made;

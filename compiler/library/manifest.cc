@@ -231,6 +231,13 @@ nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
   return list;
 }
 
+// By the names under which a loader looks for them.
+nlohmann::json NeededJson(absl::Span<const ThirdParty> needed) {
+  nlohmann::json names = nlohmann::json::array({"libc.so.6"});
+  for (const ThirdParty& library : needed) names.push_back(library.soname);
+  return names;
+}
+
 }  // namespace
 
 std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec& spec,
@@ -245,7 +252,7 @@ std::string GenerateManifest(absl::Span<const CompiledOp> ops, const LibrarySpec
                              {"header_sha256", Sha256Hex(files[1].bytes)},
                              {"files", FilesJson(files)},
                              {"versions", VersionsJson(spec.versions)},
-                             {"needed", nlohmann::json::array({"libc.so.6"})},
+                             {"needed", NeededJson(facts.needed)},
                              {"ops", list}};
   if (facts.model) manifest["model"] = ModelJson(*spec.model, facts, ops);
   if (facts.references.size() == 1) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/hash.h"
+#include "base/view.h"
 
 namespace tessera::library {
 namespace {
@@ -36,33 +37,38 @@ std::string Number(const std::string& version) {
 
 }  // namespace
 
-LibraryFile CMakePackage(const LibrarySpec& spec) {
+LibraryFile CMakePackage(const LibrarySpec& spec, absl::Span<const ThirdParty> needed) {
   const std::string soname = absl::StrCat("lib", spec.name, ".so");
   const std::string archive = absl::StrCat("lib", spec.name, ".a");
   std::string text = absl::StrCat("# find_package(tessera_", spec.name,
                                   " CONFIG PATHS the-folder-of-this-file NO_DEFAULT_PATH)\n");
   text += TargetText(spec.name, "SHARED", soname, "\n    IMPORTED_SONAME " + soname);
   if (spec.static_library) {
+    std::string linked = "Threads::Threads;${CMAKE_DL_LIBS}";
+    for (const ThirdParty& library : needed) absl::StrAppend(&linked, ";", AbslView(library.link));
     absl::StrAppend(&text, "\nfind_package(Threads REQUIRED)",
                     TargetText(spec.name + "_static", "STATIC", archive,
-                               "\n    INTERFACE_LINK_LIBRARIES \"Threads::Threads;"
-                               "${CMAKE_DL_LIBS}\""));
+                               absl::StrCat("\n    INTERFACE_LINK_LIBRARIES \"", linked, "\"")));
   }
   return {absl::StrCat("tessera_", spec.name, "Config.cmake"), std::move(text)};
 }
 
-LibraryFile PkgConfigFile(const LibrarySpec& spec, const std::string& version) {
+LibraryFile PkgConfigFile(const LibrarySpec& spec, const std::string& version,
+                          absl::Span<const ThirdParty> needed) {
   std::string text = absl::StrCat(
       "prefix=${pcfiledir}\n\nName: tessera_", spec.name, "\nDescription: ",
       spec.model ? absl::StrCat("the model ", spec.model->name) : "tuned operators",
       ", compiled\nVersion: ", Number(version), "\nCflags: -I${prefix}\nLibs: -L${prefix} -l",
       spec.name, "\nLibs.private: -pthread -ldl\n");
+  for (const ThirdParty& library : needed) {
+    absl::StrAppend(&text, "Requires.private: ", AbslView(library.pkg_config), "\n");
+  }
   return {absl::StrCat("tessera_", spec.name, ".pc"), std::move(text)};
 }
 
 LibraryFile BillOfMaterials(const LibrarySpec& spec, const std::string& version,
-                            absl::Span<const LibraryFile> files,
-                            const std::string& runtime_sha256) {
+                            absl::Span<const LibraryFile> files, const std::string& runtime_sha256,
+                            absl::Span<const ThirdParty> needed) {
   const std::string number = Number(version);
   const nlohmann::json apache = nlohmann::json::array({{{"license", {{"id", "Apache-2.0"}}}}});
   nlohmann::json components = nlohmann::json::array(
@@ -89,29 +95,44 @@ LibraryFile BillOfMaterials(const LibrarySpec& spec, const std::string& version,
                           {"description", "weights, row-major, before they are packed"},
                           {"hashes", Hashes(Sha256Hex(spec.model->constants))}});
   }
+  nlohmann::json dependencies = nlohmann::json::array();
+  for (const ThirdParty& library : needed) {
+    components.push_back(
+        {{"type", "library"},
+         {"bom-ref", library.name},
+         {"name", library.name},
+         {"scope", "required"},
+         {"description", absl::StrCat("kernels call it; not in the library, loaded with it as ",
+                                      AbslView(library.soname))},
+         {"licenses", nlohmann::json::array({{{"license", {{"id", library.license}}}}})}});
+    dependencies.push_back(library.name);
+  }
   for (const LibraryFile& file : files) {
     components.push_back({{"type", "file"},
                           {"bom-ref", "file:" + file.name},
                           {"name", file.name},
                           {"hashes", Hashes(Sha256Hex(file.bytes))}});
   }
-  const nlohmann::json bill = {
-      {"bomFormat", "CycloneDX"},
-      {"specVersion", "1.5"},
-      {"version", 1},
-      {"metadata",
-       {{"component",
-         {{"type", "library"},
-          {"bom-ref", "library"},
-          {"name", absl::StrCat("lib", spec.name, ".so")},
-          {"version", number},
-          {"hashes", Hashes(Sha256Hex(files[0].bytes))}}},
-        {"tools",
-         {{"components", nlohmann::json::array({{{"type", "application"},
-                                                 {"name", "tessera"},
-                                                 {"version", number},
-                                                 {"licenses", apache}}})}}}}},
-      {"components", components}};
+  nlohmann::json bill = {{"bomFormat", "CycloneDX"},
+                         {"specVersion", "1.5"},
+                         {"version", 1},
+                         {"metadata",
+                          {{"component",
+                            {{"type", "library"},
+                             {"bom-ref", "library"},
+                             {"name", absl::StrCat("lib", spec.name, ".so")},
+                             {"version", number},
+                             {"hashes", Hashes(Sha256Hex(files[0].bytes))}}},
+                           {"tools",
+                            {{"components", nlohmann::json::array({{{"type", "application"},
+                                                                    {"name", "tessera"},
+                                                                    {"version", number},
+                                                                    {"licenses", apache}}})}}}}},
+                         {"components", components}};
+  if (!needed.empty()) {
+    bill["dependencies"] =
+        nlohmann::json::array({{{"ref", "library"}, {"dependsOn", dependencies}}});
+  }
   return {"sbom.json", bill.dump(2) + "\n"};
 }
 

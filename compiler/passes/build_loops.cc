@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "base/status.h"
+#include "compiler/ir/matrix_call.h"
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/passes/updates.h"
+#include "compiler/schedule/external.h"
 
 namespace tessera::passes {
 namespace {
@@ -157,7 +159,7 @@ class Builder {
     node.is_doubled = schedule_.stages()[stage.stage].is_doubled;
     const schedule::StorageOrder chosen = schedule::ChosenLayout(schedule_, stage, buffer);
     node.layout.assign(chosen.begin(), chosen.end());
-    if (node.layout.empty() && node.shape.size() > 1) {
+    if (node.layout.empty() && node.shape.size() > 1 && !IsOfCall(buffer, stage)) {
       std::vector<size_t> innermost(node.shape.size(), 0);
       for (size_t l = 0; l < stage.loops.size(); ++l) {
         for (const schedule::Digit& digit : stage.loops[l].digits) {
@@ -179,6 +181,15 @@ class Builder {
       node.layout.insert(node.layout.begin(), between.begin(), between.end());
     }
     return std::make_shared<const ir::BufferNode>(std::move(node));
+  }
+
+  // Whether a library computes or reads it: then it is row-major.
+  bool IsOfCall(const ir::Buffer& buffer, const BoundStage& stage) const {
+    const auto& stages = schedule_.stages();
+    return !stages[stage.stage].provider.empty() ||
+           std::ranges::any_of(stages, [&](const schedule::StageState& state) {
+             return !state.provider.empty() && state.Reads(buffer);
+           });
   }
 
   // How far apart along an axis the lanes of the stage's vectors are; 1 if none run along it.
@@ -414,8 +425,48 @@ class Builder {
     return body;
   }
 
+  // A call of a library in place of the three innermost loops.
+  ir::Stmt EmitCall(const BoundStage& stage) const {
+    const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
+    const schedule::MatrixProduct product = schedule::FindMatrixProduct(definition).value();
+    const size_t spatial = definition.axes.size(), around = stage.loops.size() - 3;
+    std::vector<ir::VarRef> inner;
+    for (size_t l = around; l < stage.loops.size(); ++l) {
+      inner.push_back(vars_[stage.loops[l].id]);
+    }
+    const std::vector<ir::Expr> zeros(inner.size(), ir::Expr(0));
+    std::vector<ir::Expr> first;
+    for (const ir::Expr& position : LocalPositions(stage)) {
+      first.push_back(ir::Substitute(position, inner, zeros));
+    }
+    BodyRewriter::Substitution axes;
+    for (size_t a = 0; a < stage.axes.size(); ++a) {
+      const te::Axis& axis = a < spatial ? definition.axes[a] : definition.reduce_axes[a - spatial];
+      axes[axis.var.get()] = first[a];
+    }
+    BodyRewriter rewriter(axes, storage_);
+    const auto load = [&](const ir::Load& read) {
+      return rewriter.Mutate(ir::MakeLoad(read.buffer, read.indices));
+    };
+    const ir::Buffer result = Buffer(definition, 0);
+    ir::MatrixCall call;
+    call.rows = stage.loops[around].extent;
+    call.columns = stage.loops[around + 1].extent;
+    call.terms = stage.loops[around + 2].extent;
+    call.transposes_a = product.transposes_a;
+    call.transposes_b = product.transposes_b;
+    call.a_stride = product.a->buffer->shape.back();
+    call.b_stride = product.b->buffer->shape.back();
+    call.c_stride = result->shape.back();
+    call.a = load(*product.a);
+    call.b = load(*product.b);
+    call.c = ir::MakeLoad(result, {first.begin(), first.begin() + spatial});
+    return WrapLoops(stage, 0, around, false, ir::MakeEvaluate(ir::MakeMatrixCall(call)));
+  }
+
   ir::Stmt EmitNest(int index) {
     const BoundStage& stage = loops_.stages[index];
+    if (!schedule_.stages()[stage.stage].provider.empty()) return EmitCall(stage);
     const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
     const size_t spatial = definition.axes.size();
     const std::vector<ir::Expr> positions = LocalPositions(stage);

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "compiler/schedule/accelerator.h"
+#include "compiler/schedule/external.h"
 #include "compiler/schedule/schedule.h"
 
 namespace tessera::schedule {
@@ -19,12 +21,17 @@ absl::Status Do(Schedule& schedule, Trace& trace, Step step) {
   return absl::OkStatus();
 }
 
-void InlineCheapStages(Schedule& schedule, Trace& trace) {
+// Into all but stages `kept`, by index, whose definitions stay as they are.
+void InlineCheapStages(Schedule& schedule, Trace& trace, const std::set<int>& kept = {}) {
   for (size_t i = 0; i < schedule.stages().size(); ++i) {
     const StageState& state = schedule.stages()[i];
     const std::string name = state.stage->name();
     if (state.stage->is_reduction() || schedule.IsOutput(state.stage->output())) continue;
-    const bool recomputes = schedule.Consumers(static_cast<int>(i)).size() > 1;
+    const std::vector<int> consumers = schedule.Consumers(static_cast<int>(i));
+    if (std::ranges::any_of(consumers, [&](int consumer) { return kept.contains(consumer); })) {
+      continue;
+    }
+    const bool recomputes = consumers.size() > 1;
     if (recomputes && state.analysis->operations.float_math > 0) continue;
     // What would make a consumer's body too large stays a stage of its own.
     Do(schedule, trace, {Primitive::kInline, name, {}, {}, {}}).IgnoreError();
@@ -255,7 +262,97 @@ absl::StatusOr<Trace> TileForAccelerator(const te::Dag& dag, const ir::Target& t
   return trace;
 }
 
+// The least number of equal parts of `extent` that gives `wanted` threads one each; 1: there is
+// none of at least `least` elements.
+int64_t PartsOf(int64_t extent, int64_t wanted, int64_t least) {
+  for (int64_t parts = wanted; parts <= extent / least; ++parts) {
+    if (extent % parts == 0) return parts;
+  }
+  return 1;
+}
+
+// A call for each matrix, or for each of some equal parts of it, which threads share.
+absl::Status ScheduleCall(Schedule& schedule, Trace& trace, int index, const std::string& provider,
+                          const ir::Target& target) {
+  constexpr int64_t kLeastRows = 4, kLeastColumns = 16;  // below, calls take longer than their work
+  const te::Stage& stage = *schedule.stages()[index].stage;
+  const std::string name = stage.name();
+  const te::Axis &row = *(stage.axes.end() - 2), &column = *(stage.axes.end() - 1);
+  std::vector<std::string> outer, inner = {row.var->name, column.var->name};
+  int64_t matrices = 1;
+  for (auto axis = stage.axes.begin(); axis + 2 != stage.axes.end(); ++axis) {
+    outer.push_back(axis->var->name);
+    matrices *= axis->extent;
+  }
+  const int64_t wanted = (target.max_threads + matrices - 1) / matrices;
+  int64_t parts = wanted > 1 ? PartsOf(row.extent, wanted, kLeastRows) : 1;
+  const bool by_column = wanted > 1 && parts == 1;
+  if (by_column) parts = PartsOf(column.extent, wanted, kLeastColumns);
+  if (parts > 1) {
+    const te::Axis& cut = by_column ? column : row;
+    std::string& loop = inner[by_column ? 1 : 0];
+    TESSERA_RETURN_IF_ERROR(
+        Do(schedule, trace, {Primitive::kSplit, name, {loop}, {cut.extent / parts}, {}}));
+    outer.push_back(loop + ".0");
+    loop += ".1";
+  }
+  std::vector<std::string> order = outer;
+  order.insert(order.end(), inner.begin(), inner.end());
+  order.push_back(stage.reduce_axes[0].var->name);
+  TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kReorder, name, order, {}, {}}));
+  if (target.max_threads > 1 && !outer.empty()) {
+    if (outer.size() > 1) {
+      TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kFuse, name, outer, {}, {}}));
+    }
+    TESSERA_RETURN_IF_ERROR(
+        Do(schedule, trace, {Primitive::kParallel, name, {absl::StrJoin(outer, "+")}, {}, {}}));
+  }
+  return Do(schedule, trace, {Primitive::kExternal, name, {provider}, {}, {}});
+}
+
+// The products that a library can compute, by index.
+std::set<int> ProductsOf(const Schedule& schedule) {
+  std::set<int> products;
+  for (size_t i = 0; i < schedule.stages().size(); ++i) {
+    const te::Stage& stage = *schedule.stages()[i].stage;
+    const bool stores_rows =
+        stage.output()->layout.empty() && schedule.LayoutOf(stage.output()).empty();
+    if (stores_rows && FindMatrixProduct(stage).ok()) products.insert(static_cast<int>(i));
+  }
+  return products;
+}
+
 }  // namespace
+
+absl::StatusOr<Trace> ExternalTrace(const te::Dag& dag, const ir::Target& target,
+                                    std::string_view provider) {
+  if (!ir::IsCpu(target.kind)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("external schedule: libraries are for CPUs, not ", ir::ToString(target)));
+  }
+  Schedule schedule(dag);
+  const std::set<int> products = ProductsOf(schedule);
+  if (products.empty()) {
+    return absl::InvalidArgumentError(
+        "external schedule: no stage is a product of matrices of f32 in rows");
+  }
+  Trace trace;
+  InlineCheapStages(schedule, trace, products);
+  for (size_t i = 0; i < schedule.stages().size(); ++i) {
+    if (schedule.stages()[i].placement == Placement::kInlined) continue;
+    const auto index = static_cast<int>(i);
+    if (products.contains(index)) {
+      TESSERA_RETURN_IF_ERROR(
+          Annotate(ScheduleCall(schedule, trace, index, std::string(provider), target),
+                   "external schedule"));
+      continue;
+    }
+    TESSERA_RETURN_IF_ERROR(StoreAsResult(schedule, trace, dag, index));
+    TESSERA_RETURN_IF_ERROR(
+        Annotate(ScheduleStage(schedule, trace, index, target), "external schedule"));
+  }
+  return trace;
+}
 
 absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target) {
   if (target.kind == ir::TargetKind::kVta) {

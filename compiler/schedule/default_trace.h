@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "absl/status/statusor.h"
 #include "compiler/ir/target.h"
 #include "compiler/schedule/trace.h"
@@ -15,5 +17,12 @@ namespace tessera::schedule {
 // reference of verification. A step that doesn't apply to `dag` is an error, not an assertion: this
 // runs in servers, on workloads from outside.
 absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target);
+
+// The same but for every product that a library can compute (external.h), which calls it: once for
+// each matrix, or for each of equal parts of its rows, else of its columns, where that gives each
+// of the target's threads work. InvalidArgument where there is no such product, and for what is no
+// CPU.
+absl::StatusOr<Trace> ExternalTrace(const te::Dag& dag, const ir::Target& target,
+                                    std::string_view provider);
 
 }  // namespace tessera::schedule

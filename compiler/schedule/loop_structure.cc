@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "compiler/ir/threads.h"
+#include "compiler/schedule/external.h"
 
 namespace tessera::schedule {
 namespace {
@@ -98,7 +99,13 @@ class Binder {
             "; only loops in order have turns"));
       }
     }
+    if (state.at_stage >= 0 && !schedule_.stages()[state.at_stage].provider.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "compute_at ", stage.name(), ": ", schedule_.stages()[state.at_stage].stage->name(),
+          " is external, and nothing is computed inside of a call"));
+    }
     const Spans spans = BindLoops(state, bound);
+    if (!state.provider.empty()) TESSERA_RETURN_IF_ERROR(CheckExternal(schedule_, bound));
     for (size_t d = 0; d < stage.axes.size(); ++d)
       bound.buffer_shape.push_back(bound.axes[d].extent);
     if (stage.is_reduction() && bound.scope == ir::Scope::kLocal) RoundUpToVectors(bound, spans);
@@ -463,6 +470,10 @@ uint64_t LoopHash(const Schedule& schedule, const LoopStructure& loops) {
     if (state.prefetch > 0) {
       add(-4);
       add(state.prefetch);
+    }
+    if (!state.provider.empty()) {
+      add(-9);
+      hasher.Add(state.provider);
     }
     add(stage.at);
     if (stage.at >= 0) {

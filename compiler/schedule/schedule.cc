@@ -4,11 +4,14 @@
 #include <functional>
 
 #include "absl/strings/str_join.h"
+#include "base/names.h"
 #include "base/status.h"
+#include "base/third_party.h"
 #include "base/view.h"
 #include "compiler/ir/layout_parts.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/schedule/digits.h"
+#include "compiler/schedule/external.h"
 #include "compiler/schedule/inlined_size.h"
 #include "compiler/schedule/invalid_step.h"
 #include "compiler/schedule/tensorize.h"
@@ -168,7 +171,7 @@ absl::StatusOr<int> Schedule::FindUntouchedStage(const Step& step) const {
   TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
   const StageState& state = stages_[index];
   bool untouched = state.placement == Placement::kRoot && !state.streams && state.prefetch == 0 &&
-                   !state.is_doubled &&
+                   !state.is_doubled && state.provider.empty() &&
                    state.loops.size() == static_cast<size_t>(state.axis_count());
   for (const LoopState& loop : state.loops) {
     untouched &= loop.kind == ir::LoopKind::kSerial && loop.digits.size() == 1;
@@ -227,6 +230,8 @@ absl::Status Schedule::Apply(const Step& step) {
       return DoubleBuffer(step);
     case Primitive::kReadThrough:
       return ReadThrough(step);
+    case Primitive::kExternal:
+      return External(step);
   }
   return absl::InternalError("unknown primitive");
 }
@@ -528,6 +533,21 @@ absl::Status Schedule::Tensorize(const Step& step) {
       TensorStages(*stages_[index].stage, *instruction, inputs());
   if (!stages.ok()) return Invalid(step, StdView(stages.status().message()));
   return ReplaceBy(step, index, *std::move(stages));
+}
+
+absl::Status Schedule::External(const Step& step) {
+  TESSERA_ASSIGN_OR_RETURN(const int index, FindStage(step.stage));
+  const ThirdParty* provider = ThirdPartyNamed(step.names[0]);
+  if (provider == nullptr) {
+    return Invalid(
+        step, absl::StrCat("no library ", step.names[0], "; known are ", NamesOf(ThirdParties())));
+  }
+  StageState& state = stages_[index];
+  if (!state.provider.empty()) return Invalid(step, "is external already");
+  const absl::StatusOr<MatrixProduct> product = FindMatrixProduct(*state.stage);
+  if (!product.ok()) return Invalid(step, StdView(product.status().message()));
+  state.provider = provider->name;
+  return absl::OkStatus();
 }
 
 absl::Status Schedule::ReplaceBy(const Step& step, int index, std::vector<te::Stage> stages) {

@@ -49,6 +49,7 @@ struct StageState {
   bool streams = false;  // stores go past the caches
   int prefetch = 0;      // iterations of the innermost loop that loads are fetched ahead; 0: none
   bool is_doubled = false;  // filled for the next turn of the loop around it
+  std::string provider;     // the library that computes it (base/third_party.h); empty: loops do
 
   int LoopNamed(std::string_view name) const;  // index, or -1
   bool Reads(const ir::Buffer& buffer) const;
@@ -125,6 +126,7 @@ class Schedule {
   absl::Status Prefetch(const Step& step);
   absl::Status DoubleBuffer(const Step& step);
   absl::Status ReadThrough(const Step& step);
+  absl::Status External(const Step& step);
 
   absl::StatusOr<int> FindStage(std::string_view name) const;
   absl::StatusOr<int> FindUntouchedStage(const Step& step) const;

@@ -16,10 +16,10 @@ constexpr size_t kMaxTraceBytes = 1 << 20;
 constexpr size_t kMaxSteps = 8192;
 constexpr std::string_view kHeader = "trace 1";
 
-constexpr std::array<std::string_view, 19> kNames = {
-    "layout",   "inline",   "cache_write", "cache_read",    "rfactor",     "compute_at", "split",
-    "fuse",     "reorder",  "vectorize",   "unroll",        "parallel",    "bind",       "stream",
-    "winograd", "prefetch", "tensorize",   "double_buffer", "read_through"};
+constexpr std::array<std::string_view, 20> kNames = {
+    "layout",   "inline",   "cache_write", "cache_read",    "rfactor",      "compute_at", "split",
+    "fuse",     "reorder",  "vectorize",   "unroll",        "parallel",     "bind",       "stream",
+    "winograd", "prefetch", "tensorize",   "double_buffer", "read_through", "external"};
 
 absl::Status BadLine(int number, std::string_view line, std::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(
@@ -53,6 +53,7 @@ Arity OperandArity(Primitive primitive) {
     case Primitive::kPrefetch:
     case Primitive::kTensorize:
     case Primitive::kReadThrough:
+    case Primitive::kExternal:
       return {1, 1};
     case Primitive::kComputeAt:
     case Primitive::kBind:

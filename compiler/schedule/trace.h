@@ -30,6 +30,7 @@ enum class Primitive : uint8_t {
   kTensorize,   // tensorize S instruction      S by groups of products in new stages (tensorize.h)
   kDoubleBuffer,  // double_buffer S            shared S is filled for the next turn while one reads
   kReadThrough,   // read_through B constant    how a GPU reads input B: constant memory, or image
+  kExternal,      // external S openblas        S by calls of a library (external.h)
 };
 
 // One primitive with its operands.
@@ -37,7 +38,8 @@ struct Step {
   Primitive primitive;
   std::string stage;               // S (for kLayout, kReadThrough: the buffer B)
   std::vector<std::string> names;  // loops; kComputeAt: {C, loop}; kCacheRead: {consumer};
-                                   // kTensorize: {instruction}; kReadThrough: {path}
+                                   // kTensorize: {instruction}; kReadThrough: {path};
+                                   // kExternal: {library}
   std::vector<int64_t> factors;    // kSplit; kWinograd: {m}; kPrefetch: {n}
   std::string layout;              // kLayout, as ir::LayoutToString writes it
   bool operator==(const Step&) const = default;

@@ -182,12 +182,13 @@ PaceTable MemoryStore::Paces() const {
 }
 
 absl::StatusOr<std::vector<Record>> MemoryStore::Best(std::string_view task_key,
-                                                      std::string_view device_class, int count) {
+                                                      std::string_view device_class, int count,
+                                                      std::string_view allowed) {
   absl::MutexLock lock(&mutex_);
   auto ranking = ranking_.find(std::string(task_key));
   if (ranking == ranking_.end()) return std::vector<Record>();
   const PaceTable paces = Paces();
-  BestRecords best(count, paces);
+  BestRecords best(count, paces, allowed);
   for (const auto& [cost_seconds, id] : ranking->second) {
     const Record& record = records_[id - 1];
     if (!device_class.empty() && record.device_class != device_class) continue;

@@ -118,6 +118,7 @@ bool BestRecords::Offer(Record record) {
                                     best_.rbegin()->first.first)) {
     return false;
   }
+  if (!CallsOnly(record.trace, allowed_)) return true;
   record.pace = paces_.Of(record);
   const Rank rank = {record.CostSeconds(), record.id};
   if (const auto same = rank_of_trace_.find(record.trace); same != rank_of_trace_.end()) {

@@ -50,7 +50,9 @@ class PaceTable {
 // by age. Sets the pace of each.
 class BestRecords {
  public:
-  BestRecords(int count, const PaceTable& paces) : count_(count), paces_(paces) {}
+  // Records whose traces call what is not `allowed` are passed over.
+  BestRecords(int count, const PaceTable& paces, std::string_view allowed)
+      : count_(count), paces_(paces), allowed_(allowed) {}
 
   // False, and nothing done: neither this nor any that comes later can be among them.
   bool Offer(Record record);
@@ -61,6 +63,7 @@ class BestRecords {
 
   const int count_;
   const PaceTable& paces_;
+  const std::string_view allowed_;
   std::map<Rank, Record> best_;
   absl::flat_hash_map<std::string, Rank> rank_of_trace_;
 };

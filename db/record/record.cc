@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/types/span.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/third_party.h"
+#include "base/view.h"
 
 namespace tessera::db {
 namespace {
@@ -69,6 +73,18 @@ absl::StatusOr<EventKind> ParseEventKind(std::string_view text) {
 std::string_view ToString(ComparisonPurpose purpose) { return Name(kComparisonPurposes, purpose); }
 absl::StatusOr<ComparisonPurpose> ParseComparisonPurpose(std::string_view text) {
   return Parse<ComparisonPurpose>(kComparisonPurposes, "purpose of a comparison", text);
+}
+
+bool CallsOnly(std::string_view trace, std::string_view allowed) {
+  // A step "external STAGE LIBRARY" (compiler/schedule/trace.h).
+  constexpr std::string_view kExternal = "external";
+  if (trace.find(kExternal) == std::string_view::npos) return true;
+  for (const absl::string_view line : absl::StrSplit(AbslView(trace), '\n')) {
+    const std::vector<absl::string_view> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
+    if (words.empty() || StdView(words[0]) != kExternal) continue;
+    if (!IsAllowed(allowed, StdView(words.back()))) return false;
+  }
+  return true;
 }
 
 std::string Task::Key() const {

@@ -88,6 +88,9 @@ struct Measurement {
   bool operator==(const Measurement&) const = default;
 };
 
+// Whether `trace` calls no library of others but those that are `allowed` (base/third_party.h).
+bool CallsOnly(std::string_view trace, std::string_view allowed);
+
 // One measured config, appended once, never changed.
 struct Record {
   int64_t id = 0;  // given by the store, ascending
@@ -135,6 +138,8 @@ struct JobOptions {
   // the tasks and of near ones), "none", or a model's name.
   std::string prior = "auto";
   std::string pins;  // knobs and the options that they keep to, as JSON; empty: all are free
+  // Libraries of others that its programs may call (base/third_party.h), as of ParseAllowed.
+  std::string allow;
   bool operator==(const JobOptions&) const = default;
 };
 

@@ -49,12 +49,14 @@ class Store {
   // descending id, and before_id.
   virtual absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) = 0;
   // The fastest kOk, not stale records of distinct traces by Record::CostSeconds, fastest first,
-  // the older first where equal. An empty device_class means any.
+  // the older first where equal. An empty device_class means any. Without those that call
+  // libraries of others, but for those that are `allowed` (JobOptions::allow).
   virtual absl::StatusOr<std::vector<Record>> Best(std::string_view task_key,
-                                                   std::string_view device_class, int count) = 0;
+                                                   std::string_view device_class, int count,
+                                                   std::string_view allowed = {}) = 0;
   // The device classes that any record names, by name.
   virtual absl::StatusOr<std::vector<std::string>> ListDeviceClasses() = 0;
-  // Those for which Best of the task has something, by name.
+  // Those for which Best of the task has something, were all libraries allowed, by name.
   virtual absl::StatusOr<std::vector<std::string>> ListRankedDeviceClasses(
       std::string_view task_key) = 0;
   // Every task that a job or selection named, in the order of first naming, with the name it had

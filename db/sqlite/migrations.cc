@@ -284,6 +284,11 @@ CREATE TABLE selections_in_place (
 CREATE INDEX selections_in_place_key ON selections_in_place (key);
 )sql";
 
+// What programs of jobs may call.
+constexpr std::string_view kLibrariesOfOthers = R"sql(
+ALTER TABLE jobs ADD COLUMN allow TEXT NOT NULL DEFAULT '';
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -299,6 +304,7 @@ constexpr Migration kMigrations[] = {
     {12, "paces", kPaces},
     {13, "graphs and libraries", kGraphs},
     {14, "models in place", kInPlace},
+    {15, "libraries of others", kLibrariesOfOthers},
 };
 
 }  // namespace

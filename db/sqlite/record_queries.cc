@@ -32,12 +32,13 @@ absl::StatusOr<PaceTable> SelectPaces(Connection& connection) {
 absl::StatusOr<std::vector<Record>> SelectBestOfClass(Connection& connection,
                                                       std::string_view task_key,
                                                       std::string_view device_class, int count,
+                                                      std::string_view allowed,
                                                       const PaceTable& paces) {
   static const std::string sql =
       absl::StrCat("SELECT ", AbslView(kRecordColumns),
                    " FROM records WHERE task_key = ? AND device_class = ? AND outcome = 'ok' AND "
                    "stale = 0 ORDER BY cost_seconds, id");
-  BestRecords best(count, paces);
+  BestRecords best(count, paces, allowed);
   TESSERA_ASSIGN_OR_RETURN(Cursor cursor, connection.Query(sql, {task_key, device_class}));
   while (true) {
     TESSERA_ASSIGN_OR_RETURN(const bool row, cursor.Next());
@@ -51,13 +52,15 @@ absl::StatusOr<std::vector<Record>> SelectBestOfClass(Connection& connection,
 // What is among the best of all is among the best of its class.
 absl::StatusOr<std::vector<Record>> SelectBestOfAll(Connection& connection,
                                                     std::string_view task_key, int count,
+                                                    std::string_view allowed,
                                                     const PaceTable& paces) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> classes,
                            SelectRankedClasses(connection, task_key));
   std::vector<Record> candidates;
   for (const std::string& device_class : classes) {
-    TESSERA_ASSIGN_OR_RETURN(std::vector<Record> best,
-                             SelectBestOfClass(connection, task_key, device_class, count, paces));
+    TESSERA_ASSIGN_OR_RETURN(
+        std::vector<Record> best,
+        SelectBestOfClass(connection, task_key, device_class, count, allowed, paces));
     std::move(best.begin(), best.end(), std::back_inserter(candidates));
   }
   std::sort(candidates.begin(), candidates.end(), [](const Record& a, const Record& b) {
@@ -146,10 +149,12 @@ absl::StatusOr<std::vector<Record>> SelectRecords(Connection& connection,
 }
 
 absl::StatusOr<std::vector<Record>> SelectBest(Connection& connection, std::string_view task_key,
-                                               std::string_view device_class, int count) {
+                                               std::string_view device_class, int count,
+                                               std::string_view allowed) {
   TESSERA_ASSIGN_OR_RETURN(const PaceTable paces, SelectPaces(connection));
-  return device_class.empty() ? SelectBestOfAll(connection, task_key, count, paces)
-                              : SelectBestOfClass(connection, task_key, device_class, count, paces);
+  return device_class.empty()
+             ? SelectBestOfAll(connection, task_key, count, allowed, paces)
+             : SelectBestOfClass(connection, task_key, device_class, count, allowed, paces);
 }
 
 }  // namespace tessera::db

@@ -313,9 +313,11 @@ absl::StatusOr<std::vector<Record>> SqliteStore::QueryRecords(const RecordFilter
 }
 
 absl::StatusOr<std::vector<Record>> SqliteStore::Best(std::string_view task_key,
-                                                      std::string_view device_class, int count) {
-  return RunFor<std::vector<Record>>(
-      readers_, [&](Connection& c) { return SelectBest(c, task_key, device_class, count); });
+                                                      std::string_view device_class, int count,
+                                                      std::string_view allowed) {
+  return RunFor<std::vector<Record>>(readers_, [&](Connection& c) {
+    return SelectBest(c, task_key, device_class, count, allowed);
+  });
 }
 
 absl::StatusOr<std::vector<std::string>> SqliteStore::ListDeviceClasses() {

@@ -45,7 +45,7 @@ class SqliteStore final : public Store {
   absl::StatusOr<Event> FindProposal(int64_t job_id, int64_t trial) override;
   absl::StatusOr<std::vector<Record>> QueryRecords(const RecordFilter& filter) override;
   absl::StatusOr<std::vector<Record>> Best(std::string_view task_key, std::string_view device_class,
-                                           int count) override;
+                                           int count, std::string_view allowed = {}) override;
   absl::StatusOr<std::vector<std::string>> ListDeviceClasses() override;
   absl::StatusOr<std::vector<std::string>> ListRankedDeviceClasses(
       std::string_view task_key) override;

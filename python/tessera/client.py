@@ -102,6 +102,7 @@ class Client:
         prior: str | None = None,
         scheduler: str | None = None,
         key: str | None = None,
+        allow: str | None = None,
         dims: typing.Mapping[str, int] | None = None,
         shapes: typing.Mapping[str, typing.Sequence[int]] | None = None,
     ) -> Job:
@@ -117,7 +118,7 @@ class Client:
         words = _source.options(
             target=target, device_class=device_class, trials=trials, threads=threads, seed=seed,
             max_seconds=max_seconds, explorer=explorer, cost_model=cost_model, prior=prior,
-            scheduler=scheduler, key=key,
+            scheduler=scheduler, key=key, allow=allow,
             dim=[f"{name}={extent}" for name, extent in (dims or {}).items()],
             shape=[f"{name}={','.join(map(str, shape))}" for name, shape in (shapes or {}).items()],
         )  # fmt: skip
@@ -183,12 +184,16 @@ class Client:
         records = self.records(**filters)
         return records_frame(records, {task.key: task.name for task in self.tasks()})
 
-    def best(self, task: TaskName, device_class: str = "", count: int = 1) -> list[Record]:
+    def best(
+        self, task: TaskName, device_class: str = "", count: int = 1, allow: str = ""
+    ) -> list[Record]:
         """The fastest verified records of distinct programs, fastest first. `task` is a Task, its
-        name, or how its key begins; without a device class times of any are compared."""
+        name, or how its key begins; without a device class times of any are compared. `allow`
+        names libraries of others that they may call, "openblas"."""
         request = new(
-            "BestRequest", task_key=self._key(task), device_class=device_class, count=count
-        )
+            "BestRequest",
+            task_key=self._key(task), device_class=device_class, count=count, allow=allow,
+        )  # fmt: skip
         reply = self._channel.call("LogService.Best", request)
         return [Record.from_message(record) for record in reply.records]
 
@@ -210,6 +215,7 @@ class Client:
         target: str | None = None,
         cpu: str | None = None,
         threads: int | None = None,
+        allow: str | None = None,
     ) -> Library:
         """Builds libNAME.so, NAME.h and manifest.json into folder `out`, for `operators` (as of
         `tune`) or for those of a job, from the best records of the log. Options are those of
@@ -223,7 +229,7 @@ class Client:
             raise InvalidArgument("name either operators or job=: what the library is of")
         words = _source.options(
             out=os.fspath(out), name=name, device_class=device_class, target=target, cpu=cpu,
-            threads=threads, job=job.id if isinstance(job, Job) else job,
+            threads=threads, allow=allow, job=job.id if isinstance(job, Job) else job,
         )  # fmt: skip
         if operators is None:
             _program.run(self.address, ["build", *words])

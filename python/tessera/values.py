@@ -249,6 +249,7 @@ class JobOptions:
     scheduler: str
     prior: str
     pins: str
+    allow: str
 
     @classmethod
     def from_message(cls, message: typing.Any) -> JobOptions:
@@ -264,6 +265,7 @@ class JobOptions:
             scheduler=message.scheduler or "fair",
             prior=message.prior or "none",
             pins=message.pins,
+            allow=message.allow,
         )
 
 

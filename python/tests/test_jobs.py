@@ -28,14 +28,17 @@ def test_options_of_tune_arrive(client: tessera.Client) -> None:
     job = client.tune(
         {"op": "relu", "n": 64, "name": "cut"}, trials=2, threads=1, seed=7, explorer="random",
         cost_model="random", prior="none", scheduler="fixed", max_seconds=60, key="options",
+        allow="openblas",
     )  # fmt: skip
     options = job.info().options
     assert (options.trials_per_task, options.threads, options.seed) == (2, 1, 7)
     assert (options.explorer, options.cost_model, options.prior) == ("random", "random", "none")
     assert (options.scheduler, options.max_seconds, options.key) == ("fixed", 60.0, "options")
+    assert options.allow == "openblas"
     again = client.tune(
         {"op": "relu", "n": 64, "name": "cut"}, trials=2, threads=1, seed=7, explorer="random",
         cost_model="random", prior="none", scheduler="fixed", max_seconds=60, key="options",
+        allow="openblas",
     )  # fmt: skip
     assert again.id == job.id
 

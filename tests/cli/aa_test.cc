@@ -38,8 +38,8 @@ class NoisyClient final : public FakeClient {
       const std::vector<std::string>&) override {
     return std::vector<RecordedClass>{{"x86/test", 2}, {"x86/other", 0}};
   }
-  absl::StatusOr<std::vector<db::Record>> Best(const std::string& key, const std::string& name,
-                                               int) override {
+  absl::StatusOr<std::vector<db::Record>> Best(const std::string& key, const std::string& name, int,
+                                               const std::string&) override {
     std::vector<db::Record> best;
     for (int64_t i = 0; i < 2; ++i) {
       if (tasks[i].Key() != key || name != "x86/test") continue;

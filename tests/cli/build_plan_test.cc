@@ -36,7 +36,7 @@ class DevicesClient final : public FakeClient {
   }
 
   absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string& device_class,
-                                               int) override {
+                                               int, const std::string&) override {
     return std::vector<db::Record>(measured.contains(device_class) ? 1 : 0);
   }
 

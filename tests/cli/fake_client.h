@@ -22,8 +22,8 @@ class FakeClient : public Client {
     return None();
   }
   void Interrupt() override {}
-  absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string&,
-                                               int) override {
+  absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string&, int,
+                                               const std::string&) override {
     return None();
   }
   absl::StatusOr<std::vector<db::Task>> ListTasks() override { return None(); }
@@ -47,9 +47,11 @@ class FakeClient : public Client {
     return None();
   }
   absl::Status Upload(const std::string&, const std::string&) override { return None(); }
-  absl::StatusOr<db::Selection> CreateSelection(const db::Selection&) override { return None(); }
+  absl::StatusOr<db::Selection> CreateSelection(const db::Selection&, const std::string&) override {
+    return None();
+  }
   absl::StatusOr<db::Selection> ChooseInPlace(
-      int64_t, const std::function<void(const std::string&)>&) override {
+      int64_t, const std::string&, const std::function<void(const std::string&)>&) override {
     return None();
   }
   absl::StatusOr<std::vector<BuiltFile>> BuildLibrary(const LibraryOrder&) override {

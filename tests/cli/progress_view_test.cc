@@ -358,8 +358,8 @@ class LaterJobsClient final : public FakeClient {
                                                               db::ComparisonPurpose) override {
     return std::vector<db::Comparison>();
   }
-  absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string&,
-                                               int count) override {
+  absl::StatusOr<std::vector<db::Record>> Best(const std::string&, const std::string&, int count,
+                                               const std::string&) override {
     std::vector<db::Record> best = log;
     if (static_cast<int>(best.size()) > count) best.resize(count);
     return best;

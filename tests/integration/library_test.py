@@ -273,6 +273,49 @@ class Buckets(RigTest):
 class Request(ModelTest):
     """What a CI job asks for."""
 
+    def test_kernels_of_openblas_count_where_they_are_allowed(self):
+        try:
+            ctypes.CDLL("libopenblas.so.0")
+        except OSError as error:
+            self.skipTest(f"{error}; install libopenblas0-serial")
+        self.start_server()
+        worker = self.start_worker("worker", "--cores", 1)
+        product = ["--op", "matmul", "m=97", "n=97", "k=97"]
+        refused = self.tessera("tune", *product, "--allow", "blis")
+        self.assertEqual(refused.returncode, BAD_INPUT)
+        self.assertIn("known are openblas", refused.stderr)
+
+        # A worker that loads no library says what to do.
+        job = self.tune_in_background(*product, "--allow", "openblas", "--trials", 2)
+        self.wait_until_done(job)
+        failed = next(record for record in self.log(job) if record["explorer"] == "openblas")
+        self.assertEqual(failed["outcome"], "run_error")
+        self.assertIn("start the worker with --allow openblas", failed["reason"])
+        worker.kill()
+
+        self.start_worker("loading", "--cores", 1, "--allow", "openblas")
+        job = self.tune_in_background(*product, "--allow", "openblas", "--trials", 2, "--seed", 1)
+        self.wait_until_done(job)
+        called = next(record for record in self.log(job) if record["explorer"] == "openblas")
+        self.assertEqual(called["outcome"], "ok", called["reason"])
+        self.assertIn("external matmul openblas\n", called["trace"])
+
+        def best(*words):
+            lines = self.output("best", "--count", 9, "--json", *words).splitlines()
+            return [json.loads(line)["id"] for line in lines]
+
+        self.assertIn(called["id"], best("--allow", "openblas"))
+        self.assertNotIn(called["id"], best())
+
+        # It is the fastest of few by far, but no bet: what `best` says is what is built.
+        fastest = best("--allow", "openblas")[0] == called["id"]
+        for allow, needed in ((["--allow", "openblas"], fastest), ([], False)):
+            out = self.folder / f"out{len(allow)}"
+            self.output("build", *product, "--out", out, *allow)
+            manifest = json.loads((out / "manifest.json").read_text())
+            self.assertEqual("libopenblas.so.0" in manifest["needed"], needed)
+            self.output("verify", out)
+
     def test_a_request_is_repeatable_and_judged(self):
         self.start_server()
         self.start_worker()

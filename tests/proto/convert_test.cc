@@ -232,7 +232,8 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                             .device_class = RandomText(rng, 20),
                             .scheduler = RandomName(rng),
                             .prior = RandomName(rng),
-                            .pins = RandomText(rng, 50)},
+                            .pins = RandomText(rng, 50),
+                            .allow = rng.Chance(0.5) ? "" : "openblas"},
                 .tasks = {RandomTask(rng), RandomTask(rng)},
                 .prior = rng.Chance(0.5) ? "" : RandomHex(rng, 64)};
     CheckRoundTrip(job);

@@ -37,7 +37,8 @@ class HeldStore final : public SharedStore {
 class SlowStore final : public SharedStore {
  public:
   SlowStore() : SharedStore(std::make_shared<db::MemoryStore>(Clock::Real())) {}
-  absl::StatusOr<std::vector<db::Record>> Best(std::string_view, std::string_view, int) override {
+  absl::StatusOr<std::vector<db::Record>> Best(std::string_view, std::string_view, int,
+                                               std::string_view) override {
     ++asked;
     let_through.WaitForNotification();
     return std::vector<db::Record>();

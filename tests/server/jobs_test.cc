@@ -56,12 +56,15 @@ std::string Sum(int terms) {
 struct Fixture {
   Fixture() {
     SearchFactory search = ToySearch();
-    search.space = [this, make = search.space](const db::Task& task, std::string_view pins)
-        -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
+    search.space =
+        [this, make = search.space](
+            const db::Task& task, std::string_view pins,
+            std::string_view allowed) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
       ++spaces;
       last_pins = std::string(pins);
+      last_allowed = std::string(allowed);
       if (pins == "unknown") return absl::InvalidArgumentError("task t: pins: no such knob");
-      return make(task, pins);
+      return make(task, pins, allowed);
     };
     search.learner = [make = search.learner](std::string_view name, uint64_t seed,
                                              const tuner::SavedModel& prior) {
@@ -83,7 +86,7 @@ struct Fixture {
   TroubledStore store{memory};
   NoDevices devices;
   int spaces = 0;
-  std::string last_pins;
+  std::string last_pins, last_allowed;
   std::unique_ptr<JobManager> jobs;
 };
 
@@ -99,10 +102,12 @@ TEST_CASE("a job's spaces are made by its pins, also when it is continued", "[se
   Fixture f;
   db::Job job = Fixture::Job();
   job.options.pins = R"({"sketch":["direct"]})";
+  job.options.allow = "openblas";
   const auto id = f.jobs->Create(job);
   INFO(id.status());
   REQUIRE(id.ok());
   CHECK(f.last_pins == job.options.pins);
+  CHECK(f.last_allowed == "openblas");
   CHECK(f.memory->GetJob(*id)->options.pins == job.options.pins);
   f.last_pins.clear();
   job.options.pins = R"({"tile.lanes":[16]})";

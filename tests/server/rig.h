@@ -23,7 +23,7 @@ using test::Eventually;
 
 inline SearchFactory ToySearch() {
   return {
-      .space = [](const db::Task&,
+      .space = [](const db::Task&, std::string_view,
                   std::string_view) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
         return std::make_shared<test::SyntheticSpace>(1);
       },

@@ -93,6 +93,24 @@ TEST_CASE("an operator of one version gets its fastest record", "[server]") {
   CHECK(chosen->items[0].seconds == 1e-6);
 }
 
+TEST_CASE("records that call a library are chosen where that is allowed alone", "[server]") {
+  Rig rig;
+  const db::Task task = ConvolutionFor(kAvx2);
+  const int64_t loops = rig.Measure(task, Blocks(4, 4), 2e-6);
+  const int64_t called = rig.Measure(task, "trace 1\nexternal conv openblas\n", 1e-6);
+  const auto chosen = [&](std::string_view allowed) {
+    const auto selection =
+        ChooseRecords(rig.store, Rig::Wanted({task}), [] { return false; }, allowed);
+    REQUIRE(selection.ok());
+    return selection->items[0].record_id;
+  };
+  CHECK(chosen("") == loops);
+  CHECK(chosen("openblas") == called);
+  rig.Promote(task, {called, loops}, called);
+  CHECK(chosen("") == loops);
+  CHECK(chosen("openblas") == called);
+}
+
 TEST_CASE("a promoted record is chosen before one that was only lucky", "[server]") {
   Rig rig;
   const db::Task task = ConvolutionFor(kAvx2);
@@ -349,9 +367,9 @@ struct CountingStore final : public SharedStore {
   explicit CountingStore(db::Store& store)
       : SharedStore(std::shared_ptr<db::Store>(&store, [](db::Store*) {})) {}
   absl::StatusOr<std::vector<db::Record>> Best(std::string_view task, std::string_view device,
-                                               int count) override {
+                                               int count, std::string_view allowed) override {
     ++asked;
-    return SharedStore::Best(task, device, count);
+    return SharedStore::Best(task, device, count, allowed);
   }
   int asked = 0;
 };

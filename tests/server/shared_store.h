@@ -37,8 +37,8 @@ class SharedStore : public db::Store {
     return store_->QueryRecords(filter);
   }
   absl::StatusOr<std::vector<db::Record>> Best(std::string_view task, std::string_view device,
-                                               int count) override {
-    return store_->Best(task, device, count);
+                                               int count, std::string_view allowed = {}) override {
+    return store_->Best(task, device, count, allowed);
   }
   absl::StatusOr<std::vector<std::string>> ListDeviceClasses() override {
     return store_->ListDeviceClasses();

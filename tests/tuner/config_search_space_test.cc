@@ -334,6 +334,35 @@ TEST_CASE("pins that a task has not are refused with its name", "[tuner]") {
   CHECK(refused.status().message().find("task mm: pins: no knob block.X; there are ") == 0);
 }
 
+TEST_CASE("what a library computes is proposed once where it is allowed", "[tuner]") {
+  db::Job job;
+  job.tasks.resize(1);
+  job.tasks[0].workload = te::Print(*te::MakeWorkload(
+      {"mm", "matmul", {{"m", "16"}, {"n", "16"}, {"k", "16"}, {"relu", "true"}}}));
+  job.tasks[0].target = ir::ToString(*ir::X86Target("avx2"));
+  CHECK((*tuner::MakeSearchSpace(job.tasks[0]))->External().empty());
+  const auto space = *tuner::MakeSearchSpace(job.tasks[0], "", "openblas");
+  REQUIRE(space->External().size() == 1);
+  tuner::TuningState state = *tuner::TuningState::Create(job, {space});
+  std::vector<std::string> explorers;
+  for (int batch = 0; batch < 3; ++batch) {
+    const auto proposals = *state.Propose(0, 1 + batch);
+    for (const tuner::Proposal& proposal : proposals) {
+      REQUIRE(state.Apply(ProposedEvent(state, proposal)).ok());
+      explorers.push_back(proposal.explorer);
+      if (proposal.explorer != "openblas") continue;
+      CHECK(proposal.config.empty());
+      CHECK_THAT(proposal.trace, Catch::Contains("external matmul openblas\n"));
+    }
+  }
+  REQUIRE(explorers.size() == 6);
+  CHECK(explorers[0] == "default");
+  CHECK(explorers[1] == "openblas");
+  CHECK(std::ranges::count(explorers, "openblas") == 1);
+  job.tasks[0].workload = te::Print(SmallConvolution());
+  CHECK((*tuner::MakeSearchSpace(job.tasks[0], "", "openblas"))->External().empty());
+}
+
 TEST_CASE("a task's texts make its space, or say what is wrong with them", "[tuner]") {
   db::Task task;
   task.name = "C9";

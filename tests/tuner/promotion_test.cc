@@ -295,6 +295,29 @@ TEST_CASE("rivals are chosen by the paces of the devices that measured them", "[
   CHECK(log.Contest() == std::vector<int64_t>{slow, fast});
 }
 
+TEST_CASE("what calls a library is promoted where that is allowed alone", "[promotion]") {
+  Log log;
+  const std::string key(64, 'a');
+  const int64_t loops = log.Measure(1.02e-3, "trace 1\n");
+  const int64_t other = log.Measure(1.03e-3, "trace 1\nunroll matmul k\n");
+  const int64_t called = log.Measure(1e-3, "trace 1\nexternal matmul openblas\n");
+  const auto contest = [&](std::string_view allowed) {
+    std::vector<int64_t> ids;
+    const auto found = ChooseContest(log.store, key, "x86/test", 4, allowed);
+    REQUIRE(found.ok());
+    for (const db::Record& record : *found) {
+      ids.push_back(record.id);
+    }
+    return ids;
+  };
+  CHECK(contest("") == std::vector<int64_t>{loops, other});
+  CHECK(contest("openblas") == std::vector<int64_t>{called, loops, other});
+  log.Compare({loops, other}, other);
+  log.Compare({loops, other, called}, called);
+  CHECK(FindPromoted(log.store, key, "x86/test").value()->record.id == other);
+  CHECK(FindPromoted(log.store, key, "x86/test", "openblas").value()->record.id == called);
+}
+
 TEST_CASE("what was promoted is the incumbent until a new program is beside it", "[promotion]") {
   Log log;
   const int64_t lucky = log.Measure(1e-3, "lucky");

@@ -61,8 +61,8 @@ class MortalStore : public db::Store {
     return inner_.QueryRecords(filter);
   }
   absl::StatusOr<std::vector<db::Record>> Best(std::string_view key, std::string_view device_class,
-                                               int count) override {
-    return inner_.Best(key, device_class, count);
+                                               int count, std::string_view allowed) override {
+    return inner_.Best(key, device_class, count, allowed);
   }
   absl::StatusOr<std::vector<std::string>> ListDeviceClasses() override {
     return inner_.ListDeviceClasses();

@@ -50,6 +50,16 @@ TEST_CASE("a program that was measured several times counts once, with its least
   CHECK(std::count(labels.begin(), labels.end(), 0.5f) == static_cast<int>(labels.size()) - 1);
 }
 
+TEST_CASE("what libraries of others compute teaches no model", "[tuner]") {
+  MeasuredLog log(1, 20);
+  const size_t programs = SetOf(log).data().labels.size();
+  db::Record called = log.records[0];
+  called.trace = "trace 1\nexternal matmul openblas\n";
+  called.loop_hash = std::string(16, 'f');
+  log.records.push_back(called);
+  CHECK(SetOf(log).data().labels.size() == programs);
+}
+
 TEST_CASE("programs of a CPU and of a GPU are no set", "[tuner]") {
   const MeasuredLog log(2, 10);
   ProgramSet set;

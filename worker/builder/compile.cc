@@ -108,6 +108,7 @@ MaybeRefusal MakeSharedObject(absl::Span<const ir::Program> programs, const ir::
 
   codegen::LinkOptions options;
   options.kind = target.kind;
+  options.providers = code->providers;
   for (const codegen::Kernel& kernel : code->kernels) options.exported.push_back(kernel.symbol);
   absl::StatusOr<std::string> bytes = codegen::LinkSharedObject({code->bytes}, options);
   if (!bytes.ok()) {

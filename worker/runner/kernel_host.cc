@@ -14,6 +14,9 @@
 #include <immintrin.h>
 #endif
 
+#include "absl/strings/str_cat.h"
+#include "base/third_party.h"
+#include "base/view.h"
 #include "compiler/runtime/kernel.h"
 #include "worker/runner/host_launcher.h"
 
@@ -98,6 +101,19 @@ void EvictLines(const std::byte* data, int64_t bytes) {
 }
 #endif
 
+// Not longer than a reply has room for.
+std::string WhyNotLoaded(std::string_view error) {
+  for (const ThirdParty& needed : ThirdParties()) {
+    if (error.find(needed.soname) == std::string_view::npos) continue;
+    return absl::StrCat("the artifact calls ", AbslView(needed.name), ", of Debian's ",
+                        AbslView(needed.package),
+                        ", which is not loaded here; start the worker with "
+                        "--allow ",
+                        AbslView(needed.name), " or tune without");
+  }
+  return absl::StrCat("the artifact can't be loaded: ", AbslView(error));
+}
+
 class KernelHost {
  public:
   KernelHost(const HostArgument& argument, std::byte* image)
@@ -124,7 +140,7 @@ class KernelHost {
                                      : absl::Span<const int32_t>());
     if (launcher_ == nullptr) return "the threads can't be started on their cores";
     void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) return std::string("the artifact can't be loaded: ") + dlerror();
+    if (library == nullptr) return WhyNotLoaded(dlerror());
     kernel_ = reinterpret_cast<tessera_kernel>(dlsym(library, argument_.symbol));
     if (kernel_ == nullptr) return std::string("the artifact has no symbol ") + argument_.symbol;
     if (argument_.prepare_symbol[0] == 0) return "";

@@ -131,6 +131,7 @@ absl::StatusOr<std::unique_ptr<Sandbox>> Sandbox::Create(const Options& options)
   }
   Hello hello;
   memcpy(&hello, message.bytes.data(), sizeof(hello));
+  if (hello.unloaded[0] != 0) return absl::FailedPreconditionError(hello.unloaded);
   sandbox->missing_ = absl::StrSplit(hello.missing, "; ", absl::SkipEmpty());
   if (!sandbox->missing_.empty()) {
     LogWarning(absl::StrCat("sandbox: the system does not grant: ", hello.missing));

@@ -100,9 +100,12 @@ class Sandbox final : public Spawner {
   struct Options {
     bool namespaces = true;  // false: behave as in a container that refuses them
     bool real_time = false;  // asks for what Limits::real_time_seconds needs
+    // Libraries of others (base/third_party.h), as of ParseAllowed, that children find loaded:
+    // there are no files from which their own libraries could have them.
+    std::string allow;
   };
   // Call it first in main: before threads start and before much memory is allocated. Logs what the
-  // system does not grant.
+  // system does not grant. FailedPrecondition: a library that is allowed can't be loaded.
   static absl::StatusOr<std::unique_ptr<Sandbox>> Create(const Options& options);
   static absl::StatusOr<std::unique_ptr<Sandbox>> Create() { return Create(Options()); }
   ~Sandbox() override;

@@ -120,6 +120,7 @@ std::vector<sock_filter> BuildFilter(int own_pid) {
   AllowMasked(code, SYS_clone, 0, kThread | kNamespaces, kThread);
   AllowMasked(code, SYS_tgkill, 0, ~0u, static_cast<uint32_t>(own_pid));
   for (const auto& [number, error] : {std::pair{SYS_clone3, ENOSYS},
+                                      {SYS_mbind, ENOSYS},  // OpenBLAS asks, and goes on without
                                       {SYS_ioctl, ENOTTY},
                                       {SYS_prctl, EPERM},
                                       {SYS_faccessat, EACCES},

@@ -14,7 +14,8 @@ constexpr size_t kMaxArgumentBytes = 64 << 10;
 
 // First message from the zygote.
 struct Hello {
-  char missing[512];  // "; "-separated
+  char missing[512];   // "; "-separated
+  char unloaded[512];  // why a library that is allowed isn't there; empty: all are
 };
 
 // Parent to zygote, followed by the argument's bytes. Descriptors: monitor, channel, diagnosis,

@@ -1,7 +1,9 @@
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -15,6 +17,8 @@
 
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "base/third_party.h"
+#include "base/view.h"
 #include "worker/sandbox/confine.h"
 #include "worker/sandbox/descriptors.h"
 #include "worker/sandbox/isolation.h"
@@ -192,6 +196,18 @@ class Zygote {
   std::vector<Entry> children_;
 };
 
+// Why it can't; empty when all that is allowed is loaded, on one thread a call.
+std::string LoadLibraries(std::string_view allowed) {
+  for (const ThirdParty& library : ThirdParties()) {
+    if (!IsAllowed(allowed, library.name)) continue;
+    setenv(std::string(library.threads_variable).c_str(), "1", 1);
+    if (dlopen(std::string(library.soname).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr) continue;
+    return absl::StrCat(AbslView(library.name), " can't be loaded: ", dlerror(), "; install ",
+                        AbslView(library.package));
+  }
+  return "";
+}
+
 }  // namespace
 
 void ZygoteMain(int socket, const Sandbox::Options& options) {
@@ -219,9 +235,10 @@ void ZygoteMain(int socket, const Sandbox::Options& options) {
   prctl(PR_SET_NAME, "tessera-zygote", 0, 0, 0);
   UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   UniqueFd proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Hello hello = {};
+  strncpy(hello.unloaded, LoadLibraries(options.allow).c_str(), sizeof(hello.unloaded) - 1);
   EnterEmptyRoot(isolation);
   DropPrivileges(isolation);
-  Hello hello = {};
   strncpy(hello.missing, absl::StrJoin(isolation.missing, "; ").c_str(), sizeof(hello.missing) - 1);
   if (send(3, &hello, sizeof(hello), MSG_NOSIGNAL) < 0) _exit(125);
   Zygote(3, std::move(isolation), std::move(proc), std::move(null)).Serve();

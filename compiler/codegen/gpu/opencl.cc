@@ -11,6 +11,7 @@
 #include "compiler/codegen/gpu/c_expr.h"
 #include "compiler/codegen/gpu/kernels.h"
 #include "compiler/codegen/gpu/read_paths.h"
+#include "compiler/ir/matrix_call.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/te/c_names.h"
 
@@ -197,12 +198,19 @@ class KernelWriter {
       case ir::StmtKind::kBarrier:
         return Line("barrier(CLK_LOCAL_MEM_FENCE);");
       case ir::StmtKind::kEvaluate:
-        return;  // prefetches
+        return WriteEvaluate(*s.As<ir::Evaluate>());
       case ir::StmtKind::kAsyncCopy:
       case ir::StmtKind::kAsyncWait:
         status_.Update(absl::UnimplementedError(
             "code generation: OpenCL C has no asynchronous copy of threads"));
     }
+  }
+
+  // Prefetches are nothing here.
+  void WriteEvaluate(const ir::Evaluate& node) {
+    if (!ir::AsMatrixCall(node.value)) return;
+    status_.Update(absl::InvalidArgumentError(
+        "code generation: a GPU calls no library; leave the external step out"));
   }
 
   void WriteFor(const ir::For& loop) {

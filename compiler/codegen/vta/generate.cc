@@ -361,6 +361,11 @@ absl::Status CheckIsForAccelerator(const schedule::Schedule& schedule) {
     return absl::InvalidArgumentError(
         absl::StrCat(stage.stage->name(), ": ", step, " is for caches; leave it out"));
   }
+  for (const schedule::StageState& stage : schedule.stages()) {
+    if (stage.provider.empty()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(stage.stage->name(), ": external is for CPUs; leave it out"));
+  }
   for (const te::Input& input : schedule.inputs()) {
     if (schedule.ReadPathOf(input.buffer) == ir::ReadPath::kPlain) continue;
     return absl::InvalidArgumentError(

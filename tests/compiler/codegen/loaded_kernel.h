@@ -56,6 +56,7 @@ class LoadedKernel {
     TESSERA_ASSIGN_OR_RETURN(ObjectCode code, GenerateObject({program}, target, checks));
     LinkOptions options;
     options.exported = {code.kernels[0].symbol};
+    options.providers = code.providers;
     TESSERA_ASSIGN_OR_RETURN(const std::string library, LinkSharedObject({code.bytes}, options));
     LoadedKernel kernel;
     const int file = memfd_create("kernel", MFD_CLOEXEC);

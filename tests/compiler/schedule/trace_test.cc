@@ -21,7 +21,9 @@ TEST_CASE("a trace reads back from its text", "[schedule]") {
       CHECK(*parsed == trace);
     }
   }
-  const std::string text = "trace 1\nwinograd conv 4\nread_through W image\nprefetch conv 2\n";
+  const std::string text =
+      "trace 1\nwinograd conv 4\nread_through W image\nprefetch conv 2\n"
+      "external fc openblas\n";
   CHECK(Print(ParseTrace(text).value()) == text);
 }
 

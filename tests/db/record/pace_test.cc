@@ -183,7 +183,7 @@ TEST_CASE("the best by pace are those of a whole sort, whatever order the times 
     std::ranges::sort(records, {},
                       [](const Record& r) { return std::pair(r.measurement.CostSeconds(), r.id); });
     const int count = static_cast<int>(rng.Below(12));
-    BestRecords best(count, paces);
+    BestRecords best(count, paces, "");
     for (const Record& record : records) {
       if (!best.Offer(record)) break;
     }

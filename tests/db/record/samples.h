@@ -40,6 +40,7 @@ inline Job SampleJob(const std::string& name, std::vector<Task> tasks = {SampleT
   job.options.scheduler = "fixed";
   job.options.prior = "x86-1";
   job.options.pins = R"({"sketch":"direct"})";
+  job.options.allow = "openblas";
   job.prior = std::string(64, 'b');
   job.tasks = std::move(tasks);
   return job;

@@ -405,6 +405,33 @@ TEST_CASE("best ignores failed trials and stale ones", "[db]") {
   CHECK(f.BestAttempts("t", "", 10) == Attempts{"good"});
 }
 
+TEST_CASE("best passes over what calls libraries that are not allowed", "[db]") {
+  Fixture f;
+  Record called = SampleRecord("t", "called", 1);
+  called.trace = "trace 1\nparallel matmul m\nexternal matmul openblas\n";
+  Record unknown = SampleRecord("t", "unknown", 0.5);
+  unknown.trace = "trace 1\n external  matmul blis \n";
+  Record loops = SampleRecord("t", "loops", 2);
+  loops.trace = "trace 1\nlayout external 0 1\nunroll external openblas\n";
+  f.Append({called, unknown, loops});
+  const auto traces = [&](std::string_view device_class, int count, std::string_view allowed) {
+    std::vector<std::string> found;
+    const auto best = f.store->Best("t", device_class, count, allowed);
+    REQUIRE(best.ok());
+    for (const Record& record : *best) {
+      found.push_back(record.trace);
+    }
+    return found;
+  };
+  using Traces = std::vector<std::string>;
+  for (const char* device_class : {"x86/test/2c", ""}) {
+    CHECK(traces(device_class, 1, "") == Traces{loops.trace});
+    CHECK(traces(device_class, 1, "openblas") == Traces{called.trace});
+    CHECK(traces(device_class, 9, "openblas") == Traces{called.trace, loops.trace});
+    CHECK(traces(device_class, 9, "blis") == Traces{unknown.trace, loops.trace});
+  }
+}
+
 TEST_CASE("best keeps device classes apart unless none is named", "[db]") {
   Fixture f;
   Record arm = SampleRecord("t", "arm", 0.5);

@@ -388,4 +388,40 @@ TEST_CASE("children die with their sandbox", "[sandbox]") {
   REQUIRE(exit->kind == ExitKind::kSandbox);
 }
 
+TEST_CASE("what libraries of others ask in vain fails, and does not end them", "[sandbox]") {
+  const ChildExit exit = RunToEnd(true, [](const ChildContext&) -> int {
+    return syscall(SYS_mbind, nullptr, 0, 0, nullptr, 0, 0) == -1 ? 7 : 8;
+  });
+  CAPTURE(exit.reason);
+  CHECK(exit.kind == ExitKind::kExited);
+  CHECK(exit.exit_code == 7);
+}
+
+TEST_CASE("a library that is allowed is there in the empty root, or no sandbox is made",
+          "[sandbox]") {
+  const auto sandbox = Sandbox::Create({.allow = "openblas"});
+  if (!sandbox.ok()) {
+    CHECK(absl::IsFailedPrecondition(sandbox.status()));
+    CHECK_THAT(std::string(sandbox.status().message()),
+               Catch::Contains("openblas can't be loaded: ") &&
+                   Catch::Contains("install libopenblas0-serial"));
+    WARN(std::string(sandbox.status().message()));
+    return;
+  }
+  ChildTask task;
+  task.entry = [](const ChildContext&) -> int {
+    void* library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_NOLOAD);
+    if (library == nullptr) return 9;
+    using Dot = double (*)(int, const double*, int, const double*, int);
+    const auto dot = reinterpret_cast<Dot>(dlsym(library, "cblas_ddot"));
+    const double x[] = {1, 2, 3};
+    return dot == nullptr ? 10 : static_cast<int>(dot(3, x, 1, x, 1));
+  };
+  auto child = (*sandbox)->Spawn(task);
+  REQUIRE(child.ok());
+  const ChildExit exit = (*child)->Wait(absl::Seconds(20)).value();
+  CAPTURE(exit.reason);
+  CHECK(exit.exit_code == 14);
+}
+
 }  // namespace tessera::sandbox

@@ -1,0 +1,125 @@
+// Programs that call libraries of others, evaluated and, where the library is installed, run.
+
+#include <dlfcn.h>
+
+#include <catch2/catch.hpp>
+
+#include "base/third_party.h"
+#include "compiler/codegen/gpu/opencl.h"
+#include "compiler/codegen/ptx.h"
+#include "compiler/ir/parse.h"
+#include "compiler/ir/print.h"
+#include "compiler/ir/verify.h"
+#include "compiler/schedule/default_trace.h"
+#include "tests/compiler/codegen/loaded_kernel.h"
+#include "tests/support/lower_schedule.h"
+#include "tests/support/reference_check.h"
+#include "tests/support/workloads.h"
+
+namespace tessera::codegen {
+namespace {
+
+// Stays loaded. False, and says so, where it is not installed.
+bool HasOpenBlas() {
+  const ThirdParty& library = *ThirdPartyNamed("openblas");
+  setenv("OPENBLAS_NUM_THREADS", "1", 1);
+  if (dlopen(std::string(library.soname).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr) return true;
+  WARN("not run: " << dlerror() << "; install " << library.package);
+  return false;
+}
+
+// All test workloads that have a product for it, with the trace.
+std::vector<std::pair<te::Workload, schedule::Trace>> Calling(int threads) {
+  std::vector<std::pair<te::Workload, schedule::Trace>> found;
+  for (const te::OpSpec& spec : te::TestWorkloads()) {
+    te::Workload workload = te::MakeWorkload(spec).value();
+    ir::Target target = HostTarget();
+    target.max_threads = threads;
+    const auto trace = schedule::ExternalTrace(workload.dag, target, "openblas");
+    if (trace.ok()) found.emplace_back(std::move(workload), *trace);
+  }
+  return found;
+}
+
+ir::Program LowerOne() {
+  const te::Workload workload =
+      te::MakeWorkload({"w", "matmul", {{"m", "8"}, {"n", "8"}, {"k", "8"}}}).value();
+  return passes::LowerTrace(workload,
+                            schedule::ParseTrace("trace 1\nexternal matmul openblas\n").value())
+      ->program;
+}
+
+}  // namespace
+
+TEST_CASE("calls of libraries have the values of the loops that they stand for", "[codegen]") {
+  const bool runs = HasOpenBlas();
+  for (const int threads : {1, 3}) {
+    const auto calling = Calling(threads);
+    CHECK(calling.size() >= 8);
+    for (const auto& [workload, trace] : calling) {
+      CAPTURE(workload.name, threads, schedule::Print(trace));
+      const auto expected = te::ComputeExpected(workload, 1);
+      REQUIRE(expected.ok());
+      const auto candidate = passes::LowerTrace(workload, trace);
+      REQUIRE(candidate.ok());
+      const absl::Status evaluated =
+          te::CheckAgainst(workload, *expected, *candidate, ir::Evaluate);
+      CHECK(evaluated.ToString() == "OK");
+      if (!runs) continue;
+      ir::Target target = HostTarget();
+      target.max_threads = threads;
+      const absl::Status ran =
+          te::CheckAgainst(workload, *expected, *candidate,
+                           [&](const ir::Program& p, absl::Span<const absl::Span<std::byte>> b) {
+                             return RunCompiled(p, target, b, Checks::kNone);
+                           });
+      CHECK(ran.ToString() == "OK");
+    }
+  }
+}
+
+TEST_CASE("what calls a library says so, and is linked where that is not installed", "[codegen]") {
+  const ir::Program program = LowerOne();
+  const ObjectCode code = GenerateObject({program}, HostTarget()).value();
+  CHECK(code.providers == std::vector<std::string>{"openblas"});
+  LinkOptions options;
+  options.exported = {code.kernels[0].symbol};
+  CHECK_THAT(std::string(LinkSharedObject({code.bytes}, options).status().message()),
+             Catch::Contains("cblas_sgemm"));
+  options.providers = code.providers;
+  const std::string library = LinkSharedObject({code.bytes}, options).value();
+  CHECK(library.find("libopenblas.so.0") != std::string::npos);
+  CHECK(LinkSharedObject({code.bytes}, options).value() == library);
+  options.providers = {"blis"};
+  CHECK_THAT(std::string(LinkSharedObject({code.bytes}, options).status().message()),
+             Catch::Contains("no library blis; known are openblas"));
+  const ir::Target arm = ir::ParseTarget("aarch64").value();
+  CHECK(GenerateObject({program}, arm).ok());
+}
+
+TEST_CASE("devices call no libraries", "[codegen]") {
+  const ir::Program program = LowerOne();
+  const auto opencl = gpu::GenerateOpenCl({program}, ir::ParseTarget("opencl").value());
+  CHECK_FALSE(opencl.ok());
+  const auto ptx = GeneratePtx({program}, ir::ParseTarget("cuda/sm_80").value());
+  CHECK_FALSE(ptx.ok());
+}
+
+TEST_CASE("a library's call is text like all of a program", "[codegen]") {
+  const ir::Program program = LowerOne();
+  const std::string text = ir::Print(program);
+  CAPTURE(text);
+  CHECK_THAT(text, Catch::Contains("openblas_sgemm("));
+  const auto parsed = ir::ParseProgram(text);
+  REQUIRE(parsed.ok());
+  CHECK(ir::Print(*parsed) == text);
+  CHECK(ir::Verify(*parsed).ok());
+  const size_t strides = text.find(", 8)");
+  REQUIRE(strides != std::string::npos);
+  const auto narrow = ir::ParseProgram(std::string(text).replace(strides, 4, ", 7)"));
+  REQUIRE(narrow.ok());
+  CHECK_THAT(std::string(ir::Verify(*narrow).message()),
+             Catch::Contains("strides that hold a row"));
+}
+
+}  // namespace tessera::codegen

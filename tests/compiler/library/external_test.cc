@@ -1,0 +1,93 @@
+// Libraries whose kernels call libraries of others.
+
+#include <dlfcn.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "base/third_party.h"
+#include "compiler/library/library.h"
+#include "compiler/schedule/default_trace.h"
+#include "compiler/te/operators.h"
+#include "tests/compiler/library/elf.h"
+#include "tests/compiler/library/loaded.h"
+
+namespace tessera::library {
+namespace {
+
+constexpr int kRows = 6, kColumns = 5, kTerms = 4;
+
+LibrarySpec Spec(bool calls) {
+  const ir::Target target = ir::X86Target("sse4.2").value();
+  const te::Workload workload =
+      te::MakeWorkload({"fc", "dense", {{"m", "6"}, {"n", "5"}, {"k", "4"}, {"relu", "true"}}})
+          .value();
+  Implementation implementation;
+  implementation.trace = calls ? schedule::ExternalTrace(workload.dag, target, "openblas").value()
+                               : schedule::DefaultTrace(workload.dag, target).value();
+  LibrarySpec spec;
+  spec.name = "ops";
+  spec.versions = {{target, "x86/test"}};
+  spec.ops = {{"fc", workload, {implementation}}};
+  spec.static_library = true;
+  return spec;
+}
+
+}  // namespace
+
+TEST_CASE("a library names those of others that its kernels call", "[library]") {
+  const LibraryFiles plain = BuildLibrary(Spec(false)).value();
+  const LibraryFiles files = BuildLibrary(Spec(true)).value();
+  CHECK(BuildLibrary(Spec(true))->files[0].bytes == files.files[0].bytes);
+  using Names = std::vector<std::string>;
+  CHECK(Needed(*plain.Find("libops.so")) == Names{"libc.so.6"});
+  Names needed = Needed(*files.Find("libops.so"));
+  std::ranges::sort(needed);
+  CHECK(needed == Names{"libc.so.6", "libopenblas.so.0"});
+
+  const auto manifest = nlohmann::json::parse(*files.Find("manifest.json"));
+  CHECK(manifest["needed"] == nlohmann::json({"libc.so.6", "libopenblas.so.0"}));
+  CHECK_THAT(manifest["ops"][0]["versions"][0]["trace"].get<std::string>(),
+             Catch::Contains("external matmul openblas"));
+  const auto bill = nlohmann::json::parse(*files.Find("sbom.json"));
+  const auto named = [](const nlohmann::json& component) {
+    return component["name"] == "openblas";
+  };
+  CHECK(std::ranges::count_if(bill["components"], named) == 1);
+  CHECK(bill["dependencies"][0]["dependsOn"] == nlohmann::json({"openblas"}));
+  CHECK_THAT(*files.Find("tessera_ops.pc"), Catch::Contains("Requires.private: openblas\n"));
+  CHECK_THAT(*files.Find("tessera_opsConfig.cmake"),
+             Catch::Contains("\"Threads::Threads;${CMAKE_DL_LIBS};openblas\""));
+  CHECK(plain.Find("tessera_ops.pc")->find("openblas") == std::string::npos);
+  CHECK_FALSE(nlohmann::json::parse(*plain.Find("sbom.json")).contains("dependencies"));
+}
+
+TEST_CASE("an operator that calls a library computes what it should", "[library]") {
+  const ThirdParty& openblas = *ThirdPartyNamed("openblas");
+  setenv(std::string(openblas.threads_variable).c_str(), "1", 1);
+  if (dlopen(std::string(openblas.soname).c_str(), RTLD_NOW | RTLD_LOCAL) == nullptr) {
+    WARN("not run: " << dlerror() << "; install " << openblas.package);
+    return;
+  }
+  const Library library(*BuildLibrary(Spec(true))->Find("libops.so"));
+  const auto packed_bytes = library.Find<size_t (*)()>("fc_packed_bytes");
+  const auto pack = library.Find<int (*)(const float*, void*)>("fc_pack_weights");
+  const auto run = library.Find<int (*)(const float*, const void*, float*)>("fc");
+  Aligned a(kRows * kTerms * 4), b(kColumns * kTerms * 4), c(kRows * kColumns * 4);
+  const Aligned weights(packed_bytes());
+  for (int i = 0; i < kRows * kTerms; ++i) a.data[i] = static_cast<float>(i % 7) - 3;
+  for (int i = 0; i < kColumns * kTerms; ++i) b.data[i] = static_cast<float>(i % 5) - 2;
+  REQUIRE(pack(b.data, weights.data) == 0);
+  REQUIRE(run(a.data, weights.data, c.data) == 0);
+  for (int i = 0; i < kRows; ++i) {
+    for (int j = 0; j < kColumns; ++j) {
+      float sum = 0;
+      for (int k = 0; k < kTerms; ++k) sum += a.data[i * kTerms + k] * b.data[j * kTerms + k];
+      CAPTURE(i, j);
+      CHECK(c.data[i * kColumns + j] == std::max(sum, 0.0f));  // whole numbers: exact
+    }
+  }
+}
+
+}  // namespace tessera::library
