@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "compiler/graph/operators.h"
+#include "compiler/graph/views.h"
 
 namespace tessera::graph {
 namespace {
@@ -19,7 +20,7 @@ bool IsLoose(Pattern pattern) {
 class Fuser {
  public:
   explicit Fuser(const Graph& graph)
-      : graph_(graph), users_(graph.Users()), group_(graph.nodes.size()) {
+      : graph_(graph), users_(graph.Users()), views_(FindViews(graph)), group_(graph.nodes.size()) {
     std::iota(group_.begin(), group_.end(), 0);
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
       members_.push_back({static_cast<int>(i)});
@@ -33,7 +34,7 @@ class Fuser {
     const std::vector<int> exits = PostDominators(graph_);
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const auto node = static_cast<int>(i);
-      if (IsComputed(node) && exits[i] >= 0) TryTo(node, exits[i]);
+      if (IsComputed(node) && !StaysAlone(node) && exits[i] >= 0) TryTo(node, exits[i]);
     }
     std::vector<Group> groups;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
@@ -52,6 +53,10 @@ class Fuser {
  private:
   bool IsComputed(int node) const {
     return !graph_.nodes[node].is_input() && !graph_.nodes[node].is_constant();
+  }
+
+  bool StaysAlone(int node) const {
+    return views_[node].of >= 0 && graph_.nodes[node].op == "slice";
   }
 
   // The nodes on the ways from `from` to `to`, without `from`.
@@ -99,6 +104,7 @@ class Fuser {
     const std::vector<int64_t>& shape = graph_.nodes[from].type.shape;
     std::vector<int> merged{group_[from]};
     for (const int node : between) {
+      if (StaysAlone(node)) return;
       const Pattern pattern = patterns_[group_[node]];
       const bool is_last = node == to;
       bool fits = false;
@@ -132,6 +138,7 @@ class Fuser {
 
   const Graph& graph_;
   const std::vector<std::vector<int>> users_;
+  const std::vector<View> views_;
   std::vector<int> group_;  // by node
   std::vector<Group> members_;
   std::vector<Pattern> patterns_;  // by group
@@ -161,11 +168,5 @@ std::vector<int> PostDominators(const Graph& graph) {
 }
 
 std::vector<Group> Fuse(const Graph& graph) { return Fuser(graph).Run(); }
-
-bool IsView(const Graph& graph, const Group& group) {
-  const Node& node = graph.nodes[group.back()];
-  return group.size() == 1 && node.op == "reshape" && node.type.layout.empty() &&
-         graph.operand(node, 0).type.layout.empty();
-}
 
 }  // namespace tessera::graph

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "compiler/graph/graph.h"
+
+namespace tessera::graph {
+
+inline constexpr int64_t kPlaceAlignment = 64;  // bytes: what begins a value in memory
+
+// A value that nobody computes: bytes of another one from `offset` on.
+struct View {
+  int of = -1;  // node; -1: the value has bytes of its own
+  int64_t offset = 0;
+};
+
+// By node. Reshapes of what is stored row-major are views, and slices of it that are consecutive
+// and begin at a multiple of kPlaceAlignment, but for:
+// - parts of the graph's inputs, constants and outputs, which callers place;
+// - outputs;
+// - the only thing that is read of what is computed element by element: less is to compute then.
+// A reshape may be computed all the same, together with what is before or behind it.
+std::vector<View> FindViews(const Graph& graph);
+
+}  // namespace tessera::graph
