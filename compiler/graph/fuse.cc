@@ -20,7 +20,21 @@ bool IsLoose(Pattern pattern) {
 class Fuser {
  public:
   explicit Fuser(const Graph& graph)
-      : graph_(graph), users_(graph.Users()), views_(FindViews(graph)), group_(graph.nodes.size()) {
+      : graph_(graph),
+        users_(graph.Users()),
+        stays_alone_(graph.nodes.size()),
+        group_(graph.nodes.size()) {
+    // Whatever layouts are, so that kernels don't depend on what is chosen for them.
+    Graph rows = graph;
+    for (Node& node : rows.nodes) node.type.layout.clear();
+    const std::vector<View> views = FindViews(rows);
+    for (size_t i = 0; i < views.size(); ++i) {
+      stays_alone_[i] = views[i].of >= 0 && graph.nodes[i].op == "slice";
+    }
+    for (const View& part : FindParts(rows)) {
+      if (part.of >= 0) stays_alone_[part.of] = true;
+    }
+
     std::iota(group_.begin(), group_.end(), 0);
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
       members_.push_back({static_cast<int>(i)});
@@ -55,9 +69,7 @@ class Fuser {
     return !graph_.nodes[node].is_input() && !graph_.nodes[node].is_constant();
   }
 
-  bool StaysAlone(int node) const {
-    return views_[node].of >= 0 && graph_.nodes[node].op == "slice";
-  }
+  bool StaysAlone(int node) const { return stays_alone_[node]; }
 
   // The nodes on the ways from `from` to `to`, without `from`.
   std::vector<int> Between(int from, int to) const {
@@ -138,8 +150,8 @@ class Fuser {
 
   const Graph& graph_;
   const std::vector<std::vector<int>> users_;
-  const std::vector<View> views_;
-  std::vector<int> group_;  // by node
+  std::vector<bool> stays_alone_;  // by node
+  std::vector<int> group_;         // by node
   std::vector<Group> members_;
   std::vector<Pattern> patterns_;  // by group
 };

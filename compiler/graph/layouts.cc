@@ -119,11 +119,16 @@ class Chooser {
         lanes_(static_cast<double>(target.Lanes(32))),
         users_(graph.nodes.size()) {
     std::vector<bool> has_choice(graph.nodes.size(), false);
-    const std::vector<View> views = FindViews(graph);
+    std::vector<bool> is_placed(graph.nodes.size(), false);  // nobody computes it
+    const std::vector<View> views = FindViews(graph), parts = FindParts(graph);
+    for (size_t i = 0; i < views.size(); ++i) {
+      if (views[i].of >= 0) is_placed[i] = true;
+      if (parts[i].of >= 0) is_placed[parts[i].of] = true;
+    }
     for (Group& group : Fuse(graph)) {
       Kernel kernel{.group = std::move(group)};
       const int result = kernel.group.back();
-      kernel.is_view = kernel.group.size() == 1 && views[result].of >= 0;
+      kernel.is_view = kernel.group.size() == 1 && is_placed[result];
       for (const int member : kernel.group) {
         kernel.keeps_blocks =
             kernel.keeps_blocks && KeepsBlocks(graph, graph.nodes[member], block_);
@@ -272,7 +277,9 @@ class Chooser {
   bool IsView(const Kernel& kernel) const {
     if (!kernel.is_view) return false;
     const Node& node = graph_.nodes[kernel.group[0]];
-    return node.type.layout.empty() && graph_.operand(node, 0).type.layout.empty();
+    return node.type.layout.empty() && std::ranges::all_of(node.operands, [&](int operand) {
+             return graph_.nodes[operand].type.layout.empty();
+           });
   }
 
   absl::StatusOr<std::optional<double>> Known(const Kernel& kernel) const {

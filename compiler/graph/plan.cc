@@ -67,13 +67,31 @@ class Planner {
 
   absl::StatusOr<Plan> Run() {
     const std::vector<View> views = FindViews(plan_.graph);
+    const std::vector<View> parts = FindParts(plan_.graph);
+    std::vector<bool> has_parts(parts.size(), false);
+    for (const View& part : parts) {
+      if (part.of >= 0) has_parts[part.of] = true;
+    }
     for (const Group& group : Fuse(plan_.graph)) {
       const View& view = views[group.back()];
       if (group.size() == 1 && view.of >= 0) {
-        const View& whole = bytes_[view.of];
-        bytes_[group[0]] = {whole.of, whole.offset + view.offset};
-      } else {
+        bytes_[group[0]] = view;
+      } else if (group.size() > 1 || !has_parts[group[0]]) {
+        TESSERA_CHECK(!has_parts[group.back()]);
         TESSERA_RETURN_IF_ERROR(AddStep(group));
+      }
+    }
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (parts[i].of < 0) continue;
+      auto made = static_cast<int>(i);
+      while (bytes_[made].of != made) made = bytes_[made].of;
+      bytes_[made] = parts[i];
+    }
+    for (size_t i = 0; i < bytes_.size(); ++i) {
+      View& view = bytes_[i];
+      while (bytes_[view.of].of != view.of) {
+        const View& whole = bytes_[view.of];
+        view = {whole.of, view.offset + whole.offset};
       }
     }
     PlaceValues();
@@ -115,10 +133,15 @@ class Planner {
         const auto found = lifetime_of.find(bytes_[operand].of);
         if (found != lifetime_of.end()) lifetimes[found->second].last = number;
       }
-      if (plan_.places[step.result].kind != Place::Kind::kNowhere) continue;
-      lifetime_of.emplace(step.result, lifetimes.size());
-      nodes.push_back(step.result);
-      lifetimes.push_back({graph.nodes[step.result].type.StoredBytes(), number, number});
+      const int made = bytes_[step.result].of;
+      if (plan_.places[made].kind != Place::Kind::kNowhere) continue;
+      const auto [found, is_new] = lifetime_of.try_emplace(made, lifetimes.size());
+      if (is_new) {
+        nodes.push_back(made);
+        lifetimes.push_back({graph.nodes[made].type.StoredBytes(), number, number});
+      } else {
+        lifetimes[found->second].last = number;
+      }
     }
     const MemoryPlan memory = PlanMemory(lifetimes, kPlaceAlignment);
     for (size_t i = 0; i < nodes.size(); ++i) {

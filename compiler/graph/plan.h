@@ -45,7 +45,8 @@ struct Plan {
 };
 
 // Fuses the graph's operators, names and counts the kernels, and shares one arena among the values
-// in between. Views (views.h) are other names of the same bytes. Values are stored as their types
+// in between. Views are other names of the same bytes, and
+// parts are computed where they belong (views.h). Values are stored as their types
 // say.
 absl::StatusOr<Plan> MakePlan(const Graph& graph);
 

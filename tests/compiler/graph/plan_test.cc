@@ -50,9 +50,12 @@ Graph RandomGraph(std::mt19937_64& random) {
         const Attributes of{{"starts", std::vector<int64_t>{row, 0}},
                             {"steps", std::vector<int64_t>{1, 1}},
                             {"shape", std::vector<int64_t>{2, 16}}};
-        const int part = *builder.Add("slice", {a}, of);
-        made =
-            builder.Add("concat", {part, *builder.Add("slice", {b}, of)}, {{"axis", int64_t{0}}});
+        std::vector<int> parts;
+        for (const int whole : {a, b}) {
+          parts.push_back(*builder.Add("slice", {whole}, of));
+          if (random() % 2 == 0) parts.back() = *builder.Add("softmax", {parts.back()});
+        }
+        made = builder.Add("concat", parts, {{"axis", int64_t{0}}});
         break;
       }
       default:

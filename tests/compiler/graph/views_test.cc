@@ -22,6 +22,24 @@ Graph Sliced(const std::string& slices) {
   return Parsed("graph g\ninput x: f32[4,2,16]\ns = softmax(x): f32[4,2,16]\n" + slices);
 }
 
+// Into which concatenation, and where, the value of the node of that name is computed.
+View PartOf(const Graph& graph, std::string_view name) {
+  const std::vector<View> parts = FindParts(graph);
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (graph.nodes[i].name == name) return parts[i];
+  }
+  FAIL("no node " << name);
+  return {};
+}
+
+// a and b: f32[1,2,16] each, computed of inputs, then `rest`.
+Graph Joined(const std::string& rest) {
+  return Parsed(
+      "graph g\ninput x: f32[1,2,16]\ninput y: f32[1,2,16]\n"
+      "a = softmax(x): f32[1,2,16]\nb = softmax(y): f32[1,2,16]\n" +
+      rest);
+}
+
 }  // namespace
 
 TEST_CASE("consecutive elements from an aligned byte on are a view", "[graph]") {
@@ -89,6 +107,77 @@ TEST_CASE("equal kernels of parts are one task, which reads them where they are"
   CHECK(user != plan.tasks.end());
   const std::vector<TensorRef> inputs = SomeInputs(graph, 5);
   CHECK(RunPlan(plan, inputs) == Outputs(graph, inputs));
+}
+
+TEST_CASE("what a concatenation is of is computed where it belongs", "[graph]") {
+  const Graph graph = Joined(
+      "q = softmax(b): f32[1,2,16]\ns = reshape(q) shape=[1,1,32]: f32[1,1,32]\n"
+      "r = reshape(a) shape=[1,1,32]: f32[1,1,32]\nc = concat(r, s) axis=1: f32[1,2,32]\n"
+      "d = reduce_max(q) axes=[2] keep=1: f32[1,2,1]\ne = exp(c): f32[1,2,32]\n"
+      "output e\noutput d\n");
+  CHECK(PartOf(graph, "r").of >= 0);
+  CHECK(PartOf(graph, "r").offset == 0);
+  CHECK(PartOf(graph, "s").offset == 128);
+  const Plan plan = MakePlan(graph).value();
+  CHECK(plan.steps.size() == 5);   // none of them is the concatenation
+  CHECK(plan.arena_bytes == 384);  // q is read where it is, beside b
+  const std::vector<TensorRef> inputs = SomeInputs(graph, 3);
+  CHECK(RunPlan(plan, inputs) == Outputs(graph, inputs));
+}
+
+TEST_CASE("concatenations are computed where a part can't lie in them", "[graph]") {
+  const auto rejects = [](const std::string& rest) {
+    const Graph graph = Joined(rest);
+    INFO(Print(graph));
+    const std::vector<View> parts = FindParts(graph);
+    CHECK(std::ranges::count_if(parts, [](const View& part) { return part.of >= 0; }) == 0);
+    const std::vector<TensorRef> inputs = SomeInputs(graph, 4);
+    CHECK(RunPlan(MakePlan(graph).value(), inputs) == Outputs(graph, inputs));
+  };
+  const std::string end = "e = exp(c): f32[1,4,16]\noutput e\n";
+  rejects("c = concat(a, x) axis=1: f32[1,4,16]\n" + end);  // an input
+  rejects("c = concat(a, a) axis=1: f32[1,4,16]\n" + end);  // twice
+  rejects("c = concat(a, b) axis=1: f32[1,4,16]\n" + end + "output b\n");
+  rejects("c = concat(a, b) axis=1: f32[1,4,16]\noutput c\n");
+  rejects("c = concat(a, b) axis=2: f32[1,2,32]\ne = exp(c): f32[1,2,32]\noutput e\n");
+  rejects(
+      "h = slice(b) starts=[0,0,0] steps=[1,1,1] shape=[1,1,8]: f32[1,1,8]\n"
+      "t = softmax(h): f32[1,1,8]\nk = slice(a) starts=[0,1,0] steps=[1,1,1] shape=[1,1,8]: "
+      "f32[1,1,8]\nu = softmax(k): f32[1,1,8]\nc = concat(t, u) axis=1: f32[1,2,8]\n"
+      "e = exp(c): f32[1,2,8]\noutput e\n");  // from byte 32 on
+}
+
+TEST_CASE("a value is part of one concatenation, which may be part of another", "[graph]") {
+  const Graph graph = Joined(
+      "c = concat(a, b) axis=1: f32[1,4,16]\nd = softmax(x): f32[1,2,16]\n"
+      "f = concat(c, d) axis=1: f32[1,6,16]\ng = concat(b, d) axis=1: f32[1,4,16]\n"
+      "h = exp(f): f32[1,6,16]\ni = exp(g): f32[1,4,16]\noutput h\noutput i\n");
+  CHECK(PartOf(graph, "b").offset == 128);
+  CHECK(PartOf(graph, "c").of == PartOf(graph, "d").of);
+  CHECK(PartOf(graph, "d").offset == 256);
+  const std::vector<TensorRef> inputs = SomeInputs(graph, 6);
+  const Plan plan = MakePlan(graph).value();
+  CHECK(RunPlan(plan, inputs) == Outputs(graph, inputs));
+}
+
+TEST_CASE("blocks of channels follow each other, too", "[graph]") {
+  const auto part_of = [](int64_t channels) {
+    const std::string n = std::to_string(channels), sum = std::to_string(channels + 16);
+    const auto blocked = [&](const std::string& extent) {
+      return "f32[1," + extent + ",3] layout(0 1/16 2 1%16)\n";
+    };
+    const Graph graph =
+        Parsed("graph g\ninput x: f32[1," + n + ",3]\ninput y: f32[1,16,3]\n" +
+               "a = softmax(x): " + blocked(n) + "b = softmax(y): " + blocked("16") +
+               "c = concat(a, b) axis=1: " + blocked(sum) + "e = softmax(c): f32[1," + sum +
+               ",3]\noutput e\n");
+    const std::vector<TensorRef> inputs = SomeInputs(graph, 8);
+    CHECK(RunPlan(MakePlan(graph).value(), inputs) == Outputs(graph, inputs));
+    return PartOf(graph, "b");
+  };
+  CHECK(part_of(32).of >= 0);
+  CHECK(part_of(32).offset == 32 * 3 * 4);
+  CHECK(part_of(24).of < 0);  // half a block is empty
 }
 
 }  // namespace tessera::graph
