@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "compiler/graph/operators.h"
+#include "compiler/graph/views.h"
 
 namespace tessera::graph {
 namespace {
@@ -19,7 +20,21 @@ bool IsLoose(Pattern pattern) {
 class Fuser {
  public:
   explicit Fuser(const Graph& graph)
-      : graph_(graph), users_(graph.Users()), group_(graph.nodes.size()) {
+      : graph_(graph),
+        users_(graph.Users()),
+        stays_alone_(graph.nodes.size()),
+        group_(graph.nodes.size()) {
+    // Whatever layouts are, so that kernels don't depend on what is chosen for them.
+    Graph rows = graph;
+    for (Node& node : rows.nodes) node.type.layout.clear();
+    const std::vector<View> views = FindViews(rows);
+    for (size_t i = 0; i < views.size(); ++i) {
+      stays_alone_[i] = views[i].of >= 0 && graph.nodes[i].op == "slice";
+    }
+    for (const View& part : FindParts(rows)) {
+      if (part.of >= 0) stays_alone_[part.of] = true;
+    }
+
     std::iota(group_.begin(), group_.end(), 0);
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
       members_.push_back({static_cast<int>(i)});
@@ -33,7 +48,7 @@ class Fuser {
     const std::vector<int> exits = PostDominators(graph_);
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const auto node = static_cast<int>(i);
-      if (IsComputed(node) && exits[i] >= 0) TryTo(node, exits[i]);
+      if (IsComputed(node) && !StaysAlone(node) && exits[i] >= 0) TryTo(node, exits[i]);
     }
     std::vector<Group> groups;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
@@ -53,6 +68,8 @@ class Fuser {
   bool IsComputed(int node) const {
     return !graph_.nodes[node].is_input() && !graph_.nodes[node].is_constant();
   }
+
+  bool StaysAlone(int node) const { return stays_alone_[node]; }
 
   // The nodes on the ways from `from` to `to`, without `from`.
   std::vector<int> Between(int from, int to) const {
@@ -99,6 +116,7 @@ class Fuser {
     const std::vector<int64_t>& shape = graph_.nodes[from].type.shape;
     std::vector<int> merged{group_[from]};
     for (const int node : between) {
+      if (StaysAlone(node)) return;
       const Pattern pattern = patterns_[group_[node]];
       const bool is_last = node == to;
       bool fits = false;
@@ -132,7 +150,8 @@ class Fuser {
 
   const Graph& graph_;
   const std::vector<std::vector<int>> users_;
-  std::vector<int> group_;  // by node
+  std::vector<bool> stays_alone_;  // by node
+  std::vector<int> group_;         // by node
   std::vector<Group> members_;
   std::vector<Pattern> patterns_;  // by group
 };
@@ -161,11 +180,5 @@ std::vector<int> PostDominators(const Graph& graph) {
 }
 
 std::vector<Group> Fuse(const Graph& graph) { return Fuser(graph).Run(); }
-
-bool IsView(const Graph& graph, const Group& group) {
-  const Node& node = graph.nodes[group.back()];
-  return group.size() == 1 && node.op == "reshape" && node.type.layout.empty() &&
-         graph.operand(node, 0).type.layout.empty();
-}
 
 }  // namespace tessera::graph

@@ -9,6 +9,7 @@
 #include "compiler/graph/define.h"
 #include "compiler/graph/fuse.h"
 #include "compiler/graph/operators.h"
+#include "compiler/graph/views.h"
 #include "compiler/te/saturating.h"
 
 namespace tessera::graph {
@@ -105,7 +106,7 @@ struct Kernel {
   std::vector<int> values;  // of these and its own that have a choice
   int summed = -1;          // what its convolution slides over
   bool keeps_blocks = true;
-  bool is_view = false;
+  bool is_view = false;                              // where its values are row-major
   std::map<std::vector<bool>, double> seconds = {};  // by what is blocked of `values`
 };
 
@@ -118,15 +119,22 @@ class Chooser {
         lanes_(static_cast<double>(target.Lanes(32))),
         users_(graph.nodes.size()) {
     std::vector<bool> has_choice(graph.nodes.size(), false);
+    std::vector<bool> is_placed(graph.nodes.size(), false);  // nobody computes it
+    const std::vector<View> views = FindViews(graph), parts = FindParts(graph);
+    for (size_t i = 0; i < views.size(); ++i) {
+      if (views[i].of >= 0) is_placed[i] = true;
+      if (parts[i].of >= 0) is_placed[parts[i].of] = true;
+    }
     for (Group& group : Fuse(graph)) {
       Kernel kernel{.group = std::move(group)};
       const int result = kernel.group.back();
-      kernel.is_view = IsView(graph, kernel.group);
+      kernel.is_view = kernel.group.size() == 1 && is_placed[result];
       for (const int member : kernel.group) {
         kernel.keeps_blocks =
             kernel.keeps_blocks && KeepsBlocks(graph, graph.nodes[member], block_);
       }
-      has_choice[result] = !kernel.is_view && kernel.keeps_blocks && HasChoice(result);
+      has_choice[result] = !(kernel.is_view && graph.nodes[result].op == "reshape") &&
+                           kernel.keeps_blocks && HasChoice(result);
       FindReads(kernel);
       kernels_.push_back(std::move(kernel));
     }
@@ -253,7 +261,7 @@ class Chooser {
     if (!is_new) return found->second;
     double& seconds = found->second;
     seconds = Estimate(kernel) * 1e-9;
-    if (!known_ || (kernel.is_view && IsView(graph_, kernel.group))) return seconds;
+    if (!known_ || IsView(kernel)) return seconds;
     TESSERA_ASSIGN_OR_RETURN(const std::optional<double> known, Known(kernel));
     if (known.has_value()) return seconds = *known;
     if (kernel.is_view) return seconds;
@@ -265,6 +273,15 @@ class Chooser {
     return seconds;
   }
 
+  // Whether it is one as its values are stored now.
+  bool IsView(const Kernel& kernel) const {
+    if (!kernel.is_view) return false;
+    const Node& node = graph_.nodes[kernel.group[0]];
+    return node.type.layout.empty() && std::ranges::all_of(node.operands, [&](int operand) {
+             return graph_.nodes[operand].type.layout.empty();
+           });
+  }
+
   absl::StatusOr<std::optional<double>> Known(const Kernel& kernel) const {
     TESSERA_ASSIGN_OR_RETURN(const Definition definition,
                              Define(graph_, kernel.group, graph_.nodes[kernel.group.back()].name));
@@ -273,7 +290,7 @@ class Chooser {
 
   double Estimate(const Kernel& kernel) const {
     const int result = kernel.group.back();
-    if (kernel.is_view && IsView(graph_, kernel.group)) return 0;
+    if (IsView(kernel)) return 0;
     const TensorType& type = graph_.nodes[result].type;
     const bool in_blocks = IsBlocked(result);
     double time = static_cast<double>(type.Bytes()) * kByte;

@@ -24,10 +24,10 @@ TensorRef Reshaped(const Tensor& tensor, const TensorType& type) {
 // into memory of their own: inputs, constants, and what is an output already.
 absl::StatusOr<Graph> Prepared(const Graph& graph) {
   GraphBuilder builder(graph.name);
+  const std::vector<View> views = FindViews(graph);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    const bool is_view = IsView(graph, {static_cast<int>(i)});
-    const bool is_known = is_view && builder.node(node.operands[0]).is_constant();
+    const bool is_known = views[i].of >= 0 && builder.node(node.operands[0]).is_constant();
     TESSERA_RETURN_IF_ERROR(
         (is_known ? builder.Constant(node.name,
                                      Reshaped(*builder.node(node.operands[0]).constant, node.type))
@@ -36,7 +36,7 @@ absl::StatusOr<Graph> Prepared(const Graph& graph) {
   }
   // What a node is another name of.
   const auto root = [&](int node) {
-    while (IsView(graph, {node})) node = graph.nodes[node].operands[0];
+    while (views[node].of >= 0) node = views[node].of;
     return node;
   };
   absl::flat_hash_set<int> taken;
@@ -61,16 +61,37 @@ class Planner {
  public:
   explicit Planner(Graph graph) {
     plan_.graph = std::move(graph);
-    root_.resize(plan_.graph.nodes.size());
-    for (size_t i = 0; i < root_.size(); ++i) root_[i] = static_cast<int>(i);
+    bytes_.resize(plan_.graph.nodes.size());
+    for (size_t i = 0; i < bytes_.size(); ++i) bytes_[i].of = static_cast<int>(i);
   }
 
   absl::StatusOr<Plan> Run() {
+    const std::vector<View> views = FindViews(plan_.graph);
+    const std::vector<View> parts = FindParts(plan_.graph);
+    std::vector<bool> has_parts(parts.size(), false);
+    for (const View& part : parts) {
+      if (part.of >= 0) has_parts[part.of] = true;
+    }
     for (const Group& group : Fuse(plan_.graph)) {
-      if (IsView(plan_.graph, group)) {
-        root_[group[0]] = root_[plan_.graph.nodes[group[0]].operands[0]];
-      } else {
+      const View& view = views[group.back()];
+      if (group.size() == 1 && view.of >= 0) {
+        bytes_[group[0]] = view;
+      } else if (group.size() > 1 || !has_parts[group[0]]) {
+        TESSERA_CHECK(!has_parts[group.back()]);
         TESSERA_RETURN_IF_ERROR(AddStep(group));
+      }
+    }
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (parts[i].of < 0) continue;
+      auto made = static_cast<int>(i);
+      while (bytes_[made].of != made) made = bytes_[made].of;
+      bytes_[made] = parts[i];
+    }
+    for (size_t i = 0; i < bytes_.size(); ++i) {
+      View& view = bytes_[i];
+      while (bytes_[view.of].of != view.of) {
+        const View& whole = bytes_[view.of];
+        view = {whole.of, view.offset + whole.offset};
       }
     }
     PlaceValues();
@@ -100,7 +121,7 @@ class Planner {
       }
     }
     for (size_t o = 0; o < graph.outputs.size(); ++o) {
-      plan_.places[root_[graph.outputs[o]]] = {Place::Kind::kOutput, static_cast<int64_t>(o)};
+      plan_.places[bytes_[graph.outputs[o]].of] = {Place::Kind::kOutput, static_cast<int64_t>(o)};
     }
     std::vector<Lifetime> lifetimes;
     std::vector<int> nodes;                        // of lifetimes
@@ -109,13 +130,18 @@ class Planner {
       const Step& step = plan_.steps[s];
       const auto number = static_cast<int>(s);
       for (const int operand : step.operands) {
-        const auto found = lifetime_of.find(root_[operand]);
+        const auto found = lifetime_of.find(bytes_[operand].of);
         if (found != lifetime_of.end()) lifetimes[found->second].last = number;
       }
-      if (plan_.places[step.result].kind != Place::Kind::kNowhere) continue;
-      lifetime_of.emplace(step.result, lifetimes.size());
-      nodes.push_back(step.result);
-      lifetimes.push_back({graph.nodes[step.result].type.StoredBytes(), number, number});
+      const int made = bytes_[step.result].of;
+      if (plan_.places[made].kind != Place::Kind::kNowhere) continue;
+      const auto [found, is_new] = lifetime_of.try_emplace(made, lifetimes.size());
+      if (is_new) {
+        nodes.push_back(made);
+        lifetimes.push_back({graph.nodes[made].type.StoredBytes(), number, number});
+      } else {
+        lifetimes[found->second].last = number;
+      }
     }
     const MemoryPlan memory = PlanMemory(lifetimes, kPlaceAlignment);
     for (size_t i = 0; i < nodes.size(); ++i) {
@@ -123,11 +149,17 @@ class Planner {
     }
     plan_.arena_bytes = memory.arena_bytes;
     plan_.least_arena_bytes = memory.least_bytes;
-    for (size_t i = 0; i < graph.nodes.size(); ++i) plan_.places[i] = plan_.places[root_[i]];
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      const View& bytes = bytes_[i];
+      if (bytes.of == static_cast<int>(i)) continue;
+      plan_.places[i] = plan_.places[bytes.of];
+      TESSERA_CHECK(bytes.offset == 0 || plan_.places[i].kind == Place::Kind::kArena);
+      plan_.places[i].at += bytes.offset;
+    }
   }
 
   Plan plan_;
-  std::vector<int> root_;  // by node: what it is another name of, else itself
+  std::vector<View> bytes_;  // by node: what has bytes of its own, which may be the node itself
   absl::flat_hash_map<uint64_t, int> tasks_;
 };
 

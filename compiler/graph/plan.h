@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "compiler/graph/fuse.h"
 #include "compiler/graph/graph.h"
+#include "compiler/graph/views.h"
 #include "compiler/te/dag.h"
 
 // A graph as what runs it: kernels one after the other on places in memory.
@@ -43,10 +44,10 @@ struct Plan {
   int64_t least_arena_bytes = 0;  // what no plan goes below
 };
 
-inline constexpr int64_t kPlaceAlignment = 64;  // bytes
-
 // Fuses the graph's operators, names and counts the kernels, and shares one arena among the values
-// in between. Reshapes are other names of the same bytes. Values are stored as their types say.
+// in between. Views are other names of the same bytes, and
+// parts are computed where they belong (views.h). Values are stored as their types
+// say.
 absl::StatusOr<Plan> MakePlan(const Graph& graph);
 
 }  // namespace tessera::graph

@@ -8,8 +8,10 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "compiler/schedule/accelerator.h"
+#include "compiler/schedule/arrangement.h"
 #include "compiler/schedule/external.h"
 #include "compiler/schedule/schedule.h"
+#include "compiler/te/saturating.h"
 
 namespace tessera::schedule {
 namespace {
@@ -38,63 +40,21 @@ void InlineCheapStages(Schedule& schedule, Trace& trace, const std::set<int>& ke
   }
 }
 
-// How a stage's loops are arranged: `outer` run in order around the reductions, then the unrolled
-// tile, then the vector.
-struct Arrangement {
-  std::string vector_axis;  // empty: no axis has any extent
-  int64_t lanes = 1;
-  std::string tile_axis;  // empty: none
-  int64_t tile = 1;
-  bool broadcasts = false;  // the vector's lanes meet the same elements of all but the weights
-};
-
-// The largest divisor of `extent` whose accumulators leave registers for what is loaded.
-int64_t TileOf(int64_t extent, const ir::Target& target) {
-  int64_t tile = std::clamp<int64_t>(target.vector_registers / 2 - 2, 1, extent);
-  while (extent % tile != 0) --tile;
-  return tile;
-}
-
-// The axis of `stage` that indexes a dimension of the weights alone: reads of other buffers don't
-// depend on it, so a vector over it broadcasts them. Nothing if there is no such axis.
-struct WeightAxis {
-  ir::Buffer weights;
-  int axis;
-  int dimension;  // of the weights
-};
-std::optional<WeightAxis> FindWeightAxis(const StageState& state, int lanes) {
-  const int spatial = static_cast<int>(state.stage->axes.size());
-  for (const Access& read : state.analysis->reads) {
-    if (read.buffer->policy != ir::LayoutPolicy::kFree) continue;
-    for (size_t d = 0; d < read.dims.size(); ++d) {
-      const AxisForm& form = read.dims[d];
-      if (!form.affine || form.terms.size() != 1 || form.terms[0].second != 1) continue;
-      const int axis = form.terms[0].first;
-      if (axis >= spatial || state.stage->axes[axis].extent < lanes) continue;
-      bool alone = true;
-      for (const Access& other : state.analysis->reads) {
-        for (size_t e = 0; e < other.dims.size(); ++e) {
-          if (other.buffer == read.buffer && e == d) continue;
-          for (const auto& [used, coefficient] : other.dims[e].terms) alone &= used != axis;
-          for (const auto& [used, slope] : other.dims[e].slopes) alone &= used != axis;
-        }
-      }
-      if (alone) return WeightAxis{read.buffer, axis, static_cast<int>(d)};
-    }
-  }
-  return std::nullopt;
-}
-
-// Packs the weights with the vector's dimension innermost.
-absl::Status PackWeights(Schedule& schedule, Trace& trace, const WeightAxis& choice) {
-  const std::vector<int64_t>& shape = choice.weights->shape;
+// Packs the weights in blocks of what is computed side by side, each of which is read from its
+// beginning to its end.
+absl::Status PackWeights(Schedule& schedule, Trace& trace, const Arrangement& arrangement) {
+  const auto& [buffer, dimension] = *arrangement.weights;
+  const std::vector<int64_t>& shape = buffer->shape;
+  const int64_t extent = shape[dimension];
+  const int64_t block = std::min(extent, arrangement.lanes * arrangement.vectors);
   std::vector<ir::LayoutDim> layout;
+  if (block < extent) layout.push_back({dimension, block, (extent + block - 1) / block});
   for (int d = 0; d < static_cast<int>(shape.size()); ++d) {
-    if (d != choice.dimension) layout.push_back({d, 1, shape[d]});
+    if (d != dimension) layout.push_back({d, 1, shape[d]});
   }
-  layout.push_back({choice.dimension, 1, shape[choice.dimension]});
+  layout.push_back({dimension, 1, block});
   return Do(schedule, trace,
-            {Primitive::kLayout, choice.weights->name, {}, {}, ir::LayoutToString(layout, shape)});
+            {Primitive::kLayout, buffer->name, {}, {}, ir::LayoutToString(layout, shape)});
 }
 
 // Keeps what lies between stages as the workload's result is stored, where it has the same
@@ -110,74 +70,46 @@ absl::Status StoreAsResult(Schedule& schedule, Trace& trace, const te::Dag& dag,
   return absl::OkStatus();
 }
 
-// The axis along which results are next to each other, and how many are; row-major: that of the
-// last extent.
-std::pair<int, int64_t> ContiguousAxis(const Schedule& schedule, const te::Stage& stage) {
-  const std::vector<ir::LayoutDim> layout = schedule.LayoutOf(stage.output());
-  for (size_t i = layout.size(); i-- > 0;) {
-    if (layout[i].extent > 1) return {layout[i].axis, layout[i].extent};
-  }
-  for (int a = static_cast<int>(stage.axes.size()) - 1; layout.empty() && a >= 0; --a) {
-    if (stage.axes[a].extent > 1) return {a, stage.axes[a].extent};
-  }
-  return {-1, 1};
-}
+// Of a stage that is done about as soon as other threads have begun to help.
+constexpr int64_t kFewPoints = 4096;
 
-absl::StatusOr<Arrangement> Arrange(Schedule& schedule, Trace& trace, int index, int lanes,
-                                    const ir::Target& target) {
-  const StageState& state = schedule.stages()[index];
-  const te::Stage& stage = *state.stage;
-  Arrangement arrangement{.lanes = lanes};
-  int vector_axis = -1;
-  if (stage.is_reduction() && stage.outputs.size() == 1) {
-    if (const std::optional<WeightAxis> choice = FindWeightAxis(state, lanes)) {
-      vector_axis = choice->axis;
-      TESSERA_RETURN_IF_ERROR(PackWeights(schedule, trace, *choice));
-    }
+int64_t PointsOf(const te::Stage& stage) {
+  int64_t points = 1;
+  for (const auto* axes : {&stage.axes, &stage.reduce_axes}) {
+    for (const te::Axis& axis : *axes) points = te::SaturatingMultiply(points, axis.extent);
   }
-  const bool broadcasts = vector_axis >= 0;
-  arrangement.broadcasts = broadcasts;
-  if (!broadcasts) {
-    const auto [axis, run] = ContiguousAxis(schedule, stage);
-    vector_axis = axis;
-    arrangement.lanes = std::min<int64_t>(lanes, run);
-  }
-  for (int a = static_cast<int>(stage.axes.size()) - 1; a >= 0; --a) {
-    if (stage.axes[a].extent == 1 || a == vector_axis) continue;
-    if (broadcasts && arrangement.tile == 1) {
-      arrangement.tile = TileOf(stage.axes[a].extent, target);
-      if (arrangement.tile > 1) arrangement.tile_axis = stage.axes[a].var->name;
-    }
-  }
-  if (vector_axis >= 0) arrangement.vector_axis = stage.axes[vector_axis].var->name;
-  return arrangement;
+  return points;
 }
 
 absl::Status ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir::Target& target) {
   const std::string name = schedule.stages()[index].stage->name();
-  const int most_lanes =
-      target.Lanes(std::max<int>(8, schedule.stages()[index].stage->output()->type.bits));
-  TESSERA_ASSIGN_OR_RETURN(const Arrangement arrangement,
-                           Arrange(schedule, trace, index, most_lanes, target));
+  const Arrangement arrangement = Arrange(schedule, index, target);
+  if (arrangement.weights) {
+    TESSERA_RETURN_IF_ERROR(PackWeights(schedule, trace, arrangement));
+  }
   const int64_t lanes = arrangement.lanes;
   const te::Stage& stage = *schedule.stages()[index].stage;
 
   std::vector<std::string> outer, split_outer, reductions, tile;
-  std::string vector_loop;
-  for (const te::Axis& axis : stage.axes) {
-    const std::string& loop = axis.var->name;
-    if (loop == arrangement.vector_axis) {
+  std::string vectors_loop, vector_loop;
+  for (int a = 0; a < static_cast<int>(stage.axes.size()); ++a) {
+    const std::string& loop = stage.axes[a].var->name;
+    const int64_t extent = stage.axes[a].extent;
+    if (a == arrangement.vector_axis) {
       vector_loop = loop;
-      if (axis.extent <= lanes) continue;
-      TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kSplit, name, {loop}, {lanes}, {}}));
-      vector_loop = absl::StrCat(loop, ".1");
-      // Outermost of all, so that a vector's weights stay in a cache while everything else passes.
-      if (arrangement.broadcasts) {
+      if (extent <= lanes) continue;
+      std::vector<int64_t> factors = {lanes};
+      if (arrangement.vectors > 1) factors.insert(factors.begin(), arrangement.vectors);
+      TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kSplit, name, {loop}, factors, {}}));
+      vector_loop = absl::StrCat(loop, ".", factors.size());
+      if (arrangement.vectors > 1) vectors_loop = absl::StrCat(loop, ".1");
+      // Outermost of all, so that a block of weights stays in a cache while everything else passes.
+      if (arrangement.weights) {
         outer.insert(outer.begin(), absl::StrCat(loop, ".0"));
       } else {
         split_outer.push_back(absl::StrCat(loop, ".0"));
       }
-    } else if (loop == arrangement.tile_axis) {
+    } else if (a == arrangement.tile_axis) {
       TESSERA_RETURN_IF_ERROR(
           Do(schedule, trace, {Primitive::kSplit, name, {loop}, {arrangement.tile}, {}}));
       split_outer.push_back(absl::StrCat(loop, ".0"));
@@ -186,6 +118,7 @@ absl::Status ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir
       outer.push_back(loop);
     }
   }
+  if (!vectors_loop.empty()) tile.push_back(vectors_loop);
   for (const te::Axis& axis : stage.reduce_axes) reductions.push_back(axis.var->name);
   std::vector<std::string> order;
   for (const auto* part : {&outer, &split_outer, &reductions, &tile}) {
@@ -200,7 +133,7 @@ absl::Status ScheduleStage(Schedule& schedule, Trace& trace, int index, const ir
     TESSERA_RETURN_IF_ERROR(
         Do(schedule, trace, {Primitive::kVectorize, name, {vector_loop}, {}, {}}));
   }
-  if (target.max_threads == 1) return absl::OkStatus();
+  if (target.max_threads == 1 || PointsOf(stage) < kFewPoints) return absl::OkStatus();
   const std::vector<std::string>& shared = outer.empty() ? split_outer : outer;
   if (shared.empty()) return absl::OkStatus();
   if (shared.size() > 1)

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "compiler/graph/define.h"
 #include "compiler/graph/operators.h"
+#include "compiler/graph/views.h"
 #include "compiler/ir/evaluate.h"
 #include "compiler/te/operators.h"
 #include "compiler/te/reference.h"
@@ -44,8 +45,9 @@ TEST_CASE("what follows a convolution goes with it", "[graph]") {
   CHECK(Groups(graph) ==
         std::vector<std::string>{"conv relu", "conv add relu", "reduce_mean", "reshape"});
   const std::vector<Group> groups = Fuse(graph);
-  CHECK(!IsView(graph, groups[0]));
-  CHECK(IsView(graph, groups[3]));
+  const std::vector<View> views = FindViews(graph);
+  CHECK(views[groups[0].back()].of < 0);
+  CHECK(views[groups[3].back()].of == groups[2].back());
 }
 
 TEST_CASE("diamonds of elementwise operators are one group", "[graph]") {

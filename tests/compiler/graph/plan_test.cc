@@ -16,18 +16,18 @@ Plan Planned(const Graph& graph) {
   return *plan;
 }
 
-// Chains, diamonds and long lives of vectors.
+// Chains, diamonds, parts and long lives of vectors.
 Graph RandomGraph(std::mt19937_64& random) {
   GraphBuilder builder("random");
-  std::vector<int> nodes{*builder.Input("x", {ir::Float(32), {4, 6}, {}}),
-                         *builder.Input("y", {ir::Float(32), {4, 6}, {}})};
+  std::vector<int> nodes{*builder.Input("x", {ir::Float(32), {4, 16}, {}}),
+                         *builder.Input("y", {ir::Float(32), {4, 16}, {}})};
   const auto any = [&] {
     return nodes[nodes.size() - 1 - random() % std::min<size_t>(nodes.size(), 6)];
   };
   for (int i = 0; i < 14; ++i) {
     const int a = any(), b = any();
     absl::StatusOr<int> made;
-    switch (random() % 6) {
+    switch (random() % 7) {
       case 0:
         made = builder.Add("add", {a, b});
         break;
@@ -38,13 +38,26 @@ Graph RandomGraph(std::mt19937_64& random) {
         made = builder.Add("softmax", {a});
         break;
       case 3:
-        made = builder.Add("reshape", {a}, {{"shape", std::vector<int64_t>{24}}});
-        made = builder.Add("reshape", {*made}, {{"shape", std::vector<int64_t>{4, 6}}});
+        made = builder.Add("reshape", {a}, {{"shape", std::vector<int64_t>{64}}});
+        made = builder.Add("reshape", {*made}, {{"shape", std::vector<int64_t>{4, 16}}});
         break;
       case 4:
         made = builder.Add("reduce_max", {a}, {{"axes", std::vector<int64_t>{1}}});
         made = builder.Add("sub", {b, *made});
         break;
+      case 5: {  // two rows of each
+        const auto row = static_cast<int64_t>(random() % 3);
+        const Attributes of{{"starts", std::vector<int64_t>{row, 0}},
+                            {"steps", std::vector<int64_t>{1, 1}},
+                            {"shape", std::vector<int64_t>{2, 16}}};
+        std::vector<int> parts;
+        for (const int whole : {a, b}) {
+          parts.push_back(*builder.Add("slice", {whole}, of));
+          if (random() % 2 == 0) parts.back() = *builder.Add("softmax", {parts.back()});
+        }
+        made = builder.Add("concat", parts, {{"axis", int64_t{0}}});
+        break;
+      }
       default:
         made = builder.Add("relu", {a});
         break;

@@ -54,21 +54,31 @@ TEST_CASE("vectors go along the channels of a block, and what lies between is st
   }
 }
 
-TEST_CASE("weights of a vector stay while everything else passes, on as many accumulators as fit",
+TEST_CASE("a block of weights stays while everything else passes, packed as it is read",
           "[schedule]") {
   const auto workload = te::MakeWorkload(
       {"conv", "conv2d", {{"ic", "8"}, {"oc", "64"}, {"size", "14"}, {"k", "3"}, {"pad", "1"}}});
   REQUIRE(workload.ok());
-  for (const auto& [text, tile] : {std::pair{"x86/avx512", 14}, std::pair{"x86/avx2", 2}}) {
-    CAPTURE(text);
-    const auto target = ir::ParseTarget(text);
-    REQUIRE(target.ok());
-    const auto trace = DefaultTrace(workload->dag, *target);
-    REQUIRE(trace.ok());
-    const std::string steps = Print(*trace);
-    CAPTURE(steps);
-    CHECK(steps.find(absl::StrCat("split conv ow ", tile)) != std::string::npos);
-    CHECK(steps.find("reorder conv oc.0 n oh ow.0 ic kh kw ow.1 oc.1") != std::string::npos);
+  const auto trace = DefaultTrace(workload->dag, *ir::X86Target("avx512"));
+  REQUIRE(trace.ok());
+  const std::string steps = Print(*trace);
+  CAPTURE(steps);
+  for (const char* step : {"layout W 0/32 1 2 3 0%32", "split conv oc 2 16", "split conv ow 7",
+                           "reorder conv oc.0 n oh ow.0 ic kh kw ow.1 oc.1 oc.2",
+                           "unroll conv ow.1", "unroll conv oc.1", "vectorize conv oc.2"}) {
+    CHECK(steps.find(step) != std::string::npos);
+  }
+}
+
+TEST_CASE("threads share what takes longer than they need to begin", "[schedule]") {
+  const ir::Target target = ir::ParseTarget("x86/avx2 threads=2").value();
+  for (const auto& [rows, is_shared] : {std::pair{"1", false}, std::pair{"64", true}}) {
+    const auto workload = te::MakeWorkload({"add", "add", {{"m", rows}, {"n", "256"}}});
+    INFO(workload.status().message());
+    REQUIRE(workload.ok());
+    const std::string trace = Print(*DefaultTrace(workload->dag, target));
+    CAPTURE(trace);
+    CHECK((trace.find("parallel") != std::string::npos) == is_shared);
   }
 }
 
