@@ -109,7 +109,10 @@ absl::StatusOr<db::Selection> ChosenInPlace(Client& client, db::Selection select
   absl::StatusOr<db::Selection> chosen = client.ChooseInPlace(
       selection.id, allowed,
       [](const std::string& doing) { std::fprintf(stderr, "in place: %s\n", doing.c_str()); });
-  if (!absl::IsFailedPrecondition(chosen.status())) return chosen;
+  const absl::Status& status = chosen.status();
+  const bool goes_without = absl::IsFailedPrecondition(status) || absl::IsAborted(status) ||
+                            absl::IsResourceExhausted(status);
+  if (!goes_without) return chosen;
   PrintWarnings({absl::StrCat("the model is not measured as a whole: ", chosen.status().message(),
                               "; its programs are those that are fastest alone")});
   return selection;

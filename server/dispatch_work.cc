@@ -17,6 +17,7 @@ namespace tessera::server {
 namespace {
 
 constexpr size_t kMaxIdleReferences = 256;
+constexpr double kFirstTurnSeconds = 120;  // of a library of a model
 
 // Past this much of a request's own limit a worker is taken for wedged even though it beats.
 absl::Duration Longest(double seconds) { return absl::Seconds(3 * seconds) + absl::Minutes(1); }
@@ -467,6 +468,7 @@ absl::StatusOr<uint64_t> Dispatcher::MeasureModels(
   wanted.target = target;
   wanted.request.task.threads = plan.threads;
   wanted.request.device_class = std::string(device_class);
+  wanted.device = plan.device;
   absl::MutexLock lock(&mutex_);
   const RunnerChoice runner = PickRunner(wanted, "", Asked::kAny);
   if (runner.worker == nullptr) {
@@ -475,12 +477,14 @@ absl::StatusOr<uint64_t> Dispatcher::MeasureModels(
         device_class.empty() ? "" : absl::StrCat("of class ", AbslView(device_class), " "), "runs ",
         ir::ToString(target), " with ", plan.threads, " threads; start its worker"));
   }
+  // Each library has its first turn, however long that takes.
+  const double first_turn_seconds = kFirstTurnSeconds * static_cast<double>(plan.libraries.size());
   const uint64_t number = next_number_++;
   const Lease lease = leases_.Grant({.kind = LeaseKind::kModels,
                                      .worker = runner.worker->hello.worker,
                                      .device = runner.device->id,
                                      .subject = number},
-                                    clock_.Now(), Longest(plan.max_seconds));
+                                    clock_.Now(), Longest(plan.max_seconds + first_turn_seconds));
   models_[number] = {plan.libraries.size(), std::move(done)};
   plan.fence = lease.fence;
   plan.device = runner.device->id;

@@ -118,8 +118,8 @@ class Dispatcher final : public tuner::Measurer {
       std::function<void(absl::StatusOr<proto::LibraryResult>)> done);
   void CancelLibrary(uint64_t library);
 
-  // Has libraries of a model timed, on a device of the class (empty: any) that takes the target and
-  // the plan's threads; `plan` says all but the fence and the device. FailedPrecondition when none
+  // Has libraries of a model timed, on the plan's device, where that is empty on one of the class
+  // (empty: any) that takes the target and the plan's threads. FailedPrecondition when none
   // is connected. `done` is called once. Returns a number for CancelModels.
   absl::StatusOr<uint64_t> MeasureModels(
       proto::ModelPlan plan, const ir::Target& target, std::string_view device_class,

@@ -2,22 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/status.h"
 #include "base/version.h"
 #include "base/view.h"
-#include "compiler/ir/target.h"
-#include "server/answer.h"
-#include "server/model_facts.h"
+#include "server/model_measurer.h"
 #include "server/selection.h"
 
 namespace tessera::server {
@@ -27,12 +21,6 @@ constexpr int kRivals = 2;              // of an operator
 constexpr double kRivalSlowdown = 1.3;  // measured alone, of programs that are tried in the model
 // Of programs that were measured in one process the median of some turns varies by less.
 constexpr double kFasterInPlace = 0.98;
-constexpr int kTurns = 5;
-constexpr double kTurnSeconds = 0.1;
-constexpr double kMaxSeconds = 120;
-constexpr int64_t kMaxManifestBytes = 64 << 20;
-
-using Libraries = std::vector<std::vector<db::LibraryFile>>;
 
 // What an operator may be built from: its record, its rivals, its default schedule.
 std::vector<db::SelectionItem> CandidatesOf(const db::SelectionItem& item,
@@ -122,126 +110,6 @@ class Choice {
   std::vector<std::vector<db::SelectionItem>> candidates_;  // by operator
 };
 
-// What a library took, all buckets together; nothing where it failed.
-struct Timed {
-  double seconds = HUGE_VAL;                 // of a run
-  std::map<std::string, double> op_seconds;  // of all steps of an operator in a run
-};
-
-double MedianOf(std::vector<double> seconds) {
-  TESSERA_CHECK(!seconds.empty());  // of what is kOk
-  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-  std::ranges::nth_element(seconds, middle);
-  return *middle;
-}
-
-class Measuring {
- public:
-  Measuring(LibraryRoom room, const db::Selection& selection,
-            const std::function<void(std::string_view)>& doing,
-            const std::function<bool()>& is_cancelled)
-      : room_(room), selection_(selection), doing_(doing), is_cancelled_(is_cancelled) {}
-
-  absl::StatusOr<std::vector<Timed>> Measure(absl::Span<const db::Selection> ways) {
-    doing_(absl::StrCat("building the model in ", ways.size(), " ways"));
-    std::vector<proto::LibraryRequest> orders;
-    for (const db::Selection& way : ways) {
-      orders.push_back({.name = selection_.name, .selection = way});
-    }
-    TESSERA_ASSIGN_OR_RETURN(const Libraries libraries,
-                             BuildLibraries(room_, orders, is_cancelled_));
-    TESSERA_ASSIGN_OR_RETURN(std::vector<ModelFacts> buckets, FactsOf(libraries[0]));
-    const db::SelectionItem& item = selection_.items[0];
-    TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(item.task.target));
-    doing_(absl::StrCat("measuring it in ", ways.size(), " ways"));
-    std::vector<Timed> times(ways.size(), {.seconds = 0});
-    for (ModelFacts& bucket : buckets) {
-      for (const std::vector<db::LibraryFile>& files : libraries) {
-        bucket.plan.libraries.push_back(
-            files[0]);  // the shared object (compiler/library/library.h)
-      }
-      for (const db::SelectionItem& one : selection_.items) {
-        bucket.plan.threads = std::max(bucket.plan.threads, one.task.threads);
-      }
-      bucket.plan.turns = kTurns;
-      bucket.plan.min_turn_seconds = kTurnSeconds;
-      bucket.plan.max_seconds = kMaxSeconds;
-      TESSERA_ASSIGN_OR_RETURN(const proto::ModelResult result,
-                               Run(bucket.plan, target, item.device_class));
-      device_ = result.device;
-      TESSERA_RETURN_IF_ERROR(AddTimes(result, bucket, times));
-    }
-    return times;
-  }
-  const std::string& device() const { return device_; }  // of the last
-
- private:
-  absl::StatusOr<std::vector<ModelFacts>> FactsOf(const std::vector<db::LibraryFile>& files) {
-    for (const db::LibraryFile& file : files) {
-      if (file.name != "manifest.json") continue;
-      if (file.size > kMaxManifestBytes) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("the library's manifest.json has ", file.size, " bytes, the limit is ",
-                         kMaxManifestBytes, "; build with --alone"));
-      }
-      TESSERA_ASSIGN_OR_RETURN(const std::string manifest, room_.artifacts.Get(file.digest));
-      return ReadModelFacts(manifest);
-    }
-    return absl::FailedPreconditionError("the library has no manifest.json");
-  }
-
-  absl::StatusOr<proto::ModelResult> Run(const proto::ModelPlan& plan, const ir::Target& target,
-                                         const std::string& device_class) {
-    using Result = absl::StatusOr<proto::ModelResult>;
-    const auto answer = std::make_shared<Answer<Result>>();
-    TESSERA_ASSIGN_OR_RETURN(
-        const uint64_t number,
-        room_.dispatcher.MeasureModels(plan, target, device_class,
-                                       [answer](Result done) { answer->Set(std::move(done)); }));
-    std::optional<Result> result;
-    while (!result) {
-      result = answer->WaitFor(absl::Milliseconds(100));
-      if (!result && is_cancelled_()) {
-        room_.dispatcher.CancelModels(number);
-        return absl::CancelledError("whoever asked for the choice has gone");
-      }
-    }
-    return *std::move(result);
-  }
-
-  absl::Status AddTimes(const proto::ModelResult& result, const ModelFacts& bucket,
-                        std::vector<Timed>& times) {
-    std::string failure;
-    for (size_t way = 0; way < times.size(); ++way) {
-      const proto::ModelTiming& timing = result.timings[way];
-      if (timing.measurement.outcome != db::Outcome::kOk ||
-          timing.step_seconds.size() != bucket.step_ops.size()) {
-        failure = timing.measurement.reason;
-        LogWarning(absl::StrCat("model ", bucket.plan.bucket, ", way ", way + 1, " of ",
-                                times.size(), ": ", failure));
-        times[way] = {};
-        continue;
-      }
-      times[way].seconds += MedianOf(timing.measurement.sample_seconds);
-      if (std::isinf(times[way].seconds)) continue;
-      for (size_t step = 0; step < bucket.step_ops.size(); ++step) {
-        times[way].op_seconds[bucket.step_ops[step]] += timing.step_seconds[step];
-      }
-    }
-    const bool all_failed =
-        std::ranges::all_of(times, [](const Timed& timed) { return std::isinf(timed.seconds); });
-    if (!all_failed) return absl::OkStatus();
-    return absl::FailedPreconditionError(
-        absl::StrCat("the model can't be measured on ", result.device, ": ", failure));
-  }
-
-  const LibraryRoom room_;
-  const db::Selection& selection_;
-  const std::function<void(std::string_view)>& doing_;
-  const std::function<bool()>& is_cancelled_;
-  std::string device_;
-};
-
 double SecondsOf(const Timed& timed, const std::string& op) {
   const auto found = timed.op_seconds.find(op);
   return found == timed.op_seconds.end() ? HUGE_VAL : found->second;
@@ -264,6 +132,12 @@ size_t FastestOf(const Choice& choice, size_t op, const std::vector<Timed>& time
   return fastest;
 }
 
+// Whether another attempt would tell the same: what failed is wrong, not late or lost.
+bool IsSettled(const std::vector<Timed>& times) {
+  return std::ranges::all_of(
+      times, [](const Timed& timed) { return std::isfinite(timed.seconds) || timed.is_wrong; });
+}
+
 }  // namespace
 
 absl::StatusOr<db::Selection> ChooseInPlace(LibraryRoom room, const db::Selection& selection,
@@ -276,33 +150,29 @@ absl::StatusOr<db::Selection> ChooseInPlace(LibraryRoom room, const db::Selectio
   if (!absl::IsNotFound(known.status())) return known;
   if (choice.ways() == 1) return selection;  // there are default schedules only
 
-  Measuring measuring(room, choice.selection(), doing, is_cancelled);
+  ModelMeasurer measurer(room, doing, is_cancelled);
   std::vector<db::Selection> ways;
   for (size_t way = 0; way < choice.ways(); ++way) ways.push_back(choice.Way(way));
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<Timed> times, measuring.Measure(ways));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Timed> times, measurer.Measure(ways));
   std::vector<size_t> picked;
-  for (size_t op = 0; op < choice.ops(); ++op) {
-    picked.push_back(FastestOf(choice, op, times));
-  }
+  for (size_t op = 0; op < choice.ops(); ++op) picked.push_back(FastestOf(choice, op, times));
 
   // What is fastest kernel by kernel, beside the others as a whole: nothing falls behind them.
   std::vector<db::Selection> finalists = {ways.front(), ways.back()};
   if (std::ranges::any_of(picked, [](size_t candidate) { return candidate != 0; })) {
     finalists.insert(finalists.begin(), choice.With([&](size_t op) { return picked[op]; }));
   }
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<Timed> finals, measuring.Measure(finalists));
-  size_t best = 0;
-  for (size_t i = 1; i < finals.size(); ++i) {
-    if (finals[i].seconds < kFasterInPlace * finals[best].seconds) best = i;
-  }
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Timed> finals, measurer.Measure(finalists));
+  const auto best =
+      static_cast<size_t>(std::ranges::min_element(finals, {}, &Timed::seconds) - finals.begin());
   db::Selection chosen = finalists[best];
   for (db::SelectionItem& item : chosen.items) {
     const double seconds = SecondsOf(finals[best], item.op);
     item.in_place_seconds = std::isfinite(seconds) ? seconds : 0;
   }
   const auto known_seconds = [](double seconds) { return std::isfinite(seconds) ? seconds : 0; };
-  chosen.in_place = {.key = key,
-                     .device = measuring.device(),
+  chosen.in_place = {.key = IsSettled(times) && IsSettled(finals) ? key : "unsettled " + key,
+                     .device = measurer.device(),
                      .seconds = finals[best].seconds,
                      .alone_seconds = known_seconds(finals[finals.size() - 2].seconds),
                      .default_seconds = known_seconds(finals.back().seconds)};

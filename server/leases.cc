@@ -110,7 +110,7 @@ int LeaseTable::CountRuns(std::string_view device) const {
 std::map<std::string, std::set<int64_t>, std::less<>> LeaseTable::JobsByDevice() const {
   std::map<std::string, std::set<int64_t>, std::less<>> jobs;
   for (const auto& [fence, lease] : leases_) {
-    if (lease.kind == LeaseKind::kRun) jobs[lease.device].insert(lease.job_id);
+    if (IsRun(lease)) jobs[lease.device].insert(lease.job_id);
   }
   return jobs;
 }

@@ -59,7 +59,7 @@ class LeaseTable {
 
   int CountBuilds(std::string_view worker) const;  // references and libraries included
   int CountRuns(std::string_view device) const;
-  // The jobs whose plans each device has.
+  // The jobs whose plans each device has; 0: models that it measures.
   std::map<std::string, std::set<int64_t>, std::less<>> JobsByDevice() const;
   int size() const { return static_cast<int>(leases_.size()); }
 

@@ -4,7 +4,6 @@
 #include <optional>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -18,7 +17,6 @@ namespace tessera::server {
 namespace {
 
 using Files = std::vector<db::LibraryFile>;
-using BuiltLibrary = absl::StatusOr<proto::LibraryResult>;
 
 // Of all that a library's files are a function of.
 std::string KeyOf(proto::LibraryRequest order) {
@@ -42,54 +40,30 @@ Files FindBuilt(const LibraryRoom& room, const std::string& key) {
   return *std::move(files);
 }
 
-// A build that was asked for.
-struct Build {
-  size_t place = 0;
-  std::string key;
-  uint64_t number = 0;
-  std::shared_ptr<Answer<BuiltLibrary>> answer = std::make_shared<Answer<BuiltLibrary>>();
-};
-
 }  // namespace
 
-absl::StatusOr<std::vector<Files>> BuildLibraries(LibraryRoom room,
-                                                  absl::Span<const proto::LibraryRequest> orders,
-                                                  const std::function<bool()>& is_cancelled) {
-  std::vector<Files> made(orders.size());
-  std::vector<Build> builds;
-  size_t ended = 0;
-  const auto cancel = absl::MakeCleanup([&] {
-    for (size_t i = ended; i < builds.size(); ++i) room.dispatcher.CancelLibrary(builds[i].number);
-  });
-  for (size_t i = 0; i < orders.size(); ++i) {
-    const std::string key = KeyOf(orders[i]);
-    made[i] = FindBuilt(room, key);
-    if (!made[i].empty()) continue;
-    Build build{.place = i, .key = key};
-    TESSERA_ASSIGN_OR_RETURN(
-        build.number,
-        room.dispatcher.BuildLibrary(orders[i], [answer = build.answer](BuiltLibrary built) {
-          answer->Set(std::move(built));
-        }));
-    builds.push_back(std::move(build));
-  }
-  for (; ended < builds.size(); ++ended) {
-    const Build& build = builds[ended];
-    std::optional<BuiltLibrary> built;
-    while (!built) {
-      built = build.answer->WaitFor(absl::Milliseconds(100));
-      if (!built && is_cancelled()) {
-        return absl::CancelledError("whoever asked for the library has gone");
-      }
+absl::StatusOr<Files> BuiltLibrary(const LibraryRoom& room, const proto::LibraryRequest& order,
+                                   const std::function<bool()>& is_cancelled) {
+  using Built = absl::StatusOr<proto::LibraryResult>;
+  const std::string key = KeyOf(order);
+  Files known = FindBuilt(room, key);
+  if (!known.empty()) return known;
+  const auto answer = std::make_shared<Answer<Built>>();
+  TESSERA_ASSIGN_OR_RETURN(const uint64_t number,
+                           room.dispatcher.BuildLibrary(
+                               order, [answer](Built built) { answer->Set(std::move(built)); }));
+  std::optional<Built> built;
+  while (!built) {
+    built = answer->WaitFor(absl::Milliseconds(100));
+    if (!built && is_cancelled()) {
+      room.dispatcher.CancelLibrary(number);
+      return absl::CancelledError("whoever asked for the library has gone");
     }
-    TESSERA_RETURN_IF_ERROR(built->status());
-    const absl::Status remembered = room.store.PutLibrary(build.key, (*built)->files);
-    if (!remembered.ok()) {
-      LogWarning(absl::StrCat("library not remembered: ", remembered.message()));
-    }
-    made[build.place] = std::move((*built)->files);
   }
-  return made;
+  TESSERA_RETURN_IF_ERROR(built->status());
+  const absl::Status remembered = room.store.PutLibrary(key, (*built)->files);
+  if (!remembered.ok()) LogWarning(absl::StrCat("library not remembered: ", remembered.message()));
+  return std::move((*built)->files);
 }
 
 }  // namespace tessera::server

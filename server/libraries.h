@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "base/content_store.h"
 #include "db/record/record.h"
 #include "db/record/store.h"
@@ -20,11 +19,10 @@ struct LibraryRoom {
   Dispatcher& dispatcher;
 };
 
-// The files of each order's library; what was built before and is still there is not built again.
-// The first error of a build ends all. Cancelled when `is_cancelled` says so, which is asked every
-// 100 ms.
-absl::StatusOr<std::vector<std::vector<db::LibraryFile>>> BuildLibraries(
-    LibraryRoom room, absl::Span<const proto::LibraryRequest> orders,
+// The files of an order's library; what was built before and is still there is not built again.
+// Errors of the build; Cancelled when `is_cancelled` says so, which is asked every 100 ms.
+absl::StatusOr<std::vector<db::LibraryFile>> BuiltLibrary(
+    const LibraryRoom& room, const proto::LibraryRequest& order,
     const std::function<bool()>& is_cancelled);
 
 }  // namespace tessera::server

@@ -78,11 +78,10 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
   const proto::LibraryRequest order = {.name = request->name(),
                                        .selection = *selection,
                                        .static_library = request->static_library()};
-  const absl::StatusOr<std::vector<std::vector<db::LibraryFile>>> built =
-      BuildLibraries({store_, artifacts_, dispatcher_}, absl::MakeConstSpan(&order, 1),
-                     [context] { return context->IsCancelled(); });
+  const absl::StatusOr<std::vector<db::LibraryFile>> built = BuiltLibrary(
+      {store_, artifacts_, dispatcher_}, order, [context] { return context->IsCancelled(); });
   if (!built.ok()) return ToClient(built.status());
-  return Send(built->front(), writer);
+  return Send(*built, writer);
 }
 
 grpc::Status LibraryServiceImpl::ChooseInPlace(grpc::ServerContext* context,

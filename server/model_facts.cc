@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/view.h"
+#include "proto/convert.h"
 #include "proto/limits.h"
 
 namespace tessera::server {
@@ -16,6 +18,15 @@ absl::Status CannotRun(std::string_view why) {
   return absl::FailedPreconditionError(
       absl::StrCat("the library's manifest.json doesn't say how to measure its model: ",
                    absl::string_view(why.data(), why.size())));
+}
+
+// A runner that is sent what is out of bounds ends its stream.
+absl::Status CheckCanBeSent(proto::ModelPlan plan) {
+  plan.fence = 1;
+  plan.device = "device";
+  plan.libraries.assign(2, {"libnet.so", std::string(64, '0'), 1});
+  const absl::Status sent = proto::FromProto(proto::ToProto(proto::ServerMessage(plan))).status();
+  return sent.ok() ? sent : CannotRun(StdView(sent.message()));
 }
 
 // Throws where something is missing or of another type; so below.
@@ -73,11 +84,15 @@ absl::StatusOr<std::vector<ModelFacts>> Read(const Json& manifest) {
 }  // namespace
 
 absl::StatusOr<std::vector<ModelFacts>> ReadModelFacts(std::string_view manifest) {
+  absl::StatusOr<std::vector<ModelFacts>> buckets;
   try {
-    return Read(Json::parse(manifest));
+    buckets = Read(Json::parse(manifest));
   } catch (const std::exception& error) {
     return CannotRun(error.what());
   }
+  TESSERA_RETURN_IF_ERROR(buckets.status());
+  for (const ModelFacts& bucket : *buckets) TESSERA_RETURN_IF_ERROR(CheckCanBeSent(bucket.plan));
+  return buckets;
 }
 
 }  // namespace tessera::server

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/model_facts.h"
 #include "tests/server/rig.h"
@@ -30,6 +31,14 @@ constexpr char kManifest[] = R"({
   }
 })";
 
+constexpr char kBuckets[] = R"({"model": {"name": "net", "buckets": [
+    {"name": "net_rows_2", "steps": [{"op": "a"}, {"op": "b"}, {"op": "a"}], "reference": {"missing": "too large"},
+     "inputs": [{"name": "x", "type": "f32", "shape": [2], "layout": "row-major"}],
+     "outputs": [{"name": "y", "type": "f32", "shape": [2], "layout": "row-major"}]},
+    {"name": "net_rows_4", "steps": [{"op": "a"}, {"op": "b"}, {"op": "a"}], "reference": {"missing": "too large"},
+     "inputs": [{"name": "x", "type": "f32", "shape": [4], "layout": "row-major"}],
+     "outputs": [{"name": "y", "type": "f32", "shape": [4], "layout": "row-major"}]}]}})";
+
 // The server with a worker that builds such libraries and times them by a table.
 struct Farm {
   explicit Farm(bool runs = true) {
@@ -41,8 +50,11 @@ struct Farm {
       for (const db::SelectionItem& item : request.selection.items) {
         absl::StrAppend(&text, item.op, "=", item.trace, ";");
       }
-      const std::string manifest = kManifest;
       proto::LibraryResult result{.fence = request.fence};
+      if (!refused.empty() && text.find(refused) != std::string::npos) {
+        result.error = "its schedule is refused";
+        return result;
+      }
       for (const auto& [name, bytes] :
            {std::pair("libnet.so", text), std::pair("manifest.json", manifest)}) {
         REQUIRE(worker->Upload(Sha256Hex(bytes), bytes).ok());
@@ -79,6 +91,11 @@ struct Farm {
     if (a < 0 || b < 0) {
       timing.measurement.outcome = db::Outcome::kWrongAnswer;
       timing.measurement.reason = "y[0] is 2 instead of 0.5";
+      return timing;
+    }
+    if (text == late) {
+      timing.measurement.outcome = db::Outcome::kTimeout;
+      timing.measurement.reason = "no answer";
       return timing;
     }
     const auto whole = totals.find(text);
@@ -148,6 +165,9 @@ struct Farm {
   // Seconds of a kernel with a trace in the model, negative: its library computes something else.
   std::map<std::string, double> in_place = {{"a x", 1e-3}, {"a y", 1e-3}, {"a z", 1e-3},
                                             {"a ", 2e-3},  {"b v", 1e-3}, {"b ", 3e-3}};
+  std::string manifest = kManifest;
+  std::string refused;                   // a library with this in its text can't be built
+  std::string late;                      // the library of this text doesn't end
   std::map<std::string, double> totals;  // of libraries whose runs take other than their kernels
   std::vector<std::string> doing;
   std::unique_ptr<FakeWorker> worker;
@@ -180,7 +200,7 @@ TEST_CASE("each kernel gets the program that is fastest in the model", "[server]
   CHECK(chosen->in_place().seconds() == Approx(4.8e-3));
   CHECK(chosen->in_place().alone_seconds() == Approx(6e-3));
   CHECK(chosen->in_place().default_seconds() == Approx(7e-3));
-  CHECK(farm.doing.size() == 4);
+  CHECK(farm.doing.size() == 8);  // three ways and three finalists are built, both measured
   REQUIRE(farm.plans.size() == 2);
   const proto::ModelPlan& plan = farm.plans[0];
   CHECK(plan.name == "net");
@@ -254,6 +274,58 @@ TEST_CASE("programs that compute something else in the model are not chosen", "[
   }
 }
 
+TEST_CASE("ways that fail are left out", "[server]") {
+  Farm farm;
+  farm.Measured("a", "x", 1.0e-4);
+  farm.Measured("a", "y", 1.1e-4);
+  farm.Measured("b", "v", 1e-4);
+  SECTION("those that can't be built") {
+    farm.refused = "a=y;";
+    const auto chosen = farm.Choose(farm.Select());
+    INFO(chosen.status());
+    REQUIRE(chosen.ok());
+    CHECK(chosen->items(0).trace() == "x");
+    CHECK_THAT(absl::StrJoin(farm.doing, "\n"),
+               Catch::Contains("way 2 can't be built: its schedule is refused"));
+  }
+  SECTION("but for the selection's own") {
+    farm.refused = "a=x;";
+    CHECK(absl::IsFailedPrecondition(farm.Choose(farm.Select()).status()));
+  }
+  SECTION("those that don't end, which may the next time") {
+    farm.late = "a=x;b=v;";
+    farm.in_place["a y"] = 0.5e-3;
+    const auto first = farm.Choose(farm.Select());
+    REQUIRE(first.ok());
+    CHECK(first->items(0).trace() == "y");
+    CHECK_THAT(absl::StrJoin(farm.doing, "\n"), Catch::Contains("way 1 is left out: no answer"));
+    farm.late.clear();
+    const auto second = farm.Choose(farm.Select());
+    REQUIRE(second.ok());
+    CHECK(second->id() != first->id());
+    CHECK_FALSE(farm.doing.empty());
+    CHECK(farm.Choose(farm.Select())->id() == second->id());
+  }
+}
+
+TEST_CASE("buckets of a model are measured one after the other on one device", "[server]") {
+  Farm farm;
+  farm.manifest = kBuckets;
+  farm.Measured("a", "x", 1.0e-4);
+  farm.Measured("a", "y", 1.1e-4);
+  farm.Measured("b", "v", 1e-4);
+  farm.in_place["a y"] = 0.5e-3;
+  const auto chosen = farm.Choose(farm.Select());
+  INFO(chosen.status());
+  REQUIRE(chosen.ok());
+  CHECK(chosen->items(0).trace() == "y");
+  CHECK(chosen->in_place().seconds() == Approx(2 * (2 * 0.5e-3 + 1e-3)));
+  REQUIRE(farm.plans.size() == 4);
+  CHECK(farm.plans[0].bucket == "net_rows_2");
+  CHECK(farm.plans[1].bucket == "net_rows_4");
+  CHECK(farm.plans[1].device == farm.plans[0].device);
+}
+
 TEST_CASE("what can't be measured in place says why", "[server]") {
   SECTION("without records there is nothing to choose") {
     Farm farm;
@@ -275,18 +347,12 @@ TEST_CASE("what can't be measured in place says why", "[server]") {
     const auto chosen = farm.Choose(farm.Select());
     CHECK(absl::IsFailedPrecondition(chosen.status()));
     CHECK_THAT(std::string(chosen.status().message()),
-               Catch::Contains("no connected device of class x86/fake runs"));
+               Catch::Contains("no connected device of class x86/fake takes"));
+    CHECK(farm.builds == 0);
   }
 }
 
 TEST_CASE("each bucket of a model is run by its own functions", "[server]") {
-  constexpr char kBuckets[] = R"({"model": {"name": "net", "buckets": [
-      {"name": "net_rows_2", "steps": [{"op": "a"}], "reference": {"missing": "too large"},
-       "inputs": [{"name": "x", "type": "f32", "shape": [2], "layout": "row-major"}],
-       "outputs": [{"name": "y", "type": "f32", "shape": [2], "layout": "row-major"}]},
-      {"name": "net_rows_4", "steps": [{"op": "b"}], "reference": {"missing": "too large"},
-       "inputs": [{"name": "x", "type": "f32", "shape": [4], "layout": "row-major"}],
-       "outputs": [{"name": "y", "type": "f32", "shape": [4], "layout": "row-major"}]}]}})";
   const auto facts = ReadModelFacts(kBuckets);
   INFO(facts.status());
   REQUIRE(facts.ok());
@@ -294,7 +360,7 @@ TEST_CASE("each bucket of a model is run by its own functions", "[server]") {
   CHECK(facts->at(1).plan.name == "net");
   CHECK(facts->at(1).plan.bucket == "net_rows_4");
   CHECK(facts->at(1).plan.buffers[0].shape == std::vector<int64_t>{4});
-  CHECK(facts->at(1).step_ops == std::vector<std::string>{"b"});
+  CHECK(facts->at(1).step_ops.size() == 3);
   CHECK(facts->at(1).plan.samples.empty());
 }
 
@@ -302,13 +368,18 @@ TEST_CASE("manifests of builders are not believed", "[server]") {
   const std::string good = kManifest;
   REQUIRE(ReadModelFacts(good).ok());
   CHECK(ReadModelFacts(good)->at(0).step_ops == std::vector<std::string>{"a", "b", "a"});
-  for (const auto& [part, instead] :
-       std::map<std::string, std::string>{{"row-major", "0 1/16"},
-                                          {"\"steps\"", "\"strides\""},
-                                          {"\"shape\": [4]", "\"shape\": \"4\""},
-                                          {"{", "["},
-                                          {"\"values\": [0.5, 1.5]", "\"values\": [0.5]"}}) {
+  for (const auto& [part, instead] : std::vector<std::pair<std::string, std::string>>{
+           {"row-major", "0 1/16"},
+           {"\"shape\": [4]", "\"shape\": [0]"},
+           {"\"type\": \"f32\"", "\"type\": \"a type of more than sixteen letters\""},
+           {"\"name\": \"net\"", "\"name\": \"rm -rf\""},
+           {"[0, 3]", "[0, -3]"},
+           {"\"steps\"", "\"strides\""},
+           {"\"shape\": [4]", "\"shape\": \"4\""},
+           {"{", "["},
+           {"\"values\": [0.5, 1.5]", "\"values\": [0.5]"}}) {
     CAPTURE(part);
+    REQUIRE(good.find(part) != std::string::npos);
     std::string text = good;
     text.replace(text.find(part), part.size(), instead);
     CHECK(absl::IsFailedPrecondition(ReadModelFacts(text).status()));
