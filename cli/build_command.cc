@@ -131,7 +131,7 @@ std::string InPlaceText(const db::Selection& selection) {
 absl::Status PrintChosen(const db::Selection& chosen, bool has_versions) {
   std::vector<db::SelectionItem> items = chosen.items;
   if (chosen.in_place) {
-    std::ranges::stable_sort(items, std::greater<>(), &db::SelectionItem::in_place_seconds);
+    std::ranges::sort(items, std::greater<>(), &db::SelectionItem::in_place_seconds);
     if (items.size() > kShownKernels + 1) items.resize(kShownKernels);
   }
   std::string shown_class;
