@@ -121,7 +121,7 @@ absl::Status RunRequest(const RequestOptions& options) {
     TESSERA_RETURN_IF_ERROR(PositiveSeconds("--max-latency", options.max_latency).status());
   }
   TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
-  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
+  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSourceInterruptibly(options.source));
   if (options.max_error > 0 && file.model.empty()) {
     return absl::InvalidArgumentError(
         "--max-error is for models; `tessera verify` runs a library of operators");
