@@ -11,7 +11,6 @@ namespace {
 
 // Ends a handler's thread: never sent by anyone else.
 constexpr int kEndSignal = SIGUSR2;
-constexpr int kInterruptedExitCode = 130;
 
 sigset_t Signals() {
   sigset_t signals;
@@ -27,6 +26,8 @@ void BlockInterrupts() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
+void ExitInterrupted() { _exit(130); }
+
 InterruptHandler::InterruptHandler(std::function<void()> handle)
     : thread_([handle = std::move(handle)] {
         const sigset_t signals = Signals();
@@ -34,7 +35,7 @@ InterruptHandler::InterruptHandler(std::function<void()> handle)
           int signal = 0;
           sigwait(&signals, &signal);
           if (signal == kEndSignal) return;
-          if (!first) _exit(kInterruptedExitCode);
+          if (!first) ExitInterrupted();
           handle();
         }
       }) {}

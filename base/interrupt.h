@@ -9,8 +9,11 @@ namespace tessera {
 // in main; InterruptHandler then receives them.
 void BlockInterrupts();
 
+// Ends the process at once with exit code 130, without destructors and handlers of exits.
+[[noreturn]] void ExitInterrupted();
+
 // While it lives, the first SIGINT or SIGTERM calls `handle` once, in a thread of its own; a second
-// one ends the process at once with exit code 130.
+// one is ExitInterrupted.
 class InterruptHandler {
  public:
   explicit InterruptHandler(std::function<void()> handle);

@@ -240,7 +240,7 @@ absl::Status RunBuild(const BuildOptions& options) {
   }
   JobFile file;
   if (!from_job) {
-    TESSERA_ASSIGN_OR_RETURN(file, ReadSource(options.source));
+    TESSERA_ASSIGN_OR_RETURN(file, ReadSourceInterruptibly(options.source));
   }
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", LibraryName(options)));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));

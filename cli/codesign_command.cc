@@ -108,7 +108,7 @@ absl::Status RunCodesign(const CodesignOptions& options) {
   TESSERA_RETURN_IF_ERROR(CheckDistinct(options));
   TESSERA_RETURN_IF_ERROR(CheckWritable("--csv", options.csv));
   TESSERA_RETURN_IF_ERROR(CheckWritable("--svg", options.svg));
-  TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSource(options.source));
+  TESSERA_ASSIGN_OR_RETURN(const JobFile file, ReadSourceInterruptibly(options.source));
   std::vector<te::OpSpec> operators;
   std::vector<double> counts;
   for (const JobOperator& op : file.operators) {

@@ -310,7 +310,8 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   command->add_option(
       "--max-latency", request.max_latency,
-      "that a run of the model, or the kernels together, may take, 5ms, else exit code 3");
+      "that a run of the model (of each bucket together), or the kernels together, may take, 5ms, "
+      "else exit code 3");
   command
       ->add_option("--max-error", request.max_error,
                    "that a model's outputs may be off, in parts of their largest value, 0.01, else "

@@ -1,6 +1,7 @@
 #include "cli/operator_source.h"
 
 #include "absl/strings/str_cat.h"
+#include "base/interrupt.h"
 #include "base/status.h"
 #include "cli/model_source.h"
 #include "compiler/te/c_names.h"
@@ -46,6 +47,11 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
   file.name = spec.name;
   file.operators.push_back({std::move(spec), std::move(workload)});
   return file;
+}
+
+absl::StatusOr<JobFile> ReadSourceInterruptibly(const OperatorSource& source) {
+  const InterruptHandler handler(ExitInterrupted);
+  return ReadSource(source);
 }
 
 }  // namespace tessera::cli

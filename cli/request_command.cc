@@ -3,36 +3,24 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/time/time.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/status.h"
 #include "cli/build_command.h"
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/exit_code.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
 #include "cli/tables.h"
 #include "cli/text.h"
+#include "cli/time_demands.h"
 #include "cli/tune_job.h"
 
 namespace tessera::cli {
 namespace {
 
 constexpr int kMaxAttempts = 1000;
-
-absl::StatusOr<double> PositiveSeconds(const char* option, const std::string& text) {
-  absl::Duration duration;
-  if (!absl::ParseDuration(text, &duration) || duration <= absl::ZeroDuration() ||
-      duration == absl::InfiniteDuration()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(option, " ", text, ": expected a time such as 20m, 90s or 5ms"));
-  }
-  return absl::ToDoubleSeconds(duration);
-}
 
 // The same of equal requests, whoever makes them.
 std::string KeyOf(const db::Job& job) {
@@ -61,49 +49,6 @@ absl::StatusOr<db::Job> FindOrCreate(Client& client, db::Job job, const JobFile&
                                                     "jobs`, or ask for another --budget"));
 }
 
-// What was asked for takes: a model that was measured as a whole a run of it, others the sum of
-// their kernels, weighted.
-struct Times {
-  double seconds = 0, default_seconds = 0;  // 0: not known
-  std::string what;
-};
-
-Times TimesOf(const Report& report, const db::Selection& chosen) {
-  if (chosen.in_place) {
-    return {chosen.in_place->seconds, chosen.in_place->default_seconds, "a run takes"};
-  }
-  const WeightedTimes all = TimesOf(report);
-  return {all.tuned_seconds, all.default_seconds, "the kernels together take"};
-}
-
-// NotMet where what was asked for takes more than it may.
-absl::Status CheckDemands(const RequestOptions& options, const Report& report,
-                          const db::Selection& chosen) {
-  const Times times = TimesOf(report, chosen);
-  if (options.min_speedup == 0 && options.max_latency.empty()) return absl::OkStatus();
-  if (times.seconds == 0) {
-    return NotMet(absl::StrCat("job ", report.job_id,
-                               " ended before each operator had a measured program, so what was "
-                               "demanded can't be judged; give a longer --max-wait"));
-  }
-  if (options.min_speedup > 0) {
-    const double speedup = times.default_seconds / times.seconds;
-    if (times.default_seconds == 0 || speedup < options.min_speedup) {
-      return NotMet(absl::StrFormat(
-          "--min-speedup %g is not met: %.3f over the default schedules (%s %s); give a larger "
-          "--budget or demand less",
-          options.min_speedup, speedup, times.what, TimeText(times.seconds)));
-    }
-  }
-  if (options.max_latency.empty()) return absl::OkStatus();
-  TESSERA_ASSIGN_OR_RETURN(const double limit,
-                           PositiveSeconds("--max-latency", options.max_latency));
-  if (times.seconds <= limit) return absl::OkStatus();
-  return NotMet(absl::StrCat("--max-latency ", options.max_latency, " is not met: ", times.what,
-                             " ", TimeText(times.seconds),
-                             "; give a larger --budget or demand less"));
-}
-
 }  // namespace
 
 absl::Status RunRequest(const RequestOptions& options) {
@@ -121,7 +66,7 @@ absl::Status RunRequest(const RequestOptions& options) {
     TESSERA_RETURN_IF_ERROR(PositiveSeconds("--max-latency", options.max_latency).status());
   }
   TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
-  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
+  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSourceInterruptibly(options.source));
   if (options.max_error > 0 && file.model.empty()) {
     return absl::InvalidArgumentError(
         "--max-error is for models; `tessera verify` runs a library of operators");
@@ -146,8 +91,9 @@ absl::Status RunRequest(const RequestOptions& options) {
   build.static_library = options.static_library;
   build.max_error = options.max_error;
   const InterruptHandler handler([&] { client->Interrupt(); });
+  const size_t buckets = file.model.size();
   return BuildFrom(*client, build, std::move(file), [&](const db::Selection& chosen) {
-    return CheckDemands(options, report, chosen);
+    return CheckTimes(options, report, chosen, buckets);
   });
 }
 

@@ -16,7 +16,7 @@ namespace tessera::cli {
 
 absl::Status RunTune(const TuneOptions& options) {
   BlockInterrupts();
-  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
+  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSourceInterruptibly(options.source));
   proto::Checks check;
   check.Name("--key", options.key, proto::kMaxNameBytes);
   TESSERA_RETURN_IF_ERROR(check.status());

@@ -234,8 +234,11 @@ class Quantizer {
     std::vector<int> operands{x};
     const Channels channels = ChannelsOf(graph_, node);
     std::vector<double> scale_w(static_cast<size_t>(channels.count), 0);
+    const Tensor* bias =
+        node.operands.size() > 2 ? graph_.operand(node, 2).constant.get() : nullptr;
     if (weights.is_constant()) {
-      QuantizedWeights made = QuantizeWeights(*weights.constant, channels);
+      QuantizedWeights made =
+          QuantizeWeights(*weights.constant, channels, LeastScales(bias, scale_x, channels));
       scale_w = std::move(made.scales);
       TESSERA_ASSIGN_OR_RETURN(operands.emplace_back(),
                                builder_.Constant(weights.name + "_i8", made.tensor));
@@ -243,25 +246,33 @@ class Quantizer {
       TESSERA_ASSIGN_OR_RETURN(operands.emplace_back(), Bytes(node.operands[1]));
       scale_w.assign(scale_w.size(), scales_[node.operands[1]]);
     }
-    if (node.operands.size() > 2) {
-      const Tensor& bias = *graph_.operand(node, 2).constant;
+    // Computed operands have the scales that they have.
+    const bool adds_floats = bias != nullptr && !FitsBias(*bias, scale_x, scale_w);
+    if (bias != nullptr && !adds_floats) {
       TESSERA_ASSIGN_OR_RETURN(operands.emplace_back(),
                                builder_.Constant(graph_.operand(node, 2).name + "_i32",
-                                                 QuantizeBias(bias, scale_x, scale_w)));
+                                                 QuantizeBias(*bias, scale_x, scale_w)));
     }
     TESSERA_ASSIGN_OR_RETURN(const int sums, builder_.Add(node.op, std::move(operands),
                                                           node.attributes, node.name + "_sums"));
     TESSERA_ASSIGN_OR_RETURN(const int wide,
                              builder_.Add("cast", {sums}, {{"to", std::string("f32")}}));
     const bool narrows = is_wanted_[index];
+    const double scale = narrows ? scales_[index] : 1;
+    const std::string name = narrows ? "" : node.name;
     std::vector<double> factors;
-    for (const double w : scale_w) {
-      factors.push_back(Requantization(scale_x, w, narrows ? scales_[index] : 1));
-    }
+    for (const double w : scale_w) factors.push_back(Requantization(scale_x, w, scale));
     TESSERA_ASSIGN_OR_RETURN(const int by,
                              Constant(MakeTensor(kFloat, channels.shape_of_scales, factors)));
-    TESSERA_ASSIGN_OR_RETURN(const int scaled,
-                             builder_.Add("mul", {wide, by}, {}, narrows ? "" : node.name));
+    TESSERA_ASSIGN_OR_RETURN(int scaled,
+                             builder_.Add("mul", {wide, by}, {}, adds_floats ? "" : name));
+    if (adds_floats) {
+      std::vector<double> steps;
+      for (int64_t i = 0; i < channels.count; ++i) steps.push_back(bias->At(i) / scale);
+      TESSERA_ASSIGN_OR_RETURN(const int added,
+                               Constant(MakeTensor(kFloat, channels.shape_of_scales, steps)));
+      TESSERA_ASSIGN_OR_RETURN(scaled, builder_.Add("add", {scaled, added}, {}, name));
+    }
     if (narrows) {
       TESSERA_ASSIGN_OR_RETURN(bytes_[index], Narrowed(scaled, node.name + "_i8"));
     } else {

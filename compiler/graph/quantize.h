@@ -44,7 +44,9 @@ struct Quantized {
 // `largest` is what Calibrate says of the graph. Inputs and outputs keep their names and types.
 // Products (convolutions and matmul) are of i8 where their weights, and bias, are constants, or
 // both operands computed; where at most 2^16 products are summed, so that i32 holds them with the
-// bias; and where they aren't exempt. Their results are i8 where other products take them, by way
+// bias; and where they aren't exempt. A channel whose bias is more than 2^30 of its steps gets a
+// larger scale of weights, up to which it fits; where that can't be, as of two computed operands,
+// the bias is added in f32 behind. Their results are i8 where other products take them, by way
 // of what only compares or moves numbers (relu, clip, max_pool, reshape, …), which is computed in
 // i8, or of sums, products and means, which read and write i8. All else stays f32. InvalidArgument
 // where `largest` is of another graph, and for names in `keep` that are no products.

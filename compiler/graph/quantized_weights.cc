@@ -3,9 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
+
+#include "base/status.h"
 
 namespace tessera::graph {
 namespace {
+
+constexpr double kMostSteps = 1 << 30;  // of a bias
+constexpr double kLeastNormal = std::numeric_limits<float>::min();
 
 int64_t Flag(const Node& node, std::string_view name) {
   const auto found = node.attributes.find(name);
@@ -84,7 +90,8 @@ double Requantization(double scale_x, double scale_w, double scale) {
   return static_cast<double>(both / static_cast<float>(scale));
 }
 
-QuantizedWeights QuantizeWeights(const Tensor& weights, const Channels& channels) {
+QuantizedWeights QuantizeWeights(const Tensor& weights, const Channels& channels,
+                                 const std::vector<double>& least) {
   const std::vector<size_t> channel = ChannelByElement(weights.type.shape, channels);
   std::vector<double> largest(static_cast<size_t>(channels.count), 0);
   std::vector<double> values(channel.size());
@@ -92,9 +99,15 @@ QuantizedWeights QuantizeWeights(const Tensor& weights, const Channels& channels
     values[i] = weights.At(static_cast<int64_t>(i));
     largest[channel[i]] = std::max(largest[channel[i]], std::abs(values[i]));
   }
-  if (channels.dimensions == 0) largest.assign(largest.size(), largest[0]);
   QuantizedWeights made;
-  for (const double magnitude : largest) made.scales.push_back(ScaleOf(magnitude));
+  if (channels.dimensions == 0) {
+    made.scales.assign(largest.size(),
+                       std::max(ScaleOf(largest[0]), *std::ranges::max_element(least)));
+  } else {
+    for (size_t i = 0; i < largest.size(); ++i) {
+      made.scales.push_back(std::max(ScaleOf(largest[i]), least[i]));
+    }
+  }
   for (size_t i = 0; i < values.size(); ++i) {
     const double steps = std::nearbyint(values[i] / made.scales[channel[i]]);
     values[i] = std::clamp(steps, -127.0, 127.0);
@@ -103,13 +116,33 @@ QuantizedWeights QuantizeWeights(const Tensor& weights, const Channels& channels
   return made;
 }
 
+std::vector<double> LeastScales(const Tensor* bias, double scale_x, const Channels& channels) {
+  // More than scales and their product lose when they are rounded.
+  constexpr double kRounding = 1 + 1e-6;
+  std::vector<double> least(static_cast<size_t>(channels.count));
+  for (size_t i = 0; i < least.size(); ++i) {
+    const double most = bias == nullptr ? 0 : std::abs(bias->At(static_cast<int64_t>(i)));
+    const double product = std::max(most / kMostSteps, kLeastNormal) * kRounding;
+    least[i] = Rounded(std::min(product / scale_x, double{std::numeric_limits<float>::max()}));
+  }
+  return least;
+}
+
+bool FitsBias(const Tensor& bias, double scale_x, const std::vector<double>& scale_w) {
+  for (size_t i = 0; i < scale_w.size(); ++i) {
+    const double product = Requantization(scale_x, scale_w[i], 1);
+    if (product < kLeastNormal) return false;
+    if (std::abs(bias.At(static_cast<int64_t>(i))) > kMostSteps * product) return false;
+  }
+  return true;
+}
+
 TensorRef QuantizeBias(const Tensor& bias, double scale_x, const std::vector<double>& scale_w) {
-  // With the sum of the most products, 2^16 of 127 · 128, within i32.
-  constexpr double kMost = 1 << 30;
+  TESSERA_CHECK(FitsBias(bias, scale_x, scale_w));
   std::vector<double> values(scale_w.size());
   for (size_t i = 0; i < values.size(); ++i) {
     const double steps = bias.At(static_cast<int64_t>(i)) / Requantization(scale_x, scale_w[i], 1);
-    values[i] = std::clamp(std::nearbyint(steps), -kMost, kMost);
+    values[i] = std::nearbyint(steps);
   }
   return MakeTensor(ir::Int(32), bias.type.shape, values);
 }

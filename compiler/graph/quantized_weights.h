@@ -31,8 +31,17 @@ struct QuantizedWeights {
   TensorRef tensor;            // of i8, from -127 to 127
   std::vector<double> scales;  // by channel
 };
-QuantizedWeights QuantizeWeights(const Tensor& weights, const Channels& channels);
-// Of i32, one a channel.
+// No channel's scale is below that of `least`.
+QuantizedWeights QuantizeWeights(const Tensor& weights, const Channels& channels,
+                                 const std::vector<double>& least);
+
+// By channel, the least scale of weights with which FitsBias; without a bias, with which the
+// product of both scales is a normal number of f32.
+std::vector<double> LeastScales(const Tensor* bias, double scale_x, const Channels& channels);
+// Whether each |bias| is at most 2^30 steps of scale_x · scale_w, a normal number of f32: so that
+// i32 holds it with the sum of the most products, 2^16 of 127 · 128.
+bool FitsBias(const Tensor& bias, double scale_x, const std::vector<double>& scale_w);
+// Of i32, one a channel. Requires FitsBias.
 TensorRef QuantizeBias(const Tensor& bias, double scale_x, const std::vector<double>& scale_w);
 
 // A scale that broadcasts to a tensor of that shape: repeated along one of its dimensions, where it

@@ -237,7 +237,7 @@ struct SelectionModel {
   std::vector<std::string> constants;  // that the text names
   bool operator==(const SelectionModel&) const = default;
 };
-// What a run of a model took, measured as a whole on one device.
+// What a run of a model, or one of each of its buckets together, took as a whole on one device.
 struct InPlace {
   std::string key;  // of all that the choice depended on
   std::string device;

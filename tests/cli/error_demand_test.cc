@@ -97,6 +97,39 @@ TEST_CASE("what can't be compared doesn't meet a demand", "[cli]") {
   CHECK(absl::IsDataLoss(CheckError({}, {}, 0.01)));
 }
 
+TEST_CASE("all buckets together run for ten minutes at most", "[cli]") {
+  if (!IsX86()) return;
+  // The one model as two buckets.
+  const auto files = With(FilesOf(graph::Parsed(kModel)), [](nlohmann::json& manifest) {
+    nlohmann::json bucket = manifest["model"];
+    bucket["reference"] = manifest["reference"];
+    manifest["model"]["buckets"] = {bucket, bucket};
+  });
+  // A clock that goes on by a step whenever it is read: once at first and once a bucket.
+  class SteppingClock final : public Clock {
+   public:
+    explicit SteppingClock(absl::Duration step) : step_(step) {}
+    absl::Time Now() override {
+      now_.Advance(step_);
+      return now_.Now();
+    }
+    void SleepFor(absl::Duration duration) override { now_.Advance(duration); }
+
+   private:
+    const absl::Duration step_;
+    ManualClock now_;
+  };
+  SteppingClock fast(absl::Minutes(4)), slow(absl::Minutes(6));
+  const test::CapturedStderr captured;
+  const absl::Status met = CheckError(files, {}, 1e-4, fast);
+  INFO(met);
+  CHECK(met.ok());
+  const absl::Status late = CheckError(files, {}, 1e-4, slow);
+  CHECK(ExitCode(late) == 3);
+  CHECK_THAT(std::string(late.message()),
+             Catch::Contains("can't be judged: its buckets did not all run within 10m"));
+}
+
 TEST_CASE("of a model in i8 the demand is what quantisation may cost on the samples", "[cli]") {
   if (!IsX86()) return;
   const graph::Graph floats = graph::Parsed(kModel);

@@ -1,5 +1,6 @@
 """Jobs, libraries and workers as scripts and people at a terminal use them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -25,6 +26,31 @@ class Jobs(RigTest):
         self.assertNotEqual(self.tune_in_background(*SMALL, "--trials", 6, "--key", "other"), first)
         self.assertNotEqual(self.tune_in_background(*SMALL, "--trials", 6), first)
         self.check_log(first, 6)
+
+    def test_what_reads_its_source_for_long_is_interrupted_at_once(self):
+        # As a model that is quantised: a file whose writer takes its time.
+        source = self.folder / "slow.yaml"
+        os.mkfifo(source)
+
+        def open_source():  # once it is being read
+            try:
+                return os.open(source, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENXIO)
+                return None
+
+        for command in ("tune", "build", "request", "codesign"):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with self.subTest(command=command, signal=number):
+                    program = self.start("tessera", command, source)
+                    writer = eventually("it reads", open_source)
+                    try:
+                        program.signal(number)
+                        self.assertEqual(program.wait(10), INTERRUPTED, program.said())
+                    finally:
+                        program.process.kill()
+                        program.wait()  # so that it reads no more
+                        os.close(writer)
 
     def test_an_interrupted_tune_says_how_to_go_on(self):
         self.start_server()

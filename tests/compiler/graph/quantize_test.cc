@@ -307,6 +307,57 @@ TEST_CASE("products of computed values, and of groups, are quantised, too", "[gr
   CHECK(accuracy.outputs[2].same_largest == 1);
 }
 
+TEST_CASE("channels of tiny weights keep their bias", "[graph]") {
+  // As a batch norm leaves a channel that training has given up.
+  const Graph graph = Parsed(
+      "graph g\ninput x: f32[1,1,2,5]\nconst w: f32[3,1,1,1] = [1e-7,0.5,0]\n"
+      "const b: f32[3] = [0.3,0.25,-2000]\nc = conv(x, w, b): f32[1,3,2,5]\noutput c\n");
+  std::vector<double> image;
+  for (int i = 0; i < 10; ++i) image.push_back(2.54 - 0.5 * i);
+  const Sample sample{MakeTensor(ir::Float(32), {1, 1, 2, 5}, image)};
+  const Quantized quantized = QuantizedOf(graph, Calibrated(graph, {sample}));
+  CHECK(quantized.floats.empty());
+  const std::vector<double> made = Outputs(quantized.graph, sample)[0];
+  REQUIRE(made.size() == 30);
+  for (size_t i = 0; i < 10; ++i) {
+    CHECK(made[i] == Approx(0.3).epsilon(1e-5));
+    CHECK(made[10 + i] == Approx(0.25 + 0.5 * image[i]).margin(0.01));
+    CHECK(made[20 + i] == Approx(-2000).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("scales whose product would underflow are no division by zero", "[graph]") {
+  const Graph graph = Parsed(
+      "graph g\ninput x: f32[1,2]\nconst w: f32[2,3] = [1e-30,2e-30,1,0,1e-30,1]\n"
+      "const b: f32[3] = [0,0.5,0]\np = matmul(x, w, b): f32[1,3]\noutput p\n");
+  const Sample sample{MakeTensor(ir::Float(32), {1, 2}, {1e-20, -1e-20})};
+  const Quantized quantized = QuantizedOf(graph, Calibrated(graph, {sample}));
+  const auto bias = std::ranges::find(quantized.graph.nodes, "b_i32", &Node::name);
+  REQUIRE(bias != quantized.graph.nodes.end());
+  CHECK(bias->constant->At(0) == 0);
+  const std::vector<double> made = Outputs(quantized.graph, sample)[0];
+  CHECK(made[0] == 0);
+  CHECK(made[1] == Approx(0.5).epsilon(1e-5));
+  CHECK(std::abs(made[2]) < 1e-21);
+}
+
+TEST_CASE("a bias that i32 can't hold beside two computed operands is added in floats", "[graph]") {
+  const Graph graph = Parsed(
+      "graph g\ninput a: f32[2,2]\ninput b: f32[2,2]\nconst c: f32[2] = [0.5,0]\n"
+      "const w: f32[2,2] = [1,-1,0.5,2]\n"
+      "p = matmul(a, b, c): f32[2,2]\nq = matmul(p, w): f32[2,2]\noutput q\noutput p\n");
+  const Sample sample{MakeTensor(ir::Float(32), {2, 2}, {1e-5, 2e-5, -1e-5, 0}),
+                      MakeTensor(ir::Float(32), {2, 2}, {1e-5, 1e-5, -1e-5, 2e-5})};
+  const Quantized quantized = QuantizedOf(graph, Calibrated(graph, {sample}));
+  CHECK(quantized.products.size() == 2);
+  const auto expected = Outputs(graph, sample), made = Outputs(quantized.graph, sample);
+  for (size_t output = 0; output < 2; ++output) {
+    for (size_t i = 0; i < 4; ++i)
+      CHECK(made[output][i] == Approx(expected[output][i]).margin(0.01));
+  }
+  CheckTasks(*MakePlan(*RunPasses(quantized.graph, StandardPasses())), 2, true);
+}
+
 TEST_CASE("outputs that products take as i8 come out as floats", "[graph]") {
   const Graph graph = Parsed(
       "graph g\ninput x: f32[2,3]\nconst w: f32[3,3] = [1,2,3,-1,0.5,0.25,2,0,1]\n"

@@ -125,8 +125,70 @@ TEST_CASE("selections of schema 5 keep their device class", "[db]") {
   CHECK(store->CreateSelection(selection).value() == 3);
 }
 
+TEST_CASE("models, comparisons and libraries of schemas 13 and 14 are kept", "[db]") {
+  const int version = GENERATE(13, 14);
+  CAPTURE(version);
+  TempDir dir;
+  CreateFixture(version, dir.File("t.db"));
+  auto opened = SqliteStore::Open(dir.File("t.db"), Clock::Real());
+  INFO(opened.status().ToString());
+  REQUIRE(opened.ok());
+  Store& store = **opened;
+
+  const Job job = store.GetJob(1).value();
+  CHECK(job.options.scheduler == "gradient");
+  CHECK(job.options.prior == "x86-1");
+  CHECK(job.options.pins == R"({"sketch":"direct"})");
+  CHECK(job.options.allow.empty());
+  CHECK(store.GetBlob(job.prior).value() == R"({"model":"trees"})");
+
+  CHECK(store.QueryRecords({}).value().size() == 4);
+  const std::vector<Event> events = store.ReadEvents(1, 0).value();
+  REQUIRE(events.size() == 5);
+  CHECK(events[3].device == "host/cpu");
+  CHECK(events[3].cost_seconds == 0.002);
+  CHECK(events[4].kind == EventKind::kTaskDone);
+  CHECK(events[4].reason == "all of its programs were tried");
+  const std::vector<Device> devices = store.ListDevices().value();
+  REQUIRE(devices.size() == 1);
+  CHECK(devices[0].pace == Pace{0.875, 3});
+
+  const ModelInfo model = store.GetModelInfo("x86-1").value();
+  CHECK(model.digest == job.prior);
+  CHECK(model.device_classes == std::vector<std::string>{"x86/test/2c", "arm/test/4c"});
+  CHECK(model.records == 12345);
+  CHECK(model.top1 == 0.5);
+  const std::vector<Comparison> comparisons = store.ListComparisons("", "", {}, 9).value();
+  REQUIRE(comparisons.size() == 1);
+  CHECK(comparisons[0].purpose == ComparisonPurpose::kCalibration);
+  CHECK(comparisons[0].record_ids == std::vector<int64_t>{1, 3});
+  CHECK(comparisons[0].sample_seconds ==
+        std::vector<std::vector<double>>{{0.0025, 0.003}, {0.002, 0.0021}});
+
+  const Selection selection = store.GetSelection(1).value();
+  REQUIRE(selection.model.has_value());
+  CHECK(store.GetBlob(selection.model->graph).value() == "graph net\ninput x: f32[2,4]\n");
+  REQUIRE(selection.model->constants.size() == 1);
+  CHECK(store.GetBlob(selection.model->constants[0]).value().size() == 32);
+  CHECK_FALSE(store.GetSelection(2)->model.has_value());
+  const std::vector<LibraryFile> files = store.FindLibrary("selection 1").value();
+  REQUIRE(files.size() == 1);
+  CHECK(files[0].name == "libnet.so");
+  CHECK(store.GetBlob(files[0].digest).value().size() == static_cast<size_t>(files[0].size));
+
+  // What the version knew of runs in place, and none did before.
+  REQUIRE(selection.items.size() == 2);
+  CHECK(selection.items[0].in_place_seconds == (version == 14 ? 0.0175 : 0));
+  CHECK(selection.items[1].in_place_seconds == 0);
+  REQUIRE(selection.in_place.has_value() == (version == 14));
+  if (selection.in_place) {
+    CHECK(*selection.in_place == InPlace{"in-place-1", "host/cpu", 0.0186, 0.019, 0.0407});
+    CHECK(store.FindInPlace("in-place-1")->id == 1);
+  }
+}
+
 TEST_CASE("a migrated database has the schema of a new one", "[db]") {
-  const int version = GENERATE(1, 5, 6, 7);
+  const int version = GENERATE(1, 5, 6, 7, 13, 14);
   CAPTURE(version);
   TempDir dir;
   CreateFixture(version, dir.File("old.db"));
