@@ -1,6 +1,9 @@
 #include "base/third_party.h"
 
+#include <dlfcn.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -13,9 +16,30 @@ namespace tessera {
 namespace {
 
 constexpr ThirdParty kThirdParties[] = {
-    {"openblas", "libopenblas.so.0", "cblas_sgemm", "libopenblas0-serial", "openblas", "openblas",
-     "BSD-3-Clause", "OPENBLAS_NUM_THREADS"},
+    {"openblas", "libopenblas.so.0", "cblas_sgemm", "libopenblas0-pthread", "BSD-3-Clause",
+     "OPENBLAS_NUM_THREADS", "openblas_get_config",
+     // Hands out the buffers that it packs into without a lock.
+     "SINGLE_THREADED",
+     // Asks the OpenMP runtime how many threads a call has.
+     "USE_OPENMP"},
 };
+
+// Why threads can't share a library that is loaded; empty: they can.
+std::string WhyUnfit(const ThirdParty& library, void* handle) {
+  using Build = const char* (*)();
+  const std::string function(library.build_function);
+  const auto build = reinterpret_cast<Build>(dlsym(handle, function.c_str()));
+  if (build == nullptr) return absl::StrCat("has no function ", function);
+  const std::string text = build();
+  if (text.find(library.unsafe_build) != std::string::npos) {
+    return absl::StrCat("can't be called by several threads at once, being built as \"", text,
+                        "\"");
+  }
+  if (text.find(library.threaded_build) != std::string::npos) {
+    return absl::StrCat("would start threads of its own, being built as \"", text, "\"");
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -52,6 +76,22 @@ bool IsAllowed(std::string_view allowed, std::string_view name) {
     if (StdView(part) == name) return !name.empty();
   }
   return false;
+}
+
+absl::StatusOr<void*> LoadThirdParty(const ThirdParty& library) {
+  const std::string soname(library.soname);
+  setenv(std::string(library.threads_variable).c_str(), "1", 1);
+  void* const handle = dlopen(soname.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat(AbslView(library.name),
+                                                      " can't be loaded: ", dlerror(), "; install ",
+                                                      AbslView(library.package)));
+  }
+  const std::string unfit = WhyUnfit(library, handle);
+  if (unfit.empty()) return handle;
+  dlclose(handle);
+  return absl::FailedPreconditionError(
+      absl::StrCat(soname, " ", unfit, "; install ", AbslView(library.package), " instead"));
 }
 
 }  // namespace tessera

@@ -18,7 +18,7 @@ if [ "${1:-}" = "--cross" ] || [ "${1:-}" = "--tests" ]; then
 fi
 if [ "${1:-}" = "--tests" ]; then
   packages+=(clang-format-19 qemu-user-static ocl-icd-libopencl1 pocl-opencl-icd libonnx-testdata)
-  packages+=(libopenblas0-serial) # optional: what calls it is skipped without
+  packages+=(libopenblas0-pthread) # optional: what calls it is skipped without
   packages+=(python3-grpcio python3-numpy python3-pandas python3-protobuf python3-pytest
     python3-setuptools python3-tqdm)
 fi

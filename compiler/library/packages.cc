@@ -30,6 +30,11 @@ nlohmann::json Hashes(const std::string& sha256) {
   return nlohmann::json::array({{{"alg", "SHA-256"}, {"content", sha256}}});
 }
 
+// By the file that is loaded, too: its development package need not be installed.
+std::string LinkOption(const ThirdParty& library) {
+  return absl::StrCat("-l:", AbslView(library.soname));
+}
+
 // "1.2.3" of "tessera 1.2.3".
 std::string Number(const std::string& version) {
   return version.starts_with("tessera ") ? version.substr(8) : version;
@@ -45,7 +50,7 @@ LibraryFile CMakePackage(const LibrarySpec& spec, absl::Span<const ThirdParty> n
   text += TargetText(spec.name, "SHARED", soname, "\n    IMPORTED_SONAME " + soname);
   if (spec.static_library) {
     std::string linked = "Threads::Threads;${CMAKE_DL_LIBS}";
-    for (const ThirdParty& library : needed) absl::StrAppend(&linked, ";", AbslView(library.link));
+    for (const ThirdParty& library : needed) absl::StrAppend(&linked, ";", LinkOption(library));
     absl::StrAppend(&text, "\nfind_package(Threads REQUIRED)",
                     TargetText(spec.name + "_static", "STATIC", archive,
                                absl::StrCat("\n    INTERFACE_LINK_LIBRARIES \"", linked, "\"")));
@@ -59,10 +64,9 @@ LibraryFile PkgConfigFile(const LibrarySpec& spec, const std::string& version,
       "prefix=${pcfiledir}\n\nName: tessera_", spec.name, "\nDescription: ",
       spec.model ? absl::StrCat("the model ", spec.model->name) : "tuned operators",
       ", compiled\nVersion: ", Number(version), "\nCflags: -I${prefix}\nLibs: -L${prefix} -l",
-      spec.name, "\nLibs.private: -pthread -ldl\n");
-  for (const ThirdParty& library : needed) {
-    absl::StrAppend(&text, "Requires.private: ", AbslView(library.pkg_config), "\n");
-  }
+      spec.name, "\nLibs.private: -pthread -ldl");
+  for (const ThirdParty& library : needed) absl::StrAppend(&text, " ", LinkOption(library));
+  text += "\n";
   return {absl::StrCat("tessera_", spec.name, ".pc"), std::move(text)};
 }
 

@@ -204,7 +204,8 @@ int64_t PartsOf(int64_t extent, int64_t wanted, int64_t least) {
   return 1;
 }
 
-// A call for each matrix, or for each of some equal parts of it, which threads share.
+// A call for each matrix, or for each of some equal parts of it, which threads make at once: only
+// builds that LoadThirdParty takes can stand that.
 absl::Status ScheduleCall(Schedule& schedule, Trace& trace, int index, const std::string& provider,
                           const ir::Target& target) {
   constexpr int64_t kLeastRows = 4, kLeastColumns = 16;  // below, calls take longer than their work

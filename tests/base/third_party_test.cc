@@ -1,6 +1,9 @@
 #include "base/third_party.h"
 
+#include <dlfcn.h>
+
 #include <catch2/catch.hpp>
+#include <cstdlib>
 
 namespace tessera {
 namespace {
@@ -18,6 +21,49 @@ TEST_CASE("libraries of others are allowed by name", "[base]") {
   CHECK_FALSE(IsAllowed("", "openblas"));
   CHECK_FALSE(IsAllowed("", ""));
   CHECK_FALSE(IsAllowed("openblas2", "openblas"));
+}
+
+TEST_CASE("builds of a library that threads can't share are refused", "[base]") {
+  // The C library, taken for one of others: what it says of itself is its version, with a dot.
+  ThirdParty library = *ThirdPartyNamed("openblas");
+  library.soname = "libc.so.6";
+  library.threads_variable = "TESSERA_TEST_THREADS";
+  library.build_function = "gnu_get_libc_version";
+  const auto message = [&] { return std::string(LoadThirdParty(library).status().message()); };
+  REQUIRE(LoadThirdParty(library).ok());
+  CHECK(LoadThirdParty(library).value() != nullptr);
+  CHECK(std::string(getenv("TESSERA_TEST_THREADS")) == "1");
+  library.unsafe_build = ".";
+  CHECK(absl::IsFailedPrecondition(LoadThirdParty(library).status()));
+  CHECK_THAT(message(),
+             Catch::StartsWith("libc.so.6 can't be called by several threads at once, being built "
+                               "as \"") &&
+                 Catch::EndsWith("\"; install libopenblas0-pthread instead"));
+  library.unsafe_build = "SINGLE_THREADED";
+  library.threaded_build = ".";
+  CHECK_THAT(message(), Catch::Contains("would start threads of its own"));
+  library.build_function = "openblas_get_config";
+  CHECK_THAT(message(), Catch::Contains("libc.so.6 has no function openblas_get_config"));
+  library.soname = "libnobody.so.0";
+  CHECK_THAT(message(), Catch::StartsWith("openblas can't be loaded: libnobody.so.0") &&
+                            Catch::EndsWith("; install libopenblas0-pthread"));
+}
+
+TEST_CASE("of OpenBLAS, threads share one whose buffers are handed out under a lock", "[base]") {
+  const ThirdParty& library = *ThirdPartyNamed("openblas");
+  CHECK(library.unsafe_build == "SINGLE_THREADED");
+  CHECK(library.threaded_build == "USE_OPENMP");
+  const auto handle = LoadThirdParty(library);
+  if (!handle.ok()) {
+    WARN("not run: " << handle.status().message());
+    return;
+  }
+  // 0: no threads at all, 1: of its own, 2: OpenMP's. How many a call has.
+  const auto number = [&](const char* function) {
+    return reinterpret_cast<int (*)()>(dlsym(*handle, function))();
+  };
+  CHECK(number("openblas_get_parallel") == 1);
+  CHECK(number("openblas_get_num_threads") == 1);
 }
 
 }  // namespace

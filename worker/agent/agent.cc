@@ -43,7 +43,6 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& server) {
   return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
 }
 
-// Of all artifacts of a plan.
 std::vector<proto::ModelTiming> NotTimed(const proto::ModelPlan& plan, std::string_view reason) {
   proto::ModelTiming timing;
   timing.measurement.outcome = db::Outcome::kInfrastructure;
@@ -51,6 +50,7 @@ std::vector<proto::ModelTiming> NotTimed(const proto::ModelPlan& plan, std::stri
   return std::vector<proto::ModelTiming>(plan.libraries.size(), timing);
 }
 
+// Of all artifacts of a plan.
 std::vector<db::Measurement> NotRun(const proto::RunPlan& plan, std::string_view reason) {
   db::Measurement measurement;
   measurement.outcome = db::Outcome::kInfrastructure;

@@ -14,11 +14,9 @@
 #include <immintrin.h>
 #endif
 
-#include "absl/strings/str_cat.h"
-#include "base/third_party.h"
-#include "base/view.h"
 #include "compiler/runtime/kernel.h"
 #include "worker/runner/host_launcher.h"
+#include "worker/runner/unloaded.h"
 
 namespace tessera::runner {
 namespace {
@@ -100,19 +98,6 @@ void EvictLines(const std::byte* data, int64_t bytes) {
 #endif
 }
 #endif
-
-// Not longer than a reply has room for.
-std::string WhyNotLoaded(std::string_view error) {
-  for (const ThirdParty& needed : ThirdParties()) {
-    if (error.find(needed.soname) == std::string_view::npos) continue;
-    return absl::StrCat("the artifact calls ", AbslView(needed.name), ", of Debian's ",
-                        AbslView(needed.package),
-                        ", which is not loaded here; start the worker with "
-                        "--allow ",
-                        AbslView(needed.name), " or tune without");
-  }
-  return absl::StrCat("the artifact can't be loaded: ", AbslView(error));
-}
 
 class KernelHost {
  public:

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "compiler/runtime/ops.h"
+#include "worker/runner/unloaded.h"
 
 namespace tessera::runner {
 namespace {
@@ -39,7 +40,7 @@ class ModelHost {
       if (sched_setaffinity(0, sizeof(set), &set) != 0) return "its cores can't be used";
     }
     library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (library_ == nullptr) return std::string("the library can't be loaded: ") + dlerror();
+    if (library_ == nullptr) return WhyNotLoaded(dlerror());
     using SetThreads = int (*)(int);
     using Create = int (*)(void**);
     using WorkspaceBytes = size_t (*)();

@@ -1,4 +1,3 @@
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -200,10 +199,8 @@ class Zygote {
 std::string LoadLibraries(std::string_view allowed) {
   for (const ThirdParty& library : ThirdParties()) {
     if (!IsAllowed(allowed, library.name)) continue;
-    setenv(std::string(library.threads_variable).c_str(), "1", 1);
-    if (dlopen(std::string(library.soname).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr) continue;
-    return absl::StrCat(AbslView(library.name), " can't be loaded: ", dlerror(), "; install ",
-                        AbslView(library.package));
+    const absl::StatusOr<void*> loaded = LoadThirdParty(library);
+    if (!loaded.ok()) return std::string(loaded.status().message());
   }
   return "";
 }

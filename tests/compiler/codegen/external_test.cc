@@ -1,7 +1,5 @@
 // Programs that call libraries of others, evaluated and, where the library is installed, run.
 
-#include <dlfcn.h>
-
 #include <catch2/catch.hpp>
 
 #include "base/third_party.h"
@@ -21,11 +19,9 @@ namespace {
 
 // Stays loaded. False, and says so, where it is not installed.
 bool HasOpenBlas() {
-  const ThirdParty& library = *ThirdPartyNamed("openblas");
-  setenv("OPENBLAS_NUM_THREADS", "1", 1);
-  if (dlopen(std::string(library.soname).c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr) return true;
-  WARN("not run: " << dlerror() << "; install " << library.package);
-  return false;
+  const auto loaded = LoadThirdParty(*ThirdPartyNamed("openblas"));
+  if (!loaded.ok()) WARN("not run: " << loaded.status().message());
+  return loaded.ok();
 }
 
 // All test workloads that have a product for it, with the trace.
@@ -76,6 +72,44 @@ TEST_CASE("calls of libraries have the values of the loops that they stand for",
       CHECK(ran.ToString() == "OK");
     }
   }
+}
+
+TEST_CASE("threads that are in a library at once don't disturb each other", "[codegen]") {
+  if (!HasOpenBlas()) return;
+  constexpr int kThreads = 8, kCalls = 2000;
+  // A share of 32 rows is too large for OpenBLAS to compute in place: it packs.
+  const te::Workload workload =
+      te::MakeWorkload({"w", "matmul", {{"m", "256"}, {"n", "192"}, {"k", "200"}}}).value();
+  ir::Target target = HostTarget();
+  target.max_threads = kThreads;
+  const auto trace = schedule::ExternalTrace(workload.dag, target, "openblas").value();
+  CAPTURE(schedule::Print(trace));
+  const auto candidate = passes::LowerTrace(workload, trace).value();
+  tessera_pool_options options = {};
+  options.threads = kThreads;
+  options.spin_microseconds = -1;
+  const std::unique_ptr<tessera_pool, void (*)(tessera_pool*)> pool(tessera_pool_create(&options),
+                                                                    tessera_pool_destroy);
+  REQUIRE(pool != nullptr);
+  // The first values are compared with the evaluator's, those of all later calls with these.
+  const auto run = [&](const ir::Program& program,
+                       absl::Span<const absl::Span<std::byte>> buffers) -> absl::Status {
+    TESSERA_ASSIGN_OR_RETURN(const LoadedKernel kernel, LoadedKernel::Load(program, target));
+    const AlignedBytes a(buffers[0].size()), b(buffers[1].size()), c(buffers[2].size());
+    std::ranges::copy(buffers[0], a.data());
+    std::ranges::copy(buffers[1], b.data());
+    for (int i = 0; i < kCalls; ++i) {
+      std::memset(c.data(), 0xff, c.size());
+      kernel.Run({a.data(), b.data(), c.data()}, tessera_pool_launcher(pool.get()));
+      if (i == 0) std::memcpy(buffers[2].data(), c.data(), c.size());
+      if (std::memcmp(buffers[2].data(), c.data(), c.size()) != 0) {
+        return absl::InternalError(absl::StrCat("call ", i, " has other values than the first"));
+      }
+    }
+    return absl::OkStatus();
+  };
+  const auto expected = te::ComputeExpected(workload, 1).value();
+  CHECK(te::CheckAgainst(workload, expected, candidate, run).ToString() == "OK");
 }
 
 TEST_CASE("what calls a library says so, and is linked where that is not installed", "[codegen]") {

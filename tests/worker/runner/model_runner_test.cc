@@ -65,7 +65,7 @@ TEST_CASE("models are timed as a whole and by steps", "[runner]") {
 TEST_CASE("libraries that misbehave are told from those that don't", "[runner]") {
   const auto timings =
       MeasureModels(Spawner(), PlanOf({"model_good", "model_wrong", "model_crashing", "model_lying",
-                                       "model_failing", "good"}));
+                                       "model_failing", "good", "model_calling"}));
   INFO(timings.status());
   REQUIRE(timings.ok());
   const auto outcome = [&](size_t i) { return (*timings)[i].measurement.outcome; };
@@ -81,6 +81,9 @@ TEST_CASE("libraries that misbehave are told from those that don't", "[runner]")
   CHECK_THAT(reason(4), Catch::Contains("creating the model failed with code 3"));
   CHECK(outcome(5) == Outcome::kRunError);
   CHECK_THAT(reason(5), Catch::Contains("the library has no function tessera_net_set_threads"));
+  CHECK(outcome(6) == Outcome::kRunError);
+  CHECK_THAT(reason(6), Catch::Contains("the artifact calls openblas, of Debian's") &&
+                            Catch::Contains("start the worker with --allow openblas or tune"));
   for (size_t i = 1; i < timings->size(); ++i) CHECK((*timings)[i].step_seconds.empty());
 }
 
