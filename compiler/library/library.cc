@@ -120,7 +120,8 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   for (const ThirdParty& library : facts.needed) options.providers.emplace_back(library.name);
   TESSERA_ASSIGN_OR_RETURN(options.exported, ExportedNames(ops, spec));
   TESSERA_ASSIGN_OR_RETURN(std::string glue, GenerateGlue(ops, spec, version, facts.model));
-  std::vector<std::string> objects = {std::move(glue)};
+  std::vector<std::string> objects;
+  objects.push_back(std::move(glue));  // which may hold a gigabyte of weights
   objects.insert(objects.end(), runtime.objects.begin(), runtime.objects.end());
   for (const CompiledOp& op : ops) {
     for (const CompiledVersion& version : op.versions) {

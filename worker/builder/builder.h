@@ -31,7 +31,7 @@ struct BuilderOptions {
   // What is executed as a child: this program, unless told otherwise.
   std::string program = "/proc/self/exe";
   std::vector<std::string> arguments = {kBuildChildArgument};
-  int64_t memory_bytes = int64_t{4} << 30;  // of a child, beyond what it maps when it starts
+  int64_t memory_bytes = int64_t{8} << 30;  // of a child, beyond what it maps when it starts
   int builds_per_child = 1000;              // then it is replaced, which bounds what leaks
   absl::Duration library_time = absl::Minutes(10);  // for one library
 };
