@@ -103,7 +103,8 @@ void EnterEmptyRoot(Isolation& isolation) {
   if (!isolation.private_root) return;
   isolation.private_root =
       mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-      mount("tessera", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,mode=01777") == 0 &&
+      // Room for libraries of models, which hold up to 1 GiB of weights.
+      mount("tessera", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=3g,mode=01777") == 0 &&
       chdir("/tmp") == 0 &&
       (syscall(SYS_pivot_root, ".", ".") == 0 ? umount2(".", MNT_DETACH) == 0 : chroot(".") == 0) &&
       chdir("/") == 0;

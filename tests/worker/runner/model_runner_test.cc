@@ -62,6 +62,17 @@ TEST_CASE("models are timed as a whole and by steps", "[runner]") {
   CHECK((*timings)[1].measurement.CostSeconds() >= 5e-4);
 }
 
+TEST_CASE("libraries of models are as large as their weights", "[runner]") {
+  ModelPlan plan = PlanOf({"model_good", "model_good"});
+  plan.turns = 1;
+  plan.libraries[1].resize(200 << 20);  // what is behind its sections is of no meaning
+  const auto timings = MeasureModels(Spawner(), plan);
+  INFO(timings.status());
+  REQUIRE(timings.ok());
+  INFO((*timings)[1].measurement.reason);
+  CHECK((*timings)[1].measurement.outcome == Outcome::kOk);
+}
+
 TEST_CASE("libraries that misbehave are told from those that don't", "[runner]") {
   const auto timings =
       MeasureModels(Spawner(), PlanOf({"model_good", "model_wrong", "model_crashing", "model_lying",
