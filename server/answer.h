@@ -16,6 +16,16 @@ class Answer {
     absl::MutexLock lock(&mutex_);
     value_ = std::move(value);
   }
+  // Nothing once `is_cancelled` says so, which is asked every 100 ms, without the lock held.
+  template <typename IsCancelled>
+  std::optional<T> Await(IsCancelled is_cancelled) {
+    for (;;) {
+      std::optional<T> value = WaitFor(absl::Milliseconds(100));
+      if (value || is_cancelled()) return value;
+    }
+  }
+
+ private:
   // Nothing after `timeout`.
   std::optional<T> WaitFor(absl::Duration timeout) {
     absl::MutexLock lock(&mutex_);
@@ -26,7 +36,6 @@ class Answer {
     return value_;
   }
 
- private:
   absl::Mutex mutex_;
   std::optional<T> value_ ABSL_GUARDED_BY(mutex_);
 };

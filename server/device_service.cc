@@ -59,13 +59,10 @@ grpc::Status DeviceServiceImpl::CompareWithItself(grpc::ServerContext* context,
   const auto answer = std::make_shared<Answer<Run>>();
   const uint64_t number =
       dispatcher_.StartComparison(*twice, [answer](Run run) { answer->Set(std::move(run)); });
-  std::optional<Run> run;
-  while (!run.has_value()) {
-    run = answer->WaitFor(absl::Milliseconds(100));
-    if (!run.has_value() && context->IsCancelled()) {
-      dispatcher_.CancelComparison(number);
-      return grpc::Status::CANCELLED;
-    }
+  const std::optional<Run> run = answer->Await([context] { return context->IsCancelled(); });
+  if (!run) {
+    dispatcher_.CancelComparison(number);
+    return grpc::Status::CANCELLED;
   }
   // Given back: its device has gone.
   if (absl::IsCancelled(run->status())) {

@@ -89,7 +89,6 @@ class Choice {
   }
   const std::vector<db::SelectionItem>& candidates(size_t op) const { return candidates_[op]; }
   size_t ops() const { return candidates_.size(); }
-  const db::Selection& selection() const { return selection_; }
 
   std::string Key() const {
     std::string text = absl::StrCat(AbslView(Version()), "\n", selection_.name, "\n",

@@ -52,13 +52,10 @@ absl::StatusOr<Files> BuiltLibrary(const LibraryRoom& room, const proto::Library
   TESSERA_ASSIGN_OR_RETURN(const uint64_t number,
                            room.dispatcher.BuildLibrary(
                                order, [answer](Built built) { answer->Set(std::move(built)); }));
-  std::optional<Built> built;
-  while (!built) {
-    built = answer->WaitFor(absl::Milliseconds(100));
-    if (!built && is_cancelled()) {
-      room.dispatcher.CancelLibrary(number);
-      return absl::CancelledError("whoever asked for the library has gone");
-    }
+  std::optional<Built> built = answer->Await(is_cancelled);
+  if (!built) {
+    room.dispatcher.CancelLibrary(number);
+    return absl::CancelledError("whoever asked for the library has gone");
   }
   TESSERA_RETURN_IF_ERROR(built->status());
   const absl::Status remembered = room.store.PutLibrary(key, (*built)->files);

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
+#include "base/statistics.h"
 #include "base/status.h"
 #include "compiler/ir/target.h"
 #include "server/answer.h"
@@ -18,13 +18,6 @@ constexpr int kTurns = 5;
 constexpr double kTurnSeconds = 0.1;
 constexpr double kMaxSeconds = 120;  // of a bucket
 constexpr int64_t kMaxManifestBytes = 64 << 20;
-
-double MedianOf(std::vector<double> seconds) {
-  TESSERA_CHECK(!seconds.empty());  // of what is kOk
-  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-  std::ranges::nth_element(seconds, middle);
-  return *middle;
-}
 
 int ThreadsOf(const db::Selection& selection) {
   int threads = 1;
@@ -121,15 +114,10 @@ absl::StatusOr<proto::ModelResult> ModelMeasurer::Run(const proto::ModelPlan& pl
       const uint64_t number,
       room_.dispatcher.MeasureModels(plan, target, item.device_class,
                                      [answer](Result done) { answer->Set(std::move(done)); }));
-  std::optional<Result> result;
-  while (!result) {
-    result = answer->WaitFor(absl::Milliseconds(100));
-    if (!result && is_cancelled_()) {
-      room_.dispatcher.CancelModels(number);
-      return absl::CancelledError("whoever asked for the choice has gone");
-    }
-  }
-  return *std::move(result);
+  std::optional<Result> result = answer->Await(is_cancelled_);
+  if (result) return *std::move(result);
+  room_.dispatcher.CancelModels(number);
+  return absl::CancelledError("whoever asked for the choice has gone");
 }
 
 void ModelMeasurer::AddTimes(const proto::ModelResult& result, const ModelFacts& bucket,
@@ -146,8 +134,8 @@ void ModelMeasurer::AddTimes(const proto::ModelResult& result, const ModelFacts&
       timed = {.is_wrong = measurement.outcome == db::Outcome::kWrongAnswer};
       continue;
     }
-    if (std::isinf(timed.seconds)) continue;  // another bucket failed
-    timed.seconds += MedianOf(measurement.sample_seconds);
+    if (std::isinf(timed.seconds)) continue;              // another bucket failed
+    timed.seconds += Median(measurement.sample_seconds);  // what is kOk has some
     for (size_t step = 0; step < steps.size(); ++step) {
       timed.op_seconds[bucket.step_ops[step]] += steps[step];
     }

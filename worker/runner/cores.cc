@@ -4,11 +4,15 @@
 
 namespace tessera::runner {
 
-bool PinThisThread(int core) {
-  if (core < 0 || core >= CPU_SETSIZE) return false;
+bool PinThisThread(int core) { return PinThisThread(absl::MakeConstSpan(&core, 1)); }
+
+bool PinThisThread(absl::Span<const int32_t> cores) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(core, &set);
+  for (const int32_t core : cores) {
+    if (core < 0 || core >= CPU_SETSIZE) return false;
+    CPU_SET(core, &set);
+  }
   return sched_setaffinity(0, sizeof(set), &set) == 0;
 }
 

@@ -1,7 +1,5 @@
 #include "worker/runner/host_launcher.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 
@@ -26,12 +24,7 @@ int CountThreads(tessera_launcher* launcher) {
 }  // namespace
 
 tessera_launcher* MakeHostLauncher(int threads, absl::Span<const int32_t> cores) {
-  if (!cores.empty()) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    for (const int32_t core : cores) CPU_SET(core, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) != 0) return nullptr;
-  }
+  if (!cores.empty() && !PinThisThread(cores)) return nullptr;
   tessera_launcher* launcher = tessera_serial_launcher();
   if (threads > 1) {
     // Worker i takes the i-th of the cores just allowed; the first is this thread's.

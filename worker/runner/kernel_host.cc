@@ -212,8 +212,6 @@ class KernelHost {
 }  // namespace
 
 int64_t HostMemoryBytes(const HostArgument& argument) {
-  // A thread reserves its stack and an arena of the C library's allocator.
-  constexpr int64_t kThreadBytes = int64_t{160} << 20;
   int64_t bytes = argument.exchange_bytes + ReservedBytes(argument.workspace_bytes) +
                   argument.threads * kThreadBytes + (16 << 20);
   for (int i = 0; i < argument.buffer_count; ++i) bytes += ReservedBytes(argument.slots[i].bytes);

@@ -58,6 +58,9 @@ struct HostReply {
   char error[240];        // empty = done
 };
 
+// A thread reserves its stack and an arena of the C library's allocator.
+constexpr int64_t kThreadBytes = int64_t{160} << 20;
+
 // Memory that the host maps besides the image, for limits.
 int64_t HostMemoryBytes(const HostArgument& argument);
 

@@ -147,15 +147,14 @@ Failure KernelSession::Ended(const sandbox::ChildExit& exit) {
   return FailureOf(exit);
 }
 
-// Cancelled when the plan is, else as Child::Receive.
-absl::StatusOr<size_t> KernelSession::Receive(absl::Span<std::byte> message,
-                                              absl::Duration timeout) {
+absl::StatusOr<size_t> ReceiveReply(sandbox::Child& child, const std::atomic<bool>* cancelled,
+                                    absl::Span<std::byte> message, absl::Duration timeout) {
   absl::Duration left = timeout;
   for (;;) {
-    if (plan_->IsCancelled()) return absl::CancelledError("not wanted any more");
+    if (cancelled != nullptr && *cancelled) return absl::CancelledError("not wanted any more");
     const absl::Duration slice = std::min(left, kCancelInterval);
     const auto start = std::chrono::steady_clock::now();
-    const absl::StatusOr<size_t> size = child_->Receive(message, slice);
+    const absl::StatusOr<size_t> size = child.Receive(message, slice);
     left -= absl::FromChrono(std::chrono::steady_clock::now() - start);
     if (!absl::IsDeadlineExceeded(size.status()) || left <= absl::ZeroDuration()) return size;
   }
@@ -164,7 +163,8 @@ absl::StatusOr<size_t> KernelSession::Receive(absl::Span<std::byte> message,
 KernelSession::Answer KernelSession::AwaitReply(uint64_t sequence, absl::Duration timeout) {
   Answer answer;
   std::byte message[sizeof(HostReply) + 1];
-  const absl::StatusOr<size_t> size = Receive(absl::MakeSpan(message), timeout);
+  const absl::StatusOr<size_t> size =
+      ReceiveReply(*child_, plan_->cancelled, absl::MakeSpan(message), timeout);
   if (absl::IsCancelled(size.status())) {
     child_->Kill(KillReason::kNotNeeded);
     answer.failure = {db::Outcome::kCancelled, std::string(size.status().message())};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,10 @@ struct Failure {
   db::Outcome outcome = db::Outcome::kRunError;
   std::string reason;
 };
+
+// One message of a child; Cancelled once `cancelled` (null: never) is set, else as Child::Receive.
+absl::StatusOr<size_t> ReceiveReply(sandbox::Child& child, const std::atomic<bool>* cancelled,
+                                    absl::Span<std::byte> message, absl::Duration timeout);
 
 // What a child's end says of its program.
 Failure FailureOf(const sandbox::ChildExit& exit);
@@ -77,7 +82,6 @@ class KernelSession {
     HostReply reply = {};
   };
   CallResult Execute(HostCommandKind kind, int64_t calls, absl::Duration timeout);
-  absl::StatusOr<size_t> Receive(absl::Span<std::byte> message, absl::Duration timeout);
   Answer AwaitReply(uint64_t sequence, absl::Duration timeout);
   Failure Ended(const sandbox::ChildExit& exit);
   absl::Status LendProgram(const KernelArtifact& kernel, HostArgument& argument);

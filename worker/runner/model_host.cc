@@ -1,7 +1,6 @@
 #include "worker/runner/model_host.h"
 
 #include <dlfcn.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <string>
 
 #include "compiler/runtime/ops.h"
+#include "worker/runner/cores.h"
 #include "worker/runner/unloaded.h"
 
 namespace tessera::runner {
@@ -33,11 +33,9 @@ class ModelHost {
   // What is wrong; empty: nothing.
   std::string Load(const char* path) {
     // Threads of the library inherit the cores.
-    if (argument_.pinned != 0) {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      for (int i = 0; i < argument_.threads; ++i) CPU_SET(argument_.cores[i], &set);
-      if (sched_setaffinity(0, sizeof(set), &set) != 0) return "its cores can't be used";
+    if (argument_.pinned != 0 &&
+        !PinThisThread(absl::MakeConstSpan(argument_.cores, argument_.threads))) {
+      return "its cores can't be used";
     }
     library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library_ == nullptr) return WhyNotLoaded(dlerror());

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/hash.h"
+#include "base/statistics.h"
 #include "base/status.h"
 #include "worker/runner/environment.h"
 #include "worker/runner/exchange.h"
@@ -31,11 +32,9 @@ constexpr int kMaxSteps = 1 << 20;
 // Creating a model may pack its weights.
 constexpr absl::Duration kCreateTimeout = absl::Seconds(120);
 constexpr absl::Duration kRunTimeout = absl::Seconds(60);
-constexpr absl::Duration kCancelInterval = absl::Milliseconds(50);
 constexpr int kClaimAttempts = 3;
-constexpr double kMaxRuns = 10'000;                   // of a turn
-constexpr int64_t kThreadBytes = int64_t{160} << 20;  // stack and arena that a thread reserves
-constexpr uint8_t kPoison = 0xff;                     // not a number in every float type
+constexpr double kMaxRuns = 10'000;  // of a turn
+constexpr uint8_t kPoison = 0xff;    // not a number in every float type
 
 // Where a plan's tensors and times lie in the memory that a child shares.
 struct Image {
@@ -203,16 +202,13 @@ class ModelSession {
   }
 
   Answer Await(uint64_t sequence, absl::Duration timeout) {
-    const absl::Time end = absl::Now() + timeout;
     std::byte message[sizeof(ModelReply) + 1];
-    absl::StatusOr<size_t> size;
-    do {
-      if (plan_.cancelled != nullptr && *plan_.cancelled) {
-        child_->Kill(sandbox::KillReason::kNotNeeded);
-        return {Failure{Outcome::kCancelled, "not wanted any more"}};
-      }
-      size = child_->Receive(absl::MakeSpan(message), kCancelInterval);
-    } while (absl::IsDeadlineExceeded(size.status()) && absl::Now() < end);
+    const absl::StatusOr<size_t> size =
+        ReceiveReply(*child_, plan_.cancelled, absl::MakeSpan(message), timeout);
+    if (absl::IsCancelled(size.status())) {
+      child_->Kill(sandbox::KillReason::kNotNeeded);
+      return {Failure{Outcome::kCancelled, std::string(size.status().message())}};
+    }
     if (absl::IsDeadlineExceeded(size.status())) {
       Failure failure = FailureOf(child_->Kill(sandbox::KillReason::kTimeout));
       failure.reason = absl::StrCat("no answer after ", absl::FormatDuration(timeout));
@@ -290,9 +286,7 @@ std::vector<double> MedianOfTurns(const std::vector<std::vector<double>>& turns)
   for (size_t step = 0; !turns.empty() && step < turns[0].size(); ++step) {
     std::vector<double> seconds;
     for (const std::vector<double>& turn : turns) seconds.push_back(turn[step]);
-    const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
-    std::ranges::nth_element(seconds, middle);
-    medians.push_back(*middle);
+    medians.push_back(Median(std::move(seconds)));
   }
   return medians;
 }
