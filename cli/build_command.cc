@@ -7,9 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <functional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -167,12 +165,10 @@ absl::StatusOr<std::vector<std::string>> WriteFiles(absl::Span<const BuiltFile> 
 }
 
 // What a library's device doesn't run, and why: by the manifest, because the builder finds out.
-absl::StatusOr<std::vector<OperatorOnCpu>> ReadOperatorsOnCpu(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  absl::StatusOr<std::vector<OperatorOnCpu>> operators = OperatorsOnCpu(text.str());
-  if (!operators.ok()) return Annotate(operators.status(), path);
+absl::StatusOr<std::vector<OperatorOnCpu>> FindOperatorsOnCpu(absl::Span<const BuiltFile> files) {
+  TESSERA_ASSIGN_OR_RETURN(const BuiltFile* manifest, FindFile(files, "manifest.json"));
+  absl::StatusOr<std::vector<OperatorOnCpu>> operators = OperatorsOnCpu(manifest->bytes);
+  if (!operators.ok()) return Annotate(operators.status(), manifest->name);
   return operators;
 }
 
@@ -223,8 +219,7 @@ absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths, WriteFiles(files, options.out));
   std::move(forget_folder).Cancel();
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<OperatorOnCpu> on_cpu,
-                           ReadOperatorsOnCpu(options.out + "/manifest.json"));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<OperatorOnCpu> on_cpu, FindOperatorsOnCpu(files));
   for (const OperatorOnCpu& op : on_cpu) {
     std::fprintf(stderr, "%-14s runs on the CPU: %s\n", op.name.c_str(), op.why.c_str());
   }

@@ -384,6 +384,13 @@ class GrpcClient final : public Client {
 
 }  // namespace
 
+absl::StatusOr<const BuiltFile*> FindFile(absl::Span<const BuiltFile> files,
+                                          const std::string& name) {
+  const auto found = std::ranges::find(files, name, &BuiltFile::name);
+  if (found != files.end()) return &*found;
+  return absl::DataLossError(absl::StrCat("the library came without ", name, "; build it again"));
+}
+
 absl::Status WentAway(std::string_view address, std::string_view heard) {
   return absl::UnavailableError(absl::StrCat("the server at ", AbslView(address), " went away (",
                                              AbslView(heard), ")", AbslView(kRepeatStep)));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "db/record/record.h"
 #include "proto/session.h"
 #include "tuner/model_file.h"
@@ -31,6 +32,9 @@ struct BuiltFile {
   std::string name;
   std::string bytes;
 };
+// DataLoss where it is not among them.
+absl::StatusOr<const BuiltFile*> FindFile(absl::Span<const BuiltFile> files,
+                                          const std::string& name);
 
 // What the server lists of at once, at most.
 inline constexpr int kMaxListedRecords = 1000, kMaxListedComparisons = 1000;

@@ -17,20 +17,14 @@ namespace {
 
 constexpr absl::Duration kLimit = absl::Minutes(10);  // of all buckets
 
-absl::StatusOr<const BuiltFile*> Find(absl::Span<const BuiltFile> files, const std::string& name) {
-  const auto found = std::ranges::find(files, name, &BuiltFile::name);
-  if (found != files.end()) return &*found;
-  return absl::DataLossError(absl::StrCat("the library came without ", name, "; build it again"));
-}
-
 }  // namespace
 
 absl::Status CheckError(absl::Span<const BuiltFile> files, absl::Span<const SampleRun> samples,
                         double limit, Clock& clock) {
-  TESSERA_ASSIGN_OR_RETURN(const BuiltFile* manifest, Find(files, "manifest.json"));
+  TESSERA_ASSIGN_OR_RETURN(const BuiltFile* manifest, FindFile(files, "manifest.json"));
   absl::StatusOr<VerifiableLibrary> library = ReadVerifiableLibrary(manifest->bytes);
   TESSERA_RETURN_IF_ERROR(Annotate(library.status(), "manifest.json"));
-  TESSERA_ASSIGN_OR_RETURN(const BuiltFile* shared_object, Find(files, library->files[0].name));
+  TESSERA_ASSIGN_OR_RETURN(const BuiltFile* shared_object, FindFile(files, library->files[0].name));
   const std::string demand = absl::StrFormat("--max-error %g", limit);
   const auto unknown = [&](const std::string& why) {
     return NotMet(absl::StrCat(demand, " can't be judged: ", OneLine(why)));
