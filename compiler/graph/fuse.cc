@@ -50,6 +50,9 @@ class Fuser {
       const auto node = static_cast<int>(i);
       if (IsComputed(node) && !StaysAlone(node) && exits[i] >= 0) TryTo(node, exits[i]);
     }
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      if (exits[i] >= 0 && group_[i] != group_[exits[i]]) GiveTail(static_cast<int>(i), exits[i]);
+    }
     std::vector<Group> groups;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       Group& members = members_[group_[i]];
@@ -109,6 +112,50 @@ class Fuser {
     return static_cast<int>(read.size() - twice.size()) + 1;
   }
 
+  // Whether all that a group does is to compute the element of another tensor for each of `shape`.
+  bool IsElementwise(int group, const std::vector<int64_t>& shape) const {
+    return std::ranges::all_of(members_[group], [&](int member) {
+      const Node& node = graph_.nodes[member];
+      return PatternOf(node) == Pattern::kElementwise && node.type.shape == shape;
+    });
+  }
+
+  // The members of a group, ascending, behind the last one of fewer bits than the result, if they
+  // read no others: what widens it again. Empty: there is none.
+  Group TailOf(int group, int result) const {
+    Group members = members_[group];
+    std::ranges::sort(members);
+    const auto bits = [&](int node) { return graph_.nodes[node].type.element.bits; };
+    const auto narrow = std::find_if(members.rbegin(), members.rend(),
+                                     [&](int member) { return bits(member) < bits(result); });
+    if (narrow == members.rend()) return {};
+    const Group before(members.begin(), narrow.base() - 1), tail(narrow.base(), members.end());
+    for (const int member : tail) {
+      for (const int operand : graph_.nodes[member].operands) {
+        if (std::ranges::binary_search(before, operand)) return {};
+      }
+    }
+    return tail;
+  }
+
+  // Lets the group of what reads a result compute the last of it, where fewer bytes are stored so.
+  void GiveTail(int result, int reader) {
+    const int group = group_[result];
+    if (!IsComputed(result) || StaysAlone(result)) return;
+    const Group all = members_[group], tail = TailOf(group, result);
+    if (tail.empty()) return;
+    const auto own = static_cast<int>(members_.size());
+    members_.push_back(tail);
+    patterns_.push_back(Pattern::kElementwise);
+    for (const int member : tail) group_[member] = own;
+    std::erase_if(members_[group], [&](int m) { return std::ranges::binary_search(tail, m); });
+    TryTo(result, reader);
+    if (group_[reader] == own) return;
+    for (const int member : tail) group_[member] = group;
+    members_[group] = all;
+    members_[own].clear();
+  }
+
   void TryTo(int from, int to) {
     const std::vector<int> between = Between(from, to);
     if (between.size() > kMostNodes) return;
@@ -125,7 +172,12 @@ class Fuser {
         const bool grows =
             graph_.nodes[node].type.ElementCount() > graph_.nodes[from].type.ElementCount() &&
             HasWork(group_[from]);
-        fits = (IsLoose(pattern) && !grows) || (is_last && pattern == Pattern::kReduction);
+        // Beside an anchor or a reduction it is computed where its reader is.
+        const bool is_beside = PatternOf(graph_.nodes[node]) == Pattern::kElementwise &&
+                               graph_.nodes[node].type.shape == shape &&
+                               IsElementwise(group_[from], shape);
+        fits = (IsLoose(pattern) && !grows) ||
+               (is_last && (pattern == Pattern::kReduction || is_beside));
       } else {
         fits = pattern == Pattern::kElementwise && graph_.nodes[node].type.shape == shape;
       }

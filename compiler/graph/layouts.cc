@@ -25,9 +25,13 @@ constexpr double kNothing = 1e-12;        // seconds, below what sums are rounde
 // convolutions and 1.6 to 2.5 times in depthwise ones.
 constexpr double kTerm = 0.32;  // of a sum, times the vector's lanes
 constexpr double kRowMajorConvolution = 1.15;
+constexpr double kRowMajorBytes = 2;     // of convolutions of i8, whose terms come in groups of
+constexpr double kTermsOfGroups = 0.25;  // channels
 constexpr double kRowMajorWindow = 2;
 constexpr double kByte = 0.02;
 constexpr double kStridedByte = 0.1;  // of what is read otherwise than it is written
+
+bool IsByte(ir::Type type) { return type.is_integer() && type.bits == 8; }
 
 // Whether a dimension behind the channels has any extent: else blocks are the same bytes.
 bool HasPlaces(const TensorType& type) {
@@ -183,8 +187,8 @@ class Chooser {
 
   bool HasChoice(int value) const {
     const TensorType& type = graph_.nodes[value].type;
-    return type.element.is_float() && type.layout.empty() && HasPlaces(type) &&
-           type.shape[kChannel] % block_ == 0 && !graph_.IsOutput(value);
+    return (type.element.is_float() || IsByte(type.element)) && type.layout.empty() &&
+           HasPlaces(type) && type.shape[kChannel] % block_ == 0 && !graph_.IsOutput(value);
   }
 
   void FindReads(Kernel& kernel) const {
@@ -282,6 +286,10 @@ class Chooser {
            });
   }
 
+  bool SumsBytes(const Node& node) const {
+    return IsConvolution(node) && IsByte(graph_.operand(node, 0).type.element);
+  }
+
   absl::StatusOr<std::optional<double>> Known(const Kernel& kernel) const {
     TESSERA_ASSIGN_OR_RETURN(const Definition definition,
                              Define(graph_, kernel.group, graph_.nodes[kernel.group.back()].name));
@@ -294,19 +302,27 @@ class Chooser {
     const TensorType& type = graph_.nodes[result].type;
     const bool in_blocks = IsBlocked(result);
     double time = static_cast<double>(type.Bytes()) * kByte;
+    bool sums_bytes = false;
     for (const int member : kernel.group) {
       const Node& node = graph_.nodes[member];
       if (!IsConvolution(node) && !IsWindow(node)) continue;
-      const double slower = IsWindow(node) ? kRowMajorWindow : kRowMajorConvolution;
-      time += TermsOf(graph_, node) * kTerm / lanes_ * (in_blocks ? 1 : slower);
+      const bool of_bytes = SumsBytes(node);
+      const double slower = IsWindow(node) ? kRowMajorWindow
+                            : of_bytes     ? kRowMajorBytes
+                                           : kRowMajorConvolution;
+      time += TermsOf(graph_, node) * kTerm / lanes_ * (of_bytes ? kTermsOfGroups : 1) *
+              (in_blocks ? 1 : slower);
+      sums_bytes = sums_bytes || of_bytes;
     }
     for (const int value : kernel.reads) {
       const TensorType& read = graph_.nodes[value].type;
-      // Convolutions read one element for a vector of results, wherever it is. Where results have
-      // no places, vectors of them go along channels or along the places of what is summed.
+      // Convolutions of floats read one element for a vector of results, wherever it is; those of
+      // bytes a group of channels. Where results have no places, vectors of them go along channels
+      // or along the places of what is summed.
       const bool suits = !kernel.keeps_blocks                     ? !IsBlocked(value)
                          : !HasPlaces(read)                       ? true
                          : !HasPlaces(type)                       ? true
+                         : sums_bytes && value == kernel.summed   ? IsBlocked(value)
                          : in_blocks && value == kernel.summed    ? true
                          : read.shape.size() != type.shape.size() ? !in_blocks && !IsBlocked(value)
                                                                   : IsBlocked(value) == in_blocks;

@@ -57,6 +57,30 @@ TEST_CASE("diamonds of elementwise operators are one group", "[graph]") {
         std::vector<std::string>{"hard_sigmoid tanh exp mul mul"});
 }
 
+TEST_CASE("results are stored as narrow as they are, and widened where they are read", "[graph]") {
+  // Two products whose results are bytes; the first one's kernel adds the second's to its own.
+  const Graph graph = Parsed(
+      "graph g\ninput x: i8[1,2,4,4]\nconst w: i8[2,2,1,1] = [1,2,3,4]\n"
+      "const k: f32[1,2,1,1] = [0.5,0.25]\n"
+      "a = conv(x, w): i32[1,2,4,4]\nab = cast(a) to=i8 saturate=1: i8[1,2,4,4]\n"
+      "aw = cast(ab) to=f32: f32[1,2,4,4]\nan = mul(aw, k): f32[1,2,4,4]\n"
+      "b = conv(x, w): i32[1,2,4,4]\nbb = cast(b) to=i8 saturate=1: i8[1,2,4,4]\n"
+      "bw = cast(bb) to=f32: f32[1,2,4,4]\nbn = mul(bw, k): f32[1,2,4,4]\n"
+      "sum = add(an, bn): f32[1,2,4,4]\nr = relu(sum): f32[1,2,4,4]\n"
+      "rb = cast(r) to=i8 saturate=1: i8[1,2,4,4]\nrw = cast(rb) to=f32: f32[1,2,4,4]\n"
+      "m = reduce_mean(rw) axes=[2,3]: f32[1,2,1,1]\noutput m\n");
+  CHECK(Groups(graph) == std::vector<std::string>{"conv cast",
+                                                  "conv cast cast mul cast mul add relu cast",
+                                                  "cast reduce_mean"});
+  // Nobody who could compute it reads the last of this one.
+  CHECK(Groups(
+            Parsed("graph g\ninput x: i8[1,2,4,4]\nconst w: i8[2,2,1,1] = [1,2,3,4]\n"
+                   "const v: f32[2,2,1,1] = [1,2,3,4]\n"
+                   "a = conv(x, w): i32[1,2,4,4]\nb = cast(a) to=i8: i8[1,2,4,4]\n"
+                   "f = cast(b) to=f32: f32[1,2,4,4]\nc = conv(f, v): f32[1,2,4,4]\noutput c\n")) ==
+        std::vector<std::string>{"conv cast cast", "conv"});
+}
+
 TEST_CASE("two reductions stay apart, and broadcasting does not compute again", "[graph]") {
   CHECK(Groups(Parsed("graph g\ninput x: f32[4,8]\nconst n: f32[] = [2]\n"
                       "d = mul(x, n): f32[4,8]\nm = reduce_max(d) axes=[1]: f32[4,1]\n"

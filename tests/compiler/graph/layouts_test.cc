@@ -1,5 +1,6 @@
 #include "compiler/graph/layouts.h"
 
+#include "compiler/graph/quantize.h"
 #include "tests/compiler/graph/random_net.h"
 #include "tests/compiler/graph/run.h"
 #include "tests/compiler/graph/run_plan.h"
@@ -87,6 +88,21 @@ TEST_CASE("values between convolutions and windows are in blocks of channels", "
     CHECK(LayoutOf(chosen, name) == "rows");
   }
   CHECK(LayoutOf(Chosen(SmallNet(), ir::X86Target("avx2").value()), "wide") == "0 1/8 2 3 1%8");
+}
+
+TEST_CASE("values of bytes are in blocks as those of floats are", "[graph]") {
+  const Graph net = SmallNet();
+  const absl::StatusOr<Quantized> narrow = Quantize(net, std::vector<double>(net.nodes.size(), 1));
+  REQUIRE(narrow.ok());
+  const Graph chosen = Chosen(narrow->graph, ir::X86Target("avx512").value());
+  int blocked = 0;
+  for (const Node& node : chosen.nodes) {
+    if (node.type.layout.empty()) continue;
+    CHECK(node.type.element == ir::Int(8));
+    ++blocked;
+  }
+  CHECK(blocked >= 4);
+  CHECK(LayoutOf(chosen, "pool_i8") == "0 1/16 2 3 1%16");
 }
 
 TEST_CASE("flattening behind the last mean costs no copy", "[graph]") {
