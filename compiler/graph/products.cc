@@ -19,7 +19,9 @@ absl::StatusOr<TensorType> InferMatmul(const Call& call) {
   if (ra < 2 || rb < 2) {
     return absl::InvalidArgumentError("operands need two dimensions at least; reshape them");
   }
-  if (a.element != b.element) return absl::InvalidArgumentError("operands are of two types");
+  if (!CanBeMultiplied(a.element, b.element)) {
+    return absl::InvalidArgumentError("operands are of two types");
+  }
   const bool transposed = call.Int("transpose_b") != 0;
   const int64_t k = b.shape[rb - (transposed ? 1 : 2)], n = b.shape[rb - (transposed ? 2 : 1)];
   if (a.shape[ra - 1] != k) {
@@ -82,6 +84,11 @@ ir::Buffer DefineMatmul(te::DagBuilder& builder, const Call& call,
 }
 
 }  // namespace
+
+bool CanBeMultiplied(ir::Type a, ir::Type b) {
+  const auto is_byte = [](ir::Type type) { return type.is_integer() && type.bits == 8; };
+  return a == b || (is_byte(a) && is_byte(b));
+}
 
 std::vector<Operator> ProductOperators() {
   return {{"matmul",

@@ -123,7 +123,7 @@ absl::StatusOr<TensorType> InferConv(const Call& call) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<te::Window> windows, ConvWindows(call));
   const size_t channel = call.Int("grouped") != 0 ? 2 : 1;
   const TensorType &x = call.operands[0], &w = call.operands[1];
-  if (x.element != w.element || x.shape[channel] != w.shape[channel] ||
+  if (!CanBeMultiplied(x.element, w.element) || x.shape[channel] != w.shape[channel] ||
       (channel == 2 && x.shape[1] != w.shape[0])) {
     return absl::InvalidArgumentError("x and w differ in their type, channels or groups");
   }
@@ -196,7 +196,7 @@ absl::StatusOr<std::vector<te::Window>> DepthwiseWindows(const Call& call) {
 absl::StatusOr<TensorType> InferDepthwise(const Call& call) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<te::Window> windows, DepthwiseWindows(call));
   const TensorType &x = call.operands[0], &w = call.operands[1];
-  if (x.element != w.element || x.shape[1] != w.shape[0]) {
+  if (!CanBeMultiplied(x.element, w.element) || x.shape[1] != w.shape[0]) {
     return absl::InvalidArgumentError("x and w differ in their type or channels");
   }
   TensorType result{SumType(x.element), {x.shape[0], x.shape[1]}, {}};

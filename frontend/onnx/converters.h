@@ -43,6 +43,18 @@ Value Product(Emitter& emit, const Value& a, const Value& b);
 // but its groups. An absent bias is none.
 Value Convolution(Emitter& emit, const Value& x, const Value& w, const Value& bias, int64_t groups,
                   const graph::Attributes& windows);
+// The same of integers less their zero points, which may be absent, else broadcast; sums, and the
+// bias, are i32. Bytes are multiplied as they are where w has no zero point and x one that is
+// known.
+Value IntegerConvolution(Emitter& emit, Value x, const Value& zero_x, Value w, const Value& zero_w,
+                         const Value& bias, int64_t groups, graph::Attributes windows);
+Value IntegerProduct(Emitter& emit, Value a, const Value& zero_a, Value b, const Value& zero_b,
+                     const Value& bias);
+// The same of numbers that bytes stand for (Value::integers), computed on these; absent where they
+// don't, or weights have zero points. A bias is added as integers where it is some.
+Value QuantizedConvolution(Emitter& emit, const Value& x, const Value& w, const Value& bias,
+                           int64_t groups, const graph::Attributes& windows);
+Value QuantizedProduct(Emitter& emit, const Value& a, const Value& b, const Value& bias);
 // The attributes of sliding windows over x [n, c, …]: strides, dilations, before and behind, of
 // pads, auto_pad and so on. Nothing after an error.
 graph::Attributes Windows(Call& call, const std::vector<int64_t>& x,

@@ -42,6 +42,8 @@ Values Conv(Call& call) {
   const graph::Attributes windows = Windows(call, call.emit.Shape(x), kernel);
   if (!CheckKernel(call, kernel)) return {};
   const Value bias = call.Has(2) ? call.In(2) : Value{};
+  const Value made = QuantizedConvolution(call.emit, x, w, bias, groups, windows);
+  if (!call.ok() || !made.is_absent()) return {made};
   return {Convolution(call.emit, x, w, bias, groups, windows)};
 }
 

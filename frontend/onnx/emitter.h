@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,14 +13,23 @@
 
 namespace tessera::frontend {
 
+struct Integers;
+
 // A tensor of a model: a node of the graph, or one whose elements are known, which is no node
 // until something needs it to be. Known ones may have no elements.
 struct Value {
   int node = -1;
   graph::TensorRef known;
   std::string name = {};  // of what is known: what its node is called
+  // Of numbers that integers stand for: those, for who computes with them instead.
+  std::shared_ptr<const Integers> integers = {};
 
   bool is_absent() const { return node < 0 && known == nullptr; }
+};
+
+// (q - zero) · scale; scale and zero broadcast to q, and zero may be absent.
+struct Integers {
+  Value q, scale, zero;
 };
 
 // Makes a graph of values. What is computed of small known ones is known at once, so that

@@ -18,12 +18,28 @@ Values MatMul(Call& call) {
   const bool is_row = emit.Rank(a) == 1, is_column = emit.Rank(b) == 1;
   if (is_row) a = emit.Reshape(a, {1, emit.Extent(a, 0)});
   if (is_column) b = emit.Reshape(b, {emit.Extent(b, 0), 1});
-  const Value product = Product(emit, a, b);
+  Value product = QuantizedProduct(emit, a, b, {});
+  if (product.is_absent()) product = Product(emit, a, b);
   Shape shape = emit.Shape(product);
   if (!call.ok()) return {};
   if (is_column) shape.pop_back();
   if (is_row) shape.erase(shape.end() - (is_column ? 1 : 2));
   return {emit.Reshape(product, shape)};
+}
+
+// Rows for columns, of a matrix and of what its numbers are of.
+Value Turned(Emitter& emit, const Value& x) {
+  Value turned = emit.Transpose(x, {1, 0});
+  if (!emit.ok() || x.integers == nullptr) return turned;
+  const auto along = [&](const Value& numbers) {
+    if (numbers.is_absent() || emit.Type(numbers).ElementCount() == 1) return numbers;
+    const int64_t count = emit.Type(numbers).ElementCount();
+    return emit.Reshape(numbers, emit.Rank(numbers) == 1 ? Shape{count, 1} : Shape{count});
+  };
+  const Integers& of_x = *x.integers;
+  turned.integers = std::make_shared<Integers>(emit.Transpose(of_x.q, {1, 0}), along(of_x.scale),
+                                               along(of_x.zero));
+  return turned;
 }
 
 // alpha a b + beta c
@@ -40,6 +56,11 @@ Values Gemm(Call& call) {
   const bool is_row = !bias.is_absent() && alpha == 1 && beta == 1 &&
                       emit.Type(bias).ElementCount() == columns &&
                       (columns == 1 || emit.Shape(bias).back() == columns);
+  if (alpha == 1 && beta == 1 && (bias.is_absent() || is_row)) {
+    const Value row = is_row ? emit.Reshape(bias, {columns}) : bias;
+    const Value made = QuantizedProduct(emit, a, turns_b ? Turned(emit, b) : b, row);
+    if (!call.ok() || !made.is_absent()) return {made};
+  }
   Value sum;
   if (type.is_float() && type.bits <= 32) {
     Values operands{a, b};

@@ -1,31 +1,71 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "compiler/graph/quantized_weights.h"
 #include "frontend/onnx/converters.h"
 #include "frontend/onnx/tensor.h"
 
-// Quantised tensors: integers q that stand for (q - zero) · scale. Products are of integers, sums
-// of 32 bits.
+// Quantised tensors: integers q that stand for (q - zero) · scale.
 
 namespace tessera::frontend {
 namespace {
 
 using Shape = std::vector<int64_t>;
 
-// Rounded to even, clamped to the type's range.
+bool IsZero(const Value& zero) {
+  if (zero.is_absent()) return true;
+  if (zero.known == nullptr || !zero.known->type.element.is_integer()) return false;
+  return std::ranges::all_of(IntsOf(*zero.known), [](int64_t value) { return value == 0; });
+}
+
+// One known number repeated along a dimension of x, so that layers which differ in it are one
+// kernel; other numbers as they are.
+Value Repeated(Emitter& emit, const Value& number, const Value& x) {
+  if (!emit.ok() || number.known == nullptr || emit.Type(number).ElementCount() != 1 ||
+      emit.Element(number) != ir::Float(32)) {
+    return number;
+  }
+  return {-1, graph::SameScale(number.known->At(0), emit.Shape(x))};
+}
+
+// Rounded to even, moved by the zero point, clamped to the type's range.
+Value Rounded(Emitter& emit, const Value& steps, const Value& zero, ir::Type type) {
+  if (IsZero(zero)) return emit.Cast(steps, type, true);
+  const Value by = Repeated(emit, emit.Cast(zero, emit.Element(steps)), steps);
+  return emit.Cast(emit.Add("add", {emit.Add("round", {steps}), by}), type, true);
+}
+
+// Sums of products with one scale become those of another type and zero point.
+Value Requantize(Emitter& emit, const Value& sums, const Value& scale_of_sums, const Value& scale,
+                 const Value& zero, ir::Type type) {
+  const Value by = Repeated(emit, emit.Add("div", {scale_of_sums, scale}), sums);
+  return Rounded(emit, emit.Add("mul", {emit.Cast(sums, ir::Float(32)), by}), zero, type);
+}
+
 Value Quantize(Emitter& emit, const Value& x, const Value& scale, const Value& zero,
                ir::Type type) {
   const ir::Type wide = ir::Float(32);
-  const Value steps =
-      emit.Add("round", {emit.Add("div", {emit.Cast(x, wide), emit.Cast(scale, wide)})});
-  const Value moved = zero.is_absent() ? steps : emit.Add("add", {steps, emit.Cast(zero, wide)});
-  return emit.Cast(moved, type, true);
+  if (!emit.ok()) return {};
+  if (x.integers != nullptr && emit.Element(x.integers->q) == ir::Int(32) &&
+      IsZero(x.integers->zero) && emit.Element(scale) == wide) {
+    return Requantize(emit, x.integers->q, x.integers->scale, scale, zero, type);
+  }
+  const Value by = Repeated(emit, emit.Cast(scale, wide), x);
+  return Rounded(emit, emit.Add("div", {emit.Cast(x, wide), by}), zero, type);
 }
 
 Value Dequantize(Emitter& emit, const Value& x, const Value& scale, const Value& zero) {
-  Value centred = emit.Cast(x, ir::Int(32));
-  if (!zero.is_absent()) centred = emit.Add("sub", {centred, emit.Cast(zero, ir::Int(32))});
-  return emit.Add("mul", {emit.Cast(centred, emit.Element(scale)), scale});
+  const ir::Type type = emit.Element(scale);
+  // Integers of 8 and 16 bits are exact in f32.
+  const bool is_exact = type == ir::Float(32) && emit.Element(x).bits < 32;
+  const ir::Type wide = is_exact ? type : ir::Int(32);
+  Value centred = emit.Cast(x, wide);
+  if (!IsZero(zero)) {
+    centred = emit.Add("sub", {centred, Repeated(emit, emit.Cast(zero, wide), x)});
+  }
+  Value numbers = emit.Add("mul", {emit.Cast(centred, type), Repeated(emit, scale, x)});
+  if (emit.ok()) numbers.integers = std::make_shared<Integers>(x, scale, zero);
+  return numbers;
 }
 
 // An input in a shape that broadcasts to x, of one number or one an entry of the axis; absent
@@ -82,44 +122,18 @@ Values DynamicQuantizeLinear(Call& call) {
   return {Quantize(emit, x, scale, zero, ir::UInt(8)), scale, zero};
 }
 
-bool IsZero(const Value& zero) {
-  if (zero.is_absent()) return true;
-  if (zero.known == nullptr || !zero.known->type.element.is_integer()) return false;
-  return std::ranges::all_of(IntsOf(*zero.known), [](int64_t value) { return value == 0; });
-}
-
-// Both as integers without zero points: bytes as they are where these are 0 and both of one type,
-// else of 16 bits.
-void Centre(Emitter& emit, Value& a, const Value& zero_a, Value& b, const Value& zero_b) {
-  if (IsZero(zero_a) && IsZero(zero_b) && emit.Element(a) == emit.Element(b)) return;
-  const auto centred = [&](const Value& x, const Value& zero) {
-    const Value wide = emit.Cast(x, ir::Int(16));
-    return zero.is_absent() ? wide : emit.Add("sub", {wide, emit.Cast(zero, ir::Int(16))});
-  };
-  a = centred(a, zero_a);
-  b = centred(b, zero_b);
-}
-
-// Sums of products with one scale become those of another type and zero point.
-Value Requantize(Emitter& emit, const Value& sums, const Value& scale_a, const Value& scale_b,
-                 const Value& scale, const Value& zero) {
-  const Value by = emit.Add("div", {emit.Add("mul", {scale_a, scale_b}), scale});
-  const Value scaled = emit.Add("mul", {emit.Cast(sums, ir::Float(32)), by});
-  return Quantize(emit, scaled, emit.Number(1, scaled), zero, emit.Element(zero));
-}
-
 // Of a quantised convolution's operands x and w at these inputs.
 Value IntegerConv(Call& call, size_t x_at, size_t w_at, size_t zero_x, size_t zero_w,
                   const Value& bias) {
-  Value x = call.In(x_at), w = call.In(w_at);
+  const Value x = call.In(x_at), w = call.In(w_at);
   const size_t rank = call.emit.Rank(x);
   if (!call.CheckRank(x, 3, 5) || !call.CheckRank(w, rank, rank)) return {};
   const Shape shape = call.emit.Shape(w), kernel(shape.begin() + 2, shape.end());
   const graph::Attributes windows = Windows(call, call.emit.Shape(x), kernel);
   const Shape given = call.Ints("kernel_shape");
   if (!given.empty() && given != kernel) call.Invalid("kernel_shape is not that of the weights");
-  Centre(call.emit, x, Along(call, zero_x, x, 1), w, Along(call, zero_w, w, 0));
-  return Convolution(call.emit, x, w, bias, call.Int("group", 1), windows);
+  return IntegerConvolution(call.emit, x, Along(call, zero_x, x, 1), w, Along(call, zero_w, w, 0),
+                            bias, call.Int("group", 1), windows);
 }
 
 Values ConvInteger(Call& call) { return {IntegerConv(call, 0, 1, 2, 3, {})}; }
@@ -127,18 +141,19 @@ Values ConvInteger(Call& call) { return {IntegerConv(call, 0, 1, 2, 3, {})}; }
 // x, its scale and zero, w, its scale and zero, the result's scale and zero, bias.
 Values QLinearConv(Call& call) {
   const Value sums = IntegerConv(call, 0, 3, 2, 5, call.Has(8) ? call.In(8) : Value{});
-  const Value scale_w = Along(call, 4, sums, 1);
-  return {Requantize(call.emit, sums, Along(call, 1, sums, 1), scale_w, Along(call, 6, sums, 1),
-                     Along(call, 7, sums, 1))};
+  const Value zero = Along(call, 7, sums, 1);
+  const Value scale_of_sums =
+      call.emit.Add("mul", {Along(call, 1, sums, 1), Along(call, 4, sums, 1)});
+  return {Requantize(call.emit, sums, scale_of_sums, Along(call, 6, sums, 1), zero,
+                     call.emit.Element(zero))};
 }
 
 // Zero points of rows of a and columns of b.
 Value IntegerMatMul(Call& call, size_t a_at, size_t b_at, size_t zero_a, size_t zero_b) {
-  Value a = call.In(a_at), b = call.In(b_at);
+  const Value a = call.In(a_at), b = call.In(b_at);
   if (!call.CheckRank(a, 2) || !call.CheckRank(b, 2)) return {};
-  Centre(call.emit, a, Along(call, zero_a, a, call.emit.Rank(a) - 2), b,
-         Along(call, zero_b, b, call.emit.Rank(b) - 1));
-  return Product(call.emit, a, b);
+  return IntegerProduct(call.emit, a, Along(call, zero_a, a, call.emit.Rank(a) - 2), b,
+                        Along(call, zero_b, b, call.emit.Rank(b) - 1), {});
 }
 
 Values MatMulInteger(Call& call) { return {IntegerMatMul(call, 0, 1, 2, 3)}; }
@@ -147,9 +162,11 @@ Values QLinearMatMul(Call& call) {
   const Value sums = IntegerMatMul(call, 0, 3, 2, 5);
   const size_t rank = call.emit.Rank(sums);
   if (!call.CheckRank(sums, 2)) return {};
-  return {Requantize(call.emit, sums, Along(call, 1, sums, rank - 2),
-                     Along(call, 4, sums, rank - 1), Along(call, 6, sums, rank - 1),
-                     Along(call, 7, sums, rank - 1))};
+  const Value zero = Along(call, 7, sums, rank - 1);
+  const Value scale_of_sums =
+      call.emit.Add("mul", {Along(call, 1, sums, rank - 2), Along(call, 4, sums, rank - 1)});
+  return {Requantize(call.emit, sums, scale_of_sums, Along(call, 6, sums, rank - 1), zero,
+                     call.emit.Element(zero))};
 }
 
 // --- com.microsoft, which quantised models are made of that have no QDQ: on numbers, with the
@@ -212,18 +229,17 @@ Values QGemm(Call& call) {
   const bool turns_a = call.Int("transA", 0) != 0, turns_b = call.Int("transB", 0) != 0;
   const double alpha = call.Float("alpha", 1);
   if (!call.CheckRank(a, 2, 2) || !call.CheckRank(b, 2, 2)) return {};
-  Centre(emit, a, Along(call, 2, a, turns_a ? 1 : 0), b, Along(call, 5, b, turns_b ? 0 : 1));
   if (turns_a) a = emit.Transpose(a, {1, 0});
   if (turns_b) b = emit.Transpose(b, {1, 0});
-  Value sums = Product(emit, a, b);
+  Value sums = IntegerProduct(emit, a, Along(call, 2, a, 0), b, Along(call, 5, b, 1), {});
   if (call.Has(6)) sums = emit.Add("add", {sums, call.In(6)});
   if (!call.ok()) return {};
   Value scale = emit.Add("mul", {Along(call, 1, sums, 0), Along(call, 4, sums, 1)});
   if (alpha != 1) scale = emit.Add("mul", {scale, emit.Number(alpha, scale)});
   if (!call.Has(7)) return {emit.Add("mul", {emit.Cast(sums, emit.Element(scale)), scale})};
   if (!call.Has(8)) return call.Invalid("has a scale of the result, but no zero point");
-  return {Requantize(emit, sums, scale, emit.Number(1, scale), Along(call, 7, sums, 1),
-                     Along(call, 8, sums, 1))};
+  const Value zero = Along(call, 8, sums, 1);
+  return {Requantize(emit, sums, scale, Along(call, 7, sums, 1), zero, emit.Element(zero))};
 }
 
 }  // namespace
