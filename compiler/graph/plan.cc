@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "compiler/graph/define.h"
@@ -104,10 +105,23 @@ class Planner {
     TESSERA_ASSIGN_OR_RETURN(Definition definition, Define(plan_.graph, group, name));
     const auto [found, is_new] = tasks_.try_emplace(te::StructuralHash(definition.workload.dag),
                                                     static_cast<int>(plan_.tasks.size()));
-    if (is_new) plan_.tasks.push_back({std::move(definition.workload), 0});
+    if (is_new) {
+      definition.workload.name = TaskName(name);
+      plan_.tasks.push_back({std::move(definition.workload), 0});
+    }
     ++plan_.tasks[found->second].steps;
     plan_.steps.push_back({found->second, std::move(definition.inputs), definition.output});
     return absl::OkStatus();
+  }
+
+  // That of a node as workloads are named, once each.
+  std::string TaskName(std::string_view node) {
+    constexpr size_t kMost = 180;  // of the 200 that workloads may have
+    std::string base(node.substr(0, kMost));
+    absl::AsciiStrToLower(&base);
+    std::string name = base;
+    for (int i = 2; !names_.insert(name).second; ++i) name = absl::StrCat(base, "_", i);
+    return name;
   }
 
   void PlaceValues() {
@@ -161,6 +175,7 @@ class Planner {
   Plan plan_;
   std::vector<View> bytes_;  // by node: what has bytes of its own, which may be the node itself
   absl::flat_hash_map<uint64_t, int> tasks_;
+  absl::flat_hash_set<std::string> names_;  // of tasks
 };
 
 }  // namespace

@@ -108,6 +108,19 @@ TEST_CASE("equal kernels are one task", "[graph]") {
   CHECK(plan.least_arena_bytes == 256);
 }
 
+TEST_CASE("tasks have names that workloads may have, once each", "[graph]") {
+  const std::string longest(200, 'L');
+  const absl::StatusOr<Plan> plan = MakePlan(Parsed(
+      "graph g\ninput x: f32[8]\ninput y: f32[4,2]\nRelu_1 = relu(x): f32[8]\n"
+      "relu_1 = relu(y): f32[4,2]\n" +
+      longest + " = tanh(x): f32[8]\noutput Relu_1\noutput relu_1\noutput " + longest + "\n"));
+  REQUIRE(plan.ok());
+  REQUIRE(plan->tasks.size() == 3);
+  CHECK(plan->tasks[0].workload.name == "relu_1");
+  CHECK(plan->tasks[1].workload.name == "relu_1_2");
+  for (const Task& task : plan->tasks) CHECK(te::ParseWorkload(te::Print(task.workload)).ok());
+}
+
 TEST_CASE("outputs have memory of their own", "[graph]") {
   const Plan plan = Planned(
       Parsed("graph g\ninput x: f32[2]\nconst c: f32[2] = [1,2]\na = neg(x): f32[2]\n"
