@@ -13,7 +13,8 @@
 namespace tessera::graph {
 namespace {
 
-constexpr int64_t kMostTerms = int64_t{1} << 16;  // of 127 · 128 each: with the bias in i32
+constexpr int64_t kMostTerms = int64_t{1} << 16;        // of 127 · 128 each: with the bias in i32
+constexpr int64_t kMostUnsignedTerms = kMostTerms / 2;  // of 255 · 127
 constexpr ir::Type kFloat = ir::Float(32);
 
 // What only compares or moves numbers: integers do as their scale says.
@@ -29,6 +30,47 @@ bool Mixes(const Node& node) {
   return std::ranges::count(kOps, node.op) > 0;
 }
 
+const double* Bound(const Node& node, const char* name) {
+  const auto found = node.attributes.find(name);
+  return found == node.attributes.end() ? nullptr : std::get_if<double>(&found->second);
+}
+
+// By node, whether none of its numbers are below 0.
+std::vector<bool> FindNonNegative(const Graph& graph) {
+  static constexpr std::array kAlways{"relu", "sigmoid", "hard_sigmoid", "softmax", "exp", "abs"};
+  static constexpr std::array kAsOperands{"add",         "mul",        "avg_pool",   "max_pool",
+                                          "reduce_mean", "reduce_max", "reduce_min", "concat"};
+  static constexpr std::array kAsFirst{"reshape",      "transpose", "slice",
+                                       "broadcast_to", "gather",    "gather_elements"};
+  std::vector<bool> found(graph.nodes.size(), false);
+  const auto is_in = [](const auto& ops, const std::string& op) {
+    return std::ranges::count(ops, op) > 0;
+  };
+  for (size_t i = 0; i < found.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const auto is_found = [&](int operand) { return bool{found[operand]}; };
+    if (node.is_constant()) {
+      if (node.type.element != kFloat) continue;
+      const int64_t count = node.type.ElementCount();
+      found[i] = true;
+      for (int64_t e = 0; e < count && found[i]; ++e) found[i] = node.constant->At(e) >= 0;
+    } else if (is_in(kAlways, node.op)) {
+      found[i] = true;
+    } else if (node.op == "clip") {
+      const double* least = Bound(node, "min");
+      found[i] = (least != nullptr && *least >= 0) || found[node.operands[0]];
+    } else if (node.op == "pad") {
+      const double* value = Bound(node, "value");
+      found[i] = found[node.operands[0]] && (value == nullptr || *value >= 0);
+    } else if (is_in(kAsOperands, node.op)) {
+      found[i] = std::ranges::all_of(node.operands, is_found);
+    } else if (is_in(kAsFirst, node.op)) {
+      found[i] = found[node.operands[0]];
+    }
+  }
+  return found;
+}
+
 class Quantizer {
  public:
   Quantizer(const Graph& graph, absl::Span<const double> largest, const QuantizeOptions& options)
@@ -39,7 +81,8 @@ class Quantizer {
         builder_(graph.name),
         floats_(graph.nodes.size(), -1),
         bytes_(graph.nodes.size(), -1),
-        scales_(graph.nodes.size(), 0) {}
+        scales_(graph.nodes.size(), 0),
+        is_unsigned_(graph.nodes.size(), false) {}
 
   absl::StatusOr<Quantized> Run() {
     ChooseProducts();
@@ -116,14 +159,24 @@ class Quantizer {
 
   // What is only moved has the scale that the result wants: nobody reads what a relu cuts off.
   void ChooseScales() {
+    const std::vector<bool> is_positive = FindNonNegative(graph_);
+    std::vector<bool> fits(graph_.nodes.size());  // sums of products that take it unsigned
     for (size_t i = graph_.nodes.size(); i-- > 0;) {
       const Node& node = graph_.nodes[i];
+      fits[i] = std::ranges::all_of(users_[i], [&](int user) {
+        if (is_bytes_[user]) return TermsOf(graph_, graph_.nodes[user]) <= kMostUnsignedTerms;
+        return !Moves(graph_.nodes[user]) || fits[user];
+      });
       if (!is_wanted_[i]) continue;
       const int user = OnlyUser(static_cast<int>(i));
       if (user >= 0 && Moves(graph_.nodes[user]) && is_wanted_[user]) {
         scales_[i] = scales_[user];
+        is_unsigned_[i] = is_unsigned_[user];
       } else {
-        scales_[i] = ScaleOf(node.is_constant() ? LargestOf(*node.constant) : largest_[i]);
+        is_unsigned_[i] =
+            options_.unsigned_bytes && is_positive[i] && fits[i] && !node.is_constant();
+        const double largest = node.is_constant() ? LargestOf(*node.constant) : largest_[i];
+        scales_[i] = is_unsigned_[i] ? UnsignedScaleOf(largest) : ScaleOf(largest);
       }
     }
   }
@@ -139,14 +192,18 @@ class Quantizer {
     TESSERA_ASSIGN_OR_RETURN(const int by, Constant(SameScale(scale, builder_.type(bytes).shape)));
     return builder_.Add("mul", {wide, by});
   }
-  absl::StatusOr<int> Narrowed(int x, const std::string& name) {
-    return builder_.Add("cast", {x}, {{"to", std::string("i8")}, {"saturate", int64_t{1}}}, name);
+  std::string TypeOf(int index) const { return is_unsigned_[index] ? "u8" : "i8"; }
+  absl::StatusOr<int> Narrowed(int x, int index) {
+    const std::string type = TypeOf(index);
+    return builder_.Add("cast", {x}, {{"to", type}, {"saturate", int64_t{1}}},
+                        absl::StrCat(graph_.nodes[index].name, "_", type));
   }
-  // i8(x / scale)
-  absl::StatusOr<int> QuantizedBy(int x, double scale, const std::string& name) {
-    TESSERA_ASSIGN_OR_RETURN(const int by, Constant(SameScale(scale, builder_.type(x).shape)));
+  // i8(x / scale), of the scale and type that a node is to have.
+  absl::StatusOr<int> QuantizedAs(int x, int index) {
+    TESSERA_ASSIGN_OR_RETURN(const int by,
+                             Constant(SameScale(scales_[index], builder_.type(x).shape)));
     TESSERA_ASSIGN_OR_RETURN(const int steps, builder_.Add("div", {x, by}));
-    return Narrowed(steps, name);
+    return Narrowed(steps, index);
   }
 
   // The node's numbers, for those that compute in f32.
@@ -158,9 +215,7 @@ class Quantizer {
   }
   absl::StatusOr<int> Bytes(int node) {
     if (bytes_[node] < 0) {
-      const std::string& name = graph_.nodes[node].name;
-      TESSERA_ASSIGN_OR_RETURN(bytes_[node],
-                               QuantizedBy(floats_[node], scales_[node], name + "_i8"));
+      TESSERA_ASSIGN_OR_RETURN(bytes_[node], QuantizedAs(floats_[node], node));
     }
     return bytes_[node];
   }
@@ -187,7 +242,7 @@ class Quantizer {
       floats_[index] = copy;
       return absl::OkStatus();
     }
-    TESSERA_ASSIGN_OR_RETURN(bytes_[index], QuantizedBy(copy, scales_[index], node.name + "_i8"));
+    TESSERA_ASSIGN_OR_RETURN(bytes_[index], QuantizedAs(copy, index));
     return absl::OkStatus();
   }
 
@@ -197,8 +252,13 @@ class Quantizer {
     if (!joins) {
       TESSERA_RETURN_IF_ERROR(Bytes(node.operands[0]).status());
       scales_[index] = scales_[node.operands[0]];
+      is_unsigned_[index] = is_unsigned_[node.operands[0]];
     }
     const double scale = scales_[index];
+    if (node.op == "relu" && is_unsigned_[index]) {  // cut off already
+      bytes_[index] = bytes_[node.operands[0]];
+      return absl::OkStatus();
+    }
     std::vector<int> operands;
     for (size_t o = 0; o < node.operands.size(); ++o) {
       const int operand = node.operands[o];
@@ -207,9 +267,9 @@ class Quantizer {
         TESSERA_ASSIGN_OR_RETURN(x, Numbers(operand));
       } else {
         TESSERA_ASSIGN_OR_RETURN(x, Bytes(operand));
-        if (scales_[operand] != scale) {
+        if (scales_[operand] != scale || is_unsigned_[operand] != is_unsigned_[index]) {
           TESSERA_ASSIGN_OR_RETURN(x, Dequantized(x, scales_[operand]));
-          TESSERA_ASSIGN_OR_RETURN(x, QuantizedBy(x, scale, node.name + "_part"));
+          TESSERA_ASSIGN_OR_RETURN(x, QuantizedAs(x, index));
         }
       }
       operands.push_back(x);
@@ -219,10 +279,12 @@ class Quantizer {
       const auto found = attributes.find(bound);
       if (found == attributes.end()) continue;
       const double steps = std::nearbyint(std::get<double>(found->second) / scale);
-      found->second = std::clamp(steps, -128.0, 127.0);
+      found->second =
+          is_unsigned_[index] ? std::clamp(steps, 0.0, 255.0) : std::clamp(steps, -128.0, 127.0);
     }
-    TESSERA_ASSIGN_OR_RETURN(bytes_[index], builder_.Add(node.op, std::move(operands),
-                                                         std::move(attributes), node.name + "_i8"));
+    TESSERA_ASSIGN_OR_RETURN(bytes_[index],
+                             builder_.Add(node.op, std::move(operands), std::move(attributes),
+                                          absl::StrCat(node.name, "_", TypeOf(index))));
     return absl::OkStatus();
   }
 
@@ -274,7 +336,7 @@ class Quantizer {
       TESSERA_ASSIGN_OR_RETURN(scaled, builder_.Add("add", {scaled, added}, {}, name));
     }
     if (narrows) {
-      TESSERA_ASSIGN_OR_RETURN(bytes_[index], Narrowed(scaled, node.name + "_i8"));
+      TESSERA_ASSIGN_OR_RETURN(bytes_[index], Narrowed(scaled, index));
     } else {
       floats_[index] = scaled;
     }
@@ -317,6 +379,7 @@ class Quantizer {
   std::vector<bool> is_wanted_;      // by node: as i8
   std::vector<int> floats_, bytes_;  // by node: what has its numbers, and what its i8; or -1
   std::vector<double> scales_;       // by node
+  std::vector<bool> is_unsigned_;    // by node: u8, as nothing is below 0
   std::vector<int> products_;
 };
 

@@ -10,7 +10,7 @@
 
 // Post-training quantisation: products of f32 become products of i8 with sums of i32.
 //
-// A quantised value is q · scale with q of i8 and zero for zero: what instructions for products
+// A quantised value is q · scale with q of i8 (or u8) and zero for zero: what instructions for products
 // take, and padding stays 0. Activations have one scale a tensor, weights one an output channel.
 // Numbers are rounded to nearest, ties to even, by the formulas of ONNX's QLinear operators, as
 // frontend/onnx has them:
@@ -25,13 +25,16 @@ struct QuantizeOptions {
   bool first = true, last = true;
   // Products that stay as they are, by name.
   std::set<std::string, std::less<>> keep;
+  // Whether values that are never negative, as behind a relu, become u8: with twice the steps, and
+  // as instructions of x86 take them. AArch64's take i8 alone.
+  bool unsigned_bytes = false;
 };
 
 // What stands in a quantised graph for a node of the one it was made of.
 struct QuantizedValue {
   int node = 0;      // of the float graph
   std::string name;  // in the quantised one
-  double scale = 0;  // of i8; 0: it is of f32
+  double scale = 0;  // of i8 or u8; 0: it is of f32
 };
 
 struct Quantized {

@@ -72,10 +72,17 @@ Channels ChannelsOf(const Graph& graph, const Node& product) {
   return made;
 }
 
-double ScaleOf(double largest) {
+namespace {
+
+double ScaleOfSteps(double largest, double steps) {
   // Scales that are no normal numbers of f32 have no reciprocal.
-  return Rounded(std::max(largest == 0 ? 1.0 : largest, 1e-30) / 127);
+  return Rounded(std::max(largest == 0 ? 1.0 : largest, 1e-30) / steps);
 }
+
+}  // namespace
+
+double ScaleOf(double largest) { return ScaleOfSteps(largest, 127); }
+double UnsignedScaleOf(double largest) { return ScaleOfSteps(largest, 255); }
 
 double LargestOf(const Tensor& tensor) {
   double largest = 0;

@@ -23,6 +23,7 @@ Channels ChannelsOf(const Graph& graph, const Node& product);
 
 // The scale by which magnitudes up to `largest` are i8; of zeros alone any.
 double ScaleOf(double largest);
+double UnsignedScaleOf(double largest);  // u8
 double LargestOf(const Tensor& tensor);
 // scale_x · scale_w / scale, each step in f32.
 double Requantization(double scale_x, double scale_w, double scale);
