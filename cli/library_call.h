@@ -4,8 +4,12 @@
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
 // Calls of functions of a library that was loaded, whose parameters only its manifest tells.
@@ -47,5 +51,26 @@ int CallFunction(void* function, absl::Span<void* const> arguments) {
   }
   return CallWith(function, arguments.data(), std::make_index_sequence<kCount>());
 }
+
+// A library in this process, which it stays in. What it does wrong is Aborted.
+class LoadedLibrary {
+ public:
+  // That carries `name` in tessera_NAME_isa. FailedPrecondition where it can't run on this CPU.
+  static absl::StatusOr<LoadedLibrary> Load(const std::string& path, const std::string& name);
+
+  // The instruction sets that it uses.
+  const std::string& isa() const { return isa_; }
+  // Calls what takes these pointers, at most kMaxArguments, and returns a result of the library.
+  absl::Status Call(const std::string& name, absl::Span<void* const> arguments) const;
+  // Of a function without parameters.
+  absl::StatusOr<size_t> Size(const std::string& name) const;
+
+ private:
+  LoadedLibrary(void* handle, std::string isa) : handle_(handle), isa_(std::move(isa)) {}
+  absl::StatusOr<void*> Find(const std::string& name) const;
+
+  void* handle_;
+  std::string isa_;
+};
 
 }  // namespace tessera::cli

@@ -65,11 +65,8 @@ struct RunResult {
   std::vector<double> errors = {};
 };
 
-// Loads the shared object of these bytes in a child process and runs its model or operators. The
-// child has no time beyond `limit`, writes no files and leaves no core; beside that it has the
-// rights of this process. A model without a seed and samples is loaded only. ResourceExhausted
-// where no child can be started. Other threads must not hold locks that the child needs: it
-// allocates and loads, for which glibc provides.
+// Runs a library's model or operators in a child process (library_child.h) that has no time beyond
+// `limit`. A model without a seed and samples is loaded only. Errors are those of starting a child.
 absl::StatusOr<RunResult> RunLibrary(std::string_view shared_object, const ReferenceRun& run,
                                      absl::Duration limit);
 

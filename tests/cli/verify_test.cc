@@ -201,7 +201,9 @@ constexpr char kLibrary[] = R"(
 const char* tessera_net_isa(void) { return ISA; }
 int net_create(void** model) { *model = model; return 0; }
 size_t net_workspace_bytes(void) { return 0; }
-int net_run(void* model, const float* x, float* y, void* workspace) {
+int net_run_timed(const void* model, void* const* tensors, void* workspace, double* seconds) {
+  const float* const x = tensors[0];
+  float* const y = tensors[1];
   INSTEAD;
   for (int i = 0; i < 3; ++i) y[i] = 2 * x[i];
   return 0;
@@ -252,7 +254,7 @@ TEST_CASE("a library that misbehaves is found out and harms nobody", "[cli]") {
   const RunResult not_finite = Run("y[0] = y[2] = 0.0f / (x[0] - x[0]); return 0");
   CHECK(not_finite.kind == Kind::kWrong);
   CHECK(not_finite.errors == std::vector<double>{std::numeric_limits<double>::infinity()});
-  CHECK_THAT(Run("return 3").detail, Catch::StartsWith("net_run returned 3"));
+  CHECK_THAT(Run("return 3").detail, Catch::StartsWith("net_run_timed returned 3"));
   CHECK_THAT(Run("abort()").detail, Catch::StartsWith("it ended by signal 6"));
   CHECK_THAT(Run("_exit(7)").detail, Catch::StartsWith("it ended the process with 7"));
   CHECK_THAT(Run("for (;;) pause()", "\"some\"", absl::Milliseconds(300)).detail,
