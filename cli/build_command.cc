@@ -21,6 +21,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/error_demand.h"
+#include "cli/library_executor.h"
 #include "cli/library_manifest.h"
 #include "cli/model_source.h"
 #include "cli/model_upload.h"
@@ -235,7 +236,8 @@ absl::Status RunBuild(const BuildOptions& options) {
   }
   JobFile file;
   if (!from_job) {
-    TESSERA_ASSIGN_OR_RETURN(file, ReadSourceInterruptibly(options.source));
+    TESSERA_ASSIGN_OR_RETURN(
+        file, ReadSourceInterruptibly(options.source, LibraryExecutor(options.server)));
   }
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", LibraryName(options)));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));

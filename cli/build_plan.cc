@@ -17,13 +17,6 @@
 namespace tessera::cli {
 namespace {
 
-// Every CPU of this machine's kind.
-#if defined(__aarch64__)
-constexpr char kAnyCpuTarget[] = "aarch64/neon";
-#else
-constexpr char kAnyCpuTarget[] = "x86/sse4.2";
-#endif
-
 // The target of a class: of a device that has it, else the richest of those that it measured
 // lately, because devices run the code of lesser ones, too. Empty where neither tells.
 absl::StatusOr<std::string> TargetOf(Client& client, absl::Span<const db::Device> devices,

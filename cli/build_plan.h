@@ -9,6 +9,13 @@
 
 namespace tessera::cli {
 
+// Every CPU of this machine's kind, and a device class that no device has, for default schedules.
+#if defined(__aarch64__)
+inline constexpr char kAnyCpuTarget[] = "aarch64/neon", kAnyCpuClass[] = "aarch64/any";
+#else
+inline constexpr char kAnyCpuTarget[] = "x86/sse4.2", kAnyCpuClass[] = "x86/any";
+#endif
+
 // A version of a library: from the records of which device class.
 struct PlannedVersion {
   std::string device_class;

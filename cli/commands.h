@@ -46,6 +46,7 @@ struct OperatorSource {
 };
 
 struct GraphOptions {
+  std::string server = kDefaultServer;  // runs samples
   OperatorSource source;
   std::string target;  // empty: none, all values are row-major
   bool text = false;   // the graph itself
@@ -206,6 +207,7 @@ absl::Status RunModelImport(const ModelOptions& options);
 inline constexpr char kDefaultSpaceTarget[] = "x86/avx512";
 
 struct SpaceOptions {
+  std::string server = kDefaultServer;  // runs samples
   OperatorSource source;
   std::string target;  // empty: kDefaultSpaceTarget
   int threads = 1;

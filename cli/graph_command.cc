@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "cli/commands.h"
+#include "cli/library_executor.h"
 #include "cli/model_source.h"
 #include "cli/path_status.h"
 #include "cli/quantized_model.h"
@@ -25,12 +26,14 @@ struct Reported {
 absl::StatusOr<Reported> Quantized(const GraphOptions& options, const ir::Target* target) {
   TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
   TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, ReadForward(options.source));
+  const graph::Executor executor = LibraryExecutor(options.server);
   const auto made = [&]() -> absl::StatusOr<Reported> {
-    TESSERA_ASSIGN_OR_RETURN(const QuantizedModel model, QuantizeModel(graph, options.source.int8));
+    TESSERA_ASSIGN_OR_RETURN(const QuantizedModel model,
+                             QuantizeModel(graph, options.source.int8, executor));
     std::vector<graph::Sample> samples;
     for (const SampleRun& run : model.samples) samples.push_back(run.inputs);
     TESSERA_ASSIGN_OR_RETURN(const graph::Accuracy accuracy,
-                             graph::MeasureAccuracy(graph, model.quantized, samples));
+                             graph::MeasureAccuracy(graph, model.quantized, samples, executor));
     if (!options.report.empty()) {
       std::ofstream out(options.report);
       out << AccuracyJson(accuracy, model.quantized.floats);

@@ -119,10 +119,9 @@ void AddAlone(CLI::App* command, bool& alone) {
       "are fastest in the model, which a device then measures");
 }
 
-void AddServer(CLI::App* command, std::string& server) {
-  command->add_option("--server", server, "address of the server")
-      ->envname("TESSERA_SERVER")
-      ->capture_default_str();
+void AddServer(CLI::App* command, std::string& server,
+               const std::string& help = "address of the server") {
+  command->add_option("--server", server, help)->envname("TESSERA_SERVER")->capture_default_str();
 }
 
 // Names libraries of others, in any order.
@@ -381,6 +380,7 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("graph", "what a model becomes: kernels, their work and memory");
   command->add_option("file", graph.source.file, "model (ONNX)")->required();
   AddExtents(command, graph.source);
+  AddServer(command, graph.server, "with --int8: address of the server");
   command
       ->add_option("--target", graph.target,
                    "as it is stored for a target, x86/avx512 or what `tessera devices` shows; "
@@ -396,6 +396,7 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("space", "size of a schedule space, with its proof by sampling");
   AddSource(command, space.source);
   AddExtents(command, space.source);
+  AddServer(command, space.server, "with --int8: address of the server");
   command
       ->add_option("--target", space.target,
                    absl::StrCat("what to generate code for; default: ", cli::kDefaultSpaceTarget))

@@ -189,15 +189,6 @@ class TaskMerger {
   std::set<std::string> names_;
 };
 
-absl::StatusOr<std::vector<JobOperator>> OperatorsOf(absl::Span<const graph::Bucket> buckets) {
-  TaskMerger merger;
-  for (const graph::Bucket& bucket : buckets) {
-    TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan, graph::MakePlan(bucket.graph));
-    merger.Add(plan, bucket);
-  }
-  return std::move(merger).Finish();
-}
-
 // The graphs after graph::StandardPasses, of floats and forward, with their constants in common.
 absl::StatusOr<std::vector<graph::Bucket>> ReadBuckets(const OperatorSource& source) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Shapes> all, ShapesOf(source));
@@ -220,7 +211,8 @@ struct SourceModel {
 };
 
 // What the source asks for: the model, its gradients, or the model in i8.
-absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source) {
+absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source,
+                                       const graph::Executor& executor) {
   const bool is_quantized = !source.int8.samples.empty();
   if (source.backward && is_quantized) {
     return absl::InvalidArgumentError("--backward and --int8: rounding has no gradient; name one");
@@ -238,7 +230,7 @@ absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source) {
       bucket.graph = *std::move(backward);
     }
     if (is_quantized) {
-      absl::StatusOr<QuantizedModel> made = QuantizeModel(bucket.graph, source.int8);
+      absl::StatusOr<QuantizedModel> made = QuantizeModel(bucket.graph, source.int8, executor);
       TESSERA_RETURN_IF_ERROR(Annotate(made.status(), source.file));
       bucket.graph = std::move(made->quantized.graph);
       model.samples = std::move(made->samples);
@@ -256,6 +248,15 @@ absl::StatusOr<graph::Graph> Single(std::vector<graph::Bucket> buckets) {
 
 }  // namespace
 
+absl::StatusOr<std::vector<JobOperator>> OperatorsOf(absl::Span<const graph::Bucket> buckets) {
+  TaskMerger merger;
+  for (const graph::Bucket& bucket : buckets) {
+    TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan, graph::MakePlan(bucket.graph));
+    merger.Add(plan, bucket);
+  }
+  return std::move(merger).Finish();
+}
+
 bool IsModelFile(const std::string& path) {
   return path.ends_with(".onnx") || path.ends_with(".ONNX");
 }
@@ -269,16 +270,17 @@ absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target*
   return target != nullptr ? graph::PlanModel(graph, *target) : graph::MakePlan(graph);
 }
 
-absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source, const ir::Target* target) {
-  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source));
+absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source, const ir::Target* target,
+                                      const graph::Executor& executor) {
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, executor));
   TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, Single(std::move(model.buckets)));
   absl::StatusOr<graph::Plan> plan = PlanFor(graph, target);
   TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
   return plan;
 }
 
-absl::StatusOr<JobFile> ModelJob(const OperatorSource& source) {
-  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source));
+absl::StatusOr<JobFile> ModelJob(const OperatorSource& source, const graph::Executor& executor) {
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, executor));
   absl::StatusOr<std::vector<JobOperator>> operators = OperatorsOf(model.buckets);
   TESSERA_RETURN_IF_ERROR(Annotate(operators.status(), source.file));
   JobFile file;

@@ -1,10 +1,14 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "cli/commands.h"
 #include "cli/job_file.h"
+#include "compiler/graph/buckets.h"
+#include "compiler/graph/evaluate.h"
 #include "compiler/graph/plan.h"
 #include "compiler/ir/target.h"
 
@@ -22,15 +26,20 @@ absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target*
 
 // The kernels of a model's file after graph::StandardPasses, its unknown extents as the source
 // says and stored as is best for a target (graph::PlanModel; null: row-major); of its gradients
-// (graph/adjoint.h) where the source asks for these, in i8 where it gives samples
-// (quantized_model.h).
+// (graph/adjoint.h) where the source asks for these, in i8 where it gives samples, which the
+// executor runs (quantized_model.h).
 absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source,
-                                      const ir::Target* target = nullptr);
+                                      const ir::Target* target = nullptr,
+                                      const graph::Executor& executor = graph::Interpreted);
+
+// The kernels of graphs as operators: equal ones are one, with the sum of their weights.
+absl::StatusOr<std::vector<JobOperator>> OperatorsOf(absl::Span<const graph::Bucket> buckets);
 
 // Its tasks as operators, weighted by how often the model runs each; row-major, until their target
 // is known. Where the source gives dimensions several extents, of a graph for each combination, at
 // most graph::kMaxBuckets: equal tasks are one, with the sum of their weights.
-absl::StatusOr<JobFile> ModelJob(const OperatorSource& source);
+absl::StatusOr<JobFile> ModelJob(const OperatorSource& source,
+                                 const graph::Executor& executor = graph::Interpreted);
 
 // Has the operators of a file that is a model be those of a target.
 absl::Status PlanFor(JobFile& file, const ir::Target& target);

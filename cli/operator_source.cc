@@ -9,12 +9,12 @@
 
 namespace tessera::cli {
 
-absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
+absl::StatusOr<JobFile> ReadSource(const OperatorSource& source, const graph::Executor& executor) {
   if (source.file.empty() == source.words.empty()) {
     return absl::InvalidArgumentError(
         "name a job file or a model or, with --op, one operator and its attributes");
   }
-  if (IsModelFile(source.file)) return ModelJob(source);
+  if (IsModelFile(source.file)) return ModelJob(source, executor);
   if (!source.dimensions.empty() || !source.shapes.empty() || !source.values.empty() ||
       source.backward || !source.int8.samples.empty()) {
     return absl::InvalidArgumentError(
@@ -49,9 +49,10 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source) {
   return file;
 }
 
-absl::StatusOr<JobFile> ReadSourceInterruptibly(const OperatorSource& source) {
+absl::StatusOr<JobFile> ReadSourceInterruptibly(const OperatorSource& source,
+                                                const graph::Executor& executor) {
   const InterruptHandler handler(ExitInterrupted);
-  return ReadSource(source);
+  return ReadSource(source, executor);
 }
 
 }  // namespace tessera::cli

@@ -45,26 +45,31 @@ nlohmann::json JsonOf(absl::Span<const graph::ValueError> values) {
 }  // namespace
 
 absl::StatusOr<QuantizedModel> QuantizeModel(const graph::Graph& graph,
-                                             const QuantizationSource& source) {
+                                             const QuantizationSource& source,
+                                             const graph::Executor& executor) {
   QuantizedModel made;
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<graph::Sample> samples,
-                           ReadSamples(source.samples, graph));
-  // The outputs come by the way: the interpreter is slow.
-  const auto evaluate = [&](const graph::Graph& watched, absl::Span<const graph::TensorRef> inputs)
-      -> absl::StatusOr<std::vector<graph::TensorRef>> {
-    graph::Graph both = watched;
-    both.outputs.insert(both.outputs.end(), graph.outputs.begin(), graph.outputs.end());
-    TESSERA_ASSIGN_OR_RETURN(std::vector<graph::TensorRef> values, graph::Evaluate(both, inputs));
-    const auto first_output = values.begin() + static_cast<ptrdiff_t>(watched.outputs.size());
-    made.samples.push_back({{inputs.begin(), inputs.end()}, {first_output, values.end()}});
-    values.erase(first_output, values.end());
-    return values;
-  };
-  TESSERA_ASSIGN_OR_RETURN(
-      const std::vector<double> largest,
-      graph::Calibrate(graph, samples, {.method = MethodOf(source.ranges)}, evaluate));
   graph::QuantizeOptions options{.first = !source.float_first, .last = !source.float_last};
   options.keep.insert(source.keep.begin(), source.keep.end());
+  graph::CalibrationOptions calibration{.method = MethodOf(source.ranges)};
+  TESSERA_ASSIGN_OR_RETURN(calibration.nodes, graph::NodesToCalibrate(graph, options));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<graph::Sample> samples,
+                           ReadSamples(source.samples, graph));
+  // The outputs come by the way.
+  const auto with_outputs = [&](graph::Graph watched) -> absl::StatusOr<graph::Runner> {
+    const auto watched_count = static_cast<ptrdiff_t>(watched.outputs.size());
+    watched.outputs.insert(watched.outputs.end(), graph.outputs.begin(), graph.outputs.end());
+    TESSERA_ASSIGN_OR_RETURN(graph::Runner run, executor(std::move(watched)));
+    return [&made, run = std::move(run), watched_count](absl::Span<const graph::TensorRef> inputs)
+               -> absl::StatusOr<std::vector<graph::TensorRef>> {
+      TESSERA_ASSIGN_OR_RETURN(std::vector<graph::TensorRef> values, run(inputs));
+      const auto first_output = values.begin() + watched_count;
+      made.samples.push_back({{inputs.begin(), inputs.end()}, {first_output, values.end()}});
+      values.erase(first_output, values.end());
+      return values;
+    };
+  };
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<double> largest,
+                           graph::Calibrate(graph, samples, calibration, with_outputs));
   TESSERA_ASSIGN_OR_RETURN(made.quantized, graph::Quantize(graph, largest, options));
   return made;
 }

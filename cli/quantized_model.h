@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/samples.h"
 #include "compiler/graph/accuracy.h"
+#include "compiler/graph/evaluate.h"
 #include "compiler/graph/quantize.h"
 
 // Models in i8 on the command line.
@@ -19,9 +20,11 @@ struct QuantizedModel {
   std::vector<SampleRun> samples;  // that it was calibrated on, with what the floats make of them
 };
 
-// By the ranges that the source's samples have, in the interpreter: 10⁷ operations a second.
+// By the ranges of values on the source's samples, which the executor runs: one graph, whose
+// outputs are these values and the graph's own.
 absl::StatusOr<QuantizedModel> QuantizeModel(const graph::Graph& graph,
-                                             const QuantizationSource& source);
+                                             const QuantizationSource& source,
+                                             const graph::Executor& executor = graph::Interpreted);
 
 // For people: outputs and products with their errors, the products that stay floats. And for
 // programs: "samples", "outputs" and "products", each a list of objects with name, snr_db (null:

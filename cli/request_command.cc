@@ -9,6 +9,7 @@
 #include "cli/build_command.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/library_executor.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
@@ -66,7 +67,8 @@ absl::Status RunRequest(const RequestOptions& options) {
     TESSERA_RETURN_IF_ERROR(PositiveSeconds("--max-latency", options.max_latency).status());
   }
   TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
-  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSourceInterruptibly(options.source));
+  TESSERA_ASSIGN_OR_RETURN(
+      JobFile file, ReadSourceInterruptibly(options.source, LibraryExecutor(options.server)));
   if (options.max_error > 0 && file.model.empty()) {
     return absl::InvalidArgumentError(
         "--max-error is for models; `tessera verify` runs a library of operators");

@@ -5,6 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "base/status.h"
 #include "cli/commands.h"
+#include "cli/library_executor.h"
 #include "cli/model_source.h"
 #include "cli/operator_source.h"
 #include "compiler/schedule/loop_structure.h"
@@ -20,7 +21,8 @@ std::string SpaceTitle(const std::string& op, const ir::Target& target, int thre
 }
 
 absl::Status RunSpace(const SpaceOptions& options) {
-  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSource(options.source));
+  TESSERA_ASSIGN_OR_RETURN(JobFile file,
+                           ReadSource(options.source, LibraryExecutor(options.server)));
   const bool is_default = options.target.empty();
   TESSERA_ASSIGN_OR_RETURN(ir::Target target,
                            ir::ParseTarget(is_default ? kDefaultSpaceTarget : options.target));

@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/library_executor.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
@@ -16,7 +17,8 @@ namespace tessera::cli {
 
 absl::Status RunTune(const TuneOptions& options) {
   BlockInterrupts();
-  TESSERA_ASSIGN_OR_RETURN(JobFile file, ReadSourceInterruptibly(options.source));
+  TESSERA_ASSIGN_OR_RETURN(
+      JobFile file, ReadSourceInterruptibly(options.source, LibraryExecutor(options.server)));
   proto::Checks check;
   check.Name("--key", options.key, proto::kMaxNameBytes);
   TESSERA_RETURN_IF_ERROR(check.status());

@@ -66,9 +66,11 @@ absl::StatusOr<Accuracy> MeasureAccuracy(const Graph& graph, const Quantized& qu
     scales.push_back(product.scale);
   }
   std::vector<ErrorSum> errors(all.outputs.size());
+  TESSERA_ASSIGN_OR_RETURN(const Runner run, executor(all));
+  TESSERA_ASSIGN_OR_RETURN(const Runner run_narrow, executor(narrow));
   for (const Sample& sample : samples) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<TensorRef> values, executor(all, sample));
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<TensorRef> stand_ins, executor(narrow, sample));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<TensorRef> values, run(sample));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<TensorRef> stand_ins, run_narrow(sample));
     for (size_t o = 0; o < errors.size(); ++o) {
       errors[o].Add(*values[o], *stand_ins[o], scales[o]);
     }

@@ -30,6 +30,6 @@ struct Accuracy {
 // Runs both graphs on every sample. InvalidArgument where there is none.
 absl::StatusOr<Accuracy> MeasureAccuracy(const Graph& graph, const Quantized& quantized,
                                          absl::Span<const Sample> samples,
-                                         const Executor& executor = Evaluate);
+                                         const Executor& executor = Interpreted);
 
 }  // namespace tessera::graph

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -126,14 +127,17 @@ absl::StatusOr<std::vector<double>> Calibrate(const Graph& graph, absl::Span<con
   }
   Graph watched = graph;
   watched.outputs.clear();
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Node& node = graph.nodes[i];
+  std::vector<int> nodes(graph.nodes.size());
+  std::iota(nodes.begin(), nodes.end(), 0);
+  for (const int index : options.nodes.value_or(nodes)) {
+    const Node& node = graph.nodes[index];
     if (node.is_constant() || node.type.element != ir::Float(32)) continue;
-    watched.outputs.push_back(static_cast<int>(i));
+    watched.outputs.push_back(index);
   }
   std::vector<Histogram> histograms(watched.outputs.size());
+  TESSERA_ASSIGN_OR_RETURN(const Runner run, executor(watched));
   for (const Sample& sample : samples) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<TensorRef> values, executor(watched, sample));
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<TensorRef> values, run(sample));
     for (size_t o = 0; o < histograms.size(); ++o) {
       TESSERA_RETURN_IF_ERROR(Observe(graph.nodes[watched.outputs[o]], *values[o], histograms[o]));
     }

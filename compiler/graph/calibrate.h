@@ -1,6 +1,6 @@
 #pragma once
 
-#include <functional>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -15,12 +15,6 @@ namespace tessera::graph {
 // One tensor an input, in order.
 using Sample = std::vector<TensorRef>;
 
-// Runs a graph on a sample and returns its outputs. The interpreter (Evaluate) does so at 10⁷
-// operations a second; a library that is built of the graph would serve as well. The same graph
-// comes once a sample.
-using Executor = std::function<absl::StatusOr<std::vector<TensorRef>>(
-    const Graph& graph, absl::Span<const TensorRef> inputs)>;
-
 enum class RangeMethod : uint8_t {
   kLargest,     // the largest magnitude seen
   kPercentile,  // that so many of the numbers that are not 0 are below
@@ -30,14 +24,17 @@ enum class RangeMethod : uint8_t {
 struct CalibrationOptions {
   RangeMethod method = RangeMethod::kPercentile;
   double percentile = 99.99;  // above 0, at most 100
+  // Of which ranges are asked for (NodesToCalibrate in quantize.h); without, of all.
+  std::optional<std::vector<int>> nodes = {};
 };
 
 // By node the magnitude up to which its numbers are to be told apart: 0 where all are 0, or it is
-// no node of f32, or a constant. Larger numbers of the samples were rare, and are to become that.
+// no node of f32, or a constant, or none that is asked for. Larger numbers of the samples were
+// rare, and are to become that. The executor gets one graph, whose outputs are these nodes.
 // InvalidArgument where there are no samples, for numbers that are not finite, which name the node,
 // and for samples of other types than the inputs.
 absl::StatusOr<std::vector<double>> Calibrate(const Graph& graph, absl::Span<const Sample> samples,
                                               const CalibrationOptions& options = {},
-                                              const Executor& executor = Evaluate);
+                                              const Executor& executor = Interpreted);
 
 }  // namespace tessera::graph

@@ -57,4 +57,10 @@ absl::StatusOr<std::vector<TensorRef>> Evaluate(const Graph& graph,
   return outputs;
 }
 
+absl::StatusOr<Runner> Interpreted(Graph graph) {
+  return [graph = std::move(graph)](absl::Span<const TensorRef> inputs) {
+    return Evaluate(graph, inputs);
+  };
+}
+
 }  // namespace tessera::graph

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -13,6 +14,15 @@ namespace tessera::graph {
 // InvalidArgument for inputs of other types.
 absl::StatusOr<std::vector<TensorRef>> Evaluate(const Graph& graph,
                                                 absl::Span<const TensorRef> inputs);
+
+// Runs a graph on inputs and returns its outputs, in order.
+using Runner =
+    std::function<absl::StatusOr<std::vector<TensorRef>>(absl::Span<const TensorRef> inputs)>;
+// Makes what runs a graph, again and again.
+using Executor = std::function<absl::StatusOr<Runner>(Graph graph)>;
+
+// That of Evaluate.
+absl::StatusOr<Runner> Interpreted(Graph graph);
 
 // The value of one node of these operands.
 absl::StatusOr<TensorRef> EvaluateNode(const Graph& graph, int node,

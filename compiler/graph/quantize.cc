@@ -84,6 +84,20 @@ class Quantizer {
         scales_(graph.nodes.size(), 0),
         is_unsigned_(graph.nodes.size(), false) {}
 
+  // What has a scale of its own that the numbers decide.
+  std::vector<int> NodesWithRanges() {
+    ChooseProducts();
+    ChooseBytes();
+    std::vector<int> nodes;
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const int node = static_cast<int>(i);
+      if (is_wanted_[i] && !graph_.nodes[i].is_constant() && ScaleGiver(node) == node) {
+        nodes.push_back(node);
+      }
+    }
+    return nodes;
+  }
+
   absl::StatusOr<Quantized> Run() {
     ChooseProducts();
     ChooseBytes();
@@ -158,6 +172,10 @@ class Quantizer {
   }
 
   // What is only moved has the scale that the result wants: nobody reads what a relu cuts off.
+  int ScaleGiver(int node) const {
+    const int user = OnlyUser(node);
+    return user >= 0 && Moves(graph_.nodes[user]) && is_wanted_[user] ? user : node;
+  }
   void ChooseScales() {
     const std::vector<bool> is_positive = FindNonNegative(graph_);
     std::vector<bool> fits(graph_.nodes.size());  // sums of products that take it unsigned
@@ -168,10 +186,10 @@ class Quantizer {
         return !Moves(graph_.nodes[user]) || fits[user];
       });
       if (!is_wanted_[i]) continue;
-      const int user = OnlyUser(static_cast<int>(i));
-      if (user >= 0 && Moves(graph_.nodes[user]) && is_wanted_[user]) {
-        scales_[i] = scales_[user];
-        is_unsigned_[i] = is_unsigned_[user];
+      const auto giver = static_cast<size_t>(ScaleGiver(static_cast<int>(i)));
+      if (giver != i) {
+        scales_[i] = scales_[giver];
+        is_unsigned_[i] = is_unsigned_[giver];
       } else {
         is_unsigned_[i] =
             options_.unsigned_bytes && is_positive[i] && fits[i] && !node.is_constant();
@@ -383,7 +401,23 @@ class Quantizer {
   std::vector<int> products_;
 };
 
+absl::Status CheckKept(const Graph& graph, const QuantizeOptions& options) {
+  for (const std::string& name : options.keep) {
+    const auto found = std::ranges::find(graph.nodes, name, &Node::name);
+    if (found != graph.nodes.end() && IsProduct(*found)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", name, "\" is no product of ", graph.name, "; what the report lists is"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::StatusOr<std::vector<int>> NodesToCalibrate(const Graph& graph,
+                                                  const QuantizeOptions& options) {
+  TESSERA_RETURN_IF_ERROR(CheckKept(graph, options));
+  return Quantizer(graph, {}, options).NodesWithRanges();
+}
 
 absl::StatusOr<Quantized> Quantize(const Graph& graph, absl::Span<const double> largest,
                                    const QuantizeOptions& options) {
@@ -392,12 +426,7 @@ absl::StatusOr<Quantized> Quantize(const Graph& graph, absl::Span<const double> 
                                                    " nodes for a graph of ", graph.nodes.size(),
                                                    "; calibrate this one"));
   }
-  for (const std::string& name : options.keep) {
-    const auto found = std::ranges::find(graph.nodes, name, &Node::name);
-    if (found != graph.nodes.end() && IsProduct(*found)) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", name, "\" is no product of ", graph.name, "; what the report lists is"));
-  }
+  TESSERA_RETURN_IF_ERROR(CheckKept(graph, options));
   return Quantizer(graph, largest, options).Run();
 }
 

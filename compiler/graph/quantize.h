@@ -44,6 +44,11 @@ struct Quantized {
   std::vector<std::string> floats;  // products that are not
 };
 
+// The nodes whose ranges Quantize goes by, ascending. InvalidArgument for names in `keep` that are
+// no products.
+absl::StatusOr<std::vector<int>> NodesToCalibrate(const Graph& graph,
+                                                  const QuantizeOptions& options = {});
+
 // `largest` is what Calibrate says of the graph. Inputs and outputs keep their names and types.
 // Products (convolutions and matmul) are of i8 where their weights, and bias, are constants, or
 // both operands computed; where at most 2^16 products are summed, so that i32 holds them with the
