@@ -28,20 +28,21 @@ absl::StatusOr<Reported> Quantized(const GraphOptions& options, const ir::Target
   TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, ReadForward(options.source));
   const graph::Executor executor = LibraryExecutor(options.server);
   const auto made = [&]() -> absl::StatusOr<Reported> {
-    TESSERA_ASSIGN_OR_RETURN(const QuantizedModel model,
-                             QuantizeModel(graph, options.source.int8, executor));
+    TESSERA_ASSIGN_OR_RETURN(const CalibratedModel model,
+                             CalibrateModel(graph, options.source.int8, executor));
+    TESSERA_ASSIGN_OR_RETURN(const graph::Quantized quantized, QuantizeFor(model, target));
     std::vector<graph::Sample> samples;
     for (const SampleRun& run : model.samples) samples.push_back(run.inputs);
     TESSERA_ASSIGN_OR_RETURN(const graph::Accuracy accuracy,
-                             graph::MeasureAccuracy(graph, model.quantized, samples, executor));
+                             graph::MeasureAccuracy(graph, quantized, samples, executor));
     if (!options.report.empty()) {
       std::ofstream out(options.report);
-      out << AccuracyJson(accuracy, model.quantized.floats);
+      out << AccuracyJson(accuracy, quantized.floats);
       out.close();
       if (!out) return PathStatus(errno, "cannot write", options.report);
     }
-    TESSERA_ASSIGN_OR_RETURN(graph::Plan plan, PlanFor(model.quantized.graph, target));
-    return Reported{std::move(plan), AccuracyText(accuracy, model.quantized.floats)};
+    TESSERA_ASSIGN_OR_RETURN(graph::Plan plan, PlanFor(quantized.graph, target));
+    return Reported{std::move(plan), AccuracyText(accuracy, quantized.floats)};
   }();
   TESSERA_RETURN_IF_ERROR(Annotate(made.status(), options.source.file));
   return made;

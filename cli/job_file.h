@@ -1,10 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "cli/samples.h"
+#include "cli/quantized_model.h"
 #include "compiler/graph/buckets.h"
 #include "compiler/te/operators.h"
 #include "db/record/record.h"
@@ -26,8 +27,7 @@ struct JobFile {
   std::vector<JobOperator> operators;
   // Of a model's file: its graphs, and as they are stored for the target of the operators.
   std::vector<graph::Bucket> model, stored;
-  // Of a model in i8: what it computes in floats of the samples that its ranges are of.
-  std::vector<SampleRun> samples;
+  std::optional<CalibratedModel> calibrated;  // of a model in 8 bits: what it is made of
 };
 
 // Errors are InvalidArgument with path and line: unknown keys, wrong kinds, no operators, two

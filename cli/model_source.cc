@@ -207,11 +207,18 @@ absl::StatusOr<std::vector<graph::Bucket>> ReadBuckets(const OperatorSource& sou
 
 struct SourceModel {
   std::vector<graph::Bucket> buckets;
-  std::vector<SampleRun> samples;  // as of JobFile
+  std::optional<CalibratedModel> calibrated;  // as of JobFile
 };
 
+absl::StatusOr<graph::Graph> QuantizedFor(const CalibratedModel& model, const ir::Target* target,
+                                          const std::string& file) {
+  absl::StatusOr<graph::Quantized> made = QuantizeFor(model, target);
+  TESSERA_RETURN_IF_ERROR(Annotate(made.status(), file));
+  return std::move(made->graph);
+}
+
 // What the source asks for: the model, its gradients, or the model in i8.
-absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source,
+absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source, const ir::Target* target,
                                        const graph::Executor& executor) {
   const bool is_quantized = !source.int8.samples.empty();
   if (source.backward && is_quantized) {
@@ -230,10 +237,10 @@ absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source,
       bucket.graph = *std::move(backward);
     }
     if (is_quantized) {
-      absl::StatusOr<QuantizedModel> made = QuantizeModel(bucket.graph, source.int8, executor);
+      absl::StatusOr<CalibratedModel> made = CalibrateModel(bucket.graph, source.int8, executor);
       TESSERA_RETURN_IF_ERROR(Annotate(made.status(), source.file));
-      bucket.graph = std::move(made->quantized.graph);
-      model.samples = std::move(made->samples);
+      model.calibrated = *std::move(made);
+      TESSERA_ASSIGN_OR_RETURN(bucket.graph, QuantizedFor(*model.calibrated, target, source.file));
     }
   }
   return model;
@@ -272,7 +279,7 @@ absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target*
 
 absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source, const ir::Target* target,
                                       const graph::Executor& executor) {
-  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, executor));
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, target, executor));
   TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, Single(std::move(model.buckets)));
   absl::StatusOr<graph::Plan> plan = PlanFor(graph, target);
   TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
@@ -280,7 +287,7 @@ absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source, const ir::Ta
 }
 
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source, const graph::Executor& executor) {
-  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, executor));
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, nullptr, executor));
   absl::StatusOr<std::vector<JobOperator>> operators = OperatorsOf(model.buckets);
   TESSERA_RETURN_IF_ERROR(Annotate(operators.status(), source.file));
   JobFile file;
@@ -292,12 +299,16 @@ absl::StatusOr<JobFile> ModelJob(const OperatorSource& source, const graph::Exec
   }
   file.options.scheduler = "gradient";  // what counts is the model's time
   file.model = file.stored = std::move(model.buckets);
-  file.samples = std::move(model.samples);
+  file.calibrated = std::move(model.calibrated);
   return file;
 }
 
 absl::Status PlanFor(JobFile& file, const ir::Target& target) {
   if (file.model.empty()) return absl::OkStatus();
+  if (file.calibrated.has_value()) {
+    TESSERA_ASSIGN_OR_RETURN(file.model[0].graph,
+                             QuantizedFor(*file.calibrated, &target, file.name));
+  }
   std::vector<graph::Bucket> stored;
   for (const graph::Bucket& bucket : file.model) {
     absl::StatusOr<graph::Graph> graph = graph::ChooseLayouts(bucket.graph, target);

@@ -44,14 +44,14 @@ nlohmann::json JsonOf(absl::Span<const graph::ValueError> values) {
 
 }  // namespace
 
-absl::StatusOr<QuantizedModel> QuantizeModel(const graph::Graph& graph,
-                                             const QuantizationSource& source,
-                                             const graph::Executor& executor) {
-  QuantizedModel made;
-  graph::QuantizeOptions options{.first = !source.float_first, .last = !source.float_last};
-  options.keep.insert(source.keep.begin(), source.keep.end());
+absl::StatusOr<CalibratedModel> CalibrateModel(const graph::Graph& graph,
+                                               const QuantizationSource& source,
+                                               const graph::Executor& executor) {
+  CalibratedModel made{.graph = graph,
+                       .options = {.first = !source.float_first, .last = !source.float_last}};
+  made.options.keep.insert(source.keep.begin(), source.keep.end());
   graph::CalibrationOptions calibration{.method = MethodOf(source.ranges)};
-  TESSERA_ASSIGN_OR_RETURN(calibration.nodes, graph::NodesToCalibrate(graph, options));
+  TESSERA_ASSIGN_OR_RETURN(calibration.nodes, graph::NodesToCalibrate(graph, made.options));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<graph::Sample> samples,
                            ReadSamples(source.samples, graph));
   // The outputs come by the way.
@@ -68,10 +68,16 @@ absl::StatusOr<QuantizedModel> QuantizeModel(const graph::Graph& graph,
       return values;
     };
   };
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<double> largest,
+  TESSERA_ASSIGN_OR_RETURN(made.largest,
                            graph::Calibrate(graph, samples, calibration, with_outputs));
-  TESSERA_ASSIGN_OR_RETURN(made.quantized, graph::Quantize(graph, largest, options));
   return made;
+}
+
+absl::StatusOr<graph::Quantized> QuantizeFor(const CalibratedModel& model,
+                                             const ir::Target* target) {
+  graph::QuantizeOptions options = model.options;
+  options.unsigned_bytes = target == nullptr || target->kind == ir::TargetKind::kX86;
+  return graph::Quantize(model.graph, model.largest, options);
 }
 
 std::string AccuracyText(const graph::Accuracy& accuracy, absl::Span<const std::string> floats) {

@@ -10,21 +10,30 @@
 #include "compiler/graph/accuracy.h"
 #include "compiler/graph/evaluate.h"
 #include "compiler/graph/quantize.h"
+#include "compiler/ir/target.h"
 
 // Models in i8 on the command line.
 
 namespace tessera::cli {
 
-struct QuantizedModel {
-  graph::Quantized quantized;
+// A graph of floats with what is to become of it in 8 bits.
+struct CalibratedModel {
+  graph::Graph graph;
+  std::vector<double> largest;  // by node (graph::Calibrate)
+  graph::QuantizeOptions options;
   std::vector<SampleRun> samples;  // that it was calibrated on, with what the floats make of them
 };
 
 // By the ranges of values on the source's samples, which the executor runs: one graph, whose
 // outputs are these values and the graph's own.
-absl::StatusOr<QuantizedModel> QuantizeModel(const graph::Graph& graph,
-                                             const QuantizationSource& source,
-                                             const graph::Executor& executor = graph::Interpreted);
+absl::StatusOr<CalibratedModel> CalibrateModel(const graph::Graph& graph,
+                                               const QuantizationSource& source,
+                                               const graph::Executor& executor);
+
+// In the bytes that a target's instructions take: on x86, and without a target, values that are
+// never negative are u8.
+absl::StatusOr<graph::Quantized> QuantizeFor(const CalibratedModel& model,
+                                             const ir::Target* target);
 
 // For people: outputs and products with their errors, the products that stay floats. And for
 // programs: "samples", "outputs" and "products", each a list of objects with name, snr_db (null:

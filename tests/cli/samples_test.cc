@@ -141,11 +141,13 @@ TEST_CASE("a model in i8 is told with its errors", "[cli]") {
   const graph::Graph graph = GraphOf(
       "graph g\ninput x: f32[1,2]\nconst w: f32[2,2] = [1,0.5,-0.25,0.3]\n"
       "const v: f32[2,2] = [1,-2,0.7,0.1]\nfirst = matmul(x, w): f32[1,2]\n"
-      "second = matmul(first, v): f32[1,2]\noutput second\n");
+      "positive = relu(first): f32[1,2]\nsecond = matmul(positive, v): f32[1,2]\n"
+      "third = matmul(second, v): f32[1,2]\noutput third\n");
   Write(folder.path + "/a.raw", Bytes<float>({0.3F, -0.8F}));
   Write(folder.path + "/b.raw", Bytes<float>({0.9F, 0.1F}));
-  const auto model = QuantizeModel(
-      graph, {.samples = folder.path, .ranges = "largest", .float_last = true, .keep = {}});
+  const auto model = CalibrateModel(
+      graph, {.samples = folder.path, .ranges = "largest", .float_last = true, .keep = {}},
+      graph::Interpreted);
   INFO(model.status().ToString());
   REQUIRE(model.ok());
   // What the floats make of each sample is kept beside it.
@@ -159,17 +161,28 @@ TEST_CASE("a model in i8 is told with its errors", "[cli]") {
     CHECK(run.outputs[0]->bytes == (*outputs)[0]->bytes);
   }
   CHECK(samples[1][0]->At(0) == 0.9F);
-  const auto accuracy = graph::MeasureAccuracy(graph, model->quantized, samples);
+  const auto arm = ir::ParseTarget("aarch64/neon,dotprod").value();
+  const auto signed_only = QuantizeFor(*model, &arm), quantized = QuantizeFor(*model, nullptr);
+  REQUIRE(signed_only.ok());
+  REQUIRE(quantized.ok());
+  const auto has_unsigned = [](const graph::Graph& of) {
+    return std::ranges::any_of(
+        of.nodes, [](const graph::Node& node) { return node.type.element == ir::UInt(8); });
+  };
+  CHECK(has_unsigned(quantized->graph));
+  CHECK(!has_unsigned(signed_only->graph));
+  const auto accuracy = graph::MeasureAccuracy(graph, *quantized, samples);
   REQUIRE(accuracy.ok());
-  const std::string text = AccuracyText(*accuracy, model->quantized.floats);
-  CHECK(text.find("second") < text.find("first"));
-  CHECK(text.find("on 2 samples; products of floats: second\n") != std::string::npos);
-  const std::string json = AccuracyJson(*accuracy, model->quantized.floats);
-  for (const char* part : {"\"samples\": 2", "\"snr_db\"", "\"same_largest\": 1.0", "\"first\""}) {
+  const std::string text = AccuracyText(*accuracy, quantized->floats);
+  CHECK(text.find("third") < text.find("positive"));
+  CHECK(text.find("on 2 samples; products of floats: third\n") != std::string::npos);
+  const std::string json = AccuracyJson(*accuracy, quantized->floats);
+  for (const char* part :
+       {"\"samples\": 2", "\"snr_db\"", "\"same_largest\": 1.0", "\"positive\""}) {
     CAPTURE(part, json);
     CHECK(json.find(part) != std::string::npos);
   }
-  CHECK(QuantizeModel(graph, {.samples = folder.path, .keep = {"x"}})
+  CHECK(CalibrateModel(graph, {.samples = folder.path, .keep = {"x"}}, graph::Interpreted)
             .status()
             .message()
             .find("\"x\" is no product") != std::string::npos);
