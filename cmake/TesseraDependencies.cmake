@@ -18,7 +18,7 @@ find_package(Protobuf REQUIRED)
 find_package(gRPC CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
+find_package(OpenSSL REQUIRED)
 
 add_library(tessera_spdlog INTERFACE)
 if(TESSERA_STATIC_DEPENDENCIES)

@@ -41,7 +41,7 @@ done
 # ask for the plugin's path.
 packages=(
   libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc libabsl-dev libspdlog-dev libfmt-dev
-  libsodium-dev nlohmann-json3-dev libcli11-dev catch2 opencl-c-headers
+  libssl-dev nlohmann-json3-dev libcli11-dev catch2 opencl-c-headers
 )
 sysroot=$PWD/build/sysroot/$triple
 apt_folder=$PWD/build/sysroot/apt-$debian

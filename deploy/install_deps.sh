@@ -9,7 +9,7 @@ packages=(
   g++ cmake ninja-build ccache pkg-config git python3
   llvm-19-dev liblld-19-dev libzstd-dev zlib1g-dev
   libxgboost-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
-  libabsl-dev libsqlite3-dev libspdlog-dev libsodium-dev
+  libabsl-dev libsqlite3-dev libspdlog-dev libssl-dev
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev catch2 opencl-c-headers
   libonnx-dev
 )
