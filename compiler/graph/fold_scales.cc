@@ -1,8 +1,11 @@
+#include <cstring>
+#include <memory>
 #include <utility>
 
 #include "base/status.h"
 #include "compiler/graph/evaluate.h"
 #include "compiler/graph/passes.h"
+#include "compiler/ir/evaluate.h"
 
 namespace tessera::graph {
 namespace {
@@ -52,12 +55,23 @@ TensorRef Scaled(const Tensor& weights, size_t dimension, const std::vector<doub
   const std::vector<int64_t>& shape = weights.type.shape;
   int64_t inner = 1;
   for (size_t d = dimension + 1; d < shape.size(); ++d) inner *= shape[d];
-  std::vector<double> values(static_cast<size_t>(weights.type.ElementCount()));
-  for (size_t i = 0; i < values.size(); ++i) {
-    const auto at = static_cast<int64_t>(i);
-    values[i] = weights.At(at) * scale[(at / inner) % shape[dimension]];
+  auto scaled = std::make_shared<Tensor>(weights);
+  const ir::Type type = weights.type.element;
+  const int64_t rows = weights.type.ElementCount() / inner;
+  for (int64_t row = 0; row < rows; ++row) {
+    const double by = scale[row % shape[dimension]];
+    for (int64_t at = row * inner; at < (row + 1) * inner; ++at) {
+      if (type == ir::Float(32)) {  // most weights are, and many
+        float value = 0;
+        std::memcpy(&value, &weights.bytes[at * sizeof(value)], sizeof(value));
+        value = static_cast<float>(value * by);
+        std::memcpy(&scaled->bytes[at * sizeof(value)], &value, sizeof(value));
+      } else {
+        ir::WriteElement(type, absl::MakeSpan(scaled->bytes), at, weights.At(at) * by);
+      }
+    }
   }
-  return MakeTensor(weights.type.element, shape, values);
+  return scaled;
 }
 
 class Folder {
