@@ -1,7 +1,10 @@
 #include "compiler/graph/layouts.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -19,6 +22,15 @@ constexpr size_t kChannel = 1;
 constexpr int kMaxSweeps = 8;
 constexpr int64_t kMaxChanges = 1 << 20;  // seconds
 constexpr double kNothing = 1e-12;        // seconds, below what sums are rounded by
+
+// By how much known seconds have to be less: those that were measured singly, of programs that a
+// search found by chance, vary by some per cent.
+constexpr double kClearly = 0.05;
+// What a kernel counts that would run unmeasured, times what it takes where it is measured: more
+// than all others together.
+constexpr double kUnmeasured = 1e4;
+constexpr size_t kMaxFormValues = 3;  // of kernels whose forms are all looked for
+constexpr double kMaybeOff = 0.3;     // RivalLayouts::stake_seconds
 
 // The estimate, in nanoseconds. Measured on one core (Zen 4, AVX-512) with the layers of ResNet-18
 // and of MobileNets, 60 trials each: row-major takes 1.02 to 1.41 times as long as blocks in
@@ -104,21 +116,23 @@ double TermsOf(const Graph& graph, const Node& node) {
   return elements / static_cast<double>(node.type.shape[kChannel]) * weights;
 }
 
+using Form = std::vector<bool>;  // which of some values are in blocks
+
 struct Kernel {
   Group group;
   std::vector<int> reads;   // values of other kernels and inputs, each once
   std::vector<int> values;  // of these and its own that have a choice
   int summed = -1;          // what its convolution slides over
   bool keeps_blocks = true;
-  bool is_view = false;                              // where its values are row-major
-  std::map<std::vector<bool>, double> seconds = {};  // by what is blocked of `values`
+  bool is_view = false;                 // where its values are row-major
+  Form estimated = {};                  // of `values`, as the estimate chooses them
+  std::map<Form, double> seconds = {};  // of `values`
 };
 
 class Chooser {
  public:
-  Chooser(const Graph& graph, const ir::Target& target, const KnownSeconds& known)
+  Chooser(const Graph& graph, const ir::Target& target)
       : graph_(graph),
-        known_(known),
         block_(ChannelBlock(target)),
         lanes_(static_cast<double>(target.Lanes(32))),
         users_(graph.nodes.size()) {
@@ -154,27 +168,48 @@ class Chooser {
     }
   }
 
-  // From all values row-major and from all in blocks, region by region as it is better with the
-  // others as they are, until none is.
-  absl::StatusOr<Graph> Run() {
-    std::vector<bool> best;
-    double least = 0;
-    for (const bool blocked : {false, true}) {
-      for (const int value : choices_) SetBlocked(value, blocked);
-      changes_ = 0;
-      TESSERA_RETURN_IF_ERROR(Descend());
-      double total = 0;
-      for (Kernel& kernel : kernels_) {
-        TESSERA_ASSIGN_OR_RETURN(const double seconds, SecondsOf(kernel));
-        total += seconds;
-      }
-      if (blocked && total >= least) break;
-      least = total;
-      best.clear();
-      for (const int value : choices_) best.push_back(IsBlocked(value));
+  absl::StatusOr<LayoutChoice> Run(const KnownSeconds& known, Unmeasured unmeasured) {
+    const Form rows(choices_.size(), false), blocks(choices_.size(), true);
+    TESSERA_ASSIGN_OR_RETURN(Form chosen, LeastOf({rows, blocks}));
+    LayoutChoice choice;
+    if (known) {
+      GoByKnown(chosen, known, unmeasured);
+      TESSERA_ASSIGN_OR_RETURN(const Form least, LeastOf({chosen, rows, blocks}));
+      TESSERA_ASSIGN_OR_RETURN(chosen, TakeClear(chosen, least, choice));
     }
-    for (size_t i = 0; i < choices_.size(); ++i) SetBlocked(choices_[i], best[i]);
-    return std::move(graph_);
+    Store(chosen);
+    choice.values = static_cast<int>(chosen.size());
+    choice.blocked = static_cast<int>(std::ranges::count(chosen, true));
+    choice.graph = std::move(graph_);
+    return choice;
+  }
+
+  absl::StatusOr<std::vector<RivalLayouts>> Rivals() {
+    const Form rows(choices_.size(), false), blocks(choices_.size(), true);
+    TESSERA_ASSIGN_OR_RETURN(const Form chosen, LeastOf({rows, blocks}));
+    std::map<std::vector<uint64_t>, RivalLayouts> rivals;  // by hashes of their kernels
+    for (const int value : choices_) {
+      Store(chosen);
+      changes_ = 0;
+      TESSERA_ASSIGN_OR_RETURN(const Region region, Grow(value));
+      double seconds = 0;
+      const std::vector<size_t> users = UsersOf(region.values);
+      for (const size_t k : users) {
+        TESSERA_ASSIGN_OR_RETURN(const double one, SecondsOf(kernels_[k]));
+        seconds += one;
+      }
+      const double stake = kMaybeOff * seconds + region.gain;
+      if (stake <= 0) continue;
+      RivalLayouts rival;
+      TESSERA_ASSIGN_OR_RETURN(const std::vector<uint64_t> key, Kinds(users, rival.kernels));
+      Store(chosen);
+      TESSERA_RETURN_IF_ERROR(Kinds(users, rival.chosen).status());
+      rivals.try_emplace(key, std::move(rival)).first->second.stake_seconds += stake;
+    }
+    std::vector<RivalLayouts> sorted;
+    for (auto& [key, rival] : rivals) sorted.push_back(std::move(rival));
+    std::ranges::stable_sort(sorted, std::greater<>(), &RivalLayouts::stake_seconds);
+    return sorted;
   }
 
  private:
@@ -206,6 +241,131 @@ class Chooser {
     }
   }
 
+  Form Stored() const {
+    Form form;
+    for (const int value : choices_) form.push_back(IsBlocked(value));
+    return form;
+  }
+  void Store(const Form& form) {
+    for (size_t i = 0; i < form.size(); ++i) SetBlocked(choices_[i], form[i]);
+  }
+
+  // What descents from these end in, the least of them, the first of equals: region by region as it
+  // is better with the others as they are, until none is.
+  absl::StatusOr<Form> LeastOf(const std::vector<Form>& starts) {
+    Form best;
+    double least = std::numeric_limits<double>::infinity();
+    for (const Form& start : starts) {
+      Store(start);
+      changes_ = 0;
+      TESSERA_RETURN_IF_ERROR(Descend());
+      double total = 0;
+      for (Kernel& kernel : kernels_) {
+        TESSERA_ASSIGN_OR_RETURN(const double seconds, SecondsOf(kernel));
+        total += seconds;
+      }
+      if (total >= least) continue;
+      least = total;
+      best = Stored();
+    }
+    return best;
+  }
+
+  // From here on seconds are known ones, rather than those of the estimate, which chose
+  // `estimated`.
+  void GoByKnown(const Form& estimated, const KnownSeconds& known, Unmeasured unmeasured) {
+    Store(estimated);
+    for (Kernel& kernel : kernels_) {
+      kernel.estimated = FormOf(kernel);
+      kernel.seconds.clear();
+    }
+    known_ = &known;
+    unmeasured_ = unmeasured;
+  }
+
+  // `from`, with what differs in `to` where it gains clearly: each part by itself that no kernel
+  // ties to the others.
+  absl::StatusOr<Form> TakeClear(const Form& from, const Form& to, LayoutChoice& choice) {
+    std::map<int, size_t> open;  // values that differ, with their place in choices_
+    for (size_t i = 0; i < from.size(); ++i) {
+      if (from[i] != to[i]) open.emplace(choices_[i], i);
+    }
+    Form taken = from;
+    bool all_before = true, all_after = true;
+    while (!open.empty()) {
+      std::vector<int> part{open.begin()->first};
+      std::vector<size_t> places{open.begin()->second};
+      open.erase(open.begin());
+      for (size_t i = 0; i < part.size(); ++i) {
+        for (const size_t k : users_[part[i]]) {
+          for (const int value : kernels_[k].values) {
+            const auto found = open.find(value);
+            if (found == open.end()) continue;
+            part.push_back(value);
+            places.push_back(found->second);
+            open.erase(found);
+          }
+        }
+      }
+      double before = 0, after = 0;
+      bool before_is_known = true, after_is_known = true;
+      for (const bool now : {false, true}) {
+        Store(now ? to : from);
+        for (const size_t k : UsersOf(part)) {
+          TESSERA_ASSIGN_OR_RETURN(const double seconds, SecondsOf(kernels_[k]));
+          (now ? after : before) += seconds;
+          if (IsView(kernels_[k])) continue;
+          TESSERA_ASSIGN_OR_RETURN(const auto known, Known(kernels_[k]));
+          bool& is_known = now ? after_is_known : before_is_known;
+          is_known = is_known && known.has_value();
+        }
+      }
+      if (after >= (1 - kClearly) * before) continue;
+      for (const size_t place : places) taken[place] = to[place];
+      choice.changed += static_cast<int>(places.size());
+      choice.seconds += after;
+      choice.estimated_seconds += before;
+      all_after = all_after && after_is_known;
+      all_before = all_before && before_is_known;
+    }
+    if (!all_after) choice.seconds = 0;
+    if (!all_before) choice.estimated_seconds = 0;
+    return taken;
+  }
+
+  // Kernels whose time the layouts of these change, each once.
+  std::vector<size_t> UsersOf(const std::vector<int>& values) const {
+    std::set<size_t> users;
+    for (const int value : values) users.insert(users_[value].begin(), users_[value].end());
+    return {users.begin(), users.end()};
+  }
+
+  // What these kernels compute as values are stored now, each kind once, and the hashes of these.
+  absl::StatusOr<std::vector<uint64_t>> Kinds(const std::vector<size_t>& kernels,
+                                              std::vector<te::Workload>& kinds) {
+    const std::vector<View> views = FindViews(graph_), parts = FindParts(graph_);
+    std::set<int> placed;  // what nobody computes
+    for (size_t i = 0; i < views.size(); ++i) {
+      if (views[i].of >= 0) placed.insert(static_cast<int>(i));
+      if (parts[i].of >= 0) placed.insert(parts[i].of);
+    }
+    std::map<uint64_t, te::Workload> found;
+    for (const size_t k : kernels) {
+      const Group& group = kernels_[k].group;
+      if (group.size() == 1 && placed.contains(group[0])) continue;
+      TESSERA_ASSIGN_OR_RETURN(Definition definition,
+                               Define(graph_, group, graph_.nodes[group.back()].name));
+      found.try_emplace(te::StructuralHash(definition.workload.dag),
+                        std::move(definition.workload));
+    }
+    std::vector<uint64_t> hashes;
+    for (auto& [hash, workload] : found) {
+      hashes.push_back(hash);
+      kinds.push_back(std::move(workload));
+    }
+    return hashes;
+  }
+
   absl::Status Descend() {
     for (int sweep = 0; sweep < kMaxSweeps; ++sweep) {
       bool changed = false;
@@ -218,19 +378,33 @@ class Chooser {
     return absl::OkStatus();
   }
 
-  // Gives a value its other layout, and those around it that are no worse for it, as far as they
-  // reach; not where all of them together are no better.
+  // As of Grow; not where all of them together are no better.
   absl::StatusOr<bool> ChangeRegion(int first) {
     const bool blocked = !IsBlocked(first);
-    TESSERA_ASSIGN_OR_RETURN(double gain, Change(first, blocked));
-    std::vector<int> changed{first};
+    TESSERA_ASSIGN_OR_RETURN(const Region changed, Grow(first));
+    if (changed.gain > kNothing) return true;
+    for (const int value : changed.values) SetBlocked(value, !blocked);
+    return false;
+  }
+
+  struct Region {
+    std::vector<int> values;
+    double gain = 0;
+  };
+  // Gives a value its other layout, and those around it that are no worse for it, as far as they
+  // reach.
+  absl::StatusOr<Region> Grow(int first) {
+    const bool blocked = !IsBlocked(first);
+    Region region{.values = {first}};
+    TESSERA_ASSIGN_OR_RETURN(region.gain, Change(first, blocked));
+    std::vector<int>& changed = region.values;
     for (size_t i = 0; i < changed.size() && changes_ <= kMaxChanges; ++i) {
       for (const size_t k : users_[changed[i]]) {
         for (const int next : kernels_[k].values) {
           if (IsBlocked(next) == blocked) continue;
           TESSERA_ASSIGN_OR_RETURN(const double more, Change(next, blocked));
           if (more > -kNothing) {
-            gain += more;
+            region.gain += more;
             changed.push_back(next);
           } else {
             SetBlocked(next, !blocked);
@@ -238,9 +412,7 @@ class Chooser {
         }
       }
     }
-    if (gain > kNothing) return true;
-    for (const int value : changed) SetBlocked(value, !blocked);
-    return false;
+    return region;
   }
 
   // What the kernels gain that use a value.
@@ -257,24 +429,63 @@ class Chooser {
     return gain;
   }
 
+  Form FormOf(const Kernel& kernel) const {
+    Form form;
+    for (const int value : kernel.values) form.push_back(IsBlocked(value));
+    return form;
+  }
+  void StoreOf(const Kernel& kernel, const Form& form) {
+    for (size_t i = 0; i < form.size(); ++i) SetBlocked(kernel.values[i], form[i]);
+  }
+
   // Of a kernel as its values are stored now.
   absl::StatusOr<double> SecondsOf(Kernel& kernel) {
-    std::vector<bool> form;
-    for (const int value : kernel.values) form.push_back(IsBlocked(value));
+    const Form form = FormOf(kernel);
     const auto [found, is_new] = kernel.seconds.try_emplace(form, 0.0);
     if (!is_new) return found->second;
     double& seconds = found->second;
     seconds = Estimate(kernel) * 1e-9;
-    if (!known_ || IsView(kernel)) return seconds;
+    if (known_ == nullptr || IsView(kernel)) return seconds;
     TESSERA_ASSIGN_OR_RETURN(const std::optional<double> known, Known(kernel));
     if (known.has_value()) return seconds = *known;
-    if (kernel.is_view) return seconds;
-    // What is known of the row-major form says how far its estimate is off.
-    for (const int value : kernel.values) SetBlocked(value, false);
-    TESSERA_ASSIGN_OR_RETURN(const std::optional<double> plain, Known(kernel));
-    if (plain.has_value()) seconds *= *plain / (Estimate(kernel) * 1e-9);
-    for (size_t i = 0; i < form.size(); ++i) SetBlocked(kernel.values[i], form[i]);
-    return seconds;
+    TESSERA_ASSIGN_OR_RETURN(const Instead instead, InsteadOf(kernel));
+    StoreOf(kernel, form);
+    // What is unmeasured whatever layouts are has a say as the estimate has it.
+    const bool is_tuned = unmeasured_ == Unmeasured::kTuned || !instead.is_known;
+    if (form == kernel.estimated && is_tuned) return seconds = instead.seconds;
+    // The same for all such forms: regions grow through them to what is measured.
+    return seconds = kUnmeasured * (instead.seconds > 0 ? instead.seconds : seconds);
+  }
+
+  // What is there of a kernel that is unmeasured in some form.
+  struct Instead {
+    double seconds = 0;  // as the estimate has it: known, or estimated by what is known of others
+    bool is_known = false;  // anything
+  };
+  absl::StatusOr<Instead> InsteadOf(Kernel& kernel) {
+    StoreOf(kernel, kernel.estimated);
+    const double estimate = Estimate(kernel) * 1e-9;
+    if (IsView(kernel)) return Instead{.seconds = 0, .is_known = true};
+    TESSERA_ASSIGN_OR_RETURN(const std::optional<double> own, Known(kernel));
+    if (own.has_value()) return Instead{*own, true};
+    const size_t values = kernel.values.size();
+    std::set<Form> others{Form(values, false), Form(values, true)};
+    for (size_t bits = 0; values <= kMaxFormValues && bits < (size_t{1} << values); ++bits) {
+      Form form;
+      for (size_t i = 0; i < values; ++i) form.push_back((bits >> i & 1) != 0);
+      others.insert(std::move(form));
+    }
+    double logarithms = 0;
+    int count = 0;
+    for (const Form& form : others) {
+      StoreOf(kernel, form);
+      if (IsView(kernel)) continue;
+      TESSERA_ASSIGN_OR_RETURN(const std::optional<double> known, Known(kernel));
+      if (!known.has_value() || *known <= 0) continue;
+      logarithms += std::log(*known / (Estimate(kernel) * 1e-9));
+      ++count;
+    }
+    return Instead{count > 0 ? estimate * std::exp(logarithms / count) : estimate, count > 0};
   }
 
   // Whether it is one as its values are stored now.
@@ -293,7 +504,7 @@ class Chooser {
   absl::StatusOr<std::optional<double>> Known(const Kernel& kernel) const {
     TESSERA_ASSIGN_OR_RETURN(const Definition definition,
                              Define(graph_, kernel.group, graph_.nodes[kernel.group.back()].name));
-    return known_(definition.workload);
+    return (*known_)(definition.workload);
   }
 
   double Estimate(const Kernel& kernel) const {
@@ -332,13 +543,14 @@ class Chooser {
   }
 
   Graph graph_;
-  const KnownSeconds& known_;
   const int64_t block_;
   const double lanes_;
   std::vector<Kernel> kernels_;
   std::vector<std::vector<size_t>> users_;  // by node: the kernels whose time its layout changes
   std::vector<int> choices_;
-  int64_t changes_ = 0;  // tried from this beginning on
+  int64_t changes_ = 0;                  // tried from this beginning on
+  const KnownSeconds* known_ = nullptr;  // until GoByKnown
+  Unmeasured unmeasured_ = Unmeasured::kTuned;
 };
 
 }  // namespace
@@ -358,10 +570,23 @@ std::vector<ir::LayoutDim> BlockedChannels(const std::vector<int64_t>& shape, in
   return layout;
 }
 
+absl::StatusOr<LayoutChoice> ChooseLayouts(const Graph& graph, const ir::Target& target,
+                                           const KnownSeconds& known, Unmeasured unmeasured) {
+  if (ChannelBlock(target) == 1) return LayoutChoice{.graph = graph};
+  return Chooser(graph, target).Run(known, unmeasured);
+}
+
 absl::StatusOr<Graph> ChooseLayouts(const Graph& graph, const ir::Target& target,
                                     const KnownSeconds& known) {
-  if (ChannelBlock(target) == 1) return graph;
-  return Chooser(graph, target, known).Run();
+  TESSERA_ASSIGN_OR_RETURN(LayoutChoice choice,
+                           ChooseLayouts(graph, target, known, Unmeasured::kTuned));
+  return std::move(choice.graph);
+}
+
+absl::StatusOr<std::vector<RivalLayouts>> FindRivalLayouts(const Graph& graph,
+                                                           const ir::Target& target) {
+  if (ChannelBlock(target) == 1) return std::vector<RivalLayouts>();
+  return Chooser(graph, target).Rivals();
 }
 
 absl::StatusOr<Plan> PlanModel(const Graph& graph, const ir::Target& target,
