@@ -23,6 +23,7 @@
 #include "cli/error_demand.h"
 #include "cli/library_executor.h"
 #include "cli/library_manifest.h"
+#include "cli/model_layouts.h"
 #include "cli/model_source.h"
 #include "cli/model_upload.h"
 #include "cli/operator_source.h"
@@ -87,7 +88,13 @@ absl::Status PlanModel(Client& client, const BuildOptions& options, JobFile& fil
                            ChooseTuneTarget(devices, options.target, device_class,
                                             file.options.threads, Clock::Real().Now()));
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(chosen.target));
-  return PlanFor(file, target);
+  const int threads = file.options.threads;
+  TESSERA_ASSIGN_OR_RETURN(
+      const ModelLayouts layouts,
+      PlanByLog(client, file, {target, chosen.device_class, threads, options.allow},
+                graph::Unmeasured::kAsTheyAre));
+  PrintFitting(stderr, LayoutsText(layouts));
+  return absl::OkStatus();
 }
 
 absl::Status CheckRunsModels(const BuildPlan& plan) {

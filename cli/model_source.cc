@@ -303,23 +303,38 @@ absl::StatusOr<JobFile> ModelJob(const OperatorSource& source, const graph::Exec
   return file;
 }
 
-absl::Status PlanFor(JobFile& file, const ir::Target& target) {
-  if (file.model.empty()) return absl::OkStatus();
+absl::StatusOr<ModelLayouts> PlanFor(JobFile& file, const ir::Target& target,
+                                     const graph::KnownSeconds& known,
+                                     graph::Unmeasured unmeasured) {
+  ModelLayouts layouts;
+  if (file.model.empty()) return layouts;
   if (file.calibrated.has_value()) {
     TESSERA_ASSIGN_OR_RETURN(file.model[0].graph,
                              QuantizedFor(*file.calibrated, &target, file.name));
   }
   std::vector<graph::Bucket> stored;
+  bool all_known = true, all_estimated_known = true;
   for (const graph::Bucket& bucket : file.model) {
-    absl::StatusOr<graph::Graph> graph = graph::ChooseLayouts(bucket.graph, target);
-    TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), file.name));
-    stored.push_back({bucket.extents, *std::move(graph)});
+    absl::StatusOr<graph::LayoutChoice> choice =
+        graph::ChooseLayouts(bucket.graph, target, known, unmeasured);
+    TESSERA_RETURN_IF_ERROR(Annotate(choice.status(), file.name));
+    layouts.values += choice->values;
+    layouts.blocked += choice->blocked;
+    layouts.changed += choice->changed;
+    layouts.seconds += choice->seconds;
+    layouts.estimated_seconds += choice->estimated_seconds;
+    all_known = all_known && (choice->changed == 0 || choice->seconds > 0);
+    all_estimated_known =
+        all_estimated_known && (choice->changed == 0 || choice->estimated_seconds > 0);
+    stored.push_back({bucket.extents, std::move(choice->graph)});
   }
+  if (!all_known) layouts.seconds = 0;
+  if (!all_estimated_known) layouts.estimated_seconds = 0;
   absl::StatusOr<std::vector<JobOperator>> operators = OperatorsOf(stored);
   TESSERA_RETURN_IF_ERROR(Annotate(operators.status(), file.name));
   file.operators = *std::move(operators);
   file.stored = std::move(stored);
-  return absl::OkStatus();
+  return layouts;
 }
 
 }  // namespace tessera::cli

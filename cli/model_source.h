@@ -9,6 +9,7 @@
 #include "cli/job_file.h"
 #include "compiler/graph/buckets.h"
 #include "compiler/graph/evaluate.h"
+#include "compiler/graph/layouts.h"
 #include "compiler/graph/plan.h"
 #include "compiler/ir/target.h"
 
@@ -41,7 +42,15 @@ absl::StatusOr<std::vector<JobOperator>> OperatorsOf(absl::Span<const graph::Buc
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source,
                                  const graph::Executor& executor = graph::Interpreted);
 
-// Has the operators of a file that is a model be those of a target.
-absl::Status PlanFor(JobFile& file, const ir::Target& target);
+// Of all graphs of a model together; as of graph::LayoutChoice.
+struct ModelLayouts {
+  int values = 0, blocked = 0, changed = 0;
+  double seconds = 0, estimated_seconds = 0;
+};
+// Has the operators of a file that is a model be those of a target, in layouts by estimate or,
+// where seconds are known, by these.
+absl::StatusOr<ModelLayouts> PlanFor(JobFile& file, const ir::Target& target,
+                                     const graph::KnownSeconds& known = nullptr,
+                                     graph::Unmeasured unmeasured = graph::Unmeasured::kTuned);
 
 }  // namespace tessera::cli

@@ -2,8 +2,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/status.h"
 #include "cli/build_command.h"
@@ -19,38 +17,6 @@
 #include "cli/tune_job.h"
 
 namespace tessera::cli {
-namespace {
-
-constexpr int kMaxAttempts = 1000;
-
-// The same of equal requests, whoever makes them.
-std::string KeyOf(const db::Job& job) {
-  std::string text = absl::StrCat(job.options.device_class, "\n", job.options.trials_per_task, "\n",
-                                  job.options.threads, "\n", job.options.seed, "\n",
-                                  job.options.scheduler, "\n", job.options.max_seconds, "\n");
-  if (!job.options.allow.empty()) absl::StrAppend(&text, "allow ", job.options.allow, "\n");
-  for (const db::Task& task : job.tasks) absl::StrAppend(&text, task.Key(), " ", task.weight, "\n");
-  return absl::StrCat("request-", Sha256Hex(text).substr(0, 32));
-}
-
-// The job of an earlier equal request, unless it came to nothing, else a new one.
-absl::StatusOr<db::Job> FindOrCreate(Client& client, db::Job job, const JobFile& file) {
-  const std::string key = KeyOf(job);
-  for (int attempt = 1; attempt <= kMaxAttempts; ++attempt) {
-    job.options.idempotency_key = absl::StrCat(key, "-", attempt);
-    const absl::StatusOr<int64_t> id = client.CreateJob(job);
-    if (!id.ok()) return WithPlace(id.status(), file);
-    TESSERA_ASSIGN_OR_RETURN(db::Job found, client.GetJob(*id));
-    if (found.state != db::JobState::kFailed && found.state != db::JobState::kCancelled) {
-      return found;
-    }
-  }
-  return absl::FailedPreconditionError(absl::StrCat("the last ", kMaxAttempts,
-                                                    " jobs of this request failed; see `tessera "
-                                                    "jobs`, or ask for another --budget"));
-}
-
-}  // namespace
 
 absl::Status RunRequest(const RequestOptions& options) {
   BlockInterrupts();

@@ -27,7 +27,7 @@ absl::Status RunSpace(const SpaceOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(ir::Target target,
                            ir::ParseTarget(is_default ? kDefaultSpaceTarget : options.target));
   target.max_threads = std::max(target.max_threads, options.threads);
-  TESSERA_RETURN_IF_ERROR(PlanFor(file, target));
+  TESSERA_RETURN_IF_ERROR(PlanFor(file, target).status());
   for (const JobOperator& op : file.operators) {
     const te::OpSpec& spec = op.spec;
     TESSERA_ASSIGN_OR_RETURN(const space::ConfigSpace whole,

@@ -29,6 +29,7 @@ absl::Status RunTune(const TuneOptions& options) {
   const absl::StatusOr<int64_t> id = client->CreateJob(job);
   if (!id.ok()) return WithPlace(id.status(), file);
   PrintFitting(stderr, planned.remark);
+  PrintFitting(stderr, planned.layouts);
   if (options.detach) {
     std::printf("%ld\n", static_cast<long>(*id));
     return absl::OkStatus();

@@ -10,10 +10,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/durable_file.h"
+#include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/status.h"
 #include "base/view.h"
 #include "cli/device_class.h"
+#include "cli/model_layouts.h"
 #include "cli/model_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
@@ -23,6 +25,8 @@
 
 namespace tessera::cli {
 namespace {
+
+constexpr double kRivalWait = 0.2;  // of a job's time, for what is measured before it
 
 absl::Status WriteReport(const Report& report, const std::string& path) {
   std::ofstream out(path);
@@ -83,7 +87,70 @@ absl::Status SpreadBudget(int64_t budget, db::Job& job) {
   return absl::OkStatus();
 }
 
+constexpr int kMaxAttempts = 1000;
+
+// The same of equal requests, whoever makes them.
+std::string KeyOf(const db::Job& job) {
+  std::string text = absl::StrCat(job.options.device_class, "\n", job.options.trials_per_task, "\n",
+                                  job.options.threads, "\n", job.options.seed, "\n",
+                                  job.options.scheduler, "\n", job.options.max_seconds, "\n");
+  if (!job.options.allow.empty()) absl::StrAppend(&text, "allow ", job.options.allow, "\n");
+  for (const db::Task& task : job.tasks) absl::StrAppend(&text, task.Key(), " ", task.weight, "\n");
+  return absl::StrCat("request-", Sha256Hex(text).substr(0, 32));
+}
+
+// Which of their layouts are faster of a model's kernels, as far as the budget is for that:
+// measured by a job of its own, whose end is waited for. What is left of the budget.
+absl::StatusOr<int64_t> MeasureRivals(Client& client, const JobFile& file,
+                                      const std::string& server, const ir::Target& target,
+                                      int64_t budget, db::Job& of_model) {
+  TESSERA_ASSIGN_OR_RETURN(const RivalTrials rivals, SpendOnRivals(file, target, budget));
+  if (rivals.operators.empty()) return budget;
+  JobFile kernels;
+  kernels.cache = file.cache;
+  kernels.operators = rivals.operators;
+  db::Job job;
+  job.name = absl::StrCat(file.name, " layouts");
+  job.options.trials_per_task = rivals.trials;
+  job.options.threads = of_model.options.threads;
+  job.options.seed = of_model.options.seed;
+  job.options.device_class = of_model.options.device_class;
+  job.options.allow = of_model.options.allow;
+  job.options.max_seconds = kRivalWait * of_model.options.max_seconds;
+  of_model.options.max_seconds -= job.options.max_seconds;
+  TESSERA_ASSIGN_OR_RETURN(job.tasks,
+                           MakeTasks(kernels, ir::ToString(target), job.options.threads));
+  TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(client, std::move(job), file));
+  if (!db::HasEnded(job.state)) {
+    PrintFitting(stderr, absl::StrCat("layouts: job ", job.id, " measures ", job.tasks.size(),
+                                      " kernels of ", rivals.rivals,
+                                      rivals.rivals == 1 ? " choice, " : " choices, ",
+                                      rivals.trials, " trials each"));
+    const absl::Status watched = Watch(client, server, job.id);
+    if (!watched.ok()) return WithNextStep(watched, StepOf(server, job.id));
+  }
+  return rivals.budget_left;
+}
+
 }  // namespace
+
+absl::StatusOr<db::Job> FindOrCreate(Client& client, db::Job job, const JobFile& file) {
+  const std::string key = KeyOf(job);
+  for (int attempt = 1; attempt <= kMaxAttempts; ++attempt) {
+    job.options.idempotency_key = absl::StrCat(key, "-", attempt);
+    const absl::StatusOr<int64_t> id = client.CreateJob(job);
+    if (absl::IsAlreadyExists(id.status())) continue;  // the same kernels by other names
+    if (!id.ok()) return WithPlace(id.status(), file);
+    TESSERA_ASSIGN_OR_RETURN(db::Job found, client.GetJob(*id));
+    if (found.state != db::JobState::kFailed && found.state != db::JobState::kCancelled) {
+      return found;
+    }
+  }
+  return absl::FailedPreconditionError(absl::StrCat("the last ", kMaxAttempts,
+                                                    " jobs of this request failed, or are of "
+                                                    "other names; see `tessera jobs`, or ask for "
+                                                    "another --budget"));
+}
 
 std::string StepOf(const std::string& server, int64_t job) {
   return absl::StrCat("; start it again on the same --data: job ", job,
@@ -117,9 +184,22 @@ absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOpti
   job.options.device_class = chosen.device_class;
   planned.remark = chosen.remark;
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(chosen.target));
-  TESSERA_RETURN_IF_ERROR(PlanFor(file, target));
+  TESSERA_RETURN_IF_ERROR(PlanFor(file, target).status());
+  int64_t budget = options.budget;
+  if (!file.model.empty()) {
+    if (!options.detach) {
+      TESSERA_ASSIGN_OR_RETURN(budget,
+                               MeasureRivals(client, file, options.server, target, budget, job));
+    }
+    TESSERA_ASSIGN_OR_RETURN(
+        const ModelLayouts layouts,
+        PlanByLog(client, file,
+                  {target, job.options.device_class, job.options.threads, options.allow},
+                  graph::Unmeasured::kTuned));
+    planned.layouts = LayoutsText(layouts);
+  }
   TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
-  if (options.budget > 0) TESSERA_RETURN_IF_ERROR(SpreadBudget(options.budget, job));
+  if (budget > 0) TESSERA_RETURN_IF_ERROR(SpreadBudget(budget, job));
   return planned;
 }
 

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/client.h"
+#include "cli/job_file.h"
+#include "cli/model_source.h"
+#include "compiler/graph/layouts.h"
+#include "compiler/ir/target.h"
+
+// Layouts of a model's values by what a server's log knows (docs/decisions/0036).
+
+namespace tessera::cli {
+
+// What kernels are measured on, and with what.
+struct KernelPlace {
+  ir::Target target;
+  std::string device_class;  // empty: of any, whose times don't compare
+  int threads = 1;
+  std::string allowed;  // as of JobOptions::allow
+};
+
+// Has the operators of a file that is a model be those of a place, in layouts that are chosen by
+// the fastest records of its class there (graph::ChooseLayouts). Errors: the client's, and those of
+// PlanFor.
+absl::StatusOr<ModelLayouts> PlanByLog(Client& client, JobFile& file, const KernelPlace& place,
+                                       graph::Unmeasured unmeasured);
+
+// "layouts: 17 of 20 values in blocks of channels, as estimated"; empty where none can be.
+std::string LayoutsText(const ModelLayouts& layouts);
+
+// What of a budget goes to rivals of a model's layouts.
+struct RivalTrials {
+  std::vector<JobOperator> operators;  // kernels in both forms, each once; none: it is too small
+  int rivals = 0;                      // choices that they decide between
+  int trials = 0;                      // of each kernel
+  int64_t budget_left = 0;             // for the kernels as they are chosen then
+};
+// By estimate alone, so that equal requests measure the same. Kernels in a rival's form get at most
+// a tenth of `budget`; there are none where the model's kernels get no more trials than these.
+// `file` is planned for the target, by estimate. Errors of graph::FindRivalLayouts.
+absl::StatusOr<RivalTrials> SpendOnRivals(const JobFile& file, const ir::Target& target,
+                                          int64_t budget);
+
+}  // namespace tessera::cli
