@@ -19,43 +19,81 @@ namespace {
 constexpr int kRivalTrials = 8;
 constexpr int64_t kRivalShare = 10;  // budget ÷ trials of kernels in rivals' forms, at least
 
-// Seconds of a place's fastest records, each asked for once.
-class LoggedSeconds {
+// Kernels that a place has records of, whatever their names and the models that they are of.
+class LoggedKernels {
  public:
-  LoggedSeconds(Client& client, const KernelPlace& place, db::CacheMode cache)
-      : client_(client), device_class_(place.device_class), allowed_(place.allowed) {
-    task_.target = ir::ToString(place.target);
-    task_.threads = place.threads;
-    task_.cache_mode = cache;
+  static absl::StatusOr<LoggedKernels> Of(Client& client, const KernelPlace& place,
+                                          db::CacheMode cache) {
+    LoggedKernels kernels(client, place);
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> classes,
+                             client.ListDeviceClasses({}));
+    // Times of different classes don't compare.
+    if (std::ranges::count(classes, place.device_class, &RecordedClass::name) == 0) return kernels;
+    TESSERA_ASSIGN_OR_RETURN(std::vector<db::Task> tasks, client.ListTasks());
+    const std::string target = ir::ToString(place.target);
+    for (db::Task& task : tasks) {
+      if (task.target != target || task.threads != place.threads || task.cache_mode != cache) {
+        continue;
+      }
+      kernels.tasks_[task.workload_hash].push_back(std::move(task));
+    }
+    return kernels;
   }
 
-  std::optional<double> Of(const te::Workload& workload) {
-    const uint64_t hash = te::StructuralHash(workload.dag);
-    const auto [found, is_new] = seconds_.try_emplace(hash);
-    if (!is_new || !status_.ok()) return found->second;
-    task_.workload_hash = HashToHex(hash);
-    const absl::StatusOr<std::vector<db::Record>> best =
-        client_.Best(task_.Key(), device_class_, 1, allowed_);
-    status_ = best.status();
-    if (best.ok() && !best->empty()) found->second = best->front().CostSeconds();
-    return found->second;
+  bool empty() const { return tasks_.empty(); }
+
+  std::optional<double> SecondsOf(const te::Workload& workload) {
+    const std::vector<Known>& known = KnownOf(workload);
+    if (known.empty()) return std::nullopt;
+    return std::ranges::min(known, {}, &Known::seconds).seconds;
   }
+
+  // The kernel by the name that it has records of: its own, else that of the fastest.
+  absl::StatusOr<te::Workload> AsRecorded(const te::Workload& workload) {
+    const std::vector<Known>& known = KnownOf(workload);
+    const std::string own = te::Print(workload);
+    const bool has_own =
+        std::ranges::any_of(known, [&](const Known& one) { return one.task->workload == own; });
+    if (known.empty() || has_own) return workload;
+    return te::ParseWorkload(std::ranges::min(known, {}, &Known::seconds).task->workload);
+  }
+
   // Of the first call that failed.
   const absl::Status& status() const { return status_; }
 
  private:
-  Client& client_;
-  const std::string device_class_, allowed_;
-  db::Task task_;
-  std::map<uint64_t, std::optional<double>> seconds_;  // by hash of the workload
+  struct Known {
+    const db::Task* task = nullptr;
+    double seconds = 0;  // of its fastest record
+  };
+
+  LoggedKernels(Client& client, const KernelPlace& place)
+      : client_(&client), device_class_(place.device_class), allowed_(place.allowed) {}
+
+  // Each asked for once.
+  const std::vector<Known>& KnownOf(const te::Workload& workload) {
+    const std::string hash = HashToHex(te::StructuralHash(workload.dag));
+    const auto [found, is_new] = known_.try_emplace(hash);
+    const auto tasks = tasks_.find(hash);
+    if (!is_new || tasks == tasks_.end()) return found->second;
+    for (const db::Task& task : tasks->second) {
+      if (!status_.ok()) break;
+      const absl::StatusOr<std::vector<db::Record>> best =
+          client_->Best(task.Key(), device_class_, 1, allowed_);
+      status_ = best.status();
+      if (best.ok() && !best->empty()) {
+        found->second.push_back({&task, best->front().CostSeconds()});
+      }
+    }
+    return found->second;
+  }
+
+  Client* client_;
+  std::string device_class_, allowed_;
+  std::map<std::string, std::vector<db::Task>> tasks_;  // by hash of the workload, as the next
+  std::map<std::string, std::vector<Known>> known_;
   absl::Status status_;
 };
-
-absl::StatusOr<bool> HasRecords(Client& client, const std::string& device_class) {
-  if (device_class.empty()) return false;
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<RecordedClass> classes, client.ListDeviceClasses({}));
-  return std::ranges::count(classes, device_class, &RecordedClass::name) > 0;
-}
 
 using Hashes = std::set<uint64_t>;
 
@@ -69,12 +107,15 @@ Hashes HashesOf(const std::vector<te::Workload>& kernels) {
 
 absl::StatusOr<ModelLayouts> PlanByLog(Client& client, JobFile& file, const KernelPlace& place,
                                        graph::Unmeasured unmeasured) {
-  TESSERA_ASSIGN_OR_RETURN(const bool has_records, HasRecords(client, place.device_class));
-  if (!has_records) return PlanFor(file, place.target);
-  LoggedSeconds logged(client, place, file.cache);
-  const absl::StatusOr<ModelLayouts> layouts = PlanFor(
-      file, place.target, [&](const te::Workload& workload) { return logged.Of(workload); },
+  TESSERA_ASSIGN_OR_RETURN(LoggedKernels logged, LoggedKernels::Of(client, place, file.cache));
+  if (logged.empty()) return PlanFor(file, place.target);
+  absl::StatusOr<ModelLayouts> layouts = PlanFor(
+      file, place.target, [&](const te::Workload& workload) { return logged.SecondsOf(workload); },
       unmeasured);
+  TESSERA_RETURN_IF_ERROR(layouts.status());
+  for (JobOperator& op : file.operators) {
+    TESSERA_ASSIGN_OR_RETURN(op.workload, logged.AsRecorded(op.workload));
+  }
   TESSERA_RETURN_IF_ERROR(logged.status());
   return layouts;
 }

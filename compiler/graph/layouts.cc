@@ -102,6 +102,17 @@ bool KeepsBlocks(const Graph& graph, const Node& node, int64_t block) {
   return node.op == "broadcast_to";
 }
 
+// By node: whether it lies in another one, so that nobody computes it.
+std::vector<bool> Placed(const Graph& graph) {
+  std::vector<bool> placed(graph.nodes.size(), false);
+  const std::vector<View> views = FindViews(graph), parts = FindParts(graph);
+  for (size_t i = 0; i < views.size(); ++i) {
+    if (views[i].of >= 0) placed[i] = true;
+    if (parts[i].of >= 0) placed[parts[i].of] = true;
+  }
+  return placed;
+}
+
 // Terms of the sums, or elements that a window is the maximum of.
 double TermsOf(const Graph& graph, const Node& node) {
   const auto elements = static_cast<double>(node.type.ElementCount());
@@ -137,12 +148,7 @@ class Chooser {
         lanes_(static_cast<double>(target.Lanes(32))),
         users_(graph.nodes.size()) {
     std::vector<bool> has_choice(graph.nodes.size(), false);
-    std::vector<bool> is_placed(graph.nodes.size(), false);  // nobody computes it
-    const std::vector<View> views = FindViews(graph), parts = FindParts(graph);
-    for (size_t i = 0; i < views.size(); ++i) {
-      if (views[i].of >= 0) is_placed[i] = true;
-      if (parts[i].of >= 0) is_placed[parts[i].of] = true;
-    }
+    const std::vector<bool> is_placed = Placed(graph);
     for (Group& group : Fuse(graph)) {
       Kernel kernel{.group = std::move(group)};
       const int result = kernel.group.back();
@@ -314,7 +320,7 @@ class Chooser {
         for (const size_t k : UsersOf(part)) {
           TESSERA_ASSIGN_OR_RETURN(const double seconds, SecondsOf(kernels_[k]));
           (now ? after : before) += seconds;
-          if (IsView(kernels_[k])) continue;
+          if (IsPlaced(kernels_[k])) continue;
           TESSERA_ASSIGN_OR_RETURN(const auto known, Known(kernels_[k]));
           bool& is_known = now ? after_is_known : before_is_known;
           is_known = is_known && known.has_value();
@@ -343,16 +349,11 @@ class Chooser {
   // What these kernels compute as values are stored now, each kind once, and the hashes of these.
   absl::StatusOr<std::vector<uint64_t>> Kinds(const std::vector<size_t>& kernels,
                                               std::vector<te::Workload>& kinds) {
-    const std::vector<View> views = FindViews(graph_), parts = FindParts(graph_);
-    std::set<int> placed;  // what nobody computes
-    for (size_t i = 0; i < views.size(); ++i) {
-      if (views[i].of >= 0) placed.insert(static_cast<int>(i));
-      if (parts[i].of >= 0) placed.insert(parts[i].of);
-    }
+    const std::vector<bool> placed = Placed(graph_);
     std::map<uint64_t, te::Workload> found;
     for (const size_t k : kernels) {
       const Group& group = kernels_[k].group;
-      if (group.size() == 1 && placed.contains(group[0])) continue;
+      if (group.size() == 1 && placed[group[0]]) continue;
       TESSERA_ASSIGN_OR_RETURN(Definition definition,
                                Define(graph_, group, graph_.nodes[group.back()].name));
       found.try_emplace(te::StructuralHash(definition.workload.dag),
@@ -445,7 +446,8 @@ class Chooser {
     if (!is_new) return found->second;
     double& seconds = found->second;
     seconds = Estimate(kernel) * 1e-9;
-    if (known_ == nullptr || IsView(kernel)) return seconds;
+    if (known_ == nullptr) return seconds;
+    if (IsPlaced(kernel)) return seconds = 0;
     TESSERA_ASSIGN_OR_RETURN(const std::optional<double> known, Known(kernel));
     if (known.has_value()) return seconds = *known;
     TESSERA_ASSIGN_OR_RETURN(const Instead instead, InsteadOf(kernel));
@@ -465,7 +467,7 @@ class Chooser {
   absl::StatusOr<Instead> InsteadOf(Kernel& kernel) {
     StoreOf(kernel, kernel.estimated);
     const double estimate = Estimate(kernel) * 1e-9;
-    if (IsView(kernel)) return Instead{.seconds = 0, .is_known = true};
+    if (IsPlaced(kernel)) return Instead{.seconds = 0, .is_known = true};
     TESSERA_ASSIGN_OR_RETURN(const std::optional<double> own, Known(kernel));
     if (own.has_value()) return Instead{*own, true};
     const size_t values = kernel.values.size();
@@ -479,7 +481,7 @@ class Chooser {
     int count = 0;
     for (const Form& form : others) {
       StoreOf(kernel, form);
-      if (IsView(kernel)) continue;
+      if (IsPlaced(kernel)) continue;
       TESSERA_ASSIGN_OR_RETURN(const std::optional<double> known, Known(kernel));
       if (!known.has_value() || *known <= 0) continue;
       logarithms += std::log(*known / (Estimate(kernel) * 1e-9));
@@ -499,6 +501,11 @@ class Chooser {
 
   bool SumsBytes(const Node& node) const {
     return IsConvolution(node) && IsByte(graph_.operand(node, 0).type.element);
+  }
+
+  // The same of blocks, too: some lie in their place.
+  bool IsPlaced(const Kernel& kernel) const {
+    return kernel.is_view && Placed(graph_)[kernel.group[0]];
   }
 
   absl::StatusOr<std::optional<double>> Known(const Kernel& kernel) const {

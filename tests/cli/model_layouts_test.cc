@@ -1,0 +1,268 @@
+#include "cli/model_layouts.h"
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include "base/interrupt.h"
+#include "cli/tune_job.h"
+#include "tests/cli/fake_client.h"
+#include "tests/compiler/graph/random_net.h"
+#include "tests/compiler/graph/run.h"
+
+namespace tessera::cli {
+namespace {
+
+constexpr char kTarget[] = "x86/avx2 threads=2";
+constexpr char kClass[] = "x86/test";
+
+// Three convolutions: what lies between them is in blocks by estimate.
+JobFile Net(const std::string& suffix = "") {
+  graph::GraphBuilder builder("net");
+  using Ints = std::vector<int64_t>;
+  const graph::Attributes padded{{"before", Ints{1, 1}}, {"behind", Ints{1, 1}}};
+  int x = *builder.Input("image", {ir::Float(32), {1, 8, 32, 32}, {}});
+  for (const char* name : {"first", "second", "third"}) {
+    const int64_t channels = builder.type(x).shape[1];
+    const int w = *builder.Constant("w", graph::SomeTensor({2 * channels, channels, 3, 3}, 1));
+    x = *builder.Add("conv", {x, w}, padded, name + suffix);
+  }
+  x = *builder.Add("reduce_mean", {x}, {{"axes", Ints{2, 3}}}, "mean" + suffix);
+  JobFile file;
+  file.name = "net" + suffix;
+  file.options.scheduler = "gradient";
+  file.model.push_back({{}, std::move(builder).Finish({x})});
+  return file;
+}
+
+ir::Target Target() { return ir::ParseTarget(kTarget).value(); }
+
+// A device and the log of what jobs measured on it, when somebody watches them.
+class FarmClient final : public FakeClient {
+ public:
+  FarmClient() {
+    BlockInterrupts();  // as commands do that watch jobs
+    db::Device& device = devices_.emplace_back();
+    device.id = "host/cpu";
+    device.device_class.name = kClass;
+    device.target = kTarget;
+    device.runs = true;
+    device.state = "online";
+  }
+
+  absl::StatusOr<std::vector<db::Device>> ListDevices() override { return devices_; }
+  absl::StatusOr<std::vector<RecordedClass>> ListDeviceClasses(
+      const std::vector<std::string>&) override {
+    if (tasks.empty()) return std::vector<RecordedClass>();
+    return std::vector<RecordedClass>{{kClass, 0}};
+  }
+  absl::StatusOr<std::vector<db::Task>> ListTasks() override { return tasks; }
+  absl::StatusOr<std::vector<db::Record>> Best(const std::string& key,
+                                               const std::string& device_class, int,
+                                               const std::string& allowed) override {
+    CHECK(device_class == kClass);
+    CHECK(allowed == expected_allowed);
+    if (best_fails) return absl::UnavailableError("gone");
+    const auto found = seconds_.find(key);
+    if (found == seconds_.end()) return std::vector<db::Record>();
+    db::Record record;
+    record.measurement.outcome = db::Outcome::kOk;
+    record.measurement.sample_seconds = {found->second};
+    return std::vector<db::Record>{record};
+  }
+  absl::StatusOr<int64_t> CreateJob(const db::Job& job) override {
+    for (const db::Job& known : jobs) {
+      if (known.options.idempotency_key != job.options.idempotency_key) continue;
+      if (known.tasks == job.tasks) return known.id;
+      return absl::AlreadyExistsError("the key is taken");
+    }
+    jobs.push_back(job);
+    jobs.back().id = static_cast<int64_t>(jobs.size());
+    return jobs.back().id;
+  }
+  absl::StatusOr<db::Job> GetJob(int64_t id) override { return jobs.at(id - 1); }
+  absl::Status WatchJob(int64_t id,
+                        const std::function<void(const proto::JobProgress&)>&) override {
+    db::Job& job = jobs.at(id - 1);
+    job.state = db::JobState::kDone;
+    for (const db::Task& task : job.tasks) Measure(task);
+    return absl::OkStatus();
+  }
+
+  void Measure(const db::Task& task) {
+    const te::Workload workload = te::ParseWorkload(task.workload).value();
+    const bool in_blocks = !workload.dag.outputs[0]->layout.empty();
+    const bool is_new = seconds_.emplace(task.Key(), in_blocks ? block_seconds : 1e-3).second;
+    if (is_new) tasks.push_back(task);
+  }
+
+  double block_seconds = 0.8e-3;
+  bool best_fails = false;
+  std::string expected_allowed;
+  std::vector<db::Job> jobs;
+  std::vector<db::Task> tasks;
+
+ private:
+  std::vector<db::Device> devices_;
+  std::map<std::string, double> seconds_;  // by key of the task
+};
+
+ModelLayouts Planned(FarmClient& client, JobFile& file,
+                     graph::Unmeasured unmeasured = graph::Unmeasured::kTuned) {
+  const auto layouts = PlanByLog(client, file, {Target(), kClass, 1, ""}, unmeasured);
+  INFO(layouts.status());
+  REQUIRE(layouts.ok());
+  return *layouts;
+}
+
+TuneOptions Budget(int64_t trials) {
+  TuneOptions options;
+  options.budget = trials;
+  return options;
+}
+
+std::set<std::string> HashesOf(const std::vector<db::Task>& tasks) {
+  std::set<std::string> hashes;
+  for (const db::Task& task : tasks) hashes.insert(task.workload_hash);
+  return hashes;
+}
+
+}  // namespace
+
+TEST_CASE("a tenth of a model's budget goes to layouts that may be faster", "[cli]") {
+  JobFile file = Net();
+  REQUIRE(PlanFor(file, Target()).ok());
+  for (const int64_t budget : {31, 79, 80, 160, 320, 1000}) {
+    CAPTURE(budget);
+    const auto spent = SpendOnRivals(file, Target(), budget);
+    REQUIRE(spent.ok());
+    std::set<uint64_t> chosen, kernels;
+    for (const JobOperator& op : file.operators) {
+      chosen.insert(te::StructuralHash(op.workload.dag));
+    }
+    int64_t rivals = 0;
+    for (const JobOperator& op : spent->operators) {
+      const uint64_t hash = te::StructuralHash(op.workload.dag);
+      CHECK(kernels.insert(hash).second);
+      rivals += chosen.contains(hash) ? 0 : 1;
+    }
+    CHECK(rivals * spent->trials * 10 <= budget);
+    CHECK((rivals > 0) == (budget >= 160));
+    CHECK((spent->rivals > 0) == (rivals > 0));
+    CHECK(spent->budget_left ==
+          budget - static_cast<int64_t>(spent->operators.size()) * spent->trials);
+  }
+  file.model.clear();
+  CHECK(SpendOnRivals(file, Target(), 1000)->operators.empty());
+}
+
+TEST_CASE("layouts that were measured to be faster are tuned and built", "[cli]") {
+  FarmClient client;
+  client.block_seconds = 1.3e-3;
+  JobFile estimated = Net();
+  const auto by_estimate = PlanFor(estimated, Target());
+  REQUIRE(by_estimate.ok());
+  REQUIRE(by_estimate->blocked == 3);
+  CHECK(LayoutsText(*by_estimate) == "layouts: 3 of 3 values in blocks of channels, as estimated");
+
+  JobFile file = Net();
+  const auto planned = PlanJob(client, file, Budget(1000));
+  INFO(planned.status());
+  REQUIRE(planned.ok());
+  REQUIRE(client.jobs.size() == 1);
+  CHECK(client.jobs[0].name == "net layouts");
+  CHECK(client.jobs[0].options.trials_per_task == 8);
+  CHECK(planned->layouts.find("otherwise than estimated, as measured: their kernels take ") !=
+        std::string::npos);
+  const std::vector<db::Task> tasks = MakeTasks(estimated, kTarget, 1).value();
+  CHECK(HashesOf(planned->job.tasks) != HashesOf(tasks));
+  // What of the budget is left is for all kernels.
+  const auto trials = static_cast<int64_t>(client.jobs[0].tasks.size()) * 8;
+  CHECK(planned->job.options.trials_per_task ==
+        (1000 - trials) / static_cast<int64_t>(planned->job.tasks.size()));
+
+  // When they are tuned, they are built, and another request is the same.
+  for (const db::Task& task : planned->job.tasks) client.Measure(task);
+  JobFile built = Net();
+  CHECK(Planned(client, built, graph::Unmeasured::kAsTheyAre).changed > 0);
+  CHECK(MakeTasks(built, kTarget, 1).value() == planned->job.tasks);
+  JobFile again = Net();
+  const auto repeated = PlanJob(client, again, Budget(1000));
+  REQUIRE(repeated.ok());
+  CHECK(client.jobs.size() == 1);
+  CHECK(repeated->job.tasks == planned->job.tasks);
+  CHECK(repeated->job.options == planned->job.options);
+}
+
+TEST_CASE("the estimate's layouts stay where nothing was measured to be faster", "[cli]") {
+  FarmClient client;
+  JobFile estimated = Net();
+  REQUIRE(PlanFor(estimated, Target()).ok());
+  const std::vector<db::Task> tasks = MakeTasks(estimated, kTarget, 1).value();
+  // Nobody waits, or the budget is too small.
+  TuneOptions detached = Budget(1000);
+  detached.detach = true;
+  for (const TuneOptions& options : {detached, Budget(40), TuneOptions()}) {
+    JobFile file = Net();
+    const auto planned = PlanJob(client, file, options);
+    REQUIRE(planned.ok());
+    CHECK(client.jobs.empty());
+    CHECK(planned->job.tasks == tasks);
+  }
+  // Blocks are measured to be faster.
+  JobFile file = Net();
+  const auto planned = PlanJob(client, file, Budget(1000));
+  REQUIRE(planned.ok());
+  CHECK(client.jobs.size() == 1);
+  CHECK(planned->job.tasks == tasks);
+  CHECK(planned->layouts == "layouts: 3 of 3 values in blocks of channels, as estimated");
+  // Another class is another machine.
+  client.block_seconds = 5;
+  JobFile other = Net();
+  const auto layouts =
+      PlanByLog(client, other, {Target(), "x86/other", 1, ""}, graph::Unmeasured::kAsTheyAre);
+  REQUIRE(layouts.ok());
+  CHECK(layouts->changed == 0);
+}
+
+TEST_CASE("records of the same kernels by other names count", "[cli]") {
+  FarmClient client;
+  JobFile known = Net("_of_another"), file = Net();
+  REQUIRE(PlanFor(known, Target()).ok());
+  REQUIRE(PlanFor(file, Target()).ok());
+  const std::vector<db::Task> of_another = MakeTasks(known, kTarget, 1).value();
+  const std::vector<db::Task> own = MakeTasks(file, kTarget, 1).value();
+  client.Measure(of_another[0]);
+  client.Measure(of_another[1]);
+  client.Measure(own[1]);
+  Planned(client, file);
+  const std::vector<db::Task> tasks = MakeTasks(file, kTarget, 1).value();
+  CHECK(tasks[0].Key() == of_another[0].Key());
+  CHECK(tasks[0].name == own[0].name);
+  CHECK(tasks[1].Key() == own[1].Key());
+  CHECK(tasks[2].Key() == own[2].Key());
+  // What the records may call is asked for, and a server that is gone is no empty log.
+  client.expected_allowed = "openblas";
+  const KernelPlace allowing{Target(), kClass, 1, "openblas"};
+  CHECK(PlanByLog(client, file, allowing, graph::Unmeasured::kTuned).ok());
+  client.best_fails = true;
+  CHECK(absl::IsUnavailable(PlanByLog(client, file, allowing, graph::Unmeasured::kTuned).status()));
+}
+
+TEST_CASE("a request that has another's kernels by other names is a job of its own", "[cli]") {
+  FarmClient client;
+  JobFile file = Net(), other = Net("_b");
+  REQUIRE(PlanFor(file, Target()).ok());
+  db::Job job;
+  job.tasks = MakeTasks(file, kTarget, 1).value();
+  const auto first = FindOrCreate(client, job, file);
+  REQUIRE(first.ok());
+  CHECK(FindOrCreate(client, job, file)->id == first->id);
+  for (db::Task& task : job.tasks) task.name += "_b";
+  const auto second = FindOrCreate(client, job, other);
+  REQUIRE(second.ok());
+  CHECK(second->id != first->id);
+  CHECK(FindOrCreate(client, job, other)->id == second->id);
+}
+
+}  // namespace tessera::cli
