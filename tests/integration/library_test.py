@@ -1,5 +1,6 @@
 """The C example against a library of default schedules, as a first user without records builds it."""
 
+import contextlib
 import ctypes
 import json
 import os
@@ -8,6 +9,7 @@ import platform
 import shutil
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import unittest
@@ -141,6 +143,23 @@ def open_model(weights):
     return message((1, 8), (7, graph), (8, message((2, 17))))
 
 
+def convolutions(count, channels, size):
+    """ONNX's y = conv(… conv(x)) of 3 × 3 windows, whose weights are all alike."""
+    dims = [message((1, extent)) for extent in (1, channels, size, size)]
+    tensor_type = message((1, 1), (2, message((1, dims))))
+    weights = struct.pack("<f", 1 / (9 * channels)) * (channels * channels * 9)
+    pads = message((1, "pads"), (8, [1, 1, 1, 1]), (20, 7))
+    names = ["x"] + [f"value_{i}" for i in range(1, count)] + ["y"]
+    graph = message(
+        (1, [message((1, [names[i], "w"]), (2, names[i + 1]), (4, "Conv"), (5, pads)) for i in range(count)]),
+        (2, "chain"),
+        (5, message((1, [channels, channels, 3, 3]), (2, 1), (8, "w"), (9, weights))),
+        (11, message((1, "x"), (2, message((1, tensor_type))))),
+        (12, message((1, "y"))),
+    )  # fmt: skip
+    return message((1, 8), (7, graph), (8, message((2, 17))))
+
+
 class ModelTest(RigTest):
     """Of a convolution's ONNX file and what it computes."""
 
@@ -211,6 +230,73 @@ class BuildModel(ModelTest):
         done = self.tessera("build", model, "--target", "opencl", "--out", dist)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no device of kind opencl", done.stderr)
+
+
+class Layouts(RigTest):
+    """How values are stored between a model's kernels goes by what was measured."""
+
+    def scale_times(self, server, factor):
+        """Has all records take `factor`(name of their task) times as long, and the server start again."""
+        server.signal(signal.SIGTERM)
+        server.wait()
+        with contextlib.closing(sqlite3.connect(self.data / "tessera.db")) as log, log:
+            rows = log.execute(
+                "SELECT r.id, r.sample_seconds, r.cost_seconds, t.name FROM records r "
+                "JOIN tasks t ON t.key = r.task_key WHERE r.cost_seconds IS NOT NULL"
+            ).fetchall()
+            for record, samples, cost, name in rows:
+                times = factor(name)
+                samples = json.dumps([times * one for one in json.loads(samples)])
+                log.execute(
+                    "UPDATE records SET sample_seconds = ?, cost_seconds = ? WHERE id = ?",
+                    (samples, times * cost, record),
+                )
+        server = self.start_server(listen=self.address)
+        self.wait_for_worker("worker")
+        return server
+
+    def build(self, model, folder):
+        """What `tessera build` says, and the kernels of its library."""
+        done = self.tessera("build", model, "--alone", "--out", self.folder / folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("default schedule", done.stderr)  # what is built was measured
+        self.output("verify", self.folder / folder)
+        manifest = json.loads((self.folder / folder / "manifest.json").read_text())
+        return done.stderr, {op["workload_hash"] for op in manifest["ops"]}
+
+    def test_records_that_say_that_others_are_faster_flip_the_choice(self):
+        server = self.start_server()
+        self.start_worker()
+        model = self.folder / "chain.onnx"
+        model.write_bytes(convolutions(3, 32, 12))
+        tune = ["tune", model, "--budget", "160"]
+        done = self.tessera(*tune)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, "layouts: job 1 measures 3 kernels of 1 choice, 8 trials each")
+        self.assertRegex(done.stderr, "layouts: [0-2] of 2 values in blocks of channels, ")
+        self.assertEqual([job["name"] for job in self.jobs()], ["model_chain", "model_chain layouts"])
+
+        is_rival = lambda name: name.rstrip("_").endswith("_rival")  # noqa: E731
+        server = self.scale_times(server, lambda name: 0.01 if is_rival(name) else 1)
+        said, flipped = self.build(model, "flipped")
+        self.assertRegex(said, "layouts: [01] of 2 values in blocks of channels, [12] of them otherwise")
+        self.assertRegex(said, "as measured: their kernels take .* rather than ")
+        # The same bytes again, and what is tuned next is what was built.
+        self.build(model, "again")
+        for file in ("libchain.so", "manifest.json"):
+            self.assertEqual(
+                (self.folder / "flipped" / file).read_bytes(),
+                (self.folder / "again" / file).read_bytes(),
+            )
+        done = self.tessera("tune", "--detach", model, "--trials", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(said[said.index("layouts: ") :].splitlines()[0], done.stderr)
+        self.wait_until_done(int(done.stdout))
+
+        self.scale_times(server, lambda name: 10_000 if is_rival(name) else 1)
+        said, estimated = self.build(model, "estimated")
+        self.assertIn("layouts: 2 of 2 values in blocks of channels, as estimated", said)
+        self.assertNotEqual(estimated, flipped)
 
 
 class Buckets(RigTest):
