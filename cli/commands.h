@@ -46,10 +46,13 @@ struct OperatorSource {
 };
 
 struct GraphOptions {
-  std::string server = kDefaultServer;  // runs samples
   OperatorSource source;
   std::string target;  // empty: none, all values are row-major
-  bool text = false;   // the graph itself
+  // By whose records values are stored, as `tessera build` stores them; empty: as estimated.
+  std::string device_class;
+  std::string server = kDefaultServer;  // that has them, and runs samples
+  int threads = 1;                      // of the kernels that were measured
+  bool text = false;                    // the graph itself
   std::string report;  // file for the accuracy of a quantised model, JSON; empty: none
 };
 // What a model's file becomes.

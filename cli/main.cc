@@ -380,12 +380,18 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("graph", "what a model becomes: kernels, their work and memory");
   command->add_option("file", graph.source.file, "model (ONNX)")->required();
   AddExtents(command, graph.source);
-  AddServer(command, graph.server, "with --int8: address of the server");
   command
       ->add_option("--target", graph.target,
                    "as it is stored for a target, x86/avx512 or what `tessera devices` shows; "
                    "default: row-major")
       ->check(NotEmpty());
+  CLI::Option* graph_class = command->add_option(
+      "--device-class", graph.device_class,
+      "as `tessera build` stores it for a device class, by what was measured there");
+  graph_class->check(NotEmpty());
+  command->add_option("--threads", graph.threads, "of the kernels that were measured; default: 1")
+      ->needs(graph_class);
+  AddServer(command, graph.server, "with --device-class and --int8: address of the server");
   command->add_flag("--text", graph.text, "the graph itself, after all passes");
   command->add_option("--report", graph.report, "with --int8: file for the accuracy, JSON")
       ->check(NotEmpty())

@@ -273,17 +273,9 @@ absl::StatusOr<graph::Graph> ReadForward(const OperatorSource& source) {
   return Single(std::move(buckets));
 }
 
-absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target* target) {
-  return target != nullptr ? graph::PlanModel(graph, *target) : graph::MakePlan(graph);
-}
-
-absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source, const ir::Target* target,
-                                      const graph::Executor& executor) {
-  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, target, executor));
-  TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, Single(std::move(model.buckets)));
-  absl::StatusOr<graph::Plan> plan = PlanFor(graph, target);
-  TESSERA_RETURN_IF_ERROR(Annotate(plan.status(), source.file));
-  return plan;
+absl::StatusOr<graph::Graph> ReadGraph(const OperatorSource& source) {
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, nullptr, graph::Interpreted));
+  return Single(std::move(model.buckets));
 }
 
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source, const graph::Executor& executor) {

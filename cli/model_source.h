@@ -10,7 +10,6 @@
 #include "compiler/graph/buckets.h"
 #include "compiler/graph/evaluate.h"
 #include "compiler/graph/layouts.h"
-#include "compiler/graph/plan.h"
 #include "compiler/ir/target.h"
 
 namespace tessera::cli {
@@ -22,16 +21,10 @@ bool IsModelFile(const std::string& path);
 // where the source has several. Errors of this and the following name the file.
 absl::StatusOr<graph::Graph> ReadForward(const OperatorSource& source);
 
-// How a graph is run on a target (graph::PlanModel); null: stored row-major.
-absl::StatusOr<graph::Plan> PlanFor(const graph::Graph& graph, const ir::Target* target);
-
-// The kernels of a model's file after graph::StandardPasses, its unknown extents as the source
-// says and stored as is best for a target (graph::PlanModel; null: row-major); of its gradients
-// (graph/adjoint.h) where the source asks for these, in i8 where it gives samples, which the
-// executor runs (quantized_model.h).
-absl::StatusOr<graph::Plan> ReadModel(const OperatorSource& source,
-                                      const ir::Target* target = nullptr,
-                                      const graph::Executor& executor = graph::Interpreted);
+// The graph of what a source asks for: the model after graph::StandardPasses, its unknown extents
+// as the source says; of its gradients (graph/adjoint.h) where the source asks for these, in i8
+// where it gives samples (quantized_model.h).
+absl::StatusOr<graph::Graph> ReadGraph(const OperatorSource& source);
 
 // The kernels of graphs as operators: equal ones are one, with the sum of their weights.
 absl::StatusOr<std::vector<JobOperator>> OperatorsOf(absl::Span<const graph::Bucket> buckets);

@@ -202,7 +202,8 @@ absl::Status Run(const std::vector<std::string>& words) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
   };
   const Clock::time_point begin = Clock::now();
-  TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan, cli::ReadModel(arguments.model.source));
+  TESSERA_ASSIGN_OR_RETURN(const graph::Graph graph, cli::ReadGraph(arguments.model.source));
+  TESSERA_ASSIGN_OR_RETURN(const graph::Plan plan, graph::MakePlan(graph));
   Json result = Describe(plan);
   result["import_seconds"] = since(begin);
   const Clock::time_point planned = Clock::now();

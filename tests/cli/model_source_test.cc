@@ -117,7 +117,7 @@ TEST_CASE("extents that make no buckets are refused", "[cli]") {
   OperatorSource source;
   source.file = path;
   source.dimensions = {"batch=1", "sequence length=4,8"};
-  CHECK(absl::IsInvalidArgument(ReadModel(source).status()));
+  CHECK(absl::IsInvalidArgument(ReadGraph(source).status()));
   CHECK(absl::IsInvalidArgument(ReadForward(source).status()));
 }
 
