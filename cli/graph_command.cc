@@ -39,10 +39,8 @@ absl::StatusOr<Reported> Quantized(const GraphOptions& options, const ir::Target
     TESSERA_ASSIGN_OR_RETURN(const CalibratedModel model,
                              CalibrateModel(graph, options.source.int8, executor));
     TESSERA_ASSIGN_OR_RETURN(graph::Quantized quantized, QuantizeFor(model, target));
-    std::vector<graph::Sample> samples;
-    for (const SampleRun& run : model.samples) samples.push_back(run.inputs);
     TESSERA_ASSIGN_OR_RETURN(const graph::Accuracy accuracy,
-                             graph::MeasureAccuracy(graph, quantized, samples, executor));
+                             MeasureModel(model, quantized, executor));
     if (!options.report.empty()) {
       std::ofstream out(options.report);
       out << AccuracyJson(accuracy, quantized.floats);

@@ -204,6 +204,17 @@ void ProgressView::ShowBlock(const proto::JobProgress& progress) {
   lines_drawn_ = static_cast<int>(lines.size());
 }
 
+void CountLine::Add() {
+  done_ += 1;
+  const bool is_last = done_ == all_;
+  if (!is_terminal_ && !is_last && clock_.Now() - last_line_ < kLineInterval) return;
+  last_line_ = clock_.Now();
+  std::fprintf(out_, "%s%s: %ld of %ld%s", is_terminal_ ? "\r\033[K" : "", what_.c_str(),
+               static_cast<long>(done_), static_cast<long>(all_),
+               is_terminal_ && !is_last ? "" : "\n");
+  std::fflush(out_);
+}
+
 void PrintFitting(std::FILE* out, std::string_view text) {
   const bool is_terminal = isatty(fileno(out)) != 0;
   for (const std::string& line : Wrapped(text, is_terminal ? SizeOf(out).columns : WidthOf(text))) {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -40,6 +42,31 @@ class ProgressView {
   std::string last_message_;
   absl::Time last_line_ = absl::InfinitePast();
   db::JobState last_state_ = db::JobState::kQueued;
+};
+
+// Counts what is done: "samples calibrated: 3 of 20", on a terminal in one line, elsewhere a line
+// at most every five seconds and at the end. Single thread.
+class CountLine {
+ public:
+  CountLine(std::FILE* out, bool is_terminal, Clock& clock, std::string what, int64_t all)
+      : out_(out),
+        is_terminal_(is_terminal),
+        clock_(clock),
+        what_(std::move(what)),
+        all_(all),
+        last_line_(clock.Now()) {}
+
+  // One more.
+  void Add();
+
+ private:
+  std::FILE* const out_;
+  const bool is_terminal_;
+  Clock& clock_;
+  const std::string what_;
+  const int64_t all_;
+  int64_t done_ = 0;
+  absl::Time last_line_;
 };
 
 struct TerminalSize {

@@ -1,13 +1,18 @@
 #include "cli/quantized_model.h"
 
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "base/clock.h"
 #include "base/status.h"
+#include "cli/progress_view.h"
 #include "cli/samples.h"
 #include "cli/tables.h"
 
@@ -17,6 +22,11 @@ namespace {
 graph::RangeMethod MethodOf(const std::string& name) {
   if (name == "largest") return graph::RangeMethod::kLargest;
   return name == "entropy" ? graph::RangeMethod::kEntropy : graph::RangeMethod::kPercentile;
+}
+
+CountLine ProgressOf(std::string what, size_t all) {
+  return {stderr, isatty(STDERR_FILENO) != 0, Clock::Real(), std::move(what),
+          static_cast<int64_t>(all)};
 }
 
 void AddRows(Table& table, absl::Span<const graph::ValueError> values, std::string_view kind) {
@@ -51,20 +61,25 @@ absl::StatusOr<CalibratedModel> CalibrateModel(const graph::Graph& graph,
                        .options = {.first = !source.float_first, .last = !source.float_last}};
   made.options.keep.insert(source.keep.begin(), source.keep.end());
   graph::CalibrationOptions calibration{.method = MethodOf(source.ranges)};
-  TESSERA_ASSIGN_OR_RETURN(calibration.nodes, graph::NodesToCalibrate(graph, made.options));
+  TESSERA_ASSIGN_OR_RETURN(graph::WatchedNodes watch, graph::NodesToWatch(graph, made.options));
+  calibration.nodes = std::move(watch.ranges);
   TESSERA_ASSIGN_OR_RETURN(const std::vector<graph::Sample> samples,
                            ReadSamples(source.samples, graph));
-  // The outputs come by the way.
+  CountLine progress = ProgressOf("samples calibrated", samples.size());
+  // The outputs come by the way, and what is compared later need not be built again.
   const auto with_outputs = [&](graph::Graph watched) -> absl::StatusOr<graph::Runner> {
     const auto watched_count = static_cast<ptrdiff_t>(watched.outputs.size());
     watched.outputs.insert(watched.outputs.end(), graph.outputs.begin(), graph.outputs.end());
+    watched.outputs.insert(watched.outputs.end(), watch.products.begin(), watch.products.end());
     TESSERA_ASSIGN_OR_RETURN(graph::Runner run, executor(std::move(watched)));
-    return [&made, run = std::move(run), watched_count](absl::Span<const graph::TensorRef> inputs)
+    return [&, run = std::move(run), watched_count](absl::Span<const graph::TensorRef> inputs)
                -> absl::StatusOr<std::vector<graph::TensorRef>> {
       TESSERA_ASSIGN_OR_RETURN(std::vector<graph::TensorRef> values, run(inputs));
       const auto first_output = values.begin() + watched_count;
-      made.samples.push_back({{inputs.begin(), inputs.end()}, {first_output, values.end()}});
+      const auto end = first_output + static_cast<ptrdiff_t>(graph.outputs.size());
+      made.samples.push_back({{inputs.begin(), inputs.end()}, {first_output, end}});
       values.erase(first_output, values.end());
+      progress.Add();
       return values;
     };
   };
@@ -78,6 +93,22 @@ absl::StatusOr<graph::Quantized> QuantizeFor(const CalibratedModel& model,
   graph::QuantizeOptions options = model.options;
   options.unsigned_bytes = target == nullptr || target->kind == ir::TargetKind::kX86;
   return graph::Quantize(model.graph, model.largest, options);
+}
+
+absl::StatusOr<graph::Accuracy> MeasureModel(const graph::Graph& graph, const QuantizedModel& model,
+                                             const graph::Executor& executor) {
+  std::vector<graph::Sample> samples;
+  for (const SampleRun& run : model.samples) samples.push_back(run.inputs);
+  CountLine progress = ProgressOf("runs compared", 2 * samples.size());
+  const auto counted = [&](graph::Graph one) -> absl::StatusOr<graph::Runner> {
+    TESSERA_ASSIGN_OR_RETURN(graph::Runner run, executor(std::move(one)));
+    return [&, run = std::move(run)](absl::Span<const graph::TensorRef> inputs) {
+      auto values = run(inputs);
+      progress.Add();
+      return values;
+    };
+  };
+  return graph::MeasureAccuracy(model.graph, quantized, samples, counted);
 }
 
 std::string AccuracyText(const graph::Accuracy& accuracy, absl::Span<const std::string> floats) {

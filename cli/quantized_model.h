@@ -25,7 +25,8 @@ struct CalibratedModel {
 };
 
 // By the ranges of values on the source's samples, which the executor runs: one graph, whose
-// outputs are these values and the graph's own.
+// outputs are these values, the graph's own and what MeasureModel compares. Says on standard error
+// how far it is.
 absl::StatusOr<CalibratedModel> CalibrateModel(const graph::Graph& graph,
                                                const QuantizationSource& source,
                                                const graph::Executor& executor);
@@ -34,6 +35,11 @@ absl::StatusOr<CalibratedModel> CalibrateModel(const graph::Graph& graph,
 // never negative are u8.
 absl::StatusOr<graph::Quantized> QuantizeFor(const CalibratedModel& model,
                                              const ir::Target* target);
+
+// How far what was made of it is off on its samples, which the executor runs on both graphs.
+absl::StatusOr<graph::Accuracy> MeasureModel(const CalibratedModel& model,
+                                             const graph::Quantized& quantized,
+                                             const graph::Executor& executor = graph::Interpreted);
 
 // For people: outputs and products with their errors, the products that stay floats. And for
 // programs: "samples", "outputs" and "products", each a list of objects with name, snr_db (null:

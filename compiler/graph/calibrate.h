@@ -24,7 +24,7 @@ enum class RangeMethod : uint8_t {
 struct CalibrationOptions {
   RangeMethod method = RangeMethod::kPercentile;
   double percentile = 99.99;  // above 0, at most 100
-  // Of which ranges are asked for (NodesToCalibrate in quantize.h); without, of all.
+  // Of which ranges are asked for (NodesToWatch in quantize.h); without, of all.
   std::optional<std::vector<int>> nodes = {};
 };
 

@@ -84,18 +84,18 @@ class Quantizer {
         scales_(graph.nodes.size(), 0),
         is_unsigned_(graph.nodes.size(), false) {}
 
-  // What has a scale of its own that the numbers decide.
-  std::vector<int> NodesWithRanges() {
+  WatchedNodes Watched() {
     ChooseProducts();
     ChooseBytes();
-    std::vector<int> nodes;
+    WatchedNodes watched;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const int node = static_cast<int>(i);
       if (is_wanted_[i] && !graph_.nodes[i].is_constant() && ScaleGiver(node) == node) {
-        nodes.push_back(node);
+        watched.ranges.push_back(node);
       }
+      if (is_bytes_[i]) watched.products.push_back(Reported(node));
     }
-    return nodes;
+    return watched;
   }
 
   absl::StatusOr<Quantized> Run() {
@@ -362,6 +362,16 @@ class Quantizer {
     return absl::OkStatus();
   }
 
+  // What an activation cuts off says nothing of the product.
+  int Reported(int product) const {
+    for (int user = OnlyUser(product); user >= 0 && is_wanted_[user]; user = OnlyUser(product)) {
+      const std::string& op = graph_.nodes[user].op;
+      if (op != "relu" && op != "clip") break;
+      product = user;
+    }
+    return product;
+  }
+
   absl::StatusOr<Quantized> Finish() {
     std::vector<int> outputs;
     for (const int output : graph_.outputs) {
@@ -372,13 +382,8 @@ class Quantizer {
       }
       outputs.push_back(made);
     }
-    for (int index : products_) {
-      // What an activation cuts off says nothing of the product.
-      for (int user = OnlyUser(index); user >= 0 && is_wanted_[user]; user = OnlyUser(index)) {
-        const std::string& op = graph_.nodes[user].op;
-        if (op != "relu" && op != "clip") break;
-        index = user;
-      }
+    for (const int product : products_) {
+      const int index = Reported(product);
       const bool is_narrow = bytes_[index] >= 0;
       const int made = is_narrow ? bytes_[index] : floats_[index];
       result_.products.push_back({index, builder_.node(made).name, is_narrow ? scales_[index] : 0});
@@ -413,10 +418,9 @@ absl::Status CheckKept(const Graph& graph, const QuantizeOptions& options) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<int>> NodesToCalibrate(const Graph& graph,
-                                                  const QuantizeOptions& options) {
+absl::StatusOr<WatchedNodes> NodesToWatch(const Graph& graph, const QuantizeOptions& options) {
   TESSERA_RETURN_IF_ERROR(CheckKept(graph, options));
-  return Quantizer(graph, {}, options).NodesWithRanges();
+  return Quantizer(graph, {}, options).Watched();
 }
 
 absl::StatusOr<Quantized> Quantize(const Graph& graph, absl::Span<const double> largest,

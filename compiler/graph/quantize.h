@@ -44,10 +44,13 @@ struct Quantized {
   std::vector<std::string> floats;  // products that are not
 };
 
-// The nodes whose ranges Quantize goes by, ascending. InvalidArgument for names in `keep` that are
-// no products.
-absl::StatusOr<std::vector<int>> NodesToCalibrate(const Graph& graph,
-                                                  const QuantizeOptions& options = {});
+// What samples have to tell: nodes, ascending.
+struct WatchedNodes {
+  std::vector<int> ranges;    // that Quantize goes by
+  std::vector<int> products;  // as Quantized::products
+};
+// InvalidArgument for names in `keep` that are no products.
+absl::StatusOr<WatchedNodes> NodesToWatch(const Graph& graph, const QuantizeOptions& options = {});
 
 // `largest` is what Calibrate says of the graph. Inputs and outputs keep their names and types.
 // Products (convolutions and matmul) are of i8 where their weights, and bias, are constants, or

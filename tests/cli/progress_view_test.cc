@@ -44,6 +44,23 @@ std::string Written(bool is_terminal, Clock& clock, const std::function<void(Pro
   return text;
 }
 
+// What a count of three writes, with so long between them.
+std::string Counted(bool is_terminal, absl::Duration pause) {
+  ManualClock clock;
+  std::FILE* file = std::tmpfile();
+  REQUIRE(file != nullptr);
+  CountLine line(file, is_terminal, clock, "samples", 3);
+  for (int i = 0; i < 3; ++i) {
+    clock.Advance(pause);
+    line.Add();
+  }
+  std::rewind(file);
+  std::string text(1 << 10, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file));
+  std::fclose(file);
+  return text;
+}
+
 // What it writes for equal updates.
 std::string Shown(const proto::JobProgress& progress, bool is_terminal, int times) {
   ManualClock clock;
@@ -88,6 +105,13 @@ TEST_CASE("outside a terminal progress is one summary, not one an update", "[cli
   const std::string text = Shown(Running(), false, 5);
   CHECK(std::count(text.begin(), text.end(), '\n') == 2);  // b is done, and the summary
   CHECK(text.find('\033') == std::string::npos);
+}
+
+TEST_CASE("a count has a line on a terminal, elsewhere one every five seconds", "[cli]") {
+  CHECK(Counted(true, absl::ZeroDuration()) ==
+        "\r\033[Ksamples: 1 of 3\r\033[Ksamples: 2 of 3\r\033[Ksamples: 3 of 3\n");
+  CHECK(Counted(false, absl::ZeroDuration()) == "samples: 3 of 3\n");
+  CHECK(Counted(false, absl::Seconds(3)) == "samples: 2 of 3\nsamples: 3 of 3\n");
 }
 
 TEST_CASE("on a terminal the block is redrawn in place", "[cli]") {

@@ -456,6 +456,19 @@ class Request(ModelTest):
                 done.stderr,
                 f"--max-error [0-9.e-]+ {verdict}: output .* is off from the model of floats by 0",
             )
+        # What shows the model asks a server, too, and says how far results are off.
+        report = self.folder / "accuracy.json"
+        done = self.tessera("graph", model, "--int8", samples, "--report", report)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("samples calibrated: 1 of 1", done.stderr)
+        self.assertGreater(json.loads(report.read_text())["outputs"][0]["snr_db"], 20)
+        environment = {**os.environ, "TESSERA_SERVER": "127.0.0.1:9"}
+        done = subprocess.run(
+            [BIN / "tessera", "graph", model, "--int8", samples],
+            capture_output=True, text=True, timeout=60, env=environment,
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("no server answers at 127.0.0.1:9", done.stderr)
         done = self.tessera("request", "--op", "relu", "n=64", "--max-error", "0.1")
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("--max-error is for models", done.stderr)

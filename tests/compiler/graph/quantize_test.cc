@@ -48,6 +48,15 @@ Quantized QuantizedOf(const Graph& graph, const std::vector<double>& largest,
     return names;
   };
   CHECK(interface(made->graph) == interface(graph));
+  // It goes by the ranges that it said it would.
+  const auto watched = NodesToWatch(graph, options);
+  REQUIRE(watched.ok());
+  std::vector<double> of_watched(largest.size(), 0);
+  for (const int node : watched->ranges) of_watched[node] = largest[node];
+  CHECK(Print(Quantize(graph, of_watched, options)->graph) == Print(made->graph));
+  std::vector<int> products;
+  for (const QuantizedValue& product : made->products) products.push_back(product.node);
+  CHECK(watched->products == products);
   return *std::move(made);
 }
 
@@ -434,6 +443,7 @@ TEST_CASE("products can be exempt", "[graph]") {
         Names{"conv", "conv_1", "conv_2"});
   CHECK(Quantize(graph, largest, {.keep = {"relu"}}).status().message().find("\"relu\" is no") !=
         std::string::npos);
+  CHECK(!NodesToWatch(graph, {.keep = {"relu"}}).ok());
   CHECK(!Quantize(graph, absl::MakeSpan(largest).subspan(1)).ok());
   // Nothing is left to do.
   const Graph same = QuantizedOf(graph, largest, {.keep = {"conv", "conv_1", "conv_2"}}).graph;
@@ -456,6 +466,11 @@ TEST_CASE("ranges are the largest magnitudes, or leave out what is rare", "[grap
   const double entropy = Calibrated(graph, samples, {RangeMethod::kEntropy})[0];
   CHECK(entropy > 2);
   CHECK(entropy < 10);
+  // Of what is asked for alone.
+  CHECK(Calibrated(graph, samples, {RangeMethod::kLargest, 100, std::vector<int>{1}}) ==
+        std::vector<double>{0, 0});
+  CHECK(Calibrated(graph, samples, {RangeMethod::kLargest, 100, std::vector<int>{0}}) ==
+        std::vector<double>{50, 0});
   // Later samples widen what earlier ones began.
   std::vector<Sample> more = samples;
   more.push_back({MakeTensor(ir::Float(32), {1000}, std::vector<double>(1000, 300.0))});
