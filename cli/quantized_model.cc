@@ -95,7 +95,8 @@ absl::StatusOr<graph::Quantized> QuantizeFor(const CalibratedModel& model,
   return graph::Quantize(model.graph, model.largest, options);
 }
 
-absl::StatusOr<graph::Accuracy> MeasureModel(const graph::Graph& graph, const QuantizedModel& model,
+absl::StatusOr<graph::Accuracy> MeasureModel(const CalibratedModel& model,
+                                             const graph::Quantized& quantized,
                                              const graph::Executor& executor) {
   std::vector<graph::Sample> samples;
   for (const SampleRun& run : model.samples) samples.push_back(run.inputs);

@@ -214,12 +214,16 @@ TEST_CASE("a folder of samples quantises a model by one library, and a second co
   const test::CapturedStderr captured;
   BuildingClient client;
   const graph::Executor executor = ExecutorOf(client);
-  const auto model = QuantizeModel(net, source, executor);
+  const auto model = CalibrateModel(net, source, executor);
   INFO(model.status());
   REQUIRE(model.ok());
-  CHECK(model->quantized.floats == std::vector<std::string>{"c0"});
-  const auto interpreted = QuantizeModel(net, source);
+  const auto quantized = QuantizeFor(*model, nullptr);
+  REQUIRE(quantized.ok());
+  CHECK(quantized->floats == std::vector<std::string>{"c0"});
+  const auto interpreted = CalibrateModel(net, source, graph::Interpreted);
   REQUIRE(interpreted.ok());
+  const auto expected_model = QuantizeFor(*interpreted, nullptr);
+  REQUIRE(expected_model.ok());
   REQUIRE(model->samples.size() == 3);
   for (size_t s = 0; s < 3; ++s) {
     REQUIRE(model->samples[s].outputs.size() == 2);
@@ -230,13 +234,12 @@ TEST_CASE("a folder of samples quantises a model by one library, and a second co
       }
     }
   }
-  REQUIRE(model->quantized.products.size() == interpreted->quantized.products.size());
-  for (size_t p = 0; p < model->quantized.products.size(); ++p) {
-    CHECK(model->quantized.products[p].name == interpreted->quantized.products[p].name);
-    CHECK(model->quantized.products[p].scale ==
-          Approx(interpreted->quantized.products[p].scale).epsilon(1e-5));
+  REQUIRE(quantized->products.size() == expected_model->products.size());
+  for (size_t p = 0; p < quantized->products.size(); ++p) {
+    CHECK(quantized->products[p].name == expected_model->products[p].name);
+    CHECK(quantized->products[p].scale == Approx(expected_model->products[p].scale).epsilon(1e-5));
   }
-  const auto accuracy = MeasureModel(net, *model, executor);
+  const auto accuracy = MeasureModel(*model, *quantized, executor);
   INFO(accuracy.status());
   REQUIRE(accuracy.ok());
   CHECK(accuracy->samples == 3);
