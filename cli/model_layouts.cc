@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
@@ -133,18 +134,24 @@ std::string LayoutsText(const ModelLayouts& layouts) {
   return text;
 }
 
-absl::StatusOr<RivalTrials> SpendOnRivals(const JobFile& file, const ir::Target& target,
-                                          int64_t budget) {
+absl::StatusOr<RivalTrials> SpendOnRivals(Client& client, const JobFile& file,
+                                          const KernelPlace& place, int64_t budget) {
   RivalTrials spent{.trials = kRivalTrials, .budget_left = budget};
   const auto operators = static_cast<int64_t>(file.operators.size());
   if (file.model.empty() || budget < operators * kRivalTrials) return spent;
+  TESSERA_ASSIGN_OR_RETURN(LoggedKernels logged, LoggedKernels::Of(client, place, file.cache));
+  graph::KnownSeconds known;
+  if (!logged.empty()) {
+    known = [&](const te::Workload& workload) { return logged.SecondsOf(workload); };
+  }
   std::vector<graph::RivalLayouts> rivals;
   for (const graph::Bucket& bucket : file.model) {
     absl::StatusOr<std::vector<graph::RivalLayouts>> found =
-        graph::FindRivalLayouts(bucket.graph, target);
+        graph::FindRivalLayouts(bucket.graph, place.target, known);
     TESSERA_RETURN_IF_ERROR(Annotate(found.status(), file.name));
     std::ranges::move(*found, std::back_inserter(rivals));
   }
+  TESSERA_RETURN_IF_ERROR(logged.status());
   std::ranges::stable_sort(rivals, std::greater<>(), &graph::RivalLayouts::stake_seconds);
 
   std::map<uint64_t, const JobOperator*> chosen;  // what is tuned anyway

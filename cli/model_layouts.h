@@ -41,10 +41,11 @@ struct RivalTrials {
   int trials = 0;                      // of each kernel
   int64_t budget_left = 0;             // for the kernels as they are chosen then
 };
-// By estimate alone, so that equal requests measure the same. Kernels in a rival's form get at most
-// a tenth of `budget`; there are none where the model's kernels get no more trials than these.
-// `file` is planned for the target, by estimate. Errors of graph::FindRivalLayouts.
-absl::StatusOr<RivalTrials> SpendOnRivals(const JobFile& file, const ir::Target& target,
-                                          int64_t budget);
+// Those that the log of the place doesn't decide yet, between what PlanByLog chooses to be tuned,
+// which `file` is planned as, and others. Kernels in a rival's form get at most a tenth of
+// `budget`; there are none where the model's kernels get no more trials than these. Errors: as of
+// PlanByLog.
+absl::StatusOr<RivalTrials> SpendOnRivals(Client& client, const JobFile& file,
+                                          const KernelPlace& place, int64_t budget);
 
 }  // namespace tessera::cli

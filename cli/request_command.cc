@@ -42,7 +42,12 @@ absl::Status RunRequest(const RequestOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   TESSERA_ASSIGN_OR_RETURN(PlannedJob planned, PlanJob(*client, file, tune));
   PrintFitting(stderr, planned.remark);
-  TESSERA_ASSIGN_OR_RETURN(const db::Job job, FindOrCreate(*client, std::move(planned.job), file));
+  db::Job job;
+  if (planned.earlier) {
+    job = *std::move(planned.earlier);
+  } else {
+    TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(*client, std::move(planned.job), planned.key, file));
+  }
   PrintFitting(stderr, JobText(job));
   TESSERA_ASSIGN_OR_RETURN(const Report report,
                            WatchAndReport(*client, options.server, job.id, options.report, stderr));

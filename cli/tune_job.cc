@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <fstream>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -88,6 +89,11 @@ absl::Status SpreadBudget(int64_t budget, db::Job& job) {
 }
 
 constexpr int kMaxAttempts = 1000;
+constexpr int kMaxListedJobs = 1000;
+
+bool CameToNothing(const db::Job& job) {
+  return job.state == db::JobState::kFailed || job.state == db::JobState::kCancelled;
+}
 
 // The same of equal requests, whoever makes them.
 std::string KeyOf(const db::Job& job) {
@@ -99,18 +105,37 @@ std::string KeyOf(const db::Job& job) {
   return absl::StrCat("request-", Sha256Hex(text).substr(0, 32));
 }
 
+std::string NameOfRivals(const JobFile& file) { return absl::StrCat(file.name, " layouts"); }
+
+absl::Status AwaitRivals(Client& client, const std::string& server, int64_t job) {
+  const absl::Status watched = Watch(client, server, job);
+  return watched.ok() ? watched : WithNextStep(watched, StepOf(server, job));
+}
+
+// Jobs of MeasureRivals that somebody no longer waits for.
+absl::Status AwaitEarlierRivals(Client& client, const JobFile& file, const std::string& server,
+                                const std::string& device_class) {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Job> jobs, client.ListJobs(kMaxListedJobs));
+  for (const db::Job& job : jobs) {
+    if (db::HasEnded(job.state) || job.name != NameOfRivals(file)) continue;
+    if (job.options.device_class != device_class) continue;
+    TESSERA_RETURN_IF_ERROR(AwaitRivals(client, server, job.id));
+  }
+  return absl::OkStatus();
+}
+
 // Which of their layouts are faster of a model's kernels, as far as the budget is for that:
 // measured by a job of its own, whose end is waited for. What is left of the budget.
 absl::StatusOr<int64_t> MeasureRivals(Client& client, const JobFile& file,
-                                      const std::string& server, const ir::Target& target,
+                                      const std::string& server, const KernelPlace& place,
                                       int64_t budget, db::Job& of_model) {
-  TESSERA_ASSIGN_OR_RETURN(const RivalTrials rivals, SpendOnRivals(file, target, budget));
+  TESSERA_ASSIGN_OR_RETURN(const RivalTrials rivals, SpendOnRivals(client, file, place, budget));
   if (rivals.operators.empty()) return budget;
   JobFile kernels;
   kernels.cache = file.cache;
   kernels.operators = rivals.operators;
   db::Job job;
-  job.name = absl::StrCat(file.name, " layouts");
+  job.name = NameOfRivals(file);
   job.options.trials_per_task = rivals.trials;
   job.options.threads = of_model.options.threads;
   job.options.seed = of_model.options.seed;
@@ -119,32 +144,76 @@ absl::StatusOr<int64_t> MeasureRivals(Client& client, const JobFile& file,
   job.options.max_seconds = kRivalWait * of_model.options.max_seconds;
   of_model.options.max_seconds -= job.options.max_seconds;
   TESSERA_ASSIGN_OR_RETURN(job.tasks,
-                           MakeTasks(kernels, ir::ToString(target), job.options.threads));
-  TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(client, std::move(job), file));
+                           MakeTasks(kernels, ir::ToString(place.target), job.options.threads));
+  const std::string key = KeyOf(job);
+  TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(client, std::move(job), key, file));
   if (!db::HasEnded(job.state)) {
     PrintFitting(stderr, absl::StrCat("layouts: job ", job.id, " measures ", job.tasks.size(),
                                       " kernels of ", rivals.rivals,
                                       rivals.rivals == 1 ? " choice, " : " choices, ",
                                       rivals.trials, " trials each"));
-    const absl::Status watched = Watch(client, server, job.id);
-    if (!watched.ok()) return WithNextStep(watched, StepOf(server, job.id));
+    TESSERA_RETURN_IF_ERROR(AwaitRivals(client, server, job.id));
   }
   return rivals.budget_left;
 }
 
+// The job of an equal request, which has the same key unless it came to nothing.
+absl::StatusOr<std::optional<db::Job>> FindEarlier(Client& client, const std::string& key,
+                                                   const std::vector<db::Task>& tasks) {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Job> jobs, client.ListJobs(kMaxListedJobs));
+  for (const db::Job& job : jobs) {
+    if (!job.options.idempotency_key.starts_with(key + "-") || CameToNothing(job)) continue;
+    TESSERA_ASSIGN_OR_RETURN(db::Job found, client.GetJob(job.id));
+    if (found.tasks == tasks) return found;
+  }
+  return std::nullopt;
+}
+
+// Plans a model's kernels in the layouts that are faster, as far as is known or a part of the
+// budget tells. What is left of the budget.
+absl::StatusOr<int64_t> PlanLayouts(Client& client, JobFile& file, const TuneOptions& options,
+                                    const KernelPlace& place, PlannedJob& planned) {
+  db::Job& job = planned.job;
+  const bool waits = options.budget > 0 && !options.detach;
+  if (waits) {
+    TESSERA_RETURN_IF_ERROR(AwaitEarlierRivals(client, file, options.server, place.device_class));
+  }
+  const auto plan = [&]() -> absl::Status {
+    TESSERA_ASSIGN_OR_RETURN(const ModelLayouts layouts,
+                             PlanByLog(client, file, place, graph::Unmeasured::kTuned));
+    planned.layouts = LayoutsText(layouts);
+    TESSERA_ASSIGN_OR_RETURN(job.tasks,
+                             MakeTasks(file, ir::ToString(place.target), job.options.threads));
+    return absl::OkStatus();
+  };
+  TESSERA_RETURN_IF_ERROR(plan());
+  if (!waits) return options.budget;
+  db::Job asked = job;
+  TESSERA_RETURN_IF_ERROR(SpreadBudget(options.budget, asked));
+  planned.key = KeyOf(asked);
+  TESSERA_ASSIGN_OR_RETURN(planned.earlier, FindEarlier(client, planned.key, job.tasks));
+  if (planned.earlier) return options.budget;
+  TESSERA_ASSIGN_OR_RETURN(const int64_t budget,
+                           MeasureRivals(client, file, options.server, place, options.budget, job));
+  if (budget == options.budget) return budget;
+  TESSERA_RETURN_IF_ERROR(plan());
+  asked.tasks = job.tasks;
+  planned.key = KeyOf(asked);
+  TESSERA_ASSIGN_OR_RETURN(planned.earlier, FindEarlier(client, planned.key, job.tasks));
+  return budget;
+}
+
 }  // namespace
 
-absl::StatusOr<db::Job> FindOrCreate(Client& client, db::Job job, const JobFile& file) {
-  const std::string key = KeyOf(job);
+absl::StatusOr<db::Job> FindOrCreate(Client& client, db::Job job, const std::string& key,
+                                     const JobFile& file) {
   for (int attempt = 1; attempt <= kMaxAttempts; ++attempt) {
     job.options.idempotency_key = absl::StrCat(key, "-", attempt);
     const absl::StatusOr<int64_t> id = client.CreateJob(job);
     if (absl::IsAlreadyExists(id.status())) continue;  // the same kernels by other names
     if (!id.ok()) return WithPlace(id.status(), file);
     TESSERA_ASSIGN_OR_RETURN(db::Job found, client.GetJob(*id));
-    if (found.state != db::JobState::kFailed && found.state != db::JobState::kCancelled) {
-      return found;
-    }
+    if (!CameToNothing(found)) return found;
   }
   return absl::FailedPreconditionError(absl::StrCat("the last ", kMaxAttempts,
                                                     " jobs of this request failed, or are of "
@@ -184,22 +253,15 @@ absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOpti
   job.options.device_class = chosen.device_class;
   planned.remark = chosen.remark;
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(chosen.target));
-  TESSERA_RETURN_IF_ERROR(PlanFor(file, target).status());
   int64_t budget = options.budget;
-  if (!file.model.empty()) {
-    if (!options.detach) {
-      TESSERA_ASSIGN_OR_RETURN(budget,
-                               MeasureRivals(client, file, options.server, target, budget, job));
-    }
-    TESSERA_ASSIGN_OR_RETURN(
-        const ModelLayouts layouts,
-        PlanByLog(client, file,
-                  {target, job.options.device_class, job.options.threads, options.allow},
-                  graph::Unmeasured::kTuned));
-    planned.layouts = LayoutsText(layouts);
+  if (file.model.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
+  } else {
+    const KernelPlace place{target, job.options.device_class, job.options.threads, options.allow};
+    TESSERA_ASSIGN_OR_RETURN(budget, PlanLayouts(client, file, options, place, planned));
   }
-  TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
   if (budget > 0) TESSERA_RETURN_IF_ERROR(SpreadBudget(budget, job));
+  if (planned.key.empty()) planned.key = KeyOf(job);
   return planned;
 }
 

@@ -11,14 +11,11 @@
 #include "base/status.h"
 #include "compiler/graph/define.h"
 #include "compiler/graph/fuse.h"
-#include "compiler/graph/operators.h"
-#include "compiler/graph/views.h"
-#include "compiler/te/saturating.h"
+#include "compiler/graph/layout_rules.h"
 
 namespace tessera::graph {
 namespace {
 
-constexpr size_t kChannel = 1;
 constexpr int kMaxSweeps = 8;
 constexpr int64_t kMaxChanges = 1 << 20;  // seconds
 constexpr double kNothing = 1e-12;        // seconds, below what sums are rounded by
@@ -50,81 +47,6 @@ bool HasPlaces(const TensorType& type) {
   const size_t rank = type.shape.size();
   if (rank < 3 || rank > 5 || type.shape[kChannel] == 1) return false;
   return std::any_of(type.shape.begin() + 2, type.shape.end(), [](int64_t e) { return e > 1; });
-}
-
-const std::vector<int64_t>& Ints(const Node& node, std::string_view name) {
-  return std::get<std::vector<int64_t>>(node.attributes.find(name)->second);
-}
-int64_t Int(const Node& node, std::string_view name) {
-  return std::get<int64_t>(node.attributes.find(name)->second);
-}
-
-bool IsConvolution(const Node& node) {
-  return node.op == "conv_transpose" || (node.op == "conv" && Int(node, "grouped") == 0);
-}
-bool IsWindow(const Node& node) {
-  return node.op == "depthwise_conv" || node.op == "max_pool" || node.op == "avg_pool";
-}
-
-// Whether the channels of a block are computed of those of a block, or of all: vectors then run
-// along channels whatever the node reads.
-bool KeepsBlocks(const Graph& graph, const Node& node, int64_t block) {
-  if (IsConvolution(node) || IsWindow(node)) return true;
-  const size_t rank = node.type.shape.size();
-  const auto same_rank = [&](int operand) {
-    return graph.nodes[operand].type.shape.size() == rank;
-  };
-  if (FindOperator(node.op)->pattern == Pattern::kElementwise) return true;
-  if (node.op.starts_with("reduce_")) {
-    const auto from = static_cast<int64_t>(graph.operand(node, 0).type.shape.size());
-    const std::vector<int64_t>& axes = Ints(node, "axes");
-    return !axes.empty() && std::ranges::all_of(axes, [&](int64_t axis) {
-      return (axis < 0 ? axis + from : axis) > static_cast<int64_t>(kChannel);
-    });
-  }
-  if (!std::ranges::all_of(node.operands, same_rank)) {
-    return node.op == "gather" && Int(node, "axis") > static_cast<int64_t>(kChannel) &&
-           same_rank(node.operands[0]);
-  }
-  if (node.op == "concat") {
-    const int64_t axis = Int(node, "axis");
-    return (axis < 0 ? axis + static_cast<int64_t>(rank) : axis) != kChannel ||
-           std::ranges::all_of(node.operands, [&](int operand) {
-             return graph.nodes[operand].type.shape[kChannel] % block == 0;
-           });
-  }
-  if (node.op == "slice") {
-    return Ints(node, "steps")[kChannel] == 1 && Ints(node, "starts")[kChannel] % block == 0;
-  }
-  if (node.op == "pad") {
-    return Ints(node, "before")[kChannel] == 0 && Ints(node, "behind")[kChannel] == 0;
-  }
-  return node.op == "broadcast_to";
-}
-
-// By node: whether it lies in another one, so that nobody computes it.
-std::vector<bool> Placed(const Graph& graph) {
-  std::vector<bool> placed(graph.nodes.size(), false);
-  const std::vector<View> views = FindViews(graph), parts = FindParts(graph);
-  for (size_t i = 0; i < views.size(); ++i) {
-    if (views[i].of >= 0) placed[i] = true;
-    if (parts[i].of >= 0) placed[parts[i].of] = true;
-  }
-  return placed;
-}
-
-// Terms of the sums, or elements that a window is the maximum of.
-double TermsOf(const Graph& graph, const Node& node) {
-  const auto elements = static_cast<double>(node.type.ElementCount());
-  if (node.op == "max_pool" || node.op == "avg_pool") {
-    return elements * static_cast<double>(te::SaturatingProduct(Ints(node, "kernel")));
-  }
-  const auto weights = static_cast<double>(graph.operand(node, 1).type.ElementCount());
-  if (node.op == "conv_transpose") {
-    const TensorType& x = graph.operand(node, 0).type;
-    return static_cast<double>(x.ElementCount() / x.shape[kChannel]) * weights;
-  }
-  return elements / static_cast<double>(node.type.shape[kChannel]) * weights;
 }
 
 using Form = std::vector<bool>;  // which of some values are in blocks
@@ -175,14 +97,8 @@ class Chooser {
   }
 
   absl::StatusOr<LayoutChoice> Run(const KnownSeconds& known, Unmeasured unmeasured) {
-    const Form rows(choices_.size(), false), blocks(choices_.size(), true);
-    TESSERA_ASSIGN_OR_RETURN(Form chosen, LeastOf({rows, blocks}));
     LayoutChoice choice;
-    if (known) {
-      GoByKnown(chosen, known, unmeasured);
-      TESSERA_ASSIGN_OR_RETURN(const Form least, LeastOf({chosen, rows, blocks}));
-      TESSERA_ASSIGN_OR_RETURN(chosen, TakeClear(chosen, least, choice));
-    }
+    TESSERA_ASSIGN_OR_RETURN(const Form chosen, Choose(known, unmeasured, choice));
     Store(chosen);
     choice.values = static_cast<int>(chosen.size());
     choice.blocked = static_cast<int>(std::ranges::count(chosen, true));
@@ -190,9 +106,10 @@ class Chooser {
     return choice;
   }
 
-  absl::StatusOr<std::vector<RivalLayouts>> Rivals() {
-    const Form rows(choices_.size(), false), blocks(choices_.size(), true);
-    TESSERA_ASSIGN_OR_RETURN(const Form chosen, LeastOf({rows, blocks}));
+  absl::StatusOr<std::vector<RivalLayouts>> Rivals(const KnownSeconds& known) {
+    LayoutChoice choice;
+    TESSERA_ASSIGN_OR_RETURN(const Form chosen, Choose(known, Unmeasured::kTuned, choice));
+    GoBy(nullptr);
     std::map<std::vector<uint64_t>, RivalLayouts> rivals;  // by hashes of their kernels
     for (const int value : choices_) {
       Store(chosen);
@@ -212,8 +129,13 @@ class Chooser {
       TESSERA_RETURN_IF_ERROR(Kinds(users, rival.chosen).status());
       rivals.try_emplace(key, std::move(rival)).first->second.stake_seconds += stake;
     }
+    const auto is_known = [&](const te::Workload& kernel) { return known(kernel).has_value(); };
     std::vector<RivalLayouts> sorted;
-    for (auto& [key, rival] : rivals) sorted.push_back(std::move(rival));
+    for (auto& [key, rival] : rivals) {
+      const bool is_decided = known && std::ranges::all_of(rival.kernels, is_known) &&
+                              std::ranges::all_of(rival.chosen, is_known);
+      if (!is_decided) sorted.push_back(std::move(rival));
+    }
     std::ranges::stable_sort(sorted, std::greater<>(), &RivalLayouts::stake_seconds);
     return sorted;
   }
@@ -277,16 +199,24 @@ class Chooser {
     return best;
   }
 
-  // From here on seconds are known ones, rather than those of the estimate, which chose
-  // `estimated`.
-  void GoByKnown(const Form& estimated, const KnownSeconds& known, Unmeasured unmeasured) {
+  // By the estimate alone, then by what is known besides.
+  absl::StatusOr<Form> Choose(const KnownSeconds& known, Unmeasured unmeasured,
+                              LayoutChoice& choice) {
+    const Form rows(choices_.size(), false), blocks(choices_.size(), true);
+    TESSERA_ASSIGN_OR_RETURN(const Form estimated, LeastOf({rows, blocks}));
+    if (!known) return estimated;
     Store(estimated);
-    for (Kernel& kernel : kernels_) {
-      kernel.estimated = FormOf(kernel);
-      kernel.seconds.clear();
-    }
-    known_ = &known;
+    for (Kernel& kernel : kernels_) kernel.estimated = FormOf(kernel);
     unmeasured_ = unmeasured;
+    GoBy(&known);
+    TESSERA_ASSIGN_OR_RETURN(const Form least, LeastOf({estimated, rows, blocks}));
+    return TakeClear(estimated, least, choice);
+  }
+
+  // From here on seconds are known ones, or without those of the estimate.
+  void GoBy(const KnownSeconds* known) {
+    known_ = known;
+    for (Kernel& kernel : kernels_) kernel.seconds.clear();
   }
 
   // `from`, with what differs in `to` where it gains clearly: each part by itself that no kernel
@@ -528,7 +458,7 @@ class Chooser {
       const double slower = IsWindow(node) ? kRowMajorWindow
                             : of_bytes     ? kRowMajorBytes
                                            : kRowMajorConvolution;
-      time += TermsOf(graph_, node) * kTerm / lanes_ * (of_bytes ? kTermsOfGroups : 1) *
+      time += SummedTerms(graph_, node) * kTerm / lanes_ * (of_bytes ? kTermsOfGroups : 1) *
               (in_blocks ? 1 : slower);
       sums_bytes = sums_bytes || of_bytes;
     }
@@ -555,8 +485,8 @@ class Chooser {
   std::vector<Kernel> kernels_;
   std::vector<std::vector<size_t>> users_;  // by node: the kernels whose time its layout changes
   std::vector<int> choices_;
-  int64_t changes_ = 0;                  // tried from this beginning on
-  const KnownSeconds* known_ = nullptr;  // until GoByKnown
+  int64_t changes_ = 0;  // tried from this beginning on
+  const KnownSeconds* known_ = nullptr;
   Unmeasured unmeasured_ = Unmeasured::kTuned;
 };
 
@@ -591,9 +521,10 @@ absl::StatusOr<Graph> ChooseLayouts(const Graph& graph, const ir::Target& target
 }
 
 absl::StatusOr<std::vector<RivalLayouts>> FindRivalLayouts(const Graph& graph,
-                                                           const ir::Target& target) {
+                                                           const ir::Target& target,
+                                                           const KnownSeconds& known) {
   if (ChannelBlock(target) == 1) return std::vector<RivalLayouts>();
-  return Chooser(graph, target).Rivals();
+  return Chooser(graph, target).Rivals(known);
 }
 
 absl::StatusOr<Plan> PlanModel(const Graph& graph, const ir::Target& target,

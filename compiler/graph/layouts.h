@@ -56,18 +56,20 @@ absl::StatusOr<LayoutChoice> ChooseLayouts(const Graph& graph, const ir::Target&
 absl::StatusOr<Graph> ChooseLayouts(const Graph& graph, const ir::Target& target,
                                     const KnownSeconds& known = nullptr);
 
-// Another layout of some values than the estimate chooses.
+// Another layout of some values than the one that is chosen.
 struct RivalLayouts {
   std::vector<te::Workload> kernels;  // as it has them, each kind once
-  std::vector<te::Workload> chosen;   // those that the estimate has instead
+  std::vector<te::Workload> chosen;   // those that it has not
   // What a run of the graph would gain at most, were the estimate of `kernels` too long by
   // three tenths.
   double stake_seconds = 0;
 };
 // Those that may be faster if the estimate is off, the largest stake first: of each value's other
-// layout, with what around it is no worse for it. Rivals of the same kernels are one.
+// layout than is chosen to be tuned, with what around it is no worse for it by estimate. Rivals of
+// the same kernels are one; those of which all seconds are known are decided, and left out.
 absl::StatusOr<std::vector<RivalLayouts>> FindRivalLayouts(const Graph& graph,
-                                                           const ir::Target& target);
+                                                           const ir::Target& target,
+                                                           const KnownSeconds& known = nullptr);
 
 // What a model becomes for a target: MakePlan of these layouts. Tasks of a plan are those of
 // another only where the targets have the same ChannelBlock.

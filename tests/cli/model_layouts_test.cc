@@ -80,6 +80,7 @@ class FarmClient final : public FakeClient {
     jobs.back().id = static_cast<int64_t>(jobs.size());
     return jobs.back().id;
   }
+  absl::StatusOr<std::vector<db::Job>> ListJobs(int) override { return jobs; }
   absl::StatusOr<db::Job> GetJob(int64_t id) override { return jobs.at(id - 1); }
   absl::Status WatchJob(int64_t id,
                         const std::function<void(const proto::JobProgress&)>&) override {
@@ -115,6 +116,8 @@ ModelLayouts Planned(FarmClient& client, JobFile& file,
   return *layouts;
 }
 
+KernelPlace Place() { return {Target(), kClass, 1, ""}; }
+
 TuneOptions Budget(int64_t trials) {
   TuneOptions options;
   options.budget = trials;
@@ -130,11 +133,12 @@ std::set<std::string> HashesOf(const std::vector<db::Task>& tasks) {
 }  // namespace
 
 TEST_CASE("a tenth of a model's budget goes to layouts that may be faster", "[cli]") {
+  FarmClient client;
   JobFile file = Net();
   REQUIRE(PlanFor(file, Target()).ok());
   for (const int64_t budget : {31, 79, 80, 160, 320, 1000}) {
     CAPTURE(budget);
-    const auto spent = SpendOnRivals(file, Target(), budget);
+    const auto spent = SpendOnRivals(client, file, Place(), budget);
     REQUIRE(spent.ok());
     std::set<uint64_t> chosen, kernels;
     for (const JobOperator& op : file.operators) {
@@ -153,7 +157,7 @@ TEST_CASE("a tenth of a model's budget goes to layouts that may be faster", "[cl
           budget - static_cast<int64_t>(spent->operators.size()) * spent->trials);
   }
   file.model.clear();
-  CHECK(SpendOnRivals(file, Target(), 1000)->operators.empty());
+  CHECK(SpendOnRivals(client, file, Place(), 1000)->operators.empty());
 }
 
 TEST_CASE("layouts that were measured to be faster are tuned and built", "[cli]") {
@@ -181,17 +185,52 @@ TEST_CASE("layouts that were measured to be faster are tuned and built", "[cli]"
   CHECK(planned->job.options.trials_per_task ==
         (1000 - trials) / static_cast<int64_t>(planned->job.tasks.size()));
 
-  // When they are tuned, they are built, and another request is the same.
-  for (const db::Task& task : planned->job.tasks) client.Measure(task);
+  // When they are tuned, they are built, and an equal request finds its job.
+  const auto job = FindOrCreate(client, planned->job, planned->key, file);
+  REQUIRE(job.ok());
+  REQUIRE(client.WatchJob(job->id, nullptr).ok());
   JobFile built = Net();
   CHECK(Planned(client, built, graph::Unmeasured::kAsTheyAre).changed > 0);
   CHECK(MakeTasks(built, kTarget, 1).value() == planned->job.tasks);
   JobFile again = Net();
   const auto repeated = PlanJob(client, again, Budget(1000));
   REQUIRE(repeated.ok());
-  CHECK(client.jobs.size() == 1);
-  CHECK(repeated->job.tasks == planned->job.tasks);
-  CHECK(repeated->job.options == planned->job.options);
+  REQUIRE(repeated->earlier.has_value());
+  CHECK(repeated->earlier->id == job->id);
+  CHECK(client.jobs.size() == 2);
+  // Other requests measure what is not decided, until there is nothing left.
+  size_t before = 0;
+  for (int64_t budget = 1100; before != client.jobs.size(); budget += 100) {
+    REQUIRE(budget < 2000);
+    before = client.jobs.size();
+    JobFile other = Net();
+    REQUIRE(PlanJob(client, other, Budget(budget)).ok());
+  }
+  CHECK(client.jobs.size() > 2);
+  JobFile last = Net();
+  const auto whole = PlanJob(client, last, Budget(2000));
+  REQUIRE(whole.ok());
+  CHECK(whole->job.options.trials_per_task == 2000 / static_cast<int64_t>(whole->job.tasks.size()));
+}
+
+TEST_CASE("what an interrupted request has measured of layouts is waited for", "[cli]") {
+  FarmClient client;
+  client.block_seconds = 1.3e-3;
+  JobFile file = Net();
+  const auto planned = PlanJob(client, file, Budget(1000));
+  REQUIRE(planned.ok());
+  REQUIRE(client.jobs.size() == 1);
+  // The same job, of which nobody has waited for the end.
+  FarmClient other;
+  other.block_seconds = client.block_seconds;
+  db::Job unfinished = client.jobs[0];
+  unfinished.state = db::JobState::kRunning;
+  other.jobs.push_back(unfinished);
+  JobFile again = Net();
+  const auto repeated = PlanJob(other, again, Budget(1000));
+  REQUIRE(repeated.ok());
+  CHECK(other.jobs[0].state == db::JobState::kDone);
+  CHECK_THAT(repeated->layouts, Catch::Contains("as measured: their kernels take"));
 }
 
 TEST_CASE("the estimate's layouts stay where nothing was measured to be faster", "[cli]") {
@@ -255,14 +294,14 @@ TEST_CASE("a request that has another's kernels by other names is a job of its o
   REQUIRE(PlanFor(file, Target()).ok());
   db::Job job;
   job.tasks = MakeTasks(file, kTarget, 1).value();
-  const auto first = FindOrCreate(client, job, file);
+  const auto first = FindOrCreate(client, job, "key", file);
   REQUIRE(first.ok());
-  CHECK(FindOrCreate(client, job, file)->id == first->id);
+  CHECK(FindOrCreate(client, job, "key", file)->id == first->id);
   for (db::Task& task : job.tasks) task.name += "_b";
-  const auto second = FindOrCreate(client, job, other);
+  const auto second = FindOrCreate(client, job, "key", other);
   REQUIRE(second.ok());
   CHECK(second->id != first->id);
-  CHECK(FindOrCreate(client, job, other)->id == second->id);
+  CHECK(FindOrCreate(client, job, "key", other)->id == second->id);
 }
 
 }  // namespace tessera::cli

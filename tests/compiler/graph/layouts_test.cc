@@ -341,17 +341,33 @@ TEST_CASE("rival layouts are those that decide most", "[graph]") {
   for (const te::Workload& kernel : rivals->front().kernels) {
     log[te::StructuralHash(kernel.dag)] = 0.8;
   }
-  const auto choice = ChooseLayouts(
-      SmallNet(), target,
-      [&](const te::Workload& workload) -> std::optional<double> {
-        const auto found = log.find(te::StructuralHash(workload.dag));
-        return found == log.end() ? std::nullopt : std::optional(found->second);
-      },
-      Unmeasured::kTuned);
+  const KnownSeconds known = [&](const te::Workload& workload) -> std::optional<double> {
+    const auto found = log.find(te::StructuralHash(workload.dag));
+    return found == log.end() ? std::nullopt : std::optional(found->second);
+  };
+  const auto choice = ChooseLayouts(SmallNet(), target, known, Unmeasured::kTuned);
   REQUIRE(choice.ok());
   CHECK(choice->changed > 0);
   CHECK(choice->seconds == Approx(0.8 * choice->estimated_seconds));
   CHECK(FindRivalLayouts(SmallNet(), ir::ParseTarget("cuda/sm_80").value())->empty());
+  // Further ones are rivals of what is chosen then, until all of them are decided.
+  int rounds = 0;
+  for (;; ++rounds) {
+    const absl::StatusOr<std::vector<RivalLayouts>> next =
+        FindRivalLayouts(SmallNet(), target, known);
+    REQUIRE(next.ok());
+    if (next->empty()) break;
+    REQUIRE(rounds < 20);
+    const size_t before_round = log.size();
+    for (const te::Workload& kernel : next->front().chosen) {
+      log.try_emplace(te::StructuralHash(kernel.dag), 1);
+    }
+    for (const te::Workload& kernel : next->front().kernels) {
+      log.try_emplace(te::StructuralHash(kernel.dag), 0.8);
+    }
+    CHECK(log.size() > before_round);
+  }
+  CHECK(rounds > 1);
 }
 
 TEST_CASE("plans in layouts compute what graphs do, and cost no more than the estimate's",
