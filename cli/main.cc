@@ -161,7 +161,7 @@ int main(int argc, char** argv) {
   command->add_option("--isa", up.isa, "ceiling of the worker; default: what the machine has")
       ->check(CLI::IsMember({"sse4.2", "avx2", "avx512", "neon"}));
   AddAllow(command, up.allow,
-           "libraries that the worker loads for programs that call them: openblas");
+           "libraries that the worker loads for programs that call them: openblas, onednn");
   command->add_option("--cores", up.cores, "cores of the worker; 0: all")
       ->check(WholeNumber(0, 1024));
   command->add_flag_callback("--no-worker", [&] { up.worker = false; }, "start the server alone");
@@ -203,7 +203,8 @@ int main(int argc, char** argv) {
                                    ": which operator gets the next trial; default: the file's, or ",
                                    defaults.scheduler));
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
-  AddAllow(command, tune.allow, "libraries that programs may call: openblas; default: none");
+  AddAllow(command, tune.allow,
+           "libraries that programs may call: openblas, onednn; default: none");
   command->add_option("--report", tune.report, "also write the table as JSON to this file");
   command->add_flag("--detach", tune.detach, "print the job's number and return");
   command->callback([&] { status = cli::RunTune(tune); });

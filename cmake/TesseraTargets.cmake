@@ -53,6 +53,52 @@ function(tessera_library)
   endforeach()
 endfunction()
 
+# tessera_runtime_object(<part> <kind of CPU> <source of compiler/runtime>...)
+# Makes tessera_<part>_<kind>.o, relocatable, in the folder's build. It is embedded as bytes: there is
+# no C compiler where libraries are built. Flags are its own, so that the bytes depend on the sources
+# and the compiler only. Empty without a compiler for the kind; who embeds it says so then.
+function(tessera_runtime_object part kind)
+  find_program(TESSERA_X86_CC NAMES x86_64-linux-gnu-gcc)
+  find_program(TESSERA_AARCH64_CC NAMES aarch64-linux-gnu-gcc)
+  find_program(TESSERA_ARM_CC NAMES arm-linux-gnueabihf-gcc)
+  # Without this gcc calls helpers of libgcc for atomics.
+  set(flags_aarch64 -mno-outline-atomics)
+  # Divisions of 64-bit numbers, which the CPU has no instruction for.
+  set(libraries_arm -lgcc)
+  string(TOUPPER ${kind} upper)
+  set(compiler "")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "${kind}")
+    set(compiler ${CMAKE_C_COMPILER})
+  elseif(TESSERA_${upper}_CC)
+    set(compiler ${TESSERA_${upper}_CC})
+  endif()
+  list(TRANSFORM ARGN PREPEND ${CMAKE_SOURCE_DIR}/compiler/runtime/ OUTPUT_VARIABLE sources)
+  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/compiler/runtime/*.h)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/tessera_${part}_${kind}.o)
+  if(compiler)
+    add_custom_command(OUTPUT ${object}
+      COMMAND ${compiler} -std=c11 -O2 -g0 -fPIC -fno-stack-protector
+        -fno-asynchronous-unwind-tables ${flags_${kind}} -I${CMAKE_SOURCE_DIR} -r -nostdlib
+        -o ${object} ${sources} ${libraries_${kind}}
+      DEPENDS ${sources} ${headers} VERBATIM)
+  else()
+    add_custom_command(OUTPUT ${object} COMMAND ${CMAKE_COMMAND} -E touch ${object})
+  endif()
+endfunction()
+
+# tessera_embed(<source> <object>...): objects of this folder's build in what includes
+# compiler/codegen/embed.h, a source of this folder's library.
+function(tessera_embed source)
+  file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  tessera_target_name(${folder} name)
+  target_sources(${name} PRIVATE ${ARGN})
+  set_source_files_properties(${ARGN} PROPERTIES EXTERNAL_OBJECT OFF GENERATED ON
+    HEADER_FILE_ONLY ON)
+  set_source_files_properties(${source} PROPERTIES
+    OBJECT_DEPENDS "${ARGN}"
+    COMPILE_DEFINITIONS "TESSERA_RUNTIME_FOLDER=\"${CMAKE_CURRENT_BINARY_DIR}\"")
+endfunction()
+
 # tessera_test(<folder> [LABELS unit|integration|fuzz|slow] [LINK <folder>...])
 # One Catch2 program from tests/<folder>/*.cc, linked to that folder's library.
 function(tessera_test folder)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that Tessera builds with. Does nothing where all are present.
 # --cross adds the compilers of deploy/cross_worker.sh and of libraries for other CPUs, --tests these
-# and what only the tests need (a formatter, an emulator, an OpenCL driver, OpenBLAS, models, Python
-# modules).
+# and what only the tests need (a formatter, an emulator, an OpenCL driver, OpenBLAS, oneDNN, models,
+# Python modules).
 set -euo pipefail
 
 packages=(
@@ -18,7 +18,7 @@ if [ "${1:-}" = "--cross" ] || [ "${1:-}" = "--tests" ]; then
 fi
 if [ "${1:-}" = "--tests" ]; then
   packages+=(clang-format-19 qemu-user-static ocl-icd-libopencl1 pocl-opencl-icd libonnx-testdata)
-  packages+=(libopenblas0-pthread) # optional: what calls it is skipped without
+  packages+=(libopenblas0-pthread libdnnl2) # optional: what calls them is skipped without
   packages+=(python3-grpcio python3-numpy python3-pandas python3-protobuf python3-pytest
     python3-setuptools python3-tqdm)
 fi

@@ -122,7 +122,10 @@ absl::StatusOr<ObjectCode> GenerateObject(absl::Span<const ir::Program> programs
                            Compile(programs, target, llvm::CodeGenFileType::ObjectFile, checks));
   TESSERA_ASSIGN_OR_RETURN(std::vector<std::string> undefined, UndefinedSymbols(code.bytes));
   for (const ThirdParty& provider : ThirdParties()) {
-    if (std::erase(undefined, provider.function) > 0) code.providers.emplace_back(provider.name);
+    const auto is_of_provider = [&](const std::string& symbol) {
+      return std::ranges::find(provider.entry_points, symbol) != provider.entry_points.end();
+    };
+    if (std::erase_if(undefined, is_of_provider) > 0) code.providers.emplace_back(provider.name);
   }
   if (!undefined.empty()) {
     return absl::InternalError(

@@ -1,6 +1,5 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "base/third_party.h"
 #include "compiler/codegen/function_emitter.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/visitor.h"
@@ -340,6 +339,10 @@ void FunctionEmitter::EmitEvaluate(const ir::Evaluate& node) {
     EmitMatrixCall(*product);
     return;
   }
+  if (const std::optional<ir::ConvolutionCall> convolution = ir::AsConvolutionCall(node.value)) {
+    EmitConvolutionCall(*convolution);
+    return;
+  }
   const auto* call = node.value.As<ir::Call>();
   if (call == nullptr || call->name != "prefetch") {
     Emit(node.value);
@@ -365,33 +368,69 @@ void FunctionEmitter::EmitEvaluate(const ir::Evaluate& node) {
       {Address(*load->buffer, linear), b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
 }
 
+void FunctionEmitter::CheckProvider(std::string_view provider, ir::Type type) {
+  const absl::Status computes = ir::CheckMultipliesOn(provider, type, state_.target);
+  if (computes.ok()) return;
+  state_.Fail(absl::InvalidArgumentError(
+      absl::StrCat("code generation: ", computes.message(), "; leave the external step out")));
+}
+
+Value* FunctionEmitter::AddressOfFirst(const ir::Expr& load) {
+  const auto* first = load.As<ir::Load>();
+  return Address(*first->buffer, Linearise(FlatIndex(*first->buffer, first->indices)));
+}
+
+void FunctionEmitter::EmitCallOf(std::string_view name, const std::vector<Value*>& arguments) {
+  std::vector<llvm::Type*> types;
+  for (const Value* argument : arguments) types.push_back(argument->getType());
+  auto* type = llvm::FunctionType::get(b_.getVoidTy(), types, false);
+  b_.CreateCall(state_.module.getOrInsertFunction({name.data(), name.size()}, type), arguments);
+}
+
 void FunctionEmitter::EmitMatrixCall(const ir::MatrixCall& call) {
-  if (!ir::IsCpu(state_.target.kind)) {
-    state_.Fail(absl::InvalidArgumentError(
-        "code generation: a GPU calls no library; leave the external step out"));
+  CheckProvider(call.provider, call.a.type());
+  if (!state_.status.ok()) return;
+  Value *a = AddressOfFirst(call.a), *b = AddressOfFirst(call.b), *c = AddressOfFirst(call.c);
+  const auto wide = [&](int64_t value) { return b_.getInt64(static_cast<uint64_t>(value)); };
+  const auto narrow = [&](int64_t value) { return b_.getInt32(static_cast<uint32_t>(value)); };
+  if (call.provider == "onednn") {
+    // Of compiler/runtime/onednn.h.
+    const std::string_view name = !call.a.type().is_integer()   ? "tessera_onednn_gemm_f32"
+                                  : call.a.type() == ir::Int(8) ? "tessera_onednn_gemm_s8"
+                                                                : "tessera_onednn_gemm_u8";
+    EmitCallOf(name, {wide(call.rows), wide(call.columns), wide(call.terms),
+                      narrow(call.transposes_a), narrow(call.transposes_b), a, wide(call.a_stride),
+                      b, wide(call.b_stride), c, wide(call.c_stride)});
     return;
   }
   // Of <cblas.h>.
   constexpr int kRowMajor = 101, kPlain = 111, kTransposed = 112;
-  llvm::Type *pointer = b_.getPtrTy(), *number = b_.getInt32Ty(), *real = b_.getFloatTy();
-  auto* type = llvm::FunctionType::get(b_.getVoidTy(),
-                                       {number, number, number, number, number, number, real,
-                                        pointer, number, pointer, number, real, pointer, number},
-                                       false);
-  const std::string_view name = ThirdPartyNamed("openblas")->function;
-  const llvm::FunctionCallee callee =
-      state_.module.getOrInsertFunction({name.data(), name.size()}, type);
-  const auto address = [&](const ir::Expr& first) {
-    const auto* load = first.As<ir::Load>();
-    return Address(*load->buffer, Linearise(FlatIndex(*load->buffer, load->indices)));
-  };
-  const auto integer = [&](int64_t value) { return b_.getInt32(static_cast<uint32_t>(value)); };
-  b_.CreateCall(callee,
-                {integer(kRowMajor), integer(call.transposes_a ? kTransposed : kPlain),
-                 integer(call.transposes_b ? kTransposed : kPlain), integer(call.rows),
-                 integer(call.columns), integer(call.terms), llvm::ConstantFP::get(real, 1.0),
-                 address(call.a), integer(call.a_stride), address(call.b), integer(call.b_stride),
-                 llvm::ConstantFP::get(real, 0.0), address(call.c), integer(call.c_stride)});
+  EmitCallOf("cblas_sgemm",
+             {narrow(kRowMajor), narrow(call.transposes_a ? kTransposed : kPlain),
+              narrow(call.transposes_b ? kTransposed : kPlain), narrow(call.rows),
+              narrow(call.columns), narrow(call.terms), llvm::ConstantFP::get(b_.getFloatTy(), 1.0),
+              a, narrow(call.a_stride), b, narrow(call.b_stride),
+              llvm::ConstantFP::get(b_.getFloatTy(), 0.0), c, narrow(call.c_stride)});
+}
+
+void FunctionEmitter::EmitConvolutionCall(const ir::ConvolutionCall& call) {
+  CheckProvider(call.provider, call.data.type());
+  if (!state_.status.ok()) return;
+  // A tessera_onednn_convolution of this call's own (compiler/runtime/onednn.h).
+  std::vector<llvm::Constant*> fields = {llvm::ConstantPointerNull::get(b_.getPtrTy())};
+  for (const int64_t number :
+       {static_cast<int64_t>(call.form), call.block, call.channels, call.height, call.width,
+        call.filters, call.result_height, call.result_width, call.kernel[0], call.kernel[1],
+        call.stride[0], call.stride[1], call.dilation[0], call.dilation[1]}) {
+    fields.push_back(b_.getInt64(static_cast<uint64_t>(number)));
+  }
+  llvm::Constant* made = llvm::ConstantStruct::getAnon(b_.getContext(), fields);
+  auto* own =
+      new llvm::GlobalVariable(state_.module, made->getType(), false,
+                               llvm::GlobalValue::InternalLinkage, made, state_.kernel + "_conv");
+  EmitCallOf(
+      "tessera_onednn_convolve",
+      {own, AddressOfFirst(call.data), AddressOfFirst(call.weights), AddressOfFirst(call.result)});
 }
 
 }  // namespace tessera::codegen

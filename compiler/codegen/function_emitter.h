@@ -14,6 +14,7 @@
 #include "compiler/codegen/target_machine.h"
 #include "compiler/codegen/vector_math.h"
 #include "compiler/codegen/workspace_plan.h"
+#include "compiler/ir/convolution_call.h"
 #include "compiler/ir/matrix_call.h"
 #include "compiler/ir/stmt.h"
 #include "compiler/ir/target.h"
@@ -122,6 +123,11 @@ class FunctionEmitter {
   void EmitAllocate(const ir::Allocate& node);
   void EmitEvaluate(const ir::Evaluate& node);
   void EmitMatrixCall(const ir::MatrixCall& call);
+  void EmitConvolutionCall(const ir::ConvolutionCall& call);
+  // Of `provider`, which computes elements of `type`; has failed where it does not.
+  void CheckProvider(std::string_view provider, ir::Type type);
+  llvm::Value* AddressOfFirst(const ir::Expr& load);
+  void EmitCallOf(std::string_view name, const std::vector<llvm::Value*>& arguments);
   void EmitAsyncCopy(const ir::AsyncCopy& node);  // emit_async_copy.cc, also the next two
   bool EmitCopyInstructions(const ir::AsyncCopy& node);
   void EmitAsyncWait();

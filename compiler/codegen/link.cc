@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -14,11 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
-#include "base/names.h"
 #include "base/status.h"
-#include "base/third_party.h"
 #include "base/unique_fd.h"
 #include "compiler/codegen/llvm_headers.h"
+#include "compiler/codegen/provider_parts.h"
 #include "compiler/codegen/target_machine.h"
 #include "lld/Common/Driver.h"
 #include "llvm/IR/LegacyPassManager.h"
@@ -174,9 +174,15 @@ absl::StatusOr<std::string> LinkSharedObject(absl::Span<const std::string> objec
   };
   std::vector<std::string> arguments = BaseArguments(options.kind);
   arguments.push_back("--no-undefined");
-  TESSERA_ASSIGN_OR_RETURN(const std::string archive, ArchiveOf(objects));
-  TESSERA_ASSIGN_OR_RETURN(const std::string archive_path, add(archive));
-  arguments.insert(arguments.end(), {"--whole-archive", archive_path, "--no-whole-archive"});
+  TESSERA_ASSIGN_OR_RETURN(const ProviderParts parts,
+                           PartsOfProviders(options.kind, options.providers));
+  arguments.emplace_back("--whole-archive");
+  for (const absl::Span<const std::string> group : {objects, absl::MakeConstSpan(parts.objects)}) {
+    if (group.empty()) continue;
+    TESSERA_ASSIGN_OR_RETURN(const std::string archive, ArchiveOf(group));
+    TESSERA_ASSIGN_OR_RETURN(arguments.emplace_back(), add(archive));
+  }
+  arguments.emplace_back("--no-whole-archive");
   const auto need = [&](std::string_view soname,
                         const std::vector<std::string>& functions) -> absl::Status {
     TESSERA_ASSIGN_OR_RETURN(const std::string stub, MakeStubObject(options.kind, functions));
@@ -188,17 +194,15 @@ absl::StatusOr<std::string> LinkSharedObject(absl::Span<const std::string> objec
     TESSERA_ASSIGN_OR_RETURN(arguments.emplace_back(), add(stub_library));
     return absl::OkStatus();
   };
-  for (const std::string& name : options.providers) {
-    const ThirdParty* provider = ThirdPartyNamed(name);
-    if (provider == nullptr) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("linking: no library ", name, "; known are ", NamesOf(ThirdParties())));
-    }
-    TESSERA_RETURN_IF_ERROR(need(provider->soname, {std::string(provider->function)}));
+  for (const ProviderParts::Needed& needed : parts.needed) {
+    TESSERA_RETURN_IF_ERROR(need(needed.soname, needed.functions));
   }
-  if (!options.libc_functions.empty()) {
-    TESSERA_RETURN_IF_ERROR(need("libc.so.6", options.libc_functions));
-  }
+  std::vector<std::string> libc_functions = options.libc_functions;
+  libc_functions.insert(libc_functions.end(), parts.libc_functions.begin(),
+                        parts.libc_functions.end());
+  std::ranges::sort(libc_functions);  // a stub defines each once
+  libc_functions.erase(std::ranges::unique(libc_functions).begin(), libc_functions.end());
+  if (!libc_functions.empty()) TESSERA_RETURN_IF_ERROR(need("libc.so.6", libc_functions));
   std::string script = "{\n  global:\n";
   for (const std::string& symbol : options.exported)
     absl::StrAppend(&script, "    ", symbol, ";\n");

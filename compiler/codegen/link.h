@@ -17,7 +17,8 @@ struct LinkOptions {
   // needs libc.so.6; anything else left undefined is an error that names it.
   std::vector<std::string> libc_functions;
   // Libraries of others whose functions it calls (base/third_party.h), by name. The result states
-  // that it needs them; they need not be on this machine.
+  // that it needs them, and has what stands between (provider_parts.h); they need not be on this
+  // machine.
   std::vector<std::string> providers;
 };
 

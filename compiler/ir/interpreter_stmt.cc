@@ -1,4 +1,5 @@
 #include "absl/strings/str_cat.h"
+#include "compiler/ir/convolution_call.h"
 #include "compiler/ir/element_io.h"
 #include "compiler/ir/interpreter.h"
 #include "compiler/ir/interpreter_flow.h"
@@ -99,15 +100,17 @@ class EvaluateCode final : public StmtCode {
   int lanes_;
 };
 
-// Of a library's product: sums in f64, stored as f32.
+// A matrix of a library's product, as stored.
+struct Matrix {
+  Memory* memory;
+  AddressCode* address;
+  int64_t rows, columns, stride;
+};
+
+// Of a library's product of As and Bs, which are added up as Sums and stored as Cs.
+template <typename A, typename B, typename C, typename Sum>
 class MatrixCallCode final : public StmtCode {
  public:
-  struct Matrix {
-    Memory* memory;
-    AddressCode* address;
-    int64_t rows, columns, stride;  // as stored
-  };
-
   MatrixCallCode(Machine& machine, const MatrixCall& call, Matrix a, Matrix b, Matrix c)
       : machine_(machine), call_(call), a_(a), b_(b), c_(c) {}
 
@@ -122,13 +125,13 @@ class MatrixCallCode final : public StmtCode {
     const auto [b_term, b_column] = step(call_.transposes_b, b_.stride);
     for (int64_t i = 0; i < call_.rows; ++i) {
       for (int64_t j = 0; j < call_.columns; ++j) {
-        double sum = 0;
+        Sum sum = 0;
         for (int64_t l = 0; l < call_.terms; ++l) {
-          sum += double{LoadRaw<float>(a_.memory->bytes, a + i * a_row + l * a_term)} *
-                 LoadRaw<float>(b_.memory->bytes, b + l * b_term + j * b_column);
+          sum += Sum{LoadRaw<A>(a_.memory->bytes, a + i * a_row + l * a_term)} *
+                 Sum{LoadRaw<B>(b_.memory->bytes, b + l * b_term + j * b_column)};
         }
         const int64_t at = c + i * c_.stride + j;
-        StoreRaw(c_.memory->bytes, at, static_cast<float>(sum));
+        StoreRaw(c_.memory->bytes, at, static_cast<C>(sum));
         if (!c_.memory->written.empty()) c_.memory->written[at] = 1;
       }
     }
@@ -145,7 +148,7 @@ class MatrixCallCode final : public StmtCode {
     const std::string& name = matrix.memory->buffer->name;
     if (last >= matrix.memory->count) {
       machine_.Fail(
-          absl::OutOfRangeError(absl::StrCat(kMatrixCall, ": element ", last, " is outside the ",
+          absl::OutOfRangeError(absl::StrCat("call: element ", last, " is outside the ",
                                              matrix.memory->count, " stored elements of ", name)));
       return -1;
     }
@@ -153,8 +156,8 @@ class MatrixCallCode final : public StmtCode {
       for (int64_t j = 0; j < matrix.columns; ++j) {
         if (matrix.memory->written[first + i * matrix.stride + j]) continue;
         machine_.Fail(absl::FailedPreconditionError(
-            absl::StrCat(kMatrixCall, ": stored element ", first + i * matrix.stride + j, " of ",
-                         name, " is read before it is written")));
+            absl::StrCat("call: stored element ", first + i * matrix.stride + j, " of ", name,
+                         " is read before it is written")));
         return -1;
       }
     }
@@ -164,6 +167,76 @@ class MatrixCallCode final : public StmtCode {
   Machine& machine_;
   const MatrixCall call_;
   const Matrix a_, b_, c_;
+};
+
+// A tensor of a library's convolution.
+struct Tensor {
+  Memory* memory;
+  AddressCode* address;
+  int64_t elements;
+};
+
+class ConvolutionCallCode final : public StmtCode {
+ public:
+  ConvolutionCallCode(Machine& machine, const ConvolutionCall& call, Tensor data, Tensor weights,
+                      Tensor result)
+      : machine_(machine), call_(call), data_(data), weights_(weights), result_(result) {}
+
+  void Run() override {
+    const int64_t data = First(data_, true), weights = First(weights_, true);
+    const int64_t result = First(result_, false);
+    if (machine_.failed()) return;
+    const bool by_channel = call_.form == ChannelForm::kChannel;
+    for (int64_t f = 0; f < call_.filters; ++f) {
+      for (int64_t y = 0; y < call_.result_height; ++y) {
+        for (int64_t x = 0; x < call_.result_width; ++x) {
+          double sum = 0;
+          for (int64_t c = by_channel ? f : 0; c < (by_channel ? f + 1 : call_.channels); ++c) {
+            for (int64_t i = 0; i < call_.kernel[0]; ++i) {
+              for (int64_t j = 0; j < call_.kernel[1]; ++j) {
+                const int64_t row = y * call_.stride[0] + i * call_.dilation[0];
+                const int64_t column = x * call_.stride[1] + j * call_.dilation[1];
+                sum += double{LoadRaw<float>(data_.memory->bytes,
+                                             data + call_.DataAt(c, row, column))} *
+                       LoadRaw<float>(weights_.memory->bytes, weights + call_.WeightAt(f, c, i, j));
+              }
+            }
+          }
+          const int64_t at = result + call_.ResultAt(f, y, x);
+          StoreRaw(result_.memory->bytes, at, static_cast<float>(sum));
+          if (!result_.memory->written.empty()) result_.memory->written[at] = 1;
+        }
+      }
+    }
+  }
+
+ private:
+  // Where the tensor begins; the machine has failed where it doesn't lie in its buffer, or was not
+  // written.
+  int64_t First(const Tensor& tensor, bool is_read) {
+    const int64_t first = tensor.address->Run(0);
+    machine_.RequireWritten();
+    if (machine_.failed()) return -1;
+    const std::string& name = tensor.memory->buffer->name;
+    if (const int64_t last = first + tensor.elements - 1; last >= tensor.memory->count) {
+      machine_.Fail(
+          absl::OutOfRangeError(absl::StrCat("call: element ", last, " is outside the ",
+                                             tensor.memory->count, " stored elements of ", name)));
+      return -1;
+    }
+    for (int64_t i = first;
+         is_read && !tensor.memory->written.empty() && i < first + tensor.elements; ++i) {
+      if (tensor.memory->written[i]) continue;
+      machine_.Fail(absl::FailedPreconditionError(
+          absl::StrCat("call: stored element ", i, " of ", name, " is read before it is written")));
+      return -1;
+    }
+    return first;
+  }
+
+  Machine& machine_;
+  const ConvolutionCall call_;
+  const Tensor data_, weights_, result_;
 };
 
 class CopyCode final : public StmtCode {
@@ -324,15 +397,33 @@ StmtCode* Compiler::CompileEvaluate(const ir::Evaluate& node) {
                             int64_t stride) {
       const auto* load = first.As<Load>();
       if (is_transposed) std::swap(rows, columns);
-      return MatrixCallCode::Matrix{machine_.MemoryOf(load->buffer.get()),
-                                    CompileAddress(load->buffer, load->indices), rows, columns,
-                                    stride};
+      return Matrix{machine_.MemoryOf(load->buffer.get()),
+                    CompileAddress(load->buffer, load->indices), rows, columns, stride};
     };
-    return machine_.Make<MatrixCallCode>(
-        machine_, *call,
-        matrix(call->a, call->rows, call->terms, call->transposes_a, call->a_stride),
-        matrix(call->b, call->terms, call->columns, call->transposes_b, call->b_stride),
-        matrix(call->c, call->rows, call->columns, false, call->c_stride));
+    const Matrix a = matrix(call->a, call->rows, call->terms, call->transposes_a, call->a_stride);
+    const Matrix b =
+        matrix(call->b, call->terms, call->columns, call->transposes_b, call->b_stride);
+    const Matrix c = matrix(call->c, call->rows, call->columns, false, call->c_stride);
+    if (call->a.type() == Int(8)) {
+      return machine_.Make<MatrixCallCode<int8_t, int8_t, int32_t, int64_t>>(machine_, *call, a, b,
+                                                                             c);
+    }
+    if (call->a.type() == UInt(8)) {
+      return machine_.Make<MatrixCallCode<uint8_t, int8_t, int32_t, int64_t>>(machine_, *call, a, b,
+                                                                              c);
+    }
+    return machine_.Make<MatrixCallCode<float, float, float, double>>(machine_, *call, a, b, c);
+  }
+  if (const std::optional<ConvolutionCall> call = AsConvolutionCall(node.value)) {
+    const auto tensor = [&](const Expr& first, int64_t elements) {
+      const auto* load = first.As<Load>();
+      return Tensor{machine_.MemoryOf(load->buffer.get()),
+                    CompileAddress(load->buffer, load->indices), elements};
+    };
+    return machine_.Make<ConvolutionCallCode>(machine_, *call,
+                                              tensor(call->data, call->DataElements()),
+                                              tensor(call->weights, call->WeightElements()),
+                                              tensor(call->result, call->ResultElements()));
   }
   const int lanes = node.value.type().lanes;
   if (node.value.type().is_float()) {

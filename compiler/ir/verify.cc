@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "compiler/ir/convolution_call.h"
 #include "compiler/ir/matrix_call.h"
 #include "compiler/ir/print.h"
 #include "compiler/ir/rewriter.h"
@@ -83,6 +84,7 @@ class Verifier {
       case StmtKind::kEvaluate:
         statement_ = s;
         TESSERA_RETURN_IF_ERROR(CheckExpr(s.As<Evaluate>()->value));
+        TESSERA_RETURN_IF_ERROR(CheckConvolutionCall(s.As<Evaluate>()->value));
         return CheckMatrixCall(s.As<Evaluate>()->value);
       case StmtKind::kBarrier:
         statement_ = s;
@@ -320,7 +322,7 @@ class Verifier {
   // One of another form would be evaluated as if it stored nothing.
   absl::Status CheckMatrixCall(const Expr& e) {
     const auto* call = e.As<Call>();
-    if (call == nullptr || call->name != kMatrixCall) return absl::OkStatus();
+    if (call == nullptr || !IsMatrixCallName(call->name)) return absl::OkStatus();
     const std::optional<MatrixCall> product = AsMatrixCall(e);
     if (product && std::min({product->rows, product->columns, product->terms}) >= 1 &&
         product->a_stride >= (product->transposes_a ? product->rows : product->terms) &&
@@ -328,9 +330,20 @@ class Verifier {
         product->c_stride >= product->columns) {
       return absl::OkStatus();
     }
-    return Fault(absl::StrCat(kMatrixCall,
-                              " takes three loads of f32 and eight numbers: rows, columns, terms, "
-                              "what is transposed, and strides that hold a row"));
+    return Fault(absl::StrCat(call->name,
+                              " takes three loads of types that it multiplies and eight numbers: "
+                              "rows, columns, terms, what is transposed, and strides that hold a "
+                              "row"));
+  }
+
+  absl::Status CheckConvolutionCall(const Expr& e) {
+    const auto* call = e.As<Call>();
+    if (call == nullptr || !IsConvolutionCallName(call->name)) return absl::OkStatus();
+    if (AsConvolutionCall(e)) return absl::OkStatus();
+    return Fault(absl::StrCat(call->name,
+                              " takes three loads of f32 and fourteen numbers: form, block, "
+                              "channels, height and width of data, the same of the result, and "
+                              "kernel, stride and dilation of rows and columns, which fit"));
   }
 
   absl::Status CheckLaneCall(const Call& node) {
@@ -340,8 +353,9 @@ class Verifier {
                                 "; it combines the lanes of one vector of that element type, in "
                                 "equal groups"));
     }
-    if (node.name == kMatrixCall && !statement_.As<Evaluate>()) {
-      return Fault(absl::StrCat(kMatrixCall, " inside of an expression; it has no value"));
+    if ((IsMatrixCallName(node.name) || IsConvolutionCallName(node.name)) &&
+        !statement_.As<Evaluate>()) {
+      return Fault(absl::StrCat(node.name, " inside of an expression; it has no value"));
     }
     if (node.name == "repeat" && !IsRepeat(node)) {
       return Fault(absl::StrCat("repeat of ", node.args.size(), " arguments for a ",

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/third_party.h"
 #include "compiler/codegen/link.h"
+#include "compiler/codegen/provider_parts.h"
 #include "compiler/codegen/static_library.h"
 #include "compiler/library/compiled_model.h"
 #include "compiler/library/compiled_op.h"
@@ -137,6 +138,9 @@ absl::StatusOr<LibraryFiles> BuildLibrary(const LibrarySpec& unsorted) {
   add(options.soname, std::move(shared_object));
   add(absl::StrCat(spec.name, ".h"), GenerateHeader(ops, spec, version));
   if (spec.static_library) {
+    TESSERA_ASSIGN_OR_RETURN(const codegen::ProviderParts parts,
+                             codegen::PartsOfProviders(kind, options.providers));
+    objects.insert(objects.end(), parts.objects.begin(), parts.objects.end());
     TESSERA_ASSIGN_OR_RETURN(
         std::string archive,
         codegen::MakeStaticLibrary(

@@ -234,7 +234,9 @@ nlohmann::json VersionsJson(absl::Span<const LibraryVersion> versions) {
 // By the names under which a loader looks for them.
 nlohmann::json NeededJson(absl::Span<const ThirdParty> needed) {
   nlohmann::json names = nlohmann::json::array({"libc.so.6"});
-  for (const ThirdParty& library : needed) names.push_back(library.soname);
+  for (const ThirdParty& library : needed) {
+    for (const std::string_view soname : library.Sonames()) names.push_back(soname);
+  }
   return names;
 }
 

@@ -1,7 +1,9 @@
 #include "compiler/library/packages.h"
 
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -30,9 +32,15 @@ nlohmann::json Hashes(const std::string& sha256) {
   return nlohmann::json::array({{{"alg", "SHA-256"}, {"content", sha256}}});
 }
 
-// By the file that is loaded, too: its development package need not be installed.
-std::string LinkOption(const ThirdParty& library) {
-  return absl::StrCat("-l:", AbslView(library.soname));
+// By the files that are loaded, too: its development package need not be installed.
+std::vector<std::string> LinkOptions(absl::Span<const ThirdParty> needed) {
+  std::vector<std::string> options;
+  for (const ThirdParty& library : needed) {
+    for (const std::string_view soname : library.Sonames()) {
+      options.push_back(absl::StrCat("-l:", AbslView(soname)));
+    }
+  }
+  return options;
 }
 
 // "1.2.3" of "tessera 1.2.3".
@@ -50,7 +58,7 @@ LibraryFile CMakePackage(const LibrarySpec& spec, absl::Span<const ThirdParty> n
   text += TargetText(spec.name, "SHARED", soname, "\n    IMPORTED_SONAME " + soname);
   if (spec.static_library) {
     std::string linked = "Threads::Threads;${CMAKE_DL_LIBS}";
-    for (const ThirdParty& library : needed) absl::StrAppend(&linked, ";", LinkOption(library));
+    for (const std::string& option : LinkOptions(needed)) absl::StrAppend(&linked, ";", option);
     absl::StrAppend(&text, "\nfind_package(Threads REQUIRED)",
                     TargetText(spec.name + "_static", "STATIC", archive,
                                absl::StrCat("\n    INTERFACE_LINK_LIBRARIES \"", linked, "\"")));
@@ -65,7 +73,7 @@ LibraryFile PkgConfigFile(const LibrarySpec& spec, const std::string& version,
       spec.model ? absl::StrCat("the model ", spec.model->name) : "tuned operators",
       ", compiled\nVersion: ", Number(version), "\nCflags: -I${prefix}\nLibs: -L${prefix} -l",
       spec.name, "\nLibs.private: -pthread -ldl");
-  for (const ThirdParty& library : needed) absl::StrAppend(&text, " ", LinkOption(library));
+  for (const std::string& option : LinkOptions(needed)) absl::StrAppend(&text, " ", option);
   text += "\n";
   return {absl::StrCat("tessera_", spec.name, ".pc"), std::move(text)};
 }

@@ -5,21 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/view.h"
-
-// The bytes of a file of the build folder, between two symbols.
-// clang-format off
-#define TESSERA_EMBED(name)                                                  \
-  __asm__(".section .rodata\n"                                               \
-          ".hidden tessera_" #name "\n"                                      \
-          ".globl tessera_" #name "\n"                                       \
-          "tessera_" #name ": .incbin \"" TESSERA_RUNTIME_FOLDER              \
-          "/tessera_" #name ".o\"\n"                                         \
-          ".hidden tessera_" #name "_end\n"                                  \
-          ".globl tessera_" #name "_end\n"                                   \
-          "tessera_" #name "_end: .byte 0\n"                                 \
-          ".text\n");                                                        \
-  extern "C" const char tessera_##name[], tessera_##name##_end[]
-// clang-format on
+#include "compiler/codegen/embed.h"
 
 TESSERA_EMBED(runtime_x86);
 TESSERA_EMBED(runtime_aarch64);

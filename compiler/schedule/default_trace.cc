@@ -7,9 +7,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status.h"
+#include "compiler/ir/matrix_call.h"
 #include "compiler/schedule/accelerator.h"
 #include "compiler/schedule/arrangement.h"
 #include "compiler/schedule/external.h"
+#include "compiler/schedule/external_convolution.h"
 #include "compiler/schedule/schedule.h"
 #include "compiler/te/saturating.h"
 
@@ -204,10 +206,26 @@ int64_t PartsOf(int64_t extent, int64_t wanted, int64_t least) {
   return 1;
 }
 
-// A call for each matrix, or for each of some equal parts of it, which threads make at once: only
-// builds that LoadThirdParty takes can stand that.
-absl::Status ScheduleCall(Schedule& schedule, Trace& trace, int index, const std::string& provider,
-                          const ir::Target& target) {
+// Threads make calls at once: only builds that LoadThirdParty takes can stand that.
+absl::Status ShareOut(Schedule& schedule, Trace& trace, const std::string& name,
+                      const std::vector<std::string>& outer, const std::vector<std::string>& inner,
+                      const std::string& provider, const ir::Target& target) {
+  std::vector<std::string> order = outer;
+  order.insert(order.end(), inner.begin(), inner.end());
+  TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kReorder, name, order, {}, {}}));
+  if (target.max_threads > 1 && !outer.empty()) {
+    if (outer.size() > 1) {
+      TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kFuse, name, outer, {}, {}}));
+    }
+    TESSERA_RETURN_IF_ERROR(
+        Do(schedule, trace, {Primitive::kParallel, name, {absl::StrJoin(outer, "+")}, {}, {}}));
+  }
+  return Do(schedule, trace, {Primitive::kExternal, name, {provider}, {}, {}});
+}
+
+// A call for each matrix, or for each of some equal parts of it.
+absl::Status ScheduleProduct(Schedule& schedule, Trace& trace, int index,
+                             const std::string& provider, const ir::Target& target) {
   constexpr int64_t kLeastRows = 4, kLeastColumns = 16;  // below, calls take longer than their work
   const te::Stage& stage = *schedule.stages()[index].stage;
   const std::string name = stage.name();
@@ -230,58 +248,160 @@ absl::Status ScheduleCall(Schedule& schedule, Trace& trace, int index, const std
     outer.push_back(loop + ".0");
     loop += ".1";
   }
-  std::vector<std::string> order = outer;
-  order.insert(order.end(), inner.begin(), inner.end());
-  order.push_back(stage.reduce_axes[0].var->name);
-  TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kReorder, name, order, {}, {}}));
-  if (target.max_threads > 1 && !outer.empty()) {
-    if (outer.size() > 1) {
-      TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kFuse, name, outer, {}, {}}));
-    }
-    TESSERA_RETURN_IF_ERROR(
-        Do(schedule, trace, {Primitive::kParallel, name, {absl::StrJoin(outer, "+")}, {}, {}}));
-  }
-  return Do(schedule, trace, {Primitive::kExternal, name, {provider}, {}, {}});
+  inner.push_back(stage.reduce_axes[0].var->name);
+  return ShareOut(schedule, trace, name, outer, inner, provider, target);
 }
 
-// The products that a library can compute, by index.
-std::set<int> ProductsOf(const Schedule& schedule) {
-  std::set<int> products;
+// A call for each image and group, or for each of equal parts of its filters.
+absl::Status ScheduleConvolution(Schedule& schedule, Trace& trace, int index,
+                                 const std::string& provider, const ir::Target& target) {
+  const te::Stage& stage = *schedule.stages()[index].stage;
+  const std::string name = stage.name();
+  TESSERA_ASSIGN_OR_RETURN(const Convolution convolution, FindConvolution(stage, provider));
+  TESSERA_ASSIGN_OR_RETURN(const StoredForm form, FormOf(schedule, stage, convolution));
+  std::vector<std::string> outer, inner;
+  int64_t images = 1;
+  for (int a = 0; a < static_cast<int>(stage.axes.size()); ++a) {
+    const te::Axis& axis = stage.axes[a];
+    if (a < convolution.filter_axis) images *= axis.extent;
+    (a < convolution.filter_axis ? outer : inner).push_back(axis.var->name);
+  }
+  for (const te::Axis& axis : stage.reduce_axes) inner.push_back(axis.var->name);
+  const int64_t wanted = (target.max_threads + images - 1) / images;
+  const int64_t parts = wanted > 1 ? PartsOf(convolution.filters / form.block, wanted, 1) : 1;
+  if (parts > 1) {
+    std::string& loop = inner[0];
+    TESSERA_RETURN_IF_ERROR(
+        Do(schedule, trace, {Primitive::kSplit, name, {loop}, {convolution.filters / parts}, {}}));
+    outer.push_back(loop + ".0");
+    loop += ".1";
+  }
+  return ShareOut(schedule, trace, name, outer, inner, provider, target);
+}
+
+// The stages that a library can compute on `target`, by index.
+std::set<int> CallsOf(const Schedule& schedule, const ir::Target& target,
+                      std::string_view provider) {
+  std::set<int> calls;
   for (size_t i = 0; i < schedule.stages().size(); ++i) {
     const te::Stage& stage = *schedule.stages()[i].stage;
-    const bool stores_rows =
-        stage.output()->layout.empty() && schedule.LayoutOf(stage.output()).empty();
-    if (stores_rows && FindMatrixProduct(stage).ok()) products.insert(static_cast<int>(i));
+    const absl::StatusOr<MatrixProduct> product = FindMatrixProduct(stage, provider);
+    if (product.ok()) {
+      const bool stores_rows =
+          stage.output()->layout.empty() && schedule.LayoutOf(stage.output()).empty();
+      if (stores_rows && ir::CheckMultipliesOn(provider, product->a->type, target).ok()) {
+        calls.insert(static_cast<int>(i));
+      }
+      continue;
+    }
+    const absl::StatusOr<Convolution> convolution = FindConvolution(stage, provider);
+    if (convolution.ok() && ir::CheckMultipliesOn(provider, ir::Float(32), target).ok() &&
+        BestForm(*convolution, target.Lanes(32)).ok()) {
+      calls.insert(static_cast<int>(i));
+    }
   }
-  return products;
+  return calls;
+}
+
+// Stores `buffer`, which `reader` reads, in this order, or a copy of it where the workload fixes
+// another.
+absl::Status StoreAs(Schedule& schedule, Trace& trace, const ir::Buffer& buffer,
+                     const std::string& reader, const std::vector<ir::LayoutDim>& layout) {
+  if (SameLayout(schedule.LayoutOf(buffer), layout, buffer->shape)) return absl::OkStatus();
+  const std::string text = ir::LayoutToString(layout, buffer->shape);
+  if (Do(schedule, trace, {Primitive::kLayout, buffer->name, {}, {}, text}).ok()) {
+    return absl::OkStatus();
+  }
+  TESSERA_RETURN_IF_ERROR(
+      Do(schedule, trace, {Primitive::kCacheRead, buffer->name, {reader}, {}, {}}));
+  const std::string copy = absl::StrCat(reader, ".", buffer->name);
+  return Do(schedule, trace, {Primitive::kLayout, copy, {}, {}, text});
+}
+
+// What convolution `name` reads and makes, as a library has it. Returns the name of the stage that
+// then is to be called.
+absl::StatusOr<std::string> StoreForConvolution(Schedule& schedule, Trace& trace, std::string name,
+                                                const std::string& provider,
+                                                const ir::Target& target) {
+  const auto stage = [&]() -> const te::Stage& {
+    return *schedule.stages()[schedule.StageNamed(name)].stage;
+  };
+  TESSERA_ASSIGN_OR_RETURN(Convolution convolution, FindConvolution(stage(), provider));
+  TESSERA_ASSIGN_OR_RETURN(const StoredForm form, BestForm(convolution, target.Lanes(32)));
+  const ir::Buffer made = stage().output();
+  const std::vector<ir::LayoutDim> layout = ResultLayout(stage(), form);
+  const std::string text = ir::LayoutToString(layout, made->shape);
+  if (!SameLayout(schedule.LayoutOf(made), layout, made->shape) &&
+      !Do(schedule, trace, {Primitive::kLayout, name, {}, {}, text}).ok()) {
+    TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kCacheWrite, name, {}, {}, {}}));
+    name += ".local";
+    TESSERA_RETURN_IF_ERROR(Do(schedule, trace, {Primitive::kLayout, name, {}, {}, text}));
+  }
+  // What comes in and goes out in blocks is not stored anew, where the workload leaves that open.
+  for (const ir::Buffer& result : schedule.outputs()) {
+    if (result->policy != ir::LayoutPolicy::kBlocked || result->shape != made->shape) continue;
+    Do(schedule, trace, {Primitive::kLayout, result->name, {}, {}, text}).IgnoreError();
+  }
+  TESSERA_RETURN_IF_ERROR(
+      StoreAs(schedule, trace, convolution.weights, name, WeightsLayout(convolution, form)));
+  TESSERA_RETURN_IF_ERROR(
+      StoreAs(schedule, trace, convolution.data, name, DataLayout(convolution, form)));
+  const int source = schedule.StageNamed(convolution.data->name);
+  if (source < 0) return name;
+  for (const te::Input& input : schedule.inputs()) {
+    const ir::Buffer& read = input.buffer;
+    const bool is_free = read->policy == ir::LayoutPolicy::kBlocked &&
+                         read->shape.size() == convolution.data->shape.size() &&
+                         schedule.stages()[source].Reads(read);
+    if (!is_free) continue;
+    convolution.data = read;
+    const std::string blocks = ir::LayoutToString(DataLayout(convolution, form), read->shape);
+    Do(schedule, trace, {Primitive::kLayout, read->name, {}, {}, blocks}).IgnoreError();
+  }
+  return name;
 }
 
 }  // namespace
 
 absl::StatusOr<Trace> ExternalTrace(const te::Dag& dag, const ir::Target& target,
-                                    std::string_view provider) {
+                                    std::string_view library) {
+  const std::string provider(library);
   if (!ir::IsCpu(target.kind)) {
     return absl::InvalidArgumentError(
         absl::StrCat("external schedule: libraries are for CPUs, not ", ir::ToString(target)));
   }
   Schedule schedule(dag);
-  const std::set<int> products = ProductsOf(schedule);
-  if (products.empty()) {
-    return absl::InvalidArgumentError(
-        "external schedule: no stage is a product of matrices of f32 in rows");
+  const std::set<int> called = CallsOf(schedule, target, provider);
+  if (called.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("external schedule: no stage is what ", provider,
+                                                   " computes on ", ir::ToString(target)));
   }
   Trace trace;
-  InlineCheapStages(schedule, trace, products);
+  InlineCheapStages(schedule, trace, called);
+  std::vector<std::string> names;
+  for (const int index : called) names.push_back(schedule.stages()[index].stage->name());
+  for (std::string& name : names) {
+    const te::Stage& stage = *schedule.stages()[schedule.StageNamed(name)].stage;
+    if (FindMatrixProduct(stage, provider).ok()) continue;
+    absl::StatusOr<std::string> stored =
+        StoreForConvolution(schedule, trace, name, provider, target);
+    if (!stored.ok()) return Annotate(stored.status(), "external schedule");
+    name = *std::move(stored);
+  }
   for (size_t i = 0; i < schedule.stages().size(); ++i) {
     if (schedule.stages()[i].placement == Placement::kInlined) continue;
     const auto index = static_cast<int>(i);
-    if (products.contains(index)) {
-      TESSERA_RETURN_IF_ERROR(
-          Annotate(ScheduleCall(schedule, trace, index, std::string(provider), target),
-                   "external schedule"));
+    const te::Stage& stage = *schedule.stages()[i].stage;
+    if (std::ranges::count(names, stage.name()) > 0) {
+      const bool is_product = FindMatrixProduct(stage, provider).ok();
+      TESSERA_RETURN_IF_ERROR(Annotate((is_product ? ScheduleProduct : ScheduleConvolution)(
+                                           schedule, trace, index, provider, target),
+                                       "external schedule"));
       continue;
     }
-    TESSERA_RETURN_IF_ERROR(StoreAsResult(schedule, trace, dag, index));
+    if (schedule.LayoutOf(stage.output()).empty()) {
+      TESSERA_RETURN_IF_ERROR(StoreAsResult(schedule, trace, dag, index));
+    }
     TESSERA_RETURN_IF_ERROR(
         Annotate(ScheduleStage(schedule, trace, index, target), "external schedule"));
   }

@@ -18,9 +18,11 @@ namespace tessera::schedule {
 // workloads from outside.
 absl::StatusOr<Trace> DefaultTrace(const te::Dag& dag, const ir::Target& target);
 
-// The same but for every product that a library can compute (external.h), which calls it: once for
-// each matrix, or for each of equal parts of its rows, else of its columns, where that gives each
-// of the target's threads work. InvalidArgument where there is no such product, and for what is no
+// The same but for every stage that a library can compute on `target` (external.h,
+// ir/matrix_call.h), which calls it: once for each matrix, or for each of equal parts of its rows,
+// else of its columns, where that gives each of the target's threads work; of convolutions once for
+// each image and group, or for each of equal parts of its filters, with channels in blocks as long
+// as vectors where they fill some. InvalidArgument where there is no such stage, and for what is no
 // CPU.
 absl::StatusOr<Trace> ExternalTrace(const te::Dag& dag, const ir::Target& target,
                                     std::string_view provider);

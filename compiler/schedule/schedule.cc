@@ -544,8 +544,8 @@ absl::Status Schedule::External(const Step& step) {
   }
   StageState& state = stages_[index];
   if (!state.provider.empty()) return Invalid(step, "is external already");
-  const absl::StatusOr<MatrixProduct> product = FindMatrixProduct(*state.stage);
-  if (!product.ok()) return Invalid(step, StdView(product.status().message()));
+  const absl::Status callable = CheckCallable(*state.stage, provider->name);
+  if (!callable.ok()) return Invalid(step, StdView(callable.message()));
   state.provider = provider->name;
   return absl::OkStatus();
 }

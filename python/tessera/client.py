@@ -189,7 +189,7 @@ class Client:
     ) -> list[Record]:
         """The fastest verified records of distinct programs, fastest first. `task` is a Task, its
         name, or how its key begins; without a device class times of any are compared. `allow`
-        names libraries of others that they may call, "openblas"."""
+        names libraries of others that they may call, "openblas,onednn"."""
         request = new(
             "BestRequest",
             task_key=self._key(task), device_class=device_class, count=count, allow=allow,

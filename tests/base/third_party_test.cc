@@ -14,8 +14,9 @@ TEST_CASE("libraries of others are allowed by name", "[base]") {
   const auto message = [](std::string_view text) {
     return std::string(ParseAllowed(text).status().message());
   };
-  CHECK(message("blis") == "allow: no library \"blis\"; known are openblas");
-  CHECK(message("openblas,") == "allow: no library \"\"; known are openblas");
+  CHECK(message("blis") == "allow: no library \"blis\"; known are openblas or onednn");
+  CHECK(message("openblas,") == "allow: no library \"\"; known are openblas or onednn");
+  CHECK(ParseAllowed("onednn,openblas").value() == "openblas,onednn");
   CHECK(message("openblas,openblas") == "allow: openblas is named twice");
   CHECK(IsAllowed("openblas", "openblas"));
   CHECK_FALSE(IsAllowed("", "openblas"));
@@ -64,6 +65,28 @@ TEST_CASE("of OpenBLAS, threads share one whose buffers are handed out under a l
   };
   CHECK(number("openblas_get_parallel") == 1);
   CHECK(number("openblas_get_num_threads") == 1);
+}
+
+TEST_CASE("of oneDNN, calls are held to one thread where OpenMP counts them", "[base]") {
+  ThirdParty library = *ThirdPartyNamed("onednn");
+  CHECK(library.Sonames() == std::vector<std::string_view>{"libdnnl.so.2", "libgomp.so.1"});
+  library.soname = TESSERA_TEST_ONEDNN_OF_TBB;
+  CHECK_THAT(std::string(LoadThirdParty(library).status().message()),
+             Catch::Contains("would start threads of its own, being built for threads of kind 4") &&
+                 Catch::EndsWith("; install libdnnl2 instead"));
+  library.soname = "libc.so.6";
+  CHECK_THAT(std::string(LoadThirdParty(library).status().message()),
+             Catch::Contains("has no function dnnl_version"));
+  const ThirdParty& known = *ThirdPartyNamed("onednn");
+  if (const auto handle = LoadThirdParty(known); !handle.ok()) {
+    CHECK(absl::IsFailedPrecondition(handle.status()));
+    WARN("not run: " << handle.status().message());
+  } else {
+    for (const std::string_view function : known.functions) {
+      CAPTURE(function);
+      CHECK(dlsym(*handle, std::string(function).c_str()) != nullptr);
+    }
+  }
 }
 
 }  // namespace

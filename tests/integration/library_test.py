@@ -372,7 +372,7 @@ class Request(ModelTest):
         product = ["--op", "matmul", "m=97", "n=97", "k=97"]
         refused = self.tessera("tune", *product, "--allow", "blis")
         self.assertEqual(refused.returncode, BAD_INPUT)
-        self.assertIn("known are openblas", refused.stderr)
+        self.assertIn("known are openblas or onednn", refused.stderr)
 
         # A worker that loads no library says what to do.
         job = self.tune_in_background(*product, "--allow", "openblas", "--trials", 2)
@@ -404,6 +404,28 @@ class Request(ModelTest):
             manifest = json.loads((out / "manifest.json").read_text())
             self.assertEqual("libopenblas.so.0" in manifest["needed"], needed)
             self.output("verify", out)
+
+    def test_kernels_of_onednn_convolve_where_they_are_allowed(self):
+        try:
+            ctypes.CDLL("libdnnl.so.2")
+        except OSError as error:
+            self.skipTest(f"{error}; install libdnnl2")
+        self.start_server()
+        self.start_worker("loading", "--cores", 1, "--allow", "onednn")
+        convolution = ["--op", "conv2d", "ic=32", "oc=32", "size=20", "k=3", "pad=1", "relu=true"]
+        job = self.tune_in_background(*convolution, "--allow", "onednn", "--trials", 2)
+        self.wait_until_done(job)
+        called = next(record for record in self.log(job) if record["explorer"] == "onednn")
+        self.assertEqual(called["outcome"], "ok", called["reason"])
+        self.assertIn("onednn\n", called["trace"])
+        lines = self.output("best", "--count", 9, "--json", "--allow", "onednn").splitlines()
+        ids = [json.loads(line)["id"] for line in lines]
+        self.assertIn(called["id"], ids)
+        out = self.folder / "out"
+        self.output("build", *convolution, "--out", out, "--allow", "onednn")
+        manifest = json.loads((out / "manifest.json").read_text())
+        self.assertEqual("libdnnl.so.2" in manifest["needed"], ids[0] == called["id"])
+        self.output("verify", out)
 
     def test_a_request_is_repeatable_and_judged(self):
         self.start_server()

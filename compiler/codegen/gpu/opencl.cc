@@ -11,6 +11,7 @@
 #include "compiler/codegen/gpu/c_expr.h"
 #include "compiler/codegen/gpu/kernels.h"
 #include "compiler/codegen/gpu/read_paths.h"
+#include "compiler/ir/convolution_call.h"
 #include "compiler/ir/matrix_call.h"
 #include "compiler/ir/visitor.h"
 #include "compiler/te/c_names.h"
@@ -208,7 +209,7 @@ class KernelWriter {
 
   // Prefetches are nothing here.
   void WriteEvaluate(const ir::Evaluate& node) {
-    if (!ir::AsMatrixCall(node.value)) return;
+    if (!ir::AsMatrixCall(node.value) && !ir::AsConvolutionCall(node.value)) return;
     status_.Update(absl::InvalidArgumentError(
         "code generation: a GPU calls no library; leave the external step out"));
   }

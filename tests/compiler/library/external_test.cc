@@ -15,14 +15,16 @@ namespace {
 
 constexpr int kRows = 6, kColumns = 5, kTerms = 4;
 
-LibrarySpec Spec(bool calls) {
+// `provider`: empty, nothing is called.
+LibrarySpec Spec(const std::string& provider) {
   const ir::Target target = ir::X86Target("sse4.2").value();
   const te::Workload workload =
       te::MakeWorkload({"fc", "dense", {{"m", "6"}, {"n", "5"}, {"k", "4"}, {"relu", "true"}}})
           .value();
   Implementation implementation;
-  implementation.trace = calls ? schedule::ExternalTrace(workload.dag, target, "openblas").value()
-                               : schedule::DefaultTrace(workload.dag, target).value();
+  implementation.trace = provider.empty()
+                             ? schedule::DefaultTrace(workload.dag, target).value()
+                             : schedule::ExternalTrace(workload.dag, target, provider).value();
   LibrarySpec spec;
   spec.name = "ops";
   spec.versions = {{target, "x86/test"}};
@@ -34,9 +36,9 @@ LibrarySpec Spec(bool calls) {
 }  // namespace
 
 TEST_CASE("a library names those of others that its kernels call", "[library]") {
-  const LibraryFiles plain = BuildLibrary(Spec(false)).value();
-  const LibraryFiles files = BuildLibrary(Spec(true)).value();
-  CHECK(BuildLibrary(Spec(true))->files[0].bytes == files.files[0].bytes);
+  const LibraryFiles plain = BuildLibrary(Spec("")).value();
+  const LibraryFiles files = BuildLibrary(Spec("openblas")).value();
+  CHECK(BuildLibrary(Spec("openblas"))->files[0].bytes == files.files[0].bytes);
   using Names = std::vector<std::string>;
   CHECK(Needed(*plain.Find("libops.so")) == Names{"libc.so.6"});
   Names needed = Needed(*files.Find("libops.so"));
@@ -63,12 +65,30 @@ TEST_CASE("a library names those of others that its kernels call", "[library]") 
   CHECK_FALSE(nlohmann::json::parse(*plain.Find("sbom.json")).contains("dependencies"));
 }
 
+TEST_CASE("a library that calls oneDNN needs what its threads are of, too", "[library]") {
+  const LibraryFiles files = BuildLibrary(Spec("onednn")).value();
+  std::vector<std::string> needed = Needed(*files.Find("libops.so"));
+  std::ranges::sort(needed);
+  CHECK(needed == std::vector<std::string>{"libc.so.6", "libdnnl.so.2", "libgomp.so.1"});
+  const auto manifest = nlohmann::json::parse(*files.Find("manifest.json"));
+  CHECK(manifest["needed"] == nlohmann::json({"libc.so.6", "libdnnl.so.2", "libgomp.so.1"}));
+  CHECK_THAT(*files.Find("tessera_ops.pc"), Catch::Contains(" -l:libdnnl.so.2 -l:libgomp.so.1\n"));
+  CHECK_THAT(*files.Find("tessera_opsConfig.cmake"),
+             Catch::Contains("-l:libdnnl.so.2;-l:libgomp.so.1\""));
+  const auto bill = nlohmann::json::parse(*files.Find("sbom.json"));
+  CHECK(bill["dependencies"][0]["dependsOn"] == nlohmann::json({"onednn"}));
+  // What stands between is in the static library, too, under a name that no other library has.
+  const std::string& archive = *files.Find("libops.a");
+  CHECK(archive.find("tessera_ops_internal_tessera_onednn_gemm_f32") != std::string::npos);
+}
+
 TEST_CASE("an operator that calls a library computes what it should", "[library]") {
-  if (const auto loaded = LoadThirdParty(*ThirdPartyNamed("openblas")); !loaded.ok()) {
+  const std::string provider = GENERATE("openblas", "onednn");
+  if (const auto loaded = LoadThirdParty(*ThirdPartyNamed(provider)); !loaded.ok()) {
     WARN("not run: " << loaded.status().message());
     return;
   }
-  const Library library(*BuildLibrary(Spec(true))->Find("libops.so"));
+  const Library library(*BuildLibrary(Spec(provider))->Find("libops.so"));
   const auto packed_bytes = library.Find<size_t (*)()>("fc_packed_bytes");
   const auto pack = library.Find<int (*)(const float*, void*)>("fc_pack_weights");
   const auto run = library.Find<int (*)(const float*, const void*, float*)>("fc");

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "compiler/schedule/default_trace.h"
+#include "compiler/schedule/external_convolution.h"
 #include "compiler/te/operators.h"
 #include "tests/support/workloads.h"
 
@@ -35,17 +36,18 @@ ir::Target Cpu(int threads) {
 
 TEST_CASE("products of matrices are known by their definition", "[schedule]") {
   const auto found = FindMatrixProduct(
-      Parse("stage C: f32[i:8, j:6] = sum[k:4] (B[k, j] * A[i, k])").dag.stages[0]);
+      Parse("stage C: f32[i:8, j:6] = sum[k:4] (B[k, j] * A[i, k])").dag.stages[0], "openblas");
   REQUIRE(found.ok());
   CHECK(found->a->buffer->name == "A");
   CHECK((!found->transposes_a && !found->transposes_b));
   const auto transposed = FindMatrixProduct(
-      Parse("stage C: f32[i:6, j:8] = sum[k:4] (B[k, i] * A[j, k])").dag.stages[0]);
+      Parse("stage C: f32[i:6, j:8] = sum[k:4] (B[k, i] * A[j, k])").dag.stages[0], "openblas");
   REQUIRE(transposed.ok());
   CHECK(transposed->a->buffer->name == "B");
   CHECK((transposed->transposes_a && transposed->transposes_b));
   const auto message = [](const std::string& stage) {
-    return std::string(FindMatrixProduct(Parse(stage).dag.stages[0]).status().message());
+    return std::string(
+        FindMatrixProduct(Parse(stage).dag.stages[0], "openblas").status().message());
   };
   CHECK_THAT(message("stage C: f32[i:8, j:6] = max[k:4] (A[i, k] * B[k, j])"),
              Catch::Contains("is no sum over one axis"));
@@ -56,7 +58,11 @@ TEST_CASE("products of matrices are known by their definition", "[schedule]") {
   CHECK_THAT(message("stage C: f32[i:8, j:4] = sum[k:4] (A[i, k] * A[i, j])"),
              Catch::Contains("has an operand with rows and columns"));
   const te::Workload i8 = Make("matmul", {{"m", "8"}, {"n", "8"}, {"k", "8"}, {"dtype", "i8"}});
-  CHECK_FALSE(FindMatrixProduct(i8.dag.stages[0]).ok());
+  CHECK_THAT(std::string(FindMatrixProduct(i8.dag.stages[0], "openblas").status().message()),
+             Catch::Contains("multiplies i8 and i8 for i32; openblas multiplies f32 alone"));
+  const auto integers = FindMatrixProduct(i8.dag.stages[0], "onednn");
+  REQUIRE(integers.ok());
+  CHECK(integers->a->type == ir::Int(8));
 }
 
 TEST_CASE("external traces call a library once a matrix, or once a thread", "[schedule]") {
@@ -82,11 +88,124 @@ TEST_CASE("external traces call a library once a matrix, or once a thread", "[sc
 TEST_CASE("what no library computes has no external trace", "[schedule]") {
   const te::Workload relu = Make("relu", {{"m", "8"}, {"n", "8"}});
   CHECK_THAT(std::string(ExternalTrace(relu.dag, Cpu(1), "openblas").status().message()),
-             Catch::Contains("no stage is a product"));
+             Catch::Contains("no stage is what openblas computes"));
   const te::Workload square = Make("matmul", {{"m", "8"}, {"n", "8"}, {"k", "8"}});
   const ir::Target gpu = ir::ParseTarget("cuda/sm_80").value();
   CHECK_THAT(std::string(ExternalTrace(square.dag, gpu, "openblas").status().message()),
              Catch::Contains("libraries are for CPUs"));
+}
+
+TEST_CASE("sums of integers are a library's where it adds them exactly", "[schedule]") {
+  const te::Workload i8 =
+      Make("matmul", {{"m", "16"}, {"n", "16"}, {"k", "8"}, {"dtype", "i8"}, {"relu", "true"}});
+  const auto on = [&](const te::Workload& workload, const char* target, const char* provider) {
+    return ExternalTrace(workload.dag, ir::ParseTarget(target).value(), provider);
+  };
+  CHECK_THAT(Print(on(i8, "x86/avx512,vnni", "onednn").value()),
+             Catch::Contains("external matmul onednn\n"));
+  CHECK_FALSE(on(i8, "x86/avx512", "onednn").ok());
+  CHECK_FALSE(on(i8, "x86/avx512,vnni", "openblas").ok());
+  const te::Workload f32 = Make("matmul", {{"m", "16"}, {"n", "16"}, {"k", "8"}});
+  CHECK(on(f32, "x86/sse4.2", "onednn").ok());
+  CHECK_FALSE(on(f32, "aarch64/neon", "onednn").ok());
+  CHECK(on(f32, "aarch64/neon", "openblas").ok());
+}
+
+TEST_CASE("convolutions are known by their definition", "[schedule]") {
+  const auto find = [](const te::Workload& workload) {
+    for (const auto& stage : workload.dag.stages) {
+      if (stage.is_reduction()) return FindConvolution(stage, "onednn");
+    }
+    return FindConvolution(workload.dag.stages[0], "onednn");
+  };
+  const auto message = [&](const te::Workload& workload) {
+    return std::string(find(workload).status().message());
+  };
+  const std::map<std::string, std::string> size = {
+      {"h", "10"}, {"w", "12"}, {"kh", "3"}, {"kw", "5"}, {"pad", "2"}};
+  const auto with = [&](std::map<std::string, std::string> more) {
+    more.insert(size.begin(), size.end());
+    return more;
+  };
+  const auto found =
+      find(Make("conv2d", with({{"ic", "4"}, {"oc", "6"}, {"stride", "2"}, {"dilation", "2"}})));
+  REQUIRE(found.ok());
+  CHECK_FALSE(found->by_channel);
+  CHECK(found->channels == 4);
+  CHECK(found->filters == 6);
+  CHECK((found->kernel[0] == 3 && found->kernel[1] == 5));
+  CHECK((found->stride[0] == 2 && found->dilation[1] == 2));
+  CHECK(found->weights->name == "W");
+  CHECK(find(Make("depthwise_conv2d", with({{"c", "4"}})))->by_channel);
+  CHECK(find(Make("conv2d", with({{"ic", "4"}, {"oc", "6"}, {"groups", "2"}})))->channels == 2);
+  CHECK_FALSE(find(Make("depthwise_conv2d", with({{"c", "4"}, {"multiplier", "2"}}))).ok());
+  CHECK_THAT(message(Make("conv2d", with({{"ic", "4"}, {"oc", "6"}, {"dtype", "i8"}}))),
+             Catch::Contains("a library convolves f32 in two dimensions"));
+  CHECK_FALSE(find(Make("t2d", {{"ic", "4"},
+                                {"oc", "4"},
+                                {"h", "5"},
+                                {"w", "5"},
+                                {"kh", "3"},
+                                {"kw", "3"},
+                                {"stride", "2"},
+                                {"pad", "1"}}))
+                  .ok());
+  CHECK_FALSE(
+      find(Make("max_pool2d",
+                {{"c", "4"}, {"h", "8"}, {"w", "8"}, {"kh", "2"}, {"kw", "2"}, {"stride", "2"}}))
+          .ok());
+  const te::Workload conv = Make("conv2d", with({{"ic", "4"}, {"oc", "6"}}));
+  CHECK_FALSE(FindConvolution(conv.dag.stages[1], "openblas").ok());
+}
+
+TEST_CASE("channels of convolutions are stored in blocks where they fill some", "[schedule]") {
+  const auto text = [](std::map<std::string, std::string> attributes, const char* isa,
+                       int threads) {
+    attributes.insert({{"h", "8"}, {"w", "8"}, {"kh", "3"}, {"kw", "3"}, {"pad", "1"}});
+    ir::Target target = ir::X86Target(isa).value();
+    target.max_threads = threads;
+    return Print(ExternalTrace(Make("conv2d", attributes).dag, target, "onednn").value());
+  };
+  const std::string blocks = text({{"ic", "32"}, {"oc", "64"}, {"relu", "true"}}, "avx512", 1);
+  CHECK_THAT(blocks, Catch::Contains("layout conv 0 1/16 2 3 1%16\n") &&
+                         Catch::Contains("layout W 0/16 1/16 2 3 1%16 0%16\n") &&
+                         Catch::Contains("layout pad 0 1/16 2 3 1%16\n") &&
+                         Catch::Contains("external conv onednn\n"));
+  CHECK_THAT(text({{"ic", "32"}, {"oc", "64"}}, "avx2", 2),
+             Catch::Contains("layout W 0/8 1/8 2 3 1%8 0%8\n") &&
+                 Catch::Contains("split conv.local oc 32\n") &&
+                 Catch::Contains("parallel conv.local n+oc.0\n"));
+  CHECK_THAT(text({{"ic", "3"}, {"oc", "64"}}, "avx512", 1),
+             Catch::Contains("layout W 0/16 2 3 1 0%16\n") && !Catch::Contains("layout pad"));
+  CHECK_THAT(text({{"ic", "3"}, {"oc", "5"}}, "avx512", 1), !Catch::Contains("layout"));
+}
+
+TEST_CASE("calls of convolutions are refused where loops or layouts are in their way",
+          "[schedule]") {
+  const te::Workload conv = Make("conv2d", {{"ic", "16"},
+                                            {"oc", "32"},
+                                            {"h", "8"},
+                                            {"w", "8"},
+                                            {"kh", "3"},
+                                            {"kw", "3"},
+                                            {"pad", "1"},
+                                            {"relu", "true"}});
+  const auto message = [&](const std::string& steps) {
+    return std::string(Bind(conv.dag, steps).message());
+  };
+  const std::string call = "external conv onednn\n";
+  const std::string blocks =
+      "layout pad 0 1/16 2 3 1%16\nlayout W 0/16 1/16 2 3 1%16 0%16\nlayout conv 0 1/16 2 3 1%16\n";
+  CHECK(Bind(conv.dag, call).ok());
+  CHECK(Bind(conv.dag, blocks + call).ok());
+  CHECK(Bind(conv.dag, blocks + "split conv oc 16\n" + call).ok());
+  CHECK_THAT(message(blocks + "split conv oc 8\n" + call), Catch::Contains("cuts a block of 16"));
+  CHECK_THAT(message("external conv openblas\n"), Catch::Contains("is no product of matrices"));
+  CHECK_THAT(message("layout conv 0 1/16 2 3 1%16\n" + call),
+             Catch::Contains("external conv: data, weights and result are stored in no form"));
+  CHECK_THAT(message("split conv ow 4\n" + call), Catch::Contains("all but filters whole"));
+  CHECK_THAT(message("reorder conv n oc oh ow kh kw ic\n" + call), Catch::Contains("in order"));
+  CHECK_FALSE(Bind(conv.dag, "inline pad\n" + call).ok());
 }
 
 TEST_CASE("a call is refused where loops or layouts are in its way", "[schedule]") {
@@ -99,7 +218,7 @@ TEST_CASE("a call is refused where loops or layouts are in its way", "[schedule]
   CHECK(Bind(relu.dag, call).ok());
   CHECK(Bind(relu.dag, call + "split matmul m 4\nreorder matmul m.0 m.1 n k\n").ok());
   CHECK_THAT(message("external matmul blis\n"),
-             Catch::Contains("no library blis; known are openblas"));
+             Catch::Contains("no library blis; known are openblas or onednn"));
   CHECK_THAT(message(call + call), Catch::Contains("is external already"));
   CHECK_THAT(message("external relu openblas\n"), Catch::Contains("is no sum"));
   CHECK_THAT(message(call + "reorder matmul k m n\n"),

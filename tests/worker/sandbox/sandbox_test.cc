@@ -397,6 +397,33 @@ TEST_CASE("what libraries of others ask in vain fails, and does not end them", "
   CHECK(exit.exit_code == 7);
 }
 
+TEST_CASE("oneDNN makes its code in the sandbox, or no sandbox is made", "[sandbox]") {
+  const auto sandbox = Sandbox::Create({.allow = "onednn"});
+  if (!sandbox.ok()) {
+    CHECK(absl::IsFailedPrecondition(sandbox.status()));
+    CHECK_THAT(std::string(sandbox.status().message()), Catch::Contains("install libdnnl2"));
+    WARN(std::string(sandbox.status().message()));
+    return;
+  }
+  ChildTask task;
+  task.entry = [](const ChildContext&) -> int {
+    void* library = dlopen("libdnnl.so.2", RTLD_NOW | RTLD_NOLOAD);
+    if (library == nullptr) return 9;
+    using Multiply = int (*)(char, char, int64_t, int64_t, int64_t, float, const float*, int64_t,
+                             const float*, int64_t, float, float*, int64_t);
+    const auto multiply = reinterpret_cast<Multiply>(dlsym(library, "dnnl_sgemm"));
+    if (multiply == nullptr) return 10;
+    const float a[] = {1, 2, 3}, b[] = {4, 5, 6};
+    float c = 0;
+    return multiply('N', 'N', 1, 1, 3, 1, a, 3, b, 1, 0, &c, 1) == 0 ? static_cast<int>(c) : 11;
+  };
+  auto child = (*sandbox)->Spawn(task);
+  REQUIRE(child.ok());
+  const ChildExit exit = (*child)->Wait(absl::Seconds(20)).value();
+  CAPTURE(exit.reason);
+  CHECK(exit.exit_code == 32);
+}
+
 TEST_CASE("a library that is allowed is there in the empty root, or no sandbox is made",
           "[sandbox]") {
   const auto sandbox = Sandbox::Create({.allow = "openblas"});
