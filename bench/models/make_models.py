@@ -60,7 +60,9 @@ RECIPES = {
     "gru": Recipe(sequences.recurrent, 14, {"kind": "GRU", **RECURRENT}, {"kind": "GRU", **RECURRENT_SMALL}),
 }
 # By onnxruntime's tool, of another model.
-QUANTISED = {"resnet18_qdq": ("resnet18", "QDQ"), "resnet18_qlinear": ("resnet18", "QOperator")}
+QUANTISED = {"resnet18_qdq": ("resnet18", "QDQ"), "resnet18_qlinear": ("resnet18", "QOperator"),
+             "resnet50_qdq": ("resnet50", "QDQ"), "mobilenet_v2_qdq": ("mobilenet_v2", "QDQ"),
+             "squeezenet_qdq": ("squeezenet", "QDQ")}
 
 
 def build(name: str, small: bool) -> onnx.ModelProto:
