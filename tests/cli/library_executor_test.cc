@@ -173,7 +173,7 @@ TEST_CASE("outputs that nothing computes, and those that are there twice, are to
   const auto known = ExecutorOf(client)(
       graph::Parsed("graph g\ninput x: f32[1]\nconst c: f32[1] = [2]\noutput c\noutput x\n"));
   REQUIRE(known.ok());
-  const auto x = graph::MakeTensor(ir::Float(32), {1}, {{5}});
+  const auto x = graph::MakeTensor(ir::Float(32), {1}, std::vector<double>{5});
   CHECK((*known)({{x}}).value()[0]->At(0) == 2);
   CHECK((*known)({{x}}).value()[1] == x);
   CHECK(client.selections == 1);
