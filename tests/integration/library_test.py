@@ -269,12 +269,23 @@ class Layouts(RigTest):
         self.start_worker()
         model = self.folder / "chain.onnx"
         model.write_bytes(convolutions(3, 32, 12))
-        tune = ["tune", model, "--budget", "160"]
-        done = self.tessera(*tune)
+        # Where nobody waits, it is tuned as estimated.
+        self.wait_until_done(self.tune_in_background(model, "--trials", "2"))
+        request = ["request", "--model", model, "--budget", "160", "--alone"]
+        done = self.tessera(*request, "--out", self.folder / "first")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stderr, "layouts: job 1 measures 3 kernels of 1 choice, 8 trials each")
+        self.assertRegex(done.stderr, "layouts: job 2 measures 3 kernels of 1 choice, 8 trials each")
         self.assertRegex(done.stderr, "layouts: [0-2] of 2 values in blocks of channels, ")
-        self.assertEqual([job["name"] for job in self.jobs()], ["model_chain", "model_chain layouts"])
+        names = [job["name"] for job in self.jobs()]
+        self.assertEqual(names, ["model_chain", "model_chain layouts", "model_chain"])
+        done = self.tessera(*request, "--out", self.folder / "second")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(self.jobs()), 3)  # what was asked for before is there
+        library = "libchain.so"
+        self.assertEqual(
+            (self.folder / "first" / library).read_bytes(),
+            (self.folder / "second" / library).read_bytes(),
+        )
 
         is_rival = lambda name: name.rstrip("_").endswith("_rival")  # noqa: E731
         server = self.scale_times(server, lambda name: 0.01 if is_rival(name) else 1)
@@ -290,7 +301,11 @@ class Layouts(RigTest):
             )
         done = self.tessera("tune", "--detach", model, "--trials", "1")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn(said[said.index("layouts: ") :].splitlines()[0], done.stderr)
+        layouts = said[said.index("layouts: ") :].splitlines()[0]
+        self.assertIn(layouts, done.stderr)
+        device_class = self.devices()[0]["device_class"]
+        self.assertIn(layouts, self.output("graph", model, "--device-class", device_class))
+        self.assertIn("as estimated", self.output("graph", model, "--target", "x86/avx2"))
         self.wait_until_done(int(done.stdout))
 
         self.scale_times(server, lambda name: 10_000 if is_rival(name) else 1)
