@@ -7,13 +7,11 @@
 #include <utility>
 
 #include "base/status.h"
-#include "compiler/ir/matrix_call.h"
 #include "compiler/ir/simplify.h"
 #include "compiler/ir/tf32.h"
 #include "compiler/ir/visitor.h"
+#include "compiler/passes/external_call.h"
 #include "compiler/passes/updates.h"
-#include "compiler/schedule/external.h"
-#include "compiler/schedule/external_convolution.h"
 
 namespace tessera::passes {
 namespace {
@@ -428,62 +426,11 @@ class Builder {
 
   // A call of a library in place of the innermost loops.
   ir::Stmt EmitCall(const BoundStage& stage) const {
-    const schedule::StageState& state = schedule_.stages()[stage.stage];
-    const te::Stage& definition = *state.stage;
-    const absl::StatusOr<schedule::MatrixProduct> product =
-        schedule::FindMatrixProduct(definition, state.provider);
-    if (!product.ok()) return EmitConvolutionCall(stage);
-    const size_t around = stage.loops.size() - 3;
-    const FirstElements first = FirstOf(stage, around);
-    ir::MatrixCall call;
-    call.provider = state.provider;
-    call.rows = stage.loops[around].extent;
-    call.columns = stage.loops[around + 1].extent;
-    call.terms = stage.loops[around + 2].extent;
-    call.transposes_a = product->transposes_a;
-    call.transposes_b = product->transposes_b;
-    call.a_stride = product->a->buffer->shape.back();
-    call.b_stride = product->b->buffer->shape.back();
-    call.c_stride = first.result.As<ir::Load>()->buffer->shape.back();
-    call.a = first.Of(*product->a);
-    call.b = first.Of(*product->b);
-    call.c = first.result;
-    return WrapLoops(stage, 0, around, false, ir::MakeEvaluate(ir::MakeMatrixCall(call)));
+    const size_t around = LoopsAroundCall(schedule_, stage);
+    return WrapLoops(stage, 0, around, false,
+                     ir::MakeEvaluate(MakeExternalCall(schedule_, stage, FirstOf(stage, around))));
   }
 
-  ir::Stmt EmitConvolutionCall(const BoundStage& stage) const {
-    const schedule::StageState& state = schedule_.stages()[stage.stage];
-    const schedule::Convolution found =
-        schedule::FindConvolution(*state.stage, state.provider).value();
-    const schedule::StoredForm form = schedule::FormOf(schedule_, *state.stage, found).value();
-    const size_t around = stage.loops.size() - schedule::InnerLoops(*state.stage, found);
-    const FirstElements first = FirstOf(stage, around);
-    ir::ConvolutionCall call;
-    call.provider = state.provider;
-    call.form = form.form;
-    call.block = form.block;
-    call.filters = stage.loops[around].extent;
-    call.channels = found.by_channel ? call.filters : found.channels;
-    call.height = found.height;
-    call.width = found.width;
-    call.result_height = found.result_height;
-    call.result_width = found.result_width;
-    for (int d = 0; d < 2; ++d) {
-      call.kernel[d] = found.kernel[d];
-      call.stride[d] = found.stride[d];
-      call.dilation[d] = found.dilation[d];
-    }
-    call.data = first.Of(*found.data_load);
-    call.weights = first.Of(*found.weights_load);
-    call.result = first.result;
-    return WrapLoops(stage, 0, around, false, ir::MakeEvaluate(ir::MakeConvolutionCall(call)));
-  }
-
-  // What a stage reads and makes in the first turn of the loops inside of its `around` outer ones.
-  struct FirstElements {
-    std::function<ir::Expr(const ir::Load&)> Of;
-    ir::Expr result;
-  };
   FirstElements FirstOf(const BoundStage& stage, size_t around) const {
     const te::Stage& definition = *schedule_.stages()[stage.stage].stage;
     const size_t spatial = definition.axes.size();
