@@ -274,4 +274,48 @@ TEST_CASE("a library's call is text like all of a program", "[codegen]") {
              Catch::Contains("strides that hold a row"));
 }
 
+TEST_CASE("a convolution's call is text, too, and refused where its numbers don't fit",
+          "[codegen]") {
+  const te::Workload workload = te::MakeWorkload(Convolutions()[0]).value();
+  const auto trace =
+      schedule::ExternalTrace(workload.dag, ir::X86Target("avx512").value(), "onednn").value();
+  const ir::Program program = passes::LowerTrace(workload, trace)->program;
+  const std::string text = ir::Print(program);
+  CAPTURE(text);
+  // Form, block, channels, data, filters, result, window, strides and dilations.
+  const std::string numbers = ", 1, 16, 32, 11, 11, 48, 9, 9, 3, 3, 1, 1, 1, 1)";
+  CHECK_THAT(text, Catch::Contains("onednn_conv(") && Catch::Contains(numbers));
+  const auto verified = [&](const std::string& with) {
+    const auto parsed =
+        ir::ParseProgram(std::string(text).replace(text.find(numbers), numbers.size(), with));
+    REQUIRE(parsed.ok());
+    return ir::Verify(*parsed);
+  };
+  CHECK(verified(numbers).ok());
+  CHECK_THAT(ir::Print(*ir::ParseProgram(text)), Catch::Contains(numbers));
+  for (const char* other : {", 4, 16, 32, 11, 11, 48, 9, 9, 3, 3, 1, 1, 1, 1)",
+                            ", 0, 16, 32, 11, 11, 48, 9, 9, 3, 3, 1, 1, 1, 1)",
+                            ", 1, 7, 32, 11, 11, 48, 9, 9, 3, 3, 1, 1, 1, 1)",
+                            ", 1, 16, 31, 11, 11, 48, 9, 9, 3, 3, 1, 1, 1, 1)",
+                            ", 3, 16, 32, 11, 11, 48, 9, 9, 3, 3, 1, 1, 1, 1)",
+                            ", 1, 16, 32, 11, 11, 48, 10, 9, 3, 3, 1, 1, 1, 1)",
+                            ", 1, 16, 32, 11, 11, 48, 9, 9, 3, 3, 0, 1, 1, 1)", ")"}) {
+    CAPTURE(other);
+    CHECK_THAT(std::string(verified(other).message()), Catch::Contains("fourteen numbers"));
+  }
+  // Of more channels than the data has.
+  const auto longer = ir::ParseProgram(std::string(text).replace(
+      text.find(numbers), numbers.size(), ", 1, 16, 64, 11, 11, 48, 9, 9, 3, 3, 1, 1, 1, 1)"));
+  REQUIRE(longer.ok());
+  std::vector<AlignedBytes> memory;
+  std::vector<absl::Span<std::byte>> buffers;
+  for (const ir::Buffer& buffer : longer->params) {
+    memory.emplace_back(static_cast<size_t>(buffer->StoredBytes()));
+  }
+  for (const AlignedBytes& bytes : memory) buffers.emplace_back(bytes.data(), bytes.size());
+  CHECK_THAT(std::string(ir::Evaluate(*longer, buffers).message()),
+             Catch::Contains("is outside the"));
+  CHECK_FALSE(gpu::GenerateOpenCl({program}, ir::ParseTarget("opencl").value()).ok());
+}
+
 }  // namespace tessera::codegen
