@@ -90,7 +90,19 @@ class BuiltGraph {
     TESSERA_ASSIGN_OR_RETURN(
         graph, graph::Rewritten(graph, [](graph::GraphBuilder&, const graph::Node&,
                                           absl::Span<const int>, int) { return -1; }));
+    const size_t outputs = graph.outputs.size();
     TESSERA_ASSIGN_OR_RETURN(ModelProcess process, BuiltProcess(client, std::move(graph)));
+    if (process.outputs() != outputs) {
+      return absl::InternalError(absl::StrCat("the built library has ", process.outputs(),
+                                              " outputs, its graph ", outputs));
+    }
+    for (const auto& [node, number] : made->computed_) {
+      const graph::TensorType& type = made->graph_.nodes[node].type;
+      const auto bytes = static_cast<size_t>(type.Bytes()), told = process.output(number).size();
+      if (bytes == told) continue;
+      return absl::InternalError(absl::StrCat("the built library's output ", number, " has ", told,
+                                              " bytes, the graph's ", bytes));
+    }
     made->process_.emplace(std::move(process));
     return made;
   }

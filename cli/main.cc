@@ -391,6 +391,7 @@ int main(int argc, char** argv) {
       "as `tessera build` stores it for a device class, by what was measured there");
   graph_class->check(NotEmpty());
   command->add_option("--threads", graph.threads, "of the kernels that were measured; default: 1")
+      ->check(WholeNumber(1, proto::kMaxThreads))
       ->needs(graph_class);
   AddServer(command, graph.server, "with --device-class and --int8: address of the server");
   command->add_flag("--text", graph.text, "the graph itself, after all passes");

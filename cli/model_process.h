@@ -17,7 +17,8 @@ namespace tessera::cli {
 
 // A model's library in a process of its own (library_child.h), which runs it as often as it is
 // asked to. Inputs and outputs lie in memory that both processes have. What the library does wrong
-// is Aborted, what takes too long DeadlineExceeded; both end it. Not thread-safe.
+// is Aborted, what takes too long DeadlineExceeded; after either it is of no more use. Not
+// thread-safe.
 class ModelProcess {
  public:
   // Loads the library of these bytes and creates the model that `run` describes.
@@ -30,6 +31,7 @@ class ModelProcess {
   const std::string& isa() const { return isa_; }
   // Runs the model on inputs as they are stored; of other sizes they are Aborted.
   absl::Status Run(absl::Span<const absl::Span<const std::byte>> inputs, absl::Time deadline);
+  size_t outputs() const { return outputs_.size(); }
   // As they are stored, of the last run.
   absl::Span<const std::byte> output(size_t number) const { return outputs_[number]; }
 

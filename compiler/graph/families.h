@@ -29,7 +29,8 @@ ir::Expr BroadcastAt(const Operand& operand, absl::Span<const ir::Expr> indices,
                      absl::Span<const int64_t> shape);
 // Whether an integer type has the number; floats have all.
 bool IsOfType(ir::Type type, double value);
-// Whether elements of both can be multiplied and summed: those of one type, and bytes of both kinds.
+// Whether elements of both can be multiplied and summed: those of one type, and bytes of both
+// kinds.
 bool CanBeMultiplied(ir::Type a, ir::Type b);
 // f32 for narrower floats, in which they are computed; else the type itself.
 ir::Type WideType(ir::Type type);

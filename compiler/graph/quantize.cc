@@ -182,8 +182,11 @@ class Quantizer {
     for (size_t i = graph_.nodes.size(); i-- > 0;) {
       const Node& node = graph_.nodes[i];
       fits[i] = std::ranges::all_of(users_[i], [&](int user) {
-        if (is_bytes_[user]) return TermsOf(graph_, graph_.nodes[user]) <= kMostUnsignedTerms;
-        return !Moves(graph_.nodes[user]) || fits[user];
+        const Node& reader = graph_.nodes[user];
+        if (!is_bytes_[user]) return !Moves(reader) || fits[user];
+        // Instructions multiply unsigned by signed bytes.
+        return reader.operands[1] != static_cast<int>(i) &&
+               TermsOf(graph_, reader) <= kMostUnsignedTerms;
       });
       if (!is_wanted_[i]) continue;
       const auto giver = static_cast<size_t>(ScaleGiver(static_cast<int>(i)));

@@ -10,10 +10,10 @@
 
 // Post-training quantisation: products of f32 become products of i8 with sums of i32.
 //
-// A quantised value is q · scale with q of i8 (or u8) and zero for zero: what instructions for products
-// take, and padding stays 0. Activations have one scale a tensor, weights one an output channel.
-// Numbers are rounded to nearest, ties to even, by the formulas of ONNX's QLinear operators, as
-// frontend/onnx has them:
+// A quantised value is q · scale with q of i8 (or u8) and zero for zero: what instructions for
+// products take, and padding stays 0. Activations have one scale a tensor, weights one an output
+// channel. Numbers are rounded to nearest, ties to even, by the formulas of ONNX's QLinear
+// operators, as frontend/onnx has them:
 //   quantise     i8(x / scale)            dequantise   f32(q) · scale
 //   requantise   i8(f32(sums) · (scale_x · scale_w / scale_result))
 // each operation in f32, i8() saturating.

@@ -268,7 +268,7 @@ absl::StatusOr<Transposed> TransposedWindows(const Call& call) {
 absl::StatusOr<TensorType> InferTransposed(const Call& call) {
   TESSERA_ASSIGN_OR_RETURN(const Transposed made, TransposedWindows(call));
   const TensorType &x = call.operands[0], &w = call.operands[1];
-  if (x.element != w.element || x.shape[1] != w.shape[0]) {
+  if (!CanBeMultiplied(x.element, w.element) || x.shape[1] != w.shape[0]) {
     return absl::InvalidArgumentError("x and w differ in their type or channels");
   }
   TensorType result{SumType(x.element), {x.shape[0], w.shape[1]}, {}};

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "base/view.h"
 #include "compiler/schedule/access.h"
@@ -137,8 +138,14 @@ absl::StatusOr<Convolution> FindConvolution(const te::Stage& stage, std::string_
   found.filters = extent_of(filter);
   found.result_height = extent_of(filter + 1);
   found.result_width = extent_of(filter + 2);
-  if (found.channels != extent_of(channel) || b->buffer->shape.size() < inner_weights) {
-    return Refuse("reads some of its data's channels");
+  if (found.channels != extent_of(channel)) return Refuse("reads some of its data's channels");
+  std::vector<int64_t> whole{found.filters};
+  if (!by_channel) whole.push_back(found.channels);
+  whole.insert(whole.end(), {found.kernel[0], found.kernel[1]});
+  const std::vector<int64_t>& stored = b->buffer->shape;
+  if (!std::equal(whole.rbegin(), whole.rend(), stored.rbegin())) {
+    return Refuse(absl::StrCat("reads [", absl::StrJoin(whole, ","), "] of weights of [",
+                               absl::StrJoin(stored, ","), "]"));
   }
   const int64_t extents[] = {found.height, found.width};
   const int64_t results[] = {found.result_height, found.result_width};

@@ -16,8 +16,9 @@ namespace {
 
 using Shape = std::vector<int64_t>;
 
-constexpr int64_t kMostTerms = 1 << 15;  // of 255 · 128 each: i32 holds them with the bias
-constexpr double kSameScale = 1e-5;      // as products of scales are rounded
+// Of sums of products of 255 · 128 each, and of the bias: so that i32 holds both together.
+constexpr int64_t kMostTerms = 1 << 15, kLargestBias = 1 << 30;
+constexpr double kSameScale = 1e-5;  // as products of scales are rounded
 
 bool IsByte(ir::Type type) { return type.is_integer() && type.bits == 8; }
 
@@ -77,12 +78,19 @@ bool IsOne(const Emitter& emit, const Value& scale) {
   return emit.Element(scale) == ir::Float(32) && emit.Type(scale).ElementCount() == 1;
 }
 
-// A bias that is integers of that scale: they, else absent.
+// Whether sums of so many products of these bytes are within 2^30.
+bool FitsSums(const Emitter& emit, const Value& w, int64_t terms) {
+  return terms <= (emit.Element(w) == ir::Int(8) ? kMostTerms : kMostTerms / 2);
+}
+
+// A bias that is known integers of that scale, none too large: they, else absent.
 Value IntegersOf(const Emitter& emit, const Value& bias, const Value& scale) {
   if (bias.integers == nullptr || scale.known == nullptr) return {};
   const Integers& given = *bias.integers;
   if (emit.Element(given.q) != ir::Int(32) || OneZero(given.zero) != 0 ||
-      given.scale.known == nullptr) {
+      given.scale.known == nullptr || given.q.known == nullptr ||
+      std::ranges::any_of(IntsOf(*given.q.known),
+                          [](int64_t steps) { return std::abs(steps) > kLargestBias; })) {
     return {};
   }
   const graph::Tensor &wanted = *scale.known, &has = *given.scale.known;
@@ -150,7 +158,7 @@ Value QuantizedConvolution(Emitter& emit, const Value& x, const Value& w, const 
   const Shape weights = emit.Shape(w);
   if (!TakesBytes(emit, of_x.q, of_x.zero, of_w.q, of_w.zero) || !IsOne(emit, of_x.scale) ||
       !IsAlong(emit, of_w.scale, w, 0) ||
-      te::SaturatingProduct(weights) / weights[0] > kMostTerms) {
+      !FitsSums(emit, of_w.q, te::SaturatingProduct(weights) / weights[0])) {
     return {};
   }
   // Of the channels, for results of the same rank.
@@ -172,7 +180,7 @@ Value QuantizedProduct(Emitter& emit, const Value& a, const Value& b, const Valu
   const Integers &of_a = *a.integers, &of_b = *b.integers;
   if (!TakesBytes(emit, of_a.q, of_a.zero, of_b.q, of_b.zero) || !IsOne(emit, of_a.scale) ||
       !IsAlong(emit, of_b.scale, b, emit.Rank(b) - 1) || emit.Rank(a) < 2 || emit.Rank(b) < 2 ||
-      emit.Shape(a).back() > kMostTerms) {
+      !FitsSums(emit, of_b.q, emit.Shape(a).back())) {
     return {};
   }
   const Value scales = emit.Add("mul", {of_b.scale, emit.Reshape(of_a.scale, {})});

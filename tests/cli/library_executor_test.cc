@@ -2,7 +2,9 @@
 
 #include <catch2/catch.hpp>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "cli/quantized_model.h"
@@ -55,12 +57,18 @@ class BuildingClient : public FakeClient {
     for (const auto& [name, bytes] : compiled.output.files) {
       files.push_back(
           {name, name.ends_with(".so") && !shared_object.empty() ? shared_object : bytes});
+      if (change && name == "manifest.json") {
+        nlohmann::json manifest = nlohmann::json::parse(bytes);
+        change(manifest["model"]["outputs"]);
+        files.back().bytes = manifest.dump();
+      }
     }
     return files;
   }
 
   int64_t selections = 0;
   std::string shared_object;  // in the place of the built one; empty: none
+  std::function<void(nlohmann::json& outputs)> change;  // of those that the manifest tells
 
  private:
   std::map<std::string, std::string> artifacts_;
@@ -193,6 +201,23 @@ TEST_CASE("what a library of samples does wrong is told, and is no fault of the 
                             })(graph)
                                 .status();
   CHECK(absl::IsUnavailable(gone));
+}
+
+TEST_CASE("a manifest of other outputs than the graph's is refused", "[cli]") {
+  const test::CapturedStderr captured;
+  const graph::Graph graph = graph::Parsed(
+      "graph g\ninput x: f32[3]\nr = relu(x): f32[3]\nt = tanh(x): f32[3]\noutput r\noutput t\n");
+  BuildingClient client;
+  const auto refusal = [&](std::function<void(nlohmann::json & outputs)> change) {
+    client.change = std::move(change);
+    const absl::Status status = ExecutorOf(client)(graph).status();
+    CHECK(absl::IsInternal(status));
+    return std::string(status.message());
+  };
+  CHECK_THAT(refusal([](nlohmann::json& outputs) { outputs.erase(1); }),
+             Catch::Contains("has 1 outputs, its graph 2"));
+  CHECK_THAT(refusal([](nlohmann::json& outputs) { outputs[0]["bytes"] = 4; }),
+             Catch::Contains("has 4 bytes, the graph's 12"));
 }
 
 TEST_CASE("a folder of samples quantises a model by one library, and a second compares it",

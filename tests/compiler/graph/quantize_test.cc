@@ -267,6 +267,31 @@ TEST_CASE("sums of unsigned bytes fit 32 bits", "[graph]") {
   CHECK(CountOf(quantized.graph, "cast", ir::UInt(8)) == 0);
 }
 
+TEST_CASE("transposed convolutions take unsigned bytes, products of two values one of them",
+          "[graph]") {
+  const Graph graph = Parsed(
+      "graph g\ninput a: f32[3,4]\ninput b: f32[4,5]\ninput x: f32[1,2,3,3]\n"
+      "const w: f32[2,3,2,2] = [0.5,-0.25,1,0.125,0.5,-0.5,0.75,-1,0.25,0.5,-0.5,1,"
+      "0.5,-0.25,1,0.125,0.5,-0.5,0.75,-1,0.25,0.5,-0.5,1]\n"
+      "p = relu(a): f32[3,4]\nq = relu(b): f32[4,5]\nm = matmul(p, q): f32[3,5]\n"
+      "r = relu(x): f32[1,2,3,3]\nt = conv_transpose(r, w): f32[1,3,4,4]\noutput m\noutput t\n");
+  const std::vector<Sample> samples = RandomSamples(graph, 2, 4);
+  const Quantized quantized =
+      QuantizedOf(graph, Calibrated(graph, samples), {.unsigned_bytes = true});
+  CHECK(quantized.floats.empty());
+  int products = 0;
+  for (const Node& node : quantized.graph.nodes) {
+    if (node.op != "matmul" && node.op != "conv_transpose") continue;
+    ++products;
+    CHECK(quantized.graph.operand(node, 0).type.element == ir::UInt(8));
+    CHECK(quantized.graph.operand(node, 1).type.element == ir::Int(8));
+  }
+  CHECK(products == 2);
+  for (const ValueError& output : MeasureAccuracy(graph, quantized, samples)->outputs) {
+    CHECK(output.snr_db > 30);
+  }
+}
+
 TEST_CASE("kernels of quantised nets are tasks that default schedules compute", "[graph]") {
   for (const uint64_t seed : {3, 8}) {
     CAPTURE(seed);

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/schedule/external_convolution.h"
 #include "compiler/te/operators.h"
@@ -154,6 +155,15 @@ TEST_CASE("convolutions are known by their definition", "[schedule]") {
       find(Make("max_pool2d",
                 {{"c", "4"}, {"h", "8"}, {"w", "8"}, {"kh", "2"}, {"kw", "2"}, {"stride", "2"}}))
           .ok());
+  for (const char* weights : {"8,4,5,5", "8,6,3,3", "9,4,3,3"}) {
+    const auto part =
+        te::ParseWorkload(absl::StrCat("workload w\ninput D: f32[4,6,6]\ninput W: f32[", weights,
+                                       "]\nstage C: f32[f:8, y:4, x:4] = sum[c:4, i:3, j:3] "
+                                       "(D[c, y + i, x + j] * W[f, c, i, j])\noutput C\n"));
+    REQUIRE(part.ok());
+    CHECK_THAT(message(*part),
+               Catch::Contains(absl::StrCat("reads [8,4,3,3] of weights of [", weights, "]")));
+  }
   const te::Workload conv = Make("conv2d", with({{"ic", "4"}, {"oc", "6"}}));
   CHECK_FALSE(FindConvolution(conv.dag.stages[1], "openblas").ok());
 }

@@ -124,6 +124,29 @@ TEST_CASE("products of numbers that bytes stand for are computed on the bytes", 
   }
 }
 
+TEST_CASE("biases that sums of 32 bits could not hold are added as numbers", "[onnx]") {
+  // A channel of tiny weights, as quantisers leave it: its bias has nearly 2³¹ steps.
+  Model model;
+  model.Input("x", {1, 1, 1, 2})
+      .Floats("sx", {}, {0.01})
+      .Bytes("zx", {}, {0})
+      .Floats("sw", {}, {1e-6})
+      .Bytes("zw", {}, {0}, onnx::TensorProto::INT8)
+      .Bytes("wq", {1, 1, 1, 1}, {127}, onnx::TensorProto::INT8)
+      .Floats("sb", {}, {1e-8})
+      .Bytes("zb", {}, {0}, onnx::TensorProto::INT32)
+      .Bytes("bq", {1}, {2147483000}, onnx::TensorProto::INT32)
+      .Node("QuantizeLinear", {"x", "sx", "zx"}, {"q"})
+      .Node("DequantizeLinear", {"q", "sx", "zx"}, {"d"})
+      .Node("DequantizeLinear", {"wq", "sw", "zw"}, {"w"})
+      .Node("DequantizeLinear", {"bq", "sb", "zb"}, {"b"})
+      .Node("Conv", {"d", "w", "b"}, {"y"})
+      .Output("y");
+  for (const double value : Result(model, {FloatTensor({1, 1, 1, 2}, {0, 2.5})})) {
+    CHECK(value == Approx(21.47483).epsilon(1e-4));
+  }
+}
+
 TEST_CASE("what is quantised here rounds as the same model of QLinear operators", "[onnx]") {
   const uint64_t seed = 17;
   CAPTURE(seed);
