@@ -63,8 +63,9 @@ function(tessera_runtime_object part kind)
   find_program(TESSERA_ARM_CC NAMES arm-linux-gnueabihf-gcc)
   # Without this gcc calls helpers of libgcc for atomics.
   set(flags_aarch64 -mno-outline-atomics)
-  # Divisions of 64-bit numbers, which the CPU has no instruction for.
-  set(libraries_arm -lgcc)
+  # Divisions of 64-bit numbers, which the CPU has no instruction for; once a library, in the part
+  # that all have.
+  set(libraries_runtime_arm -lgcc)
   string(TOUPPER ${kind} upper)
   set(compiler "")
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "${kind}")
@@ -79,7 +80,7 @@ function(tessera_runtime_object part kind)
     add_custom_command(OUTPUT ${object}
       COMMAND ${compiler} -std=c11 -O2 -g0 -fPIC -fno-stack-protector
         -fno-asynchronous-unwind-tables ${flags_${kind}} -I${CMAKE_SOURCE_DIR} -r -nostdlib
-        -o ${object} ${sources} ${libraries_${kind}}
+        -o ${object} ${sources} ${libraries_${part}_${kind}}
       DEPENDS ${sources} ${headers} VERBATIM)
   else()
     add_custom_command(OUTPUT ${object} COMMAND ${CMAKE_COMMAND} -E touch ${object})
