@@ -59,7 +59,7 @@ class BuildingClient : public FakeClient {
           {name, name.ends_with(".so") && !shared_object.empty() ? shared_object : bytes});
       if (change && name == "manifest.json") {
         nlohmann::json manifest = nlohmann::json::parse(bytes);
-        change(manifest["model"]["outputs"]);
+        change(manifest);
         files.back().bytes = manifest.dump();
       }
     }
@@ -68,7 +68,7 @@ class BuildingClient : public FakeClient {
 
   int64_t selections = 0;
   std::string shared_object;  // in the place of the built one; empty: none
-  std::function<void(nlohmann::json& outputs)> change;  // of those that the manifest tells
+  std::function<void(nlohmann::json& manifest)> change;
 
  private:
   std::map<std::string, std::string> artifacts_;
@@ -214,10 +214,17 @@ TEST_CASE("a manifest of other outputs than the graph's is refused", "[cli]") {
     CHECK(absl::IsInternal(status));
     return std::string(status.message());
   };
-  CHECK_THAT(refusal([](nlohmann::json& outputs) { outputs.erase(1); }),
+  CHECK_THAT(refusal([](nlohmann::json& manifest) {
+               manifest["model"]["outputs"].erase(1);
+               manifest["reference"]["outputs"].erase(1);
+             }),
              Catch::Contains("has 1 outputs, its graph 2"));
-  CHECK_THAT(refusal([](nlohmann::json& outputs) { outputs[0]["bytes"] = 4; }),
-             Catch::Contains("has 4 bytes, the graph's 12"));
+  CHECK_THAT(refusal([](nlohmann::json& manifest) {
+               nlohmann::json& output = manifest["model"]["outputs"][0];
+               output["shape"] = {4};
+               output["bytes"] = 16;
+             }),
+             Catch::Contains("has 16 bytes, the graph's 12"));
 }
 
 TEST_CASE("a folder of samples quantises a model by one library, and a second compares it",

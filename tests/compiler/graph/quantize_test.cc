@@ -271,10 +271,10 @@ TEST_CASE("transposed convolutions take unsigned bytes, products of two values o
           "[graph]") {
   const Graph graph = Parsed(
       "graph g\ninput a: f32[3,4]\ninput b: f32[4,5]\ninput x: f32[1,2,3,3]\n"
-      "const w: f32[2,3,2,2] = [0.5,-0.25,1,0.125,0.5,-0.5,0.75,-1,0.25,0.5,-0.5,1,"
-      "0.5,-0.25,1,0.125,0.5,-0.5,0.75,-1,0.25,0.5,-0.5,1]\n"
+      "const w: f32[2,2,2,2] = [0.5,-0.25,1,0.125,0.5,-0.5,0.75,-1,0.25,0.5,-0.5,1,"
+      "0.5,-0.25,1,0.125]\n"
       "p = relu(a): f32[3,4]\nq = relu(b): f32[4,5]\nm = matmul(p, q): f32[3,5]\n"
-      "r = relu(x): f32[1,2,3,3]\nt = conv_transpose(r, w): f32[1,3,4,4]\noutput m\noutput t\n");
+      "r = relu(x): f32[1,2,3,3]\nt = conv_transpose(r, w): f32[1,2,4,4]\noutput m\noutput t\n");
   const std::vector<Sample> samples = RandomSamples(graph, 2, 4);
   const Quantized quantized =
       QuantizedOf(graph, Calibrated(graph, samples), {.unsigned_bytes = true});

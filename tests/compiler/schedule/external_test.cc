@@ -157,9 +157,10 @@ TEST_CASE("convolutions are known by their definition", "[schedule]") {
           .ok());
   for (const char* weights : {"8,4,5,5", "8,6,3,3", "9,4,3,3"}) {
     const auto part =
-        te::ParseWorkload(absl::StrCat("workload w\ninput D: f32[4,6,6]\ninput W: f32[", weights,
-                                       "]\nstage C: f32[f:8, y:4, x:4] = sum[c:4, i:3, j:3] "
-                                       "(D[c, y + i, x + j] * W[f, c, i, j])\noutput C\n"));
+        te::ParseWorkload(absl::StrCat("workload w\ninput D: f32[1,4,6,6]\ninput W: f32[", weights,
+                                       "]\nstage C: f32[n:1, f:8, y:4, x:4] = sum[c:4, i:3, j:3] "
+                                       "(D[n, c, y + i, x + j] * W[f, c, i, j])\noutput C\n"));
+    INFO(part.status());
     REQUIRE(part.ok());
     CHECK_THAT(message(*part),
                Catch::Contains(absl::StrCat("reads [8,4,3,3] of weights of [", weights, "]")));
