@@ -1,4 +1,4 @@
-// The command line: parses arguments (CLI11 is heavy, so only here) and hands them to commands.h.
+// The command line: parses arguments and hands them to commands.h.
 
 #include <grpc/support/log.h>
 #include <unistd.h>
@@ -7,14 +7,13 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/durable_file.h"
-#include "base/third_party.h"
 #include "base/version.h"
 #include "base/view.h"
 #include "cli/aa.h"
 #include "cli/child_process.h"
+#include "cli/command_options.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/path_status.h"
@@ -31,111 +30,6 @@ namespace {
 using namespace tessera;  // NOLINT: this file is the program
 
 constexpr int64_t kMaxId = 1'000'000'000'000'000;
-
-// Tells what it was given, in place of the library's own words.
-CLI::Validator WholeNumber(int64_t low, int64_t high) {
-  return {[low, high](const std::string& text) {
-            int64_t value = 0;
-            if (absl::SimpleAtoi(text, &value) && value >= low && value <= high)
-              return std::string();
-            return absl::StrCat("\"", text, "\" is not a whole number from ", low, " to ", high);
-          },
-          absl::StrCat("in [", low, " - ", high, "]"), ""};
-}
-
-CLI::Validator Seconds() {
-  return {[](const std::string& text) {
-            double value = 0;
-            if (absl::SimpleAtod(text, &value) && value >= 0 && value <= proto::kMaxSeconds) {
-              return std::string();
-            }
-            return absl::StrCat("\"", text, "\" is not a number of seconds from 0 to ",
-                                static_cast<int64_t>(proto::kMaxSeconds));
-          },
-          "seconds", ""};
-}
-
-CLI::Validator NotEmpty() {
-  return {[](const std::string& text) {
-            return text.empty() ? "\"\" names nothing; give it a value, or leave it out" : "";
-          },
-          "", ""};
-}
-
-void AddSource(CLI::App* command, cli::OperatorSource& source) {
-  command->add_option("file", source.file,
-                      "job file (YAML), e.g. examples/resnet18.yaml, or model (ONNX)");
-  command->add_option("--op", source.words,
-                      "one operator instead: matmul m=512 n=512 k=512 (see `tessera operators`)");
-}
-
-// Of a model's inputs.
-void AddExtents(CLI::App* command, cli::OperatorSource& source) {
-  command
-      ->add_option(
-          "--dim", source.dimensions,
-          "of a model: extent of a dimension that it names, batch=1, or several of a library, "
-          "sequence=64,128; repeatable")
-      ->allow_extra_args(false);
-  command
-      ->add_option("--shape", source.shapes,
-                   "of a model: shape of an input, image=1,3,224,224; repeatable")
-      ->allow_extra_args(false);
-  command
-      ->add_option("--value", source.values,
-                   "of a model: an input that is no input any more but known, rate=16000; "
-                   "repeatable")
-      ->allow_extra_args(false);
-  command->add_flag("--backward", source.backward,
-                    "of a model: what computes the gradients of its weights instead");
-  CLI::Option* const int8 =
-      command
-          ->add_option(
-              "--int8", source.int8.samples,
-              "of a model: its products in i8, by the ranges on the samples in this folder: "
-              ".npy or raw, one file each, or a folder with one file an input")
-          ->check(NotEmpty());
-  command->add_option("--ranges", source.int8.ranges, "largest, percentile or entropy")
-      ->check(CLI::IsMember({"largest", "percentile", "entropy"}))
-      ->capture_default_str()
-      ->needs(int8);
-  command
-      ->add_flag("--float-first", source.int8.float_first,
-                 "products with no other before stay floats")
-      ->needs(int8);
-  command
-      ->add_flag("--float-last", source.int8.float_last,
-                 "products with no other behind stay floats")
-      ->needs(int8);
-  command->add_option("--float", source.int8.keep, "product that stays one of floats; repeatable")
-      ->allow_extra_args(false)
-      ->needs(int8);
-}
-
-void AddAlone(CLI::App* command, bool& alone) {
-  command->add_flag(
-      "--alone", alone,
-      "of a model: with the programs that are fastest alone; default: with those that "
-      "are fastest in the model, which a device then measures");
-}
-
-void AddServer(CLI::App* command, std::string& server,
-               const std::string& help = "address of the server") {
-  command->add_option("--server", server, help)->envname("TESSERA_SERVER")->capture_default_str();
-}
-
-// Names libraries of others, in any order.
-void AddAllow(CLI::App* command, std::string& allow, const std::string& help) {
-  const CLI::Validator names(
-      [](std::string& text) {
-        absl::StatusOr<std::string> allowed = ParseAllowed(text);
-        if (!allowed.ok()) return std::string(allowed.status().message());
-        text = *std::move(allowed);
-        return std::string();
-      },
-      "");
-  command->add_option("--allow", allow, help)->transform(names);
-}
 
 }  // namespace
 
@@ -157,39 +51,40 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   command->add_option("--data", up.data, "folder of the database and artifacts")
       ->capture_default_str()
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command->add_option("--isa", up.isa, "ceiling of the worker; default: what the machine has")
       ->check(CLI::IsMember({"sse4.2", "avx2", "avx512", "neon"}));
-  AddAllow(command, up.allow,
-           "libraries that the worker loads for programs that call them: openblas, onednn");
+  cli::AddAllow(command, up.allow,
+                "libraries that the worker loads for programs that call them: openblas, onednn");
   command->add_option("--cores", up.cores, "cores of the worker; 0: all")
-      ->check(WholeNumber(0, 1024));
+      ->check(cli::WholeNumber(0, 1024));
   command->add_flag_callback("--no-worker", [&] { up.worker = false; }, "start the server alone");
   command->callback([&] { status = cli::RunUp(up); });
 
   cli::TuneOptions tune;
   command = app.add_subcommand("tune", "tune operators and show the progress");
-  AddServer(command, tune.server);
-  AddSource(command, tune.source);
-  AddExtents(command, tune.source);
+  cli::AddServer(command, tune.server);
+  cli::AddSource(command, tune.source);
+  cli::AddExtents(command, tune.source);
   command
       ->add_option(
           "--target", tune.target,
           "what to generate code for; a kind alone (opencl, vta) is the connected device's; "
           "default: that of any")
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command->add_option("--device-class", tune.device_class,
                       "whose devices measure; default: that of the connected ones");
   command->add_option("--trials", tune.trials, "an operator; default: the file's, or 64")
-      ->check(WholeNumber(1, proto::kMaxTrialsPerTask));
+      ->check(cli::WholeNumber(1, proto::kMaxTrialsPerTask));
   command->add_option("--budget", tune.budget, "trials of all operators together")
-      ->check(WholeNumber(1, proto::kMaxTrialsPerTask))
+      ->check(cli::WholeNumber(1, proto::kMaxTrialsPerTask))
       ->excludes("--trials");
   command->add_option("--threads", tune.threads, "of a kernel; default: the file's, or 1")
-      ->check(WholeNumber(1, proto::kMaxThreads));
+      ->check(cli::WholeNumber(1, proto::kMaxThreads));
   command->add_option("--seed", tune.seed, "of the search; default: the file's, or 0")
-      ->check(WholeNumber(0, proto::kMaxSeed));
-  command->add_option("--max-seconds", tune.max_seconds, "stop after this long")->check(Seconds());
+      ->check(cli::WholeNumber(0, proto::kMaxSeed));
+  command->add_option("--max-seconds", tune.max_seconds, "stop after this long")
+      ->check(cli::Seconds());
   const db::JobOptions defaults;
   command->add_option("--explorer", tune.explorer,
                       absl::StrCat(tuner::ExplorerNames(), "; default: ", defaults.explorer));
@@ -203,51 +98,51 @@ int main(int argc, char** argv) {
                                    ": which operator gets the next trial; default: the file's, or ",
                                    defaults.scheduler));
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
-  AddAllow(command, tune.allow,
-           "libraries that programs may call: openblas, onednn; default: none");
+  cli::AddAllow(command, tune.allow,
+                "libraries that programs may call: openblas, onednn; default: none");
   command->add_option("--report", tune.report, "also write the table as JSON to this file");
   command->add_flag("--detach", tune.detach, "print the job's number and return");
   command->callback([&] { status = cli::RunTune(tune); });
 
   cli::JobOptions watch;
   command = app.add_subcommand("watch", "show a job's progress until it has ended");
-  AddServer(command, watch.server);
-  command->add_option("job", watch.job, "number")->required()->check(WholeNumber(1, kMaxId));
+  cli::AddServer(command, watch.server);
+  command->add_option("job", watch.job, "number")->required()->check(cli::WholeNumber(1, kMaxId));
   command->callback([&] { status = cli::RunWatch(watch); });
 
   cli::JobOptions jobs;
   command = app.add_subcommand("jobs", "list jobs, or report on one");
-  AddServer(command, jobs.server);
-  command->add_option("job", jobs.job, "number; default: all")->check(WholeNumber(1, kMaxId));
+  cli::AddServer(command, jobs.server);
+  command->add_option("job", jobs.job, "number; default: all")->check(cli::WholeNumber(1, kMaxId));
   command->add_flag("--cancel", jobs.cancel, "end it");
   command->add_flag("--json", jobs.json, "for programs");
   command->callback([&] { status = cli::RunJobs(jobs); });
 
   cli::BestOptions best;
   command = app.add_subcommand("best", "the fastest measured programs");
-  AddServer(command, best.server);
+  cli::AddServer(command, best.server);
   command->add_option("task", best.task, "name, or how its key begins; default: all");
   command->add_option("--device-class", best.device_class, "default: any");
   command->add_option("--count", best.count, "of a task")
       ->capture_default_str()
-      ->check(WholeNumber(1, 1000));
-  AddAllow(command, best.allow, "what they may call, as of `tessera tune`");
+      ->check(cli::WholeNumber(1, 1000));
+  cli::AddAllow(command, best.allow, "what they may call, as of `tessera tune`");
   command->add_flag("--trace", best.trace, "print the traces too");
   command->add_flag("--json", best.json, "one JSON object a line");
   command->callback([&] { status = cli::RunBest(best); });
 
   cli::LogOptions log;
   command = app.add_subcommand("log", "the measurements, the newest by default");
-  AddServer(command, log.server);
+  cli::AddServer(command, log.server);
   command->add_option("--task", log.task, "name, or how its key begins");
   command->add_option("--device-class", log.device_class, "default: any");
   command->add_option("--outcome", log.outcomes, "ok, build_error, timeout, …; repeatable");
-  command->add_option("--job", log.job, "number; 0: all")->check(WholeNumber(0, kMaxId));
+  command->add_option("--job", log.job, "number; 0: all")->check(cli::WholeNumber(0, kMaxId));
   command->add_option("--after", log.after, "the first of the ids above; default: the newest")
-      ->check(WholeNumber(0, kMaxId));
+      ->check(cli::WholeNumber(0, kMaxId));
   command->add_option("--limit", log.limit, "how many at most; says when there are more")
       ->capture_default_str()
-      ->check(WholeNumber(1, proto::kMaxQueryLimit));
+      ->check(cli::WholeNumber(1, proto::kMaxQueryLimit));
   command->add_option("--format", log.format, "of the output")
       ->capture_default_str()
       ->check(CLI::IsMember({"table", "csv", "jsonl"}));
@@ -255,22 +150,22 @@ int main(int argc, char** argv) {
 
   cli::ImportanceOptions importance;
   command = app.add_subcommand("importance", "which features a task's cost model looks at");
-  AddServer(command, importance.server);
+  cli::AddServer(command, importance.server);
   command->add_option("task", importance.task, "name, or how its key begins")
       ->required()
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command->add_option("--device-class", importance.device_class,
                       "default: the only one that measured it");
   command->add_option("--count", importance.count, "of the features")
       ->capture_default_str()
-      ->check(WholeNumber(1, 10'000));
+      ->check(cli::WholeNumber(1, 10'000));
   command->add_flag("--json", importance.json, "for programs");
   command->callback([&] { status = cli::RunImportance(importance); });
 
   cli::AaOptions aa;
   command = app.add_subcommand(
       "aa", "measure programs against themselves: how often is a difference found?");
-  AddServer(command, aa.server);
+  cli::AddServer(command, aa.server);
   command->add_option("task", aa.task, "name, or how its key begins; default: all with records");
   command->add_option("--device-class", aa.device_class,
                       "whose devices measure; default: that of the connected ones");
@@ -279,31 +174,31 @@ int main(int argc, char** argv) {
                    absl::StrCat("over all tasks in turn; at most ", cli::kMaxPairs,
                                 ", which --after can read back"))
       ->capture_default_str()
-      ->check(WholeNumber(1, cli::kMaxPairs));
+      ->check(cli::WholeNumber(1, cli::kMaxPairs));
   command->add_option("--after", aa.after, "go on with an interrupted campaign, as it said")
-      ->check(WholeNumber(0, kMaxId));
+      ->check(cli::WholeNumber(0, kMaxId));
   command->add_flag("--json", aa.json, "for programs");
   command->callback([&] { status = cli::RunAa(aa); });
 
   cli::RequestOptions request;
   command = app.add_subcommand(
       "request", "have a library: tune what was not tuned before, build; a repeated call is quick");
-  AddServer(command, request.server);
+  cli::AddServer(command, request.server);
   command->add_option("file,--model", request.source.file, "model (ONNX) or job file (YAML)");
   command->add_option("--op", request.source.words,
                       "one operator instead: matmul m=512 n=512 k=512");
-  AddExtents(command, request.source);
-  command->add_option("--target", request.target, "as of `tessera tune`")->check(NotEmpty());
+  cli::AddExtents(command, request.source);
+  command->add_option("--target", request.target, "as of `tessera tune`")->check(cli::NotEmpty());
   command->add_option("--device-class", request.device_class, "as of `tessera tune`");
   command->add_option("--budget", request.budget, "trials of all operators together")
-      ->check(WholeNumber(1, proto::kMaxTrialsPerTask))
+      ->check(cli::WholeNumber(1, proto::kMaxTrialsPerTask))
       ->capture_default_str();
   command
       ->add_option("--max-wait", request.max_wait,
                    "for tuning: 20m, 1h30m; then what was measured until then counts")
       ->capture_default_str();
   command->add_option("--threads", request.threads, "of a kernel; default: the file's, or 1")
-      ->check(WholeNumber(1, proto::kMaxThreads));
+      ->check(cli::WholeNumber(1, proto::kMaxThreads));
   command
       ->add_option("--min-speedup", request.min_speedup,
                    "over the default schedules that has to be reached, else exit code 3")
@@ -317,21 +212,21 @@ int main(int argc, char** argv) {
                    "that a model's outputs may be off, in parts of their largest value, 0.01, else "
                    "exit code 3")
       ->check(CLI::PositiveNumber);
-  AddAllow(command, request.allow, "as of `tessera tune`");
+  cli::AddAllow(command, request.allow, "as of `tessera tune`");
   command->add_option("--name", request.name, "as of `tessera build`");
   command->add_option("--out", request.out, "folder")->capture_default_str();
   command->add_flag("--static", request.static_library, "as of `tessera build`");
   command->add_option("--report", request.report, "file for a report (JSON)");
-  AddAlone(command, request.alone);
+  cli::AddAlone(command, request.alone);
   command->callback([&] { status = cli::RunRequest(request); });
 
   cli::BuildOptions build;
   command = app.add_subcommand("build", "build a library of operators or a model from the log");
-  AddServer(command, build.server);
-  AddSource(command, build.source);
-  AddExtents(command, build.source);
+  cli::AddServer(command, build.server);
+  cli::AddSource(command, build.source);
+  cli::AddExtents(command, build.source);
   command->add_option("--job", build.job, "build for this job's operators")
-      ->check(WholeNumber(1, kMaxId));
+      ->check(cli::WholeNumber(1, kMaxId));
   command
       ->add_option("--device-class", build.device_classes,
                    "whose records count; repeatable: a version each; default: all with records")
@@ -343,13 +238,14 @@ int main(int argc, char** argv) {
                       "of a library for a device, what its versions for CPUs are for, such as "
                       "arm/neon; default: those with records, else this machine's kind");
   command->add_option("--threads", build.threads, "tuned for this many")
-      ->check(WholeNumber(1, proto::kMaxThreads));
-  AddAllow(command, build.allow,
-           "libraries that it may need, as of `tessera tune`; without it such records don't count");
+      ->check(cli::WholeNumber(1, proto::kMaxThreads));
+  cli::AddAllow(
+      command, build.allow,
+      "libraries that it may need, as of `tessera tune`; without it such records don't count");
   command->add_option("--name", build.name,
                       "gives libNAME.so and NAME.h; default: ops, or the model's file's name");
   command->add_option("--out", build.out, "folder")->capture_default_str();
-  AddAlone(command, build.alone);
+  cli::AddAlone(command, build.alone);
   command->add_flag("--static", build.static_library, "also a static library, libNAME.a");
   command->callback([&] { status = cli::RunBuild(build); });
 
@@ -357,20 +253,20 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("verify", "check a library that was built, and run it");
   command->add_option("folder", verify.folder, "of `tessera build --out`")
       ->required()
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command->add_flag("--json", verify.json, "for programs");
   command->add_option("--max-seconds", verify.max_seconds, "that the library may run")
-      ->check(WholeNumber(1, 86400))
+      ->check(cli::WholeNumber(1, 86400))
       ->capture_default_str();
   command->callback([&] { status = cli::RunVerify(verify); });
 
   cli::DevicesOptions devices;
   command = app.add_subcommand("devices", "list devices, drain or resume one");
-  AddServer(command, devices.server);
+  cli::AddServer(command, devices.server);
   CLI::Option* drain = command->add_option("--drain", devices.drain, "give this device nothing new")
-                           ->check(NotEmpty());
+                           ->check(cli::NotEmpty());
   command->add_option("--resume", devices.resume, "end draining or quarantine")
-      ->check(NotEmpty())
+      ->check(cli::NotEmpty())
       ->excludes(drain);
   command->add_option("--reason", devices.reason, "of draining, for others to read")->needs(drain);
   command->add_flag("--all", devices.all, "those not seen for a day, too; --json lists all");
@@ -380,58 +276,58 @@ int main(int argc, char** argv) {
   cli::GraphOptions graph;
   command = app.add_subcommand("graph", "what a model becomes: kernels, their work and memory");
   command->add_option("file", graph.source.file, "model (ONNX)")->required();
-  AddExtents(command, graph.source);
+  cli::AddExtents(command, graph.source);
   command
       ->add_option("--target", graph.target,
                    "as it is stored for a target, x86/avx512 or what `tessera devices` shows; "
                    "default: row-major")
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   CLI::Option* graph_class = command->add_option(
       "--device-class", graph.device_class,
       "as `tessera build` stores it for a device class, by what was measured there");
-  graph_class->check(NotEmpty());
+  graph_class->check(cli::NotEmpty());
   command->add_option("--threads", graph.threads, "of the kernels that were measured; default: 1")
-      ->check(WholeNumber(1, proto::kMaxThreads))
+      ->check(cli::WholeNumber(1, proto::kMaxThreads))
       ->needs(graph_class);
-  AddServer(command, graph.server, "with --device-class and --int8: address of the server");
+  cli::AddServer(command, graph.server, "with --device-class and --int8: address of the server");
   command->add_flag("--text", graph.text, "the graph itself, after all passes");
   command->add_option("--report", graph.report, "with --int8: file for the accuracy, JSON")
-      ->check(NotEmpty())
+      ->check(cli::NotEmpty())
       ->needs("--int8");
   command->callback([&] { status = cli::RunGraph(graph); });
 
   cli::SpaceOptions space;
   command = app.add_subcommand("space", "size of a schedule space, with its proof by sampling");
-  AddSource(command, space.source);
-  AddExtents(command, space.source);
-  AddServer(command, space.server, "with --int8: address of the server");
+  cli::AddSource(command, space.source);
+  cli::AddExtents(command, space.source);
+  cli::AddServer(command, space.server, "with --int8: address of the server");
   command
       ->add_option("--target", space.target,
                    absl::StrCat("what to generate code for; default: ", cli::kDefaultSpaceTarget))
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command->add_option("--threads", space.threads, "of a kernel")
-      ->check(WholeNumber(1, proto::kMaxThreads));
+      ->check(cli::WholeNumber(1, proto::kMaxThreads));
   command->add_option("--samples", space.samples, "configs to draw")
       ->capture_default_str()
-      ->check(WholeNumber(1, 10'000'000));
+      ->check(cli::WholeNumber(1, 10'000'000));
   command->add_option("--seed", space.seed, "of the drawing")
       ->capture_default_str()
-      ->check(WholeNumber(0, proto::kMaxSeed));
+      ->check(cli::WholeNumber(0, proto::kMaxSeed));
   command->callback([&] { status = cli::RunSpace(space); });
 
   cli::DatasetOptions dataset;
   command = app.add_subcommand("dataset", "write a task's measurements to a file, for replays");
-  AddServer(command, dataset.server);
+  cli::AddServer(command, dataset.server);
   command->add_option("--task", dataset.task, "name, or how its key begins")
       ->required()
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command->add_option("--device-class", dataset.device_class,
                       "default: the only one that measured it");
   command
       ->add_option("--job", dataset.jobs,
                    "only what this job measured, within its pins; repeatable, the first one's pins")
       ->allow_extra_args(false)
-      ->check(WholeNumber(1, kMaxId));
+      ->check(cli::WholeNumber(1, kMaxId));
   command
       ->add_option("--kind", dataset.kind,
                    "enumerated: every program within the job's pins was measured, which is checked")
@@ -439,14 +335,14 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"sampled", "enumerated"}));
   command->add_option("--commit", dataset.commit, "of the build that measured, to be kept with it");
   command->add_option("--remark", dataset.remark, "on how it was measured, to be kept with it");
-  command->add_option("--out", dataset.out, "file")->required()->check(NotEmpty());
+  command->add_option("--out", dataset.out, "file")->required()->check(cli::NotEmpty());
   command->callback([&] { status = cli::RunDataset(dataset); });
 
   cli::ReplayOptions replay;
   command = app.add_subcommand("replay", "search recorded measurements, without devices");
   command->add_option("--data", replay.data, "files of `tessera dataset`; repeatable")
       ->required()
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command
       ->add_option("--explorer", replay.explorers,
                    absl::StrCat(tuner::ExplorerNames(), "; several: X,Y (random always is)"))
@@ -464,15 +360,15 @@ int main(int argc, char** argv) {
       ->delimiter(',');
   command->add_option("--seeds", replay.seeds, "runs of each, by seeds from 0")
       ->capture_default_str()
-      ->check(WholeNumber(1, 10'000));
+      ->check(cli::WholeNumber(1, 10'000));
   command->add_option("--trials", replay.trials, "of a run")
       ->capture_default_str()
-      ->check(WholeNumber(1, 1'000'000));
+      ->check(cli::WholeNumber(1, 1'000'000));
   command
       ->add_option("--in-flight", replay.in_flight,
                    "trials that have no result when the next are proposed")
       ->capture_default_str()
-      ->check(WholeNumber(1, 1024));
+      ->check(cli::WholeNumber(1, 1024));
   command->add_option("--prior", replay.prior,
                       "file of `tessera model export`: xgboost also begins with that model");
   bool ranking = false;
@@ -490,13 +386,13 @@ int main(int argc, char** argv) {
                    "of the judged data set, to learn from as well; several: N,M")
       ->delimiter(',')
       ->capture_default_str()
-      ->check(WholeNumber(0, 100'000));
+      ->check(cli::WholeNumber(0, 100'000));
   command->add_option("--draws", rank.draws, "of those rows, by seeds from 0")
       ->capture_default_str()
-      ->check(WholeNumber(1, 1000));
+      ->check(cli::WholeNumber(1, 1000));
   command->add_option("--max-rows", rank.max_rows, "of a data set, drawn at random")
       ->capture_default_str()
-      ->check(WholeNumber(1, 500'000));
+      ->check(cli::WholeNumber(1, 500'000));
   command->add_option("--out", replay.out, "folder")->capture_default_str();
   command->callback([&] {
     if (!ranking) {
@@ -512,32 +408,32 @@ int main(int argc, char** argv) {
   cli::CodesignOptions codesign;
   command = app.add_subcommand(
       "codesign", "explore variants of VTA for a network: which is the best in an FPGA?");
-  AddSource(command, codesign.source);
+  cli::AddSource(command, codesign.source);
   command->add_option("--device", codesign.device, "the FPGA: XC7Z020 or ZU3EG")
       ->capture_default_str();
   command->add_option("--variants", codesign.variants, "that are tuned, of those that fit")
       ->capture_default_str()
-      ->check(WholeNumber(1, 10'000));
+      ->check(cli::WholeNumber(1, 10'000));
   command
       ->add_option("--trials", codesign.trials,
                    "of each operator on the best quarter; others have a half or a quarter of them")
       ->capture_default_str()
-      ->check(WholeNumber(1, proto::kMaxTrialsPerTask));
+      ->check(cli::WholeNumber(1, proto::kMaxTrialsPerTask));
   command->add_option("--seed", codesign.seed, "of estimates and searches")
       ->capture_default_str()
-      ->check(WholeNumber(0, proto::kMaxSeed));
+      ->check(cli::WholeNumber(0, proto::kMaxSeed));
   command->add_option("--threads", codesign.threads, "that work, whatever is found; 0: one a core")
       ->capture_default_str()
-      ->check(WholeNumber(0, 1024));
+      ->check(cli::WholeNumber(0, 1024));
   command->add_flag("!--no-transfer", codesign.transfer,
                     "let every variant begin without what others taught");
   command
       ->add_option("--resume", codesign.resume,
                    "file that keeps what was measured; where it is there, the run goes on from it")
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command->add_option("--csv", codesign.csv, "write all that were tuned to this file")
-      ->check(NotEmpty());
-  command->add_option("--svg", codesign.svg, "draw them to this file")->check(NotEmpty());
+      ->check(cli::NotEmpty());
+  command->add_option("--svg", codesign.svg, "draw them to this file")->check(cli::NotEmpty());
   command->add_flag("--json", codesign.json, "for programs");
   command->callback([&] { status = cli::RunCodesign(codesign); });
 
@@ -545,7 +441,7 @@ int main(int argc, char** argv) {
   models->require_subcommand(0, 1);
   cli::ModelTrainOptions train;
   command = models->add_subcommand("train", "train one on the log and store it");
-  AddServer(command, train.server);
+  cli::AddServer(command, train.server);
   command->add_option("name", train.name, "what it is to be called")->required();
   command->add_option("--cost-model", train.cost_model, costmodel::CostModelNames())
       ->capture_default_str();
@@ -558,40 +454,40 @@ int main(int argc, char** argv) {
       ->add_option("--programs", train.programs,
                    "of a task and device class at most, a random sample")
       ->capture_default_str()
-      ->check(WholeNumber(tuner::ProgramSet::kMinPrograms, 1'000'000));
+      ->check(cli::WholeNumber(tuner::ProgramSet::kMinPrograms, 1'000'000));
   command
       ->add_option("--folds", train.folds,
                    "parts of the workloads, each judged by a model of the others; 0: none")
       ->capture_default_str()
-      ->check(WholeNumber(0, 1000));
+      ->check(cli::WholeNumber(0, 1000));
   command->add_option("--seed", train.seed, "of samples, parts and fits")
       ->capture_default_str()
-      ->check(WholeNumber(0, proto::kMaxSeed));
+      ->check(cli::WholeNumber(0, proto::kMaxSeed));
   command->add_flag("--json", train.json, "for programs");
   command->callback([&] { status = cli::RunModelTrain(train); });
 
   cli::ModelOptions model;
   command = models->add_subcommand("list", "those that the server has, the last stored first");
-  AddServer(command, model.server);
+  cli::AddServer(command, model.server);
   command->add_flag("--json", model.json, "for programs");
   command->callback([&] { status = cli::RunModelList(model); });
   command = models->add_subcommand("show", "what one was trained on and how well it ranks");
-  AddServer(command, model.server);
+  cli::AddServer(command, model.server);
   command->add_option("name", model.name, "of the model")->required();
   command->add_flag("--json", model.json, "for programs");
   command->callback([&] { status = cli::RunModelShow(model); });
   command = models->add_subcommand("export", "write one to a file");
-  AddServer(command, model.server);
+  cli::AddServer(command, model.server);
   command->add_option("name", model.name, "of the model")->required();
-  command->add_option("--out", model.file, "file; default: NAME.tsm")->check(NotEmpty());
+  command->add_option("--out", model.file, "file; default: NAME.tsm")->check(cli::NotEmpty());
   command->callback([&] { status = cli::RunModelExport(model); });
   command = models->add_subcommand("import", "store one from a file");
-  AddServer(command, model.server);
+  cli::AddServer(command, model.server);
   command->add_option("file", model.file, "of `tessera model export`")
       ->required()
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command->add_option("--name", model.name, "what it is to be called; default: as in the file")
-      ->check(NotEmpty());
+      ->check(cli::NotEmpty());
   command->callback([&] { status = cli::RunModelImport(model); });
   models->callback([&] {
     if (models->get_subcommands().empty()) throw CLI::RequiredError("model: a subcommand");
