@@ -287,9 +287,8 @@ TEST_CASE("transposed convolutions take unsigned bytes, products of two values o
     CHECK(quantized.graph.operand(node, 1).type.element == ir::Int(8));
   }
   CHECK(products == 2);
-  for (const ValueError& output : MeasureAccuracy(graph, quantized, samples)->outputs) {
-    CHECK(output.snr_db > 30);
-  }
+  const Accuracy accuracy = *MeasureAccuracy(graph, quantized, samples);
+  for (const ValueError& output : accuracy.outputs) CHECK(output.snr_db > 30);
 }
 
 TEST_CASE("kernels of quantised nets are tasks that default schedules compute", "[graph]") {
