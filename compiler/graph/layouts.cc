@@ -286,6 +286,7 @@ class Chooser {
       if (group.size() == 1 && placed[group[0]]) continue;
       TESSERA_ASSIGN_OR_RETURN(Definition definition,
                                Define(graph_, group, graph_.nodes[group.back()].name));
+      definition.workload.name = TaskName(definition.workload.name);
       found.try_emplace(te::StructuralHash(definition.workload.dag),
                         std::move(definition.workload));
     }

@@ -106,7 +106,7 @@ class Planner {
     const auto [found, is_new] = tasks_.try_emplace(te::StructuralHash(definition.workload.dag),
                                                     static_cast<int>(plan_.tasks.size()));
     if (is_new) {
-      definition.workload.name = TaskName(name);
+      definition.workload.name = UniqueName(name);
       plan_.tasks.push_back({std::move(definition.workload), 0});
     }
     ++plan_.tasks[found->second].steps;
@@ -114,11 +114,8 @@ class Planner {
     return absl::OkStatus();
   }
 
-  // That of a node as workloads are named, once each.
-  std::string TaskName(std::string_view node) {
-    constexpr size_t kMost = 180;  // of the 200 that workloads may have
-    std::string base(node.substr(0, kMost));
-    absl::AsciiStrToLower(&base);
+  std::string UniqueName(std::string_view node) {
+    const std::string base = TaskName(node);
     std::string name = base;
     for (int i = 2; !names_.insert(name).second; ++i) name = absl::StrCat(base, "_", i);
     return name;
@@ -179,6 +176,11 @@ class Planner {
 };
 
 }  // namespace
+
+std::string TaskName(std::string_view node) {
+  constexpr size_t kMost = 180;  // of the 200 that workloads may have
+  return absl::AsciiStrToLower(std::string(node.substr(0, kMost)));
+}
 
 absl::StatusOr<Plan> MakePlan(const Graph& graph) {
   TESSERA_ASSIGN_OR_RETURN(Graph prepared, Prepared(graph));

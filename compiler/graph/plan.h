@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -43,6 +44,10 @@ struct Plan {
   int64_t arena_bytes = 0;
   int64_t least_arena_bytes = 0;  // what no plan goes below
 };
+
+// What a kernel is called after the node that is its result: as workloads may be, and short enough
+// for something behind it. Several nodes may have the same.
+std::string TaskName(std::string_view node);
 
 // Fuses the graph's operators, names and counts the kernels, and shares one arena among the values
 // in between. Views are other names of the same bytes, and
