@@ -62,6 +62,17 @@ class GrpcClient final : public Client {
     return FromProto(reply);
   }
 
+  absl::StatusOr<std::optional<db::Job>> FindJob(const std::string& key) override {
+    v1::GetJobRequest request;
+    request.set_idempotency_key(key);
+    v1::Job reply;
+    grpc::ClientContext context;
+    const absl::Status found = Answer(jobs_->GetJob(&context, request, &reply));
+    if (absl::IsNotFound(found)) return std::nullopt;
+    TESSERA_RETURN_IF_ERROR(found);
+    return FromProto(reply);
+  }
+
   absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) override {
     v1::ListJobsRequest request;
     request.set_limit(limit);

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,8 @@ class Client {
 
   virtual absl::StatusOr<int64_t> CreateJob(const db::Job& job) = 0;
   virtual absl::StatusOr<db::Job> GetJob(int64_t id) = 0;
+  // The job that has this idempotency key, which is not empty; none: nullopt.
+  virtual absl::StatusOr<std::optional<db::Job>> FindJob(const std::string& key) = 0;
   virtual absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) = 0;
   virtual absl::Status CancelJob(int64_t id) = 0;
   // Calls `show` for each update until the job has ended. Cancelled after Interrupt.

@@ -6,7 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "proto/checks.h"
 #include "proto/convert.h"
+#include "proto/limits.h"
 #include "server/client_services.h"
 
 namespace tessera::server {
@@ -30,7 +32,12 @@ grpc::Status JobServiceImpl::CreateJob(grpc::ServerContext*, const v1::CreateJob
 
 grpc::Status JobServiceImpl::GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
                                     v1::Job* reply) {
-  absl::StatusOr<db::Job> job = store_.GetJob(request->job_id());
+  proto::Checks check;
+  const std::string key =
+      check.Name("idempotency_key", request->idempotency_key(), proto::kMaxNameBytes);
+  if (!check.status().ok()) return ToClient(check.status());
+  absl::StatusOr<db::Job> job =
+      key.empty() ? store_.GetJob(request->job_id()) : store_.FindJob(key);
   if (!job.ok()) return ToClient(job.status());
   if (!db::HasEnded(job->state)) job->message = jobs_.Remark(job->id);
   *reply = proto::ToProto(*job);

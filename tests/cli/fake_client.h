@@ -16,6 +16,7 @@ class FakeClient : public Client {
   }
   absl::StatusOr<int64_t> CreateJob(const db::Job&) override { return None(); }
   absl::StatusOr<db::Job> GetJob(int64_t) override { return None(); }
+  absl::StatusOr<std::optional<db::Job>> FindJob(const std::string&) override { return None(); }
   absl::StatusOr<std::vector<db::Job>> ListJobs(int) override { return None(); }
   absl::Status CancelJob(int64_t) override { return None(); }
   absl::Status WatchJob(int64_t, const std::function<void(const proto::JobProgress&)>&) override {

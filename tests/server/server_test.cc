@@ -159,6 +159,25 @@ TEST_CASE("a job without a device names what it waits for", "[server]") {
   CHECK(message_becomes(no_runner + "fake/cpu is offline: start its worker again"));
 }
 
+TEST_CASE("a job is found by its idempotency key", "[server]") {
+  Rig rig;
+  const auto find = [&](const std::string& key, v1::Job& job) {
+    grpc::ClientContext context;
+    v1::GetJobRequest request;
+    request.set_idempotency_key(key);
+    return rig.jobs->GetJob(&context, request, &job).error_code();
+  };
+  const v1::CreateJobRequest request = Rig::Request(5, "nightly");
+  const auto id = rig.Create(request);
+  REQUIRE(id.ok());
+  v1::Job job;
+  REQUIRE(find("nightly", job) == grpc::StatusCode::OK);
+  CHECK(job.id() == *id);
+  CHECK(job.tasks_size() == request.tasks_size());
+  CHECK(find("night", job) == grpc::StatusCode::NOT_FOUND);
+  CHECK(find("night\n", job) == grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_CASE("a job whose device class can't run its target is refused", "[server]") {
   Rig rig;
   v1::CreateJobRequest request = Rig::Request(5);
