@@ -70,8 +70,9 @@ struct TuneOptions {
   double max_seconds = 0;
   std::string explorer, cost_model, prior, scheduler;  // empty: the default
   std::string key;                                     // idempotency
-  std::string allow;   // libraries of others that programs may call; empty: none
-  std::string report;  // file for the JSON report
+  bool as_request = false;  // what was asked for before is not tuned again
+  std::string allow;        // libraries of others that programs may call; empty: none
+  std::string report;       // file for the JSON report
   bool detach = false;
 };
 absl::Status RunTune(const TuneOptions& options);

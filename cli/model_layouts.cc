@@ -96,6 +96,26 @@ class LoggedKernels {
   absl::Status status_;
 };
 
+// How often each is run of what tasks compute, by hash.
+absl::StatusOr<std::map<uint64_t, double>> RunsWithoutLayouts(const std::vector<db::Task>& tasks) {
+  std::map<uint64_t, double> runs;
+  for (const db::Task& task : tasks) {
+    // As te::Print writes layouts; no name is one of its words.
+    std::string text = task.workload;
+    for (size_t at = 0; (at = text.find(" layout(", at)) != std::string::npos;) {
+      text.erase(at, text.find(')', at) + 1 - at);
+    }
+    const absl::StatusOr<te::Workload> workload = te::ParseWorkload(text);
+    if (!workload.ok()) {
+      return absl::DataLossError(
+          absl::StrCat("task ", task.name, ": ", workload.status().message()));
+    }
+    if (te::ExecutedOperations(workload->dag) == 0) continue;
+    runs[te::StructuralHash(workload->dag)] += task.weight;
+  }
+  return runs;
+}
+
 using Hashes = std::set<uint64_t>;
 
 Hashes HashesOf(const std::vector<te::Workload>& kernels) {
@@ -132,6 +152,13 @@ std::string LayoutsText(const ModelLayouts& layouts) {
                     TimeText(layouts.estimated_seconds));
   }
   return text;
+}
+
+absl::StatusOr<bool> AreSameButForLayouts(const std::vector<db::Task>& some,
+                                          const std::vector<db::Task>& others) {
+  TESSERA_ASSIGN_OR_RETURN(const auto one, RunsWithoutLayouts(some));
+  TESSERA_ASSIGN_OR_RETURN(const auto other, RunsWithoutLayouts(others));
+  return one == other;
 }
 
 absl::StatusOr<RivalTrials> SpendOnRivals(Client& client, const JobFile& file,

@@ -34,6 +34,12 @@ absl::StatusOr<ModelLayouts> PlanByLog(Client& client, JobFile& file, const Kern
 // "layouts: 17 of 20 values in blocks of channels, as estimated"; empty where none can be.
 std::string LayoutsText(const ModelLayouts& layouts);
 
+// Whether tasks compute the same for a model, as often, but for names and how values are stored,
+// and for what only moves them, of which layouts need more or less. DataLoss: no text of a
+// workload.
+absl::StatusOr<bool> AreSameButForLayouts(const std::vector<db::Task>& some,
+                                          const std::vector<db::Task>& others);
+
 // What of a budget goes to rivals of a model's layouts.
 struct RivalTrials {
   std::vector<JobOperator> operators;  // kernels in both forms, each once; none: it is too small

@@ -24,6 +24,7 @@ absl::Status RunRequest(const RequestOptions& options) {
   tune.server = options.server;
   tune.target = options.target;
   tune.device_class = options.device_class;
+  tune.as_request = true;
   tune.budget = options.budget;
   tune.threads = options.threads;
   tune.report = options.report;
@@ -46,7 +47,7 @@ absl::Status RunRequest(const RequestOptions& options) {
   if (planned.earlier) {
     job = *std::move(planned.earlier);
   } else {
-    TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(*client, std::move(planned.job), planned.key, file));
+    TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(*client, planned.job, file));
   }
   PrintFitting(stderr, JobText(job));
   TESSERA_ASSIGN_OR_RETURN(const Report report,

@@ -88,96 +88,80 @@ absl::Status SpreadBudget(int64_t budget, db::Job& job) {
   return absl::OkStatus();
 }
 
-constexpr int kMaxAttempts = 1000;
-constexpr int kMaxListedJobs = 1000;
-
 bool CameToNothing(const db::Job& job) {
   return job.state == db::JobState::kFailed || job.state == db::JobState::kCancelled;
 }
 
-// The same of equal requests, whoever makes them.
-std::string KeyOf(const db::Job& job) {
-  std::string text = absl::StrCat(job.options.device_class, "\n", job.options.trials_per_task, "\n",
-                                  job.options.threads, "\n", job.options.seed, "\n",
-                                  job.options.scheduler, "\n", job.options.max_seconds, "\n");
-  if (!job.options.allow.empty()) absl::StrAppend(&text, "allow ", job.options.allow, "\n");
-  for (const db::Task& task : job.tasks) absl::StrAppend(&text, task.Key(), " ", task.weight, "\n");
+// The same of equal requests, whoever makes them and whatever is known by then: of a model its
+// tasks are those of the estimate's layouts, by its own names.
+std::string KeyOf(const db::JobOptions& options, int64_t budget,
+                  const std::vector<db::Task>& tasks) {
+  std::string text = absl::StrCat(options.device_class, "\n", options.trials_per_task, "\n", budget,
+                                  "\n", options.threads, "\n", options.seed, "\n", options.explorer,
+                                  "\n", options.cost_model, "\n", options.prior, "\n",
+                                  options.scheduler, "\n", options.max_seconds, "\n", options.pins,
+                                  "\n", options.allow, "\n", options.idempotency_key, "\n");
+  for (const db::Task& task : tasks) {
+    absl::StrAppend(&text, task.name, " ", task.workload_hash, " ", task.target, " ", task.threads,
+                    " ", std::string(db::ToString(task.cache_mode)), " ", task.weight, "\n");
+  }
   return absl::StrCat("request-", Sha256Hex(text).substr(0, 32));
 }
 
-std::string NameOfRivals(const JobFile& file) { return absl::StrCat(file.name, " layouts"); }
-
-absl::Status AwaitRivals(Client& client, const std::string& server, int64_t job) {
-  const absl::Status watched = Watch(client, server, job);
-  return watched.ok() ? watched : WithNextStep(watched, StepOf(server, job));
-}
-
-// Jobs of MeasureRivals that somebody no longer waits for.
-absl::Status AwaitEarlierRivals(Client& client, const JobFile& file, const std::string& server,
-                                const std::string& device_class) {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Job> jobs, client.ListJobs(kMaxListedJobs));
-  for (const db::Job& job : jobs) {
-    if (db::HasEnded(job.state) || job.name != NameOfRivals(file)) continue;
-    if (job.options.device_class != device_class) continue;
-    TESSERA_RETURN_IF_ERROR(AwaitRivals(client, server, job.id));
+// The job of an equal request, unless it came to nothing; where there is none `next` is the key of
+// the one to make.
+absl::StatusOr<std::optional<db::Job>> FindEarlier(Client& client, const std::string& key,
+                                                   std::string& next) {
+  for (int attempt = 1;; ++attempt) {
+    next = absl::StrCat(key, "-", attempt);
+    TESSERA_ASSIGN_OR_RETURN(std::optional<db::Job> found, client.FindJob(next));
+    if (!found || !CameToNothing(*found)) return found;
   }
-  return absl::OkStatus();
 }
 
-// Which of their layouts are faster of a model's kernels, as far as the budget is for that:
-// measured by a job of its own, whose end is waited for. What is left of the budget.
-absl::StatusOr<int64_t> MeasureRivals(Client& client, const JobFile& file,
-                                      const std::string& server, const KernelPlace& place,
-                                      int64_t budget, db::Job& of_model) {
+// A job that measures which of their layouts are faster of a model's kernels, as far as the budget
+// is for that; nullopt where it is for none.
+absl::StatusOr<std::optional<db::Job>> StartRivals(Client& client, const JobFile& file,
+                                                   const KernelPlace& place, int64_t budget,
+                                                   const std::string& key,
+                                                   const db::Job& of_model) {
   TESSERA_ASSIGN_OR_RETURN(const RivalTrials rivals, SpendOnRivals(client, file, place, budget));
-  if (rivals.operators.empty()) return budget;
+  if (rivals.operators.empty()) return std::nullopt;
   JobFile kernels;
   kernels.cache = file.cache;
   kernels.operators = rivals.operators;
   db::Job job;
-  job.name = NameOfRivals(file);
+  job.name = absl::StrCat(file.name, " layouts");
   job.options.trials_per_task = rivals.trials;
   job.options.threads = of_model.options.threads;
   job.options.seed = of_model.options.seed;
   job.options.device_class = of_model.options.device_class;
   job.options.allow = of_model.options.allow;
   job.options.max_seconds = kRivalWait * of_model.options.max_seconds;
-  of_model.options.max_seconds -= job.options.max_seconds;
+  job.options.idempotency_key = key;
   TESSERA_ASSIGN_OR_RETURN(job.tasks,
                            MakeTasks(kernels, ir::ToString(place.target), job.options.threads));
-  const std::string key = KeyOf(job);
-  TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(client, std::move(job), key, file));
-  if (!db::HasEnded(job.state)) {
-    PrintFitting(stderr, absl::StrCat("layouts: job ", job.id, " measures ", job.tasks.size(),
-                                      " kernels of ", rivals.rivals,
-                                      rivals.rivals == 1 ? " choice, " : " choices, ",
-                                      rivals.trials, " trials each"));
-    TESSERA_RETURN_IF_ERROR(AwaitRivals(client, server, job.id));
-  }
-  return rivals.budget_left;
+  TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(client, job, file));
+  PrintFitting(stderr,
+               absl::StrCat("layouts: job ", job.id, " measures ", job.tasks.size(), " kernels of ",
+                            rivals.rivals, rivals.rivals == 1 ? " choice, " : " choices, ",
+                            rivals.trials, " trials each"));
+  return job;
 }
 
-// The job of an equal request, which has the same key unless it came to nothing.
-absl::StatusOr<std::optional<db::Job>> FindEarlier(Client& client, const std::string& key,
-                                                   const std::vector<db::Task>& tasks) {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Job> jobs, client.ListJobs(kMaxListedJobs));
-  for (const db::Job& job : jobs) {
-    if (!job.options.idempotency_key.starts_with(key + "-") || CameToNothing(job)) continue;
-    TESSERA_ASSIGN_OR_RETURN(db::Job found, client.GetJob(job.id));
-    if (found.tasks == tasks) return found;
-  }
-  return std::nullopt;
+// What a job of StartRivals leaves of a budget, and of the time of the model's job.
+int64_t LeftBy(const db::Job& rivals, int64_t budget, db::Job& of_model) {
+  of_model.options.max_seconds -= rivals.options.max_seconds;
+  return budget - static_cast<int64_t>(rivals.tasks.size()) * rivals.options.trials_per_task;
 }
 
 // Plans a model's kernels in the layouts that are faster, as far as is known or a part of the
-// budget tells. What is left of the budget.
+// budget tells: by a job of this key, which an equal request may have made; without a key by a new
+// one. What is left of the budget.
 absl::StatusOr<int64_t> PlanLayouts(Client& client, JobFile& file, const TuneOptions& options,
-                                    const KernelPlace& place, PlannedJob& planned) {
+                                    const KernelPlace& place, const std::string& rivals_key,
+                                    PlannedJob& planned) {
   db::Job& job = planned.job;
-  const bool waits = options.budget > 0 && !options.detach;
-  if (waits) {
-    TESSERA_RETURN_IF_ERROR(AwaitEarlierRivals(client, file, options.server, place.device_class));
-  }
   const auto plan = [&]() -> absl::Status {
     TESSERA_ASSIGN_OR_RETURN(const ModelLayouts layouts,
                              PlanByLog(client, file, place, graph::Unmeasured::kTuned));
@@ -186,39 +170,55 @@ absl::StatusOr<int64_t> PlanLayouts(Client& client, JobFile& file, const TuneOpt
                              MakeTasks(file, ir::ToString(place.target), job.options.threads));
     return absl::OkStatus();
   };
+  const bool waits = options.budget > 0 && !options.detach;
+  std::optional<db::Job> rivals;
+  if (waits && !rivals_key.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(rivals, client.FindJob(rivals_key));
+  }
+  if (!rivals) {
+    TESSERA_RETURN_IF_ERROR(plan());
+    if (!waits) return options.budget;
+    TESSERA_ASSIGN_OR_RETURN(rivals,
+                             StartRivals(client, file, place, options.budget, rivals_key, job));
+    if (!rivals) return options.budget;
+  }
+  // It ends by its own limit of time, done or not.
+  if (!db::HasEnded(rivals->state)) {
+    const absl::Status watched = Watch(client, options.server, rivals->id);
+    if (!watched.ok()) return WithNextStep(watched, StepOf(options.server, rivals->id));
+  }
   TESSERA_RETURN_IF_ERROR(plan());
-  if (!waits) return options.budget;
-  db::Job asked = job;
-  TESSERA_RETURN_IF_ERROR(SpreadBudget(options.budget, asked));
-  planned.key = KeyOf(asked);
-  TESSERA_ASSIGN_OR_RETURN(planned.earlier, FindEarlier(client, planned.key, job.tasks));
-  if (planned.earlier) return options.budget;
-  TESSERA_ASSIGN_OR_RETURN(const int64_t budget,
-                           MeasureRivals(client, file, options.server, place, options.budget, job));
-  if (budget == options.budget) return budget;
-  TESSERA_RETURN_IF_ERROR(plan());
-  asked.tasks = job.tasks;
-  planned.key = KeyOf(asked);
-  TESSERA_ASSIGN_OR_RETURN(planned.earlier, FindEarlier(client, planned.key, job.tasks));
-  return budget;
+  return LeftBy(*rivals, options.budget, job);
+}
+
+// Has `job`, of a model, be the one that its key is taken by where that is of the same kernels, in
+// whatever layouts: what the log says of them changes. What is different then, the server refuses.
+absl::StatusOr<bool> TakeUp(Client& client, int64_t budget, const std::string& rivals_key,
+                            db::Job& job) {
+  TESSERA_ASSIGN_OR_RETURN(const std::optional<db::Job> stored,
+                           client.FindJob(job.options.idempotency_key));
+  if (!stored) return false;
+  TESSERA_ASSIGN_OR_RETURN(const bool is_same, AreSameButForLayouts(stored->tasks, job.tasks));
+  if (!is_same) return true;
+  job.tasks = stored->tasks;
+  TESSERA_ASSIGN_OR_RETURN(const std::optional<db::Job> rivals, client.FindJob(rivals_key));
+  if (rivals) budget = LeftBy(*rivals, budget, job);
+  if (budget > 0) TESSERA_RETURN_IF_ERROR(SpreadBudget(budget, job));
+  return true;
 }
 
 }  // namespace
 
-absl::StatusOr<db::Job> FindOrCreate(Client& client, db::Job job, const std::string& key,
-                                     const JobFile& file) {
-  for (int attempt = 1; attempt <= kMaxAttempts; ++attempt) {
-    job.options.idempotency_key = absl::StrCat(key, "-", attempt);
-    const absl::StatusOr<int64_t> id = client.CreateJob(job);
-    if (absl::IsAlreadyExists(id.status())) continue;  // the same kernels by other names
-    if (!id.ok()) return WithPlace(id.status(), file);
-    TESSERA_ASSIGN_OR_RETURN(db::Job found, client.GetJob(*id));
-    if (!CameToNothing(found)) return found;
+absl::StatusOr<db::Job> FindOrCreate(Client& client, const db::Job& job, const JobFile& file) {
+  const absl::StatusOr<int64_t> id = client.CreateJob(job);
+  if (absl::IsAlreadyExists(id.status())) {
+    // What it knew of layouts was different.
+    TESSERA_ASSIGN_OR_RETURN(std::optional<db::Job> found,
+                             client.FindJob(job.options.idempotency_key));
+    if (found) return *std::move(found);
   }
-  return absl::FailedPreconditionError(absl::StrCat("the last ", kMaxAttempts,
-                                                    " jobs of this request failed, or are of "
-                                                    "other names; see `tessera jobs`, or ask for "
-                                                    "another --budget"));
+  if (!id.ok()) return WithPlace(id.status(), file);
+  return client.GetJob(*id);
 }
 
 std::string StepOf(const std::string& server, int64_t job) {
@@ -253,15 +253,27 @@ absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOpti
   job.options.device_class = chosen.device_class;
   planned.remark = chosen.remark;
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(chosen.target));
-  int64_t budget = options.budget;
-  if (file.model.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
-  } else {
-    const KernelPlace place{target, job.options.device_class, job.options.threads, options.allow};
-    TESSERA_ASSIGN_OR_RETURN(budget, PlanLayouts(client, file, options, place, planned));
+  const bool is_model = !file.model.empty();
+  if (is_model) TESSERA_RETURN_IF_ERROR(PlanFor(file, target).status());
+  TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
+  const std::string key = KeyOf(job.options, options.budget, job.tasks);
+  const bool is_repeatable = options.as_request || !options.key.empty();
+  const std::string rivals_key = is_repeatable ? absl::StrCat(key, "-layouts") : "";
+  if (options.as_request) {
+    TESSERA_ASSIGN_OR_RETURN(planned.earlier,
+                             FindEarlier(client, key, job.options.idempotency_key));
+    if (planned.earlier) return planned;
   }
+  if (options.budget > 0) TESSERA_RETURN_IF_ERROR(SpreadBudget(options.budget, job));
+  if (!is_model) return planned;
+  if (!options.key.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(const bool is_there, TakeUp(client, options.budget, rivals_key, job));
+    if (is_there) return planned;
+  }
+  const KernelPlace place{target, job.options.device_class, job.options.threads, options.allow};
+  TESSERA_ASSIGN_OR_RETURN(const int64_t budget,
+                           PlanLayouts(client, file, options, place, rivals_key, planned));
   if (budget > 0) TESSERA_RETURN_IF_ERROR(SpreadBudget(budget, job));
-  if (planned.key.empty()) planned.key = KeyOf(job);
   return planned;
 }
 

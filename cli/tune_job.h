@@ -17,22 +17,23 @@ namespace tessera::cli {
 struct PlannedJob {
   db::Job job;  // without an id: the server doesn't know it yet
   std::string remark;
-  std::string layouts;             // how a model's values are stored, and by what; else empty
-  std::string key;                 // of equal requests the same, whatever of the budget was used up
-  std::optional<db::Job> earlier;  // of an equal request for a model
+  // How a model's values are stored, and by what; empty for others, and where a job is there.
+  std::string layouts;
+  std::optional<db::Job> earlier;  // of an equal request, which is not to be made again
 };
 // What a file asks for, with what the options say instead, for the device class and target that
 // these name or that is there, which the operators of a model then are of. Of a model with a budget
 // a part of that is used up then, unless `detach` says that nobody waits: kernels whose layouts
 // decide most have been measured in others, by a job that was found or created and waited for
-// (model_layouts.h). InvalidArgument where the budget is too small for the tasks; errors of
-// ChooseTuneTarget, and of a job that is waited for.
+// (model_layouts.h), a fifth of the time at most. Whatever that job comes to, the plan goes by what
+// is known then. Nothing is measured where an equal request has a job already, of `as_request` or
+// of the same `key`: of the latter the plan has the tasks and trials. InvalidArgument where the
+// budget is too small for the tasks; errors of ChooseTuneTarget and of the client.
 absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOptions& options);
 
-// The job of an earlier request with this key, unless it came to nothing, else a new one. `file` is
-// what it is made of.
-absl::StatusOr<db::Job> FindOrCreate(Client& client, db::Job job, const std::string& key,
-                                     const JobFile& file);
+// A new job, or the one that somebody else has made of an equal request since it was planned.
+// `file` is what it is made of.
+absl::StatusOr<db::Job> FindOrCreate(Client& client, const db::Job& job, const JobFile& file);
 
 // Shows a job's progress on standard error until it has ended, then its table, and writes the
 // report where a path is named. Cancelled when interrupted, with how to go on, or when the job was

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <random>
 #include <set>
 
 #include "base/interrupt.h"
@@ -17,11 +18,11 @@ constexpr char kTarget[] = "x86/avx2 threads=2";
 constexpr char kClass[] = "x86/test";
 
 // Three convolutions: what lies between them is in blocks by estimate.
-JobFile Net(const std::string& suffix = "") {
+JobFile Net(const std::string& suffix = "", int64_t channels_in = 8) {
   graph::GraphBuilder builder("net");
   using Ints = std::vector<int64_t>;
   const graph::Attributes padded{{"before", Ints{1, 1}}, {"behind", Ints{1, 1}}};
-  int x = *builder.Input("image", {ir::Float(32), {1, 8, 32, 32}, {}});
+  int x = *builder.Input("image", {ir::Float(32), {1, channels_in, 32, 32}, {}});
   for (const char* name : {"first", "second", "third"}) {
     const int64_t channels = builder.type(x).shape[1];
     const int w = *builder.Constant("w", graph::SomeTensor({2 * channels, channels, 3, 3}, 1));
@@ -72,20 +73,31 @@ class FarmClient final : public FakeClient {
   }
   absl::StatusOr<int64_t> CreateJob(const db::Job& job) override {
     for (const db::Job& known : jobs) {
-      if (known.options.idempotency_key != job.options.idempotency_key) continue;
-      if (known.tasks == job.tasks) return known.id;
+      const std::string& key = known.options.idempotency_key;
+      if (key.empty() || key != job.options.idempotency_key) continue;
+      if (known.tasks == job.tasks && known.options == job.options) return known.id;
       return absl::AlreadyExistsError("the key is taken");
+    }
+    for (const db::Task& task : job.tasks) {  // as it comes to the server
+      if (!te::ParseWorkload(task.workload).ok()) return absl::InvalidArgumentError(task.workload);
     }
     jobs.push_back(job);
     jobs.back().id = static_cast<int64_t>(jobs.size());
     return jobs.back().id;
   }
-  absl::StatusOr<std::vector<db::Job>> ListJobs(int) override { return jobs; }
+  absl::StatusOr<std::optional<db::Job>> FindJob(const std::string& key) override {
+    REQUIRE(!key.empty());
+    for (const db::Job& job : jobs) {
+      if (job.options.idempotency_key == key) return job;
+    }
+    return std::nullopt;
+  }
   absl::StatusOr<db::Job> GetJob(int64_t id) override { return jobs.at(id - 1); }
   absl::Status WatchJob(int64_t id,
                         const std::function<void(const proto::JobProgress&)>&) override {
     db::Job& job = jobs.at(id - 1);
-    job.state = db::JobState::kDone;
+    job.state = end;
+    if (end != db::JobState::kDone) return absl::OkStatus();
     for (const db::Task& task : job.tasks) Measure(task);
     return absl::OkStatus();
   }
@@ -96,7 +108,12 @@ class FarmClient final : public FakeClient {
     const bool is_new = seconds_.emplace(task.Key(), in_blocks ? block_seconds : 1e-3).second;
     if (is_new) tasks.push_back(task);
   }
+  void MeasureAs(const db::Task& task, double seconds) {
+    Measure(task);
+    seconds_[task.Key()] = seconds;
+  }
 
+  db::JobState end = db::JobState::kDone;  // of jobs that are watched
   double block_seconds = 0.8e-3;
   bool best_fails = false;
   std::string expected_allowed;
@@ -120,9 +137,12 @@ KernelPlace Place() { return {Target(), kClass, 1, ""}; }
 
 TuneOptions Budget(int64_t trials) {
   TuneOptions options;
+  options.as_request = true;
   options.budget = trials;
   return options;
 }
+
+std::vector<db::Task> TasksOf(const JobFile& file) { return MakeTasks(file, kTarget, 1).value(); }
 
 std::set<std::string> HashesOf(const std::vector<db::Task>& tasks) {
   std::set<std::string> hashes;
@@ -186,7 +206,7 @@ TEST_CASE("layouts that were measured to be faster are tuned and built", "[cli]"
         (1000 - trials) / static_cast<int64_t>(planned->job.tasks.size()));
 
   // When they are tuned, they are built, and an equal request finds its job.
-  const auto job = FindOrCreate(client, planned->job, planned->key, file);
+  const auto job = FindOrCreate(client, planned->job, file);
   REQUIRE(job.ok());
   REQUIRE(client.WatchJob(job->id, nullptr).ok());
   JobFile built = Net();
@@ -226,10 +246,18 @@ TEST_CASE("what an interrupted request has measured of layouts is waited for", "
   db::Job unfinished = client.jobs[0];
   unfinished.state = db::JobState::kRunning;
   other.jobs.push_back(unfinished);
+  // Others of its name are none of this request's.
+  JobFile namesake = Net("", 12);
+  namesake.name = file.name;
+  const auto unrelated = PlanJob(other, namesake, Budget(1000));
+  REQUIRE(unrelated.ok());
+  CHECK(other.jobs[0].state == db::JobState::kRunning);
   JobFile again = Net();
   const auto repeated = PlanJob(other, again, Budget(1000));
   REQUIRE(repeated.ok());
   CHECK(other.jobs[0].state == db::JobState::kDone);
+  CHECK(repeated->job == planned->job);
+  CHECK(other.jobs.size() == 2);
   CHECK_THAT(repeated->layouts, Catch::Contains("as measured: their kernels take"));
 }
 
@@ -288,20 +316,151 @@ TEST_CASE("records of the same kernels by other names count", "[cli]") {
   CHECK(absl::IsUnavailable(PlanByLog(client, file, allowing, graph::Unmeasured::kTuned).status()));
 }
 
-TEST_CASE("a request that has another's kernels by other names is a job of its own", "[cli]") {
+TEST_CASE("what measures layouts ends within its share of the time, well or not", "[cli]") {
   FarmClient client;
-  JobFile file = Net(), other = Net("_b");
-  REQUIRE(PlanFor(file, Target()).ok());
-  db::Job job;
-  job.tasks = MakeTasks(file, kTarget, 1).value();
-  const auto first = FindOrCreate(client, job, "key", file);
+  client.end = db::JobState::kFailed;
+  TuneOptions options = Budget(1000);
+  options.max_seconds = 100;
+  for (int repetition = 0; repetition < 2; ++repetition) {
+    JobFile file = Net();
+    const auto planned = PlanJob(client, file, options);
+    INFO(planned.status());
+    REQUIRE(planned.ok());
+    REQUIRE(client.jobs.size() == 1);
+    CHECK(client.jobs[0].options.max_seconds == 20);
+    CHECK(planned->job.options.max_seconds == 80);
+    CHECK_THAT(planned->layouts, Catch::EndsWith("as estimated"));
+  }
+}
+
+TEST_CASE("kernels of models that name values in capitals are measured in other layouts", "[cli]") {
+  FarmClient client;
+  JobFile file = Net("/Conv_1_output_0");
+  const auto planned = PlanJob(client, file, Budget(1000));
+  INFO(planned.status());
+  REQUIRE(planned.ok());
+  REQUIRE(client.jobs.size() == 1);
+  CHECK(FindOrCreate(client, planned->job, file).ok());
+}
+
+TEST_CASE("an equal request finds its job whatever the log has learned since", "[cli]") {
+  FarmClient client;
+  JobFile a = Net("_a"), b = Net("_b"), file = Net();
+  REQUIRE(PlanFor(a, Target()).ok());
+  REQUIRE(PlanFor(b, Target()).ok());
+  for (const db::Task& task : TasksOf(a)) client.MeasureAs(task, 2e-3);
+  for (const db::Task& task : TasksOf(b)) client.MeasureAs(task, 3e-3);
+  const auto planned = PlanJob(client, file, Budget(40));
+  REQUIRE(planned.ok());
+  const auto job = FindOrCreate(client, planned->job, file);
+  REQUIRE(job.ok());
+  CHECK(job->tasks[0].Key() == TasksOf(a)[0].Key());
+  // The other name's are faster now, and thousands of jobs newer.
+  for (const db::Task& task : TasksOf(b)) client.MeasureAs(task, 1e-3);
+  JobFile again = Net();
+  const auto repeated = PlanJob(client, again, Budget(40));
+  REQUIRE(repeated.ok());
+  REQUIRE(repeated->earlier.has_value());
+  CHECK(repeated->earlier->id == job->id);
+  // What came to nothing is tried again, and of the budget, pins and names each has its own.
+  client.jobs[0].state = db::JobState::kFailed;
+  JobFile third = Net();
+  const auto anew = PlanJob(client, third, Budget(40));
+  REQUIRE(anew.ok());
+  CHECK(!anew->earlier.has_value());
+  CHECK(FindOrCreate(client, anew->job, third)->id != job->id);
+  JobFile renamed = Net("_c"), pinned = Net(), other = Net();
+  pinned.options.pins = R"({"sketch":["direct"]})";
+  CHECK(!PlanJob(client, renamed, Budget(40))->earlier.has_value());
+  CHECK(!PlanJob(client, pinned, Budget(40))->earlier.has_value());
+  CHECK(!PlanJob(client, other, Budget(41))->earlier.has_value());
+}
+
+TEST_CASE("two equal requests at once are one job", "[cli]") {
+  FarmClient client;
+  JobFile file = Net(), same = Net();
+  const auto first = PlanJob(client, file, Budget(40));
   REQUIRE(first.ok());
-  CHECK(FindOrCreate(client, job, "key", file)->id == first->id);
-  for (db::Task& task : job.tasks) task.name += "_b";
-  const auto second = FindOrCreate(client, job, "key", other);
+  JobFile known = Net("_b");
+  REQUIRE(PlanFor(known, Target()).ok());
+  for (const db::Task& task : TasksOf(known)) client.Measure(task);
+  const auto second = PlanJob(client, same, Budget(40));
   REQUIRE(second.ok());
-  CHECK(second->id != first->id);
-  CHECK(FindOrCreate(client, job, "key", other)->id == second->id);
+  CHECK(second->job.tasks[0].Key() != first->job.tasks[0].Key());
+  const auto made = FindOrCreate(client, first->job, file);
+  REQUIRE(made.ok());
+  CHECK(FindOrCreate(client, second->job, same)->id == made->id);
+}
+
+TEST_CASE("a model's key gives the job that has it, or refuses", "[cli]") {
+  FarmClient client;
+  client.block_seconds = 1.3e-3;
+  TuneOptions options = Budget(1000);
+  options.as_request = false;
+  options.key = "nightly";
+  options.max_seconds = 100;
+  JobFile file = Net();
+  const auto planned = PlanJob(client, file, options);
+  REQUIRE(planned.ok());
+  REQUIRE(client.jobs.size() == 1);
+  const absl::StatusOr<int64_t> job = client.CreateJob(planned->job);
+  REQUIRE(job.ok());
+  REQUIRE(client.WatchJob(*job, nullptr).ok());
+  // Other layouts and names are faster now.
+  JobFile of_another = Net("_b");
+  REQUIRE(PlanFor(of_another, Target()).ok());
+  for (const db::Task& task : TasksOf(of_another)) {
+    client.MeasureAs(task, 1e-6);
+  }
+  const auto create = [&](TuneOptions asked, int64_t channels = 8) {
+    JobFile again = Net("", channels);
+    const auto repeated = PlanJob(client, again, asked);
+    INFO(repeated.status());
+    REQUIRE(repeated.ok());
+    return client.CreateJob(repeated->job);
+  };
+  CHECK(*create(options) == *job);
+  options.detach = true;
+  CHECK(*create(options) == *job);
+  CHECK(absl::IsAlreadyExists(create(options, 12).status()));
+  TuneOptions other = options;
+  other.budget = 1100;
+  CHECK(absl::IsAlreadyExists(create(other).status()));
+  other = options;
+  other.max_seconds = 90;
+  CHECK(absl::IsAlreadyExists(create(other).status()));
+  other = options;
+  other.seed = 7;
+  CHECK(absl::IsAlreadyExists(create(other).status()));
+  CHECK(client.jobs.size() == 2);
+  other.key = "weekly";
+  CHECK(*create(other) == 3);
+}
+
+TEST_CASE("tasks of a model are the same in whatever layouts", "[cli]") {
+  std::mt19937_64 random(7);
+  const auto tasks = [](const graph::Graph& graph, bool in_blocks) {
+    JobFile file;
+    file.model.push_back({{}, graph});
+    const graph::KnownSeconds known = [&](const te::Workload& workload) -> std::optional<double> {
+      return workload.dag.outputs[0]->layout.empty() == in_blocks ? 1.0 : 1e-6;
+    };
+    REQUIRE(PlanFor(file, Target(), known).ok());
+    return MakeTasks(file, kTarget, 1).value();
+  };
+  int different = 0;
+  for (int i = 0; i < 30; ++i) {
+    const graph::Graph graph = graph::RandomNet(random, 12);
+    const std::vector<db::Task> rows = tasks(graph, false), blocks = tasks(graph, true);
+    different += rows != blocks ? 1 : 0;
+    CHECK(AreSameButForLayouts(rows, blocks).value());
+    std::vector<db::Task> more = rows;
+    more[0].weight += 1;
+    if (te::ExecutedOperations(te::ParseWorkload(more[0].workload)->dag) > 0) {
+      CHECK(!AreSameButForLayouts(more, blocks).value());
+    }
+  }
+  CHECK(different > 15);
 }
 
 }  // namespace tessera::cli

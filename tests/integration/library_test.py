@@ -149,7 +149,7 @@ def convolutions(count, channels, size):
     tensor_type = message((1, 1), (2, message((1, dims))))
     weights = struct.pack("<f", 1 / (9 * channels)) * (channels * channels * 9)
     pads = message((1, "pads"), (8, [1, 1, 1, 1]), (20, 7))
-    names = ["x"] + [f"value_{i}" for i in range(1, count)] + ["y"]
+    names = ["x"] + [f"/Conv_{i}_output_0" for i in range(1, count)] + ["y"]
     graph = message(
         (1, [message((1, [names[i], "w"]), (2, names[i + 1]), (4, "Conv"), (5, pads)) for i in range(count)]),
         (2, "chain"),
@@ -312,6 +312,31 @@ class Layouts(RigTest):
         said, estimated = self.build(model, "estimated")
         self.assertIn("layouts: 2 of 2 values in blocks of channels, as estimated", said)
         self.assertNotEqual(estimated, flipped)
+
+
+    def test_a_key_gives_the_job_of_a_model_whatever_was_measured_of_its_layouts(self):
+        self.start_server()
+        self.start_worker()
+        model = self.folder / "chain.onnx"
+        model.write_bytes(convolutions(3, 32, 12))
+        tune = ["tune", model, "--budget", "160", "--max-seconds", "300", "--key", "nightly"]
+        done = self.tessera(*tune)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("layouts: job 1 measures 3 kernels of 1 choice", done.stderr)
+        records = len(self.log())
+        for repeated in (tune, [*tune, "--detach"]):
+            done = self.tessera(*repeated)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout, "2\n")
+        self.assertEqual(len(self.log()), records)
+        self.assertEqual(len(self.jobs()), 2)
+        other = self.folder / "other.onnx"
+        other.write_bytes(convolutions(3, 16, 12))
+        for different in (["tune", other, *tune[2:]], [*tune, "--seed", "7"]):
+            done = self.tessera(*different)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn("key nightly is taken by job 2", done.stderr)
+        self.assertEqual(len(self.jobs()), 2)
 
 
 class Buckets(RigTest):
