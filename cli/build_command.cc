@@ -182,6 +182,19 @@ absl::StatusOr<std::vector<OperatorOnCpu>> FindOperatorsOnCpu(absl::Span<const B
 
 }  // namespace
 
+absl::Status SayWhatIsKept(const absl::Status& status) {
+  if (!absl::IsCancelled(status)) return status;
+  return absl::CancelledError("interrupted; what was measured is kept, and the same call goes on");
+}
+
+absl::Status CheckPlace(const BuildOptions& options) {
+  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", LibraryName(options)));
+  TESSERA_ASSIGN_OR_RETURN(const bool is_new, PrepareFolder(options.out));
+  std::error_code ignored;
+  if (is_new) std::filesystem::remove(options.out, ignored);
+  return absl::OkStatus();
+}
+
 absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file,
                        const AcceptChoice& accept) {
   const bool from_job = options.job != 0;
@@ -251,8 +264,8 @@ absl::Status RunBuild(const BuildOptions& options) {
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", LibraryName(options)));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   const InterruptHandler handler([&] { client->Interrupt(); });
-  return BuildFrom(*client, options, std::move(file),
-                   [](const db::Selection&) { return absl::OkStatus(); });
+  return SayWhatIsKept(BuildFrom(*client, options, std::move(file),
+                                 [](const db::Selection&) { return absl::OkStatus(); }));
 }
 
 }  // namespace tessera::cli

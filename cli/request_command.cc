@@ -34,6 +34,18 @@ absl::Status RunRequest(const RequestOptions& options) {
     TESSERA_RETURN_IF_ERROR(PositiveSeconds("--max-latency", options.max_latency).status());
   }
   TESSERA_RETURN_IF_ERROR(CheckWritable("--report", options.report));
+  BuildOptions build;
+  build.server = options.server;
+  build.source = options.source;
+  build.target = options.target;
+  build.threads = options.threads;
+  build.name = options.name;
+  build.allow = options.allow;
+  build.out = options.out;
+  build.alone = options.alone;
+  build.static_library = options.static_library;
+  build.max_error = options.max_error;
+  TESSERA_RETURN_IF_ERROR(CheckPlace(build));
   TESSERA_ASSIGN_OR_RETURN(
       JobFile file, ReadSourceInterruptibly(options.source, LibraryExecutor(options.server)));
   if (options.max_error > 0 && file.model.empty()) {
@@ -52,23 +64,12 @@ absl::Status RunRequest(const RequestOptions& options) {
   PrintFitting(stderr, JobText(job));
   TESSERA_ASSIGN_OR_RETURN(const Report report,
                            WatchAndReport(*client, options.server, job.id, options.report, stderr));
-  BuildOptions build;
-  build.server = options.server;
-  build.source = options.source;
-  build.target = options.target;
   build.device_classes = {report.device_class};
-  build.threads = options.threads;
-  build.name = options.name;
-  build.allow = options.allow;
-  build.out = options.out;
-  build.alone = options.alone;
-  build.static_library = options.static_library;
-  build.max_error = options.max_error;
   const InterruptHandler handler([&] { client->Interrupt(); });
   const size_t buckets = file.model.size();
-  return BuildFrom(*client, build, std::move(file), [&](const db::Selection& chosen) {
+  return SayWhatIsKept(BuildFrom(*client, build, std::move(file), [&](const db::Selection& chosen) {
     return CheckTimes(options, report, chosen, buckets);
-  });
+  }));
 }
 
 }  // namespace tessera::cli

@@ -42,7 +42,8 @@ std::vector<bool> FindWeights(const Graph& graph) {
     const auto node = static_cast<int>(i);
     const auto takes_as_weight = [&](int user) {
       const Node& by = graph.nodes[user];
-      if (is_known[user]) return static_cast<bool>(is_weight[user]);
+      // A small result becomes a constant itself, and nobody reads this one any more.
+      if (is_known[user]) return is_weight[user] || by.type.Bytes() <= kLarge;
       const std::vector<int>& weights = FindOperator(by.op)->weights;
       for (size_t o = 0; o < by.operands.size(); ++o) {
         if (by.operands[o] == node && std::ranges::count(weights, static_cast<int>(o)) == 0) {

@@ -115,7 +115,6 @@ void Run(const LibraryModel::Bucket& bucket, absl::Span<const CompiledOp> ops,
       if (!op.inputs[i].is_constant) arguments.push_back(find(step.inputs[i]));
     }
     if (op.has_constants()) {
-      TESSERA_CHECK(!compiled.steps[s].is_made_by_create);  // one version, nothing prepared
       arguments.push_back(constants.data() + compiled.steps[s].packed_at);
     }
     arguments.push_back(find(step.output));
@@ -248,6 +247,11 @@ absl::StatusOr<std::vector<ModelReference>> MakeReferences(const LibrarySpec& sp
   std::memcpy(constants.data(), compiled.constants.data(), compiled.constants.size());
   for (size_t b = 0; b < references.size(); ++b) {
     if (!references[b].why_missing.empty()) continue;
+    const std::vector<CompiledModel::Step>& steps = compiled.buckets[b].steps;
+    if (std::ranges::any_of(steps, &CompiledModel::Step::is_made_by_create)) {
+      references[b].why_missing = "a kernel computes from constants alone, when a model is created";
+      continue;
+    }
     references[b] = ReferenceOf(made.model->buckets[b], ops, compiled.buckets[b], constants, code,
                                 RelativeTolerance(made));
   }

@@ -43,6 +43,11 @@ using Known = absl::flat_hash_map<const ir::BufferNode*, Values>;
 
 Values Constant(double value) {
   Values v;
+  if (std::isinf(value)) {  // padding that a maximum passes over: no value of any result
+    v.non_negative = value > 0;
+    v.centred = false;
+    return v;
+  }
   v.mean = v.rms = v.largest = v.least = std::abs(value);
   v.non_negative = value >= 0;
   v.centred = value == 0;

@@ -3,6 +3,7 @@
 #include <onnx/onnx_pb.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -87,6 +88,24 @@ class Importer {
             absl::StrAppend(out, Shown(input.name()));
           })));
     };
+    std::set<std::string> dimensions;  // that inputs name
+    for (const onnx::ValueInfoProto& input : model_.graph().input()) {
+      for (const auto& dim : input.type().tensor_type().shape().dim()) {
+        if (dim.has_dim_param()) dimensions.insert(dim.dim_param());
+      }
+    }
+    for (const auto& [name, extent] : options_.dimensions) {
+      if (dimensions.contains(name)) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "no input of the model has a dimension \"", name, "\"; ",
+          dimensions.empty()
+              ? "none has one with a name"
+              : absl::StrCat(
+                    "they have ",
+                    absl::StrJoin(dimensions, ", ", [](std::string* out, const std::string& one) {
+                      absl::StrAppend(out, Shown(one));
+                    }))));
+    }
     for (const auto& [name, shape] : options_.shapes) TESSERA_RETURN_IF_ERROR(check(name));
     for (const auto& [name, value] : options_.values) TESSERA_RETURN_IF_ERROR(check(name));
     for (const auto& [name, numbers] : options_.numbers) TESSERA_RETURN_IF_ERROR(check(name));

@@ -1,5 +1,6 @@
 #include "compiler/graph/passes.h"
 
+#include "tests/compiler/graph/net.h"
 #include "tests/compiler/graph/run.h"
 
 namespace tessera::graph {
@@ -121,6 +122,19 @@ TEST_CASE("constants are computed, but for large ones of small ones", "[graph]")
   CHECK(CountOf(made, "exp") + CountOf(made, "neg") == 0);
   CHECK(CountOf(made, "broadcast_to") == 1);
   CheckSame(graph, made);
+}
+
+TEST_CASE("what is small is computed of large values between constants", "[graph]") {
+  // As what zero points add to the sums of quantised weights.
+  Net net(3);
+  const int x = net.Input({300});
+  const int w = net.Weights({300, 100});
+  const int wide = net.Add("broadcast_to", {w}, {{"shape", std::vector<int64_t>{4, 300, 100}}});
+  const int sums =
+      net.Add("reduce_sum", {wide}, {{"axes", std::vector<int64_t>{0, 2}}, {"keep", int64_t{0}}});
+  const Graph graph = net.Finish(net.Add("add", {x, sums}));
+  const Graph made = Passed(graph, FoldConstants);
+  CHECK(CountOf(made, "broadcast_to") + CountOf(made, "reduce_sum") == 0);
 }
 
 TEST_CASE("outputs keep their names and layouts", "[graph]") {

@@ -11,6 +11,20 @@
 
 namespace tessera::te {
 
+TEST_CASE("padding that a maximum passes over is no value of the results", "[te]") {
+  const auto workload = ParseWorkload(
+      "workload pool\ninput X: u8[4,6]\nconst K: f32[4]\n"
+      "stage wide: f32[c:4, x:6] = cast(f32, X[c, x]) * K[c]\n"
+      "stage pad: f32[c:4, x:8] = select(1 <= x && x < 7, wide[c, x - 1], -inf:f32)\n"
+      "stage most: f32[c:4, x:6] = max[k:3] (pad[c, x + k])\n"
+      "stage out: u8[c:4, x:6] = cast_sat(u8, most[c, x] / K[c])\noutput out\n");
+  INFO(workload.status());
+  REQUIRE(workload.ok());
+  const Tolerance tolerance = OutputTolerance(workload->dag, 0);
+  CHECK(std::isfinite(tolerance.absolute));
+  CHECK(std::isfinite(tolerance.relative));
+}
+
 TEST_CASE("sampled elements equal the full evaluation bit for bit", "[te]") {
   const uint64_t seed = 5;
   for (const OpSpec& spec : TestWorkloads()) {

@@ -70,6 +70,8 @@ TEST_CASE("open dimensions are given by name, by input, or as values", "[onnx]")
   model.Node("Expand", {"x", "shape"}, {"wide"}).Ints("shape", {3, 1, 1});
   model.Node("Relu", {"wide"}, {"y"}).Output("y");
   CHECK(absl::StrContains(Refusal(model), "input \"x\": dimension 0 is \"batch\"; give an extent"));
+  CHECK(Refusal(model, {.dimensions = {{"bacth", 4}}}) ==
+        "no input of the model has a dimension \"bacth\"; they have \"batch\"");
   CHECK(Imported(model, {.dimensions = {{"batch", 4}}}).nodes.back().type.shape == Shape{3, 4, 2});
   CHECK(Imported(model, {.shapes = {{"x", {7, 2}}}}).nodes.back().type.shape == Shape{3, 7, 2});
   CHECK(Refusal(model, {.shapes = {{"x", {7}}}}) ==
