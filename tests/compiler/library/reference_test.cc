@@ -121,9 +121,9 @@ TEST_CASE("models that take too long, or compute what is no number, have no refe
   CHECK_THAT(none->why_missing, Catch::Contains("operations, more than 17179869184"));
   const graph::Plan prepared =
       graph::MakePlan(graph::Parsed("graph net\ninput a: f32[2]\n"
-                                    "const w: f32[2,3] = [1,2,3,4,5,6]\n"
+                                    "const w: f32[2,3] = [1,2,3,4,5,6]\nconst b: f32[2] = [1,2]\n"
                                     "s = reduce_sum(w) axes=[1] keep=0: f32[2]\n"
-                                    "t = softmax(s): f32[2]\nc = add(a, t): f32[2]\noutput c\n"))
+                                    "t = add(s, b): f32[2]\nc = add(a, t): f32[2]\noutput c\n"))
           .value();
   const auto by_create = MakeReference(SpecOf(prepared));
   INFO(by_create.status());
