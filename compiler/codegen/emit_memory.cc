@@ -54,12 +54,14 @@ Value* FunctionEmitter::Address(const ir::BufferNode& buffer, const LinearIndex&
                       b_.getInt64(static_cast<uint64_t>(index.constant * bytes)));
 }
 
-// The element's address, or the buffer's start where `mask` is false: reading there is harmless and
-// needs no branch. A constant index is in range anyway.
+// The address of so many elements, or the buffer's start where `mask` is false: reading there is
+// harmless and needs no branch, nor do places that are known to be the buffer's.
 Value* FunctionEmitter::GuardedAddress(const ir::BufferNode& buffer, const LinearIndex& index,
-                                       Value* mask) {
+                                       int64_t count, Value* mask) {
   Value* address = Address(buffer, index);
-  if (mask == nullptr || index.terms.empty()) return address;
+  const bool is_inside = index.terms.empty() && index.constant >= 0 &&
+                         index.constant <= buffer.StoredElementCount() - count;
+  if (mask == nullptr || is_inside) return address;
   return b_.CreateSelect(mask, address, Pointer(buffer));
 }
 
@@ -97,7 +99,7 @@ Value* FunctionEmitter::LoadElement(const ir::BufferNode& buffer, const LinearIn
                                     Value* mask) {
   const ir::Type type = buffer.type;
   CheckBounds(buffer, index, 1, mask);
-  Value* address = GuardedAddress(buffer, index, mask);
+  Value* address = GuardedAddress(buffer, index, 1, mask);
   if (type.bits >= 8) {
     Value* stored = b_.CreateAlignedLoad(numbers_.StorageType(type), address,
                                          llvm::Align(static_cast<uint64_t>(type.bits / 8)));
@@ -265,7 +267,8 @@ Value* FunctionEmitter::LoadContiguous(const ir::Load& node, const ir::Expr& bas
   CheckBounds(buffer, linear, node.type.lanes, mask == nullptr ? scalar : mask);
   Value* stored;
   if (mask == nullptr) {
-    stored = b_.CreateAlignedLoad(type, GuardedAddress(buffer, linear, scalar), alignment);
+    stored = b_.CreateAlignedLoad(type, GuardedAddress(buffer, linear, node.type.lanes, scalar),
+                                  alignment);
   } else {
     stored = b_.CreateMaskedLoad(type, Address(buffer, linear), alignment, mask,
                                  llvm::Constant::getNullValue(type));

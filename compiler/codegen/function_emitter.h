@@ -165,7 +165,7 @@ class FunctionEmitter {
                     bool streaming);
   llvm::Value* Pointer(const ir::BufferNode& buffer);
   llvm::Value* Address(const ir::BufferNode& buffer, const LinearIndex& index);
-  llvm::Value* GuardedAddress(const ir::BufferNode& buffer, const LinearIndex& index,
+  llvm::Value* GuardedAddress(const ir::BufferNode& buffer, const LinearIndex& index, int64_t count,
                               llvm::Value* mask);
   void CheckBounds(const ir::BufferNode& buffer, const LinearIndex& first, int64_t count,
                    llvm::Value* mask);

@@ -94,4 +94,45 @@ TEST_CASE("a checked access outside of its buffer stops the process", "[codegen]
   }
 }
 
+TEST_CASE("lanes that don't count read nothing behind a buffer, at known places, too",
+          "[codegen]") {
+  // a lies before a page that nobody may read.
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  auto* const pages = static_cast<std::byte*>(
+      mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(pages != MAP_FAILED);
+  REQUIRE(mprotect(pages + page, page, PROT_NONE) == 0);
+  std::byte* const a = pages + page - A()->StoredBytes();
+  const AlignedBytes out(static_cast<size_t>(Out()->StoredBytes()));
+  // The last element of a is that of lane 12.
+  const Expr counts = ir::Lt(Row(Expr(0)), ir::MakeBroadcast(Expr(13), 16));
+  const Expr strided = ir::MakeLoad(A(), {Row(Expr(3), 5)});
+  const Expr either = ir::MakeSelect(ir::Lt(Expr(I()), Expr(2)), strided,
+                                     ir::MakeBroadcast(ir::MakeFloat(ir::Float(32), 1), 16));
+  for (const char* isa : {"sse4.2", "avx2", "avx512"}) {
+    const ir::Target target = ir::X86Target(isa).value();
+    if (HostTarget().kind != target.kind || target.vector_bytes > HostTarget().vector_bytes) {
+      continue;
+    }
+    CAPTURE(isa);
+    for (const Expr& value : {strided, either}) {
+      const ir::Stmt body = ir::MakeStore(Out(), {Row(Base())}, value, counts);
+      const ir::Program program{"guarded", {A(), Out()}, ir::MakeFor(I(), 0, 4, body)};
+      const auto kernel = LoadedKernel::Load(program, target, Checks::kNone);
+      INFO(kernel.status());
+      REQUIRE(kernel.ok());
+      const pid_t child = fork();
+      if (child == 0) {
+        std::signal(SIGSEGV, SIG_DFL);
+        kernel->Run({a, out.data()}, tessera_serial_launcher());
+        _exit(0);
+      }
+      int status = 0;
+      REQUIRE(waitpid(child, &status, 0) == child);
+      CHECK_FALSE(WIFSIGNALED(status));
+    }
+  }
+  munmap(pages, 2 * page);
+}
+
 }  // namespace tessera::codegen
