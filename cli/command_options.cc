@@ -2,6 +2,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/third_party.h"
 #include "proto/limits.h"
 
@@ -100,7 +101,9 @@ void AddAllow(CLI::App* command, std::string& allow, const std::string& help) {
   const CLI::Validator names(
       [](std::string& text) {
         absl::StatusOr<std::string> allowed = ParseAllowed(text);
-        if (!allowed.ok()) return std::string(allowed.status().message());
+        if (!allowed.ok()) {
+          return std::string(absl::StripPrefix(allowed.status().message(), "allow: "));
+        }
         text = *std::move(allowed);
         return std::string();
       },
