@@ -236,9 +236,9 @@ absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file
   TESSERA_ASSIGN_OR_RETURN(const std::vector<BuiltFile> files,
                            client.BuildLibrary({chosen.id, name, options.static_library}));
   if (options.max_error > 0) {
-    TESSERA_RETURN_IF_ERROR(
-        CheckError(files, file.calibrated ? file.calibrated->samples : std::vector<SampleRun>{},
-                   options.max_error));
+    absl::Span<const SampleRun> samples;
+    if (file.calibrated) samples = file.calibrated->samples;
+    TESSERA_RETURN_IF_ERROR(CheckError(files, samples, options.max_error));
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths, WriteFiles(files, options.out));
   std::move(forget_folder).Cancel();

@@ -210,15 +210,17 @@ struct SourceModel {
   std::optional<CalibratedModel> calibrated;  // as of JobFile
 };
 
-absl::StatusOr<graph::Graph> QuantizedFor(const CalibratedModel& model, const ir::Target* target,
+// As QuantizeFor, and remembers for what.
+absl::StatusOr<graph::Graph> QuantizedFor(CalibratedModel& model, const ir::Target* target,
                                           const std::string& file) {
+  model.options.unsigned_bytes = TakesUnsignedBytes(target);
   absl::StatusOr<graph::Quantized> made = QuantizeFor(model, target);
   TESSERA_RETURN_IF_ERROR(Annotate(made.status(), file));
   return std::move(made->graph);
 }
 
 // What the source asks for: the model, its gradients, or the model in i8.
-absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source, const ir::Target* target,
+absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source,
                                        const graph::Executor& executor) {
   const bool is_quantized = !source.int8.samples.empty();
   if (source.backward && is_quantized) {
@@ -240,7 +242,7 @@ absl::StatusOr<SourceModel> ReadGraphs(const OperatorSource& source, const ir::T
       absl::StatusOr<CalibratedModel> made = CalibrateModel(bucket.graph, source.int8, executor);
       TESSERA_RETURN_IF_ERROR(Annotate(made.status(), source.file));
       model.calibrated = *std::move(made);
-      TESSERA_ASSIGN_OR_RETURN(bucket.graph, QuantizedFor(*model.calibrated, target, source.file));
+      TESSERA_ASSIGN_OR_RETURN(bucket.graph, QuantizedFor(*model.calibrated, nullptr, source.file));
     }
   }
   return model;
@@ -274,12 +276,12 @@ absl::StatusOr<graph::Graph> ReadForward(const OperatorSource& source) {
 }
 
 absl::StatusOr<graph::Graph> ReadGraph(const OperatorSource& source) {
-  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, nullptr, graph::Interpreted));
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, graph::Interpreted));
   return Single(std::move(model.buckets));
 }
 
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source, const graph::Executor& executor) {
-  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, nullptr, executor));
+  TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, executor));
   absl::StatusOr<std::vector<JobOperator>> operators = OperatorsOf(model.buckets);
   TESSERA_RETURN_IF_ERROR(Annotate(operators.status(), source.file));
   JobFile file;
@@ -300,7 +302,7 @@ absl::StatusOr<ModelLayouts> PlanFor(JobFile& file, const ir::Target& target,
                                      graph::Unmeasured unmeasured) {
   ModelLayouts layouts;
   if (file.model.empty()) return layouts;
-  if (file.calibrated.has_value()) {
+  if (file.calibrated && file.calibrated->options.unsigned_bytes != TakesUnsignedBytes(&target)) {
     TESSERA_ASSIGN_OR_RETURN(file.model[0].graph,
                              QuantizedFor(*file.calibrated, &target, file.name));
   }

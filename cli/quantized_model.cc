@@ -88,10 +88,14 @@ absl::StatusOr<CalibratedModel> CalibrateModel(const graph::Graph& graph,
   return made;
 }
 
+bool TakesUnsignedBytes(const ir::Target* target) {
+  return target == nullptr || target->kind == ir::TargetKind::kX86;
+}
+
 absl::StatusOr<graph::Quantized> QuantizeFor(const CalibratedModel& model,
                                              const ir::Target* target) {
   graph::QuantizeOptions options = model.options;
-  options.unsigned_bytes = target == nullptr || target->kind == ir::TargetKind::kX86;
+  options.unsigned_bytes = TakesUnsignedBytes(target);
   return graph::Quantize(model.graph, model.largest, options);
 }
 

@@ -31,8 +31,10 @@ absl::StatusOr<CalibratedModel> CalibrateModel(const graph::Graph& graph,
                                                const QuantizationSource& source,
                                                const graph::Executor& executor);
 
-// In the bytes that a target's instructions take: on x86, and without a target, values that are
-// never negative are u8.
+// Whether values that are never negative are u8: on x86, and without a target. Others' instructions
+// take i8 alone.
+bool TakesUnsignedBytes(const ir::Target* target);
+// In the bytes that a target's instructions take.
 absl::StatusOr<graph::Quantized> QuantizeFor(const CalibratedModel& model,
                                              const ir::Target* target);
 

@@ -12,6 +12,7 @@
 #include "compiler/graph/define.h"
 #include "compiler/graph/fuse.h"
 #include "compiler/graph/layout_rules.h"
+#include "compiler/graph/operators.h"
 
 namespace tessera::graph {
 namespace {
@@ -39,8 +40,6 @@ constexpr double kTermsOfGroups = 0.25;  // channels
 constexpr double kRowMajorWindow = 2;
 constexpr double kByte = 0.02;
 constexpr double kStridedByte = 0.1;  // of what is read otherwise than it is written
-
-bool IsByte(ir::Type type) { return type.is_integer() && type.bits == 8; }
 
 // Whether a dimension behind the channels has any extent: else blocks are the same bytes.
 bool HasPlaces(const TensorType& type) {

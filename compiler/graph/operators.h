@@ -86,4 +86,7 @@ std::vector<std::string_view> OperatorNames();
 // has of another kind.
 absl::StatusOr<Attributes> CompleteAttributes(const Operator& op, Attributes attributes);
 
+// Integers of 8 bits, signed or not.
+bool IsByte(ir::Type type);
+
 }  // namespace tessera::graph

@@ -85,10 +85,9 @@ ir::Buffer DefineMatmul(te::DagBuilder& builder, const Call& call,
 
 }  // namespace
 
-bool CanBeMultiplied(ir::Type a, ir::Type b) {
-  const auto is_byte = [](ir::Type type) { return type.is_integer() && type.bits == 8; };
-  return a == b || (is_byte(a) && is_byte(b));
-}
+bool IsByte(ir::Type type) { return type.is_integer() && type.bits == 8; }
+
+bool CanBeMultiplied(ir::Type a, ir::Type b) { return a == b || (IsByte(a) && IsByte(b)); }
 
 std::vector<Operator> ProductOperators() {
   return {{"matmul",

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,8 @@ Value Product(Emitter& emit, const Value& a, const Value& b);
 // but its groups. An absent bias is none.
 Value Convolution(Emitter& emit, const Value& x, const Value& w, const Value& bias, int64_t groups,
                   const graph::Attributes& windows);
+// The zero point of a quantised tensor where it is one for all and known, 0 where it is absent.
+std::optional<int64_t> OneZero(const Value& zero);
 // The same of integers less their zero points, which may be absent, else broadcast; sums, and the
 // bias, are i32. Bytes are multiplied as they are where w has no zero point and x one that is
 // known.

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
-#include <optional>
 
+#include "compiler/graph/operators.h"
 #include "compiler/te/saturating.h"
 #include "frontend/onnx/converters.h"
 #include "frontend/onnx/tensor.h"
@@ -20,17 +20,6 @@ using Shape = std::vector<int64_t>;
 constexpr int64_t kMostTerms = 1 << 15, kLargestBias = 1 << 30;
 constexpr double kSameScale = 1e-5;  // as products of scales are rounded
 
-bool IsByte(ir::Type type) { return type.is_integer() && type.bits == 8; }
-
-// Zero points that are all known, and one number.
-std::optional<int64_t> OneZero(const Value& zero) {
-  if (zero.is_absent()) return 0;
-  if (zero.known == nullptr || !zero.known->type.element.is_integer()) return std::nullopt;
-  const std::vector<int64_t> values = IntsOf(*zero.known);
-  const bool are_equal = std::ranges::adjacent_find(values, std::not_equal_to()) == values.end();
-  return values.empty() || !are_equal ? std::nullopt : std::optional(values[0]);
-}
-
 // Both as integers of 16 bits without zero points.
 void Centre(Emitter& emit, Value& a, const Value& zero_a, Value& b, const Value& zero_b) {
   const auto centred = [&](const Value& x, const Value& zero) {
@@ -45,8 +34,8 @@ void Centre(Emitter& emit, Value& a, const Value& zero_a, Value& b, const Value&
 // taken off again.
 bool TakesBytes(const Emitter& emit, const Value& x, const Value& zero_x, const Value& w,
                 const Value& zero_w) {
-  return IsByte(emit.Element(x)) && IsByte(emit.Element(w)) && OneZero(zero_x).has_value() &&
-         OneZero(zero_w) == 0;
+  return graph::IsByte(emit.Element(x)) && graph::IsByte(emit.Element(w)) &&
+         OneZero(zero_x).has_value() && OneZero(zero_w) == 0;
 }
 
 // `bias` less zero · Σ w, the sums along these axes, in a shape of one dimension.
@@ -114,6 +103,14 @@ Value NumbersOfSums(Emitter& emit, const Value& sums, const Value& scale, const 
 }
 
 }  // namespace
+
+std::optional<int64_t> OneZero(const Value& zero) {
+  if (zero.is_absent()) return 0;
+  if (zero.known == nullptr || !zero.known->type.element.is_integer()) return std::nullopt;
+  const std::vector<int64_t> values = IntsOf(*zero.known);
+  if (std::ranges::adjacent_find(values, std::not_equal_to()) != values.end()) return std::nullopt;
+  return values.empty() ? 0 : values[0];
+}
 
 Value IntegerConvolution(Emitter& emit, Value x, const Value& zero_x, Value w, const Value& zero_w,
                          const Value& bias, int64_t groups, graph::Attributes windows) {

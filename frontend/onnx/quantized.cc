@@ -12,12 +12,6 @@ namespace {
 
 using Shape = std::vector<int64_t>;
 
-bool IsZero(const Value& zero) {
-  if (zero.is_absent()) return true;
-  if (zero.known == nullptr || !zero.known->type.element.is_integer()) return false;
-  return std::ranges::all_of(IntsOf(*zero.known), [](int64_t value) { return value == 0; });
-}
-
 // One known number repeated along a dimension of x, so that layers which differ in it are one
 // kernel; other numbers as they are.
 Value Repeated(Emitter& emit, const Value& number, const Value& x) {
@@ -30,7 +24,7 @@ Value Repeated(Emitter& emit, const Value& number, const Value& x) {
 
 // Rounded to even, moved by the zero point, clamped to the type's range.
 Value Rounded(Emitter& emit, const Value& steps, const Value& zero, ir::Type type) {
-  if (IsZero(zero)) return emit.Cast(steps, type, true);
+  if (OneZero(zero) == 0) return emit.Cast(steps, type, true);
   const Value by = Repeated(emit, emit.Cast(zero, emit.Element(steps)), steps);
   return emit.Cast(emit.Add("add", {emit.Add("round", {steps}), by}), type, true);
 }
@@ -47,7 +41,7 @@ Value Quantize(Emitter& emit, const Value& x, const Value& scale, const Value& z
   const ir::Type wide = ir::Float(32);
   if (!emit.ok()) return {};
   if (x.integers != nullptr && emit.Element(x.integers->q) == ir::Int(32) &&
-      IsZero(x.integers->zero) && emit.Element(scale) == wide) {
+      OneZero(x.integers->zero) == 0 && emit.Element(scale) == wide) {
     return Requantize(emit, x.integers->q, x.integers->scale, scale, zero, type);
   }
   const Value by = Repeated(emit, emit.Cast(scale, wide), x);
@@ -60,7 +54,7 @@ Value Dequantize(Emitter& emit, const Value& x, const Value& scale, const Value&
   const bool is_exact = type == ir::Float(32) && emit.Element(x).bits < 32;
   const ir::Type wide = is_exact ? type : ir::Int(32);
   Value centred = emit.Cast(x, wide);
-  if (!IsZero(zero)) {
+  if (OneZero(zero) != 0) {
     centred = emit.Add("sub", {centred, Repeated(emit, emit.Cast(zero, wide), x)});
   }
   Value numbers = emit.Add("mul", {emit.Cast(centred, type), Repeated(emit, scale, x)});
