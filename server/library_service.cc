@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -116,7 +117,8 @@ grpc::Status LibraryServiceImpl::Send(absl::Span<const db::LibraryFile> files,
     v1::FileChunk chunk;
     chunk.set_name(file.name);
     for (size_t at = 0; at == 0 || at < bytes->size(); at += proto::kMaxChunkBytes) {
-      chunk.set_data(bytes->substr(at, proto::kMaxChunkBytes));
+      const size_t size = std::min<size_t>(bytes->size() - at, proto::kMaxChunkBytes);
+      chunk.set_data(bytes->data() + at, size);
       if (!writer->Write(chunk)) return grpc::Status::OK;
       chunk.Clear();
     }
