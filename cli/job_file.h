@@ -28,6 +28,7 @@ struct JobFile {
   // Of a model's file: its graphs, and as they are stored for the target of the operators.
   std::vector<graph::Bucket> model, stored;
   std::optional<CalibratedModel> calibrated;  // of a model in 8 bits: what it is made of
+  bool has_unsigned_bytes = true;             // of a model in 8 bits: as of TakesUnsignedBytes
 };
 
 // Errors are InvalidArgument with path and line: unknown keys, wrong kinds, no operators, two

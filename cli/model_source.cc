@@ -189,6 +189,15 @@ class TaskMerger {
   std::set<std::string> names_;
 };
 
+// What is not supported of a model, or not known of it, or points outside of its folder, is for
+// whoever gave it to change: InvalidArgument.
+absl::Status Refused(const absl::Status& status, const std::string& file) {
+  const absl::Status named = Annotate(status, file);
+  const bool is_the_models = absl::IsUnimplemented(status) || absl::IsFailedPrecondition(status) ||
+                             absl::IsPermissionDenied(status);
+  return is_the_models ? absl::InvalidArgumentError(named.message()) : named;
+}
+
 // The graphs after graph::StandardPasses, of floats and forward, with their constants in common.
 absl::StatusOr<std::vector<graph::Bucket>> ReadBuckets(const OperatorSource& source) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Shapes> all, ShapesOf(source));
@@ -198,7 +207,7 @@ absl::StatusOr<std::vector<graph::Bucket>> ReadBuckets(const OperatorSource& sou
   for (const Shapes& shapes : all) {
     absl::StatusOr<graph::Graph> graph = frontend::ImportModel(bytes, shapes.options);
     if (graph.ok()) graph = graph::RunPasses(*std::move(graph), graph::StandardPasses());
-    TESSERA_RETURN_IF_ERROR(Annotate(graph.status(), source.file));
+    TESSERA_RETURN_IF_ERROR(Refused(graph.status(), source.file));
     if (all.size() > 1) constants.Share(*graph);
     buckets.push_back({shapes.extents, *std::move(graph)});
   }
@@ -210,10 +219,8 @@ struct SourceModel {
   std::optional<CalibratedModel> calibrated;  // as of JobFile
 };
 
-// As QuantizeFor, and remembers for what.
-absl::StatusOr<graph::Graph> QuantizedFor(CalibratedModel& model, const ir::Target* target,
+absl::StatusOr<graph::Graph> QuantizedFor(const CalibratedModel& model, const ir::Target* target,
                                           const std::string& file) {
-  model.options.unsigned_bytes = TakesUnsignedBytes(target);
   absl::StatusOr<graph::Quantized> made = QuantizeFor(model, target);
   TESSERA_RETURN_IF_ERROR(Annotate(made.status(), file));
   return std::move(made->graph);
@@ -302,9 +309,10 @@ absl::StatusOr<ModelLayouts> PlanFor(JobFile& file, const ir::Target& target,
                                      graph::Unmeasured unmeasured) {
   ModelLayouts layouts;
   if (file.model.empty()) return layouts;
-  if (file.calibrated && file.calibrated->options.unsigned_bytes != TakesUnsignedBytes(&target)) {
+  if (file.calibrated && file.has_unsigned_bytes != TakesUnsignedBytes(&target)) {
     TESSERA_ASSIGN_OR_RETURN(file.model[0].graph,
                              QuantizedFor(*file.calibrated, &target, file.name));
+    file.has_unsigned_bytes = TakesUnsignedBytes(&target);
   }
   std::vector<graph::Bucket> stored;
   bool all_known = true, all_estimated_known = true;

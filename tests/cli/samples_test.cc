@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/model_source.h"
 #include "cli/quantized_model.h"
 #include "compiler/graph/text.h"
 #include "tests/support/temporary_directory.h"
@@ -171,6 +172,17 @@ TEST_CASE("a model in i8 is told with its errors", "[cli]") {
   };
   CHECK(has_unsigned(quantized->graph));
   CHECK(!has_unsigned(signed_only->graph));
+  // A model is made again for a target of other bytes.
+  JobFile file;
+  file.name = "net";
+  file.model.push_back({{}, quantized->graph});
+  file.calibrated = *model;
+  for (const char* target : {"x86/avx2", "aarch64/neon,dotprod", "aarch64/neon", "x86/avx512"}) {
+    CAPTURE(target);
+    REQUIRE(PlanFor(file, ir::ParseTarget(target).value()).ok());
+    CHECK(has_unsigned(file.model[0].graph) == (target[0] == 'x'));
+    CHECK(has_unsigned(file.stored[0].graph) == (target[0] == 'x'));
+  }
   const auto accuracy = graph::MeasureAccuracy(graph, *quantized, samples);
   REQUIRE(accuracy.ok());
   const std::string text = AccuracyText(*accuracy, quantized->floats);

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import unittest
 
+from onnx_files import convolutions, open_model
 from tessera_rig import BAD_INPUT, BIN, ROOT, RigTest
 
 CONVOLUTION = pathlib.Path("/usr/share/libonnx-testdata/data/pytorch-converted/test_Conv2d")
@@ -42,58 +43,6 @@ def aligned(values):
     array = (ctypes.c_float * len(values)).from_buffer(space, offset)
     array[:] = values
     return array
-
-
-def message(*fields):
-    """A protobuf message of (number, value): an int, bytes, a text or a list of them."""
-    data = b""
-    for number, value in fields:
-        for one in value if isinstance(value, list) else [value]:
-            one = one.encode() if isinstance(one, str) else one
-            is_number = isinstance(one, int)
-            data += varint(number << 3 | (0 if is_number else 2))
-            data += varint(one) if is_number else varint(len(one)) + one
-    return data
-
-
-def varint(number):
-    data = b""
-    while number >= 0x80:
-        data += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return data + bytes([number])
-
-
-def open_model(weights):
-    """ONNX's y = relu(x · w) with 4 × 4 weights, where x is rows × 4."""
-    dims = [message((2, "rows")), message((1, 4))]
-    tensor_type = message((1, 1), (2, message((1, dims))))
-    graph = message(
-        (1, message((1, ["x", "w"]), (2, "product"), (4, "MatMul"))),
-        (1, message((1, "product"), (2, "y"), (4, "Relu"))),
-        (2, "open"),
-        (5, message((1, [4, 4]), (2, 1), (8, "w"), (9, struct.pack("<16f", *weights)))),
-        (11, message((1, "x"), (2, message((1, tensor_type))))),
-        (12, message((1, "y"))),
-    )
-    return message((1, 8), (7, graph), (8, message((2, 17))))
-
-
-def convolutions(count, channels, size):
-    """ONNX's y = conv(… conv(x)) of 3 × 3 windows, whose weights are all alike."""
-    dims = [message((1, extent)) for extent in (1, channels, size, size)]
-    tensor_type = message((1, 1), (2, message((1, dims))))
-    weights = struct.pack("<f", 1 / (9 * channels)) * (channels * channels * 9)
-    pads = message((1, "pads"), (8, [1, 1, 1, 1]), (20, 7))
-    names = ["x"] + [f"/Conv_{i}_output_0" for i in range(1, count)] + ["y"]
-    graph = message(
-        (1, [message((1, [names[i], "w"]), (2, names[i + 1]), (4, "Conv"), (5, pads)) for i in range(count)]),
-        (2, "chain"),
-        (5, message((1, [channels, channels, 3, 3]), (2, 1), (8, "w"), (9, weights))),
-        (11, message((1, "x"), (2, message((1, tensor_type))))),
-        (12, message((1, "y"))),
-    )  # fmt: skip
-    return message((1, 8), (7, graph), (8, message((2, 17))))
 
 
 class ModelTest(RigTest):
@@ -166,6 +115,31 @@ class BuildModel(ModelTest):
         done = self.tessera("build", model, "--target", "opencl", "--out", dist)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no device of kind opencl", done.stderr)
+
+
+    def test_what_is_not_supported_of_a_model_is_bad_input(self):
+        self.start_server()
+        model = self.folder / "odd.onnx"
+        model.write_bytes(open_model([1] * 16).replace(b"Relu", b"Rulu"))
+        for command in (["graph", model], ["request", "--budget", "2", "--model", model]):
+            done = self.tessera(*command, "--dim", "rows=2")
+            self.assertEqual(done.returncode, BAD_INPUT, done.stderr)
+            self.assertIn("Rulu", done.stderr)
+        model.write_bytes(open_model([1] * 16))
+        done = self.tessera("graph", model)  # nobody says how many rows
+        self.assertEqual(done.returncode, BAD_INPUT, done.stderr)
+        self.assertIn("give an extent for that name", done.stderr)
+
+    def test_gradients_of_a_model_are_kernels_that_are_tuned(self):
+        self.start_server()
+        self.start_worker()
+        model = self.folder / "net.onnx"
+        model.write_bytes(open_model([i / 8 - 1 for i in range(16)]))
+        backward = [model, "--dim", "rows=2", "--backward"]
+        self.assertNotEqual(self.output("graph", *backward), self.output("graph", *backward[:-1]))
+        job = int(self.output("tune", "--detach", *backward, "--trials", "1"))
+        self.wait_until_done(job)
+        self.assertGreater(len(self.log()), 0)
 
 
 class Layouts(RigTest):
@@ -248,7 +222,6 @@ class Layouts(RigTest):
         said, estimated = self.build(model, "estimated")
         self.assertIn("layouts: 2 of 2 values in blocks of channels, as estimated", said)
         self.assertNotEqual(estimated, flipped)
-
 
     def test_a_key_gives_the_job_of_a_model_whatever_was_measured_of_its_layouts(self):
         self.start_server()
