@@ -76,6 +76,10 @@ class Summary:
         gain = self._gain(progress)
         if gain is not None:
             parts.append(f"gain {gain:.2f}x")
+        tasks, measured = len(progress.tasks), progress.measured
+        if tasks > 1 and progress.run_seconds is not None:
+            whose = "all" if measured == tasks else f"{measured} of {tasks}"
+            parts.append(f"{whose} by weight {time_text(progress.run_seconds)}")
         if self._latest:
             parts.append(self._latest)
         if progress.failed:

@@ -63,6 +63,10 @@ def arguments(source: Source) -> typing.Iterator[Arguments]:
         yield Arguments([str(file)], (str(file), "operators"))
 
 
+def is_model(source: Source) -> bool:
+    return isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith(".onnx")
+
+
 def options(**named: typing.Any) -> list[str]:
     """--name value for each that is not None; lists repeat the option."""
     words = []

@@ -30,18 +30,56 @@ class RecordFilters(TaskFilters, total=False):
     job: Job | int | None
 
 
-class BuildOptions(typing.TypedDict, total=False):
+Extents = typing.Union[int, typing.Sequence[int]]
+
+
+class ModelOptions(typing.TypedDict, total=False):
+    """Of an ONNX model, as `--dim`, `--shape`, `--value`, `--int8` and `--ranges` of `tessera`
+    (docs/graph.md, docs/library.md): `dims` names extents that it leaves open, several of one for a
+    library that has them all, `shapes` shapes of inputs, `values` inputs that are known; `int8` is
+    a folder of samples."""
+
+    dims: typing.Mapping[str, Extents] | None
+    shapes: typing.Mapping[str, typing.Sequence[int]] | None
+    values: typing.Mapping[str, float | typing.Sequence[float]] | None
+    int8: str | os.PathLike[str] | None
+    ranges: str | None
+
+
+class BuildOptions(ModelOptions, total=False):
     """Of Client.build, which says what they mean."""
 
-    name: str
+    name: str | None
     device_class: Texts | None
     target: str | None
     cpu: str | None
     threads: int | None
+    allow: str | None
+    static: bool
+    alone: bool
 
 
 _PAGE = 1000
 _KEY = re.compile("[0-9a-f]{64}")
+
+
+def _listed(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _named(values: typing.Mapping[str, typing.Any] | None) -> list[str]:
+    return [f"{name}={_listed(value)}" for name, value in (values or {}).items()]
+
+
+def _model_words(options: ModelOptions) -> list[str]:
+    samples = options.get("int8")
+    return _source.options(
+        dim=_named(options.get("dims")),
+        shape=_named(options.get("shapes")),
+        value=_named(options.get("values")),
+        int8=None if samples is None else os.fspath(samples),
+        ranges=options.get("ranges"),
+    )
 
 
 def connect(
@@ -94,6 +132,7 @@ class Client:
         target: str | None = None,
         device_class: str | None = None,
         trials: int | None = None,
+        budget: int | None = None,
         threads: int | None = None,
         seed: int | None = None,
         max_seconds: float | None = None,
@@ -103,30 +142,32 @@ class Client:
         scheduler: str | None = None,
         key: str | None = None,
         allow: str | None = None,
-        dims: typing.Mapping[str, int] | None = None,
-        shapes: typing.Mapping[str, typing.Sequence[int]] | None = None,
+        **model: Unpack[ModelOptions],
     ) -> Job:
         """Starts tuning and returns at once.
 
         `operators` is the path of a job file or an ONNX model, a dict with the keys of a job file,
         a list of operators as dicts, or one: {"op": "matmul", "m": 64, "n": 64, "k": 64}. The
-        options are those of `tessera tune` (docs/jobs.md); `dims` and `shapes` are extents that a
-        model leaves open. An equal `key` finds the same job.
+        options are those of `tessera tune` (docs/jobs.md), of a model those of ModelOptions, too.
+        An equal `key` finds the same job. The job's `build` makes the model's library.
 
         Needs the program `tessera`, which makes workloads of operators. InvalidArgument names the
         operator and what is wrong with it; ProgramError: for example no device is online."""
         words = _source.options(
-            target=target, device_class=device_class, trials=trials, threads=threads, seed=seed,
-            max_seconds=max_seconds, explorer=explorer, cost_model=cost_model, prior=prior,
-            scheduler=scheduler, key=key, allow=allow,
-            dim=[f"{name}={extent}" for name, extent in (dims or {}).items()],
-            shape=[f"{name}={','.join(map(str, shape))}" for name, shape in (shapes or {}).items()],
+            target=target, device_class=device_class, trials=trials, budget=budget,
+            threads=threads, seed=seed, max_seconds=max_seconds, explorer=explorer,
+            cost_model=cost_model, prior=prior, scheduler=scheduler, key=key, allow=allow,
         )  # fmt: skip
+        words += _model_words(model)
         with _source.arguments(operators) as source:
             printed = _program.run(
                 self.address, ["tune", "--detach", *words, *source.words], source.renamed
             )
-        return self.job(int(printed))
+        tuned = None
+        if _source.is_model(operators):
+            chosen = {"target": target, "threads": threads, "allow": allow, **model}
+            tuned = (operators, typing.cast(BuildOptions, chosen))
+        return Job(self, self._channel, int(printed), tuned)
 
     def job(self, id: int) -> Job:
         """A job by its number; its methods raise NotFound if there is none."""
@@ -210,16 +251,20 @@ class Client:
         *,
         job: Job | int | None = None,
         out: str | os.PathLike[str] = "dist",
-        name: str = "ops",
+        name: str | None = None,
         device_class: Texts | None = None,
         target: str | None = None,
         cpu: str | None = None,
         threads: int | None = None,
         allow: str | None = None,
+        static: bool = False,
+        alone: bool = False,
+        **model: Unpack[ModelOptions],
     ) -> Library:
         """Builds libNAME.so, NAME.h and manifest.json into folder `out`, for `operators` (as of
         `tune`) or for those of a job, from the best records of the log. Options are those of
-        `tessera build` (docs/library.md); what that warns of becomes TesseraWarnings.
+        `tessera build` (docs/library.md), of a model those of ModelOptions, too; a model is
+        measured as a whole unless `alone`. What it warns of becomes TesseraWarnings.
 
         The library is loaded when it is first called, so that one for another machine can be built
         here. Needs the program `tessera`."""
@@ -231,6 +276,8 @@ class Client:
             out=os.fspath(out), name=name, device_class=device_class, target=target, cpu=cpu,
             threads=threads, allow=allow, job=job.id if isinstance(job, Job) else job,
         )  # fmt: skip
+        words += [f"--{flag}" for flag, is_set in (("static", static), ("alone", alone)) if is_set]
+        words += _model_words(model)
         if operators is None:
             _program.run(self.address, ["build", *words])
         else:

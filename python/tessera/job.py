@@ -15,6 +15,7 @@ if typing.TYPE_CHECKING:
     import pandas
     from typing_extensions import Unpack
 
+    from tessera._source import Source
     from tessera.client import BuildOptions, Client
     from tessera.library import Library
 
@@ -26,10 +27,14 @@ class Job:
     """A job by its number. It runs at the server: this only watches. Any number of threads may use
     it."""
 
-    def __init__(self, client: Client, channel: Channel, id: int) -> None:
+    def __init__(
+        self, client: Client, channel: Channel, id: int,
+        model: tuple[Source, BuildOptions] | None = None,
+    ) -> None:  # fmt: skip
         self.id = id
         self._client = client
         self._channel = channel
+        self._model = model  # that was tuned, where this program began it
 
     def __repr__(self) -> str:
         return f"<tessera.Job {self.id} at {self._channel.address}>"
@@ -99,8 +104,15 @@ class Job:
     def build(
         self, out: str | os.PathLike[str] = "dist", **options: Unpack[BuildOptions]
     ) -> Library:
-        """Builds a library of its operators: client.build with job=."""
-        return self._client.build(job=self.id, out=out, **options)
+        """Builds a library of its operators: client.build with job=. Of a job that `tune` has
+        begun with an ONNX model the library is the model's, with the options of `tune`."""
+        if self._model is None:
+            return self._client.build(job=self.id, out=out, **options)
+        model, chosen = self._model
+        merged = chosen.copy()
+        merged["device_class"] = self.info().options.device_class or None
+        merged.update(options)
+        return self._client.build(model, out=out, **merged)
 
     def _default_seconds(self, task_key: str) -> float | None:
         for record in self.records(task=task_key, limit=_FIRST_RECORDS):

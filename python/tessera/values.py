@@ -236,7 +236,8 @@ class Device:
 
 @dataclasses.dataclass(frozen=True)
 class JobOptions:
-    """How a job tunes; `max_seconds` None: without an end of its own."""
+    """How a job tunes; `max_seconds` None: without an end of its own. `extra_trials` are of all tasks
+    together: as many of the first have one more."""
 
     trials_per_task: int
     threads: int
@@ -250,6 +251,7 @@ class JobOptions:
     prior: str
     pins: str
     allow: str
+    extra_trials: int = 0
 
     @classmethod
     def from_message(cls, message: typing.Any) -> JobOptions:
@@ -266,6 +268,7 @@ class JobOptions:
             prior=message.prior or "none",
             pins=message.pins,
             allow=message.allow,
+            extra_trials=message.extra_trials,
         )
 
 
@@ -299,7 +302,8 @@ class JobInfo:
 @dataclasses.dataclass(frozen=True)
 class TaskProgress:
     """Where a task of a job is. `end_reason` is empty where its trials are used up; `promoted` is
-    the record that a comparison left as the fastest."""
+    the record that a comparison left as the fastest; `weight` says how often it runs in a run of what
+    the job is for, None of older servers."""
 
     name: str
     task_key: str
@@ -310,6 +314,7 @@ class TaskProgress:
     done: bool
     end_reason: str
     promoted: int | None
+    weight: float | None = None
 
     @classmethod
     def from_message(cls, message: typing.Any) -> TaskProgress:
@@ -323,6 +328,7 @@ class TaskProgress:
             done=message.done,
             end_reason=message.end_reason,
             promoted=message.promoted or None,
+            weight=message.weight if message.HasField("weight") else None,
         )
 
 
@@ -364,6 +370,20 @@ class Progress:
     @property
     def trials_total(self) -> int:
         return sum(task.trials_total for task in self.tasks)
+
+    @property
+    def measured(self) -> int:
+        """Tasks that have a time."""
+        return sum(task.best_seconds is not None for task in self.tasks)
+
+    @property
+    def run_seconds(self) -> float | None:
+        """What a run of all tasks that have a time takes, by the best of each; None where there is
+        none, or an older server doesn't tell weights."""
+        weighed = [(task.weight, task.best_seconds or 0.0) for task in self.tasks]
+        if not self.measured or any(weight is None for weight, _ in weighed):
+            return None
+        return sum(weight * seconds for weight, seconds in weighed if weight is not None)
 
     @property
     def failed(self) -> int:

@@ -13,8 +13,8 @@ from tessera import _bar
 
 def progress_of(state: JobState = JobState.RUNNING, **best: typing.Optional[float]) -> Progress:
     tasks = tuple(
-        TaskProgress(name, f"key {name}", 8, 16, seconds, {}, False, "", None)
-        for name, seconds in best.items()
+        TaskProgress(name, f"key {name}", 8, 16, seconds, {}, False, "", None, weight)
+        for weight, (name, seconds) in enumerate(best.items(), start=1)
     )
     return Progress(3, state, "", tasks, 12.5, 75.0)
 
@@ -25,10 +25,13 @@ DEFAULTS = {"key a": 4e-6, "key b": 9e-3}
 def test_the_summary_has_gain_best_speed_and_time_left() -> None:
     summary = _bar.Summary(DEFAULTS.get)
     assert summary.text(progress_of(a=None)) == "12.5/s, 1:15 left"
-    assert summary.text(progress_of(a=4e-6, b=None)) == "gain 1.00x, a 4 us, 12.5/s, 1:15 left"
+    assert (
+        summary.text(progress_of(a=4e-6, b=None))
+        == "gain 1.00x, 1 of 2 by weight 4 us, a 4 us, 12.5/s, 1:15 left"
+    )
     # The geometric mean of 4 and 9, and the time that is new.
-    assert summary.text(progress_of(a=1e-6, b=1e-3)).startswith("gain 6.00x, b 1 ms, ")
-    assert summary.text(progress_of(JobState.DONE, a=1e-6, b=1e-3)) == "gain 6.00x, b 1 ms"
+    assert summary.text(progress_of(a=1e-6, b=1e-3)).startswith("gain 6.00x, all by weight 2 ms, b 1 ms, ")
+    assert summary.text(progress_of(JobState.DONE, a=1e-6, b=1e-3)) == "gain 6.00x, all by weight 2 ms, b 1 ms"
 
 
 def test_a_task_without_a_default_time_is_left_out_of_the_gain() -> None:
