@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 
 from runtimes import Arrays, Onnxruntime, Runtime, Tessera, packed_inputs
-from values import inputs_of, model_inputs
+from values import add_extents, extents_of, inputs_of, model_inputs
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build/bin/bench_model"
 # Of the largest value of an output; sums are added in other orders. Nobody has to be nearer to onnxruntime than
@@ -84,8 +84,7 @@ def command(what: str, model: Path, args: argparse.Namespace, *more: str) -> dic
 
 
 def known_extents(model: onnx.ModelProto, args: argparse.Namespace) -> tuple[dict, dict]:
-    shapes = {n: tuple(int(e) for e in s.split(",")) for n, s in (t.rsplit("=", 1) for t in args.shape)}
-    dims = {n: int(e) for n, e in (t.rsplit("=", 1) for t in args.dim)}
+    shapes, dims = extents_of(args)
     names = {v.name for v in model_inputs(model)}
     return {n: s for n, s in shapes.items() if n in names}, dims
 
@@ -133,8 +132,7 @@ def main() -> int:
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL.onnx")
     parser.add_argument("--evaluate", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--shape", action="append", default=[], metavar="INPUT=N,…")
-    parser.add_argument("--dim", action="append", default=[], metavar="NAME=N")
+    add_extents(parser)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=600, help="of one command, at most (%(default)s)")
     parser.add_argument("--libraries", type=Path, help="keeps the libraries there, as MODEL-tTHREADS")

@@ -27,8 +27,9 @@ import numpy as np
 import onnx
 
 from check_import import TOLERANCE, difference
-from runtimes import RUNTIMES
-from values import inputs_of
+from runtimes import RUNTIMES, Runtime
+from tvm_model import facts_of
+from values import add_extents, given_inputs
 
 MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "tvm": "tvm"}
 
@@ -40,18 +41,22 @@ def memory_bytes(key: str) -> int:
     raise RuntimeError(f"/proc/self/status has no {key}")
 
 
+def made(args: argparse.Namespace) -> Runtime:
+    if args.child == "tvm":
+        return RUNTIMES["tvm"](args.model, args.threads, args.tvm_schedules)
+    return RUNTIMES[args.child](args.library if args.child == "tessera" else args.model, args.threads)
+
+
 def child(args: argparse.Namespace) -> None:
     """Answers lines of JSON: {"seconds": s} is a turn, {"outputs": FILE} keeps results."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:args.threads])
-    shapes = {n: tuple(int(e) for e in s.split(",")) for n, s in (t.rsplit("=", 1) for t in args.shape)}
-    inputs = inputs_of(onnx.load(args.model), args.seed, shapes, {n: int(e) for n, e in
-                                                                  (t.rsplit("=", 1) for t in args.dim)})
+    inputs = given_inputs(onnx.load(args.model), args)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = memory_bytes("VmRSS")
     if args.child in MODULES:
         importlib.import_module(MODULES[args.child])
     begin = time.perf_counter()
-    runtime = RUNTIMES[args.child](args.library if args.child == "tessera" else args.model, args.threads)
+    runtime = made(args)
     runtime.bind(inputs)
     runtime.call()
     start = time.perf_counter() - begin
@@ -76,6 +81,7 @@ class Process:
         words = [sys.executable, __file__, str(args.model), str(args.library), "--child", name, "--threads",
                  str(args.threads), "--seed", str(args.seed)]
         words += [w for s in args.shape for w in ("--shape", s)] + [w for d in args.dim for w in ("--dim", d)]
+        words += ["--tvm-schedules", str(args.tvm_schedules)] if args.tvm_schedules else []
         self.name = name
         self._log = args.out.with_suffix(f".{name}.log")
         with self._log.open("w") as log:
@@ -128,7 +134,7 @@ def measure(args: argparse.Namespace) -> dict:
         for process in rng.sample(processes, len(processes)):
             process.rounds.append(process.ask({"seconds": args.turn_seconds})["fastest"])
     row = {"model": args.model.stem, "library": args.library.name, "threads": args.threads, "load_average": os.getloadavg()[0], "failed": failed,
-           "runtimes": {}}
+           "tvm_schedules": facts_of(args.tvm_schedules) if args.tvm_schedules else None, "runtimes": {}}
     for process in processes:
         process.end()
         off = None
@@ -158,8 +164,8 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def key(row: dict) -> tuple[str, str, int]:
-    return row["model"], row["library"], row["threads"]
+def key(row: dict) -> tuple[str, str, int, bool]:
+    return row["model"], row["library"], row["threads"], bool(row.get("tvm_schedules"))
 
 
 def main() -> int:
@@ -170,9 +176,9 @@ def main() -> int:
     parser.add_argument("--peers", type=lambda text: text.split(","), default=["onnxruntime", "openvino"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--turn-seconds", type=float, default=0.3)
-    parser.add_argument("--shape", action="append", default=[], metavar="INPUT=N,…")
-    parser.add_argument("--dim", action="append", default=[], metavar="NAME=N")
+    add_extents(parser)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tvm-schedules", type=Path, help="a folder of tune_tvm.py; without it TVM's default schedules")
     parser.add_argument("--out", type=Path, default=Path("build/bench/models/results.json"),
                         help="rows are added to those of other models, libraries and threads (%(default)s)")
     parser.add_argument("--child", choices=RUNTIMES, help=argparse.SUPPRESS)

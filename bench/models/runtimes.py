@@ -141,27 +141,23 @@ class Openvino:
 
 
 class Tvm:
-    """Relax with TVM's default schedules for this CPU."""
+    """Relax, with the schedules of a folder of `tune_tvm.py`, or with TVM's default schedules for this CPU."""
 
-    def __init__(self, model: Path, threads: int) -> None:
+    def __init__(self, model: Path, threads: int, schedules: Path | None = None) -> None:
         import os
 
         os.environ["TVM_NUM_THREADS"] = str(threads)
         import onnx
 
-        self._model, self._threads = onnx.load(model), threads
+        self._model, self._threads, self._schedules = onnx.load(model), threads, schedules
 
     def bind(self, inputs: Arrays) -> None:
         import tvm
         from tvm import relax
-        from tvm.relax.frontend.onnx import from_onnx
 
-        shapes = {name: list(value.shape) for name, value in inputs.items()}
-        module = from_onnx(self._model, shape_dict=shapes, keep_params_in_input=False)
-        target = tvm.target.Target({"kind": "llvm", "mcpu": tvm_cpu(), "num-cores": self._threads})
-        with target:
-            module = relax.get_pipeline("zero")(module)
-            built = tvm.compile(module, target)
+        from tvm_model import compiled
+
+        built = compiled(self._model, inputs, self._threads, self._schedules)
         self._machine = relax.VirtualMachine(built, tvm.cpu())
         self._arguments = [tvm.runtime.tensor(v) for v in inputs.values()]
         self._run: Callable = self._machine["main"]
@@ -173,13 +169,6 @@ class Tvm:
     def outputs(self) -> list[np.ndarray]:
         results = [self._result] if hasattr(self._result, "numpy") else list(self._result)
         return [r.numpy() for r in results]
-
-
-def tvm_cpu() -> str:
-    """LLVM's name of this machine's CPU."""
-    import tvm
-
-    return tvm.get_global_func("target.llvm_get_system_cpu")()
 
 
 RUNTIMES = {"tessera": Tessera, "onnxruntime": Onnxruntime, "openvino": Openvino, "tvm": Tvm}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 import onnx
 from onnx import helper
@@ -35,3 +37,19 @@ def inputs_of(model: onnx.ModelProto, seed: int, shapes: dict[str, tuple[int, ..
         else:
             made[value.name] = random.standard_normal(shape).astype(kind)
     return made
+
+
+def add_extents(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--shape", action="append", default=[], metavar="INPUT=N,…")
+    parser.add_argument("--dim", action="append", default=[], metavar="NAME=N")
+
+
+def extents_of(args: argparse.Namespace) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Shapes and dimensions by what `add_extents` adds."""
+    shapes = {n: tuple(int(e) for e in s.split(",")) for n, s in (t.rsplit("=", 1) for t in args.shape)}
+    return shapes, {n: int(e) for n, e in (t.rsplit("=", 1) for t in args.dim)}
+
+
+def given_inputs(model: onnx.ModelProto, args: argparse.Namespace) -> dict[str, np.ndarray]:
+    """As `inputs_of`, by `extents_of` and --seed."""
+    return inputs_of(model, args.seed, *extents_of(args))
