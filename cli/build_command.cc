@@ -224,8 +224,14 @@ absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file
     TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(client, file.stored));
   }
   TESSERA_ASSIGN_OR_RETURN(db::Selection chosen, client.CreateSelection(selection, options.allow));
-  if (!file.model.empty() && !options.alone && plan.versions.size() == 1) {
-    TESSERA_ASSIGN_OR_RETURN(chosen, ChosenInPlace(client, std::move(chosen), options.allow));
+  if (!file.model.empty() && !options.alone) {
+    if (plan.versions.size() == 1) {
+      TESSERA_ASSIGN_OR_RETURN(chosen, ChosenInPlace(client, std::move(chosen), options.allow));
+    } else {
+      PrintWarnings(
+          {"a model of several versions is not measured as a whole: its programs are those "
+           "that are fastest alone; --alone says so"});
+    }
   }
   TESSERA_RETURN_IF_ERROR(PrintChosen(chosen, plan.versions.size() > 1));
   TESSERA_RETURN_IF_ERROR(accept(chosen));

@@ -50,6 +50,7 @@ absl::Status RunJobs(const JobOptions& options) {
                     {"message", job.message},
                     {"tasks", job.tasks.size()},
                     {"trials_per_task", job.options.trials_per_task},
+                    {"trials", job.Trials()},
                     {"scheduler", job.options.scheduler},
                     {"device_class", job.options.device_class}});
   }

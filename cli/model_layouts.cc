@@ -211,6 +211,7 @@ absl::StatusOr<RivalTrials> SpendOnRivals(Client& client, const JobFile& file,
         while (!names.insert(op.spec.name).second) op.spec.name += '_';
         op.workload = kernel;
         op.workload.name = op.spec.name;
+        op.weight = 0;  // what is chosen runs in its place
         spent.operators.push_back(std::move(op));
       }
     }

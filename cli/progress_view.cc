@@ -86,6 +86,22 @@ std::string Remark(const proto::JobProgress& progress) {
   return progress.state == db::JobState::kFailed ? "" : OneLine(progress.message);
 }
 
+// What a run of all takes by the best of each: "all by weight 13.1 ms", of what is measured so far
+// "9 of 15 by weight 8.4 ms". Empty of a single task, and where weights are not known.
+std::string WeightedText(const proto::JobProgress& progress) {
+  size_t measured = 0;
+  double seconds = 0;
+  for (const proto::TaskProgress& task : progress.tasks) {
+    if (!task.weight) return "";
+    measured += task.best_seconds > 0 ? 1 : 0;
+    seconds += *task.weight * task.best_seconds;
+  }
+  const size_t all = progress.tasks.size();
+  if (all < 2 || measured == 0) return "";
+  const std::string whose = measured == all ? "all" : absl::StrCat(measured, " of ", all);
+  return absl::StrCat(whose, " by weight ", TimeText(seconds));
+}
+
 std::string StateAndSummary(const proto::JobProgress& progress) {
   return absl::StrCat("job ", progress.job_id, " ", std::string(db::ToString(progress.state)), ": ",
                       Summary(progress));
@@ -100,15 +116,6 @@ std::string DurationText(double seconds) {
     return absl::StrFormat("%d:%02d:%02d", total / 3600, total / 60 % 60, total % 60);
   }
   return absl::StrFormat("%d:%02d", total / 60, total % 60);
-}
-
-std::string TimeText(double seconds) {
-  if (seconds <= 0) return "-";
-  // What would be rounded to 1000 of a unit is 1 of the next.
-  if (seconds * 1e6 < 999.5) return absl::StrFormat("%.3g us", seconds * 1e6);
-  if (seconds * 1e3 < 999.5) return absl::StrFormat("%.3g ms", std::max(seconds * 1e3, 1.0));
-  if (seconds < 999.5) return absl::StrFormat("%.3g s", std::max(seconds, 1.0));
-  return absl::StrFormat("%.0f s", seconds);
 }
 
 std::string Summary(const proto::JobProgress& progress) {
@@ -132,6 +139,9 @@ std::string Summary(const proto::JobProgress& progress) {
     absl::StrAppendFormat(&text, "%.1f/s, ", progress.trials_per_second);
   }
   absl::StrAppendFormat(&text, "%d of %d tasks done", tasks_done, progress.tasks.size());
+  if (const std::string weighted = WeightedText(progress); !weighted.empty()) {
+    absl::StrAppend(&text, ", ", weighted);
+  }
   if (failed > 0) {
     const std::string detail =
         absl::StrJoin(reasons, ", ", [](std::string* out, const auto& reason) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/time_text.h"
 #include "proto/session.h"
 
 namespace tessera::cli {
@@ -81,13 +82,11 @@ std::vector<std::string> BlockLines(const proto::JobProgress& progress, Terminal
 void PrintFitting(std::FILE* out, std::string_view text);
 
 // Rate and time left are those of a job that runs:
-// "12 of 64 trials, 0:41 left, 18.3/s, 3 of 15 tasks done, 2 failed (1 timeout, 1 run_error);
-// runners 93% busy, waited for builds 7%".
+// "12 of 64 trials, 0:41 left, 18.3/s, 3 of 15 tasks done, all by weight 13.1 ms, 2 failed (1
+// timeout, 1 run_error); runners 93% busy, waited for builds 7%".
 std::string Summary(const proto::JobProgress& progress);
 
 // "0:41", "12:05", "3:07:20".
 std::string DurationText(double seconds);
-// "812 us", "4.61 ms", "1.20 s"; "-" for 0.
-std::string TimeText(double seconds);
 
 }  // namespace tessera::cli

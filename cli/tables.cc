@@ -248,16 +248,20 @@ std::string JobText(const db::Job& job) {
     return absl::StrCat(n, " ", what, n == 1 ? "" : "s");
   };
   const bool is_cold = !job.tasks.empty() && job.tasks[0].cache_mode == db::CacheMode::kCold;
-  const size_t trials = static_cast<size_t>(job.options.trials_per_task);
+  const auto trials = static_cast<size_t>(job.Trials());
   // Of one task nothing is shared out.
   const bool is_one = job.tasks.size() == 1;
   const auto scheduler = tuner::MakeTaskScheduler(job.options.scheduler);
+  const bool is_shared = scheduler.ok() && (*scheduler)->SharesBudget();
   const std::string budget =
-      is_one ? count(trials, "trial")
-             : absl::StrCat(scheduler.ok() && (*scheduler)->SharesBudget()
-                                ? absl::StrCat(count(trials * job.tasks.size(), "trial"), " in all")
-                                : absl::StrCat(count(trials, "trial"), " each"),
-                            " (", job.options.scheduler, ")");
+      is_one
+          ? count(trials, "trial")
+          : absl::StrCat(
+                is_shared || job.options.extra_trials > 0
+                    ? absl::StrCat(count(trials, "trial"), " in all")
+                    : absl::StrCat(count(static_cast<size_t>(job.options.trials_per_task), "trial"),
+                                   " each"),
+                " (", job.options.scheduler, ")");
   return absl::StrCat(
       "job ", job.id, ": ", count(job.tasks.size(), "task"), ", ", budget, ", ",
       count(static_cast<size_t>(job.options.threads), "thread"), " on ",
@@ -275,10 +279,10 @@ std::string StateText(const db::Job& job) {
 }
 
 std::string JobsTable(absl::Span<const db::Job> jobs) {
-  Table table({">job", "state", "name", ">tasks", ">trials each", "class", "message"});
+  Table table({">job", "state", "name", ">tasks", ">trials", "class", "message"});
   for (const db::Job& job : jobs) {
     table.Add({absl::StrCat(job.id), std::string(db::ToString(job.state)), job.name,
-               absl::StrCat(job.tasks.size()), absl::StrCat(job.options.trials_per_task),
+               absl::StrCat(job.tasks.size()), absl::StrCat(job.Trials()),
                job.options.device_class.empty() ? "any" : job.options.device_class, job.message});
   }
   return table.Text();

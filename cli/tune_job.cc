@@ -83,8 +83,9 @@ absl::Status SpreadBudget(int64_t budget, db::Job& job) {
                                                    "least; give ",
                                                    tasks, " or more"));
   }
-  job.options.trials_per_task =
-      static_cast<int>(std::min<int64_t>(budget / tasks, proto::kMaxTrialsPerTask));
+  budget = std::min<int64_t>(budget, tasks * proto::kMaxTrialsPerTask);
+  job.options.trials_per_task = static_cast<int>(budget / tasks);
+  job.options.extra_trials = static_cast<int>(budget % tasks);
   return absl::OkStatus();
 }
 
@@ -152,7 +153,7 @@ absl::StatusOr<std::optional<db::Job>> StartRivals(Client& client, const JobFile
 // What a job of StartRivals leaves of a budget, and of the time of the model's job.
 int64_t LeftBy(const db::Job& rivals, int64_t budget, db::Job& of_model) {
   of_model.options.max_seconds -= rivals.options.max_seconds;
-  return budget - static_cast<int64_t>(rivals.tasks.size()) * rivals.options.trials_per_task;
+  return budget - rivals.Trials();
 }
 
 // Plans a model's kernels in the layouts that are faster, as far as is known or a part of the

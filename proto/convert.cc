@@ -25,6 +25,7 @@ TaskProgress TaskProgressFromProto(Checks& check, const v1::TaskProgress& m) {
   task.trials_done = check.Range("progress trials_done", m.trials_done(), 0, kMaxId);
   task.trials_total = check.Range("progress trials_total", m.trials_total(), 0, kMaxId);
   task.best_seconds = check.Number("progress best_seconds", m.best_seconds(), 0, kMaxSeconds);
+  if (m.has_weight()) task.weight = check.Number("progress weight", m.weight(), 0, 1e9);
   task.failures = Each(check, "progress failures", m.failures(), 16, [&](const auto& failure) {
     return std::pair{Nested(check, failure.outcome()),
                      check.Range("progress failures count", failure.count(), 0, kMaxId)};
@@ -250,6 +251,7 @@ absl::StatusOr<db::Record> FromProto(const v1::Record& m) {
 v1::JobOptions ToProto(const db::JobOptions& options) {
   v1::JobOptions m;
   m.set_trials_per_task(options.trials_per_task);
+  m.set_extra_trials(options.extra_trials);
   m.set_threads(options.threads);
   m.set_seed(options.seed);
   m.set_explorer(options.explorer);
@@ -269,6 +271,7 @@ absl::StatusOr<db::JobOptions> FromProto(const v1::JobOptions& m) {
   db::JobOptions options;
   options.trials_per_task =
       check.Int("options trials_per_task", m.trials_per_task(), 1, kMaxTrialsPerTask);
+  options.extra_trials = check.Int("options extra_trials", m.extra_trials(), 0, kMaxTasks - 1);
   options.threads = check.Int("options threads", m.threads(), 1, kMaxThreads);
   options.seed = m.seed();
   options.explorer = check.RequiredName("options explorer", m.explorer(), kMaxNameBytes);
@@ -327,6 +330,10 @@ absl::StatusOr<db::Job> FromProto(const v1::CreateJobRequest& m) {
   job.options = Nested(check, m.options());
   if (m.tasks().empty()) check.Fail("job tasks", "at least one task is needed");
   job.tasks = NestedEach(check, "job tasks", m.tasks(), kMaxTasks);
+  if (job.options.extra_trials > 0 && job.options.extra_trials >= m.tasks_size()) {
+    check.Fail("options extra_trials", absl::StrCat(job.options.extra_trials, " for ",
+                                                    m.tasks_size(), " tasks, fewer are needed"));
+  }
   return Finish(check, std::move(job));
 }
 
@@ -531,6 +538,7 @@ v1::JobProgress ToProto(const JobProgress& progress) {
     t->set_trials_done(task.trials_done);
     t->set_trials_total(task.trials_total);
     t->set_best_seconds(task.best_seconds);
+    if (task.weight) t->set_weight(*task.weight);
     for (const auto& [outcome, count] : task.failures) {
       v1::OutcomeCount* failure = t->add_failures();
       failure->set_outcome(ToProto(outcome));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -224,6 +225,8 @@ struct TaskProgress {
   int64_t trials_done = 0;
   int64_t trials_total = 0;
   double best_seconds = 0;  // 0: nothing measured yet
+  // How often it runs in a run of what the job is for; older servers don't tell.
+  std::optional<double> weight;
   std::vector<std::pair<db::Outcome, int64_t>> failures;
   bool done = false;
   int64_t promoted = 0;         // record that a comparison left as the fastest; 0: none was made

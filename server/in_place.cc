@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/time_text.h"
 #include "base/version.h"
 #include "base/view.h"
 #include "server/model_measurer.h"
@@ -137,6 +138,22 @@ bool IsSettled(const std::vector<Timed>& times) {
       times, [](const Timed& timed) { return std::isfinite(timed.seconds) || timed.is_wrong; });
 }
 
+// "13.5 ms in the model, 22.1 ms with default schedules; its kernels take 7.79 ms alone", of the
+// ways as selected and with defaults; of several extents all runs together.
+std::string MeasuredText(const db::Selection& selected, const std::vector<Timed>& times) {
+  const auto text = [](const Timed& timed) {
+    return std::isfinite(timed.seconds) ? TimeText(timed.seconds) : "not measured";
+  };
+  const std::string in_model = absl::StrCat(text(times.front()), " in the model, ",
+                                            text(times.back()), " with default schedules");
+  double alone = 0;
+  for (const db::SelectionItem& item : selected.items) {
+    if (item.seconds == 0) return in_model;  // nobody knows what it takes
+    alone += item.task.weight * item.seconds;
+  }
+  return absl::StrCat(in_model, "; its kernels take ", TimeText(alone), " alone");
+}
+
 }  // namespace
 
 absl::StatusOr<db::Selection> ChooseInPlace(LibraryRoom room, const db::Selection& selection,
@@ -153,6 +170,7 @@ absl::StatusOr<db::Selection> ChooseInPlace(LibraryRoom room, const db::Selectio
   std::vector<db::Selection> ways;
   for (size_t way = 0; way < choice.ways(); ++way) ways.push_back(choice.Way(way));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<Timed> times, measurer.Measure(ways));
+  doing(MeasuredText(selection, times));
   std::vector<size_t> picked;
   for (size_t op = 0; op < choice.ops(); ++op) picked.push_back(FastestOf(choice, op, times));
 

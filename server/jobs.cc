@@ -46,6 +46,8 @@ absl::Status CheckIsSame(const db::Job& stored, const db::Job& wanted) {
   if (stored.options.prior == tuner::kNoPrior && options.prior == tuner::kAutoPrior) {
     options.prior = tuner::kNoPrior;
   }
+  // It was made before jobs had extra trials.
+  if (stored.options.extra_trials == 0) options.extra_trials = 0;
   // A job of one task is the same by every scheduler.
   if (stored.tasks.size() == 1) options.scheduler = stored.options.scheduler;
   if (stored.tasks == wanted.tasks && stored.options == options) return absl::OkStatus();
@@ -71,6 +73,7 @@ proto::JobProgress FromTuner(const tuner::JobProgress& from,
     to.trials_done = task.finished;
     to.trials_total = task.budget;
     to.best_seconds = BestOrZero(task.best_seconds);
+    to.weight = task.weight;
     to.done = task.done;
     to.promoted = task.promoted;
     to.end_reason = task.end_reason;
@@ -388,8 +391,10 @@ absl::StatusOr<proto::JobProgress> JobManager::ProgressFromLog(int64_t id) {
   proto::JobProgress progress{
       .job_id = id, .state = job.state, .message = job.message, .runners = turns_.RunnerTimes(id)};
   for (const db::Task& task : job.tasks) {
-    progress.tasks.push_back(
-        {.name = task.name, .task_key = task.Key(), .done = db::HasEnded(job.state)});
+    progress.tasks.push_back({.name = task.name,
+                              .task_key = task.Key(),
+                              .weight = task.weight,
+                              .done = db::HasEnded(job.state)});
   }
   const auto scheduler = tuner::MakeTaskScheduler(job.options.scheduler);
   tuner::TrialBudget budget(job, scheduler.ok() && (*scheduler)->SharesBudget());

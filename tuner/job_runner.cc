@@ -384,7 +384,7 @@ absl::Status JobRunner::Feed() {
       if (parts_.measurer.Appetite(job_.tasks[t], job_.options.device_class) <= 0) continue;
       const TaskSummary& task = state_.task(t);
       loads.push_back({.task_index = t,
-                       .budget = job_.options.trials_per_task,
+                       .budget = job_.options.TrialsOf(t),
                        .handed_out = task.finished + runs_[t].in_flight,
                        .ready = static_cast<int>(runs_[t].ready.size()),
                        .gain = state_.ExpectedGain(t),
@@ -567,8 +567,8 @@ void JobRunner::Publish() {
     progress->tasks.push_back({job_.tasks[t].name, state_.budget().Allotted(t), task.proposed,
                                runs_[t].in_flight, task.finished,
                                task.done && (task.pending == 0 || ended_), task.end_reason,
-                               task.best_seconds, task.best_record_id, task.outcomes,
-                               !task.model.empty(), task.promoted});
+                               task.best_seconds, job_.tasks[t].weight, task.best_record_id,
+                               task.outcomes, !task.model.empty(), task.promoted});
     if (runs_[t].comparing) comparing.push_back(job_.tasks[t].name);
     if (!ended_) left += task.pending;
   }

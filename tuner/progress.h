@@ -20,6 +20,7 @@ struct TaskProgress {
   bool done = false;
   std::string end_reason;   // why, where it is not that its trials are used up
   double best_seconds = 0;  // infinity before the first success
+  double weight = 1;        // how often it runs in a run of what the job is for
   int64_t best_record_id = 0;
   // Results by db::Outcome.
   std::array<int, kOutcomeCount> outcomes{};

@@ -11,20 +11,22 @@ int BatchSize(int64_t proposed) {
   return static_cast<int>(std::clamp<int64_t>(proposed / 16, 4, 16));
 }
 
-TrialBudget::TrialBudget(const db::Job& job, bool shared)
-    : shared_(shared), trials_per_task_(std::max(0, job.options.trials_per_task)) {
-  if (shared) warm_up_ = std::min(trials_per_task_, std::clamp(trials_per_task_ / 16, 8, 16));
+TrialBudget::TrialBudget(const db::Job& job, bool shared) : shared_(shared) {
+  const int each = std::max(0, job.options.trials_per_task);
+  if (shared) warm_up_ = std::min(each, std::clamp(each / 16, 8, 16));
   std::map<std::pair<std::string, int>, int> pool_of;
-  for (const db::Task& task : job.tasks) {
+  for (size_t t = 0; t < job.tasks.size(); ++t) {
+    const db::Task& task = job.tasks[t];
+    const int trials = std::max(0, job.options.TrialsOf(static_cast<int>(t)));
     const auto next = static_cast<int>(pools_.size());
     const int pool =
         shared ? pool_of.try_emplace({task.target, task.threads}, next).first->second : next;
     if (pool == next) pools_.emplace_back();
-    pools_[pool].left += trials_per_task_;
+    pools_[pool].left += trials;
     pools_[pool].kept += warm_up_;
     ++pools_[pool].open;
-    total_ += trials_per_task_;
-    tasks_.push_back({pool});
+    total_ += trials;
+    tasks_.push_back({pool, trials});
   }
 }
 
@@ -71,7 +73,7 @@ bool TrialBudget::IsUsedUp(int task) const {
 }
 
 int64_t TrialBudget::Allotted(int task) const {
-  if (!shared_) return trials_per_task_;
+  if (!shared_) return tasks_[task].trials;
   const Task& of = tasks_[task];
   if (of.ended) return of.proposed;
   const int64_t available = Available(of.pool);

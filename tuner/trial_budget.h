@@ -11,7 +11,7 @@ namespace tessera::tuner {
 // result tells much, then as many as spread the work of a search over several.
 int BatchSize(int64_t proposed);
 
-// The trials of a job: trials_per_task for each task, as each task's own or shared.
+// The trials of a job: those that its options give each task, as each task's own or shared.
 //
 // Shared, the tasks that the same devices measure (those of one target and number of threads) have
 // theirs in common, so that fast devices don't use up what slow ones are for. Each task is kept 8
@@ -43,6 +43,7 @@ class TrialBudget {
  private:
   struct Task {
     int pool = 0;
+    int trials = 0;  // what it brings
     int64_t proposed = 0;
     bool ended = false;
   };
@@ -58,7 +59,6 @@ class TrialBudget {
   int64_t Available(int pool) const;
 
   bool shared_ = false;
-  int trials_per_task_ = 0;
   int warm_up_ = 0;
   int64_t total_ = 0;
   std::vector<Task> tasks_;

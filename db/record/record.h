@@ -126,6 +126,7 @@ bool HasEnded(JobState state);
 
 struct JobOptions {
   int trials_per_task = 64;
+  int extra_trials = 0;  // of all tasks together: as many of the first have one more
   int threads = 1;
   uint64_t seed = 0;
   std::string explorer = "annealing";  // tuner/explorer.h lists them
@@ -141,6 +142,8 @@ struct JobOptions {
   // Libraries of others that its programs may call (base/third_party.h), as of ParseAllowed.
   std::string allow;
   bool operator==(const JobOptions&) const = default;
+
+  int TrialsOf(int task) const { return trials_per_task + (task < extra_trials ? 1 : 0); }
 };
 
 struct Job {
@@ -155,6 +158,11 @@ struct Job {
   absl::Time created;  // stamped by the store
   absl::Time updated;  // of state and message, stamped by the store
   bool operator==(const Job&) const = default;
+
+  // Of all tasks together.
+  int64_t Trials() const {
+    return static_cast<int64_t>(tasks.size()) * options.trials_per_task + options.extra_trials;
+  }
 };
 
 // The tuner's durable, totally ordered log of one job (architecture, decision 8). `sequence`

@@ -289,6 +289,10 @@ constexpr std::string_view kLibrariesOfOthers = R"sql(
 ALTER TABLE jobs ADD COLUMN allow TEXT NOT NULL DEFAULT '';
 )sql";
 
+constexpr std::string_view kExtraTrials = R"sql(
+ALTER TABLE jobs ADD COLUMN extra_trials INTEGER NOT NULL DEFAULT 0;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -305,6 +309,7 @@ constexpr Migration kMigrations[] = {
     {13, "graphs and libraries", kGraphs},
     {14, "models in place", kInPlace},
     {15, "libraries of others", kLibrariesOfOthers},
+    {16, "extra trials", kExtraTrials},
 };
 
 }  // namespace

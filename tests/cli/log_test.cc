@@ -205,8 +205,13 @@ TEST_CASE("a job is told with its target and device class", "[cli]") {
   CHECK(JobText(job) ==
         "job 3: 2 tasks, 1 trial each (fair), 2 threads on x86/avx2, device class "
         "x86/zen2/avx2/4c");
+  job.options.extra_trials = 1;
+  CHECK_THAT(JobText(job), Catch::Contains(" 3 trials in all (fair)"));
   job.tasks[0].cache_mode = db::CacheMode::kCold;
   CHECK(JobText(job).find(" on x86/avx2, cold caches, device class ") != std::string::npos);
+  job.tasks.clear();
+  job.options.extra_trials = 0;
+  CHECK_THAT(JobText(job), Catch::Contains("0 tasks, 1 trial each"));
 }
 
 TEST_CASE("the table of jobs has titles", "[cli]") {
@@ -216,10 +221,12 @@ TEST_CASE("the table of jobs has titles", "[cli]") {
   job.state = db::JobState::kRunning;
   job.tasks.resize(2);
   CHECK(JobsTable({job}) ==
-        "job  state    name      tasks  trials each  class  message\n"
-        " 12  running  resnet18      2           64  any\n");
+        "job  state    name      tasks  trials  class  message\n"
+        " 12  running  resnet18      2     128  any\n");
+  job.options.extra_trials = 1;
+  CHECK_THAT(JobsTable({job}), Catch::Contains(" 129 "));
   job.options.device_class = "x86/zen5/avx512/8c";
-  CHECK(JobsTable({job}).find("64  x86/zen5/avx512/8c\n") != std::string::npos);
+  CHECK(JobsTable({job}).find("129  x86/zen5/avx512/8c\n") != std::string::npos);
   CHECK(JobsTable({}).empty());
 }
 

@@ -202,8 +202,7 @@ TEST_CASE("layouts that were measured to be faster are tuned and built", "[cli]"
   CHECK(HashesOf(planned->job.tasks) != HashesOf(tasks));
   // What of the budget is left is for all kernels.
   const auto trials = static_cast<int64_t>(client.jobs[0].tasks.size()) * 8;
-  CHECK(planned->job.options.trials_per_task ==
-        (1000 - trials) / static_cast<int64_t>(planned->job.tasks.size()));
+  CHECK(planned->job.Trials() == 1000 - trials);
 
   // When they are tuned, they are built, and an equal request finds its job.
   const auto job = FindOrCreate(client, planned->job, file);

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
@@ -26,8 +27,8 @@ proto::JobProgress Running() {
   progress.state = db::JobState::kRunning;
   progress.trials_per_second = 12.34;
   progress.remaining_seconds = 41;
-  progress.tasks.push_back({"a", "", 12, 64, 1e-3, {{db::Outcome::kTimeout, 1}}, false});
-  progress.tasks.push_back({"b", "", 64, 64, 0, {{db::Outcome::kRunError, 2}}, true});
+  progress.tasks.push_back({"a", "", 12, 64, 1e-3, 1, {{db::Outcome::kTimeout, 1}}, false});
+  progress.tasks.push_back({"b", "", 64, 64, 0, 1, {{db::Outcome::kRunError, 2}}, true});
   return progress;
 }
 
@@ -70,9 +71,23 @@ std::string Shown(const proto::JobProgress& progress, bool is_terminal, int time
 }
 
 TEST_CASE("a summary counts trials, tasks and failures by reason", "[cli]") {
-  CHECK(
-      Summary(Running()) ==
-      "76 of 128 trials, 0:41 left, 12.3/s, 1 of 2 tasks done, 3 failed (2 run_error, 1 timeout)");
+  CHECK(Summary(Running()) ==
+        "76 of 128 trials, 0:41 left, 12.3/s, 1 of 2 tasks done, 1 of 2 by weight 1 ms, 3 failed "
+        "(2 run_error, 1 timeout)");
+}
+
+TEST_CASE("a summary says what a run of all takes, as far as it is measured", "[cli]") {
+  proto::JobProgress progress = Running();
+  progress.tasks[0].weight = 3;
+  CHECK(absl::StrContains(Summary(progress), "tasks done, 1 of 2 by weight 3 ms, 3 failed"));
+  progress.tasks[1].best_seconds = 2e-3;
+  CHECK(absl::StrContains(Summary(progress), "tasks done, all by weight 5 ms, 3 failed"));
+  progress.tasks[1].weight = 0;  // its time doesn't count
+  CHECK(absl::StrContains(Summary(progress), "tasks done, all by weight 3 ms, 3 failed"));
+  progress.tasks[1].weight.reset();
+  CHECK(!absl::StrContains(Summary(progress), "weight"));
+  progress.tasks.pop_back();
+  CHECK(!absl::StrContains(Summary(progress), "weight"));
 }
 
 TEST_CASE("a job that does not run, or has just begun, has no rate", "[cli]") {
@@ -81,7 +96,8 @@ TEST_CASE("a job that does not run, or has just begun, has no rate", "[cli]") {
                            db::JobState::kCancelled}) {
     progress.state = state;
     CHECK(Summary(progress) ==
-          "76 of 128 trials, 1 of 2 tasks done, 3 failed (2 run_error, 1 timeout)");
+          "76 of 128 trials, 1 of 2 tasks done, 1 of 2 by weight 1 ms, 3 failed (2 run_error, 1 "
+          "timeout)");
   }
   progress.state = db::JobState::kRunning;
   progress.trials_per_second = 0;
@@ -205,7 +221,7 @@ TEST_CASE("a remark has one line, and why a job failed none", "[cli]") {
 TEST_CASE("of more tasks than fit those that are not done are shown", "[cli]") {
   proto::JobProgress progress = Running();
   progress.tasks.assign(40, progress.tasks[1]);
-  progress.tasks.push_back({"last", "", 1, 64, 0, {}, false});
+  progress.tasks.push_back({"last", "", 1, 64, 0, 1, {}, false});
   const std::string block = Shown(progress, true, 1);
   CHECK(block.find("  last ") != std::string::npos);
   CHECK(block.find("and 10 more") != std::string::npos);
@@ -214,7 +230,7 @@ TEST_CASE("of more tasks than fit those that are not done are shown", "[cli]") {
 TEST_CASE("a block fits its terminal, however narrow", "[cli]") {
   proto::JobProgress progress = Running();
   progress.tasks.push_back(
-      {"attention_of_all_heads", "", 1'234'567, 10'000'000, 1.234e-4, {}, false});
+      {"attention_of_all_heads", "", 1'234'567, 10'000'000, 1.234e-4, 1, {}, false});
   progress.message = "waits for a device of class x86/zen5/avx512/2c, and goes on by itself … so";
   for (int columns = 1; columns <= 130; ++columns) {
     for (const int rows : {3, 10, 40}) {
@@ -239,8 +255,8 @@ TEST_CASE("a narrow block shortens the bar and keeps every word", "[cli]") {
         "  a              #.....    12/64    best      1 ms\n"
         "  b              ######    64/64    best         -\n"
         "job 3 running: 76 of 128 trials, 0:41 left,\n"
-        "12.3/s, 1 of 2 tasks done, 3 failed (2 run_error,\n"
-        "1 timeout)");
+        "12.3/s, 1 of 2 tasks done, 1 of 2 by weight 1 ms,\n"
+        "3 failed (2 run_error, 1 timeout)");
   CHECK(text(44).find("  a                 12/64    best      1 ms\n") == 0);
   CHECK(text(30).find("  a              12/64 1 ms\n  b              64/64 -\n") == 0);
   CHECK(text(120).find("  a              ####....................    12/64    best      1 ms\n") ==

@@ -226,7 +226,8 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                 .name = RandomName(rng),
                 .state = db::JobState::kFailed,
                 .message = RandomText(rng, 100),
-                .options = {.seed = rng.Next(),
+                .options = {.extra_trials = static_cast<int>(rng.Between(0, 1)),
+                            .seed = rng.Next(),
                             .max_seconds = rng.Uniform(),
                             .idempotency_key = RandomText(rng, 20),
                             .device_class = RandomText(rng, 20),
@@ -300,6 +301,7 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
     progress.tasks.push_back({.name = "C2",
                               .task_key = RandomHex(rng, 64),
                               .trials_done = 3,
+                              .weight = 4,
                               .failures = {{db::Outcome::kTimeout, 2}},
                               .done = true,
                               .promoted = rng.Between(0, 1000),
@@ -438,6 +440,21 @@ TEST_CASE("an error names field, value and limit", "[proto]") {
   task = ToProto(RandomTask(rng));
   task.set_name("two\nlines");
   CHECK(absl::IsInvalidArgument(FromProto(task).status()));
+}
+
+TEST_CASE("a job's extra trials are fewer than its tasks", "[proto]") {
+  Rng rng(1);
+  v1::CreateJobRequest request;
+  request.set_name("job");
+  *request.mutable_options() = ToProto(db::JobOptions());
+  for (int t = 0; t < 3; ++t) *request.add_tasks() = ToProto(RandomTask(rng));
+  request.mutable_options()->set_extra_trials(2);
+  CHECK(FromProto(request).ok());
+  request.mutable_options()->set_extra_trials(3);
+  CHECK(FromProto(request).status().message() ==
+        "options extra_trials: 3 for 3 tasks, fewer are needed");
+  request.mutable_options()->set_extra_trials(-1);
+  CHECK(absl::IsInvalidArgument(FromProto(request).status()));
 }
 
 TEST_CASE("plans and results of models come back as they were sent", "[proto]") {

@@ -277,6 +277,18 @@ TEST_CASE("an idempotency key finds a job from before device classes", "[server]
   CHECK(absl::IsAlreadyExists(f.jobs->Create(job).status()));
 }
 
+TEST_CASE("an idempotency key finds a job from before extra trials", "[server]") {
+  Fixture f;
+  db::Job job = Fixture::Job({Rig::Task(8), Rig::Task(16)}, "old");
+  const int64_t id = f.jobs->Create(job).value();
+  job.options.extra_trials = 1;
+  CHECK(f.jobs->Create(job).value() == id);
+  job.options.idempotency_key = "new";
+  REQUIRE(f.jobs->Create(job).ok());
+  job.options.extra_trials = 0;
+  CHECK(absl::IsAlreadyExists(f.jobs->Create(job).status()));
+}
+
 TEST_CASE("an idempotency key finds a job that began from nothing", "[server]") {
   Fixture f;
   db::Job job = Fixture::Job({Rig::Task(8)}, "old");
@@ -308,6 +320,8 @@ TEST_CASE("the progress of a job that has ended has its tasks' trials and why th
     CAPTURE(scheduler);
     db::Job job = Fixture::Job({Rig::Task(8), Rig::Task(16)});
     job.options.scheduler = scheduler;
+    job.options.extra_trials = 1;
+    job.tasks[1].weight = 2.5;
     const int64_t id = f.memory->CreateJob(job).value();
     std::vector<db::Event> events;
     const auto add = [&](db::EventKind kind, int task) -> db::Event& {
@@ -320,7 +334,7 @@ TEST_CASE("the progress of a job that has ended has its tasks' trials and why th
     };
     for (int trial = 0; trial < 3; ++trial) add(db::EventKind::kProposed, 0).trial = trial;
     add(db::EventKind::kTaskDone, 0).reason = "no more programs";
-    for (int trial = 3; trial < 10; ++trial) add(db::EventKind::kProposed, 1).trial = trial;
+    for (int trial = 3; trial < 11; ++trial) add(db::EventKind::kProposed, 1).trial = trial;
     add(db::EventKind::kTaskDone, 1);
     REQUIRE(f.memory->Append({}, events).ok());
     REQUIRE(f.memory->SetJobState(id, db::JobState::kDone, "").ok());
@@ -328,8 +342,10 @@ TEST_CASE("the progress of a job that has ended has its tasks' trials and why th
     REQUIRE(progress.tasks.size() == 2);
     CHECK(progress.tasks[0].end_reason == "no more programs");
     CHECK(progress.tasks[1].end_reason.empty());
-    CHECK(progress.tasks[0].trials_total == (scheduler == "fair" ? 5 : 3));
-    CHECK(progress.tasks[1].trials_total == (scheduler == "fair" ? 5 : 7));
+    CHECK(progress.tasks[0].trials_total == (scheduler == "fair" ? 6 : 3));
+    CHECK(progress.tasks[1].trials_total == (scheduler == "fair" ? 5 : 8));
+    CHECK(progress.tasks[0].weight == 1);
+    CHECK(progress.tasks[1].weight == 2.5);
   }
 }
 

@@ -33,6 +33,20 @@ TEST_CASE("a job uses every task's budget and ends as done", "[tuner]") {
   CHECK(rig.measurer->abandoned() == 1);
 }
 
+TEST_CASE("a job uses the trials that no task has an equal share of", "[tuner]") {
+  db::JobOptions options = Budget(8);
+  options.extra_trials = 2;
+  Rig rig(3, options, {.capacity = 5});
+  CHECK(rig.Run().state == JobState::kDone);
+  CHECK(rig.Records().size() == 26);
+  std::vector<int> finished;
+  for (const tuner::TaskProgress& task : rig.last_progress.tasks) {
+    finished.push_back(task.finished);
+    CHECK(task.weight == 1);
+  }
+  CHECK(finished == std::vector<int>{9, 9, 8});
+}
+
 TEST_CASE("progress names the fastest successful record of each task", "[tuner]") {
   Rig rig(2, Budget(32), {.noise = 0.1, .failure_rate = 0.2, .infrastructure_rate = 0.1});
   rig.Run();

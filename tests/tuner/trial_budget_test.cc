@@ -37,6 +37,22 @@ TEST_CASE("a budget of its own is nobody else's", "[tuner]") {
   CHECK(budget.LeftOfJob() == 0);
 }
 
+TEST_CASE("what no task has an equal share of goes to the first", "[tuner]") {
+  db::Job job = JobOf(64, {"a", "a", "a"});
+  job.options.extra_trials = 2;
+  CHECK(job.Trials() == 194);
+  for (const bool shared : {false, true}) {
+    CAPTURE(shared);
+    const TrialBudget budget(job, shared);
+    CHECK(budget.total() == 194);
+    CHECK(budget.LeftOfJob() == 194);
+    CHECK(budget.Allotted(0) == 65);
+    CHECK(budget.Allotted(1) == 65);
+    CHECK(budget.Allotted(2) == 64);
+    CHECK(budget.Left(0) == (shared ? 194 - 16 : 65));
+  }
+}
+
 TEST_CASE("a shared budget keeps every task its warm-up", "[tuner]") {
   TrialBudget budget(JobOf(64, {"a", "a", "a"}), true);
   REQUIRE(budget.warm_up() == 8);

@@ -31,6 +31,7 @@ inline Job SampleJob(const std::string& name, std::vector<Task> tasks = {SampleT
   job.name = name;
   job.message = "made for a test";
   job.options.trials_per_task = 200;
+  job.options.extra_trials = 1;
   job.options.threads = 2;
   job.options.seed = 0xfedcba9876543210u;
   job.options.explorer = "random";

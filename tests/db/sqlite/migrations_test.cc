@@ -140,6 +140,7 @@ TEST_CASE("models, comparisons and libraries of schemas 13 and 14 are kept", "[d
   CHECK(job.options.prior == "x86-1");
   CHECK(job.options.pins == R"({"sketch":"direct"})");
   CHECK(job.options.allow.empty());
+  CHECK(job.options.extra_trials == 0);
   CHECK(store.GetBlob(job.prior).value() == R"({"model":"trees"})");
 
   CHECK(store.QueryRecords({}).value().size() == 4);
