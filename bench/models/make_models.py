@@ -3,7 +3,8 @@
 
     python make_models.py FOLDER [--small] [NAME …]
 
---small makes the same layers on small inputs, for the interpreter.
+--small makes the same layers on small inputs, for the interpreter. Models named light_… are those of the package
+onnx, which are of one size; without names all others are made.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+import light
 import sequences
 import vision
 from net import Net
@@ -63,6 +65,7 @@ RECIPES = {
 QUANTISED = {"resnet18_qdq": ("resnet18", "QDQ"), "resnet18_qlinear": ("resnet18", "QOperator"),
              "resnet50_qdq": ("resnet50", "QDQ"), "mobilenet_v2_qdq": ("mobilenet_v2", "QDQ"),
              "squeezenet_qdq": ("squeezenet", "QDQ")}
+NAMES = [*RECIPES, *QUANTISED, *light.NAMES]
 
 
 def build(name: str, small: bool) -> onnx.ModelProto:
@@ -99,12 +102,12 @@ def quantise(model: onnx.ModelProto, form: str, path: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join([*RECIPES, *QUANTISED]))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(NAMES))
     parser.add_argument("--small", action="store_true")
     args = parser.parse_args()
-    unknown = set(args.names) - {*RECIPES, *QUANTISED}
+    unknown = set(args.names) - set(NAMES)
     if unknown:
-        parser.error(f"no model {', '.join(sorted(unknown))}; there are {', '.join([*RECIPES, *QUANTISED])}")
+        parser.error(f"no model {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     args.folder.mkdir(parents=True, exist_ok=True)
     for name in args.names or [*RECIPES, *QUANTISED]:
         path = args.folder / f"{name}.onnx"
@@ -112,7 +115,7 @@ def main() -> int:
             of, form = QUANTISED[name]
             quantise(build(of, args.small), form, path)
         else:
-            onnx.save(build(name, args.small), path)
+            onnx.save(light.build(name) if name in light.NAMES else build(name, args.small), path)
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", flush=True)
     return 0
 

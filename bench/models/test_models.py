@@ -10,6 +10,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import light
 import make_models
 import measure
 import profile_kernels as profiles
@@ -29,6 +30,15 @@ class Models(unittest.TestCase):
                 first, second = (session.run(None, inputs_of(model, seed))[0] for seed in (1, 2))
                 self.assertTrue(np.isfinite(first).all())
                 self.assertGreater(difference(first, second), 1e-3)
+
+    def test_light_models_get_weights_that_results_depend_on(self) -> None:
+        import onnxruntime
+
+        model = light.build("light_squeezenet")
+        self.assertNotIn("ConstantOfShape", {node.op_type for node in model.graph.node})
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        first, second = (session.run(None, inputs_of(model, seed))[0] for seed in (1, 2))
+        self.assertGreater(difference(first, second), 1e-3)
 
     def test_extents_that_are_open_are_given_or_one(self) -> None:
         model = make_models.build("lstm", small=True)
