@@ -200,7 +200,6 @@ absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file
   const bool from_job = options.job != 0;
   if (options.threads > 0) file.options.threads = options.threads;
   const std::string name = LibraryName(options);
-  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", name));
   if (!file.model.empty()) TESSERA_RETURN_IF_ERROR(PlanModel(client, options, file));
   db::Selection selection;
   selection.name = name;

@@ -18,8 +18,9 @@ absl::Status CheckPlace(const BuildOptions& options);
 // Cancelled by Ctrl-C: what is kept, and what to do. Others as they are.
 absl::Status SayWhatIsKept(const absl::Status& status);
 
-// Builds the library of a file that was read from the options' source, or of `options.job`. Writes
-// no file of it where the choice is not accepted, or it is off by more than it may be.
+// Builds the library, whose name was checked, of a file that was read from the options' source, or
+// of `options.job`. Writes no file of it where the choice is not accepted, or it is off by more
+// than it may be.
 absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file,
                        const AcceptChoice& accept);
 
