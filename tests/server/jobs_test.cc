@@ -10,9 +10,7 @@
 #include "base/hash.h"
 #include "base/version.h"
 #include "server/tasks.h"
-#include "tests/server/rig.h"
-#include "tests/server/troubled_store.h"
-#include "tests/support/cpu_time.h"
+#include "tests/server/jobs_fixture.h"
 #include "tuner/config_search_space.h"
 #include "tuner/model_store.h"
 #include "tuner/prior_store.h"
@@ -20,87 +18,17 @@
 namespace tessera::server {
 namespace {
 
-// Takes no trial, so that jobs stay as they are.
-class NoDevices final : public tuner::Measurer {
- public:
-  int Appetite(const db::Task&, std::string_view) override { return 0; }
-  void Start(const tuner::TrialRequest&, std::function<void(db::Record)>) override {}
-};
-
-db::Task TaskOf(const std::string& text) {
-  const auto workload = te::ParseWorkload(text);
-  INFO(workload.status());
-  REQUIRE(workload.ok());
-  return {.name = "large",
-          .workload_hash = HashToHex(te::StructuralHash(workload->dag)),
-          .workload = te::Print(*workload),
-          .target = test::kFakeTarget};
-}
-
-// The costliest kind to make a space of: every stage is substituted into the next.
-db::Task Chain(int stages) {
-  std::string text = "workload chain\ninput X: f32[64, 64]\n";
-  std::string previous = "X";
-  for (int i = 0; i < stages; ++i) {
-    absl::StrAppend(&text, "stage s", i, ": f32[a:64, b:64] = (", previous, "[a, b] + X[a, b])\n");
-    previous = absl::StrCat("s", i);
-  }
-  return TaskOf(absl::StrCat(text, "output ", previous, "\n"));
-}
-
-std::string Sum(int terms) {
-  if (terms == 1) return "X[a]";
-  return absl::StrCat("(", Sum(terms / 2), " + ", Sum(terms - terms / 2), ")");
-}
-
-struct Fixture {
-  Fixture() {
-    SearchFactory search = ToySearch();
-    search.space =
-        [this, make = search.space](
-            const db::Task& task, std::string_view pins,
-            std::string_view allowed) -> absl::StatusOr<std::shared_ptr<const tuner::SearchSpace>> {
-      ++spaces;
-      last_pins = std::string(pins);
-      last_allowed = std::string(allowed);
-      if (pins == "unknown") return absl::InvalidArgumentError("task t: pins: no such knob");
-      return make(task, pins, allowed);
-    };
-    search.learner = [make = search.learner](std::string_view name, uint64_t seed,
-                                             const tuner::SavedModel& prior) {
-      return make(name == tuner::kWithPrior ? "ridge" : name, seed, prior);
-    };
-    jobs = std::make_unique<JobManager>(store, devices, clock, std::move(search));
-  }
-
-  static db::Job Job(std::vector<db::Task> tasks = {Rig::Task()}, const std::string& key = "") {
-    db::Job job;
-    job.name = "job";
-    job.options = {.trials_per_task = 5, .cost_model = "ridge", .idempotency_key = key};
-    job.tasks = std::move(tasks);
-    return job;
-  }
-
-  std::shared_ptr<db::MemoryStore> memory = std::make_shared<db::MemoryStore>(Clock::Real());
-  ManualClock clock;
-  TroubledStore store{memory};
-  NoDevices devices;
-  int spaces = 0;
-  std::string last_pins, last_allowed;
-  std::unique_ptr<JobManager> jobs;
-};
-
 TEST_CASE("a new job's spaces are made once", "[server]") {
-  Fixture f;
-  const auto id = f.jobs->Create(Fixture::Job({Rig::Task(8), Rig::Task(16)}));
+  JobsFixture f;
+  const auto id = f.jobs->Create(JobsFixture::Job({Rig::Task(8), Rig::Task(16)}));
   REQUIRE(id.ok());
   CHECK(f.spaces == 2);
   CHECK(f.memory->GetJob(*id)->state == db::JobState::kRunning);
 }
 
 TEST_CASE("a job's spaces are made by its pins, also when it is continued", "[server]") {
-  Fixture f;
-  db::Job job = Fixture::Job();
+  JobsFixture f;
+  db::Job job = JobsFixture::Job();
   job.options.pins = R"({"sketch":["direct"]})";
   job.options.allow = "openblas";
   const auto id = f.jobs->Create(job);
@@ -117,18 +45,18 @@ TEST_CASE("a job's spaces are made by its pins, also when it is continued", "[se
 }
 
 TEST_CASE("a job whose pins don't fit is refused and not stored", "[server]") {
-  Fixture f;
-  db::Job job = Fixture::Job();
+  JobsFixture f;
+  db::Job job = JobsFixture::Job();
   job.options.pins = "unknown";
   CHECK(f.jobs->Create(job).status().message() == "task t: pins: no such knob");
   CHECK(f.memory->ListJobs(10)->empty());
 }
 
 TEST_CASE("an idempotency key finds the job that it was stored with", "[server]") {
-  Fixture f;
+  JobsFixture f;
   // Stored by a server that ended before it could run it.
-  const int64_t id = *f.memory->CreateJob(Fixture::Job({Rig::Task(8), Rig::Task(16)}, "key"));
-  CHECK(*f.jobs->Create(Fixture::Job({Rig::Task(8), Rig::Task(16)}, "key")) == id);
+  const int64_t id = *f.memory->CreateJob(JobsFixture::Job({Rig::Task(8), Rig::Task(16)}, "key"));
+  CHECK(*f.jobs->Create(JobsFixture::Job({Rig::Task(8), Rig::Task(16)}, "key")) == id);
   CHECK(f.jobs->Progress(id)->tasks.size() == 2);
   CHECK(f.memory->GetJob(id)->state == db::JobState::kRunning);
 }
@@ -154,15 +82,15 @@ db::Record Measured(const db::Task& task, int64_t job, int64_t trial) {
 }
 
 TEST_CASE("a job keeps what was known when it was created until it ends", "[server]") {
-  Fixture f;
-  const int64_t earlier = *f.memory->CreateJob(Fixture::Job());
+  JobsFixture f;
+  const int64_t earlier = *f.memory->CreateJob(JobsFixture::Job());
   REQUIRE(f.memory->SetJobState(earlier, db::JobState::kDone, "").ok());
   std::vector<db::Record> records;
   for (int64_t trial = 0; trial < 3; ++trial) {
     records.push_back(Measured(Rig::Task(), earlier, trial));
   }
   REQUIRE(f.memory->Append(records, {}).ok());
-  db::Job job = Fixture::Job({Rig::Task()}, "key");
+  db::Job job = JobsFixture::Job({Rig::Task()}, "key");
   job.options.device_class = "fake";
   const int64_t id = f.jobs->Create(job).value();
   const std::string prior = f.memory->GetJob(id)->prior;
@@ -187,11 +115,11 @@ TEST_CASE("a job keeps what was known when it was created until it ends", "[serv
 
 TEST_CASE("a stored job keeps its prior when it can't be read back, and one that is not drops it",
           "[server]") {
-  Fixture f;
-  const int64_t earlier = *f.memory->CreateJob(Fixture::Job());
+  JobsFixture f;
+  const int64_t earlier = *f.memory->CreateJob(JobsFixture::Job());
   REQUIRE(f.memory->SetJobState(earlier, db::JobState::kDone, "").ok());
   REQUIRE(f.memory->Append({Measured(Rig::Task(), earlier, 0)}, {}).ok());
-  db::Job job = Fixture::Job({Rig::Task()}, "key");
+  db::Job job = JobsFixture::Job({Rig::Task()}, "key");
   job.options.device_class = "fake";
   const absl::Status locked = absl::UnavailableError("the database is locked");
 
@@ -211,8 +139,8 @@ TEST_CASE("a stored job keeps its prior when it can't be read back, and one that
 }
 
 TEST_CASE("a job that asks for a model that is not there is not stored", "[server]") {
-  Fixture f;
-  db::Job job = Fixture::Job();
+  JobsFixture f;
+  db::Job job = JobsFixture::Job();
   job.options.prior = "no-such";
   const absl::Status status = f.jobs->Create(job).status();
   CHECK_THAT(std::string(status.message()), Catch::StartsWith("prior no-such: "));
@@ -220,14 +148,14 @@ TEST_CASE("a job that asks for a model that is not there is not stored", "[serve
 }
 
 TEST_CASE("a job that asks for a model of other devices is not stored", "[server]") {
-  Fixture f;
+  JobsFixture f;
   db::ModelInfo model;
   model.name = "of-a-gpu";
   model.digest = f.memory->PutBlob("its bytes").value();
   model.cost_model = "xgboost";
   model.device_classes = {"opencl/a-gpu/1.0"};
   REQUIRE(f.memory->PutModel(model).ok());
-  db::Job job = Fixture::Job();
+  db::Job job = JobsFixture::Job();
   job.options.cost_model = std::string(tuner::kWithPrior);
   job.options.prior = model.name;
   const absl::Status status = f.jobs->Create(job).status();
@@ -238,9 +166,9 @@ TEST_CASE("a job that asks for a model of other devices is not stored", "[server
 }
 
 TEST_CASE("a job is refused what the server can't do, naming it", "[server]") {
-  Fixture f;
+  JobsFixture f;
   const auto refusal = [&](auto change) {
-    db::Job job = Fixture::Job();
+    db::Job job = JobsFixture::Job();
     change(job.options);
     const absl::Status status = f.jobs->Create(job).status();
     CHECK(absl::IsInvalidArgument(status));
@@ -252,23 +180,23 @@ TEST_CASE("a job is refused what the server can't do, naming it", "[server]") {
 }
 
 TEST_CASE("an idempotency key of another job is refused", "[server]") {
-  Fixture f;
-  REQUIRE(f.jobs->Create(Fixture::Job({Rig::Task(8)}, "key")).ok());
+  JobsFixture f;
+  REQUIRE(f.jobs->Create(JobsFixture::Job({Rig::Task(8)}, "key")).ok());
   const std::string taken =
       "key key is taken by job 1, which has other tasks or options; choose another key, or "
       "`tessera watch 1`";
-  CHECK(f.jobs->Create(Fixture::Job({Rig::Task(32)}, "key")).status() ==
+  CHECK(f.jobs->Create(JobsFixture::Job({Rig::Task(32)}, "key")).status() ==
         absl::AlreadyExistsError(taken));
-  db::Job longer = Fixture::Job({Rig::Task(8)}, "key");
+  db::Job longer = JobsFixture::Job({Rig::Task(8)}, "key");
   longer.options.trials_per_task = 6;
   CHECK(f.jobs->Create(longer).status() == absl::AlreadyExistsError(taken));
-  CHECK(*f.jobs->Create(Fixture::Job({Rig::Task(8)}, "key")) == 1);
+  CHECK(*f.jobs->Create(JobsFixture::Job({Rig::Task(8)}, "key")) == 1);
 }
 
 TEST_CASE("an idempotency key finds a job from before device classes", "[server]") {
-  Fixture f;
-  const int64_t id = f.jobs->Create(Fixture::Job({Rig::Task(8)}, "old")).value();
-  db::Job job = Fixture::Job({Rig::Task(8)}, "old");
+  JobsFixture f;
+  const int64_t id = f.jobs->Create(JobsFixture::Job({Rig::Task(8)}, "old")).value();
+  db::Job job = JobsFixture::Job({Rig::Task(8)}, "old");
   job.options.device_class = "x86/fake";
   CHECK(f.jobs->Create(job).value() == id);
   job.options.idempotency_key = "new";
@@ -278,8 +206,8 @@ TEST_CASE("an idempotency key finds a job from before device classes", "[server]
 }
 
 TEST_CASE("an idempotency key finds a job from before extra trials", "[server]") {
-  Fixture f;
-  db::Job job = Fixture::Job({Rig::Task(8), Rig::Task(16)}, "old");
+  JobsFixture f;
+  db::Job job = JobsFixture::Job({Rig::Task(8), Rig::Task(16)}, "old");
   const int64_t id = f.jobs->Create(job).value();
   job.options.extra_trials = 1;
   CHECK(f.jobs->Create(job).value() == id);
@@ -290,8 +218,8 @@ TEST_CASE("an idempotency key finds a job from before extra trials", "[server]")
 }
 
 TEST_CASE("an idempotency key finds a job that began from nothing", "[server]") {
-  Fixture f;
-  db::Job job = Fixture::Job({Rig::Task(8)}, "old");
+  JobsFixture f;
+  db::Job job = JobsFixture::Job({Rig::Task(8)}, "old");
   job.options.prior = "none";
   const int64_t id = f.jobs->Create(job).value();
   job.options.prior = "auto";
@@ -301,13 +229,13 @@ TEST_CASE("an idempotency key finds a job that began from nothing", "[server]") 
 }
 
 TEST_CASE("of one task every scheduler makes the same job for an idempotency key", "[server]") {
-  Fixture f;
-  db::Job job = Fixture::Job({Rig::Task(8)}, "key");
+  JobsFixture f;
+  db::Job job = JobsFixture::Job({Rig::Task(8)}, "key");
   job.options.scheduler = "fair";
   const int64_t id = f.jobs->Create(job).value();
   job.options.scheduler = "gradient";
   CHECK(f.jobs->Create(job).value() == id);
-  job = Fixture::Job({Rig::Task(8), Rig::Task(16)}, "two");
+  job = JobsFixture::Job({Rig::Task(8), Rig::Task(16)}, "two");
   REQUIRE(f.jobs->Create(job).ok());
   job.options.scheduler = "fixed";
   CHECK(absl::IsAlreadyExists(f.jobs->Create(job).status()));
@@ -315,10 +243,10 @@ TEST_CASE("of one task every scheduler makes the same job for an idempotency key
 
 TEST_CASE("the progress of a job that has ended has its tasks' trials and why they ended",
           "[server]") {
-  Fixture f;
+  JobsFixture f;
   for (const std::string scheduler : {"gradient", "fair"}) {
     CAPTURE(scheduler);
-    db::Job job = Fixture::Job({Rig::Task(8), Rig::Task(16)});
+    db::Job job = JobsFixture::Job({Rig::Task(8), Rig::Task(16)});
     job.options.scheduler = scheduler;
     job.options.extra_trials = 1;
     job.tasks[1].weight = 2.5;
@@ -350,9 +278,9 @@ TEST_CASE("the progress of a job that has ended has its tasks' trials and why th
 }
 
 TEST_CASE("a stored job that can't be started is failed with the reason", "[server]") {
-  Fixture f;
+  JobsFixture f;
   f.store.trouble = absl::DataLossError("page 7 is damaged");
-  const absl::Status status = f.jobs->Create(Fixture::Job()).status();
+  const absl::Status status = f.jobs->Create(JobsFixture::Job()).status();
   CHECK(status == absl::DataLossError("job 1 can't be started: page 7 is damaged"));
   const db::Job job = *f.memory->GetJob(1);
   CHECK(job.state == db::JobState::kFailed);
@@ -361,11 +289,11 @@ TEST_CASE("a stored job that can't be started is failed with the reason", "[serv
 }
 
 TEST_CASE("a job that can't be continued is failed and the others go on", "[server]") {
-  Fixture f;
-  db::Job unknown = Fixture::Job();
+  JobsFixture f;
+  db::Job unknown = JobsFixture::Job();
   unknown.options.explorer = "tarot";
   REQUIRE(f.memory->CreateJob(unknown).ok());
-  REQUIRE(f.memory->CreateJob(Fixture::Job()).ok());
+  REQUIRE(f.memory->CreateJob(JobsFixture::Job()).ok());
   REQUIRE(f.jobs->ResumeUnfinished().ok());
   CHECK(f.memory->GetJob(1)->state == db::JobState::kFailed);
   CHECK(f.memory->GetJob(1)->message.rfind("can't be continued: ", 0) == 0);
@@ -375,8 +303,8 @@ TEST_CASE("a job that can't be continued is failed and the others go on", "[serv
 const absl::Status kLocked = absl::UnavailableError("the database is locked");
 
 TEST_CASE("a job that the store's trouble keeps from going on waits and then goes on", "[server]") {
-  Fixture f;
-  const int64_t id = *f.memory->CreateJob(Fixture::Job());
+  JobsFixture f;
+  const int64_t id = *f.memory->CreateJob(JobsFixture::Job());
   for (absl::Status* const trouble : {&f.store.trouble, &f.store.state_trouble}) {
     *trouble = kLocked;
     REQUIRE(f.jobs->ResumeUnfinished().ok());
@@ -398,9 +326,9 @@ TEST_CASE("a job that the store's trouble keeps from going on waits and then goe
 }
 
 TEST_CASE("a new job that was stored and can't be started yet is started later", "[server]") {
-  Fixture f;
+  JobsFixture f;
   f.store.trouble = kLocked;
-  const auto id = f.jobs->Create(Fixture::Job());
+  const auto id = f.jobs->Create(JobsFixture::Job());
   INFO(id.status());
   REQUIRE(id.ok());
   CHECK(f.memory->GetJob(*id)->state == db::JobState::kQueued);
@@ -411,8 +339,8 @@ TEST_CASE("a new job that was stored and can't be started yet is started later",
 }
 
 TEST_CASE("a failure that can't be stored is stored later", "[server]") {
-  Fixture f;
-  const int64_t id = *f.memory->CreateJob(Fixture::Job());
+  JobsFixture f;
+  const int64_t id = *f.memory->CreateJob(JobsFixture::Job());
   f.store.trouble = absl::DataLossError("page 7 is damaged");
   f.store.state_trouble = kLocked;
   REQUIRE(f.jobs->ResumeUnfinished().ok());
@@ -424,11 +352,11 @@ TEST_CASE("a failure that can't be stored is stored later", "[server]") {
 }
 
 TEST_CASE("a job without a runner can be cancelled", "[server]") {
-  Fixture f;
-  const int64_t waiting = *f.memory->CreateJob(Fixture::Job());
+  JobsFixture f;
+  const int64_t waiting = *f.memory->CreateJob(JobsFixture::Job());
   f.store.trouble = kLocked;
   REQUIRE(f.jobs->ResumeUnfinished().ok());
-  const int64_t unknown = *f.memory->CreateJob(Fixture::Job());
+  const int64_t unknown = *f.memory->CreateJob(JobsFixture::Job());
   for (const int64_t id : {waiting, unknown}) {
     f.store.state_trouble = kLocked;
     CHECK(f.jobs->Cancel(id) == kLocked);
@@ -446,9 +374,9 @@ TEST_CASE("a job without a runner can be cancelled", "[server]") {
 }
 
 TEST_CASE("a job that ends without a runner leaves no prior and no model", "[server]") {
-  Fixture f;
+  JobsFixture f;
   for (const bool cancelled : {true, false}) {
-    db::Job job = Fixture::Job();
+    db::Job job = JobsFixture::Job();
     if (!cancelled) job.options.explorer = "tarot";
     job.prior = *tuner::PutPrior(*f.memory, absl::StrCat("job ", cancelled), {"", "", {{}}});
     const int64_t id = *f.memory->CreateJob(job);
@@ -467,20 +395,20 @@ TEST_CASE("a job that ends without a runner leaves no prior and no model", "[ser
 }
 
 TEST_CASE("jobs beyond the limit of unfinished ones are refused until one ends", "[server]") {
-  Fixture f;
-  const db::Job keyed = Fixture::Job({Rig::Task()}, "key");
+  JobsFixture f;
+  const db::Job keyed = JobsFixture::Job({Rig::Task()}, "key");
   const int64_t id = f.jobs->Create(keyed).value();
-  for (int i = 1; i < kMaxUnfinishedJobs; ++i) REQUIRE(f.jobs->Create(Fixture::Job()).ok());
-  CHECK(f.jobs->Create(Fixture::Job()).status() ==
+  for (int i = 1; i < kMaxUnfinishedJobs; ++i) REQUIRE(f.jobs->Create(JobsFixture::Job()).ok());
+  CHECK(f.jobs->Create(JobsFixture::Job()).status() ==
         absl::ResourceExhaustedError("job: 256 jobs have not ended, the limit is 256; wait for one "
                                      "to end or cancel one"));
   CHECK(f.jobs->Create(keyed).value() == id);  // no new one
-  CHECK(absl::IsAlreadyExists(f.jobs->Create(Fixture::Job({Rig::Task(32)}, "key")).status()));
+  CHECK(absl::IsAlreadyExists(f.jobs->Create(JobsFixture::Job({Rig::Task(32)}, "key")).status()));
   CHECK(f.memory->ListJobs(1000)->size() == 256);
   REQUIRE(f.jobs->Cancel(7).ok());
   CHECK(Eventually([&] {
     f.jobs->Tend();
-    return f.jobs->Create(Fixture::Job()).ok();
+    return f.jobs->Create(JobsFixture::Job()).ok();
   }));
 }
 
@@ -541,7 +469,7 @@ TEST_CASE("a trial that comes back is a turn for a job that waits", "[server]") 
   JobManager jobs(store, device, Clock::Real(), ToySearch(), absl::InfiniteDuration());
   const std::vector<db::Task> tasks = {Rig::Task(8), Rig::Task(16), Rig::Task(32)};
   const auto create = [&](const db::Task& task) {
-    db::Job job = Fixture::Job({task});
+    db::Job job = JobsFixture::Job({task});
     job.options.trials_per_task = 30;
     REQUIRE(jobs.Create(job).ok());
     REQUIRE(Eventually([&] { return device.looks(task) > 0; }));
@@ -559,51 +487,6 @@ TEST_CASE("a trial that comes back is a turn for a job that waits", "[server]") 
   device.DeliverAll();
   CHECK(Eventually([&] { return device.held(tasks[0]) + device.held(tasks[2]) >= 4; }));
   CHECK(Eventually([&] { return device.looks(tasks[2]) > 1; }));
-}
-
-TEST_CASE("a job that would take long to prepare is refused with the limit", "[server]") {
-  Fixture f;
-  const auto refusal = [&](std::vector<db::Task> tasks) {
-    const absl::Status status = f.jobs->Create(Fixture::Job(std::move(tasks))).status();
-    CHECK(absl::IsInvalidArgument(status));
-    return std::string(status.message());
-  };
-  CHECK(refusal(std::vector<db::Task>(257, Rig::Task())) ==
-        "job: 257 tasks, the limit is 256; make several jobs of it");
-  const db::Task chain = Chain(te::kMaxStages);
-  CHECK(refusal(std::vector<db::Task>(kMaxJobStages / te::kMaxStages + 1, chain)) ==
-        absl::StrCat("job: ", kMaxJobStages + te::kMaxStages,
-                     " stages in its tasks, the limit is 4096; make several jobs of it"));
-  db::Task wordy = TaskOf(absl::StrCat(
-      "workload wordy\ninput X: f32[64]\nstage s: f32[a:64] = ", Sum(100'000), "\noutput s\n"));
-  const size_t bytes = 6 * wordy.workload.size();
-  CHECK(refusal(std::vector<db::Task>(6, wordy)) ==
-        absl::StrCat("job: ", bytes,
-                     " bytes of workloads in its tasks, the limit is 4194304; make several jobs "
-                     "of it"));
-  std::string wide = "workload wide\n", sum;
-  for (int i = 0; i < 64; ++i) {
-    absl::StrAppend(&wide, "input X", i, ": f32[8]\n");
-    absl::StrAppend(&sum, i == 0 ? "" : " + ", "X", i, "[a]");
-  }
-  CHECK(refusal({TaskOf(absl::StrCat(wide, "stage s: f32[a:8] = ", sum, "\noutput s\n"))}) ==
-        "task large: workload: 65 inputs and outputs; a kernel takes at most 64, so split it");
-  CHECK(f.spaces == 0);
-  CHECK(f.memory->ListJobs(10)->empty());
-}
-
-TEST_CASE("the largest jobs that are taken are prepared in seconds", "[server]") {
-  db::MemoryStore store(Clock::Real());
-  NoDevices devices;
-  SearchFactory search = ToySearch();
-  search.space = tuner::MakeSearchSpace;
-  JobManager jobs(store, devices, Clock::Real(), std::move(search));
-  const std::vector<db::Task> chains(kMaxJobStages / te::kMaxStages, Chain(te::kMaxStages));
-  const absl::Duration start = test::ThreadCpuTime();
-  const auto id = jobs.Create(Fixture::Job(chains));
-  INFO(id.status());
-  CHECK(id.ok());
-  CHECK(test::ThreadCpuTime() - start < absl::Seconds(30));  // it takes 3 s
 }
 
 }  // namespace
