@@ -17,7 +17,6 @@
 #include "base/durable_file.h"
 #include "base/interrupt.h"
 #include "base/status.h"
-#include "cli/build_plan.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/error_demand.h"
@@ -195,51 +194,60 @@ absl::Status CheckPlace(const BuildOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status BuildFrom(Client& client, const BuildOptions& options, JobFile file,
-                       const AcceptChoice& accept) {
-  const bool from_job = options.job != 0;
+absl::StatusOr<ChosenLibrary> ChooseLibrary(Client& client, const BuildOptions& options,
+                                            JobFile& file) {
   if (options.threads > 0) file.options.threads = options.threads;
-  const std::string name = LibraryName(options);
-  if (!file.model.empty()) TESSERA_RETURN_IF_ERROR(PlanModel(client, options, file));
-  db::Selection selection;
-  selection.name = name;
+  const bool is_model = !file.model.empty();
+  if (is_model) TESSERA_RETURN_IF_ERROR(PlanModel(client, options, file));
+  ChosenLibrary library;
   TESSERA_ASSIGN_OR_RETURN(
-      const BuildPlan plan,
-      from_job ? PlanFromJob(client, options.job, options.device_classes, options.cpu)
-               : PlanFromFile(client, file, options.device_classes, options.target, options.cpu));
-  PrintWarnings(plan.warnings);
-  TESSERA_ASSIGN_OR_RETURN(const bool is_new_folder, PrepareFolder(options.out));
-  absl::Cleanup forget_folder = [&] {
-    std::error_code ignored;
-    if (is_new_folder) std::filesystem::remove(options.out, ignored);
-  };
-  for (const PlannedVersion& version : plan.versions) {
+      library.plan,
+      options.job != 0
+          ? PlanFromJob(client, options.job, options.device_classes, options.cpu)
+          : PlanFromFile(client, file, options.device_classes, options.target, options.cpu));
+  const std::vector<PlannedVersion>& versions = library.plan.versions;
+  PrintWarnings(library.plan.warnings);
+  db::Selection wanted;
+  wanted.name = LibraryName(options);
+  for (const PlannedVersion& version : versions) {
     for (const db::Task& task : version.tasks) {
-      selection.items.push_back({task.name, task, "", 0, 0, version.device_class});
+      wanted.items.push_back({task.name, task, "", 0, 0, version.device_class});
     }
   }
-  if (!file.model.empty()) {
-    TESSERA_RETURN_IF_ERROR(CheckRunsModels(plan));
-    TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(client, file.stored));
+  if (is_model) {
+    TESSERA_RETURN_IF_ERROR(CheckRunsModels(library.plan));
+    TESSERA_ASSIGN_OR_RETURN(wanted.model, UploadModel(client, file.stored));
   }
-  TESSERA_ASSIGN_OR_RETURN(db::Selection chosen, client.CreateSelection(selection, options.allow));
-  if (!file.model.empty() && !options.alone) {
-    if (plan.versions.size() == 1) {
-      TESSERA_ASSIGN_OR_RETURN(chosen, ChosenInPlace(client, std::move(chosen), options.allow));
+  TESSERA_ASSIGN_OR_RETURN(library.selection, client.CreateSelection(wanted, options.allow));
+  if (is_model && !options.alone) {
+    if (versions.size() == 1) {
+      TESSERA_ASSIGN_OR_RETURN(library.selection,
+                               ChosenInPlace(client, std::move(library.selection), options.allow));
     } else {
       PrintWarnings(
           {"a model of several versions is not measured as a whole: its programs are those "
            "that are fastest alone; --alone says so"});
     }
   }
-  TESSERA_RETURN_IF_ERROR(PrintChosen(chosen, plan.versions.size() > 1));
-  TESSERA_RETURN_IF_ERROR(accept(chosen));
-  if (!chosen.in_place) {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused, UnusedRecords(client, chosen));
+  TESSERA_RETURN_IF_ERROR(PrintChosen(library.selection, versions.size() > 1));
+  return library;
+}
+
+absl::Status BuildChosen(Client& client, const BuildOptions& options, const JobFile& file,
+                         const ChosenLibrary& chosen) {
+  TESSERA_ASSIGN_OR_RETURN(const bool is_new_folder, PrepareFolder(options.out));
+  absl::Cleanup forget_folder = [&] {
+    std::error_code ignored;
+    if (is_new_folder) std::filesystem::remove(options.out, ignored);
+  };
+  if (!chosen.selection.in_place) {
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused,
+                             UnusedRecords(client, chosen.selection));
     PrintWarnings(unused);
   }
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<BuiltFile> files,
-                           client.BuildLibrary({chosen.id, name, options.static_library}));
+  TESSERA_ASSIGN_OR_RETURN(
+      const std::vector<BuiltFile> files,
+      client.BuildLibrary({chosen.selection.id, LibraryName(options), options.static_library}));
   if (options.max_error > 0) {
     absl::Span<const SampleRun> samples;
     if (file.calibrated) samples = file.calibrated->samples;
@@ -266,11 +274,12 @@ absl::Status RunBuild(const BuildOptions& options) {
     TESSERA_ASSIGN_OR_RETURN(
         file, ReadSourceInterruptibly(options.source, LibraryExecutor(options.server)));
   }
-  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", LibraryName(options)));
+  TESSERA_RETURN_IF_ERROR(CheckPlace(options));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   const InterruptHandler handler([&] { client->Interrupt(); });
-  return SayWhatIsKept(BuildFrom(*client, options, std::move(file),
-                                 [](const db::Selection&) { return absl::OkStatus(); }));
+  const absl::StatusOr<ChosenLibrary> chosen = ChooseLibrary(*client, options, file);
+  if (!chosen.ok()) return SayWhatIsKept(chosen.status());
+  return SayWhatIsKept(BuildChosen(*client, options, file, *chosen));
 }
 
 }  // namespace tessera::cli

@@ -44,6 +44,7 @@ class GrpcClient final : public Client {
     request.set_name(job.name);
     *request.mutable_options() = ToProto(job.options);
     for (const db::Task& task : job.tasks) *request.add_tasks() = ToProto(task);
+    request.set_selection(job.selection);
     v1::CreateJobReply reply;
     grpc::ClientContext context;
     const grpc::Status status = jobs_->CreateJob(&context, request, &reply);

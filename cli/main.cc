@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   command->callback([&] { status = cli::RunUp(up); });
 
   cli::TuneOptions tune;
-  command = app.add_subcommand("tune", "tune operators and show the progress");
+  command = app.add_subcommand("tune", "tune operators, or a model, and show the progress");
   cli::AddServer(command, tune.server);
   cli::AddSource(command, tune.source);
   cli::AddExtents(command, tune.source);

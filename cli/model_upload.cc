@@ -9,6 +9,8 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "compiler/graph/text.h"
+#include "compiler/ir/target.h"
+#include "compiler/te/c_names.h"
 
 namespace tessera::cli {
 
@@ -51,6 +53,29 @@ absl::StatusOr<db::SelectionModel> UploadModel(Client& client,
         digest, std::string(reinterpret_cast<const char*>(tensor.data()), tensor.size())));
   }
   return model;
+}
+
+absl::Status NameModel(Client& client, const JobFile& file, db::Job& job) {
+  if (file.model.empty()) return absl::OkStatus();
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(job.tasks[0].target));
+  if (!ir::IsCpu(target.kind)) return absl::OkStatus();
+  db::Selection selection;
+  selection.name = te::ToCIdentifier(job.name, "model");
+  for (const db::Task& task : job.tasks) {
+    selection.items.push_back(
+        {.op = task.name, .task = task, .device_class = job.options.device_class});
+  }
+  absl::StatusOr<db::SelectionModel> model = UploadModel(client, file.stored);
+  if (absl::IsFailedPrecondition(model.status())) {
+    std::fprintf(stderr, "warning: runs of the model are not measured as it is tuned: %s\n",
+                 std::string(model.status().message()).c_str());
+    return absl::OkStatus();
+  }
+  TESSERA_RETURN_IF_ERROR(model.status());
+  selection.model = *std::move(model);
+  TESSERA_ASSIGN_OR_RETURN(selection, client.CreateSelection(selection, job.options.allow));
+  job.selection = selection.id;
+  return absl::OkStatus();
 }
 
 }  // namespace tessera::cli

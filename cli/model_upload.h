@@ -1,8 +1,10 @@
 #pragma once
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "cli/client.h"
+#include "cli/job_file.h"
 #include "compiler/graph/buckets.h"
 
 namespace tessera::cli {
@@ -11,5 +13,10 @@ namespace tessera::cli {
 // doesn't have; says on standard error how many. FailedPrecondition where it can't keep them all.
 absl::StatusOr<db::SelectionModel> UploadModel(Client& client,
                                                absl::Span<const graph::Bucket> buckets);
+
+// Has a job that is to be made of `file` say which model its tasks are the kernels of, so that the
+// server measures what a run takes as they are tuned. Leaves it as it is where that is no model, no
+// CPU runs it, or the server can't keep it: of the last a warning tells.
+absl::Status NameModel(Client& client, const JobFile& file, db::Job& job);
 
 }  // namespace tessera::cli

@@ -102,6 +102,16 @@ std::string WeightedText(const proto::JobProgress& progress) {
   return absl::StrCat(whose, " by weight ", TimeText(seconds));
 }
 
+// What a run of the job's model took, when that was measured last.
+std::string ModelText(const proto::ModelTime& model) {
+  std::string text = absl::StrCat("in the model ", TimeText(model.seconds));
+  if (model.default_seconds > 0) {
+    absl::StrAppend(&text, " of ", TimeText(model.default_seconds));
+  }
+  absl::StrAppend(&text, " after ", model.trials, " trials");
+  return text;
+}
+
 std::string StateAndSummary(const proto::JobProgress& progress) {
   return absl::StrCat("job ", progress.job_id, " ", std::string(db::ToString(progress.state)), ": ",
                       Summary(progress));
@@ -142,6 +152,7 @@ std::string Summary(const proto::JobProgress& progress) {
   if (const std::string weighted = WeightedText(progress); !weighted.empty()) {
     absl::StrAppend(&text, ", ", weighted);
   }
+  if (progress.model) absl::StrAppend(&text, ", ", ModelText(*progress.model));
   if (failed > 0) {
     const std::string detail =
         absl::StrJoin(reasons, ", ", [](std::string* out, const auto& reason) {

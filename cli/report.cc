@@ -336,6 +336,13 @@ std::string ToJson(const Report& report) {
     paces.push_back(
         {{"device", device.id}, {"pace", device.pace.ratio}, {"programs", device.pace.programs}});
   }
+  nlohmann::json in_place;
+  if (report.in_place) {
+    in_place = {{"device", report.in_place->device},
+                {"seconds", report.in_place->seconds},
+                {"alone_seconds", Known(report.in_place->alone_seconds)},
+                {"default_seconds", Known(report.in_place->default_seconds)}};
+  }
   const WeightedTimes all = TimesOf(report);
   const nlohmann::json document = {{"job", report.job_id},
                                    {"state", std::string(db::ToString(report.state))},
@@ -350,6 +357,7 @@ std::string ToJson(const Report& report) {
                                    {"all",
                                     {{"default_seconds", Known(all.default_seconds)},
                                      {"tuned_seconds", Known(all.tuned_seconds)}}},
+                                   {"in_place", std::move(in_place)},
                                    {"runners", RunnersJson(report.runners)},
                                    {"paces", std::move(paces)}};
   return document.dump(2) + "\n";

@@ -54,6 +54,7 @@ struct Report {
   std::vector<ReportRow> rows;
   std::vector<db::Device> devices;      // of the class, whose pace is known, as it is now
   std::vector<db::RunnerTime> runners;  // as far as the server remembers; see RunnerTime
+  std::optional<db::InPlace> in_place;  // of a model's job: what a run took, if that was measured
 };
 
 // Reads a job's records, and, where it began from a prior, the fastest that were there before it:
@@ -66,8 +67,9 @@ WeightedTimes TimesOf(const Report& report);
 std::string ToTable(const Report& report);
 // {"job", "state", "machine": …, "operators": [{op, default_gflops, tuned_gflops, peak_fraction,
 // known_record, trials, seconds, failures, comparison}, …], "all": {default_seconds,
-// tuned_seconds}, "runners": [{device, run_seconds,
-// build_seconds, …}, …], "paces": [{device, pace, programs}, …]}; null for what is not known.
+// tuned_seconds}, "in_place": {device, seconds, alone_seconds, default_seconds}, "runners":
+// [{device, run_seconds, build_seconds, …}, …], "paces": [{device, pace, programs}, …]}; null for
+// what is not known.
 std::string ToJson(const Report& report);
 
 }  // namespace tessera::cli

@@ -8,6 +8,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/library_executor.h"
+#include "cli/model_upload.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
@@ -59,17 +60,23 @@ absl::Status RunRequest(const RequestOptions& options) {
   if (planned.earlier) {
     job = *std::move(planned.earlier);
   } else {
+    if (!options.alone) TESSERA_RETURN_IF_ERROR(NameModel(*client, file, planned.job));
     TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(*client, planned.job, file));
   }
   PrintFitting(stderr, JobText(job));
-  TESSERA_ASSIGN_OR_RETURN(const Report report,
-                           WatchAndReport(*client, options.server, job.id, options.report, stderr));
-  build.device_classes = {report.device_class};
+  ChosenLibrary chosen;
+  const MeasureInPlace choose = [&](const Report& made) -> absl::StatusOr<InPlace> {
+    const InterruptHandler handler([&] { client->Interrupt(); });
+    build.device_classes = {made.device_class};
+    TESSERA_ASSIGN_OR_RETURN(chosen, ChooseLibrary(*client, build, file));
+    return chosen.selection.in_place;
+  };
+  const absl::StatusOr<Report> report =
+      WatchAndReport(*client, options.server, job.id, options.report, choose, stderr);
+  if (!report.ok()) return report.status();
+  TESSERA_RETURN_IF_ERROR(CheckTimes(options, *report, chosen.selection, file.model.size()));
   const InterruptHandler handler([&] { client->Interrupt(); });
-  const size_t buckets = file.model.size();
-  return SayWhatIsKept(BuildFrom(*client, build, std::move(file), [&](const db::Selection& chosen) {
-    return CheckTimes(options, report, chosen, buckets);
-  }));
+  return SayWhatIsKept(BuildChosen(*client, build, file, chosen));
 }
 
 }  // namespace tessera::cli

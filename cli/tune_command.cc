@@ -2,9 +2,11 @@
 
 #include "base/interrupt.h"
 #include "base/status.h"
+#include "cli/build_command.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/library_executor.h"
+#include "cli/model_upload.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
 #include "cli/progress_view.h"
@@ -14,6 +16,21 @@
 #include "proto/limits.h"
 
 namespace tessera::cli {
+namespace {
+
+// The library that `tessera build` would make of what was tuned.
+BuildOptions LikeJob(const TuneOptions& options, const Report& report) {
+  BuildOptions build;
+  build.server = options.server;
+  build.source = options.source;
+  build.target = options.target;
+  build.threads = report.threads;
+  build.allow = options.allow;
+  build.device_classes = {report.device_class};
+  return build;
+}
+
+}  // namespace
 
 absl::Status RunTune(const TuneOptions& options) {
   BlockInterrupts();
@@ -26,6 +43,7 @@ absl::Status RunTune(const TuneOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   TESSERA_ASSIGN_OR_RETURN(PlannedJob planned, PlanJob(*client, file, options));
   db::Job& job = planned.job;
+  TESSERA_RETURN_IF_ERROR(NameModel(*client, file, job));
   const absl::StatusOr<int64_t> id = client->CreateJob(job);
   if (!id.ok()) return WithPlace(id.status(), file);
   PrintFitting(stderr, planned.remark);
@@ -36,7 +54,16 @@ absl::Status RunTune(const TuneOptions& options) {
   }
   job.id = *id;
   PrintFitting(stderr, JobText(job));
-  return WatchAndReport(*client, options.server, *id, options.report).status();
+  MeasureInPlace measure;
+  if (job.selection != 0) {
+    measure = [&](const Report& made) -> absl::StatusOr<InPlace> {
+      const InterruptHandler handler([&] { client->Interrupt(); });
+      TESSERA_ASSIGN_OR_RETURN(const ChosenLibrary chosen,
+                               ChooseLibrary(*client, LikeJob(options, made), file));
+      return chosen.selection.in_place;
+    };
+  }
+  return WatchAndReport(*client, options.server, *id, options.report, measure, stdout).status();
 }
 
 absl::Status RunWatch(const JobOptions& options) {
@@ -45,7 +72,7 @@ absl::Status RunWatch(const JobOptions& options) {
   const absl::StatusOr<db::Job> job = client->GetJob(options.job);
   if (!job.ok()) return WithNextStep(job.status(), StepOf(options.server, options.job));
   PrintFitting(stderr, JobText(*job));
-  return WatchAndReport(*client, options.server, options.job, "").status();
+  return WatchAndReport(*client, options.server, options.job, "", nullptr, stdout).status();
 }
 
 }  // namespace tessera::cli

@@ -279,18 +279,32 @@ absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOpti
 }
 
 absl::StatusOr<Report> WatchAndReport(Client& client, const std::string& server, int64_t id,
-                                      const std::string& report_path, std::FILE* table) {
+                                      const std::string& report_path, const MeasureInPlace& measure,
+                                      std::FILE* table) {
   absl::StatusOr<Ended> ended = WatchToEnd(client, server, id);
   if (!ended.ok()) return WithNextStep(ended.status(), StepOf(server, id));
   std::fputs(ToTable(ended->report).c_str(), table);
-  if (!report_path.empty()) TESSERA_RETURN_IF_ERROR(WriteReport(ended->report, report_path));
+  std::fflush(table);
   const db::Job& job = ended->job;
+  absl::Status measured;
+  if (measure && job.state == db::JobState::kDone) {
+    absl::StatusOr<InPlace> in_place = measure(ended->report);
+    measured = in_place.status();
+    if (in_place.ok()) ended->report.in_place = *std::move(in_place);
+  }
+  if (!report_path.empty()) TESSERA_RETURN_IF_ERROR(WriteReport(ended->report, report_path));
   if (job.state == db::JobState::kFailed) {
     return absl::InternalError(absl::StrCat("job ", id, " failed: ", job.message));
   }
   if (job.state == db::JobState::kCancelled) {
     return absl::CancelledError(absl::StrCat("job ", id, " was cancelled"));
   }
+  if (absl::IsCancelled(measured)) {
+    return absl::CancelledError(absl::StrCat("interrupted; job ", id,
+                                             " is done, and what it measured is kept for `tessera "
+                                             "build` or the same request"));
+  }
+  TESSERA_RETURN_IF_ERROR(measured);
   return std::move(ended->report);
 }
 

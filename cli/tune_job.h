@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -35,11 +36,16 @@ absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOpti
 // `file` is what it is made of.
 absl::StatusOr<db::Job> FindOrCreate(Client& client, const db::Job& job, const JobFile& file);
 
-// Shows a job's progress on standard error until it has ended, then its table, and writes the
-// report where a path is named. Cancelled when interrupted, with how to go on, or when the job was
-// cancelled; Internal when it failed.
+// Has the model of a job that is done measured as a whole, if it can be.
+using InPlace = std::optional<db::InPlace>;
+using MeasureInPlace = std::function<absl::StatusOr<InPlace>(const Report&)>;
+
+// Shows a job's progress on standard error until it has ended, then its table; measures its model,
+// if told how, and writes the report where a path is named. Cancelled when interrupted, with how to
+// go on, or when the job was cancelled; Internal when it failed.
 absl::StatusOr<Report> WatchAndReport(Client& client, const std::string& server, int64_t id,
-                                      const std::string& report_path, std::FILE* table = stdout);
+                                      const std::string& report_path, const MeasureInPlace& measure,
+                                      std::FILE* table);
 
 // What becomes of a job whose server went away, and what to do.
 std::string StepOf(const std::string& server, int64_t job);

@@ -305,6 +305,7 @@ v1::Job ToProto(const db::Job& job) {
   m.set_created_micros(MicrosOf(job.created));
   m.set_updated_micros(MicrosOf(job.updated));
   m.set_prior(job.prior);
+  m.set_selection(job.selection);
   return m;
 }
 
@@ -320,6 +321,7 @@ absl::StatusOr<db::Job> FromProto(const v1::Job& m) {
   job.created = TimeOf(check, "job created_micros", m.created_micros());
   job.updated = TimeOf(check, "job updated_micros", m.updated_micros());
   job.prior = check.Hex("job prior", m.prior(), 64, true);
+  job.selection = check.Range("job selection", m.selection(), 0, kMaxId);
   return Finish(check, std::move(job));
 }
 
@@ -330,6 +332,7 @@ absl::StatusOr<db::Job> FromProto(const v1::CreateJobRequest& m) {
   job.options = Nested(check, m.options());
   if (m.tasks().empty()) check.Fail("job tasks", "at least one task is needed");
   job.tasks = NestedEach(check, "job tasks", m.tasks(), kMaxTasks);
+  job.selection = check.Range("job selection", m.selection(), 0, kMaxId);
   if (job.options.extra_trials > 0 && job.options.extra_trials >= m.tasks_size()) {
     check.Fail("options extra_trials", absl::StrCat(job.options.extra_trials, " for ",
                                                     m.tasks_size(), " tasks, fewer are needed"));
@@ -388,6 +391,7 @@ v1::SelectionItem ToProto(const db::SelectionItem& item) {
   m.set_seconds(item.seconds);
   m.set_device_class(item.device_class);
   m.set_in_place_seconds(item.in_place_seconds);
+  m.set_device(item.device);
   return m;
 }
 
@@ -403,6 +407,7 @@ absl::StatusOr<db::SelectionItem> FromProto(const v1::SelectionItem& m) {
   item.device_class = check.Name("selection device_class", m.device_class(), kMaxNameBytes);
   item.in_place_seconds =
       check.Number("selection in_place_seconds", m.in_place_seconds(), 0, kMaxSeconds);
+  item.device = check.Name("selection device", m.device(), kMaxNameBytes);
   return Finish(check, std::move(item));
 }
 
@@ -551,6 +556,11 @@ v1::JobProgress ToProto(const JobProgress& progress) {
   m.set_trials_per_second(progress.trials_per_second);
   m.set_remaining_seconds(progress.remaining_seconds);
   for (const db::RunnerTime& time : progress.runners) *m.add_runners() = RunnerTimeToProto(time);
+  if (progress.model) {
+    m.mutable_model()->set_seconds(progress.model->seconds);
+    m.mutable_model()->set_default_seconds(progress.model->default_seconds);
+    m.mutable_model()->set_trials(progress.model->trials);
+  }
   return m;
 }
 
@@ -568,6 +578,13 @@ absl::StatusOr<JobProgress> FromProto(const v1::JobProgress& m) {
       check.Number("progress remaining_seconds", m.remaining_seconds(), -1, kMaxSeconds);
   progress.runners = Each(check, "progress runners", m.runners(), kMaxRunners,
                           [&](const auto& time) { return RunnerTimeFromProto(check, time); });
+  if (m.has_model()) {
+    progress.model = {
+        .seconds = check.Number("progress model seconds", m.model().seconds(), 0, kMaxSeconds),
+        .default_seconds = check.Number("progress model default_seconds",
+                                        m.model().default_seconds(), 0, kMaxSeconds),
+        .trials = check.Range("progress model trials", m.model().trials(), 0, kMaxId)};
+  }
   return Finish(check, std::move(progress));
 }
 

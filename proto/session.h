@@ -233,6 +233,14 @@ struct TaskProgress {
   std::string end_reason = {};  // of a task that is done; empty: its trials are used up
 };
 
+// What a run of a job's model took on a device, or one of each of its buckets together.
+struct ModelTime {
+  double seconds = 0;          // with the best that was measured of each kernel by then
+  double default_seconds = 0;  // with default schedules; 0: could not be measured
+  int64_t trials = 0;          // of the job, that were done by then
+  bool operator==(const ModelTime&) const = default;
+};
+
 struct JobProgress {
   int64_t job_id = 0;
   db::JobState state = db::JobState::kQueued;
@@ -241,6 +249,7 @@ struct JobProgress {
   double trials_per_second = 0;
   double remaining_seconds = -1;  // negative: unknown
   std::vector<db::RunnerTime> runners;
+  std::optional<ModelTime> model;  // none: not measured yet, or the job is of no model
 };
 
 }  // namespace tessera::proto

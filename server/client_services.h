@@ -9,6 +9,7 @@
 #include "server/call_limit.h"
 #include "server/dispatcher.h"
 #include "server/jobs.h"
+#include "server/model_times.h"
 
 // What clients call (proto/services.proto). The handlers validate, convert and delegate.
 
@@ -27,8 +28,8 @@ grpc::Status ToClient(const absl::Status& status);
 
 class JobServiceImpl final : public v1::JobService::Service {
  public:
-  JobServiceImpl(JobManager& jobs, db::Store& store, Clock& clock)
-      : jobs_(jobs), store_(store), clock_(clock) {}
+  JobServiceImpl(JobManager& jobs, const ModelTimes& times, db::Store& store, Clock& clock)
+      : jobs_(jobs), times_(times), store_(store), clock_(clock) {}
 
   grpc::Status CreateJob(grpc::ServerContext* context, const v1::CreateJobRequest* request,
                          v1::CreateJobReply* reply) override;
@@ -43,6 +44,7 @@ class JobServiceImpl final : public v1::JobService::Service {
 
  private:
   JobManager& jobs_;
+  const ModelTimes& times_;
   db::Store& store_;
   Clock& clock_;
   CallLimit watches_{"watches of jobs", kMaxWatches};

@@ -33,11 +33,13 @@ std::vector<db::SelectionItem> CandidatesOf(const db::SelectionItem& item,
     made.trace = rival.trace;
     made.record_id = rival.id;
     made.seconds = rival.CostSeconds();
+    made.device = rival.device;
   }
   db::SelectionItem& made = candidates.emplace_back(item);
   made.trace.clear();
   made.record_id = 0;
   made.seconds = 0;
+  made.device.clear();
   return candidates;
 }
 

@@ -67,16 +67,18 @@ grpc::Status JobServiceImpl::WatchJob(grpc::ServerContext* context,
   const absl::StatusOr<CallLimit::Slot> slot = watches_.Enter();
   if (!slot.ok()) return ToClient(slot.status());
   std::string sent;
-  std::optional<JobManager::Version> seen;
+  using Seen = std::pair<JobManager::Version, std::optional<proto::ModelTime>>;
+  std::optional<Seen> seen;
   while (!context->IsCancelled()) {
-    const JobManager::Version version = jobs_.ProgressVersion(request->job_id());
-    if (seen == version) {
+    const Seen now(jobs_.ProgressVersion(request->job_id()), times_.Latest(request->job_id()));
+    if (seen == now) {
       clock_.SleepFor(kWatchInterval);
       continue;
     }
-    seen = version;
+    seen = now;
     absl::StatusOr<proto::JobProgress> progress = jobs_.Progress(request->job_id());
     if (!progress.ok()) return ToClient(progress.status());
+    progress->model = now.second;
     const v1::JobProgress message = proto::ToProto(*progress);
     const std::string bytes = message.SerializeAsString();
     if (bytes != sent && !writer->Write(message)) break;

@@ -57,6 +57,20 @@ absl::Status CheckIsSame(const db::Job& stored, const db::Job& wanted) {
                    stored.id, "`"));
 }
 
+// What a job says that it is of.
+absl::Status CheckSelection(db::Store& store, const db::Job& job) {
+  if (job.selection == 0) return absl::OkStatus();
+  const absl::StatusOr<db::Selection> selection = store.GetSelection(job.selection);
+  if (absl::IsNotFound(selection.status())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("job selection: ", selection.status().message()));
+  }
+  TESSERA_RETURN_IF_ERROR(selection.status());
+  if (selection->model) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("job selection: selection ", job.selection,
+                                                 " is of operators, a job's is of a model"));
+}
+
 double BestOrZero(double seconds) { return std::isfinite(seconds) ? seconds : 0; }
 
 proto::JobProgress FromTuner(const tuner::JobProgress& from,
@@ -178,6 +192,7 @@ absl::StatusOr<int64_t> JobManager::Create(db::Job job) {
 }
 
 absl::StatusOr<int64_t> JobManager::CreateChecked(db::Job job) {
+  TESSERA_RETURN_IF_ERROR(CheckSelection(store_, job));
   job.state = db::JobState::kQueued;
   job.created = job.updated = clock_.Now();
   job.prior.clear();
@@ -365,6 +380,16 @@ absl::StatusOr<proto::JobProgress> JobManager::Progress(int64_t id) {
   if (!progress.ok()) progress = proto::JobProgress{.job_id = id, .state = db::JobState::kRunning};
   progress->message = absl::StrCat(AbslView(kWaits), trouble);
   return progress;
+}
+
+std::vector<int64_t> JobManager::Running() {
+  std::vector<int64_t> ids;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [id, entry] : entries_) {
+    if (entry.runner != nullptr && !db::HasEnded(entry.runner->Progress()->state))
+      ids.push_back(id);
+  }
+  return ids;
 }
 
 std::string JobManager::Remark(int64_t id) {

@@ -68,6 +68,8 @@ class JobManager {
   absl::Status Cancel(int64_t id);
   // Of running jobs live, of others from the log. NotFound.
   absl::StatusOr<proto::JobProgress> Progress(int64_t id);
+  // Ids of jobs that run and have not ended, ascending. Cheap.
+  std::vector<int64_t> Running();
   // What an unfinished job has to say, such as what it waits for; empty of others. Cheap.
   std::string Remark(int64_t id);
   // Differs from what it was when Progress may say something new. Cheap.

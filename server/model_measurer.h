@@ -37,6 +37,8 @@ class ModelMeasurer {
   absl::StatusOr<std::vector<Timed>> Measure(absl::Span<const db::Selection> ways);
 
   const std::string& device() const { return device_; }
+  // Of a way that has no time, the last.
+  const std::string& failure() const { return failure_; }
 
  private:
   struct Built {
@@ -55,7 +57,7 @@ class ModelMeasurer {
   const std::function<void(std::string_view)>& doing_;
   const std::function<bool()>& is_cancelled_;
   std::string device_;
-  std::string failure_;  // the last
+  std::string failure_;
 };
 
 }  // namespace tessera::server

@@ -73,6 +73,7 @@ void Take(const db::Record& record, db::SelectionItem& item) {
   item.trace = record.trace;
   item.record_id = record.id;
   item.seconds = record.measurement.CostSeconds();
+  item.device = record.device;
 }
 
 // The inputs and outputs whose storage is for a schedule to choose.
@@ -238,6 +239,7 @@ void Copy(const Items& from, const Items& to) {
     to[i]->trace = from[i]->trace;
     to[i]->record_id = from[i]->record_id;
     to[i]->seconds = from[i]->seconds;
+    to[i]->device = from[i]->device;
   }
 }
 

@@ -58,9 +58,10 @@ class ServerImpl final : public Server {
         dispatcher_(*store_, *artifacts_, *devices_, clock, options_.dispatcher),
         jobs_(*store_, dispatcher_, clock, std::move(factory)),
         calibrator_(*store_, dispatcher_, *devices_, clock, options_.calibration),
+        model_times_({*store_, *artifacts_, dispatcher_}, jobs_, clock, options_.model_times),
         worker_service_(dispatcher_),
         artifact_service_(*artifacts_),
-        job_service_(jobs_, *store_, clock),
+        job_service_(jobs_, model_times_, *store_, clock),
         log_service_(*store_),
         library_service_(*store_, dispatcher_, *artifacts_, clock),
         device_service_(*devices_, dispatcher_, *store_, clock) {
@@ -112,6 +113,13 @@ class ServerImpl final : public Server {
         absl::SleepFor(absl::Milliseconds(100));
       }
     });
+    // By itself: it waits for builds and devices.
+    model_watch_ = std::thread([this] {
+      while (!stopping_) {
+        model_times_.Tend([this] { return stopping_.load(); });
+        absl::SleepFor(absl::Milliseconds(100));
+      }
+    });
     return absl::OkStatus();
   }
 
@@ -123,6 +131,7 @@ class ServerImpl final : public Server {
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
     if (ticker_.joinable()) ticker_.join();
     if (job_keeper_.joinable()) job_keeper_.join();
+    if (model_watch_.joinable()) model_watch_.join();
   }
 
  private:
@@ -134,6 +143,7 @@ class ServerImpl final : public Server {
   Dispatcher dispatcher_;
   JobManager jobs_;
   Calibrator calibrator_;
+  ModelTimes model_times_;
   WorkerServiceImpl worker_service_;
   ArtifactServiceImpl artifact_service_;
   JobServiceImpl job_service_;
@@ -145,6 +155,7 @@ class ServerImpl final : public Server {
   std::atomic<bool> stopping_ = false;
   std::thread ticker_;
   std::thread job_keeper_;
+  std::thread model_watch_;
 };
 
 }  // namespace

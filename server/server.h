@@ -9,6 +9,7 @@
 #include "server/calibrator.h"
 #include "server/dispatcher.h"
 #include "server/jobs.h"
+#include "server/model_times.h"
 
 namespace tessera::server {
 
@@ -19,6 +20,7 @@ struct ServerOptions {
   std::string models_folder;                  // shipped_models.h; empty: none
   DispatcherOptions dispatcher;
   CalibrationOptions calibration;
+  ModelTimesOptions model_times;
 };
 
 // A whole server: store, jobs, dispatcher and services behind one port. Unfinished jobs go on when

@@ -18,6 +18,7 @@ struct Implementation {
   schedule::Trace trace;
   bool is_default = false;  // the safe default schedule: no record was there
   std::vector<std::string> record_ids;
+  std::string device;                      // that measured the record; may be empty
   std::optional<double> measured_seconds;  // on the version's device class
 };
 

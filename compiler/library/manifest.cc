@@ -45,13 +45,15 @@ nlohmann::json ImplementationJson(const CompiledOp& op, const Implementation& im
                           {"packed_offset", result.offset}});
     }
   }
-  nlohmann::json measured;
+  nlohmann::json measured, device;
   if (implementation.measured_seconds) measured = *implementation.measured_seconds;
+  if (!implementation.device.empty()) device = implementation.device;
   return {{"device_class", version.device_class},
           {"trace", schedule::Print(implementation.trace)},
           {"is_default", implementation.is_default},
           {"measured_seconds", measured},
           {"record_ids", implementation.record_ids},
+          {"device", device},
           {"packed_bytes", packed.bytes},
           {"constants", constants},
           {"prepared", prepared}};

@@ -155,8 +155,9 @@ struct Job {
   std::vector<Task> tasks;
   // Digest of a blob with what options.prior meant when the job was made; empty: nothing.
   std::string prior;
-  absl::Time created;  // stamped by the store
-  absl::Time updated;  // of state and message, stamped by the store
+  int64_t selection = 0;  // of a model whose kernels the tasks are; 0: they are of none
+  absl::Time created;     // stamped by the store
+  absl::Time updated;     // of state and message, stamped by the store
   bool operator==(const Job&) const = default;
 
   // Of all tasks together.
@@ -236,6 +237,7 @@ struct SelectionItem {
   double seconds = 0;     // measured; 0 if none
   std::string device_class;
   double in_place_seconds = 0;  // of all its steps in a run of the model; 0: not measured there
+  std::string device = {};      // that measured the record; empty without one
   bool operator==(const SelectionItem&) const = default;
 };
 // A model whose kernels the operators are. What the digests name is among the server's artifacts,

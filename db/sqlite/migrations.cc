@@ -293,6 +293,14 @@ constexpr std::string_view kExtraTrials = R"sql(
 ALTER TABLE jobs ADD COLUMN extra_trials INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+// What a job's tasks are the kernels of, and where what a library is built from was measured.
+constexpr std::string_view kModelsOfJobs = R"sql(
+ALTER TABLE jobs ADD COLUMN selection INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE selection_items ADD COLUMN device TEXT NOT NULL DEFAULT '';
+UPDATE selection_items SET device =
+  coalesce((SELECT device FROM records WHERE records.id = selection_items.record_id), '');
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "log", kLog},
     {2, "ranking", kRanking},
@@ -310,6 +318,7 @@ constexpr Migration kMigrations[] = {
     {14, "models in place", kInPlace},
     {15, "libraries of others", kLibrariesOfOthers},
     {16, "extra trials", kExtraTrials},
+    {17, "models of jobs", kModelsOfJobs},
 };
 
 }  // namespace

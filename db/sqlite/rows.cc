@@ -152,7 +152,7 @@ absl::Status InsertEvent(Connection& connection, const Event& e, int64_t record_
 const std::string_view kJobColumns =
     "id, name, state, message, trials_per_task, threads, seed, explorer, cost_model, max_seconds, "
     "idempotency_key, device_class, scheduler, prior_option, pins, allow, extra_trials, prior, "
-    "created_us, updated_us";
+    "selection, created_us, updated_us";
 
 absl::StatusOr<Job> ReadJob(const Cursor& row) {
   Job j;
@@ -175,6 +175,7 @@ absl::StatusOr<Job> ReadJob(const Cursor& row) {
   j.options.allow = row.Text(c++);
   j.options.extra_trials = static_cast<int>(row.Int(c++));
   j.prior = row.Text(c++);
+  j.selection = row.Int(c++);
   j.created = FromMicros(row.Int(c++));
   j.updated = FromMicros(row.Int(c++));
   return j;
@@ -185,12 +186,27 @@ absl::StatusOr<int64_t> InsertJob(Connection& connection, const Job& j, absl::Ti
   TESSERA_RETURN_IF_ERROR(connection.Execute(
       "INSERT INTO jobs (name, state, message, trials_per_task, threads, seed, explorer, "
       "cost_model, max_seconds, idempotency_key, device_class, scheduler, prior_option, pins, "
-      "allow, extra_trials, prior, created_us, updated_us) VALUES "
-      "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-      {j.name, ToString(j.state), j.message, int64_t{o.trials_per_task}, int64_t{o.threads},
-       std::bit_cast<int64_t>(o.seed), o.explorer, o.cost_model, o.max_seconds,
-       o.idempotency_key.empty() ? SqlValue() : SqlValue(o.idempotency_key), o.device_class,
-       o.scheduler, o.prior, o.pins, o.allow, int64_t{o.extra_trials}, j.prior, Micros(now),
+      "allow, extra_trials, prior, selection, created_us, updated_us) VALUES "
+      "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      {j.name,
+       ToString(j.state),
+       j.message,
+       int64_t{o.trials_per_task},
+       int64_t{o.threads},
+       std::bit_cast<int64_t>(o.seed),
+       o.explorer,
+       o.cost_model,
+       o.max_seconds,
+       o.idempotency_key.empty() ? SqlValue() : SqlValue(o.idempotency_key),
+       o.device_class,
+       o.scheduler,
+       o.prior,
+       o.pins,
+       o.allow,
+       int64_t{o.extra_trials},
+       j.prior,
+       j.selection,
+       Micros(now),
        Micros(now)}));
   return connection.last_insert_id();
 }

@@ -95,10 +95,11 @@ absl::StatusOr<int64_t> InsertSelection(Connection& connection, const Selection&
     TESSERA_ASSIGN_OR_RETURN(const int64_t task_id, InternTask(connection, item.task));
     TESSERA_RETURN_IF_ERROR(connection.Execute(
         "INSERT INTO selection_items (selection_id, position, op, task_id, task_name, "
-        "task_weight, trace, record_id, seconds, device_class, in_place_seconds) "
-        "VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        "task_weight, trace, record_id, seconds, device_class, in_place_seconds, device) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
         {id, static_cast<int64_t>(i), item.op, task_id, item.task.name, item.task.weight,
-         item.trace, item.record_id, item.seconds, item.device_class, item.in_place_seconds}));
+         item.trace, item.record_id, item.seconds, item.device_class, item.in_place_seconds,
+         item.device}));
   }
   if (selection.in_place) {
     const InPlace& in_place = *selection.in_place;
@@ -114,7 +115,7 @@ absl::StatusOr<int64_t> InsertSelection(Connection& connection, const Selection&
 absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connection, int64_t id) {
   static const std::string sql = absl::StrCat(
       "SELECT op, task_name, task_weight, trace, record_id, seconds, device_class, "
-      "in_place_seconds, ",
+      "in_place_seconds, device, ",
       AbslView(kTaskColumns),
       " FROM selection_items JOIN tasks ON tasks.id = selection_items.task_id "
       "WHERE selection_id = ? ORDER BY position");
@@ -122,7 +123,7 @@ absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connec
   return ReadAll<SelectionItem>(std::move(cursor),
                                 [](const Cursor& row) -> absl::StatusOr<SelectionItem> {
                                   SelectionItem item;
-                                  TESSERA_ASSIGN_OR_RETURN(item.task, ReadTask(row, 8));
+                                  TESSERA_ASSIGN_OR_RETURN(item.task, ReadTask(row, 9));
                                   item.op = row.Text(0);
                                   item.task.name = row.Text(1);
                                   item.task.weight = row.Real(2);
@@ -131,6 +132,7 @@ absl::StatusOr<std::vector<SelectionItem>> ReadSelectionItems(Connection& connec
                                   item.seconds = row.Real(5);
                                   item.device_class = row.Text(6);
                                   item.in_place_seconds = row.Real(7);
+                                  item.device = row.Text(8);
                                   return item;
                                 });
 }

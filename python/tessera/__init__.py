@@ -35,6 +35,7 @@ from tessera.values import (
     JobInfo,
     JobOptions,
     JobState,
+    ModelTime,
     Outcome,
     Progress,
     Record,
@@ -45,8 +46,8 @@ from tessera.values import (
 
 __all__ = [
     "Client", "Device", "FailedPrecondition", "InvalidArgument", "Job", "JobFailed", "JobInfo",
-    "JobOptions", "JobState", "Library", "LibraryError", "Model", "NotFound", "OnnxComparison",
-    "Operator", "OperatorReport", "Outcome", "OutputError", "Packed", "ProgramError",
+    "JobOptions", "JobState", "Library", "LibraryError", "Model", "ModelTime", "NotFound",
+    "OnnxComparison", "Operator", "OperatorReport", "Outcome", "OutputError", "Packed", "ProgramError",
     "ProgramNotFound", "Progress", "Record", "Report", "RunnerTime", "ServerError",
     "ServerUnavailable", "Stored", "Task", "TaskProgress", "Tensor", "TesseraError",
     "TesseraWarning", "__version__", "compare_with_onnxruntime", "connect", "from_bfloat16", "load",

@@ -80,6 +80,8 @@ class Summary:
         if tasks > 1 and progress.run_seconds is not None:
             whose = "all" if measured == tasks else f"{measured} of {tasks}"
             parts.append(f"{whose} by weight {time_text(progress.run_seconds)}")
+        if progress.model is not None:
+            parts.append(f"in the model {time_text(progress.model.seconds)}")
         if self._latest:
             parts.append(self._latest)
         if progress.failed:

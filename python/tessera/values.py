@@ -352,8 +352,24 @@ class RunnerTime:
 
 
 @dataclasses.dataclass(frozen=True)
+class ModelTime:
+    """What a run of a job's model took on a device (of several extents one of each together), when
+    `trials` of the job were done: with the best of each kernel by then, and with default schedules
+    (None: could not be measured)."""
+
+    seconds: float
+    default_seconds: float | None
+    trials: int
+
+    @classmethod
+    def from_message(cls, message: typing.Any) -> ModelTime:
+        return cls(message.seconds, message.default_seconds or None, message.trials)
+
+
+@dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where a job is. `message` says what it waits for, or why it failed."""
+    """Where a job is. `message` says what it waits for, or why it failed; `model` is what a run of
+    the job's model took, where it is of one that has been measured."""
 
     job_id: int
     state: JobState
@@ -362,6 +378,7 @@ class Progress:
     trials_per_second: float
     remaining_seconds: float | None
     runners: tuple[RunnerTime, ...] = ()
+    model: ModelTime | None = None
 
     @property
     def trials_done(self) -> int:
@@ -400,4 +417,5 @@ class Progress:
             trials_per_second=message.trials_per_second,
             remaining_seconds=_known(message.remaining_seconds),
             runners=tuple(RunnerTime.from_message(runner) for runner in message.runners),
+            model=ModelTime.from_message(message.model) if message.HasField("model") else None,
         )

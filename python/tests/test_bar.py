@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from tessera import JobState, Outcome, Progress, TaskProgress
+from tessera import JobState, ModelTime, Outcome, Progress, TaskProgress
 from tessera import _bar
 
 
@@ -32,6 +32,11 @@ def test_the_summary_has_gain_best_speed_and_time_left() -> None:
     # The geometric mean of 4 and 9, and the time that is new.
     assert summary.text(progress_of(a=1e-6, b=1e-3)).startswith("gain 6.00x, all by weight 2 ms, b 1 ms, ")
     assert summary.text(progress_of(JobState.DONE, a=1e-6, b=1e-3)) == "gain 6.00x, all by weight 2 ms, b 1 ms"
+
+
+def test_the_summary_says_what_a_run_of_the_model_took() -> None:
+    progress = dataclasses.replace(progress_of(a=1e-6, b=1e-3), model=ModelTime(3e-3, None, 40))
+    assert "all by weight 2 ms, in the model 3 ms, b 1 ms" in _bar.Summary(DEFAULTS.get).text(progress)
 
 
 def test_a_task_without_a_default_time_is_left_out_of_the_gain() -> None:

@@ -90,6 +90,16 @@ TEST_CASE("a summary says what a run of all takes, as far as it is measured", "[
   CHECK(!absl::StrContains(Summary(progress), "weight"));
 }
 
+TEST_CASE("a summary says what a run of the model took", "[cli]") {
+  proto::JobProgress progress = Running();
+  progress.model = {.seconds = 15.2e-3, .default_seconds = 22e-3, .trials = 40};
+  CHECK(
+      absl::StrContains(Summary(progress),
+                        "by weight 1 ms, in the model 15.2 ms of 22 ms after 40 trials, 3 failed"));
+  progress.model->default_seconds = 0;
+  CHECK(absl::StrContains(Summary(progress), "in the model 15.2 ms after 40 trials"));
+}
+
 TEST_CASE("a job that does not run, or has just begun, has no rate", "[cli]") {
   proto::JobProgress progress = Running();
   for (const auto state : {db::JobState::kQueued, db::JobState::kDone, db::JobState::kFailed,

@@ -83,10 +83,22 @@ class BuildModel(ModelTest):
         server = self.start_server()
         self.start_worker()
         model, dist = self.write_model("conv.onnx"), self.folder / "dist"
-        self.output("tune", model, "--trials", "4")
+        report = self.folder / "report.json"
+        tuned = self.tessera("tune", model, "--trials", "4", "--report", report)
+        self.assertEqual(tuned.returncode, 0, tuned.stderr)
+        self.assertIn("uploading 2 of 2 tensors and graphs", tuned.stderr)
+        self.assertIn("in place: measuring it in", tuned.stderr)
+        in_place = json.loads(report.read_text())["in_place"]
+        self.assertEqual(in_place["device"], "worker/cpu")
+        self.assertGreater(in_place["seconds"], 0)
+        self.assertIn(" a run on worker/cpu; ", tuned.stderr)
         done = self.tessera("build", model, "--name", "conv", "--out", dist)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("uploading 2 of 2 tensors and graphs", done.stderr)
+        self.assertNotIn("uploading", done.stderr)
+        self.assertNotIn("in place: measuring it", done.stderr)  # tune did
+        version = json.loads((dist / "manifest.json").read_text())["ops"][0]["versions"][0]
+        self.assertIn(version["device"], ["worker/cpu", None])  # None: the default schedule
+        self.assertEqual(version["device"] is None, version["is_default"])
         self.assertIn("record", done.stderr)
         self.run_model(dist)
         again = self.folder / "again"

@@ -69,8 +69,10 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
                                .trace = RandomText(rng, 99),
                                .record_id = 5,
                                .seconds = rng.Uniform(),
-                               .device_class = RandomName(rng)});
+                               .device_class = RandomName(rng),
+                               .device = RandomName(rng)});
     CheckRoundTrip(selection);
+    CHECK(FromProto(ToProto(selection)).value().items == selection.items);
     selection.model = {RandomHex(rng, 64), {RandomHex(rng, 64), RandomHex(rng, 64)}};
     CheckRoundTrip(selection);
     CHECK(FromProto(ToProto(selection)).value().model == selection.model);
@@ -118,6 +120,9 @@ TEST_CASE("every message survives the way to a domain value and back", "[proto]"
     for (double& seconds : progress.runners[0].seconds) seconds = 100 * rng.Uniform();
     CheckRoundTrip(progress);
     CHECK(FromProto(ToProto(progress))->runners == progress.runners);
+    progress.model = {.seconds = 1e-3, .default_seconds = rng.Uniform(), .trials = 7};
+    CheckRoundTrip(progress);
+    CHECK(FromProto(ToProto(progress))->model == progress.model);
   }
 }
 

@@ -37,7 +37,8 @@ inline SearchFactory ToySearch() {
 // A whole server in this process, on a loopback port of its own, with a store that outlives it.
 struct Rig {
   // Long beyond what this process may be held up, unless the test is about what is lost.
-  explicit Rig(absl::Duration lease_timeout = absl::Minutes(1)) : lease_timeout(lease_timeout) {
+  explicit Rig(absl::Duration lease_timeout = absl::Minutes(1), ModelTimesOptions model_times = {})
+      : lease_timeout(lease_timeout), model_times(model_times) {
     StartServer();
   }
 
@@ -55,6 +56,7 @@ struct Rig {
     options.data_directory = directory.path;
     options.dispatcher.lease_timeout = lease_timeout;
     options.dispatcher.heartbeat = absl::Milliseconds(100);
+    options.model_times = model_times;
     auto started =
         Server::Start(options, std::make_unique<SharedStore>(store), Clock::Real(), ToySearch());
     INFO(started.status());
@@ -111,6 +113,7 @@ struct Rig {
   }
 
   const absl::Duration lease_timeout;
+  const ModelTimesOptions model_times;
   test::TemporaryDirectory directory;
   std::shared_ptr<db::Store> store = std::make_shared<db::MemoryStore>(Clock::Real());
   std::unique_ptr<Server> server;

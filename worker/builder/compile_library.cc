@@ -42,6 +42,7 @@ absl::StatusOr<library::Implementation> ReadSchedule(const db::SelectionItem& it
     TESSERA_ASSIGN_OR_RETURN(made.trace, schedule::ParseTrace(item.trace));
   }
   if (!made.is_default) made.record_ids = {absl::StrCat(item.record_id)};
+  made.device = item.device;
   if (item.seconds > 0) made.measured_seconds = item.seconds;
   return made;
 }

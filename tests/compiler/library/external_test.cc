@@ -1,14 +1,17 @@
 // Libraries whose kernels call libraries of others.
 
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/third_party.h"
 #include "compiler/library/library.h"
 #include "compiler/schedule/default_trace.h"
 #include "compiler/te/operators.h"
+#include "tests/compiler/graph/run.h"
 #include "tests/compiler/library/elf.h"
 #include "tests/compiler/library/loaded.h"
+#include "tests/compiler/library/model_fixture.h"
 
 namespace tessera::library {
 namespace {
@@ -106,6 +109,58 @@ TEST_CASE("an operator that calls a library computes what it should", "[library]
       CHECK(c.data[i * kColumns + j] == std::max(sum, 0.0f));  // whole numbers: exact
     }
   }
+}
+
+TEST_CASE("a model some of whose kernels call a library computes what its graph does",
+          "[library]") {
+  const std::string provider = GENERATE("openblas", "onednn");
+  const ThirdParty& library_of_others = *ThirdPartyNamed(provider);
+  if (const auto loaded = LoadThirdParty(library_of_others); !loaded.ok()) {
+    WARN("not run: " << loaded.status().message());
+    return;
+  }
+  const graph::Graph graph = graph::Parsed(
+      "graph net\n"
+      "input x: f32[2,3]\n"
+      "const w: f32[3,4] = [1,-2,3,0.5,2,1,-1,4,0.25,3,2,-3]\n"
+      "const v: f32[4,2] = [1,2,-3,1,0.5,2,2,-1]\n"
+      "one = matmul(x, w): f32[2,4]\n"
+      "soft = softmax(one): f32[2,4]\n"
+      "two = matmul(soft, v): f32[2,2]\n"
+      "output two\n");
+  LibrarySpec spec = SpecOf(*graph::MakePlan(graph));
+  int calls = 0;
+  for (LibraryOp& op : spec.ops) {
+    const auto trace = schedule::ExternalTrace(op.workload.dag, spec.versions[0].target, provider);
+    if (!trace.ok()) continue;  // softmax: nobody else computes that
+    op.versions[0] = {.trace = *trace, .record_ids = {"7"}};
+    ++calls;
+  }
+  REQUIRE(calls == 2);
+  REQUIRE(spec.ops.size() > 2);
+  const absl::StatusOr<LibraryFiles> files = BuildLibrary(spec);
+  INFO(files.status());
+  REQUIRE(files.ok());
+  const auto manifest = nlohmann::json::parse(files->manifest());
+  CHECK(std::ranges::count(manifest["needed"], library_of_others.soname) == 1);
+  struct Net;
+  const Library library(files->shared_object());
+  Net* net = nullptr;
+  REQUIRE(library.Find<int (*)(Net**)>("net_create")(&net) == 0);
+  const uint64_t seed = 8;
+  CAPTURE(seed);
+  const std::vector<graph::TensorRef> inputs = graph::SomeInputs(graph, seed);
+  const Aligned x(inputs[0]->bytes.size()), y(2 * 2 * sizeof(float));
+  const Aligned workspace(library.Find<size_t (*)()>("net_workspace_bytes")());
+  std::memcpy(x.data, inputs[0]->bytes.data(), x.bytes);
+  using Run = int (*)(const Net*, const float*, float*, void*);
+  REQUIRE(library.Find<Run>("net_run")(net, x.data, y.data, workspace.data) == 0);
+  const auto expected = graph::Outputs(graph, inputs);
+  for (size_t i = 0; i < 4; ++i) {
+    CAPTURE(i);
+    CHECK(y.data[i] == Approx(expected[0][i]).margin(1e-5));
+  }
+  library.Find<void (*)(Net*)>("net_destroy")(net);
 }
 
 }  // namespace tessera::library

@@ -43,6 +43,7 @@ LibraryOp MakeOp(const std::string& name, const std::string& op,
       trace->insert(trace->end(), made.trace.begin(), made.trace.end());
       made.trace = *trace;
       made.record_ids = {"17", "42"};
+      made.device = "lab/cpu";
       made.measured_seconds = 1.5e-6;
     }
     result.versions.push_back(std::move(made));
@@ -268,6 +269,7 @@ TEST_CASE("manifest tells where each operator comes from", "[library]") {
   REQUIRE(conv["measured_seconds"] == 1.5e-6);
   REQUIRE(conv["record_ids"] == nlohmann::json({"17", "42"}));
   REQUIRE(conv["device_class"] == "test device");
+  REQUIRE(conv["device"] == "lab/cpu");
   REQUIRE(conv["constants"].size() == 2);
   const auto workload = te::ParseWorkload(manifest["ops"][1]["workload"].get<std::string>());
   REQUIRE(workload.ok());

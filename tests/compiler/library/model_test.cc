@@ -15,6 +15,7 @@
 #include "compiler/schedule/default_trace.h"
 #include "tests/compiler/graph/random_net.h"
 #include "tests/compiler/graph/run.h"
+#include "tests/compiler/library/elf.h"
 #include "tests/compiler/library/loaded.h"
 #include "tests/compiler/library/model_fixture.h"
 
@@ -118,6 +119,9 @@ TEST_CASE("a model's library computes what its graph does", "[library]") {
   CHECK(described["steps"][0]["inputs"][1] == nlohmann::json{{"constant", 0}});
   CHECK(manifest["ops"].size() == plan.tasks.size());
   CHECK(plan.tasks.size() < plan.steps.size());
+  for (const std::string& needed : Needed(files->shared_object())) {
+    CHECK((needed == "libc.so.6" || needed == "libm.so.6"));
+  }
 
   const Library library(files->shared_object());
   Net* net = nullptr;

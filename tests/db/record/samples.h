@@ -43,6 +43,7 @@ inline Job SampleJob(const std::string& name, std::vector<Task> tasks = {SampleT
   job.options.pins = R"({"sketch":"direct"})";
   job.options.allow = "openblas";
   job.prior = std::string(64, 'b');
+  job.selection = 5;
   job.tasks = std::move(tasks);
   return job;
 }

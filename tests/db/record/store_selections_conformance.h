@@ -14,8 +14,9 @@ TEST_CASE("a selection comes back as it was created", "[db]") {
   const int64_t record = f.Append({SampleRecord("t", "a")}).at(0);
   Selection selection;
   selection.name = "resnet";
-  selection.items = {{"conv_c2", SampleTask("C2"), "split i 4", record, 1.5e-3, "x86/test/2c"},
-                     {"conv_c3", SampleTask("C3", 2), "", 0, 0}};
+  selection.items = {
+      {"conv_c2", SampleTask("C2"), "split i 4", record, 1.5e-3, "x86/test/2c", 0, "w/cpu"},
+      {"conv_c3", SampleTask("C3", 2), "", 0, 0}};
   const absl::StatusOr<int64_t> id = f.store->CreateSelection(selection);
   REQUIRE(id.ok());
   selection.id = *id;

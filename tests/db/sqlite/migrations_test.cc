@@ -201,6 +201,30 @@ TEST_CASE("a migrated database has the schema of a new one", "[db]") {
   CHECK(migrated.Select("PRAGMA integrity_check") == "ok\n");
 }
 
+TEST_CASE("selections from before devices were in them get those of their records", "[db]") {
+  TempDir dir;
+  CreateFixture(1, dir.File("t.db"));
+  Selection selection;
+  selection.name = "net";
+  selection.items = {{"a", SampleTask("C2"), "split i 4", 3, 1e-3, "x86/test/2c"},
+                     {"b", SampleTask("C3", 2), "", 0, 0}};
+  {
+    auto store = SqliteStore::Open(dir.File("t.db"), Clock::Real()).value();
+    REQUIRE(store->CreateSelection(selection).value() == 1);
+  }
+  REQUIRE(RawSqlite(dir.File("t.db"))
+              .Run("ALTER TABLE selection_items DROP COLUMN device;"
+                   "ALTER TABLE jobs DROP COLUMN selection; PRAGMA user_version = 16")
+              .empty());
+  auto store = SqliteStore::Open(dir.File("t.db"), Clock::Real()).value();
+  const std::vector<SelectionItem> items = store->GetSelection(1)->items;
+  REQUIRE(items.size() == 2);
+  CHECK(items[0].device == GetRecord(*store, 3)->device);
+  CHECK_FALSE(items[0].device.empty());
+  CHECK(items[1].device.empty());
+  CHECK(store->GetJob(1)->selection == 0);
+}
+
 TEST_CASE("a trial's proposal is found through an index, also in a migrated database", "[db]") {
   TempDir dir;
   CreateFixture(1, dir.File("t.db"));

@@ -1,0 +1,101 @@
+#include "server/model_times.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "server/model_measurer.h"
+#include "server/selection.h"
+
+namespace tessera::server {
+namespace {
+
+db::Selection WithDefaults(db::Selection selection) {
+  for (db::SelectionItem& item : selection.items) {
+    item = {.op = item.op, .task = item.task, .device_class = item.device_class};
+  }
+  selection.in_place.reset();
+  return selection;
+}
+
+int64_t TrialsDone(const proto::JobProgress& progress) {
+  int64_t done = 0;
+  for (const proto::TaskProgress& task : progress.tasks) done += task.trials_done;
+  return done;
+}
+
+// Whether more of the model's time is known than that of its default schedules.
+bool AllAreMeasured(const proto::JobProgress& progress) {
+  return std::ranges::all_of(progress.tasks, [](const proto::TaskProgress& task) {
+    return task.best_seconds > 0 || task.done;
+  });
+}
+
+}  // namespace
+
+std::optional<proto::ModelTime> ModelTimes::Latest(int64_t job) const {
+  const absl::MutexLock lock(&mutex_);
+  const auto found = latest_.find(job);
+  if (found == latest_.end()) return std::nullopt;
+  return found->second;
+}
+
+void ModelTimes::Watch(const std::vector<int64_t>& running) {
+  std::erase_if(watched_,
+                [&](const auto& one) { return !std::ranges::binary_search(running, one.first); });
+  for (const int64_t id : running) {
+    if (watched_.contains(id)) continue;
+    absl::StatusOr<db::Job> job = room_.store.GetJob(id);
+    if (!job.ok()) continue;  // the next time
+    job->tasks.clear();
+    watched_[id] = {*std::move(job), clock_.Now() + options_.pause};
+  }
+}
+
+void ModelTimes::Tend(const std::function<bool()>& is_stopping) {
+  Watch(jobs_.Running());
+  for (auto& [id, watched] : watched_) {
+    if (watched.job.selection == 0 || clock_.Now() < watched.due) continue;
+    const absl::StatusOr<proto::JobProgress> progress = jobs_.Progress(id);
+    if (!progress.ok() || !AllAreMeasured(*progress)) continue;
+    const absl::Time began = clock_.Now();
+    absl::StatusOr<proto::ModelTime> time = Measure(watched.job, [&] {
+      return is_stopping() || !std::ranges::binary_search(jobs_.Running(), id);
+    });
+    const absl::Time ended = clock_.Now();
+    watched.due = ended + std::max(options_.pause_times * (ended - began), options_.pause);
+    if (time.ok()) {
+      time->trials = TrialsDone(*progress);
+      const absl::MutexLock lock(&mutex_);
+      latest_[id] = *time;
+    } else if (!absl::IsCancelled(time.status())) {
+      LogWarning(
+          absl::StrCat("job ", id, ": its model is not measured: ", time.status().message()));
+    }
+    return;
+  }
+}
+
+absl::StatusOr<proto::ModelTime> ModelTimes::Measure(const db::Job& job,
+                                                     const std::function<bool()>& is_cancelled) {
+  TESSERA_ASSIGN_OR_RETURN(const db::Selection selection, room_.store.GetSelection(job.selection));
+  const db::Selection defaults = WithDefaults(selection);
+  TESSERA_ASSIGN_OR_RETURN(const db::Selection chosen,
+                           ChooseRecords(room_.store, defaults, is_cancelled, job.options.allow));
+  const std::function<void(std::string_view)> doing = [](std::string_view) {};
+  ModelMeasurer measurer(room_, doing, is_cancelled);
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Timed> times, measurer.Measure({{chosen, defaults}}));
+  if (std::isinf(times[0].seconds)) {
+    return absl::FailedPreconditionError(measurer.failure());
+  }
+  return proto::ModelTime{
+      .seconds = times[0].seconds,
+      .default_seconds = std::isfinite(times[1].seconds) ? times[1].seconds : 0};
+}
+
+}  // namespace tessera::server
