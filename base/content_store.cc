@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/durable_file.h"
 #include "base/hash.h"
+#include "base/sha256.h"
 #include "base/status.h"
 #include "base/view.h"
 
@@ -25,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kTemporaryPrefix = "writing-";
+constexpr size_t kPartBytes = 1 << 20;
 
 // Closes a file descriptor at the end of a scope.
 class Descriptor {
@@ -41,22 +43,28 @@ class Descriptor {
   int fd_;
 };
 
-absl::StatusOr<std::string> ReadAll(const std::string& path) {
+// Calls `take` with the bytes of a file, in parts of at most `most`, as long as it says true.
+absl::Status ReadParts(const std::string& path, size_t most,
+                       const std::function<bool(std::string_view)>& take) {
   Descriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) return ErrnoStatus(errno, "cannot open", path);
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return ErrnoStatus(errno, "cannot stat", path);
-  std::string bytes(info.st_size, '\0');
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = read(fd.get(), bytes.data() + done, bytes.size() - done);
+  auto left = static_cast<size_t>(info.st_size);
+  std::string part(std::min(left, most), '\0');
+  size_t done = 0;  // of the part
+  for (;;) {
+    const size_t wanted = std::min(left, part.size()) - done;
+    const ssize_t got = wanted == 0 ? 0 : read(fd.get(), part.data() + done, wanted);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoStatus(errno, "cannot read", path);
-    if (got == 0) break;
-    done += got;
+    done += static_cast<size_t>(got);
+    if (got > 0 && done < std::min(left, part.size())) continue;
+    if (!take(std::string_view(part).substr(0, done))) return absl::OkStatus();
+    left -= done;
+    if (left == 0 || done == 0) return absl::OkStatus();
+    done = 0;
   }
-  bytes.resize(done);
-  return bytes;
 }
 
 bool IsDigest(std::string_view name) {
@@ -161,6 +169,27 @@ absl::Status ContentStore::WriteFile(const std::string& digest, std::string_view
 }
 
 absl::StatusOr<std::string> ContentStore::Get(std::string_view digest) {
+  std::string bytes;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = entries_.find(AbslView(digest));
+    if (it != entries_.end()) bytes.reserve(static_cast<size_t>(it->second.size));
+  }
+  for (;;) {
+    const absl::Status read = Read(digest, kPartBytes, [&](std::string_view part) {
+      bytes.append(part);
+      return true;
+    });
+    if (read.ok()) return bytes;
+    // Somebody may have stored it again since.
+    if (!absl::IsDataLoss(read) || !Contains(digest)) return read;
+    bytes.clear();
+  }
+}
+
+absl::Status ContentStore::Read(std::string_view digest, size_t most,
+                                const std::function<bool(std::string_view)>& take) {
+  TESSERA_CHECK(most > 0);
   for (;;) {
     uint64_t entry = 0;
     {
@@ -173,17 +202,26 @@ absl::StatusOr<std::string> ContentStore::Get(std::string_view digest) {
       Touch(digest);
       entry = it->second.number;
     }
-    absl::StatusOr<std::string> bytes = ReadAll(PathOf(digest));
-    if (bytes.ok() && Sha256Hex(*bytes) == digest) return bytes;
+    Sha256 actual;
+    size_t bytes = 0;
+    bool stopped = false;
+    const absl::Status read = ReadParts(PathOf(digest), most, [&](std::string_view part) {
+      actual.Add(part);
+      bytes += part.size();
+      stopped = !take(part);
+      return !stopped;
+    });
+    if (stopped || (read.ok() && actual.Hex() == digest)) return absl::OkStatus();
     // Gone or damaged: forget it, so that it is made again instead of failing for ever. What was
     // stored after this read is another file.
     absl::MutexLock lock(&mutex_);
     const auto it = entries_.find(AbslView(digest));
-    if (it != entries_.end() && it->second.number != entry) continue;
-    if (it != entries_.end()) Drop(digest);
-    if (!bytes.ok()) return bytes.status();
+    const bool is_another = it != entries_.end() && it->second.number != entry;
+    if (is_another && bytes == 0) continue;
+    if (it != entries_.end() && !is_another) Drop(digest);
+    if (!read.ok()) return read;
     return absl::DataLossError(absl::StrCat("artifact ", AbslView(digest), ": damaged on disk (",
-                                            bytes->size(), " bytes), removed"));
+                                            bytes, " bytes), removed"));
   }
 }
 

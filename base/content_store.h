@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -41,6 +42,10 @@ class ContentStore {
 
   // The bytes, verified. NotFound; DataLoss when the file was damaged, which removes it.
   absl::StatusOr<std::string> Get(std::string_view digest);
+  // The same in parts of at most `most`, one at least, as long as `take` says true: not verified
+  // before the last has been taken and this returns. Of what fails, throw away all that was taken.
+  absl::Status Read(std::string_view digest, size_t most,
+                    const std::function<bool(std::string_view)>& take);
   bool Contains(std::string_view digest);
   // Where Get would read. Only for files that Contains() confirmed.
   std::string PathOf(std::string_view digest) const;

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/durable_file.h"
 #include "base/interrupt.h"
@@ -32,21 +31,41 @@
 #include "compiler/ir/target.h"
 #include "compiler/te/c_names.h"
 #include "proto/convert.h"
+#include "proto/limits.h"
 
 namespace tessera::cli {
 namespace {
 
 constexpr size_t kShownKernels = 12;  // of a model
 
-// Makes the folder of the library; tells before anything is chosen that it can't be used. Whether
-// it was not there.
-absl::StatusOr<bool> PrepareFolder(const std::string& path) {
-  std::error_code error;
-  const bool is_new = std::filesystem::create_directories(path, error);
-  if (error) return PathStatus(error.value(), "--out: cannot make folder", path);
-  if (access(path.c_str(), W_OK | X_OK) == 0) return is_new;
-  return PathStatus(errno, "--out: cannot write to folder", path);
-}
+// The folder of a library, made where it is not there. What was made and stays empty goes again
+// with this, unless it is kept.
+class Folder {
+ public:
+  static absl::StatusOr<Folder> Make(const std::string& path) {
+    Folder folder;
+    std::error_code error;
+    for (std::filesystem::path part = path; !part.empty() && !std::filesystem::exists(part, error);
+         part = part.parent_path()) {
+      folder.made_.push_back(part);
+    }
+    std::filesystem::create_directories(path, error);
+    if (error) return PathStatus(error.value(), "--out: cannot make folder", path);
+    if (access(path.c_str(), W_OK | X_OK) == 0) return folder;
+    return PathStatus(errno, "--out: cannot write to folder", path);
+  }
+  Folder(Folder&& other) : made_(std::exchange(other.made_, {})) {}
+  ~Folder() {
+    std::error_code ignored;
+    for (const std::filesystem::path& part : made_) std::filesystem::remove(part, ignored);
+  }
+  void Keep() { made_.clear(); }
+
+ private:
+  Folder() = default;
+
+  std::vector<std::filesystem::path> made_;  // the innermost first
+};
 
 void PrintWarnings(const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) {
@@ -69,13 +88,6 @@ absl::StatusOr<std::string> OriginText(const db::SelectionItem& item) {
   return std::string(target.kind == ir::TargetKind::kVta
                          ? "no record that fits: default schedule, or the CPU where there is none"
                          : "no record that fits: default schedule");
-}
-
-// The one that was asked for, else by what the library is of.
-std::string LibraryName(const BuildOptions& options) {
-  if (!options.name.empty()) return options.name;
-  if (!IsModelFile(options.source.file)) return "ops";
-  return te::ToCIdentifier(std::filesystem::path(options.source.file).stem().string(), "model");
 }
 
 // Has a model stored as the target needs it that `tessera tune` would choose with these options.
@@ -186,16 +198,21 @@ absl::Status SayWhatIsKept(const absl::Status& status) {
   return absl::CancelledError("interrupted; what was measured is kept, and the same call goes on");
 }
 
+std::string LibraryName(const BuildOptions& options) {
+  if (!options.name.empty()) return options.name;
+  if (!IsModelFile(options.source.file)) return "ops";
+  const std::filesystem::path file = options.source.file;
+  return te::ToCIdentifier(file.stem().string(), "model").substr(0, proto::kMaxIdentifierBytes);
+}
+
 absl::Status CheckPlace(const BuildOptions& options) {
   TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("--name", LibraryName(options)));
-  TESSERA_ASSIGN_OR_RETURN(const bool is_new, PrepareFolder(options.out));
-  std::error_code ignored;
-  if (is_new) std::filesystem::remove(options.out, ignored);
-  return absl::OkStatus();
+  return Folder::Make(options.out).status();
 }
 
 absl::StatusOr<ChosenLibrary> ChooseLibrary(Client& client, const BuildOptions& options,
                                             JobFile& file) {
+  const InterruptHandler handler([&] { client.Interrupt(); });
   if (options.threads > 0) file.options.threads = options.threads;
   const bool is_model = !file.model.empty();
   if (is_model) TESSERA_RETURN_IF_ERROR(PlanModel(client, options, file));
@@ -235,11 +252,8 @@ absl::StatusOr<ChosenLibrary> ChooseLibrary(Client& client, const BuildOptions& 
 
 absl::Status BuildChosen(Client& client, const BuildOptions& options, const JobFile& file,
                          const ChosenLibrary& chosen) {
-  TESSERA_ASSIGN_OR_RETURN(const bool is_new_folder, PrepareFolder(options.out));
-  absl::Cleanup forget_folder = [&] {
-    std::error_code ignored;
-    if (is_new_folder) std::filesystem::remove(options.out, ignored);
-  };
+  const InterruptHandler handler([&] { client.Interrupt(); });
+  TESSERA_ASSIGN_OR_RETURN(Folder folder, Folder::Make(options.out));
   if (!chosen.selection.in_place) {
     TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> unused,
                              UnusedRecords(client, chosen.selection));
@@ -254,7 +268,7 @@ absl::Status BuildChosen(Client& client, const BuildOptions& options, const JobF
     TESSERA_RETURN_IF_ERROR(CheckError(files, samples, options.max_error));
   }
   TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> paths, WriteFiles(files, options.out));
-  std::move(forget_folder).Cancel();
+  folder.Keep();
   TESSERA_ASSIGN_OR_RETURN(const std::vector<OperatorOnCpu> on_cpu, FindOperatorsOnCpu(files));
   for (const OperatorOnCpu& op : on_cpu) {
     std::fprintf(stderr, "%-14s runs on the CPU: %s\n", op.name.c_str(), op.why.c_str());
@@ -276,7 +290,6 @@ absl::Status RunBuild(const BuildOptions& options) {
   }
   TESSERA_RETURN_IF_ERROR(CheckPlace(options));
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
-  const InterruptHandler handler([&] { client->Interrupt(); });
   const absl::StatusOr<ChosenLibrary> chosen = ChooseLibrary(*client, options, file);
   if (!chosen.ok()) return SayWhatIsKept(chosen.status());
   return SayWhatIsKept(BuildChosen(*client, options, file, *chosen));

@@ -118,9 +118,8 @@ class GrpcClient final : public Client {
       if (status.ok()) show(*progress);
     }
     if (!status.ok()) context.TryCancel();
-    const grpc::Status ended = reader->Finish();
-    EndWaiting();
-    return status.ok() ? Answer(ended) : status;
+    const absl::Status ended = EndWaiting(reader->Finish());
+    return status.ok() ? ended : status;
   }
 
   void Interrupt() override {
@@ -259,9 +258,7 @@ class GrpcClient final : public Client {
     v1::Comparison reply;
     grpc::ClientContext context;
     TESSERA_RETURN_IF_ERROR(BeginWaiting(context));
-    const grpc::Status ended = devices_->CompareWithItself(&context, request, &reply);
-    EndWaiting();
-    TESSERA_RETURN_IF_ERROR(Answer(ended));
+    TESSERA_RETURN_IF_ERROR(EndWaiting(devices_->CompareWithItself(&context, request, &reply)));
     return FromProto(reply);
   }
 
@@ -281,6 +278,10 @@ class GrpcClient final : public Client {
   }
 
   absl::Status Upload(const std::string& digest, const std::string& bytes) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (interrupted_) return absl::CancelledError("interrupted");
+    }
     return WithAddress(proto::UploadArtifact(*artifacts_, digest, bytes));
   }
 
@@ -317,9 +318,7 @@ class GrpcClient final : public Client {
       if (reply.has_chosen()) chosen = reply.chosen();
       if (!reply.doing().empty()) doing(proto::CleanText(reply.doing(), proto::kMaxTextBytes));
     }
-    const grpc::Status ended = reader->Finish();
-    EndWaiting();
-    TESSERA_RETURN_IF_ERROR(Answer(ended));
+    TESSERA_RETURN_IF_ERROR(EndWaiting(reader->Finish()));
     if (!chosen) return absl::DataLossError("the server sent no choice");
     return proto::FromProto(*chosen);
   }
@@ -340,9 +339,7 @@ class GrpcClient final : public Client {
       is_whole = is_whole && !files.empty();
       if (is_whole) files.back().bytes += chunk.data();
     }
-    const grpc::Status ended = reader->Finish();
-    EndWaiting();
-    TESSERA_RETURN_IF_ERROR(Answer(ended));
+    TESSERA_RETURN_IF_ERROR(EndWaiting(reader->Finish()));
     if (!is_whole) return absl::DataLossError("the server sent bytes of no file");
     for (const BuiltFile& file : files) {
       if (file.name.find('/') == std::string::npos && !file.name.starts_with(".")) continue;
@@ -378,9 +375,12 @@ class GrpcClient final : public Client {
     waiting_ = &context;
     return absl::OkStatus();
   }
-  void EndWaiting() {
+  // What its end says: a server that stops cancels its calls.
+  absl::Status EndWaiting(const grpc::Status& ended) {
     absl::MutexLock lock(&mutex_);
     waiting_ = nullptr;
+    const bool by_server = ended.error_code() == grpc::StatusCode::CANCELLED && !interrupted_;
+    return by_server ? WentAway(address_, ended.error_message()) : Answer(ended);
   }
 
   absl::Mutex mutex_;

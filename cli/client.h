@@ -54,11 +54,12 @@ class Client {
   virtual absl::StatusOr<std::optional<db::Job>> FindJob(const std::string& key) = 0;
   virtual absl::StatusOr<std::vector<db::Job>> ListJobs(int limit) = 0;
   virtual absl::Status CancelJob(int64_t id) = 0;
-  // Calls `show` for each update until the job has ended. Cancelled after Interrupt.
+  // Calls `show` for each update until the job has ended. Cancelled after Interrupt alone, as all
+  // that say so.
   virtual absl::Status WatchJob(int64_t id,
                                 const std::function<void(const proto::JobProgress&)>& show) = 0;
   // Ends the running WatchJob, CompareWithItself, ChooseInPlace or BuildLibrary, and every later
-  // one. From any thread.
+  // one and Upload. From any thread.
   virtual void Interrupt() = 0;
   // Calls `take` for each record, in ascending id.
   virtual absl::Status QueryRecords(const db::RecordFilter& filter,
@@ -86,6 +87,7 @@ class Client {
   // Those of the digests whose bytes the server doesn't have.
   virtual absl::StatusOr<std::vector<std::string>> FindMissing(
       const std::vector<std::string>& digests) = 0;
+  // Cancelled after Interrupt.
   virtual absl::Status Upload(const std::string& digest, const std::string& bytes) = 0;
   // Items carry op, task and device class only; the answer has traces and records filled in.
   // `allowed`: as of JobOptions::allow, what the records may call.

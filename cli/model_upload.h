@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -14,9 +16,10 @@ namespace tessera::cli {
 absl::StatusOr<db::SelectionModel> UploadModel(Client& client,
                                                absl::Span<const graph::Bucket> buckets);
 
-// Has a job that is to be made of `file` say which model its tasks are the kernels of, so that the
-// server measures what a run takes as they are tuned. Leaves it as it is where that is no model, no
-// CPU runs it, or the server can't keep it: of the last a warning tells.
-absl::Status NameModel(Client& client, const JobFile& file, db::Job& job);
+// Has a job that is to be made of `file` say which model its tasks are the kernels of, under a name
+// for libraries, so that the server measures what a run takes as they are tuned. Leaves it as it is
+// where that is no model, no CPU runs it, or the server doesn't take it: of the last a warning
+// tells. Cancelled by Ctrl-C, Unavailable.
+absl::Status NameModel(Client& client, const JobFile& file, const std::string& name, db::Job& job);
 
 }  // namespace tessera::cli

@@ -60,13 +60,14 @@ absl::Status RunRequest(const RequestOptions& options) {
   if (planned.earlier) {
     job = *std::move(planned.earlier);
   } else {
-    if (!options.alone) TESSERA_RETURN_IF_ERROR(NameModel(*client, file, planned.job));
+    if (!options.alone) {
+      TESSERA_RETURN_IF_ERROR(NameModel(*client, file, LibraryName(build), planned.job));
+    }
     TESSERA_ASSIGN_OR_RETURN(job, FindOrCreate(*client, planned.job, file));
   }
   PrintFitting(stderr, JobText(job));
   ChosenLibrary chosen;
-  const MeasureInPlace choose = [&](const Report& made) -> absl::StatusOr<InPlace> {
-    const InterruptHandler handler([&] { client->Interrupt(); });
+  const MeasureInPlace choose = [&](const db::Job&, const Report& made) -> absl::StatusOr<InPlace> {
     build.device_classes = {made.device_class};
     TESSERA_ASSIGN_OR_RETURN(chosen, ChooseLibrary(*client, build, file));
     return chosen.selection.in_place;
@@ -75,7 +76,6 @@ absl::Status RunRequest(const RequestOptions& options) {
       WatchAndReport(*client, options.server, job.id, options.report, choose, stderr);
   if (!report.ok()) return report.status();
   TESSERA_RETURN_IF_ERROR(CheckTimes(options, *report, chosen.selection, file.model.size()));
-  const InterruptHandler handler([&] { client->Interrupt(); });
   return SayWhatIsKept(BuildChosen(*client, build, file, chosen));
 }
 

@@ -19,14 +19,14 @@ namespace tessera::cli {
 namespace {
 
 // The library that `tessera build` would make of what was tuned.
-BuildOptions LikeJob(const TuneOptions& options, const Report& report) {
+BuildOptions LikeJob(const TuneOptions& options, const db::Job& job) {
   BuildOptions build;
   build.server = options.server;
   build.source = options.source;
   build.target = options.target;
-  build.threads = report.threads;
-  build.allow = options.allow;
-  build.device_classes = {report.device_class};
+  build.threads = job.options.threads;
+  build.allow = job.options.allow;
+  build.device_classes = {job.options.device_class};
   return build;
 }
 
@@ -43,7 +43,9 @@ absl::Status RunTune(const TuneOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(options.server));
   TESSERA_ASSIGN_OR_RETURN(PlannedJob planned, PlanJob(*client, file, options));
   db::Job& job = planned.job;
-  TESSERA_RETURN_IF_ERROR(NameModel(*client, file, job));
+  if (!planned.is_there) {
+    TESSERA_RETURN_IF_ERROR(NameModel(*client, file, LibraryName(LikeJob(options, job)), job));
+  }
   const absl::StatusOr<int64_t> id = client->CreateJob(job);
   if (!id.ok()) return WithPlace(id.status(), file);
   PrintFitting(stderr, planned.remark);
@@ -54,15 +56,13 @@ absl::Status RunTune(const TuneOptions& options) {
   }
   job.id = *id;
   PrintFitting(stderr, JobText(job));
-  MeasureInPlace measure;
-  if (job.selection != 0) {
-    measure = [&](const Report& made) -> absl::StatusOr<InPlace> {
-      const InterruptHandler handler([&] { client->Interrupt(); });
-      TESSERA_ASSIGN_OR_RETURN(const ChosenLibrary chosen,
-                               ChooseLibrary(*client, LikeJob(options, made), file));
-      return chosen.selection.in_place;
-    };
-  }
+  const MeasureInPlace measure = [&](const db::Job& done,
+                                     const Report&) -> absl::StatusOr<InPlace> {
+    if (done.selection == 0) return std::nullopt;  // it is of no model
+    TESSERA_ASSIGN_OR_RETURN(const ChosenLibrary chosen,
+                             ChooseLibrary(*client, LikeJob(options, done), file));
+    return chosen.selection.in_place;
+  };
   return WatchAndReport(*client, options.server, *id, options.report, measure, stdout).status();
 }
 

@@ -58,8 +58,7 @@ absl::Status Watch(Client& client, const std::string& server, int64_t job) {
         "stopped watching job ", job, ", which goes on at its server: `tessera watch ", job, at,
         "` shows it again, `tessera jobs ", job, " --cancel", at, "` ends it"));
   }
-  // A server that stops cancels its calls.
-  return absl::IsCancelled(status) ? WentAway(server, StdView(status.message())) : status;
+  return status;
 }
 
 struct Ended {
@@ -269,6 +268,7 @@ absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOpti
   if (!is_model) return planned;
   if (!options.key.empty()) {
     TESSERA_ASSIGN_OR_RETURN(const bool is_there, TakeUp(client, options.budget, rivals_key, job));
+    planned.is_there = is_there;
     if (is_there) return planned;
   }
   const KernelPlace place{target, job.options.device_class, job.options.threads, options.allow};
@@ -288,7 +288,7 @@ absl::StatusOr<Report> WatchAndReport(Client& client, const std::string& server,
   const db::Job& job = ended->job;
   absl::Status measured;
   if (measure && job.state == db::JobState::kDone) {
-    absl::StatusOr<InPlace> in_place = measure(ended->report);
+    absl::StatusOr<InPlace> in_place = measure(job, ended->report);
     measured = in_place.status();
     if (in_place.ok()) ended->report.in_place = *std::move(in_place);
   }

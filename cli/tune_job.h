@@ -21,6 +21,7 @@ struct PlannedJob {
   // How a model's values are stored, and by what; empty for others, and where a job is there.
   std::string layouts;
   std::optional<db::Job> earlier;  // of an equal request, which is not to be made again
+  bool is_there = false;           // a job of its key, so that it is not made anew
 };
 // What a file asks for, with what the options say instead, for the device class and target that
 // these name or that is there, which the operators of a model then are of. Of a model with a budget
@@ -38,7 +39,7 @@ absl::StatusOr<db::Job> FindOrCreate(Client& client, const db::Job& job, const J
 
 // Has the model of a job that is done measured as a whole, if it can be.
 using InPlace = std::optional<db::InPlace>;
-using MeasureInPlace = std::function<absl::StatusOr<InPlace>(const Report&)>;
+using MeasureInPlace = std::function<absl::StatusOr<InPlace>(const db::Job&, const Report&)>;
 
 // Shows a job's progress on standard error until it has ended, then its table; measures its model,
 // if told how, and writes the report where a path is named. Cancelled when interrupted, with how to

@@ -278,12 +278,14 @@ absl::Status CheckIdentifier(std::string_view field, std::string_view value) {
   const auto is_word = [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
   };
-  if (value.empty() || value.size() > 64 ||
+  if (value.empty() || value.size() > kMaxIdentifierBytes ||
       absl::ascii_isdigit(static_cast<unsigned char>(value[0])) ||
       !std::all_of(value.begin(), value.end(), is_word)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        AbslView(field), ": \"", CleanText(value.substr(0, 64), 64),
-        "\" is not an identifier of letters, digits and '_' with at most 64 characters"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(AbslView(field), ": \"",
+                     CleanText(value.substr(0, kMaxIdentifierBytes), kMaxIdentifierBytes),
+                     "\" is not an identifier of letters, digits and '_' with at most ",
+                     kMaxIdentifierBytes, " characters"));
   }
   return absl::OkStatus();
 }

@@ -33,6 +33,7 @@ inline constexpr int64_t kMaxElements = int64_t{1} << 40;
 inline constexpr int kMaxClasses = 1024;  // of a model
 inline constexpr int kMaxCompared = 64;   // programs of a comparison, artifacts of a plan
 inline constexpr int64_t kMaxArtifactBytes = int64_t{1} << 30;
+inline constexpr size_t kMaxIdentifierBytes = 64;
 inline constexpr int64_t kMaxChunkBytes = 1 << 20;
 inline constexpr int64_t kMaxWorkspaceBytes = int64_t{64} << 30;
 inline constexpr int64_t kMaxQueryLimit = 1'000'000;

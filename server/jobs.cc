@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/view.h"
+#include "compiler/ir/target.h"
+#include "proto/convert.h"
 #include "server/tasks.h"
 #include "tuner/model_store.h"
 #include "tuner/paces.h"
@@ -57,7 +59,15 @@ absl::Status CheckIsSame(const db::Job& stored, const db::Job& wanted) {
                    stored.id, "`"));
 }
 
-// What a job says that it is of.
+// Of all that is measured of a task.
+std::vector<std::string> KeysOf(absl::Span<const db::Task> tasks) {
+  std::vector<std::string> keys;
+  for (const db::Task& task : tasks) keys.push_back(task.Key());
+  std::ranges::sort(keys);
+  return keys;
+}
+
+// What a job says that it is of: a model for the CPUs that it is tuned on, of the same kernels.
 absl::Status CheckSelection(db::Store& store, const db::Job& job) {
   if (job.selection == 0) return absl::OkStatus();
   const absl::StatusOr<db::Selection> selection = store.GetSelection(job.selection);
@@ -66,9 +76,25 @@ absl::Status CheckSelection(db::Store& store, const db::Job& job) {
         absl::StrCat("job selection: ", selection.status().message()));
   }
   TESSERA_RETURN_IF_ERROR(selection.status());
-  if (selection->model) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("job selection: selection ", job.selection,
-                                                 " is of operators, a job's is of a model"));
+  const std::string what = absl::StrCat("job selection: selection ", job.selection);
+  if (!selection->model) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " is of operators, a job's is of a model"));
+  }
+  std::vector<db::Task> tasks;
+  for (const db::SelectionItem& item : selection->items) {
+    tasks.push_back(item.task);
+    TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(item.task.target));
+    if (item.device_class != job.options.device_class || !ir::IsCpu(target.kind)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, " is of device class \"", item.device_class, "\", the job of \"",
+                       job.options.device_class, "\"; both have to be of the same CPUs"));
+    }
+  }
+  if (KeysOf(tasks) != KeysOf(job.tasks)) {
+    return absl::InvalidArgumentError(absl::StrCat(what, " has other kernels than the job"));
+  }
+  return Annotate(proto::CheckIdentifier("name", selection->name), what);
 }
 
 double BestOrZero(double seconds) { return std::isfinite(seconds) ? seconds : 0; }

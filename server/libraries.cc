@@ -45,6 +45,8 @@ Files FindBuilt(const LibraryRoom& room, const std::string& key) {
 absl::StatusOr<Files> BuiltLibrary(const LibraryRoom& room, const proto::LibraryRequest& order,
                                    const std::function<bool()>& is_cancelled) {
   using Built = absl::StatusOr<proto::LibraryResult>;
+  // A worker would take another one for an attack, and hang up.
+  TESSERA_RETURN_IF_ERROR(proto::CheckIdentifier("library name", order.name));
   const std::string key = KeyOf(order);
   Files known = FindBuilt(room, key);
   if (!known.empty()) return known;

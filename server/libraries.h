@@ -20,7 +20,8 @@ struct LibraryRoom {
 };
 
 // The files of an order's library; what was built before and is still there is not built again.
-// Errors of the build; Cancelled when `is_cancelled` says so, which is asked every 100 ms.
+// InvalidArgument for a name that is no identifier; errors of the build; Cancelled when
+// `is_cancelled` says so, which is asked every 100 ms.
 absl::StatusOr<std::vector<db::LibraryFile>> BuiltLibrary(
     const LibraryRoom& room, const proto::LibraryRequest& order,
     const std::function<bool()>& is_cancelled);

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -41,11 +40,10 @@ absl::StatusOr<db::Selection> Select(db::Store& store, ContentStore& artifacts, 
   return store.GetSelection(id);
 }
 
-// Of a file that was just built: whoever asks did not name it, so its loss is no NotFound.
-absl::StatusOr<std::string> ReadBuilt(ContentStore& artifacts, const db::LibraryFile& file) {
-  absl::StatusOr<std::string> bytes = artifacts.Get(file.digest);
-  if (bytes.ok()) return bytes;
-  const absl::Status status = Annotate(bytes.status(), absl::StrCat("library file ", file.name));
+// Why a file that was just built can't be sent: whoever asks did not name it, so its loss is no
+// NotFound.
+absl::Status WhyNotRead(const absl::Status& read, const db::LibraryFile& file) {
+  const absl::Status status = Annotate(read, absl::StrCat("library file ", file.name));
   if (!absl::IsNotFound(status)) return status;
   return absl::DataLossError(absl::StrCat(status.message(),
                                           "; repeat the build, with a larger --artifact-mib of the "
@@ -71,8 +69,6 @@ grpc::Status LibraryServiceImpl::BuildLibrary(grpc::ServerContext* context,
                                               grpc::ServerWriter<v1::FileChunk>* writer) {
   const absl::StatusOr<CallLimit::Slot> slot = builds_.Enter();
   if (!slot.ok()) return ToClient(slot.status());
-  const absl::Status named = proto::CheckIdentifier("library name", request->name());
-  if (!named.ok()) return ToClient(named);
   const absl::StatusOr<db::Selection> selection = store_.GetSelection(request->selection_id());
   if (!selection.ok()) return ToClient(selection.status());
 
@@ -112,16 +108,18 @@ grpc::Status LibraryServiceImpl::ChooseInPlace(grpc::ServerContext* context,
 grpc::Status LibraryServiceImpl::Send(absl::Span<const db::LibraryFile> files,
                                       grpc::ServerWriter<v1::FileChunk>* writer) {
   for (const db::LibraryFile& file : files) {
-    const absl::StatusOr<std::string> bytes = ReadBuilt(artifacts_, file);
-    if (!bytes.ok()) return ToClient(bytes.status());
     v1::FileChunk chunk;
     chunk.set_name(file.name);
-    for (size_t at = 0; at == 0 || at < bytes->size(); at += proto::kMaxChunkBytes) {
-      const size_t size = std::min<size_t>(bytes->size() - at, proto::kMaxChunkBytes);
-      chunk.set_data(bytes->data() + at, size);
-      if (!writer->Write(chunk)) return grpc::Status::OK;
-      chunk.Clear();
-    }
+    bool is_there = true;  // who asked
+    const absl::Status read =
+        artifacts_.Read(file.digest, proto::kMaxChunkBytes, [&](std::string_view part) {
+          chunk.set_data(part.data(), part.size());
+          is_there = writer->Write(chunk);
+          chunk.clear_name();
+          return is_there;
+        });
+    if (!read.ok()) return ToClient(WhyNotRead(read, file));
+    if (!is_there) break;
   }
   return grpc::Status::OK;
 }

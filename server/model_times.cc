@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "proto/limits.h"
 #include "server/model_measurer.h"
 #include "server/selection.h"
 
@@ -29,7 +30,7 @@ int64_t TrialsDone(const proto::JobProgress& progress) {
   return done;
 }
 
-// Whether more of the model's time is known than that of its default schedules.
+// Whether there is a program to choose of each kernel that will have one.
 bool AllAreMeasured(const proto::JobProgress& progress) {
   return std::ranges::all_of(progress.tasks, [](const proto::TaskProgress& task) {
     return task.best_seconds > 0 || task.done;
@@ -57,28 +58,48 @@ void ModelTimes::Watch(const std::vector<int64_t>& running) {
   }
 }
 
+std::optional<proto::JobProgress> ModelTimes::FindDue() {
+  const absl::Time now = clock_.Now();
+  if (now < next_) return std::nullopt;
+  std::optional<proto::JobProgress> found;
+  absl::Time earliest = now;
+  for (const auto& [id, watched] : watched_) {
+    if (watched.job.selection == 0 || watched.due > earliest) continue;
+    absl::StatusOr<proto::JobProgress> progress = jobs_.Progress(id);
+    if (!progress.ok() || !AllAreMeasured(*progress)) continue;
+    found = *std::move(progress);
+    earliest = watched.due;
+  }
+  return found;
+}
+
 void ModelTimes::Tend(const std::function<bool()>& is_stopping) {
   Watch(jobs_.Running());
-  for (auto& [id, watched] : watched_) {
-    if (watched.job.selection == 0 || clock_.Now() < watched.due) continue;
-    const absl::StatusOr<proto::JobProgress> progress = jobs_.Progress(id);
-    if (!progress.ok() || !AllAreMeasured(*progress)) continue;
-    const absl::Time began = clock_.Now();
-    absl::StatusOr<proto::ModelTime> time = Measure(watched.job, [&] {
-      return is_stopping() || !std::ranges::binary_search(jobs_.Running(), id);
-    });
-    const absl::Time ended = clock_.Now();
-    watched.due = ended + std::max(options_.pause_times * (ended - began), options_.pause);
-    if (time.ok()) {
-      time->trials = TrialsDone(*progress);
-      const absl::MutexLock lock(&mutex_);
-      latest_[id] = *time;
-    } else if (!absl::IsCancelled(time.status())) {
-      LogWarning(
-          absl::StrCat("job ", id, ": its model is not measured: ", time.status().message()));
-    }
+  const std::optional<proto::JobProgress> progress = FindDue();
+  if (!progress) return;
+  const int64_t id = progress->job_id;
+  const absl::Time began = clock_.Now();
+  absl::StatusOr<proto::ModelTime> time = Measure(watched_.at(id).job, [&] {
+    return is_stopping() || !std::ranges::binary_search(jobs_.Running(), id);
+  });
+  if (time.ok()) time->trials = TrialsDone(*progress);
+  const absl::Time ended = clock_.Now();
+  next_ = ended + std::max(options_.pause_times * (ended - began), options_.pause);
+  Finish(id, time);
+}
+
+void ModelTimes::Finish(int64_t job, const absl::StatusOr<proto::ModelTime>& time) {
+  Watched& watched = watched_.at(job);
+  watched.due = next_;
+  if (time.ok()) {
+    const absl::MutexLock lock(&mutex_);
+    latest_[job] = *time;
     return;
   }
+  const std::string failure(time.status().message());
+  if (absl::IsCancelled(time.status()) || failure == watched.failure) return;
+  watched.failure = failure;
+  LogWarning(absl::StrCat("job ", job, ": its model is not measured: ", failure));
 }
 
 absl::StatusOr<proto::ModelTime> ModelTimes::Measure(const db::Job& job,
@@ -93,9 +114,10 @@ absl::StatusOr<proto::ModelTime> ModelTimes::Measure(const db::Job& job,
   if (std::isinf(times[0].seconds)) {
     return absl::FailedPreconditionError(measurer.failure());
   }
-  return proto::ModelTime{
-      .seconds = times[0].seconds,
-      .default_seconds = std::isfinite(times[1].seconds) ? times[1].seconds : 0};
+  const double defaults_seconds = std::isfinite(times[1].seconds) ? times[1].seconds : 0;
+  // Of several buckets sums, which no field of a message bounds.
+  return proto::ModelTime{.seconds = std::min(times[0].seconds, proto::kMaxSeconds),
+                          .default_seconds = std::min(defaults_seconds, proto::kMaxSeconds)};
 }
 
 }  // namespace tessera::server

@@ -31,7 +31,7 @@ absl::StatusOr<std::vector<std::pair<std::string, int64_t>>> ParseExtents(std::s
 
 }  // namespace
 
-std::string PrintBuckets(absl::Span<const Bucket> buckets) {
+std::string PrintBuckets(absl::Span<const Bucket> buckets, Blobs* named) {
   std::string text;
   for (const Bucket& bucket : buckets) {
     if (!bucket.extents.empty()) {
@@ -40,7 +40,7 @@ std::string PrintBuckets(absl::Span<const Bucket> buckets) {
         absl::StrAppend(&text, " ", name, "=", extent);
       text += "\n";
     }
-    text += Print(bucket.graph);
+    text += Print(bucket.graph, named);
   }
   return text;
 }

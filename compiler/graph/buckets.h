@@ -24,8 +24,8 @@ struct Bucket {
 };
 
 // As text: each graph behind a line such as "@bucket batch=1 sequence=64", a single one without
-// extents alone.
-std::string PrintBuckets(absl::Span<const Bucket> buckets);
+// extents alone. `named` gets the tensors that it tells by their digests.
+std::string PrintBuckets(absl::Span<const Bucket> buckets, Blobs* named = nullptr);
 
 // The same read back; constants of equal bytes and type are one tensor in all of them. As of
 // ParseGraph; InvalidArgument for more than kMaxBuckets, too, and for names that C has not.

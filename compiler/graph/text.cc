@@ -316,13 +316,21 @@ class Parser {
   absl::flat_hash_map<std::string, int> numbers_;
 };
 
+// The value of a constant.
+std::string TextOf(const TensorRef& tensor, Blobs* named) {
+  if (IsInText(*tensor)) return ValuesText(*tensor);
+  const std::string digest = DigestOf(*tensor);
+  if (named != nullptr) named->emplace(digest, tensor);
+  return absl::StrCat("sha256:", digest);
+}
+
 }  // namespace
 
 std::string DigestOf(const Tensor& tensor) {
   return Sha256Hex({reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size()});
 }
 
-std::string Print(const Graph& graph) {
+std::string Print(const Graph& graph, Blobs* named) {
   std::string text = absl::StrCat("graph ", graph.name, "\n");
   for (const Node& node : graph.nodes) {
     if (node.is_input()) {
@@ -331,9 +339,7 @@ std::string Print(const Graph& graph) {
     }
     if (node.is_constant()) {
       absl::StrAppend(&text, "const ", node.name, ": ", ToString(node.type), " = ",
-                      IsInText(*node.constant) ? ValuesText(*node.constant)
-                                               : "sha256:" + DigestOf(*node.constant),
-                      "\n");
+                      TextOf(node.constant, named), "\n");
       continue;
     }
     absl::StrAppend(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -22,11 +23,14 @@ namespace tessera::graph {
 inline constexpr int64_t kMostElementsInText = 16;
 inline constexpr size_t kMaxTextBytes = size_t{64} << 20;
 
-// Canonical: ParseGraph reads it back to the same graph. Attributes that have their default are
-// left out.
-std::string Print(const Graph& graph);
+// Tensors by the digests of their bytes (base/hash.h, Sha256Hex).
+using Blobs = std::map<std::string, TensorRef>;
 
-// The bytes of a digest (base/hash.h, Sha256Hex), as Tensor has them.
+// Canonical: ParseGraph reads it back to the same graph. Attributes that have their default are
+// left out. `named` gets the tensors that the text tells by their digests.
+std::string Print(const Graph& graph, Blobs* named = nullptr);
+
+// The bytes of a digest, as Tensor has them.
 using BlobSource = std::function<absl::StatusOr<std::string>(const std::string& digest)>;
 
 // Text is hostile: kMaxTextBytes, kMaxNodes. The graph is verified. Errors name the line.

@@ -7,7 +7,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -81,6 +84,33 @@ TEST_CASE("a file damaged on disk is reported once, then missing", "[base]") {
   CHECK(absl::IsNotFound((*store)->Get(digest).status()));
   CHECK(*(*store)->Put("kernel") == digest);
   CHECK(*(*store)->Get(digest) == "kernel");
+}
+
+TEST_CASE("content is read in parts, of which damage is told at last", "[base]") {
+  TemporaryDirectory directory;
+  auto store = ContentStore::Open({.directory = directory.path});
+  const std::string digest = *(*store)->Put("kernels"), none = *(*store)->Put("");
+  std::vector<std::string> parts;
+  const auto take = [&](std::string_view part) {
+    parts.emplace_back(part);
+    return true;
+  };
+  using Parts = std::vector<std::string>;
+  CHECK((*store)->Read(digest, 3, take).ok());
+  CHECK(std::exchange(parts, {}) == Parts{"ker", "nel", "s"});
+  CHECK((*store)->Read(digest, 7, take).ok());
+  CHECK(std::exchange(parts, {}) == Parts{"kernels"});
+  CHECK((*store)->Read(none, 3, take).ok());
+  CHECK(std::exchange(parts, {}) == Parts{""});
+  int taken = 0;  // whoever has seen enough needs no more
+  CHECK((*store)->Read(digest, 2, [&](std::string_view) { return ++taken < 2; }).ok());
+  CHECK(taken == 2);
+
+  std::ofstream((*store)->PathOf(digest)) << "kernfls";
+  CHECK(absl::IsDataLoss((*store)->Read(digest, 3, take)));
+  CHECK(parts == Parts{"ker", "nfl", "s"});
+  CHECK(absl::IsNotFound((*store)->Read(digest, 3, take)));
+  CHECK(parts.size() == 3);
 }
 
 TEST_CASE("above the limit the least recently used content goes", "[base]") {

@@ -27,7 +27,17 @@ class Keeper : public FakeClient {
     kept[digest] = bytes;
     return absl::OkStatus();
   }
+  absl::StatusOr<db::Selection> CreateSelection(const db::Selection& wanted,
+                                                const std::string&) override {
+    if (!refusal.ok()) return refusal;
+    selections.push_back(wanted);
+    db::Selection made = wanted;
+    made.id = 40 + static_cast<int64_t>(selections.size());
+    return made;
+  }
   std::map<std::string, std::string> kept;
+  std::vector<db::Selection> selections;
+  absl::Status refusal;
 };
 
 // With a large constant, and small ones that text can tell and can't.
@@ -65,6 +75,46 @@ TEST_CASE("all that a model's text names is uploaded, once", "[cli]") {
   REQUIRE(parsed.ok());
   REQUIRE(parsed->size() == 2);
   CHECK(std::signbit((*parsed)[1].graph.nodes[2].constant->At(0)));
+}
+
+TEST_CASE("a job says which model it is of", "[cli]") {
+  Keeper server;
+  JobFile file;
+  file.model = file.stored = {{{}, GraphOf(2)}};
+  db::Job job;
+  job.tasks = {{.name = "product", .target = "x86/avx2"}};
+  job.options.device_class = "x86/test";
+  SECTION("on a CPU") {
+    REQUIRE(NameModel(server, file, "net", job).ok());
+    CHECK(job.selection == 41);
+    REQUIRE(server.selections.size() == 1);
+    const db::Selection& made = server.selections[0];
+    CHECK(made.name == "net");
+    REQUIRE(made.model);
+    CHECK(server.kept.contains(made.model->graph));
+    REQUIRE(made.items.size() == 1);
+    CHECK(made.items[0].op == "product");
+    CHECK(made.items[0].task == job.tasks[0]);
+    CHECK(made.items[0].device_class == "x86/test");
+  }
+  SECTION("not of operators, nor where no library runs models") {
+    job.tasks[0].target = "opencl";
+    CHECK(NameModel(server, file, "net", job).ok());
+    job.tasks[0].target = "x86/avx2";
+    file.model.clear();
+    CHECK(NameModel(server, file, "net", job).ok());
+    CHECK(job.selection == 0);
+    CHECK(server.kept.empty());
+  }
+  SECTION("goes without where the server doesn't take it") {
+    server.refusal = absl::ResourceExhaustedError("too many choices");
+    CHECK(NameModel(server, file, "net", job).ok());
+    CHECK(job.selection == 0);
+  }
+  SECTION("but not without a server") {
+    server.refusal = absl::UnavailableError("no server");
+    CHECK(absl::IsUnavailable(NameModel(server, file, "net", job)));
+  }
 }
 
 }  // namespace tessera::cli

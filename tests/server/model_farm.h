@@ -42,7 +42,7 @@ struct Farm {
         absl::StrAppend(&text, item.op, "=", item.trace, ";");
       }
       proto::LibraryResult result{.fence = request.fence};
-      if (!refused.empty() && text.find(refused) != std::string::npos) {
+      if (IsRefused(text)) {
         result.error = "its schedule is refused";
         return result;
       }
@@ -98,9 +98,18 @@ struct Farm {
     return timing;
   }
 
+  bool IsRefused(const std::string& text) {
+    const std::lock_guard lock(mutex);
+    return !refused.empty() && text.find(refused) != std::string::npos;
+  }
+  void SetRefused(const std::string& text) {
+    const std::lock_guard lock(mutex);
+    refused = text;
+  }
+
   double SecondsOf(const std::string& kernel) const {
     const auto known = in_place.find(kernel);
-    return known == in_place.end() ? kOtherSeconds : known->second;
+    return known == in_place.end() && others ? *others : in_place.at(kernel);
   }
 
   static db::Task TaskOf(const std::string& op) {
@@ -120,11 +129,11 @@ struct Farm {
     REQUIRE(rig.store->Append({record}, {}).ok());
   }
 
-  v1::Selection Select(bool is_model = true) {
+  v1::Selection Select(bool is_model = true, const std::string& name = "net") {
     const std::string graph = "graph net";
     REQUIRE(worker->Upload(Sha256Hex(graph), graph).ok());
     v1::CreateSelectionRequest request;
-    request.set_name("net");
+    request.set_name(name);
     request.set_device_class("x86/fake");
     for (const char* op : {"a", "b"}) {
       request.add_ops()->set_op(op);
@@ -155,16 +164,15 @@ struct Farm {
     return last.chosen();
   }
 
-  static constexpr double kOtherSeconds = 1.5e-3;
   Rig rig;
   std::mutex mutex;
   std::map<std::string, std::string> texts;  // of libraries, by digest
   std::vector<proto::ModelPlan> plans;
   int builds = 0;
-  // Seconds of a kernel with a trace in the model, others kOtherSeconds; negative: its library
-  // computes something else.
+  // Seconds of a kernel with a trace in the model, negative: its library computes something else.
   std::map<std::string, double> in_place = {{"a x", 1e-3}, {"a y", 1e-3}, {"a z", 1e-3},
                                             {"a ", 2e-3},  {"b v", 1e-3}, {"b ", 3e-3}};
+  std::optional<double> others;  // of kernels with other traces; none: there are to be none
   std::string manifest = kManifest;
   std::string refused;                   // a library with this in its text can't be built
   std::string late;                      // the library of this text doesn't end
