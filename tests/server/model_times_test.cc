@@ -154,6 +154,8 @@ TEST_CASE("a measurement ends with its server, whose successor makes it", "[serv
   REQUIRE(test::Eventually([&] { return farm.Plans() > 0; }));
   farm.rig.RestartServer();
   farm.Hang(false);
+  REQUIRE(farm.worker->channel()->WaitForConnected(std::chrono::system_clock::now() +
+                                                   std::chrono::seconds(30)));
   farm.worker->Connect();
   CHECK(farm.WatchUntilMeasured(job));
   farm.Cancel(job);
