@@ -45,7 +45,11 @@ class Folder {
   static absl::StatusOr<Folder> Make(const std::string& path) {
     Folder folder;
     std::error_code error;
-    for (std::filesystem::path part = path; !part.empty() && !std::filesystem::exists(part, error);
+    const auto is_missing = [&](const std::filesystem::path& part) {
+      return std::filesystem::symlink_status(part, error).type() ==
+             std::filesystem::file_type::not_found;
+    };
+    for (std::filesystem::path part = path; !part.empty() && is_missing(part);
          part = part.parent_path()) {
       folder.made_.push_back(part);
     }
@@ -56,8 +60,7 @@ class Folder {
   }
   Folder(Folder&& other) : made_(std::exchange(other.made_, {})) {}
   ~Folder() {
-    std::error_code ignored;
-    for (const std::filesystem::path& part : made_) std::filesystem::remove(part, ignored);
+    for (const std::filesystem::path& part : made_) rmdir(part.c_str());
   }
   void Keep() { made_.clear(); }
 

@@ -278,10 +278,7 @@ class GrpcClient final : public Client {
   }
 
   absl::Status Upload(const std::string& digest, const std::string& bytes) override {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (interrupted_) return absl::CancelledError("interrupted");
-    }
+    if (IsInterrupted()) return absl::CancelledError("interrupted");
     return WithAddress(proto::UploadArtifact(*artifacts_, digest, bytes));
   }
 
@@ -354,8 +351,14 @@ class GrpcClient final : public Client {
     return WithAddress(proto::FromRpc(status));
   }
   absl::Status WithAddress(const absl::Status& status) const {
-    if (!absl::IsUnavailable(status)) return status;
+    // A server that stops cancels its calls.
+    const bool by_server = absl::IsCancelled(status) && !IsInterrupted();
+    if (!absl::IsUnavailable(status) && !by_server) return status;
     return WentAway(address_, StdView(status.message()));
+  }
+  bool IsInterrupted() const {
+    absl::MutexLock lock(&mutex_);
+    return interrupted_;
   }
 
   template <typename Domain, typename Messages>
@@ -375,15 +378,15 @@ class GrpcClient final : public Client {
     waiting_ = &context;
     return absl::OkStatus();
   }
-  // What its end says: a server that stops cancels its calls.
   absl::Status EndWaiting(const grpc::Status& ended) {
-    absl::MutexLock lock(&mutex_);
-    waiting_ = nullptr;
-    const bool by_server = ended.error_code() == grpc::StatusCode::CANCELLED && !interrupted_;
-    return by_server ? WentAway(address_, ended.error_message()) : Answer(ended);
+    {
+      absl::MutexLock lock(&mutex_);
+      waiting_ = nullptr;
+    }
+    return Answer(ended);
   }
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   grpc::ClientContext* waiting_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool interrupted_ ABSL_GUARDED_BY(mutex_) = false;
   const std::string address_;

@@ -1,5 +1,6 @@
 #include "cli/model_upload.h"
 
+#include <atomic>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -44,7 +45,7 @@ absl::StatusOr<db::SelectionModel> UploadModel(Client& client,
 }
 
 absl::Status NameModel(Client& client, const JobFile& file, const std::string& name, db::Job& job) {
-  if (file.model.empty()) return absl::OkStatus();
+  if (file.model.empty() || job.options.device_class.empty()) return absl::OkStatus();
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(job.tasks[0].target));
   if (!ir::IsCpu(target.kind)) return absl::OkStatus();
   db::Selection selection;
@@ -53,14 +54,18 @@ absl::Status NameModel(Client& client, const JobFile& file, const std::string& n
     selection.items.push_back(
         {.op = task.name, .task = task, .device_class = job.options.device_class});
   }
-  const InterruptHandler handler([&] { client.Interrupt(); });
+  std::atomic<bool> interrupted = false;
   const auto create = [&]() -> absl::StatusOr<db::Selection> {
+    const InterruptHandler handler([&] {
+      interrupted = true;
+      client.Interrupt();
+    });
     TESSERA_ASSIGN_OR_RETURN(selection.model, UploadModel(client, file.stored));
     return client.CreateSelection(selection, job.options.allow);
   };
   const absl::StatusOr<db::Selection> created = create();
   const absl::Status& status = created.status();
-  if (absl::IsCancelled(status)) return absl::CancelledError("interrupted; no job was made");
+  if (interrupted) return absl::CancelledError("interrupted; no job was made");
   if (absl::IsUnavailable(status)) return status;
   if (created.ok()) {
     job.selection = created->id;

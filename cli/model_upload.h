@@ -18,8 +18,8 @@ absl::StatusOr<db::SelectionModel> UploadModel(Client& client,
 
 // Has a job that is to be made of `file` say which model its tasks are the kernels of, under a name
 // for libraries, so that the server measures what a run takes as they are tuned. Leaves it as it is
-// where that is no model, no CPU runs it, or the server doesn't take it: of the last a warning
-// tells. Cancelled by Ctrl-C, Unavailable.
+// where that is no model, no CPU runs it, devices of any class may, or the server doesn't take it:
+// of the last a warning tells. Cancelled by Ctrl-C, Unavailable.
 absl::Status NameModel(Client& client, const JobFile& file, const std::string& name, db::Job& job);
 
 }  // namespace tessera::cli

@@ -20,7 +20,12 @@ bool IsRun(const Lease& lease) {
 Lease LeaseTable::Grant(Lease lease, absl::Time now, absl::Duration longest) {
   lease.fence = next_fence_++;
   lease.confirmed = now;
-  lease.deadline = now + longest;
+  absl::Time begins = now;
+  for (const auto& [fence, other] : leases_) {
+    const bool is_before = other.kind == LeaseKind::kModels && other.device == lease.device;
+    if (IsRun(lease) && is_before) begins = std::max(begins, other.deadline);
+  }
+  lease.deadline = begins + longest;
   leases_[lease.fence] = lease;
   return lease;
 }

@@ -38,7 +38,8 @@ class LeaseTable {
 
   explicit LeaseTable(uint64_t first_fence) : first_fence_(first_fence), next_fence_(first_fence) {}
 
-  // Fills in fence, confirmed and deadline.
+  // Fills in fence, confirmed and deadline: `longest` from now on, or behind models that the device
+  // measures before.
   Lease Grant(Lease lease, absl::Time now, absl::Duration longest);
   const Lease* Find(uint64_t fence) const;
   // Whether a fence without a lease may have been one of `worker` to run a plan: it was and is

@@ -84,7 +84,9 @@ void ModelTimes::Tend(const std::function<bool()>& is_stopping) {
   });
   if (time.ok()) time->trials = TrialsDone(*progress);
   const absl::Time ended = clock_.Now();
-  next_ = ended + std::max(options_.pause_times * (ended - began), options_.pause);
+  const absl::Duration took =
+      absl::IsCancelled(time.status()) ? absl::ZeroDuration() : ended - began;
+  next_ = ended + std::max(options_.pause_times * took, options_.pause);
   Finish(id, time);
 }
 

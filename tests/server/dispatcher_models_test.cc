@@ -121,4 +121,18 @@ TEST_CASE("a model at a device counts as one of its plans", "[server]") {
   CHECK(link->All<proto::RunPlan>().size() == 2);
 }
 
+TEST_CASE("what runs behind models has their time, too", "[server]") {
+  LeaseTable leases(1);
+  const absl::Time now = absl::FromUnixSeconds(1000);
+  const auto deadline = [&](LeaseKind kind, const std::string& device) {
+    return leases.Grant({.kind = kind, .device = device}, now, absl::Minutes(1)).deadline;
+  };
+  CHECK(deadline(LeaseKind::kRun, "one") == now + absl::Minutes(1));
+  CHECK(deadline(LeaseKind::kModels, "one") == now + absl::Minutes(1));
+  CHECK(deadline(LeaseKind::kRun, "one") == now + absl::Minutes(2));
+  CHECK(deadline(LeaseKind::kModels, "one") == now + absl::Minutes(2));
+  CHECK(deadline(LeaseKind::kRun, "other") == now + absl::Minutes(1));
+  CHECK(deadline(LeaseKind::kBuild, "one") == now + absl::Minutes(1));
+}
+
 }  // namespace tessera::server
