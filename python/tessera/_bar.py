@@ -115,7 +115,9 @@ class Bar:
         )
 
     def show(self, progress: Progress) -> None:
-        self._bar.total = max(progress.trials_total, 1)
+        total = max(progress.trials_total, 1)
+        if total != self._bar.total:
+            self._bar.reset(total)  # tells the widget, too
         self._bar.n = progress.trials_done
         self._bar.set_postfix_str(self._summary.text(progress), refresh=False)
         self._bar.refresh()

@@ -1,5 +1,6 @@
 // Libraries whose kernels call libraries of others.
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -142,7 +143,8 @@ TEST_CASE("a model some of whose kernels call a library computes what its graph 
   INFO(files.status());
   REQUIRE(files.ok());
   const auto manifest = nlohmann::json::parse(files->manifest());
-  CHECK(std::ranges::count(manifest["needed"], library_of_others.soname) == 1);
+  CHECK(std::count(manifest["needed"].begin(), manifest["needed"].end(),
+                   library_of_others.soname) == 1);
   struct Net;
   const Library library(files->shared_object());
   Net* net = nullptr;
