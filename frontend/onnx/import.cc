@@ -223,10 +223,18 @@ class Importer {
     for (const onnx::NodeProto& node : graph.node()) {
       const absl::Status status = Convert(node);
       if (status.ok()) continue;
-      return Annotate(status, absl::StrCat("node ", Shown(node.name()), " (",
-                                           node.op_type().substr(0, 60), ", opset ", opset_, ")"));
+      return Annotate(status, absl::StrCat(ShownNode(node), " (", node.op_type().substr(0, 60),
+                                           ", opset ", opset_, ")"));
     }
     return absl::OkStatus();
+  }
+
+  // Exporters leave names out.
+  static std::string ShownNode(const onnx::NodeProto& node) {
+    if (!node.name().empty() || node.output().empty()) {
+      return absl::StrCat("node ", Shown(node.name()));
+    }
+    return absl::StrCat("the node of ", Shown(node.output(0)));
   }
 
   // The nodes of the branch that is taken, in the place of an If whose condition is known. They see

@@ -170,6 +170,10 @@ TEST_CASE("what cannot be imported is refused with what to do", "[onnx]") {
         "node \"the_Loop\" (Loop, opset 17): the operator is not supported: which nodes run is not "
         "known when the model is compiled; export without control flow");
   CHECK(absl::StrContains(of("TopK"), "nothing in graphs sorts"));
+  Model unnamed(17);
+  unnamed.Input("x", {4}).Node("TopK", {"x"}, {"y"}).Output("y");
+  unnamed.proto.mutable_graph()->mutable_node(0)->clear_name();
+  CHECK(absl::StartsWith(Refusal(unnamed), "the node of \"y\" (TopK, opset 17): "));
   CHECK(absl::StrContains(of("MadeUp"), "docs/onnx.md lists what is supported"));
   CHECK(of("Reshape") ==
         "node \"the_Reshape\" (Reshape, opset 17): input 1 (shape, \"i\") has to be known when the "
