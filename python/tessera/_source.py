@@ -64,7 +64,7 @@ def arguments(source: Source) -> typing.Iterator[Arguments]:
 
 
 def is_model(source: Source) -> bool:
-    return isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith(".onnx")
+    return isinstance(source, (str, os.PathLike)) and os.fspath(source).endswith((".onnx", ".ONNX"))
 
 
 def options(**named: typing.Any) -> list[str]:

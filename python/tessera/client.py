@@ -34,16 +34,17 @@ Extents = typing.Union[int, typing.Sequence[int]]
 
 
 class ModelOptions(typing.TypedDict, total=False):
-    """Of an ONNX model, as `--dim`, `--shape`, `--value`, `--int8` and `--ranges` of `tessera`
-    (docs/graph.md, docs/library.md): `dims` names extents that it leaves open, several of one for a
-    library that has them all, `shapes` shapes of inputs, `values` inputs that are known; `int8` is
-    a folder of samples."""
+    """Of an ONNX model, as `--dim`, `--shape`, `--value`, `--int8`, `--ranges` and `--layouts` of
+    `tessera` (docs/graph.md, docs/library.md): `dims` names extents that it leaves open, several of
+    one for a library that has them all, `shapes` shapes of inputs, `values` inputs that are known;
+    `int8` is a folder of samples, `layouts` a target."""
 
     dims: typing.Mapping[str, Extents] | None
     shapes: typing.Mapping[str, typing.Sequence[int]] | None
     values: typing.Mapping[str, float | typing.Sequence[float]] | None
     int8: str | os.PathLike[str] | None
     ranges: str | None
+    layouts: str | None
 
 
 class BuildOptions(ModelOptions, total=False):
@@ -79,6 +80,7 @@ def _model_words(options: ModelOptions) -> list[str]:
         value=_named(options.get("values")),
         int8=None if samples is None else os.fspath(samples),
         ranges=options.get("ranges"),
+        layouts=options.get("layouts"),
     )
 
 

@@ -71,6 +71,8 @@ def compare_with_onnxruntime(
     library: Library | str | os.PathLike[str],
     inputs: typing.Mapping[str, typing.Any] | None = None,
     *,
+    name: str | None = None,
+    values: typing.Mapping[str, typing.Any] | None = None,
     runs: int = 20,
     threads: int = 1,
     seed: int = 0,
@@ -79,7 +81,8 @@ def compare_with_onnxruntime(
     same inputs, `runs` times each after a warm-up, both with `threads` threads.
 
     Without `inputs`, floats are drawn from a normal distribution and integers are 0 or 1, by
-    `seed`; give inputs where these mean something. ImportError without onnxruntime; InvalidArgument
+    `seed`; give inputs where these mean something. `name` is that of a bucket, as of
+    Library.model; `values` are inputs that the library was built to know. ImportError without onnxruntime; InvalidArgument
     where inputs or outputs of the two differ."""
     try:
         import onnxruntime
@@ -98,14 +101,20 @@ def compare_with_onnxruntime(
         str(pathlib.Path(model)), options, providers=["CPUExecutionProvider"]
     )
     loaded.set_threads(threads)
-    with loaded.model() as ours:
-        _check_same("inputs", ours.inputs, session.get_inputs())
+    known = dict(values or {})
+    their_inputs = [node for node in session.get_inputs() if node.name not in known]
+    with loaded.model(name) as ours:
+        _check_same("inputs", ours.inputs, their_inputs)
         _check_same("outputs", ours.outputs, session.get_outputs())
-        feed = _feed(ours, _by_our_names(ours, session.get_inputs(), inputs), seed)
+        feed = _feed(ours, _by_our_names(ours, their_inputs, inputs), seed)
         names = [tensor.name for tensor in ours.outputs]
         their_feed = {
-            theirs.name: feed[mine.name] for mine, theirs in zip(ours.inputs, session.get_inputs())
+            theirs.name: _as_theirs(feed[mine.name], theirs)
+            for mine, theirs in zip(ours.inputs, their_inputs)
         }
+        for node in session.get_inputs():
+            if node.name in known:
+                their_feed[node.name] = _as_theirs(known[node.name], node)
         their_names = [node.name for node in session.get_outputs()]
         sides: list[typing.Callable[[], typing.Any]] = [
             lambda: ours.run(feed),
@@ -128,6 +137,17 @@ def compare_with_onnxruntime(
         onnxruntime_seconds=tuple(seconds[1]),
         threads=threads,
     )
+
+
+_THEIR_TYPES = {"float": "float32", "double": "float64", "float16": "float16", "bool": "bool"}
+
+
+def _as_theirs(value: typing.Any, node: typing.Any) -> Array:
+    """Of the type and, where that is known, the shape that ONNX Runtime wants for an input."""
+    word = node.type.removeprefix("tensor(").removesuffix(")")
+    array = np.asarray(value).astype(_THEIR_TYPES.get(word, word))
+    known = all(isinstance(extent, int) for extent in node.shape)
+    return array.reshape(node.shape) if known else array
 
 
 def _check_same(what: str, ours: typing.Sequence[Tensor], theirs: typing.Any) -> None:

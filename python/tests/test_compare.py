@@ -35,9 +35,13 @@ MODEL = {
 }
 
 
+NUMPY_TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
+
+
 class Node(typing.NamedTuple):
     name: str
     shape: list[int | str] = ["batch"]
+    type: str = "tensor(float)"
 
 
 class Session:
@@ -59,6 +63,7 @@ class Session:
 
     def run(self, names: list[str], feed: typing.Mapping[str, typing.Any]) -> typing.Any:
         assert names == ["y"]
+        assert all(feed[node.name].dtype == NUMPY_TYPES[node.type] for node in self.inputs)
         self.calls.append("onnxruntime")
         time.sleep(0.002)
         y = np.maximum(feed["x/0"], 0)
@@ -98,6 +103,42 @@ def test_errors_and_times_of_both_sides(
 def test_inputs_are_drawn_where_none_are_given(library: tessera.Library) -> None:
     found = tessera.compare_with_onnxruntime("net.onnx", library.path, runs=1, threads=2)
     assert found.outputs[0].max_absolute == 0
+
+
+def test_inputs_that_the_library_knows_are_for_onnxruntime_alone(
+    library: tessera.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [Node("rate", [], "tensor(int64)"), Node("ends", [1], "tensor(bool)")]
+    monkeypatch.setattr(Session, "inputs", [others[0], Node("x/0"), others[1]])
+    known = {"rate": 16000, "ends": True}
+    found = tessera.compare_with_onnxruntime("net.onnx", library, values=known, runs=1, threads=2)
+    assert found.outputs[0].max_absolute == 0
+    with pytest.raises(tessera.InvalidArgument, match="name the file"):
+        tessera.compare_with_onnxruntime("net.onnx", library, runs=1, threads=2)
+
+
+def test_a_bucket_is_compared_by_its_name(library: tessera.Library, c_library: CLibrary) -> None:
+    """The smaller one computes relu(x), the larger something else."""
+    other = """
+size_t net_9_workspace_bytes(void) { return 0; }
+int net_9_run(const void* n, const float* x, float* y, void* workspace) {
+  (void)n, (void)x, (void)workspace;
+  for (int i = 0; i < 8; ++i) y[i] = 100;
+  return 0;
+}
+"""
+    source = SOURCE.replace("net_workspace", "net_8_workspace").replace("net_run", "net_8_run")
+    buckets = [{**MODEL, "name": "net_8"}, {**MODEL, "name": "net_9"}]
+    folder = c_library(source + other, {"model": {"name": "net", "buckets": buckets}})
+
+    def error(name: typing.Optional[str]) -> float:
+        found = tessera.compare_with_onnxruntime("net.onnx", folder, name=name, runs=1, threads=2)
+        return found.outputs[0].max_absolute
+
+    assert error("net_8") == 0
+    assert error("net_9") > 90
+    with pytest.raises(tessera.FailedPrecondition, match="name one: net_8, net_9"):
+        error(None)
 
 
 def test_a_nan_of_one_side_shows(library: tessera.Library, monkeypatch: pytest.MonkeyPatch) -> None:
