@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 
 from runtimes import Arrays, Onnxruntime, Runtime, Tessera, packed_inputs
-from values import add_extents, extents_of, inputs_of, model_inputs
+from values import add_extents, extents_of, inputs_of, model_inputs, values_of
 
 PROGRAM = Path(__file__).resolve().parents[2] / "build/bin/bench_model"
 # Of the largest value of an output; sums are added in other orders. Nobody has to be nearer to onnxruntime than
@@ -75,6 +75,9 @@ def command(what: str, model: Path, args: argparse.Namespace, *more: str) -> dic
     for value in args.shape:
         if value.rsplit("=", 1)[0] in inputs:
             words += ["--shape", value]
+    for value in args.value:
+        if value.rsplit("=", 1)[0] in inputs:
+            words += ["--value", value]
     for value in args.dim:
         words += ["--dim", value]
     done = subprocess.run(words, capture_output=True, text=True, timeout=args.seconds)
@@ -99,17 +102,18 @@ def check(model: Path, args: argparse.Namespace) -> Row:
     row = Row(model.stem, {})
     proto = onnx.load(model)
     shapes, dims = known_extents(proto, args)
-    inputs = inputs_of(proto, args.seed, shapes, dims)
+    inputs = inputs_of(proto, args.seed, shapes, dims, values_of(args))
+    open_inputs = {name: value for name, value in inputs.items() if name not in values_of(args)}
     with tempfile.TemporaryDirectory() as scratch:
         library = (args.libraries or Path(scratch)) / f"{model.stem}-t{args.threads}"
         try:
             row.facts = command("build", model, args, "--out", str(library), "--threads", str(args.threads))
             plain, expected = (results_of(Onnxruntime(model, args.threads, o), inputs) for o in (False, True))
             row.own = max(difference(e, g) for e, g in zip(expected, plain, strict=True))
-            ours = results_of(Tessera(library, args.threads), inputs)
+            ours = results_of(Tessera(library, args.threads), open_inputs)
             row.differences = tuple(difference(e, g) for e, g in zip(expected, ours, strict=True))
             if args.evaluate:
-                row.evaluated = evaluate(model, args, library, inputs, expected, Path(scratch))
+                row.evaluated = evaluate(model, args, library, open_inputs, expected, Path(scratch))
         except Exception as error:  # noqa: BLE001: any of a model's is its row
             row.error = str(error).replace("|", "/").replace("\n", " ")[:300]
     return row

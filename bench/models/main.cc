@@ -4,9 +4,9 @@
 //   bench_model evaluate MODEL.onnx --in FOLDER --out FOLDER
 //                                   the graph's outputs by the interpreter: slow, and the oracle
 //   bench_model profile MODEL.onnx --out FILE      each kernel's time within the model
-// Options: --dim NAME=N, --shape INPUT=1,3,224,224, --threads N, --records FILE (of tessera log
-// --format jsonl), --rounds N. Tensors are files of row-major elements: 0.raw, 1.raw, … in the
-// order of inputs or outputs. Prints what the model became as JSON.
+// Options: --dim NAME=N, --shape INPUT=1,3,224,224, --value INPUT=N, --threads N, --records FILE
+// (of tessera log --format jsonl), --rounds N. Tensors are files of row-major elements: 0.raw,
+// 1.raw, … in the order of inputs or outputs. Prints what the model became as JSON.
 
 #include <chrono>
 #include <filesystem>
@@ -56,6 +56,8 @@ absl::StatusOr<Arguments> Parse(const std::vector<std::string>& words) {
       made.model.source.dimensions.push_back(value);
     } else if (words[i] == "--shape") {
       made.model.source.shapes.push_back(value);
+    } else if (words[i] == "--value") {
+      made.model.source.values.push_back(value);
     } else if (words[i] == "--in") {
       made.in = value;
     } else if (words[i] == "--out") {

@@ -29,7 +29,7 @@ import onnx
 from check_import import TOLERANCE, difference
 from runtimes import RUNTIMES, Runtime
 from tvm_model import facts_of
-from values import add_extents, given_inputs
+from values import add_extents, given_inputs, values_of
 
 MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "tvm": "tvm"}
 
@@ -51,6 +51,8 @@ def child(args: argparse.Namespace) -> None:
     """Answers lines of JSON: {"seconds": s} is a turn, {"outputs": FILE} keeps results."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:args.threads])
     inputs = given_inputs(onnx.load(args.model), args)
+    if args.child == "tessera":
+        inputs = {name: value for name, value in inputs.items() if name not in values_of(args)}
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = memory_bytes("VmRSS")
     if args.child in MODULES:
@@ -81,6 +83,7 @@ class Process:
         words = [sys.executable, __file__, str(args.model), str(args.library), "--child", name, "--threads",
                  str(args.threads), "--seed", str(args.seed)]
         words += [w for s in args.shape for w in ("--shape", s)] + [w for d in args.dim for w in ("--dim", d)]
+        words += [w for v in args.value for w in ("--value", v)]
         words += ["--tvm-schedules", str(args.tvm_schedules)] if args.tvm_schedules else []
         self.name = name
         self._log = args.out.with_suffix(f".{name}.log")

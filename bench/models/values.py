@@ -22,14 +22,17 @@ def model_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 
 def inputs_of(model: onnx.ModelProto, seed: int, shapes: dict[str, tuple[int, ...]] | None = None,
-              dimensions: dict[str, int] | None = None) -> dict[str, np.ndarray]:
-    """Normal floats, small integers that are valid as places in most tables; masks have ones, then zeros."""
+              dimensions: dict[str, int] | None = None, values: dict[str, float] | None = None) -> dict[str, np.ndarray]:
+    """Normal floats, small integers that are valid as places in most tables; masks have ones, then zeros.
+    Inputs of `values` have these."""
     random = np.random.default_rng(seed)
     made = {}
     for value in model_inputs(model):
         shape = (shapes or {}).get(value.name) or shape_of(value, dimensions)
         kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-        if kind == np.bool_ or "mask" in value.name or "type" in value.name:
+        if value.name in (values or {}):
+            made[value.name] = np.full(shape, values[value.name], kind)
+        elif kind == np.bool_ or "mask" in value.name or "type" in value.name:
             ones = np.arange(shape[-1]) < max(1, shape[-1] * 3 // 4)
             made[value.name] = np.broadcast_to(ones, shape).astype(kind)
         elif np.issubdtype(kind, np.integer):
@@ -42,6 +45,12 @@ def inputs_of(model: onnx.ModelProto, seed: int, shapes: dict[str, tuple[int, ..
 def add_extents(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shape", action="append", default=[], metavar="INPUT=N,…")
     parser.add_argument("--dim", action="append", default=[], metavar="NAME=N")
+    parser.add_argument("--value", action="append", default=[], metavar="INPUT=N",
+                        help="known when a library is built, which has no such input then")
+
+
+def values_of(args: argparse.Namespace) -> dict[str, float]:
+    return {n: float(v) for n, v in (t.rsplit("=", 1) for t in args.value)}
 
 
 def extents_of(args: argparse.Namespace) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
@@ -51,5 +60,5 @@ def extents_of(args: argparse.Namespace) -> tuple[dict[str, tuple[int, ...]], di
 
 
 def given_inputs(model: onnx.ModelProto, args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """As `inputs_of`, by `extents_of` and --seed."""
-    return inputs_of(model, args.seed, *extents_of(args))
+    """As `inputs_of`, by what `add_extents` adds and --seed."""
+    return inputs_of(model, args.seed, *extents_of(args), values_of(args))
