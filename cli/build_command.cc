@@ -93,8 +93,9 @@ absl::StatusOr<std::string> OriginText(const db::SelectionItem& item) {
                          : "no record that fits: default schedule");
 }
 
-// Has a model stored as the target needs it that `tessera tune` would choose with these options.
-absl::Status PlanModel(Client& client, const BuildOptions& options, JobFile& file) {
+// Has a model stored as the target needs it that `tessera tune` would choose with these options;
+// for which.
+absl::StatusOr<ir::Target> PlanModel(Client& client, const BuildOptions& options, JobFile& file) {
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   const std::string device_class =
       options.device_classes.empty() ? "" : options.device_classes.front();
@@ -108,17 +109,25 @@ absl::Status PlanModel(Client& client, const BuildOptions& options, JobFile& fil
       PlanByLog(client, file, {target, chosen.device_class, threads, options.allow},
                 graph::Unmeasured::kAsTheyAre));
   PrintFitting(stderr, LayoutsText(layouts));
-  return absl::OkStatus();
+  return file.layouts ? *file.layouts : target;
 }
 
-absl::Status CheckRunsModels(const BuildPlan& plan) {
+// Of a model stored as for `stored_for`: what versions for targets of other blocks lack. Their
+// kernels are others than a job for these targets tunes by itself.
+absl::Status WarnOfUntuned(const BuildPlan& plan, const db::Selection& selection,
+                           const ir::Target& stored_for) {
   for (const PlannedVersion& version : plan.versions) {
     if (version.tasks.empty()) continue;
     TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(version.tasks[0].target));
-    if (ir::IsCpu(target.kind)) continue;
-    return absl::UnimplementedError(
-        absl::StrCat("libraries of models run on CPUs only; ", version.device_class,
-                     " is none; name a CPU's --device-class or --target"));
+    const auto untuned = std::ranges::count_if(selection.items, [&](const auto& item) {
+      return item.device_class == version.device_class && item.record_id == 0;
+    });
+    if (untuned == 0 || graph::ChannelBlock(target) == graph::ChannelBlock(stored_for)) continue;
+    const std::string name = ir::ToString(stored_for);
+    PrintWarnings({absl::StrCat(
+        "device class ", version.device_class, ": ", untuned, " of ", version.tasks.size(),
+        " kernels have no record, in a model whose values are stored as for ", name,
+        "; `tessera tune --layouts ", name.substr(0, name.find(' ')), "` tunes them there")});
   }
   return absl::OkStatus();
 }
@@ -218,7 +227,10 @@ absl::StatusOr<ChosenLibrary> ChooseLibrary(Client& client, const BuildOptions& 
   const InterruptHandler handler([&] { client.Interrupt(); });
   if (options.threads > 0) file.options.threads = options.threads;
   const bool is_model = !file.model.empty();
-  if (is_model) TESSERA_RETURN_IF_ERROR(PlanModel(client, options, file));
+  ir::Target stored_for;
+  if (is_model) {
+    TESSERA_ASSIGN_OR_RETURN(stored_for, PlanModel(client, options, file));
+  }
   ChosenLibrary library;
   TESSERA_ASSIGN_OR_RETURN(
       library.plan,
@@ -230,15 +242,20 @@ absl::StatusOr<ChosenLibrary> ChooseLibrary(Client& client, const BuildOptions& 
   db::Selection wanted;
   wanted.name = LibraryName(options);
   for (const PlannedVersion& version : versions) {
+    if (is_model && !version.tasks.empty()) {
+      TESSERA_RETURN_IF_ERROR(CheckRunsModels(version.tasks[0].target, version.device_class));
+    }
     for (const db::Task& task : version.tasks) {
       wanted.items.push_back({task.name, task, "", 0, 0, version.device_class});
     }
   }
   if (is_model) {
-    TESSERA_RETURN_IF_ERROR(CheckRunsModels(library.plan));
     TESSERA_ASSIGN_OR_RETURN(wanted.model, UploadModel(client, file.stored));
   }
   TESSERA_ASSIGN_OR_RETURN(library.selection, client.CreateSelection(wanted, options.allow));
+  if (is_model && versions.size() > 1) {
+    TESSERA_RETURN_IF_ERROR(WarnOfUntuned(library.plan, library.selection, stored_for));
+  }
   if (is_model && !options.alone) {
     if (versions.size() == 1) {
       TESSERA_ASSIGN_OR_RETURN(library.selection,

@@ -48,8 +48,8 @@ void AddExtents(CLI::App* command, OperatorSource& source) {
   command
       ->add_option(
           "--dim", source.dimensions,
-          "of a model: extent of a dimension that it names, batch=1, or several of a library, "
-          "sequence=64,128; repeatable")
+          "of a model: extent of a dimension that it names, batch=1, or, to tune or build it, "
+          "several, sequence=64,128; repeatable")
       ->allow_extra_args(false);
   command
       ->add_option("--shape", source.shapes,
@@ -84,6 +84,14 @@ void AddExtents(CLI::App* command, OperatorSource& source) {
   command->add_option("--float", source.int8.keep, "product that stays one of floats; repeatable")
       ->allow_extra_args(false)
       ->needs(int8);
+}
+
+void AddLayouts(CLI::App* command, OperatorSource& source) {
+  command
+      ->add_option("--layouts", source.layouts,
+                   "of a model: values are stored as for this target, x86/avx512, whatever the "
+                   "target is: what is tuned for several so fits into one library")
+      ->check(NotEmpty());
 }
 
 void AddAlone(CLI::App* command, bool& alone) {

@@ -20,6 +20,7 @@ void AddServer(CLI::App* command, std::string& server,
 void AddSource(CLI::App* command, OperatorSource& source);
 // --dim, --shape and so on, of a model's inputs; what is to become of it.
 void AddExtents(CLI::App* command, OperatorSource& source);
+void AddLayouts(CLI::App* command, OperatorSource& source);
 void AddAlone(CLI::App* command, bool& alone);
 // Names libraries of others, in any order; `allow` has them in that of base/third_party.h.
 void AddAllow(CLI::App* command, std::string& allow, const std::string& help);

@@ -42,6 +42,7 @@ struct OperatorSource {
   // Of a model: "batch=1" or "batch=1,4", "image=1,3,224,224", "rate=16000".
   std::vector<std::string> dimensions, shapes, values;
   bool backward = false;    // of a model: the kernels of its gradients instead
+  std::string layouts;      // of a model: the target as which values are stored; empty: its own
   QuantizationSource int8;  // of a model
 };
 

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "cli/quantized_model.h"
 #include "compiler/graph/buckets.h"
+#include "compiler/ir/target.h"
 #include "compiler/te/operators.h"
 #include "db/record/record.h"
 
@@ -27,6 +28,7 @@ struct JobFile {
   std::vector<JobOperator> operators;
   // Of a model's file: its graphs, and as they are stored for the target of the operators.
   std::vector<graph::Bucket> model, stored;
+  std::optional<ir::Target> layouts;          // of a model: stored as for this, whatever the target
   std::optional<CalibratedModel> calibrated;  // of a model in 8 bits: what it is made of
   bool has_unsigned_bytes = true;             // of a model in 8 bits: as of TakesUnsignedBytes
 };

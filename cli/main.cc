@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
   cli::AddServer(command, tune.server);
   cli::AddSource(command, tune.source);
   cli::AddExtents(command, tune.source);
+  cli::AddLayouts(command, tune.source);
   command
       ->add_option(
           "--target", tune.target,
@@ -195,6 +196,7 @@ int main(int argc, char** argv) {
   command->add_option("--op", request.source.words,
                       "one operator instead: matmul m=512 n=512 k=512");
   cli::AddExtents(command, request.source);
+  cli::AddLayouts(command, request.source);
   command->add_option("--target", request.target, "as of `tessera tune`")->check(cli::NotEmpty());
   command->add_option("--device-class", request.device_class, "as of `tessera tune`");
   command->add_option("--budget", request.budget, "trials of all operators together")
@@ -232,6 +234,7 @@ int main(int argc, char** argv) {
   cli::AddServer(command, build.server);
   cli::AddSource(command, build.source);
   cli::AddExtents(command, build.source);
+  cli::AddLayouts(command, build.source);
   command->add_option("--job", build.job, "build for this job's operators")
       ->check(cli::WholeNumber(1, kMaxId));
   command

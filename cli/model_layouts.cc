@@ -174,7 +174,7 @@ absl::StatusOr<RivalTrials> SpendOnRivals(Client& client, const JobFile& file,
   std::vector<graph::RivalLayouts> rivals;
   for (const graph::Bucket& bucket : file.model) {
     absl::StatusOr<std::vector<graph::RivalLayouts>> found =
-        graph::FindRivalLayouts(bucket.graph, place.target, known);
+        graph::FindRivalLayouts(bucket.graph, file.layouts ? *file.layouts : place.target, known);
     TESSERA_RETURN_IF_ERROR(Annotate(found.status(), file.name));
     std::ranges::move(*found, std::back_inserter(rivals));
   }

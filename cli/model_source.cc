@@ -288,10 +288,15 @@ absl::StatusOr<graph::Graph> ReadGraph(const OperatorSource& source) {
 }
 
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source, const graph::Executor& executor) {
+  JobFile file;
+  if (!source.layouts.empty()) {
+    absl::StatusOr<ir::Target> target = ir::ParseTarget(source.layouts);
+    if (!target.ok()) return Annotate(target.status(), "--layouts");
+    file.layouts = *std::move(target);
+  }
   TESSERA_ASSIGN_OR_RETURN(SourceModel model, ReadGraphs(source, executor));
   absl::StatusOr<std::vector<JobOperator>> operators = OperatorsOf(model.buckets);
   TESSERA_RETURN_IF_ERROR(Annotate(operators.status(), source.file));
-  JobFile file;
   file.name = model.buckets[0].graph.name;
   file.operators = *std::move(operators);
   if (file.operators.empty()) {
@@ -304,21 +309,30 @@ absl::StatusOr<JobFile> ModelJob(const OperatorSource& source, const graph::Exec
   return file;
 }
 
+absl::Status CheckRunsModels(const std::string& target, const std::string& device_class) {
+  TESSERA_ASSIGN_OR_RETURN(const ir::Target parsed, ir::ParseTarget(target));
+  if (ir::IsCpu(parsed.kind)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "libraries of models run on CPUs only; ", device_class.empty() ? target : device_class,
+      " is none; name a CPU's --device-class or --target"));
+}
+
 absl::StatusOr<ModelLayouts> PlanFor(JobFile& file, const ir::Target& target,
                                      const graph::KnownSeconds& known,
                                      graph::Unmeasured unmeasured) {
   ModelLayouts layouts;
   if (file.model.empty()) return layouts;
-  if (file.calibrated && file.has_unsigned_bytes != TakesUnsignedBytes(&target)) {
+  const ir::Target& stored_for = file.layouts ? *file.layouts : target;
+  if (file.calibrated && file.has_unsigned_bytes != TakesUnsignedBytes(&stored_for)) {
     TESSERA_ASSIGN_OR_RETURN(file.model[0].graph,
-                             QuantizedFor(*file.calibrated, &target, file.name));
-    file.has_unsigned_bytes = TakesUnsignedBytes(&target);
+                             QuantizedFor(*file.calibrated, &stored_for, file.name));
+    file.has_unsigned_bytes = TakesUnsignedBytes(&stored_for);
   }
   std::vector<graph::Bucket> stored;
   bool all_known = true, all_estimated_known = true;
   for (const graph::Bucket& bucket : file.model) {
     absl::StatusOr<graph::LayoutChoice> choice =
-        graph::ChooseLayouts(bucket.graph, target, known, unmeasured);
+        graph::ChooseLayouts(bucket.graph, stored_for, known, unmeasured);
     TESSERA_RETURN_IF_ERROR(Annotate(choice.status(), file.name));
     layouts.values += choice->values;
     layouts.blocked += choice->blocked;

@@ -35,13 +35,16 @@ absl::StatusOr<std::vector<JobOperator>> OperatorsOf(absl::Span<const graph::Buc
 absl::StatusOr<JobFile> ModelJob(const OperatorSource& source,
                                  const graph::Executor& executor = graph::Interpreted);
 
+// InvalidArgument where that is no CPU's target: libraries of models are for these.
+absl::Status CheckRunsModels(const std::string& target, const std::string& device_class);
+
 // Of all graphs of a model together; as of graph::LayoutChoice.
 struct ModelLayouts {
   int values = 0, blocked = 0, changed = 0;
   double seconds = 0, estimated_seconds = 0;
 };
-// Has the operators of a file that is a model be those of a target, in layouts by estimate or,
-// where seconds are known, by these.
+// Has the operators of a file that is a model be those of a target, or of the one that the file
+// names (`layouts`), in layouts by estimate or, where seconds are known, by these.
 absl::StatusOr<ModelLayouts> PlanFor(JobFile& file, const ir::Target& target,
                                      const graph::KnownSeconds& known = nullptr,
                                      graph::Unmeasured unmeasured = graph::Unmeasured::kTuned);

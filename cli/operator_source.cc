@@ -16,9 +16,10 @@ absl::StatusOr<JobFile> ReadSource(const OperatorSource& source, const graph::Ex
   }
   if (IsModelFile(source.file)) return ModelJob(source, executor);
   if (!source.dimensions.empty() || !source.shapes.empty() || !source.values.empty() ||
-      source.backward || !source.int8.samples.empty()) {
+      source.backward || !source.layouts.empty() || !source.int8.samples.empty()) {
     return absl::InvalidArgumentError(
-        "--dim, --shape, --value, --backward and --int8 are for models; name an ONNX file");
+        "--dim, --shape, --value, --layouts, --backward and --int8 are for models; name an ONNX "
+        "file");
   }
   if (!source.file.empty()) return ReadJobFile(source.file);
   JobFile file;

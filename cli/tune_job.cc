@@ -254,6 +254,9 @@ absl::StatusOr<PlannedJob> PlanJob(Client& client, JobFile& file, const TuneOpti
   planned.remark = chosen.remark;
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(chosen.target));
   const bool is_model = !file.model.empty();
+  if (is_model && options.as_request) {
+    TESSERA_RETURN_IF_ERROR(CheckRunsModels(chosen.target, chosen.device_class));
+  }
   if (is_model) TESSERA_RETURN_IF_ERROR(PlanFor(file, target).status());
   TESSERA_ASSIGN_OR_RETURN(job.tasks, MakeTasks(file, chosen.target, job.options.threads));
   const std::string key = KeyOf(job.options, options.budget, job.tasks);

@@ -30,6 +30,10 @@ TEST_CASE("a model's tasks are those of the job's target", "[cli]") {
   CHECK(layout_of_second("x86/avx512") == "0 1/16 2 3 1%16");
   CHECK(layout_of_second("x86/avx2") == "0 1/8 2 3 1%8");
   CHECK(layout_of_second("cuda/sm_80") == "");
+  // As of the target that is named.
+  file.layouts = ir::ParseTarget("x86/avx512").value();
+  CHECK(layout_of_second("x86/avx2") == "0 1/16 2 3 1%16");
+  CHECK(layout_of_second("aarch64/neon") == "0 1/16 2 3 1%16");
   // What is no model has the operators that it names.
   JobFile other;
   CHECK(PlanFor(other, ir::ParseTarget("x86/avx2").value()).ok());

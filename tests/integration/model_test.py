@@ -14,7 +14,7 @@ import subprocess
 import unittest
 
 from onnx_files import convolutions, open_model
-from tessera_rig import BAD_INPUT, BIN, ROOT, RigTest
+from tessera_rig import BAD_INPUT, BIN, ROOT, RigTest, eventually
 
 CONVOLUTION = pathlib.Path("/usr/share/libonnx-testdata/data/pytorch-converted/test_Conv2d")
 
@@ -127,11 +127,19 @@ class BuildModel(ModelTest):
         done = self.tessera("build", model, "--target", "opencl", "--out", dist)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no device of kind opencl", done.stderr)
-
+        # Before anything is tuned.
+        done = self.tessera("request", "--model", model, "--target", "opencl", "--out", dist)
+        self.assertEqual(done.returncode, BAD_INPUT, done.stderr)
+        self.assertIn("libraries of models run on CPUs only; opencl", done.stderr)
 
     def test_what_is_not_supported_of_a_model_is_bad_input(self):
         self.start_server()
         model = self.folder / "odd.onnx"
+        model.touch()
+        os.truncate(model, 3 << 30)
+        done = self.tessera("tune", model)
+        self.assertEqual(done.returncode, BAD_INPUT, done.stderr)
+        self.assertIn("has 3221225472 bytes; 2147483647 are the most", done.stderr)
         model.write_bytes(open_model([1] * 16).replace(b"Relu", b"Rulu"))
         for command in (["graph", model], ["request", "--budget", "2", "--model", model]):
             done = self.tessera(*command, "--dim", "rows=2")
@@ -234,6 +242,42 @@ class Layouts(RigTest):
         said, estimated = self.build(model, "estimated")
         self.assertIn("layouts: 2 of 2 values in blocks of channels, as estimated", said)
         self.assertNotEqual(estimated, flipped)
+
+    def test_versions_of_other_blocks_are_tuned_in_the_layouts_that_are_named(self):
+        self.start_server()
+        self.start_worker("wide", "--cores", 1)
+        self.start_worker("narrow", "--cores", 1, "--isa", "avx2")
+        classes = {device["worker"]: device["device_class"] for device in self.devices()}
+        model = self.folder / "chain.onnx"
+        model.write_bytes(convolutions(2, 32, 14))
+        both = ["--device-class", classes["wide"], "--device-class", classes["narrow"]]
+
+        def tune(worker, *words):
+            of_class = ["--device-class", classes[worker], "--trials", 1]
+            self.wait_until_done(self.tune_in_background(model, *of_class, *words))
+
+        def build(folder):
+            done = self.tessera("build", model, *both, "--out", self.folder / folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.output("verify", self.folder / folder)
+            manifest = json.loads((self.folder / folder / "manifest.json").read_text())
+            kernels = [op["versions"] for op in manifest["ops"] if op["executed_operations"]]
+            return done.stderr, [sum(not one["is_default"] for one in of) for of in zip(*kernels)]
+
+        tune("wide")
+        tune("narrow")
+        warning, measured = build("apart")
+        if "avx512" not in classes["wide"]:
+            self.skipTest("blocks of one size: this machine has no AVX-512")
+        self.assertIn(f"device class {classes['narrow']}: ", warning)
+        self.assertIn("`tessera tune --layouts x86/avx512", warning)
+        tune("narrow", "--layouts", "x86/avx512")
+        warning, measured = build("together")
+        self.assertNotIn("--layouts", warning)
+        self.assertEqual(measured, [2, 2])
+        refused = self.tessera("tune", model, "--layouts", "x86/mmx")
+        self.assertEqual(refused.returncode, BAD_INPUT)
+        self.assertIn("--layouts: ", refused.stderr)
 
     def test_a_key_gives_the_job_of_a_model_whatever_was_measured_of_its_layouts(self):
         self.start_server()
@@ -357,14 +401,36 @@ class Request(ModelTest):
         self.assertIn(called["id"], best("--allow", "openblas"))
         self.assertNotIn(called["id"], best())
 
-        # It is the fastest of few by far, but no bet: what `best` says is what is built.
-        fastest = best("--allow", "openblas")[0] == called["id"]
-        for allow, needed in ((["--allow", "openblas"], fastest), ([], False)):
+        for allow in (["--allow", "openblas"], []):
             out = self.folder / f"out{len(allow)}"
             self.output("build", *product, "--out", out, *allow)
-            manifest = json.loads((out / "manifest.json").read_text())
-            self.assertEqual("libopenblas.so.0" in manifest["needed"], needed)
+            self.check_needed(out, "libopenblas.so.0", {called["id"]} if allow else set())
             self.output("verify", out)
+
+    def test_a_model_calls_another_library_where_it_is_allowed_and_chosen(self):
+        try:
+            ctypes.CDLL("libdnnl.so.2")
+        except OSError as error:
+            self.skipTest(f"{error}; install libdnnl2")
+        self.start_server()
+        self.start_worker("loading", "--cores", 1, "--allow", "onednn")
+        model = self.folder / "chain.onnx"
+        model.write_bytes(convolutions(2, 16, 14))
+        for allow in (["--allow", "onednn"], []):
+            out = self.folder / f"out{len(allow)}"
+            self.output("request", "--model", model, "--budget", "12", "--out", out, *allow)
+            calls = [record for record in self.log() if record["explorer"] == "onednn"]
+            self.assertIn("ok", [record["outcome"] for record in calls], calls)
+            self.check_needed(out, "libdnnl.so.2", {record["id"] for record in calls})
+            self.assertIn("ok       run: 64 values", self.output("verify", out))
+        self.assertNotIn("libdnnl.so.2", (out / "manifest.json").read_text())
+
+    def check_needed(self, library, name, called):
+        """Another library is needed where the program that calls it was chosen: of few programs the fastest
+        by far, but no bet."""
+        manifest = json.loads((library / "manifest.json").read_text())
+        chosen = {int(record) for op in manifest["ops"] for record in op["versions"][0]["record_ids"]}
+        self.assertEqual(name in manifest["needed"], bool(called & chosen))
 
     def test_kernels_of_onednn_convolve_where_they_are_allowed(self):
         try:
@@ -384,8 +450,7 @@ class Request(ModelTest):
         self.assertIn(called["id"], ids)
         out = self.folder / "out"
         self.output("build", *convolution, "--out", out, "--allow", "onednn")
-        manifest = json.loads((out / "manifest.json").read_text())
-        self.assertEqual("libdnnl.so.2" in manifest["needed"], ids[0] == called["id"])
+        self.check_needed(out, "libdnnl.so.2", {called["id"]})
         self.output("verify", out)
 
     def test_a_request_is_repeatable_and_judged(self):
@@ -472,17 +537,41 @@ class Request(ModelTest):
         }
         environment.pop("TESSERA_SERVER", None)
 
+        def command(folder):
+            return [ROOT / "examples" / "ci" / "request.sh", model, self.folder / folder]
+
         def run(folder):
             return subprocess.run(
-                [ROOT / "examples" / "ci" / "request.sh", model, self.folder / folder],
-                capture_output=True, text=True, timeout=120, env=environment,
-            )  # fmt: skip
+                command(folder), capture_output=True, text=True, timeout=120, env=environment
+            )
+
+        def listens():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", int(address.split(":")[1]))) == 0
 
         for folder in ("own", "again"):
             done = run(folder)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.run_model(self.folder / folder)
         self.assertIn("done", done.stderr)
+
+        # A pipeline that is cancelled leaves no server behind, and doesn't use another's by mistake.
+        cancelled = subprocess.Popen(
+            command("cancelled"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**environment, "TESSERA_BUDGET": "400"},
+        )  # fmt: skip
+        eventually("the script's server answers", listens, 60)
+        done = subprocess.run(
+            command("beside"), capture_output=True, text=True, timeout=120,
+            env={**environment, "TESSERA_DATA": str(self.folder / "other")},
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("set TESSERA_LISTEN to a free port", done.stderr)
+        self.assertTrue(listens())
+        cancelled.terminate()
+        self.assertEqual(cancelled.wait(60), 143)
+        self.assertFalse(listens())
+
         self.start_server()
         self.start_worker()
         environment["TESSERA_SERVER"] = self.address
