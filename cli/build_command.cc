@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/durable_file.h"
 #include "base/interrupt.h"
@@ -112,15 +113,16 @@ absl::StatusOr<ir::Target> PlanModel(Client& client, const BuildOptions& options
   return file.layouts ? *file.layouts : target;
 }
 
-// Of a model stored as for `stored_for`: what versions for targets of other blocks lack. Their
-// kernels are others than a job for these targets tunes by itself.
+// Of a model stored as for `stored_for`: what versions for targets of other blocks lack. Kernels of
+// blocks are others than a job for these targets tunes by itself.
 absl::Status WarnOfUntuned(const BuildPlan& plan, const db::Selection& selection,
                            const ir::Target& stored_for) {
   for (const PlannedVersion& version : plan.versions) {
     if (version.tasks.empty()) continue;
     TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(version.tasks[0].target));
     const auto untuned = std::ranges::count_if(selection.items, [&](const auto& item) {
-      return item.device_class == version.device_class && item.record_id == 0;
+      return item.device_class == version.device_class && item.record_id == 0 &&
+             absl::StrContains(item.task.workload, " layout(");
     });
     if (untuned == 0 || graph::ChannelBlock(target) == graph::ChannelBlock(stored_for)) continue;
     const std::string name = ir::ToString(stored_for);
@@ -253,7 +255,7 @@ absl::StatusOr<ChosenLibrary> ChooseLibrary(Client& client, const BuildOptions& 
     TESSERA_ASSIGN_OR_RETURN(wanted.model, UploadModel(client, file.stored));
   }
   TESSERA_ASSIGN_OR_RETURN(library.selection, client.CreateSelection(wanted, options.allow));
-  if (is_model && versions.size() > 1) {
+  if (is_model) {
     TESSERA_RETURN_IF_ERROR(WarnOfUntuned(library.plan, library.selection, stored_for));
   }
   if (is_model && !options.alone) {
@@ -303,6 +305,7 @@ absl::Status RunBuild(const BuildOptions& options) {
   if (from_job != (options.source.file.empty() && options.source.words.empty())) {
     return absl::InvalidArgumentError("name either --job, or a job file, a model or --op");
   }
+  if (from_job) TESSERA_RETURN_IF_ERROR(CheckIsOfNoModel(options.source));
   JobFile file;
   if (!from_job) {
     TESSERA_ASSIGN_OR_RETURN(

@@ -96,6 +96,20 @@ class LoggedKernels {
   absl::Status status_;
 };
 
+// Of channels, as layouts in tasks' texts have them ("0 1/16 2 3 1%16").
+std::set<std::string> BlocksOf(const std::vector<db::Task>& tasks) {
+  std::set<std::string> blocks;
+  for (const db::Task& task : tasks) {
+    for (size_t at = 0; (at = task.workload.find(" layout(", at)) != std::string::npos;) {
+      const std::string layout = task.workload.substr(at, task.workload.find(')', at) - at);
+      const size_t block = layout.rfind('%');
+      if (block != std::string::npos) blocks.insert(layout.substr(block));
+      at += layout.size();
+    }
+  }
+  return blocks;
+}
+
 // How often each is run of what tasks compute, by hash.
 absl::StatusOr<std::map<uint64_t, double>> RunsWithoutLayouts(const std::vector<db::Task>& tasks) {
   std::map<uint64_t, double> runs;
@@ -130,9 +144,11 @@ absl::StatusOr<ModelLayouts> PlanByLog(Client& client, JobFile& file, const Kern
                                        graph::Unmeasured unmeasured) {
   TESSERA_ASSIGN_OR_RETURN(LoggedKernels logged, LoggedKernels::Of(client, place, file.cache));
   if (logged.empty()) return PlanFor(file, place.target);
-  absl::StatusOr<ModelLayouts> layouts = PlanFor(
-      file, place.target, [&](const te::Workload& workload) { return logged.SecondsOf(workload); },
-      unmeasured);
+  graph::KnownSeconds known;
+  if (!file.layouts) {
+    known = [&](const te::Workload& workload) { return logged.SecondsOf(workload); };
+  }
+  absl::StatusOr<ModelLayouts> layouts = PlanFor(file, place.target, known, unmeasured);
   TESSERA_RETURN_IF_ERROR(layouts.status());
   for (JobOperator& op : file.operators) {
     TESSERA_ASSIGN_OR_RETURN(op.workload, logged.AsRecorded(op.workload));
@@ -158,14 +174,16 @@ absl::StatusOr<bool> AreSameButForLayouts(const std::vector<db::Task>& some,
                                           const std::vector<db::Task>& others) {
   TESSERA_ASSIGN_OR_RETURN(const auto one, RunsWithoutLayouts(some));
   TESSERA_ASSIGN_OR_RETURN(const auto other, RunsWithoutLayouts(others));
-  return one == other;
+  const std::set<std::string> blocks = BlocksOf(some), other_blocks = BlocksOf(others);
+  const bool have_same = blocks.empty() || other_blocks.empty() || blocks == other_blocks;
+  return one == other && have_same;
 }
 
 absl::StatusOr<RivalTrials> SpendOnRivals(Client& client, const JobFile& file,
                                           const KernelPlace& place, int64_t budget) {
   RivalTrials spent{.trials = kRivalTrials, .budget_left = budget};
   const auto operators = static_cast<int64_t>(file.operators.size());
-  if (file.model.empty() || budget < operators * kRivalTrials) return spent;
+  if (file.model.empty() || file.layouts || budget < operators * kRivalTrials) return spent;
   TESSERA_ASSIGN_OR_RETURN(LoggedKernels logged, LoggedKernels::Of(client, place, file.cache));
   graph::KnownSeconds known;
   if (!logged.empty()) {
@@ -174,7 +192,7 @@ absl::StatusOr<RivalTrials> SpendOnRivals(Client& client, const JobFile& file,
   std::vector<graph::RivalLayouts> rivals;
   for (const graph::Bucket& bucket : file.model) {
     absl::StatusOr<std::vector<graph::RivalLayouts>> found =
-        graph::FindRivalLayouts(bucket.graph, file.layouts ? *file.layouts : place.target, known);
+        graph::FindRivalLayouts(bucket.graph, place.target, known);
     TESSERA_RETURN_IF_ERROR(Annotate(found.status(), file.name));
     std::ranges::move(*found, std::back_inserter(rivals));
   }

@@ -26,7 +26,8 @@ struct KernelPlace {
 };
 
 // Has the operators of a file that is a model be those of a place, in layouts that are chosen by
-// the fastest records of its class there (graph::ChooseLayouts). Errors: the client's, and those of
+// the fastest records of its class there (graph::ChooseLayouts); by estimate where the file names
+// another target's, so that they are the same of all classes. Errors: the client's, and those of
 // PlanFor.
 absl::StatusOr<ModelLayouts> PlanByLog(Client& client, JobFile& file, const KernelPlace& place,
                                        graph::Unmeasured unmeasured);
@@ -35,8 +36,8 @@ absl::StatusOr<ModelLayouts> PlanByLog(Client& client, JobFile& file, const Kern
 std::string LayoutsText(const ModelLayouts& layouts);
 
 // Whether tasks compute the same for a model, as often, but for names and how values are stored,
-// and for what only moves them, of which layouts need more or less. DataLoss: no text of a
-// workload.
+// and for what only moves them, of which layouts need more or less; in blocks of one size.
+// DataLoss: no text of a workload.
 absl::StatusOr<bool> AreSameButForLayouts(const std::vector<db::Task>& some,
                                           const std::vector<db::Task>& others);
 
@@ -48,9 +49,9 @@ struct RivalTrials {
   int64_t budget_left = 0;             // for the kernels as they are chosen then
 };
 // Those that the log of the place doesn't decide yet, between what PlanByLog chooses to be tuned,
-// which `file` is planned as, and others. Kernels in a rival's form get at most a tenth of
-// `budget`; there are none where the model's kernels get no more trials than these. Errors: as of
-// PlanByLog.
+// which `file` is planned as, and others; none where the file names a target's layouts. Kernels in
+// a rival's form get at most a tenth of `budget`; there are none where the model's kernels get no
+// more trials than these. Errors: as of PlanByLog.
 absl::StatusOr<RivalTrials> SpendOnRivals(Client& client, const JobFile& file,
                                           const KernelPlace& place, int64_t budget);
 

@@ -323,6 +323,11 @@ absl::StatusOr<ModelLayouts> PlanFor(JobFile& file, const ir::Target& target,
   ModelLayouts layouts;
   if (file.model.empty()) return layouts;
   const ir::Target& stored_for = file.layouts ? *file.layouts : target;
+  if (file.layouts && (stored_for.kind != target.kind || !ir::IsCpu(target.kind))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--layouts ", ir::ToString(stored_for), ": the target is ",
+                     ir::ToString(target), "; a library has versions for CPUs of one kind"));
+  }
   if (file.calibrated && file.has_unsigned_bytes != TakesUnsignedBytes(&stored_for)) {
     TESSERA_ASSIGN_OR_RETURN(file.model[0].graph,
                              QuantizedFor(*file.calibrated, &stored_for, file.name));

@@ -9,18 +9,23 @@
 
 namespace tessera::cli {
 
+absl::Status CheckIsOfNoModel(const OperatorSource& source) {
+  const bool has_options = !source.dimensions.empty() || !source.shapes.empty() ||
+                           !source.values.empty() || source.backward || !source.layouts.empty() ||
+                           !source.int8.samples.empty();
+  if (!has_options) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "--dim, --shape, --value, --layouts, --backward and --int8 are for models; name an ONNX "
+      "file");
+}
+
 absl::StatusOr<JobFile> ReadSource(const OperatorSource& source, const graph::Executor& executor) {
   if (source.file.empty() == source.words.empty()) {
     return absl::InvalidArgumentError(
         "name a job file or a model or, with --op, one operator and its attributes");
   }
   if (IsModelFile(source.file)) return ModelJob(source, executor);
-  if (!source.dimensions.empty() || !source.shapes.empty() || !source.values.empty() ||
-      source.backward || !source.layouts.empty() || !source.int8.samples.empty()) {
-    return absl::InvalidArgumentError(
-        "--dim, --shape, --value, --layouts, --backward and --int8 are for models; name an ONNX "
-        "file");
-  }
+  TESSERA_RETURN_IF_ERROR(CheckIsOfNoModel(source));
   if (!source.file.empty()) return ReadJobFile(source.file);
   JobFile file;
   te::OpSpec spec;

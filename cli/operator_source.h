@@ -1,5 +1,6 @@
 #pragma once
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cli/commands.h"
 #include "cli/job_file.h"
@@ -12,10 +13,13 @@ namespace tessera::cli {
 absl::StatusOr<JobFile> ReadSource(const OperatorSource& source,
                                    const graph::Executor& executor = graph::Interpreted);
 
-// The same for commands that block interrupts (base/interrupt.h): quantising a model can take
+// ReadSource for commands that block interrupts (base/interrupt.h): quantising a model can take
 // minutes, and nothing is under way yet that has to be ended in order. So the first one ends the
 // process at once with exit code 130.
 absl::StatusOr<JobFile> ReadSourceInterruptibly(
     const OperatorSource& source, const graph::Executor& executor = graph::Interpreted);
+
+// InvalidArgument where a source has options that are for models alone.
+absl::Status CheckIsOfNoModel(const OperatorSource& source);
 
 }  // namespace tessera::cli

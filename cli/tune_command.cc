@@ -58,15 +58,16 @@ absl::Status RunTune(const TuneOptions& options) {
   PrintFitting(stderr, JobText(job));
   const MeasureInPlace measure = [&](const db::Job& done,
                                      const Report&) -> absl::StatusOr<InPlace> {
-    if (done.selection == 0) return std::nullopt;  // of no model, or as a warning told
+    if (done.selection == 0) return std::nullopt;  // NameModel says of which jobs
     const absl::StatusOr<ChosenLibrary> chosen =
         ChooseLibrary(*client, LikeJob(options, done), file);
     if (chosen.ok()) return chosen->selection.in_place;
     if (absl::IsCancelled(chosen.status())) return chosen.status();
+    const absl::Status why = WithNextStep(chosen.status(), "; start it again");
     std::fprintf(stderr,
                  "warning: the job is done, but its model is not measured as a whole: %s; `tessera "
                  "build` tries again\n",
-                 std::string(chosen.status().message()).c_str());
+                 std::string(why.message()).c_str());
     return std::nullopt;
   };
   return WatchAndReport(*client, options.server, *id, options.report, measure, stdout).status();

@@ -162,8 +162,18 @@ absl::StatusOr<std::string> LinkKernels(absl::Span<const CompiledOp> ops) {
   return codegen::LinkSharedObject(objects, options);
 }
 
-// Why there is no reference of this bucket; empty where there can be one.
-std::string WhyMissing(const LibrarySpec& spec, const LibraryModel::Bucket& model) {
+double OperationsOf(const LibrarySpec& spec, const LibraryModel::Bucket& model) {
+  double operations = 0;
+  for (const LibraryModel::Step& step : model.steps) {
+    const te::Dag& dag = spec.ops[static_cast<size_t>(step.op)].workload.dag;
+    operations += static_cast<double>(te::ExecutedOperations(dag));
+  }
+  return operations;
+}
+
+// Why there is no reference of this bucket; empty where there can be one. `before`: operations of
+// the buckets before it.
+std::string WhyMissing(const LibrarySpec& spec, const LibraryModel::Bucket& model, double before) {
   if ((tessera_cpu_features() & TESSERA_CPU_SSE42) == 0) {
     return "the library was built on a machine that is no x86 machine";
   }
@@ -173,16 +183,11 @@ std::string WhyMissing(const LibrarySpec& spec, const LibraryModel::Bucket& mode
       if (tensor.type.element.bits < 8) return tensor.name + " has elements below a byte";
     }
   }
-  double operations = 0;
-  for (const LibraryModel::Step& step : model.steps) {
-    const te::Dag& dag = spec.ops[static_cast<size_t>(step.op)].workload.dag;
-    operations += static_cast<double>(te::ExecutedOperations(dag));
-  }
-  if (operations > static_cast<double>(kMaxReferenceOperations)) {
-    return absl::StrCat("it takes ", operations, " operations, more than ",
-                        kMaxReferenceOperations);
-  }
-  return "";
+  const double operations = OperationsOf(spec, model);
+  if (before + operations <= static_cast<double>(kMaxReferenceOperations)) return "";
+  return absl::StrCat("it takes ", operations, " operations",
+                      before > 0 ? absl::StrCat(", other extents ", before) : "", ", more than ",
+                      kMaxReferenceOperations);
 }
 
 // What a bucket's outputs are of seeded inputs.
@@ -229,10 +234,13 @@ ModelReference ReferenceOf(const LibraryModel::Bucket& bucket, absl::Span<const 
 absl::StatusOr<std::vector<ModelReference>> MakeReferences(const LibrarySpec& spec) {
   std::vector<ModelReference> references;
   bool is_any_there = false;
+  double operations = 0;
   for (const LibraryModel::Bucket& bucket : spec.model->buckets) {
     ModelReference& reference = references.emplace_back(EmptyReference());
-    reference.why_missing = WhyMissing(spec, bucket);
-    is_any_there = is_any_there || reference.why_missing.empty();
+    reference.why_missing = WhyMissing(spec, bucket, operations);
+    if (!reference.why_missing.empty()) continue;
+    is_any_there = true;
+    operations += OperationsOf(spec, bucket);
   }
   if (!is_any_there) return references;
   TESSERA_ASSIGN_OR_RETURN(const LibrarySpec made, WithDefaults(spec));

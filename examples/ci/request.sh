@@ -8,28 +8,23 @@ set -eu
 model=$1
 out=${2:-dist}
 mkdir -p "$out"
-# However this ends, a cancelled pipeline's signals included, what it started ends, too.
+# A cancelled pipeline's signals end what it started, too.
 up=
 request=
-trap 'for process in $request $up; do kill $process 2>/dev/null && wait $process || true; done' EXIT
+ready=$(mktemp)
+trap 'trap "" HUP INT TERM; kill $request $up 2>/dev/null || true; wait; rm -f "$ready"' EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 if [ -z "${TESSERA_SERVER:-}" ]; then
-  TESSERA_SERVER=${TESSERA_LISTEN:-127.0.0.1:7654}
-  export TESSERA_SERVER
-  tessera up --listen "$TESSERA_SERVER" --data "${TESSERA_DATA:-tessera-data}" &
+  tessera up --listen 127.0.0.1:0 --data "${TESSERA_DATA:-tessera-data}" >"$ready" &
   up=$!
-  tries=0
-  until tessera devices 2>/dev/null | grep -q ' online '; do
-    tries=$((tries + 1))
-    if [ $tries -gt 60 ]; then echo "request.sh: no device came up" >&2; exit 1; fi
+  until grep '^ready ' "$ready" >&2; do
+    kill -0 $up 2>/dev/null || wait $up  # it has said why it ended
     sleep 1
   done
-  # What answers may be another's server, because of which ours didn't start.
-  if ! kill -0 $up 2>/dev/null; then
-    echo "request.sh: no server came up at $TESSERA_SERVER; set TESSERA_LISTEN to a free port" >&2
-    exit 1
-  fi
+  TESSERA_SERVER=$(sed -n 's/^ready //p' "$ready")
+  export TESSERA_SERVER
 fi
 # Exit codes: 0 the library is there, 3 a demand is not met, 2 bad input, 1 anything else.
 tessera request --model "$model" --budget "${TESSERA_BUDGET:-500}" \

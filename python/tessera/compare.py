@@ -102,6 +102,11 @@ def compare_with_onnxruntime(
     )
     loaded.set_threads(threads)
     known = dict(values or {})
+    names = [node.name for node in session.get_inputs()]
+    for unknown in known.keys() - set(names):
+        raise InvalidArgument(
+            f"values: the ONNX file has no input {unknown}; it has {', '.join(names)}"
+        )
     their_inputs = [node for node in session.get_inputs() if node.name not in known]
     with loaded.model(name) as ours:
         _check_same("inputs", ours.inputs, their_inputs)
@@ -145,9 +150,12 @@ _THEIR_TYPES = {"float": "float32", "double": "float64", "float16": "float16", "
 def _as_theirs(value: typing.Any, node: typing.Any) -> Array:
     """Of the type and, where that is known, the shape that ONNX Runtime wants for an input."""
     word = node.type.removeprefix("tensor(").removesuffix(")")
-    array = np.asarray(value).astype(_THEIR_TYPES.get(word, word))
-    known = all(isinstance(extent, int) for extent in node.shape)
-    return array.reshape(node.shape) if known else array
+    try:
+        array = np.asarray(value).astype(_THEIR_TYPES.get(word, word))
+        known = all(isinstance(extent, int) for extent in node.shape)
+        return array.reshape(node.shape) if known else array
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"input {node.name}, {node.type} {list(node.shape)}: {error}") from None
 
 
 def _check_same(what: str, ours: typing.Sequence[Tensor], theirs: typing.Any) -> None:

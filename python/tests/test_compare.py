@@ -113,8 +113,13 @@ def test_inputs_that_the_library_knows_are_for_onnxruntime_alone(
     known = {"rate": 16000, "ends": True}
     found = tessera.compare_with_onnxruntime("net.onnx", library, values=known, runs=1, threads=2)
     assert found.outputs[0].max_absolute == 0
-    with pytest.raises(tessera.InvalidArgument, match="name the file"):
-        tessera.compare_with_onnxruntime("net.onnx", library, runs=1, threads=2)
+    for values, refused in (
+        (None, "name the file"),
+        ({**known, "rat": 1}, "no input rat; it has rate, x/0, ends"),
+        ({**known, "rate": [1, 2]}, "input rate, tensor.int64. .*: cannot reshape"),
+    ):
+        with pytest.raises(tessera.InvalidArgument, match=refused):
+            tessera.compare_with_onnxruntime("net.onnx", library, values=values, threads=2)
 
 
 def test_a_bucket_is_compared_by_its_name(library: tessera.Library, c_library: CLibrary) -> None:

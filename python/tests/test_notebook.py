@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("ipykernel", reason="ipykernel is for notebooks: pip install it")
 pytest.importorskip("ipywidgets", "7", "ipywidgets 7 is not in Debian 12: pip install it")
 manager = pytest.importorskip("jupyter_client.manager")
 
@@ -37,7 +38,11 @@ class Notebook:
         self._manager.start_kernel(env={**os.environ, "PYTHONPATH": path})
         self._client = self._manager.blocking_client()
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=60)
+        try:
+            self._client.wait_for_ready(timeout=60)
+        except RuntimeError:
+            self.stop()
+            raise
 
     def run(self, code: str) -> typing.List[typing.Dict[str, typing.Any]]:
         messages: typing.List[typing.Dict[str, typing.Any]] = []

@@ -49,6 +49,11 @@ def test_a_model_is_built_without_a_job_and_refused_by_name(
         np.testing.assert_allclose(model(x), np.maximum(x @ WEIGHTS, 0), rtol=1e-5)
     with pytest.raises(tessera.InvalidArgument, match="give an extent for that name"):
         client.build(file, out=tmp_path / "open")
+    with pytest.raises(tessera.InvalidArgument, match="--layouts opencl"):
+        client.build(file, out=tmp_path / "gpu", shapes={"x": [2, 4]}, layouts="opencl")
+    capitals = file.rename(tmp_path / "NET.ONNX")
+    assert dict(client.tune(capitals, budget=4, dims={"rows": 2}).build(tmp_path / "N").models)
+    file = capitals
     file.write_bytes(file.read_bytes().replace(b"Relu", b"Rulu"))
     with pytest.raises(tessera.InvalidArgument, match="Rulu"):
         client.tune(file, dims={"rows": 2})

@@ -58,6 +58,13 @@ bool EndsWith(const absl::Status& status, const std::string& text) {
   return std::string(status.message()).ends_with(text);
 }
 
+TEST_CASE("a server that cancels its calls as it stops went away", "[cli]") {
+  const Served served(grpc::Status(grpc::StatusCode::CANCELLED, "stopping"));
+  const absl::Status status = served.client->GetJob(1).status();
+  CHECK(absl::IsUnavailable(status));
+  CHECK(StartsWith(status, absl::StrCat("the server at ", served.address, " went away (")));
+}
+
 TEST_CASE("a server that went away is named, with what to do", "[cli]") {
   Served served(grpc::Status::OK);
   served.GoAway();

@@ -462,4 +462,32 @@ TEST_CASE("tasks of a model are the same in whatever layouts", "[cli]") {
   CHECK(different > 15);
 }
 
+TEST_CASE("layouts of a target that is named are by estimate, and another job's", "[cli]") {
+  FarmClient client;
+  client.block_seconds = 1.3e-3;
+  TuneOptions options = Budget(1000);
+  options.as_request = false;
+  options.key = "nightly";
+  const auto job_of = [&](const char* layouts) {
+    JobFile file = Net("", 16);
+    file.layouts = ir::ParseTarget(layouts).value();
+    const auto planned = PlanJob(client, file, options);
+    INFO(planned.status());
+    REQUIRE(planned.ok());
+    CHECK_THAT(planned->layouts, Catch::EndsWith("as estimated") || Catch::Equals(""));
+    return planned->job;
+  };
+  const db::Job wide = job_of("x86/avx512");
+  CHECK(client.jobs.empty());  // no rivals are measured
+  CHECK(wide.options.trials_per_task * static_cast<int>(wide.tasks.size()) > 900);
+  REQUIRE(client.CreateJob(wide).ok());
+  // What is known since is no reason.
+  for (const db::Task& task : wide.tasks) client.MeasureAs(task, 1);
+  CHECK(client.CreateJob(job_of("x86/avx512")).ok());
+  options.key = "weekly";
+  CHECK(job_of("x86/avx512").tasks == wide.tasks);
+  options.key = "nightly";
+  CHECK(absl::IsAlreadyExists(client.CreateJob(job_of("x86/sse4.2")).status()));
+}
+
 }  // namespace tessera::cli

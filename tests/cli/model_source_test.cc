@@ -33,7 +33,11 @@ TEST_CASE("a model's tasks are those of the job's target", "[cli]") {
   // As of the target that is named.
   file.layouts = ir::ParseTarget("x86/avx512").value();
   CHECK(layout_of_second("x86/avx2") == "0 1/16 2 3 1%16");
-  CHECK(layout_of_second("aarch64/neon") == "0 1/16 2 3 1%16");
+  for (const char* target : {"aarch64/neon", "opencl"}) {
+    const absl::Status refused = PlanFor(file, ir::ParseTarget(target).value()).status();
+    CHECK(absl::IsInvalidArgument(refused));
+    CHECK_THAT(std::string(refused.message()), Catch::Contains("versions for CPUs of one kind"));
+  }
   // What is no model has the operators that it names.
   JobFile other;
   CHECK(PlanFor(other, ir::ParseTarget("x86/avx2").value()).ok());
