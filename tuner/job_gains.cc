@@ -66,10 +66,14 @@ double JobGains::Slope(const Task& task) const {
 
 double JobGains::Expected(int task, int64_t pending, int64_t trials) const {
   const Task& of = tasks_[task];
-  if (!of.improvement.has_success()) return std::numeric_limits<double>::infinity();
+  // By the prior where nothing was searched, but the default schedule is known.
+  const bool is_begun = of.improvement.results() > 0;
+  if (is_begun ? !of.improvement.has_success() : of.best_seconds <= 0) {
+    return std::numeric_limits<double>::infinity();
+  }
+  const int64_t results = of.improvement.known() + of.improvement.results();
   return of.weight * of.best_seconds *
-         ExpectedSaving(Slope(of), of.improvement.known() + of.improvement.results(), pending,
-                        trials);
+         ExpectedSaving(Slope(of), std::max<int64_t>(1, results), pending, trials);
 }
 
 double JobGains::JobSeconds() const {

@@ -301,6 +301,7 @@ double TuningState::ExpectedGain(int task_index) const {
   if (summary.proposed < budget_.warm_up()) return kInfinity;
   const double gain = gains_.Expected(task_index, summary.pending, BatchSize(summary.proposed));
   if (std::isfinite(gain)) return gain;
+  if (summary.pending == summary.proposed) return 0;  // its first results are on their way
   return int64_t{summary.proposed} * task_count() <= trial_count_ ? kInfinity : 0;
 }
 
@@ -310,6 +311,9 @@ absl::StatusOr<std::vector<Proposal>> TuningState::Propose(int task_index, int c
     return absl::FailedPreconditionError(absl::StrCat(
         "task ", task_index, ": model ", task.summary.model, " has to be loaded before proposing"));
   }
+  // Of a small budget the others have theirs first, then it goes by what they show.
+  const int warm_up = budget_.warm_up() - static_cast<int>(task.summary.proposed);
+  if (warm_up > 0) count = std::min(count, warm_up);
   if (Plans(task_index)) count = task.summary.pending > 0 ? 0 : task.explorer->PlanSize();
   count = static_cast<int>(std::min<int64_t>(count, budget_.Left(task_index)));
   if (count <= 0 || task.summary.done || cancelled_) return std::vector<Proposal>();

@@ -121,22 +121,29 @@ TEST_CASE("a task is guessed to come near the rate of a similar one, until resul
   CHECK(gains.Expected(1, 0, 8) < 8 * gains.Expected(2, 0, 8));
 }
 
-TEST_CASE("the default schedule counts as a time and says nothing about searching", "[tuner]") {
-  JobGains gains(Unknown(1));
+TEST_CASE("the default schedule counts as a time, and by a guess until something is searched",
+          "[tuner]") {
+  JobGains gains(Unknown(2));
+  CHECK(std::isinf(gains.Expected(0, 0, 8)));
   gains.Add(0, 1e-3, false);
   CHECK(gains.JobSeconds() == 1e-3);
-  CHECK(std::isinf(gains.Expected(0, 0, 8)));
+  CHECK(gains.Expected(0, 0, 8) == 1e-3 * ExpectedSaving(Improvement().Slope(), 1, 0, 8));
+  gains.Add(1, 3e-3, false);
+  CHECK(gains.Expected(1, 0, 8) == Approx(3 * gains.Expected(0, 0, 8)));
+  gains.Add(1, kFailed, true);
+  CHECK(std::isinf(gains.Expected(1, 0, 8)));
   for (int i = 0; i < 20; ++i) gains.Add(0, 2e-3, true);
-  CHECK(gains.JobSeconds() == 1e-3);
+  CHECK(gains.JobSeconds() == 4e-3);
   CHECK(gains.Expected(0, 0, 8) < 1e-3);
 }
 
-TEST_CASE("results of earlier jobs count as results, but say nothing about searching", "[tuner]") {
+TEST_CASE("results of earlier jobs count as results, but say little about searching", "[tuner]") {
   JobGains gains(Unknown(3));
   gains.Know(0, 1e-3, 180);
   gains.Know(1, kFailed, 180);
   CHECK(gains.JobSeconds() == 1e-3);
-  CHECK(std::isinf(gains.Expected(0, 0, 8)));
+  CHECK(gains.Expected(0, 0, 8) < 0.01 * 1e-3);
+  CHECK(std::isinf(gains.Expected(1, 0, 8)));
   for (int i = 0; i < 20; ++i) {
     for (const int task : {0, 1, 2}) gains.Add(task, 1e-3, true);
   }

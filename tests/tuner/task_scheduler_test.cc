@@ -149,6 +149,22 @@ TEST_CASE("every task has its warm-up, however little there is and however much 
   }
 }
 
+TEST_CASE("what a small budget has beyond a trial each goes where most is to be gained",
+          "[tuner]") {
+  for (const int heavy : {0, 3, 6}) {
+    CAPTURE(heavy);
+    std::vector<double> weights(7, 1e-3);
+    weights[heavy] = 1e3;
+    db::JobOptions options = Budget(1, 1, "annealing", "gradient");
+    options.extra_trials = 6;
+    Rig rig(7, options, {.capacity = 1}, 1, 10, 16, weights);
+    CHECK(rig.Run(3).state == JobState::kDone);
+    std::vector<int> expected(7, 1);
+    expected[heavy] = 7;
+    CHECK(Proposed(rig) == expected);
+  }
+}
+
 TEST_CASE("what a task leaves whose space has no more programs goes to the others", "[tuner]") {
   Rig rig(3, Budget(24, 1, "annealing", "gradient"), {.capacity = 4});
   // Two knobs of four choices, the last in pairs: 8 programs, and the baseline.
