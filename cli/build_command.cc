@@ -100,9 +100,21 @@ absl::StatusOr<ir::Target> PlanModel(Client& client, const BuildOptions& options
   TESSERA_ASSIGN_OR_RETURN(const std::vector<db::Device> devices, client.ListDevices());
   const std::string device_class =
       options.device_classes.empty() ? "" : options.device_classes.front();
-  TESSERA_ASSIGN_OR_RETURN(const TuneTarget chosen,
-                           ChooseTuneTarget(devices, options.target, device_class,
-                                            file.options.threads, Clock::Real().Now()));
+  const absl::StatusOr<TuneTarget> found = ChooseTuneTarget(
+      devices, options.target, device_class, file.options.threads, Clock::Real().Now());
+  if (absl::IsInvalidArgument(found.status()) && device_class.empty() && options.target.empty()) {
+    // Devices of several classes: what they share are layouts that are named.
+    if (file.layouts) {
+      TESSERA_RETURN_IF_ERROR(PlanFor(file, *file.layouts).status());
+      return *file.layouts;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat(found.status().message(),
+                     ", for versions of several one each, of models tuned with the "
+                     "same --layouts"));
+  }
+  TESSERA_RETURN_IF_ERROR(found.status());
+  const TuneTarget& chosen = *found;
   TESSERA_ASSIGN_OR_RETURN(const ir::Target target, ir::ParseTarget(chosen.target));
   const int threads = file.options.threads;
   TESSERA_ASSIGN_OR_RETURN(
@@ -265,7 +277,7 @@ absl::StatusOr<ChosenLibrary> ChooseLibrary(Client& client, const BuildOptions& 
     } else {
       PrintWarnings(
           {"a model of several versions is not measured as a whole: its programs are those "
-           "that are fastest alone; --alone says so"});
+           "that are fastest alone; with --alone there is no such warning"});
     }
   }
   TESSERA_RETURN_IF_ERROR(PrintChosen(library.selection, versions.size() > 1));

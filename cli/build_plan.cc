@@ -193,6 +193,12 @@ absl::StatusOr<BuildPlan> PlanFromJob(Client& client, int64_t job,
                          device_classes));
   BuildPlan plan;
   plan.warnings = std::move(chosen.warnings);
+  if (stored.selection != 0) {
+    plan.warnings.push_back(
+        absl::StrCat("job ", job,
+                     " is a model's, and this is a library of its kernels; build the "
+                     "model's file for one of the model"));
+  }
   for (const std::string& name : chosen.names) plan.versions.push_back({name, stored.tasks});
   const int threads = stored.tasks.empty() ? 1 : stored.tasks[0].threads;
   TESSERA_RETURN_IF_ERROR(AddCpus(client, cpu, threads, plan));

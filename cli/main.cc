@@ -101,10 +101,12 @@ int main(int argc, char** argv) {
       absl::StrCat(costmodel::CostModelNames(), "; default: ", defaults.cost_model));
   command->add_option("--prior", tune.prior,
                       "what to begin with: auto, none, or a model's name; default: auto");
-  command->add_option("--scheduler", tune.scheduler,
-                      absl::StrCat(tuner::TaskSchedulerNames(),
-                                   ": which operator gets the next trial; default: the file's, or ",
-                                   defaults.scheduler));
+  command->add_option(
+      "--scheduler", tune.scheduler,
+      absl::StrCat(tuner::TaskSchedulerNames(),
+                   ": which operator gets the next trial; default: the file's, gradient for a "
+                   "model, else ",
+                   defaults.scheduler));
   command->add_option("--key", tune.key, "idempotency key: an equal key finds the same job");
   cli::AddAllow(command, tune.allow,
                 "libraries that programs may call: openblas, onednn; default: none");

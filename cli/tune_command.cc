@@ -6,6 +6,7 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/library_executor.h"
+#include "cli/model_source.h"
 #include "cli/model_upload.h"
 #include "cli/operator_source.h"
 #include "cli/path_status.h"
@@ -50,6 +51,13 @@ absl::Status RunTune(const TuneOptions& options) {
   if (!id.ok()) return WithPlace(id.status(), file);
   PrintFitting(stderr, planned.remark);
   PrintFitting(stderr, planned.layouts);
+  if (!file.model.empty()) {
+    const absl::Status runs = CheckRunsModels(job.tasks[0].target, job.options.device_class);
+    if (!runs.ok()) {
+      std::fprintf(stderr, "warning: this measures a model's kernels, but %s\n",
+                   std::string(runs.message()).c_str());
+    }
+  }
   if (options.detach) {
     std::printf("%ld\n", static_cast<long>(*id));
     return absl::OkStatus();

@@ -5,7 +5,8 @@
 # run as long as this script, on the data folder TESSERA_DATA, which a pipeline keeps between runs so
 # that nothing is measured twice.
 set -eu
-model=$1
+model=${1:?name a model: request.sh MODEL.onnx [FOLDER]}
+command -v tessera >/dev/null || { echo "request.sh: tessera is not in PATH" >&2; exit 1; }
 out=${2:-dist}
 mkdir -p "$out"
 # A cancelled pipeline's signals end what it started, too.

@@ -73,6 +73,8 @@ def _named(values: typing.Mapping[str, typing.Any] | None) -> list[str]:
 
 
 def _model_words(options: ModelOptions) -> list[str]:
+    for name in options.keys() - ModelOptions.__annotations__.keys():
+        raise TypeError(f"there is no option {name}")
     samples = options.get("int8")
     return _source.options(
         dim=_named(options.get("dims")),

@@ -51,6 +51,9 @@ def test_a_model_is_built_without_a_job_and_refused_by_name(
         client.build(file, out=tmp_path / "open")
     with pytest.raises(tessera.InvalidArgument, match="--layouts opencl"):
         client.build(file, out=tmp_path / "gpu", shapes={"x": [2, 4]}, layouts="opencl")
+    for call in (client.tune, client.build):
+        with pytest.raises(TypeError, match="no option bugdet"):
+            call(file, bugdet=5)  # type: ignore[call-arg]
     capitals = file.rename(tmp_path / "NET.ONNX")
     assert dict(client.tune(capitals, budget=4, dims={"rows": 2}).build(tmp_path / "N").models)
     file = capitals

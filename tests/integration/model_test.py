@@ -276,6 +276,13 @@ class Layouts(RigTest):
         warning, measured = build("together")
         self.assertNotIn("`tessera tune --layouts", warning)
         self.assertEqual(measured, [2, 2])
+        # Of all classes that have records.
+        every = self.folder / "every"
+        self.output("build", model, "--layouts", "x86/avx512", "--out", every)
+        self.assertEqual(len(json.loads((every / "manifest.json").read_text())["versions"]), 2)
+        refused = self.tessera("build", model, "--out", every)
+        self.assertEqual(refused.returncode, BAD_INPUT)
+        self.assertIn("several one each, of models tuned with the same --layouts", refused.stderr)
         refused = self.tessera("tune", model, "--layouts", "x86/mmx")
         self.assertEqual(refused.returncode, BAD_INPUT)
         self.assertIn("--layouts: ", refused.stderr)
